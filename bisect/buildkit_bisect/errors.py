@@ -1,0 +1,59 @@
+"""What can go wrong, as one tree; each branch is an exit code of the command line.
+
+BisectError
+├── BadInput        2   a ref, file, option or patch that the user named is wrong
+├── Missing         3   something this machine needs is not here
+├── NoAnswer        4   the question was understood, and has no (sure) answer
+└── InfraFailed     5   a registry, disk, engine or network failed; never a verdict
+
+A message says what failed and with what evidence; ``hint`` is the next command to run.
+"""
+
+from __future__ import annotations
+
+
+class BisectError(Exception):
+    """Root of every expected error; shown as one message, without a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with the hint, since cells may run in other processes."""
+        return _rebuild, (type(self), self.message, self.hint)
+
+    def __str__(self) -> str:
+        """Message and hint on one line, as the command line prints them."""
+        return f"{self.message} (try: {self.hint})" if self.hint else self.message
+
+
+class BadInput(BisectError):
+    """The user named something that does not exist or does not make sense."""
+
+    exit_code = 2
+
+
+class Missing(BisectError):
+    """A tool, privilege or resource that the task needs is not on this machine."""
+
+    exit_code = 3
+
+
+class NoAnswer(BisectError):
+    """Endpoints refused, or the evidence does not decide."""
+
+    exit_code = 4
+
+
+class InfraFailed(BisectError):
+    """Something around the experiment failed; says nothing about BuildKit."""
+
+    exit_code = 5
+
+
+def _rebuild(kind: type[BisectError], message: str, hint: str) -> BisectError:
+    return kind(message, hint=hint)

@@ -1,0 +1,172 @@
+"""The words of the project as frozen values: what is built, run, seen and concluded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """What a search makes of an outcome. BAD only ever comes from a rule that matched."""
+
+    GOOD = "good"
+    BAD = "bad"
+    SKIP = "skip"  # could not be tested: build failed, patch does not apply, control failed
+    WEAK = "weak"  # tested, and no rule or no unanimity: never evidence for either side
+    INFRA = "infra"  # registry, disk, engine: says nothing about BuildKit
+
+
+#: The outcome of an observation that no rule names.
+UNCLASSIFIED = "unclassified"
+
+#: The outcome of a cell whose trials disagree.
+FLAKY = "flaky"
+
+#: Axis values of a cell, sorted by axis name; hashable and comparable.
+Axes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """One commit of moby/buildkit, with the ref that was asked for."""
+
+    ref: str
+    sha: str  # full commit id; for a module whose proxy tells no commit, ""
+    describe: str = ""  # nearest tag as `git describe` writes it, or the module version
+    date: str = ""  # committer date, ISO 8601
+    subject: str = ""
+
+    @property
+    def short(self) -> str:
+        """Twelve hex digits, or the version where no commit is known."""
+        return self.sha[:12] or self.ref
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatchRef:
+    """A patch as results name it; the diffs themselves stay in `patches`."""
+
+    name: str
+    digest: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """A revision with an ordered list of patches applied."""
+
+    revision: Revision
+    patches: tuple[PatchRef, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """As rows of a matrix are named: ``v0.26.0 + record-ctx-opts``."""
+        return " + ".join([self.revision.ref, *(p.name for p in self.patches)])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Build:
+    """The binaries made from a variant by one toolchain, complete in the build cache."""
+
+    key: str
+    go: str  # "1.25.5"
+    source: str  # "git" or "module"
+    directory: str  # holds buildkitd, buildctl, build.log
+    buildkitd_sha256: str
+    buildctl_sha256: str
+    seconds: float  # what compiling cost when it was compiled
+    packages: int = 0  # Go packages compiled then
+    reused: bool = False
+
+    @property
+    def binary_sha256(self) -> str:
+        """Identity of what runs: equal for two builds with the same bytes."""
+        return self.buildkitd_sha256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoBuild:
+    """Why a variant has no binaries: verdict skip, with the evidence."""
+
+    stage: str  # "patch", "toolchain", "build" or "source"
+    reason: str  # one line: git's reason, the compiler's first error
+    log: str = ""  # path of the kept output, where there is one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vertex:
+    """One step of a build as progress reported it, all updates merged."""
+
+    name: str
+    digest: str
+    cached: bool = False
+    started: bool = False
+    completed: bool = False
+    error: str = ""
+
+    @property
+    def state(self) -> str:
+        """``cached``, ``failed``, ``ran``, or ``pending`` where it never started."""
+        if self.cached:
+            return "cached"
+        if self.error:
+            return "failed"
+        return "ran" if self.started else "pending"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheRecord:
+    """One record of an exported cache config."""
+
+    digest: str
+    layers: tuple[str, ...] = ()  # blob digests of its chain, base first; empty: no result
+    inputs: tuple[str, ...] = ()  # digests of the records that it links to
+    vertices: tuple[str, ...] = ()  # names of the vertices it stands for, where known
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheConfig:
+    """An exported ``application/vnd.buildkit.cacheconfig.v0``, parsed."""
+
+    records: tuple[CacheRecord, ...]
+    layers: tuple[str, ...]
+    form: str  # "image" (v0.21+) or "index"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepResult:
+    """What one step of a trial did."""
+
+    id: str
+    exit: int
+    seconds: float
+    stderr: str = ""  # messages, without the progress JSON; at most 64 KiB from the end
+    timed_out: bool = False
+    vertices: tuple[Vertex, ...] = ()
+    export: CacheConfig | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """The raw facts of one trial; outcomes are made from it and never stored in it."""
+
+    steps: tuple[StepResult, ...]
+    seconds: float
+    infra: str = ""  # what failed around the experiment; then steps may be incomplete
+    evidence: str = ""  # directory with logs, progress and cache config
+    daemon_log: str = ""  # lines of the daemon's log that warn or fail, at most 16 KiB
+    facts: dict[str, Any] = field(default_factory=dict)  # runtime facts: snapshotter, image digests
+
+    def step(self, step_id: str) -> StepResult | None:
+        """The step of that id, or None where the trial ended before it."""
+        return next((s for s in self.steps if s.id == step_id), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """The first matching rule's name and verdict, and why it matched."""
+
+    name: str
+    verdict: Verdict
+    reason: str = ""

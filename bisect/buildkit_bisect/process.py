@@ -1,0 +1,206 @@
+"""The one door to child processes.
+
+Every child is an argv list (never a shell), leads its own process group, has a deadline,
+and dies with us: ``PR_SET_PDEATHSIG`` ends it even when this process is killed with
+SIGKILL. At the deadline the whole group gets SIGTERM, then SIGKILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from buildkit_bisect.errors import BisectError, Missing
+
+#: Seconds between SIGTERM and SIGKILL for a whole group.
+GRACE = 5.0
+
+
+class ProcessError(BisectError):
+    """A child that had to succeed did not; carries the tail of what it said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """A child that has ended; ``exit`` is negative for a signal, ``timed_out`` for our deadline."""
+
+    argv: tuple[str, ...]
+    exit: int
+    stdout: str
+    stderr: str
+    seconds: float
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Ended by itself with status 0."""
+        return self.exit == 0 and not self.timed_out
+
+    def tail(self, lines: int = 12) -> str:
+        """Last lines of stderr, or of stdout where stderr is empty."""
+        text = self.stderr.strip() or self.stdout.strip()
+        return "\n".join(text.splitlines()[-lines:])
+
+
+def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Our environment without the variables that would redirect git, plus *extra*."""
+    env = {
+        k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith("GIT_SSL")
+    }
+    env["LC_ALL"] = "C.UTF-8"
+    env["GIT_TERMINAL_PROMPT"] = "0"
+    env.update(extra or {})
+    return env
+
+
+def _wrap(argv: Sequence[str]) -> list[str]:
+    # setpriv instead of preexec_fn: that hook is not safe beside threads.
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--", *argv] if setpriv else list(argv)
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start *argv* as the leader of a group of its own; end it with `stop`.
+
+    The thread that calls this must outlive the child: the death signal follows the thread.
+    Raises `Missing` where the program is not installed.
+    """
+    found = shutil.which(argv[0])
+    if found is None:
+        raise Missing(f"{argv[0]} is not installed", hint="./inv doctor")
+    return subprocess.Popen(
+        _wrap([found, *argv[1:]]),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        cwd=cwd,
+        env=child_env(env),
+        start_new_session=True,
+    )
+
+
+def stop(child: subprocess.Popen[bytes], *, grace: float = GRACE) -> int:
+    """End the whole group of *child*: SIGTERM, *grace* seconds, SIGKILL. Returns its status."""
+    for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
+        if child.poll() is not None:
+            break
+        _signal_group(child.pid, sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+    _signal_group(child.pid, signal.SIGKILL)  # what the leader left behind
+    return child.wait()
+
+
+def _signal_group(pid: int, sig: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, sig)
+
+
+@contextlib.contextmanager
+def running(
+    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, grace: float = GRACE
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server for the length of a block, its output in *log*."""
+    with log.open("ab") as sink:
+        child = start(argv, stdout=sink, stderr=subprocess.STDOUT, env=env)
+        try:
+            yield child
+        finally:
+            stop(child, grace=grace)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+    log: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run *argv* to its end or to *timeout* seconds; keep what it printed.
+
+    *log* also receives stderr as it comes; *on_line* is called with each line of stderr.
+    Raises `ProcessError` on a failure unless *check* is false, `Missing` where the program
+    is not installed.
+    """
+    started = time.monotonic()
+    child = start(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=env)
+    with contextlib.ExitStack() as stack:
+        sink = stack.enter_context(log.open("ab")) if log else None
+        out = _Reader(child.stdout)
+        err = _Reader(child.stderr, sink, on_line)
+        timed_out = False
+        try:
+            child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+        finally:
+            # The leader's end counts, not the pipes': a background grandchild that keeps
+            # them open must not keep us. It is ended with the group.
+            stop(child)
+            out.finish()
+            err.finish()
+    done = Completed(
+        argv=tuple(argv),
+        exit=child.returncode,
+        stdout=out.text,
+        stderr=err.text,
+        seconds=time.monotonic() - started,
+        timed_out=timed_out,
+    )
+    if check and not done.ok:
+        how = f"timed out after {timeout:.0f} s" if timed_out else f"exited {done.exit}"
+        raise ProcessError(f"{' '.join(argv[:3])} {how}: {done.tail()}")
+    return done
+
+
+class _Reader:
+    """Drains one pipe in a thread, so that a child never waits for us."""
+
+    def __init__(
+        self,
+        pipe: IO[bytes] | None,
+        sink: IO[bytes] | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> None:
+        assert pipe is not None
+        self._pipe, self._sink, self._on_line = pipe, sink, on_line
+        self._lines: list[bytes] = []
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def _drain(self) -> None:
+        for line in self._pipe:
+            self._lines.append(line)
+            if self._sink:
+                self._sink.write(line)
+            if self._on_line:
+                self._on_line(line.decode(errors="replace").rstrip("\n"))
+
+    def finish(self) -> None:
+        """Wait for the rest, but not for a grandchild that left the group with our pipe."""
+        self._thread.join(GRACE)
+        if not self._thread.is_alive():
+            self._pipe.close()
+
+    @property
+    def text(self) -> str:
+        return b"".join(self._lines).decode(errors="replace")
