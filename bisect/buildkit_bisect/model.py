@@ -122,7 +122,6 @@ class CacheRecord:
     digest: str
     layers: tuple[str, ...] = ()  # blob digests of its chain, base first; empty: no result
     inputs: tuple[str, ...] = ()  # digests of the records that it links to
-    vertices: tuple[str, ...] = ()  # names of the vertices it stands for, where known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,6 +153,7 @@ class Observation:
     steps: tuple[StepResult, ...]
     seconds: float
     infra: str = ""  # what failed around the experiment; then steps may be incomplete
+    no_daemon: str = ""  # why the daemon under test never served: its own fault, so skip
     evidence: str = ""  # directory with logs, progress and cache config
     daemon_log: str = ""  # lines of the daemon's log that warn or fail, at most 16 KiB
     facts: dict[str, Any] = field(default_factory=dict)  # runtime facts: snapshotter, image digests

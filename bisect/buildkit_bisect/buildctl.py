@@ -1,0 +1,117 @@
+"""buildctl command lines, and what its progress says. Pure: nothing here runs anything."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from buildkit_bisect.model import Vertex
+
+#: Bytes of messages that an observation keeps, from the end.
+MESSAGES_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildRequest:
+    """One Dockerfile build, as any runtime can run it."""
+
+    context: Path
+    dockerfile: Path
+    target: str = ""
+    args: Mapping[str, str]
+    exports: tuple[Mapping[str, str], ...] = ()
+    imports: tuple[Mapping[str, str], ...] = ()
+    outputs: tuple[Mapping[str, str], ...] = ()
+    timeout: float = 120.0
+
+
+def attributes(entry: Mapping[str, str]) -> str:
+    """``type=local,mode=max,...`` quoted as BuildKit's CSV attributes are."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(f"{k}={v}" for k, v in entry.items())
+    return line.getvalue()
+
+
+def build(address: str, request: BuildRequest) -> list[str]:
+    """Arguments of ``buildctl`` for *request*; progress as JSON lines on stderr (v0.13+)."""
+    argv = ["--addr", address, "build", "--progress=rawjson", "--frontend=dockerfile.v0"]
+    argv += [f"--local=context={request.context}"]
+    argv += [f"--local=dockerfile={request.dockerfile.parent}"]
+    argv += [f"--opt=filename={request.dockerfile.name}"]
+    if request.target:
+        argv.append(f"--opt=target={request.target}")
+    argv += [f"--opt=build-arg:{name}={value}" for name, value in request.args.items()]
+    for flag, entries in (
+        ("--export-cache", request.exports),
+        ("--import-cache", request.imports),
+        ("--output", request.outputs),
+    ):
+        argv += [f"{flag}={attributes(entry)}" for entry in entries]
+    return argv
+
+
+def prune(address: str) -> list[str]:
+    """Arguments that remove every cache record that is not in use."""
+    return ["--addr", address, "prune", "--all"]
+
+
+def prune_histories(address: str) -> list[str]:
+    """Arguments that remove build histories, whose records hold references (v0.12+)."""
+    return ["--addr", address, "prune-histories"]
+
+
+def workers(address: str) -> list[str]:
+    """Arguments that succeed once the daemon serves."""
+    return ["--addr", address, "debug", "workers"]
+
+
+def parse_progress(stderr: str) -> tuple[tuple[Vertex, ...], str]:
+    """Merge the SolveStatus lines in *stderr* into one vertex a digest, and the other lines.
+
+    Later updates of a vertex leave ``cached`` and ``error`` out, so both stay once seen.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    messages: list[str] = []
+    for line in stderr.splitlines():
+        status = _status(line)
+        if status is None:
+            messages.append(line)
+            continue
+        for update in status.get("vertexes") or []:
+            vertex = merged.setdefault(update["digest"], {})
+            vertex.update({k: v for k, v in update.items() if v})
+    vertices = tuple(
+        Vertex(
+            name=vertex.get("name", ""),
+            digest=digest,
+            cached=bool(vertex.get("cached")),
+            started=bool(vertex.get("started")),
+            completed=bool(vertex.get("completed")),
+            error=str(vertex.get("error", "")),
+        )
+        for digest, vertex in merged.items()
+    )
+    return vertices, "\n".join(messages)[-MESSAGES_LIMIT:]
+
+
+def _status(line: str) -> dict[str, Any] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        status = json.loads(line)
+    except ValueError:
+        return None
+    known = ("vertexes", "statuses", "logs", "warnings")
+    return status if isinstance(status, dict) and any(k in status for k in known) else None
+
+
+def notable(log: Iterable[str], limit: int = 16 * 1024) -> str:
+    """The lines of a daemon's log that warn, fail or panic, at most *limit* characters."""
+    marks = ("level=warn", "level=error", "level=fatal", "panic", "goroutine ", "fatal error")
+    lines = [line.rstrip("\n") for line in log if any(mark in line for mark in marks)]
+    return "\n".join(lines)[:limit]

@@ -1,0 +1,100 @@
+"""Parse an exported local cache down to its ``vnd.buildkit.cacheconfig.v0`` records.
+
+Up to v0.20 the cache config is one of the manifests of ``index.json``'s index; from v0.21
+an image manifest has it as its config (moby/buildkit#5630 and before: image-manifest=true).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from buildkit_bisect.model import CacheConfig, CacheRecord
+
+MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
+
+
+def read_local(directory: Path) -> tuple[CacheConfig, dict[str, Any]] | None:
+    """The parsed config and its raw JSON; None where *directory* holds no cache export."""
+    try:
+        index = json.loads((directory / "index.json").read_text())
+        top = _blob(directory, index["manifests"][0]["digest"])
+        if top.get("config", {}).get("mediaType") == MEDIA_TYPE:
+            raw = _blob(directory, top["config"]["digest"])
+            form = "image"
+        else:
+            entry = next(m for m in top["manifests"] if m["mediaType"] == MEDIA_TYPE)
+            raw = _blob(directory, entry["digest"])
+            form = "index"
+        return parse(raw, form), raw
+    except (OSError, ValueError, KeyError, IndexError, StopIteration, TypeError):
+        return None
+
+
+def _blob(directory: Path, digest: str) -> Any:
+    algorithm, _, encoded = digest.partition(":")
+    if not (algorithm.isalnum() and encoded.isalnum()):
+        raise ValueError(digest)
+    return json.loads((directory / "blobs" / algorithm / encoded).read_text())
+
+
+def parse(raw: dict[str, Any], form: str) -> CacheConfig:
+    """*raw* with layer indices replaced by blob chains and links by record digests."""
+    layers = raw.get("layers") or []
+    records = raw.get("records") or []
+
+    def chain(index: int) -> tuple[str, ...]:
+        blobs: list[str] = []
+        while 0 <= index < len(layers) and len(blobs) <= len(layers):
+            blobs.append(layers[index]["blob"])
+            index = layers[index].get("parent", 0)  # -1 none; a 0 is omitted by Go
+        return tuple(reversed(blobs))
+
+    def chains(record: dict[str, Any]) -> tuple[str, ...]:
+        # `layers` names the last layer of a chain, `chains` lists each layer of one.
+        for entry in record.get("layers") or []:
+            return chain(entry.get("layer", 0))
+        for entry in record.get("chains") or []:
+            return tuple(layers[i]["blob"] for i in entry.get("layers") or [])
+        return ()
+
+    return CacheConfig(
+        records=tuple(
+            CacheRecord(
+                digest=record["digest"],
+                layers=chains(record),
+                inputs=tuple(
+                    dict.fromkeys(
+                        records[link.get("link", 0)]["digest"]
+                        for group in record.get("inputs") or []
+                        for link in group
+                    )
+                ),
+            )
+            for record in records
+        ),
+        layers=tuple(layer["blob"] for layer in layers),
+        form=form,
+    )
+
+
+def inner_with_layers(config: CacheConfig) -> frozenset[str]:
+    """Digests of records that have layers and that another record depends on.
+
+    In a multi-stage build these are the steps of the earlier stages; the record that
+    nothing depends on is the final result, whose handlers every exporter installs.
+    """
+    depended = {digest for record in config.records for digest in record.inputs}
+    return frozenset(r.digest for r in config.records if r.layers and r.digest in depended)
+
+
+def kept(config: CacheConfig, control: CacheConfig) -> tuple[int, int]:
+    """How many of the control's inner records with layers have layers here, and of how many.
+
+    Record digests are made of operations and base contents, not of the snapshotter or the
+    registry's address, so the same build has the same records in both.
+    """
+    wanted = inner_with_layers(control)
+    here = {r.digest for r in config.records if r.layers}
+    return len(wanted & here), len(wanted)

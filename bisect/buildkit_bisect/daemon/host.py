@@ -1,0 +1,175 @@
+"""A bare buildkitd as root, in PID and mount namespaces of its own.
+
+The namespaces are what makes "nothing left behind" structural: when their first process
+dies, the kernel kills every other one and drops every FUSE and overlay mount with them,
+also when this process is killed with SIGKILL (the death signal reaches `unshare`, and
+``--kill-child`` passes it on).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from buildkit_bisect import buildctl, process
+from buildkit_bisect.daemon import DaemonFailed
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+class HostRuntime:
+    """One daemon for one trial; use `host_runtime`, which also takes it away."""
+
+    kind = "host"
+
+    def __init__(
+        self,
+        *,
+        binaries: Path,
+        home: Path,
+        snapshotter: str,
+        config: str,
+        socket: Path,
+        ready_within: float,
+    ) -> None:
+        self._binaries = binaries
+        self._home = home
+        self._snapshotter = snapshotter
+        self._ready_within = ready_within
+        self._child: subprocess.Popen[bytes] | None = None
+        self._address = f"unix://{socket}"
+        self._cgroup = f"bkbisect-{socket.parent.name}"
+        self._config = home / "buildkitd.toml"
+        self._config.write_text(
+            f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
+            f"[worker.containerd]\n  enabled = false\n{config}"
+        )
+        self.log = home / "buildkitd.log"
+
+    @property
+    def address(self) -> str:
+        """Where the daemon listens, as ``--addr`` takes it."""
+        return self._address
+
+    def start(self) -> None:
+        """Start the daemon and wait until it serves. Raises `DaemonFailed` with its log."""
+        state = self._home / "state"
+        state.mkdir(exist_ok=True)
+        argv = [
+            "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+            str(self._binaries / "buildkitd"),
+            "--root", str(state),
+            "--addr", self._address,
+            "--oci-worker-snapshotter", self._snapshotter,
+            "--config", str(self._config),
+        ]  # fmt: skip
+        with self.log.open("ab") as sink:
+            self._child = process.start(argv, stdout=sink, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + self._ready_within
+        while True:
+            answer = self._buildctl(buildctl.workers(self._address), timeout=10)
+            if answer.ok:
+                return
+            if not self.alive():
+                raise DaemonFailed(f"buildkitd exited {self._child.returncode}: {self._last()}")
+            if time.monotonic() > deadline:
+                raise DaemonFailed(
+                    f"buildkitd was not ready after {self._ready_within:.0f} s: {self._last()}"
+                )
+            time.sleep(0.05)
+
+    def _last(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        telling = [line for line in lines if "panic" in line or line.startswith("buildkitd:")]
+        return (telling or lines or ["it printed nothing"])[-1][:500]
+
+    def _buildctl(self, arguments: list[str], *, timeout: float) -> process.Completed:
+        argv = [str(self._binaries / "buildctl"), *arguments]
+        return process.run(argv, timeout=timeout, check=False)
+
+    def build(self, request: buildctl.BuildRequest) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildctl(buildctl.build(self._address, request), timeout=request.timeout)
+
+    def prune(self, timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        # Histories hold references that keep records from being pruned.
+        self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
+        return self._buildctl(buildctl.prune(self._address), timeout=timeout)
+
+    def restart(self, *, fresh: bool) -> None:
+        """See `Runtime`."""
+        self.stop(grace=0 if fresh else process.GRACE)
+        if fresh:
+            shutil.rmtree(self._home / "state", ignore_errors=True)
+        self.start()
+
+    def alive(self) -> bool:
+        """See `Runtime`."""
+        return self._child is not None and self._child.poll() is None
+
+    def stop(self, *, grace: float = 0) -> None:
+        """End the daemon and everything in its namespaces; then its cgroups."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        # The first process of the namespace, not `unshare`, has to go first: its end waits
+        # for all the others, so that nothing writes to the state while we remove it.
+        for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
+            if patience and child.poll() is None:
+                for pid in _children(child.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, sig)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(patience)
+        process.stop(child, grace=1)
+        _remove_cgroups(self._cgroup)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _remove_cgroups(name: str) -> None:
+    """Remove the cgroup *name* in every hierarchy; runc leaves them when it is killed."""
+    for top in (_CGROUPS / name, *_CGROUPS.glob(f"*/{name}")):
+        if not top.is_dir():
+            continue
+        for directory, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(directory).rmdir()
+
+
+@contextlib.contextmanager
+def host_runtime(
+    *, binaries: Path, home: Path, snapshotter: str, config: str = "", ready_within: float = 60.0
+) -> Iterator[HostRuntime]:
+    """A ready daemon with its state below *home*, which the caller removes.
+
+    *binaries* holds ``buildkitd`` and ``buildctl``. Raises `DaemonFailed`.
+    """
+    # Not below home: a socket's path may have 107 characters only.
+    with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir="/tmp") as short:
+        runtime = HostRuntime(
+            binaries=binaries,
+            home=home,
+            snapshotter=snapshotter,
+            config=config,
+            socket=Path(short) / "s",
+            ready_within=ready_within,
+        )
+        try:
+            runtime.start()
+            yield runtime
+        finally:
+            runtime.stop()

@@ -1,0 +1,170 @@
+"""What a patch's diff may be, judged from its text alone, before git sees it. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk, PatchSet
+
+from buildkit_bisect.errors import BadInput
+
+_HEADERS = ("--- ", "+++ ", "rename from ", "rename to ", "copy from ", "copy to ")
+_GIT_HEADER = re.compile(r"^diff --git (\S+) (\S+)$")
+_MODE = re.compile(r"^(?:new file mode|new mode|old mode|deleted file mode|index \S+) (\d{6})$")
+_IMPORT = re.compile(r"^\+\s*(?:import\s+)?(?:[\w.]+\s+)?\"([\w.~-]+(?:/[\w.~+-]+)+)\"\s*(?://.*)?$")
+_MODES = {"100644", "100755"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """The lines that one hunk expects in a file, from line *at* (from 1) on."""
+
+    path: str
+    at: int
+    before: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diff:
+    """One checked unified diff; several of a patch are variants of the same change."""
+
+    name: str
+    text: str
+    files: tuple[str, ...]  # paths it touches, relative to the tree, sorted
+    imports: tuple[str, ...]  # import paths among its added lines, sorted
+    changes: tuple[Change, ...]  # one a hunk, but for hunks of files it creates
+    bare: bool  # some hunk has no context on one of its sides
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def parse(name: str, data: bytes) -> Diff:
+    """Check *data* and take it apart.
+
+    Raises `BadInput` on what is not a plain text diff (``-p1``, a/ and b/) within the tree.
+    """
+    text = _text(name, data)
+    try:
+        patch = PatchSet(text.splitlines(keepends=True))
+    except UnidiffParseError as err:
+        raise BadInput(f"{name} is not a unified diff: {err}", hint=_HOW) from err
+    if not any(len(file) for file in patch):
+        raise BadInput(f"{name} is not a unified diff: no hunk in it", hint=_HOW)
+    files = sorted(set(_paths(name, text)))
+    _check_modes(name, text)
+    changes = []
+    for file in patch:
+        for hunk in file:
+            if not any(line.is_removed or line.is_context for line in hunk):
+                if file.is_added_file:
+                    continue
+                raise BadInput(
+                    f"{name}: a hunk of {file.path} only adds lines and has no context, "
+                    "so it could land anywhere",
+                    hint=_HOW,
+                )
+            changes.append(
+                Change(path=file.path, at=hunk.source_start, before=tuple(_before(hunk)))
+            )
+    return Diff(
+        name=name,
+        text=text,
+        files=tuple(files),
+        imports=tuple(sorted({m[1] for line in text.splitlines() if (m := _IMPORT.match(line))})),
+        changes=tuple(changes),
+        bare=any(_is_bare(h) for f in patch if not f.is_added_file for h in f),
+    )
+
+
+_HOW = "git diff -U1 > NAME.patch"
+
+
+def _text(name: str, data: bytes) -> str:
+    if not data.strip():
+        raise BadInput(f"{name} is empty", hint=_HOW)
+    if b"\0" in data or b"\nGIT binary patch" in data or b"\nBinary files " in data:
+        raise BadInput(f"{name} is or contains a binary diff; only text can be applied", hint=_HOW)
+    if b"\r\n" in data:
+        raise BadInput(f"{name} has CRLF line endings", hint=f"sed -i 's/\\r$//' {name}")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as err:
+        raise BadInput(f"{name} is not UTF-8 text: {err.reason}", hint=_HOW) from err
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _paths(name: str, text: str) -> Iterator[str]:
+    """Every path that a header of the diff names; hunk bodies are skipped by their counts."""
+    for line in _header_lines(text):
+        git = _GIT_HEADER.match(line)
+        if git:
+            found = [git[1], git[2]]
+        elif line.startswith(_HEADERS):
+            head = next(h for h in _HEADERS if line.startswith(h))
+            found = [line.removeprefix(head).split("\t")[0].strip()]
+            if head[:4] not in ("--- ", "+++ "):
+                found = [f"a/{found[0]}"]
+        else:
+            continue
+        for path in found:
+            if path != "/dev/null":
+                yield _inside(name, path)
+
+
+def _header_lines(text: str) -> Iterator[str]:
+    left = [0, 0]
+    for line in text.split("\n"):
+        if left[0] > 0 or left[1] > 0:
+            left[0] -= line[:1] in (" ", "-", "")
+            left[1] -= line[:1] in (" ", "+", "")
+            continue
+        hunk = re.match(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@", line)
+        if hunk:
+            left = [int(hunk[1] or 1), int(hunk[2] or 1)]
+        else:
+            yield line
+
+
+def _inside(name: str, path: str) -> str:
+    if path.startswith("/") or ".." in PurePosixPath(path).parts or path.startswith('"'):
+        raise BadInput(f"{name} touches {path}, which is outside the tree")
+    side, _, rest = path.partition("/")
+    if side not in ("a", "b") or not rest:
+        raise BadInput(f"{name} touches {path}: paths must start with a/ and b/", hint=_HOW)
+    parts = PurePosixPath(rest).parts
+    if rest.startswith("/") or ".git" in (p.lower() for p in parts) or "\\" in rest:
+        raise BadInput(f"{name} touches {rest}, which is outside the tree")
+    return rest
+
+
+def _check_modes(name: str, text: str) -> None:
+    for line in _header_lines(text):
+        mode = _MODE.match(line)
+        if mode and mode[1] not in _MODES:
+            raise BadInput(f"{name} makes or changes a link (mode {mode[1]}); only files can be")
+
+
+def _before(hunk: Hunk) -> Iterator[str]:
+    for line in hunk:
+        if line.is_removed or line.is_context:
+            yield str(line.value).rstrip("\n")
+
+
+def _is_bare(hunk: Hunk) -> bool:
+    lines = [line for line in hunk if line.line_type in "+- "]
+    return not (lines[0].is_context and lines[-1].is_context)
+
+
+def places(change: Change, content: str) -> list[int]:
+    """Line numbers, from 1, at which *content* has the lines that *change* expects."""
+    lines = content.split("\n")
+    want = list(change.before)
+    return [i + 1 for i in range(len(lines) - len(want) + 1) if lines[i : i + len(want)] == want]

@@ -1,0 +1,73 @@
+"""The git command, kept away from the user's configuration where bytes depend on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from buildkit_bisect import process
+from buildkit_bisect.process import Completed
+
+#: Seconds for a local git command that should be quick.
+QUICK = 120.0
+
+
+def hermetic_env(**extra: str) -> dict[str, str]:
+    """No user or system configuration: autocrlf, filters, hooks and whitespace fixes change files.
+
+    Our own mirror counts as safe whoever owns it: under sudo, that may be another user.
+    """
+    return {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+        **extra,
+    }
+
+
+def git(
+    repo: Path, *args: str, timeout: float = QUICK, check: bool = True, **extra: str
+) -> Completed:
+    """Run git in *repo*, a bare repository or a work tree, hermetically."""
+    return process.run(
+        ["git", "-C", str(repo), *args], timeout=timeout, env=hermetic_env(**extra), check=check
+    )
+
+
+def why_not(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> str:
+    """Git's reason for not applying *diff* to *tree* exactly (offsets are fine); empty: it would."""
+    done = _apply(tree, diff, "--check", bare=bare, reverse=reverse, check=False)
+    if done.ok:
+        return ""
+    lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.strip()]
+    wrong = [line for line in lines if "patch failed" not in line]
+    return " ".join((wrong or lines or [f"git apply exited {done.exit}"])[:1])
+
+
+def applies(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> bool:
+    """Whether `why_not` has nothing to say."""
+    return not why_not(tree, diff, bare=bare, reverse=reverse)
+
+
+def apply(tree: Path, diff: Path, *, bare: bool) -> None:
+    """Apply *diff*, all of it or nothing; raises `ProcessError` where it does not fit."""
+    _apply(tree, diff, bare=bare, reverse=False, check=True)
+
+
+def _apply(
+    tree: Path, diff: Path, *options: str, bare: bool, reverse: bool, check: bool
+) -> Completed:
+    return git(
+        tree,
+        *("apply", "-p1", "--whitespace=nowarn", *options),
+        *(["--unidiff-zero"] if bare else []),
+        *(["--reverse"] if reverse else []),
+        *("--", str(diff)),
+        check=check,
+        # A tree that is no work tree must not be taken for a part of one further up.
+        GIT_CEILING_DIRECTORIES=str(tree.parent),
+    )

@@ -1,0 +1,107 @@
+"""A local registry on loopback: Debian's docker-registry, or one that the user names."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect import paths, process
+from buildkit_bisect.errors import InfraFailed
+
+_ACCEPT = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registry:
+    """The address of a registry that answers, as image names begin: ``127.0.0.1:5000``."""
+
+    address: str
+
+    @property
+    def config(self) -> str:
+        """What buildkitd.toml needs to pull from it over plain HTTP."""
+        return f'[registry."{self.address}"]\n  http = true\n'
+
+    def alive(self) -> bool:
+        """Whether it answers now."""
+        return _get(f"http://{self.address}/v2/") is not None
+
+    def digest(self, name: str, tag: str) -> str | None:
+        """Digest of ``name:tag``, or None where the registry does not have it."""
+        return _get(f"http://{self.address}/v2/{name}/manifests/{tag}")
+
+
+def _get(url: str) -> str | None:
+    """Digest header of the answer to *url* ("" without one); None unless it is a success."""
+    # Plain HTTP is for loopback only; `external` has checked that.
+    request = urllib.request.Request(url, headers={"Accept": ", ".join(_ACCEPT)})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            return answer.headers.get("Docker-Content-Digest") or ""
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+
+
+def external(address: str) -> Registry:
+    """The user's own registry on loopback. Raises `InfraFailed` where none answers."""
+    registry = Registry(address=address)
+    if not registry.alive():
+        raise InfraFailed(f"no registry answers at {address}", hint="drop --registry")
+    return registry
+
+
+@contextlib.contextmanager
+def serve(storage: Path) -> Iterator[Registry]:
+    """Run a registry over *storage* on a free port of loopback for the length of a block.
+
+    Raises `InfraFailed` where it does not come up.
+    """
+    with paths.scratch("registry") as home:
+        log = home / "log"
+        for _ in range(5):
+            port = _free_port()
+            config = home / "config.yml"
+            # JSON is YAML, and quotes every path.
+            config.write_text(json.dumps(_config(storage, port)))
+            with process.running(["docker-registry", "serve", str(config)], log=log) as child:
+                registry = Registry(address=f"127.0.0.1:{port}")
+                deadline = time.monotonic() + 20
+                while child.poll() is None and time.monotonic() < deadline:
+                    if registry.alive():
+                        yield registry
+                        return
+                    time.sleep(0.05)
+            # Somebody else took the port between our look and its bind.
+        tail = log.read_text(errors="replace")[-500:]
+        raise InfraFailed(f"the local registry did not start: {tail}", hint="./inv doctor")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _config(storage: Path, port: int) -> dict[str, object]:
+    return {
+        "version": "0.1",
+        "log": {"level": "warn"},
+        "storage": {
+            "filesystem": {"rootdirectory": str(storage)},
+            "delete": {"enabled": True},
+        },
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }

@@ -1,0 +1,200 @@
+"""What a scenario must satisfy beyond its types, above all: every rule can match."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Verdict
+from buildkit_bisect.scenario.model import Action, Condition, Rule, Scenario, Step, VertexIs
+from buildkit_bisect.scenario.text import names_in
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+_VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
+_COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
+
+
+def check(scenario: Scenario) -> None:
+    """Raise `BadInput` that names the key for the first thing wrong."""
+    _require(bool(_ID.fullmatch(scenario.name)), "name", f"{scenario.name!r} is not a plain name")
+    _require(scenario.issue.startswith("https://"), "issue", "not an https:// address")
+    _require(bool(scenario.steps), "steps", "there are none")
+    _require(bool(scenario.outcomes), "outcomes", "there are none")
+    _check_axes(scenario)
+    for name, image in scenario.images.items():
+        where = f"images.{name}"
+        _require(bool(_ID.fullmatch(name)), where, "not a plain name")
+        _check_file(scenario, image.dockerfile, f"{where}.dockerfile")
+        _require(
+            image.compression in _COMPRESSIONS,
+            f"{where}.compression",
+            f"{image.compression!r} is none of {', '.join(_COMPRESSIONS)}",
+        )
+    seen: set[str] = set()
+    for index, step in enumerate(scenario.steps):
+        _require(bool(_ID.fullmatch(step.id)), f"steps[{index}].id", f"{step.id!r} is not plain")
+        _require(step.id not in seen, f"steps[{index}].id", f"{step.id!r} is there twice")
+        seen.add(step.id)
+        _check_step(scenario, step, f"steps[{index}]")
+    for where, text in _texts(scenario):
+        _check_names(scenario, text, where)
+    _check_rules(scenario)
+
+
+def _require(holds: bool, where: str, message: str) -> None:
+    if not holds:
+        raise BadInput(f"{where}: {message}")
+
+
+def _check_axes(scenario: Scenario) -> None:
+    for name, axis in scenario.axes.items():
+        where = f"axes.{name}"
+        _require(bool(_ID.fullmatch(name)), where, "not a plain name")
+        _require(bool(axis.values), f"{where}.values", "there are none")
+        for value in axis.values:
+            _require(bool(_ID.fullmatch(value)), f"{where}.values", f"{value!r} is not plain")
+        _require(len(set(axis.values)) == len(axis.values), f"{where}.values", "one is there twice")
+        for value in axis.controls:
+            _require(value in axis.values, f"{where}.controls", f"{value!r} is not a value")
+    for name, var in scenario.vars.items():
+        where = f"vars.{name}"
+        _require(var.axis in scenario.axes, f"{where}.axis", f"there is no axis {var.axis!r}")
+        wanted = set(scenario.axes[var.axis].values)
+        _require(
+            set(var.values) == wanted,
+            f"{where}.values",
+            f"must name exactly the values of {var.axis}: {', '.join(sorted(wanted))}",
+        )
+
+
+def _check_file(scenario: Scenario, name: str, where: str) -> None:
+    _check_relative(name, where)
+    path = scenario.file(name)
+    _require(path.is_file(), where, f"there is no file {name!r}")
+    inside = any(path.resolve().is_relative_to(folder) for folder in scenario.folders)
+    _require(inside, where, f"{name!r} leads outside the scenario")
+
+
+def _check_relative(name: str, where: str) -> None:
+    path = PurePosixPath(name)
+    plain = bool(name) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+    _require(plain, where, f"{name!r} is not a path inside the scenario")
+
+
+def _check_step(scenario: Scenario, step: Step, where: str) -> None:
+    for axis, values in step.when.items():
+        _require(axis in scenario.axes, f"{where}.when", f"there is no axis {axis!r}")
+        for value in values:
+            known = value in scenario.axes[axis].values
+            _require(known, f"{where}.when.{axis}", f"{value!r} is not a value of the axis")
+        _require(bool(values), f"{where}.when.{axis}", "the step could never run")
+    _require(0 < step.timeout <= 3600, f"{where}.timeout", "must be between 0 and 3600 seconds")  # noqa: PLR2004
+    _require(1 <= step.repeat <= 100, f"{where}.repeat", "must be between 1 and 100")  # noqa: PLR2004
+    _check_action(scenario, step, where)
+
+
+def _check_action(scenario: Scenario, step: Step, where: str) -> None:
+    match step.action:
+        case Action.BUILD:
+            _check_file(scenario, step.dockerfile, f"{where}.dockerfile")
+            for key, entries in (
+                ("exports", step.exports),
+                ("imports", step.imports),
+                ("outputs", step.outputs),
+            ):
+                for entry in entries:
+                    _require("type" in entry, f"{where}.{key}", "an entry has no type")
+                    for name in ("dest", "src"):
+                        if name in entry:
+                            _check_relative(entry[name], f"{where}.{key}.{name}")
+        case Action.WRITE:
+            _check_relative(step.path, f"{where}.path")
+        case Action.DAEMON:
+            _require(step.start in ("restart", "fresh"), f"{where}.start", "restart or fresh")
+        case Action.DELETE_BLOB:
+            _check_relative(step.cache, f"{where}.cache")
+        case Action.PRUNE:
+            pass
+
+
+def _texts(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    yield "daemon.snapshotter", scenario.daemon.snapshotter
+    yield "daemon.config", scenario.daemon.config
+    for name, var in scenario.vars.items():
+        for value, text in var.values.items():
+            yield f"vars.{name}.values.{value}", text
+    for index, step in enumerate(scenario.steps):
+        yield f"steps[{index}].target", step.target
+        yield f"steps[{index}].content", step.content
+        for key, text in step.args.items():
+            yield f"steps[{index}].args.{key}", text
+        for entry in (*step.exports, *step.imports, *step.outputs):
+            for key, text in entry.items():
+                yield f"steps[{index}].{key}", text
+
+
+def _check_names(scenario: Scenario, text: str, where: str) -> None:
+    for kind, name in names_in(text):
+        known = {
+            "image": name in scenario.images,
+            "axis": name in scenario.axes,
+            "var": name in scenario.vars and not where.startswith("vars."),
+            "registry": name == "",
+        }.get(kind, False)
+        _require(known, where, f"${{{kind}{'.' if name else ''}{name}}} names nothing")
+
+
+def _check_rules(scenario: Scenario) -> None:
+    seen: dict[tuple[Condition, ...], str] = {}
+    for index, rule in enumerate(scenario.outcomes):
+        where = f"outcomes[{index}]"
+        _require(bool(_ID.fullmatch(rule.name)), f"{where}.name", f"{rule.name!r} is not plain")
+        reserved = (UNCLASSIFIED, FLAKY, "infra", "no-build", "no-daemon", "control-failed")
+        _require(rule.name not in reserved, f"{where}.name", f"{rule.name!r} is the tool's own")
+        _require(rule.verdict in _VERDICTS, f"{where}.verdict", "good, bad or weak")
+        _require(bool(rule.all), f"{where}.all", "a rule without conditions names nothing")
+        for number, condition in enumerate(rule.all):
+            _check_condition(scenario, condition, f"{where}.all[{number}]")
+        _check_contradiction(rule, where)
+        for conditions, earlier in seen.items():
+            # A rule with more conditions than an earlier one only holds where that one does.
+            if set(conditions) <= set(rule.all):
+                raise BadInput(f"{where}: can never match: {earlier!r} above always matches first")
+        seen[rule.all] = rule.name
+
+
+def _check_condition(scenario: Scenario, condition: Condition, where: str) -> None:
+    step = next((s for s in scenario.steps if s.id == condition.step), None)
+    if step is None:
+        known = ", ".join(s.id for s in scenario.steps)
+        raise BadInput(f"{where}.step: there is no step {condition.step!r}; there are: {known}")
+    _require(condition.exit in ("", "ok", "failed"), f"{where}.exit", "ok or failed")
+    for key, pattern in (("stderr", condition.stderr), ("vertex", condition.vertex)):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise BadInput(f"{where}.{key}: not a regular expression: {error}") from None
+    paired = bool(condition.vertex) == (condition.is_ is not None)
+    _require(paired, where, "vertex and is go together")
+    says = condition.exit or condition.stderr or condition.vertex or condition.inner_layers
+    _require(bool(says), where, "says nothing about the step")
+    builds = step.action is Action.BUILD
+    _require(builds or not condition.vertex, where, f"can never match: {step.id} is not a build")
+    exports = any(e.get("type") == "local" for e in step.exports)
+    if condition.inner_layers is not None:
+        _require(exports, where, f"can never match: {step.id} exports no local cache")
+
+
+def _check_contradiction(rule: Rule, where: str) -> None:
+    exits: dict[str, str] = {}
+    states: dict[tuple[str, str], VertexIs] = {}
+    kept: dict[str, str] = {}
+    for c in rule.all:
+        clash = (
+            (c.exit and exits.setdefault(c.step, c.exit) != c.exit)
+            or (c.is_ and states.setdefault((c.step, c.vertex), c.is_) != c.is_)
+            or (c.inner_layers and kept.setdefault(c.step, c.inner_layers) != c.inner_layers)
+        )
+        _require(not clash, where, f"can never match: it asks two things of step {c.step!r}")

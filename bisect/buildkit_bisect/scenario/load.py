@@ -1,0 +1,135 @@
+"""Read and check a ``scenario.toml``: strict, and each message names the key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+import re
+import tomllib
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cattrs
+from cattrs.gen import make_dict_structure_fn, override
+
+from buildkit_bisect import paths
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.scenario.check import check
+from buildkit_bisect.scenario.model import Condition, Scenario, Step
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+_NOT_IN_FILE = ("folders", "digest", "run_digest")
+
+
+def names(root: Path = paths.SCENARIOS) -> list[str]:
+    """Scenarios that ship with the tool; a leading underscore marks shared parts."""
+    return sorted(p.parent.name for p in root.glob("[!_]*/scenario.toml"))
+
+
+def load(name: str, root: Path = paths.SCENARIOS) -> Scenario:
+    """The scenario *name*, or the one in the folder that *name* is the path of.
+
+    Raises `BadInput` for an unknown name, and for a file that is not a scenario with the
+    path of the key at fault.
+    """
+    folder = root / name if NAME.fullmatch(name) else Path(name)
+    if not (folder / "scenario.toml").is_file():
+        known = ", ".join(names(root))
+        raise BadInput(f"no scenario {name!r}; there are: {known}", hint="--scenario NAME_OR_DIR")
+    own = _read(folder / "scenario.toml")
+    folders = [folder.resolve()]
+    if base := own.pop("extends", None):
+        if not isinstance(base, str) or not re.fullmatch(r"_[a-z0-9-]+", base):
+            raise BadInput(f"{folder / 'scenario.toml'}: extends: {base!r} is not a shared part")
+        shared = root / base
+        if not (shared / "scenario.toml").is_file():
+            raise BadInput(f"{folder / 'scenario.toml'}: extends: there is no {base!r}")
+        own = _merge(own, _read(shared / "scenario.toml"))
+        folders.append(shared.resolve())
+    scenario = replace(_structure(own, folder / "scenario.toml"), folders=tuple(folders))
+    try:
+        check(scenario)
+    except BadInput as error:
+        raise BadInput(f"{folder / 'scenario.toml'}: {error.message}") from None
+    return replace(
+        scenario, digest=_digest(scenario, own), run_digest=_digest(scenario, _executed(own))
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not TOML: {error}") from None
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+
+
+def _merge(own: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """Tables are joined, own keys win; own entries of a list come before the base's."""
+    out = dict(base)
+    for key, value in own.items():
+        below = out.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            out[key] = _merge(value, below)
+        elif isinstance(value, list) and isinstance(below, list) and key in ("steps", "outcomes"):
+            out[key] = value + below
+        else:
+            out[key] = value
+    return out
+
+
+def _converter() -> cattrs.Converter:
+    made = cattrs.Converter(forbid_extra_keys=True)
+
+    for kind in (str, int, float):
+        # By identity: a hook for str would also take the StrEnums.
+        made.register_structure_hook_func(partial(operator.is_, kind), _plain)
+    made.register_structure_hook(
+        Condition, make_dict_structure_fn(Condition, made, is_=override(rename="is"))
+    )
+    made.register_structure_hook(Step, make_dict_structure_fn(Step, made))
+    omitted = {name: override(omit=True) for name in _NOT_IN_FILE}
+    made.register_structure_hook(Scenario, make_dict_structure_fn(Scenario, made, **omitted))  # type: ignore[arg-type]
+    return made
+
+
+def _plain(value: Any, kind: type) -> Any:
+    """A TOML scalar as it is: no number from a text, no text from a number."""
+    allowed = (int, float) if kind is float else kind
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        raise TypeError(f"{value!r} is not a {kind.__name__}")
+    return kind(value)
+
+
+def _structure(data: dict[str, Any], path: Path) -> Scenario:
+    if data.pop("schema", None) != 1:
+        raise BadInput(f"{path}: schema: this tool reads schema = 1")
+    try:
+        return _converter().structure(data, Scenario)
+    except cattrs.BaseValidationError as error:
+        first = cattrs.transform_error(error)[0]
+        raise BadInput(f"{path}: {first.replace(' @ $', ' at ')}") from None
+
+
+#: Keys that name and judge but do not change what a trial executes.
+_WORDS = ("name", "title", "issue", "summary", "outcomes", "extends")
+
+
+def _executed(data: dict[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in data.items() if k not in _WORDS}
+    kept["axes"] = sorted(data.get("axes", {}))  # a new value does not void the old ones
+    return kept
+
+
+def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
+    """Of the data and of every file that steps and images use."""
+    sha = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode())
+    used = {s.dockerfile for s in scenario.steps} | {i.dockerfile for i in scenario.images.values()}
+    for name in sorted(used - {""}):
+        sha.update(name.encode() + b"\0" + scenario.file(name).read_bytes() + b"\0")
+    return sha.hexdigest()

@@ -1,0 +1,169 @@
+"""What a ``scenario.toml`` says, as frozen values; docs/scenarios.md explains each key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import product
+from pathlib import Path
+
+from buildkit_bisect.model import Axes, Verdict
+
+
+class Action(StrEnum):
+    """The small vocabulary of steps."""
+
+    BUILD = "build"
+    PRUNE = "prune"
+    WRITE = "write"  # create or replace a file of the build context
+    DAEMON = "daemon"  # restart, or start again from an empty state
+    DELETE_BLOB = "delete-blob"  # from an exported local cache
+
+
+class VertexIs(StrEnum):
+    """What became of a build step, as a condition names it."""
+
+    CACHED = "cached"
+    RAN = "ran"
+    FAILED = "failed"
+    ABSENT = "absent"
+
+
+class Kept(StrEnum):
+    """How many of the layers that the control exports for inner records are there."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """A dimension that a scenario varies; at a control value it must be good."""
+
+    values: tuple[str, ...]
+    controls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Var:
+    """A text that depends on the value of one axis: ``${var.NAME}``."""
+
+    axis: str
+    values: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """A base image, built once per machine by the reference BuildKit and pushed."""
+
+    dockerfile: str
+    compression: str = "gzip"
+    public: str = ""  # what `--images public` uses instead
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DaemonSpec:
+    """How the daemon under test is started."""
+
+    snapshotter: str = "overlayfs"
+    config: str = ""  # appended to buildkitd.toml
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step of a trial. Which keys apply depends on the action."""
+
+    id: str
+    action: Action
+    when: dict[str, tuple[str, ...]] = field(default_factory=dict)  # axis -> values
+    timeout: float = 120.0
+    repeat: int = 1
+    parallel: str = ""  # neighbours with the same name run at once
+    # build
+    dockerfile: str = ""
+    target: str = ""
+    args: dict[str, str] = field(default_factory=dict)
+    exports: tuple[dict[str, str], ...] = ()
+    imports: tuple[dict[str, str], ...] = ()
+    outputs: tuple[dict[str, str], ...] = ()
+    # write
+    path: str = ""
+    content: str = ""
+    # daemon
+    start: str = "restart"  # or "fresh"
+    # delete-blob
+    cache: str = ""
+    layer: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """Facts about one step that must all hold."""
+
+    step: str
+    exit: str = ""  # "ok" or "failed"
+    stderr: str = ""  # a regular expression, searched
+    vertex: str = ""  # a regular expression over vertex names
+    is_: VertexIs | None = None
+    inner_layers: Kept | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """An outcome: its name and verdict, and the conditions that must all hold."""
+
+    name: str
+    verdict: Verdict
+    means: str
+    all: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """One reproducer."""
+
+    name: str
+    title: str
+    issue: str
+    steps: tuple[Step, ...]
+    outcomes: tuple[Rule, ...]
+    axes: dict[str, Axis] = field(default_factory=dict)
+    vars: dict[str, Var] = field(default_factory=dict)
+    images: dict[str, Image] = field(default_factory=dict)
+    daemon: DaemonSpec = field(default_factory=DaemonSpec)
+    summary: str = ""
+    # not from the file:
+    folders: tuple[Path, ...] = ()  # own folder, then the one it extends
+    digest: str = ""  # of everything
+    run_digest: str = ""  # of what a trial executes: rules may change without a new trial
+
+    def file(self, name: str) -> Path:
+        """A file of the scenario, its own before the one it extends. Names were checked."""
+        for folder in self.folders:
+            if (folder / name).is_file():
+                return folder / name
+        return self.folders[0] / name
+
+    def cells(self, narrow: dict[str, tuple[str, ...]] | None = None) -> list[Axes]:
+        """Every combination of axis values, narrowed, in the order of the file."""
+        chosen = {
+            name: [v for v in axis.values if v in (narrow or {}).get(name, axis.values)]
+            for name, axis in self.axes.items()
+        }
+        return [
+            tuple(sorted(zip(chosen, values, strict=True))) for values in product(*chosen.values())
+        ]
+
+    def is_control(self, axes: Axes) -> bool:
+        """Whether some axis has a control value here."""
+        return any(value in self.axes[name].controls for name, value in axes)
+
+    def control_of(self, axes: Axes) -> Axes | None:
+        """The cell that must be good for *axes* to prove anything; None for a control."""
+        if self.is_control(axes):
+            return None
+        mended = {n: (a.controls[0] if a.controls else dict(axes)[n]) for n, a in self.axes.items()}
+        return (
+            tuple(sorted(mended.items())) if any(a.controls for a in self.axes.values()) else None
+        )

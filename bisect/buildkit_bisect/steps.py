@@ -1,0 +1,152 @@
+"""What each action of a scenario does to a runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from time import monotonic
+
+from buildkit_bisect import buildctl, cacheconfig
+from buildkit_bisect.daemon import Runtime
+from buildkit_bisect.model import Axes, StepResult
+from buildkit_bisect.process import Completed
+from buildkit_bisect.scenario import Action, Scenario, Step
+from buildkit_bisect.scenario.text import fill
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """Where a trial's steps work: the scenario's texts filled in, directories, evidence."""
+
+    scenario: Scenario
+    axes: Axes
+    images: Mapping[str, str]
+    registry: str
+    work: Path  # exported caches
+    context: Path  # the build context
+    evidence: Path
+
+    def text(self, text: str) -> str:
+        """*text* with image, axis and variable names replaced."""
+        return fill(
+            text,
+            scenario=self.scenario,
+            axes=self.axes,
+            images=self.images,
+            registry=self.registry,
+        )
+
+
+def run_all(bench: Bench, runtime: Runtime) -> Iterator[StepResult]:
+    """Run the scenario's steps in order; neighbours of one parallel group at once."""
+    for step in planned(bench.scenario, bench.axes):
+        if len(step) == 1:
+            yield run(bench, runtime, step[0])
+            continue
+        with ThreadPoolExecutor(len(step)) as pool:
+            yield from pool.map(lambda s: run(bench, runtime, s), step)
+
+
+def planned(scenario: Scenario, axes: Axes) -> list[tuple[Step, ...]]:
+    """The steps that run at *axes*, in groups that run at once, repeats written out.
+
+    A repeated step's later runs are called ``ID-2``, ``ID-3``; rules see the ID of the first.
+    """
+    chosen = dict(axes)
+    wanted = [
+        replace(step, id=step.id if n == 1 else f"{step.id}-{n}")
+        for step in scenario.steps
+        if all(chosen[axis] in values for axis, values in step.when.items())
+        for n in range(1, step.repeat + 1)
+    ]
+    groups: list[tuple[Step, ...]] = []
+    for name, neighbours in groupby(wanted, key=lambda s: s.parallel):
+        members = tuple(neighbours)
+        groups += [members] if name else [(member,) for member in members]
+    return groups
+
+
+def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
+    """Run one step. What it does may fail: that is an observation, not an error."""
+    started = monotonic()
+    match step.action:
+        case Action.BUILD:
+            return _build(bench, runtime, step)
+        case Action.PRUNE:
+            done = runtime.prune(step.timeout)
+            return _result(step, done)
+        case Action.WRITE:
+            path = bench.context / step.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(bench.text(step.content))
+        case Action.DAEMON:
+            runtime.restart(fresh=step.start == "fresh")
+        case Action.DELETE_BLOB:
+            return _delete_blob(bench, step)
+    return StepResult(id=step.id, exit=0, seconds=monotonic() - started)
+
+
+def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
+    done = runtime.build(
+        buildctl.BuildRequest(
+            context=bench.context,
+            dockerfile=bench.scenario.file(step.dockerfile),
+            target=bench.text(step.target),
+            args={k: bench.text(v) for k, v in step.args.items()},
+            exports=tuple(_entry(bench, e) for e in step.exports),
+            imports=tuple(_entry(bench, e) for e in step.imports),
+            outputs=tuple(_entry(bench, e) for e in step.outputs),
+            timeout=step.timeout,
+        )
+    )
+    result = _result(step, done)
+    (bench.evidence / f"{step.id}.progress.jsonl").write_text(done.stderr)
+    for entry in step.exports:
+        if entry["type"] == "local":
+            found = cacheconfig.read_local(bench.work / entry["dest"])
+            if found:
+                config, raw = found
+                (bench.evidence / f"{step.id}.cacheconfig.json").write_text(
+                    json.dumps(raw, indent=1)
+                )
+                return replace(result, export=config)
+    return result
+
+
+def _entry(bench: Bench, entry: Mapping[str, str]) -> dict[str, str]:
+    filled = {k: bench.text(v) for k, v in entry.items()}
+    for key in ("dest", "src"):
+        if key in filled:
+            filled[key] = str(bench.work / entry[key])
+    return filled
+
+
+def _result(step: Step, done: Completed) -> StepResult:
+    vertices, messages = buildctl.parse_progress(done.stderr)
+    return StepResult(
+        id=step.id,
+        exit=done.exit,
+        seconds=done.seconds,
+        stderr=messages,
+        timed_out=done.timed_out,
+        vertices=vertices,
+    )
+
+
+def _delete_blob(bench: Bench, step: Step) -> StepResult:
+    """Take one layer's blob out of an exported local cache, as moby/buildkit#6261 describes."""
+    cache = bench.work / step.cache
+    found = cacheconfig.read_local(cache)
+    layers = found[0].layers if found else ()
+    if step.layer >= len(layers):
+        problem = f"the cache {step.cache!r} has no layer {step.layer}"
+        return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
+    algorithm, _, encoded = layers[step.layer].partition(":")
+    with suppress(FileNotFoundError):
+        (cache / "blobs" / algorithm / encoded).unlink()
+    return StepResult(id=step.id, exit=0, seconds=0.0)
