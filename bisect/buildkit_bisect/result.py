@@ -1,0 +1,168 @@
+"""The result document: the only thing that renderers read. docs/result.schema.json is its schema.
+
+Values are plain (texts, numbers, tuples, dicts of these), so that the JSON is the document.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from buildkit_bisect.errors import BadInput
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScenarioInfo:
+    """A scenario as it was when the campaign ran."""
+
+    name: str
+    title: str
+    issue: str
+    digest: str
+    summary: str
+    axes: dict[str, dict[str, tuple[str, ...]]]  # name -> {"values", "controls"}
+    outcomes: tuple[dict[str, str], ...]  # {"name", "verdict", "means"}, in order
+    images: dict[str, dict[str, str]]  # name -> {"ref", "digest"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RevisionInfo:
+    """A revision that was asked for, or that a search chose."""
+
+    ref: str
+    sha: str
+    describe: str = ""
+    date: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatchInfo:
+    """A patch that some variant has."""
+
+    name: str
+    digest: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildInfo:
+    """What ran."""
+
+    key: str
+    go: str
+    source: str
+    binary_sha256: str
+    seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepInfo:
+    """One step of a trial, as far as reports show it."""
+
+    id: str
+    exit: int
+    seconds: float
+    timed_out: bool = False
+    error: str = ""  # the last lines of its messages, where it failed
+    vertices: tuple[dict[str, str], ...] = ()  # {"name", "state", "error"?}; internal ones left out
+    records: tuple[dict[str, Any], ...] = ()  # {"digest", "layers": n, "inputs": [digest]}
+    kept: tuple[int, int] | None = None  # (here, of the control's) inner records with layers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialInfo:
+    """One execution of a cell."""
+
+    outcome: str
+    verdict: str
+    reason: str
+    seconds: float
+    reused: bool  # paid for by an earlier campaign, or earlier in this one
+    evidence: str  # folder below the result's own, "" where none was kept
+    steps: tuple[StepInfo, ...] = ()
+    daemon_log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellInfo:
+    """One variant x one scenario x one value for each axis."""
+
+    scenario: str
+    ref: str
+    revision: str  # full commit id, or the module version where no commit is known
+    patches: tuple[str, ...]
+    axes: dict[str, str]
+    control: bool
+    outcome: str
+    verdict: str
+    reason: str
+    counts: dict[str, int] = field(default_factory=dict)  # outcome -> trials
+    rate: tuple[int, int] = (0, 0)  # (trials with the commonest outcome, trials that count)
+    trials: tuple[TrialInfo, ...] = ()
+    build: BuildInfo | None = None
+    log: str = ""  # kept compile output, below the result's folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One campaign's answer."""
+
+    kind: str  # run, matrix, bisect, boundaries, validate
+    id: str
+    created: str  # ISO 8601, UTC
+    command: str
+    tool: str  # "buildkit-bisect 0.1.0"
+    host: dict[str, str]
+    source: dict[str, str]  # {"kind": git|module, "repo", "note"}
+    scenarios: tuple[ScenarioInfo, ...]
+    revisions: tuple[RevisionInfo, ...]
+    patches: tuple[PatchInfo, ...]
+    cells: tuple[CellInfo, ...]
+    schema: int = SCHEMA
+    status: str = "done"  # or "interrupted", "failed"
+    seconds: dict[str, float] = field(default_factory=dict)  # {"total", "builds", "trials"}
+    bisect: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True, omit_if_default=False)
+
+
+def dump(result: Result) -> str:
+    """The document as JSON text."""
+    return json.dumps(_CONVERTER.unstructure(result), indent=1, ensure_ascii=False) + "\n"
+
+
+def write(result: Result, folder: Path) -> Path:
+    """Write ``result.json`` into *folder*, whole or not at all."""
+    path = folder / "result.json"
+    draft = folder / f".result.{os.getpid()}"
+    draft.write_text(dump(result))
+    draft.replace(path)
+    return path
+
+
+def read(folder: Path) -> Result:
+    """The document in *folder*. Raises `BadInput` where there is none, or of another schema."""
+    path = folder / "result.json"
+    try:
+        data = json.loads(path.read_text())
+    except OSError:
+        raise BadInput(f"no result at {path}", hint="./inv status") from None
+    except ValueError as error:
+        raise BadInput(f"{path} is not JSON: {error}") from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise BadInput(f"{path} is not a result of schema {SCHEMA}", hint="run the campaign again")
+    try:
+        return _CONVERTER.structure(data, Result)
+    except cattrs.BaseValidationError as error:
+        raise BadInput(f"{path}: {cattrs.transform_error(error)[0]}") from None
