@@ -16,7 +16,9 @@ from buildkit_bisect.errors import BadInput
 _HEADERS = ("--- ", "+++ ", "rename from ", "rename to ", "copy from ", "copy to ")
 _GIT_HEADER = re.compile(r"^diff --git (\S+) (\S+)$")
 _MODE = re.compile(r"^(?:new file mode|new mode|old mode|deleted file mode|index \S+) (\d{6})$")
-_IMPORT = re.compile(r"^\+\s*(?:import\s+)?(?:[\w.]+\s+)?\"([\w.~-]+(?:/[\w.~+-]+)+)\"\s*(?://.*)?$")
+_IMPORT = re.compile(
+    r"^\+\s*(?:import\s+)?(?:[\w.]+\s+)?\"([\w.~-]+(?:/[\w.~+-]+)+)\"\s*(?://.*)?$"
+)
 _MODES = {"100644", "100755"}
 
 
@@ -134,7 +136,7 @@ def _header_lines(text: str) -> Iterator[str]:
 
 
 def _inside(name: str, path: str) -> str:
-    if path.startswith("/") or ".." in PurePosixPath(path).parts or path.startswith('"'):
+    if path.startswith(("/", '"')) or ".." in PurePosixPath(path).parts:
         raise BadInput(f"{name} touches {path}, which is outside the tree")
     side, _, rest = path.partition("/")
     if side not in ("a", "b") or not rest:

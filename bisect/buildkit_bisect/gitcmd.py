@@ -39,13 +39,12 @@ def git(
 
 
 def why_not(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> str:
-    """Git's reason for not applying *diff* to *tree* exactly (offsets are fine); empty: it would."""
+    """Git's reason for not applying *diff* to *tree*; empty: it would. Offsets are fine."""
     done = _apply(tree, diff, "--check", bare=bare, reverse=reverse, check=False)
     if done.ok:
         return ""
     lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.strip()]
-    wrong = [line for line in lines if "patch failed" not in line]
-    return " ".join((wrong or lines or [f"git apply exited {done.exit}"])[:1])
+    return "; ".join(lines[:2]) or f"git apply exited {done.exit}"
 
 
 def applies(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> bool:

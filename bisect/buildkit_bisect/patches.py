@@ -37,7 +37,7 @@ class PatchFailed(BisectError):
         return _failed, (self.message, self.hint, self.already)
 
 
-def _failed(message: str, hint: str, already: bool) -> PatchFailed:  # noqa: FBT001 - for pickle
+def _failed(message: str, hint: str, already: bool) -> PatchFailed:
     return PatchFailed(message, hint=hint, already=already)
 
 

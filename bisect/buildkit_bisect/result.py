@@ -113,6 +113,72 @@ class CellInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CandidateInfo:
+    """A commit that may be the one."""
+
+    sha: str
+    reason: str = ""
+    probability: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BisectStep:
+    """One commit that a search (or its gate) looked at, in order."""
+
+    number: int
+    phase: str  # `search.Phase`
+    sha: str
+    verdict: str  # good, bad, skip, weak, infra
+    shown: str  # "layers-dropped 3 of 3", "build: undefined: foo"
+    why: str = ""
+    counts: dict[str, int] = field(default_factory=dict)  # outcome -> trials
+    left: int = 0  # candidates before this step
+    seconds: float = 0.0
+    reused: bool = False
+    position: int | None = None  # commits after the older end on the first-parent line, if on it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeInfo:
+    """A commit at which the outcome changes, with what is seen on both sides."""
+
+    sha: str
+    before: str  # outcome
+    after: str
+    confidence: float = 0.0
+    merge: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BisectInfo:
+    """How a search went and ended. Subjects and dates of commits are in `Result.revisions`."""
+
+    status: str  # found, range, refused, inconclusive
+    good: str  # refs, as asked
+    bad: str
+    scenario: str
+    axes: dict[str, str]  # of the one cell that was searched with
+    find_fix: bool = False  # then the commit found is the first good one
+    patches: tuple[str, ...] = ()
+    first_bad: str = ""  # full commit id
+    merge: str = ""  # the first-parent merge that brought it, "" if it is on that line
+    parents: tuple[str, ...] = ()  # tested parents of it
+    candidates: tuple[CandidateInfo, ...] = ()  # likeliest first
+    confidence: float = 0.0
+    reason: str = ""  # always, where status is not found
+    hint: str = ""
+    gate: tuple[BisectStep, ...] = ()
+    steps: tuple[BisectStep, ...] = ()
+    changes: tuple[ChangeInfo, ...] = ()  # boundaries: all of them, oldest first
+    total: int = 0  # candidates at the start
+    tested: int = 0
+    skipped: int = 0
+    reproduce: str = ""  # the exact command that shows it again
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """One campaign's answer."""
 
@@ -130,7 +196,7 @@ class Result:
     schema: int = SCHEMA
     status: str = "done"  # or "interrupted", "failed"
     seconds: dict[str, float] = field(default_factory=dict)  # {"total", "builds", "trials"}
-    bisect: dict[str, Any] | None = None
+    bisect: BisectInfo | None = None  # bisect and boundaries
     notes: tuple[str, ...] = ()
 
 

@@ -21,7 +21,10 @@ from pathlib import Path
 from buildkit_bisect import buildctl, process
 from buildkit_bisect.daemon import DaemonFailed
 
-_CGROUPS = Path("/sys/fs/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
+
+#: Where sockets are: not below the state, since a socket's path may have 107 characters only.
+SOCKETS = Path("/tmp")
 
 
 class HostRuntime:
@@ -130,7 +133,7 @@ class HostRuntime:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(patience)
         process.stop(child, grace=1)
-        _remove_cgroups(self._cgroup)
+        remove_cgroups(self._cgroup)
 
 
 def _children(pid: int) -> list[int]:
@@ -140,9 +143,9 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _remove_cgroups(name: str) -> None:
+def remove_cgroups(name: str) -> None:
     """Remove the cgroup *name* in every hierarchy; runc leaves them when it is killed."""
-    for top in (_CGROUPS / name, *_CGROUPS.glob(f"*/{name}")):
+    for top in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")):
         if not top.is_dir():
             continue
         for directory, _, _ in os.walk(top, topdown=False):
@@ -158,8 +161,7 @@ def host_runtime(
 
     *binaries* holds ``buildkitd`` and ``buildctl``. Raises `DaemonFailed`.
     """
-    # Not below home: a socket's path may have 107 characters only.
-    with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir="/tmp") as short:
+    with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir=SOCKETS) as short:
         runtime = HostRuntime(
             binaries=binaries,
             home=home,

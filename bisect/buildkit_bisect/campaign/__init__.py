@@ -1,0 +1,1 @@
+"""Campaigns: a plan, the work, and its result document."""

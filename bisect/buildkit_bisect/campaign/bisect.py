@@ -1,0 +1,317 @@
+"""Which commit did it: drives the pure search with real builds and real trials."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from buildkit_bisect import outcome
+from buildkit_bisect.campaign import document, history
+from buildkit_bisect.campaign.history import Line
+from buildkit_bisect.campaign.matrix import cell_done
+from buildkit_bisect.campaign.setup import Setup, open_lab
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.events import Column, Planned, StepAsked, StepDone
+from buildkit_bisect.lab import Cell, Lab
+from buildkit_bisect.model import Axes, Build, NoBuild, Variant, Verdict
+from buildkit_bisect.patches import Patch
+from buildkit_bisect.result import (
+    BisectInfo,
+    BisectStep,
+    CandidateInfo,
+    Result,
+)
+from buildkit_bisect.scenario import Scenario
+from buildkit_bisect.search import (
+    Answer,
+    Ask,
+    BisectSession,
+    Candidate,
+    Found,
+    Inconclusive,
+    Phase,
+    Range,
+    Refused,
+    SearchOptions,
+    Skip,
+    SkipKind,
+    Tested,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is searched for: refs as the user wrote them, and how."""
+
+    good: str
+    bad: str
+    options: SearchOptions
+    releases: bool = False  # candidates are release tags, not commits
+
+
+def chosen_cell(scenario: Scenario, cells: Sequence[Axes]) -> Axes:
+    """The one cell to search with: the first that is no control.
+
+    Raises `BadInput` where only controls are left.
+    """
+    for axes in cells:
+        if not scenario.is_control(axes):
+            return axes
+    raise BadInput(
+        f"{scenario.name}: only controls are left, and they must be good everywhere",
+        hint="another --axis KEY=VALUE",
+    )
+
+
+class Bisection:
+    """One search over one cell, from its first question to its document."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        question: Question,
+        overlay: Sequence[Patch],
+        *,
+        campaign: str,
+        folder: Path,
+    ) -> None:
+        self._setup = setup
+        self._question = question
+        self._campaign = campaign
+        self._folder = folder
+        self._scenario = setup.scenarios[0]
+        self._axes = chosen_cell(self._scenario, setup.cells(self._scenario))
+        self._line: Line = history.load(
+            setup.source, question.good, question.bad, overlay, releases=question.releases
+        )
+        self.session = BisectSession(
+            self._line.history,
+            good=self._line.good,
+            bad=self._line.bad,
+            options=question.options,
+            cost=history.Cost(setup.builder, self._line),
+            same_build=self._line.same_build,
+            labels=self._line.labels,
+        )
+        self._cells: dict[str, list[Cell]] = {}
+        self._steps: list[BisectStep] = []
+        self._used: Counter[str] = Counter()  # binary -> trials of it that were told
+
+    def planned(self) -> Planned:
+        """The first event: the one column, and what the search expects to cost."""
+        step = self.session.next()
+        seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
+        return Planned(
+            kind="bisect",
+            rows=(),
+            columns=(Column(scenario=self._scenario.name, axes=self._axes),),
+            trials=self._question.options.trials or 1,
+            build_seconds={"search": seconds},
+            basis=f"{len(self._line.candidates)} candidates, "
+            f"{self._line.distinct} of them with different build inputs",
+        )
+
+    def run(self) -> Result:
+        """Ask and tell until the search ends."""
+        started = time.monotonic()
+        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._setup.events.emit(self.planned())
+        with open_lab(self._setup, self._campaign) as (lab, refs):
+            while isinstance(step := self.session.next(), Ask):
+                self.session.tell(step.commit, self._test(lab, step))
+            cells = [
+                document.cell_info(merge(parts), self._folder) for parts in self._cells.values()
+            ]
+            seconds = {
+                "total": time.monotonic() - started,
+                "builds": lab.build_seconds,
+                "trials": lab.trial_seconds,
+            }
+        patches = {p.name: p for v in self._cells.values() for p in v[0].variant.patches}
+        return document.result(
+            self._setup,
+            kind="bisect",
+            campaign=self._campaign,
+            created=created,
+            refs=refs,
+            revisions=self._line.revisions(self._mentioned(step)),
+            patches=patches.values(),
+            cells=cells,
+            seconds=seconds,
+            bisect=self._info(step),
+        )
+
+    def _test(self, lab: Lab, ask: Ask) -> Tested:
+        variant = self._line.variant(ask.commit)
+        number = len(self._steps) + 1
+        self._setup.events.emit(
+            StepAsked(
+                number=number,
+                row=variant.label,
+                why=ask.why,
+                left=ask.candidates_left,
+                expected_steps=ask.expected_steps,
+                expected_seconds=ask.expected_seconds,
+            )
+        )
+        started = time.monotonic()
+        cell, tested = self._observe(lab, variant, ask)
+        self._cells.setdefault(ask.commit, []).append(cell)
+        shown = _shown(tested)
+        verdict = Verdict.SKIP if tested.skip else cell.outcome.verdict
+        self._setup.events.emit(cell_done(cell))
+        self._setup.events.emit(
+            StepDone(number=number, row=variant.label, verdict=verdict, shown=shown)
+        )
+        self._steps.append(
+            BisectStep(
+                number=number,
+                phase=str(ask.phase),
+                sha=ask.commit,
+                verdict=str(verdict),
+                shown=shown,
+                why=ask.why,
+                counts=dict(tested.counts),
+                left=ask.candidates_left,
+                seconds=round(time.monotonic() - started, 1),
+                reused=bool(cell.trials) and all(t.reused for t in cell.trials),
+                position=self._line.position(ask.commit),
+            )
+        )
+        return tested
+
+    def _observe(self, lab: Lab, variant: Variant, ask: Ask) -> tuple[Cell, Tested]:
+        began = lab.build_seconds
+        build = lab.build(variant)
+        if isinstance(build, NoBuild):
+            cell = lab.cell(variant, self._scenario, self._axes, 1)
+            return cell, Tested(skip=Skip(kind=_kind(build), reason=build.reason))
+        spent = lab.build_seconds - began
+        parts: list[Cell] = []
+        # One at a time where the first that shows the new behaviour settles it.
+        sizes = [1] * ask.trials if ask.until_bad else [ask.trials]
+        for size in sizes:
+            after = self._used[build.buildkitd_sha256]
+            cell = lab.cell(variant, self._scenario, self._axes, size, after=after)
+            self._used[build.buildkitd_sha256] += len(cell.trials)
+            parts.append(cell)
+            if cell.outcome.verdict is not Verdict.GOOD:
+                break
+        cell = merge(parts)
+        return cell, _tested(cell, build, spent)
+
+    def _mentioned(self, answer: Answer) -> list[str]:
+        shas = [self._line.good, self._line.bad, *(s.sha for s in self._steps)]
+        match answer:
+            case Found():
+                shas += [answer.first_bad, *([answer.merge] if answer.merge else [])]
+                shas += [p.commit for p in answer.parents_tested]
+            case Range() | Inconclusive():
+                shas += [c.commit for c in answer.candidates]
+            case Refused():
+                pass
+        return list(dict.fromkeys(shas))
+
+    def _info(self, answer: Answer) -> BisectInfo:
+        tested = {s.sha for s in self._steps if s.verdict != Verdict.SKIP}
+        skipped = {s.sha for s in self._steps} - tested
+        info = BisectInfo(
+            status="",
+            good=self._question.good,
+            bad=self._question.bad,
+            scenario=self._scenario.name,
+            axes=dict(self._axes),
+            find_fix=self._question.options.find_fix,
+            patches=tuple(p.name for p in self._line.overlay_names),
+            gate=tuple(s for s in self._steps if s.phase == Phase.GATE),
+            steps=tuple(s for s in self._steps if s.phase != Phase.GATE),
+            total=len(self._line.candidates),
+            tested=len(tested),
+            skipped=len(skipped),
+            reproduce=self._setup.settings.command,
+            notes=answer.notes,
+        )
+        match answer:
+            case Found():
+                return replace(
+                    info,
+                    status="found",
+                    first_bad=answer.first_bad,
+                    merge=answer.merge or "",
+                    parents=tuple(p.commit for p in answer.parents_tested),
+                    candidates=_candidates(answer.credible_set),
+                    confidence=answer.confidence,
+                )
+            case Range():
+                return replace(
+                    info,
+                    status="range",
+                    candidates=_candidates(answer.candidates),
+                    reason=answer.reason,
+                    hint=answer.hint,
+                )
+            case Refused():
+                return replace(info, status="refused", reason=answer.reason, hint=answer.hint)
+            case Inconclusive():
+                return replace(
+                    info,
+                    status="inconclusive",
+                    candidates=_candidates(answer.candidates),
+                    reason=answer.reason,
+                    hint=answer.hint,
+                )
+
+
+def _candidates(found: Sequence[Candidate]) -> tuple[CandidateInfo, ...]:
+    return tuple(
+        CandidateInfo(sha=c.commit, reason=c.reason, probability=c.probability) for c in found
+    )
+
+
+def merge(parts: Sequence[Cell]) -> Cell:
+    """Several visits to one cell as one, every trial counted once."""
+    if len(parts) == 1:
+        return parts[0]
+    judged = tuple(o for part in parts for o in part.judged)
+    combined, counts = outcome.combine(judged) if judged else (parts[-1].outcome, Counter())
+    overruled = [p.outcome for p in parts if p.outcome.name in ("control-failed", "no-build")]
+    return replace(
+        parts[0],
+        outcome=overruled[-1] if overruled else combined,
+        counts=counts,
+        trials=tuple(t for part in parts for t in part.trials),
+        judged=judged,
+        control=parts[0].control,
+    )
+
+
+def _kind(build: NoBuild) -> SkipKind:
+    return SkipKind.PATCH if build.stage == "patch" else SkipKind.BUILD
+
+
+def _tested(cell: Cell, build: Build, build_seconds: float) -> Tested:
+    """What a cell tells the search: outcomes that count, or why there are none."""
+    if cell.outcome.name == "control-failed":
+        return Tested(skip=Skip(kind=SkipKind.CONTROL, reason=cell.outcome.reason))
+    told = [o for o in cell.judged if o.verdict is not Verdict.INFRA]
+    if not told:
+        return Tested(skip=Skip(kind=SkipKind.INFRA, reason=cell.outcome.reason))
+    seconds = [t.observation.seconds for t in cell.trials]
+    verdicts: Mapping[str, Verdict] = {o.name: o.verdict for o in told}
+    return Tested(
+        counts=Counter(o.name for o in told),
+        verdicts=verdicts,
+        binary=build.buildkitd_sha256,
+        build_seconds=build_seconds or None,
+        trial_seconds=sum(seconds) / len(seconds),
+    )
+
+
+def _shown(tested: Tested) -> str:
+    if tested.skip:
+        return f"{tested.skip.kind}: {tested.skip.reason}"
+    total = sum(tested.counts.values())
+    return ", ".join(f"{name} {n} of {total}" for name, n in tested.counts.items())

@@ -1,0 +1,162 @@
+"""What every campaign needs before its first build, and takes away after its last trial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect import images, patches, paths, registry
+from buildkit_bisect import scenario as scenarios
+from buildkit_bisect.build import Builder
+from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.events import Events, Said
+from buildkit_bisect.images import ImageRef
+from buildkit_bisect.journal import Journal
+from buildkit_bisect.lab import Lab, executor
+from buildkit_bisect.model import Axes, Build, Variant
+from buildkit_bisect.patches import Patch
+from buildkit_bisect.scenario import Scenario
+from buildkit_bisect.settings import Settings
+from buildkit_bisect.source import ModuleSource, Source, open_source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """Settings with everything they name looked up and checked; nothing has run yet."""
+
+    settings: Settings
+    source: Source
+    note: str  # why the source is not the one that was asked for, "" where it is
+    scenarios: tuple[Scenario, ...]
+    builder: Builder
+    events: Events
+
+    def cells(self, scenario: Scenario) -> list[Axes]:
+        """The scenario's cells that ``--axis`` leaves."""
+        return scenario.cells(self.settings.axes)
+
+
+def prepare(
+    settings: Settings, events: Events, *, chosen: Sequence[Patch] = (), default: Sequence[str] = ()
+) -> Setup:
+    """Look up what *settings* name; *default* scenarios where they name none.
+
+    Raises `BadInput` for what does not exist, before anything is built.
+    """
+
+    def say(text: str) -> None:
+        events.emit(Said(text=text))
+
+    loaded = tuple(scenarios.load(name) for name in settings.scenarios or default)
+    _check_axes(settings.axes, loaded)
+    if settings.images == "public":
+        for scenario in loaded:
+            images.public(scenario)
+    told: list[str] = []
+
+    def say_and_keep(text: str) -> None:
+        told.append(text)
+        say(text)
+
+    source = open_source(settings.source, settings.repo, say=say_and_keep)
+    return Setup(
+        settings=settings,
+        source=source,
+        note=next((t for t in told if t.startswith("source:")), ""),
+        scenarios=loaded,
+        builder=Builder(source=source, patches=tuple(chosen), say=say),
+        events=events,
+    )
+
+
+def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario]) -> None:
+    for name, values in axes.items():
+        having = [s for s in loaded if name in s.axes]
+        if not having:
+            known = ", ".join(sorted({a for s in loaded for a in s.axes}))
+            raise BadInput(f"no axis {name!r}; there are: {known}", hint="--axis KEY=VALUE")
+        known_values = [v for s in having for v in s.axes[name].values]
+        for value in values:
+            if value not in known_values:
+                raise BadInput(
+                    f"axis {name} has no value {value!r}; there are: {', '.join(known_values)}"
+                )
+        for scenario in having:
+            if not set(values) & set(scenario.axes[name].values):
+                raise BadInput(f"{scenario.name} has no cell with {name}={','.join(values)}")
+
+
+def load_patches(names: str) -> list[Patch]:
+    """The patches that ``--patches`` names, in order; none for ""."""
+    return patches.load_many(names) if names else []
+
+
+@contextmanager
+def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[str, ImageRef]]]]:
+    """The campaign's hands and the images of its scenarios, for the length of a block."""
+    settings = setup.settings
+    with ExitStack() as stack:
+        where: registry.Registry | None = None
+        refs: dict[str, dict[str, ImageRef]] = {}
+        if settings.images == "public":
+            refs = {s.name: images.public(s) for s in setup.scenarios}
+        elif any(s.images for s in setup.scenarios):
+            if settings.registry:
+                where = registry.external(settings.registry)
+            else:
+                where = stack.enter_context(registry.serve(paths.cache("registry")))
+            for scenario in setup.scenarios:
+                refs[scenario.name] = images.ensure(
+                    scenario,
+                    where,
+                    lambda: reference_build(setup.builder),
+                    lambda text: setup.events.emit(Said(text=text)),
+                )
+        lab = Lab(
+            builder=setup.builder,
+            images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
+            registry=where.address if where else "",
+            journal=Journal(),
+            executor=stack.enter_context(executor(settings.jobs)),
+            events=setup.events,
+            campaign=campaign,
+            runtime=settings.runtime,
+            fresh=settings.fresh,
+        )
+        yield lab, refs
+
+
+def reference_build(builder: Builder) -> Build:
+    """The BuildKit that makes base images. Raises `Missing` where it cannot be had."""
+    source = builder.source
+    try:
+        revision = source.resolve(images.REFERENCE)
+    except BadInput:
+        # A clone without upstream's tags: the module proxy has the release.
+        builder = Builder(source=ModuleSource(say=builder.say), say=builder.say)
+        revision = builder.source.resolve(images.REFERENCE)
+    made = builder.build(Variant(revision=revision))
+    if not isinstance(made, Build):
+        raise Missing(f"the reference BuildKit {images.REFERENCE} cannot be built: {made.reason}")
+    return made
+
+
+def new_folder(settings: Settings, kind: str) -> tuple[str, Path]:
+    """A campaign's id and its new folder below ``--out``. Raises `BadInput` if not writable."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    for number in range(1, 100):
+        name = f"{stamp}-{kind}" if number == 1 else f"{stamp}-{kind}-{number}"
+        try:
+            settings.out.mkdir(parents=True, exist_ok=True)
+            (settings.out / name).mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise BadInput(
+                f"cannot write to {settings.out}: {error.strerror}", hint="--out DIR"
+            ) from None
+        return name, settings.out / name
+    raise BadInput(f"too many campaigns at once in {settings.out}", hint="--out DIR")

@@ -1,0 +1,50 @@
+"""``build``: one variant's binaries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from buildkit_bisect import doctor, plan, settings
+from buildkit_bisect.campaign.setup import load_patches, prepare
+from buildkit_bisect.commands.guard import DONE
+from buildkit_bisect.commands.showing import display
+from buildkit_bisect.errors import BadInput, NoAnswer
+from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Said
+from buildkit_bisect.model import NoBuild, Variant
+from buildkit_bisect.settings import Raw
+
+
+def build(raw: Mapping[str, Raw]) -> int:
+    """Build a variant, or find it built; print where it is."""
+    rev = settings.option("rev", raw.get("rev", ""))
+    if not rev:
+        raise BadInput("which revision?", hint="./inv build --rev v0.26.0")
+    chosen = settings.read("build", raw)
+    given = load_patches(chosen.patches)
+    with display(json=chosen.json) as events:
+        doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
+        setup = prepare(chosen, events, chosen=given)
+        variant = Variant(revision=setup.source.resolve(rev), patches=tuple(p.ref for p in given))
+        row = variant.label
+        if setup.builder.cached(variant) is None:
+            events.emit(BuildStarted(row=row))
+        made = setup.builder.build(
+            variant,
+            lambda done, expected: events.emit(
+                BuildProgress(row=row, done=done, expected=expected)
+            ),
+        )
+        if isinstance(made, NoBuild):
+            raise NoAnswer(
+                f"{row} has no build: {made.stage}: {made.reason}",
+                hint=f"less {made.log}" if made.log else "./inv doctor",
+            )
+        events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
+    if chosen.json:
+        print(json.dumps({"variant": row, **asdict(made)}, indent=1))
+    else:
+        how = "was built already" if made.reused else f"built in {plan.minutes(made.seconds)}"
+        print(f"{row}: {how} with Go {made.go}\n{made.directory}")
+    return DONE

@@ -1,0 +1,220 @@
+"""``run``, ``matrix``, ``bisect``: check the machine, plan, work, write the result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from buildkit_bisect import doctor, patches, plan, render, result, settings
+from buildkit_bisect.campaign import matrix as matrices
+from buildkit_bisect.campaign import record
+from buildkit_bisect.campaign.bisect import Bisection, Question
+from buildkit_bisect.campaign.setup import Setup, load_patches, new_folder, prepare
+from buildkit_bisect.commands.guard import DONE, INFRA, NO_ANSWER
+from buildkit_bisect.commands.showing import display
+from buildkit_bisect.errors import BadInput, BisectError
+from buildkit_bisect.events import Events, Finished, Planned, Several
+from buildkit_bisect.model import Variant, Verdict
+from buildkit_bisect.patches import Patch
+from buildkit_bisect.result import Result
+from buildkit_bisect.search import SearchOptions
+from buildkit_bisect.settings import Raw, Settings
+
+#: What a campaign does once everything it names has been found.
+Work = Callable[[Setup, str, Path], Result]
+
+ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
+
+
+def run(raw: Mapping[str, Raw]) -> int:
+    """One revision, the scenario's cells, verbosely."""
+    rev = settings.option("rev", raw.get("rev", ""))
+    if not rev:
+        raise BadInput("which revision?", hint="./inv run --rev v0.26.0")
+    return _matrix("run", raw, [rev], default=ALL_SCENARIOS[:1])
+
+
+def matrix(raw: Mapping[str, Raw]) -> int:
+    """Which variants are broken, in which cells."""
+    revs = [r for r in settings.option("revs", raw.get("revs", "")).split(",") if r]
+    return _matrix("matrix", raw, revs, default=ALL_SCENARIOS)
+
+
+def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequence[str]) -> int:
+    chosen = settings.read(kind, raw)
+    given = load_patches(chosen.patches)
+    # No revisions and no patches named: everything that is of interest.
+    usual = not revs and not given
+    shipped = [patches.load_many(name) for name in patches.names()] if usual else []
+    known = [*given, *(p for group in shipped for p in group)]
+    with display(json=chosen.json) as events:
+        setup = prepare(chosen, events, chosen=known, default=default)
+        names = revs or matrices.default_revisions(setup.source)
+        revisions = [setup.source.resolve(ref) for ref in names]
+        variants = [Variant(revision=r) for r in revisions]
+        if given:
+            variants += [
+                Variant(revision=r, patches=tuple(p.ref for p in given)) for r in revisions
+            ]
+        variants += [
+            Variant(revision=revisions[-1], patches=tuple(p.ref for p in group))
+            for group in shipped
+        ]
+        if chosen.dry_run:
+            trials = chosen.trials or matrices.TRIALS
+            return _show_plan(chosen, matrices.planned(setup, variants, trials, kind))
+        return _work(
+            setup,
+            kind,
+            lambda s, campaign, folder: matrices.run(
+                s, variants, campaign=campaign, folder=folder, kind=kind
+            ),
+        )
+
+
+def bisect(raw: Mapping[str, Raw]) -> int:
+    """Which commit did it."""
+    chosen = settings.read("bisect", raw)
+    question = _question(raw, chosen)
+    given: list[Patch] = load_patches(chosen.patches)
+    with display(json=chosen.json) as events:
+        setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS[:1])
+        if len(setup.scenarios) != 1:
+            raise BadInput("a bisection follows one scenario", hint="--scenario NAME")
+
+        def work(ready: Setup, campaign: str, folder: Path) -> Result:
+            return Bisection(ready, question, given, campaign=campaign, folder=folder).run()
+
+        if chosen.dry_run:
+            dry = Bisection(setup, question, given, campaign="", folder=Path())
+            return _show_plan(chosen, dry.planned())
+        return _work(setup, "bisect", work)
+
+
+def _question(raw: Mapping[str, Raw], chosen: Settings) -> Question:
+    good = settings.option("good", raw.get("good", ""))
+    bad = settings.option("bad", raw.get("bad", ""))
+    if not (good and bad):
+        raise BadInput("bisect needs both ends", hint="./inv bisect --good v0.25.0 --bad v0.26.0")
+    confidence = settings.option("confidence", raw.get("confidence", ""))
+    try:
+        sure = float(confidence) if confidence else 0.95
+    except ValueError:
+        raise BadInput(f"--confidence {confidence!r} is not a number") from None
+    return Question(
+        good=good,
+        bad=bad,
+        releases=settings.flag("releases", raw.get("releases", False)),
+        options=SearchOptions(
+            trials=chosen.trials,
+            confidence=sure,
+            first_parent=not settings.flag("no-first-parent", raw.get("no_first_parent", False)),
+            find_fix=settings.flag("find-fix", raw.get("find_fix", False)),
+            bad_when=_outcomes("bad-when", raw),
+            good_when=_outcomes("good-when", raw),
+        ),
+    )
+
+
+def _outcomes(name: str, raw: Mapping[str, Raw]) -> frozenset[str]:
+    text = settings.option(name, raw.get(name.replace("-", "_"), ""))
+    return frozenset(t for t in text.split(",") if t)
+
+
+def _show_plan(chosen: Settings, planned: Planned) -> int:
+    """Print what would be done, and do none of it."""
+    seconds = sum(planned.build_seconds.values())
+    trials = len(planned.rows) * len(planned.columns) * planned.trials
+    total = seconds + trials * planned.trial_seconds
+    if chosen.json:
+        print(
+            json.dumps(
+                {
+                    "kind": planned.kind,
+                    "rows": list(planned.rows),
+                    "columns": [
+                        {"scenario": c.scenario, "axes": dict(c.axes), "control": c.control}
+                        for c in planned.columns
+                    ],
+                    "trials": planned.trials,
+                    "build_seconds": dict(planned.build_seconds),
+                    "trial_seconds": planned.trial_seconds,
+                    "seconds": total,
+                    "basis": planned.basis,
+                },
+                indent=1,
+            )
+        )
+        return DONE
+    for row in planned.rows:
+        cost = planned.build_seconds.get(row, 0)
+        print(f"build  {row}: {'built already' if not cost else plan.minutes(cost)}")
+    for column in planned.columns:
+        control = ", control" if column.control else ""
+        axes = " ".join(f"{k}={v}" for k, v in column.axes)
+        print(f"cell   {column.scenario} {axes}{control}: {planned.trials} trials a row")
+    print(f"about {plan.minutes(total)}, by {planned.basis}")
+    return DONE
+
+
+def _work(setup: Setup, kind: str, work: Work) -> int:
+    """Run the campaign in a folder of its own; what it leaves is whole or says that it is not."""
+    chosen, events = setup.settings, setup.events
+    doctor.ensure(_line, trials=True, without=_unneeded(chosen))
+    campaign, folder = new_folder(chosen, kind)
+    recorder = record.Recorder(folder)
+    record.begin(folder, kind, chosen.command)
+    status = "failed"
+    try:
+        done = work(replace_events(setup, Several(events, recorder)), campaign, folder)
+        status = done.status
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    except BisectError as error:
+        record.end(folder, status, str(error))
+        raise
+    finally:
+        if status != "done":
+            record.end(folder, status, "")
+    result.write(done, folder)
+    (folder / "report.md").write_text(render.markdown(done, folder))
+    record.end(folder, "done", "")
+    finding = render.finding(done)
+    events.emit(Finished(status="done", finding=finding, folder=str(folder)))
+    if chosen.json:
+        sys.stdout.write(result.dump(done))
+    else:
+        print(finding)
+        print(f"report: {folder / 'report.md'}")
+    return _code(done)
+
+
+def _code(done: Result) -> int:
+    if any(cell.verdict == Verdict.INFRA for cell in done.cells):
+        return INFRA
+    if done.bisect and done.bisect.status != "found":
+        return NO_ANSWER
+    return DONE
+
+
+def _unneeded(chosen: Settings) -> list[str]:
+    return (
+        ["docker-registry", "busybox"]
+        if chosen.images == "public"
+        else ["docker-registry"]
+        if chosen.registry
+        else []
+    )
+
+
+def replace_events(setup: Setup, events: Events) -> Setup:
+    """*setup* with another receiver of events."""
+    return replace(setup, events=events)
+
+
+def _line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,56 @@
+"""From errors to exit codes: the outermost frame of every task."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+
+from buildkit_bisect import __version__
+from buildkit_bisect.errors import BisectError
+from buildkit_bisect.settings import Raw
+
+#: Exit codes that are no errors of ours.
+DONE, BUG, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 4, 5, 130
+
+Command = Callable[[Mapping[str, Raw]], int]
+
+
+def guarded(command: Command, raw: Mapping[str, Raw]) -> int:
+    """Run *command*; every expected error is one message, a bug is a paste-ready report."""
+    # runc lives there, and a plain `su` leaves it out of PATH.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = command(raw)
+    except BrokenPipeError:  # `| head` is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    except BisectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; what was built and run is kept: ./inv resume", file=sys.stderr)
+        code = INTERRUPTED
+    except OSError as error:  # a full disk, a directory that may not be written
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"error: {named}{error.strerror or error} (try: ./inv doctor)", file=sys.stderr)
+        code = INFRA
+    except Exception:
+        print(_bug_report(), file=sys.stderr)
+        code = BUG
+    return code
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _bug_report() -> str:
+    return (
+        f"This is a bug in buildkit-bisect {__version__}; please report it with these lines:\n\n"
+        f"    Python {sys.version.split()[0]} on {sys.platform}; {' '.join(sys.argv[1:])}\n\n"
+        f"{traceback.format_exc()}"
+    )

@@ -1,0 +1,303 @@
+"""A campaign's hands: builds variants and runs cells, asking the journal first.
+
+A trial is paid for once on a machine; a build once. Trials hold the machine lock, so none
+runs beside a compile, of this campaign or of another.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from buildkit_bisect import outcome, paths
+from buildkit_bisect.build import Builder, machine_lock
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.events import (
+    BuildDone,
+    BuildProgress,
+    BuildSkipped,
+    BuildStarted,
+    Column,
+    Events,
+    Said,
+    TrialDone,
+    TrialStarted,
+)
+from buildkit_bisect.images import ImageRef
+from buildkit_bisect.journal import Journal
+from buildkit_bisect.model import (
+    Axes,
+    Build,
+    NoBuild,
+    Observation,
+    Outcome,
+    Variant,
+    Verdict,
+)
+from buildkit_bisect.scenario import Scenario
+from buildkit_bisect.trial import TrialJob, run_trial
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: How often a trial that infrastructure spoiled is run again, and the seconds before each.
+RETRY_AFTER = (1.0, 5.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One observation and whether this campaign paid for it."""
+
+    observation: Observation
+    reused: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """What a cell came to. `outcome` is of all trials; the control may have overruled it."""
+
+    variant: Variant
+    scenario: Scenario
+    axes: Axes
+    build: Build | NoBuild
+    outcome: Outcome
+    counts: Mapping[str, int] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
+    judged: tuple[Outcome, ...] = ()  # of each trial
+    control: Observation | None = None  # what conditions compared with
+
+
+class Lab:
+    """Everything that costs time goes through here."""
+
+    def __init__(
+        self,
+        *,
+        builder: Builder,
+        images: Mapping[str, Mapping[str, ImageRef]],
+        registry: str,
+        journal: Journal,
+        executor: Executor,
+        events: Events,
+        campaign: str,
+        runtime: str = "host",
+        fresh: bool = False,
+    ) -> None:
+        self._builder = builder
+        self._images = images
+        self._registry = registry
+        self._journal = journal
+        self._executor = executor
+        self._emit = events.emit
+        self._campaign = campaign
+        self._runtime = runtime
+        self._fresh = fresh
+        self._ours: dict[str, list[Observation]] = {}  # what this campaign ran, by trial key
+        self._controls: dict[tuple[str, str, Axes], Cell] = {}
+        self._made: dict[str, Build | NoBuild] = {}
+        self.build_seconds = 0.0
+        self.trial_seconds = 0.0
+
+    def build(self, variant: Variant) -> Build | NoBuild:
+        """The binaries of *variant*, or why there are none. Raises `InfraFailed`."""
+        label = variant.label
+        if label in self._made:
+            return self._made[label]
+        known = self._builder.cached(variant)
+        if known is None:
+            self._emit(BuildStarted(row=label))
+        started = time.monotonic()
+        made = known or self._builder.build(
+            variant,
+            lambda done, expected: self._emit(
+                BuildProgress(row=label, done=done, expected=expected)
+            ),
+        )
+        if known is None:
+            self.build_seconds += time.monotonic() - started
+        if isinstance(made, Build):
+            self._emit(BuildDone(row=label, seconds=made.seconds, reused=made.reused))
+        else:
+            self._emit(BuildSkipped(row=label, stage=made.stage, reason=made.reason))
+        self._made[label] = made
+        return made
+
+    def cell(
+        self, variant: Variant, scenario: Scenario, axes: Axes, trials: int, *, after: int = 0
+    ) -> Cell:
+        """Trials *after* + 1 to *after* + *trials* of a cell; a trial of its control before it."""
+        build = self.build(variant)
+        if isinstance(build, NoBuild):
+            because = Outcome(
+                name="no-build", verdict=Verdict.SKIP, reason=f"{build.stage}: {build.reason}"
+            )
+            return Cell(variant=variant, scenario=scenario, axes=axes, build=build, outcome=because)
+        control: Observation | None = None
+        overruled: Outcome | None = None
+        control_axes = scenario.control_of(axes)
+        if control_axes is not None:
+            beside = self._control(variant, scenario, control_axes)
+            control = beside.trials[0].observation
+            if beside.outcome.verdict is Verdict.INFRA:
+                overruled = beside.outcome
+            elif beside.outcome.verdict is not Verdict.GOOD:
+                shown = ", ".join(f"{k}={v}" for k, v in control_axes)
+                overruled = Outcome(
+                    name="control-failed",
+                    verdict=Verdict.SKIP,
+                    reason=f"the control ({shown}) is {beside.outcome.name}:"
+                    " this cell proves nothing",
+                )
+        ran = self._trials(
+            variant, self._job(build, scenario, axes), trials, after=after, control=control
+        )
+        judged = tuple(outcome.judge(scenario, t.observation, control) for t in ran)
+        combined, counts = outcome.combine(judged)
+        return Cell(
+            variant=variant,
+            scenario=scenario,
+            axes=axes,
+            build=build,
+            outcome=overruled or combined,
+            counts=counts,
+            trials=tuple(ran),
+            judged=judged,
+            control=control,
+        )
+
+    def _control(self, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
+        """One trial of a control, asked for once a campaign."""
+        asked = (variant.label, scenario.name, axes)
+        if asked not in self._controls:
+            self._controls[asked] = self.cell(variant, scenario, axes, 1)
+        return self._controls[asked]
+
+    def _job(self, build: Build, scenario: Scenario, axes: Axes) -> TrialJob:
+        images = self._images[scenario.name]
+        return TrialJob(
+            build=build,
+            scenario=scenario,
+            axes=axes,
+            images={name: image.ref for name, image in images.items()},
+            image_digests={name: image.digest for name, image in images.items()},
+            registry=self._registry,
+            runtime=self._runtime,
+        )
+
+    def _trials(
+        self,
+        variant: Variant,
+        job: TrialJob,
+        wanted: int,
+        *,
+        after: int,
+        control: Observation | None,
+    ) -> list[Trial]:
+        ours = self._ours.setdefault(job.key, [])
+        # With --fresh only what this campaign ran counts.
+        stored = list(ours) if self._fresh else self._journal.trials(job.key)
+        ran = [Trial(observation=o, reused=o not in ours) for o in stored[after:][:wanted]]
+        where = Column(
+            scenario=job.scenario.name, axes=job.axes, control=job.scenario.is_control(job.axes)
+        )
+
+        def tell(number: int, trial: Trial) -> None:
+            told = outcome.judge(job.scenario, trial.observation, control)
+            self._emit(
+                TrialDone(
+                    row=variant.label,
+                    column=where,
+                    number=number,
+                    of=wanted,
+                    outcome=told.name,
+                    verdict=told.verdict,
+                    seconds=trial.observation.seconds,
+                    reused=trial.reused,
+                )
+            )
+
+        for number, trial in enumerate(ran, 1):
+            tell(number, trial)
+        if len(ran) < wanted:
+            waiting = Said(text="waiting for another campaign on this machine")
+            with machine_lock(lambda: self._emit(waiting)):
+                for observation in self._run(job, variant, where, range(len(ran) + 1, wanted + 1)):
+                    if not observation.infra:
+                        self._journal.add(job.key, observation, self._campaign)
+                        ours.append(observation)
+                    ran.append(Trial(observation=observation, reused=False))
+                    tell(len(ran), ran[-1])
+        return ran
+
+    def _run(
+        self, job: TrialJob, variant: Variant, column: Column, numbers: range
+    ) -> Iterator[Observation]:
+        """Run what is missing; each observation comes as soon as it is there."""
+        started = time.monotonic()
+        futures = []
+        for number in numbers:
+            self._emit(
+                TrialStarted(row=variant.label, column=column, number=number, of=numbers[-1])
+            )
+            futures.append(self._executor.submit(run_trial, job))
+            if isinstance(self._executor, Inline):
+                yield self._settle(job, futures.pop())
+        for future in futures:
+            yield self._settle(job, future)
+        self.trial_seconds += time.monotonic() - started
+
+    def _settle(self, job: TrialJob, future: Future[Observation]) -> Observation:
+        """The observation, after further tries where infrastructure failed."""
+        observation = future.result()
+        for pause in RETRY_AFTER:
+            if not observation.infra:
+                break
+            text = f"infrastructure failed ({observation.infra}); trying again"
+            self._emit(Said(text=text, warning=True))
+            time.sleep(pause)
+            observation = self._executor.submit(run_trial, job).result()
+        return observation
+
+
+class Inline(Executor):
+    """Runs each call at once in the calling thread, so that Ctrl-C reaches it and cleans up."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run *fn* now; the future is done. What `fn` raises comes out here."""
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def executor(jobs: int) -> Executor:
+    """Where trials run: here for one job, else in as many processes."""
+    if jobs == 1:
+        return Inline()
+    # spawn: a fork would inherit our threads' locks.
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+
+
+def keep_evidence(observation: Observation, folder: Path, name: str) -> str:
+    """Link a trial's evidence below *folder* as ``evidence/NAME``; "" where it is gone."""
+    source = Path(observation.evidence)
+    target = folder / "evidence" / name
+    if not observation.evidence or not source.is_dir():
+        return ""
+    if not source.resolve().is_relative_to(paths.cache("evidence").resolve()):
+        raise InfraFailed(f"{source} is not in the cache")
+    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
+    return f"evidence/{name}"
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        Path(target).unlink(missing_ok=True)
+        Path(target).hardlink_to(source)
+    except OSError:  # another file system
+        shutil.copy(source, target)

@@ -1,0 +1,130 @@
+"""What a person sees while a campaign runs; everything goes to stderr."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from buildkit_bisect import events as ev
+from buildkit_bisect.events import Event
+from buildkit_bisect.live.lines import Lines, finished_line
+from buildkit_bisect.live.progress import Progress
+from buildkit_bisect.live.record import Recorder, events, replay
+from buildkit_bisect.live.screen import screen
+from buildkit_bisect.render.text import clean
+
+__all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
+
+_Clock = Callable[[], float]
+
+
+class Display:
+    """An `events.Events` that shows: a live screen on a terminal, plain lines elsewhere.
+
+    A context manager; the terminal is as before after it, however it ends. NO_COLOR and
+    TERM=dumb are respected by rich.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, clock: _Clock = time.monotonic) -> None:
+        self._stream = stream or sys.stderr
+        self._console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._progress = Progress()
+        self._width = 0
+        self._lines = Lines(self._stream)
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._live = Live(
+                get_renderable=self._screen,
+                console=self._console,
+                refresh_per_second=4,
+                redirect_stdout=False,
+                redirect_stderr=False,
+                vertical_overflow="crop",
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            live, self._live = self._live, None
+        if live:
+            live.stop()
+
+    def emit(self, event: Event, /) -> None:
+        """Show *event*, which happens now."""
+        self.take(event, self._clock())
+
+    def take(self, event: Event, at: float) -> None:
+        """Show *event*, which happened *at* that time of the display's clock."""
+        with self._lock:
+            self._progress.take(event, at)
+            if self._live is None:
+                self._lines.emit(event)
+                return
+        match event:
+            case ev.Said():
+                style = "yellow" if event.warning else ""
+                self._live.console.print(Text(clean(event.text), style=style))
+            case ev.BuildSkipped():
+                said = f"{event.row}: skipped ({event.stage}): {event.reason}"
+                self._live.console.print(Text(clean(said), style="yellow"))
+            case ev.StepDone():
+                said = f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
+                self._live.console.print(Text(clean(said)))
+            case ev.Finished():
+                self._live.console.print(Text(clean(finished_line(event)), style="bold"))
+            case _:
+                pass
+
+    def _screen(self) -> RenderableType:
+        size = self._console.size
+        with self._lock:
+            if size.width < self._width:
+                # The terminal has folded the last picture's lines: start on a clean screen.
+                self._console.clear()
+            self._width = size.width
+            return screen(self._progress, now=self._clock(), width=size.width, height=size.height)
+
+
+def follow(path: Path, stream: TextIO | None = None, *, watch: bool = False) -> Progress:
+    """Show the campaign that *path* (a `Recorder`'s file) records; with *watch*, until its end.
+
+    Returns its progress. Raises OSError where the file cannot be read.
+    """
+    if not watch:
+        progress = replay(path)
+        console = Console(file=stream or sys.stderr, highlight=False, markup=False, emoji=False)
+        ended = progress.last if progress.finished else time.time()
+        console.print(screen(progress, now=ended, width=console.size.width, height=10_000))
+        if progress.finished:
+            console.print(Text(clean(finished_line(progress.finished))))
+        return progress
+    progress = Progress()
+    shown = 0
+    with Display(stream, clock=time.time) as display:
+        while progress.finished is None:
+            told = list(events(path))
+            for event, at in told[shown:]:
+                progress.take(event, at)
+                display.take(event, at)
+            shown = len(told)
+            time.sleep(0.5)
+    return progress

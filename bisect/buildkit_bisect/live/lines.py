@@ -1,0 +1,97 @@
+"""Progress without a terminal: one plain line an event."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from buildkit_bisect import events as ev
+from buildkit_bisect.events import Event
+from buildkit_bisect.render.symbols import word
+from buildkit_bisect.render.text import clean, duration, plural, shorten
+
+
+class Lines:
+    """Writes events to *stream*. What comes often is told in quarters."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._quarters: dict[str, int] = {}
+
+    def emit(self, event: Event, /) -> None:
+        """Write *event*, if it has a line."""
+        line = self._line(event)
+        if line:
+            self._stream.write(shorten(" ".join(clean(line).split()), 400) + "\n")
+            self._stream.flush()
+
+    def _line(self, event: Event) -> str:  # noqa: C901, PLR0911 - one arm an event
+        match event:
+            case ev.Planned():
+                return plan_line(event)
+            case ev.BuildStarted():
+                count = f": {event.expected} packages to compile" if event.expected else ""
+                return f"build {event.row}{count}"
+            case ev.BuildProgress():
+                return self._quarter(event)
+            case ev.BuildDone():
+                how = "was built before" if event.reused else f"built in {duration(event.seconds)}"
+                return f"build {event.row}: {how}"
+            case ev.BuildSkipped():
+                return f"build {event.row}: skipped ({event.stage}): {event.reason}"
+            case ev.TrialDone():
+                how = "known from before" if event.reused else duration(event.seconds)
+                where = f"{event.row}, {event.column.scenario} {event.column.label}"
+                said = f"{event.verdict}, {word(event.outcome)} ({how})"
+                return f"trial {event.number} of {event.of}: {where}: {said}"
+            case ev.CellDone():
+                return f"cell {event.row}, {event.column.scenario} {event.column.label}: " + cell(
+                    event
+                )
+            case ev.StepAsked():
+                return (
+                    f"step {event.number}: test {event.row} ({event.why}); "
+                    f"{plural(event.left, 'candidate')}, about "
+                    f"{plural(event.expected_steps, 'step')} and {duration(event.expected_seconds)}"
+                )
+            case ev.StepDone():
+                return f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
+            case ev.Said():
+                return f"warning: {event.text}" if event.warning else event.text
+            case ev.Finished():
+                return finished_line(event)
+            case ev.TrialStarted():
+                return ""  # its end is a line, a second later
+
+    def _quarter(self, event: ev.BuildProgress) -> str:
+        quarter = 4 * event.done // event.expected if event.expected else 0
+        if quarter in {0, 4} or self._quarters.get(event.row) == quarter:
+            return ""
+        self._quarters[event.row] = quarter
+        return f"build {event.row}: {event.done} of {event.expected} packages"
+
+
+def cell(event: ev.CellDone) -> str:
+    """``bad, layers dropped 3 of 3``; for a flaky cell every outcome's count."""
+    total = sum(event.counts.values())
+    each = [f"{word(name)} {n} of {total}" for name, n in event.counts.items()]
+    if len(each) > 1:
+        return f"{event.verdict}, {word(event.outcome)}: " + ", ".join(each)
+    return f"{event.verdict}, {each[0] if each else word(event.outcome)}"
+
+
+def plan_line(event: ev.Planned) -> str:
+    """The plan in one line, with how its minutes were estimated."""
+    size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
+    builds = [s for s in event.build_seconds.values() if s]
+    cells = len(event.rows) * len(event.columns)
+    seconds = sum(builds) + cells * event.trials * event.trial_seconds
+    about = f"; about {duration(seconds)}" if seconds else ""
+    how = f" ({event.basis})" if about and event.basis else ""
+    trials = plural(event.trials, "trial")
+    return f"{event.kind}: {size} x {trials}, {plural(len(builds), 'build')} to make{about}{how}"
+
+
+def finished_line(event: ev.Finished) -> str:
+    """How it ended and where the results are."""
+    where = f" Results: {event.folder}" if event.folder else ""
+    return f"{event.status}: {event.finding}{where}" if event.finding else f"{event.status}.{where}"

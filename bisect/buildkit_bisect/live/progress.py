@@ -1,0 +1,216 @@
+"""How far a campaign is: a fold over its events. Pure; times come with the events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from buildkit_bisect import events as ev
+from buildkit_bisect.events import Column, Event
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.render.text import duration, plural
+
+
+@dataclass(slots=True)
+class BuildState:
+    """One row's binaries."""
+
+    state: str = "waiting"  # waiting, running, done, skipped
+    done: int = 0
+    expected: int = 0
+    since: float = 0.0
+    seconds: float = 0.0
+    reused: bool = False
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class CellState:
+    """One cell: what its trials said so far."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    outcome: str = ""
+    running: int = 0  # number of the trial that runs
+    of: int = 0
+    since: float = 0.0
+    finished: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """Seconds that are left, and what that is made of."""
+
+    seconds: float
+    basis: tuple[str, ...]
+
+
+class Progress:
+    """The state after all events so far. `take` is the only way in."""
+
+    def __init__(self) -> None:
+        self.plan: ev.Planned | None = None
+        self.rows: list[str] = []
+        self.columns: list[Column] = []
+        self.builds: dict[str, BuildState] = {}
+        self.cells: dict[tuple[str, Column], CellState] = {}
+        self.step: ev.StepAsked | None = None
+        self.steps_done: list[ev.StepDone] = []
+        self.finished: ev.Finished | None = None
+        self.started: float = 0.0
+        self.last: float = 0.0
+        self.warnings: list[str] = []
+        self._step_since = 0.0
+        self._paid: list[float] = []  # seconds of trials that ran now
+        self._built: list[tuple[float, float]] = []  # (expected, real) of builds made now
+
+    def take(self, event: Event, now: float) -> None:  # noqa: C901, PLR0912 - one arm an event
+        """Take in *event*, which happened at *now* (seconds on any clock that only rises)."""
+        self.started = self.started or now
+        self.last = now
+        match event:
+            case ev.Planned():
+                self.plan = event
+                for row in event.rows:
+                    self._row(row)
+                for column in event.columns:
+                    self._column(column)
+            case ev.BuildStarted():
+                build = self._row(event.row)
+                build.state, build.since, build.expected = "running", now, event.expected
+            case ev.BuildProgress():
+                build = self._row(event.row)
+                build.state, build.since = "running", build.since or now
+                build.done, build.expected = event.done, max(event.expected, event.done)
+            case ev.BuildDone():
+                build = self._row(event.row)
+                build.state, build.seconds, build.reused = "done", event.seconds, event.reused
+                expected = self.plan.build_seconds.get(event.row, 0.0) if self.plan else 0.0
+                if not event.reused and expected:
+                    self._built.append((expected, event.seconds))
+            case ev.BuildSkipped():
+                build = self._row(event.row)
+                build.state, build.reason = "skipped", f"{event.stage}: {event.reason}"
+            case ev.TrialStarted():
+                cell = self._cell(event.row, event.column)
+                cell.running, cell.of, cell.since = event.number, event.of, now
+            case ev.TrialDone():
+                cell = self._cell(event.row, event.column)
+                cell.running, cell.of = 0, event.of
+                cell.counts[event.outcome] = cell.counts.get(event.outcome, 0) + 1
+                cell.verdict, cell.outcome = event.verdict, event.outcome
+                if not event.reused:
+                    self._paid.append(event.seconds)
+            case ev.CellDone():
+                cell = self._cell(event.row, event.column)
+                cell.counts, cell.running, cell.finished = dict(event.counts), 0, True
+                cell.verdict, cell.outcome = event.verdict, event.outcome
+            case ev.StepAsked():
+                self.step, self._step_since = event, now
+                self._row(event.row)
+            case ev.StepDone():
+                self.steps_done.append(event)
+            case ev.Said():
+                self.warnings += [event.text] if event.warning else []
+            case ev.Finished():
+                self.finished = event
+
+    def _row(self, row: str) -> BuildState:
+        if row not in self.builds:
+            self.rows.append(row)
+            self.builds[row] = BuildState()
+        return self.builds[row]
+
+    def _column(self, column: Column) -> None:
+        if column not in self.columns:
+            self.columns.append(column)
+
+    def _cell(self, row: str, column: Column) -> CellState:
+        self._row(row)
+        self._column(column)
+        return self.cells.setdefault((row, column), CellState())
+
+    @property
+    def running_builds(self) -> list[tuple[str, BuildState]]:
+        """What compiles now."""
+        return [(row, b) for row, b in self.builds.items() if b.state == "running"]
+
+    @property
+    def running_cells(self) -> list[tuple[str, Column, CellState]]:
+        """What is tried now."""
+        return [(row, column, c) for (row, column), c in self.cells.items() if c.running]
+
+    @property
+    def counted(self) -> tuple[int, int, int]:
+        """Cells (done, running, left); a row without binaries has none left."""
+        done = sum(c.finished for c in self.cells.values())
+        running = sum(bool(c.running) for c in self.cells.values())
+        rows = [r for r in self.rows if self.builds[r].state != "skipped"]
+        known = [(r, c) for r in rows for c in self.columns]
+        left = sum(not self._started(key) for key in known)
+        partly = sum(not c.finished and not c.running and bool(c.counts)
+                     for c in self.cells.values())  # fmt: skip
+        return done, running, left + partly
+
+    def _started(self, key: tuple[str, Column]) -> bool:
+        cell = self.cells.get(key)
+        return cell is not None and bool(cell.finished or cell.running or cell.counts)
+
+    def estimate(self, now: float) -> Estimate | None:
+        """What is left, where anything is known about it."""
+        if self.finished or not self.plan:
+            return None
+        if self.step:
+            left = max(0.0, self.step.expected_seconds - (now - self._step_since))
+            return Estimate(
+                seconds=left, basis=(f"{plural(self.step.expected_steps, 'step')} expected",)
+            )
+        builds, count = self._builds_left(now)
+        each = sum(self._paid) / len(self._paid) if self._paid else self.plan.trial_seconds
+        trials = self._trials_left()
+        if not builds and not each:
+            return None
+        parts = []
+        if count:
+            how = f"as {self.plan.basis}" if self.plan.basis else "a guess"
+            how = f"{len(self._built)} made here" if self._built else how
+            parts.append(f"{plural(count, 'build')}: {duration(builds)} ({how})")
+        if trials:
+            how = f"mean of {len(self._paid)}" if self._paid else self.plan.basis or "a guess"
+            parts.append(f"{plural(trials, 'trial')} at {each:.1f} s ({how})")
+        return Estimate(seconds=builds + trials * each, basis=tuple(parts))
+
+    def _builds_left(self, now: float) -> tuple[float, int]:
+        assert self.plan
+        expected = sum(e for e, _ in self._built)
+        scale = sum(r for _, r in self._built) / expected if expected else 1.0
+        seconds, count = 0.0, 0
+        for row, build in self.builds.items():
+            whole = self.plan.build_seconds.get(row, 0.0) * scale
+            if build.state == "running":
+                spent = now - build.since
+                by_packages = (
+                    spent * (build.expected - build.done) / build.done
+                    if build.done and build.expected
+                    else whole - spent
+                )
+                # Packages differ in cost, more so the first ones: both guesses, half each.
+                seconds += max(0.0, (by_packages + max(0.0, whole - spent)) / 2)
+                count += 1
+            elif build.state == "waiting" and whole:
+                seconds += whole
+                count += 1
+        return seconds, count
+
+    def _trials_left(self) -> int:
+        assert self.plan
+        left = 0
+        for row in self.rows:
+            if self.builds[row].state == "skipped":
+                continue
+            for column in self.columns:
+                cell = self.cells.get((row, column))
+                if cell is None:
+                    left += self.plan.trials
+                elif not cell.finished:
+                    left += max(0, self.plan.trials - sum(cell.counts.values()))
+        return left

@@ -1,0 +1,183 @@
+"""Progress on a terminal: one screen, readable at 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from buildkit_bisect.events import Column
+from buildkit_bisect.live.progress import BuildState, CellState, Progress
+from buildkit_bisect.render import symbols
+from buildkit_bisect.render.text import clean, duration, plural
+
+_STYLES = {
+    "good": "green",
+    "bad": "bold red",
+    "flaky": "yellow",
+    "weak": "magenta",
+    "skip": "dim",
+    "infra": "cyan",
+    "none": "dim",
+}
+_SPIN = "|/-\\"
+_BAR = 20
+
+
+def screen(progress: Progress, *, now: float, width: int, height: int) -> RenderableType:
+    """The whole picture in at most *height* lines of fewer than *width* columns."""
+    width = max(20, width - 1)
+    head = list(_head(progress, now))
+    foot = [*_running(progress, now), *_left(progress, now)]
+    keys = list(_keys(progress, width))
+    room = height - len(head) - len(foot) - len(keys) - 2
+    rows = list(_rows(progress, now, width, max(1, room)))
+    lines = [*head, *rows, *keys, *foot]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Group(*lines[: max(1, height - 1)])
+
+
+def _head(progress: Progress, now: float) -> Iterator[Text]:
+    plan = progress.plan
+    spent = duration(now - progress.started) if progress.started else ""
+    if plan is None:
+        yield Text(f"starting  {spent}", style="bold")
+        return
+    size = f"{plural(len(progress.rows), 'variant')} x {plural(len(progress.columns), 'cell')}"
+    yield Text.assemble(
+        (plan.kind, "bold"), f"  {size} x {plural(plan.trials, 'trial')}  ", (spent, "dim")
+    )
+    if progress.step:
+        step = progress.step
+        yield Text.assemble(
+            (f"step {step.number}", "bold"),
+            f"  {step.row}: {clean(step.why)}; {plural(step.left, 'candidate')} left",
+        )
+
+
+def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Text]:
+    """The matrix, a line a variant; of many, those around what runs."""
+    if not progress.rows or not progress.columns:
+        return
+    label = min(max(len(r) for r in progress.rows), max(10, width - 4 * len(progress.columns) - 2))
+    marks = [_number(n) for n in range(1, len(progress.columns) + 1)]
+    yield Text(" " * label + "".join(f"{m:>4}" for m in marks), style="dim")
+    rows = progress.rows
+    active = [n for n, r in enumerate(rows) if _active(progress, r)]
+    room = max(1, room - 1)
+    if len(rows) > room:
+        middle = active[0] if active else len(rows) - 1 if progress.finished else 0
+        first = min(max(0, middle - room // 2), len(rows) - room)
+        rows = rows[first : first + room]
+    for row in rows:
+        line = Text(_fit(row, label))
+        build = progress.builds[row]
+        cells = [progress.cells.get((row, column)) for column in progress.columns]
+        if build.state == "skipped" and not any(cells):
+            line.append(f"   {symbols.SKIP.glyph}  {clean(build.reason)}", style="dim")
+        elif build.state == "running":
+            line.append(f"   building {_packages(build)}", style="blue")
+        else:
+            for cell in cells:
+                line.append("   ")
+                line.append(*_glyph(cell, now))
+        yield line
+
+
+def _active(progress: Progress, row: str) -> bool:
+    return progress.builds[row].state == "running" or any(
+        c.running for (r, _), c in progress.cells.items() if r == row
+    )
+
+
+def _number(n: int) -> str:
+    return str(n) if n < 10 else chr(ord("a") + (n - 10) % 26)  # noqa: PLR2004
+
+
+def _fit(text: str, width: int) -> str:
+    text = clean(text)
+    return text.ljust(width) if len(text) <= width else text[: width - 3] + "..."
+
+
+def _glyph(cell: CellState | None, now: float) -> tuple[str, str]:
+    if cell is None:
+        return symbols.NONE.glyph, "dim"
+    if cell.running:
+        return _SPIN[int(now * 4) % 4], "bold blue"
+    if len(cell.counts) > 1:
+        return symbols.MIXED.glyph, _STYLES["flaky"]
+    symbol = symbols.of(cell.outcome, cell.verdict or "weak")
+    return symbol.glyph, _STYLES[symbol.css]
+
+
+def _keys(progress: Progress, width: int) -> Iterator[Text]:
+    """What the columns are, packed into lines, and the legend."""
+    columns = progress.columns
+    if not columns:
+        return
+    scenario = ""
+    line = ""
+    for n, column in enumerate(columns, 1):
+        told = f"{_number(n)} {_named(column, columns)}"
+        if column.scenario != scenario:
+            if line:
+                yield Text(line, style="dim")
+            scenario, line = column.scenario, f"{column.scenario}:"
+        if line and len(line) + len(told) + 2 > width:
+            yield Text(line, style="dim")
+            line = " "
+        line += " " + told
+    yield Text(line, style="dim")
+    used = [symbols.GOOD, symbols.BAD, symbols.MIXED, symbols.SKIP]
+    legend = Text()
+    for symbol in used:
+        legend.append(symbol.glyph, style=_STYLES[symbol.css])
+        legend.append(f" {symbol.says.split(':')[0]}   ", style="dim")
+    yield legend
+
+
+def _named(column: Column, columns: list[Column]) -> str:
+    same = [c for c in columns if c.scenario == column.scenario]
+    varies = [n for n, v in column.axes if any(dict(c.axes).get(n) != v for c in same)]
+    values = dict(column.axes)
+    named = [values[n] if len(values[n]) > 3 else f"{n} {values[n]}" for n in varies]  # noqa: PLR2004
+    return "/".join(named or values.values()) + (" (control)" if column.control else "")
+
+
+def _packages(build: BuildState) -> str:
+    if not build.expected:
+        return f"{build.done} packages" if build.done else ""
+    return f"{build.done} of {build.expected} packages"
+
+
+def _running(progress: Progress, now: float) -> Iterator[Text]:
+    for row, build in progress.running_builds[:3]:
+        share = build.done / build.expected if build.expected else 0.0
+        full = int(share * _BAR)
+        yield Text.assemble(
+            ("build  ", "bold"),
+            f"{row}  ",
+            ("█" * full, "blue"),
+            ("░" * (_BAR - full), "dim"),
+            f"  {_packages(build)}  {duration(now - build.since)}",
+        )
+    for row, column, cell in progress.running_cells[:3]:
+        yield Text.assemble(
+            ("trial  ", "bold"),
+            f"{row}  {_named(column, progress.columns)}  {cell.running} of {cell.of}  ",
+            f"{duration(now - cell.since)}",
+        )
+
+
+def _left(progress: Progress, now: float) -> Iterator[Text]:
+    done, running, left = progress.counted
+    counts = f"{done} done, {running} running, {left} left"
+    estimate = progress.estimate(now)
+    line = Text.assemble(("cells  ", "bold"), counts)
+    if estimate:
+        line.append(f"; about {duration(estimate.seconds)} to go")
+    yield line
+    for part in estimate.basis if estimate else ():
+        yield Text(f"       {part}", style="dim")

@@ -1,0 +1,59 @@
+"""What is going to be built and run, and how long that should take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+#: Seconds of a first compile and of one beside a warm GOCACHE, where no build was recorded:
+#: measured on two cores.
+COLD, WARM = 110.0, 40.0
+
+#: Seconds of a trial where none was recorded.
+TRIAL = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """Seconds, and where the numbers come from."""
+
+    builds: Mapping[str, float]  # row -> seconds; 0 where it is built
+    trials: int  # still to run
+    trial_seconds: float
+    basis: str
+
+    @property
+    def seconds(self) -> float:
+        """Of everything."""
+        return sum(self.builds.values()) + self.trials * self.trial_seconds
+
+
+def estimate(
+    rows: Sequence[str],
+    built: Mapping[str, bool],
+    trials: int,
+    *,
+    build_history: Sequence[float],
+    trial_mean: float | None,
+) -> Estimate:
+    """*build_history* are seconds of recorded compiles, oldest first."""
+    recent = [s for s in build_history[-10:] if s > 0]
+    missing = [row for row in rows if not built[row]]
+    if recent:
+        each = dict.fromkeys(missing, mean(recent))
+        basis = f"the last {len(recent)} builds on this machine"
+    else:
+        each = {row: COLD if n == 0 else WARM for n, row in enumerate(missing)}
+        basis = "figures from a machine with 2 cores"
+    return Estimate(
+        builds={row: each.get(row, 0.0) for row in rows},
+        trials=trials,
+        trial_seconds=trial_mean or TRIAL,
+        basis=basis,
+    )
+
+
+def minutes(seconds: float) -> str:
+    """``40 s`` or ``12 min``."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"  # noqa: PLR2004

@@ -1,0 +1,189 @@
+"""The one sentence on top of a report."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from buildkit_bisect.events import Column
+from buildkit_bisect.render import symbols, table
+from buildkit_bisect.render.text import listed, plural
+from buildkit_bisect.result import BisectInfo, CellInfo, Result
+
+#: Makes a commit id, a name or an outcome stand out; plain text where nothing is given.
+Mark = Callable[[str], str]
+
+
+def finding(result: Result, mark: Mark = str) -> str:
+    """What was found, in plain words; the names in it passed through *mark*, the rest plain."""
+    if result.bisect:
+        return _search(result, result.bisect, mark)
+    grid = table.matrix(result)
+    if not grid.cells:
+        return "Nothing was run."
+    if len(grid.cells) == 1:
+        ((row, column), cell) = next(iter(grid.cells.items()))
+        where = listed([mark(f"{n} {v}") for n, v in column.axes])
+        return _sentence([
+            f"{mark(row.label)} with {where} is {cell.verdict}: "
+            f"{mark(symbols.word(cell.outcome))} {_of(cell)}".rstrip()
+        ])  # fmt: skip
+    return _sentence([*_broken(grid, mark), *_patched(grid, mark), *_controls(grid, mark)])
+
+
+def _sentence(parts: Iterable[str]) -> str:
+    text = "; ".join(part for part in parts if part)
+    return text[:1].upper() + text[1:] + "."
+
+
+def _of(cell: CellInfo) -> str:
+    tally = symbols.tally(cell)
+    return f"({tally})" if tally else ""
+
+
+def _tested(grid: table.Matrix) -> dict[tuple[table.Row, Column], CellInfo]:
+    return {key: cell for key, cell in grid.cells.items() if not key[1].control}
+
+
+def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
+    """Which unpatched variants are broken, where, and how; and which are not."""
+    tested = {k: c for k, c in _tested(grid).items() if not k[0].patches}
+    rows = [r for r in grid.rows if any(k[0] == r for k in tested)]
+    if not rows:
+        return []
+    ways: dict[str, list[table.Row]] = defaultdict(list)
+    places: dict[str, list[Column]] = defaultdict(list)
+    bad_columns: list[Column] = []
+    for (row, column), cell in tested.items():
+        if cell.verdict == "bad":
+            bad_columns.append(column)
+            places[cell.outcome].append(column)
+            if row not in ways[cell.outcome]:
+                ways[cell.outcome].append(row)
+    bad = [r for r in rows if any(r in rs for rs in ways.values())]
+    if not bad:
+        unsure = [r for r in rows if not all(
+            c.verdict == "good" for k, c in tested.items() if k[0] == r)]  # fmt: skip
+        if not unsure:
+            return [f"nothing is broken: all {plural(len(tested), 'tested cell')} are good"]
+        names = listed([mark(r.label) for r in unsure])
+        return [f"no tested cell is bad, but {names} could not be judged everywhere"]
+    if len(bad) == len(rows):
+        head = f"broken in all {len(rows)} variants" if len(rows) > 1 else (
+            f"{mark(rows[0].label)} is broken")  # fmt: skip
+    else:
+        head = f"broken in {len(bad)} of {len(rows)} variants"
+    head += _where(tested, bad_columns, mark)
+    told = []
+    for outcome in sorted(ways, key=lambda o: (-len(ways[o]), o)):
+        where = _spans(rows, ways[outcome], mark) if len(rows) > 1 else (
+            [mark(c.label) for c in places[outcome]])  # fmt: skip
+        told.append(f"{mark(symbols.word(outcome))} ({', '.join(where)})")
+    untested = [r for r in rows if all(
+        c.verdict in {"skip", "infra"} for k, c in tested.items() if k[0] == r)]  # fmt: skip
+    missing = f"{listed([mark(r.label) for r in untested])} could not be tested"
+    return [f"{head}: {', '.join(told)}", missing if untested else ""]
+
+
+def _where(tested: Iterable[tuple[table.Row, Column]], bad: list[Column], mark: Mark) -> str:
+    """The axis values that every bad cell has and some tested cell has not."""
+    said = []
+    columns = {column for _, column in tested}
+    if len({c.scenario for c in bad}) == 1 and len({c.scenario for c in columns}) > 1:
+        said.append(f"scenario {mark(bad[0].scenario)}")
+    if len({c.scenario for c in bad}) == 1:
+        for name, _ in bad[0].axes:
+            values = {dict(c.axes)[name] for c in bad}
+            every = {dict(c.axes)[name] for c in columns if c.scenario == bad[0].scenario}
+            if len(values) == 1 and len(every) > 1:
+                said.append(mark(f"{name} {values.pop()}"))
+    return f", only with {listed(said)}" if said else ""
+
+
+def _spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str]:
+    """Neighbouring rows as ``v0.20.0 to v0.24.0``, where there are three or more."""
+    spans: list[list[table.Row]] = []
+    for n, row in enumerate(rows):
+        if row not in some:
+            continue
+        if spans and n and rows[n - 1] is spans[-1][-1]:
+            spans[-1].append(row)
+        else:
+            spans.append([row])
+    named: list[str] = []
+    for span in spans:
+        if len(span) > 2:  # noqa: PLR2004 - two are named
+            named.append(f"{mark(span[0].label)} to {mark(span[-1].label)}")
+        else:
+            named += [mark(row.label) for row in span]
+    return named
+
+
+def _patched(grid: table.Matrix, mark: Mark) -> list[str]:
+    """What each patched variant changes against the same revision without patches."""
+    said = []
+    for row in grid.rows:
+        if not row.patches:
+            continue
+        cells = [c for (r, _), c in _tested(grid).items() if r == row]
+        skipped = [c for c in cells if c.verdict == "skip"]
+        bad = [c for c in cells if c.verdict == "bad"]
+        patches = mark(" + ".join(row.patches))
+        if cells and len(skipped) == len(cells):
+            said.append(f"{patches} was not tested on {mark(row.ref)}")
+        elif bad:
+            ways = listed(sorted({mark(symbols.word(c.outcome)) for c in bad}))
+            still = "all" if len(bad) == len(cells) else f"{len(bad)} of {len(cells)}"
+            said.append(
+                f"{patches} on {mark(row.ref)} does not fix it: "
+                f"{still} tested cells are bad ({ways})"
+            )
+        elif cells and all(c.verdict == "good" for c in cells):
+            said.append(f"{patches} on {mark(row.ref)} fixes every tested cell")
+        elif cells:
+            said.append(f"{patches} on {mark(row.ref)} leaves doubt")
+    return said
+
+
+def _controls(grid: table.Matrix, mark: Mark) -> list[str]:
+    """Whether the controls hold; a row without them proves nothing."""
+    controls = {k: c for k, c in grid.cells.items() if k[1].control}
+    ran = [c for c in controls.values() if c.verdict != "skip" or c.trials]
+    if not ran:
+        return []
+    failed = [k[0] for k, c in controls.items() if c in ran and c.verdict != "good"]
+    if not failed:
+        return [f"all {len(ran)} control cells are good"]
+    rows = listed([mark(r.label) for r in dict.fromkeys(failed)])
+    count = f"{len(failed)} of {len(ran)}"
+    return [f"{count} control cells are not good, so nothing is proven there ({rows})"]
+
+
+def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
+    subjects = {r.sha: r.subject for r in result.revisions if r.subject}
+    which = "good" if info.find_fix else "bad"
+    if info.changes:
+        names = listed([mark(c.sha[:12]) for c in info.changes])
+        count = plural(len(info.changes), "change")
+        return f"{count} of outcome between {mark(info.good)} and {mark(info.bad)}: {names}."
+    match info.status:
+        case "found":
+            subject = subjects.get(info.first_bad, "")
+            title = f" ({mark(subject)})" if subject else ""
+            sure = f", confidence {percent(info.confidence)}" if info.confidence else ""
+            return f"The first {which} commit is {mark(info.first_bad[:12])}{title}{sure}."
+        case "range":
+            names = listed([mark(c.sha[:12]) for c in info.candidates])
+            return _sentence([
+                f"the first {which} commit is one of {len(info.candidates)} ({names})",
+                f"what could be tested does not say which: {mark(info.reason)}",
+            ])  # fmt: skip
+        case "refused":
+            return f"No search was made between these ends: {mark(info.reason)}."
+        case _:
+            return f"The search came to no answer: {mark(info.reason)}."
+
+
+def percent(share: float) -> str:
+    """``99.7 %``; never rounded up to certainty."""
+    return f"{min(share * 100, 99.99):.4g} %"

@@ -1,0 +1,199 @@
+"""Markdown for a GitHub comment: the matrix always whole, logs dropped first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from markupsafe import Markup
+
+from buildkit_bisect.events import Column
+from buildkit_bisect.render import evidence, symbols, table, text
+from buildkit_bisect.render.finding import finding, percent
+from buildkit_bisect.render.templates import Templates
+from buildkit_bisect.result import CellInfo, Result
+
+#: Characters that a report may have. GitHub takes 65,536 in a comment.
+LIMIT = 60_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Detail:
+    """How much a report says; the first one that fits is taken."""
+
+    log: int  # lines of a log
+    good: bool = True  # the evidence of good cells too
+    folds: int = 1000  # sets of evidence
+    cells: str = "words"  # words, symbols, spans (neighbouring equal rows as one)
+    more: int = 1000  # rows of every other list
+
+
+_DETAILS = (
+    _Detail(log=40),
+    _Detail(log=15),
+    _Detail(log=6),
+    _Detail(log=6, good=False),
+    _Detail(log=3, good=False, folds=40, more=60),
+    _Detail(log=0, good=False, folds=20, more=30),
+    _Detail(log=0, folds=0, more=20),
+    _Detail(log=0, folds=0, more=10, cells="symbols"),
+    _Detail(log=0, folds=0, more=5, cells="spans"),
+)
+
+
+def markdown(
+    result: Result,
+    folder: Path | None = None,
+    *,
+    templates: Templates | None = None,
+    limit: int = LIMIT,
+) -> str:
+    """The report of *result*, fewer than *limit* characters.
+
+    *folder* holds the result's evidence; without it a report has no compiler output.
+    """
+    templates = templates or Templates()
+    for detail in _DETAILS:
+        made = _render(result, folder, detail, templates)
+        if len(made) < limit:
+            return made
+    return _cut(made, limit)
+
+
+def _render(result: Result, folder: Path | None, detail: _Detail, templates: Templates) -> str:
+    grid = table.matrix(result)
+    folds = evidence.folds(result, folder, detail.log) if detail.folds else []
+    shown = [f for f in folds if detail.good or f.verdict != "good"][: detail.folds]
+    used = {grid.symbol(r, c) for r in grid.rows for g in grid.groups for c in g.columns}
+    return templates.render(
+        "report.md.j2",
+        result=result,
+        info=result.bisect,
+        finding=Markup(finding(result, text.code)),  # noqa: S704 - what varies went through code()
+        grid=grid,
+        blocks=list(_blocks(result, grid, detail)),
+        detail=detail,
+        folds=shown,
+        dropped=len(folds) - len(shown) if folds else len(grid.cells),
+        cut=detail is not _DETAILS[0],
+        legend=[s for s in symbols.ALL if s in used],
+        means=_means(result),
+        changes=_changes(result, grid)[: detail.more],
+        command=text.command(result.command),
+        commit=lambda sha, label="": commit(result, sha, label),
+        subject={r.sha: r.subject for r in result.revisions},
+        percent=percent,
+        symbol=symbols.of,
+        tally=symbols.tally,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Block:
+    """One scenario's part of the matrix, as cells of Markdown."""
+
+    group: table.Group
+    head: tuple[Markup, ...]
+    rows: tuple[tuple[Markup, ...], ...]
+
+
+def _blocks(result: Result, grid: table.Matrix, detail: _Detail) -> Iterator[_Block]:
+    for group in grid.groups:
+        head = tuple(
+            Markup("<br>").join(text.markdown(part) for part in group.header(c))
+            + (Markup("<br><sub>control</sub>") if c.control else "")
+            for c in group.columns
+        )
+        rows: list[tuple[Markup, ...]] = []
+        spans: list[tuple[table.Row, table.Row, tuple[Markup, ...]]] = []
+        for row in grid.rows:
+            cells = tuple(_cell(grid, row, c, detail) for c in group.columns)
+            if detail.cells == "spans" and spans and spans[-1][2] == cells:
+                spans[-1] = (spans[-1][0], row, cells)
+            else:
+                spans.append((row, row, cells))
+        for first, last, cells in spans:
+            linked = detail.cells == "words"
+            name = commit(result, first.sha, first.label) if linked else text.code(first.label)
+            if last is not first:
+                name += Markup(" to ") + text.code(last.label)
+            rows.append((name, *cells))
+        yield _Block(group=group, head=head, rows=tuple(rows))
+
+
+def _cell(grid: table.Matrix, row: table.Row, column: Column, detail: _Detail) -> Markup:
+    cell = grid.cell(row, column)
+    symbol = Markup(grid.symbol(row, column).emoji)  # noqa: S704 - one of ours
+    if cell is None or detail.cells != "words":
+        return symbol
+    tally = text.markdown(symbols.tally(cell))
+    counted = Markup("<br><sub>{}</sub>").format(tally) if tally else ""
+    return symbol + " " + text.markdown(symbols.word(cell.outcome)) + counted
+
+
+def _means(result: Result) -> list[tuple[str, str, str]]:
+    """(outcome, verdict, meaning) of every outcome that some cell or trial had."""
+    seen = {c.outcome for c in result.cells} | {name for c in result.cells for name in c.counts}
+    told: dict[str, tuple[str, str, str]] = {}
+    for scenario in result.scenarios:
+        for rule in scenario.outcomes:
+            if rule["name"] in seen:
+                told.setdefault(rule["name"], (rule["name"], rule["verdict"], rule["means"]))
+    return list(told.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Change:
+    """Two tested revisions next to each other, between which some column changes."""
+
+    old: table.Row
+    new: table.Row
+    said: tuple[str, ...]  # "layers dropped, then export failed: stargz bases different"
+    url: str
+
+
+def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
+    """Where unpatched rows change; a row that could not be tested is passed over."""
+    found: dict[tuple[table.Row, table.Row], dict[str, list[str]]] = {}
+    for group in grid.groups:
+        for column in group.columns:
+            told = [
+                (row, cell)
+                for row in grid.rows
+                if not row.patches and (cell := grid.cell(row, column)) and _tells(cell)
+            ]
+            for (old, before), (new, after) in pairwise(told):
+                if before.outcome != after.outcome:
+                    how = f"{symbols.word(before.outcome)}, then {symbols.word(after.outcome)}"
+                    names = found.setdefault((old, new), {}).setdefault(how, [])
+                    names.append(" ".join(group.header(column)))
+    order = {row: n for n, row in enumerate(grid.rows)}
+    return [
+        _Change(
+            old=old,
+            new=new,
+            said=tuple(f"{how}: {text.listed(names)}" for how, names in said.items()),
+            url=table.compare_url(result, old.sha, new.sha),
+        )
+        for (old, new), said in sorted(found.items(), key=lambda item: order[item[0][1]])
+    ]
+
+
+def _tells(cell: CellInfo) -> bool:
+    return cell.verdict not in {"skip", "infra"}
+
+
+def commit(result: Result, sha: str, label: str = "") -> Markup:
+    """*label*, else the short id, linked to the commit's page where there is one."""
+    shown = text.code(label or sha[:12])
+    url = table.commit_url(result, sha)
+    return Markup("[{}]({})").format(shown, Markup(url)) if url else shown  # noqa: S704 - matched
+
+
+def _cut(made: str, limit: int) -> str:
+    """The last resort: whole lines from the top, and a word that something is missing."""
+    note = "\n\n*Cut here: too long for a comment. `report.html` has the rest.*\n"
+    kept = made[: limit - len(note) - 1]
+    return kept[: kept.rfind("\n")] + note

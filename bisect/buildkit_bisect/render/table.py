@@ -1,0 +1,144 @@
+"""The matrix of a result: rows are variants, columns are axis values, grouped by scenario."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from buildkit_bisect.events import Column
+from buildkit_bisect.render import symbols
+from buildkit_bisect.result import CellInfo, Result, RevisionInfo, ScenarioInfo
+
+UPSTREAM = "https://github.com/moby/buildkit"
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+#: Letters from which on an axis value says what it is about; ``yes`` and ``no`` do not.
+_SPEAKS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A variant."""
+
+    ref: str
+    sha: str  # as `CellInfo.revision`
+    patches: tuple[str, ...]
+    info: RevisionInfo | None
+
+    @property
+    def label(self) -> str:
+        """As `model.Variant.label`."""
+        return " + ".join([self.ref, *self.patches])
+
+    @property
+    def short(self) -> str:
+        """Twelve digits of the commit id, or the version that stands for it."""
+        return self.sha[:12] if _SHA.fullmatch(self.sha) else self.sha
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """A scenario's columns: those that are tested first, then its controls."""
+
+    scenario: ScenarioInfo
+    columns: tuple[Column, ...]
+
+    def header(self, column: Column) -> tuple[str, ...]:
+        """What tells *column* from the others: ``stargz``, ``bases different``.
+
+        Axes that do not vary are left out, and the first one's name where its value says enough.
+        """
+        values = dict(column.axes)
+        told = [n for n, spec in self.scenario.axes.items() if len(spec["values"]) > 1]
+        names = told or list(self.scenario.axes)
+        return tuple(
+            values[name] if n == 0 and len(values[name]) >= _SPEAKS else f"{name} {values[name]}"
+            for n, name in enumerate(names)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matrix:
+    """What every picture of a result is drawn from."""
+
+    rows: tuple[Row, ...]
+    groups: tuple[Group, ...]
+    cells: dict[tuple[Row, Column], CellInfo]
+
+    def cell(self, row: Row, column: Column) -> CellInfo | None:
+        """The cell there; None where it was not run."""
+        return self.cells.get((row, column))
+
+    def symbol(self, row: Row, column: Column) -> symbols.Symbol:
+        """How that place is shown."""
+        cell = self.cell(row, column)
+        return symbols.of(cell.outcome, cell.verdict) if cell else symbols.NONE
+
+
+def column_of(cell: CellInfo) -> Column:
+    """The column that *cell* stands in."""
+    axes = tuple(sorted(cell.axes.items()))
+    return Column(scenario=cell.scenario, axes=axes, control=cell.control)
+
+
+def matrix(result: Result) -> Matrix:
+    """Rows in the order of revisions, unpatched first; columns in the order of the axes."""
+    order = {(r.ref, r.sha): n for n, r in enumerate(result.revisions)}
+    infos = {r.sha: r for r in result.revisions} | {
+        (r.ref + r.sha): r for r in result.revisions
+    }  # a commit may be there under two refs
+    rows: dict[tuple[str, str, tuple[str, ...]], Row] = {}
+    for cell in result.cells:
+        key = (cell.ref, cell.revision, cell.patches)
+        info = infos.get(cell.ref + cell.revision) or infos.get(cell.revision)
+        rows.setdefault(key, Row(ref=cell.ref, sha=cell.revision, patches=cell.patches, info=info))
+    where = {key: n for n, key in enumerate(rows)}
+    ranked = sorted(
+        rows,
+        key=lambda k: (order.get((k[0], k[1]), len(order)), len(k[2]), where[k]),
+    )
+    columns = {column_of(cell) for cell in result.cells}
+    groups = tuple(Group(scenario=s, columns=_columns(s, columns)) for s in result.scenarios)
+    return Matrix(
+        rows=tuple(rows[k] for k in ranked),
+        groups=tuple(g for g in groups if g.columns),
+        cells={(rows[c.ref, c.revision, c.patches], column_of(c)): c for c in result.cells},
+    )
+
+
+def _columns(scenario: ScenarioInfo, columns: set[Column]) -> tuple[Column, ...]:
+    own = [column for column in columns if column.scenario == scenario.name]
+    return tuple(sorted(own, key=lambda column: _place(scenario, column)))
+
+
+def _place(scenario: ScenarioInfo, column: Column) -> tuple[object, ...]:
+    values = dict(column.axes)
+    ranks = tuple(
+        spec["values"].index(values[name]) if values.get(name) in spec["values"] else 99
+        for name, spec in scenario.axes.items()
+    )
+    return (column.control, ranks, column.axes)
+
+
+def web(result: Result) -> str:
+    """Where commits of the source can be looked at: its own GitHub address, else upstream's."""
+    match = re.match(
+        r"(?:https://|git@|ssh://git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$",
+        result.source.get("repo", ""),
+    )
+    return f"https://github.com/{match[1]}" if match else UPSTREAM
+
+
+def commit_url(result: Result, sha: str) -> str:
+    """The commit's page, the tag's for a module version, "" for neither."""
+    if _SHA.fullmatch(sha):
+        return f"{web(result)}/commit/{sha}"
+    return f"{web(result)}/tree/{sha}" if re.fullmatch(r"v\d+\.\d+\.\d+(-rc\d+)?", sha) else ""
+
+
+def compare_url(result: Result, old: str, new: str) -> str:
+    """What is between two revisions, "" where either has no page."""
+    if not (commit_url(result, old) and commit_url(result, new)):
+        return ""
+    return f"{web(result)}/compare/{old[:12]}...{new[:12]}"

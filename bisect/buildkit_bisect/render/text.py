@@ -1,0 +1,167 @@
+"""Text that builds wrote, made fit for readers: no escapes, no secrets, only what matters."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Container, Iterable
+
+from markupsafe import Markup
+
+#: Characters of one line that a report shows; the rest is cut and counted.
+LINE = 300
+
+_ANSI = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, hyperlinks
+    r"|\x1b[PX^_].*?(?:\x1b\\|$)"  # strings that nobody needs
+    r"|\x1b[@-Z\\-_]?"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+_SECRETS = (
+    (re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$)"), "***"),
+    (re.compile(r"\b(?:gh[opsur]_|github_pat_|glpat-|xox[a-z]-|npm_|dckr_pat_)[\w-]{10,}"), "***"),
+    (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "***"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"), "***"),
+    (re.compile(r"(\w://)[^/\s:@]*:?[^/\s@]*@"), r"\1***@"),
+    (re.compile(r"(?i)\b(authorization\W{1,3}(?:bearer|basic|token)?|bearer)\s+[\w.+/=-]{8,}"),
+     r"\1 ***"),
+    (re.compile(
+        r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key)[\w-]*"
+        r"[\"']?\s*[=:]\s*)(\"[^\"]+\"|'[^']+'|[^\s,;\"'&]{4,})"), r"\1***"),
+)  # fmt: skip
+
+# A trial's scratch directory and the daemon's state in it, then whoever's home this is.
+_PATHS = (
+    (re.compile(r"(?:/[^\s/\"':=,]+)*/tmp/(?:trial|images|build|bench)[\w-]*-\d+-\w+"), "TRIAL"),
+    (re.compile(r"(?:/[^\s/\"':=,]+)*/\.?(?:cache/)?buildkit-bisect(?=/)"), "CACHE"),
+    (re.compile(r"(?<![\w./-])(?:/home/[^\s/\"':]+|/Users/[^\s/\"':]+|/root)(?=[/\s\"':]|$)"), "~"),
+)
+
+
+def clean(text: str) -> str:
+    """*text* without terminal escapes, control characters, secrets and paths of this host."""
+    text = _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _CONTROL.sub("", text.replace("\t", "    "))
+    for pattern, instead in (*_SECRETS, *_PATHS):
+        text = pattern.sub(instead, text)
+    return text
+
+
+def command(text: str) -> str:
+    """A command line as others can use it: an absolute path of this host becomes ``PATH``."""
+    return re.sub(r"(?<=[\s=])/[^\s'\"]+", "PATH", clean(text))
+
+
+def shorten(line: str, limit: int = LINE) -> str:
+    """*line* cut in its middle where it is longer than *limit*, saying how much is gone."""
+    if len(line) <= limit:
+        return line
+    head, tail = limit * 2 // 3, limit // 4
+    return f"{line[:head]} [{len(line) - head - tail} characters] {line[-tail:]}"
+
+
+_MATTERS = re.compile(
+    r"(?i)\b(?:error|errors|fail(?:ed|ure|s)?|fatal|panic|warn(?:ing)?|missing|denied|refused|"
+    r"undefined|cannot|unable|unexpected|not found|no such|killed|signal|timed? ?out|invalid|"
+    r"corrupt|mismatch|conflict|goroutine \d+ \[running)"
+)
+_STAMP = re.compile(
+    r"^(?:time=\"[^\"]*\"\s*|\[?\d{4}[-/]\d\d[-/]\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?\]?\s*)"
+)
+_NOISE = re.compile(r" (?:spanID|traceID|span|trace)=\w+|(?<=sha256:[0-9a-f]{12})[0-9a-f]{52}\b")
+_VARIES = re.compile(r"\b(?:[0-9a-f]{12,}|\d+)\b")
+
+
+def gist(line: str) -> str:
+    """What two lines have in common that differ in numbers and ids alone."""
+    return _VARIES.sub("#", line)
+
+
+def stripped(text: str) -> list[str]:
+    """The lines of a log, cleaned, without time stamps, trace ids and the rest of digests."""
+    lines = (_NOISE.sub("", _STAMP.sub("", line)).rstrip() for line in clean(text).splitlines())
+    return [line for line in lines if line.strip()]
+
+
+def matters(text: str, limit: int, boring: Container[str] = ()) -> list[str]:
+    """At most *limit* lines of a log: those that name a failure, else its last ones.
+
+    Lines whose `gist` is in *boring* are left out. Those that differ in numbers and ids
+    alone are folded with how often they came; a gap is shown as ``...``.
+    """
+    lines = [line for line in stripped(text) if gist(line) not in boring]
+    picked = [n for n, line in enumerate(lines) if _MATTERS.search(line)]
+    if not picked:
+        picked = list(range(max(0, len(lines) - limit), len(lines)))
+    seen: dict[str, int] = {}
+    for n in picked:
+        seen[gist(lines[n])] = seen.get(gist(lines[n]), 0) + 1
+    shown: list[str] = []
+    last = -1
+    for n in picked:
+        times = seen.pop(gist(lines[n]), 0)
+        if not times:
+            continue
+        if shown and n > last + 1 and shown[-1] != "...":
+            shown.append("...")
+        shown.append(shorten(lines[n]) + (f"  (x{times})" if times > 1 else ""))
+        last = n
+    if len(shown) > limit:
+        left = sum(line != "..." for line in shown[limit - 1 :])
+        shown = [*shown[: limit - 1], f"... {left} more such lines"]
+    return shown
+
+
+_MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]()<>&\"'|~!$^"})
+
+
+def markdown(text: object) -> Markup:
+    """*text* as literal text within a line of GitHub's Markdown, table cells included.
+
+    Nothing in it formats, links, mentions, or refers to an issue.
+    """
+    line = " ".join(clean(str(text)).split()).translate(_MARKDOWN)
+    line = re.sub(r"^(\d+)([.)])", r"\1&#46;", line) if line[:1].isdigit() else line
+    line = re.sub(r"^([-+=#])", lambda m: f"&#{ord(m[1])};", line)
+    line = line.replace("://", "&#58;//").replace("www.", "www&#46;")
+    # A zero-width space: GitHub links mentions and issues after it has decoded entities.
+    line = re.sub(r"@(?=\w)", "@&#8203;", line)
+    return Markup(re.sub(r"(?<!&)#(?=\d)", "#&#8203;", line))  # noqa: S704 - escaped above
+
+
+def code(text: object) -> Markup:
+    """*text* as inline code, in Markdown and HTML alike."""
+    return Markup(f"<code>{markdown(text)}</code>")  # noqa: S704 - escaped by markdown()
+
+
+def block(lines: Iterable[str]) -> Markup:
+    """*lines* as a preformatted block, in Markdown and HTML alike; cleaned and escaped.
+
+    An empty line would not end it: an HTML block that begins with ``<pre>`` ends at ``</pre>``.
+    """
+    body = html.escape("\n".join(clean(line) for line in lines), quote=False)
+    return Markup(f"<pre>\n{body}\n</pre>")  # noqa: S704 - escaped above
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``1 h 05 min``."""
+    whole = round(seconds)
+    if whole < 100:  # noqa: PLR2004 - two digits of seconds read well
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
+
+
+def listed(items: Iterable[str], limit: int = 6) -> str:
+    """``a, b and c``; beyond *limit*, ``a, b, c and 9 more``."""
+    all_ = [str(item) for item in items]  # Markup would escape what it is joined to
+    if len(all_) > limit:
+        all_ = [*all_[: limit - 1], f"{len(all_) - limit + 1} more"]
+    return ", ".join(all_[:-1]) + " and " + all_[-1] if len(all_) > 1 else "".join(all_)
+
+
+def plural(n: int, word: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"

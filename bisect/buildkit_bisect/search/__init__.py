@@ -1,0 +1,48 @@
+"""The search for a commit, pure: it asks for a commit, is told what was seen, explains itself.
+
+Nothing here starts a process, reads a clock, or touches git, docker or the network. The
+caller drives: ``step = session.next()``, build and run what it asks, ``session.tell(...)``.
+"""
+
+from buildkit_bisect.search.cost import CostModel, FlatCost
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
+from buildkit_bisect.search.steps import (
+    Answer,
+    Ask,
+    Candidate,
+    Found,
+    Inconclusive,
+    ParentTested,
+    Phase,
+    Range,
+    RefusalKind,
+    Refused,
+    SearchOptions,
+    Skip,
+    SkipKind,
+    Step,
+    Tested,
+)
+
+__all__ = [
+    "Answer",
+    "Ask",
+    "BisectSession",
+    "Candidate",
+    "CostModel",
+    "FlatCost",
+    "Found",
+    "History",
+    "Inconclusive",
+    "ParentTested",
+    "Phase",
+    "Range",
+    "RefusalKind",
+    "Refused",
+    "SearchOptions",
+    "Skip",
+    "SkipKind",
+    "Step",
+    "Tested",
+]

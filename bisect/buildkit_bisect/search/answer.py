@@ -1,0 +1,21 @@
+"""What was found, with how sure it is."""
+
+from __future__ import annotations
+
+from buildkit_bisect.search.notes import notes
+from buildkit_bisect.search.posterior import Belief
+from buildkit_bisect.search.proof import parents_tested
+from buildkit_bisect.search.state import State
+from buildkit_bisect.search.steps import Found
+
+
+def found(state: State, commit: str, now: Belief) -> Found:
+    """The answer, once *commit* has passed its proof."""
+    return Found(
+        first_bad=commit,
+        merge=state.merge_of(commit),
+        parents_tested=parents_tested(state, commit),
+        confidence=now.of(commit),
+        credible_set=now.credible(state, state.options.confidence),
+        notes=notes(state),
+    )

@@ -1,0 +1,60 @@
+"""Inside the merge that turned: whether the ends of its branch are what they are taken for."""
+
+from __future__ import annotations
+
+from buildkit_bisect.search.evidence import Status
+from buildkit_bisect.search.explain import make_ask, plural
+from buildkit_bisect.search.left import Left
+from buildkit_bisect.search.notes import turned_twice
+from buildkit_bisect.search.state import State
+from buildkit_bisect.search.steps import Ask, Inconclusive, Phase
+
+#: A branch of at most this many candidates is searched without looking at its ends first:
+#: the proof will look at them anyway.
+_SHORT_BRANCH = 3
+
+
+def branch_ends(state: State, left: Left) -> Ask | Inconclusive | None:
+    """Before a long branch is searched: its tip has to be new, its base old.
+
+    A branch's base is often older than the merge's first parent, and need not behave like it.
+    """
+    if left.viable.bit_count() <= _SHORT_BRANCH:
+        return None
+    if state.line >> state.history.number(left.lowest) & 1:
+        return _tip(state, left)
+    return _base(state, left)
+
+
+def _tip(state: State, left: Left) -> Ask | None:
+    history = state.history
+    merged = history.parents(left.lowest)[1:]
+    tips = [p for p in merged if left.reach >> history.number(p) & 1]
+    if len(tips) != 1 or state.evidence.settled(tips[0]):
+        return None
+    return make_ask(
+        state,
+        tips[0],
+        phase=Phase.DESCEND,
+        why=f"tip of the branch that {state.name(left.lowest)} merged: is it {state.new_word}?",
+        left=left.viable.bit_count(),
+    )
+
+
+def _base(state: State, left: Left) -> Ask | Inconclusive | None:
+    bases = state.history.heads(state.history.boundary(left.reach))
+    if len(bases) != 1:
+        return None
+    base = bases[0]
+    if state.evidence.status(base) is Status.NEW:
+        return turned_twice(state, base, left.lowest)
+    if state.evidence.settled(base):
+        return None
+    count = left.viable.bit_count()
+    return make_ask(
+        state,
+        base,
+        phase=Phase.DESCEND,
+        why=f"base of the branch, with {plural(count, 'candidate')}: is it {state.old_word}?",
+        left=count,
+    )

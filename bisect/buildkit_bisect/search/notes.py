@@ -1,0 +1,60 @@
+"""What a reader has to know beside the answer: other outcomes, and turns back."""
+
+from __future__ import annotations
+
+from buildkit_bisect.search.evidence import Status
+from buildkit_bisect.search.state import State
+from buildkit_bisect.search.steps import Inconclusive
+
+
+def notes(state: State) -> tuple[str, ...]:
+    """Whatever makes the history less simple than one change between two ends."""
+    return (*_other_outcomes(state), *_turns_back(state))
+
+
+def turned_twice(state: State, base: str, commit: str) -> Inconclusive:
+    """What *commit* comes from is new, and yet in a commit that is old."""
+    return Inconclusive(
+        reason=(
+            f"{state.name(base)}, which {state.name(commit)} comes from, is {state.new_word} "
+            f"already ({state.evidence.tally(base)}), and a commit that contains it is "
+            f"{state.old_word}: the history turned more than once"
+        ),
+        hint=state.boundaries_command,
+        candidates=(state.candidate(base), state.candidate(commit)),
+        notes=notes(state),
+    )
+
+
+def _other_outcomes(state: State) -> list[str]:
+    shown: dict[str, str] = {}
+    for commit in state.evidence.told():
+        tally = state.evidence.tally(commit)
+        if tally.other:
+            shown.setdefault(commit, f"{state.name(commit)} {tally}")
+    if not shown:
+        return []
+    seen = "; ".join(shown.values())
+    return [
+        f"another outcome than those of the ends is no evidence: {seen}; " + _every_change(state)
+    ]
+
+
+def _turns_back(state: State) -> list[str]:
+    history, evidence = state.history, state.evidence
+    told = [c for c in evidence.told() if c in history and history.contains(state.new, c)]
+    new = [c for c in told if evidence.status(c) is Status.NEW]
+    old = [c for c in told if evidence.status(c) is Status.OLD]
+    for first in new:
+        for later in old:
+            if history.contains(later, first):
+                return [
+                    f"the history turned more than once: {state.name(first)} is "
+                    f"{state.new_word}, and {state.name(later)}, which contains it, is "
+                    f"{state.old_word}; " + _every_change(state)
+                ]
+    return []
+
+
+def _every_change(state: State) -> str:
+    return f"every change of outcome: {state.boundaries_command}"

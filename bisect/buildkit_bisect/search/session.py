@@ -1,0 +1,103 @@
+"""One bisection, driven by its caller: ask with `next`, answer with `tell`.
+
+All that a session knows is its arguments and its tells, in order. So a caller that keeps a
+journal of tells gets the same asks again after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.search.cost import CostModel, FlatCost
+from buildkit_bisect.search.evidence import Evidence
+from buildkit_bisect.search.exact import exact
+from buildkit_bisect.search.gate import gate
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.judge import is_noisy
+from buildkit_bisect.search.noisy import noisy
+from buildkit_bisect.search.state import State
+from buildkit_bisect.search.steps import Ask, SearchOptions, Skip, SkipKind, Step, Tested
+
+
+class BisectSession:
+    """The search for the commit that turned good into bad (or, ``find_fix``, bad into good).
+
+    *good* and *bad* are full commit ids in *history*. *same_build* maps commits to the key of
+    what they are built from: equal keys are one build, one candidate and one verdict.
+    *labels* are names for commits in messages. Raises `BadInput` for an unknown commit or an
+    option that makes no sense.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        *,
+        good: str,
+        bad: str,
+        options: SearchOptions | None = None,
+        cost: CostModel | None = None,
+        same_build: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        options = options or SearchOptions()
+        _check(options)
+        for end in (good, bad):
+            history.number(end)
+        old, new = (bad, good) if options.find_fix else (good, bad)
+        self._state = State(
+            history=history,
+            evidence=Evidence(options=options, bad_end=bad, same_build=same_build),
+            options=options,
+            cost=cost or FlatCost(),
+            old=old,
+            new=new,
+            labels=labels or {},
+        )
+        for sha in history.first_parent_line(new):
+            self._state.line |= 1 << history.number(sha)
+        self._next: Step | None = None
+        self._steps: list[tuple[Ask | None, str, Tested]] = []
+
+    def next(self) -> Step:
+        """What to test now, or how the search ends; the same until something is told."""
+        if self._next is None:
+            search = noisy if is_noisy(self._state) else exact
+            self._next = gate(self._state) or search(self._state)
+        return self._next
+
+    def tell(self, commit: str, tested: Tested) -> None:
+        """Take in what was seen at a commit: the one asked for, or any other.
+
+        Something known before the search (a result of another campaign) may be told before
+        the first ask. Raises `BadInput` for a commit that is not in the history.
+        """
+        self._state.history.number(commit)
+        pending = self.next()
+        ask = pending if isinstance(pending, Ask) and pending.commit == commit else None
+        evidence = self._state.evidence
+        evidence.add(commit, tested, ask.phase if ask else None)
+        if ask and not sum(tested.counts.values()) and not evidence.settled(commit):
+            nothing = Skip(kind=SkipKind.OTHER, reason="nothing was observed")
+            evidence.add(commit, Tested(skip=nothing))
+        if not tested.skip:
+            self._state.cost.learn(
+                commit, build_seconds=tested.build_seconds, trial_seconds=tested.trial_seconds
+            )
+        self._steps.append((ask, commit, tested))
+        self._next = None
+
+    @property
+    def steps(self) -> tuple[tuple[Ask | None, str, Tested], ...]:
+        """Every tell in order, with the ask it answered (None: told unasked)."""
+        return tuple(self._steps)
+
+
+def _check(options: SearchOptions) -> None:
+    if options.trials is not None and options.trials < 1:
+        raise BadInput(f"--trials {options.trials}: at least 1, or leave it out for automatic")
+    if not 0.5 < options.confidence < 1:  # noqa: PLR2004 - a coin decides at 0.5
+        raise BadInput(f"--confidence {options.confidence}: between 0.5 and 1")
+    if options.bad_when & options.good_when:
+        both = ", ".join(sorted(options.bad_when & options.good_when))
+        raise BadInput(f"{both}: named by both --bad-when and --good-when")

@@ -1,0 +1,128 @@
+"""What every part of a search looks at: the history, the evidence, the ends, and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from buildkit_bisect.search.cost import CostModel
+from buildkit_bisect.search.evidence import Evidence, Status
+from buildkit_bisect.search.history import History, Mask, bits
+from buildkit_bisect.search.steps import Candidate, SearchOptions
+
+_SHORT = 12
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """One search; *old* and *new* are the ends as they were named by the user."""
+
+    history: History
+    evidence: Evidence
+    options: SearchOptions
+    cost: CostModel
+    old: str
+    new: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    floor: tuple[str, ...] = ()  # ancestors of *new* that show the old behaviour; set by the gate
+    line: Mask = 0  # the first-parent line of *new*
+    _space: tuple[tuple[int, tuple[str, ...]], Mask] = ((-1, ()), 0)
+
+    def name(self, commit: str) -> str:
+        """The label the caller gave, else twelve hex digits."""
+        return self.labels.get(commit, commit[:_SHORT])
+
+    @property
+    def old_word(self) -> str:
+        """What the older end shows: ``good``, or ``bad`` in the search for a fix."""
+        return "bad" if self.options.find_fix else "good"
+
+    @property
+    def new_word(self) -> str:
+        """What the newer end shows."""
+        return "good" if self.options.find_fix else "bad"
+
+    @property
+    def runs(self) -> int:
+        """Trials of a commit that is asked for the first time, outside automatic mode."""
+        return self.options.trials or 1
+
+    @property
+    def bad_end(self) -> str:
+        """The end that defines what is looked for."""
+        return self.old if self.options.find_fix else self.new
+
+    @property
+    def good_end(self) -> str:
+        """The other end."""
+        return self.new if self.options.find_fix else self.old
+
+    def command(self, *, old: str, new: str, find_fix: bool) -> str:
+        """The command line for a bisection between other ends."""
+        if find_fix:
+            return f"./inv bisect --bad {self.name(old)} --good {self.name(new)} --find-fix"
+        return f"./inv bisect --good {self.name(old)} --bad {self.name(new)}"
+
+    @property
+    def boundaries_command(self) -> str:
+        """The command line that lists every change of outcome between the ends."""
+        return f"./inv boundaries --from {self.name(self.old)} --to {self.name(self.new)}"
+
+    def merge_of(self, commit: str) -> str | None:
+        """The merge on the first-parent line that brought a commit; None if it is on the line."""
+        history = self.history
+        number = history.number(commit)
+        if self.line >> number & 1:
+            return None
+        brought = (i for i in bits(self.line) if history.ancestors_at(i) >> number & 1)
+        return history.sha(next(brought))
+
+    @property
+    def reach(self) -> int:
+        """Commits that the newer end contains and the older one does not."""
+        history = self.history
+        return (history.ancestors(self.new) & ~history.ancestors(self.old)).bit_count()
+
+    def space(self) -> Mask:
+        """Every commit that may be the one, before any test between the ends.
+
+        A commit that is the same build as one of its parents changed nothing.
+        """
+        seen = (self.evidence.merges, self.floor)
+        if self._space[0] != seen:
+            history = self.history
+            reach = history.ancestors(self.new) & ~history.union(self.floor)
+            self._space = (seen, reach & ~self._unchanged(reach))
+        return self._space[1]
+
+    def _unchanged(self, reach: Mask) -> Mask:
+        history, evidence = self.history, self.evidence
+        if evidence.all_distinct:
+            return 0
+        mask = 0
+        for i in bits(reach):
+            sha = history.sha(i)
+            if any(evidence.same(sha, p) for p in history.parents(sha)):
+                mask |= 1 << i
+        return mask
+
+    def cost_of(self, commit: str, trials: int) -> float:
+        """Expected seconds of building (where needed) and running a commit."""
+        return self.cost.build_seconds(commit) + trials * self.cost.trial_seconds(commit)
+
+    def candidate(self, commit: str, probability: float | None = None) -> Candidate:
+        """A commit with what is known of it."""
+        tally = self.evidence.tally(commit)
+        seen = str(tally)
+        match tally.status:
+            case Status.NEW | Status.OLD:
+                reason = f"{self.new_word if tally.new else self.old_word}: {seen}"
+            case Status.MIXED:
+                reason = f"mixed: {seen}"
+            case Status.WEAK:
+                reason = f"weak: {seen}, which is neither {self.old_word} nor {self.new_word}"
+            case Status.SKIPPED:
+                reason = f"could not be tested: {seen}"
+            case Status.UNTESTED:
+                reason = "not tested"
+        return Candidate(commit=commit, reason=reason, probability=probability)

@@ -1,0 +1,168 @@
+"""What a search is told, what it asks, and how it ends: the whole vocabulary of its callers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from buildkit_bisect.model import Verdict
+
+
+class Phase(StrEnum):
+    """Why a commit is asked for, in the order in which a search goes through them."""
+
+    GATE = "gate"
+    CALIBRATE = "calibrate"
+    FIRST_PARENT = "first-parent"
+    DESCEND = "descend"  # inside the merge that turned
+    SEARCH = "search"  # the whole DAG at once
+    PROOF = "proof"
+
+
+class SkipKind(StrEnum):
+    """What kept a commit from being tested."""
+
+    BUILD = "build"
+    PATCH = "patch"
+    CONTROL = "control"
+    INFRA = "infra"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skip:
+    """A commit could not be tested: never evidence for either side."""
+
+    kind: SkipKind
+    reason: str  # one line
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tested:
+    """What the caller saw at a commit: trials by outcome, or why there were none."""
+
+    __test__: ClassVar[bool] = False  # the name makes pytest take it for a test class
+
+    counts: Mapping[str, int] = field(default_factory=dict)  # outcome name -> trials
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # of each outcome in counts
+    skip: Skip | None = None
+    binary: str = ""  # identity of what ran; commits with equal binaries share their trials
+    build_seconds: float | None = None  # None where nothing was built
+    trial_seconds: float | None = None  # of one trial
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """Build this commit, run it *trials* times from a clean state each, and `tell`."""
+
+    commit: str
+    trials: int
+    why: str
+    phase: Phase
+    candidates_left: int
+    expected_steps: int  # asks still to come, this one included
+    expected_seconds: float
+    until_bad: bool = False  # the first trial that shows the new behaviour may end the rest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A commit that may be the one, and what is known of it."""
+
+    commit: str
+    reason: str
+    probability: float | None = None  # where the search kept a posterior
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParentTested:
+    """A parent of the commit found: it shows the old behaviour in *old* of *trials*."""
+
+    commit: str
+    old: int
+    trials: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """One commit: its parents show the old behaviour, it shows the new one, proven by re-runs.
+
+    With ``find_fix`` the commit is the first good one; the field keeps its name.
+    """
+
+    first_bad: str
+    merge: str | None  # the first-parent merge that brought it; None if it is on that line
+    parents_tested: tuple[ParentTested, ...]
+    confidence: float
+    credible_set: tuple[Candidate, ...]  # likeliest first, together at least that confidence
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """The answer is one of these, and what could be tested does not say which."""
+
+    candidates: tuple[Candidate, ...]
+    reason: str
+    hint: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class RefusalKind(StrEnum):
+    """Why a search between these ends would mean nothing."""
+
+    SAME_COMMIT = "same-commit"
+    SAME_BUILD = "same-build"
+    ORDER = "order"
+    UNRELATED = "unrelated"
+    NOT_BAD = "not-bad"  # the bad end does not show what is looked for
+    ALREADY_BAD = "already-bad"  # the good end shows it too
+    OTHER_OUTCOME = "other-outcome"  # an end shows neither
+    MERGE_BASE = "merge-base"
+    UNTESTABLE = "untestable"
+    CONTROL = "control"
+    INFRA = "infra"
+    ALIKE = "alike"  # both ends show it, at rates that do not differ
+    NO_GOOD_END = "no-good-end"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """The ends do not bear a search: what was seen, and the next command."""
+
+    kind: RefusalKind
+    reason: str
+    hint: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inconclusive:
+    """The evidence contradicts itself or ran out; the likeliest commits, if there are any."""
+
+    reason: str
+    hint: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Answer = Found | Range | Refused | Inconclusive
+Step = Ask | Answer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchOptions:
+    """How a search behaves; the defaults are those of the command line."""
+
+    trials: int | None = None  # of each commit; None: as many as the measured noise needs
+    confidence: float = 0.95
+    first_parent: bool = True  # False: the whole DAG at once
+    find_fix: bool = False  # the older end is bad, the newer one good
+    bad_when: frozenset[str] = frozenset()  # outcome names; empty: what the bad end showed
+    good_when: frozenset[str] = frozenset()  # empty: every outcome whose verdict is good
+    proof_runs: int = 2  # times that parent and culprit are each run again, alternating
+    max_skips: int = 16  # commits in a row that cannot be tested, before a range is reported
+    calibration: int = 4  # trials of each end before the search, where trials is None
+    max_trials: int = 400  # of the whole search, before it is given up as undecided

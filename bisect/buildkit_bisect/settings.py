@@ -1,0 +1,135 @@
+"""What the user asked for: options, or their ``BKBISECT_*`` twins, checked once."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from buildkit_bisect import paths
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.source import DEFAULT_REPO
+
+#: What an option may be as Invoke hands it over.
+Raw = str | bool | Sequence[str]
+
+_RUNTIMES = ("auto", "host")
+_YES = ("1", "true", "yes", "on")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The common options, checked. Scenarios, refs and patches are checked by what reads them."""
+
+    repo: str = DEFAULT_REPO
+    source: str = "auto"
+    scenarios: tuple[str, ...] = ()
+    axes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    patches: str = ""
+    runtime: str = "host"
+    jobs: int = 1
+    trials: int | None = None
+    out: Path = paths.PROJECT / "results"
+    images: str = "local"  # or "public"
+    registry: str = ""  # address of the user's own on loopback; "" starts one
+    fresh: bool = False  # do not use stored trials
+    dry_run: bool = False
+    json: bool = False
+    command: str = ""  # that reproduces this
+
+
+def option(name: str, raw: Raw = "") -> str:
+    """The value of an option: as given, else its environment twin, else ""."""
+    if isinstance(raw, bool):
+        raw = "1" if raw else ""
+    given = raw if isinstance(raw, str) else ",".join(raw)
+    return given or os.environ.get(f"BKBISECT_{name.upper().replace('-', '_')}", "")
+
+
+def flag(name: str, raw: Raw = False) -> bool:
+    """Whether a switch is on. Raises `BadInput` for an environment twin that is neither."""
+    text = option(name, raw).lower()
+    if text in _YES:
+        return True
+    if text in ("", "0", "false", "no", "off"):
+        return False
+    raise BadInput(f"BKBISECT_{name.upper().replace('-', '_')}={text!r}: say 1 or 0")
+
+
+def number(name: str, raw: Raw, least: int, most: int) -> int | None:
+    """A whole number, None where it was not given."""
+    text = option(name, raw)
+    if not text:
+        return None
+    try:
+        value = int(text)
+    except ValueError:
+        raise BadInput(f"--{name} {text!r} is not a whole number") from None
+    if not least <= value <= most:
+        raise BadInput(f"--{name} {value}: between {least} and {most}")
+    return value
+
+
+def one_of(name: str, raw: Raw, choices: Sequence[str]) -> str:
+    """One of *choices*, the first where it was not given."""
+    text = option(name, raw) or choices[0]
+    if text not in choices:
+        raise BadInput(f"--{name} {text!r}: one of {', '.join(choices)}")
+    return text
+
+
+def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
+    """``KEY=VALUE`` texts, several values of a key by commas or repetition."""
+    chosen: dict[str, tuple[str, ...]] = {}
+    given = [] if isinstance(raw, bool) else [raw] if isinstance(raw, str) else list(raw or ())
+    entries = [e for e in given if e] or os.environ.get("BKBISECT_AXIS", "").split()
+    for entry in entries:
+        key, equals, values = entry.partition("=")
+        if not (key and equals and values):
+            raise BadInput(f"--axis {entry!r} is not KEY=VALUE")
+        chosen[key] = (*chosen.get(key, ()), *values.split(","))
+    return chosen
+
+
+def read(task: str, raw: Mapping[str, Raw]) -> Settings:
+    """The settings that *raw* options and the environment come to. Raises `BadInput`."""
+    registry = option("registry", raw.get("registry", ""))
+    if registry and registry.split(":")[0] not in ("127.0.0.1", "localhost"):
+        raise BadInput(f"--registry {registry!r}: plain HTTP is for loopback only")
+    runtime = one_of("runtime", raw.get("runtime", ""), _RUNTIMES)
+    out = option("out", raw.get("out", ""))
+    return Settings(
+        repo=option("repo", raw.get("repo", "")) or DEFAULT_REPO,
+        source=one_of("source", raw.get("source", ""), ("auto", "git", "module")),
+        scenarios=tuple(s for s in option("scenario", raw.get("scenario", "")).split(",") if s),
+        axes=axes(raw.get("axis", ())),
+        patches=option("patches", raw.get("patches", "")),
+        runtime="host" if runtime == "auto" else runtime,
+        jobs=number("jobs", raw.get("jobs", ""), 1, 64) or 1,
+        trials=number("trials", raw.get("trials", ""), 1, 1000),
+        out=Path(out).absolute() if out else paths.PROJECT / "results",
+        images=one_of("images", raw.get("images", ""), ("local", "public")),
+        registry=registry,
+        fresh=flag("fresh", raw.get("fresh", False)),
+        dry_run=flag("dry-run", raw.get("dry_run", False)),
+        json=flag("json", raw.get("json", False)),
+        command=command(task, raw),
+    )
+
+
+def command(task: str, raw: Mapping[str, Raw]) -> str:
+    """The command line that says the same, with environment twins written out."""
+    words = ["./inv", task]
+    for name, value in raw.items():
+        dashed = name.replace("_", "-")
+        if dashed in ("json", "dry-run", "out"):
+            continue
+        if isinstance(value, bool):
+            words += [f"--{dashed}"] if flag(dashed, value) else []
+        elif dashed == "axis":
+            words += [f"--axis={k}={','.join(v)}" for k, v in axes(value).items()]
+        elif text := option(dashed, value):
+            words += [f"--{dashed}", text]
+    return shlex.join(words)

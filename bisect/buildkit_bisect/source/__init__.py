@@ -1,0 +1,69 @@
+"""Where BuildKit's revisions come from: a git mirror, or the Go module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.model import Revision
+from buildkit_bisect.source.git import GitSource
+from buildkit_bisect.source.mirror import Unreachable
+from buildkit_bisect.source.module import ModuleSource
+
+DEFAULT_REPO = "https://github.com/moby/buildkit.git"
+
+
+class Source(Protocol):
+    """Turns refs into revisions, and revisions into trees to build."""
+
+    @property
+    def kind(self) -> str:
+        """``git``, which can be patched and searched, or ``module``."""
+
+    def resolve(self, ref: str) -> Revision:
+        """The commit a ref stands for; raises `BadInput` naming the nearest tags."""
+
+    def releases(self) -> list[Revision]:
+        """Final releases, newest first."""
+
+    def read(self, revision: Revision, path: str) -> str | None:
+        """The text of one file of a revision; None where it has no such file."""
+
+    def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:
+        """What identifies the content of everything the binaries are made from.
+
+        *extra* are import paths that patches add.
+        """
+
+    def checkout(self, revision: Revision) -> AbstractContextManager[Path]:
+        """A directory with the revision's files for the length of a block."""
+
+
+def open_source(
+    kind: str = "auto",
+    repo: str = DEFAULT_REPO,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> Source:
+    """The source of a *kind*: ``git``, ``module``, or ``auto``.
+
+    ``auto`` is git, or modules where the remote cannot be reached; *say* gets one line why.
+    Raises `BadInput` on another kind, or where *repo* is no repository.
+    """
+    if kind == "module":
+        return ModuleSource(say=say)
+    if kind not in ("auto", "git"):
+        raise BadInput(f"unknown source {kind!r}", hint="--source auto, git or module")
+    try:
+        return GitSource.open(repo, say=say)
+    except (Unreachable, Missing) as err:
+        if kind == "git":
+            raise
+        say(f"source: Go modules, since {err.message}")
+        return ModuleSource(say=say)
+
+
+__all__ = ["DEFAULT_REPO", "GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]

@@ -1,0 +1,209 @@
+"""Which of a tree's files the binaries are made from: the import closure of two programs. Pure.
+
+Build constraints are not evaluated, so the closure holds at least what the compiler reads,
+for every operating system. The digest of its content tells builds apart; equal digests are
+equal binaries, given the same compiler and flags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from buildkit_bisect.source.goimports import GoFile
+
+ROOTS = ("cmd/buildkitd", "cmd/buildctl")
+
+_SOURCES = (
+    *(".go", ".s", ".S", ".sx", ".syso", ".c", ".cc", ".cpp", ".cxx", ".m", ".f", ".F"),
+    *(".for", ".f90", ".h", ".hh", ".hpp", ".hxx", ".inc", ".swig", ".swigcxx"),
+)
+_LOCAL_REPLACE = re.compile(r"=>\s*(\.{1,2}/\S*)")
+
+#: File name -> (mode, blob id), of one directory.
+Files = Mapping[str, tuple[str, str]]
+#: Directory -> its files. Directories without files are absent.
+Tree = dict[str, "Directory"]
+
+
+class Directory:
+    """The files of one directory of a commit; shared between the commits that agree on it."""
+
+    __slots__ = ("_all", "_sources", "_wants", "embeds", "files", "imports", "scanned")
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.scanned = False
+        self.imports: tuple[str, ...] = ()
+        self.embeds = False
+        self._sources = b""
+        self._all = b""
+        self._wants: tuple[str, frozenset[str]] | None = None
+
+    def go_blobs(self) -> list[str]:
+        """Blobs of the Go files that a build may read."""
+        return [blob for name, (_, blob) in self.files.items() if is_go(name)]
+
+    def learn(self, scanned: Mapping[str, GoFile]) -> None:
+        """Note what the directory's Go files import and embed."""
+        found = [scanned[blob] for blob in self.go_blobs()]
+        self.imports = tuple(sorted({i for f in found for i in f.imports}))
+        self.embeds = any(f.embeds for f in found)
+        never = {blob for blob in self.go_blobs() if scanned[blob].never}
+        self._sources = _digest(
+            (n, e) for n, e in self.files.items() if is_source(n) and e[1] not in never
+        )
+        self.scanned = True
+
+    def wants(self, module: str) -> frozenset[str]:
+        """Directories of the packages that it imports, in a tree of that *module*."""
+        if self._wants is None or self._wants[0] != module:
+            found = (directory_of(i, module) for i in self.imports)
+            self._wants = (module, frozenset(d for d in found if d is not None))
+        return self._wants[1]
+
+    def digest(self, *, everything: bool) -> bytes:
+        """Digest of names, modes and content: of *everything*, or of what a compiler reads."""
+        if not everything:
+            return self._sources
+        if not self._all:
+            self._all = _digest(self.files.items())
+        return self._all
+
+
+def _digest(entries: Iterable[tuple[str, tuple[str, str]]]) -> bytes:
+    lines = sorted(f"{name}\0{mode}\0{blob}\n" for name, (mode, blob) in entries)
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).digest()
+
+
+def is_go(name: str) -> bool:
+    """Whether the go command reads a file of that name when it builds."""
+    return name.endswith(".go") and not name.endswith("_test.go") and name[0] not in "._"
+
+
+def is_source(name: str) -> bool:
+    """`is_go`, or a file that may be compiled or included beside Go files."""
+    return is_go(name) or (name.endswith(_SOURCES[1:]) and name[0] not in "._")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Closure:
+    """What the programs of a tree are made from."""
+
+    directories: frozenset[str]  # wanted ones, also those that the tree does not have
+    whole: tuple[str, ...]  # directories of which every file below counts: they embed
+    digest: str
+
+    def touched_by(self, changed: Iterable[str]) -> bool:
+        """Whether a change of files in *changed* directories may change the closure."""
+        return bool(self.touched(changed))
+
+    def touched(self, changed: Iterable[str]) -> list[str]:
+        """The *changed* directories that the closure reads."""
+        below = _below(self.whole)
+        return [d for d in changed if d in self.directories or below(d)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Around:
+    """What else decides the bytes."""
+
+    module: str  # the module's path
+    go: str  # the minor that the Dockerfile asks for
+    lists: tuple[str, ...]  # blobs of go.mod and what it pins: vendor/modules.txt or go.sum
+    replaced: tuple[str, ...] = ()  # directories of the tree that go.mod puts in place of modules
+
+
+def replaced_directories(gomod: str) -> tuple[str, ...]:
+    """Directories that go.mod's replace lines point to, relative to the tree."""
+    return tuple(
+        sorted({m[1].removeprefix("./").strip("/") for m in _LOCAL_REPLACE.finditer(gomod)})
+    )
+
+
+def compute(
+    tree: Tree,
+    around: Around,
+    learn: Callable[[list[Directory]], None],
+    extra: Iterable[str] = (),
+) -> Closure:
+    """The closure of *tree*'s programs and of the import paths *extra*.
+
+    *learn* is given directories that are not `scanned` yet, and must make each so.
+    """
+    seen: set[str] = set()
+    whole = set(around.replaced)
+    front = {*ROOTS, *(d for i in extra if (d := directory_of(i, around.module)) is not None)}
+    while front:
+        seen |= front
+        here = [(d, tree[d]) for d in front if d in tree]
+        new = [directory for _, directory in here if not directory.scanned]
+        if new:
+            learn(new)
+        whole.update(d for d, directory in here if directory.embeds)
+        front = set().union(*(directory.wants(around.module) for _, directory in here)) - seen
+    return Closure(
+        directories=frozenset(seen),
+        whole=tuple(sorted(whole)),
+        digest=_closure_digest(tree, around, seen, whole),
+    )
+
+
+def update(
+    last: Closure,
+    changes: Mapping[str, tuple[Directory | None, Directory | None]],
+    tree: Tree,
+    around: Around,
+    learn: Callable[[list[Directory]], None],
+) -> Closure | None:
+    """The closure of *tree*, from that of another tree with the same *around*.
+
+    *changes* are the directories that differ, as (other tree's, this tree's). None where
+    imports or embedding differ too, so that only `compute` can tell.
+    """
+    touched = last.touched(changes)
+    if not touched:
+        return last
+    pairs = [changes[d] for d in touched]
+    new = [now for _, now in pairs if now and not now.scanned]
+    if new:
+        learn(new)
+    for before, now in pairs:
+        if not before or not now or not before.scanned:
+            return None
+        if before.imports != now.imports or before.embeds != now.embeds:
+            return None
+    digest = _closure_digest(tree, around, last.directories, last.whole)
+    return Closure(directories=last.directories, whole=last.whole, digest=digest)
+
+
+def directory_of(import_path: str, module: str) -> str | None:
+    """Where a package's files are in the tree; None for the standard library."""
+    if import_path == module:
+        return ""
+    if import_path.startswith(f"{module}/"):
+        return import_path[len(module) + 1 :]
+    if "." not in import_path.split("/", 1)[0]:
+        return None
+    return f"vendor/{import_path}"
+
+
+def _closure_digest(
+    tree: Tree, around: Around, seen: Collection[str], whole: Collection[str]
+) -> str:
+    total = hashlib.sha256("\n".join([around.go, *around.lists, ""]).encode())
+    below = set(filter(_below(whole), tree)) if whole else set()
+    for name in sorted(below.union(seen)):
+        if name in tree:
+            total.update(name.encode(errors="surrogateescape") + b"\0")
+            total.update(tree[name].digest(everything=name in below))
+    return total.hexdigest()
+
+
+def _below(whole: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a directory is one of *whole* or inside one."""
+    names = frozenset(whole)
+    inside = tuple(f"{name}/" if name else "" for name in names)
+    return lambda directory: directory in names or directory.startswith(inside)

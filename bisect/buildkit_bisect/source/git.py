@@ -1,0 +1,263 @@
+"""BuildKit's history, read from a mirror of our own, and trees of it to build."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from git import GitCommandError, Repo
+
+from buildkit_bisect import paths
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.gitcmd import git
+from buildkit_bisect.model import Revision
+from buildkit_bisect.source import names
+from buildkit_bisect.source.history import SEPARATOR, History, branch_name
+from buildkit_bisect.source.inputs import InputKeys
+from buildkit_bisect.source.mirror import Unreachable, open_mirror
+
+#: A branch may have moved on a remote; after this many seconds it is asked again.
+STALE = 24 * 3600.0
+
+
+@dataclass(kw_only=True)
+class GitSource(History):
+    """A mirror of one repository. Pickles; each process opens the repository for itself."""
+
+    say: Callable[[str], None] = lambda _: None
+    kind: str = "git"
+    _fresh: bool = field(default=False, repr=False)
+
+    @classmethod
+    def open(cls, repo: str, *, say: Callable[[str], None] = lambda _: None) -> GitSource:
+        """The source for *repo*, a URL or a path; see `open_mirror` for what it raises."""
+        return cls(mirror=open_mirror(repo, say=say), say=say)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"mirror": self.mirror, "kind": self.kind, "_fresh": self._fresh}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, say=lambda _: None)
+
+    @property
+    def where(self) -> str:
+        """The repository, as messages name it."""
+        return self.mirror.repo
+
+    def resolve(self, ref: str) -> Revision:
+        """The commit that a tag, branch, id, ``master~3`` or day stands for.
+
+        The mirror is fetched where it lacks the ref, or where a branch may have moved.
+        Raises `BadInput` naming the nearest tags, or the candidates of an ambiguous id.
+        """
+        ref = names.checked(ref)
+        sha = self._on_day(ref) if names.is_date(ref) else self._commit(ref)
+        return self.revision(sha, ref=ref)
+
+    def refresh(self, *, must: bool = True) -> None:
+        """Fetch every branch and tag; raises `Unreachable`, or just says so unless *must*."""
+        try:
+            self.mirror.fetch()
+            self._fresh = True
+        except Unreachable as err:
+            if must:
+                raise
+            self._fresh = True  # it will not be there in a second either
+            self.say(f"{err.message}; going on with what was fetched before")
+
+    def revision(self, sha: str, *, ref: str = "") -> Revision:
+        """What is known of a commit in the mirror; *ref* is the name to show for it."""
+        found = self.revisions([sha])[0]
+        described = git(
+            self.mirror.path,
+            *("describe", "--tags", "--always", "--abbrev=12", "--match=v[0-9]*", sha),
+        ).stdout.strip()
+        return Revision(
+            ref=ref or found.ref,
+            sha=found.sha,
+            describe=described,
+            date=found.date,
+            subject=found.subject,
+        )
+
+    def releases(self) -> list[Revision]:
+        """Final releases ``vX.Y.Z``, newest version first."""
+        if self.mirror.local and not self._fresh:
+            self.refresh(must=False)
+        out = self._git(
+            *("for-each-ref", "--format=%(refname:strip=2)%1f%(objectname)%1f%(*objectname)%1f"),
+            "refs/tags/v*",
+        )
+        commits = {}
+        for line in out.splitlines():
+            tag, sha, peeled, _ = line.split(SEPARATOR)
+            if names.is_release(tag):
+                commits[tag] = peeled or sha
+        order = names.newest_first(commits)
+        found = self.revisions([commits[tag] for tag in order])
+        return [
+            Revision(ref=tag, sha=r.sha, describe=tag, date=r.date, subject=r.subject)
+            for tag, r in zip(order, found, strict=True)
+        ]
+
+    def tags(self) -> list[str]:
+        """Every tag that names a version of BuildKit."""
+        with self._repo() as repo:
+            return [t.name for t in repo.tags if names.version_key(t.name)[0]]
+
+    def branches(self) -> list[str]:
+        """Every branch, those of the repository's own remotes as ``origin/NAME``."""
+        out = self._git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
+        return [branch_name(ref) for ref in out.splitlines() if not ref.endswith("/HEAD")]
+
+    def default_branch(self) -> str:
+        """The full name of the ref that days count on: upstream's main line."""
+        with self._repo() as repo:
+            head = repo.git.rev_parse("--symbolic-full-name", "HEAD", with_exceptions=False)
+            remote = "refs/remotes/origin"
+            told = repo.git.symbolic_ref("--quiet", f"{remote}/HEAD", with_exceptions=False)
+            for name in (
+                *(told, f"{remote}/master", f"{remote}/main"),
+                *("refs/heads/master", "refs/heads/main", head, "HEAD"),
+            ):
+                if name and _exists(repo, name):
+                    return str(name)
+        raise BadInput(f"{self.where} has no branch", hint="--repo PATH_OR_URL")
+
+    def _commit(self, ref: str) -> str:
+        if re.split("[~^]", ref, maxsplit=1)[0] == "HEAD":
+            # The mirror's own HEAD is the one at the time of cloning.
+            self._try_fetch(f"+HEAD:{_OURS}/HEAD")
+            ref = ref.replace("HEAD", f"{_OURS}/HEAD", 1)
+        found = self._parse(ref)
+        if found and not self._may_have_moved(ref, found):
+            return found
+        if not self._fresh:
+            self.refresh(must=False)
+            found = self._parse(ref)
+        if not found and self._fetch_special(ref):
+            found = self._parse(_special_name(ref))
+        if found:
+            return found
+        raise names.unknown(ref, self.tags(), where=self.where)
+
+    def _parse(self, ref: str) -> str:
+        """The commit id, or empty; raises `BadInput` where an abbreviated id is ambiguous."""
+        with self._repo() as repo:
+            for name in (ref, f"refs/remotes/origin/{ref}"):
+                try:
+                    return str(
+                        repo.git.rev_parse(
+                            *("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+                        )
+                    )
+                except GitCommandError:
+                    continue
+            if names.is_hex(ref):
+                some = repo.git.rev_parse(f"--disambiguate={ref}").split()
+                commits = [s for s in some if _kind(repo, s) == "commit"]
+                if len(commits) > 1:
+                    raise BadInput(
+                        f"{ref!r} is the beginning of {len(commits)} commit ids",
+                        hint=f"one of {', '.join(c[:12] for c in commits[:5])}",
+                    )
+        return ""
+
+    def _may_have_moved(self, ref: str, sha: str) -> bool:
+        if self._fresh or names.is_release(ref) or sha.startswith(ref):
+            return False
+        return self.mirror.local or self.mirror.age() > STALE
+
+    def _fetch_special(self, ref: str) -> bool:
+        """Commits and pull requests that no branch or tag leads to are fetched one by one."""
+        if names.is_full_sha(ref):
+            return self._try_fetch(f"+{ref}:{_special_name(ref)}")
+        if ref.startswith("pull/"):
+            wanted = _special_name(ref)
+            return self._try_fetch(f"+{wanted}:{wanted}")
+        return False
+
+    def _try_fetch(self, refspec: str) -> bool:
+        try:
+            self.mirror.fetch(refspec)
+        except Unreachable:
+            return False
+        return True
+
+    def _on_day(self, day: str) -> str:
+        if not self._fresh and (self.mirror.local or self.mirror.age() > STALE):
+            self.refresh(must=False)
+        branch = self.default_branch()
+        sha = self._git(
+            *("rev-list", "-1", "--first-parent", f"--before={day}T23:59:59Z", branch, "--")
+        ).strip()
+        if not sha:
+            raise BadInput(f"{self.where} has no commit by {day}", hint="a later day, or a tag")
+        return sha
+
+    def read(self, revision: Revision, path: str) -> str | None:
+        """The text of one file of a revision; None where it has no such file."""
+        with self._repo() as repo:
+            try:
+                blob = repo.commit(revision.sha).tree / path
+            except KeyError:
+                return None
+            return str(blob.data_stream.read().decode(errors="replace"))
+
+    def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:
+        """A digest of every file that the binaries can be made from, and of the Go asked for.
+
+        *extra* are import paths that patches add. Two commits with the same digest have the
+        same binaries; the reverse is not promised.
+        """
+        return self.input_keys([revision.sha], extra)[revision.sha]
+
+    def input_keys(self, commits: Iterable[str], extra: tuple[str, ...] = ()) -> dict[str, str]:
+        """`inputs` of many commits at once; a whole range costs little more than one."""
+        with self._repo() as repo, InputKeys(repo, paths.cache("inputs")) as keys:
+            return keys.of(list(commits), extra)
+
+    @contextmanager
+    def checkout(self, revision: Revision) -> Iterator[Path]:
+        """A work tree of the mirror, made for the block and removed after it."""
+        self.prune()
+        with paths.scratch("worktree") as tmp:
+            tree = tmp / tmp.name  # git names the entry in the mirror after it
+            git(
+                self.mirror.path,
+                *("worktree", "add", "--quiet", "--force", "--detach", str(tree), revision.sha),
+                timeout=300,
+            )
+            try:
+                yield tree
+            finally:
+                shutil.rmtree(tree, ignore_errors=True)
+                self.prune()
+
+    def prune(self) -> None:
+        """Forget work trees whose directories are gone, ours or those of killed processes."""
+        git(self.mirror.path, "worktree", "prune", "--expire=now", check=False)
+
+
+_OURS = "refs/bkbisect"
+
+
+def _special_name(ref: str) -> str:
+    if ref.startswith("pull/"):
+        return f"refs/{ref}" if ref.count("/") > 1 else f"refs/{ref}/head"
+    return f"{_OURS}/{ref}"
+
+
+def _exists(repo: Repo, name: str) -> bool:
+    return bool(
+        repo.git.rev_parse("--verify", "--quiet", f"{name}^{{commit}}", with_exceptions=False)
+    )
+
+
+def _kind(repo: Repo, sha: str) -> str:
+    return str(repo.git.cat_file("-t", sha))

@@ -1,0 +1,154 @@
+"""A bare mirror of the user's repository in our cache; the repository itself is only read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from buildkit_bisect import paths, process
+from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.gitcmd import git, hermetic_env
+from buildkit_bisect.process import Completed
+
+#: Seconds. A clone of BuildKit is about 100 MB; a fetch is small; a probe is one answer.
+CLONE_TIMEOUT = 1800.0
+FETCH_TIMEOUT = 600.0
+PROBE_TIMEOUT = 45.0
+
+# refs/remotes: in a contributor's clone, upstream's branches are there.
+_REFSPECS = (
+    "+refs/heads/*:refs/heads/*",
+    "+refs/tags/*:refs/tags/*",
+    "+refs/remotes/*:refs/remotes/*",
+)
+_URL = re.compile(r"^(https?|ssh|git|file)://[^/-]|^[\w.-]+@[\w.-]+:[^-]")
+# Even the given repository's own hooks and helpers may be another user's; nothing of them runs.
+_SAFE = ("-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0")
+_PACK = "git -c 'safe.directory=*' upload-pack"
+_SLOW = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
+
+
+class Unreachable(InfraFailed):
+    """The remote did not answer; modules may be a way out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mirror:
+    """Where the mirror of *repo* is, and how to bring it up to date."""
+
+    repo: str  # absolute path or URL
+    path: Path
+
+    @property
+    def local(self) -> bool:
+        """Whether the repository is a path on this machine, where asking again is cheap."""
+        return self.repo.startswith("/")
+
+    def fetch(self, *refspecs: str, timeout: float = FETCH_TIMEOUT) -> None:
+        """Take over every branch and tag, or just *refspecs*.
+
+        Raises `Unreachable` with git's reason.
+        """
+        with FileLock(f"{self.path}.lock"):
+            done = _git_remote(
+                *("-C", str(self.path), "fetch", "--quiet", "--force", "--no-recurse-submodules"),
+                *("--upload-pack", _PACK, "--no-write-fetch-head", "--no-tags"),
+                *([] if refspecs else ["--prune"]),
+                *("--", self.repo, *(refspecs or _REFSPECS)),
+                timeout=timeout,
+            )
+            if not done.ok:
+                raise Unreachable(f"cannot fetch from {self.repo}: {_reason(done)}")
+            if not refspecs:
+                self._stamp.touch()
+
+    def age(self) -> float:
+        """Seconds since everything was last fetched."""
+        try:
+            return max(0.0, time.time() - self._stamp.stat().st_mtime)
+        except OSError:
+            return float("inf")
+
+    @property
+    def _stamp(self) -> Path:
+        return self.path / "bkbisect-fetched"
+
+
+def open_mirror(repo: str, *, say: Callable[[str], None]) -> Mirror:
+    """The mirror of *repo*, a URL or a path, made now where there is none.
+
+    Raises `BadInput` where *repo* is no repository, `Unreachable` where nothing answers.
+    """
+    where = _normal(repo)
+    mirror = Mirror(repo=where, path=paths.cache("mirrors") / _slug(where))
+    if mirror.path.is_dir():
+        return mirror
+    with FileLock(f"{mirror.path}.lock"):
+        if not mirror.path.is_dir():
+            _clone(mirror, say)
+    return mirror
+
+
+def _normal(repo: str) -> str:
+    repo = repo.strip()
+    if not repo or repo.startswith("-") or any(not c.isprintable() for c in repo):
+        raise BadInput(f"{repo[:60]!r} is not a repository", hint="--repo PATH_OR_URL")
+    if _URL.match(repo):
+        return repo
+    path = Path(repo).expanduser()
+    if not path.exists():
+        looks = "unknown kind of URL" if "://" in repo or "::" in repo else "no such directory"
+        raise BadInput(f"repository {repo!r}: {looks}", hint="--repo PATH_OR_URL")
+    done = git(path, "rev-parse", "--path-format=absolute", "--git-common-dir", check=False)
+    if not done.ok:
+        raise BadInput(f"{repo} is not a git repository", hint="--repo PATH_OR_URL")
+    return str(Path(done.stdout.strip()).resolve())
+
+
+def _slug(repo: str) -> str:
+    name = re.sub(r"[^\w.-]+", "-", repo.removesuffix(".git").removesuffix("/"))[-40:].strip("-.")
+    return f"{name}-{hashlib.sha256(repo.encode()).hexdigest()[:12]}.git"
+
+
+def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
+    if not mirror.local:
+        done = _git_remote("ls-remote", "--quiet", "--", mirror.repo, "HEAD", timeout=PROBE_TIMEOUT)
+        if not done.ok:
+            raise Unreachable(f"{mirror.repo} cannot be reached: {_reason(done)}")
+    say(f"cloning {mirror.repo} into the cache")
+    with paths.scratch("clone") as tmp:
+        draft = tmp / "mirror.git"
+        done = _git_remote(
+            *("clone", "--quiet", "--bare", "--no-hardlinks", "--template="),
+            *("--upload-pack", _PACK, "--", mirror.repo, str(draft)),
+            timeout=CLONE_TIMEOUT,
+        )
+        if not done.ok:
+            raise Unreachable(f"cannot clone {mirror.repo}: {_reason(done)}")
+        if git(draft, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+            say(f"{mirror.repo} is a shallow clone: older revisions are not in it")
+        Mirror(repo=mirror.repo, path=draft).fetch()
+        git(draft, "commit-graph", "write", "--reachable", check=False, timeout=FETCH_TIMEOUT)
+        draft.rename(mirror.path)
+
+
+def _git_remote(*args: str, timeout: float) -> Completed:
+    # The user's own configuration stays: proxies, credentials and url.insteadOf are in it.
+    return process.run(["git", *_SAFE, *_SLOW, *args], timeout=timeout, check=False)
+
+
+def _reason(done: Completed) -> str:
+    if done.timed_out:
+        return f"no answer within {done.seconds:.0f} s"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
+    return (telling or lines or [f"git exited {done.exit}"])[0].removeprefix("fatal: ")
+
+
+__all__ = ["Mirror", "Unreachable", "hermetic_env", "open_mirror"]

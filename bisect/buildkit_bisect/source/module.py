@@ -1,0 +1,169 @@
+"""BuildKit as a Go module, through whatever module proxy the user's go command uses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from buildkit_bisect import paths, process
+from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.model import Revision
+from buildkit_bisect.provision import Toolchains
+from buildkit_bisect.source import names
+from buildkit_bisect.toolchain import GoWanted, fetch_env
+
+MODULE = "github.com/moby/buildkit"
+
+_NEEDS_GO = re.compile(r"requires go >= (\d+)\.(\d+)(?:\.(\d+))?")
+# The proxy answered, and has no such version; anything else is trouble on the way.
+_NOT_THERE = re.compile(r"unknown revision|404 Not Found|403 Forbidden|410 Gone|invalid version")
+_TIMEOUT = 600.0
+
+
+@dataclass(kw_only=True)
+class ModuleSource:
+    """Tags and, where the proxy serves them, commit ids of the module; never patched.
+
+    A revision's ``describe`` is its canonical module version; its ``sha`` is empty where the
+    proxy does not tell the commit.
+    """
+
+    say: Callable[[str], None] = lambda _: None
+    module: str = MODULE
+    kind: str = "module"
+    where: str = f"the Go module {MODULE}"
+    _versions: list[str] = field(default_factory=list)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"module": self.module, "kind": self.kind, "where": self.where, "_versions": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, say=lambda _: None)
+
+    def resolve(self, ref: str) -> Revision:
+        """The revision of a tag or commit id.
+
+        Raises `BadInput` naming the nearest versions, `InfraFailed` where no answer came.
+        """
+        ref = names.checked(ref)
+        if names.is_date(ref):
+            raise BadInput(f"{ref} is a date, and a Go module has no history of days", hint=_GIT)
+        info = self._cached_info(ref)
+        if info is None:
+            info = self._go("list", "-m", "-json", f"{self.module}@{ref}")
+            if "Error" in info:
+                raise self._refusal(ref, str(info["Error"]))
+        origin = info.get("Origin") or {}
+        return Revision(
+            ref=ref,
+            sha=str(origin.get("Hash", "")),
+            describe=str(info["Version"]),
+            date=str(info.get("Time", "")),
+        )
+
+    def releases(self) -> list[Revision]:
+        """Final releases that the proxy lists, newest first; dates are left empty."""
+        found = [v for v in self._listed() if names.is_release(v)]
+        return [Revision(ref=v, sha="", describe=v) for v in names.newest_first(found)]
+
+    def read(self, revision: Revision, path: str) -> str | None:
+        """The text of a file in the module; None where it has no such file."""
+        try:
+            return (self._directory(revision) / path).read_text(errors="replace")
+        except OSError:
+            return None
+
+    def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:  # noqa: ARG002
+        """The canonical version and the checksum of all its files."""
+        self._directory(revision)
+        return f"{self.module}@{revision.describe} {self._zip_sum(revision)}"
+
+    @contextmanager
+    def checkout(self, revision: Revision) -> Iterator[Path]:
+        """The module's own read-only directory in our module cache."""
+        yield self._directory(revision)
+
+    def _directory(self, revision: Revision) -> Path:
+        version = revision.describe
+        path = paths.cache("gomod") / f"{self.module}@{_escape(version)}"
+        partial = self._download_dir() / f"{_escape(version)}.partial"
+        if path.is_dir() and not partial.exists() and self._zip_sum(revision):
+            return path
+        self.say(f"downloading {self.module}@{version}")
+        info = self._go("mod", "download", "-json", f"{self.module}@{version}")
+        if "Error" in info:
+            raise self._refusal(version, str(info["Error"]))
+        return Path(info["Dir"])
+
+    def _zip_sum(self, revision: Revision) -> str:
+        try:
+            return (
+                self._download_dir().joinpath(f"{_escape(revision.describe)}.ziphash").read_text()
+            ).strip()
+        except OSError:
+            return ""
+
+    def _download_dir(self) -> Path:
+        return paths.cache("gomod") / "cache" / "download" / self.module / "@v"
+
+    def _cached_info(self, ref: str) -> dict[str, Any] | None:
+        # A tag never moves, so what the proxy once said of it needs no second question.
+        if not names.is_release(ref):
+            return None
+        try:
+            return dict(json.loads((self._download_dir() / f"{ref}.info").read_text()))
+        except (OSError, ValueError):
+            return None
+
+    def _listed(self) -> list[str]:
+        if not self._versions:
+            info = self._go("list", "-m", "-versions", "-json", self.module)
+            if "Error" in info:
+                raise InfraFailed(f"cannot list {self.where}: {info['Error']}", hint=_GIT)
+            self._versions = list(info.get("Versions") or [])
+        return self._versions
+
+    def _refusal(self, ref: str, said: str) -> Exception:
+        said = " ".join(said.split())
+        if not _NOT_THERE.search(said):
+            return InfraFailed(f"{self.module}@{ref} did not arrive: {said}", hint=_GIT)
+        if not names.version_key(ref)[0]:
+            return BadInput(f"the module proxy has no {self.module}@{ref}: {said}", hint=_GIT)
+        return names.unknown(ref, self._listed(), where=self.where)
+
+    def _go(self, *args: str, want: GoWanted | None = None) -> dict[str, Any]:
+        """One go command that answers in JSON; with ``Error`` in it where it failed."""
+        toolchains = Toolchains(say=self.say)
+        toolchain = toolchains.find(want) if want else toolchains.any()
+        done = process.run(
+            [toolchain.go, *args],
+            timeout=_TIMEOUT,
+            cwd=Path("/"),
+            env=fetch_env(GOROOT=toolchain.goroot),
+            check=False,
+        )
+        if done.timed_out:
+            raise InfraFailed(f"go {args[0]} {args[-1]} timed out after {_TIMEOUT:.0f} s")
+        try:
+            info: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            info = {"Error": done.tail()}
+        # A module may refuse an older Go even for being downloaded.
+        needs = _NEEDS_GO.search(str(info.get("Error", "")))
+        if needs and want is None:
+            minor = (int(needs[1]), int(needs[2]))
+            return self._go(*args, want=GoWanted(minor=minor, patch=int(needs[3] or 0)))
+        return info
+
+
+_GIT = "--source git --repo PATH_OR_URL"
+
+
+def _escape(version: str) -> str:
+    # The module cache writes capitals as !lower; pseudo-versions and tags may hold them.
+    return re.sub(r"[A-Z]", lambda m: "!" + m[0].lower(), version)

@@ -1,0 +1,105 @@
+"""Pure rules about refs: which are safe to pass on, which are releases, which are near misses."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from packaging.version import InvalidVersion, Version
+
+from buildkit_bisect.errors import BadInput
+
+_RELEASE = re.compile(r"^v\d+\.\d+\.\d+$")
+_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
+_SHA = re.compile(r"^[0-9a-f]{40}$")
+_HEX = re.compile(r"^[0-9a-f]{4,40}$")
+_LONGEST = 250
+
+
+def checked(ref: str) -> str:
+    """*ref* without surrounding blanks.
+
+    Raises `BadInput` where it could be taken for an option, a range or several commits.
+    """
+    ref = ref.strip()
+    bad = (
+        not ref
+        or len(ref) > _LONGEST
+        or ref.startswith(("-", ":"))
+        or ".." in ref
+        or any(c.isspace() or not c.isprintable() or c in "\\?*[:" for c in ref)
+    )
+    if bad:
+        raise BadInput(
+            f"{ref[:60]!r} is not a revision",
+            hint="a tag, branch, commit id, master~3 or a date such as 2025-09-11",
+        )
+    return ref
+
+
+def is_release(tag: str) -> bool:
+    """Whether *tag* is a final release of BuildKit, ``vX.Y.Z``."""
+    return bool(_RELEASE.match(tag))
+
+
+def is_date(ref: str) -> bool:
+    """Whether *ref* is written as a day, ``2025-09-11``."""
+    return bool(_DATE.match(ref))
+
+
+def is_full_sha(ref: str) -> bool:
+    """Whether *ref* is a whole commit id."""
+    return bool(_SHA.match(ref))
+
+
+def is_hex(ref: str) -> bool:
+    """Whether *ref* could be an abbreviated commit id."""
+    return bool(_HEX.match(ref))
+
+
+def version_key(tag: str) -> tuple[int, Version]:
+    """Sorts tags as versions, what is not a version first."""
+    try:
+        return 1, Version(tag.removeprefix("v"))
+    except InvalidVersion:
+        return 0, Version("0")
+
+
+def newest_first(tags: Iterable[str]) -> list[str]:
+    """Tags in order of version, newest first."""
+    return sorted(tags, key=version_key, reverse=True)
+
+
+def nearest(ref: str, tags: Iterable[str], *, count: int = 5) -> list[str]:
+    """The tags that the writer of an unknown *ref* most likely meant."""
+    known = newest_first(tags)
+    kind, version = version_key(ref)
+    if kind:
+        same = [t for t in known if version_key(t)[0] and _minor(t) == (*version.release, 0)[:2]]
+        if same:
+            return same[:count]
+        versions = [t for t in known if is_release(t)]
+        return sorted(versions, key=lambda t: _distance(version_key(t)[1], version))[:count]
+    return (
+        difflib.get_close_matches(ref, known, n=count, cutoff=0.5)
+        or [t for t in known if is_release(t)][:count]
+    )
+
+
+def _minor(tag: str) -> tuple[int, ...]:
+    return version_key(tag)[1].release[:2]
+
+
+def _distance(a: Version, b: Version) -> tuple[int, ...]:
+    left, right = ((*v.release, 0, 0, 0) for v in (a, b))
+    return tuple(abs(left[i] - right[i]) for i in range(3))
+
+
+def unknown(ref: str, tags: Iterable[str], *, where: str) -> BadInput:
+    """The error for a *ref* that does not exist in *where*, naming the nearest tags."""
+    near = nearest(ref, tags)
+    return BadInput(
+        f"no revision {ref!r} in {where}",
+        hint=f"one of {', '.join(near)}" if near else "",
+    )

@@ -1,0 +1,69 @@
+"""Whole trees of many commits, read from git's tree objects; what commits share is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from git import Repo
+
+from buildkit_bisect.source.closure import Directory, Tree
+
+_DIRECTORY = "40000"
+
+
+class TreeReader:
+    """Reads trees through one ``git cat-file --batch``."""
+
+    def __init__(self, repo: Repo) -> None:
+        self._repo = repo
+        self._below: dict[tuple[str, str], Tree] = {}
+        self._directories: dict[str, tuple[Directory, dict[str, str]]] = {}
+
+    def roots(self, commits: list[str]) -> dict[str, str]:
+        """Commit id -> id of its tree."""
+        out = self._repo.git.log("--no-walk=unsorted", "--format=%H %T", *commits, "--")
+        return dict(line.split() for line in out.splitlines())
+
+    def tree(self, root: str) -> Tree:
+        """Every directory that holds files, by its path, of the tree with id *root*.
+
+        Directories that two trees share are the same object in both.
+        """
+        return self._read(root, "")
+
+    def text(self, blob: str) -> str:
+        """A file's content."""
+        return str(self._repo.git.get_object_data(blob)[3].decode(errors="replace"))
+
+    def _read(self, tree: str, path: str) -> Tree:
+        known = self._below.get((path, tree))
+        if known is not None:
+            return known
+        directory, folders = self._directory(tree)
+        found: Tree = {path: directory} if directory.files else {}
+        for name, inner in folders.items():
+            found.update(self._read(inner, f"{path}/{name}" if path else name))
+        if path:  # whole trees are many, and each is asked for once
+            self._below[path, tree] = found
+        return found
+
+    def _directory(self, tree: str) -> tuple[Directory, dict[str, str]]:
+        known = self._directories.get(tree)
+        if known is None:
+            entries = list(_entries(self._repo.git.get_object_data(tree)[3], len(tree) // 2))
+            files = {name: (mode, sha) for mode, name, sha in entries if mode != _DIRECTORY}
+            folders = {name: sha for mode, name, sha in entries if mode == _DIRECTORY}
+            known = self._directories[tree] = (Directory(files), folders)
+        return known
+
+
+def _entries(data: bytes, width: int) -> Iterator[tuple[str, str, str]]:
+    """(mode, name, id) of a tree object, whose ids are *width* bytes long."""
+    at = 0
+    while at < len(data):
+        space = data.index(b" ", at)
+        end = data.index(b"\0", space)
+        stop = end + 1 + width
+        name = data[space + 1 : end].decode(errors="surrogateescape")
+        yield data[at:space].decode(), name, data[end + 1 : stop].hex()
+        at = stop

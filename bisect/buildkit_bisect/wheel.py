@@ -1,0 +1,55 @@
+"""Unpack a part of a wheel, each file checked against the wheel's own RECORD."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from buildkit_bisect.errors import InfraFailed
+
+
+class WheelRefused(InfraFailed):
+    """The archive is damaged, or holds what its RECORD does not vouch for."""
+
+
+def unpack_wheel(wheel: Path, target: Path, *, folder: str) -> None:
+    """Unpack *folder* of *wheel* below *target* with the modes that the archive recorded.
+
+    Programs (``bin/``, ``pkg/tool/``) become executable whatever was recorded.
+    Raises `WheelRefused` on a damaged archive, a file without a hash, or a wrong one.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            hashes = _record(archive)
+            for info in archive.infolist():
+                name = PurePosixPath(info.filename)
+                if info.is_dir() or name.parts[:1] != (folder,):
+                    continue
+                if ".." in name.parts or name.is_absolute():
+                    raise WheelRefused(f"{wheel.name}: {info.filename} leads out of the wheel")
+                data = archive.read(info)
+                if hashes.get(info.filename) != _sha256(data):
+                    raise WheelRefused(f"{wheel.name}: {info.filename} is not what RECORD says")
+                path = target / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+                program = name.parts[1] == "bin" or name.parts[1:3] == ("pkg", "tool")
+                path.chmod(0o755 if program or (info.external_attr >> 16) & 0o111 else 0o644)
+    except (zipfile.BadZipFile, KeyError, EOFError) as err:
+        raise WheelRefused(f"{wheel.name} is damaged: {err}") from err
+
+
+def _record(archive: zipfile.ZipFile) -> dict[str, str]:
+    names = [n for n in archive.namelist() if n.endswith(".dist-info/RECORD")]
+    if len(names) != 1:
+        raise WheelRefused("the wheel has no RECORD")
+    rows = csv.reader(io.StringIO(archive.read(names[0]).decode()))
+    return {r[0]: r[1].removeprefix("sha256=") for r in rows if len(r) > 1 and r[1]}
+
+
+def _sha256(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()

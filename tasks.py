@@ -1,0 +1,146 @@
+"""Invoke tasks: they parse, call the package, and exit with its code. No logic here."""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from invoke import Context, task
+
+COMMON = {
+    "repo": "git repository of BuildKit, URL or path (default: upstream on GitHub)",
+    "source": "auto, git, or module (the Go module proxy, unpatched only)",
+    "scenario": "a scenario's name or folder; several by commas",
+    "axis": "KEY=VALUE narrows an axis; repeatable, values by commas",
+    "patches": "patches to apply, in order: NAME,NAME",
+    "runtime": "auto or host",
+    "images": "local (built here) or public (the issue's own)",
+    "registry": "address of a registry on loopback to use instead of starting one",
+    "jobs": "trials at once (default 1: a trial runs alone)",
+    "trials": "trials of each cell (default 3; a bisection measures how many it needs)",
+    "fresh": "do not use trials that earlier campaigns paid for",
+    "out": "where results go (default: results/)",
+    "dry_run": "print the plan, do nothing",
+    "json": "print the result document, and nothing else, on stdout",
+}
+
+
+def call(module: str, name: str, options: Mapping[str, Any]) -> None:
+    """Run one command; imports are late so that --list and --help are quick."""
+    guarded = import_module("buildkit_bisect.commands").guarded
+    command = getattr(import_module(f"buildkit_bisect.commands.{module}"), name)
+    raw = {key: value for key, value in options.items() if key != "c"}
+    sys.exit(guarded(command, raw))
+
+
+@task(auto_shortflags=False, help={"no_install": "only look"})
+def doctor(c: Context, no_install=False):
+    """Say what is here and what is missing; install what is missing on Debian as root."""
+    call("machine", "doctor", locals())
+
+
+@task(
+    auto_shortflags=False,
+    help={"rev": "tag, branch, commit, date: v0.26.0, master~3, 2025-09-11"}
+    | {k: COMMON[k] for k in ("repo", "source", "patches", "json")},
+)
+def build(c: Context, rev="", repo="", source="", patches="", json=False):
+    """Build one variant: ./inv build --rev v0.26.0 --patches record-ctx-opts"""
+    call("building", "build", locals())
+
+
+@task(auto_shortflags=False, iterable=["axis"], help={"rev": "the revision to run"} | COMMON)
+def run(
+    c: Context, rev="", repo="", source="", scenario="", axis=None, patches="", runtime="",
+    images="", registry="", jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
+):  # fmt: skip
+    """Run one revision's cells: ./inv run --rev v0.26.0 --axis snapshotter=stargz"""
+    call("campaigns", "run", locals())
+
+
+@task(
+    auto_shortflags=False,
+    iterable=["axis"],
+    help={"revs": "revisions, by commas (default: landmarks and the last three minors)"} | COMMON,
+)
+def matrix(
+    c: Context, revs="", repo="", source="", scenario="", axis=None, patches="", runtime="",
+    images="", registry="", jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
+):  # fmt: skip
+    """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
+    call("campaigns", "matrix", locals())
+
+
+@task(
+    auto_shortflags=False,
+    iterable=["axis"],
+    help={
+        "good": "a revision without the failure",
+        "bad": "a revision with it",
+        "find_fix": "search for the commit that mended it: bad is the older end",
+        "no_first_parent": "search the whole DAG at once",
+        "releases": "search among release tags only; works without a git source",
+        "confidence": "when to stop, 0.5 to 1 (default 0.95)",
+        "bad_when": "outcomes that count as bad (default: what the bad end shows)",
+        "good_when": "outcomes that count as good (default: those whose verdict is good)",
+    }
+    | COMMON,
+)
+def bisect(
+    c: Context, good="", bad="", find_fix=False, no_first_parent=False, releases=False,
+    confidence="", bad_when="", good_when="",
+    repo="", source="", scenario="", axis=None, patches="", runtime="", images="", registry="",
+    jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
+):  # fmt: skip
+    """Find the commit that did it: ./inv bisect --good v0.24.0 --bad v0.26.0 --repo PATH"""
+    call("campaigns", "bisect", locals())
+
+
+@task(
+    auto_shortflags=False,
+    positional=["id"],
+    help={"id": "a campaign, or its folder", "out": COMMON["out"]},
+)
+def report(c: Context, id="", out=""):
+    """Render a campaign's reports again: ./inv report 20260821-101500-matrix"""
+    call("results", "report", locals())
+
+
+@task(
+    auto_shortflags=False,
+    positional=["id"],
+    help={"id": "a campaign (default: the last)", "out": COMMON["out"]},
+)
+def resume(c: Context, id="", out=""):
+    """Go on with a campaign that was interrupted: what it paid for is not paid for again."""
+    call("results", "resume", locals())
+
+
+@task(auto_shortflags=False, help={"out": COMMON["out"]})
+def status(c: Context, out=""):
+    """List campaigns: running, done, interrupted, killed."""
+    call("results", "status", locals())
+
+
+@task(
+    auto_shortflags=False,
+    help={"cache": "also builds, trials, images, mirrors and toolchains", "dry_run": "only list"},
+)
+def clean(c: Context, cache=False, dry_run=False):
+    """Remove what killed runs left; with --cache, everything that was kept for later."""
+    call("machine", "clean", locals())
+
+
+@task(
+    auto_shortflags=False,
+    help={"unit": "only tests without processes and network", "k": "only tests whose name matches"},
+)
+def test(c: Context, unit=False, k=""):
+    """Install what the tests need and run all of them."""
+    call("develop", "test", locals())
+
+
+@task(auto_shortflags=False)
+def check(c: Context):
+    """Lint, format and types of this project."""
+    call("develop", "check", locals())
