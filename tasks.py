@@ -116,9 +116,13 @@ def resume(c: Context, id="", out=""):
     call("results", "resume", locals())
 
 
-@task(auto_shortflags=False, help={"out": COMMON["out"]})
-def status(c: Context, out=""):
-    """List campaigns: running, done, interrupted, killed."""
+@task(
+    auto_shortflags=False,
+    positional=["id"],
+    help={"id": "one campaign", "watch": "follow it until it ends", "out": COMMON["out"]},
+)
+def status(c: Context, id="", watch=False, out=""):
+    """List campaigns, or show one: ./inv status 20260821-101500-matrix --watch"""
     call("results", "status", locals())
 
 

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from buildkit_bisect import doctor, plan, settings
 from buildkit_bisect.campaign.setup import load_patches, prepare
 from buildkit_bisect.commands.guard import DONE
-from buildkit_bisect.commands.showing import display
 from buildkit_bisect.errors import BadInput, NoAnswer
 from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Said
+from buildkit_bisect.live import Display
 from buildkit_bisect.model import NoBuild, Variant
 from buildkit_bisect.settings import Raw
 
@@ -23,7 +23,7 @@ def build(raw: Mapping[str, Raw]) -> int:
         raise BadInput("which revision?", hint="./inv build --rev v0.26.0")
     chosen = settings.read("build", raw)
     given = load_patches(chosen.patches)
-    with display(json=chosen.json) as events:
+    with Display() as events:
         doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
         setup = prepare(chosen, events, chosen=given)
         variant = Variant(revision=setup.source.resolve(rev), patches=tuple(p.ref for p in given))

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from buildkit_bisect import doctor, patches, plan, render, result, settings
+from buildkit_bisect import doctor, patches, plan, render, reports, result, settings
 from buildkit_bisect.campaign import matrix as matrices
 from buildkit_bisect.campaign import record
 from buildkit_bisect.campaign.bisect import Bisection, Question
 from buildkit_bisect.campaign.setup import Setup, load_patches, new_folder, prepare
 from buildkit_bisect.commands.guard import DONE, INFRA, NO_ANSWER
-from buildkit_bisect.commands.showing import display
 from buildkit_bisect.errors import BadInput, BisectError
-from buildkit_bisect.events import Events, Finished, Planned, Several
+from buildkit_bisect.events import Finished, Planned, Said, Several
+from buildkit_bisect.live import Display, Recorder
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.result import Result
@@ -50,7 +50,7 @@ def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequenc
     usual = not revs and not given
     shipped = [patches.load_many(name) for name in patches.names()] if usual else []
     known = [*given, *(p for group in shipped for p in group)]
-    with display(json=chosen.json) as events:
+    with Display() as events:
         setup = prepare(chosen, events, chosen=known, default=default)
         names = revs or matrices.default_revisions(setup.source)
         revisions = [setup.source.resolve(ref) for ref in names]
@@ -80,7 +80,7 @@ def bisect(raw: Mapping[str, Raw]) -> int:
     chosen = settings.read("bisect", raw)
     question = _question(raw, chosen)
     given: list[Patch] = load_patches(chosen.patches)
-    with display(json=chosen.json) as events:
+    with Display() as events:
         setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS[:1])
         if len(setup.scenarios) != 1:
             raise BadInput("a bisection follows one scenario", hint="--scenario NAME")
@@ -163,33 +163,30 @@ def _show_plan(chosen: Settings, planned: Planned) -> int:
 def _work(setup: Setup, kind: str, work: Work) -> int:
     """Run the campaign in a folder of its own; what it leaves is whole or says that it is not."""
     chosen, events = setup.settings, setup.events
-    doctor.ensure(_line, trials=True, without=_unneeded(chosen))
+    doctor.ensure(lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(chosen))
     campaign, folder = new_folder(chosen, kind)
-    recorder = record.Recorder(folder)
     record.begin(folder, kind, chosen.command)
-    status = "failed"
+    recorder = Recorder(folder / record.EVENTS)
+    status, reason = "failed", ""
     try:
-        done = work(replace_events(setup, Several(events, recorder)), campaign, folder)
+        both = Several(events, recorder)
+        done = work(replace(setup, events=both), campaign, folder)
+        result.write(done, folder)
+        reports.write(done, folder)
         status = done.status
+        finding = render.finding(done)
+        both.emit(Finished(status=status, finding=finding, folder=str(folder)))
     except KeyboardInterrupt:
         status = "interrupted"
         raise
     except BisectError as error:
-        record.end(folder, status, str(error))
+        reason = str(error)
         raise
     finally:
-        if status != "done":
-            record.end(folder, status, "")
-    result.write(done, folder)
-    (folder / "report.md").write_text(render.markdown(done, folder))
-    record.end(folder, "done", "")
-    finding = render.finding(done)
-    events.emit(Finished(status="done", finding=finding, folder=str(folder)))
+        recorder.close()
+        record.end(folder, status, reason)
     if chosen.json:
         sys.stdout.write(result.dump(done))
-    else:
-        print(finding)
-        print(f"report: {folder / 'report.md'}")
     return _code(done)
 
 
@@ -209,12 +206,3 @@ def _unneeded(chosen: Settings) -> list[str]:
         if chosen.registry
         else []
     )
-
-
-def replace_events(setup: Setup, events: Events) -> Setup:
-    """*setup* with another receiver of events."""
-    return replace(setup, events=events)
-
-
-def _line(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

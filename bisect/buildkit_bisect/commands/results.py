@@ -8,10 +8,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from buildkit_bisect import paths, render, result, settings
+from buildkit_bisect import paths, reports, result, settings
 from buildkit_bisect.campaign import record
 from buildkit_bisect.commands.guard import DONE
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.live import follow
 from buildkit_bisect.settings import Raw
 
 
@@ -19,19 +20,23 @@ def report(raw: Mapping[str, Raw]) -> int:
     """Render a result again, from its document alone."""
     folder = _folder(raw)
     done = result.read(folder)
-    (folder / "report.md").write_text(render.markdown(done, folder))
-    print(folder / "report.md")
+    for path in reports.write(done, folder):
+        print(path)
     return DONE
 
 
 def status(raw: Mapping[str, Raw]) -> int:
-    """A line for each campaign, the last one's latest event below it."""
+    """Every campaign in a line; with an id, one as its own terminal shows it."""
+    if settings.option("id", raw.get("id", "")):
+        events = _folder(raw) / record.EVENTS
+        if not events.is_file():
+            raise BadInput(f"no campaign in {events.parent}", hint="./inv status")
+        follow(events, sys.stdout, watch=settings.flag("watch", raw.get("watch", False)))
+        return DONE
     found = record.campaigns(_out(raw))
     for one in found:
         why = f": {one.reason}" if one.reason else ""
         print(f"{one.id}  {one.status}{why}\n    {one.command}")
-    if found and found[-1].last:
-        print(f"    {found[-1].last}")
     if not found:
         print(f"no campaigns in {_out(raw)}")
     return DONE

@@ -79,7 +79,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         dropped=len(folds) - len(shown) if folds else len(grid.cells),
         cut=detail is not _DETAILS[0],
         legend=[s for s in symbols.ALL if s in used],
-        means=_means(result),
+        means=means(result),
         changes=_changes(result, grid)[: detail.more],
         command=text.command(result.command),
         commit=lambda sha, label="": commit(result, sha, label),
@@ -133,7 +133,7 @@ def _cell(grid: table.Matrix, row: table.Row, column: Column, detail: _Detail) -
     return symbol + " " + text.markdown(symbols.word(cell.outcome)) + counted
 
 
-def _means(result: Result) -> list[tuple[str, str, str]]:
+def means(result: Result) -> list[tuple[str, str, str]]:
     """(outcome, verdict, meaning) of every outcome that some cell or trial had."""
     seen = {c.outcome for c in result.cells} | {name for c in result.cells for name in c.counts}
     told: dict[str, tuple[str, str, str]] = {}

@@ -40,6 +40,14 @@ class Templates:
         )
         self._env.globals.update(plural=text.plural)
 
+    def text(self, name: str) -> str:
+        """A file's own text, nothing filled in: styles and scripts."""
+        assert self._env.loader
+        try:
+            return self._env.loader.get_source(self._env, name)[0]
+        except jinja2.TemplateNotFound as error:
+            raise BadInput(f"no template {error.name}", hint="ls templates/") from None
+
     def render(self, name: str, **values: Any) -> str:
         """The template's text. Raises `BadInput` for one that is wrong, naming the line."""
         try:

@@ -1,0 +1,170 @@
+"""One self-contained HTML file: no network, a strict policy, text only ever as text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from buildkit_bisect.events import Column
+from buildkit_bisect.render import page, svg, symbols, table, text
+from buildkit_bisect.render.finding import finding, percent
+from buildkit_bisect.render.markdown import means
+from buildkit_bisect.render.templates import Templates
+from buildkit_bisect.result import CellInfo, Result
+
+#: Bytes that a page may have; logs are shortened until it fits.
+LIMIT = 1_500_000
+
+_LOG_LINES = (200, 60, 20, 8, 0)
+
+
+def html(
+    result: Result,
+    folder: Path | None = None,
+    *,
+    templates: Templates | None = None,
+    limit: int = LIMIT,
+) -> str:
+    """The page of *result*, to be written beside its ``result.json``: it links to evidence."""
+    templates = templates or Templates()
+    for lines in _LOG_LINES:
+        made = _render(result, folder, lines, templates)
+        if len(made.encode()) < limit:
+            break
+    return made
+
+
+def _render(result: Result, folder: Path | None, lines: int, templates: Templates) -> str:
+    grid = table.matrix(result)
+    style, script = templates.text("report.css"), templates.text("report.js")
+    numbers = {
+        (row, column): n
+        for n, (row, column) in enumerate(
+            (r, c) for r in grid.rows for g in grid.groups for c in g.columns if grid.cell(r, c)
+        )
+    }
+    used = {grid.symbol(r, c) for r in grid.rows for g in grid.groups for c in g.columns}
+    return templates.render(
+        "report.html.j2",
+        result=result,
+        info=result.bisect,
+        title=finding(result),
+        finding=Markup(finding(result, lambda said: Markup("<b>{}</b>").format(text.clean(said)))),  # noqa: S704 - escaped by format()
+        grid=grid,
+        numbers=numbers,
+        axes=_axes(result),
+        legend=[s for s in symbols.ALL if s in used],
+        means=means(result),
+        versus=_versus(grid),
+        times=_times(grid),
+        timeline=Markup(svg.timeline(result, templates=templates, inline=True)),  # noqa: S704 - an escaping template
+        data=page.script_json(page.data(result, folder, lines)),
+        style=Markup(style),  # noqa: S704 - ours, or the user's own
+        script=Markup(script),  # noqa: S704 - same
+        policy=_policy(style, script),
+        command=text.command(result.command),
+        commit_url=lambda sha: table.commit_url(result, sha),
+        subject={r.sha: text.clean(r.subject) for r in result.revisions},
+        percent=percent,
+        symbol=symbols.of,
+        tally=symbols.tally,
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing may be loaded or sent; of inline code, only ours runs."""
+    rules = ("default-src 'none'", f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'",
+             "base-uri 'none'", "form-action 'none'")  # fmt: skip
+    return "; ".join(rules)
+
+
+def _hash(code: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+
+
+def _axes(result: Result) -> dict[str, list[str]]:
+    """Axis -> values, of every scenario."""
+    axes: dict[str, list[str]] = {}
+    for scenario in result.scenarios:
+        for name, spec in scenario.axes.items():
+            known = axes.setdefault(name, [])
+            known += [v for v in spec["values"] if v not in known]
+    return {name: values for name, values in axes.items() if len(values) > 1}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Versus:
+    """A patched variant beside the same revision without patches."""
+
+    row: table.Row
+    base: table.Row
+    cells: tuple[tuple[str, CellInfo, CellInfo, str], ...]  # (column, before, after, change)
+
+
+def _versus(grid: table.Matrix) -> list[_Versus]:
+    bases = {row.sha + row.ref: row for row in grid.rows if not row.patches}
+    made = []
+    for row in grid.rows:
+        base = bases.get(row.sha + row.ref)
+        if not row.patches or base is None:
+            continue
+        cells = []
+        for group in grid.groups:
+            for column in group.columns:
+                before, after = grid.cell(base, column), grid.cell(row, column)
+                if before and after:
+                    name = " ".join(group.header(column))
+                    cells.append((name, before, after, change(before, after)))
+        made.append(_Versus(row=row, base=base, cells=tuple(cells)))
+    return made
+
+
+def change(before: CellInfo, after: CellInfo) -> str:
+    """What became of a cell: fixed, broken, changed, same, or unknown."""
+    if before.outcome == after.outcome:
+        return "same"
+    told = {"good", "bad", "weak"}
+    if before.verdict not in told or after.verdict not in told:
+        return "unknown"
+    if after.verdict == "good":
+        return "fixed"
+    return "broken" if before.verdict == "good" else "changed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Time:
+    """What one variant cost."""
+
+    row: table.Row
+    build: float
+    reused: bool
+    trials: float
+    count: int
+
+
+def _times(grid: table.Matrix) -> list[_Time]:
+    made = []
+    for row in grid.rows:
+        cells = [c for (r, _), c in grid.cells.items() if r == row]
+        build = next((c.build for c in cells if c.build), None)
+        trials = [t for c in cells for t in c.trials]
+        if build or trials:
+            made.append(
+                _Time(
+                    row=row,
+                    build=build.seconds if build else 0.0,
+                    reused=build.reused if build else False,
+                    trials=sum(t.seconds for t in trials),
+                    count=len(trials),
+                )
+            )
+    return made
+
+
+def column_attributes(column: Column) -> str:
+    """Axis values as the page's filters look for them."""
+    return " ".join(f"{name}={value}" for name, value in column.axes)

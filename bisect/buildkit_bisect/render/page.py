@@ -1,0 +1,182 @@
+"""What the HTML page knows of each cell: small, and the same evidence once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from buildkit_bisect.events import Column
+from buildkit_bisect.render import evidence, symbols, table, text
+from buildkit_bisect.result import CellInfo, Result, StepInfo, TrialInfo
+
+_DIGEST = 12  # characters of a digest that tell records apart
+
+
+class Pool:
+    """Values by number, equal ones once: many cells show the same evidence."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, value: Any) -> int:
+        """Where *value* stands in `values`."""
+        key = json.dumps(value, sort_keys=True)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.values)
+            self.values.append(value)
+        return self._numbers[key]
+
+
+def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
+    """Cells in the order of the matrix, with at most *limit* log lines a trial."""
+    grid = table.matrix(result)
+    pool = Pool()
+    dull = evidence.boring(result)
+    cells = []
+    for row in grid.rows:
+        for group in grid.groups:
+            for column in group.columns:
+                cell = grid.cell(row, column)
+                if cell is None:
+                    continue
+                other = control(grid, row, column)
+                cells.append({
+                    "title": f"{row.label}: {' '.join(group.header(column))}",
+                    "scenario": cell.scenario,
+                    "outcome": symbols.word(cell.outcome),
+                    "css": symbols.of(cell.outcome, cell.verdict).css,
+                    "verdict": cell.verdict,
+                    "tally": symbols.tally(cell),
+                    "reason": text.clean(cell.reason),
+                    "build": _build(cell),
+                    "log": _log(cell, folder, limit),
+                    "trials": [_trial(t, other, pool, limit, dull) for t in _shown(cell)],
+                })  # fmt: skip
+    return {"cells": cells, "pool": pool.values}
+
+
+def control(grid: table.Matrix, row: table.Row, column: Column) -> CellInfo | None:
+    """The good control cell of the same variant that differs in the fewest axes."""
+    axes = set(column.axes)
+    good = [
+        (len(axes - set(other.axes)), other.axes, cell)
+        for (r, other), cell in grid.cells.items()
+        if r == row and other.scenario == column.scenario and other.control
+        and cell.verdict == "good"
+    ]  # fmt: skip
+    return min(good, key=lambda item: item[:2])[2] if good else None
+
+
+def _shown(cell: CellInfo) -> list[TrialInfo]:
+    """The trials that say something of their own: one of each outcome, the commonest first."""
+    return evidence.telling(cell)
+
+
+def _build(cell: CellInfo) -> list[str]:
+    if not cell.build:
+        return []
+    b = cell.build
+    how = "built before" if b.reused else f"built in {text.duration(b.seconds)}"
+    return [f"Go {b.go}", f"from {b.source}", how, f"buildkitd sha256 {b.binary_sha256[:12]}"]
+
+
+def _log(cell: CellInfo, folder: Path | None, limit: int) -> dict[str, Any] | None:
+    if not cell.log:
+        return None
+    lines = text.matters(evidence.tail(folder, cell.log), limit) if folder else []
+    return {"href": href(cell.log), "lines": lines}
+
+
+def href(path: str) -> str:
+    """*path* as a relative link, "" where it is none: absolute, a URL, or out of the folder."""
+    parts = path.split("/")
+    if not path or path.startswith("/") or ".." in parts or ":" in path or "\\" in path:
+        return ""
+    return str(Markup.escape(path)) if path.isprintable() else ""
+
+
+def _trial(
+    trial: TrialInfo, other: CellInfo | None, pool: Pool, limit: int, dull: frozenset[str]
+) -> dict[str, Any]:
+    """One trial; what is likely to be equal elsewhere goes into the pool."""
+    good = evidence.telling(other)[0] if other and other.trials else None
+    control_steps = {s.id: s for s in good.steps} if good else {}
+    steps = [
+        {
+            "id": text.clean(step.id),
+            "ended": evidence.ended(step),
+            "failed": bool(step.exit or step.timed_out),
+            "seconds": round(step.seconds, 2),
+            "vertices": pool.number([
+                [v["state"], text.shorten(text.clean(v["name"]), 200),
+                 text.shorten(text.clean(v.get("error", "")), 300)]
+                for v in step.vertices
+            ]),
+            "graph": pool.number(graph(step, control_steps.get(step.id))),
+            "error": pool.number(text.stripped(step.error)[-limit:] if limit else []),
+        }
+        for step in trial.steps
+    ]  # fmt: skip
+    said = text.stripped(trial.daemon_log)
+    lines = [[line, int(text.gist(line) not in dull)] for line in map(text.shorten, said)]
+    return {
+        "outcome": symbols.word(text.clean(trial.outcome)),
+        "css": symbols.of(trial.outcome, trial.verdict).css,
+        "seconds": round(trial.seconds, 2),
+        "reused": trial.reused,
+        "href": href(trial.evidence),
+        "steps": steps,
+        "daemon": pool.number(lines[-limit:] if limit else []),
+    }
+
+
+def graph(step: StepInfo, control_step: StepInfo | None) -> list[list[Any]]:
+    """Records as [id, layers here, layers in the control or None, inputs, depth].
+
+    *layers here* is None for a record that only the control has; inputs are places in this
+    list; depth counts links from the records that depend on nothing.
+    """
+    here = {str(r["digest"]): r for r in step.records}
+    there = {str(r["digest"]): r for r in control_step.records} if control_step else {}
+    if not here:
+        return []
+    names = [*here, *(d for d in there if d not in here)]
+    place = {digest: n for n, digest in enumerate(names)}
+    links = {
+        d: [place[i] for i in map(str, (here.get(d) or there[d])["inputs"]) if i in place]
+        for d in names
+    }
+    depths = _depths([links[d] for d in names])
+    return [
+        [
+            text.clean(digest.removeprefix("sha256:"))[:_DIGEST],
+            here[digest]["layers"] if digest in here else None,
+            there[digest]["layers"] if digest in there else None,
+            links[digest],
+            depths[place[digest]],
+        ]
+        for digest in names
+    ]
+
+
+def _depths(links: list[list[int]]) -> list[int]:
+    """Longest way down from each; rounds are bounded, so that a cycle in bad data ends."""
+    depths = [0] * len(links)
+    for _ in range(len(links)):
+        deeper = [max((depths[i] + 1 for i in inputs), default=0) for inputs in links]
+        if deeper == depths:
+            break
+        depths = deeper
+    return [min(depth, len(links)) for depth in depths]
+
+
+def script_json(value: Any) -> Markup:
+    """*value* as JSON that cannot end the script element that it stands in."""
+    dumped = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        dumped = dumped.replace(char, f"\\u{ord(char):04x}")
+    return Markup(dumped)  # noqa: S704 - nothing in it can close or open an element
