@@ -22,7 +22,9 @@ def guarded(command: Command, raw: Mapping[str, Raw]) -> int:
     """Run *command*; every expected error is one message, a bug is a paste-ready report."""
     # runc lives there, and a plain `su` leaves it out of PATH.
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    signal.signal(signal.SIGTERM, _interrupt)
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal cleans up too
+        if signal.getsignal(sign) is not signal.SIG_IGN:  # nohup
+            signal.signal(sign, _interrupt)
     try:
         code = command(raw)
     except BrokenPipeError:  # `| head` is no error

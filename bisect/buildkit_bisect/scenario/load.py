@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 import re
 import tomllib
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,9 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from buildkit_bisect import paths
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.scenario.check import check
-from buildkit_bisect.scenario.model import Condition, Scenario, Step
+from buildkit_bisect.scenario.model import Action, Condition, Kept, Scenario, Step, VertexIs
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -87,8 +86,9 @@ def _converter() -> cattrs.Converter:
     made = cattrs.Converter(forbid_extra_keys=True)
 
     for kind in (str, int, float):
-        # By identity: a hook for str would also take the StrEnums.
-        made.register_structure_hook_func(partial(operator.is_, kind), _plain)
+        made.register_structure_hook(kind, _plain)
+    for choice in (Action, Kept, Verdict, VertexIs):  # else the hook for str takes them
+        made.register_structure_hook(choice, lambda value, kind: kind(value))
     made.register_structure_hook(
         Condition, make_dict_structure_fn(Condition, made, is_=override(rename="is"))
     )
@@ -112,8 +112,8 @@ def _structure(data: dict[str, Any], path: Path) -> Scenario:
     try:
         return _converter().structure(data, Scenario)
     except cattrs.BaseValidationError as error:
-        first = cattrs.transform_error(error)[0]
-        raise BadInput(f"{path}: {first.replace(' @ $', ' at ')}") from None
+        told = [line.replace(" @ $", " at ") for line in cattrs.transform_error(error)]
+        raise BadInput(f"{path}: {'; '.join(told[:4])}") from None
 
 
 #: Keys that name and judge but do not change what a trial executes.
