@@ -83,12 +83,15 @@ def matrix(
         "confidence": "when to stop, 0.5 to 1 (default 0.95)",
         "bad_when": "outcomes that count as bad (default: what the bad end shows)",
         "good_when": "outcomes that count as good (default: those whose verdict is good)",
+        "script": "your own test instead of a scenario: exit 0 good, 125 skip, 1-127 bad",
+        "script_timeout": "seconds it may take (default 600)",
+        "no_verify": "do not revert the commit found on the bad end to see it mended",
     }
     | COMMON,
 )
 def bisect(
     c: Context, good="", bad="", find_fix=False, no_first_parent=False, releases=False,
-    confidence="", bad_when="", good_when="",
+    confidence="", bad_when="", good_when="", script="", script_timeout="", no_verify=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", images="", registry="",
     jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip

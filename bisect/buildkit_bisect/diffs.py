@@ -54,14 +54,14 @@ def parse(name: str, data: bytes) -> Diff:
     Raises `BadInput` on what is not a plain text diff (``-p1``, a/ and b/) within the tree.
     """
     text = _text(name, data)
+    files = sorted(set(_paths(name, text)))
+    _check_modes(name, text)
     try:
         patch = PatchSet(text.splitlines(keepends=True))
     except UnidiffParseError as err:
         raise BadInput(f"{name} is not a unified diff: {err}", hint=_HOW) from err
     if not any(len(file) for file in patch):
         raise BadInput(f"{name} is not a unified diff: no hunk in it", hint=_HOW)
-    files = sorted(set(_paths(name, text)))
-    _check_modes(name, text)
     changes = []
     for file in patch:
         for hunk in file:

@@ -47,11 +47,6 @@ def why_not(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> str
     return "; ".join(lines[:2]) or f"git apply exited {done.exit}"
 
 
-def applies(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> bool:
-    """Whether `why_not` has nothing to say."""
-    return not why_not(tree, diff, bare=bare, reverse=reverse)
-
-
 def apply(tree: Path, diff: Path, *, bare: bool) -> None:
     """Apply *diff*, all of it or nothing; raises `ProcessError` where it does not fit."""
     _apply(tree, diff, bare=bare, reverse=False, check=True)

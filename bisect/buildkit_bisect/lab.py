@@ -40,6 +40,7 @@ from buildkit_bisect.model import (
     Variant,
     Verdict,
 )
+from buildkit_bisect.patches import Patch
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.trial import TrialJob, run_trial
 
@@ -155,7 +156,7 @@ class Lab:
                     " this cell proves nothing",
                 )
         ran = self._trials(
-            variant, self._job(build, scenario, axes), trials, after=after, control=control
+            variant, self._job(variant, build, scenario, axes), trials, after=after, control=control
         )
         judged = tuple(outcome.judge(scenario, t.observation, control) for t in ran)
         combined, counts = outcome.combine(judged)
@@ -178,7 +179,11 @@ class Lab:
             self._controls[asked] = self.cell(variant, scenario, axes, 1)
         return self._controls[asked]
 
-    def _job(self, build: Build, scenario: Scenario, axes: Axes) -> TrialJob:
+    def add_patch(self, patch: Patch) -> None:
+        """Let variants name *patch* from now on."""
+        self._builder.patches = (*self._builder.patches, patch)
+
+    def _job(self, variant: Variant, build: Build, scenario: Scenario, axes: Axes) -> TrialJob:
         images = self._images[scenario.name]
         return TrialJob(
             build=build,
@@ -188,6 +193,11 @@ class Lab:
             image_digests={name: image.digest for name, image in images.items()},
             registry=self._registry,
             runtime=self._runtime,
+            variant={
+                "BKBISECT_REVISION": variant.revision.sha or variant.revision.describe,
+                "BKBISECT_REF": variant.revision.ref,
+                "BKBISECT_PATCHES": ",".join(p.name for p in variant.patches),
+            },
         )
 
     def _trials(

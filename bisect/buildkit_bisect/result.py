@@ -166,6 +166,7 @@ class BisectInfo:
     parents: tuple[str, ...] = ()  # tested parents of it
     candidates: tuple[CandidateInfo, ...] = ()  # likeliest first
     confidence: float = 0.0
+    reverted: str = ""  # what the newer end shows without it: "yes: ...", "NO: ...", "not ..."
     reason: str = ""  # always, where status is not found
     hint: str = ""
     gate: tuple[BisectStep, ...] = ()

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
 
-from buildkit_bisect import buildctl, cacheconfig
+from buildkit_bisect import buildctl, cacheconfig, process
 from buildkit_bisect.daemon import Runtime
 from buildkit_bisect.model import Axes, StepResult
 from buildkit_bisect.process import Completed
@@ -30,6 +30,7 @@ class Bench:
     work: Path  # exported caches
     context: Path  # the build context
     evidence: Path
+    environment: Mapping[str, str] = field(default_factory=dict)  # of scripts: the variant
 
     def text(self, text: str) -> str:
         """*text* with image, axis and variable names replaced."""
@@ -88,6 +89,8 @@ def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             runtime.restart(fresh=step.start == "fresh")
         case Action.DELETE_BLOB:
             return _delete_blob(bench, step)
+        case Action.SCRIPT:
+            return _script(bench, runtime, step)
     return StepResult(id=step.id, exit=0, seconds=monotonic() - started)
 
 
@@ -135,6 +138,21 @@ def _result(step: Step, done: Completed) -> StepResult:
         stderr=messages,
         timed_out=done.timed_out,
         vertices=vertices,
+    )
+
+
+def _script(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
+    """Run a user's own program against the daemon, from an empty directory of its own."""
+    env = {**runtime.environment(), **bench.environment}
+    done = process.run([step.path], timeout=step.timeout, cwd=bench.work, env=env, check=False)
+    (bench.evidence / f"{step.id}.stdout").write_text(done.stdout)
+    (bench.evidence / f"{step.id}.stderr").write_text(done.stderr)
+    return StepResult(
+        id=step.id,
+        exit=done.exit,
+        seconds=done.seconds,
+        stderr=(done.stderr or done.stdout)[-buildctl.MESSAGES_LIMIT :],
+        timed_out=done.timed_out,
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
@@ -34,6 +34,7 @@ class TrialJob:
     image_digests: Mapping[str, str]
     registry: str  # address; "" where the scenario pulls public images
     runtime: str = "host"
+    variant: Mapping[str, str] = field(default_factory=dict)  # environment of scripts
 
     @property
     def key(self) -> str:
@@ -72,6 +73,7 @@ def run_trial(job: TrialJob) -> Observation:
             work=home / "work",
             context=home / "context",
             evidence=home / "evidence",
+            environment=job.variant,
         )
         config = (registry.config if registry else "") + bench.text(job.scenario.daemon.config)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -78,7 +79,8 @@ class Builder:
             return NoBuild(stage="toolchain", reason=err.message)
         key = self._key(variant, toolchain)
         made = self._build(variant, toolchain, key, on_progress)
-        store.remember(self._request(variant), key)
+        with contextlib.suppress(OSError):  # only a shortcut for the next time
+            store.remember(self._request(variant), key)
         return made
 
     def _request(self, variant: Variant) -> str:

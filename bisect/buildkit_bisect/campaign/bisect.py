@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildkit_bisect import outcome
-from buildkit_bisect.campaign import document, history
+from buildkit_bisect.campaign import document, history, verify
 from buildkit_bisect.campaign.history import Line
 from buildkit_bisect.campaign.matrix import cell_done
 from buildkit_bisect.campaign.setup import Setup, open_lab
@@ -40,6 +40,7 @@ from buildkit_bisect.search import (
     SkipKind,
     Tested,
 )
+from buildkit_bisect.source import GitSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +51,7 @@ class Question:
     bad: str
     options: SearchOptions
     releases: bool = False  # candidates are release tags, not commits
+    verify: bool = True  # revert what was found on the newer end
 
 
 def chosen_cell(scenario: Scenario, cells: Sequence[Axes]) -> Axes:
@@ -122,6 +124,7 @@ class Bisection:
         with open_lab(self._setup, self._campaign) as (lab, refs):
             while isinstance(step := self.session.next(), Ask):
                 self.session.tell(step.commit, self._test(lab, step))
+            reverted = self._verify(lab, step) if isinstance(step, Found) else ""
             cells = [
                 document.cell_info(merge(parts), self._folder) for parts in self._cells.values()
             ]
@@ -141,8 +144,30 @@ class Bisection:
             patches=patches.values(),
             cells=cells,
             seconds=seconds,
-            bisect=self._info(step),
+            bisect=replace(self._info(step), reverted=reverted),
         )
+
+    def _verify(self, lab: Lab, found: Found) -> str:
+        """What the newer end shows without the commit found, in a sentence."""
+        source = self._setup.source
+        if not self._question.verify:
+            return "not tried (--no-verify)"
+        if self._question.releases or not isinstance(source, GitSource):
+            return "not tried: a release is not one commit"
+        newer = self._line.good if self._question.options.find_fix else self._line.bad
+        tip = self._line.variant(newer)
+        made = verify.revert(source, found.first_bad, tip.revision, self._folder)
+        if isinstance(made, str):
+            return f"not possible on {tip.revision.ref}: {made}"
+        lab.add_patch(made)
+        variant = replace(tip, patches=(*tip.patches, made.ref))
+        cell = lab.cell(variant, self._scenario, self._axes, self._question.options.trials or 3)
+        self._cells[variant.label] = [cell]
+        self._setup.events.emit(cell_done(cell))
+        wanted = Verdict.BAD if self._question.options.find_fix else Verdict.GOOD
+        agrees = "yes" if cell.outcome.verdict is wanted else "NO"
+        shown = _counts(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
+        return f"{agrees}: {tip.revision.ref} without it is {shown}"
 
     def _test(self, lab: Lab, ask: Ask) -> Tested:
         variant = self._line.variant(ask.commit)
@@ -313,5 +338,9 @@ def _tested(cell: Cell, build: Build, build_seconds: float) -> Tested:
 def _shown(tested: Tested) -> str:
     if tested.skip:
         return f"{tested.skip.kind}: {tested.skip.reason}"
-    total = sum(tested.counts.values())
-    return ", ".join(f"{name} {n} of {total}" for name, n in tested.counts.items())
+    return _counts(tested.counts)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    return ", ".join(f"{name} {n} of {total}" for name, n in counts.items())

@@ -40,9 +40,16 @@ class Setup:
 
 
 def prepare(
-    settings: Settings, events: Events, *, chosen: Sequence[Patch] = (), default: Sequence[str] = ()
+    settings: Settings,
+    events: Events,
+    *,
+    chosen: Sequence[Patch] = (),
+    default: Sequence[str] = (),
+    script: Scenario | None = None,
 ) -> Setup:
     """Look up what *settings* name; *default* scenarios where they name none.
+
+    *script* stands in for a scenario.
 
     Raises `BadInput` for what does not exist, before anything is built.
     """
@@ -50,7 +57,13 @@ def prepare(
     def say(text: str) -> None:
         events.emit(Said(text=text))
 
-    loaded = tuple(scenarios.load(name) for name in settings.scenarios or default)
+    if script and settings.scenarios:
+        raise BadInput("--script and --scenario are two ways to say the same thing; give one")
+    loaded = (
+        (script,)
+        if script
+        else tuple(scenarios.load(name) for name in settings.scenarios or default)
+    )
     _check_axes(settings.axes, loaded)
     if settings.images == "public":
         for scenario in loaded:

@@ -20,6 +20,7 @@ from buildkit_bisect.live import Display, Recorder
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.result import Result
+from buildkit_bisect.scenario import from_script
 from buildkit_bisect.search import SearchOptions
 from buildkit_bisect.settings import Raw, Settings
 
@@ -81,7 +82,9 @@ def bisect(raw: Mapping[str, Raw]) -> int:
     question = _question(raw, chosen)
     given: list[Patch] = load_patches(chosen.patches)
     with Display() as events:
-        setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS[:1])
+        path = settings.option("script", raw.get("script", ""))
+        script = from_script(path, timeout=_script_timeout(raw)) if path else None
+        setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
         if len(setup.scenarios) != 1:
             raise BadInput("a bisection follows one scenario", hint="--scenario NAME")
 
@@ -92,6 +95,10 @@ def bisect(raw: Mapping[str, Raw]) -> int:
             dry = Bisection(setup, question, given, campaign="", folder=Path())
             return _show_plan(chosen, dry.planned())
         return _work(setup, "bisect", work)
+
+
+def _script_timeout(raw: Mapping[str, Raw]) -> float:
+    return settings.number("script-timeout", raw.get("script_timeout", ""), 1, 86400) or 600
 
 
 def _question(raw: Mapping[str, Raw], chosen: Settings) -> Question:
@@ -107,6 +114,7 @@ def _question(raw: Mapping[str, Raw], chosen: Settings) -> Question:
     return Question(
         good=good,
         bad=bad,
+        verify=not settings.flag("no-verify", raw.get("no_verify", False)),
         releases=settings.flag("releases", raw.get("releases", False)),
         options=SearchOptions(
             trials=chosen.trials,

@@ -29,6 +29,10 @@ class Runtime(Protocol):
         """File that receives what the daemon prints."""
         ...
 
+    def environment(self) -> dict[str, str]:
+        """What a script needs: BUILDKIT_HOST, BKBISECT_BUILDKITD, BKBISECT_BUILDCTL."""
+        ...
+
     def build(self, request: BuildRequest) -> Completed:
         """Run one build; its progress JSON and messages are on stderr."""
         ...

@@ -24,7 +24,7 @@ from buildkit_bisect.daemon import DaemonFailed
 CGROUPS = Path("/sys/fs/cgroup")
 
 #: Where sockets are: not below the state, since a socket's path may have 107 characters only.
-SOCKETS = Path("/tmp")
+SOCKETS = Path("/tmp")  # noqa: S108 - mkdtemp makes them, readable by us alone
 
 
 class HostRuntime:
@@ -56,10 +56,13 @@ class HostRuntime:
         )
         self.log = home / "buildkitd.log"
 
-    @property
-    def address(self) -> str:
-        """Where the daemon listens, as ``--addr`` takes it."""
-        return self._address
+    def environment(self) -> dict[str, str]:
+        """See `Runtime`."""
+        return {
+            "BUILDKIT_HOST": self._address,
+            "BKBISECT_BUILDKITD": str(self._binaries / "buildkitd"),
+            "BKBISECT_BUILDCTL": str(self._binaries / "buildctl"),
+        }
 
     def start(self) -> None:
         """Start the daemon and wait until it serves. Raises `DaemonFailed` with its log."""

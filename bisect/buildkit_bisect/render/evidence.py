@@ -64,15 +64,15 @@ def folds(result: Result, folder: Path | None, limit: int) -> list[Fold]:
     dull = boring(result)
     for place in places(grid):
         cell = place.cell
-        lines = tuple(_lines(cell, folder, limit, dull))
+        told = tuple(lines(cell, folder, limit, dull))
         fold = made.setdefault(
-            (cell.scenario, cell.outcome, cell.verdict, cell.reason, lines),
+            (cell.scenario, cell.outcome, cell.verdict, cell.reason, told),
             Fold(
                 symbol=symbols.of(cell.outcome, cell.verdict),
                 outcome=cell.outcome,
                 verdict=cell.verdict,
                 reason=cell.reason,
-                lines=lines,
+                lines=told,
             ),
         )
         fold.places.append(place)
@@ -96,13 +96,14 @@ def places(grid: table.Matrix) -> Iterator[Place]:
                     yield Place(row=row, column=column, header=header, cell=cell)
 
 
-def _lines(cell: CellInfo, folder: Path | None, limit: int, dull: frozenset[str]) -> Iterator[str]:
+def lines(cell: CellInfo, folder: Path | None, limit: int, dull: frozenset[str]) -> Iterator[str]:
+    """A cell's evidence: compile output, then one trial of each outcome."""
     if cell.log and folder:
         yield from text.matters(tail(folder, cell.log), limit)
     for trial in telling(cell):
         if cell.outcome == FLAKY:
-            yield f"trial that was {symbols.word(trial.outcome)}:"
-        yield from trial_lines(trial, limit, dull)
+            yield f"trial that was {symbols.word(text.clean(trial.outcome))}:"
+        yield from map(text.clean, trial_lines(trial, limit, dull))
 
 
 def telling(cell: CellInfo) -> list[TrialInfo]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from buildkit_bisect.events import Column
+from buildkit_bisect.model import FLAKY
 from buildkit_bisect.render import symbols, table
 from buildkit_bisect.render.text import listed, plural
 from buildkit_bisect.result import BisectInfo, CellInfo, Result
@@ -24,10 +25,8 @@ def finding(result: Result, mark: Mark = str) -> str:
     if len(grid.cells) == 1:
         ((row, column), cell) = next(iter(grid.cells.items()))
         where = listed([mark(f"{n} {v}") for n, v in column.axes])
-        return _sentence([
-            f"{mark(row.label)} with {where} is {cell.verdict}: "
-            f"{mark(symbols.word(cell.outcome))} {_of(cell)}".rstrip()
-        ])  # fmt: skip
+        said = f"{mark(symbols.word(cell.outcome))} {_of(cell)}".rstrip()
+        return f"{mark(row.label)} with {where} is {cell.verdict}: {said}."
     return _sentence([*_broken(grid, mark), *_patched(grid, mark), *_controls(grid, mark)])
 
 
@@ -48,7 +47,10 @@ def _tested(grid: table.Matrix) -> dict[tuple[table.Row, Column], CellInfo]:
 def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     """Which unpatched variants are broken, where, and how; and which are not."""
     tested = {k: c for k, c in _tested(grid).items() if not k[0].patches}
-    rows = [r for r in grid.rows if any(k[0] == r for k in tested)]
+    own: dict[table.Row, list[CellInfo]] = defaultdict(list)
+    for (row, _), cell in tested.items():
+        own[row].append(cell)
+    rows = [r for r in grid.rows if r in own]
     if not rows:
         return []
     ways: dict[str, list[table.Row]] = defaultdict(list)
@@ -60,17 +62,13 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
             places[cell.outcome].append(column)
             if row not in ways[cell.outcome]:
                 ways[cell.outcome].append(row)
-    bad = [r for r in rows if any(r in rs for rs in ways.values())]
+    bad = [r for r in rows if any(c.verdict == "bad" for c in own[r])]
     if not bad:
-        unsure = [r for r in rows if not all(
-            c.verdict == "good" for k, c in tested.items() if k[0] == r)]  # fmt: skip
-        if not unsure:
-            return [f"nothing is broken: all {plural(len(tested), 'tested cell')} are good"]
-        names = listed([mark(r.label) for r in unsure])
-        return [f"no tested cell is bad, but {names} could not be judged everywhere"]
-    if len(bad) == len(rows):
-        head = f"broken in all {len(rows)} variants" if len(rows) > 1 else (
-            f"{mark(rows[0].label)} is broken")  # fmt: skip
+        return [_whole(own, mark)]
+    if len(rows) == 1:
+        head = f"broken in {mark(rows[0].label)}"
+    elif len(bad) == len(rows):
+        head = f"broken in all {len(rows)} variants"
     else:
         head = f"broken in {len(bad)} of {len(rows)} variants"
     head += _where(tested, bad_columns, mark)
@@ -79,10 +77,21 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
         where = _spans(rows, ways[outcome], mark) if len(rows) > 1 else (
             [mark(c.label) for c in places[outcome]])  # fmt: skip
         told.append(f"{mark(symbols.word(outcome))} ({', '.join(where)})")
-    untested = [r for r in rows if all(
-        c.verdict in {"skip", "infra"} for k, c in tested.items() if k[0] == r)]  # fmt: skip
+    untested = [r for r in rows if all(c.verdict in {"skip", "infra"} for c in own[r])]
     missing = f"{listed([mark(r.label) for r in untested])} could not be tested"
-    return [f"{head}: {', '.join(told)}", missing if untested else ""]
+    flaky = [k[0] for k, c in tested.items() if c.outcome == FLAKY]
+    names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
+    doubt = f"{plural(len(flaky), 'cell')} flaky ({names})"
+    return [f"{head}: {', '.join(told)}", doubt if flaky else "", missing if untested else ""]
+
+
+def _whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
+    """Where no tested cell is bad."""
+    unsure = [mark(r.label) for r, cells in own.items() if any(c.verdict != "good" for c in cells)]
+    if unsure:
+        return f"no tested cell is bad, but {listed(unsure)} could not be judged everywhere"
+    count = sum(len(cells) for cells in own.values())
+    return f"nothing is broken: all {plural(count, 'tested cell')} are good"
 
 
 def _where(tested: Iterable[tuple[table.Row, Column]], bad: list[Column], mark: Mark) -> str:
@@ -128,7 +137,7 @@ def _patched(grid: table.Matrix, mark: Mark) -> list[str]:
         cells = [c for (r, _), c in _tested(grid).items() if r == row]
         skipped = [c for c in cells if c.verdict == "skip"]
         bad = [c for c in cells if c.verdict == "bad"]
-        patches = mark(" + ".join(row.patches))
+        patches = f"patch {mark(' + '.join(row.patches))}"
         if cells and len(skipped) == len(cells):
             said.append(f"{patches} was not tested on {mark(row.ref)}")
         elif bad:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         grid=grid,
         numbers=numbers,
         axes=_axes(result),
+        axes_of=_axes_of,
         legend=[s for s in symbols.ALL if s in used],
         means=means(result),
         versus=_versus(grid),
@@ -165,6 +167,6 @@ def _times(grid: table.Matrix) -> list[_Time]:
     return made
 
 
-def column_attributes(column: Column) -> str:
-    """Axis values as the page's filters look for them."""
-    return " ".join(f"{name}={value}" for name, value in column.axes)
+def _axes_of(column: Column) -> str:
+    """Axis values as the page's filters read them."""
+    return json.dumps([[text.clean(part) for part in pair] for pair in column.axes])

@@ -26,7 +26,7 @@ class _Detail:
     log: int  # lines of a log
     good: bool = True  # the evidence of good cells too
     folds: int = 1000  # sets of evidence
-    cells: str = "words"  # words, symbols, spans (neighbouring equal rows as one)
+    cells: str = "words"  # or symbols, spans (neighbouring equal rows as one), text
     more: int = 1000  # rows of every other list
 
 
@@ -40,7 +40,11 @@ _DETAILS = (
     _Detail(log=0, folds=0, more=20),
     _Detail(log=0, folds=0, more=10, cells="symbols"),
     _Detail(log=0, folds=0, more=5, cells="spans"),
+    _Detail(log=0, folds=0, more=5, cells="text"),
 )
+
+#: Cells from which on nobody need try whether the evidence fits, and how far to skip then.
+_MANY, _SKIP = 1500, 6
 
 
 def markdown(
@@ -55,7 +59,7 @@ def markdown(
     *folder* holds the result's evidence; without it a report has no compiler output.
     """
     templates = templates or Templates()
-    for detail in _DETAILS:
+    for detail in _DETAILS[_SKIP if len(result.cells) > _MANY else 0 :]:
         made = _render(result, folder, detail, templates)
         if len(made) < limit:
             return made
@@ -73,7 +77,8 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         info=result.bisect,
         finding=Markup(finding(result, text.code)),  # noqa: S704 - what varies went through code()
         grid=grid,
-        blocks=list(_blocks(result, grid, detail)),
+        blocks=list(_blocks(result, grid, detail)) if detail.cells != "text" else [],
+        lines=list(_lines(grid)) if detail.cells == "text" else [],
         detail=detail,
         folds=shown,
         dropped=len(folds) - len(shown) if folds else len(grid.cells),
@@ -121,6 +126,21 @@ def _blocks(result: Result, grid: table.Matrix, detail: _Detail) -> Iterator[_Bl
                 name += Markup(" to ") + text.code(last.label)
             rows.append((name, *cells))
         yield _Block(group=group, head=head, rows=tuple(rows))
+
+
+def _lines(grid: table.Matrix) -> Iterator[str]:
+    """The matrix as text, a letter a cell: what fits where nothing else does."""
+    for group in grid.groups:
+        yield f"{group.scenario.name}, from left to right:"
+        for column in group.columns:
+            yield f"  {' '.join(group.header(column))}{' (control)' if column.control else ''}"
+    yield ""
+    for row in grid.rows:
+        cells = (
+            "".join(grid.symbol(row, column).glyph for column in group.columns)
+            for group in grid.groups
+        )
+        yield f"{' '.join(cells)} {row.label}"
 
 
 def _cell(grid: table.Matrix, row: table.Row, column: Column, detail: _Detail) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -45,12 +46,11 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                     continue
                 other = control(grid, row, column)
                 cells.append({
-                    "title": f"{row.label}: {' '.join(group.header(column))}",
-                    "scenario": cell.scenario,
-                    "outcome": symbols.word(cell.outcome),
+                    "title": text.clean(f"{row.label}: {' '.join(group.header(column))}"),
+                                        "outcome": symbols.word(text.clean(cell.outcome)),
                     "css": symbols.of(cell.outcome, cell.verdict).css,
                     "verdict": cell.verdict,
-                    "tally": symbols.tally(cell),
+                    "tally": text.clean(symbols.tally(cell)),
                     "reason": text.clean(cell.reason),
                     "build": _build(cell),
                     "log": _log(cell, folder, limit),
@@ -96,7 +96,7 @@ def href(path: str) -> str:
     parts = path.split("/")
     if not path or path.startswith("/") or ".." in parts or ":" in path or "\\" in path:
         return ""
-    return str(Markup.escape(path)) if path.isprintable() else ""
+    return quote(path) if path.isprintable() else ""
 
 
 def _trial(
@@ -112,8 +112,8 @@ def _trial(
             "failed": bool(step.exit or step.timed_out),
             "seconds": round(step.seconds, 2),
             "vertices": pool.number([
-                [v["state"], text.shorten(text.clean(v["name"]), 200),
-                 text.shorten(text.clean(v.get("error", "")), 300)]
+                [v["state"], text.shorten(" ".join(text.stripped(v["name"])), 200),
+                 text.shorten(" ".join(text.stripped(v.get("error", ""))), 300)]
                 for v in step.vertices
             ]),
             "graph": pool.number(graph(step, control_steps.get(step.id))),

@@ -17,9 +17,9 @@ _SHA = re.compile(r"[0-9a-f]{40}")
 _SPEAKS = 4
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Row:
-    """A variant."""
+    """A variant; one object for each in a matrix, so that finding its cells is cheap."""
 
     ref: str
     sha: str  # as `CellInfo.revision`
@@ -51,7 +51,7 @@ class Group:
         """
         values = dict(column.axes)
         told = [n for n, spec in self.scenario.axes.items() if len(spec["values"]) > 1]
-        names = told or list(self.scenario.axes)
+        names = [n for n in told or self.scenario.axes if n in values]
         return tuple(
             values[name] if n == 0 and len(values[name]) >= _SPEAKS else f"{name} {values[name]}"
             for n, name in enumerate(names)

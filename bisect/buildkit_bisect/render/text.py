@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 from collections.abc import Container, Iterable
@@ -17,7 +18,9 @@ _ANSI = re.compile(
     r"|\x1b[PX^_].*?(?:\x1b\\|$)"  # strings that nobody needs
     r"|\x1b[@-Z\\-_]?"
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 
 _SECRETS = (
     (re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$)"), "***"),
@@ -40,6 +43,7 @@ _PATHS = (
 )
 
 
+@functools.lru_cache(maxsize=50_000)
 def clean(text: str) -> str:
     """*text* without terminal escapes, control characters, secrets and paths of this host."""
     text = _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
@@ -74,15 +78,17 @@ _NOISE = re.compile(r" (?:spanID|traceID|span|trace)=\w+|(?<=sha256:[0-9a-f]{12}
 _VARIES = re.compile(r"\b(?:[0-9a-f]{12,}|\d+)\b")
 
 
+@functools.lru_cache(maxsize=50_000)
 def gist(line: str) -> str:
     """What two lines have in common that differ in numbers and ids alone."""
     return _VARIES.sub("#", line)
 
 
-def stripped(text: str) -> list[str]:
+@functools.lru_cache(maxsize=10_000)
+def stripped(text: str) -> tuple[str, ...]:
     """The lines of a log, cleaned, without time stamps, trace ids and the rest of digests."""
     lines = (_NOISE.sub("", _STAMP.sub("", line)).rstrip() for line in clean(text).splitlines())
-    return [line for line in lines if line.strip()]
+    return tuple(line for line in lines if line.strip())
 
 
 def matters(text: str, limit: int, boring: Container[str] = ()) -> list[str]:

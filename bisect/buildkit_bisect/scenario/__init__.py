@@ -13,6 +13,7 @@ from buildkit_bisect.scenario.model import (
     Step,
     VertexIs,
 )
+from buildkit_bisect.scenario.script import from_script
 
 __all__ = [
     "Action",
@@ -25,6 +26,7 @@ __all__ = [
     "Scenario",
     "Step",
     "VertexIs",
+    "from_script",
     "load",
     "names",
 ]

@@ -12,6 +12,7 @@ from buildkit_bisect.scenario.model import Action, Condition, Rule, Scenario, St
 from buildkit_bisect.scenario.text import names_in
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+_EXIT = re.compile(r"|ok|failed|\d{1,3}(-\d{1,3})?")
 _VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
@@ -98,25 +99,31 @@ def _check_step(scenario: Scenario, step: Step, where: str) -> None:
 def _check_action(scenario: Scenario, step: Step, where: str) -> None:
     match step.action:
         case Action.BUILD:
-            _check_file(scenario, step.dockerfile, f"{where}.dockerfile")
-            for key, entries in (
-                ("exports", step.exports),
-                ("imports", step.imports),
-                ("outputs", step.outputs),
-            ):
-                for entry in entries:
-                    _require("type" in entry, f"{where}.{key}", "an entry has no type")
-                    for name in ("dest", "src"):
-                        if name in entry:
-                            _check_relative(entry[name], f"{where}.{key}.{name}")
+            _check_build(scenario, step, where)
         case Action.WRITE:
             _check_relative(step.path, f"{where}.path")
         case Action.DAEMON:
             _require(step.start in ("restart", "fresh"), f"{where}.start", "restart or fresh")
         case Action.DELETE_BLOB:
             _check_relative(step.cache, f"{where}.cache")
+        case Action.SCRIPT:
+            _require(False, f"{where}.action", "a script is given by --script, not by a file")
         case Action.PRUNE:
             pass
+
+
+def _check_build(scenario: Scenario, step: Step, where: str) -> None:
+    _check_file(scenario, step.dockerfile, f"{where}.dockerfile")
+    for key, entries in (
+        ("exports", step.exports),
+        ("imports", step.imports),
+        ("outputs", step.outputs),
+    ):
+        for entry in entries:
+            _require("type" in entry, f"{where}.{key}", "an entry has no type")
+            for name in ("dest", "src"):
+                if name in entry:
+                    _check_relative(entry[name], f"{where}.{key}.{name}")
 
 
 def _texts(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -170,7 +177,7 @@ def _check_condition(scenario: Scenario, condition: Condition, where: str) -> No
     if step is None:
         known = ", ".join(s.id for s in scenario.steps)
         raise BadInput(f"{where}.step: there is no step {condition.step!r}; there are: {known}")
-    _require(condition.exit in ("", "ok", "failed"), f"{where}.exit", "ok or failed")
+    _require(bool(_EXIT.fullmatch(condition.exit)), f"{where}.exit", "ok, failed, N or N-M")
     for key, pattern in (("stderr", condition.stderr), ("vertex", condition.vertex)):
         try:
             re.compile(pattern)

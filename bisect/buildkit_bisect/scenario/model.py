@@ -18,6 +18,7 @@ class Action(StrEnum):
     WRITE = "write"  # create or replace a file of the build context
     DAEMON = "daemon"  # restart, or start again from an empty state
     DELETE_BLOB = "delete-blob"  # from an exported local cache
+    SCRIPT = "script"  # a user's own program; only through --script
 
 
 class VertexIs(StrEnum):
@@ -87,7 +88,7 @@ class Step:
     exports: tuple[dict[str, str], ...] = ()
     imports: tuple[dict[str, str], ...] = ()
     outputs: tuple[dict[str, str], ...] = ()
-    # write
+    # write: a file of the build context; script: the program
     path: str = ""
     content: str = ""
     # daemon
@@ -102,7 +103,7 @@ class Condition:
     """Facts about one step that must all hold."""
 
     step: str
-    exit: str = ""  # "ok" or "failed"
+    exit: str = ""  # "ok", "failed" (a timeout is a failure), a status "125" or a range "1-124"
     stderr: str = ""  # a regular expression, searched
     vertex: str = ""  # a regular expression over vertex names
     is_: VertexIs | None = None

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
+
+#: Changes after which most of a Go build cache no longer helps.
+_FAR = 200.0
 
 
 class CostModel(Protocol):
@@ -45,3 +51,70 @@ class FlatCost:
     ) -> None:
         """Remember that it is built."""
         self._built.add(commit)
+
+
+class NearestBuilt:
+    """A build costs more the more has changed since the nearest commit that is built.
+
+    *order* is any order in which neighbours are alike (`History` numbers, a first-parent line).
+    *weights* says how much a commit changes of what is built (packages, files; 1 if left out).
+    A build between *warm* seconds (linking alone) and *cold* is predicted; recorded builds
+    correct both by their common factor.
+    """
+
+    def __init__(
+        self,
+        order: Sequence[str],
+        *,
+        built: Iterable[str] = (),
+        same_build: Mapping[str, str] | None = None,
+        weights: Mapping[str, float] | None = None,
+        cold: float = 90.0,
+        warm: float = 6.0,
+        trial: float = 10.0,
+    ) -> None:
+        self._place: dict[str, float] = {}
+        at = 0.0
+        for sha in order:
+            at += (weights or {}).get(sha, 1.0)
+            self._place[sha] = at
+        self._key = same_build or {}
+        self._built: set[str] = set()
+        self._places: list[float] = []  # of built commits, ascending
+        self._cold, self._warm, self._trial = cold, warm, trial
+        self._factor = 1.0
+        for sha in built:
+            self._add(sha)
+
+    def build_seconds(self, commit: str) -> float:
+        """Expected seconds; 0 where this build, or an equal one, was made."""
+        if self._key.get(commit, commit) in self._built:
+            return 0.0
+        return self._factor * self._predicted(commit)
+
+    def trial_seconds(self, commit: str) -> float:  # noqa: ARG002 - the Protocol's
+        """Running mean of what was recorded."""
+        return self._trial
+
+    def learn(
+        self, commit: str, *, build_seconds: float | None, trial_seconds: float | None
+    ) -> None:
+        """Correct the predictions by what was measured, and take the commit as built."""
+        if build_seconds is not None and self.build_seconds(commit):
+            self._factor += (build_seconds / self._predicted(commit) - self._factor) / 4
+        if trial_seconds:
+            self._trial += (trial_seconds - self._trial) / 4
+        self._add(commit)
+
+    def _add(self, commit: str) -> None:
+        self._built.add(self._key.get(commit, commit))
+        if commit in self._place:
+            bisect.insort(self._places, self._place[commit])
+
+    def _predicted(self, commit: str) -> float:
+        here = self._place.get(commit)
+        if here is None or not self._places:
+            return self._cold
+        right = bisect.bisect(self._places, here)
+        away = min(abs(here - at) for at in self._places[max(0, right - 1) : right + 1])
+        return self._warm + (self._cold - self._warm) * (1 - math.exp(-away / _FAR))

@@ -85,6 +85,7 @@ class Evidence:
         self._told: dict[str, None] = {}  # commits, in order of their first tell
         self._tallies: dict[str, Tally] = {}  # by identity; emptied by every tell
         self.skips: Counter[Phase] = Counter()  # since the last evidence, by phase
+        self.tells = 0
         self.trials = 0
         self.merges = 0  # how often identities changed
 
@@ -99,6 +100,7 @@ class Evidence:
             self._binary[key] = tested.binary
             self.merges += 1
         self._told.setdefault(commit)
+        self.tells += 1
         self._tallies.clear()
         runs = sum(tested.counts.values())
         self.trials += runs

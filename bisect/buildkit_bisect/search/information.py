@@ -1,22 +1,23 @@
-"""Bits that n trials of a commit are worth, where trials can lie."""
+"""Bits that n trials of a commit are worth, where trials can lie at rates known only roughly.
+
+Each cell of candidates has its own idea of the two rates, from the trials it puts on either
+side. So trials of an end, whose side is no question, can still tell the cells apart.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-
-from buildkit_bisect.search.midpoint import entropy
 
 #: Below this rate of false alarms, one alarm settles a commit.
 ONE_SIDED = 0.02
 
-_GRID = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How often a trial shows the new behaviour, with the culprit and without."""
+    """How often a trial shows the new behaviour, with the culprit and without, on average."""
 
     with_it: float
     without: float
@@ -26,40 +27,39 @@ class Rates:
         """Whether commits without the culprit (almost) never show it."""
         return self.without < ONE_SIDED
 
+    def expected_trials(self, trials: int, p: float) -> float:
+        """Trials up to the first alarm where one settles it, else all; *p*: has the culprit."""
+        if not self.one_sided:
+            return trials
+        return p * _until(self.with_it, trials) + (1 - p) * _until(self.without, trials)
 
-def information(rates: Rates, trials: int, p: float) -> float:
-    """Expected bits of *trials* trials of a commit that has the culprit with probability *p*."""
-    return _table(rates, trials)[round(p * _GRID)]
+
+@lru_cache(maxsize=4096)
+def alarms(a: float, b: float, trials: int, *, any_only: bool) -> tuple[float, ...]:
+    """Probability of each number of alarms in *trials*, their rate being Beta(a, b).
+
+    With *any_only* just of none and of some.
+    """
+    counts = [
+        math.comb(trials, k) * math.exp(_log_b(a + k, b + trials - k) - _log_b(a, b))
+        for k in range(1 if any_only else trials + 1)
+    ]
+    return (counts[0], max(0.0, 1 - counts[0])) if any_only else tuple(counts)
 
 
-def expected_trials(rates: Rates, trials: int, p: float) -> float:
-    """Trials until the first alarm or the last: what a one-sided ask costs on average."""
-    if not rates.one_sided:
-        return trials
-    return p * _until(rates.with_it, trials) + (1 - p) * _until(rates.without, trials)
+def bits_told(parts: Sequence[tuple[float, tuple[float, ...]]]) -> float:
+    """Expected bits about which part is true: each part's probability, and its predictions."""
+    mixed = [sum(w * p[k] for w, p in parts) for k in range(len(parts[0][1]))]
+    return max(0.0, _entropy(mixed) - sum(w * _entropy(p) for w, p in parts))
+
+
+def _entropy(distribution: Sequence[float]) -> float:
+    return -sum(p * math.log2(p) for p in distribution if p > 0)
 
 
 def _until(rate: float, trials: int) -> float:
     return float(trials) if rate <= 0 else (1 - (1 - rate) ** trials) / rate
 
 
-@lru_cache(maxsize=64)
-def _table(rates: Rates, trials: int) -> tuple[float, ...]:
-    if rates.one_sided:
-        alarm = [1 - (1 - r) ** trials for r in (rates.with_it, rates.without)]
-        with_it, without = ([a, 1 - a] for a in alarm)
-    else:
-        with_it, without = (
-            [math.comb(trials, k) * r**k * (1 - r) ** (trials - k) for k in range(trials + 1)]
-            for r in (rates.with_it, rates.without)
-        )
-    return tuple(_mutual(with_it, without, i / _GRID) for i in range(_GRID + 1))
-
-
-def _mutual(with_it: list[float], without: list[float], p: float) -> float:
-    bits = entropy(p)
-    for a, b in zip(with_it, without, strict=True):
-        seen = p * a + (1 - p) * b
-        if seen > 0:
-            bits -= seen * entropy(p * a / seen)
-    return max(0.0, bits)
+def _log_b(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -25,8 +25,8 @@ _SURE = math.log(20)
 _BEYOND_DOUBT = math.log(1000)
 
 #: An end is run at most this many times the calibration, and a silent one this many.
-_MOST = 8
-_SILENT = 3
+_MOST = 10
+_SILENT = 4
 
 
 def is_noisy(state: State) -> bool:

@@ -59,6 +59,16 @@ class Belief:
                 return mass / cell.members.bit_count()
         return 0.0
 
+    def credible_size(self, confidence: float) -> int:
+        """How many candidates that would be."""
+        size, total = 0, 0.0
+        for cell, mass in self.cells:
+            size += cell.members.bit_count()
+            total += mass
+            if total >= confidence:
+                break
+        return size
+
     def mass(self, members: Mask) -> float:
         """Probability that the change is one of *members*."""
         return sum(

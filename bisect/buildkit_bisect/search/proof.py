@@ -47,7 +47,7 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
         why=f"proof, round {rounds + 1}: {role} has to be {word} again from a clean state",
         left=1,
         trials=1,
-        steps=max(missing) * (len(parents) + 1),
+        steps=sum(max(0, n) for n in missing),
     )
 
 

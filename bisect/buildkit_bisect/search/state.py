@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from buildkit_bisect.search.cost import CostModel
 from buildkit_bisect.search.evidence import Evidence, Status
 from buildkit_bisect.search.history import History, Mask, bits
+from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.steps import Candidate, SearchOptions
 
 _SHORT = 12
+
+#: Every status but UNTESTED.
+KNOWN = tuple(s for s in Status if s is not Status.UNTESTED)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,6 +31,7 @@ class State:
     labels: Mapping[str, str] = field(default_factory=dict)
     floor: tuple[str, ...] = ()  # ancestors of *new* that show the old behaviour; set by the gate
     line: Mask = 0  # the first-parent line of *new*
+    _shown: tuple[int, Mapping[Status, Mask]] = (-1, MappingProxyType({}))
     _space: tuple[tuple[int, tuple[str, ...]], Mask] = ((-1, ()), 0)
 
     def name(self, commit: str) -> str:
@@ -82,6 +88,32 @@ class State:
         """Commits that the newer end contains and the older one does not."""
         history = self.history
         return (history.ancestors(self.new) & ~history.ancestors(self.old)).bit_count()
+
+    def shown(self, *statuses: Status) -> Mask:
+        """The commits whose build was seen as one of *statuses*; UNTESTED is not among them."""
+        if self._shown[0] != self.evidence.tells:
+            masks: dict[Status, Mask] = {}
+            for commit in self.evidence.known():
+                if commit in self.history:
+                    status = self.evidence.status(commit)
+                    masks[status] = masks.get(status, 0) | 1 << self.history.number(commit)
+            self._shown = (self.evidence.tells, masks)
+        found = 0
+        for status in statuses:
+            found |= self._shown[1].get(status, 0)
+        return found
+
+    def untested(self, pool: Mask) -> list[tuple[str, float]]:
+        """Commits of *pool* that nothing is known of, and how likely each can be tested."""
+        fresh = pool & ~self.shown(*KNOWN)
+        hidden = pool & self.shown(Status.SKIPPED, Status.WEAK)
+        if not hidden:
+            return [(self.history.sha(i), 1.0) for i in bits(fresh)]
+        places = {i: at for at, i in enumerate(bits(pool))}
+        stretch = [places[i] for i in bits(hidden)]
+        return [
+            (self.history.sha(i), testable(places[i], stretch, len(places))) for i in bits(fresh)
+        ]
 
     def space(self) -> Mask:
         """Every commit that may be the one, before any test between the ends.

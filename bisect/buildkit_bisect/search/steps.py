@@ -11,7 +11,7 @@ from buildkit_bisect.model import Verdict
 
 
 class Phase(StrEnum):
-    """Why a commit is asked for, in the order in which a search goes through them."""
+    """Why a commit is asked for."""
 
     GATE = "gate"
     CALIBRATE = "calibrate"
@@ -19,6 +19,8 @@ class Phase(StrEnum):
     DESCEND = "descend"  # inside the merge that turned
     SEARCH = "search"  # the whole DAG at once
     PROOF = "proof"
+    GRID = "grid"  # boundaries: points along the line, before anything is narrowed
+    NARROW = "narrow"  # boundaries: between two outcomes
 
 
 class SkipKind(StrEnum):
@@ -164,5 +166,5 @@ class SearchOptions:
     good_when: frozenset[str] = frozenset()  # empty: every outcome whose verdict is good
     proof_runs: int = 2  # times that parent and culprit are each run again, alternating
     max_skips: int = 16  # commits in a row that cannot be tested, before a range is reported
-    calibration: int = 4  # trials of each end before the search, where trials is None
+    calibration: int = 3  # trials of each end before the search, where trials is None
     max_trials: int = 400  # of the whole search, before it is given up as undecided

@@ -23,6 +23,10 @@ class Source(Protocol):
     def kind(self) -> str:
         """``git``, which can be patched and searched, or ``module``."""
 
+    @property
+    def where(self) -> str:
+        """The repository or module, as messages name it."""
+
     def resolve(self, ref: str) -> Revision:
         """The commit a ref stands for; raises `BadInput` naming the nearest tags."""
 

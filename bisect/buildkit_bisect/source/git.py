@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from git import GitCommandError, Repo
+from typing import TYPE_CHECKING, Any
 
 from buildkit_bisect import paths
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.gitcmd import git
 from buildkit_bisect.model import Revision
+from buildkit_bisect.process import ProcessError
 from buildkit_bisect.source import names
 from buildkit_bisect.source.history import SEPARATOR, History, branch_name
 from buildkit_bisect.source.inputs import InputKeys
 from buildkit_bisect.source.mirror import Unreachable, open_mirror
+
+if TYPE_CHECKING:
+    from git import Repo
 
 #: A branch may have moved on a remote; after this many seconds it is asked again.
 STALE = 24 * 3600.0
@@ -150,14 +153,12 @@ class GitSource(History):
         """The commit id, or empty; raises `BadInput` where an abbreviated id is ambiguous."""
         with self._repo() as repo:
             for name in (ref, f"refs/remotes/origin/{ref}"):
-                try:
-                    return str(
-                        repo.git.rev_parse(
-                            *("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-                        )
-                    )
-                except GitCommandError:
-                    continue
+                found = repo.git.rev_parse(
+                    *("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"),
+                    with_exceptions=False,
+                )
+                if found:
+                    return str(found)
             if names.is_hex(ref):
                 some = repo.git.rev_parse(f"--disambiguate={ref}").split()
                 commits = [s for s in some if _kind(repo, s) == "commit"]
@@ -219,8 +220,11 @@ class GitSource(History):
 
     def input_keys(self, commits: Iterable[str], extra: tuple[str, ...] = ()) -> dict[str, str]:
         """`inputs` of many commits at once; a whole range costs little more than one."""
-        with self._repo() as repo, InputKeys(repo, paths.cache("inputs")) as keys:
-            return keys.of(list(commits), extra)
+        try:
+            with self._repo() as repo, InputKeys(repo, paths.cache("inputs")) as keys:
+                return keys.of(list(commits), extra)
+        except sqlite3.Error as err:
+            raise InfraFailed(f"{paths.cache('inputs')}: {err}") from err
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
@@ -228,11 +232,14 @@ class GitSource(History):
         self.prune()
         with paths.scratch("worktree") as tmp:
             tree = tmp / tmp.name  # git names the entry in the mirror after it
-            git(
-                self.mirror.path,
-                *("worktree", "add", "--quiet", "--force", "--detach", str(tree), revision.sha),
-                timeout=300,
-            )
+            try:
+                git(
+                    self.mirror.path,
+                    *("worktree", "add", "--quiet", "--force", "--detach", str(tree), revision.sha),
+                    timeout=300,
+                )
+            except ProcessError as err:
+                raise InfraFailed(f"no work tree of {revision.ref}: {err.message}") from err
             try:
                 yield tree
             finally:

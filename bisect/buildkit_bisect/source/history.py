@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-from git import Repo
+from typing import TYPE_CHECKING
 
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.gitcmd import git, hermetic_env
 from buildkit_bisect.model import Revision
 from buildkit_bisect.source import names
 from buildkit_bisect.source.mirror import Mirror
+
+if TYPE_CHECKING:
+    from git import Repo
 
 #: Between the fields of what git is asked to print.
 SEPARATOR = "\x1f"
@@ -125,6 +127,9 @@ class History:
 
     @contextmanager
     def _repo(self) -> Iterator[Repo]:
+        # Imported late: it costs a tenth of a second, and fails where git is still missing.
+        from git import Repo  # noqa: PLC0415
+
         with Repo(self.mirror.path) as repo:
             # GitPython hands the whole environment down; under a git hook that has a GIT_DIR.
             repo.git.update_environment(

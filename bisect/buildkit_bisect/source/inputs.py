@@ -7,9 +7,7 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
-
-from git import Repo
+from typing import TYPE_CHECKING, Self
 
 from buildkit_bisect.source.closure import (
     Around,
@@ -24,6 +22,9 @@ from buildkit_bisect.source.closure import (
 from buildkit_bisect.source.goimports import GoFile, scan
 from buildkit_bisect.source.trees import TreeReader
 from buildkit_bisect.toolchain import asked_in_dockerfile
+
+if TYPE_CHECKING:
+    from git import Repo
 
 #: Raise it when `closure` or `goimports` come to other answers: older ones are then forgotten.
 FORMAT = 1

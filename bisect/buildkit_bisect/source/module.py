@@ -21,7 +21,10 @@ MODULE = "github.com/moby/buildkit"
 
 _NEEDS_GO = re.compile(r"requires go >= (\d+)\.(\d+)(?:\.(\d+))?")
 # The proxy answered, and has no such version; anything else is trouble on the way.
-_NOT_THERE = re.compile(r"unknown revision|404 Not Found|403 Forbidden|410 Gone|invalid version")
+_NOT_THERE = re.compile(
+    r"unknown revision|404 Not Found|403 Forbidden|410 Gone|invalid version"
+    r"|file://\S+: no such file"
+)
 _TIMEOUT = 600.0
 
 

@@ -80,7 +80,9 @@ def nearest(ref: str, tags: Iterable[str], *, count: int = 5) -> list[str]:
         if same:
             return same[:count]
         versions = [t for t in known if is_release(t)]
-        return sorted(versions, key=lambda t: _distance(version_key(t)[1], version))[:count]
+        newer = sum(version_key(t)[1] > version for t in versions)
+        around = sorted(range(len(versions)), key=lambda i: abs(i - newer + 0.5))
+        return [versions[i] for i in sorted(around[:count])]
     return (
         difflib.get_close_matches(ref, known, n=count, cutoff=0.5)
         or [t for t in known if is_release(t)][:count]
@@ -89,11 +91,6 @@ def nearest(ref: str, tags: Iterable[str], *, count: int = 5) -> list[str]:
 
 def _minor(tag: str) -> tuple[int, ...]:
     return version_key(tag)[1].release[:2]
-
-
-def _distance(a: Version, b: Version) -> tuple[int, ...]:
-    left, right = ((*v.release, 0, 0, 0) for v in (a, b))
-    return tuple(abs(left[i] - right[i]) for i in range(3))
 
 
 def unknown(ref: str, tags: Iterable[str], *, where: str) -> BadInput:

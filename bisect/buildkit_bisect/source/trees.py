@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from git import Repo
+from typing import TYPE_CHECKING
 
 from buildkit_bisect.source.closure import Directory, Tree
+
+if TYPE_CHECKING:
+    from git import Repo
 
 _DIRECTORY = "40000"
 

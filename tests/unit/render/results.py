@@ -100,11 +100,13 @@ def trial(outcome: str, *, seconds: float = 1.25, number: int = 1) -> TrialInfo:
     return TrialInfo(
         outcome=outcome,
         verdict=VERDICTS[outcome],
-        reason=dict((n, m) for n, _, m in RULES).get(outcome, "no rule matched"),
+        reason={n: m for n, _, m in RULES}.get(outcome, "no rule matched"),
         seconds=seconds,
         reused=False,
         evidence=f"evidence/{outcome}/{number}",
-        steps=(export,) if failed else (export, StepInfo(id="prune", exit=0, seconds=0.1), imported),
+        steps=(export,)
+        if failed
+        else (export, StepInfo(id="prune", exit=0, seconds=0.1), imported),
         daemon_log="" if outcome == "cached" else DAEMON_LOG,
     )
 
@@ -156,11 +158,11 @@ def row(
 ) -> list[CellInfo]:
     cells = []
     for bases, lazy in (("different", different), ("same", same)):
-        skipped = lazy if lazy[0] == "skip (build)" or lazy == "skip (build)" else "cached"
-        for snapshotter in ("overlayfs", "native"):
-            cells.append(
-                cell(ref, n, skipped, control=True, bases=bases, snapshotter=snapshotter, **more)
-            )
+        skipped = lazy if lazy == "skip (build)" else "cached"
+        cells += [
+            cell(ref, n, skipped, control=True, bases=bases, snapshotter=snapshotter, **more)
+            for snapshotter in ("overlayfs", "native")
+        ]
         cells.append(cell(ref, n, lazy, bases=bases, snapshotter="stargz", **more))
     return cells
 
@@ -211,7 +213,7 @@ def two_scenarios() -> Result:
     return replace(first, scenarios=scenarios, cells=(*first.cells, *more))
 
 
-def many(rows: int, columns: int = 6) -> Result:
+def many(rows: int, columns: int = 6, *, lines: int = 20) -> Result:
     """*rows* variants of noisy cells, each with its own evidence; rows x *columns* cells."""
     names = ("layers-dropped", "export-failed", "cached", "unclassified")
     values = tuple(f"snap{n}" for n in range(columns // 2))
@@ -226,8 +228,8 @@ def many(rows: int, columns: int = 6) -> Result:
                 made = cell(f"v0.{n}.0", n, names[(n * 7 + m) % 4], bases=bases, snapshotter=value)
                 trials = tuple(
                     replace(t, daemon_log="\n".join(
-                        f"level=error msg=\"failure {chr(97 + i)} of {n} {m} {bases}\""
-                        for i in range(20)))
+                        f'level=error msg="failure {chr(97 + i)} of {n} {m} {bases}"'
+                        for i in range(lines)))
                     for t in made.trials
                 )  # fmt: skip
                 cells.append(replace(made, trials=trials))
@@ -315,7 +317,8 @@ def boundaries() -> Result:
 
 HOSTILE = (
     "<script>alert(1)</script> `tick` | pipe </details></pre> \x1b[31mred\x1b[0m "
-    "\x1b]8;;http://evil.example\x07link\x1b]8;;\x07 [x](javascript:alert(1)) ![i](http://evil.example/p) "
+    "\x1b]8;;http://evil.example\x07link\x1b]8;;\x07 [x](javascript:alert(1)) "
+    "![i](http://evil.example/p) "
     "@moby/everyone fixes #6893 http://evil.example www.evil.example <img src=x onerror=alert(1)> "
     "**bold** _em_ ~~s~~ $x$ &lt; {{ 7*7 }} {% raw %} ]]> --> \u202eevil \x00\x07 "
     "password=hunter22 Bearer abcdefgh12345678 https://user:pw@host.example/x /home/someone/secret "

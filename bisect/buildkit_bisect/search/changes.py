@@ -1,0 +1,181 @@
+"""What `boundaries` knows and reports: outcomes by build and cell, lines, and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from buildkit_bisect.search.steps import Candidate, Skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One cell's outcome changed at *commit*, or at one of the candidates."""
+
+    cell: Hashable
+    before: str
+    after: str
+    last_before: str  # the newest commit on the line that is known to show *before*
+    commit: str | None  # None: the commits between could not be tested
+    merge: str | None  # the merge on the line that brought the commit, if it is inside one
+    candidates: tuple[Candidate, ...] = ()  # where commit is None; the last one shows *after*
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """Builds between two commits that were not tested."""
+
+    after: str
+    before: str
+    builds: int
+    skipped: int  # of them were tried, and could not be tested
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Boundaries:
+    """Every change that was found; two that cancel out inside one of the gaps were not."""
+
+    changes: tuple[Change, ...]
+    untested: tuple[Gap, ...]
+    tested: tuple[str, ...]
+    skipped: tuple[Candidate, ...]
+    resolution: int
+
+    @property
+    def untested_note(self) -> str:
+        """What was not tested, in one sentence."""
+        builds = sum(gap.builds for gap in self.untested)
+        if not builds:
+            return "every build of the line was tested"
+        widest = max(gap.builds for gap in self.untested)
+        return (
+            f"{builds} builds of the line were not tested, at most {widest} in a row: changes "
+            "that cancel out within such a stretch would not be seen"
+        )
+
+
+@dataclass(slots=True)
+class _Told:
+    outcomes: dict[Hashable, str] = field(default_factory=dict)
+    skip: Skip | None = None
+
+
+class Outcomes:
+    """What every cell showed at every build that was tried."""
+
+    def __init__(self, same_build: Mapping[str, str]) -> None:
+        self._key = same_build
+        self._binary: dict[str, str] = {}
+        self._told: dict[str, _Told] = {}  # by identity
+        self._commits: dict[str, None] = {}
+        self.cells: dict[Hashable, None] = {}
+
+    def add(
+        self,
+        commit: str,
+        outcomes: Mapping[Hashable, str | None],
+        skip: Skip | None,
+        binary: str,
+    ) -> None:
+        """Take a tell in; a later outcome of the same build and cell stands."""
+        if binary:
+            before = self.identity(commit)
+            self._binary[self.key(commit)] = binary
+            if before in self._told and before != binary:
+                self._told.setdefault(binary, self._told.pop(before))
+        told = self._told.setdefault(self.identity(commit), _Told())
+        told.outcomes.update({cell: o for cell, o in outcomes.items() if o is not None})
+        told.skip = skip or told.skip
+        self._commits.setdefault(commit)
+        self.cells.update(dict.fromkeys(outcomes))
+
+    def key(self, commit: str) -> str:
+        """What the commit is built from."""
+        return self._key.get(commit, commit)
+
+    def identity(self, commit: str) -> str:
+        """The binary where it is known, else the key."""
+        return self._binary.get(self.key(commit), self.key(commit))
+
+    def of(self, commit: str, cell: Hashable) -> str | None:
+        """The outcome of a cell; None if it was not or could not be tested."""
+        told = self._told.get(self.identity(commit))
+        return told.outcomes.get(cell) if told else None
+
+    def tried(self, commit: str) -> bool:
+        """Whether its build was told at all."""
+        return self.identity(commit) in self._told
+
+    def shows(self, commit: str) -> bool:
+        """Whether any cell of its build has an outcome."""
+        told = self._told.get(self.identity(commit))
+        return bool(told and told.outcomes)
+
+    def tested(self) -> tuple[str, ...]:
+        """Commits with an outcome, in the order of their tells."""
+        return tuple(c for c in self._commits if self.shows(c))
+
+    def skipped(self) -> tuple[str, ...]:
+        """Commits that were tried in vain."""
+        return tuple(c for c in self._commits if not self.shows(c))
+
+    def reason(self, commit: str, cell: Hashable = None) -> str:
+        """What is known of a commit, for a list of candidates."""
+        told = self._told.get(self.identity(commit))
+        if told is None:
+            return "not tested"
+        if cell in told.outcomes:
+            return told.outcomes[cell]
+        if told.skip:
+            return f"could not be tested: {told.skip.kind}: {told.skip.reason}"
+        return "this cell could not be tested"
+
+
+class Line:
+    """Commits, oldest first, of which neighbours that are one build count once."""
+
+    def __init__(self, commits: Sequence[str], seen: Outcomes) -> None:
+        self._seen = seen
+        self.commits: list[str] = []  # the first commit of each build
+        self._last: list[str] = []
+        for commit in commits:
+            if self.commits and seen.key(commit) == seen.key(self.commits[-1]):
+                self._last[-1] = commit
+            else:
+                self.commits.append(commit)
+                self._last.append(commit)
+
+    def last_of(self, at: int) -> str:
+        """The last commit of a build."""
+        return self._last[at]
+
+    def exact(self, a: int, b: int) -> bool:
+        """Whether no build lies between."""
+        return b == a + 1
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Neighbouring places that are tested (or ends of the line)."""
+        last = len(self.commits) - 1
+        known = [i for i, c in enumerate(self.commits) if i in {0, last} or self._seen.shows(c)]
+        return list(zip(known, known[1:], strict=False))
+
+    def differing(self, cell: Hashable) -> list[tuple[int, int]]:
+        """Neighbouring places known for a cell, where its outcome differs."""
+        known = [(i, o) for i, c in enumerate(self.commits) if (o := self._seen.of(c, cell))]
+        pairs = zip(known, known[1:], strict=False)
+        return [(i, j) for (i, before), (j, after) in pairs if before != after]
+
+    def untried(self, a: int, b: int) -> list[int]:
+        """Places strictly between that were not tried."""
+        return [i for i in range(a + 1, b) if not self._seen.tried(self.commits[i])]
+
+    def skips(self, a: int, b: int) -> int:
+        """How many strictly between were tried."""
+        return max(0, b - a - 1) - len(self.untried(a, b))
+
+    def hidden(self, a: int, b: int) -> list[int]:
+        """Places strictly between where no cell could be tested."""
+        between = range(a + 1, b)
+        seen, commits = self._seen, self.commits
+        return [i for i in between if seen.tried(commits[i]) and not seen.shows(commits[i])]

@@ -1,0 +1,134 @@
+"""A good end for a bisection that has none: walk back over releases by doubling steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.search.cost import CostModel, FlatCost
+from buildkit_bisect.search.evidence import Evidence, Status
+from buildkit_bisect.search.explain import plural
+from buildkit_bisect.search.steps import (
+    Ask,
+    Phase,
+    RefusalKind,
+    Refused,
+    SearchOptions,
+    Tested,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndsFound:
+    """A release that is good, and the oldest one after it that was seen bad."""
+
+    good: str
+    bad: str
+    tested: tuple[str, ...]  # newest first
+
+
+class GoodEndSearch:
+    """Looks for a good release before *bad*; driven like a session.
+
+    *releases* are commits, oldest first, all older than *bad*; those that cannot be tested are
+    passed over. Raises `BadInput` where there are none, or with ``find_fix``.
+    """
+
+    def __init__(
+        self,
+        releases: Sequence[str],
+        *,
+        bad: str,
+        options: SearchOptions | None = None,
+        cost: CostModel | None = None,
+        same_build: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self._options = options or SearchOptions()
+        if self._options.find_fix:
+            raise BadInput("--find-good looks for the good end of a regression, not of a fix")
+        if not releases:
+            raise BadInput("--find-good: there is no release before the bad end")
+        self._back = [bad, *reversed(releases)]  # newest first
+        self._evidence = Evidence(options=self._options, bad_end=bad, same_build=same_build)
+        self._cost = cost or FlatCost()
+        self._labels = labels or {}
+
+    def next(self) -> Ask | EndsFound | Refused:
+        """The next release to test, or how it ended."""
+        bad_at = 0
+        at = 0
+        step = 1
+        while True:
+            commit = self._back[at]
+            status = self._evidence.status(commit)
+            match status:
+                case Status.UNTESTED:
+                    return self._ask(at, bad_at)
+                case Status.OLD if at:
+                    return EndsFound(good=commit, bad=self._back[bad_at], tested=self._tested())
+                case Status.NEW | Status.MIXED:
+                    bad_at = at
+                    at, step = at + step, step * 2
+                case _ if not at:
+                    return self._bad_end_refused()
+                case _:
+                    at += 1  # cannot be tested, or shows something else: the next older one
+            if at >= len(self._back):
+                last = len(self._back) - 1
+                if self._evidence.settled(self._back[last]):
+                    return self._none()
+                at = last
+
+    def tell(self, commit: str, tested: Tested) -> None:
+        """Take in what was seen at a commit."""
+        self._evidence.add(commit, tested)
+        if not tested.skip:
+            self._cost.learn(
+                commit, build_seconds=tested.build_seconds, trial_seconds=tested.trial_seconds
+            )
+
+    def _ask(self, at: int, bad_at: int) -> Ask:
+        commit = self._back[at]
+        trials = self._options.trials or self._options.calibration
+        left = len(self._back) - 1 - bad_at
+        if at:
+            why = (
+                f"find-good: {plural(at, 'release')} before {self._name(self._back[0])}, "
+                f"since {self._name(self._back[bad_at])} is bad"
+            )
+        else:
+            why = f"find-good: is {self._name(commit)} bad?"
+        seconds = self._cost.build_seconds(commit) + trials * self._cost.trial_seconds(commit)
+        return Ask(
+            commit=commit,
+            trials=trials,
+            why=why,
+            phase=Phase.GATE,
+            candidates_left=left,
+            expected_steps=max(1, left.bit_length()),
+            expected_seconds=seconds * max(1, left.bit_length()),
+        )
+
+    def _bad_end_refused(self) -> Refused:
+        bad = self._back[0]
+        return Refused(
+            kind=RefusalKind.NOT_BAD,
+            reason=f"{self._name(bad)} is not bad: {self._evidence.tally(bad)}",
+            hint=f"./inv run --rev {self._name(bad)}",
+        )
+
+    def _none(self) -> Refused:
+        seen = "; ".join(f"{self._name(c)} {self._evidence.tally(c)}" for c in self._tested()[1:])
+        return Refused(
+            kind=RefusalKind.NO_GOOD_END,
+            reason=f"no release before {self._name(self._back[0])} is good: {seen}",
+            hint=f"./inv matrix --revs {','.join(self._name(c) for c in self._tested()[:6])}",
+        )
+
+    def _tested(self) -> tuple[str, ...]:
+        return tuple(c for c in self._back if self._evidence.settled(c))
+
+    def _name(self, commit: str) -> str:
+        return self._labels.get(commit, commit[:12])

@@ -1,0 +1,219 @@
+"""A small repository shaped like moby/buildkit: two programs, releases, merges, a broken commit.
+
+Its programs import only the standard library, so that each compiles in about a second. What
+``buildkitd`` prints follows from ``solver/solver.go``, as BuildKit's caching follows from its
+solver.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MODULE = "github.com/moby/buildkit"
+
+#: Every repository asks for this Go, which the default matrix needs as well.
+GO = "1.25"
+
+_START = 1_700_000_000
+_HOUR = 3600
+
+_MAIN = """package main
+
+import (
+	"fmt"
+
+	"{module}/solver"
+	"{module}/version"
+)
+
+func main() {{
+	fmt.Println("{name}", solver.Answer(), version.Version, version.Revision)
+}}
+"""
+
+SOLVER = """package solver
+
+import "{module}/util/words"
+
+// Answer is what the programs print.
+func Answer() string {{
+	if words.Cached == "" {{
+		return "nothing"
+	}}
+	return words.Cached
+}}
+"""
+
+
+def words(text: str) -> str:
+    """The source of the package that decides what the programs print."""
+    return f'package words\n\nconst Cached = "{text}"\n'
+
+
+def base_files(go: str = GO) -> dict[str, str]:
+    """Path -> text of a tree that compiles and prints ``cached``."""
+    version = 'package version\n\nvar (\n\tVersion  = "dev"\n\tRevision = ""\n)\n'
+    return {
+        "Dockerfile": f"# syntax=docker/dockerfile\nARG GO_VERSION={go}\nFROM scratch\n",
+        "go.mod": f"module {MODULE}\n\ngo {go}.0\n",
+        "README.md": "one\n",
+        "version/version.go": version,
+        "util/words/words.go": words("cached"),
+        "util/unused/unused.go": "package unused\n",
+        "solver/solver.go": SOLVER.format(module=MODULE),
+        "cmd/buildkitd/main.go": _MAIN.format(module=MODULE, name="buildkitd"),
+        "cmd/buildctl/main.go": _MAIN.format(module=MODULE, name="buildctl"),
+    }
+
+
+@dataclass(kw_only=True)
+class GolangRepo:
+    """A work tree with git commands on it; every commit is an hour after the one before."""
+
+    path: Path
+    commits: dict[str, str] = field(default_factory=dict)  # name -> commit id
+    _clock: int = _START
+
+    @classmethod
+    def create(cls, path: Path, *, go: str = GO) -> GolangRepo:
+        """A repository with one commit, called ``base``, on ``master``."""
+        path.mkdir(parents=True)
+        repo = cls(path=path)
+        repo.git("init", "--quiet", "--initial-branch=master", "--template=")
+        repo.commit("base", base_files(go))
+        return repo
+
+    def copy(self, path: Path) -> GolangRepo:
+        """The same repository once more, at *path*; cheaper than to make it again."""
+        shutil.copytree(self.path, path, symlinks=True)
+        return GolangRepo(path=path, commits=dict(self.commits), _clock=self._clock)
+
+    def git(self, *args: str, stdin: str = "") -> str:
+        """Output of a git command that must succeed."""
+        now = f"{self._clock} +0000"
+        env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_DATE": now,
+            "GIT_COMMITTER_DATE": now,
+            **{f"GIT_{who}_NAME": "A. Nother" for who in ("AUTHOR", "COMMITTER")},
+            **{f"GIT_{who}_EMAIL": "a@example.org" for who in ("AUTHOR", "COMMITTER")},
+        }
+        return subprocess.run(
+            ["/usr/bin/env", "git", "-C", str(self.path), *args],
+            env=env,
+            input=stdin,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+
+    def commit(self, name: str, files: Mapping[str, str | None]) -> str:
+        """Commit *files* (None removes one) on the current branch; the id is kept under *name*."""
+        for path, text in files.items():
+            target = self.path / path
+            if text is None:
+                target.unlink()
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text)
+        self._clock += _HOUR
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "-m", name)
+        return self._note(name)
+
+    def branch(self, name: str, at: str = "HEAD") -> None:
+        """Make the branch *name* and switch to it."""
+        self.git("switch", "--quiet", "--create", name, at)
+
+    def switch(self, name: str) -> None:
+        """Go to a branch."""
+        self.git("switch", "--quiet", name)
+
+    def merge(self, name: str, branch: str) -> str:
+        """Merge *branch* with a merge commit; the id is kept under *name*."""
+        self._clock += _HOUR
+        self.git("merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", branch)
+        return self._note(name)
+
+    def cherry_pick(self, name: str, commit: str) -> str:
+        """Copy *commit* onto the current branch; the id is kept under *name*."""
+        self._clock += _HOUR
+        self.git("cherry-pick", commit)
+        return self._note(name)
+
+    def tag(self, name: str, *, annotated: bool = True) -> None:
+        """Tag the current commit."""
+        self.git("tag", *(["-a", "-m", name] if annotated else []), name)
+
+    def _note(self, name: str) -> str:
+        self.commits[name] = self.git("rev-parse", "HEAD")
+        return self.commits[name]
+
+
+def buildkit_like(path: Path, *, go: str = GO, broken: bool = True) -> GolangRepo:
+    """A history with what bisections of BuildKit meet.
+
+    On ``master``: ``base`` (tag v0.1.0) .. ``docs`` .. ``merge-fine`` .. ``merge-culprit`` (tag
+    v0.2.0) .. ``tip``. The merged branch ``culprit`` holds ``refactor`` (still fine),
+    ``broken`` (does not compile; only with *broken*), ``culprit`` (prints "ran", from here on)
+    and ``polish``.
+    The branch ``v0.1`` forks from ``base`` and has ``picked``, the commit ``fine`` again (tag
+    v0.1.1, lightweight). v0.1.0 and v0.2.0 are annotated; v0.2.0-rc1 is at ``merge-fine``.
+    """
+    repo = GolangRepo.create(path, go=go)
+    repo.tag("v0.1.0")
+    repo.commit("docs", {"README.md": "two\n"})
+    repo.branch("fine")
+    repo.commit("fine", {"util/words/doc.go": "// Package words says things.\npackage words\n"})
+    repo.commit("fine-test", {"util/words/words_test.go": "package words\n"})
+    repo.switch("master")
+    repo.merge("merge-fine", "fine")
+    repo.tag("v0.2.0-rc1")
+    repo.branch("culprit")
+    solver = (path / "solver/solver.go").read_text()
+    repo.commit("refactor", {"solver/solver.go": solver.replace("what the", "all that the")})
+    extra: dict[str, str | None] = {}
+    if broken:
+        repo.commit("broken", {"solver/extra.go": "package solver\n\nvar _ = missing\n"})
+        extra = {"solver/extra.go": None}
+    repo.commit("culprit", {**extra, "util/words/words.go": words("ran")})
+    repo.commit("polish", {"README.md": "three\n"})
+    repo.switch("master")
+    repo.merge("merge-culprit", "culprit")
+    repo.tag("v0.2.0")
+    repo.commit("tip", {"util/unused/unused.go": "package unused\n\nconst X = 1\n"})
+    repo.branch("v0.1", repo.commits["base"])
+    repo.cherry_pick("picked", repo.commits["fine"])
+    repo.tag("v0.1.1", annotated=False)
+    repo.switch("master")
+    return repo
+
+
+def file_proxy(path: Path, versions: Mapping[str, Mapping[str, str]]) -> str:
+    """Make *path* a module proxy that serves the module; returns its GOPROXY value.
+
+    *versions* maps a version to its files. ``Origin`` is told for none but v0.2.0, and the
+    commit id ``abcdef123456`` leads to v0.2.0 too.
+    """
+    folder = path / MODULE / "@v"
+    folder.mkdir(parents=True)
+    (folder / "list").write_text("".join(f"{v}\n" for v in versions))
+    for version, files in versions.items():
+        info: dict[str, object] = {"Version": version, "Time": "2025-09-30T15:55:59Z"}
+        if version == "v0.2.0":
+            info["Origin"] = {"VCS": "git", "Hash": "ab" * 20, "Ref": f"refs/tags/{version}"}
+            (folder / "abcdef123456.info").write_text(json.dumps(info))
+        (folder / f"{version}.info").write_text(json.dumps(info))
+        (folder / f"{version}.mod").write_text(files["go.mod"])
+        with zipfile.ZipFile(folder / f"{version}.zip", "w") as archive:
+            for name, text in files.items():
+                archive.writestr(f"{MODULE}@{version}/{name}", text)
+    return path.as_uri()

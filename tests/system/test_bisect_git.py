@@ -1,0 +1,139 @@
+"""Bisections of a generated repository whose programs are really compiled and run."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from golang_repo import GolangRepo, buildkit_like, words
+from tool import Said, inv, left_behind
+
+from buildkit_bisect import paths
+
+pytestmark = pytest.mark.system
+
+_SHARED = ("toolchains", "gocache", "gomod")
+
+#: Bad once the program says that it ran.
+SCRIPT = """#!/bin/sh
+"$BKBISECT_BUILDKITD" | tee seen
+grep -q cached seen
+"""
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    return buildkit_like(tmp_path_factory.mktemp("repo") / "upstream")
+
+
+@pytest.fixture(scope="module")
+def mended(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    """The same, where every commit builds; and on the branch ``fixed``, a fix."""
+    repo = buildkit_like(tmp_path_factory.mktemp("mended") / "upstream", broken=False)
+    repo.branch("fixed")
+    repo.commit("before-the-fix", {"util/words/doc.go": "package words\n"})
+    repo.commit("fix", {"util/words/words.go": words("cached")})
+    repo.commit("after-the-fix", {"README.md": "four\n"})
+    repo.switch("master")
+    return repo
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cache")
+    for name in _SHARED:
+        (root / name).symlink_to(paths.cache(name))
+    return root
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "script"
+    path.write_text(SCRIPT)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def bisect(repo: GolangRepo, cache: Path, script: Path, out: Path, *words: str) -> Said:
+    return inv(
+        *("bisect", "--repo", str(repo.path), "--script", str(script), "--trials", "1"),
+        *("--json", "--out", str(out), *words),
+        env={"BKBISECT_CACHE_DIR": str(cache)},
+    )
+
+
+def test_a_commit_that_does_not_build_leaves_an_honest_range(
+    repo: GolangRepo, cache: Path, script: Path, tmp_path: Path
+) -> None:
+    said = bisect(repo, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
+    assert said.code == 4, said.stderr
+    found = said.document["bisect"]
+    assert found["status"] == "range"
+    assert {c["sha"] for c in found["candidates"]} == {
+        repo.commits["broken"],
+        repo.commits["culprit"],
+    }
+    assert any("undefined: missing" in c["reason"] for c in found["candidates"])
+    assert found["first_bad"] == ""
+
+
+def test_the_commit_inside_the_merge_is_found_and_reverted(
+    mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
+) -> None:
+    said = bisect(mended, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
+    assert said.code == 0, said.stderr
+    found = said.document["bisect"]
+    assert found["status"] == "found"
+    assert found["first_bad"] == mended.commits["culprit"]
+    assert found["merge"] == mended.commits["merge-culprit"]
+    assert found["reverted"].startswith("yes: master without it is script-good")
+    assert found["parents"] == [mended.commits["refactor"]]
+    report = (tmp_path / said.document["id"] / "report.md").read_text()
+    assert mended.commits["culprit"][:12] in report
+    assert left_behind() == []
+
+
+def test_finding_the_fix(mended: GolangRepo, cache: Path, script: Path, tmp_path: Path) -> None:
+    words = ("--find-fix", "--bad", "v0.2.0", "--good", "fixed")
+    said = bisect(mended, cache, script, tmp_path, *words)
+    assert said.code == 0, said.stderr
+    found = said.document["bisect"]
+    assert found["first_bad"] == mended.commits["fix"]
+    assert found["reverted"].startswith("yes")
+
+
+def test_a_release_branch_with_a_good_base(
+    mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
+) -> None:
+    said = bisect(mended, cache, script, tmp_path, "--good", "v0.1.1", "--bad", "v0.2.0")
+    gate = [s["sha"] for s in said.document["bisect"]["gate"]]
+    assert mended.commits["base"] in gate, "good is no ancestor of bad: their merge base is tested"
+    assert len(gate) == 3
+    assert said.document["bisect"]["first_bad"] == mended.commits["culprit"]
+
+
+def test_ends_the_wrong_way_round(
+    repo: GolangRepo, cache: Path, script: Path, tmp_path: Path
+) -> None:
+    said = bisect(repo, cache, script, tmp_path, "--good", "master", "--bad", "v0.1.0")
+    assert said.code == 4
+    assert said.document["bisect"]["status"] == "refused"
+    assert said.document["bisect"]["hint"]
+
+
+def test_the_users_repository_is_not_touched(
+    repo: GolangRepo, cache: Path, script: Path, tmp_path: Path
+) -> None:
+    before = (
+        repo.git("for-each-ref"),
+        repo.git("status", "--porcelain"),
+        repo.git("worktree", "list"),
+    )
+    bisect(repo, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master", "--fresh")
+    after = (
+        repo.git("for-each-ref"),
+        repo.git("status", "--porcelain"),
+        repo.git("worktree", "list"),
+    )
+    assert before == after

@@ -1,0 +1,385 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from golang_repo import GO, GolangRepo, buildkit_like, words
+
+from buildkit_bisect import patches, paths
+from buildkit_bisect.build import Builder, history, machine_lock
+from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.model import Build, NoBuild, Variant
+from buildkit_bisect.provision import Toolchains
+from buildkit_bisect.source import GitSource
+from buildkit_bisect.toolchain import GoWanted
+
+pytestmark = pytest.mark.system
+
+_SHARED = ("toolchains", "gocache", "gomod")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    Toolchains().find(GoWanted(minor=(1, int(GO.split(".")[1]))))
+    return buildkit_like(tmp_path_factory.mktemp("template") / "upstream")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of the test's own, with what is expensive taken from the user's."""
+    shared = {name: paths.cache(name) for name in _SHARED}
+    (tmp_path / "cache").mkdir()
+    for name, path in shared.items():
+        (tmp_path / "cache" / name).symlink_to(path)
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def repo(template: GolangRepo, tmp_path: Path) -> GolangRepo:
+    return template.copy(tmp_path / "upstream")
+
+
+@pytest.fixture
+def source(repo: GolangRepo) -> GitSource:
+    return GitSource.open(str(repo.path))
+
+
+@pytest.fixture
+def builder(source: GitSource) -> Builder:
+    return Builder(source=source)
+
+
+def variant(source: GitSource, ref: str, *chosen: patches.Patch) -> Variant:
+    return Variant(revision=source.resolve(ref), patches=tuple(p.ref for p in chosen))
+
+
+def make_patch(folder: Path, repo: GolangRepo, ref: str, path: str, text: str) -> patches.Patch:
+    """A patch that gives *path* at *ref* the content *text*."""
+    folder.mkdir(parents=True)
+    (folder / "patch.toml").write_text('title = "test"\n')
+    old = folder / "old"
+    old.write_text(repo.git("show", f"{ref}:{path}") + "\n")
+    (folder / "new").write_text(text)
+    done = subprocess.run(
+        [
+            "/usr/bin/env",
+            "diff",
+            "-u",
+            "--label",
+            f"a/{path}",
+            "--label",
+            f"b/{path}",
+            "old",
+            "new",
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (folder / "it.patch").write_text(done.stdout)
+    return patches.load(str(folder))
+
+
+def ran(build: Build | NoBuild, program: str = "buildkitd") -> str:
+    assert isinstance(build, Build), build
+    return subprocess.run(
+        [f"{build.directory}/{program}"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def leftovers() -> list[str]:
+    found = [p.name for p in paths.cache("tmp").iterdir()]
+    return found + [str(p) for p in paths.cache("mirrors").glob("*/worktrees/*")]
+
+
+def test_binaries_with_constant_versions(builder: Builder, source: GitSource) -> None:
+    build = builder.build(variant(source, "v0.1.0"))
+    assert ran(build) == "buildkitd cached v0.0.0+bkbisect bkbisect"
+    assert ran(build, "buildctl").startswith("buildctl cached")
+    assert isinstance(build, Build)
+    assert build.go.startswith(f"{GO}.")
+    assert build.source == "git"
+    assert not build.reused
+    assert build.seconds > 0
+    assert (Path(build.directory) / "build.log").is_file()
+    assert [b.key for b in history()] == [build.key]
+    assert leftovers() == []
+
+
+def test_asked_again_it_costs_nothing(
+    builder: Builder, source: GitSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = variant(source, "v0.1.0")
+    assert builder.cached(asked) is None
+    first = builder.build(asked)
+    monkeypatch.setenv("PATH", "")  # any child process would fail now
+    started = time.perf_counter()
+    second = pickle.loads(pickle.dumps(builder)).build(asked)  # noqa: S301
+    assert time.perf_counter() - started < 0.05
+    assert isinstance(first, Build)
+    assert isinstance(second, Build)
+    assert (second.key, second.reused) == (first.key, True)
+
+
+def test_commits_with_the_same_inputs_are_one_build(builder: Builder, source: GitSource) -> None:
+    builds = [builder.build(variant(source, ref)) for ref in ("v0.2.0", "master")]
+    assert isinstance(builds[0], Build)
+    assert isinstance(builds[1], Build)
+    assert builds[0].directory == builds[1].directory
+    assert builds[1].reused
+    assert len(history()) == 1
+
+
+def test_the_same_bytes_from_another_place(builder: Builder, source: GitSource) -> None:
+    asked = variant(source, "v0.1.0")
+    first = builder.build(asked)
+    shutil.rmtree(paths.cache("builds"))
+    (paths.cache_root() / "gocache").unlink()  # nothing to copy the answer from
+    second = builder.build(asked)
+    assert isinstance(first, Build)
+    assert isinstance(second, Build)
+    assert not second.reused
+    assert second.packages > 20
+    assert second.buildkitd_sha256 == first.buildkitd_sha256
+    assert second.buildctl_sha256 == first.buildctl_sha256
+
+
+def test_the_users_go_settings_do_not_change_the_bytes(
+    builder: Builder, source: GitSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = variant(source, "v0.1.0")
+    first = builder.build(asked)
+    shutil.rmtree(paths.cache("builds"))
+    settings = {"GOFLAGS": "-race -tags=x", "GOAMD64": "v3", "CGO_ENABLED": "1", "GOOS": "windows"}
+    for name, value in (settings | {"GOEXPERIMENT": "nope", "GOWORK": "/nowhere"}).items():
+        monkeypatch.setenv(name, value)
+    second = builder.build(asked)
+    assert isinstance(first, Build)
+    assert isinstance(second, Build)
+    assert second.buildkitd_sha256 == first.buildkitd_sha256
+
+
+def test_what_does_not_compile(builder: Builder, repo: GolangRepo, source: GitSource) -> None:
+    asked = variant(source, repo.commits["broken"])
+    failed = builder.build(asked)
+    assert isinstance(failed, NoBuild)
+    assert failed.stage == "build"
+    assert failed.reason == "solver/extra.go:3:9: undefined: missing"
+    assert "undefined: missing" in Path(failed.log).read_text()
+    assert builder.cached(asked) == failed
+    assert leftovers() == []
+
+
+def test_a_package_that_is_not_there(tmp_path: Path) -> None:
+    repo = GolangRepo.create(tmp_path / "r")
+    repo.commit(
+        "imports", {"solver/more.go": 'package solver\n\nimport _ "example.org/not/vendored"\n'}
+    )
+    source = GitSource.open(str(repo.path))
+    failed = Builder(source=source).build(variant(source, "master"))
+    assert isinstance(failed, NoBuild)
+    assert failed.reason.startswith("solver/more.go:3:8: ")
+    assert "example.org/not/vendored" in failed.reason
+
+
+def test_a_patch_changes_the_build_and_only_there(
+    repo: GolangRepo, source: GitSource, tmp_path: Path
+) -> None:
+    patch = make_patch(tmp_path / "p", repo, "v0.2.0", "util/words/words.go", words("mended"))
+    builder = Builder(source=source, patches=[patch])
+    plain = builder.build(variant(source, "v0.2.0"))
+    patched = builder.build(variant(source, "v0.2.0", patch))
+    assert (ran(plain).split()[1], ran(patched).split()[1]) == ("ran", "mended")
+    assert isinstance(patched, Build)
+    assert isinstance(plain, Build)
+    assert patched.key != plain.key
+    failed = builder.build(variant(source, "v0.1.0", patch))
+    assert isinstance(failed, NoBuild)
+    assert failed.stage == "patch"
+    assert "does not apply: patch failed: util/words/words.go:" in failed.reason
+    assert builder.cached(variant(source, "v0.1.0", patch)) == failed
+    repo.commit("mended", {"util/words/words.go": words("mended")})
+    there = builder.build(variant(GitSource.open(str(repo.path)), "master", patch))
+    assert there == NoBuild(stage="patch", reason="p is already there")
+    assert leftovers() == []
+    with pytest.raises(BadInput, match="was not given the patch p"):
+        Builder(source=source).build(variant(source, "v0.2.0-rc1", patch))
+
+
+def test_modules_cannot_be_patched(repo: GolangRepo, source: GitSource, tmp_path: Path) -> None:
+    patch = make_patch(tmp_path / "p", repo, "v0.2.0", "util/words/words.go", words("mended"))
+    builder = Builder(source=source, patches=[patch])
+    source.kind = "module"
+    assert builder.build(variant(source, "v0.2.0", patch)) == NoBuild(
+        stage="patch", reason="needs a git source"
+    )
+
+
+def test_no_toolchain_is_a_reason_and_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = GolangRepo.create(tmp_path / "r", go="1.99")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("GOPROXY", "off")
+    source = GitSource.open(str(repo.path))
+    failed = Builder(source=source).build(variant(source, "master"))
+    assert isinstance(failed, NoBuild)
+    assert failed.stage == "toolchain"
+    assert failed.reason.startswith("no Go 1.99 can be had: PATH has ")
+    assert Builder(source=source).cached(variant(source, "master")) is None
+
+
+def never_compiled(repo: GolangRepo) -> None:
+    """Commit what no Go cache on this machine has an answer for."""
+    repo.commit("new", {"util/words/words.go": words(str(time.time_ns()))})
+
+
+def test_progress_counts_packages(repo: GolangRepo) -> None:
+    never_compiled(repo)
+    source = GitSource.open(str(repo.path))
+    builder = Builder(source=source)
+    seen: list[tuple[int, int]] = []
+    first = builder.build(variant(source, "master"), lambda *now: seen.append(now))
+    assert isinstance(first, Build)
+    assert first.packages >= 4  # words, solver and two programs
+    assert [done for done, _ in seen] == list(range(1, first.packages + 1))
+    assert {expected for _, expected in seen} == {0}  # nothing was ever built here
+    seen.clear()
+    never_compiled(repo)
+    builder.build(variant(GitSource.open(str(repo.path)), "master"), lambda *now: seen.append(now))
+    assert {expected for _, expected in seen} == {first.packages}
+
+
+def test_a_deadline_is_infrastructure(source: GitSource) -> None:
+    asked = variant(source, "v0.1.0")
+    with pytest.raises(InfraFailed, match="still running after 0 s") as caught:
+        Builder(source=source, timeout=0.2).build(asked)
+    assert caught.value.hint == "" or Path(caught.value.hint.removeprefix("less ")).exists()
+    assert leftovers() == []
+    assert isinstance(Builder(source=source).build(asked), Build)
+
+
+def test_a_full_disk_is_infrastructure(builder: Builder, source: GitSource) -> None:
+    if os.geteuid():
+        pytest.skip("only root can mount a small file system")
+    asked = variant(source, "v0.1.0")
+    tmp = paths.cache("tmp")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp)]
+    subprocess.run(["/usr/bin/env", *mount], check=True)
+    try:
+        with pytest.raises(InfraFailed, match=r"(?i)no space left on device"):
+            builder.build(asked)
+        assert leftovers() == []
+    finally:
+        subprocess.run(["/usr/bin/env", "umount", str(tmp)], check=True)
+    assert builder.cached(asked) is None
+
+
+def _build_and_report(
+    builder: Builder, asked: Variant, answers: multiprocessing.Queue[str]
+) -> None:
+    build = builder.build(asked)
+    assert isinstance(build, Build)
+    answers.put(f"{build.key} {build.reused}")
+
+
+def test_two_processes_at_once_compile_once(builder: Builder, source: GitSource) -> None:
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    asked = variant(source, "v0.1.0")
+    children = [
+        context.Process(target=_build_and_report, args=(builder, asked, answers)) for _ in range(2)
+    ]
+    for child in children:
+        child.start()
+    said = sorted(answers.get(timeout=120).split() for _ in children)
+    for child in children:
+        child.join()
+    assert said[0][0] == said[1][0]
+    assert [s[1] for s in said] == ["False", "True"]
+    assert leftovers() == []
+
+
+@pytest.fixture
+def killed(repo: GolangRepo) -> tuple[Builder, Variant]:
+    """What a process was asked to build when it was killed in the middle of compiling."""
+    never_compiled(repo)
+    source = GitSource.open(str(repo.path))
+    builder, asked = Builder(source=source), variant(source, "master")
+    script = (
+        "import pickle, sys\n"
+        "builder, asked = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+        "builder.build(asked, lambda done, _: print(done, flush=True))\n"
+    )
+    payload = pickle.dumps((builder, asked)).hex()
+    child = subprocess.Popen([sys.executable, "-c", script, payload], stdout=subprocess.PIPE)
+    assert child.stdout
+    with child:
+        child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+    return builder, asked
+
+
+def test_a_killed_build_is_absent_and_leaves_nothing_running(
+    killed: tuple[Builder, Variant],
+) -> None:
+    builder, asked = killed
+    assert leftovers() != []
+    assert builder.cached(asked) is None
+    assert [p.name for p in paths.cache("builds").iterdir()] == []
+    root = str(paths.cache_root())
+    time.sleep(0.5)
+    running = [
+        p
+        for p in Path("/proc").glob("[0-9]*/environ")
+        if root in _text(p) and "GOTMPDIR" in _text(p)
+    ]
+    assert running == []
+    build = builder.build(asked)  # the locks are free again
+    assert isinstance(build, Build)
+    assert not build.reused
+    assert leftovers() == []
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def test_a_compile_waits_for_a_trial(builder: Builder, source: GitSource) -> None:
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    child = context.Process(
+        target=_build_and_report, args=(builder, variant(source, "v0.1.0"), answers)
+    )
+    with machine_lock():
+        child.start()
+        time.sleep(3)
+        assert answers.empty()
+        assert list(paths.cache("builds").glob("*/build.json")) == []
+    assert answers.get(timeout=120).endswith("False")
+    child.join()
+
+
+def test_a_damaged_entry_is_built_again(builder: Builder, source: GitSource) -> None:
+    asked = variant(source, "v0.1.0")
+    build = builder.build(asked)
+    assert isinstance(build, Build)
+    (Path(build.directory) / "build.json").write_text("{")
+    again = builder.build(asked)
+    assert isinstance(again, Build)
+    assert not again.reused
+    assert again.directory == build.directory
+    assert leftovers() == []

@@ -1,0 +1,115 @@
+"""The main job on real BuildKit: builds, daemons, registry, stargz; then bisection."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+from tool import Said, inv, left_behind
+
+from buildkit_bisect import paths, render, result
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
+
+#: Both fail, in different ways; the first also makes the base images.
+REVISIONS = ("v0.25.0", "v0.26.3")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def matrix(out: Path) -> Said:
+    return inv(
+        *("matrix", "--source", "module", "--revs", ",".join(REVISIONS)),
+        *("--patches", "record-ctx-opts", "--trials", "2", "--fresh", "--json"),
+        *("--out", str(out)),
+        timeout=2300,
+    )
+
+
+def cells(said: Said, **wanted: str) -> list[dict[str, object]]:
+    return [
+        cell
+        for cell in said.document["cells"]
+        if all(cell["axes"].get(k, cell.get(k)) == v for k, v in wanted.items())
+        and not cell["patches"]
+    ]
+
+
+def test_it_ends_well_and_leaves_nothing(matrix: Said) -> None:
+    assert matrix.code == 0, matrix.stderr
+    assert left_behind() == []
+
+
+def test_controls_are_good(matrix: Said) -> None:
+    controls = [c for c in matrix.document["cells"] if c["control"] and not c["patches"]]
+    assert len(controls) == len(REVISIONS) * (4 + 1)
+    assert {c["verdict"] for c in controls} == {"good"}
+
+
+def test_lazy_cells_fail_in_the_way_of_their_release(matrix: Said) -> None:
+    lazy = {"snapshotter": "stargz", "bases": "different"}
+    (before,) = cells(matrix, ref="v0.25.0", **lazy)
+    (after,) = cells(matrix, ref="v0.26.3", **lazy)
+    assert before["outcome"] == "export-failed"
+    assert after["outcome"] == "layers-dropped"
+
+
+def test_plain_overlayfs_fails_too(matrix: Said) -> None:
+    for ref in REVISIONS:
+        (cell,) = cells(matrix, scenario="cross-stage-dedup", ref=ref, warm="yes")
+        assert cell["verdict"] == "bad"
+
+
+def test_cells_that_need_patches_are_skipped_and_say_why(matrix: Said) -> None:
+    patched = [c for c in matrix.document["cells"] if c["patches"]]
+    assert patched
+    assert {(c["verdict"], c["reason"]) for c in patched} == {("skip", "patch: needs a git source")}
+
+
+def test_the_document_follows_its_schema(matrix: Said) -> None:
+    schema = json.loads((paths.PROJECT / "docs" / "result.schema.json").read_text())
+    jsonschema.validate(matrix.document, schema)
+
+
+def test_evidence_and_report_are_there(matrix: Said, out: Path) -> None:
+    folder = out / matrix.document["id"]
+    for cell in matrix.document["cells"]:
+        for trial in cell["trials"]:
+            kept = folder / trial["evidence"]
+            assert (kept / "buildkitd.log").is_file()
+            assert (kept / "export.progress.jsonl").stat().st_size > 1000
+    assert (folder / "report.md").read_text() == render.markdown(result.read(folder), folder)
+
+
+def test_images_are_recorded(matrix: Said) -> None:
+    for scenario in matrix.document["scenarios"]:
+        for image in scenario["images"].values():
+            assert image["digest"].startswith("sha256:")
+
+
+def test_a_bisection_that_is_refused_says_what_was_seen(out: Path) -> None:
+    words = (
+        *("bisect", "--releases", "--source", "module", "--good", "v0.25.0", "--bad", "v0.26.3"),
+        *("--trials", "2", "--json", "--out", str(out)),
+    )
+    first = inv(*words)
+    assert first.code == 4, first.stderr
+    found = first.document["bisect"]
+    assert found["status"] == "refused"
+    assert "v0.25.0" in found["reason"]
+    assert "export-failed" in found["reason"]
+
+    started = time.monotonic()
+    second = inv(*words)
+    assert time.monotonic() - started < 5
+    assert second.code == 4
+    assert all(t["reused"] for c in second.document["cells"] for t in c["trials"])
+    assert second.document["seconds"]["builds"] == 0
+    assert left_behind() == []

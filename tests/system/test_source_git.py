@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from golang_repo import GolangRepo, buildkit_like
+
+from buildkit_bisect import paths
+from buildkit_bisect.build import sweep
+from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.source import GitSource, ModuleSource, Unreachable, mirror, open_source
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    return buildkit_like(tmp_path_factory.mktemp("template") / "upstream")
+
+
+@pytest.fixture
+def repo(template: GolangRepo, tmp_path: Path) -> GolangRepo:
+    return template.copy(tmp_path / "upstream")
+
+
+@pytest.fixture
+def source(repo: GolangRepo) -> GitSource:
+    return GitSource.open(str(repo.path))
+
+
+def _listing(root: Path) -> dict[str, tuple[int, int]]:
+    """Everything below *root*, with what would change if somebody wrote there."""
+    found = {}
+    for folder, _, files in os.walk(root):
+        for name in files:
+            status = (Path(folder) / name).stat()
+            found[str(Path(folder) / name)] = (status.st_mtime_ns, status.st_nlink)
+    return found
+
+
+def test_every_way_to_name_a_commit(repo: GolangRepo, source: GitSource) -> None:
+    commits = repo.commits
+    names = {
+        "v0.1.0": "base",
+        "v0.1.1": "picked",
+        "master": "tip",
+        "master~1": "merge-culprit",
+        "master~1^2": "polish",
+        "v0.1": "picked",
+        "HEAD": "tip",
+        "HEAD~1": "merge-culprit",
+        commits["broken"]: "broken",
+        commits["broken"][:9]: "broken",
+        "2023-11-14": "base",
+    }
+    assert {ref: source.resolve(ref).sha for ref in names} == {
+        ref: commits[name] for ref, name in names.items()
+    }
+
+
+def test_a_day_counts_on_the_first_parent_line(tmp_path: Path) -> None:
+    repo = GolangRepo.create(tmp_path / "days")  # on 2023-11-14
+    repo.branch("topic")
+    for hour in range(28):
+        repo.commit(f"topic-{hour}", {"README.md": f"{hour}\n"})
+    repo.switch("master")
+    repo.merge("merge", "topic")  # on 2023-11-16
+    source = GitSource.open(str(repo.path))
+    assert source.resolve("2023-11-15").sha == repo.commits["base"]
+    assert source.resolve("2023-11-16").sha == repo.commits["merge"]
+    with pytest.raises(BadInput, match="no commit by 2001-01-01"):
+        source.resolve("2001-01-01")
+
+
+def test_what_a_revision_tells(repo: GolangRepo, source: GitSource) -> None:
+    revision = source.resolve("master")
+    assert revision.ref == "master"
+    assert revision.describe == f"v0.2.0-1-g{repo.commits['tip'][:12]}"
+    assert revision.subject == "tip"
+    assert revision.date.startswith("2023-11-1")
+    assert source.resolve("v0.1.0").describe == "v0.1.0"
+
+
+@pytest.mark.parametrize("ref", ["v0.1.7", "v0.1.0-rc9"])
+def test_an_unknown_version_names_its_neighbours(source: GitSource, ref: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        source.resolve(ref)
+    assert f"no revision '{ref}'" in caught.value.message
+    assert caught.value.hint.startswith("one of v0.1.1, v0.1.0")
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "--output=/tmp/x",
+        "-n1",
+        "",
+        "master\n",
+        "v0.1.0..v0.2.0",
+        ":/fine",
+        "master:README.md",
+        "a b",
+        "x" * 300,
+        "\x1b[31m",
+    ],
+)
+def test_a_ref_that_is_not_one_commit_is_refused(source: GitSource, ref: str) -> None:
+    if ref.strip() == "master":  # a line end from a file is forgiven
+        assert source.resolve(ref).ref == "master"
+        return
+    with pytest.raises(BadInput, match="is not a revision"):
+        source.resolve(ref)
+
+
+def test_an_id_of_another_kind_of_object_is_unknown(repo: GolangRepo, source: GitSource) -> None:
+    blob = repo.git("rev-parse", "HEAD:README.md")
+    with pytest.raises(BadInput, match="no revision"):
+        source.resolve(blob)
+
+
+def test_an_ambiguous_id_lists_the_candidates(tmp_path: Path) -> None:
+    repo = GolangRepo.create(tmp_path / "many")
+    who = "committer a <a@example.org> 1700000000 +0000"
+    stream = [f"commit refs/heads/m{n}\n{who}\ndata {len(str(n))}\n{n}\n" for n in range(1000)]
+    repo.git("fast-import", "--quiet", stdin="\n".join(stream))
+    four = [line[:4] for line in repo.git("rev-list", "--all").split()]
+    twice = next(f for f in four if four.count(f) == 2)
+    with pytest.raises(BadInput, match="beginning of 2 commit ids") as caught:
+        GitSource.open(str(repo.path)).resolve(twice)
+    assert caught.value.hint.count(twice) == 2
+
+
+def test_the_mirror_follows_a_local_repository(repo: GolangRepo, source: GitSource) -> None:
+    before = source.resolve("master").sha
+    moved = repo.commit("later", {"README.md": "four\n"})
+    again = GitSource.open(str(repo.path))
+    assert (before, again.resolve("master").sha) == (repo.commits["tip"], moved)
+    repo.tag("v0.3.0")
+    assert GitSource.open(str(repo.path)).resolve("v0.3.0").sha == moved
+    repo.git("update-ref", "refs/pull/7/head", repo.commits["broken"])
+    assert GitSource.open(str(repo.path)).resolve("pull/7").sha == repo.commits["broken"]
+
+
+def test_upstreams_branches_in_a_contributors_clone(repo: GolangRepo, tmp_path: Path) -> None:
+    clone = tmp_path / "fork"
+    repo.git("clone", "--quiet", str(repo.path), str(clone))
+    source = GitSource.open(str(clone / "solver"))  # anywhere inside
+    assert source.resolve("v0.1").sha == repo.commits["picked"]
+    assert source.resolve("origin/v0.1").sha == repo.commits["picked"]
+    assert "origin/culprit" in source.branches()
+
+
+def test_the_given_repository_is_only_read(repo: GolangRepo) -> None:
+    before = _listing(repo.path)
+    source = GitSource.open(str(repo.path))
+    for ref in ("master", "HEAD", "2023-11-14", "f" * 40):
+        try:
+            revision = source.resolve(ref)
+        except BadInput:
+            continue
+        with source.checkout(revision) as tree:
+            (tree / "README.md").write_text("scribble\n")
+    assert _listing(repo.path) == before
+
+
+def test_a_repository_of_another_user_without_a_config_file(repo: GolangRepo) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    repo.git("gc", "--quiet")
+    bare = repo.path.parent / "bare"
+    shutil.copytree(repo.path / ".git", bare)
+    (bare / "config").unlink()
+    for path in (bare, *bare.rglob("*")):
+        os.chown(path, 12345, 12345)
+    source = GitSource.open(str(bare))
+    assert source.resolve("v0.2.0").sha == repo.commits["merge-culprit"]
+    os.chown(bare / "packed-refs", 0, 0)
+    (bare / "packed-refs").write_text(
+        (bare / "packed-refs").read_text() + f"{repo.commits['tip']} refs/tags/v0.2.1\n"
+    )
+    assert GitSource.open(str(bare)).resolve("v0.2.1").sha == repo.commits["tip"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere", "no such directory"),
+        (".", "is not a git repository"),
+        ("--upload-pack=touch x", "is not a repository"),
+        ("ext::sh -c true", "unknown kind of URL"),
+        ("", "is not a repository"),
+    ],
+)
+def test_what_is_no_repository(tmp_path: Path, name: str, message: str) -> None:
+    named = str(tmp_path / name) if name in ("nowhere", ".") else name
+    with pytest.raises(BadInput, match=message):
+        GitSource.open(named)
+    assert list(paths.cache("mirrors").glob("*.git")) == []
+
+
+def test_auto_falls_back_to_modules_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    nobody = "git://127.0.0.1:9/moby/buildkit.git"
+    assert isinstance(open_source("auto", nobody, say=said.append), ModuleSource)
+    assert len(said) == 1
+    assert said[0].startswith(f"source: Go modules, since {nobody} cannot be reached: ")
+    with pytest.raises(Unreachable, match="cannot be reached") as caught:
+        open_source("git", nobody)
+    assert isinstance(caught.value, InfraFailed)
+    with pytest.raises(BadInput, match="unknown source 'svn'"):
+        open_source("svn", nobody)
+    assert list(paths.cache("tmp").iterdir()) == []
+
+
+def test_a_remote_that_accepts_and_stays_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "PROBE_TIMEOUT", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        started = time.monotonic()
+        with pytest.raises(Unreachable, match="no answer within"):
+            GitSource.open(f"git://127.0.0.1:{server.getsockname()[1]}/x.git")
+    assert time.monotonic() - started < 10
+
+
+def test_a_remote_that_went_away_later_is_no_reason_to_stop(
+    repo: GolangRepo, source: GitSource
+) -> None:
+    repo.path.rename(repo.path.with_name("moved"))
+    said: list[str] = []
+    again = GitSource(mirror=source.mirror, say=said.append)
+    assert again.resolve("master").sha == repo.commits["tip"]
+    assert "going on with what was fetched before" in said[0]
+    with pytest.raises(Unreachable):
+        again.refresh()
+
+
+def test_history(repo: GolangRepo, source: GitSource) -> None:
+    c = repo.commits
+    assert source.first_parent_line(c["base"], c["tip"]) == [
+        c[n] for n in ("docs", "merge-fine", "merge-culprit", "tip")
+    ]
+    inside = source.parents([c["merge-culprit"]], [c["merge-fine"]])
+    assert list(inside) == [
+        c[n] for n in ("merge-culprit", "polish", "culprit", "broken", "refactor")
+    ]
+    assert inside[c["merge-culprit"]] == (c["merge-fine"], c["polish"])
+    assert set(source.parents()) == set(c.values())
+    assert source.merge_base(c["picked"], c["tip"]) == c["base"]
+    assert source.is_ancestor(c["base"], c["base"])
+    assert not source.is_ancestor(c["picked"], c["tip"])
+    assert source.contains(c["fine"]).tags == ("v0.2.0-rc1", "v0.2.0")
+    assert source.contains(c["picked"]).branches == ("v0.1",)
+    assert source.patch_id(c["fine"]) == source.patch_id(c["picked"]) != ""
+    assert source.patch_id(c["merge-fine"]) == ""
+    assert source.patch_ids([]) == {}
+    assert [r.ref for r in source.releases()] == ["v0.2.0", "v0.1.1", "v0.1.0"]
+    assert [r.sha for r in source.releases()][-1] == c["base"]
+    assert [r.subject for r in source.revisions([c["culprit"], c["docs"]])] == ["culprit", "docs"]
+
+
+def test_input_keys_tell_which_commits_can_differ(repo: GolangRepo, source: GitSource) -> None:
+    c = repo.commits
+    keys = source.input_keys(list(c.values()))
+    same = [("base", "docs"), ("fine", "fine-test"), ("fine", "merge-fine"), ("culprit", "polish")]
+    same += [("merge-culprit", "tip"), ("fine", "picked")]  # unused package; other base
+    different = ["base", "fine", "refactor", "broken", "culprit"]
+    for one, other in same:
+        assert keys[c[one]] == keys[c[other]], (one, other)
+    assert len({keys[c[n]] for n in different}) == len(different)
+    # Remembered, asked one by one, and asked by a source that knows nothing: the same.
+    assert source.input_keys(list(c.values())) == keys
+    shutil.rmtree(paths.cache("inputs"))
+    assert {s: source.input_keys([s])[s] for s in c.values()} == keys
+
+
+def test_a_patch_that_imports_something_new_widens_the_inputs(
+    repo: GolangRepo, source: GitSource
+) -> None:
+    one, other = (source.resolve(r) for r in ("v0.2.0", "master"))  # differ in util/unused
+    extra = ("github.com/moby/buildkit/util/unused",)
+    assert source.inputs(one) == source.inputs(other)
+    assert source.inputs(one, extra) != source.inputs(other, extra)
+
+
+def test_read_and_checkout(repo: GolangRepo, source: GitSource) -> None:
+    old = source.resolve("v0.1.0")
+    assert source.read(old, "README.md") == "one\n"
+    assert source.read(old, "solver/nothing.go") is None
+    assert source.read(old, "no/such/folder.go") is None
+    with source.checkout(old) as tree, source.checkout(source.resolve("master")) as other:
+        assert (tree / "README.md").read_text() == "one\n"
+        assert (other / "README.md").read_text() == "three\n"
+    assert list(paths.cache("tmp").iterdir()) == []
+    assert not list((source.mirror.path / "worktrees").glob("*"))
+
+
+def test_the_users_git_configuration_does_not_change_files(
+    repo: GolangRepo, source: GitSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".gitconfig").write_text("[core]\n\tautocrlf = true\n\teol = crlf\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    with source.checkout(source.resolve("master")) as tree:
+        assert (tree / "README.md").read_bytes() == b"three\n"
+
+
+def test_a_killed_checkout_is_swept_and_forgotten(repo: GolangRepo, source: GitSource) -> None:
+    script = (
+        "import os, pickle, sys\n"
+        "source = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+        "with source.checkout(source.resolve('master')):\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    child = subprocess.run([sys.executable, "-c", script, pickle.dumps(source).hex()], check=False)
+    assert child.returncode == -9
+    assert len(list(paths.cache("tmp").iterdir())) == 1
+    assert sweep() == 1
+    assert list(paths.cache("tmp").iterdir()) == []
+    with source.checkout(source.resolve("master")):
+        assert len(list((source.mirror.path / "worktrees").iterdir())) == 1
+
+
+def test_an_interrupted_clone_leaves_no_mirror(
+    repo: GolangRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror.Mirror, "fetch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            GitSource.open(str(repo.path))
+    assert list(paths.cache("tmp").iterdir()) == []
+    assert list(paths.cache("mirrors").glob("*.git")) == []
+    assert GitSource.open(str(repo.path)).resolve("v0.1.0").sha == repo.commits["base"]
+
+
+def test_a_repository_without_commits(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    empty = GolangRepo(path=tmp_path / "empty")
+    empty.git("init", "--quiet", "--template=")
+    source = GitSource.open(str(empty.path))
+    for ref in ("master", "HEAD", "v0.1.0"):
+        with pytest.raises(BadInput, match="no revision"):
+            source.resolve(ref)
+    with pytest.raises(BadInput, match="has no branch"):
+        source.resolve("2025-09-11")
+    assert source.releases() == []
+
+
+def test_a_shallow_clone_is_said_to_be_one(repo: GolangRepo, tmp_path: Path) -> None:
+    shallow = tmp_path / "shallow"
+    repo.git("clone", "--quiet", "--depth=2", repo.path.as_uri(), str(shallow))
+    said: list[str] = []
+    source = GitSource.open(str(shallow), say=said.append)
+    assert source.resolve("master~1").sha == repo.commits["merge-culprit"]
+    assert "is a shallow clone" in said[-1]
+    with pytest.raises(BadInput, match="no revision"):
+        source.resolve("v0.1.0")
+
+
+def test_two_at_once_make_one_mirror(repo: GolangRepo) -> None:
+    said: list[str] = []
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: GitSource.open(str(repo.path), say=said.append), range(4)))
+        assert len({source.mirror for source in made}) == 1
+        found = list(pool.map(lambda s: s.resolve("v0.2.0").sha, made))
+        assert set(found) == {repo.commits["merge-culprit"]}
+
+        def readme(source: GitSource) -> str:
+            with source.checkout(source.resolve("master")) as tree:
+                return (tree / "README.md").read_text()
+
+        assert set(pool.map(readme, made)) == {"three\n"}
+    assert len(said) == 1
+
+
+def test_without_git_there_are_still_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        "from buildkit_bisect.source import open_source\n"
+        f"print(open_source('auto', {str(tmp_path)!r}, say=print).kind)\n"
+    )
+    env = {**os.environ, "PATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["source: Go modules, since git is not installed", "module"]

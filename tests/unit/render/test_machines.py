@@ -1,0 +1,147 @@
+"""JUnit, GitHub Actions, comparisons."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import junitparser
+import pytest
+import results
+
+from buildkit_bisect import compare, render
+from buildkit_bisect.compare import Change
+from buildkit_bisect.render import github
+from buildkit_bisect.result import CellInfo, Result
+
+
+def test_junit_has_a_case_a_cell(tmp_path: Path) -> None:
+    result = results.two_scenarios()
+    path = tmp_path / "junit.xml"
+    path.write_text(render.junit(result))
+    suites = junitparser.JUnitXml.fromfile(str(path))
+    assert suites.tests == len(result.cells)
+    assert suites.failures == sum(c.verdict == "bad" for c in result.cells)
+    assert suites.skipped == sum(c.verdict in {"skip", "weak"} for c in result.cells)
+    failure = ET.fromstring(path.read_text()).find(".//failure[@type='export-failed']")  # noqa: S314
+    assert failure is not None
+    assert "missing descriptor handlers" in (failure.text or "")
+
+
+def test_junit_takes_hostile_text() -> None:
+    made = render.junit(results.hostile())
+    root = ET.fromstring(made)  # noqa: S314 - we have just made it
+    tags = {element.tag for element in root.iter()}
+    assert tags == {"testsuites", "testsuite", "testcase", "failure"}
+    assert "hunter22" not in made
+
+
+def test_infrastructure_is_an_error() -> None:
+    cell = results.cell("v1", 1, "infra", bases="same", snapshotter="stargz")
+    assert 'errors="1"' in render.junit(results.matrix(cells=(cell,)))
+
+
+def test_commands_are_one_line_each_and_few() -> None:
+    for result in (results.hostile(), results.many(60), results.two_scenarios()):
+        told = github.commands(result)
+        assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.*", c) for c in told)
+        for kind in ("error", "warning"):
+            assert sum(c.startswith(f"::{kind} ") for c in told) <= 10
+
+
+def test_a_line_end_cannot_start_another_command() -> None:
+    cell = results.cell("v1", 1, "layers-dropped", reason="x\n::set-env name=A::b", bases="same")
+    told = github.commands(results.matrix(cells=(cell,)))
+    assert not any(c.startswith("::set-env") or "\n" in c for c in told)
+    assert "x%0A::set-env" in told[1]
+
+
+def test_summary_is_appended_only_on_actions(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    log = io.StringIO()
+    env = {"GITHUB_STEP_SUMMARY": str(summary)}
+    assert not github.publish(results.matrix(), None, env=env, log=log)
+    assert summary.read_text() == "before\n"
+    assert github.publish(results.matrix(), None, env={**env, "GITHUB_ACTIONS": "true"}, log=log)
+    assert summary.read_text().startswith("before\n### Broken in")
+    assert "::error title=" in log.getvalue()
+
+
+def test_strategy_has_a_job_a_variant() -> None:
+    made = json.loads(github.strategy_of(results.matrix()))
+    assert [job["rev"] for job in made["include"]][-2:] == ["master", "master"]
+    assert made["include"][-1] == {
+        "name": "master + record-ctx-opts",
+        "rev": "master",
+        "patches": "record-ctx-opts",
+    }
+
+
+def pair(before: CellInfo | None, after: CellInfo | None) -> compare.Comparison:
+    old, new = (results.matrix(cells=tuple(c for c in (cell,) if c)) for cell in (before, after))
+    return compare.compare(old, new)
+
+
+def one(outcomes: str | tuple[str, ...], ref: str = "v1") -> CellInfo:
+    return results.cell(ref, 1, outcomes, bases="same", snapshotter="stargz")
+
+
+FLAKY = ("cached", "cached", "layers-dropped")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ("cached", "cached", Change.SAME),
+        ("cached", "layers-dropped", Change.WORSE),
+        ("cached", FLAKY, Change.WORSE),
+        (FLAKY, "layers-dropped", Change.WORSE),
+        (FLAKY, "cached", Change.BETTER),
+        ("layers-dropped", "cached", Change.BETTER),
+        ("layers-dropped", "export-failed", Change.CHANGED),
+        ("cached", "skip (build)", Change.UNTESTED),
+        ("infra", "layers-dropped", Change.UNTESTED),
+        ("skip (build)", "infra", Change.SAME),
+    ],
+)
+def test_change(
+    before: str | tuple[str, ...], after: str | tuple[str, ...], change: Change
+) -> None:
+    made = pair(one(before), one(after))
+    assert [d.change for d in made.differences] == [change]
+    assert made.worse is (change is Change.WORSE)
+
+
+def test_new_and_gone() -> None:
+    assert pair(None, one("layers-dropped")).differences[0].change is Change.NEW
+    assert pair(one("cached"), None).differences[0].change is Change.GONE
+    assert not pair(None, one("layers-dropped")).worse
+
+
+def test_comparison_reads_worst_first() -> None:
+    old = results.matrix()
+    cells = list(old.cells)
+    cells[0] = replace(cells[0], outcome="layers-dropped", verdict="bad", counts={"x": 3})
+    host = {**old.host, "runc": "runc version 9"}
+    digest = replace(old.scenarios[0], digest="other")
+    new: Result = replace(old, cells=tuple(cells[:-1]), id="today", host=host, scenarios=(digest,))
+    told = compare.text(compare.compare(old, new)).splitlines()
+    assert told[0] == "20261124-043000-matrix -> today"
+    assert told[1].startswith("worse     v0.24.0: cross-stage-lazy bases different")
+    assert "✓ cached 3 of 3 -> ✗ layers dropped 3 of 3" in told[1]
+    assert "scenario cross-stage-lazy itself has changed" in told[-3]
+    assert told[-2] == "note: the machines differ in runc"
+    assert told[-1] == "36 cells: 1 worse, 1 gone, 34 same"
+
+
+def test_a_branch_that_moved_is_said() -> None:
+    made = compare.compare(
+        results.matrix(cells=(one("cached", "master"),)),
+        results.matrix(cells=(replace(one("cached", "master"), revision=results.sha(2)),)),
+    )
+    assert made.notes == (f"master moved from {results.sha(1)[:12]} to {results.sha(2)[:12]}",)

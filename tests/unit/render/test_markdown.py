@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import results
+from markdown_it import MarkdownIt
+from syrupy.assertion import SnapshotAssertion
+
+from buildkit_bisect import render
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.render import symbols
+from buildkit_bisect.render.text import clean
+from buildkit_bisect.result import Result
+
+GFM = MarkdownIt("gfm-like", {"html": True})
+NAMES = ("matrix", "two_scenarios", "bisect", "refused", "boundaries")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_report(name: str, snapshot: SnapshotAssertion) -> None:
+    assert render.markdown(getattr(results, name)()) == snapshot
+
+
+def rows(page: str) -> list[list[str]]:
+    """Cells of every table row in rendered HTML."""
+    return [
+        re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL)
+        for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
+    ]
+
+
+def test_github_sees_one_table_a_scenario_with_every_cell() -> None:
+    result = results.two_scenarios()
+    page = GFM.render(render.markdown(result))
+    lazy, dedup = (re.findall(r"<table>.*?</table>", page, re.DOTALL))[:2]
+    assert [len(r) for r in rows(lazy)] == [7] * 7
+    assert [len(r) for r in rows(dedup)] == [3] * 7
+    master = next(r for r in rows(lazy) if "record-ctx-opts" in r[0])
+    assert "❌ ran despite layers" in master[1]
+    assert "3 of 3" in master[1]
+    assert "control" in rows(lazy)[0][3]
+    assert "cached 2 of 3, layers dropped 1 of 3" in lazy
+
+
+@pytest.mark.parametrize(
+    ("variants", "columns", "lines"),
+    [(1, 2, 20), (40, 6, 20), (20, 30, 9), (260, 6, 0), (1500, 2, 0)],
+)
+def test_size_is_kept_and_the_matrix_is_whole(variants: int, columns: int, lines: int) -> None:
+    result = results.many(variants, columns, lines=lines)
+    made = render.markdown(result)
+    assert len(made) < 60_000
+    body = made.split("<sub>", 1)[0] if variants > 1000 else made
+    marks = [s.glyph if variants > 1000 else s.emoji for s in symbols.ALL]
+    rows = [r for r in body.splitlines() if r.startswith("| ") or variants > 1000]
+    assert sum(row.count(mark) for row in rows for mark in marks) >= variants * columns
+    assert sum(f"v0.{n}.0" in body for n in range(variants)) == variants
+    assert "Cut here" not in made
+    if "for size" in made:
+        assert "results/20261124-043000-matrix" in made
+
+
+def test_logs_go_before_the_words_of_cells() -> None:
+    made = render.markdown(results.many(80))
+    assert "❌ export failed" in made
+    assert "report.html" in made
+
+
+def test_hostile_text_stays_text() -> None:
+    made = render.markdown(results.hostile())
+    page = GFM.render(made)
+    assert len(made) < 60_000
+    assert "\x1b" not in made
+    assert not re.search(r"<(script|img|iframe|style|object)\b", page)
+    links = set(re.findall(r'href="([^"]*)"', page))
+    assert all(link.startswith("https://github.com/moby/buildkit/") for link in links)
+    assert page.count("<details") == page.count("</details>")
+    outside = re.sub(r"<pre>.*?</pre>", "", page, flags=re.DOTALL)
+    assert not re.search(r"@\w", html.unescape(outside))
+    assert not re.search(r"#\d", html.unescape(outside))
+    for secret in ("hunter22", "abcdefgh12345678", "user:pw", "someone"):
+        assert secret not in made
+    assert "<strong>bold" not in page
+    assert "49" not in re.findall(r"\{\{.*?\}\}", clean(results.HOSTILE))
+
+
+def test_compile_output_lies_beside_the_result(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "build.log").write_text(
+        "compiling\n./cache/manager.go:7:2: undefined: errgroup\n" + "chatter\n" * 100
+    )
+    made = render.markdown(results.matrix(), tmp_path)
+    assert "./cache/manager.go:7:2: undefined: errgroup" in made
+    assert "chatter" not in made
+
+
+def test_a_log_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("error: outside")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    cell = replace(results.cell("v1", 1, "skip (build)", bases="same"), log="../secret")
+    made = render.markdown(results.matrix(cells=(cell,)), folder)
+    assert "outside" not in made
+
+
+def test_own_templates_replace_single_ones(tmp_path: Path) -> None:
+    (tmp_path / "search.md.j2").write_text("MINE {{ info.status }}\n")
+    made = render.markdown(results.bisect(), templates=render.Templates(tmp_path))
+    assert "MINE found" in made
+    assert "**Reproduce**" in made
+
+
+def test_a_wrong_template_is_named(tmp_path: Path) -> None:
+    (tmp_path / "report.md.j2").write_text("{{ nothing.like.it }}")
+    with pytest.raises(BadInput, match=r"report\.md\.j2.*nothing"):
+        render.markdown(results.matrix(), templates=render.Templates(tmp_path))
+    (tmp_path / "report.md.j2").write_text("\n{% if %}")
+    with pytest.raises(BadInput, match="line 2"):
+        render.markdown(results.matrix(), templates=render.Templates(tmp_path))
+    with pytest.raises(BadInput, match="no such folder"):
+        render.Templates(tmp_path / "none")
+
+
+def only(*cells: object) -> Result:
+    return results.matrix(cells=cells)
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (results.matrix(), "Broken in 4 of 5 variants, only with"),
+        (only(), "Nothing was run."),
+        (
+            only(results.cell("v1", 1, "cached", bases="same", snapshotter="stargz")),
+            "v1 with bases same and snapshotter stargz is good: cached (3 of 3).",
+        ),
+        (
+            only(*results.row("v1", 1, "cached", "cached")),
+            "Nothing is broken: all 2 tested cells are good; all 4 control cells are good.",
+        ),
+        (
+            only(*results.row("v1", 1, "cached", ("cached", "unclassified"))),
+            "No tested cell is bad, but v1 could not be judged everywhere",
+        ),
+        (
+            only(
+                *results.row("v1", 1, "layers-dropped", "cached"),
+                results.cell("v1", 1, "unclassified", control=True, bases="x", snapshotter="n"),
+            ),
+            "1 of 5 control cells are not good, so nothing is proven there (v1)",
+        ),
+        (results.bisect(), f"The first bad commit is {results.sha(138)[:12]} (cache: change 138)"),
+        (results.refused(), "No search was made between these ends: 6c0aa8c8f is already bad"),
+        (results.boundaries(), "2 changes of outcome between v0.24.0 and v0.25.0"),
+    ],
+)  # fmt: skip
+def test_finding(result: Result, said: str) -> None:
+    told = render.finding(result)
+    assert said in told or (said.endswith("only with") and told.startswith("Broken in 4 of 5"))
+
+
+def test_finding_names_the_axis_that_matters() -> None:
+    result = only(
+        *results.row("v1", 1, "layers-dropped", "cached"),
+        *results.row("v2", 2, "layers-dropped", "cached"),
+    )
+    assert "only with bases different" in render.finding(result)
+
+
+def test_confidence_is_never_rounded_up_to_certainty() -> None:
+    info = results.bisect().bisect
+    assert info
+    sure = results.bisect(bisect=replace(info, confidence=0.999999))
+    assert "99.99 %" in render.finding(sure)
+    assert "100 %" not in render.markdown(sure)

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import results
+
+from buildkit_bisect import render
+from buildkit_bisect.render import page
+from buildkit_bisect.result import StepInfo
+
+
+class Seen(HTMLParser):
+    """Elements with attributes, and what script and style elements hold."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.code: list[str] = []
+        self._in = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._in = tag in {"script", "style"}
+        if self._in:
+            self.code.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in:
+            self.code[-1] += data
+
+
+def embedded(text: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found
+    made: dict[str, Any] = json.loads(found[1])
+    return made
+
+
+@pytest.mark.parametrize("name", ["two_scenarios", "bisect", "refused", "boundaries", "hostile"])
+def test_nothing_but_our_own_code_may_run(name: str) -> None:
+    seen = Seen(render.html(getattr(results, name)()))
+    policy = next(a["content"] for t, a in seen.elements if a.get("http-equiv")) or ""
+    style, _, script = seen.code
+    for kind, code in (("style", style), ("script", script)):
+        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert [t for t, _ in seen.elements].count("script") == 2
+    for tag, attributes in seen.elements:
+        assert not any(n.startswith("on") or n in {"style", "src", "srcdoc"} for n in attributes)
+        address = attributes.get("href") or ""
+        ours = ("https://github.com/moby/buildkit", "result.json")
+        assert not address or address.startswith(ours), (tag, address)
+
+
+def test_hostile_text_is_clean_in_the_data_too() -> None:
+    text = render.html(results.hostile())
+    for secret in ("hunter22", "abcdefgh12345678", "user:pw", "/home/someone", "\x1b"):
+        assert secret not in text
+    cell = embedded(text)["cells"][0]
+    assert cell["outcome"].startswith("<script>alert(1)</script>")
+
+
+def test_five_hundred_cells_are_small() -> None:
+    text = render.html(results.many(84))
+    assert len(embedded(text)["cells"]) == 504
+    assert len(text.encode()) < 1_500_000
+
+
+def test_logs_give_way_to_the_limit() -> None:
+    result = results.many(84)
+    small = render.html(result, limit=700_000)
+    assert len(small) < len(render.html(result))
+    assert len(embedded(small)["cells"]) == 504
+
+
+def test_lost_layers_are_marked_against_the_control() -> None:
+    text = render.html(results.matrix())
+    data = embedded(text)
+    cell = next(c for c in data["cells"] if c["outcome"] == "layers dropped")
+    nodes = data["pool"][cell["trials"][0]["steps"][0]["graph"]]
+    assert [(n[1], n[2]) for n in nodes] == [(1, 1), (0, 2), (1, 1)]
+    assert [n[3] for n in nodes] == [[], [0], [1]]
+    assert [n[4] for n in nodes] == [0, 1, 2]
+
+
+def step(*records: tuple[str, int, list[str]]) -> StepInfo:
+    return StepInfo(
+        id="export",
+        exit=0,
+        seconds=1,
+        records=tuple({"digest": d, "layers": n, "inputs": i} for d, n, i in records),
+    )
+
+
+def test_a_record_that_only_the_control_has() -> None:
+    nodes = page.graph(step(("a", 1, [])), step(("a", 1, []), ("b", 2, ["a"])))
+    assert nodes == [["a", 1, 1, [], 0], ["b", None, 2, [0], 1]]
+
+
+def test_a_cycle_in_bad_data_ends() -> None:
+    nodes = page.graph(step(("a", 1, ["b"]), ("b", 1, ["a", "a", "gone"])), None)
+    assert len(nodes) == 2
+
+
+def test_no_export_no_graph() -> None:
+    assert page.graph(step(), step(("a", 1, []))) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [
+        ("evidence/v0.25.0 + p/x/1", "evidence/v0.25.0%20%2B%20p/x/1"),
+        ("/etc/passwd", ""),
+        ("../up", ""),
+        ("javascript:alert(1)", ""),
+        ("a\\b", ""),
+        ("", ""),
+        ("a?b#c", "a%3Fb%23c"),
+    ],
+)
+def test_links_stay_in_the_folder(path: str, link: str) -> None:
+    assert page.href(path) == link
+
+
+def test_json_cannot_end_its_element() -> None:
+    made = page.script_json({"a": "</script><!--\u2028&"})
+    assert "<" not in made
+    assert json.loads(made) == {"a": "</script><!--\u2028&"}
+
+
+def test_before_and_after_of_a_patch() -> None:
+    text = render.html(results.matrix())
+    assert re.search(r"change-changed.*?stargz bases different", text, re.DOTALL)
+    assert re.search(r"change-fixed.*?stargz bases same", text, re.DOTALL)
+    assert "change-broken" not in Seen(text).elements
+
+
+def test_equal_evidence_is_there_once() -> None:
+    one = results.many(1)
+    twice = replace(one, cells=(*one.cells, *(replace(c, ref="other") for c in one.cells)))
+    assert len(embedded(render.html(twice))["pool"]) == len(embedded(render.html(one))["pool"])

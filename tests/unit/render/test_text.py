@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from buildkit_bisect.render import text
+
+GFM = MarkdownIt("gfm-like", {"html": True})
+
+
+class Seen(HTMLParser):
+    """Tags and text of a rendered page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize(
+    ("dirty", "clean"),
+    [
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]8;;http://evil\x07link\x1b]8;;\x07", "link"),
+        ("\x1b]0;title\x1b\\after", "after"),
+        ("a\rb\x00\x07c", "a\nbc"),
+        ("left\u202eright\u2066", "leftright"),
+        ("token ghp_0123456789abcdefABCD", "token ***"),
+        ("Authorization: Bearer abcdefgh.ijkl", "Authorization: Bearer ***"),
+        ("https://user:secret@example.org/x", "https://***@example.org/x"),
+        ('{"password": "hunter22", "a": 1}', '{"password": ***, "a": 1}'),
+        ("NPM_TOKEN=abcd1234 go", "NPM_TOKEN=*** go"),
+        ("AKIAABCDEFGHIJKLMNOP", "***"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nAAA\n-----END RSA PRIVATE KEY-----", "***"),
+        ("open /home/ann/src/x.go", "open ~/src/x.go"),
+        ("/root/.cache/buildkit-bisect/tmp/trial-12-ab_3/work/cache/index.json",
+         "TRIAL/work/cache/index.json"),
+        ("/var/x/buildkit-bisect/builds/k/buildkitd", "CACHE/builds/k/buildkitd"),
+        ("the token is missing", "the token is missing"),
+        ("COPY /rootfs /root.txt", "COPY /rootfs /root.txt"),
+    ],
+)  # fmt: skip
+def test_clean(dirty: str, clean: str) -> None:
+    assert text.clean(dirty) == clean
+
+
+def test_command_has_no_path_of_this_host() -> None:
+    assert text.command("./inv matrix --repo /src/bk --out=/tmp/o") == (
+        "./inv matrix --repo PATH --out=PATH"
+    )
+
+
+def test_matters_takes_failures_not_the_end() -> None:
+    log = "\n".join(["start", "error: no such blob", *(f"chatter {c}" for c in "abcdef")])
+    assert text.matters(log, 3) == ["error: no such blob"]
+
+
+def test_matters_folds_what_differs_in_numbers_alone() -> None:
+    log = "\n".join(f"2026-11-24T04:30:0{n}Z error: blob {n}{n} lost" for n in range(5))
+    assert text.matters(log, 3) == ["error: blob 00 lost  (x5)"]
+
+
+def test_matters_shows_gaps_and_counts_what_it_leaves_out() -> None:
+    log = "\n".join(f"error {chr(97 + n)}\nfine" for n in range(10))
+    shown = text.matters(log, 4)
+    assert shown == ["error a", "...", "error b", "... 8 more such lines"]
+
+
+def test_matters_falls_back_to_the_last_lines() -> None:
+    assert text.matters("one\ntwo\nthree", 2) == ["two", "three"]
+
+
+def test_matters_leaves_out_what_good_trials_say_too() -> None:
+    dull = frozenset({text.gist("level=warning msg=usual 7")})
+    assert text.matters("level=warning msg=usual 9\nlevel=error msg=odd", 9, dull) == [
+        "level=error msg=odd"
+    ]
+
+
+def test_shorten_keeps_both_ends() -> None:
+    short = text.shorten("a" * 500 + "END", 100)
+    assert len(short) < 130
+    assert short.endswith("END")
+    assert re.search(r"\[\d+ characters\]", short)
+
+
+@given(st.text())
+def test_markdown_is_literal_in_a_table_cell(raw: str) -> None:
+    page = GFM.render(f"| a |\n| -- |\n| x{text.markdown(raw)}x |\n")
+    seen = Seen(page)
+    assert set(seen.tags) <= {"table", "thead", "tr", "th", "tbody", "td"}
+    told = seen.text.replace("\u200b", "").split()
+    assert told == ("a x" + " ".join(text.clean(raw).split()) + "x").split() or not raw.strip()
+
+
+@given(st.lists(st.text()))
+def test_block_is_literal_whatever_is_in_it(lines: list[str]) -> None:
+    page = GFM.render(f"{text.block(lines)}\n\nafter\n")
+    seen = Seen(page)
+    assert seen.tags == ["pre", "p"]
+    assert seen.text.strip().endswith("after")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (45, "45 s"), (99, "99 s"), (754, "13 min"),
+     (3900, "1 h 05 min")],
+)  # fmt: skip
+def test_duration(seconds: float, said: str) -> None:
+    assert text.duration(seconds) == said

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.source import names
+
+TAGS = ["v0.9.3", "v0.10.0", "v0.26.0", "v0.26.1", "v0.26.3", "v0.27.0-rc1", "v0.27.0", "other"]
+
+
+def test_newest_first_knows_versions_from_words() -> None:
+    assert names.newest_first(TAGS) == [
+        *("v0.27.0", "v0.27.0-rc1", "v0.26.3", "v0.26.1", "v0.26.0", "v0.10.0", "v0.9.3", "other")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ref", "near"),
+    [
+        ("v0.26.9", ["v0.26.3", "v0.26.1", "v0.26.0"]),
+        ("v0.27.1", ["v0.27.0", "v0.27.0-rc1"]),
+        ("v0.11.0", ["v0.26.1", "v0.26.0", "v0.10.0"]),
+        ("v9", ["v0.27.0", "v0.26.3", "v0.26.1"]),
+        ("0.26", ["v0.26.3", "v0.26.1", "v0.26.0"]),
+        ("othr", ["other"]),
+        ("nonsense", ["v0.27.0", "v0.26.3", "v0.26.1"]),
+    ],
+)
+def test_nearest(ref: str, near: list[str]) -> None:
+    found = names.nearest(ref, TAGS, count=3)
+    assert found == near
+
+
+def test_nearest_in_a_repository_without_tags() -> None:
+    error = names.unknown("v1", [], where="here")
+    assert str(error) == "no revision 'v1' in here"
+
+
+@pytest.mark.parametrize("ref", ["v0.26.0", "release/v0.26", "master~3", "HEAD^2", "a@b", "v0.1^0"])
+def test_what_may_be_a_revision(ref: str) -> None:
+    assert names.checked(f" {ref} ") == ref
+
+
+@pytest.mark.parametrize("ref", ["-x", "--", "a..b", "a b", ":/x", "a:b", "a\x07b", "", " ", "a*"])
+def test_what_may_not(ref: str) -> None:
+    with pytest.raises(BadInput):
+        names.checked(ref)
+
+
+def test_kinds_of_refs() -> None:
+    assert names.is_date("2025-09-11")
+    assert not names.is_date("v2025-09-11")
+    assert names.is_release("v0.26.0")
+    assert not names.is_release("v0.26.0-rc1")
+    assert not names.is_release("dockerfile/1.2.3")
+    assert names.is_hex("6c0aa8c8f")
+    assert not names.is_hex("6c0aa8c8fx")
+    assert not names.is_full_sha("6c0aa8c8f")
+    assert names.is_full_sha("6c0aa8c8f1e09f56fc2f793265789f2c81750554")
