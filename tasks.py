@@ -1,5 +1,6 @@
 """Invoke tasks: they parse, call the package, and exit with its code. No logic here."""
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -29,8 +30,15 @@ def call(module: str, name: str, options: Mapping[str, Any]) -> None:
     """Run one command; imports are late so that --list and --help are quick."""
     guarded = import_module("buildkit_bisect.commands").guarded
     command = getattr(import_module(f"buildkit_bisect.commands.{module}"), name)
-    raw = {key: value for key, value in options.items() if key != "c"}
+    # Invoke fills positional options only where their default is None.
+    raw = {k: "" if v is None else v for k, v in options.items() if k != "c"}
     sys.exit(guarded(command, raw))
+
+
+@task(auto_shortflags=False)
+def plan(c: Context):
+    """Before another task: print its plan, do nothing: ./inv plan matrix --revs master"""
+    os.environ["BKBISECT_DRY_RUN"] = "1"
 
 
 @task(auto_shortflags=False, help={"no_install": "only look"})
@@ -102,11 +110,42 @@ def bisect(
 @task(
     auto_shortflags=False,
     positional=["id"],
-    help={"id": "a campaign, or its folder", "out": COMMON["out"]},
+    help={
+        "id": "a campaign, or its folder",
+        "templates": "a folder whose files stand in for those of templates/",
+        "format": "files, or github-matrix: a workflow's strategy, on stdout",
+        "out": COMMON["out"],
+    },
 )
-def report(c: Context, id="", out=""):
+def report(c: Context, id=None, templates="", format="", out=""):
     """Render a campaign's reports again: ./inv report 20260821-101500-matrix"""
     call("results", "report", locals())
+
+
+@task(
+    auto_shortflags=False,
+    positional=["before", "after"],
+    help={"before": "a campaign", "after": "a later one", "out": COMMON["out"]},
+)
+def diff(c: Context, before=None, after=None, out=""):
+    """Say what changed between two campaigns, exit 1 where any cell got worse."""
+    call("results", "diff", locals())
+
+
+@task(
+    auto_shortflags=False,
+    positional=["id"],
+    help={
+        "id": "a campaign",
+        "issue": "number of the issue",
+        "to": "repository (default: moby/buildkit)",
+        "yes": "do not ask",
+        "out": COMMON["out"],
+    },
+)
+def post(c: Context, id=None, issue="", to="", yes=False, out=""):
+    """Comment on an issue with gh, updating our earlier comment: ./inv post ID --issue 6893"""
+    call("results", "post", locals())
 
 
 @task(
@@ -114,7 +153,7 @@ def report(c: Context, id="", out=""):
     positional=["id"],
     help={"id": "a campaign (default: the last)", "out": COMMON["out"]},
 )
-def resume(c: Context, id="", out=""):
+def resume(c: Context, id=None, out=""):
     """Go on with a campaign that was interrupted: what it paid for is not paid for again."""
     call("results", "resume", locals())
 
@@ -124,7 +163,7 @@ def resume(c: Context, id="", out=""):
     positional=["id"],
     help={"id": "one campaign", "watch": "follow it until it ends", "out": COMMON["out"]},
 )
-def status(c: Context, id="", watch=False, out=""):
+def status(c: Context, id=None, watch=False, out=""):
     """List campaigns, or show one: ./inv status 20260821-101500-matrix --watch"""
     call("results", "status", locals())
 

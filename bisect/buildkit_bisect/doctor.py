@@ -42,6 +42,9 @@ PROGRAMS = (
     Program(name="busybox", package="busybox-static", purpose="base images"),
 )
 
+#: What this project's own tests need besides.
+FOR_TESTS = (Program(name="chromium", package="chromium", purpose="tests of the HTML report"),)
+
 #: What building alone needs; the rest is for trials.
 TO_BUILD = ("git", "setpriv")
 
@@ -65,11 +68,17 @@ def checks(*, network: bool = True) -> list[Check]:
     return found
 
 
-def ensure(say: Callable[[str], None], *, trials: bool, without: Iterable[str] = ()) -> None:
+def ensure(
+    say: Callable[[str], None],
+    *,
+    trials: bool,
+    without: Iterable[str] = (),
+    also: Iterable[Program] = (),
+) -> None:
     """Make sure that a task can run: install on Debian or Ubuntu as root, else refuse.
 
     *trials*: the task runs daemons, not only builds. *without*: programs this run does not
-    need. Raises `Missing` with the exact command.
+    need, *also* further ones. Raises `Missing` with the exact command.
     """
     if trials and os.geteuid() != 0:
         raise Missing(
@@ -77,6 +86,7 @@ def ensure(say: Callable[[str], None], *, trials: bool, without: Iterable[str] =
             hint="sudo ./inv ...",
         )
     wanted = [p for p in PROGRAMS if (trials or p.name in TO_BUILD) and p.name not in set(without)]
+    wanted += also
     missing = [p for p in wanted if shutil.which(p.name) is None]
     if missing:
         _install(missing, say)
@@ -164,7 +174,7 @@ def _docker() -> Check:
         client = docker.from_env(timeout=5)
         version = client.version()["Version"]
         client.close()
-    except Exception as error:  # noqa: BLE001 - docker-py raises what its transports raise
+    except Exception as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         return Check(
             name="Docker",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from buildkit_bisect.events import Finished, Planned, Said, Several
 from buildkit_bisect.live import Display, Recorder
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.patches import Patch
+from buildkit_bisect.render import github
 from buildkit_bisect.result import Result
 from buildkit_bisect.scenario import from_script
 from buildkit_bisect.search import SearchOptions
@@ -181,6 +183,7 @@ def _work(setup: Setup, kind: str, work: Work) -> int:
         done = work(replace(setup, events=both), campaign, folder)
         result.write(done, folder)
         reports.write(done, folder)
+        github.publish(done, folder, env=os.environ, log=sys.stderr)
         status = done.status
         finding = render.finding(done)
         both.emit(Finished(status=status, finding=finding, folder=str(folder)))

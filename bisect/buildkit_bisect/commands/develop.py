@@ -16,7 +16,11 @@ def test(raw: Mapping[str, Raw]) -> int:
     unit = settings.flag("unit", raw.get("unit", False))
     _install_tools()
     if not unit:
-        doctor.ensure(lambda text: print(text, file=sys.stderr, flush=True), trials=True)
+        doctor.ensure(
+            lambda text: print(text, file=sys.stderr, flush=True),
+            trials=True,
+            also=doctor.FOR_TESTS,
+        )
     chosen = settings.option("k", raw.get("k", ""))
     return _python(
         "-m", "pytest", "tests/unit" if unit else "tests", *(["-k", chosen] if chosen else [])

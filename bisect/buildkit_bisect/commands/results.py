@@ -8,21 +8,69 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from buildkit_bisect import paths, reports, result, settings
+from buildkit_bisect import compare, paths, reports, result, settings
+from buildkit_bisect import post as posting
 from buildkit_bisect.campaign import record
 from buildkit_bisect.commands.guard import DONE
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.live import follow
+from buildkit_bisect.render import github
+from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.settings import Raw
+
+#: Exit code of `diff` where something got worse, as diff(1) has it.
+WORSE = 1
 
 
 def report(raw: Mapping[str, Raw]) -> int:
     """Render a result again, from its document alone."""
     folder = _folder(raw)
     done = result.read(folder)
-    for path in reports.write(done, folder):
+    form = settings.one_of("format", raw.get("format", ""), ("files", "github-matrix"))
+    if form == "github-matrix":
+        print(github.strategy_of(done))
+        return DONE
+    named = settings.option("templates", raw.get("templates", ""))
+    if named and not Path(named).is_dir():
+        raise BadInput(f"--templates {named!r} is not a directory")
+    for path in reports.write(done, folder, Templates(Path(named) if named else None)):
         print(path)
     return DONE
+
+
+def diff(raw: Mapping[str, Raw]) -> int:
+    """What changed from one campaign to another; 1 where any cell got worse."""
+    sides = [settings.option(name, raw.get(name, "")) for name in ("before", "after")]
+    if not all(sides):
+        raise BadInput("diff needs two campaigns", hint="./inv diff ID ID")
+    old, new = (result.read(_folder({**raw, "id": side})) for side in sides)
+    found = compare.compare(old, new)
+    print(compare.text(found))
+    return WORSE if found.worse else DONE
+
+
+def post(raw: Mapping[str, Raw]) -> int:
+    """Comment on an issue through ``gh``, after showing what would be posted."""
+    folder = _folder(raw)
+    issue = settings.number("issue", raw.get("issue", ""), 1, 10**9)
+    if issue is None:
+        raise BadInput("which issue?", hint="./inv post ID --issue 6893")
+    sure = settings.flag("yes", raw.get("yes", False))
+    repo = settings.option("to", raw.get("to", "")) or "moby/buildkit"
+    url = posting.post(
+        result.read(folder),
+        folder,
+        issue=issue,
+        repo=repo,
+        confirm=(lambda _: True) if sure else _confirm,
+    )
+    print(url or "nothing was posted")
+    return DONE
+
+
+def _confirm(shown: str) -> bool:
+    print(shown)
+    return input("Post this? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def status(raw: Mapping[str, Raw]) -> int:

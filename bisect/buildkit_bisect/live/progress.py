@@ -56,7 +56,7 @@ class Progress:
         self.step: ev.StepAsked | None = None
         self.steps_done: list[ev.StepDone] = []
         self.finished: ev.Finished | None = None
-        self.started: float = 0.0
+        self.started: float | None = None
         self.last: float = 0.0
         self.warnings: list[str] = []
         self._step_since = 0.0
@@ -65,7 +65,7 @@ class Progress:
 
     def take(self, event: Event, now: float) -> None:  # noqa: C901, PLR0912 - one arm an event
         """Take in *event*, which happened at *now* (seconds on any clock that only rises)."""
-        self.started = self.started or now
+        self.started = now if self.started is None else self.started
         self.last = now
         match event:
             case ev.Planned():

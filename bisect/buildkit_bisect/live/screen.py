@@ -27,7 +27,7 @@ _BAR = 20
 
 def screen(progress: Progress, *, now: float, width: int, height: int) -> RenderableType:
     """The whole picture in at most *height* lines of fewer than *width* columns."""
-    width = max(20, width - 1)
+    width = max(10, width - 1)
     head = list(_head(progress, now))
     foot = [*_running(progress, now), *_left(progress, now)]
     keys = list(_keys(progress, width))
@@ -41,7 +41,7 @@ def screen(progress: Progress, *, now: float, width: int, height: int) -> Render
 
 def _head(progress: Progress, now: float) -> Iterator[Text]:
     plan = progress.plan
-    spent = duration(now - progress.started) if progress.started else ""
+    spent = "" if progress.started is None else duration(now - progress.started)
     if plan is None:
         yield Text(f"starting  {spent}", style="bold")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from buildkit_bisect.search.steps import Candidate, Skip
 
@@ -158,13 +159,12 @@ class Line:
         """Neighbouring places that are tested (or ends of the line)."""
         last = len(self.commits) - 1
         known = [i for i, c in enumerate(self.commits) if i in {0, last} or self._seen.shows(c)]
-        return list(zip(known, known[1:], strict=False))
+        return list(pairwise(known))
 
     def differing(self, cell: Hashable) -> list[tuple[int, int]]:
         """Neighbouring places known for a cell, where its outcome differs."""
         known = [(i, o) for i, c in enumerate(self.commits) if (o := self._seen.of(c, cell))]
-        pairs = zip(known, known[1:], strict=False)
-        return [(i, j) for (i, before), (j, after) in pairs if before != after]
+        return [(i, j) for (i, before), (j, after) in pairwise(known) if before != after]
 
     def untried(self, a: int, b: int) -> list[int]:
         """Places strictly between that were not tried."""

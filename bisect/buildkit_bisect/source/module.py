@@ -22,7 +22,7 @@ MODULE = "github.com/moby/buildkit"
 _NEEDS_GO = re.compile(r"requires go >= (\d+)\.(\d+)(?:\.(\d+))?")
 # The proxy answered, and has no such version; anything else is trouble on the way.
 _NOT_THERE = re.compile(
-    r"unknown revision|404 Not Found|403 Forbidden|410 Gone|invalid version"
+    r"unknown revision|no matching versions|404 Not Found|403 Forbidden|410 Gone|invalid version"
     r"|file://\S+: no such file"
 )
 _TIMEOUT = 600.0

@@ -144,7 +144,7 @@ def test_before_and_after_of_a_patch() -> None:
     text = render.html(results.matrix())
     assert re.search(r"change-changed.*?stargz bases different", text, re.DOTALL)
     assert re.search(r"change-fixed.*?stargz bases same", text, re.DOTALL)
-    assert "change-broken" not in Seen(text).elements
+    assert not re.search(r'<tr class="change-broken"', text)
 
 
 def test_equal_evidence_is_there_once() -> None:

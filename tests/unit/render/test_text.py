@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -96,6 +96,7 @@ def test_shorten_keeps_both_ends() -> None:
     assert re.search(r"\[\d+ characters\]", short)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_markdown_is_literal_in_a_table_cell(raw: str) -> None:
     page = GFM.render(f"| a |\n| -- |\n| x{text.markdown(raw)}x |\n")
@@ -105,6 +106,7 @@ def test_markdown_is_literal_in_a_table_cell(raw: str) -> None:
     assert told == ("a x" + " ".join(text.clean(raw).split()) + "x").split() or not raw.strip()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text()))
 def test_block_is_literal_whatever_is_in_it(lines: list[str]) -> None:
     page = GFM.render(f"{text.block(lines)}\n\nafter\n")
