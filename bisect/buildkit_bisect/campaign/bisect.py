@@ -14,7 +14,7 @@ from buildkit_bisect.campaign.history import Line
 from buildkit_bisect.campaign.matrix import cell_done
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.events import Column, Planned, StepAsked, StepDone
+from buildkit_bisect.events import Column, Events, Planned, StepAsked, StepDone
 from buildkit_bisect.lab import Cell, Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, Variant, Verdict
 from buildkit_bisect.patches import Patch
@@ -71,19 +71,10 @@ def chosen_cell(scenario: Scenario, cells: Sequence[Axes]) -> Axes:
 class Bisection:
     """One search over one cell, from its first question to its document."""
 
-    def __init__(
-        self,
-        setup: Setup,
-        question: Question,
-        overlay: Sequence[Patch],
-        *,
-        campaign: str,
-        folder: Path,
-    ) -> None:
+    def __init__(self, setup: Setup, question: Question, overlay: Sequence[Patch]) -> None:
         self._setup = setup
         self._question = question
-        self._campaign = campaign
-        self._folder = folder
+        self._folder = Path()
         self._scenario = setup.scenarios[0]
         self._axes = chosen_cell(self._scenario, setup.cells(self._scenario))
         self._line: Line = history.load(
@@ -116,12 +107,14 @@ class Bisection:
             f"{self._line.distinct} of them with different build inputs",
         )
 
-    def run(self) -> Result:
-        """Ask and tell until the search ends."""
+    def run(self, events: Events, campaign: str, folder: Path) -> Result:
+        """Ask and tell until the search ends; evidence is kept below *folder*."""
+        self._setup = replace(self._setup, events=events)
+        self._folder = folder
         started = time.monotonic()
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._setup.events.emit(self.planned())
-        with open_lab(self._setup, self._campaign) as (lab, refs):
+        with open_lab(self._setup, campaign) as (lab, refs):
             while isinstance(step := self.session.next(), Ask):
                 self.session.tell(step.commit, self._test(lab, step))
             reverted = self._verify(lab, step) if isinstance(step, Found) else ""
@@ -137,7 +130,7 @@ class Bisection:
         return document.result(
             self._setup,
             kind="bisect",
-            campaign=self._campaign,
+            campaign=campaign,
             created=created,
             refs=refs,
             revisions=self._line.revisions(self._mentioned(step)),

@@ -16,7 +16,7 @@ from buildkit_bisect.campaign.bisect import Bisection, Question
 from buildkit_bisect.campaign.setup import Setup, load_patches, new_folder, prepare
 from buildkit_bisect.commands.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.errors import BadInput, BisectError
-from buildkit_bisect.events import Finished, Planned, Said, Several
+from buildkit_bisect.events import Events, Finished, Planned, Said, Several
 from buildkit_bisect.live import Display, Recorder
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.patches import Patch
@@ -27,7 +27,7 @@ from buildkit_bisect.search import SearchOptions
 from buildkit_bisect.settings import Raw, Settings
 
 #: What a campaign does once everything it names has been found.
-Work = Callable[[Setup, str, Path], Result]
+Work = Callable[[Events, str, Path], Result]
 
 ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
 
@@ -72,8 +72,8 @@ def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequenc
         return _work(
             setup,
             kind,
-            lambda s, campaign, folder: matrices.run(
-                s, variants, campaign=campaign, folder=folder, kind=kind
+            lambda told, campaign, folder: matrices.run(
+                replace(setup, events=told), variants, campaign=campaign, folder=folder, kind=kind
             ),
         )
 
@@ -90,13 +90,10 @@ def bisect(raw: Mapping[str, Raw]) -> int:
         if len(setup.scenarios) != 1:
             raise BadInput("a bisection follows one scenario", hint="--scenario NAME")
 
-        def work(ready: Setup, campaign: str, folder: Path) -> Result:
-            return Bisection(ready, question, given, campaign=campaign, folder=folder).run()
-
+        bisection = Bisection(setup, question, given)
         if chosen.dry_run:
-            dry = Bisection(setup, question, given, campaign="", folder=Path())
-            return _show_plan(chosen, dry.planned())
-        return _work(setup, "bisect", work)
+            return _show_plan(chosen, bisection.planned())
+        return _work(setup, "bisect", bisection.run)
 
 
 def _script_timeout(raw: Mapping[str, Raw]) -> float:
@@ -180,7 +177,7 @@ def _work(setup: Setup, kind: str, work: Work) -> int:
     status, reason = "failed", ""
     try:
         both = Several(events, recorder)
-        done = work(replace(setup, events=both), campaign, folder)
+        done = work(both, campaign, folder)
         result.write(done, folder)
         reports.write(done, folder)
         github.publish(done, folder, env=os.environ, log=sys.stderr)

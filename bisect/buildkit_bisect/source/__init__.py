@@ -65,7 +65,7 @@ def open_source(
         return GitSource.open(repo, say=say)
     except (Unreachable, Missing) as err:
         if kind == "git":
-            raise
+            raise Missing(err.message, hint="--repo PATH of a clone, or --source module") from None
         say(f"source: Go modules, since {err.message}")
         return ModuleSource(say=say)
 

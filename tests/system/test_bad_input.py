@@ -1,0 +1,151 @@
+"""Mistakes are one clear line with the next command, exit 2 or 3, and change nothing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tool import Said, environment, inv
+
+from buildkit_bisect import paths
+
+pytestmark = pytest.mark.system
+
+MODULE = ("--source", "module")
+
+
+def one_message(said: Said) -> str:
+    """The error line; there must be exactly one, and no traceback."""
+    assert "Traceback" not in said.stderr
+    lines = [line for line in said.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, said.stderr
+    assert said.stdout == ""
+    return lines[0]
+
+
+CASES = [
+    ("matrix --colour red", "--colour"),
+    ("matrices", "matrices"),
+    ("matrix --revs v0.99.0 --source module", "no revision 'v0.99.0'"),
+    ("matrix --revs=--force --source module", "--force"),
+    ("matrix --revs v0.25.0,$(id) --source module", "$(id)"),
+    ("matrix --scenario nothing --source module", "no scenario 'nothing'"),
+    ("matrix --scenario ../../etc --source module", "no scenario"),
+    ("matrix --axis snapshotter=zfs --source module", "no value 'zfs'"),
+    ("matrix --axis colour=red --source module", "no axis 'colour'"),
+    ("matrix --axis snapshotter --source module", "KEY=VALUE"),
+    ("matrix --patches nothing --source module", "no patch 'nothing'"),
+    ("matrix --patches record-ctx-opts,../x --source module", "../x"),
+    ("matrix --trials none --source module", "whole number"),
+    ("matrix --jobs 0 --source module", "between 1 and 64"),
+    ("matrix --source svn", "auto, git, module"),
+    ("matrix --runtime podman", "--runtime"),
+    ("matrix --repo /nowhere --source git", "/nowhere"),
+    ("matrix --repo -oProxyCommand=x --source git", "ProxyCommand"),
+    ("matrix --repo http://127.0.0.1:9/x.git --source git", "127.0.0.1"),
+    ("matrix --registry example.org:5000 --source module", "loopback"),
+    ("matrix --images public --scenario cross-stage-dedup --source module", "no public image"),
+    ("run --source module", "which revision"),
+    ("build --source module", "which revision"),
+    ("bisect --good v0.25.0 --source module", "both ends"),
+    ("bisect --good v0.25.0 --bad v0.26.3 --source module", "needs a git source"),
+    ("bisect --good v0.25.0 --bad v0.26.3 --confidence high", "not a number"),
+    ("bisect --good v0.25.0 --bad v0.26.3 --confidence 2 --releases --source module", "0.5 and 1"),
+    ("bisect --good v0.25.0 --bad v0.26.3 --script /etc/passwd", "not an executable"),
+    ("bisect --good v0.25.0 --bad v0.25.0 --releases --axis snapshotter=native --source module",
+     "only controls"),
+    ("report nothing", "nothing"),
+    ("diff nothing other", "nothing"),
+    ("resume nothing", "nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "names"), CASES)
+def test_mistakes(words: str, names: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = inv(*words.split(), env={"BKBISECT_OUT": str(out)})
+    assert said.code in (2, 3), said
+    assert names in one_message(said)
+    assert not out.exists() or list(out.iterdir()) == []
+
+
+@pytest.fixture
+def scenarios(tmp_path: Path) -> Path:
+    shutil.copytree(paths.SCENARIOS, tmp_path / "scenarios")
+    return tmp_path / "scenarios"
+
+
+def test_a_scenario_with_a_mistake_names_file_and_key(scenarios: Path) -> None:
+    path = scenarios / "cross-stage-lazy" / "scenario.toml"
+    path.write_text(path.read_text().replace('extends = "_cross-stage"', 'extend = "x"'))
+    said = inv("matrix", "--scenario", str(path.parent), *MODULE)
+    assert said.code == 2
+    message = one_message(said)
+    assert str(path) in message
+    assert "extend" in message
+
+
+def test_a_patch_that_leaves_the_tree(tmp_path: Path) -> None:
+    folder = tmp_path / "evil"
+    folder.mkdir()
+    (folder / "patch.toml").write_text('title = "evil"\n')
+    (folder / "evil.patch").write_text(
+        "--- a/../../etc/passwd\n+++ b/../../etc/passwd\n@@ -1 +1 @@\n-a\n+b\n"
+    )
+    said = inv("matrix", "--patches", str(folder), *MODULE)
+    assert said.code == 2
+    assert "outside the tree" in one_message(said)
+
+
+def test_an_unwritable_out_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = inv("run", "--rev", "v0.25.0", "--out", str(tmp_path / "file" / "x"), *MODULE)
+    assert said.code == 2
+    assert "cannot write" in one_message(said)
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=2m", "none", str(small)], check=True)
+    try:
+        said = inv("run", "--rev", "v0.25.0", *MODULE, env={"BKBISECT_CACHE_DIR": str(small)})
+        assert said.code == 3, said
+        assert "nearly full" in one_message(said)
+    finally:
+        subprocess.run(["/bin/umount", str(small)], check=True)
+
+
+def ensure(patched: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """What a task that runs trials says on a machine where *patched* is so."""
+    code = (
+        "import sys; from unittest import mock; from buildkit_bisect import commands, doctor\n"
+        f"with mock.patch({patched}):\n"
+        "    sys.exit(commands.guarded(lambda _: doctor.ensure(print, trials=True) or 0, {}))\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_no_root_and_no_docker() -> None:
+    said = ensure("'os.geteuid', lambda: 1000", DOCKER_HOST="unix:///nowhere")
+    assert said.returncode == 3
+    assert "no root here" in said.stderr
+    assert "no engine answers" in said.stderr
+    assert "sudo ./inv" in said.stderr
+
+
+def test_what_is_missing_is_named_with_the_command_that_brings_it() -> None:
+    which = "lambda n, **_: None if n in ('runc', 'docker-registry') else '/bin/' + n"
+    said = ensure(f"'shutil.which', {which}", BKBISECT_NO_INSTALL="1")
+    assert said.returncode == 3
+    assert "not installed: runc, docker-registry" in said.stderr
+    assert "apt-get install -y --no-install-recommends docker-registry runc" in said.stderr
