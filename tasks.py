@@ -14,7 +14,8 @@ COMMON = {
     "scenario": "a scenario's name or folder; several by commas",
     "axis": "KEY=VALUE narrows an axis; repeatable, values by commas",
     "patches": "patches to apply, in order: NAME,NAME",
-    "runtime": "auto or host",
+    "runtime": "auto, host, docker, buildx; several by commas are put side by side",
+    "base_image": "image that binaries are layered on (default: published, or made here)",
     "images": "local (built here) or public (the issue's own)",
     "registry": "address of a registry on loopback to use instead of starting one",
     "jobs": "trials at once (default 1: a trial runs alone)",
@@ -31,7 +32,7 @@ def call(module: str, name: str, options: Mapping[str, Any]) -> None:
     guarded = import_module("buildkit_bisect.commands").guarded
     command = getattr(import_module(f"buildkit_bisect.commands.{module}"), name)
     # Invoke fills positional options only where their default is None.
-    raw = {k: "" if v is None else v for k, v in options.items() if k != "c"}
+    raw = {k.rstrip("_"): "" if v is None else v for k, v in options.items() if k != "c"}
     sys.exit(guarded(command, raw))
 
 
@@ -50,9 +51,18 @@ def doctor(c: Context, no_install=False):
 @task(
     auto_shortflags=False,
     help={"rev": "tag, branch, commit, date: v0.26.0, master~3, 2025-09-11"}
-    | {k: COMMON[k] for k in ("repo", "source", "patches", "json")},
+    | {k: COMMON[k] for k in ("repo", "source", "patches", "json", "base_image")}
+    | {
+        "image": "also as an image on the Docker Engine",
+        "builder": "binaries (compiled here, on a fixed base) or dockerfile (upstream's own)",
+        "push": "REGISTRY to push the image to",
+        "save": "FILE for `docker load`",
+    },
 )
-def build(c: Context, rev="", repo="", source="", patches="", json=False):
+def build(
+    c: Context, rev="", repo="", source="", patches="", image=False, builder="", base_image="",
+    push="", save="", json=False,
+):  # fmt: skip
     """Build one variant: ./inv build --rev v0.26.0 --patches record-ctx-opts"""
     call("building", "build", locals())
 
@@ -60,7 +70,8 @@ def build(c: Context, rev="", repo="", source="", patches="", json=False):
 @task(auto_shortflags=False, iterable=["axis"], help={"rev": "the revision to run"} | COMMON)
 def run(
     c: Context, rev="", repo="", source="", scenario="", axis=None, patches="", runtime="",
-    images="", registry="", jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
+    base_image="", images="", registry="", jobs="", trials="", fresh=False, out="",
+    dry_run=False, json=False,
 ):  # fmt: skip
     """Run one revision's cells: ./inv run --rev v0.26.0 --axis snapshotter=stargz"""
     call("campaigns", "run", locals())
@@ -73,7 +84,8 @@ def run(
 )
 def matrix(
     c: Context, revs="", repo="", source="", scenario="", axis=None, patches="", runtime="",
-    images="", registry="", jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
+    base_image="", images="", registry="", jobs="", trials="", fresh=False, out="",
+    dry_run=False, json=False,
 ):  # fmt: skip
     """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
     call("campaigns", "matrix", locals())
@@ -85,6 +97,7 @@ def matrix(
     help={
         "good": "a revision without the failure",
         "bad": "a revision with it",
+        "find_good": "look for a good end among the releases before the bad one",
         "find_fix": "search for the commit that mended it: bad is the older end",
         "no_first_parent": "search the whole DAG at once",
         "releases": "search among release tags only; works without a git source",
@@ -98,13 +111,34 @@ def matrix(
     | COMMON,
 )
 def bisect(
-    c: Context, good="", bad="", find_fix=False, no_first_parent=False, releases=False,
-    confidence="", bad_when="", good_when="", script="", script_timeout="", no_verify=False,
-    repo="", source="", scenario="", axis=None, patches="", runtime="", images="", registry="",
-    jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
+    c: Context, good="", bad="", find_good=False, find_fix=False, no_first_parent=False,
+    releases=False, confidence="", bad_when="", good_when="", script="", script_timeout="",
+    no_verify=False,
+    repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
+    images="", registry="", jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find the commit that did it: ./inv bisect --good v0.24.0 --bad v0.26.0 --repo PATH"""
     call("campaigns", "bisect", locals())
+
+
+@task(
+    auto_shortflags=False,
+    iterable=["axis"],
+    help={
+        "from_": "the older end",
+        "to": "the newer end",
+        "resolution": "longest stretch of different builds left untested (default 64)",
+        "releases": "only release tags; works without a git source",
+    }
+    | COMMON,
+)
+def boundaries(
+    c: Context, from_="", to="", resolution="", releases=False,
+    repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
+    images="", registry="", jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
+):  # fmt: skip
+    """Find every change of outcome: ./inv boundaries --from v0.24.0 --to master --repo PATH"""
+    call("campaigns", "boundaries", locals())
 
 
 @task(
@@ -170,9 +204,13 @@ def status(c: Context, id=None, watch=False, out=""):
 
 @task(
     auto_shortflags=False,
-    help={"cache": "also builds, trials, images, mirrors and toolchains", "dry_run": "only list"},
+    help={
+        "cache": "also builds, trials, images, mirrors and toolchains",
+        "images": "also every image that was made on the Docker Engine",
+        "dry_run": "only list",
+    },
 )
-def clean(c: Context, cache=False, dry_run=False):
+def clean(c: Context, cache=False, images=False, dry_run=False):
     """Remove what killed runs left; with --cache, everything that was kept for later."""
     call("machine", "clean", locals())
 

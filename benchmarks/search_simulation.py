@@ -12,7 +12,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def simulate(scenario: Scenario, *, runs: int, seed: int = 1) -> Row:
             if not isinstance(step, Ask):
                 break
             rate = scenario.with_it if int(step.commit[1:]) >= culprit else scenario.without
-            tested = _run(step, lambda rate=rate: rng.random() < rate)
+            tested = _run(step, rng, rate)
             ran = sum(tested.counts.values())
             all_trials += ran
             if step.phase not in {Phase.GATE, Phase.CALIBRATE, Phase.PROOF}:
@@ -117,10 +117,10 @@ def simulate(scenario: Scenario, *, runs: int, seed: int = 1) -> Row:
     )
 
 
-def _run(ask: Ask, shows: Callable[[], bool]) -> Tested:
+def _run(ask: Ask, rng: random.Random, rate: float) -> Tested:
     counts = {"cached": 0, "dropped": 0}
     for _ in range(ask.trials):
-        counts["dropped" if shows() else "cached"] += 1
+        counts["dropped" if rng.random() < rate else "cached"] += 1
         if ask.until_bad and counts["dropped"]:
             break
     return Tested(counts=counts, verdicts=VERDICTS)

@@ -154,8 +154,7 @@
     })));
     const daemon = data.pool[trial.daemon];
     if (daemon.length) made.push(el("h3", {}, "daemon log: warnings and errors"), logOf(daemon));
-    if (trial.href) made.push(el("p", {}, "files: ", ...["buildkitd.log", ...trial.steps.filter((s) => data.pool[s.graph].length).map((s) => `${s.id}.cacheconfig.json`), ...trial.steps.filter((s) => data.pool[s.vertices].length).map((s) => `${s.id}.progress.jsonl`)]
-      .flatMap((name) => [el("a", { href: `${trial.href}/${encodeURIComponent(name)}` }, name), " "])));
+    if (trial.files.length) made.push(el("p", {}, "files: ", ...trial.files.flatMap(([name, link]) => [el("a", { href: link }, name), " "])));
     made.push(el("p", { class: "dim" }, `${trial.seconds} s${trial.reused ? ", known from an earlier campaign" : ""}`));
     return made;
   };

@@ -1,4 +1,4 @@
-"""Parse an exported local cache down to its ``vnd.buildkit.cacheconfig.v0`` records.
+"""Parse an exported cache down to its ``vnd.buildkit.cacheconfig.v0`` records.
 
 Up to v0.20 the cache config is one of the manifests of ``index.json``'s index; from v0.21
 an image manifest has it as its config (moby/buildkit#5630 and before: image-manifest=true).
@@ -7,10 +7,13 @@ an image manifest has it as its config (moby/buildkit#5630 and before: image-man
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from buildkit_bisect.model import CacheConfig, CacheRecord
+from buildkit_bisect.registry import Registry
 
 MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 
@@ -20,16 +23,33 @@ def read_local(directory: Path) -> tuple[CacheConfig, dict[str, Any]] | None:
     try:
         index = json.loads((directory / "index.json").read_text())
         top = _blob(directory, index["manifests"][0]["digest"])
-        if top.get("config", {}).get("mediaType") == MEDIA_TYPE:
-            raw = _blob(directory, top["config"]["digest"])
-            form = "image"
-        else:
-            entry = next(m for m in top["manifests"] if m["mediaType"] == MEDIA_TYPE)
-            raw = _blob(directory, entry["digest"])
-            form = "index"
-        return parse(raw, form), raw
-    except (OSError, ValueError, KeyError, IndexError, StopIteration, TypeError):
+        return _found(top, partial(_blob, directory))
+    except _NO_CACHE:
         return None
+
+
+def read_registry(registry: Registry, ref: str) -> tuple[CacheConfig, dict[str, Any]] | None:
+    """The same for the cache at *ref*, ``ADDRESS/NAME:TAG`` in *registry*."""
+    name, _, tag = ref.removeprefix(f"{registry.address}/").rpartition(":")
+    try:
+        return _found(registry.manifest(name, tag), partial(registry.blob, name))
+    except _NO_CACHE:
+        return None
+
+
+_NO_CACHE = (OSError, ValueError, KeyError, IndexError, StopIteration, TypeError)
+
+
+def _found(top: Any, blob: Callable[[str], Any]) -> tuple[CacheConfig, dict[str, Any]]:
+    """The config that the manifest *top* names, read with *blob*. Raises `_NO_CACHE`."""
+    if top.get("config", {}).get("mediaType") == MEDIA_TYPE:
+        raw = blob(top["config"]["digest"])
+        form = "image"
+    else:
+        entry = next(m for m in top["manifests"] if m["mediaType"] == MEDIA_TYPE)
+        raw = blob(entry["digest"])
+        form = "index"
+    return parse(raw, form), raw
 
 
 def _blob(directory: Path, digest: str) -> Any:

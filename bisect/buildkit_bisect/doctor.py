@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
-
 from buildkit_bisect import paths, process
-from buildkit_bisect.errors import Missing
+from buildkit_bisect.engine import open_engine
+from buildkit_bisect.errors import BisectError, Missing
 from buildkit_bisect.source import DEFAULT_REPO
 from buildkit_bisect.toolchain import cached, on_path
 
@@ -43,7 +42,11 @@ PROGRAMS = (
 )
 
 #: What this project's own tests need besides.
-FOR_TESTS = (Program(name="chromium", package="chromium", purpose="tests of the HTML report"),)
+FOR_TESTS = (
+    Program(name="chromium", package="chromium", purpose="tests of the HTML report"),
+    Program(name="dockerd", package="docker.io", purpose="tests of images and containers"),
+    Program(name="fuse-overlayfs", package="fuse-overlayfs", purpose="tests of a snapshotter"),
+)
 
 #: What building alone needs; the rest is for trials.
 TO_BUILD = ("git", "setpriv")
@@ -171,19 +174,18 @@ def _go() -> Check:
 
 def _docker() -> Check:
     try:
-        client = docker.from_env(timeout=5)
-        version = client.version()["Version"]
-        client.close()
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        engine = open_engine()
+    except BisectError as error:
         return Check(
             name="Docker",
             ok=False,
-            detail=f"no engine answers: {reason}",
+            detail=error.message,
             fix="only needed for images and containers: apt-get install -y docker.io",
             needed=False,
         )
-    return Check(name="Docker", ok=True, detail=f"engine {version}", needed=False)
+    known = engine.facts
+    detail = f"engine {known['version']} at {known['endpoint']} ({known['storage']})"
+    return Check(name="Docker", ok=True, detail=detail, needed=False)
 
 
 def _git_remote() -> Check:

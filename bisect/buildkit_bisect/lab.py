@@ -17,6 +17,8 @@ from typing import ParamSpec, TypeVar
 
 from buildkit_bisect import outcome, paths
 from buildkit_bisect.build import Builder, machine_lock
+from buildkit_bisect.daemon import Kind
+from buildkit_bisect.daemon.choose import Containers
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import (
     BuildDone,
@@ -42,7 +44,7 @@ from buildkit_bisect.model import (
 )
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.scenario import Scenario
-from buildkit_bisect.trial import TrialJob, run_trial
+from buildkit_bisect.trial import RUNTIME_AXIS, TrialJob, run_trial
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,7 +89,8 @@ class Lab:
         executor: Executor,
         events: Events,
         campaign: str,
-        runtime: str = "host",
+        runtime: Kind = Kind.HOST,
+        containers: Containers | None = None,
         fresh: bool = False,
     ) -> None:
         self._builder = builder
@@ -98,6 +101,7 @@ class Lab:
         self._emit = events.emit
         self._campaign = campaign
         self._runtime = runtime
+        self._containers = containers
         self._fresh = fresh
         self._ours: dict[str, list[Observation]] = {}  # what this campaign ran, by trial key
         self._controls: dict[tuple[str, str, Axes], Cell] = {}
@@ -192,7 +196,10 @@ class Lab:
             images={name: image.ref for name, image in images.items()},
             image_digests={name: image.digest for name, image in images.items()},
             registry=self._registry,
-            runtime=self._runtime,
+            runtime=Kind(dict(axes).get(RUNTIME_AXIS, self._runtime)),
+            containers=self._containers,
+            of=variant,
+            campaign=self._campaign,
             variant={
                 "BKBISECT_REVISION": variant.revision.sha or variant.revision.describe,
                 "BKBISECT_REF": variant.revision.ref,

@@ -10,7 +10,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
 
 from buildkit_bisect import paths, process
 from buildkit_bisect.errors import InfraFailed
@@ -42,16 +44,34 @@ class Registry:
         """Digest of ``name:tag``, or None where the registry does not have it."""
         return _get(f"http://{self.address}/v2/{name}/manifests/{tag}")
 
+    def manifest(self, name: str, tag: str) -> Any:
+        """Parsed manifest of ``name:tag``. Raises `OSError` or `ValueError` without one."""
+        return _json(f"http://{self.address}/v2/{name}/manifests/{tag}")
+
+    def blob(self, name: str, digest: str) -> Any:
+        """Parsed JSON blob of repository *name*. Raises `OSError` or `ValueError` without one."""
+        return _json(f"http://{self.address}/v2/{name}/blobs/{digest}")
+
 
 def _get(url: str) -> str | None:
     """Digest header of the answer to *url* ("" without one); None unless it is a success."""
-    # Plain HTTP is for loopback only; `external` has checked that.
-    request = urllib.request.Request(url, headers={"Accept": ", ".join(_ACCEPT)})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        with _open(url) as answer:
             return answer.headers.get("Docker-Content-Digest") or ""
     except (urllib.error.URLError, OSError, ValueError):
         return None
+
+
+def _json(url: str) -> Any:
+    with _open(url) as answer:
+        return json.load(answer)
+
+
+def _open(url: str) -> HTTPResponse:
+    # Plain HTTP is for loopback only; `external` has checked that.
+    request = urllib.request.Request(url, headers={"Accept": ", ".join(_ACCEPT)})  # noqa: S310
+    answer: HTTPResponse = urllib.request.urlopen(request, timeout=5)  # noqa: S310
+    return answer
 
 
 def external(address: str) -> Registry:

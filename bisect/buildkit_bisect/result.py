@@ -140,14 +140,18 @@ class BisectStep:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangeInfo:
-    """A commit at which the outcome changes, with what is seen on both sides."""
+    """A commit at which a cell's outcome changes, with what is seen on both sides."""
 
-    sha: str
+    sha: str  # "" where commits that could not be tested hide it
     before: str  # outcome
     after: str
     confidence: float = 0.0
     merge: str = ""
     reason: str = ""
+    scenario: str = ""  # the cell that changed
+    axes: dict[str, str] = field(default_factory=dict)
+    last_before: str = ""  # the newest tested commit that shows *before*
+    candidates: tuple[CandidateInfo, ...] = ()  # where `sha` is "": what it may be
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +170,8 @@ class BisectInfo:
     parents: tuple[str, ...] = ()  # tested parents of it
     candidates: tuple[CandidateInfo, ...] = ()  # likeliest first
     confidence: float = 0.0
+    picks: dict[str, str] = field(default_factory=dict)  # release branch -> the same change there
+    contained: tuple[str, ...] = ()  # release tags that have it, oldest first
     reverted: str = ""  # what the newer end shows without it: "yes: ...", "NO: ...", "not ..."
     reason: str = ""  # always, where status is not found
     hint: str = ""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from buildkit_bisect import paths
+from buildkit_bisect.daemon import Kind
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.source import DEFAULT_REPO
 
 #: What an option may be as Invoke hands it over.
 Raw = str | bool | Sequence[str]
 
-_RUNTIMES = ("auto", "host")
 _YES = ("1", "true", "yes", "on")
 
 
@@ -28,7 +28,8 @@ class Settings:
     scenarios: tuple[str, ...] = ()
     axes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     patches: str = ""
-    runtime: str = "host"
+    runtimes: tuple[Kind, ...] = (Kind.HOST,)  # several: an axis of every scenario
+    base_image: str = ""  # of variants' images; "" for a published one, or one made here
     jobs: int = 1
     trials: int | None = None
     out: Path = paths.PROJECT / "results"
@@ -80,6 +81,15 @@ def one_of(name: str, raw: Raw, choices: Sequence[str]) -> str:
     return text
 
 
+def runtimes(raw: Raw) -> tuple[Kind, ...]:
+    """One runtime or several by commas; ``auto`` is the host's."""
+    names = (option("runtime", raw) or "auto").split(",")
+    for name in names:
+        if name not in ("auto", *Kind):
+            raise BadInput(f"--runtime {name!r}: auto, {', '.join(Kind)}; several by commas")
+    return tuple(dict.fromkeys(Kind.HOST if n == "auto" else Kind(n) for n in names))
+
+
 def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
     """``KEY=VALUE`` texts, several values of a key by commas or repetition."""
     chosen: dict[str, tuple[str, ...]] = {}
@@ -98,7 +108,6 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
     registry = option("registry", raw.get("registry", ""))
     if registry and registry.split(":")[0] not in ("127.0.0.1", "localhost"):
         raise BadInput(f"--registry {registry!r}: plain HTTP is for loopback only")
-    runtime = one_of("runtime", raw.get("runtime", ""), _RUNTIMES)
     out = option("out", raw.get("out", ""))
     return Settings(
         repo=option("repo", raw.get("repo", "")) or DEFAULT_REPO,
@@ -106,7 +115,8 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         scenarios=tuple(s for s in option("scenario", raw.get("scenario", "")).split(",") if s),
         axes=axes(raw.get("axis", ())),
         patches=option("patches", raw.get("patches", "")),
-        runtime="host" if runtime == "auto" else runtime,
+        runtimes=runtimes(raw.get("runtime", "")),
+        base_image=option("base-image", raw.get("base_image", "")),
         jobs=number("jobs", raw.get("jobs", ""), 1, 64) or 1,
         trials=number("trials", raw.get("trials", ""), 1, 1000),
         out=Path(out).absolute() if out else paths.PROJECT / "results",

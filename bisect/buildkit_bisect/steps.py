@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from buildkit_bisect import buildctl, cacheconfig, process
 from buildkit_bisect.daemon import Runtime
-from buildkit_bisect.model import Axes, StepResult
+from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.process import Completed
+from buildkit_bisect.registry import Registry
 from buildkit_bisect.scenario import Action, Scenario, Step
 from buildkit_bisect.scenario.text import fill
 
@@ -26,7 +28,7 @@ class Bench:
     scenario: Scenario
     axes: Axes
     images: Mapping[str, str]
-    registry: str
+    registry: str  # address: the trial's own, where the scenario pushes; "" for none
     work: Path  # exported caches
     context: Path  # the build context
     evidence: Path
@@ -110,15 +112,21 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
     result = _result(step, done)
     (bench.evidence / f"{step.id}.progress.jsonl").write_text(done.stderr)
     for entry in step.exports:
-        if entry["type"] == "local":
-            found = cacheconfig.read_local(bench.work / entry["dest"])
-            if found:
-                config, raw = found
-                (bench.evidence / f"{step.id}.cacheconfig.json").write_text(
-                    json.dumps(raw, indent=1)
-                )
-                return replace(result, export=config)
+        found = _exported(bench, _entry(bench, entry))
+        if found:
+            config, raw = found
+            (bench.evidence / f"{step.id}.cacheconfig.json").write_text(json.dumps(raw, indent=1))
+            return replace(result, export=config)
     return result
+
+
+def _exported(bench: Bench, entry: Mapping[str, str]) -> tuple[CacheConfig, dict[str, Any]] | None:
+    match entry["type"]:
+        case "local":
+            return cacheconfig.read_local(Path(entry["dest"]))
+        case "registry":
+            return cacheconfig.read_registry(Registry(address=bench.registry), entry["ref"])
+    return None
 
 
 def _entry(bench: Bench, entry: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -11,14 +12,18 @@ from pathlib import Path
 from time import monotonic
 
 from buildkit_bisect import buildctl, machine, paths, steps
-from buildkit_bisect.daemon import DaemonFailed
-from buildkit_bisect.daemon.host import host_runtime
-from buildkit_bisect.model import Axes, Build, Observation, StepResult
-from buildkit_bisect.registry import Registry
-from buildkit_bisect.scenario import Scenario
+from buildkit_bisect.daemon import DaemonFailed, Kind
+from buildkit_bisect.daemon.choose import Containers, Place, open_runtime, place
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
+from buildkit_bisect.registry import Registry, serve
+from buildkit_bisect.scenario import Scenario, uses_registry
 
 #: Raise it when a trial does something else than before: stored trials then do not count.
 FORMAT = 1
+
+#: The axis that a scenario gets where a campaign names several runtimes.
+RUNTIME_AXIS = "runtime"
 
 _NO_SPACE = "no space left on device"
 
@@ -33,22 +38,28 @@ class TrialJob:
     images: Mapping[str, str]  # image name -> ref
     image_digests: Mapping[str, str]
     registry: str  # address; "" where the scenario pulls public images
-    runtime: str = "host"
+    runtime: Kind = Kind.HOST
+    containers: Containers | None = None  # what runtimes other than host share
+    of: Variant | None = None  # what an image says that it is; always there for such a runtime
+    campaign: str = ""  # label of what a trial leaves on an Engine when it is killed
     variant: Mapping[str, str] = field(default_factory=dict)  # environment of scripts
 
     @property
     def key(self) -> str:
         """What decides a trial's result, as far as anything does: equal keys are one cell."""
-        parts = {
+        parts: dict[str, object] = {
             "format": FORMAT,
             "buildkitd": self.build.buildkitd_sha256,
             "buildctl": self.build.buildctl_sha256,
             "scenario": self.scenario.run_digest,
-            "axes": self.axes,
+            # One trial counts for `--runtime docker` and for a matrix with a runtime axis.
+            "axes": tuple(a for a in self.axes if a[0] != RUNTIME_AXIS),
             "images": sorted((k, v or self.images[k]) for k, v in self.image_digests.items()),
             "runtime": self.runtime,
             "machine": machine.fingerprint(),
         }
+        if self.containers and self.runtime is not Kind.HOST:
+            parts["engine"] = self.containers.fingerprint(self.runtime)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -61,40 +72,49 @@ def run_trial(job: TrialJob) -> Observation:
     started = monotonic()
     seen: list[StepResult] = []
     infra = no_daemon = log = ""
-    registry = Registry(address=job.registry) if job.registry else None
-    with paths.scratch("trial") as home:
+    registries = [Registry(address=job.registry)] if job.registry else []
+    with paths.scratch("trial") as home, contextlib.ExitStack() as stack:
         for name in ("work", "context", "evidence"):
             (home / name).mkdir()
-        bench = steps.Bench(
-            scenario=job.scenario,
-            axes=job.axes,
-            images=job.images,
-            registry=job.registry,
-            work=home / "work",
-            context=home / "context",
-            evidence=home / "evidence",
-            environment=job.variant,
-        )
-        config = (registry.config if registry else "") + bench.text(job.scenario.daemon.config)
         try:
-            with host_runtime(
-                binaries=Path(job.build.directory),
+            if uses_registry(job.scenario):
+                # Nothing that one trial pushes may be there in the next one.
+                registries.append(stack.enter_context(serve(home / "registry")))
+            bench = steps.Bench(
+                scenario=job.scenario,
+                axes=job.axes,
+                images=job.images,
+                registry=registries[-1].address if registries else "",
+                work=home / "work",
+                context=home / "context",
+                evidence=home / "evidence",
+                environment=job.variant,
+            )
+            config = [r.config for r in registries] + [bench.text(job.scenario.daemon.config)]
+            here = _place(job)
+            started = monotonic()  # an image is made once, and no part of a trial
+            with open_runtime(
+                here,
                 home=home,
                 snapshotter=bench.text(job.scenario.daemon.snapshotter),
-                config=config,
+                config="".join(config),
+                loopback=bool(registries),
             ) as daemon:
                 # One by one, so that what was seen before a daemon fails is kept.
                 seen.extend(steps.run_all(bench, daemon))
+                infra = daemon.trouble()
         except DaemonFailed as error:
             no_daemon = error.message
+        except InfraFailed as error:
+            infra = error.message
         except OSError as error:
             infra = f"{error.strerror or error}"
         log_file = home / "buildkitd.log"
         if log_file.is_file():
             log = buildctl.notable(log_file.read_text(errors="replace").splitlines())
-            shutil.copy(log_file, bench.evidence / "buildkitd.log")
-        infra = infra or _infra(seen, no_daemon, registry)
-        evidence = _keep(bench.evidence, job.key)
+            shutil.copy(log_file, home / "evidence" / "buildkitd.log")
+        infra = infra or _infra(seen, no_daemon, registries)
+        evidence = _keep(home / "evidence", job.key)
     return Observation(
         steps=tuple(seen),
         seconds=monotonic() - started,
@@ -102,11 +122,25 @@ def run_trial(job: TrialJob) -> Observation:
         no_daemon="" if infra else no_daemon,
         evidence=str(evidence),
         daemon_log=log,
-        facts={"runtime": job.runtime, "images": dict(job.image_digests)},
+        facts={
+            "runtime": str(job.runtime),
+            "images": dict(job.image_digests),
+            **({"engine": job.containers.facts()} if job.containers else {}),
+        },
     )
 
 
-def _infra(seen: list[StepResult], no_daemon: str, registry: Registry | None) -> str:
+def _place(job: TrialJob) -> Place:
+    return place(
+        job.runtime,
+        build=job.build,
+        variant=job.of,
+        shared=job.containers,
+        campaign=job.campaign,
+    )
+
+
+def _infra(seen: list[StepResult], no_daemon: str, registries: list[Registry]) -> str:
     """What failed around the experiment, where something did; "" otherwise."""
     failed = [s for s in seen if s.exit != 0 or s.timed_out]
     if not failed and not no_daemon:
@@ -114,9 +148,8 @@ def _infra(seen: list[StepResult], no_daemon: str, registry: Registry | None) ->
     texts = [no_daemon, *(s.stderr for s in failed), *(v.error for s in failed for v in s.vertices)]
     if any(_NO_SPACE in text.lower() for text in texts):
         return "no space left on the disk"
-    if registry and not registry.alive():
-        return f"the registry at {registry.address} no longer answers"
-    return ""
+    dead = [r.address for r in registries if not r.alive()]
+    return f"the registry at {dead[0]} no longer answers" if dead else ""
 
 
 def _keep(made: Path, key: str) -> Path:

@@ -204,6 +204,29 @@ def test_a_record_can_be_followed(tmp_path: Path) -> None:
     assert follow(path, io.StringIO(), watch=True).finished
 
 
+@pytest.mark.parametrize("watch", [False, True])
+def test_a_campaign_that_was_killed_is_said_to_have_stopped(tmp_path: Path, watch: bool) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join(record.line(event, at) for at, event in STORY))
+    out = io.StringIO()
+    progress = follow(path, out, watch=watch, alive=lambda: False)
+    assert progress.finished is None
+    assert "stopped before its end" in out.getvalue()
+
+
+def test_an_estimate_that_has_run_out_says_so() -> None:
+    asked = ev.StepAsked(
+        number=3, row="abc", why="midpoint", left=2, expected_steps=1, expected_seconds=10
+    )
+    shown = drawn(told((*STORY, (40.0, asked))), now=90)
+    assert "over the estimate" in shown
+
+
+def test_a_build_of_unknown_size_shows_its_time() -> None:
+    shown = drawn(told((*STORY, (40.0, ev.BuildStarted(row="v0.32.0")))), now=70)
+    assert "building 30 s" in shown
+
+
 def test_progress_of_a_build_is_recorded_once_a_second(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     recorder = record.Recorder(path)

@@ -121,7 +121,11 @@ BROKEN_SHARED = [
     ('dest = "cache"', 'dest = "../cache"', "not a path inside"),
     ('id = "prune"', 'id = "export"', "there twice"),
     ('{ step = "export", exit = "ok" }', '{ step = "exprot", exit = "ok" }', "no step 'exprot'"),
-    ('{ step = "export", exit = "ok" }', '{ step = "export", exit = "fine" }', "ok, failed, N or N-M"),
+    (
+        '{ step = "export", exit = "ok" }',
+        '{ step = "export", exit = "fine" }',
+        "ok, failed, N or N-M",
+    ),
     ('{ step = "export", exit = "ok" }', '{ step = "export" }', "says nothing"),
     ("'RUN echo stable', is", "'RUN (echo', is", "not a regular expression"),
     ('step = "export", inner_layers', 'step = "import", inner_layers', "can never match"),

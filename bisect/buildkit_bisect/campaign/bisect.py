@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from buildkit_bisect import outcome
 from buildkit_bisect.campaign import document, history, verify
@@ -16,7 +17,7 @@ from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Column, Events, Planned, StepAsked, StepDone
 from buildkit_bisect.lab import Cell, Lab
-from buildkit_bisect.model import Axes, Build, NoBuild, Variant, Verdict
+from buildkit_bisect.model import Axes, NoBuild, Variant, Verdict
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
@@ -85,7 +86,7 @@ class Bisection:
             good=self._line.good,
             bad=self._line.bad,
             options=question.options,
-            cost=history.Cost(setup.builder, self._line),
+            cost=history.cost(setup.builder, self._line),
             same_build=self._line.same_build,
             labels=self._line.labels,
         )
@@ -159,7 +160,7 @@ class Bisection:
         self._setup.events.emit(cell_done(cell))
         wanted = Verdict.BAD if self._question.options.find_fix else Verdict.GOOD
         agrees = "yes" if cell.outcome.verdict is wanted else "NO"
-        shown = _counts(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
+        shown = shown_counts(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
         return f"{agrees}: {tip.revision.ref} without it is {shown}"
 
     def _test(self, lab: Lab, ask: Ask) -> Tested:
@@ -206,7 +207,7 @@ class Bisection:
         build = lab.build(variant)
         if isinstance(build, NoBuild):
             cell = lab.cell(variant, self._scenario, self._axes, 1)
-            return cell, Tested(skip=Skip(kind=_kind(build), reason=build.reason))
+            return cell, _tested(cell, 0.0)
         spent = lab.build_seconds - began
         parts: list[Cell] = []
         # One at a time where the first that shows the new behaviour settles it.
@@ -219,7 +220,7 @@ class Bisection:
             if cell.outcome.verdict is not Verdict.GOOD:
                 break
         cell = merge(parts)
-        return cell, _tested(cell, build, spent)
+        return cell, _tested(cell, spent)
 
     def _mentioned(self, answer: Answer) -> list[str]:
         shas = [self._line.good, self._line.bad, *(s.sha for s in self._steps)]
@@ -232,6 +233,13 @@ class Bisection:
             case Refused():
                 pass
         return list(dict.fromkeys(shas))
+
+    def _elsewhere(self, commit: str) -> dict[str, Any]:
+        source = self._setup.source
+        if self._question.releases or not isinstance(source, GitSource):
+            return {}
+        picks, contained = verify.elsewhere(source, commit)
+        return {"picks": picks, "contained": contained}
 
     def _info(self, answer: Answer) -> BisectInfo:
         tested = {s.sha for s in self._steps if s.verdict != Verdict.SKIP}
@@ -262,6 +270,7 @@ class Bisection:
                     parents=tuple(p.commit for p in answer.parents_tested),
                     candidates=_candidates(answer.credible_set),
                     confidence=answer.confidence,
+                    **self._elsewhere(answer.first_bad),
                 )
             case Range():
                 return replace(
@@ -306,12 +315,22 @@ def merge(parts: Sequence[Cell]) -> Cell:
     )
 
 
-def _kind(build: NoBuild) -> SkipKind:
-    return SkipKind.PATCH if build.stage == "patch" else SkipKind.BUILD
+def skip_of(build: NoBuild) -> Skip:
+    """Why there is nothing to test, as the search takes it."""
+    kind = SkipKind.PATCH if build.stage == "patch" else SkipKind.BUILD
+    return Skip(kind=kind, reason=build.reason)
 
 
-def _tested(cell: Cell, build: Build, build_seconds: float) -> Tested:
-    """What a cell tells the search: outcomes that count, or why there are none."""
+def told_by(cell: Cell, build_seconds: float = 0.0) -> tuple[Tested, str]:
+    """What a cell tells the search, and the same in words."""
+    tested = _tested(cell, build_seconds)
+    return tested, _shown(tested)
+
+
+def _tested(cell: Cell, build_seconds: float) -> Tested:
+    """Outcomes that count, or why there are none."""
+    if isinstance(cell.build, NoBuild):
+        return Tested(skip=skip_of(cell.build))
     if cell.outcome.name == "control-failed":
         return Tested(skip=Skip(kind=SkipKind.CONTROL, reason=cell.outcome.reason))
     told = [o for o in cell.judged if o.verdict is not Verdict.INFRA]
@@ -322,7 +341,7 @@ def _tested(cell: Cell, build: Build, build_seconds: float) -> Tested:
     return Tested(
         counts=Counter(o.name for o in told),
         verdicts=verdicts,
-        binary=build.buildkitd_sha256,
+        binary=cell.build.buildkitd_sha256,
         build_seconds=build_seconds or None,
         trial_seconds=sum(seconds) / len(seconds),
     )
@@ -331,9 +350,10 @@ def _tested(cell: Cell, build: Build, build_seconds: float) -> Tested:
 def _shown(tested: Tested) -> str:
     if tested.skip:
         return f"{tested.skip.kind}: {tested.skip.reason}"
-    return _counts(tested.counts)
+    return shown_counts(tested.counts)
 
 
-def _counts(counts: Mapping[str, int]) -> str:
+def shown_counts(counts: Mapping[str, int]) -> str:
+    """``cached 2 of 3, layers-dropped 1 of 3``."""
     total = sum(counts.values())
     return ", ".join(f"{name} {n} of {total}" for name, n in counts.items())

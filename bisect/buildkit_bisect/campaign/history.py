@@ -14,8 +14,11 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Build, PatchRef, Revision, Variant
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.plan import COLD, TRIAL
-from buildkit_bisect.search import History
+from buildkit_bisect.search import History, NearestBuilt
 from buildkit_bisect.source import GitSource, Source
+
+#: Seconds of a build that only links, where none was recorded.
+WARM_LINK = 6.0
 
 
 @dataclass(kw_only=True)
@@ -74,7 +77,8 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
     parents = source.parents([old, new])
     between = [*source.parents([new], [old]), *source.parents([old], [new])]
     overlay = _overlay(source, patches)
-    inputs = source.input_keys([*dict.fromkeys([old, new, *between])])
+    extra = tuple(sorted({i for p in patches for i in p.imports}))
+    inputs = source.input_keys([*dict.fromkeys([old, new, *between])], extra)
     base = source.merge_base(old, new)
     labels = {revision.sha: ref for ref, revision in ends.items()}
     if base and base not in labels:
@@ -119,14 +123,14 @@ def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) 
         (r for r in finals.values() if low <= Version(r.ref) <= high),
         key=lambda r: Version(r.ref),
     )
-    known = {_id(r): r for r in chain} | {_id(r): r for r in ends}
-    ids = [_id(r) for r in chain]
+    known = {identity(r): r for r in chain} | {identity(r): r for r in ends}
+    ids = [identity(r) for r in chain]
     return Line(
         source=source,
         history=History({c: ids[n - 1 : n] if n else [] for n, c in enumerate(ids)}),
-        good=_id(ends[0]),
-        bad=_id(ends[1]),
-        labels={_id(r): r.ref for r in chain},
+        good=identity(ends[0]),
+        bad=identity(ends[1]),
+        labels={identity(r): r.ref for r in chain},
         candidates=tuple(ids[1:]),
         overlay=_overlay(source, patches) if isinstance(source, GitSource) else None,
         overlay_names=tuple(p.ref for p in patches),
@@ -134,46 +138,51 @@ def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) 
     )
 
 
-def _id(revision: Revision) -> str:
+def identity(revision: Revision) -> str:
+    """What names a revision in a search: its commit id, or a module's version."""
     return revision.sha or revision.describe or revision.ref
 
 
-class Cost:
-    """Seconds that a commit will cost: nothing to build where the cache has it."""
-
-    def __init__(self, builder: Builder, line: Line) -> None:
-        self._builder = builder
-        self._line = line
-        seconds = [b.seconds for b in build_history()][-10:]
-        self._build = sum(seconds) / len(seconds) if seconds else COLD
-        self._trial = TRIAL
-        self._cached: dict[str, bool] = {}
-
-    def build_seconds(self, commit: str) -> float:
-        """0 where it is built, else the mean of recorded builds."""
-        if commit not in self._cached:
-            variant = Variant(revision=_bare(self._line, commit), patches=self._patches(commit))
-            self._cached[commit] = isinstance(self._builder.cached(variant), Build)
-        return 0.0 if self._cached[commit] else self._build
-
-    def _patches(self, commit: str) -> tuple[PatchRef, ...]:
-        return self._line.overlay.at(commit) if self._line.overlay else ()
-
-    def trial_seconds(self, commit: str) -> float:  # noqa: ARG002 - the Protocol's
-        """The running mean."""
-        return self._trial
-
-    def learn(
-        self, commit: str, *, build_seconds: float | None, trial_seconds: float | None
-    ) -> None:
-        """Take in what a commit did cost."""
-        self._cached[commit] = True
-        if build_seconds:
-            self._build = (self._build + build_seconds) / 2
-        if trial_seconds:
-            self._trial = (self._trial + trial_seconds) / 2
+def cost(builder: Builder, line: Line) -> NearestBuilt:
+    """Seconds that a commit will cost, by recorded builds and what changed since the nearest."""
+    commits = sorted(line.same_build or line.candidates, key=line.history.number)
+    seconds = [b.seconds for b in build_history() if b.seconds > 0][-20:]
+    return NearestBuilt(
+        commits,
+        built=[c for c in commits if isinstance(builder.cached(_bare(line, c)), Build)],
+        same_build=line.same_build,
+        weights={c: 0.0 for c in commits if not _differs(line, c)},
+        cold=max(seconds, default=COLD),
+        warm=min(seconds, default=WARM_LINK),
+        trial=TRIAL,
+    )
 
 
-def _bare(line: Line, commit: str) -> Revision:
+def _differs(line: Line, commit: str) -> bool:
+    parents = line.history.parents(commit)
+    key = line.same_build.get(commit, commit)
+    return not parents or line.same_build.get(parents[0], parents[0]) != key
+
+
+def _bare(line: Line, commit: str) -> Variant:
     # Enough for a look into the cache, without asking git to describe every candidate.
-    return line.known.get(commit) or Revision(ref=commit[:12], sha=commit)
+    revision = line.known.get(commit) or Revision(ref=commit[:12], sha=commit)
+    return Variant(revision=revision, patches=line.overlay.at(commit) if line.overlay else ())
+
+
+def whole_line(line: Line) -> tuple[list[str], tuple[str, ...]]:
+    """The first-parent line with the commit it starts from, and what is to be said of it."""
+    first = line.candidates[0] if line.candidates else line.bad
+    before = line.history.parents(first)[:1]
+    commits = [*before, *line.candidates]
+    if line.good in commits:
+        return commits, ()
+    start, good, bad = (line.labels.get(c, c[:12]) for c in (commits[0], line.good, line.bad))
+    note = f"{good} is not on the first-parent line of {bad}: the line starts at {start}"
+    return commits, (note,)
+
+
+def releases_on(source: Source, commits: Sequence[str]) -> list[str]:
+    """The releases that are on a line, in its order."""
+    tagged = {r.sha for r in source.releases()}
+    return [c for c in commits if c in tagged]

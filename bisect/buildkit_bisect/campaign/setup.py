@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildkit_bisect import images, patches, paths, registry
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.build import Builder
+from buildkit_bisect.daemon import Kind
+from buildkit_bisect.daemon.choose import containers
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, Said
 from buildkit_bisect.images import ImageRef
@@ -18,9 +20,10 @@ from buildkit_bisect.journal import Journal
 from buildkit_bisect.lab import Lab, executor
 from buildkit_bisect.model import Axes, Build, Variant
 from buildkit_bisect.patches import Patch
-from buildkit_bisect.scenario import Scenario
+from buildkit_bisect.scenario import Axis, Scenario, uses_registry
 from buildkit_bisect.settings import Settings
 from buildkit_bisect.source import ModuleSource, Source, open_source
+from buildkit_bisect.trial import RUNTIME_AXIS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +67,7 @@ def prepare(
         if script
         else tuple(scenarios.load(name) for name in settings.scenarios or default)
     )
+    loaded = tuple(_with_runtimes(s, settings.runtimes) for s in loaded)
     _check_axes(settings.axes, loaded)
     if settings.images == "public":
         for scenario in loaded:
@@ -83,6 +87,16 @@ def prepare(
         builder=Builder(source=source, patches=tuple(chosen), say=say),
         events=events,
     )
+
+
+def _with_runtimes(scenario: Scenario, runtimes: Sequence[Kind]) -> Scenario:
+    """The scenario with an axis more where several runtimes are to be put side by side."""
+    if len(runtimes) == 1:
+        return scenario
+    if RUNTIME_AXIS in scenario.axes:
+        raise BadInput(f"{scenario.name} has an axis {RUNTIME_AXIS!r} of its own; name one runtime")
+    axis = Axis(values=tuple(str(r) for r in runtimes))
+    return replace(scenario, axes={**scenario.axes, RUNTIME_AXIS: axis})
 
 
 def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario]) -> None:
@@ -111,12 +125,19 @@ def load_patches(names: str) -> list[Patch]:
 def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[str, ImageRef]]]]:
     """The campaign's hands and the images of its scenarios, for the length of a block."""
     settings = setup.settings
+    local_images = settings.images != "public" and any(s.images for s in setup.scenarios)
     with ExitStack() as stack:
+        shared = containers(
+            settings.runtimes,
+            base_image=settings.base_image,
+            loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
+            say=lambda text: setup.events.emit(Said(text=text)),
+        )
         where: registry.Registry | None = None
         refs: dict[str, dict[str, ImageRef]] = {}
         if settings.images == "public":
             refs = {s.name: images.public(s) for s in setup.scenarios}
-        elif any(s.images for s in setup.scenarios):
+        elif local_images:
             if settings.registry:
                 where = registry.external(settings.registry)
             else:
@@ -136,7 +157,8 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             executor=stack.enter_context(executor(settings.jobs)),
             events=setup.events,
             campaign=campaign,
-            runtime=settings.runtime,
+            runtime=settings.runtimes[0],
+            containers=shared,
             fresh=settings.fresh,
         )
         yield lab, refs

@@ -1,19 +1,21 @@
-"""``build``: one variant's binaries."""
+"""``build``: one variant's binaries, and its image."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from buildkit_bisect import doctor, plan, settings
 from buildkit_bisect.campaign.setup import load_patches, prepare
+from buildkit_bisect.commands import imaging
 from buildkit_bisect.commands.guard import DONE
 from buildkit_bisect.errors import BadInput, NoAnswer
 from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Said
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import NoBuild, Variant
-from buildkit_bisect.settings import Raw
+from buildkit_bisect.settings import Raw, Settings
 
 
 def build(raw: Mapping[str, Raw]) -> int:
@@ -23,11 +25,16 @@ def build(raw: Mapping[str, Raw]) -> int:
         raise BadInput("which revision?", hint="./inv build --rev v0.26.0")
     chosen = settings.read("build", raw)
     given = load_patches(chosen.patches)
+    image = imaging.wanted(raw)
     with Display() as events:
         doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
         setup = prepare(chosen, events, chosen=given)
         variant = Variant(revision=setup.source.resolve(rev), patches=tuple(p.ref for p in given))
         row = variant.label
+        if image and image.builder == "dockerfile":
+            engine, ready, how = imaging.from_upstream(setup, variant, given)
+            done = imaging.deliver(engine, ready, image)
+            return _show_image(chosen, row, {"image": asdict(ready), "made": how, **done})
         if setup.builder.cached(variant) is None:
             events.emit(BuildStarted(row=row))
         made = setup.builder.build(
@@ -42,9 +49,27 @@ def build(raw: Mapping[str, Raw]) -> int:
                 hint=f"less {made.log}" if made.log else "./inv doctor",
             )
         events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
+        if image:
+            engine, ready, how = imaging.from_binaries(setup, image, variant, made)
+            done = imaging.deliver(engine, ready, image)
+            facts = {"build": asdict(made), "image": asdict(ready), "made": how, **done}
+            return _show_image(chosen, row, facts)
     if chosen.json:
         print(json.dumps({"variant": row, **asdict(made)}, indent=1))
     else:
         how = "was built already" if made.reused else f"built in {plan.minutes(made.seconds)}"
         print(f"{row}: {how} with Go {made.go}\n{made.directory}")
+    return DONE
+
+
+def _show_image(chosen: Settings, row: str, facts: Mapping[str, Any]) -> int:
+    if chosen.json:
+        print(json.dumps({"variant": row, **facts}, indent=1))
+        return DONE
+    ready = facts["image"]
+    when = "was there already" if ready["reused"] else f"made in {plan.minutes(ready['seconds'])}"
+    print(f"{row}: image {when}, from {facts['made']}\n{ready['ref']}\n{ready['id']}")
+    for what in ("pushed", "saved"):
+        if what in facts:
+            print(f"{what}: {facts[what]}")
     return DONE

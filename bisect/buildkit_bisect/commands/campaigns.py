@@ -13,6 +13,8 @@ from buildkit_bisect import doctor, patches, plan, render, reports, result, sett
 from buildkit_bisect.campaign import matrix as matrices
 from buildkit_bisect.campaign import record
 from buildkit_bisect.campaign.bisect import Bisection, Question
+from buildkit_bisect.campaign.boundaries import BoundaryCampaign, Span
+from buildkit_bisect.campaign.find_good import find_good
 from buildkit_bisect.campaign.setup import Setup, load_patches, new_folder, prepare
 from buildkit_bisect.commands.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.errors import BadInput, BisectError
@@ -24,6 +26,7 @@ from buildkit_bisect.render import github
 from buildkit_bisect.result import Result
 from buildkit_bisect.scenario import from_script
 from buildkit_bisect.search import SearchOptions
+from buildkit_bisect.search.boundaries import RESOLUTION
 from buildkit_bisect.settings import Raw, Settings
 
 #: What a campaign does once everything it names has been found.
@@ -90,10 +93,45 @@ def bisect(raw: Mapping[str, Raw]) -> int:
         if len(setup.scenarios) != 1:
             raise BadInput("a bisection follows one scenario", hint="--scenario NAME")
 
-        bisection = Bisection(setup, question, given)
+        if question.good:
+            bisection = Bisection(setup, question, given)
+            if chosen.dry_run:
+                return _show_plan(chosen, bisection.planned())
+            return _work(setup, "bisect", bisection.run)
         if chosen.dry_run:
-            return _show_plan(chosen, bisection.planned())
-        return _work(setup, "bisect", bisection.run)
+            raise BadInput("a plan needs both ends: where the good end is, only trials can say")
+
+        def find_first(told: Events, campaign: str, folder: Path) -> Result:
+            good = find_good(
+                setup, question.bad, question.options, given, events=told, campaign=campaign
+            )
+            return Bisection(setup, replace(question, good=good), given).run(told, campaign, folder)
+
+        return _work(setup, "bisect", find_first)
+
+
+def boundaries(raw: Mapping[str, Raw]) -> int:
+    """Every change of outcome along a history."""
+    chosen = settings.read("boundaries", raw)
+    ends = [settings.option(name, raw.get(name, "")) for name in ("from", "to")]
+    if not all(ends):
+        raise BadInput(
+            "boundaries needs both ends", hint="./inv boundaries --from v0.24.0 --to master"
+        )
+    span = Span(
+        start=ends[0],
+        end=ends[1],
+        resolution=settings.number("resolution", raw.get("resolution", ""), 1, 100_000)
+        or RESOLUTION,
+        releases=settings.flag("releases", raw.get("releases", False)),
+    )
+    given = load_patches(chosen.patches)
+    with Display() as events:
+        setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS)
+        campaign = BoundaryCampaign(setup, span, given)
+        if chosen.dry_run:
+            return _show_plan(chosen, campaign.planned())
+        return _work(setup, "boundaries", campaign.run)
 
 
 def _script_timeout(raw: Mapping[str, Raw]) -> float:
@@ -103,8 +141,11 @@ def _script_timeout(raw: Mapping[str, Raw]) -> float:
 def _question(raw: Mapping[str, Raw], chosen: Settings) -> Question:
     good = settings.option("good", raw.get("good", ""))
     bad = settings.option("bad", raw.get("bad", ""))
-    if not (good and bad):
-        raise BadInput("bisect needs both ends", hint="./inv bisect --good v0.25.0 --bad v0.26.0")
+    find = settings.flag("find-good", raw.get("find_good", False))
+    if find and good:
+        raise BadInput("--find-good looks for the good end: leave out --good")
+    if not bad or not (good or find):
+        raise BadInput("bisect needs both ends", hint="--good R --bad R, or --find-good --bad R")
     confidence = settings.option("confidence", raw.get("confidence", ""))
     try:
         sure = float(confidence) if confidence else 0.95

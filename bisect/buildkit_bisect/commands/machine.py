@@ -11,7 +11,8 @@ from pathlib import Path
 from buildkit_bisect import doctor as doctors
 from buildkit_bisect import leftovers, paths, settings
 from buildkit_bisect.commands.guard import DONE
-from buildkit_bisect.errors import BisectError
+from buildkit_bisect.engine import Engine, open_engine, sweep
+from buildkit_bisect.errors import BisectError, Missing
 from buildkit_bisect.settings import Raw
 
 
@@ -37,15 +38,29 @@ def clean(raw: Mapping[str, Raw]) -> int:
         if not dry:
             leftovers.remove(left)
         print(f"{verb} {left}")
+    on_engine = _on_engine(images=settings.flag("images", raw.get("images", False)))
+    for engine, thing in on_engine:
+        if not dry:
+            sweep.remove(engine, thing)
+        print(f"{verb} {thing}")
     if settings.flag("cache", raw.get("cache", False)):
         for entry in sorted(paths.cache_root().iterdir()):
             size = _size(entry)
             if not dry:
                 _remove(entry)
             print(f"{verb} {entry} ({size / 2**20:.0f} MiB)")
-    elif not found:
+    elif not (found or on_engine):
         print("nothing was left behind")
     return DONE
+
+
+def _on_engine(*, images: bool) -> list[tuple[Engine, sweep.Leftover]]:
+    """What we left on the Docker Engine; nothing where none answers."""
+    try:
+        engine = open_engine()
+    except Missing:
+        return []
+    return [(engine, left) for left in sweep.find(engine, images=images)]
 
 
 def _size(path: Path) -> int:

@@ -79,7 +79,13 @@ def status(raw: Mapping[str, Raw]) -> int:
         events = _folder(raw) / record.EVENTS
         if not events.is_file():
             raise BadInput(f"no campaign in {events.parent}", hint="./inv status")
-        follow(events, sys.stdout, watch=settings.flag("watch", raw.get("watch", False)))
+        one = record.read(events.parent)
+        follow(
+            events,
+            sys.stdout,
+            watch=settings.flag("watch", raw.get("watch", False)),
+            alive=lambda: Path(f"/proc/{one.pid}").exists(),
+        )
         return DONE
     found = record.campaigns(_out(raw))
     for one in found:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.process import Completed
+
+
+class Kind(StrEnum):
+    """The runtimes there are."""
+
+    HOST = "host"
+    DOCKER = "docker"
+    BUILDX = "buildx"
 
 
 class DaemonFailed(BisectError):
@@ -47,4 +56,8 @@ class Runtime(Protocol):
 
     def alive(self) -> bool:
         """Whether the daemon's process still runs."""
+        ...
+
+    def trouble(self) -> str:
+        """What ended the daemon, where that was not its own doing: a kill, the Engine; else ""."""
         ...

@@ -121,6 +121,13 @@ class HostRuntime:
         """See `Runtime`."""
         return self._child is not None and self._child.poll() is None
 
+    def trouble(self) -> str:
+        """See `Runtime`."""
+        status = self._child.poll() if self._child else None
+        # Through `unshare`: by the signal itself, or as a shell would say it.
+        killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        return "something killed buildkitd with SIGKILL (out of memory?)" if killed else ""
+
     def stop(self, *, grace: float = 0) -> None:
         """End the daemon and everything in its namespaces; then its cgroups."""
         child, self._child = self._child, None

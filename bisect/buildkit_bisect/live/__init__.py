@@ -25,6 +25,7 @@ from buildkit_bisect.render.text import clean
 __all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
 
 _Clock = Callable[[], float]
+_STOPPED = "stopped before its end: ./inv resume"
 
 
 class Display:
@@ -104,27 +105,45 @@ class Display:
             return screen(self._progress, now=self._clock(), width=size.width, height=size.height)
 
 
-def follow(path: Path, stream: TextIO | None = None, *, watch: bool = False) -> Progress:
+def follow(
+    path: Path,
+    stream: TextIO | None = None,
+    *,
+    watch: bool = False,
+    alive: Callable[[], bool] = lambda: True,
+) -> Progress:
     """Show the campaign that *path* (a `Recorder`'s file) records; with *watch*, until its end.
 
-    Returns its progress. Raises OSError where the file cannot be read.
+    *alive* says whether its process still runs: one that was killed tells no end. Returns its
+    progress. Raises OSError where the file cannot be read.
     """
-    if not watch:
-        progress = replay(path)
-        console = Console(file=stream or sys.stderr, highlight=False, markup=False, emoji=False)
-        ended = progress.last if progress.finished else time.time()
-        console.print(screen(progress, now=ended, width=console.size.width, height=10_000))
-        if progress.finished:
-            console.print(Text(clean(finished_line(progress.finished))))
-        return progress
+    if watch:
+        return _watch(path, stream, alive)
+    progress = replay(path)
+    console = Console(file=stream or sys.stderr, highlight=False, markup=False, emoji=False)
+    over = progress.finished is not None or not alive()
+    now = progress.last if over else time.time()
+    console.print(screen(progress, now=now, width=console.size.width, height=10_000))
+    if progress.finished:
+        console.print(Text(clean(finished_line(progress.finished))))
+    elif over:
+        console.print(Text(_STOPPED))
+    return progress
+
+
+def _watch(path: Path, stream: TextIO | None, alive: Callable[[], bool]) -> Progress:
     progress = Progress()
     shown = 0
     with Display(stream, clock=time.time) as display:
         while progress.finished is None:
+            living = alive()  # before reading: what it wrote last is then seen
             told = list(events(path))
             for event, at in told[shown:]:
                 progress.take(event, at)
                 display.take(event, at)
             shown = len(told)
+            if not living and progress.finished is None:
+                display.take(ev.Said(text=_STOPPED, warning=True), progress.last)
+                break
             time.sleep(0.5)
     return progress

@@ -78,7 +78,8 @@ def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Tex
         if build.state == "skipped" and not any(cells):
             line.append(f"   {symbols.SKIP.glyph}  {clean(build.reason)}", style="dim")
         elif build.state == "running":
-            line.append(f"   building {_packages(build)}", style="blue")
+            told = _packages(build) or duration(now - build.since)
+            line.append(f"   building {told}", style="blue")
         else:
             for cell in cells:
                 line.append("   ")
@@ -156,13 +157,11 @@ def _running(progress: Progress, now: float) -> Iterator[Text]:
     for row, build in progress.running_builds[:3]:
         share = build.done / build.expected if build.expected else 0.0
         full = int(share * _BAR)
-        yield Text.assemble(
-            ("build  ", "bold"),
-            f"{row}  ",
-            ("█" * full, "blue"),
-            ("░" * (_BAR - full), "dim"),
-            f"  {_packages(build)}  {duration(now - build.since)}",
-        )
+        line = Text.assemble(("build  ", "bold"), f"{row}  ")
+        if build.expected:
+            line.append("█" * full, style="blue").append("░" * (_BAR - full), style="dim")
+            line.append(f"  {_packages(build)}  ")
+        yield line.append(duration(now - build.since))
     for row, column, cell in progress.running_cells[:3]:
         yield Text.assemble(
             ("trial  ", "bold"),
@@ -177,7 +176,10 @@ def _left(progress: Progress, now: float) -> Iterator[Text]:
     estimate = progress.estimate(now)
     line = Text.assemble(("cells  ", "bold"), counts)
     if estimate:
-        line.append(f"; about {duration(estimate.seconds)} to go")
+        over = estimate.seconds < 1
+        line.append(
+            "; over the estimate" if over else f"; about {duration(estimate.seconds)} to go"
+        )
     yield line
     for part in estimate.basis if estimate else ():
         yield Text(f"       {part}", style="dim")

@@ -80,9 +80,17 @@ def folds(result: Result, folder: Path | None, limit: int) -> list[Fold]:
 
 
 def boring(result: Result) -> frozenset[str]:
-    """The `text.gist` of what daemons say in good trials too: it explains no failure."""
-    good = (t for c in result.cells for t in c.trials if t.verdict == "good")
-    return frozenset(text.gist(line) for t in good for line in text.stripped(t.daemon_log))
+    """The `text.gist` of what daemons say whatever happens: it explains no failure.
+
+    That is what good trials say too, and what trials of every outcome say.
+    """
+    said: dict[tuple[str, str], set[str]] = {}
+    for trial in (t for c in result.cells for t in c.trials):
+        lines = said.setdefault((trial.verdict, trial.outcome), set())
+        lines.update(text.gist(line) for line in text.stripped(trial.daemon_log))
+    good = [lines for (verdict, _), lines in said.items() if verdict == "good"]
+    always = set.intersection(*said.values()) if len(said) > 1 else set()
+    return frozenset(always.union(*good))
 
 
 def places(grid: table.Matrix) -> Iterator[Place]:

@@ -9,7 +9,7 @@ from buildkit_bisect.events import Column
 from buildkit_bisect.model import FLAKY
 from buildkit_bisect.render import symbols, table
 from buildkit_bisect.render.text import listed, plural
-from buildkit_bisect.result import BisectInfo, CellInfo, Result
+from buildkit_bisect.result import BisectInfo, CellInfo, ChangeInfo, Result
 
 #: Makes a commit id, a name or an outcome stand out; plain text where nothing is given.
 Mark = Callable[[str], str]
@@ -76,13 +76,20 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     for outcome in sorted(ways, key=lambda o: (-len(ways[o]), o)):
         where = _spans(rows, ways[outcome], mark) if len(rows) > 1 else (
             [mark(c.label) for c in places[outcome]])  # fmt: skip
-        told.append(f"{mark(symbols.word(outcome))} ({', '.join(where)})")
+        told.append(f"{mark(symbols.word(outcome))} ({_few(where)})")
     untested = [r for r in rows if all(c.verdict in {"skip", "infra"} for c in own[r])]
     missing = f"{listed([mark(r.label) for r in untested])} could not be tested"
     flaky = [k[0] for k, c in tested.items() if c.outcome == FLAKY]
     names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
     doubt = f"{plural(len(flaky), 'cell')} flaky ({names})"
     return [f"{head}: {', '.join(told)}", doubt if flaky else "", missing if untested else ""]
+
+
+def _few(names: list[str], limit: int = 6) -> str:
+    """Names within parentheses; a sentence does not list a hundred of them."""
+    more = len(names) - limit + 1
+    shown = [*names[: limit - 1], f"{more} more"] if more > 1 else names
+    return ", ".join(shown)
 
 
 def _whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
@@ -172,9 +179,11 @@ def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
     subjects = {r.sha: r.subject for r in result.revisions if r.subject}
     which = "good" if info.find_fix else "bad"
     if info.changes:
-        names = listed([mark(c.sha[:12]) for c in info.changes])
+        names = listed([_changed(c, mark) for c in info.changes], 5)
         count = plural(len(info.changes), "change")
         return f"{count} of outcome between {mark(info.good)} and {mark(info.bad)}: {names}."
+    if result.kind == "boundaries" and info.status == "found":
+        return f"No change of outcome between {mark(info.good)} and {mark(info.bad)}."
     match info.status:
         case "found":
             subject = subjects.get(info.first_bad, "")
@@ -191,6 +200,15 @@ def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
             return f"No search was made between these ends: {mark(info.reason)}."
         case _:
             return f"The search came to no answer: {mark(info.reason)}."
+
+
+def _changed(change: ChangeInfo, mark: Mark) -> str:
+    """``051818cf3 (cached, then export failed)``, with the cell where there are several."""
+    where = f"in {mark(' '.join(change.axes.values()))}, " if change.axes else ""
+    how = f"{mark(symbols.word(change.before))}, then {mark(symbols.word(change.after))}"
+    count = len(change.candidates)
+    commit = mark(change.sha[:12]) if change.sha else f"one of {plural(count, 'commit')}"
+    return f"{commit} ({where}{how})"
 
 
 def percent(share: float) -> str:

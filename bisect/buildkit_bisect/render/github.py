@@ -11,7 +11,7 @@ from buildkit_bisect.render import evidence, symbols, table
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.markdown import markdown
 from buildkit_bisect.render.templates import Templates
-from buildkit_bisect.render.text import clean, listed
+from buildkit_bisect.render.text import clean
 from buildkit_bisect.result import Result
 
 #: Characters of a job summary; GitHub takes 1 MiB a step.
@@ -86,12 +86,3 @@ def strategy(variants: Iterable[tuple[str, tuple[str, ...]]]) -> str:
 def strategy_of(result: Result) -> str:
     """The `strategy` that would run *result*'s variants again."""
     return strategy((row.ref, row.patches) for row in table.matrix(result).rows)
-
-
-def summary_line(result: Result) -> str:
-    """Cells by verdict, for a job's title: ``3 bad, 1 flaky, 20 good``."""
-    counts: dict[str, int] = {}
-    for cell in result.cells:
-        symbol = symbols.of(cell.outcome, cell.verdict)
-        counts[symbol.css] = counts.get(symbol.css, 0) + 1
-    return listed(f"{counts[s.css]} {s.css}" for s in symbols.ALL if s.css in counts)

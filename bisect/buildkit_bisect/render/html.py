@@ -71,6 +71,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         command=text.command(result.command),
         commit_url=lambda sha: table.commit_url(result, sha),
         subject={r.sha: text.clean(r.subject) for r in result.revisions},
+        names=table.names(result),
         percent=percent,
         symbol=symbols.of,
         tally=symbols.tally,

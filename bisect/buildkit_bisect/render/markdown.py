@@ -75,7 +75,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         "report.md.j2",
         result=result,
         info=result.bisect,
-        finding=Markup(finding(result, text.code)),  # noqa: S704 - what varies went through code()
+        finding=Markup(finding(result, text.markdown)),  # noqa: S704 - what varies is escaped
         grid=grid,
         blocks=list(_blocks(result, grid, detail)) if detail.cells != "text" else [],
         lines=list(_lines(grid)) if detail.cells == "text" else [],
@@ -89,6 +89,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         command=text.command(result.command),
         commit=lambda sha, label="": commit(result, sha, label),
         subject={r.sha: r.subject for r in result.revisions},
+        names=table.names(result),
         percent=percent,
         symbol=symbols.of,
         tally=symbols.tally,

@@ -54,7 +54,10 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                     "reason": text.clean(cell.reason),
                     "build": _build(cell),
                     "log": _log(cell, folder, limit),
-                    "trials": [_trial(t, other, pool, limit, dull) for t in _shown(cell)],
+                    "trials": [
+                        _trial(t, other, pool, limit=limit, dull=dull, folder=folder)
+                        for t in evidence.telling(cell)
+                    ],
                 })  # fmt: skip
     return {"cells": cells, "pool": pool.values}
 
@@ -69,11 +72,6 @@ def control(grid: table.Matrix, row: table.Row, column: Column) -> CellInfo | No
         and cell.verdict == "good"
     ]  # fmt: skip
     return min(good, key=lambda item: item[:2])[2] if good else None
-
-
-def _shown(cell: CellInfo) -> list[TrialInfo]:
-    """The trials that say something of their own: one of each outcome, the commonest first."""
-    return evidence.telling(cell)
 
 
 def _build(cell: CellInfo) -> list[str]:
@@ -100,7 +98,13 @@ def href(path: str) -> str:
 
 
 def _trial(
-    trial: TrialInfo, other: CellInfo | None, pool: Pool, limit: int, dull: frozenset[str]
+    trial: TrialInfo,
+    other: CellInfo | None,
+    pool: Pool,
+    *,
+    limit: int,
+    dull: frozenset[str],
+    folder: Path | None,
 ) -> dict[str, Any]:
     """One trial; what is likely to be equal elsewhere goes into the pool."""
     good = evidence.telling(other)[0] if other and other.trials else None
@@ -128,10 +132,20 @@ def _trial(
         "css": symbols.of(trial.outcome, trial.verdict).css,
         "seconds": round(trial.seconds, 2),
         "reused": trial.reused,
-        "href": href(trial.evidence),
+        "files": _files(trial, folder),
         "steps": steps,
         "daemon": pool.number(lines[-limit:] if limit else []),
     }
+
+
+def _files(trial: TrialInfo, folder: Path | None) -> list[list[str]]:
+    """(name, link) of the evidence that is kept beside the page."""
+    link = href(trial.evidence)
+    kept = folder / trial.evidence if folder and link else None
+    if kept is None or not kept.is_dir():
+        return []
+    names = sorted(path.name for path in kept.iterdir() if path.is_file())
+    return [[text.clean(name), f"{link}/{quote(name)}"] for name in names]
 
 
 def graph(step: StepInfo, control_step: StepInfo | None) -> list[list[Any]]:

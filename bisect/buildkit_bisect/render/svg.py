@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.render import symbols, table, text
+from buildkit_bisect.render import lanes, symbols, table, text
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import BisectInfo, BisectStep, Result
@@ -82,13 +82,13 @@ def _width(grid: table.Matrix, group: table.Group, column: Column) -> float:
     cells = [cell for row in grid.rows if (cell := grid.cell(row, column))]
     words = [len(symbols.word(cell.outcome)) * _LETTER for cell in cells]
     tallies = [len(symbols.tally(cell)) * _SMALL for cell in cells]
-    heads = [len(line) * _LETTER - 30 for line in group.header(column)]
+    heads = [len(line) * _LETTER - 26 for line in group.header(column)]
     return round(min(_CELL[1], max([_CELL[0] - 40, *words, *tallies, *heads]) + 40))
 
 
 def _wrap(said: str, width: float) -> list[str]:
     """*said* in lines of about *width* pixels of the title's letters."""
-    return textwrap.wrap(text.clean(said), max(20, int(width / 7.4))) or [""]
+    return textwrap.wrap(text.clean(said), max(20, int(width / 8.1))) or [""]
 
 
 def _fit(said: str, width: float, letter: float = _LETTER) -> str:
@@ -121,6 +121,10 @@ def timeline(result: Result, *, templates: Templates | None = None, inline: bool
     steps = [*info.gate, *info.steps] if info else []
     if info is None or not steps:
         return ""
+    if result.kind == "boundaries":
+        drawn = lanes.lanes(result, templates=templates, inline=inline)
+        if drawn:
+            return drawn
     places = _places(steps)
     span = max(places.values()) or 1
     names = {r.sha: r for r in result.revisions}
@@ -144,7 +148,7 @@ def timeline(result: Result, *, templates: Templates | None = None, inline: bool
     culprit = names.get(info.first_bad)
     return (templates or Templates()).render(
         "timeline.svg.j2",
-        title=_fit(finding(result), 990, 7.4),
+        title=_fit(finding(result), 990, 8.1),
         full=text.clean(finding(result)),
         points=points,
         strip=_strip(steps, places, span),

@@ -121,6 +121,11 @@ def _place(scenario: ScenarioInfo, column: Column) -> tuple[object, ...]:
     return (column.control, ranks, column.axes)
 
 
+def names(result: Result) -> dict[str, str]:
+    """Commit id -> the tag or branch that was asked for; without those that are ids themselves."""
+    return {r.sha: r.ref for r in result.revisions if r.sha and not r.sha.startswith(r.ref)}
+
+
 def web(result: Result) -> str:
     """Where commits of the source can be looked at: its own GitHub address, else upstream's."""
     match = re.match(

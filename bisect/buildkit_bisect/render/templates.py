@@ -34,6 +34,7 @@ class Templates:
             code=text.code,
             block=text.block,
             clean=text.clean,
+            command=text.command,
             duration=text.duration,
             listed=text.listed,
             word=symbols.word,

@@ -1,5 +1,6 @@
 """Reproducers as folders: ``scenario.toml`` plus the files that its steps use."""
 
+from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.load import load, names
 from buildkit_bisect.scenario.model import (
     Action,
@@ -29,4 +30,5 @@ __all__ = [
     "from_script",
     "load",
     "names",
+    "uses_registry",
 ]

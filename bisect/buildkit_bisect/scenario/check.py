@@ -14,6 +14,7 @@ from buildkit_bisect.scenario.text import names_in
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _EXIT = re.compile(r"|ok|failed|\d{1,3}(-\d{1,3})?")
 _VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
+_REGISTRY = "${registry}/"
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 
@@ -124,6 +125,14 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
             for name in ("dest", "src"):
                 if name in entry:
                     _check_relative(entry[name], f"{where}.{key}.{name}")
+            ref = entry.get("ref", _REGISTRY)
+            own = ref.startswith(_REGISTRY) and ":" in ref
+            _require("ref" not in entry or own, f"{where}.{key}.ref", f"not {_REGISTRY}NAME:TAG")
+
+
+def uses_registry(scenario: Scenario) -> bool:
+    """Whether some text names ``${registry}``, so that each trial needs one of its own."""
+    return any(("registry", "") in names_in(text) for _, text in _texts(scenario))
 
 
 def _texts(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -189,9 +198,9 @@ def _check_condition(scenario: Scenario, condition: Condition, where: str) -> No
     _require(bool(says), where, "says nothing about the step")
     builds = step.action is Action.BUILD
     _require(builds or not condition.vertex, where, f"can never match: {step.id} is not a build")
-    exports = any(e.get("type") == "local" for e in step.exports)
+    exports = any(e.get("type") in ("local", "registry") for e in step.exports)
     if condition.inner_layers is not None:
-        _require(exports, where, f"can never match: {step.id} exports no local cache")
+        _require(exports, where, f"can never match: {step.id} exports no cache")
 
 
 def _check_contradiction(rule: Rule, where: str) -> None:

@@ -71,6 +71,7 @@ class Outcomes:
         self._told: dict[str, _Told] = {}  # by identity
         self._commits: dict[str, None] = {}
         self.cells: dict[Hashable, None] = {}
+        self.keys: dict[str, None] = {}  # what was tried
 
     def add(
         self,
@@ -89,6 +90,7 @@ class Outcomes:
         told.outcomes.update({cell: o for cell, o in outcomes.items() if o is not None})
         told.skip = skip or told.skip
         self._commits.setdefault(commit)
+        self.keys.setdefault(self.key(commit))
         self.cells.update(dict.fromkeys(outcomes))
 
     def key(self, commit: str) -> str:
@@ -140,10 +142,13 @@ class Line:
         self._seen = seen
         self.commits: list[str] = []  # the first commit of each build
         self._last: list[str] = []
+        self._places: dict[str, list[int]] = {}  # by build key
         for commit in commits:
-            if self.commits and seen.key(commit) == seen.key(self.commits[-1]):
+            key = seen.key(commit)
+            if self.commits and key == seen.key(self.commits[-1]):
                 self._last[-1] = commit
             else:
+                self._places.setdefault(key, []).append(len(self.commits))
                 self.commits.append(commit)
                 self._last.append(commit)
 
@@ -157,25 +162,27 @@ class Line:
 
     def gaps(self) -> list[tuple[int, int]]:
         """Neighbouring places that are tested (or ends of the line)."""
-        last = len(self.commits) - 1
-        known = [i for i, c in enumerate(self.commits) if i in {0, last} or self._seen.shows(c)]
-        return list(pairwise(known))
+        shown = {i for i in self._tried() if self._seen.shows(self.commits[i])}
+        return list(pairwise(sorted({0, len(self.commits) - 1} | shown)))
 
     def differing(self, cell: Hashable) -> list[tuple[int, int]]:
         """Neighbouring places known for a cell, where its outcome differs."""
-        known = [(i, o) for i, c in enumerate(self.commits) if (o := self._seen.of(c, cell))]
+        shown = ((i, self._seen.of(self.commits[i], cell)) for i in self._tried())
+        known = [(i, outcome) for i, outcome in shown if outcome]
         return [(i, j) for (i, before), (j, after) in pairwise(known) if before != after]
 
     def untried(self, a: int, b: int) -> list[int]:
         """Places strictly between that were not tried."""
-        return [i for i in range(a + 1, b) if not self._seen.tried(self.commits[i])]
+        tried = set(self._tried())
+        return [i for i in range(a + 1, b) if i not in tried]
 
     def skips(self, a: int, b: int) -> int:
         """How many strictly between were tried."""
-        return max(0, b - a - 1) - len(self.untried(a, b))
+        return sum(a < i < b for i in self._tried())
 
     def hidden(self, a: int, b: int) -> list[int]:
         """Places strictly between where no cell could be tested."""
-        between = range(a + 1, b)
-        seen, commits = self._seen, self.commits
-        return [i for i in between if seen.tried(commits[i]) and not seen.shows(commits[i])]
+        return [i for i in self._tried() if a < i < b and not self._seen.shows(self.commits[i])]
+
+    def _tried(self) -> list[int]:
+        return sorted(i for key in self._seen.keys for i in self._places.get(key, ()))

@@ -57,29 +57,25 @@ class GoodEndSearch:
 
     def next(self) -> Ask | EndsFound | Refused:
         """The next release to test, or how it ended."""
-        bad_at = 0
-        at = 0
+        last = len(self._back) - 1
+        at = bad_at = 0
         step = 1
         while True:
             commit = self._back[at]
-            status = self._evidence.status(commit)
-            match status:
+            further = 1  # past what cannot be tested, or shows something else
+            match self._evidence.status(commit):
                 case Status.UNTESTED:
                     return self._ask(at, bad_at)
                 case Status.OLD if at:
                     return EndsFound(good=commit, bad=self._back[bad_at], tested=self._tested())
                 case Status.NEW | Status.MIXED:
                     bad_at = at
-                    at, step = at + step, step * 2
+                    further, step = step, step * 2
                 case _ if not at:
                     return self._bad_end_refused()
-                case _:
-                    at += 1  # cannot be tested, or shows something else: the next older one
-            if at >= len(self._back):
-                last = len(self._back) - 1
-                if self._evidence.settled(self._back[last]):
-                    return self._none()
-                at = last
+            if at == last:
+                return self._none()
+            at = min(at + further, last)
 
     def tell(self, commit: str, tested: Tested) -> None:
         """Take in what was seen at a commit."""

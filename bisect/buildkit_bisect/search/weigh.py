@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.information import alarms, bits_told
+from buildkit_bisect.search.midpoint import entropy
 from buildkit_bisect.search.posterior import WITH, WITHOUT, Belief
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.steps import Phase
@@ -17,11 +18,11 @@ from buildkit_bisect.search.steps import Phase
 #: Trials that one ask may be worth, in automatic mode.
 _BATCHES = (1, 2, 3, 4, 6, 8, 12)
 
-#: Commits not run yet: looked at first, then around how many of those, and how many of what is
-#: found there are weighed with every number of trials.
-_SAMPLE = 300
-_BLOCKS = 3
+#: Commits not run yet that are weighed with every number of trials.
 _SHORTLIST = 12
+
+#: Probability of a cell below which it does not decide what is on the shortlist.
+_ROUGH = 2e-3
 
 #: Bits below which no trial is worth asking for.
 _NOTHING = 1e-4
@@ -45,42 +46,24 @@ def weigh(state: State, now: Belief, pool: Mask, phase: Phase) -> Weighed | None
     """The best ask among the commits of *pool* and those that were run; None: none tells more."""
     batches = (state.options.trials,) if state.options.trials else _BATCHES
     gave_up = state.evidence.skips[phase] >= state.options.max_skips
-    fresh = _Fresh([] if gave_up else state.untested(pool))
-    scale = _Scale(state, now)
-    places = scale.best(fresh.sample(state), batches[:1], _BLOCKS)
-    short = scale.best(fresh.near(places), batches[:1], _SHORTLIST)
+    fresh = [] if gave_up else _shortlist(state, now, state.untested(pool))
     again = [(c, 1.0) for c in state.evidence.told() if _can_run_again(state, c)]
-    found = scale.best([*again, *fresh.named(short)], batches, 1)
-    return found[0] if found else None
+    return _Scale(state, now).best([*again, *fresh], batches)
 
 
-class _Fresh:
-    """Commits not run yet, in blocks, so that a long history is looked at coarsely first."""
+def _shortlist(
+    state: State, now: Belief, commits: list[tuple[str, float]]
+) -> list[tuple[str, float]]:
+    """The commits that would tell most for their cost if a trial never lied."""
+    live = [(c.members, mass / c.members.bit_count()) for c, mass in now.cells if mass > _ROUGH]
 
-    def __init__(self, commits: list[tuple[str, float]]) -> None:
-        self._commits = commits
-        self._place = {sha: at for at, (sha, _) in enumerate(commits)}
-        self._block = -(-len(commits) // _SAMPLE) or 1
+    def worth(one: tuple[str, float]) -> float:
+        sha, likely = one
+        inside = state.history.ancestors(sha)
+        p = sum((members & inside).bit_count() * each for members, each in live)
+        return likely * entropy(p) / state.cost_of(sha, 1)
 
-    def sample(self, state: State) -> list[tuple[str, float]]:
-        """The commit of each block that is cheapest to build."""
-        starts = range(0, len(self._commits), self._block)
-        blocks = (self._commits[at : at + self._block] for at in starts)
-        if self._block == 1:
-            return self._commits
-        return [min(b, key=lambda c: state.cost.build_seconds(c[0])) for b in blocks]
-
-    def near(self, places: list[Weighed]) -> list[tuple[str, float]]:
-        """All commits of the blocks of *places*."""
-        if self._block == 1:
-            return self.named(places)
-        blocks = sorted({self._place[w.commit] // self._block for w in places})
-        starts = (b * self._block for b in blocks)
-        return [c for at in starts for c in self._commits[at : at + self._block]]
-
-    def named(self, chosen: list[Weighed]) -> list[tuple[str, float]]:
-        """The entries of *chosen*."""
-        return [self._commits[self._place[w.commit]] for w in chosen]
+    return heapq.nlargest(_SHORTLIST, commits, key=worth)
 
 
 class _Scale:
@@ -93,12 +76,10 @@ class _Scale:
             (cell, cell.members.bit_count(), mass) for cell, mass in now.cells if mass > _NEGLIGIBLE
         ]
 
-    def best(
-        self, commits: list[tuple[str, float]], batches: tuple[int, ...], count: int
-    ) -> list[Weighed]:
-        """The *count* asks with most bits a second, one for each commit, best first."""
+    def best(self, commits: list[tuple[str, float]], batches: tuple[int, ...]) -> Weighed | None:
+        """The ask with most bits a second."""
         asks = (self._ask(sha, likely, batches) for sha, likely in commits)
-        return heapq.nlargest(count, (a for a in asks if a), key=lambda a: a.rate)
+        return max((a for a in asks if a), key=lambda a: a.rate, default=None)
 
     def _ask(self, sha: str, likely: float, batches: tuple[int, ...]) -> Weighed | None:
         sides = self._sides(self._state.history.ancestors(sha))

@@ -122,6 +122,25 @@ class History:
         """The stable patch id of one commit; empty for a merge."""
         return self.patch_ids([sha]).get(sha, "")
 
+    def picks(self, sha: str, branches: Iterable[str]) -> dict[str, str]:
+        """Branch -> the commit on it that is *sha* again (equal patch id), where there is one.
+
+        Branches that contain *sha* itself are left out, as is everything for a merge.
+        """
+        wanted = self.patch_id(sha)
+        if not wanted:
+            return {}
+        shown = self._git("diff-tree", "--no-commit-id", "--name-only", "-r", "--root", sha)
+        files = shown.splitlines()
+        found = {}
+        for branch in branches:
+            touching = ("rev-list", "--no-merges", branch, f"^{sha}", "--", *files)
+            ids = self.patch_ids(self._git(*touching).split())
+            same = [commit for commit, patch in ids.items() if patch == wanted]
+            if same:
+                found[branch] = same[0]
+        return found
+
     def _git(self, *args: str) -> str:
         return git(self.mirror.path, *args).stdout
 

@@ -271,6 +271,9 @@ def bisect(**changes: Any) -> Result:
         parents=(sha(137),),
         candidates=(CandidateInfo(sha=sha(138), reason="proven", probability=0.997),),
         confidence=0.997,
+        reverted="yes: cached 3 of 3",
+        picks={"v0.24": sha(141)},
+        contained=("v0.25.0", "v0.25.1", "v0.26.0"),
         gate=steps[:2],
         steps=steps[2:],
         total=100,
@@ -306,13 +309,50 @@ def refused() -> Result:
 
 
 def boundaries() -> Result:
-    found = bisect()
-    assert found.bisect
+    """Two cells along one history: one flips twice, of which one place stays hidden."""
+    seen = {
+        0: ("layers-dropped", "cached"), 100: ("layers-dropped", "cached"),
+        180: ("cached", "cached"), 181: "skip (build)", 240: ("cached", "export-failed"),
+        410: ("export-failed", "export-failed"),
+    }  # fmt: skip
+    lazy = {"snapshotter": "stargz"}
+    cells = [
+        cell(f"r{n}", n + 1, told if isinstance(told, str) else told[m], bases=bases, **lazy)
+        for n, told in seen.items()
+        for m, bases in enumerate(("different", "same"))
+    ]
+    steps = tuple(
+        BisectStep(
+            number=i, phase="search", sha=sha(n + 1), position=n, left=9,
+            verdict="skip" if isinstance(told, str) else "bad" if "-" in told[0] else "good",
+            shown=told if isinstance(told, str) else f"different stargz: {told[0]} 3 of 3",
+        )
+        for i, (n, told) in enumerate(seen.items(), 1)
+    )  # fmt: skip
     changes = (
-        ChangeInfo(sha=sha(126), before="layers-dropped", after="cached", confidence=0.98),
-        ChangeInfo(sha=sha(138), before="cached", after="export-failed", confidence=0.997),
+        ChangeInfo(sha=sha(181), before="layers-dropped", after="cached", last_before=sha(101),
+                   scenario="cross-stage-lazy", axes={"bases": "different", **lazy}),
+        ChangeInfo(sha="", before="cached", after="export-failed", last_before=sha(181),
+                   scenario="cross-stage-lazy", axes={"bases": "same", **lazy},
+                   reason="181 does not build",
+                   candidates=(CandidateInfo(sha=sha(182)), CandidateInfo(sha=sha(241)))),
+        ChangeInfo(sha=sha(411), before="cached", after="export-failed", last_before=sha(241),
+                   scenario="cross-stage-lazy", axes={"bases": "different", **lazy}),
+    )  # fmt: skip
+    info = BisectInfo(
+        status="range", good="v0.24.0", bad="v0.32.0", scenario="cross-stage-lazy", axes={},
+        reason="1 of 3 changes could not be narrowed to one commit", steps=steps,
+        changes=changes, total=410, tested=5, skipped=1,
+    )  # fmt: skip
+    names = {0: "v0.24.0", 410: "v0.32.0"}
+    revisions = tuple(
+        RevisionInfo(ref=names.get(n, sha(n + 1)[:12]), sha=sha(n + 1), subject=f"change {n}")
+        for n in seen
     )
-    return replace(found, kind="boundaries", bisect=replace(found.bisect, changes=changes))
+    return matrix(
+        kind="boundaries", id="20261124-060000-boundaries", bisect=info, revisions=revisions,
+        cells=tuple(cells), patches=(), command="./inv boundaries --from v0.24.0 --to v0.32.0",
+    )  # fmt: skip
 
 
 HOSTILE = (

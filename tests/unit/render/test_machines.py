@@ -68,7 +68,7 @@ def test_summary_is_appended_only_on_actions(tmp_path: Path) -> None:
     assert not github.publish(results.matrix(), None, env=env, log=log)
     assert summary.read_text() == "before\n"
     assert github.publish(results.matrix(), None, env={**env, "GITHUB_ACTIONS": "true"}, log=log)
-    assert summary.read_text().startswith("before\n### Broken in")
+    assert summary.read_text().startswith("before\n**Broken in")
     assert "::error title=" in log.getvalue()
 
 

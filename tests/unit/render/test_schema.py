@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import results
 
-from buildkit_bisect import paths, render
+from buildkit_bisect import paths, render, schema
 from buildkit_bisect import result as document
 
 SCHEMA: dict[str, Any] = json.loads((paths.PROJECT / "docs" / "result.schema.json").read_text())
@@ -28,6 +28,13 @@ def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
+def test_the_published_schema_is_the_document_of_today() -> None:
+    published = (paths.PROJECT / "docs" / "result.schema.json").read_text()
+    assert published == schema.text(), (
+        "run: python -m buildkit_bisect.schema > docs/result.schema.json"
+    )
+
+
 @pytest.mark.parametrize("name", sorted(TYPES))
 def test_every_field_is_in_the_schema(name: str) -> None:
     part = SCHEMA if name == "Result" else SCHEMA["$defs"][name]
@@ -35,6 +42,22 @@ def test_every_field_is_in_the_schema(name: str) -> None:
     assert set(part["properties"]) == fields
     assert set(part["required"]) == fields
     assert part["additionalProperties"] is False
+
+
+def test_no_part_of_a_cell_is_left_open() -> None:
+    """Free text may be anything, but no object takes unknown keys, and nothing is untyped."""
+
+    def walk(part: Any) -> None:
+        if isinstance(part, dict):
+            if part.get("type") == "object":
+                assert "additionalProperties" in part
+            assert part != {}
+            for value in part.values():
+                walk(value)
+
+    walk(SCHEMA["$defs"]["CellInfo"])
+    walk(SCHEMA["$defs"]["TrialInfo"])
+    walk(SCHEMA["$defs"]["StepInfo"])
 
 
 @pytest.mark.parametrize(

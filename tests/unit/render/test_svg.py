@@ -71,3 +71,22 @@ def test_commits_without_a_place_stand_in_the_order_of_steps() -> None:
     made = svg.timeline(replace(found, bisect=info))
     xs = [float(x) for x in re.findall(r'<circle[^>]*cx="([\d.]+)"', made)]
     assert xs == sorted(xs)
+
+
+def test_lanes_show_what_each_cell_did_along_the_history() -> None:
+    made = svg.timeline(results.boundaries())
+    root = ET.fromstring(made)  # noqa: S314 - we have just made it
+    texts = ["".join(t.itertext()) for t in root.iter(f"{NS}text")]
+    assert texts.count("export failed") == 2
+    assert "v0.24.0" in texts
+    assert "v0.32.0" in texts
+    assert len([g for g in root.iter(f"{NS}g") if g.attrib.get("class") == "open"]) == 3
+    assert len(list(root.iter(f"{NS}circle"))) == 12
+
+
+def test_lanes_without_positions_fall_back_to_steps() -> None:
+    found = results.boundaries()
+    assert found.bisect
+    steps = tuple(replace(s, position=None) for s in found.bisect.steps)
+    made = svg.timeline(replace(found, bisect=replace(found.bisect, steps=steps)))
+    assert "known of the history" in made

@@ -25,6 +25,11 @@ def seen(**counts: int) -> Tested:
     return Tested(counts=counts, verdicts={name: VERDICTS[name] for name in counts})
 
 
+def dice(seed: object) -> random.Random:
+    """Repeatable chance."""
+    return random.Random(str(seed))  # noqa: S311 - not for secrets
+
+
 def linear(n: int) -> dict[str, list[str]]:
     """c0 (the good end) to cN: n candidates."""
     return {f"c{i}": [f"c{i - 1}"] if i else [] for i in range(n + 1)}
@@ -86,7 +91,7 @@ def histories(draw: st.DrawFn, *, largest: int = 40) -> dict[str, list[str]]:
     """
     seed = draw(st.integers(0, 2**32 - 1))
     size = draw(st.integers(2, largest))
-    return random_history(random.Random(seed), size)  # noqa: S311 - not for secrets
+    return random_history(dice(seed), size)
 
 
 def random_history(rng: random.Random, size: int) -> dict[str, list[str]]:

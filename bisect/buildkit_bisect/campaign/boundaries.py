@@ -1,0 +1,232 @@
+"""Every change of outcome along a history, for all cells at once from shared builds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from buildkit_bisect.campaign import document, history
+from buildkit_bisect.campaign.bisect import shown_counts, skip_of
+from buildkit_bisect.campaign.history import Line
+from buildkit_bisect.campaign.matrix import TRIALS, cell_done
+from buildkit_bisect.campaign.setup import Setup, open_lab
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.events import Column, Events, Planned, StepAsked, StepDone
+from buildkit_bisect.lab import Cell, Lab
+from buildkit_bisect.model import Axes, Build, NoBuild, Verdict
+from buildkit_bisect.patches import Patch
+from buildkit_bisect.plan import minutes
+from buildkit_bisect.result import (
+    BisectInfo,
+    BisectStep,
+    CandidateInfo,
+    CellInfo,
+    ChangeInfo,
+    Result,
+)
+from buildkit_bisect.scenario import Scenario
+from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """What is searched: refs as the user wrote them."""
+
+    start: str
+    end: str
+    resolution: int
+    releases: bool = False
+
+
+class BoundaryCampaign:
+    """One search over one line of commits, with every cell that is no control."""
+
+    def __init__(self, setup: Setup, span: Span, overlay: Sequence[Patch]) -> None:
+        self._setup = setup
+        self._span = span
+        self._trials = setup.settings.trials or TRIALS
+        self._cells: dict[Hashable, tuple[Scenario, Axes]] = {
+            (scenario.name, axes): (scenario, axes)
+            for scenario in setup.scenarios
+            for axes in setup.cells(scenario)
+            if not scenario.is_control(axes)
+        }
+        if not self._cells:
+            raise BadInput("only controls are left, and they must be good everywhere")
+        self._line: Line = history.load(
+            setup.source, span.start, span.end, overlay, releases=span.releases
+        )
+        commits, self._notes = history.whole_line(self._line)
+        self._search = BoundarySearch(
+            commits,
+            history=None if span.releases else self._line.history,
+            must_test=[] if span.releases else history.releases_on(setup.source, commits),
+            resolution=1 if span.releases else span.resolution,
+            trials=self._trials * len(self._cells),
+            cost=history.cost(setup.builder, self._line),
+            same_build=self._line.same_build,
+            labels=self._line.labels,
+        )
+        self._steps: list[BisectStep] = []
+        self._tested: dict[str, list[Cell]] = {}
+        self._folder = Path()
+
+    def planned(self) -> Planned:
+        """The first event."""
+        step = self._search.next()
+        seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
+        return Planned(
+            kind="boundaries",
+            rows=(),
+            columns=tuple(
+                Column(scenario=scenario.name, axes=axes) for scenario, axes in self._cells.values()
+            ),
+            trials=self._trials,
+            build_seconds={"search": seconds},
+            basis=f"{len(self._line.candidates)} commits, {self._line.distinct} of them with"
+            f" different build inputs; at least {minutes(seconds)}, more where outcomes change",
+        )
+
+    def run(self, events: Events, campaign: str, folder: Path) -> Result:
+        """Ask and tell until every change is narrowed; evidence is kept below *folder*."""
+        self._setup = replace(self._setup, events=events)
+        self._folder = folder
+        started = time.monotonic()
+        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        events.emit(self.planned())
+        with open_lab(self._setup, campaign) as (lab, refs):
+            while isinstance(step := self._search.next(), Ask):
+                self._test(lab, step)
+            seconds = {
+                "total": time.monotonic() - started,
+                "builds": lab.build_seconds,
+                "trials": lab.trial_seconds,
+            }
+        cells: list[CellInfo] = [
+            document.cell_info(cell, folder) for cells in self._tested.values() for cell in cells
+        ]
+        patches = {p.name: p for cells in self._tested.values() for p in cells[0].variant.patches}
+        return document.result(
+            self._setup,
+            kind="boundaries",
+            campaign=campaign,
+            created=created,
+            refs=refs,
+            revisions=self._line.revisions(self._mentioned(step)),
+            patches=patches.values(),
+            cells=cells,
+            seconds=seconds,
+            bisect=self._info(step),
+        )
+
+    def _test(self, lab: Lab, ask: Ask) -> None:
+        variant = self._line.variant(ask.commit)
+        number = len(self._steps) + 1
+        emit = self._setup.events.emit
+        emit(
+            StepAsked(
+                number=number,
+                row=variant.label,
+                why=ask.why,
+                left=ask.candidates_left,
+                expected_steps=ask.expected_steps,
+                expected_seconds=ask.expected_seconds,
+            )
+        )
+        started, spent = time.monotonic(), lab.build_seconds
+        build = lab.build(variant)
+        tested: dict[Hashable, Cell] = {}
+        for key, (scenario, axes) in self._cells.items():
+            tested[key] = lab.cell(variant, scenario, axes, self._trials)
+            emit(cell_done(tested[key]))
+        self._tested[ask.commit] = list(tested.values())
+        seconds = [t.observation.seconds for c in tested.values() for t in c.trials]
+        self._search.tell(
+            ask.commit,
+            {key: _outcome(cell) for key, cell in tested.items()},
+            skip=skip_of(build) if isinstance(build, NoBuild) else None,
+            binary=build.buildkitd_sha256 if isinstance(build, Build) else "",
+            build_seconds=(lab.build_seconds - spent) or None,
+            trial_seconds=sum(seconds) / len(seconds) if seconds else None,
+        )
+        verdict, shown = _shown(build, tested.values())
+        emit(StepDone(number=number, row=variant.label, verdict=verdict, shown=shown))
+        self._steps.append(
+            BisectStep(
+                number=number,
+                phase=str(ask.phase),
+                sha=ask.commit,
+                verdict=str(verdict),
+                shown=shown,
+                why=ask.why,
+                left=ask.candidates_left,
+                seconds=round(time.monotonic() - started, 1),
+                reused=all(t.reused for c in tested.values() for t in c.trials),
+                position=self._line.position(ask.commit),
+            )
+        )
+
+    def _mentioned(self, found: Boundaries) -> list[str]:
+        shas = [s.sha for s in self._steps]
+        for change in found.changes:
+            shas += [change.last_before, *([change.commit] if change.commit else [])]
+            shas += [c.commit for c in change.candidates]
+            shas += [change.merge] if change.merge else []
+        return list(dict.fromkeys(shas))
+
+    def _info(self, found: Boundaries) -> BisectInfo:
+        open_ends = [c for c in found.changes if c.commit is None]
+        return BisectInfo(
+            status="range" if open_ends else "found",
+            good=self._span.start,
+            bad=self._span.end,
+            scenario=",".join(dict.fromkeys(s.name for s, _ in self._cells.values())),
+            axes={},
+            patches=tuple(p.name for p in self._line.overlay_names),
+            steps=tuple(self._steps),
+            changes=tuple(map(_change_info, found.changes)),
+            reason=f"{len(open_ends)} of {len(found.changes)} changes could not be narrowed to one"
+            " commit"
+            if open_ends
+            else "",
+            total=len(self._line.candidates),
+            tested=len(found.tested),
+            skipped=len(found.skipped),
+            reproduce=self._setup.settings.command,
+            notes=(*self._notes, found.untested_note),
+        )
+
+
+def _outcome(cell: Cell) -> str | None:
+    untestable = (Verdict.SKIP, Verdict.INFRA)
+    return None if cell.outcome.verdict in untestable else cell.outcome.name
+
+
+def _shown(build: Build | NoBuild, cells: Collection[Cell]) -> tuple[Verdict, str]:
+    if isinstance(build, NoBuild):
+        return Verdict.SKIP, f"{build.stage}: {build.reason}"
+    verdicts = {c.outcome.verdict for c in cells}
+    shown = "; ".join(
+        f"{' '.join(v for _, v in c.axes)}: {shown_counts(c.counts) or c.outcome.name}"
+        for c in cells
+    )
+    worst = (Verdict.BAD, Verdict.WEAK, Verdict.INFRA, Verdict.SKIP, Verdict.GOOD)
+    return next(v for v in worst if v in verdicts), shown
+
+
+def _change_info(change: Change) -> ChangeInfo:
+    assert isinstance(change.cell, tuple)
+    scenario, axes = change.cell
+    return ChangeInfo(
+        sha=change.commit or "",
+        before=change.before,
+        after=change.after,
+        merge=change.merge or "",
+        reason="; ".join(change.notes),
+        scenario=scenario,
+        axes=dict(axes),
+        last_before=change.last_before,
+        candidates=tuple(CandidateInfo(sha=c.commit, reason=c.reason) for c in change.candidates),
+    )

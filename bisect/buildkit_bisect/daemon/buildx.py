@@ -1,0 +1,218 @@
+"""The issue's own way: ``buildx create``, ``buildx build``, ``buildx prune``, ``buildx rm``.
+
+Each trial has a builder of its own on the docker-container driver. Its container is made by
+buildx and cannot be labelled, so we make the volume it mounts, labelled, before it: that is
+how a sweep knows the container. buildx's own records live in the trial's directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker.errors
+from docker.models.containers import Container
+
+from buildkit_bisect import process
+from buildkit_bisect.buildctl import BuildRequest
+from buildkit_bisect.daemon import DaemonFailed
+from buildkit_bisect.daemon.docker import container_log, ended_by, last_words
+from buildkit_bisect.engine import Engine, buildx, labels
+from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.image import VariantImage
+from buildkit_bisect.errors import InfraFailed
+
+#: A registry that never answers. buildx asks for its image before it looks at the Engine's
+#: own, and whoever owns our image's name on a public registry must not be asked.
+NOWHERE = "localhost:1"
+
+#: Seconds for what is not a build.
+_TIMEOUT = 120.0
+
+
+class BuildxRuntime:
+    """One builder for one trial; use `buildx_runtime`, which also takes it away."""
+
+    kind = "buildx"
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        program: buildx.Buildx,
+        image: VariantImage,
+        binaries: Path,
+        home: Path,
+        flags: list[str],
+        config: str,
+        host_network: bool,
+        campaign: str,
+    ) -> None:
+        self._engine = engine
+        self._program = program
+        self._image = image
+        self._binaries = binaries
+        self._flags = flags
+        self._host_network = host_network
+        self._labels = labels.of("trial", campaign)
+        self._name = f"bkbisect-{uuid.uuid4().hex[:12]}"
+        self._records = home / "buildx"
+        self._records.mkdir(exist_ok=True)
+        self._config = home / "buildkitd.toml"
+        self._config.write_text(f"[worker.containerd]\n  enabled = false\n{config}")
+        self._earlier = b""  # logs of containers that `restart` took away
+        self.log = home / "buildkitd.log"
+
+    def environment(self) -> dict[str, str]:
+        """See `Runtime`; BUILDX_BUILDER and BUILDX_CONFIG make `docker buildx` use it too."""
+        return {
+            **self._engine.where.environment(),
+            "BUILDX_CONFIG": str(self._records),
+            "BUILDX_BUILDER": self._name,
+            "BUILDX_GIT_INFO": "false",
+            "BUILDKIT_HOST": f"docker-container://{buildx.container(self._name)}",
+            "BKBISECT_BUILDKITD": str(self._binaries / "buildkitd"),
+            "BKBISECT_BUILDCTL": str(self._binaries / "buildctl"),
+        }
+
+    def _buildx(self, arguments: list[str], *, timeout: float = _TIMEOUT) -> process.Completed:
+        argv = [self._program.path, *arguments]
+        return process.run(argv, timeout=timeout, env=self.environment(), check=False)
+
+    def start(self) -> None:
+        """Create the builder, wait until it serves. Raises `DaemonFailed`, `InfraFailed`."""
+        client = self._engine.client
+        with told("preparing a builder"):
+            client.volumes.create(buildx.volume(self._name), labels=self._labels)
+            ref = f"{NOWHERE}/{self._image.ref.rpartition(':')[0]}:{self._image.key[:16]}"
+            client.images.get(self._image.id).tag(*ref.rsplit(":", 1))
+        created = buildx.create(
+            self._name,
+            image=ref,
+            config=self._config,
+            flags=self._flags,
+            host_network=self._host_network,
+        )
+        self._check(self._buildx(created))
+        container = self._container()
+        if container is None or container.image is None or container.image.id != self._image.id:
+            raise InfraFailed("buildx started a builder from another image than ours")
+
+    def _check(self, done: process.Completed) -> None:
+        """Raise for a builder that does not serve: its daemon's fault, or the Engine's."""
+        if done.ok:
+            return
+        container = self._container()
+        said = done.tail(3)[-500:]
+        if container is None or container.attrs["State"]["Status"] == "created":
+            hint = "--runtime docker" if "caps" in said or "rivileged" in said else "docker info"
+            raise InfraFailed(f"buildx could not start a builder: {said}", hint=hint)
+        state = container.attrs["State"]
+        if foreign := ended_by(state):
+            raise InfraFailed(foreign)
+        log = container_log(container).decode(errors="replace")
+        how = "was not ready" if state["Running"] else f"exited {state['ExitCode']}"
+        raise DaemonFailed(f"buildkitd {how}: {last_words(log)}")
+
+    def _container(self) -> Container | None:
+        with told("looking at the builder's container"):
+            try:
+                return self._engine.client.containers.get(buildx.container(self._name))
+            except docker.errors.NotFound:
+                return None
+
+    def build(self, request: BuildRequest) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildx(buildx.build(self._name, request), timeout=request.timeout)
+
+    def prune(self, timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        self._buildx(buildx.forget(self._name), timeout=timeout)
+        return self._buildx(buildx.prune(self._name), timeout=timeout)
+
+    def restart(self, *, fresh: bool) -> None:
+        """See `Runtime`."""
+        if fresh:
+            self._keep_log()
+            self._remove()
+            self.start()
+            return
+        self._buildx(buildx.stop(self._name))
+        self._check(self._buildx(buildx.bootstrap(self._name)))
+
+    def alive(self) -> bool:
+        """See `Runtime`."""
+        try:
+            container = self._container()
+        except InfraFailed:
+            return False
+        return container is not None and bool(container.attrs["State"]["Running"])
+
+    def trouble(self) -> str:
+        """See `Runtime`."""
+        try:
+            container = self._container()
+        except InfraFailed as error:
+            return error.message
+        if container is None:
+            return "something removed the builder's container"
+        return ended_by(container.attrs["State"])
+
+    def stop(self) -> None:
+        """Keep the log; remove the builder, also where buildx itself does not manage to."""
+        with contextlib.suppress(InfraFailed):
+            self._keep_log()
+            self.log.write_bytes(self._earlier)
+        self._remove()
+
+    def _keep_log(self) -> None:
+        container = self._container()
+        if container is not None:
+            with told("reading the builder's log"):
+                self._earlier += container_log(container)
+
+    def _remove(self) -> None:
+        self._buildx(buildx.remove(self._name))
+        with told("removing the builder's container"):
+            client = self._engine.client
+            with contextlib.suppress(docker.errors.NotFound):
+                client.containers.get(buildx.container(self._name)).remove(force=True, v=True)
+            with contextlib.suppress(docker.errors.NotFound):
+                client.volumes.get(buildx.volume(self._name)).remove(force=True)
+
+
+@contextlib.contextmanager
+def buildx_runtime(
+    *,
+    engine: Engine,
+    program: buildx.Buildx,
+    image: VariantImage,
+    binaries: Path,
+    home: Path,
+    snapshotter: str,
+    config: str = "",
+    host_network: bool,
+    campaign: str = "",
+) -> Iterator[BuildxRuntime]:
+    """A ready builder of *image* on *engine*, its log below *home*.
+
+    Raises `DaemonFailed`, and `InfraFailed` where buildx or the Engine is at fault.
+    """
+    runtime = BuildxRuntime(
+        engine=engine,
+        program=program,
+        image=image,
+        binaries=binaries,
+        home=home,
+        flags=[f"--oci-worker-snapshotter={snapshotter}"],
+        config=config,
+        host_network=host_network,
+        campaign=campaign,
+    )
+    try:
+        runtime.start()
+        yield runtime
+    finally:
+        runtime.stop()

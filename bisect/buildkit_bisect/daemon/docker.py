@@ -1,0 +1,299 @@
+"""One container for one trial, from the variant's image, with a fresh volume for its state.
+
+buildctl runs on this machine and reaches the daemon as ``docker-container://NAME``, which is
+``docker exec -i NAME buildctl dial-stdio``. So exported caches and contexts stay where steps
+look for them, also with an Engine on another machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+from docker.models.containers import Container
+
+from buildkit_bisect import buildctl, process
+from buildkit_bisect.daemon import DaemonFailed
+from buildkit_bisect.engine import Engine, grant, labels
+from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.image import ENTRYPOINT
+from buildkit_bisect.errors import InfraFailed
+
+#: What the daemon listens on inside its container, and buildctl's default.
+ADDRESS = "unix:///run/buildkit/buildkitd.sock"
+
+STATE = "/var/lib/buildkit"
+CONFIG = "buildkit/buildkitd.toml"  # below /etc
+
+_SIGKILLED = 137
+
+
+def container_log(container: Container) -> bytes:
+    """Everything that it printed so far."""
+    return bytes(container.logs(stdout=True, stderr=True))
+
+
+def ended_by(state: dict[str, Any]) -> str:
+    """What ended a container, where that was not its own program; "" otherwise."""
+    if state.get("OOMKilled"):
+        return "the kernel killed the daemon's container: out of memory"
+    if not state.get("Running") and state.get("ExitCode") == _SIGKILLED:
+        return "something killed the daemon's container with SIGKILL"
+    return ""
+
+
+def last_words(log: str) -> str:
+    """The line of a daemon's log that says why it ended."""
+    lines = log.strip().splitlines()
+    telling = [line for line in lines if "panic" in line or line.startswith("buildkitd:")]
+    return (telling or lines or ["it printed nothing"])[-1][:500]
+
+
+class DockerRuntime:
+    """One daemon for one trial; use `docker_runtime`, which also takes it away."""
+
+    kind = "docker"
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        image: str,
+        binaries: Path,
+        home: Path,
+        flags: list[str],
+        config: str,
+        host_network: bool,
+        campaign: str,
+        ready_within: float,
+    ) -> None:
+        self._engine = engine
+        self._image = image
+        self._binaries = binaries
+        self._flags = flags
+        self._toml = f"[worker.containerd]\n  enabled = false\n{config}"
+        self._host_network = host_network
+        self._labels = labels.of("trial", campaign)
+        self._ready_within = ready_within
+        self._name = f"bkbisect-{uuid.uuid4().hex[:12]}"
+        self._address = f"docker-container://{self._name}"
+        self._container: Container | None = None
+        self._earlier = b""  # logs of containers that `restart` took away
+        self.log = home / "buildkitd.log"
+
+    def environment(self) -> dict[str, str]:
+        """See `Runtime`."""
+        return {
+            **self._engine.where.environment(),
+            "BUILDKIT_HOST": self._address,
+            "BKBISECT_BUILDKITD": str(self._binaries / "buildkitd"),
+            "BKBISECT_BUILDCTL": str(self._binaries / "buildctl"),
+        }
+
+    def start(self) -> None:
+        """Create what is missing, start it, wait until it serves.
+
+        Raises `DaemonFailed` with its log, `InfraFailed` where the Engine is at fault.
+        """
+        with told("starting the daemon's container"):
+            if self._container is None:
+                self._container = self._create()
+            else:
+                self._container.start()
+        self._wait(self._container)
+
+    def _create(self) -> Container:
+        client = self._engine.client
+        client.volumes.create(self._name, labels=self._labels)
+        refusal: docker.errors.APIError | None = None
+        for granted in grant.order(self._engine):
+            created = client.api.create_container_from_config(  # type: ignore[no-untyped-call]
+                self._created_config(granted), name=self._name
+            )
+            container = client.containers.get(created["Id"])
+            self._container = container
+            container.put_archive("/etc", _archive(CONFIG, self._toml))
+            try:
+                container.start()
+            except docker.errors.APIError as error:
+                container.remove(force=True)
+                self._container = None
+                if not grant.refused(str(error.explanation)):
+                    raise
+                refusal = error
+            else:
+                grant.remember(self._engine, granted)
+                return container
+        assert refusal
+        raise refusal
+
+    def _created_config(self, granted: str) -> dict[str, Any]:
+        host = grant.host_config(granted, grant.missing(self._engine))
+        mount = {"Type": "volume", "Source": self._name, "Target": STATE}
+        return {
+            "Image": self._image,
+            "Entrypoint": [ENTRYPOINT],
+            "Cmd": self._flags,
+            "Labels": self._labels,
+            "HostConfig": {
+                **host,
+                "Mounts": [mount],
+                **({"NetworkMode": "host"} if self._host_network else {}),
+            },
+        }
+
+    def _wait(self, container: Container) -> None:
+        deadline = time.monotonic() + self._ready_within
+        while True:
+            with told("waiting for the daemon's container"):
+                if self._exec(buildctl.workers(ADDRESS)).ok:
+                    return
+                container.reload()
+                state = container.attrs["State"]
+                if not state["Running"]:
+                    self._fail(state, f"buildkitd exited {state['ExitCode']}")
+                if time.monotonic() > deadline:
+                    self._fail(state, f"buildkitd was not ready after {self._ready_within:.0f} s")
+            time.sleep(0.05)
+
+    def _fail(self, state: dict[str, Any], how: str) -> None:
+        if foreign := ended_by(state):
+            raise InfraFailed(foreign)
+        assert self._container
+        log = container_log(self._container).decode(errors="replace")
+        raise DaemonFailed(f"{how}: {last_words(log)}")
+
+    def _exec(self, arguments: list[str]) -> process.Completed:
+        """Run the image's buildctl inside; its standard output and error come apart."""
+        assert self._container
+        argv = ["buildctl", *arguments]
+        started = time.monotonic()
+        try:
+            answer: Any = self._container.exec_run(argv, demux=True)
+        except docker.errors.APIError as error:  # not running, or already gone
+            answer = 1, (b"", str(error.explanation).encode())
+        exit_code, (out, err) = answer
+        return process.Completed(
+            argv=tuple(argv),
+            exit=1 if exit_code is None else exit_code,
+            stdout=(out or b"").decode(errors="replace"),
+            stderr=(err or b"").decode(errors="replace"),
+            seconds=time.monotonic() - started,
+        )
+
+    def _buildctl(self, arguments: list[str], *, timeout: float) -> process.Completed:
+        argv = [str(self._binaries / "buildctl"), *arguments]
+        return process.run(argv, timeout=timeout, env=self.environment(), check=False)
+
+    def build(self, request: buildctl.BuildRequest) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildctl(buildctl.build(self._address, request), timeout=request.timeout)
+
+    def prune(self, timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
+        return self._buildctl(buildctl.prune(self._address), timeout=timeout)
+
+    def restart(self, *, fresh: bool) -> None:
+        """See `Runtime`."""
+        assert self._container
+        with told("restarting the daemon's container"):
+            if fresh:
+                self._earlier += container_log(self._container)
+                self._remove()
+            else:
+                self._container.stop(timeout=int(process.GRACE))
+        self.start()
+
+    def alive(self) -> bool:
+        """See `Runtime`."""
+        if self._container is None:
+            return False
+        try:
+            with told("looking at the daemon's container"):
+                self._container.reload()
+        except InfraFailed:
+            return False
+        return bool(self._container.attrs["State"]["Running"])
+
+    def trouble(self) -> str:
+        """See `Runtime`."""
+        if self._container is None:
+            return ""
+        try:
+            with told("looking at the daemon's container"):
+                self._container.reload()
+        except InfraFailed as error:
+            return error.message
+        return ended_by(self._container.attrs["State"])
+
+    def stop(self) -> None:
+        """Keep the log; remove the container and its volume, whatever state they are in."""
+        with contextlib.suppress(docker.errors.DockerException, OSError):
+            log = container_log(self._container) if self._container else b""
+            self.log.write_bytes(self._earlier + log)
+        with told("removing the daemon's container"):
+            self._remove()
+
+    def _remove(self) -> None:
+        self._container = None
+        client = self._engine.client
+        with contextlib.suppress(docker.errors.NotFound):
+            client.containers.get(self._name).remove(force=True, v=True)
+        with contextlib.suppress(docker.errors.NotFound):
+            client.volumes.get(self._name).remove(force=True)
+
+
+def _archive(name: str, text: str) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        folder = tarfile.TarInfo(name.partition("/")[0])
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(folder)
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(text.encode()), 0o644
+        tar.addfile(entry, io.BytesIO(text.encode()))
+    return made.getvalue()
+
+
+@contextlib.contextmanager
+def docker_runtime(
+    *,
+    engine: Engine,
+    image: str,
+    binaries: Path,
+    home: Path,
+    snapshotter: str,
+    config: str = "",
+    host_network: bool,
+    campaign: str = "",
+    ready_within: float = 60.0,
+) -> Iterator[DockerRuntime]:
+    """A ready daemon in a container of *image*, its log below *home*.
+
+    *binaries* holds the ``buildctl`` that talks to it. *host_network* is what a registry on
+    loopback needs. Raises `DaemonFailed`, and `InfraFailed` where the Engine is at fault.
+    """
+    runtime = DockerRuntime(
+        engine=engine,
+        image=image,
+        binaries=binaries,
+        home=home,
+        flags=["--oci-worker-snapshotter", snapshotter],
+        config=config,
+        host_network=host_network,
+        campaign=campaign,
+        ready_within=ready_within,
+    )
+    try:
+        runtime.start()
+        yield runtime
+    finally:
+        runtime.stop()

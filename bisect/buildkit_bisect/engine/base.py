@@ -1,0 +1,119 @@
+"""The one fixed image that binaries are layered on.
+
+In order: the user's ``--base-image``; a published BuildKit release that the Engine has or can
+pull; one assembled from this machine's packages, so that an air-gapped machine works. What
+was chosen is remembered for each Engine: a base that varied would be one more variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import docker.errors
+from filelock import FileLock
+
+from buildkit_bisect import paths
+from buildkit_bisect.engine import labels, rootfs
+from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.session import Engine
+from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.toolchain import host_arch
+
+#: The published release whose image serves as the base, where it can be had.
+PUBLISHED = "moby/buildkit:v0.25.0"
+
+REPOSITORY = "bkbisect/base"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    """An image on the Engine. Equal keys are equal contents, on any Engine."""
+
+    id: str  # sha256:...
+    ref: str
+    key: str
+
+
+def find(engine: Engine, wanted: str = "", say: Callable[[str], None] = lambda _: None) -> Base:
+    """The base to use on *engine*; *wanted* is ``--base-image``.
+
+    Raises `BadInput` where *wanted* is not there and cannot be pulled, `Missing` where a base
+    cannot be assembled here, `InfraFailed` where the Engine fails.
+    """
+    with FileLock(paths.cache("locks") / "base-image.lock"):
+        if wanted:
+            found = local(engine, wanted) or pulled(engine, wanted, say)
+            if isinstance(found, Base):
+                return found
+            raise BadInput(f"--base-image {wanted}: {found}", hint="docker pull, or leave it out")
+        if engine.recall("base") != REPOSITORY:
+            found = local(engine, PUBLISHED) or pulled(engine, PUBLISHED, say)
+            if isinstance(found, Base):
+                engine.remember("base", PUBLISHED)
+                return found
+            say(f"{PUBLISHED} cannot be pulled ({found}); making a base from local packages")
+        base = _assembled(engine, say)
+        engine.remember("base", REPOSITORY)
+        return base
+
+
+def local(engine: Engine, ref: str) -> Base | None:
+    """The image *ref* where the Engine has it."""
+    with told(f"looking for the image {ref}"):
+        try:
+            image = engine.client.images.get(ref)
+        except docker.errors.ImageNotFound:
+            return None
+    return Base(id=str(image.id), ref=ref, key=str(image.id))
+
+
+def pulled(engine: Engine, ref: str, say: Callable[[str], None]) -> Base | str:
+    """The image, or why it cannot be pulled."""
+    say(f"pulling {ref}")
+    repository, tag = _split(ref)
+    try:
+        with told(f"pulling {ref}"):
+            engine.client.images.pull(repository, tag=tag)
+    except InfraFailed as error:
+        return error.message.removeprefix(f"pulling {ref}: ")[:200]
+    return local(engine, ref) or f"the Engine has no {ref} after pulling it"
+
+
+def _split(ref: str) -> tuple[str, str | None]:
+    """Repository and tag or digest; docker-py pulls every tag where it is given none."""
+    if "@" in ref:
+        repository, _, digest = ref.partition("@")
+        return repository, digest
+    last = ref.rsplit("/", 1)[-1]
+    return (ref.rpartition(":")[0], ref.rpartition(":")[2]) if ":" in last else (ref, "latest")
+
+
+def _assembled(engine: Engine, say: Callable[[str], None]) -> Base:
+    if engine.arch != host_arch():
+        raise Missing(
+            f"the Engine at {engine.where.shown} is {engine.arch}, this machine {host_arch()}:"
+            " no base can be made from packages of this one",
+            hint="--base-image IMAGE",
+        )
+    made = rootfs.assemble()
+    ref = f"{REPOSITORY}:{made.key[:16]}"
+    found = local(engine, ref)
+    if found is None:
+        say(f"making {ref} from this machine's runc, fuse3 and busybox")
+        with paths.scratch("base") as folder:
+            path = folder / "rootfs.tar"
+            with path.open("wb") as file:
+                made.write(file)
+            with told(f"importing {ref}"):
+                engine.client.api.import_image_from_file(
+                    str(path),
+                    repository=REPOSITORY,
+                    tag=made.key[:16],
+                    changes=[f"LABEL {labels.OURS}=base {labels.KEY}={made.key}"],
+                )
+        found = local(engine, ref)
+    if found is None:
+        raise InfraFailed(f"the Engine lost the image {ref} just imported to it")
+    # The image's id holds the time of the import; the key is the same on every Engine.
+    return Base(id=found.id, ref=ref, key=made.key)

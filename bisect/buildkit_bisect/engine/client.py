@@ -1,0 +1,96 @@
+"""The one door to a Docker Engine; its failures as ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+import docker.errors
+import requests
+import urllib3
+from docker.tls import TLSConfig
+
+from buildkit_bisect.engine.contexts import Endpoint, endpoint
+from buildkit_bisect.errors import InfraFailed, Missing
+
+#: Seconds for one answer of the Engine; committing an image is the slowest thing we ask for.
+TIMEOUT = 120
+
+_INSTALL = "apt-get install -y docker.io and start it, set DOCKER_HOST, or use --runtime host"
+
+
+def connect(where: Endpoint | None = None, *, timeout: int = TIMEOUT) -> docker.DockerClient:
+    """A client of the Engine that the user means, or of *where*, that has answered once.
+
+    Raises `Missing` where no Engine answers or we may not speak to it, with the reason.
+    """
+    where = where or endpoint(os.environ)
+    try:
+        client = docker.DockerClient(
+            base_url=where.url,
+            tls=_tls(where) or False,
+            timeout=timeout,
+            use_ssh_client=where.url.startswith("ssh://"),
+        )
+        client.ping()
+    except Exception as error:
+        # docker-py raises what its transports raise: ssh and TLS have errors of their own.
+        raise _refusal(where, error) from error
+    return client
+
+
+def _tls(where: Endpoint) -> TLSConfig | None:
+    if not where.tls:
+        return None
+    certs = Path(where.tls)
+    client_cert = (str(certs / "cert.pem"), str(certs / "key.pem"))
+    return TLSConfig(
+        client_cert=client_cert if Path(client_cert[0]).is_file() else None,
+        ca_cert=str(certs / "ca.pem") if where.verify else None,
+        verify=where.verify,
+    )
+
+
+def _refusal(where: Endpoint, error: Exception) -> Missing:
+    reason = _innermost(error)
+    if isinstance(reason, PermissionError):
+        return Missing(
+            f"no permission to speak to the Docker Engine at {where.shown}",
+            hint="sudo ./inv ..., or add yourself to the group docker",
+        )
+    if isinstance(reason, OSError) and reason.errno in (errno.ENOENT, errno.ECONNREFUSED):
+        return Missing(f"no Docker Engine answers at {where.shown}", hint=_INSTALL)
+    said = " ".join(str(reason).split())[:300] or type(reason).__name__
+    return Missing(f"no Docker Engine answers at {where.shown}: {said}", hint=_INSTALL)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The first cause: docker-py and urllib3 wrap a PermissionError three times."""
+    for _ in range(10):
+        inner = error.__cause__ or error.__context__
+        if inner is None:
+            inner = next((a for a in error.args if isinstance(a, BaseException)), None)
+        if inner is None:
+            break
+        error = inner
+    return error
+
+
+@contextmanager
+def told(doing: str) -> Iterator[None]:
+    """Turn the Engine's failures inside the block into `InfraFailed` that says what we did."""
+    try:
+        yield
+    except (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        ConnectionError,
+    ) as error:
+        explanation = getattr(error, "explanation", None) or _innermost(error)
+        said = " ".join(str(explanation).split())[:500] or type(error).__name__
+        raise InfraFailed(f"{doing}: {said}", hint="docker info") from error

@@ -1,0 +1,217 @@
+"""Images of variants: the compiled binaries as one layer on a fixed base.
+
+Made by committing a container that never runs: it works with any base, on any Engine, and
+needs neither a builder nor the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+from docker.models.images import Image
+from filelock import FileLock
+
+from buildkit_bisect import paths
+from buildkit_bisect.engine import labels
+from buildkit_bisect.engine.base import Base
+from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.session import Engine
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.model import Build, Variant
+
+REPOSITORY = "bkbisect/buildkit"
+
+#: Where the binaries are put, ahead of a published image's own.
+FOLDER = "/usr/bin"
+
+ENTRYPOINT = f"{FOLDER}/buildkitd"
+
+#: Raise it when images are made in another way.
+FORMAT = 1
+
+_SOURCE = "https://github.com/moby/buildkit"
+_TAG_LENGTH = 128
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VariantImage:
+    """An image on the Engine."""
+
+    id: str  # sha256:...
+    ref: str  # bkbisect/buildkit:v0.26.3-9c2a4e1b3d5f-record-ctx-opts
+    key: str
+    reused: bool
+    seconds: float
+
+
+def tag(variant: Variant) -> str:
+    """``DESCRIBE-SHORTSHA[-PATCHES]``, as a tag may be; too long a list becomes a digest."""
+    revision = variant.revision
+    names = [p.name for p in variant.patches]
+    parts = [revision.describe or revision.ref, revision.sha[:12], *names]
+    full = _plain("-".join(p for p in parts if p))
+    if len(full) <= _TAG_LENGTH:
+        return full
+    digest = hashlib.sha256(full.encode()).hexdigest()[:12]
+    return f"{full[: _TAG_LENGTH - 13]}-{digest}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip(".-") or "variant"
+
+
+def key(build: Build, variant: Variant, base: Base) -> str:
+    """What decides an image: equal keys are one image."""
+    parts = [
+        *(FORMAT, build.buildkitd_sha256, build.buildctl_sha256, base.key),
+        *(variant.revision.sha, variant.revision.describe),
+        [(p.name, p.digest) for p in variant.patches],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def oci_labels(build: Build, variant: Variant, base: Base) -> dict[str, str]:
+    """What the image says of itself."""
+    revision = variant.revision
+    oci = "org.opencontainers.image"
+    return {
+        f"{oci}.title": "BuildKit under test",
+        f"{oci}.source": _SOURCE,
+        f"{oci}.revision": revision.sha,
+        f"{oci}.version": revision.describe or revision.ref,
+        f"{oci}.base.name": base.ref,
+        "bkbisect.ref": revision.ref,
+        "bkbisect.patches": ",".join(p.name for p in variant.patches),
+        "bkbisect.patch-digests": ",".join(p.digest for p in variant.patches),
+        "bkbisect.build": build.key,
+        "bkbisect.go": build.go,
+        "bkbisect.source": build.source,
+        labels.OURS: "image",
+        labels.KEY: key(build, variant, base),
+        # What the container that is committed says of its owner must not stay on the image.
+        labels.OWNER: "",
+        labels.CREATED: "",
+    }
+
+
+def ensure(
+    engine: Engine,
+    build: Build,
+    variant: Variant,
+    base: Base,
+    *,
+    campaign: str = "",
+    say: Callable[[str], None] = lambda _: None,
+) -> VariantImage:
+    """The image of *build*, made unless the Engine has one of the same key.
+
+    Raises `InfraFailed` where the Engine fails.
+    """
+    started = time.monotonic()
+    wanted, name = key(build, variant, base), tag(variant)
+    ref = f"{REPOSITORY}:{name}"
+    with FileLock(paths.cache("locks") / f"image-{wanted[:2]}.lock"):
+        image = _existing(engine, wanted)
+        made = image is None
+        if image is None:
+            say(f"making the image {ref}")
+            said = {**oci_labels(build, variant, base), labels.CAMPAIGN: campaign}
+            image = _make(engine, build, base, said=said, name=name, campaign=campaign)
+        elif ref not in image.tags:
+            with told(f"naming the image {ref}"):
+                image.tag(REPOSITORY, tag=name)
+    return VariantImage(
+        id=str(image.id),
+        ref=ref,
+        key=wanted,
+        reused=not made,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _existing(engine: Engine, wanted: str) -> Image | None:
+    with told("looking for an image"):
+        found = engine.client.images.list(filters={"label": f"{labels.KEY}={wanted}"})
+    return found[0] if found else None
+
+
+def _make(
+    engine: Engine, build: Build, base: Base, *, said: dict[str, str], name: str, campaign: str
+) -> Image:
+    with (
+        told(f"making the image {REPOSITORY}:{name}"),
+        _container(engine, base, campaign) as container,
+        paths.scratch("image") as folder,
+    ):
+        archive = folder / "layer.tar"
+        _layer(Path(build.directory), archive)
+        with archive.open("rb") as data:
+            if not container.put_archive(FOLDER, data):
+                raise InfraFailed(f"the Engine did not take the binaries of {name}")
+        conf = {"Entrypoint": [ENTRYPOINT], "Cmd": [], "Labels": said}
+        image: Image = container.commit(repository=REPOSITORY, tag=name, conf=conf)
+        return image
+
+
+@contextmanager
+def _container(engine: Engine, base: Base, campaign: str) -> Iterator[Any]:
+    container = engine.client.containers.create(
+        base.id, entrypoint=["-"], command=[], labels=labels.of("making", campaign)
+    )
+    try:
+        yield container
+    finally:
+        with suppress(docker.errors.NotFound):
+            container.remove(force=True, v=True)
+
+
+def _layer(binaries: Path, archive: Path) -> None:
+    with tarfile.open(archive, "w") as tar:
+        for program in ("buildkitd", "buildctl"):
+            path = binaries / program
+            entry = tarfile.TarInfo(program)
+            entry.size, entry.mode = path.stat().st_size, 0o755
+            with path.open("rb") as file:
+                tar.addfile(entry, file)
+
+
+def push(engine: Engine, image: VariantImage, registry: str) -> str:
+    """Push to *registry*, with the user's own credentials; returns ``REF@DIGEST``.
+
+    Raises `InfraFailed` with the registry's answer.
+    """
+    repository = f"{registry.rstrip('/')}/{REPOSITORY}"
+    name = image.ref.rpartition(":")[2]
+    digest = ""
+    with told(f"pushing {repository}:{name}"):
+        engine.client.images.get(image.id).tag(repository, tag=name)
+        try:
+            for line in engine.client.images.push(repository, tag=name, stream=True, decode=True):
+                if "error" in line:
+                    raise InfraFailed(f"pushing {repository}:{name}: {line['error']}")
+                digest = (line.get("aux") or {}).get("Digest") or digest
+        finally:
+            engine.client.images.remove(f"{repository}:{name}")
+    return f"{repository}:{name}@{digest}" if digest else f"{repository}:{name}"
+
+
+def save(engine: Engine, image: VariantImage, path: Path) -> None:
+    """Write a ``docker load`` archive to *path*, whole or not at all."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        with told(f"saving {image.ref}"), draft.open("wb") as file:
+            for chunk in engine.client.images.get(image.id).save(named=image.ref):
+                file.write(chunk)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""A root file system for buildkitd from this machine's own packages: no network needed.
+
+runc, fusermount3 and fuse-overlayfs with their shared libraries, busybox, CA certificates:
+what a build step, the stargz and the fuse-overlayfs snapshotters call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from buildkit_bisect import process
+from buildkit_bisect.errors import Missing
+
+#: Raise it when the layout changes.
+FORMAT = 1
+
+#: Program -> where it is put; only the optional ones may be missing.
+PROGRAMS = {
+    "runc": "usr/bin/runc",
+    "fusermount3": "usr/bin/fusermount3",
+    "busybox": "bin/busybox",
+}
+OPTIONAL = {"fuse-overlayfs": "usr/bin/fuse-overlayfs"}
+
+_LINKS = {
+    "usr/bin/fusermount": "fusermount3",
+    **{f"bin/{name}": "busybox" for name in ("sh", "cat", "ls", "mount", "umount", "sleep", "ps")},
+}
+_FOLDERS = {
+    **dict.fromkeys(("dev", "etc/buildkit", "proc", "root", "run", "sys", "var/lib"), 0o755),
+    "tmp": 0o1777,
+}
+_TEXTS = {
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "etc/group": "root:x:0:\n",
+    "etc/nsswitch.conf": "hosts: files dns\n",
+}
+_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+_LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RootFs:
+    """What the tar will hold: path inside -> file of this machine."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    key: str = ""  # digest of everything in it
+
+    def write(self, to: IO[bytes]) -> None:
+        """Write the tar; the same bytes each time."""
+        with tarfile.open(fileobj=to, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name, mode in sorted(_FOLDERS.items()):
+                tar.addfile(_entry(name, tarfile.DIRTYPE, mode))
+            for name, source in sorted(self.files.items()):
+                entry = _entry(name, tarfile.REGTYPE, 0o755)
+                entry.size = source.stat().st_size
+                with source.open("rb") as file:
+                    tar.addfile(entry, file)
+            for name, target in sorted(_LINKS.items()):
+                entry = _entry(name, tarfile.SYMTYPE, 0o777)
+                entry.linkname = target
+                tar.addfile(entry)
+            for name, text in sorted(_TEXTS.items()):
+                entry = _entry(name, tarfile.REGTYPE, 0o644)
+                entry.size = len(text)
+                tar.addfile(entry, io.BytesIO(text.encode()))
+
+
+def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = kind, mode
+    return entry
+
+
+def assemble() -> RootFs:
+    """Look up the programs and their libraries. Raises `Missing` with the package to install."""
+    files: dict[str, Path] = {}
+    for program, place in (PROGRAMS | OPTIONAL).items():
+        path = shutil.which(program)
+        if path is None:
+            if program in OPTIONAL:
+                continue
+            raise Missing(
+                f"{program} is not installed; the image's base is made of it",
+                hint="./inv doctor, or --base-image IMAGE",
+            )
+        files[place] = Path(path).resolve()
+        for library in libraries(process.run(["ldd", path], timeout=30, check=False).stdout):
+            files[library.lstrip("/")] = Path(library).resolve()
+    if _CERTIFICATES.is_file():
+        files["etc/ssl/certs/ca-certificates.crt"] = _CERTIFICATES
+    return RootFs(files=files, key=_key(files.items()))
+
+
+def libraries(said: str) -> list[str]:
+    """The files that ``ldd`` names; none for a static program."""
+    return [m[1] for line in said.splitlines() if (m := _LIBRARY.search(line.strip()))]
+
+
+def _key(files: Iterable[tuple[str, Path]]) -> str:
+    sha = hashlib.sha256(
+        json.dumps([FORMAT, sorted(_LINKS.items()), sorted(_FOLDERS), _TEXTS]).encode()
+    )
+    for name, path in sorted(files):
+        with path.open("rb") as file:
+            sha.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return sha.hexdigest()

@@ -1,0 +1,165 @@
+"""Images of variants on a real Docker Engine, without a network: made, reused, told apart."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import engine as engines
+import pytest
+from engine import TestEngine
+from tool import Said, inv
+
+from buildkit_bisect import registry
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+
+REV = ("--rev", "v0.25.0", "--source", "module")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[TestEngine]:
+    with engines.running() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def first(engine: TestEngine) -> Said:
+    inv("build", *REV, timeout=1100)  # so that the image's own time is told apart
+    return inv("build", *REV, "--image", "--json", env=engine.environment)
+
+
+def tags(engine: TestEngine) -> list[str]:
+    with closing(engine.client()) as client:
+        return [tag for image in client.images.list() for tag in image.tags]
+
+
+def test_an_image_from_built_binaries_takes_seconds(first: Said, engine: TestEngine) -> None:
+    assert first.code == 0, first.stderr
+    image = first.document["image"]
+    assert image["ref"] == "bkbisect/buildkit:v0.25.0"
+    assert not image["reused"]
+    # The bound is 5 s on an idle machine (benchmarks/runtime_cost.py); tests share theirs.
+    assert image["seconds"] < 20
+    assert engine.left() == []
+
+
+def test_its_base_is_made_of_this_machines_packages(first: Said, engine: TestEngine) -> None:
+    assert first.document["made"].startswith("binaries on bkbisect/base:")
+    assert "cannot be pulled" in first.stderr
+
+
+def test_it_says_what_it_is(first: Said, engine: TestEngine) -> None:
+    with closing(engine.client()) as client:
+        config = client.images.get(first.document["image"]["id"]).attrs["Config"]
+    build = first.document["build"]
+    said = config["Labels"]
+    assert config["Entrypoint"] == ["/usr/bin/buildkitd"]
+    assert said["org.opencontainers.image.version"] == "v0.25.0"
+    assert said["org.opencontainers.image.source"] == "https://github.com/moby/buildkit"
+    assert said["bkbisect.build"] == build["key"]
+    assert said["bkbisect.go"] == build["go"]
+    assert said["bkbisect.source"] == build["source"] == "module"
+    assert said["bkbisect.patches"] == ""
+    assert said["bkbisect"] == "image"
+    assert said["bkbisect.owner"] == ""
+
+
+def test_the_same_image_is_not_made_again(first: Said, engine: TestEngine) -> None:
+    again = inv("build", *REV, "--image", "--json", env=engine.environment)
+    assert again.document["image"]["reused"]
+    assert again.document["image"]["id"] == first.document["image"]["id"]
+    assert again.document["image"]["seconds"] < 2
+
+
+def test_the_binaries_in_it_are_those_that_were_built(
+    first: Said, engine: TestEngine, tmp_path: Path
+) -> None:
+    saved = tmp_path / "image.tar"
+    said = inv("build", *REV, "--save", str(saved), env=engine.environment)
+    assert said.code == 0, said.stderr
+    built = (Path(first.document["build"]["directory"]) / "buildkitd").read_bytes()
+    with tarfile.open(saved) as outer:
+        layers = [m for m in outer.getmembers() if m.name.endswith("layer.tar")]
+        found = []
+        for layer in layers:
+            file = outer.extractfile(layer)
+            assert file
+            with tarfile.open(fileobj=file) as inner:
+                found += [
+                    inner.extractfile(m).read()  # type: ignore[union-attr]
+                    for m in inner.getmembers()
+                    if m.name == "usr/bin/buildkitd"
+                ]
+    assert found == [built]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_another_base_is_another_image(first: Said, engine: TestEngine) -> None:
+    base = first.document["made"].rpartition(" ")[2]
+    with closing(engine.client()) as client:
+        client.images.get(base).tag("my/base", tag="1")
+    named = inv("build", *REV, "--base-image", "my/base:1", "--json", env=engine.environment)
+    assert named.code == 0, named.stderr
+    assert named.document["image"]["id"] != first.document["image"]["id"]
+
+
+def test_a_base_that_is_not_there_is_named(engine: TestEngine) -> None:
+    said = inv("build", *REV, "--base-image", "localhost:1/none:1", env=engine.environment)
+    assert said.code == 2
+    assert "localhost:1/none:1" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_it_is_pushed_and_can_be_pulled(engine: TestEngine, tmp_path: Path) -> None:
+    with registry.serve(tmp_path) as where:
+        said = inv("build", *REV, "--push", where.address, "--json", env=engine.environment)
+        assert said.code == 0, said.stderr
+        digest = said.document["pushed"].partition("@")[2]
+        assert where.digest("bkbisect/buildkit", "v0.25.0") == digest
+    assert not [tag for tag in tags(engine) if where.address in tag]
+
+
+def test_a_registry_that_is_down_is_infrastructure(engine: TestEngine) -> None:
+    said = inv("build", *REV, "--push", "127.0.0.1:1", env=engine.environment)
+    assert said.code == 5
+    assert "127.0.0.1:1/bkbisect/buildkit" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_buildkitd_starts_in_it(first: Said, engine: TestEngine) -> None:
+    ran = subprocess.run(
+        [
+            *("docker", "run", "--rm", "--network", "host"),
+            *(first.document["image"]["ref"], "--version"),
+        ],
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", **engine.environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "github.com/moby/buildkit" in ran.stdout, ran.stderr
+
+
+def test_clean_removes_images_when_asked_and_only_ours(engine: TestEngine, tmp_path: Path) -> None:
+    archive = tmp_path / "theirs.tar"
+    with tarfile.open(archive, "w"):
+        pass
+    with closing(engine.client()) as client:
+        client.api.import_image_from_file(str(archive), repository="theirs", tag="1")
+    kept = inv("clean", env=engine.environment)
+    assert "image" not in kept.stdout
+    said = inv("clean", "--images", env=engine.environment)
+    assert said.code == 0, said.stderr
+    assert tags(engine) == ["theirs:1"]  # my/base was another name of ours
+
+
+def test_no_engine_is_said_in_one_line(tmp_path: Path) -> None:
+    said = inv("build", *REV, "--image", env={"DOCKER_HOST": f"unix://{tmp_path}/none"})
+    assert said.code == 3
+    assert f"no Docker Engine answers at unix://{tmp_path}/none" in said.stderr
+    assert "Traceback" not in said.stderr

@@ -1,0 +1,304 @@
+"""The HTML page in a real browser: what a reader can do with it, and what it cannot do to them.
+
+Screenshots go to the directory that BKBISECT_SCREENSHOTS names, for CI to keep.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from buildkit_bisect import render, result
+from buildkit_bisect.result import Result
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "render"))
+
+import results
+
+pytestmark = pytest.mark.system
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    assert program, "these tests need a browser: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Reader:
+    """Opens pages, and keeps what they complained about and asked the network for."""
+
+    browser: Browser
+    folder: Path
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def open(self, document: Result, *, dark: bool = False, width: int = 1200) -> Page:
+        result.write(document, self.folder)
+        (self.folder / "report.html").write_text(render.html(document, self.folder))
+        context = self.browser.new_context(
+            color_scheme="dark" if dark else "light", viewport={"width": width, "height": 860}
+        )
+        page = context.new_page()
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto((self.folder / "report.html").as_uri())
+        return page
+
+
+@pytest.fixture
+def reader(browser: Browser, tmp_path: Path) -> Iterator[Reader]:
+    made = Reader(browser, tmp_path)
+    yield made
+    for context in browser.contexts:
+        context.close()
+    assert made.complaints == []
+    assert set(made.requests) <= {(tmp_path / "report.html").as_uri()}
+
+
+def keep(page: Page, name: str) -> None:
+    """A screenshot for people."""
+    folder = os.environ.get("BKBISECT_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def rows(page: Page) -> list[str]:
+    """Labels of the variants that are shown."""
+    heads = page.locator(".matrix tbody tr:visible th").all_inner_texts()
+    return [" ".join(head.split()) for head in heads]
+
+
+def columns(page: Page) -> list[str]:
+    heads = page.locator(".matrix thead tr:last-child th:visible").all_inner_texts()
+    return [" ".join(head.split()) for head in heads[1:]]
+
+
+def test_the_matrix_says_it_all_at_once(reader: Reader) -> None:
+    page = reader.open(results.two_scenarios())
+    keep(page, "matrix-light")
+    expect(page.locator("h1")).to_contain_text("Broken in 4 of 5 variants")
+    assert len(rows(page)) == 6
+    assert columns(page)[:3] == [
+        "stargz bases different", "stargz bases same", "overlayfs bases different control",
+    ]  # fmt: skip
+    expect(page.locator("td.bad").first).to_contain_text("✗layers dropped 3 of 3")
+
+
+def test_filters(reader: Reader) -> None:
+    page = reader.open(results.two_scenarios())
+    page.get_by_label("snapshotter").select_option("stargz")
+    assert columns(page) == [
+        "stargz bases different", "stargz bases same", "warm yes", "warm no control",
+    ]  # fmt: skip
+    page.locator("[name=scenario]").select_option("cross-stage-lazy")
+    assert columns(page) == ["stargz bases different", "stargz bases same"]
+    for css in ("good", "flaky", "skip"):
+        page.locator(f"[name=css][value={css}]").uncheck()
+    assert "v0.32.0" not in rows(page)
+    expect(page.locator("td.flaky").first).to_have_class(re.compile("faded"))
+    page.locator("[name=patch]").select_option("record-ctx-opts")
+    assert rows(page) == ["master + record-ctx-opts"]
+    page.get_by_role("button", name="show all").click()
+    expect(page.locator("output")).to_have_text("6 of 6 variants")
+    page.locator("[name=variant]").fill("v0.2")
+    assert rows(page) == ["v0.24.0", "v0.25.0"]
+    page.locator("[name=variant]").fill("")
+    page.locator("[name=patch]").select_option("-")
+    assert "master + record-ctx-opts" not in rows(page)
+
+
+def test_the_dropped_record_is_one_click_away(reader: Reader) -> None:
+    kept = reader.folder / "evidence" / "layers-dropped" / "1"
+    kept.mkdir(parents=True)
+    (kept / "buildkitd.log").write_text("log")
+    page = reader.open(results.matrix())
+    page.get_by_role("button", name="layers dropped").first.click()
+    panel = page.get_by_role("dialog")
+    expect(panel.get_by_role("heading", level=2)).to_have_text("v0.24.0: stargz bases different")
+    expect(panel).to_contain_text("1 of 3 records lost layers that the control has: bbbbbbbbbbbb")
+    lost = panel.locator("svg g.lost")
+    expect(lost).to_have_count(1)
+    expect(lost).to_contain_text("LAYERS MISSING (2)")
+    assert lost.is_visible()
+    expect(panel.locator(".step")).to_have_count(3)
+    expect(panel.locator("li.v-ran").first).to_contain_text("RUN echo stable")
+    expect(panel.get_by_role("link", name="buildkitd.log")).to_have_attribute(
+        "href", "evidence/layers-dropped/1/buildkitd.log"
+    )
+    keep(page, "evidence-light")
+
+
+def test_each_outcome_of_a_flaky_cell_can_be_looked_at(reader: Reader) -> None:
+    page = reader.open(results.matrix())
+    page.get_by_role("button", name="flaky").click()
+    panel = page.get_by_role("dialog")
+    expect(panel).to_contain_text("cached 2 of 3, layers dropped 1 of 3")
+    expect(panel.locator("li.v-cached")).to_have_count(1)
+    panel.get_by_role("button", name="a trial that was layers dropped").click()
+    expect(panel.locator("li.v-cached")).to_have_count(0)
+    expect(panel.locator("svg g.lost")).to_have_count(1)
+
+
+def test_logs_can_be_searched(reader: Reader) -> None:
+    page = reader.open(results.many(2))
+    page.locator("td.bad button").first.click()
+    panel = page.get_by_role("dialog")
+    panel.get_by_label("search the log").fill("failure C of")
+    expect(panel.locator(".log div")).to_have_count(1)
+    expect(panel.locator(".log mark")).to_have_text("failure c of")
+
+
+def test_keyboard_walk(reader: Reader) -> None:
+    page = reader.open(results.two_scenarios())
+    page.locator("[name=variant]").focus()
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.cell") == "0":
+            break
+    assert page.evaluate("document.activeElement.dataset.cell") == "0"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    first = page.evaluate("document.activeElement.textContent")
+    assert first.startswith("✗export failed")
+    page.keyboard.press("Enter")
+    panel = page.get_by_role("dialog")
+    expect(panel).to_be_visible()
+    expect(panel.get_by_role("heading", level=2)).to_have_text("v0.25.0: stargz bases same")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    assert page.evaluate("document.activeElement.textContent") == first
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.cell") is None
+
+
+def test_arrows_pass_over_what_is_hidden_or_was_not_run(reader: Reader) -> None:
+    page = reader.open(results.two_scenarios())
+    page.locator("[name=scenario]").select_option("cross-stage-dedup")
+    page.locator(".matrix tbody tr:nth-child(3) td:visible button").first.focus()
+    page.keyboard.press("ArrowDown")  # v0.32.0 was not run there
+    assert "master" in page.evaluate(
+        "document.activeElement.closest('tr').firstElementChild.textContent"
+    )
+
+
+def test_a_link_to_a_cell_opens_it(reader: Reader) -> None:
+    page = reader.open(results.matrix())
+    page.goto(page.url.split("#")[0] + "#cell-6")
+    page.reload()
+    expect(page.get_by_role("dialog")).to_contain_text("v0.25.0: stargz bases different")
+
+
+@pytest.mark.parametrize("name", ["hostile", "two_scenarios"])
+def test_text_from_builds_is_only_text(reader: Reader, name: str) -> None:
+    page = reader.open(getattr(results, name)())
+    before = page.evaluate("document.querySelectorAll('script, img, iframe').length")
+    assert before == 2
+    for button in page.locator(".matrix tbody button").all()[:4]:
+        button.click()
+        assert page.evaluate("document.querySelectorAll('script, img, iframe').length") == before
+        page.keyboard.press("Escape")
+    if name == "hostile":
+        keep(page, "hostile")
+        assert "<script>alert(1)</script>" in page.locator(".matrix").inner_text()
+
+
+def test_the_policy_stops_what_would_slip_through(browser: Browser, tmp_path: Path) -> None:
+    text = render.html(results.matrix())
+    slipped = '<script>document.title="slipped"</script><img src="https://example.invalid/x.png">'
+    (tmp_path / "report.html").write_text(text.replace("<footer>", slipped + "<footer>"))
+    page = browser.new_context().new_page()
+    stopped: list[tuple[str, str | None]] = []
+    page.on("requestfailed", lambda request: stopped.append((request.url, request.failure)))
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.title() != "slipped"
+    assert stopped == [("https://example.invalid/x.png", "csp")]
+    page.context.close()
+
+
+def test_the_timeline_of_a_search(reader: Reader) -> None:
+    page = reader.open(results.bisect(), dark=True)
+    keep(page, "bisect-dark")
+    expect(page.locator(".timeline svg circle")).to_have_count(8)
+    expect(page.locator(".timeline")).to_contain_text("first bad: 0000000000 cache: change 138")
+    page.get_by_text("8 steps").click()
+    expect(page.get_by_role("region", name="Steps")).to_contain_text("undefined: errgroup")
+
+
+def test_dark_mode_has_its_own_colours(reader: Reader) -> None:
+    look = "getComputedStyle(document.body).backgroundColor"
+    assert reader.open(results.matrix()).evaluate(look) == "rgb(255, 255, 255)"
+    assert reader.open(results.matrix(), dark=True).evaluate(look) == "rgb(13, 17, 23)"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", ["two_scenarios", "bisect", "boundaries"])
+def test_accessible(reader: Reader, name: str, dark: bool) -> None:
+    page = reader.open(getattr(results, name)(), dark=dark)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.locator(".matrix tbody button").first.click()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_five_hundred_cells_are_usable_within_a_second(reader: Reader) -> None:
+    took = []
+    for _ in range(3):  # the machine may be busy with something else once
+        page = reader.open(results.many(84))
+        page.locator(".matrix tbody button").nth(250).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        took.append(page.evaluate(
+            "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
+        ))  # fmt: skip
+        filtering = page.evaluate(
+            "(() => { const t = performance.now(); const f = document.querySelector('.filters');"
+            "f.elements.variant.value = 'v0.1'; f.dispatchEvent(new Event('input'));"
+            "document.body.offsetHeight; return performance.now() - t; })()"
+        )
+        took[-1] = max(took[-1], filtering)
+    assert min(took) < 1000
+
+
+def test_on_a_phone_nothing_but_tables_scrolls_sideways(reader: Reader) -> None:
+    page = reader.open(results.two_scenarios(), width=390)
+    keep(page, "phone")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    first = page.locator("td.bad button").first.bounding_box()
+    assert first
+    assert first["y"] < 860, "the matrix begins on the first screen"
+    assert first["height"] >= 44
+    page.locator(".scroll").first.evaluate("e => e.scrollLeft = 300")
+    label = page.locator(".matrix tbody th").first.bounding_box()
+    assert label
+    assert label["x"] < 30, "variants stay in sight"
+
+
+def test_print_shows_everything_and_no_controls(reader: Reader) -> None:
+    page = reader.open(results.two_scenarios())
+    page.emulate_media(media="print")
+    expect(page.locator(".filters")).to_be_hidden()
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.scroll')).overflow") == "visible"
+    )

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect import picture
+from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.render import svg
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "render"))
+
+import results
+
+pytestmark = pytest.mark.system
+
+
+def size(png: Path) -> tuple[int, int]:
+    head = png.read_bytes()[:24]
+    assert head.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", head[16:])
+    return width, height
+
+
+@pytest.mark.parametrize("draw", [svg.matrix, svg.timeline])
+def test_png(draw: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callable(draw)
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+    source = tmp_path / "picture.svg"
+    source.write_text(draw(results.bisect()))
+    made = picture.png(source, tmp_path / "picture.png")
+    width, height = size(made)
+    assert f'width="{width // 2}' in source.read_text().replace(".0", "")
+    assert height > 200
+    assert not list((tmp_path / "cache" / "tmp").iterdir())
+
+
+def test_nothing_to_draw_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "picture.svg"
+    source.write_text(svg.matrix(results.matrix()))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Missing, match="nothing here draws PNG"):
+        picture.png(source, tmp_path / "picture.png")
+
+
+def test_a_picture_without_a_size(tmp_path: Path) -> None:
+    source = tmp_path / "picture.svg"
+    source.write_text("<svg/>")
+    with pytest.raises(BadInput, match="no size"):
+        picture.png(source, tmp_path / "picture.png")

@@ -1,0 +1,171 @@
+"""Posting through a program called gh that keeps its comments in a file."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildkit_bisect import post
+from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "render"))
+
+import results
+
+pytestmark = pytest.mark.system
+
+GH = """#!{python}
+import json, pathlib, sys
+home = pathlib.Path({home!r})
+state = json.loads((home / "state.json").read_text())
+args = sys.argv[1:]
+with (home / "calls.jsonl").open("a") as log:
+    log.write(json.dumps(args) + "\\n")
+def body():
+    return json.loads(pathlib.Path(args[args.index("--input") + 1]).read_text())["body"]
+def done(answer):
+    (home / "state.json").write_text(json.dumps(state))
+    print(json.dumps(answer))
+    sys.exit(0)
+if args[:2] == ["auth", "status"]:
+    sys.exit(0 if state["login"] else 1)
+if args == ["api", "user"]:
+    done({{"login": state["login"]}})
+if state.get("broken"):
+    sys.exit("gh: Not Found (HTTP 404)")
+path = next(a for a in args if a.startswith("repos/"))
+if "--paginate" in args:
+    half = len(state["comments"]) // 2
+    for page in (state["comments"][:half], state["comments"][half:]):
+        print(json.dumps(page))
+    sys.exit(0)
+if "PATCH" in args:
+    number = int(path.rsplit("/", 1)[1])
+    comment = next(c for c in state["comments"] if c["id"] == number)
+    comment["body"] = body()
+    done(comment)
+comment = {{"id": 100 + len(state["comments"]), "body": body(), "user": {{"login": state["login"]}},
+           "html_url": "https://github.com/" + path}}
+state["comments"].append(comment)
+done(comment)
+"""
+
+
+class Hub:
+    """What the fake gh knows, and what it was asked."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.set(login="ann", comments=[])
+
+    def set(self, **state: Any) -> None:
+        known = {} if not (self.home / "state.json").exists() else self.state
+        (self.home / "state.json").write_text(json.dumps({**known, **state}))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.home / "state.json").read_text())
+        return loaded
+
+    @property
+    def comments(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.state["comments"]
+        return found
+
+    @property
+    def wrote(self) -> bool:
+        calls = (self.home / "calls.jsonl").read_text()
+        return "POST" in calls or "PATCH" in calls
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    program = tmp_path / "bin" / "gh"
+    program.parent.mkdir()
+    program.write_text(GH.format(python=sys.executable, home=str(tmp_path)))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+    return Hub(tmp_path)
+
+
+def yes(_: str) -> bool:
+    return True
+
+
+def test_posts_what_it_showed(hub: Hub) -> None:
+    shown: list[str] = []
+
+    def confirm(text: str) -> bool:
+        shown.append(text)
+        return True
+
+    url = post.post(results.matrix(), None, issue=6893, confirm=confirm)
+    assert url == "https://github.com/repos/moby/buildkit/issues/6893/comments"
+    (comment,) = hub.comments
+    assert comment["body"].startswith("**Broken in 4 of 5 variants")
+    assert len(comment["body"]) <= 60_000
+    assert comment["body"] in shown[0]
+    assert "ann is going to comment on https://github.com/moby/buildkit/issues/6893" in shown[0]
+
+
+def test_the_second_time_updates_the_same_comment(hub: Hub) -> None:
+    hub.set(comments=[{"id": n, "body": "other", "user": {"login": "bob"}, "html_url": "u"}
+                      for n in range(5)])  # fmt: skip
+    post.post(results.matrix(), None, issue=6893, confirm=yes)
+    post.post(results.two_scenarios(), None, issue=6893, confirm=yes)
+    assert len(hub.comments) == 7, "other scenarios are another comment"
+    post.post(results.matrix(id="today"), None, issue=6893, confirm=yes)
+    assert len(hub.comments) == 7
+    assert "today" in hub.comments[5]["body"]
+
+
+def test_a_marker_in_another_ones_comment_is_not_ours(hub: Hub) -> None:
+    sign = post.marker(results.matrix())
+    hub.set(comments=[{"id": 7, "body": f"quoting{sign}", "user": {"login": "eve"},
+                       "html_url": "u"}])  # fmt: skip
+    post.post(results.matrix(), None, issue=1, confirm=yes)
+    assert hub.comments[0]["body"].startswith("quoting")
+    assert len(hub.comments) == 2
+
+
+def test_hostile_text_cannot_end_the_marker(hub: Hub) -> None:
+    post.post(results.hostile(), None, issue=1, confirm=yes)
+    assert hub.comments[0]["body"].count("<!--") == 1
+    assert hub.comments[0]["body"].rstrip().endswith("-->")
+
+
+def test_no_means_no(hub: Hub) -> None:
+    assert post.post(results.matrix(), None, issue=1, confirm=lambda _: False) == ""
+    assert not hub.wrote
+
+
+def test_without_a_login_nothing_is_asked_or_posted(hub: Hub) -> None:
+    hub.set(login="")
+    with pytest.raises(Missing, match="not logged in") as caught:
+        post.post(results.matrix(), None, issue=1, confirm=yes)
+    assert caught.value.hint == "gh auth login"
+    assert not hub.wrote
+
+
+def test_without_gh(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Missing, match="gh is not installed"):
+        post.post(results.matrix(), None, issue=1, confirm=yes)
+
+
+def test_a_refusal_of_github_is_told(hub: Hub) -> None:
+    hub.set(broken=True)
+    with pytest.raises(InfraFailed, match="Not Found"):
+        post.post(results.matrix(), None, issue=1, confirm=yes)
+
+
+@pytest.mark.parametrize(("issue", "repo"), [(0, "moby/buildkit"), (1, "moby"), (1, "a/b?x=/c")])
+def test_what_is_no_issue(issue: int, repo: str) -> None:
+    with pytest.raises(BadInput, match="not an issue"):
+        post.post(results.matrix(), None, issue=issue, repo=repo, confirm=yes)

@@ -1,0 +1,161 @@
+"""Our search against git's own, on the same 200 histories of a real repository."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from buildkit_bisect import process
+from buildkit_bisect.search import BisectSession, Found, History, Phase, SearchOptions
+
+pytestmark = pytest.mark.system
+
+HISTORIES = 200
+WORLDS = Path(__file__).resolve().parents[1] / "unit" / "search" / "worlds.py"
+
+
+def _worlds() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("search_worlds", WORLDS)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["search_worlds"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+worlds = _worlds()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    parents: Mapping[str, Sequence[str]]  # by name: m0 is good, *tip* is bad
+    tip: str
+    culprit: str
+    sha: Mapping[str, str]
+
+    @property
+    def history(self) -> History:
+        return History({self.sha[c]: [self.sha[p] for p in ps] for c, ps in self.parents.items()})
+
+    def world(self) -> object:
+        named = {self.sha[c]: [self.sha[p] for p in ps] for c, ps in self.parents.items()}
+        return worlds.World(named, self.sha[self.culprit])
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[Case]]]:
+    """One repository with every history, each from a root of its own."""
+    repo = tmp_path_factory.mktemp("histories")
+    _git(repo, "init", "--quiet", "-b", "main")
+    marks: dict[tuple[int, str], int] = {}
+    drawn = []
+    stream: list[str] = []
+    for number in range(HISTORIES):
+        rng = worlds.dice(number)
+        size = rng.randint(4, 150)
+        if number % 4:
+            parents = worlds.random_history(rng, size)
+        else:
+            parents = {f"m{i}": [f"m{i - 1}"] if i else [] for i in range(size)}
+        tip = worlds.tip_of(parents)
+        inside = sorted(worlds.World(parents, "m0").ancestors(tip) - {"m0"})
+        drawn.append((parents, tip, rng.choice(inside)))
+        for name, above in parents.items():
+            marks[number, name] = len(marks) + 1
+            stream += [
+                f"commit refs/heads/h{number}-{name}",
+                f"mark :{len(marks)}",
+                f"committer a <a@example.org> {1_700_000_000 + 60 * len(marks)} +0000",
+                f"data {len(name)}",
+                name,
+            ]
+            for at, parent in enumerate(above):
+                stream.append(f"{'merge' if at else 'from'} :{marks[number, parent]}")
+            stream.append("")
+    source = repo / "stream"
+    source.write_text("\n".join(stream) + "\n")
+    script = f"git fast-import --quiet --export-marks=marks < {source.name}"
+    process.run(["sh", "-c", script], cwd=repo, timeout=120)
+    _git(repo, "update-ref", "refs/heads/main", "refs/heads/h0-m0")
+    shas = dict(line.split() for line in (repo / "marks").read_text().splitlines())
+    cases = [
+        Case(
+            parents=parents,
+            tip=tip,
+            culprit=culprit,
+            sha={name: shas[f":{marks[number, name]}"] for name in parents},
+        )
+        for number, (parents, tip, culprit) in enumerate(drawn)
+    ]
+    yield repo, cases
+
+
+def _git(repo: Path, *argv: str) -> str:
+    env = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    return process.run(["git", *argv], cwd=repo, timeout=60, env=env).stdout
+
+
+def _git_bisect(
+    repo: Path, case: Case, *, good: str, bad: str, flags: Sequence[str] = ()
+) -> tuple[str, int]:
+    """What git finds, and how many commits it asked for."""
+    world = case.world()
+    said = _git(repo, "bisect", "start", "--no-checkout", *flags, bad, good)
+    asked = 0
+    while " is the first bad commit" not in said:
+        commit = _git(repo, "rev-parse", "BISECT_HEAD").strip()
+        asked += 1
+        said = _git(repo, "bisect", "bad" if world.is_new(commit) else "good")
+    _git(repo, "bisect", "reset")
+    return said.split()[0], asked
+
+
+def _ours(case: Case, *, first_parent: bool) -> tuple[str, list[Phase]]:
+    world = case.world()
+    options = SearchOptions(trials=1, first_parent=first_parent)
+    ends = {"good": case.sha["m0"], "bad": case.sha[case.tip]}
+    found, asks = worlds.drive(BisectSession(case.history, options=options, **ends), world.answer)
+    assert isinstance(found, Found)
+    return found.first_bad, [a.phase for a in worlds.searched(asks)]
+
+
+def test_the_whole_dag_at_once(repository: tuple[Path, list[Case]]) -> None:
+    repo, cases = repository
+    ours_total = git_total = 0
+    for case in cases:
+        first_bad, asks = _ours(case, first_parent=False)
+        theirs, asked = _git_bisect(repo, case, good=case.sha["m0"], bad=case.sha[case.tip])
+        assert first_bad == theirs == case.sha[case.culprit]
+        assert len(asks) <= asked + 1, (case.parents, case.culprit)
+        ours_total += len(asks)
+        git_total += asked
+    assert ours_total <= git_total * 1.02
+    print(f"{len(cases)} histories: ours {ours_total}, git {git_total}")
+
+
+def test_first_parent_and_then_inside_the_merge(repository: tuple[Path, list[Case]]) -> None:
+    """git has no such mode: its two bisections, one after the other, are what it takes."""
+    repo, cases = repository
+    ours_total = git_total = 0
+    diffs = []
+    for case in cases:
+        first_bad, asks = _ours(case, first_parent=True)
+        assert first_bad == case.sha[case.culprit]
+        ends = {"good": case.sha["m0"], "bad": case.sha[case.tip]}
+        merge, asked = _git_bisect(repo, case, **ends, flags=["--first-parent"])
+        inner, more = _git_bisect(repo, case, good=case.history.parents(merge)[0], bad=merge)
+        assert inner == first_bad
+        ours_total += len(asks)
+        git_total += asked + more
+        diffs.append(len(asks) - asked - more)
+    from collections import Counter
+
+    print(f"{len(cases)} histories: ours {ours_total}, git {git_total}", Counter(diffs))

@@ -1,0 +1,173 @@
+"""Histories, predicted costs, and the walk back to a good release."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import BROKEN, World, histories, seen, tip_of
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.search import (
+    Ask,
+    EndsFound,
+    GoodEndSearch,
+    History,
+    NearestBuilt,
+    RefusalKind,
+    Refused,
+    SearchOptions,
+    Tested,
+)
+
+
+@given(histories(), st.randoms())
+@settings(max_examples=80, deadline=None)
+def test_a_history_knows_ancestors(parents: dict[str, list[str]], rng: object) -> None:
+    history = History(parents)
+    world = World(parents, "m0")
+    for sha, above in parents.items():
+        assert set(history.shas(history.ancestors(sha))) == world.ancestors(sha)
+        assert history.parents(sha) == tuple(above)
+        assert all(history.number(p) < history.number(sha) for p in above)
+    tip = tip_of(parents)
+    line = history.first_parent_line(tip)
+    assert line == tuple(f"m{i}" for i in range(len(line)))
+    everything = history.ancestors(tip)
+    assert history.heads(everything) == (tip,)
+
+
+@given(histories(), st.integers(0, 10**6), st.integers(0, 10**6))
+@settings(max_examples=80, deadline=None)
+def test_merge_bases_are_the_best_common_ancestors(
+    parents: dict[str, list[str]], one: int, other: int
+) -> None:
+    world, history = World(parents, "m0"), History(parents)
+    names = sorted(parents)
+    a, b = names[one % len(names)], names[other % len(names)]
+    common = world.ancestors(a) & world.ancestors(b)
+    best = {c for c in common if not any(c in world.ancestors(d) - {d} for d in common)}
+    assert set(history.merge_bases(a, b)) == best
+
+
+def test_parents_outside_the_mapping_are_roots() -> None:
+    history = History({"c2": ["c1"], "c1": ["c0"]})
+    assert len(history) == 3
+    assert history.parents("c0") == ()
+    assert history.contains("c2", "c0")
+    assert not history.contains("c0", "c2")
+
+
+def test_the_order_does_not_depend_on_the_order_of_the_mapping() -> None:
+    parents = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
+    one = History(parents)
+    other = History(dict(reversed(parents.items())))
+    assert [one.sha(i) for i in range(4)] == [other.sha(i) for i in range(4)] == list("abcd")
+
+
+def test_a_cycle_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="cycle"):
+        History({"a": ["c"], "b": ["a"], "c": ["b"], "d": ["c"]})
+    with pytest.raises(BadInput, match="cycle"):
+        History({"a": ["a"]})
+
+
+def test_a_long_line_does_not_recurse() -> None:
+    assert len(History({str(i): [str(i - 1)] for i in range(1, 20_000)})) == 20_000
+
+
+def test_a_build_costs_more_the_further_it_is_from_the_last() -> None:
+    order = [f"c{i}" for i in range(1000)]
+    cost = NearestBuilt(order, built=["c100"], same_build={"c101": "k", "c102": "k"})
+    near, far = cost.build_seconds("c110"), cost.build_seconds("c900")
+    assert cost.build_seconds("c100") == 0
+    assert 6 < near < 15
+    assert 80 < far <= 90
+    cost.learn("c101", build_seconds=None, trial_seconds=2.0)
+    assert cost.build_seconds("c102") == 0
+    assert cost.trial_seconds("c1") == 8.0
+    cost.learn("c900", build_seconds=2 * far, trial_seconds=None)
+    assert cost.build_seconds("c500") > far
+
+
+def test_weights_say_how_much_a_commit_changes() -> None:
+    order = [f"c{i}" for i in range(100)]
+    cost = NearestBuilt(order, built=["c0"], weights={"c50": 500.0})
+    assert cost.build_seconds("c49") < 30
+    assert cost.build_seconds("c50") > 80
+
+
+def find(
+    bad_from: int, *, broken: frozenset[str] = frozenset(), n: int = 20
+) -> tuple[EndsFound | Refused, list[str]]:
+    releases = [f"v{i}" for i in range(n)]
+    options = SearchOptions(trials=1)
+    search = GoodEndSearch(releases, bad="master", options=options)
+    asked: list[str] = []
+    while isinstance(step := search.next(), Ask):
+        asked.append(step.commit)
+        assert len(asked) <= n + 1
+        if step.commit in broken:
+            search.tell(step.commit, BROKEN)
+        else:
+            at = n if step.commit == "master" else int(step.commit[1:])
+            search.tell(step.commit, seen(dropped=1) if at >= bad_from else seen(cached=1))
+    return step, asked
+
+
+def test_find_good_walks_back_by_doubling_steps() -> None:
+    found, asked = find(7)
+    assert asked == ["master", "v19", "v17", "v13", "v5"]
+    assert found == EndsFound(good="v5", bad="v13", tested=tuple(asked))
+
+
+def test_find_good_tries_the_oldest_before_it_gives_up() -> None:
+    found, asked = find(1)
+    assert asked[-1] == "v0"
+    assert isinstance(found, EndsFound)
+    assert found.good == "v0"
+
+
+def test_find_good_goes_round_releases_that_do_not_build() -> None:
+    found, asked = find(7, broken=frozenset({"v5", "v17"}))
+    assert asked == ["master", "v19", "v17", "v16", "v12", "v4"]
+    assert isinstance(found, EndsFound)
+    assert (found.good, found.bad) == ("v4", "v12")
+
+
+def test_find_good_says_when_all_are_bad() -> None:
+    found, asked = find(-1)
+    assert isinstance(found, Refused)
+    assert found.kind is RefusalKind.NO_GOOD_END
+    assert "v0 dropped (1 of 1)" in found.reason
+    assert found.hint.startswith("./inv matrix --revs master,")
+    assert asked[-1] == "v0"
+
+
+def test_find_good_starts_from_a_bad_end() -> None:
+    search = GoodEndSearch(["v0"], bad="master", options=SearchOptions(trials=2))
+    step = search.next()
+    assert isinstance(step, Ask)
+    assert step.trials == 2
+    search.tell("master", seen(cached=2))
+    refused = search.next()
+    assert isinstance(refused, Refused)
+    assert refused.reason == "master is not bad: cached (2 of 2)"
+
+
+def test_find_good_needs_releases() -> None:
+    with pytest.raises(BadInput, match="no release"):
+        GoodEndSearch([], bad="master")
+    with pytest.raises(BadInput, match="not of a fix"):
+        GoodEndSearch(["v0"], bad="master", options=SearchOptions(find_fix=True))
+
+
+def test_identical_binaries_need_no_second_run_in_find_good() -> None:
+    search = GoodEndSearch(["v0", "v1"], bad="master", options=SearchOptions(trials=1))
+    bad = seen(dropped=1)
+    told = Tested(counts=bad.counts, verdicts=bad.verdicts, binary="x")
+    search.tell("master", told)
+    search.tell("v1", Tested(binary="x"))
+    step = search.next()
+    assert isinstance(step, Ask)
+    assert step.commit == "v0"
