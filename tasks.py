@@ -184,20 +184,18 @@ def post(c: Context, id=None, issue="", to="", yes=False, out=""):
 
 @task(
     auto_shortflags=False,
-    positional=["id"],
     help={"id": "a campaign (default: the last)", "out": COMMON["out"]},
 )
-def resume(c: Context, id=None, out=""):
+def resume(c: Context, id="", out=""):
     """Go on with a campaign that was interrupted: what it paid for is not paid for again."""
     call("results", "resume", locals())
 
 
 @task(
     auto_shortflags=False,
-    positional=["id"],
     help={"id": "one campaign", "watch": "follow it until it ends", "out": COMMON["out"]},
 )
-def status(c: Context, id=None, watch=False, out=""):
+def status(c: Context, id="", watch=False, out=""):
     """List campaigns, or show one: ./inv status 20260821-101500-matrix --watch"""
     call("results", "status", locals())
 

@@ -40,9 +40,24 @@ class _told:  # noqa: N801 - reads as a statement
             sys.exit(2)
 
 
+#: Tasks that take a campaign's id, and do without one. Invoke knows required positional
+#: arguments only, so `./inv status ID` is read as `./inv status --id ID`.
+_OPTIONAL_ID = ("resume", "status")
+
+
+def with_ids(argv: list[str]) -> list[str]:
+    """*argv* with ``--id`` put before the id of a task that may go without."""
+    out: list[str] = []
+    for word in argv:
+        if out and out[-1] in _OPTIONAL_ID and not word.startswith("-"):
+            out.append("--id")
+        out.append(word)
+    return out
+
+
 def main() -> None:
     """Run; never returns."""
-    Inv(name="inv", binary="inv", version=__version__).run()
+    Inv(name="inv", binary="inv", version=__version__).run(with_ids(sys.argv))
 
 
 if __name__ == "__main__":

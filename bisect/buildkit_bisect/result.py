@@ -186,6 +186,82 @@ class BisectInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CellChange:
+    """One cell without and with the patches."""
+
+    scenario: str
+    axes: dict[str, str]
+    control: bool
+    change: str  # fixed, regressed, still-bad, still-good, untested
+    before: str  # "layers-dropped 3 of 3"
+    after: str
+    moved: bool = False  # another outcome than before, whatever the class
+    snapshotter: str = ""  # of the daemon; "" for a script
+    reason: str = ""  # why it could not be tested
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubsetInfo:
+    """Some of a series' patches, on the cells that are broken without any."""
+
+    patches: tuple[str, ...]
+    fixed: int  # of these cells
+    of: int
+    reason: str = ""  # why it could not be tested
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckInfo:
+    """Upstream's own tests, vet, or a cross build, without and with the patches."""
+
+    kind: str  # test, vet, build
+    subject: str  # "./solver", "linux/arm64 buildkitd buildctl"
+    change: str  # same, worse, better, pre-existing, untested
+    before: str  # "41 passed, 1 failed"
+    after: str
+    worse: tuple[str, ...] = ()  # what fails with the patches alone: test names, messages
+    known: tuple[str, ...] = ()  # what fails without them too: not to be blamed on them
+    better: tuple[str, ...] = ()  # what fails without them alone
+    added: tuple[str, ...] = ()  # tests that the patches bring, and that pass
+    flaky: tuple[str, ...] = ()  # tests that failed with the patches, and passed when run again
+    note: str = ""  # "with the race detector"
+    log: tuple[str, ...] = ()  # last lines of what is worse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackportInfo:
+    """Where the patches apply."""
+
+    ref: str  # a release branch, the last release of a minor without one, or the main line
+    sha: str
+    state: str  # applies, there, partly, conflicts
+    detail: str = ""  # git's reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationInfo:
+    """What patches fix, what else they change, and where they apply."""
+
+    status: str  # fixes, partly, no, regresses, inconclusive, refused
+    verdict: str  # one plain sentence to quote
+    base: str  # ref, as asked
+    sha: str  # its commit
+    patches: tuple[str, ...]
+    cells: tuple[CellChange, ...] = ()
+    subsets: tuple[SubsetInfo, ...] = ()
+    needed: tuple[str, ...] = ()  # patches without which less is fixed
+    culprit: str = ""  # full commit id of what was reverted instead
+    reverted: str = ""  # what the base shows without it
+    checks: tuple[CheckInfo, ...] = ()
+    backports: tuple[BackportInfo, ...] = ()
+    trials: int = 0  # of the cells before and after
+    reused: int = 0  # of these, from an earlier campaign that ran both sides
+    reason: str = ""  # always, where refused or inconclusive
+    hint: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """One campaign's answer."""
 
@@ -204,6 +280,7 @@ class Result:
     status: str = "done"  # or "interrupted", "failed"
     seconds: dict[str, float] = field(default_factory=dict)  # {"total", "builds", "trials"}
     bisect: BisectInfo | None = None  # bisect and boundaries
+    validation: ValidationInfo | None = None  # validate
     notes: tuple[str, ...] = ()
 
 

@@ -74,6 +74,16 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     "BisectInfo.status": {"enum": ["found", "range", "refused", "inconclusive"]},
     "BisectInfo.first_bad": _COMMIT,
     "BisectInfo.merge": _COMMIT,
+    "CellChange.change": {"enum": ["fixed", "regressed", "still-bad", "still-good", "untested"]},
+    "CheckInfo.kind": {"enum": ["test", "vet", "build"]},
+    "CheckInfo.change": {"enum": ["same", "worse", "better", "pre-existing", "untested"]},
+    "BackportInfo.sha": _COMMIT,
+    "BackportInfo.state": {"enum": ["applies", "there", "partly", "conflicts"]},
+    "ValidationInfo.status": {
+        "enum": ["fixes", "partly", "no", "regresses", "inconclusive", "refused"]
+    },
+    "ValidationInfo.sha": _COMMIT,
+    "ValidationInfo.culprit": _COMMIT,
 }
 
 _RULES: dict[str, dict[str, Any]] = {
@@ -82,6 +92,10 @@ _RULES: dict[str, dict[str, Any]] = {
             "properties": {"kind": {"enum": ["bisect", "boundaries"]}, "status": {"const": "done"}}
         },
         "then": {"properties": {"bisect": {"type": "object"}}},
+    },
+    "ValidationInfo": {
+        "if": {"properties": {"status": {"enum": ["inconclusive", "refused"]}}},
+        "then": {"properties": {"reason": {"minLength": 1}}},
     },
     "BisectInfo": {
         "if": {"properties": {"status": {"const": "found"}}},

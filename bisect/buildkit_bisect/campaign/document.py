@@ -22,6 +22,7 @@ from buildkit_bisect.result import (
     ScenarioInfo,
     StepInfo,
     TrialInfo,
+    ValidationInfo,
 )
 from buildkit_bisect.scenario import Scenario
 
@@ -167,6 +168,7 @@ def result(
     cells: Iterable[CellInfo],
     seconds: Mapping[str, float],
     bisect: BisectInfo | None = None,
+    validation: ValidationInfo | None = None,
     status: str = "done",
     notes: Iterable[str] = (),
 ) -> Result:
@@ -186,6 +188,7 @@ def result(
         cells=tuple(cells),
         seconds={k: round(v, 1) for k, v in seconds.items()},
         bisect=bisect,
+        validation=validation,
         status=status,
         notes=tuple(notes),
     )

@@ -31,6 +31,7 @@ class Line:
     bad: str
     labels: dict[str, str]
     candidates: tuple[str, ...]
+    before: frozenset[str]  # the older end, and the merge base that stands for it
     overlay: Overlay | None
     overlay_names: tuple[PatchRef, ...]
     same_build: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +60,9 @@ class Line:
         return [self.revision(commit) for commit in commits]
 
     def position(self, commit: str) -> int | None:
-        """Place on the searched line, from 1; None where the commit is not on it."""
+        """Place on the searched line, from 1; 0 before it; None where the commit is not on it."""
+        if commit in self.before:
+            return 0
         return self.candidates.index(commit) + 1 if commit in self.candidates else None
 
 
@@ -91,6 +94,7 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
         bad=new,
         labels=labels,
         candidates=tuple(source.first_parent_line(older, newer)),
+        before=frozenset({older, base or older}),
         overlay=overlay,
         overlay_names=tuple(p.ref for p in patches),
         same_build={
@@ -132,6 +136,7 @@ def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) 
         bad=identity(ends[1]),
         labels={identity(r): r.ref for r in chain},
         candidates=tuple(ids[1:]),
+        before=frozenset(ids[:1]),
         overlay=_overlay(source, patches) if isinstance(source, GitSource) else None,
         overlay_names=tuple(p.ref for p in patches),
         known=known,

@@ -1,0 +1,64 @@
+"""Snapshotters that are not built into buildkitd but served on a socket.
+
+``stargz-proxy`` is the stargz snapshotter as its own project serves it, the stand-in for
+custom ones; ``--snapshotter-socket NAME=SOCKET`` is a user's own, which already runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect.engine import gotool
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.toolchain import GoWanted
+
+#: The axis value that stands for the compiled one.
+STARGZ = "stargz-proxy"
+
+#: containerd-stargz-grpc is in a nested module that module proxies do not all have; this is
+#: what it does, without its configuration. It runs buildkitd as its child, so that both see
+#: the same mounts and end together.
+TOOL = gotool.GoTool(
+    name="stargz-proxy",
+    version="v0.18.2",
+    requires=(
+        "github.com/containerd/stargz-snapshotter v0.18.2",
+        "github.com/containerd/containerd/v2 v2.2.0",
+    ),
+    go=GoWanted(minor=(1, 25)),
+    main=Path(__file__).with_name("stargz_proxy.go.txt").read_text(),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proxy:
+    """How buildkitd reaches a snapshotter outside of it."""
+
+    name: str  # what buildkitd is told: it prepares lazily for `stargz` and `overlaybd` only
+    version: str
+    program: str = ""  # run as PROGRAM ROOT SOCKET COMMAND...; or
+    socket: str = ""  # served already, by the user's own
+
+
+def find(
+    values: Iterable[str],
+    sockets: Mapping[str, str],
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Proxy]:
+    """The proxies among *values* of a snapshotter axis; *sockets* are the user's, by name.
+
+    Raises `BadInput` for a socket that is not there, `Missing` and `InfraFailed` where the
+    stargz proxy cannot be compiled.
+    """
+    found: dict[str, Proxy] = {}
+    for value in values:
+        if value in sockets:
+            if not Path(sockets[value]).is_socket():
+                raise BadInput(f"--snapshotter-socket {value}: no socket at {sockets[value]}")
+            found[value] = Proxy(name=value, version="the user's own", socket=sockets[value])
+        elif value == STARGZ:
+            program = str(gotool.ensure(TOOL, say))
+            found[value] = Proxy(name="stargz", version=TOOL.version, program=program)
+    return found

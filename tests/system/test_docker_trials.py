@@ -1,0 +1,267 @@
+"""Scenarios in containers on a real Docker Engine: the same answers, and nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import engine as engines
+import pytest
+from engine import TestEngine
+from tool import Said, argv, environment, inv, left_behind
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
+
+RUNTIMES = ("host", "docker", "buildx")
+STARGZ = ("--scenario", "cross-stage-lazy", "--axis", "snapshotter=stargz")
+ONE = ("--rev", "v0.25.0", "--source", "module", *STARGZ, "--axis", "bases=different")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[TestEngine]:
+    with engines.running() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def side_by_side(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> Said:
+    return inv(
+        *("matrix", "--revs", "v0.25.0,v0.26.3", "--source", "module"),
+        *("--scenario", "cross-stage-lazy", "--axis", "bases=different"),
+        *("--runtime", ",".join(RUNTIMES), "--trials", "1", "--fresh", "--json"),
+        *("--out", str(tmp_path_factory.mktemp("results"))),
+        env=engine.environment,
+        timeout=2300,
+    )
+
+
+def outcomes(said: Said, runtime: str) -> dict[tuple[str, str], str]:
+    return {
+        (cell["ref"], cell["axes"]["snapshotter"]): cell["outcome"]
+        for cell in said.document["cells"]
+        if cell["axes"]["runtime"] == runtime
+    }
+
+
+def test_every_runtime_gives_the_same_outcomes(side_by_side: Said) -> None:
+    assert side_by_side.code == 0, side_by_side.stderr
+    expected = outcomes(side_by_side, "host")
+    assert expected["v0.25.0", "stargz"] == "export-failed"
+    assert expected["v0.26.3", "stargz"] == "layers-dropped"
+    assert {expected[ref, "overlayfs"] for ref in ("v0.25.0", "v0.26.3")} == {"cached"}
+    assert outcomes(side_by_side, "docker") == expected
+    assert outcomes(side_by_side, "buildx") == expected
+
+
+def test_nothing_is_left(side_by_side: Said, engine: TestEngine) -> None:
+    assert engine.left() == []
+    assert left_behind() == []
+
+
+def test_the_daemons_log_and_the_progress_are_kept(side_by_side: Said) -> None:
+    folder = Path(side_by_side.stderr.rpartition("Results: ")[2].strip())
+    for cell in side_by_side.document["cells"]:
+        for trial in cell["trials"]:
+            kept = folder / trial["evidence"]
+            assert "running server on" in (kept / "buildkitd.log").read_text()
+            assert (kept / "export.progress.jsonl").stat().st_size > 1000
+
+
+def test_trials_count_for_one_runtime_alone_too(
+    side_by_side: Said, engine: TestEngine, tmp_path: Path
+) -> None:
+    words = ("run", *ONE, "--trials", "1", "--json", "--out", str(tmp_path))
+    again = inv(*words, "--runtime", "docker", env=engine.environment)
+    assert again.code == 0, again.stderr
+    (cell,) = again.document["cells"]
+    assert [t["reused"] for t in cell["trials"]] == [True]
+
+
+@pytest.mark.parametrize("runtime", ["docker", "buildx"])
+def test_what_a_killed_run_left_is_swept_and_nothing_else(
+    engine: TestEngine, tmp_path: Path, runtime: str
+) -> None:
+    with closing(engine.client()) as client:
+        client.volumes.create("theirs")
+    running = _start(engine, tmp_path, runtime)
+    try:
+        name = _container(engine)
+        beside = inv("clean", env=engine.environment)
+        assert name not in beside.stdout, "the running campaign's container was taken away"
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait(30)
+    assert any(name in left for left in engine.left())
+    swept = inv("clean", env=engine.environment)
+    assert swept.code == 0, swept.stderr
+    assert f"removed container {name}" in swept.stdout
+    assert engine.left() == ["volume theirs"]
+    assert left_behind() == []
+    with closing(engine.client()) as client:
+        client.volumes.get("theirs").remove()
+
+
+@pytest.mark.parametrize("runtime", ["docker", "buildx"])
+def test_ctrl_c_takes_everything_away(engine: TestEngine, tmp_path: Path, runtime: str) -> None:
+    running = _start(engine, tmp_path, runtime)
+    _container(engine)
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(60) == 130
+    assert engine.left() == []
+    assert left_behind() == []
+
+
+@pytest.mark.parametrize("runtime", ["docker", "buildx"])
+def test_a_daemon_killed_in_mid_trial_is_infrastructure(
+    engine: TestEngine, tmp_path: Path, runtime: str
+) -> None:
+    with _repeatedly(engine, lambda c: c.kill()):
+        said = _run(engine, tmp_path, runtime)
+    _is_infra(said, engine)
+    assert "SIGKILL" in said.document["cells"][0]["reason"]
+
+
+def test_a_container_that_runs_out_of_memory_is_infrastructure(
+    engine: TestEngine, tmp_path: Path
+) -> None:
+    # Less than buildkitd has already: the kernel ends it at its next page.
+    with _repeatedly(engine, lambda c: c.update(mem_limit="10m", memswap_limit="10m")):
+        said = _run(engine, tmp_path, "docker")
+    _is_infra(said, engine)
+
+
+def test_a_container_removed_under_us_is_infrastructure(engine: TestEngine, tmp_path: Path) -> None:
+    with _repeatedly(engine, lambda c: c.remove(force=True)):
+        said = _run(engine, tmp_path, "buildx")
+    _is_infra(said, engine)
+
+
+def test_an_image_removed_under_us_is_made_again(engine: TestEngine, tmp_path: Path) -> None:
+    first = _run(engine, tmp_path, "docker", "--fresh")
+    with closing(engine.client()) as client:
+        for image in client.images.list(filters={"label": "bkbisect=image"}):
+            client.images.remove(image.id, force=True)
+    second = _run(engine, tmp_path, "docker", "--fresh")
+    assert first.code == second.code == 0, second.stderr
+    assert second.document["cells"][0]["outcome"] == "export-failed"
+
+
+def test_two_campaigns_at_once_share_an_engine(engine: TestEngine, tmp_path: Path) -> None:
+    both = [_start(engine, tmp_path / runtime, runtime) for runtime in ("docker", "buildx")]
+    codes = [one.wait(300) for one in both]
+    assert codes == [0, 0], [(tmp_path / r / "stderr").read_text() for r in ("docker", "buildx")]
+    assert engine.left() == []
+
+
+def test_an_engine_that_goes_away_is_infrastructure(tmp_path: Path) -> None:
+    with engines.running() as short_lived:
+        running = _start(short_lived, tmp_path, "docker")
+        _container(short_lived)
+        short_lived.kill()
+        code = running.wait(120)
+    said = (tmp_path / "stderr").read_text()
+    assert code == 5, said
+    assert "Traceback" not in said
+    assert left_behind() == []
+
+
+def test_no_permission_on_the_socket_is_said(engine: TestEngine, tmp_path: Path) -> None:
+    code = (
+        "from buildkit_bisect.engine import connect\n"
+        "from buildkit_bisect.errors import Missing\n"
+        "import os\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try: connect()\n"
+        "except Missing as error: print(error)\n"
+    )
+    engine.folder.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment(), **engine.environment, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert f"no permission to speak to the Docker Engine at {engine.url}" in done.stdout
+
+
+def test_an_engine_without_privileged_containers_runs_docker_trials(tmp_path: Path) -> None:
+    if len(engines.held()) == len(engines.NAMES):
+        pytest.skip("this machine holds every capability, so privileged containers always start")
+    with engines.running(plain=True) as plain:
+        said = _run(plain, tmp_path, "docker", "--fresh")
+        assert said.code == 0, said.stderr
+        assert said.document["cells"][0]["outcome"] == "export-failed"
+        refused = _run(plain, tmp_path, "buildx", "--fresh")
+        assert refused.code == 5
+        assert "--runtime docker" in refused.stderr + refused.stdout
+        assert plain.left() == []
+
+
+def _run(engine: TestEngine, out: Path, runtime: str, *more: str) -> Said:
+    words = ("run", *ONE, "--runtime", runtime, "--trials", "1", "--json", "--out", str(out))
+    return inv(*words, *(more or ("--fresh",)), env=engine.environment, timeout=600)
+
+
+def _start(engine: TestEngine, out: Path, runtime: str) -> subprocess.Popen[bytes]:
+    out.mkdir(exist_ok=True)
+    words = ("run", *ONE, "--runtime", runtime, "--trials", "2", "--fresh", "--out", str(out))
+    with (out / "stderr").open("wb") as sink:
+        return subprocess.Popen(
+            argv(*words),
+            env=environment(engine.environment),
+            stdout=subprocess.DEVNULL,
+            stderr=sink,
+            start_new_session=True,
+        )
+
+
+def _container(engine: TestEngine, within: float = 240) -> str:
+    """Name of the trial's container, once its daemon runs."""
+    deadline = time.monotonic() + within
+    with closing(engine.client()) as client:
+        while time.monotonic() < deadline:
+            for container in client.containers.list():
+                if "bkbisect-" in str(container.name):
+                    return str(container.name)
+            time.sleep(0.1)
+    raise AssertionError("no container came up")
+
+
+def _is_infra(said: Said, engine: TestEngine) -> None:
+    assert said.code == 5, said.stderr
+    assert {c["verdict"] for c in said.document["cells"]} == {"infra"}
+    assert "Traceback" not in said.stderr
+    assert engine.left() == []
+
+
+class _repeatedly:  # noqa: N801 - reads as the statement it begins
+    """Do something to each running trial container, until the end of the block."""
+
+    def __init__(self, engine: TestEngine, act: Callable[[Any], object]) -> None:
+        self._engine, self._act = engine, act
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(60)
+
+    def _work(self) -> None:
+        with closing(self._engine.client()) as client:
+            while not self._over.wait(0.3):
+                for container in client.containers.list(ignore_removed=True):
+                    with suppress(Exception):  # it went away by itself
+                        self._act(container)

@@ -1,0 +1,96 @@
+"""``./inv``: makes its environment, brings it up to date, and costs little."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tool import environment
+
+from buildkit_bisect import paths
+
+pytestmark = pytest.mark.system
+
+#: Seconds that a second start may cost over invoke itself.
+OVERHEAD = 0.5
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy without an environment, as a fresh clone is."""
+    target = tmp_path_factory.mktemp("clone") / "check out"
+    ignore = shutil.ignore_patterns(".venv", ".git", "results", "__pycache__", ".*_cache")
+    shutil.copytree(paths.PROJECT, target, ignore=ignore)
+    return target
+
+
+def launch(checkout: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(checkout / "inv"), *words],
+        cwd="/",
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def test_the_first_start_installs_and_the_second_does_not(checkout: Path) -> None:
+    first = launch(checkout, "--list")
+    assert first.returncode == 0, first.stderr
+    assert "installing" in first.stderr
+    assert "matrix" in first.stdout
+    second = launch(checkout, "--list")
+    assert second.stderr == ""
+    assert second.stdout == first.stdout
+
+
+def test_a_changed_project_is_installed_again(checkout: Path) -> None:
+    with (checkout / "pyproject.toml").open("a") as file:
+        file.write("# changed\n")
+    assert "installing" in launch(checkout, "--list").stderr
+    assert launch(checkout, "--list").stderr == ""
+
+
+def test_python_minus_m_invoke_is_the_same(checkout: Path) -> None:
+    python = checkout / ".venv" / "bin" / "python"
+    said = subprocess.run(
+        [str(python), "-m", "invoke", "--list"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    assert said.stdout == launch(checkout, "--list").stdout
+
+
+def test_no_python_is_said(checkout: Path, tmp_path: Path) -> None:
+    for name in ("sh", "dirname", "cmp"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    said = launch(checkout, "--list", PATH=str(tmp_path), BKBISECT_VENV=str(tmp_path / "venv"))
+    assert said.returncode == 3
+    assert "no Python 3.11" in said.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_a_second_start_costs_little() -> None:
+    def best(argv: list[str]) -> float:
+        spent = []
+        for _ in range(5):
+            started = time.monotonic()
+            subprocess.run(
+                argv, cwd=paths.PROJECT, env=dict(os.environ), check=True, capture_output=True
+            )
+            spent.append(time.monotonic() - started)
+        return min(spent)
+
+    ours = best([str(paths.PROJECT / "inv"), "--list"])
+    plain = best([sys.executable, "-m", "invoke", "--list"])
+    assert ours - plain < OVERHEAD, f"{ours:.2f} s against {plain:.2f} s"

@@ -1,0 +1,148 @@
+"""One trial on real BuildKit: what it leaves (nothing), and whose fault a failure is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tool import argv, environment, inv, left_behind
+
+from buildkit_bisect import images, outcome, paths, scenario
+from buildkit_bisect.build import Builder
+from buildkit_bisect.model import Build, Observation, Variant, Verdict
+from buildkit_bisect.registry import serve
+from buildkit_bisect.scenario import DaemonSpec, Scenario
+from buildkit_bisect.source import ModuleSource
+from buildkit_bisect.trial import TrialJob, run_trial
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+
+LAZY = (("bases", "different"), ("snapshotter", "stargz"))
+
+
+@pytest.fixture(scope="module")
+def build() -> Build:
+    source = ModuleSource()
+    made = Builder(source=source).build(Variant(revision=source.resolve(images.REFERENCE)))
+    assert isinstance(made, Build)
+    return made
+
+
+@pytest.fixture(scope="module")
+def job(build: Build) -> Iterator[TrialJob]:
+    loaded = scenario.load("cross-stage-lazy")
+    with serve(paths.cache("registry")) as registry:
+        refs = images.ensure(loaded, registry, lambda: build)
+        yield TrialJob(
+            build=build,
+            scenario=loaded,
+            axes=LAZY,
+            images={name: ref.ref for name, ref in refs.items()},
+            image_digests={name: ref.digest for name, ref in refs.items()},
+            registry=registry.address,
+        )
+
+
+def with_daemon(job: TrialJob, **spec: str) -> TrialJob:
+    return replace(job, scenario=replace(job.scenario, daemon=DaemonSpec(**spec)))
+
+
+def judged(job: TrialJob, seen: Observation) -> outcome.Outcome:
+    return outcome.judge(job.scenario, seen, None)
+
+
+def cgroups() -> set[str]:
+    return {str(p) for p in Path("/sys/fs/cgroup").glob(f"**/bkbisect-bkb-{os.getpid()}-*")}
+
+
+def test_a_trial_shows_the_failure_and_leaves_nothing(job: TrialJob) -> None:
+    seen = run_trial(job)
+    assert judged(job, seen).name == "export-failed"
+    assert "missing descriptor handlers" in seen.daemon_log
+    assert (Path(seen.evidence) / "buildkitd.log").is_file()
+    assert left_behind() == []
+    assert cgroups() == set()
+
+
+def test_equal_jobs_have_equal_keys_and_others_do_not(job: TrialJob) -> None:
+    assert job.key == replace(job, registry="127.0.0.1:1", images={}).key
+    assert job.key != replace(job, axes=(("bases", "same"), LAZY[1])).key
+    assert job.key != replace(job, build=replace(job.build, buildkitd_sha256="0")).key
+    assert job.key != replace(job, image_digests={"build": "sha256:0"}).key
+
+
+def test_a_daemon_that_cannot_start_is_skip_and_says_why(job: TrialJob) -> None:
+    seen = run_trial(with_daemon(job, snapshotter="overlayfs", config="nonsense = [\n"))
+    told = judged(job, seen)
+    assert (told.name, told.verdict) == ("no-daemon", Verdict.SKIP)
+    assert "buildkitd exited" in told.reason
+    assert left_behind() == []
+
+
+def test_a_registry_that_went_away_is_infra(job: TrialJob) -> None:
+    gone = replace(job, registry="127.0.0.1:9", images=dict.fromkeys(job.images, "127.0.0.1:9/x:y"))
+    told = judged(gone, run_trial(gone))
+    assert told.verdict is Verdict.INFRA
+    assert "no longer answers" in told.reason
+
+
+def test_a_step_that_hangs_is_ended_and_is_not_bad(job: TrialJob, tmp_path: Path) -> None:
+    script = tmp_path / "hang"
+    script.write_text("#!/bin/sh\nsetsid sleep 600 &\nsleep 600\n")
+    script.chmod(0o755)
+    hanging: Scenario = scenario.from_script(str(script), timeout=2)
+    started = time.monotonic()
+    seen = run_trial(replace(job, scenario=hanging, axes=()))
+    assert time.monotonic() - started < 2 + 10 + 5
+    assert seen.steps[0].timed_out
+    assert outcome.judge(hanging, seen, None).verdict is Verdict.WEAK
+    subprocess.run(["/usr/bin/pkill", "-f", "^sleep 600$"], check=False)
+
+
+def start(out: Path) -> subprocess.Popen[bytes]:
+    """A matrix that is in the middle of a trial."""
+    child = subprocess.Popen(
+        argv("run", "--rev", images.REFERENCE, "--source", "module", "--trials", "20",
+             "--fresh", "--out", str(out)),
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if list(paths.cache("tmp").glob(f"trial-{child.pid}-*/state/runc-*")):
+            return child
+        time.sleep(0.02)
+    child.kill()
+    raise AssertionError("no trial began")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_leaves_nothing(job: TrialJob, tmp_path: Path, sign: int) -> None:
+    child = start(tmp_path)
+    os.kill(child.pid, sign)
+    assert child.wait(30) == 130
+    assert left_behind() == []
+    (folder,) = tmp_path.iterdir()
+    assert "interrupted" in inv("status", "--out", str(tmp_path)).stdout
+    assert not (folder / "result.json").exists()
+
+
+def test_a_killed_run_leaves_no_process_and_no_mount(job: TrialJob, tmp_path: Path) -> None:
+    child = start(tmp_path)
+    child.kill()
+    child.wait()
+    deadline = time.monotonic() + 10
+    while any("process" in x or "mount" in x for x in left_behind()):
+        assert time.monotonic() < deadline, left_behind()
+        time.sleep(0.1)
+    assert left_behind(), "the scratch directory stays"
+    assert inv("clean").code == 0
+    assert left_behind() == []
+    assert "killed" in inv("status", "--out", str(tmp_path)).stdout
