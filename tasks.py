@@ -15,6 +15,7 @@ COMMON = {
     "axis": "KEY=VALUE narrows an axis; repeatable, values by commas",
     "patches": "patches to apply, in order: NAME,NAME",
     "runtime": "auto, host, docker, buildx; several by commas are put side by side",
+    "snapshotter_socket": "NAME=SOCKET: a snapshotter of your own, for --axis snapshotter=NAME",
     "base_image": "image that binaries are layered on (default: published, or made here)",
     "images": "local (built here) or public (the issue's own)",
     "registry": "address of a registry on loopback to use instead of starting one",
@@ -70,8 +71,8 @@ def build(
 @task(auto_shortflags=False, iterable=["axis"], help={"rev": "the revision to run"} | COMMON)
 def run(
     c: Context, rev="", repo="", source="", scenario="", axis=None, patches="", runtime="",
-    base_image="", images="", registry="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
+    fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Run one revision's cells: ./inv run --rev v0.26.0 --axis snapshotter=stargz"""
     call("campaigns", "run", locals())
@@ -84,8 +85,8 @@ def run(
 )
 def matrix(
     c: Context, revs="", repo="", source="", scenario="", axis=None, patches="", runtime="",
-    base_image="", images="", registry="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
+    fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
     call("campaigns", "matrix", locals())
@@ -115,7 +116,8 @@ def bisect(
     releases=False, confidence="", bad_when="", good_when="", script="", script_timeout="",
     no_verify=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    images="", registry="", jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False, out="",
+    dry_run=False, json=False,
 ):  # fmt: skip
     """Find the commit that did it: ./inv bisect --good v0.24.0 --bad v0.26.0 --repo PATH"""
     call("campaigns", "bisect", locals())
@@ -135,7 +137,8 @@ def bisect(
 def boundaries(
     c: Context, from_="", to="", resolution="", releases=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    images="", registry="", jobs="", trials="", fresh=False, out="", dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False, out="",
+    dry_run=False, json=False,
 ):  # fmt: skip
     """Find every change of outcome: ./inv boundaries --from v0.24.0 --to master --repo PATH"""
     call("campaigns", "boundaries", locals())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,13 +62,23 @@ class Journal:
         """Close the file."""
         self._db.close()
 
-    def trials(self, key: str) -> list[Observation]:
-        """Every stored observation of the cell *key*, oldest first."""
+    def trials(self, key: str, campaigns: Collection[str] | None = None) -> list[Observation]:
+        """Every stored observation of the cell *key*, oldest first; of *campaigns*, where given."""
         with self._told():
             rows = self._db.execute(
-                "SELECT observation FROM trial WHERE key = ? ORDER BY number", (key,)
+                "SELECT observation, campaign FROM trial WHERE key = ? ORDER BY number", (key,)
             ).fetchall()
-        return [_CONVERTER.structure(json.loads(text), Observation) for (text,) in rows]
+        return [
+            _CONVERTER.structure(json.loads(text), Observation)
+            for text, campaign in rows
+            if campaigns is None or campaign in campaigns
+        ]
+
+    def campaigns(self, key: str) -> set[str]:
+        """The campaigns that ran trials of the cell *key*."""
+        with self._told():
+            rows = self._db.execute("SELECT DISTINCT campaign FROM trial WHERE key = ?", (key,))
+            return {campaign for (campaign,) in rows}
 
     def add(self, key: str, observation: Observation, campaign: str) -> None:
         """Store one more observation of *key*, durable when this returns."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from buildkit_bisect import outcome, paths
 from buildkit_bisect.build import Builder, machine_lock
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.daemon.choose import Containers
+from buildkit_bisect.daemon.proxy import Proxy
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import (
     BuildDone,
@@ -91,6 +92,7 @@ class Lab:
         campaign: str,
         runtime: Kind = Kind.HOST,
         containers: Containers | None = None,
+        proxies: Mapping[str, Proxy] | None = None,
         fresh: bool = False,
     ) -> None:
         self._builder = builder
@@ -102,6 +104,7 @@ class Lab:
         self._campaign = campaign
         self._runtime = runtime
         self._containers = containers
+        self._proxies = dict(proxies or {})
         self._fresh = fresh
         self._ours: dict[str, list[Observation]] = {}  # what this campaign ran, by trial key
         self._controls: dict[tuple[str, str, Axes], Cell] = {}
@@ -134,9 +137,19 @@ class Lab:
         return made
 
     def cell(
-        self, variant: Variant, scenario: Scenario, axes: Axes, trials: int, *, after: int = 0
+        self,
+        variant: Variant,
+        scenario: Scenario,
+        axes: Axes,
+        trials: int,
+        *,
+        after: int = 0,
+        of: Collection[str] | None = None,
     ) -> Cell:
-        """Trials *after* + 1 to *after* + *trials* of a cell; a trial of its control before it."""
+        """Trials *after* + 1 to *after* + *trials* of a cell; a trial of its control before it.
+
+        Where *of* is given, stored trials of other campaigns than these and this do not count.
+        """
         build = self.build(variant)
         if isinstance(build, NoBuild):
             because = Outcome(
@@ -160,7 +173,12 @@ class Lab:
                     " this cell proves nothing",
                 )
         ran = self._trials(
-            variant, self._job(variant, build, scenario, axes), trials, after=after, control=control
+            variant,
+            self._job(variant, build, scenario, axes),
+            trials,
+            after=after,
+            control=control,
+            of=of,
         )
         judged = tuple(outcome.judge(scenario, t.observation, control) for t in ran)
         combined, counts = outcome.combine(judged)
@@ -183,6 +201,15 @@ class Lab:
             self._controls[asked] = self.cell(variant, scenario, axes, 1)
         return self._controls[asked]
 
+    def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:
+        """The last campaign that ran this cell of all *variants*; none where none did."""
+        ran = [
+            self._journal.campaigns(self._job(v, build, scenario, axes).key)
+            for v in variants
+            if isinstance(build := self.build(v), Build)
+        ]
+        return {max(both)} if ran and (both := set.intersection(*ran)) else set()
+
     def add_patch(self, patch: Patch) -> None:
         """Let variants name *patch* from now on."""
         self._builder.patches = (*self._builder.patches, patch)
@@ -198,6 +225,7 @@ class Lab:
             registry=self._registry,
             runtime=Kind(dict(axes).get(RUNTIME_AXIS, self._runtime)),
             containers=self._containers,
+            proxies=self._proxies,
             of=variant,
             campaign=self._campaign,
             variant={
@@ -215,10 +243,12 @@ class Lab:
         *,
         after: int,
         control: Observation | None,
+        of: Collection[str] | None,
     ) -> list[Trial]:
         ours = self._ours.setdefault(job.key, [])
         # With --fresh only what this campaign ran counts.
-        stored = list(ours) if self._fresh else self._journal.trials(job.key)
+        counted = None if of is None else {*of, self._campaign}
+        stored = list(ours) if self._fresh else self._journal.trials(job.key, counted)
         ran = [Trial(observation=o, reused=o not in ours) for o in stored[after:][:wanted]]
         where = Column(
             scenario=job.scenario.name, axes=job.axes, control=job.scenario.is_control(job.axes)

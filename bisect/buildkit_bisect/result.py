@@ -135,6 +135,7 @@ class BisectStep:
     left: int = 0  # candidates before this step
     seconds: float = 0.0
     reused: bool = False
+    patches: tuple[str, ...] = ()  # of the overlay, those that belong at this commit
     position: int | None = None  # commits after the older end on the first-parent line, if on it
 
 

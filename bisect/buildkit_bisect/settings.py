@@ -30,6 +30,7 @@ class Settings:
     patches: str = ""
     runtimes: tuple[Kind, ...] = (Kind.HOST,)  # several: an axis of every scenario
     base_image: str = ""  # of variants' images; "" for a published one, or one made here
+    snapshotter_sockets: dict[str, str] = field(default_factory=dict)  # name -> path
     jobs: int = 1
     trials: int | None = None
     out: Path = paths.PROJECT / "results"
@@ -90,6 +91,17 @@ def runtimes(raw: Raw) -> tuple[Kind, ...]:
     return tuple(dict.fromkeys(Kind.HOST if n == "auto" else Kind(n) for n in names))
 
 
+def sockets(raw: Raw) -> dict[str, str]:
+    """``NAME=SOCKET`` texts, several by commas."""
+    found: dict[str, str] = {}
+    for entry in filter(None, option("snapshotter-socket", raw).split(",")):
+        name, equals, path = entry.partition("=")
+        if not (name and equals and path.startswith("/")):
+            raise BadInput(f"--snapshotter-socket {entry!r} is not NAME=/PATH/OF/SOCKET")
+        found[name] = path
+    return found
+
+
 def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
     """``KEY=VALUE`` texts, several values of a key by commas or repetition."""
     chosen: dict[str, tuple[str, ...]] = {}
@@ -116,6 +128,7 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         axes=axes(raw.get("axis", ())),
         patches=option("patches", raw.get("patches", "")),
         runtimes=runtimes(raw.get("runtime", "")),
+        snapshotter_sockets=sockets(raw.get("snapshotter_socket", "")),
         base_image=option("base-image", raw.get("base_image", "")),
         jobs=number("jobs", raw.get("jobs", ""), 1, 64) or 1,
         trials=number("trials", raw.get("trials", ""), 1, 1000),

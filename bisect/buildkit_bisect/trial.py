@@ -14,6 +14,7 @@ from time import monotonic
 from buildkit_bisect import buildctl, machine, paths, steps
 from buildkit_bisect.daemon import DaemonFailed, Kind
 from buildkit_bisect.daemon.choose import Containers, Place, open_runtime, place
+from buildkit_bisect.daemon.proxy import Proxy
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
 from buildkit_bisect.registry import Registry, serve
@@ -40,6 +41,7 @@ class TrialJob:
     registry: str  # address; "" where the scenario pulls public images
     runtime: Kind = Kind.HOST
     containers: Containers | None = None  # what runtimes other than host share
+    proxies: Mapping[str, Proxy] = field(default_factory=dict)  # by snapshotter
     of: Variant | None = None  # what an image says that it is; always there for such a runtime
     campaign: str = ""  # label of what a trial leaves on an Engine when it is killed
     variant: Mapping[str, str] = field(default_factory=dict)  # environment of scripts
@@ -60,6 +62,9 @@ class TrialJob:
         }
         if self.containers and self.runtime is not Kind.HOST:
             parts["engine"] = self.containers.fingerprint(self.runtime)
+        used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
+        if used:
+            parts["proxies"] = [proxy.version for proxy in used]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -136,6 +141,7 @@ def _place(job: TrialJob) -> Place:
         build=job.build,
         variant=job.of,
         shared=job.containers,
+        proxies=job.proxies,
         campaign=job.campaign,
     )
 

@@ -94,6 +94,22 @@ def test_images_are_recorded(matrix: Said) -> None:
             assert image["digest"].startswith("sha256:")
 
 
+def test_a_bisection_among_releases_finds_where_one_failure_became_another(out: Path) -> None:
+    said = inv(
+        *("bisect", "--releases", "--source", "module", "--good", "v0.24.0", "--bad", "v0.25.0"),
+        *("--good-when", "layers-dropped", "--bad-when", "export-failed"),
+        *("--trials", "2", "--fresh", "--json", "--out", str(out)),
+        timeout=1200,
+    )
+    assert said.code == 0, said.stderr
+    found = said.document["bisect"]
+    assert (found["status"], found["first_bad"]) == ("found", "v0.25.0")
+    assert found["parents"] == ["v0.24.0"]
+    phases = [s["phase"] for s in found["steps"]]
+    assert phases.count("proof") >= 4, "parent and culprit, twice each"
+    assert all(t["reused"] is False for c in said.document["cells"] for t in c["trials"])
+
+
 def test_a_bisection_that_is_refused_says_what_was_seen(out: Path) -> None:
     words = (
         *("bisect", "--releases", "--source", "module", "--good", "v0.25.0", "--bad", "v0.26.3"),

@@ -126,22 +126,22 @@ def _ours(case: Case, *, first_parent: bool) -> tuple[str, list[Phase]]:
     ends = {"good": case.sha["m0"], "bad": case.sha[case.tip]}
     found, asks = worlds.drive(BisectSession(case.history, options=options, **ends), world.answer)
     assert isinstance(found, Found)
-    return found.first_bad, [a.phase for a in worlds.searched(asks)]
+    return found.first_bad, worlds.searched(asks)
 
 
 def test_the_whole_dag_at_once(repository: tuple[Path, list[Case]]) -> None:
     repo, cases = repository
     ours_total = git_total = 0
-    D=[]
+    D = []
     for case in cases:
         first_bad, asks = _ours(case, first_parent=False)
         theirs, asked = _git_bisect(repo, case, good=case.sha["m0"], bad=case.sha[case.tip])
         assert first_bad == theirs == case.sha[case.culprit]
-        D.append(len(asks)-asked)
+        D.append(len(asks) - asked)
         ours_total += len(asks)
         git_total += asked
     assert ours_total <= git_total * 1.02
-    print(f"{len(cases)} histories: ours {ours_total}, git {git_total}",D)
+    print(f"{len(cases)} histories: ours {ours_total}, git {git_total}", D)
 
 
 def test_first_parent_and_then_inside_the_merge(repository: tuple[Path, list[Case]]) -> None:

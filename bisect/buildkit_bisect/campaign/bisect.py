@@ -197,6 +197,7 @@ class Bisection:
                 left=ask.candidates_left,
                 seconds=round(time.monotonic() - started, 1),
                 reused=bool(cell.trials) and all(t.reused for t in cell.trials),
+                patches=tuple(p.name for p in variant.patches),
                 position=self._line.position(ask.commit),
             )
         )

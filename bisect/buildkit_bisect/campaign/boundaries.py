@@ -164,6 +164,7 @@ class BoundaryCampaign:
                 left=ask.candidates_left,
                 seconds=round(time.monotonic() - started, 1),
                 reused=all(t.reused for c in tested.values() for t in c.trials),
+                patches=tuple(p.name for p in variant.patches),
                 position=self._line.position(ask.commit),
             )
         )

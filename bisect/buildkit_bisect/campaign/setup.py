@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect import images, patches, paths, registry
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.build import Builder
-from buildkit_bisect.daemon import Kind
+from buildkit_bisect.campaign import extra
+from buildkit_bisect.daemon import proxy
 from buildkit_bisect.daemon.choose import containers
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, Said
@@ -20,10 +21,9 @@ from buildkit_bisect.journal import Journal
 from buildkit_bisect.lab import Lab, executor
 from buildkit_bisect.model import Axes, Build, Variant
 from buildkit_bisect.patches import Patch
-from buildkit_bisect.scenario import Axis, Scenario, uses_registry
+from buildkit_bisect.scenario import Scenario, uses_registry
 from buildkit_bisect.settings import Settings
 from buildkit_bisect.source import ModuleSource, Source, open_source
-from buildkit_bisect.trial import RUNTIME_AXIS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +67,13 @@ def prepare(
         if script
         else tuple(scenarios.load(name) for name in settings.scenarios or default)
     )
-    loaded = tuple(_with_runtimes(s, settings.runtimes) for s in loaded)
+    asked = settings.axes.get(extra.SNAPSHOTTER_AXIS, ())
+    loaded = tuple(
+        extra.with_snapshotters(
+            extra.with_runtimes(s, settings.runtimes), asked, settings.snapshotter_sockets
+        )
+        for s in loaded
+    )
     _check_axes(settings.axes, loaded)
     if settings.images == "public":
         for scenario in loaded:
@@ -87,16 +93,6 @@ def prepare(
         builder=Builder(source=source, patches=tuple(chosen), say=say),
         events=events,
     )
-
-
-def _with_runtimes(scenario: Scenario, runtimes: Sequence[Kind]) -> Scenario:
-    """The scenario with an axis more where several runtimes are to be put side by side."""
-    if len(runtimes) == 1:
-        return scenario
-    if RUNTIME_AXIS in scenario.axes:
-        raise BadInput(f"{scenario.name} has an axis {RUNTIME_AXIS!r} of its own; name one runtime")
-    axis = Axis(values=tuple(str(r) for r in runtimes))
-    return replace(scenario, axes={**scenario.axes, RUNTIME_AXIS: axis})
 
 
 def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario]) -> None:
@@ -125,13 +121,20 @@ def load_patches(names: str) -> list[Patch]:
 def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[str, ImageRef]]]]:
     """The campaign's hands and the images of its scenarios, for the length of a block."""
     settings = setup.settings
+
+    def say(text: str) -> None:
+        setup.events.emit(Said(text=text))
+
     local_images = settings.images != "public" and any(s.images for s in setup.scenarios)
     with ExitStack() as stack:
         shared = containers(
             settings.runtimes,
             base_image=settings.base_image,
             loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
-            say=lambda text: setup.events.emit(Said(text=text)),
+            say=say,
+        )
+        proxies = proxy.find(
+            settings.axes.get(extra.SNAPSHOTTER_AXIS, ()), settings.snapshotter_sockets, say
         )
         where: registry.Registry | None = None
         refs: dict[str, dict[str, ImageRef]] = {}
@@ -147,7 +150,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
                     scenario,
                     where,
                     lambda: reference_build(setup.builder),
-                    lambda text: setup.events.emit(Said(text=text)),
+                    say,
                 )
         lab = Lab(
             builder=setup.builder,
@@ -159,6 +162,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             campaign=campaign,
             runtime=settings.runtimes[0],
             containers=shared,
+            proxies=proxies,
             fresh=settings.fresh,
         )
         yield lab, refs

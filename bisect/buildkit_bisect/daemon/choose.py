@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
@@ -13,9 +13,13 @@ from buildkit_bisect.daemon import Kind, Runtime
 from buildkit_bisect.daemon.buildx import buildx_runtime
 from buildkit_bisect.daemon.docker import docker_runtime
 from buildkit_bisect.daemon.host import host_runtime
+from buildkit_bisect.daemon.proxy import Proxy
 from buildkit_bisect.engine import Engine, base, buildx, image, open_engine, sweep
 from buildkit_bisect.errors import BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Build, Variant
+
+
+_NOT_THERE = "buildx starts buildkitd alone: no snapshotter can be served beside it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +93,7 @@ class Place:
     engine: Engine | None = None
     image: image.VariantImage | None = None
     buildx: buildx.Buildx | None = None
+    proxies: Mapping[str, Proxy] = field(default_factory=dict)
 
 
 def place(
@@ -97,12 +102,13 @@ def place(
     build: Build,
     variant: Variant | None,
     shared: Containers | None,
+    proxies: Mapping[str, Proxy],
     campaign: str,
 ) -> Place:
     """Make sure that the variant's image is there. Raises `InfraFailed`."""
     binaries = Path(build.directory)
     if kind is Kind.HOST:
-        return Place(kind=kind, binaries=binaries)
+        return Place(kind=kind, binaries=binaries, proxies=proxies)
     assert shared
     assert variant
     try:
@@ -119,6 +125,7 @@ def place(
         engine=engine,
         image=made,
         buildx=shared.buildx,
+        proxies=proxies,
     )
 
 
@@ -131,12 +138,17 @@ def open_runtime(
     *loopback*: it must reach a registry on this machine's loopback. Raises
     `daemon.DaemonFailed`, `InfraFailed`.
     """
+    proxy = where.proxies.get(snapshotter)
     with contextlib.ExitStack() as stack:
         match where.kind:
             case Kind.HOST:
                 runtime: Runtime = stack.enter_context(
                     host_runtime(
-                        binaries=where.binaries, home=home, snapshotter=snapshotter, config=config
+                        binaries=where.binaries,
+                        home=home,
+                        snapshotter=snapshotter,
+                        config=config,
+                        proxy=proxy,
                     )
                 )
             case Kind.DOCKER:
@@ -150,11 +162,14 @@ def open_runtime(
                         home=home,
                         snapshotter=snapshotter,
                         config=config,
+                        proxy=proxy,
                         host_network=loopback,
                         campaign=where.campaign,
                     )
                 )
             case Kind.BUILDX:
+                if proxy:
+                    raise InfraFailed(_NOT_THERE, hint="--runtime host or docker")
                 assert where.engine
                 assert where.image
                 assert where.buildx

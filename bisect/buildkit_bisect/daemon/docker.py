@@ -21,6 +21,7 @@ from docker.models.containers import Container
 
 from buildkit_bisect import buildctl, process
 from buildkit_bisect.daemon import DaemonFailed
+from buildkit_bisect.daemon.proxy import Proxy
 from buildkit_bisect.engine import Engine, grant, labels
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.image import ENTRYPOINT
@@ -30,6 +31,8 @@ from buildkit_bisect.errors import InfraFailed
 ADDRESS = "unix:///run/buildkit/buildkitd.sock"
 
 STATE = "/var/lib/buildkit"
+PROXY = "/usr/bin/stargz-proxy"
+PROXY_SOCKET = "/run/snapshotter.sock"
 CONFIG = "buildkit/buildkitd.toml"  # below /etc
 
 _SIGKILLED = 137
@@ -70,6 +73,7 @@ class DockerRuntime:
         home: Path,
         flags: list[str],
         config: str,
+        proxy: Proxy | None,
         host_network: bool,
         campaign: str,
         ready_within: float,
@@ -79,6 +83,7 @@ class DockerRuntime:
         self._binaries = binaries
         self._flags = flags
         self._toml = f"[worker.containerd]\n  enabled = false\n{config}"
+        self._proxy = proxy
         self._host_network = host_network
         self._labels = labels.of("trial", campaign)
         self._ready_within = ready_within
@@ -119,7 +124,10 @@ class DockerRuntime:
             )
             container = client.containers.get(created["Id"])
             self._container = container
-            container.put_archive("/etc", _archive(CONFIG, self._toml))
+            container.put_archive("/etc", _archive(CONFIG, self._toml.encode(), 0o644))
+            if self._proxy:
+                program = Path(self._proxy.program).read_bytes()
+                container.put_archive("/usr", _archive(PROXY.partition("/usr/")[2], program, 0o755))
             try:
                 container.start()
             except docker.errors.APIError as error:
@@ -136,10 +144,11 @@ class DockerRuntime:
 
     def _created_config(self, granted: str) -> dict[str, Any]:
         host = grant.host_config(granted, grant.missing(self._engine))
+        before = [PROXY, f"{STATE}/proxy", PROXY_SOCKET] if self._proxy else []
         mount = {"Type": "volume", "Source": self._name, "Target": STATE}
         return {
             "Image": self._image,
-            "Entrypoint": [ENTRYPOINT],
+            "Entrypoint": [*before, ENTRYPOINT],
             "Cmd": self._flags,
             "Labels": self._labels,
             "HostConfig": {
@@ -251,15 +260,15 @@ class DockerRuntime:
             client.volumes.get(self._name).remove(force=True)
 
 
-def _archive(name: str, text: str) -> bytes:
+def _archive(name: str, data: bytes, mode: int) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
         folder = tarfile.TarInfo(name.partition("/")[0])
         folder.type, folder.mode = tarfile.DIRTYPE, 0o755
         tar.addfile(folder)
         entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = len(text.encode()), 0o644
-        tar.addfile(entry, io.BytesIO(text.encode()))
+        entry.size, entry.mode = len(data), mode
+        tar.addfile(entry, io.BytesIO(data))
     return made.getvalue()
 
 
@@ -272,6 +281,7 @@ def docker_runtime(
     home: Path,
     snapshotter: str,
     config: str = "",
+    proxy: Proxy | None = None,
     host_network: bool,
     campaign: str = "",
     ready_within: float = 60.0,
@@ -281,13 +291,20 @@ def docker_runtime(
     *binaries* holds the ``buildctl`` that talks to it. *host_network* is what a registry on
     loopback needs. Raises `DaemonFailed`, and `InfraFailed` where the Engine is at fault.
     """
+    if proxy and proxy.socket:
+        raise InfraFailed(
+            "a snapshotter of your own is not reached from a container", hint="--runtime host"
+        )
     runtime = DockerRuntime(
         engine=engine,
         image=image,
         binaries=binaries,
         home=home,
-        flags=["--oci-worker-snapshotter", snapshotter],
+        flags=(
+            proxy.flags(Path(PROXY_SOCKET)) if proxy else ["--oci-worker-snapshotter", snapshotter]
+        ),
         config=config,
+        proxy=proxy,
         host_network=host_network,
         campaign=campaign,
         ready_within=ready_within,

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from buildkit_bisect import buildctl, process
 from buildkit_bisect.daemon import DaemonFailed
+from buildkit_bisect.daemon.proxy import Proxy
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -41,13 +42,16 @@ class HostRuntime:
         config: str,
         socket: Path,
         ready_within: float,
+        proxy: Proxy | None,
     ) -> None:
         self._binaries = binaries
         self._home = home
         self._snapshotter = snapshotter
         self._ready_within = ready_within
+        self._proxy = proxy
         self._child: subprocess.Popen[bytes] | None = None
         self._address = f"unix://{socket}"
+        self._proxy_socket = socket.with_name("p")
         self._cgroup = f"bkbisect-{socket.parent.name}"
         self._config = home / "buildkitd.toml"
         self._config.write_text(
@@ -69,11 +73,16 @@ class HostRuntime:
         state = self._home / "state"
         state.mkdir(exist_ok=True)
         argv = [
-            "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+            "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+            # What a snapshotter of the user's own mounts later must be seen inside as well.
+            *(["--propagation", "slave"] if self._proxy and self._proxy.socket else []),
+            "--",
+            *(self._proxy.beside(state / "proxy", self._proxy_socket) if self._proxy else []),
             str(self._binaries / "buildkitd"),
             "--root", str(state),
             "--addr", self._address,
-            "--oci-worker-snapshotter", self._snapshotter,
+            *(self._proxy.flags(self._proxy_socket) if self._proxy
+              else ["--oci-worker-snapshotter", self._snapshotter]),
             "--config", str(self._config),
         ]  # fmt: skip
         with self.log.open("ab") as sink:
@@ -165,11 +174,18 @@ def remove_cgroups(name: str) -> None:
 
 @contextlib.contextmanager
 def host_runtime(
-    *, binaries: Path, home: Path, snapshotter: str, config: str = "", ready_within: float = 60.0
+    *,
+    binaries: Path,
+    home: Path,
+    snapshotter: str,
+    config: str = "",
+    ready_within: float = 60.0,
+    proxy: Proxy | None = None,
 ) -> Iterator[HostRuntime]:
     """A ready daemon with its state below *home*, which the caller removes.
 
-    *binaries* holds ``buildkitd`` and ``buildctl``. Raises `DaemonFailed`.
+    *binaries* holds ``buildkitd`` and ``buildctl``; *proxy* serves the snapshotter where it is
+    not built in. Raises `DaemonFailed`.
     """
     with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir=SOCKETS) as short:
         runtime = HostRuntime(
@@ -179,6 +195,7 @@ def host_runtime(
             config=config,
             socket=Path(short) / "s",
             ready_within=ready_within,
+            proxy=proxy,
         )
         try:
             runtime.start()

@@ -41,6 +41,17 @@ class Proxy:
     program: str = ""  # run as PROGRAM ROOT SOCKET COMMAND...; or
     socket: str = ""  # served already, by the user's own
 
+    def beside(self, root: Path, socket: Path) -> list[str]:
+        """What goes before buildkitd's command line; nothing for a user's own."""
+        return [self.program, str(root), str(socket)] if self.program else []
+
+    def flags(self, socket: Path) -> list[str]:
+        """What buildkitd is told; *socket* as `beside` was given it."""
+        return [
+            *("--oci-worker-snapshotter", self.name),
+            *("--oci-worker-proxy-snapshotter-path", self.socket or str(socket)),
+        ]
+
 
 def find(
     values: Iterable[str],

@@ -1,0 +1,137 @@
+"""Where patches apply: every minor release branch and the main line, without a build."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect import gitcmd, paths
+from buildkit_bisect.errors import BisectError
+from buildkit_bisect.model import Revision
+from buildkit_bisect.patches import Patch, PatchFailed
+from buildkit_bisect.source import GitSource
+from buildkit_bisect.source.history import branch_name
+
+#: The first minor release of the table.
+SINCE = (0, 20)
+
+_MINOR = re.compile(r"(?:\w+/)?v(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """Whether patches apply to one revision."""
+
+    ref: str
+    sha: str
+    state: str  # applies, there, partly, conflicts
+    detail: str = ""
+
+
+def lines(source: GitSource) -> list[Revision]:
+    """The tip of every minor release branch since v0.20, oldest first, then the main line.
+
+    A minor release whose branch the repository does not have stands for itself by its newest tag.
+    """
+    found: dict[tuple[int, int], str] = {}
+    for release in source.releases():
+        found.setdefault(_minor(release.ref), release.ref)
+    for branch in source.branches():
+        named = _MINOR.fullmatch(branch)
+        if named:
+            found[int(named[1]), int(named[2])] = branch
+    refs = [found[minor] for minor in sorted(found) if minor >= SINCE]
+    return [source.resolve(ref) for ref in [*refs, main_line(source)]]
+
+
+def main_line(source: GitSource) -> str:
+    """The name of upstream's main branch here: ``master``, or ``origin/master``."""
+    return branch_name(source.default_branch())
+
+
+def _minor(tag: str) -> tuple[int, int]:
+    major, minor, *_ = tag.removeprefix("v").split(".")
+    return int(major), int(minor)
+
+
+def table(source: GitSource, revisions: Sequence[Revision], chosen: Sequence[Patch]) -> list[Fit]:
+    """Whether *chosen* apply, in order, to each of *revisions*."""
+    return [fit(source, revision, chosen) for revision in revisions]
+
+
+def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
+    """Whether *chosen* apply, in order, to *revision*; patches that are there are passed over."""
+
+    def told(state: str, detail: str = "") -> Fit:
+        return Fit(ref=revision.ref, sha=revision.sha, state=state, detail=detail)
+
+    there, used = [], []
+    with touched(source, revision, chosen) as tree:
+        for patch in chosen:
+            try:
+                name = patch.apply(tree)
+            except PatchFailed as failed:
+                if not failed.already:
+                    return told("conflicts", failed.message + _fuzz(tree, patch))
+                there.append(patch.name)
+            else:
+                used += [name] if len(patch.diffs) > 1 else []
+    if len(there) == len(chosen):
+        return told("there")
+    lacking = _lacking(source, revision, chosen)
+    detail = "; ".join(filter(None, [", ".join(used), lacking]))
+    if there:
+        return told("partly", "; ".join(filter(None, [f"{', '.join(there)} is there", detail])))
+    return told("applies", detail)
+
+
+@contextmanager
+def touched(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Iterator[Path]:
+    """A directory with those of *revision*'s files that *chosen* touch; much less than a tree."""
+    files = sorted({f for patch in chosen for f in patch.files})
+    with paths.scratch("touched") as tmp:
+        tree, index = tmp / "tree", str(tmp / "index")
+        tree.mkdir()
+        mirror = source.mirror.path
+        gitcmd.git(mirror, "read-tree", revision.sha, GIT_INDEX_FILE=index)
+        gitcmd.git(
+            mirror,
+            *("checkout-index", "--quiet", "--force", f"--prefix={tree}/", "--", *files),
+            check=False,  # files that are not there
+            GIT_INDEX_FILE=index,
+        )
+        yield tree
+
+
+def _fuzz(tree: Path, patch: Patch) -> str:
+    """A word more where git would take the patch with less context than it has."""
+    for diff in patch.diffs:
+        done = gitcmd.git(
+            tree,
+            *("apply", "--check", "-p1", "-C1", "--", str(Path(patch.folder) / diff.name)),
+            check=False,
+            GIT_CEILING_DIRECTORIES=str(tree.parent),
+        )
+        if done.ok:
+            return " (it would with fuzz, by ignoring lines of its context: never done here)"
+    return ""
+
+
+def _lacking(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> str:
+    """Commits that the patches say they require and that *revision* has not, nor a copy of them."""
+    missing = []
+    for commit in dict.fromkeys(c for patch in chosen for c in patch.meta.requires):
+        with suppress(BisectError):
+            sha = source.resolve(commit).sha
+            if not source.is_ancestor(sha, revision.sha) and not source.picks(sha, [revision.sha]):
+                missing.append(commit[:12])
+    return f"but {', '.join(missing)}, which it requires, is not there" if missing else ""
+
+
+def hint(found: Sequence[Fit], option: Callable[[str], str]) -> str:
+    """The next command for a patch that does not apply: a line where it does, as an option."""
+    fits = [f.ref for f in found if f.state == "applies"]
+    return option(fits[-1]) if fits else "./inv patch-new NAME --from-branch REF"

@@ -1,0 +1,52 @@
+"""What options add to a scenario's axes: runtimes side by side, snapshotters it does not list."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from buildkit_bisect.daemon import Kind, proxy
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.scenario import Axis, Scenario
+from buildkit_bisect.trial import RUNTIME_AXIS
+
+SNAPSHOTTER_AXIS = "snapshotter"
+
+#: Eager, so that a failure that needs lazy layers cannot show at it.
+FUSE_OVERLAYFS = "fuse-overlayfs"
+
+
+def with_runtimes(scenario: Scenario, runtimes: Sequence[Kind]) -> Scenario:
+    """The scenario with an axis more where several runtimes are to be put side by side."""
+    if len(runtimes) == 1:
+        return scenario
+    if RUNTIME_AXIS in scenario.axes:
+        raise BadInput(f"{scenario.name} has an axis {RUNTIME_AXIS!r} of its own; name one runtime")
+    axis = Axis(values=tuple(str(r) for r in runtimes))
+    return replace(scenario, axes={**scenario.axes, RUNTIME_AXIS: axis})
+
+
+def with_snapshotters(
+    scenario: Scenario, asked: Collection[str], sockets: Collection[str]
+) -> Scenario:
+    """The scenario with the snapshotters that ``--axis snapshotter=`` names beyond its own.
+
+    *sockets*: names that ``--snapshotter-socket`` gives. A name that is none of the known ones
+    is left out, for whoever checks axes to refuse.
+    """
+    axis = scenario.axes.get(SNAPSHOTTER_AXIS)
+    if axis is None:
+        return scenario
+    known = (FUSE_OVERLAYFS, proxy.STARGZ, *sockets)
+    new = [v for v in dict.fromkeys(asked) if v in known and v not in axis.values]
+    if not new:
+        return scenario
+    depending = [name for name, var in scenario.vars.items() if var.axis == SNAPSHOTTER_AXIS]
+    if depending:
+        raise BadInput(
+            f"{scenario.name}: its variable {depending[0]!r} depends on the snapshotter and has no"
+            f" value for {new[0]}"
+        )
+    controls = [v for v in new if v == FUSE_OVERLAYFS and axis.controls]
+    more = Axis(values=(*axis.values, *new), controls=(*axis.controls, *controls))
+    return replace(scenario, axes={**scenario.axes, SNAPSHOTTER_AXIS: more})

@@ -1,0 +1,269 @@
+"""Runs ``go test``, ``go vet`` and cross builds in one tree, before and after it is patched."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from buildkit_bisect import paths, process
+from buildkit_bisect.build import Builder, Recipe, machine_lock
+from buildkit_bisect.build.compile import first_error, go_env, network_settings
+from buildkit_bisect.errors import BisectError
+from buildkit_bisect.gochecks import told
+from buildkit_bisect.gochecks.told import Tested
+from buildkit_bisect.model import Build, Revision, Variant
+from buildkit_bisect.patches import Patch, apply
+from buildkit_bisect.provision import Toolchains
+from buildkit_bisect.result import CheckInfo
+from buildkit_bisect.source import GitSource
+from buildkit_bisect.toolchain import Toolchain, host_arch, wanted
+
+#: Seconds that the tests of one package may take, and that a whole go command may.
+TEST_TIMEOUT, TIMEOUT = 600, 3000.0
+
+_MODULE = re.compile(r"^module\s+(\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Bench:
+    """A tree, and how the go command is called in it."""
+
+    tree: Path
+    toolchain: Toolchain
+    module: str
+    tmp: Path
+    race: bool
+    env: dict[str, str]
+    vendored: bool
+
+    def go(self, *arguments: str) -> process.Completed:
+        """Run the go command; ends with its group at the deadline."""
+        return process.run(
+            [self.toolchain.go, *arguments],
+            timeout=TIMEOUT,
+            cwd=self.tree,
+            env=self.env,
+            check=False,
+        )
+
+    @property
+    def flags(self) -> list[str]:
+        """Of every command. Without ``-trimpath`` each tree would be compiled from nothing."""
+        return ["-trimpath", "-mod=vendor" if self.vendored else "-mod=readonly"]
+
+    def here(self, names: Collection[str]) -> list[str]:
+        """Those of *names* that are packages of the tree as it is now."""
+        return [name for name in names if any((self.tree / name).glob("*.go"))]
+
+    def test(self, names: Collection[str], only: Collection[str] = ()) -> dict[str, Tested]:
+        """``go test`` of packages; *only* these tests and their parts, where given."""
+        found = {name: Tested() for name in names}
+        chosen = self.here(names)
+        if not chosen:
+            return found
+        pattern = "|".join(sorted({re.escape(name.split("/")[0]) for name in only}))
+        done = self.go(
+            *("test", "-json", "-count=1", "-short", "-vet=off", f"-timeout={TEST_TIMEOUT}s"),
+            *(["-race"] if self.race else []),
+            *(["-run", f"^({pattern})$"] if only else []),
+            *self.flags,
+            *chosen,
+        )
+        parsed = told.parse(done.stdout, self.module)
+        for name in chosen:
+            tested = parsed.get(name, Tested())
+            if done.timed_out and not tested.ended:
+                tested.ended = "fail"
+                tested.output.append(f"still running after {TIMEOUT:.0f} s")
+            elif not done.ok and not tested.ended:
+                tested.ended = "fail"
+            if tested.broken:
+                _explain(tested, parsed, done.stderr)
+            found[name] = tested
+        return found
+
+    def vet(self, names: Collection[str]) -> tuple[str, ...]:
+        """What ``go vet`` complains of; a compiler's error is a complaint too."""
+        chosen = self.here(names)
+        if not chosen:
+            return ()
+        done = self.go("vet", *self.flags, *chosen)
+        found = told.complaints(done.stderr)
+        if done.ok or found:
+            return found
+        return ("ran out of time",) if done.timed_out else (first_error(done.stderr),)
+
+
+def _explain(tested: Tested, parsed: dict[str, Tested], stderr: str) -> None:
+    """Put the compiler's error first: it may be on stderr, or of a package that is imported."""
+    every = [line for other in parsed.values() for line in other.output]
+    error = first_error("\n".join([*every, stderr]))
+    if told.complaints(error) and tested.broken != error:
+        tested.output.insert(0, error)
+
+
+def check(
+    source: GitSource,
+    revision: Revision,
+    chosen: Sequence[Patch],
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[CheckInfo, ...]:
+    """Tests and vet of the packages that *chosen* touch, at *revision*, without and with them.
+
+    Tests run with ``-short``, which leaves out those that need daemons and the network, and
+    with the commit's own Go. A failure that is new is run once more. What cannot be run at
+    all is ``untested``, and says why.
+    """
+    names = told.packages(f for patch in chosen for f in patch.files)
+    if not names:
+        return ()
+    try:
+        return _check(source, revision, chosen, names, say)
+    except BisectError as error:
+        return tuple(
+            CheckInfo(
+                kind=kind, subject=" ".join(names), change="untested", before="", after="",
+                note=error.message,
+            )
+            for kind in ("test", "vet")
+        )  # fmt: skip
+
+
+def _check(
+    source: GitSource,
+    revision: Revision,
+    chosen: Sequence[Patch],
+    names: tuple[str, ...],
+    say: Callable[[str], None],
+) -> tuple[CheckInfo, ...]:
+    dockerfile, gomod = (source.read(revision, f) for f in ("Dockerfile", "go.mod"))
+    toolchain = Toolchains(say=say).find(wanted(dockerfile, gomod))
+    module = _MODULE.search(gomod or "")
+    waiting = "waiting for another build or trial to end"
+    with (
+        machine_lock(lambda: say(waiting)),
+        source.checkout(revision) as tree,
+        paths.scratch("gotest") as tmp,
+    ):
+        no_race = _no_race(toolchain, tmp)
+        note = f"without the race detector: {no_race}" if no_race else "with the race detector"
+        vendored = (tree / "vendor/modules.txt").is_file()
+        bench = _Bench(
+            tree=tree,
+            toolchain=toolchain,
+            module=module[1] if module else "",
+            tmp=tmp,
+            race=not no_race,
+            env=_env(toolchain, tmp, cgo=not no_race)
+            | ({} if vendored else network_settings(toolchain)),
+            vendored=vendored,
+        )
+        say(f"go test and go vet of {' '.join(names)} at {revision.ref}, {note}")
+        before, complained = bench.test(names), bench.vet(names)
+        apply(tree, chosen)
+        say(f"the same with {' + '.join(p.name for p in chosen)}")
+        after, complains = bench.test(names), bench.vet(names)
+        made = [
+            _again(bench, name, told.package_check(name, before[name], after[name], note=note),
+                   before[name], after[name])
+            for name in names
+        ]  # fmt: skip
+    return (*made, told.vet_check(names, complained, complains))
+
+
+def _again(bench: _Bench, name: str, first: CheckInfo, before: Tested, after: Tested) -> CheckInfo:
+    """*first*, or what a second run of its new failures makes of it."""
+    if not first.worse:
+        return first
+    if after.broken:
+        return told.package_check(name, before, bench.test([name])[name], note=first.note)
+    again = bench.test([name], first.worse)[name]
+    passed = {t for t, state in again.tests.items() if state == "pass"}
+    return told.package_check(name, before, after, note=first.note, flaky=passed)
+
+
+def _env(toolchain: Toolchain, tmp: Path, *, cgo: bool) -> dict[str, str]:
+    return {
+        **go_env(toolchain, Recipe(goarch=host_arch()), tmp=tmp),
+        "CGO_ENABLED": "1" if cgo else "0",
+        "TMPDIR": str(tmp),  # what tests leave goes with it
+    }
+
+
+def _no_race(toolchain: Toolchain, tmp: Path) -> str:
+    """Why the race detector cannot be used here; "" where a program with it runs."""
+    compiler = os.environ.get("CC") or "gcc"
+    if not (shutil.which(compiler) or shutil.which("cc") or shutil.which("clang")):
+        return "no C compiler here"
+    probe = tmp / "probe"
+    probe.mkdir()
+    (probe / "main.go").write_text("package main\n\nfunc main() {}\n")
+    env = _env(toolchain, tmp, cgo=True) | {"GO111MODULE": "off"}
+    made = process.run(
+        [toolchain.go, "build", "-race", "-trimpath", "-o", "probe", "main.go"],
+        timeout=600,
+        cwd=probe,
+        env=env,
+        check=False,
+    )
+    if not made.ok:
+        return f"it does not link here ({made.tail(1)})"
+    ran = process.run([str(probe / "probe")], timeout=60, check=False)
+    return "" if ran.ok else f"it does not run here ({ran.tail(1)})"
+
+
+def targets() -> list[Recipe]:
+    """Upstream's main other platforms: both programs on the other Linux, buildctl on Windows."""
+    other = "amd64" if host_arch() == "arm64" else "arm64"
+    return [
+        Recipe(goarch=other),
+        Recipe(goos="windows", goarch="amd64", programs=("buildctl",)),
+    ]
+
+
+def cross(
+    builder: Builder,
+    base: Variant,
+    patched: Variant,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[CheckInfo, ...]:
+    """Cross builds of both variants for every one of `targets`; nothing is run."""
+    found = []
+    for recipe in targets():
+        subject = f"{recipe.goos}/{recipe.goarch} {' '.join(recipe.programs)}"
+        one = CheckInfo(kind="build", subject=subject, change="untested", before="", after="")
+        other = Builder(
+            source=builder.source, patches=builder.patches, recipe=recipe, say=builder.say
+        )
+        say(f"cross build {subject}")
+        try:
+            found.append(_crossed(one, *(_built(other, v) for v in (base, patched))))
+        except BisectError as error:
+            found.append(replace(one, note=error.message))
+    return tuple(found)
+
+
+def _built(builder: Builder, variant: Variant) -> str:
+    """Why *variant* cannot be built; "" where it can."""
+    made = builder.build(variant)
+    return "" if isinstance(made, Build) else f"{made.stage}: {made.reason}"
+
+
+def _crossed(one: CheckInfo, before: str, after: str) -> CheckInfo:
+    same = "pre-existing" if before else "same"
+    change = same if bool(before) == bool(after) else "worse" if after else "better"
+    return replace(
+        one,
+        change=change,
+        before=before or "builds",
+        after=after or "builds",
+        worse=(after,) if change == "worse" else (),
+        known=(after,) if change == "pre-existing" else (),
+        better=(before,) if change == "better" else (),
+    )

@@ -1,0 +1,190 @@
+"""What the go command printed, and what differs between two trees. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from buildkit_bisect.result import CheckInfo
+
+#: Lines of output that a report may show of what is worse.
+LOG_LINES = 15
+
+_SET_UP = re.compile(r"\[(?:build|setup) failed\]")
+_COMPLAINT = re.compile(r"^(?:vet: )?(\S+\.go):\d+(?::\d+)?: (.*)$")
+_DULL = re.compile(r"^(=== |--- |PASS|FAIL|ok |exit status|\s*$)")
+
+
+def packages(files: Iterable[str]) -> tuple[str, ...]:
+    """Packages of upstream's own that *files* belong to, as ``./solver``; sorted."""
+    folders = set()
+    for file in files:
+        path = PurePosixPath(file)
+        inner = path.parent.parts
+        hidden = any(p.startswith(("_", ".")) or p == "testdata" for p in inner)
+        if path.suffix == ".go" and inner[:1] != ("vendor",) and not hidden:
+            folders.add("/".join([".", *inner]))
+    return tuple(sorted(folders))
+
+
+@dataclass(kw_only=True, slots=True)
+class Tested:
+    """One package's run of ``go test -json``."""
+
+    ended: str = ""  # pass, fail, skip; "" where nothing was heard of it
+    tests: dict[str, str] = field(default_factory=dict)  # name -> pass, fail, skip
+    output: list[str] = field(default_factory=list)  # of the package itself
+    said: dict[str, list[str]] = field(default_factory=dict)  # test -> its output
+
+    @property
+    def broken(self) -> str:
+        """Why no test could run: it does not compile, say; "" where tests ran."""
+        if self.ended != "fail" or "fail" in self.tests.values():
+            return ""
+        lines = [line for line in self.output if not _DULL.match(line) and line[:1] != "#"]
+        return lines[0].strip() if lines else "failed without running a test"
+
+    @property
+    def summary(self) -> str:
+        """``41 passed, 1 failed``: tests, without their parts."""
+        if not self.ended:
+            return "not there"
+        if self.broken:
+            return f"failed: {self.broken}"
+        names = {"pass": "passed", "fail": "failed", "skip": "skipped"}
+        found = Counter(state for name, state in self.tests.items() if "/" not in name)
+        told = [f"{found[s]} {said}" for s, said in names.items() if found[s]]
+        return ", ".join(told) or "no tests"
+
+
+def parse(output: str, module: str) -> dict[str, Tested]:
+    """``./solver`` -> what its tests did, from the standard output of ``go test -json``.
+
+    A test that began and never ended (a panic, a deadline) counts as failed. *module* is the
+    import path that ``.`` stands for.
+    """
+    found: dict[str, Tested] = {}
+    for line in output.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(event, dict):
+            continue
+        name = event.get("Package") or str(event.get("ImportPath", "")).split(" ")[0]
+        package = found.setdefault(_local(name, module), Tested())
+        _take(package, event)
+    for package in found.values():
+        for test, state in package.tests.items():
+            if state == "run":
+                package.tests[test] = "fail" if package.ended == "fail" else "skip"
+    return found
+
+
+def _local(package: str, module: str) -> str:
+    inner = package.removesuffix(".test").removesuffix("_test").removeprefix(module).strip("/")
+    return f"./{inner}" if inner else "."
+
+
+def _take(package: Tested, event: Mapping[str, object]) -> None:
+    test, text = str(event.get("Test", "")), str(event.get("Output", "")).rstrip("\n")
+    match event.get("Action"):
+        case "run":
+            package.tests[test] = "run"
+        case "pass" | "fail" | "skip" as ended:
+            if test:
+                package.tests[test] = ended
+            else:
+                package.ended = ended
+        case "output" | "build-output":
+            (package.said.setdefault(test, []) if test else package.output).append(text)
+            if not test and _SET_UP.search(text):
+                package.ended = "fail"
+        case _:
+            pass
+
+
+def leaves(tests: Collection[str]) -> list[str]:
+    """*tests* without those of which a part is named too."""
+    return sorted(t for t in tests if not any(other.startswith(f"{t}/") for other in tests))
+
+
+def package_check(
+    name: str, before: Tested, after: Tested, *, note: str = "", flaky: Collection[str] = ()
+) -> CheckInfo:
+    """What the patches change in the tests of a package; *flaky* ones passed when run again."""
+    old, new = (_failed(t) for t in (before, after))
+    passed = {t for t, state in after.tests.items() if state == "pass"}
+    shaky = {t for t in new - old if t in flaky}
+    worse = new - old - shaky
+    better = set() if after.broken else old - new
+    known = old & new
+    change = "worse" if worse else "better" if better else "pre-existing" if known else "same"
+    return CheckInfo(
+        kind="test",
+        subject=name,
+        change=change,
+        before=before.summary,
+        after=after.summary,
+        worse=tuple(leaves(worse)),
+        known=tuple(leaves(known)),
+        better=tuple(leaves(better)),
+        added=tuple(leaves(passed - set(before.tests))) if not before.broken else (),
+        flaky=tuple(leaves(shaky)),
+        note=note,
+        log=tuple(_log(after, worse)),
+    )
+
+
+def _failed(tested: Tested) -> set[str]:
+    """Names of failed tests; the package itself where no test could run."""
+    if tested.broken:
+        return {_WHOLE}
+    return {t for t, state in tested.tests.items() if state == "fail"}
+
+
+#: Stands for a package whose tests cannot be run at all.
+_WHOLE = "the package's tests do not run"
+
+
+def _log(tested: Tested, names: Collection[str]) -> list[str]:
+    lines: list[str] = []
+    for name in leaves(names):
+        said = tested.output if name == _WHOLE else tested.said.get(name, [])
+        lines += [line for line in said if not _DULL.match(line)]
+    return lines[-LOG_LINES:]
+
+
+def complaints(output: str) -> tuple[str, ...]:
+    """What ``go vet`` says, without line numbers, which a patch moves; in order, each once."""
+    found = []
+    for line in output.splitlines():
+        said = _COMPLAINT.match(line.strip())
+        if said:
+            found.append(f"{said[1]}: {said[2]}")
+    return tuple(dict.fromkeys(found))
+
+
+def vet_check(names: Collection[str], before: tuple[str, ...], after: tuple[str, ...]) -> CheckInfo:
+    """What the patches change in what vet complains of."""
+    worse = tuple(c for c in after if c not in before)
+    better = tuple(c for c in before if c not in after)
+    known = tuple(c for c in after if c in before)
+    return CheckInfo(
+        kind="vet",
+        subject=" ".join(names),
+        change="worse" if worse else "better" if better else "pre-existing" if known else "same",
+        before=_complained(before),
+        after=_complained(after),
+        worse=worse,
+        known=known,
+        better=better,
+    )
+
+
+def _complained(found: tuple[str, ...]) -> str:
+    return f"{len(found)} complaint{'s' if len(found) > 1 else ''}" if found else "clean"
