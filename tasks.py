@@ -150,11 +150,12 @@ def boundaries(
     help={
         "id": "a campaign, or its folder",
         "templates": "a folder whose files stand in for those of templates/",
+        "publish": "a folder to put it in without host paths and evidence files",
         "format": "files, or github-matrix: a workflow's strategy, on stdout",
         "out": COMMON["out"],
     },
 )
-def report(c: Context, id=None, templates="", format="", out=""):
+def report(c: Context, id=None, templates="", format="", publish="", out=""):
     """Render a campaign's reports again: ./inv report 20260821-101500-matrix"""
     call("results", "report", locals())
 

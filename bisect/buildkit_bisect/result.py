@@ -288,9 +288,20 @@ class Result:
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True, omit_if_default=False)
 
 
+def unstructure(result: Result) -> dict[str, Any]:
+    """The document as plain JSON values."""
+    plain: dict[str, Any] = _CONVERTER.unstructure(result)
+    return plain
+
+
+def structure(data: dict[str, Any]) -> Result:
+    """The reverse of `unstructure`. Raises `cattrs.BaseValidationError`."""
+    return _CONVERTER.structure(data, Result)
+
+
 def dump(result: Result) -> str:
     """The document as JSON text."""
-    return json.dumps(_CONVERTER.unstructure(result), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(unstructure(result), indent=1, ensure_ascii=False) + "\n"
 
 
 def write(result: Result, folder: Path) -> Path:
@@ -314,6 +325,6 @@ def read(folder: Path) -> Result:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise BadInput(f"{path} is not a result of schema {SCHEMA}", hint="run the campaign again")
     try:
-        return _CONVERTER.structure(data, Result)
+        return structure(data)
     except cattrs.BaseValidationError as error:
         raise BadInput(f"{path}: {cattrs.transform_error(error)[0]}") from None

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from buildkit_bisect import process
-from buildkit_bisect.search import BisectSession, Found, History, Phase, SearchOptions
+from buildkit_bisect.search import Ask, BisectSession, Found, History, SearchOptions
 
 pytestmark = pytest.mark.system
 
@@ -120,7 +120,7 @@ def _git_bisect(repo: Path, case: Case, *, good: str, bad: str, flag: str = "") 
     return found.split()[0], len((repo / "asked").read_text().splitlines())
 
 
-def _ours(case: Case, *, first_parent: bool) -> tuple[str, list[Phase]]:
+def _ours(case: Case, *, first_parent: bool) -> tuple[str, list[Ask]]:
     world = case.world()
     options = SearchOptions(trials=1, first_parent=first_parent)
     ends = {"good": case.sha["m0"], "bad": case.sha[case.tip]}
@@ -131,24 +131,24 @@ def _ours(case: Case, *, first_parent: bool) -> tuple[str, list[Phase]]:
 
 def test_the_whole_dag_at_once(repository: tuple[Path, list[Case]]) -> None:
     repo, cases = repository
-    ours_total = git_total = 0
-    D = []
+    ours = git = 0
     for case in cases:
         first_bad, asks = _ours(case, first_parent=False)
         theirs, asked = _git_bisect(repo, case, good=case.sha["m0"], bad=case.sha[case.tip])
         assert first_bad == theirs == case.sha[case.culprit]
-        D.append(len(asks) - asked)
-        ours_total += len(asks)
-        git_total += asked
-    assert ours_total <= git_total * 1.02
-    print(f"{len(cases)} histories: ours {ours_total}, git {git_total}", D)
+        assert len(asks) <= asked + 1, (case.parents, case.culprit)
+        ours += len(asks)
+        git += asked
+    assert ours <= 1.02 * git
 
 
 def test_first_parent_and_then_inside_the_merge(repository: tuple[Path, list[Case]]) -> None:
-    """git has no such mode: its two bisections, one after the other, are what it takes."""
+    """Git takes two bisections for this, one after the other.
+
+    Looking at the tip and the base of a branch first is ours alone, and counted apart.
+    """
     repo, cases = repository
-    ours_total = git_total = 0
-    diffs = []
+    ours = git = 0
     for case in cases:
         first_bad, asks = _ours(case, first_parent=True)
         assert first_bad == case.sha[case.culprit]
@@ -156,9 +156,8 @@ def test_first_parent_and_then_inside_the_merge(repository: tuple[Path, list[Cas
         merge, asked = _git_bisect(repo, case, **ends, flag="--first-parent")
         inner, more = _git_bisect(repo, case, good=case.history.parents(merge)[0], bad=merge)
         assert inner == first_bad
-        ours_total += len(asks)
-        git_total += asked + more
-        diffs.append(len(asks) - asked - more)
-    from collections import Counter
-
-    print(f"{len(cases)} histories: ours {ours_total}, git {git_total}", Counter(diffs))
+        looked = [a for a in asks if a.why.startswith(("tip of", "base of"))]
+        if len(asks) - len(looked) > asked + more + 1: print("XX", len(asks),len(looked),asked,more,case.culprit, [(n,a.phase.value,a.candidates_left) for a in asks for n in case.sha if case.sha[n]==a.commit])
+        ours += len(asks)
+        git += asked + more
+    assert ours <= git

@@ -48,13 +48,23 @@ def side(cell: CellInfo) -> Verdict:
     return Verdict.GOOD if told == {Verdict.GOOD} else Verdict.SKIP
 
 
-def luck(before: CellInfo, after: CellInfo) -> float:
-    """The chance that a failure as rare as before is not seen after, though it is still there."""
-    told = [t.verdict for t in before.trials if t.verdict != Verdict.INFRA]
-    tried = [t.verdict for t in after.trials if t.verdict != Verdict.INFRA]
-    if not told:
-        return 1.0
-    return (sum(v != Verdict.BAD for v in told) / len(told)) ** len(tried)
+def luck(failing: Sequence[str], fine: Sequence[str]) -> float:
+    """The chance that *fine* shows no failure though it fails as often as *failing* does.
+
+    Both are the verdicts of trials; those that infrastructure spoiled do not count.
+    """
+    told = [v for v in failing if v != Verdict.INFRA]
+    tried = [v for v in fine if v != Verdict.INFRA]
+    share = sum(v == Verdict.BAD for v in told) / len(told) if told else 0.0
+    return float((1 - share) ** len(tried))
+
+
+def by_luck(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether bad on one side and good on the other may be luck: more trials are needed."""
+    bad = [Verdict.BAD in told for told in (before, after)]
+    if bad[0] == bad[1]:
+        return False
+    return luck(*((before, after) if bad[0] else (after, before))) >= LUCK
 
 
 def classify(before: CellInfo, after: CellInfo, *, snapshotter: str = "") -> CellChange:
@@ -62,13 +72,11 @@ def classify(before: CellInfo, after: CellInfo, *, snapshotter: str = "") -> Cel
     old, new = side(before), side(after)
     reason = ""
     match (old, new):
-        case (Verdict.BAD, Verdict.GOOD):
-            change = Change.FIXED
-            if luck(before, after) >= LUCK:
+        case (Verdict.BAD, Verdict.GOOD) | (Verdict.GOOD, Verdict.BAD):
+            change = Change.FIXED if old is Verdict.BAD else Change.REGRESSED
+            if by_luck(*([t.verdict for t in cell.trials] for cell in (before, after))):
                 change = Change.UNTESTED
                 reason = f"too rare to tell: {shown(before)} before, {shown(after)} after"
-        case (Verdict.GOOD, Verdict.BAD):
-            change = Change.REGRESSED
         case (Verdict.BAD, Verdict.BAD):
             change = Change.STILL_BAD
         case (Verdict.GOOD, Verdict.GOOD):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from buildkit_bisect import compare, paths, reports, result, settings
+from buildkit_bisect import compare, paths, publish, reports, result, settings
 from buildkit_bisect import post as posting
 from buildkit_bisect.campaign import record
 from buildkit_bisect.commands.guard import DONE
@@ -33,6 +33,11 @@ def report(raw: Mapping[str, Raw]) -> int:
     named = settings.option("templates", raw.get("templates", ""))
     if named and not Path(named).is_dir():
         raise BadInput(f"--templates {named!r} is not a directory")
+    target = settings.option("publish", raw.get("publish", ""))
+    if target:
+        done, folder = publish.cleaned(done), Path(target)
+        folder.mkdir(parents=True, exist_ok=True)
+        result.write(done, folder)
     for path in reports.write(done, folder, Templates(Path(named) if named else None)):
         print(path)
     return DONE

@@ -226,6 +226,15 @@ def targets() -> list[Recipe]:
     ]
 
 
+def subjects() -> list[str]:
+    """As results name `targets`: ``linux/arm64 buildkitd buildctl``."""
+    return [_subject(recipe) for recipe in targets()]
+
+
+def _subject(recipe: Recipe) -> str:
+    return f"{recipe.goos}/{recipe.goarch} {' '.join(recipe.programs)}"
+
+
 def cross(
     builder: Builder,
     base: Variant,
@@ -236,7 +245,7 @@ def cross(
     """Cross builds of both variants for every one of `targets`; nothing is run."""
     found = []
     for recipe in targets():
-        subject = f"{recipe.goos}/{recipe.goarch} {' '.join(recipe.programs)}"
+        subject = _subject(recipe)
         one = CheckInfo(kind="build", subject=subject, change="untested", before="", after="")
         other = Builder(
             source=builder.source, patches=builder.patches, recipe=recipe, say=builder.say

@@ -1,0 +1,368 @@
+"""Does a patch fix it, what else does it change, and where does it apply."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from buildkit_bisect import backports, gochecks
+from buildkit_bisect.campaign import document, matrix, verify
+from buildkit_bisect.campaign import validate_judge as judge
+from buildkit_bisect.campaign.bisect import merge
+from buildkit_bisect.campaign.setup import Setup, open_lab
+from buildkit_bisect.campaign.validate_judge import Change, Status
+from buildkit_bisect.errors import BadInput, BisectError, NoAnswer
+from buildkit_bisect.events import Events, Planned, Said
+from buildkit_bisect.images import ImageRef
+from buildkit_bisect.lab import Cell, Lab
+from buildkit_bisect.model import Axes, Build, NoBuild, Variant, Verdict
+from buildkit_bisect.patches import Patch
+from buildkit_bisect.render.validation import verdict
+from buildkit_bisect.result import (
+    BackportInfo,
+    CellChange,
+    CellInfo,
+    Result,
+    SubsetInfo,
+    ValidationInfo,
+)
+from buildkit_bisect.scenario import Action, Scenario
+from buildkit_bisect.source import GitSource
+
+#: A cell whose trials disagree is tried up to so many times as often.
+PATIENCE = 4
+
+#: Cells that a refusal names.
+_NAMED = 6
+
+
+class Checks(StrEnum):
+    """How much is looked at."""
+
+    ALL = "all"
+    CELLS = "cells"  # no go test, vet and cross builds
+    NONE = "none"  # nothing but the cells before and after
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is validated, beside the patches."""
+
+    base: str = ""  # "" for the main line
+    culprit: str = ""  # to be reverted; "" for what the patches say introduced it
+    checks: Checks = Checks.ALL
+
+
+@dataclass(kw_only=True)
+class _Seen:
+    """What the campaign has seen so far."""
+
+    cells: list[CellInfo] = field(default_factory=list)
+    before: dict[tuple[str, Axes], CellInfo] = field(default_factory=dict)
+    changes: list[CellChange] = field(default_factory=list)
+    trials: int = 0
+    reused: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+class Validation:
+    """One candidate, a patch or a series, on one base."""
+
+    def __init__(self, setup: Setup, question: Question, chosen: Sequence[Patch]) -> None:
+        """Look up everything; nothing is built.
+
+        Raises `BadInput` where the patches do not apply to the base, `NoAnswer` where they are
+        there already.
+        """
+        if not chosen:
+            raise BadInput("which patches?", hint="./inv validate --patches NAME; ./inv patch-list")
+        if not isinstance(setup.source, GitSource):
+            raise BadInput("patches need a git source, and there is none", hint="--repo PATH")
+        self._source = setup.source
+        self._setup = setup
+        self._question = question
+        self._chosen = tuple(chosen)
+        self._tested = tuple(_tested(setup))
+        base = question.base or backports.main_line(self._source)
+        self._base = Variant(revision=self._source.resolve(base))
+        self._patched = replace(self._base, patches=tuple(p.ref for p in chosen))
+        self._check_fit()
+        self._seen = _Seen()
+        self._culprit = self._find_culprit()
+        self._trials = setup.settings.trials or matrix.TRIALS
+        self._folder = Path()
+
+    def planned(self) -> Planned:
+        """What will be built and run, as far as that is known before."""
+        variants = [self._base, self._patched]
+        if self._question.checks is not Checks.NONE:
+            variants += [self._subset(names) for names in self._subsets()]
+        return matrix.planned(self._setup, variants, self._trials, "validate")
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What is done beside the cells, for a plan."""
+        checks = self._question.checks
+        packages = gochecks.packages(f for p in self._chosen for f in p.files)
+        said = []
+        if checks is not Checks.NONE:
+            if self._culprit:
+                said.append(f"revert {self._culprit[:12]} on {self._base.revision.ref}, as a row")
+            said.append("where the patches apply, on every release branch since v0.20")
+        if checks is Checks.ALL:
+            said.append(f"go test and go vet, before and after: {' '.join(packages) or 'none'}")
+            said += [f"cross build, before and after: {name}" for name in gochecks.subjects()]
+        return tuple(said)
+
+    def run(self, events: Events, campaign: str, folder: Path) -> Result:
+        """Cells first, alternating; then what explains them. Evidence is kept below *folder*."""
+        self._setup = replace(self._setup, events=events)
+        self._folder = folder
+        started, created = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        events.emit(self.planned())
+        with open_lab(self._setup, campaign) as (lab, refs):
+            info = self._cells(lab)
+            seconds = {"builds": lab.build_seconds, "trials": lab.trial_seconds}
+        if info.status != Status.REFUSED:
+            info = self._judged(self._around(info))
+        info = replace(info, notes=tuple(self._seen.notes))
+        info = replace(info, verdict=verdict(info))
+        seconds["total"] = time.monotonic() - started
+        return self._document(info, campaign, created, refs, seconds)
+
+    def _cells(self, lab: Lab) -> ValidationInfo:
+        revision = self._base.revision
+        info = ValidationInfo(
+            status=Status.INCONCLUSIVE,
+            verdict="",
+            base=revision.ref,
+            sha=revision.sha,
+            patches=tuple(p.name for p in self._chosen),
+        )
+        refused = self._gate(lab)
+        if refused:
+            return replace(info, status=Status.REFUSED, reason=refused, hint="--base R, --scenario")
+        self._note_equal_binaries(lab)
+        for scenario in self._setup.scenarios:
+            for axes in matrix.ordered(scenario, self._setup.cells(scenario)):
+                self._pair(lab, scenario, axes)
+        info = replace(
+            info,
+            cells=tuple(self._seen.changes),
+            trials=self._seen.trials,
+            reused=self._seen.reused,
+        )
+        if self._question.checks is Checks.NONE:
+            return info
+        tried = [self._try_subset(lab, names) for names in self._subsets()]
+        fixed = judge.count(info.cells)[Change.FIXED]
+        few = judge.enough(fixed, tried)
+        if few:
+            self._seen.notes.append(f"{' + '.join(few)} alone mends as much as the whole")
+        return replace(
+            info,
+            subsets=tuple(tried),
+            needed=judge.needed(info.patches, fixed, tried),
+            culprit=self._culprit,
+            reverted=self._revert(lab) if self._culprit else "",
+        )
+
+    def _gate(self, lab: Lab) -> str:
+        """Why there is nothing to validate; "" as soon as some cell of the base is bad."""
+        seen: list[Cell] = []
+        for trials in sorted({1, self._trials}):
+            seen = []
+            for scenario, axes in self._tested:
+                cell = lab.cell(self._base, scenario, axes, trials)
+                if judge.side(document.cell_info(cell, self._folder)) is Verdict.BAD:
+                    return ""
+                seen.append(cell)
+        for cell in seen:
+            self._setup.events.emit(matrix.cell_done(cell))
+        self._seen.cells = [document.cell_info(c, self._folder) for c in seen]
+        unsure = [c for c in self._seen.cells if judge.side(c) is not Verdict.GOOD]
+        told = [f"{_where(c)} {judge.shown(c)}" for c in unsure or self._seen.cells]
+        more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+        because = f": {'; '.join(dict.fromkeys(c.reason for c in unsure))}" if unsure else ""
+        return (
+            f"no tested cell is bad on {self._base.revision.ref} without the patches"
+            f" ({', '.join(told[:_NAMED])}{more}){because}"
+        )
+
+    def _pair(self, lab: Lab, scenario: Scenario, axes: Axes) -> None:
+        """One cell without and with the patches, a trial each in turn."""
+        sides = (self._base, self._patched)
+        of = lab.together(sides, scenario, axes)
+        parts: tuple[list[Cell], list[Cell]] = ([], [])
+        for number in range(self._trials * PATIENCE):
+            if number >= self._trials and not judge.by_luck(*map(_verdicts, parts)):
+                break
+            for variant, seen in zip(sides, parts, strict=True):
+                if not seen or isinstance(seen[0].build, Build):
+                    seen.append(lab.cell(variant, scenario, axes, 1, after=number, of=of))
+        infos = []
+        for seen in parts:
+            whole = merge(seen)
+            self._setup.events.emit(matrix.cell_done(whole))
+            infos.append(document.cell_info(whole, self._folder))
+            self._seen.trials += len(whole.trials)
+            self._seen.reused += sum(t.reused for t in whole.trials)
+        before, after = infos
+        self._seen.cells += infos
+        self._seen.before[scenario.name, axes] = before
+        self._seen.changes.append(
+            judge.classify(before, after, snapshotter=_snapshotter(scenario, axes))
+        )
+
+    def _subsets(self) -> list[tuple[str, ...]]:
+        return judge.subsets([p.name for p in self._chosen])
+
+    def _subset(self, names: Sequence[str]) -> Variant:
+        return replace(self._base, patches=tuple(p.ref for p in self._chosen if p.name in names))
+
+    def _try_subset(self, lab: Lab, names: tuple[str, ...]) -> SubsetInfo:
+        changes = self._on_broken(lab, self._subset(names))
+        fixed = sum(c.change == Change.FIXED for c in changes)
+        untested = [c.reason for c in changes if c.change == Change.UNTESTED]
+        reason = untested[0] if len(untested) == len(changes) else ""
+        return SubsetInfo(patches=names, fixed=fixed, of=len(changes), reason=reason)
+
+    def _on_broken(self, lab: Lab, variant: Variant) -> list[CellChange]:
+        """What *variant* makes of the cells that are bad without patches."""
+        changes = []
+        for scenario, axes in self._tested:
+            before = self._seen.before[scenario.name, axes]
+            if judge.side(before) is not Verdict.BAD:
+                continue
+            cell = lab.cell(variant, scenario, axes, self._trials)
+            self._setup.events.emit(matrix.cell_done(cell))
+            after = document.cell_info(cell, self._folder)
+            self._seen.cells.append(after)
+            changes.append(judge.classify(before, after))
+        return changes
+
+    def _revert(self, lab: Lab) -> str:
+        """What the base shows without the culprit, in words."""
+        tip = self._base.revision
+        made = verify.revert(self._source, self._culprit, tip, self._folder)
+        if isinstance(made, str):
+            return f"not possible on {tip.ref}: {made}"
+        lab.add_patch(made)
+        changes = self._on_broken(lab, replace(self._base, patches=(made.ref,)))
+        fixed = sum(c.change == Change.FIXED for c in changes)
+        told = dict.fromkeys(c.after for c in changes)
+        return f"{fixed} of {len(changes)} broken cells are fixed by that ({'; '.join(told)})"
+
+    def _around(self, info: ValidationInfo) -> ValidationInfo:
+        """With what needs no trials: upstream's tests, cross builds, and where it applies."""
+
+        def say(text: str) -> None:
+            self._setup.events.emit(Said(text=text))
+
+        checks = self._question.checks
+        if checks is Checks.NONE:
+            return info
+        found = backports.table(self._source, backports.lines(self._source), self._chosen)
+        info = replace(info, backports=tuple(BackportInfo(**asdict(f)) for f in found))
+        if checks is Checks.CELLS:
+            return info
+        tests = gochecks.check(self._source, self._base.revision, self._chosen, say=say)
+        builds = gochecks.cross(self._setup.builder, self._base, self._patched, say=say)
+        return replace(info, checks=(*tests, *builds))
+
+    def _judged(self, info: ValidationInfo) -> ValidationInfo:
+        status = judge.status(info.cells, info.checks)
+        reason = judge.undecided(info.cells) if status is Status.INCONCLUSIVE else ""
+        return replace(info, status=status, reason=reason)
+
+    def _check_fit(self) -> None:
+        revision = self._base.revision
+        fit = backports.fit(self._source, revision, self._chosen)
+        names = " + ".join(p.name for p in self._chosen)
+        if fit.state == "there":
+            raise NoAnswer(f"{names} is already in {revision.ref}: there is nothing to validate")
+        if fit.state == "partly":
+            raise BadInput(f"{fit.detail} in {revision.ref} already", hint="--patches without it")
+        if fit.state == "conflicts":
+            found = backports.table(self._source, backports.lines(self._source), self._chosen)
+            hint = backports.hint(found, lambda ref: f"--base {ref}, where it applies")
+            raise BadInput(f"on {revision.ref}, {fit.detail}", hint=hint)
+
+    def _find_culprit(self) -> str:
+        asked, revision = self._question.culprit, self._base.revision
+        named = list(dict.fromkeys(p.meta.introduced_by for p in self._chosen))
+        if asked:
+            sha = self._source.resolve(asked).sha
+            if not self._source.is_ancestor(sha, revision.sha):
+                raise BadInput(f"--culprit {asked} is not in {revision.ref}")
+            return sha
+        if len(named) == 1 and named[0]:
+            with suppress(BisectError):
+                sha = self._source.resolve(named[0]).sha
+                if self._source.is_ancestor(sha, revision.sha):
+                    return sha
+        return ""
+
+    def _note_equal_binaries(self, lab: Lab) -> None:
+        made = [lab.build(v) for v in (self._base, self._patched)]
+        sums = {(b.buildkitd_sha256, b.buildctl_sha256) for b in made if isinstance(b, Build)}
+        if len(sums) == 1 and not any(isinstance(b, NoBuild) for b in made):
+            self._seen.notes.append("the binaries are the same, byte for byte, with the patches")
+
+    def _document(
+        self,
+        info: ValidationInfo,
+        campaign: str,
+        created: str,
+        refs: Mapping[str, Mapping[str, ImageRef]],
+        seconds: Mapping[str, float],
+    ) -> Result:
+        revisions = [self._base.revision]
+        if self._culprit:
+            revisions.append(self._source.revision(self._culprit))
+        return document.result(
+            self._setup,
+            kind="validate",
+            campaign=campaign,
+            created=created,
+            refs=refs,
+            revisions=revisions,
+            patches=[p.ref for p in self._chosen],
+            cells=self._seen.cells,
+            seconds=seconds,
+            validation=info,
+        )
+
+
+def _tested(setup: Setup) -> Iterator[tuple[Scenario, Axes]]:
+    """Every cell that is no control. Raises `BadInput` where only controls are left."""
+    found = [(s, a) for s in setup.scenarios for a in setup.cells(s) if not s.is_control(a)]
+    if not found:
+        raise BadInput(
+            "only controls are left, and they must be good everywhere",
+            hint="another --axis KEY=VALUE",
+        )
+    return iter(found)
+
+
+def _verdicts(parts: Sequence[Cell]) -> list[str]:
+    return [str(told.verdict) for cell in parts for told in cell.judged]
+
+
+def _where(cell: CellInfo) -> str:
+    return " ".join([cell.scenario, *(f"{k} {v}" for k, v in cell.axes.items())])
+
+
+def _snapshotter(scenario: Scenario, axes: Axes) -> str:
+    """The snapshotter of a cell's daemon; "" where the steps are a user's own."""
+    if any(step.action is Action.SCRIPT for step in scenario.steps):
+        return ""
+    values = dict(axes)
+    named = scenario.daemon.snapshotter
+    return re.sub(r"\$\{axis\.([\w-]+)\}", lambda m: values.get(m[1], ""), named)
+

@@ -1,0 +1,39 @@
+"""A result made fit to be shown to others: no paths of this host, no secrets, no evidence files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from buildkit_bisect import result
+from buildkit_bisect.render import text
+from buildkit_bisect.result import Result
+
+#: Keys whose values are command lines, in which absolute paths become ``PATH``.
+_COMMANDS = ("command", "reproduce", "hint")
+
+#: Keys that name files beside the result, which are not published.
+_FILES = ("evidence", "log")
+
+
+def cleaned(full: Result) -> Result:
+    """*full* as it may be published: every text cleaned, evidence left behind."""
+    return result.structure(_walk("", result.unstructure(full)))
+
+
+def _walk(key: str, value: Any) -> Any:
+    match value:
+        case str():
+            return _text(key, value)
+        case dict():
+            return {k: _walk(k, v) for k, v in value.items()}
+        case list() | tuple():
+            return [_walk(key, v) for v in value]
+    return value
+
+
+def _text(key: str, value: str) -> str:
+    if key in _FILES:
+        return ""
+    if key == "repo" and value.startswith("/"):
+        return "PATH"
+    return text.command(value) if key in _COMMANDS else text.clean(value)
