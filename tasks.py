@@ -146,6 +146,74 @@ def boundaries(
 
 @task(
     auto_shortflags=False,
+    iterable=["axis"],
+    help={
+        "base": "the revision to patch (default: the main line)",
+        "culprit": "commit to revert instead, for comparison (default: the patch's introduced-by)",
+        "checks": "all; cells: no go test, vet, cross builds; none: just before and after",
+        "script": "your own test instead of scenarios, as for bisect",
+        "script_timeout": "seconds it may take (default 600)",
+    }
+    | COMMON,
+)
+def validate(
+    c: Context, base="", culprit="", checks="", script="", script_timeout="",
+    repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
+    images="", registry="", snapshotter_socket="", jobs="", trials="", fresh=False, out="",
+    dry_run=False, json=False,
+):  # fmt: skip
+    """Does a patch fix it, what else changes: ./inv validate --patches record-ctx-opts"""
+    call("validating", "validate", locals())
+
+
+@task(
+    auto_shortflags=False,
+    positional=["name"],
+    help={
+        "name": "of the new folder below patches/",
+        "from_worktree": "DIR: a work tree, committed or not",
+        "from_branch": "REF of --repo: a branch or commit",
+        "from_pr": "N: a pull request of --repo",
+        "base": "what it was made on (default: where it left the nearest upstream branch)",
+        "title": "default: the commit's subject",
+        "into": "folder of patches (default: patches/)",
+    }
+    | {k: COMMON[k] for k in ("repo", "json")},
+)
+def patch_new(
+    c: Context, name=None, from_worktree="", from_branch="", from_pr="", base="", title="",
+    into="", repo="", json=False,
+):  # fmt: skip
+    """Make a patch of your work: ./inv patch-new my-fix --from-worktree ~/src/buildkit"""
+    call("patching", "new", locals())
+
+
+@task(
+    auto_shortflags=False,
+    help={"into": "folder of patches (default: patches/)", "json": "as JSON"},
+)
+def patch_list(c: Context, into="", json=False):
+    """List patches and series."""
+    call("patching", "list_", locals())
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "patches": "patches or series, by commas (default: all)",
+        "revs": "revisions, by commas (default: release branches since v0.20, main line)",
+        "into": "folder of patches (default: patches/)",
+        "json": "as JSON",
+        "repo": COMMON["repo"],
+    },
+)
+def patch_check(c: Context, patches="", revs="", into="", repo="", json=False):
+    """Say where patches apply, are already there, or conflict: ./inv patch-check --repo PATH"""
+    call("patching", "check", locals())
+
+
+@task(
+    auto_shortflags=False,
     positional=["id"],
     help={
         "id": "a campaign, or its folder",

@@ -45,10 +45,20 @@ class _told:  # noqa: N801 - reads as a statement
 _OPTIONAL_ID = ("resume", "status")
 
 
+#: `./inv patch new NAME` reads better than Invoke's one word, `patch-new`; both are taken.
+_OF_PATCH = ("check", "list", "new")
+
+
 def with_ids(argv: list[str]) -> list[str]:
-    """*argv* with ``--id`` put before the id of a task that may go without."""
+    """*argv* with ``--id`` put before the id of a task that may go without.
+
+    And the two words of ``patch new`` as the task's one.
+    """
     out: list[str] = []
     for word in argv:
+        if out[-1:] == ["patch"] and word in _OF_PATCH and not out[-2].startswith("--"):
+            out[-1] = f"patch-{word}"
+            continue
         if out and out[-1] in _OPTIONAL_ID and not word.startswith("-"):
             out.append("--id")
         out.append(word)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,11 @@ def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
                 name = patch.apply(tree)
             except PatchFailed as failed:
                 if not failed.already:
-                    return told("conflicts", failed.message + _fuzz(tree, patch))
+                    reason = failed.message
+                    if len(chosen) == 1:
+                        reason = reason.removeprefix(f"{patch.name} does not apply: ")
+                    early = _before(source, revision, patch)
+                    return told("conflicts", f"{early}{reason}{_fuzz(tree, patch)}")
                 there.append(patch.name)
             else:
                 used += [name] if len(patch.diffs) > 1 else []
@@ -93,16 +97,23 @@ def touched(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> I
     """A directory with those of *revision*'s files that *chosen* touch; much less than a tree."""
     files = sorted({f for patch in chosen for f in patch.files})
     with paths.scratch("touched") as tmp:
-        tree, index = tmp / "tree", str(tmp / "index")
+        tree = tmp / "tree"
         tree.mkdir()
-        mirror = source.mirror.path
-        gitcmd.git(mirror, "read-tree", revision.sha, GIT_INDEX_FILE=index)
-        gitcmd.git(
-            mirror,
-            *("checkout-index", "--quiet", "--force", f"--prefix={tree}/", "--", *files),
-            check=False,  # files that are not there
-            GIT_INDEX_FILE=index,
-        )
+
+        def ask(*arguments: str) -> str:
+            return gitcmd.git(
+                tree,
+                *arguments,
+                GIT_DIR=str(source.mirror.path),
+                GIT_WORK_TREE=str(tree),
+                GIT_INDEX_FILE=str(tmp / "index"),
+                GIT_LITERAL_PATHSPECS="1",
+            ).stdout
+
+        ask("read-tree", revision.sha)
+        here = [name for name in ask("ls-files", "-z", "--", *files).split("\0") if name]
+        if here:
+            ask("checkout-index", "--quiet", "--force", "--", *here)
         yield tree
 
 
@@ -120,14 +131,26 @@ def _fuzz(tree: Path, patch: Patch) -> str:
     return ""
 
 
+def _before(source: GitSource, revision: Revision, patch: Patch) -> str:
+    """A word where *revision* does not have what the patch changes."""
+    commit = patch.meta.introduced_by
+    missing = bool(commit) and not _has(source, revision, commit)
+    return f"{commit[:12]}, which it mends, is not there; " if missing else ""
+
+
+def _has(source: GitSource, revision: Revision, commit: str) -> bool:
+    """Whether *revision* has *commit*, or a copy of it; yes where that cannot be known."""
+    try:
+        sha = source.resolve(commit).sha
+    except BisectError:
+        return True
+    return source.is_ancestor(sha, revision.sha) or bool(source.picks(sha, [revision.sha]))
+
+
 def _lacking(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> str:
     """Commits that the patches say they require and that *revision* has not, nor a copy of them."""
-    missing = []
-    for commit in dict.fromkeys(c for patch in chosen for c in patch.meta.requires):
-        with suppress(BisectError):
-            sha = source.resolve(commit).sha
-            if not source.is_ancestor(sha, revision.sha) and not source.picks(sha, [revision.sha]):
-                missing.append(commit[:12])
+    required = dict.fromkeys(c for patch in chosen for c in patch.meta.requires)
+    missing = [c[:12] for c in required if not _has(source, revision, c)]
     return f"but {', '.join(missing)}, which it requires, is not there" if missing else ""
 
 

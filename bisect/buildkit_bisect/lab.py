@@ -210,6 +210,10 @@ class Lab:
         ]
         return {max(both)} if ran and (both := set.intersection(*ran)) else set()
 
+    def engine_facts(self) -> dict[str, str]:
+        """What results say of the Docker Engine that trials ran on; empty without one."""
+        return self._containers.facts() if self._containers else {}
+
     def add_patch(self, patch: Patch) -> None:
         """Let variants name *patch* from now on."""
         self._builder.patches = (*self._builder.patches, patch)

@@ -13,7 +13,7 @@ import pytest
 from engine import TestEngine
 from tool import Said, inv
 
-from buildkit_bisect import registry
+from buildkit_bisect import process, registry
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -162,4 +162,22 @@ def test_no_engine_is_said_in_one_line(tmp_path: Path) -> None:
     said = inv("build", *REV, "--image", env={"DOCKER_HOST": f"unix://{tmp_path}/none"})
     assert said.code == 3
     assert f"no Docker Engine answers at unix://{tmp_path}/none" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_full_disk_is_infrastructure(tmp_path: Path) -> None:
+    disk, data = tmp_path / "disk", tmp_path / "data"
+    data.mkdir()
+    with disk.open("wb") as file:
+        file.truncate(100 << 20)
+    process.run(["mkfs.ext4", "-q", str(disk)], timeout=60)
+    process.run(["mount", "-o", "loop", str(disk), str(data)], timeout=60)
+    try:
+        with engines.running(data=data / "docker") as small:
+            said = inv("build", *REV, "--image", env=small.environment)
+            assert small.left() == []
+    finally:
+        process.run(["umount", str(data)], timeout=60)
+    assert said.code == 5, said.stderr
+    assert "no space left on device" in said.stderr
     assert "Traceback" not in said.stderr

@@ -138,6 +138,7 @@ class Bisection:
             patches=patches.values(),
             cells=cells,
             seconds=seconds,
+            engine=lab.engine_facts(),
             bisect=replace(self._info(step), reverted=reverted),
         )
 

@@ -118,6 +118,7 @@ class BoundaryCampaign:
             patches=patches.values(),
             cells=cells,
             seconds=seconds,
+            engine=lab.engine_facts(),
             bisect=self._info(step),
         )
 

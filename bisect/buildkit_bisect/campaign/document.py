@@ -167,12 +167,13 @@ def result(
     patches: Iterable[PatchRef],
     cells: Iterable[CellInfo],
     seconds: Mapping[str, float],
+    engine: Mapping[str, str] | None = None,
     bisect: BisectInfo | None = None,
     validation: ValidationInfo | None = None,
     status: str = "done",
     notes: Iterable[str] = (),
 ) -> Result:
-    """The whole document."""
+    """The whole document; *engine* is what `Lab.engine_facts` says."""
     settings = setup.settings
     return Result(
         kind=kind,
@@ -180,7 +181,7 @@ def result(
         created=created,
         command=settings.command,
         tool=f"buildkit-bisect {__version__}",
-        host=machine.facts(),
+        host={**machine.facts(), "runtime": ", ".join(settings.runtimes), **(engine or {})},
         source={"kind": setup.source.kind, "repo": settings.repo, "note": setup.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
         revisions=tuple(revision_info(r) for r in revisions),

@@ -8,12 +8,33 @@ from dataclasses import replace
 from buildkit_bisect.daemon import Kind, proxy
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.scenario import Axis, Scenario
+from buildkit_bisect.settings import Settings
 from buildkit_bisect.trial import RUNTIME_AXIS
 
 SNAPSHOTTER_AXIS = "snapshotter"
 
 #: Eager, so that a failure that needs lazy layers cannot show at it.
 FUSE_OVERLAYFS = "fuse-overlayfs"
+
+
+def extend(scenario: Scenario, settings: Settings) -> Scenario:
+    """The scenario with what *settings* add. Raises `BadInput` for what cannot go together."""
+    asked = settings.axes.get(SNAPSHOTTER_AXIS, ())
+    own = [v for v in asked if v in settings.snapshotter_sockets]
+    outside = [*own, *(v for v in asked if v == proxy.STARGZ)]
+    if outside and Kind.BUILDX in settings.runtimes:
+        raise BadInput(
+            f"buildx starts buildkitd alone, so {outside[0]} cannot be served beside it",
+            hint="--runtime host",
+        )
+    if own and Kind.DOCKER in settings.runtimes:
+        raise BadInput(
+            f"{own[0]}, a snapshotter of your own, is not reached from a container",
+            hint="--runtime host",
+        )
+    return with_snapshotters(
+        with_runtimes(scenario, settings.runtimes), asked, settings.snapshotter_sockets
+    )
 
 
 def with_runtimes(scenario: Scenario, runtimes: Sequence[Kind]) -> Scenario:

@@ -101,6 +101,7 @@ def run(
         patches={p.name: p for v in variants for p in v.patches}.values(),
         cells=cells,
         seconds=seconds,
+        engine=lab.engine_facts(),
     )
 
 

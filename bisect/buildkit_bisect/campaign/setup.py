@@ -67,13 +67,7 @@ def prepare(
         if script
         else tuple(scenarios.load(name) for name in settings.scenarios or default)
     )
-    asked = settings.axes.get(extra.SNAPSHOTTER_AXIS, ())
-    loaded = tuple(
-        extra.with_snapshotters(
-            extra.with_runtimes(s, settings.runtimes), asked, settings.snapshotter_sockets
-        )
-        for s in loaded
-    )
+    loaded = tuple(extra.extend(s, settings) for s in loaded)
     _check_axes(settings.axes, loaded)
     if settings.images == "public":
         for scenario in loaded:

@@ -20,7 +20,7 @@ from buildkit_bisect.errors import BadInput, BisectError, NoAnswer
 from buildkit_bisect.events import Events, Planned, Said
 from buildkit_bisect.images import ImageRef
 from buildkit_bisect.lab import Cell, Lab
-from buildkit_bisect.model import Axes, Build, NoBuild, Variant, Verdict
+from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.render.validation import verdict
 from buildkit_bisect.result import (
@@ -68,6 +68,7 @@ class _Seen:
     trials: int = 0
     reused: int = 0
     notes: list[str] = field(default_factory=list)
+    reverts: list[PatchRef] = field(default_factory=list)
 
 
 class Validation:
@@ -128,6 +129,7 @@ class Validation:
         with open_lab(self._setup, campaign) as (lab, refs):
             info = self._cells(lab)
             seconds = {"builds": lab.build_seconds, "trials": lab.trial_seconds}
+            self._engine = lab.engine_facts()
         if info.status != Status.REFUSED:
             info = self._judged(self._around(info))
         info = replace(info, notes=tuple(self._seen.notes))
@@ -253,6 +255,7 @@ class Validation:
         if isinstance(made, str):
             return f"not possible on {tip.ref}: {made}"
         lab.add_patch(made)
+        self._seen.reverts.append(made.ref)
         changes = self._on_broken(lab, replace(self._base, patches=(made.ref,)))
         fixed = sum(c.change == Change.FIXED for c in changes)
         told = dict.fromkeys(c.after for c in changes)
@@ -332,9 +335,10 @@ class Validation:
             created=created,
             refs=refs,
             revisions=revisions,
-            patches=[p.ref for p in self._chosen],
+            patches=[*(p.ref for p in self._chosen), *self._seen.reverts],
             cells=self._seen.cells,
             seconds=seconds,
+            engine=self._engine,
             validation=info,
         )
 
@@ -365,4 +369,3 @@ def _snapshotter(scenario: Scenario, axes: Axes) -> str:
     values = dict(axes)
     named = scenario.daemon.snapshotter
     return re.sub(r"\$\{axis\.([\w-]+)\}", lambda m: values.get(m[1], ""), named)
-

@@ -71,8 +71,8 @@ def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequenc
         ]
         if chosen.dry_run:
             trials = chosen.trials or matrices.TRIALS
-            return _show_plan(chosen, matrices.planned(setup, variants, trials, kind))
-        return _work(
+            return show_plan(chosen, matrices.planned(setup, variants, trials, kind))
+        return work(
             setup,
             kind,
             lambda told, campaign, folder: matrices.run(
@@ -88,7 +88,7 @@ def bisect(raw: Mapping[str, Raw]) -> int:
     given: list[Patch] = load_patches(chosen.patches)
     with Display() as events:
         path = settings.option("script", raw.get("script", ""))
-        script = from_script(path, timeout=_script_timeout(raw)) if path else None
+        script = from_script(path, timeout=script_timeout(raw)) if path else None
         setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
         if len(setup.scenarios) != 1:
             raise BadInput("a bisection follows one scenario", hint="--scenario NAME")
@@ -96,8 +96,8 @@ def bisect(raw: Mapping[str, Raw]) -> int:
         if question.good:
             bisection = Bisection(setup, question, given)
             if chosen.dry_run:
-                return _show_plan(chosen, bisection.planned())
-            return _work(setup, "bisect", bisection.run)
+                return show_plan(chosen, bisection.planned())
+            return work(setup, "bisect", bisection.run)
         if chosen.dry_run:
             raise BadInput("a plan needs both ends: where the good end is, only trials can say")
 
@@ -107,7 +107,7 @@ def bisect(raw: Mapping[str, Raw]) -> int:
             )
             return Bisection(setup, replace(question, good=good), given).run(told, campaign, folder)
 
-        return _work(setup, "bisect", find_first)
+        return work(setup, "bisect", find_first)
 
 
 def boundaries(raw: Mapping[str, Raw]) -> int:
@@ -130,11 +130,12 @@ def boundaries(raw: Mapping[str, Raw]) -> int:
         setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS)
         campaign = BoundaryCampaign(setup, span, given)
         if chosen.dry_run:
-            return _show_plan(chosen, campaign.planned())
-        return _work(setup, "boundaries", campaign.run)
+            return show_plan(chosen, campaign.planned())
+        return work(setup, "boundaries", campaign.run)
 
 
-def _script_timeout(raw: Mapping[str, Raw]) -> float:
+def script_timeout(raw: Mapping[str, Raw]) -> float:
+    """Seconds that ``--script`` may take."""
     return settings.number("script-timeout", raw.get("script_timeout", ""), 1, 86400) or 600
 
 
@@ -172,8 +173,8 @@ def _outcomes(name: str, raw: Mapping[str, Raw]) -> frozenset[str]:
     return frozenset(t for t in text.split(",") if t)
 
 
-def _show_plan(chosen: Settings, planned: Planned) -> int:
-    """Print what would be done, and do none of it."""
+def show_plan(chosen: Settings, planned: Planned, also: Sequence[str] = ()) -> int:
+    """Print what would be done, and do none of it; *also* is what there is beside cells."""
     seconds = sum(planned.build_seconds.values())
     trials = len(planned.rows) * len(planned.columns) * planned.trials
     total = seconds + trials * planned.trial_seconds
@@ -192,6 +193,7 @@ def _show_plan(chosen: Settings, planned: Planned) -> int:
                     "trial_seconds": planned.trial_seconds,
                     "seconds": total,
                     "basis": planned.basis,
+                    **({"also": list(also)} if also else {}),
                 },
                 indent=1,
             )
@@ -204,11 +206,13 @@ def _show_plan(chosen: Settings, planned: Planned) -> int:
         control = ", control" if column.control else ""
         axes = " ".join(f"{k}={v}" for k, v in column.axes)
         print(f"cell   {column.scenario} {axes}{control}: {planned.trials} trials a row")
-    print(f"about {plan.minutes(total)}, by {planned.basis}")
+    for text in also:
+        print(f"also   {text}")
+    print(f"about {plan.minutes(total)}, by {planned.basis}{', without the rest' if also else ''}")
     return DONE
 
 
-def _work(setup: Setup, kind: str, work: Work) -> int:
+def work(setup: Setup, kind: str, work: Work) -> int:
     """Run the campaign in a folder of its own; what it leaves is whole or says that it is not."""
     chosen, events = setup.settings, setup.events
     doctor.ensure(lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(chosen))
@@ -243,6 +247,8 @@ def _code(done: Result) -> int:
     if any(cell.verdict == Verdict.INFRA for cell in done.cells):
         return INFRA
     if done.bisect and done.bisect.status != "found":
+        return NO_ANSWER
+    if done.validation and done.validation.status in ("refused", "inconclusive"):
         return NO_ANSWER
     return DONE
 

@@ -62,6 +62,7 @@ class BuildxRuntime:
         self._records.mkdir(exist_ok=True)
         self._config = home / "buildkitd.toml"
         self._config.write_text(f"[worker.containerd]\n  enabled = false\n{config}")
+        self._started = ""  # when, as the Engine says it; buildx itself may start it again
         self._earlier = b""  # logs of containers that `restart` took away
         self.log = home / "buildkitd.log"
 
@@ -99,6 +100,7 @@ class BuildxRuntime:
         container = self._container()
         if container is None or container.image is None or container.image.id != self._image.id:
             raise InfraFailed("buildx started a builder from another image than ours")
+        self._started = container.attrs["State"]["StartedAt"]
 
     def _check(self, done: process.Completed) -> None:
         """Raise for a builder that does not serve: its daemon's fault, or the Engine's."""
@@ -141,6 +143,8 @@ class BuildxRuntime:
             return
         self._buildx(buildx.stop(self._name))
         self._check(self._buildx(buildx.bootstrap(self._name)))
+        if container := self._container():
+            self._started = container.attrs["State"]["StartedAt"]
 
     def alive(self) -> bool:
         """See `Runtime`."""
@@ -158,7 +162,13 @@ class BuildxRuntime:
             return error.message
         if container is None:
             return "something removed the builder's container"
-        return ended_by(container.attrs["State"])
+        state = container.attrs["State"]
+        if state["StartedAt"] == self._started:
+            return ended_by(state)
+        # buildx starts a container that is down again: after a kill, and after a panic.
+        with told("reading the builder's log"):
+            panicked = b"panic: " in container_log(container)
+        return "" if panicked else "something killed the builder's container (SIGKILL?)"
 
     def stop(self) -> None:
         """Keep the log; remove the builder, also where buildx itself does not manage to."""

@@ -19,9 +19,6 @@ from buildkit_bisect.errors import BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Build, Variant
 
 
-_NOT_THERE = "buildx starts buildkitd alone: no snapshotter can be served beside it"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Containers:
     """What trials in containers share for the length of a campaign; it pickles."""
@@ -168,8 +165,7 @@ def open_runtime(
                     )
                 )
             case Kind.BUILDX:
-                if proxy:
-                    raise InfraFailed(_NOT_THERE, hint="--runtime host or docker")
+                assert proxy is None  # `campaign.extra` has refused it
                 assert where.engine
                 assert where.image
                 assert where.buildx

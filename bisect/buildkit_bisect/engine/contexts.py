@@ -63,7 +63,8 @@ def endpoint(env: Mapping[str, str]) -> Endpoint:
         verify = bool(env.get("DOCKER_TLS_VERIFY"))
         wanted = verify or bool(env.get("DOCKER_TLS"))
         certs = env.get("DOCKER_CERT_PATH") or str(home)
-        return Endpoint(url=env["DOCKER_HOST"], tls=certs if wanted else "", verify=verify)
+        tls = certs if wanted else ""
+        return Endpoint(url=env["DOCKER_HOST"], tls=tls, verify=verify or not wanted)
     name = env.get("DOCKER_CONTEXT") or _current(home)
     if name in ("", "default"):
         return Endpoint(url=DEFAULT_URL)

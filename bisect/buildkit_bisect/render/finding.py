@@ -9,6 +9,7 @@ from buildkit_bisect.events import Column
 from buildkit_bisect.model import FLAKY
 from buildkit_bisect.render import symbols, table
 from buildkit_bisect.render.text import listed, plural
+from buildkit_bisect.render.validation import verdict
 from buildkit_bisect.result import BisectInfo, CellInfo, ChangeInfo, Result
 
 #: Makes a commit id, a name or an outcome stand out; plain text where nothing is given.
@@ -19,6 +20,8 @@ def finding(result: Result, mark: Mark = str) -> str:
     """What was found, in plain words; the names in it passed through *mark*, the rest plain."""
     if result.bisect:
         return _search(result, result.bisect, mark)
+    if result.validation:
+        return verdict(result.validation, mark)
     grid = table.matrix(result)
     if not grid.cells:
         return "Nothing was run."

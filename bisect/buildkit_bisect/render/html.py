@@ -11,7 +11,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.render import page, svg, symbols, table, text
+from buildkit_bisect.render import page, svg, symbols, table, text, validation
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.markdown import means
 from buildkit_bisect.render.templates import Templates
@@ -53,6 +53,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         "report.html.j2",
         result=result,
         info=result.bisect,
+        **validation.values(result.validation),
         title=finding(result),
         finding=Markup(finding(result, lambda said: Markup("<b>{}</b>").format(text.clean(said)))),  # noqa: S704 - escaped by format()
         grid=grid,

@@ -10,7 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.render import evidence, symbols, table, text
+from buildkit_bisect.render import evidence, symbols, table, text, validation
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result
@@ -75,6 +75,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         "report.md.j2",
         result=result,
         info=result.bisect,
+        **validation.values(result.validation),
         finding=Markup(finding(result, text.markdown)),  # noqa: S704 - what varies is escaped
         grid=grid,
         blocks=list(_blocks(result, grid, detail)) if detail.cells != "text" else [],

@@ -11,32 +11,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-#: Below this rate of false alarms, one alarm settles a commit.
+#: Below this rate of bad trials on the good side, one bad trial settles a commit.
 ONE_SIDED = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How often a trial shows the new behaviour, with the culprit and without, on average."""
+    """How often a trial is bad, on the bad side of the change and on the good one, on average."""
 
-    with_it: float
-    without: float
+    bad_side: float
+    good_side: float
 
     @property
     def one_sided(self) -> bool:
-        """Whether commits without the culprit (almost) never show it."""
-        return self.without < ONE_SIDED
+        """Whether the good side is (almost) never bad, so that one bad trial settles a commit."""
+        return self.good_side < ONE_SIDED
 
     def expected_trials(self, trials: int, p: float) -> float:
-        """Trials up to the first alarm where one settles it, else all; *p*: has the culprit."""
+        """Trials up to the first bad one where one settles it; *p*: is on the bad side."""
         if not self.one_sided:
             return trials
-        return p * _until(self.with_it, trials) + (1 - p) * _until(self.without, trials)
+        return p * _until(self.bad_side, trials) + (1 - p) * _until(self.good_side, trials)
+
+    def __str__(self) -> str:
+        return f"bad in {self.bad_side:.2f} and {self.good_side:.2f} of the trials on either side"
 
 
 @lru_cache(maxsize=4096)
 def alarms(a: float, b: float, trials: int, *, any_only: bool) -> tuple[float, ...]:
-    """Probability of each number of alarms in *trials*, their rate being Beta(a, b).
+    """Probability of each number of bad trials in *trials*, their rate being Beta(a, b).
 
     With *any_only* just of none and of some.
     """

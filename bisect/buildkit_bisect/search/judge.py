@@ -11,7 +11,7 @@ import math
 
 from buildkit_bisect.search.evidence import Status, Tally
 from buildkit_bisect.search.explain import make_ask
-from buildkit_bisect.search.posterior import WITH, WITHOUT, log_beta
+from buildkit_bisect.search.posterior import log_beta, priors
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.steps import Ask, Phase
 
@@ -116,8 +116,9 @@ def contradiction(state: State) -> tuple[str, str] | None:
 
 def _log_odds(state: State, tally: Tally) -> float:
     old, new = state.evidence.tally(state.old), state.evidence.tally(state.new)
-    with_it = (WITH[0] + new.new, WITH[1] + new.old)
-    without = (WITHOUT[0] + old.new, WITHOUT[1] + old.old)
+    prior = priors(state)
+    with_it = (prior.with_it[0] + new.new, prior.with_it[1] + new.old)
+    without = (prior.without[0] + old.new, prior.without[1] + old.old)
     return log_beta(with_it, tally.new, tally.old) - log_beta(without, tally.new, tally.old)
 
 

@@ -53,9 +53,11 @@ def _prove(state: State, now: Belief) -> Step | None:
         return None
     commit = state.history.shas(cell.members)[0]
     step = proof(state, commit)
-    if step:
+    if isinstance(step, Ask):
         return step
-    return found(state, commit, now) if mass >= state.options.confidence else None
+    if mass < state.options.confidence:
+        return None
+    return step or found(state, commit, now)
 
 
 def _pool(state: State, now: Belief) -> tuple[Mask, Phase]:
@@ -90,9 +92,8 @@ def _ask(state: State, now: Belief) -> Ask | None:
         best.commit,
         phase=phase,
         why=(
-            f"{again}{what}; {plural(best.trials, 'trial')} for {best.gain:.2f} bits, at rates "
-            f"{rates.with_it:.2f} and {rates.without:.2f}; "
-            f"{cost_phrase(state.cost.build_seconds(best.commit))}"
+            f"{again}{what}; {plural(best.trials, 'trial')} for {best.gain:.2f} bits; "
+            f"{rates}; {cost_phrase(state.cost.build_seconds(best.commit))}"
         ),
         left=now.credible_size(state.options.confidence),
         trials=best.trials,

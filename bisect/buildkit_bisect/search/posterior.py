@@ -20,10 +20,27 @@ from buildkit_bisect.search.information import Rates
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.steps import Candidate
 
-#: Beta priors (new, old) of the rate with and without the culprit: most histories are nearly
-#: free of noise, and the good side more so.
-WITH = (1.0, 0.2)
-WITHOUT = (0.05, 1.0)
+#: Beta priors (bad, good) of a trial on the bad and the good side of the change: most
+#: histories are nearly free of noise, and the good side more so.
+BAD_SIDE = (1.0, 0.2)
+GOOD_SIDE = (0.05, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """The same as Beta(new, old), with the change and without it."""
+
+    with_it: tuple[float, float]
+    without: tuple[float, float]
+
+
+REGRESSION = Priors(BAD_SIDE, GOOD_SIDE)
+FIX = Priors((GOOD_SIDE[1], GOOD_SIDE[0]), (BAD_SIDE[1], BAD_SIDE[0]))
+
+
+def priors(state: State) -> Priors:
+    """What the search takes for granted: with ``find_fix``, *new* is good."""
+    return FIX if state.options.find_fix else REGRESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +53,19 @@ class Cell:
     new_out: int
     old_out: int
 
-    @property
-    def log_likelihood(self) -> float:
+    def log_likelihood(self, prior: Priors) -> float:
         """Of all trials, if the culprit is one of the members."""
-        return log_beta(WITH, self.new_in, self.old_in) + log_beta(
-            WITHOUT, self.new_out, self.old_out
+        return log_beta(prior.with_it, self.new_in, self.old_in) + log_beta(
+            prior.without, self.new_out, self.old_out
         )
+
+    def with_it(self, prior: Priors) -> tuple[float, float]:
+        """The rate of *new* with the culprit, as a Beta."""
+        return prior.with_it[0] + self.new_in, prior.with_it[1] + self.old_in
+
+    def without(self, prior: Priors) -> tuple[float, float]:
+        """The rate of *new* without the culprit, as a Beta."""
+        return prior.without[0] + self.new_out, prior.without[1] + self.old_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +114,12 @@ class Belief:
 
     @property
     def rates(self) -> Rates:
-        """Expected rates of the new behaviour with the culprit and without it."""
-        with_it = without = 0.0
-        for cell, mass in self.cells:
-            with_it += mass * _mean(WITH, cell.new_in, cell.old_in)
-            without += mass * _mean(WITHOUT, cell.new_out, cell.old_out)
+        """Expected rates of bad trials on both sides."""
+        prior = priors(self.state)
+        with_it = sum(mass * _mean(cell.with_it(prior)) for cell, mass in self.cells)
+        without = sum(mass * _mean(cell.without(prior)) for cell, mass in self.cells)
+        if self.state.options.find_fix:
+            return Rates(1 - without, 1 - with_it)
         return Rates(with_it, without)
 
     def credible(self, state: State, confidence: float) -> tuple[Candidate, ...]:
@@ -122,7 +147,8 @@ def belief(state: State) -> Belief:
         seen.add(identity)
         trials.append((state.history.ancestors(commit), tally.new, tally.old))
     cells = partition(state.space(), trials)
-    weighted = [(c, c.log_likelihood + math.log(c.members.bit_count())) for c in cells]
+    prior = priors(state)
+    weighted = [(c, c.log_likelihood(prior) + math.log(c.members.bit_count())) for c in cells]
     top = max((w for _, w in weighted), default=0.0)
     scaled = [(c, math.exp(w - top)) for c, w in weighted]
     total = sum(w for _, w in scaled)
@@ -144,9 +170,8 @@ def partition(space: Mask, trials: Sequence[tuple[Mask, int, int]]) -> list[Cell
     return cells
 
 
-def _mean(prior: tuple[float, float], new: int, old: int) -> float:
-    a, b = prior
-    return (a + new) / (a + b + new + old)
+def _mean(beta: tuple[float, float]) -> float:
+    return beta[0] / sum(beta)
 
 
 def log_beta(prior: tuple[float, float], new: int, old: int) -> float:

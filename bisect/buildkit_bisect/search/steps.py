@@ -66,7 +66,7 @@ class Ask:
     candidates_left: int
     expected_steps: int  # asks still to come, this one included
     expected_seconds: float
-    until_bad: bool = False  # the first trial that shows the new behaviour may end the rest
+    until_bad: bool = False  # the first bad trial may end the rest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.information import alarms, bits_told
 from buildkit_bisect.search.midpoint import entropy
-from buildkit_bisect.search.posterior import WITH, WITHOUT, Belief
+from buildkit_bisect.search.posterior import Belief, priors
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.steps import Phase
 
@@ -72,6 +72,7 @@ class _Scale:
     def __init__(self, state: State, now: Belief) -> None:
         self._state = state
         self._rates = now.rates
+        self._prior = priors(state)
         self._live = [
             (cell, cell.members.bit_count(), mass) for cell, mass in now.cells if mass > _NEGLIGIBLE
         ]
@@ -86,28 +87,32 @@ class _Scale:
         p = min(1.0, sum(w for w, _, inside in sides if inside))
         build = self._state.cost.build_seconds(sha)
         trial = self._state.cost.trial_seconds(sha)
+        on_bad_side = 1 - p if self._state.options.find_fix else p
         any_only = self._rates.one_sided
         best = None
         for n in batches:
             told = bits_told([(w, alarms(*beta, n, any_only=any_only)) for w, beta, _ in sides])
             gain = likely * told
-            rate = gain / (build + trial * self._rates.expected_trials(n, p))
+            rate = gain / (build + trial * self._rates.expected_trials(n, on_bad_side))
             if gain > _NOTHING and (best is None or rate > best.rate):
                 best = Weighed(commit=sha, trials=n, gain=gain, rate=rate, p=p)
         return best
 
     def _sides(self, contained: Mask) -> list[tuple[float, tuple[float, float], bool]]:
-        """Each cell's parts inside and outside a commit: probability, rate as a Beta, inside."""
+        """Each cell's parts in and outside a commit: probability, rate of bad as a Beta, inside."""
         sides = []
         for cell, size, mass in self._live:
             within = (cell.members & contained).bit_count()
             if within:
-                beta = (WITH[0] + cell.new_in, WITH[1] + cell.old_in)
-                sides.append((mass * within / size, beta, True))
+                sides.append((mass * within / size, self._bad(cell.with_it(self._prior)), True))
             if within < size:
-                beta = (WITHOUT[0] + cell.new_out, WITHOUT[1] + cell.old_out)
-                sides.append((mass * (size - within) / size, beta, False))
+                outside = mass * (size - within) / size
+                sides.append((outside, self._bad(cell.without(self._prior)), False))
         return sides
+
+    def _bad(self, beta: tuple[float, float]) -> tuple[float, float]:
+        """A rate of new trials as one of bad trials."""
+        return (beta[1], beta[0]) if self._state.options.find_fix else beta
 
 
 def _can_run_again(state: State, commit: str) -> bool:

@@ -33,7 +33,7 @@ from buildkit_bisect.search import (
 from buildkit_bisect.search.evidence import Tally
 from buildkit_bisect.search.information import alarms, bits_told
 from buildkit_bisect.search.judge import chance_of_more
-from buildkit_bisect.search.posterior import partition
+from buildkit_bisect.search.posterior import Priors, partition
 
 BENCHMARK = Path(__file__).resolve().parents[3] / "benchmarks" / "search_simulation.py"
 
@@ -221,30 +221,49 @@ def test_the_same_tells_give_the_same_asks_under_noise(seed: int, crash: int) ->
 
 def test_the_posterior_is_that_of_the_formula() -> None:
     """Three candidates, by brute force over a fine grid of both rates."""
-    trials = [(0b001, 0, 2), (0b011, 3, 1), (0b111, 4, 0)]  # commits 0, 1, 2 and their trials
+    trials = [(0b001, 0, 2), (0b011, 3, 1), (0b111, 4, 0)]  # what a commit contains, new, old
+    prior = Priors((2.0, 1.5), (1.5, 3.0))
+    grid = [(i + 0.5) / 500 for i in range(500)]
+
+    def density(rate: float, beta: tuple[float, float]) -> float:
+        a, b = beta
+        norm = math.exp(math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b))
+        return rate ** (a - 1) * (1 - rate) ** (b - 1) / norm
+
+    def integral(counts: list[tuple[int, int]], beta: tuple[float, float]) -> float:
+        return sum(
+            density(r, beta) * math.prod(r**new * (1 - r) ** old for new, old in counts)
+            for r in grid
+        ) / len(grid)
+
     cells = partition(0b111, trials)
-    grid = [(i + 0.5) / 400 for i in range(400)]
+    assert sorted(c.members for c in cells) == [0b001, 0b010, 0b100]
     for cell in cells:
-        bit = cell.members
-        inside = [(new, old) for mask, new, old in trials if mask & bit]
-        outside = [(new, old) for mask, new, old in trials if not mask & bit]
+        inside = [(new, old) for mask, new, old in trials if mask & cell.members]
+        outside = [(new, old) for mask, new, old in trials if not mask & cell.members]
+        expected = integral(inside, prior.with_it) * integral(outside, prior.without)
+        assert math.exp(cell.log_likelihood(prior)) == pytest.approx(expected, rel=0.01)
 
-        def area(counts: list[tuple[int, int]], prior: tuple[float, float]) -> float:
-            a, b = prior
-            norm = math.exp(math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b))
-            return sum(
-                r ** (a - 1 + sum(n for n, _ in counts))
-                * (1 - r) ** (b - 1 + sum(o for _, o in counts))
-                for r in grid
-            ) / (norm * len(grid))
 
-        from buildkit_bisect.search.posterior import WITH, log_beta  # noqa: PLC0415
+def test_find_fix_under_noise() -> None:
+    """A flaky bug that was fixed: good trials of an old commit prove little, one bad one much."""
+    parents = linear(100)
+    right = 0
+    for seed in range(12):
+        rng = dice(seed)
+        fixed = rng.randint(1, 100)
 
-        new, old = (sum(c) for c in zip(*inside, strict=True)) if inside else (0, 0)
-        assert (cell.new_in, cell.old_in) == (new, old)
-        assert sum(n for n, _ in outside) == cell.new_out
-        if new and old:
-            assert math.exp(log_beta(WITH, new, old)) == pytest.approx(area(inside, WITH), rel=0.02)
+        def answer(ask: Ask, rng: random.Random = rng, fixed: int = fixed) -> Tested:
+            rate = 0.0 if int(ask.commit[1:]) >= fixed else 0.5
+            bad = sum(rng.random() < rate for _ in range(ask.trials))
+            return seen(dropped=bad, cached=ask.trials - bad)
+
+        options = SearchOptions(find_fix=True)
+        one = BisectSession(History(parents), good="c100", bad="c0", options=options)
+        found, asks = drive(one, answer)
+        right += isinstance(found, Found) and found.first_bad == f"c{fixed}"
+        assert any(a.until_bad for a in asks)
+    assert right >= 10
 
 
 def test_information_is_zero_for_what_is_known_and_full_for_what_tells_all() -> None:

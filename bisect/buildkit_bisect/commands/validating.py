@@ -1,0 +1,37 @@
+"""``validate``: does a patch fix it, and what else does it change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from buildkit_bisect import scenario as scenarios
+from buildkit_bisect import settings
+from buildkit_bisect.campaign.setup import load_patches, prepare
+from buildkit_bisect.campaign.validate import Checks, Question, Validation
+from buildkit_bisect.commands.campaigns import script_timeout, show_plan, work
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.live import Display
+from buildkit_bisect.scenario import from_script
+from buildkit_bisect.settings import Raw
+
+
+def validate(raw: Mapping[str, Raw]) -> int:
+    """Does it fix, what else does it change, where does it apply."""
+    chosen = settings.read("validate", raw)
+    question = Question(
+        base=settings.option("base", raw.get("base", "")),
+        culprit=settings.option("culprit", raw.get("culprit", "")),
+        checks=Checks(settings.one_of("checks", raw.get("checks", ""), [str(c) for c in Checks])),
+    )
+    given = load_patches(chosen.patches)
+    if not given:
+        raise BadInput("which patches?", hint="./inv validate --patches NAME; ./inv patch-list")
+    path = settings.option("script", raw.get("script", ""))
+    script = from_script(path, timeout=script_timeout(raw)) if path else None
+    with Display() as events:
+        # A patch that mends one way to fail can break another: everything that ships is tried.
+        setup = prepare(chosen, events, chosen=given, default=scenarios.names(), script=script)
+        validation = Validation(setup, question, given)
+        if chosen.dry_run:
+            return show_plan(chosen, validation.planned(), validation.also)
+        return work(setup, "validate", validation.run)

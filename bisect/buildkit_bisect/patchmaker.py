@@ -1,0 +1,239 @@
+"""Makes a patch folder of a contributor's work: a work tree, a branch or a pull request.
+
+The contributor's repository is only read: what git must write goes into scratch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from buildkit_bisect import diffs, patches, paths, process
+from buildkit_bisect.backports import main_line, touched
+from buildkit_bisect.diffs import Change
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.gitcmd import git
+from buildkit_bisect.model import Revision
+from buildkit_bisect.patches import Patch, PatchFailed
+from buildkit_bisect.process import ProcessError
+from buildkit_bisect.source import DEFAULT_REPO, GitSource
+
+#: Lines of context to try, the least first: the less, the more of upstream's lines it fits.
+CONTEXTS = (1, 2, 3, 5, 10, 25)
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_RELEASE_BRANCH = re.compile(r"(?:\w+/)?v\d+\.\d+")
+
+# Its own filters and ignore rules count, as in its owner's `git add`; its hooks do not run.
+_SAFE = ("-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What somebody did: a tree, and the upstream commit it was done on."""
+
+    base: Revision
+    tree: str  # id of a commit or tree
+    subject: str = ""
+    body: str = ""
+    author: str = ""
+    origin: str = ""  # URL
+    objects: str = ""  # a directory with objects that the mirror lacks
+
+
+def new(name: str, work: Work, source: GitSource, *, root: Path, title: str = "") -> Patch:
+    """Make ``root/NAME`` from *work*, with the smallest context that applies to its own base.
+
+    Raises `BadInput` for a bad or taken name, for no change, and for one that is no text diff.
+    """
+    check_name(name, root)
+    with paths.scratch("patch") as tmp:
+        folder = tmp / name
+        folder.mkdir()
+        patch = _smallest(source, work, folder, _metadata(work, title or work.subject or name))
+        target = root / name
+        root.mkdir(parents=True, exist_ok=True)
+        target.mkdir()
+        for path in folder.iterdir():
+            (target / path.name).write_bytes(path.read_bytes())
+    return replace(patch, folder=str(target))
+
+
+def check_name(name: str, root: Path) -> None:
+    """Raises `BadInput` for a name that cannot be used."""
+    if not _NAME.fullmatch(name):
+        raise BadInput(
+            f"{name!r} is not a name for a patch", hint="small letters, digits, dashes: my-fix"
+        )
+    if (root / name).exists():
+        raise BadInput(f"there is a patch {name} already", hint="another name")
+
+
+def _smallest(source: GitSource, work: Work, folder: Path, metadata: str) -> Patch:
+    """The patch with the least context that says where it belongs, also once it is there.
+
+    Where no context does, the least that applies at all.
+    """
+    failed = ""
+    usable: list[str] = []
+    for context in CONTEXTS:
+        text = _diff(source, work, context)
+        patch = _write(text, folder, work.base, metadata)
+        with touched(source, work.base, [patch]) as tree:
+            sure = all(_once(change, tree) for diff in patch.diffs for change in diff.changes)
+            try:
+                patch.apply(tree)
+            except PatchFailed as error:
+                failed = error.message
+                continue
+            if sure and _is_there(patch, tree):
+                return patch
+            usable.append(text)
+    if usable:
+        return _write(usable[0], folder, work.base, metadata)
+    raise BadInput(f"the change cannot be told apart in its own base: {failed}")
+
+
+def _once(change: Change, tree: Path) -> bool:
+    text = (tree / change.path).read_text(errors="replace")
+    return len(diffs.places(change, text)) == 1
+
+
+def _is_there(patch: Patch, tree: Path) -> bool:
+    try:
+        patch.apply(tree)
+    except PatchFailed as error:
+        return error.already
+    return False
+
+
+def _write(text: str, folder: Path, base: Revision, metadata: str) -> Patch:
+    if not text.strip():
+        raise BadInput(f"there is no change to {base.ref}", hint="--base R")
+    name = f"{folder.name}.patch"
+    (folder / name).write_bytes(text.encode())
+    files = ", ".join(map(_toml, diffs.parse(name, text.encode()).files))
+    (folder / "patch.toml").write_text(f"{metadata}files = [{files}]\n")
+    return patches.load(str(folder))
+
+
+def _diff(source: GitSource, work: Work, context: int) -> str:
+    return git(
+        source.mirror.path,
+        *("diff", f"-U{context}", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
+        *("--no-indent-heuristic", "--full-index", work.base.sha, work.tree, "--"),
+        GIT_ALTERNATE_OBJECT_DIRECTORIES=work.objects,
+    ).stdout
+
+
+def _metadata(work: Work, title: str) -> str:
+    """``patch.toml`` but for its files."""
+    known = {"title": title, "claim": work.body, "author": work.author, "source": work.origin}
+    lines = [f"{key} = {_toml(value)}\n" for key, value in known.items() if value]
+    issue = re.search(r"(?:fix(?:es)?|close[sd]?|resolve[sd]?)\s+#(\d+)", work.body, re.IGNORECASE)
+    return "".join(lines) + (f"issue = {issue[1]}\n" if issue else "")
+
+
+def _toml(text: str) -> str:
+    """A basic string. A JSON text is one but for the delete character."""
+    plain = "".join(c for c in text if c.isprintable() or c == "\n")
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def of_commits(source: GitSource, ref: str, *, base: str = "", origin: str = "") -> Work:
+    """The work on a branch, commit or ``pull/N`` since it left upstream's nearest line, or *base*.
+
+    Raises `BadInput` where there is none.
+    """
+    tip = source.resolve(ref)
+    start = source.resolve(base) if base else fork(source, tip.sha, but=ref)
+    return described(source, Work(base=start, tree=tip.sha, origin=origin), tip.sha)
+
+
+def fork(source: GitSource, sha: str, *, but: str = "") -> Revision:
+    """Where the history of *sha* left the main line or a release branch: the nearest such place."""
+    lines = [main_line(source), *(b for b in source.branches() if _RELEASE_BRANCH.fullmatch(b))]
+    nearest: tuple[int, str, str] | None = None
+    for line in dict.fromkeys(lines):
+        tip = source.resolve(line).sha
+        base = source.merge_base(tip, sha)
+        if base is None or line == but or line.endswith(f"/{but}"):
+            continue
+        own = len(source.parents([sha], [base]))
+        if nearest is None or own < nearest[0]:
+            nearest = (own, base, line)
+    if nearest is None:
+        raise BadInput(f"{sha[:12]} shares no history with upstream's branches", hint="--base R")
+    own, base, line = nearest
+    return source.revision(base, ref=f"{line} at {base[:12]}")
+
+
+def described(source: GitSource, work: Work, tip: str) -> Work:
+    """*work* with what its commits say: the message of the only one, the subjects of several."""
+    out = git(
+        source.mirror.path,
+        *("log", "--no-merges", "--reverse", "--format=%an%x1f%s%x1f%b%x1e"),
+        f"{work.base.sha}..{tip}",
+    ).stdout
+    rows = [row.strip("\n").split("\x1f") for row in out.split("\x1e") if row.strip()]
+    if not rows:
+        return work
+    authors = ", ".join(dict.fromkeys(row[0] for row in rows))
+    one = len(rows) == 1
+    body = _body(rows[0][2]) if one else "\n".join(row[1] for row in rows)
+    subject = rows[0][1] if one else f"{rows[0][1]} (and {len(rows) - 1} more)"
+    return replace(work, subject=subject, body=body, author=authors)
+
+
+def _body(text: str) -> str:
+    """A commit's message without its trailers, which name people."""
+    lines = [line for line in text.splitlines() if not re.match(r"[\w-]+-by: ", line)]
+    return "\n".join(lines).strip()
+
+
+@contextmanager
+def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[Work]:
+    """The work in a directory, committed or not; files that git ignores are left out.
+
+    New objects live for the block. Raises `BadInput` where *folder* is no work tree.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"--from-worktree {str(folder)!r}: no such directory")
+    try:
+        top = _ask(folder, "rev-parse", "--show-toplevel")
+        head = _ask(folder, "rev-parse", "--verify", "HEAD^{commit}")
+        theirs = _ask(folder, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+    except ProcessError as error:
+        raise BadInput(f"{folder} is no git work tree: {error.message}") from None
+    tip = source.resolve(head)
+    start = source.resolve(base) if base else fork(source, tip.sha)
+    with paths.scratch("objects") as tmp:
+        env = {
+            "GIT_INDEX_FILE": str(tmp / "index"),
+            "GIT_OBJECT_DIRECTORY": str(tmp),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": theirs,
+        }
+        top_folder = Path(top)
+        _ask(top_folder, "read-tree", head, env=env)
+        _ask(top_folder, "add", "--all", env=env)
+        tree = _ask(top_folder, "write-tree", env=env)
+        work = Work(base=start, tree=tree, objects=f"{tmp}{os.pathsep}{theirs}")
+        yield described(source, work, tip.sha)
+
+
+def _ask(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
+    done = process.run(["git", *_SAFE, "-C", str(folder), *arguments], timeout=300, env=env or {})
+    return done.stdout.strip()
+
+
+def pull_url(repo: str, number: int) -> str:
+    """The page of a pull request, where *repo* is on GitHub; else upstream's."""
+    found = re.match(r"(?:https://|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", repo)
+    upstream = re.match(r"https://github\.com/(.*)\.git", DEFAULT_REPO)
+    assert upstream
+    return f"https://github.com/{found[1] if found else upstream[1]}/pull/{number}"

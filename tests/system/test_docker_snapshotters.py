@@ -1,0 +1,100 @@
+"""Snapshotters that scenarios do not list: in buildkitd, beside it, and a user's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import engine as engines
+import pytest
+from engine import TestEngine
+from tool import Said, inv, left_behind
+
+from buildkit_bisect import process
+from buildkit_bisect.daemon import proxy
+from buildkit_bisect.engine import gotool
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+
+ALL = "overlayfs,native,fuse-overlayfs,stargz,stargz-proxy"
+ONE = ("--rev", "v0.25.0", "--source", "module", "--scenario", "cross-stage-lazy")
+FAILING = {"stargz", "stargz-proxy"}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[TestEngine]:
+    with engines.running() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def said(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> Said:
+    return inv(
+        *("run", *ONE, "--axis", f"snapshotter={ALL}", "--axis", "bases=different"),
+        *("--runtime", "host,docker", "--trials", "1", "--json"),
+        *("--out", str(tmp_path_factory.mktemp("results"))),
+        env=engine.environment,
+        timeout=1700,
+    )
+
+
+@pytest.mark.parametrize("runtime", ["host", "docker"])
+def test_each_answers_as_eager_and_lazy_ones_do(said: Said, runtime: str) -> None:
+    assert said.code == 0, said.stderr
+    found = {
+        cell["axes"]["snapshotter"]: cell["outcome"]
+        for cell in said.document["cells"]
+        if cell["axes"]["runtime"] == runtime
+    }
+    assert found == {
+        name: "export-failed" if name in FAILING else "cached" for name in ALL.split(",")
+    }
+
+
+def test_fuse_overlayfs_is_a_control(said: Said) -> None:
+    controls = {c["axes"]["snapshotter"] for c in said.document["cells"] if c["control"]}
+    assert controls == {"overlayfs", "native", "fuse-overlayfs"}
+
+
+def test_nothing_is_left(said: Said, engine: TestEngine) -> None:
+    assert engine.left() == []
+    assert left_behind() == []
+
+
+def test_a_snapshotter_of_the_users_own(tmp_path: Path) -> None:
+    program = gotool.ensure(proxy.TOOL)
+    socket = tmp_path / "s"
+    serve = [str(program), str(tmp_path / "root"), str(socket), "sleep", "600"]
+    with process.running(serve, log=tmp_path / "log"):
+        deadline = time.monotonic() + 20
+        while not socket.is_socket():
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        said = inv(
+            *("run", *ONE, "--axis", "snapshotter=stargz", "--axis", "bases=different"),
+            *("--snapshotter-socket", f"stargz={socket}", "--trials", "1", "--json"),
+            *("--fresh", "--out", str(tmp_path)),
+        )
+        assert said.code == 0, said.stderr
+        (cell,) = said.document["cells"]
+        assert cell["outcome"] == "export-failed"
+        # It was this one that served: a lazy mount of its own is there until it ends.
+        assert list((tmp_path / "root").rglob("metadata.db"))
+    process.run(["umount", "--recursive", str(tmp_path / "root")], timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "needle"),
+    [
+        (("--snapshotter-socket", "mine=relative"), "NAME=/PATH/OF/SOCKET"),
+        (("--snapshotter-socket", "mine=/nowhere", "--axis", "snapshotter=mine"), "no socket at"),
+        (("--axis", "snapshotter=mine"), "has no value 'mine'"),
+        (("--axis", "snapshotter=stargz-proxy", "--runtime", "buildx"), "cannot be served beside"),
+    ],
+)
+def test_what_cannot_be_is_refused(words: tuple[str, ...], needle: str, tmp_path: Path) -> None:
+    said = inv("run", *ONE, *words, "--out", str(tmp_path))
+    assert said.code == 2, said.stderr
+    assert needle in said.stderr
+    assert "Traceback" not in said.stderr

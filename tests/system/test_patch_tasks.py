@@ -1,0 +1,266 @@
+"""patch-new, patch-list and patch-check on a contributor's repository, which is only read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from golang_repo import GolangRepo, buildkit_like, words
+from tool import Said, inv, left_behind
+
+from buildkit_bisect import patches
+
+pytestmark = pytest.mark.system
+
+WORDS = "util/words/words.go"
+LINES = "".join(f"const L{n} = {n}\n" for n in range(12))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    """``master`` and the release branches v0.25 (as it was), v0.26 (has the fix), v0.27 (moved)."""
+    repo = buildkit_like(tmp_path_factory.mktemp("template") / "upstream", broken=False)
+    repo.commit("lines", {"util/words/lines.go": f"package words\n\n{LINES}"})
+    for branch in ("v0.19", "v0.25", "v0.26", "v0.27"):
+        repo.branch(branch, "master")
+    repo.commit("moved", {WORDS: words("something else")})
+    repo.branch("fix", "master")
+    message = "words: say cached\n\nIt said ran. Fixes #42\n\nSigned-off-by: A. Nother <a@b.c>"
+    repo.commit(message, {WORDS: words("cached")})
+    repo.git("update-ref", "refs/pull/7/head", "fix")
+    repo.switch("v0.26")
+    repo.cherry_pick("picked-fix", repo.commits[message])
+    repo.switch("master")
+    return repo
+
+
+@pytest.fixture
+def repo(template: GolangRepo, tmp_path: Path) -> GolangRepo:
+    return template.copy(tmp_path / "upstream")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+class Desk:
+    """A folder of patches and the tasks on it."""
+
+    def __init__(self, repo: GolangRepo, cache: Path, root: Path) -> None:
+        self.repo, self.cache, self.root = repo, cache, root
+
+    def task(self, *said: str) -> Said:
+        env = {"BKBISECT_CACHE_DIR": str(self.cache), "BKBISECT_INTO": str(self.root)}
+        return inv(*said, env=env)
+
+    def new(self, *said: str, name: str = "my-fix") -> Said:
+        return self.task("patch-new", name, "--repo", str(self.repo.path), *said)
+
+    def diff(self, name: str = "my-fix") -> str:
+        return (self.root / name / f"{name}.patch").read_text()
+
+
+@pytest.fixture
+def desk(repo: GolangRepo, cache: Path, tmp_path: Path) -> Desk:
+    return Desk(repo, cache, tmp_path / "patches")
+
+
+def states(fits: list[dict[str, str]]) -> dict[str, str]:
+    return {fit["ref"]: fit["state"] for fit in fits}
+
+
+def test_of_a_branch(desk: Desk) -> None:
+    said = desk.new("--from-branch", "fix", "--json")
+    assert said.code == 0, said.stderr
+    made = said.document
+    assert states(made["applies"]) == {
+        "v0.25": "applies",
+        "v0.26": "there",
+        "v0.27": "conflicts",
+        "master": "applies",
+    }, "v0.19 is too old to be asked"
+    assert "patch failed: util/words/words.go" in made["applies"][2]["detail"]
+    patch = patches.load(str(desk.root / "my-fix"))
+    assert patch.meta.title == "words: say cached"
+    assert patch.meta.claim == "It said ran. Fixes #42", "without the trailers"
+    assert (patch.meta.author, patch.meta.issue) == ("A. Nother", 42)
+    assert patch.files == (WORDS,)
+    assert "@@ -2,2 +2,2 @@" in desk.diff(), "one line of context will do"
+    assert left_behind() == []
+
+
+def test_of_a_pull_request(desk: Desk) -> None:
+    said = desk.new("--from-pr", "7")
+    assert said.code == 0, said.stderr
+    assert "already there" in said.stdout
+    meta = patches.load(str(desk.root / "my-fix")).meta
+    assert meta.source == "https://github.com/moby/buildkit/pull/7"
+
+
+def test_of_a_work_tree_with_and_without_commits(desk: Desk) -> None:
+    repo = desk.repo
+    repo.branch("mine", "master")
+    repo.commit("words: a first step", {"util/words/step.go": "package words\n"})
+    (repo.path / WORDS).write_text(words("cached"))
+    (repo.path / "util/words/new.go").write_text("package words\n\nvar New = 1\n")
+    (repo.path / ".git/info").mkdir(exist_ok=True)
+    (repo.path / ".git/info/exclude").write_text("*.swp\n")
+    (repo.path / "x.swp").write_text("junk")
+
+    def state() -> tuple[str, ...]:
+        objects = sorted(str(p) for p in (repo.path / ".git/objects").rglob("*"))
+        return (repo.git("status", "--porcelain"), repo.git("for-each-ref"), *objects)
+
+    before = state()
+    said = desk.task("patch-new", "my-fix", "--from-worktree", str(repo.path / "util"))
+    assert said.code == 0, said.stderr
+    assert state() == before
+    patch = patches.load(str(desk.root / "my-fix"))
+    assert patch.files == ("util/words/new.go", "util/words/step.go", WORDS)
+    assert patch.meta.title == "words: a first step"
+
+
+def test_of_a_change_to_a_release_branch(desk: Desk) -> None:
+    desk.repo.branch("backport", "v0.27")
+    desk.repo.commit("words: say nothing", {WORDS: words("nothing")})
+    said = desk.new("--from-branch", "backport")
+    assert "made on v0.27 at " in said.stdout
+    assert patches.load(str(desk.root / "my-fix")).files == (WORDS,), "not what v0.27 had before"
+
+
+def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:
+    same = "package words\n\n" + "func init() {\n\tuse()\n}\n" * 4
+    desk.repo.commit("same", {"util/words/same.go": same})
+    desk.repo.branch("third", "master")
+    lines = same.splitlines(keepends=True)
+    lines[9] = "\tuse(3)\n"
+    desk.repo.commit("words: use the third", {"util/words/same.go": "".join(lines)})
+    said = desk.new("--from-branch", "third")
+    assert said.code == 0, said.stderr
+    assert "@@ -6,7 +6,7 @@" in desk.diff(), "three lines of context"
+    desk.repo.switch("master")
+    check = desk.task("patch-check", "--revs", "master,third", "--repo", str(desk.repo.path))
+    assert "master" in check.stdout
+    assert "already there" in check.stdout
+
+
+def test_the_tables_of_several(desk: Desk) -> None:
+    desk.new("--from-branch", "fix")
+    (desk.root / "two").mkdir()
+    listed = f'title = "both"\nseries = ["{desk.root / "my-fix"}"]\n'
+    (desk.root / "two" / "patch.toml").write_text(listed)
+    said = desk.task("patch", "check", "--repo", str(desk.repo.path), "--json")
+    assert said.code == 0, said.stderr
+    found = {one["name"]: states(one["applies"]) for one in said.document}
+    assert found["my-fix"] == found["two"]
+    assert found["two"]["v0.26"] == "there"
+    shown = desk.task("patch", "list")
+    assert "my-fix: words: say cached\n    touches util/words/words.go" in shown.stdout
+    assert "two: both\n    series: " in shown.stdout
+
+
+def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
+    lines = f"package words\n\n{LINES}"
+    folder = desk.root / "fuzzy"
+    folder.mkdir(parents=True)
+    (folder / "patch.toml").write_text('title = "t"\n')
+    body = "".join(f" const L{n} = {n}\n" for n in range(2, 5))
+    after = "".join(f" const L{n} = {n}\n" for n in range(6, 9))
+    (folder / "it.patch").write_text(
+        "--- a/util/words/lines.go\n+++ b/util/words/lines.go\n@@ -5,7 +5,7 @@\n"
+        f"{body}-const L5 = 5\n+const L5 = 50\n{after}"
+    )
+    desk.repo.commit("near", {"util/words/lines.go": lines.replace("L2 = 2", "L2 = 22")})
+    said = desk.task(
+        "patch-check", "--patches", "fuzzy", "--revs", "v0.27,master", "--json",
+        "--repo", str(desk.repo.path),
+    )  # fmt: skip
+    older, newer = said.document[0]["applies"]
+    assert older["state"] == "applies"
+    assert newer["state"] == "conflicts"
+    assert "it would with fuzz" in newer["detail"]
+
+
+def test_what_it_requires(desk: Desk) -> None:
+    desk.new("--from-branch", "fix")
+    toml = desk.root / "my-fix" / "patch.toml"
+    text = toml.read_text()
+    toml.write_text(f'{text}requires = ["{desk.repo.commits["moved"]}"]\n')
+    ask = ("patch-check", "--repo", str(desk.repo.path), "--json", "--revs", "v0.25,v0.27")
+    fits = desk.task(*ask).document[0]["applies"]
+    assert "which it requires, is not there" in fits[0]["detail"]
+    assert states(fits) == {"v0.25": "applies", "v0.27": "conflicts"}
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ((), "made from one place"),
+        (("--from-branch", "fix", "--from-pr", "7"), "made from one place"),
+        (("--from-branch", "nowhere"), "no revision 'nowhere'"),
+        (("--from-branch", "--upload-pack=x"), "not a revision"),
+        (("--from-branch", "v0.25", "--base", "v0.25"), "no change to v0.25"),
+        (("--from-pr", "99"), "no revision 'pull/99'"),
+        (("--from-pr", "fix"), "not a whole number"),
+        (("--from-worktree", "/nowhere"), "no such directory"),
+        (("--from-worktree", "/"), "not a git repository"),
+    ],
+)
+def test_mistakes(desk: Desk, options: tuple[str, ...], names: str) -> None:
+    said = (
+        desk.task("patch-new", "my-fix", *options)
+        if "--from-worktree" in options
+        else desk.new(*options)
+    )
+    assert said.code == 2, said.stderr
+    assert names in said.stderr
+    assert "Traceback" not in said.stderr
+    assert not desk.root.exists() or list(desk.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../x", "Fix", "a b", "-x", ""])
+def test_names(desk: Desk, name: str) -> None:
+    said = desk.new("--from-branch", "fix", name=name)
+    assert said.code == 2
+    assert not (desk.root / "..").resolve().joinpath("x").exists()
+
+
+def test_a_name_that_is_taken(desk: Desk) -> None:
+    desk.new("--from-branch", "fix")
+    before = desk.diff()
+    said = desk.new("--from-pr", "7")
+    assert said.code == 2
+    assert "there is a patch my-fix already" in said.stderr
+    assert desk.diff() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [(b"\0\1\2" * 50, "binary"), (b"package words\r\n\r\nvar X = 1\r\n", "CRLF")],
+)
+def test_work_that_is_no_text(desk: Desk, content: bytes, names: str) -> None:
+    desk.repo.branch("odd", "master")
+    (desk.repo.path / "util/words/odd.go").write_bytes(content)
+    desk.repo.commit("odd", {})
+    said = desk.new("--from-branch", "odd")
+    assert said.code == 2
+    assert names in said.stderr
+    assert not (desk.root / "my-fix").exists()
+
+
+def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
+    desk.new("--from-branch", "fix")
+    for name, toml in {
+        "round": 'title = "r"\nseries = ["round"]\n',
+        "empty": 'title = "e"\n',
+    }.items():
+        (desk.root / name).mkdir()
+        (desk.root / name / "patch.toml").write_text(toml)
+    said = desk.task("patch-list", "--json")
+    assert said.code == 2
+    assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
+    assert "goes round in a circle" in said.stderr
+    assert "has no diff" in said.stderr
+    assert desk.task("patch-check", "--repo", str(desk.repo.path)).code == 2

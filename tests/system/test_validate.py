@@ -1,0 +1,337 @@
+"""Validations on a generated repository whose programs are really compiled and run."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from golang_repo import GolangRepo, buildkit_like, words
+from tool import Said, inv, left_behind
+
+from buildkit_bisect import paths, result
+
+pytestmark = pytest.mark.system
+
+_SHARED = ("toolchains", "gocache", "gomod")
+
+#: Bad where the program says that it ran; notes whom it was asked about.
+SCRIPT = """#!/bin/sh
+echo "${BKBISECT_PATCHES:-none}" >> "$(dirname "$0")/asked"
+"$BKBISECT_BUILDKITD" | grep -q cached
+"""
+
+#: Bad every second time, and never with a patch.
+FLAKY = """#!/bin/sh
+[ -n "$BKBISECT_PATCHES" ] && exit 0
+cd "$(dirname "$0")"
+echo >> turns
+[ $(($(wc -l < turns) % 2)) = 0 ]
+"""
+
+TESTS = """package words
+
+import "testing"
+
+func TestBroken(t *testing.T) {
+	t.Fatal("always")
+}
+
+func TestSomething(t *testing.T) {
+	if Cached == "" {
+		t.Fatal("nothing is said")
+	}
+}
+"""
+
+NEW_TEST = """
+func TestCached(t *testing.T) {
+	if Cached != "cached" {
+		t.Fatal(Cached)
+	}
+}
+"""
+
+WORDS = "util/words/words.go"
+SOLVER = "solver/solver.go"
+TESTED = "util/words/words_test.go"
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    """``master`` is bad since ``culprit``; each branch below is one candidate of its own."""
+    repo = buildkit_like(tmp_path_factory.mktemp("repo") / "upstream", broken=False)
+    repo.commit("tests", {TESTED: TESTS})
+    solver = (repo.path / SOLVER).read_text()
+    for name, files in {
+        "fix": {WORDS: words("cached"), TESTED: TESTS + NEW_TEST},
+        "silent": {WORDS: words("")},
+        "comment": {SOLVER: solver.replace("all that the", "whatever the")},
+        "broken-build": {SOLVER: solver.replace("return words", "return wrods")},
+        # Both are needed: the one says cached where the other has asked for it.
+        "part-one": {"util/words/wanted.go": 'package words\n\nvar Wanted = ""\n'},
+        "part-two": {
+            SOLVER: solver.replace("return words.Cached", "return words.Cached + words.Wanted")
+        },
+    }.items():
+        repo.branch(name, "master")
+        repo.commit(f"words: {name}", files)
+    repo.branch("v0.25", "v0.1")
+    repo.switch("master")
+    return repo
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cache")
+    for name in _SHARED:
+        (root / name).symlink_to(paths.cache(name))
+    return root
+
+
+@pytest.fixture(scope="module")
+def candidates(repo: GolangRepo, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of patches, one of each branch; and series of them."""
+    root = tmp_path_factory.mktemp("patches")
+    for name in ("fix", "silent", "comment", "broken-build", "part-one", "part-two"):
+        said = inv(
+            *("patch-new", name, "--from-branch", name, "--repo", str(repo.path)),
+            *("--into", str(root)),
+            env={"BKBISECT_CACHE_DIR": str(cache)},
+        )
+        assert said.code == 0, said.stderr
+    one = root / "part-one" / "part-one.patch"
+    one.write_text(one.read_text().replace('""', '", cached"'))
+    for name, parts in {"both": ["part-one", "part-two"], "more": ["fix", "comment"]}.items():
+        (root / name).mkdir()
+        listed = ", ".join(f'"{root / part}"' for part in parts)
+        (root / name / "patch.toml").write_text(f'title = "{name}"\nseries = [{listed}]\n')
+    return root
+
+
+def executable(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    # Trials are kept by what the script says: each test has one of its own.
+    return executable(tmp_path / "script", f"{SCRIPT}# {tmp_path.name}\n")
+
+
+class Bench:
+    """Runs ``validate`` with what all tests here share."""
+
+    def __init__(self, repo: GolangRepo, cache: Path, candidates: Path, script: Path) -> None:
+        self.repo, self.cache, self.candidates, self.script = repo, cache, candidates, script
+        self.out = script.parent / "out"
+
+    def validate(self, patch: str, *options: str, env: Mapping[str, str] | None = None) -> Said:
+        return inv(
+            *("validate", "--patches", str(self.candidates / patch), "--json"),
+            *("--repo", str(self.repo.path), "--script", str(self.script)),
+            *("--out", str(self.out), "--trials", "2", *options),
+            env={"BKBISECT_CACHE_DIR": str(self.cache), **(env or {})},
+        )
+
+    def report(self, said: Said, name: str = "report.md") -> str:
+        return (self.out / said.document["id"] / name).read_text()
+
+    def asked(self) -> list[str]:
+        return (self.script.parent / "asked").read_text().split()
+
+
+@pytest.fixture
+def bench(repo: GolangRepo, cache: Path, candidates: Path, script: Path) -> Bench:
+    return Bench(repo, cache, candidates, script)
+
+
+def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
+    said = bench.validate("fix", "--culprit", repo.commits["culprit"])
+    assert said.code == 0, said.stderr
+    found = said.document["validation"]
+    assert found["status"] == "fixes"
+    (cell,) = found["cells"]
+    assert (cell["change"], cell["before"], cell["after"]) == (
+        *("fixed", "script-bad 2 of 2", "script-good 2 of 2"),
+    )
+    assert bench.asked()[:4] == ["none", "fix"] * 2, "a trial each in turn"
+    assert (found["trials"], found["reused"]) == (4, 0)
+    assert found["reverted"].startswith("1 of 1 broken cells are fixed by that")
+    assert {b["ref"]: b["state"] for b in found["backports"]} == {
+        "v0.25": "conflicts",
+        "master": "applies",
+    }
+    tests, vet, *builds = found["checks"]
+    assert tests["known"] == ["TestBroken"], "it fails without the patch as well"
+    assert tests["worse"] == []
+    assert tests["added"] == ["TestCached"]
+    assert (tests["subject"], tests["change"]) == ("./util/words", "pre-existing")
+    assert (vet["before"], vet["after"]) == ("clean", "clean")
+    assert [b["change"] for b in builds] == ["same", "same"]
+    assert found["verdict"].startswith("fix fixes the one broken cell on master")
+    report = bench.report(said)
+    assert report.splitlines()[0].startswith("**fix fixes the one broken cell")
+    assert "pre-existing: TestBroken" in report
+    assert len(report) < 60_000
+    assert "Where it applies" in bench.report(said, "report.html")
+    assert left_behind() == []
+
+
+def test_one_that_does_not_and_breaks_a_test(bench: Bench) -> None:
+    said = bench.validate("silent")
+    assert said.code == 0, said.stderr
+    found = said.document["validation"]
+    assert found["status"] == "regresses"
+    tests = found["checks"][0]
+    assert (tests["change"], tests["worse"]) == ("worse", ["TestSomething"])
+    assert tests["known"] == ["TestBroken"]
+    assert any("nothing is said" in line for line in tests["log"])
+    first = bench.report(said).splitlines()[0]
+    assert "does not fix it" in first
+    assert "it breaks upstream" in first
+    assert "TestSomething" in first
+
+
+def test_a_comment_changes_nothing(bench: Bench) -> None:
+    said = bench.validate("comment", "--checks", "cells")
+    found = said.document["validation"]
+    assert (said.code, found["status"]) == (0, "no")
+    assert found["checks"] == []
+    assert any("byte for byte" in note for note in found["notes"])
+
+
+def test_one_that_does_not_compile(bench: Bench) -> None:
+    said = bench.validate("broken-build", "--checks", "cells")
+    found = said.document["validation"]
+    assert (said.code, found["status"]) == (4, "inconclusive")
+    assert "undefined: wrods" in found["verdict"]
+    assert "undefined: wrods" in bench.report(said).splitlines()[0]
+
+
+def test_nothing_to_fix(bench: Bench, repo: GolangRepo) -> None:
+    said = bench.validate("part-one", "--base", repo.commits["refactor"])
+    assert said.code == 4, said.stderr
+    found = said.document["validation"]
+    assert found["status"] == "refused"
+    assert "script script-good 2 of 2" in found["reason"], "what was seen is said"
+    assert bench.report(said).startswith("**There is nothing to fix: ")
+    assert {c["outcome"] for c in said.document["cells"]} == {"script-good"}
+    assert all(not cell["patches"] for cell in said.document["cells"])
+
+
+def test_both_parts_of_a_series_are_needed(bench: Bench) -> None:
+    found = bench.validate("both", "--checks", "cells").document["validation"]
+    assert found["status"] == "fixes"
+    assert {tuple(s["patches"]): s["fixed"] for s in found["subsets"] if not s["reason"]} == {
+        ("part-one",): 0
+    }
+    alone = next(s for s in found["subsets"] if s["patches"] == ["part-two"])
+    assert "undefined: words.Wanted" in alone["reason"]
+    assert found["needed"] == ["part-one", "part-two"]
+
+
+def test_a_part_that_is_not_needed(bench: Bench) -> None:
+    said = bench.validate("more", "--checks", "cells")
+    found = said.document["validation"]
+    assert found["needed"] == ["fix"]
+    assert any("fix alone mends as much" in note for note in found["notes"])
+    assert "| fix | fixes 1 of 1 |" in bench.report(said)
+
+
+def test_a_flaky_failure_is_not_called_fixed_by_luck(bench: Bench) -> None:
+    executable(bench.script, FLAKY)
+    found = bench.validate("fix", "--checks", "none").document["validation"]
+    (cell,) = found["cells"]
+    assert cell["change"] == "fixed"
+    trials = found["trials"] // 2
+    assert trials > 2, "two good trials of a failure that shows every second time are luck"
+    assert cell["after"] == f"script-good {trials} of {trials}"
+
+
+def test_trials_are_reused_only_where_both_sides_ran_together(bench: Bench) -> None:
+    earlier = inv(
+        *("bisect", "--good", "v0.1.0", "--bad", "master", "--script", str(bench.script)),
+        *("--repo", str(bench.repo.path), "--out", str(bench.out), "--trials", "2"),
+        env={"BKBISECT_CACHE_DIR": str(bench.cache)},
+    )
+    assert earlier.code == 0, earlier.stderr
+    before = len(bench.asked())
+    first = bench.validate("fix", "--checks", "none").document["validation"]
+    assert bench.asked()[before:] == ["none", "fix"] * 2, "master's old trials do not count"
+    assert first["reused"] == 0
+    again = bench.validate("fix", "--checks", "none").document["validation"]
+    assert len(bench.asked()) == before + 4
+    assert again["reused"] == again["trials"] == 4
+
+
+def test_a_patch_made_against_another_base(bench: Bench) -> None:
+    said = bench.validate("fix", "--base", "v0.1.1")
+    assert said.code == 2
+    assert "on v0.1.1, patch failed" in said.stderr
+    assert "--base master, where it applies" in said.stderr
+    assert not bench.out.exists()
+
+
+def test_a_patch_that_is_there_already(bench: Bench) -> None:
+    said = bench.validate("fix", "--base", "fix")
+    assert said.code == 4
+    assert "is already in fix" in said.stderr
+    assert not bench.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--checks", "some"), "all, cells, none"),
+        (("--culprit", "v9.9.9"), "no revision 'v9.9.9'"),
+        (("--culprit", "v0.25"), "is not in master"),
+        (("--base", "nowhere"), "no revision 'nowhere'"),
+        (("--source", "module"), "need a git source"),
+    ],
+)
+def test_mistakes(bench: Bench, options: tuple[str, ...], names: str) -> None:
+    said = bench.validate("fix", *options)
+    assert said.code == 2, said.stderr
+    assert names in said.stderr
+    assert "Traceback" not in said.stderr
+    assert not bench.out.exists()
+
+
+def test_no_patch_is_named(repo: GolangRepo) -> None:
+    said = inv("validate", "--repo", str(repo.path))
+    assert said.code == 2
+    assert "which patches" in said.stderr
+
+
+def test_the_plan_says_all_and_does_nothing(bench: Bench, repo: GolangRepo) -> None:
+    said = bench.validate("more", "--culprit", repo.commits["culprit"], "--dry-run")
+    assert said.code == 0, said.stderr
+    plan = said.document
+    assert plan["kind"] == "validate"
+    assert plan["rows"] == [
+        *("master", "master + fix + comment", "master + fix", "master + comment"),
+    ]
+    assert any(text.startswith("revert ") for text in plan["also"])
+    assert not bench.out.exists()
+
+
+def test_the_users_repository_is_not_touched(bench: Bench, repo: GolangRepo) -> None:
+    def state() -> tuple[str, ...]:
+        return tuple(
+            repo.git(*ask)
+            for ask in (("for-each-ref",), ("status", "--porcelain"), ("worktree", "list"))
+        )
+
+    before = state()
+    said = bench.validate("fix", "--checks", "cells", "--culprit", repo.commits["culprit"])
+    assert state() == before
+    assert repo.git("-C", str(_mirror(bench.cache)), "worktree", "list").count("\n") == 0
+    result.read(bench.out / said.document["id"])
+
+
+def _mirror(cache: Path) -> Path:
+    return next((cache / "mirrors").glob("*.git"))

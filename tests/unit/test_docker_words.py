@@ -1,0 +1,260 @@
+"""Names, labels and command lines of images and builders; what options add to scenarios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect import scenario as scenarios
+from buildkit_bisect import settings
+from buildkit_bisect.buildctl import BuildRequest
+from buildkit_bisect.campaign import extra
+from buildkit_bisect.commands import imaging
+from buildkit_bisect.daemon import Kind, proxy
+from buildkit_bisect.daemon.choose import Containers
+from buildkit_bisect.engine import buildx, gotool, image, labels, upstream
+from buildkit_bisect.engine.base import Base
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Build, PatchRef, Revision, Variant
+from buildkit_bisect.settings import Settings
+from buildkit_bisect.trial import TrialJob
+
+BASE = Base(id="sha256:1", ref="bkbisect/base:1", key="k")
+BUILD = Build(
+    key="b" * 64,
+    go="1.25.5",
+    source="git",
+    directory="/builds/b",
+    buildkitd_sha256="d",
+    buildctl_sha256="c",
+    seconds=1.0,
+)
+PATCH = PatchRef(name="record-ctx-opts", digest="1234", title="t")
+
+
+def variant(ref: str = "v0.26.3", *patches: PatchRef, describe: str = "v0.26.3") -> Variant:
+    revision = Revision(ref=ref, sha="9c2a4e1b3d5f" + "0" * 28, describe=describe)
+    return Variant(revision=revision, patches=patches)
+
+
+def test_tags_name_commit_and_patches() -> None:
+    assert image.tag(variant()) == "v0.26.3-9c2a4e1b3d5f"
+    patched = variant("master", PATCH, describe="v0.27.0-12-gabc")
+    assert image.tag(patched) == "v0.27.0-12-gabc-9c2a4e1b3d5f-record-ctx-opts"
+    module = Variant(revision=Revision(ref="v0.25.0", sha="", describe="v0.25.0"))
+    assert image.tag(module) == "v0.25.0"
+
+
+def test_tags_are_always_valid() -> None:
+    many = [PatchRef(name=f"patch-number-{n}", digest=str(n), title="") for n in range(20)]
+    long = image.tag(variant("master", *many))
+    assert len(long) == 128
+    assert long != image.tag(variant("master", *many[:-1]))
+    odd = Variant(revision=Revision(ref="a/b c", sha=""))
+    assert image.tag(odd) == "a_b_c"
+
+
+def test_an_image_is_decided_by_its_bytes_and_what_it_says() -> None:
+    first = image.key(BUILD, variant(), BASE)
+    assert image.key(BUILD, variant(), BASE) == first
+    assert image.key(BUILD, variant("v0.26.3", PATCH), BASE) != first
+    assert image.key(BUILD, variant(), Base(id="sha256:1", ref="x", key="other")) != first
+
+
+def test_labels_say_where_it_is_from_and_hide_its_maker() -> None:
+    said = image.oci_labels(BUILD, variant("v0.26.3", PATCH), BASE)
+    assert said["org.opencontainers.image.revision"] == "9c2a4e1b3d5f" + "0" * 28
+    assert said["bkbisect.patches"] == "record-ctx-opts"
+    assert said["bkbisect.patch-digests"] == "1234"
+    assert said["bkbisect.build"] == BUILD.key
+    assert said["bkbisect.go"] == "1.25.5"
+    assert said[labels.OWNER] == ""
+
+
+def test_the_literal_buildx_commands() -> None:
+    made = buildx.create(
+        "b1",
+        image="localhost:1/x:1",
+        config=Path("/h/buildkitd.toml"),
+        flags=["--oci-worker-snapshotter=stargz"],
+        host_network=True,
+    )
+    assert made == [
+        *("create", "--name", "b1", "--driver", "docker-container"),
+        *("--driver-opt", "image=localhost:1/x:1", "--driver-opt", "network=host"),
+        *("--buildkitd-flags", "--oci-worker-snapshotter=stargz"),
+        *("--buildkitd-config", "/h/buildkitd.toml", "--bootstrap"),
+    ]
+    assert "network=host" not in buildx.create(
+        "b1", image="x", config=Path("/c"), flags=[], host_network=False
+    )
+
+
+def test_a_build_is_what_buildctl_is_asked_for() -> None:
+    request = BuildRequest(
+        context=Path("/ctx"),
+        dockerfile=Path("/s/Dockerfile"),
+        target="final",
+        args={"BUST": "1"},
+        exports=({"type": "local", "mode": "max", "dest": "/w/a,b"},),
+        imports=({"type": "local", "src": "/w/cache"},),
+    )
+    assert buildx.build("b1", request) == [
+        *("build", "--builder", "b1", "--progress=rawjson", "--file", "/s/Dockerfile"),
+        *("--target", "final", "--build-arg", "BUST=1"),
+        *("--cache-to", 'type=local,mode=max,"dest=/w/a,b"'),
+        *("--cache-from", "type=local,src=/w/cache", "--output", "type=cacheonly", "/ctx"),
+    ]
+
+
+def test_only_plain_releases_are_published() -> None:
+    assert upstream.published(variant()) == "moby/buildkit:v0.26.3"
+    assert upstream.published(variant("v0.27.0-rc1")) == "moby/buildkit:v0.27.0-rc1"
+    assert upstream.published(variant("master")) == ""
+    assert upstream.published(variant("v0.26.3", PATCH)) == ""
+
+
+def test_bake_from_the_version_that_has_it(tmp_path: Path) -> None:
+    (tmp_path / "docker-bake.hcl").write_text('target "image" {\n  target = IMAGE_TARGET\n}\n')
+    argv = upstream.command(tmp_path, "bkbisect/buildkit:x", {"a.b": "c"})
+    assert argv[:2] == ["bake", "--progress=plain"]
+    assert argv[-1] == "image"
+    assert "image.tags=bkbisect/buildkit:x" in argv
+    assert "image.labels.a.b=c" in argv
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "stage"),
+    [
+        ("FROM scratch AS buildkit-linux\nFROM x AS buildkit\n", "buildkit"),
+        ("FROM scratch as buildkit-buildkitd\n", "buildkit-buildkitd"),
+        ("FROM a AS buildkit-buildkitd\nFROM b AS buildkit\n", "buildkit"),
+    ],
+)
+def test_the_dockerfiles_stage_before_that(tmp_path: Path, dockerfile: str, stage: str) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    (tmp_path / "docker-bake.hcl").write_text('target "binaries" {\n}\n')
+    argv = upstream.command(tmp_path, "x:1", {"a": "b"})
+    assert argv[argv.index("--target") + 1] == stage
+    assert argv[-3:] == ["--label", "a=b", "."]
+
+
+def test_a_commit_without_such_a_stage_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no stage"):
+        upstream.stage(tmp_path)
+
+
+def test_a_tool_is_required_by_a_module_of_our_own() -> None:
+    assert gotool.gomod(buildx.TOOL) == (
+        "module bkbisect.invalid/tool\n\ngo 1.26.3\n\n"
+        "require (\n\tgithub.com/docker/buildx v0.36.1\n)\n"
+    )
+    assert "snapshotservice" in proxy.TOOL.main
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("", (Kind.HOST,)),
+        ("auto", (Kind.HOST,)),
+        ("docker", (Kind.DOCKER,)),
+        ("host,docker,buildx,host", (Kind.HOST, Kind.DOCKER, Kind.BUILDX)),
+    ],
+)
+def test_runtimes(text: str, kinds: tuple[Kind, ...]) -> None:
+    assert settings.runtimes(text) == kinds
+
+
+def test_an_unknown_runtime_is_named() -> None:
+    with pytest.raises(BadInput, match="'podman'"):
+        settings.runtimes("host,podman")
+
+
+def test_several_runtimes_are_an_axis() -> None:
+    loaded = scenarios.load("cross-stage-lazy")
+    both = extra.extend(loaded, Settings(runtimes=(Kind.HOST, Kind.DOCKER)))
+    cells = both.cells({"snapshotter": ("stargz",), "bases": ("same",)})
+    assert [dict(c)["runtime"] for c in cells] == ["host", "docker"]
+    control = both.control_of(cells[1])
+    assert control is not None
+    assert dict(control)["runtime"] == "docker", "a cell is compared with its own runtime"
+    assert extra.extend(loaded, Settings(runtimes=(Kind.DOCKER,))) == loaded
+
+
+def test_snapshotters_are_added_only_when_asked_for() -> None:
+    loaded = scenarios.load("cross-stage-lazy")
+    asked = Settings(axes={"snapshotter": ("fuse-overlayfs", "stargz-proxy", "nonsense")})
+    axis = extra.extend(loaded, asked).axes["snapshotter"]
+    assert axis.values == (*loaded.axes["snapshotter"].values, "fuse-overlayfs", "stargz-proxy")
+    assert "fuse-overlayfs" in axis.controls
+    assert "stargz-proxy" not in axis.controls
+    assert extra.extend(loaded, Settings()) == loaded
+
+
+@pytest.mark.parametrize(
+    ("runtime", "value"),
+    [(Kind.BUILDX, "stargz-proxy"), (Kind.BUILDX, "mine"), (Kind.DOCKER, "mine")],
+)
+def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(runtime: Kind, value: str) -> None:
+    wanted = Settings(
+        runtimes=(runtime,), axes={"snapshotter": (value,)}, snapshotter_sockets={"mine": "/s"}
+    )
+    with pytest.raises(BadInput, match=value):
+        extra.extend(scenarios.load("cross-stage-lazy"), wanted)
+
+
+def job(runtime: Kind, *, axis: bool = False, base: str = "k", version: str = "1") -> TrialJob:
+    axes = (("snapshotter", "stargz"),)
+    shared = Containers(
+        base=Base(id="i", ref="r", key=base), engine=(("endpoint", "e"), ("version", version))
+    )
+    return TrialJob(
+        build=BUILD,
+        scenario=scenarios.load("cross-stage-lazy"),
+        axes=tuple(sorted((*axes, ("runtime", str(runtime))))) if axis else axes,
+        images={},
+        image_digests={},
+        registry="",
+        runtime=runtime,
+        containers=shared,
+    )
+
+
+def test_a_trial_counts_with_and_without_the_runtime_axis() -> None:
+    assert job(Kind.DOCKER).key == job(Kind.DOCKER, axis=True).key
+    assert job(Kind.HOST).key != job(Kind.DOCKER).key != job(Kind.BUILDX).key
+
+
+def test_what_the_engine_is_decides_trials_there_and_not_on_the_host() -> None:
+    assert job(Kind.HOST).key == job(Kind.HOST, base="other", version="2").key
+    assert job(Kind.DOCKER).key != job(Kind.DOCKER, base="other").key
+    assert job(Kind.DOCKER).key != job(Kind.DOCKER, version="2").key
+
+
+def test_an_image_is_made_only_when_asked_for() -> None:
+    assert imaging.wanted({}) is None
+    assert imaging.wanted({"image": True}) == imaging.Wanted()
+    pushed = imaging.wanted({"push": "registry.example"})
+    assert pushed is not None
+    assert pushed.push == "registry.example"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"builder": "make"},
+        {"builder": "dockerfile", "base_image": "x"},
+        {"save": "/no/such/folder/x.tar"},
+    ],
+)
+def test_what_cannot_be_made_is_refused(raw: dict[str, str]) -> None:
+    with pytest.raises(BadInput):
+        imaging.wanted(raw)
+
+
+def test_sockets() -> None:
+    assert settings.sockets("a=/s,b=/t") == {"a": "/s", "b": "/t"}
+    for wrong in ("a", "a=", "=/s", "a=s"):
+        with pytest.raises(BadInput):
+            settings.sockets(wrong)
