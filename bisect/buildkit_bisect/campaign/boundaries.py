@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildkit_bisect.campaign import document, history
-from buildkit_bisect.campaign.bisect import shown_counts, skip_of
+from buildkit_bisect.campaign.bisect import merge, shown_counts, skip_of
 from buildkit_bisect.campaign.history import Line
 from buildkit_bisect.campaign.matrix import TRIALS, cell_done
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Column, Events, Planned, StepAsked, StepDone
 from buildkit_bisect.lab import Cell, Lab
-from buildkit_bisect.model import Axes, Build, NoBuild, Verdict
+from buildkit_bisect.model import FLAKY, Axes, Build, NoBuild, Variant, Verdict
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.plan import minutes
 from buildkit_bisect.result import (
@@ -28,6 +29,9 @@ from buildkit_bisect.result import (
 )
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
+
+#: How many times the usual trials a cell gets on top where they disagree.
+MORE = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +144,7 @@ class BoundaryCampaign:
         build = lab.build(variant)
         tested: dict[Hashable, Cell] = {}
         for key, (scenario, axes) in self._cells.items():
-            tested[key] = lab.cell(variant, scenario, axes, self._trials)
+            tested[key] = self._cell(lab, variant, scenario, axes)
             emit(cell_done(tested[key]))
         self._tested[ask.commit] = list(tested.values())
         seconds = [t.observation.seconds for c in tested.values() for t in c.trials]
@@ -170,6 +174,14 @@ class BoundaryCampaign:
             )
         )
 
+    def _cell(self, lab: Lab, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
+        """A cell; where its trials disagree, as many more again as decide which is commoner."""
+        cell = lab.cell(variant, scenario, axes, self._trials)
+        if cell.outcome.name != FLAKY:
+            return cell
+        more = lab.cell(variant, scenario, axes, MORE * self._trials, after=self._trials)
+        return merge([cell, more])
+
     def _mentioned(self, found: Boundaries) -> list[str]:
         shas = [s.sha for s in self._steps]
         for change in found.changes:
@@ -177,6 +189,20 @@ class BoundaryCampaign:
             shas += [c.commit for c in change.candidates]
             shas += [change.merge] if change.merge else []
         return list(dict.fromkeys(shas))
+
+    def _unsteady(self) -> list[str]:
+        """Cells that did not always answer the same, and how often they did not."""
+        unsteady = Counter(
+            " ".join([cell.scenario.name, *(value for _, value in cell.axes)])
+            for cells in self._tested.values()
+            for cell in cells
+            if len(cell.counts) > 1
+        )
+        return [
+            f"{where} answered both ways at {times} of {len(self._tested)} commits;"
+            " what most of the trials there showed counts"
+            for where, times in unsteady.items()
+        ]
 
     def _info(self, found: Boundaries) -> BisectInfo:
         open_ends = [c for c in found.changes if c.commit is None]
@@ -197,13 +223,22 @@ class BoundaryCampaign:
             tested=len(found.tested),
             skipped=len(found.skipped),
             reproduce=self._setup.settings.command,
-            notes=(*self._notes, found.untested_note),
+            notes=(*self._notes, found.untested_note, *self._unsteady()),
         )
 
 
 def _outcome(cell: Cell) -> str | None:
-    untestable = (Verdict.SKIP, Verdict.INFRA)
-    return None if cell.outcome.verdict in untestable else cell.outcome.name
+    """What a cell counts as: the outcome of most of its trials, if it is of two thirds.
+
+    A cell that fails now and then is the same on both sides of a commit that changes nothing,
+    but its handful of trials is not: only a change of what is usual is a change.
+    """
+    if cell.outcome.verdict in (Verdict.SKIP, Verdict.INFRA):
+        return None
+    if cell.outcome.name != FLAKY:
+        return cell.outcome.name
+    name, times = max(cell.counts.items(), key=lambda item: item[1])
+    return name if times * 3 >= sum(cell.counts.values()) * 2 else FLAKY
 
 
 def _shown(build: Build | NoBuild, cells: Collection[Cell]) -> tuple[Verdict, str]:

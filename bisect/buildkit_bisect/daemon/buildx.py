@@ -19,7 +19,7 @@ from buildkit_bisect import process
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.daemon import DaemonFailed
 from buildkit_bisect.daemon.docker import container_log, ended_by, last_words
-from buildkit_bisect.engine import Engine, buildx, labels
+from buildkit_bisect.engine import Engine, buildx, grant, labels
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.image import VariantImage
 from buildkit_bisect.errors import InfraFailed
@@ -109,8 +109,9 @@ class BuildxRuntime:
         container = self._container()
         said = done.tail(3)[-500:]
         if container is None or container.attrs["State"]["Status"] == "created":
-            hint = "--runtime docker" if "caps" in said or "rivileged" in said else "docker info"
-            raise InfraFailed(f"buildx could not start a builder: {said}", hint=hint)
+            if grant.refused(said):
+                said = f"this Engine runs no privileged containers; use --runtime docker ({said})"
+            raise InfraFailed(f"buildx could not start a builder: {said}")
         state = container.attrs["State"]
         if foreign := ended_by(state):
             raise InfraFailed(foreign)

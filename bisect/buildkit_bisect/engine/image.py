@@ -156,7 +156,7 @@ def _make(
         archive = folder / "layer.tar"
         _layer(Path(build.directory), archive)
         with archive.open("rb") as data:
-            if not container.put_archive(FOLDER, data):
+            if not container.put_archive("/", data):
                 raise InfraFailed(f"the Engine did not take the binaries of {name}")
         conf = {"Entrypoint": [ENTRYPOINT], "Cmd": [], "Labels": said}
         image: Image = container.commit(repository=REPOSITORY, tag=name, conf=conf)
@@ -179,7 +179,7 @@ def _layer(binaries: Path, archive: Path) -> None:
     with tarfile.open(archive, "w") as tar:
         for program in ("buildkitd", "buildctl"):
             path = binaries / program
-            entry = tarfile.TarInfo(program)
+            entry = tarfile.TarInfo(f"{FOLDER.lstrip('/')}/{program}")
             entry.size, entry.mode = path.stat().st_size, 0o755
             with path.open("rb") as file:
                 tar.addfile(entry, file)

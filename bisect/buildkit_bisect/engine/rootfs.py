@@ -29,7 +29,10 @@ PROGRAMS = {
     "fusermount3": "usr/bin/fusermount3",
     "busybox": "bin/busybox",
 }
-OPTIONAL = {"fuse-overlayfs": "usr/bin/fuse-overlayfs"}
+OPTIONAL = {
+    "fuse-overlayfs": "usr/bin/fuse-overlayfs",
+    "mount.fuse3": "usr/sbin/mount.fuse3",  # how containerd mounts for it
+}
 
 _LINKS = {
     "usr/bin/fusermount": "fusermount3",

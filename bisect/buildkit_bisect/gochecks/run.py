@@ -14,7 +14,7 @@ from buildkit_bisect.build import Builder, Recipe, machine_lock
 from buildkit_bisect.build.compile import first_error, go_env, network_settings
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.gochecks import told
-from buildkit_bisect.gochecks.told import Tested
+from buildkit_bisect.gochecks.told import PackageRun
 from buildkit_bisect.model import Build, Revision, Variant
 from buildkit_bisect.patches import Patch, apply
 from buildkit_bisect.provision import Toolchains
@@ -59,9 +59,9 @@ class _Bench:
         """Those of *names* that are packages of the tree as it is now."""
         return [name for name in names if any((self.tree / name).glob("*.go"))]
 
-    def test(self, names: Collection[str], only: Collection[str] = ()) -> dict[str, Tested]:
+    def test(self, names: Collection[str], only: Collection[str] = ()) -> dict[str, PackageRun]:
         """``go test`` of packages; *only* these tests and their parts, where given."""
-        found = {name: Tested() for name in names}
+        found = {name: PackageRun() for name in names}
         chosen = self.here(names)
         if not chosen:
             return found
@@ -75,7 +75,7 @@ class _Bench:
         )
         parsed = told.parse(done.stdout, self.module)
         for name in chosen:
-            tested = parsed.get(name, Tested())
+            tested = parsed.get(name, PackageRun())
             if done.timed_out and not tested.ended:
                 tested.ended = "fail"
                 tested.output.append(f"still running after {TIMEOUT:.0f} s")
@@ -98,7 +98,7 @@ class _Bench:
         return ("ran out of time",) if done.timed_out else (first_error(done.stderr),)
 
 
-def _explain(tested: Tested, parsed: dict[str, Tested], stderr: str) -> None:
+def _explain(tested: PackageRun, parsed: dict[str, PackageRun], stderr: str) -> None:
     """Put the compiler's error first: it may be on stderr, or of a package that is imported."""
     every = [line for other in parsed.values() for line in other.output]
     error = first_error("\n".join([*every, stderr]))
@@ -176,7 +176,9 @@ def _check(
     return (*made, told.vet_check(names, complained, complains))
 
 
-def _again(bench: _Bench, name: str, first: CheckInfo, before: Tested, after: Tested) -> CheckInfo:
+def _again(
+    bench: _Bench, name: str, first: CheckInfo, before: PackageRun, after: PackageRun
+) -> CheckInfo:
     """*first*, or what a second run of its new failures makes of it."""
     if not first.worse:
         return first

@@ -32,7 +32,7 @@ def packages(files: Iterable[str]) -> tuple[str, ...]:
 
 
 @dataclass(kw_only=True, slots=True)
-class Tested:
+class PackageRun:
     """One package's run of ``go test -json``."""
 
     ended: str = ""  # pass, fail, skip; "" where nothing was heard of it
@@ -61,13 +61,13 @@ class Tested:
         return ", ".join(told) or "no tests"
 
 
-def parse(output: str, module: str) -> dict[str, Tested]:
+def parse(output: str, module: str) -> dict[str, PackageRun]:
     """``./solver`` -> what its tests did, from the standard output of ``go test -json``.
 
     A test that began and never ended (a panic, a deadline) counts as failed. *module* is the
     import path that ``.`` stands for.
     """
-    found: dict[str, Tested] = {}
+    found: dict[str, PackageRun] = {}
     for line in output.splitlines():
         try:
             event = json.loads(line)
@@ -76,7 +76,7 @@ def parse(output: str, module: str) -> dict[str, Tested]:
         if not isinstance(event, dict):
             continue
         name = event.get("Package") or str(event.get("ImportPath", "")).split(" ")[0]
-        package = found.setdefault(_local(name, module), Tested())
+        package = found.setdefault(_local(name, module), PackageRun())
         _take(package, event)
     for package in found.values():
         for test, state in package.tests.items():
@@ -90,7 +90,7 @@ def _local(package: str, module: str) -> str:
     return f"./{inner}" if inner else "."
 
 
-def _take(package: Tested, event: Mapping[str, object]) -> None:
+def _take(package: PackageRun, event: Mapping[str, object]) -> None:
     test, text = str(event.get("Test", "")), str(event.get("Output", "")).rstrip("\n")
     match event.get("Action"):
         case "run":
@@ -114,7 +114,7 @@ def leaves(tests: Collection[str]) -> list[str]:
 
 
 def package_check(
-    name: str, before: Tested, after: Tested, *, note: str = "", flaky: Collection[str] = ()
+    name: str, before: PackageRun, after: PackageRun, *, note: str = "", flaky: Collection[str] = ()
 ) -> CheckInfo:
     """What the patches change in the tests of a package; *flaky* ones passed when run again."""
     old, new = (_failed(t) for t in (before, after))
@@ -140,7 +140,7 @@ def package_check(
     )
 
 
-def _failed(tested: Tested) -> set[str]:
+def _failed(tested: PackageRun) -> set[str]:
     """Names of failed tests; the package itself where no test could run."""
     if tested.broken:
         return {_WHOLE}
@@ -151,7 +151,7 @@ def _failed(tested: Tested) -> set[str]:
 _WHOLE = "the package's tests do not run"
 
 
-def _log(tested: Tested, names: Collection[str]) -> list[str]:
+def _log(tested: PackageRun, names: Collection[str]) -> list[str]:
     lines: list[str] = []
     for name in leaves(names):
         said = tested.output if name == _WHOLE else tested.said.get(name, [])

@@ -41,7 +41,7 @@ def verdict(info: ValidationInfo, mark: Mark = str) -> str:
     if not broken and not broke:
         return f"It cannot be said what {who} does on {where}: {mark(info.reason)}."
     moved = sum(c.moved for c in bad)
-    otherwise = f", {_some(moved, len(bad))} in another way" if moved else ""
+    otherwise = f", {_some(moved, len(bad))}in another way" if moved else ""
     cells = plural(broken, "broken cell")
     if not broken:
         said = f"{who} mends nothing on {where}"
@@ -64,7 +64,7 @@ def _having(cells: Iterable[CellChange], change: str) -> list[CellChange]:
 
 
 def _some(n: int, of: int) -> str:
-    return "all" if n == of > 1 else "" if n == of else str(n)
+    return "" if of == 1 else "all of them " if n == of else f"{n} of them "
 
 
 def _breaks(broke: Sequence[CellChange]) -> str:
@@ -87,7 +87,8 @@ def _controls(info: ValidationInfo) -> str:
         return ""
     good = _having(controls, "still-good")
     if len(good) == len(controls) and not changed:
-        return f"all {plural(len(controls), 'control')} are unchanged"
+        every = "the one control is" if len(controls) == 1 else f"all {len(controls)} controls are"
+        return f"{every} unchanged"
     broke = _having(controls, "regressed")
     said = f"{len(broke)} broken" if broke else f"{len(changed)} changed"
     if not changed:

@@ -22,6 +22,9 @@ _PLACE = {
     Phase.SEARCH: "whole history",
 }
 
+#: Bits of a usual ask, to tell how many are still to come after an unusual one.
+_USUAL_GAIN = 0.7
+
 #: A candidate this likely is put to the proof, whose trials then decide.
 _WORTH_A_PROOF = 0.7
 
@@ -97,7 +100,7 @@ def _ask(state: State, now: Belief) -> Ask | None:
         ),
         left=now.credible_size(state.options.confidence),
         trials=best.trials,
-        steps=math.ceil(now.entropy / best.gain) + 2 * state.options.proof_runs,
+        steps=math.ceil(now.entropy / max(best.gain, _USUAL_GAIN)) + 2 * state.options.proof_runs,
     )
     return replace(ask, until_bad=rates.one_sided and best.trials > 1)
 

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import jsonschema
+import pytest
+import results
+from markdown_it import MarkdownIt
+
+from buildkit_bisect import paths, render, schema
+from buildkit_bisect.render import validation
+from buildkit_bisect.result import (
+    BackportInfo,
+    CellChange,
+    CheckInfo,
+    PatchInfo,
+    Result,
+    SubsetInfo,
+    ValidationInfo,
+)
+
+GFM = MarkdownIt("gfm-like", {"html": True})
+
+
+def change(
+    kind: str, scenario: str, on: str, *, control: bool = False, reason: str = "",
+    after: str = "cached 3 of 3", **axes: str,
+) -> CellChange:  # fmt: skip
+    before = "cached 3 of 3" if kind in ("regressed", "still-good") else "layers-dropped 3 of 3"
+    return CellChange(
+        scenario=scenario, axes=axes, control=control, change=kind, before=before, after=after,
+        moved=before != after, snapshotter=on, reason=reason,
+    )  # fmt: skip
+
+
+LAZY = {"bases": "different", "snapshotter": "stargz"}
+CELLS = (
+    change("still-bad", "cross-stage-lazy", "stargz", after="layers-partly-dropped 3 of 3", **LAZY),
+    change("fixed", "cross-stage-lazy", "stargz", bases="same", snapshotter="stargz"),
+    change("still-bad", "cross-stage-dedup", "overlayfs", after="layers-dropped 3 of 3",
+           warm="yes"),
+    change("still-good", "cross-stage-lazy", "overlayfs", control=True, bases="same",
+           snapshotter="overlayfs"),
+    change("still-good", "warm-reexport", "stargz", snapshotter="stargz"),
+)  # fmt: skip
+CHECKS = (
+    CheckInfo(kind="test", subject="./solver", change="pre-existing", before="40 passed, 1 failed",
+              after="41 passed, 1 failed", known=("TestOld",), added=("TestNew",),
+              note="with the race detector"),
+    CheckInfo(kind="vet", subject="./solver", change="same", before="clean", after="clean"),
+    CheckInfo(kind="build", subject="linux/arm64 buildkitd buildctl", change="same",
+              before="builds", after="builds"),
+)  # fmt: skip
+
+
+def info(**changes: object) -> ValidationInfo:
+    made = ValidationInfo(
+        status="partly", verdict="", base="master", sha=results.sha(999),
+        patches=("record-ctx-opts",), cells=CELLS, checks=CHECKS,
+        culprit=results.sha(138), reverted="2 of 3 broken cells are fixed by that (cached 3 of 3)",
+        backports=(BackportInfo(ref="v0.24", sha=results.sha(240), state="conflicts",
+                                detail="patch failed: solver/exporter.go:147"),
+                   BackportInfo(ref="master", sha=results.sha(999), state="applies")),
+        trials=30,
+    )  # fmt: skip
+    made = replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, verdict=validation.verdict(made))
+
+
+def result(**changes: object) -> Result:
+    return results.matrix(kind="validate", validation=info(**changes))
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (CELLS, "record-ctx-opts fixes 1 of 3 broken cells on master (000000000000), and 2 are"),
+        (CELLS, " still bad, 1 of them in another way; the one control is unchanged"),
+        (CELLS[1:2], "record-ctx-opts fixes the one broken cell on master (000000000000)"),
+        ((CELLS[1], replace(CELLS[1], axes={})), "fixes all 2 broken cells on"),
+        (CELLS[:1], "does not fix it on master (000000000000): the one broken cell is still bad,"),
+        ((CELLS[2], CELLS[2]), "all 2 broken cells are still bad;"),
+        ((CELLS[1], change("regressed", "inline", "stargz", after="ran 3 of 3")),
+         "; it breaks 1 cell that was good"),
+        ((change("regressed", "inline", "stargz", after="ran 3 of 3"),), "mends nothing on"),
+        ((CELLS[1], change("untested", "inline", "stargz", reason="no")),
+         "; 1 cell could not be tested"),
+        ((CELLS[1], change("regressed", "x", "stargz", control=True, after="ran 3 of 3")),
+         "; of 1 control, 1 broken"),
+    ],
+)  # fmt: skip
+def test_the_sentence(cells: tuple[CellChange, ...], said: str) -> None:
+    assert said in validation.verdict(info(cells=cells))
+
+
+def test_the_sentence_on_upstreams_checks() -> None:
+    def about(*checks: CheckInfo) -> str:
+        return validation.verdict(info(cells=CELLS[1:2], checks=checks)).split("; ")[-1]
+
+    assert about(*CHECKS) == "upstream's tests, vet and cross builds are no worse than without it."
+    worse = replace(CHECKS[0], change="worse", worse=("TestA", "TestB"))
+    assert about(worse) == "it breaks upstream's tests of ./solver (TestA and TestB)."
+    assert about(replace(CHECKS[0], change="untested")) == (
+        "upstream's own tests could not be run."
+    )
+
+
+def test_the_first_lines_say_what_is_fixed_and_where() -> None:
+    report = render.markdown(result())
+    first, _, *bullets = report.splitlines()
+    assert first.startswith("**record-ctx-opts fixes 1 of 3")
+    page = GFM.render("\n".join(bullets[:4]))
+    shown = re.sub(r"<[^>]+>|&#8203;", "", page)
+    assert "fixed on stargz (1): cross-stage-lazy bases same" in shown
+    assert "still bad on stargz (1): cross-stage-lazy bases different (layers dropped 3 of 3, " in (
+        shown
+    )
+    assert "still bad on overlayfs (1): cross-stage-dedup warm yes" in shown
+    assert len(report) < 60_000
+
+
+def test_both_reports_have_every_part() -> None:
+    series = result(
+        patches=("record-ctx-opts", "lazy-variants"),
+        needed=("lazy-variants",),
+        subsets=(
+            SubsetInfo(patches=("record-ctx-opts",), fixed=0, of=3),
+            SubsetInfo(patches=("lazy-variants",), fixed=0, of=3, reason="build: undefined: x"),
+        ),
+        reused=10,
+        notes=("a note",),
+    )
+    for report in (render.markdown(series), render.html(series)):
+        text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", report)).replace("&#45;", "-")
+        for part in (
+            "pre-existing: TestOld", "new, and passing: TestNew", "with the race detector",
+            "conflicts", "patch failed", "fixes 0 of 3", "fixes 1 of 3",
+            "build: undefined: x", "a note", "10 of them in an earlier campaign", "2 of 3 broken",
+            results.sha(138)[:12], "record-ctx-opts + lazy-variants",
+        ):  # fmt: skip
+            assert part in text, part
+
+
+def test_a_refusal() -> None:
+    refused = result(
+        status="refused", cells=(), checks=(), backports=(), culprit="", trials=0,
+        reason="no tested cell is bad on master", hint="--base R",
+    )  # fmt: skip
+    report = render.markdown(refused)
+    assert report.startswith("**There is nothing to fix: no tested cell is bad on master.**")
+    assert "Where it applies" not in report
+
+
+def test_it_stays_one_comment_however_much_there_is() -> None:
+    cells = CELLS * 60
+    checks = tuple(replace(CHECKS[0], subject=f"./p{n}", log=("x" * 300,) * 15) for n in range(90))
+    assert len(render.markdown(result(cells=cells, checks=checks))) < 60_000
+
+
+def test_the_document_is_valid() -> None:
+    body = json.loads(render.json(result()))
+    validator = jsonschema.Draft202012Validator(schema.schema())
+    validator.validate(body)
+    body["validation"]["status"] = "refused"
+    assert not validator.is_valid(body), "a refusal says why"
+    published = (paths.PROJECT / "docs" / "result.schema.json").read_text()
+    assert "ValidationInfo" in published
+
+
+def test_hostile_text_stays_text() -> None:
+    bad = results.HOSTILE
+    evil = result(
+        base=bad, patches=(bad,), reason=bad, hint=bad, notes=(bad,), reverted=bad, needed=(bad,),
+        cells=tuple(replace(c, scenario=bad, before=bad, reason=bad, snapshotter=bad,
+                            axes={bad: bad}) for c in CELLS),
+        subsets=(SubsetInfo(patches=(bad,), fixed=0, of=1, reason=bad),),
+        checks=tuple(replace(c, subject=bad, before=bad, after=bad, worse=(bad,), known=(bad,),
+                             note=bad, log=(bad,), change="worse") for c in CHECKS),
+        backports=(BackportInfo(ref=bad, sha="", state="conflicts", detail=bad),),
+    )  # fmt: skip
+    evil = replace(evil, patches=(PatchInfo(name=bad, digest="d" * 64, title=bad),))
+    markdown, page = render.markdown(evil), render.html(evil)
+    for made in (GFM.render(markdown), page):
+        assert "<script>alert" not in made
+        assert "<img src=x" not in made
+        assert "hunter22" not in made
+        assert 'href="javascript' not in made
+        assert 'href="http://evil' not in made
