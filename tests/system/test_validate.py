@@ -47,7 +47,7 @@ func TestSomething(t *testing.T) {
 
 NEW_TEST = """
 func TestCached(t *testing.T) {
-	if Cached != "cached" {
+	if Cached != "cached again" {
 		t.Fatal(Cached)
 	}
 }
@@ -65,7 +65,8 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
     repo.commit("tests", {TESTED: TESTS})
     solver = (repo.path / SOLVER).read_text()
     for name, files in {
-        "fix": {WORDS: words("cached"), TESTED: TESTS + NEW_TEST},
+        # Not what it said before: with equal binaries, trials of the one would be the other's.
+        "fix": {WORDS: words("cached again"), TESTED: TESTS + NEW_TEST},
         "silent": {WORDS: words("")},
         "comment": {SOLVER: solver.replace("all that the", "whatever the")},
         "broken-build": {SOLVER: solver.replace("return words", "return wrods")},
@@ -299,6 +300,42 @@ def test_mistakes(bench: Bench, options: tuple[str, ...], names: str) -> None:
     assert names in said.stderr
     assert "Traceback" not in said.stderr
     assert not bench.out.exists()
+
+
+_DIFF = "--- a/util/words/words.go\n+++ b/util/words/words.go\n@@ -3 +3 @@\n-{}\n+x\n"
+
+
+@pytest.mark.parametrize(
+    ("diff", "names"),
+    [
+        ("this is no diff\n", "not a unified diff"),
+        ("", "is empty"),
+        ("GIT binary patch\0", "binary"),
+        (_DIFF.format("a").replace("a/util", "a/../../etc"), "outside the tree"),
+        (_DIFF.format("a").replace("\n", "\r\n"), "CRLF"),
+        (_DIFF.format('const Cached = "another base"'), "does not apply"),
+    ],
+)
+def test_patches_that_are_none(bench: Bench, tmp_path: Path, diff: str, names: str) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    (folder / "patch.toml").write_text('title = "odd"\n')
+    (folder / "odd.patch").write_bytes(diff.encode())
+    said = bench.validate(str(folder))
+    assert said.code == 2, said.stderr
+    assert names in said.stderr
+    assert not bench.out.exists()
+    assert [p for p in (bench.cache / "tmp").iterdir() if paths.owner_alive(p)] == []
+
+
+def test_a_series_with_a_cycle(bench: Bench, tmp_path: Path) -> None:
+    for name, other in (("one", "two"), ("two", "one")):
+        (tmp_path / name).mkdir()
+        listed = f'title = "t"\nseries = ["{tmp_path / other}"]\n'
+        (tmp_path / name / "patch.toml").write_text(listed)
+    said = bench.validate(str(tmp_path / "one"))
+    assert said.code == 2
+    assert "goes round in a circle" in said.stderr
 
 
 def test_no_patch_is_named(repo: GolangRepo) -> None:

@@ -205,10 +205,11 @@ class DockerRuntime:
         """See `Runtime`."""
         return self._buildctl(buildctl.build(self._address, request), timeout=request.timeout)
 
-    def prune(self, timeout: float) -> process.Completed:
-        """See `Runtime`."""
-        self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
-        return self._buildctl(buildctl.prune(self._address), timeout=timeout)
+    def prune(self, timeout: float) -> process.Completed:  # noqa: ARG002 - the client has one
+        """See `Runtime`. Inside the container: it needs no files, and starts sooner there."""
+        with told("pruning the daemon in its container"):
+            self._exec(buildctl.prune_histories(ADDRESS))
+            return self._exec(buildctl.prune(ADDRESS))
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""

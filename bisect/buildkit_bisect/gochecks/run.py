@@ -151,7 +151,7 @@ def _check(
         paths.scratch("gotest") as tmp,
     ):
         no_race = _no_race(toolchain, tmp)
-        note = f"without the race detector: {no_race}" if no_race else "with the race detector"
+        note = f"no race detector: {no_race}" if no_race else "with the race detector"
         vendored = (tree / "vendor/modules.txt").is_file()
         bench = _Bench(
             tree=tree,

@@ -128,6 +128,20 @@ def test_branches_and_skips_under_noise(first_parent: bool) -> None:
     assert right >= 27
 
 
+def test_a_flaky_bug_is_followed_into_its_merge() -> None:
+    parents = {f"m{i}": [f"m{i - 1}"] if i else [] for i in range(8)}
+    parents |= {f"b{i}": [f"b{i - 1}" if i > 1 else "m2"] for i in range(1, 7)}
+    parents["m5"] = ["m4", "b6"]
+    for seed in range(5):
+        one = BisectSession(History(parents), good="m0", bad="m7")
+        answer, asks = drive(one, noisy(World(parents, "b4"), dice(seed), with_it=0.7))
+        assert isinstance(answer, Found)
+        assert (answer.first_bad, answer.merge) == ("b4", "m5")
+        phases = [a.phase for a in searched(asks)]
+        assert phases[0] is Phase.FIRST_PARENT
+        assert Phase.DESCEND in phases
+
+
 def test_only_skips_left_is_a_range_under_noise_too() -> None:
     parents = linear(32)
     world = World(parents, "c15", broken=frozenset(f"c{i}" for i in range(13, 18)))

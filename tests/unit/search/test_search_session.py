@@ -114,6 +114,17 @@ def test_equal_builds_are_one_candidate_and_run_once(
     assert len(tested) == len(set(tested))
 
 
+def test_a_commit_that_changes_nothing_that_is_built_is_no_candidate() -> None:
+    parents = linear(20)
+    keys = {f"c{i}": f"k{i // 4}" for i in range(21)}
+    world = World(parents, "c12", broken=frozenset({"c8", "c9", "c10", "c11"}))
+    one = session(parents, good="c0", bad="c20", same_build=keys)
+    answer, asks = drive(one, world.answer)
+    assert searched(asks)[0].candidates_left == 5
+    assert isinstance(answer, Range)
+    assert [c.commit for c in answer.candidates] == ["c8", "c12"]
+
+
 @given(histories(), st.integers(0, 10**6), st.integers(1, 30))
 @settings(max_examples=60, deadline=None)
 def test_the_same_tells_give_the_same_asks(
