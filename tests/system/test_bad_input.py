@@ -139,7 +139,7 @@ def test_no_root_and_no_docker() -> None:
     said = ensure("'os.geteuid', lambda: 1000", DOCKER_HOST="unix:///nowhere")
     assert said.returncode == 3
     assert "no root here" in said.stderr
-    assert "no engine answers" in said.stderr
+    assert "no Docker Engine answers at unix:///nowhere" in said.stderr
     assert "sudo ./inv" in said.stderr
 
 
