@@ -113,6 +113,8 @@ def start(out: Path) -> subprocess.Popen[bytes]:
         env=environment(),
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # A suite that runs in the background ignores SIGINT, and its children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:

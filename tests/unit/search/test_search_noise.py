@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import random
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -35,19 +31,6 @@ from buildkit_bisect.search.information import alarms, bits_told
 from buildkit_bisect.search.judge import chance_of_more
 from buildkit_bisect.search.posterior import Priors, partition
 
-BENCHMARK = Path(__file__).resolve().parents[3] / "benchmarks" / "search_simulation.py"
-
-
-@pytest.fixture(scope="module")
-def simulation() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("search_simulation", BENCHMARK)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["search_simulation"] = module
-    spec.loader.exec_module(module)
-    return module
-
 
 def noisy(
     world: World, rng: random.Random, *, with_it: float, without: float = 0.0
@@ -60,20 +43,6 @@ def noisy(
         return seen(dropped=shows, cached=ask.trials - shows)
 
     return answer
-
-
-def test_five_percent_errors_both_ways(simulation: ModuleType) -> None:
-    scenario = next(s for s in simulation.SCENARIOS if "trials only" in s.name)
-    row = simulation.simulate(scenario, runs=40)
-    assert row.right >= 0.9
-    assert row.all_trials <= 28
-
-
-def test_half_the_reproductions_cost_trials_and_not_builds(simulation: ModuleType) -> None:
-    scenario = next(s for s in simulation.SCENARIOS if s.name == "reproduces in 0.5")
-    row = simulation.simulate(scenario, runs=25)
-    assert row.right >= 0.85
-    assert row.search_builds <= 11
 
 
 def test_automatic_mode_builds_no_more_where_nothing_lies() -> None:
