@@ -188,18 +188,17 @@ class _Reader:
         self._thread.start()
 
     def _drain(self) -> None:
-        for line in self._pipe:
-            self._lines.append(line)
-            if self._sink:
-                self._sink.write(line)
-            if self._on_line:
-                self._on_line(line.decode(errors="replace").rstrip("\n"))
+        with self._pipe:
+            for line in self._pipe:
+                self._lines.append(line)
+                if self._sink and not self._sink.closed:
+                    self._sink.write(line)
+                if self._on_line:
+                    self._on_line(line.decode(errors="replace").rstrip("\n"))
 
     def finish(self) -> None:
         """Wait for the rest, but not for a grandchild that left the group with our pipe."""
         self._thread.join(GRACE)
-        if not self._thread.is_alive():
-            self._pipe.close()
 
     @property
     def text(self) -> str:
