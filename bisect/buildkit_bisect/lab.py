@@ -9,9 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -214,6 +215,14 @@ class Lab:
         """What results say of the Docker Engine that trials ran on; empty without one."""
         return self._containers.facts() if self._containers else {}
 
+    def seconds(self, started: float) -> dict[str, float]:
+        """What the campaign that began at *started* (monotonic) took, for its result."""
+        return {
+            "total": time.monotonic() - started,
+            "builds": self.build_seconds,
+            "trials": self.trial_seconds,
+        }
+
     def add_patch(self, patch: Patch) -> None:
         """Let variants name *patch* from now on."""
         self._builder.patches = (*self._builder.patches, patch)
@@ -297,7 +306,7 @@ class Lab:
                 TrialStarted(row=variant.label, column=column, number=number, of=numbers[-1])
             )
             futures.append(self._executor.submit(run_trial, job))
-            if isinstance(self._executor, Inline):
+            if isinstance(self._executor, Inline):  # it has run: keep it before the next one
                 yield self._settle(job, futures.pop())
         for future in futures:
             yield self._settle(job, future)
@@ -332,6 +341,23 @@ def executor(jobs: int) -> Executor:
         return Inline()
     # spawn: a fork would inherit our threads' locks.
     return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+
+
+def merge(parts: Sequence[Cell]) -> Cell:
+    """Several visits to one cell as one, every trial counted once."""
+    if len(parts) == 1:
+        return parts[0]
+    judged = tuple(o for part in parts for o in part.judged)
+    combined, counts = outcome.combine(judged) if judged else (parts[-1].outcome, Counter())
+    overruled = [p.outcome for p in parts if p.outcome.name in ("control-failed", "no-build")]
+    return replace(
+        parts[0],
+        outcome=overruled[-1] if overruled else combined,
+        counts=counts,
+        trials=tuple(t for part in parts for t in part.trials),
+        judged=judged,
+        control=parts[0].control,
+    )
 
 
 def keep_evidence(observation: Observation, folder: Path, name: str) -> str:

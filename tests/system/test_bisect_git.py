@@ -137,3 +137,23 @@ def test_the_users_repository_is_not_touched(
         repo.git("worktree", "list"),
     )
     assert before == after
+
+
+def test_the_revert_is_judged_by_the_outcomes_that_were_named(
+    mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
+) -> None:
+    words = ("--good", "v0.2.0", "--bad", "fixed")
+    named = ("--good-when", "script-bad", "--bad-when", "script-good")
+    found = bisect(mended, cache, script, tmp_path, *words, *named).document["bisect"]
+    assert found["first_bad"] == mended.commits["fix"]
+    assert found["reverted"] == "yes: fixed without it is script-bad 1 of 1"
+
+
+def test_a_good_end_is_found_among_the_releases(
+    mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
+) -> None:
+    said = bisect(mended, cache, script, tmp_path, "--find-good", "--bad", "master")
+    assert said.code == 0, said.stderr
+    found = said.document["bisect"]
+    assert found["good"] in ("v0.1.0", "v0.1.1")
+    assert found["first_bad"] == mended.commits["culprit"]

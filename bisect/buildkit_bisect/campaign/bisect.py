@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect import outcome
 from buildkit_bisect.campaign import document, history, verify
+from buildkit_bisect.campaign.asking import Step, cell_done, counted, shown, told_by, verdict_of
 from buildkit_bisect.campaign.history import Line
-from buildkit_bisect.campaign.matrix import cell_done
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.events import Column, Events, Planned, StepAsked, StepDone
-from buildkit_bisect.lab import Cell, Lab
-from buildkit_bisect.model import Axes, NoBuild, Variant, Verdict
+from buildkit_bisect.events import Column, Events, Planned
+from buildkit_bisect.lab import Cell, Lab, merge
+from buildkit_bisect.model import Axes, NoBuild, Outcome, Variant, Verdict
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
@@ -37,8 +36,6 @@ from buildkit_bisect.search import (
     Range,
     Refused,
     SearchOptions,
-    Skip,
-    SkipKind,
     Tested,
 )
 from buildkit_bisect.source import GitSource
@@ -122,11 +119,7 @@ class Bisection:
             cells = [
                 document.cell_info(merge(parts), self._folder) for parts in self._cells.values()
             ]
-            seconds = {
-                "total": time.monotonic() - started,
-                "builds": lab.build_seconds,
-                "trials": lab.trial_seconds,
-            }
+            seconds = lab.seconds(started)
         patches = {p.name: p for v in self._cells.values() for p in v[0].variant.patches}
         return document.result(
             self._setup,
@@ -159,46 +152,33 @@ class Bisection:
         cell = lab.cell(variant, self._scenario, self._axes, self._question.options.trials or 3)
         self._cells[variant.label] = [cell]
         self._setup.events.emit(cell_done(cell))
-        wanted = Verdict.BAD if self._question.options.find_fix else Verdict.GOOD
-        agrees = "yes" if cell.outcome.verdict is wanted else "NO"
-        shown = shown_counts(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
-        return f"{agrees}: {tip.revision.ref} without it is {shown}"
+        agrees = "yes" if self._is_old(cell.outcome) else "NO"
+        seen = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
+        return f"{agrees}: {tip.revision.ref} without it is {seen}"
+
+    def _is_old(self, seen: Outcome) -> bool:
+        """Whether *seen* is what the older end shows: good, or with ``find_fix`` bad."""
+        options = self._question.options
+        named = options.bad_when if options.find_fix else options.good_when
+        wanted = Verdict.BAD if options.find_fix else Verdict.GOOD
+        return seen.name in named if named else seen.verdict is wanted
 
     def _test(self, lab: Lab, ask: Ask) -> Tested:
-        variant = self._line.variant(ask.commit)
-        number = len(self._steps) + 1
-        self._setup.events.emit(
-            StepAsked(
-                number=number,
-                row=variant.label,
-                why=ask.why,
-                left=ask.candidates_left,
-                expected_steps=ask.expected_steps,
-                expected_seconds=ask.expected_seconds,
-            )
+        step = Step(
+            number=len(self._steps) + 1,
+            ask=ask,
+            variant=self._line.variant(ask.commit),
+            events=self._setup.events,
         )
-        started = time.monotonic()
-        cell, tested = self._observe(lab, variant, ask)
+        cell, tested = self._observe(lab, step.variant, ask)
         self._cells.setdefault(ask.commit, []).append(cell)
-        shown = _shown(tested)
-        verdict = Verdict.SKIP if tested.skip else cell.outcome.verdict
         self._setup.events.emit(cell_done(cell))
-        self._setup.events.emit(
-            StepDone(number=number, row=variant.label, verdict=verdict, shown=shown)
-        )
         self._steps.append(
-            BisectStep(
-                number=number,
-                phase=str(ask.phase),
-                sha=ask.commit,
-                verdict=str(verdict),
-                shown=shown,
-                why=ask.why,
-                counts=dict(tested.counts),
-                left=ask.candidates_left,
-                seconds=round(time.monotonic() - started, 1),
+            step.done(
+                verdict_of(cell, tested),
+                shown(tested),
+                counts=tested.counts,
                 reused=bool(cell.trials) and all(t.reused for t in cell.trials),
-                patches=tuple(p.name for p in variant.patches),
                 position=self._line.position(ask.commit),
             )
         )
@@ -209,7 +189,7 @@ class Bisection:
         build = lab.build(variant)
         if isinstance(build, NoBuild):
             cell = lab.cell(variant, self._scenario, self._axes, 1)
-            return cell, _tested(cell, 0.0)
+            return cell, told_by(cell)
         spent = lab.build_seconds - began
         parts: list[Cell] = []
         # One at a time where the first that shows the new behaviour settles it.
@@ -222,7 +202,7 @@ class Bisection:
             if cell.outcome.verdict is not Verdict.GOOD:
                 break
         cell = merge(parts)
-        return cell, _tested(cell, spent)
+        return cell, told_by(cell, spent)
 
     def _mentioned(self, answer: Answer) -> list[str]:
         shas = [self._line.good, self._line.bad, *(s.sha for s in self._steps)]
@@ -298,64 +278,3 @@ def _candidates(found: Sequence[Candidate]) -> tuple[CandidateInfo, ...]:
     return tuple(
         CandidateInfo(sha=c.commit, reason=c.reason, probability=c.probability) for c in found
     )
-
-
-def merge(parts: Sequence[Cell]) -> Cell:
-    """Several visits to one cell as one, every trial counted once."""
-    if len(parts) == 1:
-        return parts[0]
-    judged = tuple(o for part in parts for o in part.judged)
-    combined, counts = outcome.combine(judged) if judged else (parts[-1].outcome, Counter())
-    overruled = [p.outcome for p in parts if p.outcome.name in ("control-failed", "no-build")]
-    return replace(
-        parts[0],
-        outcome=overruled[-1] if overruled else combined,
-        counts=counts,
-        trials=tuple(t for part in parts for t in part.trials),
-        judged=judged,
-        control=parts[0].control,
-    )
-
-
-def skip_of(build: NoBuild) -> Skip:
-    """Why there is nothing to test, as the search takes it."""
-    kind = SkipKind.PATCH if build.stage == "patch" else SkipKind.BUILD
-    return Skip(kind=kind, reason=build.reason)
-
-
-def told_by(cell: Cell, build_seconds: float = 0.0) -> tuple[Tested, str]:
-    """What a cell tells the search, and the same in words."""
-    tested = _tested(cell, build_seconds)
-    return tested, _shown(tested)
-
-
-def _tested(cell: Cell, build_seconds: float) -> Tested:
-    """Outcomes that count, or why there are none."""
-    if isinstance(cell.build, NoBuild):
-        return Tested(skip=skip_of(cell.build))
-    if cell.outcome.name == "control-failed":
-        return Tested(skip=Skip(kind=SkipKind.CONTROL, reason=cell.outcome.reason))
-    told = [o for o in cell.judged if o.verdict is not Verdict.INFRA]
-    if not told:
-        return Tested(skip=Skip(kind=SkipKind.INFRA, reason=cell.outcome.reason))
-    seconds = [t.observation.seconds for t in cell.trials]
-    verdicts: Mapping[str, Verdict] = {o.name: o.verdict for o in told}
-    return Tested(
-        counts=Counter(o.name for o in told),
-        verdicts=verdicts,
-        binary=cell.build.buildkitd_sha256,
-        build_seconds=build_seconds or None,
-        trial_seconds=sum(seconds) / len(seconds),
-    )
-
-
-def _shown(tested: Tested) -> str:
-    if tested.skip:
-        return f"{tested.skip.kind}: {tested.skip.reason}"
-    return shown_counts(tested.counts)
-
-
-def shown_counts(counts: Mapping[str, int]) -> str:
-    """``cached 2 of 3, layers-dropped 1 of 3``."""
-    total = sum(counts.values())
-    return ", ".join(f"{name} {n} of {total}" for name, n in counts.items())

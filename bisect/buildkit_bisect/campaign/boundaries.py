@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildkit_bisect.campaign import document, history
-from buildkit_bisect.campaign.bisect import merge, shown_counts, skip_of
+from buildkit_bisect.campaign.asking import Step, cell_done, counted, skip_of
 from buildkit_bisect.campaign.history import Line
-from buildkit_bisect.campaign.matrix import TRIALS, cell_done
+from buildkit_bisect.campaign.matrix import TRIALS
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.events import Column, Events, Planned, StepAsked, StepDone
-from buildkit_bisect.lab import Cell, Lab
+from buildkit_bisect.events import Column, Events, Planned
+from buildkit_bisect.lab import Cell, Lab, merge
 from buildkit_bisect.model import FLAKY, Axes, Build, NoBuild, Variant, Verdict
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.plan import minutes
@@ -103,11 +103,7 @@ class BoundaryCampaign:
         with open_lab(self._setup, campaign) as (lab, refs):
             while isinstance(step := self._search.next(), Ask):
                 self._test(lab, step)
-            seconds = {
-                "total": time.monotonic() - started,
-                "builds": lab.build_seconds,
-                "trials": lab.trial_seconds,
-            }
+            seconds = lab.seconds(started)
         cells: list[CellInfo] = [
             document.cell_info(cell, folder) for cells in self._tested.values() for cell in cells
         ]
@@ -127,20 +123,12 @@ class BoundaryCampaign:
         )
 
     def _test(self, lab: Lab, ask: Ask) -> None:
-        variant = self._line.variant(ask.commit)
-        number = len(self._steps) + 1
         emit = self._setup.events.emit
-        emit(
-            StepAsked(
-                number=number,
-                row=variant.label,
-                why=ask.why,
-                left=ask.candidates_left,
-                expected_steps=ask.expected_steps,
-                expected_seconds=ask.expected_seconds,
-            )
+        variant = self._line.variant(ask.commit)
+        step = Step(
+            number=len(self._steps) + 1, ask=ask, variant=variant, events=self._setup.events
         )
-        started, spent = time.monotonic(), lab.build_seconds
+        spent = lab.build_seconds
         build = lab.build(variant)
         tested: dict[Hashable, Cell] = {}
         for key, (scenario, axes) in self._cells.items():
@@ -157,19 +145,11 @@ class BoundaryCampaign:
             trial_seconds=sum(seconds) / len(seconds) if seconds else None,
         )
         verdict, shown = _shown(build, tested.values())
-        emit(StepDone(number=number, row=variant.label, verdict=verdict, shown=shown))
         self._steps.append(
-            BisectStep(
-                number=number,
-                phase=str(ask.phase),
-                sha=ask.commit,
-                verdict=str(verdict),
-                shown=shown,
-                why=ask.why,
-                left=ask.candidates_left,
-                seconds=round(time.monotonic() - started, 1),
+            step.done(
+                verdict,
+                shown,
                 reused=all(t.reused for c in tested.values() for t in c.trials),
-                patches=tuple(p.name for p in variant.patches),
                 position=self._line.position(ask.commit),
             )
         )
@@ -246,8 +226,7 @@ def _shown(build: Build | NoBuild, cells: Collection[Cell]) -> tuple[Verdict, st
         return Verdict.SKIP, f"{build.stage}: {build.reason}"
     verdicts = {c.outcome.verdict for c in cells}
     shown = "; ".join(
-        f"{' '.join(v for _, v in c.axes)}: {shown_counts(c.counts) or c.outcome.name}"
-        for c in cells
+        f"{' '.join(v for _, v in c.axes)}: {counted(c.counts) or c.outcome.name}" for c in cells
     )
     worst = (Verdict.BAD, Verdict.WEAK, Verdict.INFRA, Verdict.SKIP, Verdict.GOOD)
     return next(v for v in worst if v in verdicts), shown

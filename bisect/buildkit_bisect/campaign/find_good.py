@@ -7,19 +7,20 @@ from dataclasses import replace
 
 from packaging.version import Version
 
-from buildkit_bisect.campaign.bisect import chosen_cell, told_by
-from buildkit_bisect.campaign.history import identity
+from buildkit_bisect.campaign.asking import Step, shown, told_by, verdict_of
+from buildkit_bisect.campaign.bisect import chosen_cell
+from buildkit_bisect.campaign.history import identity, overlay_of
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import NoAnswer
-from buildkit_bisect.events import Events, Said, StepAsked, StepDone
-from buildkit_bisect.model import Revision, Variant, Verdict
+from buildkit_bisect.events import Events, Said
+from buildkit_bisect.model import Revision, Variant
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.search import Ask, EndsFound, GoodEndSearch, Refused, SearchOptions
 from buildkit_bisect.source import GitSource, Source
 
 
 def releases_before(source: Source, bad: Revision) -> list[Revision]:
-    """Final releases older than *bad*, oldest first: the first of every minor, and its patches."""
+    """Final releases older than *bad*, oldest first."""
     finals = sorted(source.releases(), key=lambda r: Version(r.ref))
     if isinstance(source, GitSource):
         day = bad.date
@@ -38,7 +39,7 @@ def find_good(
 ) -> str:
     """The ref of a good release before *bad_ref*.
 
-    Every trial that this takes is stored, so the search that follows does not pay again.
+    Its trials are stored, so the search that follows does not pay again (but for ``--fresh``).
     Raises `NoAnswer` with what was seen where no release is good.
     """
     bad = setup.source.resolve(bad_ref)
@@ -52,31 +53,24 @@ def find_good(
     )
     scenario = setup.scenarios[0]
     axes = chosen_cell(scenario, setup.cells(scenario))
-    patches = tuple(p.ref for p in overlay)
+    patches_at = overlay_of(setup.source, overlay)
     number = 0
     with open_lab(replace(setup, events=events), campaign) as (lab, _):
-        while isinstance(step := search.next(), Ask):
+        while isinstance(ask := search.next(), Ask):
             number += 1
-            variant = Variant(revision=known[step.commit], patches=patches)
-            events.emit(
-                StepAsked(
-                    number=number,
-                    row=variant.label,
-                    why=step.why,
-                    left=step.candidates_left,
-                    expected_steps=step.expected_steps,
-                    expected_seconds=step.expected_seconds,
-                )
+            variant = Variant(
+                revision=known[ask.commit],
+                patches=patches_at.at(ask.commit) if patches_at else (),
             )
-            cell = lab.cell(variant, scenario, axes, step.trials)
-            tested, shown = told_by(cell)
-            search.tell(step.commit, tested)
-            verdict = Verdict.SKIP if tested.skip else cell.outcome.verdict
-            events.emit(StepDone(number=number, row=variant.label, verdict=verdict, shown=shown))
-    match step:
+            step = Step(number=number, ask=ask, variant=variant, events=events)
+            cell = lab.cell(variant, scenario, axes, ask.trials)
+            tested = told_by(cell)
+            search.tell(ask.commit, tested)
+            step.done(verdict_of(cell, tested), shown(tested))
+    match ask:
         case EndsFound():
-            good = known[step.good].ref
+            good = known[ask.good].ref
             events.emit(Said(text=f"find-good: {good} is good; searching from there"))
             return good
         case Refused():
-            raise NoAnswer(step.reason, hint=step.hint)
+            raise NoAnswer(ask.reason, hint=ask.hint)

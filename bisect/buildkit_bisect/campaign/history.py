@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.version import Version
@@ -79,7 +79,9 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
     old, new = ends[good].sha, ends[bad].sha
     parents = source.parents([old, new])
     between = [*source.parents([new], [old]), *source.parents([old], [new])]
-    overlay = _overlay(source, patches)
+    dag = History(parents)
+    # Asked for every commit of the range: from the DAG, not from a git process each.
+    overlay = overlay_of(source, patches, lambda a, b: a in dag and b in dag and dag.contains(b, a))
     extra = tuple(sorted({i for p in patches for i in p.imports}))
     inputs = source.input_keys([*dict.fromkeys([old, new, *between])], extra)
     base = source.merge_base(old, new)
@@ -89,7 +91,7 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
     older, newer = (new, old) if source.is_ancestor(new, old) else (old, new)
     return Line(
         source=source,
-        history=History(parents),
+        history=dag,
         good=old,
         bad=new,
         labels=labels,
@@ -105,18 +107,25 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
     )
 
 
-def _overlay(source: GitSource, patches: Sequence[Patch]) -> Overlay | None:
+def overlay_of(
+    source: Source,
+    patches: Sequence[Patch],
+    is_ancestor: Callable[[str, str], bool] | None = None,
+) -> Overlay | None:
+    """Where *patches* belong; None without any. Raises `BadInput` where there is no git source."""
     if not patches:
         return None
+    if not isinstance(source, GitSource):
+        raise BadInput("patches need a git source", hint="--repo PATH")
     return Overlay(
-        patches, resolve=lambda ref: source.resolve(ref).sha, is_ancestor=source.is_ancestor
+        patches,
+        resolve=lambda ref: source.resolve(ref).sha,
+        is_ancestor=is_ancestor or source.is_ancestor,
     )
 
 
 def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) -> Line:
     """A line of release tags in order of version, as if each were the parent of the next."""
-    if patches and not isinstance(source, GitSource):
-        raise BadInput("patches need a git source", hint="--repo PATH")
     ends = [source.resolve(ref) for ref in (good, bad)]
     finals = {r.ref: r for r in source.releases()}
     for ref in (good, bad):
@@ -137,7 +146,7 @@ def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) 
         labels={identity(r): r.ref for r in chain},
         candidates=tuple(ids[1:]),
         before=frozenset(ids[:1]),
-        overlay=_overlay(source, patches) if isinstance(source, GitSource) else None,
+        overlay=overlay_of(source, patches),
         overlay_names=tuple(p.ref for p in patches),
         known=known,
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 from buildkit_bisect import plan
 from buildkit_bisect.build import history
 from buildkit_bisect.campaign import document
+from buildkit_bisect.campaign.asking import cell_done
 from buildkit_bisect.campaign.setup import Setup, open_lab
-from buildkit_bisect.events import CellDone, Column, Planned
+from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.journal import Journal
 from buildkit_bisect.lab import Cell
 from buildkit_bisect.model import Axes, Build, Revision, Variant
@@ -86,11 +87,7 @@ def run(
                     done[axes] = lab.cell(variant, scenario, axes, trials)
                     setup.events.emit(cell_done(done[axes]))
                 cells += [document.cell_info(done[a], folder) for a in setup.cells(scenario)]
-        seconds = {
-            "total": time.monotonic() - started,
-            "builds": lab.build_seconds,
-            "trials": lab.trial_seconds,
-        }
+        seconds = lab.seconds(started)
     return document.result(
         setup,
         kind=kind,
@@ -102,22 +99,6 @@ def run(
         cells=cells,
         seconds=seconds,
         engine=lab.engine_facts(),
-    )
-
-
-def cell_done(cell: Cell) -> CellDone:
-    """The event that a cell has all its trials."""
-    return CellDone(
-        row=cell.variant.label,
-        column=Column(
-            scenario=cell.scenario.name,
-            axes=cell.axes,
-            control=cell.scenario.is_control(cell.axes),
-        ),
-        outcome=cell.outcome.name,
-        verdict=cell.outcome.verdict,
-        counts=dict(cell.counts),
-        reason=cell.outcome.reason,
     )
 
 

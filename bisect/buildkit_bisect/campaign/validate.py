@@ -11,15 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from buildkit_bisect import backports, gochecks
-from buildkit_bisect.campaign import document, matrix, verify
+from buildkit_bisect.campaign import asking, document, matrix, verify
 from buildkit_bisect.campaign import validate_judge as judge
-from buildkit_bisect.campaign.bisect import merge
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.campaign.validate_judge import Change, Status
 from buildkit_bisect.errors import BadInput, BisectError, NoAnswer
 from buildkit_bisect.events import Events, Planned, Said
 from buildkit_bisect.images import ImageRef
-from buildkit_bisect.lab import Cell, Lab
+from buildkit_bisect.lab import Cell, Lab, merge
 from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.render.validation import verdict
@@ -185,7 +184,7 @@ class Validation:
                     return ""
                 seen.append(cell)
         for cell in seen:
-            self._setup.events.emit(matrix.cell_done(cell))
+            self._setup.events.emit(asking.cell_done(cell))
         self._seen.cells = [document.cell_info(c, self._folder) for c in seen]
         unsure = [c for c in self._seen.cells if judge.side(c) is not Verdict.GOOD]
         told = [f"{_where(c)} {judge.shown(c)}" for c in unsure or self._seen.cells]
@@ -210,7 +209,7 @@ class Validation:
         infos = []
         for seen in parts:
             whole = merge(seen)
-            self._setup.events.emit(matrix.cell_done(whole))
+            self._setup.events.emit(asking.cell_done(whole))
             infos.append(document.cell_info(whole, self._folder))
             self._seen.trials += len(whole.trials)
             self._seen.reused += sum(t.reused for t in whole.trials)
@@ -242,7 +241,7 @@ class Validation:
             if judge.side(before) is not Verdict.BAD:
                 continue
             cell = lab.cell(variant, scenario, axes, self._trials)
-            self._setup.events.emit(matrix.cell_done(cell))
+            self._setup.events.emit(asking.cell_done(cell))
             after = document.cell_info(cell, self._folder)
             self._seen.cells.append(after)
             changes.append(judge.classify(before, after))
