@@ -4,13 +4,16 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from buildkit_bisect.render import text
 
 GFM = MarkdownIt("gfm-like", {"html": True})
+
+#: What GitHub links by itself (GFM 6.9). The renderer here also links bare names such as x.ax.
+AUTOLINK = re.compile(r"(?i)://|^www\.|@")
 
 
 class Seen(HTMLParser):
@@ -19,14 +22,19 @@ class Seen(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[str] = []
+        self.links: list[str] = []
         self.text = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        if tag == "a":
+            self.links.append("")
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        if self.tags[-1:] == ["a"] and not self.links[-1]:
+            self.links[-1] = data
 
 
 @pytest.mark.parametrize(
@@ -96,12 +104,22 @@ def test_shorten_keeps_both_ends() -> None:
     assert re.search(r"\[\d+ characters\]", short)
 
 
+@pytest.mark.parametrize("link", ["http://a.b/c", "www.example.com", "a@example.com", "ftp://x.y"])
+def test_what_github_links_is_not_linked(link: str) -> None:
+    bare, made = Seen(GFM.render(link)), Seen(GFM.render(str(text.markdown(link))))
+    assert bare.links == [link], "the renderer here would"
+    assert [found for found in made.links if AUTOLINK.search(found)] == []
+    assert made.text.replace("\u200b", "").strip() == link
+
+
+@example(".A")
 @settings(deadline=None)
 @given(st.text())
 def test_markdown_is_literal_in_a_table_cell(raw: str) -> None:
     page = GFM.render(f"| a |\n| -- |\n| x{text.markdown(raw)}x |\n")
     seen = Seen(page)
-    assert set(seen.tags) <= {"table", "thead", "tr", "th", "tbody", "td"}
+    assert set(seen.tags) <= {"table", "thead", "tr", "th", "tbody", "td", "a"}
+    assert [link for link in seen.links if AUTOLINK.search(link)] == []
     told = seen.text.replace("\u200b", "").split()
     assert told == ("a x" + " ".join(text.clean(raw).split()) + "x").split() or not raw.strip()
 
