@@ -105,29 +105,30 @@ def test_a_step_that_hangs_is_ended_and_is_not_bad(job: TrialJob, tmp_path: Path
     subprocess.run(["/usr/bin/pkill", "-f", "^sleep 600$"], check=False)
 
 
-def start(out: Path) -> subprocess.Popen[bytes]:
-    """A matrix that is in the middle of a trial."""
-    child = subprocess.Popen(
+@pytest.fixture
+def child(job: TrialJob, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that is in the middle of a trial; *job* has made what it needs."""
+    with subprocess.Popen(
         argv("run", "--rev", images.REFERENCE, "--source", "module", "--trials", "20",
-             "--fresh", "--out", str(out)),
+             "--fresh", "--out", str(tmp_path)),
         env=environment(),
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        # A suite that runs in the background ignores SIGINT, and its children would too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if list(paths.cache("tmp").glob(f"trial-{child.pid}-*/state/runc-*")):
-            return child
-        time.sleep(0.02)
-    child.kill()
-    raise AssertionError("no trial began")
+    ) as started:  # fmt: skip
+        try:
+            deadline = time.monotonic() + 120
+            while not list(paths.cache("tmp").glob(f"trial-{started.pid}-*/state/runc-*")):
+                assert time.monotonic() < deadline, "no trial began"
+                time.sleep(0.02)
+            yield started
+        finally:
+            started.kill()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupted_run_leaves_nothing(job: TrialJob, tmp_path: Path, sign: int) -> None:
-    child = start(tmp_path)
+def test_an_interrupted_run_leaves_nothing(
+    child: subprocess.Popen[bytes], tmp_path: Path, sign: int
+) -> None:
     os.kill(child.pid, sign)
     assert child.wait(30) == 130
     assert left_behind() == []
@@ -136,8 +137,9 @@ def test_an_interrupted_run_leaves_nothing(job: TrialJob, tmp_path: Path, sign: 
     assert not (folder / "result.json").exists()
 
 
-def test_a_killed_run_leaves_no_process_and_no_mount(job: TrialJob, tmp_path: Path) -> None:
-    child = start(tmp_path)
+def test_a_killed_run_leaves_no_process_and_no_mount(
+    child: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     child.kill()
     child.wait()
     deadline = time.monotonic() + 10
