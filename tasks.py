@@ -27,6 +27,11 @@ COMMON = {
     "json": "print the result document, and nothing else, on stdout",
 }
 
+SCRIPT = {
+    "script": "your own test instead of a scenario: exit 0 good, 125 skip, 1-127 bad",
+    "script_timeout": "seconds it may take (default 600)",
+}
+
 
 def call(module: str, name: str, options: Mapping[str, Any]) -> None:
     """Run one command; imports are late so that --list and --help are quick."""
@@ -68,9 +73,14 @@ def build(
     call("building", "build", locals())
 
 
-@task(auto_shortflags=False, iterable=["axis"], help={"rev": "the revision to run"} | COMMON)
+@task(
+    auto_shortflags=False,
+    iterable=["axis"],
+    help={"rev": "the revision to run"} | SCRIPT | COMMON,
+)
 def run(
-    c: Context, rev="", repo="", source="", scenario="", axis=None, patches="", runtime="",
+    c: Context, rev="", script="", script_timeout="",
+    repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
     fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
@@ -81,10 +91,13 @@ def run(
 @task(
     auto_shortflags=False,
     iterable=["axis"],
-    help={"revs": "revisions, by commas (default: landmarks and the last three minors)"} | COMMON,
+    help={"revs": "revisions, by commas (default: landmarks and the last three minors)"}
+    | SCRIPT
+    | COMMON,
 )
 def matrix(
-    c: Context, revs="", repo="", source="", scenario="", axis=None, patches="", runtime="",
+    c: Context, revs="", script="", script_timeout="",
+    repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
     fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
@@ -105,10 +118,9 @@ def matrix(
         "confidence": "when to stop, 0.5 to 1 (default 0.95)",
         "bad_when": "outcomes that count as bad (default: what the bad end shows)",
         "good_when": "outcomes that count as good (default: those whose verdict is good)",
-        "script": "your own test instead of a scenario: exit 0 good, 125 skip, 1-127 bad",
-        "script_timeout": "seconds it may take (default 600)",
         "no_verify": "do not revert the commit found on the bad end to see it mended",
     }
+    | SCRIPT
     | COMMON,
 )
 def bisect(
@@ -132,10 +144,11 @@ def bisect(
         "resolution": "longest stretch of different builds left untested (default 64)",
         "releases": "only release tags; works without a git source",
     }
+    | SCRIPT
     | COMMON,
 )
 def boundaries(
-    c: Context, from_="", to="", resolution="", releases=False,
+    c: Context, from_="", to="", resolution="", releases=False, script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
     snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False, out="",
     dry_run=False, json=False,
@@ -151,9 +164,8 @@ def boundaries(
         "base": "the revision to patch (default: the main line)",
         "culprit": "commit to revert instead, for comparison (default: the patch's introduced-by)",
         "checks": "all; cells: no go test, vet, cross builds; none: just before and after",
-        "script": "your own test instead of scenarios, as for bisect",
-        "script_timeout": "seconds it may take (default 600)",
     }
+    | SCRIPT
     | COMMON,
 )
 def validate(

@@ -68,11 +68,11 @@ class Journal:
             rows = self._db.execute(
                 "SELECT observation, campaign FROM trial WHERE key = ? ORDER BY number", (key,)
             ).fetchall()
-        return [
-            _CONVERTER.structure(json.loads(text), Observation)
-            for text, campaign in rows
-            if campaigns is None or campaign in campaigns
-        ]
+            return [
+                _CONVERTER.structure(json.loads(text), Observation)
+                for text, campaign in rows
+                if campaigns is None or campaign in campaigns
+            ]
 
     def campaigns(self, key: str) -> set[str]:
         """The campaigns that ran trials of the cell *key*."""
@@ -103,7 +103,7 @@ class Journal:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, cattrs.BaseValidationError) as error:
             raise InfraFailed(
                 f"the journal {self._path} cannot be used: {error}",
                 hint=f"mv {self._path} {self._path}.old, or free the disk",

@@ -54,6 +54,9 @@ T = TypeVar("T")
 #: How often a trial that infrastructure spoiled is run again, and the seconds before each.
 RETRY_AFTER = (1.0, 5.0)
 
+#: How many trials of several jobs are under way while the machine is held.
+_BATCH = 16
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
@@ -95,6 +98,7 @@ class Lab:
         containers: Containers | None = None,
         proxies: Mapping[str, Proxy] | None = None,
         fresh: bool = False,
+        resumed: Collection[str] = (),
     ) -> None:
         self._builder = builder
         self._images = images
@@ -107,9 +111,11 @@ class Lab:
         self._containers = containers
         self._proxies = dict(proxies or {})
         self._fresh = fresh
+        self._resumed = frozenset(resumed)  # campaigns that this one goes on with
         self._ours: dict[str, list[Observation]] = {}  # what this campaign ran, by trial key
         self._controls: dict[tuple[str, str, Axes], Cell] = {}
         self._made: dict[str, Build | NoBuild] = {}
+        self._unfit = False  # the canary failed as well: further tries would only take time
         self.build_seconds = 0.0
         self.trial_seconds = 0.0
 
@@ -259,9 +265,12 @@ class Lab:
         of: Collection[str] | None,
     ) -> list[Trial]:
         ours = self._ours.setdefault(job.key, [])
-        # With --fresh only what this campaign ran counts.
-        counted = None if of is None else {*of, self._campaign}
-        stored = list(ours) if self._fresh else self._journal.trials(job.key, counted)
+        # With --fresh only what this campaign ran counts, and what it ran before it was killed.
+        known = None if of is None else {*of, self._campaign, *self._resumed}
+        counted = self._resumed if self._fresh else known
+        stored = self._journal.trials(job.key, counted)
+        if self._fresh:
+            stored += ours
         ran = [Trial(observation=o, reused=o not in ours) for o in stored[after:][:wanted]]
         where = Column(
             scenario=job.scenario.name, axes=job.axes, control=job.scenario.is_control(job.axes)
@@ -284,45 +293,70 @@ class Lab:
 
         for number, trial in enumerate(ran, 1):
             tell(number, trial)
-        if len(ran) < wanted:
-            waiting = Said(text="waiting for another campaign on this machine")
-            with machine_lock(lambda: self._emit(waiting)):
-                for observation in self._run(job, variant, where, range(len(ran) + 1, wanted + 1)):
-                    if not observation.infra:
-                        self._journal.add(job.key, observation, self._campaign)
-                        ours.append(observation)
-                    ran.append(Trial(observation=observation, reused=False))
-                    tell(len(ran), ran[-1])
+        missing = range(len(ran) + 1, wanted + 1)
+        for observation in self._run(job, variant, where, missing):
+            if not observation.infra:
+                self._journal.add(job.key, observation, self._campaign)
+                ours.append(observation)
+            ran.append(Trial(observation=observation, reused=False))
+            tell(len(ran), ran[-1])
         return ran
 
     def _run(
         self, job: TrialJob, variant: Variant, column: Column, numbers: range
     ) -> Iterator[Observation]:
-        """Run what is missing; each observation comes as soon as it is there."""
-        started = time.monotonic()
-        futures = []
-        for number in numbers:
-            self._emit(
-                TrialStarted(row=variant.label, column=column, number=number, of=numbers[-1])
-            )
-            futures.append(self._executor.submit(run_trial, job))
-            if isinstance(self._executor, Inline):  # it has run: keep it before the next one
-                yield self._settle(job, futures.pop())
-        for future in futures:
-            yield self._settle(job, future)
-        self.trial_seconds += time.monotonic() - started
+        """Run what is missing; each observation comes as soon as it is there.
+
+        The machine is held for a batch, not for all: another campaign has its turn in between.
+        """
+        waiting = Said(text="waiting for another campaign on this machine")
+        batch = 1 if isinstance(self._executor, Inline) else _BATCH
+        for first in range(numbers.start, numbers.stop, batch):
+            with machine_lock(lambda: self._emit(waiting)):
+                started = time.monotonic()
+                futures = []
+                for number in numbers[first - numbers.start :][:batch]:
+                    self._emit(
+                        TrialStarted(
+                            row=variant.label, column=column, number=number, of=numbers[-1]
+                        )
+                    )
+                    futures.append(self._executor.submit(run_trial, job))
+                for future in futures:
+                    yield self._settle(job, future)
+                self.trial_seconds += time.monotonic() - started
 
     def _settle(self, job: TrialJob, future: Future[Observation]) -> Observation:
         """The observation, after further tries where infrastructure failed."""
         observation = future.result()
-        for pause in RETRY_AFTER:
+        for pause in () if self._unfit else RETRY_AFTER:
             if not observation.infra:
                 break
             text = f"infrastructure failed ({observation.infra}); trying again"
             self._emit(Said(text=text, warning=True))
             time.sleep(pause)
             observation = self._executor.submit(run_trial, job).result()
-        return observation
+        if not observation.infra:
+            self._unfit = False
+            return observation
+        return replace(observation, infra=f"{observation.infra}{self._canary(job)}")
+
+    def _canary(self, job: TrialJob) -> str:
+        """What the cell's control says now, to tell the machine from something about this cell.
+
+        "" where the cell has no control, or is one.
+        """
+        axes = job.scenario.control_of(job.axes)
+        if axes is None:
+            return ""
+        shown = ", ".join(f"{k}={v}" for k, v in axes)
+        self._emit(Said(text=f"canary: the control ({shown}) once more", warning=True))
+        seen = self._executor.submit(run_trial, replace(job, axes=axes)).result()
+        self._unfit = bool(seen.infra)
+        if seen.infra:
+            return f"; the canary ({shown}) fails too: {seen.infra}"
+        told = outcome.judge(job.scenario, seen, None)
+        return f"; the canary ({shown}) was {told.name} right after it"
 
 
 class Inline(Executor):

@@ -44,6 +44,12 @@ class Registry:
         """Digest of ``name:tag``, or None where the registry does not have it."""
         return _get(f"http://{self.address}/v2/{name}/manifests/{tag}")
 
+    def has(self, ref: str) -> bool:
+        """Whether ``ADDRESS/NAME:TAG`` is here; true of an image of another registry."""
+        host, _, rest = ref.partition("/")
+        name, _, tag = rest.rpartition(":")
+        return host != self.address or self.digest(name, tag) is not None
+
     def manifest(self, name: str, tag: str) -> Any:
         """Parsed manifest of ``name:tag``. Raises `OSError` or `ValueError` without one."""
         return _json(f"http://{self.address}/v2/{name}/manifests/{tag}")

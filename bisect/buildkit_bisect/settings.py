@@ -16,6 +16,9 @@ from buildkit_bisect.source import DEFAULT_REPO
 #: What an option may be as Invoke hands it over.
 Raw = str | bool | Sequence[str]
 
+#: Environment of a command that `resume` runs: the campaigns whose trials are its own.
+RESUMED = "BKBISECT_RESUMED"
+
 _YES = ("1", "true", "yes", "on")
 
 
@@ -37,6 +40,7 @@ class Settings:
     images: str = "local"  # or "public"
     registry: str = ""  # address of the user's own on loopback; "" starts one
     fresh: bool = False  # do not use stored trials
+    resumed: tuple[str, ...] = ()  # campaigns that this one goes on with
     dry_run: bool = False
     json: bool = False
     command: str = ""  # that reproduces this
@@ -136,6 +140,7 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         images=one_of("images", raw.get("images", ""), ("local", "public")),
         registry=registry,
         fresh=flag("fresh", raw.get("fresh", False)),
+        resumed=tuple(filter(None, os.environ.get(RESUMED, "").split(","))),
         dry_run=flag("dry-run", raw.get("dry_run", False)),
         json=flag("json", raw.get("json", False)),
         command=command(task, raw),

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ FORMAT = 1
 RUNTIME_AXIS = "runtime"
 
 _NO_SPACE = "no space left on device"
+
+#: Seconds by which the wall clock may drift from the steady one in a trial; NTP slews less.
+_JUMP = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +78,7 @@ def run_trial(job: TrialJob) -> Observation:
     Raises nothing for what the build under test does: its failures are observations. What
     fails around it is named in ``infra``.
     """
-    started = monotonic()
+    started, clock = monotonic(), Clock.now()
     seen: list[StepResult] = []
     infra = no_daemon = log = ""
     registries = [Registry(address=job.registry)] if job.registry else []
@@ -118,7 +122,7 @@ def run_trial(job: TrialJob) -> Observation:
         if log_file.is_file():
             log = buildctl.notable(log_file.read_text(errors="replace").splitlines())
             shutil.copy(log_file, home / "evidence" / "buildkitd.log")
-        infra = infra or _infra(seen, no_daemon, registries)
+        infra = infra or _infra(job, seen, no_daemon, registries) or clock.jumped()
         evidence = _keep(home / "evidence", job.key)
     return Observation(
         steps=tuple(seen),
@@ -146,7 +150,30 @@ def _place(job: TrialJob) -> Place:
     )
 
 
-def _infra(seen: list[StepResult], no_daemon: str, registries: list[Registry]) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """The wall clock and the steady one at one moment, in seconds."""
+
+    wall: float
+    steady: float
+
+    @classmethod
+    def now(cls) -> Clock:
+        """Both, now."""
+        return cls(wall=time.time(), steady=monotonic())
+
+    def jumped(self, since: Clock | None = None) -> str:
+        """That the clock was set, or the machine slept, from here to *since* (now); or ""."""
+        end = since or Clock.now()
+        jump = (end.wall - self.wall) - (end.steady - self.steady)
+        if abs(jump) < _JUMP:
+            return ""
+        return f"the clock jumped by {jump:+.0f} s in mid-trial (set, or the machine slept)"
+
+
+def _infra(
+    job: TrialJob, seen: list[StepResult], no_daemon: str, registries: list[Registry]
+) -> str:
     """What failed around the experiment, where something did; "" otherwise."""
     failed = [s for s in seen if s.exit != 0 or s.timed_out]
     if not failed and not no_daemon:
@@ -155,7 +182,10 @@ def _infra(seen: list[StepResult], no_daemon: str, registries: list[Registry]) -
     if any(_NO_SPACE in text.lower() for text in texts):
         return "no space left on the disk"
     dead = [r.address for r in registries if not r.alive()]
-    return f"the registry at {dead[0]} no longer answers" if dead else ""
+    if dead:
+        return f"the registry at {dead[0]} no longer answers"
+    gone = [ref for ref in job.images.values() if registries and not registries[0].has(ref)]
+    return f"the base image {gone[0]} is gone from the registry" if gone else ""
 
 
 def _keep(made: Path, key: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from filelock import FileLock, Timeout
 
@@ -20,13 +20,25 @@ def machine_lock(on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
     A compile beside a trial changes what lazy cells answer, so both take this. Not reentrant.
     *on_wait* is called once when another holder keeps us waiting.
     """
-    lock = FileLock(paths.cache("locks") / "machine.lock", thread_local=False)
+    # Whoever waits stands in the turnstile, so a campaign that lets go and comes back at once
+    # goes behind it: nobody waits longer than one compile or trial of each other campaign.
+    turnstile, machine = (
+        FileLock(paths.cache("locks") / name, thread_local=False)
+        for name in ("turnstile.lock", "machine.lock")
+    )
+    with ExitStack() as held:
+        with ExitStack() as waiting:
+            told = _take(turnstile, waiting, on_wait, told=False)
+            _take(machine, held, on_wait, told=told)
+        yield
+
+
+def _take(lock: FileLock, until: ExitStack, on_wait: Callable[[], None], *, told: bool) -> bool:
+    """Hold *lock* until the end of *until*; whether *on_wait* has been called by now."""
     try:
-        lock.acquire(timeout=PATIENCE)
+        until.enter_context(lock.acquire(timeout=-1 if told else PATIENCE))
     except Timeout:
         on_wait()
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        until.enter_context(lock.acquire())
+        return True
+    return told

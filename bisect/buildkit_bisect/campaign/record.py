@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +26,14 @@ class Record:
     status: str  # running, done, interrupted, failed, killed
     reason: str
     pid: int
+    resumed: tuple[str, ...] = ()  # the campaigns that it goes on with
+    cwd: str = ""  # what relative paths in the command are relative to
 
 
-def begin(folder: Path, kind: str, command: str) -> None:
+def begin(folder: Path, kind: str, command: str, resumed: Sequence[str] = ()) -> None:
     """Note that the campaign in *folder* has begun."""
-    _write(folder, {"kind": kind, "command": command, "status": "running", "reason": ""})
+    facts = {"kind": kind, "command": command, "status": "running", "reason": ""}
+    _write(folder, {**facts, "resumed": list(resumed), "cwd": str(Path.cwd())})
 
 
 def end(folder: Path, status: str, reason: str) -> None:
@@ -38,7 +42,7 @@ def end(folder: Path, status: str, reason: str) -> None:
     _write(folder, {**data, "status": status, "reason": reason or data["reason"]})
 
 
-def _write(folder: Path, data: dict[str, str]) -> None:
+def _write(folder: Path, data: dict[str, object]) -> None:
     draft = folder / f".{_FILE}"
     draft.write_text(json.dumps({**data, "pid": os.getpid()}, indent=1))
     draft.replace(folder / _FILE)
@@ -61,6 +65,8 @@ def read(folder: Path) -> Record:
         status=status,
         reason=data["reason"],
         pid=data["pid"],
+        resumed=tuple(data.get("resumed", ())),
+        cwd=data.get("cwd", ""),
     )
 
 

@@ -158,6 +158,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             containers=shared,
             proxies=proxies,
             fresh=settings.fresh,
+            resumed=settings.resumed,
         )
         yield lab, refs
 

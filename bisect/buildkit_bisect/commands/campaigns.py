@@ -24,7 +24,7 @@ from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.render import github
 from buildkit_bisect.result import Result
-from buildkit_bisect.scenario import from_script
+from buildkit_bisect.scenario import Scenario, from_script
 from buildkit_bisect.search import SearchOptions
 from buildkit_bisect.search.boundaries import RESOLUTION
 from buildkit_bisect.settings import Raw, Settings
@@ -57,7 +57,8 @@ def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequenc
     shipped = [patches.load_many(name) for name in patches.names()] if usual else []
     known = [*given, *(p for group in shipped for p in group)]
     with Display() as events:
-        setup = prepare(chosen, events, chosen=known, default=default)
+        script = scripted(raw)
+        setup = prepare(chosen, events, chosen=known, default=default, script=script)
         names = revs or matrices.default_revisions(setup.source)
         revisions = [setup.source.resolve(ref) for ref in names]
         variants = [Variant(revision=r) for r in revisions]
@@ -87,8 +88,7 @@ def bisect(raw: Mapping[str, Raw]) -> int:
     question = _question(raw, chosen)
     given: list[Patch] = load_patches(chosen.patches)
     with Display() as events:
-        path = settings.option("script", raw.get("script", ""))
-        script = from_script(path, timeout=script_timeout(raw)) if path else None
+        script = scripted(raw)
         setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
         if len(setup.scenarios) != 1:
             raise BadInput("a bisection follows one scenario", hint="--scenario NAME")
@@ -127,16 +127,19 @@ def boundaries(raw: Mapping[str, Raw]) -> int:
     )
     given = load_patches(chosen.patches)
     with Display() as events:
-        setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS)
+        script = scripted(raw)
+        setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS, script=script)
         campaign = BoundaryCampaign(setup, span, given)
         if chosen.dry_run:
             return show_plan(chosen, campaign.planned())
         return work(setup, "boundaries", campaign.run)
 
 
-def script_timeout(raw: Mapping[str, Raw]) -> float:
-    """Seconds that ``--script`` may take."""
-    return settings.number("script-timeout", raw.get("script_timeout", ""), 1, 86400) or 600
+def scripted(raw: Mapping[str, Raw]) -> Scenario | None:
+    """What ``--script`` names, as a scenario; None without it."""
+    path = settings.option("script", raw.get("script", ""))
+    seconds = settings.number("script-timeout", raw.get("script_timeout", ""), 1, 86400) or 600
+    return from_script(path, timeout=seconds) if path else None
 
 
 def _question(raw: Mapping[str, Raw], chosen: Settings) -> Question:
@@ -217,7 +220,7 @@ def work(setup: Setup, kind: str, work: Work) -> int:
     chosen, events = setup.settings, setup.events
     doctor.ensure(lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(chosen))
     campaign, folder = new_folder(chosen, kind)
-    record.begin(folder, kind, chosen.command)
+    record.begin(folder, kind, chosen.command, chosen.resumed)
     recorder = Recorder(folder / record.EVENTS)
     status, reason = "failed", ""
     try:

@@ -118,8 +118,12 @@ def resume(raw: Mapping[str, Raw]) -> int:
         raise BadInput(f"{found.id} is running, as process {found.pid}", hint="./inv status")
     words = shlex.split(found.command)
     print(f"resuming {found.id}: {found.command}", file=sys.stderr, flush=True)
+    os.environ[settings.RESUMED] = ",".join([*found.resumed, found.id])
+    out = str(found.folder.parent.absolute())
+    if found.cwd:
+        os.chdir(found.cwd)
     argv = [sys.executable, "-m", "buildkit_bisect", "--search-root", str(paths.PROJECT)]
-    os.execv(sys.executable, [*argv, *words[1:], "--out", str(found.folder.parent)])
+    os.execv(sys.executable, [*argv, *words[1:], "--out", out])
 
 
 def _out(raw: Mapping[str, Raw]) -> Path:

@@ -8,10 +8,9 @@ from buildkit_bisect import scenario as scenarios
 from buildkit_bisect import settings
 from buildkit_bisect.campaign.setup import load_patches, prepare
 from buildkit_bisect.campaign.validate import Checks, Question, Validation
-from buildkit_bisect.commands.campaigns import script_timeout, show_plan, work
+from buildkit_bisect.commands.campaigns import scripted, show_plan, work
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.live import Display
-from buildkit_bisect.scenario import from_script
 from buildkit_bisect.settings import Raw
 
 
@@ -26,8 +25,7 @@ def validate(raw: Mapping[str, Raw]) -> int:
     given = load_patches(chosen.patches)
     if not given:
         raise BadInput("which patches?", hint="./inv validate --patches NAME; ./inv patch-list")
-    path = settings.option("script", raw.get("script", ""))
-    script = from_script(path, timeout=script_timeout(raw)) if path else None
+    script = scripted(raw)
     with Display() as events:
         # A patch that mends one way to fail can break another: everything that ships is tried.
         setup = prepare(chosen, events, chosen=given, default=scenarios.names(), script=script)

@@ -1,0 +1,275 @@
+"""SIGKILL at random moments: the result is the same, nothing is paid for twice, nothing is left.
+
+The figures that the tests print are those of docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from golang_repo import GolangRepo, buildkit_like
+from tool import argv, environment, inv, left_behind
+
+from buildkit_bisect import paths, result
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+
+#: At least so many kills over one matrix and one bisection.
+KILLS = 100
+
+#: Seconds after its start before which a task is killed, at first. A start takes a part of it,
+#: more on a busy machine: while tasks come to nothing, they are given more.
+WINDOW = 1.8
+
+#: What two runs may differ in: times, ids, places (a script's digest has those in it), and
+#: what a step's reason says of builds that a killed run has made already.
+_VOLATILE = frozenset(
+    (
+        "id",
+        "created",
+        "seconds",
+        "evidence",
+        "reused",
+        "command",
+        "log",
+        "source",
+        "digest",
+        "reproduce",
+        "why",
+    )
+)
+
+_SCRIPT = """#!/bin/sh
+sleep 0.3
+"$BKBISECT_BUILDKITD" > seen
+echo "$BKBISECT_REVISION" >> {ended}
+grep -q cached seen
+"""
+
+
+@dataclass(kw_only=True)
+class Lab:
+    """A cache of the test's own, a repository, and a script that counts its ends."""
+
+    root: Path
+    repo: GolangRepo
+    environment: dict[str, str]
+    inodes: dict[str, int] = field(default_factory=dict)  # finished build -> its directory
+
+    @classmethod
+    def create(cls, root: Path, template: GolangRepo) -> Lab:
+        cache = root / "cache"
+        cache.mkdir(parents=True)
+        for name in ("toolchains", "gocache", "gomod"):
+            (cache / name).symlink_to(paths.cache(name))
+        script = root / "script"
+        script.write_text(_SCRIPT.format(ended=root / "ended"))
+        script.chmod(0o755)
+        env = {"BKBISECT_CACHE_DIR": str(cache)}
+        return cls(root=root, repo=template.copy(root / "upstream"), environment=env)
+
+    def words(self, *words: str) -> list[str]:
+        given = ("--repo", str(self.repo.path), "--script", str(self.root / "script"))
+        return [*words, *given, "--out", str(self.root / "out")]
+
+    def trials(self) -> int:
+        """Trials in the journal."""
+        path = self.root / "cache" / "journal.sqlite3"
+        if not path.exists():
+            return 0
+        with closing(sqlite3.connect(path)) as journal:
+            try:
+                (count,) = journal.execute("SELECT count(*) FROM trial").fetchone()
+            except sqlite3.OperationalError:  # killed before its first table
+                return 0
+        return int(count)
+
+    def script_ends(self) -> int:
+        """How often the script came to its end."""
+        path = self.root / "ended"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def check_builds(self) -> None:
+        """A finished build is never made again: its directory stays the same one."""
+        for entry in (self.root / "cache" / "builds").glob("*/build.json"):
+            key, inode = entry.parent.name, entry.parent.stat().st_ino
+            assert self.inodes.setdefault(key, inode) == inode, f"{key} was built twice"
+
+    def worktrees(self) -> list[Path]:
+        return list((self.root / "cache" / "mirrors").glob("*/worktrees/*"))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    return buildkit_like(tmp_path_factory.mktemp("template") / "upstream", broken=False)
+
+
+@pytest.fixture
+def seed() -> random.Random:
+    value = int(os.environ.get("BKBISECT_TEST_SEED") or random.SystemRandom().randrange(10**6))
+    print(f"seed {value}")
+    return random.Random(value)  # noqa: S311 - moments, not secrets
+
+
+def test_a_hundred_kills_change_nothing(
+    template: GolangRepo,
+    tmp_path: Path,
+    seed: random.Random,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    revisions = ",".join(
+        template.commits[n] for n in ("base", "docs", "refactor", "culprit", "tip")
+    )
+    campaigns = (
+        ("matrix", "--trials", "16", "--revs", revisions),
+        ("bisect", "--trials", "12", "--good", "v0.1.0", "--bad", "master"),
+    )
+    calm = Lab.create(tmp_path / "calm", template)
+    calmly = [_undisturbed(calm, *words) for words in campaigns]
+    killed = rounds = 0
+    while killed < KILLS:
+        rounds += 1
+        lab = Lab.create(tmp_path / f"round{rounds}", template)
+        kills = 0
+        for words, expected in zip(campaigns, calmly, strict=True):
+            kills += _until_done(lab, lab.words(*words), seed)
+            assert essence(_newest(lab.root / "out")) == expected
+        killed += kills
+        assert lab.trials() == calm.trials()
+        # Each kill may lose the trial that was under way, and nothing else.
+        assert calm.trials() <= lab.script_ends() <= calm.trials() + kills
+        _nothing_left(lab, monkeypatch)
+    with capsys.disabled():
+        print(f"\n{killed} kills in {rounds} rounds of a matrix and a bisection")
+
+
+def test_kills_on_real_buildkit(
+    tmp_path: Path, seed: random.Random, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # --fresh: what a killed run paid for counts for the one that goes on, and nothing else.
+    words = (
+        *("run", "--rev", "v0.25.0", "--source", "module", "--trials", "3", "--fresh"),
+        *("--scenario", "cross-stage-lazy", "--axis", "bases=different", "--out"),
+    )
+    calm = inv(*words, str(tmp_path / "calm"))
+    assert calm.code == 0, calm.stderr
+    expected = _answers(tmp_path / "calm")
+    kills = 0
+    for number in range(10):
+        out = tmp_path / f"killed{number}"
+        kills += _kill_until_done([*words, str(out)], out, {}, lambda: seed.uniform(1.5, 6.0))
+        assert _answers(out) == expected
+        if kills >= 5:
+            break
+    assert kills >= 5
+    assert inv("clean").code == 0
+    assert left_behind() == []
+    with capsys.disabled():
+        print(f"\n{kills} kills of real daemons")
+
+
+def _undisturbed(lab: Lab, *words: str) -> Any:
+    said = inv(*lab.words(*words), env=lab.environment)
+    assert said.code == 0, said.stderr
+    return essence(_newest(lab.root / "out"))
+
+
+def _until_done(lab: Lab, words: Sequence[str], seed: random.Random) -> int:
+    window, known = WINDOW, -1
+
+    def moment() -> float:
+        nonlocal window, known
+        lab.check_builds()
+        now = lab.trials() + len(lab.inodes)
+        window = max(WINDOW, window * (0.8 if now > known else 1.2))
+        known = now
+        return seed.uniform(0.1, window)
+
+    return _kill_until_done(words, lab.root / "out", lab.environment, moment)
+
+
+def _kill_until_done(
+    words: Sequence[str], out: Path, env: dict[str, str], moment: Callable[[], float]
+) -> int:
+    """Start, kill and resume until the campaign is over; returns the number of kills."""
+    before = set(out.glob("*"))
+    kills = 0
+    while True:
+        begun = set(out.glob("*/campaign.json"))
+        going_on = {p.parent for p in begun} - before
+        with subprocess.Popen(
+            argv(*(("resume", "--out", str(out)) if going_on else words)),
+            env=environment(env),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as child:
+            try:
+                _, said = child.communicate(timeout=moment())
+            except subprocess.TimeoutExpired:
+                child.send_signal(signal.SIGKILL)
+                kills += 1
+                continue
+        assert child.returncode == 0, said
+        return kills
+
+
+def _newest(out: Path) -> Path:
+    return max(p.parent for p in out.glob("*/result.json"))
+
+
+def _answers(out: Path) -> Any:
+    """What every cell came to; two trials of one cell differ in ports and digests."""
+    cells = result.read(_newest(out)).cells
+    return [(c.axes, c.outcome, c.verdict, c.counts, c.rate) for c in cells]
+
+
+def essence(folder: Path) -> Any:
+    """A result without times, ids and places."""
+    result.read(folder)  # it is whole, and of this version
+    return _without(json.loads((folder / "result.json").read_text()))
+
+
+def _without(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without(v) for k, v in value.items() if k not in _VOLATILE}
+    if isinstance(value, list):
+        return [_without(v) for v in value]
+    return value
+
+
+def _nothing_left(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert inv("clean", env=lab.environment).code == 0
+    with monkeypatch.context() as patched:
+        patched.setenv("BKBISECT_CACHE_DIR", lab.environment["BKBISECT_CACHE_DIR"])
+        assert left_behind() == []
+    assert list((lab.root / "cache" / "tmp").iterdir()) == []
+    assert lab.worktrees() == []
+    mounts = Path("/proc/self/mountinfo").read_text()
+    assert str(lab.root) not in mounts
+    assert _processes_of(lab.root) == []
+
+
+def _processes_of(root: Path) -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            told = f"{(entry / 'cmdline').read_text()} in {(entry / 'cwd').readlink()}"
+        except (OSError, ValueError):
+            continue
+        if str(root) in told:
+            found.append(f"{entry.name}: {told}")
+    return found
