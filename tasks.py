@@ -22,6 +22,7 @@ COMMON = {
     "jobs": "trials at once (default 1: a trial runs alone)",
     "trials": "trials of each cell (default 3; a bisection measures how many it needs)",
     "fresh": "do not use trials that earlier campaigns paid for",
+    "templates": "a folder whose files stand in for those of templates/",
     "out": "where results go (default: results/)",
     "dry_run": "print the plan, do nothing",
     "json": "print the result document, and nothing else, on stdout",
@@ -72,7 +73,7 @@ def build(
 def run(
     c: Context, rev="", repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    fresh=False, out="", dry_run=False, json=False,
+    fresh=False, templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Run one revision's cells: ./inv run --rev v0.26.0 --axis snapshotter=stargz"""
     call("campaigns", "run", locals())
@@ -86,7 +87,7 @@ def run(
 def matrix(
     c: Context, revs="", repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    fresh=False, out="", dry_run=False, json=False,
+    fresh=False, templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
     call("campaigns", "matrix", locals())
@@ -116,8 +117,8 @@ def bisect(
     releases=False, confidence="", bad_when="", good_when="", script="", script_timeout="",
     no_verify=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False,
+    templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find the commit that did it: ./inv bisect --good v0.24.0 --bad v0.26.0 --repo PATH"""
     call("campaigns", "bisect", locals())
@@ -137,8 +138,8 @@ def bisect(
 def boundaries(
     c: Context, from_="", to="", resolution="", releases=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False,
+    templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find every change of outcome: ./inv boundaries --from v0.24.0 --to master --repo PATH"""
     call("campaigns", "boundaries", locals())
@@ -159,8 +160,8 @@ def boundaries(
 def validate(
     c: Context, base="", culprit="", checks="", script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    images="", registry="", snapshotter_socket="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    images="", registry="", snapshotter_socket="", jobs="", trials="", fresh=False,
+    templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Does a patch fix it, what else changes: ./inv validate --patches record-ctx-opts"""
     call("validating", "validate", locals())
@@ -217,13 +218,14 @@ def patch_check(c: Context, patches="", revs="", into="", repo="", json=False):
     positional=["id"],
     help={
         "id": "a campaign, or its folder",
-        "templates": "a folder whose files stand in for those of templates/",
         "publish": "a folder to put it in without host paths and evidence files",
         "format": "files, or github-matrix: a workflow's strategy, on stdout",
+        "png": "the pictures as PNG too",
+        "templates": COMMON["templates"],
         "out": COMMON["out"],
     },
 )
-def report(c: Context, id=None, templates="", format="", publish="", out=""):
+def report(c: Context, id=None, templates="", format="", publish="", png=False, out=""):
     """Render a campaign's reports again: ./inv report 20260821-101500-matrix"""
     call("results", "report", locals())
 
@@ -245,11 +247,12 @@ def diff(c: Context, before=None, after=None, out=""):
         "id": "a campaign",
         "issue": "number of the issue",
         "to": "repository (default: moby/buildkit)",
-        "yes": "do not ask",
+        "yes": "show it, and do not ask",
+        "templates": COMMON["templates"],
         "out": COMMON["out"],
     },
 )
-def post(c: Context, id=None, issue="", to="", yes=False, out=""):
+def post(c: Context, id=None, issue="", to="", yes=False, templates="", out=""):
     """Comment on an issue with gh, updating our earlier comment: ./inv post ID --issue 6893"""
     call("results", "post", locals())
 

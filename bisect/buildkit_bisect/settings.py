@@ -37,6 +37,7 @@ class Settings:
     images: str = "local"  # or "public"
     registry: str = ""  # address of the user's own on loopback; "" starts one
     fresh: bool = False  # do not use stored trials
+    templates: Path | None = None  # folder whose files stand in for those of templates/
     dry_run: bool = False
     json: bool = False
     command: str = ""  # that reproduces this
@@ -102,6 +103,14 @@ def sockets(raw: Raw) -> dict[str, str]:
     return found
 
 
+def templates(raw: Raw) -> Path | None:
+    """The folder of the user's own templates, None where none was given."""
+    text = option("templates", raw)
+    if text and not Path(text).is_dir():
+        raise BadInput(f"--templates {text!r} is not a directory")
+    return Path(text).absolute() if text else None
+
+
 def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
     """``KEY=VALUE`` texts, several values of a key by commas or repetition."""
     chosen: dict[str, tuple[str, ...]] = {}
@@ -136,6 +145,7 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         images=one_of("images", raw.get("images", ""), ("local", "public")),
         registry=registry,
         fresh=flag("fresh", raw.get("fresh", False)),
+        templates=templates(raw.get("templates", "")),
         dry_run=flag("dry-run", raw.get("dry_run", False)),
         json=flag("json", raw.get("json", False)),
         command=command(task, raw),

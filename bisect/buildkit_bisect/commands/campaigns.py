@@ -224,8 +224,9 @@ def work(setup: Setup, kind: str, work: Work) -> int:
         both = Several(events, recorder)
         done = work(both, campaign, folder)
         result.write(done, folder)
-        reports.write(done, folder)
-        github.publish(done, folder, env=os.environ, log=sys.stderr)
+        templates = render.Templates(chosen.templates)
+        reports.write(done, folder, templates)
+        github.publish(done, folder, env=os.environ, log=sys.stderr, templates=templates)
         status = done.status
         finding = render.finding(done)
         both.emit(Finished(status=status, finding=finding, folder=str(folder)))

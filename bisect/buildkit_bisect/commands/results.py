@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from buildkit_bisect import compare, paths, publish, reports, result, settings
+from buildkit_bisect import compare, paths, picture, publish, reports, result, settings
 from buildkit_bisect import post as posting
 from buildkit_bisect.campaign import record
 from buildkit_bisect.commands.guard import DONE
@@ -30,16 +30,18 @@ def report(raw: Mapping[str, Raw]) -> int:
     if form == "github-matrix":
         print(github.strategy_of(done))
         return DONE
-    named = settings.option("templates", raw.get("templates", ""))
-    if named and not Path(named).is_dir():
-        raise BadInput(f"--templates {named!r} is not a directory")
     target = settings.option("publish", raw.get("publish", ""))
     if target:
         done, folder = publish.cleaned(done), Path(target)
         folder.mkdir(parents=True, exist_ok=True)
         result.write(done, folder)
-    for path in reports.write(done, folder, Templates(Path(named) if named else None)):
+    written = reports.write(done, folder, Templates(settings.templates(raw.get("templates", ""))))
+    for path in written:
         print(path)
+    if settings.flag("png", raw.get("png", False)):
+        for path in written:
+            if path.suffix == ".svg":
+                print(picture.png(path, path.with_suffix(".png")))
     return DONE
 
 
@@ -67,15 +69,22 @@ def post(raw: Mapping[str, Raw]) -> int:
         folder,
         issue=issue,
         repo=repo,
-        confirm=(lambda _: True) if sure else _confirm,
+        confirm=lambda shown: _confirm(shown, sure=sure),
+        templates=Templates(settings.templates(raw.get("templates", ""))),
     )
     print(url or "nothing was posted")
     return DONE
 
 
-def _confirm(shown: str) -> bool:
-    print(shown)
-    return input("Post this? [y/N] ").strip().lower() in ("y", "yes")
+def _confirm(shown: str, *, sure: bool) -> bool:
+    print(shown, flush=True)
+    if sure:
+        return True
+    try:
+        return input("Post this? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # nobody is there to ask
+        print("\nno answer; --yes posts without asking")
+        return False
 
 
 def status(raw: Mapping[str, Raw]) -> int:

@@ -9,8 +9,9 @@ import pytest
 import results
 from markdown_it import MarkdownIt
 from syrupy.assertion import SnapshotAssertion
+from test_validation import result as validated
 
-from buildkit_bisect import render
+from buildkit_bisect import paths, render, reports
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import symbols
 from buildkit_bisect.render.text import clean
@@ -139,6 +140,25 @@ def test_own_templates_replace_single_ones(tmp_path: Path) -> None:
     made = render.markdown(results.bisect(), templates=render.Templates(tmp_path))
     assert "MINE found" in made
     assert "**Reproduce**" in made
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in paths.TEMPLATES.iterdir()))
+def test_any_template_can_be_replaced(name: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    shipped = (paths.TEMPLATES / name).read_text()
+    # _mark is imported for its macros: what else it says is shown nowhere.
+    marks = name == "_mark.svg.j2"
+    mine_says = "M-7 0l4" if marks else "MINE"
+    changed = shipped.replace("M-6 0l4", mine_says) if marks else f"{shipped}/* MINE */"
+    (mine / name).write_text(changed)
+    made = {}
+    for n, document in enumerate((results.bisect(), results.boundaries(), validated())):
+        made[n] = tmp_path / str(n)
+        made[n].mkdir()
+        reports.write(document, made[n], render.Templates(mine))
+    said = [path.read_text() for folder in made.values() for path in folder.iterdir()]
+    assert any(mine_says in text for text in said)
 
 
 def test_a_wrong_template_is_named(tmp_path: Path) -> None:
