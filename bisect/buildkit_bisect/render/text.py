@@ -66,6 +66,12 @@ def shorten(line: str, limit: int = LINE) -> str:
     return f"{line[:head]} [{len(line) - head - tail} characters] {line[-tail:]}"
 
 
+def fit(said: str, width: float, letter: float) -> str:
+    """*said*, cleaned and cut to about *width* pixels where a letter takes *letter*."""
+    said, room = clean(said), int(width / letter)
+    return said if len(said) <= room else said[: max(1, room - 1)] + "…"
+
+
 _MATTERS = re.compile(
     r"(?i)\b(?:error|errors|fail(?:ed|ure|s)?|fatal|panic|warn(?:ing)?|missing|denied|refused|"
     r"undefined|cannot|unable|unexpected|not found|no such|killed|signal|timed? ?out|invalid|"
