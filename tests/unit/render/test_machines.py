@@ -12,11 +12,12 @@ from xml.etree import ElementTree as ET
 import junitparser
 import pytest
 import results
+import test_validation
 
 from buildkit_bisect import compare, render
 from buildkit_bisect.compare import Change
 from buildkit_bisect.render import github
-from buildkit_bisect.result import CellInfo, Result
+from buildkit_bisect.result import CellInfo, CheckInfo, Result
 
 
 def test_junit_has_a_case_a_cell(tmp_path: Path) -> None:
@@ -38,6 +39,81 @@ def test_junit_takes_hostile_text() -> None:
     tags = {element.tag for element in root.iter()}
     assert tags == {"testsuites", "testsuite", "testcase", "failure"}
     assert "hunter22" not in made
+
+
+def validation(**changes: object) -> Result:
+    """`results.matrix`'s master: one cell fixed, one still bad, controls still good."""
+    made = test_validation.result(**changes)
+    cells = [c for c in made.cells if c.ref == "master"]
+    part = [replace(c, patches=("part",)) for c in cells if not c.patches and not c.control]
+    return replace(made, cells=(*cells, *part))
+
+
+def test_what_is_bad_without_the_patches_is_expected_of_a_validation() -> None:
+    root = ET.fromstring(render.junit(validation()))  # noqa: S314 - we have just made it
+    told = {
+        case.attrib["name"]: case[0] for case in root.iter("testcase") if len(case)
+    }  # a child is a failure, an error, or a skip
+    assert {name: child.tag for name, child in told.items()} == {
+        "master: stargz bases different": "skipped",
+        "master: stargz bases same": "skipped",
+        "master + part: stargz bases different": "skipped",
+        "master + part: stargz bases same": "skipped",
+        "master + record-ctx-opts: stargz bases different": "failure",
+    }
+    said = {name: child.attrib["message"] for name, child in told.items()}
+    assert said["master: stargz bases same"].startswith("expected without the patches; layers")
+    assert "something else" in said["master + part: stargz bases same"]
+    assert said["master + record-ctx-opts: stargz bases different"].startswith("still bad with")
+    errors = [c for c in github.commands(validation()) if c.startswith("::error")]
+    assert len(errors) == 1
+    assert "master + record-ctx-opts" in errors[0]
+    assert "still bad with the patches" in errors[0]
+    assert not [c for c in github.commands(validation()) if c.startswith("::warning")]
+
+
+def test_what_the_patches_break_fails_even_where_it_is_only_flaky() -> None:
+    cells = (
+        test_validation.change(
+            "regressed",
+            "cross-stage-lazy",
+            "stargz",
+            bases="same",
+            snapshotter="stargz",
+            after="layers-dropped 1 of 3",
+        ),
+    )
+    made = validation(cells=cells)
+    flaky = results.cell("master", 999, ("cached", "cached", "layers-dropped"), bases="same",
+                         snapshotter="stargz", patches=("record-ctx-opts",))  # fmt: skip
+    made = replace(made, cells=(*(c for c in made.cells if not c.patches), flaky))
+    assert 'message="broken by the patches; flaky cached 2 of 3' in render.junit(made)
+    assert any("broken by the patches" in c for c in github.commands(made))
+
+
+def test_a_refused_validation_is_like_a_matrix() -> None:
+    made = validation(status="refused", cells=(), reason="nothing is bad")
+    assert junitparser.JUnitXml.fromstring(render.junit(made).encode()).failures == 5
+
+
+def test_upstream_tests_that_get_worse_fail() -> None:
+    worse = CheckInfo(
+        kind="test",
+        subject="./cache",
+        change="worse",
+        before="9 passed",
+        after="8 passed, 1 failed",
+        worse=("TestKeep",),
+        log=("--- FAIL: TestKeep",),
+    )
+    missing = replace(worse, subject="./client", change="untested", worse=(), log=(), note="no gcc")
+    made = validation(checks=(*test_validation.CHECKS, worse, missing))
+    root = ET.fromstring(render.junit(made))  # noqa: S314 - we have just made it
+    suite = next(s for s in root if s.attrib["name"] == "upstream's own checks")
+    assert suite.attrib["tests"] == "5"
+    assert [c.tag for case in suite for c in case] == ["failure", "skipped"]
+    assert "--- FAIL: TestKeep" in "".join(suite.itertext())
+    assert "::error title=worse%3A test ./cache::TestKeep" in github.commands(made)
 
 
 def test_infrastructure_is_an_error() -> None:
