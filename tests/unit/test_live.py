@@ -136,6 +136,53 @@ def test_of_many_variants_those_around_the_running_one_are_shown() -> None:
     assert len(shown.splitlines()) < 24
 
 
+SERIES = ("master", "master + a + b", "master + a", "master + b")
+MORE = Column(scenario="cross-stage-dedup", axes=(("warm", "yes"),))
+
+
+def series(*told_: Event) -> Progress:
+    """A validation of the series a + b, at the point that the events have reached."""
+    plan = ev.Planned(
+        kind="validate", rows=SERIES, columns=(LAZY, EAGER, MORE), trials=3, trial_seconds=2.0,
+        only_bad_of=dict.fromkeys(SERIES[2:], "master"),
+    )  # fmt: skip
+    return told([(0, plan), *((n, event) for n, event in enumerate(told_, 1))])
+
+
+def done(row: str, column: Column, outcome: str, **counts: int) -> Event:
+    verdict = {"cached": Verdict.GOOD, "flaky": Verdict.WEAK}.get(outcome, Verdict.BAD)
+    return ev.CellDone(
+        row=row, column=column, outcome=outcome, verdict=verdict, counts=counts or {outcome: 3}
+    )
+
+
+def test_a_part_of_a_series_has_only_the_cells_that_are_bad_without_it() -> None:
+    assert series().counted == (0, 0, 3 + 3 + 2 + 2), "no controls, and nothing else is known yet"
+    base = [done("master", EAGER, "cached"), done("master", MORE, "cached")]
+    progress = series(*base, done("master", LAZY, "layers-dropped"))
+    assert progress.counted == (3, 0, 3 + 1 + 1)
+    estimate = progress.estimate(9)
+    assert estimate
+    assert estimate.seconds == pytest.approx(5 * 3 * 2.0)
+    shown = [line.rstrip() for line in drawn(progress, now=9).splitlines()]
+    assert "master + a       ·" in shown
+    assert "master + a + b   ·   ·   ·" in shown
+
+
+def test_a_cell_that_failed_once_is_bad_enough_for_the_parts() -> None:
+    flaky = [trial("master", LAZY, 1, "cached"), trial("master", LAZY, 2, "layers-dropped")]
+    over = done("master", LAZY, "flaky", **{"cached": 2, "layers-dropped": 1})
+    rest = [done("master", c, "cached") for c in (EAGER, MORE)]
+    assert series(*flaky, over, *rest).counted == (3, 0, 3 + 1 + 1)
+
+
+def test_a_row_that_nobody_planned_has_what_it_runs() -> None:
+    every = [done(row, c, "cached") for row in SERIES[:2] for c in (LAZY, EAGER, MORE)]
+    assert series(*every).counted == (6, 0, 0)
+    started = ev.TrialStarted(row="master + revert", column=LAZY, number=1, of=3)
+    assert series(*every, started).counted == (6, 1, 0)
+
+
 def test_lines(snapshot: SnapshotAssertion) -> None:
     out = io.StringIO()
     lines = Lines(out)

@@ -176,8 +176,7 @@ def _outcomes(name: str, raw: Mapping[str, Raw]) -> frozenset[str]:
 def show_plan(chosen: Settings, planned: Planned, also: Sequence[str] = ()) -> int:
     """Print what would be done, and do none of it; *also* is what there is beside cells."""
     seconds = sum(planned.build_seconds.values())
-    trials = len(planned.rows) * len(planned.columns) * planned.trials
-    total = seconds + trials * planned.trial_seconds
+    total = seconds + planned.cells * planned.trials * planned.trial_seconds
     if chosen.json:
         print(
             json.dumps(
@@ -200,8 +199,9 @@ def show_plan(chosen: Settings, planned: Planned, also: Sequence[str] = ()) -> i
         )
         return DONE
     for row in planned.rows:
-        cost = planned.build_seconds.get(row, 0)
-        print(f"build  {row}: {'built already' if not cost else plan.minutes(cost)}")
+        cost, base = planned.build_seconds.get(row, 0), planned.only_bad_of.get(row)
+        only = f", for the cells that are bad in {base}" if base else ""
+        print(f"build  {row}: {'built already' if not cost else plan.minutes(cost)}{only}")
     for column in planned.columns:
         control = ", control" if column.control else ""
         axes = " ".join(f"{k}={v}" for k, v in column.axes)

@@ -83,8 +83,7 @@ def plan_line(event: ev.Planned) -> str:
     """The plan in one line, with how its minutes were estimated."""
     size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
     builds = [s for s in event.build_seconds.values() if s]
-    cells = len(event.rows) * len(event.columns)
-    seconds = sum(builds) + cells * event.trials * event.trial_seconds
+    seconds = sum(builds) + event.cells * event.trials * event.trial_seconds
     about = f"; about {duration(seconds)}" if seconds else ""
     how = f" ({event.basis})" if about and event.basis else ""
     trials = plural(event.trials, "trial")

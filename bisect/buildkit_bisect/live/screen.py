@@ -74,6 +74,7 @@ def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Tex
     for row in rows:
         line = Text(_fit(row, label))
         build = progress.builds[row]
+        expected = progress.columns_of(row)
         cells = [progress.cells.get((row, column)) for column in progress.columns]
         if build.state == "skipped" and not any(cells):
             line.append(f"   {symbols.SKIP.glyph}  {clean(build.reason)}", style="dim")
@@ -81,9 +82,9 @@ def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Tex
             told = _packages(build) or duration(now - build.since)
             line.append(f"   building {told}", style="blue")
         else:
-            for cell in cells:
+            for column, cell in zip(progress.columns, cells, strict=True):
                 line.append("   ")
-                line.append(*_glyph(cell, now))
+                line.append(*(_glyph(cell, now) if column in expected else (" ", "")))
         yield line
 
 
