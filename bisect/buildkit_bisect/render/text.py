@@ -81,12 +81,13 @@ _STAMP = re.compile(
     r"^(?:time=\"[^\"]*\"\s*|\[?\d{4}[-/]\d\d[-/]\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?\]?\s*)"
 )
 _NOISE = re.compile(r" (?:spanID|traceID|span|trace)=\w+|(?<=sha256:[0-9a-f]{12})[0-9a-f]{52}\b")
-_VARIES = re.compile(r"\b(?:[0-9a-f]{12,}|\d+)\b")
+# Numbers, ids, and the snapshotter in the name of a daemon's state directory.
+_VARIES = re.compile(r"\b(?:[0-9a-f]{12,}|\d+)\b|(?<=/runc-)\w+")
 
 
 @functools.lru_cache(maxsize=50_000)
 def gist(line: str) -> str:
-    """What two lines have in common that differ in numbers and ids alone."""
+    """What two lines have in common that differ in numbers, ids and snapshotters alone."""
     return _VARIES.sub("#", line)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,18 @@ def test_what_daemons_always_say_is_left_out() -> None:
     assert "using host network" not in made
 
 
+def test_what_daemons_say_of_every_snapshotter_is_left_out() -> None:
+    """Seen with v0.32.2 of BuildKit: it would tell bad cells apart that show the same."""
+    cells = [
+        replace(cell, trials=tuple(
+            replace(t, daemon_log='level=warning msg="failed check for fsverity support" '
+                                  f"path=/x/tmp/trial-9-a/state/runc-{cell.axes['snapshotter']}/c")
+            for t in cell.trials))
+        for cell in results.row("v1", 1, "layers-dropped", "layers-dropped")
+    ]  # fmt: skip
+    assert "fsverity" not in render.markdown(results.matrix(cells=tuple(cells)))
+
+
 def test_a_command_to_copy_names_no_path_of_this_host() -> None:
     found = results.bisect().bisect
     assert found
@@ -203,8 +216,8 @@ def only(*cells: object) -> Result:
         (
             results.boundaries(),
             (f"3 changes of outcome between v0.24.0 and v0.32.0: {results.sha(181)[:12]} "
-            "(in different stargz, layers dropped, then cached), "
-            "one of 2 commits (in same stargz, cached, then export failed) and"),
+            "(stargz bases different: layers dropped, then cached), "
+            "one of 2 commits (stargz bases same: cached, then export failed) and"),
         ),
     ],
 )  # fmt: skip
@@ -219,6 +232,41 @@ def test_finding_names_the_axis_that_matters() -> None:
         *results.row("v2", 2, "layers-dropped", "cached"),
     )
     assert "only with bases different" in render.finding(result)
+
+
+def test_finding_says_how_where() -> None:
+    """Different ways to fail in different cells of the same revisions."""
+    rows = [results.row(f"v{n}", n, "layers-dropped", "export-failed") for n in (1, 2, 3)]
+    dedup = [results.cell(f"v{n}", n, "layers-dropped", scenario="cross-stage-dedup", warm="yes")
+             for n in (1, 2, 3)]  # fmt: skip
+    good = results.cell("v1", 1, "cached", scenario="cross-stage-dedup", warm="no")
+    both = (results.scenario(), results.scenario("cross-stage-dedup"))
+    made = replace(only(*itertools.chain(*rows), *dedup, good), scenarios=both)
+    assert render.finding(made).startswith(
+        "Broken in all 3 variants: layers dropped with stargz bases different and warm yes "
+        "(v1 to v3), export failed with stargz bases same (v1 to v3);"
+    )
+
+
+def test_finding_says_once_what_a_patch_does_to_several_revisions() -> None:
+    cells = [results.row(ref, n, "layers-dropped", "cached") for n, ref in enumerate("abc")]
+    cells += [results.row(ref, n, "cached", "cached", patches=("p", "q"))
+              for n, ref in enumerate("abc")]  # fmt: skip
+    assert "; patch p + q on a, b and c fixes every tested cell;" in render.finding(
+        only(*itertools.chain(*cells))
+    )
+
+
+def test_finding_names_a_commit_once_for_all_the_cells_it_changed() -> None:
+    info = results.boundaries().bisect
+    assert info
+    same = replace(info.changes[0], axes={"bases": "same", "snapshotter": "stargz"})
+    told = render.finding(
+        replace(results.boundaries(), bisect=replace(info, changes=(info.changes[0], same)))
+    )
+    assert told.startswith("2 changes of outcome between v0.24.0 and v0.32.0: ")
+    assert told.count(results.sha(181)[:12]) == 1
+    assert "(stargz bases different and stargz bases same: layers dropped, then cached)" in told
 
 
 def test_confidence_is_never_rounded_up_to_certainty() -> None:
