@@ -183,6 +183,74 @@ def test_a_row_that_nobody_planned_has_what_it_runs() -> None:
     assert series(*every, started).counted == (6, 1, 0)
 
 
+HOSTILE = (
+    "\x1b[2J\x1b]0;title\x07[bold red]<b>\r\n::set-env name=A::b \u202eevil \x9b31m "
+    "password=hunter22 /home/someone/secret {x} :boom:"
+)
+
+
+def hostile() -> list[Event]:
+    """Every event, with an attack in each of its texts."""
+    column = Column(scenario=HOSTILE, axes=((HOSTILE, HOSTILE),))
+    other = Column(scenario=HOSTILE, axes=((HOSTILE, "other"),), control=True)
+    row, more = HOSTILE, f"{HOSTILE} 2"
+    return [
+        ev.Planned(kind=HOSTILE, rows=(row, more), columns=(column, other), trials=3,
+                   build_seconds={row: 9}, trial_seconds=1, basis=HOSTILE),
+        ev.BuildStarted(row=row, expected=9),
+        ev.BuildProgress(row=row, done=4, expected=9),
+        ev.BuildDone(row=row, seconds=3, reused=False),
+        ev.TrialStarted(row=row, column=column, number=1, of=3),
+        ev.TrialDone(row=row, column=column, number=1, of=3, outcome=HOSTILE, verdict=Verdict.BAD,
+                     seconds=1),
+        ev.TrialStarted(row=row, column=other, number=1, of=3),
+        ev.CellDone(row=row, column=column, outcome=HOSTILE, verdict=Verdict.BAD, reason=HOSTILE,
+                    counts={HOSTILE: 2, "b": 1}),
+        ev.StepAsked(number=1, row=row, why=HOSTILE, left=2, expected_steps=2, expected_seconds=9),
+        ev.StepDone(number=1, row=row, verdict=Verdict.BAD, shown=HOSTILE),
+        ev.BuildStarted(row=more, expected=9),
+        ev.Said(text=HOSTILE, warning=True),
+        ev.BuildSkipped(row=f"{more} 3", stage=HOSTILE, reason=HOSTILE),
+        ev.Finished(status=HOSTILE, finding=HOSTILE, folder=HOSTILE),
+    ]  # fmt: skip
+
+
+def assert_harmless(text: str, *, lines: int) -> None:
+    assert not any(c in text for c in "\x1b\x07\r\x9b\u202e")
+    assert "hunter22" not in text
+    assert "someone" not in text
+    assert text.count("\n") == lines
+    assert not any(line.startswith("::") for line in text.splitlines())
+
+
+def test_hostile_text_in_lines() -> None:
+    out = io.StringIO()
+    for event in hostile():
+        Lines(out).emit(event)
+    assert_harmless(out.getvalue(), lines=len(hostile()) - 2)  # two trials begin silently
+    assert "[bold red]<b>" in out.getvalue()
+
+
+@pytest.mark.parametrize("upto", range(1, len(hostile()) + 1))
+def test_hostile_text_on_the_screen(upto: int) -> None:
+    told_ = told([(float(n), event) for n, event in enumerate(hostile()[:upto])])
+    shown = drawn(told_, now=20, width=300, height=40)
+    assert_harmless(shown, lines=shown.count("\n"))
+    assert len(shown.splitlines()) < 40
+    assert max(len(line) for line in shown.splitlines()) < 300
+
+
+def test_hostile_text_on_a_terminal_and_when_followed(tmp_path: Path) -> None:
+    recorder = record.Recorder(tmp_path / "events.jsonl")
+    for event in hostile():
+        recorder.emit(event)
+    recorder.close()
+    for watch in (True, False):
+        out = io.StringIO()
+        follow(tmp_path / "events.jsonl", out, watch=watch)
+        assert_harmless(out.getvalue(), lines=out.getvalue().count("\n"))
+
+
 def test_lines(snapshot: SnapshotAssertion) -> None:
     out = io.StringIO()
     lines = Lines(out)

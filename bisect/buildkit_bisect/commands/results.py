@@ -16,6 +16,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.live import follow
 from buildkit_bisect.render import github
 from buildkit_bisect.render.templates import Templates
+from buildkit_bisect.render.text import one_line
 from buildkit_bisect.settings import Raw
 
 #: Exit code of `diff` where something got worse, as diff(1) has it.
@@ -104,7 +105,7 @@ def status(raw: Mapping[str, Raw]) -> int:
     found = record.campaigns(_out(raw))
     for one in found:
         why = f": {one.reason}" if one.reason else ""
-        print(f"{one.id}  {one.status}{why}\n    {one.command}")
+        print(f"{one_line(f'{one.id}  {one.status}{why}')}\n    {one_line(one.command)}")
     if not found:
         print(f"no campaigns in {_out(raw)}")
     return DONE

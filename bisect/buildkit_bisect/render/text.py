@@ -53,6 +53,11 @@ def clean(text: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """*text*, cleaned, on one line: no line end in it begins another."""
+    return " ".join(clean(text).split())
+
+
 def command(text: str) -> str:
     """A command line as others can use it: an absolute path of this host becomes ``PATH``."""
     return re.sub(r"(?<=[\s=])/[^\s'\"]+", "PATH", clean(text))
@@ -135,7 +140,7 @@ def markdown(text: object) -> Markup:
 
     Nothing in it formats, links, mentions, or refers to an issue.
     """
-    line = " ".join(clean(str(text)).split()).translate(_MARKDOWN)
+    line = one_line(str(text)).translate(_MARKDOWN)
     line = re.sub(r"^(\d+)([.)])", r"\1&#46;", line) if line[:1].isdigit() else line
     line = re.sub(r"^([-+=#])", lambda m: f"&#{ord(m[1])};", line)
     line = line.replace("://", "&#58;//").replace("www.", "www&#46;")

@@ -13,6 +13,7 @@ import junitparser
 import pytest
 import results
 import test_validation
+from markdown_it import MarkdownIt
 
 from buildkit_bisect import compare, render
 from buildkit_bisect.compare import Change
@@ -146,6 +147,34 @@ def test_summary_is_appended_only_on_actions(tmp_path: Path) -> None:
     assert github.publish(results.matrix(), None, env={**env, "GITHUB_ACTIONS": "true"}, log=log)
     assert summary.read_text().startswith("before\n**Broken in")
     assert "::error title=" in log.getvalue()
+
+
+def test_hostile_text_in_a_job_summary(tmp_path: Path) -> None:
+    summary, log = tmp_path / "summary.md", io.StringIO()
+    env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    github.publish(results.hostile(), None, env=env, log=log)
+    for text in (summary.read_text(), log.getvalue()):
+        assert not any(secret in text for secret in ("hunter22", "user:pw", "someone", "\x1b"))
+    page = MarkdownIt("gfm-like", {"html": True}).render(summary.read_text())
+    assert not re.search(r"<(script|img|iframe|style|object)\b", page)
+    assert all(re.match(r"::(error|warning|notice) title=", c) for c in log.getvalue().splitlines())
+
+
+def test_hostile_text_in_a_strategy() -> None:
+    made = github.strategy_of(results.hostile())
+    assert "\n" not in made
+    assert len(json.loads(made)["include"]) == 2
+
+
+def test_hostile_text_in_a_comparison() -> None:
+    evil, moved = results.hostile(), results.hostile()
+    cells = tuple(replace(c, outcome="cached", verdict="good", revision="b") for c in moved.cells)
+    evil = replace(evil, id="x\n::error::y", host={"\x1b[2J\nrunc": "1"})
+    moved = replace(moved, cells=cells, host={"\x1b[2J\nrunc": "2"})
+    told = compare.text(compare.compare(evil, moved))
+    assert not any(c in told for c in ("\x1b", "\x07", "\r", "\u202e", "hunter22", "someone"))
+    assert len(told.splitlines()) == 1 + 2 + 3 + 1  # ids, cells, notes, counts
+    assert not any(line.startswith("::") for line in told.splitlines())
 
 
 def test_strategy_has_a_job_a_variant() -> None:
