@@ -176,6 +176,12 @@ def test_a_cell_that_failed_once_is_bad_enough_for_the_parts() -> None:
     assert series(*flaky, over, *rest).counted == (3, 0, 3 + 1 + 1)
 
 
+def test_the_legend_names_rare_symbols_where_they_are_seen() -> None:
+    infra = ev.CellDone(row="master", column=LAZY, outcome="infra", verdict=Verdict.INFRA)
+    assert "! something around the experiment failed" in drawn(series(infra), now=2, width=200)
+    assert "something around" not in drawn(series(), now=2, width=200)
+
+
 def test_a_row_that_nobody_planned_has_what_it_runs() -> None:
     every = [done(row, c, "cached") for row in SERIES[:2] for c in (LAZY, EAGER, MORE)]
     assert series(*every).counted == (6, 0, 0)

@@ -105,7 +105,7 @@ def status(raw: Mapping[str, Raw]) -> int:
     found = record.campaigns(_out(raw))
     for one in found:
         why = f": {one.reason}" if one.reason else ""
-        print(f"{one_line(f'{one.id}  {one.status}{why}')}\n    {one_line(one.command)}")
+        print(f"{one.id}  {one.status}{one_line(why)}\n    {one_line(one.command)}")
     if not found:
         print(f"no campaigns in {_out(raw)}")
     return DONE

@@ -136,9 +136,10 @@ def _keys(progress: Progress, width: int) -> Iterator[Text]:
             line = " "
         line += " " + told
     yield Text(line, style="dim")
-    used = [symbols.GOOD, symbols.BAD, symbols.MIXED, symbols.SKIP]
+    usual = [symbols.GOOD, symbols.BAD, symbols.MIXED, symbols.SKIP]
+    seen = {symbols.of(c.outcome, c.verdict) for c in progress.cells.values() if c.verdict}
     legend = Text()
-    for symbol in used:
+    for symbol in usual + [s for s in symbols.ALL if s in seen and s not in usual]:
         legend.append(symbol.glyph, style=_STYLES[symbol.css])
         legend.append(f" {symbol.says.split(':')[0]}   ", style="dim")
     yield legend
