@@ -8,19 +8,29 @@ from collections.abc import Callable, Iterable, Mapping
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import FLAKY
 from buildkit_bisect.render import symbols, table
-from buildkit_bisect.render.text import listed, plural
+from buildkit_bisect.render.text import listed, plural, shorten
 from buildkit_bisect.render.validation import verdict
 from buildkit_bisect.result import BisectInfo, CellInfo, ChangeInfo, Result
 
 #: Columns that a sentence names.
 _NAMED = 3
 
+#: Characters of a name where a sentence has many.
+_NAME = 80
+
 #: Makes a commit id, a name or an outcome stand out; plain text where nothing is given.
 Mark = Callable[[str], str]
 
 
 def finding(result: Result, mark: Mark = str) -> str:
-    """What was found, in plain words; the names in it passed through *mark*, the rest plain."""
+    """What was found, in plain words; the names in it passed through *mark*, the rest plain.
+
+    Names are cut where they are longer than a line of a log may be.
+    """
+    return _finding(result, lambda said: mark(shorten(said)))
+
+
+def _finding(result: Result, mark: Mark) -> str:
     if result.bisect:
         return _search(result, result.bisect, mark)
     if result.validation:
@@ -33,7 +43,11 @@ def finding(result: Result, mark: Mark = str) -> str:
         where = listed([mark(f"{n} {v}") for n, v in column.axes])
         said = f"{mark(symbols.word(cell.outcome))} {_of(cell)}".rstrip()
         return f"{mark(row.label)} with {where} is {cell.verdict}: {said}."
-    return _sentence([*_broken(grid, mark), *_patched(grid, mark), *_controls(grid, mark)])
+
+    def brief(said: str) -> str:
+        return mark(shorten(said, _NAME))
+
+    return _sentence([*_broken(grid, brief), *_patched(grid, brief), *_controls(grid, brief)])
 
 
 def _sentence(parts: Iterable[str]) -> str:
@@ -93,7 +107,7 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
     doubt = f"{plural(len(flaky), 'cell')} flaky ({names})"
     return [
-        f"{head}{common}: {', '.join(told)}",
+        f"{head}{common}: {_few(told)}",
         doubt if flaky else "",
         missing if untested else "",
     ]
@@ -182,7 +196,7 @@ def _mends(cells: list[CellInfo], mark: Mark) -> str:
     if all(c.verdict == "skip" for c in cells):
         return "was not tested"
     if bad:
-        ways = listed(sorted({mark(symbols.word(c.outcome)) for c in bad}))
+        ways = listed(sorted({mark(symbols.word(c.outcome)) for c in bad}), _NAMED)
         still = "all" if len(bad) == len(cells) else f"{len(bad)} of {len(cells)}"
         return f"does not fix it: {still} tested cells are bad ({ways})"
     good = all(c.verdict == "good" for c in cells)

@@ -13,6 +13,7 @@ from buildkit_bisect.events import Column
 from buildkit_bisect.render import evidence, symbols, table, text
 from buildkit_bisect.result import CellInfo, Result, StepInfo, TrialInfo
 
+_NAME = 150  # characters of a name: a variant's, an outcome's
 _DIGEST = 12  # characters of a digest that tell records apart
 
 
@@ -47,12 +48,12 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                 at = control(grid, row, column)
                 other = grid.cell(row, at) if at else None
                 cells.append({
-                    "title": text.clean(f"{row.label}: {' '.join(group.header(column))}"),
-                    "outcome": symbols.word(text.clean(cell.outcome)),
+                    "title": _short(f"{row.label}: {' '.join(group.header(column))}"),
+                    "outcome": _short(symbols.word(cell.outcome)),
                     "css": symbols.of(cell.outcome, cell.verdict).css,
                     "verdict": cell.verdict,
-                    "tally": text.clean(symbols.tally(cell)),
-                    "reason": text.clean(cell.reason),
+                    "tally": _short(symbols.tally(cell)),
+                    "reason": text.shorten(text.clean(cell.reason), text.TEXT if limit else 200),
                     "control": text.clean(" ".join(group.header(at))) if at else "",
                     "build": _build(cell),
                     "log": _log(cell, folder, limit),
@@ -62,6 +63,10 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                     ],
                 })  # fmt: skip
     return {"cells": cells, "pool": pool.values}
+
+
+def _short(said: str) -> str:
+    return text.shorten(text.clean(said), _NAME)
 
 
 def control(grid: table.Matrix, row: table.Row, column: Column) -> Column | None:
@@ -131,7 +136,7 @@ def _trial(
     said = text.stripped(trial.daemon_log)
     lines = [[line, int(text.gist(line) not in dull)] for line in map(text.shorten, said)]
     return {
-        "outcome": symbols.word(text.clean(trial.outcome)),
+        "outcome": _short(symbols.word(trial.outcome)),
         "css": symbols.of(trial.outcome, trial.verdict).css,
         "seconds": round(trial.seconds, 2),
         "reused": trial.reused,

@@ -9,8 +9,11 @@ from collections.abc import Container, Iterable
 
 from markupsafe import Markup
 
-#: Characters of one line that a report shows; the rest is cut and counted.
+#: Characters of one line of a log that a report shows; the rest is cut and counted.
 LINE = 300
+
+#: Characters of any other text.
+TEXT = 1000
 
 _ANSI = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -64,11 +67,20 @@ def command(text: str) -> str:
 
 
 def shorten(line: str, limit: int = LINE) -> str:
-    """*line* cut in its middle where it is longer than *limit*, saying how much is gone."""
+    """*line* cut in its middle where it is longer than *limit*, saying how much is gone.
+
+    It is cleaned before it is cut: half a secret is not known for one any more.
+    """
+    line = clean(line) if len(line) > limit else line
     if len(line) <= limit:
         return line
     head, tail = limit * 2 // 3, limit // 4
     return f"{line[:head]} [{len(line) - head - tail} characters] {line[-tail:]}"
+
+
+def short(said: str) -> str:
+    """*said*, cleaned, and cut beyond `TEXT`."""
+    return shorten(clean(said), TEXT)
 
 
 def fit(said: str, width: float, letter: float) -> str:
@@ -138,9 +150,9 @@ _MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]()<>&\"'|~!$^"})
 def markdown(text: object) -> Markup:
     """*text* as literal text within a line of GitHub's Markdown, table cells included.
 
-    Nothing in it formats, links, mentions, or refers to an issue.
+    Nothing in it formats, links, mentions, or refers to an issue. Cut beyond `TEXT`.
     """
-    line = one_line(str(text)).translate(_MARKDOWN)
+    line = shorten(one_line(str(text)), TEXT).translate(_MARKDOWN)
     line = re.sub(r"^(\d+)([.)])", r"\1&#46;", line) if line[:1].isdigit() else line
     line = re.sub(r"^([-+=#])", lambda m: f"&#{ord(m[1])};", line)
     line = line.replace("://", "&#58;//").replace("www.", "www&#46;")

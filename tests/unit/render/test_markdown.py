@@ -69,6 +69,17 @@ def test_size_is_kept_and_the_matrix_is_whole(variants: int, columns: int, lines
         assert "results/20261124-043000-matrix" in made
 
 
+def test_size_is_kept_and_the_matrix_whole_however_long_the_texts_are() -> None:
+    result = results.hostile_many(84)
+    made = render.markdown(result)
+    assert len(made) < 60_000
+    assert "Cut here" not in made
+    shown = [line for line in made.splitlines() if re.match(r"\S{6} v0\.\d+\.0 ", line)]
+    assert len(shown) == 84
+    assert all(set(line[:6]) <= {symbol.glyph for symbol in symbols.ALL} for line in shown)
+    assert not any(secret in made for secret in ("hunter22", "user:pw", "someone", "\x1b"))
+
+
 def test_logs_go_before_the_words_of_cells() -> None:
     made = render.markdown(results.many(80))
     assert "❌ export failed" in made
