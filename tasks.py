@@ -82,12 +82,16 @@ def run(
 @task(
     auto_shortflags=False,
     iterable=["axis"],
-    help={"revs": "revisions, by commas (default: landmarks and the last three minors)"} | COMMON,
+    help={
+        "revs": "revisions, by commas (default: landmarks and the last three minors)",
+        "format": "github-matrix: print a workflow's strategy, a job a variant, and do nothing",
+    }
+    | COMMON,
 )
 def matrix(
     c: Context, revs="", repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    fresh=False, templates="", out="", dry_run=False, json=False,
+    fresh=False, templates="", format="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
     call("campaigns", "matrix", locals())

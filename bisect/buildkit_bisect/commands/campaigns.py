@@ -51,6 +51,7 @@ def matrix(raw: Mapping[str, Raw]) -> int:
 
 def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequence[str]) -> int:
     chosen = settings.read(kind, raw)
+    form = settings.one_of("format", raw.get("format", ""), ("files", "github-matrix"))
     given = load_patches(chosen.patches)
     # No revisions and no patches named: everything that is of interest.
     usual = not revs and not given
@@ -69,6 +70,14 @@ def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequenc
             Variant(revision=revisions[-1], patches=tuple(p.ref for p in group))
             for group in shipped
         ]
+        if form == "github-matrix":
+            asked = tuple(chosen.patches.split(","))  # a folder stays one
+            named = [
+                (v.revision.ref, asked if given and v.patches else tuple(p.name for p in v.patches))
+                for v in variants
+            ]
+            print(github.strategy(named))
+            return DONE
         if chosen.dry_run:
             trials = chosen.trials or matrices.TRIALS
             return show_plan(chosen, matrices.planned(setup, variants, trials, kind))

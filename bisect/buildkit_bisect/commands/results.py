@@ -53,7 +53,7 @@ def diff(raw: Mapping[str, Raw]) -> int:
         raise BadInput("diff needs two campaigns", hint="./inv diff ID ID")
     old, new = (result.read(_folder({**raw, "id": side})) for side in sides)
     found = compare.compare(old, new)
-    print(compare.text(found))
+    print(compare.text(found), end="")
     return WORSE if found.worse else DONE
 
 
