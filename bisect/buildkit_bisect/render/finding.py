@@ -92,11 +92,12 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     else:
         head = f"broken in {len(bad)} of {len(rows)} variants"
     common = _where(tested, bad_columns, mark)
+    columns, failing = {column for _, column in tested}, set(bad_columns)
     told = []
     for outcome in sorted(ways, key=lambda o: (-len(places[o]), o)):
-        cells = _cells(grid, places[outcome], {column for _, column in tested}, mark)
+        cells = _cells(grid, places[outcome], columns, mark)
         where = _spans(rows, ways[outcome], mark) if len(rows) > 1 else []
-        every = bool(common) and set(places[outcome]) == set(bad_columns)
+        every = bool(common) and set(places[outcome]) == failing
         with_ = f" with {listed(cells)}" if cells and not every else ""
         told.append(
             f"{mark(symbols.word(outcome))}{with_}" + (f" ({_few(where)})" if where else "")
