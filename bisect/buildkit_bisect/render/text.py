@@ -147,6 +147,7 @@ def matters(text: str, limit: int, boring: Container[str] = ()) -> list[str]:
 _MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]()<>&\"'|~!$^"})
 
 
+@functools.lru_cache(maxsize=20_000)  # a report is rendered again until it fits
 def markdown(text: object) -> Markup:
     """*text* as literal text within a line of GitHub's Markdown, table cells included.
 
