@@ -22,6 +22,7 @@ COMMON = {
     "jobs": "trials at once (default 1: a trial runs alone)",
     "trials": "trials of each cell (default 3; a bisection measures how many it needs)",
     "fresh": "do not use trials that earlier campaigns paid for",
+    "templates": "a folder whose files stand in for those of templates/",
     "out": "where results go (default: results/)",
     "dry_run": "print the plan, do nothing",
     "json": "print the result document, and nothing else, on stdout",
@@ -82,7 +83,7 @@ def run(
     c: Context, rev="", script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    fresh=False, out="", dry_run=False, json=False,
+    fresh=False, templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Run one revision's cells: ./inv run --rev v0.26.0 --axis snapshotter=stargz"""
     call("campaigns", "run", locals())
@@ -91,7 +92,10 @@ def run(
 @task(
     auto_shortflags=False,
     iterable=["axis"],
-    help={"revs": "revisions, by commas (default: landmarks and the last three minors)"}
+    help={
+        "revs": "revisions, by commas (default: landmarks and the last three minors)",
+        "format": "github-matrix: print a workflow's strategy, a job a variant, and do nothing",
+    }
     | SCRIPT
     | COMMON,
 )
@@ -99,7 +103,7 @@ def matrix(
     c: Context, revs="", script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    fresh=False, out="", dry_run=False, json=False,
+    fresh=False, templates="", format="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
     call("campaigns", "matrix", locals())
@@ -128,8 +132,8 @@ def bisect(
     releases=False, confidence="", bad_when="", good_when="", script="", script_timeout="",
     no_verify=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False,
+    templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find the commit that did it: ./inv bisect --good v0.24.0 --bad v0.26.0 --repo PATH"""
     call("campaigns", "bisect", locals())
@@ -150,8 +154,8 @@ def bisect(
 def boundaries(
     c: Context, from_="", to="", resolution="", releases=False, script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False,
+    templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find every change of outcome: ./inv boundaries --from v0.24.0 --to master --repo PATH"""
     call("campaigns", "boundaries", locals())
@@ -171,8 +175,8 @@ def boundaries(
 def validate(
     c: Context, base="", culprit="", checks="", script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    images="", registry="", snapshotter_socket="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    images="", registry="", snapshotter_socket="", jobs="", trials="", fresh=False,
+    templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Does a patch fix it, what else changes: ./inv validate --patches record-ctx-opts"""
     call("validating", "validate", locals())
@@ -229,13 +233,14 @@ def patch_check(c: Context, patches="", revs="", into="", repo="", json=False):
     positional=["id"],
     help={
         "id": "a campaign, or its folder",
-        "templates": "a folder whose files stand in for those of templates/",
         "publish": "a folder to put it in without host paths and evidence files",
         "format": "files, or github-matrix: a workflow's strategy, on stdout",
+        "png": "the pictures as PNG too",
+        "templates": COMMON["templates"],
         "out": COMMON["out"],
     },
 )
-def report(c: Context, id=None, templates="", format="", publish="", out=""):
+def report(c: Context, id=None, templates="", format="", publish="", png=False, out=""):
     """Render a campaign's reports again: ./inv report 20260821-101500-matrix"""
     call("results", "report", locals())
 
@@ -257,11 +262,12 @@ def diff(c: Context, before=None, after=None, out=""):
         "id": "a campaign",
         "issue": "number of the issue",
         "to": "repository (default: moby/buildkit)",
-        "yes": "do not ask",
+        "yes": "show it, and do not ask",
+        "templates": COMMON["templates"],
         "out": COMMON["out"],
     },
 )
-def post(c: Context, id=None, issue="", to="", yes=False, out=""):
+def post(c: Context, id=None, issue="", to="", yes=False, templates="", out=""):
     """Comment on an issue with gh, updating our earlier comment: ./inv post ID --issue 6893"""
     call("results", "post", locals())
 

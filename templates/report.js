@@ -19,6 +19,7 @@
     made.append(...children);
     return made;
   };
+  const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
   const GLYPH = { good: "✓", bad: "✗", flaky: "≈", weak: "?", skip: "»", infra: "!", none: "·" };
   const symbol = (css) => el("span", { class: `sym ${css}`, "aria-hidden": "true" }, GLYPH[css] || "?");
 
@@ -98,11 +99,11 @@
     if (!dialog.open) dialog.showModal();
     history.replaceState(null, "", `#cell-${number}`);
   };
-  table.addEventListener("click", (event) => {
+  document.querySelector("main").addEventListener("click", (event) => {
     const button = event.target.closest("button[data-cell]");
     if (!button) return;
     opener = button;
-    rove(button);
+    if (table.contains(button)) rove(button);
     open(Number(button.dataset.cell));
   });
   dialog.querySelector(".close").addEventListener("click", () => dialog.close());
@@ -123,12 +124,12 @@
         type: "button", "aria-pressed": String(n === 0),
         onclick: () => {
           tabs.forEach((tab, m) => tab.setAttribute("aria-pressed", String(m === n)));
-          box.replaceChildren(...trialOf(trial));
+          box.replaceChildren(...trialOf(trial, cell.control));
         },
       }, symbol(trial.css), ` a trial that was ${trial.outcome}`));
       made.push(el("div", { class: "tabs" }, ...tabs));
     }
-    if (cell.trials.length) box.append(...trialOf(cell.trials[0]));
+    if (cell.trials.length) box.append(...trialOf(cell.trials[0], cell.control));
     made.push(box);
     if (cell.log) {
       made.push(el("h3", {}, "compile output"), logOf(cell.log.lines.map((line) => [line, 1])));
@@ -138,11 +139,11 @@
     return made;
   };
 
-  const trialOf = (trial) => {
+  const trialOf = (trial, control) => {
     const made = [];
     for (const step of trial.steps) {
       const graph = data.pool[step.graph];
-      if (graph.length) made.push(el("h3", {}, `cache records after step ${step.id}`), ...graphOf(graph));
+      if (graph.length) made.push(el("h3", {}, `cache records after step ${step.id}`), ...graphOf(graph, control));
     }
     made.push(el("h3", {}, "steps"), el("div", { class: "steps" }, ...trial.steps.map((step) => {
       const errors = data.pool[step.error];
@@ -183,7 +184,7 @@
   };
 
   // Records as boxes, what they depend on to the left of them.
-  const graphOf = (nodes) => {
+  const graphOf = (nodes, control) => {
     const W = 176, H = 46, GX = 44, GY = 14, depth = new Map(), at = [];
     nodes.forEach(([, , , , d]) => depth.set(d, depth.get(d) || 0));
     const columns = [...depth.keys()].sort((a, b) => a - b);
@@ -200,22 +201,30 @@
         const [ix, iy] = at[input];
         edges.push(drawn("path", { class: "edge", d: `M${ix + W} ${iy + H / 2}C${ix + W + GX / 2} ${iy + H / 2} ${x - GX / 2} ${y + H / 2} ${x} ${y + H / 2}` }));
       }
-      const gone = here === null, dropped = gone || (there > 0 && here === 0);
-      const says = gone ? "RECORD MISSING" : dropped ? `LAYERS MISSING (${there})` : here ? `${here} layers` : "no result of its own";
-      if (dropped && (gone ? there > 0 : true)) lost.push(id);
-      const box = drawn("g", { class: dropped ? "lost" : here ? "has" : "plain", transform: `translate(${x} ${y})` },
+      const bare = here === null && !there, dropped = there > (here || 0);
+      const says = dropped ? `${here === null ? "RECORD" : "LAYERS"} MISSING (${here ? `${there - here} of ` : ""}${there})` : bare ? "only in the control" : here ? plural(here, "layer") : "no result of its own";
+      if (dropped) lost.push(id);
+      const box = drawn("g", { class: dropped ? "lost" : bare ? "bare" : here ? "has" : "plain", transform: `translate(${x} ${y})` },
         drawn("rect", { width: W, height: H, rx: 6 }),
         drawn("text", { x: 10, y: 18 }), drawn("text", { x: 10, y: 36 }));
       box.children[1].textContent = id;
       box.children[2].textContent = (dropped ? "✗ " : here ? "✓ " : "· ") + says;
       boxes.push(box);
     });
-    const picture = drawn("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": lost.length ? `records that lost their layers: ${lost.join(", ")}` : "no record has lost layers" }, ...edges, ...boxes);
+    const picture = drawn("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": lost.length ? `records that lost their layers: ${lost.join(", ")}` : plural(nodes.length, "record") }, ...edges, ...boxes);
+    const found = !control
+      ? `${plural(nodes.length, "record")}; no good control of this variant was run to compare them with`
+      : lost.length
+        ? el("b", {}, `${lost.length} of ${nodes.length} records lost layers that the control (${control}) has: ${lost.join(", ")}`)
+        : `${plural(nodes.length, "record")}, none of them lost layers that the control (${control}) has`;
     return [
-      el("p", {}, lost.length ? el("b", {}, `${lost.length} of ${nodes.length} records lost layers that the control has: ${lost.join(", ")}`) : `${nodes.length} records, none of them lost layers that the control has`),
+      el("p", {}, found),
       el("div", { class: "graph", tabindex: "0", role: "region", "aria-label": "cache records, scrolls" }, picture),
     ];
   };
+
+  // What is folded away on a screen is printed.
+  addEventListener("beforeprint", () => all("main details").forEach((one) => { one.open = true; }));
 
   apply();
   const asked = /^#cell-(\d+)$/.exec(location.hash);

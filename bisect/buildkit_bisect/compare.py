@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from buildkit_bisect.render import symbols
-from buildkit_bisect.render.text import clean, plural
+from buildkit_bisect.render.text import one_line, plural
 from buildkit_bisect.result import CellInfo, Result
 
 #: Better first. Cells that were not tested have no rank: nothing is known about them.
@@ -118,12 +118,13 @@ def _notes(old: Result, new: Result) -> list[str]:
 def text(comparison: Comparison) -> str:
     """For a terminal: what differs, worst first, then the counts."""
     order = list(Change)
-    lines = [f"{comparison.old} -> {comparison.new}"]
+    lines = [one_line(f"{comparison.old} -> {comparison.new}")]
     for difference in sorted(comparison.differences, key=lambda d: order.index(d.change)):
         if difference.change is not Change.SAME:
             was, now = _shown(difference.before), _shown(difference.after)
-            lines.append(clean(f"{difference.change:9} {difference.name}: {was} -> {now}"))
-    lines += [clean(f"note: {note}") for note in comparison.notes]
+            said = one_line(f"{difference.name}: {was} -> {now}")
+            lines.append(f"{difference.change:9} {said}")
+    lines += [one_line(f"note: {note}") for note in comparison.notes]
     counts = [f"{comparison.count(c)} {c}" for c in Change if comparison.count(c)]
     lines.append(f"{plural(len(comparison.differences), 'cell')}: {', '.join(counts) or 'none'}")
     return "\n".join(lines) + "\n"

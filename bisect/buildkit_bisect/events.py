@@ -38,6 +38,18 @@ class Planned:
     build_seconds: Mapping[str, float] = field(default_factory=dict)  # row -> expected; 0: built
     trial_seconds: float = 0.0  # expected of one
     basis: str = ""  # how both were estimated: "the last 12 builds on this machine"
+    only_bad_of: Mapping[str, str] = field(default_factory=dict)  # row -> whose bad cells it runs
+
+    def columns_of(self, row: str) -> tuple[Column, ...]:
+        """The cells that *row* may run: all, or where it runs those bad elsewhere, no controls."""
+        if row not in self.only_bad_of:
+            return self.columns
+        return tuple(column for column in self.columns if not column.control)
+
+    @property
+    def cells(self) -> int:
+        """Cells of all rows, at most."""
+        return sum(len(self.columns_of(row)) for row in self.rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

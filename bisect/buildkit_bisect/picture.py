@@ -24,7 +24,7 @@ def png(svg: Path, target: Path, *, scale: int = 2) -> Path:
         return target
     browser = next(filter(shutil.which, _BROWSERS), None)
     if browser is None:
-        raise Missing("nothing here draws PNG", hint="apt-get install librsvg2-bin")
+        raise Missing("nothing here draws PNG", hint="apt-get install -y librsvg2-bin")
     width, height = (round(float(side)) for side in size.groups())
     with paths.scratch("picture") as scratch:
         argv = [

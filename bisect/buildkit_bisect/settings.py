@@ -41,6 +41,7 @@ class Settings:
     registry: str = ""  # address of the user's own on loopback; "" starts one
     fresh: bool = False  # do not use stored trials
     resumed: tuple[str, ...] = ()  # campaigns that this one goes on with
+    templates: Path | None = None  # folder whose files stand in for those of templates/
     dry_run: bool = False
     json: bool = False
     command: str = ""  # that reproduces this
@@ -106,6 +107,14 @@ def sockets(raw: Raw) -> dict[str, str]:
     return found
 
 
+def templates(raw: Raw) -> Path | None:
+    """The folder of the user's own templates, None where none was given."""
+    text = option("templates", raw)
+    if text and not Path(text).is_dir():
+        raise BadInput(f"--templates {text!r} is not a directory")
+    return Path(text).absolute() if text else None
+
+
 def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
     """``KEY=VALUE`` texts, several values of a key by commas or repetition."""
     chosen: dict[str, tuple[str, ...]] = {}
@@ -141,6 +150,7 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         registry=registry,
         fresh=flag("fresh", raw.get("fresh", False)),
         resumed=tuple(filter(None, os.environ.get(RESUMED, "").split(","))),
+        templates=templates(raw.get("templates", "")),
         dry_run=flag("dry-run", raw.get("dry_run", False)),
         json=flag("json", raw.get("json", False)),
         command=command(task, raw),

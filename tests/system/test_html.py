@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from buildkit_bisect import render, result
-from buildkit_bisect.result import Result
+from buildkit_bisect.paths import PROJECT
+from buildkit_bisect.result import CellInfo, Result
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "render"))
 
 import results
+import test_validation
 
 pytestmark = pytest.mark.system
 
@@ -137,7 +139,9 @@ def test_the_dropped_record_is_one_click_away(reader: Reader) -> None:
     page.get_by_role("button", name="layers dropped").first.click()
     panel = page.get_by_role("dialog")
     expect(panel.get_by_role("heading", level=2)).to_have_text("v0.24.0: stargz bases different")
-    expect(panel).to_contain_text("1 of 3 records lost layers that the control has: bbbbbbbbbbbb")
+    expect(panel).to_contain_text(
+        "1 of 3 records lost layers that the control (overlayfs bases different) has: bbbbbbbbbbbb"
+    )
     lost = panel.locator("svg g.lost")
     expect(lost).to_have_count(1)
     expect(lost).to_contain_text("LAYERS MISSING (2)")
@@ -148,6 +152,73 @@ def test_the_dropped_record_is_one_click_away(reader: Reader) -> None:
         "href", "evidence/layers-dropped/1/buildkitd.log"
     )
     keep(page, "evidence-light")
+
+
+def test_the_dropped_record_of_what_is_published_is_two_clicks_away(browser: Browser) -> None:
+    """What a maintainer does who has never seen the tool: filter what is bad, open a cell."""
+    page = browser.new_page(viewport={"width": 1200, "height": 860})
+    page.goto((PROJECT / "results/issue-6893/matrix/report.html").as_uri())
+    page.get_by_label("good").uncheck()
+    page.locator("td.bad:not(.faded) button").first.click()
+    panel = page.get_by_role("dialog")
+    said = panel.get_by_text(re.compile("records lost layers that the control"))
+    expect(said).to_contain_text("2 of 8 records lost layers that the control (overlayfs")
+    for lost in panel.locator("svg g.lost").all():
+        expect(lost).to_be_in_viewport()
+        expect(lost).to_contain_text(re.compile(r"(RECORD|LAYERS) MISSING \(\d\)"))
+    assert panel.locator("svg g.lost").count() == 2
+    keep(page, "published-record")
+    page.close()
+
+
+def test_without_a_control_nothing_is_said_to_be_whole(reader: Reader) -> None:
+    page = reader.open(results.bisect())
+    page.locator(".matrix td.good button").first.click()
+    panel = page.get_by_role("dialog")
+    expect(panel).to_contain_text("no good control of this variant was run to compare them with")
+    expect(panel.locator("svg g.lost")).to_have_count(0)
+
+
+def test_records_that_the_control_has_are_told_apart(reader: Reader) -> None:
+    found = results.matrix()
+    first = next(c for c in found.cells if c.axes["snapshotter"] == "stargz")
+    records = first.trials[0].steps[0].records
+
+    def with_records(cell: CellInfo, some: list[dict[str, object]]) -> CellInfo:
+        steps = (replace(cell.trials[0].steps[0], records=tuple(some)),)
+        return replace(cell, trials=(replace(cell.trials[0], steps=steps),))
+
+    inner, bare = {**records[1], "digest": "sha256:eee"}, {**records[1], "digest": "sha256:fff"}
+    here = with_records(first, [{**records[0], "layers": 1}])
+    there = with_records(
+        found.cells[0],
+        [{**records[0], "layers": 3}, {**inner, "layers": 2}, {**bare, "layers": 0}],
+    )
+    page = reader.open(results.matrix(cells=(here, there)))
+    page.locator("td.bad button").click()
+    panel = page.get_by_role("dialog")
+    said = panel.locator("svg g").all_text_contents()
+    assert [text.split("✗ ")[-1].split("· ")[-1] for text in said] == [
+        "LAYERS MISSING (2 of 3)", "RECORD MISSING (2)", "only in the control",
+    ]  # fmt: skip
+    assert panel.locator("svg g.lost").count() == 2
+
+
+def test_before_and_after_come_first_in_a_validation_and_open_their_evidence(
+    reader: Reader,
+) -> None:
+    page = reader.open(test_validation.result())
+    heads = page.get_by_role("heading", level=2).all_inner_texts()
+    assert heads.index("Before and after") < heads.index("Matrix")
+    row = page.locator("tr.change-changed")
+    row.get_by_role("button").nth(1).click()
+    panel = page.get_by_role("dialog")
+    expect(panel.get_by_role("heading", level=2)).to_have_text(
+        "master + record-ctx-opts: stargz bases different"
+    )
+    page.keyboard.press("Escape")
+    expect(row.get_by_role("button").nth(1)).to_be_focused()
+    keep(page, "validation-light")
 
 
 def test_each_outcome_of_a_flaky_cell_can_be_looked_at(reader: Reader) -> None:
@@ -253,9 +324,10 @@ def test_dark_mode_has_its_own_colours(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("name", ["two_scenarios", "bisect", "boundaries"])
+@pytest.mark.parametrize("name", ["two_scenarios", "bisect", "boundaries", "validation"])
 def test_accessible(reader: Reader, name: str, dark: bool) -> None:
-    page = reader.open(getattr(results, name)(), dark=dark)
+    made = test_validation.result() if name == "validation" else getattr(results, name)()
+    page = reader.open(made, dark=dark)
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     page.locator(".matrix tbody button").first.click()
@@ -302,3 +374,14 @@ def test_print_shows_everything_and_no_controls(reader: Reader) -> None:
     assert (
         page.evaluate("getComputedStyle(document.querySelector('.scroll')).overflow") == "visible"
     )
+
+
+def test_print_fits_the_paper_and_unfolds_what_is_folded(reader: Reader) -> None:
+    page = reader.open(results.bisect())
+    assert page.locator("main details:not([open])").count() == 1
+    page.pdf(format="A4")
+    assert page.locator("main details:not([open])").count() == 0
+    page = reader.open(results.two_scenarios(), width=794)  # A4 at 96 dots an inch
+    page.emulate_media(media="print")
+    keep(page, "print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 794

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect import picture
+from buildkit_bisect import picture, result
+from buildkit_bisect.commands import results as commands
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.render import svg
 
@@ -50,3 +51,17 @@ def test_a_picture_without_a_size(tmp_path: Path) -> None:
     source.write_text("<svg/>")
     with pytest.raises(BadInput, match="no size"):
         picture.png(source, tmp_path / "picture.png")
+
+
+def test_a_report_with_png(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "one"
+    folder.mkdir()
+    result.write(results.bisect(), folder)
+    assert commands.report({"id": str(folder), "png": True}) == 0
+    said = capsys.readouterr().out.splitlines()
+    for name in ("matrix.png", "timeline.png"):
+        assert size(folder / name)[0] > 600
+        assert str(folder / name) in said

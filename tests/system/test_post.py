@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import sys
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from buildkit_bisect import post
+from buildkit_bisect import post, result
+from buildkit_bisect.commands import results as commands
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "render"))
@@ -169,3 +171,49 @@ def test_a_refusal_of_github_is_told(hub: Hub) -> None:
 def test_what_is_no_issue(issue: int, repo: str) -> None:
     with pytest.raises(BadInput, match="not an issue"):
         post.post(results.matrix(), None, issue=issue, repo=repo, confirm=yes)
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> str:
+    folder = tmp_path / "results" / "one"
+    folder.mkdir(parents=True)
+    result.write(results.matrix(), folder)
+    return str(folder)
+
+
+def test_yes_shows_the_comment_before_it_is_posted(
+    hub: Hub, campaign: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.post({"id": campaign, "issue": "6893", "yes": True}) == 0
+    (comment,) = hub.comments
+    shown, _, posted = capsys.readouterr().out.rpartition("is going to comment on")
+    assert comment["body"] in shown
+    assert posted.splitlines()[-1] == comment["html_url"]
+
+
+@pytest.mark.parametrize(("answer", "posted"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_it_asks(
+    hub: Hub, campaign: str, monkeypatch: pytest.MonkeyPatch, answer: str, posted: bool
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+    assert commands.post({"id": campaign, "issue": "6893"}) == 0
+    assert bool(hub.comments) is posted
+
+
+def test_nobody_to_ask_is_a_no(
+    hub: Hub, campaign: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert commands.post({"id": campaign, "issue": "6893"}) == 0
+    assert not hub.wrote
+    assert capsys.readouterr().out.endswith("nothing was posted\n")
+
+
+def test_a_comment_by_the_users_own_template(
+    hub: Hub, campaign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.md.j2").write_text("MINE {{ result.id|md }}")
+    monkeypatch.setenv("BKBISECT_TEMPLATES", str(tmp_path / "mine"))
+    commands.post({"id": campaign, "issue": "6893", "yes": True})
+    assert hub.comments[0]["body"].startswith("MINE 20261124")

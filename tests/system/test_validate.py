@@ -356,6 +356,22 @@ def test_the_plan_says_all_and_does_nothing(bench: Bench, repo: GolangRepo) -> N
     assert not bench.out.exists()
 
 
+def test_a_workflows_strategy_is_known_before_anything_runs(bench: Bench, repo: GolangRepo) -> None:
+    said = inv(
+        *("matrix", "--repo", str(repo.path), "--revs", "master,v0.1.0"),
+        *("--patches", str(bench.candidates / "fix"), "--format", "github-matrix"),
+        *("--out", str(bench.out)),
+        env={"BKBISECT_CACHE_DIR": str(bench.cache)},
+    )
+    assert said.code == 0, said.stderr
+    jobs = said.document["include"]
+    assert [job["rev"] for job in jobs] == ["master", "v0.1.0"] * 2
+    assert [job["patches"] for job in jobs] == ["", "", *[str(bench.candidates / "fix")] * 2], (
+        "as asked"
+    )
+    assert not bench.out.exists()
+
+
 def test_the_users_repository_is_not_touched(bench: Bench, repo: GolangRepo) -> None:
     def state() -> tuple[str, ...]:
         return tuple(

@@ -136,6 +136,127 @@ def test_of_many_variants_those_around_the_running_one_are_shown() -> None:
     assert len(shown.splitlines()) < 24
 
 
+SERIES = ("master", "master + a + b", "master + a", "master + b")
+MORE = Column(scenario="cross-stage-dedup", axes=(("warm", "yes"),))
+
+
+def series(*told_: Event) -> Progress:
+    """A validation of the series a + b, at the point that the events have reached."""
+    plan = ev.Planned(
+        kind="validate", rows=SERIES, columns=(LAZY, EAGER, MORE), trials=3, trial_seconds=2.0,
+        only_bad_of=dict.fromkeys(SERIES[2:], "master"),
+    )  # fmt: skip
+    return told([(0, plan), *((n, event) for n, event in enumerate(told_, 1))])
+
+
+def done(row: str, column: Column, outcome: str, **counts: int) -> Event:
+    verdict = {"cached": Verdict.GOOD, "flaky": Verdict.WEAK}.get(outcome, Verdict.BAD)
+    return ev.CellDone(
+        row=row, column=column, outcome=outcome, verdict=verdict, counts=counts or {outcome: 3}
+    )
+
+
+def test_a_part_of_a_series_has_only_the_cells_that_are_bad_without_it() -> None:
+    assert series().counted == (0, 0, 3 + 3 + 2 + 2), "no controls, and nothing else is known yet"
+    base = [done("master", EAGER, "cached"), done("master", MORE, "cached")]
+    progress = series(*base, done("master", LAZY, "layers-dropped"))
+    assert progress.counted == (3, 0, 3 + 1 + 1)
+    estimate = progress.estimate(9)
+    assert estimate
+    assert estimate.seconds == pytest.approx(5 * 3 * 2.0)
+    shown = [line.rstrip() for line in drawn(progress, now=9).splitlines()]
+    assert "master + a       ·" in shown
+    assert "master + a + b   ·   ·   ·" in shown
+
+
+def test_a_cell_that_failed_once_is_bad_enough_for_the_parts() -> None:
+    flaky = [trial("master", LAZY, 1, "cached"), trial("master", LAZY, 2, "layers-dropped")]
+    over = done("master", LAZY, "flaky", **{"cached": 2, "layers-dropped": 1})
+    rest = [done("master", c, "cached") for c in (EAGER, MORE)]
+    assert series(*flaky, over, *rest).counted == (3, 0, 3 + 1 + 1)
+
+
+def test_the_legend_names_rare_symbols_where_they_are_seen() -> None:
+    infra = ev.CellDone(row="master", column=LAZY, outcome="infra", verdict=Verdict.INFRA)
+    assert "! something around the experiment failed" in drawn(series(infra), now=2, width=200)
+    assert "something around" not in drawn(series(), now=2, width=200)
+
+
+def test_a_row_that_nobody_planned_has_what_it_runs() -> None:
+    every = [done(row, c, "cached") for row in SERIES[:2] for c in (LAZY, EAGER, MORE)]
+    assert series(*every).counted == (6, 0, 0)
+    started = ev.TrialStarted(row="master + revert", column=LAZY, number=1, of=3)
+    assert series(*every, started).counted == (6, 1, 0)
+
+
+HOSTILE = (
+    "\x1b[2J\x1b]0;title\x07[bold red]<b>\r\n::set-env name=A::b \u202eevil \x9b31m "
+    "password=hunter22 /home/someone/secret {x} :boom:"
+)
+
+
+def hostile() -> list[Event]:
+    """Every event, with an attack in each of its texts."""
+    column = Column(scenario=HOSTILE, axes=((HOSTILE, HOSTILE),))
+    other = Column(scenario=HOSTILE, axes=((HOSTILE, "other"),), control=True)
+    row, more = HOSTILE, f"{HOSTILE} 2"
+    return [
+        ev.Planned(kind=HOSTILE, rows=(row, more), columns=(column, other), trials=3,
+                   build_seconds={row: 9}, trial_seconds=1, basis=HOSTILE),
+        ev.BuildStarted(row=row, expected=9),
+        ev.BuildProgress(row=row, done=4, expected=9),
+        ev.BuildDone(row=row, seconds=3, reused=False),
+        ev.TrialStarted(row=row, column=column, number=1, of=3),
+        ev.TrialDone(row=row, column=column, number=1, of=3, outcome=HOSTILE, verdict=Verdict.BAD,
+                     seconds=1),
+        ev.TrialStarted(row=row, column=other, number=1, of=3),
+        ev.CellDone(row=row, column=column, outcome=HOSTILE, verdict=Verdict.BAD, reason=HOSTILE,
+                    counts={HOSTILE: 2, "b": 1}),
+        ev.StepAsked(number=1, row=row, why=HOSTILE, left=2, expected_steps=2, expected_seconds=9),
+        ev.StepDone(number=1, row=row, verdict=Verdict.BAD, shown=HOSTILE),
+        ev.BuildStarted(row=more, expected=9),
+        ev.Said(text=HOSTILE, warning=True),
+        ev.BuildSkipped(row=f"{more} 3", stage=HOSTILE, reason=HOSTILE),
+        ev.Finished(status=HOSTILE, finding=HOSTILE, folder=HOSTILE),
+    ]  # fmt: skip
+
+
+def assert_harmless(text: str, *, lines: int) -> None:
+    assert not any(c in text for c in "\x1b\x07\r\x9b\u202e")
+    assert "hunter22" not in text
+    assert "someone" not in text
+    assert text.count("\n") == lines
+    assert not any(line.startswith("::") for line in text.splitlines())
+
+
+def test_hostile_text_in_lines() -> None:
+    out = io.StringIO()
+    for event in hostile():
+        Lines(out).emit(event)
+    assert_harmless(out.getvalue(), lines=len(hostile()) - 2)  # two trials begin silently
+    assert "[bold red]<b>" in out.getvalue()
+
+
+@pytest.mark.parametrize("upto", range(1, len(hostile()) + 1))
+def test_hostile_text_on_the_screen(upto: int) -> None:
+    told_ = told([(float(n), event) for n, event in enumerate(hostile()[:upto])])
+    shown = drawn(told_, now=20, width=300, height=40)
+    assert_harmless(shown, lines=shown.count("\n"))
+    assert len(shown.splitlines()) < 40
+    assert max(len(line) for line in shown.splitlines()) < 300
+
+
+def test_hostile_text_on_a_terminal_and_when_followed(tmp_path: Path) -> None:
+    recorder = record.Recorder(tmp_path / "events.jsonl")
+    for event in hostile():
+        recorder.emit(event)
+    recorder.close()
+    for watch in (True, False):
+        out = io.StringIO()
+        follow(tmp_path / "events.jsonl", out, watch=watch)
+        assert_harmless(out.getvalue(), lines=out.getvalue().count("\n"))
+
+
 def test_lines(snapshot: SnapshotAssertion) -> None:
     out = io.StringIO()
     lines = Lines(out)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from markdown_it import MarkdownIt
 
-from buildkit_bisect import publish, reports, result
+from buildkit_bisect import publish, render, reports, result
 from buildkit_bisect.paths import PROJECT
+from buildkit_bisect.render.markdown import LIMIT
 
 PUBLISHED = sorted(p.parent for p in (PROJECT / "results").glob("issue-*/*/result.json"))
 HOST = re.compile(r"(?<![\w./-])/(?:root|home|work)/")
@@ -33,6 +35,28 @@ def test_it_follows_the_schema_and_is_clean(folder: Path) -> None:
     assert publish.cleaned(full) == full
     assert not HOST.search(full.command)
     assert not HOST.search((folder / "result.json").read_text())
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda p: p.name)
+def test_a_comment_of_it_fits_and_renders(folder: Path) -> None:
+    text = (folder / "report.md").read_text()
+    assert len(text) < LIMIT
+    # GitHub does not link bare names, as this renderer would.
+    page = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(text)
+    assert page.count("<details") == page.count("</details>") >= 1
+    scenarios = {c.scenario for c in result.read(folder).cells}
+    assert page.count("<table>") >= len(scenarios)
+    assert "| :--" not in page, "every table is one"
+    links = re.findall(r'href="([^"]*)"', page)
+    assert links
+    assert all(link.startswith("https://github.com/moby/buildkit/") for link in links)
+
+
+def test_the_overview_begins_with_what_the_matrix_found() -> None:
+    for folder in PUBLISHED:
+        if folder.name == "matrix":
+            overview = (folder.parent / "README.md").read_text()
+            assert f"\n\n**{render.finding(result.read(folder))}**\n" in overview[:1000]
 
 
 def test_something_is_published() -> None:

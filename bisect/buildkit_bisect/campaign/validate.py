@@ -99,10 +99,12 @@ class Validation:
 
     def planned(self) -> Planned:
         """What will be built and run, as far as that is known before."""
-        variants = [self._base, self._patched]
+        some: list[Variant] = []
         if self._question.checks is not Checks.NONE:
-            variants += [self._subset(names) for names in self._subsets()]
-        return matrix.planned(self._setup, variants, self._trials, "validate")
+            some = [self._subset(names) for names in self._subsets()]
+        variants = [self._base, self._patched, *some]
+        planned = matrix.planned(self._setup, variants, self._trials, "validate")
+        return replace(planned, only_bad_of={v.label: self._base.label for v in some})
 
     @property
     def also(self) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ def matrix(raw: Mapping[str, Raw]) -> int:
 
 def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequence[str]) -> int:
     chosen = settings.read(kind, raw)
+    form = settings.one_of("format", raw.get("format", ""), ("files", "github-matrix"))
     given = load_patches(chosen.patches)
     # No revisions and no patches named: everything that is of interest.
     usual = not revs and not given
@@ -70,6 +71,14 @@ def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequenc
             Variant(revision=revisions[-1], patches=tuple(p.ref for p in group))
             for group in shipped
         ]
+        if form == "github-matrix":
+            asked = tuple(chosen.patches.split(","))  # a folder stays one
+            named = [
+                (v.revision.ref, asked if given and v.patches else tuple(p.name for p in v.patches))
+                for v in variants
+            ]
+            print(github.strategy(named))
+            return DONE
         if chosen.dry_run:
             trials = chosen.trials or matrices.TRIALS
             return show_plan(chosen, matrices.planned(setup, variants, trials, kind))
@@ -179,8 +188,7 @@ def _outcomes(name: str, raw: Mapping[str, Raw]) -> frozenset[str]:
 def show_plan(chosen: Settings, planned: Planned, also: Sequence[str] = ()) -> int:
     """Print what would be done, and do none of it; *also* is what there is beside cells."""
     seconds = sum(planned.build_seconds.values())
-    trials = len(planned.rows) * len(planned.columns) * planned.trials
-    total = seconds + trials * planned.trial_seconds
+    total = seconds + planned.cells * planned.trials * planned.trial_seconds
     if chosen.json:
         print(
             json.dumps(
@@ -203,8 +211,9 @@ def show_plan(chosen: Settings, planned: Planned, also: Sequence[str] = ()) -> i
         )
         return DONE
     for row in planned.rows:
-        cost = planned.build_seconds.get(row, 0)
-        print(f"build  {row}: {'built already' if not cost else plan.minutes(cost)}")
+        cost, base = planned.build_seconds.get(row, 0), planned.only_bad_of.get(row)
+        only = f", for the cells that are bad in {base}" if base else ""
+        print(f"build  {row}: {'built already' if not cost else plan.minutes(cost)}{only}")
     for column in planned.columns:
         control = ", control" if column.control else ""
         axes = " ".join(f"{k}={v}" for k, v in column.axes)
@@ -227,8 +236,9 @@ def work(setup: Setup, kind: str, work: Work) -> int:
         both = Several(events, recorder)
         done = work(both, campaign, folder)
         result.write(done, folder)
-        reports.write(done, folder)
-        github.publish(done, folder, env=os.environ, log=sys.stderr)
+        templates = render.Templates(chosen.templates)
+        reports.write(done, folder, templates)
+        github.publish(done, folder, env=os.environ, log=sys.stderr, templates=templates)
         status = done.status
         finding = render.finding(done)
         both.emit(Finished(status=status, finding=finding, folder=str(folder)))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from buildkit_bisect import compare, paths, publish, reports, result, settings
+from buildkit_bisect import compare, paths, picture, publish, reports, result, settings
 from buildkit_bisect import post as posting
 from buildkit_bisect.campaign import record
 from buildkit_bisect.commands.guard import DONE
@@ -16,6 +16,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.live import follow
 from buildkit_bisect.render import github
 from buildkit_bisect.render.templates import Templates
+from buildkit_bisect.render.text import one_line
 from buildkit_bisect.settings import Raw
 
 #: Exit code of `diff` where something got worse, as diff(1) has it.
@@ -30,16 +31,18 @@ def report(raw: Mapping[str, Raw]) -> int:
     if form == "github-matrix":
         print(github.strategy_of(done))
         return DONE
-    named = settings.option("templates", raw.get("templates", ""))
-    if named and not Path(named).is_dir():
-        raise BadInput(f"--templates {named!r} is not a directory")
     target = settings.option("publish", raw.get("publish", ""))
     if target:
         done, folder = publish.cleaned(done), Path(target)
         folder.mkdir(parents=True, exist_ok=True)
         result.write(done, folder)
-    for path in reports.write(done, folder, Templates(Path(named) if named else None)):
+    written = reports.write(done, folder, Templates(settings.templates(raw.get("templates", ""))))
+    for path in written:
         print(path)
+    if settings.flag("png", raw.get("png", False)):
+        for path in written:
+            if path.suffix == ".svg":
+                print(picture.png(path, path.with_suffix(".png")))
     return DONE
 
 
@@ -50,7 +53,7 @@ def diff(raw: Mapping[str, Raw]) -> int:
         raise BadInput("diff needs two campaigns", hint="./inv diff ID ID")
     old, new = (result.read(_folder({**raw, "id": side})) for side in sides)
     found = compare.compare(old, new)
-    print(compare.text(found))
+    print(compare.text(found), end="")
     return WORSE if found.worse else DONE
 
 
@@ -67,15 +70,22 @@ def post(raw: Mapping[str, Raw]) -> int:
         folder,
         issue=issue,
         repo=repo,
-        confirm=(lambda _: True) if sure else _confirm,
+        confirm=lambda shown: _confirm(shown, sure=sure),
+        templates=Templates(settings.templates(raw.get("templates", ""))),
     )
     print(url or "nothing was posted")
     return DONE
 
 
-def _confirm(shown: str) -> bool:
-    print(shown)
-    return input("Post this? [y/N] ").strip().lower() in ("y", "yes")
+def _confirm(shown: str, *, sure: bool) -> bool:
+    print(shown, flush=True)
+    if sure:
+        return True
+    try:
+        return input("Post this? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # nobody is there to ask
+        print("\nno answer; --yes posts without asking")
+        return False
 
 
 def status(raw: Mapping[str, Raw]) -> int:
@@ -95,7 +105,7 @@ def status(raw: Mapping[str, Raw]) -> int:
     found = record.campaigns(_out(raw))
     for one in found:
         why = f": {one.reason}" if one.reason else ""
-        print(f"{one.id}  {one.status}{why}\n    {one.command}")
+        print(f"{one.id}  {one.status}{one_line(why)}\n    {one_line(one.command)}")
     if not found:
         print(f"no campaigns in {_out(raw)}")
     return DONE

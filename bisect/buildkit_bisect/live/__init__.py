@@ -20,7 +20,7 @@ from buildkit_bisect.live.lines import Lines, finished_line
 from buildkit_bisect.live.progress import Progress
 from buildkit_bisect.live.record import Recorder, events, replay
 from buildkit_bisect.live.screen import screen
-from buildkit_bisect.render.text import clean
+from buildkit_bisect.render.text import one_line
 
 __all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
 
@@ -83,15 +83,15 @@ class Display:
         match event:
             case ev.Said():
                 style = "yellow" if event.warning else ""
-                self._live.console.print(Text(clean(event.text), style=style))
+                self._live.console.print(Text(one_line(event.text), style=style))
             case ev.BuildSkipped():
                 said = f"{event.row}: skipped ({event.stage}): {event.reason}"
-                self._live.console.print(Text(clean(said), style="yellow"))
+                self._live.console.print(Text(one_line(said), style="yellow"))
             case ev.StepDone():
                 said = f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
-                self._live.console.print(Text(clean(said)))
+                self._live.console.print(Text(one_line(said)))
             case ev.Finished():
-                self._live.console.print(Text(clean(finished_line(event)), style="bold"))
+                self._live.console.print(Text(one_line(finished_line(event)), style="bold"))
             case _:
                 pass
 
@@ -125,7 +125,7 @@ def follow(
     now = progress.last if over else time.time()
     console.print(screen(progress, now=now, width=console.size.width, height=10_000))
     if progress.finished:
-        console.print(Text(clean(finished_line(progress.finished))))
+        console.print(Text(one_line(finished_line(progress.finished))))
     elif over:
         console.print(Text(_STOPPED))
     return progress

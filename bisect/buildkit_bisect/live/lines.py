@@ -7,7 +7,7 @@ from typing import TextIO
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
 from buildkit_bisect.render.symbols import word
-from buildkit_bisect.render.text import clean, duration, plural, shorten
+from buildkit_bisect.render.text import duration, one_line, plural, shorten
 
 
 class Lines:
@@ -21,7 +21,7 @@ class Lines:
         """Write *event*, if it has a line."""
         line = self._line(event)
         if line:
-            self._stream.write(shorten(" ".join(clean(line).split()), 400) + "\n")
+            self._stream.write(shorten(one_line(line), 400) + "\n")
             self._stream.flush()
 
     def _line(self, event: Event) -> str:  # noqa: C901, PLR0911 - one arm an event
@@ -83,8 +83,7 @@ def plan_line(event: ev.Planned) -> str:
     """The plan in one line, with how its minutes were estimated."""
     size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
     builds = [s for s in event.build_seconds.values() if s]
-    cells = len(event.rows) * len(event.columns)
-    seconds = sum(builds) + cells * event.trials * event.trial_seconds
+    seconds = sum(builds) + event.cells * event.trials * event.trial_seconds
     about = f"; about {duration(seconds)}" if seconds else ""
     how = f" ({event.basis})" if about and event.basis else ""
     trials = plural(event.trials, "trial")

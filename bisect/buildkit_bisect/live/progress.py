@@ -34,6 +34,7 @@ class CellState:
     of: int = 0
     since: float = 0.0
     finished: bool = False
+    bad: bool = False  # some trial was
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +56,7 @@ class Progress:
         self.cells: dict[tuple[str, Column], CellState] = {}
         self.step: ev.StepAsked | None = None
         self.steps_done: list[ev.StepDone] = []
+        self._asked: set[str] = set()  # rows that a search chose
         self.finished: ev.Finished | None = None
         self.started: float | None = None
         self.last: float = 0.0
@@ -98,14 +100,17 @@ class Progress:
                 cell.running, cell.of = 0, event.of
                 cell.counts[event.outcome] = cell.counts.get(event.outcome, 0) + 1
                 cell.verdict, cell.outcome = event.verdict, event.outcome
+                cell.bad = cell.bad or event.verdict is Verdict.BAD
                 if not event.reused:
                     self._paid.append(event.seconds)
             case ev.CellDone():
                 cell = self._cell(event.row, event.column)
                 cell.counts, cell.running, cell.finished = dict(event.counts), 0, True
                 cell.verdict, cell.outcome = event.verdict, event.outcome
+                cell.bad = cell.bad or event.verdict is Verdict.BAD
             case ev.StepAsked():
                 self.step, self._step_since = event, now
+                self._asked.add(event.row)
                 self._row(event.row)
             case ev.StepDone():
                 self.steps_done.append(event)
@@ -129,6 +134,21 @@ class Progress:
         self._column(column)
         return self.cells.setdefault((row, column), CellState())
 
+    def columns_of(self, row: str) -> list[Column]:
+        """The cells that *row* has run or is going to, as far as that is known."""
+        base = self.plan.only_bad_of.get(row) if self.plan else None
+        if self.plan and base is not None:
+            wanted = [c for c in self.plan.columns_of(row) if self._may_be_bad(base, c)]
+        elif self.plan and (row in self.plan.rows or row in self._asked):
+            return self.columns
+        else:
+            wanted = []  # nobody said what it is for: a commit reverted, to compare
+        return [c for c in self.columns if c in wanted or (row, c) in self.cells]
+
+    def _may_be_bad(self, row: str, column: Column) -> bool:
+        cell = self.cells.get((row, column))
+        return cell is None or cell.bad or not cell.finished
+
     @property
     def running_builds(self) -> list[tuple[str, BuildState]]:
         """What compiles now."""
@@ -145,7 +165,7 @@ class Progress:
         done = sum(c.finished for c in self.cells.values())
         running = sum(bool(c.running) for c in self.cells.values())
         rows = [r for r in self.rows if self.builds[r].state != "skipped"]
-        known = [(r, c) for r in rows for c in self.columns]
+        known = [(r, c) for r in rows for c in self.columns_of(r)]
         left = sum(not self._started(key) for key in known)
         partly = sum(not c.finished and not c.running and bool(c.counts)
                      for c in self.cells.values())  # fmt: skip
@@ -207,7 +227,7 @@ class Progress:
         for row in self.rows:
             if self.builds[row].state == "skipped":
                 continue
-            for column in self.columns:
+            for column in self.columns_of(row):
                 cell = self.cells.get((row, column))
                 if cell is None:
                     left += self.plan.trials

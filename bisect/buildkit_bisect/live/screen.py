@@ -10,7 +10,7 @@ from rich.text import Text
 from buildkit_bisect.events import Column
 from buildkit_bisect.live.progress import BuildState, CellState, Progress
 from buildkit_bisect.render import symbols
-from buildkit_bisect.render.text import clean, duration, plural
+from buildkit_bisect.render.text import duration, one_line, plural
 
 _STYLES = {
     "good": "green",
@@ -47,13 +47,15 @@ def _head(progress: Progress, now: float) -> Iterator[Text]:
         return
     size = f"{plural(len(progress.rows), 'variant')} x {plural(len(progress.columns), 'cell')}"
     yield Text.assemble(
-        (plan.kind, "bold"), f"  {size} x {plural(plan.trials, 'trial')}  ", (spent, "dim")
+        (one_line(plan.kind), "bold"),
+        f"  {size} x {plural(plan.trials, 'trial')}  ",
+        (spent, "dim"),
     )
     if progress.step:
         step = progress.step
         yield Text.assemble(
             (f"step {step.number}", "bold"),
-            f"  {step.row}: {clean(step.why)}; {plural(step.left, 'candidate')} left",
+            f"  {one_line(step.row)}: {one_line(step.why)}; {plural(step.left, 'candidate')} left",
         )
 
 
@@ -61,7 +63,9 @@ def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Tex
     """The matrix, a line a variant; of many, those around what runs."""
     if not progress.rows or not progress.columns:
         return
-    label = min(max(len(r) for r in progress.rows), max(10, width - 4 * len(progress.columns) - 2))
+    label = min(
+        max(len(one_line(r)) for r in progress.rows), max(10, width - 4 * len(progress.columns) - 2)
+    )
     marks = [_number(n) for n in range(1, len(progress.columns) + 1)]
     yield Text(" " * label + "".join(f"{m:>4}" for m in marks), style="dim")
     rows = progress.rows
@@ -74,16 +78,17 @@ def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Tex
     for row in rows:
         line = Text(_fit(row, label))
         build = progress.builds[row]
+        expected = progress.columns_of(row)
         cells = [progress.cells.get((row, column)) for column in progress.columns]
         if build.state == "skipped" and not any(cells):
-            line.append(f"   {symbols.SKIP.glyph}  {clean(build.reason)}", style="dim")
+            line.append(f"   {symbols.SKIP.glyph}  {one_line(build.reason)}", style="dim")
         elif build.state == "running":
             told = _packages(build) or duration(now - build.since)
             line.append(f"   building {told}", style="blue")
         else:
-            for cell in cells:
+            for column, cell in zip(progress.columns, cells, strict=True):
                 line.append("   ")
-                line.append(*_glyph(cell, now))
+                line.append(*(_glyph(cell, now) if column in expected else (" ", "")))
         yield line
 
 
@@ -98,7 +103,7 @@ def _number(n: int) -> str:
 
 
 def _fit(text: str, width: int) -> str:
-    text = clean(text)
+    text = one_line(text)
     return text.ljust(width) if len(text) <= width else text[: width - 3] + "..."
 
 
@@ -125,15 +130,16 @@ def _keys(progress: Progress, width: int) -> Iterator[Text]:
         if column.scenario != scenario:
             if line:
                 yield Text(line, style="dim")
-            scenario, line = column.scenario, f"{column.scenario}:"
+            scenario, line = column.scenario, f"{one_line(column.scenario)}:"
         if line and len(line) + len(told) + 2 > width:
             yield Text(line, style="dim")
             line = " "
         line += " " + told
     yield Text(line, style="dim")
-    used = [symbols.GOOD, symbols.BAD, symbols.MIXED, symbols.SKIP]
+    usual = [symbols.GOOD, symbols.BAD, symbols.MIXED, symbols.SKIP]
+    seen = {symbols.of(c.outcome, c.verdict) for c in progress.cells.values() if c.verdict}
     legend = Text()
-    for symbol in used:
+    for symbol in usual + [s for s in symbols.ALL if s in seen and s not in usual]:
         legend.append(symbol.glyph, style=_STYLES[symbol.css])
         legend.append(f" {symbol.says.split(':')[0]}   ", style="dim")
     yield legend
@@ -144,7 +150,7 @@ def _named(column: Column, columns: list[Column]) -> str:
     varies = [n for n, v in column.axes if any(dict(c.axes).get(n) != v for c in same)]
     values = dict(column.axes)
     named = [values[n] if len(values[n]) > 3 else f"{n} {values[n]}" for n in varies]  # noqa: PLR2004
-    return "/".join(named or values.values()) + (" (control)" if column.control else "")
+    return one_line("/".join(named or values.values())) + (" (control)" if column.control else "")
 
 
 def _packages(build: BuildState) -> str:
@@ -157,7 +163,7 @@ def _running(progress: Progress, now: float) -> Iterator[Text]:
     for row, build in progress.running_builds[:3]:
         share = build.done / build.expected if build.expected else 0.0
         full = int(share * _BAR)
-        line = Text.assemble(("build  ", "bold"), f"{row}  ")
+        line = Text.assemble(("build  ", "bold"), f"{one_line(row)}  ")
         if build.expected:
             line.append("█" * full, style="blue").append("░" * (_BAR - full), style="dim")
             line.append(f"  {_packages(build)}  ")
@@ -165,7 +171,7 @@ def _running(progress: Progress, now: float) -> Iterator[Text]:
     for row, column, cell in progress.running_cells[:3]:
         yield Text.assemble(
             ("trial  ", "bold"),
-            f"{row}  {_named(column, progress.columns)}  {cell.running} of {cell.of}  ",
+            f"{one_line(row)}  {_named(column, progress.columns)}  {cell.running} of {cell.of}  ",
             f"{duration(now - cell.since)}",
         )
 
@@ -182,4 +188,4 @@ def _left(progress: Progress, now: float) -> Iterator[Text]:
         )
     yield line
     for part in estimate.basis if estimate else ():
-        yield Text(f"       {part}", style="dim")
+        yield Text(f"       {one_line(part)}", style="dim")

@@ -71,7 +71,7 @@ def folds(result: Result, folder: Path | None, limit: int) -> list[Fold]:
                 symbol=symbols.of(cell.outcome, cell.verdict),
                 outcome=cell.outcome,
                 verdict=cell.verdict,
-                reason=cell.reason,
+                reason=text.shorten(cell.reason, text.TEXT),
                 lines=told,
             ),
         )

@@ -8,16 +8,29 @@ from collections.abc import Callable, Iterable, Mapping
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import FLAKY
 from buildkit_bisect.render import symbols, table
-from buildkit_bisect.render.text import listed, plural
+from buildkit_bisect.render.text import listed, plural, shorten
 from buildkit_bisect.render.validation import verdict
 from buildkit_bisect.result import BisectInfo, CellInfo, ChangeInfo, Result
+
+#: Columns that a sentence names.
+_NAMED = 3
+
+#: Characters of a name where a sentence has many.
+_NAME = 80
 
 #: Makes a commit id, a name or an outcome stand out; plain text where nothing is given.
 Mark = Callable[[str], str]
 
 
 def finding(result: Result, mark: Mark = str) -> str:
-    """What was found, in plain words; the names in it passed through *mark*, the rest plain."""
+    """What was found, in plain words; the names in it passed through *mark*, the rest plain.
+
+    Names are cut where they are longer than a line of a log may be.
+    """
+    return _finding(result, lambda said: mark(shorten(said)))
+
+
+def _finding(result: Result, mark: Mark) -> str:
     if result.bisect:
         return _search(result, result.bisect, mark)
     if result.validation:
@@ -30,7 +43,11 @@ def finding(result: Result, mark: Mark = str) -> str:
         where = listed([mark(f"{n} {v}") for n, v in column.axes])
         said = f"{mark(symbols.word(cell.outcome))} {_of(cell)}".rstrip()
         return f"{mark(row.label)} with {where} is {cell.verdict}: {said}."
-    return _sentence([*_broken(grid, mark), *_patched(grid, mark), *_controls(grid, mark)])
+
+    def brief(said: str) -> str:
+        return mark(shorten(said, _NAME))
+
+    return _sentence([*_broken(grid, brief), *_patched(grid, brief), *_controls(grid, brief)])
 
 
 def _sentence(parts: Iterable[str]) -> str:
@@ -74,18 +91,36 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
         head = f"broken in all {len(rows)} variants"
     else:
         head = f"broken in {len(bad)} of {len(rows)} variants"
-    head += _where(tested, bad_columns, mark)
+    common = _where(tested, bad_columns, mark)
+    columns, failing = {column for _, column in tested}, set(bad_columns)
     told = []
-    for outcome in sorted(ways, key=lambda o: (-len(ways[o]), o)):
-        where = _spans(rows, ways[outcome], mark) if len(rows) > 1 else (
-            [mark(c.label) for c in places[outcome]])  # fmt: skip
-        told.append(f"{mark(symbols.word(outcome))} ({_few(where)})")
+    for outcome in sorted(ways, key=lambda o: (-len(places[o]), o)):
+        cells = _cells(grid, places[outcome], columns, mark)
+        where = _spans(rows, ways[outcome], mark) if len(rows) > 1 else []
+        every = bool(common) and set(places[outcome]) == failing
+        with_ = f" with {listed(cells)}" if cells and not every else ""
+        told.append(
+            f"{mark(symbols.word(outcome))}{with_}" + (f" ({_few(where)})" if where else "")
+        )
     untested = [r for r in rows if all(c.verdict in {"skip", "infra"} for c in own[r])]
     missing = f"{listed([mark(r.label) for r in untested])} could not be tested"
     flaky = [k[0] for k, c in tested.items() if c.outcome == FLAKY]
     names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
     doubt = f"{plural(len(flaky), 'cell')} flaky ({names})"
-    return [f"{head}: {', '.join(told)}", doubt if flaky else "", missing if untested else ""]
+    return [
+        f"{head}{common}: {_few(told)}",
+        doubt if flaky else "",
+        missing if untested else "",
+    ]
+
+
+def _cells(grid: table.Matrix, some: list[Column], tested: set[Column], mark: Mark) -> list[str]:
+    """The headers of *some* columns; nothing where they are all or many of those tested."""
+    distinct = dict.fromkeys(some)
+    if len(distinct) == len(tested) or len(distinct) > _NAMED:
+        return []
+    headers = {c: " ".join(g.header(c)) for g in grid.groups for c in g.columns}
+    return [mark(headers[column]) for column in headers if column in distinct]
 
 
 def _few(names: list[str], limit: int = 6) -> str:
@@ -139,29 +174,34 @@ def _spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str
 
 
 def _patched(grid: table.Matrix, mark: Mark) -> list[str]:
-    """What each patched variant changes against the same revision without patches."""
-    said = []
+    """What each set of patches changes against the same revisions without it."""
+    told: dict[tuple[str, str], list[str]] = {}
     for row in grid.rows:
-        if not row.patches:
-            continue
-        cells = [c for (r, _), c in _tested(grid).items() if r == row]
-        skipped = [c for c in cells if c.verdict == "skip"]
-        bad = [c for c in cells if c.verdict == "bad"]
-        patches = f"patch {mark(' + '.join(row.patches))}"
-        if cells and len(skipped) == len(cells):
-            said.append(f"{patches} was not tested on {mark(row.ref)}")
-        elif bad:
-            ways = listed(sorted({mark(symbols.word(c.outcome)) for c in bad}))
-            still = "all" if len(bad) == len(cells) else f"{len(bad)} of {len(cells)}"
-            said.append(
-                f"{patches} on {mark(row.ref)} does not fix it: "
-                f"{still} tested cells are bad ({ways})"
-            )
-        elif cells and all(c.verdict == "good" for c in cells):
-            said.append(f"{patches} on {mark(row.ref)} fixes every tested cell")
-        elif cells:
-            said.append(f"{patches} on {mark(row.ref)} leaves doubt")
-    return said
+        if row.patches:
+            cells = [c for (r, _), c in _tested(grid).items() if r == row]
+            said = _mends(cells, mark)
+            patches = mark(" + ".join(row.patches))
+            told.setdefault((patches, said), []).extend([mark(row.ref)] if said else [])
+    return [
+        f"patch {patches} on {listed(refs)} {said}"
+        for (patches, said), refs in told.items()
+        if said
+    ]
+
+
+def _mends(cells: list[CellInfo], mark: Mark) -> str:
+    """What patches do to the tested *cells* of one revision."""
+    bad = [c for c in cells if c.verdict == "bad"]
+    if not cells:
+        return ""
+    if all(c.verdict == "skip" for c in cells):
+        return "was not tested"
+    if bad:
+        ways = listed(sorted({mark(symbols.word(c.outcome)) for c in bad}), _NAMED)
+        still = "all" if len(bad) == len(cells) else f"{len(bad)} of {len(cells)}"
+        return f"does not fix it: {still} tested cells are bad ({ways})"
+    good = all(c.verdict == "good" for c in cells)
+    return "fixes every tested cell" if good else "leaves doubt"
 
 
 def _controls(grid: table.Matrix, mark: Mark) -> list[str]:
@@ -182,7 +222,8 @@ def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
     subjects = {r.sha: r.subject for r in result.revisions if r.subject}
     which = "good" if info.find_fix else "bad"
     if info.changes:
-        names = listed([_changed(c, mark) for c in info.changes], 5)
+        headers = _headers(result)
+        names = listed(_changed(info.changes, headers, mark), 5)
         count = plural(len(info.changes), "change")
         return f"{count} of outcome between {mark(info.good)} and {mark(info.bad)}: {names}."
     if result.kind == "boundaries" and info.status == "found":
@@ -205,13 +246,33 @@ def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
             return f"The search came to no answer: {mark(info.reason)}."
 
 
-def _changed(change: ChangeInfo, mark: Mark) -> str:
-    """``051818cf3 (cached, then export failed)``, with the cell where there are several."""
-    where = f"in {mark(' '.join(change.axes.values()))}, " if change.axes else ""
-    how = f"{mark(symbols.word(change.before))}, then {mark(symbols.word(change.after))}"
-    count = len(change.candidates)
-    commit = mark(change.sha[:12]) if change.sha else f"one of {plural(count, 'commit')}"
-    return f"{commit} ({where}{how})"
+def _headers(result: Result) -> dict[tuple[str, frozenset[tuple[str, str]]], str]:
+    """(scenario, axes) -> ``stargz bases different``, of every column."""
+    return {
+        (column.scenario, frozenset(column.axes)): " ".join(group.header(column))
+        for group in table.matrix(result).groups
+        for column in group.columns
+    }
+
+
+def _changed(
+    changes: Iterable[ChangeInfo],
+    headers: Mapping[tuple[str, frozenset[tuple[str, str]]], str],
+    mark: Mark,
+) -> list[str]:
+    """``051818cf3 (stargz bases same: cached, then export failed)``, a commit and a way once."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for change in changes:
+        how = f"{mark(symbols.word(change.before))}, then {mark(symbols.word(change.after))}"
+        count = len(change.candidates)
+        commit = mark(change.sha[:12]) if change.sha else f"one of {plural(count, 'commit')}"
+        plain = " ".join(f"{name} {value}" for name, value in sorted(change.axes.items()))
+        cell = headers.get((change.scenario, frozenset(change.axes.items())), plain)
+        told.setdefault((commit, how), []).extend([mark(cell)] if cell else [])
+    return [
+        f"{commit} ({listed(cells, 3)}{': ' if cells else ''}{how})"
+        for (commit, how), cells in told.items()
+    ]
 
 
 def percent(share: float) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from buildkit_bisect.render import evidence, symbols, table
+from buildkit_bisect.render.cases import Case, judge
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.markdown import markdown
 from buildkit_bisect.render.templates import Templates
-from buildkit_bisect.render.text import clean
+from buildkit_bisect.render.text import clean, listed
 from buildkit_bisect.result import Result
 
 #: Characters of a job summary; GitHub takes 1 MiB a step.
@@ -42,14 +44,22 @@ def publish(
 
 
 def commands(result: Result) -> list[str]:
-    """Workflow commands: an error for each bad set of cells, a warning for what proves nothing."""
+    """Workflow commands: an error for each failed set of cells, a warning for what proves nothing.
+
+    What a validation expects to be bad is neither.
+    """
     told: dict[str, list[str]] = {"error": [], "warning": []}
-    for fold in evidence.folds(result, None, 0):
-        if fold.verdict == "good":
+    for case, why, fold in _cases(result):
+        if case is Case.PASSED or why.startswith("expected"):
             continue
-        kind = "error" if fold.verdict == "bad" else "warning"
+        kind = "error" if case is Case.FAILED else "warning"
         title = f"{symbols.word(fold.outcome)}: {fold.title}"
-        told[kind].append(_command(kind, title, fold.reason or fold.outcome))
+        message = "; ".join(filter(None, [why, fold.reason])) or fold.outcome
+        told[kind].append(_command(kind, title, message))
+    for check in result.validation.checks if result.validation else ():
+        if check.change == "worse":
+            title, names = f"worse: {check.kind} {check.subject}", listed(check.worse)
+            told["error"].append(_command("error", title, names or check.after))
     lines = [_command("notice", f"buildkit-bisect {result.kind}", finding(result))]
     for kind, all_ in told.items():
         lines += all_[: ANNOTATIONS - 1]
@@ -59,6 +69,17 @@ def commands(result: Result) -> list[str]:
         elif rest > 1:
             lines.append(_command(kind, "more", f"{rest} more: see the job summary"))
     return lines
+
+
+def _cases(result: Result) -> Iterator[tuple[Case, str, evidence.Fold]]:
+    """Sets of cells that show the same and count as the same."""
+    judged = judge(result)
+    for fold in evidence.folds(result, None, 0):
+        parts: dict[tuple[Case, str], list[evidence.Place]] = {}
+        for place in fold.places:
+            parts.setdefault(judged(place.cell), []).append(place)
+        for (case, why), places in parts.items():
+            yield case, why, replace(fold, places=places)
 
 
 def _command(kind: str, title: str, message: str) -> str:

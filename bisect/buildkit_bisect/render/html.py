@@ -101,12 +101,21 @@ def _axes(result: Result) -> dict[str, list[str]]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Pair:
+    """One column of a variant and of its base."""
+
+    column: Column
+    name: str
+    change: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Versus:
     """A patched variant beside the same revision without patches."""
 
     row: table.Row
     base: table.Row
-    cells: tuple[tuple[str, CellInfo, CellInfo, str], ...]  # (column, before, after, change)
+    pairs: tuple[_Pair, ...]
 
 
 def _versus(grid: table.Matrix) -> list[_Versus]:
@@ -114,16 +123,14 @@ def _versus(grid: table.Matrix) -> list[_Versus]:
     made = []
     for row in grid.rows:
         base = bases.get(row.sha + row.ref)
-        if not row.patches or base is None:
-            continue
-        cells = []
-        for group in grid.groups:
-            for column in group.columns:
-                before, after = grid.cell(base, column), grid.cell(row, column)
-                if before and after:
-                    name = " ".join(group.header(column))
-                    cells.append((name, before, after, change(before, after)))
-        made.append(_Versus(row=row, base=base, cells=tuple(cells)))
+        if row.patches and base:
+            pairs = tuple(
+                _Pair(column=c, name=" ".join(g.header(c)), change=change(before, after))
+                for g in grid.groups
+                for c in g.columns
+                if (before := grid.cell(base, c)) and (after := grid.cell(row, c))
+            )
+            made.append(_Versus(row=row, base=base, pairs=pairs))
     return made
 
 

@@ -39,9 +39,12 @@ _DETAILS = (
     _Detail(log=0, good=False, folds=20, more=30),
     _Detail(log=0, folds=0, more=20),
     _Detail(log=0, folds=0, more=10, cells="symbols"),
-    _Detail(log=0, folds=0, more=5, cells="spans"),
-    _Detail(log=0, folds=0, more=5, cells="text"),
+    _Detail(log=0, folds=0, more=3, cells="spans"),
+    _Detail(log=0, folds=0, more=3, cells="text"),
 )
+
+#: Characters that a variant's name has at least where space is short.
+_LABEL = 16
 
 #: Cells from which on nobody need try whether the evidence fits, and how far to skip then.
 _MANY, _SKIP = 1500, 6
@@ -137,12 +140,13 @@ def _lines(grid: table.Matrix) -> Iterator[str]:
         for column in group.columns:
             yield f"  {' '.join(group.header(column))}{' (control)' if column.control else ''}"
     yield ""
+    room = max(_LABEL, LIMIT // 2 // max(1, len(grid.rows)))
     for row in grid.rows:
         cells = (
             "".join(grid.symbol(row, column).glyph for column in group.columns)
             for group in grid.groups
         )
-        yield f"{' '.join(cells)} {row.label}"
+        yield f"{' '.join(cells)} {text.fit(row.label, room, 1)}"
 
 
 def _cell(grid: table.Matrix, row: table.Row, column: Column, detail: _Detail) -> Markup:
@@ -188,7 +192,9 @@ def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
             ]
             for (old, before), (new, after) in pairwise(told):
                 if before.outcome != after.outcome:
-                    how = f"{symbols.word(before.outcome)}, then {symbols.word(after.outcome)}"
+                    how = ", then ".join(
+                        text.shorten(symbols.word(cell.outcome), 100) for cell in (before, after)
+                    )
                     names = found.setdefault((old, new), {}).setdefault(how, [])
                     names.append(" ".join(group.header(column)))
     order = {row: n for n, row in enumerate(grid.rows)}

@@ -13,6 +13,7 @@ from buildkit_bisect.events import Column
 from buildkit_bisect.render import evidence, symbols, table, text
 from buildkit_bisect.result import CellInfo, Result, StepInfo, TrialInfo
 
+_NAME = 150  # characters of a name: a variant's, an outcome's
 _DIGEST = 12  # characters of a digest that tell records apart
 
 
@@ -44,14 +45,16 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                 cell = grid.cell(row, column)
                 if cell is None:
                     continue
-                other = control(grid, row, column)
+                at = control(grid, row, column)
+                other = grid.cell(row, at) if at else None
                 cells.append({
-                    "title": text.clean(f"{row.label}: {' '.join(group.header(column))}"),
-                                        "outcome": symbols.word(text.clean(cell.outcome)),
+                    "title": _short(f"{row.label}: {' '.join(group.header(column))}"),
+                    "outcome": _short(symbols.word(cell.outcome)),
                     "css": symbols.of(cell.outcome, cell.verdict).css,
                     "verdict": cell.verdict,
-                    "tally": text.clean(symbols.tally(cell)),
-                    "reason": text.clean(cell.reason),
+                    "tally": _short(symbols.tally(cell)),
+                    "reason": text.shorten(text.clean(cell.reason), text.TEXT if limit else 200),
+                    "control": text.clean(" ".join(group.header(at))) if at else "",
                     "build": _build(cell),
                     "log": _log(cell, folder, limit),
                     "trials": [
@@ -62,16 +65,21 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
     return {"cells": cells, "pool": pool.values}
 
 
-def control(grid: table.Matrix, row: table.Row, column: Column) -> CellInfo | None:
-    """The good control cell of the same variant that differs in the fewest axes."""
+def _short(said: str) -> str:
+    return text.shorten(text.clean(said), _NAME)
+
+
+def control(grid: table.Matrix, row: table.Row, column: Column) -> Column | None:
+    """Where the good control cell of the same variant is that differs in the fewest axes."""
     axes = set(column.axes)
     good = [
-        (len(axes - set(other.axes)), other.axes, cell)
-        for (r, other), cell in grid.cells.items()
-        if r == row and other.scenario == column.scenario and other.control
-        and cell.verdict == "good"
+        other
+        for group in grid.groups
+        for other in group.columns
+        if other.scenario == column.scenario and other.control
+        and (cell := grid.cell(row, other)) and cell.verdict == "good"
     ]  # fmt: skip
-    return min(good, key=lambda item: item[:2])[2] if good else None
+    return min(good, key=lambda other: len(axes - set(other.axes)), default=None)
 
 
 def _build(cell: CellInfo) -> list[str]:
@@ -128,7 +136,7 @@ def _trial(
     said = text.stripped(trial.daemon_log)
     lines = [[line, int(text.gist(line) not in dull)] for line in map(text.shorten, said)]
     return {
-        "outcome": symbols.word(text.clean(trial.outcome)),
+        "outcome": _short(symbols.word(trial.outcome)),
         "css": symbols.of(trial.outcome, trial.verdict).css,
         "seconds": round(trial.seconds, 2),
         "reused": trial.reused,

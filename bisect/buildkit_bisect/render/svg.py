@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from itertools import pairwise
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.render import lanes, symbols, table, text
-from buildkit_bisect.render.finding import finding, percent
+from buildkit_bisect.render import symbols, table, text
+from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.templates import Templates
-from buildkit_bisect.result import BisectInfo, BisectStep, Result
+from buildkit_bisect.render.text import fit
+from buildkit_bisect.render.timeline import timeline
+from buildkit_bisect.result import Result
 
-_ROW, _PAD = 38, 16  # pixels
-_LETTER, _SMALL, _MONO = 6.7, 5.6, 7.4  # width of a letter
-_CELL = (96, 190)  # narrowest and widest
-_LINE, _TRACK = 26, 420
+__all__ = ["matrix", "timeline"]
+
+_ROW, _PAD, _TITLE, _HEAD = 38, 16, 18, 14  # pixels: a row's, the margin, a line's
+_LETTER, _SMALL, _MONO, _BOLD = 6.7, 5.6, 7.4, 8.7  # width of a letter
+_CELL = (96, 300)  # narrowest and widest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,16 +36,19 @@ def matrix(result: Result, *, templates: Templates | None = None) -> str:
     label = max((len(r.label) for r in grid.rows), default=0)
     left = _PAD + min(360.0, max(90.0, label * _MONO + 12))
     x, heads, cells, titles = left, [], [], []
-    widths = {c: _width(grid, g, c) for g in grid.groups for c in g.columns}
+    widths = {c: w for g in grid.groups for c, w in _widths(grid, g)}
     full = max(320.0, left + sum(widths.values()) + _PAD * len(grid.groups))
     said = _wrap(finding(result), full - 2 * _PAD)
-    top = 78 + 18 * len(said)
+    head = 10 + _TITLE * len(said)
+    depth = max((len(_head(g, c)) for g in grid.groups for c in g.columns), default=0)
+    top = head + 40 + _HEAD * depth
+    bottom = top + len(grid.rows) * _ROW
     for group in grid.groups:
-        titles.append((x, group.scenario.name))
+        titles.append((x, fit(group.scenario.name, _CELL[1], _MONO)))
         for column in group.columns:
             width = widths[column]
-            lines = [*group.header(column), *(["control"] if column.control else [])]
-            heads.append((x, [_fit(line, width - 10) for line in lines], column.control))
+            lines = [fit(line, width - 10, _LETTER) for line in _head(group, column)]
+            heads.append((x, lines, column.control))
             for n, row in enumerate(grid.rows):
                 cell, symbol = grid.cell(row, column), grid.symbol(row, column)
                 cells.append(
@@ -52,29 +57,45 @@ def matrix(result: Result, *, templates: Templates | None = None) -> str:
                         y=top + n * _ROW,
                         width=width,
                         css=symbol.css,
-                        word=_fit(symbols.word(cell.outcome), width - 36) if cell else "not run",
-                        tally=_fit(symbols.tally(cell), width - 36, _SMALL) if cell else "",
+                        word=fit(symbols.word(cell.outcome), width - 36, _LETTER)
+                        if cell
+                        else "not run",
+                        tally=fit(symbols.tally(cell), width - 36, _SMALL) if cell else "",
                     )
                 )
             x += width
         x += _PAD
+    used = [s for s in symbols.ALL if any(c.css == s.css for c in cells)]
+    legend = _legend(used, full)
     return (templates or Templates()).render(
         "matrix.svg.j2",
         title=said,
         full=text.clean(finding(result)),
         width=full,
-        head=top - 78,
-        height=top + len(grid.rows) * _ROW + 34,
+        head=head,
+        height=bottom + 20 + _TITLE * (1 + max((line for _, line, _ in legend), default=0)),
         rows=[
-            (top + n * _ROW, _fit(row.label, left - _PAD - 4, _MONO))
+            (top + n * _ROW, fit(row.label, left - _PAD - 4, _MONO))
             for n, row in enumerate(grid.rows)
         ],
         heads=heads,
         titles=titles,
         cells=cells,
         row_height=_ROW,
-        used=[s for s in symbols.ALL if any(c.css == s.css for c in cells)],
+        legend=[(x, bottom + 22 + line * _TITLE, s) for x, line, s in legend],
     )
+
+
+def _head(group: table.Group, column: Column) -> list[str]:
+    return [*group.header(column), *(["control"] if column.control else [])]
+
+
+def _widths(grid: table.Matrix, group: table.Group) -> list[tuple[Column, float]]:
+    """Columns as wide as they need to be, and together as wide as their scenario's name."""
+    widths = [_width(grid, group, column) for column in group.columns]
+    name = len(text.clean(group.scenario.name)) * _MONO
+    widths[-1] += max(0.0, min(name, _CELL[1]) - sum(widths))
+    return list(zip(group.columns, widths, strict=True))
 
 
 def _width(grid: table.Matrix, group: table.Group, column: Column) -> float:
@@ -86,124 +107,19 @@ def _width(grid: table.Matrix, group: table.Group, column: Column) -> float:
     return round(min(_CELL[1], max([_CELL[0] - 40, *words, *tallies, *heads]) + 40))
 
 
+def _legend(used: list[symbols.Symbol], width: float) -> list[tuple[float, int, symbols.Symbol]]:
+    """(x, line, symbol): what each symbol means, in as many lines as that takes."""
+    placed: list[tuple[float, int, symbols.Symbol]] = []
+    x, line = float(_PAD), 0
+    for symbol in used:
+        takes = 40 + len(symbol.says) * _SMALL
+        if placed and x + takes > width:
+            x, line = float(_PAD), line + 1
+        placed.append((x, line, symbol))
+        x += takes
+    return placed
+
+
 def _wrap(said: str, width: float) -> list[str]:
     """*said* in lines of about *width* pixels of the title's letters."""
-    return textwrap.wrap(text.clean(said), max(20, int(width / 8.1))) or [""]
-
-
-def _fit(said: str, width: float, letter: float = _LETTER) -> str:
-    """*said* cut to about *width* pixels."""
-    said, room = text.clean(said), int(width / letter)
-    return said if len(said) <= room else said[: max(1, room - 1)] + "…"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Point:
-    """A step of a search on its line."""
-
-    y: float
-    x: float
-    css: str
-    label: str
-    seen: str
-    low: float  # what was left to search before it
-    high: float
-    culprit: bool
-
-
-def timeline(result: Result, *, templates: Templates | None = None, inline: bool = False) -> str:
-    """What each step of a search saw, over the commits; "" where nothing was searched.
-
-    From top to bottom in the order of steps, from left to right in the order of commits.
-    *inline*: for a page that has its own styles.
-    """
-    info = result.bisect
-    steps = [*info.gate, *info.steps] if info else []
-    if info is None or not steps:
-        return ""
-    if result.kind == "boundaries":
-        drawn = lanes.lanes(result, templates=templates, inline=inline)
-        if drawn:
-            return drawn
-    places = _places(steps)
-    span = max(places.values()) or 1
-    names = {r.sha: r for r in result.revisions}
-    points: list[_Point] = []
-    low, high = 0.0, float(span)
-    for n, step in enumerate(steps):
-        at = places[step.sha]
-        points.append(
-            _Point(
-                y=64 + n * _LINE,
-                x=_x(at, span),
-                css=symbols.of("", step.verdict).css,
-                label=f"{step.number} {step.phase}  {step.sha[:10]}",
-                seen=_fit(step.shown, 320),
-                low=_x(low, span),
-                high=_x(high, span),
-                culprit=step.sha == info.first_bad,
-            )
-        )
-        low, high = _narrow(info, step, at, low, high)
-    culprit = names.get(info.first_bad)
-    return (templates or Templates()).render(
-        "timeline.svg.j2",
-        title=_fit(finding(result), 990, 8.1),
-        full=text.clean(finding(result)),
-        points=points,
-        strip=_strip(steps, places, span),
-        changes=[_x(places[c.sha], span) for c in info.changes if c.sha in places],
-        x0=_x(0, span),
-        x1=_x(span, span),
-        culprit=_x(places[info.first_bad], span) if info.first_bad in places else None,
-        caption=_fit(f"{info.first_bad[:10]} {culprit.subject if culprit else ''}", 520, 6.6),
-        confidence=percent(info.confidence) if info.confidence else "",
-        total=info.total,
-        good=_fit(info.good, 150),
-        bad=_fit(info.bad, 150),
-        height=64 + len(steps) * _LINE + 76,
-        inline=inline,
-    )
-
-
-def _places(steps: list[BisectStep]) -> dict[str, float]:
-    """Where each commit stands: its position, else beside those tested around it."""
-    known = {s.sha: float(s.position) for s in steps if s.position is not None}
-    if not known:
-        unique = list(dict.fromkeys(s.sha for s in steps))
-        return {sha: float(n) for n, sha in enumerate(unique)}
-    last = 0.0
-    places: dict[str, float] = {}
-    for step in steps:
-        last = known.get(step.sha, last)
-        places.setdefault(step.sha, last)
-    return places
-
-
-def _x(at: float, span: float) -> float:
-    return round(250 + _TRACK * at / span, 1)
-
-
-def _narrow(
-    info: BisectInfo, step: BisectStep, at: float, low: float, high: float
-) -> tuple[float, float]:
-    """What is left after *step*: the newer side shows what the search looks for."""
-    newer = "good" if info.find_fix else "bad"
-    older = "bad" if info.find_fix else "good"
-    if step.phase in {"proof", "descend"} or info.changes or not low <= at <= high:
-        return low, high
-    if step.verdict == newer:
-        return low, at
-    return (at, high) if step.verdict == older else (low, high)
-
-
-def _strip(
-    steps: list[BisectStep], places: dict[str, float], span: float
-) -> list[tuple[float, float, str]]:
-    """(from, to, class): stretches between tested commits that show the same, or "open"."""
-    tested = sorted((places[s.sha], s.verdict) for s in steps if s.verdict in {"good", "bad"})
-    return [
-        (_x(a, span), _x(b, span), symbols.of("", v).css if v == w else "open")
-        for (a, v), (b, w) in pairwise(tested)
-        if b > a
-    ]
+    return textwrap.wrap(text.clean(said), max(20, int(width / _BOLD))) or [""]

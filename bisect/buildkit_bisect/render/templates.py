@@ -34,6 +34,7 @@ class Templates:
             code=text.code,
             block=text.block,
             clean=text.clean,
+            short=text.short,
             command=text.command,
             duration=text.duration,
             listed=text.listed,

@@ -9,8 +9,11 @@ from collections.abc import Container, Iterable
 
 from markupsafe import Markup
 
-#: Characters of one line that a report shows; the rest is cut and counted.
+#: Characters of one line of a log that a report shows; the rest is cut and counted.
 LINE = 300
+
+#: Characters of any other text.
+TEXT = 1000
 
 _ANSI = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -53,17 +56,37 @@ def clean(text: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """*text*, cleaned, on one line: no line end in it begins another."""
+    return " ".join(clean(text).split())
+
+
 def command(text: str) -> str:
     """A command line as others can use it: an absolute path of this host becomes ``PATH``."""
     return re.sub(r"(?<=[\s=])/[^\s'\"]+", "PATH", clean(text))
 
 
 def shorten(line: str, limit: int = LINE) -> str:
-    """*line* cut in its middle where it is longer than *limit*, saying how much is gone."""
+    """*line* cut in its middle where it is longer than *limit*, saying how much is gone.
+
+    It is cleaned before it is cut: half a secret is not known for one any more.
+    """
+    line = clean(line) if len(line) > limit else line
     if len(line) <= limit:
         return line
     head, tail = limit * 2 // 3, limit // 4
     return f"{line[:head]} [{len(line) - head - tail} characters] {line[-tail:]}"
+
+
+def short(said: str) -> str:
+    """*said*, cleaned, and cut beyond `TEXT`."""
+    return shorten(clean(said), TEXT)
+
+
+def fit(said: str, width: float, letter: float) -> str:
+    """*said*, cleaned and cut to about *width* pixels where a letter takes *letter*."""
+    said, room = clean(said), int(width / letter)
+    return said if len(said) <= room else said[: max(1, room - 1)] + "…"
 
 
 _MATTERS = re.compile(
@@ -75,12 +98,13 @@ _STAMP = re.compile(
     r"^(?:time=\"[^\"]*\"\s*|\[?\d{4}[-/]\d\d[-/]\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?\]?\s*)"
 )
 _NOISE = re.compile(r" (?:spanID|traceID|span|trace)=\w+|(?<=sha256:[0-9a-f]{12})[0-9a-f]{52}\b")
-_VARIES = re.compile(r"\b(?:[0-9a-f]{12,}|\d+)\b")
+# Numbers, ids, and the snapshotter in the name of a daemon's state directory.
+_VARIES = re.compile(r"\b(?:[0-9a-f]{12,}|\d+)\b|(?<=/runc-)\w+")
 
 
 @functools.lru_cache(maxsize=50_000)
 def gist(line: str) -> str:
-    """What two lines have in common that differ in numbers and ids alone."""
+    """What two lines have in common that differ in numbers, ids and snapshotters alone."""
     return _VARIES.sub("#", line)
 
 
@@ -123,12 +147,13 @@ def matters(text: str, limit: int, boring: Container[str] = ()) -> list[str]:
 _MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]()<>&\"'|~!$^"})
 
 
+@functools.lru_cache(maxsize=20_000)  # a report is rendered again until it fits
 def markdown(text: object) -> Markup:
     """*text* as literal text within a line of GitHub's Markdown, table cells included.
 
-    Nothing in it formats, links, mentions, or refers to an issue.
+    Nothing in it formats, links, mentions, or refers to an issue. Cut beyond `TEXT`.
     """
-    line = " ".join(clean(str(text)).split()).translate(_MARKDOWN)
+    line = shorten(one_line(str(text)), TEXT).translate(_MARKDOWN)
     line = re.sub(r"^(\d+)([.)])", r"\1&#46;", line) if line[:1].isdigit() else line
     line = re.sub(r"^([-+=#])", lambda m: f"&#{ord(m[1])};", line)
     line = line.replace("://", "&#58;//").replace("www.", "www&#46;")

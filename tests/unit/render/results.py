@@ -399,3 +399,17 @@ def hostile() -> Result:
             {"name": bad, "verdict": "bad", "means": bad},)),),
         bisect=info, kind="bisect",
     )  # fmt: skip
+
+
+def hostile_many(rows: int) -> Result:
+    """Many cells, each with a hostile name, outcome and reason of its own, all of them long."""
+    plain = many(rows, lines=2)
+    cells = tuple(
+        replace(c, ref=f"{c.ref} {HOSTILE}", outcome=f"{c.outcome} {n} {HOSTILE}",
+                reason=f"{n} {HOSTILE * 5}")
+        for n, c in enumerate(plain.cells)
+    )  # fmt: skip
+    revisions = tuple(
+        replace(r, ref=f"{r.ref} {HOSTILE}", subject=HOSTILE * 5) for r in plain.revisions
+    )
+    return replace(plain, cells=cells, revisions=revisions, notes=(HOSTILE * 30,) * 50)

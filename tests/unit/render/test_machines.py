@@ -12,11 +12,13 @@ from xml.etree import ElementTree as ET
 import junitparser
 import pytest
 import results
+import test_validation
+from markdown_it import MarkdownIt
 
 from buildkit_bisect import compare, render
 from buildkit_bisect.compare import Change
 from buildkit_bisect.render import github
-from buildkit_bisect.result import CellInfo, Result
+from buildkit_bisect.result import CellInfo, CheckInfo, Result
 
 
 def test_junit_has_a_case_a_cell(tmp_path: Path) -> None:
@@ -38,6 +40,81 @@ def test_junit_takes_hostile_text() -> None:
     tags = {element.tag for element in root.iter()}
     assert tags == {"testsuites", "testsuite", "testcase", "failure"}
     assert "hunter22" not in made
+
+
+def validation(**changes: object) -> Result:
+    """`results.matrix`'s master: one cell fixed, one still bad, controls still good."""
+    made = test_validation.result(**changes)
+    cells = [c for c in made.cells if c.ref == "master"]
+    part = [replace(c, patches=("part",)) for c in cells if not c.patches and not c.control]
+    return replace(made, cells=(*cells, *part))
+
+
+def test_what_is_bad_without_the_patches_is_expected_of_a_validation() -> None:
+    root = ET.fromstring(render.junit(validation()))  # noqa: S314 - we have just made it
+    told = {
+        case.attrib["name"]: case[0] for case in root.iter("testcase") if len(case)
+    }  # a child is a failure, an error, or a skip
+    assert {name: child.tag for name, child in told.items()} == {
+        "master: stargz bases different": "skipped",
+        "master: stargz bases same": "skipped",
+        "master + part: stargz bases different": "skipped",
+        "master + part: stargz bases same": "skipped",
+        "master + record-ctx-opts: stargz bases different": "failure",
+    }
+    said = {name: child.attrib["message"] for name, child in told.items()}
+    assert said["master: stargz bases same"].startswith("expected without the patches; layers")
+    assert "something else" in said["master + part: stargz bases same"]
+    assert said["master + record-ctx-opts: stargz bases different"].startswith("still bad with")
+    errors = [c for c in github.commands(validation()) if c.startswith("::error")]
+    assert len(errors) == 1
+    assert "master + record-ctx-opts" in errors[0]
+    assert "still bad with the patches" in errors[0]
+    assert not [c for c in github.commands(validation()) if c.startswith("::warning")]
+
+
+def test_what_the_patches_break_fails_even_where_it_is_only_flaky() -> None:
+    cells = (
+        test_validation.change(
+            "regressed",
+            "cross-stage-lazy",
+            "stargz",
+            bases="same",
+            snapshotter="stargz",
+            after="layers-dropped 1 of 3",
+        ),
+    )
+    made = validation(cells=cells)
+    flaky = results.cell("master", 999, ("cached", "cached", "layers-dropped"), bases="same",
+                         snapshotter="stargz", patches=("record-ctx-opts",))  # fmt: skip
+    made = replace(made, cells=(*(c for c in made.cells if not c.patches), flaky))
+    assert 'message="broken by the patches; flaky cached 2 of 3' in render.junit(made)
+    assert any("broken by the patches" in c for c in github.commands(made))
+
+
+def test_a_refused_validation_is_like_a_matrix() -> None:
+    made = validation(status="refused", cells=(), reason="nothing is bad")
+    assert junitparser.JUnitXml.fromstring(render.junit(made).encode()).failures == 5
+
+
+def test_upstream_tests_that_get_worse_fail() -> None:
+    worse = CheckInfo(
+        kind="test",
+        subject="./cache",
+        change="worse",
+        before="9 passed",
+        after="8 passed, 1 failed",
+        worse=("TestKeep",),
+        log=("--- FAIL: TestKeep",),
+    )
+    missing = replace(worse, subject="./client", change="untested", worse=(), log=(), note="no gcc")
+    made = validation(checks=(*test_validation.CHECKS, worse, missing))
+    root = ET.fromstring(render.junit(made))  # noqa: S314 - we have just made it
+    suite = next(s for s in root if s.attrib["name"] == "upstream's own checks")
+    assert suite.attrib["tests"] == "5"
+    assert [c.tag for case in suite for c in case] == ["failure", "skipped"]
+    assert "--- FAIL: TestKeep" in "".join(suite.itertext())
+    assert "::error title=worse%3A test ./cache::TestKeep" in github.commands(made)
 
 
 def test_infrastructure_is_an_error() -> None:
@@ -70,6 +147,34 @@ def test_summary_is_appended_only_on_actions(tmp_path: Path) -> None:
     assert github.publish(results.matrix(), None, env={**env, "GITHUB_ACTIONS": "true"}, log=log)
     assert summary.read_text().startswith("before\n**Broken in")
     assert "::error title=" in log.getvalue()
+
+
+def test_hostile_text_in_a_job_summary(tmp_path: Path) -> None:
+    summary, log = tmp_path / "summary.md", io.StringIO()
+    env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    github.publish(results.hostile(), None, env=env, log=log)
+    for text in (summary.read_text(), log.getvalue()):
+        assert not any(secret in text for secret in ("hunter22", "user:pw", "someone", "\x1b"))
+    page = MarkdownIt("gfm-like", {"html": True}).render(summary.read_text())
+    assert not re.search(r"<(script|img|iframe|style|object)\b", page)
+    assert all(re.match(r"::(error|warning|notice) title=", c) for c in log.getvalue().splitlines())
+
+
+def test_hostile_text_in_a_strategy() -> None:
+    made = github.strategy_of(results.hostile())
+    assert "\n" not in made
+    assert len(json.loads(made)["include"]) == 2
+
+
+def test_hostile_text_in_a_comparison() -> None:
+    evil, moved = results.hostile(), results.hostile()
+    cells = tuple(replace(c, outcome="cached", verdict="good", revision="b") for c in moved.cells)
+    evil = replace(evil, id="x\n::error::y", host={"\x1b[2J\nrunc": "1"})
+    moved = replace(moved, cells=cells, host={"\x1b[2J\nrunc": "2"})
+    told = compare.text(compare.compare(evil, moved))
+    assert not any(c in told for c in ("\x1b", "\x07", "\r", "\u202e", "hunter22", "someone"))
+    assert len(told.splitlines()) == 1 + 2 + 3 + 1  # ids, cells, notes, counts
+    assert not any(line.startswith("::") for line in told.splitlines())
 
 
 def test_strategy_has_a_job_a_variant() -> None:

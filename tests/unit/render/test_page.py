@@ -78,6 +78,13 @@ def test_five_hundred_cells_are_small() -> None:
     assert len(text.encode()) < 1_500_000
 
 
+def test_long_texts_give_way_too() -> None:
+    text = render.html(results.hostile_many(84))
+    assert len(text.encode()) < 1_500_000
+    assert len(embedded(text)["cells"]) == 504
+    assert not any(secret in text for secret in ("hunter22", "user:pw", "someone", "\x1b"))
+
+
 def test_logs_give_way_to_the_limit() -> None:
     result = results.many(84)
     small = render.html(result, limit=700_000)

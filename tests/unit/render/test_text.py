@@ -140,3 +140,10 @@ def test_block_is_literal_whatever_is_in_it(lines: list[str]) -> None:
 )  # fmt: skip
 def test_duration(seconds: float, said: str) -> None:
     assert text.duration(seconds) == said
+
+
+def test_a_secret_is_not_cut_in_two_before_it_is_known() -> None:
+    for at in range(180, 260):
+        line = "x" * at + " password=hunter22-and-more /home/someone/else " + "y" * 300
+        assert "hunter" not in text.clean(text.shorten(line))
+        assert "someone" not in text.clean(text.shorten(line))

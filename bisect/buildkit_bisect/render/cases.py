@@ -1,0 +1,60 @@
+"""Whether a cell passed, for machines that know of nothing between a pass and a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from buildkit_bisect.result import CellInfo, Result, ValidationInfo
+
+
+class Case(StrEnum):
+    """What a test case can be."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"  # something around it
+    SKIPPED = "skipped"  # it proves nothing, or was meant to fail
+
+
+#: The case of a cell, and a word on why it is that where its verdict alone would say otherwise.
+Judge = Callable[[CellInfo], tuple[Case, str]]
+
+_BY_VERDICT = {"good": Case.PASSED, "bad": Case.FAILED, "infra": Case.ERROR}
+_BY_CHANGE = {
+    "regressed": (Case.FAILED, "broken by the patches"),
+    "still-bad": (Case.FAILED, "still bad with the patches"),
+    "fixed": (Case.PASSED, ""),
+    "still-good": (Case.PASSED, ""),
+}
+
+
+def judge(result: Result) -> Judge:
+    """A bad cell fails; in a validation, one that is bad *with* the patches alone."""
+    info = result.validation
+    if info is None or info.status == "refused":
+        return lambda cell: (_usual(cell), "")
+    return _validating(info)
+
+
+def _usual(cell: CellInfo) -> Case:
+    return _BY_VERDICT.get(cell.verdict, Case.SKIPPED)
+
+
+def _validating(info: ValidationInfo) -> Judge:
+    changes = {(c.scenario, frozenset(c.axes.items())): c for c in info.cells}
+
+    def judged(cell: CellInfo) -> tuple[Case, str]:
+        case = _usual(cell)
+        if case is Case.ERROR:
+            return case, ""
+        change = changes.get((cell.scenario, frozenset(cell.axes.items())))
+        if cell.patches == info.patches and change:
+            return _BY_CHANGE.get(change.change, (Case.SKIPPED, change.reason))
+        if case is not Case.FAILED:
+            return case, ""
+        whose = "with something else than all of the patches" if cell.patches else (
+            "without the patches")  # fmt: skip
+        return Case.SKIPPED, f"expected {whose}"
+
+    return judged

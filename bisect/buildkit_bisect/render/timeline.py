@@ -1,0 +1,177 @@
+"""How a search went, as a picture: a line for each commit that it looked at, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from buildkit_bisect.render import lanes, symbols, text
+from buildkit_bisect.render.finding import finding, percent
+from buildkit_bisect.render.templates import Templates
+from buildkit_bisect.render.text import fit
+from buildkit_bisect.result import BisectInfo, BisectStep, Result
+
+_LINE, _LEFT, _TRACK = 26, 250, 420  # pixels
+_LETTER, _BOLD = 6.7, 8.7  # width of a letter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Point:
+    """A commit on its line."""
+
+    y: float
+    x: float
+    css: str
+    label: str
+    seen: str
+    low: float  # what was left to search before it
+    high: float
+    culprit: bool
+
+
+def timeline(result: Result, *, templates: Templates | None = None, inline: bool = False) -> str:
+    """What a search saw at each commit; "" where nothing was searched.
+
+    From top to bottom in the order in which they were first tested, from left to right in the
+    order of history. *inline*: for a page that has its own styles.
+    """
+    info = result.bisect
+    steps = [*info.gate, *info.steps] if info else []
+    if info is None or not steps:
+        return ""
+    if result.kind == "boundaries":
+        drawn = lanes.lanes(result, templates=templates, inline=inline)
+        if drawn:
+            return drawn
+    places = _places(result, info, steps)
+    span = max(places.values()) or 1
+    commits: dict[str, list[BisectStep]] = {}
+    for step in steps:
+        commits.setdefault(step.sha, []).append(step)
+    ends = _ends(info, steps, places, float(span))
+    points = [
+        _Point(
+            y=64 + n * _LINE,
+            x=_x(places[sha], span),
+            css=_symbol(told).css,
+            label=_label(told),
+            seen=fit(_seen(told), 320, _LETTER),
+            low=_x(ends[sha][0], span),
+            high=_x(ends[sha][1], span),
+            culprit=sha == info.first_bad,
+        )
+        for n, (sha, told) in enumerate(commits.items())
+    ]
+    names = {r.sha: r for r in result.revisions}
+    culprit = names.get(info.first_bad)
+    return (templates or Templates()).render(
+        "timeline.svg.j2",
+        title=fit(finding(result), 990, _BOLD),
+        full=text.clean(finding(result)),
+        points=points,
+        strip=_strip(steps, places, span),
+        changes=[_x(places[c.sha], span) for c in info.changes if c.sha in places],
+        x0=_x(0, span),
+        x1=_x(span, span),
+        culprit=_x(places[info.first_bad], span) if info.first_bad in places else None,
+        which="good" if info.find_fix else "bad",
+        caption=fit(f"{info.first_bad[:10]} {culprit.subject if culprit else ''}", 520, _LETTER),
+        confidence=percent(info.confidence) if info.confidence else "",
+        total=info.total,
+        height=64 + len(points) * _LINE + 76,
+        inline=inline,
+    )
+
+
+def _label(told: list[BisectStep]) -> str:
+    """``9 proof 0ca6aba4f4 x22``: the first step at a commit, and how many there were."""
+    first = told[0]
+    more = f" x{len(told)}" if len(told) > 1 else ""
+    return f"{first.number} {first.phase} {first.sha[:10]}{more}"
+
+
+def _counts(told: list[BisectStep]) -> dict[str, int]:
+    """Trials by outcome, over all steps at a commit."""
+    counts: dict[str, int] = {}
+    for step in told:
+        for outcome, n in step.counts.items():
+            counts[outcome] = counts.get(outcome, 0) + n
+    return counts
+
+
+def _seen(told: list[BisectStep]) -> str:
+    counts = _counts(told)
+    if len(told) == 1 or not counts:
+        return told[-1].shown
+    total = sum(counts.values())
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{outcome} {n} of {total}" for outcome, n in ranked)
+
+
+def _symbol(told: list[BisectStep]) -> symbols.Symbol:
+    return symbols.MIXED if len(_counts(told)) > 1 else symbols.of("", told[-1].verdict)
+
+
+def _places(result: Result, info: BisectInfo, steps: list[BisectStep]) -> dict[str, float]:
+    """Where each commit stands: its position, else beside those it belongs to.
+
+    An end that has none lies before the first-parent line, a commit within the merge that
+    turned lies just before that.
+    """
+    known = {s.sha: float(s.position) for s in steps if s.position is not None}
+    if not known:
+        unique = list(dict.fromkeys(s.sha for s in steps))
+        return {sha: float(n) for n, sha in enumerate(unique)}
+    shas = {r.ref: r.sha for r in result.revisions}
+    newer = shas.get(info.good if info.find_fix else info.bad, "")
+    known.setdefault(newer, max(known.values()))
+    inside = known[info.merge] - 0.5 if info.merge in known else None
+    last = 0.0
+    places: dict[str, float] = {}
+    for step in steps:
+        last = known.get(step.sha, last)
+        loose = inside if inside is not None and step.phase in {"descend", "proof"} else last
+        place = 0.0 if step.phase == "gate" else loose
+        places.setdefault(step.sha, known.get(step.sha, place))
+    return places
+
+
+def _x(at: float, span: float) -> float:
+    return round(_LEFT + _TRACK * at / span, 1)
+
+
+def _ends(
+    info: BisectInfo, steps: list[BisectStep], places: dict[str, float], span: float
+) -> dict[str, tuple[float, float]]:
+    """(from, to) of what was left to search when a commit was first tested."""
+    low, high = 0.0, span
+    ends: dict[str, tuple[float, float]] = {}
+    for step in steps:
+        ends.setdefault(step.sha, (low, high))
+        low, high = _narrow(info, step, places[step.sha], low, high)
+    return ends
+
+
+def _narrow(
+    info: BisectInfo, step: BisectStep, at: float, low: float, high: float
+) -> tuple[float, float]:
+    """What is left after *step*: the newer side shows what the search looks for."""
+    newer = "good" if info.find_fix else "bad"
+    older = "bad" if info.find_fix else "good"
+    if step.phase in {"proof", "descend"} or info.changes or not low <= at <= high:
+        return low, high
+    if step.verdict == newer:
+        return low, at
+    return (at, high) if step.verdict == older else (low, high)
+
+
+def _strip(
+    steps: list[BisectStep], places: dict[str, float], span: float
+) -> list[tuple[float, float, str]]:
+    """(from, to, class): stretches between tested commits that show the same, or "open"."""
+    tested = sorted((places[s.sha], s.verdict) for s in steps if s.verdict in {"good", "bad"})
+    return [
+        (_x(a, span), _x(b, span), symbols.of("", v).css if v == w else "open")
+        for (a, v), (b, w) in pairwise(tested)
+        if b > a
+    ]
