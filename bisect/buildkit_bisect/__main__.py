@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from invoke.exceptions import CollectionNotFound, ParseError
@@ -67,7 +68,11 @@ def with_ids(argv: list[str]) -> list[str]:
 
 def main() -> None:
     """Run; never returns."""
-    Inv(name="inv", binary="inv", version=__version__).run(with_ids(sys.argv))
+    try:
+        Inv(name="inv", binary="inv", version=__version__).run(with_ids(sys.argv))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `--list | head` is no error; a task's own is caught by its guard
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
