@@ -9,6 +9,7 @@ from invoke.exceptions import CollectionNotFound, ParseError
 from invoke.program import Program
 
 from buildkit_bisect import __version__
+from buildkit_bisect.errors import printable
 
 
 class Inv(Program):
@@ -32,7 +33,7 @@ class _told:  # noqa: N801 - reads as a statement
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ParseError):
             print(
-                f"error: {str(error).strip()} (try: ./inv --list, ./inv --help TASK)",
+                f"error: {printable(str(error).strip())} (try: ./inv --list, ./inv --help TASK)",
                 file=sys.stderr,
             )
             sys.exit(2)

@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from buildkit_bisect import paths
+from buildkit_bisect import addresses, paths
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.source import DEFAULT_REPO
 
 #: What an option may be as Invoke hands it over.
 Raw = str | bool | Sequence[str]
+
+#: Characters of an option's value; the longest that make sense are lists of patches.
+LONGEST = 10_000
 
 _YES = ("1", "true", "yes", "on")
 
@@ -43,11 +46,29 @@ class Settings:
 
 
 def option(name: str, raw: Raw = "") -> str:
-    """The value of an option: as given, else its environment twin, else ""."""
+    """The value of an option: as given, else its environment twin, else "".
+
+    Raises `BadInput` for what no option can be: control characters, undecodable bytes.
+    """
     if isinstance(raw, bool):
         raw = "1" if raw else ""
     given = raw if isinstance(raw, str) else ",".join(raw)
-    return given or os.environ.get(f"BKBISECT_{name.upper().replace('-', '_')}", "")
+    return _plain(name, given or os.environ.get(f"BKBISECT_{name.upper().replace('-', '_')}", ""))
+
+
+def _plain(name: str, text: str) -> str:
+    """*text*, where it can be a name, a path or a number at all: printable and not endless."""
+    if len(text) > LONGEST:
+        raise BadInput(
+            f"--{name} has {len(text)} characters", hint=f"at most {LONGEST}, as {text[:20]!r}"
+        )
+    if not text.isprintable():
+        raise BadInput(
+            f"--{name} {text[:60]!r} holds a control character, a line break or bytes that are"
+            " no UTF-8",
+            hint="./inv --help TASK",
+        )
+    return text
 
 
 def flag(name: str, raw: Raw = False) -> bool:
@@ -57,7 +78,7 @@ def flag(name: str, raw: Raw = False) -> bool:
         return True
     if text in ("", "0", "false", "no", "off"):
         return False
-    raise BadInput(f"BKBISECT_{name.upper().replace('-', '_')}={text!r}: say 1 or 0")
+    raise BadInput(f"BKBISECT_{name.upper().replace('-', '_')}={text!r}: say 1 or 0", hint="1 or 0")
 
 
 def number(name: str, raw: Raw, least: int, most: int) -> int | None:
@@ -108,6 +129,7 @@ def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
     given = [] if isinstance(raw, bool) else [raw] if isinstance(raw, str) else list(raw or ())
     entries = [e for e in given if e] or os.environ.get("BKBISECT_AXIS", "").split()
     for entry in entries:
+        _plain("axis", entry)
         key, equals, values = entry.partition("=")
         if not (key and equals and values):
             raise BadInput(f"--axis {entry!r} is not KEY=VALUE")
@@ -118,8 +140,11 @@ def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
 def read(task: str, raw: Mapping[str, Raw]) -> Settings:
     """The settings that *raw* options and the environment come to. Raises `BadInput`."""
     registry = option("registry", raw.get("registry", ""))
-    if registry and registry.split(":")[0] not in ("127.0.0.1", "localhost"):
-        raise BadInput(f"--registry {registry!r}: plain HTTP is for loopback only")
+    if registry and not addresses.is_local_registry(registry):
+        raise BadInput(
+            f"--registry {registry!r}: plain HTTP is for loopback only",
+            hint="--registry 127.0.0.1:PORT, or leave it out",
+        )
     out = option("out", raw.get("out", ""))
     return Settings(
         repo=option("repo", raw.get("repo", "")) or DEFAULT_REPO,
