@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ Raw = str | bool | Sequence[str]
 
 #: Characters of an option's value; the longest that make sense are lists of patches.
 LONGEST = 10_000
+
+_SNAPSHOTTER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 
 _YES = ("1", "true", "yes", "on")
 
@@ -103,6 +106,14 @@ def one_of(name: str, raw: Raw, choices: Sequence[str]) -> str:
     return text
 
 
+def image(name: str, raw: Raw) -> str:
+    """An image or a registry, as the Engine's API takes one; "" where it was not given."""
+    text = option(name, raw)
+    if text and not addresses.is_image(text):
+        raise BadInput(f"--{name} {text!r} names no image", hint="as in registry.example/name:tag")
+    return text
+
+
 def runtimes(raw: Raw) -> tuple[Kind, ...]:
     """One runtime or several by commas; ``auto`` is the host's."""
     names = (option("runtime", raw) or "auto").split(",")
@@ -117,8 +128,11 @@ def sockets(raw: Raw) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in filter(None, option("snapshotter-socket", raw).split(",")):
         name, equals, path = entry.partition("=")
-        if not (name and equals and path.startswith("/")):
-            raise BadInput(f"--snapshotter-socket {entry!r} is not NAME=/PATH/OF/SOCKET")
+        if not (_SNAPSHOTTER.fullmatch(name) and equals and path.startswith("/")):
+            raise BadInput(
+                f"--snapshotter-socket {entry!r} is not NAME=/PATH/OF/SOCKET",
+                hint="--snapshotter-socket mine=/run/mine.sock --axis snapshotter=mine",
+            )
         found[name] = path
     return found
 
@@ -132,7 +146,7 @@ def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
         _plain("axis", entry)
         key, equals, values = entry.partition("=")
         if not (key and equals and values):
-            raise BadInput(f"--axis {entry!r} is not KEY=VALUE")
+            raise BadInput(f"--axis {entry!r} is not KEY=VALUE", hint="--axis snapshotter=stargz")
         chosen[key] = (*chosen.get(key, ()), *values.split(","))
     return chosen
 
@@ -154,7 +168,7 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         patches=option("patches", raw.get("patches", "")),
         runtimes=runtimes(raw.get("runtime", "")),
         snapshotter_sockets=sockets(raw.get("snapshotter_socket", "")),
-        base_image=option("base-image", raw.get("base_image", "")),
+        base_image=image("base-image", raw.get("base_image", "")),
         jobs=number("jobs", raw.get("jobs", ""), 1, 64) or 1,
         trials=number("trials", raw.get("trials", ""), 1, 1000),
         out=Path(out).absolute() if out else paths.PROJECT / "results",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from buildkit_bisect.addresses import is_image
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Axes, Verdict
 from buildkit_bisect.scenario import attributes
@@ -17,7 +18,6 @@ _EXIT = re.compile(r"|ok|failed|\d{1,3}(-\d{1,3})?")
 _VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
 _ADDRESS = re.compile(r"https://[^\s<>\"'\\]{1,500}")
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
-_PUBLIC = re.compile(r"|[a-z0-9][a-z0-9._/-]*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
 #: Of a name within a folder, in bytes; the kernel's.
 _LONGEST_NAME = 255
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
@@ -39,7 +39,7 @@ def check(scenario: Scenario) -> None:
             f"{where}.compression",
             f"{image.compression!r} is none of {', '.join(_COMPRESSIONS)}",
         )
-        _require(bool(_PUBLIC.fullmatch(image.public)), f"{where}.public", "not an image")
+        _require(not image.public or is_image(image.public), f"{where}.public", "not an image")
     seen: set[str] = set()
     for index, step in enumerate(scenario.steps):
         _require(bool(_ID.fullmatch(step.id)), f"steps[{index}].id", f"{step.id!r} is not plain")

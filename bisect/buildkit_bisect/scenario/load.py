@@ -43,7 +43,7 @@ def load(name: str, root: Path = paths.SCENARIOS) -> Scenario:
         raise BadInput(f"no scenario {name!r}; there are: {known}", hint="--scenario NAME_OR_DIR")
     own = tomlfile.read(folder / "scenario.toml", hint=_HELP)
     folders = [folder.resolve()]
-    if base := own.pop("extends", None):
+    if (base := own.pop("extends", None)) is not None:
         if not isinstance(base, str) or not re.fullmatch(r"_[a-z0-9-]+", base):
             raise BadInput(
                 f"{folder / 'scenario.toml'}: extends: {base!r} is not a shared part", hint=_HELP
@@ -121,7 +121,7 @@ def _plain(value: Any, kind: type) -> Any:
 
 
 def _structure(data: dict[str, Any], path: Path) -> Scenario:
-    if data.pop("schema", None) != 1:
+    if repr(data.pop("schema", None)) != "1":  # True and 1.0 are equal to 1
         raise BadInput(f"{path}: schema: this tool reads schema = 1", hint=_HELP)
     try:
         return _converter().structure(data, Scenario)
