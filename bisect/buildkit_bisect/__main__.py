@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from invoke.exceptions import CollectionNotFound, ParseError
 from invoke.program import Program
 
 from buildkit_bisect import __version__
+from buildkit_bisect.errors import printable
 
 
 class Inv(Program):
@@ -31,7 +33,7 @@ class _told:  # noqa: N801 - reads as a statement
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ParseError):
             print(
-                f"error: {str(error).strip()} (try: ./inv --list, ./inv --help TASK)",
+                f"error: {printable(str(error).strip())} (try: ./inv --list, ./inv --help TASK)",
                 file=sys.stderr,
             )
             sys.exit(2)
@@ -67,7 +69,11 @@ def with_ids(argv: list[str]) -> list[str]:
 
 def main() -> None:
     """Run; never returns."""
-    Inv(name="inv", binary="inv", version=__version__).run(with_ids(sys.argv))
+    try:
+        Inv(name="inv", binary="inv", version=__version__).run(with_ids(sys.argv))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `--list | head` is no error; a task's own is caught by its guard
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

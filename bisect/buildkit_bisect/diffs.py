@@ -19,6 +19,9 @@ _MODE = re.compile(r"^(?:new file mode|new mode|old mode|deleted file mode|index
 _IMPORT = re.compile(
     r"^\+\s*(?:import\s+)?(?:[\w.]+\s+)?\"([\w.~-]+(?:/[\w.~+-]+)+)\"\s*(?://.*)?$"
 )
+_BINARY = re.compile(rb"^(?:GIT binary patch|Binary files )", re.MULTILINE)
+#: Lines of a file; git reads such numbers into a machine word and lets them overflow.
+_MOST_LINES = 10**9
 _MODES = {"100644", "100755"}
 
 
@@ -65,6 +68,8 @@ def parse(name: str, data: bytes) -> Diff:
     changes = []
     for file in patch:
         for hunk in file:
+            if max(hunk.source_start, hunk.target_start) > _MOST_LINES:
+                raise BadInput(f"{name}: no file has a line {hunk.source_start}", hint=_HOW)
             if not any(line.is_removed or line.is_context for line in hunk):
                 if file.is_added_file:
                     continue
@@ -92,7 +97,7 @@ _HOW = "git diff -U1 > NAME.patch"
 def _text(name: str, data: bytes) -> str:
     if not data.strip():
         raise BadInput(f"{name} is empty", hint=_HOW)
-    if b"\0" in data or b"\nGIT binary patch" in data or b"\nBinary files " in data:
+    if b"\0" in data or _BINARY.search(data):
         raise BadInput(f"{name} is or contains a binary diff; only text can be applied", hint=_HOW)
     if b"\r\n" in data:
         raise BadInput(f"{name} has CRLF line endings", hint=f"sed -i 's/\\r$//' {name}")

@@ -55,5 +55,15 @@ class InfraFailed(BisectError):
     exit_code = 5
 
 
+#: Characters of a message that are shown.
+LONGEST = 2000
+
+
+def printable(text: str) -> str:
+    """*text* as a terminal may show it: one that was asked for by name may hold anything."""
+    text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST * 3 // 4]} ... {text[-300:]}"
+
+
 def _rebuild(kind: type[BisectError], message: str, hint: str) -> BisectError:
     return kind(message, hint=hint)

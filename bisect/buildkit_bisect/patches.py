@@ -7,7 +7,6 @@ applies is taken. A series is a ``patch.toml`` that lists other patches in order
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,12 +16,13 @@ from cattrs import Converter
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
-from buildkit_bisect import diffs, gitcmd, paths
+from buildkit_bisect import diffs, gitcmd, paths, tomlfile
 from buildkit_bisect.diffs import Diff
 from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import PatchRef
 
 _FILE = "patch.toml"
+_HELP = "docs/patches.md"
 
 
 class PatchFailed(BisectError):
@@ -142,7 +142,7 @@ def load(name: str, root: Path | None = None) -> Patch:
     folder = _folder(name, root or paths.PATCHES)
     meta = metadata(folder)
     if meta.series:
-        raise BadInput(f"{name} is a series of patches, not a patch")
+        raise BadInput(f"{name} is a series of patches, not a patch", hint=_HELP)
     return _patch(folder, meta)
 
 
@@ -160,13 +160,18 @@ def load_many(text: str, root: Path | None = None) -> list[Patch]:
     for patch in chosen:
         for other in chosen:
             if other.name in patch.meta.conflicts:
-                raise BadInput(f"{patch.name} and {other.name} conflict; choose one of them")
+                raise BadInput(
+                    f"{patch.name} and {other.name} conflict; choose one of them",
+                    hint="--patches A",
+                )
     return chosen
 
 
 def _expand(name: str, root: Path, inside: tuple[str, ...]) -> list[Patch]:
     if name in inside:
-        raise BadInput(f"the series {' > '.join([*inside, name])} goes round in a circle")
+        raise BadInput(
+            f"the series {' > '.join([*inside, name])} goes round in a circle", hint=_HELP
+        )
     folder = _folder(name, root)
     meta = metadata(folder)
     if not meta.series:
@@ -186,10 +191,7 @@ def metadata(folder: Path) -> Metadata:
     """A folder's ``patch.toml``, strictly: raises `BadInput` naming the key that is wrong."""
     path = folder / _FILE
     where = f"{folder.name}/{_FILE}"
-    try:
-        data = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise BadInput(f"{where} is not TOML: {err}") from err
+    data = tomlfile.read(path, hint=_HELP)
     hints = get_type_hints(Metadata)
     for key, value in data.items():
         if key.replace("-", "_") in hints:
@@ -199,9 +201,9 @@ def metadata(folder: Path) -> Metadata:
     except ClassValidationError as err:
         raise BadInput(f"{where}: {_explain(err)}", hint=f"keys: {', '.join(_KEYS)}") from err
     if not meta.title.strip():
-        raise BadInput(f"{where}: title is empty")
+        raise BadInput(f"{where}: title is empty", hint=_HELP)
     if meta.series and (meta.diffs or meta.files):
-        raise BadInput(f"{where}: a series has no diffs of its own")
+        raise BadInput(f"{where}: a series has no diffs of its own", hint=_HELP)
     return meta
 
 
@@ -213,12 +215,14 @@ def _patch(folder: Path, meta: Metadata) -> Patch:
     for name in listed:
         path = folder / name
         if Path(name).name != name or not path.is_file():
-            raise BadInput(f"{folder.name}/{_FILE}: no diff {name!r} in that folder")
+            raise BadInput(f"{folder.name}/{_FILE}: no diff {name!r} in that folder", hint=_HELP)
         found.append(diffs.parse(name, path.read_bytes()))
     patch = Patch(name=folder.name, folder=str(folder), meta=meta, diffs=tuple(found))
     if meta.files and set(meta.files) != set(patch.files):
         touched = ", ".join(patch.files)
-        raise BadInput(f"{folder.name}/{_FILE}: files is not what the diffs touch: {touched}")
+        raise BadInput(
+            f"{folder.name}/{_FILE}: files is not what the diffs touch: {touched}", hint=_HELP
+        )
     return patch
 
 
@@ -232,7 +236,7 @@ def _check_type(where: str, key: str, value: Any, wanted: Any) -> None:
         good = type(value) is wanted
         name = {str: "a string", int: "a whole number"}[wanted]
     if not good:
-        raise BadInput(f"{where}: {key} must be {name}")
+        raise BadInput(f"{where}: {key} must be {name}", hint=_HELP)
 
 
 def _explain(err: ClassValidationError) -> str:

@@ -30,7 +30,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _RELEASE_BRANCH = re.compile(r"(?:\w+/)?v\d+\.\d+")
 
 # Its own filters and ignore rules count, as in its owner's `git add`; its hooks do not run.
-_SAFE = ("-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+_SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,6 +227,7 @@ def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[
 
 
 def _ask(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
+    # Filters are programs: of a tree of another user, git itself refuses to run any.
     done = process.run(["git", *_SAFE, "-C", str(folder), *arguments], timeout=300, env=env or {})
     return done.stdout.strip()
 

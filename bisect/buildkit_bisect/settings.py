@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from buildkit_bisect import paths
+from buildkit_bisect import addresses, paths
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.source import DEFAULT_REPO
@@ -18,6 +19,10 @@ Raw = str | bool | Sequence[str]
 
 #: Environment of a command that `resume` runs: the campaigns whose trials are its own.
 RESUMED = "BKBISECT_RESUMED"
+#: Characters of an option's value; the longest that make sense are lists of patches.
+LONGEST = 10_000
+
+_SNAPSHOTTER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 
 _YES = ("1", "true", "yes", "on")
 
@@ -48,11 +53,29 @@ class Settings:
 
 
 def option(name: str, raw: Raw = "") -> str:
-    """The value of an option: as given, else its environment twin, else ""."""
+    """The value of an option: as given, else its environment twin, else "".
+
+    Raises `BadInput` for what no option can be: control characters, undecodable bytes.
+    """
     if isinstance(raw, bool):
         raw = "1" if raw else ""
     given = raw if isinstance(raw, str) else ",".join(raw)
-    return given or os.environ.get(f"BKBISECT_{name.upper().replace('-', '_')}", "")
+    return _plain(name, given or os.environ.get(f"BKBISECT_{name.upper().replace('-', '_')}", ""))
+
+
+def _plain(name: str, text: str) -> str:
+    """*text*, where it can be a name, a path or a number at all: printable and not endless."""
+    if len(text) > LONGEST:
+        raise BadInput(
+            f"--{name} has {len(text)} characters", hint=f"at most {LONGEST}, as {text[:20]!r}"
+        )
+    if not text.isprintable():
+        raise BadInput(
+            f"--{name} {text[:60]!r} holds a control character, a line break or bytes that are"
+            " no UTF-8",
+            hint="./inv --help TASK",
+        )
+    return text
 
 
 def flag(name: str, raw: Raw = False) -> bool:
@@ -62,7 +85,7 @@ def flag(name: str, raw: Raw = False) -> bool:
         return True
     if text in ("", "0", "false", "no", "off"):
         return False
-    raise BadInput(f"BKBISECT_{name.upper().replace('-', '_')}={text!r}: say 1 or 0")
+    raise BadInput(f"BKBISECT_{name.upper().replace('-', '_')}={text!r}: say 1 or 0", hint="1 or 0")
 
 
 def number(name: str, raw: Raw, least: int, most: int) -> int | None:
@@ -87,6 +110,14 @@ def one_of(name: str, raw: Raw, choices: Sequence[str]) -> str:
     return text
 
 
+def image(name: str, raw: Raw) -> str:
+    """An image or a registry, as the Engine's API takes one; "" where it was not given."""
+    text = option(name, raw)
+    if text and not addresses.is_image(text):
+        raise BadInput(f"--{name} {text!r} names no image", hint="as in registry.example/name:tag")
+    return text
+
+
 def runtimes(raw: Raw) -> tuple[Kind, ...]:
     """One runtime or several by commas; ``auto`` is the host's."""
     names = (option("runtime", raw) or "auto").split(",")
@@ -101,8 +132,11 @@ def sockets(raw: Raw) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in filter(None, option("snapshotter-socket", raw).split(",")):
         name, equals, path = entry.partition("=")
-        if not (name and equals and path.startswith("/")):
-            raise BadInput(f"--snapshotter-socket {entry!r} is not NAME=/PATH/OF/SOCKET")
+        if not (_SNAPSHOTTER.fullmatch(name) and equals and path.startswith("/")):
+            raise BadInput(
+                f"--snapshotter-socket {entry!r} is not NAME=/PATH/OF/SOCKET",
+                hint="--snapshotter-socket mine=/run/mine.sock --axis snapshotter=mine",
+            )
         found[name] = path
     return found
 
@@ -121,9 +155,10 @@ def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
     given = [] if isinstance(raw, bool) else [raw] if isinstance(raw, str) else list(raw or ())
     entries = [e for e in given if e] or os.environ.get("BKBISECT_AXIS", "").split()
     for entry in entries:
+        _plain("axis", entry)
         key, equals, values = entry.partition("=")
         if not (key and equals and values):
-            raise BadInput(f"--axis {entry!r} is not KEY=VALUE")
+            raise BadInput(f"--axis {entry!r} is not KEY=VALUE", hint="--axis snapshotter=stargz")
         chosen[key] = (*chosen.get(key, ()), *values.split(","))
     return chosen
 
@@ -131,8 +166,11 @@ def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
 def read(task: str, raw: Mapping[str, Raw]) -> Settings:
     """The settings that *raw* options and the environment come to. Raises `BadInput`."""
     registry = option("registry", raw.get("registry", ""))
-    if registry and registry.split(":")[0] not in ("127.0.0.1", "localhost"):
-        raise BadInput(f"--registry {registry!r}: plain HTTP is for loopback only")
+    if registry and not addresses.is_local_registry(registry):
+        raise BadInput(
+            f"--registry {registry!r}: plain HTTP is for loopback only",
+            hint="--registry 127.0.0.1:PORT, or leave it out",
+        )
     out = option("out", raw.get("out", ""))
     return Settings(
         repo=option("repo", raw.get("repo", "")) or DEFAULT_REPO,
@@ -142,7 +180,7 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         patches=option("patches", raw.get("patches", "")),
         runtimes=runtimes(raw.get("runtime", "")),
         snapshotter_sockets=sockets(raw.get("snapshotter_socket", "")),
-        base_image=option("base-image", raw.get("base_image", "")),
+        base_image=image("base-image", raw.get("base_image", "")),
         jobs=number("jobs", raw.get("jobs", ""), 1, 64) or 1,
         trials=number("trials", raw.get("trials", ""), 1, 1000),
         out=Path(out).absolute() if out else paths.PROJECT / "results",

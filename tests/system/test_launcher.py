@@ -51,6 +51,23 @@ def test_the_first_start_installs_and_the_second_does_not(checkout: Path) -> Non
     assert second.stdout == first.stdout
 
 
+def test_a_lock_with_a_wrong_hash_installs_nothing(checkout: Path, tmp_path: Path) -> None:
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"iniconfig==2.1.0 --hash=sha256:{'0' * 64}\n")
+    venv = tmp_path / "venv"
+    said = launch(checkout, "--list", BKBISECT_LOCK=str(lock), BKBISECT_VENV=str(venv))
+    assert said.returncode == 3
+    assert "DO NOT MATCH THE HASHES" in said.stderr
+    assert not (venv / "installed-pyproject.toml").exists()
+    assert not list(venv.glob("lib/*/site-packages/iniconfig*"))
+
+
+def test_a_lock_that_is_not_there(checkout: Path, tmp_path: Path) -> None:
+    said = launch(checkout, "--list", BKBISECT_LOCK=str(tmp_path / "none"))
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr == f"inv: BKBISECT_LOCK: cannot read {tmp_path / 'none'}\n"
+
+
 def test_a_changed_project_is_installed_again(checkout: Path) -> None:
     with (checkout / "pyproject.toml").open("a") as file:
         file.write("# changed\n")

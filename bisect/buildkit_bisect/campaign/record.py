@@ -11,6 +11,7 @@ from pathlib import Path
 from buildkit_bisect.errors import BadInput
 
 _FILE = "campaign.json"
+_KEYS = {"kind": str, "command": str, "status": str, "reason": str, "pid": int}
 #: The campaign's events, a JSON line each; see `live`.
 EVENTS = "events.jsonl"
 
@@ -52,8 +53,11 @@ def read(folder: Path) -> Record:
     """The record in *folder*. Raises `BadInput` where there is none."""
     try:
         data = json.loads((folder / _FILE).read_text())
-    except (OSError, ValueError):
-        raise BadInput(f"no campaign in {folder}", hint="./inv status") from None
+        kinds = {key: type(data[key]) for key in _KEYS}
+    except (OSError, ValueError, LookupError, TypeError):
+        kinds = {}
+    if kinds != _KEYS:
+        raise BadInput(f"no campaign in {folder}", hint="./inv status")
     status = data["status"]
     if status == "running" and not Path(f"/proc/{data['pid']}").exists():
         status = "killed"

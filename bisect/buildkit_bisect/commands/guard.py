@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,11 +10,14 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from buildkit_bisect import __version__
-from buildkit_bisect.errors import BisectError
+from buildkit_bisect.errors import BisectError, printable
 from buildkit_bisect.settings import Raw
 
 #: Exit codes that are no errors of ours.
-DONE, BUG, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 4, 5, 130
+DONE, BUG, BAD_INPUT, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 2, 4, 5, 130
+
+#: What the system says of a name that cannot be one; somebody gave it to us.
+_NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 
 Command = Callable[[Mapping[str, Raw]], int]
 
@@ -31,15 +35,18 @@ def guarded(command: Command, raw: Mapping[str, Raw]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except BisectError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         print("interrupted; what was built and run is kept: ./inv resume", file=sys.stderr)
         code = INTERRUPTED
     except OSError as error:  # a full disk, a directory that may not be written
         named = f"{error.filename}: " if error.filename else ""
-        print(f"error: {named}{error.strerror or error} (try: ./inv doctor)", file=sys.stderr)
-        code = INFRA
+        wrong = error.errno in _NO_NAME
+        hint = "./inv --help TASK" if wrong else "./inv doctor"
+        said = f"{named}{error.strerror or error} (try: {hint})"
+        print(f"error: {printable(said)}", file=sys.stderr)
+        code = BAD_INPUT if wrong else INFRA
     except Exception:
         print(_bug_report(), file=sys.stderr)
         code = BUG

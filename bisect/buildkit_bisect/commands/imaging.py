@@ -34,8 +34,8 @@ def wanted(raw: Mapping[str, Raw]) -> Wanted | None:
     """What the options ask for; None where it is not an image. Raises `BadInput`."""
     found = Wanted(
         builder=settings.one_of("builder", raw.get("builder", ""), BUILDERS),
-        base=settings.option("base-image", raw.get("base_image", "")),
-        push=settings.option("push", raw.get("push", "")),
+        base=settings.image("base-image", raw.get("base_image", "")),
+        push=settings.image("push", raw.get("push", "")),
         save=settings.option("save", raw.get("save", "")),
     )
     if found.builder == "dockerfile" and found.base:

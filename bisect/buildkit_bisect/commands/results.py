@@ -19,6 +19,9 @@ from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import one_line
 from buildkit_bisect.settings import Raw
 
+#: Tasks that are campaigns: what `resume` may run again.
+_CAMPAIGNS = ("run", "matrix", "bisect", "boundaries", "validate")
+
 #: Exit code of `diff` where something got worse, as diff(1) has it.
 WORSE = 1
 
@@ -34,7 +37,12 @@ def report(raw: Mapping[str, Raw]) -> int:
     target = settings.option("publish", raw.get("publish", ""))
     if target:
         done, folder = publish.cleaned(done), Path(target)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(
+                f"cannot write to {folder}: {error.strerror}", hint="--publish DIR"
+            ) from None
         result.write(done, folder)
     written = reports.write(done, folder, Templates(settings.templates(raw.get("templates", ""))))
     for path in written:
@@ -126,7 +134,7 @@ def resume(raw: Mapping[str, Raw]) -> int:
         found = unfinished[-1]
     if found.status == "running":
         raise BadInput(f"{found.id} is running, as process {found.pid}", hint="./inv status")
-    words = shlex.split(found.command)
+    words = _words(found)
     print(f"resuming {found.id}: {found.command}", file=sys.stderr, flush=True)
     os.environ[settings.RESUMED] = ",".join([*found.resumed, found.id])
     out = str(found.folder.parent.absolute())
@@ -134,6 +142,19 @@ def resume(raw: Mapping[str, Raw]) -> int:
         os.chdir(found.cwd)
     argv = [sys.executable, "-m", "buildkit_bisect", "--search-root", str(paths.PROJECT)]
     os.execv(sys.executable, [*argv, *words[1:], "--out", out])
+
+
+def _words(found: record.Record) -> list[str]:
+    """The words of a campaign's command. Raises `BadInput` where it is not one of ours."""
+    try:
+        words = shlex.split(found.command)
+    except ValueError:
+        words = []
+    if words[:2] not in (["./inv", kind] for kind in _CAMPAIGNS):
+        raise BadInput(
+            f"{found.folder}: not a campaign's command: {found.command!r}", hint="./inv status"
+        )
+    return words
 
 
 def _out(raw: Mapping[str, Raw]) -> Path:

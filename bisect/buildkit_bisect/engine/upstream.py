@@ -12,7 +12,7 @@ from pathlib import Path
 
 import docker.errors
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import gitcmd, paths, process
 from buildkit_bisect.engine import base, buildx, image, labels
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.session import Engine
@@ -121,9 +121,10 @@ def repository(worktree: Path, target: Path, revision: Revision) -> None:
     """
 
     def git(*words: str) -> None:
-        process.run(["git", "-C", str(target), *words], timeout=600)
+        gitcmd.git(target, *words, timeout=600, GIT_ALLOW_PROTOCOL="file")
 
-    process.run(["git", "init", "--quiet", str(target)], timeout=60)
+    target.mkdir(parents=True, exist_ok=True)
+    git("init", "--quiet")
     git("fetch", "--quiet", "--depth=1", f"file://{worktree}", "HEAD")
     git("-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD")
     if re.match(r"v\d", revision.describe):

@@ -6,22 +6,27 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from buildkit_bisect.addresses import is_image
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Verdict
+from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Axes, Verdict
+from buildkit_bisect.scenario import attributes
 from buildkit_bisect.scenario.model import Action, Condition, Rule, Scenario, Step, VertexIs
-from buildkit_bisect.scenario.text import names_in
+from buildkit_bisect.scenario.text import fill, names_in
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _EXIT = re.compile(r"|ok|failed|\d{1,3}(-\d{1,3})?")
 _VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
-_REGISTRY = "${registry}/"
+_ADDRESS = re.compile(r"https://[^\s<>\"'\\]{1,500}")
+_ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
+#: Of a name within a folder, in bytes; the kernel's.
+_LONGEST_NAME = 255
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 
 def check(scenario: Scenario) -> None:
     """Raise `BadInput` that names the key for the first thing wrong."""
     _require(bool(_ID.fullmatch(scenario.name)), "name", f"{scenario.name!r} is not a plain name")
-    _require(scenario.issue.startswith("https://"), "issue", "not an https:// address")
+    _require(bool(_ADDRESS.fullmatch(scenario.issue)), "issue", "not an https:// address")
     _require(bool(scenario.steps), "steps", "there are none")
     _require(bool(scenario.outcomes), "outcomes", "there are none")
     _check_axes(scenario)
@@ -34,6 +39,7 @@ def check(scenario: Scenario) -> None:
             f"{where}.compression",
             f"{image.compression!r} is none of {', '.join(_COMPRESSIONS)}",
         )
+        _require(not image.public or is_image(image.public), f"{where}.public", "not an image")
     seen: set[str] = set()
     for index, step in enumerate(scenario.steps):
         _require(bool(_ID.fullmatch(step.id)), f"steps[{index}].id", f"{step.id!r} is not plain")
@@ -42,12 +48,13 @@ def check(scenario: Scenario) -> None:
         _check_step(scenario, step, f"steps[{index}]")
     for where, text in _texts(scenario):
         _check_names(scenario, text, where)
+    _check_daemon(scenario)
     _check_rules(scenario)
 
 
 def _require(holds: bool, where: str, message: str) -> None:
     if not holds:
-        raise BadInput(f"{where}: {message}")
+        raise BadInput(f"{where}: {message}", hint="docs/scenarios.md")
 
 
 def _check_axes(scenario: Scenario) -> None:
@@ -81,7 +88,8 @@ def _check_file(scenario: Scenario, name: str, where: str) -> None:
 
 def _check_relative(name: str, where: str) -> None:
     path = PurePosixPath(name)
-    plain = bool(name) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+    short = all(len(part.encode()) <= _LONGEST_NAME for part in path.parts)
+    plain = bool(path.parts) and not path.is_absolute() and ".." not in path.parts and short
     _require(plain, where, f"{name!r} is not a path inside the scenario")
 
 
@@ -107,6 +115,7 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
             _require(step.start in ("restart", "fresh"), f"{where}.start", "restart or fresh")
         case Action.DELETE_BLOB:
             _check_relative(step.cache, f"{where}.cache")
+            _require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
         case Action.SCRIPT:
             _require(False, f"{where}.action", "a script is given by --script, not by a file")
         case Action.PRUNE:
@@ -121,13 +130,27 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
         ("outputs", step.outputs),
     ):
         for entry in entries:
-            _require("type" in entry, f"{where}.{key}", "an entry has no type")
+            at, problem = attributes.problem(key, entry)
+            _require(not problem, f"{where}.{key}{at}", problem)
             for name in ("dest", "src"):
                 if name in entry:
                     _check_relative(entry[name], f"{where}.{key}.{name}")
-            ref = entry.get("ref", _REGISTRY)
-            own = ref.startswith(_REGISTRY) and ":" in ref
-            _require("ref" not in entry or own, f"{where}.{key}.ref", f"not {_REGISTRY}NAME:TAG")
+    for name in step.args:
+        _require(bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a build argument")
+
+
+def _check_daemon(scenario: Scenario) -> None:
+    """What the daemon is told, as it is told in each cell."""
+    for axes in scenario.cells():
+
+        def told(text: str, axes: Axes = axes) -> str:
+            images = dict.fromkeys(scenario.images, "image")
+            return fill(text, scenario=scenario, axes=axes, images=images, registry="127.0.0.1:1")
+
+        name = told(scenario.daemon.snapshotter)
+        _require(bool(_ID.fullmatch(name)), "daemon.snapshotter", f"{name!r} is not a plain name")
+        problem = attributes.config_problem(told(scenario.daemon.config))
+        _require(not problem, "daemon.config", problem)
 
 
 def uses_registry(scenario: Scenario) -> bool:
@@ -177,7 +200,10 @@ def _check_rules(scenario: Scenario) -> None:
         for conditions, earlier in seen.items():
             # A rule with more conditions than an earlier one only holds where that one does.
             if set(conditions) <= set(rule.all):
-                raise BadInput(f"{where}: can never match: {earlier!r} above always matches first")
+                raise BadInput(
+                    f"{where}: can never match: {earlier!r} above always matches first",
+                    hint="docs/scenarios.md",
+                )
         seen[rule.all] = rule.name
 
 
@@ -185,13 +211,18 @@ def _check_condition(scenario: Scenario, condition: Condition, where: str) -> No
     step = next((s for s in scenario.steps if s.id == condition.step), None)
     if step is None:
         known = ", ".join(s.id for s in scenario.steps)
-        raise BadInput(f"{where}.step: there is no step {condition.step!r}; there are: {known}")
+        raise BadInput(
+            f"{where}.step: there is no step {condition.step!r}; there are: {known}",
+            hint="docs/scenarios.md",
+        )
     _require(bool(_EXIT.fullmatch(condition.exit)), f"{where}.exit", "ok, failed, N or N-M")
     for key, pattern in (("stderr", condition.stderr), ("vertex", condition.vertex)):
         try:
             re.compile(pattern)
-        except re.error as error:
-            raise BadInput(f"{where}.{key}: not a regular expression: {error}") from None
+        except (re.error, OverflowError, RecursionError) as error:
+            raise BadInput(
+                f"{where}.{key}: not a regular expression: {error}", hint="docs/scenarios.md"
+            ) from None
     paired = bool(condition.vertex) == (condition.is_ is not None)
     _require(paired, where, "vertex and is go together")
     says = condition.exit or condition.stderr or condition.vertex or condition.inner_layers

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from buildkit_bisect import paths
+from buildkit_bisect import paths, tomlfile
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.scenario.check import check
 from buildkit_bisect.scenario.model import Action, Condition, Kept, Scenario, Step, VertexIs
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+_HELP = "docs/scenarios.md"
 
 _NOT_IN_FILE = ("folders", "digest", "run_digest")
 
@@ -39,33 +41,26 @@ def load(name: str, root: Path = paths.SCENARIOS) -> Scenario:
     if not (folder / "scenario.toml").is_file():
         known = ", ".join(names(root))
         raise BadInput(f"no scenario {name!r}; there are: {known}", hint="--scenario NAME_OR_DIR")
-    own = _read(folder / "scenario.toml")
+    own = tomlfile.read(folder / "scenario.toml", hint=_HELP)
     folders = [folder.resolve()]
-    if base := own.pop("extends", None):
+    if (base := own.pop("extends", None)) is not None:
         if not isinstance(base, str) or not re.fullmatch(r"_[a-z0-9-]+", base):
-            raise BadInput(f"{folder / 'scenario.toml'}: extends: {base!r} is not a shared part")
+            raise BadInput(
+                f"{folder / 'scenario.toml'}: extends: {base!r} is not a shared part", hint=_HELP
+            )
         shared = root / base
         if not (shared / "scenario.toml").is_file():
-            raise BadInput(f"{folder / 'scenario.toml'}: extends: there is no {base!r}")
-        own = _merge(own, _read(shared / "scenario.toml"))
+            raise BadInput(f"{folder / 'scenario.toml'}: extends: there is no {base!r}", hint=_HELP)
+        own = _merge(own, tomlfile.read(shared / "scenario.toml", hint=_HELP))
         folders.append(shared.resolve())
     scenario = replace(_structure(own, folder / "scenario.toml"), folders=tuple(folders))
     try:
         check(scenario)
     except BadInput as error:
-        raise BadInput(f"{folder / 'scenario.toml'}: {error.message}") from None
+        raise BadInput(f"{folder / 'scenario.toml'}: {error.message}", hint=error.hint) from None
     return replace(
         scenario, digest=_digest(scenario, own), run_digest=_digest(scenario, _executed(own))
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not TOML: {error}") from None
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from None
 
 
 def _merge(own: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +82,7 @@ def _converter() -> cattrs.Converter:
 
     for kind in (str, int, float):
         made.register_structure_hook(kind, _plain)
+    made.register_structure_hook_factory(_is_list, lambda kind: _list_of(made, kind))
     for choice in (Action, Kept, Verdict, VertexIs):  # else the hook for str takes them
         made.register_structure_hook(choice, lambda value, kind: kind(value))
     made.register_structure_hook(
@@ -98,22 +94,40 @@ def _converter() -> cattrs.Converter:
     return made
 
 
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _list_of(made: cattrs.Converter, kind: Any) -> Callable[[Any, Any], tuple[Any, ...]]:
+    """A hook: cattrs takes a text for a list of letters, a table for a list of its keys."""
+    item = get_args(kind)[0]
+
+    def structured(value: Any, _: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise TypeError(f"{value!r} is not a list")
+        return tuple(made.structure(one, item) for one in value)
+
+    return structured
+
+
 def _plain(value: Any, kind: type) -> Any:
     """A TOML scalar as it is: no number from a text, no text from a number."""
     allowed = (int, float) if kind is float else kind
     if isinstance(value, bool) or not isinstance(value, allowed):
         raise TypeError(f"{value!r} is not a {kind.__name__}")
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError(f"{value!r} holds a NUL")
     return kind(value)
 
 
 def _structure(data: dict[str, Any], path: Path) -> Scenario:
-    if data.pop("schema", None) != 1:
-        raise BadInput(f"{path}: schema: this tool reads schema = 1")
+    if repr(data.pop("schema", None)) != "1":  # True and 1.0 are equal to 1
+        raise BadInput(f"{path}: schema: this tool reads schema = 1", hint=_HELP)
     try:
         return _converter().structure(data, Scenario)
     except cattrs.BaseValidationError as error:
         told = [line.replace(" @ $", " at ") for line in cattrs.transform_error(error)]
-        raise BadInput(f"{path}: {'; '.join(told[:4])}") from None
+        raise BadInput(f"{path}: {'; '.join(told[:4])}", hint=_HELP) from None
 
 
 #: Keys that name and judge but do not change what a trial executes.

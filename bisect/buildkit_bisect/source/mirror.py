@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import addresses, paths, process
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.gitcmd import git, hermetic_env
 from buildkit_bisect.process import Completed
@@ -58,9 +58,11 @@ class Mirror:
         with FileLock(f"{self.path}.lock"):
             done = _git_remote(
                 *("-C", str(self.path), "fetch", "--quiet", "--force", "--no-recurse-submodules"),
-                *("--upload-pack", _PACK, "--no-write-fetch-head", "--no-tags"),
+                *_pack(self.repo),
+                *("--no-write-fetch-head", "--no-tags"),
                 *([] if refspecs else ["--prune"]),
                 *("--", self.repo, *(refspecs or _REFSPECS)),
+                of=self.repo,
                 timeout=timeout,
             )
             if not done.ok:
@@ -99,10 +101,19 @@ def _normal(repo: str) -> str:
     repo = repo.strip()
     if not repo or repo.startswith("-") or any(not c.isprintable() for c in repo):
         raise BadInput(f"{repo[:60]!r} is not a repository", hint="--repo PATH_OR_URL")
+    if addresses.is_cleartext(repo) and not addresses.is_local_cleartext(repo):
+        raise BadInput(
+            f"repository {repo!r}: neither encrypted nor proven; only on loopback",
+            hint="the same with https://",
+        )
     if _URL.match(repo):
         return repo
-    path = Path(repo).expanduser()
-    if not path.exists():
+    try:
+        path = Path(repo).expanduser()
+        there = path.exists()
+    except (OSError, RuntimeError):  # a name too long, a home of nobody
+        there = False
+    if not there:
         looks = "unknown kind of URL" if "://" in repo or "::" in repo else "no such directory"
         raise BadInput(f"repository {repo!r}: {looks}", hint="--repo PATH_OR_URL")
     done = git(path, "rev-parse", "--path-format=absolute", "--git-common-dir", check=False)
@@ -118,7 +129,11 @@ def _slug(repo: str) -> str:
 
 def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
     if not mirror.local:
-        done = _git_remote("ls-remote", "--quiet", "--", mirror.repo, "HEAD", timeout=PROBE_TIMEOUT)
+        done = _git_remote(
+            *("ls-remote", "--quiet", "--", mirror.repo, "HEAD"),
+            of=mirror.repo,
+            timeout=PROBE_TIMEOUT,
+        )
         if not done.ok:
             raise Unreachable(f"{mirror.repo} cannot be reached: {_reason(done)}")
     say(f"cloning {mirror.repo} into the cache")
@@ -126,7 +141,9 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
         draft = tmp / "mirror.git"
         done = _git_remote(
             *("clone", "--quiet", "--bare", "--no-hardlinks", "--template="),
-            *("--upload-pack", _PACK, "--", mirror.repo, str(draft)),
+            *_pack(mirror.repo),
+            *("--", mirror.repo, str(draft)),
+            of=mirror.repo,
             timeout=CLONE_TIMEOUT,
         )
         if not done.ok:
@@ -138,9 +155,23 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
         draft.rename(mirror.path)
 
 
-def _git_remote(*args: str, timeout: float) -> Completed:
-    # The user's own configuration stays: proxies, credentials and url.insteadOf are in it.
-    return process.run(["git", *_SAFE, *_SLOW, *args], timeout=timeout, check=False)
+def _pack(repo: str) -> tuple[str, ...]:
+    # Only here is the other side a git of ours; a server may refuse any other program.
+    return ("--upload-pack", _PACK) if repo.startswith(("/", "file://")) else ()
+
+
+def _git_remote(*args: str, of: str, timeout: float) -> Completed:
+    # The user's own configuration stays: proxies, credentials and url.insteadOf are in it. So
+    # git itself is told which protocols may be spoken, whatever a URL is rewritten to.
+    local = addresses.is_local_cleartext(of)
+    protocols = ["file", "https", "ssh", *([of.partition(":")[0]] if local else [])]
+    stay = ("-c", "http.followRedirects=false") if local else ()
+    return process.run(
+        ["git", *_SAFE, *_SLOW, *stay, *args],
+        timeout=timeout,
+        env={"GIT_ALLOW_PROTOCOL": ":".join(protocols)},
+        check=False,
+    )
 
 
 def _reason(done: Completed) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from datetime import date
 
 from packaging.version import InvalidVersion, Version
 
@@ -15,6 +16,7 @@ _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 _HEX = re.compile(r"^[0-9a-f]{4,40}$")
 _LONGEST = 250
+_KINDS = "a tag, branch, commit id, master~3 or a date such as 2025-09-11"
 
 
 def checked(ref: str) -> str:
@@ -26,15 +28,20 @@ def checked(ref: str) -> str:
     bad = (
         not ref
         or len(ref) > _LONGEST
-        or ref.startswith(("-", ":"))
+        or ref.startswith(("-", ":", "^"))
         or ".." in ref
         or any(c.isspace() or not c.isprintable() or c in "\\?*[:" for c in ref)
     )
     if bad:
         raise BadInput(
             f"{ref[:60]!r} is not a revision",
-            hint="a tag, branch, commit id, master~3 or a date such as 2025-09-11",
+            hint=_KINDS,
         )
+    if is_date(ref):
+        try:
+            date.fromisoformat(ref)
+        except ValueError as error:
+            raise BadInput(f"{ref!r} is not a day: {error}", hint=_KINDS) from None
     return ref
 
 
