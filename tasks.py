@@ -21,6 +21,7 @@ COMMON = {
     "registry": "address of a registry on loopback to use instead of starting one",
     "jobs": "trials at once (default 1: a trial runs alone)",
     "trials": "trials of each cell (default 3; a bisection measures how many it needs)",
+    "deadline": "NAME=SECONDS, repeatable: compile=3600,step=600 (docs/deadlines.md)",
     "fresh": "do not use trials that earlier campaigns paid for",
     "out": "where results go (default: results/)",
     "dry_run": "print the plan, do nothing",
@@ -51,8 +52,9 @@ def doctor(c: Context, no_install=False):
 
 @task(
     auto_shortflags=False,
+    iterable=["deadline"],
     help={"rev": "tag, branch, commit, date: v0.26.0, master~3, 2025-09-11"}
-    | {k: COMMON[k] for k in ("repo", "source", "patches", "json", "base_image")}
+    | {k: COMMON[k] for k in ("repo", "source", "patches", "json", "base_image", "deadline")}
     | {
         "image": "also as an image on the Docker Engine",
         "builder": "binaries (compiled here, on a fixed base) or dockerfile (upstream's own)",
@@ -62,17 +64,21 @@ def doctor(c: Context, no_install=False):
 )
 def build(
     c: Context, rev="", repo="", source="", patches="", image=False, builder="", base_image="",
-    push="", save="", json=False,
+    push="", save="", deadline=None, json=False,
 ):  # fmt: skip
     """Build one variant: ./inv build --rev v0.26.0 --patches record-ctx-opts"""
     call("building", "build", locals())
 
 
-@task(auto_shortflags=False, iterable=["axis"], help={"rev": "the revision to run"} | COMMON)
+@task(
+    auto_shortflags=False,
+    iterable=["axis", "deadline"],
+    help={"rev": "the revision to run"} | COMMON,
+)
 def run(
     c: Context, rev="", repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    fresh=False, out="", dry_run=False, json=False,
+    deadline=None, fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Run one revision's cells: ./inv run --rev v0.26.0 --axis snapshotter=stargz"""
     call("campaigns", "run", locals())
@@ -80,13 +86,13 @@ def run(
 
 @task(
     auto_shortflags=False,
-    iterable=["axis"],
+    iterable=["axis", "deadline"],
     help={"revs": "revisions, by commas (default: landmarks and the last three minors)"} | COMMON,
 )
 def matrix(
     c: Context, revs="", repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    fresh=False, out="", dry_run=False, json=False,
+    deadline=None, fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
     call("campaigns", "matrix", locals())
@@ -94,7 +100,7 @@ def matrix(
 
 @task(
     auto_shortflags=False,
-    iterable=["axis"],
+    iterable=["axis", "deadline"],
     help={
         "good": "a revision without the failure",
         "bad": "a revision with it",
@@ -116,8 +122,8 @@ def bisect(
     releases=False, confidence="", bad_when="", good_when="", script="", script_timeout="",
     no_verify=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", deadline=None,
+    fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find the commit that did it: ./inv bisect --good v0.24.0 --bad v0.26.0 --repo PATH"""
     call("campaigns", "bisect", locals())
@@ -125,7 +131,7 @@ def bisect(
 
 @task(
     auto_shortflags=False,
-    iterable=["axis"],
+    iterable=["axis", "deadline"],
     help={
         "from_": "the older end",
         "to": "the newer end",
@@ -137,8 +143,8 @@ def bisect(
 def boundaries(
     c: Context, from_="", to="", resolution="", releases=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", deadline=None,
+    fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find every change of outcome: ./inv boundaries --from v0.24.0 --to master --repo PATH"""
     call("campaigns", "boundaries", locals())
@@ -146,7 +152,7 @@ def boundaries(
 
 @task(
     auto_shortflags=False,
-    iterable=["axis"],
+    iterable=["axis", "deadline"],
     help={
         "base": "the revision to patch (default: the main line)",
         "culprit": "commit to revert instead, for comparison (default: the patch's introduced-by)",
@@ -159,8 +165,8 @@ def boundaries(
 def validate(
     c: Context, base="", culprit="", checks="", script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    images="", registry="", snapshotter_socket="", jobs="", trials="", fresh=False, out="",
-    dry_run=False, json=False,
+    images="", registry="", snapshotter_socket="", jobs="", trials="", deadline=None,
+    fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Does a patch fix it, what else changes: ./inv validate --patches record-ctx-opts"""
     call("validating", "validate", locals())

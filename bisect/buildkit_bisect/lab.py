@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from buildkit_bisect import outcome, paths
+from buildkit_bisect import deadlines, outcome, paths
 from buildkit_bisect.build import Builder, machine_lock
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.daemon.choose import Containers
@@ -94,6 +94,7 @@ class Lab:
         runtime: Kind = Kind.HOST,
         containers: Containers | None = None,
         proxies: Mapping[str, Proxy] | None = None,
+        limits: Mapping[str, float] | None = None,
         fresh: bool = False,
     ) -> None:
         self._builder = builder
@@ -106,6 +107,7 @@ class Lab:
         self._runtime = runtime
         self._containers = containers
         self._proxies = dict(proxies or {})
+        self._limits = limits or {}
         self._fresh = fresh
         self._ours: dict[str, list[Observation]] = {}  # what this campaign ran, by trial key
         self._controls: dict[tuple[str, str, Axes], Cell] = {}
@@ -241,6 +243,7 @@ class Lab:
             proxies=self._proxies,
             of=variant,
             campaign=self._campaign,
+            deadlines=deadlines.of(self._limits, scenario.deadlines),
             variant={
                 "BKBISECT_REVISION": variant.revision.sha or variant.revision.describe,
                 "BKBISECT_REF": variant.revision.ref,

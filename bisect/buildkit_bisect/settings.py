@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from buildkit_bisect import paths
+from buildkit_bisect import deadlines, paths
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.source import DEFAULT_REPO
@@ -36,6 +36,7 @@ class Settings:
     out: Path = paths.PROJECT / "results"
     images: str = "local"  # or "public"
     registry: str = ""  # address of the user's own on loopback; "" starts one
+    deadlines: dict[str, float] = field(default_factory=dict)  # as given, by name
     fresh: bool = False  # do not use stored trials
     dry_run: bool = False
     json: bool = False
@@ -102,11 +103,16 @@ def sockets(raw: Raw) -> dict[str, str]:
     return found
 
 
+def _entries(raw: Raw | None) -> list[str]:
+    """What a repeatable option was given."""
+    given = [] if isinstance(raw, bool) else [raw] if isinstance(raw, str) else list(raw or ())
+    return [e for e in given if e]
+
+
 def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
     """``KEY=VALUE`` texts, several values of a key by commas or repetition."""
     chosen: dict[str, tuple[str, ...]] = {}
-    given = [] if isinstance(raw, bool) else [raw] if isinstance(raw, str) else list(raw or ())
-    entries = [e for e in given if e] or os.environ.get("BKBISECT_AXIS", "").split()
+    entries = _entries(raw) or os.environ.get("BKBISECT_AXIS", "").split()
     for entry in entries:
         key, equals, values = entry.partition("=")
         if not (key and equals and values):
@@ -135,6 +141,7 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         out=Path(out).absolute() if out else paths.PROJECT / "results",
         images=one_of("images", raw.get("images", ""), ("local", "public")),
         registry=registry,
+        deadlines=deadlines.parse(_entries(raw.get("deadline"))),
         fresh=flag("fresh", raw.get("fresh", False)),
         dry_run=flag("dry-run", raw.get("dry_run", False)),
         json=flag("json", raw.get("json", False)),
@@ -153,6 +160,9 @@ def command(task: str, raw: Mapping[str, Raw]) -> str:
             words += [f"--{dashed}"] if flag(dashed, value) else []
         elif dashed == "axis":
             words += [f"--axis={k}={','.join(v)}" for k, v in axes(value).items()]
+        elif dashed == "deadline":
+            given = deadlines.written(deadlines.parse(_entries(value)))
+            words += ["--deadline", given] if given else []
         elif text := option(dashed, value):
             words += [f"--{dashed}", text]
     return shlex.join(words)

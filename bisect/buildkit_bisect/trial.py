@@ -15,6 +15,7 @@ from buildkit_bisect import buildctl, machine, paths, steps
 from buildkit_bisect.daemon import DaemonFailed, Kind
 from buildkit_bisect.daemon.choose import Containers, Place, open_runtime, place
 from buildkit_bisect.daemon.proxy import Proxy
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
 from buildkit_bisect.registry import Registry, serve
@@ -45,6 +46,7 @@ class TrialJob:
     of: Variant | None = None  # what an image says that it is; always there for such a runtime
     campaign: str = ""  # label of what a trial leaves on an Engine when it is killed
     variant: Mapping[str, str] = field(default_factory=dict)  # environment of scripts
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     @property
     def key(self) -> str:
@@ -104,6 +106,7 @@ def run_trial(job: TrialJob) -> Observation:
                 snapshotter=bench.text(job.scenario.daemon.snapshotter),
                 config="".join(config),
                 loopback=bool(registries),
+                deadlines=job.deadlines,
             ) as daemon:
                 # One by one, so that what was seen before a daemon fails is kept.
                 seen.extend(steps.run_all(bench, daemon))

@@ -15,12 +15,10 @@ from filelock import FileLock
 
 from buildkit_bisect import paths, process
 from buildkit_bisect.build.lock import machine_lock
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.provision import Toolchains
 from buildkit_bisect.toolchain import GoWanted, fetch_env
-
-#: Seconds for one compile with its downloads on two cores.
-TIMEOUT = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +59,7 @@ def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
                 target = tool.package
             done = process.run(
                 [toolchain.go, "build", "-trimpath", "-o", str(folder / "made"), target],
-                timeout=TIMEOUT,
+                timeout=Deadlines().compile,
                 cwd=folder,
                 env=fetch_env(GOROOT=toolchain.goroot, CGO_ENABLED="0"),
                 check=False,
