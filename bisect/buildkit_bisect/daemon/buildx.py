@@ -136,8 +136,9 @@ class BuildxRuntime:
 
     def prune(self, timeout: float) -> process.Completed:
         """See `Runtime`."""
-        self._buildx(buildx.forget(self._name), timeout=timeout)
-        return self._buildx(buildx.prune(self._name), timeout=timeout)
+        first = self._buildx(buildx.forget(self._name), timeout=timeout)
+        left = timeout - first.seconds
+        return first if left <= 0 else self._buildx(buildx.prune(self._name), timeout=left)
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
