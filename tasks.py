@@ -22,6 +22,7 @@ COMMON = {
     "jobs": "trials at once (default 1: a trial runs alone)",
     "trials": "trials of each cell (default 3; a bisection measures how many it needs)",
     "deadline": "NAME=SECONDS, repeatable: compile=3600,step=600 (docs/deadlines.md)",
+    "cache_size": "what the cache may hold after this, as 20GB, the default",
     "fresh": "do not use trials that earlier campaigns paid for",
     "out": "where results go (default: results/)",
     "dry_run": "print the plan, do nothing",
@@ -54,7 +55,10 @@ def doctor(c: Context, no_install=False):
     auto_shortflags=False,
     iterable=["deadline"],
     help={"rev": "tag, branch, commit, date: v0.26.0, master~3, 2025-09-11"}
-    | {k: COMMON[k] for k in ("repo", "source", "patches", "json", "base_image", "deadline")}
+    | {
+        k: COMMON[k]
+        for k in ("repo", "source", "patches", "json", "base_image", "deadline", "cache_size")
+    }
     | {
         "image": "also as an image on the Docker Engine",
         "builder": "binaries (compiled here, on a fixed base) or dockerfile (upstream's own)",
@@ -64,7 +68,7 @@ def doctor(c: Context, no_install=False):
 )
 def build(
     c: Context, rev="", repo="", source="", patches="", image=False, builder="", base_image="",
-    push="", save="", deadline=None, json=False,
+    push="", save="", deadline=None, cache_size="", json=False,
 ):  # fmt: skip
     """Build one variant: ./inv build --rev v0.26.0 --patches record-ctx-opts"""
     call("building", "build", locals())
@@ -78,7 +82,7 @@ def build(
 def run(
     c: Context, rev="", repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    deadline=None, fresh=False, out="", dry_run=False, json=False,
+    deadline=None, cache_size="", fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Run one revision's cells: ./inv run --rev v0.26.0 --axis snapshotter=stargz"""
     call("campaigns", "run", locals())
@@ -92,7 +96,7 @@ def run(
 def matrix(
     c: Context, revs="", repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    deadline=None, fresh=False, out="", dry_run=False, json=False,
+    deadline=None, cache_size="", fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
     call("campaigns", "matrix", locals())
@@ -122,7 +126,7 @@ def bisect(
     releases=False, confidence="", bad_when="", good_when="", script="", script_timeout="",
     no_verify=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", deadline=None,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", deadline=None, cache_size="",
     fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find the commit that did it: ./inv bisect --good v0.24.0 --bad v0.26.0 --repo PATH"""
@@ -143,7 +147,7 @@ def bisect(
 def boundaries(
     c: Context, from_="", to="", resolution="", releases=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", deadline=None,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", deadline=None, cache_size="",
     fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find every change of outcome: ./inv boundaries --from v0.24.0 --to master --repo PATH"""
@@ -165,7 +169,7 @@ def boundaries(
 def validate(
     c: Context, base="", culprit="", checks="", script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    images="", registry="", snapshotter_socket="", jobs="", trials="", deadline=None,
+    images="", registry="", snapshotter_socket="", jobs="", trials="", deadline=None, cache_size="",
     fresh=False, out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Does a patch fix it, what else changes: ./inv validate --patches record-ctx-opts"""
@@ -283,10 +287,11 @@ def status(c: Context, id="", watch=False, out=""):
     help={
         "cache": "also builds, trials, images, mirrors and toolchains",
         "images": "also every image that was made on the Docker Engine",
-        "dry_run": "only list",
+        "cache_size": "down to this, as 5GB: what was not used for longest goes",
+        "dry_run": "only list, with what the cache holds",
     },
 )
-def clean(c: Context, cache=False, images=False, dry_run=False):
+def clean(c: Context, cache=False, images=False, cache_size="", dry_run=False):
     """Remove what killed runs left; with --cache, everything that was kept for later."""
     call("machine", "clean", locals())
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from buildkit_bisect import deadlines, outcome, paths
+from buildkit_bisect import bounds, deadlines, outcome, paths
 from buildkit_bisect.build import Builder, machine_lock
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.daemon.choose import Containers
@@ -367,11 +367,14 @@ def keep_evidence(observation: Observation, folder: Path, name: str) -> str:
     """Link a trial's evidence below *folder* as ``evidence/NAME``; "" where it is gone."""
     source = Path(observation.evidence)
     target = folder / "evidence" / name
-    if not observation.evidence or not source.is_dir():
+    if not observation.evidence:
         return ""
-    if not source.resolve().is_relative_to(paths.cache("evidence").resolve()):
-        raise InfraFailed(f"{source} is not in the cache")
-    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
+    with bounds.using(source.parent):
+        if not source.is_dir():
+            return ""
+        if not source.resolve().is_relative_to(paths.cache("evidence").resolve()):
+            raise InfraFailed(f"{source} is not in the cache")
+        shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
     return f"evidence/{name}"
 
 

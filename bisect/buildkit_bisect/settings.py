@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from buildkit_bisect import deadlines, paths
+from buildkit_bisect import bounds, deadlines, paths
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.source import DEFAULT_REPO
@@ -37,6 +37,7 @@ class Settings:
     images: str = "local"  # or "public"
     registry: str = ""  # address of the user's own on loopback; "" starts one
     deadlines: dict[str, float] = field(default_factory=dict)  # as given, by name
+    cache_size: int = bounds.DEFAULT  # bytes
     fresh: bool = False  # do not use stored trials
     dry_run: bool = False
     json: bool = False
@@ -142,6 +143,7 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         images=one_of("images", raw.get("images", ""), ("local", "public")),
         registry=registry,
         deadlines=deadlines.parse(_entries(raw.get("deadline"))),
+        cache_size=bounds.parse(option("cache-size", raw.get("cache_size", ""))),
         fresh=flag("fresh", raw.get("fresh", False)),
         dry_run=flag("dry-run", raw.get("dry_run", False)),
         json=flag("json", raw.get("json", False)),
@@ -154,7 +156,7 @@ def command(task: str, raw: Mapping[str, Raw]) -> str:
     words = ["./inv", task]
     for name, value in raw.items():
         dashed = name.replace("_", "-")
-        if dashed in ("json", "dry-run", "out"):
+        if dashed in ("json", "dry-run", "out", "cache-size"):
             continue
         if isinstance(value, bool):
             words += [f"--{dashed}"] if flag(dashed, value) else []

@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 
-from buildkit_bisect import buildctl, machine, paths, steps
+from buildkit_bisect import bounds, buildctl, machine, paths, steps
 from buildkit_bisect.daemon import DaemonFailed, Kind
 from buildkit_bisect.daemon.choose import Containers, Place, open_runtime, place
 from buildkit_bisect.daemon.proxy import Proxy
@@ -164,8 +164,9 @@ def _infra(seen: list[StepResult], no_daemon: str, registries: list[Registry]) -
 def _keep(made: Path, key: str) -> Path:
     """Move a trial's evidence to where results refer to it."""
     folder = paths.cache("evidence") / key[:32]
-    folder.mkdir(exist_ok=True)
-    number = 1 + max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
-    target = folder / str(number)
-    made.rename(target)
+    # Never a name again: the journal may know one whose bytes have gone.
+    target = folder / str(time_ns())
+    with bounds.using(folder):
+        folder.mkdir(exist_ok=True)
+        made.rename(target)
     return target

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildkit_bisect import deadlines, images, patches, paths, registry
+from buildkit_bisect import bounds, deadlines, images, patches, paths, registry
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.build import Builder
 from buildkit_bisect.campaign import extra
@@ -60,6 +60,7 @@ def prepare(
     def say(text: str) -> None:
         events.emit(Said(text=text))
 
+    bounds.used(paths.cache_root())  # from now on, nothing that we use may go
     if script and settings.scenarios:
         raise BadInput("--script and --scenario are two ways to say the same thing; give one")
     loaded = (
@@ -139,6 +140,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             if settings.registry:
                 where = registry.external(settings.registry)
             else:
+                bounds.used(paths.cache("registry"))
                 where = stack.enter_context(registry.serve(paths.cache("registry")))
             for scenario in setup.scenarios:
                 refs[scenario.name] = images.ensure(

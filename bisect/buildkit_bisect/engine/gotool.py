@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import bounds, paths, process
 from buildkit_bisect.build.lock import machine_lock
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed
@@ -43,6 +43,7 @@ def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
 
     Raises `Missing` where no Go is to be had, `InfraFailed` where it does not compile.
     """
+    bounds.used(tool.path)
     if tool.path.is_file():
         return tool.path
     with FileLock(paths.cache("locks") / f"tool-{tool.name}.lock"):

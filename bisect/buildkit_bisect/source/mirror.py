@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import bounds, paths, process
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.gitcmd import git, hermetic_env
@@ -94,6 +94,7 @@ def open_mirror(
         path=paths.cache("mirrors") / _slug(where),
         deadlines=deadlines or Deadlines(),
     )
+    bounds.used(mirror.path)
     if mirror.path.is_dir():
         return mirror
     with FileLock(f"{mirror.path}.lock"):
