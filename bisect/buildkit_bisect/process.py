@@ -68,6 +68,8 @@ def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith("GIT_SSL")
     }
     env["LC_ALL"] = "C.UTF-8"
+    # Else every go command counts itself in the user's home, whatever GOENV and GOCACHE say.
+    env["TEST_TELEMETRY_DIR"] = os.devnull
     env["GIT_TERMINAL_PROMPT"] = "0"
     env.update(extra or {})
     return env

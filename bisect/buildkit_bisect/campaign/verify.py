@@ -6,8 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from buildkit_bisect import patches, process
+from buildkit_bisect import patches
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.gitcmd import git
 from buildkit_bisect.model import Revision
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.source import GitSource
@@ -21,18 +22,18 @@ def revert(source: GitSource, commit: str, tip: Revision, folder: Path) -> Patch
     """
     merge = len(source.parents([commit], [f"{commit}^@"]).get(commit, ())) > 1
     with source.checkout(tip) as tree:
-        done = process.run(
-            ["git", "-C", str(tree), *_IDENTITY, "revert", "--no-commit"]
-            + (["-m", "1"] if merge else [])
-            + [commit],
-            timeout=120,
+        done = git(
+            tree,
+            *(*_IDENTITY, "revert", "--no-commit"),
+            *(["-m", "1"] if merge else []),
+            commit,
             check=False,
         )
         if not done.ok:
-            listed = _git(tree, "diff", "--name-only", "--diff-filter=U").split()
+            listed = git(tree, "diff", "--name-only", "--diff-filter=U").stdout.split()
             where = f" in {', '.join(listed[:5])}" if listed else f": {done.tail(1)}"
             return f"the revert conflicts{where}"
-        diff = _git(tree, "diff", "--cached", "--no-ext-diff", "--no-color", "HEAD")
+        diff = git(tree, "diff", "--cached", "--no-ext-diff", "--no-color", "HEAD").stdout
     if not diff.strip():
         return "the revert changes nothing: it was undone already"
     name = f"revert-{commit[:12]}"
@@ -60,7 +61,3 @@ _RELEASE_BRANCH = re.compile(r"v\d+\.\d+")
 
 #: Reverting writes no commit, but git wants to know who would.
 _IDENTITY = ("-c", "user.name=buildkit-bisect", "-c", "user.email=buildkit-bisect@localhost")
-
-
-def _git(tree: Path, *arguments: str) -> str:
-    return process.run(["git", "-C", str(tree), *arguments], timeout=120).stdout
