@@ -110,7 +110,8 @@ def entries(*, fresh: bool = False) -> list[Entry]:
             continue
         name = f"{kind}/{path.name}"
         stamp, size = known.get(name, (-1, 0))
-        if stamp < 0 or (stamp != status.st_mtime_ns and kind not in _FIXED):
+        # Nothing: results linked to all of it, and may have gone since.
+        if not size or (stamp != status.st_mtime_ns and kind not in _FIXED):
             size = _measure(path)
         noted[name] = (status.st_mtime_ns, size)
         found.append(Entry(kind=kind, path=path, bytes=size, used=status.st_mtime))
