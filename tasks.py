@@ -21,6 +21,8 @@ COMMON = {
     "registry": "address of a registry on loopback to use instead of starting one",
     "jobs": "trials at once (default 1: a trial runs alone)",
     "trials": "trials of each cell (default 3; a bisection measures how many it needs)",
+    "deadline": "NAME=SECONDS, repeatable: compile=3600,step=600 (docs/deadlines.md)",
+    "cache_size": "what the cache may hold after this, as 20GB, the default",
     "fresh": "do not use trials that earlier campaigns paid for",
     "templates": "a folder whose files stand in for those of templates/",
     "out": "where results go (default: results/)",
@@ -57,8 +59,12 @@ def doctor(c: Context, no_install=False):
 
 @task(
     auto_shortflags=False,
+    iterable=["deadline"],
     help={"rev": "tag, branch, commit, date: v0.26.0, master~3, 2025-09-11"}
-    | {k: COMMON[k] for k in ("repo", "source", "patches", "json", "base_image")}
+    | {
+        k: COMMON[k]
+        for k in ("repo", "source", "patches", "json", "base_image", "deadline", "cache_size")
+    }
     | {
         "image": "also as an image on the Docker Engine",
         "builder": "binaries (compiled here, on a fixed base) or dockerfile (upstream's own)",
@@ -68,7 +74,7 @@ def doctor(c: Context, no_install=False):
 )
 def build(
     c: Context, rev="", repo="", source="", patches="", image=False, builder="", base_image="",
-    push="", save="", json=False,
+    push="", save="", deadline=None, cache_size="", json=False,
 ):  # fmt: skip
     """Build one variant: ./inv build --rev v0.26.0 --patches record-ctx-opts"""
     call("building", "build", locals())
@@ -76,14 +82,15 @@ def build(
 
 @task(
     auto_shortflags=False,
-    iterable=["axis"],
+    iterable=["axis", "deadline"],
     help={"rev": "the revision to run"} | SCRIPT | COMMON,
 )
 def run(
     c: Context, rev="", script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    fresh=False, templates="", out="", dry_run=False, json=False,
+    deadline=None, cache_size="", fresh=False, templates="", out="",
+    dry_run=False, json=False,
 ):  # fmt: skip
     """Run one revision's cells: ./inv run --rev v0.26.0 --axis snapshotter=stargz"""
     call("campaigns", "run", locals())
@@ -91,7 +98,7 @@ def run(
 
 @task(
     auto_shortflags=False,
-    iterable=["axis"],
+    iterable=["axis", "deadline"],
     help={
         "revs": "revisions, by commas (default: landmarks and the last three minors)",
         "format": "github-matrix: print a workflow's strategy, a job a variant, and do nothing",
@@ -103,7 +110,8 @@ def matrix(
     c: Context, revs="", script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="",
     base_image="", snapshotter_socket="", images="", registry="", jobs="", trials="",
-    fresh=False, templates="", format="", out="", dry_run=False, json=False,
+    deadline=None, cache_size="", fresh=False, templates="", format="", out="",
+    dry_run=False, json=False,
 ):  # fmt: skip
     """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
     call("campaigns", "matrix", locals())
@@ -111,7 +119,7 @@ def matrix(
 
 @task(
     auto_shortflags=False,
-    iterable=["axis"],
+    iterable=["axis", "deadline"],
     help={
         "good": "a revision without the failure",
         "bad": "a revision with it",
@@ -132,8 +140,8 @@ def bisect(
     releases=False, confidence="", bad_when="", good_when="", script="", script_timeout="",
     no_verify=False,
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False,
-    templates="", out="", dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", deadline=None,
+    cache_size="", fresh=False, templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find the commit that did it: ./inv bisect --good v0.24.0 --bad v0.26.0 --repo PATH"""
     call("campaigns", "bisect", locals())
@@ -141,7 +149,7 @@ def bisect(
 
 @task(
     auto_shortflags=False,
-    iterable=["axis"],
+    iterable=["axis", "deadline"],
     help={
         "from_": "the older end",
         "to": "the newer end",
@@ -154,8 +162,8 @@ def bisect(
 def boundaries(
     c: Context, from_="", to="", resolution="", releases=False, script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    snapshotter_socket="", images="", registry="", jobs="", trials="", fresh=False,
-    templates="", out="", dry_run=False, json=False,
+    snapshotter_socket="", images="", registry="", jobs="", trials="", deadline=None,
+    cache_size="", fresh=False, templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Find every change of outcome: ./inv boundaries --from v0.24.0 --to master --repo PATH"""
     call("campaigns", "boundaries", locals())
@@ -163,7 +171,7 @@ def boundaries(
 
 @task(
     auto_shortflags=False,
-    iterable=["axis"],
+    iterable=["axis", "deadline"],
     help={
         "base": "the revision to patch (default: the main line)",
         "culprit": "commit to revert instead, for comparison (default: the patch's introduced-by)",
@@ -175,8 +183,8 @@ def boundaries(
 def validate(
     c: Context, base="", culprit="", checks="", script="", script_timeout="",
     repo="", source="", scenario="", axis=None, patches="", runtime="", base_image="",
-    images="", registry="", snapshotter_socket="", jobs="", trials="", fresh=False,
-    templates="", out="", dry_run=False, json=False,
+    images="", registry="", snapshotter_socket="", jobs="", trials="", deadline=None,
+    cache_size="", fresh=False, templates="", out="", dry_run=False, json=False,
 ):  # fmt: skip
     """Does a patch fix it, what else changes: ./inv validate --patches record-ctx-opts"""
     call("validating", "validate", locals())
@@ -295,10 +303,11 @@ def status(c: Context, id="", watch=False, out=""):
     help={
         "cache": "also builds, trials, images, mirrors and toolchains",
         "images": "also every image that was made on the Docker Engine",
-        "dry_run": "only list",
+        "cache_size": "down to this, as 5GB: what was not used for longest goes",
+        "dry_run": "only list, with what the cache holds",
     },
 )
-def clean(c: Context, cache=False, images=False, dry_run=False):
+def clean(c: Context, cache=False, images=False, cache_size="", dry_run=False):
     """Remove what killed runs left; with --cache, everything that was kept for later."""
     call("machine", "clean", locals())
 

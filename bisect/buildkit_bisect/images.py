@@ -16,10 +16,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from buildkit_bisect import buildctl, paths
-from buildkit_bisect.daemon.host import HostRuntime, host_runtime
+from buildkit_bisect.daemon.host import host_runtime
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.model import Build
-from buildkit_bisect.process import Completed
 from buildkit_bisect.registry import Registry
 from buildkit_bisect.scenario.model import Image, Scenario
 
@@ -55,6 +55,7 @@ def ensure(
     registry: Registry,
     reference: Callable[[], Build],
     say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
 ) -> dict[str, ImageRef]:
     """The scenario's images in *registry*, built with *reference* where one is missing.
 
@@ -68,7 +69,7 @@ def ensure(
         found = _present(scenario, registry, tag)
         if found is None:
             say(f"building base images of {scenario.name} with BuildKit {REFERENCE}")
-            _build_all(scenario, registry, reference(), tag)
+            _build_all(scenario, registry, reference(), tag, deadlines or Deadlines())
             found = _present(scenario, registry, tag)
     if found is None:
         raise InfraFailed(f"the registry at {registry.address} lost the images just pushed to it")
@@ -106,7 +107,9 @@ def _busybox() -> Path:
     return Path(found)
 
 
-def _build_all(scenario: Scenario, registry: Registry, reference: Build, tag: str) -> None:
+def _build_all(
+    scenario: Scenario, registry: Registry, reference: Build, tag: str, deadlines: Deadlines
+) -> None:
     with paths.scratch("images") as home:
         context = home / "context"
         context.mkdir()
@@ -116,18 +119,23 @@ def _build_all(scenario: Scenario, registry: Registry, reference: Build, tag: st
             home=home,
             snapshotter="native",
             config=registry.config,
+            deadlines=deadlines,
         ) as daemon:
             for name, image in scenario.images.items():
                 ref = f"{registry.address}/{_repository(scenario, name)}:{tag}"
-                done = _build_one(daemon, scenario.file(image.dockerfile), image, context, ref)
+                request = _request(
+                    scenario.file(image.dockerfile), image, context, ref, deadlines.image
+                )
+                done = daemon.build(request)
                 if not done.ok:
                     _, said = buildctl.parse_progress(done.stderr)
-                    raise InfraFailed(f"base image {name} of {scenario.name}: {said[-800:]}")
+                    late = f"not built after {deadlines.image:g} s; " if done.timed_out else ""
+                    raise InfraFailed(f"base image {name} of {scenario.name}: {late}{said[-800:]}")
 
 
-def _build_one(
-    daemon: HostRuntime, dockerfile: Path, image: Image, context: Path, ref: str
-) -> Completed:
+def _request(
+    dockerfile: Path, image: Image, context: Path, ref: str, timeout: float
+) -> buildctl.BuildRequest:
     output: Mapping[str, str] = {
         "type": "image",
         "name": ref,
@@ -136,8 +144,6 @@ def _build_one(
         "force-compression": "true",
         "oci-mediatypes": "true",
     }
-    return daemon.build(
-        buildctl.BuildRequest(
-            context=context, dockerfile=dockerfile, args={}, outputs=(output,), timeout=300
-        )
+    return buildctl.BuildRequest(
+        context=context, dockerfile=dockerfile, args={}, outputs=(output,), timeout=timeout
     )

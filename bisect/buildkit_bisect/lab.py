@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from buildkit_bisect import outcome, paths
+from buildkit_bisect import bounds, deadlines, outcome, paths
 from buildkit_bisect.build import Builder, machine_lock
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.daemon.choose import Containers
@@ -97,6 +97,7 @@ class Lab:
         runtime: Kind = Kind.HOST,
         containers: Containers | None = None,
         proxies: Mapping[str, Proxy] | None = None,
+        limits: Mapping[str, float] | None = None,
         fresh: bool = False,
         resumed: Collection[str] = (),
     ) -> None:
@@ -110,6 +111,7 @@ class Lab:
         self._runtime = runtime
         self._containers = containers
         self._proxies = dict(proxies or {})
+        self._limits = limits or {}
         self._fresh = fresh
         self._resumed = frozenset(resumed)  # campaigns that this one goes on with
         self._ours: dict[str, list[Observation]] = {}  # what this campaign ran, by trial key
@@ -247,6 +249,7 @@ class Lab:
             proxies=self._proxies,
             of=variant,
             campaign=self._campaign,
+            deadlines=deadlines.of(self._limits, scenario.deadlines),
             variant={
                 "BKBISECT_REVISION": variant.revision.sha or variant.revision.describe,
                 "BKBISECT_REF": variant.revision.ref,
@@ -398,11 +401,14 @@ def keep_evidence(observation: Observation, folder: Path, name: str) -> str:
     """Link a trial's evidence below *folder* as ``evidence/NAME``; "" where it is gone."""
     source = Path(observation.evidence)
     target = folder / "evidence" / name
-    if not observation.evidence or not source.is_dir():
+    if not observation.evidence:
         return ""
-    if not source.resolve().is_relative_to(paths.cache("evidence").resolve()):
-        raise InfraFailed(f"{source} is not in the cache")
-    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
+    with bounds.using(source.parent):
+        if not source.is_dir():
+            return ""
+        if not source.resolve().is_relative_to(paths.cache("evidence").resolve()):
+            raise InfraFailed(f"{source} is not in the cache")
+        shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
     return f"evidence/{name}"
 
 

@@ -43,6 +43,8 @@ def holds(condition: Condition, seen: Observation, control: Observation | None) 
 
 
 def _exited(step: StepResult, wanted: str) -> bool:
+    if wanted == "late":
+        return step.timed_out
     if wanted in ("ok", "failed"):
         return (step.exit != 0 or step.timed_out) == (wanted == "failed")
     low, _, high = wanted.partition("-")

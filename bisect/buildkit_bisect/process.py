@@ -2,12 +2,14 @@
 
 Every child is an argv list (never a shell), leads its own process group, has a deadline,
 and dies with us: ``PR_SET_PDEATHSIG`` ends it even when this process is killed with
-SIGKILL. At the deadline the whole group gets SIGTERM, then SIGKILL.
+SIGKILL. At the deadline the whole group gets SIGTERM, then SIGKILL; so does what left the
+group (``setsid``), which a mark in its environment gives away.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -23,6 +25,15 @@ from buildkit_bisect.errors import BisectError, Missing
 
 #: Seconds between SIGTERM and SIGKILL for a whole group.
 GRACE = 5.0
+
+#: Seconds for a killed child to be gone (in an uninterruptible wait it never is), and for the
+#: rest of its output. With `GRACE`, everything ends within a deadline and ten seconds.
+_KILLED = 2.0
+_DRAIN = 2.0
+
+#: Names the child that a process descends from.
+_MARK = "BKBISECT_CHILD"
+_numbers = itertools.count(1)
 
 
 class ProcessError(BisectError):
@@ -57,9 +68,17 @@ def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith("GIT_SSL")
     }
     env["LC_ALL"] = "C.UTF-8"
+    # Else every go command counts itself in the user's home, whatever GOENV and GOCACHE say.
+    env["TEST_TELEMETRY_DIR"] = os.devnull
     env["GIT_TERMINAL_PROMPT"] = "0"
     env.update(extra or {})
     return env
+
+
+class Child(subprocess.Popen[bytes]):
+    """A child with the mark that its descendants inherit."""
+
+    mark = ""
 
 
 def _wrap(argv: Sequence[str]) -> list[str]:
@@ -75,7 +94,7 @@ def start(
     stderr: int | IO[bytes],
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start *argv* as the leader of a group of its own; end it with `stop`.
 
     The thread that calls this must outlive the child: the death signal follows the thread.
@@ -84,27 +103,51 @@ def start(
     found = shutil.which(argv[0])
     if found is None:
         raise Missing(f"{argv[0]} is not installed", hint="./inv doctor")
-    return subprocess.Popen(
+    mark = f"{os.getpid()}-{next(_numbers)}-{time.monotonic_ns()}"
+    child = Child(
         _wrap([found, *argv[1:]]),
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
         cwd=cwd,
-        env=child_env(env),
+        env={**child_env(env), _MARK: mark},
         start_new_session=True,
     )
+    child.mark = mark
+    return child
 
 
-def stop(child: subprocess.Popen[bytes], *, grace: float = GRACE) -> int:
-    """End the whole group of *child*: SIGTERM, *grace* seconds, SIGKILL. Returns its status."""
-    for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
+def stop(child: Child, *, grace: float = GRACE) -> int:
+    """End *child* and all that descends from it: SIGTERM, *grace* seconds, SIGKILL.
+
+    Returns its status; ``-SIGKILL`` also where the kernel does not let go of it.
+    """
+    for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILLED)):
         if child.poll() is not None:
             break
         _signal_group(child.pid, sig)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(patience)
     _signal_group(child.pid, signal.SIGKILL)  # what the leader left behind
-    return child.wait()
+    for _ in range(3):  # one that forks while we look is found in the next round
+        if not (left := _marked(child.mark)):
+            break
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+    return -signal.SIGKILL if child.poll() is None else child.returncode
+
+
+def _marked(mark: str) -> list[int]:
+    """Processes that carry *mark*; those that may not be looked at are not ours."""
+    wanted = f"{_MARK}={mark}\0".encode()
+    found = []
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and wanted in Path(entry.path, "environ").read_bytes():
+                    found.append(int(entry.name))
+    return found
 
 
 def _signal_group(pid: int, sig: signal.Signals) -> None:
@@ -115,7 +158,7 @@ def _signal_group(pid: int, sig: signal.Signals) -> None:
 @contextlib.contextmanager
 def running(
     argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, grace: float = GRACE
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[Child]:
     """A server for the length of a block, its output in *log*."""
     with log.open("ab") as sink:
         child = start(argv, stdout=sink, stderr=subprocess.STDOUT, env=env)
@@ -155,12 +198,13 @@ def run(
         finally:
             # The leader's end counts, not the pipes': a background grandchild that keeps
             # them open must not keep us. It is ended with the group.
-            stop(child)
-            out.finish()
-            err.finish()
+            status = stop(child)
+            until = time.monotonic() + _DRAIN
+            out.finish(until)
+            err.finish(until)
     done = Completed(
         argv=tuple(argv),
-        exit=child.returncode,
+        exit=status,
         stdout=out.text,
         stderr=err.text,
         seconds=time.monotonic() - started,
@@ -196,9 +240,9 @@ class _Reader:
                 if self._on_line:
                     self._on_line(line.decode(errors="replace").rstrip("\n"))
 
-    def finish(self) -> None:
-        """Wait for the rest, but not for a grandchild that left the group with our pipe."""
-        self._thread.join(GRACE)
+    def finish(self, until: float) -> None:
+        """Wait for the rest until a time (monotonic), should somebody still hold the pipe."""
+        self._thread.join(max(0.0, until - time.monotonic()))
 
     @property
     def text(self) -> str:

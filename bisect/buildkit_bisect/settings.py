@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from buildkit_bisect import addresses, paths
+from buildkit_bisect import addresses, bounds, deadlines, paths
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.source import DEFAULT_REPO
@@ -44,6 +44,8 @@ class Settings:
     out: Path = paths.PROJECT / "results"
     images: str = "local"  # or "public"
     registry: str = ""  # address of the user's own on loopback; "" starts one
+    deadlines: dict[str, float] = field(default_factory=dict)  # as given, by name
+    cache_size: int = bounds.DEFAULT  # bytes
     fresh: bool = False  # do not use stored trials
     resumed: tuple[str, ...] = ()  # campaigns that this one goes on with
     templates: Path | None = None  # folder whose files stand in for those of templates/
@@ -149,11 +151,16 @@ def templates(raw: Raw) -> Path | None:
     return Path(text).absolute() if text else None
 
 
+def _entries(raw: Raw | None) -> list[str]:
+    """What a repeatable option was given."""
+    given = [] if isinstance(raw, bool) else [raw] if isinstance(raw, str) else list(raw or ())
+    return [e for e in given if e]
+
+
 def axes(raw: Raw | None) -> dict[str, tuple[str, ...]]:
     """``KEY=VALUE`` texts, several values of a key by commas or repetition."""
     chosen: dict[str, tuple[str, ...]] = {}
-    given = [] if isinstance(raw, bool) else [raw] if isinstance(raw, str) else list(raw or ())
-    entries = [e for e in given if e] or os.environ.get("BKBISECT_AXIS", "").split()
+    entries = _entries(raw) or os.environ.get("BKBISECT_AXIS", "").split()
     for entry in entries:
         _plain("axis", entry)
         key, equals, values = entry.partition("=")
@@ -186,6 +193,8 @@ def read(task: str, raw: Mapping[str, Raw]) -> Settings:
         out=Path(out).absolute() if out else paths.PROJECT / "results",
         images=one_of("images", raw.get("images", ""), ("local", "public")),
         registry=registry,
+        deadlines=deadlines.parse(_entries(raw.get("deadline"))),
+        cache_size=bounds.parse(option("cache-size", raw.get("cache_size", ""))),
         fresh=flag("fresh", raw.get("fresh", False)),
         resumed=tuple(filter(None, os.environ.get(RESUMED, "").split(","))),
         templates=templates(raw.get("templates", "")),
@@ -200,12 +209,15 @@ def command(task: str, raw: Mapping[str, Raw]) -> str:
     words = ["./inv", task]
     for name, value in raw.items():
         dashed = name.replace("_", "-")
-        if dashed in ("json", "dry-run", "out"):
+        if dashed in ("json", "dry-run", "out", "cache-size"):
             continue
         if isinstance(value, bool):
             words += [f"--{dashed}"] if flag(dashed, value) else []
         elif dashed == "axis":
             words += [f"--axis={k}={','.join(v)}" for k, v in axes(value).items()]
+        elif dashed == "deadline":
+            given = deadlines.written(deadlines.parse(_entries(value)))
+            words += ["--deadline", given] if given else []
         elif text := option(dashed, value):
             words += [f"--{dashed}", text]
     return shlex.join(words)

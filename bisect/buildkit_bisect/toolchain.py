@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import bounds, paths, process
 from buildkit_bisect.errors import Missing
 
 _ARG_GO = re.compile(
@@ -132,13 +132,21 @@ def cached() -> list[Toolchain]:
 def local(want: GoWanted) -> Toolchain | None:
     """A wanted release that is here already: the first on PATH, or the newest of the cache."""
     here = [t for t in (*on_path(), *cached()) if want.accepts(t.version)]
-    return here[0] if here else None
+    return _used(here[0]) if here else None
 
 
 def any_local() -> Toolchain | None:
     """Some Go that can fetch modules and toolchains: 1.21 or later, of any minor version."""
     here = (t for t in (*on_path(), *cached()) if (parse_version(t.version) or ()) >= (1, 21, 0))
-    return next(here, None)
+    found = next(here, None)
+    return _used(found) if found else None
+
+
+def _used(toolchain: Toolchain) -> Toolchain:
+    if toolchain.origin == "cache":
+        bounds.used(Path(toolchain.goroot))
+        bounds.used(paths.cache("gomod"))  # where those are that the go command fetched
+    return toolchain
 
 
 def host_arch() -> str:
@@ -149,6 +157,8 @@ def host_arch() -> str:
 
 def fetch_env(**extra: str) -> dict[str, str]:
     """Environment for go commands that download: the user's proxy settings, our module cache."""
+    for name in ("gomod", "gocache"):
+        bounds.used(paths.cache(name))
     return {
         "GOTOOLCHAIN": "local",
         "GOROOT": "",

@@ -10,12 +10,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 
-from buildkit_bisect import buildctl, machine, paths, steps
+from buildkit_bisect import bounds, buildctl, machine, paths, steps
 from buildkit_bisect.daemon import DaemonFailed, Kind
 from buildkit_bisect.daemon.choose import Containers, Place, open_runtime, place
 from buildkit_bisect.daemon.proxy import Proxy
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
 from buildkit_bisect.registry import Registry, serve
@@ -49,6 +50,7 @@ class TrialJob:
     of: Variant | None = None  # what an image says that it is; always there for such a runtime
     campaign: str = ""  # label of what a trial leaves on an Engine when it is killed
     variant: Mapping[str, str] = field(default_factory=dict)  # environment of scripts
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     @property
     def key(self) -> str:
@@ -108,6 +110,7 @@ def run_trial(job: TrialJob) -> Observation:
                 snapshotter=bench.text(job.scenario.daemon.snapshotter),
                 config="".join(config),
                 loopback=bool(registries),
+                deadlines=job.deadlines,
             ) as daemon:
                 # One by one, so that what was seen before a daemon fails is kept.
                 seen.extend(steps.run_all(bench, daemon))
@@ -191,8 +194,9 @@ def _infra(
 def _keep(made: Path, key: str) -> Path:
     """Move a trial's evidence to where results refer to it."""
     folder = paths.cache("evidence") / key[:32]
-    folder.mkdir(exist_ok=True)
-    number = 1 + max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
-    target = folder / str(number)
-    made.rename(target)
+    # Never a name again: the journal may know one whose bytes have gone.
+    target = folder / str(time_ns())
+    with bounds.using(folder):
+        folder.mkdir(exist_ok=True)
+        made.rename(target)
     return target

@@ -15,6 +15,7 @@ from golang_repo import GO, GolangRepo, buildkit_like, words
 
 from buildkit_bisect import patches, paths
 from buildkit_bisect.build import Builder, history, machine_lock
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, NoBuild, Variant
 from buildkit_bisect.provision import Toolchains
@@ -260,11 +261,15 @@ def test_progress_counts_packages(repo: GolangRepo) -> None:
     assert {expected for _, expected in seen} == {first.packages}
 
 
-def test_a_deadline_is_infrastructure(source: GitSource) -> None:
+def test_a_compile_past_its_deadline_is_no_build_and_no_lasting_answer(
+    source: GitSource,
+) -> None:
     asked = variant(source, "v0.1.0")
-    with pytest.raises(InfraFailed, match="still running after 0 s") as caught:
-        Builder(source=source, timeout=0.2).build(asked)
-    assert caught.value.hint == "" or Path(caught.value.hint.removeprefix("less ")).exists()
+    late = Builder(source=source, deadlines=Deadlines(compile=0.2)).build(asked)
+    assert isinstance(late, NoBuild)
+    assert (late.stage, late.reason) == ("build", "go build was still running after 0.2 s")
+    assert late.log == "" or Path(late.log).exists()
+    assert Builder(source=source).cached(asked) is None
     assert leftovers() == []
     assert isinstance(Builder(source=source).build(asked), Build)
 

@@ -17,7 +17,7 @@ from buildkit_bisect import images, outcome, paths, scenario
 from buildkit_bisect.build import Builder
 from buildkit_bisect.model import Build, Observation, Variant, Verdict
 from buildkit_bisect.registry import serve
-from buildkit_bisect.scenario import DaemonSpec, Scenario
+from buildkit_bisect.scenario import Condition, DaemonSpec, Rule, Scenario
 from buildkit_bisect.source import ModuleSource
 from buildkit_bisect.trial import TrialJob, run_trial
 
@@ -94,15 +94,51 @@ def test_a_registry_that_went_away_is_infra(job: TrialJob) -> None:
 
 def test_a_step_that_hangs_is_ended_and_is_not_bad(job: TrialJob, tmp_path: Path) -> None:
     script = tmp_path / "hang"
-    script.write_text("#!/bin/sh\nsetsid sleep 600 &\nsleep 600\n")
+    script.write_text("#!/bin/sh\nsetsid sleep 61003 &\nsleep 61003\n")
     script.chmod(0o755)
     hanging: Scenario = scenario.from_script(str(script), timeout=2)
     started = time.monotonic()
     seen = run_trial(replace(job, scenario=hanging, axes=()))
-    assert time.monotonic() - started < 2 + 10 + 5
+    assert time.monotonic() - started < 2 + 10
     assert seen.steps[0].timed_out
     assert outcome.judge(hanging, seen, None).verdict is Verdict.WEAK
-    subprocess.run(["/usr/bin/pkill", "-f", "^sleep 600$"], check=False)
+    assert processes("sleep\0" + "61003") == []
+
+
+def test_a_build_step_that_forks_and_sleeps_is_ended_with_all_of_it(
+    job: TrialJob, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        'ARG BASE\nFROM ${BASE}\nRUN setsid sleep 61007 & trap "" TERM; sleep 61007\n'
+    )
+    step = replace(
+        next(s for s in job.scenario.steps if s.action == "build"),
+        id="forks", dockerfile="Dockerfile", target="", args={"BASE": "${image.build}"},
+        exports=(), imports=(), timeout=5,
+    )  # fmt: skip
+    late = Condition(step="forks", exit="late")
+    forking = replace(
+        job.scenario, folders=(tmp_path,), steps=(step,),
+        outcomes=(Rule(name="hung", verdict=Verdict.BAD, means="it hung", all=(late,)),),
+    )  # fmt: skip
+    started = time.monotonic()
+    seen = run_trial(replace(job, scenario=forking))
+    assert time.monotonic() - started < 5 + 10
+    assert judged(replace(job, scenario=forking), seen).name == "hung"
+    assert any("sleep 61007" in v.name and v.started for v in seen.steps[0].vertices)
+    assert processes("sleep\0" + "61007") == []
+    assert cgroups() == set()
+
+
+def processes(words: str) -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if entry.read_text(errors="replace").startswith(words):
+                found.append(entry.parent.name)
+        except OSError:
+            continue
+    return found
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from filelock import FileLock
 from buildkit_bisect import paths
 from buildkit_bisect.build import key as keys
 from buildkit_bisect.build import store
-from buildkit_bisect.build.compile import TIMEOUT, Compiled, compile_tree
+from buildkit_bisect.build.compile import Compiled, compile_tree
 from buildkit_bisect.build.lock import machine_lock
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.model import Build, NoBuild, Revision, Variant
 from buildkit_bisect.patches import Patch, PatchFailed, apply
@@ -37,11 +38,11 @@ class Builder:
     source: Source
     patches: Sequence[Patch] = ()
     recipe: keys.Recipe = field(default_factory=lambda: keys.Recipe(goarch=host_arch()))
-    timeout: float = TIMEOUT
+    deadlines: Deadlines = field(default_factory=Deadlines)
     say: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self._toolchains = Toolchains(say=self.say)
+        self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -50,7 +51,7 @@ class Builder:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._toolchains = Toolchains(say=self.say)
+        self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
 
     def cached(self, variant: Variant) -> Build | NoBuild | None:
         """What an earlier `build` of *variant* came to; None where it has yet to be built.
@@ -65,7 +66,8 @@ class Builder:
     ) -> Build | NoBuild:
         """The binaries of *variant*, or why there are none.
 
-        Raises `InfraFailed` where the reason lies outside the variant (disk, network, deadline),
+        Past its deadline a compile is given up, and tried again when it is asked for again.
+        Raises `InfraFailed` where the reason lies outside the variant (disk, network),
         `BadInput` where the variant names a patch that this builder does not have.
         """
         known = self.cached(variant)
@@ -144,12 +146,15 @@ class Builder:
                     # A module's zip may carry vendor/modules.txt, and never the rest of vendor/.
                     vendored=self.source.kind == "git" and (tree / "vendor/modules.txt").is_file(),
                     log=log,
-                    timeout=self.timeout,
+                    timeout=self.deadlines.compile,
                     on_package=lambda done: on_progress(done, expected),
                 )
             except InfraFailed as err:
                 kept = store.keep_log(log, key)
                 raise InfraFailed(err.message, hint=f"less {kept}" if kept else "") from err
+        if result.late:  # no answer to keep: with a longer deadline it may build
+            kept = store.keep_log(log, key)
+            return NoBuild(stage="build", reason=result.error, log=str(kept or ""))
         if result.error:
             return store.save_failure(entry, key, "build", result.error)
         return store.save(entry, self._meta(key, entry, toolchain, result))

@@ -13,9 +13,6 @@ from buildkit_bisect.build.key import Recipe
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.toolchain import Toolchain, fetch_env
 
-#: Seconds for one compile: a cold one takes about two minutes on two cores.
-TIMEOUT = 1800.0
-
 # Settings of the user's that would change the bytes; all else that go reads is set below.
 _NEUTRAL = (
     *("CGO_CFLAGS", "CGO_LDFLAGS", "GO386", "GOAMD64", "GOARM", "GOARM64", "GODEBUG"),
@@ -48,6 +45,7 @@ class Compiled:
     seconds: float
     packages: int
     error: str = ""
+    late: bool = False  # past its deadline: true of this time, and not of the source
 
 
 def go_env(toolchain: Toolchain, recipe: Recipe, *, tmp: Path) -> dict[str, str]:
@@ -86,13 +84,13 @@ def compile_tree(
     recipe: Recipe,
     vendored: bool,
     log: Path,
-    timeout: float = TIMEOUT,
+    timeout: float,
     on_package: Callable[[int], None] = lambda _: None,
 ) -> Compiled:
     """Compile *tree*'s programs into *out*; *on_package* gets the number of packages so far.
 
     *vendored* trees are built from their ``vendor/``, without the network.
-    Raises `InfraFailed` on what says nothing about the source: disk, memory, network, deadline.
+    Raises `InfraFailed` on what says nothing about the source: disk, memory, network.
     """
     seen = 0
 
@@ -120,7 +118,11 @@ def compile_tree(
             on_line=count,
         )
     if done.timed_out:
-        raise InfraFailed(f"go build was still running after {timeout:.0f} s")
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        if last.startswith("go: downloading"):
+            raise InfraFailed(f"go build was still downloading after {timeout:g} s: {last}")
+        error = f"go build was still running after {timeout:g} s"
+        return Compiled(seconds=done.seconds, packages=seen, error=error, late=True)
     if done.ok:
         return Compiled(seconds=done.seconds, packages=seen)
     if done.exit < 0:

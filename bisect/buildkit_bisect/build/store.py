@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect import paths
+from buildkit_bisect import bounds, paths
 from buildkit_bisect.model import Build, NoBuild
 
 FORMAT = 1
@@ -28,6 +28,7 @@ def _builds() -> Path:
 
 def load(key: str) -> Build | None:
     """The finished build of that key; None where there is none, or it is of another format."""
+    bounds.used(_builds() / key)
     return _load(_builds() / key)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildkit_bisect import images, patches, paths, registry
+from buildkit_bisect import bounds, deadlines, images, patches, paths, registry
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.build import Builder
 from buildkit_bisect.campaign import extra
@@ -60,6 +60,7 @@ def prepare(
     def say(text: str) -> None:
         events.emit(Said(text=text))
 
+    bounds.used(paths.cache_root())  # from now on, nothing that we use may go
     if script and settings.scenarios:
         raise BadInput("--script and --scenario are two ways to say the same thing; give one")
     loaded = (
@@ -67,7 +68,7 @@ def prepare(
         if script
         else tuple(scenarios.load(name) for name in settings.scenarios or default)
     )
-    loaded = tuple(extra.extend(s, settings) for s in loaded)
+    loaded = tuple(extra.extend(s, settings).within(settings.deadlines.get("step")) for s in loaded)
     _check_axes(settings.axes, loaded)
     if settings.images == "public":
         for scenario in loaded:
@@ -78,13 +79,14 @@ def prepare(
         told.append(text)
         say(text)
 
-    source = open_source(settings.source, settings.repo, say=say_and_keep)
+    within = deadlines.of(settings.deadlines)
+    source = open_source(settings.source, settings.repo, say=say_and_keep, deadlines=within)
     return Setup(
         settings=settings,
         source=source,
         note=next((t for t in told if t.startswith("source:")), ""),
         scenarios=loaded,
-        builder=Builder(source=source, patches=tuple(chosen), say=say),
+        builder=Builder(source=source, patches=tuple(chosen), say=say, deadlines=within),
         events=events,
     )
 
@@ -138,6 +140,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             if settings.registry:
                 where = registry.external(settings.registry)
             else:
+                bounds.used(paths.cache("registry"))
                 where = stack.enter_context(registry.serve(paths.cache("registry")))
             for scenario in setup.scenarios:
                 refs[scenario.name] = images.ensure(
@@ -145,6 +148,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
                     where,
                     lambda: reference_build(setup.builder),
                     say,
+                    setup.builder.deadlines,
                 )
         lab = Lab(
             builder=setup.builder,
@@ -157,6 +161,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             runtime=settings.runtimes[0],
             containers=shared,
             proxies=proxies,
+            limits=settings.deadlines,
             fresh=settings.fresh,
             resumed=settings.resumed,
         )
@@ -170,7 +175,8 @@ def reference_build(builder: Builder) -> Build:
         revision = source.resolve(images.REFERENCE)
     except BadInput:
         # A clone without upstream's tags: the module proxy has the release.
-        builder = Builder(source=ModuleSource(say=builder.say), say=builder.say)
+        modules = ModuleSource(say=builder.say, deadlines=builder.deadlines)
+        builder = replace(builder, source=modules, patches=())
         revision = builder.source.resolve(images.REFERENCE)
     made = builder.build(Variant(revision=revision))
     if not isinstance(made, Build):

@@ -6,8 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from buildkit_bisect import gitcmd, patches
+from buildkit_bisect import patches
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.gitcmd import git
 from buildkit_bisect.model import Revision
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.source import GitSource
@@ -21,18 +22,18 @@ def revert(source: GitSource, commit: str, tip: Revision, folder: Path) -> Patch
     """
     merge = len(source.parents([commit], [f"{commit}^@"]).get(commit, ())) > 1
     with source.checkout(tip) as tree:
-        done = gitcmd.git(
+        done = git(
             tree,
             *(*_IDENTITY, "revert", "--no-commit"),
-            *(("-m", "1") if merge else ()),
+            *(["-m", "1"] if merge else []),
             commit,
             check=False,
         )
         if not done.ok:
-            listed = gitcmd.git(tree, "diff", "--name-only", "--diff-filter=U").stdout.split()
+            listed = git(tree, "diff", "--name-only", "--diff-filter=U").stdout.split()
             where = f" in {', '.join(listed[:5])}" if listed else f": {done.tail(1)}"
             return f"the revert conflicts{where}"
-        diff = gitcmd.git(tree, "diff", "--cached", "--no-ext-diff", "--no-color", "HEAD").stdout
+        diff = git(tree, "diff", "--cached", "--no-ext-diff", "--no-color", "HEAD").stdout
     if not diff.strip():
         return "the revert changes nothing: it was undone already"
     name = f"revert-{commit[:12]}"

@@ -10,6 +10,7 @@ from typing import Any
 from buildkit_bisect import doctor, plan, settings
 from buildkit_bisect.campaign.setup import load_patches, prepare
 from buildkit_bisect.commands import imaging
+from buildkit_bisect.commands.campaigns import trim
 from buildkit_bisect.commands.guard import DONE
 from buildkit_bisect.errors import BadInput, NoAnswer
 from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Said
@@ -49,6 +50,7 @@ def build(raw: Mapping[str, Raw]) -> int:
                 hint=f"less {made.log}" if made.log else "./inv doctor",
             )
         events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
+        trim(events, chosen)
         if image:
             engine, ready, how = imaging.from_binaries(setup, image, variant, made)
             done = imaging.deliver(engine, ready, image)

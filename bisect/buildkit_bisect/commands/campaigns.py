@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from buildkit_bisect import doctor, patches, plan, render, reports, result, settings
+from buildkit_bisect import bounds, doctor, patches, plan, render, reports, result, settings
 from buildkit_bisect.campaign import matrix as matrices
 from buildkit_bisect.campaign import record
 from buildkit_bisect.campaign.bisect import Bisection, Question
@@ -240,6 +240,7 @@ def work(setup: Setup, kind: str, work: Work) -> int:
         reports.write(done, folder, templates)
         github.publish(done, folder, env=os.environ, log=sys.stderr, templates=templates)
         status = done.status
+        trim(both, chosen)
         finding = render.finding(done)
         both.emit(Finished(status=status, finding=finding, folder=str(folder)))
     except KeyboardInterrupt:
@@ -254,6 +255,19 @@ def work(setup: Setup, kind: str, work: Work) -> int:
     if chosen.json:
         sys.stdout.write(result.dump(done))
     return _code(done)
+
+
+def trim(events: Events, chosen: Settings) -> None:
+    """Bring the cache down to its bound; a campaign does not fail by that."""
+    try:
+        gone = bounds.trim(chosen.cache_size)
+    except OSError as error:
+        events.emit(Said(text=f"the cache could not be trimmed: {error}", warning=True))
+        return
+    if gone:
+        size = bounds.shown(sum(e.bytes for e in gone))
+        limit = bounds.shown(chosen.cache_size)
+        events.emit(Said(text=f"{size} of the cache removed, to keep it below {limit}"))
 
 
 def _code(done: Result) -> int:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from buildkit_bisect import bounds, leftovers, paths, settings
 from buildkit_bisect import doctor as doctors
-from buildkit_bisect import leftovers, paths, settings
 from buildkit_bisect.commands.guard import DONE
 from buildkit_bisect.engine import Engine, open_engine, sweep
-from buildkit_bisect.errors import BisectError, Missing
+from buildkit_bisect.errors import BadInput, BisectError, Missing
 from buildkit_bisect.settings import Raw
 
 
@@ -30,28 +29,67 @@ def doctor(raw: Mapping[str, Raw]) -> int:
 
 
 def clean(raw: Mapping[str, Raw]) -> int:
-    """Sweep what killed runs left; with ``--cache`` also what is kept for later."""
+    """Sweep what killed runs left; with ``--cache`` also what is kept for later.
+
+    Raises `BadInput` where that is in use.
+    """
     dry = settings.flag("dry-run", raw.get("dry_run", False))
-    verb = "would remove" if dry else "removed"
+    everything = settings.flag("cache", raw.get("cache", False))
+    limit = settings.option("cache-size", raw.get("cache_size", ""))
+    bound = bounds.parse(limit)
+    images = settings.flag("images", raw.get("images", False))
+    if everything and not dry and (busy := bounds.others()):
+        raise BadInput(f"process {busy[0]} uses the cache", hint="./inv clean --cache-size 0")
+    swept = _sweep(images=images, dry=dry)
+    if everything:
+        for entry in sorted(paths.cache_root().iterdir()):
+            size = _size(entry)
+            if not dry:
+                bounds.remove(entry)
+            print(f"{_verb(dry=dry)} {entry} ({size / 2**20:.0f} MiB)")
+    elif dry or limit:
+        _bounded(bound, dry=dry)
+    elif not swept:
+        print("nothing was left behind")
+    return DONE
+
+
+def _sweep(*, images: bool, dry: bool) -> int:
+    """Remove what killed runs left, here and on the Engine; returns how much that was."""
     found = leftovers.find()
     for left in found:
         if not dry:
             leftovers.remove(left)
-        print(f"{verb} {left}")
-    on_engine = _on_engine(images=settings.flag("images", raw.get("images", False)))
+        print(f"{_verb(dry=dry)} {left}")
+    on_engine = _on_engine(images=images)
     for engine, thing in on_engine:
         if not dry:
             sweep.remove(engine, thing)
-        print(f"{verb} {thing}")
-    if settings.flag("cache", raw.get("cache", False)):
-        for entry in sorted(paths.cache_root().iterdir()):
-            size = _size(entry)
-            if not dry:
-                _remove(entry)
-            print(f"{verb} {entry} ({size / 2**20:.0f} MiB)")
-    elif not (found or on_engine):
-        print("nothing was left behind")
-    return DONE
+        print(f"{_verb(dry=dry)} {thing}")
+    return len(found) + len(on_engine)
+
+
+def _verb(*, dry: bool) -> str:
+    return "would remove" if dry else "removed"
+
+
+def _bounded(bound: int, *, dry: bool) -> None:
+    """Bring the cache down to *bound* bytes, or say what it holds and what would go."""
+    if not dry:
+        _list("removed", bounds.trim(bound))
+        return
+    held = bounds.entries(fresh=True)
+    _list("the cache holds", held)
+    _list(f"would remove for --cache-size {bounds.shown(bound)}", bounds.surplus(held, bound))
+
+
+def _list(what: str, entries: list[bounds.Entry]) -> None:
+    """How many bytes *entries* are, by kind."""
+    print(f"{what}: {bounds.shown(sum(e.bytes for e in entries))}")
+    for kind in bounds.KINDS:
+        sizes = [e.bytes for e in entries if e.kind == kind]
+        if sizes:
+            print(f"  {kind:<10} {bounds.shown(sum(sizes)):>9} in {len(sizes)}")
 
 
 def _on_engine(*, images: bool) -> list[tuple[Engine, sweep.Leftover]]:
@@ -66,14 +104,3 @@ def _on_engine(*, images: bool) -> list[tuple[Engine, sweep.Leftover]]:
 def _size(path: Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(f.lstat().st_size for f in files if f.is_file())
-
-
-def _remove(path: Path) -> None:
-    if not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    # The module cache is read-only on purpose.
-    for directory in (path, *(p for p in path.rglob("*") if p.is_dir() and not p.is_symlink())):
-        with contextlib.suppress(OSError):
-            directory.chmod(0o700)
-    shutil.rmtree(path)

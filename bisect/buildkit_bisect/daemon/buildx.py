@@ -49,8 +49,10 @@ class BuildxRuntime:
         config: str,
         host_network: bool,
         campaign: str,
+        ready_within: float,
     ) -> None:
         self._engine = engine
+        self._ready_within = ready_within
         self._program = program
         self._image = image
         self._binaries = binaries
@@ -96,7 +98,7 @@ class BuildxRuntime:
             flags=self._flags,
             host_network=self._host_network,
         )
-        self._check(self._buildx(created))
+        self._check(self._buildx(created, timeout=self._ready_within))
         container = self._container()
         if container is None or container.image is None or container.image.id != self._image.id:
             raise InfraFailed("buildx started a builder from another image than ours")
@@ -115,9 +117,11 @@ class BuildxRuntime:
         state = container.attrs["State"]
         if foreign := ended_by(state):
             raise InfraFailed(foreign)
-        log = container_log(container).decode(errors="replace")
+        words = last_words(container_log(container).decode(errors="replace"))
+        if done.timed_out:
+            raise InfraFailed(f"buildkitd was not ready after {done.seconds:.0f} s: {words}")
         how = "was not ready" if state["Running"] else f"exited {state['ExitCode']}"
-        raise DaemonFailed(f"buildkitd {how}: {last_words(log)}")
+        raise DaemonFailed(f"buildkitd {how}: {words}")
 
     def _container(self) -> Container | None:
         with told("looking at the builder's container"):
@@ -132,8 +136,9 @@ class BuildxRuntime:
 
     def prune(self, timeout: float) -> process.Completed:
         """See `Runtime`."""
-        self._buildx(buildx.forget(self._name), timeout=timeout)
-        return self._buildx(buildx.prune(self._name), timeout=timeout)
+        first = self._buildx(buildx.forget(self._name), timeout=timeout)
+        left = timeout - first.seconds
+        return first if left <= 0 else self._buildx(buildx.prune(self._name), timeout=left)
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
@@ -143,7 +148,7 @@ class BuildxRuntime:
             self.start()
             return
         self._buildx(buildx.stop(self._name))
-        self._check(self._buildx(buildx.bootstrap(self._name)))
+        self._check(self._buildx(buildx.bootstrap(self._name), timeout=self._ready_within))
         if container := self._container():
             self._started = container.attrs["State"]["StartedAt"]
 
@@ -206,6 +211,7 @@ def buildx_runtime(
     config: str = "",
     host_network: bool,
     campaign: str = "",
+    ready_within: float = 60.0,
 ) -> Iterator[BuildxRuntime]:
     """A ready builder of *image* on *engine*, its log below *home*.
 
@@ -221,6 +227,7 @@ def buildx_runtime(
         config=config,
         host_network=host_network,
         campaign=campaign,
+        ready_within=ready_within,
     )
     try:
         runtime.start()

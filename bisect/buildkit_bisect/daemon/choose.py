@@ -14,6 +14,7 @@ from buildkit_bisect.daemon.buildx import buildx_runtime
 from buildkit_bisect.daemon.docker import docker_runtime
 from buildkit_bisect.daemon.host import host_runtime
 from buildkit_bisect.daemon.proxy import Proxy
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.engine import Engine, base, buildx, image, open_engine, sweep
 from buildkit_bisect.errors import BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Build, Variant
@@ -128,7 +129,13 @@ def place(
 
 @contextlib.contextmanager
 def open_runtime(
-    where: Place, *, home: Path, snapshotter: str, config: str, loopback: bool
+    where: Place,
+    *,
+    home: Path,
+    snapshotter: str,
+    config: str,
+    loopback: bool,
+    deadlines: Deadlines,
 ) -> Iterator[Runtime]:
     """A ready daemon at *where*, gone after the block.
 
@@ -146,6 +153,7 @@ def open_runtime(
                         snapshotter=snapshotter,
                         config=config,
                         proxy=proxy,
+                        deadlines=deadlines,
                     )
                 )
             case Kind.DOCKER:
@@ -162,6 +170,7 @@ def open_runtime(
                         proxy=proxy,
                         host_network=loopback,
                         campaign=where.campaign,
+                        ready_within=deadlines.daemon,
                     )
                 )
             case Kind.BUILDX:
@@ -180,6 +189,7 @@ def open_runtime(
                         config=config,
                         host_network=loopback,
                         campaign=where.campaign,
+                        ready_within=deadlines.daemon,
                     )
                 )
             case _:

@@ -169,7 +169,9 @@ class DockerRuntime:
                 if not state["Running"]:
                     self._fail(state, f"buildkitd exited {state['ExitCode']}")
                 if time.monotonic() > deadline:
-                    self._fail(state, f"buildkitd was not ready after {self._ready_within:.0f} s")
+                    log = container_log(container).decode(errors="replace")
+                    how = f"was not ready after {self._ready_within:g} s"
+                    raise InfraFailed(ended_by(state) or f"buildkitd {how}: {last_words(log)}")
             time.sleep(0.05)
 
     def _fail(self, state: dict[str, Any], how: str) -> None:

@@ -19,10 +19,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from buildkit_bisect import buildctl, process
-from buildkit_bisect.daemon import DaemonFailed
+from buildkit_bisect.daemon import DaemonFailed, fuse
 from buildkit_bisect.daemon.proxy import Proxy
+from buildkit_bisect.deadlines import Deadlines
+from buildkit_bisect.errors import InfraFailed
 
 CGROUPS = Path("/sys/fs/cgroup")
+
+#: Seconds after SIGKILL before what may still hold a daemon, its FUSE mounts, is cut off.
+_HUNG = 1.0
 
 #: Where sockets are: not below the state, since a socket's path may have 107 characters only.
 SOCKETS = Path("/tmp")  # noqa: S108 - mkdtemp makes them, readable by us alone
@@ -41,15 +46,15 @@ class HostRuntime:
         snapshotter: str,
         config: str,
         socket: Path,
-        ready_within: float,
         proxy: Proxy | None,
+        deadlines: Deadlines,
     ) -> None:
         self._binaries = binaries
         self._home = home
         self._snapshotter = snapshotter
-        self._ready_within = ready_within
+        self._deadlines = deadlines
         self._proxy = proxy
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: process.Child | None = None
         self._address = f"unix://{socket}"
         self._proxy_socket = socket.with_name("p")
         self._cgroup = f"bkbisect-{socket.parent.name}"
@@ -69,7 +74,10 @@ class HostRuntime:
         }
 
     def start(self) -> None:
-        """Start the daemon and wait until it serves. Raises `DaemonFailed` with its log."""
+        """Start the daemon and wait until it serves.
+
+        Raises `DaemonFailed` with its log where it exits, `InfraFailed` at its deadline.
+        """
         state = self._home / "state"
         state.mkdir(exist_ok=True)
         argv = [
@@ -87,17 +95,17 @@ class HostRuntime:
         ]  # fmt: skip
         with self.log.open("ab") as sink:
             self._child = process.start(argv, stdout=sink, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + self._ready_within
+        left = within = self._deadlines.daemon
+        deadline = time.monotonic() + within
         while True:
-            answer = self._buildctl(buildctl.workers(self._address), timeout=10)
+            answer = self._buildctl(buildctl.workers(self._address), timeout=min(10.0, left))
             if answer.ok:
                 return
             if not self.alive():
                 raise DaemonFailed(f"buildkitd exited {self._child.returncode}: {self._last()}")
-            if time.monotonic() > deadline:
-                raise DaemonFailed(
-                    f"buildkitd was not ready after {self._ready_within:.0f} s: {self._last()}"
-                )
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise InfraFailed(f"buildkitd was not ready after {within:g} s: {self._last()}")
             time.sleep(0.05)
 
     def _last(self) -> str:
@@ -116,8 +124,9 @@ class HostRuntime:
     def prune(self, timeout: float) -> process.Completed:
         """See `Runtime`."""
         # Histories hold references that keep records from being pruned.
-        self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
-        return self._buildctl(buildctl.prune(self._address), timeout=timeout)
+        first = self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
+        left = timeout - first.seconds
+        return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
@@ -138,21 +147,39 @@ class HostRuntime:
         return "something killed buildkitd with SIGKILL (out of memory?)" if killed else ""
 
     def stop(self, *, grace: float = 0) -> None:
-        """End the daemon and everything in its namespaces; then its cgroups."""
+        """End the daemon and everything in its namespaces; then its cgroups.
+
+        Raises `InfraFailed` where the kernel still keeps it at its deadline.
+        """
         child, self._child = self._child, None
         if child is None:
             return
         # The first process of the namespace, not `unshare`, has to go first: its end waits
         # for all the others, so that nothing writes to the state while we remove it.
-        for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
-            if patience and child.poll() is None:
-                for pid in _children(child.pid):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, sig)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(patience)
+        if grace:
+            self._signal(child, signal.SIGTERM, grace)
+        mounted = {n for p in _children(child.pid) for n in fuse.connections(p, self._home)}
+        began = time.monotonic()
+        self._signal(child, signal.SIGKILL, min(_HUNG, self._deadlines.teardown))
+        if child.poll() is None:
+            fuse.abort(mounted)
+        self._signal(child, signal.SIGKILL, began + self._deadlines.teardown - time.monotonic())
+        gone = child.poll() is not None
         process.stop(child, grace=1)
         remove_cgroups(self._cgroup)
+        if not gone:
+            raise InfraFailed(f"buildkitd was not gone after {self._deadlines.teardown:g} s")
+
+    @staticmethod
+    def _signal(child: process.Child, sig: signal.Signals, patience: float) -> None:
+        """Signal the first process of the namespace, and wait for all of it to end."""
+        if child.poll() is not None:
+            return
+        for pid in _children(child.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(max(0.0, patience))
 
 
 def _children(pid: int) -> list[int]:
@@ -179,13 +206,13 @@ def host_runtime(
     home: Path,
     snapshotter: str,
     config: str = "",
-    ready_within: float = 60.0,
     proxy: Proxy | None = None,
+    deadlines: Deadlines | None = None,
 ) -> Iterator[HostRuntime]:
     """A ready daemon with its state below *home*, which the caller removes.
 
     *binaries* holds ``buildkitd`` and ``buildctl``; *proxy* serves the snapshotter where it is
-    not built in. Raises `DaemonFailed`.
+    not built in. Raises `DaemonFailed`, and `InfraFailed` past one of *deadlines*.
     """
     with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir=SOCKETS) as short:
         runtime = HostRuntime(
@@ -194,8 +221,8 @@ def host_runtime(
             snapshotter=snapshotter,
             config=config,
             socket=Path(short) / "s",
-            ready_within=ready_within,
             proxy=proxy,
+            deadlines=deadlines or Deadlines(),
         )
         try:
             runtime.start()

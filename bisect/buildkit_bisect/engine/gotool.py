@@ -13,14 +13,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import bounds, paths, process
 from buildkit_bisect.build.lock import machine_lock
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.provision import Toolchains
 from buildkit_bisect.toolchain import GoWanted, fetch_env
-
-#: Seconds for one compile with its downloads on two cores.
-TIMEOUT = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +43,7 @@ def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
 
     Raises `Missing` where no Go is to be had, `InfraFailed` where it does not compile.
     """
+    bounds.used(tool.path)
     if tool.path.is_file():
         return tool.path
     with FileLock(paths.cache("locks") / f"tool-{tool.name}.lock"):
@@ -61,7 +60,7 @@ def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
                 target = tool.package
             done = process.run(
                 [toolchain.go, "build", "-trimpath", "-o", str(folder / "made"), target],
-                timeout=TIMEOUT,
+                timeout=Deadlines().compile,
                 cwd=folder,
                 env=fetch_env(GOROOT=toolchain.goroot, CGO_ENABLED="0"),
                 check=False,

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import docker.errors
 
-from buildkit_bisect import gitcmd, paths, process
+from buildkit_bisect import paths, process
 from buildkit_bisect.engine import base, buildx, image, labels
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.gitcmd import git
 from buildkit_bisect.model import Revision, Variant
 from buildkit_bisect.patches import Patch, apply
 from buildkit_bisect.source import Source
@@ -119,16 +120,15 @@ def repository(worktree: Path, target: Path, revision: Revision) -> None:
     The Dockerfile asks git for the version: a worktree's ``.git`` leads out of the context
     ("dev"), so this has real objects and a tag that says what `git describe` says upstream.
     """
-
-    def git(*words: str) -> None:
-        gitcmd.git(target, *words, timeout=600, GIT_ALLOW_PROTOCOL="file")
-
-    target.mkdir(parents=True, exist_ok=True)
-    git("init", "--quiet")
-    git("fetch", "--quiet", "--depth=1", f"file://{worktree}", "HEAD")
-    git("-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD")
+    git(target.parent, "init", "--quiet", "--template=", str(target))
+    git(
+        *(target, "fetch", "--quiet", "--depth=1", f"file://{worktree}", "HEAD"),
+        timeout=600,
+        GIT_ALLOW_PROTOCOL="file",
+    )
+    git(target, "-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD", timeout=600)
     if re.match(r"v\d", revision.describe):
-        git("tag", revision.describe)
+        git(target, "tag", revision.describe)
 
 
 def command(tree: Path, ref: str, said: Mapping[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from buildkit_bisect import deadlines
 from buildkit_bisect.addresses import is_image
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Axes, Verdict
@@ -14,7 +15,7 @@ from buildkit_bisect.scenario.model import Action, Condition, Rule, Scenario, St
 from buildkit_bisect.scenario.text import fill, names_in
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
-_EXIT = re.compile(r"|ok|failed|\d{1,3}(-\d{1,3})?")
+_EXIT = re.compile(r"|ok|failed|late|\d{1,3}(-\d{1,3})?")
 _VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
 _ADDRESS = re.compile(r"https://[^\s<>\"'\\]{1,500}")
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
@@ -30,6 +31,10 @@ def check(scenario: Scenario) -> None:
     _require(bool(scenario.steps), "steps", "there are none")
     _require(bool(scenario.outcomes), "outcomes", "there are none")
     _check_axes(scenario)
+    for name, seconds in scenario.deadlines.items():
+        where = f"deadlines.{name}"
+        _require(name in deadlines.SCENARIO, where, f"one of {', '.join(deadlines.SCENARIO)}")
+        _require(0 < seconds <= deadlines.LONGEST, where, "must be seconds, at most a day")
     for name, image in scenario.images.items():
         where = f"images.{name}"
         _require(bool(_ID.fullmatch(name)), where, "not a plain name")
@@ -100,7 +105,7 @@ def _check_step(scenario: Scenario, step: Step, where: str) -> None:
             known = value in scenario.axes[axis].values
             _require(known, f"{where}.when.{axis}", f"{value!r} is not a value of the axis")
         _require(bool(values), f"{where}.when.{axis}", "the step could never run")
-    _require(0 < step.timeout <= 3600, f"{where}.timeout", "must be between 0 and 3600 seconds")  # noqa: PLR2004
+    _require(0 <= step.timeout <= 3600, f"{where}.timeout", "must be between 0 and 3600 seconds")  # noqa: PLR2004
     _require(1 <= step.repeat <= 100, f"{where}.repeat", "must be between 1 and 100")  # noqa: PLR2004
     _check_action(scenario, step, where)
 
@@ -215,7 +220,7 @@ def _check_condition(scenario: Scenario, condition: Condition, where: str) -> No
             f"{where}.step: there is no step {condition.step!r}; there are: {known}",
             hint="docs/scenarios.md",
         )
-    _require(bool(_EXIT.fullmatch(condition.exit)), f"{where}.exit", "ok, failed, N or N-M")
+    _require(bool(_EXIT.fullmatch(condition.exit)), f"{where}.exit", "late, ok, failed, N or N-M")
     for key, pattern in (("stderr", condition.stderr), ("vertex", condition.vertex)):
         try:
             re.compile(pattern)

@@ -14,6 +14,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from buildkit_bisect import paths, tomlfile
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.scenario.check import check
@@ -54,12 +55,16 @@ def load(name: str, root: Path = paths.SCENARIOS) -> Scenario:
         own = _merge(own, tomlfile.read(shared / "scenario.toml", hint=_HELP))
         folders.append(shared.resolve())
     scenario = replace(_structure(own, folder / "scenario.toml"), folders=tuple(folders))
+    usual = scenario.deadlines.get("step", Deadlines().step)
     try:
         check(scenario)
     except BadInput as error:
         raise BadInput(f"{folder / 'scenario.toml'}: {error.message}", hint=error.hint) from None
     return replace(
-        scenario, digest=_digest(scenario, own), run_digest=_digest(scenario, _executed(own))
+        scenario,
+        steps=tuple(replace(s, timeout=s.timeout or usual) for s in scenario.steps),
+        digest=_digest(scenario, own),
+        run_digest=_digest(scenario, _executed(own)),
     )
 
 
@@ -136,6 +141,11 @@ _WORDS = ("name", "title", "issue", "summary", "outcomes", "extends")
 
 def _executed(data: dict[str, Any]) -> dict[str, Any]:
     kept = {k: v for k, v in data.items() if k not in _WORDS}
+    # Past these a trial is infrastructure's failure, and not kept.
+    limits = {k: v for k, v in data.get("deadlines", {}).items() if k == "step"}
+    kept = {k: v for k, v in kept.items() if k != "deadlines"} | (
+        {"deadlines": limits} if limits else {}
+    )
     kept["axes"] = sorted(data.get("axes", {}))  # a new value does not void the old ones
     return kept
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import product
 from pathlib import Path
@@ -78,7 +78,7 @@ class Step:
     id: str
     action: Action
     when: dict[str, tuple[str, ...]] = field(default_factory=dict)  # axis -> values
-    timeout: float = 120.0
+    timeout: float = 0.0  # seconds; 0: the scenario's deadline for a step
     repeat: int = 1
     parallel: str = ""  # neighbours with the same name run at once
     # build
@@ -103,7 +103,8 @@ class Condition:
     """Facts about one step that must all hold."""
 
     step: str
-    exit: str = ""  # "ok", "failed" (a timeout is a failure), a status "125" or a range "1-124"
+    # "ok", "failed" (also by its deadline), "late" (only so), a status "125" or a range "1-124"
+    exit: str = ""
     stderr: str = ""  # a regular expression, searched
     vertex: str = ""  # a regular expression over vertex names
     is_: VertexIs | None = None
@@ -133,6 +134,7 @@ class Scenario:
     vars: dict[str, Var] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     daemon: DaemonSpec = field(default_factory=DaemonSpec)
+    deadlines: dict[str, float] = field(default_factory=dict)  # of deadlines.SCENARIO
     summary: str = ""
     # not from the file:
     folders: tuple[Path, ...] = ()  # own folder, then the one it extends
@@ -145,6 +147,19 @@ class Scenario:
             if (folder / name).is_file():
                 return folder / name
         return self.folders[0] / name
+
+    def within(self, seconds: float | None) -> Scenario:
+        """With *seconds* as every step's deadline, where they are given.
+
+        Trials with another deadline are other trials: one may have been cut short.
+        """
+        if seconds is None:
+            return self
+        return replace(
+            self,
+            steps=tuple(replace(s, timeout=seconds) for s in self.steps),
+            run_digest=f"{self.run_digest} step={seconds:g}",
+        )
 
     def cells(self, narrow: dict[str, tuple[str, ...]] | None = None) -> list[Axes]:
         """Every combination of axis values, narrowed, in the order of the file."""

@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.model import Revision
 from buildkit_bisect.source.git import GitSource
-from buildkit_bisect.source.mirror import Unreachable
+from buildkit_bisect.source.mirror import Silent, Unreachable
 from buildkit_bisect.source.module import ModuleSource
 
 DEFAULT_REPO = "https://github.com/moby/buildkit.git"
@@ -51,23 +52,28 @@ def open_source(
     repo: str = DEFAULT_REPO,
     *,
     say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
 ) -> Source:
     """The source of a *kind*: ``git``, ``module``, or ``auto``.
 
     ``auto`` is git, or modules where the remote cannot be reached; *say* gets one line why.
-    Raises `BadInput` on another kind, or where *repo* is no repository.
+    Raises `BadInput` on another kind, or where *repo* is no repository; where git must be, also
+    `Missing`, and `Unreachable` past a deadline.
     """
+    modules = ModuleSource(say=say, deadlines=deadlines or Deadlines())
     if kind == "module":
-        return ModuleSource(say=say)
+        return modules
     if kind not in ("auto", "git"):
         raise BadInput(f"unknown source {kind!r}", hint="--source auto, git or module")
     try:
-        return GitSource.open(repo, say=say)
+        return GitSource.open(repo, say=say, deadlines=deadlines)
     except (Unreachable, Missing) as err:
+        if kind == "git" and isinstance(err, Silent):
+            raise  # nothing is missing here: the remote hangs
         if kind == "git":
             raise Missing(err.message, hint="--repo PATH of a clone, or --source module") from None
         say(f"source: Go modules, since {err.message}")
-        return ModuleSource(say=say)
+        return modules
 
 
 __all__ = ["DEFAULT_REPO", "GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]

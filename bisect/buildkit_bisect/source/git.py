@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildkit_bisect import paths
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.gitcmd import git
 from buildkit_bisect.model import Revision
@@ -37,9 +38,15 @@ class GitSource(History):
     _fresh: bool = field(default=False, repr=False)
 
     @classmethod
-    def open(cls, repo: str, *, say: Callable[[str], None] = lambda _: None) -> GitSource:
+    def open(
+        cls,
+        repo: str,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        deadlines: Deadlines | None = None,
+    ) -> GitSource:
         """The source for *repo*, a URL or a path; see `open_mirror` for what it raises."""
-        return cls(mirror=open_mirror(repo, say=say), say=say)
+        return cls(mirror=open_mirror(repo, say=say, deadlines=deadlines), say=say)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"mirror": self.mirror, "kind": self.kind, "_fresh": self._fresh}

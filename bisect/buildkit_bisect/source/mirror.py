@@ -6,20 +6,16 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock
 
-from buildkit_bisect import addresses, paths, process
+from buildkit_bisect import addresses, bounds, paths, process
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.gitcmd import git, hermetic_env
 from buildkit_bisect.process import Completed
-
-#: Seconds. A clone of BuildKit is about 100 MB; a fetch is small; a probe is one answer.
-CLONE_TIMEOUT = 1800.0
-FETCH_TIMEOUT = 600.0
-PROBE_TIMEOUT = 45.0
 
 # refs/remotes: in a contributor's clone, upstream's branches are there.
 _REFSPECS = (
@@ -38,19 +34,24 @@ class Unreachable(InfraFailed):
     """The remote did not answer; modules may be a way out."""
 
 
+class Silent(Unreachable):
+    """The remote accepted, and was not done by its deadline."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mirror:
     """Where the mirror of *repo* is, and how to bring it up to date."""
 
     repo: str  # absolute path or URL
     path: Path
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     @property
     def local(self) -> bool:
         """Whether the repository is a path on this machine, where asking again is cheap."""
         return self.repo.startswith("/")
 
-    def fetch(self, *refspecs: str, timeout: float = FETCH_TIMEOUT) -> None:
+    def fetch(self, *refspecs: str) -> None:
         """Take over every branch and tag, or just *refspecs*.
 
         Raises `Unreachable` with git's reason.
@@ -63,10 +64,10 @@ class Mirror:
                 *([] if refspecs else ["--prune"]),
                 *("--", self.repo, *(refspecs or _REFSPECS)),
                 of=self.repo,
-                timeout=timeout,
+                timeout=self.deadlines.fetch,
             )
             if not done.ok:
-                raise Unreachable(f"cannot fetch from {self.repo}: {_reason(done)}")
+                raise _unreachable(f"cannot fetch from {self.repo}", done)
             if not refspecs:
                 self._stamp.touch()
 
@@ -82,13 +83,20 @@ class Mirror:
         return self.path / "bkbisect-fetched"
 
 
-def open_mirror(repo: str, *, say: Callable[[str], None]) -> Mirror:
+def open_mirror(
+    repo: str, *, say: Callable[[str], None], deadlines: Deadlines | None = None
+) -> Mirror:
     """The mirror of *repo*, a URL or a path, made now where there is none.
 
     Raises `BadInput` where *repo* is no repository, `Unreachable` where nothing answers.
     """
     where = _normal(repo)
-    mirror = Mirror(repo=where, path=paths.cache("mirrors") / _slug(where))
+    mirror = Mirror(
+        repo=where,
+        path=paths.cache("mirrors") / _slug(where),
+        deadlines=deadlines or Deadlines(),
+    )
+    bounds.used(mirror.path)
     if mirror.path.is_dir():
         return mirror
     with FileLock(f"{mirror.path}.lock"):
@@ -132,10 +140,10 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
         done = _git_remote(
             *("ls-remote", "--quiet", "--", mirror.repo, "HEAD"),
             of=mirror.repo,
-            timeout=PROBE_TIMEOUT,
+            timeout=mirror.deadlines.connect,
         )
         if not done.ok:
-            raise Unreachable(f"{mirror.repo} cannot be reached: {_reason(done)}")
+            raise _unreachable(f"{mirror.repo} cannot be reached", done)
     say(f"cloning {mirror.repo} into the cache")
     with paths.scratch("clone") as tmp:
         draft = tmp / "mirror.git"
@@ -144,14 +152,18 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
             *_pack(mirror.repo),
             *("--", mirror.repo, str(draft)),
             of=mirror.repo,
-            timeout=CLONE_TIMEOUT,
+            timeout=mirror.deadlines.clone,
         )
         if not done.ok:
-            raise Unreachable(f"cannot clone {mirror.repo}: {_reason(done)}")
+            raise _unreachable(f"cannot clone {mirror.repo}", done)
         if git(draft, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
             say(f"{mirror.repo} is a shallow clone: older revisions are not in it")
-        Mirror(repo=mirror.repo, path=draft).fetch()
-        git(draft, "commit-graph", "write", "--reachable", check=False, timeout=FETCH_TIMEOUT)
+        replace(mirror, path=draft).fetch()
+        git(
+            *(draft, "commit-graph", "write", "--reachable"),
+            check=False,
+            timeout=mirror.deadlines.fetch,
+        )
         draft.rename(mirror.path)
 
 
@@ -174,12 +186,16 @@ def _git_remote(*args: str, of: str, timeout: float) -> Completed:
     )
 
 
-def _reason(done: Completed) -> str:
+def _unreachable(what: str, done: Completed) -> Unreachable:
     if done.timed_out:
-        return f"no answer within {done.seconds:.0f} s"
+        return Silent(f"{what}: no answer within {done.seconds:.0f} s")
+    return Unreachable(f"{what}: {_reason(done)}")
+
+
+def _reason(done: Completed) -> str:
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
     return (telling or lines or [f"git exited {done.exit}"])[0].removeprefix("fatal: ")
 
 
-__all__ = ["Mirror", "Unreachable", "hermetic_env", "open_mirror"]
+__all__ = ["Mirror", "Silent", "Unreachable", "hermetic_env", "open_mirror"]

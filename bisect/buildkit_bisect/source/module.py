@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from buildkit_bisect import paths, process
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Revision
 from buildkit_bisect.provision import Toolchains
@@ -25,7 +26,6 @@ _NOT_THERE = re.compile(
     r"unknown revision|no matching versions|404 Not Found|403 Forbidden|410 Gone|invalid version"
     r"|file://\S+: no such file"
 )
-_TIMEOUT = 600.0
 
 
 @dataclass(kw_only=True)
@@ -40,10 +40,11 @@ class ModuleSource:
     module: str = MODULE
     kind: str = "module"
     where: str = f"the Go module {MODULE}"
+    deadlines: Deadlines = field(default_factory=Deadlines)
     _versions: list[str] = field(default_factory=list)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"module": self.module, "kind": self.kind, "where": self.where, "_versions": []}
+        return {k: v for k, v in self.__dict__.items() if k != "say"} | {"_versions": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, say=lambda _: None)
@@ -141,17 +142,17 @@ class ModuleSource:
 
     def _go(self, *args: str, want: GoWanted | None = None) -> dict[str, Any]:
         """One go command that answers in JSON; with ``Error`` in it where it failed."""
-        toolchains = Toolchains(say=self.say)
+        toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
         toolchain = toolchains.find(want) if want else toolchains.any()
         done = process.run(
             [toolchain.go, *args],
-            timeout=_TIMEOUT,
+            timeout=self.deadlines.module,
             cwd=Path("/"),
             env=fetch_env(GOROOT=toolchain.goroot),
             check=False,
         )
         if done.timed_out:
-            raise InfraFailed(f"go {args[0]} {args[-1]} timed out after {_TIMEOUT:.0f} s")
+            raise InfraFailed(f"go {args[0]} {args[-1]} timed out after {done.seconds:.0f} s")
         try:
             info: dict[str, Any] = json.loads(done.stdout)
         except ValueError:

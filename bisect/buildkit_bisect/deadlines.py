@@ -1,0 +1,78 @@
+"""How long each thing may take, in seconds; what is past its deadline is ended, with its children.
+
+``--deadline NAME=SECONDS`` sets one for a campaign. A scenario may set those that depend on
+what it does, in ``[deadlines]``; the option has the last word.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+
+from buildkit_bisect.errors import BadInput
+
+#: No deadline may be longer: a day.
+LONGEST = 86_400.0
+
+#: What a scenario may set.
+SCENARIO = ("daemon", "step", "teardown")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deadlines:
+    """Seconds. Past one: skip for a compile, what the rules say for a step, infra for all else."""
+
+    connect: float = 45.0  # a git remote's first answer; a silent host should not cost more
+    clone: float = 1800.0  # BuildKit is about 100 MB
+    fetch: float = 600.0  # what is new in a mirror
+    toolchain: float = 900.0  # 60 to 80 MB from PyPI or the module proxy, both tries together
+    module: float = 600.0  # one command that asks the module proxy
+    compile: float = 1800.0  # a cold one takes about two minutes on two cores
+    image: float = 300.0  # one base image built and pushed
+    daemon: float = 60.0  # from its start until it serves
+    step: float = 120.0  # a scenario's step that names no timeout; given as an option: every step
+    teardown: float = 10.0  # from SIGKILL until the daemon and all in its namespaces are gone
+
+
+NAMES = tuple(f.name for f in fields(Deadlines))
+
+
+def parse(entries: Sequence[str]) -> dict[str, float]:
+    """``NAME=SECONDS`` texts, several by commas; BKBISECT_DEADLINE where there are none.
+
+    Raises `BadInput` that names the known ones.
+    """
+    given = [e for e in entries if e] or [os.environ.get("BKBISECT_DEADLINE", "")]
+    found: dict[str, float] = {}
+    for entry in ",".join(given).replace(" ", ",").split(","):
+        if not entry:
+            continue
+        name, _, text = entry.partition("=")
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = math.nan
+        if name not in NAMES or not 0 < seconds <= LONGEST:
+            raise BadInput(
+                f"--deadline {entry!r} is not NAME=SECONDS (at most a day); names are"
+                f" {', '.join(NAMES)}"
+            )
+        found[name] = seconds
+    return found
+
+
+def of(given: Mapping[str, float], scenario: Mapping[str, float] | None = None) -> Deadlines:
+    """The defaults, with what *scenario* sets, with what was *given* as an option."""
+    return replace(Deadlines(), **{**(scenario or {}), **given})
+
+
+def written(given: Mapping[str, float]) -> str:
+    """As the option is written again: ``compile=60,step=5``."""
+    return ",".join(f"{name}={seconds:g}" for name, seconds in given.items())
+
+
+def table() -> Mapping[str, float]:
+    """Every name and its default."""
+    return asdict(Deadlines())

@@ -1,0 +1,124 @@
+"""The cache's bound, with real builds: what goes is made again, and what is in use stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from golang_repo import GolangRepo, buildkit_like
+from tool import Said, argv, environment, inv
+
+from buildkit_bisect import paths
+
+pytestmark = pytest.mark.system
+
+OLD = 100_000.0
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    return buildkit_like(tmp_path_factory.mktemp("repo") / "upstream")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    root = tmp_path / "cache"
+    root.mkdir()
+    for name in ("toolchains", "gocache", "gomod"):  # links, which have bounds of their own
+        (root / name).symlink_to(paths.cache(name))
+    return root
+
+
+def build(repo: GolangRepo, cache: Path, rev: str, *words: str) -> Said:
+    said = inv("build", "--rev", rev, "--repo", str(repo.path), "--json", *words,
+               env={"BKBISECT_CACHE_DIR": str(cache)})  # fmt: skip
+    assert said.code == 0, said.stderr
+    return said
+
+
+def age(folder: Path) -> None:
+    then = time.time() - OLD
+    os.utime(folder, (then, then))
+
+
+def test_a_build_that_went_is_built_again(repo: GolangRepo, cache: Path) -> None:
+    first = build(repo, cache, "v0.1.0").document
+    folder = Path(first["directory"])
+    age(folder)
+    age(next(cache.glob("mirrors/*.git")))
+    shown = inv("clean", "--dry-run", "--cache-size", "1MB", env={"BKBISECT_CACHE_DIR": str(cache)})
+    assert "would remove for --cache-size 1.0 MB: " in shown.stdout
+    assert "  builds " in shown.stdout
+    assert folder.is_dir()
+
+    said = build(repo, cache, "v0.2.0", "--cache-size", "1MB")
+    assert "of the cache removed, to keep it below 1.0 MB" in said.stderr
+    assert not folder.exists()
+    assert Path(said.document["directory"]).is_dir(), "what this run made is in use"
+
+    again = build(repo, cache, "v0.1.0").document
+    assert (again["reused"], again["key"]) == (False, first["key"])
+    assert again["buildkitd_sha256"] == first["buildkitd_sha256"]
+
+
+def test_what_a_running_campaign_uses_stays(repo: GolangRepo, cache: Path, tmp_path: Path) -> None:
+    others = Path(build(repo, cache, "v0.2.0-rc1").document["directory"])
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/began\nsleep 60\n")
+    script.chmod(0o755)
+    words = ("bisect", "--repo", str(repo.path), "--good", "v0.1.0", "--bad", "v0.2.0",
+             "--trials", "1", "--script", str(script), "--out", str(tmp_path / "out"))  # fmt: skip
+    with subprocess.Popen(
+        argv(*words), env=environment({"BKBISECT_CACHE_DIR": str(cache)}),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    ) as running:  # fmt: skip
+        try:
+            until = time.monotonic() + 120
+            while not (tmp_path / "began").exists():
+                assert time.monotonic() < until, "no trial began"
+                assert running.poll() is None
+                time.sleep(0.05)
+            age(others)
+            used = {b for b in (cache / "builds").glob("*/build.json") if b.parent != others}
+            assert used
+            env = {"BKBISECT_CACHE_DIR": str(cache)}
+            assert inv("clean", "--cache-size", "0", env=env).code == 0
+            assert not others.exists()
+            assert {b for b in used if b.exists()} == used
+            assert list(cache.glob("mirrors/*.git"))
+            refused = inv("clean", "--cache", env=env)
+            assert refused.code == 2
+            assert "uses the cache" in refused.stderr
+            assert {b for b in used if b.exists()} == used
+        finally:
+            running.terminate()
+            running.wait(30)
+    assert inv("clean", "--cache-size", "0", env=env).code == 0
+    assert not list((cache / "builds").glob("*/build.json"))
+
+
+def test_trials_whose_evidence_went_still_count(
+    repo: GolangRepo, cache: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script"
+    script.write_text('#!/bin/sh\n"$BKBISECT_BUILDKITD" | grep -q cached\n')
+    script.chmod(0o755)
+    words = ("bisect", "--repo", str(repo.path), "--good", "v0.1.0", "--bad", "v0.2.0", "--trials",
+             "1", "--script", str(script), "--json", "--out", str(tmp_path / "out"))  # fmt: skip
+    env = {"BKBISECT_CACHE_DIR": str(cache)}
+    first = inv(*words, env=env).document
+    for folder in (tmp_path / "out").iterdir():
+        subprocess.run(["/usr/bin/env", "rm", "-r", str(folder)], check=True)
+    assert list((cache / "evidence").iterdir())
+    assert inv("clean", "--cache-size", "0", env=env).code == 0
+    assert not list((cache / "evidence").iterdir())
+    again = inv(*words, env=env)
+    assert "first_bad" in again.document["bisect"]
+    assert again.document["bisect"]["candidates"] == first["bisect"]["candidates"]
+    trials = [t for c in again.document["cells"] for t in c["trials"]]
+    assert trials
+    assert all(t["reused"] for t in trials), json.dumps(trials)

