@@ -54,6 +54,11 @@ class Row:
 
 
 def rows() -> list[Row]:
+    """A row an error that has words of its own; others pass on what something else said."""
+    return [row for row in _every() if row.message.strip(" .")]
+
+
+def _every() -> list[Row]:
     """Every error that the package makes, by exit code, module and line."""
     return sorted(row for path in sorted(_PACKAGE.rglob("*.py")) for row in _in_module(path))
 

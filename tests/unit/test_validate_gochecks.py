@@ -114,6 +114,8 @@ def test_vet() -> None:
     )
     found = told.complaints(said)
     assert found == ("solver/a.go: unreachable code", "solver/b.go: undefined: x")
+    roundabout = told.complaints("../../tmp-1/tree/solver/a.go:99:2: unreachable code\n")
+    assert roundabout == found[:1], "a file is the same by whatever path it is told"
     moved = told.vet_check(["./solver"], found, found)
     assert moved.change == "pre-existing"
     worse = told.vet_check(["./solver"], (), found)

@@ -165,8 +165,18 @@ def complaints(output: str) -> tuple[str, ...]:
     for line in output.splitlines():
         said = _COMPLAINT.match(line.strip())
         if said:
-            found.append(f"{said[1]}: {said[2]}")
+            found.append(f"{_inside(said[1])}: {said[2]}")
     return tuple(dict.fromkeys(found))
+
+
+def _inside(path: str) -> str:
+    """A path of the tree that leads out of it and back by its own name, without that detour.
+
+    Vet prints one and the same file in either way (``solver/a.go``, ``../tree/solver/a.go``).
+    """
+    parts = PurePosixPath(path).parts
+    ups = next((i for i, part in enumerate(parts) if part != ".."), 0)
+    return str(PurePosixPath(*parts[2 * ups :]))
 
 
 def vet_check(names: Collection[str], before: tuple[str, ...], after: tuple[str, ...]) -> CheckInfo:
