@@ -275,7 +275,7 @@ SCENARIO_EDITS = [
     ('action = "prune"', 'action = "delete-blob"\ncache = "../x"'),
     ('action = "prune"', 'action = "delete-blob"\ncache = "cache"\nlayer = -1'),
     ('action = "prune"', 'action = "daemon"\nstart = "stop"'),
-    ('action = "prune"', 'action = "prune"\ntimeout = 0'),
+    ('action = "prune"', 'action = "prune"\ntimeout = -1'),
     ('action = "prune"', 'action = "prune"\ntimeout = inf'),
     ('action = "prune"', 'action = "prune"\ntimeout = nan'),
     ('action = "prune"', 'action = "prune"\ntimeout = 99999'),
