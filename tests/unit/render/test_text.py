@@ -53,7 +53,7 @@ class Seen(HTMLParser):
         ("AKIAABCDEFGHIJKLMNOP", "***"),
         ("-----BEGIN RSA PRIVATE KEY-----\nAAA\n-----END RSA PRIVATE KEY-----", "***"),
         ("open /home/ann/src/x.go", "open ~/src/x.go"),
-        ("/root/.cache/buildkit-bisect/tmp/trial-12-ab_3/work/cache/index.json",
+        ("/home/ann/.cache/buildkit-bisect/tmp/trial-12-ab_3/work/cache/index.json",
          "TRIAL/work/cache/index.json"),
         ("/var/x/buildkit-bisect/builds/k/buildkitd", "CACHE/builds/k/buildkitd"),
         ("the token is missing", "the token is missing"),
