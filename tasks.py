@@ -100,7 +100,7 @@ def run(
     auto_shortflags=False,
     iterable=["axis", "deadline"],
     help={
-        "revs": "revisions, by commas (default: landmarks and the last three minors)",
+        "revs": "R or R+PATCH, by commas (default: landmarks and the last three minors)",
         "format": "github-matrix: print a workflow's strategy, a job a variant, and do nothing",
     }
     | SCRIPT

@@ -372,6 +372,19 @@ def test_a_workflows_strategy_is_known_before_anything_runs(bench: Bench, repo: 
     assert not bench.out.exists()
 
 
+def test_a_revision_names_its_own_patches(bench: Bench, repo: GolangRepo) -> None:
+    fix, comment = (bench.candidates / name for name in ("fix", "comment"))
+    said = inv(
+        *("matrix", "--repo", str(repo.path), "--dry-run", "--json"),
+        *("--revs", f"v0.1.0,master,master+{fix},master+{comment}+{fix}"),
+        env={"BKBISECT_CACHE_DIR": str(bench.cache)},
+    )
+    assert said.code == 0, said.stderr
+    assert said.document["rows"] == [
+        *("v0.1.0", "master", "master + fix", "master + comment + fix")
+    ], "as asked, and in that order"
+
+
 def test_the_users_repository_is_not_touched(bench: Bench, repo: GolangRepo) -> None:
     def state() -> tuple[str, ...]:
         return tuple(

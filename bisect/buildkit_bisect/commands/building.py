@@ -10,7 +10,7 @@ from typing import Any
 from buildkit_bisect import doctor, plan, settings
 from buildkit_bisect.campaign.setup import load_patches, prepare
 from buildkit_bisect.commands import imaging
-from buildkit_bisect.commands.campaigns import trim
+from buildkit_bisect.commands.campaigns import asked_for, trim
 from buildkit_bisect.commands.guard import DONE
 from buildkit_bisect.errors import BadInput, NoAnswer
 from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Said
@@ -25,12 +25,13 @@ def build(raw: Mapping[str, Raw]) -> int:
     if not rev:
         raise BadInput("which revision?", hint="./inv build --rev v0.26.0")
     chosen = settings.read("build", raw)
-    given = load_patches(chosen.patches)
+    ref, with_ = asked_for(rev, chosen)
+    given = load_patches(with_ or chosen.patches)
     image = imaging.wanted(raw)
     with Display() as events:
         doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
         setup = prepare(chosen, events, chosen=given)
-        variant = Variant(revision=setup.source.resolve(rev), patches=tuple(p.ref for p in given))
+        variant = Variant(revision=setup.source.resolve(ref), patches=tuple(p.ref for p in given))
         row = variant.label
         if image and image.builder == "dockerfile":
             engine, ready, how = imaging.from_upstream(setup, variant, given)

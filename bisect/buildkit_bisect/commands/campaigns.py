@@ -52,32 +52,33 @@ def matrix(raw: Mapping[str, Raw]) -> int:
 def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequence[str]) -> int:
     chosen = settings.read(kind, raw)
     form = settings.one_of("format", raw.get("format", ""), ("files", "github-matrix"))
-    given = load_patches(chosen.patches)
-    # No revisions and no patches named: everything that is of interest.
-    usual = not revs and not given
-    shipped = [patches.load_many(name) for name in patches.names()] if usual else []
-    known = [*given, *(p for group in shipped for p in group)]
+    asked = [asked_for(item, chosen) for item in revs]
+    # Nothing named: everything that is of interest.
+    usual = not revs and not chosen.patches
+    shipped = patches.names() if usual else []
+    loaded = {
+        text: load_patches(text)
+        for text in dict.fromkeys(["", chosen.patches, *(with_ for _, with_ in asked), *shipped])
+    }
+    known = [p for group in loaded.values() for p in group]
     with Display() as events:
         script = scripted(raw)
         setup = prepare(chosen, events, chosen=known, default=default, script=script)
-        names = revs or matrices.default_revisions(setup.source)
-        revisions = [setup.source.resolve(ref) for ref in names]
-        variants = [Variant(revision=r) for r in revisions]
-        if given:
-            variants += [
-                Variant(revision=r, patches=tuple(p.ref for p in given)) for r in revisions
-            ]
-        variants += [
-            Variant(revision=revisions[-1], patches=tuple(p.ref for p in group))
-            for group in shipped
+        if not asked:
+            asked = [(ref, "") for ref in matrices.default_revisions(setup.source)]
+        if chosen.patches:
+            asked += [(ref, chosen.patches) for ref, _ in asked]
+        asked += [(asked[-1][0], text) for text in shipped]
+        resolved = {ref: setup.source.resolve(ref) for ref, _ in asked}
+        variants = [
+            Variant(revision=resolved[ref], patches=tuple(p.ref for p in loaded[text]))
+            for ref, text in asked
         ]
         if form == "github-matrix":
-            asked = tuple(chosen.patches.split(","))  # a folder stays one
-            named = [
-                (v.revision.ref, asked if given and v.patches else tuple(p.name for p in v.patches))
-                for v in variants
-            ]
-            print(github.strategy(named))
+            # A folder or a series stays one name: the other job's machine reads it again.
+            print(
+                github.strategy((ref, tuple(filter(None, text.split(",")))) for ref, text in asked)
+            )
             return DONE
         if chosen.dry_run:
             trials = chosen.trials or matrices.TRIALS
@@ -89,6 +90,25 @@ def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequenc
                 replace(setup, events=told), variants, campaign=campaign, folder=folder, kind=kind
             ),
         )
+
+
+def asked_for(item: str, chosen: Settings) -> tuple[str, str]:
+    """``REV`` or ``REV+PATCH+PATCH`` as the revision and ``"PATCH,PATCH"``, "" without.
+
+    Raises `BadInput` where ``--patches`` names some as well. A branch with a plus sign in its
+    name has a commit id to be named by.
+    """
+    ref, *with_ = item.split("+")
+    if not all([ref, *with_]):
+        raise BadInput(
+            f"{item!r} is not a revision or REV+PATCH", hint="--revs v0.26.0,master+PATCH"
+        )
+    if with_ and chosen.patches:
+        raise BadInput(
+            f"{item} and --patches both name patches",
+            hint="--patches is for every revision; leave it out, or the part after +",
+        )
+    return ref, ",".join(with_)
 
 
 def bisect(raw: Mapping[str, Raw]) -> int:
