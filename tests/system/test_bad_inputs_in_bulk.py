@@ -24,6 +24,7 @@ import pytest
 from golang_repo import buildkit_like
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+from tool import figure
 
 from buildkit_bisect import __version__, paths, scenario
 from buildkit_bisect.__main__ import Inv, with_ids
@@ -357,7 +358,11 @@ def test_a_diff_with_bytes_changed_never_crashes(
 def test_enough_were_tried(world: World) -> None:
     assert world.tried >= ENOUGH
     assert world.codes <= {2, 3, 4}
-    print(f"{world.tried} bad inputs refused, exit codes {sorted(world.codes)}")
+    figure(
+        "bad inputs to the command line, the environment, scenario and patch files",
+        f"{world.tried} refused, each with one message; exit codes"
+        f" {', '.join(map(str, sorted(world.codes)))}; 0 tracebacks, 0 files changed",
+    )
 
 
 def _scenarios(tmp_path: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from golang_repo import GolangRepo
-from tool import argv, environment
+from tool import argv, environment, figure
 
 from buildkit_bisect import paths
 
@@ -114,12 +114,17 @@ def test_a_thousand_trials_do_not_grow(tmp_path: Path) -> None:
     first, last = running[:10], running[-10:]
     figures = {w: (typical(first, w), typical(last, w)) for w in ("rss", "descriptors", "children")}
     most = max(s.rss for s in seen)
-    print(
-        f"\n{TRIALS} trials in {took:.0f} s, {len(seen)} samples; trial {first[0].trials} -> "
-        f"{last[-1].trials}: RSS {figures['rss'][0]:.1f} -> {figures['rss'][1]:.1f} MiB"
-        f" (most {most:.1f}), descriptors {figures['descriptors'][0]:.0f} ->"
-        f" {figures['descriptors'][1]:.0f}, children {figures['children'][0]:.0f} ->"
-        f" {figures['children'][1]:.0f}"
+    figure(
+        f"{TRIALS:,} trials in one campaign, trial {first[0].trials} → {last[-1].trials}",
+        ", ".join(
+            f"{name} {figures[what][0]:.0f} → {figures[what][1]:.0f}{unit}"
+            for what, name, unit in (
+                ("rss", "memory", f" MiB (most {most:.0f})"),
+                ("descriptors", "file descriptors", ""),
+                ("children", "child processes", ""),
+            )
+        )
+        + f"; {took:.0f} s",
     )
     assert most < MOST
     assert figures["rss"][1] - figures["rss"][0] < SLACK

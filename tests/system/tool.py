@@ -60,6 +60,14 @@ def inv(*words: str, env: Mapping[str, str] | None = None, timeout: float = 1800
     return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
+def figure(what: str, measured: str) -> None:
+    """Tell what a test measured; ``benchmarks/reliability.py`` makes docs/reliability.md of it."""
+    print(f"{what}: {measured}")
+    if path := os.environ.get("BKBISECT_FIGURES"):
+        with Path(path).open("a") as file:
+            file.write(json.dumps([what, measured]) + "\n")
+
+
 def left_behind() -> list[str]:
     """Processes, mounts and files of tasks that have ended; those of running ones do not count."""
     found = [str(path) for path in leftovers.find()]
