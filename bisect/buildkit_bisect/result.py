@@ -224,7 +224,7 @@ class CheckInfo:
     known: tuple[str, ...] = ()  # what fails without them too: not to be blamed on them
     better: tuple[str, ...] = ()  # what fails without them alone
     added: tuple[str, ...] = ()  # tests that the patches bring, and that pass
-    flaky: tuple[str, ...] = ()  # tests that failed with the patches, and passed when run again
+    flaky: tuple[str, ...] = ()  # failed in one tree, passed when run again in the same
     note: str = ""  # "with the race detector"
     log: tuple[str, ...] = ()  # last lines of what is worse
 

@@ -32,7 +32,33 @@ echo >> turns
 
 TESTS = """package words
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// runs counts how often it was asked, by name, in a directory that the check takes away.
+func runs(t *testing.T) int {
+	path := filepath.Join(os.TempDir(), t.Name())
+	said, _ := os.ReadFile(path)
+	if err := os.WriteFile(path, append(said, '.'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return len(said) + 1
+}
+
+func TestFirstRunFails(t *testing.T) {
+	if runs(t) == 1 {
+		t.Fatal("by luck, without the patch")
+	}
+}
+
+func TestSecondRunFails(t *testing.T) {
+	if runs(t) == 2 {
+		t.Fatal("by luck, with the patch")
+	}
+}
 
 func TestBroken(t *testing.T) {
 	t.Fatal("always")
@@ -168,7 +194,8 @@ def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
     }
     tests, vet, *builds = found["checks"]
     assert tests["known"] == ["TestBroken"], "it fails without the patch as well"
-    assert tests["worse"] == []
+    assert (tests["worse"], tests["better"]) == ([], []), "neither broken nor mended by luck"
+    assert tests["flaky"] == ["TestFirstRunFails", "TestSecondRunFails"]
     assert tests["added"] == ["TestCached"]
     assert (tests["subject"], tests["change"]) == ("./util/words", "pre-existing")
     assert (vet["before"], vet["after"]) == ("clean", "clean")

@@ -81,6 +81,8 @@ def test_a_package_that_does_not_compile() -> None:
         (ran(A="fail"), ran(A="pass"), (), ("better", ())),
         (ran(A="fail", B="pass"), ran(A="fail", B="fail"), (), ("worse", ("B",))),
         (ran(A="pass"), ran(A="fail"), ("A",), ("same", ())),
+        (ran(A="fail"), ran(A="pass"), ("A",), ("same", ())),
+        (ran(A="fail"), ran(A="fail"), ("A",), ("pre-existing", ())),
         (PackageRun(), ran(A="fail"), (), ("worse", ("A",))),
         (PackageRun(), ran(A="pass"), (), ("same", ())),
         (

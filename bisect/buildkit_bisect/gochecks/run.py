@@ -116,8 +116,8 @@ def check(
     """Tests and vet of the packages that *chosen* touch, at *revision*, without and with them.
 
     Tests run with ``-short``, which leaves out those that need daemons and the network, and
-    with the commit's own Go. A failure that is new is run once more. What cannot be run at
-    all is ``untested``, and says why.
+    with the commit's own Go. A failure without the patches, and one that is new with them, is run
+    once more where it was seen. What cannot be run at all is ``untested``, and says why.
     """
     names = told.packages(f for patch in chosen for f in patch.files)
     if not names:
@@ -165,28 +165,33 @@ def _check(
         )
         say(f"go test and go vet of {' '.join(names)} at {revision.ref}, {note}")
         before, complained = bench.test(names), bench.vet(names)
+        unsteady = {name: _passes_again(bench, name, before[name].failed) for name in names}
         apply(tree, chosen)
         say(f"the same with {' + '.join(p.name for p in chosen)}")
         after, complains = bench.test(names), bench.vet(names)
-        made = [
-            _again(bench, name, told.package_check(name, before[name], after[name], note=note),
-                   before[name], after[name])
-            for name in names
-        ]  # fmt: skip
+        made = []
+        for name in names:
+            seen, passing = _seen_twice(bench, name, before[name], after[name])
+            flaky = unsteady[name] | passing
+            made.append(told.package_check(name, before[name], seen, note=note, flaky=flaky))
     return (*made, told.vet_check(names, complained, complains))
 
 
-def _again(
-    bench: _Bench, name: str, first: CheckInfo, before: PackageRun, after: PackageRun
-) -> CheckInfo:
-    """*first*, or what a second run of its new failures makes of it."""
-    if not first.worse:
-        return first
-    if after.broken:
-        return told.package_check(name, before, bench.test([name])[name], note=first.note)
-    again = bench.test([name], first.worse)[name]
-    passed = {t for t, state in again.tests.items() if state == "pass"}
-    return told.package_check(name, before, after, note=first.note, flaky=passed)
+def _passes_again(bench: _Bench, name: str, failed: Collection[str]) -> set[str]:
+    """Those of the *failed* tests of a package that pass in a second run, in the tree as it is."""
+    if not failed:
+        return set()
+    again = bench.test([name], failed)[name]
+    return {t for t in failed if again.tests.get(t) == "pass"}
+
+
+def _seen_twice(
+    bench: _Bench, name: str, before: PackageRun, after: PackageRun
+) -> tuple[PackageRun, set[str]]:
+    """*after*, run once more where it is broken and was not; and which new failures then pass."""
+    if after.broken and not before.broken:
+        after = bench.test([name])[name]
+    return after, _passes_again(bench, name, after.failed - before.failed)
 
 
 def _env(toolchain: Toolchain, tmp: Path, *, cgo: bool) -> dict[str, str]:

@@ -49,6 +49,11 @@ class PackageRun:
         return lines[0].strip() if lines else "failed without running a test"
 
     @property
+    def failed(self) -> set[str]:
+        """Tests that ran and failed; none where the package is `broken`."""
+        return {t for t, state in self.tests.items() if state == "fail"}
+
+    @property
     def summary(self) -> str:
         """``41 passed, 1 failed``: tests, without their parts."""
         if not self.ended:
@@ -116,12 +121,16 @@ def leaves(tests: Collection[str]) -> list[str]:
 def package_check(
     name: str, before: PackageRun, after: PackageRun, *, note: str = "", flaky: Collection[str] = ()
 ) -> CheckInfo:
-    """What the patches change in the tests of a package; *flaky* ones passed when run again."""
+    """What the patches change in the tests of a package.
+
+    *flaky* are those that failed in one tree and passed when run again in the same tree: a
+    patch has neither broken nor mended them.
+    """
     old, new = (_failed(t) for t in (before, after))
     passed = {t for t, state in after.tests.items() if state == "pass"}
-    shaky = {t for t in new - old if t in flaky}
+    shaky = (old ^ new) & set(flaky)
     worse = new - old - shaky
-    better = set() if after.broken else old - new
+    better = set() if after.broken else old - new - shaky
     known = old & new
     change = "worse" if worse else "better" if better else "pre-existing" if known else "same"
     return CheckInfo(
@@ -144,7 +153,7 @@ def _failed(tested: PackageRun) -> set[str]:
     """Names of failed tests; the package itself where no test could run."""
     if tested.broken:
         return {_WHOLE}
-    return {t for t, state in tested.tests.items() if state == "fail"}
+    return tested.failed
 
 
 #: Stands for a package whose tests cannot be run at all.
