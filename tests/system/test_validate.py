@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -381,6 +382,22 @@ def test_the_plan_says_all_and_does_nothing(bench: Bench, repo: GolangRepo) -> N
     ]
     assert any(text.startswith("revert ") for text in plan["also"])
     assert not bench.out.exists()
+
+
+def test_what_one_part_of_a_series_blames_is_reverted(
+    bench: Bench, repo: GolangRepo, tmp_path: Path
+) -> None:
+    culprit = repo.commits["culprit"]
+    blaming = shutil.copytree(bench.candidates / "fix", tmp_path / "blaming")
+    meta = blaming / "patch.toml"
+    meta.write_text(f'introduced-by = "{culprit}"\n{meta.read_text()}')
+    both = tmp_path / "series"
+    both.mkdir()
+    parts = f'["{blaming}", "{bench.candidates / "comment"}"]'
+    (both / "patch.toml").write_text(f'title = "both"\nseries = {parts}\n')
+    said = bench.validate(str(both), "--dry-run")
+    assert said.code == 0, said.stderr
+    assert any(t.startswith(f"revert {culprit[:12]} on") for t in said.document["also"])
 
 
 def test_a_workflows_strategy_is_known_before_anything_runs(bench: Bench, repo: GolangRepo) -> None:

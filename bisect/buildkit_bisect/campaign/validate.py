@@ -299,15 +299,15 @@ class Validation:
 
     def _find_culprit(self) -> str:
         asked, revision = self._question.culprit, self._base.revision
-        named = list(dict.fromkeys(p.meta.introduced_by for p in self._chosen))
+        named = {p.meta.introduced_by for p in self._chosen if p.meta.introduced_by}
         if asked:
             sha = self._source.resolve(asked).sha
             if not self._source.is_ancestor(sha, revision.sha):
                 raise BadInput(f"--culprit {asked} is not in {revision.ref}")
             return sha
-        if len(named) == 1 and named[0]:
+        if len(named) == 1:
             with suppress(BisectError):
-                sha = self._source.resolve(named[0]).sha
+                sha = self._source.resolve(named.pop()).sha
                 if self._source.is_ancestor(sha, revision.sha):
                     return sha
         return ""
