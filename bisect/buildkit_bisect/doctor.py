@@ -46,6 +46,7 @@ FOR_TESTS = (
     Program(name="chromium", package="chromium", purpose="tests of the HTML report"),
     Program(name="dockerd", package="docker.io", purpose="tests of images and containers"),
     Program(name="fuse-overlayfs", package="fuse-overlayfs", purpose="tests of a snapshotter"),
+    Program(name="rsvg-convert", package="librsvg2-bin", purpose="tests of PNG pictures"),
 )
 
 #: What building alone needs; the rest is for trials.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import struct
 import sys
 from pathlib import Path
@@ -25,9 +26,18 @@ def size(png: Path) -> tuple[int, int]:
     return width, height
 
 
+@pytest.mark.parametrize("program", ["rsvg-convert", "chromium"])
 @pytest.mark.parametrize("draw", [svg.matrix, svg.timeline])
-def test_png(draw: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_png(draw: object, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert callable(draw)
+    which = shutil.which
+    assert which(program)
+    drawers = ("rsvg-convert", "chromium", "chromium-browser", "google-chrome")
+    monkeypatch.setattr(
+        shutil,
+        "which",
+        lambda name: which(name) if name == program or name not in drawers else None,
+    )
     monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
     source = tmp_path / "picture.svg"
     source.write_text(draw(results.bisect()))
@@ -35,7 +45,7 @@ def test_png(draw: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     width, height = size(made)
     assert f'width="{width // 2}' in source.read_text().replace(".0", "")
     assert height > 200
-    assert not list((tmp_path / "cache" / "tmp").iterdir())
+    assert not list(tmp_path.glob("cache/tmp/*"))
 
 
 def test_nothing_to_draw_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
