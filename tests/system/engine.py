@@ -73,20 +73,28 @@ class TestEngine:
 
 @contextmanager
 def running(
-    *, plain: bool = False, data: Path | None = None, flags: tuple[str, ...] = ()
+    *,
+    plain: bool = False,
+    data: Path | None = None,
+    flags: tuple[str, ...] = (),
+    elsewhere: bool = False,
 ) -> Iterator[TestEngine]:
     """An Engine with an empty state. *plain*: containers get what this machine cannot give.
 
-    *data*: where its images are, for a small disk. *flags* are added to dockerd's.
+    *data*: where its images are, for a small disk. *flags* are added to dockerd's. *elsewhere*:
+    with a network of its own, as on another machine.
     """
     with tempfile.TemporaryDirectory(prefix="bkbe-") as short:
         folder = Path(short)
         (folder / "docker-config").mkdir()
         url = f"unix://{folder}/s"
         cgroup = f"bkbisect-test-{folder.name}"
+        argv = _argv(folder, url, cgroup, plain=plain, data=data or folder / "data", flags=flags)
+        if elsewhere:
+            argv = ["unshare", "--net", "--", *argv]
         with (folder / "log").open("wb") as sink:
             child = process.start(
-                _argv(folder, url, cgroup, plain=plain, data=data or folder / "data", flags=flags),
+                argv,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 env=_OFFLINE,
