@@ -46,6 +46,7 @@ FOR_TESTS = (
     Program(name="chromium", package="chromium", purpose="tests of the HTML report"),
     Program(name="dockerd", package="docker.io", purpose="tests of images and containers"),
     Program(name="fuse-overlayfs", package="fuse-overlayfs", purpose="tests of a snapshotter"),
+    Program(name="ip", package="iproute2", purpose="tests of an Engine elsewhere"),
     Program(name="openssl", package="openssl", purpose="tests of an Engine behind TLS"),
     Program(name="ssh", package="openssh-client", purpose="tests of an Engine behind ssh"),
     Program(name="sshd", package="openssh-server", purpose="tests of an Engine behind ssh"),

@@ -82,16 +82,18 @@ def running(
     """An Engine with an empty state. *plain*: containers get what this machine cannot give.
 
     *data*: where its images are, for a small disk. *flags* are added to dockerd's. *elsewhere*:
-    with a network of its own, as on another machine.
+    with a network of its own, as on another machine; build steps then have a bridge.
     """
     with tempfile.TemporaryDirectory(prefix="bkbe-") as short:
         folder = Path(short)
         (folder / "docker-config").mkdir()
         url = f"unix://{folder}/s"
         cgroup = f"bkbisect-test-{folder.name}"
-        argv = _argv(folder, url, cgroup, plain=plain, data=data or folder / "data", flags=flags)
+        more = flags if elsewhere else ("--bridge", "none", *flags)
+        argv = _argv(folder, url, cgroup, plain=plain, data=data or folder / "data", flags=more)
         if elsewhere:
-            argv = ["unshare", "--net", "--", *argv]
+            own = 'ip link set lo up && exec "$@"'
+            argv = ["unshare", "--net", "--", "sh", "-c", own, "sh", *argv]
         with (folder / "log").open("wb") as sink:
             child = process.start(
                 argv,
@@ -118,7 +120,7 @@ def _argv(
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
         *("dockerd", "--data-root", str(data), "--exec-root", str(folder / "exec")),
         *("--pidfile", str(folder / "pid"), "--host", url, "--cgroup-parent", f"/{cgroup}"),
-        *("--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"),
+        *("--iptables=false", "--ip-forward=false", "--ip-masq=false"),
         *(runtime if lacking and not plain else []),
         *flags,
     ]
