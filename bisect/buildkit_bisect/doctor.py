@@ -47,6 +47,10 @@ FOR_TESTS = (
     Program(name="dockerd", package="docker.io", purpose="tests of images and containers"),
     Program(name="fuse-overlayfs", package="fuse-overlayfs", purpose="tests of a snapshotter"),
     Program(name="rsvg-convert", package="librsvg2-bin", purpose="tests of PNG pictures"),
+    Program(name="ip", package="iproute2", purpose="tests of an Engine elsewhere"),
+    Program(name="openssl", package="openssl", purpose="tests of an Engine behind TLS"),
+    Program(name="ssh", package="openssh-client", purpose="tests of an Engine behind ssh"),
+    Program(name="sshd", package="openssh-server", purpose="tests of an Engine behind ssh"),
 )
 
 #: What building alone needs; the rest is for trials.

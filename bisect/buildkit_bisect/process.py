@@ -92,6 +92,7 @@ def start(
     *,
     stdout: int | IO[bytes],
     stderr: int | IO[bytes],
+    stdin: int = subprocess.DEVNULL,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Child:
@@ -106,7 +107,7 @@ def start(
     mark = f"{os.getpid()}-{next(_numbers)}-{time.monotonic_ns()}"
     child = Child(
         _wrap([found, *argv[1:]]),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         cwd=cwd,

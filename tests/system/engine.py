@@ -73,20 +73,30 @@ class TestEngine:
 
 @contextmanager
 def running(
-    *, plain: bool = False, data: Path | None = None, flags: tuple[str, ...] = ()
+    *,
+    plain: bool = False,
+    data: Path | None = None,
+    flags: tuple[str, ...] = (),
+    elsewhere: bool = False,
 ) -> Iterator[TestEngine]:
     """An Engine with an empty state. *plain*: containers get what this machine cannot give.
 
-    *data*: where its images are, for a small disk. *flags* are added to dockerd's.
+    *data*: where its images are, for a small disk. *flags* are added to dockerd's. *elsewhere*:
+    with a network of its own, as on another machine; build steps then have a bridge.
     """
     with tempfile.TemporaryDirectory(prefix="bkbe-") as short:
         folder = Path(short)
         (folder / "docker-config").mkdir()
         url = f"unix://{folder}/s"
         cgroup = f"bkbisect-test-{folder.name}"
+        more = flags if elsewhere else ("--bridge", "none", *flags)
+        argv = _argv(folder, url, cgroup, plain=plain, data=data or folder / "data", flags=more)
+        if elsewhere:
+            own = 'ip link set lo up && exec "$@"'
+            argv = ["unshare", "--net", "--", "sh", "-c", own, "sh", *argv]
         with (folder / "log").open("wb") as sink:
             child = process.start(
-                _argv(folder, url, cgroup, plain=plain, data=data or folder / "data", flags=flags),
+                argv,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 env=_OFFLINE,
@@ -110,7 +120,7 @@ def _argv(
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
         *("dockerd", "--data-root", str(data), "--exec-root", str(folder / "exec")),
         *("--pidfile", str(folder / "pid"), "--host", url, "--cgroup-parent", f"/{cgroup}"),
-        *("--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"),
+        *("--iptables=false", "--ip-forward=false", "--ip-masq=false"),
         *(runtime if lacking and not plain else []),
         *flags,
     ]

@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from buildkit_bisect.daemon.docker import ended_by, last_words
-from buildkit_bisect.engine import client, grant, labels, memory, rootfs
-from buildkit_bisect.engine.contexts import DEFAULT_URL, Endpoint, endpoint
+from buildkit_bisect.engine import client, grant, labels, memory, rootfs, ssh
+from buildkit_bisect.engine.contexts import DEFAULT_URL, Endpoint, endpoint, written
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 
 
@@ -62,6 +62,33 @@ def test_tls_by_environment(tmp_path: Path) -> None:
     assert endpoint(env) == Endpoint(url="tcp://h:2376", tls="/certs", verify=True)
 
 
+def test_tls_by_environment_becomes_a_context(tmp_path: Path) -> None:
+    home, certs = tmp_path / "docker-config", tmp_path / "certs"
+    home.mkdir()
+    certs.mkdir()
+    (home / "config.json").write_text('{"auths": {}, "currentContext": "other"}')
+    context(home, "other", "unix:///elsewhere")
+    (certs / "ca.pem").write_text("a CA")
+    env = {
+        "DOCKER_HOST": "tcp://h:2376",
+        "DOCKER_TLS": "1",
+        "DOCKER_CERT_PATH": str(certs),
+        "DOCKER_CONFIG": str(home),
+    }
+    made = written(endpoint(env), tmp_path, env)
+    assert made["DOCKER_TLS"] == made["DOCKER_HOST"] == ""
+    found = endpoint(made)
+    assert (found.url, found.verify) == ("tcp://h:2376", False)
+    assert (Path(found.tls) / "ca.pem").read_text() == "a CA"
+    assert "auths" in (Path(made["DOCKER_CONFIG"]) / "config.json").read_text()
+
+
+def test_an_engine_without_tls_or_with_a_context_needs_none_written(tmp_path: Path) -> None:
+    for where in (Endpoint(url="unix:///x"), Endpoint(url="tcp://h:1", context="c", tls="/certs")):
+        assert written(where, tmp_path, {}) == where.environment()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ["not json", "[]", '{"Endpoints": {}}'])
 def test_a_broken_context_is_named(tmp_path: Path, text: str) -> None:
     context(tmp_path, "odd", "unix:///x")
@@ -88,6 +115,29 @@ def test_a_context_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_remote_engines_are_told_apart(url: str, remote: bool) -> None:
     assert Endpoint(url=url).remote is remote
+
+
+@pytest.mark.parametrize(
+    ("url", "end"),
+    [
+        ("ssh://far", "ConnectTimeout=30 -- far docker system dial-stdio"),
+        ("ssh://Me@Far:2222", "-l Me -p 2222 -- Far docker system dial-stdio"),
+        ("ssh://me@[::1]:22", "-l me -p 22 -- ::1 docker system dial-stdio"),
+        ("ssh://far/run/d k", "-- far docker --host 'unix:///run/d k' system dial-stdio"),
+    ],
+)
+def test_an_engine_behind_ssh_is_spoken_to_by_docker_there(url: str, end: str) -> None:
+    argv = ssh.command(url)
+    assert " ".join(argv).endswith(end)
+    assert "BatchMode=yes" in argv
+
+
+@pytest.mark.parametrize(
+    "url", ["ssh://", "ssh://-x", "ssh://-x@far", "ssh://a:b@far", "ssh://far:x", "ssh://far?x=1"]
+)
+def test_what_is_no_address_behind_ssh(url: str) -> None:
+    with pytest.raises(BadInput, match="without a password"):
+        ssh.command(url)
 
 
 def test_no_user_name_is_shown() -> None:

@@ -140,6 +140,35 @@ def test_the_dockerfiles_stage_before_that(tmp_path: Path, dockerfile: str, stag
     assert argv[-3:] == ["--label", "a=b", "."]
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "executor failed running [/bin/sh -c ls /x]: exit code: 1",  # Engines before 23
+        'process "/bin/sh -c ls /x" did not complete successfully: exit code: 1',
+    ],
+)
+def test_the_step_that_failed_is_found(failure: str) -> None:
+    said = (
+        "#5 [base 1/2] FROM alpine\n#6 [base 2/2] RUN ls /x\n#6 0.1 ls: /x: not there\n------\n"
+        " > [base 2/2] RUN ls /x:\n0.100 begin\n0.120 ls: /x: not there\n------\nDockerfile:2\n"
+        f"--------------------\nERROR: failed to build: failed to solve: {failure}\n"
+    )
+    found = upstream.failed_step(said)
+    assert found == "[base 2/2] RUN ls /x: 0.100 begin: 0.120 ls: /x: not there"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "alpine:3: failed to resolve source metadata: dial tcp: no such host",
+        'process "/bin/sh -c x" did not complete successfully: context canceled',
+        "error reading from server: EOF",
+    ],
+)
+def test_what_is_no_steps_failure(failure: str) -> None:
+    assert upstream.failed_step(f"#1 x\n------\n > [a] b:\n------\nERROR: {failure}\n") == ""
+
+
 def test_a_commit_without_such_a_stage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no stage"):
         upstream.stage(tmp_path)

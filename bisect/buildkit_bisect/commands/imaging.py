@@ -68,16 +68,18 @@ def from_upstream(
         setup.events.emit(Said(text=text))
 
     engine = open_engine()
-    if upstream.published(variant):
+    instead = ""
+    if ref := upstream.published(variant):
         got = upstream.pull(engine, variant, say)
         if not isinstance(got, str):
-            return engine, got, "published"
-        say(f"{upstream.published(variant)} cannot be pulled: {got}")
+            return engine, got, f"published, {got.digest or ref}"
+        instead = f"; {ref} cannot be pulled: {got}"
+        say(instead.removeprefix("; "))
     program = buildx.find(say)
     made = upstream.build(
         engine, program, setup.source, variant, patches, say=say, on_line=_Steps(setup)
     )
-    return engine, made, f"upstream's Dockerfile, by buildx {program.version}"
+    return engine, made, f"upstream's Dockerfile, by buildx {program.version}{instead}"
 
 
 class _Steps:

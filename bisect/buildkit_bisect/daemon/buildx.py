@@ -8,6 +8,7 @@ how a sweep knows the container. buildx's own records live in the trial's direct
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from buildkit_bisect import process
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.daemon import DaemonFailed
 from buildkit_bisect.daemon.docker import container_log, ended_by, last_words
-from buildkit_bisect.engine import Engine, buildx, grant, labels
+from buildkit_bisect.engine import Engine, buildx, contexts, grant, labels
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.image import VariantImage
 from buildkit_bisect.errors import InfraFailed
@@ -60,6 +61,7 @@ class BuildxRuntime:
         self._host_network = host_network
         self._labels = labels.of("trial", campaign)
         self._name = f"bkbisect-{uuid.uuid4().hex[:12]}"
+        self._where = contexts.written(engine.where, home, os.environ)
         self._records = home / "buildx"
         self._records.mkdir(exist_ok=True)
         self._config = home / "buildkitd.toml"
@@ -71,7 +73,7 @@ class BuildxRuntime:
     def environment(self) -> dict[str, str]:
         """See `Runtime`; BUILDX_BUILDER and BUILDX_CONFIG make `docker buildx` use it too."""
         return {
-            **self._engine.where.environment(),
+            **self._where,
             "BUILDX_CONFIG": str(self._records),
             "BUILDX_BUILDER": self._name,
             "BUILDX_GIT_INFO": "false",

@@ -16,6 +16,7 @@ from buildkit_bisect.daemon.host import host_runtime
 from buildkit_bisect.daemon.proxy import Proxy
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.engine import Engine, base, buildx, image, open_engine, sweep
+from buildkit_bisect.engine.loopback import reaches
 from buildkit_bisect.errors import BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Build, Variant
 
@@ -54,7 +55,7 @@ def containers(
     """Make ready what *kinds* need of a Docker Engine; None where they need none.
 
     *loopback*: trials use a registry on this machine's loopback. Raises `Missing` where no
-    Engine answers, or where it is on another machine and could not reach that registry;
+    Engine answers, or where it could not reach that registry;
     `BadInput` for a base image that is not there.
     """
     if not {Kind.DOCKER, Kind.BUILDX} & set(kinds):
@@ -65,10 +66,10 @@ def containers(
             hint="apt-get install -y docker.io",
         )
     engine = open_engine()
-    if loopback and engine.where.remote:
+    if loopback and not reaches(engine):
         raise Missing(
-            f"the Docker Engine at {engine.where.shown} is another machine: it cannot reach"
-            " the registry on this one's loopback",
+            f"the Docker Engine at {engine.where.shown} is on another machine or network: it cannot"
+            " reach the registry on this one's loopback",
             hint="--images public, or --runtime host",
         )
     for left in sweep.find(engine):

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import errno
 import os
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import docker
 import docker.errors
 import requests
+import requests.utils
 import urllib3
+from docker.constants import MINIMUM_DOCKER_API_VERSION
+from docker.errors import TLSParameterError
 from docker.tls import TLSConfig
 
+from buildkit_bisect.engine import ssh
 from buildkit_bisect.engine.contexts import Endpoint, endpoint
 from buildkit_bisect.errors import InfraFailed, Missing
 
 #: Seconds for one answer of the Engine; committing an image is the slowest thing we ask for.
 TIMEOUT = 120
 
+#: Seconds for its first one: whoever takes a connection and says nothing is no Engine.
+_ANSWER = 30
+
+_CERTS = "DOCKER_TLS_VERIFY=1, its ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH, or a context"
 _INSTALL = "apt-get install -y docker.io and start it, set DOCKER_HOST, or use --runtime host"
 
 
@@ -29,18 +38,42 @@ def connect(where: Endpoint | None = None, *, timeout: int = TIMEOUT) -> docker.
     Raises `Missing` where no Engine answers or we may not speak to it, with the reason.
     """
     where = where or endpoint(os.environ)
+    if where.url.startswith(f"{ssh.SCHEME}://"):
+        ssh.check(where.url)
     try:
-        client = docker.DockerClient(
-            base_url=where.url,
-            tls=_tls(where) or False,
-            timeout=timeout,
-            use_ssh_client=where.url.startswith("ssh://"),
-        )
+        # Which version it speaks must be asked before a client of that version can be made.
+        first = _client(where, MINIMUM_DOCKER_API_VERSION, timeout=_ANSWER)
+        with closing(first):
+            spoken = str(first.api.version(api_version=False)["ApiVersion"])
+        client = _client(where, spoken, timeout=timeout)
         client.ping()
     except Exception as error:
         # docker-py raises what its transports raise: ssh and TLS have errors of their own.
         raise _refusal(where, error) from error
     return client
+
+
+def _client(where: Endpoint, version: str, *, timeout: int) -> docker.DockerClient:
+    behind_ssh = where.url.startswith(f"{ssh.SCHEME}://")
+    client = docker.DockerClient(
+        # docker-py needs an address that it knows; this one is never spoken to.
+        base_url="unix:///behind-ssh" if behind_ssh else where.url,
+        tls=_tls(where) or False,
+        timeout=timeout,
+        version=version,
+    )
+    session: requests.Session = client.api
+    if behind_ssh:
+        session.mount("http+docker://", ssh.Adapter(where.url))
+    # Else REQUESTS_CA_BUNDLE is believed rather than the Engine's own ca.pem.
+    session.trust_env = False
+    if where.remote:
+        session.proxies.update(requests.utils.get_environ_proxies(_https(where.url)))
+    return client
+
+
+def _https(url: str) -> str:
+    return f"https://{url.partition('://')[2]}"
 
 
 def _tls(where: Endpoint) -> TLSConfig | None:
@@ -64,7 +97,11 @@ def _refusal(where: Endpoint, error: Exception) -> Missing:
         )
     if isinstance(reason, OSError) and reason.errno in (errno.ENOENT, errno.ECONNREFUSED):
         return Missing(f"no Docker Engine answers at {where.shown}", hint=_INSTALL)
-    said = " ".join(str(reason).split())[:300] or type(reason).__name__
+    explanation = getattr(error, "explanation", None) or reason
+    said = " ".join(str(explanation).split())[:300] or type(reason).__name__
+    of_tls = isinstance(reason, ssl.SSLError) or isinstance(error, TLSParameterError)
+    if of_tls or "HTTPS server" in said:
+        return Missing(f"no TLS with the Docker Engine at {where.shown}: {said}", hint=_CERTS)
     return Missing(f"no Docker Engine answers at {where.shown}: {said}", hint=_INSTALL)
 
 

@@ -17,6 +17,9 @@ from buildkit_bisect.errors import BadInput
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 
+#: The context that `written` makes.
+_OURS = "bkbisect"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
@@ -29,7 +32,7 @@ class Endpoint:
 
     @property
     def remote(self) -> bool:
-        """Whether it is another machine, which cannot reach a registry on our loopback."""
+        """Whether its address is that of another machine; `loopback.reaches` finds out."""
         parts = urlsplit(self.url)
         if parts.scheme in ("unix", "npipe"):
             return False
@@ -56,9 +59,44 @@ class Endpoint:
         return {"DOCKER_HOST": self.url, "DOCKER_CONTEXT": ""}
 
 
+def written(where: Endpoint, home: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Like `Endpoint.environment`, with TLS that the environment names as a context below *home*.
+
+    buildx makes no builder with "TLS data loaded from environment". What else is in the user's
+    configuration of docker, credentials for one, is still read.
+    """
+    if where.context or not where.tls:
+        return where.environment()
+    config = home / "docker"
+    meta = config / "contexts" / "meta" / _folder(_OURS)
+    certs = config / "contexts" / "tls" / _folder(_OURS) / "docker"
+    for folder in (meta, certs):
+        folder.mkdir(parents=True)
+    theirs = _home(env)
+    for entry in theirs.iterdir() if theirs.is_dir() else ():
+        if entry.name != "contexts":
+            (config / entry.name).symlink_to(entry.absolute())
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        if (Path(where.tls) / name).is_file():
+            (certs / name).symlink_to((Path(where.tls) / name).absolute())
+    docker = {"Host": where.url, "SkipTLSVerify": not where.verify}
+    said = {"Name": _OURS, "Metadata": {}, "Endpoints": {"docker": docker}}
+    (meta / "meta.json").write_text(json.dumps(said))
+    off = dict.fromkeys(("DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"), "")
+    return {**off, "DOCKER_CONFIG": str(config), "DOCKER_CONTEXT": _OURS}
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    return Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME") or "/root") / ".docker")
+
+
+def _folder(context: str) -> str:
+    return hashlib.sha256(context.encode()).hexdigest()
+
+
 def endpoint(env: Mapping[str, str]) -> Endpoint:
     """The Engine that the user means. Raises `BadInput` for a context that is not there."""
-    home = Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME") or "/root") / ".docker")
+    home = _home(env)
     if env.get("DOCKER_HOST"):
         verify = bool(env.get("DOCKER_TLS_VERIFY"))
         wanted = verify or bool(env.get("DOCKER_TLS"))
@@ -68,7 +106,7 @@ def endpoint(env: Mapping[str, str]) -> Endpoint:
     name = env.get("DOCKER_CONTEXT") or _current(home)
     if name in ("", "default"):
         return Endpoint(url=DEFAULT_URL)
-    folder = hashlib.sha256(name.encode()).hexdigest()
+    folder = _folder(name)
     meta = home / "contexts" / "meta" / folder / "meta.json"
     try:
         docker = json.loads(meta.read_text())["Endpoints"]["docker"]

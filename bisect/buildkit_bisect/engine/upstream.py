@@ -16,10 +16,10 @@ from buildkit_bisect import paths, process
 from buildkit_bisect.engine import base, buildx, image, labels
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.session import Engine
-from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
 from buildkit_bisect.gitcmd import git
 from buildkit_bisect.model import Revision, Variant
-from buildkit_bisect.patches import Patch, apply
+from buildkit_bisect.patches import Patch, PatchFailed, apply
 from buildkit_bisect.source import Source
 
 #: Seconds for upstream's whole Dockerfile, cold.
@@ -27,6 +27,15 @@ TIMEOUT = 3600.0
 
 _RELEASE = re.compile(r"v\d+\.\d+\.\d+(-rc\d+)?")
 _BAKE_IMAGE = re.compile(r'^target "image" *\{', re.MULTILINE)
+
+#: How an Engine's BuildKit says that a step's command failed: before v0.9, and from it on.
+_FAILED = re.compile(
+    r"^ERROR: .*(?:executor failed running .*: exit code: \d+"
+    r"|process \".*\" did not complete successfully: exit code: \d+)",
+    re.MULTILINE,
+)
+_SHOWN = re.compile(r"^-{6}\n > (.*?):?\n(.*?)^-{6}$", re.MULTILINE | re.DOTALL)
+
 _STAGE = re.compile(
     r"^FROM .*\bAS (buildkit|buildkit-buildkitd)[ \t]*$", re.MULTILINE | re.IGNORECASE
 )
@@ -46,13 +55,30 @@ def pull(
     ref = published(variant)
     if not ref:
         return "only an unpatched release is published"
-    found = base.local(engine, ref)
-    reused = found is not None
+    # What has that name and no digest was not pulled: somebody made it.
+    found = base.local(engine, ref) if _digest(engine, ref) else None
     got = found or base.pulled(engine, ref, say)
     if isinstance(got, str):
         return got
-    seconds = time.monotonic() - started
-    return image.VariantImage(id=got.id, ref=ref, key=got.id, reused=reused, seconds=seconds)
+    return image.VariantImage(
+        id=got.id,
+        ref=ref,
+        key=got.id,
+        reused=found is not None,
+        seconds=time.monotonic() - started,
+        digest=_digest(engine, ref),
+    )
+
+
+def _digest(engine: Engine, ref: str) -> str:
+    """``REPOSITORY@sha256:...`` by which the Engine pulled *ref*; "" where it did not."""
+    with told(f"looking for the image {ref}"):
+        try:
+            known = engine.client.images.get(ref).attrs.get("RepoDigests") or []
+        except docker.errors.ImageNotFound:
+            return ""
+    repository = ref.rpartition(":")[0]
+    return next((str(d) for d in known if d.startswith(f"{repository}@")), "")
 
 
 def build(
@@ -67,7 +93,8 @@ def build(
 ) -> image.VariantImage:
     """Build *variant* with the Dockerfile of its own commit; the log is kept.
 
-    Raises `BadInput` for a source without git, `InfraFailed` with the log's path.
+    Raises `BadInput` for a source without git; `NoAnswer` where a step of the Dockerfile fails
+    or a patch does not apply, with the reason; `InfraFailed` for all else, with the log's path.
     """
     if source.kind != "git":
         raise BadInput("upstream's Dockerfile needs a git source", hint="--source git --repo PATH")
@@ -80,7 +107,10 @@ def build(
         tree = folder / "tree"
         with source.checkout(variant.revision) as worktree:
             repository(worktree, tree, variant.revision)
-        apply(tree, patches)
+        try:
+            apply(tree, patches)
+        except PatchFailed as error:
+            raise NoAnswer(f"{variant.label} has no image: patch: {error.message}") from error
         said = {
             labels.OURS: "image",
             "org.opencontainers.image.revision": variant.revision.sha,
@@ -97,6 +127,8 @@ def build(
             log=log,
             on_line=on_line,
         )
+    if why := failed_step(done.stderr):
+        raise NoAnswer(f"{variant.label} has no image: {why}", hint=f"less {log}")
     if not done.ok:
         how = f"was still running after {TIMEOUT:.0f} s" if done.timed_out else done.tail(1)
         raise InfraFailed(f"upstream's Dockerfile did not build: {how[-400:]}", hint=f"less {log}")
@@ -112,6 +144,21 @@ def build(
         reused=False,
         seconds=time.monotonic() - started,
     )
+
+
+def failed_step(said: str) -> str:
+    """The step of a Dockerfile that failed by itself, with the end of what it printed, or "".
+
+    *said* is buildx's plain progress. An image that cannot be pulled is no step's failure.
+    """
+    if not _FAILED.search(said):
+        return ""
+    shown = _SHOWN.findall(said)
+    if not shown:
+        return "a step of upstream's Dockerfile failed"
+    step, printed = shown[-1]
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    return ": ".join([step[:200], *lines[-2:]])[:600]
 
 
 def repository(worktree: Path, target: Path, revision: Revision) -> None:

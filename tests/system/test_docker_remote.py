@@ -1,0 +1,283 @@
+"""Engines behind TLS and ssh, by DOCKER_HOST and by contexts: real trials, clear refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import engine as engines
+import pytest
+import sshd
+from certificates import Authority
+from engine import TestEngine
+from sshd import Sshd
+from tool import Said, inv, left_behind
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+
+REV = ("--rev", "v0.25.0", "--source", "module")
+CELL = (*REV, "--scenario", "cross-stage-lazy", "--axis", "bases=different")
+CELL = (*CELL, "--axis", "snapshotter=overlayfs", "--trials", "1", "--fresh", "--json")
+
+#: Seconds in which a refusal is said; the command alone takes some of them.
+PROMPTLY = 25.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """An Engine that answers on a TLS port, and what it and its clients were given."""
+
+    engine: TestEngine
+    port: int
+    ours: Authority
+    certs: Path  # ca.pem, cert.pem, key.pem of a client that may come in
+
+    @property
+    def url(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def tls(self, certs: Path | None = None) -> dict[str, str]:
+        """Environment of a client; the CA of everything else must not be asked."""
+        return {
+            **self.engine.environment,
+            "DOCKER_HOST": self.url,
+            "DOCKER_TLS_VERIFY": "1",
+            "DOCKER_CERT_PATH": str(certs or self.certs),
+            "REQUESTS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt",
+        }
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    folder = tmp_path_factory.mktemp("tls")
+    ours = Authority(folder / "ca")
+    server, client = ours.sign(folder / "server"), ours.sign(folder / "client")
+    port = free_port()
+    flags = (
+        *("--host", f"tcp://127.0.0.1:{port}", "--tlsverify", "--tlscacert", str(ours.pem)),
+        *("--tlscert", str(server / "cert.pem"), "--tlskey", str(server / "key.pem")),
+    )
+    with engines.running(flags=flags) as engine:
+        yield Remote(engine=engine, port=port, ours=ours, certs=client)
+
+
+@pytest.fixture(scope="module")
+def shell(remote: Remote) -> Iterator[Sshd]:
+    with sshd.running(DOCKER_HOST=remote.engine.url) as made:
+        yield made
+
+
+@pytest.fixture
+def ssh(remote: Remote, shell: Sshd) -> dict[str, str]:
+    return {**remote.engine.environment, **shell.client(), "DOCKER_HOST": shell.url}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def context(engine: TestEngine, name: str, url: str, certs: Path | None = None) -> dict[str, str]:
+    """Write a context as `docker context create` does; the environment that chooses it."""
+    home = Path(engine.environment["DOCKER_CONFIG"]) / "contexts"
+    folder = hashlib.sha256(name.encode()).hexdigest()
+    meta = home / "meta" / folder / "meta.json"
+    meta.parent.mkdir(parents=True)
+    endpoints = {"docker": {"Host": url, "SkipTLSVerify": False}}
+    meta.write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": endpoints}))
+    for file in ("ca.pem", "cert.pem", "key.pem") if certs else ():
+        target = home / "tls" / folder / "docker" / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((certs / file).read_bytes())
+    return {**engine.environment, "DOCKER_HOST": "", "DOCKER_CONTEXT": name}
+
+
+def trial(env: dict[str, str], out: Path, runtime: str) -> Said:
+    return inv("run", *CELL, "--runtime", runtime, "--out", str(out), env=env, timeout=600)
+
+
+def is_cached(said: Said, endpoint: str, engine: TestEngine) -> None:
+    assert said.code == 0, said.stderr
+    outcomes = [cell["outcome"] for cell in said.document["cells"]]
+    assert set(outcomes) == {"cached"}, said.stderr
+    assert f" at {endpoint} (" in said.document["host"]["docker"]
+    assert engine.left() == []
+    assert left_behind() == []
+
+
+def test_trials_through_tls(remote: Remote, tmp_path: Path) -> None:
+    is_cached(trial(remote.tls(), tmp_path, "docker,buildx"), remote.url, remote.engine)
+
+
+def test_a_trial_through_a_context_with_tls(remote: Remote, tmp_path: Path) -> None:
+    env = context(remote.engine, "lab", remote.url, remote.certs)
+    said = trial(env, tmp_path, "docker")
+    is_cached(said, f"{remote.url} (context lab)", remote.engine)
+
+
+def refused(env: dict[str, str], *needles: str) -> str:
+    """Ask for an image of a build that is there; what was said, on one line."""
+    started = time.monotonic()
+    said = inv("build", *REV, "--image", env=env, timeout=120)
+    assert time.monotonic() - started < PROMPTLY
+    assert said.code == 3, said.stderr
+    assert "Traceback" not in said.stderr
+    (line,) = [x for x in said.stderr.splitlines() if x.startswith("error: ")]
+    for needle in needles:
+        assert needle in line
+    return line
+
+
+def test_another_authoritys_engine_is_refused(remote: Remote, tmp_path: Path) -> None:
+    theirs = Authority(tmp_path / "ca").sign(tmp_path / "client")
+    refused(remote.tls(theirs), f"no TLS with the Docker Engine at {remote.url}", "certificate")
+
+
+def test_an_engine_that_refuses_our_certificate(remote: Remote, tmp_path: Path) -> None:
+    theirs = Authority(tmp_path / "ca").sign(tmp_path / "client")
+    (theirs / "ca.pem").write_bytes(remote.ours.pem.read_bytes())
+    refused(remote.tls(theirs), f"no TLS with the Docker Engine at {remote.url}", "certificate")
+
+
+def test_our_certificate_has_expired(remote: Remote, tmp_path: Path) -> None:
+    old = remote.ours.sign(tmp_path / "client", expired=True)
+    refused(remote.tls(old), f"no TLS with the Docker Engine at {remote.url}", "certificate")
+
+
+def test_the_engines_certificate_has_expired(remote: Remote, tmp_path: Path) -> None:
+    old = remote.ours.sign(tmp_path / "server", expired=True)
+    with serving(old) as port:
+        env = {**remote.tls(), "DOCKER_HOST": f"tcp://127.0.0.1:{port}"}
+        refused(env, f"no TLS with the Docker Engine at tcp://127.0.0.1:{port}", "expired")
+
+
+def test_there_are_no_certificates(remote: Remote, tmp_path: Path) -> None:
+    refused(remote.tls(tmp_path), "no TLS with the Docker Engine", "DOCKER_CERT_PATH")
+
+
+def test_plain_http_to_a_tls_port(remote: Remote) -> None:
+    env = {**remote.tls(), "DOCKER_TLS_VERIFY": ""}
+    refused(env, f"no TLS with the Docker Engine at {remote.url}", "HTTPS", "DOCKER_TLS_VERIFY")
+
+
+def test_tls_to_a_plain_port(remote: Remote) -> None:
+    with serving(None) as port:
+        env = {**remote.tls(), "DOCKER_HOST": f"tcp://127.0.0.1:{port}"}
+        refused(env, f"no TLS with the Docker Engine at tcp://127.0.0.1:{port}")
+
+
+@contextmanager
+def serving(certs: Path | None) -> Iterator[int]:
+    """A port that greets in TLS with that certificate, or in clear."""
+    server = socket.create_server(("127.0.0.1", 0))
+    tls = None
+    if certs:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certs / "cert.pem", certs / "key.pem")
+    over = threading.Event()
+
+    def greet() -> None:
+        while not over.is_set():
+            try:
+                taken, _ = server.accept()
+            except OSError:
+                return
+            with taken:
+                try:
+                    if tls:
+                        tls.wrap_socket(taken, server_side=True).close()
+                    else:
+                        taken.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                except OSError:
+                    pass
+
+    thread = threading.Thread(target=greet)
+    thread.start()
+    try:
+        yield int(server.getsockname()[1])
+    finally:
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(10)
+
+
+def test_trials_through_ssh(
+    remote: Remote, shell: Sshd, ssh: dict[str, str], tmp_path: Path
+) -> None:
+    said = trial(ssh, tmp_path, "docker,buildx")
+    is_cached(said, f"ssh://127.0.0.1:{shell.port}", remote.engine)
+    assert gone(shell) == []
+
+
+def test_a_trial_through_a_context_with_ssh(
+    remote: Remote, shell: Sshd, ssh: dict[str, str], tmp_path: Path
+) -> None:
+    chosen = context(remote.engine, "far", shell.url)
+    said = trial({**ssh, **chosen}, tmp_path, "docker")
+    is_cached(said, f"ssh://127.0.0.1:{shell.port} (context far)", remote.engine)
+    assert gone(shell) == []
+
+
+def test_an_engine_elsewhere_cannot_use_our_registry(tmp_path: Path) -> None:
+    with engines.running(elsewhere=True) as far:
+        said = trial(far.environment, tmp_path, "docker")
+        assert far.left() == []
+    assert said.code == 3, said.stderr
+    assert "cannot reach the registry on this one's loopback" in said.stderr
+    assert "--images public" in said.stderr
+    assert list(tmp_path.rglob("*.progress.jsonl")) == []  # no trial was tried
+
+
+def gone(shell: Sshd) -> list[str]:
+    """Those ssh that still run some moments after a task."""
+    deadline = time.monotonic() + 5
+    while (left := shell.clients()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+def test_a_host_whose_key_is_not_known(shell: Sshd, ssh: dict[str, str]) -> None:
+    line = refused({**ssh, **shell.client(hosts="none")}, "Host key verification failed")
+    assert f"on 127.0.0.1:{shell.port}" in line
+    assert "root@" not in line
+    assert gone(shell) == []
+
+
+def test_a_key_that_the_host_refuses(shell: Sshd, ssh: dict[str, str]) -> None:
+    refused({**ssh, **shell.client(key="stranger")}, "Permission denied")
+    assert gone(shell) == []
+
+
+def test_no_sshd(ssh: dict[str, str]) -> None:
+    env = {**ssh, "DOCKER_HOST": f"ssh://127.0.0.1:{free_port()}"}
+    refused(env, "Connection refused")
+
+
+def test_a_host_without_an_engine(remote: Remote, tmp_path: Path) -> None:
+    nowhere = tmp_path / "none"
+    with sshd.running(DOCKER_HOST=f"unix://{nowhere}") as other:
+        env = {**remote.engine.environment, **other.client(), "DOCKER_HOST": other.url}
+        refused(env, "does not reach a Docker Engine", str(nowhere))
+        assert gone(other) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ssh://-oProxyCommand=touch${IFS}owned", "ssh://-l@host", "ssh://", "ssh://me:secret@host"],
+)
+def test_what_is_no_ssh_address(url: str, ssh: dict[str, str], tmp_path: Path) -> None:
+    said = inv("build", *REV, "--image", env={**ssh, "DOCKER_HOST": url})
+    assert said.code == 2, said.stderr
+    assert "ssh://[USER@]HOST" in said.stderr
+    assert "secret" not in said.stderr
+    assert not Path("owned").exists()

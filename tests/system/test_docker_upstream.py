@@ -1,0 +1,308 @@
+"""``--builder dockerfile``: published images pulled, others by a commit's own Dockerfile.
+
+A repository shaped like upstream's, with a Dockerfile that asks git for the version as upstream's
+does, on images that need no network; a real Engine, buildx and registry.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import engine as engines
+import pytest
+from engine import TestEngine
+from golang_repo import GolangRepo
+from tool import Said, inv
+
+from buildkit_bisect import process
+from buildkit_bisect.engine import rootfs
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+#: Of a network of its own, so it is free.
+REGISTRY = "127.0.0.1:5000"
+
+DOCKERFILE = """ARG GO_VERSION=1.25
+ARG SAYS=nothing
+FROM box:1 AS version
+WORKDIR /src
+RUN --mount=target=. mkdir /out && git config --global --add safe.directory /src && \\
+    git describe --match 'v[0-9]*' --dirty='.m' --always --tags > /out/version && \\
+    echo $(git rev-parse HEAD)$(git diff --no-ext-diff --quiet --exit-code || echo .m) \\
+    > /out/revision
+FROM version AS program
+ARG SAYS
+RUN --mount=target=. echo "says $SAYS" && cp util/words/words.go /out/words && \\
+    echo $SAYS > /out/argument
+FROM scratch AS STAGE
+COPY --from=program /out /etc/buildkit/
+"""
+
+BAKE = """target "_common" {
+  args = { SAYS = "baked" }
+}
+target "image" {
+  inherits = ["_common"]
+  target = "buildkit"
+  tags = ["moby/buildkit:local"]
+  output = ["type=image"]
+}
+"""
+
+FAILING = "RUN echo about to fail && ls /nowhere"
+
+
+def dockerfile(stage: str) -> str:
+    return DOCKERFILE.replace("STAGE", stage)
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    """v0.1.0 has no bake file; v0.2.0 is published; v0.3.0 is not; broken fails in a step."""
+    made = GolangRepo.create(tmp_path_factory.mktemp("upstream") / "repo")
+    made.commit("old", {"Dockerfile": dockerfile("buildkit-buildkitd")})
+    made.tag("v0.1.0")
+    made.commit("bake", {"Dockerfile": dockerfile("buildkit"), "docker-bake.hcl": BAKE})
+    made.tag("v0.2.0")
+    made.commit("new", {"README.md": "two\n"})
+    made.tag("v0.3.0")
+    made.commit("tip", {"README.md": "three\n"})
+    broken = dockerfile("buildkit").replace("FROM version AS program", FAILING, 1)
+    made.commit(
+        "broken", {"Dockerfile": broken.replace(FAILING, f"{FAILING}\nFROM version AS program")}
+    )
+    absent = dockerfile("buildkit").replace("FROM box:1", f"FROM {REGISTRY}/not/there:1")
+    made.commit("absent", {"Dockerfile": absent})
+    return made
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[TestEngine]:
+    flags = ("--registry-mirror", f"http://{REGISTRY}")
+    with engines.running(elsewhere=True, flags=flags) as made:
+        with closing(made.client()) as client:
+            box = made.folder / "box.tar"
+            box.write_bytes(git_in_a_box())
+            client.api.import_image_from_file(str(box), repository="box", tag="1")
+        yield made
+
+
+def git_in_a_box() -> bytes:
+    """An image's files: busybox, and git with its libraries."""
+    said = process.run(["ldd", "/usr/bin/git"], timeout=30).stdout
+    files = ["/usr/bin/git", *rootfs.libraries(said)]
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for path in files:
+            entry = tar.gettarinfo(str(Path(path).resolve()), path.lstrip("/"))
+            with Path(path).open("rb") as file:
+                tar.addfile(entry, file)
+        tar.add("/bin/busybox", "bin/busybox")
+        for name in ("sh", "mkdir", "cp", "ls"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    return made.getvalue()
+
+
+@contextmanager
+def registry(engine: TestEngine, storage: Path) -> Iterator[None]:
+    """A registry on the Engine's own loopback, for the length of a block."""
+    config = {
+        "version": "0.1",
+        "storage": {"filesystem": {"rootdirectory": str(storage)}},
+        "http": {"addr": REGISTRY},
+    }
+    path, log = storage / "config.yml", storage / "log"
+    path.write_text(json.dumps(config))
+    network = ["nsenter", f"--net=/proc/{engine.child.pid}/ns/net", "--"]
+    with process.running([*network, "docker-registry", "serve", str(path)], log=log) as child:
+        deadline = time.monotonic() + 20
+        while f"listening on {REGISTRY}" not in log.read_text():
+            assert child.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield
+
+
+def publish(engine: TestEngine, tag: str) -> str:
+    """Push an image as moby/buildkit:TAG to the registry; its digest. The Engine forgets it."""
+    with closing(engine.client()) as client:
+        client.images.get("box:1").tag(f"{REGISTRY}/moby/buildkit", tag=tag)
+        said = client.images.push(f"{REGISTRY}/moby/buildkit", tag=tag, stream=True, decode=True)
+        digests = [line["aux"]["Digest"] for line in said if line.get("aux")]
+        client.images.remove(f"{REGISTRY}/moby/buildkit:{tag}")
+    assert digests
+    return str(digests[-1])
+
+
+def build(engine: TestEngine, repo: GolangRepo, rev: str, *words: str) -> Said:
+    return inv(
+        *("build", "--builder", "dockerfile", "--rev", rev, "--repo", str(repo.path)),
+        *("--source", "git", "--json", *words),
+        env=engine.environment,
+        timeout=300,
+    )
+
+
+def inside(engine: TestEngine, ref: str) -> dict[str, str]:
+    """What the Dockerfile wrote into the image, by file name."""
+    with closing(engine.client()) as client:
+        container = client.containers.create(ref, command=["-"])
+        try:
+            chunks, _ = container.get_archive("/etc/buildkit")
+        finally:
+            container.remove(force=True)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        found = {}
+        for entry in tar.getmembers():
+            if file := tar.extractfile(entry):
+                found[Path(entry.name).name] = file.read().decode().strip()
+    return found
+
+
+def labels(engine: TestEngine, ref: str) -> dict[str, Any]:
+    with closing(engine.client()) as client:
+        return dict(client.images.get(ref).labels)
+
+
+def the_log(said: Said) -> str:
+    (line,) = [x for x in said.stderr.splitlines() if "; log: " in x]
+    return Path(line.partition("; log: ")[2].strip()).read_text()
+
+
+def test_a_commit_is_baked_as_upstream_does(engine: TestEngine, repo: GolangRepo) -> None:
+    said = build(engine, repo, repo.commits["tip"])
+    assert said.code == 0, said.stderr
+    made = said.document["image"]
+    sha = repo.commits["tip"]
+    found = inside(engine, made["ref"])
+    assert found["version"].startswith("v0.3.0-1-g")
+    assert sha.startswith(found["version"].rpartition("-g")[2])
+    assert found["revision"] == sha
+    assert found["argument"] == "baked"
+    assert said.document["made"].startswith("upstream's Dockerfile, by buildx v")
+    assert made["digest"] == ""
+    known = labels(engine, made["ref"])
+    assert known["org.opencontainers.image.revision"] == sha
+    assert known["org.opencontainers.image.version"] == found["version"]
+    assert (known["bkbisect"], known["bkbisect.source"]) == ("image", "dockerfile")
+
+
+def test_steps_are_shown_and_the_log_is_kept(engine: TestEngine, repo: GolangRepo) -> None:
+    said = build(engine, repo, repo.commits["tip"])
+    assert "[version 3/3] RUN --mount=target=. mkdir /out" in said.stderr
+    assert "[program 1/1] RUN --mount=target=." in said.stderr
+    assert "exporting to image" in the_log(said)
+    assert "exporting to image" not in said.stderr
+
+
+def test_a_patched_tree_says_that_it_is(
+    engine: TestEngine, repo: GolangRepo, tmp_path: Path
+) -> None:
+    patch = tmp_path / "other-words"
+    patch.mkdir()
+    (patch / "patch.toml").write_text('title = "other words"\n')
+    (patch / "other-words.patch").write_text(
+        "--- a/util/words/words.go\n+++ b/util/words/words.go\n"
+        '@@ -1,3 +1,3 @@\n package words\n \n-const Cached = "cached"\n+const Cached = "patched"\n'
+    )
+    said = build(engine, repo, "v0.3.0", "--patches", str(patch))
+    assert said.code == 0, said.stderr
+    found = inside(engine, said.document["image"]["ref"])
+    assert found["version"] == "v0.3.0.m"
+    assert found["revision"] == f"{repo.commits['new']}.m"
+    assert 'Cached = "patched"' in found["words"]
+    assert labels(engine, said.document["image"]["ref"])["bkbisect.patches"] == "other-words"
+    # A patched release is none that anybody published.
+    assert "pulling" not in said.stderr
+
+
+def test_a_patch_that_does_not_apply_is_no_image(
+    engine: TestEngine, repo: GolangRepo, tmp_path: Path
+) -> None:
+    patch = tmp_path / "elsewhere"
+    patch.mkdir()
+    (patch / "patch.toml").write_text('title = "elsewhere"\n')
+    text = "--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-ninety\n+hundred\n"
+    (patch / "elsewhere.patch").write_text(text)
+    said = build(engine, repo, "v0.3.0", "--patches", str(patch))
+    assert said.code == 4, said.stderr
+    assert "has no image: patch: elsewhere does not apply" in said.stderr
+
+
+def test_an_older_commit_by_its_final_stage(engine: TestEngine, repo: GolangRepo) -> None:
+    """v0.1.0 is not in the registry, which is not even there: built, and the result says so."""
+    said = build(engine, repo, "v0.1.0")
+    assert said.code == 0, said.stderr
+    made = said.document["made"]
+    assert made.startswith("upstream's Dockerfile, by buildx v")
+    assert "; moby/buildkit:v0.1.0 cannot be pulled: " in made
+    found = inside(engine, said.document["image"]["ref"])
+    assert found["version"] == "v0.1.0"
+    assert found["argument"] == "nothing"
+    assert labels(engine, said.document["image"]["ref"])["bkbisect"] == "image"
+
+
+def test_a_step_that_fails_is_no_image_and_says_which(engine: TestEngine, repo: GolangRepo) -> None:
+    said = build(engine, repo, repo.commits["broken"])
+    assert said.code == 4, said.stderr
+    (line,) = [x for x in said.stderr.splitlines() if x.startswith("error: ")]
+    assert "has no image: [version 4/4] RUN echo about to fail" in line
+    assert "/nowhere: No such file or directory" in line
+    assert "about to fail" in the_log(said)
+    assert "Traceback" not in said.stderr
+
+
+def test_a_base_that_cannot_be_had_is_infrastructure(engine: TestEngine, repo: GolangRepo) -> None:
+    said = build(engine, repo, repo.commits["absent"])
+    assert said.code == 5, said.stderr
+    assert "upstream's Dockerfile did not build" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_release_is_pulled_where_it_is_published(
+    engine: TestEngine, repo: GolangRepo, tmp_path: Path
+) -> None:
+    with registry(engine, tmp_path):
+        digest = publish(engine, "v0.2.0")
+        said = build(engine, repo, "v0.2.0")
+        unpublished = build(engine, repo, "v0.3.0")
+    assert said.code == 0, said.stderr
+    image = said.document["image"]
+    assert image["digest"] == f"moby/buildkit@{digest}"
+    assert image["ref"] == "moby/buildkit:v0.2.0"
+    assert said.document["made"] == f"published, moby/buildkit@{digest}"
+    assert not image["reused"]
+    # It needs no registry now, and is still what was published.
+    again = build(engine, repo, "v0.2.0")
+    assert again.document["image"]["reused"]
+    assert again.document["image"]["digest"] == image["digest"]
+    # The registry is there, and does not have this one.
+    assert unpublished.code == 0, unpublished.stderr
+    assert "moby/buildkit:v0.3.0 cannot be pulled" in unpublished.document["made"]
+    assert inside(engine, unpublished.document["image"]["ref"])["version"] == "v0.3.0"
+
+
+def test_somebodys_own_image_of_that_name_is_not_published(
+    engine: TestEngine, repo: GolangRepo
+) -> None:
+    theirs = engine.folder / "theirs.tar"
+    theirs.write_bytes(b"\0" * 1024)
+    with closing(engine.client()) as client:
+        client.api.import_image_from_file(str(theirs), repository="moby/buildkit", tag="v0.1.0")
+    said = build(engine, repo, "v0.1.0")
+    assert said.code == 0, said.stderr
+    assert said.document["made"].startswith("upstream's Dockerfile")
+
+
+def test_nothing_but_images_is_left(engine: TestEngine, repo: GolangRepo) -> None:
+    assert build(engine, repo, repo.commits["tip"]).code == 0
+    assert engine.left() == []
