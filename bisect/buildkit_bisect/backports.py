@@ -107,7 +107,6 @@ def touched(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> I
                 GIT_DIR=str(source.mirror.path),
                 GIT_WORK_TREE=str(tree),
                 GIT_INDEX_FILE=str(tmp / "index"),
-                GIT_LITERAL_PATHSPECS="1",
             ).stdout
 
         ask("read-tree", revision.sha)

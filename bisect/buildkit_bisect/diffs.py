@@ -156,7 +156,10 @@ def _check_modes(name: str, text: str) -> None:
     for line in _header_lines(text):
         mode = _MODE.match(line)
         if mode and mode[1] not in _MODES:
-            raise BadInput(f"{name} makes or changes a link (mode {mode[1]}); only files can be")
+            raise BadInput(
+                f"{name} makes or changes a link or module (mode {mode[1]}); only files can be",
+                hint="leave it out of the diff",
+            )
 
 
 def _before(hunk: Hunk) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from buildkit_bisect import process
@@ -9,6 +10,19 @@ from buildkit_bisect.process import Completed
 
 #: Seconds for a local git command that should be quick.
 QUICK = 120.0
+
+#: Above every file of settings, so also above those of a repository that is not ours.
+_ALWAYS = {
+    "safe.directory": "*",
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    # A link becomes a small file that holds its target: nothing in a tree leads out of it, for
+    # the compiler, for patches and for us.
+    "core.symlinks": "false",
+    # Spellings of .git that only other file systems take for it; a cache may be on one.
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
+}
 
 
 def hermetic_env(**extra: str) -> dict[str, str]:
@@ -25,11 +39,26 @@ def hermetic_env(**extra: str) -> dict[str, str]:
         "GIT_ALLOW_PROTOCOL": "",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
+        # A file may be called ":(glob)**".
+        "GIT_LITERAL_PATHSPECS": "1",
+        **_config(_ALWAYS),
         **extra,
     }
+
+
+def lines(output: str) -> list[str]:
+    """The lines of what git printed, without empty ones.
+
+    Not `str.splitlines`: names of refs and messages may hold U+2028 and its like.
+    """
+    return [line for line in output.split("\n") if line]
+
+
+def _config(settings: Mapping[str, str]) -> dict[str, str]:
+    env = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return env
 
 
 def git(

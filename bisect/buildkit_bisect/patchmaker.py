@@ -17,7 +17,7 @@ from buildkit_bisect import diffs, patches, paths, process
 from buildkit_bisect.backports import main_line, touched
 from buildkit_bisect.diffs import Change
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.gitcmd import git
+from buildkit_bisect.gitcmd import QUICK, git
 from buildkit_bisect.model import Revision
 from buildkit_bisect.patches import Patch, PatchFailed
 from buildkit_bisect.process import ProcessError
@@ -29,8 +29,8 @@ CONTEXTS = (1, 2, 3, 5, 10, 25)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _RELEASE_BRANCH = re.compile(r"(?:\w+/)?v\d+\.\d+")
 
-# Its own filters and ignore rules count, as in its owner's `git add`; its hooks do not run.
-_SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+#: Settings of the work tree's repository that count; none names a program or a file.
+_THEIRS = ("core.autocrlf", "core.eol", "core.fileMode", "core.ignoreCase")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,10 +177,11 @@ def described(source: GitSource, work: Work, tip: str) -> Work:
     """*work* with what its commits say: the message of the only one, the subjects of several."""
     out = git(
         source.mirror.path,
-        *("log", "--no-merges", "--reverse", "--format=%an%x1f%s%x1f%b%x1e"),
-        f"{work.base.sha}..{tip}",
+        *("log", "--no-merges", "--reverse", "-z", "--format=%an%x00%s%x00%b"),
+        *(f"{work.base.sha}..{tip}", "--"),
     ).stdout
-    rows = [row.strip("\n").split("\x1f") for row in out.split("\x1e") if row.strip()]
+    fields = out.split("\0")  # the one thing that no message holds
+    rows = [fields[at : at + 3] for at in range(0, len(fields) - 2, 3)]
     if not rows:
         return work
     authors = ", ".join(dict.fromkeys(row[0] for row in rows))
@@ -203,33 +204,80 @@ def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[
     New objects live for the block. Raises `BadInput` where *folder* is no work tree.
     """
     if not folder.is_dir():
-        raise BadInput(f"--from-worktree {str(folder)!r}: no such directory")
+        raise BadInput(f"--from-worktree {str(folder)!r}: no such directory", hint=_WORKTREE)
     try:
-        top = _ask(folder, "rev-parse", "--show-toplevel")
+        top = Path(_ask(folder, "rev-parse", "--show-toplevel"))
         head = _ask(folder, "rev-parse", "--verify", "HEAD^{commit}")
-        theirs = _ask(folder, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+        theirs, exclude = (
+            _ask(folder, "rev-parse", "--path-format=absolute", "--git-path", name)
+            for name in ("objects", "info/exclude")
+        )
     except ProcessError as error:
-        raise BadInput(f"{folder} is no git work tree: {error.message}") from None
+        raise BadInput(f"{folder} is no git work tree: {error.message}", hint=_WORKTREE) from None
+    if not folder.resolve().is_relative_to(top.resolve()):
+        raise BadInput(f"{folder} says that its work tree is {top}", hint=_WORKTREE)
     tip = source.resolve(head)
     start = source.resolve(base) if base else fork(source, tip.sha)
     with paths.scratch("objects") as tmp:
-        env = {
-            "GIT_INDEX_FILE": str(tmp / "index"),
-            "GIT_OBJECT_DIRECTORY": str(tmp),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": theirs,
-        }
-        top_folder = Path(top)
-        _ask(top_folder, "read-tree", head, env=env)
-        _ask(top_folder, "add", "--all", env=env)
-        tree = _ask(top_folder, "write-tree", env=env)
-        work = Work(base=start, tree=tree, objects=f"{tmp}{os.pathsep}{theirs}")
+        objects = tmp / "git" / "objects"
+        tree = _tree(top, head, tmp / "git", theirs=theirs, exclude=Path(exclude))
+        work = Work(base=start, tree=tree, objects=f"{objects}{os.pathsep}{theirs}")
         yield described(source, work, tip.sha)
 
 
-def _ask(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
-    # Filters are programs: of a tree of another user, git itself refuses to run any.
-    done = process.run(["git", *_SAFE, "-C", str(folder), *arguments], timeout=300, env=env or {})
+_WORKTREE = "--from-worktree DIR"
+
+
+def _tree(top: Path, head: str, folder: Path, *, theirs: str, exclude: Path) -> str:
+    """The tree that the files below *top* are, written to a git directory of our own, *folder*.
+
+    The repository's settings and hooks may name programs, as filters, monitors and editors: so
+    they are not read, but for `_THEIRS`. What it or the user's own settings ignore is left out.
+    """
+    git(folder.parent, "init", "--quiet", "--bare", "--template=", str(folder))
+    for name in (*_THEIRS, "core.excludesFile"):
+        theirs_too = _ask(top, "config", "--get", name, check=False) if name in _THEIRS else ""
+        if value := theirs_too or _users(name):
+            git(folder, "config", name, value)
+    if exclude.is_file():
+        (folder / "info").mkdir(exist_ok=True)
+        (folder / "info" / "exclude").write_bytes(exclude.read_bytes())
+
+    def ask(*arguments: str) -> str:
+        return git(
+            top,
+            *("-c", "core.symlinks=true"),
+            *arguments,
+            timeout=300,
+            GIT_DIR=str(folder),
+            GIT_WORK_TREE=str(top),
+            GIT_ALTERNATE_OBJECT_DIRECTORIES=theirs,
+        ).stdout
+
+    ask("read-tree", head)
+    entries = [e for e in ask("ls-files", "-s", "-z").split("\0") if e.startswith("160000 ")]
+    if entries:
+        # Git would ask each of them, in its own directory, whether it has changed.
+        names = [entry.partition("\t")[2] for entry in entries]
+        ask("update-index", "--force-remove", "--", *names)
+    ask("add", "--all")
+    return ask("write-tree").strip()
+
+
+def _users(name: str) -> str:
+    """What the user's own settings, not those of a repository, say of *name*."""
+    done = process.run(
+        ["git", "config", "--global", "--includes", "--get", name],
+        timeout=QUICK,
+        cwd=Path("/"),
+        check=False,
+    )
     return done.stdout.strip()
+
+
+def _ask(folder: Path, *arguments: str, check: bool = True) -> str:
+    # These read files, and run nothing.
+    return git(folder, *arguments, check=check).stdout.strip()
 
 
 def pull_url(repo: str, number: int) -> str:

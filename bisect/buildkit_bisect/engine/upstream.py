@@ -122,7 +122,12 @@ def build(
             [program.path, *command(tree, ref, said)],
             timeout=TIMEOUT,
             cwd=tree,
-            env={**engine.where.environment(), "BUILDX_GIT_INFO": "false"},
+            env={
+                **engine.where.environment(),
+                "BUILDX_GIT_INFO": "false",
+                # Whatever the user's shell says: a bake file reads and writes in its own folder.
+                "BUILDX_BAKE_ENTITLEMENTS_FS": "1",
+            },
             check=False,
             log=log,
             on_line=on_line,
@@ -173,15 +178,16 @@ def repository(worktree: Path, target: Path, revision: Revision) -> None:
         timeout=600,
         GIT_ALLOW_PROTOCOL="file",
     )
-    git(target, "-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD", timeout=600)
+    # Links stay links here: they are only followed inside the build.
+    linked = ("-c", "core.symlinks=true", "-c", "advice.detachedHead=false")
+    git(target, *linked, "checkout", "--quiet", "FETCH_HEAD", timeout=600)
     if re.match(r"v\d", revision.describe):
         git(target, "tag", revision.describe)
 
 
 def command(tree: Path, ref: str, said: Mapping[str, str]) -> list[str]:
     """What buildx is given for *tree*: ``bake image`` from v0.26, its Dockerfile's stage before."""
-    bake = tree / "docker-bake.hcl"
-    if bake.is_file() and _BAKE_IMAGE.search(bake.read_text(errors="replace")):
+    if _BAKE_IMAGE.search(_text(tree / "docker-bake.hcl")):
         settings = [f"image.tags={ref}", "image.output=type=docker"]
         settings += [f"image.labels.{key}={value}" for key, value in said.items()]
         argv = ["bake", "--progress=plain", "--file", "docker-bake.hcl"]
@@ -191,13 +197,16 @@ def command(tree: Path, ref: str, said: Mapping[str, str]) -> list[str]:
     return [*argv, *(word for k, v in said.items() for word in ("--label", f"{k}={v}")), "."]
 
 
+def _text(path: Path) -> str:
+    """A file of a tree; "" where there is none, or a link, which may lead out of it."""
+    if path.is_symlink() or not path.is_file():
+        return ""
+    return path.read_text(errors="replace")
+
+
 def stage(tree: Path) -> str:
     """The Dockerfile's final stage: ``buildkit``, or ``buildkit-buildkitd`` up to v0.10."""
-    try:
-        text = (tree / "Dockerfile").read_text(errors="replace")
-    except OSError:
-        text = ""
-    found = {name.lower() for name in _STAGE.findall(text)}
+    found = {name.lower() for name in _STAGE.findall(_text(tree / "Dockerfile"))}
     if not found:
         raise BadInput("the Dockerfile of this commit has no stage that is BuildKit's image")
     return "buildkit" if "buildkit" in found else "buildkit-buildkitd"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from buildkit_bisect import paths
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
-from buildkit_bisect.gitcmd import git
+from buildkit_bisect.gitcmd import git, lines
 from buildkit_bisect.model import Revision
 from buildkit_bisect.process import ProcessError
 from buildkit_bisect.source import names
@@ -104,7 +104,7 @@ class GitSource(History):
             "refs/tags/v*",
         )
         commits = {}
-        for line in out.splitlines():
+        for line in lines(out):
             tag, sha, peeled, _ = line.split(SEPARATOR)
             if names.is_release(tag):
                 commits[tag] = peeled or sha
@@ -117,13 +117,13 @@ class GitSource(History):
 
     def tags(self) -> list[str]:
         """Every tag that names a version of BuildKit."""
-        with self._repo() as repo:
-            return [t.name for t in repo.tags if names.version_key(t.name)[0]]
+        out = self._git("for-each-ref", "--format=%(refname:strip=2)", "refs/tags")
+        return [tag for tag in lines(out) if names.version_key(tag)[0]]
 
     def branches(self) -> list[str]:
         """Every branch, those of the repository's own remotes as ``origin/NAME``."""
         out = self._git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
-        return [branch_name(ref) for ref in out.splitlines() if not ref.endswith("/HEAD")]
+        return [branch_name(ref) for ref in lines(out) if not ref.endswith("/HEAD")]
 
     def default_branch(self) -> str:
         """The full name of the ref that days count on: upstream's main line."""
@@ -210,12 +210,9 @@ class GitSource(History):
 
     def read(self, revision: Revision, path: str) -> str | None:
         """The text of one file of a revision; None where it has no such file."""
-        with self._repo() as repo:
-            try:
-                blob = repo.commit(revision.sha).tree / path
-            except KeyError:
-                return None
-            return str(blob.data_stream.read().decode(errors="replace"))
+        name = f"{revision.sha}:{path}"
+        done = git(self.mirror.path, "cat-file", "blob", name, check=False)
+        return done.stdout if done.ok else None
 
     def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:
         """A digest of every file that the binaries can be made from, and of the Go asked for.
@@ -269,7 +266,10 @@ def _special_name(ref: str) -> str:
 
 def _exists(repo: Repo, name: str) -> bool:
     return bool(
-        repo.git.rev_parse("--verify", "--quiet", f"{name}^{{commit}}", with_exceptions=False)
+        repo.git.rev_parse(
+            *("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"),
+            with_exceptions=False,
+        )
     )
 
 

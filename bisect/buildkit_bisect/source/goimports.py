@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TOKEN = re.compile(
-    r"""\s+ | ; | //[^\n]* | /\*.*?\*/ | "[^"\n]*" | `[^`]*` | [()] | [^\s;"`()/]+ | .""",
+    r"""\s+ | ; | //[^\n]* | /\*.*?(?:\*/|\Z) | "[^"\n]*" | `[^`]*` | [()] | [^\s;"`()/]+ | .""",
     re.DOTALL | re.VERBOSE,
 )
 # The constraint of generators and tool lists: no tag set that we build with can satisfy it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.gitcmd import git, hermetic_env
+from buildkit_bisect.gitcmd import git, hermetic_env, lines
 from buildkit_bisect.model import Revision
 from buildkit_bisect.source import names
 from buildkit_bisect.source.mirror import Mirror
@@ -48,7 +48,7 @@ class History:
                 *shas[start : start + _BATCH],
                 "--",
             )
-            for line in out.splitlines():
+            for line in lines(out):
                 sha, date, subject = line.split(SEPARATOR, 2)
                 known[sha] = Revision(ref=sha[:12], sha=sha, date=date, subject=subject)
         return [known[sha] for sha in shas]
@@ -71,7 +71,7 @@ class History:
             *(f"^{sha}" for sha in exclude),
             "--",
         )
-        rows = (line.split() for line in out.splitlines())
+        rows = (line.split() for line in lines(out))
         return {row[0]: tuple(row[1:]) for row in rows}
 
     def merge_base(self, one: str, other: str) -> str | None:
@@ -89,7 +89,7 @@ class History:
     def contains(self, sha: str) -> Contained:
         """The version tags and the branches that contain a commit."""
         out = self._git("for-each-ref", "--contains", sha, "--format=%(refname)")
-        refs = out.splitlines()
+        refs = lines(out)
         tags = [r.removeprefix("refs/tags/") for r in refs if r.startswith("refs/tags/v")]
         heads = [
             branch_name(r)
@@ -116,7 +116,7 @@ class History:
             finally:
                 diffs.stdout.close()
                 diffs.wait()
-        return {sha: pid for pid, sha in (line.split() for line in out.splitlines())}
+        return {sha: pid for pid, sha in (line.split() for line in lines(out))}
 
     def patch_id(self, sha: str) -> str:
         """The stable patch id of one commit; empty for a merge."""
@@ -130,8 +130,8 @@ class History:
         wanted = self.patch_id(sha)
         if not wanted:
             return {}
-        shown = self._git("diff-tree", "--no-commit-id", "--name-only", "-r", "--root", sha)
-        files = shown.splitlines()
+        shown = self._git("diff-tree", "--no-commit-id", "--name-only", "-z", "-r", "--root", sha)
+        files = [name for name in shown.split("\0") if name]
         found = {}
         for branch in branches:
             touching = ("rev-list", "--no-merges", branch, f"^{sha}", "--", *files)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from git import Repo
 
 #: Raise it when `closure` or `goimports` come to other answers: older ones are then forgotten.
-FORMAT = 1
+FORMAT = 2
 
 _MODULE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 _CHUNK = 400

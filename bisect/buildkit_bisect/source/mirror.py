@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from filelock import FileLock
 
@@ -23,10 +24,18 @@ _REFSPECS = (
     "+refs/tags/*:refs/tags/*",
     "+refs/remotes/*:refs/remotes/*",
 )
-_URL = re.compile(r"^(https?|ssh|git|file)://[^/-]|^[\w.-]+@[\w.-]+:[^-]")
+_URL = re.compile(r"^(https?|ssh|git)://[^/-]|^[\w.-]+@[\w.-]+:[^-]")
 # Even the given repository's own hooks and helpers may be another user's; nothing of them runs.
-_SAFE = ("-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0")
-_PACK = "git -c 'safe.directory=*' upload-pack"
+_SAFE = (
+    *("-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.fsmonitor=false", "-c", "gc.auto=0"),
+)
+# What reads a repository on this machine. Where objects are missing it would ask the remote
+# that the repository names, by the program that it names: so it may ask nobody.
+_PACK = (
+    "GIT_ALLOW_PROTOCOL= GIT_NO_LAZY_FETCH=1 git -c 'safe.directory=*'"
+    " -c core.hooksPath=/dev/null -c core.fsmonitor=false upload-pack"
+)
 _SLOW = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
 
 
@@ -116,6 +125,8 @@ def _normal(repo: str) -> str:
         )
     if _URL.match(repo):
         return repo
+    if repo.startswith("file:///"):
+        repo = unquote(repo.removeprefix("file://"))
     try:
         path = Path(repo).expanduser()
         there = path.exists()
@@ -148,7 +159,9 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
     with paths.scratch("clone") as tmp:
         draft = tmp / "mirror.git"
         done = _git_remote(
-            *("clone", "--quiet", "--bare", "--no-hardlinks", "--template="),
+            # Not by copying files: every object is checked against its id on the way, and
+            # links and alternates of the repository stay where they are.
+            *("clone", "--quiet", "--bare", "--no-local", "--template="),
             *_pack(mirror.repo),
             *("--", mirror.repo, str(draft)),
             of=mirror.repo,
@@ -169,7 +182,7 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
 
 def _pack(repo: str) -> tuple[str, ...]:
     # Only here is the other side a git of ours; a server may refuse any other program.
-    return ("--upload-pack", _PACK) if repo.startswith(("/", "file://")) else ()
+    return ("--upload-pack", _PACK) if repo.startswith("/") else ()
 
 
 def _git_remote(*args: str, of: str, timeout: float) -> Completed:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from buildkit_bisect.gitcmd import lines
 from buildkit_bisect.source.closure import Directory, Tree
 
 if TYPE_CHECKING:
     from git import Repo
 
 _DIRECTORY = "40000"
+_MODULE = "160000"  # of another repository: nothing of it is checked out
 
 
 class TreeReader:
@@ -24,7 +26,7 @@ class TreeReader:
     def roots(self, commits: list[str]) -> dict[str, str]:
         """Commit id -> id of its tree."""
         out = self._repo.git.log("--no-walk=unsorted", "--format=%H %T", *commits, "--")
-        return dict(line.split() for line in out.splitlines())
+        return dict(line.split() for line in lines(out))
 
     def tree(self, root: str) -> Tree:
         """Every directory that holds files, by its path, of the tree with id *root*.
@@ -53,7 +55,11 @@ class TreeReader:
         known = self._directories.get(tree)
         if known is None:
             entries = list(_entries(self._repo.git.get_object_data(tree)[3], len(tree) // 2))
-            files = {name: (mode, sha) for mode, name, sha in entries if mode != _DIRECTORY}
+            files = {
+                name: (mode, sha)
+                for mode, name, sha in entries
+                if mode not in (_DIRECTORY, _MODULE)
+            }
             folders = {name: sha for mode, name, sha in entries if mode == _DIRECTORY}
             known = self._directories[tree] = (Directory(files), folders)
         return known

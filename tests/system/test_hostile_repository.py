@@ -1,0 +1,250 @@
+"""A hostile repository: nothing of it is run, nothing outside the cache is written."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import hostile_repo
+import pytest
+from golang_repo import GO, words
+from hostile_repo import Hostile, snapshot
+from tool import Said, inv
+
+from buildkit_bisect import backports, patches, patchmaker, paths
+from buildkit_bisect.build import Builder
+from buildkit_bisect.errors import BadInput, BisectError, InfraFailed
+from buildkit_bisect.model import Build, Variant
+from buildkit_bisect.patchmaker import Work
+from buildkit_bisect.provision import Toolchains
+from buildkit_bisect.source import GitSource, Unreachable
+from buildkit_bisect.toolchain import GoWanted
+
+pytestmark = pytest.mark.system
+
+_SHARED = ("toolchains", "gocache", "gomod")
+
+SCRIPT = '#!/bin/sh\n"$BKBISECT_BUILDKITD" | grep -q cached\n'
+
+#: Branches whose trees git refuses to check out, whose programs cannot be built, and others.
+REFUSED = ("dotgit", "dotgit-case", "dotgit-short", "dotgit-zero-width", "dotdot")
+BROKEN = ("link-folder", "link-gomod", "module-gomod", "module-package")
+BRANCHES = (
+    *REFUSED,
+    *BROKEN,
+    *("link-file", "link-endless", "link-dockerfile", "module-dockerfile", "message"),
+)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
+    return hostile_repo.make(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture
+def hostile(template: Hostile) -> Hostile:
+    assert template.worked() == [], "making it ran a payload"
+    return template
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    Toolchains().find(GoWanted(minor=(1, int(GO.split(".")[1]))))  # pip writes to the home
+    root = tmp_path_factory.mktemp("cache")
+    for name in _SHARED:
+        (root / name).symlink_to(paths.cache(name))
+    return root
+
+
+@pytest.fixture(autouse=True)
+def untouched(hostile: Hostile, cache: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Around every test: no mark, and the repository and what is outside as they were."""
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(cache))
+    watched = hostile.marks.parent
+    before = snapshot(watched)
+    yield
+    assert hostile.worked() == []
+    assert snapshot(watched) == before
+
+
+def inside(*said: str, cache: Path, home: Path) -> Said:
+    """A task that may write to *cache* and nowhere in *home*, with no traceback."""
+    home.mkdir(exist_ok=True)
+    env = {"BKBISECT_CACHE_DIR": str(cache), "HOME": str(home)}
+    done = inv(*said, env=env, timeout=300)
+    assert "bug in buildkit-bisect" not in done.stderr, done.stderr
+    assert list(home.iterdir()) == []
+    return done
+
+
+def test_the_payloads_work_where_git_trusts_the_repository(tmp_path: Path) -> None:
+    """Else the other tests prove nothing."""
+    other = hostile_repo.make(tmp_path / "hostile")
+    (other.repo.path / "README.md").write_text("changed\n")
+    other.repo.git("add", "README.md")
+    other.repo.git("checkout", "--quiet", "--force", "HEAD~1")
+    wanted = {"filter-evil-process", "hook-post-checkout", "hook-reference-transaction"}
+    assert wanted <= {*other.worked()}
+
+
+@contextlib.contextmanager
+def served(repo: Path) -> Iterator[str]:
+    """The address at which a git daemon on loopback serves *repo*."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    child = subprocess.Popen(
+        [
+            *("/usr/bin/env", "git", "-c", "safe.directory=*", "daemon", "--export-all"),
+            *("--reuseaddr", "--listen=127.0.0.1", f"--port={port}", f"--base-path={repo.parent}"),
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.05)
+        yield f"git://127.0.0.1:{port}/{repo.name}"
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+@pytest.mark.parametrize("form", ["path", "bare", "url", "loopback"])
+def test_tasks(form: str, hostile: Hostile, cache: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text(SCRIPT)
+    script.chmod(0o755)
+    with contextlib.ExitStack() as stack:
+        repo = {
+            "path": lambda: str(hostile.repo.path),
+            "bare": lambda: str(hostile.repo.path / ".git"),
+            "url": hostile.repo.path.as_uri,
+            "loopback": lambda: stack.enter_context(served(hostile.repo.path)),
+        }[form]()
+        out = ("--out", str(tmp_path / "out"))
+        git = ("--repo", repo, "--source", "git")
+        run = ("--script", str(script), "--trials", "1", *git, *out)
+        for code, *task in (
+            (0, "patch-check", "--repo", repo, "--revs", "master"),
+            (0, "plan", "matrix", *git, "--revs", "master,message"),
+            (0, "build", "--rev", "v0.3.0", *git),
+            (0, "run", "--rev", "message", *run),
+            (0, "bisect", "--good", "v0.1.0", "--bad", "master", *run),
+            (2, "build", "--rev=--output=x", *git),
+        ):
+            said = inside(*task, cache=cache, home=tmp_path / "home")
+            assert said.code == code, said
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_a_tree_is_built_and_patched_within_itself(
+    branch: str, hostile: Hostile, tmp_path: Path
+) -> None:
+    source = GitSource.open(str(hostile.repo.path))
+    revision = source.resolve(branch)
+    patch = solver_patch(tmp_path / "through")
+    with contextlib.suppress(BisectError):
+        backports.fit(source, revision, [patch, readme_patch(tmp_path / "endless")])
+    if branch in REFUSED:
+        with pytest.raises(InfraFailed, match="invalid path"), source.checkout(revision):
+            pass
+    else:
+        with source.checkout(revision) as tree:
+            assert [p for p in tree.rglob("*") if p.is_symlink()] == []
+            with contextlib.suppress(BisectError):
+                patch.apply(tree)
+    try:
+        made = Builder(source=source).build(Variant(revision=revision))
+    except BisectError:
+        assert branch in REFUSED
+    else:
+        assert isinstance(made, Build) is (branch not in BROKEN), made
+        assert "root:" not in getattr(made, "reason", ""), "a line of /etc/passwd"
+
+
+def solver_patch(folder: Path) -> patches.Patch:
+    """A patch without modes, so that git takes those of what is there."""
+    text = "--- a/solver/solver.go\n+++ b/solver/solver.go\n@@ -1,2 +1,2 @@\n"
+    return written(folder, f"{text}-package solver\n+package solver // patched\n \n")
+
+
+def readme_patch(folder: Path) -> patches.Patch:
+    """A patch of a link's own text, which git would apply to the link."""
+    text = "--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n"
+    return written(folder, f"{text}-/dev/zero\n\\ No newline at end of file\n+/etc/passwd\n")
+
+
+def written(folder: Path, text: str) -> patches.Patch:
+    folder.mkdir()
+    (folder / "patch.toml").write_text('title = "through a link"\n')
+    (folder / "it.patch").write_text(text)
+    return patches.load(str(folder))
+
+
+def test_odd_names_are_listed_and_never_taken_for_options(hostile: Hostile) -> None:
+    source = GitSource.open(str(hostile.repo.path))
+    assert [r.ref for r in source.releases()] == ["v0.3.0", "v0.2.0", "v0.1.1", "v0.1.0"]
+    assert f"--output={hostile.outside}/output" in source.branches()
+    assert [r.ref for r in backports.lines(source)] == ["master"], "v0.25<line>v0.26 is none"
+    tip = source.resolve("message")
+    assert tip.subject.startswith("-x\x0bone\x1ftwo\x1ethree\u2028four")
+    work = patchmaker.described(source, Work(base=source.resolve("master"), tree=tip.sha), tip.sha)
+    assert work.author == "A. Nother"
+    assert "one\x1ftwo" in work.body
+    for ref in source.branches():
+        with contextlib.suppress(BisectError):
+            source.resolve(ref)
+
+
+def test_missing_objects_are_not_asked_of_the_repositorys_own_remote(
+    template: Hostile, tmp_path: Path
+) -> None:
+    """A partial clone names whom and how to ask; older gits did so while being read."""
+    made = hostile_repo.make(tmp_path / "partial")
+    folder = made.repo.path / ".git"
+    with (folder / "config").open("a") as config:
+        config.write("[extensions]\n\tpartialClone = origin\n[core]\n")
+        config.write("\trepositoryFormatVersion = 1\n")
+        config.write('[remote "origin"]\n\tpromisor = true\n\turl = /nowhere\n')
+    blob = made.repo.git("rev-parse", "master:README.md")
+    (folder / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(Unreachable):
+        GitSource.open(str(made.repo.path))
+    assert made.worked() == []
+
+
+def test_a_hostile_work_tree_becomes_a_patch(tmp_path: Path) -> None:
+    made = hostile_repo.make(tmp_path / "hostile")
+    repo = made.repo.path
+    (repo / "util/words/words.go").write_text(words("mended"))
+    nested = hostile_repo.make(tmp_path / "nested")
+    shutil.copytree(nested.repo.path, repo / "nested", symlinks=True)
+    made.repo.git("-c", "core.fsmonitor=false", "update-index", "--add", "--cacheinfo",
+                  f"160000,{nested.repo.commits['base']},nested")  # fmt: skip
+    _forget(made, nested)
+    before = snapshot(tmp_path)
+    source = GitSource.open(str(repo))
+    with patchmaker.of_worktree(repo, source, base="master") as work:
+        assert (made.worked(), nested.worked()) == ([], [])
+        with pytest.raises(BadInput, match="mode 160000"):
+            patchmaker.new("it", work, source, root=tmp_path / "cache" / "patches")
+    shutil.rmtree(repo / "nested")
+    with patchmaker.of_worktree(repo, source, base="master") as work:
+        patch = patchmaker.new("it", work, source, root=tmp_path / "cache" / "patches")
+    assert "util/words/words.go" in patch.files
+    assert (made.worked(), nested.worked()) == ([], [])
+    changed = {p for p, s in snapshot(tmp_path).items() if before.get(p) != s}
+    assert [p for p in changed if not p.startswith((str(tmp_path / "cache"), str(repo)))] == []
+
+
+def _forget(*those: Hostile) -> None:
+    """What ran while the test itself used git."""
+    for one in those:
+        for mark in one.marks.iterdir():
+            mark.unlink()
