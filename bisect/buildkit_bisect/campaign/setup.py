@@ -16,9 +16,10 @@ from buildkit_bisect.daemon import proxy
 from buildkit_bisect.daemon.choose import containers
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, Said
+from buildkit_bisect.executors import executor
 from buildkit_bisect.images import ImageRef
 from buildkit_bisect.journal import Journal
-from buildkit_bisect.lab import Lab, executor
+from buildkit_bisect.lab import Lab
 from buildkit_bisect.model import Axes, Build, Variant
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.scenario import Scenario, uses_registry

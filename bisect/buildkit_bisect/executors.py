@@ -1,0 +1,29 @@
+"""Where trials run: in this thread, or in several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Inline(Executor):
+    """Runs each call at once in the calling thread, so that Ctrl-C reaches it and cleans up."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run *fn* now; the future is done. What `fn` raises comes out here."""
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def executor(jobs: int) -> Executor:
+    """Where trials run: here for one job, else in as many processes."""
+    if jobs == 1:
+        return Inline()
+    # spawn: a fork would inherit our threads' locks.
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
