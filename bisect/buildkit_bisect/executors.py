@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -26,4 +29,21 @@ def executor(jobs: int) -> Executor:
     if jobs == 1:
         return Inline()
     # spawn: a fork would inherit our threads' locks.
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_follow
+    )
+
+
+def _follow() -> None:
+    """End this worker with the process that started it, also where that is killed.
+
+    A pool's worker waits for its next call on a pipe that it holds open itself: for ever.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)  # and with us, by their death signal, our children
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -219,9 +219,14 @@ def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": theirs,
         }
         top_folder = Path(top)
-        _ask(top_folder, "read-tree", head, env=env)
-        _ask(top_folder, "add", "--all", env=env)
-        tree = _ask(top_folder, "write-tree", env=env)
+        try:
+            _ask(top_folder, "read-tree", head, env=env)
+            _ask(top_folder, "add", "--all", env=env)
+            tree = _ask(top_folder, "write-tree", env=env)
+        except ProcessError as error:  # a file that cannot be read, a repository in it
+            raise BadInput(
+                f"the work in {folder} cannot be taken: {error.message}", hint="git add --all there"
+            ) from None
         work = Work(base=start, tree=tree, objects=f"{tmp}{os.pathsep}{theirs}")
         yield described(source, work, tip.sha)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildkit_bisect import bounds, deadlines, images, patches, paths, registry
+from buildkit_bisect import bounds, deadlines, images, marks, patches, paths, registry
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.build import Builder
 from buildkit_bisect.campaign import extra
@@ -123,6 +123,10 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         setup.events.emit(Said(text=text))
 
     local_images = settings.images != "public" and any(s.images for s in setup.scenarios)
+    # What a killed run's script left behind would work beside our trials.
+    for left in marks.orphans():
+        say(f"ending {left}, which a killed run left")
+        marks.end(left)
     with ExitStack() as stack:
         shared = containers(
             settings.runtimes,
@@ -155,7 +159,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             builder=setup.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
             registry=where.address if where else "",
-            journal=Journal(),
+            journal=stack.enter_context(closing(Journal())),
             executor=stack.enter_context(executor(settings.jobs)),
             events=setup.events,
             campaign=campaign,
