@@ -6,22 +6,17 @@ runs beside a compile, of this campaign or of another.
 
 from __future__ import annotations
 
-import multiprocessing
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import ParamSpec, TypeVar
 
-from buildkit_bisect import bounds, deadlines, outcome, paths
+from buildkit_bisect import deadlines, outcome
 from buildkit_bisect.build import Builder, machine_lock
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.daemon.choose import Containers
 from buildkit_bisect.daemon.proxy import Proxy
-from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import (
     BuildDone,
     BuildProgress,
@@ -33,6 +28,7 @@ from buildkit_bisect.events import (
     TrialDone,
     TrialStarted,
 )
+from buildkit_bisect.executors import Inline
 from buildkit_bisect.images import ImageRef
 from buildkit_bisect.journal import Journal
 from buildkit_bisect.model import (
@@ -47,9 +43,6 @@ from buildkit_bisect.model import (
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.trial import RUNTIME_AXIS, TrialJob, run_trial
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 #: How often a trial that infrastructure spoiled is run again, and the seconds before each.
 RETRY_AFTER = (1.0, 5.0)
@@ -362,24 +355,6 @@ class Lab:
         return f"; the canary ({shown}) was {told.name} right after it"
 
 
-class Inline(Executor):
-    """Runs each call at once in the calling thread, so that Ctrl-C reaches it and cleans up."""
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run *fn* now; the future is done. What `fn` raises comes out here."""
-        future: Future[T] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
-def executor(jobs: int) -> Executor:
-    """Where trials run: here for one job, else in as many processes."""
-    if jobs == 1:
-        return Inline()
-    # spawn: a fork would inherit our threads' locks.
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
-
-
 def merge(parts: Sequence[Cell]) -> Cell:
     """Several visits to one cell as one, every trial counted once."""
     if len(parts) == 1:
@@ -395,26 +370,3 @@ def merge(parts: Sequence[Cell]) -> Cell:
         judged=judged,
         control=parts[0].control,
     )
-
-
-def keep_evidence(observation: Observation, folder: Path, name: str) -> str:
-    """Link a trial's evidence below *folder* as ``evidence/NAME``; "" where it is gone."""
-    source = Path(observation.evidence)
-    target = folder / "evidence" / name
-    if not observation.evidence:
-        return ""
-    with bounds.using(source.parent):
-        if not source.is_dir():
-            return ""
-        if not source.resolve().is_relative_to(paths.cache("evidence").resolve()):
-            raise InfraFailed(f"{source} is not in the cache")
-        shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
-    return f"evidence/{name}"
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        Path(target).unlink(missing_ok=True)
-        Path(target).hardlink_to(source)
-    except OSError:  # another file system
-        shutil.copy(source, target)

@@ -1,4 +1,4 @@
-"""What a killed run can leave: scratch directories, socket directories, cgroups."""
+"""What a killed run can leave: processes, scratch and socket directories, cgroups."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from buildkit_bisect import paths
+from buildkit_bisect import marks, paths
 from buildkit_bisect.daemon.host import CGROUPS, SOCKETS, remove_cgroups
+from buildkit_bisect.marks import Orphan
 
 
-def find() -> list[Path]:
-    """Everything that bears our name and whose owner no longer runs."""
-    return [p for p in _ours() if not paths.owner_alive(p)]
+def find() -> list[Orphan | Path]:
+    """Everything that bears our mark or name and whose owner no longer runs."""
+    # Processes first: they may write to the directories.
+    return [*marks.orphans(), *(p for p in _ours() if not paths.owner_alive(p))]
 
 
 def _ours() -> Iterator[Path]:
@@ -22,11 +24,13 @@ def _ours() -> Iterator[Path]:
     yield from CGROUPS.glob("*/bkbisect-bkb-*")
 
 
-def remove(path: Path) -> None:
-    """Remove one of what `find` found."""
-    if path.is_relative_to(CGROUPS):
-        remove_cgroups(path.name)
-    elif path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+def remove(left: Orphan | Path) -> None:
+    """End or remove one of what `find` found."""
+    if isinstance(left, Orphan):
+        marks.end(left)
+    elif left.is_relative_to(CGROUPS):
+        remove_cgroups(left.name)
+    elif left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        left.unlink(missing_ok=True)

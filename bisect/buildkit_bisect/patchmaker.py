@@ -220,7 +220,12 @@ def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[
     start = source.resolve(base) if base else fork(source, tip.sha)
     with paths.scratch("objects") as tmp:
         objects = tmp / "git" / "objects"
-        tree = _tree(top, head, tmp / "git", theirs=theirs, exclude=Path(exclude))
+        try:
+            tree = _tree(top, head, tmp / "git", theirs=theirs, exclude=Path(exclude))
+        except ProcessError as error:  # a file that cannot be read, a repository in it
+            raise BadInput(
+                f"the work in {folder} cannot be taken: {error.message}", hint="git add --all there"
+            ) from None
         work = Work(base=start, tree=tree, objects=f"{objects}{os.pathsep}{theirs}")
         yield described(source, work, tip.sha)
 

@@ -87,7 +87,7 @@ def _gh(*args: str) -> str:
     if not done.ok:
         said = done.tail(3) or f"exit {done.exit}"
         raise InfraFailed(f"gh {' '.join(args[:4])}: {said}", hint="gh auth status")
-    return done.stdout
+    return done.whole().stdout
 
 
 def _json(text: str, what: str) -> dict[str, Any]:

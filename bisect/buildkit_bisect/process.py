@@ -3,25 +3,26 @@
 Every child is an argv list (never a shell), leads its own process group, has a deadline,
 and dies with us: ``PR_SET_PDEATHSIG`` ends it even when this process is killed with
 SIGKILL. At the deadline the whole group gets SIGTERM, then SIGKILL; so does what left the
-group (``setsid``), which a mark in its environment gives away.
+group (``setsid``), which a mark in its environment gives away. Of what a child prints, only so
+much is kept.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from buildkit_bisect.errors import BisectError, Missing
+from buildkit_bisect import marks
+from buildkit_bisect.errors import InfraFailed, Missing
+from buildkit_bisect.pipes import Reader
 
 #: Seconds between SIGTERM and SIGKILL for a whole group.
 GRACE = 5.0
@@ -31,13 +32,15 @@ GRACE = 5.0
 _KILLED = 2.0
 _DRAIN = 2.0
 
-#: Names the child that a process descends from.
-_MARK = "BKBISECT_CHILD"
-_numbers = itertools.count(1)
+#: Characters at the end of an output that `Completed.tail` looks at.
+_TAIL = 4000
 
 
-class ProcessError(BisectError):
-    """A child that had to succeed did not; carries the tail of what it said."""
+class ProcessError(InfraFailed):
+    """A child that had to succeed did not; carries the tail of what it said.
+
+    Where that is no fault of the machine's, who called knows, and says something better.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +53,7 @@ class Completed:
     stderr: str
     seconds: float
     timed_out: bool = False
+    left_out: int = 0  # bytes that stdout or stderr lack, where it printed more than is kept
 
     @property
     def ok(self) -> bool:
@@ -58,8 +62,21 @@ class Completed:
 
     def tail(self, lines: int = 12) -> str:
         """Last lines of stderr, or of stdout where stderr is empty."""
-        text = self.stderr.strip() or self.stdout.strip()
+        text = self.stderr[-_TAIL:].strip() or self.stdout[-_TAIL:].strip()
         return "\n".join(text.splitlines()[-lines:])
+
+    def whole(self) -> Completed:
+        """Itself. Raises `ProcessError` where a part of the output is missing."""
+        if self.left_out:
+            raise ProcessError(
+                f"{self.shown} printed too much: {self.left_out} bytes of it were left out"
+            )
+        return self
+
+    @property
+    def shown(self) -> str:
+        """Its command in a message."""
+        return " ".join(self.argv[:5])[:200]
 
 
 def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -104,14 +121,14 @@ def start(
     found = shutil.which(argv[0])
     if found is None:
         raise Missing(f"{argv[0]} is not installed", hint="./inv doctor")
-    mark = f"{os.getpid()}-{next(_numbers)}-{time.monotonic_ns()}"
+    mark = marks.new()
     child = Child(
         _wrap([found, *argv[1:]]),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         cwd=cwd,
-        env={**child_env(env), _MARK: mark},
+        env={**child_env(env), marks.NAME: mark},
         start_new_session=True,
     )
     child.mark = mark
@@ -131,24 +148,12 @@ def stop(child: Child, *, grace: float = GRACE) -> int:
             child.wait(patience)
     _signal_group(child.pid, signal.SIGKILL)  # what the leader left behind
     for _ in range(3):  # one that forks while we look is found in the next round
-        if not (left := _marked(child.mark)):
+        if not (left := marks.carriers(child.mark)):
             break
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
     return -signal.SIGKILL if child.poll() is None else child.returncode
-
-
-def _marked(mark: str) -> list[int]:
-    """Processes that carry *mark*; those that may not be looked at are not ours."""
-    wanted = f"{_MARK}={mark}\0".encode()
-    found = []
-    with os.scandir("/proc") as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and wanted in Path(entry.path, "environ").read_bytes():
-                    found.append(int(entry.name))
-    return found
 
 
 def _signal_group(pid: int, sig: signal.Signals) -> None:
@@ -181,16 +186,17 @@ def run(
 ) -> Completed:
     """Run *argv* to its end or to *timeout* seconds; keep what it printed.
 
-    *log* also receives stderr as it comes; *on_line* is called with each line of stderr.
-    Raises `ProcessError` on a failure unless *check* is false, `Missing` where the program
-    is not installed.
+    *log* also receives stderr as it comes; *on_line* is called with each line of stderr. Of
+    each, `pipes.MOST` bytes are kept; with *check* more is a failure. Raises `ProcessError` on
+    a failure unless *check* is false, `Missing` where the program is not installed, OSError
+    where *log* cannot be written.
     """
     started = time.monotonic()
     child = start(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=env)
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(log.open("ab")) if log else None
-        out = _Reader(child.stdout)
-        err = _Reader(child.stderr, sink, on_line)
+        out = Reader(child.stdout)
+        err = Reader(child.stderr, sink, on_line)
         timed_out = False
         try:
             child.wait(timeout)
@@ -203,6 +209,8 @@ def run(
             until = time.monotonic() + _DRAIN
             out.finish(until)
             err.finish(until)
+    if err.error:
+        raise err.error
     done = Completed(
         argv=tuple(argv),
         exit=status,
@@ -210,41 +218,12 @@ def run(
         stderr=err.text,
         seconds=time.monotonic() - started,
         timed_out=timed_out,
+        left_out=out.left_out + err.left_out,
     )
-    if check and not done.ok:
+    if not check:
+        return done
+    if not done.ok:
         how = f"timed out after {timeout:.0f} s" if timed_out else f"exited {done.exit}"
-        raise ProcessError(f"{' '.join(argv[:3])} {how}: {done.tail()}")
-    return done
-
-
-class _Reader:
-    """Drains one pipe in a thread, so that a child never waits for us."""
-
-    def __init__(
-        self,
-        pipe: IO[bytes] | None,
-        sink: IO[bytes] | None = None,
-        on_line: Callable[[str], None] | None = None,
-    ) -> None:
-        assert pipe is not None
-        self._pipe, self._sink, self._on_line = pipe, sink, on_line
-        self._lines: list[bytes] = []
-        self._thread = threading.Thread(target=self._drain, daemon=True)
-        self._thread.start()
-
-    def _drain(self) -> None:
-        with self._pipe:
-            for line in self._pipe:
-                self._lines.append(line)
-                if self._sink and not self._sink.closed:
-                    self._sink.write(line)
-                if self._on_line:
-                    self._on_line(line.decode(errors="replace").rstrip("\n"))
-
-    def finish(self, until: float) -> None:
-        """Wait for the rest until a time (monotonic), should somebody still hold the pipe."""
-        self._thread.join(max(0.0, until - time.monotonic()))
-
-    @property
-    def text(self) -> str:
-        return b"".join(self._lines).decode(errors="replace")
+        said = "; ".join(line.strip() for line in done.tail(3).splitlines())
+        raise ProcessError(f"{done.shown} {how}: {said or 'it said nothing'}")
+    return done.whole()

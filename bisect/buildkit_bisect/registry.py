@@ -14,7 +14,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import paths, pipes, process
 from buildkit_bisect.errors import InfraFailed
 
 _ACCEPT = (
@@ -110,7 +110,7 @@ def serve(storage: Path) -> Iterator[Registry]:
                         return
                     time.sleep(0.05)
             # Somebody else took the port between our look and its bind.
-        tail = log.read_text(errors="replace")[-500:]
+        tail = pipes.excerpt(log, 1000)[-500:]
         raise InfraFailed(f"the local registry did not start: {tail}", hint="./inv doctor")
 
 

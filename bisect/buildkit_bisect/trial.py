@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, time_ns
 
-from buildkit_bisect import bounds, buildctl, machine, paths, steps
+from buildkit_bisect import bounds, buildctl, machine, paths, pipes, steps
 from buildkit_bisect.daemon import DaemonFailed, Kind
 from buildkit_bisect.daemon.choose import Containers, Place, open_runtime, place
 from buildkit_bisect.daemon.proxy import Proxy
@@ -29,6 +29,9 @@ FORMAT = 1
 RUNTIME_AXIS = "runtime"
 
 _NO_SPACE = "no space left on device"
+
+#: Bytes; below that a trial that failed has failed for it.
+_LEAST_FREE = 2**20
 
 #: Seconds by which the wall clock may drift from the steady one in a trial; NTP slews less.
 _JUMP = 5.0
@@ -123,9 +126,10 @@ def run_trial(job: TrialJob) -> Observation:
             infra = f"{error.strerror or error}"
         log_file = home / "buildkitd.log"
         if log_file.is_file():
-            log = buildctl.notable(log_file.read_text(errors="replace").splitlines())
-            shutil.copy(log_file, home / "evidence" / "buildkitd.log")
-        infra = infra or _infra(job, seen, no_daemon, registries) or clock.jumped()
+            printed = pipes.excerpt(log_file)  # a daemon may print for ever
+            log = buildctl.notable(printed.splitlines())
+            (home / "evidence" / "buildkitd.log").write_text(printed)
+        infra = infra or _infra(job, seen, no_daemon, registries, home) or clock.jumped()
         evidence = _keep(home / "evidence", job.key)
     return Observation(
         steps=tuple(seen),
@@ -175,14 +179,20 @@ class Clock:
 
 
 def _infra(
-    job: TrialJob, seen: list[StepResult], no_daemon: str, registries: list[Registry]
+    job: TrialJob,
+    seen: list[StepResult],
+    no_daemon: str,
+    registries: list[Registry],
+    home: Path,
 ) -> str:
     """What failed around the experiment, where something did; "" otherwise."""
     failed = [s for s in seen if s.exit != 0 or s.timed_out]
     if not failed and not no_daemon:
         return ""
     texts = [no_daemon, *(s.stderr for s in failed), *(v.error for s in failed for v in s.vertices)]
-    if any(_NO_SPACE in text.lower() for text in texts):
+    # A script may have failed for that without a word, or have said it in another language.
+    full = shutil.disk_usage(home).free < _LEAST_FREE
+    if full or any(_NO_SPACE in text.lower() for text in texts):
         return "no space left on the disk"
     dead = [r.address for r in registries if not r.alive()]
     if dead:

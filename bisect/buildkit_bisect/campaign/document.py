@@ -9,8 +9,9 @@ from pathlib import Path
 
 from buildkit_bisect import __version__, cacheconfig, machine
 from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.evidence import keep_evidence
 from buildkit_bisect.images import ImageRef
-from buildkit_bisect.lab import Cell, keep_evidence
+from buildkit_bisect.lab import Cell
 from buildkit_bisect.model import Build, NoBuild, Observation, PatchRef, Revision, StepResult
 from buildkit_bisect.result import (
     BisectInfo,

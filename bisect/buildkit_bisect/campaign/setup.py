@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildkit_bisect import bounds, deadlines, images, patches, paths, registry
+from buildkit_bisect import bounds, deadlines, images, marks, patches, paths, registry
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.build import Builder
 from buildkit_bisect.campaign import extra
@@ -16,9 +16,10 @@ from buildkit_bisect.daemon import proxy
 from buildkit_bisect.daemon.choose import containers
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, Said
+from buildkit_bisect.executors import executor
 from buildkit_bisect.images import ImageRef
 from buildkit_bisect.journal import Journal
-from buildkit_bisect.lab import Lab, executor
+from buildkit_bisect.lab import Lab
 from buildkit_bisect.model import Axes, Build, Variant
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.scenario import Scenario, uses_registry
@@ -122,6 +123,10 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         setup.events.emit(Said(text=text))
 
     local_images = settings.images != "public" and any(s.images for s in setup.scenarios)
+    # What a killed run's script left behind would work beside our trials.
+    for left in marks.orphans():
+        say(f"ending {left}, which a killed run left")
+        marks.end(left)
     with ExitStack() as stack:
         shared = containers(
             settings.runtimes,
@@ -154,7 +159,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             builder=setup.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
             registry=where.address if where else "",
-            journal=Journal(),
+            journal=stack.enter_context(closing(Journal())),
             executor=stack.enter_context(executor(settings.jobs)),
             events=setup.events,
             campaign=campaign,

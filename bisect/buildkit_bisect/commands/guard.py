@@ -19,6 +19,15 @@ DONE, BUG, BAD_INPUT, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 2, 4, 5, 130
 #: What the system says of a name that cannot be one; somebody gave it to us.
 _NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 
+#: What helps, by what the system says.
+_NO_SPACE = "free some space there, then ./inv resume; ./inv clean --cache-size 5GB frees the cache"
+_NOT_WRITTEN = "make it writable, or BKBISECT_CACHE_DIR=DIR"
+_MIRROR = "remove the mirror that is named, it is cloned again; or ./inv clean --cache"
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _NO_SPACE),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _NOT_WRITTEN),
+}
+
 Command = Callable[[Mapping[str, Raw]], int]
 
 
@@ -43,13 +52,16 @@ def guarded(command: Command, raw: Mapping[str, Raw]) -> int:
     except OSError as error:  # a full disk, a directory that may not be written
         named = f"{error.filename}: " if error.filename else ""
         wrong = error.errno in _NO_NAME
-        hint = "./inv --help TASK" if wrong else "./inv doctor"
+        hint = "./inv --help TASK" if wrong else _REMEDIES.get(error.errno or 0, "./inv doctor")
         said = f"{named}{error.strerror or error} (try: {hint})"
         print(f"error: {printable(said)}", file=sys.stderr)
         code = BAD_INPUT if wrong else INFRA
-    except Exception:
-        print(_bug_report(), file=sys.stderr)
-        code = BUG
+    except Exception as error:
+        # Of GitPython, which is imported late: it was a mirror of ours that could not be read.
+        mirror = type(error).__module__ == "git.exc"
+        said = f"error: {printable(f'git: {type(error).__name__}: {error}')} (try: {_MIRROR})"
+        print(said if mirror else _bug_report(), file=sys.stderr)
+        code = INFRA if mirror else BUG
     return code
 
 

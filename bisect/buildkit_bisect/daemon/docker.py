@@ -19,7 +19,7 @@ from typing import Any
 import docker.errors
 from docker.models.containers import Container
 
-from buildkit_bisect import buildctl, process
+from buildkit_bisect import buildctl, pipes, process
 from buildkit_bisect.daemon import DaemonFailed
 from buildkit_bisect.daemon.proxy import Proxy
 from buildkit_bisect.engine import Engine, grant, labels
@@ -39,8 +39,11 @@ _SIGKILLED = 137
 
 
 def container_log(container: Container) -> bytes:
-    """Everything that it printed so far."""
-    return bytes(container.logs(stdout=True, stderr=True))
+    """What it printed so far; of very much, the first and the last."""
+    kept = pipes.Kept()
+    for chunk in container.logs(stdout=True, stderr=True, stream=True, follow=False):
+        kept.add(chunk)
+    return kept.text.encode()
 
 
 def ended_by(state: dict[str, Any]) -> str:

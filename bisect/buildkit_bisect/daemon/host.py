@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from buildkit_bisect import buildctl, process
+from buildkit_bisect import buildctl, pipes, process
 from buildkit_bisect.daemon import DaemonFailed, fuse
 from buildkit_bisect.daemon.proxy import Proxy
 from buildkit_bisect.deadlines import Deadlines
@@ -28,6 +28,9 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 #: Seconds after SIGKILL before what may still hold a daemon, its FUSE mounts, is cut off.
 _HUNG = 1.0
+
+#: Bytes of a daemon's log that are searched for why it ended.
+_LAST_WORDS = 2**20
 
 #: Where sockets are: not below the state, since a socket's path may have 107 characters only.
 SOCKETS = Path("/tmp")  # noqa: S108 - mkdtemp makes them, readable by us alone
@@ -109,7 +112,7 @@ class HostRuntime:
             time.sleep(0.05)
 
     def _last(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines()
+        lines = pipes.excerpt(self.log, _LAST_WORDS).strip().splitlines()
         telling = [line for line in lines if "panic" in line or line.startswith("buildkitd:")]
         return (telling or lines or ["it printed nothing"])[-1][:500]
 

@@ -48,7 +48,7 @@ class _Bench:
             cwd=self.tree,
             env=self.env,
             check=False,
-        )
+        ).whole()
 
     @property
     def flags(self) -> list[str]:

@@ -1,0 +1,43 @@
+"""A process by a name that no other process has had or will have: ids are used again.
+
+``MACHINE:PID:STARTED``, where MACHINE differs between machines, PID namespaces and boots, and
+STARTED is in clock ticks since boot.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+
+def me() -> str:
+    """The name of this process."""
+    return f"{machine()}:{os.getpid()}:{started(os.getpid())}"
+
+
+def gone(name: str) -> bool | None:
+    """Whether the process *name* has ended; None where it cannot be seen from here."""
+    where, _, rest = name.partition(":")
+    pid, _, since = rest.partition(":")
+    if where != machine() or not pid.isdigit():
+        return None
+    return started(int(pid)) != since
+
+
+@functools.cache
+def machine() -> str:
+    """Differs between machines, PID namespaces, and after a reboot."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    namespace = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    return f"{boot}-{namespace}"
+
+
+def started(pid: int) -> str:
+    """Start time of a process in clock ticks since boot; "" where it does not run."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
