@@ -203,12 +203,15 @@ class CellChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubsetInfo:
-    """Some of a series' patches, on the cells that are broken without any."""
+    """Some of a series' patches, on the tested cells that are good or bad without any."""
 
     patches: tuple[str, ...]
-    fixed: int  # of these cells
+    fixed: int  # of the cells that are bad without
     of: int
-    reason: str = ""  # why it could not be tested
+    reason: str = ""  # why it could not be tested, on none of them
+    regressed: int = 0  # of the cells that are good without
+    untested: int = 0  # of those that are bad without
+    unbuilt: bool = False  # it does not apply or does not build
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -161,7 +161,7 @@ class Bench:
         return inv(
             *("validate", "--patches", str(self.candidates / patch), "--json"),
             *("--repo", str(self.repo.path), "--script", str(self.script)),
-            *("--out", str(self.out), "--trials", "2", *options),
+            *("--out", str(self.out), "--trials", "3", *options),
             env={"BKBISECT_CACHE_DIR": str(self.cache), **(env or {})},
         )
 
@@ -184,10 +184,10 @@ def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
     assert found["status"] == "fixes"
     (cell,) = found["cells"]
     assert (cell["change"], cell["before"], cell["after"]) == (
-        *("fixed", "script-bad 2 of 2", "script-good 2 of 2"),
+        *("fixed", "script-bad 3 of 3", "script-good 3 of 3"),
     )
     assert bench.asked()[:4] == ["none", "fix"] * 2, "a trial each in turn"
-    assert (found["trials"], found["reused"]) == (4, 0)
+    assert (found["trials"], found["reused"]) == (6, 0)
     assert found["reverted"].startswith("1 of 1 broken cells are fixed by that")
     assert {b["ref"]: b["state"] for b in found["backports"]} == {
         "v0.25": "conflicts",
@@ -246,7 +246,7 @@ def test_nothing_to_fix(bench: Bench, repo: GolangRepo) -> None:
     assert said.code == 4, said.stderr
     found = said.document["validation"]
     assert found["status"] == "refused"
-    assert "script script-good 2 of 2" in found["reason"], "what was seen is said"
+    assert "script script-good 3 of 3" in found["reason"], "what was seen is said"
     assert bench.report(said).startswith("**There is nothing to fix: ")
     assert {c["outcome"] for c in said.document["cells"]} == {"script-good"}
     assert all(not cell["patches"] for cell in said.document["cells"])
@@ -277,7 +277,7 @@ def test_a_flaky_failure_is_not_called_fixed_by_luck(bench: Bench) -> None:
     (cell,) = found["cells"]
     assert cell["change"] == "fixed"
     trials = found["trials"] // 2
-    assert trials > 2, "two good trials of a failure that shows every second time are luck"
+    assert trials > 3, "three good trials of a failure that shows every second time are luck"
     assert cell["after"] == f"script-good {trials} of {trials}"
 
 
@@ -290,11 +290,11 @@ def test_trials_are_reused_only_where_both_sides_ran_together(bench: Bench) -> N
     assert earlier.code == 0, earlier.stderr
     before = len(bench.asked())
     first = bench.validate("fix", "--checks", "none").document["validation"]
-    assert bench.asked()[before:] == ["none", "fix"] * 2, "master's old trials do not count"
+    assert bench.asked()[before:] == ["none", "fix"] * 3, "master's old trials do not count"
     assert first["reused"] == 0
     again = bench.validate("fix", "--checks", "none").document["validation"]
     assert len(bench.asked()) == before + 4
-    assert again["reused"] == again["trials"] == 4
+    assert again["reused"] == again["trials"] == 6
 
 
 def test_a_patch_made_against_another_base(bench: Bench) -> None:

@@ -45,15 +45,20 @@ GOOD, BAD = cell(*["good"] * 3), cell(*["bad"] * 3)
         (cell("good", "bad", "good"), BAD, Change.STILL_BAD),
         (BAD, cell("good", "weak", "good"), Change.UNTESTED),
         (cell("infra"), GOOD, Change.UNTESTED),
-        (BAD, cell("infra", "good", "good"), Change.FIXED),
+        (BAD, cell("infra", "good", "good"), Change.UNTESTED),
+        (BAD, cell("infra", "good", "good", "good"), Change.FIXED),
+        (BAD, cell("good", "infra", "infra"), Change.UNTESTED),
+        (cell("bad"), cell("good"), Change.UNTESTED),
         (BAD, cell("good", overruled="control-failed"), Change.UNTESTED),
         (BAD, cell("good", overruled="no-build"), Change.UNTESTED),
         (cell("weak"), BAD, Change.UNTESTED),
-        # Rare: (2/3)^3 and (1/2)^3 are no evidence, (1/2)^8 is.
+        # Rare: that one side of few has all the failures is no evidence.
         (cell("bad", "good", "good"), GOOD, Change.UNTESTED),
-        (cell("bad", "good"), cell(*["good"] * 8), Change.FIXED),
+        (cell("bad", "bad", "good"), GOOD, Change.UNTESTED),
+        (cell("bad", "good"), cell(*["good"] * 8), Change.UNTESTED),
+        (cell(*["bad", "good"] * 4), cell(*["good"] * 8), Change.FIXED),
         (GOOD, cell("bad", "good"), Change.UNTESTED),
-        (cell(*["good"] * 8), cell("bad", "good"), Change.REGRESSED),
+        (cell(*["good"] * 8), cell(*["bad", "good"] * 4), Change.REGRESSED),
     ],
 )
 def test_classes(before: CellInfo, after: CellInfo, change: Change) -> None:
@@ -77,11 +82,15 @@ def test_a_change_says_what_was_seen() -> None:
 
 
 def test_luck() -> None:
-    assert judge.luck(["bad"] * 3, ["good"]) == 0
-    assert judge.luck(["bad", "good", "infra"], ["good", "good", "infra"]) == 0.25
+    """Values of Fisher's exact test, one-sided."""
+    assert judge.luck(["bad"] * 3, ["good"] * 3) == pytest.approx(1 / 20)
+    assert judge.luck(["bad"] * 2, ["good"] * 2) == pytest.approx(1 / 6)
+    assert judge.luck(["bad", "bad", "good"], ["good"] * 3) == pytest.approx(4 / 20)
+    assert judge.luck(["bad", "good", "infra"], ["good", "good", "infra"]) == pytest.approx(1 / 2)
     assert judge.luck([], ["good"]) == 1
-    assert judge.by_luck(["bad", "good"], ["good"] * 3)
-    assert not judge.by_luck(["bad", "good"], ["good"] * 5)
+    assert judge.by_luck(["bad"] * 2, ["good"] * 2), "too few, though they agree"
+    assert not judge.by_luck(["bad"] * 3, ["good"] * 3)
+    assert judge.by_luck(["good"] * 3, ["bad", "good", "good"])
     assert not judge.by_luck(["bad", "good"], ["bad", "good"]), "bad on both sides"
     assert not judge.by_luck(["good"], ["good"])
 
@@ -109,6 +118,10 @@ WORSE = CheckInfo(kind="test", subject="./solver", change="worse", before="", af
         (changes("fixed", "untested"), (), Status.INCONCLUSIVE),
         (changes("fixed", control=["untested"]), (), Status.INCONCLUSIVE),
         (changes("fixed", control=["still-bad"]), (), Status.INCONCLUSIVE),
+        (changes("fixed", control=["fixed"]), (), Status.INCONCLUSIVE),
+        (changes("still-bad", control=["still-bad", "still-good"]), (), Status.INCONCLUSIVE),
+        (changes("fixed", "still-bad", control=["untested"]), (), Status.INCONCLUSIVE),
+        (changes("fixed", "still-bad", "untested"), (), Status.PARTLY),
         (changes("untested", "still-good"), (), Status.INCONCLUSIVE),
         (changes(), (), Status.INCONCLUSIVE),
     ],

@@ -229,20 +229,30 @@ class Validation:
         return replace(self._base, patches=tuple(p.ref for p in self._chosen if p.name in names))
 
     def _try_subset(self, lab: Lab, names: tuple[str, ...]) -> SubsetInfo:
-        changes = self._on_broken(lab, self._subset(names))
-        fixed = sum(c.change == Change.FIXED for c in changes)
-        untested = [c.reason for c in changes if c.change == Change.UNTESTED]
-        reason = untested[0] if len(untested) == len(changes) else ""
-        return SubsetInfo(patches=names, fixed=fixed, of=len(changes), reason=reason)
+        variant = self._subset(names)
+        broken = self._on(lab, variant, Verdict.BAD)
+        fine = self._on(lab, variant, Verdict.GOOD)
+        untested = [c.reason for c in broken if c.change == Change.UNTESTED]
+        return SubsetInfo(
+            patches=names,
+            fixed=sum(c.change == Change.FIXED for c in broken),
+            of=len(broken),
+            reason=untested[0] if broken and len(untested) == len(broken) else "",
+            regressed=sum(c.change == Change.REGRESSED for c in fine),
+            untested=len(untested),
+            unbuilt=isinstance(lab.build(variant), NoBuild),
+        )
 
-    def _on_broken(self, lab: Lab, variant: Variant) -> list[CellChange]:
-        """What *variant* makes of the cells that are bad without patches."""
+    def _on(self, lab: Lab, variant: Variant, side: Verdict) -> list[CellChange]:
+        """What *variant* makes of the tested cells that are *side* without patches."""
         changes = []
         for scenario, axes in self._tested:
             before = self._seen.before[scenario.name, axes]
-            if judge.side(before) is not Verdict.BAD:
+            if judge.side(before) is not side:
                 continue
-            cell = lab.cell(variant, scenario, axes, self._trials)
+            # As many as the base has: where those were needed to tell, fewer do not.
+            trials = max(self._trials, len(before.trials))
+            cell = lab.cell(variant, scenario, axes, trials)
             self._setup.events.emit(asking.cell_done(cell))
             after = document.cell_info(cell, self._folder)
             self._seen.cells.append(after)
@@ -257,7 +267,7 @@ class Validation:
             return f"not possible on {tip.ref}: {made}"
         lab.add_patch(made)
         self._seen.reverts.append(made.ref)
-        changes = self._on_broken(lab, replace(self._base, patches=(made.ref,)))
+        changes = self._on(lab, replace(self._base, patches=(made.ref,)), Verdict.BAD)
         fixed = sum(c.change == Change.FIXED for c in changes)
         told = dict.fromkeys(c.after for c in changes)
         return f"{fixed} of {len(changes)} broken cells are fixed by that ({'; '.join(told)})"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import combinations
+from math import comb
 
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.result import CellChange, CellInfo, CheckInfo, SubsetInfo
@@ -13,7 +14,7 @@ from buildkit_bisect.result import CellChange, CellInfo, CheckInfo, SubsetInfo
 #: Parts of a series up to which every subset is tried; beyond, only what one part is missing from.
 ALL_SUBSETS = 4
 
-#: A flaky failure that is gone may be luck; below this chance it is not.
+#: What two sides differ in may be luck; up to this chance it is not.
 LUCK = 0.05
 
 
@@ -49,14 +50,16 @@ def side(cell: CellInfo) -> Verdict:
 
 
 def luck(failing: Sequence[str], fine: Sequence[str]) -> float:
-    """The chance that *fine* shows no failure though it fails as often as *failing* does.
+    """The chance that all failures are on the one side where both sides fail equally often.
 
-    Both are the verdicts of trials; those that infrastructure spoiled do not count.
+    Fisher's exact test, one-sided: of all trials so many are bad; how often would a draw of as
+    many as *fine* has hold none of them? Both are the verdicts of trials; those that
+    infrastructure spoiled do not count. Three against three that agree make 0.05, and are the
+    fewest that decide.
     """
-    told = [v for v in failing if v != Verdict.INFRA]
-    tried = [v for v in fine if v != Verdict.INFRA]
-    share = sum(v == Verdict.BAD for v in told) / len(told) if told else 0.0
-    return float((1 - share) ** len(tried))
+    told, tried = ([v for v in side if v != Verdict.INFRA] for side in (failing, fine))
+    bad, total = sum(v == Verdict.BAD for v in told), len(told) + len(tried)
+    return comb(total - bad, len(tried)) / comb(total, len(tried))
 
 
 def by_luck(before: Sequence[str], after: Sequence[str]) -> bool:
@@ -64,7 +67,7 @@ def by_luck(before: Sequence[str], after: Sequence[str]) -> bool:
     bad = [Verdict.BAD in told for told in (before, after)]
     if bad[0] == bad[1]:
         return False
-    return luck(*((before, after) if bad[0] else (after, before))) >= LUCK
+    return luck(*((before, after) if bad[0] else (after, before))) > LUCK
 
 
 def classify(before: CellInfo, after: CellInfo, *, snapshotter: str = "") -> CellChange:
@@ -76,7 +79,7 @@ def classify(before: CellInfo, after: CellInfo, *, snapshotter: str = "") -> Cel
             change = Change.FIXED if old is Verdict.BAD else Change.REGRESSED
             if by_luck(*([t.verdict for t in cell.trials] for cell in (before, after))):
                 change = Change.UNTESTED
-                reason = f"too rare to tell: {shown(before)} before, {shown(after)} after"
+                reason = f"too few trials to tell: {shown(before)} before, {shown(after)} after"
         case (Verdict.BAD, Verdict.BAD):
             change = Change.STILL_BAD
         case (Verdict.GOOD, Verdict.GOOD):
@@ -116,7 +119,8 @@ def count(changes: Iterable[CellChange], *, control: bool = False) -> Mapping[Ch
 def status(changes: Sequence[CellChange], checks: Sequence[CheckInfo] = ()) -> Status:
     """The answer that all cells together give; `REFUSED` is decided elsewhere.
 
-    Nothing is called fixed while a cell could not be tested, or a control is not what it was.
+    A control that is not good on both sides leaves everything undecided but a regression, and
+    nothing is called fixed while a cell could not be tested.
     """
     tested, controls = count(changes), count(changes, control=True)
     if (
@@ -126,20 +130,22 @@ def status(changes: Sequence[CellChange], checks: Sequence[CheckInfo] = ()) -> S
     ):
         return Status.REGRESSES
     broken = tested[Change.FIXED] + tested[Change.STILL_BAD]
-    if not broken:
+    unsure = sum(controls.values()) - controls[Change.STILL_GOOD]
+    if not broken or unsure:
         return Status.INCONCLUSIVE
-    if not tested[Change.FIXED]:
-        return Status.NO
     if tested[Change.STILL_BAD]:
-        return Status.PARTLY
-    unsure = tested[Change.UNTESTED] + controls[Change.UNTESTED] + controls[Change.STILL_BAD]
-    return Status.INCONCLUSIVE if unsure else Status.FIXES
+        return Status.PARTLY if tested[Change.FIXED] else Status.NO
+    return Status.INCONCLUSIVE if tested[Change.UNTESTED] else Status.FIXES
 
 
 def undecided(changes: Sequence[CellChange]) -> str:
     """Why the cells do not decide: the reasons, each once."""
     reasons = dict.fromkeys(c.reason for c in changes if c.change == Change.UNTESTED)
-    return "; ".join(filter(None, reasons)) or "no cell that was broken could be tested"
+    controls = [c for c in changes if c.control and c.change in (Change.FIXED, Change.STILL_BAD)]
+    said = [*filter(None, reasons)]
+    if controls:
+        said.append(f"{len(controls)} of the controls are bad without the patches")
+    return "; ".join(said) or "no cell that was broken could be tested"
 
 
 def subsets(parts: Sequence[str]) -> list[tuple[str, ...]]:
@@ -150,19 +156,27 @@ def subsets(parts: Sequence[str]) -> list[tuple[str, ...]]:
     return [chosen for size in sizes for chosen in combinations(parts, size)]
 
 
+def does_as_much(subset: SubsetInfo, fixed: int) -> bool:
+    """Whether a subset mends as many cells as the whole, and breaks none that was good."""
+    return not subset.reason and subset.fixed >= fixed and not subset.regressed
+
+
+def falls_short(subset: SubsetInfo, fixed: int) -> bool:
+    """Whether it is sure that a subset does less; what could not be tested may be mended."""
+    return bool(subset.unbuilt or subset.regressed) or subset.fixed + subset.untested < fixed
+
+
 def needed(parts: Sequence[str], fixed: int, tried: Collection[SubsetInfo]) -> tuple[str, ...]:
-    """The parts without which fewer than *fixed* cells are mended, or nothing builds."""
+    """The parts without which surely fewer than *fixed* are mended, some break, or nothing builds.
+
+    What infrastructure kept from being tested makes no part needed.
+    """
     without = {s.patches: s for s in tried}
-    found = []
-    for part in parts:
-        rest = tuple(p for p in parts if p != part)
-        other = without.get(rest)
-        if fixed and other and (other.reason or other.fixed < fixed):
-            found.append(part)
-    return tuple(found)
+    rests = {part: without.get(tuple(p for p in parts if p != part)) for part in parts}
+    return tuple(p for p, rest in rests.items() if fixed and rest and falls_short(rest, fixed))
 
 
 def enough(fixed: int, tried: Iterable[SubsetInfo]) -> tuple[str, ...]:
-    """The smallest subset that mends as much as the whole; () where none does."""
-    good = [s for s in tried if not s.reason and s.fixed >= fixed]
+    """The smallest subset that `does_as_much` as the whole; () where none does."""
+    good = [s for s in tried if does_as_much(s, fixed)]
     return min(good, key=lambda s: len(s.patches)).patches if fixed and good else ()

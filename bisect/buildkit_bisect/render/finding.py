@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import FLAKY
-from buildkit_bisect.render import symbols, table
+from buildkit_bisect.render import patched, symbols, table
 from buildkit_bisect.render.text import listed, plural, shorten
 from buildkit_bisect.render.validation import verdict
 from buildkit_bisect.result import BisectInfo, CellInfo, ChangeInfo, Result
@@ -47,7 +47,9 @@ def _finding(result: Result, mark: Mark) -> str:
     def brief(said: str) -> str:
         return mark(shorten(said, _NAME))
 
-    return _sentence([*_broken(grid, brief), *_patched(grid, brief), *_controls(grid, brief)])
+    return _sentence(
+        [*_broken(grid, brief), *patched.clauses(grid, brief), *_controls(grid, brief)]
+    )
 
 
 def _sentence(parts: Iterable[str]) -> str:
@@ -171,37 +173,6 @@ def _spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str
         else:
             named += [mark(row.label) for row in span]
     return named
-
-
-def _patched(grid: table.Matrix, mark: Mark) -> list[str]:
-    """What each set of patches changes against the same revisions without it."""
-    told: dict[tuple[str, str], list[str]] = {}
-    for row in grid.rows:
-        if row.patches:
-            cells = [c for (r, _), c in _tested(grid).items() if r == row]
-            said = _mends(cells, mark)
-            patches = mark(" + ".join(row.patches))
-            told.setdefault((patches, said), []).extend([mark(row.ref)] if said else [])
-    return [
-        f"patch {patches} on {listed(refs)} {said}"
-        for (patches, said), refs in told.items()
-        if said
-    ]
-
-
-def _mends(cells: list[CellInfo], mark: Mark) -> str:
-    """What patches do to the tested *cells* of one revision."""
-    bad = [c for c in cells if c.verdict == "bad"]
-    if not cells:
-        return ""
-    if all(c.verdict == "skip" for c in cells):
-        return "was not tested"
-    if bad:
-        ways = listed(sorted({mark(symbols.word(c.outcome)) for c in bad}), _NAMED)
-        still = "all" if len(bad) == len(cells) else f"{len(bad)} of {len(cells)}"
-        return f"does not fix it: {still} tested cells are bad ({ways})"
-    good = all(c.verdict == "good" for c in cells)
-    return "fixes every tested cell" if good else "leaves doubt"
 
 
 def _controls(grid: table.Matrix, mark: Mark) -> list[str]:

@@ -75,8 +75,7 @@ def matrix(result: Result, *, templates: Templates | None = None) -> str:
         head=head,
         height=bottom + 20 + _TITLE * (1 + max((line for _, line, _ in legend), default=0)),
         rows=[
-            (top + n * _ROW, fit(row.label, left - _PAD - 4, _MONO))
-            for n, row in enumerate(grid.rows)
+            (top + n * _ROW, _lines(row.label, left - _PAD - 4)) for n, row in enumerate(grid.rows)
         ],
         heads=heads,
         titles=titles,
@@ -84,6 +83,13 @@ def matrix(result: Result, *, templates: Templates | None = None) -> str:
         row_height=_ROW,
         legend=[(x, bottom + 22 + line * _TITLE, s) for x, line, s in legend],
     )
+
+
+def _lines(label: str, width: float) -> list[str]:
+    """A row's name in one line, or in two; what does not fit in two is cut."""
+    letters = max(1, int(width / _MONO))
+    first, *rest = textwrap.wrap(text.clean(label), letters, break_on_hyphens=False) or [""]
+    return [fit(first, width, _MONO), *([fit(" ".join(rest), width, _MONO)] if rest else [])]
 
 
 def _head(group: table.Group, column: Column) -> list[str]:

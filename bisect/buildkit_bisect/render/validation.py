@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from buildkit_bisect.render.symbols import BAD, GOOD, SKIP, Symbol, word
 from buildkit_bisect.render.text import listed, plural
-from buildkit_bisect.result import BackportInfo, CellChange, CheckInfo, ValidationInfo
+from buildkit_bisect.result import (
+    BackportInfo,
+    CellChange,
+    CheckInfo,
+    SubsetInfo,
+    ValidationInfo,
+)
 
 Mark = Callable[[str], str]
 
@@ -55,7 +61,15 @@ def verdict(info: ValidationInfo, mark: Mark = str) -> str:
     else:
         still = "the one broken cell is" if broken == 1 else f"all {cells} are"
         said = f"{who} does not fix it on {where}: {still} still bad{otherwise}"
-    rest = [_breaks(broke), _untested(tested), _controls(info), _of_checks(info.checks, mark)]
+    if info.status == "inconclusive":
+        said = f"Inconclusive on {where}: with {who} {len(fixed)} of {cells} are good"
+    rest = [
+        _breaks(broke),
+        _untested(tested),
+        _others(tested, broke),
+        _controls(info),
+        _of_checks(info.checks, mark),
+    ]
     return "; ".join([said, *filter(None, rest)]) + "."
 
 
@@ -71,6 +85,18 @@ def _breaks(broke: Sequence[CellChange]) -> str:
     return f"it breaks {plural(len(broke), 'cell')} that {_was(broke)} good" if broke else ""
 
 
+def _others(tested: Sequence[CellChange], broke: Sequence[CellChange]) -> str:
+    """How many cells could have shown a regression beside the controls, and did not."""
+    good = _having(tested, "still-good")
+    if broke or not good:
+        return ""
+    return f"the {'one' if len(good) == 1 else len(good)} that {_was(good)} good still {_is(good)}"
+
+
+def _is(cells: Sequence[CellChange]) -> str:
+    return "is" if len(cells) == 1 else "are"
+
+
 def _was(cells: Sequence[CellChange]) -> str:
     return "was" if len(cells) == 1 else "were"
 
@@ -84,7 +110,7 @@ def _controls(info: ValidationInfo) -> str:
     controls = [c for c in info.cells if c.control]
     changed = [c for c in controls if c.moved]
     if not controls:
-        return ""
+        return "no control was run"
     good = _having(controls, "still-good")
     if len(good) == len(controls) and not changed:
         every = "the one control is" if len(controls) == 1 else f"all {len(controls)} controls are"
@@ -108,7 +134,8 @@ def _of_checks(checks: Sequence[CheckInfo], mark: Mark) -> str:
         return "upstream's own tests could not be run"
     kinds = list(dict.fromkeys({"test": "tests", "vet": "vet", "build": "cross builds"}[c.kind]
                                for c in ran))  # fmt: skip
-    return f"upstream's {listed(kinds)} are no worse than without it"
+    said = f"upstream's {listed(kinds)} are no worse than without it"
+    return said if "tests" in kinds else f"{said}, and its tests could not be run"
 
 
 def _kind(check: CheckInfo) -> str:
@@ -166,8 +193,13 @@ def series(info: ValidationInfo) -> list[tuple[str, str]]:
     if not info.subsets:
         return []
     fixed = sum(c.change == "fixed" for c in info.cells if not c.control)
-    said = [(" + ".join(s.patches), s.reason or f"fixes {s.fixed} of {s.of}") for s in info.subsets]
+    said = [(" + ".join(s.patches), s.reason or _subset(s)) for s in info.subsets]
     return [*said, (" + ".join(info.patches), f"fixes {fixed} of {info.subsets[0].of}")]
+
+
+def _subset(s: SubsetInfo) -> str:
+    breaks = f", breaks {s.regressed}" if s.regressed else ""
+    return f"fixes {s.fixed} of {s.of}{f', {s.untested} untested' if s.untested else ''}{breaks}"
 
 
 def checks(info: ValidationInfo) -> list[tuple[Symbol, CheckInfo, str]]:

@@ -5,6 +5,7 @@ import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import results
@@ -16,7 +17,7 @@ from buildkit_bisect import paths, render, reports
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import symbols
 from buildkit_bisect.render.text import clean
-from buildkit_bisect.result import Result
+from buildkit_bisect.result import CellInfo, Result
 
 GFM = MarkdownIt("gfm-like", {"html": True})
 NAMES = ("matrix", "two_scenarios", "bisect", "refused", "boundaries")
@@ -259,13 +260,66 @@ def test_finding_says_how_where() -> None:
     )
 
 
+def with_patch(*cells: list[CellInfo]) -> str:
+    """What the finding says of patches, between the unpatched rows and the controls."""
+    said = render.finding(only(*itertools.chain(*cells)))
+    parts = (said[:1].lower() + said[1:]).removesuffix(".").split("; ")
+    return "; ".join(part for part in parts if part.startswith("with "))
+
+
 def test_finding_says_once_what_a_patch_does_to_several_revisions() -> None:
     cells = [results.row(ref, n, "layers-dropped", "cached") for n, ref in enumerate("abc")]
     cells += [results.row(ref, n, "cached", "cached", patches=("p", "q"))
               for n, ref in enumerate("abc")]  # fmt: skip
-    assert "; patch p + q on a, b and c fixes every tested cell;" in render.finding(
-        only(*itertools.chain(*cells))
+    assert with_patch(*cells) == "with p + q on a, b and c, the one broken cell is good"
+
+
+RAN = "ran-despite-layers"
+
+
+def test_finding_says_once_what_several_patches_do_and_what_breaks_first() -> None:
+    base = results.row("a", 1, "layers-dropped", "cached")
+    told = with_patch(
+        base,
+        results.row("a", 1, "layers-dropped", "cached", patches=("p",)),
+        results.row("a", 1, "cached", "cached", patches=("r",)),
+        results.row("a", 1, "layers-dropped", "cached", patches=("q",)),
+        results.row("a", 1, "cached", RAN, patches=("s",)),
     )
+    assert told.split("; ") == [
+        (
+            "with s on a, 1 cell that was good is bad (ran despite layers) and the one broken"
+            " cell is good"
+        ),
+        "with r on a, the one broken cell is good",
+        "with each of p and q on a, the one broken cell is still bad (layers dropped)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "said"),
+    [
+        ((RAN, RAN), ("cached", RAN),
+         "1 of 2 broken cells is good and 1 is still bad (ran despite layers)"),
+        ((RAN, RAN), (("cached", RAN, "cached"), RAN),
+         "1 of 2 broken cells is still bad (ran despite layers) and 1 unsure"),
+        (("cached", "cached"), ("cached", "cached"),
+         "all 2 tested cells are good, as without it"),
+        (("cached", "cached"), ("cached", (RAN, "cached", "cached")), "nothing is sure"),
+        (("cached", "cached"), ("skip (build)", "skip (build)"), "nothing could be tested"),
+        (None, ("cached", "cached"),
+         "all 2 tested cells are good, and nothing was run without it"),
+        (None, (RAN, "cached"),
+         "1 of 2 tested cells are bad (ran despite layers), and nothing was run without it"),
+    ],
+)  # fmt: skip
+def test_a_patched_row_is_compared_with_the_same_revision(
+    base: tuple[Any, Any] | None, own: tuple[Any, Any], said: str
+) -> None:
+    """Nothing is mended where nothing was broken, and a matrix never says fixed."""
+    rows = [results.row("a", 1, *base)] if base else []
+    told = with_patch(*rows, results.row("a", 1, *own, patches=("p",)))
+    assert told == f"with p on a, {said}"
 
 
 def test_finding_names_a_commit_once_for_all_the_cells_it_changed() -> None:

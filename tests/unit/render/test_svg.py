@@ -47,6 +47,14 @@ def test_hostile_text_stays_text(draw: object) -> None:
     assert "\x1b" not in made
 
 
+def test_a_long_row_name_takes_two_lines() -> None:
+    parts = tuple(f"a-part-of-a-series-number-{n}" for n in (1, 2))
+    result = results.matrix(cells=results.row("master", 9, "cached", "cached", patches=parts))
+    texts = [t.text for t in ET.fromstring(svg.matrix(result)).iter(f"{NS}text")]  # noqa: S314
+    assert "master + a-part-of-a-series-number-1 +" in texts
+    assert "a-part-of-a-series-number-2" in texts
+
+
 @pytest.mark.parametrize("result", [results.two_scenarios(), results.hostile(), results.many(40)])
 def test_everything_is_within_the_picture(result: results.Result) -> None:
     root = ET.fromstring(svg.matrix(result))  # noqa: S314 - we have just made it

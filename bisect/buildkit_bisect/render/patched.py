@@ -1,0 +1,109 @@
+"""What a matrix says of patches: each patched row against the same revision without them.
+
+Only `validate` says that a patch fixes something: it runs both sides in turn, and more often.
+A matrix says what is good and what is bad with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from buildkit_bisect.events import Column
+from buildkit_bisect.render import symbols, table
+from buildkit_bisect.render.text import listed, plural
+from buildkit_bisect.result import CellInfo
+
+Mark = Callable[[str], str]
+Cells = Mapping[Column, CellInfo]
+
+#: Outcomes that a clause names.
+_NAMED = 3
+
+
+def clauses(grid: table.Matrix, mark: Mark) -> list[str]:
+    """A clause for each set of patches; one for all that do the same. What breaks comes first."""
+    told: dict[tuple[str, tuple[int, str]], list[str]] = {}
+    for row in grid.rows:
+        own = _tested(grid, row)
+        if row.patches and own:
+            patches = mark(" + ".join(row.patches))
+            plain = next((r for r in grid.rows if r.sha == row.sha and not r.patches), None)
+            said = compare(_tested(grid, plain) if plain else {}, own, mark)
+            told.setdefault((patches, said), []).append(mark(row.ref))
+    alike: dict[tuple[tuple[int, str], tuple[str, ...]], list[str]] = {}
+    for (patches, said), refs in told.items():
+        alike.setdefault((said, tuple(refs)), []).append(patches)
+    ordered = sorted(alike.items(), key=lambda item: item[0][0][0])
+    return [
+        f"with {_each(names)} on {listed(list(r))}, {said}" for ((_, said), r), names in ordered
+    ]
+
+
+def _tested(grid: table.Matrix, row: table.Row) -> Cells:
+    cells = {c: grid.cell(row, c) for g in grid.groups for c in g.columns if not c.control}
+    return {column: cell for column, cell in cells.items() if cell}
+
+
+def _each(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"each of {listed(list(names))}"
+
+
+def compare(base: Cells, own: Cells, mark: Mark) -> tuple[int, str]:
+    """(how urgent, 0 first; what *own* cells are, compared with *base*, which may be empty)."""
+    if all(c.verdict == "skip" for c in own.values()):
+        return 3, "nothing could be tested"
+    if not base:
+        bad = [c for c in own.values() if c.verdict == "bad"]
+        return 3, f"{_of(bad, own, mark)}, and nothing was run without it"
+    was = {column: cell.verdict for column, cell in base.items() if column in own}
+    broken = [own[column] for column, verdict in was.items() if verdict == "bad"]
+    broke = [own[c] for c, v in was.items() if v == "good" and own[c].verdict == "bad"]
+    said = []
+    if broke:
+        were = "that was good is" if len(broke) == 1 else "that were good are"
+        said.append(f"{plural(len(broke), 'cell')} {were} bad ({_ways(broke, mark)})")
+    if broken:
+        said.append(_of_broken(broken, mark))
+    elif not broke:
+        said.append(f"{_of([], own, mark)}, as without it" if _all_good(own) else "nothing is sure")
+    every = bool(broken) and all(c.verdict == "good" for c in broken)
+    return (0 if broke else 1 if every else 2), " and ".join(said)
+
+
+def _all_good(own: Cells) -> bool:
+    return all(c.verdict == "good" for c in own.values())
+
+
+def _of(bad: Sequence[CellInfo], own: Cells, mark: Mark) -> str:
+    if bad:
+        share = f"all {len(own)}" if len(bad) == len(own) else f"{len(bad)} of {len(own)}"
+        return f"{share} tested cells are bad ({_ways(bad, mark)})"
+    return f"all {len(own)} tested cells are good" if _all_good(own) else "nothing is sure"
+
+
+def _of_broken(broken: Sequence[CellInfo], mark: Mark) -> str:
+    """What became of cells that are bad without the patches."""
+    good = [c for c in broken if c.verdict == "good"]
+    bad = [c for c in broken if c.verdict == "bad"]
+    one = len(broken) == 1
+    every = "the one broken cell is" if one else f"all {len(broken)} broken cells are"
+    if len(good) == len(broken):
+        return f"{every} good"
+    if len(bad) == len(broken):
+        return f"{every} still bad ({_ways(bad, mark)})"
+    unsure = len(broken) - len(good) - len(bad)
+    said = [f"{len(good)} of {len(broken)} broken cells {_are(good)} good"] if good else []
+    of = "" if good else f" of {len(broken)} broken cells"
+    if bad:
+        said.append(f"{len(bad)}{of} {_are(bad)} still bad ({_ways(bad, mark)})")
+    if unsure:
+        said.append(f"{unsure}{'' if said else of} unsure")
+    return listed(said)
+
+
+def _are(cells: Sequence[CellInfo]) -> str:
+    return "is" if len(cells) == 1 else "are"
+
+
+def _ways(cells: Iterable[CellInfo], mark: Mark) -> str:
+    return listed(sorted({mark(symbols.word(c.outcome)) for c in cells}), _NAMED)
