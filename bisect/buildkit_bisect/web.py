@@ -132,15 +132,21 @@ def download(url: str, path: Path, *, sha256: str, within: float, cafile: str = 
                     if size > LARGEST:
                         raise NotServed(f"{shown(url)} is larger than {LARGEST} bytes")
                     if time.monotonic() > end:
-                        raise NotServedNow(f"{shown(url)}: not done after {within:.0f} s")
+                        raise NotServedNow(
+                            f"{shown(url)}: not done after {within:.0f} s",
+                            hint="--deadline toolchain=SECONDS",
+                        )
                     digest.update(chunk)
                     file.write(chunk)
         if length and size < length:
-            raise NotServedNow(f"{shown(url)} ended after {size} of {length} bytes")
+            raise NotServedNow(
+                f"{shown(url)} ended after {size} of {length} bytes", hint="the same again"
+            )
         if digest.hexdigest() != sha256:
             raise NotServed(
                 f"{shown(url)} has not the digest that its index gives: sha256"
-                f" {digest.hexdigest()}, not {sha256}"
+                f" {digest.hexdigest()}, not {sha256}",
+                hint="another PIP_INDEX_URL",
             )
     except (ConnectionError, TimeoutError, ssl.SSLError, HTTPException) as error:
         raise NotServedNow(f"{shown(url)}: {error}") from None

@@ -17,6 +17,9 @@ from buildkit_bisect.errors import InfraFailed
 LARGEST = 1 << 30
 
 
+_HINT = "another PIP_INDEX_URL, or a Go of that version on PATH"
+
+
 class WheelRefused(InfraFailed):
     """The archive is damaged, or holds what its RECORD does not vouch for."""
 
@@ -34,7 +37,7 @@ def unpack_wheel(wheel: Path, target: Path, *, folder: str) -> None:
             for info in members:
                 _check(wheel, info)
             if sum(info.file_size for info in members) > LARGEST:
-                raise WheelRefused(f"{wheel.name} holds more than {LARGEST} bytes")
+                raise WheelRefused(f"{wheel.name} holds more than {LARGEST} bytes", hint=_HINT)
             hashes = _record(archive)
             for info in members:
                 name = PurePosixPath(info.filename)
@@ -42,14 +45,16 @@ def unpack_wheel(wheel: Path, target: Path, *, folder: str) -> None:
                     continue
                 data = archive.read(info)
                 if hashes.get(info.filename) != _sha256(data):
-                    raise WheelRefused(f"{wheel.name}: {info.filename} is not what RECORD says")
+                    raise WheelRefused(
+                        f"{wheel.name}: {info.filename} is not what RECORD says", hint=_HINT
+                    )
                 path = target / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
                 program = name.parts[1:2] == ("bin",) or name.parts[1:3] == ("pkg", "tool")
                 path.chmod(0o755 if program or (info.external_attr >> 16) & 0o111 else 0o644)
     except (*_DAMAGED, FileExistsError, NotADirectoryError, IsADirectoryError) as err:
-        raise WheelRefused(f"{wheel.name} is damaged: {err}") from err
+        raise WheelRefused(f"{wheel.name} is damaged: {err}", hint=_HINT) from err
 
 
 #: What zipfile, zlib and csv raise for an archive that is none, is cut short, or encrypted.
@@ -62,16 +67,16 @@ _DAMAGED = (
 def _check(wheel: Path, info: zipfile.ZipInfo) -> None:
     name = PurePosixPath(info.filename)
     if ".." in name.parts or name.is_absolute() or "\\" in info.orig_filename:
-        raise WheelRefused(f"{wheel.name}: {info.filename} leads out of the wheel")
+        raise WheelRefused(f"{wheel.name}: {info.filename} leads out of the wheel", hint=_HINT)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise WheelRefused(f"{wheel.name}: {info.filename} is no plain file")
+        raise WheelRefused(f"{wheel.name}: {info.filename} is no plain file", hint=_HINT)
 
 
 def _record(archive: zipfile.ZipFile) -> dict[str, str]:
     names = [n for n in archive.namelist() if n.endswith(".dist-info/RECORD")]
     if len(names) != 1:
-        raise WheelRefused("the wheel has no RECORD")
+        raise WheelRefused("the wheel has no RECORD", hint=_HINT)
     rows = csv.reader(io.StringIO(archive.read(names[0]).decode()))
     return {r[0]: r[1].removeprefix("sha256=") for r in rows if len(r) > 1 and r[1]}
 

@@ -109,19 +109,28 @@ def compile_tree(
     if done.timed_out:
         last = (done.stderr.strip().splitlines() or [""])[-1]
         if last.startswith("go: downloading"):
-            raise InfraFailed(f"go build was still downloading after {timeout:g} s: {last}")
+            raise InfraFailed(
+                f"go build was still downloading after {timeout:g} s: {last}",
+                hint="--deadline compile=SECONDS",
+            )
         error = f"go build was still running after {timeout:g} s"
         return Compiled(seconds=done.seconds, packages=seen, error=error, late=True)
     if done.ok:
         return Compiled(seconds=done.seconds, packages=seen)
     if done.exit < 0:
-        raise InfraFailed(f"go build was killed by signal {-done.exit}")
+        raise InfraFailed(
+            f"go build was killed by signal {-done.exit}",
+            hint="free -h, then ./inv resume",
+        )
     error = first_error(done.stderr)
     if not _COMPILER_ERROR.match(error):
         trouble = _INFRA.search(done.stderr)
         if trouble:
             line = _line_of(done.stderr, trouble)
-            raise InfraFailed(f"go build failed around the source: {line}")
+            raise InfraFailed(
+                f"go build failed around the source: {line}",
+                hint="./inv doctor, then the same again",
+            )
     return Compiled(seconds=done.seconds, packages=seen, error=error)
 
 

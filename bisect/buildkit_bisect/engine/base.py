@@ -124,6 +124,9 @@ def _assembled(engine: Engine, say: Callable[[str], None]) -> Base:
                 )
         found = local(engine, ref)
     if found is None:
-        raise InfraFailed(f"the Engine lost the image {ref} just imported to it")
+        raise InfraFailed(
+            f"the Engine lost the image {ref} just imported to it",
+            hint="df -h on the Engine's machine, then the same again",
+        )
     # The image's id holds the time of the import; the key is the same on every Engine.
     return Base(id=found.id, ref=ref, key=made.key)

@@ -228,7 +228,9 @@ class GitSource(History):
             with self._repo() as repo, InputKeys(repo, paths.cache("inputs")) as keys:
                 return keys.of(list(commits), extra)
         except sqlite3.Error as err:
-            raise InfraFailed(f"{paths.cache('inputs')}: {err}") from err
+            raise InfraFailed(
+                f"{paths.cache('inputs')}: {err}", hint="./inv clean --cache"
+            ) from err
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
@@ -243,7 +245,10 @@ class GitSource(History):
                     timeout=300,
                 )
             except ProcessError as err:
-                raise InfraFailed(f"no work tree of {revision.ref}: {err.message}") from err
+                raise InfraFailed(
+                    f"no work tree of {revision.ref}: {err.message}",
+                    hint="./inv doctor, or another revision",
+                ) from err
             try:
                 yield tree
             finally:

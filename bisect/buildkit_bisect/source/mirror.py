@@ -213,8 +213,13 @@ def _git_remote(*args: str, of: str, timeout: float, say: Callable[[str], None])
 
 def _unreachable(what: str, done: Completed) -> Unreachable:
     if done.timed_out:
-        return Silent(f"{what}: no answer within {done.seconds:.0f} s")
-    return Unreachable(f"{what}: {_reason(done)}")
+        return Silent(
+            f"{what}: no answer within {done.seconds:.0f} s",
+            hint="--deadline connect=SECONDS, or --repo PATH of a clone",
+        )
+    return Unreachable(
+        f"{what}: {_reason(done)}", hint="--repo PATH of a clone, or --source module"
+    )
 
 
 def _reason(done: Completed) -> str:
