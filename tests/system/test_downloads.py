@@ -236,6 +236,20 @@ def test_a_module_proxy_with_trouble_that_passes(trouble: int, modules: Served) 
     assert [text[:9] for text in said] == ["warning: "]
 
 
+def test_a_task_says_on_stderr_that_it_tries_again(modules: Served, tmp_path: Path) -> None:
+    modules.troubles = [503]
+    said = inv(
+        *("run", "--rev", "v0.1.0", "--source", "module", "--dry-run", "--json"),
+        env={"GOPROXY": modules.url, "GONOSUMDB": "*"},
+    )
+    assert said.code == 0, said
+    warned = [line for line in said.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 1
+    assert "503 Service Unavailable" in warned[0]
+    assert warned[0].endswith("trying again in 1 s")
+    assert said.document["rows"] == ["v0.1.0"], "and nothing of it on stdout"
+
+
 def test_a_module_that_is_not_there_is_asked_for_once(modules: Served) -> None:
     said: list[str] = []
     with pytest.raises(BadInput):
