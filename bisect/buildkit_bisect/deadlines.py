@@ -57,7 +57,8 @@ def parse(entries: Sequence[str]) -> dict[str, float]:
         if name not in NAMES or not 0 < seconds <= LONGEST:
             raise BadInput(
                 f"--deadline {entry!r} is not NAME=SECONDS (at most a day); names are"
-                f" {', '.join(NAMES)}"
+                f" {', '.join(NAMES)}",
+                hint="--deadline compile=3600",
             )
         found[name] = seconds
     return found

@@ -142,13 +142,19 @@ def _header_lines(text: str) -> Iterator[str]:
 
 def _inside(name: str, path: str) -> str:
     if path.startswith(("/", '"')) or ".." in PurePosixPath(path).parts:
-        raise BadInput(f"{name} touches {path}, which is outside the tree")
+        raise BadInput(
+            f"{name} touches {path}, which is outside the tree",
+            hint="a patch of files in the tree, made with git diff",
+        )
     side, _, rest = path.partition("/")
     if side not in ("a", "b") or not rest:
         raise BadInput(f"{name} touches {path}: paths must start with a/ and b/", hint=_HOW)
     parts = PurePosixPath(rest).parts
     if rest.startswith("/") or ".git" in (p.lower() for p in parts) or "\\" in rest:
-        raise BadInput(f"{name} touches {rest}, which is outside the tree")
+        raise BadInput(
+            f"{name} touches {rest}, which is outside the tree",
+            hint="a patch of files in the tree, made with git diff",
+        )
     return rest
 
 

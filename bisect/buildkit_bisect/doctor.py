@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import paths, process, web
 from buildkit_bisect.engine import open_engine
 from buildkit_bisect.errors import BisectError, Missing
 from buildkit_bisect.source import DEFAULT_REPO
@@ -215,13 +214,13 @@ def _git_remote() -> Check:
 def _module_proxy() -> Check:
     proxy = os.environ.get("GOPROXY", "").split(",")[0].split("|")[0] or "https://proxy.golang.org"
     url = f"{proxy.rstrip('/')}/github.com/moby/buildkit/@v/list"
-    if not url.startswith("https://"):
+    if not url.startswith(("https://", "http://")):
         return Check(name="module source", ok=False, detail=f"GOPROXY={proxy}", needed=False)
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310
+        with web.open_url(url, timeout=_TIMEOUT) as answer:
             ok, reason = answer.status == 200, f"HTTP {answer.status}"  # noqa: PLR2004
-    except OSError as error:
-        ok, reason = False, str(error)[:120]
+    except web.NotServed as error:
+        ok, reason = False, error.message[:120]
     return Check(
         name="module source",
         ok=ok,

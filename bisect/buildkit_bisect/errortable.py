@@ -19,6 +19,8 @@ _KINDS = {
     "Missing": 3,
     "NoAnswer": 4,
     "InfraFailed": 5,
+    "NotServed": 5,
+    "NotServedNow": 5,
     "Unreachable": 5,
     "WheelRefused": 5,
 }

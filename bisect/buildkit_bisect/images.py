@@ -72,7 +72,10 @@ def ensure(
             _build_all(scenario, registry, reference(), tag, deadlines or Deadlines())
             found = _present(scenario, registry, tag)
     if found is None:
-        raise InfraFailed(f"the registry at {registry.address} lost the images just pushed to it")
+        raise InfraFailed(
+            f"the registry at {registry.address} lost the images just pushed to it",
+            hint="./inv clean --cache, then ./inv resume",
+        )
     return found
 
 
@@ -130,7 +133,10 @@ def _build_all(
                 if not done.ok:
                     _, said = buildctl.parse_progress(done.stderr)
                     late = f"not built after {deadlines.image:g} s; " if done.timed_out else ""
-                    raise InfraFailed(f"base image {name} of {scenario.name}: {late}{said[-800:]}")
+                    raise InfraFailed(
+                        f"base image {name} of {scenario.name}: {late}{said[-800:]}",
+                        hint="./inv doctor, or --images public; ./inv resume",
+                    )
 
 
 def _request(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 from buildkit_bisect import cacheconfig
 from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Observation, Outcome, StepResult, Verdict
+from buildkit_bisect.scenario import pattern
 from buildkit_bisect.scenario.model import Condition, Kept, Scenario, VertexIs
 
 
@@ -36,7 +36,7 @@ def holds(condition: Condition, seen: Observation, control: Observation | None) 
         return False
     return (
         (not condition.exit or _exited(step, condition.exit))
-        and (not condition.stderr or bool(re.search(condition.stderr, step.stderr)))
+        and (not condition.stderr or pattern.found(condition.stderr, step.stderr))
         and (condition.is_ is None or _vertex(step, condition.vertex) is condition.is_)
         and (condition.inner_layers is None or _kept(step, control) is condition.inner_layers)
     )
@@ -51,8 +51,8 @@ def _exited(step: StepResult, wanted: str) -> bool:
     return not step.timed_out and int(low) <= step.exit <= int(high or low)
 
 
-def _vertex(step: StepResult, pattern: str) -> VertexIs | None:
-    states = {v.state for v in step.vertices if re.search(pattern, v.name)}
+def _vertex(step: StepResult, wanted: str) -> VertexIs | None:
+    states = {v.state for v in step.vertices if pattern.found(wanted, v.name)}
     if not states:
         return VertexIs.ABSENT
     if "failed" in states:

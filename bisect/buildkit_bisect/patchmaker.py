@@ -96,7 +96,10 @@ def _smallest(source: GitSource, work: Work, folder: Path, metadata: str) -> Pat
             usable.append(text)
     if usable:
         return _write(usable[0], folder, work.base, metadata)
-    raise BadInput(f"the change cannot be told apart in its own base: {failed}")
+    raise BadInput(
+        f"the change cannot be told apart in its own base: {failed}",
+        hint="--base R, or a change with more of its surroundings",
+    )
 
 
 def _once(change: Change, tree: Path) -> bool:

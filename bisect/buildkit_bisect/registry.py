@@ -6,15 +6,13 @@ import contextlib
 import json
 import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect import paths, pipes, process
+from buildkit_bisect import paths, pipes, process, web
 from buildkit_bisect.errors import InfraFailed
 
 _ACCEPT = (
@@ -64,20 +62,20 @@ def _get(url: str) -> str | None:
     try:
         with _open(url) as answer:
             return answer.headers.get("Docker-Content-Digest") or ""
-    except (urllib.error.URLError, OSError, ValueError):
+    except (web.NotServed, OSError, ValueError):
         return None
 
 
 def _json(url: str) -> Any:
-    with _open(url) as answer:
-        return json.load(answer)
+    try:
+        with _open(url) as answer:
+            return json.load(answer)
+    except web.NotServed as error:
+        raise OSError(error.message) from None
 
 
 def _open(url: str) -> HTTPResponse:
-    # Plain HTTP is for loopback only; `external` has checked that.
-    request = urllib.request.Request(url, headers={"Accept": ", ".join(_ACCEPT)})  # noqa: S310
-    answer: HTTPResponse = urllib.request.urlopen(request, timeout=5)  # noqa: S310
-    return answer
+    return web.open_url(url, timeout=5, headers={"Accept": ", ".join(_ACCEPT)})
 
 
 def external(address: str) -> Registry:

@@ -324,7 +324,9 @@ def read(folder: Path) -> Result:
     except OSError:
         raise BadInput(f"no result at {path}", hint="./inv status") from None
     except ValueError as error:
-        raise BadInput(f"{path} is not JSON: {error}") from None
+        raise BadInput(
+            f"{path} is not JSON: {error}", hint="./inv report ID, or ./inv status"
+        ) from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise BadInput(f"{path} is not a result of schema {SCHEMA}", hint="run the campaign again")
     try:

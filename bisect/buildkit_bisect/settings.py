@@ -98,7 +98,9 @@ def number(name: str, raw: Raw, least: int, most: int) -> int | None:
     try:
         value = int(text)
     except ValueError:
-        raise BadInput(f"--{name} {text!r} is not a whole number") from None
+        raise BadInput(
+            f"--{name} {text!r} is not a whole number", hint=f"--{name} {least}"
+        ) from None
     if not least <= value <= most:
         raise BadInput(f"--{name} {value}: between {least} and {most}")
     return value
@@ -147,7 +149,9 @@ def templates(raw: Raw) -> Path | None:
     """The folder of the user's own templates, None where none was given."""
     text = option("templates", raw)
     if text and not Path(text).is_dir():
-        raise BadInput(f"--templates {text!r} is not a directory")
+        raise BadInput(
+            f"--templates {text!r} is not a directory", hint="a folder such as templates/"
+        )
     return Path(text).absolute() if text else None
 
 

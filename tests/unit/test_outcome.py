@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
-from buildkit_bisect import scenario
+from buildkit_bisect import buildctl, scenario
 from buildkit_bisect.cacheconfig import inner_with_layers, kept
 from buildkit_bisect.model import (
     CacheConfig,
@@ -16,6 +17,7 @@ from buildkit_bisect.model import (
     Vertex,
 )
 from buildkit_bisect.outcome import combine, judge
+from buildkit_bisect.scenario import pattern
 
 SCENARIO = scenario.load("cross-stage-lazy")
 
@@ -58,6 +60,35 @@ def seen(
 
 
 CONTROL = seen(config(), "cached")
+
+
+@pytest.mark.parametrize(
+    "hostile", ["(a+)+$", "(a|aa)+$", "(.*a){20}$", "(a*)*b$", "([a-z]+)*=", "(x+x+)+y"]
+)
+def test_a_pattern_cannot_hang_the_tool(hostile: str) -> None:
+    """Python's own matcher needs longer than the universe is old for these."""
+    assert pattern.problem(hostile) == ""
+    started = time.monotonic()
+    assert not pattern.found(hostile, "a" * buildctl.MESSAGES_LIMIT + "!")
+    assert time.monotonic() - started < 5
+
+
+def test_a_pattern_is_searched_in_whatever_text() -> None:
+    assert pattern.found("^RUN (echo|cat) .*é$", "RUN cat é")
+    assert pattern.found("x", "\ud800x")
+    assert not pattern.found("y", "")
+
+
+@pytest.mark.parametrize(
+    "bad", ["(", "(?=x)", r"(x)\1", "(a{1000}){1000}", "x{99999}", "a" * 1001, "\ud800"]
+)
+def test_what_is_no_pattern_says_so_and_nothing_else(
+    bad: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert pattern.problem(bad)
+    assert capfd.readouterr() == ("", "")
+
+
 HANDLERS = "failed to load ref: missing descriptor handlers for lazy blobs [sha256:1]"
 
 

@@ -121,7 +121,9 @@ class Builder:
                 with machine_lock(self._waiting), paths.scratch("build") as made:
                     return self._compile(variant, toolchain, key, made / "entry", on_progress)
             except OSError as err:  # a full disk, above all: never the variant's fault
-                raise InfraFailed(f"building {variant.label}: {err}") from err
+                raise InfraFailed(
+                    f"building {variant.label}: {err}", hint="df -h; ./inv clean --cache"
+                ) from err
 
     def _waiting(self) -> None:
         self.say("waiting for another build or trial to end")
@@ -148,6 +150,7 @@ class Builder:
                     log=log,
                     timeout=self.deadlines.compile,
                     on_package=lambda done: on_progress(done, expected),
+                    say=self.say,
                 )
             except InfraFailed as err:
                 kept = store.keep_log(log, key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +10,13 @@ from pathlib import Path
 from buildkit_bisect import paths, process
 from buildkit_bisect.build.key import Recipe
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.toolchain import Toolchain, fetch_env
+from buildkit_bisect.retry import passing, retried
+from buildkit_bisect.toolchain import Toolchain, fetch_env, network_settings
 
 # Settings of the user's that would change the bytes; all else that go reads is set below.
 _NEUTRAL = (
     *("CGO_CFLAGS", "CGO_LDFLAGS", "GO386", "GOAMD64", "GOARM", "GOARM64", "GODEBUG"),
     *("GOEXPERIMENT", "GOEXTLINKDEBUG", "GOFIPS140", "GOFLAGS", "GOPATH", "GO_LDSO"),
-)
-_NETWORK = (
-    *("GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB"),
-    *("GOSUMDB", "GOINSECURE", "GOAUTH", "GOVCS"),
 )
 
 _PACKAGE_LINE = re.compile(r"^[A-Za-z0-9_.~-]+(/[A-Za-z0-9_.~+-]+)*$")
@@ -36,6 +32,9 @@ _INFRA = re.compile(
     r"|permission denied",
     re.IGNORECASE,
 )
+
+#: A module that did not arrive: ``go: MODULE@v1.2.3: Get "https://...": dial tcp ...``.
+_DOWNLOAD = re.compile(r"^.*\b(?:Get|reading) \"?(?:https?|file)://.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,18 +63,6 @@ def go_env(toolchain: Toolchain, recipe: Recipe, *, tmp: Path) -> dict[str, str]
     }
 
 
-def network_settings(toolchain: Toolchain) -> dict[str, str]:
-    """The user's module proxy settings, also those made with ``go env -w``."""
-    done = process.run(
-        [toolchain.go, "env", "-json", *_NETWORK],
-        timeout=60,
-        cwd=Path("/"),
-        env={"GOTOOLCHAIN": "local", "GOROOT": toolchain.goroot},
-        check=False,
-    )
-    return {k: v for k, v in json.loads(done.stdout).items() if v} if done.ok else {}
-
-
 def compile_tree(
     tree: Path,
     out: Path,
@@ -86,10 +73,12 @@ def compile_tree(
     log: Path,
     timeout: float,
     on_package: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Compiled:
     """Compile *tree*'s programs into *out*; *on_package* gets the number of packages so far.
 
-    *vendored* trees are built from their ``vendor/``, without the network.
+    *vendored* trees are built from their ``vendor/``, without the network; else *say* gets a
+    line before a download is tried again.
     Raises `InfraFailed` on what says nothing about the source: disk, memory, network.
     """
     seen = 0
@@ -104,36 +93,51 @@ def compile_tree(
         env = go_env(toolchain, recipe, tmp=tmp)
         if not vendored:
             env |= network_settings(toolchain)
-        done = process.run(
-            [
-                *(toolchain.go, *recipe.arguments()),
-                *(["-mod=vendor"] if vendored else ["-mod=readonly"]),
-                *("-o", f"{out}/", *recipe.packages()),
-            ],
-            timeout=timeout,
-            cwd=tree,
-            env=env,
-            check=False,
-            log=log,
-            on_line=count,
+        argv = [
+            *(toolchain.go, *recipe.arguments()),
+            *(["-mod=vendor"] if vendored else ["-mod=readonly"]),
+            *("-o", f"{out}/", *recipe.packages()),
+        ]
+        done = retried(
+            lambda left: process.run(
+                argv, timeout=left, cwd=tree, env=env, check=False, log=log, on_line=count
+            ),
+            within=timeout,
+            trouble=_not_arrived,
+            say=say,
         )
     if done.timed_out:
         last = (done.stderr.strip().splitlines() or [""])[-1]
         if last.startswith("go: downloading"):
-            raise InfraFailed(f"go build was still downloading after {timeout:g} s: {last}")
+            raise InfraFailed(
+                f"go build was still downloading after {timeout:g} s: {last}",
+                hint="--deadline compile=SECONDS",
+            )
         error = f"go build was still running after {timeout:g} s"
         return Compiled(seconds=done.seconds, packages=seen, error=error, late=True)
     if done.ok:
         return Compiled(seconds=done.seconds, packages=seen)
     if done.exit < 0:
-        raise InfraFailed(f"go build was killed by signal {-done.exit}")
+        raise InfraFailed(
+            f"go build was killed by signal {-done.exit}",
+            hint="free -h, then ./inv resume",
+        )
     error = first_error(done.stderr)
     if not _COMPILER_ERROR.match(error):
         trouble = _INFRA.search(done.stderr)
         if trouble:
             line = _line_of(done.stderr, trouble)
-            raise InfraFailed(f"go build failed around the source: {line}")
+            raise InfraFailed(
+                f"go build failed around the source: {line}",
+                hint="./inv doctor, then the same again",
+            )
     return Compiled(seconds=done.seconds, packages=seen, error=error)
+
+
+def _not_arrived(done: process.Completed) -> str:
+    """The download that a compile failed by, where the same again may work; else ""."""
+    missed = _DOWNLOAD.search(done.stderr) if not (done.ok or done.timed_out) else None
+    return passing(missed[0]) if missed else ""
 
 
 def first_error(output: str) -> str:

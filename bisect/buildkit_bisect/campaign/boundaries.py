@@ -58,7 +58,10 @@ class BoundaryCampaign:
             if not scenario.is_control(axes)
         }
         if not self._cells:
-            raise BadInput("only controls are left, and they must be good everywhere")
+            raise BadInput(
+                "only controls are left, and they must be good everywhere",
+                hint="another --axis KEY=VALUE",
+            )
         self._line: Line = history.load(
             setup.source, span.start, span.end, overlay, releases=span.releases
         )

@@ -42,7 +42,10 @@ def with_runtimes(scenario: Scenario, runtimes: Sequence[Kind]) -> Scenario:
     if len(runtimes) == 1:
         return scenario
     if RUNTIME_AXIS in scenario.axes:
-        raise BadInput(f"{scenario.name} has an axis {RUNTIME_AXIS!r} of its own; name one runtime")
+        raise BadInput(
+            f"{scenario.name} has an axis {RUNTIME_AXIS!r} of its own; name one runtime",
+            hint="--runtime host",
+        )
     axis = Axis(values=tuple(str(r) for r in runtimes))
     return replace(scenario, axes={**scenario.axes, RUNTIME_AXIS: axis})
 

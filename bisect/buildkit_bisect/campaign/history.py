@@ -130,7 +130,10 @@ def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) 
     finals = {r.ref: r for r in source.releases()}
     for ref in (good, bad):
         if ref not in finals:
-            raise BadInput(f"--releases searches among release tags, and {ref!r} is none")
+            raise BadInput(
+                f"--releases searches among release tags, and {ref!r} is none",
+                hint="--good v0.25.0 --bad v0.26.0, or leave out --releases",
+            )
     low, high = sorted(Version(ref) for ref in (good, bad))
     chain = sorted(
         (r for r in finals.values() if low <= Version(r.ref) <= high),

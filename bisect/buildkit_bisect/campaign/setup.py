@@ -102,11 +102,15 @@ def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario])
         for value in values:
             if value not in known_values:
                 raise BadInput(
-                    f"axis {name} has no value {value!r}; there are: {', '.join(known_values)}"
+                    f"axis {name} has no value {value!r}; there are: {', '.join(known_values)}",
+                    hint=f"--axis {name}={known_values[0]}",
                 )
         for scenario in having:
             if not set(values) & set(scenario.axes[name].values):
-                raise BadInput(f"{scenario.name} has no cell with {name}={','.join(values)}")
+                raise BadInput(
+                    f"{scenario.name} has no cell with {name}={','.join(values)}",
+                    hint=f"--axis {name}={scenario.axes[name].values[0]}",
+                )
 
 
 def load_patches(names: str) -> list[Patch]:
@@ -185,7 +189,10 @@ def reference_build(builder: Builder) -> Build:
         revision = builder.source.resolve(images.REFERENCE)
     made = builder.build(Variant(revision=revision))
     if not isinstance(made, Build):
-        raise Missing(f"the reference BuildKit {images.REFERENCE} cannot be built: {made.reason}")
+        raise Missing(
+            f"the reference BuildKit {images.REFERENCE} cannot be built: {made.reason}",
+            hint="./inv doctor, or --images public",
+        )
     return made
 
 

@@ -299,7 +299,10 @@ class Validation:
         fit = backports.fit(self._source, revision, self._chosen)
         names = " + ".join(p.name for p in self._chosen)
         if fit.state == "there":
-            raise NoAnswer(f"{names} is already in {revision.ref}: there is nothing to validate")
+            raise NoAnswer(
+                f"{names} is already in {revision.ref}: there is nothing to validate",
+                hint="--base R, an older one",
+            )
         if fit.state == "partly":
             raise BadInput(f"{fit.detail} in {revision.ref} already", hint="--patches without it")
         if fit.state == "conflicts":
@@ -313,7 +316,10 @@ class Validation:
         if asked:
             sha = self._source.resolve(asked).sha
             if not self._source.is_ancestor(sha, revision.sha):
-                raise BadInput(f"--culprit {asked} is not in {revision.ref}")
+                raise BadInput(
+                    f"--culprit {asked} is not in {revision.ref}",
+                    hint="a commit that the base contains",
+                )
             return sha
         if len(named) == 1:
             with suppress(BisectError):

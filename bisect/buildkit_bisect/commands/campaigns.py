@@ -128,7 +128,10 @@ def bisect(raw: Mapping[str, Raw]) -> int:
                 return show_plan(chosen, bisection.planned())
             return work(setup, "bisect", bisection.run)
         if chosen.dry_run:
-            raise BadInput("a plan needs both ends: where the good end is, only trials can say")
+            raise BadInput(
+                "a plan needs both ends: where the good end is, only trials can say",
+                hint="--good R --bad R",
+            )
 
         def find_first(told: Events, campaign: str, folder: Path) -> Result:
             good = find_good(
@@ -183,7 +186,9 @@ def _question(raw: Mapping[str, Raw], chosen: Settings) -> Question:
     try:
         sure = float(confidence) if confidence else 0.95
     except ValueError:
-        raise BadInput(f"--confidence {confidence!r} is not a number") from None
+        raise BadInput(
+            f"--confidence {confidence!r} is not a number", hint="--confidence 0.95"
+        ) from None
     return Question(
         good=good,
         bad=bad,

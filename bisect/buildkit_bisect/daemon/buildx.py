@@ -103,7 +103,10 @@ class BuildxRuntime:
         self._check(self._buildx(created, timeout=self._ready_within))
         container = self._container()
         if container is None or container.image is None or container.image.id != self._image.id:
-            raise InfraFailed("buildx started a builder from another image than ours")
+            raise InfraFailed(
+                "buildx started a builder from another image than ours",
+                hint="./inv clean, then the same again",
+            )
         self._started = container.attrs["State"]["StartedAt"]
 
     def _check(self, done: process.Completed) -> None:
@@ -115,13 +118,18 @@ class BuildxRuntime:
         if container is None or container.attrs["State"]["Status"] == "created":
             if grant.refused(said):
                 said = f"this Engine runs no privileged containers; use --runtime docker ({said})"
-            raise InfraFailed(f"buildx could not start a builder: {said}")
+            raise InfraFailed(
+                f"buildx could not start a builder: {said}", hint="--runtime docker, or docker info"
+            )
         state = container.attrs["State"]
         if foreign := ended_by(state):
             raise InfraFailed(foreign)
         words = last_words(container_log(container).decode(errors="replace"))
         if done.timed_out:
-            raise InfraFailed(f"buildkitd was not ready after {done.seconds:.0f} s: {words}")
+            raise InfraFailed(
+                f"buildkitd was not ready after {done.seconds:.0f} s: {words}",
+                hint="--deadline daemon=SECONDS",
+            )
         how = "was not ready" if state["Running"] else f"exited {state['ExitCode']}"
         raise DaemonFailed(f"buildkitd {how}: {words}")
 

@@ -108,7 +108,10 @@ class HostRuntime:
                 raise DaemonFailed(f"buildkitd exited {self._child.returncode}: {self._last()}")
             left = deadline - time.monotonic()
             if left <= 0:
-                raise InfraFailed(f"buildkitd was not ready after {within:g} s: {self._last()}")
+                raise InfraFailed(
+                    f"buildkitd was not ready after {within:g} s: {self._last()}",
+                    hint="--deadline daemon=SECONDS",
+                )
             time.sleep(0.05)
 
     def _last(self) -> str:
@@ -171,7 +174,10 @@ class HostRuntime:
         process.stop(child, grace=1)
         remove_cgroups(self._cgroup)
         if not gone:
-            raise InfraFailed(f"buildkitd was not gone after {self._deadlines.teardown:g} s")
+            raise InfraFailed(
+                f"buildkitd was not gone after {self._deadlines.teardown:g} s",
+                hint="--deadline teardown=SECONDS, or ./inv clean",
+            )
 
     @staticmethod
     def _signal(child: process.Child, sig: signal.Signals, patience: float) -> None:

@@ -18,12 +18,16 @@ from buildkit_bisect.engine import labels, rootfs
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.retry import passing, retried
 from buildkit_bisect.toolchain import host_arch
 
 #: The published release whose image serves as the base, where it can be had.
 PUBLISHED = "moby/buildkit:v0.25.0"
 
 REPOSITORY = "bkbisect/base"
+
+#: Seconds after which a pull that failed is not begun again.
+_PULL = 300.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,11 +76,17 @@ def pulled(engine: Engine, ref: str, say: Callable[[str], None]) -> Base | str:
     """The image, or why it cannot be pulled."""
     say(f"pulling {ref}")
     repository, tag = _split(ref)
-    try:
-        with told(f"pulling {ref}"):
-            engine.client.images.pull(repository, tag=tag)
-    except InfraFailed as error:
-        return error.message.removeprefix(f"pulling {ref}: ")[:200]
+
+    def pull(_: float) -> str:
+        try:
+            with told(f"pulling {ref}"):
+                engine.client.images.pull(repository, tag=tag)
+        except InfraFailed as error:
+            return error.message.removeprefix(f"pulling {ref}: ")[:200]
+        return ""
+
+    if failed := retried(pull, within=_PULL, trouble=passing, say=say):
+        return failed
     return local(engine, ref) or f"the Engine has no {ref} after pulling it"
 
 
@@ -114,6 +124,9 @@ def _assembled(engine: Engine, say: Callable[[str], None]) -> Base:
                 )
         found = local(engine, ref)
     if found is None:
-        raise InfraFailed(f"the Engine lost the image {ref} just imported to it")
+        raise InfraFailed(
+            f"the Engine lost the image {ref} just imported to it",
+            hint="df -h on the Engine's machine, then the same again",
+        )
     # The image's id holds the time of the import; the key is the same on every Engine.
     return Base(id=found.id, ref=ref, key=made.key)

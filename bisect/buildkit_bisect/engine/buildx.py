@@ -53,7 +53,10 @@ def find(say: Callable[[str], None] = lambda _: None) -> Buildx:
     if named:
         found = _version(named)
         if not found:
-            raise BadInput(f"BKBISECT_BUILDX={named!r} does not run as buildx")
+            raise BadInput(
+                f"BKBISECT_BUILDX={named!r} does not run as buildx",
+                hint="unset BKBISECT_BUILDX: one is found or made",
+            )
         return Buildx(path=named, version=found)
     for path in _installed():
         found = _version(path)

@@ -115,7 +115,10 @@ def endpoint(env: Mapping[str, str]) -> Endpoint:
     except OSError:
         raise BadInput(f"there is no Docker context {name!r}", hint="docker context ls") from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise BadInput(f"the Docker context {name!r} cannot be read: {meta}") from error
+        raise BadInput(
+            f"the Docker context {name!r} cannot be read: {meta}",
+            hint="docker context ls, or DOCKER_HOST=unix:///var/run/docker.sock",
+        ) from error
     certs = str(home / "contexts" / "tls" / folder / "docker")
     return Endpoint(url=url, context=name, tls=certs if Path(certs).is_dir() else "", verify=verify)
 

@@ -18,7 +18,8 @@ from buildkit_bisect.build.lock import machine_lock
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.provision import Toolchains
-from buildkit_bisect.toolchain import GoWanted, fetch_env
+from buildkit_bisect.retry import passing, retried
+from buildkit_bisect.toolchain import GoWanted, fetch_env, network_settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,12 +59,14 @@ def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
                 (folder / "main.go").write_text(tool.main)
             else:
                 target = tool.package
-            done = process.run(
-                [toolchain.go, "build", "-trimpath", "-o", str(folder / "made"), target],
-                timeout=Deadlines().compile,
-                cwd=folder,
-                env=fetch_env(GOROOT=toolchain.goroot, CGO_ENABLED="0"),
-                check=False,
+            network_settings(toolchain)
+            argv = [toolchain.go, "build", "-trimpath", "-o", str(folder / "made"), target]
+            env = fetch_env(GOROOT=toolchain.goroot, CGO_ENABLED="0")
+            done = retried(
+                lambda left: process.run(argv, timeout=left, cwd=folder, env=env, check=False),
+                within=Deadlines().compile,
+                trouble=lambda done: "" if done.ok else passing(done.stderr),
+                say=say,
             )
             if not done.ok:
                 raise InfraFailed(

@@ -158,7 +158,10 @@ def _make(
         _layer(Path(build.directory), archive)
         with archive.open("rb") as data:
             if not container.put_archive("/", data):
-                raise InfraFailed(f"the Engine did not take the binaries of {name}")
+                raise InfraFailed(
+                    f"the Engine did not take the binaries of {name}",
+                    hint="df -h on the Engine's machine",
+                )
         conf = {"Entrypoint": [ENTRYPOINT], "Cmd": [], "Labels": said}
         image: Image = container.commit(repository=REPOSITORY, tag=name, conf=conf)
         return image
@@ -199,7 +202,10 @@ def push(engine: Engine, image: VariantImage, registry: str) -> str:
         try:
             for line in engine.client.images.push(repository, tag=name, stream=True, decode=True):
                 if "error" in line:
-                    raise InfraFailed(f"pushing {repository}:{name}: {line['error']}")
+                    raise InfraFailed(
+                        f"pushing {repository}:{name}: {line['error']}",
+                        hint="docker login, or another --push",
+                    )
                 digest = (line.get("aux") or {}).get("Digest") or digest
         finally:
             engine.client.images.remove(f"{repository}:{name}")

@@ -141,7 +141,10 @@ def build(
         try:
             made = engine.client.images.get(ref)
         except docker.errors.ImageNotFound:
-            raise InfraFailed(f"buildx built {ref}, and the Engine does not have it") from None
+            raise InfraFailed(
+                f"buildx built {ref}, and the Engine does not have it",
+                hint="docker buildx use default",
+            ) from None
     return image.VariantImage(
         id=str(made.id),
         ref=ref,
@@ -208,5 +211,8 @@ def stage(tree: Path) -> str:
     """The Dockerfile's final stage: ``buildkit``, or ``buildkit-buildkitd`` up to v0.10."""
     found = {name.lower() for name in _STAGE.findall(_text(tree / "Dockerfile"))}
     if not found:
-        raise BadInput("the Dockerfile of this commit has no stage that is BuildKit's image")
+        raise BadInput(
+            "the Dockerfile of this commit has no stage that is BuildKit's image",
+            hint="leave out --builder dockerfile",
+        )
     return "buildkit" if "buildkit" in found else "buildkit-buildkitd"

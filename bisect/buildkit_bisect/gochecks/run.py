@@ -11,7 +11,7 @@ from pathlib import Path
 
 from buildkit_bisect import paths, process
 from buildkit_bisect.build import Builder, Recipe, machine_lock
-from buildkit_bisect.build.compile import first_error, go_env, network_settings
+from buildkit_bisect.build.compile import first_error, go_env
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.gochecks import told
 from buildkit_bisect.gochecks.told import PackageRun
@@ -20,7 +20,7 @@ from buildkit_bisect.patches import Patch, apply
 from buildkit_bisect.provision import Toolchains
 from buildkit_bisect.result import CheckInfo
 from buildkit_bisect.source import GitSource
-from buildkit_bisect.toolchain import Toolchain, host_arch, wanted
+from buildkit_bisect.toolchain import Toolchain, host_arch, network_settings, wanted
 
 #: Seconds that the tests of one package may take, and that a whole go command may.
 TEST_TIMEOUT, TIMEOUT = 600, 3000.0

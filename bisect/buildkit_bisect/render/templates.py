@@ -55,8 +55,14 @@ class Templates:
         try:
             return self._env.get_template(name).render(**values)
         except jinja2.TemplateSyntaxError as error:
-            raise BadInput(f"template {error.name}, line {error.lineno}: {error.message}") from None
+            raise BadInput(
+                f"template {error.name}, line {error.lineno}: {error.message}",
+                hint="docs/reports.md, or leave out --templates",
+            ) from None
         except jinja2.UndefinedError as error:
-            raise BadInput(f"template {name}: {error.message}") from None
+            raise BadInput(
+                f"template {name}: {error.message}",
+                hint="docs/reports.md, or leave out --templates",
+            ) from None
         except jinja2.TemplateNotFound as error:
             raise BadInput(f"no template {error.name}", hint="ls templates/") from None

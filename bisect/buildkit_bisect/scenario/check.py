@@ -10,7 +10,7 @@ from buildkit_bisect import deadlines
 from buildkit_bisect.addresses import is_image
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Axes, Verdict
-from buildkit_bisect.scenario import attributes
+from buildkit_bisect.scenario import attributes, pattern
 from buildkit_bisect.scenario.model import Action, Condition, Rule, Scenario, Step, VertexIs
 from buildkit_bisect.scenario.text import fill, names_in
 
@@ -221,13 +221,9 @@ def _check_condition(scenario: Scenario, condition: Condition, where: str) -> No
             hint="docs/scenarios.md",
         )
     _require(bool(_EXIT.fullmatch(condition.exit)), f"{where}.exit", "late, ok, failed, N or N-M")
-    for key, pattern in (("stderr", condition.stderr), ("vertex", condition.vertex)):
-        try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise BadInput(
-                f"{where}.{key}: not a regular expression: {error}", hint="docs/scenarios.md"
-            ) from None
+    for key, text in (("stderr", condition.stderr), ("vertex", condition.vertex)):
+        wrong = pattern.problem(text)
+        _require(not wrong, f"{where}.{key}", f"not a regular expression of RE2: {wrong}")
     paired = bool(condition.vertex) == (condition.is_ is not None)
     _require(paired, where, "vertex and is go together")
     says = condition.exit or condition.stderr or condition.vertex or condition.inner_layers

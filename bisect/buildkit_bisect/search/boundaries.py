@@ -44,10 +44,16 @@ class BoundarySearch:
         labels: Mapping[str, str] | None = None,
     ) -> None:
         if len(line) < 2:  # noqa: PLR2004 - a line has two ends
-            raise BadInput("boundaries: the two revisions are the same, or not on one line")
+            raise BadInput(
+                "boundaries: the two revisions are the same, or not on one line",
+                hint="--from an older revision of the same line",
+            )
         absent = [c for c in must_test if c not in set(line)]
         if absent:
-            raise BadInput(f"boundaries: {absent[0]} is not on the first-parent line")
+            raise BadInput(
+                f"boundaries: {absent[0]} is not on the first-parent line",
+                hint="--from and --to on one branch",
+            )
         if resolution < 0:
             raise BadInput(f"boundaries: a resolution of {resolution} is below 0")
         self._seen = Outcomes(same_build or {})

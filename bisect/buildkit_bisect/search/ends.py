@@ -49,7 +49,7 @@ class GoodEndSearch:
         if self._options.find_fix:
             raise BadInput("--find-good looks for the good end of a regression, not of a fix")
         if not releases:
-            raise BadInput("--find-good: there is no release before the bad end")
+            raise BadInput("--find-good: there is no release before the bad end", hint="--good R")
         self._back = [bad, *reversed(releases)]  # newest first
         self._evidence = Evidence(options=self._options, bad_end=bad, same_build=same_build)
         self._cost = cost or FlatCost()

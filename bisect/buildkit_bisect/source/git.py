@@ -72,7 +72,7 @@ class GitSource(History):
     def refresh(self, *, must: bool = True) -> None:
         """Fetch every branch and tag; raises `Unreachable`, or just says so unless *must*."""
         try:
-            self.mirror.fetch()
+            self.mirror.fetch(say=self.say)
             self._fresh = True
         except Unreachable as err:
             if must:
@@ -192,7 +192,7 @@ class GitSource(History):
 
     def _try_fetch(self, refspec: str) -> bool:
         try:
-            self.mirror.fetch(refspec)
+            self.mirror.fetch(refspec, say=self.say)
         except Unreachable:
             return False
         return True
@@ -228,7 +228,9 @@ class GitSource(History):
             with self._repo() as repo, InputKeys(repo, paths.cache("inputs")) as keys:
                 return keys.of(list(commits), extra)
         except sqlite3.Error as err:
-            raise InfraFailed(f"{paths.cache('inputs')}: {err}") from err
+            raise InfraFailed(
+                f"{paths.cache('inputs')}: {err}", hint="./inv clean --cache"
+            ) from err
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
@@ -243,7 +245,10 @@ class GitSource(History):
                     timeout=300,
                 )
             except ProcessError as err:
-                raise InfraFailed(f"no work tree of {revision.ref}: {err.message}") from err
+                raise InfraFailed(
+                    f"no work tree of {revision.ref}: {err.message}",
+                    hint="./inv doctor, or another revision",
+                ) from err
             try:
                 yield tree
             finally:

@@ -83,7 +83,10 @@ class History:
         """Whether *new* contains *old*; a commit contains itself."""
         done = git(self.mirror.path, "merge-base", "--is-ancestor", old, new, check=False)
         if done.exit not in (0, 1):
-            raise InfraFailed(f"git merge-base in {self.mirror.path}: {done.tail(1)}")
+            raise InfraFailed(
+                f"git merge-base in {self.mirror.path}: {done.tail(1)}",
+                hint="./inv clean --cache makes the mirror anew",
+            )
         return done.exit == 0
 
     def contains(self, sha: str) -> Contained:

@@ -17,6 +17,7 @@ from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.gitcmd import git, hermetic_env
 from buildkit_bisect.process import Completed
+from buildkit_bisect.retry import passing, retried
 
 # refs/remotes: in a contributor's clone, upstream's branches are there.
 _REFSPECS = (
@@ -60,8 +61,8 @@ class Mirror:
         """Whether the repository is a path on this machine, where asking again is cheap."""
         return self.repo.startswith("/")
 
-    def fetch(self, *refspecs: str) -> None:
-        """Take over every branch and tag, or just *refspecs*.
+    def fetch(self, *refspecs: str, say: Callable[[str], None] = lambda _: None) -> None:
+        """Take over every branch and tag, or just *refspecs*; *say* is told of further tries.
 
         Raises `Unreachable` with git's reason.
         """
@@ -74,6 +75,7 @@ class Mirror:
                 *("--", self.repo, *(refspecs or _REFSPECS)),
                 of=self.repo,
                 timeout=self.deadlines.fetch,
+                say=say,
             )
             if not done.ok:
                 raise _unreachable(f"cannot fetch from {self.repo}", done)
@@ -152,6 +154,7 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
             *("ls-remote", "--quiet", "--", mirror.repo, "HEAD"),
             of=mirror.repo,
             timeout=mirror.deadlines.connect,
+            say=say,
         )
         if not done.ok:
             raise _unreachable(f"{mirror.repo} cannot be reached", done)
@@ -166,12 +169,13 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
             *("--", mirror.repo, str(draft)),
             of=mirror.repo,
             timeout=mirror.deadlines.clone,
+            say=say,
         )
         if not done.ok:
             raise _unreachable(f"cannot clone {mirror.repo}", done)
         if git(draft, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
             say(f"{mirror.repo} is a shallow clone: older revisions are not in it")
-        replace(mirror, path=draft).fetch()
+        replace(mirror, path=draft).fetch(say=say)
         git(
             *(draft, "commit-graph", "write", "--reachable"),
             check=False,
@@ -185,24 +189,37 @@ def _pack(repo: str) -> tuple[str, ...]:
     return ("--upload-pack", _PACK) if repo.startswith("/") else ()
 
 
-def _git_remote(*args: str, of: str, timeout: float) -> Completed:
+def _git_remote(*args: str, of: str, timeout: float, say: Callable[[str], None]) -> Completed:
     # The user's own configuration stays: proxies, credentials and url.insteadOf are in it. So
     # git itself is told which protocols may be spoken, whatever a URL is rewritten to.
     local = addresses.is_local_cleartext(of)
     protocols = ["file", "https", "ssh", *([of.partition(":")[0]] if local else [])]
     stay = ("-c", "http.followRedirects=false") if local else ()
-    return process.run(
-        ["git", *_SAFE, *_SLOW, *stay, *args],
-        timeout=timeout,
-        env={"GIT_ALLOW_PROTOCOL": ":".join(protocols)},
-        check=False,
+    argv = ["git", *_SAFE, *_SLOW, *stay, *args]
+    env = {"GIT_ALLOW_PROTOCOL": ":".join(protocols)}
+
+    def trouble(done: Completed) -> str:
+        # What a path on this machine does not have now, it will not have in a second.
+        final = done.ok or done.timed_out or of.startswith("/")
+        return "" if final else passing(done.stderr)
+
+    return retried(
+        lambda left: process.run(argv, timeout=left, env=env, check=False),
+        within=timeout,
+        trouble=trouble,
+        say=say,
     )
 
 
 def _unreachable(what: str, done: Completed) -> Unreachable:
     if done.timed_out:
-        return Silent(f"{what}: no answer within {done.seconds:.0f} s")
-    return Unreachable(f"{what}: {_reason(done)}")
+        return Silent(
+            f"{what}: no answer within {done.seconds:.0f} s",
+            hint="--deadline connect=SECONDS, or --repo PATH of a clone",
+        )
+    return Unreachable(
+        f"{what}: {_reason(done)}", hint="--repo PATH of a clone, or --source module"
+    )
 
 
 def _reason(done: Completed) -> str:

@@ -15,8 +15,9 @@ from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Revision
 from buildkit_bisect.provision import Toolchains
+from buildkit_bisect.retry import passing, retried
 from buildkit_bisect.source import names
-from buildkit_bisect.toolchain import GoWanted, fetch_env
+from buildkit_bisect.toolchain import GoWanted, fetch_env, network_settings
 
 MODULE = "github.com/moby/buildkit"
 
@@ -144,19 +145,28 @@ class ModuleSource:
         """One go command that answers in JSON; with ``Error`` in it where it failed."""
         toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
         toolchain = toolchains.find(want) if want else toolchains.any()
-        done = process.run(
-            [toolchain.go, *args],
-            timeout=self.deadlines.module,
-            cwd=Path("/"),
-            env=fetch_env(GOROOT=toolchain.goroot),
-            check=False,
+        network_settings(toolchain)
+        env = fetch_env(GOROOT=toolchain.goroot)
+
+        def ask(left: float) -> dict[str, Any]:
+            done = process.run(
+                [toolchain.go, *args], timeout=left, cwd=Path("/"), env=env, check=False
+            )
+            if done.timed_out:
+                raise InfraFailed(
+                    f"go {args[0]} {args[-1]} timed out after {done.seconds:.0f} s", hint=_LATER
+                )
+            try:
+                return dict(json.loads(done.stdout))
+            except ValueError:
+                return {"Error": done.tail()}
+
+        info = retried(
+            ask,
+            within=self.deadlines.module,
+            trouble=lambda info: passing(str(info.get("Error", ""))),
+            say=self.say,
         )
-        if done.timed_out:
-            raise InfraFailed(f"go {args[0]} {args[-1]} timed out after {done.seconds:.0f} s")
-        try:
-            info: dict[str, Any] = json.loads(done.stdout)
-        except ValueError:
-            info = {"Error": done.tail()}
         # A module may refuse an older Go even for being downloaded.
         needs = _NEEDS_GO.search(str(info.get("Error", "")))
         if needs and want is None:
@@ -165,6 +175,7 @@ class ModuleSource:
         return info
 
 
+_LATER = "--deadline module=SECONDS, or --source git --repo PATH_OR_URL"
 _GIT = "--source git --repo PATH_OR_URL"
 
 
