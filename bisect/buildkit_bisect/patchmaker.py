@@ -29,6 +29,9 @@ CONTEXTS = (1, 2, 3, 5, 10, 25)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _RELEASE_BRANCH = re.compile(r"(?:\w+/)?v\d+\.\d+")
 
+#: Seconds for a git command in somebody's work tree.
+TIMEOUT = 300.0
+
 # Its own filters and ignore rules count, as in its owner's `git add`; its hooks do not run.
 _SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 
@@ -233,7 +236,9 @@ def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[
 
 def _ask(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
     # Filters are programs: of a tree of another user, git itself refuses to run any.
-    done = process.run(["git", *_SAFE, "-C", str(folder), *arguments], timeout=300, env=env or {})
+    done = process.run(
+        ["git", *_SAFE, "-C", str(folder), *arguments], timeout=TIMEOUT, env=env or {}
+    )
     return done.stdout.strip()
 
 

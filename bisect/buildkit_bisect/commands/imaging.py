@@ -73,9 +73,16 @@ def from_upstream(
         if not isinstance(got, str):
             return engine, got, "published"
         say(f"{upstream.published(variant)} cannot be pulled: {got}")
-    program = buildx.find(say)
+    program = buildx.find(say, setup.builder.deadlines)
     made = upstream.build(
-        engine, program, setup.source, variant, patches, say=say, on_line=_Steps(setup)
+        engine,
+        program,
+        setup.source,
+        variant,
+        patches,
+        timeout=setup.builder.deadlines.dockerfile,
+        say=say,
+        on_line=_Steps(setup),
     )
     return engine, made, f"upstream's Dockerfile, by buildx {program.version}"
 

@@ -20,6 +20,9 @@ from buildkit_bisect.errors import InfraFailed, Missing
 #: Seconds for one answer of the Engine; committing an image is the slowest thing we ask for.
 TIMEOUT = 120
 
+#: Seconds that an answer may take whatever deadline is near.
+_LEAST = 0.5
+
 _INSTALL = "apt-get install -y docker.io and start it, set DOCKER_HOST, or use --runtime host"
 
 
@@ -78,6 +81,17 @@ def _innermost(error: BaseException) -> BaseException:
             break
         error = inner
     return error
+
+
+@contextmanager
+def within(client: docker.DockerClient, seconds: float) -> Iterator[None]:
+    """Inside the block no answer of the Engine is waited for longer than that."""
+    before = client.api.timeout
+    client.api.timeout = max(_LEAST, seconds)  # type: ignore[assignment]  # it takes both
+    try:
+        yield
+    finally:
+        client.api.timeout = before
 
 
 @contextmanager

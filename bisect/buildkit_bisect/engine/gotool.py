@@ -38,7 +38,11 @@ class GoTool:
         return paths.cache("tools") / f"{self.name}-{self.version}"
 
 
-def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
+def ensure(
+    tool: GoTool,
+    say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
+) -> Path:
     """The compiled program.
 
     Raises `Missing` where no Go is to be had, `InfraFailed` where it does not compile.
@@ -49,7 +53,8 @@ def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
     with FileLock(paths.cache("locks") / f"tool-{tool.name}.lock"):
         if tool.path.is_file():
             return tool.path
-        toolchain = Toolchains(say=say).find(tool.go)
+        within = deadlines or Deadlines()
+        toolchain = Toolchains(say=say, deadlines=within).find(tool.go)
         say(f"compiling {tool.name} {tool.version} (once; some minutes)")
         with machine_lock(), paths.scratch("tool") as folder:
             (folder / "go.mod").write_text(gomod(tool))
@@ -60,7 +65,7 @@ def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
                 target = tool.package
             done = process.run(
                 [toolchain.go, "build", "-trimpath", "-o", str(folder / "made"), target],
-                timeout=Deadlines().compile,
+                timeout=within.compile,
                 cwd=folder,
                 env=fetch_env(GOROOT=toolchain.goroot, CGO_ENABLED="0"),
                 check=False,
