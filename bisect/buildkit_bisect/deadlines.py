@@ -34,6 +34,8 @@ class Deadlines:
     daemon: float = 60.0  # from its start until it serves
     step: float = 120.0  # a scenario's step that names no timeout; given as an option: every step
     teardown: float = 10.0  # from SIGKILL until the daemon and all in its namespaces are gone
+    check: float = 3000.0  # one `go test` or `go vet` of the packages that patches touch
+    dockerfile: float = 3600.0  # upstream's own Dockerfile, cold
 
 
 NAMES = tuple(f.name for f in fields(Deadlines))

@@ -18,7 +18,8 @@ from buildkit_bisect.toolchain import cached, on_path
 #: Free space below which a campaign is not started, and below which doctor warns; GiB.
 LEAST_FREE, GOOD_FREE = 3.0, 12.0
 
-_TIMEOUT = 10.0
+#: Seconds for one answer of the network, for `apt-get update`, and for an installation.
+ANSWER, UPDATE, INSTALL = 10.0, 300.0, 900.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,10 +114,10 @@ def _install(missing: list[Program], say: Callable[[str], None]) -> None:
         raise Missing(f"not installed: {names}", hint=command)
     say(f"installing {' '.join(packages)} with apt-get (BKBISECT_NO_INSTALL=1 forbids it)")
     env = {"DEBIAN_FRONTEND": "noninteractive"}
-    process.run(["apt-get", "update", "-qq"], timeout=300, env=env, check=False)
+    process.run(["apt-get", "update", "-qq"], timeout=UPDATE, env=env, check=False)
     done = process.run(
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
-        timeout=900,
+        timeout=INSTALL,
         env=env,
         check=False,
     )
@@ -195,7 +196,7 @@ def _docker() -> Check:
 def _git_remote() -> Check:
     done = (
         process.run(
-            ["git", "ls-remote", "--heads", DEFAULT_REPO, "master"], timeout=_TIMEOUT, check=False
+            ["git", "ls-remote", "--heads", DEFAULT_REPO, "master"], timeout=ANSWER, check=False
         )
         if shutil.which("git")
         else None
@@ -217,7 +218,7 @@ def _module_proxy() -> Check:
     if not url.startswith(("https://", "http://")):
         return Check(name="module source", ok=False, detail=f"GOPROXY={proxy}", needed=False)
     try:
-        with web.open_url(url, timeout=_TIMEOUT) as answer:
+        with web.open_url(url, timeout=ANSWER) as answer:
             ok, reason = answer.status == 200, f"HTTP {answer.status}"  # noqa: PLR2004
     except web.NotServed as error:
         ok, reason = False, error.message[:120]

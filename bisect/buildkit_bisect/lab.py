@@ -17,6 +17,7 @@ from buildkit_bisect.build import Builder, machine_lock
 from buildkit_bisect.daemon import Kind
 from buildkit_bisect.daemon.choose import Containers
 from buildkit_bisect.daemon.proxy import Proxy
+from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import (
     BuildDone,
     BuildProgress,
@@ -42,7 +43,7 @@ from buildkit_bisect.model import (
 )
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.scenario import Scenario
-from buildkit_bisect.trial import RUNTIME_AXIS, TrialJob, run_trial
+from buildkit_bisect.trial import RUNTIME_AXIS, TrialJob, disk_full, run_trial
 
 #: How often a trial that infrastructure spoiled is run again, and the seconds before each.
 RETRY_AFTER = (1.0, 5.0)
@@ -323,7 +324,10 @@ class Lab:
                 self.trial_seconds += time.monotonic() - started
 
     def _settle(self, job: TrialJob, future: Future[Observation]) -> Observation:
-        """The observation, after further tries where infrastructure failed."""
+        """The observation, after further tries where infrastructure failed.
+
+        Raises `InfraFailed` on a full disk.
+        """
         observation = future.result()
         for pause in () if self._unfit else RETRY_AFTER:
             if not observation.infra:
@@ -335,6 +339,11 @@ class Lab:
         if not observation.infra:
             self._unfit = False
             return observation
+        if disk_full():  # nor will any other trial be more than that, before somebody helps
+            raise InfraFailed(
+                f"the disk of the cache is full ({observation.infra})",
+                hint="free some space there, then ./inv resume",
+            )
         return replace(observation, infra=f"{observation.infra}{self._canary(job)}")
 
     def _canary(self, job: TrialJob) -> str:

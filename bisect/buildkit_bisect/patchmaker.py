@@ -29,6 +29,9 @@ CONTEXTS = (1, 2, 3, 5, 10, 25)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _RELEASE_BRANCH = re.compile(r"(?:\w+/)?v\d+\.\d+")
 
+#: Seconds for a git command in somebody's work tree.
+TIMEOUT = 300.0
+
 #: Settings of the work tree's repository that count; none names a program or a file.
 _THEIRS = ("core.autocrlf", "core.eol", "core.fileMode", "core.ignoreCase")
 
@@ -256,7 +259,7 @@ def _tree(top: Path, head: str, folder: Path, *, theirs: str, exclude: Path) -> 
             top,
             *("-c", "core.symlinks=true"),
             *arguments,
-            timeout=300,
+            timeout=TIMEOUT,
             GIT_DIR=str(folder),
             GIT_WORK_TREE=str(top),
             GIT_ALTERNATE_OBJECT_DIRECTORIES=theirs,

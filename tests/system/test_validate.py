@@ -293,7 +293,7 @@ def test_trials_are_reused_only_where_both_sides_ran_together(bench: Bench) -> N
     assert bench.asked()[before:] == ["none", "fix"] * 3, "master's old trials do not count"
     assert first["reused"] == 0
     again = bench.validate("fix", "--checks", "none").document["validation"]
-    assert len(bench.asked()) == before + 4
+    assert len(bench.asked()) == before + 6
     assert again["reused"] == again["trials"] == 6
 
 

@@ -7,9 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect import deadlines, paths, scenario, settings
+from buildkit_bisect import (
+    deadlines,
+    doctor,
+    gitcmd,
+    journal,
+    patchmaker,
+    paths,
+    picture,
+    pipes,
+    post,
+    registry,
+    scenario,
+    settings,
+)
 from buildkit_bisect.daemon import fuse
+from buildkit_bisect.engine import client
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.gochecks import run as gochecks
 
 
 def test_an_option_has_the_last_word() -> None:
@@ -44,6 +59,26 @@ def test_the_documentation_has_every_name_and_default() -> None:
     text = (paths.PROJECT / "docs/deadlines.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)
     assert {name: float(seconds) for name, seconds in rows} == deadlines.table()
+
+
+def test_the_documentation_has_what_is_no_option() -> None:
+    text = (paths.PROJECT / "docs/deadlines.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) \|", text.partition("## What is no option")[2],
+                      re.MULTILINE)  # fmt: skip
+    assert {name: float(seconds) for name, seconds in rows} == {
+        "one answer of the Docker Engine": client.TIMEOUT,
+        "a git command on the mirror": gitcmd.QUICK,
+        "a git command in your work tree, `patch-new`": patchmaker.TIMEOUT,
+        "the local registry's start": registry.START,
+        "the journal, while another process holds it": journal.PATIENCE,
+        "one answer of GitHub, `post`": post.TIMEOUT,
+        "one picture, `report --png`": picture.TIMEOUT,
+        "one answer of the network, `doctor`": doctor.ANSWER,
+        "`apt-get update`": doctor.UPDATE,
+        "`apt-get install`": doctor.INSTALL,
+    }
+    assert f"have {gochecks.TEST_TIMEOUT} seconds of it at most" in text
+    assert f"{pipes.MOST // 2**20} MiB of each stream" in text
 
 
 def made(folder: Path, deadlines_: str, step: str = "") -> scenario.Scenario:

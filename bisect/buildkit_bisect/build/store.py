@@ -74,6 +74,7 @@ def save_failure(made: Path, key: str, stage: str, reason: str) -> NoBuild:
     """
     meta = {"format": FORMAT, "stage": stage, "reason": reason}
     (made / "failure.json").write_text(json.dumps(meta))
+    _sync(made)
     _replace(made, paths.cache("failures") / key)
     found = failure(key)
     assert found
@@ -161,11 +162,16 @@ def _replace(made: Path, entry: Path) -> None:
             made.rename(entry)
     else:
         made.rename(entry)
+    _flush(entry.parent)  # the rename itself
 
 
 def _sync(folder: Path) -> None:
     # The rename must not reach the disk before the bytes do.
-    for path in folder.iterdir():
+    _flush(*folder.iterdir(), folder)
+
+
+def _flush(*these: Path) -> None:
+    for path in these:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from buildkit_bisect import plan
@@ -48,12 +49,14 @@ def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: str) -
         for axes in setup.cells(s)
     )
     rows = tuple(v.label for v in variants)
+    with closing(Journal()) as journal:
+        mean = journal.mean_seconds()
     estimate = plan.estimate(
         rows,
         {v.label: setup.builder.cached(v) is not None for v in variants},
         len(rows) * len(columns) * trials,
         build_history=[b.seconds for b in history() if isinstance(b, Build)],
-        trial_mean=Journal().mean_seconds(),
+        trial_mean=mean,
     )
     return Planned(
         kind=kind,

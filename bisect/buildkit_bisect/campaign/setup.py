@@ -137,9 +137,13 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             base_image=settings.base_image,
             loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
             say=say,
+            deadlines=setup.builder.deadlines,
         )
         proxies = proxy.find(
-            settings.axes.get(extra.SNAPSHOTTER_AXIS, ()), settings.snapshotter_sockets, say
+            settings.axes.get(extra.SNAPSHOTTER_AXIS, ()),
+            settings.snapshotter_sockets,
+            say,
+            setup.builder.deadlines,
         )
         where: registry.Registry | None = None
         refs: dict[str, dict[str, ImageRef]] = {}

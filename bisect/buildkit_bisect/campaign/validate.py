@@ -285,7 +285,13 @@ class Validation:
         info = replace(info, backports=tuple(BackportInfo(**asdict(f)) for f in found))
         if checks is Checks.CELLS:
             return info
-        tests = gochecks.check(self._source, self._base.revision, self._chosen, say=say)
+        tests = gochecks.check(
+            self._source,
+            self._base.revision,
+            self._chosen,
+            say=say,
+            deadlines=self._setup.builder.deadlines,
+        )
         builds = gochecks.cross(self._setup.builder, self._base, self._patched, say=say)
         return replace(info, checks=(*tests, *builds))
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -271,12 +272,14 @@ def work(setup: Setup, kind: str, work: Work) -> int:
     except KeyboardInterrupt:
         status = "interrupted"
         raise
-    except BisectError as error:
+    except (BisectError, OSError) as error:
         reason = str(error)
         raise
     finally:
         recorder.close()
-        record.end(folder, status, reason)
+        # On a full disk it stays "running", of a process that is gone; `resume` knows that too.
+        with suppress(OSError):
+            record.end(folder, status, reason)
     if chosen.json:
         sys.stdout.write(result.dump(done))
     return _code(done)

@@ -75,9 +75,16 @@ def from_upstream(
             return engine, got, f"published, {got.digest or ref}"
         instead = f"; {ref} cannot be pulled: {got}"
         say(instead.removeprefix("; "))
-    program = buildx.find(say)
+    program = buildx.find(say, setup.builder.deadlines)
     made = upstream.build(
-        engine, program, setup.source, variant, patches, say=say, on_line=_Steps(setup)
+        engine,
+        program,
+        setup.source,
+        variant,
+        patches,
+        timeout=setup.builder.deadlines.dockerfile,
+        say=say,
+        on_line=_Steps(setup),
     )
     return engine, made, f"upstream's Dockerfile, by buildx {program.version}{instead}"
 

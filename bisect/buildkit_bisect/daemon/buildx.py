@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,18 +20,16 @@ from docker.models.containers import Container
 from buildkit_bisect import process
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.daemon import DaemonFailed
-from buildkit_bisect.daemon.docker import container_log, ended_by, last_words
+from buildkit_bisect.daemon.docker import container_log, ended_by, last_words, remove
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.engine import Engine, buildx, contexts, grant, labels
-from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.client import told, within
 from buildkit_bisect.engine.image import VariantImage
 from buildkit_bisect.errors import InfraFailed
 
 #: A registry that never answers. buildx asks for its image before it looks at the Engine's
 #: own, and whoever owns our image's name on a public registry must not be asked.
 NOWHERE = "localhost:1"
-
-#: Seconds for what is not a build.
-_TIMEOUT = 120.0
 
 
 class BuildxRuntime:
@@ -50,10 +49,10 @@ class BuildxRuntime:
         config: str,
         host_network: bool,
         campaign: str,
-        ready_within: float,
+        deadlines: Deadlines,
     ) -> None:
         self._engine = engine
-        self._ready_within = ready_within
+        self._deadlines = deadlines
         self._program = program
         self._image = image
         self._binaries = binaries
@@ -82,7 +81,7 @@ class BuildxRuntime:
             "BKBISECT_BUILDCTL": str(self._binaries / "buildctl"),
         }
 
-    def _buildx(self, arguments: list[str], *, timeout: float = _TIMEOUT) -> process.Completed:
+    def _buildx(self, arguments: list[str], *, timeout: float) -> process.Completed:
         argv = [self._program.path, *arguments]
         return process.run(argv, timeout=timeout, env=self.environment(), check=False)
 
@@ -100,7 +99,7 @@ class BuildxRuntime:
             flags=self._flags,
             host_network=self._host_network,
         )
-        self._check(self._buildx(created, timeout=self._ready_within))
+        self._check(self._buildx(created, timeout=self._deadlines.daemon))
         container = self._container()
         if container is None or container.image is None or container.image.id != self._image.id:
             raise InfraFailed(
@@ -153,12 +152,11 @@ class BuildxRuntime:
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
         if fresh:
-            self._keep_log()
-            self._remove()
+            self.stop()
             self.start()
             return
-        self._buildx(buildx.stop(self._name))
-        self._check(self._buildx(buildx.bootstrap(self._name), timeout=self._ready_within))
+        self._buildx(buildx.stop(self._name), timeout=self._deadlines.teardown)
+        self._check(self._buildx(buildx.bootstrap(self._name), timeout=self._deadlines.daemon))
         if container := self._container():
             self._started = container.attrs["State"]["StartedAt"]
 
@@ -187,26 +185,24 @@ class BuildxRuntime:
         return "" if panicked else "something killed the builder's container (SIGKILL?)"
 
     def stop(self) -> None:
-        """Keep the log; remove the builder, also where buildx itself does not manage to."""
-        with contextlib.suppress(InfraFailed):
-            self._keep_log()
+        """Keep the log; remove the builder, also where buildx itself does not manage to.
+
+        Raises `InfraFailed` where its container is still there at the deadline.
+        """
+        until = time.monotonic() + self._deadlines.teardown
+        with contextlib.suppress(InfraFailed, OSError):
+            with within(self._engine.client, self._deadlines.teardown / 2):
+                self._keep_log()
             self.log.write_bytes(self._earlier)
-        self._remove()
+        self._buildx(buildx.remove(self._name), timeout=max(0.5, until - time.monotonic()))
+        where = buildx.container(self._name), buildx.volume(self._name)
+        remove(self._engine, "the builder's container", *where, until)
 
     def _keep_log(self) -> None:
         container = self._container()
         if container is not None:
             with told("reading the builder's log"):
                 self._earlier += container_log(container)
-
-    def _remove(self) -> None:
-        self._buildx(buildx.remove(self._name))
-        with told("removing the builder's container"):
-            client = self._engine.client
-            with contextlib.suppress(docker.errors.NotFound):
-                client.containers.get(buildx.container(self._name)).remove(force=True, v=True)
-            with contextlib.suppress(docker.errors.NotFound):
-                client.volumes.get(buildx.volume(self._name)).remove(force=True)
 
 
 @contextlib.contextmanager
@@ -221,7 +217,7 @@ def buildx_runtime(
     config: str = "",
     host_network: bool,
     campaign: str = "",
-    ready_within: float = 60.0,
+    deadlines: Deadlines | None = None,
 ) -> Iterator[BuildxRuntime]:
     """A ready builder of *image* on *engine*, its log below *home*.
 
@@ -237,7 +233,7 @@ def buildx_runtime(
         config=config,
         host_network=host_network,
         campaign=campaign,
-        ready_within=ready_within,
+        deadlines=deadlines or Deadlines(),
     )
     try:
         runtime.start()

@@ -51,6 +51,7 @@ def containers(
     base_image: str = "",
     loopback: bool = True,
     say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
 ) -> Containers | None:
     """Make ready what *kinds* need of a Docker Engine; None where they need none.
 
@@ -78,7 +79,7 @@ def containers(
     return Containers(
         base=base.find(engine, base_image, say),
         engine=tuple(sorted(engine.facts.items())),
-        buildx=buildx.find(say) if Kind.BUILDX in kinds else None,
+        buildx=buildx.find(say, deadlines) if Kind.BUILDX in kinds else None,
     )
 
 
@@ -171,7 +172,7 @@ def open_runtime(
                         proxy=proxy,
                         host_network=loopback,
                         campaign=where.campaign,
-                        ready_within=deadlines.daemon,
+                        deadlines=deadlines,
                     )
                 )
             case Kind.BUILDX:
@@ -190,7 +191,7 @@ def open_runtime(
                         config=config,
                         host_network=loopback,
                         campaign=where.campaign,
-                        ready_within=deadlines.daemon,
+                        deadlines=deadlines,
                     )
                 )
             case _:

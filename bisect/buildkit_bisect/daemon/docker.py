@@ -22,8 +22,9 @@ from docker.models.containers import Container
 from buildkit_bisect import buildctl, pipes, process
 from buildkit_bisect.daemon import DaemonFailed
 from buildkit_bisect.daemon.proxy import Proxy
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.engine import Engine, grant, labels
-from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.client import told, within
 from buildkit_bisect.engine.image import ENTRYPOINT
 from buildkit_bisect.errors import InfraFailed
 
@@ -79,7 +80,7 @@ class DockerRuntime:
         proxy: Proxy | None,
         host_network: bool,
         campaign: str,
-        ready_within: float,
+        deadlines: Deadlines,
     ) -> None:
         self._engine = engine
         self._image = image
@@ -89,7 +90,7 @@ class DockerRuntime:
         self._proxy = proxy
         self._host_network = host_network
         self._labels = labels.of("trial", campaign)
-        self._ready_within = ready_within
+        self._deadlines = deadlines
         self._name = f"bkbisect-{uuid.uuid4().hex[:12]}"
         self._address = f"docker-container://{self._name}"
         self._container: Container | None = None
@@ -110,7 +111,8 @@ class DockerRuntime:
 
         Raises `DaemonFailed` with its log, `InfraFailed` where the Engine is at fault.
         """
-        with told("starting the daemon's container"):
+        client, seconds = self._engine.client, self._deadlines.daemon
+        with told("starting the daemon's container"), within(client, seconds):
             if self._container is None:
                 self._container = self._create()
             else:
@@ -134,7 +136,8 @@ class DockerRuntime:
             try:
                 container.start()
             except docker.errors.APIError as error:
-                container.remove(force=True)
+                with within(client, self._deadlines.teardown):
+                    container.remove(force=True)
                 self._container = None
                 if not grant.refused(str(error.explanation)):
                     raise
@@ -162,9 +165,10 @@ class DockerRuntime:
         }
 
     def _wait(self, container: Container) -> None:
-        deadline = time.monotonic() + self._ready_within
+        deadline = time.monotonic() + self._deadlines.daemon
         while True:
-            with told("waiting for the daemon's container"):
+            left = deadline - time.monotonic()
+            with told("waiting for the daemon's container"), within(self._engine.client, left):
                 if self._exec(buildctl.workers(ADDRESS)).ok:
                     return
                 container.reload()
@@ -173,7 +177,7 @@ class DockerRuntime:
                     self._fail(state, f"buildkitd exited {state['ExitCode']}")
                 if time.monotonic() > deadline:
                     log = container_log(container).decode(errors="replace")
-                    how = f"was not ready after {self._ready_within:g} s"
+                    how = f"was not ready after {self._deadlines.daemon:g} s"
                     raise InfraFailed(ended_by(state) or f"buildkitd {how}: {last_words(log)}")
             time.sleep(0.05)
 
@@ -210,20 +214,20 @@ class DockerRuntime:
         """See `Runtime`."""
         return self._buildctl(buildctl.build(self._address, request), timeout=request.timeout)
 
-    def prune(self, timeout: float) -> process.Completed:  # noqa: ARG002 - the client has one
-        """See `Runtime`. Inside the container: it needs no files, and starts sooner there."""
-        with told("pruning the daemon in its container"):
-            self._exec(buildctl.prune_histories(ADDRESS))
-            return self._exec(buildctl.prune(ADDRESS))
+    def prune(self, timeout: float) -> process.Completed:
+        """See `Runtime`. Not by the Engine's API, whose commands cannot be ended."""
+        first = self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
+        left = timeout - first.seconds
+        return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
         assert self._container
-        with told("restarting the daemon's container"):
-            if fresh:
-                self._earlier += container_log(self._container)
-                self._remove()
-            else:
+        if fresh:
+            self.stop()
+        else:
+            client, seconds = self._engine.client, self._deadlines.teardown
+            with told("stopping the daemon's container"), within(client, seconds):
                 self._container.stop(timeout=int(process.GRACE))
         self.start()
 
@@ -250,20 +254,42 @@ class DockerRuntime:
         return ended_by(self._container.attrs["State"])
 
     def stop(self) -> None:
-        """Keep the log; remove the container and its volume, whatever state they are in."""
-        with contextlib.suppress(docker.errors.DockerException, OSError):
-            log = container_log(self._container) if self._container else b""
-            self.log.write_bytes(self._earlier + log)
-        with told("removing the daemon's container"):
-            self._remove()
+        """Keep the log; remove the container and its volume, whatever state they are in.
 
-    def _remove(self) -> None:
-        self._container = None
-        client = self._engine.client
-        with contextlib.suppress(docker.errors.NotFound):
-            client.containers.get(self._name).remove(force=True, v=True)
-        with contextlib.suppress(docker.errors.NotFound):
-            client.volumes.get(self._name).remove(force=True)
+        Raises `InfraFailed` where the container is still there at the deadline.
+        """
+        container, self._container = self._container, None
+        until = time.monotonic() + self._deadlines.teardown
+        with contextlib.suppress(docker.errors.DockerException, OSError):
+            with within(self._engine.client, self._deadlines.teardown / 2):
+                self._earlier += container_log(container) if container else b""
+            self.log.write_bytes(self._earlier)
+        remove(self._engine, "the daemon's container", self._name, self._name, until)
+
+
+def remove(engine: Engine, what: str, container: str, volume: str, until: float) -> None:
+    """Remove a container, whatever state it is in, and its volume, by a time (monotonic).
+
+    A volume that takes longer is left to the Engine, which goes on, and to the next sweep.
+    Raises `InfraFailed` where the container is not gone by then.
+    """
+    client = engine.client
+
+    def left() -> float:
+        return until - time.monotonic()
+
+    with told(f"removing {what}"), contextlib.suppress(docker.errors.NotFound):
+        with within(client, left()):
+            found = client.containers.get(container)
+        with within(client, left()):
+            found.remove(force=True, v=True)
+    with (
+        contextlib.suppress(InfraFailed),
+        told(f"removing {what}"),
+        contextlib.suppress(docker.errors.NotFound),
+        within(client, left()),
+    ):
+        client.volumes.get(volume).remove(force=True)
 
 
 def _archive(name: str, data: bytes, mode: int) -> bytes:
@@ -290,7 +316,7 @@ def docker_runtime(
     proxy: Proxy | None = None,
     host_network: bool,
     campaign: str = "",
-    ready_within: float = 60.0,
+    deadlines: Deadlines | None = None,
 ) -> Iterator[DockerRuntime]:
     """A ready daemon in a container of *image*, its log below *home*.
 
@@ -310,7 +336,7 @@ def docker_runtime(
         proxy=proxy,
         host_network=host_network,
         campaign=campaign,
-        ready_within=ready_within,
+        deadlines=deadlines or Deadlines(),
     )
     try:
         runtime.start()

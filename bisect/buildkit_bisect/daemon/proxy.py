@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.engine import gotool
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.toolchain import GoWanted
@@ -57,6 +58,7 @@ def find(
     values: Iterable[str],
     sockets: Mapping[str, str],
     say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
 ) -> dict[str, Proxy]:
     """The proxies among *values* of a snapshotter axis; *sockets* are the user's, by name.
 
@@ -70,6 +72,6 @@ def find(
                 raise BadInput(f"--snapshotter-socket {value}: no socket at {sockets[value]}")
             found[value] = Proxy(name=value, version="the user's own", socket=sockets[value])
         elif value == STARGZ:
-            program = str(gotool.ensure(TOOL, say))
+            program = str(gotool.ensure(TOOL, say, deadlines))
             found[value] = Proxy(name="stargz", version=TOOL.version, program=program)
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from buildkit_bisect import process
 from buildkit_bisect.buildctl import BuildRequest, attributes
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.engine import gotool
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.toolchain import GoWanted
@@ -43,7 +44,7 @@ class Buildx:
     version: str  # "v0.36.1"
 
 
-def find(say: Callable[[str], None] = lambda _: None) -> Buildx:
+def find(say: Callable[[str], None] = lambda _: None, deadlines: Deadlines | None = None) -> Buildx:
     """``BKBISECT_BUILDX``, the user's plugin, or one compiled into the cache.
 
     Raises `BadInput` for a BKBISECT_BUILDX that is no buildx; `Missing` and `InfraFailed`
@@ -62,7 +63,7 @@ def find(say: Callable[[str], None] = lambda _: None) -> Buildx:
         found = _version(path)
         if found and _numbers(found) >= OLDEST:
             return Buildx(path=path, version=found)
-    return Buildx(path=str(gotool.ensure(TOOL, say)), version=TOOL.version)
+    return Buildx(path=str(gotool.ensure(TOOL, say, deadlines)), version=TOOL.version)
 
 
 def _installed() -> list[str]:

@@ -28,6 +28,9 @@ TIMEOUT = 120
 #: Seconds for its first one: whoever takes a connection and says nothing is no Engine.
 _ANSWER = 30
 
+#: Seconds that an answer may take whatever deadline is near.
+_LEAST = 0.5
+
 _CERTS = "DOCKER_TLS_VERIFY=1, its ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH, or a context"
 _INSTALL = "apt-get install -y docker.io and start it, set DOCKER_HOST, or use --runtime host"
 
@@ -115,6 +118,17 @@ def _innermost(error: BaseException) -> BaseException:
             break
         error = inner
     return error
+
+
+@contextmanager
+def within(client: docker.DockerClient, seconds: float) -> Iterator[None]:
+    """Inside the block no answer of the Engine is waited for longer than that."""
+    before = client.api.timeout
+    client.api.timeout = max(_LEAST, seconds)  # type: ignore[assignment]  # it takes both
+    try:
+        yield
+    finally:
+        client.api.timeout = before
 
 
 @contextmanager

@@ -39,7 +39,11 @@ class GoTool:
         return paths.cache("tools") / f"{self.name}-{self.version}"
 
 
-def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
+def ensure(
+    tool: GoTool,
+    say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
+) -> Path:
     """The compiled program.
 
     Raises `Missing` where no Go is to be had, `InfraFailed` where it does not compile.
@@ -50,7 +54,8 @@ def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
     with FileLock(paths.cache("locks") / f"tool-{tool.name}.lock"):
         if tool.path.is_file():
             return tool.path
-        toolchain = Toolchains(say=say).find(tool.go)
+        within = deadlines or Deadlines()
+        toolchain = Toolchains(say=say, deadlines=within).find(tool.go)
         say(f"compiling {tool.name} {tool.version} (once; some minutes)")
         with machine_lock(), paths.scratch("tool") as folder:
             (folder / "go.mod").write_text(gomod(tool))
@@ -64,7 +69,7 @@ def ensure(tool: GoTool, say: Callable[[str], None] = lambda _: None) -> Path:
             env = fetch_env(GOROOT=toolchain.goroot, CGO_ENABLED="0")
             done = retried(
                 lambda left: process.run(argv, timeout=left, cwd=folder, env=env, check=False),
-                within=Deadlines().compile,
+                within=within.compile,
                 trouble=lambda done: "" if done.ok else passing(done.stderr),
                 say=say,
             )

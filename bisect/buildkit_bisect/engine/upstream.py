@@ -22,9 +22,6 @@ from buildkit_bisect.model import Revision, Variant
 from buildkit_bisect.patches import Patch, PatchFailed, apply
 from buildkit_bisect.source import Source
 
-#: Seconds for upstream's whole Dockerfile, cold.
-TIMEOUT = 3600.0
-
 _RELEASE = re.compile(r"v\d+\.\d+\.\d+(-rc\d+)?")
 _BAKE_IMAGE = re.compile(r'^target "image" *\{', re.MULTILINE)
 
@@ -88,10 +85,11 @@ def build(
     variant: Variant,
     patches: Sequence[Patch],
     *,
+    timeout: float,
     say: Callable[[str], None] = lambda _: None,
     on_line: Callable[[str], None] = lambda _: None,
 ) -> image.VariantImage:
-    """Build *variant* with the Dockerfile of its own commit; the log is kept.
+    """Build *variant* with the Dockerfile of its own commit, in *timeout* s; the log is kept.
 
     Raises `BadInput` for a source without git; `NoAnswer` where a step of the Dockerfile fails
     or a patch does not apply, with the reason; `InfraFailed` for all else, with the log's path.
@@ -120,7 +118,7 @@ def build(
         }
         done = process.run(
             [program.path, *command(tree, ref, said)],
-            timeout=TIMEOUT,
+            timeout=timeout,
             cwd=tree,
             env={
                 **engine.where.environment(),
@@ -135,7 +133,7 @@ def build(
     if why := failed_step(done.stderr):
         raise NoAnswer(f"{variant.label} has no image: {why}", hint=f"less {log}")
     if not done.ok:
-        how = f"was still running after {TIMEOUT:.0f} s" if done.timed_out else done.tail(1)
+        how = f"was still running after {timeout:g} s" if done.timed_out else done.tail(1)
         raise InfraFailed(f"upstream's Dockerfile did not build: {how[-400:]}", hint=f"less {log}")
     with told(f"looking for {ref}"):
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from buildkit_bisect import paths, process
 from buildkit_bisect.build import Builder, Recipe, machine_lock
 from buildkit_bisect.build.compile import first_error, go_env
+from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.gochecks import told
 from buildkit_bisect.gochecks.told import PackageRun
@@ -22,8 +23,8 @@ from buildkit_bisect.result import CheckInfo
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.toolchain import Toolchain, host_arch, network_settings, wanted
 
-#: Seconds that the tests of one package may take, and that a whole go command may.
-TEST_TIMEOUT, TIMEOUT = 600, 3000.0
+#: Seconds that the tests of one package may take, within those of the whole go command.
+TEST_TIMEOUT = 600
 
 _MODULE = re.compile(r"^module\s+(\S+)", re.MULTILINE)
 
@@ -39,12 +40,13 @@ class _Bench:
     race: bool
     env: dict[str, str]
     vendored: bool
+    timeout: float  # seconds of one go command
 
     def go(self, *arguments: str) -> process.Completed:
         """Run the go command; ends with its group at the deadline."""
         return process.run(
             [self.toolchain.go, *arguments],
-            timeout=TIMEOUT,
+            timeout=self.timeout,
             cwd=self.tree,
             env=self.env,
             check=False,
@@ -66,8 +68,9 @@ class _Bench:
         if not chosen:
             return found
         pattern = "|".join(sorted({re.escape(name.split("/")[0]) for name in only}))
+        limit = min(TEST_TIMEOUT, self.timeout)
         done = self.go(
-            *("test", "-json", "-count=1", "-short", "-vet=off", f"-timeout={TEST_TIMEOUT}s"),
+            *("test", "-json", "-count=1", "-short", "-vet=off", f"-timeout={limit:g}s"),
             *(["-race"] if self.race else []),
             *(["-run", f"^({pattern})$"] if only else []),
             *self.flags,
@@ -78,7 +81,7 @@ class _Bench:
             tested = parsed.get(name, PackageRun())
             if done.timed_out and not tested.ended:
                 tested.ended = "fail"
-                tested.output.append(f"still running after {TIMEOUT:.0f} s")
+                tested.output.append(f"still running after {self.timeout:g} s")
             elif not done.ok and not tested.ended:
                 tested.ended = "fail"
             if tested.broken:
@@ -112,6 +115,7 @@ def check(
     chosen: Sequence[Patch],
     *,
     say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
 ) -> tuple[CheckInfo, ...]:
     """Tests and vet of the packages that *chosen* touch, at *revision*, without and with them.
 
@@ -123,7 +127,7 @@ def check(
     if not names:
         return ()
     try:
-        return _check(source, revision, chosen, names, say)
+        return _check(source, revision, chosen, names, say=say, deadlines=deadlines or Deadlines())
     except BisectError as error:
         return tuple(
             CheckInfo(
@@ -139,10 +143,12 @@ def _check(
     revision: Revision,
     chosen: Sequence[Patch],
     names: tuple[str, ...],
+    *,
     say: Callable[[str], None],
+    deadlines: Deadlines,
 ) -> tuple[CheckInfo, ...]:
     dockerfile, gomod = (source.read(revision, f) for f in ("Dockerfile", "go.mod"))
-    toolchain = Toolchains(say=say).find(wanted(dockerfile, gomod))
+    toolchain = Toolchains(say=say, deadlines=deadlines).find(wanted(dockerfile, gomod))
     module = _MODULE.search(gomod or "")
     waiting = "waiting for another build or trial to end"
     with (
@@ -150,7 +156,7 @@ def _check(
         source.checkout(revision) as tree,
         paths.scratch("gotest") as tmp,
     ):
-        no_race = _no_race(toolchain, tmp)
+        no_race = _no_race(toolchain, tmp, deadlines.compile)
         note = f"no race detector: {no_race}" if no_race else "with the race detector"
         vendored = (tree / "vendor/modules.txt").is_file()
         bench = _Bench(
@@ -162,6 +168,7 @@ def _check(
             env=_env(toolchain, tmp, cgo=not no_race)
             | ({} if vendored else network_settings(toolchain)),
             vendored=vendored,
+            timeout=deadlines.check,
         )
         say(f"go test and go vet of {' '.join(names)} at {revision.ref}, {note}")
         before, complained = bench.test(names), bench.vet(names)
@@ -202,7 +209,7 @@ def _env(toolchain: Toolchain, tmp: Path, *, cgo: bool) -> dict[str, str]:
     }
 
 
-def _no_race(toolchain: Toolchain, tmp: Path) -> str:
+def _no_race(toolchain: Toolchain, tmp: Path, timeout: float) -> str:
     """Why the race detector cannot be used here; "" where a program with it runs."""
     compiler = os.environ.get("CC") or "gcc"
     if not (shutil.which(compiler) or shutil.which("cc") or shutil.which("clang")):
@@ -213,7 +220,7 @@ def _no_race(toolchain: Toolchain, tmp: Path) -> str:
     env = _env(toolchain, tmp, cgo=True) | {"GO111MODULE": "off"}
     made = process.run(
         [toolchain.go, "build", "-race", "-trimpath", "-o", "probe", "main.go"],
-        timeout=600,
+        timeout=timeout,
         cwd=probe,
         env=env,
         check=False,
@@ -255,7 +262,11 @@ def cross(
         subject = _subject(recipe)
         one = CheckInfo(kind="build", subject=subject, change="untested", before="", after="")
         other = Builder(
-            source=builder.source, patches=builder.patches, recipe=recipe, say=builder.say
+            source=builder.source,
+            patches=builder.patches,
+            recipe=recipe,
+            deadlines=builder.deadlines,
+            say=builder.say,
         )
         say(f"cross build {subject}")
         try:

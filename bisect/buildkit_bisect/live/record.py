@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -43,7 +44,7 @@ class Recorder:
 
     def close(self) -> None:
         """Close the file; later events are dropped."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # a full disk: what was not written is lost
             self._file.close()
 
 

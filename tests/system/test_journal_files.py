@@ -1,0 +1,303 @@
+"""A journal that cannot be used: one clear message, nothing lost, and on from there afterwards."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import small_disk
+from golang_repo import GolangRepo, buildkit_like
+from small_disk import Disk, immutable
+from tool import Said, argv, environment, inv
+
+from buildkit_bisect import paths, result
+from buildkit_bisect.result import CellInfo
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+
+#: Trials in the journal before anything happens to it.
+STORED = 3
+
+_SCRIPT = """#!/bin/sh
+"$BKBISECT_BUILDKITD" > seen
+echo "$BKBISECT_REVISION" >> {root}/ran
+if [ -e {root}/hold ]; then touch {root}/began; while [ -e {root}/hold ]; do sleep 0.05; done; fi
+grep -q cached seen
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """A repository, a script that counts its runs and can be held, and a cache somewhere."""
+
+    root: Path
+    repo: GolangRepo
+    cache: Path
+    out: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.cache / "journal.sqlite3"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"BKBISECT_CACHE_DIR": str(self.cache)}
+
+    def words(self, trials: int, revs: str = "v0.1.0") -> list[str]:
+        return ["matrix", "--revs", revs, "--repo", str(self.repo.path), "--trials", str(trials),
+                "--script", str(self.root / "script"), "--out", str(self.out)]  # fmt: skip
+
+    def matrix(self, trials: int) -> Said:
+        return inv(*self.words(trials), "--json", env=self.env)
+
+    def ran(self) -> int:
+        """How often the script began."""
+        path = self.root / "ran"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def goes_on(self) -> None:
+        """One trial more than before: all the others are stored."""
+        before = self.ran()
+        said = self.matrix(STORED + 1)
+        assert said.code == 0, said.stderr
+        (cell,) = said.document["cells"]
+        assert [t["reused"] for t in cell["trials"]] == [True] * STORED + [False]
+        assert self.ran() == before + 1
+
+    def refuses(self, *codes: int) -> str:
+        """The one message of a campaign that could not begin, or not go on."""
+        before = self.ran()
+        told = message(self.matrix(STORED + 1), *codes)
+        assert self.ran() <= before + 1
+        return told
+
+    def resumed(self) -> tuple[CellInfo, ...]:
+        """The cells of the unfinished campaign once `resume` has finished it."""
+        said = inv("resume", "--out", str(self.out), env=self.env)
+        assert said.code == 0, said.stderr
+        newest = max(self.out.glob("*/result.json"), key=lambda p: p.stat().st_mtime)
+        return result.read(newest.parent).cells
+
+    @contextmanager
+    def held(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A campaign whose next trial has begun, and ends with the block."""
+        hold = self.root / "hold"
+        hold.touch()
+        with subprocess.Popen(
+            argv(*words), env=environment(self.env), stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+        ) as running:  # fmt: skip
+            try:
+                until = time.monotonic() + 120
+                while not (self.root / "began").exists():
+                    assert time.monotonic() < until
+                    assert running.poll() is None, running.stderr and running.stderr.read()
+                    time.sleep(0.02)
+                yield running
+            finally:
+                hold.unlink(missing_ok=True)
+                if running.poll() is None and running.stderr and running.stderr.closed:
+                    running.kill()
+
+
+def message(said: Said, *codes: int) -> str:
+    assert said.code in codes, (said.code, said.stderr)
+    assert "Traceback" not in said.stderr, said.stderr
+    found = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
+    assert len(found) == 1, said.stderr
+    assert "(try: " in found[0]
+    assert said.stderr.rstrip().endswith(found[0]), said.stderr
+    print(found[0])
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    return buildkit_like(tmp_path_factory.mktemp("template") / "upstream", broken=False)
+
+
+def made(root: Path, template: GolangRepo, cache: Path, out: Path) -> Lab:
+    cache.mkdir(parents=True)
+    for name in ("toolchains", "gocache", "gomod"):
+        (cache / name).symlink_to(paths.cache(name))
+    script = root / "script"
+    script.write_text(_SCRIPT.format(root=root))
+    script.chmod(0o755)
+    return Lab(root=root, repo=template, cache=cache, out=out)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, template: GolangRepo) -> Lab:
+    """With trials in its journal."""
+    lab = made(tmp_path, template, tmp_path / "cache", tmp_path / "out")
+    said = lab.matrix(STORED)
+    assert said.code == 0, said.stderr
+    assert lab.ran() == STORED
+    return lab
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    with small_disk.mounted(tmp_path / "small") as disk:
+        yield disk
+
+
+def _noise(path: Path) -> None:
+    path.write_bytes(random.Random(1).randbytes(path.stat().st_size))  # noqa: S311
+
+
+def _half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _nothing(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _page(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + random.Random(1).randbytes(4096) + data[8192:])  # noqa: S311
+
+
+def _version(number: int) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(f"PRAGMA user_version={number}")
+
+    return change
+
+
+@pytest.mark.parametrize(("damage", "says"), [
+    (_noise, "is damaged"), (_half, "is damaged"), (_page, "is damaged"),
+    (_nothing, "it is empty"), (_version(99), "a newer one made it"),
+    (_version(0), "of version 0"),
+])  # fmt: skip
+def test_a_file_that_is_no_journal_of_ours(
+    lab: Lab, damage: Callable[[Path], None], says: str
+) -> None:
+    assert [p.name for p in lab.cache.glob("journal*")] == ["journal.sqlite3"]
+    whole = lab.journal.read_bytes()
+    damage(lab.journal)
+    broken = lab.journal.read_bytes()
+    for _ in range(2):
+        told = lab.refuses(5)
+        assert str(lab.journal) in told
+        assert says in told
+        assert lab.journal.read_bytes() == broken, "it was changed"
+    lab.journal.write_bytes(whole)
+    lab.goes_on()
+
+
+def test_the_remedy_of_a_damaged_one_is_a_new_one_and_builds_stay(lab: Lab) -> None:
+    _noise(lab.journal)
+    told = lab.refuses(5)
+    remedy = told.partition("(try: ")[2].partition(": trials are then run again")[0]
+    subprocess.run(["/bin/sh", "-c", remedy], check=True)
+    said = lab.matrix(STORED)
+    assert said.code == 0, said.stderr
+    (cell,) = said.document["cells"]
+    assert [t["reused"] for t in cell["trials"]] == [False] * STORED
+    assert "built in" not in said.stderr
+
+
+def test_one_that_another_process_holds_for_long(lab: Lab) -> None:
+    with closing(sqlite3.connect(lab.journal, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "another process has held the journal" in lab.refuses(5)
+    lab.goes_on()
+
+
+def test_one_that_another_process_holds_for_a_while(lab: Lab) -> None:
+    with (
+        closing(sqlite3.connect(lab.journal, isolation_level=None)) as other,
+        lab.held(*lab.words(STORED + 1)) as running,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        (lab.root / "hold").unlink()
+        time.sleep(3)
+        assert running.poll() is None
+        other.execute("ROLLBACK")
+        assert running.wait(60) == 0
+    assert lab.matrix(STORED + 1).document["cells"][0]["trials"][-1]["reused"]
+
+
+def test_a_journal_that_may_not_be_written(lab: Lab) -> None:
+    with immutable(lab.journal):
+        assert "may not be written (try: make it so" in lab.refuses(5)
+    lab.goes_on()
+
+
+def test_a_directory_that_may_not_be_written(lab: Lab) -> None:
+    with immutable(lab.cache):
+        told = lab.refuses(5)
+        assert str(lab.cache) in told
+        assert "may not be written (try: make it so" in told
+    lab.goes_on()
+
+
+def test_a_read_only_file_system(tmp_path: Path, template: GolangRepo, disk: Disk) -> None:
+    lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
+    assert lab.matrix(STORED).code == 0
+    with disk.read_only():
+        told = lab.refuses(5)
+        assert "Read-only file system (try: make it writable" in told
+        assert str(lab.cache) in told
+    lab.goes_on()
+
+
+def test_a_full_disk_before_anything(tmp_path: Path, template: GolangRepo, disk: Disk) -> None:
+    lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
+    assert lab.matrix(STORED).code == 0
+    disk.fill()
+    told = lab.refuses(3)
+    assert "the disk of the cache is nearly full: 0 GiB free" in told
+    disk.free()
+    lab.goes_on()
+
+
+@pytest.mark.parametrize(("jobs", "same"), [("1", False), ("1", True), ("2", True)])
+def test_a_disk_that_gets_full_in_a_trial(
+    tmp_path: Path, template: GolangRepo, disk: Disk, jobs: str, same: bool
+) -> None:
+    out = disk.root / "out" if same else tmp_path / "out"
+    lab = made(tmp_path, template, disk.root / "cache", out)
+    assert lab.matrix(STORED).code == 0
+    words = (*lab.words(STORED + 2), "--jobs", jobs)
+    with lab.held(*words) as running, disk.kept_full():
+        (lab.root / "hold").unlink()
+        _, stderr = running.communicate(timeout=120)
+    told = message(Said(code=running.returncode, stdout="", stderr=stderr), 5)
+    assert "is full" in told
+    ran = lab.ran()
+    (cell,) = lab.resumed()
+    assert [t.reused for t in cell.trials][:STORED] == [True] * STORED
+    assert (cell.verdict, len(cell.trials)) == ("good", STORED + 2)
+    assert lab.ran() <= ran + 2
+
+
+@pytest.mark.parametrize("leave", [1_500_000, 3_000_000])
+def test_a_disk_that_gets_full_in_a_build(
+    tmp_path: Path, template: GolangRepo, disk: Disk, leave: int
+) -> None:
+    """Enough room is left for the trial under way, and not for the next variant's binaries."""
+    lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
+    assert lab.matrix(STORED).code == 0
+    with lab.held(*lab.words(STORED + 1, "v0.1.0,v0.2.0")) as running:
+        disk.fill(leave)
+        (lab.root / "hold").unlink()
+        _, stderr = running.communicate(timeout=120)
+    said = Said(code=running.returncode, stdout="", stderr=stderr)
+    assert "no space left" in message(said, 5).lower()
+    disk.free()
+    ran = lab.ran()
+    first, second = lab.resumed()
+    assert [t.reused for t in first.trials] == [True] * (STORED + 1)
+    assert (first.verdict, second.verdict) == ("good", "bad")
+    assert lab.ran() == ran + STORED + 1
