@@ -228,10 +228,26 @@ def test_a_trial_through_a_context_with_ssh(
     assert gone(shell) == []
 
 
-def test_an_engine_elsewhere_cannot_use_our_registry(tmp_path: Path) -> None:
-    with engines.running(elsewhere=True) as far:
-        said = trial(far.environment, tmp_path, "docker")
-        assert far.left() == []
+@pytest.fixture(scope="module")
+def far() -> Iterator[TestEngine]:
+    with engines.running(elsewhere=True) as made:
+        yield made
+
+
+def test_an_engine_elsewhere_runs_what_needs_no_registry(far: TestEngine, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text('#!/bin/sh\n"$BKBISECT_BUILDCTL" debug workers\n')
+    script.chmod(0o755)
+    words = ("--script", str(script), "--runtime", "docker", "--trials", "1", "--fresh", "--json")
+    said = inv("run", *REV, *words, "--out", str(tmp_path / "out"), env=far.environment)
+    assert said.code == 0, said.stderr
+    assert [cell["verdict"] for cell in said.document["cells"]] == ["good"]
+    assert far.left() == []
+
+
+def test_an_engine_elsewhere_cannot_use_our_registry(far: TestEngine, tmp_path: Path) -> None:
+    said = trial(far.environment, tmp_path, "docker")
+    assert far.left() == []
     assert said.code == 3, said.stderr
     assert "cannot reach the registry on this one's loopback" in said.stderr
     assert "--images public" in said.stderr

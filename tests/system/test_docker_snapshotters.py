@@ -97,6 +97,8 @@ def test_a_snapshotter_of_the_users_own(tmp_path: Path) -> None:
         (("--snapshotter-socket", "mine=/nowhere", "--axis", "snapshotter=mine"), "no socket at"),
         (("--axis", "snapshotter=mine"), "has no value 'mine'"),
         (("--axis", "snapshotter=stargz-proxy", "--runtime", "buildx"), "cannot be served beside"),
+        (("--snapshotter-socket", "mine=/s", "--runtime", "docker"), "is for --runtime host only"),
+        (("--snapshotter-socket", "mine=/s", "--runtime", "host,buildx"), "of --runtime buildx"),
     ],
 )
 def test_what_cannot_be_is_refused(words: tuple[str, ...], needle: str, tmp_path: Path) -> None:

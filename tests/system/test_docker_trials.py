@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from docker.errors import APIError
 from engine import TestEngine
 from stuck_engine import stuck
 from tool import Said, argv, environment, inv, left_behind
+
+from buildkit_bisect import paths
+from buildkit_bisect.registry import serve
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
 
@@ -154,6 +157,21 @@ def _as_small_as_can_be(container: Any) -> None:
         with suppress(APIError):
             container.update(mem_limit=f"{limit}m", memswap_limit=f"{limit}m")
             return
+
+
+def test_a_registry_that_dies_in_mid_trial_is_infrastructure(
+    engine: TestEngine, tmp_path: Path
+) -> None:
+    # Over the store that the tool's own registry serves, so that the base images are there.
+    with ExitStack() as registry:
+        where = registry.enter_context(serve(paths.cache("registry")))
+        with _repeatedly(engine, lambda _: registry.close(), every=0.02):
+            words = ("--fresh", "--registry", where.address)
+            said = _run(engine, tmp_path, "docker", *words, cell=EAGER)
+    _is_infra(said, engine)
+    reason = said.document["cells"][0]["reason"]
+    assert f"the registry at {where.address} no longer answers" in reason
+    assert left_behind() == []
 
 
 def test_a_container_removed_under_us_is_infrastructure(engine: TestEngine, tmp_path: Path) -> None:

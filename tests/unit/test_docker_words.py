@@ -226,10 +226,17 @@ def test_snapshotters_are_added_only_when_asked_for() -> None:
     [(Kind.BUILDX, "stargz-proxy"), (Kind.BUILDX, "mine"), (Kind.DOCKER, "mine")],
 )
 def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(runtime: Kind, value: str) -> None:
+    sockets = {} if value == "stargz-proxy" else {value: "/s"}
     wanted = Settings(
-        runtimes=(runtime,), axes={"snapshotter": (value,)}, snapshotter_sockets={"mine": "/s"}
+        runtimes=(runtime,), axes={"snapshotter": (value,)}, snapshotter_sockets=sockets
     )
     with pytest.raises(BadInput, match=value):
+        extra.extend(scenarios.load("cross-stage-lazy"), wanted)
+
+
+def test_a_socket_that_no_axis_asks_for_is_not_ignored_in_a_container() -> None:
+    wanted = Settings(runtimes=(Kind.HOST, Kind.DOCKER), snapshotter_sockets={"mine": "/s"})
+    with pytest.raises(BadInput, match="--runtime host only"):
         extra.extend(scenarios.load("cross-stage-lazy"), wanted)
 
 

@@ -20,17 +20,18 @@ FUSE_OVERLAYFS = "fuse-overlayfs"
 def extend(scenario: Scenario, settings: Settings) -> Scenario:
     """The scenario with what *settings* add. Raises `BadInput` for what cannot go together."""
     asked = settings.axes.get(SNAPSHOTTER_AXIS, ())
-    own = [v for v in asked if v in settings.snapshotter_sockets]
-    outside = [*own, *(v for v in asked if v == proxy.STARGZ)]
-    if outside and Kind.BUILDX in settings.runtimes:
+    inside = [k for k in settings.runtimes if k is not Kind.HOST]
+    if settings.snapshotter_sockets and inside:
         raise BadInput(
-            f"buildx starts buildkitd alone, so {outside[0]} cannot be served beside it",
+            f"--snapshotter-socket {next(iter(settings.snapshotter_sockets))} is for --runtime host"
+            f" only: a container of --runtime {inside[0]} reaches neither the socket nor what the"
+            " snapshotter mounts",
             hint="--runtime host",
         )
-    if own and Kind.DOCKER in settings.runtimes:
+    if proxy.STARGZ in asked and Kind.BUILDX in inside:
         raise BadInput(
-            f"{own[0]}, a snapshotter of your own, is not reached from a container",
-            hint="--runtime host",
+            f"buildx starts buildkitd alone, so {proxy.STARGZ} cannot be served beside it",
+            hint="--runtime host,docker",
         )
     return with_snapshotters(
         with_runtimes(scenario, settings.runtimes), asked, settings.snapshotter_sockets

@@ -1,0 +1,95 @@
+"""An Engine on a small disk that is full, before a trial in a container and within it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import engine as engines
+import pytest
+from engine import TestEngine
+from tool import Said, inv, left_behind
+
+from buildkit_bisect import process
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+MIB = 1 << 20
+
+CELL = (
+    *("--rev", "v0.25.0", "--source", "module", "--scenario", "cross-stage-lazy"),
+    *("--axis", "snapshotter=overlayfs", "--axis", "bases=different"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Small:
+    """An Engine whose state, with the variant's image in it, is on a file system of its own."""
+
+    engine: TestEngine
+    disk: Path
+
+    @contextmanager
+    def full_but_for(self, left: int) -> Iterator[None]:
+        """Leave only *left* bytes, and give them back after the block."""
+        filler = self.disk / "filler"
+        known = os.statvfs(self.disk)
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, known.f_bavail * known.f_frsize - left)
+        try:
+            yield
+        finally:
+            filler.unlink()
+
+    def run(self, runtime: str, out: Path) -> Said:
+        words = ("run", *CELL, "--runtime", runtime, "--trials", "1", "--fresh", "--json")
+        return inv(*words, "--out", str(out), env=self.engine.environment, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    folder = tmp_path_factory.mktemp("small")
+    image, disk = folder / "image", folder / "disk"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(600 * MIB)
+    process.run(["mkfs.ext4", "-q", "-m", "0", str(image)], timeout=60)
+    process.run(["mount", "-o", "loop", str(image), str(disk)], timeout=60)
+    try:
+        with engines.running(data=disk / "docker") as engine:
+            made = Small(engine=engine, disk=disk)
+            good = made.run("docker,buildx", folder / "out")
+            assert good.code == 0, good.stderr
+            yield made
+    finally:
+        process.run(["umount", str(disk)], timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "left"),
+    [
+        ("docker", 4),  # MiB: enough for the daemon to start
+        ("buildx", 1),
+    ],
+)
+def test_a_full_disk_is_infrastructure(
+    small: Small, tmp_path: Path, runtime: str, left: int
+) -> None:
+    with small.full_but_for(left * MIB):
+        said = small.run(runtime, tmp_path)
+    assert said.code == 5, said.stderr
+    assert "Traceback" not in said.stderr
+    for cell in said.document["cells"]:
+        assert cell["verdict"] == "infra", cell
+        assert "no space left on" in cell["reason"], cell
+    assert small.engine.left() == []
+    assert left_behind() == []
+
+
+def test_it_runs_again_where_there_is_room(small: Small, tmp_path: Path) -> None:
+    said = small.run("docker", tmp_path)
+    assert said.code == 0, said.stderr
+    assert said.document["cells"][0]["outcome"] == "cached"
