@@ -1,16 +1,18 @@
 """Every change of outcome along a line of commits, for all cells at once from shared builds.
 
 First points along the line, so that changes which cancel out are seen too (as far as the
-resolution goes), then between every two neighbours that differ, then inside the merge where
-the change turned out to be. One ask is one build, and all its cells are run.
+resolution goes), then between every two neighbours that differ. A merge at which a cell
+turned is searched in the same way, from the base of its branch to the merge: all cells, all
+their turns. One ask is one build, and all its cells are run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.search.changes import Boundaries, Change, Gap, Line, Outcomes
+from buildkit_bisect.search.branches import Branch, branches
+from buildkit_bisect.search.changes import Boundaries, Change, Line, Outcomes
 from buildkit_bisect.search.cost import CostModel, FlatCost
 from buildkit_bisect.search.explain import cost_phrase, plural
 from buildkit_bisect.search.history import History
@@ -26,7 +28,7 @@ class BoundarySearch:
 
     *line* is a first-parent line, oldest first. *must_test* are commits on it (releases).
     *resolution* is the longest stretch of different builds that may stay untested between
-    equal outcomes. With *history*, a change at a merge is searched for inside it. Raises
+    equal outcomes. With *history*, a merge at which a cell turned is searched inside. Raises
     `BadInput` for a line shorter than 2 or a *must_test* that is not on it.
     """
 
@@ -96,6 +98,10 @@ class BoundarySearch:
             if not self._seen.tried(commit):
                 why = f"boundaries: {self._name(commit)} is an end, or was asked for"
                 return self._ask(commit, Phase.GRID, why, self._grid_left() + 1)
+        return self._within_resolution(line)
+
+    def _within_resolution(self, line: Line) -> Ask | None:
+        """The middle of the widest gap, where one is wider than the resolution."""
         wide = [
             (a, b)
             for a, b in line.gaps()
@@ -121,19 +127,21 @@ class BoundarySearch:
 
     def _narrow(self) -> Ask | Boundaries:
         best: tuple[int, str, int] | None = None
-        changes: list[Change] = []
         steps = 0
-        for line, cells, merge in self._lines():
-            opened: list[tuple[int, int]] = []
-            for cell in cells:
-                for a, b in line.differing(cell):
-                    if line.skips(a, b) < min(self._max_skips, b - a - 1):
-                        opened.append((a, b))
-                    elif merge is None:
-                        changes.append(self._change(line, cell, a, b))
-            if merge is not None and not self._seen.tried(line.commits[0]):
-                why = f"boundaries: base of the branch that {self._name(merge)} merged"
+        lines = self._lines()
+        for branch in lines:
+            line = branch.line
+            if branch.merge and not self._seen.tried(line.commits[0]):
+                why = f"boundaries: base of the branch that {self._name(branch.merge)} merged"
                 return self._ask(line.commits[0], Phase.DESCEND, why, steps + 1)
+            if ask := self._within_resolution(line):
+                return ask
+            opened = [
+                (a, b)
+                for cell in self._seen.cells
+                for a, b in branch.turns(cell, self._seen)
+                if line.skips(a, b) < min(self._max_skips, b - a - 1)
+            ]
             if not opened:
                 continue
             steps += sum((b - a - 1).bit_length() for a, b in set(opened))
@@ -148,100 +156,86 @@ class BoundarySearch:
                 f"{plural(width, 'build')} wide; {cost_phrase(self._cost.build_seconds(commit))}"
             )
             return self._ask(commit, Phase.NARROW, why, steps)
-        return self._result(changes)
+        return self._result(lines)
 
-    def _lines(self) -> list[tuple[Line, list[Hashable], str | None]]:
-        """The line itself, then a line through every branch whose merge changed a cell."""
-        lines: list[tuple[Line, list[Hashable], str | None]] = [
-            (self._line, list(self._seen.cells), None)
-        ]
-        for line, cells, inside in lines:
-            last = len(line.commits) - 1
-            turned: dict[int, list[Hashable]] = {}
-            for cell in cells:
-                for a, b in line.differing(cell):
-                    if line.exact(a, b) and (inside is None or b < last):
-                        turned.setdefault(b, []).append(cell)
-            for at, inner in turned.items():
-                merge = line.commits[at]
-                lines += [(b, inner, merge) for b in self._branches(merge)]
+    def _lines(self) -> list[Branch]:
+        """The line itself, then every branch of each merge at which some cell turned, once."""
+        lines = [Branch(line=self._line, start=self._line.commits[0])]
+        merges: set[str] = set()
+        for branch in lines:
+            for cell in self._seen.cells:
+                for a, b in branch.turns(cell, self._seen):
+                    merge = branch.line.commits[b]
+                    if merge not in merges and (inner := self._inside(branch, a, b)):
+                        merges.add(merge)
+                        lines += inner
         return lines
 
-    def _branches(self, merge: str) -> list[Line]:
-        """From the base of each branch that *merge* merged, along it, to the merge."""
-        history = self._history
-        if history is None or merge not in history:
+    def _inside(self, branch: Branch, a: int, b: int) -> list[Branch]:
+        """What was merged at a turn, where it is known to be at that commit of *branch*."""
+        if not branch.line.exact(a, b) or branch.at_merge(b):
             return []
-        first, *others = history.parents(merge) or ("",)
-        found = []
-        for tip in others:
-            chain = [c for c in history.first_parent_line(tip) if not history.contains(first, c)]
-            base = history.parents(chain[0])[:1] if chain else ()
-            if chain and base:
-                found.append(Line([*base, *chain, merge], self._seen))
-        return found
+        return branches(branch.line.commits[b], branch, self._history, self._seen)
 
-    def _change(self, line: Line, cell: Hashable, a: int, b: int) -> Change:
-        """A change on the line, at its commit, inside the merge if it is found there."""
-        before, after = self._seen.of(line.commits[a], cell), self._seen.of(line.commits[b], cell)
+    def _changes(self, branch: Branch, walked: set[str]) -> Iterator[Change]:
+        """Every turn of every cell along *branch*, those inside a merge before the merge.
+
+        A turn at a merge is told by its branch, if that starts with what was before: then the
+        changes on it lead from there to what the merge shows.
+        """
+        spans: dict[tuple[int, int], list[Hashable]] = {}
+        for cell in self._seen.cells:
+            for span in branch.told(cell, self._seen):
+                spans.setdefault(span, []).append(cell)
+        for a, b in sorted(spans, key=lambda span: span[::-1]):
+            inner = self._inside(branch, a, b)
+            commit = branch.line.commits[b]
+            if inner and commit not in walked:
+                walked.add(commit)
+                for one in inner:
+                    yield from self._changes(one, walked)
+            for cell in spans[a, b]:
+                before = branch.line.shows(a, cell)
+                if not any(i.starts_as(before, cell) and i.told(cell, self._seen) for i in inner):
+                    yield self._change(branch, cell, a, b, inner)
+
+    def _change(
+        self, branch: Branch, cell: Hashable, a: int, b: int, inner: Sequence[Branch]
+    ) -> Change:
+        line = branch.line
+        before = line.shows(a, cell)
         exact = line.exact(a, b)
-        commit = line.commits[b] if exact else None
-        inner = commit and self._inner(commit, cell, before, after)
-        found, notes = inner or (commit, ())
         return Change(
             cell=cell,
             before=before or "",
-            after=after or "",
+            after=line.shows(b, cell) or "",
             last_before=line.last_of(a),
-            commit=found,
-            merge=commit if found != commit else None,
-            candidates=tuple(
+            commit=line.commits[b] if exact else None,
+            merge=branch.top if not exact or line.commits[b] != branch.top else None,
+            candidates=()
+            if exact
+            else tuple(
                 Candidate(commit=c, reason=self._seen.reason(c, cell))
                 for c in line.commits[a + 1 : b + 1]
-            )
-            if commit is None
-            else (),
-            notes=notes,
+            ),
+            notes=tuple(
+                f"the branch comes from {self._name(one.line.commits[0])}, which "
+                + (f"shows {shown}" if (shown := one.line.shows(0, cell)) else "was not tested")
+                for one in inner
+                if not one.starts_as(before, cell)
+            ),
         )
 
-    def _inner(
-        self, merge: str, cell: Hashable, before: str | None, after: str | None
-    ) -> tuple[str | None, tuple[str, ...]]:
-        """The commit inside *merge* where the cell turned; the merge itself if none did."""
-        for line in self._branches(merge):
-            if self._seen.of(line.commits[0], cell) != before:
-                shown = self._seen.of(line.commits[0], cell) or "nothing"
-                base = self._name(line.commits[0])
-                return merge, (f"the branch comes from {base}, which shows {shown}",)
-            last = len(line.commits) - 1
-            turns = [(a, b) for a, b in line.differing(cell) if b < last]
-            into = [(a, b) for a, b in turns if self._seen.of(line.commits[b], cell) == after]
-            if not into:
-                continue
-            a, b = into[-1]
-            commit = line.commits[b]
-            if not line.exact(a, b):
-                hidden = ", ".join(self._name(c) for c in line.commits[a + 1 : b])
-                return merge, (f"inside it at or before {self._name(commit)}: {hidden} untested",)
-            deeper, notes = self._inner(commit, cell, before, after)
-            return deeper, notes
-        return merge, ()
-
-    def _result(self, changes: list[Change]) -> Boundaries:
-        line = self._line
-        gaps = tuple(
-            Gap(
-                after=line.last_of(a),
-                before=line.commits[b],
-                builds=b - a - 1,
-                skipped=line.skips(a, b),
-            )
-            for a, b in line.gaps()
-            if b - a > 1
-        )
+    def _result(self, lines: Sequence[Branch]) -> Boundaries:
+        changes: dict[Hashable, Change] = {}
+        for change in self._changes(lines[0], set()):
+            # A branch that merged the line in leads over commits of the line once more.
+            where = change.commit or change.candidates
+            changes.setdefault((change.cell, change.before, change.after, where), change)
         return Boundaries(
-            changes=tuple(changes),
-            untested=gaps,
+            changes=tuple(changes.values()),
+            untested=tuple(self._line.untested()),
+            inside=tuple(gap for branch in lines[1:] for gap in branch.line.untested()),
             tested=self._seen.tested(),
             skipped=tuple(
                 Candidate(commit=c, reason=self._seen.reason(c)) for c in self._seen.skipped()

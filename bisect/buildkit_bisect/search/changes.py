@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from buildkit_bisect.search.explain import plural
 from buildkit_bisect.search.steps import Candidate, Skip
 
 
@@ -16,9 +17,9 @@ class Change:
     cell: Hashable
     before: str
     after: str
-    last_before: str  # the newest commit on the line that is known to show *before*
+    last_before: str  # the newest commit on the line or branch that is known to show *before*
     commit: str | None  # None: the commits between could not be tested
-    merge: str | None  # the merge on the line that brought the commit, if it is inside one
+    merge: str | None  # the merge on the line that brought it, if it is inside one
     candidates: tuple[Candidate, ...] = ()  # where commit is None; the last one shows *after*
     notes: tuple[str, ...] = ()
 
@@ -35,10 +36,14 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Boundaries:
-    """Every change that was found; two that cancel out inside one of the gaps were not."""
+    """Every change that was found; two that cancel out inside one of the gaps were not.
+
+    *changes* are oldest first: those that a merge brought stand before it, in their order there.
+    """
 
     changes: tuple[Change, ...]
-    untested: tuple[Gap, ...]
+    untested: tuple[Gap, ...]  # on the line
+    inside: tuple[Gap, ...]  # on the branches that were searched
     tested: tuple[str, ...]
     skipped: tuple[Candidate, ...]
     resolution: int
@@ -46,12 +51,17 @@ class Boundaries:
     @property
     def untested_note(self) -> str:
         """What was not tested, in one sentence."""
-        builds = sum(gap.builds for gap in self.untested)
-        if not builds:
+        places = (("line", self.untested), ("branches searched", self.inside))
+        said = [
+            f"{plural(sum(gap.builds for gap in gaps), 'build')} of the {where}"
+            for where, gaps in places
+            if gaps
+        ]
+        if not said:
             return "every build of the line was tested"
-        widest = max(gap.builds for gap in self.untested)
+        widest = max(gap.builds for _, gaps in places for gap in gaps)
         return (
-            f"{builds} builds of the line were not tested, at most {widest} in a row: changes "
+            f"{' and '.join(said)} were not tested, at most {widest} in a row: changes "
             "that cancel out within such a stretch would not be seen"
         )
 
@@ -152,6 +162,10 @@ class Line:
                 self.commits.append(commit)
                 self._last.append(commit)
 
+    def shows(self, at: int, cell: Hashable) -> str | None:
+        """The outcome of a cell at a place."""
+        return self._seen.of(self.commits[at], cell)
+
     def last_of(self, at: int) -> str:
         """The last commit of a build."""
         return self._last[at]
@@ -164,6 +178,19 @@ class Line:
         """Neighbouring places that are tested (or ends of the line)."""
         shown = {i for i in self._tried() if self._seen.shows(self.commits[i])}
         return list(pairwise(sorted({0, len(self.commits) - 1} | shown)))
+
+    def untested(self) -> list[Gap]:
+        """The gaps that have builds in them."""
+        return [
+            Gap(
+                after=self.last_of(a),
+                before=self.commits[b],
+                builds=b - a - 1,
+                skipped=self.skips(a, b),
+            )
+            for a, b in self.gaps()
+            if b - a > 1
+        ]
 
     def differing(self, cell: Hashable) -> list[tuple[int, int]]:
         """Neighbouring places known for a cell, where its outcome differs."""

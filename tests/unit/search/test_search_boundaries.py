@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import dice, linear
+from worlds import dice, linear, random_history, tip_of
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search import (
@@ -195,6 +195,218 @@ def test_a_branch_from_another_outcome_is_said() -> None:
     (change,) = result.changes
     assert change.commit == "m3"
     assert change.notes == ("the branch comes from m1, which shows z",)
+
+
+def branch_of(n: int, *, behind: bool = False) -> dict[str, list[str]]:
+    """m0 to m4, where m3 merges a branch b1 to b*n*; *behind*: from before its first parent."""
+    chain = {f"b{i}": [f"b{i - 1}"] for i in range(2, n + 1)}
+    base = "m1" if behind else "m2"
+    return {
+        "m0": [],
+        "m1": ["m0"],
+        "m2": ["m1"],
+        "b1": [base],
+        **chain,
+        "m3": ["m2", f"b{n}"],
+        "m4": ["m3"],
+    }
+
+
+MAIN = ["m0", "m1", "m2", "m3", "m4"]
+
+
+def told(result: Boundaries, cell: str = "a") -> list[tuple[str | None, str | None, str, str]]:
+    """(commit, merge, before, after) of a cell's changes."""
+    return [(c.commit, c.merge, c.before, c.after) for c in result.changes if c.cell == cell]
+
+
+def along(shown: str, *, before: str = "A", after: str = "") -> Callable[[str], str]:
+    """What a cell shows: *before* on m0 to m2, a letter on each of b1 to bN, then *after*."""
+
+    def answer(commit: str) -> str:
+        at = int(commit[1:])
+        if commit.startswith("b"):
+            return shown[at - 1]
+        return before if at < 3 else after or shown[-1]
+
+    return answer
+
+
+def test_every_turn_inside_a_merge_is_a_change() -> None:
+    one = along("BBBBCCCBBB")
+    search = BoundarySearch(MAIN, history=History(branch_of(10, behind=True)), resolution=64)
+    result, asks = drive(search, lambda c: {"a": one(c)})
+    assert told(result) == [
+        ("b1", "m3", "A", "B"),
+        ("b5", "m3", "B", "C"),
+        ("b8", "m3", "C", "B"),
+    ]
+    assert [c.last_before for c in result.changes] == ["m1", "b4", "b7"]
+    assert len(asks) == 13
+    assert sum(gap.builds for gap in result.inside) == 10 - sum(a.commit[0] == "b" for a in asks)
+    assert "builds of the branches searched were not tested, at most 2 in" in result.untested_note
+
+
+def test_what_a_branch_takes_back_is_seen_where_another_cell_turned() -> None:
+    """The line alone says nothing of it: a merge that changes no cell is not looked into."""
+    back, other = along("BBBBBBAA"), along("AAAACCCC")
+    history = History(branch_of(8))
+    result, asks = drive(BoundarySearch(MAIN, history=history), lambda c: {"a": back(c)})
+    assert result.changes == ()
+    assert {a.commit for a in asks} == {"m0", "m4"}
+    result, _ = drive(
+        BoundarySearch(MAIN, history=history), lambda c: {"a": back(c), "b": other(c)}
+    )
+    assert told(result) == [("b1", "m3", "A", "B"), ("b7", "m3", "B", "A")]
+    assert told(result, "b") == [("b5", "m3", "A", "C")]
+    assert [c.commit for c in result.changes] == ["b1", "b5", "b7"], "oldest first"
+
+
+def test_two_cells_turn_at_different_commits_of_a_branch() -> None:
+    one, two = along("AABBBBBB"), along("AAAAAACB")
+    result, _ = drive(
+        BoundarySearch(MAIN, history=History(branch_of(8)), resolution=1),
+        lambda c: {"a": one(c), "b": two(c)},
+    )
+    assert told(result) == [("b3", "m3", "A", "B")]
+    assert told(result, "b") == [("b7", "m3", "A", "C"), ("b8", "m3", "C", "B")]
+
+
+def test_a_merge_that_differs_from_its_branch_is_a_change_of_its_own() -> None:
+    one = along("ABBB", after="C")
+    result, _ = drive(
+        BoundarySearch(MAIN, history=History(branch_of(4)), resolution=1), lambda c: {"a": one(c)}
+    )
+    assert told(result) == [("b2", "m3", "A", "B"), ("m3", None, "B", "C")]
+    assert result.changes[1].last_before == "b4"
+    lost = along("ABBB", after="A")  # the line took it back at the merge, and nobody sees it
+    turned = along("AAAC")
+    result, _ = drive(
+        BoundarySearch(MAIN, history=History(branch_of(4)), resolution=1),
+        lambda c: {"a": lost(c), "b": turned(c)},
+    )
+    assert told(result) == [("b2", "m3", "A", "B"), ("m3", None, "B", "A")]
+
+
+def test_what_a_branch_shows_that_comes_from_another_outcome_is_told_beside_the_merge() -> None:
+    one = along("ZZBB")
+    result, _ = drive(
+        BoundarySearch(["m2", "m3", "m4"], history=History(branch_of(4, behind=True))),
+        lambda c: {"a": "Z" if c == "m1" else one(c)},
+    )
+    assert told(result) == [("b3", "m3", "Z", "B"), ("m3", None, "A", "B")]
+    assert result.changes[1].notes == ("the branch comes from m1, which shows Z",)
+
+
+def test_a_branch_that_only_misses_what_the_line_got_meanwhile_is_no_change() -> None:
+    """m2 turned a, b3 turned b: that m3 has a too is the line's doing, and costs no build."""
+
+    def answer(commit: str) -> Outcomes:
+        at, inside = int(commit[1:]), commit.startswith("b")
+        return {
+            "a": "A" if inside or at < 2 else "B",
+            "b": "C" if (inside and at >= 3) or (not inside and at >= 3) else "A",
+        }
+
+    result, asks = drive(BoundarySearch(MAIN, history=History(branch_of(8, behind=True))), answer)
+    assert told(result) == [("m2", None, "A", "B")]
+    assert told(result, "b") == [("b3", "m3", "A", "C")]
+    assert len([a for a in asks if a.commit.startswith("b")]) == 3
+
+
+def test_commits_of_a_branch_that_cannot_be_tested_leave_a_range() -> None:
+    one = along("ABBBCC")
+    for broken, known in (("b2", "b3"), ("b6", "m3")):
+        shown = along("AAAAAB") if broken == "b6" else one
+        result, _ = drive(
+            BoundarySearch(MAIN, history=History(branch_of(6)), resolution=1),
+            lambda c, shown=shown: {"a": shown(c)},
+            frozenset({broken}),
+        )
+        first = result.changes[0]
+        assert (first.commit, first.merge) == (None, "m3")
+        assert [c.commit for c in first.candidates] == [broken, known]
+        if broken == "b2":
+            assert told(result)[1:] == [("b5", "m3", "B", "C")]
+
+
+def test_the_tip_is_named_where_the_merge_is_the_same_build() -> None:
+    """As where nothing else was merged since the branch was made."""
+    one = along("AB")
+    result, asks = drive(
+        BoundarySearch(MAIN, history=History(branch_of(2)), same_build={"b2": "k", "m3": "k"}),
+        lambda c: {"a": one(c)},
+    )
+    assert told(result) == [("b2", "m3", "A", "B")]
+    assert {a.commit for a in asks} == {"m0", "m4", "m2", "m3", "b1"}
+
+
+def test_a_long_branch_is_tested_as_densely_as_the_line() -> None:
+    one = along("A" * 10 + "C" * 10 + "A" * 30 + "B" * 10)
+    turned = along("A" * 59 + "B")
+    history = History(branch_of(60))
+    result, asks = drive(
+        BoundarySearch(MAIN, history=history, resolution=9),
+        lambda c: {"a": one(c), "b": turned(c)},
+    )
+    assert [c for c, *_ in told(result)] == ["b11", "b21", "b51"]
+    assert any(a.phase == Phase.GRID and a.commit.startswith("b") for a in asks)
+    assert max(gap.builds for gap in result.inside) <= 9
+
+
+def searched(history: History, line: Sequence[str], shown: Mapping[str, Outcomes]) -> set[str]:
+    """Commits of the line, and of the branches of each merge on one of these that turned."""
+    lines = [line[1:]]
+    found: set[str] = set()
+    for commits in lines:
+        for commit in commits:
+            first, *tips = history.parents(commit)
+            if commit not in found and shown[commit] != shown[first]:
+                known = history.union([first, line[0]])
+                for tip in tips:
+                    chain = history.first_parent_line(tip)
+                    lines.append([c for c in chain if not known >> history.number(c) & 1])
+            found.add(commit)
+    return found
+
+
+@given(st.integers(0, 10**6), st.integers(6, 60), st.sampled_from([0, 0, 1, 3, 64]))
+@settings(max_examples=200, deadline=None)
+def test_changes_in_any_history_are_real_and_with_resolution_0_complete(
+    seed: int, size: int, resolution: int
+) -> None:
+    rng = dice(seed)
+    parents = random_history(rng, size)
+    history = History(parents)
+    shown: dict[str, Outcomes] = {}
+    for commit in history.shas((1 << len(history)) - 1):
+        of = dict(shown[parents[commit][0]]) if parents[commit] else {"a": "x", "b": "x"}
+        shown[commit] = of | {cell: rng.choice("xyz") for cell in of if rng.random() < 0.2}
+    line = history.first_parent_line(tip_of(parents))
+    line = line[rng.choice([0, 0, len(line) // 3]) :]
+    if len(line) < 2:
+        return
+    search = BoundarySearch(line, history=history, resolution=resolution)
+    result, asks = drive(search, lambda c: shown[c])
+    told = [(c.cell, c.commit) for c in result.changes]
+    assert len(result.changes) == len(
+        {(c.cell, c.commit, c.before, c.after) for c in result.changes}
+    )
+    for change in result.changes:
+        assert change.commit
+        assert shown[change.commit][change.cell] == change.after
+        assert shown[change.last_before][change.cell] == change.before
+        assert change.last_before in parents[change.commit]
+        assert change.merge is None or (change.merge in line and change.commit not in line)
+        assert not history.contains(line[0], change.commit)
+    if resolution == 0:
+        reached = searched(history, line, shown)
+        assert {a.commit for a in asks} >= reached
+        for commit in reached:
+            for cell in "ab":
+                turned = shown[commit][cell] != shown[parents[commit][0]][cell]
+                if len(parents[commit]) == 1 and turned:
+                    assert (cell, commit) in told
 
 
 def test_senseless_questions_are_bad_input() -> None:
