@@ -227,7 +227,7 @@ class CheckInfo:
     known: tuple[str, ...] = ()  # what fails without them too: not to be blamed on them
     better: tuple[str, ...] = ()  # what fails without them alone
     added: tuple[str, ...] = ()  # tests that the patches bring, and that pass
-    flaky: tuple[str, ...] = ()  # failed in one tree, passed when run again in the same
+    flaky: tuple[str, ...] = ()  # fail now and then, with the patches or without
     note: str = ""  # "with the race detector"
     log: tuple[str, ...] = ()  # last lines of what is worse
 

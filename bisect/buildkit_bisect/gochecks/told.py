@@ -123,7 +123,7 @@ def package_check(
 ) -> CheckInfo:
     """What the patches change in the tests of a package.
 
-    *flaky* are those that failed in one tree and passed when run again in the same tree: a
+    *flaky* are those that failed once and passed in the same tree, or fail in both now and then: a
     patch has neither broken nor mended them.
     """
     old, new = (_failed(t) for t in (before, after))

@@ -215,7 +215,7 @@ def _told(check: CheckInfo) -> Iterable[str]:
     if check.known:
         yield f"pre-existing: {listed(check.known)}"
     if check.flaky:
-        yield f"flaky, passed when run again: {listed(check.flaky)}"
+        yield f"flaky, whichever way: {listed(check.flaky)}"
     if check.added:
         yield f"new, and passing: {listed(check.added)}"
     if check.note:
