@@ -147,7 +147,7 @@ class ChangeInfo:
     before: str  # outcome
     after: str
     confidence: float = 0.0
-    merge: str = ""
+    merge: str = ""  # the merge on the first-parent line that brought it, "" if it is on that line
     reason: str = ""
     scenario: str = ""  # the cell that changed
     axes: dict[str, str] = field(default_factory=dict)
@@ -178,7 +178,7 @@ class BisectInfo:
     hint: str = ""
     gate: tuple[BisectStep, ...] = ()
     steps: tuple[BisectStep, ...] = ()
-    changes: tuple[ChangeInfo, ...] = ()  # boundaries: all of them, oldest first
+    changes: tuple[ChangeInfo, ...] = ()  # boundaries: all, oldest first, branch before merge
     total: int = 0  # candidates at the start
     tested: int = 0
     skipped: int = 0

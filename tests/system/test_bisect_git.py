@@ -40,6 +40,36 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
 
 
 @pytest.fixture(scope="module")
+def turning(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    """Bad, mended and bad again inside one merge; mended at the tip of the next.
+
+    The first branch is behind ``meanwhile``; the second is on its merge's first parent, so that
+    its tip and its merge are one tree. A third, ``quiet``, is bad and mended inside.
+    """
+    repo = GolangRepo.create(tmp_path_factory.mktemp("turning") / "upstream")
+    repo.tag("v0.1.0")
+    repo.branch("turns")
+    for name, word in (("bad", "ran"), ("mended", "cached"), ("again", "ran")):
+        repo.commit(name, {"util/words/words.go": words(word)})
+        repo.commit(f"after-{name}", {"util/words/doc.go": f"// {name}\npackage words\n"})
+    repo.switch("master")
+    repo.commit("meanwhile", {"version/more.go": "package version\n"})
+    repo.merge("merge-turns", "turns")
+    repo.tag("v0.2.0")
+    repo.branch("mends")
+    repo.commit("try", {"util/words/doc.go": "// try\npackage words\n"})
+    repo.commit("mend", {"util/words/words.go": words("cached")})
+    repo.switch("master")
+    repo.merge("merge-mends", "mends")
+    repo.branch("quiet")
+    repo.commit("quiet-bad", {"util/words/words.go": words("ran")})
+    repo.commit("quiet-mend", {"util/words/words.go": words("cached")})
+    repo.switch("master")
+    repo.merge("merge-quiet", "quiet")
+    return repo
+
+
+@pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("cache")
     for name in _SHARED:
@@ -157,3 +187,32 @@ def test_a_good_end_is_found_among_the_releases(
     found = said.document["bisect"]
     assert found["good"] in ("v0.1.0", "v0.1.1")
     assert found["first_bad"] == mended.commits["culprit"]
+
+
+def test_boundaries_are_every_turn_inside_the_merges(
+    turning: GolangRepo, cache: Path, script: Path, tmp_path: Path
+) -> None:
+    said = inv(
+        *("boundaries", "--repo", str(turning.path), "--script", str(script), "--trials", "1"),
+        *("--from", "v0.1.0", "--to", "master", "--resolution", "1"),
+        *("--json", "--out", str(tmp_path)),
+        env={"BKBISECT_CACHE_DIR": str(cache)},
+    )
+    assert said.code == 0, said.stderr
+    at, found = turning.commits, said.document["bisect"]
+    good, bad = "script-good", "script-bad"
+    assert [(c["sha"], c["merge"], c["before"], c["after"]) for c in found["changes"]] == [
+        (at["bad"], at["merge-turns"], good, bad),
+        (at["mended"], at["merge-turns"], bad, good),
+        (at["again"], at["merge-turns"], good, bad),
+        (at["mend"], at["merge-mends"], bad, good),
+    ]
+    assert not {at["quiet-bad"], at["quiet-mend"]} & {s["sha"] for s in found["steps"]}
+    assert any("a merge at which no cell changed is not searched inside" in n
+               for n in found["notes"])  # fmt: skip
+    folder = tmp_path / said.document["id"]
+    report, picture = ((folder / name).read_text() for name in ("report.md", "timeline.svg"))
+    for name in ("bad", "mended", "again", "mend"):
+        assert at[name][:12] in report
+        assert at[name][:10] in picture
+    assert left_behind() == []

@@ -30,6 +30,12 @@ from buildkit_bisect.result import (
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
 
+#: What is not searched, beside the builds that are counted.
+UNSEEN = (
+    "a merge at which no cell changed is not searched inside: what a branch brings and takes back "
+    "would not be seen"
+)
+
 #: How many times the usual trials a cell gets on top where they disagree.
 MORE = 4
 
@@ -206,7 +212,12 @@ class BoundaryCampaign:
             tested=len(found.tested),
             skipped=len(found.skipped),
             reproduce=self._setup.settings.command,
-            notes=(*self._notes, found.untested_note, *self._unsteady()),
+            notes=(
+                *self._notes,
+                found.untested_note,
+                *(() if self._span.releases else (UNSEEN,)),
+                *self._unsteady(),
+            ),
         )
 
 

@@ -232,17 +232,20 @@ def _changed(
     mark: Mark,
 ) -> list[str]:
     """``051818cf3 (stargz bases same: cached, then export failed)``, a commit and a way once."""
-    told: dict[tuple[str, str], list[str]] = {}
+    told: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for change in changes:
         how = f"{mark(symbols.word(change.before))}, then {mark(symbols.word(change.after))}"
         count = len(change.candidates)
-        commit = mark(change.sha[:12]) if change.sha else f"one of {plural(count, 'commit')}"
+        within = f" in {mark(change.merge[:12])}" if change.merge else ""
+        one = f"one of {plural(count, 'commit')}{within}"
+        commit = mark(change.sha[:12]) if change.sha else one
         plain = " ".join(f"{name} {value}" for name, value in sorted(change.axes.items()))
         cell = headers.get((change.scenario, frozenset(change.axes.items())), plain)
-        told.setdefault((commit, how), []).extend([mark(cell)] if cell else [])
+        where = tuple(c.sha for c in change.candidates)
+        told.setdefault((commit, where, how), []).extend([mark(cell)] if cell else [])
     return [
         f"{commit} ({listed(cells, 3)}{': ' if cells else ''}{how})"
-        for (commit, how), cells in told.items()
+        for (commit, _, how), cells in told.items()
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, pairwise, zip_longest
 
@@ -12,7 +12,7 @@ from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, ChangeInfo, Result
 
 _LEFT, _WIDTH, _LANE, _TOP = 230.0, 750.0, 52, 62  # pixels
-_LETTER = 6.4
+_LETTER, _ROW = 6.4, 12
 
 #: Share of the width that tested commits get evenly: a search tests most where it changes.
 _EVEN = 0.7
@@ -25,8 +25,17 @@ class _Stretch:
     x0: float
     x1: float
     css: str
-    word: str
-    end: bool  # the word ends at x1 instead of beginning at x0
+    word: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Word:
+    """What a stretch shows, below it, on a line where it has room."""
+
+    x: float
+    said: str
+    line: int
+    end: bool  # it ends at x instead of beginning there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,31 +46,40 @@ class _Lane:
     name: tuple[str, ...]
     marks: tuple[tuple[float, str], ...]  # (x, class) of each tested commit
     stretches: tuple[_Stretch, ...]
+    words: tuple[_Word, ...]
+
+    @property
+    def bottom(self) -> float:
+        """Where the next lane begins."""
+        return self.y + _LANE + _ROW * max((w.line for w in self.words), default=0)
 
 
 def lanes(result: Result, *, templates: Templates | None = None, inline: bool = False) -> str:
-    """A lane for each tested cell, commits from left to right; "" where none has a position."""
+    """A lane for each tested cell, commits from left to right; "" where none has a position.
+
+    Of the commits inside a merge those are drawn at which an outcome changed.
+    """
     info = result.bisect
     steps = [*info.gate, *info.steps] if info else []
-    places = {s.sha: s.position for s in steps if s.position is not None}
+    places = {s.sha: float(s.position) for s in steps if s.position is not None}
     if info is None or not places:
         return ""
+    places |= _inside(info.changes, places, {c.revision for c in result.cells})
     at = _scale(sorted(set(places.values())))
     xs = {sha: at[place] for sha, place in places.items()}
     made = list(_lanes(result, xs))
-    changes = _labels({(xs[sha], c.sha[:10]) for c in info.changes
-                       for sha in [_on_line(c, xs)] if sha})  # fmt: skip
-    names = _labels({(xs[sha], text.clean(name)[:16]) for sha, name in table.names(result).items()
-                     if sha in xs})  # fmt: skip
+    changes = _labels([(xs[sha], c.sha[:10] or f"one of {len(c.candidates)}")
+                       for c in info.changes for sha in [_on_line(c, xs)] if sha])  # fmt: skip
+    names = _labels([(xs[sha], text.clean(name)[:16]) for sha, name in table.names(result).items()
+                     if sha in xs])  # fmt: skip
     aside = len({s.sha for s in steps} - xs.keys())
-    bottom = _TOP + len(made) * _LANE
+    bottom = round(made[-1].bottom) if made else _TOP
     named = bottom + 8 + 12 * (1 + max((line for _, _, line in changes), default=0))
     return (templates or Templates()).render(
         "lanes.svg.j2",
         title=text.clean(finding(result).partition(":")[0]),
         full=text.clean(finding(result)),
         lanes=made,
-        lane=_LANE,
         changes=changes,
         ticks=names,
         named=named,
@@ -76,7 +94,22 @@ def lanes(result: Result, *, templates: Templates | None = None, inline: bool = 
     )
 
 
-def _scale(places: list[int]) -> dict[int, float]:
+def _inside(
+    changes: Iterable[ChangeInfo], places: Mapping[str, float], tested: Collection[str]
+) -> dict[str, float]:
+    """Places of tested commits that a merge brought a change with: in order, just before it."""
+    brought: dict[str, dict[str, None]] = {}
+    for change in changes:
+        if change.merge in places and change.sha in tested and change.sha not in places:
+            brought.setdefault(change.merge, {})[change.sha] = None
+    return {
+        sha: places[merge] - 1 + n / (len(shas) + 1)
+        for merge, shas in brought.items()
+        for n, sha in enumerate(shas, 1)
+    }
+
+
+def _scale(places: list[float]) -> dict[float, float]:
     """Where on the picture each place of the history is: in part evenly, in part to scale."""
     span, gaps = max(1, places[-1] - places[0]), max(1, len(places) - 1)
     x, at = _LEFT, {places[0]: _LEFT}
@@ -87,15 +120,15 @@ def _scale(places: list[int]) -> dict[int, float]:
 
 
 def _on_line(change: ChangeInfo, xs: Mapping[str, float]) -> str:
-    """The commit on the line that brings *change*: itself, else the merge that it came with."""
+    """The commit drawn that brings *change*: itself, else the merge that it came with."""
     return next((sha for sha in (change.sha, change.merge) if sha in xs), "")
 
 
-def _labels(wanted: set[tuple[float, str]]) -> list[tuple[float, str, int]]:
-    """(x, text, line) from left to right: each on the first line that has room for it."""
+def _labels(wanted: Iterable[tuple[float, str]]) -> list[tuple[float, str, int]]:
+    """(x, text, line) from left to right, each once, on the first line that has room for it."""
     ends: list[float] = []
     placed = []
-    for x, said in sorted(wanted):
+    for x, said in sorted(dict.fromkeys(wanted), key=lambda label: label[0]):
         half = len(said) * _LETTER / 2 + 4
         line = next((n for n, end in enumerate(ends) if end <= x - half), len(ends))
         ends[line : line + 1] = [x + half]
@@ -114,13 +147,16 @@ def _lanes(result: Result, xs: dict[str, float]) -> Iterator[_Lane]:
                 if row.sha in xs and (cell := grid.cell(row, column))
             ) if not column.control else []  # fmt: skip
             if told:
-                yield _Lane(
+                stretches = tuple(_stretches([(x, cell) for x, _, cell in told]))
+                lane = _Lane(
                     y=y,
                     name=tuple(text.clean(line)[:28] for line in group.header(column)),
                     marks=tuple((x, css) for x, css, _ in told),
-                    stretches=tuple(_stretches([(x, cell) for x, _, cell in told])),
+                    stretches=stretches,
+                    words=tuple(_words(stretches)),
                 )
-                y += _LANE
+                yield lane
+                y = lane.bottom
 
 
 def _stretches(told: list[tuple[float, CellInfo]]) -> Iterator[_Stretch]:
@@ -128,15 +164,20 @@ def _stretches(told: list[tuple[float, CellInfo]]) -> Iterator[_Stretch]:
     runs = [list(run) for _, run in groupby(known, key=lambda told: told[1].outcome)]
     for run, after in zip_longest(runs, runs[1:]):
         (x0, cell), x1 = run[0], run[-1][0]
-        word = symbols.word(text.clean(cell.outcome))
-        room = (after[0][0] if after else _LEFT + _WIDTH) - x0
-        fits = len(word) * _LETTER <= room
-        yield _Stretch(
-            x0=x0,
-            x1=x1,
-            css=symbols.of(cell.outcome, cell.verdict).css,
-            word=word if fits or not after else "",
-            end=not fits,
-        )
+        css = symbols.of(cell.outcome, cell.verdict).css
+        yield _Stretch(x0=x0, x1=x1, css=css, word=symbols.word(text.clean(cell.outcome)))
         if after:
-            yield _Stretch(x0=x1, x1=after[0][0], css="open", word="", end=False)
+            yield _Stretch(x0=x1, x1=after[0][0], css="open")
+
+
+def _words(stretches: Iterable[_Stretch]) -> Iterator[_Word]:
+    ends: list[float] = []
+    for stretch in stretches:
+        if stretch.word:
+            width = len(stretch.word) * _LETTER
+            end = stretch.x0 + width > _LEFT + _WIDTH
+            x = stretch.x1 + 8 if end else stretch.x0 - 4
+            start = x - width if end else x
+            line = next((n for n, taken in enumerate(ends) if taken <= start), len(ends))
+            ends[line : line + 1] = [start + width]
+            yield _Word(x=x, said=stretch.word, line=line, end=end)

@@ -46,6 +46,11 @@ def sha(n: int) -> str:
     return f"{n:040x}"
 
 
+def far(n: int) -> str:
+    """The number in the first digits, so that a short id has it."""
+    return sha(n << 144)
+
+
 def scenario(name: str = "cross-stage-lazy", **changes: Any) -> ScenarioInfo:
     lazy = {
         "snapshotter": {
@@ -352,6 +357,44 @@ def boundaries() -> Result:
     return matrix(
         kind="boundaries", id="20261124-060000-boundaries", bisect=info, revisions=revisions,
         cells=tuple(cells), patches=(), command="./inv boundaries --from v0.24.0 --to v0.32.0",
+    )  # fmt: skip
+
+
+def merged() -> Result:
+    """One cell that turns three times inside a merge, and once where a commit stays hidden."""
+    lazy = {"bases": "different", "snapshotter": "stargz"}
+    cached, failed, dropped = "cached", "export-failed", "layers-dropped"
+    seen: dict[int, tuple[int | None, str]] = {  # commit -> (position, outcome)
+        1: (0, cached), 2: (9, cached), 11: (None, failed), 12: (None, failed),
+        13: (None, dropped), 14: (None, failed), 3: (10, failed), 4: (99, cached),
+    }  # fmt: skip
+    steps = tuple(
+        BisectStep(number=i, phase="narrow", sha=far(n), position=position,
+                   verdict="good" if shown == cached else "bad", shown=f"{shown} 3 of 3")
+        for i, (n, (position, shown)) in enumerate(seen.items(), 1)
+    )  # fmt: skip
+
+    def change(n: int, before: int) -> ChangeInfo:
+        return ChangeInfo(sha=far(n), before=seen[before][1], after=seen[n][1], merge=far(3),
+                          last_before=far(before), scenario="cross-stage-lazy",
+                          axes=lazy)  # fmt: skip
+
+    hidden = tuple(CandidateInfo(sha=far(n)) for n in (15, 4))
+    changes = (
+        change(11, 1), change(13, 12), change(14, 13),
+        replace(change(4, 3), sha="", merge=far(4), candidates=hidden),
+    )  # fmt: skip
+    info = BisectInfo(
+        status="range", good="v0.24.0", bad="v0.32.0", scenario="cross-stage-lazy", axes={},
+        reason="1 of 4 changes could not be narrowed to one commit", steps=steps,
+        changes=changes, total=99, tested=8,
+    )  # fmt: skip
+    return matrix(
+        kind="boundaries", id="20261124-070000-boundaries", bisect=info, patches=(),
+        revisions=tuple(RevisionInfo(ref=far(n)[:12], sha=far(n), subject=f"change {n}")
+                        for n in seen),
+        cells=tuple(cell(far(n)[:12], n << 144, shown, **lazy) for n, (_, shown) in seen.items()),
+        command="./inv boundaries --from v0.24.0 --to v0.32.0",
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from buildkit_bisect import paths, render, reports
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import symbols
 from buildkit_bisect.render.text import clean
-from buildkit_bisect.result import CellInfo, Result
+from buildkit_bisect.result import CandidateInfo, CellInfo, Result
 
 GFM = MarkdownIt("gfm-like", {"html": True})
 NAMES = ("matrix", "two_scenarios", "bisect", "refused", "boundaries")
@@ -332,6 +332,31 @@ def test_finding_names_a_commit_once_for_all_the_cells_it_changed() -> None:
     assert told.startswith("2 changes of outcome between v0.24.0 and v0.32.0: ")
     assert told.count(results.sha(181)[:12]) == 1
     assert "(stargz bases different and stargz bases same: layers dropped, then cached)" in told
+
+
+def test_each_change_inside_a_merge_is_told_with_the_merge() -> None:
+    found = results.merged()
+    told = render.finding(found)
+    assert told.startswith("4 changes of outcome between v0.24.0 and v0.32.0: ")
+    ways = ("cached, then export failed", "export failed, then layers dropped",
+            "layers dropped, then export failed", "export failed, then cached")  # fmt: skip
+    firsts = (*(results.far(n)[:12] for n in (11, 13, 14)),
+              f"one of 2 commits in {results.far(4)[:12]}")  # fmt: skip
+    said = [f"{f} (stargz bases different: {w})" for f, w in zip(firsts, ways, strict=True)]
+    assert [told.index(one) for one in said] == sorted(told.index(one) for one in said)
+    rows = [r for r in render.markdown(found).splitlines() if "| cross-stage-lazy bases" in r]
+    named = [re.findall(r"<code>(\w+)</code>", r.split("|")[1]) for r in rows]
+    places = ((11, 3), (13, 3), (14, 3), (15, 4, 4))
+    assert named == [[results.far(n)[:12] for n in commits] for commits in places]
+
+
+def test_two_ranges_of_one_size_are_not_taken_for_one() -> None:
+    found = results.merged()
+    assert found.bisect
+    one = found.bisect.changes[3]
+    other = replace(one, candidates=tuple(CandidateInfo(sha=results.far(n)) for n in (21, 22)))
+    info = replace(found.bisect, changes=(one, other))
+    assert render.finding(replace(found, bisect=info)).count("one of 2 commits") == 2
 
 
 def test_confidence_is_never_rounded_up_to_certainty() -> None:

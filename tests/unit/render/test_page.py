@@ -47,7 +47,9 @@ def embedded(text: str) -> dict[str, Any]:
     return made
 
 
-@pytest.mark.parametrize("name", ["two_scenarios", "bisect", "refused", "boundaries", "hostile"])
+@pytest.mark.parametrize(
+    "name", ["two_scenarios", "bisect", "refused", "boundaries", "merged", "hostile"]
+)
 def test_nothing_but_our_own_code_may_run(name: str) -> None:
     seen = Seen(render.html(getattr(results, name)()))
     policy = next(a["content"] for t, a in seen.elements if a.get("http-equiv")) or ""
@@ -62,6 +64,16 @@ def test_nothing_but_our_own_code_may_run(name: str) -> None:
         address = attributes.get("href") or ""
         ours = ("https://github.com/moby/buildkit", "result.json")
         assert not address or address.startswith(ours), (tag, address)
+
+
+def test_each_change_inside_a_merge_is_a_row_with_the_merge() -> None:
+    text = render.html(results.merged())
+    rows = re.findall(r"<tr>.*?</tr>", text, re.DOTALL)
+    told = [r for r in rows if "cross-stage-lazy bases" in r and ", in merge <a" in r]
+    assert len(told) == 4
+    for n, row in zip((11, 13, 14), told, strict=False):
+        commits = re.findall(r"<code>(\w+)</code>", row)
+        assert commits[:2] == [results.far(m)[:12] for m in (n, 3)]
 
 
 def test_hostile_text_is_clean_in_the_data_too() -> None:

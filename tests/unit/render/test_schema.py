@@ -61,7 +61,7 @@ def test_no_part_of_a_cell_is_left_open() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["matrix", "two_scenarios", "bisect", "refused", "boundaries"]
+    "name", ["matrix", "two_scenarios", "bisect", "refused", "boundaries", "merged"]
 )  # fmt: skip
 def test_documents_are_valid(name: str) -> None:
     VALIDATOR.validate(json.loads(render.json(getattr(results, name)())))

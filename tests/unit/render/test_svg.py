@@ -69,7 +69,10 @@ def test_everything_is_within_the_picture(result: results.Result) -> None:
     "made",
     [svg.matrix(getattr(results, name)()) for name in ("matrix", "two_scenarios", "hostile")]
     + [svg.matrix(results.many(3, 2)), svg.matrix(results.boundaries())]
-    + [svg.timeline(getattr(results, name)()) for name in ("bisect", "boundaries", "hostile")],
+    + [
+        svg.timeline(getattr(results, name)())
+        for name in ("bisect", "boundaries", "merged", "hostile")
+    ],
 )
 def test_every_text_ends_within_the_picture(made: str) -> None:
     root = ET.fromstring(made)  # noqa: S314 - we have just made it
@@ -177,6 +180,24 @@ def test_changes_that_came_with_a_merge_stand_at_it() -> None:
     assert len(named) == 3
     assert len(set(places)) == 3
     assert places[0][0] == places[1][0]
+    assert "1 tested commit within merges not drawn" in "".join(root.itertext())
+
+
+def test_changes_inside_a_merge_are_drawn_before_it_in_their_order() -> None:
+    root = ET.fromstring(svg.timeline(results.merged()))  # noqa: S314 - we have just made it
+    texts = list(root.iter(f"{NS}text"))
+    at = {t.text: float(t.attrib["x"]) for t in texts if t.text}
+    xs = [at[results.far(n)[:10]] for n in (11, 13, 14)]
+    circles = sorted(float(c.attrib["cx"]) for c in root.iter(f"{NS}circle"))
+    assert circles[2:5] == xs, "between the merge's first parent and the merge"
+    assert len(circles) == 7
+    assert at["one of 2"] == circles[-1]
+    words = [t for t in texts if t.text in {"cached", "export failed", "layers dropped"}]
+    assert [t.text for t in words] == [
+        "cached", "export failed", "layers dropped", "export failed", "cached",
+    ]  # fmt: skip
+    assert [float(t.attrib["x"]) for t in words[1:4]] == [x - 4 for x in xs]
+    assert words[3].attrib["y"] > words[2].attrib["y"], "where the one before leaves no room"
     assert "1 tested commit within merges not drawn" in "".join(root.itertext())
 
 
