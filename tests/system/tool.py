@@ -65,7 +65,8 @@ def figure(what: str, measured: str) -> None:
     print(f"{what}: {measured}")
     if path := os.environ.get("BKBISECT_FIGURES"):
         with Path(path).open("a") as file:
-            file.write(json.dumps([what, measured]) + "\n")
+            test = os.environ["PYTEST_CURRENT_TEST"].partition("::")[0]
+            file.write(json.dumps([Path(test).name, what, measured]) + "\n")
 
 
 def left_behind() -> list[str]:
