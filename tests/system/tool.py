@@ -16,6 +16,9 @@ from buildkit_bisect import leftovers, paths
 #: Programs of ours that must not outlive a task.
 _DAEMONS = ("buildkitd", "docker-registry", "fuse-overlayfs")
 
+#: Where figures go as well; some tests take such options away.
+_FIGURES = os.environ.get("BKBISECT_FIGURES")
+
 #: A path of ours, which names the process that made it.
 _OURS = re.compile(r"/(?:bkb|trial|registry|images)-(\d+)-\w+")
 
@@ -63,8 +66,8 @@ def inv(*words: str, env: Mapping[str, str] | None = None, timeout: float = 1800
 def figure(what: str, measured: str) -> None:
     """Tell what a test measured; ``benchmarks/reliability.py`` makes docs/reliability.md of it."""
     print(f"{what}: {measured}")
-    if path := os.environ.get("BKBISECT_FIGURES"):
-        with Path(path).open("a") as file:
+    if _FIGURES:
+        with Path(_FIGURES).open("a") as file:
             test = os.environ["PYTEST_CURRENT_TEST"].partition("::")[0]
             file.write(json.dumps([Path(test).name, what, measured]) + "\n")
 
