@@ -19,6 +19,7 @@ def find() -> list[Orphan | Path]:
 
 def _ours() -> Iterator[Path]:
     yield from paths.cache("tmp").iterdir()
+    yield from paths.cache("mirrors").glob("*/worktrees/worktree-*")
     yield from SOCKETS.glob("bkb-*")
     yield from CGROUPS.glob("bkbisect-bkb-*")
     yield from CGROUPS.glob("*/bkbisect-bkb-*")

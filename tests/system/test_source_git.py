@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from golang_repo import GolangRepo, buildkit_like
 
-from buildkit_bisect import paths, retry
+from buildkit_bisect import leftovers, paths, retry
 from buildkit_bisect.build import sweep
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, Missing
@@ -402,3 +402,24 @@ def test_without_git_there_are_still_modules(
         [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["source: Go modules, since git is not installed", "module"]
+
+
+@pytest.mark.parametrize("sweeper", ["prune", "clean"])
+def test_a_work_tree_of_a_process_killed_while_git_made_it(source: GitSource, sweeper: str) -> None:
+    """Git locks it until it is made, and forgets no locked one, whatever became of its maker."""
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    entries = source.mirror.path / "worktrees"
+    ours, theirs = (entries / f"worktree-{pid}-abcdefgh" for pid in (os.getpid(), gone.pid))
+    for entry in (ours, theirs):
+        entry.mkdir(parents=True)
+        (entry / "gitdir").write_text("/nowhere/.git\n")
+        (entry / "commondir").write_text("../..\n")
+        (entry / "HEAD").write_text("0" * 40 + "\n")
+        (entry / "locked").write_text("initializing")
+    if sweeper == "prune":
+        source.prune()
+    else:
+        assert leftovers.find() == [theirs]
+        leftovers.remove(theirs)
+    assert list(entries.iterdir()) == [ours]

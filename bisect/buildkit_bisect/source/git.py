@@ -257,6 +257,10 @@ class GitSource(History):
 
     def prune(self) -> None:
         """Forget work trees whose directories are gone, ours or those of killed processes."""
+        for lock in (self.mirror.path / "worktrees").glob("*/locked"):
+            # Git locks one while it makes it; killed right then, it would keep it for ever.
+            if not paths.owner_alive(lock.parent):
+                lock.unlink(missing_ok=True)
         git(self.mirror.path, "worktree", "prune", "--expire=now", check=False)
 
 
