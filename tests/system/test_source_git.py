@@ -407,7 +407,7 @@ def test_without_git_there_are_still_modules(
 @pytest.mark.parametrize("sweeper", ["prune", "clean"])
 def test_a_work_tree_of_a_process_killed_while_git_made_it(source: GitSource, sweeper: str) -> None:
     """Git locks it until it is made, and forgets no locked one, whatever became of its maker."""
-    with subprocess.Popen(["true"]) as gone:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     entries = source.mirror.path / "worktrees"
     ours, theirs = (entries / f"worktree-{pid}-abcdefgh" for pid in (os.getpid(), gone.pid))
