@@ -57,10 +57,16 @@ def unpack_wheel(wheel: Path, target: Path, *, folder: str) -> None:
         raise WheelRefused(f"{wheel.name} is damaged: {err}", hint=_HINT) from err
 
 
-#: What zipfile, zlib and csv raise for an archive that is none, is cut short, or encrypted.
+#: What zipfile, zlib and csv raise for an archive that is none, is cut short, or encrypted or
+#: compressed in a way that zipfile has no words for (`RuntimeError` and its kind).
 _DAMAGED = (
-    *(zipfile.BadZipFile, KeyError, EOFError, ValueError, zlib.error, csv.Error),
-    *(NotImplementedError, RuntimeError),
+    zipfile.BadZipFile,
+    KeyError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    csv.Error,
+    RuntimeError,
 )
 
 

@@ -182,11 +182,12 @@ def _check(
         after, complains = bench.test(names), bench.vet(names)
         seen = {n: _seen_twice(bench, n, before[n], after[n]) for n in names}
         flaky = {n: unsteady[n] | passing for n, (_, passing) in seen.items()}
-        with source.checkout(revision) as plain:
-            untouched = replace(bench, tree=plain)
-            for name, (run, _) in seen.items():
-                new = run.failed - before[name].failed - flaky[name]
-                flaky[name] |= _fails_here_too(untouched, name, new)
+        new = {n: run.failed - before[n].failed - flaky[n] for n, (run, _) in seen.items()}
+        if any(new.values()):
+            with source.checkout(revision) as plain:
+                untouched = replace(bench, tree=plain)
+                for name, suspects in new.items():
+                    flaky[name] |= _fails_here_too(untouched, name, suspects)
         made = [
             told.package_check(name, before[name], run, note=note, flaky=flaky[name])
             for name, (run, _) in seen.items()
