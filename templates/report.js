@@ -156,7 +156,7 @@
     const daemon = data.pool[trial.daemon];
     if (daemon.length) made.push(el("h3", {}, "daemon log: warnings and errors"), logOf(daemon));
     if (trial.files.length) made.push(el("p", {}, "files: ", ...trial.files.flatMap(([name, link]) => [el("a", { href: link }, name), " "])));
-    made.push(el("p", { class: "dim" }, `${trial.seconds} s${trial.reused ? ", known from an earlier campaign" : ""}`));
+    made.push(el("p", { class: "dim" }, `${trial.seconds} s${trial.at ? `, ended ${trial.at}` : ""}${trial.reused ? ", known from an earlier campaign" : ""}`));
     return made;
   };
 

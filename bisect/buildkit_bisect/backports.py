@@ -27,7 +27,7 @@ class Fit:
 
     ref: str
     sha: str
-    state: str  # applies, there, partly, conflicts
+    state: str  # applies, lacking, there, partly, conflicts
     detail: str = ""
 
 
@@ -89,7 +89,7 @@ def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
     detail = "; ".join(filter(None, [", ".join(used), lacking]))
     if there:
         return told("partly", "; ".join(filter(None, [f"{', '.join(there)} is there", detail])))
-    return told("applies", detail)
+    return told("lacking" if lacking else "applies", detail)
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def _lacking(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> 
     """Commits that the patches say they require and that *revision* has not, nor a copy of them."""
     required = dict.fromkeys(c for patch in chosen for c in patch.meta.requires)
     missing = [c[:12] for c in required if not _has(source, revision, c)]
-    return f"but {', '.join(missing)}, which it requires, is not there" if missing else ""
+    return f"{', '.join(missing)}, which it requires, is not there" if missing else ""
 
 
 def hint(found: Sequence[Fit], option: Callable[[str], str]) -> str:

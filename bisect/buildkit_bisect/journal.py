@@ -117,11 +117,12 @@ class Journal:
         """Every stored observation of the cell *key*, oldest first; of *campaigns*, where given."""
         with self._told():
             rows = self._db.execute(
-                "SELECT observation, campaign FROM trial WHERE key = ? ORDER BY number", (key,)
+                "SELECT observation, campaign, created FROM trial WHERE key = ? ORDER BY number",
+                (key,),
             ).fetchall()
             return [
-                _CONVERTER.structure(json.loads(text), Observation)
-                for text, campaign in rows
+                _CONVERTER.structure({"ended": created, **json.loads(text)}, Observation)
+                for text, campaign, created in rows
                 if campaigns is None or campaign in campaigns
             ]
 

@@ -157,6 +157,7 @@ class Observation:
     evidence: str = ""  # directory with logs, progress and cache config
     daemon_log: str = ""  # lines of the daemon's log that warn or fail, at most 16 KiB
     facts: dict[str, Any] = field(default_factory=dict)  # runtime facts: snapshotter, image digests
+    ended: str = ""  # ISO 8601, UTC: in which order trials ran is evidence too
 
     def step(self, step_id: str) -> StepResult | None:
         """The step of that id, or None where the trial ended before it."""

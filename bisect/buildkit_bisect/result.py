@@ -45,11 +45,16 @@ class RevisionInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PatchInfo:
-    """A patch that some variant has."""
+    """A patch that some variant has.
+
+    *digest* is the SHA-256 of its diffs' SHA-256 in hex, joined in order: who has a result can
+    tell whether it is about the diffs that are sent.
+    """
 
     name: str
     digest: str
     title: str
+    diffs: dict[str, str] = field(default_factory=dict)  # file name -> text; none of a revert
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +93,7 @@ class TrialInfo:
     seconds: float
     reused: bool  # paid for by an earlier campaign, or earlier in this one
     evidence: str  # folder below the result's own, "" where none was kept
+    ended: str = ""  # ISO 8601, UTC; "" where it is not known
     steps: tuple[StepInfo, ...] = ()
     daemon_log: str = ""
 
@@ -238,7 +244,7 @@ class BackportInfo:
 
     ref: str  # a release branch, the last release of a minor without one, or the main line
     sha: str
-    state: str  # applies, there, partly, conflicts
+    state: str  # applies, lacking (what they require), there, partly, conflicts
     detail: str = ""  # git's reason
 
 

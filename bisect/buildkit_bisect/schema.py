@@ -78,7 +78,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     "CheckInfo.kind": {"enum": ["test", "vet", "build"]},
     "CheckInfo.change": {"enum": ["same", "worse", "better", "pre-existing", "untested"]},
     "BackportInfo.sha": _COMMIT,
-    "BackportInfo.state": {"enum": ["applies", "there", "partly", "conflicts"]},
+    "BackportInfo.state": {"enum": ["applies", "lacking", "there", "partly", "conflicts"]},
     "ValidationInfo.status": {
         "enum": ["fixes", "partly", "no", "regresses", "inconclusive", "refused"]
     },

@@ -160,6 +160,7 @@ def _run(job: TrialJob) -> Observation:
             "images": dict(job.image_digests),
             **({"engine": job.containers.facts()} if job.containers else {}),
         },
+        ended=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 
 

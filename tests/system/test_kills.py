@@ -38,6 +38,7 @@ _VOLATILE = frozenset(
     (
         "id",
         "created",
+        "ended",
         "seconds",
         "evidence",
         "reused",

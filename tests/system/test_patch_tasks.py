@@ -191,7 +191,7 @@ def test_what_it_requires(desk: Desk) -> None:
     ask = ("patch-check", "--repo", str(desk.repo.path), "--json", "--revs", "v0.25,v0.27")
     fits = desk.task(*ask).document[0]["applies"]
     assert "which it requires, is not there" in fits[0]["detail"]
-    assert states(fits) == {"v0.25": "applies", "v0.27": "conflicts"}
+    assert states(fits) == {"v0.25": "lacking", "v0.27": "conflicts"}
 
 
 @pytest.mark.parametrize(

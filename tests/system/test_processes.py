@@ -109,14 +109,29 @@ def test_a_child_that_fails_is_infrastructure() -> None:
     assert caught.value.exit_code == 5
 
 
-@pytest.mark.parametrize("gone", ["HEAD", "refs", "objects"])
-def test_a_broken_mirror_is_no_bug(tmp_path: Path, cache: Path, gone: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "junk"),
+    [
+        ("HEAD", b""),
+        ("refs", b""),
+        ("objects", b""),
+        ("config", b"[core\n"),
+        ("config", b"\xff\x00\n"),
+        ("packed-refs", b"junk\n"),
+        ("packed-refs", b"\xff" * 99),
+        ("HEAD", b"\x00" * 99),
+    ],
+)
+def test_a_broken_mirror_is_no_bug(tmp_path: Path, cache: Path, part: str, junk: bytes) -> None:
     repo = GolangRepo.create(tmp_path / "upstream")
     env = {"BKBISECT_CACHE_DIR": str(cache)}
     words = ("build", "--rev", "master", "--repo", str(repo.path))
     assert inv(*words, env=env).code == 0
     mirror = next((cache / "mirrors").glob("*.git"))
-    (mirror / gone).rename(mirror / "gone")
+    if junk:
+        (mirror / part).write_bytes(junk)
+    else:
+        (mirror / part).rename(mirror / "gone")
     said = inv(*words, env=env)
     assert said.code == 5, said.stderr
     (told,) = errors(said)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ def test_what_was_paid_for_comes_back() -> None:
         assert again.trials("k") == [SEEN, SEEN]
         assert again.trials("other") == []
         assert again.mean_seconds() == 2.0
+
+
+def test_when_each_trial_ended_comes_back_too(file: Path) -> None:
+    store("k")
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE trial SET created='2026-01-02T03:04:05Z'")
+        # As before trials said it themselves.
+        db.execute("UPDATE trial SET observation=json_remove(observation, '$.ended')")
+    ended = replace(SEEN, ended="2026-03-04T05:06:07Z")
+    with closing(Journal()) as journal:
+        journal.add("k", ended, "c2")
+        assert journal.trials("k") == [replace(SEEN, ended="2026-01-02T03:04:05Z"), ended]
 
 
 def test_a_new_one_is_whole_from_the_start(file: Path) -> None:

@@ -13,6 +13,7 @@ from buildkit_bisect.evidence import keep_evidence
 from buildkit_bisect.images import ImageRef
 from buildkit_bisect.lab import Cell
 from buildkit_bisect.model import Build, NoBuild, Observation, PatchRef, Revision, StepResult
+from buildkit_bisect.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BuildInfo,
@@ -62,9 +63,18 @@ def revision_info(revision: Revision) -> RevisionInfo:
     )
 
 
-def patch_info(patch: PatchRef) -> PatchInfo:
-    """A patch as results describe it."""
-    return PatchInfo(name=patch.name, digest=patch.digest, title=patch.title)
+def patch_info(patch: PatchRef, asked: Iterable[Patch] = ()) -> PatchInfo:
+    """A patch as results describe it, with its diffs where it is one of *asked*.
+
+    A revert is not: git makes it again from the commit that it is named after.
+    """
+    whole = next((p for p in asked if p.digest == patch.digest), None)
+    return PatchInfo(
+        name=patch.name,
+        digest=patch.digest,
+        title=patch.title,
+        diffs={d.name: d.text for d in whole.diffs} if whole else {},
+    )
 
 
 def cell_info(cell: Cell, folder: Path) -> CellInfo:
@@ -80,6 +90,7 @@ def cell_info(cell: Cell, folder: Path) -> CellInfo:
             seconds=round(trial.observation.seconds, 3),
             reused=trial.reused,
             evidence=keep_evidence(trial.observation, folder, f"{base}/{number}"),
+            ended=trial.observation.ended,
             steps=tuple(step_info(s, cell.control) for s in trial.observation.steps),
             daemon_log=trial.observation.daemon_log[-2000:],
         )
@@ -186,7 +197,7 @@ def result(
         source={"kind": setup.source.kind, "repo": settings.repo, "note": setup.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
         revisions=tuple(revision_info(r) for r in revisions),
-        patches=tuple(patch_info(p) for p in patches),
+        patches=tuple(patch_info(p, setup.patches) for p in patches),
         cells=tuple(cells),
         seconds={k: round(v, 1) for k, v in seconds.items()},
         bisect=bisect,

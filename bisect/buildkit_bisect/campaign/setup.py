@@ -37,6 +37,7 @@ class Setup:
     scenarios: tuple[Scenario, ...]
     builder: Builder
     events: Events
+    patches: tuple[Patch, ...] = ()  # those that were asked for; the builder may come by more
 
     def cells(self, scenario: Scenario) -> list[Axes]:
         """The scenario's cells that ``--axis`` leaves."""
@@ -89,6 +90,7 @@ def prepare(
         scenarios=loaded,
         builder=Builder(source=source, patches=tuple(chosen), say=say, deadlines=within),
         events=events,
+        patches=tuple(chosen),
     )
 
 

@@ -22,6 +22,7 @@ from buildkit_bisect.source import DEFAULT_REPO, GitSource, open_source
 _ORIGINS = ("from-worktree", "from-branch", "from-pr")
 _SAYS = {
     "applies": "applies",
+    "lacking": "applies, needs more",
     "there": "already there",
     "partly": "in part there",
     "conflicts": "conflicts",

@@ -22,6 +22,9 @@ LIMIT = 1_500_000
 
 _LOG_LINES = (200, 60, 20, 8, 0)
 
+#: Lines of a diff for each line of a log: a patch is what a page is about.
+_DIFF_LINES = 10
+
 
 def html(
     result: Result,
@@ -66,6 +69,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         times=_times(grid),
         timeline=Markup(svg.timeline(result, templates=templates, inline=True)),  # noqa: S704 - an escaping template
         data=page.script_json(page.data(result, folder, lines)),
+        diff_lines=lines * _DIFF_LINES,
         style=Markup(style),  # noqa: S704 - ours, or the user's own
         script=Markup(script),  # noqa: S704 - same
         policy=_policy(style, script),

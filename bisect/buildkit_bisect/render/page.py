@@ -140,6 +140,7 @@ def _trial(
         "css": symbols.of(trial.outcome, trial.verdict).css,
         "seconds": round(trial.seconds, 2),
         "reused": trial.reused,
+        "at": text.clean(trial.ended),
         "files": _files(trial, folder),
         "steps": steps,
         "daemon": pool.number(lines[-limit:] if limit else []),

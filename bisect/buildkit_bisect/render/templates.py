@@ -37,6 +37,7 @@ class Templates:
             short=text.short,
             command=text.command,
             duration=text.duration,
+            head=text.head,
             listed=text.listed,
             word=symbols.word,
         )

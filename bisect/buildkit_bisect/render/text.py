@@ -56,6 +56,11 @@ def clean(text: str) -> str:
     return text
 
 
+def plain(text: str) -> bool:
+    """Whether `clean` finds nothing in *text* but tabs."""
+    return clean(text) == text.replace("\t", "    ")
+
+
 def one_line(text: str) -> str:
     """*text*, cleaned, on one line: no line end in it begins another."""
     return " ".join(clean(text).split())
@@ -81,6 +86,14 @@ def shorten(line: str, limit: int = LINE) -> str:
 def short(said: str) -> str:
     """*said*, cleaned, and cut beyond `TEXT`."""
     return shorten(clean(said), TEXT)
+
+
+def head(said: str, limit: int) -> str:
+    """The first *limit* lines of *said*, cleaned, and how many more there are."""
+    lines = clean(said).splitlines()
+    more = len(lines) - limit
+    rest = [f"... {plural(more, 'line')} more"] if more > 0 else []
+    return "\n".join([*map(shorten, lines[:limit]), *rest])
 
 
 def fit(said: str, width: float, letter: float) -> str:

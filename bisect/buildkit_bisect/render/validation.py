@@ -28,6 +28,7 @@ CHANGES = {
 _CHECKS = {"worse": BAD, "better": GOOD, "same": GOOD, "pre-existing": GOOD, "untested": SKIP}
 _STATES = {
     "applies": "applies",
+    "lacking": "applies, needs more",
     "there": "already there",
     "partly": "in part there",
     "conflicts": "conflicts",

@@ -99,7 +99,8 @@ def open_mirror(
 ) -> Mirror:
     """The mirror of *repo*, a URL or a path, made now where there is none.
 
-    Raises `BadInput` where *repo* is no repository, `Unreachable` where nothing answers.
+    Raises `BadInput` where *repo* is no repository, `Unreachable` where nothing answers,
+    `InfraFailed` where the mirror that is there is damaged.
     """
     where = _normal(repo)
     mirror = Mirror(
@@ -109,11 +110,23 @@ def open_mirror(
     )
     bounds.used(mirror.path)
     if mirror.path.is_dir():
+        _check(mirror.path)
         return mirror
     with FileLock(f"{mirror.path}.lock"):
         if not mirror.path.is_dir():
             _clone(mirror, say)
     return mirror
+
+
+def _check(path: Path) -> None:
+    """Raise `InfraFailed` unless git can read the settings of *path* and every ref's name."""
+    # By name: git would look for another one further up where this one is none any more.
+    done = git(path, "for-each-ref", "--count=1", check=False, GIT_DIR=str(path))
+    if not done.ok:
+        raise InfraFailed(
+            f"the mirror {path} is damaged: {_reason(done)}",
+            hint=f"rm -r {path}: it is cloned again",
+        )
 
 
 def _normal(repo: str) -> str:

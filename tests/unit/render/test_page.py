@@ -166,6 +166,24 @@ def test_before_and_after_of_a_patch() -> None:
     assert not re.search(r'<tr class="change-broken"', text)
 
 
+def test_a_page_has_the_diffs_of_its_patches() -> None:
+    diff = "--- a/x.go\n+++ b/x.go\n@@ -1 +1 @@\n-a < b\n+a > b\n" + "+more\n" * 3000
+    (patch,) = results.matrix().patches
+    told = results.matrix(patches=(replace(patch, diffs={"x.patch": diff}),))
+    text = render.html(told)
+    assert "<summary>x.patch</summary>" in text
+    assert "-a &lt; b\n+a &gt; b\n+more" in text
+    assert "... 1005 lines more" in text
+    assert "<summary>x.patch</summary>" not in render.html(results.matrix())
+
+
+def test_a_page_says_when_each_trial_ended() -> None:
+    result = results.matrix()
+    trial = replace(result.cells[0].trials[0], ended="2026-01-02T03:04:05Z")
+    text = render.html(replace(result, cells=(replace(result.cells[0], trials=(trial,)),)))
+    assert embedded(text)["cells"][0]["trials"][0]["at"] == "2026-01-02T03:04:05Z"
+
+
 def test_equal_evidence_is_there_once() -> None:
     one = results.many(1)
     twice = replace(one, cells=(*one.cells, *(replace(c, ref="other") for c in one.cells)))
