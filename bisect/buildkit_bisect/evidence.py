@@ -20,7 +20,7 @@ def keep_evidence(observation: Observation, folder: Path, name: str) -> str:
         if not source.is_dir():
             return ""
         if not source.resolve().is_relative_to(paths.cache("evidence").resolve()):
-            raise InfraFailed(f"{source} is not in the cache")
+            raise InfraFailed(f"{source} is not in the cache", hint="BKBISECT_CACHE_DIR as it was")
         shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
     return f"evidence/{name}"
 

@@ -12,12 +12,17 @@ from pathlib import Path
 
 import platformdirs
 
+from buildkit_bisect import owner
+
 PROJECT = Path(__file__).resolve().parents[2]
 SCENARIOS = PROJECT / "bisect" / "scenarios"
 PATCHES = PROJECT / "patches"
 TEMPLATES = PROJECT / "templates"
 
 _DAY = 86_400.0
+
+#: In a scratch directory: the name of its process, see `owner`.
+_OWNER = ".owner"
 
 
 def cache_root() -> Path:
@@ -40,10 +45,11 @@ def scratch(prefix: str) -> Iterator[Path]:
     """A directory in the cache's ``tmp``, gone after the block.
 
     On the cache's own file system, so that a finished entry becomes real by one rename.
-    Its name carries our process id: see `owner_alive`.
+    It says whose it is: see `owner_alive`.
     """
     path = Path(tempfile.mkdtemp(prefix=f"{prefix}-{os.getpid()}-", dir=cache("tmp")))
     try:
+        (path / _OWNER).write_text(owner.me())
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
@@ -52,12 +58,23 @@ def scratch(prefix: str) -> Iterator[Path]:
 def owner_alive(entry: Path) -> bool:
     """Whether the process that made *entry* with `scratch` still runs.
 
-    An entry that names no process counts as owned for a day.
+    One that cannot be seen from here, in another container with the same cache, counts for a
+    day, as does whoever made an entry that names no process.
     """
+    try:
+        gone = owner.gone((entry / _OWNER).read_text())
+    except (OSError, ValueError):  # killed before it could say so
+        pass
+    else:
+        return _is_young(entry) if gone is None else not gone
     pid = entry.name.rsplit("-", 2)[1:2]
     if not pid or not pid[0].isdigit():
-        try:
-            return time.time() - entry.lstat().st_mtime < _DAY
-        except OSError:
-            return False
+        return _is_young(entry)
     return Path(f"/proc/{pid[0]}").exists()
+
+
+def _is_young(entry: Path) -> bool:
+    try:
+        return time.time() - entry.lstat().st_mtime < _DAY
+    except OSError:
+        return False

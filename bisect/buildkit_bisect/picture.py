@@ -18,7 +18,7 @@ def png(svg: Path, target: Path, *, scale: int = 2) -> Path:
     """Write *target* from the file *svg*, *scale* pixels a unit. Raises `Missing`."""
     size = re.search(r'<svg\b[^>]*? width="([\d.]+)" height="([\d.]+)"', svg.read_text())
     if not size:
-        raise BadInput(f"{svg} has no size")
+        raise BadInput(f"{svg} has no size", hint="./inv report ID, which draws it again")
     if shutil.which("rsvg-convert"):
         argv = ["rsvg-convert", f"--zoom={scale}", f"--output={target}", str(svg)]
         process.run(argv, timeout=TIMEOUT)

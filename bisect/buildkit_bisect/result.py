@@ -338,4 +338,6 @@ def read(folder: Path) -> Result:
     try:
         return structure(data)
     except cattrs.BaseValidationError as error:
-        raise BadInput(f"{path}: {cattrs.transform_error(error)[0]}") from None
+        raise BadInput(
+            f"{path}: {cattrs.transform_error(error)[0]}", hint="docs/result.schema.json"
+        ) from None

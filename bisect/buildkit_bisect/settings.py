@@ -102,7 +102,7 @@ def number(name: str, raw: Raw, least: int, most: int) -> int | None:
             f"--{name} {text!r} is not a whole number", hint=f"--{name} {least}"
         ) from None
     if not least <= value <= most:
-        raise BadInput(f"--{name} {value}: between {least} and {most}")
+        raise BadInput(f"--{name} {value}: between {least} and {most}", hint=f"--{name} {least}")
     return value
 
 
@@ -110,7 +110,9 @@ def one_of(name: str, raw: Raw, choices: Sequence[str]) -> str:
     """One of *choices*, the first where it was not given."""
     text = option(name, raw) or choices[0]
     if text not in choices:
-        raise BadInput(f"--{name} {text!r}: one of {', '.join(choices)}")
+        raise BadInput(
+            f"--{name} {text!r}: one of {', '.join(choices)}", hint=f"--{name} {choices[0]}"
+        )
     return text
 
 
@@ -127,7 +129,7 @@ def runtimes(raw: Raw) -> tuple[Kind, ...]:
     names = (option("runtime", raw) or "auto").split(",")
     for name in names:
         if name not in ("auto", *Kind):
-            raise BadInput(f"--runtime {name!r}: auto, {', '.join(Kind)}; several by commas")
+            raise BadInput(f"--runtime {name!r}: auto, {', '.join(Kind)}", hint="several by commas")
     return tuple(dict.fromkeys(Kind.HOST if n == "auto" else Kind(n) for n in names))
 
 

@@ -130,7 +130,10 @@ def download(url: str, path: Path, *, sha256: str, within: float, cafile: str = 
                 while chunk := answer.read(_CHUNK):
                     size += len(chunk)
                     if size > LARGEST:
-                        raise NotServed(f"{shown(url)} is larger than {LARGEST} bytes")
+                        raise NotServed(
+                            f"{shown(url)} is larger than {LARGEST} bytes",
+                            hint="another PIP_INDEX_URL",
+                        )
                     if time.monotonic() > end:
                         raise NotServedNow(
                             f"{shown(url)}: not done after {within:.0f} s",
@@ -149,7 +152,9 @@ def download(url: str, path: Path, *, sha256: str, within: float, cafile: str = 
                 hint="another PIP_INDEX_URL",
             )
     except (ConnectionError, TimeoutError, ssl.SSLError, HTTPException) as error:
-        raise NotServedNow(f"{shown(url)}: {error}") from None
+        raise NotServedNow(
+            f"{shown(url)}: {error}", hint="./inv doctor, then ./inv resume"
+        ) from None
     finally:
         if path.exists() and digest.hexdigest() != sha256:
             path.unlink()

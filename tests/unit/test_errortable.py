@@ -19,6 +19,10 @@ def test_every_kind_of_error_is_in_it() -> None:
     assert all(row.message.strip(" .") for row in errortable.rows())
 
 
+def test_every_error_has_a_remedy_of_its_own() -> None:
+    assert [f"{row.module}:{row.line}" for row in errortable.rows() if not row.hint] == []
+
+
 def test_a_message_is_found_by_its_words() -> None:
     table = errortable.text()
     assert "`` --NAME TEXT is not a whole number ``" in table

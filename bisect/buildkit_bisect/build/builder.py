@@ -105,7 +105,9 @@ class Builder:
         have = {p.ref.digest: p for p in self.patches}
         missing = [p.name for p in variant.patches if p.digest not in have]
         if missing:
-            raise BadInput(f"this builder was not given the patch {missing[0]}")
+            raise BadInput(
+                f"this builder was not given the patch {missing[0]}", hint="./inv patch-list"
+            )
         return [have[p.digest] for p in variant.patches]
 
     def _build(

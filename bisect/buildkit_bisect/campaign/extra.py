@@ -70,7 +70,8 @@ def with_snapshotters(
     if depending:
         raise BadInput(
             f"{scenario.name}: its variable {depending[0]!r} depends on the snapshotter and has no"
-            f" value for {new[0]}"
+            f" value for {new[0]}",
+            hint=f"--scenario another, or values.{new[0]} in its [vars.{depending[0]}]",
         )
     controls = [v for v in new if v == FUSE_OVERLAYFS and axis.controls]
     more = Axis(values=(*axis.values, *new), controls=(*axis.controls, *controls))

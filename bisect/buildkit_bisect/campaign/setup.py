@@ -64,7 +64,7 @@ def prepare(
 
     bounds.used(paths.cache_root())  # from now on, nothing that we use may go
     if script and settings.scenarios:
-        raise BadInput("--script and --scenario are two ways to say the same thing; give one")
+        raise BadInput("--script and --scenario say the same thing", hint="leave out one of them")
     loaded = (
         (script,)
         if script

@@ -180,7 +180,7 @@ def _question(raw: Mapping[str, Raw], chosen: Settings) -> Question:
     bad = settings.option("bad", raw.get("bad", ""))
     find = settings.flag("find-good", raw.get("find_good", False))
     if find and good:
-        raise BadInput("--find-good looks for the good end: leave out --good")
+        raise BadInput("--find-good looks for the good end itself", hint="leave out --good")
     if not bad or not (good or find):
         raise BadInput("bisect needs both ends", hint="--good R --bad R, or --find-good --bad R")
     confidence = settings.option("confidence", raw.get("confidence", ""))

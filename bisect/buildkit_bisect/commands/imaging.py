@@ -39,7 +39,7 @@ def wanted(raw: Mapping[str, Raw]) -> Wanted | None:
         save=settings.option("save", raw.get("save", "")),
     )
     if found.builder == "dockerfile" and found.base:
-        raise BadInput("upstream's Dockerfile has a base of its own; leave out --base-image")
+        raise BadInput("upstream's Dockerfile has a base of its own", hint="leave out --base-image")
     if found.save and not Path(found.save).absolute().parent.is_dir():
         raise BadInput(f"--save {found.save}: there is no such folder", hint="--save ./image.tar")
     asked = settings.flag("image", raw.get("image", False))

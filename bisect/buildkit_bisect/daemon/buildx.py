@@ -122,7 +122,7 @@ class BuildxRuntime:
             )
         state = container.attrs["State"]
         if foreign := ended_by(state):
-            raise InfraFailed(foreign)
+            raise InfraFailed(foreign, hint="docker events --since 1h")
         words = last_words(container_log(container).decode(errors="replace"))
         if done.timed_out:
             raise InfraFailed(

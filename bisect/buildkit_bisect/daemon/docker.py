@@ -183,7 +183,7 @@ class DockerRuntime:
 
     def _fail(self, state: dict[str, Any], how: str) -> None:
         if foreign := ended_by(state):
-            raise InfraFailed(foreign)
+            raise InfraFailed(foreign, hint="docker events --since 1h")
         assert self._container
         log = container_log(self._container).decode(errors="replace")
         raise DaemonFailed(f"{how}: {last_words(log)}")

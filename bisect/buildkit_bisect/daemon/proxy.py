@@ -69,7 +69,10 @@ def find(
     for value in values:
         if value in sockets:
             if not Path(sockets[value]).is_socket():
-                raise BadInput(f"--snapshotter-socket {value}: no socket at {sockets[value]}")
+                raise BadInput(
+                    f"--snapshotter-socket {value}: no socket at {sockets[value]}",
+                    hint=f"start {value} first; containerd-*-grpc --address SOCKET",
+                )
             found[value] = Proxy(name=value, version="the user's own", socket=sockets[value])
         elif value == STARGZ:
             program = str(gotool.ensure(TOOL, say, deadlines))

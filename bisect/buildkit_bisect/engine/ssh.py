@@ -42,7 +42,8 @@ def command(url: str) -> list[str]:
     if parts.scheme != SCHEME or not host or wrong or parts.fragment:
         raise BadInput(
             "the address of an Engine behind ssh is ssh://[USER@]HOST[:PORT][/SOCKET], without a"
-            " password"
+            " password",
+            hint="DOCKER_HOST=ssh://me@host",
         )
     # urlsplit makes it lower case, and the user's own ssh configuration may not.
     host = parts.netloc.rpartition("@")[2].removesuffix(f":{port}").strip("[]")

@@ -108,7 +108,10 @@ def build(
         try:
             apply(tree, patches)
         except PatchFailed as error:
-            raise NoAnswer(f"{variant.label} has no image: patch: {error.message}") from error
+            raise NoAnswer(
+                f"{variant.label} has no image: patch: {error.message}",
+                hint=error.hint or "./inv patch-check",
+            ) from error
         said = {
             labels.OURS: "image",
             "org.opencontainers.image.revision": variant.revision.sha,

@@ -57,7 +57,9 @@ class BoundarySearch:
                 hint="--from and --to on one branch",
             )
         if resolution < 0:
-            raise BadInput(f"boundaries: a resolution of {resolution} is below 0")
+            raise BadInput(
+                f"boundaries: a resolution of {resolution} is below 0", hint="--resolution 0"
+            )
         self._seen = Outcomes(same_build or {})
         self._line = Line(line, self._seen)
         self._history = history

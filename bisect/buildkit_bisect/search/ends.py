@@ -47,7 +47,10 @@ class GoodEndSearch:
     ) -> None:
         self._options = options or SearchOptions()
         if self._options.find_fix:
-            raise BadInput("--find-good looks for the good end of a regression, not of a fix")
+            raise BadInput(
+                "--find-good looks for the good end of a regression, not of a fix",
+                hint="leave out --find-fix, or --good R",
+            )
         if not releases:
             raise BadInput("--find-good: there is no release before the bad end", hint="--good R")
         self._back = [bad, *reversed(releases)]  # newest first

@@ -50,7 +50,10 @@ class History:
         try:
             return self._number[sha]
         except KeyError:
-            raise BadInput(f"commit {sha} is not in the history that was loaded") from None
+            raise BadInput(
+                f"commit {sha} is not in the history that was loaded",
+                hint="both ends of one repository",
+            ) from None
 
     def sha(self, number: int) -> str:
         """The commit at a position."""
@@ -125,7 +128,7 @@ def _parents_first(parents: Mapping[str, Sequence[str]]) -> list[str]:
                 done[sha] = False
                 todo = [p for p in parents.get(sha, ()) if not done.get(p)]
                 if any(p in done for p in todo):
-                    raise BadInput(f"the history has a cycle through {sha}")
+                    raise BadInput(f"the history has a cycle through {sha}", hint="git fsck")
                 stack.extend(reversed(todo))
                 continue
             stack.pop()

@@ -95,9 +95,13 @@ class BisectSession:
 
 def _check(options: SearchOptions) -> None:
     if options.trials is not None and options.trials < 1:
-        raise BadInput(f"--trials {options.trials}: at least 1, or leave it out for automatic")
+        raise BadInput(f"--trials {options.trials}: below 1", hint="leave it out for automatic")
     if not 0.5 < options.confidence < 1:  # noqa: PLR2004 - a coin decides at 0.5
-        raise BadInput(f"--confidence {options.confidence}: between 0.5 and 1")
+        raise BadInput(
+            f"--confidence {options.confidence}: between 0.5 and 1", hint="--confidence 0.95"
+        )
     if options.bad_when & options.good_when:
         both = ", ".join(sorted(options.bad_when & options.good_when))
-        raise BadInput(f"{both}: named by both --bad-when and --good-when")
+        raise BadInput(
+            f"{both}: named by both --bad-when and --good-when", hint="leave it out of one"
+        )
