@@ -12,7 +12,7 @@ from pathlib import Path
 
 import hostile_repo
 import pytest
-from golang_repo import GO, words
+from golang_repo import GO, GolangRepo, words
 from hostile_repo import Hostile, snapshot
 from tool import Said, inv
 
@@ -23,6 +23,7 @@ from buildkit_bisect.model import Build, Variant
 from buildkit_bisect.patchmaker import Work
 from buildkit_bisect.provision import Toolchains
 from buildkit_bisect.source import GitSource, Unreachable
+from buildkit_bisect.source import git as source_git
 from buildkit_bisect.toolchain import GoWanted
 
 pytestmark = pytest.mark.system
@@ -185,6 +186,33 @@ def written(folder: Path, text: str) -> patches.Patch:
     (folder / "patch.toml").write_text('title = "through a link"\n')
     (folder / "it.patch").write_text(text)
     return patches.load(str(folder))
+
+
+def test_a_tree_that_would_fill_any_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand million files in a dozen objects; and one of more bytes than there may be."""
+    repo = GolangRepo.create(tmp_path / "bomb")
+    blob = repo.git("hash-object", "-w", "--stdin", stdin="x" * 1000)
+    entries = "".join(f"100644 blob {blob}\t{n}\n" for n in range(10))
+    for _ in range(8):
+        tree = repo.git("mktree", stdin=entries)
+        entries = "".join(f"040000 tree {tree}\t{n}\n" for n in range(10))
+    bomb = repo.git("commit-tree", "-m", "bomb", repo.git("mktree", stdin=entries))
+    repo.git("tag", "v9.9.9", bomb)
+    source = GitSource.open(str(repo.path))
+    started = time.monotonic()
+    with (
+        pytest.raises(BadInput, match="that is not BuildKit's"),
+        source.checkout(source.resolve("v9.9.9")),
+    ):
+        pass
+    assert time.monotonic() - started < 60
+    monkeypatch.setattr(source_git, "MOST_BYTES", 100)
+    with (
+        pytest.raises(BadInput, match="that is not BuildKit's"),
+        source.checkout(source.resolve("master")),
+    ):
+        pass
+    assert list(paths.cache("tmp").iterdir()) == []
 
 
 def test_odd_names_are_listed_and_never_taken_for_options(hostile: Hostile) -> None:

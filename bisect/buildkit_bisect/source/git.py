@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 #: A branch may have moved on a remote; after this many seconds it is asked again.
 STALE = 24 * 3600.0
 
+#: What a tree may have; BuildKit's has 8,000 files and 60 MB, most of them vendored.
+MOST_FILES = 100_000
+MOST_BYTES = 10 * 10**9
+
+#: Seconds for its listing; BuildKit's takes a tenth of one.
+_LISTING = 30.0
+
 
 @dataclass(kw_only=True)
 class GitSource(History):
@@ -234,8 +241,12 @@ class GitSource(History):
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
-        """A work tree of the mirror, made for the block and removed after it."""
+        """A work tree of the mirror, made for the block and removed after it.
+
+        Raises `BadInput` for one that nobody could want, before anything is written.
+        """
         self.prune()
+        self._bounded(revision)
         with paths.scratch("worktree") as tmp:
             tree = tmp / tmp.name  # git names the entry in the mirror after it
             try:
@@ -255,11 +266,29 @@ class GitSource(History):
                 shutil.rmtree(tree, ignore_errors=True)
                 self.prune()
 
+    def _bounded(self, revision: Revision) -> None:
+        """A few objects can stand for a tree that fills any disk, one directory many times."""
+        listed = git(
+            self.mirror.path,
+            *("ls-tree", "-r", "-l", revision.sha),
+            timeout=_LISTING,
+            check=False,
+        )
+        endless = listed.timed_out or listed.left_out
+        sizes = [] if endless else [line.split(maxsplit=4)[3] for line in lines(listed.stdout)]
+        size = sum(int(s) for s in sizes if s.isdigit())  # "-" of a submodule
+        if endless or len(sizes) > MOST_FILES or size > MOST_BYTES:
+            raise BadInput(
+                f"the tree of {revision.ref} has more than {MOST_FILES} files or"
+                f" {MOST_BYTES // 10**9} GB: that is not BuildKit's",
+                hint="--repo PATH of a clone of BuildKit",
+            )
+
     def prune(self) -> None:
         """Forget work trees whose directories are gone, ours or those of killed processes."""
         for lock in (self.mirror.path / "worktrees").glob("*/locked"):
             # Git locks one while it makes it; killed right then, it would keep it for ever.
-            if not paths.owner_alive(lock.parent):
+            if not paths.owner_alive(paths.cache("tmp") / lock.parent.name):
                 lock.unlink(missing_ok=True)
         git(self.mirror.path, "worktree", "prune", "--expire=now", check=False)
 
