@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from markdown_it import MarkdownIt
 
-from buildkit_bisect import publish, render, reports, result
-from buildkit_bisect.paths import PROJECT
+from buildkit_bisect import patches, publish, render, reports, result
+from buildkit_bisect.paths import PATCHES, PROJECT
 from buildkit_bisect.render.markdown import LIMIT
 
 PUBLISHED = sorted(p.parent for p in (PROJECT / "results").glob("issue-*/*/result.json"))
@@ -50,6 +50,19 @@ def test_a_comment_of_it_fits_and_renders(folder: Path) -> None:
     links = re.findall(r'href="([^"]*)"', page)
     assert links
     assert all(link.startswith("https://github.com/moby/buildkit/") for link in links)
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda p: p.name)
+def test_it_is_about_the_patches_as_they_are(folder: Path) -> None:
+    """What was measured with other diffs says nothing of those that would be sent."""
+    here = {name: patches.metadata(PATCHES / name) for name in patches.names()}
+    now = {n: patches.load(n) for n, meta in here.items() if not meta.series}
+    for said in result.read(folder).patches:
+        if said.name.startswith("revert-"):
+            assert not said.diffs
+            continue
+        assert said.digest == now[said.name].digest
+        assert said.diffs in ({}, {d.name: d.text for d in now[said.name].diffs})
 
 
 def test_the_overview_begins_with_what_the_matrix_found() -> None:
