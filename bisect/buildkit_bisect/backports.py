@@ -147,10 +147,15 @@ def _has(source: GitSource, revision: Revision, commit: str) -> bool:
 
 
 def _lacking(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> str:
-    """Commits that the patches say they require and that *revision* has not, nor a copy of them."""
+    """What the patches say they mend or require, and *revision* has not, nor a copy of it."""
+    mended = dict.fromkeys(p.meta.introduced_by for p in chosen if p.meta.introduced_by)
     required = dict.fromkeys(c for patch in chosen for c in patch.meta.requires)
-    missing = [c[:12] for c in required if not _has(source, revision, c)]
-    return f"{', '.join(missing)}, which it requires, is not there" if missing else ""
+    return "; ".join(
+        f"{commit[:12]}, which it {what}, is not there"
+        for what, commits in (("mends", mended), ("requires", required))
+        for commit in commits
+        if not _has(source, revision, commit)
+    )
 
 
 def hint(found: Sequence[Fit], option: Callable[[str], str]) -> str:

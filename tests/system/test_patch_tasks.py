@@ -183,14 +183,17 @@ def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
     assert "it would with fuzz" in newer["detail"]
 
 
-def test_what_it_requires(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("key", "what"), [('requires = ["{}"]', "requires"), ('introduced-by = "{}"', "mends")]
+)
+def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
     desk.new("--from-branch", "fix")
     toml = desk.root / "my-fix" / "patch.toml"
     text = toml.read_text()
-    toml.write_text(f'{text}requires = ["{desk.repo.commits["moved"]}"]\n')
+    toml.write_text(f"{text}{key.format(desk.repo.commits['moved'])}\n")
     ask = ("patch-check", "--repo", str(desk.repo.path), "--json", "--revs", "v0.25,v0.27")
     fits = desk.task(*ask).document[0]["applies"]
-    assert "which it requires, is not there" in fits[0]["detail"]
+    assert f"which it {what}, is not there" in fits[0]["detail"]
     assert states(fits) == {"v0.25": "lacking", "v0.27": "conflicts"}
 
 
