@@ -78,8 +78,8 @@ def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
                     reason = failed.message
                     if len(chosen) == 1:
                         reason = reason.removeprefix(f"{patch.name} does not apply: ")
-                    early = _before(source, revision, patch)
-                    return told("conflicts", f"{early}{reason}{_fuzz(tree, patch)}")
+                    said = [_lacking(source, revision, [patch]), f"{reason}{_fuzz(tree, patch)}"]
+                    return told("conflicts", "; ".join(filter(None, said)))
                 there.append(patch.name)
             else:
                 used += [name] if len(patch.diffs) > 1 else []
@@ -128,13 +128,6 @@ def _fuzz(tree: Path, patch: Patch) -> str:
         if done.ok:
             return " (it would with fuzz, by ignoring lines of its context: never done here)"
     return ""
-
-
-def _before(source: GitSource, revision: Revision, patch: Patch) -> str:
-    """A word where *revision* does not have what the patch changes."""
-    commit = patch.meta.introduced_by
-    missing = bool(commit) and not _has(source, revision, commit)
-    return f"{commit[:12]}, which it mends, is not there; " if missing else ""
 
 
 def _has(source: GitSource, revision: Revision, commit: str) -> bool:

@@ -62,7 +62,8 @@ def owner_alive(entry: Path) -> bool:
     day, as does whoever made an entry that names no process.
     """
     try:
-        gone = owner.gone((entry / _OWNER).read_text())
+        # Git's entry for a work tree in scratch has that one's name, and is elsewhere.
+        gone = owner.gone((cache("tmp") / entry.name / _OWNER).read_text())
     except (OSError, ValueError):  # killed before it could say so
         pass
     else:

@@ -44,6 +44,13 @@ def test_a_process_of_another_container_counts_for_a_day(entry: Path) -> None:
     assert not paths.owner_alive(aged(entry))
 
 
+def test_what_has_the_name_of_scratch_is_owned_with_it(entry: Path, tmp_path: Path) -> None:
+    (tmp_path / entry.name).mkdir()
+    assert paths.owner_alive(tmp_path / entry.name)
+    of(entry, f"{owner.machine()}:{os.getpid()}:1")
+    assert not paths.owner_alive(tmp_path / entry.name)
+
+
 @pytest.mark.parametrize("name", ["", "junk", ":", "a:b:c"])
 def test_junk_counts_for_a_day(entry: Path, name: str) -> None:
     assert paths.owner_alive(of(entry, name))

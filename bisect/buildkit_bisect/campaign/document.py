@@ -63,7 +63,7 @@ def revision_info(revision: Revision) -> RevisionInfo:
     )
 
 
-def patch_info(patch: PatchRef, asked: Iterable[Patch] = ()) -> PatchInfo:
+def patch_info(patch: PatchRef, asked: Iterable[Patch]) -> PatchInfo:
     """A patch as results describe it, with its diffs where it is one of *asked*.
 
     A revert is not: git makes it again from the commit that it is named after.

@@ -16,17 +16,11 @@ from buildkit_bisect.commands.guard import DONE
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.patchmaker import Work
+from buildkit_bisect.render.validation import STATES
 from buildkit_bisect.settings import Raw
 from buildkit_bisect.source import DEFAULT_REPO, GitSource, open_source
 
 _ORIGINS = ("from-worktree", "from-branch", "from-pr")
-_SAYS = {
-    "applies": "applies",
-    "lacking": "applies, needs more",
-    "there": "already there",
-    "partly": "in part there",
-    "conflicts": "conflicts",
-}
 
 
 def new(raw: Mapping[str, Raw]) -> int:
@@ -140,7 +134,7 @@ def _lines(found: Sequence[Fit]) -> Iterator[str]:
     width = max((len(fit.ref) for fit in found), default=0)
     for fit in found:
         detail = f": {fit.detail}" if fit.detail else ""
-        yield f"  {fit.ref:{width}}  {fit.sha[:12]}  {_SAYS[fit.state]}{detail}"
+        yield f"  {fit.ref:{width}}  {fit.sha[:12]}  {STATES[fit.state]}{detail}"
 
 
 def _facts(made: Patch, found: Sequence[Fit]) -> dict[str, Any]:

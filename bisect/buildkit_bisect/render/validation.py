@@ -26,7 +26,9 @@ CHANGES = {
     "still-good": (GOOD, "still good"),
 }
 _CHECKS = {"worse": BAD, "better": GOOD, "same": GOOD, "pre-existing": GOOD, "untested": SKIP}
-_STATES = {
+
+#: What becomes of patches on a line: `backports.Fit.state`, in words.
+STATES = {
     "applies": "applies",
     "lacking": "applies, needs more",
     "there": "already there",
@@ -225,7 +227,7 @@ def _told(check: CheckInfo) -> Iterable[str]:
 
 def backports(info: ValidationInfo) -> list[tuple[BackportInfo, str]]:
     """(line, what becomes of the patches there); the newest first, as a backporter goes."""
-    return [(b, _STATES[b.state]) for b in reversed(info.backports)]
+    return [(b, STATES[b.state]) for b in reversed(info.backports)]
 
 
 def values(info: ValidationInfo | None) -> dict[str, object]:

@@ -275,7 +275,8 @@ class GitSource(History):
             check=False,
         )
         endless = listed.timed_out or listed.left_out
-        sizes = [] if endless else [line.split(maxsplit=4)[3] for line in lines(listed.stdout)]
+        whole = listed.ok and not endless  # where git fails, so does what comes next, and says why
+        sizes = [line.split(maxsplit=4)[3] for line in lines(listed.stdout)] if whole else []
         size = sum(int(s) for s in sizes if s.isdigit())  # "-" of a submodule
         if endless or len(sizes) > MOST_FILES or size > MOST_BYTES:
             raise BadInput(
@@ -288,7 +289,7 @@ class GitSource(History):
         """Forget work trees whose directories are gone, ours or those of killed processes."""
         for lock in (self.mirror.path / "worktrees").glob("*/locked"):
             # Git locks one while it makes it; killed right then, it would keep it for ever.
-            if not paths.owner_alive(paths.cache("tmp") / lock.parent.name):
+            if not paths.owner_alive(lock.parent):
                 lock.unlink(missing_ok=True)
         git(self.mirror.path, "worktree", "prune", "--expire=now", check=False)
 
