@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -29,6 +30,10 @@ SLACK = 16.0
 #: MiB that the campaign may have at any time.
 MOST = 300.0
 
+#: Descriptors or children that a look in the middle of a trial may meet and another may miss; what
+#: leaks in one trial of fifty comes to more in half a campaign.
+CHANCE = 8
+
 SCENARIO = """
 schema = 1
 name = "small"
@@ -50,8 +55,8 @@ all = [{ step = "build", exit = "ok" }]
 class Sample:
     trials: int
     rss: float  # MiB
-    descriptors: int
-    children: int
+    descriptors: frozenset[str]  # each by its number and what it is open on
+    children: frozenset[str]  # process ids
 
 
 def samples(child: subprocess.Popen[bytes], out: Path) -> Iterator[Sample]:
@@ -71,16 +76,28 @@ def samples(child: subprocess.Popen[bytes], out: Path) -> Iterator[Sample]:
             yield Sample(
                 trials=told,
                 rss=int((proc / "statm").read_text().split()[1]) * page,
-                descriptors=len(list((proc / "fd").iterdir())),
-                children=sum(len(p.read_text().split()) for p in proc.glob("task/*/children")),
+                descriptors=frozenset(opened(proc / "fd")),
+                children=frozenset(
+                    pid for p in proc.glob("task/*/children") for pid in p.read_text().split()
+                ),
             )
-        except OSError:  # it has ended between the look and the question
-            return
+        except OSError:  # it, or one of its threads, has ended between the look and the question
+            continue
 
 
-def typical(of: list[Sample], what: str) -> float:
-    """The lowest of ten neighbours: what is held between trials, not in the middle of one."""
-    return float(min(getattr(s, what) for s in of))
+def opened(folder: Path) -> Iterator[str]:
+    for number in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed between the look and the question
+            yield f"{number.name} {number.readlink()}"
+
+
+def held(of: list[Sample], what: str) -> frozenset[str]:
+    """What every one of these neighbours has: held from trial to trial, not in one of them."""
+    return frozenset.intersection(*(getattr(s, what) for s in of))
+
+
+def seen_in(of: list[Sample], what: str) -> frozenset[str]:
+    return frozenset.union(*(getattr(s, what) for s in of))
 
 
 def test_a_thousand_trials_do_not_grow(tmp_path: Path) -> None:
@@ -112,27 +129,30 @@ def test_a_thousand_trials_do_not_grow(tmp_path: Path) -> None:
     running = [s for s in seen if SETTLED <= s.trials < TRIALS]
     assert len(running) >= 40, "too few samples to tell"
     first, last = running[:10], running[-10:]
-    figures = {w: (typical(first, w), typical(last, w)) for w in ("rss", "descriptors", "children")}
+    memory = [min(s.rss for s in of) for of in (first, last)]
+    counts = {
+        what: [len(held(of, what)) for of in (first, last)] for what in ("descriptors", "children")
+    }
     most = max(s.rss for s in seen)
     figure(
         f"{TRIALS:,} trials in one campaign, trial {first[0].trials} → {last[-1].trials}",
-        ", ".join(
-            f"{name} {figures[what][0]:.0f} → {figures[what][1]:.0f}{unit}"
-            for what, name, unit in (
-                ("rss", "memory", f" MiB (most {most:.0f})"),
-                ("descriptors", "file descriptors", ""),
-                ("children", "child processes", ""),
-            )
+        f"memory {memory[0]:.0f} → {memory[1]:.0f} MiB (most {most:.0f}), "
+        + ", ".join(
+            f"{name} {counts[what][0]} → {counts[what][1]}"
+            for what, name in (("descriptors", "file descriptors"), ("children", "child processes"))
         )
         + f"; {took:.0f} s",
     )
     assert most < MOST
-    assert figures["rss"][1] - figures["rss"][0] < SLACK
-    assert figures["descriptors"][1] <= figures["descriptors"][0]
-    assert figures["children"][1] <= figures["children"][0]
-    # Not only the lowest: no trial late in the campaign holds more than an early one did.
+    assert memory[1] - memory[0] < SLACK
+    # By what they are, not by how many a look happens to meet: a trial opens and closes a lock
+    # and pipes all the time, and ten looks may all meet them or one of them may not.
     early = [s for s in running if s.trials < TRIALS // 2]
     late = [s for s in running if s.trials >= TRIALS // 2]
     for what in ("descriptors", "children"):
-        assert max(getattr(s, what) for s in late) <= max(getattr(s, what) for s in early) + 1
+        assert not held(last, what) - seen_in(early, what)
+        # Nor does a late trial hold more than an early one, but for what looks happen to meet.
+        assert max(len(getattr(s, what)) for s in late) <= CHANCE + max(
+            len(getattr(s, what)) for s in early
+        )
     assert not list((cache / "tmp").iterdir())
