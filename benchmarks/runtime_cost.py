@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/runtime_cost.py [--trials 5] [--rev v0.25.0]
 
-Starts a Docker Engine of its own, runs the same cells on host, docker and buildx side by side,
-and compares medians with the bounds. Exits 1 where one is broken. Run it on an idle machine.
+Starts Docker Engines of its own, runs the same cells on host and docker, then on host and buildx,
+side by side, and compares medians with the bounds. Exits 1 where one is broken. Run it on an
+idle machine.
 """
 
 from __future__ import annotations
@@ -58,14 +59,16 @@ def image_seconds(engine: engines.TestEngine, rev: str) -> float:
     return float(made["image"]["seconds"])
 
 
-def trial_seconds(engine: engines.TestEngine, rev: str, trials: int) -> dict[str, float]:
-    """Median seconds of a trial, by runtime, over an eager and a lazy cell."""
+def trial_seconds(
+    engine: engines.TestEngine, rev: str, trials: int, runtime: str
+) -> dict[str, float]:
+    """Median seconds of a trial on the host and on *runtime*, over an eager and a lazy cell."""
     with tempfile.TemporaryDirectory() as out:
         result = document(
             engine,
             *("run", "--rev", rev, "--source", "module", "--scenario", "cross-stage-lazy"),
             *("--axis", "snapshotter=overlayfs,stargz", "--axis", "bases=different"),
-            *("--runtime", "host,docker,buildx", "--trials", str(trials), "--fresh"),
+            *("--runtime", f"host,{runtime}", "--trials", str(trials), "--fresh"),
             *("--out", out),
         )
     seconds: dict[str, list[float]] = {}
@@ -82,16 +85,24 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=5)
     parser.add_argument("--rev", default="v0.25.0")
     chosen = parser.parse_args()
-    with engines.running() as engine:
-        made = image_seconds(engine, chosen.rev)
-        medians = trial_seconds(engine, chosen.rev, chosen.trials)
-    broken = made > IMAGE_BOUND
-    print(f"image from built binaries: {made:.1f} s (bound {IMAGE_BOUND:.0f} s)")
-    print(f"host: {medians['host']:.2f} s")
+    broken = False
     for runtime, bound in BOUNDS.items():
+        # Where the machine lacks a capability, `docker` asks for those that are there and gets
+        # them of runc itself; buildx asks for all, and gets them of the tests' stand-in, which
+        # costs each `docker exec` about 0.1 s.
+        with engines.running(plain=runtime == "docker") as engine:
+            if runtime == "docker":
+                made = image_seconds(engine, chosen.rev)
+                print(f"image from built binaries: {made:.1f} s (bound {IMAGE_BOUND:.0f} s)")
+                broken = made > IMAGE_BOUND
+            medians = trial_seconds(engine, chosen.rev, chosen.trials, runtime)
         ratio = medians[runtime] / medians["host"]
         broken = broken or ratio > bound
-        print(f"{runtime}: {medians[runtime]:.2f} s, {ratio:.1f} x host (bound {bound:.0f} x)")
+        print(
+            f"{runtime}: {medians[runtime]:.2f} s, host {medians['host']:.2f} s: "
+            f"{ratio:.1f} x (bound {bound:.0f} x)",
+            flush=True,
+        )
     return int(broken)
 
 
