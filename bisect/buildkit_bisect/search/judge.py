@@ -99,11 +99,11 @@ def side(state: State, tally: Tally, odds: float = _SURE) -> Status:
     return Status.OLD if likelier <= -odds else Status.MIXED
 
 
-def contradiction(state: State) -> tuple[str, str] | None:
+def contradiction(state: State, odds: float = _BEYOND_DOUBT) -> tuple[str, str] | None:
     """A commit that is surely new inside one that is surely old, if both were tested."""
     history, evidence = state.history, state.evidence
     sides = {
-        c: side(state, evidence.tally(c), _BEYOND_DOUBT)
+        c: side(state, evidence.tally(c), odds)
         for c in evidence.told()
         if c in history and history.contains(state.new, c) and evidence.tally(c).decided
     }
@@ -112,6 +112,35 @@ def contradiction(state: State) -> tuple[str, str] | None:
             if shown is Status.NEW and then is Status.OLD and history.contains(later, first):
                 return first, later
     return None
+
+
+def in_doubt(state: State) -> Ask | None:
+    """One trial more where two commits seem to contradict each other; None where none do.
+
+    Without it the search goes on as if the rate of false alarms were high, and tries to prove
+    a commit whose parent is always new (a bisection of moby/buildkit up to v0.26.0 spent 80
+    asks so).
+    """
+    pair = contradiction(state, _SURE)
+    if not pair:
+        return None
+    first, later = pair
+    commit = min(pair, key=lambda c: state.evidence.tally(c).decided)
+    if state.evidence.tally(commit).decided >= _MOST * state.options.calibration:
+        return None
+    why = (
+        f"{state.name(first)} shows {state.evidence.tally(first)}, and "
+        f"{state.name(later)}, which contains it, {state.evidence.tally(later)}: "
+        "noise, or two changes?"
+    )
+    return make_ask(
+        state,
+        commit,
+        phase=Phase.CALIBRATE,
+        why=why,
+        left=state.reach,
+        trials=state.options.trials or 1,
+    )
 
 
 def _log_odds(state: State, tally: Tally) -> float:

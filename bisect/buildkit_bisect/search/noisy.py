@@ -37,6 +37,9 @@ def noisy(state: State) -> Step:
     twice = judge.contradiction(state)
     if twice:
         return turned_twice(state, *twice)
+    doubt = judge.in_doubt(state)
+    if doubt and state.evidence.trials < state.options.max_trials:
+        return doubt
     now = belief(state)
     if not now.cells:
         return Inconclusive(

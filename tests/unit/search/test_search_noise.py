@@ -72,6 +72,39 @@ def test_errors_in_a_fixed_number_of_trials_are_met_with_probabilities() -> None
     assert right >= 17
 
 
+def test_a_good_end_on_top_of_bad_commits_is_told_soon() -> None:
+    """As 6c0aa8c8f in moby/buildkit: good only until its pull request's last commit.
+
+    The line that it left is bad all along, so the candidate's parent never is good.
+    """
+    parents = {**linear(80), "good": ["c0"], "worse": ["good"]}
+    parents["c40"] = ["c39", "worse"]
+
+    def answer(ask: Ask) -> Tested:
+        return seen(cached=ask.trials) if ask.commit == "good" else seen(dropped=ask.trials)
+
+    one = BisectSession(History(parents), good="good", bad="c80")
+    result, asks = drive(one, answer)
+    assert isinstance(result, Inconclusive)
+    assert "turned more than once" in result.reason
+    assert {c.commit for c in result.candidates} == {"c0", "good"}
+    assert len(asks) <= 30
+    assert len([a for a in asks if a.phase is Phase.PROOF]) <= 3
+    (why, *_) = [a.why for a in asks if "noise, or two changes?" in a.why]
+    assert why.startswith("c0 shows dropped (1 of 1), and good, which contains it, cached")
+
+
+def test_one_false_alarm_below_the_good_end_is_no_second_turn() -> None:
+    parents = linear(16)
+    one = BisectSession(History(parents), good="c4", bad="c16")
+    one.next()
+    one.tell("c2", seen(dropped=1))  # known from another campaign
+    answer, asks = drive(one, World(parents, "c9").answer)
+    assert isinstance(answer, Found)
+    assert answer.first_bad == "c9"
+    assert [a.commit for a in asks if "noise, or two changes?" in a.why] == ["c2"]
+
+
 @pytest.mark.parametrize("first_parent", [True, False])
 def test_branches_and_skips_under_noise(first_parent: bool) -> None:
     right = 0
