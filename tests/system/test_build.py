@@ -123,9 +123,12 @@ def test_asked_again_it_costs_nothing(
     assert builder.cached(asked) is None
     first = builder.build(asked)
     monkeypatch.setenv("PATH", "")  # any child process would fail now
-    started = time.perf_counter()
-    second = pickle.loads(pickle.dumps(builder)).build(asked)  # noqa: S301
-    assert time.perf_counter() - started < 0.05
+    took = []
+    for _ in range(5):
+        started = time.perf_counter()
+        second = pickle.loads(pickle.dumps(builder)).build(asked)  # noqa: S301
+        took.append(time.perf_counter() - started)
+    assert min(took) < 0.05
     assert isinstance(first, Build)
     assert isinstance(second, Build)
     assert (second.key, second.reused) == (first.key, True)
@@ -261,10 +264,10 @@ def test_progress_counts_packages(repo: GolangRepo) -> None:
     assert {expected for _, expected in seen} == {first.packages}
 
 
-def test_a_compile_past_its_deadline_is_no_build_and_no_lasting_answer(
-    source: GitSource,
-) -> None:
-    asked = variant(source, "v0.1.0")
+def test_a_compile_past_its_deadline_is_no_build_and_no_lasting_answer(repo: GolangRepo) -> None:
+    never_compiled(repo)
+    source = GitSource.open(str(repo.path))
+    asked = variant(source, "master")
     late = Builder(source=source, deadlines=Deadlines(compile=0.2)).build(asked)
     assert isinstance(late, NoBuild)
     assert (late.stage, late.reason) == ("build", "go build was still running after 0.2 s")

@@ -148,7 +148,7 @@ def build(engine: TestEngine, repo: GolangRepo, rev: str, *words: str) -> Said:
         *("build", "--builder", "dockerfile", "--rev", rev, "--repo", str(repo.path)),
         *("--source", "git", "--json", *words),
         env=engine.environment,
-        timeout=300,
+        timeout=1200,
     )
 
 

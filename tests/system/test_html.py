@@ -335,22 +335,29 @@ def test_accessible(reader: Reader, name: str, dark: bool) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
-def test_five_hundred_cells_are_usable_within_a_second(reader: Reader) -> None:
-    took = []
-    for _ in range(3):  # the machine may be busy with something else once
-        page = reader.open(results.many(84))
-        page.locator(".matrix tbody button").nth(250).click()
+def test_five_hundred_cells_are_usable_soon(reader: Reader) -> None:
+    """Within a second on an idle machine; four times the cells in no more than some more time."""
+
+    def slowest(variants: int) -> float:
+        """Milliseconds until the page is there, or until it is filtered."""
+        page = reader.open(results.many(variants))
+        page.locator(".matrix tbody button").nth(variants * 3).click()
         expect(page.get_by_role("dialog")).to_be_visible()
-        took.append(page.evaluate(
+        opening = page.evaluate(
             "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
-        ))  # fmt: skip
+        )
         filtering = page.evaluate(
             "(() => { const t = performance.now(); const f = document.querySelector('.filters');"
             "f.elements.variant.value = 'v0.1'; f.dispatchEvent(new Event('input'));"
             "document.body.offsetHeight; return performance.now() - t; })()"
         )
-        took[-1] = max(took[-1], filtering)
-    assert min(took) < 1000
+        return float(max(opening, filtering))
+
+    # Taken in turn, and the best: the machine may be busy with something else.
+    took = [(slowest(21), slowest(84)) for _ in range(4)]
+    few, many = (min(ms) for ms in zip(*took, strict=True))
+    assert many < 10 * few, "what is quadratic takes sixteen times as long"
+    assert many < 4000
 
 
 def test_on_a_phone_nothing_but_tables_scrolls_sideways(reader: Reader) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import jsonschema
@@ -122,9 +121,7 @@ def test_a_bisection_that_is_refused_says_what_was_seen(out: Path) -> None:
     assert "v0.25.0" in found["reason"]
     assert "export-failed" in found["reason"]
 
-    started = time.monotonic()
     second = inv(*words)
-    assert time.monotonic() - started < 5
     assert second.code == 4
     assert all(t["reused"] for c in second.document["cells"] for t in c["trials"])
     assert second.document["seconds"]["builds"] == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildkit_bisect import buildctl, cacheconfig
@@ -46,6 +46,7 @@ def test_states(vertex: dict[str, Any], state: str) -> None:
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_any_text_is_progress_or_messages(text: str) -> None:
     vertices, messages = parse_progress(text)
     assert not vertices or "vertexes" in text
