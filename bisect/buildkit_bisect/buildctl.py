@@ -78,16 +78,16 @@ def parse_progress(stderr: str) -> tuple[tuple[Vertex, ...], str]:
     merged: dict[str, dict[str, Any]] = {}
     messages: list[str] = []
     for line in stderr.splitlines():
-        status = _status(line)
-        if status is None:
+        updates = _updates(line)
+        if updates is None:
             messages.append(line)
             continue
-        for update in status.get("vertexes") or []:
+        for update in updates:
             vertex = merged.setdefault(update["digest"], {})
             vertex.update({k: v for k, v in update.items() if v})
     vertices = tuple(
         Vertex(
-            name=vertex.get("name", ""),
+            name=str(vertex.get("name", "")),
             digest=digest,
             cached=bool(vertex.get("cached")),
             started=bool(vertex.get("started")),
@@ -99,15 +99,22 @@ def parse_progress(stderr: str) -> tuple[tuple[Vertex, ...], str]:
     return vertices, "\n".join(messages)[-MESSAGES_LIMIT:]
 
 
-def _status(line: str) -> dict[str, Any] | None:
+def _updates(line: str) -> list[dict[str, Any]] | None:
+    """What a line says of vertices; None where it is no SolveStatus, whatever else it is."""
     if not line.startswith("{"):
         return None
     try:
         status = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     known = ("vertexes", "statuses", "logs", "warnings")
-    return status if isinstance(status, dict) and any(k in status for k in known) else None
+    if not isinstance(status, dict) or not any(k in status for k in known):
+        return None
+    updates = status.get("vertexes") or []
+    well_formed = isinstance(updates, list) and all(
+        isinstance(u, dict) and isinstance(u.get("digest"), str) for u in updates
+    )
+    return updates if well_formed else None
 
 
 def notable(log: Iterable[str], limit: int = 16 * 1024) -> str:

@@ -37,7 +37,11 @@ def read_registry(registry: Registry, ref: str) -> tuple[CacheConfig, dict[str, 
         return None
 
 
-_NO_CACHE = (OSError, ValueError, KeyError, IndexError, StopIteration, TypeError)
+#: What reading an export may raise: the build under test wrote it, and may write anything.
+_NO_CACHE = (
+    *(OSError, ValueError, KeyError, IndexError, StopIteration, TypeError, AttributeError),
+    RecursionError,
+)
 
 
 def _found(top: Any, blob: Callable[[str], Any]) -> tuple[CacheConfig, dict[str, Any]]:
@@ -52,11 +56,25 @@ def _found(top: Any, blob: Callable[[str], Any]) -> tuple[CacheConfig, dict[str,
     return parse(raw, form), raw
 
 
-def _blob(directory: Path, digest: str) -> Any:
-    algorithm, _, encoded = digest.partition(":")
+def blob_path(directory: Path, digest: str) -> Path:
+    """Where the exported cache in *directory* has a blob.
+
+    Raises ValueError for what is no digest: an export may name any path instead.
+    """
+    algorithm, _, encoded = _text(digest).partition(":")
     if not (algorithm.isalnum() and encoded.isalnum()):
         raise ValueError(digest)
-    return json.loads((directory / "blobs" / algorithm / encoded).read_text())
+    return directory / "blobs" / algorithm / encoded
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")  # noqa: TRY004 - as every other wrong content
+    return value
+
+
+def _blob(directory: Path, digest: str) -> Any:
+    return json.loads(blob_path(directory, digest).read_text())
 
 
 def parse(raw: dict[str, Any], form: str) -> CacheConfig:
@@ -67,7 +85,7 @@ def parse(raw: dict[str, Any], form: str) -> CacheConfig:
     def chain(index: int) -> tuple[str, ...]:
         blobs: list[str] = []
         while 0 <= index < len(layers) and len(blobs) <= len(layers):
-            blobs.append(layers[index]["blob"])
+            blobs.append(_text(layers[index]["blob"]))
             index = layers[index].get("parent", 0)  # -1 none; a 0 is omitted by Go
         return tuple(reversed(blobs))
 
@@ -76,17 +94,17 @@ def parse(raw: dict[str, Any], form: str) -> CacheConfig:
         for entry in record.get("layers") or []:
             return chain(entry.get("layer", 0))
         for entry in record.get("chains") or []:
-            return tuple(layers[i]["blob"] for i in entry.get("layers") or [])
+            return tuple(_text(layers[i]["blob"]) for i in entry.get("layers") or [])
         return ()
 
     return CacheConfig(
         records=tuple(
             CacheRecord(
-                digest=record["digest"],
+                digest=_text(record["digest"]),
                 layers=chains(record),
                 inputs=tuple(
                     dict.fromkeys(
-                        records[link.get("link", 0)]["digest"]
+                        _text(records[link.get("link", 0)]["digest"])
                         for group in record.get("inputs") or []
                         for link in group
                     )
@@ -94,7 +112,7 @@ def parse(raw: dict[str, Any], form: str) -> CacheConfig:
             )
             for record in records
         ),
-        layers=tuple(layer["blob"] for layer in layers),
+        layers=tuple(_text(layer["blob"]) for layer in layers),
         form=form,
     )
 

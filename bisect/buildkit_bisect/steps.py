@@ -173,7 +173,11 @@ def _delete_blob(bench: Bench, step: Step) -> StepResult:
     if step.layer >= len(layers):
         problem = f"the cache {step.cache!r} has no layer {step.layer}"
         return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
-    algorithm, _, encoded = layers[step.layer].partition(":")
+    try:
+        blob = cacheconfig.blob_path(cache, layers[step.layer])
+    except ValueError:
+        problem = f"layer {step.layer} of the cache {step.cache!r} has no digest"
+        return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
     with suppress(FileNotFoundError):
-        (cache / "blobs" / algorithm / encoded).unlink()
+        blob.unlink()
     return StepResult(id=step.id, exit=0, seconds=0.0)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildkit_bisect import buildctl, cacheconfig
+from buildkit_bisect import buildctl, cacheconfig, scenario, steps
 from buildkit_bisect.buildctl import BuildRequest, attributes, parse_progress
+from buildkit_bisect.daemon import Runtime
+from buildkit_bisect.scenario import Action, Step
 
 
 def status(**vertex: Any) -> str:
@@ -51,6 +53,28 @@ def test_any_text_is_progress_or_messages(text: str) -> None:
     vertices, messages = parse_progress(text)
     assert not vertices or "vertexes" in text
     assert len(messages) <= buildctl.MESSAGES_LIMIT
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"vertexes": 5}',
+        '{"vertexes": ["x"]}',
+        '{"vertexes": [{"digest": {}}]}',
+        '{"vertexes": [{}]}',
+        '{"vertexes": ' + "[" * 100_000,
+    ],
+    ids=lambda line: line[:30],
+)
+def test_what_is_no_progress_is_a_message(line: str) -> None:
+    vertices, messages = parse_progress(f"{status()}\n{line}")
+    assert [v.name for v in vertices] == ["RUN x"]
+    assert messages == line[-buildctl.MESSAGES_LIMIT :]
+
+
+def test_a_name_is_text() -> None:
+    ((vertex,), _) = parse_progress(status(name=5))
+    assert vertex.name == "5"
 
 
 def test_build_arguments() -> None:
@@ -110,6 +134,49 @@ def test_no_export_is_none(tmp_path: Path) -> None:
     assert cacheconfig.read_local(tmp_path) is None
 
 
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "[]",
+        '{"config": "x"}',
+        json.dumps({"config": {"mediaType": cacheconfig.MEDIA_TYPE, "digest": 5}}),
+        "[" * 100_000,
+    ],
+    ids=lambda text: text[:30],
+)
+def test_an_export_of_another_shape_is_none(tmp_path: Path, manifest: str) -> None:
+    write_cache(tmp_path, "image")
+    (tmp_path / "blobs" / "sha256" / "t0").write_text(manifest)
+    assert cacheconfig.read_local(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        [],
+        {"layers": 5},
+        {"layers": [{"blob": 5}]},
+        {"layers": [5], "records": [{"digest": "sha256:r", "layers": [{"layer": 0}]}]},
+        {"records": [{"digest": ["sha256:r"]}]},
+        {"records": ["x"]},
+    ],
+    ids=str,
+)
+def test_a_cache_config_of_another_shape_is_none(tmp_path: Path, config: Any) -> None:
+    write_cache(tmp_path, "image")
+    (tmp_path / "blobs" / "sha256" / "c0").write_text(json.dumps(config))
+    assert cacheconfig.read_local(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "digest", ["/etc:passwd", "sha256:../../x", "..:x", "sha256:", "sha256", "sha256:a/b", 5, None]
+)
+def test_a_blob_is_in_its_cache_or_nowhere(digest: Any) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        cacheconfig.blob_path(Path("/cache"), digest)
+    assert cacheconfig.blob_path(Path("/c"), "sha256:ab") == Path("/c/blobs/sha256/ab")
+
+
 def test_a_loop_of_parents_ends() -> None:
     raw = {
         "layers": [{"blob": "sha256:a", "parent": 1}, {"blob": "sha256:b", "parent": 0}],
@@ -121,3 +188,20 @@ def test_a_loop_of_parents_ends() -> None:
 def test_notable_lines_of_a_log() -> None:
     log = ["level=info msg=fine", "level=error msg=bad", "panic: no"]
     assert buildctl.notable(log) == "level=error msg=bad\npanic: no"
+
+
+@pytest.mark.parametrize("digest", ["DIR:victim", "sha256:../../../victim"])
+def test_no_export_makes_a_step_delete_another_file(tmp_path: Path, digest: str) -> None:
+    work, victim = tmp_path / "work", tmp_path / "victim"
+    victim.write_text("")
+    write_cache(work / "cache", "image")
+    config = {"layers": [{"blob": digest.replace("DIR", str(tmp_path))}], "records": []}
+    (work / "cache" / "blobs" / "sha256" / "c0").write_text(json.dumps(config))
+    bench = steps.Bench(
+        scenario=scenario.load("single-chain"),
+        axes=(), images={}, registry="", work=work, context=work, evidence=work,
+    )  # fmt: skip
+    step = Step(id="delete", action=Action.DELETE_BLOB, cache="cache", layer=0)
+    done = steps.run(bench, cast(Runtime, None), step)
+    assert victim.exists()
+    assert (done.exit, done.stderr) == (1, "layer 0 of the cache 'cache' has no digest")
