@@ -21,6 +21,10 @@ from stuck_engine import stuck
 from tool import Said, argv, environment, inv, left_behind
 
 from buildkit_bisect import paths
+from buildkit_bisect.daemon.docker import archive, docker_runtime
+from buildkit_bisect.deadlines import Deadlines
+from buildkit_bisect.engine import open_engine
+from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.registry import serve
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
@@ -229,6 +233,41 @@ def test_a_container_that_is_not_removed_in_time_is_infrastructure(
     assert any("container bkbisect-" in left or "buildx" in left for left in engine.left())
     swept = inv("clean", env=engine.environment)
     assert swept.code == 0, swept.stderr
+    assert engine.left() == []
+
+
+def test_a_daemon_whose_container_never_answers_is_infrastructure(
+    engine: TestEngine, tmp_path: Path
+) -> None:
+    """docker-py waits without an end for what is run in a container."""
+    ready = _run(engine, tmp_path, "docker", cell=EAGER)  # and its image is there
+    assert ready.code == 0, ready.stderr
+    build = ready.document["cells"][0]["build"]
+    with closing(engine.client()) as client, pytest.MonkeyPatch.context() as patch:
+        for name, value in engine.environment.items():
+            patch.setenv(name, value)
+        silent = client.containers.create("bkbisect/buildkit:v0.25.0", entrypoint=["-"], command=[])
+        silent.put_archive(
+            "/usr/bin", archive("buildctl", b"#!/bin/busybox sh\nexec sleep 4321\n", 0o755)
+        )
+        image = silent.commit("silent", "1")
+        silent.remove()
+        started = time.monotonic()
+        with (
+            pytest.raises(InfraFailed, match="buildkitd was not ready after 3 s"),
+            docker_runtime(
+                engine=open_engine(),
+                image=str(image.id),
+                binaries=paths.cache("builds") / build["key"],
+                home=tmp_path,
+                snapshotter="overlayfs",
+                host_network=True,
+                deadlines=Deadlines(daemon=3, teardown=5),
+            ),
+        ):
+            pass
+        assert time.monotonic() - started < 3 + 5 + 10
+        client.images.remove("silent:1")
     assert engine.left() == []
 
 

@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import docker.errors
 import pytest
@@ -274,3 +276,31 @@ def test_what_is_long_forgotten_is_removed() -> None:
     os.utime(path, (0, 0))
     memory.remember("new", grant="privileged")
     assert not path.exists()
+
+
+def progress(*lines: Any, closed: list[bool]) -> Generator[Any, None, None]:
+    try:
+        yield from lines
+        while True:  # a registry that sends a byte now and then
+            yield {"status": "Downloading"}
+    finally:
+        closed.append(True)
+
+
+def test_a_transfer_that_drips_is_given_up() -> None:
+    closed: list[bool] = []
+    with pytest.raises(InfraFailed, match="not over after 0 s"):
+        client.transferred(progress(closed=closed), 0.01)
+    assert closed == [True], "the Engine is told that nobody listens"
+
+
+def test_a_transfer_that_fails_says_why() -> None:
+    closed: list[bool] = []
+    with pytest.raises(InfraFailed, match="denied"):
+        client.transferred(progress({"status": "x"}, {"error": "denied"}, closed=closed), 60)
+    assert closed == [True]
+
+
+def test_a_transfer_tells_its_facts() -> None:
+    said = ({"status": "x"}, {"aux": {"Digest": "sha256:1"}})
+    assert client.transferred((line for line in said), 60) == {"Digest": "sha256:1"}

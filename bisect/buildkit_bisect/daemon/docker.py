@@ -28,9 +28,6 @@ from buildkit_bisect.engine.client import told, within
 from buildkit_bisect.engine.image import ENTRYPOINT
 from buildkit_bisect.errors import InfraFailed
 
-#: What the daemon listens on inside its container, and buildctl's default.
-ADDRESS = "unix:///run/buildkit/buildkitd.sock"
-
 STATE = "/var/lib/buildkit"
 PROXY = "/usr/bin/stargz-proxy"
 PROXY_SOCKET = "/run/snapshotter.sock"
@@ -129,10 +126,10 @@ class DockerRuntime:
             )
             container = client.containers.get(created["Id"])
             self._container = container
-            container.put_archive("/etc", _archive(CONFIG, self._toml.encode(), 0o644))
+            container.put_archive("/etc", archive(CONFIG, self._toml.encode(), 0o644))
             if self._proxy:
                 program = Path(self._proxy.program).read_bytes()
-                container.put_archive("/usr", _archive(PROXY.partition("/usr/")[2], program, 0o755))
+                container.put_archive("/usr", archive(PROXY.partition("/usr/")[2], program, 0o755))
             try:
                 container.start()
             except docker.errors.APIError as error:
@@ -165,17 +162,20 @@ class DockerRuntime:
         }
 
     def _wait(self, container: Container) -> None:
-        deadline = time.monotonic() + self._deadlines.daemon
+        left = self._deadlines.daemon
+        deadline = time.monotonic() + left
         while True:
+            # Not by the Engine's API: docker-py waits for ever for an exec that never answers.
+            answer = self._buildctl(buildctl.workers(self._address), timeout=min(10.0, left))
+            if answer.ok:
+                return
             left = deadline - time.monotonic()
             with told("waiting for the daemon's container"), within(self._engine.client, left):
-                if self._exec(buildctl.workers(ADDRESS)).ok:
-                    return
                 container.reload()
                 state = container.attrs["State"]
                 if not state["Running"]:
                     self._fail(state, f"buildkitd exited {state['ExitCode']}")
-                if time.monotonic() > deadline:
+                if left <= 0:
                     log = container_log(container).decode(errors="replace")
                     how = f"was not ready after {self._deadlines.daemon:g} s"
                     raise InfraFailed(ended_by(state) or f"buildkitd {how}: {last_words(log)}")
@@ -187,24 +187,6 @@ class DockerRuntime:
         assert self._container
         log = container_log(self._container).decode(errors="replace")
         raise DaemonFailed(f"{how}: {last_words(log)}")
-
-    def _exec(self, arguments: list[str]) -> process.Completed:
-        """Run the image's buildctl inside; its standard output and error come apart."""
-        assert self._container
-        argv = ["buildctl", *arguments]
-        started = time.monotonic()
-        try:
-            answer: Any = self._container.exec_run(argv, demux=True)
-        except docker.errors.APIError as error:  # not running, or already gone
-            answer = 1, (b"", str(error.explanation).encode())
-        exit_code, (out, err) = answer
-        return process.Completed(
-            argv=tuple(argv),
-            exit=1 if exit_code is None else exit_code,
-            stdout=(out or b"").decode(errors="replace"),
-            stderr=(err or b"").decode(errors="replace"),
-            seconds=time.monotonic() - started,
-        )
 
     def _buildctl(self, arguments: list[str], *, timeout: float) -> process.Completed:
         argv = [str(self._binaries / "buildctl"), *arguments]
@@ -292,12 +274,15 @@ def remove(engine: Engine, what: str, container: str, volume: str, until: float)
         client.volumes.get(volume).remove(force=True)
 
 
-def _archive(name: str, data: bytes, mode: int) -> bytes:
+def archive(name: str, data: bytes, mode: int) -> bytes:
+    """A tar of one file, and of the folder that *name* puts it in, for ``put_archive``."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
-        folder = tarfile.TarInfo(name.partition("/")[0])
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-        tar.addfile(folder)
+        above, _, _ = name.rpartition("/")
+        if above:
+            folder = tarfile.TarInfo(above)
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(folder)
         entry = tarfile.TarInfo(name)
         entry.size, entry.mode = len(data), mode
         tar.addfile(entry, io.BytesIO(data))

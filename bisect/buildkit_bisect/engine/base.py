@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from buildkit_bisect import paths
 from buildkit_bisect.engine import labels, rootfs
-from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.client import told, transferred, within
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.retry import passing, retried
@@ -26,7 +26,7 @@ PUBLISHED = "moby/buildkit:v0.25.0"
 
 REPOSITORY = "bkbisect/base"
 
-#: Seconds after which a pull that failed is not begun again.
+#: Seconds for a pull, all tries together.
 _PULL = 300.0
 
 
@@ -77,10 +77,11 @@ def pulled(engine: Engine, ref: str, say: Callable[[str], None]) -> Base | str:
     say(f"pulling {ref}")
     repository, tag = _split(ref)
 
-    def pull(_: float) -> str:
+    def pull(left: float) -> str:
+        api = engine.client.api
         try:
-            with told(f"pulling {ref}"):
-                engine.client.images.pull(repository, tag=tag)
+            with told(f"pulling {ref}"), within(engine.client, left):
+                transferred(api.pull(repository, tag=tag, stream=True, decode=True), left)
         except InfraFailed as error:
             return error.message.removeprefix(f"pulling {ref}: ")[:200]
         return ""

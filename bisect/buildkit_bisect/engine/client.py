@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import ssl
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import docker
 import docker.errors
@@ -129,6 +131,28 @@ def within(client: docker.DockerClient, seconds: float) -> Iterator[None]:
         yield
     finally:
         client.api.timeout = before
+
+
+def transferred(progress: Generator[Any, None, None], seconds: float) -> dict[str, Any]:
+    """Follow a transfer to its end; the facts that the Engine gave with it (a push: its digest).
+
+    Raises `InfraFailed` with what failed, or where it is not over after that many seconds.
+
+    The time is looked at with each word of it; `within` bounds the wait for one. An Engine
+    that nobody listens to gives a transfer up.
+    """
+    until = time.monotonic() + seconds
+    facts: dict[str, Any] = {}
+    with closing(progress):
+        for line in progress:
+            if "error" in line:
+                raise InfraFailed(f"the Engine says: {line['error']}", hint="docker info")
+            if time.monotonic() > until:
+                raise InfraFailed(
+                    f"the transfer was not over after {seconds:.0f} s", hint="docker info"
+                )
+            facts.update(line.get("aux") or {})
+    return facts
 
 
 @contextmanager
