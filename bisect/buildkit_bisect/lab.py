@@ -58,6 +58,7 @@ class Trial:
 
     observation: Observation
     reused: bool
+    resumed: bool = False  # it is of an interrupted campaign that this one goes on with
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,9 +267,13 @@ class Lab:
         known = None if of is None else {*of, self._campaign, *self._resumed}
         counted = self._resumed if self._fresh else known
         stored = self._journal.trials(job.key, counted)
+        before = self._journal.trials(job.key, self._resumed) if self._resumed else []
         if self._fresh:
             stored += ours
-        ran = [Trial(observation=o, reused=o not in ours) for o in stored[after:][:wanted]]
+        ran = [
+            Trial(observation=o, reused=o not in ours, resumed=o in before)
+            for o in stored[after:][:wanted]
+        ]
         where = Column(
             scenario=job.scenario.name, axes=job.axes, control=job.scenario.is_control(job.axes)
         )

@@ -266,6 +266,7 @@ class ValidationInfo:
     backports: tuple[BackportInfo, ...] = ()
     trials: int = 0  # of the cells before and after
     reused: int = 0  # of these, from an earlier campaign that ran both sides
+    resumed: int = 0  # of these, from before this campaign was interrupted
     reason: str = ""  # always, where refused or inconclusive
     hint: str = ""
     notes: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import pytest
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import Said, inv, left_behind
 
-from buildkit_bisect import paths, result
+from buildkit_bisect import paths, result, settings
 
 pytestmark = pytest.mark.system
 
@@ -302,6 +302,19 @@ def test_trials_are_reused_only_where_both_sides_ran_together(bench: Bench) -> N
     again = bench.validate("fix", "--checks", "none").document["validation"]
     assert len(bench.asked()) == before + 6
     assert again["reused"] == again["trials"] == 6
+
+
+def test_trials_before_an_interruption_are_told_from_those_of_a_whole_campaign(
+    bench: Bench,
+) -> None:
+    first = bench.validate("fix", "--checks", "none")
+    going_on = {settings.RESUMED: first.document["id"]}
+    again = bench.validate("fix", "--checks", "none", "--fresh", env=going_on)
+    found = again.document["validation"]
+    assert (found["trials"], found["reused"], found["resumed"]) == (6, 0, 6)
+    told = "took turns: 6 in all, 6 of them before the campaign was interrupted\n"
+    assert told in bench.report(again)
+    assert "before the campaign was interrupted" in bench.report(again, "report.html")
 
 
 def test_a_patch_made_against_another_base(bench: Bench) -> None:

@@ -66,6 +66,7 @@ class _Seen:
     changes: list[CellChange] = field(default_factory=list)
     trials: int = 0
     reused: int = 0
+    resumed: int = 0
     notes: list[str] = field(default_factory=list)
     reverts: list[PatchRef] = field(default_factory=list)
 
@@ -159,6 +160,7 @@ class Validation:
             cells=tuple(self._seen.changes),
             trials=self._seen.trials,
             reused=self._seen.reused,
+            resumed=self._seen.resumed,
         )
         if self._question.checks is Checks.NONE:
             return info
@@ -214,7 +216,8 @@ class Validation:
             self._setup.events.emit(asking.cell_done(whole))
             infos.append(document.cell_info(whole, self._folder))
             self._seen.trials += len(whole.trials)
-            self._seen.reused += sum(t.reused for t in whole.trials)
+            self._seen.resumed += sum(t.resumed for t in whole.trials)
+            self._seen.reused += sum(t.reused and not t.resumed for t in whole.trials)
         before, after = infos
         self._seen.cells += infos
         self._seen.before[scenario.name, axes] = before

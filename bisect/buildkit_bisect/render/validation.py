@@ -113,7 +113,7 @@ def _controls(info: ValidationInfo) -> str:
     controls = [c for c in info.cells if c.control]
     changed = [c for c in controls if c.moved]
     if not controls:
-        return "no control was run"
+        return "no control cell was asked for"
     good = _having(controls, "still-good")
     if len(good) == len(controls) and not changed:
         every = "the one control is" if len(controls) == 1 else f"all {len(controls)} controls are"
