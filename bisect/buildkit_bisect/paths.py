@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -19,6 +20,20 @@ SCENARIOS = PROJECT / "bisect" / "scenarios"
 PATCHES = PROJECT / "patches"
 TEMPLATES = PROJECT / "templates"
 
+#: Directories in the cache: `clean --cache` removes these and `FILES`, and nothing else.
+DIRECTORIES = frozenset(
+    {
+        *("builds", "engines", "evidence", "failures", "gocache", "gomod", "inputs", "locks"),
+        *("logs", "mirrors", "registry", "tmp", "toolchains", "tools"),
+    }
+)
+
+#: Files in the cache; beside them are their drafts and what sqlite keeps for a journal.
+JOURNAL, SIZES = "journal.sqlite3", "sizes.json"
+FILES = re.compile(
+    rf"{re.escape(JOURNAL)}(-journal|-shm|-wal)?|{re.escape(SIZES)}(\.[0-9]+)?", re.ASCII
+)
+
 _DAY = 86_400.0
 
 #: In a scratch directory: the name of its process, see `owner`.
@@ -34,10 +49,20 @@ def cache_root() -> Path:
 
 
 def cache(name: str) -> Path:
-    """A directory *name* in the cache, made when missing."""
+    """A directory *name* in the cache, made when missing.
+
+    Raises `ValueError` for one that is not in `DIRECTORIES`, or below one that is.
+    """
+    if name.partition("/")[0] not in DIRECTORIES:
+        raise ValueError(f"{name} is not in paths.DIRECTORIES")
     path = cache_root() / name
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def is_cached(entry: Path) -> bool:
+    """Whether *entry* of the cache directory has a name that we make there."""
+    return entry.name in DIRECTORIES or FILES.fullmatch(entry.name) is not None
 
 
 @contextmanager
