@@ -6,6 +6,7 @@ campaign, on the same Engine or from another machine, leaves that campaign's alo
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 
@@ -17,6 +18,9 @@ CAMPAIGN = "bkbisect.campaign"
 OWNER = "bkbisect.owner"  # see `owner`
 CREATED = "bkbisect.created"  # seconds since the epoch
 KEY = "bkbisect.key"  # of images: what decides their content
+
+#: Anybody can write a label; not all that str.isdigit takes is a number.
+_SECONDS = re.compile(r"[0-9]{1,15}")
 
 #: Seconds after which what another machine made on this Engine counts as left behind.
 STALE = 86_400.0
@@ -35,4 +39,4 @@ def left_behind(labels: Mapping[str, str], now: float) -> bool:
     if gone is not None:
         return gone
     created = labels.get(CREATED, "")
-    return created.isdigit() and now - int(created) > STALE
+    return _SECONDS.fullmatch(created) is not None and now - int(created) > STALE
