@@ -30,9 +30,7 @@ DIRECTORIES = frozenset(
 
 #: Files in the cache; beside them are their drafts and what sqlite keeps for a journal.
 JOURNAL, SIZES = "journal.sqlite3", "sizes.json"
-FILES = re.compile(
-    rf"{re.escape(JOURNAL)}(-journal|-shm|-wal)?|{re.escape(SIZES)}(\.[0-9]+)?", re.ASCII
-)
+FILES = re.compile(rf"{re.escape(JOURNAL)}(-journal|-shm|-wal)?|{re.escape(SIZES)}(\.[0-9]+)?")
 
 _DAY = 86_400.0
 
@@ -74,24 +72,38 @@ def scratch(prefix: str) -> Iterator[Path]:
     """
     path = Path(tempfile.mkdtemp(prefix=f"{prefix}-{os.getpid()}-", dir=cache("tmp")))
     try:
-        (path / _OWNER).write_text(owner.me())
+        claim(path)
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def claim(folder: Path) -> None:
+    """Write down that *folder* is this process's."""
+    (folder / _OWNER).write_text(owner.me())
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether `claim` was said of *folder* by a process of this user."""
+    try:
+        mine = folder.lstat().st_uid == os.geteuid()
+        return mine and not folder.is_symlink() and (folder / _OWNER).is_file()
+    except OSError:
+        return False
+
+
 def owner_alive(entry: Path) -> bool:
-    """Whether the process that made *entry* with `scratch` still runs.
+    """Whether the process that made *entry*, and said so by `claim`, still runs.
 
     One that cannot be seen from here, in another container with the same cache, counts for a
     day, as does whoever made an entry that names no process.
     """
-    try:
-        # Git's entry for a work tree in scratch has that one's name, and is elsewhere.
-        gone = owner.gone((cache("tmp") / entry.name / _OWNER).read_text())
-    except (OSError, ValueError):  # killed before it could say so
-        pass
-    else:
+    # Git's entry for a work tree in scratch has that one's name, and is elsewhere.
+    for folder in (entry, cache("tmp") / entry.name):
+        try:
+            gone = owner.gone((folder / _OWNER).read_text())
+        except (OSError, ValueError):  # killed before it could say so
+            continue
         return _is_young(entry) if gone is None else not gone
     pid = entry.name.rsplit("-", 2)[1:2]
     if not pid or not pid[0].isdigit():
