@@ -59,9 +59,8 @@ def _sweep(*, images: bool, dry: bool) -> int:
         print(f"{_verb(dry=dry)} {left}")
     on_engine = _on_engine(images=images)
     for engine, thing in on_engine:
-        if not dry:
-            sweep.remove(engine, thing)
-        print(f"{_verb(dry=dry)} {thing}")
+        kept = thing.kept if dry else sweep.remove(engine, thing)
+        print(f"left {thing}: {kept}" if kept else f"{_verb(dry=dry)} {thing}")
     return len(found) + len(on_engine)
 
 
