@@ -251,7 +251,7 @@ def _users() -> list[tuple[int, float]]:
 
 
 def _sizes() -> Path:
-    return paths.cache_root() / "sizes.json"
+    return paths.cache_root() / paths.SIZES
 
 
 def _load_sizes() -> dict[str, tuple[int, int]]:
@@ -262,7 +262,7 @@ def _load_sizes() -> dict[str, tuple[int, int]]:
 
 
 def _save_sizes(noted: dict[str, tuple[int, int]]) -> None:
-    draft = _sizes().with_name(f"sizes.json.{os.getpid()}")
+    draft = _sizes().with_name(f"{paths.SIZES}.{os.getpid()}")
     with contextlib.suppress(OSError):
         draft.write_text(json.dumps(noted))
         draft.replace(_sizes())

@@ -47,7 +47,7 @@ class Journal:
     """The machine's journal; use one per thread. Raises `InfraFailed` when it cannot be used."""
 
     def __init__(self, *, patience: float = PATIENCE) -> None:
-        self._path = paths.cache_root() / "journal.sqlite3"
+        self._path = paths.cache_root() / paths.JOURNAL
         self._patience = patience
         with self._told():
             if not self._path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from buildkit_bisect import marks, paths
 from buildkit_bisect.daemon.host import CGROUPS, SOCKETS, remove_cgroups
 from buildkit_bisect.marks import Orphan
+
+#: A directory for sockets, as `daemon.host` makes it. Others use the place too.
+_SOCKETS = re.compile(r"bkb-[0-9]+-[a-z0-9_]{8}")
 
 
 def find() -> list[Orphan | Path]:
@@ -20,7 +24,9 @@ def find() -> list[Orphan | Path]:
 def _ours() -> Iterator[Path]:
     yield from paths.cache("tmp").iterdir()
     yield from paths.cache("mirrors").glob("*/worktrees/worktree-*")
-    yield from SOCKETS.glob("bkb-*")
+    for folder in SOCKETS.glob("bkb-*"):
+        if _SOCKETS.fullmatch(folder.name) and paths.is_claimed(folder):
+            yield folder
     yield from CGROUPS.glob("bkbisect-bkb-*")
     yield from CGROUPS.glob("*/bkbisect-bkb-*")
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from pathlib import Path
+
+#: Anybody can write a name; not all that str.isdigit takes is a number.
+_PID = re.compile(r"[0-9]{1,10}")
 
 
 def me() -> str:
@@ -20,7 +24,7 @@ def gone(name: str) -> bool | None:
     """Whether the process *name* has ended; None where it cannot be seen from here."""
     where, _, rest = name.partition(":")
     pid, _, since = rest.partition(":")
-    if where != machine() or not pid.isdigit():
+    if where != machine() or not _PID.fullmatch(pid):
         return None
     return started(int(pid)) != since
 

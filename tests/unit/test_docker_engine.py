@@ -15,6 +15,7 @@ import docker.errors
 import pytest
 import requests
 
+from buildkit_bisect import owner
 from buildkit_bisect.daemon.docker import ended_by, last_words
 from buildkit_bisect.engine import client, grant, labels, memory, rootfs, ssh
 from buildkit_bisect.engine.contexts import DEFAULT_URL, Endpoint, endpoint, written
@@ -173,6 +174,9 @@ def test_what_another_machine_made_is_after_a_day() -> None:
         {labels.OWNER: "elsewhere:1:1", labels.CREATED: "0"},  # not ours
         {labels.OURS: "image", labels.OWNER: "", labels.CREATED: ""},  # an image's own
         {labels.OURS: "trial", labels.OWNER: "elsewhere:1:1", labels.CREATED: "?"},
+        {labels.OURS: "trial", labels.OWNER: "elsewhere:1:1", labels.CREATED: "²"},
+        {labels.OURS: "trial", labels.OWNER: "elsewhere:1:1", labels.CREATED: "1" * 5000},
+        {labels.OURS: "trial", labels.OWNER: f"{owner.machine()}:²:1", labels.CREATED: "?"},
     ],
 )
 def test_anything_else_is_never_swept(other: dict[str, str]) -> None:

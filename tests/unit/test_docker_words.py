@@ -294,3 +294,33 @@ def test_sockets() -> None:
     for wrong in ("a", "a=", "=/s", "a=s"):
         with pytest.raises(BadInput):
             settings.sockets(wrong)
+
+
+@pytest.mark.parametrize("hub", ["docker.io", "index.docker.io", "docker.io/"])
+def test_our_name_on_docker_hub_is_not_pushed_to(hub: str) -> None:
+    """The Engine leaves its name out: that is the name which the image has here."""
+    with pytest.raises(BadInput, match="on Docker Hub is not yours"):
+        imaging.wanted({"push": hub})
+    assert image.repository("docker.io/me") == "docker.io/me/bkbisect/buildkit"
+    assert image.repository("ghcr.io/me/") == "ghcr.io/me/bkbisect/buildkit"
+
+
+@pytest.mark.parametrize(
+    ("ref", "ours"),
+    [
+        ("bkbisect/buildkit:v0.26.3", True),
+        ("bkbisect/base:0123", True),
+        (f"{labels.NOWHERE}/bkbisect/buildkit:0123", True),
+        ("mycorp/tools:1", False),
+        ("ghcr.io/me/bkbisect/buildkit:1", False),
+        ("bkbisect:1", False),
+        ("bkbisect-mine/x:1", False),
+    ],
+)
+def test_names_of_ours(ref: str, ours: bool) -> None:
+    assert labels.is_our_name(ref) is ours
+
+
+def test_the_container_that_buildx_gave_a_volume_to() -> None:
+    assert buildx.container_of(buildx.volume("bkbisect-1")) == buildx.container("bkbisect-1")
+    assert buildx.container_of("bkbisect-1") == ""

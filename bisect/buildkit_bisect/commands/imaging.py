@@ -38,6 +38,8 @@ def wanted(raw: Mapping[str, Raw]) -> Wanted | None:
         push=settings.image("push", raw.get("push", "")),
         save=settings.option("save", raw.get("save", "")),
     )
+    if found.push:
+        image.repository(found.push)  # refused before anything is built
     if found.builder == "dockerfile" and found.base:
         raise BadInput("upstream's Dockerfile has a base of its own", hint="leave out --base-image")
     if found.save and not Path(found.save).absolute().parent.is_dir():

@@ -42,11 +42,7 @@ def clean(raw: Mapping[str, Raw]) -> int:
         raise BadInput(f"process {busy[0]} uses the cache", hint="./inv clean --cache-size 0")
     swept = _sweep(images=images, dry=dry)
     if everything:
-        for entry in sorted(paths.cache_root().iterdir()):
-            size = _size(entry)
-            if not dry:
-                bounds.remove(entry)
-            print(f"{_verb(dry=dry)} {entry} ({size / 2**20:.0f} MiB)")
+        _empty(dry=dry)
     elif dry or limit:
         _bounded(bound, dry=dry)
     elif not swept:
@@ -63,10 +59,21 @@ def _sweep(*, images: bool, dry: bool) -> int:
         print(f"{_verb(dry=dry)} {left}")
     on_engine = _on_engine(images=images)
     for engine, thing in on_engine:
-        if not dry:
-            sweep.remove(engine, thing)
-        print(f"{_verb(dry=dry)} {thing}")
+        kept = thing.kept if dry else sweep.remove(engine, thing)
+        print(f"left {thing}: {kept}" if kept else f"{_verb(dry=dry)} {thing}")
     return len(found) + len(on_engine)
+
+
+def _empty(*, dry: bool) -> None:
+    """Remove what we keep in the cache directory, which may hold other things too."""
+    for entry in sorted(paths.cache_root().iterdir()):
+        if not paths.is_cached(entry):
+            print(f"left {entry}: it is not of this tool")
+            continue
+        size = _size(entry)
+        if not dry:
+            bounds.remove(entry)
+        print(f"{_verb(dry=dry)} {entry} ({size / 2**20:.0f} MiB)")
 
 
 def _verb(*, dry: bool) -> str:

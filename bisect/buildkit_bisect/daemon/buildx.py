@@ -27,10 +27,6 @@ from buildkit_bisect.engine.client import told, within
 from buildkit_bisect.engine.image import VariantImage
 from buildkit_bisect.errors import InfraFailed
 
-#: A registry that never answers. buildx asks for its image before it looks at the Engine's
-#: own, and whoever owns our image's name on a public registry must not be asked.
-NOWHERE = "localhost:1"
-
 
 class BuildxRuntime:
     """One builder for one trial; use `buildx_runtime`, which also takes it away."""
@@ -90,7 +86,7 @@ class BuildxRuntime:
         client = self._engine.client
         with told("preparing a builder"):
             client.volumes.create(buildx.volume(self._name), labels=self._labels)
-            ref = f"{NOWHERE}/{self._image.ref.rpartition(':')[0]}:{self._image.key[:16]}"
+            ref = f"{labels.NOWHERE}/{self._image.ref.rpartition(':')[0]}:{self._image.key[:16]}"
             client.images.get(self._image.id).tag(*ref.rsplit(":", 1))
         created = buildx.create(
             self._name,

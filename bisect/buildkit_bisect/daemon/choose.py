@@ -74,8 +74,8 @@ def containers(
             hint="--images public, or --runtime host",
         )
     for left in sweep.find(engine):
-        say(f"removing {left}, which a killed run left")
-        sweep.remove(engine, left)
+        why = sweep.remove(engine, left)
+        say(f"left {left}: {why}" if why else f"removed {left}, which a killed run left")
     return Containers(
         base=base.find(engine, base_image, say),
         engine=tuple(sorted(engine.facts.items())),

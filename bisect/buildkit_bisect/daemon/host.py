@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from buildkit_bisect import buildctl, pipes, process
+from buildkit_bisect import buildctl, paths, pipes, process
 from buildkit_bisect.daemon import DaemonFailed, fuse
 from buildkit_bisect.daemon.proxy import Proxy
 from buildkit_bisect.deadlines import Deadlines
@@ -224,6 +224,7 @@ def host_runtime(
     not built in. Raises `DaemonFailed`, and `InfraFailed` past one of *deadlines*.
     """
     with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir=SOCKETS) as short:
+        paths.claim(Path(short))
         runtime = HostRuntime(
             binaries=binaries,
             home=home,

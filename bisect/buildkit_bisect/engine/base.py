@@ -24,7 +24,7 @@ from buildkit_bisect.toolchain import host_arch
 #: The published release whose image serves as the base, where it can be had.
 PUBLISHED = "moby/buildkit:v0.25.0"
 
-REPOSITORY = "bkbisect/base"
+REPOSITORY = f"{labels.NAMESPACE}/base"
 
 #: Seconds for a pull, all tries together.
 _PULL = 300.0

@@ -27,6 +27,8 @@ TOOL = gotool.GoTool(
 #: Progress as JSON lines came with it.
 OLDEST = (0, 13)
 
+_STATE = "_state"  # what the docker-container driver adds to a container's name for its volume
+
 _PLUGINS = (
     "~/.docker/cli-plugins",
     "/usr/local/lib/docker/cli-plugins",
@@ -149,4 +151,9 @@ def container(name: str) -> str:
 
 def volume(name: str) -> str:
     """The volume with the state of that container."""
-    return f"{container(name)}_state"
+    return f"{container(name)}{_STATE}"
+
+
+def container_of(volume: str) -> str:
+    """The name of the container that buildx gave *volume* to; "" where it gave it to none."""
+    return volume.removesuffix(_STATE) if volume.endswith(_STATE) else ""

@@ -26,10 +26,10 @@ from buildkit_bisect.engine import labels
 from buildkit_bisect.engine.base import Base
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.session import Engine
-from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, Variant
 
-REPOSITORY = "bkbisect/buildkit"
+REPOSITORY = f"{labels.NAMESPACE}/buildkit"
 
 #: Where the binaries are put, ahead of a published image's own.
 FOLDER = "/usr/bin"
@@ -41,6 +41,9 @@ FORMAT = 1
 
 _SOURCE = "https://github.com/moby/buildkit"
 _TAG_LENGTH = 128
+
+#: Registries whose name the Engine leaves out of an image's.
+_HUB = ("docker.io", "index.docker.io")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +125,7 @@ def ensure(
     wanted, name = key(build, variant, base), tag(variant)
     ref = f"{REPOSITORY}:{name}"
     with FileLock(paths.cache("locks") / f"image-{wanted[:2]}.lock"):
-        image = _existing(engine, wanted)
+        image = _existing(engine, wanted, base)
         made = image is None
         if image is None:
             say(f"making the image {ref}")
@@ -140,10 +143,24 @@ def ensure(
     )
 
 
-def _existing(engine: Engine, wanted: str) -> Image | None:
+def _existing(engine: Engine, wanted: str, base: Base) -> Image | None:
+    """The image that bears the label *wanted*, and not one that somebody made on it."""
+    client = engine.client
     with told("looking for an image"):
-        found = engine.client.images.list(filters={"label": f"{labels.KEY}={wanted}"})
-    return found[0] if found else None
+        found = client.images.list(filters={"label": f"{labels.KEY}={wanted}"})
+        below = client.images.get(base.id) if found else None
+        return next((i for i in found if below and is_one_commit(i, below)), None)
+
+
+def is_one_commit(image: Image, base: Image) -> bool:
+    """Whether *image* is *base* and one commit, which brought a layer.
+
+    What is made on such an image inherits its labels, and always has a longer history; it need
+    not have a layer of its own, where only a command or a variable is another.
+    """
+    layers, below = image.attrs["RootFS"]["Layers"], base.attrs["RootFS"]["Layers"]
+    longer = len(image.history()) - len(base.history())
+    return bool(layers[:-1] == below and longer == 1)
 
 
 def _make(
@@ -189,27 +206,55 @@ def _layer(binaries: Path, archive: Path) -> None:
                 tar.addfile(entry, file)
 
 
+def repository(registry: str) -> str:
+    """Where `push` puts images on *registry*. Raises `BadInput` for Docker Hub's own names."""
+    where = registry.rstrip("/")
+    if where in _HUB:
+        raise BadInput(
+            f"--push {registry}: {REPOSITORY} on Docker Hub is not yours",
+            hint="--push REGISTRY/NAME, as ghcr.io/me",
+        )
+    return f"{where}/{REPOSITORY}"
+
+
 def push(engine: Engine, image: VariantImage, registry: str) -> str:
     """Push to *registry*, with the user's own credentials; returns ``REF@DIGEST``.
 
-    Raises `InfraFailed` with the registry's answer.
+    Raises `BadInput` as `repository`, `InfraFailed` with the registry's answer.
     """
-    repository = f"{registry.rstrip('/')}/{REPOSITORY}"
+    target = repository(registry)
     name = image.ref.rpartition(":")[2]
     digest = ""
-    with told(f"pushing {repository}:{name}"):
-        engine.client.images.get(image.id).tag(repository, tag=name)
-        try:
-            for line in engine.client.images.push(repository, tag=name, stream=True, decode=True):
-                if "error" in line:
-                    raise InfraFailed(
-                        f"pushing {repository}:{name}: {line['error']}",
-                        hint="docker login, or another --push",
-                    )
-                digest = (line.get("aux") or {}).get("Digest") or digest
-        finally:
-            engine.client.images.remove(f"{repository}:{name}")
-    return f"{repository}:{name}@{digest}" if digest else f"{repository}:{name}"
+    with told(f"pushing {target}:{name}"), _named(engine, image.id, target, name):
+        for line in engine.client.images.push(target, tag=name, stream=True, decode=True):
+            if "error" in line:
+                raise InfraFailed(
+                    f"pushing {target}:{name}: {line['error']}",
+                    hint="docker login, or another --push",
+                )
+            digest = (line.get("aux") or {}).get("Digest") or digest
+    return f"{target}:{name}@{digest}" if digest else f"{target}:{name}"
+
+
+@contextmanager
+def _named(engine: Engine, image: str, target: str, name: str) -> Iterator[None]:
+    """The image with the id *image* is ``TARGET:NAME`` in the block; after it what was before."""
+    images = engine.client.images
+    try:
+        before = str(images.get(f"{target}:{name}").id)
+    except docker.errors.ImageNotFound:
+        before = ""
+    if before == image:
+        yield
+        return
+    images.get(image).tag(target, tag=name)
+    try:
+        yield
+    finally:
+        if before:
+            images.get(before).tag(target, tag=name)
+        else:
+            images.remove(f"{target}:{name}")
 
 
 def save(engine: Engine, image: VariantImage, path: Path) -> None:

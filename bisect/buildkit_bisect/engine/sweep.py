@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import docker
 import docker.errors
+from docker.models.images import Image
 
-from buildkit_bisect.engine import labels
+from buildkit_bisect.engine import buildx, labels
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.session import Engine
+
+_OURS: dict[str, str | list[str] | bool] = {"label": labels.OURS}
+
+#: The Engine's answer for what others use: Conflict.
+_IN_USE = 409
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +27,7 @@ class Leftover:
     kind: str  # "container", "volume" or "image"
     id: str
     name: str
+    kept: str = ""  # why it stays; "" for what goes
 
     def __str__(self) -> str:
         """As `clean` lists it."""
@@ -30,52 +37,88 @@ class Leftover:
 def find(engine: Engine, *, images: bool = False) -> list[Leftover]:
     """Containers and volumes of processes that no longer run; with *images*, every image.
 
-    A builder's container cannot be labelled, but the volume it mounts is: a container that
-    mounts a volume of ours is ours. Containers come first: they hold the volumes.
-    Raises `InfraFailed` where the Engine fails.
+    A builder's container cannot be labelled, but the volume it mounts is, and both names are
+    of that builder. Containers come first: they hold the volumes. What a container of somebody
+    else holds is found as well, and stays. Raises `InfraFailed` where the Engine fails.
     """
     now = time.time()
-    ours: dict[str, str | list[str] | bool] = {"label": labels.OURS}
     client = engine.client
     with told("looking for what killed runs left"):
         volumes = [
             v
-            for v in client.volumes.list(filters=ours)
+            for v in client.volumes.list(filters=_OURS)
             if labels.left_behind(v.attrs.get("Labels") or {}, now)
         ]
-        containers = [
-            c
-            for c in client.containers.list(all=True, filters=ours, ignore_removed=True)
+        containers = {
+            str(c.id): str(c.name)
+            for c in client.containers.list(all=True, filters=_OURS, ignore_removed=True)
             if labels.left_behind(c.labels, now)
-        ]
+        }
+        others: dict[str, str] = {}  # by volume
         for volume in volumes:
-            containers += client.containers.list(
+            for mounting in client.containers.list(
                 all=True, filters={"volume": volume.name}, ignore_removed=True
-            )
-        found = [("container", str(c.id), str(c.name)) for c in containers]
-        found += [("volume", str(v.name), str(v.name)) for v in volumes]
-        if images:
-            # A base goes last: the Engine keeps what another image is made on.
-            listed = client.images.list(filters=ours)
-            for image in sorted(listed, key=lambda i: i.labels.get(labels.OURS) == "base"):
-                found.append(("image", str(image.id), ", ".join(image.tags) or image.short_id))
-    return [Leftover(kind=k, id=i, name=n) for k, i, n in dict.fromkeys(found)]
+            ):
+                if mounting.name == buildx.container_of(str(volume.name)):
+                    containers[str(mounting.id)] = str(mounting.name)
+                elif mounting.id not in containers:
+                    others[str(volume.name)] = f"container {mounting.name} mounts it"
+        found = [Leftover(kind="container", id=i, name=n) for i, n in containers.items()]
+        names = [str(v.name) for v in volumes]
+        found += [Leftover(kind="volume", id=n, name=n, kept=others.get(n, "")) for n in names]
+        return found + (_images(client) if images else [])
 
 
-def remove(engine: Engine, left: Leftover) -> None:
-    """Remove one of what `find` found; gone already is as good. Raises `InfraFailed`."""
+def _images(client: docker.DockerClient) -> list[Leftover]:
+    """Images of ours. What was made on them has our labels too, and is the user's."""
+    listed = client.images.list(filters=_OURS)
+    variants = {i.id for i in listed if i.labels.get(labels.OURS) == "image"}
+    ours = [
+        i
+        for i in listed
+        if any(map(labels.is_our_name, i.tags))
+        or (not i.tags and i.attrs.get("Parent") not in variants)
+    ]
+    # A base goes last: the Engine keeps what another image is made on.
+    ours.sort(key=lambda i: i.labels.get(labels.OURS) == "base")
+    return [
+        Leftover(kind="image", id=str(i.id), name=", ".join(_our_names(i)) or i.short_id)
+        for i in ours
+    ]
+
+
+def _our_names(image: Image) -> list[str]:
+    return [tag for tag in image.tags if labels.is_our_name(tag)]
+
+
+def remove(engine: Engine, left: Leftover) -> str:
+    """Remove one of what `find` found; gone already is as good. Says why it stays, else "".
+
+    Raises `InfraFailed` where the Engine fails.
+    """
     client = engine.client
+    if left.kept:
+        return left.kept
     with told(f"removing {left}"), suppress(docker.errors.NotFound):
-        match left.kind:
-            case "container":
-                client.containers.get(left.id).remove(force=True, v=True)
-            case "volume":
-                client.volumes.get(left.id).remove(force=True)
-            case _:
-                client.images.remove(left.id, force=True)
+        try:
+            match left.kind:
+                case "container":
+                    client.containers.get(left.id).remove(force=True, v=True)
+                case "volume":
+                    client.volumes.get(left.id).remove(force=True)
+                case _:
+                    _remove_image(client, left.id)
+        except docker.errors.APIError as error:
+            if error.status_code != _IN_USE:
+                raise
+            return str(error.explanation)
+    return ""
 
 
-def remove_all(engine: Engine, found: Iterable[Leftover]) -> None:
-    """Remove all of them, containers first."""
-    for left in found:
-        remove(engine, left)
+def _remove_image(client: docker.DockerClient, which: str) -> None:
+    """Take our names away, with the last name the image: without force, for who uses it."""
+    image = client.images.get(which)
+    for name in _our_names(image):
+        client.images.remove(name, noprune=True)
+    if not image.tags:
+        client.images.remove(which, noprune=True)
