@@ -21,11 +21,19 @@ def find() -> list[Orphan | Path]:
     return [*marks.orphans(), *(p for p in _ours() if not paths.owner_alive(p))]
 
 
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not folder.is_symlink() and not any(folder.iterdir())
+    except OSError:
+        return False
+
+
 def _ours() -> Iterator[Path]:
     yield from paths.cache("tmp").iterdir()
     yield from paths.cache("mirrors").glob("*/worktrees/worktree-*")
     for folder in SOCKETS.glob("bkb-*"):
-        if _SOCKETS.fullmatch(folder.name) and paths.is_claimed(folder):
+        # One that is empty, a process that was killed may have had no time to claim.
+        if _SOCKETS.fullmatch(folder.name) and (paths.is_claimed(folder) or _is_empty(folder)):
             yield folder
     yield from CGROUPS.glob("bkbisect-bkb-*")
     yield from CGROUPS.glob("*/bkbisect-bkb-*")

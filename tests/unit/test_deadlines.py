@@ -22,7 +22,7 @@ from buildkit_bisect import (
     settings,
 )
 from buildkit_bisect.daemon import fuse
-from buildkit_bisect.engine import client
+from buildkit_bisect.engine import base, client, image
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.gochecks import run as gochecks
 
@@ -67,6 +67,8 @@ def test_the_documentation_has_what_is_no_option() -> None:
                       re.MULTILINE)  # fmt: skip
     assert {name: float(seconds) for name, seconds in rows} == {
         "one answer of the Docker Engine": client.TIMEOUT,
+        "an image's pull, all tries together": base.PULL,
+        "`build --push`, and `build --save`": image.TRANSFER,
         "a git command on the mirror": gitcmd.QUICK,
         "a git command in your work tree, `patch-new`": patchmaker.TIMEOUT,
         "the local registry's start": registry.START,

@@ -27,7 +27,7 @@ PUBLISHED = "moby/buildkit:v0.25.0"
 REPOSITORY = f"{labels.NAMESPACE}/base"
 
 #: Seconds for a pull, all tries together.
-_PULL = 300.0
+PULL = 300.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +86,7 @@ def pulled(engine: Engine, ref: str, say: Callable[[str], None]) -> Base | str:
             return error.message.removeprefix(f"pulling {ref}: ")[:200]
         return ""
 
-    if failed := retried(pull, within=_PULL, trouble=passing, say=say):
+    if failed := retried(pull, within=PULL, trouble=passing, say=say):
         return failed
     return local(engine, ref) or f"the Engine has no {ref} after pulling it"
 

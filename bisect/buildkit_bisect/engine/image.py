@@ -24,7 +24,7 @@ from filelock import FileLock
 from buildkit_bisect import paths
 from buildkit_bisect.engine import labels
 from buildkit_bisect.engine.base import Base
-from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.client import told, transferred
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, Variant
@@ -41,6 +41,9 @@ FORMAT = 1
 
 _SOURCE = "https://github.com/moby/buildkit"
 _TAG_LENGTH = 128
+
+#: Seconds for an image's way to a registry, or into a file.
+TRANSFER = 1800.0
 
 #: Registries whose name the Engine leaves out of an image's.
 _HUB = ("docker.io", "index.docker.io")
@@ -224,15 +227,15 @@ def push(engine: Engine, image: VariantImage, registry: str) -> str:
     """
     target = repository(registry)
     name = image.ref.rpartition(":")[2]
-    digest = ""
     with told(f"pushing {target}:{name}"), _named(engine, image.id, target, name):
-        for line in engine.client.images.push(target, tag=name, stream=True, decode=True):
-            if "error" in line:
-                raise InfraFailed(
-                    f"pushing {target}:{name}: {line['error']}",
-                    hint="docker login, or another --push",
-                )
-            digest = (line.get("aux") or {}).get("Digest") or digest
+        words = engine.client.images.push(target, tag=name, stream=True, decode=True)
+        try:
+            digest = transferred(words, TRANSFER).get("Digest")
+        except InfraFailed as error:
+            raise InfraFailed(
+                f"pushing {target}:{name}: {error.message}",
+                hint="docker login, or another --push",
+            ) from error
     return f"{target}:{name}@{digest}" if digest else f"{target}:{name}"
 
 
@@ -262,8 +265,14 @@ def save(engine: Engine, image: VariantImage, path: Path) -> None:
     draft = path.with_name(f".{path.name}.part")
     try:
         with told(f"saving {image.ref}"), draft.open("wb") as file:
+            until = time.monotonic() + TRANSFER
             for chunk in engine.client.images.get(image.id).save(named=image.ref):
                 file.write(chunk)
+                if time.monotonic() > until:
+                    raise InfraFailed(
+                        f"saving {image.ref} was not over after {TRANSFER:.0f} s",
+                        hint="--push REGISTRY, or a nearer Engine",
+                    )
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
