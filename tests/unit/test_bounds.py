@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect import bounds, paths
+from buildkit_bisect import bounds, owner, paths
 from buildkit_bisect.build import store
 from buildkit_bisect.errors import BadInput
 
@@ -77,15 +77,36 @@ def test_what_a_running_campaign_used_stays() -> None:
 def test_what_another_process_uses_stays_until_that_has_ended() -> None:
     busy = make("mirrors/x.git", 100)
     make("mirrors/y.git", 300)
-    note = paths.cache("locks") / f"user-{os.getppid()}"
+    parent = f"{owner.machine()}:{os.getppid()}"
+    note = paths.cache("locks") / f"user-{parent}:{owner.started(os.getppid())}"
     note.touch()
     at(note, 200)
     assert bounds.others() == [os.getppid()]
     assert names(bounds.trim(0)) == ["mirrors/y.git"]
-    dead = note.rename(note.with_name("user-999999999"))
+    dead = note.rename(note.with_name(f"user-{parent}:1"))
     assert names(bounds.trim(0)) == ["mirrors/x.git"]
     assert not dead.exists()
     assert not busy.exists()
+
+
+def test_a_user_in_another_container_counts_for_a_day() -> None:
+    """Its number is nobody's here, or somebody else's."""
+    make("builds/theirs", 100)
+    note = paths.cache("locks") / f"user-{owner.machine()}0:7:1"
+    note.touch()
+    at(note, 200)
+    assert bounds.others() == [7]
+    assert bounds.trim(0) == []
+    at(note, 2 * 86_400)
+    assert bounds.others() == []
+    assert not note.exists()
+
+
+def test_a_process_id_alone_is_nobodys_note() -> None:
+    note = paths.cache("locks") / "user-1"
+    note.touch()
+    assert bounds.others() == []
+    assert not note.exists()
 
 
 def test_what_is_used_between_the_look_and_the_move_stays() -> None:
