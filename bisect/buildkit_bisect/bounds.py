@@ -32,6 +32,9 @@ from buildkit_bisect.errors import BadInput
 #: Bytes, where ``--cache-size`` does not say.
 DEFAULT = 20 * 10**9
 
+#: Bytes of a size that can be meant; 400 digits are none that a float can hold.
+_MOST = 10**18
+
 #: What is one entry: each of a kind's directories, or all of it.
 _EACH = ("builds", "evidence", "mirrors", "toolchains", "tools")
 _WHOLE = ("gocache", "gomod", "registry")
@@ -70,7 +73,12 @@ def parse(text: str) -> int:
         raise BadInput(f"--cache-size {text!r} is not a size", hint="--cache-size 20GB")
     number, unit, binary = found.groups()
     power = _UNITS.index(unit.lower() or " ")
-    return int(float(number) * (1024 if binary else 1000) ** power)
+    size = float(number) * (1024 if binary else 1000) ** power
+    if size > _MOST:
+        raise BadInput(
+            f"--cache-size {text[:20]!r} is more than any disk holds", hint="--cache-size 20GB"
+        )
+    return int(size)
 
 
 def shown(size: int) -> str:

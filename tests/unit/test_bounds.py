@@ -29,6 +29,12 @@ def test_what_is_no_size(text: str) -> None:
         bounds.parse(text)
 
 
+@pytest.mark.parametrize("text", ["9" * 400 + "GB", "9" * 5000, "10000000T"])
+def test_what_no_disk_holds(text: str) -> None:
+    with pytest.raises(BadInput, match="more than any disk holds"):
+        bounds.parse(text)
+
+
 def test_sizes_as_people_write_them() -> None:
     shown = [bounds.shown(n) for n in (0, 999, 20_000, 1_400_000_000, 5 * 10**12)]
     assert shown == ["0 B", "999 B", "20 kB", "1.4 GB", "5000.0 GB"]
