@@ -180,6 +180,7 @@ def run(
     argv: Sequence[str],
     *,
     timeout: float,
+    stdin: int = subprocess.DEVNULL,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     inherit: bool = True,
@@ -196,7 +197,7 @@ def run(
     """
     started = time.monotonic()
     pipe = subprocess.PIPE
-    child = start(argv, stdout=pipe, stderr=pipe, cwd=cwd, env=env, inherit=inherit)
+    child = start(argv, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=env, inherit=inherit)
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(log.open("ab")) if log else None
         out = Reader(child.stdout)
