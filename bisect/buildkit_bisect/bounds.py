@@ -1,10 +1,11 @@
 """How large the cache may get. What was not used for longest goes first.
 
 Whoever uses an entry says so (`used`, `using`), which sets its modification time and notes the
-process in ``locks/user-PID``. Nothing goes that was used since the oldest process that still
-runs began, this one included: so a campaign never loses what it works with, and neither waits
-for the other. A lock that is held for moments only, shared by users and alone by who removes,
-keeps an entry from going between the look at its time and its use.
+process in ``locks/user-NAME``, by the name that `owner` gives it. Nothing goes that was used
+since the oldest process that still runs began, this one included: so a campaign never loses what
+it works with, and neither waits for the other. A lock that is held for moments only, shared by
+users and alone by who removes, keeps an entry from going between the look at its time and its
+use.
 
 The journal stays: of an old trial the observation is kept, and its evidence may go.
 """
@@ -25,11 +26,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect import paths
+from buildkit_bisect import owner, paths
 from buildkit_bisect.errors import BadInput
 
 #: Bytes, where ``--cache-size`` does not say.
 DEFAULT = 20 * 10**9
+
+#: Bytes of a size that can be meant; 400 digits are none that a float can hold.
+_MOST = 10**18
 
 #: What is one entry: each of a kind's directories, or all of it.
 _EACH = ("builds", "evidence", "mirrors", "toolchains", "tools")
@@ -38,6 +42,10 @@ KINDS = tuple(sorted((*_EACH, *_WHOLE)))
 
 #: Directories that never change once they are there; their size is asked once.
 _FIXED = ("builds", "toolchains", "tools")
+
+#: Seconds for which a process counts that cannot be seen from here: one in another container,
+#: or one of before a reboot.
+_UNSEEN = 86_400.0
 
 #: The go command renews the time of a file in GOCACHE once an hour only.
 _GO_RENEWS = 3600.0
@@ -65,7 +73,12 @@ def parse(text: str) -> int:
         raise BadInput(f"--cache-size {text!r} is not a size", hint="--cache-size 20GB")
     number, unit, binary = found.groups()
     power = _UNITS.index(unit.lower() or " ")
-    return int(float(number) * (1024 if binary else 1000) ** power)
+    size = float(number) * (1024 if binary else 1000) ** power
+    if size > _MOST:
+        raise BadInput(
+            f"--cache-size {text[:20]!r} is more than any disk holds", hint="--cache-size 20GB"
+        )
+    return int(size)
 
 
 def shown(size: int) -> str:
@@ -92,7 +105,7 @@ def used(path: Path) -> None:
 
 def others() -> list[int]:
     """Other processes of ours that use the cache now."""
-    return [pid for pid, _ in _users() if pid != os.getpid()]
+    return [owner.number(name) for name, _ in _users() if name != owner.me()]
 
 
 def entries(*, fresh: bool = False) -> list[Entry]:
@@ -226,27 +239,34 @@ def _gate(how: int) -> Iterator[None]:
 
 
 def _register() -> None:
-    _note(paths.cache("locks"), os.getpid())
+    _note(paths.cache("locks"), owner.me())
 
 
 @functools.cache
-def _note(locks: Path, pid: int) -> None:
+def _note(locks: Path, name: str) -> None:
     """Say that this process uses the cache, from now until it ends."""
-    note = locks / f"user-{pid}"
+    note = locks / f"user-{name}"
     note.touch()
     atexit.register(note.unlink, missing_ok=True)
 
 
-def _users() -> list[tuple[int, float]]:
+def _users() -> list[tuple[str, float]]:
     """Processes that use the cache and when each began to; notes of dead ones are removed."""
     found = []
     for note in paths.cache("locks").glob("user-*"):
-        pid = note.name.removeprefix("user-")
+        name = note.name.removeprefix("user-")
         with contextlib.suppress(OSError):
-            if pid.isdigit() and Path(f"/proc/{pid}").exists():
-                found.append((int(pid), note.stat().st_mtime))
+            began = note.stat().st_mtime
+            if name.isdecimal():  # a note of before: a process id alone
+                gone: bool | None = not owner.is_ours(int(name))
             else:
+                gone = owner.gone(name)
+            if gone is None:
+                gone = time.time() - began > _UNSEEN
+            if gone:
                 note.unlink()
+            else:
+                found.append((name, began))
     return found
 
 

@@ -20,6 +20,8 @@ _IMPORT = re.compile(
     r"^\+\s*(?:import\s+)?(?:[\w.]+\s+)?\"([\w.~-]+(?:/[\w.~+-]+)+)\"\s*(?://.*)?$"
 )
 _BINARY = re.compile(rb"^(?:GIT binary patch|Binary files )", re.MULTILINE)
+#: A number in a hunk's header that Python or git may not even read; `unidiff` breaks lines as here.
+_ENDLESS = re.compile(r"@@ [-+,\d ]*\d{11}")
 #: Lines of a file; git reads such numbers into a machine word and lets them overflow.
 _MOST_LINES = 10**9
 _MODES = {"100644", "100755"}
@@ -57,6 +59,8 @@ def parse(name: str, data: bytes) -> Diff:
     Raises `BadInput` on what is not a plain text diff (``-p1``, a/ and b/) within the tree.
     """
     text = _text(name, data)
+    if any(_ENDLESS.match(line) for line in text.splitlines()):
+        raise BadInput(f"{name}: a hunk's header has a number that no file has lines", hint=_HOW)
     files = sorted(set(_paths(name, text)))
     _check_modes(name, text)
     try:

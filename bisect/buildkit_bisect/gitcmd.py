@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from buildkit_bisect import process
+from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.process import Completed
 
 #: Seconds for a local git command that should be quick.
 QUICK = 120.0
+
+#: Seconds for one to be gone that has written all it will.
+_ENDS = 10.0
 
 #: Above every file of settings, so also above those of a repository that is not ours.
 _ALWAYS = {
@@ -68,6 +74,38 @@ def git(
     return process.run(
         ["git", "-C", str(repo), *args], timeout=timeout, env=hermetic_env(**extra), check=check
     )
+
+
+def patch_ids(repo: Path, shas: Sequence[str], *, timeout: float = QUICK) -> str:
+    """What ``git patch-id`` prints of the commits *shas*, a line ``PATCH COMMIT`` each.
+
+    Raises `InfraFailed`, also past *timeout* seconds.
+    """
+    shown = ("-p", "--no-walk=unsorted", "--no-merges", "--full-index", "--no-ext-diff")
+    log = process.start(
+        ["git", "-C", str(repo), "log", *shown, *shas, "--"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=hermetic_env(),
+    )
+    assert log.stdout
+    with log.stdout:
+        try:
+            done = process.run(
+                ["git", "-C", str(repo), "patch-id", "--stable"],
+                stdin=log.stdout.fileno(),
+                timeout=timeout,
+                env=hermetic_env(),
+            )
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                log.wait(_ENDS)
+        finally:
+            status = process.stop(log)
+    if status:
+        raise InfraFailed(
+            f"git log in {repo} exited {status}", hint="./inv clean --cache makes the mirror anew"
+        )
+    return done.stdout
 
 
 def why_not(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> str:

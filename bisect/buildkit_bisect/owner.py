@@ -29,6 +29,21 @@ def gone(name: str) -> bool | None:
     return started(int(pid)) != since
 
 
+def number(name: str) -> int:
+    """The id of the process *name*, where it runs; 0 where that is no such name."""
+    pid = name.split(":")[1:2]
+    return int(pid[0]) if pid and pid[0].isdecimal() else 0
+
+
+def is_ours(pid: int) -> bool:
+    """Whether a process with that id runs here and is this tool: all that a bare id can tell."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"buildkit_bisect" in words
+
+
 @functools.cache
 def machine() -> str:
     """Differs between machines, PID namespaces, and after a reboot."""

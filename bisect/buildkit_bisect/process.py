@@ -112,9 +112,11 @@ def start(
     stdin: int = subprocess.DEVNULL,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    inherit: bool = True,
 ) -> Child:
     """Start *argv* as the leader of a group of its own; end it with `stop`.
 
+    *env* is added to our own environment, or with *inherit* false is all that it gets.
     The thread that calls this must outlive the child: the death signal follows the thread.
     Raises `Missing` where the program is not installed.
     """
@@ -128,7 +130,7 @@ def start(
         stdout=stdout,
         stderr=stderr,
         cwd=cwd,
-        env={**child_env(env), marks.NAME: mark},
+        env={**(child_env(env) if inherit else env or {}), marks.NAME: mark},
         start_new_session=True,
     )
     child.mark = mark
@@ -178,13 +180,15 @@ def run(
     argv: Sequence[str],
     *,
     timeout: float,
+    stdin: int = subprocess.DEVNULL,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    inherit: bool = True,
     check: bool = True,
     log: Path | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> Completed:
-    """Run *argv* to its end or to *timeout* seconds; keep what it printed.
+    """Run *argv* to its end or to *timeout* seconds; keep what it printed. *env*: see `start`.
 
     *log* also receives stderr as it comes; *on_line* is called with each line of stderr. Of
     each, `pipes.MOST` bytes are kept; with *check* more is a failure. Raises `ProcessError` on
@@ -192,7 +196,8 @@ def run(
     where *log* cannot be written.
     """
     started = time.monotonic()
-    child = start(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=env)
+    pipe = subprocess.PIPE
+    child = start(argv, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=env, inherit=inherit)
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(log.open("ab")) if log else None
         out = Reader(child.stdout)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -32,6 +32,9 @@ T = TypeVar("T")
 _DEFAULT = "https://pypi.org/simple"
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 _LARGEST_PAGE = 1 << 26
+
+#: What a page that is none comes to; json nests to no end, and HTMLParser asserts.
+_NO_PAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +57,7 @@ def fetch(
     """The newest *wanted* wheel of *project* that runs here, in *folder*, its digest checked.
 
     Raises `InfraFailed` with the indexes' answers, `TimeoutError` past *within* seconds, and
-    `BadInput` for an index over plain HTTP.
+    `BadInput` for an index over plain HTTP or without an address.
     """
     end = time.monotonic() + within
     user = settings()
@@ -75,12 +78,19 @@ def fetch(
 def indexes(user: dict[str, str]) -> list[str]:
     """The addresses of the indexes that pip's settings name, in its order.
 
-    Raises `BadInput` for one that is neither https nor on loopback.
+    Raises `BadInput` for one that is no address, or neither https nor on loopback.
     """
     if user.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         return []
     named = [user.get("index-url") or _DEFAULT, *user.get("extra-index-url", "").split()]
     for url in named:
+        try:
+            urlsplit(url)
+        except ValueError as error:
+            raise BadInput(
+                f"pip's package index {web.shown(url)} is no address: {error}",
+                hint="PIP_INDEX_URL=https://HOST/simple",
+            ) from None
         if not (url.lower().startswith("https://") or addresses.is_local_cleartext(url)):
             raise BadInput(
                 f"pip's package index {web.shown(url)}: neither encrypted nor proven;"
@@ -171,6 +181,8 @@ def choose(offered: list[File], wanted: Callable[[Version], bool]) -> File | Non
     here = set(sys_tags())
     good = []
     for file in offered:
+        if not file.name.isprintable():  # it becomes the name of a file
+            continue
         try:
             _, version, _, tags = parse_wheel_filename(file.name)
         except (InvalidWheelFilename, ValueError):
@@ -182,10 +194,10 @@ def choose(offered: list[File], wanted: Callable[[Version], bool]) -> File | Non
 
 def files(text: str, *, base: str, is_json: bool) -> Iterator[File]:
     """The files of a project's page, without those that were withdrawn. Raises `NotServed`."""
-    if not is_json:
-        yield from _Links(base).read(text)
-        return
     try:
+        if not is_json:
+            yield from _Links(base).read(text)
+            return
         for entry in json.loads(text)["files"]:
             if not entry.get("yanked"):
                 yield File(
@@ -193,7 +205,7 @@ def files(text: str, *, base: str, is_json: bool) -> Iterator[File]:
                     url=urljoin(base, str(entry["url"])),
                     sha256=str(entry.get("hashes", {}).get("sha256", "")).lower(),
                 )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _NO_PAGE as error:
         raise web.NotServed(f"{web.shown(base)} is no page of an index: {error}") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import ssl
 import time
 import urllib.request
@@ -25,6 +26,7 @@ _PASSING = (408, 425, 429, 500, 502, 503, 504)
 LARGEST = 1 << 30
 
 _CHUNK = 1 << 18
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class NotServed(InfraFailed):
@@ -40,6 +42,23 @@ class NotServedNow(NotServed):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
+    def http_error_302(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+    ) -> IO[bytes] | None:
+        """See the base class. Leaves no answer open where it leads to what is no address."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)  # type: ignore[arg-type]
+        except ValueError:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(  # noqa: PLR0917 - the base class calls it so
         self,
         req: urllib.request.Request,
@@ -59,7 +78,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def check(url: str, *, what: str) -> None:
-    """Raise `NotServed` unless *url* is https, or plain HTTP on loopback."""
+    """Raise `NotServed` unless *url* is https, or plain HTTP on loopback, and can be read."""
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise NotServed(
+            f"{what} {shown(url)}: no address: {error}", hint="another, as https://HOST/PATH"
+        ) from None
     if url.lower().startswith("https://") or addresses.is_local_cleartext(url):
         return
     raise NotServed(
@@ -70,7 +95,10 @@ def check(url: str, *, what: str) -> None:
 
 def shown(url: str) -> str:
     """*url* without a password, as messages name it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return re.sub(r"//[^/?#]*@", "//", url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
@@ -101,6 +129,10 @@ def open_url(
         kind = NotServedNow if error.code in _PASSING else NotServed
         error.close()
         failed = kind(f"{shown(url)}: HTTP {error.code} {error.reason}")
+    except ValueError as error:  # a name or path that cannot be sent; also where it redirects to
+        failed = NotServed(
+            f"{shown(url)}: no address: {error}", hint="another PIP_INDEX_URL or GOPROXY"
+        )
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         kind = NotServed if _is_final(reason) else NotServedNow
@@ -125,7 +157,8 @@ def download(url: str, path: Path, *, sha256: str, within: float, cafile: str = 
     size = 0
     try:
         with open_url(url, timeout=min(60.0, within), cafile=cafile) as answer:
-            length = int(answer.headers.get("Content-Length") or 0)
+            said = answer.headers.get("Content-Length", "")
+            length = int(said) if _LENGTH.fullmatch(said) else 0  # the digest decides anyway
             with path.open("wb") as file:
                 while chunk := answer.read(_CHUNK):
                     size += len(chunk)

@@ -26,6 +26,7 @@ REVISIONS = [
     ":README.md",
     "master:README.md",
     "master^{/fix}",
+    "master^{/(((a{1,250}){1,250}){1,250})}",
     "master^{tree}",
     "master~99999999999",
     "master@{1}",
@@ -147,7 +148,10 @@ COMMAND_LINES: list[tuple[str, ...]] = [
         "/nowhere", "/etc/passwd", "/etc", "-x", "x" * 300, "a\nb", "\udcff", "/dev/null")),
     (*RUN, "--images=public", "--scenario=cross-stage-dedup"),
     ("build", "--rev=master", "--repo=REPO", "--builder=dockerfile", "--base-image=x"),
-    ("build", "--rev=master", "--repo=REPO", "--save=/nowhere/x.tar"),
+    *(("build", "--rev=master", "--repo=REPO", f"--save={s}") for s in (
+        "/nowhere/x.tar", "/", "/etc", "/etc/", ".", "..")),
+    *(("clean", "--dry-run", f"--cache-size={s}") for s in (
+        "much", "-1", "9" * 400 + "GB", "9" * 6000, "1" + "0" * 19, "nan", "inf", "1e400")),
     *(("build", "--rev=master", "--repo=REPO", f"--push={p}") for p in (
         "--all", "a b", "http://example.org", "x\n", "UPPER/case:tag:tag", "../x", "x" * 300)),
     *(("build", "--rev=master", "--repo=REPO", f"--base-image={b}") for b in (
@@ -190,6 +194,18 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     ("report", "good", "--publish=" + "x" * 300),
     ("run", "--rev=v0.1.0", "--repo=REPO", "--source=git", "--out=/dev/null/x"),
     ("run", "--rev=v0.1.0", "--repo=REPO", "--source=git", "--out=" + "x" * 300),
+]  # fmt: skip
+
+#: Of the environment, not our own twins: a variable, its value, and who reads it.
+ADDRESSES: list[tuple[str, str, tuple[str, ...]]] = [
+    *(("DOCKER_HOST", value, ("clean", "--dry-run")) for value in (
+        "tcp://[::1", "ssh://[x", "ssh://me@[::1", "ssh://", "ssh://-oProxyCommand=x", "unix://[",
+    )),
+    ("DOCKER_CONTEXT", "nothing", ("clean", "--dry-run")),
+    *((variable, value, (
+        "build", "--rev=v0.25.0", "--source=module")) for variable, value in (
+            ("GOPROXY", "http://proxy.example"), ("GOSUMDB", "sums http://sums.example"),
+    )),
 ]  # fmt: skip
 
 ENVIRONMENT = [
@@ -388,6 +404,8 @@ PATCHES: list[tuple[bytes, bytes | None]] = [
     (_TITLE, b"Binary files a/x and b/x differ\n" + GOOD_DIFF),
     (_TITLE, GOOD_DIFF.replace(b"+1,2", b"+1,9")),
     (_TITLE, GOOD_DIFF.replace(b"@@ -1", b"@@ -9999999999999999999")),
+    (_TITLE, GOOD_DIFF.replace(b"@@ -1", b"@@ -1," + b"9" * 5000)),
+    (_TITLE, GOOD_DIFF.replace(b"+1,2", b"+" + b"9" * 5000)),
     (_TITLE, GOOD_DIFF.replace(b"a/README.md", b"README.md")),
     (_TITLE, _diff("../x")),
     (_TITLE, _diff("x/../../y")),

@@ -26,6 +26,7 @@ class Served:
     redirects: dict[str, str] = field(default_factory=dict)
     troubles: list[int] = field(default_factory=list)  # statuses, of the next requests
     kind: str = "application/octet-stream"
+    length: str = ""  # what is said of every answer's length, where not the truth
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -60,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", served.redirects[path])
         body = data if status == 200 and data is not None else b""
         self.send_header("Content-Type", served.kind)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", served.length or str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 

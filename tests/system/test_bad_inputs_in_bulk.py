@@ -176,6 +176,20 @@ def test_an_environment_twin(
     world.refuses("matrix")
 
 
+@pytest.mark.parametrize(("variable", "value", "words"), bad_inputs.ADDRESSES, ids=str)
+def test_an_address_in_the_environment(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    words: tuple[str, ...],
+) -> None:
+    if variable == "DOCKER_CONTEXT":
+        monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv(variable, value)
+    world.refuses(*words)
+
+
 @pytest.mark.parametrize(("old", "new"), bad_inputs.SCENARIO_EDITS)
 def test_a_scenario_file(world: World, tmp_path: Path, old: str, new: str) -> None:
     folder = _scenarios(tmp_path)

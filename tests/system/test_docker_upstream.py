@@ -45,8 +45,9 @@ FROM scratch AS STAGE
 COPY --from=program /out /etc/buildkit/
 """
 
-BAKE = """target "_common" {
-  args = { SAYS = "baked" }
+BAKE = """variable "SECRET_TOKEN" { default = "" }
+target "_common" {
+  args = { SAYS = "baked${SECRET_TOKEN}" }
 }
 target "image" {
   inherits = ["_common"]
@@ -180,7 +181,10 @@ def the_log(said: Said) -> str:
     return Path(shown.replace("CACHE", str(paths.cache_root()), 1)).read_text()
 
 
-def test_a_commit_is_baked_as_upstream_does(engine: TestEngine, repo: GolangRepo) -> None:
+def test_a_commit_is_baked_as_upstream_does(
+    engine: TestEngine, repo: GolangRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "secret")
     said = build(engine, repo, repo.commits["tip"])
     assert said.code == 0, said.stderr
     made = said.document["image"]

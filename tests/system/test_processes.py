@@ -103,6 +103,15 @@ def errors(said: Said) -> list[str]:
     return [line for line in said.stderr.splitlines() if line.startswith("error: ")]
 
 
+def test_a_child_that_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "x")
+    done = process.run(["env"], timeout=30, env={"A": "b"}, inherit=False)
+    assert sorted(line.partition("=")[0] for line in done.stdout.splitlines()) == sorted(
+        ["A", marks.NAME]
+    )
+    assert "SECRET=x" in process.run(["env"], timeout=30).stdout
+
+
 def test_a_child_that_fails_is_infrastructure() -> None:
     with pytest.raises(ProcessError, match=r"exited 3: one; two$") as caught:
         process.run(["/bin/sh", "-c", "echo one; echo two; exit 3"], timeout=9)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from golang_repo import GolangRepo, buildkit_like
 
-from buildkit_bisect import leftovers, paths, retry
+from buildkit_bisect import gitcmd, leftovers, paths, retry
 from buildkit_bisect.build import sweep
 from buildkit_bisect.deadlines import Deadlines
-from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.source import GitSource, ModuleSource, Unreachable, mirror, open_source
 
 pytestmark = pytest.mark.system
@@ -402,6 +402,39 @@ def test_without_git_there_are_still_modules(
         [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["source: Go modules, since git is not installed", "module"]
+
+
+def test_a_git_command_that_does_not_end_is_ended(
+    source: GitSource, repo: GolangRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec sleep 61.25\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    for name in ("git", "patch_ids"):
+        defaults = getattr(gitcmd, name).__kwdefaults__
+        monkeypatch.setitem(defaults, "timeout", 0.3)
+    with pytest.raises(InfraFailed, match=r"git rev-parse in .* timed out"):
+        source.resolve("v0.1.0")
+    with pytest.raises(InfraFailed, match=r"patch-id .* timed out"):
+        source.patch_ids([repo.commits["base"]])
+    with pytest.raises(InfraFailed, match=r"git .* log .* timed out"):
+        source.input_keys([repo.commits["base"]])
+    left = [p for p in Path("/proc").glob("[0-9]*/cmdline") if b"61.25" in _bytes(p)]
+    assert left == []
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # of a process that has ended since
+        return b""
+
+
+def test_a_log_that_fails_has_no_patch_ids(source: GitSource) -> None:
+    with pytest.raises(InfraFailed, match=r"git log in .* exited 128"):
+        source.patch_ids(["0" * 40])
 
 
 @pytest.mark.parametrize("sweeper", ["prune", "clean"])

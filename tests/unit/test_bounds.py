@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect import bounds, paths
+from buildkit_bisect import bounds, owner, paths
 from buildkit_bisect.build import store
 from buildkit_bisect.errors import BadInput
 
@@ -26,6 +26,12 @@ def test_sizes(text: str, size: int) -> None:
 @pytest.mark.parametrize("text", ["much", "-1", "1PB", "1 2", "GB", "0x10", "1e9", "∞"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(BadInput, match="is not a size"):
+        bounds.parse(text)
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + "GB", "9" * 5000, "10000000T"])
+def test_what_no_disk_holds(text: str) -> None:
+    with pytest.raises(BadInput, match="more than any disk holds"):
         bounds.parse(text)
 
 
@@ -77,15 +83,36 @@ def test_what_a_running_campaign_used_stays() -> None:
 def test_what_another_process_uses_stays_until_that_has_ended() -> None:
     busy = make("mirrors/x.git", 100)
     make("mirrors/y.git", 300)
-    note = paths.cache("locks") / f"user-{os.getppid()}"
+    parent = f"{owner.machine()}:{os.getppid()}"
+    note = paths.cache("locks") / f"user-{parent}:{owner.started(os.getppid())}"
     note.touch()
     at(note, 200)
     assert bounds.others() == [os.getppid()]
     assert names(bounds.trim(0)) == ["mirrors/y.git"]
-    dead = note.rename(note.with_name("user-999999999"))
+    dead = note.rename(note.with_name(f"user-{parent}:1"))
     assert names(bounds.trim(0)) == ["mirrors/x.git"]
     assert not dead.exists()
     assert not busy.exists()
+
+
+def test_a_user_in_another_container_counts_for_a_day() -> None:
+    """Its number is nobody's here, or somebody else's."""
+    make("builds/theirs", 100)
+    note = paths.cache("locks") / f"user-{owner.machine()}0:7:1"
+    note.touch()
+    at(note, 200)
+    assert bounds.others() == [7]
+    assert bounds.trim(0) == []
+    at(note, 2 * 86_400)
+    assert bounds.others() == []
+    assert not note.exists()
+
+
+def test_a_process_id_alone_is_nobodys_note() -> None:
+    note = paths.cache("locks") / "user-1"
+    note.touch()
+    assert bounds.others() == []
+    assert not note.exists()
 
 
 def test_what_is_used_between_the_look_and_the_move_stays() -> None:

@@ -136,11 +136,24 @@ def test_an_engine_behind_ssh_is_spoken_to_by_docker_there(url: str, end: str) -
 
 
 @pytest.mark.parametrize(
-    "url", ["ssh://", "ssh://-x", "ssh://-x@far", "ssh://a:b@far", "ssh://far:x", "ssh://far?x=1"]
+    "url",
+    [
+        *("ssh://", "ssh://-x", "ssh://-x@far", "ssh://a:b@far", "ssh://far:x", "ssh://far?x=1"),
+        *("ssh://[x", "ssh://me@[::1"),
+    ],
 )
 def test_what_is_no_address_behind_ssh(url: str) -> None:
     with pytest.raises(BadInput, match="without a password"):
         ssh.command(url)
+
+
+@pytest.mark.parametrize("url", ["tcp://[::1", "ssh://[x", "unix://[/x"])
+def test_what_is_no_address_of_an_engine(tmp_path: Path, url: str) -> None:
+    with pytest.raises(BadInput, match="DOCKER_HOST has no address"):
+        endpoint({"DOCKER_HOST": url, "HOME": str(tmp_path)})
+    context(tmp_path, "odd", url)
+    with pytest.raises(BadInput, match="context 'odd' has no address"):
+        endpoint({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "odd"})
 
 
 def test_no_user_name_is_shown() -> None:

@@ -15,6 +15,7 @@ from buildkit_bisect.daemon import Kind, proxy
 from buildkit_bisect.daemon.choose import Containers
 from buildkit_bisect.engine import buildx, gotool, image, labels, upstream
 from buildkit_bisect.engine.base import Base
+from buildkit_bisect.engine.contexts import Endpoint
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Build, PatchRef, Revision, Variant
 from buildkit_bisect.settings import Settings
@@ -70,6 +71,64 @@ def test_labels_say_where_it_is_from_and_hide_its_maker() -> None:
     assert said["bkbisect.build"] == BUILD.key
     assert said["bkbisect.go"] == "1.25.5"
     assert said[labels.OWNER] == ""
+
+
+def test_a_bake_file_sees_none_of_the_users_secrets() -> None:
+    kept = {
+        "PATH": "/bin",
+        "HOME": "/home/me",
+        "LC_ALL": "C",
+        "https_proxy": "http://proxy",
+        "DOCKER_CONFIG": "/home/me/.docker",
+        "SSL_CERT_FILE": "/ca.pem",
+    }
+    secret = {
+        "GITHUB_TOKEN": "x",
+        "DOCKER_AUTH_CONFIG": "x",
+        "DOCKER_PASSWORD": "x",
+        "BUILDX_BAKE_GIT_AUTH_TOKEN": "x",
+        "SSH_AUTH_SOCK": "/agent",
+        "LC_SECRET_1": "x",
+        "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
+        "MY_PATH": "x",
+    }
+    here, there = (Endpoint(url=url) for url in ("unix:///run/d.sock", "ssh://me@host"))
+    ours = {"BUILDX_GIT_INFO": "false", "BUILDX_BAKE_ENTITLEMENTS_FS": "1", "DOCKER_CONTEXT": ""}
+    assert upstream.environment(here, {**kept, **secret}) == {
+        **kept,
+        **ours,
+        "DOCKER_HOST": here.url,
+    }
+    assert upstream.environment(there, secret) == {
+        **ours,
+        "DOCKER_HOST": there.url,
+        "SSH_AUTH_SOCK": "/agent",
+    }
+
+
+def test_a_buildx_that_is_too_old_for_bake(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"/old": "v0.19.3", "/new": "v0.20.0", "/compiled": ""}
+    monkeypatch.delenv("BKBISECT_BUILDX", raising=False)
+    monkeypatch.setattr(buildx, "_version", versions.get)
+    monkeypatch.setattr(buildx, "_installed", lambda: ["/old", "/new"])
+    assert buildx.find().path == "/old"
+    assert buildx.find(oldest=buildx.OLDEST_BAKE).path == "/new"
+    monkeypatch.setattr(buildx, "_installed", lambda: ["/old"])
+    monkeypatch.setattr(gotool, "ensure", lambda *_: Path("/compiled"))
+    assert buildx.find(oldest=buildx.OLDEST_BAKE).path == "/compiled"
+    monkeypatch.setenv("BKBISECT_BUILDX", "/old")
+    assert buildx.find().path == "/old"
+    with pytest.raises(BadInput, match=r"is buildx v0\.19\.3, and this needs v0\.20"):
+        buildx.find(oldest=buildx.OLDEST_BAKE)
+
+
+def test_an_image_is_saved_as_a_file(tmp_path: Path) -> None:
+    for folder in ("/", str(tmp_path), f"{tmp_path}/"):
+        with pytest.raises(BadInput, match="is a directory"):
+            imaging.wanted({"save": folder})
+    asked = imaging.wanted({"save": str(tmp_path / "x.tar")})
+    assert asked
+    assert asked.save == str(tmp_path / "x.tar")
 
 
 def test_the_literal_buildx_commands() -> None:

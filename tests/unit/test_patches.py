@@ -133,6 +133,16 @@ def test_bad_diffs(tmp_path: Path, data: str | bytes, message: str) -> None:
     assert caught.value.message.startswith("it.patch")
 
 
+@pytest.mark.parametrize("digits", [11, 5000])
+@pytest.mark.parametrize(
+    "header", ["@@ -1,N +1 @@", "@@ -N +1 @@", "@@ -1 +1,N @@", " a\u2028@@ -1,N +1 @@"]
+)
+def test_a_number_without_end_in_a_header(header: str, digits: int) -> None:
+    text = f"--- a/x\n+++ b/x\n{header.replace('N', '9' * digits)}\n-a\n+b\n"
+    with pytest.raises(BadInput, match="a number that no file has lines"):
+        diffs.parse("x", text.encode())
+
+
 def test_header_lookalikes_inside_a_hunk_are_content() -> None:
     text = "--- a/x\n+++ b/x\n@@ -1,3 +1,2 @@\n a\n--- /etc/passwd\n b\n"
     assert diffs.parse("d", text.encode()).files == ("x",)

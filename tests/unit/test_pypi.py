@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from buildkit_bisect import pypi, web
+from buildkit_bisect import doctor, pypi, web
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.pypi import File, choose, files, indexes, parse_settings
 
@@ -40,16 +40,54 @@ def test_pages_of_both_kinds_without_what_was_withdrawn() -> None:
     assert list(files(json.dumps({"files": entries}), base=BASE, is_json=True)) == html
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": [1]}', '{"files": [{}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"files": [1]}', '{"files": [{}]}', "[" * 100_000),
+        '{"files": [{"filename": "x", "url": "https://[::1/x"}]}',
+    ],
+)
 def test_what_is_no_page(text: str) -> None:
     with pytest.raises(web.NotServed, match="no page of an index"):
         list(files(text, base=BASE, is_json=True))
+
+
+@pytest.mark.parametrize("text", ['<a href="https://[::1/x">x</a>', "<![x["])
+def test_what_is_no_page_of_links(text: str) -> None:
+    with pytest.raises(web.NotServed, match="no page of an index"):
+        list(files(text, base=BASE, is_json=False))
+
+
+@pytest.mark.parametrize("url", ["https://[x/simple", "https://me:secret@[::1/simple"])
+def test_an_index_that_is_no_address(url: str) -> None:
+    with pytest.raises(BadInput, match="is no address: ") as error:
+        indexes({"index-url": url})
+    assert "secret" not in str(error.value)
+    with pytest.raises(web.NotServed, match="no address: ") as refused:
+        web.open_url(url, timeout=1)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", [f"https://{'x' * 70}.example/x", "https://x.example/\u2028/x"])
+def test_an_address_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(web.NotServed, match="no address: "):
+        web.open_url(url, timeout=1)
+
+
+def test_a_module_proxy_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOPROXY", "https://[x")
+    found = doctor._module_proxy()
+    assert not found.ok
+    assert "asked for https://[x/github.com/moby/buildkit/@v/list: no address: " in found.detail
 
 
 def test_the_newest_that_is_wanted_and_runs_here() -> None:
     names = [
         *("x-1.9-py3-none-any.whl", "x-1.10-py3-none-any.whl", "x-2.0-py3-none-any.whl"),
         *("x-1.11-py3-none-win32.whl", "x-1.12.tar.gz", "x-1.13-nonsense.whl"),
+        "x-1.14-py3.\0-none-any.whl",
     ]
     offered = [File(name=name, url="", sha256="") for name in names]
     newest = choose(offered, lambda version: version.major == 1)

@@ -36,7 +36,9 @@ def test_nearest_in_a_repository_without_tags() -> None:
     assert str(error) == "no revision 'v1' in here"
 
 
-@pytest.mark.parametrize("ref", ["v0.26.0", "release/v0.26", "master~3", "HEAD^2", "a@b", "v0.1^0"])
+@pytest.mark.parametrize(
+    "ref", ["v0.26.0", "release/v0.26", "master~3", "HEAD^2", "a@b", "v0.1^0", "a^{commit}"]
+)
 def test_what_may_be_a_revision(ref: str) -> None:
     assert names.checked(f" {ref} ") == ref
 
@@ -44,6 +46,12 @@ def test_what_may_be_a_revision(ref: str) -> None:
 @pytest.mark.parametrize("ref", ["-x", "--", "a..b", "a b", ":/x", "a:b", "a\x07b", "", " ", "a*"])
 def test_what_may_not(ref: str) -> None:
     with pytest.raises(BadInput):
+        names.checked(ref)
+
+
+@pytest.mark.parametrize("ref", [":/fix", "master^{/fix}", "a~2^{/(((a{1,250}){1,250}){1,250})}"])
+def test_a_search_in_messages_is_no_revision(ref: str) -> None:
+    with pytest.raises(BadInput, match="is not a revision: it searches messages for a text"):
         names.checked(ref)
 
 

@@ -44,6 +44,10 @@ def wanted(raw: Mapping[str, Raw]) -> Wanted | None:
         raise BadInput("upstream's Dockerfile has a base of its own", hint="leave out --base-image")
     if found.save and not Path(found.save).absolute().parent.is_dir():
         raise BadInput(f"--save {found.save}: there is no such folder", hint="--save ./image.tar")
+    if found.save and Path(found.save).is_dir():
+        raise BadInput(
+            f"--save {found.save} is a directory, and an image is a file", hint="--save ./image.tar"
+        )
     asked = settings.flag("image", raw.get("image", False))
     return found if asked or found != Wanted() else None
 
@@ -77,7 +81,7 @@ def from_upstream(
             return engine, got, f"published, {got.digest or ref}"
         instead = f"; {ref} cannot be pulled: {got}"
         say(instead.removeprefix("; "))
-    program = buildx.find(say, setup.builder.deadlines)
+    program = buildx.find(say, setup.builder.deadlines, oldest=buildx.OLDEST_BAKE)
     made = upstream.build(
         engine,
         program,

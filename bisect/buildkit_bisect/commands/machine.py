@@ -52,12 +52,12 @@ def clean(raw: Mapping[str, Raw]) -> int:
 
 def _sweep(*, images: bool, dry: bool) -> int:
     """Remove what killed runs left, here and on the Engine; returns how much that was."""
+    on_engine = _on_engine(images=images)  # a DOCKER_HOST that is none ends it with nothing done
     found = leftovers.find()
     for left in found:
         if not dry:
             leftovers.remove(left)
         print(f"{_verb(dry=dry)} {left}")
-    on_engine = _on_engine(images=images)
     for engine, thing in on_engine:
         kept = thing.kept if dry else sweep.remove(engine, thing)
         print(f"left {thing}: {kept}" if kept else f"{_verb(dry=dry)} {thing}")

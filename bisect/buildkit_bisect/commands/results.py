@@ -107,7 +107,7 @@ def status(raw: Mapping[str, Raw]) -> int:
             events,
             sys.stdout,
             watch=settings.flag("watch", raw.get("watch", False)),
-            alive=lambda: Path(f"/proc/{one.pid}").exists(),
+            alive=one.alive,
         )
         return DONE
     found = record.campaigns(_out(raw))
@@ -132,7 +132,8 @@ def resume(raw: Mapping[str, Raw]) -> int:
         if not unfinished:
             raise BadInput(f"no unfinished campaign in {_out(raw)}", hint="./inv status")
         found = unfinished[-1]
-    if found.status == "running":
+    # One that cannot be seen from here may be dead, and its user knows: its id was given.
+    if found.status == "running" and found.gone is False:
         raise BadInput(f"{found.id} is running, as process {found.pid}", hint="./inv status")
     words = _words(found)
     print(f"resuming {found.id}: {found.command}", file=sys.stderr, flush=True)

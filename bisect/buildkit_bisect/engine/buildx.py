@@ -29,6 +29,9 @@ OLDEST = (0, 13)
 
 _STATE = "_state"  # what the docker-container driver adds to a container's name for its volume
 
+#: From it on `bake` refuses a file that reads or writes outside its folder; v0.19 missed some.
+OLDEST_BAKE = (0, 20)
+
 _PLUGINS = (
     "~/.docker/cli-plugins",
     "/usr/local/lib/docker/cli-plugins",
@@ -46,11 +49,16 @@ class Buildx:
     version: str  # "v0.36.1"
 
 
-def find(say: Callable[[str], None] = lambda _: None, deadlines: Deadlines | None = None) -> Buildx:
+def find(
+    say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
+    *,
+    oldest: tuple[int, int] = OLDEST,
+) -> Buildx:
     """``BKBISECT_BUILDX``, the user's plugin, or one compiled into the cache.
 
-    Raises `BadInput` for a BKBISECT_BUILDX that is no buildx; `Missing` and `InfraFailed`
-    where none can be made.
+    Raises `BadInput` for a BKBISECT_BUILDX that is no buildx, or is older than *oldest*;
+    `Missing` and `InfraFailed` where none can be made.
     """
     named = os.environ.get("BKBISECT_BUILDX", "")
     if named:
@@ -60,10 +68,16 @@ def find(say: Callable[[str], None] = lambda _: None, deadlines: Deadlines | Non
                 f"BKBISECT_BUILDX={named!r} does not run as buildx",
                 hint="unset BKBISECT_BUILDX: one is found or made",
             )
+        if _numbers(found) < oldest:
+            raise BadInput(
+                f"BKBISECT_BUILDX={named!r} is buildx {found}, and this needs"
+                f" v{oldest[0]}.{oldest[1]} or newer",
+                hint="unset BKBISECT_BUILDX: one that is new enough is found or made",
+            )
         return Buildx(path=named, version=found)
     for path in _installed():
         found = _version(path)
-        if found and _numbers(found) >= OLDEST:
+        if found and _numbers(found) >= oldest:
             return Buildx(path=path, version=found)
     return Buildx(path=str(gotool.ensure(TOOL, say, deadlines)), version=TOOL.version)
 

@@ -95,7 +95,23 @@ def _folder(context: str) -> str:
 
 
 def endpoint(env: Mapping[str, str]) -> Endpoint:
-    """The Engine that the user means. Raises `BadInput` for a context that is not there."""
+    """The Engine that the user means.
+
+    Raises `BadInput` for a context that is not there, and for what is no address.
+    """
+    found = _named(env)
+    try:
+        urlsplit(found.url)
+    except ValueError as error:
+        named = f"the Docker context {found.context!r}" if found.context else "DOCKER_HOST"
+        raise BadInput(
+            f"{named} has no address of an Engine: {error}",
+            hint="DOCKER_HOST=unix:///var/run/docker.sock, or tcp://HOST:PORT",
+        ) from None
+    return found
+
+
+def _named(env: Mapping[str, str]) -> Endpoint:
     home = _home(env)
     if env.get("DOCKER_HOST"):
         verify = bool(env.get("DOCKER_TLS_VERIFY"))

@@ -32,19 +32,20 @@ def command(url: str) -> list[str]:
     It asks nobody for a password or about a host's key: there is nobody to ask. Raises `BadInput`
     for what is no ``ssh://[USER@]HOST[:PORT][/SOCKET]``.
     """
+    bad = BadInput(
+        "the address of an Engine behind ssh is ssh://[USER@]HOST[:PORT][/SOCKET], without a"
+        " password",
+        hint="DOCKER_HOST=ssh://me@host",
+    )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        host, port = "", None
-    user = parts.username or "" if host else ""
+        raise bad from None
+    user = parts.username or ""
     wrong = host.startswith("-") or user.startswith("-") or parts.password or parts.query
     if parts.scheme != SCHEME or not host or wrong or parts.fragment:
-        raise BadInput(
-            "the address of an Engine behind ssh is ssh://[USER@]HOST[:PORT][/SOCKET], without a"
-            " password",
-            hint="DOCKER_HOST=ssh://me@host",
-        )
+        raise bad
     # urlsplit makes it lower case, and the user's own ssh configuration may not.
     host = parts.netloc.rpartition("@")[2].removesuffix(f":{port}").strip("[]")
     there = ["docker"]

@@ -13,8 +13,9 @@ from pathlib import Path
 import docker.errors
 
 from buildkit_bisect import paths, process
-from buildkit_bisect.engine import base, buildx, image, labels
+from buildkit_bisect.engine import base, buildx, image, labels, ssh
 from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.contexts import Endpoint
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
 from buildkit_bisect.gitcmd import git
@@ -32,6 +33,15 @@ _FAILED = re.compile(
     re.MULTILINE,
 )
 _SHOWN = re.compile(r"^-{6}\n > (.*?):?\n(.*?)^-{6}$", re.MULTILINE | re.DOTALL)
+
+#: What buildx needs of the user's environment. A bake file reads any variable that it names, and
+#: may be anybody's. By whole names: DOCKER_AUTH_CONFIG and BUILDX_BAKE_GIT_AUTH_TOKEN are secrets.
+_FOR_BUILDX = re.compile(
+    r"PATH|HOME|TMPDIR|LANG|LC_[A-Z]+|SSL_CERT_(?:FILE|DIR)"
+    r"|DOCKER_(?:HOST|CONTEXT|CONFIG|CERT_PATH|TLS|TLS_VERIFY|API_VERSION)"
+    r"|BUILDX_(?:BUILDER|CONFIG)"
+    r"|(?:HTTP|HTTPS|FTP|ALL|NO)_PROXY|(?:http|https|ftp|all|no)_proxy"
+)
 
 _STAGE = re.compile(
     r"^FROM .*\bAS (buildkit|buildkit-buildkitd)[ \t]*$", re.MULTILINE | re.IGNORECASE
@@ -123,12 +133,8 @@ def build(
             [program.path, *command(tree, ref, said)],
             timeout=timeout,
             cwd=tree,
-            env={
-                **engine.where.environment(),
-                "BUILDX_GIT_INFO": "false",
-                # Whatever the user's shell says: a bake file reads and writes in its own folder.
-                "BUILDX_BAKE_ENTITLEMENTS_FS": "1",
-            },
+            env=environment(engine.where, process.child_env()),
+            inherit=False,
             check=False,
             log=log,
             on_line=on_line,
@@ -153,6 +159,20 @@ def build(
         reused=False,
         seconds=time.monotonic() - started,
     )
+
+
+def environment(where: Endpoint, env: Mapping[str, str]) -> dict[str, str]:
+    """All that buildx gets of *env* for a repository that need not be the user's own."""
+    kept = {name: value for name, value in env.items() if _FOR_BUILDX.fullmatch(name)}
+    if where.url.startswith(f"{ssh.SCHEME}://") and "SSH_AUTH_SOCK" in env:
+        kept["SSH_AUTH_SOCK"] = env["SSH_AUTH_SOCK"]
+    return {
+        **kept,
+        **where.environment(),
+        "BUILDX_GIT_INFO": "false",
+        # Whatever the user's shell says: a bake file reads and writes in its own folder.
+        "BUILDX_BAKE_ENTITLEMENTS_FS": "1",
+    }
 
 
 def failed_step(said: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from buildkit_bisect import paths
 from buildkit_bisect.deadlines import Deadlines
@@ -21,9 +21,6 @@ from buildkit_bisect.source import names
 from buildkit_bisect.source.history import SEPARATOR, History, branch_name
 from buildkit_bisect.source.inputs import InputKeys
 from buildkit_bisect.source.mirror import Unreachable, open_mirror
-
-if TYPE_CHECKING:
-    from git import Repo
 
 #: A branch may have moved on a remote; after this many seconds it is asked again.
 STALE = 24 * 3600.0
@@ -134,16 +131,15 @@ class GitSource(History):
 
     def default_branch(self) -> str:
         """The full name of the ref that days count on: upstream's main line."""
-        with self._repo() as repo:
-            head = repo.git.rev_parse("--symbolic-full-name", "HEAD", with_exceptions=False)
-            remote = "refs/remotes/origin"
-            told = repo.git.symbolic_ref("--quiet", f"{remote}/HEAD", with_exceptions=False)
-            for name in (
-                *(told, f"{remote}/master", f"{remote}/main"),
-                *("refs/heads/master", "refs/heads/main", head, "HEAD"),
-            ):
-                if name and _exists(repo, name):
-                    return str(name)
+        head = self._asked("rev-parse", "--symbolic-full-name", "HEAD")
+        remote = "refs/remotes/origin"
+        told = self._asked("symbolic-ref", "--quiet", f"{remote}/HEAD")
+        for name in (
+            *(told, f"{remote}/master", f"{remote}/main"),
+            *("refs/heads/master", "refs/heads/main", head, "HEAD"),
+        ):
+            if name and self._commit_of(name):
+                return name
         raise BadInput(f"{self.where} has no branch", hint="--repo PATH_OR_URL")
 
     def _commit(self, ref: str) -> str:
@@ -165,23 +161,33 @@ class GitSource(History):
 
     def _parse(self, ref: str) -> str:
         """The commit id, or empty; raises `BadInput` where an abbreviated id is ambiguous."""
-        with self._repo() as repo:
-            for name in (ref, f"refs/remotes/origin/{ref}"):
-                found = repo.git.rev_parse(
-                    *("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"),
-                    with_exceptions=False,
+        for name in (ref, f"refs/remotes/origin/{ref}"):
+            if found := self._commit_of(name):
+                return found
+        if names.is_hex(ref):
+            some = self._asked("rev-parse", f"--disambiguate={ref}").split()
+            commits = [s for s in some if self._asked("cat-file", "-t", s) == "commit"]
+            if len(commits) > 1:
+                raise BadInput(
+                    f"{ref!r} is the beginning of {len(commits)} commit ids",
+                    hint=f"one of {', '.join(c[:12] for c in commits[:5])}",
                 )
-                if found:
-                    return str(found)
-            if names.is_hex(ref):
-                some = repo.git.rev_parse(f"--disambiguate={ref}").split()
-                commits = [s for s in some if _kind(repo, s) == "commit"]
-                if len(commits) > 1:
-                    raise BadInput(
-                        f"{ref!r} is the beginning of {len(commits)} commit ids",
-                        hint=f"one of {', '.join(c[:12] for c in commits[:5])}",
-                    )
         return ""
+
+    def _commit_of(self, name: str) -> str:
+        """The id of the commit that *name* leads to; "" where it leads to none."""
+        options = ("--verify", "--quiet", "--end-of-options")
+        return self._asked("rev-parse", *options, f"{name}^{{commit}}")
+
+    def _asked(self, *args: str) -> str:
+        """What git answers; "" where it has no answer. Raises `InfraFailed` past the deadline."""
+        done = git(self.mirror.path, *args, check=False)
+        if done.timed_out:
+            raise InfraFailed(
+                f"git {args[0]} in {self.mirror.path} timed out after {done.seconds:.0f} s",
+                hint="./inv clean --cache makes the mirror anew",
+            )
+        return done.stdout.strip()
 
     def _may_have_moved(self, ref: str, sha: str) -> bool:
         if self._fresh or names.is_release(ref) or sha.startswith(ref):
@@ -301,16 +307,3 @@ def _special_name(ref: str) -> str:
     if ref.startswith("pull/"):
         return f"refs/{ref}" if ref.count("/") > 1 else f"refs/{ref}/head"
     return f"{_OURS}/{ref}"
-
-
-def _exists(repo: Repo, name: str) -> bool:
-    return bool(
-        repo.git.rev_parse(
-            *("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"),
-            with_exceptions=False,
-        )
-    )
-
-
-def _kind(repo: Repo, sha: str) -> str:
-    return str(repo.git.cat_file("-t", sha))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.gitcmd import git, hermetic_env, lines
+from buildkit_bisect.gitcmd import git, hermetic_env, lines, patch_ids
 from buildkit_bisect.model import Revision
 from buildkit_bisect.source import names
 from buildkit_bisect.source.mirror import Mirror
@@ -107,18 +107,7 @@ class History:
         """Commit id -> stable patch id; cherry-picks share it. Merges and empty ones are absent."""
         if not shas:
             return {}
-        with self._repo() as repo:
-            diffs = repo.git.log(
-                *("-p", "--no-walk=unsorted", "--no-merges", "--full-index", "--no-ext-diff"),
-                *shas,
-                "--",
-                as_process=True,
-            )
-            try:
-                out = repo.git.patch_id("--stable", istream=diffs.stdout)
-            finally:
-                diffs.stdout.close()
-                diffs.wait()
+        out = patch_ids(self.mirror.path, shas)
         return {sha: pid for pid, sha in (line.split() for line in lines(out))}
 
     def patch_id(self, sha: str) -> str:

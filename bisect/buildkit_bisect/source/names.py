@@ -22,9 +22,15 @@ _KINDS = "a tag, branch, commit id, master~3 or a date such as 2025-09-11"
 def checked(ref: str) -> str:
     """*ref* without surrounding blanks.
 
-    Raises `BadInput` where it could be taken for an option, a range or several commits.
+    Raises `BadInput` where it could be taken for an option, a range or several commits, or
+    searches messages for a text.
     """
     ref = ref.strip()
+    if ref.startswith(":/") or "^{/" in ref:  # a regular expression, which may eat all memory
+        raise BadInput(
+            f"{ref[:60]!r} is not a revision: it searches messages for a text",
+            hint="git log --grep TEXT, then the commit's id",
+        )
     bad = (
         not ref
         or len(ref) > _LONGEST

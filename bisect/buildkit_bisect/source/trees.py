@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildkit_bisect.gitcmd import lines
+from buildkit_bisect.gitcmd import git, lines
 from buildkit_bisect.source.closure import Directory, Tree
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class TreeReader:
 
     def roots(self, commits: list[str]) -> dict[str, str]:
         """Commit id -> id of its tree."""
-        out = self._repo.git.log("--no-walk=unsorted", "--format=%H %T", *commits, "--")
+        shown = ("log", "--no-walk=unsorted", "--format=%H %T")
+        out = git(Path(self._repo.git_dir), *shown, *commits, "--").stdout
         return dict(line.split() for line in lines(out))
 
     def tree(self, root: str) -> Tree:
