@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildkit_bisect import diffs, patches, paths, process
-from buildkit_bisect.backports import main_line, touched
+from buildkit_bisect.backports import touched
 from buildkit_bisect.diffs import Change
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.forkpoint import fork
 from buildkit_bisect.gitcmd import QUICK, git
 from buildkit_bisect.model import Revision
 from buildkit_bisect.patches import Patch, PatchFailed
@@ -27,7 +28,9 @@ from buildkit_bisect.source import DEFAULT_REPO, GitSource
 CONTEXTS = (1, 2, 3, 5, 10, 25)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_RELEASE_BRANCH = re.compile(r"(?:\w+/)?v\d+\.\d+")
+
+#: Commits that one person's change may have before it looks as if its base were wrong.
+MOST_COMMITS = 20
 
 #: Seconds for a git command in somebody's work tree.
 TIMEOUT = 300.0
@@ -45,6 +48,8 @@ class Work:
     subject: str = ""
     body: str = ""
     author: str = ""
+    commits: int = 0  # since base, without merges
+    authors: int = 0  # of these
     origin: str = ""  # URL
     objects: str = ""  # a directory with objects that the mirror lacks
 
@@ -157,26 +162,8 @@ def of_commits(source: GitSource, ref: str, *, base: str = "", origin: str = "")
     Raises `BadInput` where there is none.
     """
     tip = source.resolve(ref)
-    start = source.resolve(base) if base else fork(source, tip.sha, but=ref)
+    start = source.resolve(base) if base else fork(source, tip.sha)
     return described(source, Work(base=start, tree=tip.sha, origin=origin), tip.sha)
-
-
-def fork(source: GitSource, sha: str, *, but: str = "") -> Revision:
-    """Where the history of *sha* left the main line or a release branch: the nearest such place."""
-    lines = [main_line(source), *(b for b in source.branches() if _RELEASE_BRANCH.fullmatch(b))]
-    nearest: tuple[int, str, str] | None = None
-    for line in dict.fromkeys(lines):
-        tip = source.resolve(line).sha
-        base = source.merge_base(tip, sha)
-        if base is None or line == but or line.endswith(f"/{but}"):
-            continue
-        own = len(source.parents([sha], [base]))
-        if nearest is None or own < nearest[0]:
-            nearest = (own, base, line)
-    if nearest is None:
-        raise BadInput(f"{sha[:12]} shares no history with upstream's branches", hint="--base R")
-    own, base, line = nearest
-    return source.revision(base, ref=f"{line} at {base[:12]}")
 
 
 def described(source: GitSource, work: Work, tip: str) -> Work:
@@ -190,11 +177,29 @@ def described(source: GitSource, work: Work, tip: str) -> Work:
     rows = [fields[at : at + 3] for at in range(0, len(fields) - 2, 3)]
     if not rows:
         return work
-    authors = ", ".join(dict.fromkeys(row[0] for row in rows))
+    authors = dict.fromkeys(row[0] for row in rows)
     one = len(rows) == 1
     body = _body(rows[0][2]) if one else "\n".join(row[1] for row in rows)
     subject = rows[0][1] if one else f"{rows[0][1]} (and {len(rows) - 1} more)"
-    return replace(work, subject=subject, body=body, author=authors)
+    return replace(
+        work,
+        subject=subject,
+        body=body,
+        author=", ".join(authors),
+        commits=len(rows),
+        authors=len(authors),
+    )
+
+
+def doubt(work: Work) -> str:
+    """Why *work* may hold more than one person's change, in one line; empty: it does not look so."""
+    if work.commits <= MOST_COMMITS and work.authors <= 1:
+        return ""
+    by = f"{work.authors} authors" if work.authors > 1 else work.author
+    return (
+        f"the patch holds {work.commits} commits by {by} since {work.base.ref};"
+        " where they are not all your work: --base R"
+    )
 
 
 def _body(text: str) -> str:

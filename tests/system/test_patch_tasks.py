@@ -67,6 +67,14 @@ def desk(repo: GolangRepo, cache: Path, tmp_path: Path) -> Desk:
     return Desk(repo, cache, tmp_path / "patches")
 
 
+def cloned(desk: Desk, tmp_path: Path) -> GolangRepo:
+    """A contributor's clone of *desk*'s repository, with ``master``; *desk* goes on with it."""
+    path = tmp_path / "clone"
+    desk.repo.git("clone", "--quiet", str(desk.repo.path), str(path))
+    desk.repo = GolangRepo(path=path, commits=desk.repo.commits, _clock=desk.repo._clock)
+    return desk.repo
+
+
 def states(fits: list[dict[str, str]]) -> dict[str, str]:
     return {fit["ref"]: fit["state"] for fit in fits}
 
@@ -128,6 +136,44 @@ def test_of_a_change_to_a_release_branch(desk: Desk) -> None:
     said = desk.new("--from-branch", "backport")
     assert "made on v0.27 at " in said.stdout
     assert patches.load(str(desk.root / "my-fix")).files == (WORDS,), "not what v0.27 had before"
+
+
+def test_a_commit_on_the_main_line_itself(desk: Desk, tmp_path: Path) -> None:
+    clone = cloned(desk, tmp_path)
+    unchanged = ("master", "origin/master", "v0.27", "origin/v0.27")
+    clone.git("branch", "v0.27", "origin/v0.27")
+    for branch in unchanged:
+        said = desk.new("--from-branch", branch)
+        assert said.code == 2, said.stdout
+        assert f"no change to origin/{branch.removeprefix('origin/')} at " in said.stderr
+    clone.commit("words: say mine", {WORDS: words("mine")})
+    for origin in (("--from-branch", "master"), ("--from-worktree", str(clone.path))):
+        said = desk.new(*origin, name=f"of{origin[0][1:]}")
+        assert "made on origin/master at " in said.stdout, said.stderr
+        assert "warning" not in said.stderr
+        assert patches.load(str(desk.root / f"of{origin[0][1:]}")).files == (WORDS,)
+
+
+def test_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
+    upstream = desk.repo
+    clone = cloned(desk, tmp_path)
+    clone.git("remote", "add", "real", str(upstream.path))
+    for number in range(30):
+        upstream.commit(f"step {number}", {"util/words/step.go": f"package words // {number}\n"})
+    clone.git("fetch", "--quiet", "real")
+    clone.branch("topic", "real/master")
+    clone.commit("words: say mine", {WORDS: words("mine")})
+    for origin in (("--from-branch", "topic"), ("--from-worktree", str(clone.path))):
+        said = desk.new(*origin, name=f"of{origin[0][1:]}")
+        assert "words: say mine, made on real/master at " in said.stdout, said.stderr
+    clone.git("push", "--quiet", "origin", "real/master:refs/heads/main")
+    clone.git("fetch", "--quiet", "origin")
+    clone.git("remote", "set-url", "real", "git@github.com:moby/buildkit.git")
+    assert "made on real/master" in desk.new("--from-branch", "topic", name="tie").stdout
+    said = desk.new("--from-branch", "topic", "--base", "origin/v0.27", name="old")
+    assert "warning: the patch holds 31 commits by A. Nother since origin/v0.27" in said.stderr
+    assert said.stderr.count("\n") == 1
+    assert "--base R" in said.stderr
 
 
 def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:

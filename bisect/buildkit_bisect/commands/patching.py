@@ -13,7 +13,7 @@ from typing import Any
 from buildkit_bisect import backports, patches, patchmaker, paths, settings
 from buildkit_bisect.backports import Fit
 from buildkit_bisect.commands.guard import DONE
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, printable
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.patchmaker import Work
 from buildkit_bisect.render.validation import STATES
@@ -36,6 +36,8 @@ def new(raw: Mapping[str, Raw]) -> int:
     root = _root(raw)
     patchmaker.check_name(name, root)
     with _work(raw, named[0], given[named[0]]) as (source, work):
+        if doubt := patchmaker.doubt(work):
+            _tell(f"warning: {doubt}")
         made = patchmaker.new(name, work, source, root=root, title=_text("title", raw))
     found = backports.table(source, backports.lines(source), [made])
     if _json(raw):
@@ -147,9 +149,13 @@ def _facts(made: Patch, found: Sequence[Fit]) -> dict[str, Any]:
 
 
 def _open(repo: str) -> GitSource:
-    source = open_source("git", repo, say=lambda text: print(text, file=sys.stderr, flush=True))
+    source = open_source("git", repo, say=_tell)
     assert isinstance(source, GitSource)
     return source
+
+
+def _tell(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def _root(raw: Mapping[str, Raw]) -> Path:
