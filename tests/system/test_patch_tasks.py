@@ -251,10 +251,10 @@ def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
         (("--from-branch", "nowhere"), "no revision 'nowhere'"),
         (("--from-branch", "--upload-pack=x"), "not a revision"),
         (("--from-branch", "v0.25", "--base", "v0.25"), "no change to v0.25"),
-        (("--from-pr", "99"), "no revision 'pull/99'"),
+        (("--from-pr", "99"), "git fetch origin pull/99/head:pr-99, then --from-branch pr-99"),
         (("--from-pr", "fix"), "not a whole number"),
-        (("--from-worktree", "/nowhere"), "no such directory"),
-        (("--from-worktree", "/"), "not a git repository"),
+        (("--from-worktree", "/nowhere"), "no such directory (try: --from-worktree DIR"),
+        (("--from-worktree", "/"), "not a git repository (try: --from-worktree DIR"),
     ],
 )
 def test_mistakes(desk: Desk, options: tuple[str, ...], names: str) -> None:
@@ -286,17 +286,41 @@ def test_a_name_that_is_taken(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "names"),
-    [(b"\0\1\2" * 50, "binary"), (b"package words\r\n\r\nvar X = 1\r\n", "CRLF")],
+    ("content", "names", "remedy"),
+    [
+        (b"\0\1\2" * 50, "is a binary file", "leave it out"),
+        (b"package words\r\n\r\nvar X = 1\r\n", "has CRLF", "in your tree: sed -i 's/\\r$//' {}"),
+        (b"package words // caf\xe9\n", "is not UTF-8", "iconv"),
+        (None, "is or was a link", "add {} to .git/info/exclude"),
+    ],
 )
-def test_work_that_is_no_text(desk: Desk, content: bytes, names: str) -> None:
+def test_work_that_is_no_text(desk: Desk, content: bytes | None, names: str, remedy: str) -> None:
+    name = "util/words/odd.go"
     desk.repo.branch("odd", "master")
-    (desk.repo.path / "util/words/odd.go").write_bytes(content)
+    (desk.repo.path / "util/words/fine.go").write_text("package words\n")
+    if content is None:
+        (desk.repo.path / name).symlink_to("words.go")
+    else:
+        (desk.repo.path / name).write_bytes(content)
+    work = ("patch-new", "my-fix", "--from-worktree", str(desk.repo.path))
+    untracked = desk.task(*work)
     desk.repo.commit("odd", {})
-    said = desk.new("--from-branch", "odd")
-    assert said.code == 2
-    assert names in said.stderr
+    desk.repo.branch("next")
+    for said in (untracked, desk.new("--from-branch", "next")):
+        assert said.code == 2
+        assert f"error: {name} {names}" in said.stderr
+        assert remedy.format(name) in said.stderr
+        assert "my-fix.patch" not in said.stderr
     assert not (desk.root / "my-fix").exists()
+
+
+def test_a_base_that_is_too_far_away(desk: Desk) -> None:
+    desk.repo.branch("far", "master")
+    desk.repo.commit("much", {"much.txt": "something\n" * 1_700_000})
+    said = desk.new("--from-branch", "far", "--base", "v0.25")
+    assert said.code == 2, said.stderr
+    assert "error: the base is too far away: v0.25" in said.stderr
+    assert "(try: --base R of a commit nearer" in said.stderr
 
 
 def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
@@ -312,4 +336,12 @@ def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
     assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
     assert "goes round in a circle" in said.stderr
     assert "has no diff" in said.stderr
-    assert desk.task("patch-check", "--repo", str(desk.repo.path)).code == 2
+    check = ("patch-check", "--repo", str(desk.repo.path), "--revs", "master")
+    said = desk.task(*check, "--json")
+    assert said.code == 2
+    assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
+    assert "error: empty: the patch empty has no diff" in said.stderr
+    assert "error: round: " in said.stderr
+    assert desk.task(*check).stdout.startswith("my-fix\n  master ")
+    said = desk.task(*check, "--patches", "round")
+    assert (said.code, said.stdout) == (2, "")
