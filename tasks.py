@@ -198,7 +198,7 @@ def validate(
         "from_worktree": "DIR: a work tree, committed or not",
         "from_branch": "REF of --repo: a branch or commit",
         "from_pr": "N: a pull request of --repo",
-        "base": "what it was made on (default: where it left the nearest upstream branch)",
+        "base": "what it was made on (default: where it left the nearest line of a remote)",
         "title": "default: the commit's subject",
         "into": "folder of patches (default: patches/)",
     }

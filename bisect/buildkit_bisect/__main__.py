@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 
-from invoke.exceptions import CollectionNotFound, ParseError
+from invoke.exceptions import CollectionNotFound, Exit, ParseError
+from invoke.parser.context import ParserContext
 from invoke.program import Program
 
 from buildkit_bisect import __version__
@@ -21,9 +24,42 @@ class Inv(Program):
             super().parse_core(argv)
 
     def parse_tasks(self) -> None:
-        """Parse task names and their options."""
+        """Parse task names and their options.
+
+        ``--help`` behind a task is no value, and an option that takes one is given once: Invoke
+        would take both for the name of a task, or for the argument of one.
+        """
+        seen: set[tuple[str, str]] = set()
+        for task, option in options(self.core.unparsed, self._make_parser().contexts):
+            if option in _HELP:
+                self.core[0].args.help.value = task
+                self.core.unparsed.clear()
+                break
+            if (task, option) in seen:
+                print(
+                    f"error: {option} is given twice (try: it once; ./inv --help {task}"
+                    " says which may be repeated)",
+                    file=sys.stderr,
+                )
+                sys.exit(2)
+            seen.add((task, option))
         with _told():
             super().parse_tasks()
+
+    def parse_cleanup(self) -> None:
+        """What is asked for besides tasks: help, and the list of them."""
+        if self.args.help.value == "patch":
+            self._print_patch_help()
+            raise Exit
+        with _told():
+            super().parse_cleanup()
+
+    def _print_patch_help(self) -> None:
+        print("Usage: inv patch TASK [--options]\n\nTasks:")
+        for word in _OF_PATCH:
+            said = (inspect.getdoc(self.collection[f"patch-{word}"]) or "").partition("\n")[0]
+            print(f"  patch {word:5}  {said}")
+        print("\n./inv patch TASK --help has the options of one.")
 
 
 class _told:  # noqa: N801 - reads as a statement
@@ -42,10 +78,32 @@ class _told:  # noqa: N801 - reads as a statement
             sys.exit(2)
 
 
+def options(words: Sequence[str], tasks: Mapping[str, ParserContext]) -> Iterator[tuple[str, str]]:
+    """Each ``--help``, and each option that takes one value, with its task's name."""
+    task = ""
+    left = iter(words)
+    pending = next(left, None)
+    while pending is not None and pending != "--":
+        word, pending = pending, next(left, None)
+        option, equals, _ = word.partition("=")
+        known = tasks[task].flags if task else {}
+        if option in known:
+            if known[option].takes_value and not equals and pending not in known:
+                pending = next(left, None)
+            if known[option].takes_value and known[option].kind is not list:
+                yield task, option
+        elif task and option in _HELP:
+            yield task, option
+        elif word in tasks:
+            task = word
+
+
 #: Tasks that take a campaign's id, and do without one. Invoke knows required positional
 #: arguments only, so `./inv status ID` is read as `./inv status --id ID`.
 _OPTIONAL_ID = ("resume", "status")
 
+
+_HELP = ("--help", "-h")
 
 #: `./inv patch new NAME` reads better than Invoke's one word, `patch-new`; both are taken.
 _OF_PATCH = ("check", "list", "new")
@@ -54,13 +112,17 @@ _OF_PATCH = ("check", "list", "new")
 def with_ids(argv: list[str]) -> list[str]:
     """*argv* with ``--id`` put before the id of a task that may go without.
 
-    And the two words of ``patch new`` as the task's one.
+    And the two words of ``patch new`` as the task's one; ``patch --help`` as ``--help patch``.
     """
     out: list[str] = []
     for word in argv:
-        if out[-1:] == ["patch"] and word in _OF_PATCH and not out[-2].startswith("--"):
-            out[-1] = f"patch-{word}"
-            continue
+        if out[-1:] == ["patch"] and (out[-2] in _HELP or not out[-2].startswith("--")):
+            if word in _OF_PATCH:
+                out[-1] = f"patch-{word}"
+                continue
+            if word in _HELP:
+                out[-1:] = [word, "patch"]
+                continue
         if out and out[-1] in _OPTIONAL_ID and not word.startswith("-"):
             out.append("--id")
         out.append(word)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -53,32 +54,33 @@ class Diff:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def parse(name: str, data: bytes) -> Diff:
-    """Check *data* and take it apart.
+def parse(name: str, data: bytes, *, where: str = "") -> Diff:
+    """Check *data* and take it apart; messages call it *where*, its path, or *name*.
 
     Raises `BadInput` on what is not a plain text diff (``-p1``, a/ and b/) within the tree.
     """
-    text = _text(name, data)
+    where = where or name
+    text = _text(where, data)
     if any(_ENDLESS.match(line) for line in text.splitlines()):
-        raise BadInput(f"{name}: a hunk's header has a number that no file has lines", hint=_HOW)
-    files = sorted(set(_paths(name, text)))
-    _check_modes(name, text)
+        raise BadInput(f"{where}: a hunk's header has a number that no file has lines", hint=_HOW)
+    files = sorted(set(_paths(where, text)))
+    _check_modes(where, text)
     try:
         patch = PatchSet(text.splitlines(keepends=True))
     except UnidiffParseError as err:
-        raise BadInput(f"{name} is not a unified diff: {err}", hint=_HOW) from err
+        raise BadInput(f"{where} is not a unified diff: {err}", hint=_HOW) from err
     if not any(len(file) for file in patch):
-        raise BadInput(f"{name} is not a unified diff: no hunk in it", hint=_HOW)
+        raise BadInput(f"{where} is not a unified diff: no hunk in it", hint=_HOW)
     changes = []
     for file in patch:
         for hunk in file:
             if max(hunk.source_start, hunk.target_start) > _MOST_LINES:
-                raise BadInput(f"{name}: no file has a line {hunk.source_start}", hint=_HOW)
+                raise BadInput(f"{where}: no file has a line {hunk.source_start}", hint=_HOW)
             if not any(line.is_removed or line.is_context for line in hunk):
                 if file.is_added_file:
                     continue
                 raise BadInput(
-                    f"{name}: a hunk of {file.path} only adds lines and has no context, "
+                    f"{where}: a hunk of {file.path} only adds lines and has no context, "
                     "so it could land anywhere",
                     hint=_HOW,
                 )
@@ -98,21 +100,23 @@ def parse(name: str, data: bytes) -> Diff:
 _HOW = "git diff -U1 > NAME.patch"
 
 
-def _text(name: str, data: bytes) -> str:
+def _text(where: str, data: bytes) -> str:
     if not data.strip():
-        raise BadInput(f"{name} is empty", hint=_HOW)
+        raise BadInput(f"{where} is empty", hint=_HOW)
     if b"\0" in data or _BINARY.search(data):
-        raise BadInput(f"{name} is or contains a binary diff; only text can be applied", hint=_HOW)
+        raise BadInput(f"{where} is or contains a binary diff; only text can be applied", hint=_HOW)
     if b"\r\n" in data:
-        raise BadInput(f"{name} has CRLF line endings", hint=f"sed -i 's/\\r$//' {name}")
+        raise BadInput(
+            f"{where} has CRLF line endings", hint=f"sed -i 's/\\r$//' {shlex.quote(where)}"
+        )
     try:
         text = data.decode()
     except UnicodeDecodeError as err:
-        raise BadInput(f"{name} is not UTF-8 text: {err.reason}", hint=_HOW) from err
+        raise BadInput(f"{where} is not UTF-8 text: {err.reason}", hint=_HOW) from err
     return text if text.endswith("\n") else text + "\n"
 
 
-def _paths(name: str, text: str) -> Iterator[str]:
+def _paths(where: str, text: str) -> Iterator[str]:
     """Every path that a header of the diff names; hunk bodies are skipped by their counts."""
     for line in _header_lines(text):
         git = _GIT_HEADER.match(line)
@@ -127,7 +131,7 @@ def _paths(name: str, text: str) -> Iterator[str]:
             continue
         for path in found:
             if path != "/dev/null":
-                yield _inside(name, path)
+                yield _inside(where, path)
 
 
 def _header_lines(text: str) -> Iterator[str]:
@@ -144,30 +148,30 @@ def _header_lines(text: str) -> Iterator[str]:
             yield line
 
 
-def _inside(name: str, path: str) -> str:
+def _inside(where: str, path: str) -> str:
     if path.startswith(("/", '"')) or ".." in PurePosixPath(path).parts:
         raise BadInput(
-            f"{name} touches {path}, which is outside the tree",
+            f"{where} touches {path}, which is outside the tree",
             hint="a patch of files in the tree, made with git diff",
         )
     side, _, rest = path.partition("/")
     if side not in ("a", "b") or not rest:
-        raise BadInput(f"{name} touches {path}: paths must start with a/ and b/", hint=_HOW)
+        raise BadInput(f"{where} touches {path}: paths must start with a/ and b/", hint=_HOW)
     parts = PurePosixPath(rest).parts
     if rest.startswith("/") or ".git" in (p.lower() for p in parts) or "\\" in rest:
         raise BadInput(
-            f"{name} touches {rest}, which is outside the tree",
+            f"{where} touches {rest}, which is outside the tree",
             hint="a patch of files in the tree, made with git diff",
         )
     return rest
 
 
-def _check_modes(name: str, text: str) -> None:
+def _check_modes(where: str, text: str) -> None:
     for line in _header_lines(text):
         mode = _MODE.match(line)
         if mode and mode[1] not in _MODES:
             raise BadInput(
-                f"{name} makes or changes a link or module (mode {mode[1]}); only files can be",
+                f"{where} makes or changes a link or module (mode {mode[1]}); only files can be",
                 hint="leave it out of the diff",
             )
 

@@ -182,6 +182,11 @@ def _expand(name: str, root: Path, inside: tuple[str, ...]) -> list[Patch]:
 def _folder(name: str, root: Path) -> Path:
     folder = Path(name) if "/" in name or name.startswith(".") else root / name
     if not (folder / _FILE).is_file():
+        if name.strip("./") and folder.is_dir():
+            raise BadInput(
+                f"no {_FILE} in the folder {folder}",
+                hint=f"put one there: title = 'WHAT IT DOES'; {_HELP} has the rest",
+            )
         known = ", ".join(names(root)) or "none"
         raise BadInput(f"no patch {name!r}", hint=f"one of: {known}; or the path of a folder")
     return folder.resolve()
@@ -216,7 +221,7 @@ def _patch(folder: Path, meta: Metadata) -> Patch:
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise BadInput(f"{folder.name}/{_FILE}: no diff {name!r} in that folder", hint=_HELP)
-        found.append(diffs.parse(name, path.read_bytes()))
+        found.append(diffs.parse(name, path.read_bytes(), where=str(path)))
     patch = Patch(name=folder.name, folder=str(folder), meta=meta, diffs=tuple(found))
     if meta.files and set(meta.files) != set(patch.files):
         touched = ", ".join(patch.files)

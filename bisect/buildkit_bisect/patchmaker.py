@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildkit_bisect import diffs, patches, paths, process
-from buildkit_bisect.backports import main_line, touched
+from buildkit_bisect.backports import touched
 from buildkit_bisect.diffs import Change
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.forkpoint import fork
 from buildkit_bisect.gitcmd import QUICK, git
 from buildkit_bisect.model import Revision
 from buildkit_bisect.patches import Patch, PatchFailed
@@ -27,7 +29,12 @@ from buildkit_bisect.source import DEFAULT_REPO, GitSource
 CONTEXTS = (1, 2, 3, 5, 10, 25)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_RELEASE_BRANCH = re.compile(r"(?:\w+/)?v\d+\.\d+")
+
+#: Commits that one person's change may have before it looks as if its base were wrong.
+MOST_COMMITS = 20
+
+#: Bytes of the largest diff; one release of BuildKit to the next is less.
+MOST_BYTES = 16 * 10**6
 
 #: Seconds for a git command in somebody's work tree.
 TIMEOUT = 300.0
@@ -45,6 +52,8 @@ class Work:
     subject: str = ""
     body: str = ""
     author: str = ""
+    commits: int = 0  # since base, without merges
+    authors: int = 0  # of these
     origin: str = ""  # URL
     objects: str = ""  # a directory with objects that the mirror lacks
 
@@ -58,6 +67,7 @@ def new(name: str, work: Work, source: GitSource, *, root: Path, title: str = ""
     with paths.scratch("patch") as tmp:
         folder = tmp / name
         folder.mkdir()
+        _only_text(source, work)
         patch = _smallest(source, work, folder, _metadata(work, title or work.subject or name))
         target = root / name
         root.mkdir(parents=True, exist_ok=True)
@@ -83,7 +93,7 @@ def _smallest(source: GitSource, work: Work, folder: Path, metadata: str) -> Pat
     Where no context does, the least that applies at all.
     """
     failed = ""
-    usable: list[str] = []
+    usable: list[bytes] = []
     for context in CONTEXTS:
         text = _diff(source, work, context)
         patch = _write(text, folder, work.base, metadata)
@@ -118,23 +128,104 @@ def _is_there(patch: Patch, tree: Path) -> bool:
     return False
 
 
-def _write(text: str, folder: Path, base: Revision, metadata: str) -> Patch:
+def _write(text: bytes, folder: Path, base: Revision, metadata: str) -> Patch:
     if not text.strip():
         raise BadInput(f"there is no change to {base.ref}", hint="--base R")
     name = f"{folder.name}.patch"
-    (folder / name).write_bytes(text.encode())
-    files = ", ".join(map(_toml, diffs.parse(name, text.encode()).files))
+    (folder / name).write_bytes(text)
+    files = ", ".join(map(_toml, diffs.parse(name, text).files))
     (folder / "patch.toml").write_text(f"{metadata}files = [{files}]\n")
     return patches.load(str(folder))
 
 
-def _diff(source: GitSource, work: Work, context: int) -> str:
+def _diff(source: GitSource, work: Work, context: int, *files: str) -> bytes:
+    """The change as a diff, of *files* only where there are some, byte for byte.
+
+    Raises `BadInput` where it is too large to be anybody's patch.
+    """
+    with paths.scratch("diff") as tmp:
+        out = tmp / "out"
+        _ask_diff(source, work, f"-U{context}", "--full-index", f"--output={out}", files=files)
+        if out.stat().st_size > MOST_BYTES:
+            raise BadInput(
+                f"the base is too far away: {work.base.ref}, from which the change has"
+                f" {out.stat().st_size // 10**6} MB",
+                hint="--base R of a commit nearer to your work; large files left out of it",
+            )
+        return out.read_bytes()
+
+
+def _ask_diff(source: GitSource, work: Work, *options: str, files: Sequence[str] = ()) -> str:
     return git(
         source.mirror.path,
-        *("diff", f"-U{context}", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
-        *("--no-indent-heuristic", "--full-index", work.base.sha, work.tree, "--"),
+        *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
+        *("--no-indent-heuristic", *options, work.base.sha, work.tree, "--", *files),
+        timeout=TIMEOUT,
         GIT_ALTERNATE_OBJECT_DIRECTORIES=work.objects,
     ).stdout
+
+
+def _only_text(source: GitSource, work: Work) -> None:
+    """Raises `BadInput` naming the file, where the work has one that no patch can hold."""
+    files = _files(_ask_diff(source, work, "--raw", "--numstat", "-z"))
+    least = CONTEXTS[0]
+    whole = _diff(source, work, least)
+    # Most work has none of these: only then is every file looked at by itself.
+    odd = b"\r\n" in whole or not _is_utf8(whole)
+    for file in files:
+        if not file.regular:
+            raise BadInput(
+                f"{file.path} is or was a link or module; a patch holds text files only",
+                hint=f"take it out of your work, or add {file.path} to .git/info/exclude",
+            )
+        if file.binary:
+            raise BadInput(
+                f"{file.path} is a binary file; a patch holds text only",
+                hint=f"leave it out: move it away, or add {file.path} to .git/info/exclude",
+            )
+        text = _diff(source, work, least, file.path) if odd else b""
+        if b"\r\n" in text:
+            raise BadInput(
+                f"{file.path} has CRLF line endings where it changes",
+                hint=f"in your tree: sed -i 's/\\r$//' {shlex.quote(file.path)}; or leave it out",
+            )
+        if not _is_utf8(text):
+            raise BadInput(
+                f"{file.path} is not UTF-8 text",
+                hint=f"write it as UTF-8 in your tree (iconv), or leave {file.path} out",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _File:
+    """One file of a change, as git lists it."""
+
+    path: str
+    regular: bool  # no link and no module, before and after
+    binary: bool
+
+
+def _files(listed: str) -> list[_File]:
+    """The files of what ``git diff --raw --numstat -z`` says."""
+    words = iter(filter(None, listed.split("\0")))
+    regular = {}
+    found = []
+    for word in words:
+        if word.startswith(":"):
+            modes = word[1:].split(" ")[:2]
+            regular[next(words)] = all(mode[:3] in ("100", "000") for mode in modes)
+        else:
+            added, _, path = word.split("\t", 2)
+            found.append(_File(path=path, regular=regular[path], binary=added == "-"))
+    return found
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _metadata(work: Work, title: str) -> str:
@@ -157,26 +248,8 @@ def of_commits(source: GitSource, ref: str, *, base: str = "", origin: str = "")
     Raises `BadInput` where there is none.
     """
     tip = source.resolve(ref)
-    start = source.resolve(base) if base else fork(source, tip.sha, but=ref)
+    start = source.resolve(base) if base else fork(source, tip.sha)
     return described(source, Work(base=start, tree=tip.sha, origin=origin), tip.sha)
-
-
-def fork(source: GitSource, sha: str, *, but: str = "") -> Revision:
-    """Where the history of *sha* left the main line or a release branch: the nearest such place."""
-    lines = [main_line(source), *(b for b in source.branches() if _RELEASE_BRANCH.fullmatch(b))]
-    nearest: tuple[int, str, str] | None = None
-    for line in dict.fromkeys(lines):
-        tip = source.resolve(line).sha
-        base = source.merge_base(tip, sha)
-        if base is None or line == but or line.endswith(f"/{but}"):
-            continue
-        own = len(source.parents([sha], [base]))
-        if nearest is None or own < nearest[0]:
-            nearest = (own, base, line)
-    if nearest is None:
-        raise BadInput(f"{sha[:12]} shares no history with upstream's branches", hint="--base R")
-    own, base, line = nearest
-    return source.revision(base, ref=f"{line} at {base[:12]}")
 
 
 def described(source: GitSource, work: Work, tip: str) -> Work:
@@ -190,11 +263,29 @@ def described(source: GitSource, work: Work, tip: str) -> Work:
     rows = [fields[at : at + 3] for at in range(0, len(fields) - 2, 3)]
     if not rows:
         return work
-    authors = ", ".join(dict.fromkeys(row[0] for row in rows))
+    authors = dict.fromkeys(row[0] for row in rows)
     one = len(rows) == 1
     body = _body(rows[0][2]) if one else "\n".join(row[1] for row in rows)
     subject = rows[0][1] if one else f"{rows[0][1]} (and {len(rows) - 1} more)"
-    return replace(work, subject=subject, body=body, author=authors)
+    return replace(
+        work,
+        subject=subject,
+        body=body,
+        author=", ".join(authors),
+        commits=len(rows),
+        authors=len(authors),
+    )
+
+
+def doubt(work: Work) -> str:
+    """Why *work* may hold more than its maker's change, in one line; empty: nothing says so."""
+    if work.commits <= MOST_COMMITS and work.authors <= 1:
+        return ""
+    by = f"{work.authors} authors" if work.authors > 1 else work.author
+    return (
+        f"the patch holds {work.commits} commits by {by} since {work.base.ref};"
+        " where they are not all your work: --base R"
+    )
 
 
 def _body(text: str) -> str:
@@ -203,14 +294,21 @@ def _body(text: str) -> str:
     return "\n".join(lines).strip()
 
 
+def check_worktree(folder: Path) -> None:
+    """Raises `BadInput` where *folder* is in no git repository."""
+    if not folder.is_dir():
+        raise BadInput(f"--from-worktree {str(folder)!r}: no such directory", hint=_WORKTREE)
+    if not git(folder, "rev-parse", "--git-dir", check=False).ok:
+        raise BadInput(f"--from-worktree {str(folder)!r} is not a git repository", hint=_WORKTREE)
+
+
 @contextmanager
 def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[Work]:
     """The work in a directory, committed or not; files that git ignores are left out.
 
     New objects live for the block. Raises `BadInput` where *folder* is no work tree.
     """
-    if not folder.is_dir():
-        raise BadInput(f"--from-worktree {str(folder)!r}: no such directory", hint=_WORKTREE)
+    check_worktree(folder)
     try:
         top = Path(_ask(folder, "rev-parse", "--show-toplevel"))
         head = _ask(folder, "rev-parse", "--verify", "HEAD^{commit}")
@@ -236,7 +334,7 @@ def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[
         yield described(source, work, tip.sha)
 
 
-_WORKTREE = "--from-worktree DIR"
+_WORKTREE = "--from-worktree DIR of a clone of BuildKit"
 
 
 def _tree(top: Path, head: str, folder: Path, *, theirs: str, exclude: Path) -> str:

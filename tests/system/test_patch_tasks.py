@@ -67,6 +67,14 @@ def desk(repo: GolangRepo, cache: Path, tmp_path: Path) -> Desk:
     return Desk(repo, cache, tmp_path / "patches")
 
 
+def cloned(desk: Desk, tmp_path: Path) -> GolangRepo:
+    """A contributor's clone of *desk*'s repository, with ``master``; *desk* goes on with it."""
+    path = tmp_path / "clone"
+    desk.repo.git("clone", "--quiet", str(desk.repo.path), str(path))
+    desk.repo = GolangRepo(path=path, commits=desk.repo.commits, _clock=desk.repo._clock)
+    return desk.repo
+
+
 def states(fits: list[dict[str, str]]) -> dict[str, str]:
     return {fit["ref"]: fit["state"] for fit in fits}
 
@@ -128,6 +136,44 @@ def test_of_a_change_to_a_release_branch(desk: Desk) -> None:
     said = desk.new("--from-branch", "backport")
     assert "made on v0.27 at " in said.stdout
     assert patches.load(str(desk.root / "my-fix")).files == (WORDS,), "not what v0.27 had before"
+
+
+def test_a_commit_on_the_main_line_itself(desk: Desk, tmp_path: Path) -> None:
+    clone = cloned(desk, tmp_path)
+    unchanged = ("master", "origin/master", "v0.27", "origin/v0.27")
+    clone.git("branch", "v0.27", "origin/v0.27")
+    for branch in unchanged:
+        said = desk.new("--from-branch", branch)
+        assert said.code == 2, said.stdout
+        assert f"no change to origin/{branch.removeprefix('origin/')} at " in said.stderr
+    clone.commit("words: say mine", {WORDS: words("mine")})
+    for origin in (("--from-branch", "master"), ("--from-worktree", str(clone.path))):
+        said = desk.new(*origin, name=f"of{origin[0][1:]}")
+        assert "made on origin/master at " in said.stdout, said.stderr
+        assert "warning" not in said.stderr
+        assert patches.load(str(desk.root / f"of{origin[0][1:]}")).files == (WORDS,)
+
+
+def test_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
+    upstream = desk.repo
+    clone = cloned(desk, tmp_path)
+    clone.git("remote", "add", "real", str(upstream.path))
+    for number in range(30):
+        upstream.commit(f"step {number}", {"util/words/step.go": f"package words // {number}\n"})
+    clone.git("fetch", "--quiet", "real")
+    clone.branch("topic", "real/master")
+    clone.commit("words: say mine", {WORDS: words("mine")})
+    for origin in (("--from-branch", "topic"), ("--from-worktree", str(clone.path))):
+        said = desk.new(*origin, name=f"of{origin[0][1:]}")
+        assert "words: say mine, made on real/master at " in said.stdout, said.stderr
+    clone.git("push", "--quiet", "origin", "real/master:refs/heads/main")
+    clone.git("fetch", "--quiet", "origin")
+    clone.git("remote", "set-url", "real", "git@github.com:moby/buildkit.git")
+    assert "made on real/master" in desk.new("--from-branch", "topic", name="tie").stdout
+    said = desk.new("--from-branch", "topic", "--base", "origin/v0.27", name="old")
+    assert "warning: the patch holds 31 commits by A. Nother since origin/v0.27" in said.stderr
+    assert said.stderr.count("\n") == 1
+    assert "--base R" in said.stderr
 
 
 def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:
@@ -205,10 +251,10 @@ def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
         (("--from-branch", "nowhere"), "no revision 'nowhere'"),
         (("--from-branch", "--upload-pack=x"), "not a revision"),
         (("--from-branch", "v0.25", "--base", "v0.25"), "no change to v0.25"),
-        (("--from-pr", "99"), "no revision 'pull/99'"),
+        (("--from-pr", "99"), "git fetch origin pull/99/head:pr-99, then --from-branch pr-99"),
         (("--from-pr", "fix"), "not a whole number"),
-        (("--from-worktree", "/nowhere"), "no such directory"),
-        (("--from-worktree", "/"), "not a git repository"),
+        (("--from-worktree", "/nowhere"), "no such directory (try: --from-worktree DIR"),
+        (("--from-worktree", "/"), "not a git repository (try: --from-worktree DIR"),
     ],
 )
 def test_mistakes(desk: Desk, options: tuple[str, ...], names: str) -> None:
@@ -240,17 +286,41 @@ def test_a_name_that_is_taken(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "names"),
-    [(b"\0\1\2" * 50, "binary"), (b"package words\r\n\r\nvar X = 1\r\n", "CRLF")],
+    ("content", "names", "remedy"),
+    [
+        (b"\0\1\2" * 50, "is a binary file", "leave it out"),
+        (b"package words\r\n\r\nvar X = 1\r\n", "has CRLF", "in your tree: sed -i 's/\\r$//' {}"),
+        (b"package words // caf\xe9\n", "is not UTF-8", "iconv"),
+        (None, "is or was a link", "add {} to .git/info/exclude"),
+    ],
 )
-def test_work_that_is_no_text(desk: Desk, content: bytes, names: str) -> None:
+def test_work_that_is_no_text(desk: Desk, content: bytes | None, names: str, remedy: str) -> None:
+    name = "util/words/odd.go"
     desk.repo.branch("odd", "master")
-    (desk.repo.path / "util/words/odd.go").write_bytes(content)
+    (desk.repo.path / "util/words/fine.go").write_text("package words\n")
+    if content is None:
+        (desk.repo.path / name).symlink_to("words.go")
+    else:
+        (desk.repo.path / name).write_bytes(content)
+    work = ("patch-new", "my-fix", "--from-worktree", str(desk.repo.path))
+    untracked = desk.task(*work)
     desk.repo.commit("odd", {})
-    said = desk.new("--from-branch", "odd")
-    assert said.code == 2
-    assert names in said.stderr
+    desk.repo.branch("next")
+    for said in (untracked, desk.new("--from-branch", "next")):
+        assert said.code == 2
+        assert f"error: {name} {names}" in said.stderr
+        assert remedy.format(name) in said.stderr
+        assert "my-fix.patch" not in said.stderr
     assert not (desk.root / "my-fix").exists()
+
+
+def test_a_base_that_is_too_far_away(desk: Desk) -> None:
+    desk.repo.branch("far", "master")
+    desk.repo.commit("much", {"much.txt": "something\n" * 1_700_000})
+    said = desk.new("--from-branch", "far", "--base", "v0.25")
+    assert said.code == 2, said.stderr
+    assert "error: the base is too far away: v0.25" in said.stderr
+    assert "(try: --base R of a commit nearer" in said.stderr
 
 
 def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
@@ -266,4 +336,12 @@ def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
     assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
     assert "goes round in a circle" in said.stderr
     assert "has no diff" in said.stderr
-    assert desk.task("patch-check", "--repo", str(desk.repo.path)).code == 2
+    check = ("patch-check", "--repo", str(desk.repo.path), "--revs", "master")
+    said = desk.task(*check, "--json")
+    assert said.code == 2
+    assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
+    assert "error: empty: the patch empty has no diff" in said.stderr
+    assert "error: round: " in said.stderr
+    assert desk.task(*check).stdout.startswith("my-fix\n  master ")
+    said = desk.task(*check, "--patches", "round")
+    assert (said.code, said.stdout) == (2, "")

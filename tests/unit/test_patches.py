@@ -130,7 +130,17 @@ def test_bad_diffs(tmp_path: Path, data: str | bytes, message: str) -> None:
     folder(tmp_path, it__patch=data)
     with pytest.raises(BadInput, match=message) as caught:
         patches.load("p", tmp_path)
-    assert caught.value.message.startswith("it.patch")
+    assert caught.value.message.startswith(f"{tmp_path}/p/it.patch"), "where it can be mended"
+    if "CRLF" in message:
+        assert caught.value.hint == f"sed -i 's/\\r$//' {tmp_path}/p/it.patch"
+
+
+def test_a_folder_that_lacks_its_metadata(tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    for name in ("bare", str(tmp_path / "bare")):
+        with pytest.raises(BadInput, match=r"no patch\.toml in the folder .*/bare ") as caught:
+            patches.load(name, tmp_path)
+        assert caught.value.hint.startswith("put one there: title = ")
 
 
 @pytest.mark.parametrize("digits", [11, 5000])

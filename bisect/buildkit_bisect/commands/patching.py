@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from buildkit_bisect import backports, patches, patchmaker, paths, settings
 from buildkit_bisect.backports import Fit
-from buildkit_bisect.commands.guard import DONE
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.commands.guard import BAD_INPUT, DONE
+from buildkit_bisect.errors import BadInput, printable
 from buildkit_bisect.patches import Patch
 from buildkit_bisect.patchmaker import Work
 from buildkit_bisect.render.validation import STATES
 from buildkit_bisect.settings import Raw
 from buildkit_bisect.source import DEFAULT_REPO, GitSource, open_source
+
+Loaded = TypeVar("Loaded")
 
 _ORIGINS = ("from-worktree", "from-branch", "from-pr")
 
@@ -36,6 +38,8 @@ def new(raw: Mapping[str, Raw]) -> int:
     root = _root(raw)
     patchmaker.check_name(name, root)
     with _work(raw, named[0], given[named[0]]) as (source, work):
+        if doubt := patchmaker.doubt(work):
+            _tell(f"warning: {doubt}")
         made = patchmaker.new(name, work, source, root=root, title=_text("title", raw))
     found = backports.table(source, backports.lines(source), [made])
     if _json(raw):
@@ -53,6 +57,7 @@ def _work(raw: Mapping[str, Raw], origin: str, value: str) -> Iterator[tuple[Git
     match origin:
         case "from-worktree":
             folder = Path(value).absolute()
+            patchmaker.check_worktree(folder)
             source = _open(repo or str(folder))
             with patchmaker.of_worktree(folder, source, base=base) as work:
                 yield source, work
@@ -70,13 +75,8 @@ def _work(raw: Mapping[str, Raw], origin: str, value: str) -> Iterator[tuple[Git
 def list_(raw: Mapping[str, Raw]) -> int:
     """Every patch and series; a folder with a mistake is listed with it, exit 2."""
     root = _root(raw)
-    known: list[dict[str, Any]] = []
-    mistakes: list[BadInput] = []
-    for name in patches.names(root):
-        try:
-            known.append(_listed(name, root))
-        except BadInput as error:
-            mistakes.append(error)
+    found, mistakes = _each(patches.names(root), lambda name: _listed(name, root))
+    known = list(found.values())
     if _json(raw):
         _print(known)
     else:
@@ -87,9 +87,27 @@ def list_(raw: Mapping[str, Raw]) -> int:
             print(f"    {what}")
         if not known and not mistakes:
             print(f"no patches in {root}")
-    for mistake in mistakes:
-        print(f"error: {mistake}", file=sys.stderr)
-    return mistakes[0].exit_code if mistakes else DONE
+    return _told(mistakes)
+
+
+def _each(
+    names: Sequence[str], load: Callable[[str], Loaded]
+) -> tuple[dict[str, Loaded], dict[str, BadInput]]:
+    """What *load* makes of each name, and the mistakes of those of which it makes nothing."""
+    found, mistakes = {}, {}
+    for name in names:
+        try:
+            found[name] = load(name)
+        except BadInput as error:
+            mistakes[name] = error
+    return found, mistakes
+
+
+def _told(mistakes: Mapping[str, BadInput]) -> int:
+    """The exit code, once the mistakes are on stderr, a line each."""
+    for name, mistake in mistakes.items():
+        _tell(f"error: {name if name.isprintable() else ascii(name)}: {mistake}")
+    return BAD_INPUT if mistakes else DONE
 
 
 def _listed(name: str, root: Path) -> dict[str, Any]:
@@ -107,10 +125,13 @@ def _listed(name: str, root: Path) -> dict[str, Any]:
 
 
 def check(raw: Mapping[str, Raw]) -> int:
-    """Where patches apply, are already there, or conflict."""
+    """Where patches apply, are already there, or conflict; exit 2 where one has a mistake."""
     root = _root(raw)
     named = [n for n in _text("patches", raw).split(",") if n]
-    loaded = {name: patches.load_many(name, root) for name in named or patches.names(root)}
+    names = named or patches.names(root)
+    loaded, mistakes = _each(names, lambda name: patches.load_many(name, root))
+    if mistakes and not loaded:
+        return _told(mistakes)
     if not loaded:
         raise BadInput(f"no patches in {root}", hint="./inv patch-new NAME --from-branch REF")
     source = _open(_text("repo", raw) or DEFAULT_REPO)
@@ -122,12 +143,12 @@ def check(raw: Mapping[str, Raw]) -> int:
             {"name": name, "applies": [asdict(fit) for fit in fits]}
             for name, fits in found.items()
         ])  # fmt: skip
-        return DONE
+        return _told(mistakes)
     for name, fits in found.items():
         print(name)
         for line in _lines(fits):
             print(line)
-    return DONE
+    return _told(mistakes)
 
 
 def _lines(found: Sequence[Fit]) -> Iterator[str]:
@@ -147,9 +168,13 @@ def _facts(made: Patch, found: Sequence[Fit]) -> dict[str, Any]:
 
 
 def _open(repo: str) -> GitSource:
-    source = open_source("git", repo, say=lambda text: print(text, file=sys.stderr, flush=True))
+    source = open_source("git", repo, say=_tell)
     assert isinstance(source, GitSource)
     return source
+
+
+def _tell(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def _root(raw: Mapping[str, Raw]) -> Path:

@@ -157,6 +157,8 @@ class GitSource(History):
             found = self._parse(_special_name(ref))
         if found:
             return found
+        if names.is_pull(ref):
+            raise names.unknown_pull(ref, where=self.where, local=self.mirror.local)
         raise names.unknown(ref, self.tags(), where=self.where)
 
     def _parse(self, ref: str) -> str:

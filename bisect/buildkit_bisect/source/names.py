@@ -15,6 +15,7 @@ _RELEASE = re.compile(r"^v\d+\.\d+\.\d+$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 _HEX = re.compile(r"^[0-9a-f]{4,40}$")
+_PULL = re.compile(r"^pull/(\d+)(?:/head)?$")
 _LONGEST = 250
 _KINDS = "a tag, branch, commit id, master~3 or a date such as 2025-09-11"
 
@@ -71,6 +72,11 @@ def is_hex(ref: str) -> bool:
     return bool(_HEX.match(ref))
 
 
+def is_pull(ref: str) -> bool:
+    """Whether *ref* names a pull request, ``pull/7107``."""
+    return bool(_PULL.match(ref))
+
+
 def version_key(tag: str) -> tuple[int, Version]:
     """Sorts tags as versions, what is not a version first."""
     try:
@@ -112,4 +118,16 @@ def unknown(ref: str, tags: Iterable[str], *, where: str) -> BadInput:
     return BadInput(
         f"no revision {ref!r} in {where}",
         hint=f"one of {', '.join(near)}" if near else "",
+    )
+
+
+def unknown_pull(ref: str, *, where: str, local: bool) -> BadInput:
+    """The error for a pull request that *where* does not have; a clone has none by itself."""
+    number = ref.split("/")[1]
+    fetch = f"git fetch origin pull/{number}/head:pr-{number}"
+    return BadInput(
+        f"no revision {ref!r} in {where}",
+        hint=f"in the clone: {fetch}, then --from-branch pr-{number}; or no --repo, for GitHub's"
+        if local
+        else "the number of a pull request of that repository",
     )

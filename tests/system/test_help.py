@@ -1,0 +1,55 @@
+"""What ``./inv`` says of its tasks, and of options that it cannot take."""
+
+from __future__ import annotations
+
+import pytest
+from tool import inv
+
+pytestmark = pytest.mark.system
+
+
+@pytest.mark.parametrize(
+    "words", ["patch new --help", "--help patch new", "patch-new --help", "patch-new x -h"]
+)
+def test_of_a_task_of_two_words(words: str) -> None:
+    said = inv(*words.split())
+    assert (said.code, said.stderr) == (0, "")
+    assert said.stdout.startswith("Usage: inv [--core-opts] patch-new")
+    assert "--from-worktree" in said.stdout
+
+
+@pytest.mark.parametrize("words", ["patch --help", "patch -h", "--help patch"])
+def test_of_the_first_word(words: str) -> None:
+    said = inv(*words.split())
+    assert (said.code, said.stderr) == (0, "")
+    for task in ("patch check", "patch list", "patch new"):
+        assert f"\n  {task} " in said.stdout
+
+
+def test_of_a_task_that_needs_an_argument_or_a_name_that_is_none() -> None:
+    assert "patch" not in inv("report", "--help").stdout.splitlines()[0]
+    assert inv("report", "--help").code == 0
+    unknown = inv("--help", "nothing")
+    assert (unknown.code, unknown.stdout) == (2, "")
+    assert "error: No idea what 'nothing' is!" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("run --trials 1 --rev master --trials 0", "--trials"),
+        ("run --rev=v0.25.0 --rev=v0.26.0", "--rev"),
+        ("patch new --base v0.25.0 --base v0.26.0 my-fix", "--base"),
+    ],
+)
+def test_an_option_given_twice(words: str, option: str) -> None:
+    said = inv(*words.split())
+    assert (said.code, said.stdout) == (2, "")
+    assert said.stderr.startswith(f"error: {option} is given twice (try: it once; ")
+
+
+def test_an_option_that_may_be_repeated_and_a_value_like_one() -> None:
+    axes = ("--axis", "a=1", "--axis", "a=1", "--scenario", "run", "--repo", "/nowhere")
+    said = inv("matrix", *axes)
+    assert said.code == 2
+    assert "twice" not in said.stderr
