@@ -17,10 +17,18 @@ _IMAGE = re.compile(
 )
 _LONGEST = 255
 
+#: Of a link as any document may hold it: nothing that ends a link of Markdown or of HTML.
+LINK = r"https://[!#$%&*+,./0-9:;=?@A-Z_a-z~-]{1,500}"
+
 
 def is_image(text: str) -> bool:
     """Whether *text* can be the name of an image, or of a registry."""
     return len(text) <= _LONGEST and bool(_IMAGE.fullmatch(text))
+
+
+def is_link(text: str) -> bool:
+    """Whether *text* is an ``https://`` address, written without blanks, quotes and brackets."""
+    return bool(re.fullmatch(LINK, text))
 
 
 def is_local_registry(address: str) -> bool:

@@ -14,12 +14,12 @@ import typing
 from typing import Any
 
 from buildkit_bisect import result
-from buildkit_bisect.model import Verdict
+from buildkit_bisect.addresses import LINK
 
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
-_VERDICT = {"enum": [str(verdict) for verdict in Verdict]}
+_VERDICT = {"enum": list(result.VERDICTS)}
 _COMMIT = {"type": "string", "pattern": "^([0-9a-f]{40})?$"}
 
 
@@ -39,10 +39,10 @@ def _pair(items: dict[str, Any]) -> dict[str, Any]:
 
 #: What annotations do not say: closed choices, and the shape of plain dicts.
 _TIGHTER: dict[str, dict[str, Any]] = {
-    "Result.kind": {"enum": ["run", "matrix", "bisect", "boundaries", "validate"]},
+    **{name: {"enum": list(words)} for name, words in result.CHOICES.items()},
     "Result.schema": {"const": result.SCHEMA},
-    "Result.status": {"enum": ["done", "interrupted", "failed"]},
     "Result.created": {"type": "string", "format": "date-time"},
+    "ScenarioInfo.issue": {"type": "string", "pattern": f"^({LINK})?$"},
     "ScenarioInfo.axes": {
         "type": "object",
         "additionalProperties": _record(values={**_TEXTS, "minItems": 1}, controls=_TEXTS),
@@ -58,30 +58,17 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     "RevisionInfo.sha": _COMMIT,
     "StepInfo.vertices": {
         "type": "array",
-        "items": _record(
-            name=_TEXT, state={"enum": ["cached", "failed", "ran", "pending"]}, error_=_TEXT
-        ),
+        "items": _record(name=_TEXT, state={"enum": list(result.STATES)}, error_=_TEXT),
     },
     "StepInfo.records": {
         "type": "array",
         "items": _record(digest=_TEXT, layers=_COUNT, inputs=_TEXTS),
     },
-    "TrialInfo.verdict": _VERDICT,
-    "CellInfo.verdict": _VERDICT,
     "CellInfo.counts": {"type": "object", "additionalProperties": {**_COUNT, "minimum": 1}},
     "CellInfo.rate": _pair(_COUNT),
-    "BisectStep.verdict": _VERDICT,
-    "BisectInfo.status": {"enum": ["found", "range", "refused", "inconclusive"]},
     "BisectInfo.first_bad": _COMMIT,
     "BisectInfo.merge": _COMMIT,
-    "CellChange.change": {"enum": ["fixed", "regressed", "still-bad", "still-good", "untested"]},
-    "CheckInfo.kind": {"enum": ["test", "vet", "build"]},
-    "CheckInfo.change": {"enum": ["same", "worse", "better", "pre-existing", "untested"]},
     "BackportInfo.sha": _COMMIT,
-    "BackportInfo.state": {"enum": ["applies", "lacking", "there", "partly", "conflicts"]},
-    "ValidationInfo.status": {
-        "enum": ["fixes", "partly", "no", "regresses", "inconclusive", "refused"]
-    },
     "ValidationInfo.sha": _COMMIT,
     "ValidationInfo.culprit": _COMMIT,
 }

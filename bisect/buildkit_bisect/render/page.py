@@ -87,7 +87,8 @@ def _build(cell: CellInfo) -> list[str]:
         return []
     b = cell.build
     how = "built before" if b.reused else f"built in {text.duration(b.seconds)}"
-    return [f"Go {b.go}", f"from {b.source}", how, f"buildkitd sha256 {b.binary_sha256[:12]}"]
+    said = (f"Go {b.go}", f"from {b.source}", how, f"buildkitd sha256 {b.binary_sha256[:12]}")
+    return [text.clean(part) for part in said]
 
 
 def _log(cell: CellInfo, folder: Path | None, limit: int) -> dict[str, Any] | None:

@@ -18,32 +18,42 @@ TEXT = 1000
 _ANSI = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, hyperlinks
-    r"|\x1b[PX^_].*?(?:\x1b\\|$)"  # strings that nobody needs
+    r"|\x1b[PX^_].*?(?:\x1b\\|(?m:$))"  # strings that nobody needs, at most to the line's end
     r"|\x1b[@-Z\\-_]?"
 )
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 
+# Logs are strangers' text, so these take time in proportion to it. A pattern that may begin
+# anywhere in a run of characters would read the rest of the run from each beginning: those
+# below begin where the run does, which finds the same.
 _SECRETS = (
     (re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$)"), "***"),
     (re.compile(r"\b(?:gh[opsur]_|github_pat_|glpat-|xox[a-z]-|npm_|dckr_pat_)[\w-]{10,}"), "***"),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "***"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"), "***"),
-    (re.compile(r"(\w://)[^/\s:@]*:?[^/\s@]*@"), r"\1***@"),
+    # If the first eyJ of a run is too near its end, all others are: no second one is tried.
+    (re.compile(r"(?<![\w-])((?>[\w-]*?\b(?=eyJ)))eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"), r"\1***"),
+    (re.compile(r"(\w://)[^/\s@]*@"), r"\1***@"),
     (re.compile(r"(?i)\b(authorization\W{1,3}(?:bearer|basic|token)?|bearer)\s+[\w.+/=-]{8,}"),
      r"\1 ***"),
     (re.compile(
-        r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key)[\w-]*"
-        r"[\"']?\s*[=:]\s*)(\"[^\"]+\"|'[^']+'|[^\s,;\"'&]{4,})"), r"\1***"),
+        r"(?i)(?<![\w-])"
+        r"(?=[\w-]*?(?:password|passwd|secret|token|api[-_]?key|access[-_]?key))"
+        r"([\w-]+[\"']?\s*[=:]\s*)(\"[^\"]+\"|'[^']+'|[^\s,;\"'&]{4,})"), r"\1***"),
 )  # fmt: skip
 
-# A trial's scratch directory and the daemon's state in it, then whoever's home this is.
+_PARTS = r"(?:/[^\s/\"':=,]+)"  # of an absolute path
+
+# A trial's scratch directory and the daemon's state in it, then whoever's home this is. A path
+# that is none of these is the group: it is passed over whole, and stays.
 _PATHS = (
-    (re.compile(r"(?:/[^\s/\"':=,]+)*/tmp/(?:trial|images|build|bench)[\w-]*-\d+-\w+"), "TRIAL"),
-    (re.compile(r"(?:/[^\s/\"':=,]+)*/\.?(?:cache/)?buildkit-bisect(?=/)"), "CACHE"),
-    (re.compile(r"(?<![\w./-])(?:/home/[^\s/\"':]+|/Users/[^\s/\"':]+|/root)(?=[/\s\"':]|$)"), "~"),
-)
+    (re.compile(
+        rf"{_PARTS}*/tmp/(?:trial|images|build|bench)[\w-]*-\d+-\w+|({_PARTS}+)"), "TRIAL"),
+    (re.compile(rf"{_PARTS}*/\.?(?:cache/)?buildkit-bisect(?=/)|({_PARTS}+)"), "CACHE"),
+    (re.compile(r"(?<![\w./-])()(?:/home/[^\s/\"':]+|/Users/[^\s/\"':]+|/root)(?=[/\s\"':]|$)"),
+     "~"),
+)  # fmt: skip
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -51,9 +61,15 @@ def clean(text: str) -> str:
     """*text* without terminal escapes, control characters, secrets and paths of this host."""
     text = _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _CONTROL.sub("", text.replace("\t", "    "))
-    for pattern, instead in (*_SECRETS, *_PATHS):
+    for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
+    for pattern, name in _PATHS:
+        text = _named(pattern, name, text)
     return text
+
+
+def _named(pattern: re.Pattern[str], name: str, text: str) -> str:
+    return pattern.sub(lambda found: found[1] or name, text)
 
 
 def plain(text: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from buildkit_bisect import deadlines
-from buildkit_bisect.addresses import is_image
+from buildkit_bisect.addresses import is_image, is_link
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Axes, Verdict
 from buildkit_bisect.scenario import attributes, pattern
@@ -17,7 +17,6 @@ from buildkit_bisect.scenario.text import fill, names_in
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _EXIT = re.compile(r"|ok|failed|late|\d{1,3}(-\d{1,3})?")
 _VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
-_ADDRESS = re.compile(r"https://[^\s<>\"'\\]{1,500}")
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
 #: Of a name within a folder, in bytes; the kernel's.
 _LONGEST_NAME = 255
@@ -27,7 +26,7 @@ _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 def check(scenario: Scenario) -> None:
     """Raise `BadInput` that names the key for the first thing wrong."""
     _require(bool(_ID.fullmatch(scenario.name)), "name", f"{scenario.name!r} is not a plain name")
-    _require(bool(_ADDRESS.fullmatch(scenario.issue)), "issue", "not an https:// address")
+    _require(is_link(scenario.issue), "issue", "not an https:// address")
     _require(bool(scenario.steps), "steps", "there are none")
     _require(bool(scenario.outcomes), "outcomes", "there are none")
     _check_axes(scenario)

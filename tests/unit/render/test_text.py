@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -56,6 +57,11 @@ class Seen(HTMLParser):
         ("/home/ann/.cache/buildkit-bisect/tmp/trial-12-ab_3/work/cache/index.json",
          "TRIAL/work/cache/index.json"),
         ("/var/x/buildkit-bisect/builds/k/buildkitd", "CACHE/builds/k/buildkitd"),
+        ("a-eyJ-eyJhbGciOi.eyJzdWIiOi.c2ln-b x", "a-*** x"),
+        ("--my-api-key: 'a b'; x", "--my-api-key: ***; x"),
+        ("/a/tmp/trial-1-a/b/tmp/images-2-b.c/d", "TRIAL.c/d"),
+        ("/a/.cache/buildkit-bisect/b,/c/d", "CACHE/b,/c/d"),
+        ("kept \x1bPto the end of the line\nand \x1b_to its end\x1b\\ on", "kept \nand  on"),
         ("the token is missing", "the token is missing"),
         ("COPY /rootfs /root.txt", "COPY /rootfs /root.txt"),
     ],
@@ -147,3 +153,52 @@ def test_a_secret_is_not_cut_in_two_before_it_is_known() -> None:
         line = "x" * at + " password=hunter22-and-more /home/someone/else " + "y" * 300
         assert "hunter" not in text.clean(text.shorten(line))
         assert "someone" not in text.clean(text.shorten(line))
+
+
+#: The patterns that say what is hidden, as short as they can be said: slow where they fail.
+_SAID = (
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"), "***"),
+    (re.compile(r"(\w://)[^/\s:@]*:?[^/\s@]*@"), r"\1***@"),
+    (re.compile(
+        r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key)[\w-]*"
+        r"[\"']?\s*[=:]\s*)(\"[^\"]+\"|'[^']+'|[^\s,;\"'&]{4,})"), r"\1***"),
+    (re.compile(r"(?:/[^\s/\"':=,]+)*/tmp/(?:trial|images|build|bench)[\w-]*-\d+-\w+"), "TRIAL"),
+    (re.compile(r"(?:/[^\s/\"':=,]+)*/\.?(?:cache/)?buildkit-bisect(?=/)"), "CACHE"),
+)  # fmt: skip
+_PIECES = (
+    *"/-_.aé1²:='\",;& \n@", "--", "//", "://", "a/tmp/", "x/tmp", "/trial", "/trial-1-a",
+    "/images-x-22-b", "build-1-", "-1-1", "eyJ", "eyJabcdefgh", "abcdefgh", "password", "Secret",
+    "\u017fecret", "token", "api", "key", "-key", "access-key", "hunter22", "abc", "a://", "cache/",
+    "/.cache/buildkit-bisect", "/buildkit-bisect", "/buildkit-bisect/",
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(st.sampled_from(_PIECES), max_size=14).map("".join))
+def test_what_is_hidden_is_what_the_short_patterns_say(raw: str) -> None:
+    said = raw
+    for pattern, instead in _SAID:
+        said = pattern.sub(instead, said)
+    assert text.clean(raw) == said
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["/a", "password", "secret-", "eyJ-", "\x1bP", "/a/tmp/trial", "/a/tmp/trial-1-a",
+     "/buildkit-bisect", "password='", "password= ", "-----BEGIN ", "bearer ", "a://", "/home/a",
+     "x", " ", "\x1b["],
+)  # fmt: skip
+@pytest.mark.parametrize("ends", [("", ""), ("", "\nx"), ("secret", "=a"), ("a://", "-.-")])
+def test_cleaning_takes_time_in_proportion(piece: str, ends: tuple[str, str]) -> None:
+    """Four times as much takes four times as long, where the square would be sixteen times."""
+
+    def took(n: int) -> float:
+        raw, best = ends[0] + piece * n + ends[1], 1e9
+        for _ in range(5):
+            text.clean.cache_clear()
+            began = time.process_time()
+            text.clean(raw)
+            best = min(best, time.process_time() - began)
+        return best
+
+    assert took(2000) < 9 * took(500) + 0.001
