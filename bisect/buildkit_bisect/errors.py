@@ -65,5 +65,10 @@ def printable(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST * 3 // 4]} ... {text[-300:]}"
 
 
+def printable_line(text: object) -> str:
+    """*text*, a name or a path, as `printable` and on one line."""
+    return printable(str(text)).replace("\n", "\\n")
+
+
 def _rebuild(kind: type[BisectError], message: str, hint: str) -> BisectError:
     return kind(message, hint=hint)

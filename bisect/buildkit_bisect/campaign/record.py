@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from buildkit_bisect import owner
+from buildkit_bisect import owner, strictjson
 from buildkit_bisect.errors import BadInput
 
 _FILE = "campaign.json"
+#: Process ids are below it.
+_PIDS = 2**31
 _KEYS = {"kind": str, "command": str, "status": str, "reason": str, "pid": int}
+#: What `resume` may go on with.
+UNFINISHED = ("interrupted", "killed", "failed")
+
 #: The campaign's events, a JSON line each; see `live`.
 EVENTS = "events.jsonl"
 
@@ -30,7 +36,7 @@ class Record:
     folder: Path
     kind: str
     command: str
-    status: str  # running, done, interrupted, failed, killed
+    status: str  # running, done, interrupted, failed, killed, resumed
     reason: str
     pid: int
     owner: str = ""  # its process, see `owner`; "" in a record of before
@@ -66,19 +72,25 @@ def end(folder: Path, status: str, reason: str) -> None:
 
 def _write(folder: Path, data: dict[str, object]) -> None:
     draft = folder / f".{_FILE}"
-    draft.write_text(json.dumps({**data, "pid": os.getpid(), "owner": owner.me()}, indent=1))
+    with draft.open("w") as file:
+        json.dump({**data, "pid": os.getpid(), "owner": owner.me()}, file, indent=1)
+        # Else a machine that loses power may have the new name and nothing in it.
+        file.flush()
+        os.fsync(file.fileno())
     draft.replace(folder / _FILE)
 
 
 def read(folder: Path) -> Record:
-    """The record in *folder*. Raises `BadInput` where there is none."""
+    """The record in *folder*. Raises `BadInput` where there is none, or it is damaged."""
+    path = folder / _FILE
     try:
-        data = json.loads((folder / _FILE).read_text())
-        kinds = {key: type(data[key]) for key in _KEYS}
-    except (OSError, ValueError, LookupError, TypeError):
-        kinds = {}
-    if kinds != _KEYS:
-        raise BadInput(f"no campaign in {folder}", hint="./inv status")
+        data = strictjson.loads(path.read_text())
+    except OSError:
+        raise BadInput(f"no campaign in {folder}", hint="./inv status") from None
+    except ValueError:
+        data = None
+    if not _whole(data):
+        raise BadInput(f"{path} is damaged", hint="run the campaign's command again")
     found = Record(
         id=folder.name,
         folder=folder,
@@ -96,6 +108,41 @@ def read(folder: Path) -> Record:
     return found
 
 
-def campaigns(out: Path) -> list[Record]:
-    """Every campaign below *out*, oldest first."""
-    return [read(p.parent) for p in sorted(out.glob(f"*/{_FILE}"))]
+def _whole(data: Any) -> bool:
+    """Whether *data* is what `begin` and `end` write, by its types and what they can hold."""
+    if not isinstance(data, dict) or {key: type(data.get(key)) for key in _KEYS} != _KEYS:
+        return False
+    resumed, told = data.get("resumed", []), [data.get("cwd", ""), data.get("owner", "")]
+    if not isinstance(resumed, list) or not 0 <= data["pid"] < _PIDS:
+        return False
+    return all(_passable(text) for text in (data["command"], *told, *resumed)) and not (
+        strictjson.problem([data["kind"], data["status"], data["reason"]])
+    )
+
+
+def _passable(text: Any) -> bool:
+    """Whether the system takes *text* as a path, or a word of a command line."""
+    try:
+        return isinstance(text, str) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half of a character, and not for a byte that is none
+        return False
+
+
+def campaigns(out: Path, warn: Callable[[str], None] = lambda _: None) -> list[Record]:
+    """Every campaign below *out*, oldest first; *warn* is told of those that are damaged.
+
+    An unfinished one that another has gone on with is ``resumed``: that one is to be resumed now.
+    """
+    found = []
+    for file in sorted(out.glob(f"*/{_FILE}")):
+        try:
+            found.append(read(file.parent))
+        except BadInput as error:
+            warn(f"{error.message}; it is left out")
+    gone_on_with = {each for one in found for each in one.resumed}
+    return [
+        replace(one, status="resumed")
+        if one.id in gone_on_with and one.status in UNFINISHED
+        else one
+        for one in found
+    ]

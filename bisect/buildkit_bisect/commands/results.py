@@ -12,7 +12,7 @@ from buildkit_bisect import compare, paths, picture, publish, reports, result, s
 from buildkit_bisect import post as posting
 from buildkit_bisect.campaign import record
 from buildkit_bisect.commands.guard import DONE
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, printable_line
 from buildkit_bisect.live import follow
 from buildkit_bisect.render import github
 from buildkit_bisect.render.templates import Templates
@@ -46,11 +46,11 @@ def report(raw: Mapping[str, Raw]) -> int:
         result.write(done, folder)
     written = reports.write(done, folder, Templates(settings.templates(raw.get("templates", ""))))
     for path in written:
-        print(path)
+        print(printable_line(path))
     if settings.flag("png", raw.get("png", False)):
         for path in written:
             if path.suffix == ".svg":
-                print(picture.png(path, path.with_suffix(".png")))
+                print(printable_line(picture.png(path, path.with_suffix(".png"))))
     return DONE
 
 
@@ -110,12 +110,12 @@ def status(raw: Mapping[str, Raw]) -> int:
             alive=one.alive,
         )
         return DONE
-    found = record.campaigns(_out(raw))
+    found = record.campaigns(_out(raw), _warn)
     for one in found:
-        why = f": {one.reason}" if one.reason else ""
-        print(f"{one.id}  {one.status}{one_line(why)}\n    {one_line(one.command)}")
+        said = f"{one.status}: {one.reason}" if one.reason else one.status
+        print(f"{printable_line(one.id)}  {one_line(said)}\n    {one_line(one.command)}")
     if not found:
-        print(f"no campaigns in {_out(raw)}")
+        print(f"no campaigns in {printable_line(_out(raw))}")
     return DONE
 
 
@@ -124,11 +124,8 @@ def resume(raw: Mapping[str, Raw]) -> int:
     if settings.option("id", raw.get("id", "")):
         found = record.read(_folder(raw))
     else:
-        unfinished = [
-            r
-            for r in record.campaigns(_out(raw))
-            if r.status in ("interrupted", "killed", "failed")
-        ]
+        known = record.campaigns(_out(raw), _warn)
+        unfinished = [r for r in known if r.status in record.UNFINISHED]
         if not unfinished:
             raise BadInput(f"no unfinished campaign in {_out(raw)}", hint="./inv status")
         found = unfinished[-1]
@@ -136,13 +133,18 @@ def resume(raw: Mapping[str, Raw]) -> int:
     if found.status == "running" and found.gone is False:
         raise BadInput(f"{found.id} is running, as process {found.pid}", hint="./inv status")
     words = _words(found)
-    print(f"resuming {found.id}: {found.command}", file=sys.stderr, flush=True)
+    said = f"resuming {printable_line(found.id)}: {one_line(found.command)}"
+    print(said, file=sys.stderr, flush=True)
     os.environ[settings.RESUMED] = ",".join([*found.resumed, found.id])
     out = str(found.folder.parent.absolute())
     if found.cwd:
         os.chdir(found.cwd)
     argv = [sys.executable, "-m", "buildkit_bisect", "--search-root", str(paths.PROJECT)]
     os.execv(sys.executable, [*argv, *words[1:], "--out", out])
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {printable_line(text)}", file=sys.stderr)
 
 
 def _words(found: record.Record) -> list[str]:

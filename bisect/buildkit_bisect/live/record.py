@@ -14,6 +14,7 @@ from typing import Any, get_args
 import cattrs
 
 from buildkit_bisect import events as ev
+from buildkit_bisect import strictjson
 from buildkit_bisect.events import Event
 from buildkit_bisect.live.progress import Progress
 
@@ -55,14 +56,21 @@ def line(event: Event, now: float) -> str:
 
 
 def parse(text: str) -> tuple[Event, float] | None:
-    """The event of a line and its time; None for a torn or unknown line."""
+    """The event of a line and its time; None for a torn or unknown line, or a time without end."""
     try:
-        body = json.loads(text)
+        body = strictjson.loads(text)
         now = float(body.pop("t"))
         event: Event = cattrs.structure(body, _KINDS[body.pop("event")])
-    except (ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError):
+    except (
+        ArithmeticError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        cattrs.BaseValidationError,
+    ):
         return None
-    return event, now
+    return None if strictjson.problem((event, now)) else (event, now)
 
 
 def replay(path: Path) -> Progress:
@@ -75,7 +83,7 @@ def replay(path: Path) -> Progress:
 
 def events(path: Path) -> Iterator[tuple[Event, float]]:
     """Every whole event in *path*, in order."""
-    with path.open() as file:
+    with path.open(errors="replace") as file:  # a line may be torn within a character
         for text in file:
             told = parse(text)
             if told:
