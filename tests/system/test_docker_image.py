@@ -72,7 +72,6 @@ def test_the_same_image_is_not_made_again(first: Said, engine: TestEngine) -> No
     again = inv("build", *REV, "--image", "--json", env=engine.environment)
     assert again.document["image"]["reused"]
     assert again.document["image"]["id"] == first.document["image"]["id"]
-    assert again.document["image"]["seconds"] < 2
 
 
 def test_the_binaries_in_it_are_those_that_were_built(
