@@ -107,6 +107,26 @@ def test_of_a_build_the_page_shows_clean_text(tmp_path: Path) -> None:
     assert "[2J" not in page
 
 
+@pytest.mark.parametrize("name", ["a\0b", "9" * 400, "../../x", "/etc", ""])
+def test_evidence_that_can_be_nowhere_is_left_out(tmp_path: Path, name: str) -> None:
+    body = changed("bisect-refused", ("cells", 0, "log"), name)
+    body["cells"][0]["trials"][0]["evidence"] = name
+    assert reports.write(read(tmp_path, body), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bisect-overlay", "boundaries"])
+def test_a_search_is_drawn_of_clean_text(tmp_path: Path, name: str) -> None:
+    body = document(name)
+    for step in body["bisect"]["gate"] + body["bisect"]["steps"]:
+        step["phase"] += f"{BIDI}\x1b"
+        step["sha"] = BIDI + step["sha"]
+    for change in body["bisect"]["changes"]:
+        change["sha"] = BIDI + change["sha"]
+    for path in reports.write(read(tmp_path, body), tmp_path):
+        assert BIDI not in path.read_text(), path.name
+        assert "\x1b" not in path.read_text(), path.name
+
+
 def test_the_sign_of_a_comment_is_one_hidden_line() -> None:
     sign = post.marker(result.read(PUBLISHED / "matrix"))
     assert sign.strip().startswith("<!-- buildkit-bisect matrix ")

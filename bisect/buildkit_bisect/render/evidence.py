@@ -147,9 +147,12 @@ def ended(step: StepInfo) -> str:
 
 def tail(folder: Path, name: str) -> str:
     """The end of a file beside the result; "" where it is not there, or not below *folder*."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    try:
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()) or not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            return file.read().decode(errors="replace")
+    except (OSError, ValueError):  # a document may name what no path can be
         return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
-        return file.read().decode(errors="replace")

@@ -68,7 +68,7 @@ def lanes(result: Result, *, templates: Templates | None = None, inline: bool = 
     at = _scale(sorted(set(places.values())))
     xs = {sha: at[place] for sha, place in places.items()}
     made = list(_lanes(result, xs))
-    changes = _labels([(xs[sha], c.sha[:10] or f"one of {len(c.candidates)}")
+    changes = _labels([(xs[sha], text.clean(c.sha[:10]) or f"one of {len(c.candidates)}")
                        for c in info.changes for sha in [_on_line(c, xs)] if sha])  # fmt: skip
     names = _labels([(xs[sha], text.clean(name)[:16]) for sha, name in table.names(result).items()
                      if sha in xs])  # fmt: skip

@@ -152,9 +152,10 @@ def _files(trial: TrialInfo, folder: Path | None) -> list[list[str]]:
     """(name, link) of the evidence that is kept beside the page."""
     link = href(trial.evidence)
     kept = folder / trial.evidence if folder and link else None
-    if kept is None or not kept.is_dir():
+    try:
+        names = sorted(path.name for path in kept.iterdir() if path.is_file()) if kept else []
+    except OSError:  # there is none, or a document names what no path can be
         return []
-    names = sorted(path.name for path in kept.iterdir() if path.is_file())
     return [[text.clean(name), f"{link}/{quote(name)}"] for name in names]
 
 

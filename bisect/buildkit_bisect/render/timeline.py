@@ -87,7 +87,7 @@ def _label(told: list[BisectStep]) -> str:
     """``9 proof 0ca6aba4f4 x22``: the first step at a commit, and how many there were."""
     first = told[0]
     more = f" x{len(told)}" if len(told) > 1 else ""
-    return f"{first.number} {first.phase} {first.sha[:10]}{more}"
+    return text.clean(f"{first.number} {first.phase} {first.sha[:10]}{more}")
 
 
 def _counts(told: list[BisectStep]) -> dict[str, int]:
