@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,15 @@ VERDICTS = tuple(str(verdict) for verdict in Verdict)
 
 #: What a vertex can have come to: `model.Vertex.state`.
 STATES = ("cached", "failed", "ran", "pending")
+
+#: Fields that hold plain dicts, and what each of these has.
+SHAPES: dict[str, dict[str, type]] = {
+    "ScenarioInfo.axes": {"values": tuple, "controls": tuple},
+    "ScenarioInfo.outcomes": {"name": str, "verdict": str, "means": str},
+    "ScenarioInfo.images": {"ref": str, "digest": str},
+    "StepInfo.vertices": {"name": str, "state": str},
+    "StepInfo.records": {"digest": str, "layers": int, "inputs": list},
+}
 
 #: Fields that hold one of a few words. Reports show these as they are.
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -391,6 +401,8 @@ def _wrong(part: Any) -> str:
 
 
 def _wrong_value(name: str, value: Any) -> str:
+    if name in SHAPES and (wrong := _misshapen(SHAPES[name], value)):
+        return f"{name}: {wrong}"
     match name:
         case "ScenarioInfo.issue" if value and not is_link(value):  # a script has none
             return f"{name}: {value!r} is not an https:// address"
@@ -404,3 +416,14 @@ def _wrong_value(name: str, value: Any) -> str:
             return ""
     odd = [word for word in words if word not in choices]
     return f"{name}: {odd[0]!r} is none of {', '.join(choices)}" if odd else ""
+
+
+def _misshapen(shape: Mapping[str, type], value: Any) -> str:
+    """What one of the plain dicts in *value*, a tuple or a dict of them, lacks; "" for nothing."""
+    for each in value.values() if isinstance(value, dict) else value:
+        for key, kind in shape.items():
+            part = each.get(key)
+            texts = part if isinstance(part, list) else []
+            if not isinstance(part, kind) or not all(isinstance(text, str) for text in texts):
+                return f"{key!r} is missing, or of another kind"
+    return ""

@@ -16,6 +16,9 @@ from buildkit_bisect.paths import PROJECT
 PUBLISHED = PROJECT / "results" / "issue-6893"
 HALF = "\ud800"
 BIDI = "\u202e"
+TRIAL = ("cells", 0, "trials", 0)
+VERTEX = (*TRIAL, "steps", 0, "vertices", 0)
+RECORD = (*TRIAL, "steps", 0, "records", 0)
 
 
 def document(name: str) -> Any:
@@ -33,13 +36,42 @@ def changed(name: str, path: tuple[Any, ...], value: Any) -> Any:
     return body
 
 
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        (("scenarios", 0, "axes", "snapshotter"), "values"),
+        (("scenarios", 0, "axes", "snapshotter"), "controls"),
+        (("scenarios", 0, "outcomes", 0), "means"),
+        (("scenarios", 0, "images", "build"), "digest"),
+        (VERTEX, "name"),
+        (RECORD, "digest"),
+        (RECORD, "layers"),
+        (RECORD, "inputs"),
+    ],
+)
+def test_a_plain_dict_has_what_reports_read(
+    tmp_path: Path, path: tuple[Any, ...], key: str
+) -> None:
+    body = document("matrix")
+    part = body
+    for step in path:
+        part = part[step]
+    del part[key]
+    with pytest.raises(BadInput, match=f"'{key}' is missing"):
+        read(tmp_path, body)
+
+
+@pytest.mark.parametrize(("key", "value"), [("layers", "3"), ("inputs", [5]), ("digest", None)])
+def test_a_record_has_numbers_and_texts(tmp_path: Path, key: str, value: Any) -> None:
+    with pytest.raises(BadInput, match=f"'{key}' is missing, or of another kind"):
+        read(tmp_path, changed("matrix", (*RECORD, key), value))
+
+
 def read(folder: Path, body: Any) -> result.Result:
     (folder / "result.json").write_text(json.dumps(body))
     return result.read(folder)
 
 
-TRIAL = ("cells", 0, "trials", 0)
-VERTEX = (*TRIAL, "steps", 0, "vertices", 0)
 ISSUE = ("scenarios", 0, "issue")
 
 
