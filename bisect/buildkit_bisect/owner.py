@@ -32,7 +32,7 @@ def gone(name: str) -> bool | None:
 def number(name: str) -> int:
     """The id of the process *name*, where it runs; 0 where that is no such name."""
     pid = name.split(":")[1:2]
-    return int(pid[0]) if pid and pid[0].isdecimal() else 0
+    return int(pid[0]) if pid and _PID.fullmatch(pid[0]) else 0
 
 
 def is_ours(pid: int) -> bool:

@@ -13,13 +13,13 @@ import types
 import typing
 from typing import Any
 
-from buildkit_bisect import result
+from buildkit_bisect import result, resultcheck
 from buildkit_bisect.addresses import LINK
 
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
-_VERDICT = {"enum": list(result.VERDICTS)}
+_VERDICT = {"enum": list(resultcheck.VERDICTS)}
 _COMMIT = {"type": "string", "pattern": "^([0-9a-f]{40})?$"}
 
 
@@ -39,7 +39,7 @@ def _pair(items: dict[str, Any]) -> dict[str, Any]:
 
 #: What annotations do not say: closed choices, and the shape of plain dicts.
 _TIGHTER: dict[str, dict[str, Any]] = {
-    **{name: {"enum": list(words)} for name, words in result.CHOICES.items()},
+    **{name: {"enum": list(words)} for name, words in resultcheck.CHOICES.items()},
     "Result.schema": {"const": result.SCHEMA},
     "Result.created": {"type": "string", "format": "date-time"},
     "ScenarioInfo.issue": {"type": "string", "pattern": f"^({LINK})?$"},
@@ -58,7 +58,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     "RevisionInfo.sha": _COMMIT,
     "StepInfo.vertices": {
         "type": "array",
-        "items": _record(name=_TEXT, state={"enum": list(result.STATES)}, error_=_TEXT),
+        "items": _record(name=_TEXT, state={"enum": list(resultcheck.STATES)}, error_=_TEXT),
     },
     "StepInfo.records": {
         "type": "array",

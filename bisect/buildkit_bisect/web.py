@@ -50,10 +50,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         msg: str,
         headers: Message,
     ) -> IO[bytes] | None:
-        """See the base class. Leaves no answer open where it leads to what is no address."""
+        """See the base class. Leaves no answer open where it leads nowhere, or may not."""
         try:
             return super().http_error_302(req, fp, code, msg, headers)  # type: ignore[arg-type]
-        except ValueError:
+        except (ValueError, NotServed):
             fp.close()
             raise
 
@@ -69,11 +69,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         """See the base class. Refuses what may not be asked."""
-        try:
-            check(newurl, what=f"{shown(req.full_url)} redirects to")
-        except NotServed:
-            fp.close()
-            raise
+        check(newurl, what=f"{shown(req.full_url)} redirects to")
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
