@@ -43,10 +43,6 @@ KINDS = tuple(sorted((*_EACH, *_WHOLE)))
 #: Directories that never change once they are there; their size is asked once.
 _FIXED = ("builds", "toolchains", "tools")
 
-#: Seconds for which a process counts that cannot be seen from here: one in another container,
-#: or one of before a reboot.
-_UNSEEN = 86_400.0
-
 #: The go command renews the time of a file in GOCACHE once an hour only.
 _GO_RENEWS = 3600.0
 
@@ -262,7 +258,7 @@ def _users() -> list[tuple[str, float]]:
             else:
                 gone = owner.gone(name)
             if gone is None:
-                gone = time.time() - began > _UNSEEN
+                gone = not paths.is_young(note)
             if gone:
                 note.unlink()
             else:

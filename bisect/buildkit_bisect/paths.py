@@ -104,14 +104,15 @@ def owner_alive(entry: Path) -> bool:
             gone = owner.gone((folder / _OWNER).read_text())
         except (OSError, ValueError):  # killed before it could say so
             continue
-        return _is_young(entry) if gone is None else not gone
+        return is_young(entry) if gone is None else not gone
     pid = entry.name.rsplit("-", 2)[1:2]
     if not pid or not pid[0].isdigit():
-        return _is_young(entry)
+        return is_young(entry)
     return Path(f"/proc/{pid[0]}").exists()
 
 
-def _is_young(entry: Path) -> bool:
+def is_young(entry: Path) -> bool:
+    """Whether *entry* was changed within a day: for so long who cannot be seen from here counts."""
     try:
         return time.time() - entry.lstat().st_mtime < _DAY
     except OSError:
