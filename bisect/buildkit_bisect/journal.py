@@ -62,7 +62,8 @@ class Journal:
     def _create(self) -> None:
         """Make an empty journal, whole from the moment it is there."""
         log = self._path.with_name(f"{self._path.name}-wal")
-        if log.exists():
+        # In this order: another process that is quicker makes the log after the journal.
+        if log.exists() and not self._path.exists():
             raise InfraFailed(
                 f"{log} is here and {self._path.name}, which it belongs to, is not",
                 hint=f"bring that back, or mv {log} elsewhere: trials are then run again",

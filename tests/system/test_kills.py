@@ -22,6 +22,7 @@ from golang_repo import GolangRepo, buildkit_like
 from tool import argv, environment, figure, inv, left_behind
 
 from buildkit_bisect import paths, result
+from buildkit_bisect.campaign import record
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
@@ -212,8 +213,10 @@ def _kill_until_done(
     before = set(out.glob("*"))
     kills = 0
     while True:
-        begun = set(out.glob("*/campaign.json"))
-        going_on = {p.parent for p in begun} - before
+        begun = [one for one in record.campaigns(out) if one.folder not in before]
+        going_on = any(one.status in record.UNFINISHED for one in begun)
+        if begun and not going_on:
+            return kills  # the last kill came when all was written, before the process ended
         with subprocess.Popen(
             argv(*(("resume", "--out", str(out)) if going_on else words)),
             env=environment(env),

@@ -288,6 +288,19 @@ def test_input_keys_tell_which_commits_can_differ(repo: GolangRepo, source: GitS
     assert {s: source.input_keys([s])[s] for s in c.values()} == keys
 
 
+def test_a_damaged_memory_of_inputs_is_told_with_a_remedy_that_works(
+    repo: GolangRepo, source: GitSource
+) -> None:
+    commits = list(repo.commits.values())
+    keys = source.input_keys(commits)
+    (file,) = paths.cache("inputs").iterdir()
+    file.write_bytes(b"no database" * 1000)
+    with pytest.raises(InfraFailed, match="not a database") as told:
+        source.input_keys(commits)
+    subprocess.run(["/bin/sh", "-c", told.value.hint or ""], check=True)
+    assert source.input_keys(commits) == keys
+
+
 def test_a_patch_that_imports_something_new_widens_the_inputs(
     repo: GolangRepo, source: GitSource
 ) -> None:

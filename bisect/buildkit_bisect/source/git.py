@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -239,13 +240,13 @@ class GitSource(History):
 
     def input_keys(self, commits: Iterable[str], extra: tuple[str, ...] = ()) -> dict[str, str]:
         """`inputs` of many commits at once; a whole range costs little more than one."""
+        folder = paths.cache("inputs")
         try:
-            with self._repo() as repo, InputKeys(repo, paths.cache("inputs")) as keys:
+            with self._repo() as repo, InputKeys(repo, folder) as keys:
                 return keys.of(list(commits), extra)
         except sqlite3.Error as err:
-            raise InfraFailed(
-                f"{paths.cache('inputs')}: {err}", hint="./inv clean --cache"
-            ) from err
+            # It holds nothing that is not computed again, in a minute or two.
+            raise InfraFailed(f"{folder}: {err}", hint=f"rm -r {shlex.quote(str(folder))}") from err
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -20,6 +19,7 @@ from buildkit_bisect.source.closure import (
     update,
 )
 from buildkit_bisect.source.goimports import GoFile, scan
+from buildkit_bisect.source.remembered import Remembered
 from buildkit_bisect.source.trees import TreeReader
 from buildkit_bisect.toolchain import asked_in_dockerfile
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 FORMAT = 2
 
 _MODULE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
-_CHUNK = 400
 
 
 class InputKeys:
@@ -42,39 +41,26 @@ class InputKeys:
 
     def __init__(self, repo: Repo, folder: Path) -> None:
         self._trees = TreeReader(repo)
-        self._db = sqlite3.connect(folder / f"inputs-{FORMAT}.sqlite", timeout=60)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute("CREATE TABLE IF NOT EXISTS gofile (blob TEXT PRIMARY KEY, said TEXT)")
-        self._db.execute("CREATE TABLE IF NOT EXISTS key (asked TEXT PRIMARY KEY, digest TEXT)")
+        self._remembered = Remembered(folder / f"inputs-{FORMAT}.sqlite")
         self._files: dict[str, GoFile] = {}
         self._texts: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._db.commit()
-        self._db.close()
+    def __exit__(self, *why: object) -> None:
+        self._remembered.__exit__(*why)
 
     def of(self, commits: Sequence[str], extra: tuple[str, ...] = ()) -> dict[str, str]:
         """Commit id -> digest of its build inputs."""
         suffix = f" {' '.join(sorted(extra))}" if extra else ""
-        found = {c: d for c in commits if (d := self._known(c + suffix))}
-        missing = [c for c in commits if c not in found]
+        known = self._remembered.digests([c + suffix for c in commits])
+        missing = [c for c in commits if c + suffix not in known]
         if missing:
-            made = self._compute(missing, extra)
-            self._db.executemany(
-                "INSERT OR REPLACE INTO key VALUES (?, ?)",
-                [(c + suffix, digest) for c, digest in made.items()],
-            )
-            self._db.commit()
-            found |= made
-        return {c: found[c] for c in commits}
-
-    def _known(self, asked: str) -> str:
-        row = self._db.execute("SELECT digest FROM key WHERE asked = ?", (asked,)).fetchone()
-        return str(row[0]) if row else ""
+            made = {c + suffix: d for c, d in self._compute(missing, extra).items()}
+            self._remembered.save(made)
+            known |= made
+        return {c: known[c + suffix] for c in commits}
 
     def _compute(self, commits: list[str], extra: tuple[str, ...]) -> dict[str, str]:
         roots = self._trees.roots(commits)
@@ -129,19 +115,13 @@ class InputKeys:
 
     def _learn(self, directories: list[Directory]) -> None:
         missing = {b for d in directories for b in d.go_blobs() if b not in self._files}
-        for start in range(0, len(missing), _CHUNK):
-            some = list(missing)[start : start + _CHUNK]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT blob, said FROM gofile WHERE blob IN ({marks})"  # noqa: S608
-            rows = self._db.execute(query, some)
-            for blob, said in rows:
-                imports, embeds, never = json.loads(said)
-                self._files[blob] = GoFile(tuple(imports), embeds, never)
+        for blob, said in self._remembered.files(missing).items():
+            imports, embeds, never = json.loads(said)
+            self._files[blob] = GoFile(tuple(imports), embeds, never)
         for blob in missing - self._files.keys():
             found = scan(self._trees.text(blob))
             self._files[blob] = found
-            said = json.dumps([found.imports, found.embeds, found.never])
-            self._db.execute("INSERT OR REPLACE INTO gofile VALUES (?, ?)", (blob, said))
+            self._remembered.note(blob, json.dumps([found.imports, found.embeds, found.never]))
         for directory in directories:
             directory.learn(self._files)
 
