@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from buildkit_bisect.source.history import branch_name
 
 #: The first minor release of the table.
 SINCE = (0, 20)
-
-_MINOR = re.compile(r"(?:\w+/)?v(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +36,7 @@ def lines(source: GitSource) -> list[Revision]:
     found: dict[tuple[int, int], str] = {}
     for release in source.releases():
         found.setdefault(_minor(release.ref), release.ref)
-    for branch in source.branches():
-        named = _MINOR.fullmatch(branch)
-        if named:
-            found[int(named[1]), int(named[2])] = branch
+    found |= source.release_branches()
     refs = [found[minor] for minor in sorted(found) if minor >= SINCE]
     return [source.resolve(ref) for ref in [*refs, main_line(source)]]
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from buildkit_bisect.backports import main_line
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.gitcmd import git, lines
 from buildkit_bisect.model import Revision
-from buildkit_bisect.source import GitSource
+from buildkit_bisect.source import GitSource, upstream
 from buildkit_bisect.source.history import branch_name
 
 _LINE = re.compile(r"refs/(?:heads|remotes/([^/]+))/(?:(master|main)|v\d+\.\d+)")
-_URL = re.compile(r"remote\.(.+)\.url .*[/:]moby/buildkit(?:\.git)?/?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +34,7 @@ def fork(source: GitSource, sha: str) -> Revision:
     """
     main = source.default_branch()
     source.resolve(main_line(source))  # this fetches, where a branch may have moved
-    own = upstream_remotes(source)
+    own = upstream.remotes(source.mirror)
     ranked = sorted(
         candidates(_branches(source), main),
         key=lambda line: (_beyond(source, sha, line), line.remote not in own, not line.main),
@@ -64,16 +62,6 @@ def candidates(branches: Mapping[str, str], main: str = "") -> list[Line]:
             found.append(Line(name=branch_name(ref), sha=sha, remote=ref.split("/")[2], main=True))
     remotes = [line for line in found if line.remote]
     return remotes if any(line.main for line in remotes) else found
-
-
-def upstream_remotes(source: GitSource) -> set[str]:
-    """Names of the remotes that are upstream: by their URL, or called ``upstream``."""
-    if not source.mirror.local:
-        return {"upstream"}
-    told = git(
-        Path(source.mirror.repo), "config", "--get-regexp", r"^remote\..*\.url$", check=False
-    ).stdout
-    return {"upstream", *(named[1] for line in lines(told) if (named := _URL.fullmatch(line)))}
 
 
 def _branches(source: GitSource) -> dict[str, str]:

@@ -8,16 +8,25 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 from golang_repo import GolangRepo, buildkit_like
 
-from buildkit_bisect import gitcmd, leftovers, paths, retry
+from buildkit_bisect import backports, gitcmd, leftovers, paths, retry
 from buildkit_bisect.build import sweep
+from buildkit_bisect.campaign import verify
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
-from buildkit_bisect.source import GitSource, ModuleSource, Unreachable, mirror, open_source
+from buildkit_bisect.source import (
+    GitSource,
+    ModuleSource,
+    Unreachable,
+    mirror,
+    open_source,
+    upstream,
+)
 
 pytestmark = pytest.mark.system
 
@@ -161,7 +170,7 @@ def test_upstreams_branches_in_a_contributors_clone(repo: GolangRepo, tmp_path: 
     source = GitSource.open(str(clone / "solver"))  # anywhere inside
     assert source.resolve("v0.1").sha == repo.commits["picked"]
     assert source.resolve("origin/v0.1").sha == repo.commits["picked"]
-    assert "origin/culprit" in source.branches()
+    assert source.resolve("origin/culprit").sha
 
 
 def test_the_given_repository_is_only_read(repo: GolangRepo) -> None:
@@ -286,6 +295,66 @@ def test_input_keys_tell_which_commits_can_differ(repo: GolangRepo, source: GitS
     assert source.input_keys(list(c.values())) == keys
     shutil.rmtree(paths.cache("inputs"))
     assert {s: source.input_keys([s])[s] for s in c.values()} == keys
+
+
+def test_in_a_contributors_clone_upstreams_lines_count(repo: GolangRepo, tmp_path: Path) -> None:
+    c = repo.commits
+    said: list[str] = []
+    fork = repo.copy(tmp_path / "fork")
+    fork.git("branch", "--force", "v0.1", "v0.1.0")  # what it was before the cherry-pick
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", fork.path, clone], check=True)  # noqa: S607
+    git = partial(subprocess.run, cwd=clone, check=True)
+    alone = GitSource.open(str(clone))
+    assert alone.release_branches() == {(0, 1): "origin/v0.1"}
+    assert alone.resolve("v0.1").sha == c["base"]
+    git(["git", "remote", "add", "upstream", repo.path])
+    git(["git", "fetch", "--quiet", "upstream"])
+    git(["git", "branch", "--quiet", "mine", "v0.1.0"])
+    repo.switch("master")
+    newest = repo.commit("newest", {"newest.txt": "n"})
+    git(["git", "fetch", "--quiet", "upstream"])
+    source = GitSource.open(str(clone), say=said.append)
+    assert source.resolve("v0.1").sha == c["picked"]
+    assert source.release_branches() == {(0, 1): "upstream/v0.1"}
+    assert source.default_branch() == "refs/remotes/upstream/master"
+    assert source.resolve("upstream/master").sha == newest
+    assert source.resolve("mine").sha == source.resolve("origin/v0.1").sha == c["base"]
+    assert said == [], "nothing was asked for that has moved"
+    assert [source.resolve("master").sha for _ in range(2)] == [c["tip"]] * 2
+    assert source.resolve("master~1")
+    lacks = "it lacks 1 of the commits of upstream/master"
+    assert said == [f"master is the clone's own branch: {lacks}"]
+    assert [r.ref for r in backports.lines(source)] == ["upstream/master"], "since v0.20"
+    assert verify.elsewhere(source, c["fine"])[0] == {"upstream/v0.1": c["picked"]}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com/moby/buildkit.git",
+        "https://github.com/moby/buildkit",
+        "git@github.com:moby/buildkit.git",
+    ],
+)
+def test_a_remote_is_upstream_by_its_address(tmp_path: Path, url: str) -> None:
+    config = (
+        f'[remote "a.b"]\n\turl = {url}\n[remote "origin"]\n\turl = git@github.com:me/buildkit\n'
+    )
+    (tmp_path / "config").write_text(config)
+    assert upstream.remotes(mirror.Mirror(repo=str(tmp_path), path=tmp_path)) == ("a.b", "upstream")
+    (tmp_path / "config").write_text(config.replace("me/", "moby/"))
+    assert upstream.remotes(mirror.Mirror(repo=str(tmp_path), path=tmp_path)) == (
+        "origin",
+        "a.b",
+        "upstream",
+    )
+
+
+def test_a_repository_without_settings_or_on_a_server(tmp_path: Path) -> None:
+    assert upstream.remotes(mirror.Mirror(repo=str(tmp_path), path=tmp_path)) == ("upstream",)
+    url = "https://github.com/moby/buildkit"
+    assert upstream.remotes(mirror.Mirror(repo=url, path=tmp_path)) == ("upstream",)
 
 
 def test_a_damaged_memory_of_inputs_is_told_with_a_remedy_that_works(

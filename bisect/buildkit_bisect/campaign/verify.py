@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 from buildkit_bisect import patches
@@ -50,14 +49,10 @@ def revert(source: GitSource, commit: str, tip: Revision, folder: Path) -> Patch
 
 def elsewhere(source: GitSource, commit: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """Release branches that have *commit* as a cherry-pick, and the releases that contain it."""
-    branches = [b for b in source.branches() if _RELEASE_BRANCH.fullmatch(b)]
     inside = source.contains(commit)
-    others = [b for b in branches if b not in inside.branches]
+    others = [b for b in source.release_branches().values() if b not in inside.branches]
     return source.picks(commit, others), tuple(t for t in inside.tags if "-" not in t)
 
-
-#: Release branches of moby/buildkit.
-_RELEASE_BRANCH = re.compile(r"v\d+\.\d+")
 
 #: Reverting writes no commit, but git wants to know who would.
 _IDENTITY = ("-c", "user.name=buildkit-bisect", "-c", "user.email=buildkit-bisect@localhost")

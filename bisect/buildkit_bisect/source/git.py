@@ -18,7 +18,7 @@ from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.gitcmd import git, lines
 from buildkit_bisect.model import Revision
 from buildkit_bisect.process import ProcessError
-from buildkit_bisect.source import names
+from buildkit_bisect.source import names, upstream
 from buildkit_bisect.source.history import SEPARATOR, History, branch_name
 from buildkit_bisect.source.inputs import InputKeys
 from buildkit_bisect.source.mirror import Unreachable, open_mirror
@@ -41,6 +41,7 @@ class GitSource(History):
     say: Callable[[str], None] = lambda _: None
     kind: str = "git"
     _fresh: bool = field(default=False, repr=False)
+    _said: set[str] = field(default_factory=set, repr=False)
 
     @classmethod
     def open(
@@ -54,7 +55,12 @@ class GitSource(History):
         return cls(mirror=open_mirror(repo, say=say, deadlines=deadlines), say=say)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"mirror": self.mirror, "kind": self.kind, "_fresh": self._fresh}
+        return {
+            "mirror": self.mirror,
+            "kind": self.kind,
+            "_fresh": self._fresh,
+            "_said": self._said,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, say=lambda _: None)
@@ -72,6 +78,7 @@ class GitSource(History):
         """
         ref = names.checked(ref)
         sha = self._on_day(ref) if names.is_date(ref) else self._commit(ref)
+        self._say_if_behind(ref)
         return self.revision(sha, ref=ref)
 
     def refresh(self, *, must: bool = True) -> None:
@@ -125,23 +132,47 @@ class GitSource(History):
         out = self._git("for-each-ref", "--format=%(refname:strip=2)", "refs/tags")
         return [tag for tag in lines(out) if names.version_key(tag)[0]]
 
-    def branches(self) -> list[str]:
-        """Every branch, those of the repository's own remotes as ``origin/NAME``."""
+    def release_branches(self) -> dict[tuple[int, int], str]:
+        """Minor version -> the name of upstream's branch for it, oldest first."""
         out = self._git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
-        return [branch_name(ref) for ref in lines(out) if not ref.endswith("/HEAD")]
+        found = upstream.release_branches(lines(out), upstream.remotes(self.mirror))
+        return {minor: branch_name(ref) for minor, ref in found.items()}
 
     def default_branch(self) -> str:
         """The full name of the ref that days count on: upstream's main line."""
+        remotes = [f"refs/remotes/{name}" for name in self._remotes()]
         head = self._asked("rev-parse", "--symbolic-full-name", "HEAD")
-        remote = "refs/remotes/origin"
-        told = self._asked("symbolic-ref", "--quiet", f"{remote}/HEAD")
         for name in (
-            *(told, f"{remote}/master", f"{remote}/main"),
+            *(f"{remote}/{branch}" for remote in remotes for branch in ("HEAD", "master", "main")),
             *("refs/heads/master", "refs/heads/main", head, "HEAD"),
         ):
             if name and self._commit_of(name):
-                return name
+                return self._asked("symbolic-ref", "--quiet", name) or name
         raise BadInput(f"{self.where} has no branch", hint="--repo PATH_OR_URL")
+
+    def _remotes(self) -> list[str]:
+        """Remotes whose branches are meant where no name of a remote is said, in order."""
+        return list(dict.fromkeys([*upstream.remotes(self.mirror), "origin"]))
+
+    def _say_if_behind(self, ref: str) -> None:
+        """A clone's own ``master`` is what was asked for, and may be years behind upstream's."""
+        name = re.split("[~^@]", ref, maxsplit=1)[0]
+        if not self.mirror.local or name in self._said:
+            return
+        self._said.add(name)
+        own = self._commit_of(f"refs/heads/{name}")
+        if not own or self._commit_of(name) != own:
+            return
+        for remote in self._remotes():
+            theirs = f"refs/remotes/{remote}/{name}"
+            if self._commit_of(theirs):
+                lacks = self._git("rev-list", "--count", theirs, f"^{own}", "--").strip()
+                if lacks != "0":
+                    self.say(
+                        f"{name} is the clone's own branch:"
+                        f" it lacks {lacks} of the commits of {remote}/{name}"
+                    )
+                return
 
     def _commit(self, ref: str) -> str:
         if re.split("[~^]", ref, maxsplit=1)[0] == "HEAD":
@@ -164,8 +195,10 @@ class GitSource(History):
 
     def _parse(self, ref: str) -> str:
         """The commit id, or empty; raises `BadInput` where an abbreviated id is ambiguous."""
-        for name in (ref, f"refs/remotes/origin/{ref}"):
-            if found := self._commit_of(name):
+        if found := self._commit_of(ref):
+            return found
+        for remote in self._remotes():
+            if found := self._commit_of(f"refs/remotes/{remote}/{ref}"):
                 return found
         if names.is_hex(ref):
             some = self._asked("rev-parse", f"--disambiguate={ref}").split()
