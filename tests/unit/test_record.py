@@ -50,7 +50,7 @@ def test_another_process_with_the_same_id_does_not_run_it(tmp_path: Path) -> Non
     assert record.read(folder).status == "killed"
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid(), 2**22 + 1])
+@pytest.mark.parametrize("pid", [1, os.getpid(), 2**22 + 1], ids=["init", "own", "none"])
 def test_a_record_of_before_runs_where_its_process_is_this_tool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int
 ) -> None:
