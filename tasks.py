@@ -15,7 +15,7 @@ COMMON = {
     "axis": "KEY=VALUE narrows an axis; repeatable, values by commas",
     "patches": "patches to apply, in order: NAME,NAME",
     "runtime": "auto, host, docker, buildx; several by commas are put side by side",
-    "snapshotter_socket": "NAME=SOCKET: a snapshotter of your own, for --axis snapshotter=NAME",
+    "snapshotter_socket": "NAME=SOCKET[:ROOT]: your own snapshotter, for --axis snapshotter=NAME",
     "base_image": "image that binaries are layered on (default: published, or made here)",
     "images": "local (built here) or public (the issue's own)",
     "registry": "address of a registry on loopback to use instead of starting one",

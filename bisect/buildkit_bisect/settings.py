@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from buildkit_bisect import addresses, bounds, deadlines, paths
-from buildkit_bisect.daemon import Kind
+from buildkit_bisect.daemon import Kind, Served
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.source import DEFAULT_REPO
 
@@ -23,6 +23,7 @@ RESUMED = "BKBISECT_RESUMED"
 LONGEST = 10_000
 
 _SNAPSHOTTER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+_ABSOLUTE = re.compile(r"(/(?!\.{1,2}(/|$))[^/:\x00-\x1f]+)+/?")
 
 _YES = ("1", "true", "yes", "on")
 
@@ -38,7 +39,7 @@ class Settings:
     patches: str = ""
     runtimes: tuple[Kind, ...] = (Kind.HOST,)  # several: an axis of every scenario
     base_image: str = ""  # of variants' images; "" for a published one, or one made here
-    snapshotter_sockets: dict[str, str] = field(default_factory=dict)  # name -> path
+    snapshotter_sockets: dict[str, Served] = field(default_factory=dict)  # by name
     jobs: int = 1
     trials: int | None = None
     out: Path = paths.PROJECT / "results"
@@ -133,17 +134,21 @@ def runtimes(raw: Raw) -> tuple[Kind, ...]:
     return tuple(dict.fromkeys(Kind.HOST if n == "auto" else Kind(n) for n in names))
 
 
-def sockets(raw: Raw) -> dict[str, str]:
-    """``NAME=SOCKET`` texts, several by commas."""
-    found: dict[str, str] = {}
+def sockets(raw: Raw) -> dict[str, Served]:
+    """``NAME=SOCKET`` or ``NAME=SOCKET:ROOT`` texts, several by commas."""
+    found: dict[str, Served] = {}
     for entry in filter(None, option("snapshotter-socket", raw).split(",")):
-        name, equals, path = entry.partition("=")
-        if not (_SNAPSHOTTER.fullmatch(name) and equals and path.startswith("/")):
+        name, _, where = entry.partition("=")
+        path, colon, root = where.partition(":")
+        places = [path, root] if colon else [path]
+        # Neither is a place for what is above it, least of all for all there is.
+        if not _SNAPSHOTTER.fullmatch(name) or not all(_ABSOLUTE.fullmatch(p) for p in places):
             raise BadInput(
-                f"--snapshotter-socket {entry!r} is not NAME=/PATH/OF/SOCKET",
+                f"--snapshotter-socket {entry!r} is not NAME=/PATH/OF/SOCKET or"
+                " NAME=/PATH/OF/SOCKET:/ROOT",
                 hint="--snapshotter-socket mine=/run/mine.sock --axis snapshotter=mine",
             )
-        found[name] = path
+        found[name] = Served(socket=path, root=root)
     return found
 
 

@@ -100,7 +100,8 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     )),
     *((*RUN, f"--snapshotter-socket={s}") for s in (
         "mine", "mine=", "=/run/x", "mine=relative", "mine=--flag", "a=/x,b",
-        "mine=/run/\x1b[0m,", "--root=/x=y", "mi ne=/x", "mine=/x\n[grpc]",
+        "mine=/run/\x1b[0m,", "mine=/x:", "mine=/x:/", "mine=/x:/y/..",
+        "--root=/x=y", "mi ne=/x", "mine=/x\n[grpc]",
     )),
     # repositories
     *(("run", "--rev=master", "--source=git", "--dry-run", f"--repo={r}") for r in (

@@ -78,11 +78,13 @@ def running(
     data: Path | None = None,
     flags: tuple[str, ...] = (),
     elsewhere: bool = False,
+    propagation: str = "private",
 ) -> Iterator[TestEngine]:
     """An Engine with an empty state. *plain*: containers get what this machine cannot give.
 
     *data*: where its images are, for a small disk. *flags* are added to dockerd's. *elsewhere*:
     with a network of its own, as on another machine; build steps then have a bridge.
+    *propagation* ``slave``: what is mounted later, on shared mounts, is seen by it.
     """
     with tempfile.TemporaryDirectory(prefix="bkbe-") as short:
         folder = Path(short)
@@ -90,7 +92,11 @@ def running(
         url = f"unix://{folder}/s"
         cgroup = f"bkbisect-test-{folder.name}"
         more = flags if elsewhere else ("--bridge", "none", *flags)
-        argv = _argv(folder, url, cgroup, plain=plain, data=data or folder / "data", flags=more)
+        argv = [
+            *("unshare", "--mount", "--propagation", propagation),
+            *("--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+            *_argv(folder, url, cgroup, plain=plain, data=data or folder / "data", flags=more),
+        ]
         if elsewhere:
             own = 'ip link set lo up && exec "$@"'
             argv = ["unshare", "--net", "--", "sh", "-c", own, "sh", *argv]
@@ -117,7 +123,6 @@ def _argv(
     lacking = len(held()) < len(NAMES)
     runtime = ["--add-runtime", f"limited={wrapper}", "--default-runtime", "limited"]
     return [
-        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
         *("dockerd", "--data-root", str(data), "--exec-root", str(folder / "exec")),
         *("--pidfile", str(folder / "pid"), "--host", url, "--cgroup-parent", f"/{cgroup}"),
         *("--iptables=false", "--ip-forward=false", "--ip-masq=false"),

@@ -23,8 +23,20 @@ FAILING = {"stargz", "stargz-proxy"}
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[TestEngine]:
-    with engines.running() as made:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """As any directory on a machine with systemd: mounts in it are seen in other namespaces."""
+    place = tmp_path_factory.mktemp("shared")
+    process.run(["mount", "--bind", str(place), str(place)], timeout=60)
+    try:
+        process.run(["mount", "--make-shared", str(place)], timeout=60)
+        yield place
+    finally:
+        process.run(["umount", "--recursive", "--lazy", str(place)], timeout=60)
+
+
+@pytest.fixture(scope="module")
+def engine(shared: Path) -> Iterator[TestEngine]:
+    with engines.running(propagation="slave") as made:
         yield made
 
 
@@ -61,33 +73,33 @@ def test_nothing_is_left(said: Said, engine: TestEngine) -> None:
     assert left_behind() == []
 
 
-def test_a_snapshotter_of_the_users_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", ["host", "docker"])
+def test_a_snapshotter_of_the_users_own(
+    runtime: str, tmp_path: Path, shared: Path, engine: TestEngine
+) -> None:
     program = gotool.ensure(proxy.TOOL)
     socket = tmp_path / "s"
-    root = tmp_path / "root"
+    root = shared / runtime
     root.mkdir()
-    # As on any machine with systemd: what is mounted here is seen in other namespaces.
-    process.run(["mount", "--bind", str(root), str(root)], timeout=60)
-    process.run(["mount", "--make-shared", str(root)], timeout=60)
-    try:
-        serve = [str(program), str(root), str(socket), "sleep", "600"]
-        with process.running(serve, log=tmp_path / "log"):
-            deadline = time.monotonic() + 20
-            while not socket.is_socket():
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-                time.sleep(0.05)
-            said = inv(
-                *("run", *ONE, "--axis", "snapshotter=stargz", "--axis", "bases=different"),
-                *("--snapshotter-socket", f"stargz={socket}", "--trials", "1", "--json"),
-                *("--fresh", "--out", str(tmp_path)),
-            )
-    finally:
-        process.run(["umount", "--recursive", "--lazy", str(root)], timeout=60)
+    serve = [str(program), str(root), str(socket), "sleep", "600"]
+    with process.running(serve, log=tmp_path / "log"):
+        deadline = time.monotonic() + 20
+        while not socket.is_socket():
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        said = inv(
+            *("run", *ONE, "--axis", "snapshotter=stargz", "--axis", "bases=different"),
+            *("--snapshotter-socket", f"stargz={socket}:{root}", "--runtime", runtime),
+            *("--trials", "1", "--json", "--fresh", "--out", str(tmp_path)),
+            env=engine.environment,
+        )
+        # It was this one that served, and it mounted the layers of the bases.
+        mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        assert [m for m in mounted if m.startswith(f"{root}/")], said.stderr
     assert said.code == 0, said.stderr
     (cell,) = said.document["cells"]
     assert cell["outcome"] == "export-failed", cell["reason"]
-    # It was this one that served: it has snapshots now.
-    assert list(root.rglob("metadata.db"))
+    assert engine.left() == []
 
 
 @pytest.mark.parametrize(
@@ -97,8 +109,8 @@ def test_a_snapshotter_of_the_users_own(tmp_path: Path) -> None:
         (("--snapshotter-socket", "mine=/nowhere", "--axis", "snapshotter=mine"), "no socket at"),
         (("--axis", "snapshotter=mine"), "has no value 'mine'"),
         (("--axis", "snapshotter=stargz-proxy", "--runtime", "buildx"), "cannot be served beside"),
-        (("--snapshotter-socket", "mine=/s", "--runtime", "docker"), "is for --runtime host only"),
-        (("--snapshotter-socket", "mine=/s", "--runtime", "host,buildx"), "of --runtime buildx"),
+        (("--snapshotter-socket", "mine=/s", "--runtime", "docker"), "needs the directory too"),
+        (("--snapshotter-socket", "mine=/s:/r", "--runtime", "host,buildx"), "buildx gives its"),
     ],
 )
 def test_what_cannot_be_is_refused(words: tuple[str, ...], needle: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from buildkit_bisect import settings
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.campaign import extra
 from buildkit_bisect.commands import imaging
-from buildkit_bisect.daemon import Kind, proxy
+from buildkit_bisect.daemon import Kind, Served, docker, proxy
 from buildkit_bisect.daemon.choose import Containers
 from buildkit_bisect.engine import buildx, gotool, image, labels, upstream
 from buildkit_bisect.engine.base import Base
@@ -282,10 +283,11 @@ def test_snapshotters_are_added_only_when_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("runtime", "value"),
-    [(Kind.BUILDX, "stargz-proxy"), (Kind.BUILDX, "mine"), (Kind.DOCKER, "mine")],
+    [(Kind.BUILDX, "stargz-proxy"), (Kind.BUILDX, "given"), (Kind.DOCKER, "mine")],
 )
 def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(runtime: Kind, value: str) -> None:
-    sockets = {} if value == "stargz-proxy" else {value: "/s"}
+    served = Served(socket="/s", root="/root" if value == "given" else "")
+    sockets = {} if value == "stargz-proxy" else {value: served}
     wanted = Settings(
         runtimes=(runtime,), axes={"snapshotter": (value,)}, snapshotter_sockets=sockets
     )
@@ -294,9 +296,40 @@ def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(runtime: Kind, valu
 
 
 def test_a_socket_that_no_axis_asks_for_is_not_ignored_in_a_container() -> None:
-    wanted = Settings(runtimes=(Kind.HOST, Kind.DOCKER), snapshotter_sockets={"mine": "/s"})
-    with pytest.raises(BadInput, match="--runtime host only"):
+    served = {"mine": Served(socket="/s")}
+    wanted = Settings(runtimes=(Kind.HOST, Kind.DOCKER), snapshotter_sockets=served)
+    with pytest.raises(BadInput, match="a container needs the directory too"):
         extra.extend(scenarios.load("cross-stage-lazy"), wanted)
+
+
+def test_a_container_is_given_the_socket_and_what_is_mounted_below_its_root() -> None:
+    (entry,) = settings.sockets("mine=/run/mine/s.sock:/var/lib/mine").values()
+    bound, root = docker.own(entry)
+    assert (bound["Source"], bound["Target"]) == ("/run/mine/s.sock", docker.PROXY_SOCKET)
+    assert root["Source"] == root["Target"] == "/var/lib/mine"
+    assert root["BindOptions"] == {"Propagation": "rslave"}
+
+
+@pytest.mark.parametrize(
+    "text", ["/x:", "/x:y", "/x:/", "/:/x", "/x:/y:ro", "/x:/y/../..", "/x:/.", "/x/..", "/x//y"]
+)
+def test_a_socket_and_a_root_are_whole_paths(text: str) -> None:
+    with pytest.raises(BadInput, match="is not NAME=/PATH/OF/SOCKET"):
+        settings.sockets(f"mine={text}")
+
+
+def test_a_snapshotter_that_was_started_anew_is_another_one(tmp_path: Path) -> None:
+    served = {"mine": Served(socket=str(tmp_path / "s"))}
+
+    def found() -> proxy.Proxy:
+        with socket.socket(socket.AF_UNIX) as serving:
+            serving.bind(served["mine"].socket)
+            first = proxy.find(["mine"], served)["mine"]
+            assert proxy.find(["mine"], served)["mine"] == first
+        Path(served["mine"].socket).unlink()
+        return first
+
+    assert found() != found()
 
 
 def job(runtime: Kind, *, axis: bool = False, base: str = "k", version: str = "1") -> TrialJob:
@@ -349,7 +382,10 @@ def test_what_cannot_be_made_is_refused(raw: dict[str, str]) -> None:
 
 
 def test_sockets() -> None:
-    assert settings.sockets("a=/s,b=/t") == {"a": "/s", "b": "/t"}
+    assert settings.sockets("a=/s,b=/t:/r") == {
+        "a": Served(socket="/s"),
+        "b": Served(socket="/t", root="/r"),
+    }
     for wrong in ("a", "a=", "=/s", "a=s"):
         with pytest.raises(BadInput):
             settings.sockets(wrong)

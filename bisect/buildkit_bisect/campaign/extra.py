@@ -21,13 +21,19 @@ def extend(scenario: Scenario, settings: Settings) -> Scenario:
     """The scenario with what *settings* add. Raises `BadInput` for what cannot go together."""
     asked = settings.axes.get(SNAPSHOTTER_AXIS, ())
     inside = [k for k in settings.runtimes if k is not Kind.HOST]
-    if settings.snapshotter_sockets and inside:
-        raise BadInput(
-            f"--snapshotter-socket {next(iter(settings.snapshotter_sockets))} is for --runtime host"
-            f" only: a container of --runtime {inside[0]} reaches neither the socket nor what the"
-            " snapshotter mounts",
-            hint="--runtime host",
-        )
+    for name, served in settings.snapshotter_sockets.items():
+        if Kind.BUILDX in inside:
+            raise BadInput(
+                f"buildx gives its container no mounts, so --snapshotter-socket {name} is not"
+                " reached from it",
+                hint="--runtime host,docker",
+            )
+        if inside and not served.root:
+            raise BadInput(
+                f"--snapshotter-socket {name}: a container needs the directory too in which the"
+                " snapshotter mounts layers",
+                hint=f"--snapshotter-socket {name}={served.socket}:ROOT, or --runtime host",
+            )
     if proxy.STARGZ in asked and Kind.BUILDX in inside:
         raise BadInput(
             f"buildx starts buildkitd alone, so {proxy.STARGZ} cannot be served beside it",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,14 @@ class Kind(StrEnum):
     HOST = "host"
     DOCKER = "docker"
     BUILDX = "buildx"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """A snapshotter of the user's own, which already runs."""
+
+    socket: str
+    root: str = ""  # where it keeps and mounts snapshots; a container needs to be given it
 
 
 class DaemonFailed(BisectError):

@@ -20,7 +20,7 @@ import docker.errors
 from docker.models.containers import Container
 
 from buildkit_bisect import buildctl, pipes, process
-from buildkit_bisect.daemon import DaemonFailed
+from buildkit_bisect.daemon import DaemonFailed, Served
 from buildkit_bisect.daemon.proxy import Proxy
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.engine import Engine, grant, labels
@@ -60,6 +60,24 @@ def last_words(log: str) -> str:
     return (telling or lines or ["it printed nothing"])[-1][:500]
 
 
+def own(served: Served) -> list[dict[str, Any]]:
+    """What a container is given of a user's own snapshotter: its socket, and its root.
+
+    The root at the same place, since mounts that the snapshotter asks for name paths in it, and
+    as a slave, since it mounts layers there while the container runs.
+    """
+    assert served.root  # `campaign.extra` has refused it
+    return [
+        {"Type": "bind", "Source": served.socket, "Target": PROXY_SOCKET},
+        {
+            "Type": "bind",
+            "Source": served.root,
+            "Target": served.root,
+            "BindOptions": {"Propagation": "rslave"},
+        },
+    ]
+
+
 class DockerRuntime:
     """One daemon for one trial; use `docker_runtime`, which also takes it away."""
 
@@ -85,6 +103,7 @@ class DockerRuntime:
         self._flags = flags
         self._toml = f"[worker.containerd]\n  enabled = false\n{config}"
         self._proxy = proxy
+        self._program = proxy.program if proxy else ""
         self._host_network = host_network
         self._labels = labels.of("trial", campaign)
         self._deadlines = deadlines
@@ -127,8 +146,8 @@ class DockerRuntime:
             container = client.containers.get(created["Id"])
             self._container = container
             container.put_archive("/etc", archive(CONFIG, self._toml.encode(), 0o644))
-            if self._proxy:
-                program = Path(self._proxy.program).read_bytes()
+            if self._program:
+                program = Path(self._program).read_bytes()
                 container.put_archive("/usr", archive(PROXY.partition("/usr/")[2], program, 0o755))
             try:
                 container.start()
@@ -147,8 +166,10 @@ class DockerRuntime:
 
     def _created_config(self, granted: str) -> dict[str, Any]:
         host = grant.host_config(granted, grant.missing(self._engine))
-        before = [PROXY, f"{STATE}/proxy", PROXY_SOCKET] if self._proxy else []
-        mount = {"Type": "volume", "Source": self._name, "Target": STATE}
+        before = [PROXY, f"{STATE}/proxy", PROXY_SOCKET] if self._program else []
+        mounts: list[dict[str, Any]] = [{"Type": "volume", "Source": self._name, "Target": STATE}]
+        if self._proxy and self._proxy.served:
+            mounts += own(self._proxy.served)
         return {
             "Image": self._image,
             "Entrypoint": [*before, ENTRYPOINT],
@@ -156,7 +177,7 @@ class DockerRuntime:
             "Labels": self._labels,
             "HostConfig": {
                 **host,
-                "Mounts": [mount],
+                "Mounts": mounts,
                 **({"NetworkMode": "host"} if self._host_network else {}),
             },
         }
@@ -308,7 +329,6 @@ def docker_runtime(
     *binaries* holds the ``buildctl`` that talks to it. *host_network* is what a registry on
     loopback needs. Raises `DaemonFailed`, and `InfraFailed` where the Engine is at fault.
     """
-    assert not (proxy and proxy.socket)  # `campaign.extra` has refused it
     runtime = DockerRuntime(
         engine=engine,
         image=image,

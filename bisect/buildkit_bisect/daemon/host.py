@@ -59,7 +59,8 @@ class HostRuntime:
         self._proxy = proxy
         self._child: process.Child | None = None
         self._address = f"unix://{socket}"
-        self._proxy_socket = socket.with_name("p")
+        served = proxy.served if proxy else None
+        self._proxy_socket = Path(served.socket) if served else socket.with_name("p")
         self._cgroup = f"bkbisect-{socket.parent.name}"
         self._config = home / "buildkitd.toml"
         self._config.write_text(
@@ -86,7 +87,7 @@ class HostRuntime:
         argv = [
             "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
             # What a snapshotter of the user's own mounts later must be seen inside as well.
-            *(["--propagation", "slave"] if self._proxy and self._proxy.socket else []),
+            *(["--propagation", "slave"] if self._proxy and self._proxy.served else []),
             "--",
             *(self._proxy.beside(state / "proxy", self._proxy_socket) if self._proxy else []),
             str(self._binaries / "buildkitd"),

@@ -1,7 +1,7 @@
 """Snapshotters that are not built into buildkitd but served on a socket.
 
 ``stargz-proxy`` is the stargz snapshotter as its own project serves it, the stand-in for
-custom ones; ``--snapshotter-socket NAME=SOCKET`` is a user's own, which already runs.
+custom ones; ``--snapshotter-socket NAME=SOCKET[:ROOT]`` is a user's own, which already runs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from buildkit_bisect.daemon import Served
 from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.engine import gotool
 from buildkit_bisect.errors import BadInput
@@ -38,42 +39,51 @@ class Proxy:
     """How buildkitd reaches a snapshotter outside of it."""
 
     name: str  # what buildkitd is told: it prepares lazily for `stargz` and `overlaybd` only
-    version: str
+    version: str  # equal where it may be expected to serve the same
     program: str = ""  # run as PROGRAM ROOT SOCKET COMMAND...; or
-    socket: str = ""  # served already, by the user's own
+    served: Served | None = None  # the user's own
 
     def beside(self, root: Path, socket: Path) -> list[str]:
         """What goes before buildkitd's command line; nothing for a user's own."""
         return [self.program, str(root), str(socket)] if self.program else []
 
     def flags(self, socket: Path) -> list[str]:
-        """What buildkitd is told; *socket* as `beside` was given it."""
+        """What buildkitd is told; *socket* is where it finds the snapshotter."""
         return [
             *("--oci-worker-snapshotter", self.name),
-            *("--oci-worker-proxy-snapshotter-path", self.socket or str(socket)),
+            *("--oci-worker-proxy-snapshotter-path", str(socket)),
         ]
 
 
 def find(
     values: Iterable[str],
-    sockets: Mapping[str, str],
+    sockets: Mapping[str, Served],
     say: Callable[[str], None] = lambda _: None,
     deadlines: Deadlines | None = None,
 ) -> dict[str, Proxy]:
     """The proxies among *values* of a snapshotter axis; *sockets* are the user's, by name.
 
-    Raises `BadInput` for a socket that is not there, `Missing` and `InfraFailed` where the
-    stargz proxy cannot be compiled.
+    Raises `BadInput` for a socket or a root that is not there, `Missing` and `InfraFailed` where
+    the stargz proxy cannot be compiled.
     """
     found: dict[str, Proxy] = {}
     for value in values:
         if value in sockets:
-            if not Path(sockets[value]).is_socket():
+            served = sockets[value]
+            if not Path(served.socket).is_socket():
                 raise BadInput(
-                    f"--snapshotter-socket {value}: no socket at {sockets[value]}",
+                    f"--snapshotter-socket {value}: no socket at {served.socket}",
                     hint=f"start {value} first; containerd-*-grpc --address SOCKET",
                 )
-            found[value] = Proxy(name=value, version="the user's own", socket=sockets[value])
+            if served.root and not Path(served.root).is_dir():
+                raise BadInput(
+                    f"--snapshotter-socket {value}: no directory {served.root}",
+                    hint="the directory where it keeps snapshots, after the colon",
+                )
+            # Started anew it may be another one: trials of before do not count for it.
+            now = Path(served.socket).stat()
+            version = f"the user's own, {served.socket} {now.st_ino} {now.st_mtime_ns}"
+            found[value] = Proxy(name=value, version=version, served=served)
         elif value == STARGZ:
             program = str(gotool.ensure(TOOL, say, deadlines))
             found[value] = Proxy(name="stargz", version=TOOL.version, program=program)
