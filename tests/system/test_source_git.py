@@ -307,6 +307,9 @@ def test_in_a_contributors_clone_upstreams_lines_count(repo: GolangRepo, tmp_pat
     git = partial(subprocess.run, cwd=clone, check=True)
     alone = GitSource.open(str(clone))
     assert alone.release_branches() == {(0, 1): "origin/v0.1"}
+    assert alone.default_branch() == "refs/remotes/origin/master"
+    git(["git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/v0.1"])
+    assert GitSource.open(str(clone)).default_branch() == "refs/remotes/origin/master"
     assert alone.resolve("v0.1").sha == c["base"]
     git(["git", "remote", "add", "upstream", repo.path])
     git(["git", "fetch", "--quiet", "upstream"])

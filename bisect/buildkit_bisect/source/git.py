@@ -140,14 +140,16 @@ class GitSource(History):
 
     def default_branch(self) -> str:
         """The full name of the ref that days count on: upstream's main line."""
-        remotes = [f"refs/remotes/{name}" for name in self._remotes()]
+        # A remote's HEAD is no name: fetching makes it a commit.
+        theirs = [
+            f"refs/remotes/{remote}/{name}"
+            for remote in self._remotes()
+            for name in ("master", "main", "HEAD")
+        ]
         head = self._asked("rev-parse", "--symbolic-full-name", "HEAD")
-        for name in (
-            *(f"{remote}/{branch}" for remote in remotes for branch in ("HEAD", "master", "main")),
-            *("refs/heads/master", "refs/heads/main", head, "HEAD"),
-        ):
+        for name in (*theirs, "refs/heads/master", "refs/heads/main", head, "HEAD"):
             if name and self._commit_of(name):
-                return self._asked("symbolic-ref", "--quiet", name) or name
+                return name
         raise BadInput(f"{self.where} has no branch", hint="--repo PATH_OR_URL")
 
     def _remotes(self) -> list[str]:
