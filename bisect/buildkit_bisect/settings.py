@@ -23,7 +23,6 @@ RESUMED = "BKBISECT_RESUMED"
 LONGEST = 10_000
 
 _SNAPSHOTTER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
-_ABSOLUTE = re.compile(r"(/(?!\.{1,2}(/|$))[^/:\x00-\x1f]+)+/?")
 
 _YES = ("1", "true", "yes", "on")
 
@@ -141,15 +140,21 @@ def sockets(raw: Raw) -> dict[str, Served]:
         name, _, where = entry.partition("=")
         path, colon, root = where.partition(":")
         places = [path, root] if colon else [path]
-        # Neither is a place for what is above it, least of all for all there is.
-        if not _SNAPSHOTTER.fullmatch(name) or not all(_ABSOLUTE.fullmatch(p) for p in places):
+        if not _SNAPSHOTTER.fullmatch(name) or not all(map(_is_place, places)):
             raise BadInput(
                 f"--snapshotter-socket {entry!r} is not NAME=/PATH/OF/SOCKET or"
                 " NAME=/PATH/OF/SOCKET:/ROOT",
                 hint="--snapshotter-socket mine=/run/mine.sock --axis snapshotter=mine",
             )
+        path, root = (os.path.normpath(p) if p else "" for p in (path, root))
         found[name] = Served(socket=path, root=root)
     return found
+
+
+def _is_place(path: str) -> bool:
+    """Whether *path* is absolute, not ``/`` itself, and says where it is without ``..``."""
+    whole = path.startswith("/") and path.isprintable() and ":" not in path
+    return whole and ".." not in path.split("/") and bool(path.strip("/."))
 
 
 def templates(raw: Raw) -> Path | None:

@@ -82,6 +82,7 @@ def test_a_snapshotter_of_the_users_own(
     root = shared / runtime
     root.mkdir()
     serve = [str(program), str(root), str(socket), "sleep", "600"]
+    given = f"stargz={socket}" if runtime == "host" else f"stargz={socket}:{root}"
     with process.running(serve, log=tmp_path / "log"):
         deadline = time.monotonic() + 20
         while not socket.is_socket():
@@ -89,7 +90,7 @@ def test_a_snapshotter_of_the_users_own(
             time.sleep(0.05)
         said = inv(
             *("run", *ONE, "--axis", "snapshotter=stargz", "--axis", "bases=different"),
-            *("--snapshotter-socket", f"stargz={socket}:{root}", "--runtime", runtime),
+            *("--snapshotter-socket", given, "--runtime", runtime),
             *("--trials", "1", "--json", "--fresh", "--out", str(tmp_path)),
             env=engine.environment,
         )

@@ -216,7 +216,9 @@ def _kill_until_done(
         begun = [one for one in record.campaigns(out) if one.folder not in before]
         going_on = any(one.status in record.UNFINISHED for one in begun)
         if begun and not going_on:
-            return kills  # the last kill came when all was written, before the process ended
+            # The last kill came when all was written, before the process ended.
+            assert {one.status for one in begun} <= {"done", "resumed"}
+            return kills
         with subprocess.Popen(
             argv(*(("resume", "--out", str(out)) if going_on else words)),
             env=environment(env),

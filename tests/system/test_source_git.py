@@ -4,10 +4,12 @@ import os
 import pickle
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from buildkit_bisect.source import (
     Unreachable,
     mirror,
     open_source,
+    remembered,
     upstream,
 )
 
@@ -328,30 +331,58 @@ def test_in_a_contributors_clone_upstreams_lines_count(repo: GolangRepo, tmp_pat
     assert source.resolve("master~1")
     lacks = "it lacks 1 of the commits of upstream/master"
     assert said == [f"master is the clone's own branch: {lacks}"]
+    git(["git", "branch", "--quiet", "me@topic", "v0.1.0"])
+    git(["git", "update-ref", "refs/remotes/origin/master", newest])
+    git(["git", "update-ref", "refs/remotes/upstream/master", c["base"]])
+    said.clear()
+    stale = GitSource.open(str(clone), say=said.append)
+    assert stale.resolve("me@topic").sha == c["base"]
+    assert [stale.resolve("2100-01-01").sha for _ in range(2)] == [c["base"]] * 2
+    newer = stale._lacks(c["base"], newest)
+    assert said == [
+        f"upstream/master is taken for upstream's, and lacks {newer} commits of origin/master"
+    ]
     assert [r.ref for r in backports.lines(source)] == ["upstream/master"], "since v0.20"
     assert verify.elsewhere(source, c["fine"])[0] == {"upstream/v0.1": c["picked"]}
+
+
+MOBY = "https://github.com/moby/buildkit"
+
+
+def _remotes(folder: Path, **urls: str) -> tuple[str, ...]:
+    texts = [f'[remote "{name}"]\n\turl = {url}\n' for name, url in urls.items()]
+    (folder / "config").write_text("".join(texts))
+    return upstream.remotes(mirror.Mirror(repo=str(folder), path=folder))
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "https://github.com/moby/buildkit.git",
-        "https://github.com/moby/buildkit",
-        "git@github.com:moby/buildkit.git",
+        *(MOBY, f"{MOBY}.git", f"{MOBY}/", "https://github.com/Moby/BuildKit"),
+        *("git@github.com:moby/buildkit.git", "ssh://git@github.com/moby/buildkit"),
+        "https://me:token@github.com/moby/buildkit",
     ],
 )
 def test_a_remote_is_upstream_by_its_address(tmp_path: Path, url: str) -> None:
-    config = (
-        f'[remote "a.b"]\n\turl = {url}\n[remote "origin"]\n\turl = git@github.com:me/buildkit\n'
-    )
-    (tmp_path / "config").write_text(config)
-    assert upstream.remotes(mirror.Mirror(repo=str(tmp_path), path=tmp_path)) == ("a.b", "upstream")
-    (tmp_path / "config").write_text(config.replace("me/", "moby/"))
-    assert upstream.remotes(mirror.Mirror(repo=str(tmp_path), path=tmp_path)) == (
-        "origin",
-        "a.b",
-        "upstream",
-    )
+    mine = "git@github.com:me/buildkit"
+    assert _remotes(tmp_path, a=url, origin=mine) == ("a", "upstream")
+    assert _remotes(tmp_path, a=url, origin=url) == ("origin", "a", "upstream")
+    assert _remotes(tmp_path, a=url, origin=url, upstream=url) == ("upstream", "origin", "a")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "/home/me/go/src/github.com/moby/buildkit",
+            "https://example.org/github.com/moby/buildkit",
+        ),
+        *("https://github.com.example.org/moby/buildkit", f"{MOBY}-fork", f"{MOBY}/x"),
+        *("https://github.com@example.org/moby/buildkit", "git@example.org:moby/buildkit"),
+    ],
+)
+def test_no_other_address_is_upstreams(tmp_path: Path, url: str) -> None:
+    assert _remotes(tmp_path, a=url) == ("upstream",)
 
 
 def test_a_repository_without_settings_or_on_a_server(tmp_path: Path) -> None:
@@ -366,6 +397,15 @@ def test_a_damaged_memory_of_inputs_is_told_with_a_remedy_that_works(
     commits = list(repo.commits.values())
     keys = source.input_keys(commits)
     (file,) = paths.cache("inputs").iterdir()
+    with (
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(remembered, "PATIENCE", 0.1)
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InfraFailed, match="locked") as told:
+            source.input_keys(commits)
+        assert "rm" not in (told.value.hint or ""), "another process works there"
     file.write_bytes(b"no database" * 1000)
     with pytest.raises(InfraFailed, match="not a database") as told:
         source.input_keys(commits)

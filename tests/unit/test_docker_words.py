@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -304,18 +305,41 @@ def test_a_socket_that_no_axis_asks_for_is_not_ignored_in_a_container() -> None:
 
 def test_a_container_is_given_the_socket_and_what_is_mounted_below_its_root() -> None:
     (entry,) = settings.sockets("mine=/run/mine/s.sock:/var/lib/mine").values()
-    bound, root = docker.own(entry)
+    bound, root = docker.own_mounts(entry)
     assert (bound["Source"], bound["Target"]) == ("/run/mine/s.sock", docker.PROXY_SOCKET)
     assert root["Source"] == root["Target"] == "/var/lib/mine"
     assert root["BindOptions"] == {"Propagation": "rslave"}
 
 
 @pytest.mark.parametrize(
-    "text", ["/x:", "/x:y", "/x:/", "/:/x", "/x:/y:ro", "/x:/y/../..", "/x:/.", "/x/..", "/x//y"]
+    "text",
+    ["/x:", "/x:y", "/x:/", "/:/x", "/x:/y:ro", "/x:/y/../..", "/x:/.", "/x/..", "//"],
 )
 def test_a_socket_and_a_root_are_whole_paths(text: str) -> None:
     with pytest.raises(BadInput, match="is not NAME=/PATH/OF/SOCKET"):
         settings.sockets(f"mine={text}")
+
+
+def test_a_place_may_be_written_loosely() -> None:
+    assert settings.sockets("mine=/run//x/./s:/r/") == {
+        "mine": Served(socket="/run/x/s", root="/r")
+    }
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        *("/var", "/var/lib", "/var/lib/buildkit", "/etc", "/etc/buildkit", "/run", "/usr", "/bin"),
+        *("/proc", "/proc/1/root", "/sys/fs", "/dev/shm", "/tmp"),  # noqa: S108
+    ],
+)
+def test_a_root_that_hides_the_containers_own_is_refused(root: str) -> None:
+    served = {"mine": Served(socket="/s", root=root)}
+    wanted = Settings(runtimes=(Kind.DOCKER,), snapshotter_sockets=served)
+    with pytest.raises(BadInput, match=f"{root} would hide or change"):
+        extra.extend(scenarios.load("cross-stage-lazy"), wanted)
+    fine = {"mine": Served(socket="/s", root="/var/lib/overlaybd")}
+    extra.extend(scenarios.load("cross-stage-lazy"), replace(wanted, snapshotter_sockets=fine))
 
 
 def test_a_snapshotter_that_was_started_anew_is_another_one(tmp_path: Path) -> None:
@@ -330,6 +354,17 @@ def test_a_snapshotter_that_was_started_anew_is_another_one(tmp_path: Path) -> N
         return first
 
     assert found() != found()
+
+
+def test_one_with_another_root_is_another_one(tmp_path: Path) -> None:
+    place = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as serving:
+        serving.bind(str(place))
+        wrong, right = (
+            proxy.find(["mine"], {"mine": Served(socket=str(place), root=root)})["mine"]
+            for root in ("/var", "/var/lib")
+        )
+    assert wrong.version != right.version
 
 
 def job(runtime: Kind, *, axis: bool = False, base: str = "k", version: str = "1") -> TrialJob:

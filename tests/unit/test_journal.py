@@ -125,6 +125,14 @@ def test_every_damaged_page_is_found(file: Path) -> None:
         assert len(again.trials(f"{29:064d}")) == 1
 
 
+def test_one_that_another_process_makes_meanwhile_is_taken(file: Path) -> None:
+    store("k")
+    with closing(Journal()) as journal:
+        assert file.with_name(f"{file.name}-wal").exists()
+        journal._create()  # as by one that looked before it was there
+        assert len(journal.trials("k")) == 1
+
+
 def test_one_that_another_holds_is_waited_for_and_then_told(file: Path) -> None:
     store("k")
     with closing(sqlite3.connect(file, isolation_level=None)) as other:

@@ -1,7 +1,7 @@
 import multiprocessing
 import sqlite3
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -54,12 +54,41 @@ def test_one_that_is_held_for_ever_is_told_and_closed(
 ) -> None:
     monkeypatch.setattr(remembered, "PATIENCE", 0.1)
     path = tmp_path / "one.sqlite"
+    with closing(_holding(path)), pytest.raises(sqlite3.OperationalError, match="locked"):
+        Remembered(path)
     with Remembered(path) as ours, closing(_holding(path)) as other:
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            Remembered(path)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             ours.save({"a": "b"})
         other.execute("COMMIT")
+
+
+def test_what_went_wrong_is_not_hidden_by_what_was_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "PATIENCE", 0.1)
+    path = tmp_path / "one.sqlite"
+
+    def interrupted() -> None:
+        with ExitStack() as stack:
+            ours = Remembered(path)
+            stack.enter_context(closing(_holding(path)))
+            stack.enter_context(ours)
+            ours.note("a", "b")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+
+def test_to_read_nobody_waits_for_one_that_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "PATIENCE", 0.1)
+    path = tmp_path / "one.sqlite"
+    with Remembered(path) as first:
+        first.save({"a": "b"})
+    with closing(_holding(path)), Remembered(path) as ours:
+        assert ours.digests(["a"]) == {"a": "b"}
 
 
 def _holding(path: Path) -> sqlite3.Connection:

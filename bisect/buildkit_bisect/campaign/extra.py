@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from buildkit_bisect.daemon import Kind, proxy
+from buildkit_bisect.daemon import Kind, Served, docker, proxy
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.scenario import Axis, Scenario
 from buildkit_bisect.settings import Settings
@@ -22,18 +23,8 @@ def extend(scenario: Scenario, settings: Settings) -> Scenario:
     asked = settings.axes.get(SNAPSHOTTER_AXIS, ())
     inside = [k for k in settings.runtimes if k is not Kind.HOST]
     for name, served in settings.snapshotter_sockets.items():
-        if Kind.BUILDX in inside:
-            raise BadInput(
-                f"buildx gives its container no mounts, so --snapshotter-socket {name} is not"
-                " reached from it",
-                hint="--runtime host,docker",
-            )
-        if inside and not served.root:
-            raise BadInput(
-                f"--snapshotter-socket {name}: a container needs the directory too in which the"
-                " snapshotter mounts layers",
-                hint=f"--snapshotter-socket {name}={served.socket}:ROOT, or --runtime host",
-            )
+        if inside:
+            _check_reached(name, served, inside)
     if proxy.STARGZ in asked and Kind.BUILDX in inside:
         raise BadInput(
             f"buildx starts buildkitd alone, so {proxy.STARGZ} cannot be served beside it",
@@ -42,6 +33,29 @@ def extend(scenario: Scenario, settings: Settings) -> Scenario:
     return with_snapshotters(
         with_runtimes(scenario, settings.runtimes), asked, settings.snapshotter_sockets
     )
+
+
+def _check_reached(name: str, served: Served, inside: Collection[Kind]) -> None:
+    """Raise `BadInput` where a container cannot be given the user's own snapshotter."""
+    option = f"--snapshotter-socket {name}"
+    if Kind.BUILDX in inside:
+        raise BadInput(
+            f"buildx gives its container no mounts, so {option} is not reached from it",
+            hint="--runtime host,docker",
+        )
+    if not served.root:
+        raise BadInput(
+            f"{option}: a container needs the directory too in which the snapshotter mounts layers",
+            hint=f"{option}={served.socket}:ROOT, or --runtime host",
+        )
+    root = Path(served.root)
+    taken = [p for p in docker.TAKEN if Path(p).is_relative_to(root)]
+    taken += [p for p in docker.KERNELS if root.is_relative_to(p)]
+    if taken:
+        raise BadInput(
+            f"{option}: {root} would hide or change the container's own {taken[0]}",
+            hint="the directory of the snapshotter alone, such as /var/lib/NAME",
+        )
 
 
 def with_runtimes(scenario: Scenario, runtimes: Sequence[Kind]) -> Scenario:

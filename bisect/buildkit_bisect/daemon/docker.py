@@ -33,6 +33,13 @@ PROXY = "/usr/bin/stargz-proxy"
 PROXY_SOCKET = "/run/snapshotter.sock"
 CONFIG = "buildkit/buildkitd.toml"  # below /etc
 
+#: Places in a container that are not the user's to mount over, nor anything above them.
+KERNELS = ("/proc", "/sys", "/dev")
+TAKEN = (
+    *(STATE, PROXY_SOCKET, PROXY, ENTRYPOINT, f"/etc/{CONFIG}", *KERNELS),
+    *("/bin", "/sbin", "/lib", "/lib64", "/tmp"),  # noqa: S108 - the container's
+)
+
 _SIGKILLED = 137
 
 
@@ -60,7 +67,7 @@ def last_words(log: str) -> str:
     return (telling or lines or ["it printed nothing"])[-1][:500]
 
 
-def own(served: Served) -> list[dict[str, Any]]:
+def own_mounts(served: Served) -> list[dict[str, Any]]:
     """What a container is given of a user's own snapshotter: its socket, and its root.
 
     The root at the same place, since mounts that the snapshotter asks for name paths in it, and
@@ -169,7 +176,7 @@ class DockerRuntime:
         before = [PROXY, f"{STATE}/proxy", PROXY_SOCKET] if self._program else []
         mounts: list[dict[str, Any]] = [{"Type": "volume", "Source": self._name, "Target": STATE}]
         if self._proxy and self._proxy.served:
-            mounts += own(self._proxy.served)
+            mounts += own_mounts(self._proxy.served)
         return {
             "Image": self._image,
             "Entrypoint": [*before, ENTRYPOINT],

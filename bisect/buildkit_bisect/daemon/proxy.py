@@ -6,6 +6,7 @@ custom ones; ``--snapshotter-socket NAME=SOCKET[:ROOT]`` is a user's own, which 
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Proxy:
     """How buildkitd reaches a snapshotter outside of it."""
 
     name: str  # what buildkitd is told: it prepares lazily for `stargz` and `overlaybd` only
-    version: str  # equal where it may be expected to serve the same
+    version: str  # a trial counts for this one only
     program: str = ""  # run as PROGRAM ROOT SOCKET COMMAND...; or
     served: Served | None = None  # the user's own
 
@@ -70,7 +71,11 @@ def find(
     for value in values:
         if value in sockets:
             served = sockets[value]
-            if not Path(served.socket).is_socket():
+            try:
+                now = Path(served.socket).stat()
+            except OSError:
+                now = None
+            if now is None or not stat.S_ISSOCK(now.st_mode):
                 raise BadInput(
                     f"--snapshotter-socket {value}: no socket at {served.socket}",
                     hint=f"start {value} first; containerd-*-grpc --address SOCKET",
@@ -80,9 +85,9 @@ def find(
                     f"--snapshotter-socket {value}: no directory {served.root}",
                     hint="the directory where it keeps snapshots, after the colon",
                 )
-            # Started anew it may be another one: trials of before do not count for it.
-            now = Path(served.socket).stat()
-            version = f"the user's own, {served.socket} {now.st_ino} {now.st_mtime_ns}"
+            # With a new socket it may be another one: trials of before do not count for it. Nor
+            # do those with a root that was a wrong one.
+            version = f"the user's own, {served} {now.st_ino} {now.st_mtime_ns}"
             found[value] = Proxy(name=value, version=version, served=served)
         elif value == STARGZ:
             program = str(gotool.ensure(TOOL, say, deadlines))

@@ -147,18 +147,36 @@ class GitSource(History):
             for name in ("master", "main", "HEAD")
         ]
         head = self._asked("rev-parse", "--symbolic-full-name", "HEAD")
-        for name in (*theirs, "refs/heads/master", "refs/heads/main", head, "HEAD"):
-            if name and self._commit_of(name):
-                return name
-        raise BadInput(f"{self.where} has no branch", hint="--repo PATH_OR_URL")
+        own = ["refs/heads/master", "refs/heads/main"]
+        there = [name for name in (*theirs, *own, head, "HEAD") if name and self._commit_of(name)]
+        if not there:
+            raise BadInput(f"{self.where} has no branch", hint="--repo PATH_OR_URL")
+        self._say_if_stale(there[0], [name for name in there[1:] if name in (*theirs, *own)])
+        return there[0]
 
     def _remotes(self) -> list[str]:
         """Remotes whose branches are meant where no name of a remote is said, in order."""
         return list(dict.fromkeys([*upstream.remotes(self.mirror), "origin"]))
 
+    def _say_if_stale(self, chosen: str, others: Iterable[str]) -> None:
+        """Say, once, that one of *others* goes on where *chosen* ends: not fetched for long."""
+        if not self.mirror.local or chosen in self._said:
+            return
+        self._said.add(chosen)
+        for other in others:
+            if (lacks := self._lacks(chosen, other)) and self.is_ancestor(chosen, other):
+                name, newer = branch_name(chosen), branch_name(other)
+                self.say(f"{name} is taken for upstream's, and lacks {lacks} commits of {newer}")
+                return
+
     def _say_if_behind(self, ref: str) -> None:
-        """A clone's own ``master`` is what was asked for, and may be years behind upstream's."""
-        name = re.split("[~^@]", ref, maxsplit=1)[0]
+        """Say, once for each branch of the clone's own, what it lacks of its remote's.
+
+        A clone's own ``master`` is what was asked for, and may be years behind upstream's.
+        """
+        name = (
+            re.split(r"[~^]|@\{", ref, maxsplit=1)[0].removeprefix("refs/").removeprefix("heads/")
+        )
         if not self.mirror.local or name in self._said:
             return
         self._said.add(name)
@@ -168,13 +186,14 @@ class GitSource(History):
         for remote in self._remotes():
             theirs = f"refs/remotes/{remote}/{name}"
             if self._commit_of(theirs):
-                lacks = self._git("rev-list", "--count", theirs, f"^{own}", "--").strip()
-                if lacks != "0":
-                    self.say(
-                        f"{name} is the clone's own branch:"
-                        f" it lacks {lacks} of the commits of {remote}/{name}"
-                    )
+                if lacks := self._lacks(own, theirs):
+                    what = f"{lacks} of the commits of {remote}/{name}"
+                    self.say(f"{name} is the clone's own branch: it lacks {what}")
                 return
+
+    def _lacks(self, one: str, other: str) -> int:
+        """How many commits *other* has that *one* has not."""
+        return int(self._git("rev-list", "--count", other, f"^{one}", "--"))
 
     def _commit(self, ref: str) -> str:
         if re.split("[~^]", ref, maxsplit=1)[0] == "HEAD":
@@ -280,8 +299,10 @@ class GitSource(History):
             with self._repo() as repo, InputKeys(repo, folder) as keys:
                 return keys.of(list(commits), extra)
         except sqlite3.Error as err:
-            # It holds nothing that is not computed again, in a minute or two.
-            raise InfraFailed(f"{folder}: {err}", hint=f"rm -r {shlex.quote(str(folder))}") from err
+            # It holds nothing that is not computed again; but others may be writing there.
+            broken = not isinstance(err, sqlite3.OperationalError)
+            hint = f"rm -r {shlex.quote(str(folder))}" if broken else "df -h, fuser, then once more"
+            raise InfraFailed(f"{folder}: {err}", hint=hint) from err
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:

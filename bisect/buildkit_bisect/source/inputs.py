@@ -48,8 +48,8 @@ class InputKeys:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *why: object) -> None:
-        self._remembered.__exit__(*why)
+    def __exit__(self, why: type[BaseException] | None, *_: object) -> None:
+        self._remembered.__exit__(why)
 
     def of(self, commits: Sequence[str], extra: tuple[str, ...] = ()) -> dict[str, str]:
         """Commit id -> digest of its build inputs."""

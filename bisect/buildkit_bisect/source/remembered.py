@@ -35,7 +35,9 @@ class Remembered:
         self._db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
         self._files: dict[str, str] = {}
         try:
-            self._db.executescript(_SCHEMA)
+            # Only where it is needed: to read, nobody has to wait for one that writes.
+            if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+                self._db.executescript(_SCHEMA)
         except BaseException:
             self._db.close()
             raise
@@ -43,9 +45,10 @@ class Remembered:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, why: type[BaseException] | None, *_: object) -> None:
         try:
-            self.save({})
+            if why is None:  # else that is what counts, and notes are made again
+                self.save({})
         finally:
             self._db.close()
 

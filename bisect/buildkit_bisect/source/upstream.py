@@ -8,16 +8,23 @@ from collections.abc import Iterable, Sequence
 from buildkit_bisect.gitcmd import git, lines
 from buildkit_bisect.source.mirror import Mirror
 
-_URL = re.compile(r"remote\.(.+)\.url .*[/:]moby/buildkit(?:\.git)?/?")
-_RELEASE_BRANCH = re.compile(r"refs/(?:heads|remotes/([^/]+))/(v(\d+)\.(\d+))")
-
 #: What people call the remote of the repository that they send pull requests to.
 UPSTREAM = "upstream"
 
+_URL = re.compile(
+    r"remote\.(.+)\.url (?:(?:https|ssh|git)://(?:[^/@]*@)?|[^/@:]*@)(?:www\.)?github\.com(?::\d+)?"
+    r"[:/]/?moby/buildkit(?:\.git)?/?",
+    re.IGNORECASE,
+)
+_RELEASE_BRANCH = re.compile(r"refs/(?:heads|remotes/(.+))/(v(\d+)\.(\d+))")
+
 
 def remotes(mirror: Mirror) -> tuple[str, ...]:
-    """Remotes that are upstream, the likeliest first: by their URL, then one called so."""
-    named: set[str] = set()
+    """Remotes that are upstream, the likeliest first: by their URL on GitHub, then by name.
+
+    Of several with that URL ``upstream`` is the first, then ``origin``.
+    """
+    told = ""
     if mirror.local:
         # The file itself: what it would include is no business of ours.
         told = git(
@@ -26,8 +33,8 @@ def remotes(mirror: Mirror) -> tuple[str, ...]:
             *("--get-regexp", r"^remote\..*\.url$"),
             check=False,
         ).stdout
-        named = {found[1] for line in lines(told) if (found := _URL.fullmatch(line))}
-    ordered = sorted(named, key=lambda name: (name != "origin", name))
+    named = {found[1] for line in lines(told) if (found := _URL.fullmatch(line))}
+    ordered = sorted(named, key=lambda name: (name != UPSTREAM, name != "origin", name))
     return tuple(dict.fromkeys([*ordered, UPSTREAM]))
 
 
@@ -40,8 +47,11 @@ def release_branches(refs: Iterable[str], known: Sequence[str]) -> dict[tuple[in
     ranks = {name: rank for rank, name in enumerate(dict.fromkeys([*known, "origin", ""]))}
     found: dict[tuple[int, int], tuple[int, str]] = {}
     for ref in refs:
-        if named := _RELEASE_BRANCH.fullmatch(ref):
+        named = _RELEASE_BRANCH.fullmatch(ref)
+        remote = (named[1] or "") if named else ""
+        # Else it is a branch like topic/v0.32, unless a remote is called so.
+        if named and (remote in ranks or "/" not in remote):
             minor = int(named[3]), int(named[4])
-            ranked = (ranks.get(named[1] or "", len(ranks)), ref)
+            ranked = (ranks.get(remote, len(ranks)), ref)
             found[minor] = min(found.get(minor, ranked), ranked)
     return {minor: found[minor][1] for minor in sorted(found)}
