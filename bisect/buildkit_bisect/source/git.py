@@ -147,11 +147,12 @@ class GitSource(History):
             for name in ("master", "main", "HEAD")
         ]
         head = self._asked("rev-parse", "--symbolic-full-name", "HEAD")
-        own = ["refs/heads/master", "refs/heads/main"]
-        there = [name for name in (*theirs, *own, head, "HEAD") if name and self._commit_of(name)]
+        own = ("refs/heads/master", "refs/heads/main", head, "HEAD")
+        there = [name for name in (*theirs, *own) if name and self._commit_of(name)]
         if not there:
             raise BadInput(f"{self.where} has no branch", hint="--repo PATH_OR_URL")
-        self._say_if_stale(there[0], [name for name in there[1:] if name in (*theirs, *own)])
+        # The clone's own go on where upstream's end when people work on them.
+        self._say_if_stale(there[0], [name for name in there[1:] if name in theirs])
         return there[0]
 
     def _remotes(self) -> list[str]:
