@@ -1,0 +1,126 @@
+"""Which branches are upstream's in a contributor's clone, which has a fork's as well."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import partial
+from pathlib import Path
+
+import pytest
+from golang_repo import GolangRepo, buildkit_like
+
+from buildkit_bisect import backports
+from buildkit_bisect.campaign import verify
+from buildkit_bisect.source import GitSource, mirror, upstream
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> GolangRepo:
+    return buildkit_like(tmp_path / "upstream")
+
+
+def test_upstreams_branches_in_a_contributors_clone(repo: GolangRepo, tmp_path: Path) -> None:
+    clone = tmp_path / "fork"
+    repo.git("clone", "--quiet", str(repo.path), str(clone))
+    source = GitSource.open(str(clone / "solver"))  # anywhere inside
+    assert source.resolve("v0.1").sha == repo.commits["picked"]
+    assert source.resolve("origin/v0.1").sha == repo.commits["picked"]
+    assert source.resolve("origin/culprit").sha
+
+
+def test_in_a_contributors_clone_upstreams_lines_count(repo: GolangRepo, tmp_path: Path) -> None:
+    c = repo.commits
+    said: list[str] = []
+    fork = repo.copy(tmp_path / "fork")
+    fork.git("branch", "--force", "v0.1", "v0.1.0")  # what it was before the cherry-pick
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", fork.path, clone], check=True)  # noqa: S607
+    git = partial(subprocess.run, cwd=clone, check=True)
+    alone = GitSource.open(str(clone))
+    assert alone.release_branches() == {(0, 1): "origin/v0.1"}
+    assert alone.default_branch() == "refs/remotes/origin/master"
+    git(["git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/v0.1"])
+    assert GitSource.open(str(clone)).default_branch() == "refs/remotes/origin/master"
+    assert alone.resolve("v0.1").sha == c["base"]
+    git(["git", "remote", "add", "upstream", repo.path])
+    git(["git", "fetch", "--quiet", "upstream"])
+    git(["git", "branch", "--quiet", "mine", "v0.1.0"])
+    repo.switch("master")
+    newest = repo.commit("newest", {"newest.txt": "n"})
+    git(["git", "fetch", "--quiet", "upstream"])
+    source = GitSource.open(str(clone), say=said.append)
+    assert source.resolve("v0.1").sha == c["picked"]
+    assert source.release_branches() == {(0, 1): "upstream/v0.1"}
+    assert source.default_branch() == "refs/remotes/upstream/master"
+    assert source.resolve("upstream/master").sha == newest
+    assert source.resolve("mine").sha == source.resolve("origin/v0.1").sha == c["base"]
+    assert said == [], "nothing was asked for that has moved"
+    assert [source.resolve("master").sha for _ in range(2)] == [c["tip"]] * 2
+    assert source.resolve("master~1")
+    lacks = "it lacks 1 of the commits of upstream/master"
+    assert said == [f"master is the clone's own branch: {lacks}"]
+    git(["git", "branch", "--quiet", "me@topic", "v0.1.0"])
+    git(["git", "update-ref", "refs/remotes/origin/master", newest])
+    git(["git", "update-ref", "refs/remotes/upstream/master", c["base"]])
+    said.clear()
+    stale = GitSource.open(str(clone), say=said.append)
+    assert stale.resolve("me@topic").sha == c["base"]
+    assert [stale.resolve("2100-01-01").sha for _ in range(2)] == [c["base"]] * 2
+    newer = stale._lacks(c["base"], newest)
+    assert said == [
+        f"upstream/master is taken for upstream's, and lacks {newer} commits of origin/master"
+    ]
+    assert [r.ref for r in backports.lines(source)] == ["upstream/master"], "since v0.20"
+    assert verify.elsewhere(source, c["fine"])[0] == {"upstream/v0.1": c["picked"]}
+
+
+MOBY = "https://github.com/moby/buildkit"
+
+
+def _remotes(folder: Path, **urls: str) -> tuple[str, ...]:
+    texts = [f'[remote "{name}"]\n\turl = {url}\n' for name, url in urls.items()]
+    (folder / "config").write_text("".join(texts))
+    return upstream.remotes(mirror.Mirror(repo=str(folder), path=folder))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(MOBY, f"{MOBY}.git", f"{MOBY}/", "https://github.com/Moby/BuildKit"),
+        *("git@github.com:moby/buildkit.git", "ssh://git@github.com/moby/buildkit"),
+        "https://me:token@github.com/moby/buildkit",
+    ],
+)
+def test_a_remote_is_upstream_by_its_address(tmp_path: Path, url: str) -> None:
+    mine = "git@github.com:me/buildkit"
+    assert _remotes(tmp_path, a=url, origin=mine) == ("a", "upstream")
+    assert _remotes(tmp_path, a=url, origin=url) == ("origin", "a", "upstream")
+    assert _remotes(tmp_path, a=url, origin=url, upstream=url) == ("upstream", "origin", "a")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "/home/me/go/src/github.com/moby/buildkit",
+            "https://example.org/github.com/moby/buildkit",
+        ),
+        *("https://github.com.example.org/moby/buildkit", f"{MOBY}-fork", f"{MOBY}/x"),
+        *("https://github.com@example.org/moby/buildkit", "git@example.org:moby/buildkit"),
+    ],
+)
+def test_no_other_address_is_upstreams(tmp_path: Path, url: str) -> None:
+    assert _remotes(tmp_path, a=url) == ("upstream",)
+
+
+def test_a_repository_without_settings_or_on_a_server(tmp_path: Path) -> None:
+    assert upstream.remotes(mirror.Mirror(repo=str(tmp_path), path=tmp_path)) == ("upstream",)
+    url = "https://github.com/moby/buildkit"
+    assert upstream.remotes(mirror.Mirror(repo=url, path=tmp_path)) == ("upstream",)
