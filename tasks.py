@@ -38,8 +38,8 @@ SCRIPT = {
 
 def call(module: str, name: str, options: Mapping[str, Any]) -> None:
     """Run one command; imports are late so that --list and --help are quick."""
-    guarded = import_module("buildkit_bisect.commands").guarded
-    command = getattr(import_module(f"buildkit_bisect.commands.{module}"), name)
+    guarded = import_module("buildkit_bisect.cli").guarded
+    command = getattr(import_module(f"buildkit_bisect.cli.{module}"), name)
     # Invoke fills positional options only where their default is None.
     raw = {k.rstrip("_"): "" if v is None else v for k, v in options.items() if k != "c"}
     sys.exit(guarded(command, raw))
@@ -54,7 +54,7 @@ def plan(c: Context):
 @task(auto_shortflags=False, help={"no_install": "only look"})
 def doctor(c: Context, no_install=False):
     """Say what is here and what is missing; install what is missing on Debian as root."""
-    call("machine", "doctor", locals())
+    call("maintenance", "doctor", locals())
 
 
 @task(
@@ -309,7 +309,7 @@ def status(c: Context, id="", watch=False, out=""):
 )
 def clean(c: Context, cache=False, images=False, cache_size="", dry_run=False):
     """Remove what killed runs left; with --cache, everything that was kept for later."""
-    call("machine", "clean", locals())
+    call("maintenance", "clean", locals())
 
 
 @task(

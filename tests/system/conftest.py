@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from buildkit_bisect import leftovers
+from buildkit_bisect.cli import leftovers
 
 # What ignores a signal here is ignored by every child, and Ctrl-C tests would test nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)

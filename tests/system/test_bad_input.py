@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tool import Said, environment, inv
 
-from buildkit_bisect import paths
+from buildkit_bisect.system import paths
+from tool import Said, environment, inv
 
 pytestmark = pytest.mark.system
 

@@ -19,15 +19,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import bad_inputs
 import pytest
-from golang_repo import buildkit_like
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from tool import figure
 
-from buildkit_bisect import __version__, paths, scenario
+import bad_inputs
+from buildkit_bisect import __version__, scenario
 from buildkit_bisect.__main__ import Inv, with_ids
+from buildkit_bisect.system import paths
+from golang_repo import buildkit_like
+from tool import figure
 
 pytestmark = pytest.mark.system
 

@@ -6,10 +6,10 @@ import stat
 from pathlib import Path
 
 import pytest
+
+from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import Said, inv, left_behind
-
-from buildkit_bisect import paths
 
 pytestmark = pytest.mark.system
 

@@ -11,16 +11,18 @@ import time
 from pathlib import Path
 
 import pytest
-from golang_repo import GO, GolangRepo, buildkit_like, words
 
-from buildkit_bisect import patches, paths
-from buildkit_bisect.build import Builder, history, machine_lock
-from buildkit_bisect.deadlines import Deadlines
+from buildkit_bisect.builds import Builder, history
 from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.golang.provision import Toolchains
+from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.model import Build, NoBuild, Variant
-from buildkit_bisect.provision import Toolchains
+from buildkit_bisect.patch import patches
 from buildkit_bisect.source import GitSource
-from buildkit_bisect.toolchain import GoWanted
+from buildkit_bisect.system import paths
+from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.machine_lock import machine_lock
+from golang_repo import GO, GolangRepo, buildkit_like, words
 
 pytestmark = pytest.mark.system
 

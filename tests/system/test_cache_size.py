@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+
+from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
 from tool import Said, argv, environment, inv
-
-from buildkit_bisect import paths
 
 pytestmark = pytest.mark.system
 

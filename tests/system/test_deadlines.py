@@ -15,18 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from buildkit_bisect import gochecks, scenario
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.golang.provision import Toolchains
+from buildkit_bisect.golang.toolchain import GoWanted
+from buildkit_bisect.lab.trial import TrialJob, run_trial
+from buildkit_bisect.model import Build, Verdict
+from buildkit_bisect.patch import patches
+from buildkit_bisect.runtime.host import CGROUPS, SOCKETS
+from buildkit_bisect.scenario import outcome
+from buildkit_bisect.source import GitSource, open_source
+from buildkit_bisect.system import deadlines, paths
+from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GolangRepo, words
 from tool import figure, inv
-
-from buildkit_bisect import deadlines, gochecks, outcome, patches, paths, scenario
-from buildkit_bisect.daemon.host import CGROUPS, SOCKETS
-from buildkit_bisect.deadlines import Deadlines
-from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.model import Build, Verdict
-from buildkit_bisect.provision import Toolchains
-from buildkit_bisect.source import GitSource, open_source
-from buildkit_bisect.toolchain import GoWanted
-from buildkit_bisect.trial import TrialJob, run_trial
 
 pytestmark = pytest.mark.system
 
@@ -122,7 +125,7 @@ def job(home: Path, daemon: str, *, action: str = "prune") -> TrialJob:
 
 
 def fuse(home: Path) -> str:
-    program = Path(__file__).with_name("hung_fuse.py")
+    program = Path(__file__).parents[1] / "support" / "hung_fuse.py"
     return f'exec {sys.executable} {program} "$2"/hung {home}/ready'
 
 

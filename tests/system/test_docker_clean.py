@@ -9,18 +9,19 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import docker
-import engine as engines
 import pytest
 from docker.errors import APIError
-from engine import TestEngine
-from tool import inv
 
-from buildkit_bisect import owner, registry
-from buildkit_bisect.engine import base, buildx, image, labels
+import engine as engines
+from buildkit_bisect.engine import base, buildx_plugin, image, labels
 from buildkit_bisect.engine import session as sessions
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Build, Revision, Variant
+from buildkit_bisect.runtime import registry
+from buildkit_bisect.system import owner
+from engine import TestEngine
+from tool import inv
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -120,15 +121,15 @@ def holds(client: docker.DockerClient, which: str, volume: str, name: str) -> No
 def test_a_container_that_buildx_made_goes_with_its_volume(
     engine: TestEngine, client: docker.DockerClient, ground: base.Base
 ) -> None:
-    volume = buildx.volume("bkbisect-1")
+    volume = buildx_plugin.volume("bkbisect-1")
     client.volumes.create(volume, labels=DEAD)
-    holds(client, ground.id, volume, buildx.container("bkbisect-1"))
+    holds(client, ground.id, volume, buildx_plugin.container("bkbisect-1"))
     said = clean(engine)
-    assert f"removed container {buildx.container('bkbisect-1')}" in said
+    assert f"removed container {buildx_plugin.container('bkbisect-1')}" in said
     assert engine.left() == []
 
 
-@pytest.mark.parametrize("volume", ["bkbisect-1", buildx.volume("bkbisect-1")])
+@pytest.mark.parametrize("volume", ["bkbisect-1", buildx_plugin.volume("bkbisect-1")])
 def test_a_users_container_on_a_volume_of_ours_stays(
     engine: TestEngine, client: docker.DockerClient, ground: base.Base, volume: str
 ) -> None:
@@ -146,9 +147,9 @@ def test_a_users_container_on_a_volume_of_ours_stays(
 def test_it_stays_where_the_builders_container_goes(
     engine: TestEngine, client: docker.DockerClient, ground: base.Base
 ) -> None:
-    volume = buildx.volume("bkbisect-1")
+    volume = buildx_plugin.volume("bkbisect-1")
     client.volumes.create(volume, labels=DEAD)
-    holds(client, ground.id, volume, buildx.container("bkbisect-1"))
+    holds(client, ground.id, volume, buildx_plugin.container("bkbisect-1"))
     holds(client, ground.id, volume, "precious")
     clean(engine)
     assert engine.left() == ["container precious", f"volume {volume}"]

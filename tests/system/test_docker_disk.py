@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import engine as engines
 import pytest
+
+import engine as engines
+from buildkit_bisect.engine import buildx_plugin
+from buildkit_bisect.system import process
 from engine import TestEngine
 from tool import Said, inv, left_behind
-
-from buildkit_bisect import process
-from buildkit_bisect.engine import buildx
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
 
@@ -62,7 +62,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
     # On an empty cache these compile for minutes, which no run's time has to pay for.
     compiled = inv("build", *CELL[:4], timeout=1700)
     assert compiled.code == 0, compiled.stderr
-    buildx.find()
+    buildx_plugin.find()
     try:
         with engines.running(data=disk / "docker") as engine:
             made = Small(engine=engine, disk=disk)

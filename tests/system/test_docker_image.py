@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import engine as engines
 import pytest
+
+import engine as engines
+from buildkit_bisect.runtime import registry
+from buildkit_bisect.system import process
 from engine import TestEngine
 from tool import Said, inv
-
-from buildkit_bisect import process, registry
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 

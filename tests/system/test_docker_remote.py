@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import engine as engines
 import pytest
+
+import engine as engines
 import sshd
 from certificates import Authority
 from engine import TestEngine

@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import engine as engines
 import pytest
+
+import engine as engines
+from buildkit_bisect.golang import gotool
+from buildkit_bisect.runtime import snapshotters
+from buildkit_bisect.system import process
 from engine import TestEngine
 from tool import Said, inv, left_behind
-
-from buildkit_bisect import process
-from buildkit_bisect.daemon import proxy
-from buildkit_bisect.engine import gotool
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
@@ -77,7 +77,7 @@ def test_nothing_is_left(said: Said, engine: TestEngine) -> None:
 def test_a_snapshotter_of_the_users_own(
     runtime: str, tmp_path: Path, shared: Path, engine: TestEngine
 ) -> None:
-    program = gotool.ensure(proxy.TOOL)
+    program = gotool.ensure(snapshotters.TOOL)
     socket = tmp_path / "s"
     root = shared / runtime
     root.mkdir()

@@ -13,19 +13,19 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
-import engine as engines
 import pytest
 from docker.errors import APIError
+
+import engine as engines
+from buildkit_bisect.engine import open_engine
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.runtime.docker import archive, docker_runtime
+from buildkit_bisect.runtime.registry import serve
+from buildkit_bisect.system import paths
+from buildkit_bisect.system.deadlines import Deadlines
 from engine import TestEngine
 from stuck_engine import stuck
 from tool import Said, argv, environment, inv, left_behind
-
-from buildkit_bisect import paths
-from buildkit_bisect.daemon.docker import archive, docker_runtime
-from buildkit_bisect.deadlines import Deadlines
-from buildkit_bisect.engine import open_engine
-from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.registry import serve
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
 

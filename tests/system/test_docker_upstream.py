@@ -15,14 +15,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import engine as engines
 import pytest
+
+import engine as engines
+from buildkit_bisect.engine import rootfs
+from buildkit_bisect.system import paths, process
 from engine import TestEngine
 from golang_repo import GolangRepo
 from tool import Said, inv
-
-from buildkit_bisect import paths, process
-from buildkit_bisect.engine import rootfs
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 

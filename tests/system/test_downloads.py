@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.golang import provision
+from buildkit_bisect.golang.provision import from_pypi
+from buildkit_bisect.golang.toolchain import GoWanted, fetch_env, host_arch, on_path
+from buildkit_bisect.source import GitSource, ModuleSource, Unreachable
+from buildkit_bisect.system import paths, retry, web
 from golang_repo import GolangRepo, base_files, buildkit_like, file_proxy
 from loopback import RESET, Served, serve
 from tool import inv
-
-from buildkit_bisect import paths, provision, retry, web
-from buildkit_bisect.errors import BadInput, InfraFailed
-from buildkit_bisect.provision import from_pypi
-from buildkit_bisect.source import GitSource, ModuleSource, Unreachable
-from buildkit_bisect.toolchain import GoWanted, fetch_env, host_arch, on_path
 
 pytestmark = pytest.mark.system
 

@@ -10,21 +10,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import hostile_repo
 import pytest
+
+import hostile_repo
+from buildkit_bisect.builds import Builder
+from buildkit_bisect.errors import BadInput, BisectError, InfraFailed
+from buildkit_bisect.golang.provision import Toolchains
+from buildkit_bisect.golang.toolchain import GoWanted
+from buildkit_bisect.model import Build, Variant
+from buildkit_bisect.patch import backports, patches, patchmaker
+from buildkit_bisect.patch.patchmaker import Work
+from buildkit_bisect.source import GitSource, Unreachable
+from buildkit_bisect.source import git as source_git
+from buildkit_bisect.system import gitcmd, paths
 from golang_repo import GO, GolangRepo, words
 from hostile_repo import Hostile, snapshot
 from tool import Said, inv
-
-from buildkit_bisect import backports, gitcmd, patches, patchmaker, paths
-from buildkit_bisect.build import Builder
-from buildkit_bisect.errors import BadInput, BisectError, InfraFailed
-from buildkit_bisect.model import Build, Variant
-from buildkit_bisect.patchmaker import Work
-from buildkit_bisect.provision import Toolchains
-from buildkit_bisect.source import GitSource, Unreachable
-from buildkit_bisect.source import git as source_git
-from buildkit_bisect.toolchain import GoWanted
 
 pytestmark = pytest.mark.system
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,14 +16,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from buildkit_bisect import render, result
-from buildkit_bisect.paths import PROJECT
-from buildkit_bisect.result import CellInfo, Result
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "render"))
-
 import results
-import test_validation
+import validations
+from buildkit_bisect import render, result
+from buildkit_bisect.result import CellInfo, Result
+from buildkit_bisect.system.paths import PROJECT
 
 pytestmark = pytest.mark.system
 
@@ -207,7 +203,7 @@ def test_records_that_the_control_has_are_told_apart(reader: Reader) -> None:
 def test_before_and_after_come_first_in_a_validation_and_open_their_evidence(
     reader: Reader,
 ) -> None:
-    page = reader.open(test_validation.result())
+    page = reader.open(validations.result())
     heads = page.get_by_role("heading", level=2).all_inner_texts()
     assert heads.index("Before and after") < heads.index("Matrix")
     row = page.locator("tr.change-changed")
@@ -326,7 +322,7 @@ def test_dark_mode_has_its_own_colours(reader: Reader) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("name", ["two_scenarios", "bisect", "boundaries", "validation"])
 def test_accessible(reader: Reader, name: str, dark: bool) -> None:
-    made = test_validation.result() if name == "validation" else getattr(results, name)()
+    made = validations.result() if name == "validation" else getattr(results, name)()
     page = reader.open(made, dark=dark)
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()

@@ -10,10 +10,10 @@ import stat
 from pathlib import Path
 
 import pytest
+
+from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, base_files, buildkit_like, file_proxy
 from tool import Said, figure, inv
-
-from buildkit_bisect import paths
 
 pytestmark = pytest.mark.system
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 import small_disk
+from buildkit_bisect import result
+from buildkit_bisect.result import CellInfo
+from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
 from small_disk import Disk, immutable
 from tool import Said, argv, environment, inv
-
-from buildkit_bisect import paths, result
-from buildkit_bisect.result import CellInfo
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 

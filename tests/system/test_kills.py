@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from buildkit_bisect import result
+from buildkit_bisect.campaign import record
+from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
 from tool import argv, environment, figure, inv, left_behind
-
-from buildkit_bisect import paths, result
-from buildkit_bisect.campaign import record
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 

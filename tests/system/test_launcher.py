@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tool import environment
 
-from buildkit_bisect import paths
+from buildkit_bisect.system import paths
+from tool import environment
 
 pytestmark = pytest.mark.system
 

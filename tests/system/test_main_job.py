@@ -7,9 +7,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from tool import Said, inv, left_behind
 
-from buildkit_bisect import paths, render, result
+from buildkit_bisect import render, result
+from buildkit_bisect.system import paths
+from tool import Said, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
 

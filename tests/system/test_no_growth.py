@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from buildkit_bisect.system import paths
 from golang_repo import GolangRepo
 from tool import argv, environment, figure
-
-from buildkit_bisect import paths
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 

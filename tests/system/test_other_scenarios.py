@@ -8,6 +8,7 @@ good there, and its controls are not.
 from __future__ import annotations
 
 import pytest
+
 from tool import Said, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]

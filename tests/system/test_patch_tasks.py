@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+
+from buildkit_bisect.patch import patches
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import Said, inv, left_behind
-
-from buildkit_bisect import patches
 
 pytestmark = pytest.mark.system
 

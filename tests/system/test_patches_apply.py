@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect import patches
-from buildkit_bisect.patches import Patch, PatchFailed
+from buildkit_bisect.patch import patches
+from buildkit_bisect.patch.patches import Patch, PatchFailed
 
 pytestmark = pytest.mark.system
 

@@ -2,19 +2,16 @@ from __future__ import annotations
 
 import shutil
 import struct
-import sys
 from pathlib import Path
 
 import pytest
 
-from buildkit_bisect import picture, result
-from buildkit_bisect.commands import results as commands
+import results
+from buildkit_bisect import result
+from buildkit_bisect.cli import png as picture
+from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.render import svg
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "render"))
-
-import results
 
 pytestmark = pytest.mark.system
 

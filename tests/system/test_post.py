@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from buildkit_bisect import post, result
-from buildkit_bisect.commands import results as commands
-from buildkit_bisect.errors import BadInput, InfraFailed, Missing
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "render"))
-
 import results
+from buildkit_bisect import result
+from buildkit_bisect.cli import post
+from buildkit_bisect.cli import results as commands
+from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 
 pytestmark = pytest.mark.system
 

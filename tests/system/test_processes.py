@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from buildkit_bisect.cli import leftovers
+from buildkit_bisect.system import marks, owner, paths, pipes, process
+from buildkit_bisect.system.process import ProcessError
 from golang_repo import GolangRepo
 from tool import Said, argv, environment, inv
-
-from buildkit_bisect import leftovers, marks, owner, paths, pipes, process
-from buildkit_bisect.process import ProcessError
 
 pytestmark = pytest.mark.system
 

@@ -12,15 +12,15 @@ from types import ModuleType
 
 import pytest
 
-from buildkit_bisect import process
 from buildkit_bisect.search import Ask, BisectSession, Found, History, SearchOptions
+from buildkit_bisect.system import process
 
 pytestmark = pytest.mark.system
 
 HISTORIES = 200
 DONE = " is the first bad commit"
 JUDGE = "commit=$(git rev-parse BISECT_HEAD); echo $commit >> asked; ! grep -q $commit new"
-WORLDS = Path(__file__).resolve().parents[1] / "unit" / "search" / "worlds.py"
+WORLDS = Path(__file__).resolve().parents[1] / "support" / "worlds.py"
 
 
 def _worlds() -> ModuleType:

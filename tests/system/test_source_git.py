@@ -13,11 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from golang_repo import GolangRepo, buildkit_like
 
-from buildkit_bisect import gitcmd, leftovers, paths, retry
-from buildkit_bisect.build import sweep
-from buildkit_bisect.deadlines import Deadlines
+from buildkit_bisect.builds import sweep
+from buildkit_bisect.cli import leftovers
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.source import (
     GitSource,
@@ -27,6 +25,9 @@ from buildkit_bisect.source import (
     open_source,
     remembered,
 )
+from buildkit_bisect.system import gitcmd, paths, retry
+from buildkit_bisect.system.deadlines import Deadlines
+from golang_repo import GolangRepo, buildkit_like
 
 pytestmark = pytest.mark.system
 

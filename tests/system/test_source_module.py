@@ -5,15 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from golang_repo import GO, base_files, file_proxy, words
 
-from buildkit_bisect import paths
-from buildkit_bisect.build import Builder
+from buildkit_bisect.builds import Builder
 from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.golang.provision import Toolchains
+from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.model import Build, NoBuild, Revision, Variant
-from buildkit_bisect.provision import Toolchains
 from buildkit_bisect.source import ModuleSource
-from buildkit_bisect.toolchain import GoWanted
+from buildkit_bisect.system import paths
+from golang_repo import GO, base_files, file_proxy, words
 
 pytestmark = pytest.mark.system
 

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from golang_repo import GolangRepo, buildkit_like
 
-from buildkit_bisect import backports
 from buildkit_bisect.campaign import verify
+from buildkit_bisect.patch import backports
 from buildkit_bisect.source import GitSource, mirror, upstream
+from golang_repo import GolangRepo, buildkit_like
 
 pytestmark = pytest.mark.system
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect import paths, toolchain
 from buildkit_bisect.errors import Missing
-from buildkit_bisect.provision import Toolchains, from_gotoolchain
-from buildkit_bisect.toolchain import GoWanted, fetch_env
+from buildkit_bisect.golang import toolchain
+from buildkit_bisect.golang.provision import Toolchains, from_gotoolchain
+from buildkit_bisect.golang.toolchain import GoWanted, fetch_env
+from buildkit_bisect.system import paths
 
 pytestmark = pytest.mark.system
 

@@ -11,15 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tool import argv, environment, inv, left_behind
 
-from buildkit_bisect import images, outcome, paths, scenario
-from buildkit_bisect.build import Builder
+from buildkit_bisect import scenario
+from buildkit_bisect.builds import Builder
+from buildkit_bisect.lab import base_images
+from buildkit_bisect.lab.trial import TrialJob, run_trial
 from buildkit_bisect.model import Build, Observation, Variant, Verdict
-from buildkit_bisect.registry import serve
-from buildkit_bisect.scenario import Condition, DaemonSpec, Rule, Scenario
+from buildkit_bisect.runtime.registry import serve
+from buildkit_bisect.scenario import Condition, DaemonSpec, Rule, Scenario, outcome
 from buildkit_bisect.source import ModuleSource
-from buildkit_bisect.trial import TrialJob, run_trial
+from buildkit_bisect.system import paths
+from tool import argv, environment, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
@@ -29,7 +31,7 @@ LAZY = (("bases", "different"), ("snapshotter", "stargz"))
 @pytest.fixture(scope="module")
 def build() -> Build:
     source = ModuleSource()
-    made = Builder(source=source).build(Variant(revision=source.resolve(images.REFERENCE)))
+    made = Builder(source=source).build(Variant(revision=source.resolve(base_images.REFERENCE)))
     assert isinstance(made, Build)
     return made
 
@@ -38,7 +40,7 @@ def build() -> Build:
 def job(build: Build) -> Iterator[TrialJob]:
     loaded = scenario.load("cross-stage-lazy")
     with serve(paths.cache("registry")) as registry:
-        refs = images.ensure(loaded, registry, lambda: build)
+        refs = base_images.ensure(loaded, registry, lambda: build)
         yield TrialJob(
             build=build,
             scenario=loaded,
@@ -145,7 +147,7 @@ def processes(words: str) -> list[str]:
 def child(job: TrialJob, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A run that is in the middle of a trial; *job* has made what it needs."""
     with subprocess.Popen(
-        argv("run", "--rev", images.REFERENCE, "--source", "module", "--trials", "20",
+        argv("run", "--rev", base_images.REFERENCE, "--source", "module", "--trials", "20",
              "--fresh", "--out", str(tmp_path)),
         env=environment(),
         stderr=subprocess.DEVNULL,

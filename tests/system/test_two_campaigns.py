@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
 from tool import argv, environment, figure
-
-from buildkit_bisect import paths
 
 pytestmark = pytest.mark.system
 

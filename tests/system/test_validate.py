@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from buildkit_bisect import result
+from buildkit_bisect.cli import options as settings
+from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import Said, inv, left_behind
-
-from buildkit_bisect import paths, result, settings
 
 pytestmark = pytest.mark.system
 

@@ -9,15 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect.campaign import document, history, verify
-from buildkit_bisect.campaign.asking import Step, cell_done, counted, shown, told_by, verdict_of
-from buildkit_bisect.campaign.history import Line
+from buildkit_bisect.campaign import candidates, compose, verify
+from buildkit_bisect.campaign.candidates import Line
+from buildkit_bisect.campaign.search_steps import (
+    Step,
+    cell_done,
+    counted,
+    shown,
+    told_by,
+    verdict_of,
+)
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Column, Events, Planned
-from buildkit_bisect.lab import Cell, Lab, merge
+from buildkit_bisect.lab.lab import Cell, Lab, merge
 from buildkit_bisect.model import Axes, NoBuild, Outcome, Variant, Verdict
-from buildkit_bisect.patches import Patch
+from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
@@ -75,7 +82,7 @@ class Bisection:
         self._folder = Path()
         self._scenario = setup.scenarios[0]
         self._axes = chosen_cell(self._scenario, setup.cells(self._scenario))
-        self._line: Line = history.load(
+        self._line: Line = candidates.load(
             setup.source, question.good, question.bad, overlay, releases=question.releases
         )
         self.session = BisectSession(
@@ -83,7 +90,7 @@ class Bisection:
             good=self._line.good,
             bad=self._line.bad,
             options=question.options,
-            cost=history.cost(setup.builder, self._line),
+            cost=candidates.cost(setup.builder, self._line),
             same_build=self._line.same_build,
             labels=self._line.labels,
         )
@@ -117,11 +124,11 @@ class Bisection:
                 self.session.tell(step.commit, self._test(lab, step))
             reverted = self._verify(lab, step) if isinstance(step, Found) else ""
             cells = [
-                document.cell_info(merge(parts), self._folder) for parts in self._cells.values()
+                compose.cell_info(merge(parts), self._folder) for parts in self._cells.values()
             ]
             seconds = lab.seconds(started)
         patches = {p.name: p for v in self._cells.values() for p in v[0].variant.patches}
-        return document.result(
+        return compose.result(
             self._setup,
             kind="bisect",
             campaign=campaign,

@@ -8,17 +8,17 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildkit_bisect.campaign import document, history
-from buildkit_bisect.campaign.asking import Step, cell_done, counted, skip_of
-from buildkit_bisect.campaign.history import Line
+from buildkit_bisect.campaign import candidates, compose
+from buildkit_bisect.campaign.candidates import Line
+from buildkit_bisect.campaign.estimate import minutes
 from buildkit_bisect.campaign.matrix import TRIALS
+from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, skip_of
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Column, Events, Planned
-from buildkit_bisect.lab import Cell, Lab, merge
+from buildkit_bisect.lab.lab import Cell, Lab, merge
 from buildkit_bisect.model import FLAKY, Axes, Build, NoBuild, Variant, Verdict
-from buildkit_bisect.patches import Patch
-from buildkit_bisect.plan import minutes
+from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
@@ -68,17 +68,17 @@ class BoundaryCampaign:
                 "only controls are left, and they must be good everywhere",
                 hint="another --axis KEY=VALUE",
             )
-        self._line: Line = history.load(
+        self._line: Line = candidates.load(
             setup.source, span.start, span.end, overlay, releases=span.releases
         )
-        commits, self._notes = history.whole_line(self._line)
+        commits, self._notes = candidates.whole_line(self._line)
         self._search = BoundarySearch(
             commits,
             history=None if span.releases else self._line.history,
-            must_test=[] if span.releases else history.releases_on(setup.source, commits),
+            must_test=[] if span.releases else candidates.releases_on(setup.source, commits),
             resolution=1 if span.releases else span.resolution,
             trials=self._trials * len(self._cells),
-            cost=history.cost(setup.builder, self._line),
+            cost=candidates.cost(setup.builder, self._line),
             same_build=self._line.same_build,
             labels=self._line.labels,
         )
@@ -114,10 +114,10 @@ class BoundaryCampaign:
                 self._test(lab, step)
             seconds = lab.seconds(started)
         cells: list[CellInfo] = [
-            document.cell_info(cell, folder) for cells in self._tested.values() for cell in cells
+            compose.cell_info(cell, folder) for cells in self._tested.values() for cell in cells
         ]
         patches = {p.name: p for cells in self._tested.values() for p in cells[0].variant.patches}
-        return document.result(
+        return compose.result(
             self._setup,
             kind="boundaries",
             campaign=campaign,

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from packaging.version import Version
 
-from buildkit_bisect.campaign.asking import Step, shown, told_by, verdict_of
 from buildkit_bisect.campaign.bisect import chosen_cell
-from buildkit_bisect.campaign.history import identity, overlay_of
+from buildkit_bisect.campaign.candidates import identity, overlay_of
+from buildkit_bisect.campaign.search_steps import Step, shown, told_by, verdict_of
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.events import Events, Said
 from buildkit_bisect.model import Revision, Variant
-from buildkit_bisect.patches import Patch
+from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.search import Ask, EndsFound, GoodEndSearch, Refused, SearchOptions
 from buildkit_bisect.source import GitSource, Source
 

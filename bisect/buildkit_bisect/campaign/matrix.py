@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from buildkit_bisect import plan
-from buildkit_bisect.build import history
-from buildkit_bisect.campaign import document
-from buildkit_bisect.campaign.asking import cell_done
+from buildkit_bisect.builds import history
+from buildkit_bisect.campaign import compose
+from buildkit_bisect.campaign import estimate as plan
+from buildkit_bisect.campaign.search_steps import cell_done
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.events import Column, Planned
-from buildkit_bisect.journal import Journal
-from buildkit_bisect.lab import Cell
+from buildkit_bisect.lab.journal import Journal
+from buildkit_bisect.lab.lab import Cell
 from buildkit_bisect.model import Axes, Build, Revision, Variant
 from buildkit_bisect.result import CellInfo, Result
 from buildkit_bisect.scenario import Scenario
@@ -89,9 +89,9 @@ def run(
                 for axes in ordered(scenario, setup.cells(scenario)):
                     done[axes] = lab.cell(variant, scenario, axes, trials)
                     setup.events.emit(cell_done(done[axes]))
-                cells += [document.cell_info(done[a], folder) for a in setup.cells(scenario)]
+                cells += [compose.cell_info(done[a], folder) for a in setup.cells(scenario)]
         seconds = lab.seconds(started)
-    return document.result(
+    return compose.result(
         setup,
         kind=kind,
         campaign=campaign,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from buildkit_bisect.model import PatchRef
-from buildkit_bisect.patches import Patch
+from buildkit_bisect.patch.patches import Patch
 
 
 class Overlay:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect import owner, strictjson
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.system import owner, strictjson
 
 _FILE = "campaign.json"
 #: Process ids are below it.

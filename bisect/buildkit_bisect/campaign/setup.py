@@ -8,23 +8,25 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildkit_bisect import bounds, deadlines, images, marks, patches, paths, registry
 from buildkit_bisect import scenario as scenarios
-from buildkit_bisect.build import Builder
-from buildkit_bisect.campaign import extra
-from buildkit_bisect.daemon import proxy
-from buildkit_bisect.daemon.choose import containers
+from buildkit_bisect.builds import Builder
+from buildkit_bisect.campaign import axes as extra
+from buildkit_bisect.cli.options import Settings
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, Said
-from buildkit_bisect.executors import executor
-from buildkit_bisect.images import ImageRef
-from buildkit_bisect.journal import Journal
-from buildkit_bisect.lab import Lab
+from buildkit_bisect.lab import base_images
+from buildkit_bisect.lab.base_images import ImageRef
+from buildkit_bisect.lab.executors import executor
+from buildkit_bisect.lab.journal import Journal
+from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, Variant
-from buildkit_bisect.patches import Patch
+from buildkit_bisect.patch import patches
+from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.runtime import registry, snapshotters
+from buildkit_bisect.runtime.choose import containers
 from buildkit_bisect.scenario import Scenario, uses_registry
-from buildkit_bisect.settings import Settings
 from buildkit_bisect.source import ModuleSource, Source, open_source
+from buildkit_bisect.system import cache_limit, deadlines, marks, paths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +64,7 @@ def prepare(
     def say(text: str) -> None:
         events.emit(Said(text=text))
 
-    bounds.used(paths.cache_root())  # from now on, nothing that we use may go
+    cache_limit.used(paths.cache_root())  # from now on, nothing that we use may go
     if script and settings.scenarios:
         raise BadInput("--script and --scenario say the same thing", hint="leave out one of them")
     loaded = (
@@ -74,7 +76,7 @@ def prepare(
     _check_axes(settings.axes, loaded)
     if settings.images == "public":
         for scenario in loaded:
-            images.public(scenario)
+            base_images.public(scenario)
     told: list[str] = []
 
     def say_and_keep(text: str) -> None:
@@ -141,7 +143,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             say=say,
             deadlines=setup.builder.deadlines,
         )
-        proxies = proxy.find(
+        proxies = snapshotters.find(
             settings.axes.get(extra.SNAPSHOTTER_AXIS, ()),
             settings.snapshotter_sockets,
             say,
@@ -150,15 +152,15 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         where: registry.Registry | None = None
         refs: dict[str, dict[str, ImageRef]] = {}
         if settings.images == "public":
-            refs = {s.name: images.public(s) for s in setup.scenarios}
+            refs = {s.name: base_images.public(s) for s in setup.scenarios}
         elif local_images:
             if settings.registry:
                 where = registry.external(settings.registry)
             else:
-                bounds.used(paths.cache("registry"))
+                cache_limit.used(paths.cache("registry"))
                 where = stack.enter_context(registry.serve(paths.cache("registry")))
             for scenario in setup.scenarios:
-                refs[scenario.name] = images.ensure(
+                refs[scenario.name] = base_images.ensure(
                     scenario,
                     where,
                     lambda: reference_build(setup.builder),
@@ -187,16 +189,16 @@ def reference_build(builder: Builder) -> Build:
     """The BuildKit that makes base images. Raises `Missing` where it cannot be had."""
     source = builder.source
     try:
-        revision = source.resolve(images.REFERENCE)
+        revision = source.resolve(base_images.REFERENCE)
     except BadInput:
         # A clone without upstream's tags: the module proxy has the release.
         modules = ModuleSource(say=builder.say, deadlines=builder.deadlines)
         builder = replace(builder, source=modules, patches=())
-        revision = builder.source.resolve(images.REFERENCE)
+        revision = builder.source.resolve(base_images.REFERENCE)
     made = builder.build(Variant(revision=revision))
     if not isinstance(made, Build):
         raise Missing(
-            f"the reference BuildKit {images.REFERENCE} cannot be built: {made.reason}",
+            f"the reference BuildKit {base_images.REFERENCE} cannot be built: {made.reason}",
             hint="./inv doctor, or --images public",
         )
     return made

@@ -10,17 +10,18 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from buildkit_bisect import backports, gochecks
-from buildkit_bisect.campaign import asking, document, matrix, verify
+from buildkit_bisect import gochecks
+from buildkit_bisect.campaign import compose, matrix, search_steps, verify
 from buildkit_bisect.campaign import validate_judge as judge
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.campaign.validate_judge import Change, Status
 from buildkit_bisect.errors import BadInput, BisectError, NoAnswer
 from buildkit_bisect.events import Events, Planned, Said
-from buildkit_bisect.images import ImageRef
-from buildkit_bisect.lab import Cell, Lab, merge
+from buildkit_bisect.lab.base_images import ImageRef
+from buildkit_bisect.lab.lab import Cell, Lab, merge
 from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
-from buildkit_bisect.patches import Patch
+from buildkit_bisect.patch import backports
+from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render.validation import verdict
 from buildkit_bisect.result import (
     BackportInfo,
@@ -184,12 +185,12 @@ class Validation:
             seen = []
             for scenario, axes in self._tested:
                 cell = lab.cell(self._base, scenario, axes, trials)
-                if judge.side(document.cell_info(cell, self._folder)) is Verdict.BAD:
+                if judge.side(compose.cell_info(cell, self._folder)) is Verdict.BAD:
                     return ""
                 seen.append(cell)
         for cell in seen:
-            self._setup.events.emit(asking.cell_done(cell))
-        self._seen.cells = [document.cell_info(c, self._folder) for c in seen]
+            self._setup.events.emit(search_steps.cell_done(cell))
+        self._seen.cells = [compose.cell_info(c, self._folder) for c in seen]
         unsure = [c for c in self._seen.cells if judge.side(c) is not Verdict.GOOD]
         told = [f"{_where(c)} {judge.shown(c)}" for c in unsure or self._seen.cells]
         more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
@@ -213,8 +214,8 @@ class Validation:
         infos = []
         for seen in parts:
             whole = merge(seen)
-            self._setup.events.emit(asking.cell_done(whole))
-            infos.append(document.cell_info(whole, self._folder))
+            self._setup.events.emit(search_steps.cell_done(whole))
+            infos.append(compose.cell_info(whole, self._folder))
             self._seen.trials += len(whole.trials)
             self._seen.resumed += sum(t.resumed for t in whole.trials)
             self._seen.reused += sum(t.reused and not t.resumed for t in whole.trials)
@@ -256,8 +257,8 @@ class Validation:
             # As many as the base has: where those were needed to tell, fewer do not.
             trials = max(self._trials, len(before.trials))
             cell = lab.cell(variant, scenario, axes, trials)
-            self._setup.events.emit(asking.cell_done(cell))
-            after = document.cell_info(cell, self._folder)
+            self._setup.events.emit(search_steps.cell_done(cell))
+            after = compose.cell_info(cell, self._folder)
             self._seen.cells.append(after)
             changes.append(judge.classify(before, after))
         return changes
@@ -354,7 +355,7 @@ class Validation:
         revisions = [self._base.revision]
         if self._culprit:
             revisions.append(self._source.revision(self._culprit))
-        return document.result(
+        return compose.result(
             self._setup,
             kind="validate",
             campaign=campaign,

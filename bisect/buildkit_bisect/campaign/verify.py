@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from buildkit_bisect import patches
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.gitcmd import git
 from buildkit_bisect.model import Revision
-from buildkit_bisect.patches import Patch
+from buildkit_bisect.patch import patches
+from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.source import GitSource
+from buildkit_bisect.system.gitcmd import git
 
 
 def revert(source: GitSource, commit: str, tip: Revision, folder: Path) -> Patch | str:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import docker.errors
 from filelock import FileLock
 
-from buildkit_bisect import paths
 from buildkit_bisect.engine import labels, rootfs
 from buildkit_bisect.engine.client import told, transferred, within
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
-from buildkit_bisect.retry import passing, retried
-from buildkit_bisect.toolchain import host_arch
+from buildkit_bisect.golang.toolchain import host_arch
+from buildkit_bisect.system import paths
+from buildkit_bisect.system.retry import passing, retried
 
 #: The published release whose image serves as the base, where it can be had.
 PUBLISHED = "moby/buildkit:v0.25.0"

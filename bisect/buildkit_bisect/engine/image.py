@@ -21,13 +21,13 @@ import docker.errors
 from docker.models.images import Image
 from filelock import FileLock
 
-from buildkit_bisect import paths
 from buildkit_bisect.engine import labels
 from buildkit_bisect.engine.base import Base
 from buildkit_bisect.engine.client import told, transferred
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, Variant
+from buildkit_bisect.system import paths
 
 REPOSITORY = f"{labels.NAMESPACE}/buildkit"
 

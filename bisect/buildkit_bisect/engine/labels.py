@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Mapping
 
-from buildkit_bisect import owner
+from buildkit_bisect.system import owner
 
 #: On everything we make. Its value says what for: ``trial``, ``image``, ``base``.
 OURS = "bkbisect"

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect import paths
+from buildkit_bisect.system import paths
 
 FORMAT = 1
 

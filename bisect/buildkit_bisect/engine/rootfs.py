@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from buildkit_bisect import process
 from buildkit_bisect.errors import Missing
+from buildkit_bisect.system import process
 
 #: Raise it when the layout changes.
 FORMAT = 1

@@ -17,8 +17,8 @@ import requests.adapters
 import urllib3.connection
 import urllib3.connectionpool
 
-from buildkit_bisect import process
 from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.system import process
 
 SCHEME = "ssh"
 

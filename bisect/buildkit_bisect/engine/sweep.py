@@ -10,7 +10,7 @@ import docker
 import docker.errors
 from docker.models.images import Image
 
-from buildkit_bisect.engine import buildx, labels
+from buildkit_bisect.engine import buildx_plugin, labels
 from buildkit_bisect.engine.client import told
 from buildkit_bisect.engine.session import Engine
 
@@ -59,7 +59,7 @@ def find(engine: Engine, *, images: bool = False) -> list[Leftover]:
             for mounting in client.containers.list(
                 all=True, filters={"volume": volume.name}, ignore_removed=True
             ):
-                if mounting.name == buildx.container_of(str(volume.name)):
+                if mounting.name == buildx_plugin.container_of(str(volume.name)):
                     containers[str(mounting.id)] = str(mounting.name)
                 elif mounting.id not in containers:
                     others[str(volume.name)] = f"container {mounting.name} mounts it"

@@ -9,19 +9,20 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildkit_bisect import paths, process
-from buildkit_bisect.build import Builder, Recipe, machine_lock
-from buildkit_bisect.build.compile import first_error, go_env
-from buildkit_bisect.deadlines import Deadlines
+from buildkit_bisect.builds import Builder, Recipe
+from buildkit_bisect.builds.compile import first_error, go_env
 from buildkit_bisect.errors import BisectError
-from buildkit_bisect.gochecks import told
-from buildkit_bisect.gochecks.told import PackageRun
+from buildkit_bisect.gochecks import output
+from buildkit_bisect.gochecks.output import PackageRun
+from buildkit_bisect.golang.provision import Toolchains
+from buildkit_bisect.golang.toolchain import Toolchain, host_arch, network_settings, wanted
 from buildkit_bisect.model import Build, Revision, Variant
-from buildkit_bisect.patches import Patch, apply
-from buildkit_bisect.provision import Toolchains
+from buildkit_bisect.patch.patches import Patch, apply
 from buildkit_bisect.result import CheckInfo
 from buildkit_bisect.source import GitSource
-from buildkit_bisect.toolchain import Toolchain, host_arch, network_settings, wanted
+from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.machine_lock import machine_lock
 
 #: How often what fails twice with the patches is run without them before they are blamed.
 TRIES = 5
@@ -79,7 +80,7 @@ class _Bench:
             *self.flags,
             *chosen,
         )
-        parsed = told.parse(done.stdout, self.module)
+        parsed = output.parse(done.stdout, self.module)
         for name in chosen:
             tested = parsed.get(name, PackageRun())
             if done.timed_out and not tested.ended:
@@ -98,7 +99,7 @@ class _Bench:
         if not chosen:
             return ()
         done = self.go("vet", *self.flags, *chosen)
-        found = told.complaints(done.stderr)
+        found = output.complaints(done.stderr)
         if done.ok or found:
             return found
         return ("ran out of time",) if done.timed_out else (first_error(done.stderr),)
@@ -108,7 +109,7 @@ def _explain(tested: PackageRun, parsed: dict[str, PackageRun], stderr: str) -> 
     """Put the compiler's error first: it may be on stderr, or of a package that is imported."""
     every = [line for other in parsed.values() for line in other.output]
     error = first_error("\n".join([*every, stderr]))
-    if told.complaints(error) and tested.broken != error:
+    if output.complaints(error) and tested.broken != error:
         tested.output.insert(0, error)
 
 
@@ -127,7 +128,7 @@ def check(
     run once more where it was seen; what fails twice with them, up to `TRIES` times without
     them. What cannot be run at all is ``untested``, and says why.
     """
-    names = told.packages(f for patch in chosen for f in patch.files)
+    names = output.packages(f for patch in chosen for f in patch.files)
     if not names:
         return ()
     try:
@@ -189,10 +190,10 @@ def _check(
                 for name, suspects in new.items():
                     flaky[name] |= _fails_here_too(untouched, name, suspects)
         made = [
-            told.package_check(name, before[name], run, note=note, flaky=flaky[name])
+            output.package_check(name, before[name], run, note=note, flaky=flaky[name])
             for name, (run, _) in seen.items()
         ]
-    return (*made, told.vet_check(names, complained, complains))
+    return (*made, output.vet_check(names, complained, complains))
 
 
 def _passes_again(bench: _Bench, name: str, failed: Collection[str]) -> set[str]:

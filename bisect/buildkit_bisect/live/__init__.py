@@ -18,7 +18,7 @@ from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
 from buildkit_bisect.live.lines import Lines, finished_line
 from buildkit_bisect.live.progress import Progress
-from buildkit_bisect.live.record import Recorder, events, replay
+from buildkit_bisect.live.recorder import Recorder, events, replay
 from buildkit_bisect.live.screen import screen
 from buildkit_bisect.render.text import one_line
 

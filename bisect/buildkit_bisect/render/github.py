@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from buildkit_bisect.render import evidence, symbols, table
+from buildkit_bisect.render import cell_evidence, symbols, table
 from buildkit_bisect.render.cases import Case, judge
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.markdown import markdown
@@ -71,11 +71,11 @@ def commands(result: Result) -> list[str]:
     return lines
 
 
-def _cases(result: Result) -> Iterator[tuple[Case, str, evidence.Fold]]:
+def _cases(result: Result) -> Iterator[tuple[Case, str, cell_evidence.Fold]]:
     """Sets of cells that show the same and count as the same."""
     judged = judge(result)
-    for fold in evidence.folds(result, None, 0):
-        parts: dict[tuple[Case, str], list[evidence.Place]] = {}
+    for fold in cell_evidence.folds(result, None, 0):
+        parts: dict[tuple[Case, str], list[cell_evidence.Place]] = {}
         for place in fold.places:
             parts.setdefault(judged(place.cell), []).append(place)
         for (case, why), places in parts.items():

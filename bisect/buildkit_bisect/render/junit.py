@@ -7,7 +7,7 @@ from pathlib import Path
 
 import junitparser
 
-from buildkit_bisect.render import evidence, symbols, table, validation
+from buildkit_bisect.render import cell_evidence, symbols, table, validation
 from buildkit_bisect.render.cases import Case, judge
 from buildkit_bisect.render.text import clean
 from buildkit_bisect.result import Result
@@ -21,11 +21,11 @@ def junit(result: Result, folder: Path | None = None) -> str:
     Of a validation, what is bad without the patches is expected, and skipped.
     """
     grid = table.matrix(result)
-    dull = evidence.boring(result)
+    dull = cell_evidence.boring(result)
     judged = judge(result)
     suites = {group.scenario.name: junitparser.TestSuite(clean(group.scenario.name))
               for group in grid.groups}  # fmt: skip
-    for place in evidence.places(grid):
+    for place in cell_evidence.places(grid):
         cell = place.cell
         case = junitparser.TestCase(
             name=clean(f"{place.row.label}: {place.header}"),
@@ -35,7 +35,7 @@ def junit(result: Result, folder: Path | None = None) -> str:
         how, why = judged(cell)
         if how is not Case.PASSED:
             said = f"{symbols.word(cell.outcome)} {symbols.tally(cell)}: {cell.reason}"
-            text = "\n".join(evidence.lines(cell, folder, _LOG_LINES, dull))
+            text = "\n".join(cell_evidence.lines(cell, folder, _LOG_LINES, dull))
             case.result = [_told(how, "; ".join(filter(None, [why, said])), cell.outcome, text)]
         suites[cell.scenario].add_testcase(case)
     all_ = [*suites.values(), *([_checks(result)] if _has_checks(result) else [])]

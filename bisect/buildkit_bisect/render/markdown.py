@@ -10,7 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.render import evidence, symbols, table, text, validation
+from buildkit_bisect.render import cell_evidence, symbols, table, text, validation
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result
@@ -71,7 +71,7 @@ def markdown(
 
 def _render(result: Result, folder: Path | None, detail: _Detail, templates: Templates) -> str:
     grid = table.matrix(result)
-    folds = evidence.folds(result, folder, detail.log) if detail.folds else []
+    folds = cell_evidence.folds(result, folder, detail.log) if detail.folds else []
     shown = [f for f in folds if detail.good or f.verdict != "good"][: detail.folds]
     used = {grid.symbol(r, c) for r in grid.rows for g in grid.groups for c in g.columns}
     return templates.render(

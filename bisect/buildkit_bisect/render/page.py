@@ -10,7 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.render import evidence, symbols, table, text
+from buildkit_bisect.render import cell_evidence, symbols, table, text
 from buildkit_bisect.result import CellInfo, Result, StepInfo, TrialInfo
 
 _NAME = 150  # characters of a name: a variant's, an outcome's
@@ -37,7 +37,7 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
     """Cells in the order of the matrix, with at most *limit* log lines a trial."""
     grid = table.matrix(result)
     pool = Pool()
-    dull = evidence.boring(result)
+    dull = cell_evidence.boring(result)
     cells = []
     for row in grid.rows:
         for group in grid.groups:
@@ -59,7 +59,7 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                     "log": _log(cell, folder, limit),
                     "trials": [
                         _trial(t, other, pool, limit=limit, dull=dull, folder=folder)
-                        for t in evidence.telling(cell)
+                        for t in cell_evidence.telling(cell)
                     ],
                 })  # fmt: skip
     return {"cells": cells, "pool": pool.values}
@@ -94,7 +94,7 @@ def _build(cell: CellInfo) -> list[str]:
 def _log(cell: CellInfo, folder: Path | None, limit: int) -> dict[str, Any] | None:
     if not cell.log:
         return None
-    lines = text.matters(evidence.tail(folder, cell.log), limit) if folder else []
+    lines = text.matters(cell_evidence.tail(folder, cell.log), limit) if folder else []
     return {"href": href(cell.log), "lines": lines}
 
 
@@ -116,12 +116,12 @@ def _trial(
     folder: Path | None,
 ) -> dict[str, Any]:
     """One trial; what is likely to be equal elsewhere goes into the pool."""
-    good = evidence.telling(other)[0] if other and other.trials else None
+    good = cell_evidence.telling(other)[0] if other and other.trials else None
     control_steps = {s.id: s for s in good.steps} if good else {}
     steps = [
         {
             "id": text.clean(step.id),
-            "ended": evidence.ended(step),
+            "ended": cell_evidence.ended(step),
             "failed": bool(step.exit or step.timed_out),
             "seconds": round(step.seconds, 2),
             "vertices": pool.number([

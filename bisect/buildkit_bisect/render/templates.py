@@ -7,9 +7,9 @@ from typing import Any
 
 import jinja2
 
-from buildkit_bisect import paths
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import symbols, text
+from buildkit_bisect.system import paths
 
 
 class Templates:

@@ -1,8 +1,7 @@
 """Reproducers as folders: ``scenario.toml`` plus the files that its steps use."""
 
 from buildkit_bisect.scenario.check import uses_registry
-from buildkit_bisect.scenario.load import load, names
-from buildkit_bisect.scenario.model import (
+from buildkit_bisect.scenario.definition import (
     Action,
     Axis,
     Condition,
@@ -14,6 +13,7 @@ from buildkit_bisect.scenario.model import (
     Step,
     VertexIs,
 )
+from buildkit_bisect.scenario.load import load, names
 from buildkit_bisect.scenario.script import from_script
 
 __all__ = [

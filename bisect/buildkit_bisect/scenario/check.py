@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from buildkit_bisect import deadlines
-from buildkit_bisect.addresses import is_image, is_link
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Axes, Verdict
 from buildkit_bisect.scenario import attributes, pattern
-from buildkit_bisect.scenario.model import Action, Condition, Rule, Scenario, Step, VertexIs
-from buildkit_bisect.scenario.text import fill, names_in
+from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step, VertexIs
+from buildkit_bisect.scenario.placeholders import fill, names_in
+from buildkit_bisect.system import deadlines
+from buildkit_bisect.system.addresses import is_image, is_link
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _EXIT = re.compile(r"|ok|failed|late|\d{1,3}(-\d{1,3})?")

@@ -13,12 +13,12 @@ from typing import Any, get_args, get_origin
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from buildkit_bisect import paths, tomlfile
-from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.scenario.check import check
-from buildkit_bisect.scenario.model import Action, Condition, Kept, Scenario, Step, VertexIs
+from buildkit_bisect.scenario.definition import Action, Condition, Kept, Scenario, Step, VertexIs
+from buildkit_bisect.system import paths, tomlfile
+from buildkit_bisect.system.deadlines import Deadlines
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.scenario.model import Action, Condition, Rule, Scenario, Step
+from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step
 
 
 def from_script(path: str, *, timeout: float) -> Scenario:

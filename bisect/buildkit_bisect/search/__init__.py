@@ -4,13 +4,13 @@ Nothing here starts a process, reads a clock, or touches git, docker or the netw
 caller drives: ``step = session.next()``, build and run what it asks, ``session.tell(...)``.
 """
 
-from buildkit_bisect.search.boundaries import BoundarySearch
+from buildkit_bisect.search.boundary_search import BoundarySearch
 from buildkit_bisect.search.changes import Boundaries, Change, Gap
 from buildkit_bisect.search.cost import CostModel, FlatCost, NearestBuilt
 from buildkit_bisect.search.ends import EndsFound, GoodEndSearch
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.session import BisectSession
-from buildkit_bisect.search.steps import (
+from buildkit_bisect.search.vocabulary import (
     Answer,
     Ask,
     Candidate,

@@ -6,7 +6,7 @@ from buildkit_bisect.search.notes import notes
 from buildkit_bisect.search.posterior import Belief
 from buildkit_bisect.search.proof import parents_tested
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Found
+from buildkit_bisect.search.vocabulary import Found
 
 
 def found(state: State, commit: str, now: Belief) -> Found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from buildkit_bisect.search.explain import plural
-from buildkit_bisect.search.steps import Candidate, Skip
+from buildkit_bisect.search.vocabulary import Candidate, Skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

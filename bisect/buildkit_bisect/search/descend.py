@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from buildkit_bisect.search.evidence import Status
 from buildkit_bisect.search.explain import make_ask, plural
 from buildkit_bisect.search.left import Left
 from buildkit_bisect.search.notes import turned_twice
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Ask, Inconclusive, Phase
+from buildkit_bisect.search.tally import Status
+from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase
 
 #: A branch of at most this many candidates is searched without looking at its ends first:
 #: the proof will look at them anyway.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search.cost import CostModel, FlatCost
-from buildkit_bisect.search.evidence import Evidence, Status
 from buildkit_bisect.search.explain import plural
-from buildkit_bisect.search.steps import (
+from buildkit_bisect.search.tally import Evidence, Status
+from buildkit_bisect.search.vocabulary import (
     Ask,
     Phase,
     RefusalKind,

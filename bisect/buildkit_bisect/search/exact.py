@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from buildkit_bisect.search.answer import found
 from buildkit_bisect.search.descend import branch_ends
-from buildkit_bisect.search.evidence import Status
 from buildkit_bisect.search.explain import make_ask, plural, split_ask
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.left import Left, left_by
@@ -18,7 +17,8 @@ from buildkit_bisect.search.notes import notes, turned_twice
 from buildkit_bisect.search.posterior import belief
 from buildkit_bisect.search.proof import proof
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Ask, Inconclusive, Phase, Range, Step
+from buildkit_bisect.search.tally import Status
+from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Step
 
 
 def exact(state: State) -> Step:

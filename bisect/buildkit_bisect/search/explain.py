@@ -6,7 +6,7 @@ import math
 
 from buildkit_bisect.search.midpoint import Choice
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Ask, Phase
+from buildkit_bisect.search.vocabulary import Ask, Phase
 
 _PLACE = {
     Phase.FIRST_PARENT: "first-parent",

@@ -7,11 +7,11 @@ the old behaviour, or the search would be about a change that the other branch m
 from __future__ import annotations
 
 from buildkit_bisect.search import judge
-from buildkit_bisect.search.evidence import Status
 from buildkit_bisect.search.explain import plural
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Ask, RefusalKind, Refused, SkipKind
+from buildkit_bisect.search.tally import Status
+from buildkit_bisect.search.vocabulary import Ask, RefusalKind, Refused, SkipKind
 
 #: Commits tried, ever further back, where a merge base cannot be tested.
 _FALLBACKS = 5

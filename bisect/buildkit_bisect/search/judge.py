@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
-from buildkit_bisect.search.evidence import Status, Tally
 from buildkit_bisect.search.explain import make_ask
 from buildkit_bisect.search.posterior import log_beta, priors
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Ask, Phase
+from buildkit_bisect.search.tally import Status, Tally
+from buildkit_bisect.search.vocabulary import Ask, Phase
 
 #: Probability at which the rates of the ends are called different.
 _DIFFERENT = 0.97

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from buildkit_bisect.search.evidence import Status
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.state import State
+from buildkit_bisect.search.tally import Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

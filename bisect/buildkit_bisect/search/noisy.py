@@ -13,7 +13,7 @@ from buildkit_bisect.search.notes import notes, turned_twice
 from buildkit_bisect.search.posterior import Belief, belief
 from buildkit_bisect.search.proof import proof
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Ask, Inconclusive, Phase, Range, Step
+from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Step
 from buildkit_bisect.search.weigh import weigh
 
 _PLACE = {

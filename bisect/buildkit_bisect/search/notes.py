@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from buildkit_bisect.search.evidence import Status
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Inconclusive
+from buildkit_bisect.search.tally import Status
+from buildkit_bisect.search.vocabulary import Inconclusive
 
 
 def notes(state: State) -> tuple[str, ...]:

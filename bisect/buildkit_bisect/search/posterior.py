@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.information import Rates
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Candidate
+from buildkit_bisect.search.vocabulary import Candidate
 
 #: Beta priors (bad, good) of a trial on the bad and the good side of the change: most
 #: histories are nearly free of noise, and the good side more so.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from buildkit_bisect.search.evidence import Status
 from buildkit_bisect.search.explain import make_ask
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Ask, Inconclusive, ParentTested, Phase, Range
+from buildkit_bisect.search.tally import Status
+from buildkit_bisect.search.vocabulary import Ask, Inconclusive, ParentTested, Phase, Range
 
 #: Rounds beyond the least number, for infrastructure that fails and bugs that rarely show.
 _PATIENCE = 20

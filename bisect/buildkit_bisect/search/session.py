@@ -10,14 +10,14 @@ from collections.abc import Mapping
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search.cost import CostModel, FlatCost
-from buildkit_bisect.search.evidence import Evidence
 from buildkit_bisect.search.exact import exact
 from buildkit_bisect.search.gate import gate
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.judge import is_noisy
 from buildkit_bisect.search.noisy import noisy
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Ask, SearchOptions, Skip, SkipKind, Step, Tested
+from buildkit_bisect.search.tally import Evidence
+from buildkit_bisect.search.vocabulary import Ask, SearchOptions, Skip, SkipKind, Step, Tested
 
 
 class BisectSession:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from buildkit_bisect.search.cost import CostModel
-from buildkit_bisect.search.evidence import Evidence, Status
 from buildkit_bisect.search.history import History, Mask, bits
 from buildkit_bisect.search.skips import testable
-from buildkit_bisect.search.steps import Candidate, SearchOptions
+from buildkit_bisect.search.tally import Evidence, Status
+from buildkit_bisect.search.vocabulary import Candidate, SearchOptions
 
 _SHORT = 12
 

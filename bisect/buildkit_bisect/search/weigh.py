@@ -13,7 +13,7 @@ from buildkit_bisect.search.information import alarms, bits_told
 from buildkit_bisect.search.midpoint import entropy
 from buildkit_bisect.search.posterior import Belief, priors
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.steps import Phase
+from buildkit_bisect.search.vocabulary import Phase
 
 #: Trials that one ask may be worth, in automatic mode.
 _BATCHES = (1, 2, 3, 4, 6, 8, 12)

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect import paths
-from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
-from buildkit_bisect.gitcmd import git, lines
 from buildkit_bisect.model import Revision
-from buildkit_bisect.process import ProcessError
 from buildkit_bisect.source import names, upstream
-from buildkit_bisect.source.history import SEPARATOR, History, branch_name
+from buildkit_bisect.source.commits import SEPARATOR, History, branch_name
 from buildkit_bisect.source.inputs import InputKeys
 from buildkit_bisect.source.mirror import Unreachable, open_mirror
+from buildkit_bisect.system import paths
+from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.gitcmd import git, lines
+from buildkit_bisect.system.process import ProcessError
 
 #: A branch may have moved on a remote; after this many seconds it is asked again.
 STALE = 24 * 3600.0

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from buildkit_bisect.golang.toolchain import asked_in_dockerfile
 from buildkit_bisect.source.closure import (
     Around,
     Closure,
@@ -21,7 +22,6 @@ from buildkit_bisect.source.closure import (
 from buildkit_bisect.source.goimports import GoFile, scan
 from buildkit_bisect.source.remembered import Remembered
 from buildkit_bisect.source.trees import TreeReader
-from buildkit_bisect.toolchain import asked_in_dockerfile
 
 if TYPE_CHECKING:
     from git import Repo

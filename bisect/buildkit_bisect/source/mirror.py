@@ -12,12 +12,12 @@ from urllib.parse import unquote
 
 from filelock import FileLock
 
-from buildkit_bisect import addresses, bounds, paths, process
-from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
-from buildkit_bisect.gitcmd import git, hermetic_env
-from buildkit_bisect.process import Completed
-from buildkit_bisect.retry import passing, retried
+from buildkit_bisect.system import addresses, cache_limit, paths, process
+from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.gitcmd import git, hermetic_env
+from buildkit_bisect.system.process import Completed
+from buildkit_bisect.system.retry import passing, retried
 
 # refs/remotes: in a contributor's clone, upstream's branches are there.
 _REFSPECS = (
@@ -108,7 +108,7 @@ def open_mirror(
         path=paths.cache("mirrors") / _slug(where),
         deadlines=deadlines or Deadlines(),
     )
-    bounds.used(mirror.path)
+    cache_limit.used(mirror.path)
     if mirror.path.is_dir():
         _check(mirror.path)
         return mirror

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect import paths, process
-from buildkit_bisect.deadlines import Deadlines
 from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.golang.provision import Toolchains
+from buildkit_bisect.golang.toolchain import GoWanted, fetch_env, network_settings
 from buildkit_bisect.model import Revision
-from buildkit_bisect.provision import Toolchains
-from buildkit_bisect.retry import passing, retried
 from buildkit_bisect.source import names
-from buildkit_bisect.toolchain import GoWanted, fetch_env, network_settings
+from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.retry import passing, retried
 
 MODULE = "github.com/moby/buildkit"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildkit_bisect.gitcmd import git, lines
 from buildkit_bisect.source.closure import Directory, Tree
+from buildkit_bisect.system.gitcmd import git, lines
 
 if TYPE_CHECKING:
     from git import Repo

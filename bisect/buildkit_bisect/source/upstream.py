@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from buildkit_bisect.gitcmd import git, lines
 from buildkit_bisect.source.mirror import Mirror
+from buildkit_bisect.system.gitcmd import git, lines
 
 #: What people call the remote of the repository that they send pull requests to.
 UPSTREAM = "upstream"

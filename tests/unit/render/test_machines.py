@@ -11,13 +11,13 @@ from xml.etree import ElementTree as ET
 
 import junitparser
 import pytest
-import results
-import test_validation
 from markdown_it import MarkdownIt
 
-from buildkit_bisect import compare, render
-from buildkit_bisect.compare import Change
-from buildkit_bisect.render import github
+import results
+import validations
+from buildkit_bisect import render
+from buildkit_bisect.render import compare, github
+from buildkit_bisect.render.compare import Change
 from buildkit_bisect.result import CellInfo, CheckInfo, Result
 
 
@@ -44,7 +44,7 @@ def test_junit_takes_hostile_text() -> None:
 
 def validation(**changes: object) -> Result:
     """`results.matrix`'s master: one cell fixed, one still bad, controls still good."""
-    made = test_validation.result(**changes)
+    made = validations.result(**changes)
     cells = [c for c in made.cells if c.ref == "master"]
     part = [replace(c, patches=("part",)) for c in cells if not c.patches and not c.control]
     return replace(made, cells=(*cells, *part))
@@ -75,7 +75,7 @@ def test_what_is_bad_without_the_patches_is_expected_of_a_validation() -> None:
 
 def test_what_the_patches_break_fails_even_where_it_is_only_flaky() -> None:
     cells = (
-        test_validation.change(
+        validations.change(
             "regressed",
             "cross-stage-lazy",
             "stargz",
@@ -108,7 +108,7 @@ def test_upstream_tests_that_get_worse_fail() -> None:
         log=("--- FAIL: TestKeep",),
     )
     missing = replace(worse, subject="./client", change="untested", worse=(), log=(), note="no gcc")
-    made = validation(checks=(*test_validation.CHECKS, worse, missing))
+    made = validation(checks=(*validations.CHECKS, worse, missing))
     root = ET.fromstring(render.junit(made))  # noqa: S314 - we have just made it
     suite = next(s for s in root if s.attrib["name"] == "upstream's own checks")
     assert suite.attrib["tests"] == "5"

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import results
 from markdown_it import MarkdownIt
 from syrupy.assertion import SnapshotAssertion
-from test_validation import result as validated
 
-from buildkit_bisect import paths, render, reports
+import results
+from buildkit_bisect import render
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.render import symbols
+from buildkit_bisect.render import reports, symbols
 from buildkit_bisect.render.text import clean
 from buildkit_bisect.result import CandidateInfo, CellInfo, Result
+from buildkit_bisect.system import paths
+from validations import result as validated
 
 GFM = MarkdownIt("gfm-like", {"html": True})
 NAMES = ("matrix", "two_scenarios", "bisect", "refused", "boundaries")

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-import results
 
+import results
 from buildkit_bisect import render
 from buildkit_bisect.render import page
 from buildkit_bisect.result import StepInfo

@@ -6,10 +6,10 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
-import results
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.image import SVGImageSnapshotExtension
 
+import results
 from buildkit_bisect.render import svg
 
 NS = "{http://www.w3.org/2000/svg}"

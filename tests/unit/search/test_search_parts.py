@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import BROKEN, World, histories, seen, tip_of
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search import (
@@ -19,6 +18,7 @@ from buildkit_bisect.search import (
     SearchOptions,
     Tested,
 )
+from worlds import BROKEN, World, histories, seen, tip_of
 
 
 @given(histories(), st.randoms())

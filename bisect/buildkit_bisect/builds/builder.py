@@ -1,0 +1,188 @@
+"""From a variant to its binaries: asked twice, compiled once."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from buildkit_bisect.builds import key as keys
+from buildkit_bisect.builds import store
+from buildkit_bisect.builds.compile import Compiled, compile_tree
+from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.golang.provision import Toolchains
+from buildkit_bisect.golang.toolchain import Toolchain, host_arch, wanted
+from buildkit_bisect.model import Build, NoBuild, Revision, Variant
+from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
+from buildkit_bisect.source import Source
+from buildkit_bisect.system import paths
+from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.machine_lock import machine_lock
+
+#: ``(packages compiled so far, packages expected or 0)``; the go command skips cached ones.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(kw_only=True)
+class Builder:
+    """Builds variants of one source; the patches that variants may name come with it.
+
+    Safe beside other builders of the same cache, in this process and in others.
+    """
+
+    source: Source
+    patches: Sequence[Patch] = ()
+    recipe: keys.Recipe = field(default_factory=lambda: keys.Recipe(goarch=host_arch()))
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    say: Callable[[str], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state.pop("_toolchains")
+        return state | {"say": _silent}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
+
+    def cached(self, variant: Variant) -> Build | NoBuild | None:
+        """What an earlier `build` of *variant* came to; None where it has yet to be built.
+
+        Reads two small files: no process, no network.
+        """
+        found = store.answer(self._request(variant))
+        return (store.load(found) or store.failure(found)) if found else None
+
+    def build(
+        self, variant: Variant, on_progress: Progress = lambda _done, _expected: None
+    ) -> Build | NoBuild:
+        """The binaries of *variant*, or why there are none.
+
+        Past its deadline a compile is given up, and tried again when it is asked for again.
+        Raises `InfraFailed` where the reason lies outside the variant (disk, network),
+        `BadInput` where the variant names a patch that this builder does not have.
+        """
+        known = self.cached(variant)
+        if known:
+            return known
+        if variant.patches and self.source.kind != "git":
+            return NoBuild(stage="patch", reason="needs a git source")
+        try:
+            toolchain = self._toolchain(variant.revision)
+        except Missing as err:
+            return NoBuild(stage="toolchain", reason=err.message)
+        key = self._key(variant, toolchain)
+        made = self._build(variant, toolchain, key, on_progress)
+        with contextlib.suppress(OSError):  # only a shortcut for the next time
+            store.remember(self._request(variant), key)
+        return made
+
+    def _request(self, variant: Variant) -> str:
+        revision = variant.revision
+        name = revision.sha if self.source.kind == "git" else revision.describe
+        digests = tuple(p.digest for p in variant.patches)
+        return keys.request_key(self.source.kind, name, digests, self.recipe)
+
+    def _toolchain(self, revision: Revision) -> Toolchain:
+        dockerfile, gomod = (self.source.read(revision, f) for f in ("Dockerfile", "go.mod"))
+        return self._toolchains.find(wanted(dockerfile, gomod))
+
+    def _key(self, variant: Variant, toolchain: Toolchain) -> str:
+        added = tuple(sorted({i for p in self._patches(variant) for i in p.imports}))
+        inputs = self.source.inputs(variant.revision, added)
+        digests = tuple(p.digest for p in variant.patches)
+        return keys.build_key(inputs, digests, toolchain.version, self.recipe)
+
+    def _patches(self, variant: Variant) -> list[Patch]:
+        have = {p.ref.digest: p for p in self.patches}
+        missing = [p.name for p in variant.patches if p.digest not in have]
+        if missing:
+            raise BadInput(
+                f"this builder was not given the patch {missing[0]}", hint="./inv patch-list"
+            )
+        return [have[p.digest] for p in variant.patches]
+
+    def _build(
+        self, variant: Variant, toolchain: Toolchain, key: str, on_progress: Progress
+    ) -> Build | NoBuild:
+        # Few lock files rather than one a key: compiles take turns anyway.
+        with FileLock(paths.cache("locks") / f"build-{key[:2]}.lock", thread_local=False):
+            known = store.load(key) or store.failure(key)
+            if known:
+                return known
+            store.sweep()
+            try:
+                with machine_lock(self._waiting), paths.scratch("build") as made:
+                    return self._compile(variant, toolchain, key, made / "entry", on_progress)
+            except OSError as err:  # a full disk, above all: never the variant's fault
+                raise InfraFailed(
+                    f"building {variant.label}: {err}", hint="df -h; ./inv clean --cache"
+                ) from err
+
+    def _waiting(self) -> None:
+        self.say("waiting for another build or trial to end")
+
+    def _compile(
+        self, variant: Variant, toolchain: Toolchain, key: str, entry: Path, on_progress: Progress
+    ) -> Build | NoBuild:
+        entry.mkdir()
+        log = entry / "build.log"
+        with self.source.checkout(variant.revision) as tree:
+            try:
+                apply(tree, self._patches(variant))
+            except PatchFailed as err:
+                return store.save_failure(entry, key, "patch", err.message)
+            expected = store.expected_packages()
+            try:
+                result = compile_tree(
+                    tree,
+                    entry,
+                    toolchain=toolchain,
+                    recipe=self.recipe,
+                    # A module's zip may carry vendor/modules.txt, and never the rest of vendor/.
+                    vendored=self.source.kind == "git" and (tree / "vendor/modules.txt").is_file(),
+                    log=log,
+                    timeout=self.deadlines.compile,
+                    on_package=lambda done: on_progress(done, expected),
+                    say=self.say,
+                )
+            except InfraFailed as err:
+                kept = store.keep_log(log, key)
+                raise InfraFailed(err.message, hint=f"less {kept}" if kept else "") from err
+        if result.late:  # no answer to keep: with a longer deadline it may build
+            kept = store.keep_log(log, key)
+            return NoBuild(stage="build", reason=result.error, log=str(kept or ""))
+        if result.error:
+            return store.save_failure(entry, key, "build", result.error)
+        return store.save(entry, self._meta(key, entry, toolchain, result))
+
+    def _meta(
+        self, key: str, entry: Path, toolchain: Toolchain, result: Compiled
+    ) -> dict[str, Any]:
+        sums = {
+            f"{p}_sha256": store.file_sha256(file)
+            if (file := entry / self.recipe.binary(p)).exists()
+            else ""
+            for p in ("buildkitd", "buildctl")
+        }
+        return {
+            "key": key,
+            "go": toolchain.version,
+            "source": self.source.kind,
+            "seconds": round(result.seconds, 2),
+            "packages": result.packages,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **sums,
+        }
+
+
+def _silent(_: str) -> None:
+    pass

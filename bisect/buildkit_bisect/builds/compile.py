@@ -1,0 +1,157 @@
+"""One run of the go command, and what its output means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect.builds.key import Recipe
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.golang.toolchain import Toolchain, fetch_env, network_settings
+from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.retry import passing, retried
+
+# Settings of the user's that would change the bytes; all else that go reads is set below.
+_NEUTRAL = (
+    *("CGO_CFLAGS", "CGO_LDFLAGS", "GO386", "GOAMD64", "GOARM", "GOARM64", "GODEBUG"),
+    *("GOEXPERIMENT", "GOEXTLINKDEBUG", "GOFIPS140", "GOFLAGS", "GOPATH", "GO_LDSO"),
+)
+
+_PACKAGE_LINE = re.compile(r"^[A-Za-z0-9_.~-]+(/[A-Za-z0-9_.~+-]+)*$")
+_COMPILER_ERROR = re.compile(r"^(vet: )?\S+\.(go|s):\d+(:\d+)?: ")
+_OTHER_ERROR = re.compile(
+    r"^(go: |package \S+|no required module|pattern \S+: |\S+: (import|undefined)|.*\.go:\d+)"
+)
+_INFRA = re.compile(
+    r"no space left on device|disk quota exceeded|cannot allocate memory|signal: killed"
+    r"|resource temporarily unavailable|too many open files|read-only file system"
+    r"|input/output error|text file busy|dial tcp|i/o timeout|connection re(fused|set)"
+    r"|no such host|TLS handshake|proxyconnect|unexpected EOF|50\d \w+|Client\.Timeout"
+    r"|permission denied",
+    re.IGNORECASE,
+)
+
+#: A module that did not arrive: ``go: MODULE@v1.2.3: Get "https://...": dial tcp ...``.
+_DOWNLOAD = re.compile(r"^.*\b(?:Get|reading) \"?(?:https?|file)://.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compiled:
+    """A go command that has ended: binaries are in its output directory, or *error* says why."""
+
+    seconds: float
+    packages: int
+    error: str = ""
+    late: bool = False  # past its deadline: true of this time, and not of the source
+
+
+def go_env(toolchain: Toolchain, recipe: Recipe, *, tmp: Path) -> dict[str, str]:
+    """The environment of a compile: nothing of the user's that could change the bytes."""
+    return {
+        **dict.fromkeys(_NEUTRAL, ""),
+        **fetch_env(
+            GOROOT=toolchain.goroot,
+            GOENV="off",
+            GOFLAGS="",
+            GOOS=recipe.goos,
+            GOARCH=recipe.goarch,
+            CGO_ENABLED="0",
+            GOTMPDIR=str(tmp),
+        ),
+    }
+
+
+def compile_tree(
+    tree: Path,
+    out: Path,
+    *,
+    toolchain: Toolchain,
+    recipe: Recipe,
+    vendored: bool,
+    log: Path,
+    timeout: float,
+    on_package: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Compiled:
+    """Compile *tree*'s programs into *out*; *on_package* gets the number of packages so far.
+
+    *vendored* trees are built from their ``vendor/``, without the network; else *say* gets a
+    line before a download is tried again.
+    Raises `InfraFailed` on what says nothing about the source: disk, memory, network.
+    """
+    seen = 0
+
+    def count(line: str) -> None:
+        nonlocal seen
+        if _PACKAGE_LINE.match(line):
+            seen += 1
+            on_package(seen)
+
+    with paths.scratch("gotmp") as tmp:
+        env = go_env(toolchain, recipe, tmp=tmp)
+        if not vendored:
+            env |= network_settings(toolchain)
+        argv = [
+            *(toolchain.go, *recipe.arguments()),
+            *(["-mod=vendor"] if vendored else ["-mod=readonly"]),
+            *("-o", f"{out}/", *recipe.packages()),
+        ]
+        done = retried(
+            lambda left: process.run(
+                argv, timeout=left, cwd=tree, env=env, check=False, log=log, on_line=count
+            ),
+            within=timeout,
+            trouble=_not_arrived,
+            say=say,
+        )
+    if done.timed_out:
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        if last.startswith("go: downloading"):
+            raise InfraFailed(
+                f"go build was still downloading after {timeout:g} s: {last}",
+                hint="--deadline compile=SECONDS",
+            )
+        error = f"go build was still running after {timeout:g} s"
+        return Compiled(seconds=done.seconds, packages=seen, error=error, late=True)
+    if done.ok:
+        return Compiled(seconds=done.seconds, packages=seen)
+    if done.exit < 0:
+        raise InfraFailed(
+            f"go build was killed by signal {-done.exit}",
+            hint="free -h, then ./inv resume",
+        )
+    error = first_error(done.stderr)
+    if not _COMPILER_ERROR.match(error):
+        trouble = _INFRA.search(done.stderr)
+        if trouble:
+            line = _line_of(done.stderr, trouble)
+            raise InfraFailed(
+                f"go build failed around the source: {line}",
+                hint="./inv doctor, then the same again",
+            )
+    return Compiled(seconds=done.seconds, packages=seen, error=error)
+
+
+def _not_arrived(done: process.Completed) -> str:
+    """The download that a compile failed by, where the same again may work; else ""."""
+    missed = _DOWNLOAD.search(done.stderr) if not (done.ok or done.timed_out) else None
+    return passing(missed[0]) if missed else ""
+
+
+def first_error(output: str) -> str:
+    """The compiler's first error in the output of ``go build -v``, as one line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for pattern in (_COMPILER_ERROR, _OTHER_ERROR):
+        for line in lines:
+            if pattern.match(line) and "downloading" not in line:
+                return line
+    rest = [line for line in lines if not _PACKAGE_LINE.match(line) and line[0] != "#"]
+    return rest[-1] if rest else "go build failed and said nothing"
+
+
+def _line_of(text: str, match: re.Match[str]) -> str:
+    start = text.rfind("\n", 0, match.start()) + 1
+    end = text.find("\n", match.end())
+    return text[start : end if end >= 0 else None].strip()

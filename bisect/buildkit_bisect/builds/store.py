@@ -1,0 +1,179 @@
+"""The build cache: one directory a key, complete from the moment it is there.
+
+``builds/KEY/`` holds the binaries, ``build.log`` and ``build.json``;
+``builds/requests/KEY`` the build key that a request led to;
+``failures/KEY/`` the ``build.log`` and ``failure.json`` of inputs that cannot be built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from buildkit_bisect.model import Build, NoBuild
+from buildkit_bisect.system import cache_limit, paths
+
+FORMAT = 1
+
+
+def _builds() -> Path:
+    return paths.cache("builds")
+
+
+def load(key: str) -> Build | None:
+    """The finished build of that key; None where there is none, or it is of another format."""
+    cache_limit.used(_builds() / key)
+    return _load(_builds() / key)
+
+
+def _load(entry: Path) -> Build | None:
+    try:
+        meta = json.loads((entry / "build.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if meta.pop("format", None) != FORMAT:
+        return None
+    meta.pop("created", None)
+    return Build(**meta, directory=str(entry), reused=True)
+
+
+def save(made: Path, meta: dict[str, Any]) -> Build:
+    """Make *made*, a directory on the cache's file system, the build that *meta* describes."""
+    (made / "build.json").write_text(json.dumps({"format": FORMAT, **meta}, indent=1))
+    _sync(made)
+    entry = _builds() / meta["key"]
+    _replace(made, entry)
+    build = _load(entry)
+    assert build
+    return replace(build, reused=False)
+
+
+def failure(key: str) -> NoBuild | None:
+    """Why these inputs have no binaries, where an earlier build found that out."""
+    entry = paths.cache("failures") / key
+    try:
+        meta = json.loads((entry / "failure.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if meta.get("format") != FORMAT:
+        return None
+    log = entry / "build.log"
+    return NoBuild(stage=meta["stage"], reason=meta["reason"], log=str(log) if log.exists() else "")
+
+
+def save_failure(made: Path, key: str, stage: str, reason: str) -> NoBuild:
+    """Keep *made*, which may hold ``build.log``, as the answer to *key*.
+
+    Only for what will be the same each time: the compiler's errors, a patch that does not fit.
+    """
+    meta = {"format": FORMAT, "stage": stage, "reason": reason}
+    (made / "failure.json").write_text(json.dumps(meta))
+    _sync(made)
+    _replace(made, paths.cache("failures") / key)
+    found = failure(key)
+    assert found
+    return found
+
+
+def keep_log(log: Path, key: str) -> Path | None:
+    """Save the output of a compile that came to nothing; None where there is none."""
+    if not log.exists():
+        return None
+    kept = paths.cache("logs") / f"build-{key[:12]}.log"
+    shutil.copyfile(log, kept)
+    return kept
+
+
+def answer(request: str) -> str | None:
+    """The build key that an earlier request led to."""
+    try:
+        return (_builds() / "requests" / request).read_text().strip() or None
+    except OSError:
+        return None
+
+
+def remember(request: str, key: str) -> None:
+    """Note the build key of a request; the last writer wins, and all write the same."""
+    folder = paths.cache("builds/requests")
+    draft = folder / f".{request}.{os.getpid()}"
+    draft.write_text(key)
+    draft.replace(folder / request)
+
+
+def history() -> list[Build]:
+    """Every build in the cache, oldest first; ``seconds`` is what each cost when compiled."""
+    entries = [e for e in _builds().iterdir() if (e / "build.json").is_file()]
+    entries.sort(key=lambda e: (e / "build.json").stat().st_mtime)
+    return [b for b in map(_load, entries) if b]
+
+
+def expected_packages() -> int:
+    """How many packages a compile may have to go through, from the builds so far; 0: unknown."""
+    return max((b.packages for b in history()), default=0)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep(*, say: Callable[[str], None] = lambda _: None) -> int:
+    """Remove what dead processes left in the cache's ``tmp``; returns how many entries.
+
+    A directory with something still mounted below it is left for whoever mounted it.
+    """
+    removed = 0
+    mounts = _mount_points()
+    for entry in paths.cache("tmp").iterdir():
+        if paths.owner_alive(entry) or any(m.is_relative_to(entry) for m in mounts):
+            continue
+        _remove(entry)
+        say(f"removed {entry}")
+        removed += 1
+    return removed
+
+
+def _mount_points() -> list[Path]:
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return []
+    return [Path(line.split()[4].encode().decode("unicode_escape")) for line in lines]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _replace(made: Path, entry: Path) -> None:
+    if entry.exists():  # an unreadable or outdated one; the caller holds the key's lock
+        with paths.scratch("old") as old:
+            entry.rename(old / "entry")
+            made.rename(entry)
+    else:
+        made.rename(entry)
+    _flush(entry.parent)  # the rename itself
+
+
+def _sync(folder: Path) -> None:
+    # The rename must not reach the disk before the bytes do.
+    _flush(*folder.iterdir(), folder)
+
+
+def _flush(*these: Path) -> None:
+    for path in these:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,205 @@
+"""The candidates of a search as the pure package wants them: a DAG, labels, build inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from packaging.version import Version
+
+from buildkit_bisect.builds import Builder
+from buildkit_bisect.builds import history as build_history
+from buildkit_bisect.campaign.estimate import COLD, TRIAL
+from buildkit_bisect.campaign.overlay import Overlay
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Build, PatchRef, Revision, Variant
+from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.search import History, NearestBuilt
+from buildkit_bisect.source import GitSource, Source
+
+#: Seconds of a build that only links, where none was recorded.
+WARM_LINK = 6.0
+
+
+@dataclass(kw_only=True)
+class Line:
+    """Commits are named by full id; for modules, by version."""
+
+    source: Source
+    history: History
+    good: str
+    bad: str
+    labels: dict[str, str]
+    candidates: tuple[str, ...]
+    before: frozenset[str]  # the older end, and the merge base that stands for it
+    overlay: Overlay | None
+    overlay_names: tuple[PatchRef, ...]
+    same_build: Mapping[str, str] = field(default_factory=dict)
+    known: dict[str, Revision] = field(default_factory=dict)
+
+    @property
+    def distinct(self) -> int:
+        """Candidates that differ in their build inputs, as far as that is known."""
+        return len({self.same_build.get(c, c) for c in self.candidates})
+
+    def variant(self, commit: str) -> Variant:
+        """The commit with the patches that belong there."""
+        patches = self.overlay.at(commit) if self.overlay else ()
+        return Variant(revision=self.revision(commit), patches=patches)
+
+    def revision(self, commit: str) -> Revision:
+        """The revision of a commit, described once."""
+        if commit not in self.known:
+            assert isinstance(self.source, GitSource)
+            label = self.labels.get(commit, "")
+            self.known[commit] = self.source.revision(commit, ref=label)
+        return self.known[commit]
+
+    def revisions(self, commits: Iterable[str]) -> list[Revision]:
+        """Several, in order."""
+        return [self.revision(commit) for commit in commits]
+
+    def position(self, commit: str) -> int | None:
+        """Place on the searched line, from 1; 0 before it; None where the commit is not on it."""
+        if commit in self.before:
+            return 0
+        return self.candidates.index(commit) + 1 if commit in self.candidates else None
+
+
+def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, releases: bool) -> Line:
+    """The history between two refs. Raises `BadInput` for refs and for a source without one."""
+    if releases:
+        return _of_releases(source, good, bad, patches)
+    if not isinstance(source, GitSource):
+        raise BadInput(
+            "bisecting commits needs a git source, and there is none",
+            hint="--repo PATH, or --releases to search among release tags",
+        )
+    ends = {ref: source.resolve(ref) for ref in (good, bad)}
+    old, new = ends[good].sha, ends[bad].sha
+    parents = source.parents([old, new])
+    between = [*source.parents([new], [old]), *source.parents([old], [new])]
+    dag = History(parents)
+    # Asked for every commit of the range: from the DAG, not from a git process each.
+    overlay = overlay_of(source, patches, lambda a, b: a in dag and b in dag and dag.contains(b, a))
+    extra = tuple(sorted({i for p in patches for i in p.imports}))
+    inputs = source.input_keys([*dict.fromkeys([old, new, *between])], extra)
+    base = source.merge_base(old, new)
+    labels = {revision.sha: ref for ref, revision in ends.items()}
+    if base and base not in labels:
+        labels[base] = source.revision(base).describe
+    older, newer = (new, old) if source.is_ancestor(new, old) else (old, new)
+    return Line(
+        source=source,
+        history=dag,
+        good=old,
+        bad=new,
+        labels=labels,
+        candidates=tuple(source.first_parent_line(older, newer)),
+        before=frozenset({older, base or older}),
+        overlay=overlay,
+        overlay_names=tuple(p.ref for p in patches),
+        same_build={
+            sha: " ".join([key, *(p.digest for p in (overlay.at(sha) if overlay else ()))])
+            for sha, key in inputs.items()
+        },
+        known={revision.sha: revision for revision in ends.values()},
+    )
+
+
+def overlay_of(
+    source: Source,
+    patches: Sequence[Patch],
+    is_ancestor: Callable[[str, str], bool] | None = None,
+) -> Overlay | None:
+    """Where *patches* belong; None without any. Raises `BadInput` where there is no git source."""
+    if not patches:
+        return None
+    if not isinstance(source, GitSource):
+        raise BadInput("patches need a git source", hint="--repo PATH")
+    return Overlay(
+        patches,
+        resolve=lambda ref: source.resolve(ref).sha,
+        is_ancestor=is_ancestor or source.is_ancestor,
+    )
+
+
+def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) -> Line:
+    """A line of release tags in order of version, as if each were the parent of the next."""
+    ends = [source.resolve(ref) for ref in (good, bad)]
+    finals = {r.ref: r for r in source.releases()}
+    for ref in (good, bad):
+        if ref not in finals:
+            raise BadInput(
+                f"--releases searches among release tags, and {ref!r} is none",
+                hint="--good v0.25.0 --bad v0.26.0, or leave out --releases",
+            )
+    low, high = sorted(Version(ref) for ref in (good, bad))
+    chain = sorted(
+        (r for r in finals.values() if low <= Version(r.ref) <= high),
+        key=lambda r: Version(r.ref),
+    )
+    known = {identity(r): r for r in chain} | {identity(r): r for r in ends}
+    ids = [identity(r) for r in chain]
+    return Line(
+        source=source,
+        history=History({c: ids[n - 1 : n] if n else [] for n, c in enumerate(ids)}),
+        good=identity(ends[0]),
+        bad=identity(ends[1]),
+        labels={identity(r): r.ref for r in chain},
+        candidates=tuple(ids[1:]),
+        before=frozenset(ids[:1]),
+        overlay=overlay_of(source, patches),
+        overlay_names=tuple(p.ref for p in patches),
+        known=known,
+    )
+
+
+def identity(revision: Revision) -> str:
+    """What names a revision in a search: its commit id, or a module's version."""
+    return revision.sha or revision.describe or revision.ref
+
+
+def cost(builder: Builder, line: Line) -> NearestBuilt:
+    """Seconds that a commit will cost, by recorded builds and what changed since the nearest."""
+    commits = sorted(line.same_build or line.candidates, key=line.history.number)
+    seconds = [b.seconds for b in build_history() if b.seconds > 0][-20:]
+    return NearestBuilt(
+        commits,
+        built=[c for c in commits if isinstance(builder.cached(_bare(line, c)), Build)],
+        same_build=line.same_build,
+        weights={c: 0.0 for c in commits if not _differs(line, c)},
+        cold=max(seconds, default=COLD),
+        warm=min(seconds, default=WARM_LINK),
+        trial=TRIAL,
+    )
+
+
+def _differs(line: Line, commit: str) -> bool:
+    parents = line.history.parents(commit)
+    key = line.same_build.get(commit, commit)
+    return not parents or line.same_build.get(parents[0], parents[0]) != key
+
+
+def _bare(line: Line, commit: str) -> Variant:
+    # Enough for a look into the cache, without asking git to describe every candidate.
+    revision = line.known.get(commit) or Revision(ref=commit[:12], sha=commit)
+    return Variant(revision=revision, patches=line.overlay.at(commit) if line.overlay else ())
+
+
+def whole_line(line: Line) -> tuple[list[str], tuple[str, ...]]:
+    """The first-parent line with the commit it starts from, and what is to be said of it."""
+    first = line.candidates[0] if line.candidates else line.bad
+    before = line.history.parents(first)[:1]
+    commits = [*before, *line.candidates]
+    if line.good in commits:
+        return commits, ()
+    start, good, bad = (line.labels.get(c, c[:12]) for c in (commits[0], line.good, line.bad))
+    note = f"{good} is not on the first-parent line of {bad}: the line starts at {start}"
+    return commits, (note,)
+
+
+def releases_on(source: Source, commits: Sequence[str]) -> list[str]:
+    """The releases that are on a line, in its order."""
+    tagged = {r.sha for r in source.releases()}
+    return [c for c in commits if c in tagged]

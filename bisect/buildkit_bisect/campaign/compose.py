@@ -1,0 +1,208 @@
+"""From what a lab saw to the result document. Pure but for linking evidence files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from buildkit_bisect import __version__
+from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.lab.base_images import ImageRef
+from buildkit_bisect.lab.evidence import keep_evidence
+from buildkit_bisect.lab.lab import Cell
+from buildkit_bisect.model import Build, NoBuild, Observation, PatchRef, Revision, StepResult
+from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.result import (
+    BisectInfo,
+    BuildInfo,
+    CellInfo,
+    PatchInfo,
+    Result,
+    RevisionInfo,
+    ScenarioInfo,
+    StepInfo,
+    TrialInfo,
+    ValidationInfo,
+)
+from buildkit_bisect.scenario import Scenario, cache_config
+from buildkit_bisect.system import machine
+
+#: Lines of a failed step's messages that the document itself holds.
+_ERROR_LINES = 6
+
+
+def scenario_info(scenario: Scenario, refs: Mapping[str, ImageRef]) -> ScenarioInfo:
+    """A scenario as results describe it."""
+    return ScenarioInfo(
+        name=scenario.name,
+        title=scenario.title,
+        issue=scenario.issue,
+        digest=scenario.digest,
+        summary=scenario.summary.strip(),
+        axes={n: {"values": a.values, "controls": a.controls} for n, a in scenario.axes.items()},
+        outcomes=tuple(
+            {"name": r.name, "verdict": str(r.verdict), "means": r.means} for r in scenario.outcomes
+        ),
+        # The port of the registry is this run's; the digest is what stays.
+        images={
+            name: {"ref": re.sub(r"^127\.0\.0\.1:\d+/", "", ref.ref), "digest": ref.digest}
+            for name, ref in refs.items()
+        },
+    )
+
+
+def revision_info(revision: Revision) -> RevisionInfo:
+    """A revision as results describe it."""
+    return RevisionInfo(
+        ref=revision.ref,
+        sha=revision.sha,
+        describe=revision.describe,
+        date=revision.date,
+        subject=revision.subject,
+    )
+
+
+def patch_info(patch: PatchRef, asked: Iterable[Patch]) -> PatchInfo:
+    """A patch as results describe it, with its diffs where it is one of *asked*.
+
+    A revert is not: git makes it again from the commit that it is named after.
+    """
+    whole = next((p for p in asked if p.digest == patch.digest), None)
+    return PatchInfo(
+        name=patch.name,
+        digest=patch.digest,
+        title=patch.title,
+        diffs={d.name: d.text for d in whole.diffs} if whole else {},
+    )
+
+
+def cell_info(cell: Cell, folder: Path) -> CellInfo:
+    """A cell; its trials' evidence is linked below *folder*."""
+    label = _file_name(cell.variant.label)
+    where = "-".join(value for _, value in cell.axes)
+    base = f"{label}/{cell.scenario.name}/{where}"
+    trials = tuple(
+        TrialInfo(
+            outcome=told.name,
+            verdict=str(told.verdict),
+            reason=told.reason,
+            seconds=round(trial.observation.seconds, 3),
+            reused=trial.reused,
+            evidence=keep_evidence(trial.observation, folder, f"{base}/{number}"),
+            ended=trial.observation.ended,
+            steps=tuple(step_info(s, cell.control) for s in trial.observation.steps),
+            daemon_log=trial.observation.daemon_log[-2000:],
+        )
+        for number, (trial, told) in enumerate(zip(cell.trials, cell.judged, strict=True), 1)
+    )
+    commonest = max(cell.counts.values(), default=0)
+    return CellInfo(
+        scenario=cell.scenario.name,
+        ref=cell.variant.revision.ref,
+        revision=cell.variant.revision.sha or cell.variant.revision.describe,
+        patches=tuple(p.name for p in cell.variant.patches),
+        axes=dict(cell.axes),
+        control=cell.scenario.is_control(cell.axes),
+        outcome=cell.outcome.name,
+        verdict=str(cell.outcome.verdict),
+        reason=cell.outcome.reason,
+        counts=dict(cell.counts),
+        rate=(commonest, sum(cell.counts.values())),
+        trials=trials,
+        build=_build_info(cell.build),
+        log=_keep_log(cell.build, folder, label),
+    )
+
+
+def step_info(step: StepResult, control: Observation | None) -> StepInfo:
+    """A step, with its cache export compared with the control's."""
+    other = control.step(step.id) if control else None
+    both = step.export and other and other.export
+    failed = step.exit != 0 or step.timed_out
+    return StepInfo(
+        id=step.id,
+        exit=step.exit,
+        seconds=round(step.seconds, 3),
+        timed_out=step.timed_out,
+        error="\n".join(step.stderr.strip().splitlines()[-_ERROR_LINES:]) if failed else "",
+        vertices=tuple(
+            {"name": v.name, "state": v.state, **({"error": v.error} if v.error else {})}
+            for v in step.vertices
+            if not v.name.startswith("[internal]")
+        ),
+        records=tuple(
+            {"digest": r.digest, "layers": len(r.layers), "inputs": list(r.inputs)}
+            for r in (step.export.records if step.export else ())
+        ),
+        kept=cache_config.kept(step.export, other.export)
+        if both and step.export and other and other.export
+        else None,
+    )
+
+
+def _build_info(build: Build | NoBuild) -> BuildInfo | None:
+    if isinstance(build, NoBuild):
+        return None
+    return BuildInfo(
+        key=build.key,
+        go=build.go,
+        source=build.source,
+        binary_sha256=build.buildkitd_sha256,
+        seconds=build.seconds,
+        reused=build.reused,
+    )
+
+
+def _keep_log(build: Build | NoBuild, folder: Path, label: str) -> str:
+    if not isinstance(build, NoBuild) or not build.log or not Path(build.log).is_file():
+        return ""
+    target = folder / "evidence" / label / "build.log"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(build.log, target)
+    return str(target.relative_to(folder))
+
+
+def _file_name(label: str) -> str:
+    """*label* as one path component that cannot leave its folder."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", label).strip(".") or "variant"
+
+
+def result(
+    setup: Setup,
+    *,
+    kind: str,
+    campaign: str,
+    created: str,
+    refs: Mapping[str, Mapping[str, ImageRef]],
+    revisions: Iterable[Revision],
+    patches: Iterable[PatchRef],
+    cells: Iterable[CellInfo],
+    seconds: Mapping[str, float],
+    engine: Mapping[str, str] | None = None,
+    bisect: BisectInfo | None = None,
+    validation: ValidationInfo | None = None,
+    status: str = "done",
+    notes: Iterable[str] = (),
+) -> Result:
+    """The whole document; *engine* is what `Lab.engine_facts` says."""
+    settings = setup.settings
+    return Result(
+        kind=kind,
+        id=campaign,
+        created=created,
+        command=settings.command,
+        tool=f"buildkit-bisect {__version__}",
+        host={**machine.facts(), "runtime": ", ".join(settings.runtimes), **(engine or {})},
+        source={"kind": setup.source.kind, "repo": settings.repo, "note": setup.note},
+        scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
+        revisions=tuple(revision_info(r) for r in revisions),
+        patches=tuple(patch_info(p, setup.patches) for p in patches),
+        cells=tuple(cells),
+        seconds={k: round(v, 1) for k, v in seconds.items()},
+        bisect=bisect,
+        validation=validation,
+        status=status,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,121 @@
+"""Between a search and a lab: what was asked and seen, as events, tells and steps of a result."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from buildkit_bisect.events import CellDone, Column, Events, StepAsked, StepDone
+from buildkit_bisect.lab.lab import Cell
+from buildkit_bisect.model import NoBuild, Variant, Verdict
+from buildkit_bisect.result import BisectStep
+from buildkit_bisect.search import Ask, Skip, SkipKind, Tested
+
+
+@dataclass(kw_only=True)
+class Step:
+    """One ask of a search, from its announcement to its line in the result."""
+
+    number: int
+    ask: Ask
+    variant: Variant
+    events: Events
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.events.emit(
+            StepAsked(
+                number=self.number,
+                row=self.variant.label,
+                why=self.ask.why,
+                left=self.ask.candidates_left,
+                expected_steps=self.ask.expected_steps,
+                expected_seconds=self.ask.expected_seconds,
+            )
+        )
+
+    def done(
+        self,
+        verdict: Verdict,
+        shown: str,
+        *,
+        counts: Mapping[str, int] | None = None,
+        reused: bool = False,
+        position: int | None = None,
+    ) -> BisectStep:
+        """Say what was seen, and return the step as results hold it."""
+        row = self.variant.label
+        self.events.emit(StepDone(number=self.number, row=row, verdict=verdict, shown=shown))
+        return BisectStep(
+            number=self.number,
+            phase=str(self.ask.phase),
+            sha=self.ask.commit,
+            verdict=str(verdict),
+            shown=shown,
+            why=self.ask.why,
+            counts=dict(counts or {}),
+            left=self.ask.candidates_left,
+            seconds=round(time.monotonic() - self.started, 1),
+            reused=reused,
+            patches=tuple(p.name for p in self.variant.patches),
+            position=position,
+        )
+
+
+def cell_done(cell: Cell) -> CellDone:
+    """The event that a cell has all its trials."""
+    return CellDone(
+        row=cell.variant.label,
+        column=Column(
+            scenario=cell.scenario.name,
+            axes=cell.axes,
+            control=cell.scenario.is_control(cell.axes),
+        ),
+        outcome=cell.outcome.name,
+        verdict=cell.outcome.verdict,
+        counts=dict(cell.counts),
+        reason=cell.outcome.reason,
+    )
+
+
+def skip_of(build: NoBuild) -> Skip:
+    """Why there is nothing to test, as the search takes it."""
+    kind = SkipKind.PATCH if build.stage == "patch" else SkipKind.BUILD
+    return Skip(kind=kind, reason=build.reason)
+
+
+def told_by(cell: Cell, build_seconds: float = 0.0) -> Tested:
+    """What a cell tells the search: outcomes that count, or why there are none."""
+    if isinstance(cell.build, NoBuild):
+        return Tested(skip=skip_of(cell.build))
+    if cell.outcome.name == "control-failed":
+        return Tested(skip=Skip(kind=SkipKind.CONTROL, reason=cell.outcome.reason))
+    told = [o for o in cell.judged if o.verdict is not Verdict.INFRA]
+    if not told:
+        return Tested(skip=Skip(kind=SkipKind.INFRA, reason=cell.outcome.reason))
+    seconds = [t.observation.seconds for t in cell.trials]
+    return Tested(
+        counts=Counter(o.name for o in told),
+        verdicts={o.name: o.verdict for o in told},
+        binary=cell.build.buildkitd_sha256,
+        build_seconds=build_seconds or None,
+        trial_seconds=sum(seconds) / len(seconds),
+    )
+
+
+def verdict_of(cell: Cell, tested: Tested) -> Verdict:
+    """A step's verdict: what the search could not use is a skip, whatever the cell was."""
+    return Verdict.SKIP if tested.skip else cell.outcome.verdict
+
+
+def shown(tested: Tested) -> str:
+    """What was told, in words: ``layers-dropped 3 of 3``, ``build: undefined: foo``."""
+    return f"{tested.skip.kind}: {tested.skip.reason}" if tested.skip else counted(tested.counts)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """``cached 2 of 3, layers-dropped 1 of 3``."""
+    total = sum(counts.values())
+    return ", ".join(f"{name} {n} of {total}" for name, n in counts.items())

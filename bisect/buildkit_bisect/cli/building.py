@@ -1,0 +1,80 @@
+"""``build``: one variant's binaries, and its image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from buildkit_bisect.campaign import estimate
+from buildkit_bisect.campaign.setup import load_patches, prepare
+from buildkit_bisect.cli import doctor, imaging, options
+from buildkit_bisect.cli.campaigns import asked_for, trim
+from buildkit_bisect.cli.guard import DONE
+from buildkit_bisect.cli.options import Raw, Settings
+from buildkit_bisect.errors import BadInput, NoAnswer
+from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Said
+from buildkit_bisect.live import Display
+from buildkit_bisect.model import NoBuild, Variant
+
+
+def build(raw: Mapping[str, Raw]) -> int:
+    """Build a variant, or find it built; print where it is."""
+    rev = options.option("rev", raw.get("rev", ""))
+    if not rev:
+        raise BadInput("which revision?", hint="./inv build --rev v0.26.0")
+    chosen = options.read("build", raw)
+    ref, with_ = asked_for(rev, chosen)
+    given = load_patches(with_ or chosen.patches)
+    image = imaging.wanted(raw)
+    with Display() as events:
+        doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
+        setup = prepare(chosen, events, chosen=given)
+        variant = Variant(revision=setup.source.resolve(ref), patches=tuple(p.ref for p in given))
+        row = variant.label
+        if image and image.builder == "dockerfile":
+            engine, ready, how = imaging.from_upstream(setup, variant, given)
+            done = imaging.deliver(engine, ready, image)
+            return _show_image(chosen, row, {"image": asdict(ready), "made": how, **done})
+        if setup.builder.cached(variant) is None:
+            events.emit(BuildStarted(row=row))
+        made = setup.builder.build(
+            variant,
+            lambda done, expected: events.emit(
+                BuildProgress(row=row, done=done, expected=expected)
+            ),
+        )
+        if isinstance(made, NoBuild):
+            raise NoAnswer(
+                f"{row} has no build: {made.stage}: {made.reason}",
+                hint=f"less {made.log}" if made.log else "./inv doctor",
+            )
+        events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
+        trim(events, chosen)
+        if image:
+            engine, ready, how = imaging.from_binaries(setup, image, variant, made)
+            done = imaging.deliver(engine, ready, image)
+            facts = {"build": asdict(made), "image": asdict(ready), "made": how, **done}
+            return _show_image(chosen, row, facts)
+    if chosen.json:
+        print(json.dumps({"variant": row, **asdict(made)}, indent=1))
+    else:
+        how = "was built already" if made.reused else f"built in {estimate.minutes(made.seconds)}"
+        print(f"{row}: {how} with Go {made.go}\n{made.directory}")
+    return DONE
+
+
+def _show_image(chosen: Settings, row: str, facts: Mapping[str, Any]) -> int:
+    if chosen.json:
+        print(json.dumps({"variant": row, **facts}, indent=1))
+        return DONE
+    ready = facts["image"]
+    when = (
+        "was there already" if ready["reused"] else f"made in {estimate.minutes(ready['seconds'])}"
+    )
+    print(f"{row}: image {when}, from {facts['made']}\n{ready['ref']}\n{ready['id']}")
+    for what in ("pushed", "saved"):
+        if what in facts:
+            print(f"{what}: {facts[what]}")
+    return DONE

@@ -1,0 +1,51 @@
+"""What a killed run can leave: processes, scratch and socket directories, cgroups."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from buildkit_bisect.runtime.host import CGROUPS, SOCKETS, remove_cgroups
+from buildkit_bisect.system import marks, paths
+from buildkit_bisect.system.marks import Orphan
+
+#: A directory for sockets, as `runtime.host` makes it. Others use the place too.
+_SOCKETS = re.compile(r"bkb-[0-9]+-[a-z0-9_]{8}")
+
+
+def find() -> list[Orphan | Path]:
+    """Everything that bears our mark or name and whose owner no longer runs."""
+    # Processes first: they may write to the directories.
+    return [*marks.orphans(), *(p for p in _ours() if not paths.owner_alive(p))]
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not folder.is_symlink() and not any(folder.iterdir())
+    except OSError:
+        return False
+
+
+def _ours() -> Iterator[Path]:
+    yield from paths.cache("tmp").iterdir()
+    yield from paths.cache("mirrors").glob("*/worktrees/worktree-*")
+    for folder in SOCKETS.glob("bkb-*"):
+        # One that is empty, a process that was killed may have had no time to claim.
+        if _SOCKETS.fullmatch(folder.name) and (paths.is_claimed(folder) or _is_empty(folder)):
+            yield folder
+    yield from CGROUPS.glob("bkbisect-bkb-*")
+    yield from CGROUPS.glob("*/bkbisect-bkb-*")
+
+
+def remove(left: Orphan | Path) -> None:
+    """End or remove one of what `find` found."""
+    if isinstance(left, Orphan):
+        marks.end(left)
+    elif left.is_relative_to(CGROUPS):
+        remove_cgroups(left.name)
+    elif left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)

@@ -1,5 +1,0 @@
-"""What each task does: options in, exit code out. Tasks themselves only parse."""
-
-from buildkit_bisect.commands.guard import guarded
-
-__all__ = ["guarded"]

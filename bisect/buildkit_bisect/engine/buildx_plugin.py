@@ -1,0 +1,173 @@
+"""Which buildx runs, and its command lines. Finding it is all that touches the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect.buildctl import BuildRequest, attributes
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.golang import gotool
+from buildkit_bisect.golang.toolchain import GoWanted
+from buildkit_bisect.system import process
+from buildkit_bisect.system.deadlines import Deadlines
+
+#: Compiled where the machine has none.
+TOOL = gotool.GoTool(
+    name="buildx",
+    version="v0.36.1",
+    requires=("github.com/docker/buildx v0.36.1",),
+    package="github.com/docker/buildx/cmd/buildx",
+    go=GoWanted(minor=(1, 26), patch=3),
+)
+
+#: Progress as JSON lines came with it.
+OLDEST = (0, 13)
+
+_STATE = "_state"  # what the docker-container driver adds to a container's name for its volume
+
+#: From it on `bake` refuses a file that reads or writes outside its folder; v0.19 missed some.
+OLDEST_BAKE = (0, 20)
+
+_PLUGINS = (
+    "~/.docker/cli-plugins",
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Buildx:
+    """The program, which runs without the docker command too."""
+
+    path: str
+    version: str  # "v0.36.1"
+
+
+def find(
+    say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
+    *,
+    oldest: tuple[int, int] = OLDEST,
+) -> Buildx:
+    """``BKBISECT_BUILDX``, the user's plugin, or one compiled into the cache.
+
+    Raises `BadInput` for a BKBISECT_BUILDX that is no buildx, or is older than *oldest*;
+    `Missing` and `InfraFailed` where none can be made.
+    """
+    named = os.environ.get("BKBISECT_BUILDX", "")
+    if named:
+        found = _version(named)
+        if not found:
+            raise BadInput(
+                f"BKBISECT_BUILDX={named!r} does not run as buildx",
+                hint="unset BKBISECT_BUILDX: one is found or made",
+            )
+        if _numbers(found) < oldest:
+            raise BadInput(
+                f"BKBISECT_BUILDX={named!r} is buildx {found}, and this needs"
+                f" v{oldest[0]}.{oldest[1]} or newer",
+                hint="unset BKBISECT_BUILDX: one that is new enough is found or made",
+            )
+        return Buildx(path=named, version=found)
+    for path in _installed():
+        found = _version(path)
+        if found and _numbers(found) >= oldest:
+            return Buildx(path=path, version=found)
+    return Buildx(path=str(gotool.ensure(TOOL, say, deadlines)), version=TOOL.version)
+
+
+def _installed() -> list[str]:
+    plugins = [Path(folder).expanduser() / "docker-buildx" for folder in _PLUGINS]
+    found = [str(p) for p in plugins if os.access(p, os.X_OK)]
+    return found + [p for p in map(shutil.which, ("docker-buildx", "buildx")) if p]
+
+
+def _version(path: str) -> str:
+    if not shutil.which(path):
+        return ""
+    done = process.run([path, "version"], timeout=30, check=False)
+    return gotool.version_in(done.stdout) if done.ok and "buildx" in done.stdout else ""
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    major, minor, *_ = version.lstrip("v").split(".")
+    return int(major), int(minor)
+
+
+def create(
+    name: str, *, image: str, config: Path, flags: Sequence[str], host_network: bool
+) -> list[str]:
+    """Arguments that create the builder and start its container."""
+    network = ["--driver-opt", "network=host"] if host_network else []
+    return [
+        *("create", "--name", name, "--driver", "docker-container"),
+        *("--driver-opt", f"image={image}"),
+        *network,
+        *("--buildkitd-flags", " ".join(flags)),
+        *("--buildkitd-config", str(config)),
+        "--bootstrap",
+    ]
+
+
+def build(name: str, request: BuildRequest) -> list[str]:
+    """Arguments for *request*; progress as JSON lines on stderr."""
+    argv = ["build", "--builder", name, "--progress=rawjson", "--file", str(request.dockerfile)]
+    if request.target:
+        argv += ["--target", request.target]
+    for key, value in request.args.items():
+        argv += ["--build-arg", f"{key}={value}"]
+    outputs: Sequence[Mapping[str, str]] = request.outputs or ({"type": "cacheonly"},)
+    for flag, entries in (
+        ("--cache-to", request.exports),
+        ("--cache-from", request.imports),
+        ("--output", outputs),
+    ):
+        for entry in entries:
+            argv += [flag, attributes(entry)]
+    return [*argv, str(request.context)]
+
+
+def prune(name: str) -> list[str]:
+    """Arguments that remove every cache record that is not in use."""
+    return ["prune", "--builder", name, "--all", "--force"]
+
+
+def forget(name: str) -> list[str]:
+    """Arguments that remove build histories, whose records hold references."""
+    return ["history", "rm", "--builder", name, "--all"]
+
+
+def stop(name: str) -> list[str]:
+    """Arguments that stop the builder's container and keep its state."""
+    return ["stop", name]
+
+
+def bootstrap(name: str) -> list[str]:
+    """Arguments that start it again."""
+    return ["inspect", "--builder", name, "--bootstrap"]
+
+
+def remove(name: str) -> list[str]:
+    """Arguments that take the builder away, its container and its state."""
+    return ["rm", "--force", name]
+
+
+def container(name: str) -> str:
+    """The container of a builder with one node, as the docker-container driver names it."""
+    return f"buildx_buildkit_{name}0"
+
+
+def volume(name: str) -> str:
+    """The volume with the state of that container."""
+    return f"{container(name)}{_STATE}"
+
+
+def container_of(volume: str) -> str:
+    """The name of the container that buildx gave *volume* to; "" where it gave it to none."""
+    return volume.removesuffix(_STATE) if volume.endswith(_STATE) else ""

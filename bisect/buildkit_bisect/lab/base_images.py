@@ -1,0 +1,156 @@
+"""Base images: built once per machine by one fixed BuildKit, the same for every cell.
+
+The build under test never makes its own bases, so two variants differ in nothing but their
+binaries. ``--images public`` takes the scenario's published images instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from buildkit_bisect import buildctl
+from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.model import Build
+from buildkit_bisect.runtime.host import host_runtime
+from buildkit_bisect.runtime.registry import Registry
+from buildkit_bisect.scenario.definition import Image, Scenario
+from buildkit_bisect.system import paths
+from buildkit_bisect.system.deadlines import Deadlines
+
+#: The release that builds base images. A fixed one, so that images do not vary with what
+#: is tested, and one whose estargz writer works with the Go that its Dockerfile asks for.
+REFERENCE = "v0.25.0"
+
+#: Part of every image's tag; raise it when the way images are made changes.
+FORMAT = "1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageRef:
+    """An image as Dockerfiles name it, and what the registry said it is."""
+
+    ref: str
+    digest: str  # "" for a public image, which is resolved by the daemon under test
+
+
+def public(scenario: Scenario) -> dict[str, ImageRef]:
+    """The scenario's published images. Raises `BadInput` where it names none."""
+    for name, image in scenario.images.items():
+        if not image.public:
+            raise BadInput(
+                f"scenario {scenario.name} names no public image for {name!r}",
+                hint="leave out --images public",
+            )
+    return {n: ImageRef(ref=i.public, digest="") for n, i in scenario.images.items()}
+
+
+def ensure(
+    scenario: Scenario,
+    registry: Registry,
+    reference: Callable[[], Build],
+    say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
+) -> dict[str, ImageRef]:
+    """The scenario's images in *registry*, built with *reference* where one is missing.
+
+    All are built together or none: images of one scenario may share layers, and a layer
+    made twice is not the same layer. Raises `InfraFailed` where building or pushing fails.
+    """
+    if not scenario.images:
+        return {}
+    tag = _tag(scenario)
+    with FileLock(paths.cache("locks") / "images.lock"):
+        found = _present(scenario, registry, tag)
+        if found is None:
+            say(f"building base images of {scenario.name} with BuildKit {REFERENCE}")
+            _build_all(scenario, registry, reference(), tag, deadlines or Deadlines())
+            found = _present(scenario, registry, tag)
+    if found is None:
+        raise InfraFailed(
+            f"the registry at {registry.address} lost the images just pushed to it",
+            hint="./inv clean --cache, then ./inv resume",
+        )
+    return found
+
+
+def _repository(scenario: Scenario, name: str) -> str:
+    return f"bkbisect/{scenario.name}-{name}"
+
+
+def _present(scenario: Scenario, registry: Registry, tag: str) -> dict[str, ImageRef] | None:
+    found: dict[str, ImageRef] = {}
+    for name in scenario.images:
+        repository = _repository(scenario, name)
+        digest = registry.digest(repository, tag)
+        if digest is None:
+            return None
+        found[name] = ImageRef(ref=f"{registry.address}/{repository}:{tag}", digest=digest)
+    return found
+
+
+def _tag(scenario: Scenario) -> str:
+    sha = hashlib.sha256(f"{FORMAT} {REFERENCE}\n".encode())
+    sha.update(_busybox().read_bytes())
+    for name, image in sorted(scenario.images.items()):
+        dockerfile = scenario.file(image.dockerfile).read_text()
+        sha.update(json.dumps([name, image.compression, dockerfile]).encode())
+    return sha.hexdigest()[:16]
+
+
+def _busybox() -> Path:
+    found = shutil.which("busybox")
+    if found is None:
+        raise Missing("busybox is not installed", hint="./inv doctor")
+    return Path(found)
+
+
+def _build_all(
+    scenario: Scenario, registry: Registry, reference: Build, tag: str, deadlines: Deadlines
+) -> None:
+    with paths.scratch("images") as home:
+        context = home / "context"
+        context.mkdir()
+        shutil.copy(_busybox(), context / "busybox")
+        with host_runtime(
+            binaries=Path(reference.directory),
+            home=home,
+            snapshotter="native",
+            config=registry.config,
+            deadlines=deadlines,
+        ) as daemon:
+            for name, image in scenario.images.items():
+                ref = f"{registry.address}/{_repository(scenario, name)}:{tag}"
+                request = _request(
+                    scenario.file(image.dockerfile), image, context, ref, deadlines.image
+                )
+                done = daemon.build(request)
+                if not done.ok:
+                    _, said = buildctl.parse_progress(done.stderr)
+                    late = f"not built after {deadlines.image:g} s; " if done.timed_out else ""
+                    raise InfraFailed(
+                        f"base image {name} of {scenario.name}: {late}{said[-800:]}",
+                        hint="./inv doctor, or --images public; ./inv resume",
+                    )
+
+
+def _request(
+    dockerfile: Path, image: Image, context: Path, ref: str, timeout: float
+) -> buildctl.BuildRequest:
+    output: Mapping[str, str] = {
+        "type": "image",
+        "name": ref,
+        "push": "true",
+        "compression": image.compression,
+        "force-compression": "true",
+        "oci-mediatypes": "true",
+    }
+    return buildctl.BuildRequest(
+        context=context, dockerfile=dockerfile, args={}, outputs=(output,), timeout=timeout
+    )

@@ -1,0 +1,70 @@
+"""Read an exported cache, from a local directory or from a registry.
+
+Up to v0.20 the cache config is one of the manifests of ``index.json``'s index; from v0.21
+an image manifest has it as its config (moby/buildkit#5630 and before: image-manifest=true).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from buildkit_bisect.model import CacheConfig
+from buildkit_bisect.runtime.registry import Registry
+from buildkit_bisect.scenario.cache_config import MEDIA_TYPE, parse, text
+
+
+def read_local(directory: Path) -> tuple[CacheConfig, dict[str, Any]] | None:
+    """The parsed config and its raw JSON; None where *directory* holds no cache export."""
+    try:
+        index = json.loads((directory / "index.json").read_text())
+        top = _blob(directory, index["manifests"][0]["digest"])
+        return _found(top, partial(_blob, directory))
+    except _NO_CACHE:
+        return None
+
+
+def read_registry(registry: Registry, ref: str) -> tuple[CacheConfig, dict[str, Any]] | None:
+    """The same for the cache at *ref*, ``ADDRESS/NAME:TAG`` in *registry*."""
+    name, _, tag = ref.removeprefix(f"{registry.address}/").rpartition(":")
+    try:
+        return _found(registry.manifest(name, tag), partial(registry.blob, name))
+    except _NO_CACHE:
+        return None
+
+
+#: What reading an export may raise: the build under test wrote it, and may write anything.
+_NO_CACHE = (
+    *(OSError, ValueError, KeyError, IndexError, StopIteration, TypeError, AttributeError),
+    RecursionError,
+)
+
+
+def _found(top: Any, blob: Callable[[str], Any]) -> tuple[CacheConfig, dict[str, Any]]:
+    """The config that the manifest *top* names, read with *blob*. Raises `_NO_CACHE`."""
+    if top.get("config", {}).get("mediaType") == MEDIA_TYPE:
+        raw = blob(top["config"]["digest"])
+        form = "image"
+    else:
+        entry = next(m for m in top["manifests"] if m["mediaType"] == MEDIA_TYPE)
+        raw = blob(entry["digest"])
+        form = "index"
+    return parse(raw, form), raw
+
+
+def blob_path(directory: Path, digest: str) -> Path:
+    """Where the exported cache in *directory* has a blob.
+
+    Raises ValueError for what is no digest: an export may name any path instead.
+    """
+    algorithm, _, encoded = text(digest).partition(":")
+    if not (algorithm.isalnum() and encoded.isalnum()):
+        raise ValueError(digest)
+    return directory / "blobs" / algorithm / encoded
+
+
+def _blob(directory: Path, digest: str) -> Any:
+    return json.loads(blob_path(directory, digest).read_text())

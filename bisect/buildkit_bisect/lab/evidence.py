@@ -1,0 +1,33 @@
+"""A trial's evidence, from the cache into a campaign's folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.model import Observation
+from buildkit_bisect.system import cache_limit, paths
+
+
+def keep_evidence(observation: Observation, folder: Path, name: str) -> str:
+    """Link a trial's evidence below *folder* as ``evidence/NAME``; "" where it is gone."""
+    source = Path(observation.evidence)
+    target = folder / "evidence" / name
+    if not observation.evidence:
+        return ""
+    with cache_limit.using(source.parent):
+        if not source.is_dir():
+            return ""
+        if not source.resolve().is_relative_to(paths.cache("evidence").resolve()):
+            raise InfraFailed(f"{source} is not in the cache", hint="BKBISECT_CACHE_DIR as it was")
+        shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
+    return f"evidence/{name}"
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        Path(target).unlink(missing_ok=True)
+        Path(target).hardlink_to(source)
+    except OSError:  # another file system
+        shutil.copy(source, target)

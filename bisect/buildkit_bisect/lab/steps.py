@@ -1,0 +1,185 @@
+"""What each action of a scenario does to a runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from buildkit_bisect import buildctl
+from buildkit_bisect.lab import cache_export
+from buildkit_bisect.model import Axes, CacheConfig, StepResult
+from buildkit_bisect.runtime import Runtime
+from buildkit_bisect.runtime.registry import Registry
+from buildkit_bisect.scenario import Action, Scenario, Step
+from buildkit_bisect.scenario.placeholders import fill
+from buildkit_bisect.system import process
+from buildkit_bisect.system.process import Completed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """Where a trial's steps work: the scenario's texts filled in, directories, evidence."""
+
+    scenario: Scenario
+    axes: Axes
+    images: Mapping[str, str]
+    registry: str  # address: the trial's own, where the scenario pushes; "" for none
+    work: Path  # exported caches
+    context: Path  # the build context
+    evidence: Path
+    environment: Mapping[str, str] = field(default_factory=dict)  # of scripts: the variant
+
+    def text(self, text: str) -> str:
+        """*text* with image, axis and variable names replaced."""
+        return fill(
+            text,
+            scenario=self.scenario,
+            axes=self.axes,
+            images=self.images,
+            registry=self.registry,
+        )
+
+
+def run_all(bench: Bench, runtime: Runtime) -> Iterator[StepResult]:
+    """Run the scenario's steps in order; neighbours of one parallel group at once."""
+    for step in planned(bench.scenario, bench.axes):
+        if len(step) == 1:
+            yield run(bench, runtime, step[0])
+            continue
+        with ThreadPoolExecutor(len(step)) as pool:
+            yield from pool.map(lambda s: run(bench, runtime, s), step)
+
+
+def planned(scenario: Scenario, axes: Axes) -> list[tuple[Step, ...]]:
+    """The steps that run at *axes*, in groups that run at once, repeats written out.
+
+    A repeated step's later runs are called ``ID-2``, ``ID-3``; rules see the ID of the first.
+    """
+    chosen = dict(axes)
+    wanted = [
+        replace(step, id=step.id if n == 1 else f"{step.id}-{n}")
+        for step in scenario.steps
+        if all(chosen[axis] in values for axis, values in step.when.items())
+        for n in range(1, step.repeat + 1)
+    ]
+    groups: list[tuple[Step, ...]] = []
+    for name, neighbours in groupby(wanted, key=lambda s: s.parallel):
+        members = tuple(neighbours)
+        groups += [members] if name else [(member,) for member in members]
+    return groups
+
+
+def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
+    """Run one step. What it does may fail: that is an observation, not an error."""
+    started = monotonic()
+    match step.action:
+        case Action.BUILD:
+            return _build(bench, runtime, step)
+        case Action.PRUNE:
+            done = runtime.prune(step.timeout)
+            return _result(step, done)
+        case Action.WRITE:
+            path = bench.context / step.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(bench.text(step.content))
+        case Action.DAEMON:
+            runtime.restart(fresh=step.start == "fresh")
+        case Action.DELETE_BLOB:
+            return _delete_blob(bench, step)
+        case Action.SCRIPT:
+            return _script(bench, runtime, step)
+    return StepResult(id=step.id, exit=0, seconds=monotonic() - started)
+
+
+def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
+    done = runtime.build(
+        buildctl.BuildRequest(
+            context=bench.context,
+            dockerfile=bench.scenario.file(step.dockerfile),
+            target=bench.text(step.target),
+            args={k: bench.text(v) for k, v in step.args.items()},
+            exports=tuple(_entry(bench, e) for e in step.exports),
+            imports=tuple(_entry(bench, e) for e in step.imports),
+            outputs=tuple(_entry(bench, e) for e in step.outputs),
+            timeout=step.timeout,
+        )
+    )
+    (bench.evidence / f"{step.id}.progress.jsonl").write_text(done.stderr)
+    # Without a part of its progress, a build may seem to have cached what it ran.
+    result = _result(step, done.whole())
+    for entry in step.exports:
+        found = _exported(bench, _entry(bench, entry))
+        if found:
+            config, raw = found
+            (bench.evidence / f"{step.id}.cacheconfig.json").write_text(json.dumps(raw, indent=1))
+            return replace(result, export=config)
+    return result
+
+
+def _exported(bench: Bench, entry: Mapping[str, str]) -> tuple[CacheConfig, dict[str, Any]] | None:
+    match entry["type"]:
+        case "local":
+            return cache_export.read_local(Path(entry["dest"]))
+        case "registry":
+            return cache_export.read_registry(Registry(address=bench.registry), entry["ref"])
+    return None
+
+
+def _entry(bench: Bench, entry: Mapping[str, str]) -> dict[str, str]:
+    filled = {k: bench.text(v) for k, v in entry.items()}
+    for key in ("dest", "src"):
+        if key in filled:
+            filled[key] = str(bench.work / entry[key])
+    return filled
+
+
+def _result(step: Step, done: Completed) -> StepResult:
+    vertices, messages = buildctl.parse_progress(done.stderr)
+    return StepResult(
+        id=step.id,
+        exit=done.exit,
+        seconds=done.seconds,
+        stderr=messages,
+        timed_out=done.timed_out,
+        vertices=vertices,
+    )
+
+
+def _script(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
+    """Run a user's own program against the daemon, from an empty directory of its own."""
+    env = {**runtime.environment(), **bench.environment}
+    done = process.run([step.path], timeout=step.timeout, cwd=bench.work, env=env, check=False)
+    (bench.evidence / f"{step.id}.stdout").write_text(done.stdout)
+    (bench.evidence / f"{step.id}.stderr").write_text(done.stderr)
+    return StepResult(
+        id=step.id,
+        exit=done.exit,
+        seconds=done.seconds,
+        stderr=(done.stderr or done.stdout)[-buildctl.MESSAGES_LIMIT :],
+        timed_out=done.timed_out,
+    )
+
+
+def _delete_blob(bench: Bench, step: Step) -> StepResult:
+    """Take one layer's blob out of an exported local cache, as moby/buildkit#6261 describes."""
+    cache = bench.work / step.cache
+    found = cache_export.read_local(cache)
+    layers = found[0].layers if found else ()
+    if step.layer >= len(layers):
+        problem = f"the cache {step.cache!r} has no layer {step.layer}"
+        return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
+    try:
+        blob = cache_export.blob_path(cache, layers[step.layer])
+    except ValueError:
+        problem = f"layer {step.layer} of the cache {step.cache!r} has no digest"
+        return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
+    with suppress(FileNotFoundError):
+        blob.unlink()
+    return StepResult(id=step.id, exit=0, seconds=0.0)

@@ -1,0 +1,230 @@
+"""One cell once: an empty daemon, the scenario's steps, and what was seen."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, time_ns
+
+from buildkit_bisect import buildctl
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.lab import steps
+from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
+from buildkit_bisect.runtime import DaemonFailed, Kind
+from buildkit_bisect.runtime.choose import Containers, Place, open_runtime, place
+from buildkit_bisect.runtime.registry import Registry, serve
+from buildkit_bisect.runtime.snapshotters import Proxy
+from buildkit_bisect.scenario import Scenario, uses_registry
+from buildkit_bisect.system import cache_limit, machine, paths, pipes
+from buildkit_bisect.system.deadlines import Deadlines
+
+#: Raise it when a trial does something else than before: stored trials then do not count.
+FORMAT = 1
+
+#: The axis that a scenario gets where a campaign names several runtimes.
+RUNTIME_AXIS = "runtime"
+
+_NO_SPACE = "no space left on device"
+
+#: Bytes; below that a trial that failed has failed for it.
+_LEAST_FREE = 2**20
+
+#: Seconds by which the wall clock may drift from the steady one in a trial; NTP slews less.
+_JUMP = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialJob:
+    """Everything that a worker needs to run one trial; it pickles."""
+
+    build: Build
+    scenario: Scenario
+    axes: Axes
+    images: Mapping[str, str]  # image name -> ref
+    image_digests: Mapping[str, str]
+    registry: str  # address; "" where the scenario pulls public images
+    runtime: Kind = Kind.HOST
+    containers: Containers | None = None  # what runtimes other than host share
+    proxies: Mapping[str, Proxy] = field(default_factory=dict)  # by snapshotter
+    of: Variant | None = None  # what an image says that it is; always there for such a runtime
+    campaign: str = ""  # label of what a trial leaves on an Engine when it is killed
+    variant: Mapping[str, str] = field(default_factory=dict)  # environment of scripts
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+    @property
+    def key(self) -> str:
+        """What decides a trial's result, as far as anything does: equal keys are one cell."""
+        parts: dict[str, object] = {
+            "format": FORMAT,
+            "buildkitd": self.build.buildkitd_sha256,
+            "buildctl": self.build.buildctl_sha256,
+            "scenario": self.scenario.run_digest,
+            # One trial counts for `--runtime docker` and for a matrix with a runtime axis.
+            "axes": tuple(a for a in self.axes if a[0] != RUNTIME_AXIS),
+            "images": sorted((k, v or self.images[k]) for k, v in self.image_digests.items()),
+            "runtime": self.runtime,
+            "machine": machine.fingerprint(),
+        }
+        if self.containers and self.runtime is not Kind.HOST:
+            parts["engine"] = self.containers.fingerprint(self.runtime)
+        used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
+        if used:
+            parts["proxies"] = [proxy.version for proxy in used]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def run_trial(job: TrialJob) -> Observation:
+    """Run *job* from an empty state; leaves only its evidence, in the cache.
+
+    Raises nothing for what the build under test does: its failures are observations. What
+    fails around it is named in ``infra``.
+    """
+    try:
+        return _run(job)
+    except OSError as error:  # a full disk, above all, before and after the steps
+        return Observation(steps=(), seconds=0.0, infra=_said(error))
+
+
+def disk_full() -> bool:
+    """Whether the cache has no room left, so that no trial can succeed."""
+    return shutil.disk_usage(paths.cache_root()).free < _LEAST_FREE
+
+
+def _said(error: OSError) -> str:
+    named = f"{error.filename}: " if error.filename else ""
+    return f"{named}{error.strerror or error}"
+
+
+def _run(job: TrialJob) -> Observation:
+    started, clock = monotonic(), Clock.now()
+    seen: list[StepResult] = []
+    infra = no_daemon = log = ""
+    registries = [Registry(address=job.registry)] if job.registry else []
+    with paths.scratch("trial") as home, contextlib.ExitStack() as stack:
+        for name in ("work", "context", "evidence"):
+            (home / name).mkdir()
+        try:
+            if uses_registry(job.scenario):
+                # Nothing that one trial pushes may be there in the next one.
+                registries.append(stack.enter_context(serve(home / "registry")))
+            bench = steps.Bench(
+                scenario=job.scenario,
+                axes=job.axes,
+                images=job.images,
+                registry=registries[-1].address if registries else "",
+                work=home / "work",
+                context=home / "context",
+                evidence=home / "evidence",
+                environment=job.variant,
+            )
+            config = [r.config for r in registries] + [bench.text(job.scenario.daemon.config)]
+            here = _place(job)
+            started = monotonic()  # an image is made once, and no part of a trial
+            with open_runtime(
+                here,
+                home=home,
+                snapshotter=bench.text(job.scenario.daemon.snapshotter),
+                config="".join(config),
+                loopback=bool(registries),
+                deadlines=job.deadlines,
+            ) as daemon:
+                # One by one, so that what was seen before a daemon fails is kept.
+                seen.extend(steps.run_all(bench, daemon))
+                infra = daemon.trouble()
+        except DaemonFailed as error:
+            no_daemon = error.message
+        except InfraFailed as error:
+            infra = error.message
+        except OSError as error:
+            infra = _said(error)
+        log_file = home / "buildkitd.log"
+        if log_file.is_file():
+            printed = pipes.excerpt(log_file)  # a daemon may print for ever
+            log = buildctl.notable(printed.splitlines())
+            (home / "evidence" / "buildkitd.log").write_text(printed)
+        infra = infra or _infra(job, seen, no_daemon, registries) or clock.jumped()
+        evidence = _keep(home / "evidence", job.key)
+    return Observation(
+        steps=tuple(seen),
+        seconds=monotonic() - started,
+        infra=infra,
+        no_daemon="" if infra else no_daemon,
+        evidence=str(evidence),
+        daemon_log=log,
+        facts={
+            "runtime": str(job.runtime),
+            "images": dict(job.image_digests),
+            **({"engine": job.containers.facts()} if job.containers else {}),
+        },
+        ended=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _place(job: TrialJob) -> Place:
+    return place(
+        job.runtime,
+        build=job.build,
+        variant=job.of,
+        shared=job.containers,
+        proxies=job.proxies,
+        campaign=job.campaign,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """The wall clock and the steady one at one moment, in seconds."""
+
+    wall: float
+    steady: float
+
+    @classmethod
+    def now(cls) -> Clock:
+        """Both, now."""
+        return cls(wall=time.time(), steady=monotonic())
+
+    def jumped(self, since: Clock | None = None) -> str:
+        """That the clock was set, or the machine slept, from here to *since* (now); or ""."""
+        end = since or Clock.now()
+        jump = (end.wall - self.wall) - (end.steady - self.steady)
+        if abs(jump) < _JUMP:
+            return ""
+        return f"the clock jumped by {jump:+.0f} s in mid-trial (set, or the machine slept)"
+
+
+def _infra(
+    job: TrialJob,
+    seen: list[StepResult],
+    no_daemon: str,
+    registries: list[Registry],
+) -> str:
+    """What failed around the experiment, where something did; "" otherwise."""
+    failed = [s for s in seen if s.exit != 0 or s.timed_out]
+    if not failed and not no_daemon:
+        return ""
+    texts = [no_daemon, *(s.stderr for s in failed), *(v.error for s in failed for v in s.vertices)]
+    # A script may have failed for that without a word, or have said it in another language.
+    if disk_full() or any(_NO_SPACE in text.lower() for text in texts):
+        return "no space left on the disk"
+    dead = [r.address for r in registries if not r.alive()]
+    if dead:
+        return f"the registry at {dead[0]} no longer answers"
+    gone = [ref for ref in job.images.values() if registries and not registries[0].has(ref)]
+    return f"the base image {gone[0]} is gone from the registry" if gone else ""
+
+
+def _keep(made: Path, key: str) -> Path:
+    """Move a trial's evidence to where results refer to it."""
+    folder = paths.cache("evidence") / key[:32]
+    # Never a name again: the journal may know one whose bytes have gone.
+    target = folder / str(time_ns())
+    with cache_limit.using(folder):
+        folder.mkdir(exist_ok=True)
+        made.rename(target)
+    return target

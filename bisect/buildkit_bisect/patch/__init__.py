@@ -1,0 +1,1 @@
+"""Patch folders: load, apply, make, and where they apply."""

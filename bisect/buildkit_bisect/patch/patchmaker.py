@@ -1,0 +1,398 @@
+"""Makes a patch folder of a contributor's work: a work tree, a branch or a pull request.
+
+The contributor's repository is only read: what git must write goes into scratch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Revision
+from buildkit_bisect.patch import diffs, patches
+from buildkit_bisect.patch.backports import touched
+from buildkit_bisect.patch.diffs import Change
+from buildkit_bisect.patch.forkpoint import fork
+from buildkit_bisect.patch.patches import Patch, PatchFailed
+from buildkit_bisect.source import DEFAULT_REPO, GitSource
+from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.gitcmd import QUICK, git
+from buildkit_bisect.system.process import ProcessError
+
+#: Lines of context to try, the least first: the less, the more of upstream's lines it fits.
+CONTEXTS = (1, 2, 3, 5, 10, 25)
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+#: Commits that one person's change may have before it looks as if its base were wrong.
+MOST_COMMITS = 20
+
+#: Bytes of the largest diff; one release of BuildKit to the next is less.
+MOST_BYTES = 16 * 10**6
+
+#: Seconds for a git command in somebody's work tree.
+TIMEOUT = 300.0
+
+#: Settings of the work tree's repository that count; none names a program or a file.
+_THEIRS = ("core.autocrlf", "core.eol", "core.fileMode", "core.ignoreCase")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What somebody did: a tree, and the upstream commit it was done on."""
+
+    base: Revision
+    tree: str  # id of a commit or tree
+    subject: str = ""
+    body: str = ""
+    author: str = ""
+    commits: int = 0  # since base, without merges
+    authors: int = 0  # of these
+    origin: str = ""  # URL
+    objects: str = ""  # a directory with objects that the mirror lacks
+
+
+def new(name: str, work: Work, source: GitSource, *, root: Path, title: str = "") -> Patch:
+    """Make ``root/NAME`` from *work*, with the smallest context that applies to its own base.
+
+    Raises `BadInput` for a bad or taken name, for no change, and for one that is no text diff.
+    """
+    check_name(name, root)
+    with paths.scratch("patch") as tmp:
+        folder = tmp / name
+        folder.mkdir()
+        _only_text(source, work)
+        patch = _smallest(source, work, folder, _metadata(work, title or work.subject or name))
+        target = root / name
+        root.mkdir(parents=True, exist_ok=True)
+        target.mkdir()
+        for path in folder.iterdir():
+            (target / path.name).write_bytes(path.read_bytes())
+    return replace(patch, folder=str(target))
+
+
+def check_name(name: str, root: Path) -> None:
+    """Raises `BadInput` for a name that cannot be used."""
+    if not _NAME.fullmatch(name):
+        raise BadInput(
+            f"{name!r} is not a name for a patch", hint="small letters, digits, dashes: my-fix"
+        )
+    if (root / name).exists():
+        raise BadInput(f"there is a patch {name} already", hint="another name")
+
+
+def _smallest(source: GitSource, work: Work, folder: Path, metadata: str) -> Patch:
+    """The patch with the least context that says where it belongs, also once it is there.
+
+    Where no context does, the least that applies at all.
+    """
+    failed = ""
+    usable: list[bytes] = []
+    for context in CONTEXTS:
+        text = _diff(source, work, context)
+        patch = _write(text, folder, work.base, metadata)
+        with touched(source, work.base, [patch]) as tree:
+            sure = all(_once(change, tree) for diff in patch.diffs for change in diff.changes)
+            try:
+                patch.apply(tree)
+            except PatchFailed as error:
+                failed = error.message
+                continue
+            if sure and _is_there(patch, tree):
+                return patch
+            usable.append(text)
+    if usable:
+        return _write(usable[0], folder, work.base, metadata)
+    raise BadInput(
+        f"the change cannot be told apart in its own base: {failed}",
+        hint="--base R, or a change with more of its surroundings",
+    )
+
+
+def _once(change: Change, tree: Path) -> bool:
+    text = (tree / change.path).read_text(errors="replace")
+    return len(diffs.places(change, text)) == 1
+
+
+def _is_there(patch: Patch, tree: Path) -> bool:
+    try:
+        patch.apply(tree)
+    except PatchFailed as error:
+        return error.already
+    return False
+
+
+def _write(text: bytes, folder: Path, base: Revision, metadata: str) -> Patch:
+    if not text.strip():
+        raise BadInput(f"there is no change to {base.ref}", hint="--base R")
+    name = f"{folder.name}.patch"
+    (folder / name).write_bytes(text)
+    files = ", ".join(map(_toml, diffs.parse(name, text).files))
+    (folder / "patch.toml").write_text(f"{metadata}files = [{files}]\n")
+    return patches.load(str(folder))
+
+
+def _diff(source: GitSource, work: Work, context: int, *files: str) -> bytes:
+    """The change as a diff, of *files* only where there are some, byte for byte.
+
+    Raises `BadInput` where it is too large to be anybody's patch.
+    """
+    with paths.scratch("diff") as tmp:
+        out = tmp / "out"
+        _ask_diff(source, work, f"-U{context}", "--full-index", f"--output={out}", files=files)
+        if out.stat().st_size > MOST_BYTES:
+            raise BadInput(
+                f"the base is too far away: {work.base.ref}, from which the change has"
+                f" {out.stat().st_size // 10**6} MB",
+                hint="--base R of a commit nearer to your work; large files left out of it",
+            )
+        return out.read_bytes()
+
+
+def _ask_diff(source: GitSource, work: Work, *options: str, files: Sequence[str] = ()) -> str:
+    return git(
+        source.mirror.path,
+        *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
+        *("--no-indent-heuristic", *options, work.base.sha, work.tree, "--", *files),
+        timeout=TIMEOUT,
+        GIT_ALTERNATE_OBJECT_DIRECTORIES=work.objects,
+    ).stdout
+
+
+def _only_text(source: GitSource, work: Work) -> None:
+    """Raises `BadInput` naming the file, where the work has one that no patch can hold."""
+    files = _files(_ask_diff(source, work, "--raw", "--numstat", "-z"))
+    least = CONTEXTS[0]
+    whole = _diff(source, work, least)
+    # Most work has none of these: only then is every file looked at by itself.
+    odd = b"\r\n" in whole or not _is_utf8(whole)
+    for file in files:
+        if not file.regular:
+            raise BadInput(
+                f"{file.path} is or was a link or module; a patch holds text files only",
+                hint=f"take it out of your work, or add {file.path} to .git/info/exclude",
+            )
+        if file.binary:
+            raise BadInput(
+                f"{file.path} is a binary file; a patch holds text only",
+                hint=f"leave it out: move it away, or add {file.path} to .git/info/exclude",
+            )
+        text = _diff(source, work, least, file.path) if odd else b""
+        if b"\r\n" in text:
+            raise BadInput(
+                f"{file.path} has CRLF line endings where it changes",
+                hint=f"in your tree: sed -i 's/\\r$//' {shlex.quote(file.path)}; or leave it out",
+            )
+        if not _is_utf8(text):
+            raise BadInput(
+                f"{file.path} is not UTF-8 text",
+                hint=f"write it as UTF-8 in your tree (iconv), or leave {file.path} out",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _File:
+    """One file of a change, as git lists it."""
+
+    path: str
+    regular: bool  # no link and no module, before and after
+    binary: bool
+
+
+def _files(listed: str) -> list[_File]:
+    """The files of what ``git diff --raw --numstat -z`` says."""
+    words = iter(filter(None, listed.split("\0")))
+    regular = {}
+    found = []
+    for word in words:
+        if word.startswith(":"):
+            modes = word[1:].split(" ")[:2]
+            regular[next(words)] = all(mode[:3] in ("100", "000") for mode in modes)
+        else:
+            added, _, path = word.split("\t", 2)
+            found.append(_File(path=path, regular=regular[path], binary=added == "-"))
+    return found
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _metadata(work: Work, title: str) -> str:
+    """``patch.toml`` but for its files."""
+    known = {"title": title, "claim": work.body, "author": work.author, "source": work.origin}
+    lines = [f"{key} = {_toml(value)}\n" for key, value in known.items() if value]
+    issue = re.search(r"(?:fix(?:es)?|close[sd]?|resolve[sd]?)\s+#(\d+)", work.body, re.IGNORECASE)
+    return "".join(lines) + (f"issue = {issue[1]}\n" if issue else "")
+
+
+def _toml(text: str) -> str:
+    """A basic string. A JSON text is one but for the delete character."""
+    plain = "".join(c for c in text if c.isprintable() or c == "\n")
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def of_commits(source: GitSource, ref: str, *, base: str = "", origin: str = "") -> Work:
+    """The work on a branch, commit or ``pull/N`` since it left upstream's nearest line, or *base*.
+
+    Raises `BadInput` where there is none.
+    """
+    tip = source.resolve(ref)
+    start = source.resolve(base) if base else fork(source, tip.sha)
+    return described(source, Work(base=start, tree=tip.sha, origin=origin), tip.sha)
+
+
+def described(source: GitSource, work: Work, tip: str) -> Work:
+    """*work* with what its commits say: the message of the only one, the subjects of several."""
+    out = git(
+        source.mirror.path,
+        *("log", "--no-merges", "--reverse", "-z", "--format=%an%x00%s%x00%b"),
+        *(f"{work.base.sha}..{tip}", "--"),
+    ).stdout
+    fields = out.split("\0")  # the one thing that no message holds
+    rows = [fields[at : at + 3] for at in range(0, len(fields) - 2, 3)]
+    if not rows:
+        return work
+    authors = dict.fromkeys(row[0] for row in rows)
+    one = len(rows) == 1
+    body = _body(rows[0][2]) if one else "\n".join(row[1] for row in rows)
+    subject = rows[0][1] if one else f"{rows[0][1]} (and {len(rows) - 1} more)"
+    return replace(
+        work,
+        subject=subject,
+        body=body,
+        author=", ".join(authors),
+        commits=len(rows),
+        authors=len(authors),
+    )
+
+
+def doubt(work: Work) -> str:
+    """Why *work* may hold more than its maker's change, in one line; empty: nothing says so."""
+    if work.commits <= MOST_COMMITS and work.authors <= 1:
+        return ""
+    by = f"{work.authors} authors" if work.authors > 1 else work.author
+    return (
+        f"the patch holds {work.commits} commits by {by} since {work.base.ref};"
+        " where they are not all your work: --base R"
+    )
+
+
+def _body(text: str) -> str:
+    """A commit's message without its trailers, which name people."""
+    lines = [line for line in text.splitlines() if not re.match(r"[\w-]+-by: ", line)]
+    return "\n".join(lines).strip()
+
+
+def check_worktree(folder: Path) -> None:
+    """Raises `BadInput` where *folder* is in no git repository."""
+    if not folder.is_dir():
+        raise BadInput(f"--from-worktree {str(folder)!r}: no such directory", hint=_WORKTREE)
+    if not git(folder, "rev-parse", "--git-dir", check=False).ok:
+        raise BadInput(f"--from-worktree {str(folder)!r} is not a git repository", hint=_WORKTREE)
+
+
+@contextmanager
+def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[Work]:
+    """The work in a directory, committed or not; files that git ignores are left out.
+
+    New objects live for the block. Raises `BadInput` where *folder* is no work tree.
+    """
+    check_worktree(folder)
+    try:
+        top = Path(_ask(folder, "rev-parse", "--show-toplevel"))
+        head = _ask(folder, "rev-parse", "--verify", "HEAD^{commit}")
+        theirs, exclude = (
+            _ask(folder, "rev-parse", "--path-format=absolute", "--git-path", name)
+            for name in ("objects", "info/exclude")
+        )
+    except ProcessError as error:
+        raise BadInput(f"{folder} is no git work tree: {error.message}", hint=_WORKTREE) from None
+    if not folder.resolve().is_relative_to(top.resolve()):
+        raise BadInput(f"{folder} says that its work tree is {top}", hint=_WORKTREE)
+    tip = source.resolve(head)
+    start = source.resolve(base) if base else fork(source, tip.sha)
+    with paths.scratch("objects") as tmp:
+        objects = tmp / "git" / "objects"
+        try:
+            tree = _tree(top, head, tmp / "git", theirs=theirs, exclude=Path(exclude))
+        except ProcessError as error:  # a file that cannot be read, a repository in it
+            raise BadInput(
+                f"the work in {folder} cannot be taken: {error.message}", hint="git add --all there"
+            ) from None
+        work = Work(base=start, tree=tree, objects=f"{objects}{os.pathsep}{theirs}")
+        yield described(source, work, tip.sha)
+
+
+_WORKTREE = "--from-worktree DIR of a clone of BuildKit"
+
+
+def _tree(top: Path, head: str, folder: Path, *, theirs: str, exclude: Path) -> str:
+    """The tree that the files below *top* are, written to a git directory of our own, *folder*.
+
+    The repository's settings and hooks may name programs, as filters, monitors and editors: so
+    they are not read, but for `_THEIRS`. What it or the user's own settings ignore is left out.
+    """
+    git(folder.parent, "init", "--quiet", "--bare", "--template=", str(folder))
+    for name in (*_THEIRS, "core.excludesFile"):
+        theirs_too = _ask(top, "config", "--get", name, check=False) if name in _THEIRS else ""
+        if value := theirs_too or _users(name):
+            git(folder, "config", name, value)
+    if exclude.is_file():
+        (folder / "info").mkdir(exist_ok=True)
+        (folder / "info" / "exclude").write_bytes(exclude.read_bytes())
+
+    def ask(*arguments: str) -> str:
+        return git(
+            top,
+            *("-c", "core.symlinks=true"),
+            *arguments,
+            timeout=TIMEOUT,
+            GIT_DIR=str(folder),
+            GIT_WORK_TREE=str(top),
+            GIT_ALTERNATE_OBJECT_DIRECTORIES=theirs,
+        ).stdout
+
+    ask("read-tree", head)
+    entries = [e for e in ask("ls-files", "-s", "-z").split("\0") if e.startswith("160000 ")]
+    if entries:
+        # Git would ask each of them, in its own directory, whether it has changed.
+        names = [entry.partition("\t")[2] for entry in entries]
+        ask("update-index", "--force-remove", "--", *names)
+    ask("add", "--all")
+    return ask("write-tree").strip()
+
+
+def _users(name: str) -> str:
+    """What the user's own settings, not those of a repository, say of *name*."""
+    done = process.run(
+        ["git", "config", "--global", "--includes", "--get", name],
+        timeout=QUICK,
+        cwd=Path("/"),
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+def _ask(folder: Path, *arguments: str, check: bool = True) -> str:
+    # These read files, and run nothing.
+    return git(folder, *arguments, check=check).stdout.strip()
+
+
+def pull_url(repo: str, number: int) -> str:
+    """The page of a pull request, where *repo* is on GitHub; else upstream's."""
+    found = re.match(r"(?:https://|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", repo)
+    upstream = re.match(r"https://github\.com/(.*)\.git", DEFAULT_REPO)
+    assert upstream
+    return f"https://github.com/{found[1] if found else upstream[1]}/pull/{number}"

@@ -1,0 +1,81 @@
+"""What a result document may hold beyond its types: it may be a stranger's. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.system.addresses import is_link
+
+VERDICTS = tuple(str(verdict) for verdict in Verdict)
+
+#: What a vertex can have come to: `model.Vertex.state`.
+STATES = ("cached", "failed", "ran", "pending")
+
+#: Fields that hold plain dicts, and what each of these has.
+SHAPES: dict[str, dict[str, type]] = {
+    "ScenarioInfo.axes": {"values": tuple, "controls": tuple},
+    "ScenarioInfo.outcomes": {"name": str, "verdict": str, "means": str},
+    "ScenarioInfo.images": {"ref": str, "digest": str},
+    "StepInfo.vertices": {"name": str, "state": str},
+    "StepInfo.records": {"digest": str, "layers": int, "inputs": list},
+}
+
+#: Fields that hold one of a few words. Reports show these as they are.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "Result.kind": ("run", "matrix", "bisect", "boundaries", "validate"),
+    "Result.status": ("done", "interrupted", "failed"),
+    "TrialInfo.verdict": VERDICTS,
+    "CellInfo.verdict": VERDICTS,
+    "BisectStep.verdict": VERDICTS,
+    "BisectInfo.status": ("found", "range", "refused", "inconclusive"),
+    "CellChange.change": ("fixed", "regressed", "still-bad", "still-good", "untested"),
+    "CheckInfo.kind": ("test", "vet", "build"),
+    "CheckInfo.change": ("same", "worse", "better", "pre-existing", "untested"),
+    "BackportInfo.state": ("applies", "lacking", "there", "partly", "conflicts"),
+    "ValidationInfo.status": ("fixes", "partly", "no", "regresses", "inconclusive", "refused"),
+}
+
+
+def wrong(part: Any) -> str:
+    """The first value below *part* that its field cannot have; "" where there is none."""
+    if isinstance(part, tuple):
+        return next(filter(None, map(wrong, part)), "")
+    if not dataclasses.is_dataclass(part):
+        return ""
+    for each in dataclasses.fields(part):
+        name, value = f"{type(part).__name__}.{each.name}", getattr(part, each.name)
+        if found := _wrong_value(name, value) or wrong(value):
+            return found
+    return ""
+
+
+def _wrong_value(name: str, value: Any) -> str:
+    if name in SHAPES and (lacking := _misshapen(SHAPES[name], value)):
+        return f"{name}: {lacking}"
+    match name:
+        case "ScenarioInfo.issue" if value and not is_link(value):  # a script has none
+            return f"{name}: {value!r} is not an https:// address"
+        case "ScenarioInfo.outcomes":
+            words, choices = [outcome.get("verdict") for outcome in value], VERDICTS
+        case "StepInfo.vertices":
+            words, choices = [vertex.get("state") for vertex in value], STATES
+        case _ if name in CHOICES:
+            words, choices = [value], CHOICES[name]
+        case _:
+            return ""
+    odd = [word for word in words if word not in choices]
+    return f"{name}: {odd[0]!r} is none of {', '.join(choices)}" if odd else ""
+
+
+def _misshapen(shape: Mapping[str, type], value: Any) -> str:
+    """What one of the plain dicts in *value*, a tuple or a dict of them, lacks; "" for nothing."""
+    for each in value.values() if isinstance(value, dict) else value:
+        for key, kind in shape.items():
+            part = each.get(key)
+            texts = part if isinstance(part, list) else []
+            if not isinstance(part, kind) or not all(isinstance(text, str) for text in texts):
+                return f"{key!r} is missing, or of another kind"
+    return ""

@@ -1,0 +1,354 @@
+"""The result document: the only thing that renderers read. docs/result.schema.json is its schema.
+
+Values are plain (texts, numbers, tuples, dicts of these), so that the JSON is the document.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.result import checks as resultcheck
+from buildkit_bisect.system import strictjson
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScenarioInfo:
+    """A scenario as it was when the campaign ran."""
+
+    name: str
+    title: str
+    issue: str
+    digest: str
+    summary: str
+    axes: dict[str, dict[str, tuple[str, ...]]]  # name -> {"values", "controls"}
+    outcomes: tuple[dict[str, str], ...]  # {"name", "verdict", "means"}, in order
+    images: dict[str, dict[str, str]]  # name -> {"ref", "digest"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RevisionInfo:
+    """A revision that was asked for, or that a search chose."""
+
+    ref: str
+    sha: str
+    describe: str = ""
+    date: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatchInfo:
+    """A patch that some variant has.
+
+    *digest* is the SHA-256 of its diffs' SHA-256 in hex, joined in order: who has a result can
+    tell whether it is about the diffs that are sent.
+    """
+
+    name: str
+    digest: str
+    title: str
+    diffs: dict[str, str] = field(default_factory=dict)  # file name -> text; none of a revert
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildInfo:
+    """What ran."""
+
+    key: str
+    go: str
+    source: str
+    binary_sha256: str
+    seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepInfo:
+    """One step of a trial, as far as reports show it."""
+
+    id: str
+    exit: int
+    seconds: float
+    timed_out: bool = False
+    error: str = ""  # the last lines of its messages, where it failed
+    vertices: tuple[dict[str, str], ...] = ()  # {"name", "state", "error"?}; internal ones left out
+    records: tuple[dict[str, Any], ...] = ()  # {"digest", "layers": n, "inputs": [digest]}
+    kept: tuple[int, int] | None = None  # (here, of the control's) inner records with layers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialInfo:
+    """One execution of a cell."""
+
+    outcome: str
+    verdict: str
+    reason: str
+    seconds: float
+    reused: bool  # paid for by an earlier campaign, or earlier in this one
+    evidence: str  # folder below the result's own, "" where none was kept
+    ended: str = ""  # ISO 8601, UTC; "" where it is not known
+    steps: tuple[StepInfo, ...] = ()
+    daemon_log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellInfo:
+    """One variant x one scenario x one value for each axis."""
+
+    scenario: str
+    ref: str
+    revision: str  # full commit id, or the module version where no commit is known
+    patches: tuple[str, ...]
+    axes: dict[str, str]
+    control: bool
+    outcome: str
+    verdict: str
+    reason: str
+    counts: dict[str, int] = field(default_factory=dict)  # outcome -> trials
+    rate: tuple[int, int] = (0, 0)  # (trials with the commonest outcome, trials that count)
+    trials: tuple[TrialInfo, ...] = ()
+    build: BuildInfo | None = None
+    log: str = ""  # kept compile output, below the result's folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CandidateInfo:
+    """A commit that may be the one."""
+
+    sha: str
+    reason: str = ""
+    probability: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BisectStep:
+    """One commit that a search (or its gate) looked at, in order."""
+
+    number: int
+    phase: str  # `search.Phase`
+    sha: str
+    verdict: str  # good, bad, skip, weak, infra
+    shown: str  # "layers-dropped 3 of 3", "build: undefined: foo"
+    why: str = ""
+    counts: dict[str, int] = field(default_factory=dict)  # outcome -> trials
+    left: int = 0  # candidates before this step
+    seconds: float = 0.0
+    reused: bool = False
+    patches: tuple[str, ...] = ()  # of the overlay, those that belong at this commit
+    position: int | None = None  # commits after the older end on the first-parent line, if on it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeInfo:
+    """A commit at which a cell's outcome changes, with what is seen on both sides."""
+
+    sha: str  # "" where commits that could not be tested hide it
+    before: str  # outcome
+    after: str
+    confidence: float = 0.0
+    merge: str = ""  # the merge on the first-parent line that brought it, "" if it is on that line
+    reason: str = ""
+    scenario: str = ""  # the cell that changed
+    axes: dict[str, str] = field(default_factory=dict)
+    last_before: str = ""  # the newest tested commit that shows *before*
+    candidates: tuple[CandidateInfo, ...] = ()  # where `sha` is "": what it may be
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BisectInfo:
+    """How a search went and ended. Subjects and dates of commits are in `Result.revisions`."""
+
+    status: str  # found, range, refused, inconclusive
+    good: str  # refs, as asked
+    bad: str
+    scenario: str
+    axes: dict[str, str]  # of the one cell that was searched with
+    find_fix: bool = False  # then the commit found is the first good one
+    patches: tuple[str, ...] = ()
+    first_bad: str = ""  # full commit id
+    merge: str = ""  # the first-parent merge that brought it, "" if it is on that line
+    parents: tuple[str, ...] = ()  # tested parents of it
+    candidates: tuple[CandidateInfo, ...] = ()  # likeliest first
+    confidence: float = 0.0
+    picks: dict[str, str] = field(default_factory=dict)  # release branch -> the same change there
+    contained: tuple[str, ...] = ()  # release tags that have it, oldest first
+    reverted: str = ""  # what the newer end shows without it: "yes: ...", "NO: ...", "not ..."
+    reason: str = ""  # always, where status is not found
+    hint: str = ""
+    gate: tuple[BisectStep, ...] = ()
+    steps: tuple[BisectStep, ...] = ()
+    changes: tuple[ChangeInfo, ...] = ()  # boundaries: all, oldest first, branch before merge
+    total: int = 0  # candidates at the start
+    tested: int = 0
+    skipped: int = 0
+    reproduce: str = ""  # the exact command that shows it again
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellChange:
+    """One cell without and with the patches."""
+
+    scenario: str
+    axes: dict[str, str]
+    control: bool
+    change: str  # fixed, regressed, still-bad, still-good, untested
+    before: str  # "layers-dropped 3 of 3"
+    after: str
+    moved: bool = False  # another outcome than before, whatever the class
+    snapshotter: str = ""  # of the daemon; "" for a script
+    reason: str = ""  # why it could not be tested
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubsetInfo:
+    """Some of a series' patches, on the tested cells that are good or bad without any."""
+
+    patches: tuple[str, ...]
+    fixed: int  # of the cells that are bad without
+    of: int
+    reason: str = ""  # why it could not be tested, on none of them
+    regressed: int = 0  # of the cells that are good without
+    untested: int = 0  # of those that are bad without
+    unbuilt: bool = False  # it does not apply or does not build
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckInfo:
+    """Upstream's own tests, vet, or a cross build, without and with the patches."""
+
+    kind: str  # test, vet, build
+    subject: str  # "./solver", "linux/arm64 buildkitd buildctl"
+    change: str  # same, worse, better, pre-existing, untested
+    before: str  # "41 passed, 1 failed"
+    after: str
+    worse: tuple[str, ...] = ()  # what fails with the patches alone: test names, messages
+    known: tuple[str, ...] = ()  # what fails without them too: not to be blamed on them
+    better: tuple[str, ...] = ()  # what fails without them alone
+    added: tuple[str, ...] = ()  # tests that the patches bring, and that pass
+    flaky: tuple[str, ...] = ()  # fail now and then, with the patches or without
+    note: str = ""  # "with the race detector"
+    log: tuple[str, ...] = ()  # last lines of what is worse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackportInfo:
+    """Where the patches apply."""
+
+    ref: str  # a release branch, the last release of a minor without one, or the main line
+    sha: str
+    state: str  # applies, lacking (what they require), there, partly, conflicts
+    detail: str = ""  # git's reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationInfo:
+    """What patches fix, what else they change, and where they apply."""
+
+    status: str  # fixes, partly, no, regresses, inconclusive, refused
+    verdict: str  # one plain sentence to quote
+    base: str  # ref, as asked
+    sha: str  # its commit
+    patches: tuple[str, ...]
+    cells: tuple[CellChange, ...] = ()
+    subsets: tuple[SubsetInfo, ...] = ()
+    needed: tuple[str, ...] = ()  # patches without which less is fixed
+    culprit: str = ""  # full commit id of what was reverted instead
+    reverted: str = ""  # what the base shows without it
+    checks: tuple[CheckInfo, ...] = ()
+    backports: tuple[BackportInfo, ...] = ()
+    trials: int = 0  # of the cells before and after
+    reused: int = 0  # of these, from an earlier campaign that ran both sides
+    resumed: int = 0  # of these, from before this campaign was interrupted
+    reason: str = ""  # always, where refused or inconclusive
+    hint: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One campaign's answer."""
+
+    kind: str  # run, matrix, bisect, boundaries, validate
+    id: str
+    created: str  # ISO 8601, UTC
+    command: str
+    tool: str  # "buildkit-bisect 0.1.0"
+    host: dict[str, str]
+    source: dict[str, str]  # {"kind": git|module, "repo", "note"}
+    scenarios: tuple[ScenarioInfo, ...]
+    revisions: tuple[RevisionInfo, ...]
+    patches: tuple[PatchInfo, ...]
+    cells: tuple[CellInfo, ...]
+    schema: int = SCHEMA
+    status: str = "done"  # or "interrupted", "failed"
+    seconds: dict[str, float] = field(default_factory=dict)  # {"total", "builds", "trials"}
+    bisect: BisectInfo | None = None  # bisect and boundaries
+    validation: ValidationInfo | None = None  # validate
+    notes: tuple[str, ...] = ()
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True, omit_if_default=False)
+
+
+def unstructure(result: Result) -> dict[str, Any]:
+    """The document as plain JSON values."""
+    plain: dict[str, Any] = _CONVERTER.unstructure(result)
+    return plain
+
+
+def structure(data: dict[str, Any]) -> Result:
+    """The reverse of `unstructure`. Raises `cattrs.BaseValidationError`."""
+    return _CONVERTER.structure(data, Result)
+
+
+def dump(result: Result) -> str:
+    """The document as JSON text."""
+    return json.dumps(unstructure(result), indent=1, ensure_ascii=False) + "\n"
+
+
+def write(result: Result, folder: Path) -> Path:
+    """Write ``result.json`` into *folder*, whole or not at all."""
+    path = folder / "result.json"
+    draft = folder / f".result.{os.getpid()}"
+    draft.write_text(dump(result))
+    draft.replace(path)
+    return path
+
+
+def read(folder: Path) -> Result:
+    """The document in *folder*.
+
+    Raises `BadInput` where there is none, or one of another schema, or one that holds what no
+    campaign writes: another word than `resultcheck.CHOICES`, a link that is none, half a character.
+    """
+    path = folder / "result.json"
+    try:
+        data = strictjson.loads(path.read_text())
+    except OSError:
+        raise BadInput(f"no result at {path}", hint="./inv status") from None
+    except ValueError as error:
+        raise BadInput(
+            f"{path} is not JSON: {error}", hint="./inv report ID, or ./inv status"
+        ) from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise BadInput(f"{path} is not a result of schema {SCHEMA}", hint="run the campaign again")
+    try:
+        found = structure(data)
+        wrong = strictjson.problem(found) or resultcheck.wrong(found)
+    except cattrs.BaseValidationError as error:
+        wrong = cattrs.transform_error(error)[0]
+    except RecursionError:
+        wrong = "nested too deep"
+    if wrong:
+        raise BadInput(f"{path}: {wrong}", hint="docs/result.schema.json")
+    return found

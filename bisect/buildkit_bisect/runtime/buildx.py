@@ -1,0 +1,240 @@
+"""The issue's own way: ``buildx create``, ``buildx build``, ``buildx prune``, ``buildx rm``.
+
+Each trial has a builder of its own on the docker-container driver. Its container is made by
+buildx and cannot be labelled, so we make the volume it mounts, labelled, before it: that is
+how a sweep knows the container. buildx's own records live in the trial's directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker.errors
+from docker.models.containers import Container
+
+from buildkit_bisect.buildctl import BuildRequest
+from buildkit_bisect.engine import Engine, buildx_plugin, contexts, grant, labels
+from buildkit_bisect.engine.client import told, within
+from buildkit_bisect.engine.image import VariantImage
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.runtime import DaemonFailed
+from buildkit_bisect.runtime.docker import container_log, ended_by, last_words, remove
+from buildkit_bisect.system import process
+from buildkit_bisect.system.deadlines import Deadlines
+
+
+class BuildxRuntime:
+    """One builder for one trial; use `buildx_runtime`, which also takes it away."""
+
+    kind = "buildx"
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        program: buildx_plugin.Buildx,
+        image: VariantImage,
+        binaries: Path,
+        home: Path,
+        flags: list[str],
+        config: str,
+        host_network: bool,
+        campaign: str,
+        deadlines: Deadlines,
+    ) -> None:
+        self._engine = engine
+        self._deadlines = deadlines
+        self._program = program
+        self._image = image
+        self._binaries = binaries
+        self._flags = flags
+        self._host_network = host_network
+        self._labels = labels.of("trial", campaign)
+        self._name = f"bkbisect-{uuid.uuid4().hex[:12]}"
+        self._where = contexts.written(engine.where, home, os.environ)
+        self._records = home / "buildx"
+        self._records.mkdir(exist_ok=True)
+        self._config = home / "buildkitd.toml"
+        self._config.write_text(f"[worker.containerd]\n  enabled = false\n{config}")
+        self._started = ""  # when, as the Engine says it; buildx itself may start it again
+        self._earlier = b""  # logs of containers that `restart` took away
+        self.log = home / "buildkitd.log"
+
+    def environment(self) -> dict[str, str]:
+        """See `Runtime`; BUILDX_BUILDER and BUILDX_CONFIG make `docker buildx` use it too."""
+        return {
+            **self._where,
+            "BUILDX_CONFIG": str(self._records),
+            "BUILDX_BUILDER": self._name,
+            "BUILDX_GIT_INFO": "false",
+            "BUILDKIT_HOST": f"docker-container://{buildx_plugin.container(self._name)}",
+            "BKBISECT_BUILDKITD": str(self._binaries / "buildkitd"),
+            "BKBISECT_BUILDCTL": str(self._binaries / "buildctl"),
+        }
+
+    def _buildx(self, arguments: list[str], *, timeout: float) -> process.Completed:
+        argv = [self._program.path, *arguments]
+        return process.run(argv, timeout=timeout, env=self.environment(), check=False)
+
+    def start(self) -> None:
+        """Create the builder, wait until it serves. Raises `DaemonFailed`, `InfraFailed`."""
+        client = self._engine.client
+        with told("preparing a builder"):
+            client.volumes.create(buildx_plugin.volume(self._name), labels=self._labels)
+            ref = f"{labels.NOWHERE}/{self._image.ref.rpartition(':')[0]}:{self._image.key[:16]}"
+            client.images.get(self._image.id).tag(*ref.rsplit(":", 1))
+        created = buildx_plugin.create(
+            self._name,
+            image=ref,
+            config=self._config,
+            flags=self._flags,
+            host_network=self._host_network,
+        )
+        self._check(self._buildx(created, timeout=self._deadlines.daemon))
+        container = self._container()
+        if container is None or container.image is None or container.image.id != self._image.id:
+            raise InfraFailed(
+                "buildx started a builder from another image than ours",
+                hint="./inv clean, then the same again",
+            )
+        self._started = container.attrs["State"]["StartedAt"]
+
+    def _check(self, done: process.Completed) -> None:
+        """Raise for a builder that does not serve: its daemon's fault, or the Engine's."""
+        if done.ok:
+            return
+        container = self._container()
+        said = done.tail(3)[-500:]
+        if container is None or container.attrs["State"]["Status"] == "created":
+            if grant.refused(said):
+                said = f"this Engine runs no privileged containers; use --runtime docker ({said})"
+            raise InfraFailed(
+                f"buildx could not start a builder: {said}", hint="--runtime docker, or docker info"
+            )
+        state = container.attrs["State"]
+        if foreign := ended_by(state):
+            raise InfraFailed(foreign, hint="docker events --since 1h")
+        words = last_words(container_log(container).decode(errors="replace"))
+        if done.timed_out:
+            raise InfraFailed(
+                f"buildkitd was not ready after {done.seconds:.0f} s: {words}",
+                hint="--deadline daemon=SECONDS",
+            )
+        how = "was not ready" if state["Running"] else f"exited {state['ExitCode']}"
+        raise DaemonFailed(f"buildkitd {how}: {words}")
+
+    def _container(self) -> Container | None:
+        with told("looking at the builder's container"):
+            try:
+                return self._engine.client.containers.get(buildx_plugin.container(self._name))
+            except docker.errors.NotFound:
+                return None
+
+    def build(self, request: BuildRequest) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildx(buildx_plugin.build(self._name, request), timeout=request.timeout)
+
+    def prune(self, timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        first = self._buildx(buildx_plugin.forget(self._name), timeout=timeout)
+        left = timeout - first.seconds
+        return first if left <= 0 else self._buildx(buildx_plugin.prune(self._name), timeout=left)
+
+    def restart(self, *, fresh: bool) -> None:
+        """See `Runtime`."""
+        if fresh:
+            self.stop()
+            self.start()
+            return
+        self._buildx(buildx_plugin.stop(self._name), timeout=self._deadlines.teardown)
+        self._check(
+            self._buildx(buildx_plugin.bootstrap(self._name), timeout=self._deadlines.daemon)
+        )
+        if container := self._container():
+            self._started = container.attrs["State"]["StartedAt"]
+
+    def alive(self) -> bool:
+        """See `Runtime`."""
+        try:
+            container = self._container()
+        except InfraFailed:
+            return False
+        return container is not None and bool(container.attrs["State"]["Running"])
+
+    def trouble(self) -> str:
+        """See `Runtime`."""
+        try:
+            container = self._container()
+        except InfraFailed as error:
+            return error.message
+        if container is None:
+            return "something removed the builder's container"
+        state = container.attrs["State"]
+        if state["StartedAt"] == self._started:
+            return ended_by(state)
+        # buildx starts a container that is down again: after a kill, and after a panic.
+        with told("reading the builder's log"):
+            panicked = b"panic: " in container_log(container)
+        return "" if panicked else "something killed the builder's container (SIGKILL?)"
+
+    def stop(self) -> None:
+        """Keep the log; remove the builder, also where buildx itself does not manage to.
+
+        Raises `InfraFailed` where its container is still there at the deadline.
+        """
+        until = time.monotonic() + self._deadlines.teardown
+        with contextlib.suppress(InfraFailed, OSError):
+            with within(self._engine.client, self._deadlines.teardown / 2):
+                self._keep_log()
+            self.log.write_bytes(self._earlier)
+        self._buildx(buildx_plugin.remove(self._name), timeout=max(0.5, until - time.monotonic()))
+        where = buildx_plugin.container(self._name), buildx_plugin.volume(self._name)
+        remove(self._engine, "the builder's container", *where, until)
+
+    def _keep_log(self) -> None:
+        container = self._container()
+        if container is not None:
+            with told("reading the builder's log"):
+                self._earlier += container_log(container)
+
+
+@contextlib.contextmanager
+def buildx_runtime(
+    *,
+    engine: Engine,
+    program: buildx_plugin.Buildx,
+    image: VariantImage,
+    binaries: Path,
+    home: Path,
+    snapshotter: str,
+    config: str = "",
+    host_network: bool,
+    campaign: str = "",
+    deadlines: Deadlines | None = None,
+) -> Iterator[BuildxRuntime]:
+    """A ready builder of *image* on *engine*, its log below *home*.
+
+    Raises `DaemonFailed`, and `InfraFailed` where buildx or the Engine is at fault.
+    """
+    runtime = BuildxRuntime(
+        engine=engine,
+        program=program,
+        image=image,
+        binaries=binaries,
+        home=home,
+        flags=[f"--oci-worker-snapshotter={snapshotter}"],
+        config=config,
+        host_network=host_network,
+        campaign=campaign,
+        deadlines=deadlines or Deadlines(),
+    )
+    try:
+        runtime.start()
+        yield runtime
+    finally:
+        runtime.stop()

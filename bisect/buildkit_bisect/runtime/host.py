@@ -1,0 +1,243 @@
+"""A bare buildkitd as root, in PID and mount namespaces of its own.
+
+The namespaces are what makes "nothing left behind" structural: when their first process
+dies, the kernel kills every other one and drops every FUSE and overlay mount with them,
+also when this process is killed with SIGKILL (the death signal reaches `unshare`, and
+``--kill-child`` passes it on).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from buildkit_bisect import buildctl
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.runtime import DaemonFailed, fuse
+from buildkit_bisect.runtime.snapshotters import Proxy
+from buildkit_bisect.system import paths, pipes, process
+from buildkit_bisect.system.deadlines import Deadlines
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+#: Seconds after SIGKILL before what may still hold a daemon, its FUSE mounts, is cut off.
+_HUNG = 1.0
+
+#: Bytes of a daemon's log that are searched for why it ended.
+_LAST_WORDS = 2**20
+
+#: Where sockets are: not below the state, since a socket's path may have 107 characters only.
+SOCKETS = Path("/tmp")  # noqa: S108 - mkdtemp makes them, readable by us alone
+
+
+class HostRuntime:
+    """One daemon for one trial; use `host_runtime`, which also takes it away."""
+
+    kind = "host"
+
+    def __init__(
+        self,
+        *,
+        binaries: Path,
+        home: Path,
+        snapshotter: str,
+        config: str,
+        socket: Path,
+        proxy: Proxy | None,
+        deadlines: Deadlines,
+    ) -> None:
+        self._binaries = binaries
+        self._home = home
+        self._snapshotter = snapshotter
+        self._deadlines = deadlines
+        self._proxy = proxy
+        self._child: process.Child | None = None
+        self._address = f"unix://{socket}"
+        served = proxy.served if proxy else None
+        self._proxy_socket = Path(served.socket) if served else socket.with_name("p")
+        self._cgroup = f"bkbisect-{socket.parent.name}"
+        self._config = home / "buildkitd.toml"
+        self._config.write_text(
+            f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
+            f"[worker.containerd]\n  enabled = false\n{config}"
+        )
+        self.log = home / "buildkitd.log"
+
+    def environment(self) -> dict[str, str]:
+        """See `Runtime`."""
+        return {
+            "BUILDKIT_HOST": self._address,
+            "BKBISECT_BUILDKITD": str(self._binaries / "buildkitd"),
+            "BKBISECT_BUILDCTL": str(self._binaries / "buildctl"),
+        }
+
+    def start(self) -> None:
+        """Start the daemon and wait until it serves.
+
+        Raises `DaemonFailed` with its log where it exits, `InfraFailed` at its deadline.
+        """
+        state = self._home / "state"
+        state.mkdir(exist_ok=True)
+        argv = [
+            "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+            # What a snapshotter of the user's own mounts later must be seen inside as well.
+            *(["--propagation", "slave"] if self._proxy and self._proxy.served else []),
+            "--",
+            *(self._proxy.beside(state / "proxy", self._proxy_socket) if self._proxy else []),
+            str(self._binaries / "buildkitd"),
+            "--root", str(state),
+            "--addr", self._address,
+            *(self._proxy.flags(self._proxy_socket) if self._proxy
+              else ["--oci-worker-snapshotter", self._snapshotter]),
+            "--config", str(self._config),
+        ]  # fmt: skip
+        with self.log.open("ab") as sink:
+            self._child = process.start(argv, stdout=sink, stderr=subprocess.STDOUT)
+        left = within = self._deadlines.daemon
+        deadline = time.monotonic() + within
+        while True:
+            answer = self._buildctl(buildctl.workers(self._address), timeout=min(10.0, left))
+            if answer.ok:
+                return
+            if not self.alive():
+                raise DaemonFailed(f"buildkitd exited {self._child.returncode}: {self._last()}")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise InfraFailed(
+                    f"buildkitd was not ready after {within:g} s: {self._last()}",
+                    hint="--deadline daemon=SECONDS",
+                )
+            time.sleep(0.05)
+
+    def _last(self) -> str:
+        lines = pipes.excerpt(self.log, _LAST_WORDS).strip().splitlines()
+        telling = [line for line in lines if "panic" in line or line.startswith("buildkitd:")]
+        return (telling or lines or ["it printed nothing"])[-1][:500]
+
+    def _buildctl(self, arguments: list[str], *, timeout: float) -> process.Completed:
+        argv = [str(self._binaries / "buildctl"), *arguments]
+        return process.run(argv, timeout=timeout, check=False)
+
+    def build(self, request: buildctl.BuildRequest) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildctl(buildctl.build(self._address, request), timeout=request.timeout)
+
+    def prune(self, timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        # Histories hold references that keep records from being pruned.
+        first = self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
+        left = timeout - first.seconds
+        return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
+
+    def restart(self, *, fresh: bool) -> None:
+        """See `Runtime`."""
+        self.stop(grace=0 if fresh else process.GRACE)
+        if fresh:
+            shutil.rmtree(self._home / "state", ignore_errors=True)
+        self.start()
+
+    def alive(self) -> bool:
+        """See `Runtime`."""
+        return self._child is not None and self._child.poll() is None
+
+    def trouble(self) -> str:
+        """See `Runtime`."""
+        status = self._child.poll() if self._child else None
+        # Through `unshare`: by the signal itself, or as a shell would say it.
+        killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        return "something killed buildkitd with SIGKILL (out of memory?)" if killed else ""
+
+    def stop(self, *, grace: float = 0) -> None:
+        """End the daemon and everything in its namespaces; then its cgroups.
+
+        Raises `InfraFailed` where the kernel still keeps it at its deadline.
+        """
+        child, self._child = self._child, None
+        if child is None:
+            return
+        # The first process of the namespace, not `unshare`, has to go first: its end waits
+        # for all the others, so that nothing writes to the state while we remove it.
+        if grace:
+            self._signal(child, signal.SIGTERM, grace)
+        mounted = {n for p in _children(child.pid) for n in fuse.connections(p, self._home)}
+        began = time.monotonic()
+        self._signal(child, signal.SIGKILL, min(_HUNG, self._deadlines.teardown))
+        if child.poll() is None:
+            fuse.abort(mounted)
+        self._signal(child, signal.SIGKILL, began + self._deadlines.teardown - time.monotonic())
+        gone = child.poll() is not None
+        process.stop(child, grace=1)
+        remove_cgroups(self._cgroup)
+        if not gone:
+            raise InfraFailed(
+                f"buildkitd was not gone after {self._deadlines.teardown:g} s",
+                hint="--deadline teardown=SECONDS, or ./inv clean",
+            )
+
+    @staticmethod
+    def _signal(child: process.Child, sig: signal.Signals, patience: float) -> None:
+        """Signal the first process of the namespace, and wait for all of it to end."""
+        if child.poll() is not None:
+            return
+        for pid in _children(child.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(max(0.0, patience))
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def remove_cgroups(name: str) -> None:
+    """Remove the cgroup *name* in every hierarchy; runc leaves them when it is killed."""
+    for top in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")):
+        if not top.is_dir():
+            continue
+        for directory, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(directory).rmdir()
+
+
+@contextlib.contextmanager
+def host_runtime(
+    *,
+    binaries: Path,
+    home: Path,
+    snapshotter: str,
+    config: str = "",
+    proxy: Proxy | None = None,
+    deadlines: Deadlines | None = None,
+) -> Iterator[HostRuntime]:
+    """A ready daemon with its state below *home*, which the caller removes.
+
+    *binaries* holds ``buildkitd`` and ``buildctl``; *proxy* serves the snapshotter where it is
+    not built in. Raises `DaemonFailed`, and `InfraFailed` past one of *deadlines*.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir=SOCKETS) as short:
+        paths.claim(Path(short))
+        runtime = HostRuntime(
+            binaries=binaries,
+            home=home,
+            snapshotter=snapshotter,
+            config=config,
+            socket=Path(short) / "s",
+            proxy=proxy,
+            deadlines=deadlines or Deadlines(),
+        )
+        try:
+            runtime.start()
+            yield runtime
+        finally:
+            runtime.stop()

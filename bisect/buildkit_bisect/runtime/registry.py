@@ -1,0 +1,134 @@
+"""A local registry on loopback: Debian's docker-registry, or one that the user names."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.system import paths, pipes, process, web
+
+#: Seconds for a registry to come up.
+START = 20.0
+
+_ACCEPT = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registry:
+    """The address of a registry that answers, as image names begin: ``127.0.0.1:5000``."""
+
+    address: str
+
+    @property
+    def config(self) -> str:
+        """What buildkitd.toml needs to pull from it over plain HTTP."""
+        return f'[registry."{self.address}"]\n  http = true\n'
+
+    def alive(self) -> bool:
+        """Whether it answers now."""
+        return _get(f"http://{self.address}/v2/") is not None
+
+    def digest(self, name: str, tag: str) -> str | None:
+        """Digest of ``name:tag``, or None where the registry does not have it."""
+        return _get(f"http://{self.address}/v2/{name}/manifests/{tag}")
+
+    def has(self, ref: str) -> bool:
+        """Whether ``ADDRESS/NAME:TAG`` is here; true of an image of another registry."""
+        host, _, rest = ref.partition("/")
+        name, _, tag = rest.rpartition(":")
+        return host != self.address or self.digest(name, tag) is not None
+
+    def manifest(self, name: str, tag: str) -> Any:
+        """Parsed manifest of ``name:tag``. Raises `OSError` or `ValueError` without one."""
+        return _json(f"http://{self.address}/v2/{name}/manifests/{tag}")
+
+    def blob(self, name: str, digest: str) -> Any:
+        """Parsed JSON blob of repository *name*. Raises `OSError` or `ValueError` without one."""
+        return _json(f"http://{self.address}/v2/{name}/blobs/{digest}")
+
+
+def _get(url: str) -> str | None:
+    """Digest header of the answer to *url* ("" without one); None unless it is a success."""
+    try:
+        with _open(url) as answer:
+            return answer.headers.get("Docker-Content-Digest") or ""
+    except (web.NotServed, OSError, ValueError):
+        return None
+
+
+def _json(url: str) -> Any:
+    try:
+        with _open(url) as answer:
+            return json.load(answer)
+    except web.NotServed as error:
+        raise OSError(error.message) from None
+
+
+def _open(url: str) -> HTTPResponse:
+    return web.open_url(url, timeout=5, headers={"Accept": ", ".join(_ACCEPT)})
+
+
+def external(address: str) -> Registry:
+    """The user's own registry on loopback. Raises `InfraFailed` where none answers."""
+    registry = Registry(address=address)
+    if not registry.alive():
+        raise InfraFailed(f"no registry answers at {address}", hint="drop --registry")
+    return registry
+
+
+@contextlib.contextmanager
+def serve(storage: Path) -> Iterator[Registry]:
+    """Run a registry over *storage* on a free port of loopback for the length of a block.
+
+    Raises `InfraFailed` where it does not come up.
+    """
+    with paths.scratch("registry") as home:
+        log = home / "log"
+        for _ in range(5):
+            port = _free_port()
+            config = home / "config.yml"
+            # JSON is YAML, and quotes every path.
+            config.write_text(json.dumps(_config(storage, port)))
+            with process.running(["docker-registry", "serve", str(config)], log=log) as child:
+                registry = Registry(address=f"127.0.0.1:{port}")
+                deadline = time.monotonic() + START
+                while child.poll() is None and time.monotonic() < deadline:
+                    if registry.alive():
+                        yield registry
+                        return
+                    time.sleep(0.05)
+            # Somebody else took the port between our look and its bind.
+        tail = pipes.excerpt(log, 1000)[-500:]
+        raise InfraFailed(f"the local registry did not start: {tail}", hint="./inv doctor")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _config(storage: Path, port: int) -> dict[str, object]:
+    return {
+        "version": "0.1",
+        "log": {"level": "warn"},
+        "storage": {
+            "filesystem": {"rootdirectory": str(storage)},
+            "delete": {"enabled": True},
+        },
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }

@@ -1,0 +1,95 @@
+"""Snapshotters that are not built into buildkitd but served on a socket.
+
+``stargz-proxy`` is the stargz snapshotter as its own project serves it, the stand-in for
+custom ones; ``--snapshotter-socket NAME=SOCKET[:ROOT]`` is a user's own, which already runs.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.golang import gotool
+from buildkit_bisect.golang.toolchain import GoWanted
+from buildkit_bisect.runtime import Served
+from buildkit_bisect.system.deadlines import Deadlines
+
+#: The axis value that stands for the compiled one.
+STARGZ = "stargz-proxy"
+
+#: containerd-stargz-grpc is in a nested module that module proxies do not all have; this is
+#: what it does, without its configuration. It runs buildkitd as its child, so that both see
+#: the same mounts and end together.
+TOOL = gotool.GoTool(
+    name="stargz-proxy",
+    version="v0.18.2",
+    requires=(
+        "github.com/containerd/stargz-snapshotter v0.18.2",
+        "github.com/containerd/containerd/v2 v2.2.0",
+    ),
+    go=GoWanted(minor=(1, 25)),
+    main=Path(__file__).with_name("stargz_proxy.go.txt").read_text(),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proxy:
+    """How buildkitd reaches a snapshotter outside of it."""
+
+    name: str  # what buildkitd is told: it prepares lazily for `stargz` and `overlaybd` only
+    version: str  # a trial counts for this one only
+    program: str = ""  # run as PROGRAM ROOT SOCKET COMMAND...; or
+    served: Served | None = None  # the user's own
+
+    def beside(self, root: Path, socket: Path) -> list[str]:
+        """What goes before buildkitd's command line; nothing for a user's own."""
+        return [self.program, str(root), str(socket)] if self.program else []
+
+    def flags(self, socket: Path) -> list[str]:
+        """What buildkitd is told; *socket* is where it finds the snapshotter."""
+        return [
+            *("--oci-worker-snapshotter", self.name),
+            *("--oci-worker-proxy-snapshotter-path", str(socket)),
+        ]
+
+
+def find(
+    values: Iterable[str],
+    sockets: Mapping[str, Served],
+    say: Callable[[str], None] = lambda _: None,
+    deadlines: Deadlines | None = None,
+) -> dict[str, Proxy]:
+    """The proxies among *values* of a snapshotter axis; *sockets* are the user's, by name.
+
+    Raises `BadInput` for a socket or a root that is not there, `Missing` and `InfraFailed` where
+    the stargz proxy cannot be compiled.
+    """
+    found: dict[str, Proxy] = {}
+    for value in values:
+        if value in sockets:
+            served = sockets[value]
+            try:
+                now = Path(served.socket).stat()
+            except OSError:
+                now = None
+            if now is None or not stat.S_ISSOCK(now.st_mode):
+                raise BadInput(
+                    f"--snapshotter-socket {value}: no socket at {served.socket}",
+                    hint=f"start {value} first; containerd-*-grpc --address SOCKET",
+                )
+            if served.root and not Path(served.root).is_dir():
+                raise BadInput(
+                    f"--snapshotter-socket {value}: no directory {served.root}",
+                    hint="the directory where it keeps snapshots, after the colon",
+                )
+            # With a new socket it may be another one: trials of before do not count for it. Nor
+            # do those with a root that was a wrong one.
+            version = f"the user's own, {served} {now.st_ino} {now.st_mtime_ns}"
+            found[value] = Proxy(name=value, version=version, served=served)
+        elif value == STARGZ:
+            program = str(gotool.ensure(TOOL, say, deadlines))
+            found[value] = Proxy(name="stargz", version=TOOL.version, program=program)
+    return found

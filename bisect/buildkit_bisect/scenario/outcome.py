@@ -1,0 +1,106 @@
+"""(Scenario, Observation, control's Observation) -> Outcome. Pure; first matching rule wins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Observation, Outcome, StepResult, Verdict
+from buildkit_bisect.scenario import cache_config, pattern
+from buildkit_bisect.scenario.definition import Condition, Kept, Scenario, VertexIs
+
+
+def judge(scenario: Scenario, seen: Observation, control: Observation | None) -> Outcome:
+    """The outcome that *scenario*'s rules give *seen*.
+
+    *control* is the same variant's observation in an eager cell; conditions that compare
+    with it do not hold without one. No rule: unclassified, which is weak and never bad.
+    """
+    if seen.infra:
+        return Outcome(name="infra", verdict=Verdict.INFRA, reason=seen.infra)
+    if seen.no_daemon:
+        return Outcome(name="no-daemon", verdict=Verdict.SKIP, reason=seen.no_daemon)
+    for rule in scenario.outcomes:
+        if all(holds(condition, seen, control) for condition in rule.all):
+            return Outcome(
+                name=rule.name, verdict=rule.verdict, reason=_because(rule.means, seen, control)
+            )
+    return Outcome(name=UNCLASSIFIED, verdict=Verdict.WEAK, reason=_what_happened(seen))
+
+
+def holds(condition: Condition, seen: Observation, control: Observation | None) -> bool:
+    """Whether every fact that *condition* names is so."""
+    step = seen.step(condition.step)
+    if step is None:
+        return False
+    return (
+        (not condition.exit or _exited(step, condition.exit))
+        and (not condition.stderr or pattern.found(condition.stderr, step.stderr))
+        and (condition.is_ is None or _vertex(step, condition.vertex) is condition.is_)
+        and (condition.inner_layers is None or _kept(step, control) is condition.inner_layers)
+    )
+
+
+def _exited(step: StepResult, wanted: str) -> bool:
+    if wanted == "late":
+        return step.timed_out
+    if wanted in ("ok", "failed"):
+        return (step.exit != 0 or step.timed_out) == (wanted == "failed")
+    low, _, high = wanted.partition("-")
+    return not step.timed_out and int(low) <= step.exit <= int(high or low)
+
+
+def _vertex(step: StepResult, wanted: str) -> VertexIs | None:
+    states = {v.state for v in step.vertices if pattern.found(wanted, v.name)}
+    if not states:
+        return VertexIs.ABSENT
+    if "failed" in states:
+        return VertexIs.FAILED
+    if "ran" in states:
+        return VertexIs.RAN
+    return VertexIs.CACHED if states == {"cached"} else None
+
+
+def _kept(step: StepResult, control: Observation | None) -> Kept | None:
+    other = control.step(step.id) if control else None
+    if step.export is None or other is None or other.export is None:
+        return None
+    here, wanted = cache_config.kept(step.export, other.export)
+    if not wanted:
+        return None
+    return Kept.ALL if here == wanted else Kept.SOME if here else Kept.NONE
+
+
+def _because(means: str, seen: Observation, control: Observation | None) -> str:
+    for step in seen.steps:
+        other = control.step(step.id) if control else None
+        if step.export and other and other.export:
+            here, wanted = cache_config.kept(step.export, other.export)
+            return f"{means} ({here} of {wanted} inner records have layers)"
+    return means
+
+
+def _what_happened(seen: Observation) -> str:
+    for step in seen.steps:
+        if step.timed_out:
+            return f"no rule matched; step {step.id} ran out of time"
+        if step.exit != 0:
+            last = step.stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
+            return f"no rule matched; step {step.id} exited {step.exit}: {last[0][:300]}"
+    return "no rule matched; every step exited 0"
+
+
+def combine(outcomes: Sequence[Outcome]) -> tuple[Outcome, Counter[str]]:
+    """One outcome for a cell from its trials', and how often each was seen.
+
+    Infrastructure failures say nothing and are left out while another trial says something.
+    Trials that disagree are flaky: good or bad only where every trial's verdict agrees.
+    """
+    told = [o for o in outcomes if o.verdict is not Verdict.INFRA] or list(outcomes)
+    counts = Counter(o.name for o in told)
+    if len(counts) == 1:
+        return told[0], counts
+    verdicts = {o.verdict for o in told}
+    shown = ", ".join(f"{name} {n} of {len(told)}" for name, n in counts.most_common())
+    verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.WEAK
+    return Outcome(name=FLAKY, verdict=verdict, reason=f"trials disagree: {shown}"), counts

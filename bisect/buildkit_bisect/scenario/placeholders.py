@@ -1,0 +1,36 @@
+"""``${image.NAME}``, ``${axis.NAME}``, ``${var.NAME}`` and ``${registry}`` in scenario texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from buildkit_bisect.model import Axes
+from buildkit_bisect.scenario.definition import Scenario
+
+_NAME = re.compile(r"\$\{([a-z]+)(?:\.([a-z0-9-]+))?\}")
+
+
+def names_in(text: str) -> list[tuple[str, str]]:
+    """The (kind, name) pairs that *text* refers to."""
+    return [(m[1], m[2] or "") for m in _NAME.finditer(text)]
+
+
+def fill(
+    text: str, *, scenario: Scenario, axes: Axes, images: Mapping[str, str], registry: str
+) -> str:
+    """*text* with every reference replaced; the loader has checked that each names something."""
+    chosen = dict(axes)
+
+    def value(match: re.Match[str]) -> str:
+        kind, name = match[1], match[2] or ""
+        if kind == "image":
+            return images[name]
+        if kind == "axis":
+            return chosen[name]
+        if kind == "var":
+            var = scenario.vars[name]
+            return _NAME.sub(value, var.values[chosen[var.axis]])
+        return registry
+
+    return _NAME.sub(value, text)

@@ -1,0 +1,1 @@
+"""Processes, files, the network and the cache directory."""

@@ -1,0 +1,284 @@
+"""How large the cache may get. What was not used for longest goes first.
+
+Whoever uses an entry says so (`used`, `using`), which sets its modification time and notes the
+process in ``locks/user-NAME``, by the name that `owner` gives it. Nothing goes that was used
+since the oldest process that still runs began, this one included: so a campaign never loses what
+it works with, and neither waits for the other. A lock that is held for moments only, shared by
+users and alone by who removes, keeps an entry from going between the look at its time and its
+use.
+
+The journal stays: of an old trial the observation is kept, and its evidence may go.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import functools
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.system import owner, paths
+
+#: Bytes, where ``--cache-size`` does not say.
+DEFAULT = 20 * 10**9
+
+#: Bytes of a size that can be meant; 400 digits are none that a float can hold.
+_MOST = 10**18
+
+#: What is one entry: each of a kind's directories, or all of it.
+_EACH = ("builds", "evidence", "mirrors", "toolchains", "tools")
+_WHOLE = ("gocache", "gomod", "registry")
+KINDS = tuple(sorted((*_EACH, *_WHOLE)))
+
+#: Directories that never change once they are there; their size is asked once.
+_FIXED = ("builds", "toolchains", "tools")
+
+#: The go command renews the time of a file in GOCACHE once an hour only.
+_GO_RENEWS = 3600.0
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_UNITS = " kmgt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """Something that may go: its kind, bytes on the disk, and when it was used (epoch)."""
+
+    kind: str
+    path: Path
+    bytes: int
+    used: float
+
+
+def parse(text: str) -> int:
+    """Bytes of ``20GB``, ``500 MiB``; the default for "". Raises `BadInput`."""
+    if not text.strip():
+        return DEFAULT
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise BadInput(f"--cache-size {text!r} is not a size", hint="--cache-size 20GB")
+    number, unit, binary = found.groups()
+    power = _UNITS.index(unit.lower() or " ")
+    size = float(number) * (1024 if binary else 1000) ** power
+    if size > _MOST:
+        raise BadInput(
+            f"--cache-size {text[:20]!r} is more than any disk holds", hint="--cache-size 20GB"
+        )
+    return int(size)
+
+
+def shown(size: int) -> str:
+    """As people write it: ``1.4 GB``."""
+    power = min(len(str(size)) - 1, 9) // 3
+    return f"{size / 1000**power:.{1 if power > 1 else 0}f} {('B', 'kB', 'MB', 'GB')[power]}"
+
+
+@contextmanager
+def using(path: Path) -> Iterator[None]:
+    """*path* does not go while the block runs, nor as long as this process does."""
+    _register()
+    with _gate(fcntl.LOCK_SH):
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        yield
+
+
+def used(path: Path) -> None:
+    """*path*, if it is there, does not go as long as this process runs."""
+    with using(path):
+        pass
+
+
+def others() -> list[int]:
+    """Other processes of ours that use the cache now."""
+    return [owner.number(name) for name, _ in _users() if name != owner.me()]
+
+
+def entries(*, fresh: bool = False) -> list[Entry]:
+    """Everything that may go, without looking into directories that did not change.
+
+    *fresh* measures all again.
+    """
+    known = {} if fresh else _load_sizes()
+    found: list[Entry] = []
+    noted: dict[str, tuple[int, int]] = {}
+    for kind, path in _paths():
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        name = f"{kind}/{path.name}"
+        stamp, size = known.get(name, (-1, 0))
+        # Nothing: results linked to all of it, and may have gone since.
+        if not size or (stamp != status.st_mtime_ns and kind not in _FIXED):
+            size = _measure(path)
+        noted[name] = (status.st_mtime_ns, size)
+        found.append(Entry(kind=kind, path=path, bytes=size, used=status.st_mtime))
+    _save_sizes(noted)
+    return found
+
+
+def surplus(found: Iterable[Entry], limit: int) -> list[Entry]:
+    """What has to go, oldest first, to come down to *limit* bytes; GOCACHE file by file."""
+    found = list(found)
+    over = sum(e.bytes for e in found) - limit
+    if over <= 0:
+        return []
+    floor = min((began for _, began in _users()), default=time.time())
+    candidates = [f for e in found for f in (_go_files(e) if e.kind == "gocache" else (e,))]
+    gone: list[Entry] = []
+    for entry in sorted(candidates, key=lambda e: e.used):
+        if over <= 0:
+            break
+        spared = _GO_RENEWS if entry.kind == "gocache" else 0.0
+        if entry.bytes and entry.used < floor - spared:
+            gone.append(entry)
+            over -= entry.bytes
+    return gone
+
+
+def trim(limit: int) -> list[Entry]:
+    """Bring the cache down to *limit* bytes; returns what went.
+
+    Less than that goes where the rest is in use. Safe beside campaigns and other trims.
+    """
+    _register()
+    gone = []
+    with paths.scratch("old") as old:
+        for number, entry in enumerate(surplus(entries(), limit)):
+            if _take(entry, old / str(number)):
+                gone.append(entry)
+        remove(old)
+    return gone
+
+
+def remove(path: Path) -> None:
+    """Remove a directory; the module cache's are read-only on purpose."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    for folder, _, _ in os.walk(path):
+        with contextlib.suppress(OSError):
+            Path(folder).chmod(0o700)
+    shutil.rmtree(path)
+
+
+def _take(entry: Entry, target: Path) -> bool:
+    """Move *entry* out of the way, unless somebody has used it since."""
+    with _gate(fcntl.LOCK_EX):
+        try:
+            if entry.path.stat().st_mtime > entry.used:
+                return False
+            entry.path.rename(target)
+        except OSError:
+            return False
+    return True
+
+
+def _paths() -> Iterator[tuple[str, Path]]:
+    root = paths.cache_root()
+    for kind in KINDS:
+        folder = root / kind
+        # A link leads to another cache, which has a bound of its own.
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        if kind in _WHOLE:
+            yield kind, folder
+            continue
+        for path in folder.iterdir():
+            plain = not path.is_symlink() and not path.name.endswith(".lock")
+            if plain and path.name != "requests":
+                yield kind, path
+
+
+def _measure(path: Path) -> int:
+    """Bytes that removing *path* frees: what results link to as well is not freed."""
+    if not path.is_dir():
+        return path.lstat().st_blocks * 512
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(OSError):
+                status = os.lstat(f"{folder}/{name}")
+                total += status.st_blocks * 512 if status.st_nlink == 1 else 0
+    return total
+
+
+def _go_files(cache: Entry) -> Iterator[Entry]:
+    """The go command goes without any file of its cache."""
+    for path in cache.path.glob("[0-9a-f][0-9a-f]/*"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            yield Entry(
+                kind=cache.kind, path=path, bytes=status.st_blocks * 512, used=status.st_mtime
+            )
+
+
+@contextmanager
+def _gate(how: int) -> Iterator[None]:
+    descriptor = os.open(paths.cache("locks") / "use.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _register() -> None:
+    _note(paths.cache("locks"), owner.me())
+
+
+@functools.cache
+def _note(locks: Path, name: str) -> None:
+    """Say that this process uses the cache, from now until it ends."""
+    note = locks / f"user-{name}"
+    note.touch()
+    atexit.register(note.unlink, missing_ok=True)
+
+
+def _users() -> list[tuple[str, float]]:
+    """Processes that use the cache and when each began to; notes of dead ones are removed."""
+    found = []
+    for note in paths.cache("locks").glob("user-*"):
+        name = note.name.removeprefix("user-")
+        with contextlib.suppress(OSError):
+            began = note.stat().st_mtime
+            if name.isdecimal():  # a note of before: a process id alone
+                gone: bool | None = not owner.is_ours(int(name))
+            else:
+                gone = owner.gone(name)
+            if gone is None:
+                gone = not paths.is_young(note)
+            if gone:
+                note.unlink()
+            else:
+                found.append((name, began))
+    return found
+
+
+def _sizes() -> Path:
+    return paths.cache_root() / paths.SIZES
+
+
+def _load_sizes() -> dict[str, tuple[int, int]]:
+    try:
+        return {k: (int(t), int(b)) for k, (t, b) in json.loads(_sizes().read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # only a shortcut
+
+
+def _save_sizes(noted: dict[str, tuple[int, int]]) -> None:
+    draft = _sizes().with_name(f"{paths.SIZES}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        draft.write_text(json.dumps(noted))
+        draft.replace(_sizes())

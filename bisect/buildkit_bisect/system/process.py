@@ -1,0 +1,234 @@
+"""The one door to child processes.
+
+Every child is an argv list (never a shell), leads its own process group, has a deadline,
+and dies with us: ``PR_SET_PDEATHSIG`` ends it even when this process is killed with
+SIGKILL. At the deadline the whole group gets SIGTERM, then SIGKILL; so does what left the
+group (``setsid``), which a mark in its environment gives away. Of what a child prints, only so
+much is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from buildkit_bisect.errors import InfraFailed, Missing
+from buildkit_bisect.system import marks
+from buildkit_bisect.system.pipes import Reader
+
+#: Seconds between SIGTERM and SIGKILL for a whole group.
+GRACE = 5.0
+
+#: Seconds for a killed child to be gone (in an uninterruptible wait it never is), and for the
+#: rest of its output. With `GRACE`, everything ends within a deadline and ten seconds.
+_KILLED = 2.0
+_DRAIN = 2.0
+
+#: Characters at the end of an output that `Completed.tail` looks at.
+_TAIL = 4000
+
+
+class ProcessError(InfraFailed):
+    """A child that had to succeed did not; carries the tail of what it said.
+
+    Where that is no fault of the machine's, who called knows, and says something better.
+    """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """A child that has ended; ``exit`` is negative for a signal, ``timed_out`` for our deadline."""
+
+    argv: tuple[str, ...]
+    exit: int
+    stdout: str
+    stderr: str
+    seconds: float
+    timed_out: bool = False
+    left_out: int = 0  # bytes that stdout or stderr lack, where it printed more than is kept
+
+    @property
+    def ok(self) -> bool:
+        """Ended by itself with status 0."""
+        return self.exit == 0 and not self.timed_out
+
+    def tail(self, lines: int = 12) -> str:
+        """Last lines of stderr, or of stdout where stderr is empty."""
+        text = self.stderr[-_TAIL:].strip() or self.stdout[-_TAIL:].strip()
+        return "\n".join(text.splitlines()[-lines:])
+
+    def whole(self) -> Completed:
+        """Itself. Raises `ProcessError` where a part of the output is missing."""
+        if self.left_out:
+            raise ProcessError(
+                f"{self.shown} printed too much: {self.left_out} bytes of it were left out"
+            )
+        return self
+
+    @property
+    def shown(self) -> str:
+        """Its command in a message."""
+        return " ".join(self.argv[:5])[:200]
+
+
+def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Our environment without the variables that would redirect git, plus *extra*."""
+    env = {
+        k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith("GIT_SSL")
+    }
+    env["LC_ALL"] = "C.UTF-8"
+    # Else every go command counts itself in the user's home, whatever GOENV and GOCACHE say.
+    env["TEST_TELEMETRY_DIR"] = os.devnull
+    env["GIT_TERMINAL_PROMPT"] = "0"
+    env.update(extra or {})
+    return env
+
+
+class Child(subprocess.Popen[bytes]):
+    """A child with the mark that its descendants inherit."""
+
+    mark = ""
+
+
+def _wrap(argv: Sequence[str]) -> list[str]:
+    # setpriv instead of preexec_fn: that hook is not safe beside threads.
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--", *argv] if setpriv else list(argv)
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+    stdin: int = subprocess.DEVNULL,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    inherit: bool = True,
+) -> Child:
+    """Start *argv* as the leader of a group of its own; end it with `stop`.
+
+    *env* is added to our own environment, or with *inherit* false is all that it gets.
+    The thread that calls this must outlive the child: the death signal follows the thread.
+    Raises `Missing` where the program is not installed.
+    """
+    found = shutil.which(argv[0])
+    if found is None:
+        raise Missing(f"{argv[0]} is not installed", hint="./inv doctor")
+    mark = marks.new()
+    child = Child(
+        _wrap([found, *argv[1:]]),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        cwd=cwd,
+        env={**(child_env(env) if inherit else env or {}), marks.NAME: mark},
+        start_new_session=True,
+    )
+    child.mark = mark
+    return child
+
+
+def stop(child: Child, *, grace: float = GRACE) -> int:
+    """End *child* and all that descends from it: SIGTERM, *grace* seconds, SIGKILL.
+
+    Returns its status; ``-SIGKILL`` also where the kernel does not let go of it.
+    """
+    for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILLED)):
+        if child.poll() is not None:
+            break
+        _signal_group(child.pid, sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+    _signal_group(child.pid, signal.SIGKILL)  # what the leader left behind
+    for _ in range(3):  # one that forks while we look is found in the next round
+        if not (left := marks.carriers(child.mark)):
+            break
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+    return -signal.SIGKILL if child.poll() is None else child.returncode
+
+
+def _signal_group(pid: int, sig: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, sig)
+
+
+@contextlib.contextmanager
+def running(
+    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, grace: float = GRACE
+) -> Iterator[Child]:
+    """A server for the length of a block, its output in *log*."""
+    with log.open("ab") as sink:
+        child = start(argv, stdout=sink, stderr=subprocess.STDOUT, env=env)
+        try:
+            yield child
+        finally:
+            stop(child, grace=grace)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    stdin: int = subprocess.DEVNULL,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    inherit: bool = True,
+    check: bool = True,
+    log: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run *argv* to its end or to *timeout* seconds; keep what it printed. *env*: see `start`.
+
+    *log* also receives stderr as it comes; *on_line* is called with each line of stderr. Of
+    each, `pipes.MOST` bytes are kept; with *check* more is a failure. Raises `ProcessError` on
+    a failure unless *check* is false, `Missing` where the program is not installed, OSError
+    where *log* cannot be written.
+    """
+    started = time.monotonic()
+    pipe = subprocess.PIPE
+    child = start(argv, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=env, inherit=inherit)
+    with contextlib.ExitStack() as stack:
+        sink = stack.enter_context(log.open("ab")) if log else None
+        out = Reader(child.stdout)
+        err = Reader(child.stderr, sink, on_line)
+        timed_out = False
+        try:
+            child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+        finally:
+            # The leader's end counts, not the pipes': a background grandchild that keeps
+            # them open must not keep us. It is ended with the group.
+            status = stop(child)
+            until = time.monotonic() + _DRAIN
+            out.finish(until)
+            err.finish(until)
+    if err.error:
+        raise err.error
+    done = Completed(
+        argv=tuple(argv),
+        exit=status,
+        stdout=out.text,
+        stderr=err.text,
+        seconds=time.monotonic() - started,
+        timed_out=timed_out,
+        left_out=out.left_out + err.left_out,
+    )
+    if not check:
+        return done
+    if not done.ok:
+        how = f"timed out after {timeout:.0f} s" if timed_out else f"exited {done.exit}"
+        said = "; ".join(line.strip() for line in done.tail(3).splitlines())
+        raise ProcessError(f"{done.shown} {how}: {said or 'it said nothing'}")
+    return done.whole()

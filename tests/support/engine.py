@@ -1,0 +1,158 @@
+"""A real Docker Engine for the length of a block: own state, socket and cgroup, no bridge.
+
+In PID and mount namespaces of its own, like the daemons of the host runtime: when it is
+ended, also by the death of the tests, everything that it runs ends and unmounts with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from buildkit_bisect.runtime.host import remove_cgroups
+from buildkit_bisect.system import process
+from runc_within_limits import NAMES, held
+
+_READY_WITHIN = 60.0
+
+#: No registry but those on loopback, also where there is a network: nothing may be pulled.
+_OFFLINE = {
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:1"),
+    "NO_PROXY": "127.0.0.1,localhost",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestEngine:
+    """An Engine that answers at `url`."""
+
+    __test__ = False
+
+    url: str
+    folder: Path
+    child: subprocess.Popen[bytes]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What points the tool, docker and buildx at it, and away from the user's own."""
+        return {
+            "DOCKER_HOST": self.url,
+            "DOCKER_CONTEXT": "",
+            "DOCKER_CONFIG": str(self.folder / "docker-config"),
+        }
+
+    @property
+    def log(self) -> str:
+        """What dockerd printed."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def client(self) -> docker.DockerClient:
+        """A client to look at it with; the caller closes it."""
+        return docker.DockerClient(base_url=self.url, timeout=60)
+
+    def left(self) -> list[str]:
+        """Containers and volumes that are there now."""
+        with closing(self.client()) as client:
+            containers = [f"container {c.name}" for c in client.containers.list(all=True)]
+            return containers + [f"volume {v.name}" for v in client.volumes.list()]
+
+    def kill(self) -> None:
+        """End it at once, as a machine that loses its Engine."""
+        _end(self.child, signal.SIGKILL)
+
+
+@contextmanager
+def running(
+    *,
+    plain: bool = False,
+    data: Path | None = None,
+    flags: tuple[str, ...] = (),
+    elsewhere: bool = False,
+    propagation: str = "private",
+) -> Iterator[TestEngine]:
+    """An Engine with an empty state. *plain*: containers get what this machine cannot give.
+
+    *data*: where its images are, for a small disk. *flags* are added to dockerd's. *elsewhere*:
+    with a network of its own, as on another machine; build steps then have a bridge.
+    *propagation* ``slave``: what is mounted later, on shared mounts, is seen by it.
+    """
+    with tempfile.TemporaryDirectory(prefix="bkbe-") as short:
+        folder = Path(short)
+        (folder / "docker-config").mkdir()
+        url = f"unix://{folder}/s"
+        cgroup = f"bkbisect-test-{folder.name}"
+        more = flags if elsewhere else ("--bridge", "none", *flags)
+        argv = [
+            *("unshare", "--mount", "--propagation", propagation),
+            *("--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+            *_argv(folder, url, cgroup, plain=plain, data=data or folder / "data", flags=more),
+        ]
+        if elsewhere:
+            own = 'ip link set lo up && exec "$@"'
+            argv = ["unshare", "--net", "--", "sh", "-c", own, "sh", *argv]
+        with (folder / "log").open("wb") as sink:
+            child = process.start(
+                argv,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env=_OFFLINE,
+            )
+        made = TestEngine(url=url, folder=folder, child=child)
+        try:
+            _wait(made)
+            yield made
+        finally:
+            _end(child, signal.SIGTERM)
+            remove_cgroups(cgroup)
+
+
+def _argv(
+    folder: Path, url: str, cgroup: str, *, plain: bool, data: Path, flags: tuple[str, ...]
+) -> list[str]:
+    wrapper = Path(__file__).with_name("runc_within_limits.py")
+    lacking = len(held()) < len(NAMES)
+    runtime = ["--add-runtime", f"limited={wrapper}", "--default-runtime", "limited"]
+    return [
+        *("dockerd", "--data-root", str(data), "--exec-root", str(folder / "exec")),
+        *("--pidfile", str(folder / "pid"), "--host", url, "--cgroup-parent", f"/{cgroup}"),
+        *("--iptables=false", "--ip-forward=false", "--ip-masq=false"),
+        *(runtime if lacking and not plain else []),
+        *flags,
+    ]
+
+
+def _wait(made: TestEngine) -> None:
+    deadline = time.monotonic() + _READY_WITHIN
+    while time.monotonic() < deadline and made.child.poll() is None:
+        # Not by docker-py, which leaves its socket open where nobody listens.
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+            probe.connect(made.url.removeprefix("unix://"))
+            with closing(made.client()) as client:
+                client.ping()
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"dockerd did not start: {made.log[-2000:]}")
+
+
+def _end(child: subprocess.Popen[bytes], sig: signal.Signals) -> None:
+    """First dockerd, which ends its containers; then whatever is left of the namespace."""
+    if child.poll() is None:
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        for pid in children:
+            os.kill(int(pid), sig)
+        try:
+            child.wait(30)
+        except subprocess.TimeoutExpired:
+            for pid in children:
+                os.kill(int(pid), signal.SIGKILL)
+    process.stop(child, grace=5)

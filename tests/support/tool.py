@@ -1,0 +1,95 @@
+"""Runs the tool as a user does, and looks for what it may leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from buildkit_bisect.cli import leftovers
+from buildkit_bisect.system import paths
+
+#: Programs of ours that must not outlive a task.
+_DAEMONS = ("buildkitd", "docker-registry", "fuse-overlayfs")
+
+#: Where figures go as well; some tests take such options away.
+_FIGURES = os.environ.get("BKBISECT_FIGURES")
+
+#: A path of ours, which names the process that made it.
+_OURS = re.compile(r"/(?:bkb|trial|registry|images)-(\d+)-\w+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What a task printed, and its exit code."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Standard output as JSON."""
+        loaded: dict[str, Any] = json.loads(self.stdout)
+        return loaded
+
+
+def argv(*words: str) -> list[str]:
+    """The command line of a task."""
+    return [str(paths.PROJECT / "inv"), *words]
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Ours, without options that a developer may have set."""
+    kept = ("BKBISECT_CACHE_DIR", "BKBISECT_VENV", "BKBISECT_PYTHON")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("BKBISECT_") or k in kept}
+    return {**env, **(extra or {})}
+
+
+def inv(*words: str, env: Mapping[str, str] | None = None, timeout: float = 1800) -> Said:
+    """Run a task to its end."""
+    done = subprocess.run(
+        argv(*words),
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def figure(what: str, measured: str) -> None:
+    """Tell what a test measured; ``benchmarks/reliability.py`` makes docs/reliability.md of it."""
+    print(f"{what}: {measured}")
+    if _FIGURES:
+        with Path(_FIGURES).open("a") as file:
+            test = os.environ["PYTEST_CURRENT_TEST"].partition("::")[0]
+            file.write(json.dumps([Path(test).name, what, measured]) + "\n")
+
+
+def left_behind() -> list[str]:
+    """Processes, mounts and files of tasks that have ended; those of running ones do not count."""
+    found = [str(path) for path in leftovers.find()]
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if Path(words[0]).name in _DAEMONS and any(map(_orphan, words)):
+            found.append(f"process {entry.name}: {' '.join(words)}")
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return found + [f"mount {line.split()[4]}" for line in mounts if _orphan(line.split()[4])]
+
+
+def _orphan(text: str) -> bool:
+    """Whether *text* holds a path of ours whose owner has ended."""
+    named = _OURS.search(text)
+    return named is not None and not Path(f"/proc/{named[1]}").exists()

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect.builds import store
+from buildkit_bisect.builds.compile import first_error, go_env
+from buildkit_bisect.builds.key import Recipe, build_key, request_key
+from buildkit_bisect.builds.store import sweep
+from buildkit_bisect.golang.toolchain import Toolchain
+from buildkit_bisect.system import paths
+
+RECIPE = Recipe(goarch="amd64")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def test_a_key_depends_on_everything_that_decides_the_bytes() -> None:
+    keys = [
+        build_key("i", ("p", "q"), "1.25.5", RECIPE),
+        build_key("j", ("p", "q"), "1.25.5", RECIPE),
+        build_key("i", ("q", "p"), "1.25.5", RECIPE),
+        build_key("i", (), "1.25.5", RECIPE),
+        build_key("i", ("pq",), "1.25.5", RECIPE),
+        build_key("i", ("p", "q"), "1.25.4", RECIPE),
+        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, goarch="arm64")),
+        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, goos="windows")),
+        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, tags="x")),
+        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, programs=("buildctl",))),
+        request_key("git", "i", ("p", "q"), RECIPE),
+        request_key("module", "i", ("p", "q"), RECIPE),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert build_key("i", ("p", "q"), "1.25.5", Recipe(goarch="amd64")) == keys[0]
+
+
+def test_the_recipe() -> None:
+    line = " ".join(RECIPE.arguments())
+    for flag in ("-trimpath", "-buildvcs=false", "static_build seccomp", "Version=v0.0.0+bkbisect"):
+        assert flag in line
+    assert RECIPE.packages() == ["./cmd/buildkitd", "./cmd/buildctl"]
+    assert replace(RECIPE, goos="windows").binary("buildctl") == "buildctl.exe"
+
+
+def test_the_environment_of_a_compile_takes_nothing_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = Toolchain(version="1.25.5", goroot="/go", origin="PATH")
+    env = go_env(go, RECIPE, tmp=tmp_path)
+    assert env["GOTOOLCHAIN"] == "local"
+    assert env["GOENV"] == "off"
+    assert env["CGO_ENABLED"] == "0"
+    assert [env[n] for n in ("GOFLAGS", "GOAMD64", "GODEBUG", "GOEXPERIMENT")] == [""] * 4
+    assert (env["GOOS"], env["GOARCH"], env["GOROOT"]) == ("linux", "amd64", "/go")
+
+
+@pytest.mark.parametrize(
+    ("output", "error"),
+    [
+        (
+            "internal/abi\n# solver\nsolver/x.go:3:9: undefined: missing\nsolver/x.go:4:1: bad\n",
+            "solver/x.go:3:9: undefined: missing",
+        ),
+        (
+            "go: downloading a/b v1\ngo: go.mod requires go >= 1.26.3\n",
+            "go: go.mod requires go >= 1.26.3",
+        ),
+        ("go: inconsistent vendoring in /x:\n\tfoo\n", "go: inconsistent vendoring in /x:"),
+        ("runtime\n/usr/bin/ld: cannot find -lx\n", "/usr/bin/ld: cannot find -lx"),
+        ("x.s:12: unexpected EOF\n", "x.s:12: unexpected EOF"),
+        ("fmt\n", "go build failed and said nothing"),
+        ("", "go build failed and said nothing"),
+    ],
+)
+def test_first_error(output: str, error: str) -> None:
+    assert first_error(output) == error
+
+
+def test_requests_and_failures_are_remembered(tmp_path: Path) -> None:
+    assert store.answer("r") is None
+    store.remember("r", "k")
+    store.remember("r", "k")
+    assert store.answer("r") == "k"
+    made = paths.cache("tmp") / "made"
+    made.mkdir()
+    (made / "build.log").write_text("log\n")
+    failed = store.save_failure(made, "k", "build", "x.go:1:1: no")
+    assert store.failure("k") == failed
+    assert Path(failed.log).read_text() == "log\n"
+    assert store.load("k") is None
+    assert store.history() == []
+    assert store.expected_packages() == 0
+
+
+def test_sweep_takes_what_dead_processes_left() -> None:
+    dead = 2**22 + 12345  # above the kernel's largest process id
+    tmp = paths.cache("tmp")
+    for name in (f"build-{dead}-abc_1", f"worktree-{os.getpid()}-xyz", "unknown", "old"):
+        (tmp / name / "deep").mkdir(parents=True)
+    os.utime(tmp / "old", (0, 0))
+    (tmp / f"file-{dead}-x").touch()
+    said: list[str] = []
+    assert sweep(say=said.append) == 3
+    assert sorted(p.name for p in tmp.iterdir()) == ["unknown", f"worktree-{os.getpid()}-xyz"]
+    assert len(said) == 3
+    with paths.scratch("mine") as mine:
+        assert sweep() == 0
+        assert mine.is_dir()
+    assert not mine.exists()

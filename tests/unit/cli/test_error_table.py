@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import ast
+
+from buildkit_bisect.cli import error_table
+from buildkit_bisect.system import paths
+
+PACKAGE = paths.PROJECT / "bisect" / "buildkit_bisect"
+
+
+def test_the_published_table_is_that_of_today() -> None:
+    published = (paths.PROJECT / "docs" / "errors.md").read_text()
+    assert published == error_table.text(), (
+        "run: python -m buildkit_bisect.cli.error_table > docs/errors.md"
+    )
+
+
+def test_every_kind_of_error_is_in_it() -> None:
+    assert {row.code for row in error_table.rows()} == {2, 3, 4, 5}
+    assert all(row.message.strip(" .") for row in error_table.rows())
+
+
+def test_every_error_has_a_remedy_of_its_own() -> None:
+    assert [f"{row.module}:{row.line}" for row in error_table.rows() if not row.hint] == []
+
+
+def test_a_message_is_found_by_its_words() -> None:
+    table = error_table.text()
+    assert "`` --NAME TEXT is not a whole number ``" in table
+    assert "plain HTTP is for loopback only" in table
+    assert "KEY: there are none" in table
+
+
+def test_no_child_is_started_through_a_shell() -> None:
+    """Nor by anything but `process`: `develop` and `results` hand over to ourselves."""
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            assert not any(k.arg == "shell" for k in node.keywords), (path, node.lineno)
+            assert called not in ("os.system", "os.popen", "eval", "exec"), (path, node.lineno)
+            starts = called.startswith(("subprocess.", "os.exec", "os.spawn", "os.posix_spawn"))
+            known = ("system/process.py", "cli/develop.py", "cli/results.py")
+            assert not starts or str(path.relative_to(PACKAGE)) in known, (path, node.lineno)

@@ -1,0 +1,68 @@
+"""``report`` and ``diff`` on folders that lie there already."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import results
+from buildkit_bisect import result
+from buildkit_bisect.cli import results as commands
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.result import Result
+
+
+def campaign(folder: Path, document: Result) -> str:
+    folder.mkdir()
+    result.write(document, folder)
+    return str(folder)
+
+
+def test_diff_fails_where_a_cell_got_worse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    today = results.matrix()
+    cells = (replace(today.cells[0], outcome="layers-dropped", verdict="bad"), *today.cells[1:])
+    before = campaign(tmp_path / "before", today)
+    after = campaign(tmp_path / "after", replace(today, cells=cells))
+    assert commands.diff({"before": before, "after": after}) == 1
+    assert capsys.readouterr().out.endswith("36 cells: 1 worse, 35 same\n")
+    assert commands.diff({"before": after, "after": before}) == 0
+    assert "1 better" in capsys.readouterr().out
+    assert commands.diff({"before": before, "after": before}) == 0
+    with pytest.raises(BadInput, match="two campaigns"):
+        commands.diff({"before": before})
+
+
+def test_campaigns_are_found_by_id_or_by_folder(tmp_path: Path) -> None:
+    campaign(tmp_path / "a", results.matrix())
+    raw = {"before": "a", "after": str(tmp_path / "a"), "out": str(tmp_path)}
+    assert commands.diff(raw) == 0
+
+
+def test_report_writes_files_or_a_strategy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = campaign(tmp_path / "m", results.matrix())
+    assert commands.report({"id": folder, "format": "github-matrix"}) == 0
+    assert len(json.loads(capsys.readouterr().out)["include"]) == 6
+    folder = campaign(tmp_path / "b", results.bisect())
+    assert commands.report({"id": folder}) == 0
+    written = capsys.readouterr().out.split()
+    names = ["report.md", "report.html", "matrix.svg", "timeline.svg", "junit.xml"]
+    assert written == [f"{folder}/{name}" for name in names]
+    assert all(Path(path).is_file() for path in written)
+
+
+def test_a_folder_of_templates_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = campaign(tmp_path / "a", results.matrix())
+    with pytest.raises(BadInput, match="not a directory"):
+        commands.report({"id": folder, "templates": str(tmp_path / "none")})
+    monkeypatch.setenv("BKBISECT_TEMPLATES", str(tmp_path / "none"))
+    with pytest.raises(BadInput, match="not a directory"):
+        commands.report({"id": folder})

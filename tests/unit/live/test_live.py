@@ -1,0 +1,371 @@
+"""What a person sees while a campaign runs, from the same events in three ways."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from rich.console import Console
+from syrupy.assertion import SnapshotAssertion
+
+from buildkit_bisect import events as ev
+from buildkit_bisect.events import Column, Event
+from buildkit_bisect.live import Display, follow
+from buildkit_bisect.live import recorder as record
+from buildkit_bisect.live.lines import Lines
+from buildkit_bisect.live.progress import Progress
+from buildkit_bisect.live.screen import screen
+from buildkit_bisect.model import Verdict
+
+LAZY = Column(scenario="cross-stage-lazy", axes=(("bases", "different"), ("snapshotter", "stargz")))
+EAGER = Column(
+    scenario="cross-stage-lazy",
+    axes=(("bases", "different"), ("snapshotter", "overlayfs")),
+    control=True,
+)
+ROWS = ("v0.24.0", "v0.25.0", "v0.31.0", "v0.32.0")
+
+
+def trial(row: str, column: Column, number: int, outcome: str, seconds: float = 2.0) -> Event:
+    verdict = Verdict.GOOD if outcome == "cached" else Verdict.BAD
+    return ev.TrialDone(
+        row=row, column=column, number=number, of=3, outcome=outcome, verdict=verdict,
+        seconds=seconds,
+    )  # fmt: skip
+
+
+STORY: tuple[tuple[float, Event], ...] = (
+    (0, ev.Planned(
+        kind="matrix", rows=ROWS, columns=(LAZY, EAGER), trials=3,
+        build_seconds={"v0.24.0": 0, "v0.25.0": 90, "v0.31.0": 90, "v0.32.0": 90},
+        trial_seconds=1.0, basis="the last 12 builds here",
+    )),
+    (0, ev.BuildDone(row="v0.24.0", seconds=71, reused=True)),
+    (0, ev.TrialStarted(row="v0.24.0", column=LAZY, number=1, of=3)),
+    (2, trial("v0.24.0", LAZY, 1, "layers-dropped")),
+    (4, trial("v0.24.0", LAZY, 2, "cached")),
+    (6, trial("v0.24.0", LAZY, 3, "layers-dropped")),
+    (6, ev.CellDone(row="v0.24.0", column=LAZY, outcome="flaky", verdict=Verdict.WEAK,
+                    counts={"layers-dropped": 2, "cached": 1})),
+    (8, trial("v0.24.0", EAGER, 1, "cached")),
+    (9, ev.CellDone(row="v0.24.0", column=EAGER, outcome="cached", verdict=Verdict.GOOD,
+                    counts={"cached": 3})),
+    (9, ev.BuildSkipped(row="v0.31.0", stage="build", reason="main.go:7:2: undefined: errgroup")),
+    (10, ev.BuildStarted(row="v0.25.0", expected=800)),
+    (30, ev.BuildProgress(row="v0.25.0", done=200, expected=800)),
+    (31, ev.Said(text="the registry is slow \x1b[31m[bold]", warning=True)),
+)  # fmt: skip
+
+
+def told(story: Iterable[tuple[float, Event]]) -> Progress:
+    progress = Progress()
+    for at, event in story:
+        progress.take(event, at)
+    return progress
+
+
+def drawn(progress: Progress, *, now: float, width: int = 80, height: int = 30) -> str:
+    console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    console.print(screen(progress, now=now, width=width, height=height))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_counts_leave_out_what_has_no_binaries() -> None:
+    assert told(STORY).counted == (2, 0, 4)
+
+
+def test_estimate_says_what_it_is_made_of() -> None:
+    estimate = told(STORY).estimate(30)
+    assert estimate
+    # v0.25.0: 60 s by packages, 70 s by the plan; v0.32.0: 90 s; 12 trials at 2 s.
+    assert estimate.seconds == pytest.approx(65 + 90 + 24)
+    assert estimate.basis == (
+        "2 builds: 3 min (as the last 12 builds here)",
+        "12 trials at 2.0 s (mean of 4)",
+    )
+
+
+def test_estimate_learns_from_builds_made_here() -> None:
+    story = (*STORY, (40.0, ev.BuildDone(row="v0.25.0", seconds=30, reused=False)))
+    estimate = told(story).estimate(40)
+    assert estimate
+    assert estimate.seconds == pytest.approx(30 + 24)
+    assert "1 made here" in estimate.basis[0]
+
+
+def test_no_estimate_after_the_end() -> None:
+    assert told((*STORY, (50.0, ev.Finished(status="done")))).estimate(50) is None
+
+
+def test_a_search_is_estimated_by_its_own_steps() -> None:
+    asked = ev.StepAsked(
+        number=3, row="abc", why="midpoint", left=20, expected_steps=5, expected_seconds=100
+    )
+    progress = told((*STORY, (40.0, asked)))
+    estimate = progress.estimate(60)
+    assert estimate
+    assert estimate.seconds == 80
+    assert estimate.basis == ("5 steps expected",)
+    assert "step 3  abc: midpoint; 20 candidates left" in drawn(progress, now=60)
+
+
+def test_screen_at_80_columns(snapshot: SnapshotAssertion) -> None:
+    assert drawn(told(STORY), now=31) == snapshot
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+@pytest.mark.parametrize("height", [5, 12, 50])
+def test_screen_fits_any_terminal(width: int, height: int) -> None:
+    lines = drawn(told(STORY), now=31, width=width, height=height).splitlines()
+    assert len(lines) < height
+    assert max(len(line) for line in lines) < width
+
+
+def test_of_many_variants_those_around_the_running_one_are_shown() -> None:
+    rows = tuple(f"v0.{n}.0" for n in range(100))
+    plan = ev.Planned(kind="matrix", rows=rows, columns=(LAZY, EAGER), trials=3)
+    running = ev.TrialStarted(row="v0.70.0", column=LAZY, number=2, of=3)
+    shown = drawn(told([(0, plan), (1, running)]), now=2, height=24)
+    assert "v0.70.0" in shown
+    assert "v0.0.0" not in shown
+    assert "2 of 3" in shown
+    assert len(shown.splitlines()) < 24
+
+
+SERIES = ("master", "master + a + b", "master + a", "master + b")
+MORE = Column(scenario="cross-stage-dedup", axes=(("warm", "yes"),))
+
+
+def series(*told_: Event) -> Progress:
+    """A validation of the series a + b, at the point that the events have reached."""
+    plan = ev.Planned(
+        kind="validate", rows=SERIES, columns=(LAZY, EAGER, MORE), trials=3, trial_seconds=2.0,
+        only_bad_of=dict.fromkeys(SERIES[2:], "master"),
+    )  # fmt: skip
+    return told([(0, plan), *((n, event) for n, event in enumerate(told_, 1))])
+
+
+def done(row: str, column: Column, outcome: str, **counts: int) -> Event:
+    verdict = {"cached": Verdict.GOOD, "flaky": Verdict.WEAK}.get(outcome, Verdict.BAD)
+    return ev.CellDone(
+        row=row, column=column, outcome=outcome, verdict=verdict, counts=counts or {outcome: 3}
+    )
+
+
+def test_a_part_of_a_series_has_only_the_cells_that_are_bad_without_it() -> None:
+    assert series().counted == (0, 0, 3 + 3 + 2 + 2), "no controls, and nothing else is known yet"
+    base = [done("master", EAGER, "cached"), done("master", MORE, "cached")]
+    progress = series(*base, done("master", LAZY, "layers-dropped"))
+    assert progress.counted == (3, 0, 3 + 1 + 1)
+    estimate = progress.estimate(9)
+    assert estimate
+    assert estimate.seconds == pytest.approx(5 * 3 * 2.0)
+    shown = [line.rstrip() for line in drawn(progress, now=9).splitlines()]
+    assert "master + a       ·" in shown
+    assert "master + a + b   ·   ·   ·" in shown
+
+
+def test_a_cell_that_failed_once_is_bad_enough_for_the_parts() -> None:
+    flaky = [trial("master", LAZY, 1, "cached"), trial("master", LAZY, 2, "layers-dropped")]
+    over = done("master", LAZY, "flaky", **{"cached": 2, "layers-dropped": 1})
+    rest = [done("master", c, "cached") for c in (EAGER, MORE)]
+    assert series(*flaky, over, *rest).counted == (3, 0, 3 + 1 + 1)
+
+
+def test_the_legend_names_rare_symbols_where_they_are_seen() -> None:
+    infra = ev.CellDone(row="master", column=LAZY, outcome="infra", verdict=Verdict.INFRA)
+    assert "! something around the experiment failed" in drawn(series(infra), now=2, width=200)
+    assert "something around" not in drawn(series(), now=2, width=200)
+
+
+def test_a_row_that_nobody_planned_has_what_it_runs() -> None:
+    every = [done(row, c, "cached") for row in SERIES[:2] for c in (LAZY, EAGER, MORE)]
+    assert series(*every).counted == (6, 0, 0)
+    started = ev.TrialStarted(row="master + revert", column=LAZY, number=1, of=3)
+    assert series(*every, started).counted == (6, 1, 0)
+
+
+HOSTILE = (
+    "\x1b[2J\x1b]0;title\x07[bold red]<b>\r\n::set-env name=A::b \u202eevil \x9b31m "
+    "password=hunter22 /home/someone/secret {x} :boom:"
+)
+
+
+def hostile() -> list[Event]:
+    """Every event, with an attack in each of its texts."""
+    column = Column(scenario=HOSTILE, axes=((HOSTILE, HOSTILE),))
+    other = Column(scenario=HOSTILE, axes=((HOSTILE, "other"),), control=True)
+    row, more = HOSTILE, f"{HOSTILE} 2"
+    return [
+        ev.Planned(kind=HOSTILE, rows=(row, more), columns=(column, other), trials=3,
+                   build_seconds={row: 9}, trial_seconds=1, basis=HOSTILE),
+        ev.BuildStarted(row=row, expected=9),
+        ev.BuildProgress(row=row, done=4, expected=9),
+        ev.BuildDone(row=row, seconds=3, reused=False),
+        ev.TrialStarted(row=row, column=column, number=1, of=3),
+        ev.TrialDone(row=row, column=column, number=1, of=3, outcome=HOSTILE, verdict=Verdict.BAD,
+                     seconds=1),
+        ev.TrialStarted(row=row, column=other, number=1, of=3),
+        ev.CellDone(row=row, column=column, outcome=HOSTILE, verdict=Verdict.BAD, reason=HOSTILE,
+                    counts={HOSTILE: 2, "b": 1}),
+        ev.StepAsked(number=1, row=row, why=HOSTILE, left=2, expected_steps=2, expected_seconds=9),
+        ev.StepDone(number=1, row=row, verdict=Verdict.BAD, shown=HOSTILE),
+        ev.BuildStarted(row=more, expected=9),
+        ev.Said(text=HOSTILE, warning=True),
+        ev.BuildSkipped(row=f"{more} 3", stage=HOSTILE, reason=HOSTILE),
+        ev.Finished(status=HOSTILE, finding=HOSTILE, folder=HOSTILE),
+    ]  # fmt: skip
+
+
+def assert_harmless(text: str, *, lines: int) -> None:
+    assert not any(c in text for c in "\x1b\x07\r\x9b\u202e")
+    assert "hunter22" not in text
+    assert "someone" not in text
+    assert text.count("\n") == lines
+    assert not any(line.startswith("::") for line in text.splitlines())
+
+
+def test_hostile_text_in_lines() -> None:
+    out = io.StringIO()
+    for event in hostile():
+        Lines(out).emit(event)
+    assert_harmless(out.getvalue(), lines=len(hostile()) - 2)  # two trials begin silently
+    assert "[bold red]<b>" in out.getvalue()
+
+
+@pytest.mark.parametrize("upto", range(1, len(hostile()) + 1))
+def test_hostile_text_on_the_screen(upto: int) -> None:
+    told_ = told([(float(n), event) for n, event in enumerate(hostile()[:upto])])
+    shown = drawn(told_, now=20, width=300, height=40)
+    assert_harmless(shown, lines=shown.count("\n"))
+    assert len(shown.splitlines()) < 40
+    assert max(len(line) for line in shown.splitlines()) < 300
+
+
+def test_hostile_text_on_a_terminal_and_when_followed(tmp_path: Path) -> None:
+    recorder = record.Recorder(tmp_path / "events.jsonl")
+    for event in hostile():
+        recorder.emit(event)
+    recorder.close()
+    for watch in (True, False):
+        out = io.StringIO()
+        follow(tmp_path / "events.jsonl", out, watch=watch)
+        assert_harmless(out.getvalue(), lines=out.getvalue().count("\n"))
+
+
+def test_lines(snapshot: SnapshotAssertion) -> None:
+    out = io.StringIO()
+    lines = Lines(out)
+    for _, event in STORY:
+        lines.emit(event)
+    for done in range(0, 801, 10):
+        lines.emit(ev.BuildProgress(row="v0.25.0", done=done, expected=800))
+    lines.emit(ev.StepAsked(number=1, row="abc", why="midpoint", left=1, expected_steps=1,
+                            expected_seconds=90))  # fmt: skip
+    lines.emit(ev.StepDone(number=1, row="abc", verdict=Verdict.BAD, shown="layers-dropped 3 of 3"))
+    lines.emit(ev.Finished(status="done", finding="Broken.", folder="results/x"))
+    assert out.getvalue() == snapshot
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_line_end_within_an_event_stays_within_its_line() -> None:
+    out = io.StringIO()
+    Lines(out).emit(ev.Said(text="one\ntwo\r\nthree"))
+    assert out.getvalue() == "one two three\n"
+
+
+def test_display_without_a_terminal_writes_lines() -> None:
+    out = io.StringIO()
+    with Display(out) as display:
+        for _, event in STORY:
+            display.emit(event)
+    assert out.getvalue().count("\n") == len(STORY) - 1  # that a trial starts is no line
+    assert "\x1b" not in out.getvalue()
+
+
+def test_every_event_survives_the_record() -> None:
+    every = [event for _, event in STORY]
+    every += [
+        ev.StepAsked(number=1, row="a", why="b", left=1, expected_steps=2, expected_seconds=3.5),
+        ev.StepDone(number=1, row="a", verdict=Verdict.SKIP, shown="c"),
+        ev.Finished(status="done", finding="f", folder="g"),
+        ev.Said(text="\u2028 </x>"),
+    ]
+    assert {type(event) for event in every} == set(get_args(Event))
+    for event in every:
+        assert record.parse(record.line(event, 12.5)) == (event, 12.5)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"t": 1, "event": "Evil"}', '{"t": 1, "event": "Said"}']
+)
+def test_a_torn_line_is_passed_over(text: str) -> None:
+    assert record.parse(text) is None
+
+
+def test_a_record_can_be_followed(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    recorder = record.Recorder(path)
+    for _, event in STORY:
+        recorder.emit(event)
+    recorder.emit(ev.Finished(status="done", finding="Broken in v0.24.0.", folder="results/x"))
+    recorder.close()
+    recorder.emit(ev.Said(text="too late"))
+    with path.open("a") as file:
+        file.write('{"t": 9, "event": "Sa')
+    out = io.StringIO()
+    progress = follow(path, out)
+    assert progress.finished
+    assert "done: Broken in v0.24.0. Results: results/x" in out.getvalue()
+    assert "v0.25.0" in out.getvalue()
+    assert follow(path, io.StringIO(), watch=True).finished
+
+
+@pytest.mark.parametrize("watch", [False, True])
+def test_a_campaign_that_was_killed_is_said_to_have_stopped(tmp_path: Path, watch: bool) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join(record.line(event, at) for at, event in STORY))
+    out = io.StringIO()
+    progress = follow(path, out, watch=watch, alive=lambda: False)
+    assert progress.finished is None
+    assert "stopped before its end" in out.getvalue()
+
+
+def test_an_estimate_that_has_run_out_says_so() -> None:
+    asked = ev.StepAsked(
+        number=3, row="abc", why="midpoint", left=2, expected_steps=1, expected_seconds=10
+    )
+    shown = drawn(told((*STORY, (40.0, asked))), now=90)
+    assert "over the estimate" in shown
+
+
+def test_a_build_of_unknown_size_shows_its_time() -> None:
+    shown = drawn(told((*STORY, (40.0, ev.BuildStarted(row="v0.32.0")))), now=70)
+    assert "building 30 s" in shown
+
+
+def test_progress_of_a_build_is_recorded_once_a_second(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    recorder = record.Recorder(path)
+    for n in range(500):
+        recorder.emit(ev.BuildProgress(row="a", done=n, expected=500))
+    recorder.close()
+    assert len(path.read_text().splitlines()) < 10
+    assert json.loads(path.read_text().splitlines()[0])["done"] == 0
+
+
+def test_several_receivers_get_the_same() -> None:
+    seen: list[Event] = []
+
+    class Keep:
+        def emit(self, event: Event, /) -> None:
+            seen.append(event)
+
+    both = ev.Several(Keep(), ev.Silent(), Keep())
+    both.emit(ev.Said(text="a"))
+    assert seen == [ev.Said(text="a")] * 2

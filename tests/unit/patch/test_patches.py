@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.patch import diffs, patches
+from buildkit_bisect.patch.patches import PatchFailed
+
+DIFF = """\
+--- a/solver/exporter.go
++++ b/solver/exporter.go
+@@ -2,3 +2,4 @@ import (
+ a
+-b
++c
++\t"github.com/moby/buildkit/util/x"
+ d
+"""
+
+
+def folder(root: Path, name: str = "p", toml: str = 'title = "t"\n', **files: str | bytes) -> Path:
+    path = root / name
+    path.mkdir(parents=True)
+    (path / "patch.toml").write_text(toml)
+    for file, data in (files or {"it.patch": DIFF}).items():
+        (path / file.replace("__", ".")).write_bytes(
+            data if isinstance(data, bytes) else data.encode()
+        )
+    return path
+
+
+def copied(value: Any) -> Any:
+    """What another process would get."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301
+
+
+def test_a_patch_as_it_is_read(tmp_path: Path) -> None:
+    toml = """
+title = "solver: root it"
+claim = "fixes"
+author = "A. Nother"
+source = "https://example.org/1"
+issue = 6893
+introduced-by = "051818cf3"
+fixed-by = "abc"
+requires = ["051818cf3"]
+conflicts = ["other"]
+files = ["solver/exporter.go"]
+diffs = ["it.patch"]
+"""
+    folder(tmp_path, toml=toml)
+    patch = patches.load("p", tmp_path)
+    assert patch.files == ("solver/exporter.go",)
+    assert patch.imports == ("github.com/moby/buildkit/util/x",)
+    assert (patch.meta.issue, patch.meta.introduced_by, patch.meta.fixed_by) == (
+        *(6893, "051818cf3", "abc"),
+    )
+    assert patch.ref.title == "solver: root it"
+    assert patches.load(str(tmp_path / "p")) == patch == copied(patch)
+
+
+def test_the_digest_is_of_the_change_not_of_what_is_said(tmp_path: Path) -> None:
+    folder(tmp_path, "one")
+    folder(tmp_path, "two", toml='title = "something else"\n')
+    folder(tmp_path, "three", it__patch=DIFF.replace("+c", "+e"))
+    one, two, three = (patches.load(n, tmp_path) for n in ("one", "two", "three"))
+    assert one.digest == two.digest != three.digest
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ('title = "t"\nfixed_by = "x"\n', "unknown key fixed_by"),
+        ('title = "t"\nclaims = "x"\n', "unknown key claims"),
+        ("claim = 'x'\n", "key title is missing"),
+        ("title = ' '\n", "title is empty"),
+        ("title = 1\n", "title must be a string"),
+        ("title = 't'\nissue = '1'\n", "issue must be a whole number"),
+        ("title = 't'\nissue = true\n", "issue must be a whole number"),
+        ("title = 't'\nrequires = 'abc'\n", "requires must be a list of strings"),
+        ("title = 't'\nrequires = [1]\n", "requires must be a list of strings"),
+        ("title = \n", "is not TOML"),
+        ("title = 't'\ndiffs = ['no.patch']\n", "no diff 'no.patch' in that folder"),
+        ("title = 't'\ndiffs = ['../x/it.patch']\n", "no diff"),
+        ("title = 't'\nfiles = ['other.go']\n", "files is not what the diffs touch"),
+        ("title = 't'\nseries = ['a']\ndiffs = ['it.patch']\n", "no diffs of its own"),
+    ],
+)
+def test_bad_metadata(tmp_path: Path, toml: str, message: str) -> None:
+    folder(tmp_path, toml=toml)
+    with pytest.raises(BadInput, match=message) as caught:
+        patches.load("p", tmp_path)
+    assert "p/patch.toml" in caught.value.message
+
+
+GIT = "diff --git a/x b/x\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("", "is empty"),
+        (" \n\n", "is empty"),
+        ("hello\n", "not a unified diff"),
+        ("package main\n\nfunc main() {}\n", "not a unified diff"),
+        (DIFF.replace("\n", "\r\n"), "CRLF"),
+        (b"\0" + DIFF.encode(), "binary"),
+        (f"{GIT}GIT binary patch\nliteral 3\nKcmZQ\n", "binary"),
+        (f"{GIT}Binary files a/x and b/x differ\n", "binary"),
+        (DIFF.encode() + b"\xff\xfe", "not UTF-8"),
+        (DIFF.replace("solver/exporter.go", "../../etc/passwd"), "outside the tree"),
+        (DIFF.replace("+++ b/solver/", "+++ b/solver/../../"), "outside the tree"),
+        (DIFF.replace("a/solver", "/etc").replace("b/solver", "/etc"), "outside the tree"),
+        (DIFF.replace("solver/", ".git/hooks/"), "outside the tree"),
+        (DIFF.replace("solver/", ".GIT/"), "outside the tree"),
+        (DIFF.replace("a/solver", "solver").replace("b/solver", "solver"), "must start with a/"),
+        (DIFF.replace(" d\n", ""), "not a unified diff"),
+        (f"diff --git a/x b/../y\nrename from x\nrename to ../y\n{DIFF}", "outside the tree"),
+        (f"{GIT}new file mode 120000\n--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+/etc\n", "link"),
+        (f"{GIT}old mode 100644\nnew mode 120000\n{DIFF}", "link"),
+        (f"{GIT}new file mode 160000\n{DIFF}", "link"),
+        ("--- a/x\n+++ b/x\n@@ -3,0 +4 @@\n+only added\n", "could land anywhere"),
+    ],
+)
+def test_bad_diffs(tmp_path: Path, data: str | bytes, message: str) -> None:
+    folder(tmp_path, it__patch=data)
+    with pytest.raises(BadInput, match=message) as caught:
+        patches.load("p", tmp_path)
+    assert caught.value.message.startswith(f"{tmp_path}/p/it.patch"), "where it can be mended"
+    if "CRLF" in message:
+        assert caught.value.hint == f"sed -i 's/\\r$//' {tmp_path}/p/it.patch"
+
+
+def test_a_folder_that_lacks_its_metadata(tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    for name in ("bare", str(tmp_path / "bare")):
+        with pytest.raises(BadInput, match=r"no patch\.toml in the folder .*/bare ") as caught:
+            patches.load(name, tmp_path)
+        assert caught.value.hint.startswith("put one there: title = ")
+
+
+@pytest.mark.parametrize("digits", [11, 5000])
+@pytest.mark.parametrize(
+    "header", ["@@ -1,N +1 @@", "@@ -N +1 @@", "@@ -1 +1,N @@", " a\u2028@@ -1,N +1 @@"]
+)
+def test_a_number_without_end_in_a_header(header: str, digits: int) -> None:
+    text = f"--- a/x\n+++ b/x\n{header.replace('N', '9' * digits)}\n-a\n+b\n"
+    with pytest.raises(BadInput, match="a number that no file has lines"):
+        diffs.parse("x", text.encode())
+
+
+def test_header_lookalikes_inside_a_hunk_are_content() -> None:
+    text = "--- a/x\n+++ b/x\n@@ -1,3 +1,2 @@\n a\n--- /etc/passwd\n b\n"
+    assert diffs.parse("d", text.encode()).files == ("x",)
+
+
+def test_new_and_deleted_files() -> None:
+    text = (
+        "diff --git a/n.go b/n.go\nnew file mode 100644\n--- /dev/null\n+++ b/n.go\n"
+        "@@ -0,0 +1 @@\n+package n\n"
+        "diff --git a/o.go b/o.go\ndeleted file mode 100644\n--- a/o.go\n+++ /dev/null\n"
+        "@@ -1 +0,0 @@\n-package o\n"
+    )
+    assert diffs.parse("d", text.encode()).files == ("n.go", "o.go")
+
+
+def test_a_diff_without_a_last_line_end_gets_one() -> None:
+    assert diffs.parse("d", DIFF.rstrip("\n").encode()).text == DIFF
+
+
+def test_places() -> None:
+    (change,) = diffs.parse("d", DIFF.encode()).changes
+    assert change.before == ("a", "b", "d")
+    assert diffs.places(change, "a\nb\nd\nx\na\nb\nd\n") == [1, 5]
+    assert diffs.places(change, "a\nb\n") == []
+
+
+def test_series_and_conflicts(tmp_path: Path) -> None:
+    folder(tmp_path, "a")
+    folder(
+        tmp_path, "b", toml='title = "t"\nconflicts = ["c"]\n', it__patch=DIFF.replace("+c", "+B")
+    )
+    folder(tmp_path, "c", it__patch=DIFF.replace("+c", "+C"))
+    for name, parts in {
+        "both": '"a", "b"',
+        "nested": '"both", "a"',
+        "round": '"a", "round-2"',
+        "round-2": '"round"',
+        "lost": '"gone"',
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "patch.toml").write_text(f'title = "t"\nseries = [{parts}]\n')
+
+    def names(text: str) -> list[str]:
+        return [p.name for p in patches.load_many(text, tmp_path)]
+
+    assert names("") == []
+    assert names(" a , b ") == names("nested") == names("b,a")[::-1] == ["a", "b"]
+    for text, message in {
+        "round": "round > round-2 > round goes round in a circle",
+        "b,c": "b and c conflict",
+        "lost": "no patch 'gone'",
+        "a,x": "no patch 'x'",
+    }.items():
+        with pytest.raises(BadInput, match=message):
+            patches.load_many(text, tmp_path)
+    with pytest.raises(BadInput, match="is a series"):
+        patches.load("both", tmp_path)
+    with pytest.raises(BadInput) as caught:
+        patches.load("x", tmp_path)
+    assert caught.value.hint.startswith("one of: a, b, both, c, lost")
+
+
+def test_the_shipped_patches_load() -> None:
+    names = patches.names()
+    assert "record-ctx-opts" in names
+    for name in names:
+        for patch in patches.load_many(name):
+            assert patch.meta.title
+            assert patch.meta.claim, f"{name} claims nothing"
+
+
+def test_a_failure_survives_pickling() -> None:
+    failed = copied(PatchFailed("no", already=True))
+    assert (failed.message, failed.already) == ("no", True)

@@ -1,0 +1,351 @@
+"""Names, labels and command lines of images and builders; what options add to scenarios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect import scenario as scenarios
+from buildkit_bisect.buildctl import BuildRequest
+from buildkit_bisect.campaign import axes as extra
+from buildkit_bisect.cli import imaging, options
+from buildkit_bisect.cli.options import Settings
+from buildkit_bisect.engine import buildx_plugin, image, labels, upstream_image
+from buildkit_bisect.engine.base import Base
+from buildkit_bisect.engine.contexts import Endpoint
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.golang import gotool
+from buildkit_bisect.lab.trial import TrialJob
+from buildkit_bisect.model import Build, PatchRef, Revision, Variant
+from buildkit_bisect.runtime import Kind, snapshotters
+from buildkit_bisect.runtime.choose import Containers
+
+BASE = Base(id="sha256:1", ref="bkbisect/base:1", key="k")
+BUILD = Build(
+    key="b" * 64,
+    go="1.25.5",
+    source="git",
+    directory="/builds/b",
+    buildkitd_sha256="d",
+    buildctl_sha256="c",
+    seconds=1.0,
+)
+PATCH = PatchRef(name="record-ctx-opts", digest="1234", title="t")
+
+
+def variant(ref: str = "v0.26.3", *patches: PatchRef, describe: str = "v0.26.3") -> Variant:
+    revision = Revision(ref=ref, sha="9c2a4e1b3d5f" + "0" * 28, describe=describe)
+    return Variant(revision=revision, patches=patches)
+
+
+def test_tags_name_commit_and_patches() -> None:
+    assert image.tag(variant()) == "v0.26.3-9c2a4e1b3d5f"
+    patched = variant("master", PATCH, describe="v0.27.0-12-gabc")
+    assert image.tag(patched) == "v0.27.0-12-gabc-9c2a4e1b3d5f-record-ctx-opts"
+    module = Variant(revision=Revision(ref="v0.25.0", sha="", describe="v0.25.0"))
+    assert image.tag(module) == "v0.25.0"
+
+
+def test_tags_are_always_valid() -> None:
+    many = [PatchRef(name=f"patch-number-{n}", digest=str(n), title="") for n in range(20)]
+    long = image.tag(variant("master", *many))
+    assert len(long) == 128
+    assert long != image.tag(variant("master", *many[:-1]))
+    odd = Variant(revision=Revision(ref="a/b c", sha=""))
+    assert image.tag(odd) == "a_b_c"
+
+
+def test_an_image_is_decided_by_its_bytes_and_what_it_says() -> None:
+    first = image.key(BUILD, variant(), BASE)
+    assert image.key(BUILD, variant(), BASE) == first
+    assert image.key(BUILD, variant("v0.26.3", PATCH), BASE) != first
+    assert image.key(BUILD, variant(), Base(id="sha256:1", ref="x", key="other")) != first
+
+
+def test_labels_say_where_it_is_from_and_hide_its_maker() -> None:
+    said = image.oci_labels(BUILD, variant("v0.26.3", PATCH), BASE)
+    assert said["org.opencontainers.image.revision"] == "9c2a4e1b3d5f" + "0" * 28
+    assert said["bkbisect.patches"] == "record-ctx-opts"
+    assert said["bkbisect.patch-digests"] == "1234"
+    assert said["bkbisect.build"] == BUILD.key
+    assert said["bkbisect.go"] == "1.25.5"
+    assert said[labels.OWNER] == ""
+
+
+def test_a_bake_file_sees_none_of_the_users_secrets() -> None:
+    kept = {
+        "PATH": "/bin",
+        "HOME": "/home/me",
+        "LC_ALL": "C",
+        "https_proxy": "http://proxy",
+        "DOCKER_CONFIG": "/home/me/.docker",
+        "SSL_CERT_FILE": "/ca.pem",
+    }
+    secret = {
+        "GITHUB_TOKEN": "x",
+        "DOCKER_AUTH_CONFIG": "x",
+        "DOCKER_PASSWORD": "x",
+        "BUILDX_BAKE_GIT_AUTH_TOKEN": "x",
+        "SSH_AUTH_SOCK": "/agent",
+        "LC_SECRET_1": "x",
+        "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
+        "MY_PATH": "x",
+    }
+    here, there = (Endpoint(url=url) for url in ("unix:///run/d.sock", "ssh://me@host"))
+    ours = {"BUILDX_GIT_INFO": "false", "BUILDX_BAKE_ENTITLEMENTS_FS": "1", "DOCKER_CONTEXT": ""}
+    assert upstream_image.environment(here, {**kept, **secret}) == {
+        **kept,
+        **ours,
+        "DOCKER_HOST": here.url,
+    }
+    assert upstream_image.environment(there, secret) == {
+        **ours,
+        "DOCKER_HOST": there.url,
+        "SSH_AUTH_SOCK": "/agent",
+    }
+
+
+def test_a_buildx_that_is_too_old_for_bake(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"/old": "v0.19.3", "/new": "v0.20.0", "/compiled": ""}
+    monkeypatch.delenv("BKBISECT_BUILDX", raising=False)
+    monkeypatch.setattr(buildx_plugin, "_version", versions.get)
+    monkeypatch.setattr(buildx_plugin, "_installed", lambda: ["/old", "/new"])
+    assert buildx_plugin.find().path == "/old"
+    assert buildx_plugin.find(oldest=buildx_plugin.OLDEST_BAKE).path == "/new"
+    monkeypatch.setattr(buildx_plugin, "_installed", lambda: ["/old"])
+    monkeypatch.setattr(gotool, "ensure", lambda *_: Path("/compiled"))
+    assert buildx_plugin.find(oldest=buildx_plugin.OLDEST_BAKE).path == "/compiled"
+    monkeypatch.setenv("BKBISECT_BUILDX", "/old")
+    assert buildx_plugin.find().path == "/old"
+    with pytest.raises(BadInput, match=r"is buildx v0\.19\.3, and this needs v0\.20"):
+        buildx_plugin.find(oldest=buildx_plugin.OLDEST_BAKE)
+
+
+def test_an_image_is_saved_as_a_file(tmp_path: Path) -> None:
+    for folder in ("/", str(tmp_path), f"{tmp_path}/"):
+        with pytest.raises(BadInput, match="is a directory"):
+            imaging.wanted({"save": folder})
+    asked = imaging.wanted({"save": str(tmp_path / "x.tar")})
+    assert asked
+    assert asked.save == str(tmp_path / "x.tar")
+
+
+def test_the_literal_buildx_commands() -> None:
+    made = buildx_plugin.create(
+        "b1",
+        image="localhost:1/x:1",
+        config=Path("/h/buildkitd.toml"),
+        flags=["--oci-worker-snapshotter=stargz"],
+        host_network=True,
+    )
+    assert made == [
+        *("create", "--name", "b1", "--driver", "docker-container"),
+        *("--driver-opt", "image=localhost:1/x:1", "--driver-opt", "network=host"),
+        *("--buildkitd-flags", "--oci-worker-snapshotter=stargz"),
+        *("--buildkitd-config", "/h/buildkitd.toml", "--bootstrap"),
+    ]
+    assert "network=host" not in buildx_plugin.create(
+        "b1", image="x", config=Path("/c"), flags=[], host_network=False
+    )
+
+
+def test_a_build_is_what_buildctl_is_asked_for() -> None:
+    request = BuildRequest(
+        context=Path("/ctx"),
+        dockerfile=Path("/s/Dockerfile"),
+        target="final",
+        args={"BUST": "1"},
+        exports=({"type": "local", "mode": "max", "dest": "/w/a,b"},),
+        imports=({"type": "local", "src": "/w/cache"},),
+    )
+    assert buildx_plugin.build("b1", request) == [
+        *("build", "--builder", "b1", "--progress=rawjson", "--file", "/s/Dockerfile"),
+        *("--target", "final", "--build-arg", "BUST=1"),
+        *("--cache-to", 'type=local,mode=max,"dest=/w/a,b"'),
+        *("--cache-from", "type=local,src=/w/cache", "--output", "type=cacheonly", "/ctx"),
+    ]
+
+
+def test_only_plain_releases_are_published() -> None:
+    assert upstream_image.published(variant()) == "moby/buildkit:v0.26.3"
+    assert upstream_image.published(variant("v0.27.0-rc1")) == "moby/buildkit:v0.27.0-rc1"
+    assert upstream_image.published(variant("master")) == ""
+    assert upstream_image.published(variant("v0.26.3", PATCH)) == ""
+
+
+def test_bake_from_the_version_that_has_it(tmp_path: Path) -> None:
+    (tmp_path / "docker-bake.hcl").write_text('target "image" {\n  target = IMAGE_TARGET\n}\n')
+    argv = upstream_image.command(tmp_path, "bkbisect/buildkit:x", {"a.b": "c"})
+    assert argv[:2] == ["bake", "--progress=plain"]
+    assert argv[-1] == "image"
+    assert "image.tags=bkbisect/buildkit:x" in argv
+    assert "image.labels.a.b=c" in argv
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "stage"),
+    [
+        ("FROM scratch AS buildkit-linux\nFROM x AS buildkit\n", "buildkit"),
+        ("FROM scratch as buildkit-buildkitd\n", "buildkit-buildkitd"),
+        ("FROM a AS buildkit-buildkitd\nFROM b AS buildkit\n", "buildkit"),
+    ],
+)
+def test_the_dockerfiles_stage_before_that(tmp_path: Path, dockerfile: str, stage: str) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    (tmp_path / "docker-bake.hcl").write_text('target "binaries" {\n}\n')
+    argv = upstream_image.command(tmp_path, "x:1", {"a": "b"})
+    assert argv[argv.index("--target") + 1] == stage
+    assert argv[-3:] == ["--label", "a=b", "."]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "executor failed running [/bin/sh -c ls /x]: exit code: 1",  # Engines before 23
+        'process "/bin/sh -c ls /x" did not complete successfully: exit code: 1',
+    ],
+)
+def test_the_step_that_failed_is_found(failure: str) -> None:
+    said = (
+        "#5 [base 1/2] FROM alpine\n#6 [base 2/2] RUN ls /x\n#6 0.1 ls: /x: not there\n------\n"
+        " > [base 2/2] RUN ls /x:\n0.100 begin\n0.120 ls: /x: not there\n------\nDockerfile:2\n"
+        f"--------------------\nERROR: failed to build: failed to solve: {failure}\n"
+    )
+    found = upstream_image.failed_step(said)
+    assert found == "[base 2/2] RUN ls /x: 0.100 begin: 0.120 ls: /x: not there"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "alpine:3: failed to resolve source metadata: dial tcp: no such host",
+        'process "/bin/sh -c x" did not complete successfully: context canceled',
+        "error reading from server: EOF",
+    ],
+)
+def test_what_is_no_steps_failure(failure: str) -> None:
+    assert upstream_image.failed_step(f"#1 x\n------\n > [a] b:\n------\nERROR: {failure}\n") == ""
+
+
+def test_a_commit_without_such_a_stage_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no stage"):
+        upstream_image.stage(tmp_path)
+
+
+def test_a_tool_is_required_by_a_module_of_our_own() -> None:
+    assert gotool.gomod(buildx_plugin.TOOL) == (
+        "module bkbisect.invalid/tool\n\ngo 1.26.3\n\n"
+        "require (\n\tgithub.com/docker/buildx v0.36.1\n)\n"
+    )
+    assert "snapshotservice" in snapshotters.TOOL.main
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("", (Kind.HOST,)),
+        ("auto", (Kind.HOST,)),
+        ("docker", (Kind.DOCKER,)),
+        ("host,docker,buildx,host", (Kind.HOST, Kind.DOCKER, Kind.BUILDX)),
+    ],
+)
+def test_runtimes(text: str, kinds: tuple[Kind, ...]) -> None:
+    assert options.runtimes(text) == kinds
+
+
+def test_an_unknown_runtime_is_named() -> None:
+    with pytest.raises(BadInput, match="'podman'"):
+        options.runtimes("host,podman")
+
+
+def test_several_runtimes_are_an_axis() -> None:
+    loaded = scenarios.load("cross-stage-lazy")
+    both = extra.extend(loaded, Settings(runtimes=(Kind.HOST, Kind.DOCKER)))
+    cells = both.cells({"snapshotter": ("stargz",), "bases": ("same",)})
+    assert [dict(c)["runtime"] for c in cells] == ["host", "docker"]
+    control = both.control_of(cells[1])
+    assert control is not None
+    assert dict(control)["runtime"] == "docker", "a cell is compared with its own runtime"
+    assert extra.extend(loaded, Settings(runtimes=(Kind.DOCKER,))) == loaded
+
+
+def job(runtime: Kind, *, axis: bool = False, base: str = "k", version: str = "1") -> TrialJob:
+    axes = (("snapshotter", "stargz"),)
+    shared = Containers(
+        base=Base(id="i", ref="r", key=base), engine=(("endpoint", "e"), ("version", version))
+    )
+    return TrialJob(
+        build=BUILD,
+        scenario=scenarios.load("cross-stage-lazy"),
+        axes=tuple(sorted((*axes, ("runtime", str(runtime))))) if axis else axes,
+        images={},
+        image_digests={},
+        registry="",
+        runtime=runtime,
+        containers=shared,
+    )
+
+
+def test_a_trial_counts_with_and_without_the_runtime_axis() -> None:
+    assert job(Kind.DOCKER).key == job(Kind.DOCKER, axis=True).key
+    assert job(Kind.HOST).key != job(Kind.DOCKER).key != job(Kind.BUILDX).key
+
+
+def test_what_the_engine_is_decides_trials_there_and_not_on_the_host() -> None:
+    assert job(Kind.HOST).key == job(Kind.HOST, base="other", version="2").key
+    assert job(Kind.DOCKER).key != job(Kind.DOCKER, base="other").key
+    assert job(Kind.DOCKER).key != job(Kind.DOCKER, version="2").key
+
+
+def test_an_image_is_made_only_when_asked_for() -> None:
+    assert imaging.wanted({}) is None
+    assert imaging.wanted({"image": True}) == imaging.Wanted()
+    pushed = imaging.wanted({"push": "registry.example"})
+    assert pushed is not None
+    assert pushed.push == "registry.example"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"builder": "make"},
+        {"builder": "dockerfile", "base_image": "x"},
+        {"save": "/no/such/folder/x.tar"},
+    ],
+)
+def test_what_cannot_be_made_is_refused(raw: dict[str, str]) -> None:
+    with pytest.raises(BadInput):
+        imaging.wanted(raw)
+
+
+@pytest.mark.parametrize("hub", ["docker.io", "index.docker.io", "docker.io/"])
+def test_our_name_on_docker_hub_is_not_pushed_to(hub: str) -> None:
+    """The Engine leaves its name out: that is the name which the image has here."""
+    with pytest.raises(BadInput, match="on Docker Hub is not yours"):
+        imaging.wanted({"push": hub})
+    assert image.repository("docker.io/me") == "docker.io/me/bkbisect/buildkit"
+    assert image.repository("ghcr.io/me/") == "ghcr.io/me/bkbisect/buildkit"
+
+
+@pytest.mark.parametrize(
+    ("ref", "ours"),
+    [
+        ("bkbisect/buildkit:v0.26.3", True),
+        ("bkbisect/base:0123", True),
+        (f"{labels.NOWHERE}/bkbisect/buildkit:0123", True),
+        ("mycorp/tools:1", False),
+        ("ghcr.io/me/bkbisect/buildkit:1", False),
+        ("bkbisect:1", False),
+        ("bkbisect-mine/x:1", False),
+    ],
+)
+def test_names_of_ours(ref: str, ours: bool) -> None:
+    assert labels.is_our_name(ref) is ours
+
+
+def test_the_container_that_buildx_gave_a_volume_to() -> None:
+    assert buildx_plugin.container_of(
+        buildx_plugin.volume("bkbisect-1")
+    ) == buildx_plugin.container("bkbisect-1")
+    assert buildx_plugin.container_of("bkbisect-1") == ""

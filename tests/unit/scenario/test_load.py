@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect import scenario
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.scenario.placeholders import fill
+from buildkit_bisect.system.paths import SCENARIOS
+
+LAZY = (
+    (("bases", "different"), ("snapshotter", "stargz")),
+    (("bases", "different"), ("snapshotter", "overlayfs")),
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    shutil.copytree(SCENARIOS, tmp_path / "scenarios")
+    return tmp_path / "scenarios"
+
+
+def edit(root: Path, old: str, new: str, name: str = "cross-stage-lazy") -> None:
+    path = root / name / "scenario.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("name", scenario.names())
+def test_shipped_scenarios_load(name: str) -> None:
+    loaded = scenario.load(name)
+    assert loaded.name == name
+    assert any(loaded.is_control(axes) for axes in loaded.cells())
+    assert any(not loaded.is_control(axes) for axes in loaded.cells())
+    assert {r.verdict for r in loaded.outcomes} >= {"good", "bad"}
+
+
+def test_control_of_a_lazy_cell_keeps_the_other_axes() -> None:
+    loaded = scenario.load("cross-stage-lazy")
+    lazy, eager = LAZY
+    assert loaded.control_of(lazy) == eager
+    assert loaded.control_of(eager) is None
+
+
+def test_cells_are_narrowed_in_file_order() -> None:
+    loaded = scenario.load("cross-stage-lazy")
+    cells = loaded.cells({"snapshotter": ("stargz", "overlayfs"), "bases": ("same",)})
+    assert [dict(c)["snapshotter"] for c in cells] == ["overlayfs", "stargz"]
+
+
+def test_extending_puts_own_steps_first() -> None:
+    assert [s.id for s in scenario.load("cross-stage-dedup").steps] == [
+        "warm",
+        "export",
+        "prune",
+        "import",
+    ]
+
+
+def test_rules_do_not_change_what_a_trial_is(root: Path) -> None:
+    before = scenario.load("cross-stage-lazy", root)
+    edit(root, 'verdict = "good"', 'verdict = "weak"', "_cross-stage")
+    after = scenario.load("cross-stage-lazy", root)
+    assert before.run_digest == after.run_digest
+    assert before.digest != after.digest
+
+
+def test_files_change_what_a_trial_is(root: Path) -> None:
+    before = scenario.load("cross-stage-lazy", root)
+    with (root / "_cross-stage" / "Dockerfile").open("a") as file:
+        file.write("RUN true\n")
+    assert before.run_digest != scenario.load("cross-stage-lazy", root).run_digest
+
+
+def test_fill_goes_through_vars() -> None:
+    loaded = scenario.load("cross-stage-lazy")
+    text = fill(
+        "${var.final} ${axis.bases} ${registry}",
+        scenario=loaded,
+        axes=LAZY[0],
+        images={"build": "B", "final": "F"},
+        registry="R",
+    )
+    assert text == "F different R"
+
+
+BROKEN = [
+    ("schema = 1", "schema = 2", "schema"),
+    ('title = "mode', 'titel = "mode', "titel"),
+    ('controls = ["overlayfs", "native"]', 'controls = ["btrfs"]', "axes.snapshotter.controls"),
+    ('values = ["different", "same"]', "values = [1, 2]", "axes"),
+    ('values = ["different", "same"]', "values = []", "axes.bases.values"),
+    ("different = ", "diferent = ", "vars.final.values"),
+    ('compression = "estargz"', 'compression = "lzma"', "compression"),
+    ('"build.Dockerfile"', '"nothing.Dockerfile"', "there is no file"),
+    ('"build.Dockerfile"', '"../../../../etc/passwd"', "not a path inside"),
+    ('"${axis.snapshotter}"', '"${axis.snapshoter}"', "names nothing"),
+    ('name = "cross-stage-lazy"', 'name = "Cross Stage"', "not a plain name"),
+    ('extends = "_cross-stage"', 'extends = "../_cross-stage"', "extends"),
+    ('extends = "_cross-stage"', 'extends = "_nothing"', "extends"),
+    ("[axes.bases]", "[axes.bases", "not TOML"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "says"), BROKEN)
+def test_mistakes_are_named(root: Path, old: str, new: str, says: str) -> None:
+    edit(root, old, new)
+    with pytest.raises(BadInput, match=says.replace("[", r"\[")):
+        scenario.load("cross-stage-lazy", root)
+
+
+BROKEN_SHARED = [
+    ('action = "prune"', 'action = "prunes"', "steps"),
+    ('action = "prune"', 'action = "prune"\nwhen = { colour = ["red"] }', "no axis 'colour'"),
+    ('action = "prune"', 'action = "prune"\nrepeat = 0', "repeat"),
+    ('action = "prune"', 'action = "prune"\ntimeout = "soon"', "timeout"),
+    ('action = "prune"', 'action = "write"\npath = "/etc/passwd"', "not a path inside"),
+    ('dest = "cache"', 'dest = "../cache"', "not a path inside"),
+    ('id = "prune"', 'id = "export"', "there twice"),
+    ('{ step = "export", exit = "ok" }', '{ step = "exprot", exit = "ok" }', "no step 'exprot'"),
+    (
+        '{ step = "export", exit = "ok" }',
+        '{ step = "export", exit = "fine" }',
+        "ok, failed, N or N-M",
+    ),
+    ('{ step = "export", exit = "ok" }', '{ step = "export" }', "says nothing"),
+    ("'RUN echo stable', is", "'RUN (echo', is", "not a regular expression"),
+    ('step = "export", inner_layers', 'step = "import", inner_layers', "can never match"),
+    ("'RUN echo stable', is = \"ran\"", "'RUN echo stable'", "go together"),
+    (
+        '{ step = "export", exit = "failed" },',
+        '{ step = "export", exit = "failed" }, { step = "export", exit = "ok" },',
+        "can never match",
+    ),
+    ('name = "cached"', 'name = "flaky"', "the tool's own"),
+    ('verdict = "good"', 'verdict = "infra"', "verdict"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "says"), BROKEN_SHARED)
+def test_mistakes_in_steps_and_rules_are_named(root: Path, old: str, new: str, says: str) -> None:
+    edit(root, old, new, "_cross-stage")
+    with pytest.raises(BadInput, match=says.replace("[", r"\[")):
+        scenario.load("cross-stage-lazy", root)
+
+
+def test_a_shadowed_rule_can_never_match(root: Path) -> None:
+    with (root / "_cross-stage" / "scenario.toml").open("a") as file:
+        file.write(
+            '[[outcomes]]\nname = "late"\nverdict = "bad"\nmeans = "x"\nall = [\n'
+            '{ step = "export", exit = "failed" },\n'
+            "{ step = \"export\", stderr = 'missing descriptor handlers for lazy blobs' },\n"
+            '{ step = "import", exit = "ok" },\n]\n'
+        )
+    with pytest.raises(BadInput, match="can never match: 'export-failed' above"):
+        scenario.load("cross-stage-lazy", root)
+
+
+def test_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(BadInput, match="cross-stage-dedup, cross-stage-lazy"):
+        scenario.load("cross-stage-lasy")

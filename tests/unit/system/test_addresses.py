@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from buildkit_bisect.scenario import attributes
+from buildkit_bisect.system import addresses
+
+
+@pytest.mark.parametrize("good", ["localhost", "127.0.0.1:5000", "[::1]:5000"])
+def test_a_registry_on_loopback(good: str) -> None:
+    assert addresses.is_local_registry(good)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["127.0.0.1:80@evil.example", "127.0.0.1.evil.example", "127.0.0.1:99999", "10.0.0.1",
+     '127.0.0.1:1"]\n[grpc]', "localhost:5000/x", "127.0.0.1:1\n"],
+)  # fmt: skip
+def test_no_registry_on_loopback(bad: str) -> None:
+    assert not addresses.is_local_registry(bad)
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:9/x.git", True),
+        ("git://localhost/x", True),
+        ("http://127.0.0.1@evil.example/x", False),
+        ("http://127.0.0.1\\@evil.example/x", False),
+        ("http://evil.example#@127.0.0.1/", False),
+        ("HTTP://EVIL.EXAMPLE/x", False),
+    ],
+)
+def test_cleartext_is_for_loopback(url: str, local: bool) -> None:
+    assert addresses.is_cleartext(url)
+    assert addresses.is_local_cleartext(url) is local
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "local", "dest": "cache", "DEST": "/etc"},
+        {"type": "local", "dest=/etc/x": "y"},
+        {"type": "s3"},
+        {"type": "registry", "ref": "evil.example/x:1"},
+        {"type": "registry", "ref": "${registry}/x:1,evil.example/y:1"},
+        {"type": "registry", "ref": "${registry}/${var.x}:1"},
+    ],
+)
+def test_an_attribute_that_leads_out_of_the_trial(entry: dict[str, str]) -> None:
+    assert attributes.problem("exports", entry)[1]
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["root = '/'", "[grpc]\naddress = ['tcp://0.0.0.0:1']", "[worker.oci]\nbinary = '/tmp/x'",
+     "[worker.oci]\nBinary = '/tmp/x'", "[registry.'docker.io']\nhttp = true",
+     "[worker.containerd]\nenabled = true",
+     "[worker.oci.stargzSnapshotter.resolver.host.x]\nmirrors = []", "x = ["],
+)  # fmt: skip
+def test_a_daemon_that_a_scenario_may_not_ask_for(config: str) -> None:
+    assert attributes.config_problem(config)
+
+
+def test_a_daemon_that_it_may_ask_for() -> None:
+    assert attributes.config_problem("debug = true\n[worker.oci]\ngc = false\n") == ""

@@ -1,0 +1,191 @@
+"""What goes from the cache, and what does not."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect.builds import store
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.system import cache_limit, owner, paths
+
+MB = 1_000_000
+
+
+@pytest.mark.parametrize(("text", "size"), [
+    ("20GB", 20 * 10**9), ("1.5 g", 1_500_000_000), ("500MiB", 500 * 2**20), ("7", 7),
+    ("0", 0), ("", cache_limit.DEFAULT), ("2tb", 2 * 10**12), ("3 KiB", 3072),
+])  # fmt: skip
+def test_sizes(text: str, size: int) -> None:
+    assert cache_limit.parse(text) == size
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "1PB", "1 2", "GB", "0x10", "1e9", "∞"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(BadInput, match="is not a size"):
+        cache_limit.parse(text)
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + "GB", "9" * 5000, "10000000T"])
+def test_what_no_disk_holds(text: str) -> None:
+    with pytest.raises(BadInput, match="more than any disk holds"):
+        cache_limit.parse(text)
+
+
+def test_sizes_as_people_write_them() -> None:
+    shown = [cache_limit.shown(n) for n in (0, 999, 20_000, 1_400_000_000, 5 * 10**12)]
+    assert shown == ["0 B", "999 B", "20 kB", "1.4 GB", "5000.0 GB"]
+
+
+def make(name: str, age: float, size: int = MB) -> Path:
+    """An entry of the cache that was last used *age* seconds ago."""
+    path = paths.cache_root() / name
+    path.mkdir(parents=True)
+    (path / "file").write_bytes(b"x" * size)
+    return at(path, age)
+
+
+def at(path: Path, age: float) -> Path:
+    then = time.time() - age
+    os.utime(path, (then, then))
+    return path
+
+
+def names(entries: list[cache_limit.Entry]) -> list[str]:
+    return [f"{e.kind}/{e.path.name}" for e in entries]
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    make("builds/new", 10)
+    make("builds/old", 3000)
+    make("toolchains/go1.22.1-linux-amd64", 2000)
+    make("evidence/abc", 1000)
+    assert cache_limit.surplus(cache_limit.entries(), 10 * MB) == []
+    found = cache_limit.surplus(cache_limit.entries(), int(2.5 * MB))
+    assert names(found) == ["builds/old", "toolchains/go1.22.1-linux-amd64"]
+    assert names(cache_limit.trim(int(2.5 * MB))) == names(found)
+    assert sorted(names(cache_limit.entries())) == ["builds/new", "evidence/abc"]
+    assert list(paths.cache("tmp").iterdir()) == []
+
+
+def test_what_a_running_campaign_used_stays() -> None:
+    kept = make("builds/mine", 3000)
+    gone = make("builds/other", 10)
+    cache_limit.used(kept)
+    assert names(cache_limit.trim(0)) == ["builds/other"]
+    assert kept.is_dir()
+    assert not gone.exists()
+
+
+def test_what_another_process_uses_stays_until_that_has_ended() -> None:
+    busy = make("mirrors/x.git", 100)
+    make("mirrors/y.git", 300)
+    parent = f"{owner.machine()}:{os.getppid()}"
+    note = paths.cache("locks") / f"user-{parent}:{owner.started(os.getppid())}"
+    note.touch()
+    at(note, 200)
+    assert cache_limit.others() == [os.getppid()]
+    assert names(cache_limit.trim(0)) == ["mirrors/y.git"]
+    dead = note.rename(note.with_name(f"user-{parent}:1"))
+    assert names(cache_limit.trim(0)) == ["mirrors/x.git"]
+    assert not dead.exists()
+    assert not busy.exists()
+
+
+def test_a_user_in_another_container_counts_for_a_day() -> None:
+    """Its number is nobody's here, or somebody else's."""
+    make("builds/theirs", 100)
+    note = paths.cache("locks") / f"user-{owner.machine()}0:7:1"
+    note.touch()
+    at(note, 200)
+    assert cache_limit.others() == [7]
+    assert cache_limit.trim(0) == []
+    at(note, 2 * 86_400)
+    assert cache_limit.others() == []
+    assert not note.exists()
+
+
+def test_a_process_id_alone_is_nobodys_note() -> None:
+    note = paths.cache("locks") / "user-1"
+    note.touch()
+    assert cache_limit.others() == []
+    assert not note.exists()
+
+
+def test_what_is_used_between_the_look_and_the_move_stays() -> None:
+    path = make("builds/raced", 3000)
+    (entry,) = cache_limit.entries()
+    cache_limit.used(path)
+    assert not cache_limit._take(entry, paths.cache("tmp") / "x")
+    assert path.is_dir()
+
+
+def test_the_go_cache_loses_single_files_and_none_of_the_last_hour() -> None:
+    for name, age in (("a", 7200), ("b", 5400), ("c", 1800)):
+        at(make(f"gocache/0{name}", 9000) / "file", age)
+    at(paths.cache("gocache"), 9000)
+    gone = cache_limit.trim(0)
+    assert [e.path.parent.name for e in gone] == ["0a", "0b"]
+    assert [p.name for p in paths.cache("gocache").glob("*/file")] == ["file"]
+
+
+def test_evidence_that_results_link_to_is_not_counted() -> None:
+    path = make("evidence/abc", 3000)
+    (paths.cache_root() / "result").hardlink_to(path / "file")
+    (entry,) = cache_limit.entries()
+    assert entry.bytes == 0
+    assert cache_limit.trim(0) == []
+
+
+def test_sizes_are_asked_again_only_where_something_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build, evidence = make("builds/a", 50), make("evidence/a", 50)
+    make("gomod", 50)
+    cache_limit.entries()
+    measured: list[str] = []
+    original = cache_limit._measure
+
+    def measure(path: Path) -> int:
+        measured.append(path.parent.name)
+        return original(path)
+
+    monkeypatch.setattr(cache_limit, "_measure", measure)
+    cache_limit.entries()
+    assert measured == []
+    cache_limit.used(build)  # it never changes
+    cache_limit.used(evidence)
+    cache_limit.entries()
+    assert measured == ["evidence"]
+    cache_limit.entries(fresh=True)
+    assert len(measured) == 4
+    (paths.cache_root() / "sizes.json").write_text("[1")
+    assert len(cache_limit.entries()) == 3
+
+
+def test_the_rest_and_links_are_none_of_its_business(tmp_path: Path) -> None:
+    (tmp_path / "shared" / "x").mkdir(parents=True)
+    (paths.cache_root() / "mirrors").symlink_to(tmp_path / "shared")
+    for name in ("inputs/a", "failures/b", "builds/requests", "locks/c", "tmp/trial-1-x"):
+        make(name, 3000)
+    (paths.cache_root() / "journal.sqlite3").write_text("x" * 5000)
+    assert cache_limit.entries() == []
+
+
+def test_read_only_directories_can_go() -> None:
+    path = make("gomod", 3000) / "example.org@v1"
+    path.mkdir()
+    (path / "go.mod").touch()
+    path.chmod(0o500)
+    at(paths.cache_root() / "gomod", 3000)
+    assert names(cache_limit.trim(0)) == ["gomod/gomod"]
+    assert list(paths.cache("tmp").iterdir()) == []
+
+
+def test_a_build_that_was_found_is_used() -> None:
+    path = make("builds/key", 3000)
+    assert store.load("key") is None  # no build.json in it
+    assert time.time() - path.stat().st_mtime < 60

@@ -1,0 +1,122 @@
+"""Deadlines as options, in scenarios, and in the documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect import scenario
+from buildkit_bisect.cli import doctor, options, png, post
+from buildkit_bisect.engine import base, client, image
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.gochecks import run as gochecks
+from buildkit_bisect.lab import journal
+from buildkit_bisect.patch import patchmaker
+from buildkit_bisect.runtime import fuse, registry
+from buildkit_bisect.system import deadlines, gitcmd, paths, pipes
+
+
+def test_an_option_has_the_last_word() -> None:
+    given = deadlines.parse(["compile=60,step=5", "daemon=2.5"])
+    made = deadlines.of(given, {"daemon": 1.0, "teardown": 3.0})
+    assert (made.compile, made.step, made.daemon, made.teardown) == (60, 5, 2.5, 3)
+    assert made.clone == deadlines.Deadlines().clone
+    assert deadlines.written(given) == "compile=60,step=5,daemon=2.5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["compil=1", "step", "step=", "step=x", "step=0", "step=-1", "step=nan", "step=inf",
+     "step=1e9", "=5", "step=5;clone=1"],
+)  # fmt: skip
+def test_what_is_no_deadline_is_refused_with_the_names(text: str) -> None:
+    with pytest.raises(BadInput, match=r"connect, clone, .*teardown"):
+        deadlines.parse([text])
+
+
+def test_the_environment_twin_and_the_command_that_repeats_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BKBISECT_DEADLINE", "step=7 fetch=8")
+    read = options.read("run", {"rev": "v1", "deadline": []})
+    assert read.deadlines == {"step": 7, "fetch": 8}
+    assert read.command == "./inv run --rev v1 --deadline step=7,fetch=8"
+    assert options.read("run", {"deadline": ["step=9"]}).deadlines == {"step": 9}
+
+
+def test_the_documentation_has_every_name_and_default() -> None:
+    text = (paths.PROJECT / "docs/deadlines.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)
+    assert {name: float(seconds) for name, seconds in rows} == deadlines.table()
+
+
+def test_the_documentation_has_what_is_no_option() -> None:
+    text = (paths.PROJECT / "docs/deadlines.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) \|", text.partition("## What is no option")[2],
+                      re.MULTILINE)  # fmt: skip
+    assert {name: float(seconds) for name, seconds in rows} == {
+        "one answer of the Docker Engine": client.TIMEOUT,
+        "an image's pull, all tries together": base.PULL,
+        "`build --push`, and `build --save`": image.TRANSFER,
+        "a git command on the mirror": gitcmd.QUICK,
+        "a git command in your work tree, `patch-new`": patchmaker.TIMEOUT,
+        "the local registry's start": registry.START,
+        "the journal, while another process holds it": journal.PATIENCE,
+        "one answer of GitHub, `post`": post.TIMEOUT,
+        "one picture, `report --png`": png.TIMEOUT,
+        "one answer of the network, `doctor`": doctor.ANSWER,
+        "`apt-get update`": doctor.UPDATE,
+        "`apt-get install`": doctor.INSTALL,
+    }
+    assert f"have {gochecks.TEST_TIMEOUT} seconds of it at most" in text
+    assert f"{pipes.MOST // 2**20} MiB of each stream" in text
+
+
+def made(folder: Path, deadlines_: str, step: str = "") -> scenario.Scenario:
+    folder.mkdir(exist_ok=True)
+    (folder / "scenario.toml").write_text(
+        'schema = 1\nname = "x"\ntitle = "x"\nissue = "https://example.org"\n'
+        f'{deadlines_}\n[[steps]]\nid = "a"\naction = "prune"\n{step}\n'
+        '[[outcomes]]\nname = "hung"\nverdict = "bad"\nmeans = "it hung"\n'
+        'all = [{ step = "a", exit = "late" }]\n'
+    )
+    return scenario.load(str(folder))
+
+
+def test_a_scenario_sets_its_own(tmp_path: Path) -> None:
+    plain = made(tmp_path, "")
+    assert plain.steps[0].timeout == deadlines.Deadlines().step
+    short = made(tmp_path, "[deadlines]\nstep = 3\ndaemon = 4.5")
+    assert (short.steps[0].timeout, short.deadlines["daemon"]) == (3, 4.5)
+    assert made(tmp_path, "[deadlines]\nstep = 3", "timeout = 9").steps[0].timeout == 9
+
+
+def test_only_a_steps_deadline_makes_another_trial(tmp_path: Path) -> None:
+    plain = made(tmp_path, "")
+    assert made(tmp_path, "[deadlines]\ndaemon = 4").run_digest == plain.run_digest
+    assert made(tmp_path, "[deadlines]\nstep = 4").run_digest != plain.run_digest
+    assert plain.within(None) is plain
+    assert plain.within(2).run_digest != plain.within(3).run_digest
+    assert plain.within(2).steps[0].timeout == 2
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("[deadlines]\nclone = 3", "deadlines.clone: one of daemon, step, teardown"),
+    ("[deadlines]\nstep = 0", "deadlines.step: must be seconds"),
+    ('[deadlines]\nstep = "3"', "expected float at .deadlines"),
+])  # fmt: skip
+def test_mistakes_in_a_scenario_are_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        made(tmp_path, text)
+
+
+def test_only_fuse_mounts_below_the_trial_are_cut_off() -> None:
+    lines = [
+        "40 1 0:57 / /home/x/mine rw - fuse.sshfs x rw",
+        "41 1 0:300 / /cache/tmp/trial-1-x/state/a\\040b rw - fuse.rawBridge x rw",
+        "42 1 0:59 / /cache/tmp/trial-1-x/state/overlay rw - overlay overlay rw",
+        "43 1 0:60 / /cache/tmp/trial-1-xy/state rw shared:1 - fuse x rw",
+    ]
+    assert set(fuse._numbers(lines, Path("/cache/tmp/trial-1-x"))) == {300}
