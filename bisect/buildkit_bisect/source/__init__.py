@@ -74,4 +74,4 @@ def open_source(
         return modules
 
 
-__all__ = ["DEFAULT_REPO", "GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]
+__all__ = ["GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]
