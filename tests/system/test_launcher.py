@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect.system import paths
+from buildkit_bisect.system.checkout import PROJECT
 from tool import environment
 
 pytestmark = pytest.mark.system
@@ -25,7 +25,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy without an environment, as a fresh clone is."""
     target = tmp_path_factory.mktemp("clone") / "check out"
     ignore = shutil.ignore_patterns(".venv", ".git", "results", "__pycache__", ".*_cache")
-    shutil.copytree(paths.PROJECT, target, ignore=ignore)
+    shutil.copytree(PROJECT, target, ignore=ignore)
     return target
 
 
@@ -102,12 +102,10 @@ def test_a_second_start_costs_little() -> None:
         spent = []
         for _ in range(5):
             started = time.monotonic()
-            subprocess.run(
-                argv, cwd=paths.PROJECT, env=dict(os.environ), check=True, capture_output=True
-            )
+            subprocess.run(argv, cwd=PROJECT, env=dict(os.environ), check=True, capture_output=True)
             spent.append(time.monotonic() - started)
         return min(spent)
 
-    ours = best([str(paths.PROJECT / "inv"), "--list"])
+    ours = best([str(PROJECT / "inv"), "--list"])
     plain = best([sys.executable, "-m", "invoke", "--list"])
     assert ours - plain < OVERHEAD, f"{ours:.2f} s against {plain:.2f} s"

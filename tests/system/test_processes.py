@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.cli import leftovers
-from buildkit_bisect.system import marks, owner, paths, pipes, process
+from buildkit_bisect.system import checkout, marks, owner, paths, pipes, process
 from buildkit_bisect.system.process import ProcessError
 from golang_repo import GolangRepo
 from tool import Said, argv, environment, inv
@@ -160,7 +160,7 @@ def test_a_worktree_that_git_cannot_take_is_bad_input(tmp_path: Path, cache: Pat
     assert said.code == 2, said.stderr
     (told,) = errors(said)
     assert "does not have a commit checked out" in told
-    assert not (paths.PATCHES / "mine").exists()
+    assert not (checkout.PATCHES / "mine").exists()
 
 
 def script(folder: Path, text: str) -> Path:

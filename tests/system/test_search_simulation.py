@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from buildkit_bisect.system.paths import PROJECT
+from buildkit_bisect.system.checkout import PROJECT
 
 pytestmark = pytest.mark.system
 

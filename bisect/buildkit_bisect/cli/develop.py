@@ -10,7 +10,7 @@ from pathlib import Path
 
 from buildkit_bisect.cli import doctor, options
 from buildkit_bisect.cli.options import Raw
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
 #: pytest's status where it ran no test: one of the two suites may have none of that name.
 _NONE_CHOSEN = 5
@@ -38,12 +38,14 @@ def test(raw: Mapping[str, Raw]) -> int:
 
 
 def check(raw: Mapping[str, Raw]) -> int:  # noqa: ARG001 - has no options
-    """Lint, format and types; every one is run, the first failure is the status."""
+    """Lint, format, types and floors; every one is run, the first failure is the status."""
     _install_tools()
+    lint_imports = str(Path(sys.executable).with_name("lint-imports"))  # has no `python -m`
     codes = [
         _python("-m", "ruff", "check", "."),
         _python("-m", "ruff", "format", "--check", "."),
         _python("-m", "mypy"),
+        _run(lint_imports, "--no-logo"),
     ]
     return next((code for code in codes if code), 0)
 
@@ -52,17 +54,21 @@ def _install_tools() -> None:
     """The ``test`` extra, into this environment, where it is not there yet."""
     if os.environ.get("BKBISECT_LOCK"):
         return  # ./inv installed all of it, with hashes
-    stamp = paths.PROJECT / "pyproject.toml"
+    stamp = checkout.PROJECT / "pyproject.toml"
     mark = Path(sys.prefix) / "installed-test-extra.toml"
     if mark.is_file() and mark.read_bytes() == stamp.read_bytes():
         return
     pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    code = _python(*pip, "--editable", f"{paths.PROJECT}[test]")
+    code = _python(*pip, "--editable", f"{checkout.PROJECT}[test]")
     if code:
         sys.exit(code)
     mark.write_bytes(stamp.read_bytes())
 
 
 def _python(*argv: str) -> int:
+    return _run(sys.executable, *argv)
+
+
+def _run(*argv: str) -> int:
     # Not through process.run: its output belongs on the terminal as it comes.
-    return subprocess.run([sys.executable, *argv], cwd=paths.PROJECT, check=False).returncode
+    return subprocess.run(argv, cwd=checkout.PROJECT, check=False).returncode

@@ -1,4 +1,4 @@
-"""Where things live: this checkout, the user's cache directory, a campaign's results."""
+"""Where things live in the user's cache directory, and whose they are."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from pathlib import Path
 
 import platformdirs
 
-from buildkit_bisect.system import owner
+from buildkit_bisect.system import checkout, owner
 
-PROJECT = Path(__file__).resolve().parents[3]
-SCENARIOS = PROJECT / "bisect" / "scenarios"
-PATCHES = PROJECT / "patches"
-TEMPLATES = PROJECT / "templates"
+# Callers of before `checkout` look these up here.
+PROJECT, PATCHES = checkout.PROJECT, checkout.PATCHES
 
 #: Directories in the cache: `clean --cache` removes these and `FILES`, and nothing else.
 DIRECTORIES = frozenset(

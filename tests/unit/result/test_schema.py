@@ -13,9 +13,9 @@ import results
 from buildkit_bisect import render
 from buildkit_bisect import result as document
 from buildkit_bisect.result import schema
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
-SCHEMA: dict[str, Any] = json.loads((paths.PROJECT / "docs" / "result.schema.json").read_text())
+SCHEMA: dict[str, Any] = json.loads((checkout.PROJECT / "docs" / "result.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(
     SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
 )
@@ -31,7 +31,7 @@ def test_the_schema_is_one() -> None:
 
 
 def test_the_published_schema_is_the_document_of_today() -> None:
-    published = (paths.PROJECT / "docs" / "result.schema.json").read_text()
+    published = (checkout.PROJECT / "docs" / "result.schema.json").read_text()
     assert published == schema.text(), (
         "run: python -m buildkit_bisect.result.schema > docs/result.schema.json"
     )
@@ -95,5 +95,5 @@ def test_others_are_not(path: tuple[Any, ...], value: Any) -> None:
 
 
 def test_published_results_are_valid() -> None:
-    for path in (paths.PROJECT / "results").glob("issue-*/result.json"):
+    for path in (checkout.PROJECT / "results").glob("issue-*/result.json"):
         VALIDATOR.validate(json.loads(path.read_text()))
