@@ -38,6 +38,12 @@ class Said:
         loaded: dict[str, Any] = json.loads(self.stdout)
         return loaded
 
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """Standard output as JSON, of a task that prints a list."""
+        loaded: list[dict[str, Any]] = json.loads(self.stdout)
+        return loaded
+
 
 def argv(*words: str) -> list[str]:
     """The command line of a task."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ MOST = 200.0
 _RUN = """
 import json, sys
 from pathlib import Path
-from buildkit_bisect import process
+from buildkit_bisect.system import process
 lines = []
 done = process.run(sys.argv[3:], timeout=float(sys.argv[1]), check=False, log=Path(sys.argv[2]),
                    on_line=lambda line: lines.append(len(line)) if len(lines) < 9 else None)
@@ -49,7 +50,7 @@ for _ in range(1024):
 """
 
 
-def run(folder: Path, timeout: float, *child: str) -> dict[str, float]:
+def run(folder: Path, timeout: float, *child: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", _RUN, str(timeout), str(folder / "log"), *child],
         capture_output=True,
@@ -57,7 +58,7 @@ def run(folder: Path, timeout: float, *child: str) -> dict[str, float]:
         check=True,
         timeout=120,
     )
-    said: dict[str, float] = json.loads(done.stdout)
+    said: dict[str, Any] = json.loads(done.stdout)
     print(said)
     assert said["rss"] < MOST
     assert (folder / "log").stat().st_size < pipes.MOST + 100
