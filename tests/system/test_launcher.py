@@ -88,6 +88,21 @@ def test_python_minus_m_invoke_is_the_same(checkout: Path) -> None:
     assert said.stdout == launch(checkout, "--list").stdout
 
 
+def test_a_wheel_is_refused(checkout: Path, tmp_path: Path) -> None:
+    """While ``./inv`` installs an editable one in every other test here."""
+    launch(checkout, "--list")
+    pip = (str(checkout / ".venv" / "bin" / "python"), "-m", "pip")
+    said = subprocess.run(
+        [*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(checkout)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode != 0
+    assert "runs from its checkout only" in said.stdout + said.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_python_is_said(checkout: Path, tmp_path: Path) -> None:
     for name in ("sh", "dirname", "cmp"):
         (tmp_path / name).symlink_to(f"/usr/bin/{name}")
