@@ -314,14 +314,23 @@ def clean(c: Context, cache=False, images=False, cache_size="", dry_run=False):
 
 @task(
     auto_shortflags=False,
-    help={"unit": "only tests without processes and network", "k": "only tests whose name matches"},
+    help={
+        "unit": "the tests without processes and network",
+        "local": "those with real processes and git, without root and Docker",
+        "system": "those with real BuildKit, as root",
+        "changed": "only test files that the work since the main branch can affect",
+        "k": "only tests whose name matches",
+        "dry_run": "say what would run, do nothing",
+    },
 )
-def test(c: Context, unit=False, k=""):
-    """Install what the tests need and run all of them."""
+def test(
+    c: Context, unit=False, local=False, system=False, changed=False, k="", dry_run=False
+):  # fmt: skip
+    """Install what the tests need, and run them: all, or ./inv test --changed --unit --local"""
     call("develop", "test", locals())
 
 
 @task(auto_shortflags=False)
 def check(c: Context):
-    """Lint, format and types of this project."""
+    """Lint, format, types and import contracts of this project."""
     call("develop", "check", locals())

@@ -5,36 +5,83 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect.cli import doctor, options
 from buildkit_bisect.cli.options import Raw
 from buildkit_bisect.system import checkout
 
-#: pytest's status where it ran no test: one of the two suites may have none of that name.
+#: pytest's status where it ran no test: a tier may have none of the name that is asked for.
 _NONE_CHOSEN = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tier:
+    """Tests that need the same of the machine."""
+
+    name: str  # of the option, and of the folder below tests/
+    options: tuple[str, ...] = ()  # of pytest
+    prepared: bool = False  # needs what `doctor` installs
+
+
+#: In the order in which they run: the quickest answer comes first.
+TIERS = (
+    # Unit tests share nothing, so each processor takes some; all others share the machine.
+    Tier(name="unit", options=("-n", "auto")),
+    Tier(name="local"),
+    Tier(name="system", prepared=True),
+)
 
 
 def test(raw: Mapping[str, Raw]) -> int:
     """Install what the tests need, and run all of them, or those asked for."""
-    unit = options.flag("unit", raw.get("unit", False))
+    wanted = [t for t in TIERS if options.flag(t.name, raw.get(t.name, False))] or list(TIERS)
+    only_changed = options.flag("changed", raw.get("changed", False))
+    dry_run = options.flag("dry-run", raw.get("dry_run", False))
+    name = options.option("k", raw.get("k", ""))
     _install_tools()
-    if not unit:
-        doctor.ensure(
-            lambda text: print(text, file=sys.stderr, flush=True),
-            trials=True,
-            also=doctor.FOR_TESTS,
-        )
-    chosen = options.option("k", raw.get("k", ""))
-    named = ("-k", chosen) if chosen else ()
-    # Unit tests share nothing, so each processor takes some; system tests share the machine.
-    codes = [_python("-m", "pytest", "-n", "auto", "tests/unit", *named)]
-    if not unit:
-        codes.append(_python("-m", "pytest", "tests/system", *named))
-    if chosen and _NONE_CHOSEN in codes and len(set(codes)) > 1:
-        codes.remove(_NONE_CHOSEN)
+    runs = _changed(wanted) if only_changed else [(tier, [f"tests/{tier.name}"]) for tier in wanted]
+    if dry_run:
+        _say("would run: " + (", ".join(f"tests/{tier.name}" for tier, _ in runs) or "nothing"))
+        return 0
+    if any(tier.prepared for tier, _ in runs):
+        doctor.ensure(_say, trials=True, also=doctor.FOR_TESTS)
+    codes = [
+        _python("-m", "pytest", *tier.options, *paths, *(("-k", name) if name else ()))
+        for tier, paths in runs
+    ]
+    if name:
+        codes = [code for code in codes if code != _NONE_CHOSEN] or [_NONE_CHOSEN]
     return next((code for code in codes if code), 0)
+
+
+def _changed(wanted: Sequence[Tier]) -> list[tuple[Tier, list[str]]]:
+    """Of each tier, the test files that the work since the main branch can affect; says why."""
+    # Needs grimp, which the test extra has just brought.
+    from buildkit_bisect.cli import changed  # noqa: PLC0415
+
+    since = changed.since_main(checkout.PROJECT)
+    choices = changed.choose(checkout.PROJECT, since.paths)
+    whose = (
+        f", the merge base with {since.branch}" if since.branch else ", as no main branch is here"
+    )
+    _say(f"{len(since.paths)} files changed since {since.base}{whose}")
+    runs = []
+    for tier in wanted:
+        chosen = [c for c in choices if c.path.startswith(f"tests/{tier.name}/")]
+        count = sum(1 for _ in (checkout.PROJECT / "tests" / tier.name).rglob("test_*.py"))
+        _say(f"{tier.name}: {len(chosen)} of {count} test files can be affected")
+        for choice in chosen:
+            _say(f"  {choice}")
+        if chosen:
+            runs.append((tier, [c.path for c in chosen]))
+    return runs
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def check(raw: Mapping[str, Raw]) -> int:  # noqa: ARG001 - has no options

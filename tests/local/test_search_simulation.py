@@ -10,7 +10,7 @@ import pytest
 
 from buildkit_bisect.system.checkout import PROJECT
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 BENCHMARK = PROJECT / "benchmarks" / "search_simulation.py"
 

@@ -17,7 +17,7 @@ from buildkit_bisect.cli import post
 from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 GH = """#!{python}
 import json, pathlib, sys

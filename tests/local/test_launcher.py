@@ -14,7 +14,7 @@ import pytest
 from buildkit_bisect.system.checkout import PROJECT
 from tool import environment
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 #: Seconds that a second start may cost over invoke itself.
 OVERHEAD = 0.5

@@ -13,7 +13,7 @@ import worlds
 from buildkit_bisect.search import Ask, BisectSession, Found, History, SearchOptions
 from buildkit_bisect.system import process
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 HISTORIES = 200
 DONE = " is the first bad commit"

@@ -11,7 +11,7 @@ from buildkit_bisect.patch import patches
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import Said, inv, left_behind
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 WORDS = "util/words/words.go"
 LINES = "".join(f"const L{n} = {n}\n" for n in range(12))
