@@ -1,4 +1,4 @@
-"""Refuses to build a wheel: it would lack what the tool works with."""
+"""Refuses to build a wheel, which would lack the templates, scenarios and patches."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from hatchling.builders.wheel import WheelBuilderConfig
 
 
 class CheckoutOnly(BuildHookInterface[WheelBuilderConfig]):
-    """Lets ``pip install --editable`` through, which is how ``./inv`` installs."""
+    """Allows only ``pip install --editable``, which is how ``./inv`` installs the project."""
 
     PLUGIN_NAME = "checkout-only"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        """Stop the build of any *version* that is not editable."""
+        """Abort unless *version* is ``editable``."""
         if version != "editable":
             self.app.abort(
                 "buildkit-bisect runs from its checkout only (tasks.py, templates, scenarios,"

@@ -315,18 +315,18 @@ def clean(c: Context, cache=False, images=False, cache_size="", dry_run=False):
 @task(
     auto_shortflags=False,
     help={
-        "unit": "the tests without processes and network",
-        "local": "those with real processes and git, without root and Docker",
-        "system": "those with real BuildKit, as root",
-        "changed": "only test files that the work since the main branch can affect",
+        "unit": "unit tests: no processes, no network",
+        "local": "local tests: real processes and git, neither root nor Docker",
+        "system": "system tests: real BuildKit, as root",
+        "changed": "only test files that changes since the main branch can affect",
         "k": "only tests whose name matches",
-        "dry_run": "say what would run, do nothing",
+        "dry_run": "print what would run, do nothing",
     },
 )
 def test(
     c: Context, unit=False, local=False, system=False, changed=False, k="", dry_run=False
 ):  # fmt: skip
-    """Install what the tests need, and run them: all, or ./inv test --changed --unit --local"""
+    """Run the tests, all or some: ./inv test --changed --unit"""
     call("develop", "test", locals())
 
 

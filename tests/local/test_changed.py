@@ -25,7 +25,7 @@ FOR_PICTURES = ("pyproject.toml", "templates/report.css", "tests/unit/conftest.p
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """A copy of this one, on the branch ``work``, which is where ``main`` is."""
+    """A copy of this checkout, on the branch ``work`` of ``main``."""
 
     path: Path
 
@@ -48,7 +48,7 @@ class Checkout:
             opened.write(text)
 
     def test(self, *words: str) -> Said:
-        """Run ``test --changed`` of the copy's own code; what it needs is installed, as here."""
+        """Run the copy's ``test --changed``; BKBISECT_LOCK keeps it from installing anything."""
         argv = ("-m", "buildkit_bisect", "--search-root", str(self.path), "test", "--changed")
         done = subprocess.run(
             [sys.executable, *argv, *words],
@@ -65,7 +65,7 @@ class Checkout:
         return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
     def chosen(self) -> dict[str, str]:
-        """Test files of all tiers, each with why."""
+        """Test files of all tiers, each with the chain that leads to a change."""
         said = self.test("--dry-run")
         assert said.code == 0, said.stderr
         return dict(re.findall(r"^  (tests/\S+)(.*)$", said.stderr, re.MULTILINE))

@@ -1,8 +1,8 @@
 """``test --changed``: which test files the work since the main branch can affect, and why.
 
-A test file is chosen where a chain of imports, or of files that are read, leads from it to
-something that changed. Doubt chooses: a module that is gone counts for its whole folder, and
-what decides everything, such as ``pyproject.toml``, for every test.
+A test file is chosen if a chain of imports and of files that are read leads from it to a changed
+file. In doubt it is chosen: a deleted module counts as its whole folder, and ``pyproject.toml``
+affects every test.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from buildkit_bisect.cli import uses
 from buildkit_bisect.system import gitcmd
 
-#: Where a main branch may be.
+#: Names of main branches.
 _MAIN = ("main", "master", "origin/HEAD", "origin/main", "origin/master")
 
 #: What every test depends on.
@@ -27,8 +27,8 @@ class Since:
     """What changed, and since when."""
 
     base: str  # a commit, shortened
-    branch: str  # the main branch that it is the merge base with; empty: there is none
-    paths: tuple[str, ...]  # in the checkout, also of what is gone
+    branch: str  # the main branch whose merge base *base* is; empty if there is none
+    paths: tuple[str, ...]  # in the checkout, deleted files too
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,10 +44,10 @@ class Choice:
 
 
 def since_main(project: Path) -> Since:
-    """What the checkout at *project* has that its main branch did not have, committed or not.
+    """What differs at *project* from its main branch, committed or not.
 
-    Of several main branches the nearest counts, and never the one that is checked out: its own
-    work is what its remote lacks. Raises `ProcessError` where that is no checkout of git's.
+    Of several main branches the nearest counts. The one that is checked out does not: on main,
+    the work is what origin does not have. Raises `ProcessError` if *project* is not in git.
     """
     here = _git(project, "branch", "--show-current").strip()
     bases = []
@@ -96,12 +96,12 @@ def _reached(used: Mapping[str, Iterable[str]], changed: Iterable[str]) -> dict[
 
 
 def _stands_for(changed: str, used: Iterable[str]) -> list[str]:
-    """What changes with *changed*, though it imports nothing of it."""
+    """Files that *changed* affects without being imported by them."""
     if changed in _EVERYTHING:
         return [path for path in used if path.startswith("tests/")]
     folder, _, name = changed.rpartition("/")
-    # Whatever is below a package runs its __init__; who used a file that is gone, or read one
-    # that is no module, nobody can tell.
+    # Importing any module of a package runs its __init__. The graph does not know who used a
+    # deleted module, or who reads a data file.
     if changed.startswith(uses.SOURCE) and (name == "__init__.py" or changed not in used):
         return [path for path in used if path.startswith(f"{folder}/")]
     return []

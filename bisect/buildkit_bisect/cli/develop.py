@@ -13,22 +13,22 @@ from buildkit_bisect.cli import doctor, options
 from buildkit_bisect.cli.options import Raw
 from buildkit_bisect.system import checkout
 
-#: pytest's status where it ran no test: a tier may have none of the name that is asked for.
+#: pytest's status if it ran no test: a tier may have none that matches ``-k``.
 _NONE_CHOSEN = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tier:
-    """Tests that need the same of the machine."""
+    """Tests with the same requirements."""
 
-    name: str  # of the option, and of the folder below tests/
+    name: str  # of the option, and of the folder in tests/
     options: tuple[str, ...] = ()  # of pytest
-    prepared: bool = False  # needs what `doctor` installs
+    prepared: bool = False  # needs root, and the programs that `doctor` installs
 
 
-#: In the order in which they run: the quickest answer comes first.
+#: In the order in which they run: the quickest first.
 TIERS = (
-    # Unit tests share nothing, so each processor takes some; all others share the machine.
+    # Unit tests share nothing, so they run in parallel; all others share the machine.
     Tier(name="unit", options=("-n", "auto")),
     Tier(name="local"),
     Tier(name="system", prepared=True),
@@ -58,15 +58,13 @@ def test(raw: Mapping[str, Raw]) -> int:
 
 
 def _changed(wanted: Sequence[Tier]) -> list[tuple[Tier, list[str]]]:
-    """Of each tier, the test files that the work since the main branch can affect; says why."""
-    # Needs grimp, which the test extra has just brought.
+    """For each tier, the test files that the work since the main branch can affect; prints why."""
+    # Imports grimp, which _install_tools has just installed.
     from buildkit_bisect.cli import changed  # noqa: PLC0415
 
     since = changed.since_main(checkout.PROJECT)
     choices = changed.choose(checkout.PROJECT, since.paths)
-    whose = (
-        f", the merge base with {since.branch}" if since.branch else ", as no main branch is here"
-    )
+    whose = f", the merge base with {since.branch}" if since.branch else ", there is no main branch"
     _say(f"{len(since.paths)} files changed since {since.base}{whose}")
     runs = []
     for tier in wanted:
@@ -85,7 +83,7 @@ def _say(text: str) -> None:
 
 
 def check(raw: Mapping[str, Raw]) -> int:  # noqa: ARG001 - has no options
-    """Lint, format, types and floors; every one is run, the first failure is the status."""
+    """Lint, format, types and import contracts; all run, the first failure is the status."""
     _install_tools()
     lint_imports = str(Path(sys.executable).with_name("lint-imports"))  # has no `python -m`
     codes = [

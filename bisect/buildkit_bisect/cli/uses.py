@@ -1,6 +1,6 @@
-"""Which file of the checkout uses which: the package's import graph, and what tests reach for.
+"""Which file uses which: the package's import graph, and what tests import, start and read.
 
-All are paths in the checkout, as git writes them.
+Files are paths in the checkout, as git prints them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PACKAGE = "buildkit_bisect"
 SOURCE = f"bisect/{PACKAGE}/"
 SUPPORT = "tests/support/"
 
-#: What no import shows: who reads a folder, and what finds its modules by name.
+#: Modules that read a folder.
 _READERS = {
     "templates/": f"{SOURCE}render/templates.py",
     "patches/": f"{SOURCE}patch/patches.py",
@@ -26,12 +26,13 @@ _READERS = {
 #: Folders that some tests walk, by where they are.
 _WALKED = {"bisect": PACKAGE, "results": "results"}
 
-#: In tests that is a file of a repository which they make.
+#: In tests this names a file of a generated repository.
 _OTHERS = "README.md"
 
+#: ``inv`` starts the program, which loads tasks.py, which imports commands by their names.
 _LAUNCHER, _PROGRAM, _TASKS = "inv", f"{SOURCE}__main__.py", "tasks.py"
 
-#: In code that a test hands to another interpreter as text, of which it may hold a part.
+#: In strings that a test passes to another interpreter. A part of an f-string may not parse.
 _IMPORT = re.compile(r"\bfrom +([\w.]+) +import +([\w, ]+)")
 _DOTTED = re.compile(rf"\b{PACKAGE}(?:\.\w+)+")
 
@@ -39,7 +40,7 @@ _DOTTED = re.compile(rf"\b{PACKAGE}(?:\.\w+)+")
 def build(project: Path, changed: Iterable[str]) -> dict[str, set[str]]:
     """What each file of the package and of the tests of *project* uses.
 
-    Of files that are no Python only *changed* ones count.
+    Of files other than Python only the *changed* ones are looked for.
     """
     changed = tuple(changed)
     used = _package(project)
@@ -67,7 +68,7 @@ def is_test(path: str) -> bool:
 
 
 def short(path: str) -> str:
-    """*path* for people: a module without its package, a helper without its folder."""
+    """*path* as messages show it: a module without its package, a helper without its folder."""
     if path.startswith(SOURCE):
         stem = path.removeprefix(SOURCE).removesuffix(".py").removesuffix("/__init__")
         return stem.replace("/", ".")
@@ -86,7 +87,7 @@ def _package(project: Path) -> defaultdict[str, set[str]]:
 
 
 def _files_of(project: Path, module: str) -> Iterator[str]:
-    """The file of *module*, where it is one of the package's or of the tests' helpers."""
+    """The file of *module*, if it is in the package or a helper of tests."""
     stem = module.replace(".", "/")
     for path in (f"bisect/{stem}.py", f"bisect/{stem}/__init__.py", f"{SUPPORT}{stem}.py"):
         if (project / path).is_file():
@@ -94,7 +95,7 @@ def _files_of(project: Path, module: str) -> Iterator[str]:
 
 
 def _imports(text: str) -> set[str]:
-    """Names of what a file imports or patches; ``from a import b`` gives ``a`` and ``a.b``."""
+    """Names of modules that a file imports or patches; ``from a import b`` gives ``a``, ``a.b``."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         match node:
@@ -119,7 +120,7 @@ def _in_string(text: str) -> Iterator[str]:
 
 
 def _names(text: str, path: str) -> bool:
-    """Whether *text* holds the name of *path* in quotes, or that of a folder that tests walk."""
+    """Whether *text* has the name of *path* in quotes, or of the folder in `_WALKED` above it."""
     parts = PurePosixPath(path).parts
     if parts[-1] != _OTHERS and re.search(rf"""["'/]{re.escape(parts[-1])}["'/]""", text):
         return True

@@ -1,4 +1,4 @@
-"""Where this checkout keeps what it ships. Constants alone: pure rooms may import them."""
+"""Where this checkout keeps what it ships. Only constants, so that pure rooms may import them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things live in the user's cache directory, and whose they are."""
+"""The user's cache directory: where things are, and which process owns them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import platformdirs
 
 from buildkit_bisect.system import checkout, owner
 
-# Callers of before `checkout` look these up here.
+# Some callers still look these up here.
 PROJECT, PATCHES = checkout.PROJECT, checkout.PATCHES
 
 #: Directories in the cache: `clean --cache` removes these and `FILES`, and nothing else.
