@@ -17,6 +17,17 @@ class Verdict(StrEnum):
     INFRA = "infra"  # registry, disk, engine: says nothing about BuildKit
 
 
+class RuntimeKind(StrEnum):
+    """What runs a variant's daemon."""
+
+    HOST = "host"
+    DOCKER = "docker"
+    BUILDX = "buildx"
+
+
+#: Upstream's repository, where no other is named.
+DEFAULT_REPO = "https://github.com/moby/buildkit.git"
+
 #: The outcome of an observation that no rule names.
 UNCLASSIFIED = "unclassified"
 
@@ -25,6 +36,14 @@ FLAKY = "flaky"
 
 #: Axis values of a cell, sorted by axis name; hashable and comparable.
 Axes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """A snapshotter of the user's own, which already runs."""
+
+    socket: str
+    root: str = ""  # where it keeps and mounts snapshots; a container needs to be given it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -187,15 +187,15 @@ def result(
     notes: Iterable[str] = (),
 ) -> Result:
     """The whole document; *engine* is what `Lab.engine_facts` says."""
-    settings = setup.settings
+    request = setup.request
     return Result(
         kind=kind,
         id=campaign,
         created=created,
-        command=settings.command,
+        command=request.command,
         tool=f"buildkit-bisect {__version__}",
-        host={**machine.facts(), "runtime": ", ".join(settings.runtimes), **(engine or {})},
-        source={"kind": setup.source.kind, "repo": settings.repo, "note": setup.note},
+        host={**machine.facts(), "runtime": ", ".join(request.runtime), **(engine or {})},
+        source={"kind": setup.source.kind, "repo": request.repo, "note": setup.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
         revisions=tuple(revision_info(r) for r in revisions),
         patches=tuple(patch_info(p, setup.patches) for p in patches),

@@ -20,7 +20,7 @@ from buildkit_bisect.result import CellInfo, Result
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
 
-#: Trials of a cell, where ``--trials`` does not say.
+#: Trials of a cell, where the request does not say.
 TRIALS = 3
 
 #: Releases that the default matrix has besides the newest of the last three minors.
@@ -78,7 +78,7 @@ def run(
     kind: str = "matrix",
 ) -> Result:
     """Build every variant and run every cell; the document, complete even where cells are not."""
-    trials = setup.settings.trials or TRIALS
+    trials = setup.request.trials or TRIALS
     started, created = time.monotonic(), _now()
     setup.events.emit(planned(setup, variants, trials, kind))
     cells: list[CellInfo] = []

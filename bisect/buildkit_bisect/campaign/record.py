@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.system import owner, strictjson
 
 _FILE = "campaign.json"
@@ -20,12 +21,20 @@ _KEYS = {"kind": str, "command": str, "status": str, "reason": str, "pid": int}
 #: What `resume` may go on with.
 UNFINISHED = ("interrupted", "killed", "failed")
 
+#: Environment of a command that `resume` runs: the campaigns whose trials are its own.
+RESUMED = "BKBISECT_RESUMED"
+
 #: The campaign's events, a JSON line each; see `live`.
 EVENTS = "events.jsonl"
 
 #: Seconds without an event after which one that cannot be seen from here, in another container
 #: or before a reboot, counts as dead.
 _QUIET = 600.0
+
+
+def resumed(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The campaigns that this command goes on with, where `resume` runs it."""
+    return tuple(filter(None, env.get(RESUMED, "").split(",")))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +95,7 @@ def read(folder: Path) -> Record:
     try:
         data = strictjson.loads(path.read_text())
     except OSError:
-        raise BadInput(f"no campaign in {folder}", hint="./inv status") from None
+        raise BadInput(f"no campaign in {folder}", hint=inv("status")) from None
     except ValueError:
         data = None
     if not _whole(data):

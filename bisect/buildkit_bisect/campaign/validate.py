@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 
 from buildkit_bisect import gochecks
@@ -20,6 +19,9 @@ from buildkit_bisect.events import Events, Planned, Said
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.lab import Cell, Lab, merge
 from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
+from buildkit_bisect.options.choices import Checks
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Validate
 from buildkit_bisect.patch import backports
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render.validation import verdict
@@ -41,23 +43,6 @@ PATIENCE = 4
 _NAMED = 6
 
 
-class Checks(StrEnum):
-    """How much is looked at."""
-
-    ALL = "all"
-    CELLS = "cells"  # no go test, vet and cross builds
-    NONE = "none"  # nothing but the cells before and after
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """What is validated, beside the patches."""
-
-    base: str = ""  # "" for the main line
-    culprit: str = ""  # to be reverted; "" for what the patches say introduced it
-    checks: Checks = Checks.ALL
-
-
 @dataclass(kw_only=True)
 class _Seen:
     """What the campaign has seen so far."""
@@ -75,34 +60,39 @@ class _Seen:
 class Validation:
     """One candidate, a patch or a series, on one base."""
 
-    def __init__(self, setup: Setup, question: Question, chosen: Sequence[Patch]) -> None:
+    def __init__(self, setup: Setup, request: Validate, chosen: Sequence[Patch]) -> None:
         """Look up everything; nothing is built.
 
         Raises `BadInput` where the patches do not apply to the base, `NoAnswer` where they are
         there already.
         """
         if not chosen:
-            raise BadInput("which patches?", hint="./inv validate --patches NAME; ./inv patch-list")
+            raise BadInput(
+                "which patches?",
+                hint=f"{inv('validate', patches='NAME')}; {inv('patch-list')}",
+            )
         if not isinstance(setup.source, GitSource):
-            raise BadInput("patches need a git source, and there is none", hint="--repo PATH")
+            raise BadInput(
+                "patches need a git source, and there is none", hint=words(Validate, repo="PATH")
+            )
         self._source = setup.source
         self._setup = setup
-        self._question = question
+        self._request = request
         self._chosen = tuple(chosen)
         self._tested = tuple(_tested(setup))
-        base = question.base or backports.main_line(self._source)
+        base = request.base or backports.main_line(self._source)
         self._base = Variant(revision=self._source.resolve(base))
         self._patched = replace(self._base, patches=tuple(p.ref for p in chosen))
         self._check_fit()
         self._seen = _Seen()
         self._culprit = self._find_culprit()
-        self._trials = setup.settings.trials or matrix.TRIALS
+        self._trials = request.trials or matrix.TRIALS
         self._folder = Path()
 
     def planned(self) -> Planned:
         """What will be built and run, as far as that is known before."""
         some: list[Variant] = []
-        if self._question.checks is not Checks.NONE:
+        if self._request.checks is not Checks.NONE:
             some = [self._subset(names) for names in self._subsets()]
         variants = [self._base, self._patched, *some]
         planned = matrix.planned(self._setup, variants, self._trials, "validate")
@@ -111,7 +101,7 @@ class Validation:
     @property
     def also(self) -> tuple[str, ...]:
         """What is done beside the cells, for a plan."""
-        checks = self._question.checks
+        checks = self._request.checks
         packages = gochecks.packages(f for p in self._chosen for f in p.files)
         said = []
         if checks is not Checks.NONE:
@@ -151,7 +141,8 @@ class Validation:
         )
         refused = self._gate(lab)
         if refused:
-            return replace(info, status=Status.REFUSED, reason=refused, hint="--base R, --scenario")
+            hint = f"{words(Validate, base='R')}, {words(Validate, scenario=True)}"
+            return replace(info, status=Status.REFUSED, reason=refused, hint=hint)
         self._note_equal_binaries(lab)
         for scenario in self._setup.scenarios:
             for axes in matrix.ordered(scenario, self._setup.cells(scenario)):
@@ -163,7 +154,7 @@ class Validation:
             reused=self._seen.reused,
             resumed=self._seen.resumed,
         )
-        if self._question.checks is Checks.NONE:
+        if self._request.checks is Checks.NONE:
             return info
         tried = [self._try_subset(lab, names) for names in self._subsets()]
         fixed = judge.count(info.cells)[Change.FIXED]
@@ -282,7 +273,7 @@ class Validation:
         def say(text: str) -> None:
             self._setup.events.emit(Said(text=text))
 
-        checks = self._question.checks
+        checks = self._request.checks
         if checks is Checks.NONE:
             return info
         found = backports.table(self._source, backports.lines(self._source), self._chosen)
@@ -311,23 +302,28 @@ class Validation:
         if fit.state == "there":
             raise NoAnswer(
                 f"{names} is already in {revision.ref}: there is nothing to validate",
-                hint="--base R, an older one",
+                hint=f"{words(Validate, base='R')}, an older one",
             )
         if fit.state == "partly":
-            raise BadInput(f"{fit.detail} in {revision.ref} already", hint="--patches without it")
+            raise BadInput(
+                f"{fit.detail} in {revision.ref} already",
+                hint=f"{words(Validate, patches=True)} without it",
+            )
         if fit.state == "conflicts":
             found = backports.table(self._source, backports.lines(self._source), self._chosen)
-            hint = backports.hint(found, lambda ref: f"--base {ref}, where it applies")
+            hint = backports.hint(
+                found, lambda ref: f"{words(Validate, base=ref)}, where it applies"
+            )
             raise BadInput(f"on {revision.ref}, {fit.detail}", hint=hint)
 
     def _find_culprit(self) -> str:
-        asked, revision = self._question.culprit, self._base.revision
+        asked, revision = self._request.culprit, self._base.revision
         named = {p.meta.introduced_by for p in self._chosen if p.meta.introduced_by}
         if asked:
             sha = self._source.resolve(asked).sha
             if not self._source.is_ancestor(sha, revision.sha):
                 raise BadInput(
-                    f"--culprit {asked} is not in {revision.ref}",
+                    f"{words(Validate, culprit=asked)} is not in {revision.ref}",
                     hint="a commit that the base contains",
                 )
             return sha
@@ -376,7 +372,7 @@ def _tested(setup: Setup) -> Iterator[tuple[Scenario, Axes]]:
     if not found:
         raise BadInput(
             "only controls are left, and they must be good everywhere",
-            hint="another --axis KEY=VALUE",
+            hint=f"another {words(Validate, axis='KEY=VALUE')}",
         )
     return iter(found)
 

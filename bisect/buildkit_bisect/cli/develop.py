@@ -5,39 +5,37 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from buildkit_bisect.cli import doctor, options
-from buildkit_bisect.cli.options import Raw
+from buildkit_bisect.cli import doctor
+from buildkit_bisect.options import requests
 from buildkit_bisect.system import paths
 
 #: pytest's status where it ran no test: one of the two suites may have none of that name.
 _NONE_CHOSEN = 5
 
 
-def test(raw: Mapping[str, Raw]) -> int:
+def test(request: requests.Test) -> int:
     """Install what the tests need, and run all of them, or those asked for."""
-    unit = options.flag("unit", raw.get("unit", False))
     _install_tools()
-    if not unit:
+    if not request.unit:
         doctor.ensure(
             lambda text: print(text, file=sys.stderr, flush=True),
             trials=True,
             also=doctor.FOR_TESTS,
         )
-    chosen = options.option("k", raw.get("k", ""))
+    chosen = request.matching
     named = ("-k", chosen) if chosen else ()
     # Unit tests share nothing, so each processor takes some; system tests share the machine.
     codes = [_python("-m", "pytest", "-n", "auto", "tests/unit", *named)]
-    if not unit:
+    if not request.unit:
         codes.append(_python("-m", "pytest", "tests/system", *named))
     if chosen and _NONE_CHOSEN in codes and len(set(codes)) > 1:
         codes.remove(_NONE_CHOSEN)
     return next((code for code in codes if code), 0)
 
 
-def check(raw: Mapping[str, Raw]) -> int:  # noqa: ARG001 - has no options
+def check(_: requests.Check) -> int:
     """Lint, format and types; every one is run, the first failure is the status."""
     _install_tools()
     codes = [

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.errors import BisectError
+from buildkit_bisect.model import RuntimeKind as Kind
+from buildkit_bisect.model import Served
 from buildkit_bisect.system.process import Completed
-
-
-class Kind(StrEnum):
-    """The runtimes there are."""
-
-    HOST = "host"
-    DOCKER = "docker"
-    BUILDX = "buildx"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
-    """A snapshotter of the user's own, which already runs."""
-
-    socket: str
-    root: str = ""  # where it keeps and mounts snapshots; a container needs to be given it
 
 
 class DaemonFailed(BisectError):
@@ -70,3 +54,6 @@ class Runtime(Protocol):
     def trouble(self) -> str:
         """What ended the daemon, where that was not its own doing: a kill, the Engine; else ""."""
         ...
+
+
+__all__ = ["DaemonFailed", "Kind", "Runtime", "Served"]

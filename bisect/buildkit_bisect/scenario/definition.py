@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import product
@@ -161,7 +162,7 @@ class Scenario:
             run_digest=f"{self.run_digest} step={seconds:g}",
         )
 
-    def cells(self, narrow: dict[str, tuple[str, ...]] | None = None) -> list[Axes]:
+    def cells(self, narrow: Mapping[str, tuple[str, ...]] | None = None) -> list[Axes]:
         """Every combination of axis values, narrowed, in the order of the file."""
         chosen = {
             name: [v for v in axis.values if v in (narrow or {}).get(name, axis.values)]

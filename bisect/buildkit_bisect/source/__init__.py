@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from buildkit_bisect.errors import BadInput, Missing
-from buildkit_bisect.model import Revision
+from buildkit_bisect.model import DEFAULT_REPO, Revision
 from buildkit_bisect.source.git import GitSource
 from buildkit_bisect.source.mirror import Silent, Unreachable
 from buildkit_bisect.source.module import ModuleSource
 from buildkit_bisect.system.deadlines import Deadlines
-
-DEFAULT_REPO = "https://github.com/moby/buildkit.git"
 
 
 class Source(Protocol):
@@ -76,4 +74,4 @@ def open_source(
         return modules
 
 
-__all__ = ["DEFAULT_REPO", "GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]
+__all__ = ["GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]
