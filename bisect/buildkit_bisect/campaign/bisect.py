@@ -28,8 +28,10 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
+    CampaignKind,
     CandidateInfo,
     Result,
+    SearchStatus,
 )
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import (
@@ -103,7 +105,7 @@ class Bisection:
         step = self.session.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
-            kind="bisect",
+            kind=CampaignKind.BISECT,
             rows=(),
             columns=(Column(scenario=self._scenario.name, axes=self._axes),),
             trials=self._question.options.trials or 1,
@@ -130,7 +132,7 @@ class Bisection:
         patches = {p.name: p for v in self._cells.values() for p in v[0].variant.patches}
         return compose.result(
             self._setup,
-            kind="bisect",
+            kind=CampaignKind.BISECT,
             campaign=campaign,
             created=created,
             refs=refs,
@@ -253,7 +255,7 @@ class Bisection:
             case Found():
                 return replace(
                     info,
-                    status="found",
+                    status=SearchStatus.FOUND.value,
                     first_bad=answer.first_bad,
                     merge=answer.merge or "",
                     parents=tuple(p.commit for p in answer.parents_tested),
@@ -264,17 +266,22 @@ class Bisection:
             case Range():
                 return replace(
                     info,
-                    status="range",
+                    status=SearchStatus.RANGE.value,
                     candidates=_candidates(answer.candidates),
                     reason=answer.reason,
                     hint=answer.hint,
                 )
             case Refused():
-                return replace(info, status="refused", reason=answer.reason, hint=answer.hint)
+                return replace(
+                    info,
+                    status=SearchStatus.REFUSED.value,
+                    reason=answer.reason,
+                    hint=answer.hint,
+                )
             case Inconclusive():
                 return replace(
                     info,
-                    status="inconclusive",
+                    status=SearchStatus.INCONCLUSIVE.value,
                     candidates=_candidates(answer.candidates),
                     reason=answer.reason,
                     hint=answer.hint,

@@ -17,6 +17,7 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BuildInfo,
+    CampaignStatus,
     CellInfo,
     PatchInfo,
     Result,
@@ -128,7 +129,7 @@ def step_info(step: StepResult, control: Observation | None) -> StepInfo:
         timed_out=step.timed_out,
         error="\n".join(step.stderr.strip().splitlines()[-_ERROR_LINES:]) if failed else "",
         vertices=tuple(
-            {"name": v.name, "state": v.state, **({"error": v.error} if v.error else {})}
+            {"name": v.name, "state": str(v.state), **({"error": v.error} if v.error else {})}
             for v in step.vertices
             if not v.name.startswith("[internal]")
         ),
@@ -183,13 +184,13 @@ def result(
     engine: Mapping[str, str] | None = None,
     bisect: BisectInfo | None = None,
     validation: ValidationInfo | None = None,
-    status: str = "done",
+    status: str = CampaignStatus.DONE,
     notes: Iterable[str] = (),
 ) -> Result:
     """The whole document; *engine* is what `Lab.engine_facts` says."""
     settings = setup.settings
     return Result(
-        kind=kind,
+        kind=str(kind),
         id=campaign,
         created=created,
         command=settings.command,
@@ -203,6 +204,6 @@ def result(
         seconds={k: round(v, 1) for k, v in seconds.items()},
         bisect=bisect,
         validation=validation,
-        status=status,
+        status=str(status),
         notes=tuple(notes),
     )

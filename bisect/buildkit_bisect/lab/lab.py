@@ -35,6 +35,7 @@ from buildkit_bisect.model import (
     NoBuild,
     Observation,
     Outcome,
+    ToolOutcome,
     Variant,
     Verdict,
 )
@@ -48,6 +49,9 @@ from buildkit_bisect.system.machine_lock import machine_lock
 
 #: How often a trial that infrastructure spoiled is run again, and the seconds before each.
 RETRY_AFTER = (1.0, 5.0)
+
+#: Outcomes of a cell that its trials do not decide.
+_OVERRULES = (ToolOutcome.CONTROL_FAILED, ToolOutcome.NO_BUILD)
 
 #: How many trials of several jobs are under way while the machine is held.
 _BATCH = 16
@@ -157,9 +161,7 @@ class Lab:
         """
         build = self.build(variant)
         if isinstance(build, NoBuild):
-            because = Outcome(
-                name="no-build", verdict=Verdict.SKIP, reason=f"{build.stage}: {build.reason}"
-            )
+            because = ToolOutcome.NO_BUILD.because(f"{build.stage}: {build.reason}")
             return Cell(variant=variant, scenario=scenario, axes=axes, build=build, outcome=because)
         control: Observation | None = None
         overruled: Outcome | None = None
@@ -171,11 +173,8 @@ class Lab:
                 overruled = beside.outcome
             elif beside.outcome.verdict is not Verdict.GOOD:
                 shown = ", ".join(f"{k}={v}" for k, v in control_axes)
-                overruled = Outcome(
-                    name="control-failed",
-                    verdict=Verdict.SKIP,
-                    reason=f"the control ({shown}) is {beside.outcome.name}:"
-                    " this cell proves nothing",
+                overruled = ToolOutcome.CONTROL_FAILED.because(
+                    f"the control ({shown}) is {beside.outcome.name}: this cell proves nothing"
                 )
         ran = self._trials(
             variant,
@@ -376,7 +375,7 @@ def merge(parts: Sequence[Cell]) -> Cell:
         return parts[0]
     judged = tuple(o for part in parts for o in part.judged)
     combined, counts = outcome.combine(judged) if judged else (parts[-1].outcome, Counter())
-    overruled = [p.outcome for p in parts if p.outcome.name in ("control-failed", "no-build")]
+    overruled = [p.outcome for p in parts if p.outcome.name in _OVERRULES]
     return replace(
         parts[0],
         outcome=overruled[-1] if overruled else combined,
