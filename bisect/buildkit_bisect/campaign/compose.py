@@ -196,7 +196,7 @@ def result(
         command=settings.command,
         tool=f"buildkit-bisect {__version__}",
         host={**machine.facts(), "runtime": ", ".join(settings.runtimes), **(engine or {})},
-        source={"kind": setup.source.kind, "repo": settings.repo, "note": setup.note},
+        source={"kind": setup.source.kind, "repo": settings.repo, "note": setup.source.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
         revisions=tuple(revision_info(r) for r in revisions),
         patches=tuple(patch_info(p, setup.patches) for p in patches),

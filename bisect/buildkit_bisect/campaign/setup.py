@@ -35,7 +35,6 @@ class Setup:
 
     settings: Settings
     source: Source
-    note: str  # why the source is not the one that was asked for, "" where it is
     scenarios: tuple[Scenario, ...]
     builder: Builder
     events: Events
@@ -77,18 +76,11 @@ def prepare(
     if settings.images == "public":
         for scenario in loaded:
             base_images.public(scenario)
-    told: list[str] = []
-
-    def say_and_keep(text: str) -> None:
-        told.append(text)
-        say(text)
-
     within = deadlines.of(settings.deadlines)
-    source = open_source(settings.source, settings.repo, say=say_and_keep, deadlines=within)
+    source = open_source(settings.source, settings.repo, say=say, deadlines=within)
     return Setup(
         settings=settings,
         source=source,
-        note=next((t for t in told if t.startswith("source:")), ""),
         scenarios=loaded,
         builder=Builder(source=source, patches=tuple(chosen), say=say, deadlines=within),
         events=events,
