@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from buildkit_bisect.cli.options import Settings
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.lab.trial import RUNTIME_AXIS
-from buildkit_bisect.runtime import Kind, Served, docker, snapshotters
+from buildkit_bisect.runtime import Kind, snapshotters, table
 from buildkit_bisect.scenario import Axis, Scenario
 
 SNAPSHOTTER_AXIS = "snapshotter"
@@ -21,41 +20,10 @@ FUSE_OVERLAYFS = "fuse-overlayfs"
 def extend(scenario: Scenario, settings: Settings) -> Scenario:
     """The scenario with what *settings* add. Raises `BadInput` for what cannot go together."""
     asked = settings.axes.get(SNAPSHOTTER_AXIS, ())
-    inside = [k for k in settings.runtimes if k is not Kind.HOST]
-    for name, served in settings.snapshotter_sockets.items():
-        if inside:
-            _check_reached(name, served, inside)
-    if snapshotters.STARGZ in asked and Kind.BUILDX in inside:
-        raise BadInput(
-            f"buildx starts buildkitd alone, so {snapshotters.STARGZ} cannot be served beside it",
-            hint="--runtime host,docker",
-        )
+    table.check(settings.runtimes, asked, settings.snapshotter_sockets)
     return with_snapshotters(
         with_runtimes(scenario, settings.runtimes), asked, settings.snapshotter_sockets
     )
-
-
-def _check_reached(name: str, served: Served, inside: Collection[Kind]) -> None:
-    """Raise `BadInput` where a container cannot be given the user's own snapshotter."""
-    option = f"--snapshotter-socket {name}"
-    if Kind.BUILDX in inside:
-        raise BadInput(
-            f"buildx gives its container no mounts, so {option} is not reached from it",
-            hint="--runtime host,docker",
-        )
-    if not served.root:
-        raise BadInput(
-            f"{option}: a container needs the directory too in which the snapshotter mounts layers",
-            hint=f"{option}={served.socket}:ROOT, or --runtime host",
-        )
-    root = Path(served.root)
-    taken = [p for p in docker.TAKEN if Path(p).is_relative_to(root)]
-    taken += [p for p in docker.KERNELS if root.is_relative_to(p)]
-    if taken:
-        raise BadInput(
-            f"{option}: {root} would hide or change the container's own {taken[0]}",
-            hint="the directory of the snapshotter alone, such as /var/lib/NAME",
-        )
 
 
 def with_runtimes(scenario: Scenario, runtimes: Sequence[Kind]) -> Scenario:

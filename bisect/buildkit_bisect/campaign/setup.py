@@ -22,8 +22,8 @@ from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, Variant
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.runtime import registry, snapshotters
-from buildkit_bisect.runtime.choose import containers
+from buildkit_bisect.runtime import registry, snapshotters, table
+from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.scenario import Scenario, uses_registry
 from buildkit_bisect.source import ModuleSource, Source, open_source
 from buildkit_bisect.system import cache_limit, deadlines, marks, paths
@@ -128,13 +128,13 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         say(f"ending {left}, which a killed run left")
         marks.end(left)
     with ExitStack() as stack:
-        shared = containers(
-            settings.runtimes,
+        shared = Preparation(
             base_image=settings.base_image,
             loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
             say=say,
             deadlines=setup.builder.deadlines,
         )
+        backends = table.prepare(settings.runtimes, shared)
         proxies = snapshotters.find(
             settings.axes.get(extra.SNAPSHOTTER_AXIS, ()),
             settings.snapshotter_sockets,
@@ -167,8 +167,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             executor=stack.enter_context(executor(settings.jobs)),
             events=setup.events,
             campaign=campaign,
-            runtime=settings.runtimes[0],
-            containers=shared,
+            backends=backends,
             proxies=proxies,
             limits=settings.deadlines,
             fresh=settings.fresh,

@@ -41,7 +41,8 @@ from buildkit_bisect.model import (
 )
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.runtime import Kind
-from buildkit_bisect.runtime.choose import Containers
+from buildkit_bisect.runtime.backend import Backend
+from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.scenario import Scenario, outcome
 from buildkit_bisect.system import deadlines
@@ -94,8 +95,7 @@ class Lab:
         executor: Executor,
         events: Events,
         campaign: str,
-        runtime: Kind = Kind.HOST,
-        containers: Containers | None = None,
+        backends: Sequence[Backend] = (HostBackend(),),
         proxies: Mapping[str, Proxy] | None = None,
         limits: Mapping[str, float] | None = None,
         fresh: bool = False,
@@ -108,8 +108,8 @@ class Lab:
         self._executor = executor
         self._emit = events.emit
         self._campaign = campaign
-        self._runtime = runtime
-        self._containers = containers
+        self._backends = {backend.kind: backend for backend in backends}
+        self._usual = backends[0].kind
         self._proxies = dict(proxies or {})
         self._limits = limits or {}
         self._fresh = fresh
@@ -216,7 +216,7 @@ class Lab:
 
     def engine_facts(self) -> dict[str, str]:
         """What results say of the Docker Engine that trials ran on; empty without one."""
-        return self._containers.facts() if self._containers else {}
+        return {k: v for backend in self._backends.values() for k, v in backend.facts().items()}
 
     def seconds(self, started: float) -> dict[str, float]:
         """What the campaign that began at *started* (monotonic) took, for its result."""
@@ -239,8 +239,7 @@ class Lab:
             images={name: image.ref for name, image in images.items()},
             image_digests={name: image.digest for name, image in images.items()},
             registry=self._registry,
-            runtime=Kind(dict(axes).get(RUNTIME_AXIS, self._runtime)),
-            containers=self._containers,
+            backend=self._backends[Kind(dict(axes).get(RUNTIME_AXIS, self._usual))],
             proxies=self._proxies,
             of=variant,
             campaign=self._campaign,

@@ -38,11 +38,6 @@ class Runtime(Protocol):
     """A running daemon. Steps speak to it, and need not know what it is."""
 
     @property
-    def kind(self) -> str:
-        """Name of the runtime in results: ``host``, ``docker``, ``buildx``."""
-        ...
-
-    @property
     def log(self) -> Path:
         """File that receives what the daemon prints."""
         ...

@@ -16,10 +16,8 @@ from buildkit_bisect.engine.base import Base
 from buildkit_bisect.engine.contexts import Endpoint
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.golang import gotool
-from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import Build, PatchRef, Revision, Variant
 from buildkit_bisect.runtime import Kind, snapshotters
-from buildkit_bisect.runtime.choose import Containers
 
 BASE = Base(id="sha256:1", ref="bkbisect/base:1", key="k")
 BUILD = Build(
@@ -268,34 +266,6 @@ def test_several_runtimes_are_an_axis() -> None:
     assert control is not None
     assert dict(control)["runtime"] == "docker", "a cell is compared with its own runtime"
     assert extra.extend(loaded, Settings(runtimes=(Kind.DOCKER,))) == loaded
-
-
-def job(runtime: Kind, *, axis: bool = False, base: str = "k", version: str = "1") -> TrialJob:
-    axes = (("snapshotter", "stargz"),)
-    shared = Containers(
-        base=Base(id="i", ref="r", key=base), engine=(("endpoint", "e"), ("version", version))
-    )
-    return TrialJob(
-        build=BUILD,
-        scenario=scenarios.load("cross-stage-lazy"),
-        axes=tuple(sorted((*axes, ("runtime", str(runtime))))) if axis else axes,
-        images={},
-        image_digests={},
-        registry="",
-        runtime=runtime,
-        containers=shared,
-    )
-
-
-def test_a_trial_counts_with_and_without_the_runtime_axis() -> None:
-    assert job(Kind.DOCKER).key == job(Kind.DOCKER, axis=True).key
-    assert job(Kind.HOST).key != job(Kind.DOCKER).key != job(Kind.BUILDX).key
-
-
-def test_what_the_engine_is_decides_trials_there_and_not_on_the_host() -> None:
-    assert job(Kind.HOST).key == job(Kind.HOST, base="other", version="2").key
-    assert job(Kind.DOCKER).key != job(Kind.DOCKER, base="other").key
-    assert job(Kind.DOCKER).key != job(Kind.DOCKER, version="2").key
 
 
 def test_an_image_is_made_only_when_asked_for() -> None:
