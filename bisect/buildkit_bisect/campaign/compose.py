@@ -10,8 +10,8 @@ from pathlib import Path
 from buildkit_bisect import __version__
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.lab.base_images import ImageRef
+from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.evidence import keep_evidence
-from buildkit_bisect.lab.lab import Cell
 from buildkit_bisect.model import Build, NoBuild, Observation, PatchRef, Revision, StepResult
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (

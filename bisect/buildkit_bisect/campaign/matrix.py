@@ -13,8 +13,8 @@ from buildkit_bisect.campaign import estimate as plan
 from buildkit_bisect.campaign.search_steps import cell_done
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
-from buildkit_bisect.lab.lab import Cell
 from buildkit_bisect.model import Axes, Build, Revision, Variant
 from buildkit_bisect.result import CampaignKind, CellInfo, Result
 from buildkit_bisect.scenario import Scenario

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from buildkit_bisect.events import CellDone, Column, Events, StepAsked, StepDone
-from buildkit_bisect.lab.lab import Cell
+from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.model import NoBuild, Stage, ToolOutcome, Variant, Verdict
 from buildkit_bisect.result import BisectStep
 from buildkit_bisect.search import Ask, Skip, SkipKind, Tested

@@ -17,7 +17,8 @@ from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput, BisectError, NoAnswer
 from buildkit_bisect.events import Events, Planned, Said
 from buildkit_bisect.lab.base_images import ImageRef
-from buildkit_bisect.lab.lab import Cell, Lab, merge
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
 from buildkit_bisect.patch import backports
 from buildkit_bisect.patch.patches import Patch

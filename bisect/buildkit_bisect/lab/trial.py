@@ -14,6 +14,7 @@ from time import monotonic, time_ns
 
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.events import Column
 from buildkit_bisect.lab import steps
 from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
 from buildkit_bisect.runtime import DaemonFailed
@@ -56,6 +57,12 @@ class TrialJob:
     campaign: str = ""  # label of what a trial leaves on an Engine when it is killed
     variant: Mapping[str, str] = field(default_factory=dict)  # environment of scripts
     deadlines: Deadlines = field(default_factory=Deadlines)
+
+    @property
+    def column(self) -> Column:
+        """The cell, as events name it."""
+        control = self.scenario.is_control(self.axes)
+        return Column(scenario=self.scenario.name, axes=self.axes, control=control)
 
     @property
     def key(self) -> str:
