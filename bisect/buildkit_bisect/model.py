@@ -24,7 +24,7 @@ class ToolOutcome(StrEnum):
     means: str
 
     def __new__(cls, name: str, verdict: Verdict, means: str) -> Self:
-        """A member with what it makes of a search, and what it means in words."""
+        """A member with its verdict and its meaning."""
         member = str.__new__(cls, name)
         member._value_ = name
         member.verdict = verdict

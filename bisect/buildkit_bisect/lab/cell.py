@@ -1,4 +1,4 @@
-"""What a cell came to: its trials, where each comes from, and the outcome of all."""
+"""A cell's result: its trials, where each comes from, and the outcome of all."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _OVERRULES = (ToolOutcome.CONTROL_FAILED, ToolOutcome.NO_BUILD)
 
 
 class Origin(StrEnum):
-    """Who paid for a trial."""
+    """Which campaign ran a trial."""
 
-    NOW = "now"  # this lab
-    EARLIER = "earlier"  # this campaign, in another lab: while it looked for its good end
-    RESUMED = "resumed"  # an interrupted campaign that this one goes on with
-    STORED = "stored"  # another campaign
+    NOW = "now"  # this one, in this lab
+    EARLIER = "earlier"  # this one, in an earlier lab: its search for a good endpoint
+    RESUMED = "resumed"  # an interrupted one that this one resumes
+    STORED = "stored"  # any other
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,12 +32,12 @@ class Trial:
 
     @property
     def reused(self) -> bool:
-        """Whether it was stored before."""
+        """Whether it was stored before this lab was opened."""
         return self.origin is not Origin.NOW
 
     @property
     def resumed(self) -> bool:
-        """Whether it is of an interrupted campaign that this one goes on with."""
+        """Whether an interrupted campaign ran it that this one resumes."""
         return self.origin is Origin.RESUMED
 
 

@@ -46,9 +46,9 @@ CREATE TABLE trial (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """A trial as the journal has it."""
+    """One row of the journal."""
 
-    number: int  # of its cell's trials; what tells it from the others
+    number: int  # 1, 2, ... within its cell
     campaign: str  # that ran it
     observation: Observation
 
@@ -205,5 +205,5 @@ class Journal:
 
 
 def _observation(created: str, text: str) -> Observation:
-    # Trials of before do not say when they ended; they were stored right after.
+    # Earlier versions did not record when a trial ended; it was stored right after.
     return _CONVERTER.structure({"ended": created, **json.loads(text)}, Observation)

@@ -168,7 +168,7 @@ class Lab:
 
     @property
     def trial_seconds(self) -> float:
-        """What trials took so far, those that were stored left out."""
+        """Seconds that trials took so far, without reused ones."""
         return self._runner.seconds
 
     def engine_facts(self) -> dict[str, str]:
@@ -230,14 +230,14 @@ class Lab:
         return trials
 
     def _known(self, key: str, of: Collection[str] | None) -> list[Trial]:
-        """The trials of a cell that are stored and count, in the order in which they ran."""
+        """The stored trials of a cell that count, in the order in which they ran."""
         own = {self._campaign, *self._resumed}
         counted = own if self._fresh else None if of is None else {*of, *own}
         known = [
             Trial(observation=row.observation, origin=self._origin(key, row))
             for row in self._journal.trials(key, counted)
         ]
-        # With --fresh, what a campaign ran while it looked for its good end is run again too.
+        # With --fresh, trials of this campaign's own search for a good endpoint run again too.
         return [t for t in known if not (self._fresh and t.origin is Origin.EARLIER)]
 
     def _origin(self, key: str, row: Stored) -> Origin:

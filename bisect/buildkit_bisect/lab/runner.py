@@ -1,4 +1,4 @@
-"""Runs the trials that are not stored; where infrastructure failed, again.
+"""Runs the trials that are not stored yet, and retries those that infrastructure spoiled.
 
 Trials hold the machine lock, so none runs beside a compile, of this campaign or of another.
 """
@@ -26,7 +26,7 @@ _BATCH = 16
 
 
 class Runner:
-    """What a lab runs trials with."""
+    """Runs trials on an executor, one batch at a time."""
 
     def __init__(self, executor: Executor, events: Events) -> None:
         self._executor = executor

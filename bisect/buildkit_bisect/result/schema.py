@@ -83,7 +83,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
 #: Campaigns whose document has a search.
 _SEARCHES = [CampaignKind.BISECT, CampaignKind.BOUNDARIES]
 
-#: Answers of a validation that must say why.
+#: Validation statuses that need a reason.
 _UNSURE = [ValidationStatus.INCONCLUSIVE, ValidationStatus.REFUSED]
 
 _RULES: dict[str, dict[str, Any]] = {

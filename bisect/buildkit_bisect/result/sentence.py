@@ -1,4 +1,4 @@
-"""The sentence that a validation comes to: it is a part of the document, and is quoted."""
+"""A validation's verdict in one sentence; it is part of the document."""
 
 from __future__ import annotations
 

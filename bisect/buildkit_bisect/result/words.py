@@ -1,6 +1,6 @@
-"""The closed choices of a result document: each word once, whoever writes or shows it.
+"""The closed choices in a result document, each defined once.
 
-How each is shown is in `render.symbols`. Verdicts and the states of vertices are in `model`.
+`render.symbols` has how they are shown; verdicts and the states of vertices are in `model`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ class CampaignKind(StrEnum):
 
 
 class CampaignStatus(StrEnum):
-    """How a campaign ended. A document has one that ended; the others are of its record."""
+    """How a campaign ended. Only its record, not its document, has the ones outside `ENDED`."""
 
     RUNNING = "running"
     DONE = "done"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
-    KILLED = "killed"  # it says that it is running, and its process is gone
-    RESUMED = "resumed"  # it did not end, and another went on with it
+    KILLED = "killed"  # recorded as running, but its process is gone
+    RESUMED = "resumed"  # unfinished, and resumed by another campaign
 
 
 #: What the document of a campaign may say.
@@ -37,8 +37,8 @@ class SearchStatus(StrEnum):
     """How a search ended."""
 
     FOUND = "found"
-    RANGE = "range"  # one of several commits, and nothing says which
-    REFUSED = "refused"  # the ends do not bear a search
+    RANGE = "range"  # one of several commits; the trials cannot tell which
+    REFUSED = "refused"  # no search between these endpoints makes sense
     INCONCLUSIVE = "inconclusive"
 
 
@@ -77,7 +77,7 @@ class CheckEffect(StrEnum):
     SAME = "same"
     WORSE = "worse"
     BETTER = "better"
-    PRE_EXISTING = "pre-existing"  # it fails as it does without them
+    PRE_EXISTING = "pre-existing"  # fails without them too
     UNTESTED = "untested"
 
 
@@ -85,7 +85,7 @@ class FitState(StrEnum):
     """Whether patches apply to a revision."""
 
     APPLIES = "applies"
-    LACKING = "lacking"  # they apply, and what they fix or require is not there
-    THERE = "there"  # it has them already
-    PARTLY = "partly"  # it has some of them
+    LACKING = "lacking"  # they apply, but what they fix or require is missing
+    THERE = "there"  # already applied
+    PARTLY = "partly"  # some are already applied
     CONFLICTS = "conflicts"

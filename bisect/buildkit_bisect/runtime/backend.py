@@ -1,4 +1,4 @@
-"""What every runtime says of itself: the one interface behind `table`."""
+"""The interface of a runtime; `table` lists all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildkit_bisect.system.deadlines import Deadlines
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """The daemon that a trial asks for."""
+    """What a trial needs of its daemon."""
 
     home: Path  # its log is below it, and on the host its state; the caller removes it
     snapshotter: str
@@ -32,10 +32,9 @@ Place = Callable[[Order], AbstractContextManager[Runtime]]
 
 
 class Backend(Protocol):
-    """One kind of runtime, made ready for a campaign.
+    """One kind of runtime, prepared for a campaign.
 
-    It pickles: trials may run in other processes. What it says of itself, before anything is
-    built, are class methods.
+    Instances pickle, since trials may run in other processes.
     """
 
     kind: ClassVar[Kind]
@@ -49,20 +48,20 @@ class Backend(Protocol):
 
     @classmethod
     def prepare(cls, shared: Preparation, /) -> Self:
-        """Look up what its trials need. Raises `Missing`, `BadInput` and `InfraFailed`."""
+        """Find what its trials need. Raises `Missing`, `BadInput` and `InfraFailed`."""
         ...
 
     def fingerprint(self) -> Mapping[str, str]:
-        """What decides a trial beside the machine: stored trials count where it is equal."""
+        """What decides a trial beside the machine: part of the key of stored trials."""
         ...
 
     def facts(self) -> Mapping[str, str]:
-        """What results say of it, by name."""
+        """What results report of it, by name."""
         ...
 
     def place(self, build: Build, variant: Variant, campaign: str, /) -> Place:
-        """Make ready what a build's daemons start from; no part of a trial's time.
+        """Prepare what a build's daemons start from; not part of a trial's time.
 
-        *campaign* is the label of what a killed trial leaves. Raises `InfraFailed`.
+        *campaign* labels what a killed trial leaves behind. Raises `InfraFailed`.
         """
         ...

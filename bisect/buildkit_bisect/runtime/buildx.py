@@ -255,7 +255,7 @@ class BuildxBackend:
 
     @classmethod
     def check(cls, asked: Collection[str], sockets: Mapping[str, Served], /) -> None:
-        """Refuse every snapshotter outside of buildkitd."""
+        """Refuse every snapshotter that is not built into buildkitd."""
         if sockets:
             name, *_ = sockets
             raise BadInput(
@@ -281,7 +281,7 @@ class BuildxBackend:
         return {**self.containers.facts(), "buildx": self.program.version}
 
     def place(self, build: Build, variant: Variant, campaign: str, /) -> Place:
-        """Make sure that the variant's image is there."""
+        """Build the variant's image if necessary."""
         engine, image = self.containers.image(build, variant, campaign)
 
         def opened(order: Order) -> contextlib.AbstractContextManager[BuildxRuntime]:

@@ -1,4 +1,4 @@
-"""What the runtimes in containers have in common: logs, ends, and taking them away."""
+"""Shared by the runtimes in containers: logs, why a container ended, removal."""
 
 from __future__ import annotations
 

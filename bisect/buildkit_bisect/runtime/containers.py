@@ -26,7 +26,7 @@ class Containers:
         return {**known, "base": self.base.key}
 
     def facts(self) -> dict[str, str]:
-        """What results say: the Engine's version, its endpoint, the base."""
+        """What results report: the Engine's version, its endpoint, the base."""
         known = dict(self.engine)
         text = f"{known['version']} at {known['endpoint']} ({known['storage']})"
         return {"docker": text, "base image": self.base.ref}
@@ -34,7 +34,7 @@ class Containers:
     def image(
         self, build: Build, variant: Variant, campaign: str
     ) -> tuple[Engine, image.VariantImage]:
-        """The variant's image, made where it is not there. Raises `InfraFailed`."""
+        """The variant's image, built if necessary. Raises `InfraFailed`."""
         try:
             engine = open_engine()
             return engine, image.ensure(engine, build, variant, self.base, campaign=campaign)
@@ -45,7 +45,7 @@ class Containers:
 
 
 class Preparation:
-    """What runtimes ask for while a campaign makes them ready; the Engine is found once."""
+    """What the runtimes of one campaign share while they are prepared: one Engine, one base."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Preparation:
 
     @cached_property
     def containers(self) -> Containers:
-        """The Engine that answers, swept of what killed runs left.
+        """The Engine, without what killed runs left on it, and its base image.
 
-        Raises `Missing` where none answers, or where it could not reach that registry;
-        `BadInput` for a base image that is not there.
+        Raises `Missing` if no Engine answers or it cannot reach that registry, `BadInput` if the
+        base image does not exist.
         """
         engine = open_engine()
         if self._loopback and not reaches(engine):

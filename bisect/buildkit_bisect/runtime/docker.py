@@ -308,7 +308,7 @@ class DockerBackend:
 
     @classmethod
     def check(cls, _asked: Collection[str], sockets: Mapping[str, Served], /) -> None:
-        """Refuse a snapshotter of the user's own whose layers a container cannot be given."""
+        """Refuse a user's snapshotter whose mounts a container would not see."""
         for name, served in sockets.items():
             _check_root(f"--snapshotter-socket {name}", served)
 
@@ -331,7 +331,7 @@ class DockerBackend:
         return self.containers.facts()
 
     def place(self, build: Build, variant: Variant, campaign: str, /) -> Place:
-        """Make sure that the variant's image is there."""
+        """Build the variant's image if necessary."""
         engine, image = self.containers.image(build, variant, campaign)
 
         def opened(order: Order) -> contextlib.AbstractContextManager[DockerRuntime]:

@@ -248,13 +248,13 @@ def host_runtime(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostBackend:
-    """See `Backend`; it needs no Engine, and the binaries alone."""
+    """Runs the binaries themselves; needs no Docker Engine."""
 
     kind: ClassVar[Kind] = Kind.HOST
 
     @classmethod
     def check(cls, _asked: Collection[str], _sockets: Mapping[str, Served], /) -> None:
-        """Refuse nothing: whatever this machine has is reached."""
+        """Refuse nothing: the daemon reaches every socket of this machine."""
 
     @classmethod
     def prepare(cls, _shared: Preparation, /) -> Self:
@@ -262,11 +262,11 @@ class HostBackend:
         return cls()
 
     def fingerprint(self) -> dict[str, str]:
-        """Nothing: the machine's own is part of every key."""
+        """Nothing: the machine itself is part of every key."""
         return {}
 
     def facts(self) -> dict[str, str]:
-        """Nothing: results describe the machine anyway."""
+        """Nothing: results describe the machine already."""
         return {}
 
     def place(self, build: Build, _variant: Variant, _campaign: str, /) -> Place:

@@ -11,7 +11,7 @@ from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.runtime.docker import DockerBackend
 from buildkit_bisect.runtime.host import HostBackend
 
-#: To add one, write its module and name it here, and among the kinds that options know.
+#: To add a runtime: write its module, add its line here and its name to `Kind`.
 ALL: Mapping[Kind, type[Backend]] = {
     Kind.HOST: HostBackend,
     Kind.DOCKER: DockerBackend,
@@ -26,7 +26,7 @@ def check(kinds: Iterable[Kind], asked: Collection[str], sockets: Mapping[str, S
 
 
 def prepare(kinds: Collection[Kind], shared: Preparation) -> tuple[Backend, ...]:
-    """Each of *kinds*, in their order, ready for the trials of a campaign."""
-    # In the order of the table: what is cheap to find missing comes before what takes time.
+    """Prepare each of *kinds* for a campaign; in the order given."""
+    # In the order of the table, so that the cheapest checks come first.
     made = {kind: backend.prepare(shared) for kind, backend in ALL.items() if kind in kinds}
     return tuple(made[kind] for kind in kinds)

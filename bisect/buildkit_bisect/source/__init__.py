@@ -30,7 +30,7 @@ class Source(Protocol):
 
     @property
     def note(self) -> str:
-        """Why it is not the source that was asked for; "" where it is."""
+        """Why this is not the source that was requested; otherwise ""."""
 
     def resolve(self, ref: str) -> Revision:
         """The commit a ref stands for; raises `BadInput` naming the nearest tags."""
@@ -60,8 +60,8 @@ def open_source(
 ) -> Source:
     """The source of a *kind*: ``git``, ``module``, or ``auto``.
 
-    ``auto`` is git, or modules where the remote cannot be reached: `Source.note` says why, and
-    *say* is told.
+    ``auto`` is git, or modules if the remote cannot be reached; `Source.note` then has the
+    reason, and *say* gets it.
     Raises `BadInput` on another kind, or where *repo* is no repository; where git must be, also
     `Missing`, and `Unreachable` past a deadline.
     """

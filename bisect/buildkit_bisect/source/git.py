@@ -72,7 +72,7 @@ class GitSource(History):
 
     @property
     def note(self) -> str:
-        """Nothing: it never stands in for another source."""
+        """Always "": it never replaces another source."""
         return ""
 
     def resolve(self, ref: str) -> Revision:

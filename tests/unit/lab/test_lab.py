@@ -1,4 +1,4 @@
-"""Where a lab's trials come from: run now, or stored, and by whom."""
+"""Where a lab's trials come from: run now, or stored by which campaign."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ LAZY: Axes = (("at", "lazy"),)
 
 
 class Events(list[Event]):
-    """Keeps what it is told."""
+    """Keeps every event."""
 
     def emit(self, event: Event, /) -> None:
         self.append(event)
 
 
 class FakeBuilder:
-    """Has every build, or none."""
+    """Every build succeeds, or fails, at once."""
 
     def __init__(self, made: Build | NoBuild = BUILD) -> None:
         self._made = made
@@ -71,7 +71,7 @@ class FakeBuilder:
 
 
 class Machine:
-    """What trials see, and how many there were: each as good as the one before it."""
+    """Runs trials that end as the test says."""
 
     def __init__(self) -> None:
         self.ran: list[TrialJob] = []

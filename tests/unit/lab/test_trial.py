@@ -1,4 +1,4 @@
-"""What decides a trial's result: a key of before still finds what was paid for."""
+"""The key of a trial: stored trials keep counting."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def job(where: Backend, *, snapshotter: str = "stargz", axis: bool = True) -> Tr
         (Kind.BUILDX, "stargz", "6c66f0118662deb27e10d891b08f45aa8ddff0dde97c208091fc63216800f05a"),
     ],
 )  # fmt: skip
-def test_trials_that_were_paid_for_count(kind: Kind, snapshotter: str, key: str) -> None:
-    """Another key than these, and every journal is worth nothing: raise `trial.FORMAT` then."""
+def test_the_keys_of_stored_trials_stay(kind: Kind, snapshotter: str, key: str) -> None:
+    """If these change, no stored trial is reused: only `trial.FORMAT` may do that."""
     assert job(backend(kind), snapshotter=snapshotter).key == key
 
 

@@ -1,4 +1,4 @@
-"""Every word that a document can hold has a way in which it is shown."""
+"""Every word that a document can hold has a symbol or a text."""
 
 from __future__ import annotations
 

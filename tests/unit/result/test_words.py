@@ -1,4 +1,4 @@
-"""Every word of a closed choice is written once: in its enum."""
+"""Every word of a closed choice is written once, in its enum."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PACKAGE = Path(model.__file__).parent
 #: Where the words are defined; `symbols` names its styles as the outcomes are named.
 HOMES = {"model.py", "result/words.py", "render/symbols.py", "search/vocabulary.py"}
 
-#: Not looked at.
+#: Rooms that are not checked.
 SPARED = {"cli"}
 
-#: Fields that hold such a word, and what it is called where it is handed on.
+#: Fields and parameters that hold such a word.
 FIELDS = {"change", "effect", "kind", "outcome", "phase", "stage", "state", "status", "verdict"}
 
 CHOICES: list[type[StrEnum]] = [
@@ -41,7 +41,7 @@ TELLING = {word for word in WORDS if "-" in word} | {
 
 
 def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """(line, word) of each word of ours that is written out where its enum should be used."""
+    """(line, word) of each word that is written out instead of its enum's member."""
     for node in ast.walk(tree):
         for part in _telling(node):
             for leaf in ast.walk(part):
@@ -52,7 +52,7 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _telling(node: ast.AST) -> list[ast.expr]:
-    """What *node* compares one of `FIELDS` with, or gives to one."""
+    """The expressions that *node* compares with one of `FIELDS`, or passes as one."""
     match node:
         case ast.Compare(left=left, comparators=others) if any(map(_is_field, [left, *others])):
             return [part for part in [left, *others] if not _is_field(part)]

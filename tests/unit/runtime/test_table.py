@@ -1,4 +1,4 @@
-"""The table of runtimes, and what each is asked before a campaign."""
+"""The table of runtimes, and what each does before a campaign."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FakeEngine:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was asked of the machine, in order; all of it is there."""
+    """What was looked for, in order; everything is found."""
     seen: list[str] = []
 
     def answer(name: str, value: Any) -> Callable[..., Any]:
