@@ -19,7 +19,8 @@ from docker.errors import APIError
 import engine as engines
 from buildkit_bisect.engine import open_engine
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.runtime.docker import archive, docker_runtime
+from buildkit_bisect.runtime.container import archive
+from buildkit_bisect.runtime.docker import docker_runtime
 from buildkit_bisect.runtime.registry import serve
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines

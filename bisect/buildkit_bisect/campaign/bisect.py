@@ -22,7 +22,8 @@ from buildkit_bisect.campaign.search_steps import (
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Column, Events, Planned
-from buildkit_bisect.lab.lab import Cell, Lab, merge
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, NoBuild, Outcome, Variant, Verdict
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect, Campaign
@@ -30,8 +31,10 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
+    CampaignKind,
     CandidateInfo,
     Result,
+    SearchStatus,
 )
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import (
@@ -107,7 +110,7 @@ class Bisection:
         step = self.session.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
-            kind="bisect",
+            kind=CampaignKind.BISECT,
             rows=(),
             columns=(Column(scenario=self._scenario.name, axes=self._axes),),
             trials=self._options.trials or 1,
@@ -134,7 +137,7 @@ class Bisection:
         patches = {p.name: p for v in self._cells.values() for p in v[0].variant.patches}
         return compose.result(
             self._setup,
-            kind="bisect",
+            kind=CampaignKind.BISECT,
             campaign=campaign,
             created=created,
             refs=refs,
@@ -257,7 +260,7 @@ class Bisection:
             case Found():
                 return replace(
                     info,
-                    status="found",
+                    status=SearchStatus.FOUND.value,
                     first_bad=answer.first_bad,
                     merge=answer.merge or "",
                     parents=tuple(p.commit for p in answer.parents_tested),
@@ -268,17 +271,22 @@ class Bisection:
             case Range():
                 return replace(
                     info,
-                    status="range",
+                    status=SearchStatus.RANGE.value,
                     candidates=_candidates(answer.candidates),
                     reason=answer.reason,
                     hint=answer.hint,
                 )
             case Refused():
-                return replace(info, status="refused", reason=answer.reason, hint=answer.hint)
+                return replace(
+                    info,
+                    status=SearchStatus.REFUSED.value,
+                    reason=answer.reason,
+                    hint=answer.hint,
+                )
             case Inconclusive():
                 return replace(
                     info,
-                    status="inconclusive",
+                    status=SearchStatus.INCONCLUSIVE.value,
                     candidates=_candidates(answer.candidates),
                     reason=answer.reason,
                     hint=answer.hint,

@@ -16,18 +16,21 @@ from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, skip
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Column, Events, Planned
-from buildkit_bisect.lab.lab import Cell, Lab, merge
-from buildkit_bisect.model import FLAKY, Axes, Build, NoBuild, Variant, Verdict
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Verdict
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
+    CampaignKind,
     CandidateInfo,
     CellInfo,
     ChangeInfo,
     Result,
+    SearchStatus,
 )
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
@@ -85,7 +88,7 @@ class BoundaryCampaign:
         step = self._search.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
-            kind="boundaries",
+            kind=CampaignKind.BOUNDARIES,
             rows=(),
             columns=tuple(
                 Column(scenario=scenario.name, axes=axes) for scenario, axes in self._cells.values()
@@ -113,7 +116,7 @@ class BoundaryCampaign:
         patches = {p.name: p for cells in self._tested.values() for p in cells[0].variant.patches}
         return compose.result(
             self._setup,
-            kind="boundaries",
+            kind=CampaignKind.BOUNDARIES,
             campaign=campaign,
             created=created,
             refs=refs,
@@ -160,7 +163,7 @@ class BoundaryCampaign:
     def _cell(self, lab: Lab, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
         """A cell; where its trials disagree, as many more again as decide which is commoner."""
         cell = lab.cell(variant, scenario, axes, self._trials)
-        if cell.outcome.name != FLAKY:
+        if cell.outcome.name != ToolOutcome.FLAKY:
             return cell
         more = lab.cell(variant, scenario, axes, MORE * self._trials, after=self._trials)
         return merge([cell, more])
@@ -190,7 +193,7 @@ class BoundaryCampaign:
     def _info(self, found: Boundaries) -> BisectInfo:
         open_ends = [c for c in found.changes if c.commit is None]
         return BisectInfo(
-            status="range" if open_ends else "found",
+            status=(SearchStatus.RANGE if open_ends else SearchStatus.FOUND).value,
             good=self._request.start,
             bad=self._request.end,
             scenario=",".join(dict.fromkeys(s.name for s, _ in self._cells.values())),
@@ -223,10 +226,10 @@ def _outcome(cell: Cell) -> str | None:
     """
     if cell.outcome.verdict in (Verdict.SKIP, Verdict.INFRA):
         return None
-    if cell.outcome.name != FLAKY:
+    if cell.outcome.name != ToolOutcome.FLAKY:
         return cell.outcome.name
     name, times = max(cell.counts.items(), key=lambda item: item[1])
-    return name if times * 3 >= sum(cell.counts.values()) * 2 else FLAKY
+    return name if times * 3 >= sum(cell.counts.values()) * 2 else ToolOutcome.FLAKY
 
 
 def _shown(build: Build | NoBuild, cells: Collection[Cell]) -> tuple[Verdict, str]:

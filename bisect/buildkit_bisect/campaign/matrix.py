@@ -13,10 +13,10 @@ from buildkit_bisect.campaign import estimate as plan
 from buildkit_bisect.campaign.search_steps import cell_done
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
-from buildkit_bisect.lab.lab import Cell
 from buildkit_bisect.model import Axes, Build, Revision, Variant
-from buildkit_bisect.result import CellInfo, Result
+from buildkit_bisect.result import CampaignKind, CellInfo, Result
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
 
@@ -75,7 +75,7 @@ def run(
     *,
     campaign: str,
     folder: Path,
-    kind: str = "matrix",
+    kind: str = CampaignKind.MATRIX,
 ) -> Result:
     """Build every variant and run every cell; the document, complete even where cells are not."""
     trials = setup.request.trials or TRIALS

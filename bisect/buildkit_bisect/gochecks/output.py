@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from buildkit_bisect.result import CheckInfo
+from buildkit_bisect.result import CheckEffect, CheckInfo, CheckKind
 
 #: Lines of output that a report may show of what is worse.
 LOG_LINES = 15
@@ -118,6 +118,15 @@ def leaves(tests: Collection[str]) -> list[str]:
     return sorted(t for t in tests if not any(other.startswith(f"{t}/") for other in tests))
 
 
+def effect(worse: Sized, better: Sized, known: Sized) -> str:
+    """What patches did to a check, by what fails with them alone, without them alone, and both."""
+    if worse:
+        return CheckEffect.WORSE.value
+    if better:
+        return CheckEffect.BETTER.value
+    return (CheckEffect.PRE_EXISTING if known else CheckEffect.SAME).value
+
+
 def package_check(
     name: str, before: PackageRun, after: PackageRun, *, note: str = "", flaky: Collection[str] = ()
 ) -> CheckInfo:
@@ -132,11 +141,10 @@ def package_check(
     worse = new - old - shaky
     better = set() if after.broken else old - new - shaky
     known = old & new
-    change = "worse" if worse else "better" if better else "pre-existing" if known else "same"
     return CheckInfo(
-        kind="test",
+        kind=CheckKind.TEST.value,
         subject=name,
-        change=change,
+        change=effect(worse, better, known),
         before=before.summary,
         after=after.summary,
         worse=tuple(leaves(worse)),
@@ -194,9 +202,9 @@ def vet_check(names: Collection[str], before: tuple[str, ...], after: tuple[str,
     better = tuple(c for c in before if c not in after)
     known = tuple(c for c in after if c in before)
     return CheckInfo(
-        kind="vet",
+        kind=CheckKind.VET.value,
         subject=" ".join(names),
-        change="worse" if worse else "better" if better else "pre-existing" if known else "same",
+        change=effect(worse, better, known),
         before=_complained(before),
         after=_complained(after),
         worse=worse,

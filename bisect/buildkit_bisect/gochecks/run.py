@@ -18,7 +18,7 @@ from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import Toolchain, host_arch, network_settings, wanted
 from buildkit_bisect.model import Build, Revision, Variant
 from buildkit_bisect.patch.patches import Patch, apply
-from buildkit_bisect.result import CheckInfo
+from buildkit_bisect.result import CheckEffect, CheckInfo, CheckKind
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.deadlines import Deadlines
@@ -136,10 +136,11 @@ def check(
     except BisectError as error:
         return tuple(
             CheckInfo(
-                kind=kind, subject=" ".join(names), change="untested", before="", after="",
+                kind=kind.value, subject=" ".join(names), change=CheckEffect.UNTESTED.value,
+                before="", after="",
                 note=error.message,
             )
-            for kind in ("test", "vet")
+            for kind in (CheckKind.TEST, CheckKind.VET)
         )  # fmt: skip
 
 
@@ -286,7 +287,13 @@ def cross(
     found = []
     for recipe in targets():
         subject = _subject(recipe)
-        one = CheckInfo(kind="build", subject=subject, change="untested", before="", after="")
+        one = CheckInfo(
+            kind=CheckKind.BUILD.value,
+            subject=subject,
+            change=CheckEffect.UNTESTED.value,
+            before="",
+            after="",
+        )
         other = Builder(
             source=builder.source,
             patches=builder.patches,
@@ -309,14 +316,15 @@ def _built(builder: Builder, variant: Variant) -> str:
 
 
 def _crossed(one: CheckInfo, before: str, after: str) -> CheckInfo:
-    same = "pre-existing" if before else "same"
-    change = same if bool(before) == bool(after) else "worse" if after else "better"
+    worse = (after,) if after and not before else ()
+    known = (after,) if after and before else ()
+    better = (before,) if before and not after else ()
     return replace(
         one,
-        change=change,
+        change=output.effect(worse, better, known),
         before=before or "builds",
         after=after or "builds",
-        worse=(after,) if change == "worse" else (),
-        known=(after,) if change == "pre-existing" else (),
-        better=(before,) if change == "better" else (),
+        worse=worse,
+        known=known,
+        better=better,
     )

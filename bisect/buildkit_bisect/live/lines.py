@@ -6,8 +6,9 @@ from typing import TextIO
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.render.symbols import word
-from buildkit_bisect.render.text import duration, one_line, plural, shorten
+from buildkit_bisect.render.text import duration, one_line, shorten
 
 
 class Lines:

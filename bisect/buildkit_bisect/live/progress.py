@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Column, Event
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.render.text import duration, plural
+from buildkit_bisect.phrases import plural
+from buildkit_bisect.render.text import duration
+
+
+class Making(StrEnum):
+    """How far a row's binaries are."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    SKIPPED = "skipped"
 
 
 @dataclass(slots=True)
 class BuildState:
     """One row's binaries."""
 
-    state: str = "waiting"  # waiting, running, done, skipped
+    state: Making = Making.WAITING
     done: int = 0
     expected: int = 0
     since: float = 0.0
@@ -78,20 +89,20 @@ class Progress:
                     self._column(column)
             case ev.BuildStarted():
                 build = self._row(event.row)
-                build.state, build.since, build.expected = "running", now, event.expected
+                build.state, build.since, build.expected = Making.RUNNING, now, event.expected
             case ev.BuildProgress():
                 build = self._row(event.row)
-                build.state, build.since = "running", build.since or now
+                build.state, build.since = Making.RUNNING, build.since or now
                 build.done, build.expected = event.done, max(event.expected, event.done)
             case ev.BuildDone():
                 build = self._row(event.row)
-                build.state, build.seconds, build.reused = "done", event.seconds, event.reused
+                build.state, build.seconds, build.reused = Making.DONE, event.seconds, event.reused
                 expected = self.plan.build_seconds.get(event.row, 0.0) if self.plan else 0.0
                 if not event.reused and expected:
                     self._built.append((expected, event.seconds))
             case ev.BuildSkipped():
                 build = self._row(event.row)
-                build.state, build.reason = "skipped", f"{event.stage}: {event.reason}"
+                build.state, build.reason = Making.SKIPPED, f"{event.stage}: {event.reason}"
             case ev.TrialStarted():
                 cell = self._cell(event.row, event.column)
                 cell.running, cell.of, cell.since = event.number, event.of, now
@@ -152,7 +163,7 @@ class Progress:
     @property
     def running_builds(self) -> list[tuple[str, BuildState]]:
         """What compiles now."""
-        return [(row, b) for row, b in self.builds.items() if b.state == "running"]
+        return [(row, b) for row, b in self.builds.items() if b.state is Making.RUNNING]
 
     @property
     def running_cells(self) -> list[tuple[str, Column, CellState]]:
@@ -164,7 +175,7 @@ class Progress:
         """Cells (done, running, left); a row without binaries has none left."""
         done = sum(c.finished for c in self.cells.values())
         running = sum(bool(c.running) for c in self.cells.values())
-        rows = [r for r in self.rows if self.builds[r].state != "skipped"]
+        rows = [r for r in self.rows if self.builds[r].state is not Making.SKIPPED]
         known = [(r, c) for r in rows for c in self.columns_of(r)]
         left = sum(not self._started(key) for key in known)
         partly = sum(not c.finished and not c.running and bool(c.counts)
@@ -206,7 +217,7 @@ class Progress:
         seconds, count = 0.0, 0
         for row, build in self.builds.items():
             whole = self.plan.build_seconds.get(row, 0.0) * scale
-            if build.state == "running":
+            if build.state is Making.RUNNING:
                 spent = now - build.since
                 by_packages = (
                     spent * (build.expected - build.done) / build.done
@@ -216,7 +227,7 @@ class Progress:
                 # Packages differ in cost, more so the first ones: both guesses, half each.
                 seconds += max(0.0, (by_packages + max(0.0, whole - spent)) / 2)
                 count += 1
-            elif build.state == "waiting" and whole:
+            elif build.state is Making.WAITING and whole:
                 seconds += whole
                 count += 1
         return seconds, count
@@ -225,7 +236,7 @@ class Progress:
         assert self.plan
         left = 0
         for row in self.rows:
-            if self.builds[row].state == "skipped":
+            if self.builds[row].state is Making.SKIPPED:
                 continue
             for column in self.columns_of(row):
                 cell = self.cells.get((row, column))

@@ -6,13 +6,23 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from buildkit_bisect.model import Verdict
+from buildkit_bisect.model import Verdict, VertexState
+from buildkit_bisect.result.words import (
+    ENDED,
+    CampaignKind,
+    CellEffect,
+    CheckEffect,
+    CheckKind,
+    FitState,
+    SearchStatus,
+    ValidationStatus,
+)
 from buildkit_bisect.system.addresses import is_link
 
-VERDICTS = tuple(str(verdict) for verdict in Verdict)
+VERDICTS: tuple[str, ...] = tuple(Verdict)
 
-#: What a vertex can have come to: `model.Vertex.state`.
-STATES = ("cached", "failed", "ran", "pending")
+#: What a vertex can have come to.
+STATES: tuple[str, ...] = tuple(VertexState)
 
 #: Fields that hold plain dicts, and what each of these has.
 SHAPES: dict[str, dict[str, type]] = {
@@ -25,17 +35,17 @@ SHAPES: dict[str, dict[str, type]] = {
 
 #: Fields that hold one of a few words. Reports show these as they are.
 CHOICES: dict[str, tuple[str, ...]] = {
-    "Result.kind": ("run", "matrix", "bisect", "boundaries", "validate"),
-    "Result.status": ("done", "interrupted", "failed"),
+    "Result.kind": tuple(CampaignKind),
+    "Result.status": ENDED,
     "TrialInfo.verdict": VERDICTS,
     "CellInfo.verdict": VERDICTS,
     "BisectStep.verdict": VERDICTS,
-    "BisectInfo.status": ("found", "range", "refused", "inconclusive"),
-    "CellChange.change": ("fixed", "regressed", "still-bad", "still-good", "untested"),
-    "CheckInfo.kind": ("test", "vet", "build"),
-    "CheckInfo.change": ("same", "worse", "better", "pre-existing", "untested"),
-    "BackportInfo.state": ("applies", "lacking", "there", "partly", "conflicts"),
-    "ValidationInfo.status": ("fixes", "partly", "no", "regresses", "inconclusive", "refused"),
+    "BisectInfo.status": tuple(SearchStatus),
+    "CellChange.change": tuple(CellEffect),
+    "CheckInfo.kind": tuple(CheckKind),
+    "CheckInfo.change": tuple(CheckEffect),
+    "BackportInfo.state": tuple(FitState),
+    "ValidationInfo.status": tuple(ValidationStatus),
 }
 
 

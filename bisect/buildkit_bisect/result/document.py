@@ -15,6 +15,7 @@ import cattrs
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.result import checks as resultcheck
+from buildkit_bisect.result.words import CampaignStatus
 from buildkit_bisect.system import strictjson
 
 SCHEMA = 1
@@ -290,7 +291,7 @@ class Result:
     patches: tuple[PatchInfo, ...]
     cells: tuple[CellInfo, ...]
     schema: int = SCHEMA
-    status: str = "done"  # or "interrupted", "failed"
+    status: str = CampaignStatus.DONE.value  # or "interrupted", "failed"
     seconds: dict[str, float] = field(default_factory=dict)  # {"total", "builds", "trials"}
     bisect: BisectInfo | None = None  # bisect and boundaries
     validation: ValidationInfo | None = None  # validate

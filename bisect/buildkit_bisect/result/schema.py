@@ -14,7 +14,13 @@ import typing
 from typing import Any
 
 from buildkit_bisect import result
-from buildkit_bisect.result import checks
+from buildkit_bisect.result import (
+    CampaignKind,
+    CampaignStatus,
+    SearchStatus,
+    ValidationStatus,
+    checks,
+)
 from buildkit_bisect.system.addresses import LINK
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -74,19 +80,25 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     "ValidationInfo.culprit": _COMMIT,
 }
 
+#: Campaigns whose document has a search.
+_SEARCHES = [CampaignKind.BISECT, CampaignKind.BOUNDARIES]
+
+#: Validation statuses that need a reason.
+_UNSURE = [ValidationStatus.INCONCLUSIVE, ValidationStatus.REFUSED]
+
 _RULES: dict[str, dict[str, Any]] = {
     "Result": {
         "if": {
-            "properties": {"kind": {"enum": ["bisect", "boundaries"]}, "status": {"const": "done"}}
+            "properties": {"kind": {"enum": _SEARCHES}, "status": {"const": CampaignStatus.DONE}}
         },
         "then": {"properties": {"bisect": {"type": "object"}}},
     },
     "ValidationInfo": {
-        "if": {"properties": {"status": {"enum": ["inconclusive", "refused"]}}},
+        "if": {"properties": {"status": {"enum": _UNSURE}}},
         "then": {"properties": {"reason": {"minLength": 1}}},
     },
     "BisectInfo": {
-        "if": {"properties": {"status": {"const": "found"}}},
+        "if": {"properties": {"status": {"const": SearchStatus.FOUND}}},
         "else": {"properties": {"reason": {"minLength": 1}}},
     },
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Axes, Verdict
+from buildkit_bisect.model import Axes, ToolOutcome, Verdict
 from buildkit_bisect.scenario import attributes, pattern
 from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step, VertexIs
 from buildkit_bisect.scenario.placeholders import fill, names_in
@@ -194,8 +194,8 @@ def _check_rules(scenario: Scenario) -> None:
     for index, rule in enumerate(scenario.outcomes):
         where = f"outcomes[{index}]"
         _require(bool(_ID.fullmatch(rule.name)), f"{where}.name", f"{rule.name!r} is not plain")
-        reserved = (UNCLASSIFIED, FLAKY, "infra", "no-build", "no-daemon", "control-failed")
-        _require(rule.name not in reserved, f"{where}.name", f"{rule.name!r} is the tool's own")
+        free = rule.name not in set(ToolOutcome)
+        _require(free, f"{where}.name", f"{rule.name!r} is the tool's own")
         _require(rule.verdict in _VERDICTS, f"{where}.verdict", "good, bad or weak")
         _require(bool(rule.all), f"{where}.all", "a rule without conditions names nothing")
         for number, condition in enumerate(rule.all):

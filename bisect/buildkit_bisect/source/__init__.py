@@ -26,6 +26,10 @@ class Source(Protocol):
     def where(self) -> str:
         """The repository or module, as messages name it."""
 
+    @property
+    def note(self) -> str:
+        """Why this is not the source that was requested; otherwise ""."""
+
     def resolve(self, ref: str) -> Revision:
         """The commit a ref stands for; raises `BadInput` naming the nearest tags."""
 
@@ -54,13 +58,14 @@ def open_source(
 ) -> Source:
     """The source of a *kind*: ``git``, ``module``, or ``auto``.
 
-    ``auto`` is git, or modules where the remote cannot be reached; *say* gets one line why.
+    ``auto`` is git, or modules if the remote cannot be reached; `Source.note` then has the
+    reason, and *say* gets it.
     Raises `BadInput` on another kind, or where *repo* is no repository; where git must be, also
     `Missing`, and `Unreachable` past a deadline.
     """
-    modules = ModuleSource(say=say, deadlines=deadlines or Deadlines())
+    within = deadlines or Deadlines()
     if kind == "module":
-        return modules
+        return ModuleSource(say=say, deadlines=within)
     if kind not in ("auto", "git"):
         raise BadInput(f"unknown source {kind!r}", hint="--source auto, git or module")
     try:
@@ -70,8 +75,9 @@ def open_source(
             raise  # nothing is missing here: the remote hangs
         if kind == "git":
             raise Missing(err.message, hint="--repo PATH of a clone, or --source module") from None
-        say(f"source: Go modules, since {err.message}")
-        return modules
+        note = f"source: Go modules, since {err.message}"
+        say(note)
+        return ModuleSource(say=say, deadlines=within, note=note)
 
 
 __all__ = ["GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]

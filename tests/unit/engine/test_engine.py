@@ -18,7 +18,7 @@ import requests
 from buildkit_bisect.engine import client, grant, labels, memory, rootfs, ssh
 from buildkit_bisect.engine.contexts import DEFAULT_URL, Endpoint, endpoint, written
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
-from buildkit_bisect.runtime.docker import ended_by, last_words
+from buildkit_bisect.runtime.container import ended_by, last_words
 from buildkit_bisect.system import owner
 
 

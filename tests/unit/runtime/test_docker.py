@@ -15,13 +15,11 @@ from buildkit_bisect.engine.base import Base
 from buildkit_bisect.engine.contexts import Endpoint
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.golang import gotool
-from buildkit_bisect.lab.trial import TrialJob
-from buildkit_bisect.model import Build, PatchRef, Revision, Variant
+from buildkit_bisect.model import Build, PatchRef, Revision, RuntimeKind, Variant
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.choices import ImageBuilder
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.runtime import Kind, snapshotters
-from buildkit_bisect.runtime.choose import Containers
+from buildkit_bisect.runtime import snapshotters
 
 BASE = Base(id="sha256:1", ref="bkbisect/base:1", key="k")
 BUILD = Build(
@@ -243,41 +241,13 @@ def test_a_tool_is_required_by_a_module_of_our_own() -> None:
 
 def test_several_runtimes_are_an_axis() -> None:
     loaded = scenarios.load("cross-stage-lazy")
-    both = extra.extend(loaded, Campaign(runtime=(Kind.HOST, Kind.DOCKER)))
+    both = extra.extend(loaded, Campaign(runtime=(RuntimeKind.HOST, RuntimeKind.DOCKER)))
     cells = both.cells({"snapshotter": ("stargz",), "bases": ("same",)})
     assert [dict(c)["runtime"] for c in cells] == ["host", "docker"]
     control = both.control_of(cells[1])
     assert control is not None
     assert dict(control)["runtime"] == "docker", "a cell is compared with its own runtime"
-    assert extra.extend(loaded, Campaign(runtime=(Kind.DOCKER,))) == loaded
-
-
-def job(runtime: Kind, *, axis: bool = False, base: str = "k", version: str = "1") -> TrialJob:
-    axes = (("snapshotter", "stargz"),)
-    shared = Containers(
-        base=Base(id="i", ref="r", key=base), engine=(("endpoint", "e"), ("version", version))
-    )
-    return TrialJob(
-        build=BUILD,
-        scenario=scenarios.load("cross-stage-lazy"),
-        axes=tuple(sorted((*axes, ("runtime", str(runtime))))) if axis else axes,
-        images={},
-        image_digests={},
-        registry="",
-        runtime=runtime,
-        containers=shared,
-    )
-
-
-def test_a_trial_counts_with_and_without_the_runtime_axis() -> None:
-    assert job(Kind.DOCKER).key == job(Kind.DOCKER, axis=True).key
-    assert job(Kind.HOST).key != job(Kind.DOCKER).key != job(Kind.BUILDX).key
-
-
-def test_what_the_engine_is_decides_trials_there_and_not_on_the_host() -> None:
-    assert job(Kind.HOST).key == job(Kind.HOST, base="other", version="2").key
-    assert job(Kind.DOCKER).key != job(Kind.DOCKER, base="other").key
-    assert job(Kind.DOCKER).key != job(Kind.DOCKER, version="2").key
+    assert extra.extend(loaded, Campaign(runtime=(RuntimeKind.DOCKER,))) == loaded
 
 
 def test_an_image_is_made_only_when_asked_for() -> None:
