@@ -144,7 +144,7 @@ def test_no_root_and_no_docker() -> None:
     said = ensure("'os.geteuid', lambda: 1000", DOCKER_HOST="unix:///nowhere")
     assert said.returncode == 3
     assert "no root here" in said.stderr
-    assert "no Docker Engine answers at unix:///nowhere" in said.stderr
+    assert "cannot connect to the Docker Engine at unix:///nowhere" in said.stderr
     assert "sudo ./inv" in said.stderr
 
 
