@@ -58,7 +58,7 @@ class VariantImage:
     key: str
     reused: bool
     seconds: float
-    digest: str = ""  # moby/buildkit@sha256:... where it was pulled
+    digest: str = ""  # moby/buildkit@sha256:... if it was pulled
 
 
 def tag(variant: Variant) -> str:

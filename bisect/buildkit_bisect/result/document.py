@@ -155,7 +155,9 @@ class ChangeInfo:
     before: str  # outcome
     after: str
     confidence: float = 0.0
-    merge: str = ""  # the merge on the first-parent line that brought it, "" if it is on that line
+    merge: str = (
+        ""  # the merge on the first-parent line that introduced it, "" if it is on that line
+    )
     reason: str = ""
     scenario: str = ""  # the cell that changed
     axes: dict[str, str] = field(default_factory=dict)
@@ -175,7 +177,7 @@ class BisectInfo:
     find_fix: bool = False  # if so, the commit found is the first good one
     patches: tuple[str, ...] = ()
     first_bad: str = ""  # full commit id
-    merge: str = ""  # the first-parent merge that brought it, "" if it is on that line
+    merge: str = ""  # the first-parent merge that introduced it, "" if it is on that line
     parents: tuple[str, ...] = ()  # tested parents of it
     candidates: tuple[CandidateInfo, ...] = ()  # likeliest first
     confidence: float = 0.0
