@@ -290,7 +290,7 @@ def test_no_permission_on_the_socket_is_said(engine: TestEngine, tmp_path: Path)
         timeout=60,
         check=False,
     )
-    assert f"no permission to speak to the Docker Engine at {engine.url}" in done.stdout
+    assert f"Docker Engine at {engine.url}: permission denied" in done.stdout
 
 
 def test_an_engine_without_privileged_containers_runs_docker_trials(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ _BAR = 20
 
 
 def screen(progress: Progress, *, now: float, width: int, height: int) -> RenderableType:
-    """The whole picture in at most *height* lines of fewer than *width* columns."""
+    """The whole screen in at most *height* lines of fewer than *width* columns."""
     width = max(10, width - 1)
     head = list(_head(progress, now))
     foot = [*_running(progress, now), *_left(progress, now)]
@@ -62,7 +62,7 @@ def _head(progress: Progress, now: float) -> Iterator[Text]:
 
 
 def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Text]:
-    """The matrix, a line a variant; of many, those around what runs."""
+    """The matrix, one line per variant; if there are too many, those around the running one."""
     if not progress.rows or not progress.columns:
         return
     label = min(
@@ -85,8 +85,8 @@ def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Tex
         if build.state is Making.SKIPPED and not any(cells):
             line.append(f"   {symbols.SKIP.glyph}  {one_line(build.reason)}", style="dim")
         elif build.state is Making.RUNNING:
-            told = _packages(build) or duration(now - build.since)
-            line.append(f"   building {told}", style="blue")
+            progressed = _packages(build) or duration(now - build.since)
+            line.append(f"   building {progressed}", style="blue")
         else:
             for column, cell in zip(progress.columns, cells, strict=True):
                 line.append("   ")
@@ -121,22 +121,22 @@ def _glyph(cell: CellState | None, now: float) -> tuple[str, str]:
 
 
 def _keys(progress: Progress, width: int) -> Iterator[Text]:
-    """What the columns are, packed into lines, and the legend."""
+    """The names of the columns, packed into lines, and the legend."""
     columns = progress.columns
     if not columns:
         return
     scenario = ""
     line = ""
     for n, column in enumerate(columns, 1):
-        told = f"{_number(n)} {_named(column, columns)}"
+        entry = f"{_number(n)} {_named(column, columns)}"
         if column.scenario != scenario:
             if line:
                 yield Text(line, style="dim")
             scenario, line = column.scenario, f"{one_line(column.scenario)}:"
-        if line and len(line) + len(told) + 2 > width:
+        if line and len(line) + len(entry) + 2 > width:
             yield Text(line, style="dim")
             line = " "
-        line += " " + told
+        line += " " + entry
     yield Text(line, style="dim")
     usual = [symbols.GOOD, symbols.BAD, symbols.MIXED, symbols.SKIP]
     seen = {symbols.of(c.outcome, c.verdict) for c in progress.cells.values() if c.verdict}

@@ -1,4 +1,4 @@
-"""What a result document may hold beyond its types: it may be a stranger's. Pure."""
+"""What a result document may contain, beyond its types; it may be untrusted. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERDICTS: tuple[str, ...] = tuple(Verdict)
 #: What a vertex can have come to.
 STATES: tuple[str, ...] = tuple(VertexState)
 
-#: Fields that hold plain dicts, and what each of these has.
+#: Fields that hold plain dicts, and the keys of each of these.
 SHAPES: dict[str, dict[str, type]] = {
     "ScenarioInfo.axes": {"values": tuple, "controls": tuple},
     "ScenarioInfo.outcomes": {"name": str, "verdict": str, "means": str},
@@ -33,7 +33,7 @@ SHAPES: dict[str, dict[str, type]] = {
     "StepInfo.records": {"digest": str, "layers": int, "inputs": list},
 }
 
-#: Fields that hold one of a few words. Reports show these as they are.
+#: Fields that hold one of a few words, which reports show as they are.
 CHOICES: dict[str, tuple[str, ...]] = {
     "Result.kind": tuple(CampaignKind),
     "Result.status": ENDED,
@@ -50,7 +50,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def wrong(part: Any) -> str:
-    """The first value below *part* that its field cannot have; "" where there is none."""
+    """The first value below *part* that its field does not allow; "" if there is none."""
     if isinstance(part, tuple):
         return next(filter(None, map(wrong, part)), "")
     if not dataclasses.is_dataclass(part):
@@ -77,15 +77,15 @@ def _wrong_value(name: str, value: Any) -> str:
         case _:
             return ""
     odd = [word for word in words if word not in choices]
-    return f"{name}: {odd[0]!r} is none of {', '.join(choices)}" if odd else ""
+    return f"{name}: {odd[0]!r} is not one of {', '.join(choices)}" if odd else ""
 
 
 def _misshapen(shape: Mapping[str, type], value: Any) -> str:
-    """What one of the plain dicts in *value*, a tuple or a dict of them, lacks; "" for nothing."""
+    """What a plain dict in *value* (a tuple or dict of them) lacks; "" if nothing."""
     for each in value.values() if isinstance(value, dict) else value:
         for key, kind in shape.items():
             part = each.get(key)
             texts = part if isinstance(part, list) else []
             if not isinstance(part, kind) or not all(isinstance(text, str) for text in texts):
-                return f"{key!r} is missing, or of another kind"
+                return f"{key!r} is missing or has the wrong type"
     return ""

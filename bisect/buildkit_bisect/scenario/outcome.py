@@ -21,7 +21,8 @@ def judge(scenario: Scenario, seen: Observation, control: Observation | None) ->
     """The outcome that *scenario*'s rules give *seen*.
 
     *control* is the same variant's observation in an eager cell; conditions that compare
-    with it do not hold without one. No rule: unclassified, which is weak and never bad.
+    with it do not hold if it is None. If no rule matches, the outcome is unclassified, which is
+    weak and never bad.
     """
     if seen.infra:
         return ToolOutcome.INFRA.because(seen.infra)
@@ -36,7 +37,7 @@ def judge(scenario: Scenario, seen: Observation, control: Observation | None) ->
 
 
 def holds(condition: Condition, seen: Observation, control: Observation | None) -> bool:
-    """Whether every fact that *condition* names is so."""
+    """Whether every fact that *condition* names holds."""
     step = seen.step(condition.step)
     if step is None:
         return False
@@ -101,14 +102,14 @@ def _what_happened(seen: Observation) -> str:
 def combine(outcomes: Sequence[Outcome]) -> tuple[Outcome, Counter[str]]:
     """One outcome for a cell from its trials', and how often each was seen.
 
-    Infrastructure failures say nothing and are left out while another trial says something.
-    Trials that disagree are flaky: good or bad only where every trial's verdict agrees.
+    Infrastructure failures prove nothing and are left out if any trial has another outcome.
+    Trials that disagree are flaky: good or bad only if all verdicts agree.
     """
-    told = [o for o in outcomes if o.verdict is not Verdict.INFRA] or list(outcomes)
-    counts = Counter(o.name for o in told)
+    counted = [o for o in outcomes if o.verdict is not Verdict.INFRA] or list(outcomes)
+    counts = Counter(o.name for o in counted)
     if len(counts) == 1:
-        return told[0], counts
-    verdicts = {o.verdict for o in told}
-    shown = ", ".join(f"{name} {n} of {len(told)}" for name, n in counts.most_common())
+        return counted[0], counts
+    verdicts = {o.verdict for o in counted}
+    shown = ", ".join(f"{name} {n} of {len(counted)}" for name, n in counts.most_common())
     verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.WEAK
     return ToolOutcome.FLAKY.because(f"{ToolOutcome.FLAKY.means}: {shown}", verdict), counts

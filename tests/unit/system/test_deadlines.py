@@ -82,8 +82,8 @@ def test_only_a_steps_deadline_makes_another_trial(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "says"), [
-    ("[deadlines]\nclone = 3", "deadlines.clone: one of daemon, step, teardown"),
-    ("[deadlines]\nstep = 0", "deadlines.step: must be seconds"),
+    ("[deadlines]\nclone = 3", "deadlines.clone: must be one of daemon, step, teardown"),
+    ("[deadlines]\nstep = 0", "deadlines.step: must be a number of seconds"),
     ('[deadlines]\nstep = "3"', "expected float at .deadlines"),
 ])  # fmt: skip
 def test_mistakes_in_a_scenario_are_named(tmp_path: Path, text: str, says: str) -> None:
