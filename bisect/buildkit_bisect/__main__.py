@@ -10,9 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from invoke.exceptions import CollectionNotFound, Exit, ParseError
 from invoke.parser.context import ParserContext
 from invoke.program import Program
+from invoke.terminals import pty_size
 
 from buildkit_bisect import __version__
+from buildkit_bisect.cli.columns import columns
 from buildkit_bisect.errors import printable
+from buildkit_bisect.options.option import Position, options_of
+from buildkit_bisect.options.requests import TASKS
 
 
 class Inv(Program):
@@ -54,12 +58,29 @@ class Inv(Program):
         with _told():
             super().parse_cleanup()
 
+    def print_task_help(self, name: str) -> None:
+        """Print what a task does, and every option with its value, its help and its default."""
+        options = options_of(TASKS[name])
+        given = [o.value for o in options if o.position is Position.REQUIRED]
+        words = [name, *given, *(["[--options]"] if options else [])]
+        print(f"Usage: {self.binary} [--core-opts] {' '.join(words)} [other tasks here ...]\n")
+        print(f"  {self._first_line(name)}\n\nOptions:")
+        self.print_columns([(o.usage, o.description) for o in options] or [("none", "")])
+
+    def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
+        """Print names and what they mean, as `--list` and `--help` do."""
+        for line in columns([(name, text or "") for name, text in tuples], pty_size()[0]):
+            print(line)
+        print()
+
     def _print_patch_help(self) -> None:
         print("Usage: inv patch TASK [--options]\n\nTasks:")
         for word in _OF_PATCH:
-            said = (inspect.getdoc(self.collection[f"patch-{word}"]) or "").partition("\n")[0]
-            print(f"  patch {word:5}  {said}")
+            print(f"  patch {word:5}  {self._first_line(f'patch-{word}')}")
         print("\n./inv patch TASK --help has the options of one.")
+
+    def _first_line(self, task: str) -> str:
+        return (inspect.getdoc(self.collection[task]) or "").partition("\n")[0]
 
 
 class _told:  # noqa: N801 - reads as a statement
@@ -98,19 +119,23 @@ def options(words: Sequence[str], tasks: Mapping[str, ParserContext]) -> Iterato
             task = word
 
 
-#: Tasks that take a campaign's id, and do without one. Invoke knows required positional
-#: arguments only, so `./inv status ID` is read as `./inv status --id ID`.
-_OPTIONAL_ID = ("resume", "status")
-
+#: By task: the option that a value may be for, and that may be left out. Invoke knows required
+#: positional arguments only, so `./inv status ID` is read as `./inv status --id ID`.
+_OPTIONAL = {
+    task: option.flag
+    for task, kind in TASKS.items()
+    for option in options_of(kind)
+    if option.position is Position.OPTIONAL
+}
 
 _HELP = ("--help", "-h")
 
 #: `./inv patch new NAME` reads better than Invoke's one word, `patch-new`; both are taken.
-_OF_PATCH = ("check", "list", "new")
+_OF_PATCH = sorted(t.removeprefix("patch-") for t in TASKS if t.startswith("patch-"))
 
 
 def with_ids(argv: list[str]) -> list[str]:
-    """*argv* with ``--id`` put before the id of a task that may go without.
+    """*argv* with the option put before the value of a task that may go without.
 
     And the two words of ``patch new`` as the task's one; ``patch --help`` as ``--help patch``.
     """
@@ -123,8 +148,8 @@ def with_ids(argv: list[str]) -> list[str]:
             if word in _HELP:
                 out[-1:] = [word, "patch"]
                 continue
-        if out and out[-1] in _OPTIONAL_ID and not word.startswith("-"):
-            out.append("--id")
+        if out and out[-1] in _OPTIONAL and not word.startswith("-"):
+            out.append(_OPTIONAL[out[-1]])
         out.append(word)
     return out
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 
 class Verdict(StrEnum):
@@ -17,14 +17,54 @@ class Verdict(StrEnum):
     INFRA = "infra"  # registry, disk, engine: says nothing about BuildKit
 
 
-#: The outcome of an observation that no rule names.
-UNCLASSIFIED = "unclassified"
+class RuntimeKind(StrEnum):
+    """What runs a variant's daemon."""
 
-#: The outcome of a cell whose trials disagree.
-FLAKY = "flaky"
+    HOST = "host"
+    DOCKER = "docker"
+    BUILDX = "buildx"
+
+
+#: Upstream's repository, where no other is named.
+DEFAULT_REPO = "https://github.com/moby/buildkit.git"
+
+
+class ToolOutcome(StrEnum):
+    """Outcomes that the tool itself gives; a scenario's rules name all others."""
+
+    verdict: Verdict
+    means: str
+
+    def __new__(cls, name: str, verdict: Verdict, means: str) -> Self:
+        """A member with its verdict and its meaning."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.verdict = verdict
+        member.means = means
+        return member
+
+    INFRA = "infra", Verdict.INFRA, "a registry, disk or engine failed, not BuildKit"
+    NO_BUILD = "no-build", Verdict.SKIP, "a patch does not apply, or the source does not compile"
+    NO_DAEMON = "no-daemon", Verdict.SKIP, "the daemon exited instead of serving"
+    CONTROL_FAILED = "control-failed", Verdict.SKIP, "the control is not good"
+    FLAKY = "flaky", Verdict.WEAK, "trials disagree"
+    UNCLASSIFIED = "unclassified", Verdict.WEAK, "no rule matched"
+
+    def because(self, reason: str, verdict: Verdict | None = None) -> Outcome:
+        """The outcome of that name, with its usual verdict unless another is given."""
+        return Outcome(name=str(self), verdict=verdict or self.verdict, reason=reason)
+
 
 #: Axis values of a cell, sorted by axis name; hashable and comparable.
 Axes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """A snapshotter of the user's own, which already runs."""
+
+    socket: str
+    root: str = ""  # where it keeps and mounts snapshots; a container needs to be given it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,13 +125,30 @@ class Build:
         return self.buildkitd_sha256
 
 
+class Stage(StrEnum):
+    """What of making a build came to nothing."""
+
+    PATCH = "patch"
+    TOOLCHAIN = "toolchain"
+    BUILD = "build"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoBuild:
     """Why a variant has no binaries: verdict skip, with the evidence."""
 
-    stage: str  # "patch", "toolchain", "build" or "source"
+    stage: Stage
     reason: str  # one line: git's reason, the compiler's first error
     log: str = ""  # path of the kept output, where there is one
+
+
+class VertexState(StrEnum):
+    """What became of a step of a build."""
+
+    CACHED = "cached"
+    FAILED = "failed"
+    RAN = "ran"
+    PENDING = "pending"  # it never started
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,13 +163,13 @@ class Vertex:
     error: str = ""
 
     @property
-    def state(self) -> str:
-        """``cached``, ``failed``, ``ran``, or ``pending`` where it never started."""
+    def state(self) -> VertexState:
+        """What became of it."""
         if self.cached:
-            return "cached"
+            return VertexState.CACHED
         if self.error:
-            return "failed"
-        return "ran" if self.started else "pending"
+            return VertexState.FAILED
+        return VertexState.RAN if self.started else VertexState.PENDING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

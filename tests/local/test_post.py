@@ -16,6 +16,7 @@ from buildkit_bisect import result
 from buildkit_bisect.cli import post
 from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.options.requests import Post
 
 pytestmark = pytest.mark.local
 
@@ -182,7 +183,7 @@ def campaign(tmp_path: Path) -> str:
 def test_yes_shows_the_comment_before_it_is_posted(
     hub: Hub, campaign: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.post({"id": campaign, "issue": "6893", "yes": True}) == 0
+    assert commands.post(Post(id=campaign, issue=6893, yes=True)) == 0
     (comment,) = hub.comments
     shown, _, posted = capsys.readouterr().out.rpartition("is going to comment on")
     assert comment["body"] in shown
@@ -194,7 +195,7 @@ def test_it_asks(
     hub: Hub, campaign: str, monkeypatch: pytest.MonkeyPatch, answer: str, posted: bool
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-    assert commands.post({"id": campaign, "issue": "6893"}) == 0
+    assert commands.post(Post(id=campaign, issue=6893)) == 0
     assert bool(hub.comments) is posted
 
 
@@ -202,7 +203,7 @@ def test_nobody_to_ask_is_a_no(
     hub: Hub, campaign: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    assert commands.post({"id": campaign, "issue": "6893"}) == 0
+    assert commands.post(Post(id=campaign, issue=6893)) == 0
     assert not hub.wrote
     assert capsys.readouterr().out.endswith("nothing was posted\n")
 
@@ -213,5 +214,5 @@ def test_a_comment_by_the_users_own_template(
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.md.j2").write_text("MINE {{ result.id|md }}")
     monkeypatch.setenv("BKBISECT_TEMPLATES", str(tmp_path / "mine"))
-    commands.post({"id": campaign, "issue": "6893", "yes": True})
+    commands.post(Post(id=campaign, issue=6893, yes=True))
     assert hub.comments[0]["body"].startswith("MINE 20261124")

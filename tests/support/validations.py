@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import results
-from buildkit_bisect.render import validation
 from buildkit_bisect.result import BackportInfo, CellChange, CheckInfo, Result, ValidationInfo
+from buildkit_bisect.result.sentence import verdict
 
 
 def change(
@@ -51,7 +51,7 @@ def info(**changes: object) -> ValidationInfo:
         trials=30,
     )  # fmt: skip
     made = replace(made, **changes)  # type: ignore[arg-type]
-    return replace(made, verdict=validation.verdict(made))
+    return replace(made, verdict=verdict(made))
 
 
 def result(**changes: object) -> Result:

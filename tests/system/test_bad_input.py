@@ -37,8 +37,8 @@ CASES = [
     ("matrix --revs +main-ctx-deps --source module", "REV+PATCH"),
     ("run --rev v0.25.0+main-ctx-deps --patches lazy-variants", "both name patches"),
     ("build --rev v0.25.0+main-ctx-deps --patches lazy-variants", "both name patches"),
-    ("matrix --scenario nothing --source module", "no scenario 'nothing'"),
-    ("matrix --scenario ../../etc --source module", "no scenario"),
+    ("matrix --scenario nothing --source module", "unknown scenario 'nothing'"),
+    ("matrix --scenario ../../etc --source module", "unknown scenario"),
     ("matrix --axis snapshotter=zfs --source module", "no value 'zfs'"),
     ("matrix --axis colour=red --source module", "no axis 'colour'"),
     ("matrix --axis snapshotter --source module", "KEY=VALUE"),
@@ -144,7 +144,7 @@ def test_no_root_and_no_docker() -> None:
     said = ensure("'os.geteuid', lambda: 1000", DOCKER_HOST="unix:///nowhere")
     assert said.returncode == 3
     assert "no root here" in said.stderr
-    assert "no Docker Engine answers at unix:///nowhere" in said.stderr
+    assert "cannot connect to the Docker Engine at unix:///nowhere" in said.stderr
     assert "sudo ./inv" in said.stderr
 
 

@@ -21,7 +21,7 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.lab.trial import TrialJob, run_trial
-from buildkit_bisect.model import Build, Verdict
+from buildkit_bisect.model import Build, Revision, Variant, Verdict
 from buildkit_bisect.patch import patches
 from buildkit_bisect.runtime.host import CGROUPS, SOCKETS
 from buildkit_bisect.scenario import outcome
@@ -120,6 +120,7 @@ def job(home: Path, daemon: str, *, action: str = "prune") -> TrialJob:
         images={},
         image_digests={},
         registry="",
+        of=Variant(revision=Revision(ref="fake", sha="")),
         deadlines=deadlines.of({}, loaded.deadlines),
     )  # fmt: skip
 

@@ -19,7 +19,8 @@ from docker.errors import APIError
 import engine as engines
 from buildkit_bisect.engine import open_engine
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.runtime.docker import archive, docker_runtime
+from buildkit_bisect.runtime.container import archive
+from buildkit_bisect.runtime.docker import docker_runtime
 from buildkit_bisect.runtime.registry import serve
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
@@ -290,7 +291,7 @@ def test_no_permission_on_the_socket_is_said(engine: TestEngine, tmp_path: Path)
         timeout=60,
         check=False,
     )
-    assert f"no permission to speak to the Docker Engine at {engine.url}" in done.stdout
+    assert f"Docker Engine at {engine.url}: permission denied" in done.stdout
 
 
 def test_an_engine_without_privileged_containers_runs_docker_trials(tmp_path: Path) -> None:

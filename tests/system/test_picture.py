@@ -11,6 +11,7 @@ from buildkit_bisect import result
 from buildkit_bisect.cli import png as picture
 from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.options.requests import Report
 from buildkit_bisect.render import svg
 
 pytestmark = pytest.mark.system
@@ -67,7 +68,7 @@ def test_a_report_with_png(
     folder = tmp_path / "one"
     folder.mkdir()
     result.write(results.bisect(), folder)
-    assert commands.report({"id": str(folder), "png": True}) == 0
+    assert commands.report(Report(id=str(folder), png=True)) == 0
     said = capsys.readouterr().out.splitlines()
     for name in ("matrix.png", "timeline.png"):
         assert size(folder / name)[0] > 600

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect import result
-from buildkit_bisect.cli import options as settings
+from buildkit_bisect.campaign import record
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import Said, inv, left_behind
@@ -310,7 +310,7 @@ def test_trials_before_an_interruption_are_told_from_those_of_a_whole_campaign(
     bench: Bench,
 ) -> None:
     first = bench.validate("fix", "--checks", "none")
-    going_on = {settings.RESUMED: first.document["id"]}
+    going_on = {record.RESUMED: first.document["id"]}
     again = bench.validate("fix", "--checks", "none", "--fresh", env=going_on)
     found = again.document["validation"]
     assert (found["trials"], found["reused"], found["resumed"]) == (6, 0, 6)

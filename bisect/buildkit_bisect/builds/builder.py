@@ -17,7 +17,7 @@ from buildkit_bisect.builds.compile import Compiled, compile_tree
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import Toolchain, host_arch, wanted
-from buildkit_bisect.model import Build, NoBuild, Revision, Variant
+from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
 from buildkit_bisect.source import Source
 from buildkit_bisect.system import paths
@@ -74,11 +74,11 @@ class Builder:
         if known:
             return known
         if variant.patches and self.source.kind != "git":
-            return NoBuild(stage="patch", reason="needs a git source")
+            return NoBuild(stage=Stage.PATCH, reason="needs a git source")
         try:
             toolchain = self._toolchain(variant.revision)
         except Missing as err:
-            return NoBuild(stage="toolchain", reason=err.message)
+            return NoBuild(stage=Stage.TOOLCHAIN, reason=err.message)
         key = self._key(variant, toolchain)
         made = self._build(variant, toolchain, key, on_progress)
         with contextlib.suppress(OSError):  # only a shortcut for the next time
@@ -139,7 +139,7 @@ class Builder:
             try:
                 apply(tree, self._patches(variant))
             except PatchFailed as err:
-                return store.save_failure(entry, key, "patch", err.message)
+                return store.save_failure(entry, key, Stage.PATCH, err.message)
             expected = store.expected_packages()
             try:
                 result = compile_tree(
@@ -159,9 +159,9 @@ class Builder:
                 raise InfraFailed(err.message, hint=f"less {kept}" if kept else "") from err
         if result.late:  # no answer to keep: with a longer deadline it may build
             kept = store.keep_log(log, key)
-            return NoBuild(stage="build", reason=result.error, log=str(kept or ""))
+            return NoBuild(stage=Stage.BUILD, reason=result.error, log=str(kept or ""))
         if result.error:
-            return store.save_failure(entry, key, "build", result.error)
+            return store.save_failure(entry, key, Stage.BUILD, result.error)
         return store.save(entry, self._meta(key, entry, toolchain, result))
 
     def _meta(

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect.model import Build, NoBuild
+from buildkit_bisect.model import Build, NoBuild, Stage
 from buildkit_bisect.system import cache_limit, paths
 
 FORMAT = 1
@@ -64,10 +64,14 @@ def failure(key: str) -> NoBuild | None:
     if meta.get("format") != FORMAT:
         return None
     log = entry / "build.log"
-    return NoBuild(stage=meta["stage"], reason=meta["reason"], log=str(log) if log.exists() else "")
+    return NoBuild(
+        stage=Stage(meta["stage"]),
+        reason=meta["reason"],
+        log=str(log) if log.exists() else "",
+    )
 
 
-def save_failure(made: Path, key: str, stage: str, reason: str) -> NoBuild:
+def save_failure(made: Path, key: str, stage: Stage, reason: str) -> NoBuild:
     """Keep *made*, which may hold ``build.log``, as the answer to *key*.
 
     Only for what will be the same each time: the compiler's errors, a patch that does not fit.

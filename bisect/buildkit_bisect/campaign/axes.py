@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from buildkit_bisect.cli.options import Settings
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.lab.trial import RUNTIME_AXIS
-from buildkit_bisect.runtime import Kind, Served, docker, snapshotters
+from buildkit_bisect.model import RuntimeKind
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
+from buildkit_bisect.runtime import snapshotters, table
 from buildkit_bisect.scenario import Axis, Scenario
 
 SNAPSHOTTER_AXIS = "snapshotter"
@@ -18,54 +19,23 @@ SNAPSHOTTER_AXIS = "snapshotter"
 FUSE_OVERLAYFS = "fuse-overlayfs"
 
 
-def extend(scenario: Scenario, settings: Settings) -> Scenario:
-    """The scenario with what *settings* add. Raises `BadInput` for what cannot go together."""
-    asked = settings.axes.get(SNAPSHOTTER_AXIS, ())
-    inside = [k for k in settings.runtimes if k is not Kind.HOST]
-    for name, served in settings.snapshotter_sockets.items():
-        if inside:
-            _check_reached(name, served, inside)
-    if snapshotters.STARGZ in asked and Kind.BUILDX in inside:
-        raise BadInput(
-            f"buildx starts buildkitd alone, so {snapshotters.STARGZ} cannot be served beside it",
-            hint="--runtime host,docker",
-        )
+def extend(scenario: Scenario, request: Campaign) -> Scenario:
+    """The scenario with what *request* adds. Raises `BadInput` for what cannot go together."""
+    asked = request.axis.get(SNAPSHOTTER_AXIS, ())
+    table.check(request.runtime, asked, request.snapshotter_socket)
     return with_snapshotters(
-        with_runtimes(scenario, settings.runtimes), asked, settings.snapshotter_sockets
+        with_runtimes(scenario, request.runtime), asked, request.snapshotter_socket
     )
 
 
-def _check_reached(name: str, served: Served, inside: Collection[Kind]) -> None:
-    """Raise `BadInput` where a container cannot be given the user's own snapshotter."""
-    option = f"--snapshotter-socket {name}"
-    if Kind.BUILDX in inside:
-        raise BadInput(
-            f"buildx gives its container no mounts, so {option} is not reached from it",
-            hint="--runtime host,docker",
-        )
-    if not served.root:
-        raise BadInput(
-            f"{option}: a container needs the directory too in which the snapshotter mounts layers",
-            hint=f"{option}={served.socket}:ROOT, or --runtime host",
-        )
-    root = Path(served.root)
-    taken = [p for p in docker.TAKEN if Path(p).is_relative_to(root)]
-    taken += [p for p in docker.KERNELS if root.is_relative_to(p)]
-    if taken:
-        raise BadInput(
-            f"{option}: {root} would hide or change the container's own {taken[0]}",
-            hint="the directory of the snapshotter alone, such as /var/lib/NAME",
-        )
-
-
-def with_runtimes(scenario: Scenario, runtimes: Sequence[Kind]) -> Scenario:
+def with_runtimes(scenario: Scenario, runtimes: Sequence[RuntimeKind]) -> Scenario:
     """The scenario with an axis more where several runtimes are to be put side by side."""
     if len(runtimes) == 1:
         return scenario
     if RUNTIME_AXIS in scenario.axes:
         raise BadInput(
             f"{scenario.name} has an axis {RUNTIME_AXIS!r} of its own; name one runtime",
-            hint="--runtime host",
+            hint=words(Campaign, runtime="host"),
         )
     axis = Axis(values=tuple(str(r) for r in runtimes))
     return replace(scenario, axes={**scenario.axes, RUNTIME_AXIS: axis})
@@ -91,7 +61,8 @@ def with_snapshotters(
         raise BadInput(
             f"{scenario.name}: its variable {depending[0]!r} depends on the snapshotter and has no"
             f" value for {new[0]}",
-            hint=f"--scenario another, or values.{new[0]} in its [vars.{depending[0]}]",
+            hint=f"another {words(Campaign, scenario=True)},"
+            f" or values.{new[0]} in its [vars.{depending[0]}]",
         )
     controls = [v for v in new if v == FUSE_OVERLAYFS and axis.controls]
     more = Axis(values=(*axis.values, *new), controls=(*axis.controls, *controls))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,19 @@ from buildkit_bisect.campaign.search_steps import (
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Column, Events, Planned
-from buildkit_bisect.lab.lab import Cell, Lab, merge
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, NoBuild, Outcome, Variant, Verdict
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Bisect, Campaign
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
+    CampaignKind,
     CandidateInfo,
     Result,
+    SearchStatus,
 )
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import (
@@ -48,15 +53,16 @@ from buildkit_bisect.search import (
 from buildkit_bisect.source import GitSource
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """What is searched for: refs as the user wrote them, and how."""
-
-    good: str
-    bad: str
-    options: SearchOptions
-    releases: bool = False  # candidates are release tags, not commits
-    verify: bool = True  # revert what was found on the newer end
+def search_options(request: Bisect) -> SearchOptions:
+    """How *request* wants the search to go."""
+    return SearchOptions(
+        trials=request.trials,
+        confidence=request.confidence,
+        first_parent=not request.no_first_parent,
+        find_fix=request.find_fix,
+        bad_when=request.bad_when,
+        good_when=request.good_when,
+    )
 
 
 def chosen_cell(scenario: Scenario, cells: Sequence[Axes]) -> Axes:
@@ -69,27 +75,28 @@ def chosen_cell(scenario: Scenario, cells: Sequence[Axes]) -> Axes:
             return axes
     raise BadInput(
         f"{scenario.name}: only controls are left, and they must be good everywhere",
-        hint="another --axis KEY=VALUE",
+        hint=f"another {words(Campaign, axis='KEY=VALUE')}",
     )
 
 
 class Bisection:
     """One search over one cell, from its first question to its document."""
 
-    def __init__(self, setup: Setup, question: Question, overlay: Sequence[Patch]) -> None:
+    def __init__(self, setup: Setup, request: Bisect, overlay: Sequence[Patch]) -> None:
         self._setup = setup
-        self._question = question
+        self._request = request
+        self._options = search_options(request)
         self._folder = Path()
         self._scenario = setup.scenarios[0]
         self._axes = chosen_cell(self._scenario, setup.cells(self._scenario))
         self._line: Line = candidates.load(
-            setup.source, question.good, question.bad, overlay, releases=question.releases
+            setup.source, request.good, request.bad, overlay, releases=request.releases
         )
         self.session = BisectSession(
             self._line.history,
             good=self._line.good,
             bad=self._line.bad,
-            options=question.options,
+            options=self._options,
             cost=candidates.cost(setup.builder, self._line),
             same_build=self._line.same_build,
             labels=self._line.labels,
@@ -103,10 +110,10 @@ class Bisection:
         step = self.session.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
-            kind="bisect",
+            kind=CampaignKind.BISECT,
             rows=(),
             columns=(Column(scenario=self._scenario.name, axes=self._axes),),
-            trials=self._question.options.trials or 1,
+            trials=self._options.trials or 1,
             build_seconds={"search": seconds},
             basis=f"{len(self._line.candidates)} candidates, "
             f"{self._line.distinct} of them with different build inputs",
@@ -130,7 +137,7 @@ class Bisection:
         patches = {p.name: p for v in self._cells.values() for p in v[0].variant.patches}
         return compose.result(
             self._setup,
-            kind="bisect",
+            kind=CampaignKind.BISECT,
             campaign=campaign,
             created=created,
             refs=refs,
@@ -145,18 +152,18 @@ class Bisection:
     def _verify(self, lab: Lab, found: Found) -> str:
         """What the newer end shows without the commit found, in a sentence."""
         source = self._setup.source
-        if not self._question.verify:
-            return "not tried (--no-verify)"
-        if self._question.releases or not isinstance(source, GitSource):
+        if self._request.no_verify:
+            return f"not tried ({words(Bisect, no_verify=True)})"
+        if self._request.releases or not isinstance(source, GitSource):
             return "not tried: a release is not one commit"
-        newer = self._line.good if self._question.options.find_fix else self._line.bad
+        newer = self._line.good if self._options.find_fix else self._line.bad
         tip = self._line.variant(newer)
         made = verify.revert(source, found.first_bad, tip.revision, self._folder)
         if isinstance(made, str):
             return f"not possible on {tip.revision.ref}: {made}"
         lab.add_patch(made)
         variant = replace(tip, patches=(*tip.patches, made.ref))
-        cell = lab.cell(variant, self._scenario, self._axes, self._question.options.trials or 3)
+        cell = lab.cell(variant, self._scenario, self._axes, self._options.trials or 3)
         self._cells[variant.label] = [cell]
         self._setup.events.emit(cell_done(cell))
         agrees = "yes" if self._is_old(cell.outcome) else "NO"
@@ -165,7 +172,7 @@ class Bisection:
 
     def _is_old(self, seen: Outcome) -> bool:
         """Whether *seen* is what the older end shows: good, or with ``find_fix`` bad."""
-        options = self._question.options
+        options = self._options
         named = options.bad_when if options.find_fix else options.good_when
         wanted = Verdict.BAD if options.find_fix else Verdict.GOOD
         return seen.name in named if named else seen.verdict is wanted
@@ -225,7 +232,7 @@ class Bisection:
 
     def _elsewhere(self, commit: str) -> dict[str, Any]:
         source = self._setup.source
-        if self._question.releases or not isinstance(source, GitSource):
+        if self._request.releases or not isinstance(source, GitSource):
             return {}
         picks, contained = verify.elsewhere(source, commit)
         return {"picks": picks, "contained": contained}
@@ -235,25 +242,25 @@ class Bisection:
         skipped = {s.sha for s in self._steps} - tested
         info = BisectInfo(
             status="",
-            good=self._question.good,
-            bad=self._question.bad,
+            good=self._request.good,
+            bad=self._request.bad,
             scenario=self._scenario.name,
             axes=dict(self._axes),
-            find_fix=self._question.options.find_fix,
+            find_fix=self._options.find_fix,
             patches=tuple(p.name for p in self._line.overlay_names),
             gate=tuple(s for s in self._steps if s.phase == Phase.GATE),
             steps=tuple(s for s in self._steps if s.phase != Phase.GATE),
             total=len(self._line.candidates),
             tested=len(tested),
             skipped=len(skipped),
-            reproduce=self._setup.settings.command,
+            reproduce=self._setup.request.command,
             notes=answer.notes,
         )
         match answer:
             case Found():
                 return replace(
                     info,
-                    status="found",
+                    status=SearchStatus.FOUND.value,
                     first_bad=answer.first_bad,
                     merge=answer.merge or "",
                     parents=tuple(p.commit for p in answer.parents_tested),
@@ -264,17 +271,22 @@ class Bisection:
             case Range():
                 return replace(
                     info,
-                    status="range",
+                    status=SearchStatus.RANGE.value,
                     candidates=_candidates(answer.candidates),
                     reason=answer.reason,
                     hint=answer.hint,
                 )
             case Refused():
-                return replace(info, status="refused", reason=answer.reason, hint=answer.hint)
+                return replace(
+                    info,
+                    status=SearchStatus.REFUSED.value,
+                    reason=answer.reason,
+                    hint=answer.hint,
+                )
             case Inconclusive():
                 return replace(
                     info,
-                    status="inconclusive",
+                    status=SearchStatus.INCONCLUSIVE.value,
                     candidates=_candidates(answer.candidates),
                     reason=answer.reason,
                     hint=answer.hint,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from buildkit_bisect.campaign import candidates, compose
@@ -16,16 +16,21 @@ from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, skip
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Column, Events, Planned
-from buildkit_bisect.lab.lab import Cell, Lab, merge
-from buildkit_bisect.model import FLAKY, Axes, Build, NoBuild, Variant, Verdict
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Verdict
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.command import words
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
+    CampaignKind,
     CandidateInfo,
     CellInfo,
     ChangeInfo,
     Result,
+    SearchStatus,
 )
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
@@ -40,23 +45,15 @@ UNSEEN = (
 MORE = 4
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Span:
-    """What is searched: refs as the user wrote them."""
-
-    start: str
-    end: str
-    resolution: int
-    releases: bool = False
-
-
 class BoundaryCampaign:
     """One search over one line of commits, with every cell that is no control."""
 
-    def __init__(self, setup: Setup, span: Span, overlay: Sequence[Patch]) -> None:
+    def __init__(
+        self, setup: Setup, request: requests.Boundaries, overlay: Sequence[Patch]
+    ) -> None:
         self._setup = setup
-        self._span = span
-        self._trials = setup.settings.trials or TRIALS
+        self._request = request
+        self._trials = request.trials or TRIALS
         self._cells: dict[Hashable, tuple[Scenario, Axes]] = {
             (scenario.name, axes): (scenario, axes)
             for scenario in setup.scenarios
@@ -66,17 +63,17 @@ class BoundaryCampaign:
         if not self._cells:
             raise BadInput(
                 "only controls are left, and they must be good everywhere",
-                hint="another --axis KEY=VALUE",
+                hint=f"another {words(requests.Campaign, axis='KEY=VALUE')}",
             )
         self._line: Line = candidates.load(
-            setup.source, span.start, span.end, overlay, releases=span.releases
+            setup.source, request.start, request.end, overlay, releases=request.releases
         )
         commits, self._notes = candidates.whole_line(self._line)
         self._search = BoundarySearch(
             commits,
-            history=None if span.releases else self._line.history,
-            must_test=[] if span.releases else candidates.releases_on(setup.source, commits),
-            resolution=1 if span.releases else span.resolution,
+            history=None if request.releases else self._line.history,
+            must_test=[] if request.releases else candidates.releases_on(setup.source, commits),
+            resolution=1 if request.releases else request.resolution,
             trials=self._trials * len(self._cells),
             cost=candidates.cost(setup.builder, self._line),
             same_build=self._line.same_build,
@@ -91,7 +88,7 @@ class BoundaryCampaign:
         step = self._search.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
-            kind="boundaries",
+            kind=CampaignKind.BOUNDARIES,
             rows=(),
             columns=tuple(
                 Column(scenario=scenario.name, axes=axes) for scenario, axes in self._cells.values()
@@ -119,7 +116,7 @@ class BoundaryCampaign:
         patches = {p.name: p for cells in self._tested.values() for p in cells[0].variant.patches}
         return compose.result(
             self._setup,
-            kind="boundaries",
+            kind=CampaignKind.BOUNDARIES,
             campaign=campaign,
             created=created,
             refs=refs,
@@ -166,7 +163,7 @@ class BoundaryCampaign:
     def _cell(self, lab: Lab, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
         """A cell; where its trials disagree, as many more again as decide which is commoner."""
         cell = lab.cell(variant, scenario, axes, self._trials)
-        if cell.outcome.name != FLAKY:
+        if cell.outcome.name != ToolOutcome.FLAKY:
             return cell
         more = lab.cell(variant, scenario, axes, MORE * self._trials, after=self._trials)
         return merge([cell, more])
@@ -196,9 +193,9 @@ class BoundaryCampaign:
     def _info(self, found: Boundaries) -> BisectInfo:
         open_ends = [c for c in found.changes if c.commit is None]
         return BisectInfo(
-            status="range" if open_ends else "found",
-            good=self._span.start,
-            bad=self._span.end,
+            status=(SearchStatus.RANGE if open_ends else SearchStatus.FOUND).value,
+            good=self._request.start,
+            bad=self._request.end,
             scenario=",".join(dict.fromkeys(s.name for s, _ in self._cells.values())),
             axes={},
             patches=tuple(p.name for p in self._line.overlay_names),
@@ -211,11 +208,11 @@ class BoundaryCampaign:
             total=len(self._line.candidates),
             tested=len(found.tested),
             skipped=len(found.skipped),
-            reproduce=self._setup.settings.command,
+            reproduce=self._setup.request.command,
             notes=(
                 *self._notes,
                 found.untested_note,
-                *(() if self._span.releases else (UNSEEN,)),
+                *(() if self._request.releases else (UNSEEN,)),
                 *self._unsteady(),
             ),
         )
@@ -229,10 +226,10 @@ def _outcome(cell: Cell) -> str | None:
     """
     if cell.outcome.verdict in (Verdict.SKIP, Verdict.INFRA):
         return None
-    if cell.outcome.name != FLAKY:
+    if cell.outcome.name != ToolOutcome.FLAKY:
         return cell.outcome.name
     name, times = max(cell.counts.items(), key=lambda item: item[1])
-    return name if times * 3 >= sum(cell.counts.values()) * 2 else FLAKY
+    return name if times * 3 >= sum(cell.counts.values()) * 2 else ToolOutcome.FLAKY
 
 
 def _shown(build: Build | NoBuild, cells: Collection[Cell]) -> tuple[Verdict, str]:

@@ -13,6 +13,8 @@ from buildkit_bisect.campaign.estimate import COLD, TRIAL
 from buildkit_bisect.campaign.overlay import Overlay
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Build, PatchRef, Revision, Variant
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Bisect, Campaign
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.search import History, NearestBuilt
 from buildkit_bisect.source import GitSource, Source
@@ -73,7 +75,8 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
     if not isinstance(source, GitSource):
         raise BadInput(
             "bisecting commits needs a git source, and there is none",
-            hint="--repo PATH, or --releases to search among release tags",
+            hint=f"{words(Bisect, repo='PATH')}, or {words(Bisect, releases=True)} to search among"
+            " release tags",
         )
     ends = {ref: source.resolve(ref) for ref in (good, bad)}
     old, new = ends[good].sha, ends[bad].sha
@@ -116,7 +119,7 @@ def overlay_of(
     if not patches:
         return None
     if not isinstance(source, GitSource):
-        raise BadInput("patches need a git source", hint="--repo PATH")
+        raise BadInput("patches need a git source", hint=words(Campaign, repo="PATH"))
     return Overlay(
         patches,
         resolve=lambda ref: source.resolve(ref).sha,
@@ -131,8 +134,9 @@ def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) 
     for ref in (good, bad):
         if ref not in finals:
             raise BadInput(
-                f"--releases searches among release tags, and {ref!r} is none",
-                hint="--good v0.25.0 --bad v0.26.0, or leave out --releases",
+                f"{words(Bisect, releases=True)} searches among release tags, and {ref!r} is none",
+                hint=f"{words(Bisect, good='v0.25.0', bad='v0.26.0')}, or leave out"
+                f" {words(Bisect, releases=True)}",
             )
     low, high = sorted(Version(ref) for ref in (good, bad))
     chain = sorted(

@@ -10,13 +10,14 @@ from pathlib import Path
 from buildkit_bisect import __version__
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.lab.base_images import ImageRef
+from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.evidence import keep_evidence
-from buildkit_bisect.lab.lab import Cell
 from buildkit_bisect.model import Build, NoBuild, Observation, PatchRef, Revision, StepResult
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BuildInfo,
+    CampaignStatus,
     CellInfo,
     PatchInfo,
     Result,
@@ -128,7 +129,7 @@ def step_info(step: StepResult, control: Observation | None) -> StepInfo:
         timed_out=step.timed_out,
         error="\n".join(step.stderr.strip().splitlines()[-_ERROR_LINES:]) if failed else "",
         vertices=tuple(
-            {"name": v.name, "state": v.state, **({"error": v.error} if v.error else {})}
+            {"name": v.name, "state": str(v.state), **({"error": v.error} if v.error else {})}
             for v in step.vertices
             if not v.name.startswith("[internal]")
         ),
@@ -183,19 +184,19 @@ def result(
     engine: Mapping[str, str] | None = None,
     bisect: BisectInfo | None = None,
     validation: ValidationInfo | None = None,
-    status: str = "done",
+    status: str = CampaignStatus.DONE,
     notes: Iterable[str] = (),
 ) -> Result:
     """The whole document; *engine* is what `Lab.engine_facts` says."""
-    settings = setup.settings
+    request = setup.request
     return Result(
-        kind=kind,
+        kind=str(kind),
         id=campaign,
         created=created,
-        command=settings.command,
+        command=request.command,
         tool=f"buildkit-bisect {__version__}",
-        host={**machine.facts(), "runtime": ", ".join(settings.runtimes), **(engine or {})},
-        source={"kind": setup.source.kind, "repo": settings.repo, "note": setup.note},
+        host={**machine.facts(), "runtime": ", ".join(request.runtime), **(engine or {})},
+        source={"kind": setup.source.kind, "repo": request.repo, "note": setup.source.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
         revisions=tuple(revision_info(r) for r in revisions),
         patches=tuple(patch_info(p, setup.patches) for p in patches),
@@ -203,6 +204,6 @@ def result(
         seconds={k: round(v, 1) for k, v in seconds.items()},
         bisect=bisect,
         validation=validation,
-        status=status,
+        status=str(status),
         notes=tuple(notes),
     )

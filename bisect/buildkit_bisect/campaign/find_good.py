@@ -7,15 +7,16 @@ from dataclasses import replace
 
 from packaging.version import Version
 
-from buildkit_bisect.campaign.bisect import chosen_cell
+from buildkit_bisect.campaign.bisect import chosen_cell, search_options
 from buildkit_bisect.campaign.candidates import identity, overlay_of
 from buildkit_bisect.campaign.search_steps import Step, shown, told_by, verdict_of
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.events import Events, Said
 from buildkit_bisect.model import Revision, Variant
+from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.search import Ask, EndsFound, GoodEndSearch, Refused, SearchOptions
+from buildkit_bisect.search import Ask, EndsFound, GoodEndSearch, Refused
 from buildkit_bisect.source import GitSource, Source
 
 
@@ -30,25 +31,25 @@ def releases_before(source: Source, bad: Revision) -> list[Revision]:
 
 def find_good(
     setup: Setup,
-    bad_ref: str,
-    options: SearchOptions,
+    request: Bisect,
     overlay: Sequence[Patch],
     *,
     events: Events,
     campaign: str,
 ) -> str:
-    """The ref of a good release before *bad_ref*.
+    """The ref of a good release before the bad end of *request*.
 
-    Its trials are stored, so the search that follows does not pay again (but for ``--fresh``).
+    Its trials are stored, so the search that follows does not run them again unless fresh ones
+    are asked for.
     Raises `NoAnswer` with what was seen where no release is good.
     """
-    bad = setup.source.resolve(bad_ref)
+    bad = setup.source.resolve(request.bad)
     releases = releases_before(setup.source, bad)
     known = {identity(r): r for r in [*releases, bad]}
     search = GoodEndSearch(
         [identity(r) for r in releases],
         bad=identity(bad),
-        options=options,
+        options=search_options(request),
         labels={identity(r): r.ref for r in known.values()},
     )
     scenario = setup.scenarios[0]

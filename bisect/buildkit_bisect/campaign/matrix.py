@@ -13,14 +13,14 @@ from buildkit_bisect.campaign import estimate as plan
 from buildkit_bisect.campaign.search_steps import cell_done
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
-from buildkit_bisect.lab.lab import Cell
 from buildkit_bisect.model import Axes, Build, Revision, Variant
-from buildkit_bisect.result import CellInfo, Result
+from buildkit_bisect.result import CampaignKind, CellInfo, Result
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
 
-#: Trials of a cell, where ``--trials`` does not say.
+#: Trials of a cell, where the request does not say.
 TRIALS = 3
 
 #: Releases that the default matrix has besides the newest of the last three minors.
@@ -75,10 +75,10 @@ def run(
     *,
     campaign: str,
     folder: Path,
-    kind: str = "matrix",
+    kind: str = CampaignKind.MATRIX,
 ) -> Result:
     """Build every variant and run every cell; the document, complete even where cells are not."""
-    trials = setup.settings.trials or TRIALS
+    trials = setup.request.trials or TRIALS
     started, created = time.monotonic(), _now()
     setup.events.emit(planned(setup, variants, trials, kind))
     cells: list[CellInfo] = []

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.command import inv
+from buildkit_bisect.result import CampaignStatus
 from buildkit_bisect.system import owner, strictjson
 
 _FILE = "campaign.json"
@@ -18,7 +20,10 @@ _FILE = "campaign.json"
 _PIDS = 2**31
 _KEYS = {"kind": str, "command": str, "status": str, "reason": str, "pid": int}
 #: What `resume` may go on with.
-UNFINISHED = ("interrupted", "killed", "failed")
+UNFINISHED = (CampaignStatus.INTERRUPTED, CampaignStatus.KILLED, CampaignStatus.FAILED)
+
+#: Environment of a command that `resume` runs: the campaigns whose trials are its own.
+RESUMED = "BKBISECT_RESUMED"
 
 #: The campaign's events, a JSON line each; see `live`.
 EVENTS = "events.jsonl"
@@ -26,6 +31,11 @@ EVENTS = "events.jsonl"
 #: Seconds without an event after which one that cannot be seen from here, in another container
 #: or before a reboot, counts as dead.
 _QUIET = 600.0
+
+
+def resumed(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The campaigns that this command goes on with, where `resume` runs it."""
+    return tuple(filter(None, env.get(RESUMED, "").split(",")))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +46,7 @@ class Record:
     folder: Path
     kind: str
     command: str
-    status: str  # running, done, interrupted, failed, killed, resumed
+    status: str  # a `CampaignStatus`, unless somebody else wrote it
     reason: str
     pid: int
     owner: str = ""  # its process, see `owner`; "" in a record of before
@@ -60,7 +70,7 @@ class Record:
 
 def begin(folder: Path, kind: str, command: str, resumed: Sequence[str] = ()) -> None:
     """Note that the campaign in *folder* has begun."""
-    facts = {"kind": kind, "command": command, "status": "running", "reason": ""}
+    facts = {"kind": kind, "command": command, "status": CampaignStatus.RUNNING, "reason": ""}
     _write(folder, {**facts, "resumed": list(resumed), "cwd": str(Path.cwd())})
 
 
@@ -86,7 +96,7 @@ def read(folder: Path) -> Record:
     try:
         data = strictjson.loads(path.read_text())
     except OSError:
-        raise BadInput(f"no campaign in {folder}", hint="./inv status") from None
+        raise BadInput(f"no campaign in {folder}", hint=inv("status")) from None
     except ValueError:
         data = None
     if not _whole(data):
@@ -103,8 +113,8 @@ def read(folder: Path) -> Record:
         resumed=tuple(data.get("resumed", ())),
         cwd=data.get("cwd", ""),
     )
-    if found.status == "running" and not found.alive():
-        found = replace(found, status="killed")
+    if found.status == CampaignStatus.RUNNING and not found.alive():
+        found = replace(found, status=CampaignStatus.KILLED)
     return found
 
 
@@ -141,7 +151,7 @@ def campaigns(out: Path, warn: Callable[[str], None] = lambda _: None) -> list[R
             warn(f"{error.message}; it is left out")
     gone_on_with = {each for one in found for each in one.resumed}
     return [
-        replace(one, status="resumed")
+        replace(one, status=CampaignStatus.RESUMED)
         if one.id in gone_on_with and one.status in UNFINISHED
         else one
         for one in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.campaign import axes as extra
-from buildkit_bisect.cli.options import Settings
+from buildkit_bisect.campaign import record
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, Said
 from buildkit_bisect.lab import base_images
@@ -20,79 +21,97 @@ from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, Variant
+from buildkit_bisect.options.choices import Images
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Building, Campaign
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.runtime import registry, snapshotters
-from buildkit_bisect.runtime.choose import containers
+from buildkit_bisect.runtime import registry, snapshotters, table
+from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.scenario import Scenario, uses_registry
 from buildkit_bisect.source import ModuleSource, Source, open_source
 from buildkit_bisect.system import cache_limit, deadlines, marks, paths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setup:
-    """Settings with everything they name looked up and checked; nothing has run yet."""
+class Workshop:
+    """A source, and what builds its variants; nothing is built yet."""
 
-    settings: Settings
     source: Source
-    note: str  # why the source is not the one that was asked for, "" where it is
-    scenarios: tuple[Scenario, ...]
     builder: Builder
     events: Events
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup(Workshop):
+    """A request with everything it names looked up and checked; nothing has run yet."""
+
+    request: Campaign
+    scenarios: tuple[Scenario, ...]
     patches: tuple[Patch, ...] = ()  # those that were asked for; the builder may come by more
+    resumed: tuple[str, ...] = ()  # campaigns that this one goes on with
 
     def cells(self, scenario: Scenario) -> list[Axes]:
-        """The scenario's cells that ``--axis`` leaves."""
-        return scenario.cells(self.settings.axes)
+        """The scenario's cells that the axes asked for leave."""
+        return scenario.cells(self.request.axis)
 
 
-def prepare(
-    settings: Settings,
-    events: Events,
-    *,
-    chosen: Sequence[Patch] = (),
-    default: Sequence[str] = (),
-    script: Scenario | None = None,
-) -> Setup:
-    """Look up what *settings* name; *default* scenarios where they name none.
+def open_workshop(request: Building, events: Events, chosen: Sequence[Patch]) -> Workshop:
+    """The source that *request* names, and a builder with the *chosen* patches.
 
-    *script* stands in for a scenario.
-
-    Raises `BadInput` for what does not exist, before anything is built.
+    Raises `BadInput` for a repository that does not exist, before anything is built.
     """
 
     def say(text: str) -> None:
         events.emit(Said(text=text))
 
     cache_limit.used(paths.cache_root())  # from now on, nothing that we use may go
-    if script and settings.scenarios:
-        raise BadInput("--script and --scenario say the same thing", hint="leave out one of them")
-    loaded = (
-        (script,)
-        if script
-        else tuple(scenarios.load(name) for name in settings.scenarios or default)
-    )
-    loaded = tuple(extra.extend(s, settings).within(settings.deadlines.get("step")) for s in loaded)
-    _check_axes(settings.axes, loaded)
-    if settings.images == "public":
-        for scenario in loaded:
-            base_images.public(scenario)
-    told: list[str] = []
-
-    def say_and_keep(text: str) -> None:
-        told.append(text)
-        say(text)
-
-    within = deadlines.of(settings.deadlines)
-    source = open_source(settings.source, settings.repo, say=say_and_keep, deadlines=within)
-    return Setup(
-        settings=settings,
+    within = deadlines.of(request.deadline)
+    source = open_source(request.source, request.repo, say=say, deadlines=within)
+    return Workshop(
         source=source,
-        note=next((t for t in told if t.startswith("source:")), ""),
-        scenarios=loaded,
         builder=Builder(source=source, patches=tuple(chosen), say=say, deadlines=within),
         events=events,
+    )
+
+
+def prepare(
+    request: Campaign,
+    events: Events,
+    *,
+    chosen: Sequence[Patch] = (),
+    default: Sequence[str] = (),
+    script: Scenario | None = None,
+) -> Setup:
+    """Look up what *request* names; *default* scenarios where it names none.
+
+    *script* stands in for a scenario.
+
+    Raises `BadInput` for what does not exist, before anything is built.
+    """
+    if script and request.scenario:
+        raise BadInput(
+            f"{words(Campaign, script=True)} and {words(Campaign, scenario=True)}"
+            " say the same thing",
+            hint="leave out one of them",
+        )
+    loaded = (
+        (script,) if script else tuple(scenarios.load(name) for name in request.scenario or default)
+    )
+    loaded = tuple(extra.extend(s, request).within(request.deadline.get("step")) for s in loaded)
+    _check_axes(request.axis, loaded)
+    if request.images is Images.PUBLIC:
+        for scenario in loaded:
+            base_images.public(scenario)
+    workshop = open_workshop(request, events, chosen)
+    return Setup(
+        request=request,
+        source=workshop.source,
+        scenarios=loaded,
+        builder=workshop.builder,
+        events=events,
         patches=tuple(chosen),
+        resumed=record.resumed(os.environ),
     )
 
 
@@ -101,61 +120,63 @@ def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario])
         having = [s for s in loaded if name in s.axes]
         if not having:
             known = ", ".join(sorted({a for s in loaded for a in s.axes}))
-            raise BadInput(f"no axis {name!r}; there are: {known}", hint="--axis KEY=VALUE")
+            raise BadInput(
+                f"no axis {name!r}; there are: {known}", hint=words(Campaign, axis="KEY=VALUE")
+            )
         known_values = [v for s in having for v in s.axes[name].values]
         for value in values:
             if value not in known_values:
                 raise BadInput(
                     f"axis {name} has no value {value!r}; there are: {', '.join(known_values)}",
-                    hint=f"--axis {name}={known_values[0]}",
+                    hint=words(Campaign, axis=f"{name}={known_values[0]}"),
                 )
         for scenario in having:
             if not set(values) & set(scenario.axes[name].values):
                 raise BadInput(
                     f"{scenario.name} has no cell with {name}={','.join(values)}",
-                    hint=f"--axis {name}={scenario.axes[name].values[0]}",
+                    hint=words(Campaign, axis=f"{name}={scenario.axes[name].values[0]}"),
                 )
 
 
 def load_patches(names: str) -> list[Patch]:
-    """The patches that ``--patches`` names, in order; none for ""."""
+    """The patches of *names*, which commas separate, in order; none for ""."""
     return patches.load_many(names) if names else []
 
 
 @contextmanager
 def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[str, ImageRef]]]]:
     """The campaign's hands and the images of its scenarios, for the length of a block."""
-    settings = setup.settings
+    request = setup.request
 
     def say(text: str) -> None:
         setup.events.emit(Said(text=text))
 
-    local_images = settings.images != "public" and any(s.images for s in setup.scenarios)
+    local_images = request.images is not Images.PUBLIC and any(s.images for s in setup.scenarios)
     # What a killed run's script left behind would work beside our trials.
     for left in marks.orphans():
         say(f"ending {left}, which a killed run left")
         marks.end(left)
     with ExitStack() as stack:
-        shared = containers(
-            settings.runtimes,
-            base_image=settings.base_image,
+        shared = Preparation(
+            base_image=request.base_image,
             loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
             say=say,
             deadlines=setup.builder.deadlines,
         )
+        backends = table.prepare(request.runtime, shared)
         proxies = snapshotters.find(
-            settings.axes.get(extra.SNAPSHOTTER_AXIS, ()),
-            settings.snapshotter_sockets,
+            request.axis.get(extra.SNAPSHOTTER_AXIS, ()),
+            request.snapshotter_socket,
             say,
             setup.builder.deadlines,
         )
         where: registry.Registry | None = None
         refs: dict[str, dict[str, ImageRef]] = {}
-        if settings.images == "public":
+        if request.images is Images.PUBLIC:
             refs = {s.name: base_images.public(s) for s in setup.scenarios}
         elif local_images:
-            if settings.registry:
-                where = registry.external(settings.registry)
+            if request.registry:
+                where = registry.external(request.registry)
             else:
                 cache_limit.used(paths.cache("registry"))
                 where = stack.enter_context(registry.serve(paths.cache("registry")))
@@ -172,15 +193,14 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
             registry=where.address if where else "",
             journal=stack.enter_context(closing(Journal())),
-            executor=stack.enter_context(executor(settings.jobs)),
+            executor=stack.enter_context(executor(request.jobs)),
             events=setup.events,
             campaign=campaign,
-            runtime=settings.runtimes[0],
-            containers=shared,
+            backends=backends,
             proxies=proxies,
-            limits=settings.deadlines,
-            fresh=settings.fresh,
-            resumed=settings.resumed,
+            limits=request.deadline,
+            fresh=request.fresh,
+            resumed=setup.resumed,
         )
         yield lab, refs
 
@@ -199,24 +219,24 @@ def reference_build(builder: Builder) -> Build:
     if not isinstance(made, Build):
         raise Missing(
             f"the reference BuildKit {base_images.REFERENCE} cannot be built: {made.reason}",
-            hint="./inv doctor, or --images public",
+            hint=f"{inv('doctor')}, or {words(Campaign, images='public')}",
         )
     return made
 
 
-def new_folder(settings: Settings, kind: str) -> tuple[str, Path]:
-    """A campaign's id and its new folder below ``--out``. Raises `BadInput` if not writable."""
+def new_folder(out: Path, kind: str) -> tuple[str, Path]:
+    """A campaign's id and its new folder below *out*. Raises `BadInput` if not writable."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     for number in range(1, 100):
         name = f"{stamp}-{kind}" if number == 1 else f"{stamp}-{kind}-{number}"
         try:
-            settings.out.mkdir(parents=True, exist_ok=True)
-            (settings.out / name).mkdir()
+            out.mkdir(parents=True, exist_ok=True)
+            (out / name).mkdir()
         except FileExistsError:
             continue
         except OSError as error:
             raise BadInput(
-                f"cannot write to {settings.out}: {error.strerror}", hint="--out DIR"
+                f"cannot write to {out}: {error.strerror}", hint=words(Campaign, out="DIR")
             ) from None
-        return name, settings.out / name
-    raise BadInput(f"too many campaigns at once in {settings.out}", hint="--out DIR")
+        return name, out / name
+    raise BadInput(f"too many campaigns at once in {out}", hint=words(Campaign, out="DIR"))

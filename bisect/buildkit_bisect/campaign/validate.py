@@ -6,31 +6,37 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildkit_bisect import gochecks
 from buildkit_bisect.campaign import compose, matrix, search_steps, verify
 from buildkit_bisect.campaign import validate_judge as judge
 from buildkit_bisect.campaign.setup import Setup, open_lab
-from buildkit_bisect.campaign.validate_judge import Change, Status
 from buildkit_bisect.errors import BadInput, BisectError, NoAnswer
 from buildkit_bisect.events import Events, Planned, Said
 from buildkit_bisect.lab.base_images import ImageRef
-from buildkit_bisect.lab.lab import Cell, Lab, merge
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
+from buildkit_bisect.options.choices import Checks
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Validate
 from buildkit_bisect.patch import backports
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.render.validation import verdict
 from buildkit_bisect.result import (
     BackportInfo,
+    CampaignKind,
     CellChange,
+    CellEffect,
     CellInfo,
+    FitState,
     Result,
     SubsetInfo,
     ValidationInfo,
+    ValidationStatus,
 )
+from buildkit_bisect.result.sentence import verdict
 from buildkit_bisect.scenario import Action, Scenario
 from buildkit_bisect.source import GitSource
 
@@ -39,23 +45,6 @@ PATIENCE = 4
 
 #: Cells that a refusal names.
 _NAMED = 6
-
-
-class Checks(StrEnum):
-    """How much is looked at."""
-
-    ALL = "all"
-    CELLS = "cells"  # no go test, vet and cross builds
-    NONE = "none"  # nothing but the cells before and after
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """What is validated, beside the patches."""
-
-    base: str = ""  # "" for the main line
-    culprit: str = ""  # to be reverted; "" for what the patches say introduced it
-    checks: Checks = Checks.ALL
 
 
 @dataclass(kw_only=True)
@@ -75,43 +64,48 @@ class _Seen:
 class Validation:
     """One candidate, a patch or a series, on one base."""
 
-    def __init__(self, setup: Setup, question: Question, chosen: Sequence[Patch]) -> None:
+    def __init__(self, setup: Setup, request: Validate, chosen: Sequence[Patch]) -> None:
         """Look up everything; nothing is built.
 
         Raises `BadInput` where the patches do not apply to the base, `NoAnswer` where they are
         there already.
         """
         if not chosen:
-            raise BadInput("which patches?", hint="./inv validate --patches NAME; ./inv patch-list")
+            raise BadInput(
+                "which patches?",
+                hint=f"{inv('validate', patches='NAME')}; {inv('patch-list')}",
+            )
         if not isinstance(setup.source, GitSource):
-            raise BadInput("patches need a git source, and there is none", hint="--repo PATH")
+            raise BadInput(
+                "patches need a git source, and there is none", hint=words(Validate, repo="PATH")
+            )
         self._source = setup.source
         self._setup = setup
-        self._question = question
+        self._request = request
         self._chosen = tuple(chosen)
         self._tested = tuple(_tested(setup))
-        base = question.base or backports.main_line(self._source)
+        base = request.base or backports.main_line(self._source)
         self._base = Variant(revision=self._source.resolve(base))
         self._patched = replace(self._base, patches=tuple(p.ref for p in chosen))
         self._check_fit()
         self._seen = _Seen()
         self._culprit = self._find_culprit()
-        self._trials = setup.settings.trials or matrix.TRIALS
+        self._trials = request.trials or matrix.TRIALS
         self._folder = Path()
 
     def planned(self) -> Planned:
         """What will be built and run, as far as that is known before."""
         some: list[Variant] = []
-        if self._question.checks is not Checks.NONE:
+        if self._request.checks is not Checks.NONE:
             some = [self._subset(names) for names in self._subsets()]
         variants = [self._base, self._patched, *some]
-        planned = matrix.planned(self._setup, variants, self._trials, "validate")
+        planned = matrix.planned(self._setup, variants, self._trials, CampaignKind.VALIDATE)
         return replace(planned, only_bad_of={v.label: self._base.label for v in some})
 
     @property
     def also(self) -> tuple[str, ...]:
         """What is done beside the cells, for a plan."""
-        checks = self._question.checks
+        checks = self._request.checks
         packages = gochecks.packages(f for p in self._chosen for f in p.files)
         said = []
         if checks is not Checks.NONE:
@@ -133,7 +127,7 @@ class Validation:
             info = self._cells(lab)
             seconds = {"builds": lab.build_seconds, "trials": lab.trial_seconds}
             self._engine = lab.engine_facts()
-        if info.status != Status.REFUSED:
+        if info.status != ValidationStatus.REFUSED:
             info = self._judged(self._around(info))
         info = replace(info, notes=tuple(self._seen.notes))
         info = replace(info, verdict=verdict(info))
@@ -143,7 +137,7 @@ class Validation:
     def _cells(self, lab: Lab) -> ValidationInfo:
         revision = self._base.revision
         info = ValidationInfo(
-            status=Status.INCONCLUSIVE,
+            status=ValidationStatus.INCONCLUSIVE.value,
             verdict="",
             base=revision.ref,
             sha=revision.sha,
@@ -151,7 +145,12 @@ class Validation:
         )
         refused = self._gate(lab)
         if refused:
-            return replace(info, status=Status.REFUSED, reason=refused, hint="--base R, --scenario")
+            return replace(
+                info,
+                status=ValidationStatus.REFUSED.value,
+                reason=refused,
+                hint=f"{words(Validate, base='R')}, {words(Validate, scenario=True)}",
+            )
         self._note_equal_binaries(lab)
         for scenario in self._setup.scenarios:
             for axes in matrix.ordered(scenario, self._setup.cells(scenario)):
@@ -163,10 +162,10 @@ class Validation:
             reused=self._seen.reused,
             resumed=self._seen.resumed,
         )
-        if self._question.checks is Checks.NONE:
+        if self._request.checks is Checks.NONE:
             return info
         tried = [self._try_subset(lab, names) for names in self._subsets()]
-        fixed = judge.count(info.cells)[Change.FIXED]
+        fixed = judge.count(info.cells)[CellEffect.FIXED]
         few = judge.enough(fixed, tried)
         if few:
             self._seen.notes.append(f"{' + '.join(few)} alone mends as much as the whole")
@@ -236,13 +235,13 @@ class Validation:
         variant = self._subset(names)
         broken = self._on(lab, variant, Verdict.BAD)
         fine = self._on(lab, variant, Verdict.GOOD)
-        untested = [c.reason for c in broken if c.change == Change.UNTESTED]
+        untested = [c.reason for c in broken if c.change == CellEffect.UNTESTED]
         return SubsetInfo(
             patches=names,
-            fixed=sum(c.change == Change.FIXED for c in broken),
+            fixed=sum(c.change == CellEffect.FIXED for c in broken),
             of=len(broken),
             reason=untested[0] if broken and len(untested) == len(broken) else "",
-            regressed=sum(c.change == Change.REGRESSED for c in fine),
+            regressed=sum(c.change == CellEffect.REGRESSED for c in fine),
             untested=len(untested),
             unbuilt=isinstance(lab.build(variant), NoBuild),
         )
@@ -272,7 +271,7 @@ class Validation:
         lab.add_patch(made)
         self._seen.reverts.append(made.ref)
         changes = self._on(lab, replace(self._base, patches=(made.ref,)), Verdict.BAD)
-        fixed = sum(c.change == Change.FIXED for c in changes)
+        fixed = sum(c.change == CellEffect.FIXED for c in changes)
         told = dict.fromkeys(c.after for c in changes)
         return f"{fixed} of {len(changes)} broken cells are fixed by that ({'; '.join(told)})"
 
@@ -282,11 +281,11 @@ class Validation:
         def say(text: str) -> None:
             self._setup.events.emit(Said(text=text))
 
-        checks = self._question.checks
+        checks = self._request.checks
         if checks is Checks.NONE:
             return info
         found = backports.table(self._source, backports.lines(self._source), self._chosen)
-        info = replace(info, backports=tuple(BackportInfo(**asdict(f)) for f in found))
+        info = replace(info, backports=tuple(map(_backport, found)))
         if checks is Checks.CELLS:
             return info
         tests = gochecks.check(
@@ -301,33 +300,38 @@ class Validation:
 
     def _judged(self, info: ValidationInfo) -> ValidationInfo:
         status = judge.status(info.cells, info.checks)
-        reason = judge.undecided(info.cells) if status is Status.INCONCLUSIVE else ""
-        return replace(info, status=status, reason=reason)
+        reason = judge.undecided(info.cells) if status is ValidationStatus.INCONCLUSIVE else ""
+        return replace(info, status=str(status), reason=reason)
 
     def _check_fit(self) -> None:
         revision = self._base.revision
         fit = backports.fit(self._source, revision, self._chosen)
         names = " + ".join(p.name for p in self._chosen)
-        if fit.state == "there":
+        if fit.state is FitState.THERE:
             raise NoAnswer(
                 f"{names} is already in {revision.ref}: there is nothing to validate",
-                hint="--base R, an older one",
+                hint=f"{words(Validate, base='R')}, an older one",
             )
-        if fit.state == "partly":
-            raise BadInput(f"{fit.detail} in {revision.ref} already", hint="--patches without it")
-        if fit.state == "conflicts":
+        if fit.state is FitState.PARTLY:
+            raise BadInput(
+                f"{fit.detail} in {revision.ref} already",
+                hint=f"{words(Validate, patches=True)} without it",
+            )
+        if fit.state is FitState.CONFLICTS:
             found = backports.table(self._source, backports.lines(self._source), self._chosen)
-            hint = backports.hint(found, lambda ref: f"--base {ref}, where it applies")
+            hint = backports.hint(
+                found, lambda ref: f"{words(Validate, base=ref)}, where it applies"
+            )
             raise BadInput(f"on {revision.ref}, {fit.detail}", hint=hint)
 
     def _find_culprit(self) -> str:
-        asked, revision = self._question.culprit, self._base.revision
+        asked, revision = self._request.culprit, self._base.revision
         named = {p.meta.introduced_by for p in self._chosen if p.meta.introduced_by}
         if asked:
             sha = self._source.resolve(asked).sha
             if not self._source.is_ancestor(sha, revision.sha):
                 raise BadInput(
-                    f"--culprit {asked} is not in {revision.ref}",
+                    f"{words(Validate, culprit=asked)} is not in {revision.ref}",
                     hint="a commit that the base contains",
                 )
             return sha
@@ -357,7 +361,7 @@ class Validation:
             revisions.append(self._source.revision(self._culprit))
         return compose.result(
             self._setup,
-            kind="validate",
+            kind=CampaignKind.VALIDATE,
             campaign=campaign,
             created=created,
             refs=refs,
@@ -376,9 +380,13 @@ def _tested(setup: Setup) -> Iterator[tuple[Scenario, Axes]]:
     if not found:
         raise BadInput(
             "only controls are left, and they must be good everywhere",
-            hint="another --axis KEY=VALUE",
+            hint=f"another {words(Validate, axis='KEY=VALUE')}",
         )
     return iter(found)
+
+
+def _backport(fit: backports.Fit) -> BackportInfo:
+    return BackportInfo(ref=fit.ref, sha=fit.sha, state=str(fit.state), detail=fit.detail)
 
 
 def _verdicts(parts: Sequence[Cell]) -> list[str]:

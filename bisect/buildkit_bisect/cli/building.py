@@ -8,38 +8,40 @@ from dataclasses import asdict
 from typing import Any
 
 from buildkit_bisect.campaign import estimate
-from buildkit_bisect.campaign.setup import load_patches, prepare
-from buildkit_bisect.cli import doctor, imaging, options
+from buildkit_bisect.campaign.setup import load_patches, open_workshop
+from buildkit_bisect.cli import doctor, imaging
 from buildkit_bisect.cli.campaigns import asked_for, trim
 from buildkit_bisect.cli.guard import DONE
-from buildkit_bisect.cli.options import Raw, Settings
 from buildkit_bisect.errors import BadInput, NoAnswer
 from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Said
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import NoBuild, Variant
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.choices import ImageBuilder
+from buildkit_bisect.options.command import inv
 
 
-def build(raw: Mapping[str, Raw]) -> int:
+def build(request: requests.Build) -> int:
     """Build a variant, or find it built; print where it is."""
-    rev = options.option("rev", raw.get("rev", ""))
-    if not rev:
-        raise BadInput("which revision?", hint="./inv build --rev v0.26.0")
-    chosen = options.read("build", raw)
-    ref, with_ = asked_for(rev, chosen)
-    given = load_patches(with_ or chosen.patches)
-    image = imaging.wanted(raw)
+    if not request.rev:
+        raise BadInput("which revision?", hint=inv("build", rev="v0.26.0"))
+    ref, with_ = asked_for(request.rev, request)
+    given = load_patches(with_ or request.patches)
+    image = imaging.wanted(request)
     with Display() as events:
         doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
-        setup = prepare(chosen, events, chosen=given)
-        variant = Variant(revision=setup.source.resolve(ref), patches=tuple(p.ref for p in given))
+        workshop = open_workshop(request, events, given)
+        variant = Variant(
+            revision=workshop.source.resolve(ref), patches=tuple(p.ref for p in given)
+        )
         row = variant.label
-        if image and image.builder == "dockerfile":
-            engine, ready, how = imaging.from_upstream(setup, variant, given)
-            done = imaging.deliver(engine, ready, image)
-            return _show_image(chosen, row, {"image": asdict(ready), "made": how, **done})
-        if setup.builder.cached(variant) is None:
+        if image and request.builder is ImageBuilder.DOCKERFILE:
+            engine, ready, how = imaging.from_upstream(workshop, variant, given)
+            done = imaging.deliver(engine, ready, request)
+            return _show_image(request, row, {"image": asdict(ready), "made": how, **done})
+        if workshop.builder.cached(variant) is None:
             events.emit(BuildStarted(row=row))
-        made = setup.builder.build(
+        made = workshop.builder.build(
             variant,
             lambda done, expected: events.emit(
                 BuildProgress(row=row, done=done, expected=expected)
@@ -48,16 +50,16 @@ def build(raw: Mapping[str, Raw]) -> int:
         if isinstance(made, NoBuild):
             raise NoAnswer(
                 f"{row} has no build: {made.stage}: {made.reason}",
-                hint=f"less {made.log}" if made.log else "./inv doctor",
+                hint=f"less {made.log}" if made.log else inv("doctor"),
             )
         events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
-        trim(events, chosen)
+        trim(events, request.cache_size)
         if image:
-            engine, ready, how = imaging.from_binaries(setup, image, variant, made)
-            done = imaging.deliver(engine, ready, image)
+            engine, ready, how = imaging.from_binaries(workshop, request, variant, made)
+            done = imaging.deliver(engine, ready, request)
             facts = {"build": asdict(made), "image": asdict(ready), "made": how, **done}
-            return _show_image(chosen, row, facts)
-    if chosen.json:
+            return _show_image(request, row, facts)
+    if request.json:
         print(json.dumps({"variant": row, **asdict(made)}, indent=1))
     else:
         how = "was built already" if made.reused else f"built in {estimate.minutes(made.seconds)}"
@@ -65,8 +67,8 @@ def build(raw: Mapping[str, Raw]) -> int:
     return DONE
 
 
-def _show_image(chosen: Settings, row: str, facts: Mapping[str, Any]) -> int:
-    if chosen.json:
+def _show_image(request: requests.Build, row: str, facts: Mapping[str, Any]) -> int:
+    if request.json:
         print(json.dumps({"variant": row, **facts}, indent=1))
         return DONE
     ready = facts["image"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,24 +13,25 @@ from pathlib import Path
 from buildkit_bisect import render, result
 from buildkit_bisect.campaign import estimate, record
 from buildkit_bisect.campaign import matrix as matrices
-from buildkit_bisect.campaign.bisect import Bisection, Question
-from buildkit_bisect.campaign.boundaries import BoundaryCampaign, Span
+from buildkit_bisect.campaign.bisect import Bisection
+from buildkit_bisect.campaign.boundaries import BoundaryCampaign
 from buildkit_bisect.campaign.find_good import find_good
 from buildkit_bisect.campaign.setup import Setup, load_patches, new_folder, prepare
-from buildkit_bisect.cli import doctor, options
+from buildkit_bisect.cli import doctor
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
-from buildkit_bisect.cli.options import Raw, Settings
 from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.events import Events, Finished, Planned, Said, Several
 from buildkit_bisect.live import Display, Recorder
 from buildkit_bisect.model import Variant, Verdict
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.choices import Format, Images
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Bisect, Building, Campaign
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render import github, reports
 from buildkit_bisect.result import Result
 from buildkit_bisect.scenario import Scenario, from_script
-from buildkit_bisect.search import SearchOptions
-from buildkit_bisect.search.boundary_search import RESOLUTION
 from buildkit_bisect.system import cache_limit
 
 #: What a campaign does once everything it names has been found.
@@ -39,54 +40,57 @@ Work = Callable[[Events, str, Path], Result]
 ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
 
 
-def run(raw: Mapping[str, Raw]) -> int:
+def run(request: requests.Run) -> int:
     """One revision, the scenario's cells, verbosely."""
-    rev = options.option("rev", raw.get("rev", ""))
-    if not rev:
-        raise BadInput("which revision?", hint="./inv run --rev v0.26.0")
-    return _matrix("run", raw, [rev], default=ALL_SCENARIOS[:1])
+    if not request.rev:
+        raise BadInput("which revision?", hint=inv("run", rev="v0.26.0"))
+    return _matrix(request, [request.rev], default=ALL_SCENARIOS[:1])
 
 
-def matrix(raw: Mapping[str, Raw]) -> int:
+def matrix(request: requests.Matrix) -> int:
     """Which variants are broken, in which cells."""
-    revs = [r for r in options.option("revs", raw.get("revs", "")).split(",") if r]
-    return _matrix("matrix", raw, revs, default=ALL_SCENARIOS)
+    return _matrix(request, request.revs, default=ALL_SCENARIOS, form=request.format)
 
 
-def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequence[str]) -> int:
-    chosen = options.read(kind, raw)
-    form = options.one_of("format", raw.get("format", ""), ("files", "github-matrix"))
-    asked = [asked_for(item, chosen) for item in revs]
+def _matrix(
+    request: Campaign,
+    revs: Sequence[str],
+    *,
+    default: Sequence[str],
+    form: Format = Format.FILES,
+) -> int:
+    kind = request.task
+    asked = [asked_for(item, request) for item in revs]
     # Nothing named: everything that is of interest.
-    usual = not revs and not chosen.patches
+    usual = not revs and not request.patches
     shipped = patches.names() if usual else []
     loaded = {
         text: load_patches(text)
-        for text in dict.fromkeys(["", chosen.patches, *(with_ for _, with_ in asked), *shipped])
+        for text in dict.fromkeys(["", request.patches, *(with_ for _, with_ in asked), *shipped])
     }
     known = [p for group in loaded.values() for p in group]
     with Display() as events:
-        script = scripted(raw)
-        setup = prepare(chosen, events, chosen=known, default=default, script=script)
+        script = scripted(request)
+        setup = prepare(request, events, chosen=known, default=default, script=script)
         if not asked:
             asked = [(ref, "") for ref in matrices.default_revisions(setup.source)]
-        if chosen.patches:
-            asked += [(ref, chosen.patches) for ref, _ in asked]
+        if request.patches:
+            asked += [(ref, request.patches) for ref, _ in asked]
         asked += [(asked[-1][0], text) for text in shipped]
         resolved = {ref: setup.source.resolve(ref) for ref, _ in asked}
         variants = [
             Variant(revision=resolved[ref], patches=tuple(p.ref for p in loaded[text]))
             for ref, text in asked
         ]
-        if form == "github-matrix":
+        if form is Format.GITHUB_MATRIX:
             # A folder or a series stays one name: the other job's machine reads it again.
             print(
                 github.strategy((ref, tuple(filter(None, text.split(",")))) for ref, text in asked)
             )
             return DONE
-        if chosen.dry_run:
-            trials = chosen.trials or matrices.TRIALS
-            return show_plan(chosen, matrices.planned(setup, variants, trials, kind))
+        if request.dry_run:
+            trials = request.trials or matrices.TRIALS
+            return show_plan(request, matrices.planned(setup, variants, trials, kind))
         return work(
             setup,
             kind,
@@ -96,129 +100,97 @@ def _matrix(kind: str, raw: Mapping[str, Raw], revs: list[str], default: Sequenc
         )
 
 
-def asked_for(item: str, chosen: Settings) -> tuple[str, str]:
+def asked_for(item: str, request: Building) -> tuple[str, str]:
     """``REV`` or ``REV+PATCH+PATCH`` as the revision and ``"PATCH,PATCH"``, "" without.
 
-    Raises `BadInput` where ``--patches`` names some as well. A branch with a plus sign in its
+    Raises `BadInput` where *request* names patches as well. A branch with a plus sign in its
     name has a commit id to be named by.
     """
     ref, *with_ = item.split("+")
     if not all([ref, *with_]):
         raise BadInput(
-            f"{item!r} is not a revision or REV+PATCH", hint="--revs v0.26.0,master+PATCH"
+            f"{item!r} is not a revision or REV+PATCH",
+            hint=words(requests.Matrix, revs="v0.26.0,master+PATCH"),
         )
-    if with_ and chosen.patches:
+    if with_ and request.patches:
         raise BadInput(
-            f"{item} and --patches both name patches",
-            hint="--patches is for every revision; leave it out, or the part after +",
+            f"{item} and {words(Building, patches=True)} both name patches",
+            hint=f"{words(Building, patches=True)} is for every revision; leave it out,"
+            " or the part after +",
         )
     return ref, ",".join(with_)
 
 
-def bisect(raw: Mapping[str, Raw]) -> int:
+def bisect(request: Bisect) -> int:
     """Which commit did it."""
-    chosen = options.read("bisect", raw)
-    question = _question(raw, chosen)
-    given: list[Patch] = load_patches(chosen.patches)
+    _check_ends(request)
+    given: list[Patch] = load_patches(request.patches)
     with Display() as events:
-        script = scripted(raw)
-        setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
+        script = scripted(request)
+        setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
         if len(setup.scenarios) != 1:
-            raise BadInput("a bisection follows one scenario", hint="--scenario NAME")
+            raise BadInput("a bisection follows one scenario", hint=words(Bisect, scenario="NAME"))
 
-        if question.good:
-            bisection = Bisection(setup, question, given)
-            if chosen.dry_run:
-                return show_plan(chosen, bisection.planned())
+        if request.good:
+            bisection = Bisection(setup, request, given)
+            if request.dry_run:
+                return show_plan(request, bisection.planned())
             return work(setup, "bisect", bisection.run)
-        if chosen.dry_run:
+        if request.dry_run:
             raise BadInput(
                 "a plan needs both ends: where the good end is, only trials can say",
-                hint="--good R --bad R",
+                hint=words(Bisect, good="R", bad="R"),
             )
 
         def find_first(told: Events, campaign: str, folder: Path) -> Result:
-            good = find_good(
-                setup, question.bad, question.options, given, events=told, campaign=campaign
-            )
-            return Bisection(setup, replace(question, good=good), given).run(told, campaign, folder)
+            good = find_good(setup, request, given, events=told, campaign=campaign)
+            return Bisection(setup, replace(request, good=good), given).run(told, campaign, folder)
 
         return work(setup, "bisect", find_first)
 
 
-def boundaries(raw: Mapping[str, Raw]) -> int:
+def boundaries(request: requests.Boundaries) -> int:
     """Every change of outcome along a history."""
-    chosen = options.read("boundaries", raw)
-    ends = [options.option(name, raw.get(name, "")) for name in ("from", "to")]
-    if not all(ends):
+    if not (request.start and request.end):
         raise BadInput(
-            "boundaries needs both ends", hint="./inv boundaries --from v0.24.0 --to master"
+            "boundaries needs both ends", hint=inv("boundaries", from_="v0.24.0", to="master")
         )
-    span = Span(
-        start=ends[0],
-        end=ends[1],
-        resolution=options.number("resolution", raw.get("resolution", ""), 1, 100_000)
-        or RESOLUTION,
-        releases=options.flag("releases", raw.get("releases", False)),
-    )
-    given = load_patches(chosen.patches)
+    given = load_patches(request.patches)
     with Display() as events:
-        script = scripted(raw)
-        setup = prepare(chosen, events, chosen=given, default=ALL_SCENARIOS, script=script)
-        campaign = BoundaryCampaign(setup, span, given)
-        if chosen.dry_run:
-            return show_plan(chosen, campaign.planned())
+        script = scripted(request)
+        setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS, script=script)
+        campaign = BoundaryCampaign(setup, request, given)
+        if request.dry_run:
+            return show_plan(request, campaign.planned())
         return work(setup, "boundaries", campaign.run)
 
 
-def scripted(raw: Mapping[str, Raw]) -> Scenario | None:
-    """What ``--script`` names, as a scenario; None without it."""
-    path = options.option("script", raw.get("script", ""))
-    seconds = options.number("script-timeout", raw.get("script_timeout", ""), 1, 86400) or 600
-    return from_script(path, timeout=seconds) if path else None
+def scripted(request: Campaign) -> Scenario | None:
+    """The user's own test as a scenario; None where *request* names none."""
+    if not request.script:
+        return None
+    return from_script(request.script, timeout=request.script_timeout)
 
 
-def _question(raw: Mapping[str, Raw], chosen: Settings) -> Question:
-    good = options.option("good", raw.get("good", ""))
-    bad = options.option("bad", raw.get("bad", ""))
-    find = options.flag("find-good", raw.get("find_good", False))
-    if find and good:
-        raise BadInput("--find-good looks for the good end itself", hint="leave out --good")
-    if not bad or not (good or find):
-        raise BadInput("bisect needs both ends", hint="--good R --bad R, or --find-good --bad R")
-    confidence = options.option("confidence", raw.get("confidence", ""))
-    try:
-        sure = float(confidence) if confidence else 0.95
-    except ValueError:
+def _check_ends(request: Bisect) -> None:
+    """Raise `BadInput` unless *request* has both ends, or one and the wish to find the other."""
+    if request.find_good and request.good:
         raise BadInput(
-            f"--confidence {confidence!r} is not a number", hint="--confidence 0.95"
-        ) from None
-    return Question(
-        good=good,
-        bad=bad,
-        verify=not options.flag("no-verify", raw.get("no_verify", False)),
-        releases=options.flag("releases", raw.get("releases", False)),
-        options=SearchOptions(
-            trials=chosen.trials,
-            confidence=sure,
-            first_parent=not options.flag("no-first-parent", raw.get("no_first_parent", False)),
-            find_fix=options.flag("find-fix", raw.get("find_fix", False)),
-            bad_when=_outcomes("bad-when", raw),
-            good_when=_outcomes("good-when", raw),
-        ),
-    )
+            f"{words(Bisect, find_good=True)} looks for the good end itself",
+            hint=f"leave out {words(Bisect, good=True)}",
+        )
+    if not request.bad or not (request.good or request.find_good):
+        raise BadInput(
+            "bisect needs both ends",
+            hint=f"{words(Bisect, good='R', bad='R')}, or {words(Bisect, find_good=True, bad='R')}",
+        )
 
 
-def _outcomes(name: str, raw: Mapping[str, Raw]) -> frozenset[str]:
-    text = options.option(name, raw.get(name.replace("-", "_"), ""))
-    return frozenset(t for t in text.split(",") if t)
-
-
-def show_plan(chosen: Settings, planned: Planned, also: Sequence[str] = ()) -> int:
+def show_plan(request: Campaign, planned: Planned, also: Sequence[str] = ()) -> int:
     """Print what would be done, and do none of it; *also* is what there is beside cells."""
     seconds = sum(planned.build_seconds.values())
     total = seconds + planned.cells * planned.trials * planned.trial_seconds
-    if chosen.json:
+    if request.json:
         print(
             json.dumps(
                 {
@@ -257,21 +229,23 @@ def show_plan(chosen: Settings, planned: Planned, also: Sequence[str] = ()) -> i
 
 def work(setup: Setup, kind: str, work: Work) -> int:
     """Run the campaign in a folder of its own; what it leaves is whole or says that it is not."""
-    chosen, events = setup.settings, setup.events
-    doctor.ensure(lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(chosen))
-    campaign, folder = new_folder(chosen, kind)
-    record.begin(folder, kind, chosen.command, chosen.resumed)
+    request, events = setup.request, setup.events
+    doctor.ensure(
+        lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(request)
+    )
+    campaign, folder = new_folder(request.out, kind)
+    record.begin(folder, kind, request.command, setup.resumed)
     recorder = Recorder(folder / record.EVENTS)
     status, reason = "failed", ""
     try:
         both = Several(events, recorder)
         done = work(both, campaign, folder)
         result.write(done, folder)
-        templates = render.Templates(chosen.templates)
+        templates = render.Templates(request.templates)
         reports.write(done, folder, templates)
         github.publish(done, folder, env=os.environ, log=sys.stderr, templates=templates)
         status = done.status
-        trim(both, chosen)
+        trim(both, request.cache_size)
         finding = render.finding(done)
         both.emit(Finished(status=status, finding=finding, folder=str(folder)))
     except KeyboardInterrupt:
@@ -285,21 +259,21 @@ def work(setup: Setup, kind: str, work: Work) -> int:
         # On a full disk it stays "running", of a process that is gone; `resume` knows that too.
         with suppress(OSError):
             record.end(folder, status, reason)
-    if chosen.json:
+    if request.json:
         sys.stdout.write(result.dump(done))
     return _code(done)
 
 
-def trim(events: Events, chosen: Settings) -> None:
-    """Bring the cache down to its bound; a campaign does not fail by that."""
+def trim(events: Events, bound: int) -> None:
+    """Bring the cache down to *bound* bytes; a campaign does not fail by that."""
     try:
-        gone = cache_limit.trim(chosen.cache_size)
+        gone = cache_limit.trim(bound)
     except OSError as error:
         events.emit(Said(text=f"the cache could not be trimmed: {error}", warning=True))
         return
     if gone:
         size = cache_limit.shown(sum(e.bytes for e in gone))
-        limit = cache_limit.shown(chosen.cache_size)
+        limit = cache_limit.shown(bound)
         events.emit(Said(text=f"{size} of the cache removed, to keep it below {limit}"))
 
 
@@ -313,11 +287,11 @@ def _code(done: Result) -> int:
     return DONE
 
 
-def _unneeded(chosen: Settings) -> list[str]:
+def _unneeded(request: Campaign) -> list[str]:
     return (
         ["docker-registry", "busybox"]
-        if chosen.images == "public"
+        if request.images is Images.PUBLIC
         else ["docker-registry"]
-        if chosen.registry
+        if request.registry
         else []
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect.cli import doctor, options
-from buildkit_bisect.cli.options import Raw
+from buildkit_bisect.cli import doctor
+from buildkit_bisect.options import requests
 from buildkit_bisect.system import checkout
 
 #: pytest's status if it ran no test: a tier may have none that matches ``-k``.
@@ -35,24 +35,22 @@ TIERS = (
 )
 
 
-def test(raw: Mapping[str, Raw]) -> int:
+def test(request: requests.Test) -> int:
     """Install what the tests need, and run all of them, or those asked for."""
-    wanted = [t for t in TIERS if options.flag(t.name, raw.get(t.name, False))] or list(TIERS)
-    only_changed = options.flag("changed", raw.get("changed", False))
-    dry_run = options.flag("dry-run", raw.get("dry_run", False))
-    name = options.option("k", raw.get("k", ""))
+    asked = {"unit": request.unit, "local": request.local, "system": request.system}
+    wanted = [tier for tier in TIERS if asked[tier.name]] or list(TIERS)
     _install_tools()
-    runs = _changed(wanted) if only_changed else [(tier, [f"tests/{tier.name}"]) for tier in wanted]
-    if dry_run:
+    runs = (
+        _changed(wanted) if request.changed else [(tier, [f"tests/{tier.name}"]) for tier in wanted]
+    )
+    if request.dry_run:
         _say("would run: " + (", ".join(f"tests/{tier.name}" for tier, _ in runs) or "nothing"))
         return 0
     if any(tier.prepared for tier, _ in runs):
         doctor.ensure(_say, trials=True, also=doctor.FOR_TESTS)
-    codes = [
-        _python("-m", "pytest", *tier.options, *paths, *(("-k", name) if name else ()))
-        for tier, paths in runs
-    ]
-    if name:
+    named = ("-k", request.matching) if request.matching else ()
+    codes = [_python("-m", "pytest", *tier.options, *paths, *named) for tier, paths in runs]
+    if named:
         codes = [code for code in codes if code != _NONE_CHOSEN] or [_NONE_CHOSEN]
     return next((code for code in codes if code), 0)
 
@@ -82,7 +80,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def check(raw: Mapping[str, Raw]) -> int:  # noqa: ARG001 - has no options
+def check(_: requests.Check) -> int:
     """Lint, format, types and import contracts; all run, the first failure is the status."""
     _install_tools()
     lint_imports = str(Path(sys.executable).with_name("lint-imports"))  # has no `python -m`

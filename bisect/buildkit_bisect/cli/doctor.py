@@ -12,7 +12,9 @@ from pathlib import Path
 from buildkit_bisect.engine import open_engine
 from buildkit_bisect.errors import BisectError, Missing
 from buildkit_bisect.golang.toolchain import cached, on_path
-from buildkit_bisect.source import DEFAULT_REPO
+from buildkit_bisect.model import DEFAULT_REPO
+from buildkit_bisect.options.command import inv, twin, words
+from buildkit_bisect.options.requests import Campaign, Doctor
 from buildkit_bisect.system import paths, process, web
 
 #: Free space below which a campaign is not started, and below which doctor warns; GiB.
@@ -20,6 +22,10 @@ LEAST_FREE, GOOD_FREE = 3.0, 12.0
 
 #: Seconds for one answer of the network, for `apt-get update`, and for an installation.
 ANSWER, UPDATE, INSTALL = 10.0, 300.0, 900.0
+
+
+#: Set to 1, it also forbids other tasks to install anything.
+_FORBIDDING = twin(Doctor, "no_install")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +118,7 @@ def _install(missing: list[Program], say: Callable[[str], None]) -> None:
     may = os.geteuid() == 0 and _is_debian() and not _forbidden()
     if not may:
         raise Missing(f"not installed: {names}", hint=command)
-    say(f"installing {' '.join(packages)} with apt-get (BKBISECT_NO_INSTALL=1 forbids it)")
+    say(f"installing {' '.join(packages)} with apt-get ({_FORBIDDING}=1 forbids it)")
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     process.run(["apt-get", "update", "-qq"], timeout=UPDATE, env=env, check=False)
     done = process.run(
@@ -127,7 +133,7 @@ def _install(missing: list[Program], say: Callable[[str], None]) -> None:
 
 
 def _forbidden() -> bool:
-    return os.environ.get("BKBISECT_NO_INSTALL", "") not in ("", "0")
+    return os.environ.get(_FORBIDDING, "") not in ("", "0")
 
 
 def _is_debian() -> bool:
@@ -167,7 +173,7 @@ def _disk() -> Check:
         ok=free >= LEAST_FREE,
         detail=f"{free:.0f} GiB free for the cache"
         + ("" if free >= GOOD_FREE else f"; a full matrix wants {GOOD_FREE:.0f}"),
-        fix="./inv clean --cache, or BKBISECT_CACHE_DIR=DIR",
+        fix=f"{inv('clean', cache=True)}, or BKBISECT_CACHE_DIR=DIR",
     )
 
 
@@ -207,7 +213,8 @@ def _git_remote() -> Check:
         name="git source",
         ok=ok,
         detail=DEFAULT_REPO if ok else f"{DEFAULT_REPO} cannot be reached: {reason}",
-        fix="--repo PATH of a clone; without one, Go modules are used, unpatched",
+        fix=f"{words(Campaign, repo='PATH')} of a clone;"
+        " without one, Go modules are used, unpatched",
         needed=False,
     )
 

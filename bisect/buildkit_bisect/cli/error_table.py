@@ -6,9 +6,12 @@ Every place that makes an error is found in the syntax tree, so the table cannot
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from buildkit_bisect.options import command, requests
+from buildkit_bisect.options.command import inv, words
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -28,11 +31,11 @@ _MEANS = {
     2: ("bad input", "What was named does not exist or makes no sense. Nothing was changed.",
         "`./inv --help TASK`"),
     3: ("something is missing", "A program, privilege or download that this machine lacks.",
-        "`./inv doctor`"),
+        f"`{inv('doctor')}`"),
     4: ("no answer", "The question was understood, and has no (sure) answer.",
-        "read the report; other ends, or more `--trials`"),
+        f"read the report; other ends, or more `{words(requests.Campaign, trials=True)}`"),
     5: ("infrastructure failed", "A registry, disk, engine or network; no word on BuildKit.",
-        "`./inv doctor`, then `./inv resume`"),
+        f"`{inv('doctor')}`, then `{inv('resume')}`"),
 }  # fmt: skip
 
 _HEAD = """# Errors
@@ -130,7 +133,25 @@ def _words(node: ast.expr, constants: dict[str, ast.expr]) -> str:  # noqa: PLR0
             return name.strip("_").upper()
         case ast.Subscript(value=value):
             return _words(value, constants)
+        case ast.Call(func=ast.Name(id="inv" | "words" as called)):
+            return command_line(called, node, lambda part: _words(part, constants))
     return "..."
+
+
+def command_line(called: str, call: ast.Call, text_of: Callable[[ast.expr], str]) -> str:
+    """What a call of `inv` or `words` makes, with *text_of* for what is no constant.
+
+    Raises `LookupError` for a task or an option that does not exist.
+    """
+
+    def value(part: ast.expr) -> command.Value:
+        constant = part.value if isinstance(part, ast.Constant) else None
+        return constant if isinstance(constant, str | int | float) else text_of(part)
+
+    options = {str(k.arg): value(k.value) for k in call.keywords}
+    if called == "inv":
+        return command.inv(*(str(value(part)) for part in call.args), **options)
+    return command.words(getattr(requests, ast.unparse(call.args[0]).rpartition(".")[2]), **options)
 
 
 if __name__ == "__main__":

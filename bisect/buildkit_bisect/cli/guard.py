@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from buildkit_bisect import __version__
-from buildkit_bisect.cli.options import Raw
 from buildkit_bisect.errors import BisectError, printable
+from buildkit_bisect.options.command import inv
 
 #: Exit codes that are no errors of ours.
 DONE, BUG, BAD_INPUT, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 2, 4, 5, 130
@@ -20,18 +20,18 @@ DONE, BUG, BAD_INPUT, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 2, 4, 5, 130
 _NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 
 #: What helps, by what the system says.
-_NO_SPACE = "free some space there, then ./inv resume; ./inv clean --cache-size 5GB frees the cache"
+_NO_SPACE = (
+    f"free some space there, then {inv('resume')}; {inv('clean', cache_size='5GB')} frees the cache"
+)
 _NOT_WRITTEN = "make it writable, or BKBISECT_CACHE_DIR=DIR"
-_MIRROR = "remove the mirror that is named, it is cloned again; or ./inv clean --cache"
+_MIRROR = f"remove the mirror that is named, it is cloned again; or {inv('clean', cache=True)}"
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _NO_SPACE),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _NOT_WRITTEN),
 }
 
-Command = Callable[[Mapping[str, Raw]], int]
 
-
-def guarded(command: Command, raw: Mapping[str, Raw]) -> int:
+def guarded(command: Callable[[], int]) -> int:
     """Run *command*; every expected error is one message, a bug is a paste-ready report."""
     # runc lives there, and a plain `su` leaves it out of PATH.
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
@@ -39,7 +39,7 @@ def guarded(command: Command, raw: Mapping[str, Raw]) -> int:
         if signal.getsignal(sign) is not signal.SIG_IGN:  # nohup
             signal.signal(sign, _interrupt)
     try:
-        code = command(raw)
+        code = command()
     except BrokenPipeError:  # `| head` is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
@@ -47,12 +47,12 @@ def guarded(command: Command, raw: Mapping[str, Raw]) -> int:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; what was built and run is kept: ./inv resume", file=sys.stderr)
+        print(f"interrupted; what was built and run is kept: {inv('resume')}", file=sys.stderr)
         code = INTERRUPTED
     except OSError as error:  # a full disk, a directory that may not be written
         named = f"{error.filename}: " if error.filename else ""
         wrong = error.errno in _NO_NAME
-        hint = "./inv --help TASK" if wrong else _REMEDIES.get(error.errno or 0, "./inv doctor")
+        hint = "./inv --help TASK" if wrong else _REMEDIES.get(error.errno or 0, inv("doctor"))
         said = f"{named}{error.strerror or error} (try: {hint})"
         print(f"error: {printable(said)}", file=sys.stderr)
         code = BAD_INPUT if wrong else INFRA

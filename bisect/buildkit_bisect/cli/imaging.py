@@ -2,76 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from buildkit_bisect.campaign.setup import Setup
-from buildkit_bisect.cli import options
-from buildkit_bisect.cli.options import Raw
+from buildkit_bisect.campaign.setup import Workshop
 from buildkit_bisect.engine import base, buildx_plugin, image, open_engine, upstream_image
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Said
 from buildkit_bisect.model import Build, Variant
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.choices import ImageBuilder
+from buildkit_bisect.options.command import words
 from buildkit_bisect.patch.patches import Patch
 
-#: How an image is made: compiled here and layered on a base, or by upstream's Dockerfile.
-BUILDERS = ("binaries", "dockerfile")
+_SAVE = words(requests.Build, save="./image.tar")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """What the options ask for beside the binaries."""
-
-    builder: str = "binaries"
-    base: str = ""
-    push: str = ""  # a registry
-    save: str = ""  # a file
-
-
-def wanted(raw: Mapping[str, Raw]) -> Wanted | None:
-    """What the options ask for; None where it is not an image. Raises `BadInput`."""
-    found = Wanted(
-        builder=options.one_of("builder", raw.get("builder", ""), BUILDERS),
-        base=options.image("base-image", raw.get("base_image", "")),
-        push=options.image("push", raw.get("push", "")),
-        save=options.option("save", raw.get("save", "")),
-    )
-    if found.push:
-        image.repository(found.push)  # refused before anything is built
-    if found.builder == "dockerfile" and found.base:
-        raise BadInput("upstream's Dockerfile has a base of its own", hint="leave out --base-image")
-    if found.save and not Path(found.save).absolute().parent.is_dir():
-        raise BadInput(f"--save {found.save}: there is no such folder", hint="--save ./image.tar")
-    if found.save and Path(found.save).is_dir():
+def wanted(request: requests.Build) -> bool:
+    """Whether *request* asks for an image. Raises `BadInput` for one that cannot be made."""
+    dockerfile = request.builder is ImageBuilder.DOCKERFILE
+    save = Path(request.save).absolute()
+    if request.push:
+        image.repository(request.push)  # refused before anything is built
+    if dockerfile and request.base_image:
         raise BadInput(
-            f"--save {found.save} is a directory, and an image is a file", hint="--save ./image.tar"
+            "upstream's Dockerfile has a base of its own",
+            hint=f"leave out {words(requests.Build, base_image=True)}",
         )
-    asked = options.flag("image", raw.get("image", False))
-    return found if asked or found != Wanted() else None
+    if request.save and not save.parent.is_dir():
+        raise BadInput(
+            f"{words(requests.Build, save=request.save)}: there is no such folder", hint=_SAVE
+        )
+    if request.save and save.is_dir():
+        raise BadInput(
+            f"{words(requests.Build, save=request.save)} is a directory, and an image is a file",
+            hint=_SAVE,
+        )
+    more = (dockerfile, request.base_image, request.push, request.save)
+    return request.image or any(more)
 
 
 def from_binaries(
-    setup: Setup, asked: Wanted, variant: Variant, made: Build
+    workshop: Workshop, request: requests.Build, variant: Variant, made: Build
 ) -> tuple[Engine, image.VariantImage, str]:
     """The image, and how it came about."""
 
     def say(text: str) -> None:
-        setup.events.emit(Said(text=text))
+        workshop.events.emit(Said(text=text))
 
     engine = open_engine()
-    on = base.find(engine, asked.base, say)
+    on = base.find(engine, request.base_image, say)
     return engine, image.ensure(engine, made, variant, on, say=say), f"binaries on {on.ref}"
 
 
 def from_upstream(
-    setup: Setup, variant: Variant, patches: Sequence[Patch]
+    workshop: Workshop, variant: Variant, patches: Sequence[Patch]
 ) -> tuple[Engine, image.VariantImage, str]:
     """The published image of a plain release where it can be had, else by the Dockerfile."""
 
     def say(text: str) -> None:
-        setup.events.emit(Said(text=text))
+        workshop.events.emit(Said(text=text))
 
     engine = open_engine()
     instead = ""
@@ -81,16 +72,16 @@ def from_upstream(
             return engine, got, f"published, {got.digest or ref}"
         instead = f"; {ref} cannot be pulled: {got}"
         say(instead.removeprefix("; "))
-    program = buildx_plugin.find(say, setup.builder.deadlines, oldest=buildx_plugin.OLDEST_BAKE)
+    program = buildx_plugin.find(say, workshop.builder.deadlines, oldest=buildx_plugin.OLDEST_BAKE)
     made = upstream_image.build(
         engine,
         program,
-        setup.source,
+        workshop.source,
         variant,
         patches,
-        timeout=setup.builder.deadlines.dockerfile,
+        timeout=workshop.builder.deadlines.dockerfile,
         say=say,
-        on_line=_Steps(setup),
+        on_line=_Steps(workshop),
     )
     return engine, made, f"upstream's Dockerfile, by buildx {program.version}{instead}"
 
@@ -98,24 +89,24 @@ def from_upstream(
 class _Steps:
     """Shows the beginning of each step of a plain build progress, and nothing twice."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
         self._seen: set[str] = set()
 
     def __call__(self, line: str) -> None:
         number, _, rest = line.partition(" ")
         if number.startswith("#") and rest.startswith("[") and number not in self._seen:
             self._seen.add(number)
-            self._setup.events.emit(Said(text=rest[:160]))
+            self._workshop.events.emit(Said(text=rest[:160]))
 
 
-def deliver(engine: Engine, made: image.VariantImage, asked: Wanted) -> dict[str, str]:
+def deliver(engine: Engine, made: image.VariantImage, request: requests.Build) -> dict[str, str]:
     """Push and save as asked; where to."""
     done: dict[str, str] = {}
-    if asked.push:
-        done["pushed"] = image.push(engine, made, asked.push)
-    if asked.save:
-        path = Path(asked.save).absolute()
+    if request.push:
+        done["pushed"] = image.push(engine, made, request.push)
+    if request.save:
+        path = Path(request.save).absolute()
         image.save(engine, made, path)
         done["saved"] = str(path)
     return done

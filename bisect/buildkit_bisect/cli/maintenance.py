@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from buildkit_bisect.cli import doctor as doctors
-from buildkit_bisect.cli import leftovers, options
+from buildkit_bisect.cli import leftovers
 from buildkit_bisect.cli.guard import DONE
-from buildkit_bisect.cli.options import Raw
 from buildkit_bisect.engine import Engine, open_engine, sweep
 from buildkit_bisect.errors import BadInput, BisectError, Missing
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.system import cache_limit, paths
 
 
-def doctor(raw: Mapping[str, Raw]) -> int:
+def doctor(request: requests.Doctor) -> int:
     """A line a check; 3 where something needed is missing and could not be installed."""
-    if not options.flag("no-install", raw.get("no_install", False)):
+    if not request.no_install:
         with contextlib.suppress(BisectError):
             doctors.ensure(lambda text: print(text, file=sys.stderr, flush=True), trials=True)
     found = doctors.checks()
@@ -29,23 +29,19 @@ def doctor(raw: Mapping[str, Raw]) -> int:
     return 3 if any(c.needed and not c.ok for c in found) else DONE
 
 
-def clean(raw: Mapping[str, Raw]) -> int:
-    """Sweep what killed runs left; with ``--cache`` also what is kept for later.
+def clean(request: requests.Clean) -> int:
+    """Sweep what killed runs left; where *request* says so, also what is kept for later.
 
     Raises `BadInput` where that is in use.
     """
-    dry = options.flag("dry-run", raw.get("dry_run", False))
-    everything = options.flag("cache", raw.get("cache", False))
-    limit = options.option("cache-size", raw.get("cache_size", ""))
-    bound = cache_limit.parse(limit)
-    images = options.flag("images", raw.get("images", False))
-    if everything and not dry and (busy := cache_limit.others()):
-        raise BadInput(f"process {busy[0]} uses the cache", hint="./inv clean --cache-size 0")
-    swept = _sweep(images=images, dry=dry)
-    if everything:
+    dry, limit = request.dry_run, request.cache_size
+    if request.cache and not dry and (busy := cache_limit.others()):
+        raise BadInput(f"process {busy[0]} uses the cache", hint=inv("clean", cache_size=0))
+    swept = _sweep(images=request.images, dry=dry)
+    if request.cache:
         _empty(dry=dry)
-    elif dry or limit:
-        _bounded(bound, dry=dry)
+    elif dry or limit is not None:
+        _bounded(cache_limit.DEFAULT if limit is None else limit, dry=dry)
     elif not swept:
         print("nothing was left behind")
     return DONE
@@ -89,7 +85,7 @@ def _bounded(bound: int, *, dry: bool) -> None:
     held = cache_limit.entries(fresh=True)
     _list("the cache holds", held)
     _list(
-        f"would remove for --cache-size {cache_limit.shown(bound)}",
+        f"would remove for {words(requests.Clean, cache_size=True)} {cache_limit.shown(bound)}",
         cache_limit.surplus(held, bound),
     )
 

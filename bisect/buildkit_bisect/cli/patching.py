@@ -10,41 +10,38 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from buildkit_bisect.cli import options
 from buildkit_bisect.cli.guard import BAD_INPUT, DONE
-from buildkit_bisect.cli.options import Raw
 from buildkit_bisect.errors import BadInput, printable
+from buildkit_bisect.model import DEFAULT_REPO
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import PatchCheck, PatchList, PatchNew
 from buildkit_bisect.patch import backports, patches, patchmaker
 from buildkit_bisect.patch.backports import Fit
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.patch.patchmaker import Work
-from buildkit_bisect.render.validation import STATES
-from buildkit_bisect.source import DEFAULT_REPO, GitSource, open_source
-from buildkit_bisect.system import paths
+from buildkit_bisect.render.symbols import FITS
+from buildkit_bisect.source import GitSource, open_source
 
 Loaded = TypeVar("Loaded")
 
-_ORIGINS = ("from-worktree", "from-branch", "from-pr")
 
-
-def new(raw: Mapping[str, Raw]) -> int:
+def new(request: PatchNew) -> int:
     """Make a patch folder of a contributor's work, and say where it applies."""
-    name = _text("name", raw)
-    given = {origin: _text(origin, raw) for origin in _ORIGINS}
-    named = [origin for origin, value in given.items() if value]
-    if not name or len(named) != 1:
+    name, root = request.name, request.into
+    origins = (request.from_worktree, request.from_branch, request.from_pr)
+    if not name or sum(map(bool, origins)) != 1:
         raise BadInput(
             "a patch is made from one place",
-            hint="./inv patch-new NAME --from-worktree DIR, --from-branch REF or --from-pr N",
+            hint=f"{inv('patch-new', 'NAME', from_worktree='DIR')},"
+            f" {words(PatchNew, from_branch='REF')} or {words(PatchNew, from_pr='N')}",
         )
-    root = _root(raw)
     patchmaker.check_name(name, root)
-    with _work(raw, named[0], given[named[0]]) as (source, work):
+    with _work(request) as (source, work):
         if doubt := patchmaker.doubt(work):
             _tell(f"warning: {doubt}")
-        made = patchmaker.new(name, work, source, root=root, title=_text("title", raw))
+        made = patchmaker.new(name, work, source, root=root, title=request.title)
     found = backports.table(source, backports.lines(source), [made])
-    if _json(raw):
+    if request.json:
         _print({"name": name, "folder": made.folder, "base": work.base.sha, **_facts(made, found)})
         return DONE
     print(f"{name}: {made.meta.title}, made on {work.base.ref}\n{made.folder}")
@@ -54,32 +51,32 @@ def new(raw: Mapping[str, Raw]) -> int:
 
 
 @contextmanager
-def _work(raw: Mapping[str, Raw], origin: str, value: str) -> Iterator[tuple[GitSource, Work]]:
-    repo, base = _text("repo", raw), _text("base", raw)
-    match origin:
-        case "from-worktree":
-            folder = Path(value).absolute()
-            patchmaker.check_worktree(folder)
-            source = _open(repo or str(folder))
-            with patchmaker.of_worktree(folder, source, base=base) as work:
-                yield source, work
-        case "from-branch":
-            source = _open(repo or DEFAULT_REPO)
-            yield source, patchmaker.of_commits(source, value, base=base)
-        case _:
-            number = options.number("from-pr", value, 1, 10**9)
-            assert number
-            source = _open(repo or DEFAULT_REPO)
-            url = patchmaker.pull_url(repo or DEFAULT_REPO, number)
-            yield source, patchmaker.of_commits(source, f"pull/{number}", base=base, origin=url)
+def _work(request: PatchNew) -> Iterator[tuple[GitSource, Work]]:
+    base = request.base
+    if request.from_worktree:
+        folder = Path(request.from_worktree).absolute()
+        patchmaker.check_worktree(folder)
+        source = _open(request.repo or str(folder))
+        with patchmaker.of_worktree(folder, source, base=base) as work:
+            yield source, work
+        return
+    repo = request.repo or DEFAULT_REPO
+    source = _open(repo)
+    if request.from_branch:
+        yield source, patchmaker.of_commits(source, request.from_branch, base=base)
+        return
+    if request.from_pr:
+        url = patchmaker.pull_url(repo, request.from_pr)
+        pull = f"pull/{request.from_pr}"
+        yield source, patchmaker.of_commits(source, pull, base=base, origin=url)
 
 
-def list_(raw: Mapping[str, Raw]) -> int:
+def list_(request: PatchList) -> int:
     """Every patch and series; a folder with a mistake is listed with it, exit 2."""
-    root = _root(raw)
+    root = request.into
     found, mistakes = _each(patches.names(root), lambda name: _listed(name, root))
     known = list(found.values())
-    if _json(raw):
+    if request.json:
         _print(known)
     else:
         for one in known:
@@ -126,21 +123,19 @@ def _listed(name: str, root: Path) -> dict[str, Any]:
     }
 
 
-def check(raw: Mapping[str, Raw]) -> int:
+def check(request: PatchCheck) -> int:
     """Where patches apply, are already there, or conflict; exit 2 where one has a mistake."""
-    root = _root(raw)
-    named = [n for n in _text("patches", raw).split(",") if n]
-    names = named or patches.names(root)
+    root = request.into
+    names = request.patches or patches.names(root)
     loaded, mistakes = _each(names, lambda name: patches.load_many(name, root))
     if mistakes and not loaded:
         return _told(mistakes)
     if not loaded:
-        raise BadInput(f"no patches in {root}", hint="./inv patch-new NAME --from-branch REF")
-    source = _open(_text("repo", raw) or DEFAULT_REPO)
-    revs = [r for r in _text("revs", raw).split(",") if r]
-    revisions = [source.resolve(r) for r in revs] if revs else backports.lines(source)
+        raise BadInput(f"no patches in {root}", hint=inv("patch-new", "NAME", from_branch="REF"))
+    source = _open(request.repo)
+    revisions = [source.resolve(r) for r in request.revs] or backports.lines(source)
     found = {name: backports.table(source, revisions, parts) for name, parts in loaded.items()}
-    if _json(raw):
+    if request.json:
         _print([
             {"name": name, "applies": [asdict(fit) for fit in fits]}
             for name, fits in found.items()
@@ -157,7 +152,7 @@ def _lines(found: Sequence[Fit]) -> Iterator[str]:
     width = max((len(fit.ref) for fit in found), default=0)
     for fit in found:
         detail = f": {fit.detail}" if fit.detail else ""
-        yield f"  {fit.ref:{width}}  {fit.sha[:12]}  {STATES[fit.state]}{detail}"
+        yield f"  {fit.ref:{width}}  {fit.sha[:12]}  {FITS[fit.state]}{detail}"
 
 
 def _facts(made: Patch, found: Sequence[Fit]) -> dict[str, Any]:
@@ -177,19 +172,6 @@ def _open(repo: str) -> GitSource:
 
 def _tell(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
-
-
-def _root(raw: Mapping[str, Raw]) -> Path:
-    named = _text("into", raw)
-    return Path(named).absolute() if named else paths.PATCHES
-
-
-def _text(name: str, raw: Mapping[str, Raw]) -> str:
-    return options.option(name, raw.get(name.replace("-", "_"), ""))
-
-
-def _json(raw: Mapping[str, Raw]) -> bool:
-    return options.flag("json", raw.get("json", False))
 
 
 def _print(value: Any) -> None:

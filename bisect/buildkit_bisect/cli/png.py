@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.system import paths, process
 
 #: Seconds for one picture.
@@ -18,7 +19,7 @@ def png(svg: Path, target: Path, *, scale: int = 2) -> Path:
     """Write *target* from the file *svg*, *scale* pixels a unit. Raises `Missing`."""
     size = re.search(r'<svg\b[^>]*? width="([\d.]+)" height="([\d.]+)"', svg.read_text())
     if not size:
-        raise BadInput(f"{svg} has no size", hint="./inv report ID, which draws it again")
+        raise BadInput(f"{svg} has no size", hint=f"{inv('report', 'ID')}, which draws it again")
     if shutil.which("rsvg-convert"):
         argv = ["rsvg-convert", f"--zoom={scale}", f"--output={target}", str(svg)]
         process.run(argv, timeout=TIMEOUT)

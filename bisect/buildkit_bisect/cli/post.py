@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.render.markdown import LIMIT, markdown
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import Result
@@ -36,7 +37,7 @@ def post(
     `InfraFailed` where GitHub refuses.
     """
     if issue < 1 or not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise BadInput(f"not an issue: {repo}#{issue}", hint="./inv post ID --issue 6893")
+        raise BadInput(f"not an issue: {repo}#{issue}", hint=inv("post", "ID", issue=6893))
     me = login()
     sign = marker(result)
     body = markdown(result, folder, templates=templates, limit=LIMIT - len(sign)) + sign

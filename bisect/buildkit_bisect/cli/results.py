@@ -5,83 +5,80 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from buildkit_bisect import result
 from buildkit_bisect.campaign import record
-from buildkit_bisect.cli import options, png
+from buildkit_bisect.cli import png
 from buildkit_bisect.cli import post as posting
 from buildkit_bisect.cli.guard import DONE
-from buildkit_bisect.cli.options import Raw
 from buildkit_bisect.errors import BadInput, printable_line
 from buildkit_bisect.live import follow
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.choices import Format
+from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.render import compare, github, redact, reports
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import one_line
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
 #: Tasks that are campaigns: what `resume` may run again.
-_CAMPAIGNS = ("run", "matrix", "bisect", "boundaries", "validate")
+_CAMPAIGNS = [name for name, kind in requests.TASKS.items() if issubclass(kind, requests.Campaign)]
 
 #: Exit code of `diff` where something got worse, as diff(1) has it.
 WORSE = 1
 
 
-def report(raw: Mapping[str, Raw]) -> int:
+def report(request: requests.Report) -> int:
     """Render a result again, from its document alone."""
-    folder = _folder(raw)
+    folder = _folder(request.id, request.out)
     done = result.read(folder)
-    form = options.one_of("format", raw.get("format", ""), ("files", "github-matrix"))
-    if form == "github-matrix":
+    if request.format is Format.GITHUB_MATRIX:
         print(github.strategy_of(done))
         return DONE
-    target = options.option("publish", raw.get("publish", ""))
-    if target:
-        done, folder = redact.cleaned(done), Path(target)
+    if request.publish:
+        done, folder = redact.cleaned(done), Path(request.publish)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(
-                f"cannot write to {folder}: {error.strerror}", hint="--publish DIR"
+                f"cannot write to {folder}: {error.strerror}",
+                hint=words(requests.Report, publish="DIR"),
             ) from None
         result.write(done, folder)
-    written = reports.write(done, folder, Templates(options.templates(raw.get("templates", ""))))
+    written = reports.write(done, folder, Templates(request.templates))
     for path in written:
         print(printable_line(path))
-    if options.flag("png", raw.get("png", False)):
+    if request.png:
         for path in written:
             if path.suffix == ".svg":
                 print(printable_line(png.png(path, path.with_suffix(".png"))))
     return DONE
 
 
-def diff(raw: Mapping[str, Raw]) -> int:
+def diff(request: requests.Diff) -> int:
     """What changed from one campaign to another; 1 where any cell got worse."""
-    sides = [options.option(name, raw.get(name, "")) for name in ("before", "after")]
+    sides = (request.before, request.after)
     if not all(sides):
-        raise BadInput("diff needs two campaigns", hint="./inv diff ID ID")
-    old, new = (result.read(_folder({**raw, "id": side})) for side in sides)
+        raise BadInput("diff needs two campaigns", hint=inv("diff", "ID", "ID"))
+    old, new = (result.read(_folder(side, request.out)) for side in sides)
     found = compare.compare(old, new)
     print(compare.text(found), end="")
     return WORSE if found.worse else DONE
 
 
-def post(raw: Mapping[str, Raw]) -> int:
+def post(request: requests.Post) -> int:
     """Comment on an issue through ``gh``, after showing what would be posted."""
-    folder = _folder(raw)
-    issue = options.number("issue", raw.get("issue", ""), 1, 10**9)
-    if issue is None:
-        raise BadInput("which issue?", hint="./inv post ID --issue 6893")
-    sure = options.flag("yes", raw.get("yes", False))
-    repo = options.option("to", raw.get("to", "")) or "moby/buildkit"
+    folder = _folder(request.id, request.out)
+    if request.issue is None:
+        raise BadInput("which issue?", hint=inv("post", "ID", issue=6893))
     url = posting.post(
         result.read(folder),
         folder,
-        issue=issue,
-        repo=repo,
-        confirm=lambda shown: _confirm(shown, sure=sure),
-        templates=Templates(options.templates(raw.get("templates", ""))),
+        issue=request.issue,
+        repo=request.to,
+        confirm=lambda shown: _confirm(shown, sure=request.yes),
+        templates=Templates(request.templates),
     )
     print(url or "nothing was posted")
     return DONE
@@ -94,82 +91,74 @@ def _confirm(shown: str, *, sure: bool) -> bool:
     try:
         return input("Post this? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:  # nobody is there to ask
-        print("\nno answer; --yes posts without asking")
+        print(f"\nno answer; {words(requests.Post, yes=True)} posts without asking")
         return False
 
 
-def status(raw: Mapping[str, Raw]) -> int:
+def status(request: requests.Status) -> int:
     """Every campaign in a line; with an id, one as its own terminal shows it."""
-    if options.option("id", raw.get("id", "")):
-        events = _folder(raw) / record.EVENTS
+    if request.id:
+        events = _folder(request.id, request.out) / record.EVENTS
         if not events.is_file():
-            raise BadInput(f"no campaign in {events.parent}", hint="./inv status")
+            raise BadInput(f"no campaign in {events.parent}", hint=inv("status"))
         one = record.read(events.parent)
-        follow(
-            events,
-            sys.stdout,
-            watch=options.flag("watch", raw.get("watch", False)),
-            alive=one.alive,
-        )
+        follow(events, sys.stdout, watch=request.watch, alive=one.alive)
         return DONE
-    found = record.campaigns(_out(raw), _warn)
+    found = record.campaigns(request.out, _warn)
     for one in found:
         said = f"{one.status}: {one.reason}" if one.reason else one.status
         print(f"{printable_line(one.id)}  {one_line(said)}\n    {one_line(one.command)}")
     if not found:
-        print(f"no campaigns in {printable_line(_out(raw))}")
+        print(f"no campaigns in {printable_line(request.out)}")
     return DONE
 
 
-def resume(raw: Mapping[str, Raw]) -> int:
+def resume(request: requests.Resume) -> int:
     """Run an unfinished campaign's command again; builds and trials it paid for are reused."""
-    if options.option("id", raw.get("id", "")):
-        found = record.read(_folder(raw))
+    if request.id:
+        found = record.read(_folder(request.id, request.out))
     else:
-        known = record.campaigns(_out(raw), _warn)
+        known = record.campaigns(request.out, _warn)
         unfinished = [r for r in known if r.status in record.UNFINISHED]
         if not unfinished:
-            raise BadInput(f"no unfinished campaign in {_out(raw)}", hint="./inv status")
+            raise BadInput(f"no unfinished campaign in {request.out}", hint=inv("status"))
         found = unfinished[-1]
     # One that cannot be seen from here may be dead, and its user knows: its id was given.
     if found.status == "running" and found.gone is False:
-        raise BadInput(f"{found.id} is running, as process {found.pid}", hint="./inv status")
-    words = _words(found)
+        raise BadInput(f"{found.id} is running, as process {found.pid}", hint=inv("status"))
+    command = _words_of(found)
     said = f"resuming {printable_line(found.id)}: {one_line(found.command)}"
     print(said, file=sys.stderr, flush=True)
-    os.environ[options.RESUMED] = ",".join([*found.resumed, found.id])
+    os.environ[record.RESUMED] = ",".join([*found.resumed, found.id])
     out = str(found.folder.parent.absolute())
     if found.cwd:
         os.chdir(found.cwd)
-    argv = [sys.executable, "-m", "buildkit_bisect", "--search-root", str(paths.PROJECT)]
-    os.execv(sys.executable, [*argv, *words[1:], "--out", out])
+    argv = [sys.executable, "-m", "buildkit_bisect", "--search-root", str(checkout.PROJECT)]
+    place = words(requests.Campaign, out=True)
+    os.execv(sys.executable, [*argv, *command[1:], place, out])
 
 
 def _warn(text: str) -> None:
     print(f"warning: {printable_line(text)}", file=sys.stderr)
 
 
-def _words(found: record.Record) -> list[str]:
+def _words_of(found: record.Record) -> list[str]:
     """The words of a campaign's command. Raises `BadInput` where it is not one of ours."""
     try:
-        words = shlex.split(found.command)
+        command = shlex.split(found.command)
     except ValueError:
-        words = []
-    if words[:2] not in (["./inv", kind] for kind in _CAMPAIGNS):
+        command = []
+    if command[:2] not in (["./inv", kind] for kind in _CAMPAIGNS):
         raise BadInput(
-            f"{found.folder}: not a campaign's command: {found.command!r}", hint="./inv status"
+            f"{found.folder}: not a campaign's command: {found.command!r}", hint=inv("status")
         )
-    return words
+    return command
 
 
-def _out(raw: Mapping[str, Raw]) -> Path:
-    return options.read("status", {"out": raw.get("out", "")}).out
-
-
-def _folder(raw: Mapping[str, Raw]) -> Path:
-    name = options.option("id", raw.get("id", ""))
+def _folder(name: str, out: Path) -> Path:
+    """The folder of a campaign that is named by its id below *out*, or by its path."""
     if not name:
-        raise BadInput("which campaign?", hint="./inv status")
+        raise BadInput("which campaign?", hint=inv("status"))
     direct = Path(name)
-    below = _out(raw) / name
+    below = out / name
     return direct if direct.is_dir() and "/" in name else below

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.campaign.setup import load_patches, prepare
-from buildkit_bisect.campaign.validate import Checks, Question, Validation
-from buildkit_bisect.cli import options
+from buildkit_bisect.campaign.validate import Validation
 from buildkit_bisect.cli.campaigns import scripted, show_plan, work
-from buildkit_bisect.cli.options import Raw
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.live import Display
+from buildkit_bisect.options.command import inv
+from buildkit_bisect.options.requests import Validate
 
 
-def validate(raw: Mapping[str, Raw]) -> int:
+def validate(request: Validate) -> int:
     """Does it fix, what else does it change, where does it apply."""
-    chosen = options.read("validate", raw)
-    question = Question(
-        base=options.option("base", raw.get("base", "")),
-        culprit=options.option("culprit", raw.get("culprit", "")),
-        checks=Checks(options.one_of("checks", raw.get("checks", ""), [str(c) for c in Checks])),
-    )
-    given = load_patches(chosen.patches)
+    given = load_patches(request.patches)
     if not given:
-        raise BadInput("which patches?", hint="./inv validate --patches NAME; ./inv patch-list")
-    script = scripted(raw)
+        raise BadInput(
+            "which patches?", hint=f"{inv('validate', patches='NAME')}; {inv('patch-list')}"
+        )
+    script = scripted(request)
     with Display() as events:
         # A patch that mends one way to fail can break another: everything that ships is tried.
-        setup = prepare(chosen, events, chosen=given, default=scenarios.names(), script=script)
-        validation = Validation(setup, question, given)
-        if chosen.dry_run:
-            return show_plan(chosen, validation.planned(), validation.also)
+        setup = prepare(request, events, chosen=given, default=scenarios.names(), script=script)
+        validation = Validation(setup, request, given)
+        if request.dry_run:
+            return show_plan(request, validation.planned(), validation.also)
         return work(setup, "validate", validation.run)

@@ -10,6 +10,7 @@ from pathlib import Path
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.model import Revision
 from buildkit_bisect.patch.patches import Patch, PatchFailed
+from buildkit_bisect.result import FitState
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.source.commits import branch_name
 from buildkit_bisect.system import gitcmd, paths
@@ -24,7 +25,7 @@ class Fit:
 
     ref: str
     sha: str
-    state: str  # applies, lacking, there, partly, conflicts
+    state: FitState
     detail: str = ""
 
 
@@ -59,7 +60,7 @@ def table(source: GitSource, revisions: Sequence[Revision], chosen: Sequence[Pat
 def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
     """Whether *chosen* apply, in order, to *revision*; patches that are there are passed over."""
 
-    def told(state: str, detail: str = "") -> Fit:
+    def told(state: FitState, detail: str = "") -> Fit:
         return Fit(ref=revision.ref, sha=revision.sha, state=state, detail=detail)
 
     there, used = [], []
@@ -73,17 +74,19 @@ def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
                     if len(chosen) == 1:
                         reason = reason.removeprefix(f"{patch.name} does not apply: ")
                     said = [_lacking(source, revision, [patch]), f"{reason}{_fuzz(tree, patch)}"]
-                    return told("conflicts", "; ".join(filter(None, said)))
+                    return told(FitState.CONFLICTS, "; ".join(filter(None, said)))
                 there.append(patch.name)
             else:
                 used += [name] if len(patch.diffs) > 1 else []
     if len(there) == len(chosen):
-        return told("there")
+        return told(FitState.THERE)
     lacking = _lacking(source, revision, chosen)
     detail = "; ".join(filter(None, [", ".join(used), lacking]))
     if there:
-        return told("partly", "; ".join(filter(None, [f"{', '.join(there)} is there", detail])))
-    return told("lacking" if lacking else "applies", detail)
+        return told(
+            FitState.PARTLY, "; ".join(filter(None, [f"{', '.join(there)} is there", detail]))
+        )
+    return told(FitState.LACKING if lacking else FitState.APPLIES, detail)
 
 
 @contextmanager
@@ -147,5 +150,5 @@ def _lacking(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> 
 
 def hint(found: Sequence[Fit], option: Callable[[str], str]) -> str:
     """The next command for a patch that does not apply: a line where it does, as an option."""
-    fits = [f.ref for f in found if f.state == "applies"]
+    fits = [f.ref for f in found if f.state is FitState.APPLIES]
     return option(fits[-1]) if fits else "./inv patch-new NAME --from-branch REF"

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.model import Revision
+from buildkit_bisect.model import DEFAULT_REPO, Revision
 from buildkit_bisect.patch import diffs, patches
 from buildkit_bisect.patch.backports import touched
 from buildkit_bisect.patch.diffs import Change
 from buildkit_bisect.patch.forkpoint import fork
 from buildkit_bisect.patch.patches import Patch, PatchFailed
-from buildkit_bisect.source import DEFAULT_REPO, GitSource
+from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.gitcmd import QUICK, git
 from buildkit_bisect.system.process import ProcessError

@@ -8,7 +8,10 @@ from typing import Any
 import jinja2
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import symbols, text
+from buildkit_bisect.result import CampaignKind, CampaignStatus
 from buildkit_bisect.system import checkout
 
 
@@ -38,10 +41,15 @@ class Templates:
             command=text.command,
             duration=text.duration,
             head=text.head,
-            listed=text.listed,
+            listed=listed,
             word=symbols.word,
         )
-        self._env.globals.update(plural=text.plural)
+        self._env.globals.update(
+            plural=plural,
+            CampaignKind=CampaignKind,
+            CampaignStatus=CampaignStatus,
+            Verdict=Verdict,
+        )
 
     def text(self, name: str) -> str:
         """A file's own text, nothing filled in: styles and scripts."""

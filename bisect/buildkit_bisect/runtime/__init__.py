@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.system.process import Completed
-
-
-class Kind(StrEnum):
-    """The runtimes there are."""
-
-    HOST = "host"
-    DOCKER = "docker"
-    BUILDX = "buildx"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
-    """A snapshotter of the user's own, which already runs."""
-
-    socket: str
-    root: str = ""  # where it keeps and mounts snapshots; a container needs to be given it
 
 
 class DaemonFailed(BisectError):
@@ -36,11 +18,6 @@ class DaemonFailed(BisectError):
 
 class Runtime(Protocol):
     """A running daemon. Steps speak to it, and need not know what it is."""
-
-    @property
-    def kind(self) -> str:
-        """Name of the runtime in results: ``host``, ``docker``, ``buildx``."""
-        ...
 
     @property
     def log(self) -> Path:

@@ -128,7 +128,7 @@ def _no_more(state: State, now: Belief) -> Range | Inconclusive:
 def _undecided(state: State, now: Belief, why: str) -> Inconclusive:
     return Inconclusive(
         reason=f"{why}: the likeliest commit has {now.best:.1%}",
-        hint="./inv resume --trials 20",
+        hint=state.more_trials_command,
         candidates=now.credible(state, state.options.confidence),
         notes=notes(state),
     )

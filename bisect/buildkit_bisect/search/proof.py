@@ -35,7 +35,7 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
                 f"{evidence.tally(commit)}, and "
                 + ", ".join(f"{state.name(p)} {evidence.tally(p)}" for p in parents)
             ),
-            hint="./inv resume",
+            hint=state.more_trials_command,
             candidates=(state.candidate(commit),),
         )
     role = "the candidate" if one == commit else f"parent of {state.name(commit)}"

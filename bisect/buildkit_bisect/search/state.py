@@ -70,6 +70,12 @@ class State:
         return f"./inv bisect --good {self.name(old)} --bad {self.name(new)}"
 
     @property
+    def more_trials_command(self) -> str:
+        """The command line for the same search with more trials of each commit."""
+        again = self.command(old=self.old, new=self.new, find_fix=self.options.find_fix)
+        return f"{again} --trials 20"
+
+    @property
     def boundaries_command(self) -> str:
         """The command line that lists every change of outcome between the ends."""
         return f"./inv boundaries --from {self.name(self.old)} --to {self.name(self.new)}"

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from buildkit_bisect.errors import BadInput, Missing
-from buildkit_bisect.model import Revision
+from buildkit_bisect.model import DEFAULT_REPO, Revision
 from buildkit_bisect.source.git import GitSource
 from buildkit_bisect.source.mirror import Silent, Unreachable
 from buildkit_bisect.source.module import ModuleSource
 from buildkit_bisect.system.deadlines import Deadlines
-
-DEFAULT_REPO = "https://github.com/moby/buildkit.git"
 
 
 class Source(Protocol):
@@ -27,6 +25,10 @@ class Source(Protocol):
     @property
     def where(self) -> str:
         """The repository or module, as messages name it."""
+
+    @property
+    def note(self) -> str:
+        """Why this is not the source that was requested; otherwise ""."""
 
     def resolve(self, ref: str) -> Revision:
         """The commit a ref stands for; raises `BadInput` naming the nearest tags."""
@@ -56,13 +58,14 @@ def open_source(
 ) -> Source:
     """The source of a *kind*: ``git``, ``module``, or ``auto``.
 
-    ``auto`` is git, or modules where the remote cannot be reached; *say* gets one line why.
+    ``auto`` is git, or modules if the remote cannot be reached; `Source.note` then has the
+    reason, and *say* gets it.
     Raises `BadInput` on another kind, or where *repo* is no repository; where git must be, also
     `Missing`, and `Unreachable` past a deadline.
     """
-    modules = ModuleSource(say=say, deadlines=deadlines or Deadlines())
+    within = deadlines or Deadlines()
     if kind == "module":
-        return modules
+        return ModuleSource(say=say, deadlines=within)
     if kind not in ("auto", "git"):
         raise BadInput(f"unknown source {kind!r}", hint="--source auto, git or module")
     try:
@@ -72,8 +75,9 @@ def open_source(
             raise  # nothing is missing here: the remote hangs
         if kind == "git":
             raise Missing(err.message, hint="--repo PATH of a clone, or --source module") from None
-        say(f"source: Go modules, since {err.message}")
-        return modules
+        note = f"source: Go modules, since {err.message}"
+        say(note)
+        return ModuleSource(say=say, deadlines=within, note=note)
 
 
-__all__ = ["DEFAULT_REPO", "GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]
+__all__ = ["GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]

@@ -70,6 +70,11 @@ class GitSource(History):
         """The repository, as messages name it."""
         return self.mirror.repo
 
+    @property
+    def note(self) -> str:
+        """Always "": it never replaces another source."""
+        return ""
+
     def resolve(self, ref: str) -> Revision:
         """The commit that a tag, branch, id, ``master~3`` or day stands for.
 

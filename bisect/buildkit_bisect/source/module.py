@@ -42,6 +42,7 @@ class ModuleSource:
     kind: str = "module"
     where: str = f"the Go module {MODULE}"
     deadlines: Deadlines = field(default_factory=Deadlines)
+    note: str = ""  # why it replaces a git source
     _versions: list[str] = field(default_factory=list)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import fcntl
 import functools
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -26,14 +25,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect.errors import BadInput
 from buildkit_bisect.system import owner, paths
 
-#: Bytes, where ``--cache-size`` does not say.
+#: Bytes, where nothing else is asked for.
 DEFAULT = 20 * 10**9
-
-#: Bytes of a size that can be meant; 400 digits are none that a float can hold.
-_MOST = 10**18
 
 #: What is one entry: each of a kind's directories, or all of it.
 _EACH = ("builds", "evidence", "mirrors", "toolchains", "tools")
@@ -46,9 +41,6 @@ _FIXED = ("builds", "toolchains", "tools")
 #: The go command renews the time of a file in GOCACHE once an hour only.
 _GO_RENEWS = 3600.0
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-_UNITS = " kmgt"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
@@ -58,23 +50,6 @@ class Entry:
     path: Path
     bytes: int
     used: float
-
-
-def parse(text: str) -> int:
-    """Bytes of ``20GB``, ``500 MiB``; the default for "". Raises `BadInput`."""
-    if not text.strip():
-        return DEFAULT
-    found = _SIZE.fullmatch(text.strip())
-    if not found:
-        raise BadInput(f"--cache-size {text!r} is not a size", hint="--cache-size 20GB")
-    number, unit, binary = found.groups()
-    power = _UNITS.index(unit.lower() or " ")
-    size = float(number) * (1024 if binary else 1000) ** power
-    if size > _MOST:
-        raise BadInput(
-            f"--cache-size {text[:20]!r} is more than any disk holds", hint="--cache-size 20GB"
-        )
-    return int(size)
 
 
 def shown(size: int) -> str:

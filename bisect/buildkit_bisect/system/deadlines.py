@@ -1,17 +1,13 @@
 """How long each thing may take, in seconds; what is past its deadline is ended, with its children.
 
-``--deadline NAME=SECONDS`` sets one for a campaign. A scenario may set those that depend on
+An option sets one for a campaign. A scenario may set those that depend on
 what it does, in ``[deadlines]``; the option has the last word.
 """
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-
-from buildkit_bisect.errors import BadInput
 
 #: No deadline may be longer: a day.
 LONGEST = 86_400.0
@@ -41,39 +37,9 @@ class Deadlines:
 NAMES = tuple(f.name for f in fields(Deadlines))
 
 
-def parse(entries: Sequence[str]) -> dict[str, float]:
-    """``NAME=SECONDS`` texts, several by commas; BKBISECT_DEADLINE where there are none.
-
-    Raises `BadInput` that names the known ones.
-    """
-    given = [e for e in entries if e] or [os.environ.get("BKBISECT_DEADLINE", "")]
-    found: dict[str, float] = {}
-    for entry in ",".join(given).replace(" ", ",").split(","):
-        if not entry:
-            continue
-        name, _, text = entry.partition("=")
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = math.nan
-        if name not in NAMES or not 0 < seconds <= LONGEST:
-            raise BadInput(
-                f"--deadline {entry!r} is not NAME=SECONDS (at most a day); names are"
-                f" {', '.join(NAMES)}",
-                hint="--deadline compile=3600",
-            )
-        found[name] = seconds
-    return found
-
-
 def of(given: Mapping[str, float], scenario: Mapping[str, float] | None = None) -> Deadlines:
     """The defaults, with what *scenario* sets, with what was *given* as an option."""
     return replace(Deadlines(), **{**(scenario or {}), **given})
-
-
-def written(given: Mapping[str, float]) -> str:
-    """As the option is written again: ``compile=60,step=5``."""
-    return ",".join(f"{name}={seconds:g}" for name, seconds in given.items())
 
 
 def table() -> Mapping[str, float]:

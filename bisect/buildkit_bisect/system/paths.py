@@ -13,10 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
-from buildkit_bisect.system import checkout, owner
-
-# Some callers still look these up here.
-PROJECT, PATCHES = checkout.PROJECT, checkout.PATCHES
+from buildkit_bisect.system import owner
 
 #: Directories in the cache: `clean --cache` removes these and `FILES`, and nothing else.
 DIRECTORIES = frozenset(

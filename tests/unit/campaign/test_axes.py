@@ -10,31 +10,37 @@ import pytest
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.campaign import axes
-from buildkit_bisect.cli import options
-from buildkit_bisect.cli.options import Settings
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.runtime import Kind, Served, docker, snapshotters
+from buildkit_bisect.model import RuntimeKind, Served
+from buildkit_bisect.options.requests import Campaign
+from buildkit_bisect.runtime import docker, snapshotters
 
 
 def test_snapshotters_are_added_only_when_asked_for() -> None:
     loaded = scenarios.load("cross-stage-lazy")
-    asked = Settings(axes={"snapshotter": ("fuse-overlayfs", "stargz-proxy", "nonsense")})
+    asked = Campaign(axis={"snapshotter": ("fuse-overlayfs", "stargz-proxy", "nonsense")})
     axis = axes.extend(loaded, asked).axes["snapshotter"]
     assert axis.values == (*loaded.axes["snapshotter"].values, "fuse-overlayfs", "stargz-proxy")
     assert "fuse-overlayfs" in axis.controls
     assert "stargz-proxy" not in axis.controls
-    assert axes.extend(loaded, Settings()) == loaded
+    assert axes.extend(loaded, Campaign()) == loaded
 
 
 @pytest.mark.parametrize(
     ("runtime", "value"),
-    [(Kind.BUILDX, "stargz-proxy"), (Kind.BUILDX, "given"), (Kind.DOCKER, "mine")],
+    [
+        (RuntimeKind.BUILDX, "stargz-proxy"),
+        (RuntimeKind.BUILDX, "given"),
+        (RuntimeKind.DOCKER, "mine"),
+    ],
 )
-def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(runtime: Kind, value: str) -> None:
+def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(
+    runtime: RuntimeKind, value: str
+) -> None:
     served = Served(socket="/s", root="/root" if value == "given" else "")
     sockets = {} if value == "stargz-proxy" else {value: served}
-    wanted = Settings(
-        runtimes=(runtime,), axes={"snapshotter": (value,)}, snapshotter_sockets=sockets
+    wanted = Campaign(
+        runtime=(runtime,), axis={"snapshotter": (value,)}, snapshotter_socket=sockets
     )
     with pytest.raises(BadInput, match=value):
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
@@ -42,30 +48,17 @@ def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(runtime: Kind, valu
 
 def test_a_socket_that_no_axis_asks_for_is_not_ignored_in_a_container() -> None:
     served = {"mine": Served(socket="/s")}
-    wanted = Settings(runtimes=(Kind.HOST, Kind.DOCKER), snapshotter_sockets=served)
+    wanted = Campaign(runtime=(RuntimeKind.HOST, RuntimeKind.DOCKER), snapshotter_socket=served)
     with pytest.raises(BadInput, match="a container needs the directory too"):
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
 
 
 def test_a_container_is_given_the_socket_and_what_is_mounted_below_its_root() -> None:
-    (entry,) = options.sockets("mine=/run/mine/s.sock:/var/lib/mine").values()
+    entry = Served(socket="/run/mine/s.sock", root="/var/lib/mine")
     bound, root = docker.own_mounts(entry)
     assert (bound["Source"], bound["Target"]) == ("/run/mine/s.sock", docker.PROXY_SOCKET)
     assert root["Source"] == root["Target"] == "/var/lib/mine"
     assert root["BindOptions"] == {"Propagation": "rslave"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["/x:", "/x:y", "/x:/", "/:/x", "/x:/y:ro", "/x:/y/../..", "/x:/.", "/x/..", "//"],
-)
-def test_a_socket_and_a_root_are_whole_paths(text: str) -> None:
-    with pytest.raises(BadInput, match="is not NAME=/PATH/OF/SOCKET"):
-        options.sockets(f"mine={text}")
-
-
-def test_a_place_may_be_written_loosely() -> None:
-    assert options.sockets("mine=/run//x/./s:/r/") == {"mine": Served(socket="/run/x/s", root="/r")}
 
 
 @pytest.mark.parametrize(
@@ -77,11 +70,11 @@ def test_a_place_may_be_written_loosely() -> None:
 )
 def test_a_root_that_hides_the_containers_own_is_refused(root: str) -> None:
     served = {"mine": Served(socket="/s", root=root)}
-    wanted = Settings(runtimes=(Kind.DOCKER,), snapshotter_sockets=served)
+    wanted = Campaign(runtime=(RuntimeKind.DOCKER,), snapshotter_socket=served)
     with pytest.raises(BadInput, match=f"{root} would hide or change"):
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
     fine = {"mine": Served(socket="/s", root="/var/lib/overlaybd")}
-    axes.extend(scenarios.load("cross-stage-lazy"), replace(wanted, snapshotter_sockets=fine))
+    axes.extend(scenarios.load("cross-stage-lazy"), replace(wanted, snapshotter_socket=fine))
 
 
 def test_a_snapshotter_that_was_started_anew_is_another_one(tmp_path: Path) -> None:
@@ -107,13 +100,3 @@ def test_one_with_another_root_is_another_one(tmp_path: Path) -> None:
             for root in ("/var", "/var/lib")
         )
     assert wrong.version != right.version
-
-
-def test_sockets() -> None:
-    assert options.sockets("a=/s,b=/t:/r") == {
-        "a": Served(socket="/s"),
-        "b": Served(socket="/t", root="/r"),
-    }
-    for wrong in ("a", "a=", "=/s", "a=s"):
-        with pytest.raises(BadInput):
-            options.sockets(wrong)

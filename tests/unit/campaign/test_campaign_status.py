@@ -11,9 +11,10 @@ import pytest
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.campaign import record
-from buildkit_bisect.cli import options, results
+from buildkit_bisect.cli import results
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.live import recorder as told
+from buildkit_bisect.options.requests import Report, Resume, Status
 
 RECORD = {"kind": "matrix", "command": "./inv matrix --revs v0.26.0", "status": "killed",
           "reason": "", "pid": 0}  # fmt: skip
@@ -59,7 +60,7 @@ def test_a_damaged_one_hides_no_other(tmp_path: Path, capsys: pytest.CaptureFixt
     campaign(tmp_path, "2026-a", "")
     campaign(tmp_path, "2026-b")
     campaign(tmp_path, f"2026-c\n{TITLE}", "{")
-    assert results.status({"out": str(tmp_path)}) == 0
+    assert results.status(Status(out=tmp_path)) == 0
     said = capsys.readouterr()
     assert said.out == "2026-b  killed\n    ./inv matrix --revs v0.26.0\n"
     first, second = said.err.splitlines()
@@ -74,8 +75,8 @@ def test_resume_takes_the_newest_that_can_be_read(
     campaign(tmp_path, "2026-c", "")
     ran: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _, argv: ran.append(argv))
-    monkeypatch.setenv(options.RESUMED, "")
-    results.resume({"out": str(tmp_path)})
+    monkeypatch.setenv(record.RESUMED, "")
+    results.resume(Resume(out=tmp_path))
     assert ran[0][-2:] == ["--out", str(tmp_path)]
     warning, resuming = capsys.readouterr().err.splitlines()
     assert "2026-c" in warning
@@ -89,8 +90,8 @@ def test_what_another_has_gone_on_with_is_not_resumed_again(
     campaign(tmp_path, "2026-b", status="done", resumed=["2026-a"])
     assert [r.status for r in record.campaigns(tmp_path)] == ["resumed", "done"]
     with pytest.raises(BadInput, match="no unfinished campaign"):
-        results.resume({"out": str(tmp_path)})
-    assert results.status({"out": str(tmp_path)}) == 0
+        results.resume(Resume(out=tmp_path))
+    assert results.status(Status(out=tmp_path)) == 0
     assert "2026-a  resumed" in capsys.readouterr().out
     campaign(tmp_path, "2026-c", status="failed", resumed=["2026-a", "2026-b"])
     assert [r.status for r in record.campaigns(tmp_path)] == ["resumed", "done", "failed"]
@@ -100,7 +101,7 @@ def test_names_cannot_speak_to_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     campaign(tmp_path, f"2026{TITLE}\nfake  done", status=f"done{TITLE}", reason="a\nb")
-    results.status({"out": str(tmp_path)})
+    results.status(Status(out=tmp_path))
     assert capsys.readouterr().out == (
         "2026\\x1b]0;PWNED\\x07\\nfake  done  done: a b\n    ./inv matrix --revs v0.26.0\n"
     )
@@ -114,8 +115,8 @@ def test_paths_of_reports_cannot_either(
     folder.mkdir()
     published = Path(__file__).parents[3] / "results" / "issue-6893" / "bisect-refused"
     (folder / "result.json").write_bytes((published / "result.json").read_bytes())
-    monkeypatch.setattr(results, "_folder", lambda _: folder)
-    assert results.report({}) == 0
+    monkeypatch.setattr(results, "_folder", lambda *_: folder)
+    assert results.report(Report()) == 0
     said = capsys.readouterr().out
     assert "2026\\x1b]0;PWNED\\x07/report.md\n" in said
     assert "\x1b" not in said

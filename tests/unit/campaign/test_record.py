@@ -12,6 +12,7 @@ import pytest
 from buildkit_bisect.campaign import record
 from buildkit_bisect.cli import results
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.requests import Resume
 from buildkit_bisect.system import owner
 
 ELSEWHERE = f"{owner.machine()}0:1:1"
@@ -42,7 +43,7 @@ def test_ours_runs(tmp_path: Path) -> None:
     folder = noted(tmp_path)
     assert record.read(quiet(folder)).status == "running"
     with pytest.raises(BadInput, match=f"k is running, as process {os.getpid()}"):
-        results.resume({"id": "k", "out": str(tmp_path)})
+        results.resume(Resume(id="k", out=tmp_path))
 
 
 def test_another_process_with_the_same_id_does_not_run_it(tmp_path: Path) -> None:
@@ -77,6 +78,6 @@ def test_one_that_cannot_be_seen_is_resumed_where_it_is_named(
     monkeypatch.setattr(os, "chdir", lambda _: None)
     monkeypatch.setitem(os.environ, "BKBISECT_RESUMED", "")
     with pytest.raises(BadInput, match="no unfinished campaign"):
-        results.resume({"out": str(tmp_path)})
-    results.resume({"id": "k", "out": str(tmp_path)})
+        results.resume(Resume(out=tmp_path))
+    results.resume(Resume(id="k", out=tmp_path))
     assert "matrix" in started

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.cli import leftovers, maintenance
+from buildkit_bisect.options.requests import Clean
 from buildkit_bisect.system import cache_limit, checkout, owner, paths
 
 FIND = leftovers.find
@@ -58,9 +59,9 @@ def test_the_whole_cache_goes_and_what_is_not_of_it_stays(
     for name in theirs:
         (root / name).mkdir()
         (root / name / "thesis.txt").touch()
-    assert maintenance.clean({"cache": True, "dry_run": True}) == 0
+    assert maintenance.clean(Clean(cache=True, dry_run=True)) == 0
     assert len(list(root.iterdir())) == 14 + 4 + len(theirs)
-    assert maintenance.clean({"cache": True}) == 0
+    assert maintenance.clean(Clean(cache=True)) == 0
     assert sorted(p.name for p in root.iterdir()) == sorted(theirs)
     assert all((root / name / "thesis.txt").is_file() for name in theirs)
     said = capsys.readouterr().out
@@ -70,7 +71,7 @@ def test_the_whole_cache_goes_and_what_is_not_of_it_stays(
 def test_a_link_to_another_cache_goes_and_that_cache_stays(tmp_path: Path) -> None:
     (tmp_path / "shared" / "x").mkdir(parents=True)
     (paths.cache_root() / "mirrors").symlink_to(tmp_path / "shared")
-    maintenance.clean({"cache": True})
+    maintenance.clean(Clean(cache=True))
     assert not (paths.cache_root() / "mirrors").is_symlink()
     assert (tmp_path / "shared" / "x").is_dir()
 
@@ -106,7 +107,7 @@ def aged(path: Path) -> Path:
 def test_a_name_that_begins_like_ours_is_not_ours(sockets: Path, name: str) -> None:
     theirs = aged(socket_of(sockets, name))
     assert leftovers.find() == [sockets / f"bkb-{2**22}-abc_d3f9"]
-    maintenance.clean({})
+    maintenance.clean(Clean())
     assert list(sockets.iterdir()) == [theirs]
 
 
@@ -114,7 +115,7 @@ def test_our_name_without_our_mark_is_not_ours(sockets: Path) -> None:
     theirs = sockets / f"bkb-{2**22}-notes_24"
     theirs.mkdir()
     (theirs / "thesis.txt").touch()
-    maintenance.clean({})
+    maintenance.clean(Clean())
     assert list(sockets.iterdir()) == [theirs]
 
 

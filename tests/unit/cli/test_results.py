@@ -12,6 +12,8 @@ import results
 from buildkit_bisect import result
 from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.choices import Format
+from buildkit_bisect.options.requests import Diff, Report
 from buildkit_bisect.result import Result
 
 
@@ -28,41 +30,30 @@ def test_diff_fails_where_a_cell_got_worse(
     cells = (replace(today.cells[0], outcome="layers-dropped", verdict="bad"), *today.cells[1:])
     before = campaign(tmp_path / "before", today)
     after = campaign(tmp_path / "after", replace(today, cells=cells))
-    assert commands.diff({"before": before, "after": after}) == 1
+    assert commands.diff(Diff(before=before, after=after)) == 1
     assert capsys.readouterr().out.endswith("36 cells: 1 worse, 35 same\n")
-    assert commands.diff({"before": after, "after": before}) == 0
+    assert commands.diff(Diff(before=after, after=before)) == 0
     assert "1 better" in capsys.readouterr().out
-    assert commands.diff({"before": before, "after": before}) == 0
+    assert commands.diff(Diff(before=before, after=before)) == 0
     with pytest.raises(BadInput, match="two campaigns"):
-        commands.diff({"before": before})
+        commands.diff(Diff(before=before))
 
 
 def test_campaigns_are_found_by_id_or_by_folder(tmp_path: Path) -> None:
     campaign(tmp_path / "a", results.matrix())
-    raw = {"before": "a", "after": str(tmp_path / "a"), "out": str(tmp_path)}
-    assert commands.diff(raw) == 0
+    request = Diff(before="a", after=str(tmp_path / "a"), out=tmp_path)
+    assert commands.diff(request) == 0
 
 
 def test_report_writes_files_or_a_strategy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = campaign(tmp_path / "m", results.matrix())
-    assert commands.report({"id": folder, "format": "github-matrix"}) == 0
+    assert commands.report(Report(id=folder, format=Format.GITHUB_MATRIX)) == 0
     assert len(json.loads(capsys.readouterr().out)["include"]) == 6
     folder = campaign(tmp_path / "b", results.bisect())
-    assert commands.report({"id": folder}) == 0
+    assert commands.report(Report(id=folder)) == 0
     written = capsys.readouterr().out.split()
     names = ["report.md", "report.html", "matrix.svg", "timeline.svg", "junit.xml"]
     assert written == [f"{folder}/{name}" for name in names]
     assert all(Path(path).is_file() for path in written)
-
-
-def test_a_folder_of_templates_that_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = campaign(tmp_path / "a", results.matrix())
-    with pytest.raises(BadInput, match="not a directory"):
-        commands.report({"id": folder, "templates": str(tmp_path / "none")})
-    monkeypatch.setenv("BKBISECT_TEMPLATES", str(tmp_path / "none"))
-    with pytest.raises(BadInput, match="not a directory"):
-        commands.report({"id": folder})

@@ -9,17 +9,17 @@ import pytest
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.campaign import axes as extra
-from buildkit_bisect.cli import imaging, options
-from buildkit_bisect.cli.options import Settings
+from buildkit_bisect.cli import imaging
 from buildkit_bisect.engine import buildx_plugin, image, labels, upstream_image
 from buildkit_bisect.engine.base import Base
 from buildkit_bisect.engine.contexts import Endpoint
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.golang import gotool
-from buildkit_bisect.lab.trial import TrialJob
-from buildkit_bisect.model import Build, PatchRef, Revision, Variant
-from buildkit_bisect.runtime import Kind, snapshotters
-from buildkit_bisect.runtime.choose import Containers
+from buildkit_bisect.model import Build, PatchRef, Revision, RuntimeKind, Variant
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.choices import ImageBuilder
+from buildkit_bisect.options.requests import Campaign
+from buildkit_bisect.runtime import snapshotters
 
 BASE = Base(id="sha256:1", ref="bkbisect/base:1", key="k")
 BUILD = Build(
@@ -118,17 +118,15 @@ def test_a_buildx_that_is_too_old_for_bake(monkeypatch: pytest.MonkeyPatch) -> N
     assert buildx_plugin.find(oldest=buildx_plugin.OLDEST_BAKE).path == "/compiled"
     monkeypatch.setenv("BKBISECT_BUILDX", "/old")
     assert buildx_plugin.find().path == "/old"
-    with pytest.raises(BadInput, match=r"is buildx v0\.19\.3, and this needs v0\.20"):
+    with pytest.raises(BadInput, match=r"is buildx v0\.19\.3, but this needs v0\.20"):
         buildx_plugin.find(oldest=buildx_plugin.OLDEST_BAKE)
 
 
 def test_an_image_is_saved_as_a_file(tmp_path: Path) -> None:
     for folder in ("/", str(tmp_path), f"{tmp_path}/"):
         with pytest.raises(BadInput, match="is a directory"):
-            imaging.wanted({"save": folder})
-    asked = imaging.wanted({"save": str(tmp_path / "x.tar")})
-    assert asked
-    assert asked.save == str(tmp_path / "x.tar")
+            imaging.wanted(requests.Build(save=folder))
+    assert imaging.wanted(requests.Build(save=str(tmp_path / "x.tar")))
 
 
 def test_the_literal_buildx_commands() -> None:
@@ -241,89 +239,42 @@ def test_a_tool_is_required_by_a_module_of_our_own() -> None:
     assert "snapshotservice" in snapshotters.TOOL.main
 
 
-@pytest.mark.parametrize(
-    ("text", "kinds"),
-    [
-        ("", (Kind.HOST,)),
-        ("auto", (Kind.HOST,)),
-        ("docker", (Kind.DOCKER,)),
-        ("host,docker,buildx,host", (Kind.HOST, Kind.DOCKER, Kind.BUILDX)),
-    ],
-)
-def test_runtimes(text: str, kinds: tuple[Kind, ...]) -> None:
-    assert options.runtimes(text) == kinds
-
-
-def test_an_unknown_runtime_is_named() -> None:
-    with pytest.raises(BadInput, match="'podman'"):
-        options.runtimes("host,podman")
-
-
 def test_several_runtimes_are_an_axis() -> None:
     loaded = scenarios.load("cross-stage-lazy")
-    both = extra.extend(loaded, Settings(runtimes=(Kind.HOST, Kind.DOCKER)))
+    both = extra.extend(loaded, Campaign(runtime=(RuntimeKind.HOST, RuntimeKind.DOCKER)))
     cells = both.cells({"snapshotter": ("stargz",), "bases": ("same",)})
     assert [dict(c)["runtime"] for c in cells] == ["host", "docker"]
     control = both.control_of(cells[1])
     assert control is not None
     assert dict(control)["runtime"] == "docker", "a cell is compared with its own runtime"
-    assert extra.extend(loaded, Settings(runtimes=(Kind.DOCKER,))) == loaded
-
-
-def job(runtime: Kind, *, axis: bool = False, base: str = "k", version: str = "1") -> TrialJob:
-    axes = (("snapshotter", "stargz"),)
-    shared = Containers(
-        base=Base(id="i", ref="r", key=base), engine=(("endpoint", "e"), ("version", version))
-    )
-    return TrialJob(
-        build=BUILD,
-        scenario=scenarios.load("cross-stage-lazy"),
-        axes=tuple(sorted((*axes, ("runtime", str(runtime))))) if axis else axes,
-        images={},
-        image_digests={},
-        registry="",
-        runtime=runtime,
-        containers=shared,
-    )
-
-
-def test_a_trial_counts_with_and_without_the_runtime_axis() -> None:
-    assert job(Kind.DOCKER).key == job(Kind.DOCKER, axis=True).key
-    assert job(Kind.HOST).key != job(Kind.DOCKER).key != job(Kind.BUILDX).key
-
-
-def test_what_the_engine_is_decides_trials_there_and_not_on_the_host() -> None:
-    assert job(Kind.HOST).key == job(Kind.HOST, base="other", version="2").key
-    assert job(Kind.DOCKER).key != job(Kind.DOCKER, base="other").key
-    assert job(Kind.DOCKER).key != job(Kind.DOCKER, version="2").key
+    assert extra.extend(loaded, Campaign(runtime=(RuntimeKind.DOCKER,))) == loaded
 
 
 def test_an_image_is_made_only_when_asked_for() -> None:
-    assert imaging.wanted({}) is None
-    assert imaging.wanted({"image": True}) == imaging.Wanted()
-    pushed = imaging.wanted({"push": "registry.example"})
-    assert pushed is not None
-    assert pushed.push == "registry.example"
+    assert not imaging.wanted(requests.Build())
+    assert imaging.wanted(requests.Build(image=True))
+    assert imaging.wanted(requests.Build(push="registry.example"))
+    assert imaging.wanted(requests.Build(base_image="x"))
+    assert imaging.wanted(requests.Build(builder=ImageBuilder.DOCKERFILE))
 
 
 @pytest.mark.parametrize(
-    "raw",
+    "request_",
     [
-        {"builder": "make"},
-        {"builder": "dockerfile", "base_image": "x"},
-        {"save": "/no/such/folder/x.tar"},
+        requests.Build(builder=ImageBuilder.DOCKERFILE, base_image="x"),
+        requests.Build(save="/no/such/folder/x.tar"),
     ],
 )
-def test_what_cannot_be_made_is_refused(raw: dict[str, str]) -> None:
+def test_what_cannot_be_made_is_refused(request_: requests.Build) -> None:
     with pytest.raises(BadInput):
-        imaging.wanted(raw)
+        imaging.wanted(request_)
 
 
 @pytest.mark.parametrize("hub", ["docker.io", "index.docker.io", "docker.io/"])
 def test_our_name_on_docker_hub_is_not_pushed_to(hub: str) -> None:
     """The Engine leaves its name out: that is the name which the image has here."""
-    with pytest.raises(BadInput, match="on Docker Hub is not yours"):
-        imaging.wanted({"push": hub})
+    with pytest.raises(BadInput, match="you do not own"):
+        imaging.wanted(requests.Build(push=hub))
     assert image.repository("docker.io/me") == "docker.io/me/bkbisect/buildkit"
     assert image.repository("ghcr.io/me/") == "ghcr.io/me/bkbisect/buildkit"
 

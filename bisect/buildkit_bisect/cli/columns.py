@@ -1,0 +1,27 @@
+"""Names and what they mean, in two columns. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+#: A name that is longer than this stands on a line of its own.
+_LONGEST = 24
+_INDENT, _GAP, _NARROWEST = 2, 2, 20
+
+
+def columns(rows: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
+    """Lines of at most *width* characters; words such as ``--dry-run`` stay whole."""
+    left = max((len(name) for name, _ in rows if len(name) <= _LONGEST), default=_LONGEST)
+    start = _INDENT + left + _GAP
+    wrap = textwrap.TextWrapper(
+        width=max(width - start, _NARROWEST), break_on_hyphens=False, break_long_words=False
+    )
+    for name, text in rows:
+        first, *more = wrap.wrap(text) or [""]
+        if len(name) > left:
+            yield f"{'':{_INDENT}}{name}"
+            more = [first, *more]
+        else:
+            yield f"{'':{_INDENT}}{name:{left}}{'':{_GAP}}{first}".rstrip()
+        yield from (f"{'':{start}}{line}" for line in more)

@@ -1,0 +1,74 @@
+"""A request as an Invoke task: arguments from its options, help included."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from invoke.context import Context
+from invoke.parser.argument import Argument
+from invoke.tasks import Task
+
+from buildkit_bisect.cli.guard import guarded
+from buildkit_bisect.options.option import Form, Given, Option, Position, options_of
+from buildkit_bisect.options.reading import read
+from buildkit_bisect.options.requests import Request
+
+R = TypeVar("R", bound=Request)
+
+
+class OptionArgument(Argument):
+    """An option, as Invoke's parser takes one."""
+
+    def __init__(self, option: Option) -> None:
+        self.option = option
+        form = {Form.VALUE: str, Form.SWITCH: bool, Form.REPEATED: list}[option.form]
+        required = option.position is Position.REQUIRED
+        super().__init__(
+            names=(option.name,),
+            attr_name=option.key if option.key != option.name else None,
+            kind=form,
+            # Invoke fills positional arguments only where their default is None.
+            default=None if required else form(),
+            help=option.description,
+            positional=required,
+        )
+
+
+class RequestTask(Task[Any]):
+    """A task whose arguments are a request's options.
+
+    Invoke's own come from the signature of the body, and lose their help at the first reading.
+    """
+
+    def __init__(self, body: Callable[..., Any], kind: type[Request]) -> None:
+        self.kind = kind
+        super().__init__(body, positional=(), auto_shortflags=False)
+
+    def get_arguments(
+        self,
+        ignore_unknown_help: bool | None = None,  # noqa: ARG002 - Invoke's signature
+    ) -> list[Argument]:
+        """One for each option, in their order; new ones each time, since parsing fills them."""
+        return [OptionArgument(option) for option in options_of(self.kind)]
+
+
+def task(kind: type[R], *, ends: bool = True) -> Callable[[Callable[[R], int]], RequestTask]:
+    """Make a task of a function that answers a request with an exit code.
+
+    It *ends* the program with that code; one that does not lets the next task go on.
+    """
+
+    def declare(command: Callable[[R], int]) -> RequestTask:
+        @functools.wraps(command)
+        def body(_: Context, **given: Given) -> None:
+            code = guarded(lambda: command(read(kind, given, os.environ)))
+            if ends or code:
+                sys.exit(code)
+
+        return RequestTask(body, kind)
+
+    return declare

@@ -1,0 +1,73 @@
+"""docs/options.md, made from the declarations by ``python -m buildkit_bisect.cli.option_table``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from buildkit_bisect.options.command import inv, twin
+from buildkit_bisect.options.option import Option, Position, options_of
+from buildkit_bisect.options.requests import TASKS, Campaign
+
+_HEAD = f"""# Options
+
+`./inv TASK --help` says the same of one task. An option that may be left out has an environment
+twin, which is used where the option is not given: `{twin(Campaign, "trials")}=20 {inv("matrix")}`
+is `{inv("matrix", trials=20)}`. A switch is turned on by `1` and off by `0`. A twin counts for the
+tasks that have the option, and for no other. Made from the code by
+`python -m buildkit_bisect.cli.option_table`.
+"""
+
+_COLUMNS = ("option", "environment twin", "default", "what it is", "example")
+
+
+def text() -> str:
+    """The whole of docs/options.md."""
+    shared = options_of(Campaign)
+    campaigns = [task for task, kind in TASKS.items() if issubclass(kind, Campaign)]
+    parts = [_HEAD, "\n## Tasks\n\n", _table(("task", "options"), _tasks())]
+    parts += ["\n## Every campaign\n\n", f"{_listed(campaigns)} have these.\n\n"]
+    parts.append(_table(_COLUMNS, map(_row, shared)))
+    for task, kind in TASKS.items():
+        own = [o for o in options_of(kind) if o not in shared or task not in campaigns]
+        if own:
+            parts += [f"\n## {task}\n\n", _table(_COLUMNS, map(_row, own))]
+    return "".join(parts)
+
+
+def _tasks() -> Iterator[tuple[str, ...]]:
+    """A row a task: what it has, and for a campaign what others do not have."""
+    common = options_of(Campaign)
+    for task, kind in TASKS.items():
+        is_campaign = issubclass(kind, Campaign)
+        names = [_name(o) for o in options_of(kind) if not (is_campaign and o in common)]
+        names += ["[those of every campaign](#every-campaign)"] if is_campaign else []
+        yield f"`{task}`", ", ".join(names) or "none"
+
+
+def _name(option: Option) -> str:
+    return f"`{option.value if option.position is Position.REQUIRED else option.flag}`"
+
+
+def _row(option: Option) -> tuple[str, ...]:
+    return (
+        f"`{option.usage}`",
+        "none" if option.position is Position.REQUIRED else f"`{option.twin}`",
+        option.default_text,
+        option.help,
+        f"`{option.sample}`",
+    )
+
+
+def _table(head: Sequence[str], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    lines += [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def _listed(tasks: Sequence[str]) -> str:
+    *most, last = [f"`{task}`" for task in tasks]
+    return f"{', '.join(most)} and {last}"
+
+
+if __name__ == "__main__":
+    print(text(), end="")

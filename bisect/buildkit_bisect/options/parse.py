@@ -1,0 +1,222 @@
+"""From the text of an option to its typed value; what cannot be one is refused by name."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import RuntimeKind, Served
+from buildkit_bisect.options.option import Option, Parser
+from buildkit_bisect.system import addresses
+from buildkit_bisect.system import deadlines as known_deadlines
+
+E = TypeVar("E", bound=StrEnum)
+
+_SNAPSHOTTER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_UNITS = " kmgt"
+
+#: Bytes of a size that can be meant; 400 digits are none that a float can hold.
+_MOST = 10**18
+
+
+def text(_: Option, given: str) -> str:
+    """The text itself, for what is checked where it is used: revisions, patches, scenarios."""
+    return given
+
+
+def names(_: Option, given: str) -> tuple[str, ...]:
+    """Several, separated by commas."""
+    return tuple(name for name in given.split(",") if name)
+
+
+def name_set(_: Option, given: str) -> frozenset[str]:
+    """Several, separated by commas, in no order."""
+    return frozenset(name for name in given.split(",") if name)
+
+
+def number(least: int, most: int) -> Parser[int]:
+    """A whole number within bounds."""
+
+    def parse(option: Option, given: str) -> int:
+        try:
+            value = int(given)
+        except ValueError:
+            raise BadInput(
+                f"--{option.name} {given!r} is not a whole number", hint=f"--{option.name} {least}"
+            ) from None
+        if not least <= value <= most:
+            raise BadInput(
+                f"--{option.name} {value}: between {least} and {most}",
+                hint=f"--{option.name} {least}",
+            )
+        return value
+
+    return parse
+
+
+def decimal(option: Option, given: str) -> float:
+    """A number."""
+    try:
+        return float(given)
+    except ValueError:
+        raise BadInput(
+            f"--{option.name} {given!r} is not a number", hint=f"--{option.name} {option.example}"
+        ) from None
+
+
+def one_of(choices: type[E]) -> Parser[E]:
+    """One of the values of *choices*."""
+
+    def parse(option: Option, given: str) -> E:
+        try:
+            return choices(given)
+        except ValueError:
+            raise BadInput(
+                f"--{option.name} {given!r}: one of {', '.join(choices)}",
+                hint=f"--{option.name} {next(iter(choices))}",
+            ) from None
+
+    return parse
+
+
+def image(option: Option, given: str) -> str:
+    """An image or a registry, as the Engine's API takes one."""
+    if not addresses.is_image(given):
+        raise BadInput(
+            f"--{option.name} {given!r} names no image", hint="as in registry.example/name:tag"
+        )
+    return given
+
+
+def loopback(option: Option, given: str) -> str:
+    """The address of a registry on this machine."""
+    if not addresses.is_local_registry(given):
+        raise BadInput(
+            f"--{option.name} {given!r}: plain HTTP is for loopback only",
+            hint=f"--{option.name} 127.0.0.1:PORT, or leave it out",
+        )
+    return given
+
+
+def runtimes(option: Option, given: str) -> tuple[RuntimeKind, ...]:
+    """One runtime or several by commas, each once; ``auto`` is the host's."""
+    asked = given.split(",")
+    for name in asked:
+        if name not in ("auto", *RuntimeKind):
+            raise BadInput(
+                f"--{option.name} {name!r}: auto, {', '.join(RuntimeKind)}",
+                hint="several by commas",
+            )
+    found = (RuntimeKind.HOST if name == "auto" else RuntimeKind(name) for name in asked)
+    return tuple(dict.fromkeys(found))
+
+
+def sockets(option: Option, given: str) -> dict[str, Served]:
+    """``NAME=SOCKET`` or ``NAME=SOCKET:ROOT`` texts, several by commas."""
+    found: dict[str, Served] = {}
+    for entry in filter(None, given.split(",")):
+        name, _, where = entry.partition("=")
+        path, colon, root = where.partition(":")
+        places = [path, root] if colon else [path]
+        if not _SNAPSHOTTER.fullmatch(name) or not all(map(_is_place, places)):
+            raise BadInput(
+                f"--{option.name} {entry!r} is not NAME=/PATH/OF/SOCKET or"
+                " NAME=/PATH/OF/SOCKET:/ROOT",
+                hint=f"--{option.name} {option.example}",
+            )
+        path, root = (os.path.normpath(p) if p else "" for p in (path, root))
+        found[name] = Served(socket=path, root=root)
+    return found
+
+
+def _is_place(path: str) -> bool:
+    """Whether *path* is absolute, not ``/`` itself, and says where it is without ``..``."""
+    whole = path.startswith("/") and path.isprintable() and ":" not in path
+    return whole and ".." not in path.split("/") and bool(path.strip("/."))
+
+
+def path(_: Option, given: str) -> Path:
+    """A place that need not exist yet."""
+    return Path(given).absolute()
+
+
+def folder(option: Option, given: str) -> Path:
+    """A directory that exists."""
+    if not Path(given).is_dir():
+        raise BadInput(
+            f"--{option.name} {given!r} is not a directory",
+            hint=f"a folder such as {option.example}",
+        )
+    return Path(given).absolute()
+
+
+def size(option: Option, given: str) -> int:
+    """Bytes of ``20GB``, ``500 MiB``."""
+    found = _SIZE.fullmatch(given.strip())
+    if not found:
+        raise BadInput(
+            f"--{option.name} {given!r} is not a size", hint=f"--{option.name} {option.example}"
+        )
+    count, unit, binary = found.groups()
+    power = _UNITS.index(unit.lower() or " ")
+    value = float(count) * (1024 if binary else 1000) ** power
+    if value > _MOST:
+        raise BadInput(
+            f"--{option.name} {given[:20]!r} is more than any disk holds",
+            hint=f"--{option.name} {option.example}",
+        )
+    return int(value)
+
+
+def axes(option: Option, given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """``KEY=VALUE`` texts, several values of a key by commas or repetition."""
+    chosen: dict[str, tuple[str, ...]] = {}
+    for entry in given:
+        key, equals, values = entry.partition("=")
+        if not (key and equals and values):
+            raise BadInput(
+                f"--{option.name} {entry!r} is not KEY=VALUE",
+                hint=f"--{option.name} {option.example}",
+            )
+        chosen[key] = (*chosen.get(key, ()), *values.split(","))
+    return chosen
+
+
+def write_axes(option: Option, value: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """One option for each axis."""
+    return [f"{option.flag}={key}={','.join(values)}" for key, values in value.items()]
+
+
+def deadlines(option: Option, given: Sequence[str]) -> dict[str, float]:
+    """``NAME=SECONDS`` texts, several by commas."""
+    found: dict[str, float] = {}
+    for entry in ",".join(given).replace(" ", ",").split(","):
+        if not entry:
+            continue
+        name, _, after = entry.partition("=")
+        try:
+            seconds = float(after)
+        except ValueError:
+            seconds = math.nan
+        if name not in known_deadlines.NAMES or not 0 < seconds <= known_deadlines.LONGEST:
+            raise BadInput(
+                f"--{option.name} {entry!r} is not NAME=SECONDS (at most a day); names are"
+                f" {', '.join(known_deadlines.NAMES)}",
+                hint=f"--{option.name} {option.example}",
+            )
+        found[name] = seconds
+    return found
+
+
+def write_deadlines(option: Option, value: Mapping[str, float]) -> list[str]:
+    """All in one option: ``--deadline compile=60,step=5``."""
+    written = ",".join(f"{name}={seconds:g}" for name, seconds in value.items())
+    return [option.flag, written] if written else []

@@ -1,0 +1,56 @@
+"""One frozen request per task, and the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from buildkit_bisect.options.campaign_requests import (
+    Bisect,
+    Boundaries,
+    Build,
+    Building,
+    Campaign,
+    Matrix,
+    Run,
+    Validate,
+)
+from buildkit_bisect.options.patch_requests import PatchCheck, PatchList, PatchNew
+from buildkit_bisect.options.result_requests import Diff, Post, Report, Resume, Status
+from buildkit_bisect.options.shared import Request
+from buildkit_bisect.options.upkeep_requests import Check, Clean, Doctor, Plan, Test
+
+#: Every task, by its name on the command line.
+TASKS: Mapping[str, type[Request]] = {
+    kind.task: kind
+    for kind in (
+        *(Doctor, Build, Run, Matrix, Bisect, Boundaries, Validate),
+        *(PatchNew, PatchList, PatchCheck),
+        *(Report, Diff, Post, Resume, Status, Clean, Test, Check, Plan),
+    )
+}
+
+__all__ = [
+    "TASKS",
+    "Bisect",
+    "Boundaries",
+    "Build",
+    "Building",
+    "Campaign",
+    "Check",
+    "Clean",
+    "Diff",
+    "Doctor",
+    "Matrix",
+    "PatchCheck",
+    "PatchList",
+    "PatchNew",
+    "Plan",
+    "Post",
+    "Report",
+    "Request",
+    "Resume",
+    "Run",
+    "Status",
+    "Test",
+    "Validate",
+]

@@ -1,0 +1,196 @@
+"""tasks.py through the real program: which tasks there are, their help, what they are asked."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.collection import Collection
+from invoke.loader import FilesystemLoader
+from invoke.parser import Parser
+
+from buildkit_bisect.__main__ import Inv, with_ids
+from buildkit_bisect.cli import guard, invoking
+from buildkit_bisect.options.option import Form, Given, Position, options_of
+from buildkit_bisect.options.reading import read
+from buildkit_bisect.options.requests import TASKS, Bisect, Request
+from buildkit_bisect.system import checkout
+
+TASK = pytest.mark.parametrize("task", TASKS)
+
+
+@pytest.fixture(scope="module")
+def collection() -> Collection:
+    module, _ = FilesystemLoader(start=str(checkout.PROJECT)).load("tasks")
+    return Collection.from_module(module)
+
+
+def run(*words: str) -> None:
+    """What ``./inv`` does with *words*, but for an exit code that is none of a mistake."""
+    argv = ["inv", "--search-root", str(checkout.PROJECT), *words]
+    Inv(name="inv", binary="inv", version="0").run(with_ids(argv), exit=False)
+
+
+def asked(collection: Collection, *words: str) -> tuple[type[Request], dict[str, Given]]:
+    """Which request a command line is for, and what Invoke hands over for it."""
+    (context,) = Parser(contexts=collection.to_contexts()).parse_argv(with_ids(list(words)))
+    task = collection[context.name]
+    assert isinstance(task, invoking.RequestTask)
+    return task.kind, context.as_kwargs
+
+
+def test_every_task_has_a_request_and_every_request_a_task(collection: Collection) -> None:
+    found = {}
+    for name in collection.task_names:
+        task = collection[name]
+        assert isinstance(task, invoking.RequestTask)
+        found[name] = task.kind
+    assert found == TASKS
+
+
+@TASK
+def test_a_task_is_handed_the_request_that_it_is_declared_with(task: str) -> None:
+    tree = ast.parse((checkout.PROJECT / "tasks.py").read_text())
+    (function,) = [
+        f for f in tree.body if isinstance(f, ast.FunctionDef) and f.name == task.replace("-", "_")
+    ]
+    (decorator,) = function.decorator_list
+    assert isinstance(decorator, ast.Call)
+    (argument,) = function.args.args
+    assert argument.annotation
+    assert ast.unparse(decorator.args[0]) == ast.unparse(argument.annotation)
+    assert ast.unparse(decorator.args[0]) == f"requests.{TASKS[task].__name__}"
+
+
+@TASK
+def test_help_shows_every_option_with_its_value_its_help_and_its_default(
+    task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(task, "--help")
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: inv [--core-opts] {task}")
+    assert max(map(len, said.splitlines())) <= 100
+    lines = said.partition("\nOptions:\n")[2].rstrip()
+    # An entry starts two characters in; what is further in belongs to the one above.
+    entries = [" ".join(e.split()) for e in re.split(r"\n(?=  \S)", "\n" + lines)[1:]]
+    wanted = [f"{one.usage} {one.description}" for one in options_of(TASKS[task])]
+    assert entries == (wanted or ["none"])
+    for entry in entries if wanted else []:
+        usage, _, text = entry.partition(" ")
+        if usage == "-k":
+            text = text.partition(" ")[2]
+        assert re.fullmatch(r"\S.*\S \((default: .+|.*required.*)\)", text), entry
+
+
+@TASK
+def test_an_example_in_a_tasks_description_can_be_run(task: str, collection: Collection) -> None:
+    said = inspect.getdoc(collection[task]) or ""
+    assert said.partition("\n")[0] == said, "one line, as --list shows it"
+    _, found, example = said.partition("./inv ")
+    if not found:
+        return
+    words = shlex.split(example)
+    if task == "plan":
+        assert words.pop(0) == "plan"
+    kind, given = asked(collection, *words)
+    assert task in (kind.task, "plan")
+    read(kind, given, {})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "./inv matrix --revs v1,v2+p --repo '/a b' --axis=bases=same --axis=x=1,2 --fresh",
+        "./inv bisect --good v1 --bad v2 --find-fix --confidence 0.9 --deadline step=5,clone=9",
+        "./inv boundaries --from v1 --to v2 --releases --script ./t.sh --jobs 2",
+        "./inv validate --checks cells --patches a --runtime host,docker --trials 7",
+        "./inv run --rev v1 --snapshotter-socket a=/s:/r --images public",
+    ],
+)
+def test_the_command_of_a_request_asks_for_the_same(command: str, collection: Collection) -> None:
+    kind, given = asked(collection, *shlex.split(command)[1:])
+    request = read(kind, given, {})
+    assert request.command == command
+    # With everything in the environment instead, it is written out all the same.
+    texts: dict[str, Any] = {o.twin: given[o.key] for o in options_of(kind) if given[o.key]}
+    env = {
+        name: " ".join(value) if isinstance(value, list) else str(value)
+        for name, value in texts.items()
+    }
+    assert read(kind, {}, {k: "1" if v == "True" else v for k, v in env.items()}) == request
+
+
+def test_arguments_are_as_declared_every_time_that_they_are_read(collection: Collection) -> None:
+    task = collection["bisect"]
+    for _ in range(2):
+        arguments = task.get_arguments()
+        assert [a.names for a in arguments] == [(o.name,) for o in options_of(Bisect)]
+        assert all(a.help for a in arguments)
+    for name, kind in TASKS.items():
+        for argument, option in zip(
+            collection[name].get_arguments(), options_of(kind), strict=True
+        ):
+            assert argument.takes_value is (option.form is not Form.SWITCH)
+            assert argument.positional is (option.position is Position.REQUIRED)
+
+
+def test_an_error_while_a_request_is_made_is_a_line_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        run("matrix", "--trials", "many")
+    assert ended.value.code == guard.BAD_INPUT
+    said = capsys.readouterr().err
+    assert said == "error: --trials 'many' is not a whole number (try: --trials 1)\n"
+
+
+def test_plan_goes_on_to_the_task_that_follows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setenv("BKBISECT_DRY_RUN", "")
+    with pytest.raises(SystemExit) as ended:
+        run("plan", "boundaries", "--from", "v1")
+    assert ended.value.code == guard.BAD_INPUT
+    assert "boundaries needs both ends" in capsys.readouterr().err
+    assert read(Bisect, {}, os.environ).dry_run
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules that are imported as soon as the one at *path* is."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_the_list_of_tasks_and_their_help_import_neither_git_nor_docker_nor_a_runtime() -> None:
+    package = checkout.PROJECT / "bisect" / "buildkit_bisect"
+    todo, seen = [checkout.PROJECT / "tasks.py", package / "__main__.py"], set()
+    outside = set()
+    while todo:
+        for name in imported(todo.pop()):
+            if not name.startswith("buildkit_bisect"):
+                outside.add(name.partition(".")[0])
+                continue
+            parts = name.split(".")[1:]
+            for at in range(len(parts) + 1):
+                base = package.joinpath(*parts[:at])
+                for file in (base / "__init__.py", base.with_suffix(".py")):
+                    if file.is_file() and file not in seen:
+                        seen.add(file)
+                        todo.append(file)
+    rooms = {file.relative_to(package).parts[0] for file in seen}
+    assert {"options", "cli", "system", "model.py"} <= rooms
+    assert not rooms & {"source", "engine", "runtime", "lab", "campaign", "builds", "render"}
+    assert not outside & {"git", "docker", "subprocess", "socket", "jinja2", "rich", "urllib"}

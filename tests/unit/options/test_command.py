@@ -1,0 +1,49 @@
+"""Command lines inside hints."""
+
+from __future__ import annotations
+
+import pytest
+
+from buildkit_bisect.options.command import inv, twin, words
+from buildkit_bisect.options.requests import Bisect, Boundaries, Campaign, Clean, Post
+
+
+def test_a_whole_command() -> None:
+    assert inv("doctor") == "./inv doctor"
+    assert inv("bisect", good="R", bad="R") == "./inv bisect --good R --bad R"
+    assert inv("boundaries", from_="v0.24.0", to="master") == (
+        "./inv boundaries --from v0.24.0 --to master"
+    )
+    assert inv("post", "ID", issue=6893) == "./inv post ID --issue 6893"
+    assert inv("resume", "ID") == "./inv resume ID"
+    assert inv("clean", cache=True, cache_size=0) == "./inv clean --cache --cache-size 0"
+
+
+def test_bare_options() -> None:
+    assert words(Bisect, trials=20, find_fix=True) == "--trials 20 --find-fix"
+    assert words(Campaign, axis="KEY=VALUE") == "--axis KEY=VALUE"
+    assert words(Boundaries, from_=True) == "--from"
+
+
+def test_values_can_be_pasted_into_a_shell() -> None:
+    assert inv("run", rev="v1; rm -r .") == "./inv run --rev 'v1; rm -r .'"
+    assert inv("report", "$(id)") == "./inv report '$(id)'"
+
+
+def test_twins() -> None:
+    assert twin(Campaign, "dry_run") == "BKBISECT_DRY_RUN"
+
+
+def test_what_does_not_exist_is_refused() -> None:
+    with pytest.raises(LookupError, match="there is no task 'bisekt'"):
+        inv("bisekt")
+    with pytest.raises(LookupError, match="Resume has no option 'trials'"):
+        inv("resume", trials=20)
+    with pytest.raises(LookupError, match="Clean has no option 'rev'"):
+        words(Clean, rev="R")
+    with pytest.raises(LookupError, match="Post has no option 'from'"):
+        twin(Post, "from_")
+    with pytest.raises(LookupError, match="post takes no value 'B' without an option"):
+        inv("post", "A", "B")
+    with pytest.raises(LookupError, match="--fresh takes no value, so not '1'"):
+        words(Campaign, fresh="1")

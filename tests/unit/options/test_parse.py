@@ -1,0 +1,106 @@
+"""From text to typed values, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import RuntimeKind, Served
+from buildkit_bisect.options.option import find
+from buildkit_bisect.options.requests import Build, Campaign, Clean, Request
+
+
+def parsed(key: str, *texts: str, kind: type[Request] = Campaign) -> Any:
+    option = find(kind, key)
+    return option.parse(option, texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("auto", (RuntimeKind.HOST,)),
+        ("docker", (RuntimeKind.DOCKER,)),
+        ("host,docker,buildx,host", (RuntimeKind.HOST, RuntimeKind.DOCKER, RuntimeKind.BUILDX)),
+    ],
+)
+def test_runtimes(text: str, kinds: tuple[RuntimeKind, ...]) -> None:
+    assert parsed("runtime", text) == kinds
+
+
+def test_an_unknown_runtime_is_named() -> None:
+    with pytest.raises(BadInput, match="'podman'"):
+        parsed("runtime", "host,podman")
+
+
+def test_sockets() -> None:
+    assert parsed("snapshotter_socket", "a=/s,b=/t:/r") == {
+        "a": Served(socket="/s"),
+        "b": Served(socket="/t", root="/r"),
+    }
+    for wrong in ("a", "a=", "=/s", "a=s"):
+        with pytest.raises(BadInput):
+            parsed("snapshotter_socket", wrong)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/x:", "/x:y", "/x:/", "/:/x", "/x:/y:ro", "/x:/y/../..", "/x:/.", "/x/..", "//"],
+)
+def test_a_socket_and_a_root_are_whole_paths(text: str) -> None:
+    with pytest.raises(BadInput, match="is not NAME=/PATH/OF/SOCKET"):
+        parsed("snapshotter_socket", f"mine={text}")
+
+
+def test_a_place_may_be_written_loosely() -> None:
+    found = parsed("snapshotter_socket", "mine=/run//x/./s:/r/")
+    assert found == {"mine": Served(socket="/run/x/s", root="/r")}
+
+
+@pytest.mark.parametrize(("text", "size"), [
+    ("20GB", 20 * 10**9), ("1.5 g", 1_500_000_000), ("500MiB", 500 * 2**20), ("7", 7),
+    ("0", 0), ("2tb", 2 * 10**12), ("3 KiB", 3072),
+])  # fmt: skip
+def test_sizes(text: str, size: int) -> None:
+    assert parsed("cache_size", text) == size
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "1PB", "1 2", "GB", "0x10", "1e9", "∞"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(BadInput, match=r"is not a size \(try: --cache-size 5GB\)"):
+        parsed("cache_size", text, kind=Clean)
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + "GB", "9" * 5000, "10000000T"])
+def test_what_no_disk_holds(text: str) -> None:
+    with pytest.raises(BadInput, match="more than any disk holds"):
+        parsed("cache_size", text)
+
+
+def test_axes_add_up() -> None:
+    assert parsed("axis", "a=1", "b=x,y", "a=2") == {"a": ("1", "2"), "b": ("x", "y")}
+
+
+def test_deadlines_are_separated_by_commas_or_given_one_by_one() -> None:
+    found = parsed("deadline", "compile=60,step=5", "daemon=2.5")
+    assert found == {"compile": 60, "step": 5, "daemon": 2.5}
+    option = find(Campaign, "deadline")
+    assert option.write
+    assert option.write(option, found) == ["--deadline", "compile=60,step=5,daemon=2.5"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["compil=1", "step", "step=", "step=x", "step=0", "step=-1", "step=nan", "step=inf",
+     "step=1e9", "=5", "step=5;clone=1"],
+)  # fmt: skip
+def test_what_is_no_deadline_is_refused_with_the_names(text: str) -> None:
+    with pytest.raises(BadInput, match=r"connect, clone, .*teardown"):
+        parsed("deadline", text)
+
+
+@pytest.mark.parametrize("text", ["X Y", "--help", "a:b:c"])
+def test_what_names_no_image(text: str) -> None:
+    with pytest.raises(BadInput, match="names no image"):
+        parsed("push", text, kind=Build)

@@ -1,0 +1,144 @@
+"""From a command line and an environment to a request, and to the command that says the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import DEFAULT_REPO, RuntimeKind
+from buildkit_bisect.options.choices import Checks, Images, SourceKind
+from buildkit_bisect.options.option import LONGEST, Given
+from buildkit_bisect.options.reading import read
+from buildkit_bisect.options.requests import Bisect, Boundaries, Matrix, Report, Run, Validate
+
+
+def test_defaults() -> None:
+    chosen = read(Matrix, {}, {})
+    assert chosen == Matrix(command="./inv matrix")
+    assert (chosen.repo, chosen.source) == (DEFAULT_REPO, SourceKind.AUTO)
+    assert (chosen.jobs, chosen.trials, chosen.axis, chosen.revs) == (1, None, {}, ())
+    assert chosen.out.name == "results"
+
+
+def test_every_option_has_an_environment_twin() -> None:
+    twins = {
+        "REPO": "/r",
+        "SOURCE": "git",
+        "SCENARIO": "a,b",
+        "AXIS": "snapshotter=stargz bases=same",
+        "PATCHES": "p",
+        "RUNTIME": "docker",
+        "JOBS": "2",
+        "TRIALS": "7",
+        "OUT": "/o",
+        "DRY_RUN": "1",
+        "JSON": "yes",
+        "FRESH": "true",
+        "IMAGES": "public",
+        "REGISTRY": "127.0.0.1:5000",
+        "REVS": "v1,v2",
+    }
+    chosen = read(Matrix, {}, {f"BKBISECT_{name}": value for name, value in twins.items()})
+    assert chosen == Matrix(
+        repo="/r",
+        source=SourceKind.GIT,
+        scenario=("a", "b"),
+        axis={"snapshotter": ("stargz",), "bases": ("same",)},
+        patches="p",
+        runtime=(RuntimeKind.DOCKER,),
+        jobs=2,
+        trials=7,
+        out=Path("/o"),
+        dry_run=True,
+        json=True,
+        fresh=True,
+        images=Images.PUBLIC,
+        registry="127.0.0.1:5000",
+        revs=("v1", "v2"),
+        command="./inv matrix --revs v1,v2 --repo /r --source git --scenario a,b"
+        " --axis=snapshotter=stargz --axis=bases=same --patches p --runtime docker"
+        " --images public --registry 127.0.0.1:5000 --jobs 2 --trials 7 --fresh",
+    )
+
+
+def test_an_option_beats_its_twin() -> None:
+    env = {"BKBISECT_TRIALS": "7", "BKBISECT_AXIS": "a=1", "BKBISECT_FRESH": "1"}
+    chosen = read(Matrix, {"trials": "3", "axis": ["b=2"], "fresh": False}, env)
+    assert (chosen.trials, chosen.axis, chosen.fresh) == (3, {"b": ("2",)}, True)
+
+
+def test_a_twin_of_an_option_that_a_task_does_not_have_says_nothing_to_it() -> None:
+    assert read(Report, {"id": "a"}, {"BKBISECT_TRIALS": "many"}).id == "a"
+
+
+def test_the_command_writes_twins_out() -> None:
+    given: dict[str, Given] = {
+        "revs": "v1",
+        "repo": "",
+        "axis": ["bases=same"],
+        "json": True,
+        "fresh": True,
+        "dry_run": False,
+    }
+    env = {"BKBISECT_REPO": "/a b", "BKBISECT_OUT": "/o", "BKBISECT_CACHE_SIZE": "5GB"}
+    assert read(Matrix, given, env).command == (
+        "./inv matrix --revs v1 --repo '/a b' --axis=bases=same --fresh"
+    )
+
+
+def test_deadlines_of_the_environment() -> None:
+    chosen = read(Run, {"rev": "v1", "deadline": []}, {"BKBISECT_DEADLINE": "step=7 fetch=8"})
+    assert chosen.deadline == {"step": 7, "fetch": 8}
+    assert chosen.command == "./inv run --rev v1 --deadline step=7,fetch=8"
+
+
+def test_a_field_may_have_another_name_than_its_option() -> None:
+    chosen = read(Boundaries, {"from": "a"}, {"BKBISECT_TO": "b"})
+    assert (chosen.start, chosen.end) == ("a", "b")
+    assert chosen.command == "./inv boundaries --from a --to b"
+
+
+def test_typed_values() -> None:
+    chosen = read(Bisect, {"confidence": "0.9", "bad_when": "x,,y", "no_verify": True}, {})
+    assert (chosen.confidence, chosen.bad_when) == (0.9, frozenset({"x", "y"}))
+    assert chosen.no_verify
+    assert read(Validate, {"checks": "cells"}, {}).checks is Checks.CELLS
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"trials": "many"}, "--trials 'many' is not a whole number (try: --trials 1)"),
+        ({"trials": "0"}, "--trials 0: between 1 and 1000 (try: --trials 1)"),
+        ({"jobs": "-1"}, "--jobs -1: between 1 and 64"),
+        ({"source": "svn"}, "--source 'svn': one of auto, git, module (try: --source auto)"),
+        ({"runtime": "podman"}, "--runtime 'podman': auto, host, docker, buildx"),
+        ({"axis": ["snapshotter"]}, "'snapshotter' is not KEY=VALUE (try: --axis snapshotter="),
+        ({"axis": ["=stargz"]}, "is not KEY=VALUE"),
+        ({"registry": "registry.example:5000"}, "plain HTTP is for loopback only"),
+        ({"images": "mine"}, "--images 'mine': one of local, public"),
+        ({"templates": "/nonexistent"}, "--templates '/nonexistent' is not a directory"),
+        ({"repo": "a\nb"}, "--repo 'a\\nb' holds a control character"),
+        ({"axis": ["a=\x1b"]}, "--axis 'a=\\x1b' holds a control character"),
+        ({"deadline": ["step=1\n"]}, "--deadline 'step=1\\n' holds a control character"),
+        ({"repo": "x" * (LONGEST + 1)}, "--repo has 10001 characters"),
+    ],
+)
+def test_mistakes_are_named(given: dict[str, Given], says: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read(Matrix, given, {})
+    assert says in str(refused.value)
+
+
+def test_a_switch_in_the_environment_must_be_one() -> None:
+    assert read(Matrix, {}, {"BKBISECT_FRESH": "Yes"}).fresh
+    assert not read(Matrix, {}, {"BKBISECT_FRESH": "off"}).fresh
+    with pytest.raises(BadInput, match="BKBISECT_FRESH='maybe': say 1 or 0"):
+        read(Matrix, {}, {"BKBISECT_FRESH": "maybe"})
+
+
+def test_an_option_that_the_task_does_not_have_is_a_mistake_of_ours() -> None:
+    with pytest.raises(LookupError, match="report has no options trials"):
+        read(Report, {"trials": "3"}, {})
