@@ -71,16 +71,24 @@ class Checkout:
         return dict(re.findall(r"^  (tests/\S+)(.*)$", said.stderr, re.MULTILINE))
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    path = tmp_path / "checkout"
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    path = tmp_path_factory.mktemp("copied") / "checkout"
     ignored = (".git", ".venv", "results", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
     shutil.copytree(PROJECT, path, ignore=shutil.ignore_patterns(*ignored))
     made = Checkout(path=path)
     made.git("init", "--quiet", "--initial-branch", "main")
     made.commit()
-    made.git("switch", "--quiet", "--create", "work")
+    made.git("tag", "start")
     return made
+
+
+@pytest.fixture
+def checkout(copied: Checkout) -> Checkout:
+    for branch in ("main", "work"):
+        copied.git("checkout", "--quiet", "--force", "-B", branch, "start")
+    copied.git("clean", "--quiet", "--force", "-d")
+    return copied
 
 
 def test_nothing_changed_nothing_runs(checkout: Checkout) -> None:
@@ -91,10 +99,10 @@ def test_nothing_changed_nothing_runs(checkout: Checkout) -> None:
 
 
 def test_what_imports_a_changed_module_is_chosen_and_says_so(checkout: Checkout) -> None:
-    checkout.append("bisect/buildkit_bisect/search/session.py")
+    checkout.append("bisect/buildkit_bisect/render/lanes.py")
     chosen = checkout.chosen()
-    assert chosen[SESSION] == " <- search <- search.session"
-    assert SVG not in chosen
+    assert chosen[SVG] == " <- render.svg <- render.timeline <- render.lanes"
+    assert SESSION not in chosen
     assert ADDRESSES not in chosen
     assert chosen["tests/local/test_help.py"].startswith(" <- tool.py <- inv <- __main__ <- tasks")
 
