@@ -83,7 +83,7 @@ def test_the_digest_is_of_the_change_not_of_what_is_said(tmp_path: Path) -> None
         ("title = 't'\nissue = true\n", "issue must be a whole number"),
         ("title = 't'\nrequires = 'abc'\n", "requires must be a list of strings"),
         ("title = 't'\nrequires = [1]\n", "requires must be a list of strings"),
-        ("title = \n", "is not TOML"),
+        ("title = \n", "invalid TOML"),
         ("title = 't'\ndiffs = ['no.patch']\n", "no diff 'no.patch' in that folder"),
         ("title = 't'\ndiffs = ['../x/it.patch']\n", "no diff"),
         ("title = 't'\nfiles = ['other.go']\n", "files is not what the diffs touch"),
