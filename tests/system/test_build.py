@@ -241,7 +241,7 @@ def test_no_toolchain_is_a_reason_and_is_asked_again(
     failed = Builder(source=source).build(variant(source, "master"))
     assert isinstance(failed, NoBuild)
     assert failed.stage == "toolchain"
-    assert failed.reason.startswith("no Go 1.99 can be had: PATH has ")
+    assert failed.reason.startswith("cannot find Go 1.99: PATH has ")
     assert Builder(source=source).cached(variant(source, "master")) is None
 
 

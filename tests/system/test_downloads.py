@@ -207,14 +207,14 @@ def test_go_over_plain_http_is_refused(name: str, value: str, way: str, tmp_path
         env = {"GOENV": str(tmp_path / "goenv")}
     said = inv("build", "--rev", "v0.25.0", "--source", "module", env=env)
     assert said.code == 2, said
-    assert "neither encrypted nor proven" in said.stderr
+    assert "cleartext protocols are allowed only on loopback" in said.stderr
     assert f"{name}=https://..." in said.stderr
 
 
 def test_an_index_over_plain_http_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@index.invalid/simple")
     monkeypatch.delenv("PIP_NO_INDEX", raising=False)
-    with pytest.raises(BadInput, match=r"index http://index\.invalid/simple: neither") as err:
+    with pytest.raises(BadInput, match=r"index http://index\.invalid/simple: cleartext") as err:
         provision.Toolchains().find(GoWanted(minor=(1, 2)))
     assert "secret" not in str(err.value)
 

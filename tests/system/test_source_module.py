@@ -123,4 +123,4 @@ def test_a_module_that_wants_a_go_that_nobody_has() -> None:
     failed = Builder(source=source).build(Variant(revision=source.resolve("v0.3.0")))
     assert isinstance(failed, NoBuild)
     assert failed.stage == "toolchain"
-    assert failed.reason.startswith("no Go 1.99 can be had")
+    assert failed.reason.startswith("cannot find Go 1.99: ")
