@@ -217,7 +217,7 @@ def test_a_patch_changes_the_build_and_only_there(
     there = builder.build(variant(GitSource.open(str(repo.path)), "master", patch))
     assert there == NoBuild(stage="patch", reason="p is already there")
     assert leftovers() == []
-    with pytest.raises(BadInput, match="was not given the patch p"):
+    with pytest.raises(BadInput, match="does not have patch p"):
         Builder(source=source).build(variant(source, "v0.2.0-rc1", patch))
 
 
