@@ -202,14 +202,14 @@ def test_a_tree_that_would_fill_any_disk(tmp_path: Path, monkeypatch: pytest.Mon
     source = GitSource.open(str(repo.path))
     started = time.monotonic()
     with (
-        pytest.raises(BadInput, match="that is not BuildKit's"),
+        pytest.raises(BadInput, match="it is not BuildKit's"),
         source.checkout(source.resolve("v9.9.9")),
     ):
         pass
     assert time.monotonic() - started < 60
     monkeypatch.setattr(source_git, "MOST_BYTES", 100)
     with (
-        pytest.raises(BadInput, match="that is not BuildKit's"),
+        pytest.raises(BadInput, match="it is not BuildKit's"),
         source.checkout(source.resolve("master")),
     ):
         pass

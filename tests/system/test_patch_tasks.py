@@ -151,7 +151,7 @@ def test_a_commit_on_the_main_line_itself(desk: Desk, tmp_path: Path) -> None:
         said = desk.new(*origin, name=f"of{origin[0][1:]}")
         assert "made on origin/master at " in said.stdout, said.stderr
         assert "warning" not in said.stderr
-        assert "taken for upstream's" not in said.stderr, "it is nothing to fetch"
+        assert "used as upstream's branch" not in said.stderr, "a local branch needs no fetch"
         assert patches.load(str(desk.root / f"of{origin[0][1:]}")).files == (WORDS,)
 
 
