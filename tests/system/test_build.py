@@ -215,7 +215,7 @@ def test_a_patch_changes_the_build_and_only_there(
     assert builder.cached(variant(source, "v0.1.0", patch)) == failed
     repo.commit("mended", {"util/words/words.go": words("mended")})
     there = builder.build(variant(GitSource.open(str(repo.path)), "master", patch))
-    assert there == NoBuild(stage="patch", reason="p is already there")
+    assert there == NoBuild(stage="patch", reason="p is already applied")
     assert leftovers() == []
     with pytest.raises(BadInput, match="does not have patch p"):
         Builder(source=source).build(variant(source, "v0.2.0-rc1", patch))

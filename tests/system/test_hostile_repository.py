@@ -263,7 +263,7 @@ def test_a_hostile_work_tree_becomes_a_patch(tmp_path: Path) -> None:
     source = GitSource.open(str(repo))
     with patchmaker.of_worktree(repo, source, base="master") as work:
         assert (made.worked(), nested.worked()) == ([], [])
-        with pytest.raises(BadInput, match="nested is or was a link or module"):
+        with pytest.raises(BadInput, match="nested is or was a symlink or submodule"):
             patchmaker.new("it", work, source, root=tmp_path / "cache" / "patches")
     shutil.rmtree(repo / "nested")
     with patchmaker.of_worktree(repo, source, base="master") as work:
