@@ -65,11 +65,11 @@ def fetch(
     for index in indexes(user):
         page = f"{index.rstrip('/')}/{project}/"
         try:
-            newest = choose(_listed(page, user.get("cert", ""), end, say), wanted)
+            newest = choose(_list_files(page, user.get("cert", ""), end, say), wanted)
             if newest is None:
                 reasons.append(f"{web.shown(page)} has no suitable wheel")
                 continue
-            return _taken(newest, folder, user.get("cert", ""), end, say)
+            return _download(newest, folder, user.get("cert", ""), end, say)
         except web.NotServed as error:
             reasons.append(error.message)
     raise InfraFailed("; ".join(reasons) or "pip is configured with no-index")
@@ -131,7 +131,7 @@ def parse_settings(output: str) -> dict[str, str]:
     return found
 
 
-def _listed(page: str, cafile: str, end: float, say: Callable[[str], None]) -> list[File]:
+def _list_files(page: str, cafile: str, end: float, say: Callable[[str], None]) -> list[File]:
     def ask(left: float) -> list[File] | web.NotServed:
         try:
             headers = {"Accept": _ACCEPT}
@@ -144,10 +144,12 @@ def _listed(page: str, cafile: str, end: float, say: Callable[[str], None]) -> l
         except web.NotServedNow as error:
             return error
 
-    return _settled(ask, end, say)
+    return _retry(ask, end, say)
 
 
-def _taken(file: File, folder: Path, cafile: str, end: float, say: Callable[[str], None]) -> Path:
+def _download(
+    file: File, folder: Path, cafile: str, end: float, say: Callable[[str], None]
+) -> Path:
     if not file.sha256:
         raise web.NotServed(f"the index gives no sha256 for {file.name}")
     path = folder / Path(file.name).name
@@ -159,12 +161,10 @@ def _taken(file: File, folder: Path, cafile: str, end: float, say: Callable[[str
             return error
         return path
 
-    return _settled(take, end, say)
+    return _retry(take, end, say)
 
 
-def _settled(
-    call: Callable[[float], T | web.NotServed], end: float, say: Callable[[str], None]
-) -> T:
+def _retry(call: Callable[[float], T | web.NotServed], end: float, say: Callable[[str], None]) -> T:
     def trouble(result: T | web.NotServed) -> str:
         return result.message if isinstance(result, web.NotServed) else ""
 

@@ -69,7 +69,7 @@ def new(name: str, work: Work, source: GitSource, *, root: Path, title: str = ""
     with paths.scratch("patch") as tmp:
         folder = tmp / name
         folder.mkdir()
-        _only_text(source, work)
+        _check_text(source, work)
         patch = _smallest(source, work, folder, _metadata(work, title or work.subject or name))
         target = root / name
         root.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def _diff(source: GitSource, work: Work, context: int, *files: str) -> bytes:
     """
     with paths.scratch("diff") as tmp:
         out = tmp / "out"
-        _ask_diff(source, work, f"-U{context}", "--full-index", f"--output={out}", files=files)
+        _git_diff(source, work, f"-U{context}", "--full-index", f"--output={out}", files=files)
         if out.stat().st_size > MOST_BYTES:
             raise BadInput(
                 f"the diff from {work.base.ref} is too large: {out.stat().st_size // 10**6} MB",
@@ -156,7 +156,7 @@ def _diff(source: GitSource, work: Work, context: int, *files: str) -> bytes:
         return out.read_bytes()
 
 
-def _ask_diff(source: GitSource, work: Work, *options: str, files: Sequence[str] = ()) -> str:
+def _git_diff(source: GitSource, work: Work, *options: str, files: Sequence[str] = ()) -> str:
     return git(
         source.mirror.path,
         *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
@@ -166,9 +166,9 @@ def _ask_diff(source: GitSource, work: Work, *options: str, files: Sequence[str]
     ).stdout
 
 
-def _only_text(source: GitSource, work: Work) -> None:
+def _check_text(source: GitSource, work: Work) -> None:
     """Raise `BadInput` with the first file in the work that a patch cannot contain."""
-    files = _files(_ask_diff(source, work, "--raw", "--numstat", "-z"))
+    files = _files(_git_diff(source, work, "--raw", "--numstat", "-z"))
     least = CONTEXTS[0]
     whole = _diff(source, work, least)
     # CRLF and invalid UTF-8 are rare: files are checked one by one only if the whole has any.
@@ -311,10 +311,10 @@ def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[
     """
     check_worktree(folder)
     try:
-        top = Path(_ask(folder, "rev-parse", "--show-toplevel"))
-        head = _ask(folder, "rev-parse", "--verify", "HEAD^{commit}")
+        top = Path(_read(folder, "rev-parse", "--show-toplevel"))
+        head = _read(folder, "rev-parse", "--verify", "HEAD^{commit}")
         theirs, exclude = (
-            _ask(folder, "rev-parse", "--path-format=absolute", "--git-path", name)
+            _read(folder, "rev-parse", "--path-format=absolute", "--git-path", name)
             for name in ("objects", "info/exclude")
         )
     except ProcessError as error:
@@ -348,14 +348,14 @@ def _tree(top: Path, head: str, folder: Path, *, theirs: str, exclude: Path) -> 
     """
     git(folder.parent, "init", "--quiet", "--bare", "--template=", str(folder))
     for name in (*_THEIRS, "core.excludesFile"):
-        theirs_too = _ask(top, "config", "--get", name, check=False) if name in _THEIRS else ""
-        if value := theirs_too or _users(name):
+        theirs_too = _read(top, "config", "--get", name, check=False) if name in _THEIRS else ""
+        if value := theirs_too or _user_setting(name):
             git(folder, "config", name, value)
     if exclude.is_file():
         (folder / "info").mkdir(exist_ok=True)
         (folder / "info" / "exclude").write_bytes(exclude.read_bytes())
 
-    def ask(*arguments: str) -> str:
+    def run(*arguments: str) -> str:
         return git(
             top,
             *("-c", "core.symlinks=true"),
@@ -366,17 +366,17 @@ def _tree(top: Path, head: str, folder: Path, *, theirs: str, exclude: Path) -> 
             GIT_ALTERNATE_OBJECT_DIRECTORIES=theirs,
         ).stdout
 
-    ask("read-tree", head)
-    entries = [e for e in ask("ls-files", "-s", "-z").split("\0") if e.startswith("160000 ")]
+    run("read-tree", head)
+    entries = [e for e in run("ls-files", "-s", "-z").split("\0") if e.startswith("160000 ")]
     if entries:
         # Git would run in each of these submodules to see whether it has changed.
         names = [entry.partition("\t")[2] for entry in entries]
-        ask("update-index", "--force-remove", "--", *names)
-    ask("add", "--all")
-    return ask("write-tree").strip()
+        run("update-index", "--force-remove", "--", *names)
+    run("add", "--all")
+    return run("write-tree").strip()
 
 
-def _users(name: str) -> str:
+def _user_setting(name: str) -> str:
     """Return the setting *name* from the user's own configuration, not from a repository's."""
     done = process.run(
         ["git", "config", "--global", "--includes", "--get", name],
@@ -387,7 +387,7 @@ def _users(name: str) -> str:
     return done.stdout.strip()
 
 
-def _ask(folder: Path, *arguments: str, check: bool = True) -> str:
+def _read(folder: Path, *arguments: str, check: bool = True) -> str:
     # These commands only read files and run no other program.
     return git(folder, *arguments, check=check).stdout.strip()
 
