@@ -127,9 +127,9 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def ensure(patched: str, **env: str) -> subprocess.CompletedProcess[str]:
     """What a task that runs trials says on a machine where *patched* is so."""
     code = (
-        "import sys; from unittest import mock; from buildkit_bisect import commands, doctor\n"
+        "import sys; from unittest import mock; from buildkit_bisect.cli import doctor, guarded\n"
         f"with mock.patch({patched}):\n"
-        "    sys.exit(commands.guarded(lambda _: doctor.ensure(print, trials=True) or 0, {}))\n"
+        "    sys.exit(guarded(lambda: doctor.ensure(print, trials=True) or 0))\n"
     )
     return subprocess.run(
         [sys.executable, "-c", code],
