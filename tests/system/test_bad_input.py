@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 from tool import Said, environment, inv
 
 pytestmark = pytest.mark.system
@@ -79,7 +79,7 @@ def test_mistakes(words: str, names: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def scenarios(tmp_path: Path) -> Path:
-    shutil.copytree(paths.SCENARIOS, tmp_path / "scenarios")
+    shutil.copytree(checkout.SCENARIOS, tmp_path / "scenarios")
     return tmp_path / "scenarios"
 
 

@@ -25,8 +25,10 @@ from tool import Said, inv, left_behind
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
 REV = ("--rev", "v0.25.0", "--source", "module")
-CELL = (*REV, "--scenario", "cross-stage-lazy", "--axis", "bases=different")
-CELL = (*CELL, "--axis", "snapshotter=overlayfs", "--trials", "1", "--fresh", "--json")
+CELL = (
+    *(*REV, "--scenario", "cross-stage-lazy", "--axis", "bases=different"),
+    *("--axis", "snapshotter=overlayfs", "--trials", "1", "--fresh", "--json"),
+)
 
 #: Seconds in which a refusal is said; the command alone takes some of them.
 PROMPTLY = 25.0
@@ -95,10 +97,11 @@ def context(engine: TestEngine, name: str, url: str, certs: Path | None = None) 
     meta.parent.mkdir(parents=True)
     endpoints = {"docker": {"Host": url, "SkipTLSVerify": False}}
     meta.write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": endpoints}))
-    for file in ("ca.pem", "cert.pem", "key.pem") if certs else ():
-        target = home / "tls" / folder / "docker" / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((certs / file).read_bytes())
+    if certs:
+        target = home / "tls" / folder / "docker"
+        target.mkdir(parents=True)
+        for file in ("ca.pem", "cert.pem", "key.pem"):
+            (target / file).write_bytes((certs / file).read_bytes())
     return {**engine.environment, "DOCKER_HOST": "", "DOCKER_CONTEXT": name}
 
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -123,12 +123,13 @@ def test_tasks(form: str, hostile: Hostile, cache: Path, tmp_path: Path) -> None
     script.write_text(SCRIPT)
     script.chmod(0o755)
     with contextlib.ExitStack() as stack:
-        repo = {
+        repo_of: dict[str, Callable[[], str]] = {
             "path": lambda: str(hostile.repo.path),
             "bare": lambda: str(hostile.repo.path / ".git"),
             "url": hostile.repo.path.as_uri,
             "loopback": lambda: stack.enter_context(served(hostile.repo.path)),
-        }[form]()
+        }
+        repo = repo_of[form]()
         out = ("--out", str(tmp_path / "out"))
         git = ("--repo", repo, "--source", "git")
         run = ("--script", str(script), "--trials", "1", *git, *out)

@@ -175,7 +175,7 @@ class Bench:
         )
 
     def report(self, said: Said, name: str = "report.md") -> str:
-        return (self.out / said.document["id"] / name).read_text()
+        return Path(self.out, said.document["id"], name).read_text()
 
     def asked(self) -> list[str]:
         return (self.script.parent / "asked").read_text().split()

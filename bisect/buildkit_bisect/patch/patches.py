@@ -20,7 +20,7 @@ from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import PatchRef
 from buildkit_bisect.patch import diffs
 from buildkit_bisect.patch.diffs import Diff
-from buildkit_bisect.system import gitcmd, paths, tomlfile
+from buildkit_bisect.system import checkout, gitcmd, tomlfile
 
 _FILE = "patch.toml"
 _HELP = "docs/patches.md"
@@ -134,13 +134,13 @@ def apply(tree: Path, chosen: Sequence[Patch]) -> None:
 
 def names(root: Path | None = None) -> list[str]:
     """Return the names of folders under ``patches/`` with a ``patch.toml``, sorted."""
-    root = root or paths.PATCHES
+    root = root or checkout.PATCHES
     return sorted(p.parent.name for p in root.glob(f"*/{_FILE}"))
 
 
 def load(name: str, root: Path | None = None) -> Patch:
     """Load a patch by name or by the path of its folder. Raises `BadInput`, also for a series."""
-    folder = _folder(name, root or paths.PATCHES)
+    folder = _folder(name, root or checkout.PATCHES)
     meta = metadata(folder)
     if meta.series:
         raise BadInput(f"{name} is a series of patches, not a patch", hint=_HELP)
@@ -152,7 +152,7 @@ def load_many(text: str, root: Path | None = None) -> list[Patch]:
 
     Raises `BadInput` for an unknown patch, a cyclic series, and patches that conflict.
     """
-    root = root or paths.PATCHES
+    root = root or checkout.PATCHES
     found: dict[str, Patch] = {}
     for name in filter(None, (part.strip() for part in text.split(","))):
         for patch in _expand(name, root, ()):

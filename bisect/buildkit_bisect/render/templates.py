@@ -12,7 +12,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import symbols, text
 from buildkit_bisect.result import CampaignKind, CampaignStatus
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
 
 class Templates:
@@ -21,7 +21,7 @@ class Templates:
     Raises `BadInput` for a *folder* that does not exist.
     """
 
-    def __init__(self, folder: Path | None = None, *, shipped: Path = paths.TEMPLATES) -> None:
+    def __init__(self, folder: Path | None = None, *, shipped: Path = checkout.TEMPLATES) -> None:
         if folder and not folder.is_dir():
             raise BadInput(f"no such folder of templates: {folder}", hint="ls templates/")
         self._env = jinja2.Environment(

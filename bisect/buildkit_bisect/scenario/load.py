@@ -17,7 +17,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.scenario.check import check
 from buildkit_bisect.scenario.definition import Action, Condition, Kept, Scenario, Step, VertexIs
-from buildkit_bisect.system import paths, tomlfile
+from buildkit_bisect.system import checkout, tomlfile
 from buildkit_bisect.system.deadlines import Deadlines
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -27,12 +27,12 @@ _HELP = "docs/scenarios.md"
 _NOT_IN_FILE = ("folders", "digest", "run_digest")
 
 
-def names(root: Path = paths.SCENARIOS) -> list[str]:
+def names(root: Path = checkout.SCENARIOS) -> list[str]:
     """Scenarios that ship with the tool; a leading underscore marks shared parts."""
     return sorted(p.parent.name for p in root.glob("[!_]*/scenario.toml"))
 
 
-def load(name: str, root: Path = paths.SCENARIOS) -> Scenario:
+def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
     """The scenario *name*, or the one in the folder *name*.
 
     Raises `BadInput` for an unknown name, and for an invalid file with the path of the key at

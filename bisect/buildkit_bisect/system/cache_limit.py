@@ -27,9 +27,6 @@ from pathlib import Path
 
 from buildkit_bisect.system import owner, paths
 
-#: Default of the cache's size, in bytes.
-DEFAULT = 20 * 10**9
-
 #: Kinds whose subdirectories are one entry each, and kinds that are one entry as a whole.
 _EACH = ("builds", "evidence", "mirrors", "toolchains", "tools")
 _WHOLE = ("gocache", "gomod", "registry")

@@ -1,4 +1,4 @@
-"""Paths of this checkout and of the user's cache directory."""
+"""The user's cache directory: its paths, and which process owns them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ from pathlib import Path
 import platformdirs
 
 from buildkit_bisect.system import owner
-
-PROJECT = Path(__file__).resolve().parents[3]
-SCENARIOS = PROJECT / "bisect" / "scenarios"
-PATCHES = PROJECT / "patches"
-TEMPLATES = PROJECT / "templates"
 
 #: Directories in the cache. `clean --cache` removes these and `FILES`, nothing else.
 DIRECTORIES = frozenset(

@@ -11,6 +11,7 @@ from buildkit_bisect.builds.compile import first_error, go_env
 from buildkit_bisect.builds.key import Recipe, build_key, request_key
 from buildkit_bisect.builds.store import sweep
 from buildkit_bisect.golang.toolchain import Toolchain
+from buildkit_bisect.model import Stage
 from buildkit_bisect.system import paths
 
 RECIPE = Recipe(goarch="amd64")
@@ -90,7 +91,7 @@ def test_requests_and_failures_are_stored(tmp_path: Path) -> None:
     made = paths.cache("tmp") / "made"
     made.mkdir()
     (made / "build.log").write_text("log\n")
-    failed = store.save_failure(made, "k", "build", "x.go:1:1: no")
+    failed = store.save_failure(made, "k", Stage.BUILD, "x.go:1:1: no")
     assert store.failure("k") == failed
     assert Path(failed.log).read_text() == "log\n"
     assert store.load("k") is None

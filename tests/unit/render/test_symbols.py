@@ -11,7 +11,7 @@ import pytest
 from buildkit_bisect.model import ToolOutcome, Verdict
 from buildkit_bisect.render import symbols
 from buildkit_bisect.result import CellEffect, CheckEffect, FitState
-from buildkit_bisect.system.paths import TEMPLATES
+from buildkit_bisect.system.checkout import TEMPLATES
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from buildkit_bisect.result import (
     schema,
 )
 from buildkit_bisect.result.sentence import verdict
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 from validations import CELLS, CHECKS, change, info, result
 
 GFM = MarkdownIt("gfm-like", {"html": True})
@@ -119,7 +119,7 @@ def test_the_document_is_valid() -> None:
     validator.validate(body)
     body["validation"]["status"] = "refused"
     assert not validator.is_valid(body), "a refusal says why"
-    published = (paths.PROJECT / "docs" / "result.schema.json").read_text()
+    published = (checkout.PROJECT / "docs" / "result.schema.json").read_text()
     assert "ValidationInfo" in published
 
 

@@ -13,7 +13,7 @@ from buildkit_bisect import result
 from buildkit_bisect.cli import post
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import reports
-from buildkit_bisect.system.paths import PROJECT
+from buildkit_bisect.system.checkout import PROJECT
 
 PUBLISHED = PROJECT / "results" / "issue-6893"
 HALF = "\ud800"

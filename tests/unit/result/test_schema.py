@@ -13,9 +13,9 @@ import results
 from buildkit_bisect import render
 from buildkit_bisect import result as document
 from buildkit_bisect.result import schema
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
-SCHEMA: dict[str, Any] = json.loads((paths.PROJECT / "docs" / "result.schema.json").read_text())
+SCHEMA: dict[str, Any] = json.loads((checkout.PROJECT / "docs" / "result.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(
     SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
 )
@@ -31,7 +31,7 @@ def test_the_schema_is_a_json_schema() -> None:
 
 
 def test_the_published_schema_is_up_to_date() -> None:
-    published = (paths.PROJECT / "docs" / "result.schema.json").read_text()
+    published = (checkout.PROJECT / "docs" / "result.schema.json").read_text()
     assert published == schema.text(), (
         "run: python -m buildkit_bisect.result.schema > docs/result.schema.json"
     )
@@ -95,7 +95,7 @@ def test_invalid_documents_are_rejected(path: tuple[Any, ...], value: Any) -> No
 
 
 def test_published_results_are_valid() -> None:
-    published = list((paths.PROJECT / "results").glob("issue-*/*/result.json"))
+    published = list((checkout.PROJECT / "results").glob("issue-*/*/result.json"))
     assert published
     for path in published:
         VALIDATOR.validate(json.loads(path.read_text()))

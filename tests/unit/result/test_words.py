@@ -12,7 +12,7 @@ import pytest
 from buildkit_bisect import model
 from buildkit_bisect.model import Stage, ToolOutcome, Verdict, VertexState
 from buildkit_bisect.result import words
-from buildkit_bisect.system.paths import PROJECT
+from buildkit_bisect.system.checkout import PROJECT
 
 PACKAGE = Path(model.__file__).parent
 

@@ -8,7 +8,7 @@ import pytest
 from buildkit_bisect import scenario
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.scenario.placeholders import fill
-from buildkit_bisect.system.paths import SCENARIOS
+from buildkit_bisect.system.checkout import SCENARIOS
 
 LAZY = (
     (("bases", "different"), ("snapshotter", "stargz")),

@@ -15,7 +15,7 @@ from buildkit_bisect.gochecks import run as gochecks
 from buildkit_bisect.lab import journal
 from buildkit_bisect.patch import patchmaker
 from buildkit_bisect.runtime import fuse, registry
-from buildkit_bisect.system import deadlines, gitcmd, paths, pipes
+from buildkit_bisect.system import checkout, deadlines, gitcmd, pipes
 
 
 def test_an_option_takes_precedence() -> None:
@@ -26,13 +26,13 @@ def test_an_option_takes_precedence() -> None:
 
 
 def test_the_documentation_lists_every_name_and_default() -> None:
-    text = (paths.PROJECT / "docs/deadlines.md").read_text()
+    text = (checkout.PROJECT / "docs/deadlines.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)
     assert {name: float(seconds) for name, seconds in rows} == deadlines.table()
 
 
 def test_the_documentation_lists_the_fixed_timeouts() -> None:
-    text = (paths.PROJECT / "docs/deadlines.md").read_text()
+    text = (checkout.PROJECT / "docs/deadlines.md").read_text()
     rows = re.findall(r"^\| ([^|]+) \| (\d+) \|", text.partition("## What is no option")[2],
                       re.MULTILINE)  # fmt: skip
     assert {name: float(seconds) for name, seconds in rows} == {

@@ -9,10 +9,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
-LOCK = (paths.PROJECT / "requirements" / "ci.txt").read_text()
-PROJECT = tomllib.loads((paths.PROJECT / "pyproject.toml").read_text())
+LOCK = (checkout.PROJECT / "requirements" / "ci.txt").read_text()
+PROJECT = tomllib.loads((checkout.PROJECT / "pyproject.toml").read_text())
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.+!-]+)", LOCK, re.MULTILINE))
 RANGES = [
     *PROJECT["project"]["dependencies"],

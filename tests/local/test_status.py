@@ -12,7 +12,7 @@ import pytest
 
 import tool
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 CAMPAIGN = """
 import sys, time

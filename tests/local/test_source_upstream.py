@@ -13,7 +13,7 @@ from buildkit_bisect.patch import backports
 from buildkit_bisect.source import GitSource, mirror, upstream
 from golang_repo import GolangRepo, buildkit_like
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 
 @pytest.fixture(autouse=True)

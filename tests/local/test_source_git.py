@@ -29,7 +29,7 @@ from buildkit_bisect.system import gitcmd, paths, retry
 from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GolangRepo, buildkit_like
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 
 @pytest.fixture(autouse=True)

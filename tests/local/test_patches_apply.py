@@ -8,7 +8,7 @@ import pytest
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch, PatchFailed
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 OLD = "one\ntwo\nthree\nfour\nfive\n"
 

@@ -11,7 +11,7 @@ from buildkit_bisect.patch import patches
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import Said, inv, left_behind
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 WORDS = "util/words/words.go"
 LINES = "".join(f"const L{n} = {n}\n" for n in range(12))
@@ -200,7 +200,7 @@ def test_the_tables_of_several(desk: Desk) -> None:
     (desk.root / "two" / "patch.toml").write_text(listed)
     said = desk.task("patch", "check", "--repo", str(desk.repo.path), "--json")
     assert said.code == 0, said.stderr
-    found = {one["name"]: states(one["applies"]) for one in said.document}
+    found = {one["name"]: states(one["applies"]) for one in said.documents}
     assert found["my-fix"] == found["two"]
     assert found["two"]["v0.26"] == "there"
     shown = desk.task("patch", "list")
@@ -224,7 +224,7 @@ def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
         "patch-check", "--patches", "fuzzy", "--revs", "v0.27,master", "--json",
         "--repo", str(desk.repo.path),
     )  # fmt: skip
-    older, newer = said.document[0]["applies"]
+    older, newer = said.documents[0]["applies"]
     assert older["state"] == "applies"
     assert newer["state"] == "conflicts"
     assert "would apply with fuzz" in newer["detail"]
@@ -239,7 +239,7 @@ def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
     text = toml.read_text()
     toml.write_text(f"{text}{key.format(desk.repo.commits['moved'])}\n")
     ask = ("patch-check", "--repo", str(desk.repo.path), "--json", "--revs", "v0.25,v0.27")
-    fits = desk.task(*ask).document[0]["applies"]
+    fits = desk.task(*ask).documents[0]["applies"]
     assert "does not contain " in fits[0]["detail"]
     assert f", which the patch {what}" in fits[0]["detail"]
     assert states(fits) == {"v0.25": "lacking", "v0.27": "conflicts"}
