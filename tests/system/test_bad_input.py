@@ -129,7 +129,7 @@ def ensure(patched: str, **env: str) -> subprocess.CompletedProcess[str]:
     code = (
         "import sys; from unittest import mock; from buildkit_bisect.cli import doctor, guarded\n"
         f"with mock.patch({patched}):\n"
-        "    sys.exit(guarded(lambda _: doctor.ensure(print, trials=True) or 0, {}))\n"
+        "    sys.exit(guarded(lambda: doctor.ensure(print, trials=True) or 0))\n"
     )
     return subprocess.run(
         [sys.executable, "-c", code],

@@ -203,14 +203,14 @@ def test_a_tree_that_would_fill_any_disk(tmp_path: Path, monkeypatch: pytest.Mon
     source = GitSource.open(str(repo.path))
     started = time.monotonic()
     with (
-        pytest.raises(BadInput, match="that is not BuildKit's"),
+        pytest.raises(BadInput, match="it is not BuildKit's"),
         source.checkout(source.resolve("v9.9.9")),
     ):
         pass
     assert time.monotonic() - started < 60
     monkeypatch.setattr(source_git, "MOST_BYTES", 100)
     with (
-        pytest.raises(BadInput, match="that is not BuildKit's"),
+        pytest.raises(BadInput, match="it is not BuildKit's"),
         source.checkout(source.resolve("master")),
     ):
         pass
@@ -264,7 +264,7 @@ def test_a_hostile_work_tree_becomes_a_patch(tmp_path: Path) -> None:
     source = GitSource.open(str(repo))
     with patchmaker.of_worktree(repo, source, base="master") as work:
         assert (made.worked(), nested.worked()) == ([], [])
-        with pytest.raises(BadInput, match="nested is or was a link or module"):
+        with pytest.raises(BadInput, match="nested is or was a symlink or submodule"):
             patchmaker.new("it", work, source, root=tmp_path / "cache" / "patches")
     shutil.rmtree(repo / "nested")
     with patchmaker.of_worktree(repo, source, base="master") as work:

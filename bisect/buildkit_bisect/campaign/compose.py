@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect import __version__
@@ -17,6 +18,7 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BuildInfo,
+    CampaignKind,
     CampaignStatus,
     CellInfo,
     PatchInfo,
@@ -170,24 +172,29 @@ def _file_name(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", label).strip(".") or "variant"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What a campaign adds to its document; the driver adds the rest."""
+
+    revisions: tuple[Revision, ...]
+    patches: tuple[PatchRef, ...]
+    cells: tuple[CellInfo, ...]
+    bisect: BisectInfo | None = None
+    validation: ValidationInfo | None = None
+
+
 def result(
     setup: Setup,
+    findings: Findings,
     *,
-    kind: str,
+    kind: CampaignKind,
     campaign: str,
     created: str,
     refs: Mapping[str, Mapping[str, ImageRef]],
-    revisions: Iterable[Revision],
-    patches: Iterable[PatchRef],
-    cells: Iterable[CellInfo],
     seconds: Mapping[str, float],
-    engine: Mapping[str, str] | None = None,
-    bisect: BisectInfo | None = None,
-    validation: ValidationInfo | None = None,
-    status: str = CampaignStatus.DONE,
-    notes: Iterable[str] = (),
+    engine: Mapping[str, str],
 ) -> Result:
-    """The whole document; *engine* is what `Lab.engine_facts` says."""
+    """Return the document of *campaign*; *engine* comes from `Lab.engine_facts`."""
     request = setup.request
     return Result(
         kind=str(kind),
@@ -195,15 +202,14 @@ def result(
         created=created,
         command=request.command,
         tool=f"buildkit-bisect {__version__}",
-        host={**machine.facts(), "runtime": ", ".join(request.runtime), **(engine or {})},
+        host={**machine.facts(), "runtime": ", ".join(request.runtime), **engine},
         source={"kind": setup.source.kind, "repo": request.repo, "note": setup.source.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
-        revisions=tuple(revision_info(r) for r in revisions),
-        patches=tuple(patch_info(p, setup.patches) for p in patches),
-        cells=tuple(cells),
+        revisions=tuple(revision_info(r) for r in findings.revisions),
+        patches=tuple(patch_info(p, setup.patches) for p in findings.patches),
+        cells=findings.cells,
         seconds={k: round(v, 1) for k, v in seconds.items()},
-        bisect=bisect,
-        validation=validation,
-        status=str(status),
-        notes=tuple(notes),
+        bisect=findings.bisect,
+        validation=findings.validation,
+        status=str(CampaignStatus.DONE),
     )

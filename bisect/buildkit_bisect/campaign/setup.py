@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder
@@ -54,6 +52,21 @@ class Setup(Workshop):
     def cells(self, scenario: Scenario) -> list[Axes]:
         """The scenario's cells that the axes asked for leave."""
         return scenario.cells(self.request.axis)
+
+    def tested_cells(self) -> list[tuple[Scenario, Axes]]:
+        """Every cell that is not a control. Raises `BadInput` if only controls are left."""
+        found = [
+            (scenario, axes)
+            for scenario in self.scenarios
+            for axes in self.cells(scenario)
+            if not scenario.is_control(axes)
+        ]
+        if not found:
+            raise BadInput(
+                "only controls are left, and they must be good everywhere",
+                hint=f"another {words(Campaign, axis='KEY=VALUE')}",
+            )
+        return found
 
 
 def open_workshop(request: Building, events: Events, chosen: Sequence[Patch]) -> Workshop:
@@ -222,21 +235,3 @@ def reference_build(builder: Builder) -> Build:
             hint=f"{inv('doctor')}, or {words(Campaign, images='public')}",
         )
     return made
-
-
-def new_folder(out: Path, kind: str) -> tuple[str, Path]:
-    """A campaign's id and its new folder below *out*. Raises `BadInput` if not writable."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    for number in range(1, 100):
-        name = f"{stamp}-{kind}" if number == 1 else f"{stamp}-{kind}-{number}"
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).mkdir()
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise BadInput(
-                f"cannot write to {out}: {error.strerror}", hint=words(Campaign, out="DIR")
-            ) from None
-        return name, out / name
-    raise BadInput(f"too many campaigns at once in {out}", hint=words(Campaign, out="DIR"))

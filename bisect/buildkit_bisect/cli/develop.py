@@ -39,6 +39,7 @@ def test(request: requests.Test) -> int:
     """Install what the tests need, and run all of them, or those asked for."""
     asked = {"unit": request.unit, "local": request.local, "system": request.system}
     wanted = [tier for tier in TIERS if asked[tier.name]] or list(TIERS)
+    name = request.matching
     _install_tools()
     runs = (
         _changed(wanted) if request.changed else [(tier, [f"tests/{tier.name}"]) for tier in wanted]
@@ -48,9 +49,11 @@ def test(request: requests.Test) -> int:
         return 0
     if any(tier.prepared for tier, _ in runs):
         doctor.ensure(_say, trials=True, also=doctor.FOR_TESTS)
-    named = ("-k", request.matching) if request.matching else ()
-    codes = [_python("-m", "pytest", *tier.options, *paths, *named) for tier, paths in runs]
-    if named:
+    codes = [
+        _python("-m", "pytest", *tier.options, *paths, *(("-k", name) if name else ()))
+        for tier, paths in runs
+    ]
+    if name:
         codes = [code for code in codes if code != _NONE_CHOSEN] or [_NONE_CHOSEN]
     return next((code for code in codes if code), 0)
 

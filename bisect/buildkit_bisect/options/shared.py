@@ -14,7 +14,10 @@ from buildkit_bisect.model import DEFAULT_REPO, RuntimeKind, Served
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.choices import Images, SourceKind
 from buildkit_bisect.options.option import Position, option, repeated, switch
-from buildkit_bisect.system import cache_limit, checkout
+from buildkit_bisect.system import checkout
+
+#: Bytes that the cache may hold.
+DEFAULT_CACHE_SIZE = 20 * 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +271,7 @@ class WithCacheSize:
 
     cache_size: int = option(
         parse.size,
-        default=cache_limit.DEFAULT,
+        default=DEFAULT_CACHE_SIZE,
         unset="20GB",
         value="SIZE",
         help="what the cache may hold after this",

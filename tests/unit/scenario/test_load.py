@@ -101,7 +101,7 @@ BROKEN = [
     ('name = "cross-stage-lazy"', 'name = "Cross Stage"', "not a plain name"),
     ('extends = "_cross-stage"', 'extends = "../_cross-stage"', "extends"),
     ('extends = "_cross-stage"', 'extends = "_nothing"', "extends"),
-    ("[axes.bases]", "[axes.bases", "not TOML"),
+    ("[axes.bases]", "[axes.bases", "invalid TOML"),
 ]
 
 

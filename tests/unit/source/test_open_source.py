@@ -24,7 +24,7 @@ def test_modules_that_replace_git_say_why() -> None:
     said: list[str] = []
     source = open_source("auto", say=said.append)
     assert source.kind == "module"
-    assert source.note == "source: Go modules, since no network"
+    assert source.note == "source: Go modules (no network)"
     assert said == [source.note]
     assert pickle.loads(pickle.dumps(source)).note == source.note  # noqa: S301 - our own
 
