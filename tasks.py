@@ -147,7 +147,7 @@ def clean(request: requests.Clean) -> int:
 
 @task(requests.Test)
 def test(request: requests.Test) -> int:
-    """Install what the tests need and run all of them."""
+    """Run the tests, all or some: ./inv test --changed --unit"""
     from buildkit_bisect.cli import develop
 
     return develop.test(request)
@@ -155,7 +155,7 @@ def test(request: requests.Test) -> int:
 
 @task(requests.Check)
 def check(request: requests.Check) -> int:
-    """Lint, format and types of this project."""
+    """Lint, format, types and import contracts of this project."""
     from buildkit_bisect.cli import develop
 
     return develop.check(request)

@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/reliability.py > docs/reliability.md
 
 Runs the tests that measure: about twenty minutes on an idle machine. Where one fails there are no
-figures, and the exit status is 1. A run of all system tests measures the same:
+figures, and the exit status is 1. A run of all tests that start processes measures the same:
 
-    BKBISECT_FIGURES=told .venv/bin/python -m pytest tests/system --junit-xml=report.xml
+    BKBISECT_FIGURES=told .venv/bin/python -m pytest tests/local tests/system --junit-xml=report.xml
     .venv/bin/python benchmarks/reliability.py told report.xml > docs/reliability.md
 """
 
@@ -24,18 +24,20 @@ from xml.etree import ElementTree as ET
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-#: Test files in the order of the table. What tells no figures is shown as tests that passed.
+#: Test files below tests/, in the order of the table. What tells no figures is shown as tests
+#: that passed.
 FILES = (
-    "test_kills.py",
-    "test_journal_files.py",
-    "test_processes.py",
-    "test_no_growth.py",
-    "test_two_campaigns.py",
-    "test_deadlines.py",
-    "test_bad_inputs_in_bulk.py",
-    "test_hostile_repository.py",
-    "test_downloads.py",
-    "test_isolation.py",
+    "system/test_kills.py",
+    "system/test_journal_files.py",
+    "local/test_processes.py",
+    "system/test_scripts_and_mirrors.py",
+    "system/test_no_growth.py",
+    "system/test_two_campaigns.py",
+    "system/test_deadlines.py",
+    "system/test_bad_inputs_in_bulk.py",
+    "system/test_hostile_repository.py",
+    "system/test_downloads.py",
+    "system/test_isolation.py",
 )
 
 HEAD = """# Reliability
@@ -57,7 +59,7 @@ def run(folder: Path) -> tuple[Path, Path]:
     told, report = folder / "told", folder / "report.xml"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}"]
-        + [f"tests/system/{name}" for name in FILES],
+        + [f"tests/{name}" for name in FILES],
         cwd=PROJECT,
         env={**os.environ, "BKBISECT_FIGURES": str(told)},
         stdout=sys.stderr,
@@ -76,13 +78,15 @@ def table(told: Path, report: Path) -> Iterator[tuple[str, str, str]]:
     figures = [json.loads(line) for line in told.read_text().splitlines()]
     cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest's own
     for name in FILES:
-        module = f"tests.system.{name.removesuffix('.py')}"
+        module = f"tests.{name.removesuffix('.py').replace('/', '.')}"
         ours = [case for case in cases if case.get("classname") == module]
         bad = [c.get("name") for c in ours if any(c.iter("failure")) or any(c.iter("error"))]
         if bad or not ours:
             sys.exit(f"{name}: {', '.join(map(str, bad)) or 'not run'}")
-        found = [(what, measured, name) for file, what, measured in figures if file == name]
-        text = (PROJECT / "tests" / "system" / name).read_text()
+        found = [
+            (what, measured, name) for file, what, measured in figures if file == Path(name).name
+        ]
+        text = (PROJECT / "tests" / name).read_text()
         about = (ast.get_docstring(ast.parse(text)) or name).splitlines()[0].rstrip(".")
         yield from found or [(about, f"all {len(ours)} tests pass", name)]
 
@@ -100,7 +104,7 @@ def main() -> None:
         rows = list(table(*(given if len(given) == len(("told", "report")) else run(Path(folder)))))
     print(HEAD.format(date=datetime.now(UTC).date(), commit=commit, cores=os.cpu_count()), end="")
     for what, found, name in rows:
-        print(f"| {what} | {found} | `tests/system/{name}` |")
+        print(f"| {what} | {found} | `tests/{name}` |")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "tests" / "system"))
+sys.path.insert(0, str(PROJECT / "tests" / "support"))
 
 import engine as engines  # noqa: E402
 from tool import argv, environment  # noqa: E402

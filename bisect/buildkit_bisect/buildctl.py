@@ -1,4 +1,4 @@
-"""buildctl command lines, and what its progress says. Pure: nothing here runs anything."""
+"""buildctl's arguments and its progress output. Pure: nothing here runs a process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from buildkit_bisect.model import Vertex
 
-#: Bytes of messages that an observation keeps, from the end.
+#: Bytes of messages that an observation keeps: the last ones.
 MESSAGES_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildRequest:
-    """One Dockerfile build, as any runtime can run it."""
+    """One Dockerfile build that any runtime can run."""
 
     context: Path
     dockerfile: Path
@@ -31,14 +31,14 @@ class BuildRequest:
 
 
 def attributes(entry: Mapping[str, str]) -> str:
-    """``type=local,mode=max,...`` quoted as BuildKit's CSV attributes are."""
+    """Return ``type=local,mode=max,...``, quoted like BuildKit's CSV attributes."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(f"{k}={v}" for k, v in entry.items())
     return line.getvalue()
 
 
 def build(address: str, request: BuildRequest) -> list[str]:
-    """Arguments of ``buildctl`` for *request*; progress as JSON lines on stderr (v0.13+)."""
+    """Return the arguments that build *request*; progress is JSON lines on stderr (v0.13+)."""
     argv = ["--addr", address, "build", "--progress=rawjson", "--frontend=dockerfile.v0"]
     argv += [f"--local=context={request.context}"]
     argv += [f"--local=dockerfile={request.dockerfile.parent}"]
@@ -56,24 +56,24 @@ def build(address: str, request: BuildRequest) -> list[str]:
 
 
 def prune(address: str) -> list[str]:
-    """Arguments that remove every cache record that is not in use."""
+    """Return the arguments that remove every cache record that is not in use."""
     return ["--addr", address, "prune", "--all"]
 
 
 def prune_histories(address: str) -> list[str]:
-    """Arguments that remove build histories, whose records hold references (v0.12+)."""
+    """Return the arguments that remove build histories, whose records hold references (v0.12+)."""
     return ["--addr", address, "prune-histories"]
 
 
 def workers(address: str) -> list[str]:
-    """Arguments that succeed once the daemon serves."""
+    """Return the arguments of a command that succeeds once the daemon serves."""
     return ["--addr", address, "debug", "workers"]
 
 
 def parse_progress(stderr: str) -> tuple[tuple[Vertex, ...], str]:
-    """Merge the SolveStatus lines in *stderr* into one vertex a digest, and the other lines.
+    """Return one vertex per digest, merged from the SolveStatus lines of *stderr*, and the rest.
 
-    Later updates of a vertex leave ``cached`` and ``error`` out, so both stay once seen.
+    Later updates of a vertex omit ``cached`` and ``error``, so both are kept once seen.
     """
     merged: dict[str, dict[str, Any]] = {}
     messages: list[str] = []
@@ -100,7 +100,7 @@ def parse_progress(stderr: str) -> tuple[tuple[Vertex, ...], str]:
 
 
 def _updates(line: str) -> list[dict[str, Any]] | None:
-    """What a line says of vertices; None where it is no SolveStatus, whatever else it is."""
+    """Return the vertex updates of a line; None if it is not a well-formed SolveStatus."""
     if not line.startswith("{"):
         return None
     try:
@@ -118,7 +118,7 @@ def _updates(line: str) -> list[dict[str, Any]] | None:
 
 
 def notable(log: Iterable[str], limit: int = 16 * 1024) -> str:
-    """The lines of a daemon's log that warn, fail or panic, at most *limit* characters."""
+    """Return the warnings, errors and panics of a daemon's log, at most *limit* characters."""
     marks = ("level=warn", "level=error", "level=fatal", "panic", "goroutine ", "fatal error")
     lines = [line.rstrip("\n") for line in log if any(mark in line for mark in marks)]
     return "\n".join(lines)[:limit]

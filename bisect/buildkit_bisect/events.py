@@ -1,7 +1,7 @@
-"""What a campaign tells while it works: plain values to anything that has `Events.emit`.
+"""Events that a campaign emits while it runs: plain values, sent to any `Events.emit`.
 
-The campaign depends on this module alone. A display, a log of lines and the journal that
-``status`` follows are receivers of the same events.
+The campaign depends on this module alone. The screen, the line log and the record that
+``status`` follows receive the same events.
 """
 
 from __future__ import annotations
@@ -23,46 +23,47 @@ class Column:
 
     @property
     def label(self) -> str:
-        """Axis values alone: ``different stargz``, in the order of axis names."""
+        """Axis values without names, in the order of axis names: ``different stargz``."""
         return " ".join(value for _, value in self.axes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """What is going to be done; sent again when it grows. Rows are `Variant.label`."""
+    """The plan; sent again when it grows. Rows are `Variant.label`."""
 
     kind: str  # run, matrix, bisect, boundaries, validate
     rows: tuple[str, ...]
     columns: tuple[Column, ...]
     trials: int  # of each cell
     build_seconds: Mapping[str, float] = field(default_factory=dict)  # row -> expected; 0: built
-    trial_seconds: float = 0.0  # expected of one
-    basis: str = ""  # how both were estimated: "the last 12 builds on this machine"
-    only_bad_of: Mapping[str, str] = field(default_factory=dict)  # row -> whose bad cells it runs
+    trial_seconds: float = 0.0  # expected for one trial
+    basis: str = ""  # of both estimates: "the last 12 builds on this machine"
+    only_bad_of: Mapping[str, str] = field(default_factory=dict)  # row -> row with its bad cells
+    also: tuple[str, ...] = ()  # what is done besides builds and cells, a line each
 
     def columns_of(self, row: str) -> tuple[Column, ...]:
-        """The cells that *row* may run: all, or where it runs those bad elsewhere, no controls."""
+        """Return the cells that *row* may run; without controls if it is in `only_bad_of`."""
         if row not in self.only_bad_of:
             return self.columns
         return tuple(column for column in self.columns if not column.control)
 
     @property
     def cells(self) -> int:
-        """Cells of all rows, at most."""
+        """Largest possible number of cells in all rows."""
         return sum(len(self.columns_of(row)) for row in self.rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildStarted:
-    """A variant's compile begins."""
+    """A variant's compile starts."""
 
     row: str
-    expected: int = 0  # Go packages to compile; 0 where nobody knows
+    expected: int = 0  # Go packages to compile; 0 if unknown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildProgress:
-    """Packages compiled so far; may come often."""
+    """Packages compiled so far; may be frequent."""
 
     row: str
     done: int
@@ -71,16 +72,16 @@ class BuildProgress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildDone:
-    """The binaries are there."""
+    """The binaries are available."""
 
     row: str
-    seconds: float  # what compiling cost now, or when it was compiled
+    seconds: float  # how long the compile took, also if it is reused
     reused: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildSkipped:
-    """There will be no binaries: a verdict skip for the whole row."""
+    """The variant cannot be built: verdict skip for the whole row."""
 
     row: str
     stage: str  # `NoBuild.stage`
@@ -89,7 +90,7 @@ class BuildSkipped:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialStarted:
-    """Trial *number* (from 1) of *of* begins."""
+    """Trial *number* (from 1) of *of* starts."""
 
     row: str
     column: Column
@@ -113,7 +114,7 @@ class TrialDone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellDone:
-    """A cell has all the trials that it is going to have."""
+    """All trials of a cell are done."""
 
     row: str
     column: Column
@@ -125,19 +126,19 @@ class CellDone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepAsked:
-    """A search says what it tests next, and why."""
+    """The commit that a search tests next, and why."""
 
     number: int
     row: str
     why: str
     left: int  # candidates
-    expected_steps: int  # still to come, this one included
+    expected_steps: int  # remaining, including this one
     expected_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepDone:
-    """What a search saw there."""
+    """The verdict of a search's step."""
 
     number: int
     row: str
@@ -147,7 +148,7 @@ class StepDone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """A line for a person."""
+    """A message for the user. Records name their events by class, so this name stays."""
 
     text: str
     warning: bool = False
@@ -155,11 +156,11 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """The campaign is over."""
+    """The campaign has ended."""
 
     status: str  # done, interrupted, failed
     finding: str = ""  # one sentence
-    folder: str = ""  # where its results are
+    folder: str = ""  # of its results
 
 
 Event = (
@@ -179,18 +180,18 @@ Event = (
 
 
 class Events(Protocol):
-    """A receiver. Called from one thread at a time or several: an implementation locks."""
+    """A receiver of events. Several threads may call it, so implementations lock."""
 
     def emit(self, event: Event, /) -> None:
-        """Take in *event*; never raises for what it cannot show."""
+        """Handle *event*; never raise for an event that cannot be shown."""
         ...
 
 
 class Silent:
-    """Receives everything, shows nothing."""
+    """Ignores all events."""
 
     def emit(self, event: Event, /) -> None:
-        """Drop *event*."""
+        """Ignore *event*."""
 
 
 class Several:

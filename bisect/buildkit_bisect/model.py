@@ -1,20 +1,20 @@
-"""The words of the project as frozen values: what is built, run, seen and concluded."""
+"""The project's vocabulary as frozen values: revisions, builds, observations and outcomes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 
 class Verdict(StrEnum):
-    """What a search makes of an outcome. BAD only ever comes from a rule that matched."""
+    """How a search counts an outcome. Only a matching rule gives BAD."""
 
     GOOD = "good"
     BAD = "bad"
-    SKIP = "skip"  # could not be tested: build failed, patch does not apply, control failed
-    WEAK = "weak"  # tested, and no rule or no unanimity: never evidence for either side
-    INFRA = "infra"  # registry, disk, engine: says nothing about BuildKit
+    SKIP = "skip"  # untestable: build failed, patch does not apply, control failed
+    WEAK = "weak"  # tested, but no rule matched or trials disagree: evidence for neither side
+    INFRA = "infra"  # registry, disk or engine failed: says nothing about BuildKit
 
 
 class RuntimeKind(StrEnum):
@@ -28,11 +28,32 @@ class RuntimeKind(StrEnum):
 #: Upstream's repository, where no other is named.
 DEFAULT_REPO = "https://github.com/moby/buildkit.git"
 
-#: The outcome of an observation that no rule names.
-UNCLASSIFIED = "unclassified"
 
-#: The outcome of a cell whose trials disagree.
-FLAKY = "flaky"
+class ToolOutcome(StrEnum):
+    """Outcomes that the tool itself gives; a scenario's rules name all others."""
+
+    verdict: Verdict
+    means: str
+
+    def __new__(cls, name: str, verdict: Verdict, means: str) -> Self:
+        """A member with its verdict and its meaning."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.verdict = verdict
+        member.means = means
+        return member
+
+    INFRA = "infra", Verdict.INFRA, "a registry, disk or engine failed, not BuildKit"
+    NO_BUILD = "no-build", Verdict.SKIP, "a patch does not apply, or the source does not compile"
+    NO_DAEMON = "no-daemon", Verdict.SKIP, "the daemon exited instead of serving"
+    CONTROL_FAILED = "control-failed", Verdict.SKIP, "the control is not good"
+    FLAKY = "flaky", Verdict.WEAK, "trials disagree"
+    UNCLASSIFIED = "unclassified", Verdict.WEAK, "no rule matched"
+
+    def because(self, reason: str, verdict: Verdict | None = None) -> Outcome:
+        """The outcome of that name, with its usual verdict unless another is given."""
+        return Outcome(name=str(self), verdict=verdict or self.verdict, reason=reason)
+
 
 #: Axis values of a cell, sorted by axis name; hashable and comparable.
 Axes = tuple[tuple[str, str], ...]
@@ -51,20 +72,20 @@ class Revision:
     """One commit of moby/buildkit, with the ref that was asked for."""
 
     ref: str
-    sha: str  # full commit id; for a module whose proxy tells no commit, ""
-    describe: str = ""  # nearest tag as `git describe` writes it, or the module version
+    sha: str  # full commit id; "" for a module whose proxy reports no commit
+    describe: str = ""  # nearest tag as `git describe` prints it, or the module version
     date: str = ""  # committer date, ISO 8601
     subject: str = ""
 
     @property
     def short(self) -> str:
-        """Twelve hex digits, or the version where no commit is known."""
+        """Twelve hex digits, or the version if the commit is unknown."""
         return self.sha[:12] or self.ref
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PatchRef:
-    """A patch as results name it; the diffs themselves stay in `patches`."""
+    """A patch as results name it; `patches` holds the diffs."""
 
     name: str
     digest: str
@@ -80,13 +101,13 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """As rows of a matrix are named: ``v0.26.0 + record-ctx-opts``."""
+        """Name of the variant's row in a matrix: ``v0.26.0 + record-ctx-opts``."""
         return " + ".join([self.revision.ref, *(p.name for p in self.patches)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """The binaries made from a variant by one toolchain, complete in the build cache."""
+    """The binaries of a variant built by one toolchain, complete in the build cache."""
 
     key: str
     go: str  # "1.25.5"
@@ -94,28 +115,45 @@ class Build:
     directory: str  # holds buildkitd, buildctl, build.log
     buildkitd_sha256: str
     buildctl_sha256: str
-    seconds: float  # what compiling cost when it was compiled
-    packages: int = 0  # Go packages compiled then
+    seconds: float  # how long the compile took, also if it is reused
+    packages: int = 0  # Go packages that compile built
     reused: bool = False
 
     @property
     def binary_sha256(self) -> str:
-        """Identity of what runs: equal for two builds with the same bytes."""
+        """Digest of the daemon: equal for two builds with the same bytes."""
         return self.buildkitd_sha256
+
+
+class Stage(StrEnum):
+    """What of making a build came to nothing."""
+
+    PATCH = "patch"
+    TOOLCHAIN = "toolchain"
+    BUILD = "build"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoBuild:
-    """Why a variant has no binaries: verdict skip, with the evidence."""
+    """The reason that a variant has no binaries: verdict skip, with the evidence."""
 
-    stage: str  # "patch", "toolchain", "build" or "source"
+    stage: Stage
     reason: str  # one line: git's reason, the compiler's first error
-    log: str = ""  # path of the kept output, where there is one
+    log: str = ""  # path of the kept output, if any
+
+
+class VertexState(StrEnum):
+    """What became of a step of a build."""
+
+    CACHED = "cached"
+    FAILED = "failed"
+    RAN = "ran"
+    PENDING = "pending"  # it never started
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vertex:
-    """One step of a build as progress reported it, all updates merged."""
+    """One vertex of a build, all progress updates merged."""
 
     name: str
     digest: str
@@ -125,13 +163,13 @@ class Vertex:
     error: str = ""
 
     @property
-    def state(self) -> str:
-        """``cached``, ``failed``, ``ran``, or ``pending`` where it never started."""
+    def state(self) -> VertexState:
+        """What became of it."""
         if self.cached:
-            return "cached"
+            return VertexState.CACHED
         if self.error:
-            return "failed"
-        return "ran" if self.started else "pending"
+            return VertexState.FAILED
+        return VertexState.RAN if self.started else VertexState.PENDING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +178,7 @@ class CacheRecord:
 
     digest: str
     layers: tuple[str, ...] = ()  # blob digests of its chain, base first; empty: no result
-    inputs: tuple[str, ...] = ()  # digests of the records that it links to
+    inputs: tuple[str, ...] = ()  # digests of the records it links to
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,12 +192,12 @@ class CacheConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepResult:
-    """What one step of a trial did."""
+    """The result of one step of a trial."""
 
     id: str
     exit: int
     seconds: float
-    stderr: str = ""  # messages, without the progress JSON; at most 64 KiB from the end
+    stderr: str = ""  # messages without the progress JSON; the last 64 KiB
     timed_out: bool = False
     vertices: tuple[Vertex, ...] = ()
     export: CacheConfig | None = None
@@ -167,25 +205,25 @@ class StepResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """The raw facts of one trial; outcomes are made from it and never stored in it."""
+    """The raw facts of one trial; outcomes are computed from it and never stored in it."""
 
     steps: tuple[StepResult, ...]
     seconds: float
-    infra: str = ""  # what failed around the experiment; then steps may be incomplete
+    infra: str = ""  # which infrastructure failed; steps may then be incomplete
     no_daemon: str = ""  # why the daemon under test never served: its own fault, so skip
     evidence: str = ""  # directory with logs, progress and cache config
-    daemon_log: str = ""  # lines of the daemon's log that warn or fail, at most 16 KiB
+    daemon_log: str = ""  # warnings and errors of the daemon's log, at most 16 KiB
     facts: dict[str, Any] = field(default_factory=dict)  # runtime facts: snapshotter, image digests
-    ended: str = ""  # ISO 8601, UTC: in which order trials ran is evidence too
+    ended: str = ""  # ISO 8601, UTC: the order of trials is evidence too
 
     def step(self, step_id: str) -> StepResult | None:
-        """The step of that id, or None where the trial ended before it."""
+        """Return the step with that id, or None if the trial ended before it."""
         return next((s for s in self.steps if s.id == step_id), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """The first matching rule's name and verdict, and why it matched."""
+    """The name and verdict of the first matching rule, and why it matched."""
 
     name: str
     verdict: Verdict

@@ -40,7 +40,7 @@ class TestEngine:
 
     url: str
     folder: Path
-    child: subprocess.Popen[bytes]
+    child: process.Child
 
     @property
     def environment(self) -> dict[str, str]:
@@ -144,7 +144,7 @@ def _wait(made: TestEngine) -> None:
     raise AssertionError(f"dockerd did not start: {made.log[-2000:]}")
 
 
-def _end(child: subprocess.Popen[bytes], sig: signal.Signals) -> None:
+def _end(child: process.Child, sig: signal.Signals) -> None:
     """First dockerd, which ends its containers; then whatever is left of the namespace."""
     if child.poll() is None:
         children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()

@@ -322,7 +322,13 @@ def boundaries() -> Result:
     }  # fmt: skip
     lazy = {"snapshotter": "stargz"}
     cells = [
-        cell(f"r{n}", n + 1, told if isinstance(told, str) else told[m], bases=bases, **lazy)
+        cell(
+            f"r{n}",
+            n + 1,
+            told if isinstance(told, str) else told[m],
+            bases=bases,
+            snapshotter="stargz",
+        )
         for n, told in seen.items()
         for m, bases in enumerate(("different", "same"))
     ]
@@ -393,7 +399,8 @@ def merged() -> Result:
         kind="boundaries", id="20261124-070000-boundaries", bisect=info, patches=(),
         revisions=tuple(RevisionInfo(ref=far(n)[:12], sha=far(n), subject=f"change {n}")
                         for n in seen),
-        cells=tuple(cell(far(n)[:12], n << 144, shown, **lazy) for n, (_, shown) in seen.items()),
+        cells=tuple(cell(far(n)[:12], n << 144, shown, bases="different", snapshotter="stargz")
+                    for n, (_, shown) in seen.items()),
         command="./inv boundaries --from v0.24.0 --to v0.32.0",
     )  # fmt: skip
 

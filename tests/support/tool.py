@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from buildkit_bisect.cli import leftovers
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
 #: Programs of ours that must not outlive a task.
 _DAEMONS = ("buildkitd", "docker-registry", "fuse-overlayfs")
@@ -38,10 +38,16 @@ class Said:
         loaded: dict[str, Any] = json.loads(self.stdout)
         return loaded
 
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """Standard output as JSON, of a task that prints a list."""
+        loaded: list[dict[str, Any]] = json.loads(self.stdout)
+        return loaded
+
 
 def argv(*words: str) -> list[str]:
     """The command line of a task."""
-    return [str(paths.PROJECT / "inv"), *words]
+    return [str(checkout.PROJECT / "inv"), *words]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import results
-from buildkit_bisect.render import validation
 from buildkit_bisect.result import BackportInfo, CellChange, CheckInfo, Result, ValidationInfo
+from buildkit_bisect.result.sentence import verdict
 
 
 def change(
@@ -20,9 +20,9 @@ def change(
     )  # fmt: skip
 
 
-LAZY = {"bases": "different", "snapshotter": "stargz"}
 CELLS = (
-    change("still-bad", "cross-stage-lazy", "stargz", after="layers-partly-dropped 3 of 3", **LAZY),
+    change("still-bad", "cross-stage-lazy", "stargz", after="layers-partly-dropped 3 of 3",
+           bases="different", snapshotter="stargz"),
     change("fixed", "cross-stage-lazy", "stargz", bases="same", snapshotter="stargz"),
     change("still-bad", "cross-stage-dedup", "overlayfs", after="layers-dropped 3 of 3",
            warm="yes"),
@@ -51,7 +51,7 @@ def info(**changes: object) -> ValidationInfo:
         trials=30,
     )  # fmt: skip
     made = replace(made, **changes)  # type: ignore[arg-type]
-    return replace(made, verdict=validation.verdict(made))
+    return replace(made, verdict=verdict(made))
 
 
 def result(**changes: object) -> Result:

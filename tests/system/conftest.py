@@ -1,20 +1,12 @@
-"""System tests send signals; a suite in the background inherits some of them as ignored."""
+"""System tests have real everything: root, BuildKit, registries, Docker Engines."""
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
-from buildkit_bisect.cli import leftovers
-
-# What ignores a signal here is ignored by every child, and Ctrl-C tests would test nothing.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+import clean_start
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _swept() -> None:
-    """What tasks killed before this suite left is not what its tests look for."""
-    for path in leftovers.find():
-        leftovers.remove(path)
+def _prepared() -> None:
+    clean_start.prepare()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 from tool import Said, environment, inv
 
 pytestmark = pytest.mark.system
@@ -37,8 +37,8 @@ CASES = [
     ("matrix --revs +main-ctx-deps --source module", "REV+PATCH"),
     ("run --rev v0.25.0+main-ctx-deps --patches lazy-variants", "both name patches"),
     ("build --rev v0.25.0+main-ctx-deps --patches lazy-variants", "both name patches"),
-    ("matrix --scenario nothing --source module", "no scenario 'nothing'"),
-    ("matrix --scenario ../../etc --source module", "no scenario"),
+    ("matrix --scenario nothing --source module", "unknown scenario 'nothing'"),
+    ("matrix --scenario ../../etc --source module", "unknown scenario"),
     ("matrix --axis snapshotter=zfs --source module", "no value 'zfs'"),
     ("matrix --axis colour=red --source module", "no axis 'colour'"),
     ("matrix --axis snapshotter --source module", "KEY=VALUE"),
@@ -79,7 +79,7 @@ def test_mistakes(words: str, names: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def scenarios(tmp_path: Path) -> Path:
-    shutil.copytree(paths.SCENARIOS, tmp_path / "scenarios")
+    shutil.copytree(checkout.SCENARIOS, tmp_path / "scenarios")
     return tmp_path / "scenarios"
 
 
@@ -127,9 +127,9 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def ensure(patched: str, **env: str) -> subprocess.CompletedProcess[str]:
     """What a task that runs trials says on a machine where *patched* is so."""
     code = (
-        "import sys; from unittest import mock; from buildkit_bisect import commands, doctor\n"
+        "import sys; from unittest import mock; from buildkit_bisect.cli import doctor, guarded\n"
         f"with mock.patch({patched}):\n"
-        "    sys.exit(commands.guarded(lambda _: doctor.ensure(print, trials=True) or 0, {}))\n"
+        "    sys.exit(guarded(lambda: doctor.ensure(print, trials=True) or 0))\n"
     )
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -144,7 +144,7 @@ def test_no_root_and_no_docker() -> None:
     said = ensure("'os.geteuid', lambda: 1000", DOCKER_HOST="unix:///nowhere")
     assert said.returncode == 3
     assert "no root here" in said.stderr
-    assert "no Docker Engine answers at unix:///nowhere" in said.stderr
+    assert "cannot connect to the Docker Engine at unix:///nowhere" in said.stderr
     assert "sudo ./inv" in said.stderr
 
 

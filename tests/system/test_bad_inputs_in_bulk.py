@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 import bad_inputs
 from buildkit_bisect import __version__, scenario
 from buildkit_bisect.__main__ import Inv, with_ids
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 from golang_repo import buildkit_like
 from tool import figure
 
@@ -63,7 +63,7 @@ class World:
         code: object = 0
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                argv = ["inv", "--search-root", str(paths.PROJECT), *words]
+                argv = ["inv", "--search-root", str(checkout.PROJECT), *words]
                 Inv(name="inv", binary="inv", version=__version__).run(with_ids(argv))
             except SystemExit as end:
                 code = end.code
@@ -143,9 +143,9 @@ def _nothing_changes(world: World, request: pytest.FixtureRequest) -> Iterator[N
 
 @pytest.fixture(scope="module", autouse=True)
 def _nor_the_checkout() -> Iterator[None]:
-    before = _content(paths.PROJECT, but_for=".git")  # somebody may commit meanwhile
+    before = _content(checkout.PROJECT, but_for=".git")  # somebody may commit meanwhile
     yield
-    assert _content(paths.PROJECT, but_for=".git") == before
+    assert _content(checkout.PROJECT, but_for=".git") == before
 
 
 def _name(words: Sequence[str]) -> str:
@@ -328,7 +328,7 @@ KEYS = st.sampled_from(
 def test_any_value_in_a_scenario(world: World, tmp_path: Path, key: str, value: object) -> None:
     folder = tmp_path / "made"
     folder.mkdir(exist_ok=True)
-    shutil.copyfile(paths.SCENARIOS / "_cross-stage" / "Dockerfile", folder / "Dockerfile")
+    shutil.copyfile(checkout.SCENARIOS / "_cross-stage" / "Dockerfile", folder / "Dockerfile")
     lines = ["schema = 1", 'name = "made"', 'title = "x"', 'issue = "https://x"']
     lines = [line for line in lines if not line.startswith(f"{key} ")]
     (folder / "scenario.toml").write_text("\n".join([*lines, f"{key} = {_toml(value)}"]) + "\n")
@@ -383,7 +383,7 @@ def test_enough_were_tried(world: World) -> None:
 def _scenarios(tmp_path: Path) -> Path:
     """A copy of a shipped scenario, whole in one file, since only shipped ones may extend."""
     folder = tmp_path / "single-chain"
-    shutil.copytree(paths.SCENARIOS / "single-chain", folder)
+    shutil.copytree(checkout.SCENARIOS / "single-chain", folder)
     assert scenario.load(str(folder)).name == "single-chain"
     return folder / "scenario.toml"
 

@@ -16,7 +16,7 @@ from buildkit_bisect.builds import Builder, history
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted
-from buildkit_bisect.model import Build, NoBuild, Variant
+from buildkit_bisect.model import Build, NoBuild, Stage, Variant
 from buildkit_bisect.patch import patches
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths
@@ -215,9 +215,9 @@ def test_a_patch_changes_the_build_and_only_there(
     assert builder.cached(variant(source, "v0.1.0", patch)) == failed
     repo.commit("mended", {"util/words/words.go": words("mended")})
     there = builder.build(variant(GitSource.open(str(repo.path)), "master", patch))
-    assert there == NoBuild(stage="patch", reason="p is already there")
+    assert there == NoBuild(stage=Stage.PATCH, reason="p is already applied")
     assert leftovers() == []
-    with pytest.raises(BadInput, match="was not given the patch p"):
+    with pytest.raises(BadInput, match="does not have patch p"):
         Builder(source=source).build(variant(source, "v0.2.0-rc1", patch))
 
 
@@ -226,7 +226,7 @@ def test_modules_cannot_be_patched(repo: GolangRepo, source: GitSource, tmp_path
     builder = Builder(source=source, patches=[patch])
     source.kind = "module"
     assert builder.build(variant(source, "v0.2.0", patch)) == NoBuild(
-        stage="patch", reason="needs a git source"
+        stage=Stage.PATCH, reason="needs a git source"
     )
 
 
@@ -241,7 +241,7 @@ def test_no_toolchain_is_a_reason_and_is_asked_again(
     failed = Builder(source=source).build(variant(source, "master"))
     assert isinstance(failed, NoBuild)
     assert failed.stage == "toolchain"
-    assert failed.reason.startswith("no Go 1.99 can be had: PATH has ")
+    assert failed.reason.startswith("cannot find Go 1.99: PATH has ")
     assert Builder(source=source).cached(variant(source, "master")) is None
 
 

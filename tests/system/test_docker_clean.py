@@ -14,7 +14,7 @@ from docker.errors import APIError
 
 import engine as engines
 from buildkit_bisect.engine import base, buildx_plugin, image, labels
-from buildkit_bisect.engine import session as sessions
+from buildkit_bisect.engine.contexts import endpoint
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Build, Revision, Variant
@@ -48,7 +48,7 @@ def client(engine: TestEngine) -> Iterator[docker.DockerClient]:
         while listed := made.images.list(all=True):
             for left in listed:
                 with suppress(APIError):  # another one is made on it
-                    made.images.remove(left.id, force=True)
+                    made.images.remove(str(left.id), force=True)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def opened(
 ) -> Engine:
     """The Engine as the tool sees it; what it remembers is in a cache of the test's own."""
     monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
-    return Engine(client=client, where=sessions.endpoint(engine.environment), id="x", arch="amd64")
+    return Engine(client=client, where=endpoint(engine.environment), id="x", arch="amd64")
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ def test_clean_removes_images_when_asked_and_only_ours(engine: TestEngine, tmp_p
 def test_no_engine_is_said_in_one_line(tmp_path: Path) -> None:
     said = inv("build", *REV, "--image", env={"DOCKER_HOST": f"unix://{tmp_path}/none"})
     assert said.code == 3
-    assert f"no Docker Engine answers at unix://{tmp_path}/none" in said.stderr
+    assert f"cannot connect to the Docker Engine at unix://{tmp_path}/none" in said.stderr
     assert "Traceback" not in said.stderr
 
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -123,12 +123,13 @@ def test_tasks(form: str, hostile: Hostile, cache: Path, tmp_path: Path) -> None
     script.write_text(SCRIPT)
     script.chmod(0o755)
     with contextlib.ExitStack() as stack:
-        repo = {
+        repo_of: dict[str, Callable[[], str]] = {
             "path": lambda: str(hostile.repo.path),
             "bare": lambda: str(hostile.repo.path / ".git"),
             "url": hostile.repo.path.as_uri,
             "loopback": lambda: stack.enter_context(served(hostile.repo.path)),
-        }[form]()
+        }
+        repo = repo_of[form]()
         out = ("--out", str(tmp_path / "out"))
         git = ("--repo", repo, "--source", "git")
         run = ("--script", str(script), "--trials", "1", *git, *out)
@@ -202,14 +203,14 @@ def test_a_tree_that_would_fill_any_disk(tmp_path: Path, monkeypatch: pytest.Mon
     source = GitSource.open(str(repo.path))
     started = time.monotonic()
     with (
-        pytest.raises(BadInput, match="that is not BuildKit's"),
+        pytest.raises(BadInput, match="it is not BuildKit's"),
         source.checkout(source.resolve("v9.9.9")),
     ):
         pass
     assert time.monotonic() - started < 60
     monkeypatch.setattr(source_git, "MOST_BYTES", 100)
     with (
-        pytest.raises(BadInput, match="that is not BuildKit's"),
+        pytest.raises(BadInput, match="it is not BuildKit's"),
         source.checkout(source.resolve("master")),
     ):
         pass
@@ -263,7 +264,7 @@ def test_a_hostile_work_tree_becomes_a_patch(tmp_path: Path) -> None:
     source = GitSource.open(str(repo))
     with patchmaker.of_worktree(repo, source, base="master") as work:
         assert (made.worked(), nested.worked()) == ([], [])
-        with pytest.raises(BadInput, match="nested is or was a link or module"):
+        with pytest.raises(BadInput, match="nested is or was a symlink or submodule"):
             patchmaker.new("it", work, source, root=tmp_path / "cache" / "patches")
     shutil.rmtree(repo / "nested")
     with patchmaker.of_worktree(repo, source, base="master") as work:

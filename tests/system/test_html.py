@@ -20,7 +20,7 @@ import results
 import validations
 from buildkit_bisect import render, result
 from buildkit_bisect.result import CellInfo, Result
-from buildkit_bisect.system.paths import PROJECT
+from buildkit_bisect.system.checkout import PROJECT
 
 pytestmark = pytest.mark.system
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from buildkit_bisect import render, result
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 from tool import Said, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
@@ -74,7 +74,7 @@ def test_cells_that_need_patches_are_skipped_and_say_why(matrix: Said) -> None:
 
 
 def test_the_document_follows_its_schema(matrix: Said) -> None:
-    schema = json.loads((paths.PROJECT / "docs" / "result.schema.json").read_text())
+    schema = json.loads((checkout.PROJECT / "docs" / "result.schema.json").read_text())
     jsonschema.validate(matrix.document, schema)
 
 

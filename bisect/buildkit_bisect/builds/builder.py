@@ -1,4 +1,4 @@
-"""From a variant to its binaries: asked twice, compiled once."""
+"""Builds the binaries of a variant; each is compiled once and then reused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildkit_bisect.builds.compile import Compiled, compile_tree
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import Toolchain, host_arch, wanted
-from buildkit_bisect.model import Build, NoBuild, Revision, Variant
+from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
 from buildkit_bisect.source import Source
 from buildkit_bisect.system import paths
@@ -30,9 +30,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(kw_only=True)
 class Builder:
-    """Builds variants of one source; the patches that variants may name come with it.
+    """Builds variants of one source; *patches* are the ones that variants may use.
 
-    Safe beside other builders of the same cache, in this process and in others.
+    Safe beside other builders with the same cache, in this process and in others.
     """
 
     source: Source
@@ -54,9 +54,9 @@ class Builder:
         self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
 
     def cached(self, variant: Variant) -> Build | NoBuild | None:
-        """What an earlier `build` of *variant* came to; None where it has yet to be built.
+        """Return the result of an earlier `build` of *variant*; None if it was never built.
 
-        Reads two small files: no process, no network.
+        Only reads two small files: no process, no network.
         """
         found = store.answer(self._request(variant))
         return (store.load(found) or store.failure(found)) if found else None
@@ -64,24 +64,24 @@ class Builder:
     def build(
         self, variant: Variant, on_progress: Progress = lambda _done, _expected: None
     ) -> Build | NoBuild:
-        """The binaries of *variant*, or why there are none.
+        """Return the binaries of *variant*, or the reason why it cannot be built.
 
-        Past its deadline a compile is given up, and tried again when it is asked for again.
-        Raises `InfraFailed` where the reason lies outside the variant (disk, network),
-        `BadInput` where the variant names a patch that this builder does not have.
+        A compile past its deadline is stopped, and not stored: the next call tries it again.
+        Raises `InfraFailed` if the variant is not at fault (disk, network), `BadInput` if it
+        names a patch that this builder does not have.
         """
         known = self.cached(variant)
         if known:
             return known
         if variant.patches and self.source.kind != "git":
-            return NoBuild(stage="patch", reason="needs a git source")
+            return NoBuild(stage=Stage.PATCH, reason="needs a git source")
         try:
             toolchain = self._toolchain(variant.revision)
         except Missing as err:
-            return NoBuild(stage="toolchain", reason=err.message)
+            return NoBuild(stage=Stage.TOOLCHAIN, reason=err.message)
         key = self._key(variant, toolchain)
         made = self._build(variant, toolchain, key, on_progress)
-        with contextlib.suppress(OSError):  # only a shortcut for the next time
+        with contextlib.suppress(OSError):  # it only saves time later
             store.remember(self._request(variant), key)
         return made
 
@@ -105,15 +105,13 @@ class Builder:
         have = {p.ref.digest: p for p in self.patches}
         missing = [p.name for p in variant.patches if p.digest not in have]
         if missing:
-            raise BadInput(
-                f"this builder was not given the patch {missing[0]}", hint="./inv patch-list"
-            )
+            raise BadInput(f"the builder does not have patch {missing[0]}", hint="./inv patch-list")
         return [have[p.digest] for p in variant.patches]
 
     def _build(
         self, variant: Variant, toolchain: Toolchain, key: str, on_progress: Progress
     ) -> Build | NoBuild:
-        # Few lock files rather than one a key: compiles take turns anyway.
+        # A few lock files, not one per key: compiles run one at a time anyway.
         with FileLock(paths.cache("locks") / f"build-{key[:2]}.lock", thread_local=False):
             known = store.load(key) or store.failure(key)
             if known:
@@ -122,9 +120,9 @@ class Builder:
             try:
                 with machine_lock(self._waiting), paths.scratch("build") as made:
                     return self._compile(variant, toolchain, key, made / "entry", on_progress)
-            except OSError as err:  # a full disk, above all: never the variant's fault
+            except OSError as err:  # usually a full disk, and never the variant's fault
                 raise InfraFailed(
-                    f"building {variant.label}: {err}", hint="df -h; ./inv clean --cache"
+                    f"cannot build {variant.label}: {err}", hint="df -h; ./inv clean --cache"
                 ) from err
 
     def _waiting(self) -> None:
@@ -139,7 +137,7 @@ class Builder:
             try:
                 apply(tree, self._patches(variant))
             except PatchFailed as err:
-                return store.save_failure(entry, key, "patch", err.message)
+                return store.save_failure(entry, key, Stage.PATCH, err.message)
             expected = store.expected_packages()
             try:
                 result = compile_tree(
@@ -147,7 +145,7 @@ class Builder:
                     entry,
                     toolchain=toolchain,
                     recipe=self.recipe,
-                    # A module's zip may carry vendor/modules.txt, and never the rest of vendor/.
+                    # A module's zip may contain vendor/modules.txt, but never the rest of vendor/.
                     vendored=self.source.kind == "git" and (tree / "vendor/modules.txt").is_file(),
                     log=log,
                     timeout=self.deadlines.compile,
@@ -157,11 +155,11 @@ class Builder:
             except InfraFailed as err:
                 kept = store.keep_log(log, key)
                 raise InfraFailed(err.message, hint=f"less {kept}" if kept else "") from err
-        if result.late:  # no answer to keep: with a longer deadline it may build
+        if result.late:  # not stored: it may build with a longer deadline
             kept = store.keep_log(log, key)
-            return NoBuild(stage="build", reason=result.error, log=str(kept or ""))
+            return NoBuild(stage=Stage.BUILD, reason=result.error, log=str(kept or ""))
         if result.error:
-            return store.save_failure(entry, key, "build", result.error)
+            return store.save_failure(entry, key, Stage.BUILD, result.error)
         return store.save(entry, self._meta(key, entry, toolchain, result))
 
     def _meta(

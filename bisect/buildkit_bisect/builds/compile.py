@@ -1,4 +1,4 @@
-"""One run of the go command, and what its output means."""
+"""Runs `go build` and interprets its output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildkit_bisect.golang.toolchain import Toolchain, fetch_env, network_setti
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.retry import passing, retried
 
-# Settings of the user's that would change the bytes; all else that go reads is set below.
+# Variables of the user that would change the bytes; the others that go reads are set below.
 _NEUTRAL = (
     *("CGO_CFLAGS", "CGO_LDFLAGS", "GO386", "GOAMD64", "GOARM", "GOARM64", "GODEBUG"),
     *("GOEXPERIMENT", "GOEXTLINKDEBUG", "GOFIPS140", "GOFLAGS", "GOPATH", "GO_LDSO"),
@@ -33,22 +33,22 @@ _INFRA = re.compile(
     re.IGNORECASE,
 )
 
-#: A module that did not arrive: ``go: MODULE@v1.2.3: Get "https://...": dial tcp ...``.
+#: A failed download: ``go: MODULE@v1.2.3: Get "https://...": dial tcp ...``.
 _DOWNLOAD = re.compile(r"^.*\b(?:Get|reading) \"?(?:https?|file)://.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compiled:
-    """A go command that has ended: binaries are in its output directory, or *error* says why."""
+    """An ended `go build`: the binaries are in the output directory, or *error* is set."""
 
     seconds: float
     packages: int
     error: str = ""
-    late: bool = False  # past its deadline: true of this time, and not of the source
+    late: bool = False  # past its deadline: says nothing about the source
 
 
 def go_env(toolchain: Toolchain, recipe: Recipe, *, tmp: Path) -> dict[str, str]:
-    """The environment of a compile: nothing of the user's that could change the bytes."""
+    """Return the environment of a compile, without user settings that could change the bytes."""
     return {
         **dict.fromkeys(_NEUTRAL, ""),
         **fetch_env(
@@ -77,9 +77,9 @@ def compile_tree(
 ) -> Compiled:
     """Compile *tree*'s programs into *out*; *on_package* gets the number of packages so far.
 
-    *vendored* trees are built from their ``vendor/``, without the network; else *say* gets a
-    line before a download is tried again.
-    Raises `InfraFailed` on what says nothing about the source: disk, memory, network.
+    *vendored* trees are built from ``vendor/``, without the network; for others *say* gets a
+    line before a download is retried.
+    Raises `InfraFailed` for failures that say nothing about the source: disk, memory, network.
     """
     seen = 0
 
@@ -103,7 +103,7 @@ def compile_tree(
                 argv, timeout=left, cwd=tree, env=env, check=False, log=log, on_line=count
             ),
             within=timeout,
-            trouble=_not_arrived,
+            trouble=_failed_download,
             say=say,
         )
     if done.timed_out:
@@ -128,27 +128,27 @@ def compile_tree(
         if trouble:
             line = _line_of(done.stderr, trouble)
             raise InfraFailed(
-                f"go build failed around the source: {line}",
-                hint="./inv doctor, then the same again",
+                f"go build failed because of the machine or the network: {line}",
+                hint="./inv doctor, then the same command again",
             )
     return Compiled(seconds=done.seconds, packages=seen, error=error)
 
 
-def _not_arrived(done: process.Completed) -> str:
-    """The download that a compile failed by, where the same again may work; else ""."""
+def _failed_download(done: process.Completed) -> str:
+    """Return the failed download that broke the compile, if a retry may help; else ""."""
     missed = _DOWNLOAD.search(done.stderr) if not (done.ok or done.timed_out) else None
     return passing(missed[0]) if missed else ""
 
 
 def first_error(output: str) -> str:
-    """The compiler's first error in the output of ``go build -v``, as one line."""
+    """Return the compiler's first error in the output of ``go build -v``, as one line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for pattern in (_COMPILER_ERROR, _OTHER_ERROR):
         for line in lines:
             if pattern.match(line) and "downloading" not in line:
                 return line
     rest = [line for line in lines if not _PACKAGE_LINE.match(line) and line[0] != "#"]
-    return rest[-1] if rest else "go build failed and said nothing"
+    return rest[-1] if rest else "go build failed without an error message"
 
 
 def _line_of(text: str, match: re.Match[str]) -> str:

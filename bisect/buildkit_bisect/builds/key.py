@@ -1,4 +1,4 @@
-"""What decides a build's bytes, and the name made from it. Pure."""
+"""Cache keys of builds, from everything that decides a build's bytes. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-#: Part of every key: raise it when a change here makes older entries wrong.
+#: Part of every key: increment it when a change here invalidates older entries.
 FORMAT = 1
 
-#: A constant in place of a version: it must not differ between commits with equal inputs.
+#: A constant version string: it must be equal for commits with equal inputs.
 VERSION = "v0.0.0+bkbisect"
 REVISION = "bkbisect"
 
@@ -18,7 +18,7 @@ _PACKAGE = "github.com/moby/buildkit/version"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How the go command is called; everything in it is part of the key."""
+    """The arguments of `go build`; all of them are part of the key."""
 
     goos: str = "linux"
     goarch: str
@@ -26,7 +26,7 @@ class Recipe:
     tags: str = "osusergo netgo static_build seccomp"
 
     def arguments(self) -> list[str]:
-        """Arguments of ``go`` without the output directory and ``-mod``."""
+        """Return the arguments of ``go`` without the output directory and ``-mod``."""
         ldflags = f"-X {_PACKAGE}.Version={VERSION} -X {_PACKAGE}.Revision={REVISION}"
         return [
             *("build", "-v", "-trimpath", "-buildvcs=false"),
@@ -34,21 +34,21 @@ class Recipe:
         ]
 
     def packages(self) -> list[str]:
-        """What is built, relative to the tree."""
+        """Return the packages to build, relative to the tree."""
         return [f"./cmd/{name}" for name in self.programs]
 
     def binary(self, program: str) -> str:
-        """File name of a program as the go command writes it."""
+        """Return the file name that the go command gives *program*."""
         return f"{program}.exe" if self.goos == "windows" else program
 
 
 def request_key(source: str, revision: str, patches: tuple[str, ...], recipe: Recipe) -> str:
-    """Names a question, "this revision with these patches", whatever its inputs are."""
+    """Return the key of a request, "this revision with these patches", whatever its inputs."""
     return _digest("request", source, revision, list(patches), _flags(recipe))
 
 
 def build_key(inputs: str, patches: tuple[str, ...], go: str, recipe: Recipe) -> str:
-    """Names an answer: equal keys are one build.
+    """Return the key of a build: builds with equal keys are the same.
 
     *inputs* identifies the content of the tree's build inputs, *patches* are digests in order,
     *go* is the full version, as in ``1.25.5``.

@@ -1,7 +1,7 @@
-"""The build cache: one directory a key, complete from the moment it is there.
+"""The build cache: one directory per key, which appears only when it is complete.
 
 ``builds/KEY/`` holds the binaries, ``build.log`` and ``build.json``;
-``builds/requests/KEY`` the build key that a request led to;
+``builds/requests/KEY`` the build key of a request;
 ``failures/KEY/`` the ``build.log`` and ``failure.json`` of inputs that cannot be built.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect.model import Build, NoBuild
+from buildkit_bisect.model import Build, NoBuild, Stage
 from buildkit_bisect.system import cache_limit, paths
 
 FORMAT = 1
@@ -27,7 +27,7 @@ def _builds() -> Path:
 
 
 def load(key: str) -> Build | None:
-    """The finished build of that key; None where there is none, or it is of another format."""
+    """Return the finished build for *key*; None if there is none, or it has another format."""
     cache_limit.used(_builds() / key)
     return _load(_builds() / key)
 
@@ -44,7 +44,7 @@ def _load(entry: Path) -> Build | None:
 
 
 def save(made: Path, meta: dict[str, Any]) -> Build:
-    """Make *made*, a directory on the cache's file system, the build that *meta* describes."""
+    """Store *made*, a directory on the cache's file system, as the build that *meta* describes."""
     (made / "build.json").write_text(json.dumps({"format": FORMAT, **meta}, indent=1))
     _sync(made)
     entry = _builds() / meta["key"]
@@ -55,7 +55,7 @@ def save(made: Path, meta: dict[str, Any]) -> Build:
 
 
 def failure(key: str) -> NoBuild | None:
-    """Why these inputs have no binaries, where an earlier build found that out."""
+    """Return the stored failure for *key*; None if there is none, or it has another format."""
     entry = paths.cache("failures") / key
     try:
         meta = json.loads((entry / "failure.json").read_text())
@@ -64,13 +64,17 @@ def failure(key: str) -> NoBuild | None:
     if meta.get("format") != FORMAT:
         return None
     log = entry / "build.log"
-    return NoBuild(stage=meta["stage"], reason=meta["reason"], log=str(log) if log.exists() else "")
+    return NoBuild(
+        stage=Stage(meta["stage"]),
+        reason=meta["reason"],
+        log=str(log) if log.exists() else "",
+    )
 
 
-def save_failure(made: Path, key: str, stage: str, reason: str) -> NoBuild:
-    """Keep *made*, which may hold ``build.log``, as the answer to *key*.
+def save_failure(made: Path, key: str, stage: Stage, reason: str) -> NoBuild:
+    """Store *made*, which may hold ``build.log``, as the failure for *key*.
 
-    Only for what will be the same each time: the compiler's errors, a patch that does not fit.
+    Only for permanent failures: compiler errors, a patch that does not apply.
     """
     meta = {"format": FORMAT, "stage": stage, "reason": reason}
     (made / "failure.json").write_text(json.dumps(meta))
@@ -82,7 +86,7 @@ def save_failure(made: Path, key: str, stage: str, reason: str) -> NoBuild:
 
 
 def keep_log(log: Path, key: str) -> Path | None:
-    """Save the output of a compile that came to nothing; None where there is none."""
+    """Copy the log of a failed compile to the cache's logs; None if there is no log."""
     if not log.exists():
         return None
     kept = paths.cache("logs") / f"build-{key[:12]}.log"
@@ -91,7 +95,7 @@ def keep_log(log: Path, key: str) -> Path | None:
 
 
 def answer(request: str) -> str | None:
-    """The build key that an earlier request led to."""
+    """Return the build key of an earlier request; None if unknown."""
     try:
         return (_builds() / "requests" / request).read_text().strip() or None
     except OSError:
@@ -99,7 +103,7 @@ def answer(request: str) -> str | None:
 
 
 def remember(request: str, key: str) -> None:
-    """Note the build key of a request; the last writer wins, and all write the same."""
+    """Store the build key of a request; the last writer wins, and all write the same key."""
     folder = paths.cache("builds/requests")
     draft = folder / f".{request}.{os.getpid()}"
     draft.write_text(key)
@@ -107,27 +111,27 @@ def remember(request: str, key: str) -> None:
 
 
 def history() -> list[Build]:
-    """Every build in the cache, oldest first; ``seconds`` is what each cost when compiled."""
+    """Return every build in the cache, oldest first; ``seconds`` is its compile time."""
     entries = [e for e in _builds().iterdir() if (e / "build.json").is_file()]
     entries.sort(key=lambda e: (e / "build.json").stat().st_mtime)
     return [b for b in map(_load, entries) if b]
 
 
 def expected_packages() -> int:
-    """How many packages a compile may have to go through, from the builds so far; 0: unknown."""
+    """Return the most packages that a compile has built so far; 0: unknown."""
     return max((b.packages for b in history()), default=0)
 
 
 def file_sha256(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Return the hex digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sweep(*, say: Callable[[str], None] = lambda _: None) -> int:
-    """Remove what dead processes left in the cache's ``tmp``; returns how many entries.
+    """Remove what dead processes left in the cache's ``tmp``; return the number of entries.
 
-    A directory with something still mounted below it is left for whoever mounted it.
+    A directory with a mount below it is kept.
     """
     removed = 0
     mounts = _mount_points()
@@ -156,7 +160,7 @@ def _remove(path: Path) -> None:
 
 
 def _replace(made: Path, entry: Path) -> None:
-    if entry.exists():  # an unreadable or outdated one; the caller holds the key's lock
+    if entry.exists():  # unreadable or outdated; the caller holds the key's lock
         with paths.scratch("old") as old:
             entry.rename(old / "entry")
             made.rename(entry)
@@ -166,7 +170,7 @@ def _replace(made: Path, entry: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    # The rename must not reach the disk before the bytes do.
+    # The bytes must reach the disk before the rename does.
     _flush(*folder.iterdir(), folder)
 
 

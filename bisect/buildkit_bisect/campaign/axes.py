@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.lab.trial import RUNTIME_AXIS
-from buildkit_bisect.model import RuntimeKind, Served
+from buildkit_bisect.model import RuntimeKind
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.runtime import docker, snapshotters
+from buildkit_bisect.runtime import snapshotters, table
 from buildkit_bisect.scenario import Axis, Scenario
 
 SNAPSHOTTER_AXIS = "snapshotter"
@@ -23,41 +22,10 @@ FUSE_OVERLAYFS = "fuse-overlayfs"
 def extend(scenario: Scenario, request: Campaign) -> Scenario:
     """The scenario with what *request* adds. Raises `BadInput` for what cannot go together."""
     asked = request.axis.get(SNAPSHOTTER_AXIS, ())
-    inside = [k for k in request.runtime if k is not RuntimeKind.HOST]
-    for name, served in request.snapshotter_socket.items():
-        if inside:
-            _check_reached(name, served, inside)
-    if snapshotters.STARGZ in asked and RuntimeKind.BUILDX in inside:
-        raise BadInput(
-            f"buildx starts buildkitd alone, so {snapshotters.STARGZ} cannot be served beside it",
-            hint=words(Campaign, runtime="host,docker"),
-        )
+    table.check(request.runtime, asked, request.snapshotter_socket)
     return with_snapshotters(
         with_runtimes(scenario, request.runtime), asked, request.snapshotter_socket
     )
-
-
-def _check_reached(name: str, served: Served, inside: Collection[RuntimeKind]) -> None:
-    """Raise `BadInput` where a container cannot be given the user's own snapshotter."""
-    option = words(Campaign, snapshotter_socket=name)
-    if RuntimeKind.BUILDX in inside:
-        raise BadInput(
-            f"buildx gives its container no mounts, so {option} is not reached from it",
-            hint=words(Campaign, runtime="host,docker"),
-        )
-    if not served.root:
-        raise BadInput(
-            f"{option}: a container needs the directory too in which the snapshotter mounts layers",
-            hint=f"{option}={served.socket}:ROOT, or {words(Campaign, runtime='host')}",
-        )
-    root = Path(served.root)
-    taken = [p for p in docker.TAKEN if Path(p).is_relative_to(root)]
-    taken += [p for p in docker.KERNELS if root.is_relative_to(p)]
-    if taken:
-        raise BadInput(
-            f"{option}: {root} would hide or change the container's own {taken[0]}",
-            hint="the directory of the snapshotter alone, such as /var/lib/NAME",
-        )
 
 
 def with_runtimes(scenario: Scenario, runtimes: Sequence[RuntimeKind]) -> Scenario:

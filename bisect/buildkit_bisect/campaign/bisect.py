@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from buildkit_bisect.campaign import candidates, compose, verify
 from buildkit_bisect.campaign.candidates import Line
+from buildkit_bisect.campaign.compose import Findings
+from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_steps import (
     Step,
     cell_done,
@@ -19,21 +19,21 @@ from buildkit_bisect.campaign.search_steps import (
     told_by,
     verdict_of,
 )
-from buildkit_bisect.campaign.setup import Setup, open_lab
-from buildkit_bisect.errors import BadInput
-from buildkit_bisect.events import Column, Events, Planned
-from buildkit_bisect.lab.lab import Cell, Lab, merge
-from buildkit_bisect.model import Axes, NoBuild, Outcome, Variant, Verdict
+from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.model import NoBuild, Outcome, Variant, Verdict
 from buildkit_bisect.options.command import words
-from buildkit_bisect.options.requests import Bisect, Campaign
+from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
+    CampaignKind,
     CandidateInfo,
-    Result,
+    SearchStatus,
 )
-from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import (
     Answer,
     Ask,
@@ -62,30 +62,16 @@ def search_options(request: Bisect) -> SearchOptions:
     )
 
 
-def chosen_cell(scenario: Scenario, cells: Sequence[Axes]) -> Axes:
-    """The one cell to search with: the first that is no control.
-
-    Raises `BadInput` where only controls are left.
-    """
-    for axes in cells:
-        if not scenario.is_control(axes):
-            return axes
-    raise BadInput(
-        f"{scenario.name}: only controls are left, and they must be good everywhere",
-        hint=f"another {words(Campaign, axis='KEY=VALUE')}",
-    )
-
-
 class Bisection:
-    """One search over one cell, from its first question to its document."""
+    """One search over one cell."""
+
+    kind = CampaignKind.BISECT
 
     def __init__(self, setup: Setup, request: Bisect, overlay: Sequence[Patch]) -> None:
         self._setup = setup
         self._request = request
         self._options = search_options(request)
-        self._folder = Path()
-        self._scenario = setup.scenarios[0]
-        self._axes = chosen_cell(self._scenario, setup.cells(self._scenario))
+        self._scenario, self._axes = setup.tested_cells()[0]
         self._line: Line = candidates.load(
             setup.source, request.good, request.bad, overlay, releases=request.releases
         )
@@ -102,12 +88,12 @@ class Bisection:
         self._steps: list[BisectStep] = []
         self._used: Counter[str] = Counter()  # binary -> trials of it that were told
 
-    def planned(self) -> Planned:
-        """The first event: the one column, and what the search expects to cost."""
+    def plan(self) -> Planned:
+        """One column, and what the search is expected to cost."""
         step = self.session.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
-            kind="bisect",
+            kind=self.kind,
             rows=(),
             columns=(Column(scenario=self._scenario.name, axes=self._axes),),
             trials=self._options.trials or 1,
@@ -116,37 +102,22 @@ class Bisection:
             f"{self._line.distinct} of them with different build inputs",
         )
 
-    def run(self, events: Events, campaign: str, folder: Path) -> Result:
-        """Ask and tell until the search ends; evidence is kept below *folder*."""
-        self._setup = replace(self._setup, events=events)
-        self._folder = folder
-        started = time.monotonic()
-        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._setup.events.emit(self.planned())
-        with open_lab(self._setup, campaign) as (lab, refs):
-            while isinstance(step := self.session.next(), Ask):
-                self.session.tell(step.commit, self._test(lab, step))
-            reverted = self._verify(lab, step) if isinstance(step, Found) else ""
-            cells = [
-                compose.cell_info(merge(parts), self._folder) for parts in self._cells.values()
-            ]
-            seconds = lab.seconds(started)
-        patches = {p.name: p for v in self._cells.values() for p in v[0].variant.patches}
-        return compose.result(
-            self._setup,
-            kind="bisect",
-            campaign=campaign,
-            created=created,
-            refs=refs,
-            revisions=self._line.revisions(self._mentioned(step)),
-            patches=patches.values(),
-            cells=cells,
-            seconds=seconds,
-            engine=lab.engine_facts(),
+    def run(self, work: Work) -> Findings:
+        """Ask and tell until the search ends."""
+        while isinstance(step := self.session.next(), Ask):
+            self.session.tell(step.commit, self._test(work, step))
+        reverted = self._verify(work, step) if isinstance(step, Found) else ""
+        patches = {p.name: p for parts in self._cells.values() for p in parts[0].variant.patches}
+        return Findings(
+            revisions=tuple(self._line.revisions(self._mentioned(step))),
+            patches=tuple(patches.values()),
+            cells=tuple(
+                compose.cell_info(merge(parts), work.folder) for parts in self._cells.values()
+            ),
             bisect=replace(self._info(step), reverted=reverted),
         )
 
-    def _verify(self, lab: Lab, found: Found) -> str:
+    def _verify(self, work: Work, found: Found) -> str:
         """What the newer end shows without the commit found, in a sentence."""
         source = self._setup.source
         if self._request.no_verify:
@@ -155,14 +126,14 @@ class Bisection:
             return "not tried: a release is not one commit"
         newer = self._line.good if self._options.find_fix else self._line.bad
         tip = self._line.variant(newer)
-        made = verify.revert(source, found.first_bad, tip.revision, self._folder)
+        made = verify.revert(source, found.first_bad, tip.revision, work.folder)
         if isinstance(made, str):
             return f"not possible on {tip.revision.ref}: {made}"
-        lab.add_patch(made)
+        work.lab.add_patch(made)
         variant = replace(tip, patches=(*tip.patches, made.ref))
-        cell = lab.cell(variant, self._scenario, self._axes, self._options.trials or 3)
+        cell = work.lab.cell(variant, self._scenario, self._axes, self._options.trials or 3)
         self._cells[variant.label] = [cell]
-        self._setup.events.emit(cell_done(cell))
+        work.events.emit(cell_done(cell))
         agrees = "yes" if self._is_old(cell.outcome) else "NO"
         seen = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
         return f"{agrees}: {tip.revision.ref} without it is {seen}"
@@ -174,16 +145,16 @@ class Bisection:
         wanted = Verdict.BAD if options.find_fix else Verdict.GOOD
         return seen.name in named if named else seen.verdict is wanted
 
-    def _test(self, lab: Lab, ask: Ask) -> Tested:
+    def _test(self, work: Work, ask: Ask) -> Tested:
         step = Step(
             number=len(self._steps) + 1,
             ask=ask,
             variant=self._line.variant(ask.commit),
-            events=self._setup.events,
+            events=work.events,
         )
-        cell, tested = self._observe(lab, step.variant, ask)
+        cell, tested = self._observe(work.lab, step.variant, ask)
         self._cells.setdefault(ask.commit, []).append(cell)
-        self._setup.events.emit(cell_done(cell))
+        work.events.emit(cell_done(cell))
         self._steps.append(
             step.done(
                 verdict_of(cell, tested),
@@ -257,7 +228,7 @@ class Bisection:
             case Found():
                 return replace(
                     info,
-                    status="found",
+                    status=SearchStatus.FOUND.value,
                     first_bad=answer.first_bad,
                     merge=answer.merge or "",
                     parents=tuple(p.commit for p in answer.parents_tested),
@@ -268,17 +239,22 @@ class Bisection:
             case Range():
                 return replace(
                     info,
-                    status="range",
+                    status=SearchStatus.RANGE.value,
                     candidates=_candidates(answer.candidates),
                     reason=answer.reason,
                     hint=answer.hint,
                 )
             case Refused():
-                return replace(info, status="refused", reason=answer.reason, hint=answer.hint)
+                return replace(
+                    info,
+                    status=SearchStatus.REFUSED.value,
+                    reason=answer.reason,
+                    hint=answer.hint,
+                )
             case Inconclusive():
                 return replace(
                     info,
-                    status="inconclusive",
+                    status=SearchStatus.INCONCLUSIVE.value,
                     candidates=_candidates(answer.candidates),
                     reason=answer.reason,
                     hint=answer.hint,

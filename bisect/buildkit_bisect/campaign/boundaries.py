@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import replace
-from pathlib import Path
 
 from buildkit_bisect.campaign import candidates, compose
 from buildkit_bisect.campaign.candidates import Line
+from buildkit_bisect.campaign.compose import Findings
+from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.estimate import minutes
 from buildkit_bisect.campaign.matrix import TRIALS
 from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, skip_of
-from buildkit_bisect.campaign.setup import Setup, open_lab
-from buildkit_bisect.errors import BadInput
-from buildkit_bisect.events import Column, Events, Planned
-from buildkit_bisect.lab.lab import Cell, Lab, merge
-from buildkit_bisect.model import FLAKY, Axes, Build, NoBuild, Variant, Verdict
+from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Verdict
 from buildkit_bisect.options import requests
-from buildkit_bisect.options.command import words
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
+    CampaignKind,
     CandidateInfo,
-    CellInfo,
     ChangeInfo,
-    Result,
+    SearchStatus,
 )
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
@@ -43,7 +41,9 @@ MORE = 4
 
 
 class BoundaryCampaign:
-    """One search over one line of commits, with every cell that is no control."""
+    """One search over one line of commits, with every cell that is not a control."""
+
+    kind = CampaignKind.BOUNDARIES
 
     def __init__(
         self, setup: Setup, request: requests.Boundaries, overlay: Sequence[Patch]
@@ -52,16 +52,8 @@ class BoundaryCampaign:
         self._request = request
         self._trials = request.trials or TRIALS
         self._cells: dict[Hashable, tuple[Scenario, Axes]] = {
-            (scenario.name, axes): (scenario, axes)
-            for scenario in setup.scenarios
-            for axes in setup.cells(scenario)
-            if not scenario.is_control(axes)
+            (scenario.name, axes): (scenario, axes) for scenario, axes in setup.tested_cells()
         }
-        if not self._cells:
-            raise BadInput(
-                "only controls are left, and they must be good everywhere",
-                hint=f"another {words(requests.Campaign, axis='KEY=VALUE')}",
-            )
         self._line: Line = candidates.load(
             setup.source, request.start, request.end, overlay, releases=request.releases
         )
@@ -78,14 +70,13 @@ class BoundaryCampaign:
         )
         self._steps: list[BisectStep] = []
         self._tested: dict[str, list[Cell]] = {}
-        self._folder = Path()
 
-    def planned(self) -> Planned:
-        """The first event."""
+    def plan(self) -> Planned:
+        """One column per tested cell, and the least that the search can cost."""
         step = self._search.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
-            kind="boundaries",
+            kind=self.kind,
             rows=(),
             columns=tuple(
                 Column(scenario=scenario.name, axes=axes) for scenario, axes in self._cells.values()
@@ -96,47 +87,32 @@ class BoundaryCampaign:
             f" different build inputs; at least {minutes(seconds)}, more where outcomes change",
         )
 
-    def run(self, events: Events, campaign: str, folder: Path) -> Result:
-        """Ask and tell until every change is narrowed; evidence is kept below *folder*."""
-        self._setup = replace(self._setup, events=events)
-        self._folder = folder
-        started = time.monotonic()
-        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        events.emit(self.planned())
-        with open_lab(self._setup, campaign) as (lab, refs):
-            while isinstance(step := self._search.next(), Ask):
-                self._test(lab, step)
-            seconds = lab.seconds(started)
-        cells: list[CellInfo] = [
-            compose.cell_info(cell, folder) for cells in self._tested.values() for cell in cells
-        ]
+    def run(self, work: Work) -> Findings:
+        """Ask and tell until every change is narrowed."""
+        while isinstance(step := self._search.next(), Ask):
+            self._test(work, step)
         patches = {p.name: p for cells in self._tested.values() for p in cells[0].variant.patches}
-        return compose.result(
-            self._setup,
-            kind="boundaries",
-            campaign=campaign,
-            created=created,
-            refs=refs,
-            revisions=self._line.revisions(self._mentioned(step)),
-            patches=patches.values(),
-            cells=cells,
-            seconds=seconds,
-            engine=lab.engine_facts(),
+        return Findings(
+            revisions=tuple(self._line.revisions(self._mentioned(step))),
+            patches=tuple(patches.values()),
+            cells=tuple(
+                compose.cell_info(cell, work.folder)
+                for cells in self._tested.values()
+                for cell in cells
+            ),
             bisect=self._info(step),
         )
 
-    def _test(self, lab: Lab, ask: Ask) -> None:
-        emit = self._setup.events.emit
+    def _test(self, work: Work, ask: Ask) -> None:
+        lab = work.lab
         variant = self._line.variant(ask.commit)
-        step = Step(
-            number=len(self._steps) + 1, ask=ask, variant=variant, events=self._setup.events
-        )
+        step = Step(number=len(self._steps) + 1, ask=ask, variant=variant, events=work.events)
         spent = lab.build_seconds
         build = lab.build(variant)
         tested: dict[Hashable, Cell] = {}
         for key, (scenario, axes) in self._cells.items():
             tested[key] = self._cell(lab, variant, scenario, axes)
-            emit(cell_done(tested[key]))
+            work.events.emit(cell_done(tested[key]))
         self._tested[ask.commit] = list(tested.values())
         seconds = [t.observation.seconds for c in tested.values() for t in c.trials]
         self._search.tell(
@@ -160,7 +136,7 @@ class BoundaryCampaign:
     def _cell(self, lab: Lab, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
         """A cell; where its trials disagree, as many more again as decide which is commoner."""
         cell = lab.cell(variant, scenario, axes, self._trials)
-        if cell.outcome.name != FLAKY:
+        if cell.outcome.name != ToolOutcome.FLAKY:
             return cell
         more = lab.cell(variant, scenario, axes, MORE * self._trials, after=self._trials)
         return merge([cell, more])
@@ -190,7 +166,7 @@ class BoundaryCampaign:
     def _info(self, found: Boundaries) -> BisectInfo:
         open_ends = [c for c in found.changes if c.commit is None]
         return BisectInfo(
-            status="range" if open_ends else "found",
+            status=(SearchStatus.RANGE if open_ends else SearchStatus.FOUND).value,
             good=self._request.start,
             bad=self._request.end,
             scenario=",".join(dict.fromkeys(s.name for s, _ in self._cells.values())),
@@ -223,10 +199,10 @@ def _outcome(cell: Cell) -> str | None:
     """
     if cell.outcome.verdict in (Verdict.SKIP, Verdict.INFRA):
         return None
-    if cell.outcome.name != FLAKY:
+    if cell.outcome.name != ToolOutcome.FLAKY:
         return cell.outcome.name
     name, times = max(cell.counts.items(), key=lambda item: item[1])
-    return name if times * 3 >= sum(cell.counts.values()) * 2 else FLAKY
+    return name if times * 3 >= sum(cell.counts.values()) * 2 else ToolOutcome.FLAKY
 
 
 def _shown(build: Build | NoBuild, cells: Collection[Cell]) -> tuple[Verdict, str]:

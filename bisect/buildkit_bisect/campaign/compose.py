@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect import __version__
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.lab.base_images import ImageRef
+from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.evidence import keep_evidence
-from buildkit_bisect.lab.lab import Cell
 from buildkit_bisect.model import Build, NoBuild, Observation, PatchRef, Revision, StepResult
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BuildInfo,
+    CampaignKind,
+    CampaignStatus,
     CellInfo,
     PatchInfo,
     Result,
@@ -128,7 +131,7 @@ def step_info(step: StepResult, control: Observation | None) -> StepInfo:
         timed_out=step.timed_out,
         error="\n".join(step.stderr.strip().splitlines()[-_ERROR_LINES:]) if failed else "",
         vertices=tuple(
-            {"name": v.name, "state": v.state, **({"error": v.error} if v.error else {})}
+            {"name": v.name, "state": str(v.state), **({"error": v.error} if v.error else {})}
             for v in step.vertices
             if not v.name.startswith("[internal]")
         ),
@@ -169,40 +172,44 @@ def _file_name(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", label).strip(".") or "variant"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What a campaign adds to its document; the driver adds the rest."""
+
+    revisions: tuple[Revision, ...]
+    patches: tuple[PatchRef, ...]
+    cells: tuple[CellInfo, ...]
+    bisect: BisectInfo | None = None
+    validation: ValidationInfo | None = None
+
+
 def result(
     setup: Setup,
+    findings: Findings,
     *,
-    kind: str,
+    kind: CampaignKind,
     campaign: str,
     created: str,
     refs: Mapping[str, Mapping[str, ImageRef]],
-    revisions: Iterable[Revision],
-    patches: Iterable[PatchRef],
-    cells: Iterable[CellInfo],
     seconds: Mapping[str, float],
-    engine: Mapping[str, str] | None = None,
-    bisect: BisectInfo | None = None,
-    validation: ValidationInfo | None = None,
-    status: str = "done",
-    notes: Iterable[str] = (),
+    engine: Mapping[str, str],
 ) -> Result:
-    """The whole document; *engine* is what `Lab.engine_facts` says."""
+    """Return the document of *campaign*; *engine* comes from `Lab.engine_facts`."""
     request = setup.request
     return Result(
-        kind=kind,
+        kind=str(kind),
         id=campaign,
         created=created,
         command=request.command,
         tool=f"buildkit-bisect {__version__}",
-        host={**machine.facts(), "runtime": ", ".join(request.runtime), **(engine or {})},
-        source={"kind": setup.source.kind, "repo": request.repo, "note": setup.note},
+        host={**machine.facts(), "runtime": ", ".join(request.runtime), **engine},
+        source={"kind": setup.source.kind, "repo": request.repo, "note": setup.source.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
-        revisions=tuple(revision_info(r) for r in revisions),
-        patches=tuple(patch_info(p, setup.patches) for p in patches),
-        cells=tuple(cells),
+        revisions=tuple(revision_info(r) for r in findings.revisions),
+        patches=tuple(patch_info(p, setup.patches) for p in findings.patches),
+        cells=findings.cells,
         seconds={k: round(v, 1) for k, v in seconds.items()},
-        bisect=bisect,
-        validation=validation,
-        status=status,
-        notes=tuple(notes),
+        bisect=findings.bisect,
+        validation=findings.validation,
+        status=str(CampaignStatus.DONE),
     )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from buildkit_bisect.builds import history
 from buildkit_bisect.campaign import compose
 from buildkit_bisect.campaign import estimate as plan
+from buildkit_bisect.campaign.compose import Findings
+from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_steps import cell_done
-from buildkit_bisect.campaign.setup import Setup, open_lab
+from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
-from buildkit_bisect.lab.lab import Cell
-from buildkit_bisect.model import Axes, Build, Revision, Variant
-from buildkit_bisect.result import CellInfo, Result
+from buildkit_bisect.model import Axes, Build, Variant
+from buildkit_bisect.result import CampaignKind, CellInfo
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
 
@@ -41,7 +41,7 @@ def ordered(scenario: Scenario, cells: Sequence[Axes]) -> list[Axes]:
     return sorted(cells, key=lambda axes: not scenario.is_control(axes))
 
 
-def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: str) -> Planned:
+def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: CampaignKind) -> Planned:
     """What a matrix over *variants* will do, as far as that is known before it starts."""
     columns = tuple(
         Column(scenario=s.name, axes=axes, control=s.is_control(axes))
@@ -69,45 +69,33 @@ def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: str) -
     )
 
 
-def run(
-    setup: Setup,
-    variants: Sequence[Variant],
-    *,
-    campaign: str,
-    folder: Path,
-    kind: str = "matrix",
-) -> Result:
-    """Build every variant and run every cell; the document, complete even where cells are not."""
-    trials = setup.request.trials or TRIALS
-    started, created = time.monotonic(), _now()
-    setup.events.emit(planned(setup, variants, trials, kind))
-    cells: list[CellInfo] = []
-    with open_lab(setup, campaign) as (lab, refs):
-        for variant in variants:
-            for scenario in setup.scenarios:
+class MatrixCampaign:
+    """Every variant in every cell; the document is complete even if builds or cells fail."""
+
+    def __init__(self, setup: Setup, variants: Sequence[Variant], kind: CampaignKind) -> None:
+        self.kind = kind
+        self._setup = setup
+        self._variants = tuple(variants)
+        self._trials = setup.request.trials or TRIALS
+
+    def plan(self) -> Planned:
+        """Every variant is a row, every cell of every scenario a column."""
+        return planned(self._setup, self._variants, self._trials, self.kind)
+
+    def run(self, work: Work) -> Findings:
+        """Controls run first in each row: they decide what the other cells can prove."""
+        cells: list[CellInfo] = []
+        for variant in self._variants:
+            for scenario in self._setup.scenarios:
                 done: dict[Axes, Cell] = {}
-                for axes in ordered(scenario, setup.cells(scenario)):
-                    done[axes] = lab.cell(variant, scenario, axes, trials)
-                    setup.events.emit(cell_done(done[axes]))
-                cells += [compose.cell_info(done[a], folder) for a in setup.cells(scenario)]
-        seconds = lab.seconds(started)
-    return compose.result(
-        setup,
-        kind=kind,
-        campaign=campaign,
-        created=created,
-        refs=refs,
-        revisions=_distinct_revisions(variants),
-        patches={p.name: p for v in variants for p in v.patches}.values(),
-        cells=cells,
-        seconds=seconds,
-        engine=lab.engine_facts(),
-    )
-
-
-def _distinct_revisions(variants: Sequence[Variant]) -> list[Revision]:
-    return list({v.revision.ref: v.revision for v in variants}.values())
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                for axes in ordered(scenario, self._setup.cells(scenario)):
+                    done[axes] = work.lab.cell(variant, scenario, axes, self._trials)
+                    work.events.emit(cell_done(done[axes]))
+                cells += [
+                    compose.cell_info(done[a], work.folder) for a in self._setup.cells(scenario)
+                ]
+        return Findings(
+            revisions=tuple({v.revision.ref: v.revision for v in self._variants}.values()),
+            patches=tuple({p.name: p for v in self._variants for p in v.patches}.values()),
+            cells=tuple(cells),
+        )

@@ -12,6 +12,7 @@ from typing import Any
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import inv
+from buildkit_bisect.result import CampaignStatus
 from buildkit_bisect.system import owner, strictjson
 
 _FILE = "campaign.json"
@@ -19,7 +20,7 @@ _FILE = "campaign.json"
 _PIDS = 2**31
 _KEYS = {"kind": str, "command": str, "status": str, "reason": str, "pid": int}
 #: What `resume` may go on with.
-UNFINISHED = ("interrupted", "killed", "failed")
+UNFINISHED = (CampaignStatus.INTERRUPTED, CampaignStatus.KILLED, CampaignStatus.FAILED)
 
 #: Environment of a command that `resume` runs: the campaigns whose trials are its own.
 RESUMED = "BKBISECT_RESUMED"
@@ -45,7 +46,7 @@ class Record:
     folder: Path
     kind: str
     command: str
-    status: str  # running, done, interrupted, failed, killed, resumed
+    status: str  # a `CampaignStatus`, unless somebody else wrote it
     reason: str
     pid: int
     owner: str = ""  # its process, see `owner`; "" in a record of before
@@ -69,7 +70,7 @@ class Record:
 
 def begin(folder: Path, kind: str, command: str, resumed: Sequence[str] = ()) -> None:
     """Note that the campaign in *folder* has begun."""
-    facts = {"kind": kind, "command": command, "status": "running", "reason": ""}
+    facts = {"kind": kind, "command": command, "status": CampaignStatus.RUNNING, "reason": ""}
     _write(folder, {**facts, "resumed": list(resumed), "cwd": str(Path.cwd())})
 
 
@@ -112,8 +113,8 @@ def read(folder: Path) -> Record:
         resumed=tuple(data.get("resumed", ())),
         cwd=data.get("cwd", ""),
     )
-    if found.status == "running" and not found.alive():
-        found = replace(found, status="killed")
+    if found.status == CampaignStatus.RUNNING and not found.alive():
+        found = replace(found, status=CampaignStatus.KILLED)
     return found
 
 
@@ -150,7 +151,7 @@ def campaigns(out: Path, warn: Callable[[str], None] = lambda _: None) -> list[R
             warn(f"{error.message}; it is left out")
     gone_on_with = {each for one in found for each in one.resumed}
     return [
-        replace(one, status="resumed")
+        replace(one, status=CampaignStatus.RESUMED)
         if one.id in gone_on_with and one.status in UNFINISHED
         else one
         for one in found

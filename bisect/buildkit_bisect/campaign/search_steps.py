@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from buildkit_bisect.events import CellDone, Column, Events, StepAsked, StepDone
-from buildkit_bisect.lab.lab import Cell
-from buildkit_bisect.model import NoBuild, Variant, Verdict
+from buildkit_bisect.lab.cell import Cell
+from buildkit_bisect.model import NoBuild, Stage, ToolOutcome, Variant, Verdict
 from buildkit_bisect.result import BisectStep
 from buildkit_bisect.search import Ask, Skip, SkipKind, Tested
 
@@ -82,7 +82,7 @@ def cell_done(cell: Cell) -> CellDone:
 
 def skip_of(build: NoBuild) -> Skip:
     """Why there is nothing to test, as the search takes it."""
-    kind = SkipKind.PATCH if build.stage == "patch" else SkipKind.BUILD
+    kind = SkipKind.PATCH if build.stage is Stage.PATCH else SkipKind.BUILD
     return Skip(kind=kind, reason=build.reason)
 
 
@@ -90,7 +90,7 @@ def told_by(cell: Cell, build_seconds: float = 0.0) -> Tested:
     """What a cell tells the search: outcomes that count, or why there are none."""
     if isinstance(cell.build, NoBuild):
         return Tested(skip=skip_of(cell.build))
-    if cell.outcome.name == "control-failed":
+    if cell.outcome.name == ToolOutcome.CONTROL_FAILED:
         return Tested(skip=Skip(kind=SkipKind.CONTROL, reason=cell.outcome.reason))
     told = [o for o in cell.judged if o.verdict is not Verdict.INFRA]
     if not told:

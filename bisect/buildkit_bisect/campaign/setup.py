@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder
@@ -26,8 +24,8 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building, Campaign
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.runtime import registry, snapshotters
-from buildkit_bisect.runtime.choose import containers
+from buildkit_bisect.runtime import registry, snapshotters, table
+from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.scenario import Scenario, uses_registry
 from buildkit_bisect.source import ModuleSource, Source, open_source
 from buildkit_bisect.system import cache_limit, deadlines, marks, paths
@@ -38,7 +36,6 @@ class Workshop:
     """A source, and what builds its variants; nothing is built yet."""
 
     source: Source
-    note: str  # why the source is not the one that was asked for, "" where it is
     builder: Builder
     events: Events
 
@@ -56,6 +53,21 @@ class Setup(Workshop):
         """The scenario's cells that the axes asked for leave."""
         return scenario.cells(self.request.axis)
 
+    def tested_cells(self) -> list[tuple[Scenario, Axes]]:
+        """Every cell that is not a control. Raises `BadInput` if only controls are left."""
+        found = [
+            (scenario, axes)
+            for scenario in self.scenarios
+            for axes in self.cells(scenario)
+            if not scenario.is_control(axes)
+        ]
+        if not found:
+            raise BadInput(
+                "only controls are left, and they must be good everywhere",
+                hint=f"another {words(Campaign, axis='KEY=VALUE')}",
+            )
+        return found
+
 
 def open_workshop(request: Building, events: Events, chosen: Sequence[Patch]) -> Workshop:
     """The source that *request* names, and a builder with the *chosen* patches.
@@ -67,17 +79,10 @@ def open_workshop(request: Building, events: Events, chosen: Sequence[Patch]) ->
         events.emit(Said(text=text))
 
     cache_limit.used(paths.cache_root())  # from now on, nothing that we use may go
-    told: list[str] = []
-
-    def say_and_keep(text: str) -> None:
-        told.append(text)
-        say(text)
-
     within = deadlines.of(request.deadline)
-    source = open_source(request.source, request.repo, say=say_and_keep, deadlines=within)
+    source = open_source(request.source, request.repo, say=say, deadlines=within)
     return Workshop(
         source=source,
-        note=next((t for t in told if t.startswith("source:")), ""),
         builder=Builder(source=source, patches=tuple(chosen), say=say, deadlines=within),
         events=events,
     )
@@ -115,7 +120,6 @@ def prepare(
     return Setup(
         request=request,
         source=workshop.source,
-        note=workshop.note,
         scenarios=loaded,
         builder=workshop.builder,
         events=events,
@@ -166,13 +170,13 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         say(f"ending {left}, which a killed run left")
         marks.end(left)
     with ExitStack() as stack:
-        shared = containers(
-            request.runtime,
+        shared = Preparation(
             base_image=request.base_image,
             loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
             say=say,
             deadlines=setup.builder.deadlines,
         )
+        backends = table.prepare(request.runtime, shared)
         proxies = snapshotters.find(
             request.axis.get(extra.SNAPSHOTTER_AXIS, ()),
             request.snapshotter_socket,
@@ -205,8 +209,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             executor=stack.enter_context(executor(request.jobs)),
             events=setup.events,
             campaign=campaign,
-            runtime=request.runtime[0],
-            containers=shared,
+            backends=backends,
             proxies=proxies,
             limits=request.deadline,
             fresh=request.fresh,
@@ -232,21 +235,3 @@ def reference_build(builder: Builder) -> Build:
             hint=f"{inv('doctor')}, or {words(Campaign, images='public')}",
         )
     return made
-
-
-def new_folder(out: Path, kind: str) -> tuple[str, Path]:
-    """A campaign's id and its new folder below *out*. Raises `BadInput` if not writable."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    for number in range(1, 100):
-        name = f"{stamp}-{kind}" if number == 1 else f"{stamp}-{kind}-{number}"
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).mkdir()
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise BadInput(
-                f"cannot write to {out}: {error.strerror}", hint=words(Campaign, out="DIR")
-            ) from None
-        return name, out / name
-    raise BadInput(f"too many campaigns at once in {out}", hint=words(Campaign, out="DIR"))

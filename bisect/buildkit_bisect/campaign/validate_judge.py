@@ -4,39 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from enum import StrEnum
 from itertools import combinations
 from math import comb
 
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.result import CellChange, CellInfo, CheckInfo, SubsetInfo
+from buildkit_bisect.result import (
+    CellChange,
+    CellEffect,
+    CellInfo,
+    CheckEffect,
+    CheckInfo,
+    SubsetInfo,
+    ValidationStatus,
+)
 
 #: Parts of a series up to which every subset is tried; beyond, only what one part is missing from.
 ALL_SUBSETS = 4
 
 #: What two sides differ in may be luck; up to this chance it is not.
 LUCK = 0.05
-
-
-class Change(StrEnum):
-    """What became of a cell."""
-
-    FIXED = "fixed"
-    REGRESSED = "regressed"
-    STILL_BAD = "still-bad"
-    STILL_GOOD = "still-good"
-    UNTESTED = "untested"
-
-
-class Status(StrEnum):
-    """The answer of a validation."""
-
-    FIXES = "fixes"
-    PARTLY = "partly"
-    NO = "no"
-    REGRESSES = "regresses"
-    INCONCLUSIVE = "inconclusive"
-    REFUSED = "refused"
 
 
 def side(cell: CellInfo) -> Verdict:
@@ -76,16 +62,16 @@ def classify(before: CellInfo, after: CellInfo, *, snapshotter: str = "") -> Cel
     reason = ""
     match (old, new):
         case (Verdict.BAD, Verdict.GOOD) | (Verdict.GOOD, Verdict.BAD):
-            change = Change.FIXED if old is Verdict.BAD else Change.REGRESSED
+            change = CellEffect.FIXED if old is Verdict.BAD else CellEffect.REGRESSED
             if by_luck(*([t.verdict for t in cell.trials] for cell in (before, after))):
-                change = Change.UNTESTED
+                change = CellEffect.UNTESTED
                 reason = f"too few trials to tell: {shown(before)} before, {shown(after)} after"
         case (Verdict.BAD, Verdict.BAD):
-            change = Change.STILL_BAD
+            change = CellEffect.STILL_BAD
         case (Verdict.GOOD, Verdict.GOOD):
-            change = Change.STILL_GOOD
+            change = CellEffect.STILL_GOOD
         case _:
-            change = Change.UNTESTED
+            change = CellEffect.UNTESTED
             which, cell = ("without", before) if old is Verdict.SKIP else ("with", after)
             reason = f"{which} the patches: {cell.outcome}: {cell.reason}"
     return CellChange(
@@ -110,13 +96,13 @@ def shown(cell: CellInfo) -> str:
     return f"{cell.outcome} ({told})" if cell.verdict == Verdict.SKIP else told
 
 
-def count(changes: Iterable[CellChange], *, control: bool = False) -> Mapping[Change, int]:
+def count(changes: Iterable[CellChange], *, control: bool = False) -> Mapping[CellEffect, int]:
     """How many cells did what; of the controls, or of all others."""
-    found = Counter(Change(c.change) for c in changes if c.control == control)
-    return {change: found[change] for change in Change}
+    found = Counter(CellEffect(c.change) for c in changes if c.control == control)
+    return {change: found[change] for change in CellEffect}
 
 
-def status(changes: Sequence[CellChange], checks: Sequence[CheckInfo] = ()) -> Status:
+def status(changes: Sequence[CellChange], checks: Sequence[CheckInfo] = ()) -> ValidationStatus:
     """The answer that all cells together give; `REFUSED` is decided elsewhere.
 
     A control that is not good on both sides leaves everything undecided but a regression, and
@@ -124,24 +110,26 @@ def status(changes: Sequence[CellChange], checks: Sequence[CheckInfo] = ()) -> S
     """
     tested, controls = count(changes), count(changes, control=True)
     if (
-        tested[Change.REGRESSED]
-        or controls[Change.REGRESSED]
-        or any(c.change == "worse" for c in checks)
+        tested[CellEffect.REGRESSED]
+        or controls[CellEffect.REGRESSED]
+        or any(c.change == CheckEffect.WORSE for c in checks)
     ):
-        return Status.REGRESSES
-    broken = tested[Change.FIXED] + tested[Change.STILL_BAD]
-    unsure = sum(controls.values()) - controls[Change.STILL_GOOD]
+        return ValidationStatus.REGRESSES
+    broken = tested[CellEffect.FIXED] + tested[CellEffect.STILL_BAD]
+    unsure = sum(controls.values()) - controls[CellEffect.STILL_GOOD]
     if not broken or unsure:
-        return Status.INCONCLUSIVE
-    if tested[Change.STILL_BAD]:
-        return Status.PARTLY if tested[Change.FIXED] else Status.NO
-    return Status.INCONCLUSIVE if tested[Change.UNTESTED] else Status.FIXES
+        return ValidationStatus.INCONCLUSIVE
+    if tested[CellEffect.STILL_BAD]:
+        return ValidationStatus.PARTLY if tested[CellEffect.FIXED] else ValidationStatus.NO
+    return ValidationStatus.INCONCLUSIVE if tested[CellEffect.UNTESTED] else ValidationStatus.FIXES
 
 
 def undecided(changes: Sequence[CellChange]) -> str:
     """Why the cells do not decide: the reasons, each once."""
-    reasons = dict.fromkeys(c.reason for c in changes if c.change == Change.UNTESTED)
-    controls = [c for c in changes if c.control and c.change in (Change.FIXED, Change.STILL_BAD)]
+    reasons = dict.fromkeys(c.reason for c in changes if c.change == CellEffect.UNTESTED)
+    controls = [
+        c for c in changes if c.control and c.change in (CellEffect.FIXED, CellEffect.STILL_BAD)
+    ]
     said = [*filter(None, reasons)]
     if controls:
         said.append(f"{len(controls)} of the controls are bad without the patches")

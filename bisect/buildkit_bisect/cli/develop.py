@@ -5,43 +5,93 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect.cli import doctor
 from buildkit_bisect.options import requests
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
-#: pytest's status where it ran no test: one of the two suites may have none of that name.
+#: pytest's status if it ran no test: a tier may have none that matches ``-k``.
 _NONE_CHOSEN = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tier:
+    """Tests with the same requirements."""
+
+    name: str  # of the option, and of the folder in tests/
+    options: tuple[str, ...] = ()  # of pytest
+    prepared: bool = False  # needs root, and the programs that `doctor` installs
+
+
+#: In the order in which they run: the quickest first.
+TIERS = (
+    # Unit tests share nothing, so they run in parallel; all others share the machine.
+    Tier(name="unit", options=("-n", "auto")),
+    Tier(name="local"),
+    Tier(name="system", prepared=True),
+)
 
 
 def test(request: requests.Test) -> int:
     """Install what the tests need, and run all of them, or those asked for."""
+    asked = {"unit": request.unit, "local": request.local, "system": request.system}
+    wanted = [tier for tier in TIERS if asked[tier.name]] or list(TIERS)
+    name = request.matching
     _install_tools()
-    if not request.unit:
-        doctor.ensure(
-            lambda text: print(text, file=sys.stderr, flush=True),
-            trials=True,
-            also=doctor.FOR_TESTS,
-        )
-    chosen = request.matching
-    named = ("-k", chosen) if chosen else ()
-    # Unit tests share nothing, so each processor takes some; system tests share the machine.
-    codes = [_python("-m", "pytest", "-n", "auto", "tests/unit", *named)]
-    if not request.unit:
-        codes.append(_python("-m", "pytest", "tests/system", *named))
-    if chosen and _NONE_CHOSEN in codes and len(set(codes)) > 1:
-        codes.remove(_NONE_CHOSEN)
+    runs = (
+        _changed(wanted) if request.changed else [(tier, [f"tests/{tier.name}"]) for tier in wanted]
+    )
+    if request.dry_run:
+        _say("would run: " + (", ".join(f"tests/{tier.name}" for tier, _ in runs) or "nothing"))
+        return 0
+    if any(tier.prepared for tier, _ in runs):
+        doctor.ensure(_say, trials=True, also=doctor.FOR_TESTS)
+    codes = [
+        _python("-m", "pytest", *tier.options, *paths, *(("-k", name) if name else ()))
+        for tier, paths in runs
+    ]
+    if name:
+        codes = [code for code in codes if code != _NONE_CHOSEN] or [_NONE_CHOSEN]
     return next((code for code in codes if code), 0)
 
 
+def _changed(wanted: Sequence[Tier]) -> list[tuple[Tier, list[str]]]:
+    """For each tier, the test files that the work since the main branch can affect; prints why."""
+    # Imports grimp, which _install_tools has just installed.
+    from buildkit_bisect.cli import changed  # noqa: PLC0415
+
+    since = changed.since_main(checkout.PROJECT)
+    choices = changed.choose(checkout.PROJECT, since.paths)
+    whose = f", the merge base with {since.branch}" if since.branch else ", there is no main branch"
+    _say(f"{len(since.paths)} files changed since {since.base}{whose}")
+    runs = []
+    for tier in wanted:
+        chosen = [c for c in choices if c.path.startswith(f"tests/{tier.name}/")]
+        count = sum(1 for _ in (checkout.PROJECT / "tests" / tier.name).rglob("test_*.py"))
+        _say(f"{tier.name}: {len(chosen)} of {count} test files can be affected")
+        for choice in chosen:
+            _say(f"  {choice}")
+        if chosen:
+            runs.append((tier, [c.path for c in chosen]))
+    return runs
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def check(_: requests.Check) -> int:
-    """Lint, format and types; every one is run, the first failure is the status."""
+    """Lint, format, types and import contracts; all run, the first failure is the status."""
     _install_tools()
+    lint_imports = str(Path(sys.executable).with_name("lint-imports"))  # has no `python -m`
     codes = [
         _python("-m", "ruff", "check", "."),
         _python("-m", "ruff", "format", "--check", "."),
         _python("-m", "mypy"),
+        _run(lint_imports, "--no-logo"),
     ]
     return next((code for code in codes if code), 0)
 
@@ -50,17 +100,21 @@ def _install_tools() -> None:
     """The ``test`` extra, into this environment, where it is not there yet."""
     if os.environ.get("BKBISECT_LOCK"):
         return  # ./inv installed all of it, with hashes
-    stamp = paths.PROJECT / "pyproject.toml"
+    stamp = checkout.PROJECT / "pyproject.toml"
     mark = Path(sys.prefix) / "installed-test-extra.toml"
     if mark.is_file() and mark.read_bytes() == stamp.read_bytes():
         return
     pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    code = _python(*pip, "--editable", f"{paths.PROJECT}[test]")
+    code = _python(*pip, "--editable", f"{checkout.PROJECT}[test]")
     if code:
         sys.exit(code)
     mark.write_bytes(stamp.read_bytes())
 
 
 def _python(*argv: str) -> int:
+    return _run(sys.executable, *argv)
+
+
+def _run(*argv: str) -> int:
     # Not through process.run: its output belongs on the terminal as it comes.
-    return subprocess.run([sys.executable, *argv], cwd=paths.PROJECT, check=False).returncode
+    return subprocess.run(argv, cwd=checkout.PROJECT, check=False).returncode

@@ -13,6 +13,7 @@ from buildkit_bisect.engine import Engine, open_engine, sweep
 from buildkit_bisect.errors import BadInput, BisectError, Missing
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.shared import DEFAULT_CACHE_SIZE
 from buildkit_bisect.system import cache_limit, paths
 
 
@@ -41,7 +42,7 @@ def clean(request: requests.Clean) -> int:
     if request.cache:
         _empty(dry=dry)
     elif dry or limit is not None:
-        _bounded(cache_limit.DEFAULT if limit is None else limit, dry=dry)
+        _bounded(DEFAULT_CACHE_SIZE if limit is None else limit, dry=dry)
     elif not swept:
         print("nothing was left behind")
     return DONE

@@ -19,7 +19,7 @@ from buildkit_bisect.patch import backports, patches, patchmaker
 from buildkit_bisect.patch.backports import Fit
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.patch.patchmaker import Work
-from buildkit_bisect.render.validation import STATES
+from buildkit_bisect.render.symbols import FITS
 from buildkit_bisect.source import GitSource, open_source
 
 Loaded = TypeVar("Loaded")
@@ -152,7 +152,7 @@ def _lines(found: Sequence[Fit]) -> Iterator[str]:
     width = max((len(fit.ref) for fit in found), default=0)
     for fit in found:
         detail = f": {fit.detail}" if fit.detail else ""
-        yield f"  {fit.ref:{width}}  {fit.sha[:12]}  {STATES[fit.state]}{detail}"
+        yield f"  {fit.ref:{width}}  {fit.sha[:12]}  {FITS[fit.state]}{detail}"
 
 
 def _facts(made: Patch, found: Sequence[Fit]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.render import compare, github, redact, reports
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import one_line
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
 #: Tasks that are campaigns: what `resume` may run again.
 _CAMPAIGNS = [name for name, kind in requests.TASKS.items() if issubclass(kind, requests.Campaign)]
@@ -133,7 +133,7 @@ def resume(request: requests.Resume) -> int:
     out = str(found.folder.parent.absolute())
     if found.cwd:
         os.chdir(found.cwd)
-    argv = [sys.executable, "-m", "buildkit_bisect", "--search-root", str(paths.PROJECT)]
+    argv = [sys.executable, "-m", "buildkit_bisect", "--search-root", str(checkout.PROJECT)]
     place = words(requests.Campaign, out=True)
     os.execv(sys.executable, [*argv, *command[1:], place, out])
 

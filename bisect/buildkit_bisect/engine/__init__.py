@@ -1,4 +1,4 @@
-"""A Docker Engine: images made from builds, what we label there, and its sweep."""
+"""A Docker Engine: images made from builds, the labels on our objects, and their cleanup."""
 
 from buildkit_bisect.engine.client import connect
 from buildkit_bisect.engine.contexts import Endpoint, endpoint

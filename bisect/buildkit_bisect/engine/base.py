@@ -1,8 +1,8 @@
-"""The one fixed image that binaries are layered on.
+"""The fixed base image that binaries are layered on.
 
 In order: the user's ``--base-image``; a published BuildKit release that the Engine has or can
-pull; one assembled from this machine's packages, so that an air-gapped machine works. What
-was chosen is remembered for each Engine: a base that varied would be one more variable.
+pull; one assembled from this machine's packages, which also works offline. The choice is
+remembered for each Engine: a base that varies would be one more variable.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import docker.errors
 from filelock import FileLock
 
 from buildkit_bisect.engine import labels, rootfs
-from buildkit_bisect.engine.client import told, transferred, within
+from buildkit_bisect.engine.client import engine_errors, transferred, within
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.retry import passing, retried
 
-#: The published release whose image serves as the base, where it can be had.
+#: The published release that is the base, if the Engine has it or can pull it.
 PUBLISHED = "moby/buildkit:v0.25.0"
 
 REPOSITORY = f"{labels.NAMESPACE}/base"
 
-#: Seconds for a pull, all tries together.
+#: Seconds for a pull, including retries.
 PULL = 300.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Base:
-    """An image on the Engine. Equal keys are equal contents, on any Engine."""
+    """An image on the Engine. Equal keys mean equal contents, on any Engine."""
 
     id: str  # sha256:...
     ref: str
@@ -42,29 +42,31 @@ class Base:
 def find(engine: Engine, wanted: str = "", say: Callable[[str], None] = lambda _: None) -> Base:
     """The base to use on *engine*; *wanted* is ``--base-image``.
 
-    Raises `BadInput` where *wanted* is not there and cannot be pulled, `Missing` where a base
-    cannot be assembled here, `InfraFailed` where the Engine fails.
+    Raises `BadInput` if *wanted* is not found and cannot be pulled, `Missing` if no base can be
+    assembled on this machine, `InfraFailed` if the Engine fails.
     """
     with FileLock(paths.cache("locks") / "base-image.lock"):
         if wanted:
             found = local(engine, wanted) or pulled(engine, wanted, say)
             if isinstance(found, Base):
                 return found
-            raise BadInput(f"--base-image {wanted}: {found}", hint="docker pull, or leave it out")
+            raise BadInput(
+                f"--base-image {wanted}: {found}", hint="docker pull, or leave out --base-image"
+            )
         if engine.recall("base") != REPOSITORY:
             found = local(engine, PUBLISHED) or pulled(engine, PUBLISHED, say)
             if isinstance(found, Base):
                 engine.remember("base", PUBLISHED)
                 return found
-            say(f"{PUBLISHED} cannot be pulled ({found}); making a base from local packages")
+            say(f"cannot pull {PUBLISHED} ({found}); assembling a base from local packages")
         base = _assembled(engine, say)
         engine.remember("base", REPOSITORY)
         return base
 
 
 def local(engine: Engine, ref: str) -> Base | None:
-    """The image *ref* where the Engine has it."""
-    with told(f"looking for the image {ref}"):
+    """The image *ref*; None if the Engine does not have it."""
+    with engine_errors(f"looking for the image {ref}"):
         try:
             image = engine.client.images.get(ref)
         except docker.errors.ImageNotFound:
@@ -73,14 +75,14 @@ def local(engine: Engine, ref: str) -> Base | None:
 
 
 def pulled(engine: Engine, ref: str, say: Callable[[str], None]) -> Base | str:
-    """The image, or why it cannot be pulled."""
+    """Pull *ref*; return the image, or why it cannot be pulled."""
     say(f"pulling {ref}")
     repository, tag = _split(ref)
 
     def pull(left: float) -> str:
         api = engine.client.api
         try:
-            with told(f"pulling {ref}"), within(engine.client, left):
+            with engine_errors(f"pulling {ref}"), within(engine.client, left):
                 transferred(api.pull(repository, tag=tag, stream=True, decode=True), left)
         except InfraFailed as error:
             return error.message.removeprefix(f"pulling {ref}: ")[:200]
@@ -88,11 +90,11 @@ def pulled(engine: Engine, ref: str, say: Callable[[str], None]) -> Base | str:
 
     if failed := retried(pull, within=PULL, trouble=passing, say=say):
         return failed
-    return local(engine, ref) or f"the Engine has no {ref} after pulling it"
+    return local(engine, ref) or f"{ref} is not on the Engine after the pull"
 
 
 def _split(ref: str) -> tuple[str, str | None]:
-    """Repository and tag or digest; docker-py pulls every tag where it is given none."""
+    """Repository and tag or digest; without either docker-py pulls every tag."""
     if "@" in ref:
         repository, _, digest = ref.partition("@")
         return repository, digest
@@ -103,20 +105,20 @@ def _split(ref: str) -> tuple[str, str | None]:
 def _assembled(engine: Engine, say: Callable[[str], None]) -> Base:
     if engine.arch != host_arch():
         raise Missing(
-            f"the Engine at {engine.where.shown} is {engine.arch}, this machine {host_arch()}:"
-            " no base can be made from packages of this one",
+            f"cannot assemble a base image: the Engine at {engine.where.shown} is {engine.arch},"
+            f" this machine is {host_arch()}",
             hint="--base-image IMAGE",
         )
     made = rootfs.assemble()
     ref = f"{REPOSITORY}:{made.key[:16]}"
     found = local(engine, ref)
     if found is None:
-        say(f"making {ref} from this machine's runc, fuse3 and busybox")
+        say(f"assembling {ref} from this machine's runc, fuse3 and busybox")
         with paths.scratch("base") as folder:
             path = folder / "rootfs.tar"
             with path.open("wb") as file:
                 made.write(file)
-            with told(f"importing {ref}"):
+            with engine_errors(f"importing {ref}"):
                 engine.client.api.import_image_from_file(
                     str(path),
                     repository=REPOSITORY,
@@ -126,8 +128,8 @@ def _assembled(engine: Engine, say: Callable[[str], None]) -> Base:
         found = local(engine, ref)
     if found is None:
         raise InfraFailed(
-            f"the Engine lost the image {ref} just imported to it",
-            hint="df -h on the Engine's machine, then the same again",
+            f"{ref} is not on the Engine after the import",
+            hint="df -h on the Engine's machine, then run the command again",
         )
-    # The image's id holds the time of the import; the key is the same on every Engine.
+    # The image's id depends on the time of the import; the key is the same on every Engine.
     return Base(id=found.id, ref=ref, key=made.key)

@@ -1,4 +1,4 @@
-"""Which buildx runs, and its command lines. Finding it is all that touches the machine."""
+"""Which buildx runs, and its command lines. Only `find` touches the machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.system import process
 from buildkit_bisect.system.deadlines import Deadlines
 
-#: Compiled where the machine has none.
+#: Compiled if the machine has no suitable buildx.
 TOOL = gotool.GoTool(
     name="buildx",
     version="v0.36.1",
@@ -24,12 +24,12 @@ TOOL = gotool.GoTool(
     go=GoWanted(minor=(1, 26), patch=3),
 )
 
-#: Progress as JSON lines came with it.
+#: The first with ``--progress=rawjson``.
 OLDEST = (0, 13)
 
-_STATE = "_state"  # what the docker-container driver adds to a container's name for its volume
+_STATE = "_state"  # the docker-container driver's suffix for the container's volume
 
-#: From it on `bake` refuses a file that reads or writes outside its folder; v0.19 missed some.
+#: The first whose `bake` refuses all reads and writes outside the file's folder; v0.19 misses some.
 OLDEST_BAKE = (0, 20)
 
 _PLUGINS = (
@@ -43,7 +43,7 @@ _PLUGINS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Buildx:
-    """The program, which runs without the docker command too."""
+    """The program; it also runs without the docker command."""
 
     path: str
     version: str  # "v0.36.1"
@@ -57,22 +57,22 @@ def find(
 ) -> Buildx:
     """``BKBISECT_BUILDX``, the user's plugin, or one compiled into the cache.
 
-    Raises `BadInput` for a BKBISECT_BUILDX that is no buildx, or is older than *oldest*;
-    `Missing` and `InfraFailed` where none can be made.
+    Raises `BadInput` if BKBISECT_BUILDX is not buildx or is older than *oldest*; `Missing` or
+    `InfraFailed` if buildx cannot be compiled.
     """
     named = os.environ.get("BKBISECT_BUILDX", "")
     if named:
         found = _version(named)
         if not found:
             raise BadInput(
-                f"BKBISECT_BUILDX={named!r} does not run as buildx",
-                hint="unset BKBISECT_BUILDX: one is found or made",
+                f"BKBISECT_BUILDX={named!r} is not a working buildx",
+                hint="unset BKBISECT_BUILDX to find or compile one",
             )
         if _numbers(found) < oldest:
             raise BadInput(
-                f"BKBISECT_BUILDX={named!r} is buildx {found}, and this needs"
+                f"BKBISECT_BUILDX={named!r} is buildx {found}, but this needs"
                 f" v{oldest[0]}.{oldest[1]} or newer",
-                hint="unset BKBISECT_BUILDX: one that is new enough is found or made",
+                hint="unset BKBISECT_BUILDX to find or compile a newer one",
             )
         return Buildx(path=named, version=found)
     for path in _installed():
@@ -116,7 +116,7 @@ def create(
 
 
 def build(name: str, request: BuildRequest) -> list[str]:
-    """Arguments for *request*; progress as JSON lines on stderr."""
+    """Arguments that build *request*, with progress as JSON lines on stderr."""
     argv = ["build", "--builder", name, "--progress=rawjson", "--file", str(request.dockerfile)]
     if request.target:
         argv += ["--target", request.target]
@@ -139,7 +139,7 @@ def prune(name: str) -> list[str]:
 
 
 def forget(name: str) -> list[str]:
-    """Arguments that remove build histories, whose records hold references."""
+    """Arguments that remove the build history, which holds references to cache records."""
     return ["history", "rm", "--builder", name, "--all"]
 
 
@@ -149,12 +149,12 @@ def stop(name: str) -> list[str]:
 
 
 def bootstrap(name: str) -> list[str]:
-    """Arguments that start it again."""
+    """Arguments that start the builder's container again."""
     return ["inspect", "--builder", name, "--bootstrap"]
 
 
 def remove(name: str) -> list[str]:
-    """Arguments that take the builder away, its container and its state."""
+    """Arguments that remove the builder, its container and its state."""
     return ["rm", "--force", name]
 
 
@@ -169,5 +169,5 @@ def volume(name: str) -> str:
 
 
 def container_of(volume: str) -> str:
-    """The name of the container that buildx gave *volume* to; "" where it gave it to none."""
+    """The container that buildx made *volume* for; "" if it is not such a volume."""
     return volume.removesuffix(_STATE) if volume.endswith(_STATE) else ""

@@ -1,4 +1,4 @@
-"""The one door to a Docker Engine; its failures as ours."""
+"""Connects to a Docker Engine and turns its failures into our errors."""
 
 from __future__ import annotations
 
@@ -24,36 +24,38 @@ from buildkit_bisect.engine import ssh
 from buildkit_bisect.engine.contexts import Endpoint, endpoint
 from buildkit_bisect.errors import InfraFailed, Missing
 
-#: Seconds for one answer of the Engine; committing an image is the slowest thing we ask for.
+#: Seconds for one response of the Engine; committing an image is the slowest request.
 TIMEOUT = 120
 
-#: Seconds for its first one: whoever takes a connection and says nothing is no Engine.
+#: Seconds for the first response: a server that accepts and stays silent is not an Engine.
 _ANSWER = 30
 
-#: Seconds that an answer may take whatever deadline is near.
+#: The least number of seconds that a response may take, however near the deadline.
 _LEAST = 0.5
 
-_CERTS = "DOCKER_TLS_VERIFY=1, its ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH, or a context"
+_CERTS = (
+    "DOCKER_TLS_VERIFY=1, ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH, or a Docker context"
+)
 _INSTALL = "apt-get install -y docker.io and start it, set DOCKER_HOST, or use --runtime host"
 
 
 def connect(where: Endpoint | None = None, *, timeout: int = TIMEOUT) -> docker.DockerClient:
-    """A client of the Engine that the user means, or of *where*, that has answered once.
+    """A client of *where*, or of the Engine that the user means; it has responded once.
 
-    Raises `Missing` where no Engine answers or we may not speak to it, with the reason.
+    Raises `Missing` with the reason if the Engine does not respond or denies access.
     """
     where = where or endpoint(os.environ)
     if where.url.startswith(f"{ssh.SCHEME}://"):
         ssh.check(where.url)
     try:
-        # Which version it speaks must be asked before a client of that version can be made.
+        # A client is bound to an API version, so ask for the Engine's version first.
         first = _client(where, MINIMUM_DOCKER_API_VERSION, timeout=_ANSWER)
         with closing(first):
             spoken = str(first.api.version(api_version=False)["ApiVersion"])
         client = _client(where, spoken, timeout=timeout)
         client.ping()
     except Exception as error:
-        # docker-py raises what its transports raise: ssh and TLS have errors of their own.
+        # docker-py does not wrap the errors of its transports, such as ssh and TLS.
         raise _refusal(where, error) from error
     return client
 
@@ -61,7 +63,7 @@ def connect(where: Endpoint | None = None, *, timeout: int = TIMEOUT) -> docker.
 def _client(where: Endpoint, version: str, *, timeout: int) -> docker.DockerClient:
     behind_ssh = where.url.startswith(f"{ssh.SCHEME}://")
     client = docker.DockerClient(
-        # docker-py needs an address that it knows; this one is never spoken to.
+        # docker-py only accepts schemes that it knows; nothing connects to this address.
         base_url="unix:///behind-ssh" if behind_ssh else where.url,
         tls=_tls(where) or False,
         timeout=timeout,
@@ -70,7 +72,7 @@ def _client(where: Endpoint, version: str, *, timeout: int) -> docker.DockerClie
     session: requests.Session = client.api
     if behind_ssh:
         session.mount("http+docker://", ssh.Adapter(where.url))
-    # Else REQUESTS_CA_BUNDLE is believed rather than the Engine's own ca.pem.
+    # Otherwise REQUESTS_CA_BUNDLE takes precedence over the Engine's own ca.pem.
     session.trust_env = False
     if where.remote:
         session.proxies.update(requests.utils.get_environ_proxies(_https(where.url)))
@@ -97,21 +99,21 @@ def _refusal(where: Endpoint, error: Exception) -> Missing:
     reason = _innermost(error)
     if isinstance(reason, PermissionError):
         return Missing(
-            f"no permission to speak to the Docker Engine at {where.shown}",
-            hint="sudo ./inv ..., or add yourself to the group docker",
+            f"cannot connect to the Docker Engine at {where.shown}: permission denied",
+            hint="sudo ./inv ..., or add your user to the docker group",
         )
     if isinstance(reason, OSError) and reason.errno in (errno.ENOENT, errno.ECONNREFUSED):
-        return Missing(f"no Docker Engine answers at {where.shown}", hint=_INSTALL)
+        return Missing(f"cannot connect to the Docker Engine at {where.shown}", hint=_INSTALL)
     explanation = getattr(error, "explanation", None) or reason
-    said = " ".join(str(explanation).split())[:300] or type(reason).__name__
+    shown = " ".join(str(explanation).split())[:300] or type(reason).__name__
     of_tls = isinstance(reason, ssl.SSLError) or isinstance(error, TLSParameterError)
-    if of_tls or "HTTPS server" in said:
-        return Missing(f"no TLS with the Docker Engine at {where.shown}: {said}", hint=_CERTS)
-    return Missing(f"no Docker Engine answers at {where.shown}: {said}", hint=_INSTALL)
+    if of_tls or "HTTPS server" in shown:
+        return Missing(f"TLS with the Docker Engine at {where.shown} failed: {shown}", hint=_CERTS)
+    return Missing(f"cannot connect to the Docker Engine at {where.shown}: {shown}", hint=_INSTALL)
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The first cause: docker-py and urllib3 wrap a PermissionError three times."""
+    """The root cause: docker-py and urllib3 wrap a PermissionError three times."""
     for _ in range(10):
         inner = error.__cause__ or error.__context__
         if inner is None:
@@ -124,9 +126,9 @@ def _innermost(error: BaseException) -> BaseException:
 
 @contextmanager
 def within(client: docker.DockerClient, seconds: float) -> Iterator[None]:
-    """Inside the block no answer of the Engine is waited for longer than that."""
+    """Limit the wait for each response of the Engine to *seconds* inside the block."""
     before = client.api.timeout
-    client.api.timeout = max(_LEAST, seconds)  # type: ignore[assignment]  # it takes both
+    client.api.timeout = max(_LEAST, seconds)  # type: ignore[assignment]  # it accepts both
     try:
         yield
     finally:
@@ -134,30 +136,30 @@ def within(client: docker.DockerClient, seconds: float) -> Iterator[None]:
 
 
 def transferred(progress: Generator[Any, None, None], seconds: float) -> dict[str, Any]:
-    """Follow a transfer to its end; the facts that the Engine gave with it (a push: its digest).
+    """Follow a transfer to its end; return the facts that came with it (of a push: its digest).
 
-    Raises `InfraFailed` with what failed, or where it is not over after that many seconds.
+    Raises `InfraFailed` if the transfer fails or takes longer than *seconds*.
 
-    The time is looked at with each word of it; `within` bounds the wait for one. An Engine
-    that nobody listens to gives a transfer up.
+    The deadline is checked at each message; `within` bounds the wait for one. The Engine
+    cancels a transfer whose stream is closed.
     """
     until = time.monotonic() + seconds
     facts: dict[str, Any] = {}
     with closing(progress):
         for line in progress:
             if "error" in line:
-                raise InfraFailed(f"the Engine says: {line['error']}", hint="docker info")
+                raise InfraFailed(f"the Engine reports: {line['error']}", hint="docker info")
             if time.monotonic() > until:
                 raise InfraFailed(
-                    f"the transfer was not over after {seconds:.0f} s", hint="docker info"
+                    f"the transfer did not finish within {seconds:.0f} s", hint="docker info"
                 )
             facts.update(line.get("aux") or {})
     return facts
 
 
 @contextmanager
-def told(doing: str) -> Iterator[None]:
-    """Turn the Engine's failures inside the block into `InfraFailed` that says what we did."""
+def engine_errors(doing: str) -> Iterator[None]:
+    """Raise the Engine's failures inside the block as `InfraFailed`: *doing* and the reason."""
     try:
         yield
     except (
@@ -167,5 +169,9 @@ def told(doing: str) -> Iterator[None]:
         ConnectionError,
     ) as error:
         explanation = getattr(error, "explanation", None) or _innermost(error)
-        said = " ".join(str(explanation).split())[:500] or type(error).__name__
-        raise InfraFailed(f"{doing}: {said}", hint="docker info") from error
+        reason = " ".join(str(explanation).split())[:500] or type(error).__name__
+        raise InfraFailed(f"{doing}: {reason}", hint="docker info") from error
+
+
+#: The former name, until `runtime` uses the new one.
+told = engine_errors

@@ -1,6 +1,6 @@
 """Which Engine the user means, as the docker command finds it: DOCKER_HOST, then contexts.
 
-Read here rather than by docker-py, which finds no context where there is no config.json.
+docker-py is not used for this: it finds no context if there is no config.json.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from buildkit_bisect.errors import BadInput
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 
-#: The context that `written` makes.
+#: The name of the context that `written` creates.
 _OURS = "bkbisect"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """An Engine's address, and where it was named."""
+    """An Engine's address, and where it comes from."""
 
     url: str
     context: str = ""  # the Docker context that names it, "" for DOCKER_HOST and the default
@@ -32,7 +32,7 @@ class Endpoint:
 
     @property
     def remote(self) -> bool:
-        """Whether its address is that of another machine; `loopback.reaches` finds out."""
+        """Whether the address is another machine's; `loopback.reaches` asks the Engine itself."""
         parts = urlsplit(self.url)
         if parts.scheme in ("unix", "npipe"):
             return False
@@ -46,24 +46,24 @@ class Endpoint:
 
     @property
     def shown(self) -> str:
-        """The address without a user's name, for people and results."""
+        """The address without the user name, for messages and results."""
         parts = urlsplit(self.url)
         bare = parts.netloc.rpartition("@")[2]
         url = parts._replace(netloc=bare).geturl() if parts.netloc else self.url
         return f"{url} (context {self.context})" if self.context else url
 
     def environment(self) -> dict[str, str]:
-        """What makes the docker command and buildx speak to the same Engine."""
+        """The environment that points the docker command and buildx to this Engine."""
         if self.context:
             return {"DOCKER_CONTEXT": self.context, "DOCKER_HOST": ""}
         return {"DOCKER_HOST": self.url, "DOCKER_CONTEXT": ""}
 
 
 def written(where: Endpoint, home: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """Like `Endpoint.environment`, with TLS that the environment names as a context below *home*.
+    """Like `Endpoint.environment`, with TLS settings written as a context below *home*.
 
-    buildx makes no builder with "TLS data loaded from environment". What else is in the user's
-    configuration of docker, credentials for one, is still read.
+    buildx creates no builder with "TLS data loaded from environment". The rest of the user's
+    docker configuration, such as credentials, is still read.
     """
     if where.context or not where.tls:
         return where.environment()
@@ -72,16 +72,16 @@ def written(where: Endpoint, home: Path, env: Mapping[str, str]) -> dict[str, st
     certs = config / "contexts" / "tls" / _folder(_OURS) / "docker"
     for folder in (meta, certs):
         folder.mkdir(parents=True)
-    theirs = _home(env)
-    for entry in theirs.iterdir() if theirs.is_dir() else ():
+    users = _home(env)
+    for entry in users.iterdir() if users.is_dir() else ():
         if entry.name != "contexts":
             (config / entry.name).symlink_to(entry.absolute())
     for name in ("ca.pem", "cert.pem", "key.pem"):
         if (Path(where.tls) / name).is_file():
             (certs / name).symlink_to((Path(where.tls) / name).absolute())
     docker = {"Host": where.url, "SkipTLSVerify": not where.verify}
-    said = {"Name": _OURS, "Metadata": {}, "Endpoints": {"docker": docker}}
-    (meta / "meta.json").write_text(json.dumps(said))
+    context = {"Name": _OURS, "Metadata": {}, "Endpoints": {"docker": docker}}
+    (meta / "meta.json").write_text(json.dumps(context))
     off = dict.fromkeys(("DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"), "")
     return {**off, "DOCKER_CONFIG": str(config), "DOCKER_CONTEXT": _OURS}
 
@@ -97,15 +97,15 @@ def _folder(context: str) -> str:
 def endpoint(env: Mapping[str, str]) -> Endpoint:
     """The Engine that the user means.
 
-    Raises `BadInput` for a context that is not there, and for what is no address.
+    Raises `BadInput` if the context is not found or the address is invalid.
     """
     found = _named(env)
     try:
         urlsplit(found.url)
     except ValueError as error:
-        named = f"the Docker context {found.context!r}" if found.context else "DOCKER_HOST"
+        named = f"Docker context {found.context!r}" if found.context else "DOCKER_HOST"
         raise BadInput(
-            f"{named} has no address of an Engine: {error}",
+            f"invalid Engine address in {named}: {error}",
             hint="DOCKER_HOST=unix:///var/run/docker.sock, or tcp://HOST:PORT",
         ) from None
     return found
@@ -129,10 +129,10 @@ def _named(env: Mapping[str, str]) -> Endpoint:
         url = str(docker.get("Host") or DEFAULT_URL)
         verify = not docker.get("SkipTLSVerify", False)
     except OSError:
-        raise BadInput(f"there is no Docker context {name!r}", hint="docker context ls") from None
+        raise BadInput(f"Docker context {name!r} not found", hint="docker context ls") from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise BadInput(
-            f"the Docker context {name!r} cannot be read: {meta}",
+            f"cannot read Docker context {name!r}: {meta} is invalid",
             hint="docker context ls, or DOCKER_HOST=unix:///var/run/docker.sock",
         ) from error
     certs = str(home / "contexts" / "tls" / folder / "docker")

@@ -1,7 +1,7 @@
-"""What a container must be granted to run buildkitd: ``--privileged``, or the list of it.
+"""What a container needs to run buildkitd: ``--privileged``, or the same as an explicit list.
 
-Some machines lack a capability (CAP_SYS_RESOURCE in some VMs), and there an Engine cannot run
-privileged containers at all: "unable to apply caps". Found out by trying, then remembered.
+Some machines lack a capability (CAP_SYS_RESOURCE in some VMs), and an Engine there cannot run
+privileged containers at all: "unable to apply caps". Found by trying, then remembered.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ EXPLICIT = "capabilities"
 
 
 def order(engine: Engine) -> tuple[str, ...]:
-    """The grants to try: what worked before first."""
+    """The grants to try; the one that worked last time comes first."""
     known = engine.recall("grant")
     return (EXPLICIT, PRIVILEGED) if known == EXPLICIT else (PRIVILEGED, EXPLICIT)
 
 
 def remember(engine: Engine, worked: str) -> None:
-    """Note what a container was started with."""
+    """Remember the grant that a container was started with."""
     if engine.recall("grant") != worked:
         engine.remember("grant", worked)
 
 
 def host_config(grant: str, dropped: list[str]) -> dict[str, Any]:
-    """What the Engine's API calls HostConfig, for either grant."""
+    """The HostConfig of the Engine's API for *grant*."""
     if grant == PRIVILEGED:
         return {"Privileged": True}
     return {
@@ -61,7 +61,7 @@ def host_config(grant: str, dropped: list[str]) -> dict[str, Any]:
 
 
 def missing(engine: Engine) -> list[str]:
-    """Capabilities that the Engine's machine does not hold; guessed where it is another one."""
+    """Capabilities that the Engine's machine lacks; a guess if the Engine is remote."""
     if engine.where.remote:
         return ["SYS_RESOURCE"]
     status = Path("/proc/self/status").read_text()
@@ -74,6 +74,6 @@ def not_in(mask: int) -> list[str]:
     return [name for bit, name in enumerate(CAPABILITIES) if not mask >> bit & 1]
 
 
-def refused(said: str) -> bool:
-    """Whether the Engine's reason for not starting a container is what it was granted."""
-    return any(sign in said for sign in ("caps", "capabilit", "rivileged"))
+def refused(message: str) -> bool:
+    """Whether the Engine did not start a container because of its grant."""
+    return any(sign in message for sign in ("caps", "capabilit", "rivileged"))

@@ -1,6 +1,6 @@
 """Images of variants: the compiled binaries as one layer on a fixed base.
 
-Made by committing a container that never runs: it works with any base, on any Engine, and
+Made by committing a container that never runs. This works with any base on any Engine, and
 needs neither a builder nor the network.
 """
 
@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from buildkit_bisect.engine import labels
 from buildkit_bisect.engine.base import Base
-from buildkit_bisect.engine.client import told, transferred
+from buildkit_bisect.engine.client import engine_errors, transferred
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, Variant
@@ -31,21 +31,21 @@ from buildkit_bisect.system import paths
 
 REPOSITORY = f"{labels.NAMESPACE}/buildkit"
 
-#: Where the binaries are put, ahead of a published image's own.
+#: Directory of the binaries; they replace those of a published image.
 FOLDER = "/usr/bin"
 
 ENTRYPOINT = f"{FOLDER}/buildkitd"
 
-#: Raise it when images are made in another way.
+#: Increment when images are made differently.
 FORMAT = 1
 
 _SOURCE = "https://github.com/moby/buildkit"
 _TAG_LENGTH = 128
 
-#: Seconds for an image's way to a registry, or into a file.
+#: Seconds to push an image to a registry, or to save it to a file.
 TRANSFER = 1800.0
 
-#: Registries whose name the Engine leaves out of an image's.
+#: Registries whose name the Engine leaves out of image names.
 _HUB = ("docker.io", "index.docker.io")
 
 
@@ -58,11 +58,11 @@ class VariantImage:
     key: str
     reused: bool
     seconds: float
-    digest: str = ""  # moby/buildkit@sha256:... where it was pulled
+    digest: str = ""  # moby/buildkit@sha256:... if it was pulled
 
 
 def tag(variant: Variant) -> str:
-    """``DESCRIBE-SHORTSHA[-PATCHES]``, as a tag may be; too long a list becomes a digest."""
+    """``DESCRIBE-SHORTSHA[-PATCHES]`` as a valid tag; one that is too long ends in a digest."""
     revision = variant.revision
     names = [p.name for p in variant.patches]
     parts = [revision.describe or revision.ref, revision.sha[:12], *names]
@@ -78,7 +78,7 @@ def _plain(text: str) -> str:
 
 
 def key(build: Build, variant: Variant, base: Base) -> str:
-    """What decides an image: equal keys are one image."""
+    """Digest of all that determines an image; equal keys mean the same image."""
     parts = [
         *(FORMAT, build.buildkitd_sha256, build.buildctl_sha256, base.key),
         *(variant.revision.sha, variant.revision.describe),
@@ -88,7 +88,7 @@ def key(build: Build, variant: Variant, base: Base) -> str:
 
 
 def oci_labels(build: Build, variant: Variant, base: Base) -> dict[str, str]:
-    """What the image says of itself."""
+    """The labels of the image."""
     revision = variant.revision
     oci = "org.opencontainers.image"
     return {
@@ -105,7 +105,7 @@ def oci_labels(build: Build, variant: Variant, base: Base) -> dict[str, str]:
         "bkbisect.source": build.source,
         labels.OURS: "image",
         labels.KEY: key(build, variant, base),
-        # What the container that is committed says of its owner must not stay on the image.
+        # The image must not inherit the owner of the committed container.
         labels.OWNER: "",
         labels.CREATED: "",
     }
@@ -120,9 +120,9 @@ def ensure(
     campaign: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> VariantImage:
-    """The image of *build*, made unless the Engine has one of the same key.
+    """The image of *build*; made unless the Engine has one with the same key.
 
-    Raises `InfraFailed` where the Engine fails.
+    Raises `InfraFailed` if the Engine fails.
     """
     started = time.monotonic()
     wanted, name = key(build, variant, base), tag(variant)
@@ -132,10 +132,10 @@ def ensure(
         made = image is None
         if image is None:
             say(f"making the image {ref}")
-            said = {**oci_labels(build, variant, base), labels.CAMPAIGN: campaign}
-            image = _make(engine, build, base, said=said, name=name, campaign=campaign)
+            marks = {**oci_labels(build, variant, base), labels.CAMPAIGN: campaign}
+            image = _make(engine, build, base, marks=marks, name=name, campaign=campaign)
         elif ref not in image.tags:
-            with told(f"naming the image {ref}"):
+            with engine_errors(f"tagging the image {ref}"):
                 image.tag(REPOSITORY, tag=name)
     return VariantImage(
         id=str(image.id),
@@ -147,19 +147,19 @@ def ensure(
 
 
 def _existing(engine: Engine, wanted: str, base: Base) -> Image | None:
-    """The image that bears the label *wanted*, and not one that somebody made on it."""
+    """The image with the key *wanted*, but not an image that was built on it."""
     client = engine.client
-    with told("looking for an image"):
+    with engine_errors("looking for an image"):
         found = client.images.list(filters={"label": f"{labels.KEY}={wanted}"})
         below = client.images.get(base.id) if found else None
         return next((i for i in found if below and is_one_commit(i, below)), None)
 
 
 def is_one_commit(image: Image, base: Image) -> bool:
-    """Whether *image* is *base* and one commit, which brought a layer.
+    """Whether *image* is *base* plus one commit that added a layer.
 
-    What is made on such an image inherits its labels, and always has a longer history; it need
-    not have a layer of its own, where only a command or a variable is another.
+    An image built on such an image inherits its labels, and always has a longer history. It has
+    no layer of its own if it only changes the command or a variable.
     """
     layers, below = image.attrs["RootFS"]["Layers"], base.attrs["RootFS"]["Layers"]
     longer = len(image.history()) - len(base.history())
@@ -167,10 +167,10 @@ def is_one_commit(image: Image, base: Image) -> bool:
 
 
 def _make(
-    engine: Engine, build: Build, base: Base, *, said: dict[str, str], name: str, campaign: str
+    engine: Engine, build: Build, base: Base, *, marks: dict[str, str], name: str, campaign: str
 ) -> Image:
     with (
-        told(f"making the image {REPOSITORY}:{name}"),
+        engine_errors(f"making the image {REPOSITORY}:{name}"),
         _container(engine, base, campaign) as container,
         paths.scratch("image") as folder,
     ):
@@ -179,10 +179,10 @@ def _make(
         with archive.open("rb") as data:
             if not container.put_archive("/", data):
                 raise InfraFailed(
-                    f"the Engine did not take the binaries of {name}",
+                    f"cannot copy the binaries of {name} to the Engine",
                     hint="df -h on the Engine's machine",
                 )
-        conf = {"Entrypoint": [ENTRYPOINT], "Cmd": [], "Labels": said}
+        conf = {"Entrypoint": [ENTRYPOINT], "Cmd": [], "Labels": marks}
         image: Image = container.commit(repository=REPOSITORY, tag=name, conf=conf)
         return image
 
@@ -210,27 +210,27 @@ def _layer(binaries: Path, archive: Path) -> None:
 
 
 def repository(registry: str) -> str:
-    """Where `push` puts images on *registry*. Raises `BadInput` for Docker Hub's own names."""
+    """The repository that `push` uses on *registry*. Raises `BadInput` for bare Docker Hub."""
     where = registry.rstrip("/")
     if where in _HUB:
         raise BadInput(
-            f"--push {registry}: {REPOSITORY} on Docker Hub is not yours",
-            hint="--push REGISTRY/NAME, as ghcr.io/me",
+            f"--push {registry}: you do not own {REPOSITORY} on Docker Hub",
+            hint="--push REGISTRY/NAME, such as ghcr.io/me",
         )
     return f"{where}/{REPOSITORY}"
 
 
 def push(engine: Engine, image: VariantImage, registry: str) -> str:
-    """Push to *registry*, with the user's own credentials; returns ``REF@DIGEST``.
+    """Push to *registry* with the user's own credentials; return ``REF@DIGEST``.
 
-    Raises `BadInput` as `repository`, `InfraFailed` with the registry's answer.
+    Raises `BadInput` as `repository` does, `InfraFailed` with the registry's error.
     """
     target = repository(registry)
     name = image.ref.rpartition(":")[2]
-    with told(f"pushing {target}:{name}"), _named(engine, image.id, target, name):
-        words = engine.client.images.push(target, tag=name, stream=True, decode=True)
+    with engine_errors(f"pushing {target}:{name}"), _named(engine, image.id, target, name):
+        progress = engine.client.images.push(target, tag=name, stream=True, decode=True)
         try:
-            digest = transferred(words, TRANSFER).get("Digest")
+            digest = transferred(progress, TRANSFER).get("Digest")
         except InfraFailed as error:
             raise InfraFailed(
                 f"pushing {target}:{name}: {error.message}",
@@ -241,7 +241,7 @@ def push(engine: Engine, image: VariantImage, registry: str) -> str:
 
 @contextmanager
 def _named(engine: Engine, image: str, target: str, name: str) -> Iterator[None]:
-    """The image with the id *image* is ``TARGET:NAME`` in the block; after it what was before."""
+    """Tag the image with the id *image* as ``TARGET:NAME``; undo that after the block."""
     images = engine.client.images
     try:
         before = str(images.get(f"{target}:{name}").id)
@@ -261,17 +261,17 @@ def _named(engine: Engine, image: str, target: str, name: str) -> Iterator[None]
 
 
 def save(engine: Engine, image: VariantImage, path: Path) -> None:
-    """Write a ``docker load`` archive to *path*, whole or not at all."""
+    """Write a ``docker load`` archive to *path*, atomically."""
     draft = path.with_name(f".{path.name}.part")
     try:
-        with told(f"saving {image.ref}"), draft.open("wb") as file:
+        with engine_errors(f"saving {image.ref}"), draft.open("wb") as file:
             until = time.monotonic() + TRANSFER
             for chunk in engine.client.images.get(image.id).save(named=image.ref):
                 file.write(chunk)
                 if time.monotonic() > until:
                     raise InfraFailed(
-                        f"saving {image.ref} was not over after {TRANSFER:.0f} s",
-                        hint="--push REGISTRY, or a nearer Engine",
+                        f"saving {image.ref} did not finish within {TRANSFER:.0f} s",
+                        hint="--push REGISTRY, or a closer Engine",
                     )
         draft.replace(path)
     finally:

@@ -1,7 +1,7 @@
-"""What marks a container, volume or image as ours, and whose it is.
+"""Labels that mark a container, volume or image as ours, and name its owner.
 
-Containers and volumes name the process that made them, so that a sweep beside a running
-campaign, on the same Engine or from another machine, leaves that campaign's alone.
+Containers and volumes name the process that made them, so that a sweep on the same Engine,
+even from another machine, leaves those of a running campaign alone.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from collections.abc import Mapping
 
 from buildkit_bisect.system import owner
 
-#: On everything we make. Its value says what for: ``trial``, ``image``, ``base``.
+#: On everything we make. The value is the purpose: ``trial``, ``image``, ``base``.
 OURS = "bkbisect"
 CAMPAIGN = "bkbisect.campaign"
 OWNER = "bkbisect.owner"  # see `owner`
 CREATED = "bkbisect.created"  # seconds since the epoch
-KEY = "bkbisect.key"  # of images: what decides their content
+KEY = "bkbisect.key"  # of images: digest of what determines their content
 
-#: Names of our images begin with it. Labels do not tell: whoever makes an image on ours has them.
+#: Prefix of our images' names. Labels do not suffice: an image built on ours inherits them.
 NAMESPACE = "bkbisect"
 
-#: A registry that never answers. buildx asks for its image before it looks at the Engine's
-#: own, and whoever owns our image's name on a public registry must not be asked.
+#: A registry that never answers. buildx tries to pull an image before it uses the Engine's own,
+#: and must not pull from a public registry, where our image's name may belong to someone else.
 NOWHERE = "localhost:1"
 
-#: Anybody can write a label; not all that str.isdigit takes is a number.
+#: Labels are untrusted, and str.isdigit accepts characters that int rejects.
 _SECONDS = re.compile(r"[0-9]{1,15}")
 
-#: Seconds after which what another machine made on this Engine counts as left behind.
+#: Seconds after which an object that another machine made counts as left behind.
 STALE = 86_400.0
 
 
 def of(purpose: str, campaign: str = "") -> dict[str, str]:
-    """Labels for something that this process makes now and will remove."""
+    """Labels for an object that this process makes now and will remove."""
     return {OURS: purpose, CAMPAIGN: campaign, OWNER: owner.me(), CREATED: f"{time.time():.0f}"}
 
 
 def is_our_name(ref: str) -> bool:
-    """Whether *ref* is a name that we give to an image, and not one of the user's."""
+    """Whether *ref* is a name that we give to images, not one of the user's."""
     return ref.removeprefix(f"{NOWHERE}/").startswith(f"{NAMESPACE}/")
 
 
 def left_behind(labels: Mapping[str, str], now: float) -> bool:
-    """Whether what bears *labels* is ours, and nobody is left who would remove it."""
+    """Whether an object with *labels* is ours and its owner no longer runs."""
     if OURS not in labels or not labels.get(OWNER):
         return False
     gone = owner.gone(labels[OWNER])

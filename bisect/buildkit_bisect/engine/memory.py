@@ -1,4 +1,4 @@
-"""What was found out about an Engine once, kept in the cache."""
+"""Facts that were found out about an Engine, kept in the cache."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from buildkit_bisect.system import paths
 
 FORMAT = 1
 
-#: Seconds after which what is known of an Engine that was not met again is forgotten.
+#: Seconds after which the facts about an Engine that was not used again are removed.
 FORGOTTEN = 90 * 86_400.0
 
 
 def recall(engine: str) -> dict[str, Any]:
-    """What was remembered about the Engine of that id; empty where nothing was."""
+    """The facts about the Engine with that id; empty if there are none."""
     try:
         known = json.loads(_path(engine).read_text())
     except (OSError, ValueError):
@@ -26,7 +26,7 @@ def recall(engine: str) -> dict[str, Any]:
 
 
 def remember(engine: str, **facts: Any) -> None:
-    """Keep *facts* beside what is known already; the last writer wins."""
+    """Add *facts* to the known ones; the last writer wins."""
     path = _path(engine)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps({**recall(engine), **facts, "format": FORMAT}))

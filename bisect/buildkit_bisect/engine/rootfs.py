@@ -1,7 +1,7 @@
-"""A root file system for buildkitd from this machine's own packages: no network needed.
+"""A root file system for buildkitd from this machine's own packages; needs no network.
 
 runc, fusermount3 and fuse-overlayfs with their shared libraries, busybox, CA certificates:
-what a build step, the stargz and the fuse-overlayfs snapshotters call.
+what build steps and the stargz and fuse-overlayfs snapshotters call.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import IO
 from buildkit_bisect.errors import Missing
 from buildkit_bisect.system import process
 
-#: Raise it when the layout changes.
+#: Increment when the layout changes.
 FORMAT = 1
 
-#: Program -> where it is put; only the optional ones may be missing.
+#: Program -> path in the image; only the optional ones may be missing.
 PROGRAMS = {
     "runc": "usr/bin/runc",
     "fusermount3": "usr/bin/fusermount3",
@@ -31,7 +31,7 @@ PROGRAMS = {
 }
 OPTIONAL = {
     "fuse-overlayfs": "usr/bin/fuse-overlayfs",
-    "mount.fuse3": "usr/sbin/mount.fuse3",  # how containerd mounts for it
+    "mount.fuse3": "usr/sbin/mount.fuse3",  # containerd mounts fuse-overlayfs with it
 }
 
 _LINKS = {
@@ -54,13 +54,13 @@ _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RootFs:
-    """What the tar will hold: path inside -> file of this machine."""
+    """The contents of the tar: path inside -> file of this machine."""
 
     files: dict[str, Path] = field(default_factory=dict)
-    key: str = ""  # digest of everything in it
+    key: str = ""  # digest of all contents
 
     def write(self, to: IO[bytes]) -> None:
-        """Write the tar; the same bytes each time."""
+        """Write the tar; the output is reproducible."""
         with tarfile.open(fileobj=to, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for name, mode in sorted(_FOLDERS.items()):
                 tar.addfile(_entry(name, tarfile.DIRTYPE, mode))
@@ -86,7 +86,7 @@ def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
 
 
 def assemble() -> RootFs:
-    """Look up the programs and their libraries. Raises `Missing` with the package to install."""
+    """Find the programs and their libraries. Raises `Missing` if a program is not installed."""
     files: dict[str, Path] = {}
     for program, place in (PROGRAMS | OPTIONAL).items():
         path = shutil.which(program)
@@ -94,7 +94,7 @@ def assemble() -> RootFs:
             if program in OPTIONAL:
                 continue
             raise Missing(
-                f"{program} is not installed; the image's base is made of it",
+                f"{program} is not installed; the base image needs it",
                 hint="./inv doctor, or --base-image IMAGE",
             )
         files[place] = Path(path).resolve()
@@ -105,9 +105,9 @@ def assemble() -> RootFs:
     return RootFs(files=files, key=_key(files.items()))
 
 
-def libraries(said: str) -> list[str]:
-    """The files that ``ldd`` names; none for a static program."""
-    return [m[1] for line in said.splitlines() if (m := _LIBRARY.search(line.strip()))]
+def libraries(output: str) -> list[str]:
+    """The files in the output of ``ldd``; none for a static program."""
+    return [m[1] for line in output.splitlines() if (m := _LIBRARY.search(line.strip()))]
 
 
 def _key(files: Iterable[tuple[str, Path]]) -> str:

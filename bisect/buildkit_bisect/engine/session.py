@@ -1,4 +1,4 @@
-"""One Engine that answers, with what is known about it."""
+"""A connected Engine, with what is known about it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from buildkit_bisect.engine.contexts import Endpoint, endpoint
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Engine:
-    """An Engine; made by `open_engine`, one for each process. Does not pickle."""
+    """An Engine; made by `open_engine`, one per process. Not picklable."""
 
     client: docker.DockerClient
     where: Endpoint
-    id: str  # differs between Engines, also between two on one machine
+    id: str  # differs between Engines, even on one machine
     arch: str  # as Go names it: amd64
     facts: dict[str, str] = field(default_factory=dict)
 
     def recall(self, key: str) -> object:
-        """What `remember` kept of this Engine under *key*, also by earlier campaigns."""
+        """What `remember` kept of this Engine under *key*, in this campaign or an earlier one."""
         return memory.recall(self.id).get(key)
 
     def remember(self, key: str, value: object) -> None:
-        """Keep what was found out by trying."""
+        """Keep a fact about this Engine for later campaigns."""
         memory.remember(self.id, **{key: value})
 
 
 def _identity(info: Mapping[str, Any]) -> str:
-    # The Engine's own ID is of the machine's key file, which several Engines may share.
+    # The Engine's own ID comes from the machine's key file, which several Engines may share.
     parts = (info.get("ID"), info.get("DockerRootDir"), info.get("DefaultRuntime"))
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
@@ -43,16 +43,16 @@ _OPEN: dict[tuple[Endpoint, int], Engine] = {}
 
 
 def open_engine() -> Engine:
-    """The Engine that the user means; connected once a process.
+    """The Engine that the user means; connected once per process.
 
-    Raises `Missing` where none answers, `BadInput` for a context that is not there.
+    Raises `Missing` if it does not respond, `BadInput` if its context is not found or invalid.
     """
     where = endpoint(os.environ)
     known = _OPEN.get((where, os.getpid()))
     if known:
         return known
     connected = client.connect(where)
-    with client.told("asking the Docker Engine what it is"):
+    with client.engine_errors("querying the Docker Engine"):
         version, info = connected.version(), connected.info()
     engine = Engine(
         client=connected,

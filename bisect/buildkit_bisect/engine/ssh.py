@@ -1,8 +1,8 @@
-"""An Engine behind ``ssh://``, as the docker command reaches it: `docker system dial-stdio` there.
+"""An Engine behind ``ssh://``, reached as the docker command does: `docker system dial-stdio`.
 
-Each connection is an ssh of its own. It ends when the connection does, and dies with us. Not by
-docker-py: its ssh needs paramiko even where it calls the ssh command, and waits without end for
-a host that does not answer.
+Each connection is its own ssh process, which ends with the connection and dies with us. docker-py
+is not used for this: it needs paramiko even if it calls the ssh command, and waits forever for a
+host that does not respond.
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ from buildkit_bisect.system import process
 
 SCHEME = "ssh"
 
-#: Seconds until a host must have let us in.
-_LET_IN = 30
+#: Seconds for a host to accept the connection.
+_CONNECT = 30
 
 
 def command(url: str) -> list[str]:
     """The command whose standard input and output are a connection to the Engine at *url*.
 
-    It asks nobody for a password or about a host's key: there is nobody to ask. Raises `BadInput`
-    for what is no ``ssh://[USER@]HOST[:PORT][/SOCKET]``.
+    It never prompts for a password or a host key: there is no one to answer. Raises `BadInput`
+    unless *url* is ``ssh://[USER@]HOST[:PORT][/SOCKET]``.
     """
     bad = BadInput(
-        "the address of an Engine behind ssh is ssh://[USER@]HOST[:PORT][/SOCKET], without a"
-        " password",
+        "an ssh address of an Engine must be ssh://[USER@]HOST[:PORT][/SOCKET], without a password",
         hint="DOCKER_HOST=ssh://me@host",
     )
     try:
@@ -46,13 +45,13 @@ def command(url: str) -> list[str]:
     wrong = host.startswith("-") or user.startswith("-") or parts.password or parts.query
     if parts.scheme != SCHEME or not host or wrong or parts.fragment:
         raise bad
-    # urlsplit makes it lower case, and the user's own ssh configuration may not.
+    # urlsplit lowercases the host, and the user's ssh configuration may not.
     host = parts.netloc.rpartition("@")[2].removesuffix(f":{port}").strip("[]")
     there = ["docker"]
     if parts.path.strip("/"):
         there += ["--host", shlex.quote(f"unix://{parts.path}")]
     return [
-        *("ssh", "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={_LET_IN}"),
+        *("ssh", "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT}"),
         *(("-l", user) if user else ()),
         *(("-p", str(port)) if port else ()),
         *("--", host, *there, "system", "dial-stdio"),
@@ -60,17 +59,17 @@ def command(url: str) -> list[str]:
 
 
 def check(url: str) -> None:
-    """Connect once. Raises `Missing` with what ssh, or docker on that host, says of it."""
-    done = process.run(command(url), timeout=_LET_IN + 15, check=False)
+    """Connect once. Raises `Missing` with the error of ssh, or of docker on that host."""
+    done = process.run(command(url), timeout=_CONNECT + 15, check=False)
     if done.ok:
         return
-    said = done.tail(1)[:300] or f"exited {done.exit}"
+    reason = done.tail(1)[:300] or f"exited {done.exit}"
     if done.timed_out:
-        said = f"no answer after {done.seconds:.0f} s"
+        reason = f"no answer after {done.seconds:.0f} s"
     shown = urlsplit(url).netloc.rpartition("@")[2]
     raise Missing(
-        f"ssh does not reach a Docker Engine on {shown}: {said}",
-        hint="ssh HOST docker version, which must ask nothing",
+        f"cannot reach a Docker Engine on {shown} over ssh: {reason}",
+        hint="ssh HOST docker version, which must not prompt",
     )
 
 
@@ -84,7 +83,7 @@ class Adapter(requests.adapters.HTTPAdapter):
     def get_connection_with_tls_context(
         self,
         request: requests.PreparedRequest,  # noqa: ARG002 - there is one host
-        verify: bool | str | None,  # noqa: ARG002 - and its TLS is ssh's
+        verify: bool | str | None,  # noqa: ARG002 - and ssh encrypts
         proxies: Mapping[str, str] | None = None,  # noqa: ARG002
         cert: object = None,  # noqa: ARG002
     ) -> urllib3.connectionpool.HTTPConnectionPool:
@@ -96,19 +95,19 @@ class Adapter(requests.adapters.HTTPAdapter):
         url: str | bytes,  # noqa: ARG002
         proxies: Mapping[str, str] | None = None,  # noqa: ARG002
     ) -> urllib3.connectionpool.HTTPConnectionPool:
-        """See `requests.adapters.HTTPAdapter`; what requests before 2.32 calls."""
+        """See `requests.adapters.HTTPAdapter`; requests before 2.32 calls it."""
         return self._pool
 
     def request_url(
         self,
         request: requests.PreparedRequest,
-        proxies: Mapping[str, str] | None,  # noqa: ARG002 - none speaks ssh
+        proxies: Mapping[str, str] | None,  # noqa: ARG002 - they do not apply to ssh
     ) -> str:
         """See `requests.adapters.HTTPAdapter`."""
         return request.path_url
 
     def close(self) -> None:
-        """Close every connection; each ssh ends by that."""
+        """Close every connection, which ends each ssh process."""
         self._pool.close()
         super().close()
 
@@ -120,7 +119,7 @@ class _Pool(urllib3.connectionpool.HTTPConnectionPool):
         self._started: list[process.Child] = []
 
     def _new_conn(self) -> _Connection:
-        # Those that have ended are waited for here, so that none stays as a zombie for long.
+        # Reap the processes that have ended, so that none stays a zombie for long.
         self._started = [c for c in self._started if c.poll() is None]
         return _Connection(self._argv, self._started)
 

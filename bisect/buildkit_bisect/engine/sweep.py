@@ -1,4 +1,4 @@
-"""What a killed run left on an Engine: found by our labels, and by nothing else."""
+"""Finds and removes what killed runs left on an Engine, by our labels alone."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import docker.errors
 from docker.models.images import Image
 
 from buildkit_bisect.engine import buildx_plugin, labels
-from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.client import engine_errors
 from buildkit_bisect.engine.session import Engine
 
 _OURS: dict[str, str | list[str] | bool] = {"label": labels.OURS}
 
-#: The Engine's answer for what others use: Conflict.
+#: The Engine's status for an object that is in use: Conflict.
 _IN_USE = 409
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leftover:
-    """Something of ours on the Engine that nobody will remove any more."""
+    """An object of ours on the Engine that nothing else will remove."""
 
     kind: str  # "container", "volume" or "image"
     id: str
     name: str
-    kept: str = ""  # why it stays; "" for what goes
+    kept: str = ""  # why it stays; "" if it can be removed
 
     def __str__(self) -> str:
         """As `clean` lists it."""
@@ -37,13 +37,13 @@ class Leftover:
 def find(engine: Engine, *, images: bool = False) -> list[Leftover]:
     """Containers and volumes of processes that no longer run; with *images*, every image.
 
-    A builder's container cannot be labelled, but the volume it mounts is, and both names are
-    of that builder. Containers come first: they hold the volumes. What a container of somebody
-    else holds is found as well, and stays. Raises `InfraFailed` where the Engine fails.
+    A builder's container cannot be labelled, but the volume it mounts is, and both names derive
+    from the builder's. Containers come first: they hold the volumes. A volume that someone else's
+    container mounts is listed as well, and stays. Raises `InfraFailed` if the Engine fails.
     """
     now = time.time()
     client = engine.client
-    with told("looking for what killed runs left"):
+    with engine_errors("looking for leftovers of killed runs"):
         volumes = [
             v
             for v in client.volumes.list(filters=_OURS)
@@ -70,7 +70,7 @@ def find(engine: Engine, *, images: bool = False) -> list[Leftover]:
 
 
 def _images(client: docker.DockerClient) -> list[Leftover]:
-    """Images of ours. What was made on them has our labels too, and is the user's."""
+    """Our images. Images built on them have our labels too, but belong to the user."""
     listed = client.images.list(filters=_OURS)
     variants = {i.id for i in listed if i.labels.get(labels.OURS) == "image"}
     ours = [
@@ -79,7 +79,7 @@ def _images(client: docker.DockerClient) -> list[Leftover]:
         if any(map(labels.is_our_name, i.tags))
         or (not i.tags and i.attrs.get("Parent") not in variants)
     ]
-    # A base goes last: the Engine keeps what another image is made on.
+    # A base goes last: the Engine keeps an image that another one is built on.
     ours.sort(key=lambda i: i.labels.get(labels.OURS) == "base")
     return [
         Leftover(kind="image", id=str(i.id), name=", ".join(_our_names(i)) or i.short_id)
@@ -92,14 +92,14 @@ def _our_names(image: Image) -> list[str]:
 
 
 def remove(engine: Engine, left: Leftover) -> str:
-    """Remove one of what `find` found; gone already is as good. Says why it stays, else "".
+    """Remove *left*, which may already be gone; return why it stays, or "".
 
-    Raises `InfraFailed` where the Engine fails.
+    Raises `InfraFailed` if the Engine fails.
     """
     client = engine.client
     if left.kept:
         return left.kept
-    with told(f"removing {left}"), suppress(docker.errors.NotFound):
+    with engine_errors(f"removing {left}"), suppress(docker.errors.NotFound):
         try:
             match left.kind:
                 case "container":
@@ -116,7 +116,7 @@ def remove(engine: Engine, left: Leftover) -> str:
 
 
 def _remove_image(client: docker.DockerClient, which: str) -> None:
-    """Take our names away, with the last name the image: without force, for who uses it."""
+    """Remove our tags, and the image with its last tag; without force, as it may be in use."""
     image = client.images.get(which)
     for name in _our_names(image):
         client.images.remove(name, noprune=True)

@@ -1,4 +1,4 @@
-"""Images the way upstream makes them: published ones pulled, others by its own Dockerfile.
+"""Images the way upstream makes them: published ones pulled, others built with its Dockerfile.
 
 Both need the network: Docker Hub, or the Go, Alpine and GitHub downloads of the Dockerfile.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import docker.errors
 
 from buildkit_bisect.engine import base, buildx_plugin, image, labels, ssh
-from buildkit_bisect.engine.client import told
+from buildkit_bisect.engine.client import engine_errors
 from buildkit_bisect.engine.contexts import Endpoint
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
@@ -26,7 +26,7 @@ from buildkit_bisect.system.gitcmd import git
 _RELEASE = re.compile(r"v\d+\.\d+\.\d+(-rc\d+)?")
 _BAKE_IMAGE = re.compile(r'^target "image" *\{', re.MULTILINE)
 
-#: How an Engine's BuildKit says that a step's command failed: before v0.9, and from it on.
+#: How an Engine's BuildKit reports that a step's command failed: before v0.9, and since.
 _FAILED = re.compile(
     r"^ERROR: .*(?:executor failed running .*: exit code: \d+"
     r"|process \".*\" did not complete successfully: exit code: \d+)",
@@ -34,8 +34,8 @@ _FAILED = re.compile(
 )
 _SHOWN = re.compile(r"^-{6}\n > (.*?):?\n(.*?)^-{6}$", re.MULTILINE | re.DOTALL)
 
-#: What buildx needs of the user's environment. A bake file reads any variable that it names, and
-#: may be anybody's. By whole names: DOCKER_AUTH_CONFIG and BUILDX_BAKE_GIT_AUTH_TOKEN are secrets.
+#: What buildx needs of the user's environment. A bake file may read any variable, and is not
+#: trusted. By whole names: DOCKER_AUTH_CONFIG and BUILDX_BAKE_GIT_AUTH_TOKEN are secrets.
 _FOR_BUILDX = re.compile(
     r"PATH|HOME|TMPDIR|LANG|LC_[A-Z]+|SSL_CERT_(?:FILE|DIR)"
     r"|DOCKER_(?:HOST|CONTEXT|CONFIG|CERT_PATH|TLS|TLS_VERIFY|API_VERSION)"
@@ -57,12 +57,12 @@ def published(variant: Variant) -> str:
 def pull(
     engine: Engine, variant: Variant, say: Callable[[str], None] = lambda _: None
 ) -> image.VariantImage | str:
-    """The published image of *variant*, or why there is none."""
+    """Pull the published image of *variant*; return it, or why there is none."""
     started = time.monotonic()
     ref = published(variant)
     if not ref:
-        return "only an unpatched release is published"
-    # What has that name and no digest was not pulled: somebody made it.
+        return "upstream publishes unpatched releases only"
+    # An image with that name but no digest was not pulled; it was built locally.
     found = base.local(engine, ref) if _digest(engine, ref) else None
     got = found or base.pulled(engine, ref, say)
     if isinstance(got, str):
@@ -78,8 +78,8 @@ def pull(
 
 
 def _digest(engine: Engine, ref: str) -> str:
-    """``REPOSITORY@sha256:...`` by which the Engine pulled *ref*; "" where it did not."""
-    with told(f"looking for the image {ref}"):
+    """The ``REPOSITORY@sha256:...`` of *ref*; "" if the Engine did not pull it."""
+    with engine_errors(f"looking for the image {ref}"):
         try:
             known = engine.client.images.get(ref).attrs.get("RepoDigests") or []
         except docker.errors.ImageNotFound:
@@ -99,10 +99,10 @@ def build(
     say: Callable[[str], None] = lambda _: None,
     on_line: Callable[[str], None] = lambda _: None,
 ) -> image.VariantImage:
-    """Build *variant* with the Dockerfile of its own commit, in *timeout* s; the log is kept.
+    """Build *variant* with its own commit's Dockerfile within *timeout* seconds; keep the log.
 
-    Raises `BadInput` for a source without git; `NoAnswer` where a step of the Dockerfile fails
-    or a patch does not apply, with the reason; `InfraFailed` for all else, with the log's path.
+    Raises `BadInput` for a source without git; `NoAnswer` with the reason if a step of the
+    Dockerfile fails or a patch does not apply; otherwise `InfraFailed` with the log's path.
     """
     if source.kind != "git":
         raise BadInput("upstream's Dockerfile needs a git source", hint="--source git --repo PATH")
@@ -119,10 +119,10 @@ def build(
             apply(tree, patches)
         except PatchFailed as error:
             raise NoAnswer(
-                f"{variant.label} has no image: patch: {error.message}",
+                f"cannot build the image of {variant.label}: patch: {error.message}",
                 hint=error.hint or "./inv patch-check",
             ) from error
-        said = {
+        marks = {
             labels.OURS: "image",
             "org.opencontainers.image.revision": variant.revision.sha,
             "org.opencontainers.image.version": variant.revision.describe,
@@ -130,7 +130,7 @@ def build(
             "bkbisect.source": "dockerfile",
         }
         done = process.run(
-            [program.path, *command(tree, ref, said)],
+            [program.path, *command(tree, ref, marks)],
             timeout=timeout,
             cwd=tree,
             env=environment(engine.where, process.child_env()),
@@ -140,16 +140,16 @@ def build(
             on_line=on_line,
         )
     if why := failed_step(done.stderr):
-        raise NoAnswer(f"{variant.label} has no image: {why}", hint=f"less {log}")
+        raise NoAnswer(f"cannot build the image of {variant.label}: {why}", hint=f"less {log}")
     if not done.ok:
-        how = f"was still running after {timeout:g} s" if done.timed_out else done.tail(1)
-        raise InfraFailed(f"upstream's Dockerfile did not build: {how[-400:]}", hint=f"less {log}")
-    with told(f"looking for {ref}"):
+        how = f"still running after {timeout:g} s" if done.timed_out else done.tail(1)
+        raise InfraFailed(f"cannot build upstream's Dockerfile: {how[-400:]}", hint=f"less {log}")
+    with engine_errors(f"looking for {ref}"):
         try:
             made = engine.client.images.get(ref)
         except docker.errors.ImageNotFound:
             raise InfraFailed(
-                f"buildx built {ref}, and the Engine does not have it",
+                f"buildx built {ref}, but the Engine does not have it",
                 hint="docker buildx use default",
             ) from None
     return image.VariantImage(
@@ -162,7 +162,7 @@ def build(
 
 
 def environment(where: Endpoint, env: Mapping[str, str]) -> dict[str, str]:
-    """All that buildx gets of *env* for a repository that need not be the user's own."""
+    """The environment of buildx, kept small because the repository may not be the user's own."""
     kept = {name: value for name, value in env.items() if _FOR_BUILDX.fullmatch(name)}
     if where.url.startswith(f"{ssh.SCHEME}://") and "SSH_AUTH_SOCK" in env:
         kept["SSH_AUTH_SOCK"] = env["SSH_AUTH_SOCK"]
@@ -170,19 +170,19 @@ def environment(where: Endpoint, env: Mapping[str, str]) -> dict[str, str]:
         **kept,
         **where.environment(),
         "BUILDX_GIT_INFO": "false",
-        # Whatever the user's shell says: a bake file reads and writes in its own folder.
+        # Overrides the user's setting: a bake file reads and writes in its own folder only.
         "BUILDX_BAKE_ENTITLEMENTS_FS": "1",
     }
 
 
-def failed_step(said: str) -> str:
-    """The step of a Dockerfile that failed by itself, with the end of what it printed, or "".
+def failed_step(progress: str) -> str:
+    """The Dockerfile step whose command failed, with the end of its output; "" if none did.
 
-    *said* is buildx's plain progress. An image that cannot be pulled is no step's failure.
+    *progress* is buildx's plain progress. A failed pull of an image is not a failed step.
     """
-    if not _FAILED.search(said):
+    if not _FAILED.search(progress):
         return ""
-    shown = _SHOWN.findall(said)
+    shown = _SHOWN.findall(progress)
     if not shown:
         return "a step of upstream's Dockerfile failed"
     step, printed = shown[-1]
@@ -191,10 +191,10 @@ def failed_step(said: str) -> str:
 
 
 def repository(worktree: Path, target: Path, revision: Revision) -> None:
-    """A repository of its own at the commit of *worktree*, small enough for a build context.
+    """Make a standalone repository at the commit of *worktree*, small enough for a build context.
 
-    The Dockerfile asks git for the version: a worktree's ``.git`` leads out of the context
-    ("dev"), so this has real objects and a tag that says what `git describe` says upstream.
+    The Dockerfile asks git for the version. A worktree's ``.git`` points outside the context, which
+    gives "dev"; this one has the objects, and a tag equal to upstream's `git describe`.
     """
     git(target.parent, "init", "--quiet", "--template=", str(target))
     git(
@@ -202,27 +202,27 @@ def repository(worktree: Path, target: Path, revision: Revision) -> None:
         timeout=600,
         GIT_ALLOW_PROTOCOL="file",
     )
-    # Links stay links here: they are only followed inside the build.
+    # Keep symlinks as links: they are only followed inside the build.
     linked = ("-c", "core.symlinks=true", "-c", "advice.detachedHead=false")
     git(target, *linked, "checkout", "--quiet", "FETCH_HEAD", timeout=600)
     if re.match(r"v\d", revision.describe):
         git(target, "tag", revision.describe)
 
 
-def command(tree: Path, ref: str, said: Mapping[str, str]) -> list[str]:
-    """What buildx is given for *tree*: ``bake image`` from v0.26, its Dockerfile's stage before."""
+def command(tree: Path, ref: str, marks: Mapping[str, str]) -> list[str]:
+    """Arguments of buildx for *tree*: ``bake image`` since v0.26, the Dockerfile's stage before."""
     if _BAKE_IMAGE.search(_text(tree / "docker-bake.hcl")):
         settings = [f"image.tags={ref}", "image.output=type=docker"]
-        settings += [f"image.labels.{key}={value}" for key, value in said.items()]
+        settings += [f"image.labels.{key}={value}" for key, value in marks.items()]
         argv = ["bake", "--progress=plain", "--file", "docker-bake.hcl"]
         return [*argv, *(word for s in settings for word in ("--set", s)), "image"]
     argv = ["build", "--progress=plain", "--target", stage(tree), "--tag", ref]
     argv += ["--output", "type=docker", "--build-arg", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1"]
-    return [*argv, *(word for k, v in said.items() for word in ("--label", f"{k}={v}")), "."]
+    return [*argv, *(word for k, v in marks.items() for word in ("--label", f"{k}={v}")), "."]
 
 
 def _text(path: Path) -> str:
-    """A file of a tree; "" where there is none, or a link, which may lead out of it."""
+    """The text of a file; "" if it is missing, or a symlink, which may lead outside the tree."""
     if path.is_symlink() or not path.is_file():
         return ""
     return path.read_text(errors="replace")
@@ -233,7 +233,7 @@ def stage(tree: Path) -> str:
     found = {name.lower() for name in _STAGE.findall(_text(tree / "Dockerfile"))}
     if not found:
         raise BadInput(
-            "the Dockerfile of this commit has no stage that is BuildKit's image",
+            "the Dockerfile of this commit has no stage `buildkit` or `buildkit-buildkitd`",
             hint="leave out --builder dockerfile",
         )
     return "buildkit" if "buildkit" in found else "buildkit-buildkitd"

@@ -1,17 +1,17 @@
-"""What the go command printed, and what differs between two trees. Pure."""
+"""Parses the output of the go command, and compares two trees. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from buildkit_bisect.result import CheckInfo
+from buildkit_bisect.result import CheckEffect, CheckInfo, CheckKind
 
-#: Lines of output that a report may show of what is worse.
+#: Output lines of what is worse that a report may show.
 LOG_LINES = 15
 
 _SET_UP = re.compile(r"\[(?:build|setup) failed\]")
@@ -20,7 +20,7 @@ _DULL = re.compile(r"^(=== |--- |PASS|FAIL|ok |exit status|\s*$)")
 
 
 def packages(files: Iterable[str]) -> tuple[str, ...]:
-    """Packages of upstream's own that *files* belong to, as ``./solver``; sorted."""
+    """Upstream's own packages that *files* belong to, as ``./solver``; sorted."""
     folders = set()
     for file in files:
         path = PurePosixPath(file)
@@ -35,14 +35,14 @@ def packages(files: Iterable[str]) -> tuple[str, ...]:
 class PackageRun:
     """One package's run of ``go test -json``."""
 
-    ended: str = ""  # pass, fail, skip; "" where nothing was heard of it
+    ended: str = ""  # pass, fail, skip; "" if go reported nothing
     tests: dict[str, str] = field(default_factory=dict)  # name -> pass, fail, skip
     output: list[str] = field(default_factory=list)  # of the package itself
-    said: dict[str, list[str]] = field(default_factory=dict)  # test -> its output
+    test_output: dict[str, list[str]] = field(default_factory=dict)  # by test
 
     @property
     def broken(self) -> str:
-        """Why no test could run: it does not compile, say; "" where tests ran."""
+        """Why no test could run, such as a compile error; "" if tests ran."""
         if self.ended != "fail" or "fail" in self.tests.values():
             return ""
         lines = [line for line in self.output if not _DULL.match(line) and line[:1] != "#"]
@@ -50,27 +50,27 @@ class PackageRun:
 
     @property
     def failed(self) -> set[str]:
-        """Tests that ran and failed; none where the package is `broken`."""
+        """Tests that ran and failed; none if the package is `broken`."""
         return {t for t, state in self.tests.items() if state == "fail"}
 
     @property
     def summary(self) -> str:
-        """``41 passed, 1 failed``: tests, without their parts."""
+        """``41 passed, 1 failed``, not counting subtests."""
         if not self.ended:
-            return "not there"
+            return "no such package"
         if self.broken:
             return f"failed: {self.broken}"
         names = {"pass": "passed", "fail": "failed", "skip": "skipped"}
         found = Counter(state for name, state in self.tests.items() if "/" not in name)
-        told = [f"{found[s]} {said}" for s, said in names.items() if found[s]]
-        return ", ".join(told) or "no tests"
+        counts = [f"{found[s]} {name}" for s, name in names.items() if found[s]]
+        return ", ".join(counts) or "no tests"
 
 
 def parse(output: str, module: str) -> dict[str, PackageRun]:
-    """``./solver`` -> what its tests did, from the standard output of ``go test -json``.
+    """``./solver`` -> its test run, from the standard output of ``go test -json``.
 
-    A test that began and never ended (a panic, a deadline) counts as failed. *module* is the
-    import path that ``.`` stands for.
+    A test that started and never ended (a panic, a deadline) counts as failed. *module* is the
+    import path of ``.``.
     """
     found: dict[str, PackageRun] = {}
     for line in output.splitlines():
@@ -106,7 +106,7 @@ def _take(package: PackageRun, event: Mapping[str, object]) -> None:
             else:
                 package.ended = ended
         case "output" | "build-output":
-            (package.said.setdefault(test, []) if test else package.output).append(text)
+            (package.test_output.setdefault(test, []) if test else package.output).append(text)
             if not test and _SET_UP.search(text):
                 package.ended = "fail"
         case _:
@@ -114,8 +114,17 @@ def _take(package: PackageRun, event: Mapping[str, object]) -> None:
 
 
 def leaves(tests: Collection[str]) -> list[str]:
-    """*tests* without those of which a part is named too."""
+    """*tests* without those that have a subtest among them."""
     return sorted(t for t in tests if not any(other.startswith(f"{t}/") for other in tests))
+
+
+def effect(worse: Sized, better: Sized, known: Sized) -> str:
+    """What patches did to a check, by what fails with them alone, without them alone, and both."""
+    if worse:
+        return CheckEffect.WORSE.value
+    if better:
+        return CheckEffect.BETTER.value
+    return (CheckEffect.PRE_EXISTING if known else CheckEffect.SAME).value
 
 
 def package_check(
@@ -123,8 +132,8 @@ def package_check(
 ) -> CheckInfo:
     """What the patches change in the tests of a package.
 
-    *flaky* are those that failed once and passed in the same tree, or fail in both now and then: a
-    patch has neither broken nor mended them.
+    *flaky* tests failed once and passed in the same tree, or fail intermittently in both trees: the
+    patches neither broke nor fixed them.
     """
     old, new = (_failed(t) for t in (before, after))
     passed = {t for t, state in after.tests.items() if state == "pass"}
@@ -132,11 +141,10 @@ def package_check(
     worse = new - old - shaky
     better = set() if after.broken else old - new - shaky
     known = old & new
-    change = "worse" if worse else "better" if better else "pre-existing" if known else "same"
     return CheckInfo(
-        kind="test",
+        kind=CheckKind.TEST.value,
         subject=name,
-        change=change,
+        change=effect(worse, better, known),
         before=before.summary,
         after=after.summary,
         worse=tuple(leaves(worse)),
@@ -150,38 +158,38 @@ def package_check(
 
 
 def _failed(tested: PackageRun) -> set[str]:
-    """Names of failed tests; the package itself where no test could run."""
+    """Names of failed tests; `_WHOLE` if no test could run."""
     if tested.broken:
         return {_WHOLE}
     return tested.failed
 
 
-#: Stands for a package whose tests cannot be run at all.
+#: Replaces the names of tests if a package's tests cannot run at all.
 _WHOLE = "the package's tests do not run"
 
 
 def _log(tested: PackageRun, names: Collection[str]) -> list[str]:
     lines: list[str] = []
     for name in leaves(names):
-        said = tested.output if name == _WHOLE else tested.said.get(name, [])
-        lines += [line for line in said if not _DULL.match(line)]
+        output = tested.output if name == _WHOLE else tested.test_output.get(name, [])
+        lines += [line for line in output if not _DULL.match(line)]
     return lines[-LOG_LINES:]
 
 
 def complaints(output: str) -> tuple[str, ...]:
-    """What ``go vet`` says, without line numbers, which a patch moves; in order, each once."""
+    """What ``go vet`` reports, in order, each once; no line numbers, as a patch moves lines."""
     found = []
     for line in output.splitlines():
-        said = _COMPLAINT.match(line.strip())
-        if said:
-            found.append(f"{_inside(said[1])}: {said[2]}")
+        match = _COMPLAINT.match(line.strip())
+        if match:
+            found.append(f"{_inside(match[1])}: {match[2]}")
     return tuple(dict.fromkeys(found))
 
 
 def _inside(path: str) -> str:
-    """A path of the tree that leads out of it and back by its own name, without that detour.
+    """A path without the detour out of the tree and back into it.
 
-    Vet prints one and the same file in either way (``solver/a.go``, ``../tree/solver/a.go``).
+    Vet prints the same file in both ways (``solver/a.go``, ``../tree/solver/a.go``).
     """
     parts = PurePosixPath(path).parts
     ups = next((i for i, part in enumerate(parts) if part != ".."), 0)
@@ -189,14 +197,14 @@ def _inside(path: str) -> str:
 
 
 def vet_check(names: Collection[str], before: tuple[str, ...], after: tuple[str, ...]) -> CheckInfo:
-    """What the patches change in what vet complains of."""
+    """What the patches change in the complaints of vet."""
     worse = tuple(c for c in after if c not in before)
     better = tuple(c for c in before if c not in after)
     known = tuple(c for c in after if c in before)
     return CheckInfo(
-        kind="vet",
+        kind=CheckKind.VET.value,
         subject=" ".join(names),
-        change="worse" if worse else "better" if better else "pre-existing" if known else "same",
+        change=effect(worse, better, known),
         before=_complained(before),
         after=_complained(after),
         worse=worse,

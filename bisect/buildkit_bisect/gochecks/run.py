@@ -1,4 +1,4 @@
-"""Runs ``go test``, ``go vet`` and cross builds in one tree, before and after it is patched."""
+"""Runs ``go test``, ``go vet`` and cross builds, without and with patches."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import Toolchain, host_arch, network_settings, wanted
 from buildkit_bisect.model import Build, Revision, Variant
 from buildkit_bisect.patch.patches import Patch, apply
-from buildkit_bisect.result import CheckInfo
+from buildkit_bisect.result import CheckEffect, CheckInfo, CheckKind
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
 
-#: How often what fails twice with the patches is run without them before they are blamed.
+#: How often a test that fails twice with the patches is run without them before they are blamed.
 TRIES = 5
 
-#: Seconds that the tests of one package may take, within those of the whole go command.
+#: Seconds for the tests of one package, within the deadline of the whole go command.
 TEST_TIMEOUT = 600
 
 _MODULE = re.compile(r"^module\s+(\S+)", re.MULTILINE)
@@ -35,7 +35,7 @@ _MODULE = re.compile(r"^module\s+(\S+)", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Bench:
-    """A tree, and how the go command is called in it."""
+    """A tree, and how to call the go command in it."""
 
     tree: Path
     toolchain: Toolchain
@@ -47,7 +47,7 @@ class _Bench:
     timeout: float  # seconds of one go command
 
     def go(self, *arguments: str) -> process.Completed:
-        """Run the go command; ends with its group at the deadline."""
+        """Run the go command; its process group is ended at the deadline."""
         return process.run(
             [self.toolchain.go, *arguments],
             timeout=self.timeout,
@@ -58,15 +58,15 @@ class _Bench:
 
     @property
     def flags(self) -> list[str]:
-        """Of every command. Without ``-trimpath`` each tree would be compiled from nothing."""
+        """Flags of every command. Without ``-trimpath`` each tree is compiled from scratch."""
         return ["-trimpath", "-mod=vendor" if self.vendored else "-mod=readonly"]
 
     def here(self, names: Collection[str]) -> list[str]:
-        """Those of *names* that are packages of the tree as it is now."""
+        """Those of *names* that are packages of the tree in its current state."""
         return [name for name in names if any((self.tree / name).glob("*.go"))]
 
     def test(self, names: Collection[str], only: Collection[str] = ()) -> dict[str, PackageRun]:
-        """``go test`` of packages; *only* these tests and their parts, where given."""
+        """Run ``go test`` on packages; if *only* is given, only those tests and their subtests."""
         found = {name: PackageRun() for name in names}
         chosen = self.here(names)
         if not chosen:
@@ -94,7 +94,7 @@ class _Bench:
         return found
 
     def vet(self, names: Collection[str]) -> tuple[str, ...]:
-        """What ``go vet`` complains of; a compiler's error is a complaint too."""
+        """The complaints of ``go vet``, including a compile error."""
         chosen = self.here(names)
         if not chosen:
             return ()
@@ -102,11 +102,11 @@ class _Bench:
         found = output.complaints(done.stderr)
         if done.ok or found:
             return found
-        return ("ran out of time",) if done.timed_out else (first_error(done.stderr),)
+        return ("timed out",) if done.timed_out else (first_error(done.stderr),)
 
 
 def _explain(tested: PackageRun, parsed: dict[str, PackageRun], stderr: str) -> None:
-    """Put the compiler's error first: it may be on stderr, or of a package that is imported."""
+    """Put the compile error first: it may be on stderr, or in the output of an imported package."""
     every = [line for other in parsed.values() for line in other.output]
     error = first_error("\n".join([*every, stderr]))
     if output.complaints(error) and tested.broken != error:
@@ -123,10 +123,10 @@ def check(
 ) -> tuple[CheckInfo, ...]:
     """Tests and vet of the packages that *chosen* touch, at *revision*, without and with them.
 
-    Tests run with ``-short``, which leaves out those that need daemons and the network, and
-    with the commit's own Go. A failure without the patches, and one that is new with them, is
-    run once more where it was seen; what fails twice with them, up to `TRIES` times without
-    them. What cannot be run at all is ``untested``, and says why.
+    Tests run with the commit's own Go and with ``-short``, which skips those that need daemons
+    or the network. A failure without the patches, and a new one with them, is run once more in
+    the same tree; a test that fails twice with them is run up to `TRIES` times without them.
+    Checks that cannot run at all are ``untested``, with the reason.
     """
     names = output.packages(f for patch in chosen for f in patch.files)
     if not names:
@@ -136,10 +136,11 @@ def check(
     except BisectError as error:
         return tuple(
             CheckInfo(
-                kind=kind, subject=" ".join(names), change="untested", before="", after="",
+                kind=kind.value, subject=" ".join(names), change=CheckEffect.UNTESTED.value,
+                before="", after="",
                 note=error.message,
             )
-            for kind in ("test", "vet")
+            for kind in (CheckKind.TEST, CheckKind.VET)
         )  # fmt: skip
 
 
@@ -155,7 +156,7 @@ def _check(
     dockerfile, gomod = (source.read(revision, f) for f in ("Dockerfile", "go.mod"))
     toolchain = Toolchains(say=say, deadlines=deadlines).find(wanted(dockerfile, gomod))
     module = _MODULE.search(gomod or "")
-    waiting = "waiting for another build or trial to end"
+    waiting = "waiting for another build or trial to finish"
     with (
         machine_lock(lambda: say(waiting)),
         source.checkout(revision) as tree,
@@ -175,11 +176,11 @@ def _check(
             vendored=vendored,
             timeout=deadlines.check,
         )
-        say(f"go test and go vet of {' '.join(names)} at {revision.ref}, {note}")
+        say(f"running go test and go vet on {' '.join(names)} at {revision.ref}, {note}")
         before, complained = bench.test(names), bench.vet(names)
         unsteady = {name: _passes_again(bench, name, before[name].failed) for name in names}
         apply(tree, chosen)
-        say(f"the same with {' + '.join(p.name for p in chosen)}")
+        say(f"running them again with {' + '.join(p.name for p in chosen)}")
         after, complains = bench.test(names), bench.vet(names)
         seen = {n: _seen_twice(bench, n, before[n], after[n]) for n in names}
         flaky = {n: unsteady[n] | passing for n, (_, passing) in seen.items()}
@@ -197,7 +198,7 @@ def _check(
 
 
 def _passes_again(bench: _Bench, name: str, failed: Collection[str]) -> set[str]:
-    """Those of the *failed* tests of a package that pass in a second run, in the tree as it is."""
+    """Those of a package's *failed* tests that pass when run again in the same tree."""
     if not failed:
         return set()
     again = bench.test([name], failed)[name]
@@ -205,10 +206,10 @@ def _passes_again(bench: _Bench, name: str, failed: Collection[str]) -> set[str]
 
 
 def _fails_here_too(bench: _Bench, name: str, suspects: Collection[str]) -> set[str]:
-    """Those of *suspects* that fail in a tree without the patches as well, if only sometimes.
+    """Those of *suspects* that also fail in a tree without the patches, even if only sometimes.
 
-    A race that the first run did not hit there is no patch's fault: upstream's `TestMergedEdges`
-    fails by one in every second run, and twice in a row with ease.
+    A race that the first run did not hit there is not the patches' fault: upstream's
+    `TestMergedEdges` is off by one in every second run, and easily twice in a row.
     """
     found: set[str] = set()
     for _ in range(TRIES if suspects else 0):
@@ -221,7 +222,7 @@ def _fails_here_too(bench: _Bench, name: str, suspects: Collection[str]) -> set[
 def _seen_twice(
     bench: _Bench, name: str, before: PackageRun, after: PackageRun
 ) -> tuple[PackageRun, set[str]]:
-    """*after*, run once more where it is broken and was not; and which new failures then pass."""
+    """*after*, run again if it is newly broken; and the new failures that pass when run again."""
     if after.broken and not before.broken:
         after = bench.test([name])[name]
     return after, _passes_again(bench, name, after.failed - before.failed)
@@ -231,15 +232,15 @@ def _env(toolchain: Toolchain, tmp: Path, *, cgo: bool) -> dict[str, str]:
     return {
         **go_env(toolchain, Recipe(goarch=host_arch()), tmp=tmp),
         "CGO_ENABLED": "1" if cgo else "0",
-        "TMPDIR": str(tmp),  # what tests leave goes with it
+        "TMPDIR": str(tmp),  # removed with the files that tests leave
     }
 
 
 def _no_race(toolchain: Toolchain, tmp: Path, timeout: float) -> str:
-    """Why the race detector cannot be used here; "" where a program with it runs."""
+    """Why the race detector cannot be used; "" if a program built with it runs."""
     compiler = os.environ.get("CC") or "gcc"
     if not (shutil.which(compiler) or shutil.which("cc") or shutil.which("clang")):
-        return "no C compiler here"
+        return "no C compiler found"
     probe = tmp / "probe"
     probe.mkdir()
     (probe / "main.go").write_text("package main\n\nfunc main() {}\n")
@@ -252,13 +253,13 @@ def _no_race(toolchain: Toolchain, tmp: Path, timeout: float) -> str:
         check=False,
     )
     if not made.ok:
-        return f"it does not link here ({made.tail(1)})"
+        return f"cannot link a program with it ({made.tail(1)})"
     ran = process.run([str(probe / "probe")], timeout=60, check=False)
-    return "" if ran.ok else f"it does not run here ({ran.tail(1)})"
+    return "" if ran.ok else f"cannot run a program with it ({ran.tail(1)})"
 
 
 def targets() -> list[Recipe]:
-    """Upstream's main other platforms: both programs on the other Linux, buildctl on Windows."""
+    """Upstream's other main platforms: Linux on the other architecture, buildctl on Windows."""
     other = "amd64" if host_arch() == "arm64" else "arm64"
     return [
         Recipe(goarch=other),
@@ -267,7 +268,7 @@ def targets() -> list[Recipe]:
 
 
 def subjects() -> list[str]:
-    """As results name `targets`: ``linux/arm64 buildkitd buildctl``."""
+    """The names of `targets` in results, such as ``linux/arm64 buildkitd buildctl``."""
     return [_subject(recipe) for recipe in targets()]
 
 
@@ -282,11 +283,17 @@ def cross(
     *,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[CheckInfo, ...]:
-    """Cross builds of both variants for every one of `targets`; nothing is run."""
+    """Cross-build both variants for each of `targets`; nothing is run."""
     found = []
     for recipe in targets():
         subject = _subject(recipe)
-        one = CheckInfo(kind="build", subject=subject, change="untested", before="", after="")
+        one = CheckInfo(
+            kind=CheckKind.BUILD.value,
+            subject=subject,
+            change=CheckEffect.UNTESTED.value,
+            before="",
+            after="",
+        )
         other = Builder(
             source=builder.source,
             patches=builder.patches,
@@ -294,7 +301,7 @@ def cross(
             deadlines=builder.deadlines,
             say=builder.say,
         )
-        say(f"cross build {subject}")
+        say(f"cross-building {subject}")
         try:
             found.append(_crossed(one, *(_built(other, v) for v in (base, patched))))
         except BisectError as error:
@@ -303,20 +310,21 @@ def cross(
 
 
 def _built(builder: Builder, variant: Variant) -> str:
-    """Why *variant* cannot be built; "" where it can."""
+    """Why *variant* cannot be built; "" if it can."""
     made = builder.build(variant)
     return "" if isinstance(made, Build) else f"{made.stage}: {made.reason}"
 
 
 def _crossed(one: CheckInfo, before: str, after: str) -> CheckInfo:
-    same = "pre-existing" if before else "same"
-    change = same if bool(before) == bool(after) else "worse" if after else "better"
+    worse = (after,) if after and not before else ()
+    known = (after,) if after and before else ()
+    better = (before,) if before and not after else ()
     return replace(
         one,
-        change=change,
+        change=output.effect(worse, better, known),
         before=before or "builds",
         after=after or "builds",
-        worse=(after,) if change == "worse" else (),
-        known=(after,) if change == "pre-existing" else (),
-        better=(before,) if change == "better" else (),
+        worse=worse,
+        known=known,
+        better=better,
     )

@@ -1,1 +1,1 @@
-"""Which Go builds a commit, and where it comes from."""
+"""Selects the Go version that builds a commit, and provisions it."""

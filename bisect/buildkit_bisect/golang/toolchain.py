@@ -1,7 +1,7 @@
-"""Which Go a commit wants, and which ones this machine has.
+"""The Go version that a commit needs, and the ones on this machine.
 
-A newer Go is not neutral: built with Go 1.27, an older BuildKit has been seen to panic in the
-eStargz footer. So the minor version is the commit's own, or there is no build.
+A newer Go changes behaviour: an older BuildKit built with Go 1.27 panicked in the eStargz
+footer. So the minor version is always the commit's own, or there is no build.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _VERSION = re.compile(r"^go(\d+)\.(\d+)(?:\.(\d+))?$")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoWanted:
-    """A Go minor version, ``(1, 25)``, and the lowest patch release that will do."""
+    """A Go minor version, ``(1, 25)``, and the lowest accepted patch release."""
 
     minor: tuple[int, int]
     patch: int = 0
 
     def __str__(self) -> str:
-        """As people write it: ``1.25``, or ``1.26.3 or a later 1.26``."""
+        """Return ``1.25``, or ``1.26.3 or a later 1.26``."""
         name = f"{self.minor[0]}.{self.minor[1]}"
         return f"{name}.{self.patch} or a later {name}" if self.patch else name
 
     def accepts(self, version: str) -> bool:
-        """Whether a release such as ``1.25.5`` is of this minor and new enough."""
+        """Whether a release such as ``1.25.5`` has this minor version and is new enough."""
         found = parse_version(version)
         return found is not None and found[:2] == self.minor and found[2] >= self.patch
 
@@ -57,28 +57,28 @@ class Toolchain:
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:
-    """``go1.25.5`` or ``1.25.5`` as numbers; None for betas and development builds."""
+    """Parse ``go1.25.5`` or ``1.25.5``; None for betas and development builds."""
     match = _VERSION.match(text if text.startswith("go") else f"go{text}")
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
 
 def asked_in_dockerfile(dockerfile: str) -> tuple[int, int] | None:
-    """The minor version of ``ARG GO_VERSION``, as in ``(1, 25)``."""
+    """Return the minor version of ``ARG GO_VERSION``, as in ``(1, 25)``; None if there is none."""
     asked = _ARG_GO.search(dockerfile)
     return (int(asked[1]), int(asked[2])) if asked else None
 
 
 def wanted(dockerfile: str | None, gomod: str | None) -> GoWanted:
-    """The Go that a commit asks for in its Dockerfile, or else in its go.mod.
+    """Return the Go version in a commit's Dockerfile, or else in its go.mod.
 
-    With ``GOTOOLCHAIN=local`` go.mod is also a lower bound, to the patch release.
-    Raises `Missing` where neither names one.
+    With ``GOTOOLCHAIN=local`` go.mod is also a lower bound, including the patch release.
+    Raises `Missing` if neither names a version.
     """
     asked = asked_in_dockerfile(dockerfile or "")
     bound = _MOD_GO.search(gomod or "")
     if not asked and not bound:
         raise Missing(
-            "the commit names no Go version, in neither its Dockerfile nor its go.mod",
+            "the commit has no Go version in its Dockerfile or go.mod",
             hint="a later revision",
         )
     floor = (int(bound[1]), int(bound[2]), int(bound[3] or 0)) if bound else (0, 0, 0)
@@ -88,7 +88,7 @@ def wanted(dockerfile: str | None, gomod: str | None) -> GoWanted:
 
 
 def at(goroot: Path, origin: str) -> Toolchain | None:
-    """The release in *goroot*, read from its VERSION file; None where it is not a release."""
+    """Return the release in *goroot*, read from its VERSION file; None if it is not a release."""
     try:
         first = (goroot / "VERSION").read_text().split("\n", 1)[0].strip()
     except OSError:
@@ -100,7 +100,7 @@ def at(goroot: Path, origin: str) -> Toolchain | None:
 
 
 def on_path(path: str | None = None) -> Iterator[Toolchain]:
-    """Every release that *path* (default ``PATH``) leads to, in its order."""
+    """Yield every release on *path* (default ``PATH``), in its order."""
     seen = set()
     for folder in (path if path is not None else os.environ.get("PATH", "")).split(os.pathsep):
         program = Path(folder or ".") / "go"
@@ -113,7 +113,7 @@ def on_path(path: str | None = None) -> Iterator[Toolchain]:
 
 
 def _behind_shim(program: Path) -> Toolchain | None:
-    # goenv, asdf and wrapper scripts: only the program itself knows its root.
+    # goenv, asdf and wrapper scripts: only the program itself knows its GOROOT.
     try:
         done = process.run(
             [str(program.absolute()), "env", "GOROOT"],
@@ -128,19 +128,19 @@ def _behind_shim(program: Path) -> Toolchain | None:
 
 
 def cached() -> list[Toolchain]:
-    """The releases that an earlier run provisioned, newest first."""
+    """Return the releases that earlier runs provisioned, newest first."""
     found = [at(d, "cache") for d in paths.cache("toolchains").iterdir()]
     return sorted(filter(None, found), key=lambda t: parse_version(t.version) or (), reverse=True)
 
 
 def local(want: GoWanted) -> Toolchain | None:
-    """A wanted release that is here already: the first on PATH, or the newest of the cache."""
+    """Return a wanted release that is installed: the first on PATH, or the newest in the cache."""
     here = [t for t in (*on_path(), *cached()) if want.accepts(t.version)]
     return _used(here[0]) if here else None
 
 
 def any_local() -> Toolchain | None:
-    """Some Go that can fetch modules and toolchains: 1.21 or later, of any minor version."""
+    """Return an installed Go that can fetch modules and toolchains: any 1.21 or later."""
     here = (t for t in (*on_path(), *cached()) if (parse_version(t.version) or ()) >= (1, 21, 0))
     found = next(here, None)
     return _used(found) if found else None
@@ -149,22 +149,22 @@ def any_local() -> Toolchain | None:
 def _used(toolchain: Toolchain) -> Toolchain:
     if toolchain.origin == "cache":
         cache_limit.used(Path(toolchain.goroot))
-        cache_limit.used(paths.cache("gomod"))  # where those are that the go command fetched
+        cache_limit.used(paths.cache("gomod"))  # holds the toolchains that the go command fetched
     return toolchain
 
 
 def host_arch() -> str:
-    """This machine's GOARCH."""
+    """Return this machine's GOARCH."""
     machine = platform.machine()
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
-#: What go is told of the network. GOINSECURE is not among it: nothing goes in clear.
+#: The user's network settings for go. Not GOINSECURE: cleartext is refused.
 _NETWORK = ("GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOAUTH", "GOVCS")
 
 
 def network_settings(toolchain: Toolchain) -> dict[str, str]:
-    """The user's module proxy settings, also those made with ``go env -w``.
+    """Return the user's module proxy settings, including those from ``go env -w``.
 
     Raises `BadInput` for a proxy or checksum database over plain HTTP that is not on loopback.
     """
@@ -181,19 +181,19 @@ def network_settings(toolchain: Toolchain) -> dict[str, str]:
 
 
 def check_network(settings: Mapping[str, str]) -> None:
-    """Raises `BadInput` for an address in GOPROXY or GOSUMDB that would be spoken to in clear."""
+    """Raise `BadInput` for a cleartext URL in GOPROXY or GOSUMDB that is not on loopback."""
     for name in ("GOPROXY", "GOSUMDB"):
         for url in re.split(r"[,|\s]+", settings.get(name, "")):
             if addresses.is_cleartext(url) and not addresses.is_local_cleartext(url):
                 raise BadInput(
-                    f"{name} {url.rpartition('@')[2]}: neither encrypted nor proven;"
-                    " only on loopback",
+                    f"{name} {url.rpartition('@')[2]}: cleartext protocols are allowed only on"
+                    " loopback",
                     hint=f"{name}=https://...",
                 )
 
 
 def fetch_env(**extra: str) -> dict[str, str]:
-    """Environment for go commands that download: the user's proxy settings, our module cache."""
+    """Return the environment for go commands that download, with our module cache."""
     for name in ("gomod", "gocache"):
         cache_limit.used(paths.cache(name))
     return {
@@ -201,9 +201,9 @@ def fetch_env(**extra: str) -> dict[str, str]:
         "GOROOT": "",
         "GO111MODULE": "on",
         "GOWORK": "off",
-        # An empty GOFLAGS would let one in the user's `go env -w` file through.
+        # With an empty GOFLAGS, go would use the one of the user's `go env -w` file.
         "GOFLAGS": "-mod=mod",
-        # Else hosts that it lists may be asked over plain HTTP, or whatever their certificates.
+        # Hosts in the user's GOINSECURE could be used over plain HTTP or with any certificate.
         "GOINSECURE": "none.invalid",
         "GOMODCACHE": str(paths.cache("gomod")),
         "GOCACHE": str(paths.cache("gocache")),

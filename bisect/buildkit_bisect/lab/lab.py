@@ -1,80 +1,45 @@
 """A campaign's hands: builds variants and runs cells, asking the journal first.
 
-A trial is paid for once on a machine; a build once. Trials hold the machine lock, so none
-runs beside a compile, of this campaign or of another.
+A trial is paid for once on a machine; a build once.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Executor
 
 from buildkit_bisect.builds import Builder
-from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import (
     BuildDone,
     BuildProgress,
     BuildSkipped,
     BuildStarted,
-    Column,
     Events,
-    Said,
     TrialDone,
-    TrialStarted,
 )
 from buildkit_bisect.lab.base_images import ImageRef
-from buildkit_bisect.lab.executors import Inline
-from buildkit_bisect.lab.journal import Journal
-from buildkit_bisect.lab.trial import RUNTIME_AXIS, TrialJob, disk_full, run_trial
+from buildkit_bisect.lab.cell import Cell, Origin, Trial
+from buildkit_bisect.lab.journal import Journal, Stored
+from buildkit_bisect.lab.runner import Runner
+from buildkit_bisect.lab.trial import RUNTIME_AXIS, TrialJob
 from buildkit_bisect.model import (
     Axes,
     Build,
     NoBuild,
     Observation,
     Outcome,
+    RuntimeKind,
+    ToolOutcome,
     Variant,
     Verdict,
 )
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.runtime import Kind
-from buildkit_bisect.runtime.choose import Containers
+from buildkit_bisect.runtime.backend import Backend
+from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.scenario import Scenario, outcome
 from buildkit_bisect.system import deadlines
-from buildkit_bisect.system.machine_lock import machine_lock
-
-#: How often a trial that infrastructure spoiled is run again, and the seconds before each.
-RETRY_AFTER = (1.0, 5.0)
-
-#: How many trials of several jobs are under way while the machine is held.
-_BATCH = 16
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """One observation and whether this campaign paid for it."""
-
-    observation: Observation
-    reused: bool
-    resumed: bool = False  # it is of an interrupted campaign that this one goes on with
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
-    """What a cell came to. `outcome` is of all trials; the control may have overruled it."""
-
-    variant: Variant
-    scenario: Scenario
-    axes: Axes
-    build: Build | NoBuild
-    outcome: Outcome
-    counts: Mapping[str, int] = field(default_factory=dict)
-    trials: tuple[Trial, ...] = ()
-    judged: tuple[Outcome, ...] = ()  # of each trial
-    control: Observation | None = None  # what conditions compared with
 
 
 class Lab:
@@ -90,8 +55,7 @@ class Lab:
         executor: Executor,
         events: Events,
         campaign: str,
-        runtime: Kind = Kind.HOST,
-        containers: Containers | None = None,
+        backends: Sequence[Backend] = (HostBackend(),),
         proxies: Mapping[str, Proxy] | None = None,
         limits: Mapping[str, float] | None = None,
         fresh: bool = False,
@@ -101,21 +65,19 @@ class Lab:
         self._images = images
         self._registry = registry
         self._journal = journal
-        self._executor = executor
+        self._runner = Runner(executor, events)
         self._emit = events.emit
         self._campaign = campaign
-        self._runtime = runtime
-        self._containers = containers
+        self._backends = {backend.kind: backend for backend in backends}
+        self._usual = backends[0].kind
         self._proxies = dict(proxies or {})
         self._limits = limits or {}
         self._fresh = fresh
         self._resumed = frozenset(resumed)  # campaigns that this one goes on with
-        self._ours: dict[str, list[Observation]] = {}  # what this campaign ran, by trial key
+        self._ours: set[tuple[str, int]] = set()  # keys and numbers of trials that were run here
         self._controls: dict[tuple[str, str, Axes], Cell] = {}
         self._made: dict[str, Build | NoBuild] = {}
-        self._unfit = False  # the canary failed as well: further tries would only take time
         self.build_seconds = 0.0
-        self.trial_seconds = 0.0
 
     def build(self, variant: Variant) -> Build | NoBuild:
         """The binaries of *variant*, or why there are none. Raises `InfraFailed`."""
@@ -157,9 +119,7 @@ class Lab:
         """
         build = self.build(variant)
         if isinstance(build, NoBuild):
-            because = Outcome(
-                name="no-build", verdict=Verdict.SKIP, reason=f"{build.stage}: {build.reason}"
-            )
+            because = ToolOutcome.NO_BUILD.because(f"{build.stage}: {build.reason}")
             return Cell(variant=variant, scenario=scenario, axes=axes, build=build, outcome=because)
         control: Observation | None = None
         overruled: Outcome | None = None
@@ -171,20 +131,11 @@ class Lab:
                 overruled = beside.outcome
             elif beside.outcome.verdict is not Verdict.GOOD:
                 shown = ", ".join(f"{k}={v}" for k, v in control_axes)
-                overruled = Outcome(
-                    name="control-failed",
-                    verdict=Verdict.SKIP,
-                    reason=f"the control ({shown}) is {beside.outcome.name}:"
-                    " this cell proves nothing",
+                overruled = ToolOutcome.CONTROL_FAILED.because(
+                    f"the control ({shown}) is {beside.outcome.name}: this cell proves nothing"
                 )
-        ran = self._trials(
-            variant,
-            self._job(variant, build, scenario, axes),
-            trials,
-            after=after,
-            control=control,
-            of=of,
-        )
+        job = self._job(variant, build, scenario, axes)
+        ran = self._trials(job, trials, after=after, control=control, of=of)
         judged = tuple(outcome.judge(scenario, t.observation, control) for t in ran)
         combined, counts = outcome.combine(judged)
         return Cell(
@@ -215,9 +166,14 @@ class Lab:
         ]
         return {max(both)} if ran and (both := set.intersection(*ran)) else set()
 
+    @property
+    def trial_seconds(self) -> float:
+        """Seconds that trials took so far, without reused ones."""
+        return self._runner.seconds
+
     def engine_facts(self) -> dict[str, str]:
         """What results say of the Docker Engine that trials ran on; empty without one."""
-        return self._containers.facts() if self._containers else {}
+        return {k: v for backend in self._backends.values() for k, v in backend.facts().items()}
 
     def seconds(self, started: float) -> dict[str, float]:
         """What the campaign that began at *started* (monotonic) took, for its result."""
@@ -240,8 +196,7 @@ class Lab:
             images={name: image.ref for name, image in images.items()},
             image_digests={name: image.digest for name, image in images.items()},
             registry=self._registry,
-            runtime=Kind(dict(axes).get(RUNTIME_AXIS, self._runtime)),
-            containers=self._containers,
+            backend=self._backends[RuntimeKind(dict(axes).get(RUNTIME_AXIS, self._usual))],
             proxies=self._proxies,
             of=variant,
             campaign=self._campaign,
@@ -255,7 +210,6 @@ class Lab:
 
     def _trials(
         self,
-        variant: Variant,
         job: TrialJob,
         wanted: int,
         *,
@@ -263,125 +217,49 @@ class Lab:
         control: Observation | None,
         of: Collection[str] | None,
     ) -> list[Trial]:
-        ours = self._ours.setdefault(job.key, [])
-        # With --fresh only what this campaign ran counts, and what it ran before it was killed.
-        known = None if of is None else {*of, self._campaign, *self._resumed}
-        counted = self._resumed if self._fresh else known
-        stored = self._journal.trials(job.key, counted)
-        before = self._journal.trials(job.key, self._resumed) if self._resumed else []
-        if self._fresh:
-            stored += ours
-        ran = [
-            Trial(observation=o, reused=o not in ours, resumed=o in before)
-            for o in stored[after:][:wanted]
+        trials = self._known(job.key, of)[after:][:wanted]
+        for number, trial in enumerate(trials, 1):
+            self._tell(job, trial, control, number, wanted)
+        missing = range(len(trials) + 1, wanted + 1)
+        for observation in self._runner.run(job, missing):
+            if not observation.infra:
+                number = self._journal.add(job.key, observation, self._campaign)
+                self._ours.add((job.key, number))
+            trials.append(Trial(observation=observation, origin=Origin.NOW))
+            self._tell(job, trials[-1], control, len(trials), wanted)
+        return trials
+
+    def _known(self, key: str, of: Collection[str] | None) -> list[Trial]:
+        """The stored trials of a cell that count, in the order in which they ran."""
+        own = {self._campaign, *self._resumed}
+        counted = own if self._fresh else None if of is None else {*of, *own}
+        known = [
+            Trial(observation=row.observation, origin=self._origin(key, row))
+            for row in self._journal.trials(key, counted)
         ]
-        where = Column(
-            scenario=job.scenario.name, axes=job.axes, control=job.scenario.is_control(job.axes)
+        # With --fresh, trials of this campaign's own search for a good endpoint run again too.
+        return [t for t in known if not (self._fresh and t.origin is Origin.EARLIER)]
+
+    def _origin(self, key: str, row: Stored) -> Origin:
+        if (key, row.number) in self._ours:
+            return Origin.NOW
+        if row.campaign == self._campaign:
+            return Origin.EARLIER
+        return Origin.RESUMED if row.campaign in self._resumed else Origin.STORED
+
+    def _tell(
+        self, job: TrialJob, trial: Trial, control: Observation | None, number: int, of: int
+    ) -> None:
+        told = outcome.judge(job.scenario, trial.observation, control)
+        self._emit(
+            TrialDone(
+                row=job.of.label,
+                column=job.column,
+                number=number,
+                of=of,
+                outcome=told.name,
+                verdict=told.verdict,
+                seconds=trial.observation.seconds,
+                reused=trial.reused,
+            )
         )
-
-        def tell(number: int, trial: Trial) -> None:
-            told = outcome.judge(job.scenario, trial.observation, control)
-            self._emit(
-                TrialDone(
-                    row=variant.label,
-                    column=where,
-                    number=number,
-                    of=wanted,
-                    outcome=told.name,
-                    verdict=told.verdict,
-                    seconds=trial.observation.seconds,
-                    reused=trial.reused,
-                )
-            )
-
-        for number, trial in enumerate(ran, 1):
-            tell(number, trial)
-        missing = range(len(ran) + 1, wanted + 1)
-        for observation in self._run(job, variant, where, missing):
-            if not observation.infra:
-                self._journal.add(job.key, observation, self._campaign)
-                ours.append(observation)
-            ran.append(Trial(observation=observation, reused=False))
-            tell(len(ran), ran[-1])
-        return ran
-
-    def _run(
-        self, job: TrialJob, variant: Variant, column: Column, numbers: range
-    ) -> Iterator[Observation]:
-        """Run what is missing; each observation comes as soon as it is there.
-
-        The machine is held for a batch, not for all: another campaign has its turn in between.
-        """
-        waiting = Said(text="waiting for another campaign on this machine")
-        batch = 1 if isinstance(self._executor, Inline) else _BATCH
-        for first in range(numbers.start, numbers.stop, batch):
-            with machine_lock(lambda: self._emit(waiting)):
-                started = time.monotonic()
-                futures = []
-                for number in numbers[first - numbers.start :][:batch]:
-                    self._emit(
-                        TrialStarted(
-                            row=variant.label, column=column, number=number, of=numbers[-1]
-                        )
-                    )
-                    futures.append(self._executor.submit(run_trial, job))
-                for future in futures:
-                    yield self._settle(job, future)
-                self.trial_seconds += time.monotonic() - started
-
-    def _settle(self, job: TrialJob, future: Future[Observation]) -> Observation:
-        """The observation, after further tries where infrastructure failed.
-
-        Raises `InfraFailed` on a full disk.
-        """
-        observation = future.result()
-        for pause in () if self._unfit else RETRY_AFTER:
-            if not observation.infra:
-                break
-            text = f"infrastructure failed ({observation.infra}); trying again"
-            self._emit(Said(text=text, warning=True))
-            time.sleep(pause)
-            observation = self._executor.submit(run_trial, job).result()
-        if not observation.infra:
-            self._unfit = False
-            return observation
-        if disk_full():  # nor will any other trial be more than that, before somebody helps
-            raise InfraFailed(
-                f"the disk of the cache is full ({observation.infra})",
-                hint="free some space there, then ./inv resume",
-            )
-        return replace(observation, infra=f"{observation.infra}{self._canary(job)}")
-
-    def _canary(self, job: TrialJob) -> str:
-        """What the cell's control says now, to tell the machine from something about this cell.
-
-        "" where the cell has no control, or is one.
-        """
-        axes = job.scenario.control_of(job.axes)
-        if axes is None:
-            return ""
-        shown = ", ".join(f"{k}={v}" for k, v in axes)
-        self._emit(Said(text=f"canary: the control ({shown}) once more", warning=True))
-        seen = self._executor.submit(run_trial, replace(job, axes=axes)).result()
-        self._unfit = bool(seen.infra)
-        if seen.infra:
-            return f"; the canary ({shown}) fails too: {seen.infra}"
-        told = outcome.judge(job.scenario, seen, None)
-        return f"; the canary ({shown}) was {told.name} right after it"
-
-
-def merge(parts: Sequence[Cell]) -> Cell:
-    """Several visits to one cell as one, every trial counted once."""
-    if len(parts) == 1:
-        return parts[0]
-    judged = tuple(o for part in parts for o in part.judged)
-    combined, counts = outcome.combine(judged) if judged else (parts[-1].outcome, Counter())
-    overruled = [p.outcome for p in parts if p.outcome.name in ("control-failed", "no-build")]
-    return replace(
-        parts[0],
-        outcome=overruled[-1] if overruled else combined,
-        counts=counts,
-        trials=tuple(t for part in parts for t in part.trials),
-        judged=judged,
-        control=parts[0].control,
-    )

@@ -14,10 +14,12 @@ from time import monotonic, time_ns
 
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.events import Column
 from buildkit_bisect.lab import steps
 from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
-from buildkit_bisect.runtime import DaemonFailed, Kind
-from buildkit_bisect.runtime.choose import Containers, Place, open_runtime, place
+from buildkit_bisect.runtime import DaemonFailed
+from buildkit_bisect.runtime.backend import Backend, Order
+from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.scenario import Scenario, uses_registry
@@ -49,13 +51,18 @@ class TrialJob:
     images: Mapping[str, str]  # image name -> ref
     image_digests: Mapping[str, str]
     registry: str  # address; "" where the scenario pulls public images
-    runtime: Kind = Kind.HOST
-    containers: Containers | None = None  # what runtimes other than host share
+    of: Variant
+    backend: Backend = field(default_factory=HostBackend)
     proxies: Mapping[str, Proxy] = field(default_factory=dict)  # by snapshotter
-    of: Variant | None = None  # what an image says that it is; always there for such a runtime
     campaign: str = ""  # label of what a trial leaves on an Engine when it is killed
     variant: Mapping[str, str] = field(default_factory=dict)  # environment of scripts
     deadlines: Deadlines = field(default_factory=Deadlines)
+
+    @property
+    def column(self) -> Column:
+        """The cell, as events name it."""
+        control = self.scenario.is_control(self.axes)
+        return Column(scenario=self.scenario.name, axes=self.axes, control=control)
 
     @property
     def key(self) -> str:
@@ -68,11 +75,11 @@ class TrialJob:
             # One trial counts for `--runtime docker` and for a matrix with a runtime axis.
             "axes": tuple(a for a in self.axes if a[0] != RUNTIME_AXIS),
             "images": sorted((k, v or self.images[k]) for k, v in self.image_digests.items()),
-            "runtime": self.runtime,
+            "runtime": self.backend.kind,
             "machine": machine.fingerprint(),
         }
-        if self.containers and self.runtime is not Kind.HOST:
-            parts["engine"] = self.containers.fingerprint(self.runtime)
+        if found := self.backend.fingerprint():
+            parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
         if used:
             parts["proxies"] = [proxy.version for proxy in used]
@@ -124,16 +131,18 @@ def _run(job: TrialJob) -> Observation:
                 environment=job.variant,
             )
             config = [r.config for r in registries] + [bench.text(job.scenario.daemon.config)]
-            here = _place(job)
+            place = job.backend.place(job.build, job.of, job.campaign)
             started = monotonic()  # an image is made once, and no part of a trial
-            with open_runtime(
-                here,
+            snapshotter = bench.text(job.scenario.daemon.snapshotter)
+            order = Order(
                 home=home,
-                snapshotter=bench.text(job.scenario.daemon.snapshotter),
+                snapshotter=snapshotter,
                 config="".join(config),
+                proxy=job.proxies.get(snapshotter),
                 loopback=bool(registries),
                 deadlines=job.deadlines,
-            ) as daemon:
+            )
+            with place(order) as daemon:
                 # One by one, so that what was seen before a daemon fails is kept.
                 seen.extend(steps.run_all(bench, daemon))
                 infra = daemon.trouble()
@@ -158,22 +167,11 @@ def _run(job: TrialJob) -> Observation:
         evidence=str(evidence),
         daemon_log=log,
         facts={
-            "runtime": str(job.runtime),
+            "runtime": str(job.backend.kind),
             "images": dict(job.image_digests),
-            **({"engine": job.containers.facts()} if job.containers else {}),
+            **({"engine": dict(engine)} if (engine := job.backend.facts()) else {}),
         },
         ended=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    )
-
-
-def _place(job: TrialJob) -> Place:
-    return place(
-        job.runtime,
-        build=job.build,
-        variant=job.of,
-        shared=job.containers,
-        proxies=job.proxies,
-        campaign=job.campaign,
     )
 
 

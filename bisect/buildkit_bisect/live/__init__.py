@@ -1,4 +1,4 @@
-"""What a person sees while a campaign runs; everything goes to stderr."""
+"""Shows the progress of a campaign, on stderr."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from buildkit_bisect.render.text import one_line
 __all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
 
 _Clock = Callable[[], float]
-_STOPPED = "stopped before its end: ./inv resume"
+_STOPPED = "stopped before it finished: ./inv resume"
 
 
 class Display:
-    """An `events.Events` that shows: a live screen on a terminal, plain lines elsewhere.
+    """An `events.Events` that displays: a live screen on a terminal, plain lines elsewhere.
 
-    A context manager; the terminal is as before after it, however it ends. NO_COLOR and
-    TERM=dumb are respected by rich.
+    A context manager, which restores the terminal however it ends. rich respects NO_COLOR and
+    TERM=dumb.
     """
 
     def __init__(self, stream: TextIO | None = None, *, clock: _Clock = time.monotonic) -> None:
@@ -74,7 +74,7 @@ class Display:
         self.take(event, self._clock())
 
     def take(self, event: Event, at: float) -> None:
-        """Show *event*, which happened *at* that time of the display's clock."""
+        """Show *event*, which happened at the time *at* of the display's clock."""
         with self._lock:
             self._progress.take(event, at)
             if self._live is None:
@@ -85,11 +85,11 @@ class Display:
                 style = "yellow" if event.warning else ""
                 self._live.console.print(Text(one_line(event.text), style=style))
             case ev.BuildSkipped():
-                said = f"{event.row}: skipped ({event.stage}): {event.reason}"
-                self._live.console.print(Text(one_line(said), style="yellow"))
+                line = f"{event.row}: skipped ({event.stage}): {event.reason}"
+                self._live.console.print(Text(one_line(line), style="yellow"))
             case ev.StepDone():
-                said = f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
-                self._live.console.print(Text(one_line(said)))
+                line = f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
+                self._live.console.print(Text(one_line(line)))
             case ev.Finished():
                 self._live.console.print(Text(one_line(finished_line(event)), style="bold"))
             case _:
@@ -99,7 +99,7 @@ class Display:
         size = self._console.size
         with self._lock:
             if size.width < self._width:
-                # The terminal has folded the last picture's lines: start on a clean screen.
+                # The terminal has wrapped the lines of the last screen: clear it.
                 self._console.clear()
             self._width = size.width
             return screen(self._progress, now=self._clock(), width=size.width, height=size.height)
@@ -112,10 +112,10 @@ def follow(
     watch: bool = False,
     alive: Callable[[], bool] = lambda: True,
 ) -> Progress:
-    """Show the campaign that *path* (a `Recorder`'s file) records; with *watch*, until its end.
+    """Show the campaign that *path* (a `Recorder`'s file) records; with *watch*, until it ends.
 
-    *alive* says whether its process still runs: one that was killed tells no end. Returns its
-    progress. Raises OSError where the file cannot be read.
+    *alive* returns whether its process still runs: a killed one records no end. Returns its
+    progress. Raises OSError if the file cannot be read.
     """
     if watch:
         return _watch(path, stream, alive)
@@ -136,12 +136,12 @@ def _watch(path: Path, stream: TextIO | None, alive: Callable[[], bool]) -> Prog
     shown = 0
     with Display(stream, clock=time.time) as display:
         while progress.finished is None:
-            living = alive()  # before reading: what it wrote last is then seen
-            told = list(events(path))
-            for event, at in told[shown:]:
+            living = alive()  # before reading, so that its last events are seen
+            recorded = list(events(path))
+            for event, at in recorded[shown:]:
                 progress.take(event, at)
                 display.take(event, at)
-            shown = len(told)
+            shown = len(recorded)
             if not living and progress.finished is None:
                 display.take(ev.Said(text=_STOPPED, warning=True), progress.last)
                 break

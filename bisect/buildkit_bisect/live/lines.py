@@ -1,4 +1,4 @@
-"""Progress without a terminal: one plain line an event."""
+"""Progress without a terminal: one plain line per event."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import TextIO
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.render.symbols import word
-from buildkit_bisect.render.text import duration, one_line, plural, shorten
+from buildkit_bisect.render.text import duration, one_line, shorten
 
 
 class Lines:
-    """Writes events to *stream*. What comes often is told in quarters."""
+    """Writes events to *stream*. The progress of a build is shown in quarters."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -24,7 +25,7 @@ class Lines:
             self._stream.write(shorten(one_line(line), 400) + "\n")
             self._stream.flush()
 
-    def _line(self, event: Event) -> str:  # noqa: C901, PLR0911 - one arm an event
+    def _line(self, event: Event) -> str:  # noqa: C901, PLR0911 - one case per event
         match event:
             case ev.Planned():
                 return plan_line(event)
@@ -34,15 +35,15 @@ class Lines:
             case ev.BuildProgress():
                 return self._quarter(event)
             case ev.BuildDone():
-                how = "was built before" if event.reused else f"built in {duration(event.seconds)}"
+                how = "reused" if event.reused else f"built in {duration(event.seconds)}"
                 return f"build {event.row}: {how}"
             case ev.BuildSkipped():
                 return f"build {event.row}: skipped ({event.stage}): {event.reason}"
             case ev.TrialDone():
-                how = "known from before" if event.reused else duration(event.seconds)
+                how = "reused" if event.reused else duration(event.seconds)
                 where = f"{event.row}, {event.column.scenario} {event.column.label}"
-                said = f"{event.verdict}, {word(event.outcome)} ({how})"
-                return f"trial {event.number} of {event.of}: {where}: {said}"
+                outcome = f"{event.verdict}, {word(event.outcome)} ({how})"
+                return f"trial {event.number} of {event.of}: {where}: {outcome}"
             case ev.CellDone():
                 return f"cell {event.row}, {event.column.scenario} {event.column.label}: " + cell(
                     event
@@ -60,7 +61,7 @@ class Lines:
             case ev.Finished():
                 return finished_line(event)
             case ev.TrialStarted():
-                return ""  # its end is a line, a second later
+                return ""  # `TrialDone` follows within seconds
 
     def _quarter(self, event: ev.BuildProgress) -> str:
         quarter = 4 * event.done // event.expected if event.expected else 0
@@ -80,17 +81,17 @@ def cell(event: ev.CellDone) -> str:
 
 
 def plan_line(event: ev.Planned) -> str:
-    """The plan in one line, with how its minutes were estimated."""
+    """The plan in one line, with what its estimate is based on."""
     size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
     builds = [s for s in event.build_seconds.values() if s]
     seconds = sum(builds) + event.cells * event.trials * event.trial_seconds
     about = f"; about {duration(seconds)}" if seconds else ""
     how = f" ({event.basis})" if about and event.basis else ""
     trials = plural(event.trials, "trial")
-    return f"{event.kind}: {size} x {trials}, {plural(len(builds), 'build')} to make{about}{how}"
+    return f"{event.kind}: {size} x {trials}, {plural(len(builds), 'build')} needed{about}{how}"
 
 
 def finished_line(event: ev.Finished) -> str:
-    """How it ended and where the results are."""
+    """How the campaign ended, and where its results are."""
     where = f" Results: {event.folder}" if event.folder else ""
     return f"{event.status}: {event.finding}{where}" if event.finding else f"{event.status}.{where}"

@@ -1,20 +1,31 @@
-"""How far a campaign is: a fold over its events. Pure; times come with the events."""
+"""How far a campaign has come: a fold over its events. Pure; times come with the events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Column, Event
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.render.text import duration, plural
+from buildkit_bisect.phrases import plural
+from buildkit_bisect.render.text import duration
+
+
+class Making(StrEnum):
+    """How far a row's binaries are."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    SKIPPED = "skipped"
 
 
 @dataclass(slots=True)
 class BuildState:
-    """One row's binaries."""
+    """The build of one row."""
 
-    state: str = "waiting"  # waiting, running, done, skipped
+    state: Making = Making.WAITING
     done: int = 0
     expected: int = 0
     since: float = 0.0
@@ -25,28 +36,28 @@ class BuildState:
 
 @dataclass(slots=True)
 class CellState:
-    """One cell: what its trials said so far."""
+    """One cell: the outcomes of its trials so far."""
 
     counts: dict[str, int] = field(default_factory=dict)
     verdict: Verdict | None = None
     outcome: str = ""
-    running: int = 0  # number of the trial that runs
+    running: int = 0  # number of the running trial, 0 if none
     of: int = 0
     since: float = 0.0
     finished: bool = False
-    bad: bool = False  # some trial was
+    bad: bool = False  # whether some trial was
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Seconds that are left, and what that is made of."""
+    """Seconds left, and what the estimate is based on."""
 
     seconds: float
     basis: tuple[str, ...]
 
 
 class Progress:
-    """The state after all events so far. `take` is the only way in."""
+    """The state after all events so far. Only `take` changes it."""
 
     def __init__(self) -> None:
         self.plan: ev.Planned | None = None
@@ -62,11 +73,11 @@ class Progress:
         self.last: float = 0.0
         self.warnings: list[str] = []
         self._step_since = 0.0
-        self._paid: list[float] = []  # seconds of trials that ran now
-        self._built: list[tuple[float, float]] = []  # (expected, real) of builds made now
+        self._trial_seconds: list[float] = []  # of trials not reused
+        self._built: list[tuple[float, float]] = []  # (expected, actual) of builds not reused
 
-    def take(self, event: Event, now: float) -> None:  # noqa: C901, PLR0912 - one arm an event
-        """Take in *event*, which happened at *now* (seconds on any clock that only rises)."""
+    def take(self, event: Event, now: float) -> None:  # noqa: C901, PLR0912 - one case per event
+        """Apply *event*, which happened at *now* (seconds on any monotonic clock)."""
         self.started = now if self.started is None else self.started
         self.last = now
         match event:
@@ -78,20 +89,20 @@ class Progress:
                     self._column(column)
             case ev.BuildStarted():
                 build = self._row(event.row)
-                build.state, build.since, build.expected = "running", now, event.expected
+                build.state, build.since, build.expected = Making.RUNNING, now, event.expected
             case ev.BuildProgress():
                 build = self._row(event.row)
-                build.state, build.since = "running", build.since or now
+                build.state, build.since = Making.RUNNING, build.since or now
                 build.done, build.expected = event.done, max(event.expected, event.done)
             case ev.BuildDone():
                 build = self._row(event.row)
-                build.state, build.seconds, build.reused = "done", event.seconds, event.reused
+                build.state, build.seconds, build.reused = Making.DONE, event.seconds, event.reused
                 expected = self.plan.build_seconds.get(event.row, 0.0) if self.plan else 0.0
                 if not event.reused and expected:
                     self._built.append((expected, event.seconds))
             case ev.BuildSkipped():
                 build = self._row(event.row)
-                build.state, build.reason = "skipped", f"{event.stage}: {event.reason}"
+                build.state, build.reason = Making.SKIPPED, f"{event.stage}: {event.reason}"
             case ev.TrialStarted():
                 cell = self._cell(event.row, event.column)
                 cell.running, cell.of, cell.since = event.number, event.of, now
@@ -102,7 +113,7 @@ class Progress:
                 cell.verdict, cell.outcome = event.verdict, event.outcome
                 cell.bad = cell.bad or event.verdict is Verdict.BAD
                 if not event.reused:
-                    self._paid.append(event.seconds)
+                    self._trial_seconds.append(event.seconds)
             case ev.CellDone():
                 cell = self._cell(event.row, event.column)
                 cell.counts, cell.running, cell.finished = dict(event.counts), 0, True
@@ -135,14 +146,14 @@ class Progress:
         return self.cells.setdefault((row, column), CellState())
 
     def columns_of(self, row: str) -> list[Column]:
-        """The cells that *row* has run or is going to, as far as that is known."""
+        """The cells that *row* has run or will run, as far as known."""
         base = self.plan.only_bad_of.get(row) if self.plan else None
         if self.plan and base is not None:
             wanted = [c for c in self.plan.columns_of(row) if self._may_be_bad(base, c)]
         elif self.plan and (row in self.plan.rows or row in self._asked):
             return self.columns
         else:
-            wanted = []  # nobody said what it is for: a commit reverted, to compare
+            wanted = []  # not planned: a revert that is run for comparison
         return [c for c in self.columns if c in wanted or (row, c) in self.cells]
 
     def _may_be_bad(self, row: str, column: Column) -> bool:
@@ -151,20 +162,20 @@ class Progress:
 
     @property
     def running_builds(self) -> list[tuple[str, BuildState]]:
-        """What compiles now."""
-        return [(row, b) for row, b in self.builds.items() if b.state == "running"]
+        """Builds that are running."""
+        return [(row, b) for row, b in self.builds.items() if b.state is Making.RUNNING]
 
     @property
     def running_cells(self) -> list[tuple[str, Column, CellState]]:
-        """What is tried now."""
+        """Cells with a running trial."""
         return [(row, column, c) for (row, column), c in self.cells.items() if c.running]
 
     @property
     def counted(self) -> tuple[int, int, int]:
-        """Cells (done, running, left); a row without binaries has none left."""
+        """Cells (done, running, left); a row that cannot be built has none left."""
         done = sum(c.finished for c in self.cells.values())
         running = sum(bool(c.running) for c in self.cells.values())
-        rows = [r for r in self.rows if self.builds[r].state != "skipped"]
+        rows = [r for r in self.rows if self.builds[r].state is not Making.SKIPPED]
         known = [(r, c) for r in rows for c in self.columns_of(r)]
         left = sum(not self._started(key) for key in known)
         partly = sum(not c.finished and not c.running and bool(c.counts)
@@ -176,7 +187,7 @@ class Progress:
         return cell is not None and bool(cell.finished or cell.running or cell.counts)
 
     def estimate(self, now: float) -> Estimate | None:
-        """What is left, where anything is known about it."""
+        """The time left; None if nothing is known about it."""
         if self.finished or not self.plan:
             return None
         if self.step:
@@ -185,17 +196,18 @@ class Progress:
                 seconds=left, basis=(f"{plural(self.step.expected_steps, 'step')} expected",)
             )
         builds, count = self._builds_left(now)
-        each = sum(self._paid) / len(self._paid) if self._paid else self.plan.trial_seconds
+        times = self._trial_seconds
+        each = sum(times) / len(times) if times else self.plan.trial_seconds
         trials = self._trials_left()
         if not builds and not each:
             return None
         parts = []
         if count:
-            how = f"as {self.plan.basis}" if self.plan.basis else "a guess"
-            how = f"{len(self._built)} made here" if self._built else how
+            how = f"based on {self.plan.basis}" if self.plan.basis else "a guess"
+            how = f"based on {len(self._built)} made here" if self._built else how
             parts.append(f"{plural(count, 'build')}: {duration(builds)} ({how})")
         if trials:
-            how = f"mean of {len(self._paid)}" if self._paid else self.plan.basis or "a guess"
+            how = f"mean of {len(times)}" if times else self.plan.basis or "a guess"
             parts.append(f"{plural(trials, 'trial')} at {each:.1f} s ({how})")
         return Estimate(seconds=builds + trials * each, basis=tuple(parts))
 
@@ -206,17 +218,17 @@ class Progress:
         seconds, count = 0.0, 0
         for row, build in self.builds.items():
             whole = self.plan.build_seconds.get(row, 0.0) * scale
-            if build.state == "running":
+            if build.state is Making.RUNNING:
                 spent = now - build.since
                 by_packages = (
                     spent * (build.expected - build.done) / build.done
                     if build.done and build.expected
                     else whole - spent
                 )
-                # Packages differ in cost, more so the first ones: both guesses, half each.
+                # Packages differ in cost, the first ones most: take the mean of both guesses.
                 seconds += max(0.0, (by_packages + max(0.0, whole - spent)) / 2)
                 count += 1
-            elif build.state == "waiting" and whole:
+            elif build.state is Making.WAITING and whole:
                 seconds += whole
                 count += 1
         return seconds, count
@@ -225,7 +237,7 @@ class Progress:
         assert self.plan
         left = 0
         for row in self.rows:
-            if self.builds[row].state == "skipped":
+            if self.builds[row].state is Making.SKIPPED:
                 continue
             for column in self.columns_of(row):
                 cell = self.cells.get((row, column))

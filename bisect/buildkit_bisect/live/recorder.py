@@ -1,4 +1,4 @@
-"""Events as JSON lines in a file: how another terminal follows a campaign."""
+"""Events as JSON lines in a file, so that another terminal can follow a campaign."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 class Recorder:
-    """Appends each event to *path* with the time; at most one `BuildProgress` a second."""
+    """Appends each event to *path* with the time; at most one `BuildProgress` per second."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a")
@@ -30,7 +30,7 @@ class Recorder:
         self._progress = 0.0
 
     def emit(self, event: Event, /) -> None:
-        """Write *event*; a disk that is full loses the line, not the campaign."""
+        """Write *event*; if the disk is full, the line is lost but the campaign goes on."""
         now = time.time()
         with self._lock:
             if isinstance(event, ev.BuildProgress):
@@ -45,18 +45,18 @@ class Recorder:
 
     def close(self) -> None:
         """Close the file; later events are dropped."""
-        with self._lock, contextlib.suppress(OSError):  # a full disk: what was not written is lost
+        with self._lock, contextlib.suppress(OSError):  # a full disk: unwritten lines are lost
             self._file.close()
 
 
 def line(event: Event, now: float) -> str:
-    """*event* as a line of the record."""
+    """*event* as a line of the file."""
     body = {"t": round(now, 3), "event": type(event).__name__, **dataclasses.asdict(event)}
     return json.dumps(body, ensure_ascii=False) + "\n"
 
 
 def parse(text: str) -> tuple[Event, float] | None:
-    """The event of a line and its time; None for a torn or unknown line, or a time without end."""
+    """The event and time of a line; None if it is torn or unknown, or a number is not finite."""
     try:
         body = strictjson.loads(text)
         now = float(body.pop("t"))
@@ -74,7 +74,7 @@ def parse(text: str) -> tuple[Event, float] | None:
 
 
 def replay(path: Path) -> Progress:
-    """The progress that *path* records. Raises OSError where it cannot be read."""
+    """The progress that *path* records. Raises OSError if it cannot be read."""
     progress = Progress()
     for event, now in events(path):
         progress.take(event, now)
@@ -82,9 +82,9 @@ def replay(path: Path) -> Progress:
 
 
 def events(path: Path) -> Iterator[tuple[Event, float]]:
-    """Every whole event in *path*, in order."""
+    """Every complete event in *path*, in order."""
     with path.open(errors="replace") as file:  # a line may be torn within a character
         for text in file:
-            told = parse(text)
-            if told:
-                yield told
+            parsed = parse(text)
+            if parsed:
+                yield parsed

@@ -8,25 +8,27 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.live.progress import BuildState, CellState, Progress
+from buildkit_bisect.live.progress import BuildState, CellState, Making, Progress
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.render import symbols
-from buildkit_bisect.render.text import duration, one_line, plural
+from buildkit_bisect.render.text import duration, one_line
 
 _STYLES = {
-    "good": "green",
-    "bad": "bold red",
-    "flaky": "yellow",
-    "weak": "magenta",
-    "skip": "dim",
-    "infra": "cyan",
-    "none": "dim",
+    symbols.GOOD: "green",
+    symbols.BAD: "bold red",
+    symbols.MIXED: "yellow",
+    symbols.WEAK: "magenta",
+    symbols.SKIP: "dim",
+    symbols.INFRA: "cyan",
+    symbols.NONE: "dim",
 }
 _SPIN = "|/-\\"
 _BAR = 20
 
 
 def screen(progress: Progress, *, now: float, width: int, height: int) -> RenderableType:
-    """The whole picture in at most *height* lines of fewer than *width* columns."""
+    """The whole screen in at most *height* lines of fewer than *width* columns."""
     width = max(10, width - 1)
     head = list(_head(progress, now))
     foot = [*_running(progress, now), *_left(progress, now)]
@@ -60,7 +62,7 @@ def _head(progress: Progress, now: float) -> Iterator[Text]:
 
 
 def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Text]:
-    """The matrix, a line a variant; of many, those around what runs."""
+    """The matrix, one line per variant; if there are too many, those around the running one."""
     if not progress.rows or not progress.columns:
         return
     label = min(
@@ -80,11 +82,11 @@ def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Tex
         build = progress.builds[row]
         expected = progress.columns_of(row)
         cells = [progress.cells.get((row, column)) for column in progress.columns]
-        if build.state == "skipped" and not any(cells):
+        if build.state is Making.SKIPPED and not any(cells):
             line.append(f"   {symbols.SKIP.glyph}  {one_line(build.reason)}", style="dim")
-        elif build.state == "running":
-            told = _packages(build) or duration(now - build.since)
-            line.append(f"   building {told}", style="blue")
+        elif build.state is Making.RUNNING:
+            progressed = _packages(build) or duration(now - build.since)
+            line.append(f"   building {progressed}", style="blue")
         else:
             for column, cell in zip(progress.columns, cells, strict=True):
                 line.append("   ")
@@ -93,7 +95,7 @@ def _rows(progress: Progress, now: float, width: int, room: int) -> Iterator[Tex
 
 
 def _active(progress: Progress, row: str) -> bool:
-    return progress.builds[row].state == "running" or any(
+    return progress.builds[row].state is Making.RUNNING or any(
         c.running for (r, _), c in progress.cells.items() if r == row
     )
 
@@ -113,34 +115,34 @@ def _glyph(cell: CellState | None, now: float) -> tuple[str, str]:
     if cell.running:
         return _SPIN[int(now * 4) % 4], "bold blue"
     if len(cell.counts) > 1:
-        return symbols.MIXED.glyph, _STYLES["flaky"]
-    symbol = symbols.of(cell.outcome, cell.verdict or "weak")
-    return symbol.glyph, _STYLES[symbol.css]
+        return symbols.MIXED.glyph, _STYLES[symbols.MIXED]
+    symbol = symbols.of(cell.outcome, cell.verdict or Verdict.WEAK)
+    return symbol.glyph, _STYLES[symbol]
 
 
 def _keys(progress: Progress, width: int) -> Iterator[Text]:
-    """What the columns are, packed into lines, and the legend."""
+    """The names of the columns, packed into lines, and the legend."""
     columns = progress.columns
     if not columns:
         return
     scenario = ""
     line = ""
     for n, column in enumerate(columns, 1):
-        told = f"{_number(n)} {_named(column, columns)}"
+        entry = f"{_number(n)} {_named(column, columns)}"
         if column.scenario != scenario:
             if line:
                 yield Text(line, style="dim")
             scenario, line = column.scenario, f"{one_line(column.scenario)}:"
-        if line and len(line) + len(told) + 2 > width:
+        if line and len(line) + len(entry) + 2 > width:
             yield Text(line, style="dim")
             line = " "
-        line += " " + told
+        line += " " + entry
     yield Text(line, style="dim")
     usual = [symbols.GOOD, symbols.BAD, symbols.MIXED, symbols.SKIP]
     seen = {symbols.of(c.outcome, c.verdict) for c in progress.cells.values() if c.verdict}
     legend = Text()
     for symbol in usual + [s for s in symbols.ALL if s in seen and s not in usual]:
-        legend.append(symbol.glyph, style=_STYLES[symbol.css])
+        legend.append(symbol.glyph, style=_STYLES[symbol])
         legend.append(f" {symbol.says.split(':')[0]}   ", style="dim")
     yield legend
 

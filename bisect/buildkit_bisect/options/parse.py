@@ -163,14 +163,14 @@ def size(option: Option, given: str) -> int:
     found = _SIZE.fullmatch(given.strip())
     if not found:
         raise BadInput(
-            f"--{option.name} {given!r} is not a size", hint=f"--{option.name} {option.example}"
+            f"invalid --{option.name} {given!r}", hint=f"--{option.name} {option.example}"
         )
     count, unit, binary = found.groups()
     power = _UNITS.index(unit.lower() or " ")
     value = float(count) * (1024 if binary else 1000) ** power
     if value > _MOST:
         raise BadInput(
-            f"--{option.name} {given[:20]!r} is more than any disk holds",
+            f"--{option.name} {given[:20]!r} is too large",
             hint=f"--{option.name} {option.example}",
         )
     return int(value)

@@ -14,7 +14,10 @@ from buildkit_bisect.model import DEFAULT_REPO, RuntimeKind, Served
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.choices import Images, SourceKind
 from buildkit_bisect.options.option import Position, option, repeated, switch
-from buildkit_bisect.system import cache_limit, paths
+from buildkit_bisect.system import checkout
+
+#: Bytes that the cache may hold.
+DEFAULT_CACHE_SIZE = 20 * 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,7 @@ class OfFolder:
 
     into: Path = option(
         parse.path,
-        default=paths.PATCHES,
+        default=checkout.PATCHES,
         unset="patches/",
         value="DIR",
         help="folder of patches",
@@ -268,7 +271,7 @@ class WithCacheSize:
 
     cache_size: int = option(
         parse.size,
-        default=cache_limit.DEFAULT,
+        default=DEFAULT_CACHE_SIZE,
         unset="20GB",
         value="SIZE",
         help="what the cache may hold after this",
@@ -304,7 +307,7 @@ class WithOut:
 
     out: Path = option(
         parse.path,
-        default=paths.PROJECT / "results",
+        default=checkout.PROJECT / "results",
         unset="results/",
         value="DIR",
         help="where results go, and are looked for",

@@ -40,12 +40,15 @@ class Clean(WithPlan, Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Test(Request):
+class Test(WithPlan, Request):
     """This project's tests."""
 
     task = "test"
 
-    unit: bool = switch(help="only tests without processes and network")
+    unit: bool = switch(help="unit tests: no processes, no network")
+    local: bool = switch(help="local tests: real processes and git, neither root nor Docker")
+    system: bool = switch(help="system tests: real BuildKit, as root")
+    changed: bool = switch(help="only test files that changes since the main branch can affect")
     matching: str = option(
         parse.text,
         name="k",
@@ -59,7 +62,7 @@ class Test(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Check(Request):
-    """This project's lint, format and types."""
+    """This project's lint, format, types and import contracts."""
 
     task = "check"
 

@@ -1,1 +1,1 @@
-"""Patch folders: load, apply, make, and where they apply."""
+"""Patch folders: load them, apply them, create them, and find where they apply."""

@@ -1,4 +1,4 @@
-"""Where patches apply: every minor release branch and the main line, without a build."""
+"""Checks without a build where patches apply: all minor release branches and the main branch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.model import Revision
 from buildkit_bisect.patch.patches import Patch, PatchFailed
+from buildkit_bisect.result import FitState
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.source.commits import branch_name
 from buildkit_bisect.system import gitcmd, paths
@@ -24,14 +25,14 @@ class Fit:
 
     ref: str
     sha: str
-    state: str  # applies, lacking, there, partly, conflicts
+    state: FitState
     detail: str = ""
 
 
 def lines(source: GitSource) -> list[Revision]:
-    """The tip of every minor release branch since v0.20, oldest first, then the main line.
+    """Return the tip of every minor release branch since v0.20, oldest first, then main.
 
-    A minor release whose branch the repository does not have stands for itself by its newest tag.
+    If the repository does not have the branch of a minor release, its newest tag is used.
     """
     found: dict[tuple[int, int], str] = {}
     for release in source.releases():
@@ -42,7 +43,7 @@ def lines(source: GitSource) -> list[Revision]:
 
 
 def main_line(source: GitSource) -> str:
-    """The name of upstream's main branch here: ``master``, or ``origin/master``."""
+    """Return the name of upstream's main branch here: ``master``, or ``origin/master``."""
     return branch_name(source.default_branch())
 
 
@@ -52,14 +53,14 @@ def _minor(tag: str) -> tuple[int, int]:
 
 
 def table(source: GitSource, revisions: Sequence[Revision], chosen: Sequence[Patch]) -> list[Fit]:
-    """Whether *chosen* apply, in order, to each of *revisions*."""
+    """Return whether *chosen* apply, in order, to each of *revisions*."""
     return [fit(source, revision, chosen) for revision in revisions]
 
 
 def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
-    """Whether *chosen* apply, in order, to *revision*; patches that are there are passed over."""
+    """Return whether *chosen* apply, in order, to *revision*; already applied ones are skipped."""
 
-    def told(state: str, detail: str = "") -> Fit:
+    def made(state: FitState, detail: str = "") -> Fit:
         return Fit(ref=revision.ref, sha=revision.sha, state=state, detail=detail)
 
     there, used = [], []
@@ -72,29 +73,30 @@ def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
                     reason = failed.message
                     if len(chosen) == 1:
                         reason = reason.removeprefix(f"{patch.name} does not apply: ")
-                    said = [_lacking(source, revision, [patch]), f"{reason}{_fuzz(tree, patch)}"]
-                    return told("conflicts", "; ".join(filter(None, said)))
+                    parts = [_lacking(source, revision, [patch]), f"{reason}{_fuzz(tree, patch)}"]
+                    return made(FitState.CONFLICTS, "; ".join(filter(None, parts)))
                 there.append(patch.name)
             else:
                 used += [name] if len(patch.diffs) > 1 else []
     if len(there) == len(chosen):
-        return told("there")
+        return made(FitState.THERE)
     lacking = _lacking(source, revision, chosen)
     detail = "; ".join(filter(None, [", ".join(used), lacking]))
     if there:
-        return told("partly", "; ".join(filter(None, [f"{', '.join(there)} is there", detail])))
-    return told("lacking" if lacking else "applies", detail)
+        parts = [f"already applied: {', '.join(there)}", detail]
+        return made(FitState.PARTLY, "; ".join(filter(None, parts)))
+    return made(FitState.LACKING if lacking else FitState.APPLIES, detail)
 
 
 @contextmanager
 def touched(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Iterator[Path]:
-    """A directory with those of *revision*'s files that *chosen* touch; much less than a tree."""
+    """Provide a directory with only the files of *revision* that *chosen* touch."""
     files = sorted({f for patch in chosen for f in patch.files})
     with paths.scratch("touched") as tmp:
         tree = tmp / "tree"
         tree.mkdir()
 
-        def ask(*arguments: str) -> str:
+        def run(*arguments: str) -> str:
             return gitcmd.git(
                 tree,
                 *arguments,
@@ -103,15 +105,15 @@ def touched(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> I
                 GIT_INDEX_FILE=str(tmp / "index"),
             ).stdout
 
-        ask("read-tree", revision.sha)
-        here = [name for name in ask("ls-files", "-z", "--", *files).split("\0") if name]
+        run("read-tree", revision.sha)
+        here = [name for name in run("ls-files", "-z", "--", *files).split("\0") if name]
         if here:
-            ask("checkout-index", "--quiet", "--force", "--", *here)
+            run("checkout-index", "--quiet", "--force", "--", *here)
         yield tree
 
 
 def _fuzz(tree: Path, patch: Patch) -> str:
-    """A word more where git would take the patch with less context than it has."""
+    """Return a note if git would apply the patch with less context; else ""."""
     for diff in patch.diffs:
         done = gitcmd.git(
             tree,
@@ -120,12 +122,12 @@ def _fuzz(tree: Path, patch: Patch) -> str:
             GIT_CEILING_DIRECTORIES=str(tree.parent),
         )
         if done.ok:
-            return " (it would with fuzz, by ignoring lines of its context: never done here)"
+            return " (would apply with fuzz, which ignores context lines; fuzz is never used)"
     return ""
 
 
 def _has(source: GitSource, revision: Revision, commit: str) -> bool:
-    """Whether *revision* has *commit*, or a copy of it; yes where that cannot be known."""
+    """Whether *revision* has *commit* or a cherry-pick of it; true if *commit* is unknown."""
     try:
         sha = source.resolve(commit).sha
     except BisectError:
@@ -134,18 +136,18 @@ def _has(source: GitSource, revision: Revision, commit: str) -> bool:
 
 
 def _lacking(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> str:
-    """What the patches say they mend or require, and *revision* has not, nor a copy of it."""
-    mended = dict.fromkeys(p.meta.introduced_by for p in chosen if p.meta.introduced_by)
+    """Describe commits that the patches fix or require and *revision* does not have; else ""."""
+    fixed = dict.fromkeys(p.meta.introduced_by for p in chosen if p.meta.introduced_by)
     required = dict.fromkeys(c for patch in chosen for c in patch.meta.requires)
     return "; ".join(
-        f"{commit[:12]}, which it {what}, is not there"
-        for what, commits in (("mends", mended), ("requires", required))
+        f"does not contain {commit[:12]}, which the patch {what}"
+        for what, commits in (("fixes", fixed), ("requires", required))
         for commit in commits
         if not _has(source, revision, commit)
     )
 
 
 def hint(found: Sequence[Fit], option: Callable[[str], str]) -> str:
-    """The next command for a patch that does not apply: a line where it does, as an option."""
-    fits = [f.ref for f in found if f.state == "applies"]
+    """Return the next command for a patch that does not apply: a branch where it does apply."""
+    fits = [f.ref for f in found if f.state is FitState.APPLIES]
     return option(fits[-1]) if fits else "./inv patch-new NAME --from-branch REF"

@@ -1,4 +1,4 @@
-"""What a patch's diff may be, judged from its text alone, before git sees it. Pure."""
+"""Checks the text of a patch's diff before git reads it. Pure."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _IMPORT = re.compile(
     r"^\+\s*(?:import\s+)?(?:[\w.]+\s+)?\"([\w.~-]+(?:/[\w.~+-]+)+)\"\s*(?://.*)?$"
 )
 _BINARY = re.compile(rb"^(?:GIT binary patch|Binary files )", re.MULTILINE)
-#: A number in a hunk's header that Python or git may not even read; `unidiff` breaks lines as here.
+#: A number in a hunk's header that Python or git cannot parse; `unidiff` splits lines the same way.
 _ENDLESS = re.compile(r"@@ [-+,\d ]*\d{11}")
-#: Lines of a file; git reads such numbers into a machine word and lets them overflow.
+#: Largest line number; git parses such numbers into a machine word, which may overflow.
 _MOST_LINES = 10**9
 _MODES = {"100644", "100755"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """The lines that one hunk expects in a file, from line *at* (from 1) on."""
+    """The lines that a hunk expects in a file, starting at line *at* (from 1)."""
 
     path: str
     at: int
@@ -39,30 +39,30 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diff:
-    """One checked unified diff; several of a patch are variants of the same change."""
+    """A checked unified diff; several diffs of a patch are variants of the same change."""
 
     name: str
     text: str
     files: tuple[str, ...]  # paths it touches, relative to the tree, sorted
-    imports: tuple[str, ...]  # import paths among its added lines, sorted
-    changes: tuple[Change, ...]  # one a hunk, but for hunks of files it creates
-    bare: bool  # some hunk has no context on one of its sides
+    imports: tuple[str, ...]  # import paths in its added lines, sorted
+    changes: tuple[Change, ...]  # one per hunk, except hunks that create files
+    bare: bool  # a hunk has no context on at least one side
 
     @property
     def digest(self) -> str:
-        """Hex digest of the text."""
+        """The hex digest of the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def parse(name: str, data: bytes, *, where: str = "") -> Diff:
-    """Check *data* and take it apart; messages call it *where*, its path, or *name*.
+    """Check and parse *data*; messages name it *where*, its path, or *name*.
 
-    Raises `BadInput` on what is not a plain text diff (``-p1``, a/ and b/) within the tree.
+    Raises `BadInput` unless it is a plain text diff (``-p1``, a/ and b/) within the tree.
     """
     where = where or name
     text = _text(where, data)
     if any(_ENDLESS.match(line) for line in text.splitlines()):
-        raise BadInput(f"{where}: a hunk's header has a number that no file has lines", hint=_HOW)
+        raise BadInput(f"{where}: a number in a hunk header is too large", hint=_HOW)
     files = sorted(set(_paths(where, text)))
     _check_modes(where, text)
     try:
@@ -70,18 +70,19 @@ def parse(name: str, data: bytes, *, where: str = "") -> Diff:
     except UnidiffParseError as err:
         raise BadInput(f"{where} is not a unified diff: {err}", hint=_HOW) from err
     if not any(len(file) for file in patch):
-        raise BadInput(f"{where} is not a unified diff: no hunk in it", hint=_HOW)
+        raise BadInput(f"{where} is not a unified diff: it has no hunk", hint=_HOW)
     changes = []
     for file in patch:
         for hunk in file:
             if max(hunk.source_start, hunk.target_start) > _MOST_LINES:
-                raise BadInput(f"{where}: no file has a line {hunk.source_start}", hint=_HOW)
+                line = max(hunk.source_start, hunk.target_start)
+                raise BadInput(f"{where}: line number {line} is too large", hint=_HOW)
             if not any(line.is_removed or line.is_context for line in hunk):
                 if file.is_added_file:
                     continue
                 raise BadInput(
-                    f"{where}: a hunk of {file.path} only adds lines and has no context, "
-                    "so it could land anywhere",
+                    f"{where}: a hunk of {file.path} only adds lines and has no context,"
+                    " so its position is ambiguous",
                     hint=_HOW,
                 )
             changes.append(
@@ -104,7 +105,7 @@ def _text(where: str, data: bytes) -> str:
     if not data.strip():
         raise BadInput(f"{where} is empty", hint=_HOW)
     if b"\0" in data or _BINARY.search(data):
-        raise BadInput(f"{where} is or contains a binary diff; only text can be applied", hint=_HOW)
+        raise BadInput(f"{where} contains a binary diff; only text is supported", hint=_HOW)
     if b"\r\n" in data:
         raise BadInput(
             f"{where} has CRLF line endings", hint=f"sed -i 's/\\r$//' {shlex.quote(where)}"
@@ -112,12 +113,12 @@ def _text(where: str, data: bytes) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as err:
-        raise BadInput(f"{where} is not UTF-8 text: {err.reason}", hint=_HOW) from err
+        raise BadInput(f"{where} is not valid UTF-8: {err.reason}", hint=_HOW) from err
     return text if text.endswith("\n") else text + "\n"
 
 
 def _paths(where: str, text: str) -> Iterator[str]:
-    """Every path that a header of the diff names; hunk bodies are skipped by their counts."""
+    """Yield every path in the headers of the diff; hunk bodies are skipped by their counts."""
     for line in _header_lines(text):
         git = _GIT_HEADER.match(line)
         if git:
@@ -152,7 +153,7 @@ def _inside(where: str, path: str) -> str:
     if path.startswith(("/", '"')) or ".." in PurePosixPath(path).parts:
         raise BadInput(
             f"{where} touches {path}, which is outside the tree",
-            hint="a patch of files in the tree, made with git diff",
+            hint="a patch of files in the tree, created with git diff",
         )
     side, _, rest = path.partition("/")
     if side not in ("a", "b") or not rest:
@@ -161,7 +162,7 @@ def _inside(where: str, path: str) -> str:
     if rest.startswith("/") or ".git" in (p.lower() for p in parts) or "\\" in rest:
         raise BadInput(
             f"{where} touches {rest}, which is outside the tree",
-            hint="a patch of files in the tree, made with git diff",
+            hint="a patch of files in the tree, created with git diff",
         )
     return rest
 
@@ -171,7 +172,7 @@ def _check_modes(where: str, text: str) -> None:
         mode = _MODE.match(line)
         if mode and mode[1] not in _MODES:
             raise BadInput(
-                f"{where} makes or changes a link or module (mode {mode[1]}); only files can be",
+                f"{where} changes a symlink or submodule (mode {mode[1]}); only files may change",
                 hint="leave it out of the diff",
             )
 
@@ -188,7 +189,7 @@ def _is_bare(hunk: Hunk) -> bool:
 
 
 def places(change: Change, content: str) -> list[int]:
-    """Line numbers, from 1, at which *content* has the lines that *change* expects."""
+    """Return the line numbers, from 1, at which *content* has the lines that *change* expects."""
     lines = content.split("\n")
     want = list(change.before)
     return [i + 1 for i in range(len(lines) - len(want) + 1) if lines[i : i + len(want)] == want]

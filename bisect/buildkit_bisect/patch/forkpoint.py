@@ -1,4 +1,4 @@
-"""Where somebody's work left upstream: the nearest main line or release branch of any remote."""
+"""Finds where work forked from upstream: from the nearest main or release branch of any remote."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _LINE = re.compile(r"refs/(?:heads|remotes/([^/]+))/(?:(master|main)|v\d+\.\d+)"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """A branch that work may have been made on."""
+    """A branch that work may have started from."""
 
-    name: str  # as people write it: origin/master
+    name: str  # short: origin/master
     sha: str
-    remote: str = ""  # empty: a branch of the repository itself
+    remote: str = ""  # "": a branch of the repository itself
     main: bool = False
 
 
 def fork(source: GitSource, sha: str) -> Revision:
-    """Where the history of *sha* left the nearest of upstream's lines.
+    """Return the commit where *sha* forked from the nearest of upstream's branches.
 
-    Nearest is the one with the fewest commits from there to *sha*; of equals one of upstream's own
-    remote, then a main line. Raises `BadInput` where *sha* shares no history with any of them.
+    The nearest branch is the one with the fewest commits from it to *sha*; on a tie upstream's own
+    remote is preferred, then a main branch. Raises `BadInput` if *sha* has no merge base with any.
     """
     main = source.default_branch()
-    source.resolve(main_line(source))  # this fetches, where a branch may have moved
+    source.resolve(main_line(source))  # fetches if a branch may have moved
     own = upstream.remotes(source.mirror)
     ranked = sorted(
         candidates(_branches(source), main),
@@ -43,14 +43,14 @@ def fork(source: GitSource, sha: str) -> Revision:
         base = source.merge_base(line.sha, sha)
         if base is not None:
             return source.revision(base, ref=f"{line.name} at {base[:12]}")
-    raise BadInput(f"{sha[:12]} shares no history with upstream's branches", hint="--base R")
+    raise BadInput(f"{sha[:12]} has no merge base with upstream's branches", hint="--base R")
 
 
 def candidates(branches: Mapping[str, str], main: str = "") -> list[Line]:
-    """Main lines and release branches among *branches*, full names with their commits.
+    """Return the main and release branches in *branches*, which maps full names to commits.
 
-    *main* is one more main line, where it is a remote's. Branches of the repository itself count
-    only where no remote has a main line: else they are where people work.
+    *main* is another main branch, if it belongs to a remote. The repository's own branches count
+    only if no remote has a main branch: otherwise people work on them.
     """
     found = []
     for ref, sha in branches.items():
@@ -75,6 +75,6 @@ def _branches(source: GitSource) -> dict[str, str]:
 
 
 def _beyond(source: GitSource, sha: str, line: Line) -> int:
-    """How many commits *sha* has that the line has not."""
+    """Return the number of commits in *sha* that are not in *line*."""
     out = git(source.mirror.path, "rev-list", "--count", sha, f"^{line.sha}", "--").stdout
     return int(out)

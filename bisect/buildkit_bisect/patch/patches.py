@@ -1,7 +1,7 @@
 """Candidate changes under ``patches/NAME/``: a strict ``patch.toml`` and its diffs.
 
-Each diff of a patch is the same change for another context of upstream; the first that
-applies is taken. A series is a ``patch.toml`` that lists other patches in order.
+The diffs of a patch are the same change for different versions of upstream; the first one that
+applies is used. A series is a ``patch.toml`` that lists other patches in order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import PatchRef
 from buildkit_bisect.patch import diffs
 from buildkit_bisect.patch.diffs import Diff
-from buildkit_bisect.system import gitcmd, paths, tomlfile
+from buildkit_bisect.system import checkout, gitcmd, tomlfile
 
 _FILE = "patch.toml"
 _HELP = "docs/patches.md"
@@ -31,7 +31,7 @@ class PatchFailed(BisectError):
 
     def __init__(self, message: str, *, hint: str = "", already: bool = False) -> None:
         super().__init__(message, hint=hint)
-        self.already = already  # the tree has the change already
+        self.already = already  # the change is already applied
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with both attributes."""
@@ -44,25 +44,25 @@ def _failed(message: str, hint: str, already: bool) -> PatchFailed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metadata:
-    """``patch.toml``: keys are written with dashes there. Commits are ids or tags."""
+    """``patch.toml``, where keys have dashes. Commits are ids or tags."""
 
     title: str
-    claim: str = ""  # what its author says that it does
+    claim: str = ""  # what it does, according to its author
     author: str = ""
     source: str = ""  # URL
     issue: int = 0
-    introduced_by: str = ""  # the commit that brought what the patch changes
+    introduced_by: str = ""  # the commit that introduced what the patch fixes
     fixed_by: str = ""  # the commit that made it unnecessary
-    requires: tuple[str, ...] = ()  # commits without which it makes no sense
-    conflicts: tuple[str, ...] = ()  # names of patches that exclude it
-    diffs: tuple[str, ...] = ()  # files of the folder; empty: every *.patch, by name
-    files: tuple[str, ...] = ()  # where given, exactly the files that the diffs touch
+    requires: tuple[str, ...] = ()  # commits that it needs
+    conflicts: tuple[str, ...] = ()  # names of patches that cannot be used with it
+    diffs: tuple[str, ...] = ()  # files in the folder; empty: every *.patch, by name
+    files: tuple[str, ...] = ()  # if set, exactly the files that the diffs touch
     series: tuple[str, ...] = ()  # names of patches, in order of application
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patch:
-    """A patch, loaded and checked; not a series."""
+    """A loaded and checked patch; not a series."""
 
     name: str
     folder: str
@@ -71,29 +71,29 @@ class Patch:
 
     @property
     def digest(self) -> str:
-        """Identity of the change: of its diffs in order, not of what is said about it."""
+        """Identity of the change: depends on its diffs in order, not on its metadata."""
         return hashlib.sha256("".join(d.digest for d in self.diffs).encode()).hexdigest()
 
     @property
     def ref(self) -> PatchRef:
-        """As variants and results name it."""
+        """The reference that variants and results use."""
         return PatchRef(name=self.name, digest=self.digest, title=self.meta.title)
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths that any of its diffs touches, sorted."""
+        """Paths that its diffs touch, sorted."""
         return tuple(sorted({f for d in self.diffs for f in d.files}))
 
     @property
     def imports(self) -> tuple[str, ...]:
-        """Import paths that any of its diffs adds, sorted."""
+        """Import paths that its diffs add, sorted."""
         return tuple(sorted({i for d in self.diffs for i in d.imports}))
 
     def apply(self, tree: Path) -> str:
-        """Apply the first diff that fits to the files in *tree*; returns that diff's name.
+        """Apply the first diff that applies to *tree*; return its name.
 
-        Raises `PatchFailed` and leaves the tree as it was where none fits, or where the change
-        is there already.
+        Raises `PatchFailed` and leaves the tree unchanged if none applies, or if the change is
+        already applied.
         """
         reasons = []
         already = False
@@ -103,14 +103,14 @@ class Patch:
             backwards = gitcmd.why_not(tree, path, bare=diff.bare, reverse=True)
             already = already or bool(forwards and not backwards)
             if not forwards and not backwards:
-                forwards = "it fits forwards and backwards, so its context says too little"
+                forwards = "it applies forwards and in reverse, so its context is ambiguous"
             reason = forwards or _ambiguous(tree, diff)
             if not reason:
                 gitcmd.apply(tree, path, bare=diff.bare)
                 return diff.name
             reasons.append(reason if len(self.diffs) == 1 else f"{diff.name}: {reason}")
         if already:
-            raise PatchFailed(f"{self.name} is already there", already=True)
+            raise PatchFailed(f"{self.name} is already applied", already=True)
         raise PatchFailed(f"{self.name} does not apply: {'; '.join(reasons)}")
 
     def _path(self, diff: Diff) -> Path:
@@ -118,29 +118,29 @@ class Patch:
 
 
 def _ambiguous(tree: Path, diff: Diff) -> str:
-    """Why git might put a hunk in the wrong place: it takes the nearest that looks right."""
+    """Return why git might apply a hunk in the wrong place (it uses the nearest match); else ""."""
     for change in diff.changes:
         found = diffs.places(change, (tree / change.path).read_text(errors="replace"))
         if len(found) > 1 and change.at not in found:
-            return f"its context is at {len(found)} places in {change.path}"
+            return f"its context matches at {len(found)} places in {change.path}"
     return ""
 
 
 def apply(tree: Path, chosen: Sequence[Patch]) -> None:
-    """Apply *chosen* in order; raises `PatchFailed` naming the one that does not fit."""
+    """Apply *chosen* in order; raises `PatchFailed` with the one that does not apply."""
     for patch in chosen:
         patch.apply(tree)
 
 
 def names(root: Path | None = None) -> list[str]:
-    """Every folder under ``patches/`` that holds a ``patch.toml``, sorted."""
-    root = root or paths.PATCHES
+    """Return the names of folders under ``patches/`` with a ``patch.toml``, sorted."""
+    root = root or checkout.PATCHES
     return sorted(p.parent.name for p in root.glob(f"*/{_FILE}"))
 
 
 def load(name: str, root: Path | None = None) -> Patch:
-    """One patch by name, or by the path of its folder. Raises `BadInput`, also for a series."""
-    folder = _folder(name, root or paths.PATCHES)
+    """Load a patch by name or by the path of its folder. Raises `BadInput`, also for a series."""
+    folder = _folder(name, root or checkout.PATCHES)
     meta = metadata(folder)
     if meta.series:
         raise BadInput(f"{name} is a series of patches, not a patch", hint=_HELP)
@@ -148,11 +148,11 @@ def load(name: str, root: Path | None = None) -> Patch:
 
 
 def load_many(text: str, root: Path | None = None) -> list[Patch]:
-    """The patches that ``"a,b"`` names, series replaced by their parts, each once.
+    """Load the patches ``"a,b"``; a series is replaced by its parts, duplicates are dropped.
 
-    Raises `BadInput` on an unknown one, a series with a cycle, and patches that conflict.
+    Raises `BadInput` for an unknown patch, a cyclic series, and patches that conflict.
     """
-    root = root or paths.PATCHES
+    root = root or checkout.PATCHES
     found: dict[str, Patch] = {}
     for name in filter(None, (part.strip() for part in text.split(","))):
         for patch in _expand(name, root, ()):
@@ -162,7 +162,7 @@ def load_many(text: str, root: Path | None = None) -> list[Patch]:
         for other in chosen:
             if other.name in patch.meta.conflicts:
                 raise BadInput(
-                    f"{patch.name} and {other.name} conflict; choose one of them",
+                    f"patches {patch.name} and {other.name} conflict; use one of them",
                     hint="--patches A",
                 )
     return chosen
@@ -170,9 +170,7 @@ def load_many(text: str, root: Path | None = None) -> list[Patch]:
 
 def _expand(name: str, root: Path, inside: tuple[str, ...]) -> list[Patch]:
     if name in inside:
-        raise BadInput(
-            f"the series {' > '.join([*inside, name])} goes round in a circle", hint=_HELP
-        )
+        raise BadInput(f"the series {' > '.join([*inside, name])} is a cycle", hint=_HELP)
     folder = _folder(name, root)
     meta = metadata(folder)
     if not meta.series:
@@ -186,7 +184,7 @@ def _folder(name: str, root: Path) -> Path:
         if name.strip("./") and folder.is_dir():
             raise BadInput(
                 f"no {_FILE} in the folder {folder}",
-                hint=f"put one there: title = 'WHAT IT DOES'; {_HELP} has the rest",
+                hint=f"create it with title = 'WHAT IT DOES'; see {_HELP}",
             )
         known = ", ".join(names(root)) or "none"
         raise BadInput(f"no patch {name!r}", hint=f"one of: {known}; or the path of a folder")
@@ -194,7 +192,7 @@ def _folder(name: str, root: Path) -> Path:
 
 
 def metadata(folder: Path) -> Metadata:
-    """A folder's ``patch.toml``, strictly: raises `BadInput` naming the key that is wrong."""
+    """Load a folder's ``patch.toml``, strictly: raises `BadInput` with the invalid key."""
     path = folder / _FILE
     where = f"{folder.name}/{_FILE}"
     data = tomlfile.read(path, hint=_HELP)
@@ -209,14 +207,14 @@ def metadata(folder: Path) -> Metadata:
     if not meta.title.strip():
         raise BadInput(f"{where}: title is empty", hint=_HELP)
     if meta.series and (meta.diffs or meta.files):
-        raise BadInput(f"{where}: a series has no diffs of its own", hint=_HELP)
+        raise BadInput(f"{where}: a series cannot have its own diffs", hint=_HELP)
     return meta
 
 
 def _patch(folder: Path, meta: Metadata) -> Patch:
     listed = meta.diffs or tuple(sorted(p.name for p in folder.glob("*.patch")))
     if not listed:
-        raise BadInput(f"the patch {folder.name} has no diff", hint=f"put one in {folder}")
+        raise BadInput(f"patch {folder.name} has no diff", hint=f"put one in {folder}")
     found = []
     for name in listed:
         path = folder / name
@@ -227,13 +225,13 @@ def _patch(folder: Path, meta: Metadata) -> Patch:
     if meta.files and set(meta.files) != set(patch.files):
         touched = ", ".join(patch.files)
         raise BadInput(
-            f"{folder.name}/{_FILE}: files is not what the diffs touch: {touched}", hint=_HELP
+            f"{folder.name}/{_FILE}: files must list what the diffs touch: {touched}", hint=_HELP
         )
     return patch
 
 
 def _check_type(where: str, key: str, value: Any, wanted: Any) -> None:
-    # cattrs turns numbers into strings and strings into lists of letters without a word.
+    # cattrs silently converts numbers to strings and strings to lists of letters.
     if get_origin(wanted) is tuple:
         item = get_args(wanted)[0]
         good = isinstance(value, list) and all(type(v) is item for v in value)

@@ -1,6 +1,6 @@
-"""Makes a patch folder of a contributor's work: a work tree, a branch or a pull request.
+"""Creates a patch folder from a contributor's work: a work tree, a branch or a pull request.
 
-The contributor's repository is only read: what git must write goes into scratch.
+The contributor's repository is never modified: git writes to a scratch directory.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.gitcmd import QUICK, git
 from buildkit_bisect.system.process import ProcessError
 
-#: Lines of context to try, the least first: the less, the more of upstream's lines it fits.
+#: Lines of context to try, fewest first: with fewer lines a patch applies to more of upstream.
 CONTEXTS = (1, 2, 3, 5, 10, 25)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
-#: Commits that one person's change may have before it looks as if its base were wrong.
+#: With more commits than this, the base of a change is probably wrong.
 MOST_COMMITS = 20
 
-#: Bytes of the largest diff; one release of BuildKit to the next is less.
+#: Bytes of the largest diff; the diff between two BuildKit releases is smaller.
 MOST_BYTES = 16 * 10**6
 
-#: Seconds for a git command in somebody's work tree.
+#: Seconds for a git command in the user's work tree.
 TIMEOUT = 300.0
 
-#: Settings of the work tree's repository that count; none names a program or a file.
+#: Settings of the work tree's repository that are used; none names a program or a file.
 _THEIRS = ("core.autocrlf", "core.eol", "core.fileMode", "core.ignoreCase")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """What somebody did: a tree, and the upstream commit it was done on."""
+    """A contributor's work: a tree, and the upstream commit that it is based on."""
 
     base: Revision
     tree: str  # id of a commit or tree
@@ -54,21 +54,22 @@ class Work:
     body: str = ""
     author: str = ""
     commits: int = 0  # since base, without merges
-    authors: int = 0  # of these
+    authors: int = 0  # of these commits
     origin: str = ""  # URL
-    objects: str = ""  # a directory with objects that the mirror lacks
+    objects: str = ""  # directories with objects that the mirror does not have
 
 
 def new(name: str, work: Work, source: GitSource, *, root: Path, title: str = "") -> Patch:
-    """Make ``root/NAME`` from *work*, with the smallest context that applies to its own base.
+    """Create ``root/NAME`` from *work*, with the smallest context that applies to its own base.
 
-    Raises `BadInput` for a bad or taken name, for no change, and for one that is no text diff.
+    Raises `BadInput` for an invalid or existing name, an empty change, and a change that is not
+    text.
     """
     check_name(name, root)
     with paths.scratch("patch") as tmp:
         folder = tmp / name
         folder.mkdir()
-        _only_text(source, work)
+        _check_text(source, work)
         patch = _smallest(source, work, folder, _metadata(work, title or work.subject or name))
         target = root / name
         root.mkdir(parents=True, exist_ok=True)
@@ -79,19 +80,19 @@ def new(name: str, work: Work, source: GitSource, *, root: Path, title: str = ""
 
 
 def check_name(name: str, root: Path) -> None:
-    """Raises `BadInput` for a name that cannot be used."""
+    """Raise `BadInput` for an invalid or existing name."""
     if not _NAME.fullmatch(name):
         raise BadInput(
-            f"{name!r} is not a name for a patch", hint="small letters, digits, dashes: my-fix"
+            f"invalid patch name {name!r}", hint="lower-case letters, digits, dashes: my-fix"
         )
     if (root / name).exists():
-        raise BadInput(f"there is a patch {name} already", hint="another name")
+        raise BadInput(f"patch {name} already exists", hint="another name")
 
 
 def _smallest(source: GitSource, work: Work, folder: Path, metadata: str) -> Patch:
-    """The patch with the least context that says where it belongs, also once it is there.
+    """Return the patch with the least context that is unambiguous, also once it is applied.
 
-    Where no context does, the least that applies at all.
+    If no context is, return the patch with the least context that applies at all.
     """
     failed = ""
     usable: list[bytes] = []
@@ -111,8 +112,8 @@ def _smallest(source: GitSource, work: Work, folder: Path, metadata: str) -> Pat
     if usable:
         return _write(usable[0], folder, work.base, metadata)
     raise BadInput(
-        f"the change cannot be told apart in its own base: {failed}",
-        hint="--base R, or a change with more of its surroundings",
+        f"the change is ambiguous in its own base: {failed}",
+        hint="--base R, or a change that includes more of its context",
     )
 
 
@@ -131,7 +132,7 @@ def _is_there(patch: Patch, tree: Path) -> bool:
 
 def _write(text: bytes, folder: Path, base: Revision, metadata: str) -> Patch:
     if not text.strip():
-        raise BadInput(f"there is no change to {base.ref}", hint="--base R")
+        raise BadInput(f"no changes since {base.ref}", hint="--base R")
     name = f"{folder.name}.patch"
     (folder / name).write_bytes(text)
     files = ", ".join(map(_toml, diffs.parse(name, text).files))
@@ -140,23 +141,22 @@ def _write(text: bytes, folder: Path, base: Revision, metadata: str) -> Patch:
 
 
 def _diff(source: GitSource, work: Work, context: int, *files: str) -> bytes:
-    """The change as a diff, of *files* only where there are some, byte for byte.
+    """Return the diff of the change, or only of *files* if there are any, byte for byte.
 
-    Raises `BadInput` where it is too large to be anybody's patch.
+    Raises `BadInput` if it is too large for a patch.
     """
     with paths.scratch("diff") as tmp:
         out = tmp / "out"
-        _ask_diff(source, work, f"-U{context}", "--full-index", f"--output={out}", files=files)
+        _git_diff(source, work, f"-U{context}", "--full-index", f"--output={out}", files=files)
         if out.stat().st_size > MOST_BYTES:
             raise BadInput(
-                f"the base is too far away: {work.base.ref}, from which the change has"
-                f" {out.stat().st_size // 10**6} MB",
-                hint="--base R of a commit nearer to your work; large files left out of it",
+                f"the diff from {work.base.ref} is too large: {out.stat().st_size // 10**6} MB",
+                hint="--base R of a commit nearer to your work, or leave out large files",
             )
         return out.read_bytes()
 
 
-def _ask_diff(source: GitSource, work: Work, *options: str, files: Sequence[str] = ()) -> str:
+def _git_diff(source: GitSource, work: Work, *options: str, files: Sequence[str] = ()) -> str:
     return git(
         source.mirror.path,
         *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
@@ -166,48 +166,48 @@ def _ask_diff(source: GitSource, work: Work, *options: str, files: Sequence[str]
     ).stdout
 
 
-def _only_text(source: GitSource, work: Work) -> None:
-    """Raises `BadInput` naming the file, where the work has one that no patch can hold."""
-    files = _files(_ask_diff(source, work, "--raw", "--numstat", "-z"))
+def _check_text(source: GitSource, work: Work) -> None:
+    """Raise `BadInput` with the first file in the work that a patch cannot contain."""
+    files = _files(_git_diff(source, work, "--raw", "--numstat", "-z"))
     least = CONTEXTS[0]
     whole = _diff(source, work, least)
-    # Most work has none of these: only then is every file looked at by itself.
+    # CRLF and invalid UTF-8 are rare: files are checked one by one only if the whole has any.
     odd = b"\r\n" in whole or not _is_utf8(whole)
     for file in files:
         if not file.regular:
             raise BadInput(
-                f"{file.path} is or was a link or module; a patch holds text files only",
-                hint=f"take it out of your work, or add {file.path} to .git/info/exclude",
+                f"{file.path} is or was a symlink or submodule; a patch may only change text files",
+                hint=f"leave it out of your work, or add {file.path} to .git/info/exclude",
             )
         if file.binary:
             raise BadInput(
-                f"{file.path} is a binary file; a patch holds text only",
+                f"{file.path} is a binary file; a patch may only change text files",
                 hint=f"leave it out: move it away, or add {file.path} to .git/info/exclude",
             )
         text = _diff(source, work, least, file.path) if odd else b""
         if b"\r\n" in text:
             raise BadInput(
-                f"{file.path} has CRLF line endings where it changes",
+                f"{file.path} has CRLF line endings in changed lines",
                 hint=f"in your tree: sed -i 's/\\r$//' {shlex.quote(file.path)}; or leave it out",
             )
         if not _is_utf8(text):
             raise BadInput(
-                f"{file.path} is not UTF-8 text",
-                hint=f"write it as UTF-8 in your tree (iconv), or leave {file.path} out",
+                f"{file.path} is not valid UTF-8",
+                hint=f"convert it to UTF-8 in your tree (iconv), or leave {file.path} out",
             )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _File:
-    """One file of a change, as git lists it."""
+    """One file of a change, from git's listing."""
 
     path: str
-    regular: bool  # no link and no module, before and after
+    regular: bool  # not a symlink or submodule, before and after
     binary: bool
 
 
 def _files(listed: str) -> list[_File]:
-    """The files of what ``git diff --raw --numstat -z`` says."""
+    """Parse the output of ``git diff --raw --numstat -z``."""
     words = iter(filter(None, listed.split("\0")))
     regular = {}
     found = []
@@ -230,7 +230,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _metadata(work: Work, title: str) -> str:
-    """``patch.toml`` but for its files."""
+    """Return ``patch.toml`` without its list of files."""
     known = {"title": title, "claim": work.body, "author": work.author, "source": work.origin}
     lines = [f"{key} = {_toml(value)}\n" for key, value in known.items() if value]
     issue = re.search(r"(?:fix(?:es)?|close[sd]?|resolve[sd]?)\s+#(\d+)", work.body, re.IGNORECASE)
@@ -238,15 +238,15 @@ def _metadata(work: Work, title: str) -> str:
 
 
 def _toml(text: str) -> str:
-    """A basic string. A JSON text is one but for the delete character."""
+    """Return a TOML basic string: a JSON string, without the delete character."""
     plain = "".join(c for c in text if c.isprintable() or c == "\n")
     return json.dumps(plain, ensure_ascii=False)
 
 
 def of_commits(source: GitSource, ref: str, *, base: str = "", origin: str = "") -> Work:
-    """The work on a branch, commit or ``pull/N`` since it left upstream's nearest line, or *base*.
+    """Return the work on a branch, commit or ``pull/N`` since it forked from upstream, or *base*.
 
-    Raises `BadInput` where there is none.
+    Raises `BadInput` if *ref* or *base* does not exist, or there is no fork point.
     """
     tip = source.resolve(ref)
     start = source.resolve(base) if base else fork(source, tip.sha)
@@ -254,13 +254,13 @@ def of_commits(source: GitSource, ref: str, *, base: str = "", origin: str = "")
 
 
 def described(source: GitSource, work: Work, tip: str) -> Work:
-    """*work* with what its commits say: the message of the only one, the subjects of several."""
+    """Return *work* with the message of its only commit, or the subjects of several commits."""
     out = git(
         source.mirror.path,
         *("log", "--no-merges", "--reverse", "-z", "--format=%an%x00%s%x00%b"),
         *(f"{work.base.sha}..{tip}", "--"),
     ).stdout
-    fields = out.split("\0")  # the one thing that no message holds
+    fields = out.split("\0")  # the only character that no message contains
     rows = [fields[at : at + 3] for at in range(0, len(fields) - 2, 3)]
     if not rows:
         return work
@@ -279,24 +279,24 @@ def described(source: GitSource, work: Work, tip: str) -> Work:
 
 
 def doubt(work: Work) -> str:
-    """Why *work* may hold more than its maker's change, in one line; empty: nothing says so."""
+    """Return a warning if *work* probably contains other people's commits; else ""."""
     if work.commits <= MOST_COMMITS and work.authors <= 1:
         return ""
     by = f"{work.authors} authors" if work.authors > 1 else work.author
     return (
-        f"the patch holds {work.commits} commits by {by} since {work.base.ref};"
-        " where they are not all your work: --base R"
+        f"the patch contains {work.commits} commits by {by} since {work.base.ref};"
+        " if some of them are not yours: --base R"
     )
 
 
 def _body(text: str) -> str:
-    """A commit's message without its trailers, which name people."""
+    """Return a commit message without its trailers, which name people."""
     lines = [line for line in text.splitlines() if not re.match(r"[\w-]+-by: ", line)]
     return "\n".join(lines).strip()
 
 
 def check_worktree(folder: Path) -> None:
-    """Raises `BadInput` where *folder* is in no git repository."""
+    """Raise `BadInput` if *folder* is not in a git repository."""
     if not folder.is_dir():
         raise BadInput(f"--from-worktree {str(folder)!r}: no such directory", hint=_WORKTREE)
     if not git(folder, "rev-parse", "--git-dir", check=False).ok:
@@ -305,31 +305,33 @@ def check_worktree(folder: Path) -> None:
 
 @contextmanager
 def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[Work]:
-    """The work in a directory, committed or not; files that git ignores are left out.
+    """Provide the work in a directory, committed or not, without files that git ignores.
 
-    New objects live for the block. Raises `BadInput` where *folder* is no work tree.
+    New objects exist during the block. Raises `BadInput` if *folder* is not a work tree.
     """
     check_worktree(folder)
     try:
-        top = Path(_ask(folder, "rev-parse", "--show-toplevel"))
-        head = _ask(folder, "rev-parse", "--verify", "HEAD^{commit}")
+        top = Path(_read(folder, "rev-parse", "--show-toplevel"))
+        head = _read(folder, "rev-parse", "--verify", "HEAD^{commit}")
         theirs, exclude = (
-            _ask(folder, "rev-parse", "--path-format=absolute", "--git-path", name)
+            _read(folder, "rev-parse", "--path-format=absolute", "--git-path", name)
             for name in ("objects", "info/exclude")
         )
     except ProcessError as error:
-        raise BadInput(f"{folder} is no git work tree: {error.message}", hint=_WORKTREE) from None
+        raise BadInput(
+            f"{folder} is not a git work tree: {error.message}", hint=_WORKTREE
+        ) from None
     if not folder.resolve().is_relative_to(top.resolve()):
-        raise BadInput(f"{folder} says that its work tree is {top}", hint=_WORKTREE)
+        raise BadInput(f"{folder} is outside of its own work tree {top}", hint=_WORKTREE)
     tip = source.resolve(head)
     start = source.resolve(base) if base else fork(source, tip.sha)
     with paths.scratch("objects") as tmp:
         objects = tmp / "git" / "objects"
         try:
             tree = _tree(top, head, tmp / "git", theirs=theirs, exclude=Path(exclude))
-        except ProcessError as error:  # a file that cannot be read, a repository in it
+        except ProcessError as error:  # an unreadable file, a nested repository
             raise BadInput(
-                f"the work in {folder} cannot be taken: {error.message}", hint="git add --all there"
+                f"cannot read the work in {folder}: {error.message}", hint="git add --all there"
             ) from None
         work = Work(base=start, tree=tree, objects=f"{objects}{os.pathsep}{theirs}")
         yield described(source, work, tip.sha)
@@ -339,21 +341,21 @@ _WORKTREE = "--from-worktree DIR of a clone of BuildKit"
 
 
 def _tree(top: Path, head: str, folder: Path, *, theirs: str, exclude: Path) -> str:
-    """The tree that the files below *top* are, written to a git directory of our own, *folder*.
+    """Write the files below *top* as a tree to *folder*, our own git directory; return its id.
 
-    The repository's settings and hooks may name programs, as filters, monitors and editors: so
-    they are not read, but for `_THEIRS`. What it or the user's own settings ignore is left out.
+    The repository's settings and hooks may name programs such as filters, monitors and editors: so
+    only `_THEIRS` are read. Files that it or the user's own settings ignore are left out.
     """
     git(folder.parent, "init", "--quiet", "--bare", "--template=", str(folder))
     for name in (*_THEIRS, "core.excludesFile"):
-        theirs_too = _ask(top, "config", "--get", name, check=False) if name in _THEIRS else ""
-        if value := theirs_too or _users(name):
+        theirs_too = _read(top, "config", "--get", name, check=False) if name in _THEIRS else ""
+        if value := theirs_too or _user_setting(name):
             git(folder, "config", name, value)
     if exclude.is_file():
         (folder / "info").mkdir(exist_ok=True)
         (folder / "info" / "exclude").write_bytes(exclude.read_bytes())
 
-    def ask(*arguments: str) -> str:
+    def run(*arguments: str) -> str:
         return git(
             top,
             *("-c", "core.symlinks=true"),
@@ -364,18 +366,18 @@ def _tree(top: Path, head: str, folder: Path, *, theirs: str, exclude: Path) -> 
             GIT_ALTERNATE_OBJECT_DIRECTORIES=theirs,
         ).stdout
 
-    ask("read-tree", head)
-    entries = [e for e in ask("ls-files", "-s", "-z").split("\0") if e.startswith("160000 ")]
+    run("read-tree", head)
+    entries = [e for e in run("ls-files", "-s", "-z").split("\0") if e.startswith("160000 ")]
     if entries:
-        # Git would ask each of them, in its own directory, whether it has changed.
+        # Git would run in each of these submodules to see whether it has changed.
         names = [entry.partition("\t")[2] for entry in entries]
-        ask("update-index", "--force-remove", "--", *names)
-    ask("add", "--all")
-    return ask("write-tree").strip()
+        run("update-index", "--force-remove", "--", *names)
+    run("add", "--all")
+    return run("write-tree").strip()
 
 
-def _users(name: str) -> str:
-    """What the user's own settings, not those of a repository, say of *name*."""
+def _user_setting(name: str) -> str:
+    """Return the setting *name* from the user's own configuration, not from a repository's."""
     done = process.run(
         ["git", "config", "--global", "--includes", "--get", name],
         timeout=QUICK,
@@ -385,13 +387,13 @@ def _users(name: str) -> str:
     return done.stdout.strip()
 
 
-def _ask(folder: Path, *arguments: str, check: bool = True) -> str:
-    # These read files, and run nothing.
+def _read(folder: Path, *arguments: str, check: bool = True) -> str:
+    # These commands only read files and run no other program.
     return git(folder, *arguments, check=check).stdout.strip()
 
 
 def pull_url(repo: str, number: int) -> str:
-    """The page of a pull request, where *repo* is on GitHub; else upstream's."""
+    """Return the URL of a pull request of *repo* if it is on GitHub; else of upstream."""
     found = re.match(r"(?:https://|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", repo)
     upstream = re.match(r"https://github\.com/(.*)\.git", DEFAULT_REPO)
     assert upstream

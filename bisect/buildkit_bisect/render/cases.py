@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from buildkit_bisect.result import CellInfo, Result, ValidationInfo
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.result import CellEffect, CellInfo, Result, ValidationInfo, ValidationStatus
 
 
 class Case(StrEnum):
@@ -20,19 +21,23 @@ class Case(StrEnum):
 #: The case of a cell, and a word on why it is that where its verdict alone would say otherwise.
 Judge = Callable[[CellInfo], tuple[Case, str]]
 
-_BY_VERDICT = {"good": Case.PASSED, "bad": Case.FAILED, "infra": Case.ERROR}
-_BY_CHANGE = {
-    "regressed": (Case.FAILED, "broken by the patches"),
-    "still-bad": (Case.FAILED, "still bad with the patches"),
-    "fixed": (Case.PASSED, ""),
-    "still-good": (Case.PASSED, ""),
+_BY_VERDICT: dict[str, Case] = {
+    Verdict.GOOD: Case.PASSED,
+    Verdict.BAD: Case.FAILED,
+    Verdict.INFRA: Case.ERROR,
+}
+_BY_EFFECT: dict[str, tuple[Case, str]] = {
+    CellEffect.REGRESSED: (Case.FAILED, "broken by the patches"),
+    CellEffect.STILL_BAD: (Case.FAILED, "still bad with the patches"),
+    CellEffect.FIXED: (Case.PASSED, ""),
+    CellEffect.STILL_GOOD: (Case.PASSED, ""),
 }
 
 
 def judge(result: Result) -> Judge:
     """A bad cell fails; in a validation, one that is bad *with* the patches alone."""
     info = result.validation
-    if info is None or info.status == "refused":
+    if info is None or info.status == ValidationStatus.REFUSED:
         return lambda cell: (_usual(cell), "")
     return _validating(info)
 
@@ -50,7 +55,7 @@ def _validating(info: ValidationInfo) -> Judge:
             return case, ""
         change = changes.get((cell.scenario, frozenset(cell.axes.items())))
         if cell.patches == info.patches and change:
-            return _BY_CHANGE.get(change.change, (Case.SKIPPED, change.reason))
+            return _BY_EFFECT.get(change.change, (Case.SKIPPED, change.reason))
         if case is not Case.FAILED:
             return case, ""
         whose = "with something else than all of the patches" if cell.patches else (

@@ -7,11 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.model import FLAKY
+from buildkit_bisect.model import ToolOutcome, Verdict, VertexState
+from buildkit_bisect.phrases import listed
 from buildkit_bisect.render import symbols, table, text
 from buildkit_bisect.result import CellInfo, Result, StepInfo, TrialInfo
 
-_ORDER = {"bad": 0, "weak": 1, "infra": 2, "skip": 3, "good": 4}
+#: What matters most comes first.
+_ORDER: dict[str, int] = {
+    Verdict.BAD: 0,
+    Verdict.WEAK: 1,
+    Verdict.INFRA: 2,
+    Verdict.SKIP: 3,
+    Verdict.GOOD: 4,
+}
 
 #: Rows and columns that the title of a fold names.
 _ROWS, _HEADERS = 6, 4
@@ -54,7 +62,7 @@ class Fold:
         """``v0.26.0 and master: stargz bases different``."""
         rows = dict.fromkeys(p.row.label for p in self.places)
         headers = dict.fromkeys(p.header for p in self.places)
-        return f"{text.listed(rows, _ROWS)}: {text.listed(headers, _HEADERS)}"
+        return f"{listed(rows, _ROWS)}: {listed(headers, _HEADERS)}"
 
 
 def folds(result: Result, folder: Path | None, limit: int) -> list[Fold]:
@@ -88,7 +96,7 @@ def boring(result: Result) -> frozenset[str]:
     for trial in (t for c in result.cells for t in c.trials):
         lines = said.setdefault((trial.verdict, trial.outcome), set())
         lines.update(text.gist(line) for line in text.stripped(trial.daemon_log))
-    good = [lines for (verdict, _), lines in said.items() if verdict == "good"]
+    good = [lines for (verdict, _), lines in said.items() if verdict == Verdict.GOOD]
     always = set.intersection(*said.values()) if len(said) > 1 else set()
     return frozenset(always.union(*good))
 
@@ -109,7 +117,7 @@ def lines(cell: CellInfo, folder: Path | None, limit: int, dull: frozenset[str])
     if cell.log and folder:
         yield from text.matters(tail(folder, cell.log), limit)
     for trial in telling(cell):
-        if cell.outcome == FLAKY:
+        if cell.outcome == ToolOutcome.FLAKY:
             yield f"trial that was {symbols.word(text.clean(trial.outcome))}:"
         yield from map(text.clean, trial_lines(trial, limit, dull))
 
@@ -127,11 +135,11 @@ def trial_lines(trial: TrialInfo, limit: int, dull: frozenset[str]) -> Iterator[
     for step in trial.steps:
         yield f"step {step.id}: {ended(step)}"
         for vertex in step.vertices:
-            if " RUN " in f" {vertex['name']} " or vertex["state"] == "failed":
+            if " RUN " in f" {vertex['name']} " or vertex["state"] == VertexState.FAILED:
                 yield f"  {vertex['state']:6} {text.shorten(vertex['name'], 120)}"
         if step.error:
             yield from (f"  {line}" for line in text.matters(step.error, limit))
-    if trial.daemon_log and trial.verdict != "good":
+    if trial.daemon_log and trial.verdict != Verdict.GOOD:
         said = text.matters(trial.daemon_log, limit, dull)
         if said:
             yield "daemon log:"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.render import symbols
-from buildkit_bisect.render.text import one_line, plural
+from buildkit_bisect.render.text import one_line
 from buildkit_bisect.result import CellInfo, Result
 
 #: Better first. Cells that were not tested have no rank: nothing is known about them.
-_RANK = {"good": 0, "weak": 1, "bad": 2}
+_RANK: dict[str, int] = {Verdict.GOOD: 0, Verdict.WEAK: 1, Verdict.BAD: 2}
 
 
 class Change(StrEnum):

@@ -6,11 +6,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.model import FLAKY
+from buildkit_bisect.model import ToolOutcome, Verdict
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import patched, symbols, table
-from buildkit_bisect.render.text import listed, plural, shorten
-from buildkit_bisect.render.validation import verdict
-from buildkit_bisect.result import BisectInfo, CellInfo, ChangeInfo, Result
+from buildkit_bisect.render.text import shorten
+from buildkit_bisect.result import (
+    BisectInfo,
+    CampaignKind,
+    CellInfo,
+    ChangeInfo,
+    Result,
+    SearchStatus,
+)
+from buildkit_bisect.result.sentence import verdict
 
 #: Columns that a sentence names.
 _NAMED = 3
@@ -79,12 +87,12 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     places: dict[str, list[Column]] = defaultdict(list)
     bad_columns: list[Column] = []
     for (row, column), cell in tested.items():
-        if cell.verdict == "bad":
+        if cell.verdict == Verdict.BAD:
             bad_columns.append(column)
             places[cell.outcome].append(column)
             if row not in ways[cell.outcome]:
                 ways[cell.outcome].append(row)
-    bad = [r for r in rows if any(c.verdict == "bad" for c in own[r])]
+    bad = [r for r in rows if any(c.verdict == Verdict.BAD for c in own[r])]
     if not bad:
         return [_whole(own, mark)]
     if len(rows) == 1:
@@ -104,9 +112,9 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
         told.append(
             f"{mark(symbols.word(outcome))}{with_}" + (f" ({_few(where)})" if where else "")
         )
-    untested = [r for r in rows if all(c.verdict in {"skip", "infra"} for c in own[r])]
+    untested = [r for r in rows if all(c.verdict in {Verdict.SKIP, Verdict.INFRA} for c in own[r])]
     missing = f"{listed([mark(r.label) for r in untested])} could not be tested"
-    flaky = [k[0] for k, c in tested.items() if c.outcome == FLAKY]
+    flaky = [k[0] for k, c in tested.items() if c.outcome == ToolOutcome.FLAKY]
     names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
     doubt = f"{plural(len(flaky), 'cell')} flaky ({names})"
     return [
@@ -134,7 +142,9 @@ def _few(names: list[str], limit: int = 6) -> str:
 
 def _whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
     """Where no tested cell is bad."""
-    unsure = [mark(r.label) for r, cells in own.items() if any(c.verdict != "good" for c in cells)]
+    unsure = [
+        mark(r.label) for r, cells in own.items() if any(c.verdict != Verdict.GOOD for c in cells)
+    ]
     if unsure:
         return f"no tested cell is bad, but {listed(unsure)} could not be judged everywhere"
     count = sum(len(cells) for cells in own.values())
@@ -178,10 +188,10 @@ def _spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str
 def _controls(grid: table.Matrix, mark: Mark) -> list[str]:
     """Whether the controls hold; a row without them proves nothing."""
     controls = {k: c for k, c in grid.cells.items() if k[1].control}
-    ran = [c for c in controls.values() if c.verdict != "skip" or c.trials]
+    ran = [c for c in controls.values() if c.verdict != Verdict.SKIP or c.trials]
     if not ran:
         return []
-    failed = [k[0] for k, c in controls.items() if c in ran and c.verdict != "good"]
+    failed = [k[0] for k, c in controls.items() if c in ran and c.verdict != Verdict.GOOD]
     if not failed:
         return [f"all {len(ran)} control cells are good"]
     rows = listed([mark(r.label) for r in dict.fromkeys(failed)])
@@ -191,27 +201,27 @@ def _controls(grid: table.Matrix, mark: Mark) -> list[str]:
 
 def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
     subjects = {r.sha: r.subject for r in result.revisions if r.subject}
-    which = "good" if info.find_fix else "bad"
+    which = Verdict.GOOD if info.find_fix else Verdict.BAD
     if info.changes:
         headers = _headers(result)
         names = listed(_changed(info.changes, headers, mark), 5)
         count = plural(len(info.changes), "change")
         return f"{count} of outcome between {mark(info.good)} and {mark(info.bad)}: {names}."
-    if result.kind == "boundaries" and info.status == "found":
+    if result.kind == CampaignKind.BOUNDARIES and info.status == SearchStatus.FOUND:
         return f"No change of outcome between {mark(info.good)} and {mark(info.bad)}."
     match info.status:
-        case "found":
+        case SearchStatus.FOUND:
             subject = subjects.get(info.first_bad, "")
             title = f" ({mark(subject)})" if subject else ""
             sure = f", confidence {percent(info.confidence)}" if info.confidence else ""
             return f"The first {which} commit is {mark(info.first_bad[:12])}{title}{sure}."
-        case "range":
+        case SearchStatus.RANGE:
             names = listed([mark(c.sha[:12]) for c in info.candidates])
             return _sentence([
                 f"the first {which} commit is one of {len(info.candidates)} ({names})",
                 f"what could be tested does not say which: {mark(info.reason)}",
             ])  # fmt: skip
-        case "refused":
+        case SearchStatus.REFUSED:
             return f"No search was made between these ends: {mark(info.reason)}."
         case _:
             return f"The search came to no answer: {mark(info.reason)}."

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from buildkit_bisect.phrases import listed
 from buildkit_bisect.render import cell_evidence, symbols, table
 from buildkit_bisect.render.cases import Case, judge
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.markdown import markdown
 from buildkit_bisect.render.templates import Templates
-from buildkit_bisect.render.text import clean, listed
-from buildkit_bisect.result import Result
+from buildkit_bisect.render.text import clean
+from buildkit_bisect.result import CheckEffect, Result
 
 #: Characters of a job summary; GitHub takes 1 MiB a step.
 SUMMARY_LIMIT = 250_000
@@ -57,7 +58,7 @@ def commands(result: Result) -> list[str]:
         message = "; ".join(filter(None, [why, fold.reason])) or fold.outcome
         told[kind].append(_command(kind, title, message))
     for check in result.validation.checks if result.validation else ():
-        if check.change == "worse":
+        if check.change == CheckEffect.WORSE:
             title, names = f"worse: {check.kind} {check.subject}", listed(check.worse)
             told["error"].append(_command("error", title, names or check.after))
     lines = [_command("notice", f"buildkit-bisect {result.kind}", finding(result))]

@@ -6,11 +6,13 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from markupsafe import Markup
 
 from buildkit_bisect.events import Column
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.render import page, svg, symbols, table, text, validation
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.markdown import means
@@ -104,13 +106,23 @@ def _axes(result: Result) -> dict[str, list[str]]:
     return {name: values for name, values in axes.items() if len(values) > 1}
 
 
+class Change(StrEnum):
+    """What became of a cell beside its base; also the class of its row on the page."""
+
+    FIXED = "fixed"
+    BROKEN = "broken"
+    CHANGED = "changed"
+    SAME = "same"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Pair:
     """One column of a variant and of its base."""
 
     column: Column
     name: str
-    change: str
+    change: Change
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,16 +150,16 @@ def _versus(grid: table.Matrix) -> list[_Versus]:
     return made
 
 
-def change(before: CellInfo, after: CellInfo) -> str:
-    """What became of a cell: fixed, broken, changed, same, or unknown."""
+def change(before: CellInfo, after: CellInfo) -> Change:
+    """What became of a cell, by its outcome and verdict on either side."""
     if before.outcome == after.outcome:
-        return "same"
-    told = {"good", "bad", "weak"}
+        return Change.SAME
+    told = {Verdict.GOOD, Verdict.BAD, Verdict.WEAK}
     if before.verdict not in told or after.verdict not in told:
-        return "unknown"
-    if after.verdict == "good":
-        return "fixed"
-    return "broken" if before.verdict == "good" else "changed"
+        return Change.UNKNOWN
+    if after.verdict == Verdict.GOOD:
+        return Change.FIXED
+    return Change.BROKEN if before.verdict == Verdict.GOOD else Change.CHANGED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import junitparser
 from buildkit_bisect.render import cell_evidence, symbols, table, validation
 from buildkit_bisect.render.cases import Case, judge
 from buildkit_bisect.render.text import clean
-from buildkit_bisect.result import Result
+from buildkit_bisect.result import CheckEffect, Result
 
 _LOG_LINES = 40
 
@@ -56,6 +56,10 @@ _KINDS: dict[Case, type[_Told]] = {
     Case.ERROR: junitparser.Error,
     Case.SKIPPED: junitparser.Skipped,
 }
+_CHECKS: dict[str, Case] = {
+    CheckEffect.WORSE: Case.FAILED,
+    CheckEffect.UNTESTED: Case.SKIPPED,
+}
 
 
 def _told(how: Case, message: str, kind: str, text: str) -> _Told:
@@ -76,7 +80,7 @@ def _checks(result: Result) -> junitparser.TestSuite:
         case = junitparser.TestCase(
             name=clean(f"{check.kind} {check.subject}"), classname=clean(f"upstream.{check.kind}")
         )
-        how = {"worse": Case.FAILED, "untested": Case.SKIPPED}.get(check.change)
+        how = _CHECKS.get(check.change)
         if how:
             said = f"{check.before}, then {check.after}: {what}"
             case.result = [_told(how, said, check.change, clean("\n".join(check.log)))]

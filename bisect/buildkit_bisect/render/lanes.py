@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, pairwise, zip_longest
 
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.render import symbols, table, text
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.templates import Templates
@@ -83,7 +85,7 @@ def lanes(result: Result, *, templates: Templates | None = None, inline: bool = 
         changes=changes,
         ticks=names,
         named=named,
-        aside=f"{text.plural(aside, 'tested commit')} within merges not drawn" if aside else "",
+        aside=f"{plural(aside, 'tested commit')} within merges not drawn" if aside else "",
         height=named + 12 * (1 + max((line for _, _, line in names), default=0)) + 16,
         bottom=bottom,
         top=_TOP,
@@ -160,7 +162,7 @@ def _lanes(result: Result, xs: dict[str, float]) -> Iterator[_Lane]:
 
 
 def _stretches(told: list[tuple[float, CellInfo]]) -> Iterator[_Stretch]:
-    known = [(x, cell) for x, cell in told if cell.verdict not in {"skip", "infra"}]
+    known = [(x, cell) for x, cell in told if cell.verdict not in {Verdict.SKIP, Verdict.INFRA}]
     runs = [list(run) for _, run in groupby(known, key=lambda told: told[1].outcome)]
     for run, after in zip_longest(runs, runs[1:]):
         (x0, cell), x1 = run[0], run[-1][0]

@@ -10,6 +10,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from buildkit_bisect.events import Column
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import listed
 from buildkit_bisect.render import cell_evidence, symbols, table, text, validation
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
@@ -72,7 +74,7 @@ def markdown(
 def _render(result: Result, folder: Path | None, detail: _Detail, templates: Templates) -> str:
     grid = table.matrix(result)
     folds = cell_evidence.folds(result, folder, detail.log) if detail.folds else []
-    shown = [f for f in folds if detail.good or f.verdict != "good"][: detail.folds]
+    shown = [f for f in folds if detail.good or f.verdict != Verdict.GOOD][: detail.folds]
     used = {grid.symbol(r, c) for r in grid.rows for g in grid.groups for c in g.columns}
     return templates.render(
         "report.md.j2",
@@ -202,7 +204,7 @@ def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
         _Change(
             old=old,
             new=new,
-            said=tuple(f"{how}: {text.listed(names)}" for how, names in said.items()),
+            said=tuple(f"{how}: {listed(names)}" for how, names in said.items()),
             url=table.compare_url(result, old.sha, new.sha),
         )
         for (old, new), said in sorted(found.items(), key=lambda item: order[item[0][1]])
@@ -210,7 +212,7 @@ def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
 
 
 def _tells(cell: CellInfo) -> bool:
-    return cell.verdict not in {"skip", "infra"}
+    return cell.verdict not in {Verdict.SKIP, Verdict.INFRA}
 
 
 def commit(result: Result, sha: str, label: str = "") -> Markup:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from buildkit_bisect.events import Column
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.render import cell_evidence, symbols, table, text
 from buildkit_bisect.result import CellInfo, Result, StepInfo, TrialInfo
 
@@ -77,7 +78,7 @@ def control(grid: table.Matrix, row: table.Row, column: Column) -> Column | None
         for group in grid.groups
         for other in group.columns
         if other.scenario == column.scenario and other.control
-        and (cell := grid.cell(row, other)) and cell.verdict == "good"
+        and (cell := grid.cell(row, other)) and cell.verdict == Verdict.GOOD
     ]  # fmt: skip
     return min(good, key=lambda other: len(axes - set(other.axes)), default=None)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from buildkit_bisect.events import Column
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import symbols, table
-from buildkit_bisect.render.text import listed, plural
 from buildkit_bisect.result import CellInfo
 
 Mark = Callable[[str], str]
@@ -50,14 +51,14 @@ def _each(names: Sequence[str]) -> str:
 
 def compare(base: Cells, own: Cells, mark: Mark) -> tuple[int, str]:
     """(how urgent, 0 first; what *own* cells are, compared with *base*, which may be empty)."""
-    if all(c.verdict == "skip" for c in own.values()):
+    if all(c.verdict == Verdict.SKIP for c in own.values()):
         return 3, "nothing could be tested"
     if not base:
-        bad = [c for c in own.values() if c.verdict == "bad"]
+        bad = [c for c in own.values() if c.verdict == Verdict.BAD]
         return 3, f"{_of(bad, own, mark)}, and nothing was run without it"
     was = {column: cell.verdict for column, cell in base.items() if column in own}
-    broken = [own[column] for column, verdict in was.items() if verdict == "bad"]
-    broke = [own[c] for c, v in was.items() if v == "good" and own[c].verdict == "bad"]
+    broken = [own[column] for column, verdict in was.items() if verdict == Verdict.BAD]
+    broke = [own[c] for c, v in was.items() if v == Verdict.GOOD and own[c].verdict == Verdict.BAD]
     said = []
     if broke:
         were = "that was good is" if len(broke) == 1 else "that were good are"
@@ -66,12 +67,12 @@ def compare(base: Cells, own: Cells, mark: Mark) -> tuple[int, str]:
         said.append(_of_broken(broken, mark))
     elif not broke:
         said.append(f"{_of([], own, mark)}, as without it" if _all_good(own) else "nothing is sure")
-    every = bool(broken) and all(c.verdict == "good" for c in broken)
+    every = bool(broken) and all(c.verdict == Verdict.GOOD for c in broken)
     return (0 if broke else 1 if every else 2), " and ".join(said)
 
 
 def _all_good(own: Cells) -> bool:
-    return all(c.verdict == "good" for c in own.values())
+    return all(c.verdict == Verdict.GOOD for c in own.values())
 
 
 def _of(bad: Sequence[CellInfo], own: Cells, mark: Mark) -> str:
@@ -83,8 +84,8 @@ def _of(bad: Sequence[CellInfo], own: Cells, mark: Mark) -> str:
 
 def _of_broken(broken: Sequence[CellInfo], mark: Mark) -> str:
     """What became of cells that are bad without the patches."""
-    good = [c for c in broken if c.verdict == "good"]
-    bad = [c for c in broken if c.verdict == "bad"]
+    good = [c for c in broken if c.verdict == Verdict.GOOD]
+    bad = [c for c in broken if c.verdict == Verdict.BAD]
     one = len(broken) == 1
     every = "the one broken cell is" if one else f"all {len(broken)} broken cells are"
     if len(good) == len(broken):

@@ -1,11 +1,11 @@
-"""How an outcome is shown: a symbol, a word, a class; never colour alone."""
+"""How outcomes, changes and states are shown: a symbol, a word, a class; never colour alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from buildkit_bisect.model import FLAKY
-from buildkit_bisect.result import CellInfo
+from buildkit_bisect.model import ToolOutcome, Verdict
+from buildkit_bisect.result import CellEffect, CellInfo, CheckEffect, FitState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +20,9 @@ class Symbol:
 
 GOOD = Symbol(emoji="✅", glyph="✓", css="good", says="good")
 BAD = Symbol(emoji="❌", glyph="✗", css="bad", says="bad")
-MIXED = Symbol(emoji="⚠️", glyph="≈", css="flaky", says="flaky: trials disagree")
+MIXED = Symbol(
+    emoji="⚠️", glyph="≈", css="flaky", says=f"{ToolOutcome.FLAKY}: {ToolOutcome.FLAKY.means}"
+)
 WEAK = Symbol(emoji="❔", glyph="?", css="weak", says="tested, and no rule names what was seen")
 SKIP = Symbol(emoji="⏭️", glyph="»", css="skip", says="could not be tested")
 INFRA = Symbol(
@@ -29,12 +31,44 @@ INFRA = Symbol(
 NONE = Symbol(emoji="▫️", glyph="·", css="none", says="not run")
 
 ALL = (BAD, MIXED, GOOD, WEAK, SKIP, INFRA, NONE)
-_BY_VERDICT = {"good": GOOD, "bad": BAD, "weak": WEAK, "skip": SKIP, "infra": INFRA}
+_BY_VERDICT: dict[str, Symbol] = {
+    Verdict.GOOD: GOOD,
+    Verdict.BAD: BAD,
+    Verdict.WEAK: WEAK,
+    Verdict.SKIP: SKIP,
+    Verdict.INFRA: INFRA,
+}
+
+#: What patches did to cells, in this order: what a reviewer must see comes first.
+CELL_EFFECTS = {
+    CellEffect.REGRESSED: (BAD, "broken by it"),
+    CellEffect.FIXED: (GOOD, "fixed"),
+    CellEffect.STILL_BAD: (BAD, "still bad"),
+    CellEffect.UNTESTED: (SKIP, "could not be tested"),
+    CellEffect.STILL_GOOD: (GOOD, "still good"),
+}
+
+CHECK_EFFECTS = {
+    CheckEffect.WORSE: BAD,
+    CheckEffect.BETTER: GOOD,
+    CheckEffect.SAME: GOOD,
+    CheckEffect.PRE_EXISTING: GOOD,
+    CheckEffect.UNTESTED: SKIP,
+}
+
+#: What becomes of patches on a line.
+FITS = {
+    FitState.APPLIES: "applies",
+    FitState.LACKING: "applies, needs more",
+    FitState.THERE: "already there",
+    FitState.PARTLY: "in part there",
+    FitState.CONFLICTS: "conflicts",
+}
 
 
 def of(outcome: str, verdict: str) -> Symbol:
     """The symbol of an outcome; flaky has its own whatever its verdict."""
-    return MIXED if outcome == FLAKY else _BY_VERDICT.get(verdict, WEAK)
+    return MIXED if outcome == ToolOutcome.FLAKY else _BY_VERDICT.get(verdict, WEAK)
 
 
 def word(outcome: str) -> str:

@@ -8,8 +8,11 @@ from typing import Any
 import jinja2
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import symbols, text
-from buildkit_bisect.system import paths
+from buildkit_bisect.result import CampaignKind, CampaignStatus
+from buildkit_bisect.system import checkout
 
 
 class Templates:
@@ -18,7 +21,7 @@ class Templates:
     Raises `BadInput` for a *folder* that does not exist.
     """
 
-    def __init__(self, folder: Path | None = None, *, shipped: Path = paths.TEMPLATES) -> None:
+    def __init__(self, folder: Path | None = None, *, shipped: Path = checkout.TEMPLATES) -> None:
         if folder and not folder.is_dir():
             raise BadInput(f"no such folder of templates: {folder}", hint="ls templates/")
         self._env = jinja2.Environment(
@@ -38,10 +41,15 @@ class Templates:
             command=text.command,
             duration=text.duration,
             head=text.head,
-            listed=text.listed,
+            listed=listed,
             word=symbols.word,
         )
-        self._env.globals.update(plural=text.plural)
+        self._env.globals.update(
+            plural=plural,
+            CampaignKind=CampaignKind,
+            CampaignStatus=CampaignStatus,
+            Verdict=Verdict,
+        )
 
     def text(self, name: str) -> str:
         """A file's own text, nothing filled in: styles and scripts."""

@@ -9,6 +9,8 @@ from collections.abc import Container, Iterable
 
 from markupsafe import Markup
 
+from buildkit_bisect.phrases import plural
+
 #: Characters of one line of a log that a report shows; the rest is cut and counted.
 LINE = 300
 
@@ -212,16 +214,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
-
-
-def listed(items: Iterable[str], limit: int = 6) -> str:
-    """``a, b and c``; beyond *limit*, ``a, b, c and 9 more``."""
-    all_ = [str(item) for item in items]  # Markup would escape what it is joined to
-    if len(all_) > limit:
-        all_ = [*all_[: limit - 1], f"{len(all_) - limit + 1} more"]
-    return ", ".join(all_[:-1]) + " and " + all_[-1] if len(all_) > 1 else "".join(all_)
-
-
-def plural(n: int, word: str) -> str:
-    """``1 cell``, ``2 cells``."""
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"

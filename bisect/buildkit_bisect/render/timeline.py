@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.render import lanes, symbols, text
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import fit
-from buildkit_bisect.result import BisectInfo, BisectStep, Result
+from buildkit_bisect.result import BisectInfo, BisectStep, CampaignKind, Result
+from buildkit_bisect.search import Phase
 
 _LINE, _LEFT, _TRACK = 26, 250, 420  # pixels
+#: Phases whose commits are not on the first-parent line, or were narrowed down to before.
+_INSIDE = (Phase.DESCEND, Phase.PROOF)
 _LETTER, _BOLD = 6.7, 8.7  # width of a letter
 
 
@@ -39,7 +43,7 @@ def timeline(result: Result, *, templates: Templates | None = None, inline: bool
     steps = [*info.gate, *info.steps] if info else []
     if info is None or not steps:
         return ""
-    if result.kind == "boundaries":
+    if result.kind == CampaignKind.BOUNDARIES:
         drawn = lanes.lanes(result, templates=templates, inline=inline)
         if drawn:
             return drawn
@@ -74,7 +78,7 @@ def timeline(result: Result, *, templates: Templates | None = None, inline: bool
         x0=_x(0, span),
         x1=_x(span, span),
         culprit=_x(places[info.first_bad], span) if info.first_bad in places else None,
-        which="good" if info.find_fix else "bad",
+        which=Verdict.GOOD if info.find_fix else Verdict.BAD,
         caption=fit(f"{info.first_bad[:10]} {culprit.subject if culprit else ''}", 520, _LETTER),
         confidence=percent(info.confidence) if info.confidence else "",
         total=info.total,
@@ -130,8 +134,8 @@ def _places(result: Result, info: BisectInfo, steps: list[BisectStep]) -> dict[s
     places: dict[str, float] = {}
     for step in steps:
         last = known.get(step.sha, last)
-        loose = inside if inside is not None and step.phase in {"descend", "proof"} else last
-        place = 0.0 if step.phase == "gate" else loose
+        loose = inside if inside is not None and step.phase in _INSIDE else last
+        place = 0.0 if step.phase == Phase.GATE else loose
         places.setdefault(step.sha, known.get(step.sha, place))
     return places
 
@@ -156,9 +160,9 @@ def _narrow(
     info: BisectInfo, step: BisectStep, at: float, low: float, high: float
 ) -> tuple[float, float]:
     """What is left after *step*: the newer side shows what the search looks for."""
-    newer = "good" if info.find_fix else "bad"
-    older = "bad" if info.find_fix else "good"
-    if step.phase in {"proof", "descend"} or info.changes or not low <= at <= high:
+    newer = Verdict.GOOD if info.find_fix else Verdict.BAD
+    older = Verdict.BAD if info.find_fix else Verdict.GOOD
+    if step.phase in _INSIDE or info.changes or not low <= at <= high:
         return low, high
     if step.verdict == newer:
         return low, at
@@ -169,7 +173,9 @@ def _strip(
     steps: list[BisectStep], places: dict[str, float], span: float
 ) -> list[tuple[float, float, str]]:
     """(from, to, class): stretches between tested commits that show the same, or "open"."""
-    tested = sorted((places[s.sha], s.verdict) for s in steps if s.verdict in {"good", "bad"})
+    tested = sorted(
+        (places[s.sha], s.verdict) for s in steps if s.verdict in {Verdict.GOOD, Verdict.BAD}
+    )
     return [
         (_x(a, span), _x(b, span), symbols.of("", v).css if v == w else "open")
         for (a, v), (b, w) in pairwise(tested)

@@ -1,4 +1,4 @@
-"""What a result document may hold beyond its types: it may be a stranger's. Pure."""
+"""What a result document may contain, beyond its types; it may be untrusted. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from buildkit_bisect.model import Verdict
+from buildkit_bisect.model import Verdict, VertexState
+from buildkit_bisect.result.words import (
+    ENDED,
+    CampaignKind,
+    CellEffect,
+    CheckEffect,
+    CheckKind,
+    FitState,
+    SearchStatus,
+    ValidationStatus,
+)
 from buildkit_bisect.system.addresses import is_link
 
-VERDICTS = tuple(str(verdict) for verdict in Verdict)
+VERDICTS: tuple[str, ...] = tuple(Verdict)
 
-#: What a vertex can have come to: `model.Vertex.state`.
-STATES = ("cached", "failed", "ran", "pending")
+#: What a vertex can have come to.
+STATES: tuple[str, ...] = tuple(VertexState)
 
-#: Fields that hold plain dicts, and what each of these has.
+#: Fields that hold plain dicts, and the keys of each of these.
 SHAPES: dict[str, dict[str, type]] = {
     "ScenarioInfo.axes": {"values": tuple, "controls": tuple},
     "ScenarioInfo.outcomes": {"name": str, "verdict": str, "means": str},
@@ -23,24 +33,24 @@ SHAPES: dict[str, dict[str, type]] = {
     "StepInfo.records": {"digest": str, "layers": int, "inputs": list},
 }
 
-#: Fields that hold one of a few words. Reports show these as they are.
+#: Fields that hold one of a few words, which reports show as they are.
 CHOICES: dict[str, tuple[str, ...]] = {
-    "Result.kind": ("run", "matrix", "bisect", "boundaries", "validate"),
-    "Result.status": ("done", "interrupted", "failed"),
+    "Result.kind": tuple(CampaignKind),
+    "Result.status": ENDED,
     "TrialInfo.verdict": VERDICTS,
     "CellInfo.verdict": VERDICTS,
     "BisectStep.verdict": VERDICTS,
-    "BisectInfo.status": ("found", "range", "refused", "inconclusive"),
-    "CellChange.change": ("fixed", "regressed", "still-bad", "still-good", "untested"),
-    "CheckInfo.kind": ("test", "vet", "build"),
-    "CheckInfo.change": ("same", "worse", "better", "pre-existing", "untested"),
-    "BackportInfo.state": ("applies", "lacking", "there", "partly", "conflicts"),
-    "ValidationInfo.status": ("fixes", "partly", "no", "regresses", "inconclusive", "refused"),
+    "BisectInfo.status": tuple(SearchStatus),
+    "CellChange.change": tuple(CellEffect),
+    "CheckInfo.kind": tuple(CheckKind),
+    "CheckInfo.change": tuple(CheckEffect),
+    "BackportInfo.state": tuple(FitState),
+    "ValidationInfo.status": tuple(ValidationStatus),
 }
 
 
 def wrong(part: Any) -> str:
-    """The first value below *part* that its field cannot have; "" where there is none."""
+    """The first value below *part* that its field does not allow; "" if there is none."""
     if isinstance(part, tuple):
         return next(filter(None, map(wrong, part)), "")
     if not dataclasses.is_dataclass(part):
@@ -67,15 +77,15 @@ def _wrong_value(name: str, value: Any) -> str:
         case _:
             return ""
     odd = [word for word in words if word not in choices]
-    return f"{name}: {odd[0]!r} is none of {', '.join(choices)}" if odd else ""
+    return f"{name}: {odd[0]!r} is not one of {', '.join(choices)}" if odd else ""
 
 
 def _misshapen(shape: Mapping[str, type], value: Any) -> str:
-    """What one of the plain dicts in *value*, a tuple or a dict of them, lacks; "" for nothing."""
+    """What a plain dict in *value* (a tuple or dict of them) lacks; "" if nothing."""
     for each in value.values() if isinstance(value, dict) else value:
         for key, kind in shape.items():
             part = each.get(key)
             texts = part if isinstance(part, list) else []
             if not isinstance(part, kind) or not all(isinstance(text, str) for text in texts):
-                return f"{key!r} is missing, or of another kind"
+                return f"{key!r} is missing or has the wrong type"
     return ""

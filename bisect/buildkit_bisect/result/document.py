@@ -1,6 +1,6 @@
 """The result document: the only thing that renderers read. docs/result.schema.json is its schema.
 
-Values are plain (texts, numbers, tuples, dicts of these), so that the JSON is the document.
+Values are plain (strings, numbers, tuples, dicts of these), so that the JSON is the document.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import cattrs
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.result import checks as resultcheck
+from buildkit_bisect.result.words import CampaignStatus
 from buildkit_bisect.system import strictjson
 
 SCHEMA = 1
@@ -49,14 +50,14 @@ class RevisionInfo:
 class PatchInfo:
     """A patch that some variant has.
 
-    *digest* is the SHA-256 of its diffs' SHA-256 in hex, joined in order: who has a result can
-    tell whether it is about the diffs that are sent.
+    *digest* is the SHA-256 of its diffs' SHA-256 in hex, joined in order: it shows whether a
+    result is about the diffs at hand.
     """
 
     name: str
     digest: str
     title: str
-    diffs: dict[str, str] = field(default_factory=dict)  # file name -> text; none of a revert
+    diffs: dict[str, str] = field(default_factory=dict)  # file name -> text; empty for a revert
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +80,7 @@ class StepInfo:
     exit: int
     seconds: float
     timed_out: bool = False
-    error: str = ""  # the last lines of its messages, where it failed
+    error: str = ""  # the last lines of its messages, if it failed
     vertices: tuple[dict[str, str], ...] = ()  # {"name", "state", "error"?}; internal ones left out
     records: tuple[dict[str, Any], ...] = ()  # {"digest", "layers": n, "inputs": [digest]}
     kept: tuple[int, int] | None = None  # (here, of the control's) inner records with layers
@@ -93,9 +94,9 @@ class TrialInfo:
     verdict: str
     reason: str
     seconds: float
-    reused: bool  # paid for by an earlier campaign, or earlier in this one
-    evidence: str  # folder below the result's own, "" where none was kept
-    ended: str = ""  # ISO 8601, UTC; "" where it is not known
+    reused: bool  # run by an earlier campaign, or earlier in this one
+    evidence: str  # folder below the result's own, "" if none was kept
+    ended: str = ""  # ISO 8601, UTC; "" if unknown
     steps: tuple[StepInfo, ...] = ()
     daemon_log: str = ""
 
@@ -106,7 +107,7 @@ class CellInfo:
 
     scenario: str
     ref: str
-    revision: str  # full commit id, or the module version where no commit is known
+    revision: str  # full commit id, or the module version if the commit is unknown
     patches: tuple[str, ...]
     axes: dict[str, str]
     control: bool
@@ -122,7 +123,7 @@ class CellInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CandidateInfo:
-    """A commit that may be the one."""
+    """A commit that may be the one searched for."""
 
     sha: str
     reason: str = ""
@@ -131,7 +132,7 @@ class CandidateInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BisectStep:
-    """One commit that a search (or its gate) looked at, in order."""
+    """One commit that a search (or its gate) examined, in order."""
 
     number: int
     phase: str  # `search.Phase`
@@ -143,24 +144,26 @@ class BisectStep:
     left: int = 0  # candidates before this step
     seconds: float = 0.0
     reused: bool = False
-    patches: tuple[str, ...] = ()  # of the overlay, those that belong at this commit
+    patches: tuple[str, ...] = ()  # those of the overlay that are used at this commit
     position: int | None = None  # commits after the older end on the first-parent line, if on it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangeInfo:
-    """A commit at which a cell's outcome changes, with what is seen on both sides."""
+    """A commit at which a cell's outcome changes, with the outcomes on both sides."""
 
-    sha: str  # "" where commits that could not be tested hide it
+    sha: str  # "" if untestable commits hide it
     before: str  # outcome
     after: str
     confidence: float = 0.0
-    merge: str = ""  # the merge on the first-parent line that brought it, "" if it is on that line
+    merge: str = (
+        ""  # the merge on the first-parent line that introduced it, "" if it is on that line
+    )
     reason: str = ""
     scenario: str = ""  # the cell that changed
     axes: dict[str, str] = field(default_factory=dict)
     last_before: str = ""  # the newest tested commit that shows *before*
-    candidates: tuple[CandidateInfo, ...] = ()  # where `sha` is "": what it may be
+    candidates: tuple[CandidateInfo, ...] = ()  # the possible commits if `sha` is ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,17 +175,17 @@ class BisectInfo:
     bad: str
     scenario: str
     axes: dict[str, str]  # of the one cell that was searched with
-    find_fix: bool = False  # then the commit found is the first good one
+    find_fix: bool = False  # if so, the commit found is the first good one
     patches: tuple[str, ...] = ()
     first_bad: str = ""  # full commit id
-    merge: str = ""  # the first-parent merge that brought it, "" if it is on that line
+    merge: str = ""  # the first-parent merge that introduced it, "" if it is on that line
     parents: tuple[str, ...] = ()  # tested parents of it
     candidates: tuple[CandidateInfo, ...] = ()  # likeliest first
     confidence: float = 0.0
     picks: dict[str, str] = field(default_factory=dict)  # release branch -> the same change there
-    contained: tuple[str, ...] = ()  # release tags that have it, oldest first
+    contained: tuple[str, ...] = ()  # release tags that contain it, oldest first
     reverted: str = ""  # what the newer end shows without it: "yes: ...", "NO: ...", "not ..."
-    reason: str = ""  # always, where status is not found
+    reason: str = ""  # always set if status is not found
     hint: str = ""
     gate: tuple[BisectStep, ...] = ()
     steps: tuple[BisectStep, ...] = ()
@@ -190,7 +193,7 @@ class BisectInfo:
     total: int = 0  # candidates at the start
     tested: int = 0
     skipped: int = 0
-    reproduce: str = ""  # the exact command that shows it again
+    reproduce: str = ""  # the exact command that reproduces it
     notes: tuple[str, ...] = ()
 
 
@@ -204,22 +207,22 @@ class CellChange:
     change: str  # fixed, regressed, still-bad, still-good, untested
     before: str  # "layers-dropped 3 of 3"
     after: str
-    moved: bool = False  # another outcome than before, whatever the class
+    moved: bool = False  # whether the outcome changed, whatever its verdict
     snapshotter: str = ""  # of the daemon; "" for a script
     reason: str = ""  # why it could not be tested
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubsetInfo:
-    """Some of a series' patches, on the tested cells that are good or bad without any."""
+    """Some patches of a series, on the tested cells that are good or bad without any patch."""
 
     patches: tuple[str, ...]
     fixed: int  # of the cells that are bad without
     of: int
-    reason: str = ""  # why it could not be tested, on none of them
+    reason: str = ""  # why none of the cells could be tested
     regressed: int = 0  # of the cells that are good without
-    untested: int = 0  # of those that are bad without
-    unbuilt: bool = False  # it does not apply or does not build
+    untested: int = 0  # of the cells that are bad without
+    unbuilt: bool = False  # it does not apply or build
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -231,13 +234,13 @@ class CheckInfo:
     change: str  # same, worse, better, pre-existing, untested
     before: str  # "41 passed, 1 failed"
     after: str
-    worse: tuple[str, ...] = ()  # what fails with the patches alone: test names, messages
-    known: tuple[str, ...] = ()  # what fails without them too: not to be blamed on them
-    better: tuple[str, ...] = ()  # what fails without them alone
-    added: tuple[str, ...] = ()  # tests that the patches bring, and that pass
-    flaky: tuple[str, ...] = ()  # fail now and then, with the patches or without
+    worse: tuple[str, ...] = ()  # what fails only with the patches: test names, messages
+    known: tuple[str, ...] = ()  # what also fails without them, so is not their fault
+    better: tuple[str, ...] = ()  # what fails only without them
+    added: tuple[str, ...] = ()  # tests that the patches add, and that pass
+    flaky: tuple[str, ...] = ()  # what fails intermittently, with the patches or without
     note: str = ""  # "with the race detector"
-    log: tuple[str, ...] = ()  # last lines of what is worse
+    log: tuple[str, ...] = ()  # last output lines of what is worse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -261,22 +264,22 @@ class ValidationInfo:
     patches: tuple[str, ...]
     cells: tuple[CellChange, ...] = ()
     subsets: tuple[SubsetInfo, ...] = ()
-    needed: tuple[str, ...] = ()  # patches without which less is fixed
-    culprit: str = ""  # full commit id of what was reverted instead
-    reverted: str = ""  # what the base shows without it
+    needed: tuple[str, ...] = ()  # patches without which fewer cells are fixed
+    culprit: str = ""  # full commit id of the commit reverted instead
+    reverted: str = ""  # what the base shows without that commit
     checks: tuple[CheckInfo, ...] = ()
     backports: tuple[BackportInfo, ...] = ()
     trials: int = 0  # of the cells before and after
     reused: int = 0  # of these, from an earlier campaign that ran both sides
-    resumed: int = 0  # of these, from before this campaign was interrupted
-    reason: str = ""  # always, where refused or inconclusive
+    resumed: int = 0  # of these, run before this campaign was interrupted
+    reason: str = ""  # always set if refused or inconclusive
     hint: str = ""
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """One campaign's answer."""
+    """The result of one campaign."""
 
     kind: str  # run, matrix, bisect, boundaries, validate
     id: str
@@ -290,7 +293,7 @@ class Result:
     patches: tuple[PatchInfo, ...]
     cells: tuple[CellInfo, ...]
     schema: int = SCHEMA
-    status: str = "done"  # or "interrupted", "failed"
+    status: str = CampaignStatus.DONE.value  # or "interrupted", "failed"
     seconds: dict[str, float] = field(default_factory=dict)  # {"total", "builds", "trials"}
     bisect: BisectInfo | None = None  # bisect and boundaries
     validation: ValidationInfo | None = None  # validate
@@ -317,7 +320,7 @@ def dump(result: Result) -> str:
 
 
 def write(result: Result, folder: Path) -> Path:
-    """Write ``result.json`` into *folder*, whole or not at all."""
+    """Write ``result.json`` into *folder*, atomically."""
     path = folder / "result.json"
     draft = folder / f".result.{os.getpid()}"
     draft.write_text(dump(result))
@@ -328,8 +331,8 @@ def write(result: Result, folder: Path) -> Path:
 def read(folder: Path) -> Result:
     """The document in *folder*.
 
-    Raises `BadInput` where there is none, or one of another schema, or one that holds what no
-    campaign writes: another word than `resultcheck.CHOICES`, a link that is none, half a character.
+    Raises `BadInput` if there is none, if its schema differs, or if it contains what no campaign
+    writes: a word that is not in `resultcheck.CHOICES`, an invalid link, a lone surrogate.
     """
     path = folder / "result.json"
     try:
@@ -348,7 +351,7 @@ def read(folder: Path) -> Result:
     except cattrs.BaseValidationError as error:
         wrong = cattrs.transform_error(error)[0]
     except RecursionError:
-        wrong = "nested too deep"
+        wrong = "nested too deeply"
     if wrong:
         raise BadInput(f"{path}: {wrong}", hint="docs/result.schema.json")
     return found

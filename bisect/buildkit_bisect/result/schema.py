@@ -1,6 +1,6 @@
-"""The result document's JSON Schema, made from `result`'s dataclasses and their comments.
+"""The result document's JSON Schema, generated from `result`'s dataclasses and their comments.
 
-``python -m buildkit_bisect.result.schema`` prints it; ``docs/result.schema.json`` is kept equal.
+``python -m buildkit_bisect.result.schema`` prints it, for ``docs/result.schema.json``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ import typing
 from typing import Any
 
 from buildkit_bisect import result
-from buildkit_bisect.result import checks
+from buildkit_bisect.result import (
+    CampaignKind,
+    CampaignStatus,
+    SearchStatus,
+    ValidationStatus,
+    checks,
+)
 from buildkit_bisect.system.addresses import LINK
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -38,7 +44,7 @@ def _pair(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "prefixItems": [items, items], "items": False, "minItems": 2}
 
 
-#: What annotations do not say: closed choices, and the shape of plain dicts.
+#: What annotations do not express: closed choices, and the shape of plain dicts.
 _TIGHTER: dict[str, dict[str, Any]] = {
     **{name: {"enum": list(words)} for name, words in checks.CHOICES.items()},
     "Result.schema": {"const": result.SCHEMA},
@@ -74,26 +80,32 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     "ValidationInfo.culprit": _COMMIT,
 }
 
+#: Campaigns whose document has a search.
+_SEARCHES = [CampaignKind.BISECT, CampaignKind.BOUNDARIES]
+
+#: Validation statuses that need a reason.
+_UNSURE = [ValidationStatus.INCONCLUSIVE, ValidationStatus.REFUSED]
+
 _RULES: dict[str, dict[str, Any]] = {
     "Result": {
         "if": {
-            "properties": {"kind": {"enum": ["bisect", "boundaries"]}, "status": {"const": "done"}}
+            "properties": {"kind": {"enum": _SEARCHES}, "status": {"const": CampaignStatus.DONE}}
         },
         "then": {"properties": {"bisect": {"type": "object"}}},
     },
     "ValidationInfo": {
-        "if": {"properties": {"status": {"enum": ["inconclusive", "refused"]}}},
+        "if": {"properties": {"status": {"enum": _UNSURE}}},
         "then": {"properties": {"reason": {"minLength": 1}}},
     },
     "BisectInfo": {
-        "if": {"properties": {"status": {"const": "found"}}},
+        "if": {"properties": {"status": {"const": SearchStatus.FOUND}}},
         "else": {"properties": {"reason": {"minLength": 1}}},
     },
 }
 
 
 def schema() -> dict[str, Any]:
-    """The whole schema. Strict: another property than ours is an error everywhere."""
+    """The whole schema. Strict: an unknown property is an error everywhere."""
     parts: dict[str, dict[str, Any]] = {}
     body = _class(result.Result, parts)
     return {
@@ -105,7 +117,7 @@ def schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """As it stands in ``docs/result.schema.json``."""
+    """The content of ``docs/result.schema.json``."""
     return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -115,8 +127,8 @@ def _class(kind: type[Any], parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     for field in dataclasses.fields(kind):
         tighter = _TIGHTER.get(f"{kind.__name__}.{field.name}")
         shape = tighter or _shape(hints[field.name], parts)
-        said = re.search(rf"^    {field.name}: .*?  # (.*)$", inspect.getsource(kind), re.MULTILINE)
-        properties[field.name] = {"description": said[1], **shape} if said else shape
+        note = re.search(rf"^    {field.name}: .*?  # (.*)$", inspect.getsource(kind), re.MULTILINE)
+        properties[field.name] = {"description": note[1], **shape} if note else shape
     return {
         "description": (kind.__doc__ or "").splitlines()[0],
         "type": "object",

@@ -7,8 +7,6 @@ from typing import Protocol
 
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.errors import BisectError
-from buildkit_bisect.model import RuntimeKind as Kind
-from buildkit_bisect.model import Served
 from buildkit_bisect.system.process import Completed
 
 
@@ -20,11 +18,6 @@ class DaemonFailed(BisectError):
 
 class Runtime(Protocol):
     """A running daemon. Steps speak to it, and need not know what it is."""
-
-    @property
-    def kind(self) -> str:
-        """Name of the runtime in results: ``host``, ``docker``, ``buildx``."""
-        ...
 
     @property
     def log(self) -> Path:
@@ -54,6 +47,3 @@ class Runtime(Protocol):
     def trouble(self) -> str:
         """What ended the daemon, where that was not its own doing: a kill, the Engine; else ""."""
         ...
-
-
-__all__ = ["DaemonFailed", "Kind", "Runtime", "Served"]

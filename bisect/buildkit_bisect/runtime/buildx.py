@@ -11,8 +11,10 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
 import docker.errors
 from docker.models.containers import Container
@@ -21,17 +23,19 @@ from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.engine import Engine, buildx_plugin, contexts, grant, labels
 from buildkit_bisect.engine.client import told, within
 from buildkit_bisect.engine.image import VariantImage
-from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
 from buildkit_bisect.runtime import DaemonFailed
-from buildkit_bisect.runtime.docker import container_log, ended_by, last_words, remove
+from buildkit_bisect.runtime.backend import Order, Place
+from buildkit_bisect.runtime.container import container_log, ended_by, last_words, remove
+from buildkit_bisect.runtime.containers import Containers, Preparation
+from buildkit_bisect.runtime.snapshotters import STARGZ
 from buildkit_bisect.system import process
 from buildkit_bisect.system.deadlines import Deadlines
 
 
 class BuildxRuntime:
     """One builder for one trial; use `buildx_runtime`, which also takes it away."""
-
-    kind = "buildx"
 
     def __init__(
         self,
@@ -238,3 +242,69 @@ def buildx_runtime(
         yield runtime
     finally:
         runtime.stop()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildxBackend:
+    """See `Backend`."""
+
+    kind: ClassVar[RuntimeKind] = RuntimeKind.BUILDX
+
+    containers: Containers
+    program: buildx_plugin.Buildx
+
+    @classmethod
+    def check(cls, asked: Collection[str], sockets: Mapping[str, Served], /) -> None:
+        """Refuse every snapshotter that is not built into buildkitd."""
+        if sockets:
+            name, *_ = sockets
+            raise BadInput(
+                f"buildx gives its container no mounts, so --snapshotter-socket {name} is not"
+                " reached from it",
+                hint="--runtime host,docker",
+            )
+        if STARGZ in asked:
+            raise _alone(STARGZ)
+
+    @classmethod
+    def prepare(cls, shared: Preparation, /) -> Self:
+        """See `Backend`."""
+        containers = shared.containers
+        return cls(containers=containers, program=buildx_plugin.find(shared.say, shared.deadlines))
+
+    def fingerprint(self) -> dict[str, str]:
+        """See `Backend`."""
+        return {**self.containers.fingerprint(), "buildx": self.program.version}
+
+    def facts(self) -> dict[str, str]:
+        """See `Backend`."""
+        return {**self.containers.facts(), "buildx": self.program.version}
+
+    def place(self, build: Build, variant: Variant, campaign: str, /) -> Place:
+        """Build the variant's image if necessary."""
+        engine, image = self.containers.image(build, variant, campaign)
+
+        def opened(order: Order) -> contextlib.AbstractContextManager[BuildxRuntime]:
+            if order.proxy:
+                raise _alone(order.snapshotter)
+            return buildx_runtime(
+                engine=engine,
+                program=self.program,
+                image=image,
+                binaries=Path(build.directory),
+                home=order.home,
+                snapshotter=order.snapshotter,
+                config=order.config,
+                host_network=order.loopback,
+                campaign=campaign,
+                deadlines=order.deadlines,
+            )
+
+        return opened
+
+
+def _alone(snapshotter: str) -> BadInput:
+    return BadInput(
+        f"buildx starts buildkitd alone, so {snapshotter} cannot be served beside it",
+        hint="--runtime host,docker",
+    )

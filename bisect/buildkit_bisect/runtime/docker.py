@@ -8,13 +8,13 @@ look for them, also with an Engine on another machine.
 from __future__ import annotations
 
 import contextlib
-import io
-import tarfile
+import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NoReturn, Self
 
 import docker.errors
 from docker.models.containers import Container
@@ -23,10 +23,20 @@ from buildkit_bisect import buildctl
 from buildkit_bisect.engine import Engine, grant, labels
 from buildkit_bisect.engine.client import told, within
 from buildkit_bisect.engine.image import ENTRYPOINT
-from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.runtime import DaemonFailed, Served
+from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
+from buildkit_bisect.runtime import DaemonFailed
+from buildkit_bisect.runtime.backend import Order, Place
+from buildkit_bisect.runtime.container import (
+    archive,
+    container_log,
+    ended_by,
+    last_words,
+    remove,
+)
+from buildkit_bisect.runtime.containers import Containers, Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.system import pipes, process
+from buildkit_bisect.system import process
 from buildkit_bisect.system.deadlines import Deadlines
 
 STATE = "/var/lib/buildkit"
@@ -41,40 +51,14 @@ TAKEN = (
     *("/bin", "/sbin", "/lib", "/lib64", "/tmp"),  # noqa: S108 - the container's
 )
 
-_SIGKILLED = 137
-
-
-def container_log(container: Container) -> bytes:
-    """What it printed so far; of very much, the first and the last."""
-    kept = pipes.Kept()
-    for chunk in container.logs(stdout=True, stderr=True, stream=True, follow=False):
-        kept.add(chunk)
-    return kept.text.encode()
-
-
-def ended_by(state: dict[str, Any]) -> str:
-    """What ended a container, where that was not its own program; "" otherwise."""
-    if state.get("OOMKilled"):
-        return "the kernel killed the daemon's container: out of memory"
-    if not state.get("Running") and state.get("ExitCode") == _SIGKILLED:
-        return "something killed the daemon's container with SIGKILL"
-    return ""
-
-
-def last_words(log: str) -> str:
-    """The line of a daemon's log that says why it ended."""
-    lines = log.strip().splitlines()
-    telling = [line for line in lines if "panic" in line or line.startswith("buildkitd:")]
-    return (telling or lines or ["it printed nothing"])[-1][:500]
-
 
 def own_mounts(served: Served) -> list[dict[str, Any]]:
     """What a container is given of a user's own snapshotter: its socket, and its root.
 
-    The root at the same place, since mounts that the snapshotter asks for name paths in it, and
-    as a slave, since it mounts layers there while the container runs.
+    `DockerBackend.check` has refused one without a root. The root is at the same place, since
+    mounts that the snapshotter asks for name paths in it, and a slave, since it mounts layers
+    there while the container runs.
     """
-    assert served.root  # `campaign.extra` has refused it
     return [
         {"Type": "bind", "Source": served.socket, "Target": PROXY_SOCKET},
         {
@@ -88,8 +72,6 @@ def own_mounts(served: Served) -> list[dict[str, Any]]:
 
 class DockerRuntime:
     """One daemon for one trial; use `docker_runtime`, which also takes it away."""
-
-    kind = "docker"
 
     def __init__(
         self,
@@ -146,7 +128,7 @@ class DockerRuntime:
     def _create(self) -> Container:
         client = self._engine.client
         client.volumes.create(self._name, labels=self._labels)
-        refusal: docker.errors.APIError | None = None
+        refusals: list[docker.errors.APIError] = []
         for granted in grant.order(self._engine):
             created = client.api.create_container_from_config(  # type: ignore[no-untyped-call]
                 self._created_config(granted), name=self._name
@@ -165,12 +147,11 @@ class DockerRuntime:
                 self._container = None
                 if not grant.refused(str(error.explanation)):
                     raise
-                refusal = error
+                refusals.append(error)
             else:
                 grant.remember(self._engine, granted)
                 return container
-        assert refusal
-        raise refusal
+        raise refusals[-1]
 
     def _created_config(self, granted: str) -> dict[str, Any]:
         host = grant.host_config(granted, grant.missing(self._engine))
@@ -203,19 +184,12 @@ class DockerRuntime:
                 container.reload()
                 state = container.attrs["State"]
                 if not state["Running"]:
-                    self._fail(state, f"buildkitd exited {state['ExitCode']}")
+                    _fail(container, f"buildkitd exited {state['ExitCode']}")
                 if left <= 0:
                     log = container_log(container).decode(errors="replace")
                     how = f"was not ready after {self._deadlines.daemon:g} s"
                     raise InfraFailed(ended_by(state) or f"buildkitd {how}: {last_words(log)}")
             time.sleep(0.05)
-
-    def _fail(self, state: dict[str, Any], how: str) -> None:
-        if foreign := ended_by(state):
-            raise InfraFailed(foreign, hint="docker events --since 1h")
-        assert self._container
-        log = container_log(self._container).decode(errors="replace")
-        raise DaemonFailed(f"{how}: {last_words(log)}")
 
     def _buildctl(self, arguments: list[str], *, timeout: float) -> process.Completed:
         argv = [str(self._binaries / "buildctl"), *arguments]
@@ -233,8 +207,7 @@ class DockerRuntime:
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
-        assert self._container
-        if fresh:
+        if fresh or self._container is None:
             self.stop()
         else:
             client, seconds = self._engine.client, self._deadlines.teardown
@@ -278,44 +251,11 @@ class DockerRuntime:
         remove(self._engine, "the daemon's container", self._name, self._name, until)
 
 
-def remove(engine: Engine, what: str, container: str, volume: str, until: float) -> None:
-    """Remove a container, whatever state it is in, and its volume, by a time (monotonic).
-
-    A volume that takes longer is left to the Engine, which goes on, and to the next sweep.
-    Raises `InfraFailed` where the container is not gone by then.
-    """
-    client = engine.client
-
-    def left() -> float:
-        return until - time.monotonic()
-
-    with told(f"removing {what}"), contextlib.suppress(docker.errors.NotFound):
-        with within(client, left()):
-            found = client.containers.get(container)
-        with within(client, left()):
-            found.remove(force=True, v=True)
-    with (
-        contextlib.suppress(InfraFailed),
-        told(f"removing {what}"),
-        contextlib.suppress(docker.errors.NotFound),
-        within(client, left()),
-    ):
-        client.volumes.get(volume).remove(force=True)
-
-
-def archive(name: str, data: bytes, mode: int) -> bytes:
-    """A tar of one file, and of the folder that *name* puts it in, for ``put_archive``."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        above, _, _ = name.rpartition("/")
-        if above:
-            folder = tarfile.TarInfo(above)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(folder)
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = len(data), mode
-        tar.addfile(entry, io.BytesIO(data))
-    return made.getvalue()
+def _fail(container: Container, how: str) -> NoReturn:
+    if foreign := ended_by(container.attrs["State"]):
+        raise InfraFailed(foreign, hint="docker events --since 1h")
+    log = container_log(container).decode(errors="replace")
+    raise DaemonFailed(f"{how}: {last_words(log)}")
 
 
 @contextlib.contextmanager
@@ -356,3 +296,72 @@ def docker_runtime(
         yield runtime
     finally:
         runtime.stop()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DockerBackend:
+    """See `Backend`."""
+
+    kind: ClassVar[RuntimeKind] = RuntimeKind.DOCKER
+
+    containers: Containers
+
+    @classmethod
+    def check(cls, _asked: Collection[str], sockets: Mapping[str, Served], /) -> None:
+        """Refuse a user's snapshotter whose mounts a container would not see."""
+        for name, served in sockets.items():
+            _check_root(f"--snapshotter-socket {name}", served)
+
+    @classmethod
+    def prepare(cls, shared: Preparation, /) -> Self:
+        """See `Backend`."""
+        if not shutil.which("docker"):
+            raise Missing(
+                "buildctl reaches a daemon in a container through the docker command",
+                hint="apt-get install -y docker.io",
+            )
+        return cls(containers=shared.containers)
+
+    def fingerprint(self) -> dict[str, str]:
+        """See `Backend`."""
+        return self.containers.fingerprint()
+
+    def facts(self) -> dict[str, str]:
+        """See `Backend`."""
+        return self.containers.facts()
+
+    def place(self, build: Build, variant: Variant, campaign: str, /) -> Place:
+        """Build the variant's image if necessary."""
+        engine, image = self.containers.image(build, variant, campaign)
+
+        def opened(order: Order) -> contextlib.AbstractContextManager[DockerRuntime]:
+            return docker_runtime(
+                engine=engine,
+                image=image.id,
+                binaries=Path(build.directory),
+                home=order.home,
+                snapshotter=order.snapshotter,
+                config=order.config,
+                proxy=order.proxy,
+                host_network=order.loopback,
+                campaign=campaign,
+                deadlines=order.deadlines,
+            )
+
+        return opened
+
+
+def _check_root(option: str, served: Served) -> None:
+    if not served.root:
+        raise BadInput(
+            f"{option}: a container needs the directory too in which the snapshotter mounts layers",
+            hint=f"{option}={served.socket}:ROOT, or --runtime host",
+        )
+    root = Path(served.root)
+    taken = [p for p in TAKEN if Path(p).is_relative_to(root)]
+    taken += [p for p in KERNELS if root.is_relative_to(p)]
+    if taken:
+        raise BadInput(
+            f"{option}: {root} would hide or change the container's own {taken[0]}",
+            hint="the directory of the snapshotter alone, such as /var/lib/NAME",
+        )

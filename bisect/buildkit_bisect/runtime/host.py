@@ -15,12 +15,17 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
 from buildkit_bisect.runtime import DaemonFailed, fuse
+from buildkit_bisect.runtime.backend import Order, Place
+from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.system import paths, pipes, process
 from buildkit_bisect.system.deadlines import Deadlines
@@ -39,8 +44,6 @@ SOCKETS = Path("/tmp")  # noqa: S108 - mkdtemp makes them, readable by us alone
 
 class HostRuntime:
     """One daemon for one trial; use `host_runtime`, which also takes it away."""
-
-    kind = "host"
 
     def __init__(
         self,
@@ -241,3 +244,42 @@ def host_runtime(
             yield runtime
         finally:
             runtime.stop()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostBackend:
+    """Runs the binaries themselves; needs no Docker Engine."""
+
+    kind: ClassVar[RuntimeKind] = RuntimeKind.HOST
+
+    @classmethod
+    def check(cls, _asked: Collection[str], _sockets: Mapping[str, Served], /) -> None:
+        """Refuse nothing: the daemon reaches every socket of this machine."""
+
+    @classmethod
+    def prepare(cls, _shared: Preparation, /) -> Self:
+        """See `Backend`."""
+        return cls()
+
+    def fingerprint(self) -> dict[str, str]:
+        """Nothing: the machine itself is part of every key."""
+        return {}
+
+    def facts(self) -> dict[str, str]:
+        """Nothing: results describe the machine already."""
+        return {}
+
+    def place(self, build: Build, _variant: Variant, _campaign: str, /) -> Place:
+        """See `Backend`."""
+
+        def opened(order: Order) -> contextlib.AbstractContextManager[HostRuntime]:
+            return host_runtime(
+                binaries=Path(build.directory),
+                home=order.home,
+                snapshotter=order.snapshotter,
+                config=order.config,
+                proxy=order.proxy,
+                deadlines=order.deadlines,
+            )
+
+        return opened

@@ -14,7 +14,7 @@ from pathlib import Path
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.golang import gotool
 from buildkit_bisect.golang.toolchain import GoWanted
-from buildkit_bisect.runtime import Served
+from buildkit_bisect.model import Served
 from buildkit_bisect.system.deadlines import Deadlines
 
 #: The axis value that stands for the compiled one.

@@ -1,4 +1,4 @@
-"""Reproducers as folders: ``scenario.toml`` plus the files that its steps use."""
+"""Reproducers as folders: ``scenario.toml`` and the files that its steps use."""
 
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import (

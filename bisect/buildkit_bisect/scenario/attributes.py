@@ -1,7 +1,7 @@
-"""What a scenario may hand to BuildKit: attributes of a build, and the daemon's configuration.
+"""What a scenario may pass to BuildKit: attributes of a build, and the daemon's configuration.
 
-A scenario is a stranger's file. Its steps run in containers, but these two are read on the
-host, as root: so they are listed, and what would lead out of a trial is not in the list.
+A scenario is untrusted. Its steps run in containers, but these two are read on the host, as
+root: so both are allowlists, without anything that leads out of a trial.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 
-#: BuildKit makes keys small letters and splits at the first "=": others would hide a `dest`.
+#: BuildKit lowercases keys and splits at the first "=": other keys could hide a `dest`.
 _KEY = re.compile(r"[a-z][a-z0-9._-]*")
 
 #: An image in the trial's own registry. Only axis values, which are plain, may be in it: a
-#: comma would begin another image's name.
+#: comma would start another image's name.
 _OWN = re.compile(
     r"\$\{registry\}/(?:[a-z0-9._/-]|\$\{axis\.[a-z0-9-]+\})+:(?:[\w.-]|\$\{axis\.[a-z0-9-]+\})+",
     re.ASCII,
@@ -27,7 +27,7 @@ TYPES = {
     "outputs": ("local", "tar", "oci", "docker", "image"),
 }
 
-#: Tables and keys of buildkitd.toml that say how it works, not what it runs or where it writes.
+#: Tables and keys of buildkitd.toml that set how it works, not what it runs or where it writes.
 _DAEMON = ("debug", "trace", "frontend", "history", "system", "worker")
 _OCI = (
     *("gc", "gckeepstorage", "gcpolicy", "reservedspace", "maxusedspace", "minfreespace"),
@@ -36,22 +36,22 @@ _OCI = (
 
 
 def problem(key: str, entry: Mapping[str, str]) -> tuple[str, str]:
-    """Where *entry* of a step's exports, imports or outputs is wrong, and why; "" "" where not."""
+    """Where *entry* of a step's exports, imports or outputs is wrong, and why; "" "" if valid."""
     if odd := [name for name in entry if not _KEY.fullmatch(name)]:
-        return "", f"{odd[0]!r} is not the name of an attribute"
+        return "", f"{odd[0]!r} is not a valid attribute name"
     kind = entry.get("type")
     if kind is None:
         return "", "an entry has no type"
     if kind not in TYPES[key]:
-        return ".type", f"{kind!r} is none of {', '.join(TYPES[key])}"
+        return ".type", f"{kind!r} is not one of {', '.join(TYPES[key])}"
     for name in ("ref", "name"):
         if name in entry and not (_OWN.fullmatch(entry[name]) and ".." not in entry[name]):
-            return f".{name}", "not ${registry}/NAME:TAG"
+            return f".{name}", "must be ${registry}/NAME:TAG"
     return "", ""
 
 
 def config_problem(text: str) -> str:
-    """Why *text* cannot be appended to buildkitd.toml; "" where it can."""
+    """Why *text* cannot be appended to buildkitd.toml; "" if it can."""
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -65,7 +65,7 @@ def config_problem(text: str) -> str:
 def _allowed(path: tuple[str, ...]) -> bool:
     match tuple(name.lower() for name in path):
         case ("worker", "oci", name, *rest):
-            # Its registry hosts would be spoken to as the scenario says.
+            # `resolver` would change how registry hosts are contacted.
             return name in _OCI and "resolver" not in rest
         case ("worker", *_):
             return False

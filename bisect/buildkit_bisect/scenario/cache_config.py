@@ -10,14 +10,14 @@ MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 
 
 def text(value: Any) -> str:
-    """*value*, where it is a string. Raises ValueError."""
+    """*value*, which must be a string. Raises ValueError."""
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")  # noqa: TRY004 - as every other wrong content
+        raise ValueError(f"{value!r} is not a string")  # noqa: TRY004 - like all invalid content
     return value
 
 
 def parse(raw: dict[str, Any], form: str) -> CacheConfig:
-    """*raw* with layer indices replaced by blob chains and links by record digests."""
+    """Parse *raw*; layer indices become blob chains, and links become record digests."""
     layers = raw.get("layers") or []
     records = raw.get("records") or []
 
@@ -67,9 +67,9 @@ def inner_with_layers(config: CacheConfig) -> frozenset[str]:
 
 
 def kept(config: CacheConfig, control: CacheConfig) -> tuple[int, int]:
-    """How many of the control's inner records with layers have layers here, and of how many.
+    """How many of the control's inner records with layers have layers here, and their total.
 
-    Record digests are made of operations and base contents, not of the snapshotter or the
+    Record digests depend on operations and base contents, not on the snapshotter or the
     registry's address, so the same build has the same records in both.
     """
     wanted = inner_with_layers(control)

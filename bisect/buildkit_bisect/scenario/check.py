@@ -1,4 +1,4 @@
-"""What a scenario must satisfy beyond its types, above all: every rule can match."""
+"""What a scenario must satisfy beyond its types; above all, every rule can match."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Axes, Verdict
+from buildkit_bisect.model import Axes, ToolOutcome, Verdict
 from buildkit_bisect.scenario import attributes, pattern
 from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step, VertexIs
 from buildkit_bisect.scenario.placeholders import fill, names_in
@@ -18,36 +18,50 @@ _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _EXIT = re.compile(r"|ok|failed|late|\d{1,3}(-\d{1,3})?")
 _VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
-#: Of a name within a folder, in bytes; the kernel's.
+#: Longest file name in bytes; the kernel's limit.
 _LONGEST_NAME = 255
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 
 def check(scenario: Scenario) -> None:
-    """Raise `BadInput` that names the key for the first thing wrong."""
-    _require(bool(_ID.fullmatch(scenario.name)), "name", f"{scenario.name!r} is not a plain name")
+    """Raise `BadInput` for the first error found; its message names the key."""
+    _require(
+        bool(_ID.fullmatch(scenario.name)),
+        "name",
+        f"{scenario.name!r} is not a plain name (a-z, 0-9, -)",
+    )
     _require(is_link(scenario.issue), "issue", "not an https:// address")
-    _require(bool(scenario.steps), "steps", "there are none")
-    _require(bool(scenario.outcomes), "outcomes", "there are none")
+    _require(bool(scenario.steps), "steps", "must not be empty")
+    _require(bool(scenario.outcomes), "outcomes", "must not be empty")
     _check_axes(scenario)
     for name, seconds in scenario.deadlines.items():
         where = f"deadlines.{name}"
-        _require(name in deadlines.SCENARIO, where, f"one of {', '.join(deadlines.SCENARIO)}")
-        _require(0 < seconds <= deadlines.LONGEST, where, "must be seconds, at most a day")
+        _require(
+            name in deadlines.SCENARIO, where, f"must be one of {', '.join(deadlines.SCENARIO)}"
+        )
+        _require(
+            0 < seconds <= deadlines.LONGEST, where, "must be a number of seconds, at most a day"
+        )
     for name, image in scenario.images.items():
         where = f"images.{name}"
-        _require(bool(_ID.fullmatch(name)), where, "not a plain name")
+        _require(bool(_ID.fullmatch(name)), where, f"{name!r} is not a plain name (a-z, 0-9, -)")
         _check_file(scenario, image.dockerfile, f"{where}.dockerfile")
         _require(
             image.compression in _COMPRESSIONS,
             f"{where}.compression",
-            f"{image.compression!r} is none of {', '.join(_COMPRESSIONS)}",
+            f"{image.compression!r} is not one of {', '.join(_COMPRESSIONS)}",
         )
-        _require(not image.public or is_image(image.public), f"{where}.public", "not an image")
+        _require(
+            not image.public or is_image(image.public), f"{where}.public", "not an image reference"
+        )
     seen: set[str] = set()
     for index, step in enumerate(scenario.steps):
-        _require(bool(_ID.fullmatch(step.id)), f"steps[{index}].id", f"{step.id!r} is not plain")
-        _require(step.id not in seen, f"steps[{index}].id", f"{step.id!r} is there twice")
+        _require(
+            bool(_ID.fullmatch(step.id)),
+            f"steps[{index}].id",
+            f"{step.id!r} is not a plain name (a-z, 0-9, -)",
+        )
+        _require(step.id not in seen, f"steps[{index}].id", f"{step.id!r} is used twice")
         seen.add(step.id)
         _check_step(scenario, step, f"steps[{index}]")
     for where, text in _texts(scenario):
@@ -64,30 +78,34 @@ def _require(holds: bool, where: str, message: str) -> None:
 def _check_axes(scenario: Scenario) -> None:
     for name, axis in scenario.axes.items():
         where = f"axes.{name}"
-        _require(bool(_ID.fullmatch(name)), where, "not a plain name")
-        _require(bool(axis.values), f"{where}.values", "there are none")
+        _require(bool(_ID.fullmatch(name)), where, f"{name!r} is not a plain name (a-z, 0-9, -)")
+        _require(bool(axis.values), f"{where}.values", "must not be empty")
         for value in axis.values:
-            _require(bool(_ID.fullmatch(value)), f"{where}.values", f"{value!r} is not plain")
-        _require(len(set(axis.values)) == len(axis.values), f"{where}.values", "one is there twice")
+            _require(
+                bool(_ID.fullmatch(value)),
+                f"{where}.values",
+                f"{value!r} is not a plain name (a-z, 0-9, -)",
+            )
+        _require(len(set(axis.values)) == len(axis.values), f"{where}.values", "must not repeat")
         for value in axis.controls:
-            _require(value in axis.values, f"{where}.controls", f"{value!r} is not a value")
+            _require(value in axis.values, f"{where}.controls", f"{value!r} is not in values")
     for name, var in scenario.vars.items():
         where = f"vars.{name}"
-        _require(var.axis in scenario.axes, f"{where}.axis", f"there is no axis {var.axis!r}")
+        _require(var.axis in scenario.axes, f"{where}.axis", f"unknown axis {var.axis!r}")
         wanted = set(scenario.axes[var.axis].values)
         _require(
             set(var.values) == wanted,
             f"{where}.values",
-            f"must name exactly the values of {var.axis}: {', '.join(sorted(wanted))}",
+            f"must have exactly the values of {var.axis}: {', '.join(sorted(wanted))}",
         )
 
 
 def _check_file(scenario: Scenario, name: str, where: str) -> None:
     _check_relative(name, where)
     path = scenario.file(name)
-    _require(path.is_file(), where, f"there is no file {name!r}")
+    _require(path.is_file(), where, f"file {name!r} not found")
     inside = any(path.resolve().is_relative_to(folder) for folder in scenario.folders)
-    _require(inside, where, f"{name!r} leads outside the scenario")
+    _require(inside, where, f"{name!r} is outside the scenario")
 
 
 def _check_relative(name: str, where: str) -> None:
@@ -99,11 +117,11 @@ def _check_relative(name: str, where: str) -> None:
 
 def _check_step(scenario: Scenario, step: Step, where: str) -> None:
     for axis, values in step.when.items():
-        _require(axis in scenario.axes, f"{where}.when", f"there is no axis {axis!r}")
+        _require(axis in scenario.axes, f"{where}.when", f"unknown axis {axis!r}")
         for value in values:
             known = value in scenario.axes[axis].values
             _require(known, f"{where}.when.{axis}", f"{value!r} is not a value of the axis")
-        _require(bool(values), f"{where}.when.{axis}", "the step could never run")
+        _require(bool(values), f"{where}.when.{axis}", "must not be empty")
     _require(0 <= step.timeout <= 3600, f"{where}.timeout", "must be between 0 and 3600 seconds")  # noqa: PLR2004
     _require(1 <= step.repeat <= 100, f"{where}.repeat", "must be between 1 and 100")  # noqa: PLR2004
     _check_action(scenario, step, where)
@@ -116,12 +134,16 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
         case Action.WRITE:
             _check_relative(step.path, f"{where}.path")
         case Action.DAEMON:
-            _require(step.start in ("restart", "fresh"), f"{where}.start", "restart or fresh")
+            _require(
+                step.start in ("restart", "fresh"), f"{where}.start", "must be restart or fresh"
+            )
         case Action.DELETE_BLOB:
             _check_relative(step.cache, f"{where}.cache")
             _require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
         case Action.SCRIPT:
-            _require(False, f"{where}.action", "a script is given by --script, not by a file")
+            _require(
+                False, f"{where}.action", "a script runs with --script, not from a scenario file"
+            )
         case Action.PRUNE:
             pass
 
@@ -140,25 +162,31 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
                 if name in entry:
                     _check_relative(entry[name], f"{where}.{key}.{name}")
     for name in step.args:
-        _require(bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a build argument")
+        _require(
+            bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a valid build argument"
+        )
 
 
 def _check_daemon(scenario: Scenario) -> None:
-    """What the daemon is told, as it is told in each cell."""
+    """Check the daemon's settings as they are filled in for each cell."""
     for axes in scenario.cells():
 
-        def told(text: str, axes: Axes = axes) -> str:
+        def filled(text: str, axes: Axes = axes) -> str:
             images = dict.fromkeys(scenario.images, "image")
             return fill(text, scenario=scenario, axes=axes, images=images, registry="127.0.0.1:1")
 
-        name = told(scenario.daemon.snapshotter)
-        _require(bool(_ID.fullmatch(name)), "daemon.snapshotter", f"{name!r} is not a plain name")
-        problem = attributes.config_problem(told(scenario.daemon.config))
+        name = filled(scenario.daemon.snapshotter)
+        _require(
+            bool(_ID.fullmatch(name)),
+            "daemon.snapshotter",
+            f"{name!r} is not a plain name (a-z, 0-9, -)",
+        )
+        problem = attributes.config_problem(filled(scenario.daemon.config))
         _require(not problem, "daemon.config", problem)
 
 
 def uses_registry(scenario: Scenario) -> bool:
-    """Whether some text names ``${registry}``, so that each trial needs one of its own."""
+    """Whether some text uses ``${registry}``, so that each trial needs its own registry."""
     return any(("registry", "") in names_in(text) for _, text in _texts(scenario))
 
 
@@ -186,7 +214,7 @@ def _check_names(scenario: Scenario, text: str, where: str) -> None:
             "var": name in scenario.vars and not where.startswith("vars."),
             "registry": name == "",
         }.get(kind, False)
-        _require(known, where, f"${{{kind}{'.' if name else ''}{name}}} names nothing")
+        _require(known, where, f"unknown placeholder ${{{kind}{'.' if name else ''}{name}}}")
 
 
 def _check_rules(scenario: Scenario) -> None:
@@ -194,15 +222,15 @@ def _check_rules(scenario: Scenario) -> None:
     for index, rule in enumerate(scenario.outcomes):
         where = f"outcomes[{index}]"
         _require(bool(_ID.fullmatch(rule.name)), f"{where}.name", f"{rule.name!r} is not plain")
-        reserved = (UNCLASSIFIED, FLAKY, "infra", "no-build", "no-daemon", "control-failed")
-        _require(rule.name not in reserved, f"{where}.name", f"{rule.name!r} is the tool's own")
-        _require(rule.verdict in _VERDICTS, f"{where}.verdict", "good, bad or weak")
-        _require(bool(rule.all), f"{where}.all", "a rule without conditions names nothing")
+        free = rule.name not in set(ToolOutcome)
+        _require(free, f"{where}.name", f"{rule.name!r} is the tool's own")
+        _require(rule.verdict in _VERDICTS, f"{where}.verdict", "must be good, bad or weak")
+        _require(bool(rule.all), f"{where}.all", "must not be empty")
         for number, condition in enumerate(rule.all):
             _check_condition(scenario, condition, f"{where}.all[{number}]")
         _check_contradiction(rule, where)
         for conditions, earlier in seen.items():
-            # A rule with more conditions than an earlier one only holds where that one does.
+            # A rule that has all conditions of an earlier one only holds if that one does.
             if set(conditions) <= set(rule.all):
                 raise BadInput(
                     f"{where}: can never match: {earlier!r} above always matches first",
@@ -216,17 +244,19 @@ def _check_condition(scenario: Scenario, condition: Condition, where: str) -> No
     if step is None:
         known = ", ".join(s.id for s in scenario.steps)
         raise BadInput(
-            f"{where}.step: there is no step {condition.step!r}; there are: {known}",
+            f"{where}.step: unknown step {condition.step!r}; known: {known}",
             hint="docs/scenarios.md",
         )
-    _require(bool(_EXIT.fullmatch(condition.exit)), f"{where}.exit", "late, ok, failed, N or N-M")
+    _require(
+        bool(_EXIT.fullmatch(condition.exit)), f"{where}.exit", "must be late, ok, failed, N or N-M"
+    )
     for key, text in (("stderr", condition.stderr), ("vertex", condition.vertex)):
         wrong = pattern.problem(text)
-        _require(not wrong, f"{where}.{key}", f"not a regular expression of RE2: {wrong}")
+        _require(not wrong, f"{where}.{key}", f"not a valid RE2 regular expression: {wrong}")
     paired = bool(condition.vertex) == (condition.is_ is not None)
-    _require(paired, where, "vertex and is go together")
-    says = condition.exit or condition.stderr or condition.vertex or condition.inner_layers
-    _require(bool(says), where, "says nothing about the step")
+    _require(paired, where, "vertex and is must be used together")
+    fact = condition.exit or condition.stderr or condition.vertex or condition.inner_layers
+    _require(bool(fact), where, "needs exit, stderr, vertex or inner_layers")
     builds = step.action is Action.BUILD
     _require(builds or not condition.vertex, where, f"can never match: {step.id} is not a build")
     exports = any(e.get("type") in ("local", "registry") for e in step.exports)
@@ -244,4 +274,4 @@ def _check_contradiction(rule: Rule, where: str) -> None:
             or (c.is_ and states.setdefault((c.step, c.vertex), c.is_) != c.is_)
             or (c.inner_layers and kept.setdefault(c.step, c.inner_layers) != c.inner_layers)
         )
-        _require(not clash, where, f"can never match: it asks two things of step {c.step!r}")
+        _require(not clash, where, f"can never match: contradictory conditions on step {c.step!r}")

@@ -1,4 +1,4 @@
-"""What a ``scenario.toml`` says, as frozen values; docs/scenarios.md explains each key."""
+"""The content of a ``scenario.toml`` as frozen values; docs/scenarios.md explains each key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from buildkit_bisect.model import Axes, Verdict
 
 
 class Action(StrEnum):
-    """The small vocabulary of steps."""
+    """What a step can do."""
 
     BUILD = "build"
     PRUNE = "prune"
@@ -23,7 +23,7 @@ class Action(StrEnum):
 
 
 class VertexIs(StrEnum):
-    """What became of a build step, as a condition names it."""
+    """The state of a vertex, as a condition names it."""
 
     CACHED = "cached"
     RAN = "ran"
@@ -32,7 +32,7 @@ class VertexIs(StrEnum):
 
 
 class Kept(StrEnum):
-    """How many of the layers that the control exports for inner records are there."""
+    """How many of the inner records that have layers in the control's export have them here."""
 
     ALL = "all"
     SOME = "some"
@@ -41,7 +41,7 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:
-    """A dimension that a scenario varies; at a control value it must be good."""
+    """A dimension that a scenario varies; the result must be good at a control value."""
 
     values: tuple[str, ...]
     controls: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Step:
     when: dict[str, tuple[str, ...]] = field(default_factory=dict)  # axis -> values
     timeout: float = 0.0  # seconds; 0: the scenario's deadline for a step
     repeat: int = 1
-    parallel: str = ""  # neighbours with the same name run at once
+    parallel: str = ""  # neighbours with the same name run concurrently
     # build
     dockerfile: str = ""
     target: str = ""
@@ -104,7 +104,7 @@ class Condition:
     """Facts about one step that must all hold."""
 
     step: str
-    # "ok", "failed" (also by its deadline), "late" (only so), a status "125" or a range "1-124"
+    # "ok", "failed" (or timed out), "late" (timed out), a status "125" or a range "1-124"
     exit: str = ""
     stderr: str = ""  # a regular expression, searched
     vertex: str = ""  # a regular expression over vertex names
@@ -143,14 +143,14 @@ class Scenario:
     run_digest: str = ""  # of what a trial executes: rules may change without a new trial
 
     def file(self, name: str) -> Path:
-        """A file of the scenario, its own before the one it extends. Names were checked."""
+        """The path of a file, first in its own folder, then in the one it extends."""
         for folder in self.folders:
             if (folder / name).is_file():
                 return folder / name
         return self.folders[0] / name
 
     def within(self, seconds: float | None) -> Scenario:
-        """With *seconds* as every step's deadline, where they are given.
+        """The scenario with *seconds* as every step's deadline; unchanged if None.
 
         Trials with another deadline are other trials: one may have been cut short.
         """
@@ -177,10 +177,8 @@ class Scenario:
         return any(value in self.axes[name].controls for name, value in axes)
 
     def control_of(self, axes: Axes) -> Axes | None:
-        """The cell that must be good for *axes* to prove anything; None for a control."""
+        """The cell that must be good for *axes* to prove anything; None if there is none."""
         if self.is_control(axes):
             return None
-        mended = {n: (a.controls[0] if a.controls else dict(axes)[n]) for n, a in self.axes.items()}
-        return (
-            tuple(sorted(mended.items())) if any(a.controls for a in self.axes.values()) else None
-        )
+        eager = {n: (a.controls[0] if a.controls else dict(axes)[n]) for n, a in self.axes.items()}
+        return tuple(sorted(eager.items())) if any(a.controls for a in self.axes.values()) else None

@@ -1,4 +1,4 @@
-"""Read and check a ``scenario.toml``: strict, and each message names the key."""
+"""Reads and checks a ``scenario.toml``: strictly, and each message names the key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.scenario.check import check
 from buildkit_bisect.scenario.definition import Action, Condition, Kept, Scenario, Step, VertexIs
-from buildkit_bisect.system import paths, tomlfile
+from buildkit_bisect.system import checkout, tomlfile
 from buildkit_bisect.system.deadlines import Deadlines
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -27,31 +27,32 @@ _HELP = "docs/scenarios.md"
 _NOT_IN_FILE = ("folders", "digest", "run_digest")
 
 
-def names(root: Path = paths.SCENARIOS) -> list[str]:
+def names(root: Path = checkout.SCENARIOS) -> list[str]:
     """Scenarios that ship with the tool; a leading underscore marks shared parts."""
     return sorted(p.parent.name for p in root.glob("[!_]*/scenario.toml"))
 
 
-def load(name: str, root: Path = paths.SCENARIOS) -> Scenario:
-    """The scenario *name*, or the one in the folder that *name* is the path of.
+def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
+    """The scenario *name*, or the one in the folder *name*.
 
-    Raises `BadInput` for an unknown name, and for a file that is not a scenario with the
-    path of the key at fault.
+    Raises `BadInput` for an unknown name, and for an invalid file with the path of the key at
+    fault.
     """
     folder = root / name if NAME.fullmatch(name) else Path(name)
     if not (folder / "scenario.toml").is_file():
         known = ", ".join(names(root))
-        raise BadInput(f"no scenario {name!r}; there are: {known}", hint="--scenario NAME_OR_DIR")
+        raise BadInput(f"unknown scenario {name!r}; known: {known}", hint="--scenario NAME_OR_DIR")
     own = tomlfile.read(folder / "scenario.toml", hint=_HELP)
     folders = [folder.resolve()]
     if (base := own.pop("extends", None)) is not None:
         if not isinstance(base, str) or not re.fullmatch(r"_[a-z0-9-]+", base):
             raise BadInput(
-                f"{folder / 'scenario.toml'}: extends: {base!r} is not a shared part", hint=_HELP
+                f"{folder / 'scenario.toml'}: extends: {base!r} is not the name of a shared part",
+                hint=_HELP,
             )
         shared = root / base
         if not (shared / "scenario.toml").is_file():
-            raise BadInput(f"{folder / 'scenario.toml'}: extends: there is no {base!r}", hint=_HELP)
+            raise BadInput(f"{folder / 'scenario.toml'}: extends: {base!r} not found", hint=_HELP)
         own = _merge(own, tomlfile.read(shared / "scenario.toml", hint=_HELP))
         folders.append(shared.resolve())
     scenario = replace(_structure(own, folder / "scenario.toml"), folders=tuple(folders))
@@ -69,7 +70,7 @@ def load(name: str, root: Path = paths.SCENARIOS) -> Scenario:
 
 
 def _merge(own: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """Tables are joined, own keys win; own entries of a list come before the base's."""
+    """Merge tables; own keys win, and own steps and outcomes come before the base's."""
     out = dict(base)
     for key, value in own.items():
         below = out.get(key)
@@ -88,7 +89,7 @@ def _converter() -> cattrs.Converter:
     for kind in (str, int, float):
         made.register_structure_hook(kind, _plain)
     made.register_structure_hook_factory(_is_list, lambda kind: _list_of(made, kind))
-    for choice in (Action, Kept, Verdict, VertexIs):  # else the hook for str takes them
+    for choice in (Action, Kept, Verdict, VertexIs):  # otherwise the hook for str applies
         made.register_structure_hook(choice, lambda value, kind: kind(value))
     made.register_structure_hook(
         Condition, make_dict_structure_fn(Condition, made, is_=override(rename="is"))
@@ -104,7 +105,7 @@ def _is_list(kind: Any) -> bool:
 
 
 def _list_of(made: cattrs.Converter, kind: Any) -> Callable[[Any, Any], tuple[Any, ...]]:
-    """A hook: cattrs takes a text for a list of letters, a table for a list of its keys."""
+    """A hook that accepts lists only: cattrs would also take the letters of a string."""
     item = get_args(kind)[0]
 
     def structured(value: Any, _: Any) -> tuple[Any, ...]:
@@ -116,42 +117,42 @@ def _list_of(made: cattrs.Converter, kind: Any) -> Callable[[Any, Any], tuple[An
 
 
 def _plain(value: Any, kind: type) -> Any:
-    """A TOML scalar as it is: no number from a text, no text from a number."""
+    """A TOML scalar as it is: no number from a string, no string from a number."""
     allowed = (int, float) if kind is float else kind
     if isinstance(value, bool) or not isinstance(value, allowed):
         raise TypeError(f"{value!r} is not a {kind.__name__}")
     if isinstance(value, str) and "\0" in value:
-        raise ValueError(f"{value!r} holds a NUL")
+        raise ValueError(f"{value!r} contains a NUL")
     return kind(value)
 
 
 def _structure(data: dict[str, Any], path: Path) -> Scenario:
     if repr(data.pop("schema", None)) != "1":  # True and 1.0 are equal to 1
-        raise BadInput(f"{path}: schema: this tool reads schema = 1", hint=_HELP)
+        raise BadInput(f"{path}: schema: only schema = 1 is supported", hint=_HELP)
     try:
         return _converter().structure(data, Scenario)
     except cattrs.BaseValidationError as error:
-        told = [line.replace(" @ $", " at ") for line in cattrs.transform_error(error)]
-        raise BadInput(f"{path}: {'; '.join(told[:4])}", hint=_HELP) from None
+        errors = [line.replace(" @ $", " at ") for line in cattrs.transform_error(error)]
+        raise BadInput(f"{path}: {'; '.join(errors[:4])}", hint=_HELP) from None
 
 
-#: Keys that name and judge but do not change what a trial executes.
+#: Keys that describe and judge but do not change what a trial executes.
 _WORDS = ("name", "title", "issue", "summary", "outcomes", "extends")
 
 
 def _executed(data: dict[str, Any]) -> dict[str, Any]:
     kept = {k: v for k, v in data.items() if k not in _WORDS}
-    # Past these a trial is infrastructure's failure, and not kept.
+    # A trial that exceeds another deadline is an infrastructure failure, and not kept.
     limits = {k: v for k, v in data.get("deadlines", {}).items() if k == "step"}
     kept = {k: v for k, v in kept.items() if k != "deadlines"} | (
         {"deadlines": limits} if limits else {}
     )
-    kept["axes"] = sorted(data.get("axes", {}))  # a new value does not void the old ones
+    kept["axes"] = sorted(data.get("axes", {}))  # a new value does not invalidate stored trials
     return kept
 
 
 def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
-    """Of the data and of every file that steps and images use."""
+    """The digest of the data and of every file that steps and images use."""
     sha = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode())
     used = {s.dockerfile for s in scenario.steps} | {i.dockerfile for i in scenario.images.values()}
     for name in sorted(used - {""}):

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from buildkit_bisect.model import FLAKY, UNCLASSIFIED, Observation, Outcome, StepResult, Verdict
+from buildkit_bisect.model import (
+    Observation,
+    Outcome,
+    StepResult,
+    ToolOutcome,
+    Verdict,
+    VertexState,
+)
 from buildkit_bisect.scenario import cache_config, pattern
 from buildkit_bisect.scenario.definition import Condition, Kept, Scenario, VertexIs
 
@@ -14,22 +21,23 @@ def judge(scenario: Scenario, seen: Observation, control: Observation | None) ->
     """The outcome that *scenario*'s rules give *seen*.
 
     *control* is the same variant's observation in an eager cell; conditions that compare
-    with it do not hold without one. No rule: unclassified, which is weak and never bad.
+    with it do not hold if it is None. If no rule matches, the outcome is unclassified, which is
+    weak and never bad.
     """
     if seen.infra:
-        return Outcome(name="infra", verdict=Verdict.INFRA, reason=seen.infra)
+        return ToolOutcome.INFRA.because(seen.infra)
     if seen.no_daemon:
-        return Outcome(name="no-daemon", verdict=Verdict.SKIP, reason=seen.no_daemon)
+        return ToolOutcome.NO_DAEMON.because(seen.no_daemon)
     for rule in scenario.outcomes:
         if all(holds(condition, seen, control) for condition in rule.all):
             return Outcome(
                 name=rule.name, verdict=rule.verdict, reason=_because(rule.means, seen, control)
             )
-    return Outcome(name=UNCLASSIFIED, verdict=Verdict.WEAK, reason=_what_happened(seen))
+    return ToolOutcome.UNCLASSIFIED.because(_what_happened(seen))
 
 
 def holds(condition: Condition, seen: Observation, control: Observation | None) -> bool:
-    """Whether every fact that *condition* names is so."""
+    """Whether every fact that *condition* names holds."""
     step = seen.step(condition.step)
     if step is None:
         return False
@@ -54,11 +62,11 @@ def _vertex(step: StepResult, wanted: str) -> VertexIs | None:
     states = {v.state for v in step.vertices if pattern.found(wanted, v.name)}
     if not states:
         return VertexIs.ABSENT
-    if "failed" in states:
+    if VertexState.FAILED in states:
         return VertexIs.FAILED
-    if "ran" in states:
+    if VertexState.RAN in states:
         return VertexIs.RAN
-    return VertexIs.CACHED if states == {"cached"} else None
+    return VertexIs.CACHED if states == {VertexState.CACHED} else None
 
 
 def _kept(step: StepResult, control: Observation | None) -> Kept | None:
@@ -81,26 +89,27 @@ def _because(means: str, seen: Observation, control: Observation | None) -> str:
 
 
 def _what_happened(seen: Observation) -> str:
+    because = ToolOutcome.UNCLASSIFIED.means
     for step in seen.steps:
         if step.timed_out:
-            return f"no rule matched; step {step.id} ran out of time"
+            return f"{because}; step {step.id} ran out of time"
         if step.exit != 0:
             last = step.stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
-            return f"no rule matched; step {step.id} exited {step.exit}: {last[0][:300]}"
-    return "no rule matched; every step exited 0"
+            return f"{because}; step {step.id} exited {step.exit}: {last[0][:300]}"
+    return f"{because}; every step exited 0"
 
 
 def combine(outcomes: Sequence[Outcome]) -> tuple[Outcome, Counter[str]]:
     """One outcome for a cell from its trials', and how often each was seen.
 
-    Infrastructure failures say nothing and are left out while another trial says something.
-    Trials that disagree are flaky: good or bad only where every trial's verdict agrees.
+    Infrastructure failures prove nothing and are left out if any trial has another outcome.
+    Trials that disagree are flaky: good or bad only if all verdicts agree.
     """
-    told = [o for o in outcomes if o.verdict is not Verdict.INFRA] or list(outcomes)
-    counts = Counter(o.name for o in told)
+    counted = [o for o in outcomes if o.verdict is not Verdict.INFRA] or list(outcomes)
+    counts = Counter(o.name for o in counted)
     if len(counts) == 1:
-        return told[0], counts
-    verdicts = {o.verdict for o in told}
-    shown = ", ".join(f"{name} {n} of {len(told)}" for name, n in counts.most_common())
+        return counted[0], counts
+    verdicts = {o.verdict for o in counted}
+    shown = ", ".join(f"{name} {n} of {len(counted)}" for name, n in counts.most_common())
     verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.WEAK
-    return Outcome(name=FLAKY, verdict=verdict, reason=f"trials disagree: {shown}"), counts
+    return ToolOutcome.FLAKY.because(f"{ToolOutcome.FLAKY.means}: {shown}", verdict), counts

@@ -1,7 +1,7 @@
-"""Regular expressions of scenario files: RE2's, whose time grows with the text and no faster.
+"""Regular expressions in scenario files: RE2's, which match in linear time.
 
-A scenario is a stranger's file, and a pattern such as ``(a+)+$`` would keep Python's own
-matcher busy for ever. RE2 has no look-around and no back references. Pure.
+A scenario is untrusted, and a pattern such as ``(a+)+$`` would keep Python's own matcher busy
+forever. RE2 has no lookaround and no backreferences. Pure.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from typing import Any
 
 import re2
 
-#: Characters of a pattern.
+#: Characters that a pattern may have.
 LONGEST = 1000
 
 
 def problem(pattern: str) -> str:
-    """Why *pattern* cannot be one; "" where it can."""
+    """Why *pattern* is invalid; "" if it is valid."""
     if len(pattern) > LONGEST:
         return f"longer than {LONGEST} characters"
     try:
         _compiled(pattern)
     except (re2.error, UnicodeError) as error:
-        said = error.args[0] if error.args else error
-        return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        reason = error.args[0] if error.args else error
+        return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
     return ""
 
 
 def found(pattern: str, text: str) -> bool:
-    """Whether *pattern*, which has no `problem`, is found anywhere in *text*."""
-    plain = text.encode(errors="replace").decode()  # JSON may bring halves of characters
+    """Whether *pattern*, which must be valid, matches anywhere in *text*."""
+    plain = text.encode(errors="replace").decode()  # JSON may contain lone surrogates
     return _compiled(pattern).search(plain) is not None
 
 
 @functools.cache
 def _compiled(pattern: str) -> Any:
     options = re2.Options()
-    options.log_errors = False  # else it writes to stderr by itself
+    options.log_errors = False  # otherwise RE2 writes to stderr
     return re2.compile(pattern, options=options)

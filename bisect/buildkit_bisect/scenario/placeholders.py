@@ -19,7 +19,7 @@ def names_in(text: str) -> list[tuple[str, str]]:
 def fill(
     text: str, *, scenario: Scenario, axes: Axes, images: Mapping[str, str], registry: str
 ) -> str:
-    """*text* with every reference replaced; the loader has checked that each names something."""
+    """*text* with every placeholder replaced; the loader has checked that all are known."""
     chosen = dict(axes)
 
     def value(match: re.Match[str]) -> str:

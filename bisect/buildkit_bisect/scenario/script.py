@@ -12,9 +12,9 @@ from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenari
 
 
 def from_script(path: str, *, timeout: float) -> Scenario:
-    """0 is good, 125 is skip, every other status up to 127 is bad; above, it proves nothing.
+    """Exit 0 is good, 125 is skip, any other status up to 127 is bad; above, it proves nothing.
 
-    Raises `BadInput` where *path* is not an executable file.
+    Raises `BadInput` if *path* is not an executable file.
     """
     program = Path(path).absolute()
     if not (program.is_file() and os.access(program, os.X_OK)):
@@ -32,7 +32,7 @@ def from_script(path: str, *, timeout: float) -> Scenario:
         steps=(Step(id="script", action=Action.SCRIPT, path=str(program), timeout=timeout),),
         outcomes=(
             rule("script-good", Verdict.GOOD, "0", "the script exited 0"),
-            rule("script-skip", Verdict.SKIP, "125", "the script exited 125: not testable"),
+            rule("script-skip", Verdict.SKIP, "125", "the script exited 125: untestable"),
             rule("script-bad", Verdict.BAD, "1-127", "the script exited 1 to 127, but not 125"),
         ),
         folders=(program.parent,),

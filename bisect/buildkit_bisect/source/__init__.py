@@ -1,4 +1,4 @@
-"""Where BuildKit's revisions come from: a git mirror, or the Go module."""
+"""Sources of BuildKit's revisions: a git mirror, or the Go module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from buildkit_bisect.system.deadlines import Deadlines
 
 
 class Source(Protocol):
-    """Turns refs into revisions, and revisions into trees to build."""
+    """Resolves refs to revisions, and provides their trees for builds."""
 
     @property
     def kind(self) -> str:
@@ -24,25 +24,29 @@ class Source(Protocol):
 
     @property
     def where(self) -> str:
-        """The repository or module, as messages name it."""
+        """The repository or module, for messages."""
+
+    @property
+    def note(self) -> str:
+        """Why this is not the source that was requested; otherwise ""."""
 
     def resolve(self, ref: str) -> Revision:
-        """The commit a ref stands for; raises `BadInput` naming the nearest tags."""
+        """Return the commit of *ref*; raises `BadInput` with the nearest tags."""
 
     def releases(self) -> list[Revision]:
-        """Final releases, newest first."""
+        """Return final releases, newest first."""
 
     def read(self, revision: Revision, path: str) -> str | None:
-        """The text of one file of a revision; None where it has no such file."""
+        """Return the text of a file in a revision; None if there is no such file."""
 
     def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:
-        """What identifies the content of everything the binaries are made from.
+        """Return an identifier of the content of all files that the binaries are built from.
 
         *extra* are import paths that patches add.
         """
 
     def checkout(self, revision: Revision) -> AbstractContextManager[Path]:
-        """A directory with the revision's files for the length of a block."""
+        """Provide a directory with the revision's files during the block."""
 
 
 def open_source(
@@ -52,26 +56,27 @@ def open_source(
     say: Callable[[str], None] = lambda _: None,
     deadlines: Deadlines | None = None,
 ) -> Source:
-    """The source of a *kind*: ``git``, ``module``, or ``auto``.
+    """Return the source of *kind*: ``git``, ``module``, or ``auto``.
 
-    ``auto`` is git, or modules where the remote cannot be reached; *say* gets one line why.
-    Raises `BadInput` on another kind, or where *repo* is no repository; where git must be, also
-    `Missing`, and `Unreachable` past a deadline.
+    ``auto`` is git, or modules if the remote is unreachable; `Source.note` then has the reason,
+    and *say* gets it. Raises `BadInput` for another kind, or if *repo* is not a repository.
+    ``git`` also raises `Missing`, or `Unreachable` past a deadline.
     """
-    modules = ModuleSource(say=say, deadlines=deadlines or Deadlines())
+    within = deadlines or Deadlines()
     if kind == "module":
-        return modules
+        return ModuleSource(say=say, deadlines=within)
     if kind not in ("auto", "git"):
         raise BadInput(f"unknown source {kind!r}", hint="--source auto, git or module")
     try:
         return GitSource.open(repo, say=say, deadlines=deadlines)
     except (Unreachable, Missing) as err:
         if kind == "git" and isinstance(err, Silent):
-            raise  # nothing is missing here: the remote hangs
+            raise  # the remote does not answer
         if kind == "git":
             raise Missing(err.message, hint="--repo PATH of a clone, or --source module") from None
-        say(f"source: Go modules, since {err.message}")
-        return modules
+        note = f"source: Go modules ({err.message})"
+        say(note)
+        return ModuleSource(say=say, deadlines=within, note=note)
 
 
 __all__ = ["GitSource", "ModuleSource", "Source", "Unreachable", "open_source"]

@@ -1,8 +1,8 @@
-"""Which of a tree's files the binaries are made from: the import closure of two programs. Pure.
+"""The files that the binaries are built from: the import closure of two programs. Pure.
 
-Build constraints are not evaluated, so the closure holds at least what the compiler reads,
-for every operating system. The digest of its content tells builds apart; equal digests are
-equal binaries, given the same compiler and flags.
+Build constraints are not evaluated, so the closure contains at least the files that the compiler
+reads, for every operating system. Builds are compared by the digest of its content: equal digests
+give equal binaries, with the same compiler and flags.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _SOURCES = (
 )
 _LOCAL_REPLACE = re.compile(r"=>\s*(\.{1,2}/\S*)")
 
-#: File name -> (mode, blob id), of one directory.
+#: File name -> (mode, blob id) in one directory.
 Files = Mapping[str, tuple[str, str]]
 #: Directory -> its files. Directories without files are absent.
 Tree = dict[str, "Directory"]
 
 
 class Directory:
-    """The files of one directory of a commit; shared between the commits that agree on it."""
+    """The files of one directory; shared between commits in which the directory is the same."""
 
     __slots__ = ("_all", "_sources", "_wants", "embeds", "files", "imports", "scanned")
 
@@ -43,11 +43,11 @@ class Directory:
         self._wants: tuple[str, frozenset[str]] | None = None
 
     def go_blobs(self) -> list[str]:
-        """Blobs of the Go files that a build may read."""
+        """Return the blobs of the Go files that a build may read."""
         return [blob for name, (_, blob) in self.files.items() if is_go(name)]
 
     def learn(self, scanned: Mapping[str, GoFile]) -> None:
-        """Note what the directory's Go files import and embed."""
+        """Record what the directory's Go files import and embed."""
         found = [scanned[blob] for blob in self.go_blobs()]
         self.imports = tuple(sorted({i for f in found for i in f.imports}))
         self.embeds = any(f.embeds for f in found)
@@ -58,14 +58,14 @@ class Directory:
         self.scanned = True
 
     def wants(self, module: str) -> frozenset[str]:
-        """Directories of the packages that it imports, in a tree of that *module*."""
+        """Return the directories of the packages that it imports, in a tree of *module*."""
         if self._wants is None or self._wants[0] != module:
             found = (directory_of(i, module) for i in self.imports)
             self._wants = (module, frozenset(d for d in found if d is not None))
         return self._wants[1]
 
     def digest(self, *, everything: bool) -> bytes:
-        """Digest of names, modes and content: of *everything*, or of what a compiler reads."""
+        """Return a digest of names, modes and content: of all files, or only of source files."""
         if not everything:
             return self._sources
         if not self._all:
@@ -79,45 +79,45 @@ def _digest(entries: Iterable[tuple[str, tuple[str, str]]]) -> bytes:
 
 
 def is_go(name: str) -> bool:
-    """Whether the go command reads a file of that name when it builds."""
+    """Whether the go command reads a file with that name in a build."""
     return name.endswith(".go") and not name.endswith("_test.go") and name[0] not in "._"
 
 
 def is_source(name: str) -> bool:
-    """`is_go`, or a file that may be compiled or included beside Go files."""
+    """Whether *name* is a Go file, or a file that may be compiled or included with Go files."""
     return is_go(name) or (name.endswith(_SOURCES[1:]) and name[0] not in "._")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Closure:
-    """What the programs of a tree are made from."""
+    """The directories that the programs of a tree are built from."""
 
-    directories: frozenset[str]  # wanted ones, also those that the tree does not have
-    whole: tuple[str, ...]  # directories of which every file below counts: they embed
+    directories: frozenset[str]  # imported ones, including those that the tree does not have
+    whole: tuple[str, ...]  # directories that embed: every file below them counts
     digest: str
 
     def touched_by(self, changed: Iterable[str]) -> bool:
-        """Whether a change of files in *changed* directories may change the closure."""
+        """Whether changes to files in the *changed* directories may change the closure."""
         return bool(self.touched(changed))
 
     def touched(self, changed: Iterable[str]) -> list[str]:
-        """The *changed* directories that the closure reads."""
+        """Return the *changed* directories that the closure reads."""
         below = _below(self.whole)
         return [d for d in changed if d in self.directories or below(d)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Around:
-    """What else decides the bytes."""
+    """Other inputs that decide the bytes."""
 
     module: str  # the module's path
-    go: str  # the minor that the Dockerfile asks for
-    lists: tuple[str, ...]  # blobs of go.mod and what it pins: vendor/modules.txt or go.sum
-    replaced: tuple[str, ...] = ()  # directories of the tree that go.mod puts in place of modules
+    go: str  # the minor version in the Dockerfile
+    lists: tuple[str, ...]  # blobs of go.mod and its lists: vendor/modules.txt or go.sum
+    replaced: tuple[str, ...] = ()  # directories of the tree that replace modules in go.mod
 
 
 def replaced_directories(gomod: str) -> tuple[str, ...]:
-    """Directories that go.mod's replace lines point to, relative to the tree."""
+    """Return the directories that go.mod's replace lines point to, relative to the tree."""
     return tuple(
         sorted({m[1].removeprefix("./").strip("/") for m in _LOCAL_REPLACE.finditer(gomod)})
     )
@@ -129,9 +129,9 @@ def compute(
     learn: Callable[[list[Directory]], None],
     extra: Iterable[str] = (),
 ) -> Closure:
-    """The closure of *tree*'s programs and of the import paths *extra*.
+    """Return the closure of *tree*'s programs and of the import paths *extra*.
 
-    *learn* is given directories that are not `scanned` yet, and must make each so.
+    *learn* gets directories that are not `scanned` yet, and must scan them.
     """
     seen: set[str] = set()
     whole = set(around.replaced)
@@ -158,10 +158,10 @@ def update(
     around: Around,
     learn: Callable[[list[Directory]], None],
 ) -> Closure | None:
-    """The closure of *tree*, from that of another tree with the same *around*.
+    """Return the closure of *tree*, from the closure of another tree with the same *around*.
 
-    *changes* are the directories that differ, as (other tree's, this tree's). None where
-    imports or embedding differ too, so that only `compute` can tell.
+    *changes* are the directories that differ, as (other tree's, this tree's). Returns None if
+    imports or embedding differ too, which needs `compute`.
     """
     touched = last.touched(changes)
     if not touched:
@@ -180,7 +180,7 @@ def update(
 
 
 def directory_of(import_path: str, module: str) -> str | None:
-    """Where a package's files are in the tree; None for the standard library."""
+    """Return the directory of a package in the tree; None for the standard library."""
     if import_path == module:
         return ""
     if import_path.startswith(f"{module}/"):
@@ -203,7 +203,7 @@ def _closure_digest(
 
 
 def _below(whole: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a directory is one of *whole* or inside one."""
+    """Return a predicate: whether a directory is in *whole* or below one of them."""
     names = frozenset(whole)
     inside = tuple(f"{name}/" if name else "" for name in names)
     return lambda directory: directory in names or directory.startswith(inside)

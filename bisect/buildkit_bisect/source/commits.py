@@ -1,4 +1,4 @@
-"""The shape of a mirror's history: which commits there are, and who contains whom."""
+"""The commit graph of a mirror: revisions, ancestry, and the tags and branches of a commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from buildkit_bisect.system.gitcmd import git, hermetic_env, lines, patch_ids
 if TYPE_CHECKING:
     from git import Repo
 
-#: Between the fields of what git is asked to print.
+#: Separates the fields in git's output.
 SEPARATOR = "\x1f"
 
 _FORMAT = SEPARATOR.join(("%H", "%cI", "%s"))
@@ -25,7 +25,7 @@ _BATCH = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contained:
-    """Which names lead to a commit."""
+    """The tags and branches that contain a commit."""
 
     tags: tuple[str, ...]  # oldest version first
     branches: tuple[str, ...]
@@ -33,12 +33,12 @@ class Contained:
 
 @dataclass(kw_only=True)
 class History:
-    """Questions about commits that are in the mirror; commits are named by their ids."""
+    """Queries about commits in the mirror; commits are given by their full ids."""
 
     mirror: Mirror
 
     def revisions(self, shas: Sequence[str]) -> list[Revision]:
-        """Many commits at once, in the order given; `describe` stays empty, ref is the short id."""
+        """Return the revisions of *shas*, in order; `describe` is empty, ref is the short id."""
         if not shas:
             return []
         known = {}
@@ -54,16 +54,16 @@ class History:
         return [known[sha] for sha in shas]
 
     def first_parent_line(self, good: str, bad: str) -> list[str]:
-        """Commits of bad's first-parent line that good does not have, oldest first."""
+        """Return the commits of bad's first-parent line that good does not have, oldest first."""
         return self._git("rev-list", "--first-parent", "--reverse", bad, f"^{good}", "--").split()
 
     def parents(
         self, include: Iterable[str] = (), exclude: Iterable[str] = ()
     ) -> dict[str, tuple[str, ...]]:
-        """Commit id -> parent ids, in topological order, children first.
+        """Return commit id -> parent ids, in topological order, children first.
 
-        Commits that *include* (default: every ref) reaches and *exclude* does not; parents may
-        lie outside.
+        Commits are those reachable from *include* (default: every ref) but not from *exclude*;
+        parents may be outside.
         """
         out = self._git(
             *("rev-list", "--topo-order", "--parents"),
@@ -75,7 +75,7 @@ class History:
         return {row[0]: tuple(row[1:]) for row in rows}
 
     def merge_base(self, one: str, other: str) -> str | None:
-        """The best common ancestor; None where the histories share nothing."""
+        """Return the best common ancestor; None if the histories are unrelated."""
         done = git(self.mirror.path, "merge-base", one, other, check=False)
         return done.stdout.strip() or None
 
@@ -85,12 +85,12 @@ class History:
         if done.exit not in (0, 1):
             raise InfraFailed(
                 f"git merge-base in {self.mirror.path}: {done.tail(1)}",
-                hint="./inv clean --cache makes the mirror anew",
+                hint="./inv clean --cache (recreates the mirror)",
             )
         return done.exit == 0
 
     def contains(self, sha: str) -> Contained:
-        """The version tags and the branches that contain a commit."""
+        """Return the version tags and the branches that contain a commit."""
         out = self._git("for-each-ref", "--contains", sha, "--format=%(refname)")
         refs = lines(out)
         tags = [r.removeprefix("refs/tags/") for r in refs if r.startswith("refs/tags/v")]
@@ -104,20 +104,23 @@ class History:
         )
 
     def patch_ids(self, shas: Sequence[str]) -> dict[str, str]:
-        """Commit id -> stable patch id; cherry-picks share it. Merges and empty ones are absent."""
+        """Return commit id -> stable patch id, without merges and empty commits.
+
+        Cherry-picks have the same patch id.
+        """
         if not shas:
             return {}
         out = patch_ids(self.mirror.path, shas)
         return {sha: pid for pid, sha in (line.split() for line in lines(out))}
 
     def patch_id(self, sha: str) -> str:
-        """The stable patch id of one commit; empty for a merge."""
+        """Return the stable patch id of a commit; "" for a merge."""
         return self.patch_ids([sha]).get(sha, "")
 
     def picks(self, sha: str, branches: Iterable[str]) -> dict[str, str]:
-        """Branch -> the commit on it that is *sha* again (equal patch id), where there is one.
+        """Return branch -> the cherry-pick of *sha* on it (equal patch id), if there is one.
 
-        Branches that contain *sha* itself are left out, as is everything for a merge.
+        Branches that contain *sha* itself are left out; a merge has no cherry-picks.
         """
         wanted = self.patch_id(sha)
         if not wanted:
@@ -138,11 +141,11 @@ class History:
 
     @contextmanager
     def _repo(self) -> Iterator[Repo]:
-        # Imported late: it costs a tenth of a second, and fails where git is still missing.
+        # Imported late: it takes a tenth of a second, and fails if git is not installed.
         from git import Repo  # noqa: PLC0415
 
         with Repo(self.mirror.path) as repo:
-            # GitPython hands the whole environment down; under a git hook that has a GIT_DIR.
+            # GitPython passes on the whole environment, which in a git hook contains GIT_DIR.
             repo.git.update_environment(
                 **hermetic_env(GIT_DIR=str(self.mirror.path), LC_ALL="C.UTF-8")
             )
@@ -150,5 +153,5 @@ class History:
 
 
 def branch_name(ref: str) -> str:
-    """``refs/heads/NAME`` or ``refs/remotes/origin/NAME`` as people write it."""
+    """Return the short name of ``refs/heads/NAME`` or ``refs/remotes/origin/NAME``."""
     return "/".join(ref.split("/")[2:])

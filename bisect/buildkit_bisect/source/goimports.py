@@ -1,4 +1,4 @@
-"""What one Go file pulls in: its imports, and whether it embeds files. Pure."""
+"""Scans one Go file: its imports, and whether it embeds files. Pure."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ _TOKEN = re.compile(
     r"""\s+ | ; | //[^\n]* | /\*.*?(?:\*/|\Z) | "[^"\n]*" | `[^`]*` | [()] | [^\s;"`()/]+ | .""",
     re.DOTALL | re.VERBOSE,
 )
-# The constraint of generators and tool lists: no tag set that we build with can satisfy it.
+# The constraint of generators and tool lists: our build tags never satisfy it.
 _NEVER = re.compile(r"//go:build[ \t]+(ignore|tools?)[ \t\r]*")
 
 
 @dataclass(frozen=True, slots=True)
 class GoFile:
-    """What the package of a file depends on because of it."""
+    """What a Go file adds to the dependencies of its package."""
 
     imports: tuple[str, ...] = ()
     embeds: bool = False
-    never: bool = False  # its build constraint keeps it out of every build of ours
+    never: bool = False  # its build constraint excludes it from all our builds
 
 
 def scan(text: str) -> GoFile:
     """Read the header of a Go file, up to its first declaration that is not an import.
 
-    Other build constraints than ``ignore`` and ``tools`` are not looked at, so this may say
-    too much, never too little.
+    Build constraints other than ``ignore`` and ``tools`` are ignored, so this may return too many
+    imports, but never too few.
     """
     imports: set[str] = set()
     words = _words(text.removeprefix("\ufeff"))
@@ -60,7 +60,7 @@ def _one_declaration(words: Iterator[str]) -> Iterator[str]:
 
 
 def _words(text: str) -> Iterator[str]:
-    """Tokens of the header, line comments among them, without blanks and block comments."""
+    """Yield the tokens of the header, with line comments, without blanks and block comments."""
     for match in _TOKEN.finditer(text):
         word = match[0]
         if not word.isspace() and word != ";" and not word.startswith("/*"):

@@ -1,4 +1,4 @@
-"""Build inputs of whole ranges of commits, from git objects alone, without a work tree."""
+"""Build inputs of whole ranges of commits, read from git objects without a work tree."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from buildkit_bisect.source.trees import TreeReader
 if TYPE_CHECKING:
     from git import Repo
 
-#: Raise it when `closure` or `goimports` come to other answers: older ones are then forgotten.
+#: Increment it when the results of `closure` or `goimports` change: older ones are then unused.
 FORMAT = 2
 
 _MODULE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 
 
 class InputKeys:
-    """Computes digests of build inputs, and remembers them and what each Go file imports.
+    """Computes digests of build inputs; stores them and the imports of each Go file.
 
-    The memory is a file in *folder*, shared between processes and repositories: it is keyed by
-    the ids of git objects. Use as a context manager.
+    They are stored in a file in *folder*, shared between processes and repositories: its keys are
+    ids of git objects. Use as a context manager.
     """
 
     def __init__(self, repo: Repo, folder: Path) -> None:
@@ -52,7 +52,7 @@ class InputKeys:
         self._remembered.__exit__(why)
 
     def of(self, commits: Sequence[str], extra: tuple[str, ...] = ()) -> dict[str, str]:
-        """Commit id -> digest of its build inputs."""
+        """Return commit id -> digest of its build inputs."""
         suffix = f" {' '.join(sorted(extra))}" if extra else ""
         known = self._remembered.digests([c + suffix for c in commits])
         missing = [c for c in commits if c + suffix not in known]
@@ -79,7 +79,7 @@ class InputKeys:
     def _from_last(
         self, last: tuple[Tree, Around, Closure], tree: Tree, around: Around
     ) -> Closure | None:
-        """Neighbours mostly share their inputs, or at least their imports."""
+        """Update the last closure: neighbouring commits share most inputs, or at least imports."""
         before, around_before, closure = last
         if around != around_before:
             return None
@@ -115,8 +115,8 @@ class InputKeys:
 
     def _learn(self, directories: list[Directory]) -> None:
         missing = {b for d in directories for b in d.go_blobs() if b not in self._files}
-        for blob, said in self._remembered.files(missing).items():
-            imports, embeds, never = json.loads(said)
+        for blob, scanned in self._remembered.files(missing).items():
+            imports, embeds, never = json.loads(scanned)
             self._files[blob] = GoFile(tuple(imports), embeds, never)
         for blob in missing - self._files.keys():
             found = scan(self._trees.text(blob))
@@ -127,7 +127,7 @@ class InputKeys:
 
 
 def _lists(tree: Tree, top: Files) -> tuple[str, ...]:
-    """Blobs of the module lists that the go command reads; with vendor/, it ignores go.sum."""
+    """Return the blobs of module lists that the go command reads; with vendor/, not go.sum."""
     vendor = tree["vendor"].files if "vendor" in tree else {}
     modules = vendor.get("modules.txt")
     rest = modules or top.get("go.sum")

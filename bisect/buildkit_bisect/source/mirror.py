@@ -1,4 +1,4 @@
-"""A bare mirror of the user's repository in our cache; the repository itself is only read."""
+"""A bare mirror of the user's repository in our cache; the repository is never modified."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from buildkit_bisect.system.gitcmd import git, hermetic_env
 from buildkit_bisect.system.process import Completed
 from buildkit_bisect.system.retry import passing, retried
 
-# refs/remotes: in a contributor's clone, upstream's branches are there.
+# refs/remotes: a contributor's clone has upstream's branches there.
 _REFSPECS = (
     "+refs/heads/*:refs/heads/*",
     "+refs/tags/*:refs/tags/*",
     "+refs/remotes/*:refs/remotes/*",
 )
 _URL = re.compile(r"^(https?|ssh|git)://[^/-]|^[\w.-]+@[\w.-]+:[^-]")
-# Even the given repository's own hooks and helpers may be another user's; nothing of them runs.
+# The repository's hooks and helpers may belong to another user; none of them runs.
 _SAFE = (
     *("-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null"),
     *("-c", "core.fsmonitor=false", "-c", "gc.auto=0"),
 )
-# What reads a repository on this machine. Where objects are missing it would ask the remote
-# that the repository names, by the program that it names: so it may ask nobody.
+# Reads a repository on this machine. For missing objects git would contact the remote in the
+# repository's configuration, with a program that it names: so lazy fetches are disabled.
 _PACK = (
     "GIT_ALLOW_PROTOCOL= GIT_NO_LAZY_FETCH=1 git -c 'safe.directory=*'"
     " -c core.hooksPath=/dev/null -c core.fsmonitor=false upload-pack"
@@ -41,16 +41,16 @@ _SLOW = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
 
 
 class Unreachable(InfraFailed):
-    """The remote did not answer; modules may be a way out."""
+    """The remote is unreachable; the Go module may be used instead."""
 
 
 class Silent(Unreachable):
-    """The remote accepted, and was not done by its deadline."""
+    """The remote did not answer before the deadline."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mirror:
-    """Where the mirror of *repo* is, and how to bring it up to date."""
+    """The mirror of *repo*, and how to update it."""
 
     repo: str  # absolute path or URL
     path: Path
@@ -58,11 +58,11 @@ class Mirror:
 
     @property
     def local(self) -> bool:
-        """Whether the repository is a path on this machine, where asking again is cheap."""
+        """Whether the repository is a path on this machine, where a fetch is cheap."""
         return self.repo.startswith("/")
 
     def fetch(self, *refspecs: str, say: Callable[[str], None] = lambda _: None) -> None:
-        """Take over every branch and tag, or just *refspecs*; *say* is told of further tries.
+        """Fetch every branch and tag, or just *refspecs*; *say* gets a warning before a retry.
 
         Raises `Unreachable` with git's reason.
         """
@@ -83,7 +83,7 @@ class Mirror:
                 self._stamp.touch()
 
     def age(self) -> float:
-        """Seconds since everything was last fetched."""
+        """Return the seconds since the last complete fetch."""
         try:
             return max(0.0, time.time() - self._stamp.stat().st_mtime)
         except OSError:
@@ -97,10 +97,10 @@ class Mirror:
 def open_mirror(
     repo: str, *, say: Callable[[str], None], deadlines: Deadlines | None = None
 ) -> Mirror:
-    """The mirror of *repo*, a URL or a path, made now where there is none.
+    """Return the mirror of *repo*, a URL or a path; clone it if there is none.
 
-    Raises `BadInput` where *repo* is no repository, `Unreachable` where nothing answers,
-    `InfraFailed` where the mirror that is there is damaged.
+    Raises `BadInput` if *repo* is not a repository, `Unreachable` if it does not answer,
+    `InfraFailed` if the existing mirror is damaged.
     """
     where = _normal(repo)
     mirror = Mirror(
@@ -119,13 +119,13 @@ def open_mirror(
 
 
 def _check(path: Path) -> None:
-    """Raise `InfraFailed` unless git can read the settings of *path* and every ref's name."""
-    # By name: git would look for another one further up where this one is none any more.
+    """Raise `InfraFailed` unless git can read the configuration and refs of *path*."""
+    # GIT_DIR, because git would search the parent directories if this is not a repository.
     done = git(path, "for-each-ref", "--count=1", check=False, GIT_DIR=str(path))
     if not done.ok:
         raise InfraFailed(
             f"the mirror {path} is damaged: {_reason(done)}",
-            hint=f"rm -r {path}: it is cloned again",
+            hint=f"rm -r {path} (it is cloned again)",
         )
 
 
@@ -135,8 +135,8 @@ def _normal(repo: str) -> str:
         raise BadInput(f"{repo[:60]!r} is not a repository", hint="--repo PATH_OR_URL")
     if addresses.is_cleartext(repo) and not addresses.is_local_cleartext(repo):
         raise BadInput(
-            f"repository {repo!r}: neither encrypted nor proven; only on loopback",
-            hint="the same with https://",
+            f"repository {repo!r}: cleartext protocols are allowed only on loopback",
+            hint="the same URL with https://",
         )
     if _URL.match(repo):
         return repo
@@ -145,7 +145,7 @@ def _normal(repo: str) -> str:
     try:
         path = Path(repo).expanduser()
         there = path.exists()
-    except (OSError, RuntimeError):  # a name too long, a home of nobody
+    except (OSError, RuntimeError):  # a name too long, an unknown user's home
         there = False
     if not there:
         looks = "unknown kind of URL" if "://" in repo or "::" in repo else "no such directory"
@@ -170,13 +170,13 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
             say=say,
         )
         if not done.ok:
-            raise _unreachable(f"{mirror.repo} cannot be reached", done)
+            raise _unreachable(f"cannot reach {mirror.repo}", done)
     say(f"cloning {mirror.repo} into the cache")
     with paths.scratch("clone") as tmp:
         draft = tmp / "mirror.git"
         done = _git_remote(
-            # Not by copying files: every object is checked against its id on the way, and
-            # links and alternates of the repository stay where they are.
+            # Not by copying files: git then checks every object against its id, and does not
+            # copy links and alternates of the repository.
             *("clone", "--quiet", "--bare", "--no-local", "--template="),
             *_pack(mirror.repo),
             *("--", mirror.repo, str(draft)),
@@ -187,7 +187,7 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
         if not done.ok:
             raise _unreachable(f"cannot clone {mirror.repo}", done)
         if git(draft, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
-            say(f"{mirror.repo} is a shallow clone: older revisions are not in it")
+            say(f"{mirror.repo} is a shallow clone without older revisions")
         replace(mirror, path=draft).fetch(say=say)
         git(
             *(draft, "commit-graph", "write", "--reachable"),
@@ -198,13 +198,13 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
 
 
 def _pack(repo: str) -> tuple[str, ...]:
-    # Only here is the other side a git of ours; a server may refuse any other program.
+    # Only for a path does our own git serve the objects; a server may refuse any other program.
     return ("--upload-pack", _PACK) if repo.startswith("/") else ()
 
 
 def _git_remote(*args: str, of: str, timeout: float, say: Callable[[str], None]) -> Completed:
-    # The user's own configuration stays: proxies, credentials and url.insteadOf are in it. So
-    # git itself is told which protocols may be spoken, whatever a URL is rewritten to.
+    # The user's configuration is used: it has proxies, credentials and url.insteadOf. So git
+    # itself gets the list of allowed protocols, whatever a URL is rewritten to.
     local = addresses.is_local_cleartext(of)
     protocols = ["file", "https", "ssh", *([of.partition(":")[0]] if local else [])]
     stay = ("-c", "http.followRedirects=false") if local else ()
@@ -212,7 +212,7 @@ def _git_remote(*args: str, of: str, timeout: float, say: Callable[[str], None])
     env = {"GIT_ALLOW_PROTOCOL": ":".join(protocols)}
 
     def trouble(done: Completed) -> str:
-        # What a path on this machine does not have now, it will not have in a second.
+        # For a path on this machine a retry does not help.
         final = done.ok or done.timed_out or of.startswith("/")
         return "" if final else passing(done.stderr)
 
@@ -237,8 +237,8 @@ def _unreachable(what: str, done: Completed) -> Unreachable:
 
 def _reason(done: Completed) -> str:
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
-    return (telling or lines or [f"git exited {done.exit}"])[0].removeprefix("fatal: ")
+    errors = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
+    return (errors or lines or [f"git exited {done.exit}"])[0].removeprefix("fatal: ")
 
 
 __all__ = ["Mirror", "Silent", "Unreachable", "hermetic_env", "open_mirror"]

@@ -1,4 +1,4 @@
-"""BuildKit as a Go module, through whatever module proxy the user's go command uses."""
+"""BuildKit as a Go module, from the module proxy that the user's go command uses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from buildkit_bisect.system.retry import passing, retried
 MODULE = "github.com/moby/buildkit"
 
 _NEEDS_GO = re.compile(r"requires go >= (\d+)\.(\d+)(?:\.(\d+))?")
-# The proxy answered, and has no such version; anything else is trouble on the way.
+# The proxy answered that it has no such version; any other error is a network problem.
 _NOT_THERE = re.compile(
     r"unknown revision|no matching versions|404 Not Found|403 Forbidden|410 Gone|invalid version"
     r"|file://\S+: no such file"
@@ -31,10 +31,10 @@ _NOT_THERE = re.compile(
 
 @dataclass(kw_only=True)
 class ModuleSource:
-    """Tags and, where the proxy serves them, commit ids of the module; never patched.
+    """Tags of the module, and commit ids if the proxy serves them; cannot be patched.
 
-    A revision's ``describe`` is its canonical module version; its ``sha`` is empty where the
-    proxy does not tell the commit.
+    A revision's ``describe`` is its canonical module version; its ``sha`` is empty if the proxy
+    does not report the commit.
     """
 
     say: Callable[[str], None] = lambda _: None
@@ -42,6 +42,7 @@ class ModuleSource:
     kind: str = "module"
     where: str = f"the Go module {MODULE}"
     deadlines: Deadlines = field(default_factory=Deadlines)
+    note: str = ""  # why it replaces a git source
     _versions: list[str] = field(default_factory=list)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -51,13 +52,13 @@ class ModuleSource:
         self.__dict__.update(state, say=lambda _: None)
 
     def resolve(self, ref: str) -> Revision:
-        """The revision of a tag or commit id.
+        """Return the revision of a tag or commit id.
 
-        Raises `BadInput` naming the nearest versions, `InfraFailed` where no answer came.
+        Raises `BadInput` with the nearest versions, `InfraFailed` if the proxy did not answer.
         """
         ref = names.checked(ref)
         if names.is_date(ref):
-            raise BadInput(f"{ref} is a date, and a Go module has no history of days", hint=_GIT)
+            raise BadInput(f"{ref} is a date: dates need a git source", hint=_GIT)
         info = self._cached_info(ref)
         if info is None:
             info = self._go("list", "-m", "-json", f"{self.module}@{ref}")
@@ -72,25 +73,25 @@ class ModuleSource:
         )
 
     def releases(self) -> list[Revision]:
-        """Final releases that the proxy lists, newest first; dates are left empty."""
+        """Return the final releases that the proxy lists, newest first, without dates."""
         found = [v for v in self._listed() if names.is_release(v)]
         return [Revision(ref=v, sha="", describe=v) for v in names.newest_first(found)]
 
     def read(self, revision: Revision, path: str) -> str | None:
-        """The text of a file in the module; None where it has no such file."""
+        """Return the text of a file in the module; None if there is no such file."""
         try:
             return (self._directory(revision) / path).read_text(errors="replace")
         except OSError:
             return None
 
     def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:  # noqa: ARG002
-        """The canonical version and the checksum of all its files."""
+        """Return the canonical version and the checksum of its zip."""
         self._directory(revision)
         return f"{self.module}@{revision.describe} {self._zip_sum(revision)}"
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
-        """The module's own read-only directory in our module cache."""
+        """Provide the module's read-only directory in our module cache."""
         yield self._directory(revision)
 
     def _directory(self, revision: Revision) -> Path:
@@ -117,7 +118,7 @@ class ModuleSource:
         return paths.cache("gomod") / "cache" / "download" / self.module / "@v"
 
     def _cached_info(self, ref: str) -> dict[str, Any] | None:
-        # A tag never moves, so what the proxy once said of it needs no second question.
+        # A tag never moves, so a cached answer of the proxy stays valid.
         if not names.is_release(ref):
             return None
         try:
@@ -133,16 +134,16 @@ class ModuleSource:
             self._versions = list(info.get("Versions") or [])
         return self._versions
 
-    def _refusal(self, ref: str, said: str) -> Exception:
-        said = " ".join(said.split())
-        if not _NOT_THERE.search(said):
-            return InfraFailed(f"{self.module}@{ref} did not arrive: {said}", hint=_GIT)
+    def _refusal(self, ref: str, error: str) -> Exception:
+        error = " ".join(error.split())
+        if not _NOT_THERE.search(error):
+            return InfraFailed(f"cannot download {self.module}@{ref}: {error}", hint=_GIT)
         if not names.version_key(ref)[0]:
-            return BadInput(f"the module proxy has no {self.module}@{ref}: {said}", hint=_GIT)
+            return BadInput(f"the module proxy has no {self.module}@{ref}: {error}", hint=_GIT)
         return names.unknown(ref, self._listed(), where=self.where)
 
     def _go(self, *args: str, want: GoWanted | None = None) -> dict[str, Any]:
-        """One go command that answers in JSON; with ``Error`` in it where it failed."""
+        """Run a go command and return its JSON output; with the key ``Error`` if it failed."""
         toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
         toolchain = toolchains.find(want) if want else toolchains.any()
         network_settings(toolchain)
@@ -167,7 +168,7 @@ class ModuleSource:
             trouble=lambda info: passing(str(info.get("Error", ""))),
             say=self.say,
         )
-        # A module may refuse an older Go even for being downloaded.
+        # Even a download may need a newer Go, if the module requires it.
         needs = _NEEDS_GO.search(str(info.get("Error", "")))
         if needs and want is None:
             minor = (int(needs[1]), int(needs[2]))
@@ -180,5 +181,5 @@ _GIT = "--source git --repo PATH_OR_URL"
 
 
 def _escape(version: str) -> str:
-    # The module cache writes capitals as !lower; pseudo-versions and tags may hold them.
+    # The module cache writes capitals as !lower; pseudo-versions and tags may contain them.
     return re.sub(r"[A-Z]", lambda m: "!" + m[0].lower(), version)

@@ -1,4 +1,4 @@
-"""Pure rules about refs: which are safe to pass on, which are releases, which are near misses."""
+"""Rules for refs: which are safe to pass to git, which are releases, which tags are near. Pure."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _KINDS = "a tag, branch, commit id, master~3 or a date such as 2025-09-11"
 
 
 def checked(ref: str) -> str:
-    """*ref* without surrounding blanks.
+    """Return *ref* without surrounding blanks.
 
-    Raises `BadInput` where it could be taken for an option, a range or several commits, or
-    searches messages for a text.
+    Raises `BadInput` if git could read it as an option, a range, several commits or a search in
+    commit messages.
     """
     ref = ref.strip()
-    if ref.startswith(":/") or "^{/" in ref:  # a regular expression, which may eat all memory
+    if ref.startswith(":/") or "^{/" in ref:  # a regular expression, which may use all memory
         raise BadInput(
-            f"{ref[:60]!r} is not a revision: it searches messages for a text",
+            f"{ref[:60]!r} is not a revision but a search in commit messages",
             hint="git log --grep TEXT, then the commit's id",
         )
     bad = (
@@ -48,7 +48,7 @@ def checked(ref: str) -> str:
         try:
             date.fromisoformat(ref)
         except ValueError as error:
-            raise BadInput(f"{ref!r} is not a day: {error}", hint=_KINDS) from None
+            raise BadInput(f"invalid date {ref!r}: {error}", hint=_KINDS) from None
     return ref
 
 
@@ -58,17 +58,17 @@ def is_release(tag: str) -> bool:
 
 
 def is_date(ref: str) -> bool:
-    """Whether *ref* is written as a day, ``2025-09-11``."""
+    """Whether *ref* has the form of a date, ``2025-09-11``."""
     return bool(_DATE.match(ref))
 
 
 def is_full_sha(ref: str) -> bool:
-    """Whether *ref* is a whole commit id."""
+    """Whether *ref* is a full commit id."""
     return bool(_SHA.match(ref))
 
 
 def is_hex(ref: str) -> bool:
-    """Whether *ref* could be an abbreviated commit id."""
+    """Whether *ref* may be an abbreviated commit id."""
     return bool(_HEX.match(ref))
 
 
@@ -78,7 +78,7 @@ def is_pull(ref: str) -> bool:
 
 
 def version_key(tag: str) -> tuple[int, Version]:
-    """Sorts tags as versions, what is not a version first."""
+    """Return a key that sorts tags as versions; tags that are not versions come first."""
     try:
         return 1, Version(tag.removeprefix("v"))
     except InvalidVersion:
@@ -86,12 +86,12 @@ def version_key(tag: str) -> tuple[int, Version]:
 
 
 def newest_first(tags: Iterable[str]) -> list[str]:
-    """Tags in order of version, newest first."""
+    """Return *tags* in order of version, newest first."""
     return sorted(tags, key=version_key, reverse=True)
 
 
 def nearest(ref: str, tags: Iterable[str], *, count: int = 5) -> list[str]:
-    """The tags that the writer of an unknown *ref* most likely meant."""
+    """Return the tags that an unknown *ref* most likely meant."""
     known = newest_first(tags)
     kind, version = version_key(ref)
     if kind:
@@ -113,7 +113,7 @@ def _minor(tag: str) -> tuple[int, ...]:
 
 
 def unknown(ref: str, tags: Iterable[str], *, where: str) -> BadInput:
-    """The error for a *ref* that does not exist in *where*, naming the nearest tags."""
+    """Return the error for a *ref* that does not exist in *where*, with the nearest tags."""
     near = nearest(ref, tags)
     return BadInput(
         f"no revision {ref!r} in {where}",
@@ -122,7 +122,7 @@ def unknown(ref: str, tags: Iterable[str], *, where: str) -> BadInput:
 
 
 def unknown_pull(ref: str, *, where: str, local: bool) -> BadInput:
-    """The error for a pull request that *where* does not have; a clone has none by itself."""
+    """Return the error for an unknown pull request; a clone does not fetch them by default."""
     number = ref.split("/")[1]
     fetch = f"git fetch origin pull/{number}/head:pr-{number}"
     return BadInput(

@@ -1,4 +1,4 @@
-"""What was computed of git objects before: a file, shared by processes and repositories."""
+"""Stored results about git objects: a SQLite file, shared by processes and repositories."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
-#: Seconds to wait for another process that writes; it holds the file for milliseconds.
+#: Seconds to wait for another process that writes; it locks the file for milliseconds.
 PATIENCE = 60.0
 
-#: Rows that are written together, and names that one query asks for.
+#: Rows in one write, and names in one query.
 _CHUNK = 400
 
-# IMMEDIATE, here and below: one that reads first and then wants to write may be refused at once.
+# IMMEDIATE, here and below: SQLite may refuse at once to upgrade a read transaction to a write.
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS gofile (blob TEXT PRIMARY KEY, said TEXT);
@@ -23,19 +23,19 @@ COMMIT;
 
 
 class Remembered:
-    """Texts by name, in the SQLite file *path*: a digest, and what each Go file says.
+    """Texts by name in the SQLite file *path*: digests, and the scan of each Go file.
 
-    Nothing is lost but time when it goes. It is written in short transactions, so that nobody
-    waits for what another process computes. Use as a context manager. Raises `sqlite3.Error`.
+    All of it can be computed again. Transactions are short, so no process waits while another
+    one computes. Use as a context manager. Raises `sqlite3.Error`.
     """
 
     def __init__(self, path: Path) -> None:
-        # Not in WAL mode: of several processes that turn a new file to it at once, all but one
-        # are refused, and no timeout helps.
+        # Not in WAL mode: if several processes switch a new file to it at once, all but one
+        # fail, and no timeout helps.
         self._db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
         self._files: dict[str, str] = {}
         try:
-            # Only where it is needed: to read, nobody has to wait for one that writes.
+            # Only for a new file: readers do not have to wait for a writer.
             if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
                 self._db.executescript(_SCHEMA)
         except BaseException:
@@ -47,27 +47,27 @@ class Remembered:
 
     def __exit__(self, why: type[BaseException] | None, *_: object) -> None:
         try:
-            if why is None:  # else that is what counts, and notes are made again
+            if why is None:  # on an exception the unsaved notes are computed again later
                 self.save({})
         finally:
             self._db.close()
 
     def digests(self, asked: Collection[str]) -> dict[str, str]:
-        """The digest of each name of *asked* that has one."""
+        """Return the stored digest of each name in *asked*; unknown names are left out."""
         return self._named("SELECT asked, digest FROM key WHERE asked", asked)
 
     def files(self, blobs: Collection[str]) -> dict[str, str]:
-        """What was noted of each of *blobs*; those that were never seen are left out."""
+        """Return the stored text of each of *blobs*; unknown blobs are left out."""
         return self._named("SELECT blob, said FROM gofile WHERE blob", blobs)
 
-    def note(self, blob: str, said: str) -> None:
-        """Remember *said* of a Go file; it is written some time before the end."""
-        self._files[blob] = said
+    def note(self, blob: str, text: str) -> None:
+        """Store *text* for the Go file *blob*; it is written at the latest on exit."""
+        self._files[blob] = text
         if len(self._files) >= _CHUNK:
             self.save({})
 
     def save(self, digests: dict[str, str]) -> None:
-        """Write *digests*, by name, and every file that was noted."""
+        """Write *digests*, by name, and all noted files."""
         if not (self._files or digests):
             return
         self._db.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Whole trees of many commits, read from git's tree objects; what commits share is read once."""
+"""Reads the trees of many commits from git's tree objects; shared parts are read once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from git import Repo
 
 _DIRECTORY = "40000"
-_MODULE = "160000"  # of another repository: nothing of it is checked out
+_MODULE = "160000"  # a submodule, which is not checked out
 
 
 class TreeReader:
@@ -25,20 +25,20 @@ class TreeReader:
         self._directories: dict[str, tuple[Directory, dict[str, str]]] = {}
 
     def roots(self, commits: list[str]) -> dict[str, str]:
-        """Commit id -> id of its tree."""
+        """Return commit id -> id of its tree."""
         shown = ("log", "--no-walk=unsorted", "--format=%H %T")
         out = git(Path(self._repo.git_dir), *shown, *commits, "--").stdout
         return dict(line.split() for line in lines(out))
 
     def tree(self, root: str) -> Tree:
-        """Every directory that holds files, by its path, of the tree with id *root*.
+        """Return every directory that contains files, by path, in the tree with id *root*.
 
-        Directories that two trees share are the same object in both.
+        Equal directories of two trees are the same object.
         """
         return self._read(root, "")
 
     def text(self, blob: str) -> str:
-        """A file's content."""
+        """Return the content of a file."""
         return str(self._repo.git.get_object_data(blob)[3].decode(errors="replace"))
 
     def _read(self, tree: str, path: str) -> Tree:
@@ -49,7 +49,7 @@ class TreeReader:
         found: Tree = {path: directory} if directory.files else {}
         for name, inner in folders.items():
             found.update(self._read(inner, f"{path}/{name}" if path else name))
-        if path:  # whole trees are many, and each is asked for once
+        if path:  # not whole trees: there are many, and each is read once
             self._below[path, tree] = found
         return found
 
@@ -68,7 +68,7 @@ class TreeReader:
 
 
 def _entries(data: bytes, width: int) -> Iterator[tuple[str, str, str]]:
-    """(mode, name, id) of a tree object, whose ids are *width* bytes long."""
+    """Yield (mode, name, id) of the entries of a tree object; ids are *width* bytes long."""
     at = 0
     while at < len(data):
         space = data.index(b" ", at)

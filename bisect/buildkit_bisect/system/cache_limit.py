@@ -1,13 +1,13 @@
-"""How large the cache may get. What was not used for longest goes first.
+"""Limits the size of the cache; the least recently used entries are removed first.
 
-Whoever uses an entry says so (`used`, `using`), which sets its modification time and notes the
-process in ``locks/user-NAME``, by the name that `owner` gives it. Nothing goes that was used
-since the oldest process that still runs began, this one included: so a campaign never loses what
-it works with, and neither waits for the other. A lock that is held for moments only, shared by
-users and alone by who removes, keeps an entry from going between the look at its time and its
+Processes that use an entry call `used` or `using`, which sets its modification time and
+registers the process in ``locks/user-NAME``, with the name that `owner` gives it. Entries used
+since the oldest registered process started are never removed. So a campaign never loses an entry
+that it uses, and campaigns do not wait for each other. A briefly held lock, shared for use and
+exclusive for removal, keeps an entry from being removed between the check of its time and its
 use.
 
-The journal stays: of an old trial the observation is kept, and its evidence may go.
+The journal is kept: the evidence of an old trial may be removed, its observation is not.
 """
 
 from __future__ import annotations
@@ -27,24 +27,21 @@ from pathlib import Path
 
 from buildkit_bisect.system import owner, paths
 
-#: Bytes, where nothing else is asked for.
-DEFAULT = 20 * 10**9
-
-#: What is one entry: each of a kind's directories, or all of it.
+#: Kinds whose subdirectories are one entry each, and kinds that are one entry as a whole.
 _EACH = ("builds", "evidence", "mirrors", "toolchains", "tools")
 _WHOLE = ("gocache", "gomod", "registry")
 KINDS = tuple(sorted((*_EACH, *_WHOLE)))
 
-#: Directories that never change once they are there; their size is asked once.
+#: Directories that never change once created; they are measured once.
 _FIXED = ("builds", "toolchains", "tools")
 
-#: The go command renews the time of a file in GOCACHE once an hour only.
+#: The go command updates the time of a file in GOCACHE at most once an hour.
 _GO_RENEWS = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """Something that may go: its kind, bytes on the disk, and when it was used (epoch)."""
+    """A removable entry: its kind, bytes on disk, and when it was last used (epoch)."""
 
     kind: str
     path: Path
@@ -53,14 +50,14 @@ class Entry:
 
 
 def shown(size: int) -> str:
-    """As people write it: ``1.4 GB``."""
+    """Return *size* for people: ``1.4 GB``."""
     power = min(len(str(size)) - 1, 9) // 3
     return f"{size / 1000**power:.{1 if power > 1 else 0}f} {('B', 'kB', 'MB', 'GB')[power]}"
 
 
 @contextmanager
 def using(path: Path) -> Iterator[None]:
-    """*path* does not go while the block runs, nor as long as this process does."""
+    """Keep *path* in the cache during the block and for the rest of this process."""
     _register()
     with _gate(fcntl.LOCK_SH):
         with contextlib.suppress(OSError):
@@ -69,20 +66,20 @@ def using(path: Path) -> Iterator[None]:
 
 
 def used(path: Path) -> None:
-    """*path*, if it is there, does not go as long as this process runs."""
+    """Keep *path*, if it exists, in the cache until this process ends."""
     with using(path):
         pass
 
 
 def others() -> list[int]:
-    """Other processes of ours that use the cache now."""
+    """Return the ids of other processes of this tool that use the cache."""
     return [owner.number(name) for name, _ in _users() if name != owner.me()]
 
 
 def entries(*, fresh: bool = False) -> list[Entry]:
-    """Everything that may go, without looking into directories that did not change.
+    """Return all removable entries; unchanged directories are not measured again.
 
-    *fresh* measures all again.
+    *fresh* measures all of them.
     """
     known = {} if fresh else _load_sizes()
     found: list[Entry] = []
@@ -94,7 +91,7 @@ def entries(*, fresh: bool = False) -> list[Entry]:
             continue
         name = f"{kind}/{path.name}"
         stamp, size = known.get(name, (-1, 0))
-        # Nothing: results linked to all of it, and may have gone since.
+        # Measure empty ones again: results linked to all their files, and may be removed by now.
         if not size or (stamp != status.st_mtime_ns and kind not in _FIXED):
             size = _measure(path)
         noted[name] = (status.st_mtime_ns, size)
@@ -104,7 +101,7 @@ def entries(*, fresh: bool = False) -> list[Entry]:
 
 
 def surplus(found: Iterable[Entry], limit: int) -> list[Entry]:
-    """What has to go, oldest first, to come down to *limit* bytes; GOCACHE file by file."""
+    """Return what to remove, oldest first, to get down to *limit* bytes; GOCACHE by files."""
     found = list(found)
     over = sum(e.bytes for e in found) - limit
     if over <= 0:
@@ -123,9 +120,9 @@ def surplus(found: Iterable[Entry], limit: int) -> list[Entry]:
 
 
 def trim(limit: int) -> list[Entry]:
-    """Bring the cache down to *limit* bytes; returns what went.
+    """Shrink the cache to *limit* bytes and return the removed entries.
 
-    Less than that goes where the rest is in use. Safe beside campaigns and other trims.
+    The cache stays larger if the rest is in use. Safe beside campaigns and other trims.
     """
     _register()
     gone = []
@@ -138,7 +135,7 @@ def trim(limit: int) -> list[Entry]:
 
 
 def remove(path: Path) -> None:
-    """Remove a directory; the module cache's are read-only on purpose."""
+    """Remove a file or directory; directories of the module cache are read-only on purpose."""
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return
@@ -149,7 +146,7 @@ def remove(path: Path) -> None:
 
 
 def _take(entry: Entry, target: Path) -> bool:
-    """Move *entry* out of the way, unless somebody has used it since."""
+    """Move *entry* to *target*, unless it was used since it was listed."""
     with _gate(fcntl.LOCK_EX):
         try:
             if entry.path.stat().st_mtime > entry.used:
@@ -164,7 +161,7 @@ def _paths() -> Iterator[tuple[str, Path]]:
     root = paths.cache_root()
     for kind in KINDS:
         folder = root / kind
-        # A link leads to another cache, which has a bound of its own.
+        # A link leads to another cache, which has its own limit.
         if folder.is_symlink() or not folder.is_dir():
             continue
         if kind in _WHOLE:
@@ -177,7 +174,7 @@ def _paths() -> Iterator[tuple[str, Path]]:
 
 
 def _measure(path: Path) -> int:
-    """Bytes that removing *path* frees: what results link to as well is not freed."""
+    """Return the bytes that removing *path* frees; files that results link to do not count."""
     if not path.is_dir():
         return path.lstat().st_blocks * 512
     total = 0
@@ -190,7 +187,7 @@ def _measure(path: Path) -> int:
 
 
 def _go_files(cache: Entry) -> Iterator[Entry]:
-    """The go command goes without any file of its cache."""
+    """Yield the files of GOCACHE; the go command works without any of them."""
     for path in cache.path.glob("[0-9a-f][0-9a-f]/*"):
         with contextlib.suppress(OSError):
             status = path.stat()
@@ -215,20 +212,20 @@ def _register() -> None:
 
 @functools.cache
 def _note(locks: Path, name: str) -> None:
-    """Say that this process uses the cache, from now until it ends."""
+    """Register process *name* as a user of the cache until it ends."""
     note = locks / f"user-{name}"
     note.touch()
     atexit.register(note.unlink, missing_ok=True)
 
 
 def _users() -> list[tuple[str, float]]:
-    """Processes that use the cache and when each began to; notes of dead ones are removed."""
+    """Return the processes that use the cache and when each started to; removes stale notes."""
     found = []
     for note in paths.cache("locks").glob("user-*"):
         name = note.name.removeprefix("user-")
         with contextlib.suppress(OSError):
             began = note.stat().st_mtime
-            if name.isdecimal():  # a note of before: a process id alone
+            if name.isdecimal():  # written by an earlier version: only a process id
                 gone: bool | None = not owner.is_ours(int(name))
             else:
                 gone = owner.gone(name)
@@ -249,7 +246,7 @@ def _load_sizes() -> dict[str, tuple[int, int]]:
     try:
         return {k: (int(t), int(b)) for k, (t, b) in json.loads(_sizes().read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
-        return {}  # only a shortcut
+        return {}  # the file only saves time
 
 
 def _save_sizes(noted: dict[str, tuple[int, int]]) -> None:

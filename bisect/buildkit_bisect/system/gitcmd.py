@@ -1,4 +1,4 @@
-"""The git command, kept away from the user's configuration where bytes depend on it."""
+"""The git command, isolated from the user's configuration, which can change file contents."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.system import process
 from buildkit_bisect.system.process import Completed
 
-#: Seconds for a local git command that should be quick.
+#: Timeout of a quick local git command, in seconds.
 QUICK = 120.0
 
-#: Seconds for one to be gone that has written all it will.
+#: Seconds for a git command to exit after its last output.
 _ENDS = 10.0
 
-#: Above every file of settings, so also above those of a repository that is not ours.
+#: Settings that override every configuration file, including the repository's own.
 _ALWAYS = {
     "safe.directory": "*",
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
-    # A link becomes a small file that holds its target: nothing in a tree leads out of it, for
-    # the compiler, for patches and for us.
+    # A symlink becomes a small file with its target: no path in a tree leads out of it, neither
+    # for the compiler nor for patches nor for this tool.
     "core.symlinks": "false",
-    # Spellings of .git that only other file systems take for it; a cache may be on one.
+    # Names that are .git only on other file systems; the cache may be on one.
     "core.protectHFS": "true",
     "core.protectNTFS": "true",
 }
 
 
 def hermetic_env(**extra: str) -> dict[str, str]:
-    """No user or system configuration: autocrlf, filters, hooks and whitespace fixes change files.
+    """Return an environment without user and system configuration.
 
-    Our own mirror counts as safe whoever owns it: under sudo, that may be another user.
+    autocrlf, filters, hooks and whitespace fixes would change files. Our mirror is a safe
+    directory even if another user owns it, as it may under sudo.
     """
     return {
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_ATTR_NOSYSTEM": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
-        # Nothing here is on a network, and a repository's own configuration cannot ask for it.
+        # None of these commands needs a network, and a repository's configuration may ask for one.
         "GIT_ALLOW_PROTOCOL": "",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_OPTIONAL_LOCKS": "0",
-        # A file may be called ":(glob)**".
+        # A file may be named ":(glob)**".
         "GIT_LITERAL_PATHSPECS": "1",
         **_config(_ALWAYS),
         **extra,
@@ -53,9 +54,9 @@ def hermetic_env(**extra: str) -> dict[str, str]:
 
 
 def lines(output: str) -> list[str]:
-    """The lines of what git printed, without empty ones.
+    """Return the non-empty lines of git's *output*.
 
-    Not `str.splitlines`: names of refs and messages may hold U+2028 and its like.
+    Not `str.splitlines`: refs and messages may contain U+2028 and similar characters.
     """
     return [line for line in output.split("\n") if line]
 
@@ -70,16 +71,16 @@ def _config(settings: Mapping[str, str]) -> dict[str, str]:
 def git(
     repo: Path, *args: str, timeout: float = QUICK, check: bool = True, **extra: str
 ) -> Completed:
-    """Run git in *repo*, a bare repository or a work tree, hermetically."""
+    """Run git in *repo*, a bare repository or a work tree, with `hermetic_env`."""
     return process.run(
         ["git", "-C", str(repo), *args], timeout=timeout, env=hermetic_env(**extra), check=check
     )
 
 
 def patch_ids(repo: Path, shas: Sequence[str], *, timeout: float = QUICK) -> str:
-    """What ``git patch-id`` prints of the commits *shas*, a line ``PATCH COMMIT`` each.
+    """Return what ``git patch-id`` prints for the commits *shas*: lines of ``PATCH COMMIT``.
 
-    Raises `InfraFailed`, also past *timeout* seconds.
+    Raises `InfraFailed` if git fails or takes longer than *timeout* seconds.
     """
     shown = ("-p", "--no-walk=unsorted", "--no-merges", "--full-index", "--no-ext-diff")
     log = process.start(
@@ -103,13 +104,13 @@ def patch_ids(repo: Path, shas: Sequence[str], *, timeout: float = QUICK) -> str
             status = process.stop(log)
     if status:
         raise InfraFailed(
-            f"git log in {repo} exited {status}", hint="./inv clean --cache makes the mirror anew"
+            f"git log in {repo} exited {status}", hint="./inv clean --cache (recreates the mirror)"
         )
     return done.stdout
 
 
 def why_not(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> str:
-    """Git's reason for not applying *diff* to *tree*; empty: it would. Offsets are fine."""
+    """Return git's reason why *diff* does not apply to *tree*; "" if it does. Allows offsets."""
     done = _apply(tree, diff, "--check", bare=bare, reverse=reverse, check=False)
     if done.ok:
         return ""
@@ -118,7 +119,7 @@ def why_not(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> str
 
 
 def apply(tree: Path, diff: Path, *, bare: bool) -> None:
-    """Apply *diff*, all of it or nothing; raises `ProcessError` where it does not fit."""
+    """Apply all of *diff* or nothing; raises `ProcessError` if it does not apply."""
     _apply(tree, diff, bare=bare, reverse=False, check=True)
 
 
@@ -132,6 +133,6 @@ def _apply(
         *(["--reverse"] if reverse else []),
         *("--", str(diff)),
         check=check,
-        # A tree that is no work tree must not be taken for a part of one further up.
+        # If tree is not a work tree, git must not use one of its parent directories.
         GIT_CEILING_DIRECTORIES=str(tree.parent),
     )

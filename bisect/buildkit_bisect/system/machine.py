@@ -1,4 +1,4 @@
-"""What this machine is, for footers and for deciding whether a stored trial still counts."""
+"""Facts about this machine, for reports and for deciding whether a stored trial still counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildkit_bisect.system import process
 
 @functools.cache
 def facts() -> dict[str, str]:
-    """Kernel, distribution, processors and the versions of what trials lean on."""
+    """Return kernel, distribution, CPUs, memory and the versions of programs that trials use."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -35,12 +35,12 @@ def facts() -> dict[str, str]:
 def _version(argv: list[str]) -> str:
     if not shutil.which(argv[0]):
         return "not installed"
-    said = process.run(argv, timeout=10, check=False)
-    lines = (said.stdout or said.stderr).strip().splitlines()
+    done = process.run(argv, timeout=10, check=False)
+    lines = (done.stdout or done.stderr).strip().splitlines()
     return lines[0][:80] if lines else "unknown"
 
 
 def fingerprint() -> str:
-    """Equal where a trial may be expected to go the same way."""
+    """Return a text that is equal on machines where a trial should have the same outcome."""
     known = facts()
     return "|".join([sys.platform, known["kernel"], known["arch"], known["runc"]])

@@ -1,4 +1,4 @@
-"""Who may load this machine: one compile, or one trial, at a time."""
+"""A lock for the machine's CPU and disk: one compile or one trial at a time."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from filelock import FileLock, Timeout
 
 from buildkit_bisect.system import paths
 
-#: Seconds of waiting before the caller is told that somebody else works.
+#: Seconds of waiting before `on_wait` is called.
 PATIENCE = 2.0
 
 
 @contextmanager
 def machine_lock(on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the machine for a compile or a trial, across processes; the holder's death frees it.
+    """Lock the machine for a compile or a trial; released when the holding process dies.
 
-    A compile beside a trial changes what lazy cells answer, so both take this. Not reentrant.
-    *on_wait* is called once when another holder keeps us waiting.
+    A compile beside a trial changes the outcomes of lazy cells, so both take the lock. Not
+    reentrant. *on_wait* is called once if another process holds the lock.
     """
-    # Whoever waits stands in the turnstile, so a campaign that lets go and comes back at once
-    # goes behind it: nobody waits longer than one compile or trial of each other campaign.
+    # Waiting processes hold the turnstile, so a campaign that releases the lock and takes it
+    # again queues behind them: each waits for at most one compile or trial of each campaign.
     turnstile, machine = (
         FileLock(paths.cache("locks") / name, thread_local=False)
         for name in ("turnstile.lock", "machine.lock")
     )
     with ExitStack() as held:
         with ExitStack() as waiting:
-            told = _take(turnstile, waiting, on_wait, told=False)
-            _take(machine, held, on_wait, told=told)
+            notified = _take(turnstile, waiting, on_wait, notified=False)
+            _take(machine, held, on_wait, notified=notified)
         yield
 
 
-def _take(lock: FileLock, until: ExitStack, on_wait: Callable[[], None], *, told: bool) -> bool:
-    """Hold *lock* until the end of *until*; whether *on_wait* has been called by now."""
+def _take(lock: FileLock, until: ExitStack, on_wait: Callable[[], None], *, notified: bool) -> bool:
+    """Hold *lock* until the end of *until*; return whether *on_wait* has been called by now."""
     try:
-        until.enter_context(lock.acquire(timeout=-1 if told else PATIENCE))
+        until.enter_context(lock.acquire(timeout=-1 if notified else PATIENCE))
     except Timeout:
         on_wait()
         until.enter_context(lock.acquire())
         return True
-    return told
+    return notified

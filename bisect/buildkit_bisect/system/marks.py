@@ -1,8 +1,9 @@
-"""Every child's mark: an environment variable that all its descendants inherit.
+"""Marks of child processes: an environment variable that all descendants of a child inherit.
 
-By it a child's descendants are found when it ends, also those that left its group with
-``setsid``. The mark names its owner, the process of ours that started the child: where that
-was killed with SIGKILL, nobody has ended the descendants, and the next of us does.
+The mark finds a child's descendants when the child ends, including those that left its process
+group with ``setsid``. It names its owner, the process of this tool that started the child. If
+the owner was killed with SIGKILL, its descendants still run, and a later run of this tool kills
+them.
 """
 
 from __future__ import annotations
@@ -24,39 +25,39 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Orphan:
-    """A process whose mark's owner no longer runs."""
+    """A process that is still running although the owner of its mark has ended."""
 
     pid: int
     mark: str
     command: str
 
     def __str__(self) -> str:
-        """As `clean` lists it."""
+        """Return the line that `clean` prints."""
         return f"process {self.pid} ({self.command})"
 
 
 def new() -> str:
-    """A mark that no other child has: ``OWNER:NUMBER``; see `owner`."""
+    """Return a unique mark, ``OWNER:NUMBER``; see `owner`."""
     return f"{owner.me()}:{next(_numbers)}"
 
 
 def carriers(mark: str) -> list[int]:
-    """Processes that carry *mark*."""
+    """Return the ids of processes that carry *mark*."""
     return [pid for pid, found in _every() if found == mark]
 
 
 def orphans() -> list[Orphan]:
-    """Processes that a killed one of us left; those that may not be looked at are not ours."""
+    """Return processes that killed runs left; one whose environment is unreadable is not ours."""
     found = []
     for pid, mark in _every():
-        # A zombie holds nothing but its number, and is its parent's to take away.
+        # A zombie holds only its process id, and its parent must reap it.
         if owner.gone(mark.rpartition(":")[0]) and owner.started(pid):
             found.append(Orphan(pid=pid, mark=mark, command=_command(pid)))
     return found
 
 
 def end(left: Orphan) -> None:
-    """Kill one of what `orphans` found, and nothing that has its id by now."""
+    """Kill a process that `orphans` returned, unless its id now belongs to another process."""
     with contextlib.suppress(OSError):
         descriptor = os.pidfd_open(left.pid)
         try:

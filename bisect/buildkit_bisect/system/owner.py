@@ -1,6 +1,6 @@
-"""A process by a name that no other process has had or will have: ids are used again.
+"""Unique names of processes, since process ids are reused.
 
-``MACHINE:PID:STARTED``, where MACHINE differs between machines, PID namespaces and boots, and
+A name is ``MACHINE:PID:STARTED``. MACHINE differs between machines, PID namespaces and boots;
 STARTED is in clock ticks since boot.
 """
 
@@ -11,17 +11,17 @@ import os
 import re
 from pathlib import Path
 
-#: Anybody can write a name; not all that str.isdigit takes is a number.
+#: Any process can write a name, and str.isdigit accepts characters that int() does not.
 _PID = re.compile(r"[0-9]{1,10}")
 
 
 def me() -> str:
-    """The name of this process."""
+    """Return the name of this process."""
     return f"{machine()}:{os.getpid()}:{started(os.getpid())}"
 
 
 def gone(name: str) -> bool | None:
-    """Whether the process *name* has ended; None where it cannot be seen from here."""
+    """Whether the process *name* has ended; None if it is not visible from this PID namespace."""
     where, _, rest = name.partition(":")
     pid, _, since = rest.partition(":")
     if where != machine() or not _PID.fullmatch(pid):
@@ -30,13 +30,13 @@ def gone(name: str) -> bool | None:
 
 
 def number(name: str) -> int:
-    """The id of the process *name*, where it runs; 0 where that is no such name."""
+    """Return the process id in *name*, valid in its own PID namespace; 0 if *name* is invalid."""
     pid = name.split(":")[1:2]
     return int(pid[0]) if pid and _PID.fullmatch(pid[0]) else 0
 
 
 def is_ours(pid: int) -> bool:
-    """Whether a process with that id runs here and is this tool: all that a bare id can tell."""
+    """Whether process *pid* runs here and is this tool; it may be a later run with a reused id."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -46,14 +46,14 @@ def is_ours(pid: int) -> bool:
 
 @functools.cache
 def machine() -> str:
-    """Differs between machines, PID namespaces, and after a reboot."""
+    """Return a text that differs between machines, PID namespaces and boots."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     namespace = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
     return f"{boot}-{namespace}"
 
 
 def started(pid: int) -> str:
-    """Start time of a process in clock ticks since boot; "" where it does not run."""
+    """Return the start time of a process in clock ticks since boot; "" if it is not running."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

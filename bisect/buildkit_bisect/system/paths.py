@@ -1,4 +1,4 @@
-"""Where things live: this checkout, the user's cache directory, a campaign's results."""
+"""The user's cache directory: its paths, and which process owns them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ import platformdirs
 
 from buildkit_bisect.system import owner
 
-PROJECT = Path(__file__).resolve().parents[3]
-SCENARIOS = PROJECT / "bisect" / "scenarios"
-PATCHES = PROJECT / "patches"
-TEMPLATES = PROJECT / "templates"
-
-#: Directories in the cache: `clean --cache` removes these and `FILES`, and nothing else.
+#: Directories in the cache. `clean --cache` removes these and `FILES`, nothing else.
 DIRECTORIES = frozenset(
     {
         *("builds", "engines", "evidence", "failures", "gocache", "gomod", "inputs", "locks"),
@@ -28,18 +23,18 @@ DIRECTORIES = frozenset(
     }
 )
 
-#: Files in the cache; beside them are their drafts and what sqlite keeps for a journal.
+#: Files in the cache, with their drafts and sqlite's own files for the journal.
 JOURNAL, SIZES = "journal.sqlite3", "sizes.json"
 FILES = re.compile(rf"{re.escape(JOURNAL)}(-journal|-shm|-wal)?|{re.escape(SIZES)}(\.[0-9]+)?")
 
 _DAY = 86_400.0
 
-#: In a scratch directory: the name of its process, see `owner`.
+#: File in a scratch directory that holds the name of its process; see `owner`.
 _OWNER = ".owner"
 
 
 def cache_root() -> Path:
-    """``BKBISECT_CACHE_DIR``, else the user's XDG cache directory; made when missing."""
+    """Return ``BKBISECT_CACHE_DIR`` or the user's XDG cache directory; created if missing."""
     named = os.environ.get("BKBISECT_CACHE_DIR")
     root = Path(named).absolute() if named else platformdirs.user_cache_path("buildkit-bisect")
     root.mkdir(parents=True, exist_ok=True)
@@ -47,9 +42,9 @@ def cache_root() -> Path:
 
 
 def cache(name: str) -> Path:
-    """A directory *name* in the cache, made when missing.
+    """Return the directory *name* in the cache; created if missing.
 
-    Raises `ValueError` for one that is not in `DIRECTORIES`, or below one that is.
+    Raises `ValueError` unless its first component is in `DIRECTORIES`.
     """
     if name.partition("/")[0] not in DIRECTORIES:
         raise ValueError(f"{name} is not in paths.DIRECTORIES")
@@ -59,16 +54,16 @@ def cache(name: str) -> Path:
 
 
 def is_cached(entry: Path) -> bool:
-    """Whether *entry* of the cache directory has a name that we make there."""
+    """Whether *entry* of the cache directory has a name that this tool creates there."""
     return entry.name in DIRECTORIES or FILES.fullmatch(entry.name) is not None
 
 
 @contextmanager
 def scratch(prefix: str) -> Iterator[Path]:
-    """A directory in the cache's ``tmp``, gone after the block.
+    """Create a directory in the cache's ``tmp`` and remove it after the block.
 
-    On the cache's own file system, so that a finished entry becomes real by one rename.
-    It says whose it is: see `owner_alive`.
+    It is on the cache's own file system, so one rename turns it into a finished entry.
+    It names its owner: see `owner_alive`.
     """
     path = Path(tempfile.mkdtemp(prefix=f"{prefix}-{os.getpid()}-", dir=cache("tmp")))
     try:
@@ -79,12 +74,12 @@ def scratch(prefix: str) -> Iterator[Path]:
 
 
 def claim(folder: Path) -> None:
-    """Write down that *folder* is this process's."""
+    """Record this process as the owner of *folder*."""
     (folder / _OWNER).write_text(owner.me())
 
 
 def is_claimed(folder: Path) -> bool:
-    """Whether `claim` was said of *folder* by a process of this user."""
+    """Whether a process of this user has called `claim` for *folder*."""
     try:
         mine = folder.lstat().st_uid == os.geteuid()
         return mine and not folder.is_symlink() and (folder / _OWNER).is_file()
@@ -93,16 +88,16 @@ def is_claimed(folder: Path) -> bool:
 
 
 def owner_alive(entry: Path) -> bool:
-    """Whether the process that made *entry*, and said so by `claim`, still runs.
+    """Whether the process that created and claimed *entry* is still running.
 
-    One that cannot be seen from here, in another container with the same cache, counts for a
-    day, as does whoever made an entry that names no process.
+    Entries without an owner, and those of a process that is not visible from here (in another
+    container with the same cache), count as alive for a day.
     """
-    # Git's entry for a work tree in scratch has that one's name, and is elsewhere.
+    # Git's entry for a work tree in scratch has the same name in another directory.
     for folder in (entry, cache("tmp") / entry.name):
         try:
             gone = owner.gone((folder / _OWNER).read_text())
-        except (OSError, ValueError):  # killed before it could say so
+        except (OSError, ValueError):  # killed before it called claim
             continue
         return is_young(entry) if gone is None else not gone
     pid = entry.name.rsplit("-", 2)[1:2]
@@ -112,7 +107,7 @@ def owner_alive(entry: Path) -> bool:
 
 
 def is_young(entry: Path) -> bool:
-    """Whether *entry* was changed within a day: for so long who cannot be seen from here counts."""
+    """Whether *entry* was changed within a day: until then, an invisible owner counts as alive."""
     try:
         return time.time() - entry.lstat().st_mtime < _DAY
     except OSError:

@@ -1,4 +1,4 @@
-"""What a child prints: drained as it comes, and never more of it kept than there is room for."""
+"""The output of a child process: drained at once, and kept up to a limit."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-#: Bytes of one stream that are kept, in the log as well. A child that prints for ever must not
-#: fill memory or the disk; the most that any of ours has to say is a tenth of it.
+#: Bytes of one stream that are kept, in the log as well. A child that prints forever must not
+#: fill memory or the disk; the largest output of our children is a tenth of this.
 MOST = 16 * 2**20
 
-#: Bytes of one line that `on_line` is given; the rest of it is left out.
+#: Bytes of one line that `on_line` gets; the rest is left out.
 LONGEST_LINE = 64 * 1024
 
 _CHUNK = 64 * 1024
 
 
 class Kept:
-    """The first and the last half of *most* bytes of a stream."""
+    """Keeps the first and the last half of *most* bytes of a stream."""
 
     def __init__(self, most: int = MOST) -> None:
         self._half = most // 2
@@ -27,7 +27,7 @@ class Kept:
         self.left_out = 0  # bytes
 
     def add(self, chunk: bytes) -> None:
-        """Take more of the stream."""
+        """Add the next bytes of the stream."""
         room = self._half - len(self._head)
         if room > 0:
             self._head += chunk[:room]
@@ -40,7 +40,7 @@ class Kept:
 
     @property
     def text(self) -> str:
-        """What was kept; a line of its own says how much was left out."""
+        """The kept text; an extra line gives the number of bytes that were left out."""
         if not self.left_out:
             return (self._head + self._tail).decode(errors="replace")
         head, tail = (half.decode(errors="replace") for half in (self._head, self._tail))
@@ -48,9 +48,9 @@ class Kept:
 
 
 def excerpt(path: Path, most: int = MOST) -> str:
-    """The text of a file, of a large one the first and the last half of *most* bytes.
+    """Return the text of a file; of a large one the first and the last half of *most* bytes.
 
-    Raises OSError where it cannot be read.
+    Raises OSError if it cannot be read.
     """
     kept = Kept(most)
     with path.open("rb") as file:
@@ -64,7 +64,7 @@ def excerpt(path: Path, most: int = MOST) -> str:
 
 
 class Reader:
-    """Drains one pipe in a thread, so that a child never waits for us."""
+    """Drains a pipe in a thread, so that the child never blocks on it."""
 
     def __init__(
         self,
@@ -74,23 +74,23 @@ class Reader:
     ) -> None:
         assert pipe is not None
         self._pipe, self._sink, self._on_line = pipe, sink, on_line
-        self._room = MOST  # bytes that *sink* may still get
+        self._room = MOST  # bytes that may still be written to *sink*
         self._line = bytearray()
         self._kept = Kept()
-        self.error: OSError | None = None  # of the sink: a full disk
+        self.error: OSError | None = None  # from the sink, such as a full disk
         self._thread = threading.Thread(target=self._drain, daemon=True)
         self._thread.start()
 
     def _drain(self) -> None:
         with self._pipe as pipe:
-            # Not by lines: one may never end.
+            # Not line by line: a line may never end.
             while chunk := pipe.read1(_CHUNK):  # type: ignore[attr-defined]
                 self._kept.add(chunk)
                 self._log(chunk)
                 if self._on_line:
                     self._lines(chunk, self._on_line)
         if self._on_line and self._line:
-            self._tell(self._on_line)
+            self._emit(self._on_line)
 
     def _log(self, chunk: bytes) -> None:
         if not self._sink or self._sink.closed or self._room <= 0 or self.error:
@@ -103,33 +103,33 @@ class Reader:
             self._sink.flush()
         except ValueError:  # closed meanwhile
             return
-        except OSError as error:  # the child is still drained, or it would hang
+        except OSError as error:  # keep draining, or the child would hang
             self.error = error
 
     def _lines(self, chunk: bytes, on_line: Callable[[str], None]) -> None:
         *whole, rest = chunk.split(b"\n")
         for part in whole:
             self._add(part)
-            self._tell(on_line)
+            self._emit(on_line)
         self._add(rest)
 
     def _add(self, part: bytes) -> None:
         self._line += part[: LONGEST_LINE - len(self._line)]
 
-    def _tell(self, on_line: Callable[[str], None]) -> None:
+    def _emit(self, on_line: Callable[[str], None]) -> None:
         on_line(self._line.decode(errors="replace"))
         self._line.clear()
 
     def finish(self, until: float) -> None:
-        """Wait for the rest until a time (monotonic), should somebody still hold the pipe."""
+        """Wait for the end of the output, at most *until* (monotonic): the pipe may stay open."""
         self._thread.join(max(0.0, until - time.monotonic()))
 
     @property
     def text(self) -> str:
-        """What was printed, at most `MOST` bytes of it."""
+        """The output, at most `MOST` bytes of it."""
         return self._kept.text
 
     @property
     def left_out(self) -> int:
-        """Bytes that `text` lacks."""
+        """Number of bytes that `text` leaves out."""
         return self._kept.left_out

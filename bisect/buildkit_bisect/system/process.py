@@ -1,10 +1,10 @@
-"""The one door to child processes.
+"""Runs child processes; no other module does.
 
 Every child is an argv list (never a shell), leads its own process group, has a deadline,
-and dies with us: ``PR_SET_PDEATHSIG`` ends it even when this process is killed with
-SIGKILL. At the deadline the whole group gets SIGTERM, then SIGKILL; so does what left the
-group (``setsid``), which a mark in its environment gives away. Of what a child prints, only so
-much is kept.
+and dies with this process: ``PR_SET_PDEATHSIG`` kills it even if this process is killed with
+SIGKILL. At the deadline the whole group gets SIGTERM, then SIGKILL. Processes that left the group
+(``setsid``) get SIGKILL too; a mark in their environment identifies them. The output is kept up
+to a limit.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from buildkit_bisect.system.pipes import Reader
 #: Seconds between SIGTERM and SIGKILL for a whole group.
 GRACE = 5.0
 
-#: Seconds for a killed child to be gone (in an uninterruptible wait it never is), and for the
-#: rest of its output. With `GRACE`, everything ends within a deadline and ten seconds.
+#: Seconds for a killed child to exit (in an uninterruptible wait it never does), and for the
+#: rest of its output. With `GRACE`, every child ends within its deadline plus ten seconds.
 _KILLED = 2.0
 _DRAIN = 2.0
 
-#: Characters at the end of an output that `Completed.tail` looks at.
+#: Characters at the end of an output that `Completed.tail` reads.
 _TAIL = 4000
 
 
 class ProcessError(InfraFailed):
-    """A child that had to succeed did not; carries the tail of what it said.
+    """A child that had to succeed failed; carries the tail of its output.
 
-    Where that is no fault of the machine's, who called knows, and says something better.
+    If the machine is not at fault, the caller knows and raises a better error.
     """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
-    """A child that has ended; ``exit`` is negative for a signal, ``timed_out`` for our deadline."""
+    """An ended child; ``exit`` is negative for a signal, ``timed_out`` means past its deadline."""
 
     argv: tuple[str, ...]
     exit: int
@@ -53,39 +53,39 @@ class Completed:
     stderr: str
     seconds: float
     timed_out: bool = False
-    left_out: int = 0  # bytes that stdout or stderr lack, where it printed more than is kept
+    left_out: int = 0  # bytes missing from stdout and stderr, above the limit of what is kept
 
     @property
     def ok(self) -> bool:
-        """Ended by itself with status 0."""
+        """Exited by itself with status 0."""
         return self.exit == 0 and not self.timed_out
 
     def tail(self, lines: int = 12) -> str:
-        """Last lines of stderr, or of stdout where stderr is empty."""
+        """Return the last lines of stderr, or of stdout if stderr is empty."""
         text = self.stderr[-_TAIL:].strip() or self.stdout[-_TAIL:].strip()
         return "\n".join(text.splitlines()[-lines:])
 
     def whole(self) -> Completed:
-        """Itself. Raises `ProcessError` where a part of the output is missing."""
+        """Return self. Raises `ProcessError` if a part of the output is missing."""
         if self.left_out:
             raise ProcessError(
-                f"{self.shown} printed too much: {self.left_out} bytes of it were left out"
+                f"{self.shown} printed too much: {self.left_out} bytes were left out"
             )
         return self
 
     @property
     def shown(self) -> str:
-        """Its command in a message."""
+        """The command, shortened for a message."""
         return " ".join(self.argv[:5])[:200]
 
 
 def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Our environment without the variables that would redirect git, plus *extra*."""
+    """Return our environment without the variables that would redirect git, plus *extra*."""
     env = {
         k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith("GIT_SSL")
     }
     env["LC_ALL"] = "C.UTF-8"
-    # Else every go command counts itself in the user's home, whatever GOENV and GOCACHE say.
+    # Otherwise every go command writes telemetry to the user's home, even with GOENV and GOCACHE.
     env["TEST_TELEMETRY_DIR"] = os.devnull
     env["GIT_TERMINAL_PROMPT"] = "0"
     env.update(extra or {})
@@ -99,7 +99,7 @@ class Child(subprocess.Popen[bytes]):
 
 
 def _wrap(argv: Sequence[str]) -> list[str]:
-    # setpriv instead of preexec_fn: that hook is not safe beside threads.
+    # setpriv instead of preexec_fn, which is not safe with threads.
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--", *argv] if setpriv else list(argv)
 
@@ -114,11 +114,11 @@ def start(
     env: Mapping[str, str] | None = None,
     inherit: bool = True,
 ) -> Child:
-    """Start *argv* as the leader of a group of its own; end it with `stop`.
+    """Start *argv* as the leader of its own process group; end it with `stop`.
 
-    *env* is added to our own environment, or with *inherit* false is all that it gets.
-    The thread that calls this must outlive the child: the death signal follows the thread.
-    Raises `Missing` where the program is not installed.
+    *env* is added to our environment, or replaces it if *inherit* is false.
+    The calling thread must outlive the child: the death signal is sent when the thread ends.
+    Raises `Missing` if the program is not installed.
     """
     found = shutil.which(argv[0])
     if found is None:
@@ -138,9 +138,9 @@ def start(
 
 
 def stop(child: Child, *, grace: float = GRACE) -> int:
-    """End *child* and all that descends from it: SIGTERM, *grace* seconds, SIGKILL.
+    """End *child* and all its descendants: SIGTERM, *grace* seconds, SIGKILL.
 
-    Returns its status; ``-SIGKILL`` also where the kernel does not let go of it.
+    Returns its status; ``-SIGKILL`` also if the kernel does not release it.
     """
     for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILLED)):
         if child.poll() is not None:
@@ -148,8 +148,8 @@ def stop(child: Child, *, grace: float = GRACE) -> int:
         _signal_group(child.pid, sig)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(patience)
-    _signal_group(child.pid, signal.SIGKILL)  # what the leader left behind
-    for _ in range(3):  # one that forks while we look is found in the next round
+    _signal_group(child.pid, signal.SIGKILL)  # processes that the leader left behind
+    for _ in range(3):  # a process that forks during the scan is found in the next round
         if not (left := marks.carriers(child.mark)):
             break
         for pid in left:
@@ -167,7 +167,7 @@ def _signal_group(pid: int, sig: signal.Signals) -> None:
 def running(
     argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, grace: float = GRACE
 ) -> Iterator[Child]:
-    """A server for the length of a block, its output in *log*."""
+    """Run a server during the block, its output in *log*."""
     with log.open("ab") as sink:
         child = start(argv, stdout=sink, stderr=subprocess.STDOUT, env=env)
         try:
@@ -188,12 +188,12 @@ def run(
     log: Path | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> Completed:
-    """Run *argv* to its end or to *timeout* seconds; keep what it printed. *env*: see `start`.
+    """Run *argv* until it ends or for *timeout* seconds; keep its output. *env*: see `start`.
 
     *log* also receives stderr as it comes; *on_line* is called with each line of stderr. Of
-    each, `pipes.MOST` bytes are kept; with *check* more is a failure. Raises `ProcessError` on
-    a failure unless *check* is false, `Missing` where the program is not installed, OSError
-    where *log* cannot be written.
+    each stream `pipes.MOST` bytes are kept; with *check* a longer one is a failure. Raises
+    `ProcessError` on failure unless *check* is false, `Missing` if the program is not installed,
+    OSError if *log* cannot be written.
     """
     started = time.monotonic()
     pipe = subprocess.PIPE
@@ -208,8 +208,8 @@ def run(
         except subprocess.TimeoutExpired:
             timed_out = True
         finally:
-            # The leader's end counts, not the pipes': a background grandchild that keeps
-            # them open must not keep us. It is ended with the group.
+            # Wait for the leader, not for the end of the pipes: a background grandchild may
+            # keep them open. It is killed with the group.
             status = stop(child)
             until = time.monotonic() + _DRAIN
             out.finish(until)
@@ -229,6 +229,6 @@ def run(
         return done
     if not done.ok:
         how = f"timed out after {timeout:.0f} s" if timed_out else f"exited {done.exit}"
-        said = "; ".join(line.strip() for line in done.tail(3).splitlines())
-        raise ProcessError(f"{done.shown} {how}: {said or 'it said nothing'}")
+        tail = "; ".join(line.strip() for line in done.tail(3).splitlines())
+        raise ProcessError(f"{done.shown} {how}: {tail or 'no output'}")
     return done.whole()

@@ -1,4 +1,4 @@
-"""Once more, a little later: for what a network does to a request, and for nothing else."""
+"""Retries for transient network errors, and for nothing else."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tenacity import (
 
 T = TypeVar("T")
 
-#: How often something is tried at most, and the seconds before the second try; then twice that.
+#: Most tries, and seconds before the second one; the pause doubles with each further try.
 TRIES = 4
 PAUSE = 1.0
 
-#: What git, go, the Docker Engine and Python say of a connection that may work in a moment.
+#: Transient errors, as git, go, the Docker Engine and Python report them.
 _PASSING = re.compile(
     r"connection (?:was |has been )?(?:refused|reset|aborted|closed|timed out)"
     r"|(?:returned error:|HTTP|status code|HTTP error) 5\d\d|\b50[0234] [A-Z]|too many requests"
@@ -31,7 +31,7 @@ _PASSING = re.compile(
     r"|temporary failure|connection broken|incomplete ?read",
     re.IGNORECASE,
 )
-#: What stays so, whatever else is said beside it.
+#: Permanent errors, whatever else the output says.
 _FINAL = re.compile(
     r"\b40[13]\b|\b404\b|\b410\b|not found|authentication|permission denied|access denied"
     r"|could not read username|couldn't find remote ref|certificate|unauthorized|forbidden",
@@ -39,14 +39,14 @@ _FINAL = re.compile(
 )
 
 
-def passing(said: str) -> str:
-    """The line of *said* that tells of trouble that may pass; "" where none does, or it is final.
+def passing(output: str) -> str:
+    """Return the line of *output* with a transient error; "" if there is none, or it is permanent.
 
-    *said* is what a failed command or server answered.
+    *output* comes from a failed command or server.
     """
-    if _FINAL.search(said):
+    if _FINAL.search(output):
         return ""
-    lines = [line.strip() for line in said.splitlines()]
+    lines = [line.strip() for line in output.splitlines()]
     return next((line for line in lines if _PASSING.search(line)), "")
 
 
@@ -58,10 +58,10 @@ def retried(
     say: Callable[[str], None],
     pause: Callable[[float], None] = time.sleep,
 ) -> T:
-    """What *call* comes to, tried again while *trouble* has a word for it: `TRIES` times at most.
+    """Return the result of *call*, retried while *trouble* describes it, at most `TRIES` times.
 
-    *call* is given the seconds that are left of *within*. *say* gets a warning before each
-    further try. What *call* raises is not tried again; the last result is returned as it is.
+    *call* gets the remaining seconds of *within*. *say* gets a warning before each further try.
+    Exceptions are not retried; the last result is returned even if it is trouble.
     """
     end = time.monotonic() + within
 
@@ -69,7 +69,7 @@ def retried(
         assert state.outcome
         assert state.next_action
         reason = trouble(state.outcome.result())[:300]
-        say(f"warning: {reason}; trying again in {state.next_action.sleep:g} s")
+        say(f"warning: {reason}; retrying in {state.next_action.sleep:g} s")
 
     tries: Retrying = Retrying(
         retry=retry_if_result(lambda result: bool(trouble(result))),

@@ -1,4 +1,4 @@
-"""JSON of unknown origin: what a document may hold that nothing here could write or show. Pure."""
+"""JSON of unknown origin: rejects valid values that could not be stored or printed. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 import re
 from typing import Any
 
-#: Of a number; the integers of SQLite and of Go end here.
+#: Bound of a number: SQLite's and Go's integers end here.
 LARGEST = 2**63
 
-# Half of a character: valid in JSON, and in no encoding.
+# Lone surrogates: valid in JSON, but no encoding can represent them.
 _HALF = re.compile("[\ud800-\udfff]")
 
 
 def loads(text: str) -> Any:
-    """The value of *text*. Raises ValueError where it is none, or nested too deep to read."""
+    """Return the value of *text*. Raises ValueError if it is invalid or nested too deep."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -23,13 +23,13 @@ def loads(text: str) -> Any:
 
 
 def problem(value: Any) -> str:
-    """What in *value*, texts and numbers however nested, cannot be used; "" where all can."""
+    """Return the first text or number in *value*, at any depth, that is unusable; "" if none is."""
     parts: list[Any] = [value]
-    while parts:  # no recursion: a stranger chose the depth
+    while parts:  # no recursion: the depth is untrusted
         part = parts.pop()
         match part:
             case str() if _HALF.search(part):
-                return f"{part[:100]!a} has half of a character"
+                return f"{part[:100]!a} has a lone surrogate"
             case int() | float() if not -LARGEST < part < LARGEST:  # nor is NaN
                 return "a number is not finite, or too large"
             case dict():

@@ -1,4 +1,4 @@
-"""Reads a TOML file that somebody else wrote."""
+"""Reads TOML files that users write."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from buildkit_bisect.errors import BadInput
 
-#: Bytes. What people write is a few thousand.
+#: Bytes. Real files have a few thousand.
 LARGEST = 1 << 20
 
 
 def read(path: Path, *, hint: str) -> dict[str, Any]:
-    """What *path* holds. Raises `BadInput` that names it where it cannot be read or parsed."""
+    """Return the content of *path*. Raises `BadInput` if it cannot be read or parsed."""
     try:
         if path.stat().st_size > LARGEST:
             raise BadInput(f"{path}: larger than {LARGEST} bytes", hint=hint)
         return tomllib.loads(path.read_text())
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number too long
-        raise BadInput(f"{path} is not TOML: {error}", hint=hint) from None
+        raise BadInput(f"{path}: invalid TOML: {error}", hint=hint) from None
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}", hint=hint) from None

@@ -1,4 +1,4 @@
-"""The HTTP requests that this process makes itself: plain only on loopback, redirects too."""
+"""HTTP requests of this process itself: plain HTTP only on loopback, also after a redirect."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.system import addresses
 
-#: Statuses that may be another in a moment.
+#: Statuses of transient errors.
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
-#: Bytes of a page or a file that are taken; a Go toolchain is 80 MB.
+#: Largest accepted page or file, in bytes; a Go toolchain is 80 MB.
 LARGEST = 1 << 30
 
 _CHUNK = 1 << 18
@@ -30,13 +30,13 @@ _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class NotServed(InfraFailed):
-    """A server gave no or another answer; *passing*, it may give one in a moment."""
+    """A server gave no valid answer; with *passing*, a retry may help."""
 
     passing = False
 
 
 class NotServedNow(NotServed):
-    """The same, and asking again may help."""
+    """A transient `NotServed`."""
 
     passing = True
 
@@ -50,7 +50,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         msg: str,
         headers: Message,
     ) -> IO[bytes] | None:
-        """See the base class. Leaves no answer open where it leads nowhere, or may not."""
+        """See the base class. Closes the response if the redirect is invalid or refused."""
         try:
             return super().http_error_302(req, fp, code, msg, headers)  # type: ignore[arg-type]
         except (ValueError, NotServed):
@@ -59,7 +59,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
-    def redirect_request(  # noqa: PLR0917 - the base class calls it so
+    def redirect_request(  # noqa: PLR0917 - the base class passes them by position
         self,
         req: urllib.request.Request,
         fp: IO[bytes],
@@ -68,29 +68,29 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: Message,
         newurl: str,
     ) -> urllib.request.Request | None:
-        """See the base class. Refuses what may not be asked."""
+        """See the base class. Raises `NotServed` for a URL that `check` refuses."""
         check(newurl, what=f"{shown(req.full_url)} redirects to")
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
 def check(url: str, *, what: str) -> None:
-    """Raise `NotServed` unless *url* is https, or plain HTTP on loopback, and can be read."""
+    """Raise `NotServed` unless *url* is valid and either https or plain HTTP on loopback."""
     try:
         urlsplit(url)
     except ValueError as error:
         raise NotServed(
-            f"{what} {shown(url)}: no address: {error}", hint="another, as https://HOST/PATH"
+            f"{what} {shown(url)}: invalid URL: {error}", hint="https://HOST/PATH"
         ) from None
     if url.lower().startswith("https://") or addresses.is_local_cleartext(url):
         return
     raise NotServed(
-        f"{what} {shown(url)}: neither encrypted nor proven; only on loopback",
-        hint="the same with https://",
+        f"{what} {shown(url)}: cleartext protocols are allowed only on loopback",
+        hint="the same URL with https://",
     )
 
 
 def shown(url: str) -> str:
-    """*url* without a password, as messages name it."""
+    """Return *url* without user and password, for messages."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -101,10 +101,10 @@ def shown(url: str) -> str:
 def open_url(
     url: str, *, timeout: float, headers: Mapping[str, str] | None = None, cafile: str = ""
 ) -> HTTPResponse:
-    """The answer to a GET of *url*, whose user and password are sent as such; to be closed.
+    """Return the response to a GET of *url*; its user and password are sent. The caller closes it.
 
-    Through the user's proxies but for loopback. Raises `NotServed`; reading the answer raises
-    `OSError` after *timeout* seconds of silence.
+    Uses the user's proxies except on loopback. Raises `NotServed`; reading the response raises
+    `OSError` after *timeout* seconds without data.
     """
     check(url, what="asked for")
     parts = urlsplit(url)
@@ -117,7 +117,7 @@ def open_url(
     if cafile:
         context = ssl.create_default_context(cafile=cafile)
         handlers.append(urllib.request.HTTPSHandler(context=context))
-    if addresses.is_cleartext(url):  # so on loopback: a proxy would look on its own
+    if addresses.is_cleartext(url):  # so on loopback, and a proxy would use its own loopback
         handlers.append(urllib.request.ProxyHandler({}))
     try:
         answer: HTTPResponse = urllib.request.build_opener(*handlers).open(request, timeout=timeout)
@@ -125,9 +125,9 @@ def open_url(
         kind = NotServedNow if error.code in _PASSING else NotServed
         error.close()
         failed = kind(f"{shown(url)}: HTTP {error.code} {error.reason}")
-    except ValueError as error:  # a name or path that cannot be sent; also where it redirects to
+    except ValueError as error:  # a host or path that cannot be sent, also in a redirect
         failed = NotServed(
-            f"{shown(url)}: no address: {error}", hint="another PIP_INDEX_URL or GOPROXY"
+            f"{shown(url)}: invalid URL: {error}", hint="another PIP_INDEX_URL or GOPROXY"
         )
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
@@ -135,26 +135,26 @@ def open_url(
         failed = kind(f"{shown(url)}: {reason}")
     else:
         return answer
-    raise failed  # here, so that it does not keep the first error, whose frames keep a socket
+    raise failed  # outside of except: the first error's frames would keep a socket open
 
 
 def _is_final(reason: object) -> bool:
-    # No such host, a certificate that proves nothing: nothing that time mends.
+    # An unknown host or an invalid certificate: a retry does not help.
     return isinstance(reason, ssl.SSLCertVerificationError) or "Name or service" in str(reason)
 
 
 def download(url: str, path: Path, *, sha256: str, within: float, cafile: str = "") -> None:
-    """Write *url* to *path*, where it has the digest *sha256* (hex), in *within* seconds.
+    """Download *url* to *path* in *within* seconds and check its digest *sha256* (hex).
 
-    Raises `NotServed`, also for another digest; nothing is left at *path* then.
+    Raises `NotServed`, also if the digest differs; *path* is then removed.
     """
     end = time.monotonic() + within
     digest = hashlib.sha256()
     size = 0
     try:
         with open_url(url, timeout=min(60.0, within), cafile=cafile) as answer:
-            said = answer.headers.get("Content-Length", "")
-            length = int(said) if _LENGTH.fullmatch(said) else 0  # the digest decides anyway
+            header = answer.headers.get("Content-Length", "")
+            length = int(header) if _LENGTH.fullmatch(header) else 0  # the digest decides anyway
             with path.open("wb") as file:
                 while chunk := answer.read(_CHUNK):
                     size += len(chunk)
@@ -165,19 +165,19 @@ def download(url: str, path: Path, *, sha256: str, within: float, cafile: str = 
                         )
                     if time.monotonic() > end:
                         raise NotServedNow(
-                            f"{shown(url)}: not done after {within:.0f} s",
+                            f"{shown(url)}: download timed out after {within:.0f} s",
                             hint="--deadline toolchain=SECONDS",
                         )
                     digest.update(chunk)
                     file.write(chunk)
         if length and size < length:
             raise NotServedNow(
-                f"{shown(url)} ended after {size} of {length} bytes", hint="the same again"
+                f"{shown(url)} ended after {size} of {length} bytes", hint="the same command again"
             )
         if digest.hexdigest() != sha256:
             raise NotServed(
-                f"{shown(url)} has not the digest that its index gives: sha256"
-                f" {digest.hexdigest()}, not {sha256}",
+                f"{shown(url)}: digest mismatch: sha256 {digest.hexdigest()},"
+                f" but the index gives {sha256}",
                 hint="another PIP_INDEX_URL",
             )
     except (ConnectionError, TimeoutError, ssl.SSLError, HTTPException) as error:

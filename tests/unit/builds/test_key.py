@@ -11,6 +11,7 @@ from buildkit_bisect.builds.compile import first_error, go_env
 from buildkit_bisect.builds.key import Recipe, build_key, request_key
 from buildkit_bisect.builds.store import sweep
 from buildkit_bisect.golang.toolchain import Toolchain
+from buildkit_bisect.model import Stage
 from buildkit_bisect.system import paths
 
 RECIPE = Recipe(goarch="amd64")
@@ -48,7 +49,7 @@ def test_the_recipe() -> None:
     assert replace(RECIPE, goos="windows").binary("buildctl") == "buildctl.exe"
 
 
-def test_the_environment_of_a_compile_takes_nothing_over(
+def test_a_compile_ignores_the_users_go_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = Toolchain(version="1.25.5", goroot="/go", origin="PATH")
@@ -74,15 +75,15 @@ def test_the_environment_of_a_compile_takes_nothing_over(
         ("go: inconsistent vendoring in /x:\n\tfoo\n", "go: inconsistent vendoring in /x:"),
         ("runtime\n/usr/bin/ld: cannot find -lx\n", "/usr/bin/ld: cannot find -lx"),
         ("x.s:12: unexpected EOF\n", "x.s:12: unexpected EOF"),
-        ("fmt\n", "go build failed and said nothing"),
-        ("", "go build failed and said nothing"),
+        ("fmt\n", "go build failed without an error message"),
+        ("", "go build failed without an error message"),
     ],
 )
 def test_first_error(output: str, error: str) -> None:
     assert first_error(output) == error
 
 
-def test_requests_and_failures_are_remembered(tmp_path: Path) -> None:
+def test_requests_and_failures_are_stored(tmp_path: Path) -> None:
     assert store.answer("r") is None
     store.remember("r", "k")
     store.remember("r", "k")
@@ -90,7 +91,7 @@ def test_requests_and_failures_are_remembered(tmp_path: Path) -> None:
     made = paths.cache("tmp") / "made"
     made.mkdir()
     (made / "build.log").write_text("log\n")
-    failed = store.save_failure(made, "k", "build", "x.go:1:1: no")
+    failed = store.save_failure(made, "k", Stage.BUILD, "x.go:1:1: no")
     assert store.failure("k") == failed
     assert Path(failed.log).read_text() == "log\n"
     assert store.load("k") is None
@@ -98,17 +99,17 @@ def test_requests_and_failures_are_remembered(tmp_path: Path) -> None:
     assert store.expected_packages() == 0
 
 
-def test_sweep_takes_what_dead_processes_left() -> None:
+def test_sweep_removes_what_dead_processes_left() -> None:
     dead = 2**22 + 12345  # above the kernel's largest process id
     tmp = paths.cache("tmp")
     for name in (f"build-{dead}-abc_1", f"worktree-{os.getpid()}-xyz", "unknown", "old"):
         (tmp / name / "deep").mkdir(parents=True)
     os.utime(tmp / "old", (0, 0))
     (tmp / f"file-{dead}-x").touch()
-    said: list[str] = []
-    assert sweep(say=said.append) == 3
+    messages: list[str] = []
+    assert sweep(say=messages.append) == 3
     assert sorted(p.name for p in tmp.iterdir()) == ["unknown", f"worktree-{os.getpid()}-xyz"]
-    assert len(said) == 3
+    assert len(messages) == 3
     with paths.scratch("mine") as mine:
         assert sweep() == 0
         assert mine.is_dir()

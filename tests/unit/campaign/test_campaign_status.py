@@ -127,10 +127,17 @@ def test_a_record_is_on_the_disk_before_it_has_its_name(
 ) -> None:
     did: list[str] = []
     sync, replace = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (did.append("sync"), sync(fd))[1])
-    monkeypatch.setattr(
-        Path, "replace", lambda self, to: (did.append("rename"), replace(self, to))[1]
-    )
+
+    def fsync(fd: int) -> None:
+        did.append("sync")
+        sync(fd)
+
+    def rename(self: Path, to: Path) -> Path:
+        did.append("rename")
+        return replace(self, to)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", rename)
     record.begin(tmp_path, "matrix", "./inv matrix")
     record.end(tmp_path, "done", "")
     assert did == ["sync", "rename"] * 2

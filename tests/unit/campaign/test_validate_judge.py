@@ -6,8 +6,15 @@ from dataclasses import replace
 import pytest
 
 from buildkit_bisect.campaign import validate_judge as judge
-from buildkit_bisect.campaign.validate_judge import Change, Status
-from buildkit_bisect.result import CellChange, CellInfo, CheckInfo, SubsetInfo, TrialInfo
+from buildkit_bisect.result import (
+    CellChange,
+    CellEffect,
+    CellInfo,
+    CheckInfo,
+    SubsetInfo,
+    TrialInfo,
+    ValidationStatus,
+)
 
 _NAMES = {"good": "cached", "bad": "layers-dropped", "weak": "unclassified", "infra": "infra"}
 
@@ -37,34 +44,34 @@ GOOD, BAD = cell(*["good"] * 3), cell(*["bad"] * 3)
 @pytest.mark.parametrize(
     ("before", "after", "change"),
     [
-        (BAD, GOOD, Change.FIXED),
-        (GOOD, BAD, Change.REGRESSED),
-        (BAD, BAD, Change.STILL_BAD),
-        (GOOD, GOOD, Change.STILL_GOOD),
-        (BAD, cell("good", "bad", "good"), Change.STILL_BAD),
-        (cell("good", "bad", "good"), BAD, Change.STILL_BAD),
-        (BAD, cell("good", "weak", "good"), Change.UNTESTED),
-        (cell("infra"), GOOD, Change.UNTESTED),
-        (BAD, cell("infra", "good", "good"), Change.UNTESTED),
-        (BAD, cell("infra", "good", "good", "good"), Change.FIXED),
-        (BAD, cell("good", "infra", "infra"), Change.UNTESTED),
-        (cell("bad"), cell("good"), Change.UNTESTED),
-        (BAD, cell("good", overruled="control-failed"), Change.UNTESTED),
-        (BAD, cell("good", overruled="no-build"), Change.UNTESTED),
-        (cell("weak"), BAD, Change.UNTESTED),
+        (BAD, GOOD, CellEffect.FIXED),
+        (GOOD, BAD, CellEffect.REGRESSED),
+        (BAD, BAD, CellEffect.STILL_BAD),
+        (GOOD, GOOD, CellEffect.STILL_GOOD),
+        (BAD, cell("good", "bad", "good"), CellEffect.STILL_BAD),
+        (cell("good", "bad", "good"), BAD, CellEffect.STILL_BAD),
+        (BAD, cell("good", "weak", "good"), CellEffect.UNTESTED),
+        (cell("infra"), GOOD, CellEffect.UNTESTED),
+        (BAD, cell("infra", "good", "good"), CellEffect.UNTESTED),
+        (BAD, cell("infra", "good", "good", "good"), CellEffect.FIXED),
+        (BAD, cell("good", "infra", "infra"), CellEffect.UNTESTED),
+        (cell("bad"), cell("good"), CellEffect.UNTESTED),
+        (BAD, cell("good", overruled="control-failed"), CellEffect.UNTESTED),
+        (BAD, cell("good", overruled="no-build"), CellEffect.UNTESTED),
+        (cell("weak"), BAD, CellEffect.UNTESTED),
         # Rare: that one side of few has all the failures is no evidence.
-        (cell("bad", "good", "good"), GOOD, Change.UNTESTED),
-        (cell("bad", "bad", "good"), GOOD, Change.UNTESTED),
-        (cell("bad", "good"), cell(*["good"] * 8), Change.UNTESTED),
-        (cell(*["bad", "good"] * 4), cell(*["good"] * 8), Change.FIXED),
-        (GOOD, cell("bad", "good"), Change.UNTESTED),
-        (cell(*["good"] * 8), cell(*["bad", "good"] * 4), Change.REGRESSED),
+        (cell("bad", "good", "good"), GOOD, CellEffect.UNTESTED),
+        (cell("bad", "bad", "good"), GOOD, CellEffect.UNTESTED),
+        (cell("bad", "good"), cell(*["good"] * 8), CellEffect.UNTESTED),
+        (cell(*["bad", "good"] * 4), cell(*["good"] * 8), CellEffect.FIXED),
+        (GOOD, cell("bad", "good"), CellEffect.UNTESTED),
+        (cell(*["good"] * 8), cell(*["bad", "good"] * 4), CellEffect.REGRESSED),
     ],
 )
-def test_classes(before: CellInfo, after: CellInfo, change: Change) -> None:
+def test_classes(before: CellInfo, after: CellInfo, change: CellEffect) -> None:
     made = judge.classify(before, after)
     assert made.change == change
-    assert bool(made.reason) == (change is Change.UNTESTED)
+    assert bool(made.reason) == (change is CellEffect.UNTESTED)
 
 
 def test_a_change_says_what_was_seen() -> None:
@@ -108,25 +115,31 @@ WORSE = CheckInfo(kind="test", subject="./solver", change="worse", before="", af
 @pytest.mark.parametrize(
     ("cells", "checks", "status"),
     [
-        (changes("fixed", "still-good", control=["still-good"]), (), Status.FIXES),
-        (changes("fixed", "still-bad"), (), Status.PARTLY),
-        (changes("still-bad", "still-good"), (), Status.NO),
-        (changes("fixed", "regressed"), (), Status.REGRESSES),
-        (changes("fixed", control=["regressed"]), (), Status.REGRESSES),
-        (changes("fixed"), (WORSE,), Status.REGRESSES),
-        (changes("fixed"), (replace(WORSE, change="pre-existing"),), Status.FIXES),
-        (changes("fixed", "untested"), (), Status.INCONCLUSIVE),
-        (changes("fixed", control=["untested"]), (), Status.INCONCLUSIVE),
-        (changes("fixed", control=["still-bad"]), (), Status.INCONCLUSIVE),
-        (changes("fixed", control=["fixed"]), (), Status.INCONCLUSIVE),
-        (changes("still-bad", control=["still-bad", "still-good"]), (), Status.INCONCLUSIVE),
-        (changes("fixed", "still-bad", control=["untested"]), (), Status.INCONCLUSIVE),
-        (changes("fixed", "still-bad", "untested"), (), Status.PARTLY),
-        (changes("untested", "still-good"), (), Status.INCONCLUSIVE),
-        (changes(), (), Status.INCONCLUSIVE),
+        (changes("fixed", "still-good", control=["still-good"]), (), ValidationStatus.FIXES),
+        (changes("fixed", "still-bad"), (), ValidationStatus.PARTLY),
+        (changes("still-bad", "still-good"), (), ValidationStatus.NO),
+        (changes("fixed", "regressed"), (), ValidationStatus.REGRESSES),
+        (changes("fixed", control=["regressed"]), (), ValidationStatus.REGRESSES),
+        (changes("fixed"), (WORSE,), ValidationStatus.REGRESSES),
+        (changes("fixed"), (replace(WORSE, change="pre-existing"),), ValidationStatus.FIXES),
+        (changes("fixed", "untested"), (), ValidationStatus.INCONCLUSIVE),
+        (changes("fixed", control=["untested"]), (), ValidationStatus.INCONCLUSIVE),
+        (changes("fixed", control=["still-bad"]), (), ValidationStatus.INCONCLUSIVE),
+        (changes("fixed", control=["fixed"]), (), ValidationStatus.INCONCLUSIVE),
+        (
+            changes("still-bad", control=["still-bad", "still-good"]),
+            (),
+            ValidationStatus.INCONCLUSIVE,
+        ),
+        (changes("fixed", "still-bad", control=["untested"]), (), ValidationStatus.INCONCLUSIVE),
+        (changes("fixed", "still-bad", "untested"), (), ValidationStatus.PARTLY),
+        (changes("untested", "still-good"), (), ValidationStatus.INCONCLUSIVE),
+        (changes(), (), ValidationStatus.INCONCLUSIVE),
     ],
 )
-def test_status(cells: list[CellChange], checks: tuple[CheckInfo, ...], status: Status) -> None:
+def test_status(
+    cells: list[CellChange], checks: tuple[CheckInfo, ...], status: ValidationStatus
+) -> None:
     assert judge.status(cells, checks) is status
 
 

@@ -15,9 +15,9 @@ from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import twin
 from buildkit_bisect.options.option import options_of
 from buildkit_bisect.options.requests import TASKS
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
-PACKAGE = paths.PROJECT / "bisect" / "buildkit_bisect"
+PACKAGE = checkout.PROJECT / "bisect" / "buildkit_bisect"
 
 #: Rooms whose texts name options through `inv` and `words` only.
 CONVERTED = ("campaign", "cli", "options")
@@ -88,13 +88,13 @@ def texts(path: Path) -> Iterator[Text]:
         if isinstance(node, ast.JoinedStr)
         for part in node.values
     }
-    name = path.relative_to(paths.PROJECT if path.name == "tasks.py" else PACKAGE).as_posix()
+    name = path.relative_to(checkout.PROJECT if path.name == "tasks.py" else PACKAGE).as_posix()
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in inside:
             yield Text(path=name, line=node.lineno, said=flat(node), doc=id(node) in docs)
 
 
-FILES = [*sorted(PACKAGE.rglob("*.py")), paths.PROJECT / "tasks.py"]
+FILES = [*sorted(PACKAGE.rglob("*.py")), checkout.PROJECT / "tasks.py"]
 TEXTS = [text for path in FILES for text in texts(path)]
 
 
@@ -188,7 +188,7 @@ def test_converted_rooms_name_options_through_their_declarations() -> None:
 def calls() -> Iterator[tuple[str, ast.Call, str]]:
     """Every call that makes a command line, and what it is called there."""
     for path in FILES:
-        name = path.relative_to(paths.PROJECT).as_posix()
+        name = path.relative_to(checkout.PROJECT).as_posix()
         if name.endswith(MAKERS):
             continue
         tree = ast.parse(path.read_text())
@@ -216,6 +216,7 @@ def test_calls_that_make_command_lines_name_what_exists() -> None:
             if called == "twin":
                 kind, key = call.args
                 assert isinstance(key, ast.Constant)
+                assert isinstance(key.value, str)
                 twin(getattr(requests, ast.unparse(kind).rpartition(".")[2]), key.value)
             else:
                 error_table.command_line(called, call, lambda _: "X")
@@ -236,11 +237,11 @@ def test_a_call_that_names_what_does_not_exist_is_found(call: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", sorted(p.relative_to(paths.PROJECT).as_posix() for p in [
-        paths.PROJECT / "README.md", *(paths.PROJECT / "docs").glob("*.md")
+    "page", sorted(p.relative_to(checkout.PROJECT).as_posix() for p in [
+        checkout.PROJECT / "README.md", *(checkout.PROJECT / "docs").glob("*.md")
     ])
 )  # fmt: skip
 def test_commands_in_documents_exist(page: str) -> None:
-    lines = (paths.PROJECT / page).read_text().splitlines()
+    lines = (checkout.PROJECT / page).read_text().splitlines()
     wrong = {line: mistakes(line) for line in lines if "./inv" in line}
     assert {line: found for line, found in wrong.items() if found} == {}

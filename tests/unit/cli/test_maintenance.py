@@ -11,11 +11,11 @@ import pytest
 
 from buildkit_bisect.cli import leftovers, maintenance
 from buildkit_bisect.options.requests import Clean
-from buildkit_bisect.system import cache_limit, owner, paths
+from buildkit_bisect.system import cache_limit, checkout, owner, paths
 
 FIND = leftovers.find
 DEAD = f"{owner.machine()}:{2**22}:1"
-PACKAGE = paths.PROJECT / "bisect" / "buildkit_bisect"
+PACKAGE = checkout.PROJECT / "bisect" / "buildkit_bisect"
 
 
 @pytest.fixture(autouse=True)

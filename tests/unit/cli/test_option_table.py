@@ -5,11 +5,11 @@ from __future__ import annotations
 from buildkit_bisect.cli import option_table
 from buildkit_bisect.options.option import Position, options_of
 from buildkit_bisect.options.requests import TASKS
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
 
 def test_the_published_table_is_that_of_today() -> None:
-    published = (paths.PROJECT / "docs" / "options.md").read_text()
+    published = (checkout.PROJECT / "docs" / "options.md").read_text()
     assert published == option_table.text(), (
         "run: python -m buildkit_bisect.cli.option_table > docs/options.md"
     )

@@ -21,20 +21,20 @@ from buildkit_bisect.cli import guard, invoking
 from buildkit_bisect.options.option import Form, Given, Position, options_of
 from buildkit_bisect.options.reading import read
 from buildkit_bisect.options.requests import TASKS, Bisect, Request
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
 TASK = pytest.mark.parametrize("task", TASKS)
 
 
 @pytest.fixture(scope="module")
 def collection() -> Collection:
-    module, _ = FilesystemLoader(start=str(paths.PROJECT)).load("tasks")
+    module, _ = FilesystemLoader(start=str(checkout.PROJECT)).load("tasks")
     return Collection.from_module(module)
 
 
 def run(*words: str) -> None:
     """What ``./inv`` does with *words*, but for an exit code that is none of a mistake."""
-    argv = ["inv", "--search-root", str(paths.PROJECT), *words]
+    argv = ["inv", "--search-root", str(checkout.PROJECT), *words]
     Inv(name="inv", binary="inv", version="0").run(with_ids(argv), exit=False)
 
 
@@ -57,7 +57,7 @@ def test_every_task_has_a_request_and_every_request_a_task(collection: Collectio
 
 @TASK
 def test_a_task_is_handed_the_request_that_it_is_declared_with(task: str) -> None:
-    tree = ast.parse((paths.PROJECT / "tasks.py").read_text())
+    tree = ast.parse((checkout.PROJECT / "tasks.py").read_text())
     (function,) = [
         f for f in tree.body if isinstance(f, ast.FunctionDef) and f.name == task.replace("-", "_")
     ]
@@ -175,8 +175,8 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def test_the_list_of_tasks_and_their_help_import_neither_git_nor_docker_nor_a_runtime() -> None:
-    package = paths.PROJECT / "bisect" / "buildkit_bisect"
-    todo, seen = [paths.PROJECT / "tasks.py", package / "__main__.py"], set()
+    package = checkout.PROJECT / "bisect" / "buildkit_bisect"
+    todo, seen = [checkout.PROJECT / "tasks.py", package / "__main__.py"], set()
     outside = set()
     while todo:
         for name in imported(todo.pop()):

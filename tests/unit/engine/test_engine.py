@@ -1,4 +1,4 @@
-"""Engines: which one is meant, whose things are whose, what containers are granted."""
+"""Engines: which one is meant, whose objects are whose, what containers are granted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import requests
 from buildkit_bisect.engine import client, grant, labels, memory, rootfs, ssh
 from buildkit_bisect.engine.contexts import DEFAULT_URL, Endpoint, endpoint, written
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
-from buildkit_bisect.runtime.docker import ended_by, last_words
+from buildkit_bisect.runtime.container import ended_by, last_words
 from buildkit_bisect.system import owner
 
 
@@ -27,13 +27,13 @@ def context(home: Path, name: str, url: str, *, tls: bool = False, skip: bool = 
     meta = home / "contexts" / "meta" / folder
     meta.mkdir(parents=True)
     docker_endpoint = {"Host": url, "SkipTLSVerify": skip}
-    said = {"Name": name, "Metadata": {}, "Endpoints": {"docker": docker_endpoint}}
-    (meta / "meta.json").write_text(json.dumps(said))
+    content = {"Name": name, "Metadata": {}, "Endpoints": {"docker": docker_endpoint}}
+    (meta / "meta.json").write_text(json.dumps(content))
     if tls:
         (home / "contexts" / "tls" / folder / "docker").mkdir(parents=True)
 
 
-def test_docker_host_goes_before_a_context(tmp_path: Path) -> None:
+def test_docker_host_takes_precedence_over_a_context(tmp_path: Path) -> None:
     context(tmp_path, "far", "ssh://me@far")
     env = {"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "far", "DOCKER_HOST": "unix:///x"}
     assert endpoint(env) == Endpoint(url="unix:///x")
@@ -96,12 +96,12 @@ def test_an_engine_without_tls_or_with_a_context_needs_none_written(tmp_path: Pa
 def test_a_broken_context_is_named(tmp_path: Path, text: str) -> None:
     context(tmp_path, "odd", "unix:///x")
     next(tmp_path.rglob("meta.json")).write_text(text)
-    with pytest.raises(BadInput, match="'odd' cannot be read"):
+    with pytest.raises(BadInput, match="cannot read Docker context 'odd'"):
         endpoint({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "odd"})
 
 
-def test_a_context_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no Docker context 'gone'"):
+def test_a_missing_context_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="Docker context 'gone' not found"):
         endpoint({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "gone"})
 
 
@@ -116,7 +116,7 @@ def test_a_context_that_is_not_there(tmp_path: Path) -> None:
         ("ssh://build.example", True),
     ],
 )
-def test_remote_engines_are_told_apart(url: str, remote: bool) -> None:
+def test_remote_engines_are_recognized_by_address(url: str, remote: bool) -> None:
     assert Endpoint(url=url).remote is remote
 
 
@@ -129,7 +129,7 @@ def test_remote_engines_are_told_apart(url: str, remote: bool) -> None:
         ("ssh://far/run/d k", "-- far docker --host 'unix:///run/d k' system dial-stdio"),
     ],
 )
-def test_an_engine_behind_ssh_is_spoken_to_by_docker_there(url: str, end: str) -> None:
+def test_an_engine_behind_ssh_is_reached_by_dial_stdio(url: str, end: str) -> None:
     argv = ssh.command(url)
     assert " ".join(argv).endswith(end)
     assert "BatchMode=yes" in argv
@@ -142,37 +142,37 @@ def test_an_engine_behind_ssh_is_spoken_to_by_docker_there(url: str, end: str) -
         *("ssh://[x", "ssh://me@[::1"),
     ],
 )
-def test_what_is_no_address_behind_ssh(url: str) -> None:
+def test_an_invalid_ssh_address_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="without a password"):
         ssh.command(url)
 
 
 @pytest.mark.parametrize("url", ["tcp://[::1", "ssh://[x", "unix://[/x"])
-def test_what_is_no_address_of_an_engine(tmp_path: Path, url: str) -> None:
-    with pytest.raises(BadInput, match="DOCKER_HOST has no address"):
+def test_an_invalid_engine_address_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(BadInput, match="invalid Engine address in DOCKER_HOST"):
         endpoint({"DOCKER_HOST": url, "HOME": str(tmp_path)})
     context(tmp_path, "odd", url)
-    with pytest.raises(BadInput, match="context 'odd' has no address"):
+    with pytest.raises(BadInput, match="invalid Engine address in Docker context 'odd'"):
         endpoint({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "odd"})
 
 
-def test_no_user_name_is_shown() -> None:
+def test_the_user_name_is_not_shown() -> None:
     shown = Endpoint(url="ssh://secret@build.example:22", context="b").shown
     assert shown == "ssh://build.example:22 (context b)"
 
 
-def test_what_a_running_process_made_is_not_left_behind() -> None:
+def test_objects_of_a_running_process_are_not_left_behind() -> None:
     assert not labels.left_behind(labels.of("trial", "c"), time.time() + 10 * labels.STALE)
 
 
-def test_what_a_dead_process_made_is() -> None:
+def test_objects_of_a_dead_process_are_left_behind() -> None:
     mine = labels.of("trial", "c")
     machine, pid, started = mine[labels.OWNER].split(":")
     dead = {**mine, labels.OWNER: f"{machine}:{pid}:{int(started) + 1}"}
     assert labels.left_behind(dead, time.time())
 
 
-def test_what_another_machine_made_is_after_a_day() -> None:
+def test_objects_of_another_machine_are_left_behind_after_a_day() -> None:
     theirs = {**labels.of("trial"), labels.OWNER: "elsewhere:1:1"}
     now = int(theirs[labels.CREATED])
     assert not labels.left_behind(theirs, now + labels.STALE - 1)
@@ -185,25 +185,25 @@ def test_what_another_machine_made_is_after_a_day() -> None:
         {},
         {"com.example": "1"},
         {labels.OWNER: "elsewhere:1:1", labels.CREATED: "0"},  # not ours
-        {labels.OURS: "image", labels.OWNER: "", labels.CREATED: ""},  # an image's own
+        {labels.OURS: "image", labels.OWNER: "", labels.CREATED: ""},  # labels of an image
         {labels.OURS: "trial", labels.OWNER: "elsewhere:1:1", labels.CREATED: "?"},
         {labels.OURS: "trial", labels.OWNER: "elsewhere:1:1", labels.CREATED: "²"},
         {labels.OURS: "trial", labels.OWNER: "elsewhere:1:1", labels.CREATED: "1" * 5000},
         {labels.OURS: "trial", labels.OWNER: f"{owner.machine()}:²:1", labels.CREATED: "?"},
     ],
 )
-def test_anything_else_is_never_swept(other: dict[str, str]) -> None:
+def test_other_objects_are_never_swept(other: dict[str, str]) -> None:
     assert not labels.left_behind(other, 1e12)
 
 
-def test_the_capabilities_that_a_machine_lacks() -> None:
+def test_missing_capabilities_are_found_in_the_bounding_set() -> None:
     everything = (1 << len(grant.CAPABILITIES)) - 1
     assert grant.not_in(everything) == []
     assert grant.not_in(everything & ~(1 << 24)) == ["SYS_RESOURCE"]
     assert grant.CAPABILITIES[21] == "SYS_ADMIN"
 
 
-def test_the_explicit_grant_drops_them() -> None:
+def test_the_explicit_grant_drops_missing_capabilities() -> None:
     granted = grant.host_config(grant.EXPLICIT, ["SYS_RESOURCE"])
     assert granted["CapAdd"] == ["ALL"]
     assert granted["CapDrop"] == ["SYS_RESOURCE"]
@@ -212,15 +212,15 @@ def test_the_explicit_grant_drops_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "refused"),
+    ("message", "refused"),
     [
         ("OCI runtime create failed: unable to apply caps: operation not permitted", True),
         ("privileged mode is incompatible with user namespaces", True),
         ("no space left on device", False),
     ],
 )
-def test_only_a_refused_grant_is_tried_in_another_way(said: str, refused: bool) -> None:
-    assert grant.refused(said) is refused
+def test_only_a_refused_grant_is_retried_with_the_other_one(message: str, refused: bool) -> None:
+    assert grant.refused(message) is refused
 
 
 @pytest.mark.parametrize(
@@ -231,11 +231,11 @@ def test_only_a_refused_grant_is_tried_in_another_way(said: str, refused: bool) 
         ({"Running": False, "OOMKilled": False, "ExitCode": 137}, "SIGKILL"),
     ],
 )
-def test_a_kill_is_not_the_daemons_own_doing(state: dict[str, object], part: str) -> None:
+def test_a_killed_daemon_did_not_fail_by_itself(state: dict[str, object], part: str) -> None:
     assert part in ended_by(state)
 
 
-def test_a_panic_is() -> None:
+def test_a_panic_is_the_daemons_own_failure() -> None:
     assert ended_by({"Running": False, "OOMKilled": False, "ExitCode": 2}) == ""
     assert ended_by({"Running": True, "OOMKilled": False, "ExitCode": 0}) == ""
     log = "level=info msg=start\npanic: footer\ngoroutine 1 [running]:"
@@ -243,27 +243,33 @@ def test_a_panic_is() -> None:
     assert last_words("") == "it printed nothing"
 
 
-def test_the_libraries_of_a_program() -> None:
-    said = (
+def test_libraries_are_read_from_ldd_output() -> None:
+    output = (
         "\tlinux-vdso.so.1 (0x00007f5029e01000)\n"
         "\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f5029bed000)\n"
         "\t/lib64/ld-linux-x86-64.so.2 (0x00007f5029e03000)\n"
     )
     found = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]
-    assert rootfs.libraries(said) == found
+    assert rootfs.libraries(output) == found
     assert rootfs.libraries("\tnot a dynamic executable\n") == []
 
 
 @pytest.mark.parametrize(
     ("reason", "part"),
     [
-        (PermissionError(errno.EACCES, "denied"), "no permission"),
-        (FileNotFoundError(errno.ENOENT, "none"), "answers at unix:///x"),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "answers at unix:///x"),
+        (PermissionError(errno.EACCES, "denied"), "permission denied"),
+        (
+            FileNotFoundError(errno.ENOENT, "none"),
+            "cannot connect to the Docker Engine at unix:///x",
+        ),
+        (
+            ConnectionRefusedError(errno.ECONNREFUSED, "refused"),
+            "cannot connect to the Docker Engine at unix:///x",
+        ),
         (ValueError("odd certificate"), "odd certificate"),
     ],
 )
-def test_why_no_engine_answers(
+def test_why_an_engine_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch, reason: Exception, part: str
 ) -> None:
     def refuse(**_: object) -> None:
@@ -275,19 +281,19 @@ def test_why_no_engine_answers(
     assert refused.value.hint
 
 
-def test_what_fails_later_is_infrastructure() -> None:
-    with pytest.raises(InfraFailed, match="making tea: kettle"), client.told("making tea"):
+def test_later_engine_errors_are_infrastructure_failures() -> None:
+    with pytest.raises(InfraFailed, match="making tea: kettle"), client.engine_errors("making tea"):
         raise docker.errors.APIError("500", explanation="kettle is cold")
 
 
-def test_what_was_found_out_is_remembered() -> None:
+def test_facts_about_an_engine_are_remembered() -> None:
     memory.remember("one", grant="capabilities")
     memory.remember("one", base="bkbisect/base")
     assert memory.recall("one")["grant"] == "capabilities"
     assert memory.recall("two") == {}
 
 
-def test_what_is_long_forgotten_is_removed() -> None:
+def test_facts_about_an_unused_engine_are_removed() -> None:
     memory.remember("old", grant="privileged")
     (path,) = Path(os.environ["BKBISECT_CACHE_DIR"]).rglob("old.json")
     os.utime(path, (0, 0))
@@ -304,20 +310,20 @@ def progress(*lines: Any, closed: list[bool]) -> Generator[Any, None, None]:
         closed.append(True)
 
 
-def test_a_transfer_that_drips_is_given_up() -> None:
+def test_a_transfer_that_drips_is_cancelled() -> None:
     closed: list[bool] = []
-    with pytest.raises(InfraFailed, match="not over after 0 s"):
+    with pytest.raises(InfraFailed, match="did not finish within 0 s"):
         client.transferred(progress(closed=closed), 0.01)
-    assert closed == [True], "the Engine is told that nobody listens"
+    assert closed == [True], "the stream is closed, so that the Engine cancels the transfer"
 
 
-def test_a_transfer_that_fails_says_why() -> None:
+def test_a_failed_transfer_reports_the_reason() -> None:
     closed: list[bool] = []
     with pytest.raises(InfraFailed, match="denied"):
         client.transferred(progress({"status": "x"}, {"error": "denied"}, closed=closed), 60)
     assert closed == [True]
 
 
-def test_a_transfer_tells_its_facts() -> None:
-    said = ({"status": "x"}, {"aux": {"Digest": "sha256:1"}})
-    assert client.transferred((line for line in said), 60) == {"Digest": "sha256:1"}
+def test_a_transfer_returns_its_facts() -> None:
+    lines = ({"status": "x"}, {"aux": {"Digest": "sha256:1"}})
+    assert client.transferred((line for line in lines), 60) == {"Digest": "sha256:1"}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from buildkit_bisect.gochecks import output as told
+from buildkit_bisect.gochecks import output as checks
 from buildkit_bisect.gochecks.output import PackageRun
 
 MODULE = "github.com/moby/buildkit"
@@ -20,12 +20,12 @@ def ran(**tests: str) -> PackageRun:
 
 
 def check(before: PackageRun, after: PackageRun, *flaky: str) -> tuple[str, tuple[str, ...]]:
-    made = told.package_check("./solver", before, after, flaky=flaky)
+    made = checks.package_check("./solver", before, after, flaky=flaky)
     return made.change, made.worse
 
 
 def test_packages_of_files() -> None:
-    assert told.packages(
+    assert checks.packages(
         ["solver/a.go", "solver/a_test.go", "cache/x/y.go", "vendor/a/b.go", "go.mod", "main.go",
          "util/testdata/x.go", "_tools/x.go", "docs/x.md", ".github/x.go"]
     ) == (".", "./cache/x", "./solver")  # fmt: skip
@@ -42,16 +42,16 @@ def test_parse() -> None:
         {"Action": "run", "Test": "TestHung"},
         {"Action": "fail"},
     )
-    found = told.parse(f"not json\n[1]\n{output}", MODULE)
+    found = checks.parse(f"not json\n[1]\n{output}", MODULE)
     (solver,) = found.values()
     assert list(found) == ["./solver"]
     assert solver.tests == {"TestA": "fail", "TestB": "pass", "TestHung": "fail"}
     assert solver.summary == "1 passed, 2 failed"
-    made = told.package_check("./solver", ran(TestA="pass", TestHung="pass"), solver)
+    made = checks.package_check("./solver", ran(TestA="pass", TestHung="pass"), solver)
     assert made.log == ("    a_test.go:3: no",)
 
 
-def test_a_package_that_does_not_compile() -> None:
+def test_a_package_with_a_compile_error() -> None:
     output = "".join(
         json.dumps(event) + "\n"
         for event in (
@@ -64,7 +64,7 @@ def test_a_package_that_does_not_compile() -> None:
             {"Action": "fail", "Package": f"{MODULE}/solver"},
         )
     )  # fmt: skip
-    solver = told.parse(output, MODULE)["./solver"]
+    solver = checks.parse(output, MODULE)["./solver"]
     assert solver.broken == "solver/a.go:3:2: undefined: x"
     assert solver.summary == "failed: solver/a.go:3:2: undefined: x"
     assert check(ran(TestA="pass"), solver) == ("worse", ("the package's tests do not run",))
@@ -101,25 +101,25 @@ def test_before_and_after(
     assert check(before, after, *flaky) == expected
 
 
-def test_tests_that_a_patch_brings() -> None:
-    made = told.package_check("./solver", ran(A="pass"), ran(A="pass", B="pass", C="skip"))
+def test_tests_added_by_a_patch() -> None:
+    made = checks.package_check("./solver", ran(A="pass"), ran(A="pass", B="pass", C="skip"))
     assert made.added == ("B",)
     assert (made.before, made.after) == ("1 passed", "2 passed, 1 skipped")
     assert PackageRun(ended="skip").summary == "no tests"
-    assert PackageRun().summary == "not there"
+    assert PackageRun().summary == "no such package"
 
 
 def test_vet() -> None:
-    said = (
+    output = (
         f"# {MODULE}/solver\nsolver/a.go:3:2: unreachable code\n"
         "vet: solver/b.go:9:1: undefined: x\nsolver/a.go:99:2: unreachable code\n"
     )
-    found = told.complaints(said)
+    found = checks.complaints(output)
     assert found == ("solver/a.go: unreachable code", "solver/b.go: undefined: x")
-    roundabout = told.complaints("../../tmp-1/tree/solver/a.go:99:2: unreachable code\n")
-    assert roundabout == found[:1], "a file is the same by whatever path it is told"
-    moved = told.vet_check(["./solver"], found, found)
+    roundabout = checks.complaints("../../tmp-1/tree/solver/a.go:99:2: unreachable code\n")
+    assert roundabout == found[:1], "both paths name the same file"
+    moved = checks.vet_check(["./solver"], found, found)
     assert moved.change == "pre-existing"
-    worse = told.vet_check(["./solver"], (), found)
+    worse = checks.vet_check(["./solver"], (), found)
     assert (worse.change, worse.before, worse.after) == ("worse", "clean", "2 complaints")
-    assert told.vet_check(["./solver"], found, ()).change == "better"
+    assert checks.vet_check(["./solver"], found, ()).change == "better"

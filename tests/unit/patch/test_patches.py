@@ -34,11 +34,11 @@ def folder(root: Path, name: str = "p", toml: str = 'title = "t"\n', **files: st
 
 
 def copied(value: Any) -> Any:
-    """What another process would get."""
+    """Return *value* as another process would receive it."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301
 
 
-def test_a_patch_as_it_is_read(tmp_path: Path) -> None:
+def test_a_loaded_patch(tmp_path: Path) -> None:
     toml = """
 title = "solver: root it"
 claim = "fixes"
@@ -63,7 +63,7 @@ diffs = ["it.patch"]
     assert patches.load(str(tmp_path / "p")) == patch == copied(patch)
 
 
-def test_the_digest_is_of_the_change_not_of_what_is_said(tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_diffs_and_not_on_the_metadata(tmp_path: Path) -> None:
     folder(tmp_path, "one")
     folder(tmp_path, "two", toml='title = "something else"\n')
     folder(tmp_path, "three", it__patch=DIFF.replace("+c", "+e"))
@@ -83,11 +83,11 @@ def test_the_digest_is_of_the_change_not_of_what_is_said(tmp_path: Path) -> None
         ("title = 't'\nissue = true\n", "issue must be a whole number"),
         ("title = 't'\nrequires = 'abc'\n", "requires must be a list of strings"),
         ("title = 't'\nrequires = [1]\n", "requires must be a list of strings"),
-        ("title = \n", "is not TOML"),
+        ("title = \n", "invalid TOML"),
         ("title = 't'\ndiffs = ['no.patch']\n", "no diff 'no.patch' in that folder"),
         ("title = 't'\ndiffs = ['../x/it.patch']\n", "no diff"),
-        ("title = 't'\nfiles = ['other.go']\n", "files is not what the diffs touch"),
-        ("title = 't'\nseries = ['a']\ndiffs = ['it.patch']\n", "no diffs of its own"),
+        ("title = 't'\nfiles = ['other.go']\n", "files must list what the diffs touch"),
+        ("title = 't'\nseries = ['a']\ndiffs = ['it.patch']\n", "cannot have its own diffs"),
     ],
 )
 def test_bad_metadata(tmp_path: Path, toml: str, message: str) -> None:
@@ -111,7 +111,7 @@ GIT = "diff --git a/x b/x\n"
         (b"\0" + DIFF.encode(), "binary"),
         (f"{GIT}GIT binary patch\nliteral 3\nKcmZQ\n", "binary"),
         (f"{GIT}Binary files a/x and b/x differ\n", "binary"),
-        (DIFF.encode() + b"\xff\xfe", "not UTF-8"),
+        (DIFF.encode() + b"\xff\xfe", "not valid UTF-8"),
         (DIFF.replace("solver/exporter.go", "../../etc/passwd"), "outside the tree"),
         (DIFF.replace("+++ b/solver/", "+++ b/solver/../../"), "outside the tree"),
         (DIFF.replace("a/solver", "/etc").replace("b/solver", "/etc"), "outside the tree"),
@@ -123,33 +123,33 @@ GIT = "diff --git a/x b/x\n"
         (f"{GIT}new file mode 120000\n--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+/etc\n", "link"),
         (f"{GIT}old mode 100644\nnew mode 120000\n{DIFF}", "link"),
         (f"{GIT}new file mode 160000\n{DIFF}", "link"),
-        ("--- a/x\n+++ b/x\n@@ -3,0 +4 @@\n+only added\n", "could land anywhere"),
+        ("--- a/x\n+++ b/x\n@@ -3,0 +4 @@\n+only added\n", "its position is ambiguous"),
     ],
 )
 def test_bad_diffs(tmp_path: Path, data: str | bytes, message: str) -> None:
     folder(tmp_path, it__patch=data)
     with pytest.raises(BadInput, match=message) as caught:
         patches.load("p", tmp_path)
-    assert caught.value.message.startswith(f"{tmp_path}/p/it.patch"), "where it can be mended"
+    assert caught.value.message.startswith(f"{tmp_path}/p/it.patch"), "the file to fix"
     if "CRLF" in message:
         assert caught.value.hint == f"sed -i 's/\\r$//' {tmp_path}/p/it.patch"
 
 
-def test_a_folder_that_lacks_its_metadata(tmp_path: Path) -> None:
+def test_a_folder_without_metadata(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     for name in ("bare", str(tmp_path / "bare")):
         with pytest.raises(BadInput, match=r"no patch\.toml in the folder .*/bare ") as caught:
             patches.load(name, tmp_path)
-        assert caught.value.hint.startswith("put one there: title = ")
+        assert caught.value.hint.startswith("create it with title = ")
 
 
 @pytest.mark.parametrize("digits", [11, 5000])
 @pytest.mark.parametrize(
     "header", ["@@ -1,N +1 @@", "@@ -N +1 @@", "@@ -1 +1,N @@", " a\u2028@@ -1,N +1 @@"]
 )
-def test_a_number_without_end_in_a_header(header: str, digits: int) -> None:
+def test_a_huge_number_in_a_hunk_header(header: str, digits: int) -> None:
     text = f"--- a/x\n+++ b/x\n{header.replace('N', '9' * digits)}\n-a\n+b\n"
-    with pytest.raises(BadInput, match="a number that no file has lines"):
+    with pytest.raises(BadInput, match="a number in a hunk header is too large"):
         diffs.parse("x", text.encode())
 
 
@@ -168,7 +168,7 @@ def test_new_and_deleted_files() -> None:
     assert diffs.parse("d", text.encode()).files == ("n.go", "o.go")
 
 
-def test_a_diff_without_a_last_line_end_gets_one() -> None:
+def test_a_missing_final_newline_is_added() -> None:
     assert diffs.parse("d", DIFF.rstrip("\n").encode()).text == DIFF
 
 
@@ -201,8 +201,8 @@ def test_series_and_conflicts(tmp_path: Path) -> None:
     assert names("") == []
     assert names(" a , b ") == names("nested") == names("b,a")[::-1] == ["a", "b"]
     for text, message in {
-        "round": "round > round-2 > round goes round in a circle",
-        "b,c": "b and c conflict",
+        "round": "round > round-2 > round is a cycle",
+        "b,c": "patches b and c conflict",
         "lost": "no patch 'gone'",
         "a,x": "no patch 'x'",
     }.items():
@@ -221,7 +221,7 @@ def test_the_shipped_patches_load() -> None:
     for name in names:
         for patch in patches.load_many(name):
             assert patch.meta.title
-            assert patch.meta.claim, f"{name} claims nothing"
+            assert patch.meta.claim, f"{name} has no claim"
 
 
 def test_a_failure_survives_pickling() -> None:

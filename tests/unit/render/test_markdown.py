@@ -17,7 +17,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import reports, symbols
 from buildkit_bisect.render.text import clean
 from buildkit_bisect.result import CandidateInfo, CellInfo, Result
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 from validations import result as validated
 
 GFM = MarkdownIt("gfm-like", {"html": True})
@@ -170,7 +170,7 @@ def test_own_templates_replace_single_ones(tmp_path: Path) -> None:
 
 def test_any_template_can_be_replaced(tmp_path: Path) -> None:
     wanted = []
-    for n, shipped in enumerate(sorted(paths.TEMPLATES.iterdir())):
+    for n, shipped in enumerate(sorted(checkout.TEMPLATES.iterdir())):
         # _mark is imported for its macros: what else it says is shown nowhere.
         said = "M-7 0l4" if shipped.name == "_mark.svg.j2" else f"MINE{n:03}"
         text = f"{shipped.read_text().replace('M-6 0l4', 'M-7 0l4')}/* MINE{n:03} */"

@@ -14,7 +14,7 @@ from buildkit_bisect import render, result
 from buildkit_bisect.patch import patches
 from buildkit_bisect.render import redact, reports
 from buildkit_bisect.render.markdown import LIMIT
-from buildkit_bisect.system.paths import PATCHES, PROJECT
+from buildkit_bisect.system.checkout import PATCHES, PROJECT
 
 PUBLISHED = sorted(p.parent for p in (PROJECT / "results").glob("issue-*/*/result.json"))
 HOST = re.compile(r"(?<![\w./-])/(?:root|home|work)/")

@@ -11,6 +11,7 @@ from syrupy.extensions.image import SVGImageSnapshotExtension
 
 import results
 from buildkit_bisect.render import svg
+from buildkit_bisect.result import Result
 
 NS = "{http://www.w3.org/2000/svg}"
 
@@ -56,7 +57,7 @@ def test_a_long_row_name_takes_two_lines() -> None:
 
 
 @pytest.mark.parametrize("result", [results.two_scenarios(), results.hostile(), results.many(40)])
-def test_everything_is_within_the_picture(result: results.Result) -> None:
+def test_everything_is_within_the_picture(result: Result) -> None:
     root = ET.fromstring(svg.matrix(result))  # noqa: S314 - we have just made it
     width, height = (float(v) for v in root.attrib["viewBox"].split()[2:])
     for box in root.iter(f"{NS}rect"):

@@ -10,7 +10,6 @@ from markdown_it import MarkdownIt
 
 import results
 from buildkit_bisect import render
-from buildkit_bisect.render import validation
 from buildkit_bisect.result import (
     BackportInfo,
     CellChange,
@@ -19,7 +18,8 @@ from buildkit_bisect.result import (
     SubsetInfo,
     schema,
 )
-from buildkit_bisect.system import paths
+from buildkit_bisect.result.sentence import verdict
+from buildkit_bisect.system import checkout
 from validations import CELLS, CHECKS, change, info, result
 
 GFM = MarkdownIt("gfm-like", {"html": True})
@@ -46,12 +46,12 @@ GFM = MarkdownIt("gfm-like", {"html": True})
     ],
 )  # fmt: skip
 def test_the_sentence(cells: tuple[CellChange, ...], said: str) -> None:
-    assert said in validation.verdict(info(cells=cells))
+    assert said in verdict(info(cells=cells))
 
 
 def test_the_sentence_on_upstreams_checks() -> None:
     def about(*checks: CheckInfo) -> str:
-        return validation.verdict(info(cells=CELLS[1:2], checks=checks)).split("; ")[-1]
+        return verdict(info(cells=CELLS[1:2], checks=checks)).split("; ")[-1]
 
     assert about(*CHECKS) == "upstream's tests, vet and cross builds are no worse than without it."
     worse = replace(CHECKS[0], change="worse", worse=("TestA", "TestB"))
@@ -119,7 +119,7 @@ def test_the_document_is_valid() -> None:
     validator.validate(body)
     body["validation"]["status"] = "refused"
     assert not validator.is_valid(body), "a refusal says why"
-    published = (paths.PROJECT / "docs" / "result.schema.json").read_text()
+    published = (checkout.PROJECT / "docs" / "result.schema.json").read_text()
     assert "ValidationInfo" in published
 
 

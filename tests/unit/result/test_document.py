@@ -1,4 +1,4 @@
-"""A result document is a stranger's: what reports could not show is refused where it is read."""
+"""A result document is untrusted: what reports could not show is refused when it is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildkit_bisect import result
 from buildkit_bisect.cli import post
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import reports
-from buildkit_bisect.system.paths import PROJECT
+from buildkit_bisect.system.checkout import PROJECT
 
 PUBLISHED = PROJECT / "results" / "issue-6893"
 HALF = "\ud800"
@@ -51,7 +51,7 @@ def changed(name: str, path: tuple[Any, ...], value: Any) -> Any:
         (RECORD, "inputs"),
     ],
 )
-def test_a_plain_dict_has_what_reports_read(
+def test_a_plain_dict_has_the_keys_that_reports_read(
     tmp_path: Path, path: tuple[Any, ...], key: str
 ) -> None:
     body = document("matrix")
@@ -64,8 +64,8 @@ def test_a_plain_dict_has_what_reports_read(
 
 
 @pytest.mark.parametrize(("key", "value"), [("layers", "3"), ("inputs", [5]), ("digest", None)])
-def test_a_record_has_numbers_and_texts(tmp_path: Path, key: str, value: Any) -> None:
-    with pytest.raises(BadInput, match=f"'{key}' is missing, or of another kind"):
+def test_a_record_has_numbers_and_strings(tmp_path: Path, key: str, value: Any) -> None:
+    with pytest.raises(BadInput, match=f"'{key}' is missing or has the wrong type"):
         read(tmp_path, changed("matrix", (*RECORD, key), value))
 
 
@@ -90,7 +90,7 @@ ISSUE = ("scenarios", 0, "issue")
         ("bisect-overlay", ("bisect", "status"), "sure"),
         ("bisect-overlay", ("bisect", "gate", 0, "verdict"), "@x"),
         ("validate-series", ("validation", "status"), "fine"),
-        ("validate-series", ("validation", "cells", 0, "change"), "mended"),
+        ("validate-series", ("validation", "cells", 0, "change"), "repaired"),
         *(("matrix", ISSUE, issue) for issue in (
             "javascript:alert(1)", "http://example.org/1", "https://", "https://x/a\n\n# H1",
             "https://x/) @torvalds", "https://x/\x1b[2J", "https://x/<b>", "https://x/\u202e",
@@ -105,10 +105,12 @@ ISSUE = ("scenarios", 0, "issue")
         ("matrix", (*TRIAL, "steps", 0, "records"), [{"digest": HALF}]),
     ],
 )  # fmt: skip
-def test_it_is_refused(tmp_path: Path, name: str, path: tuple[Any, ...], value: Any) -> None:
-    with pytest.raises(BadInput, match=r"result\.json: ") as told:
+def test_an_invalid_document_is_refused(
+    tmp_path: Path, name: str, path: tuple[Any, ...], value: Any
+) -> None:
+    with pytest.raises(BadInput, match=r"result\.json: ") as refused:
         read(tmp_path, changed(name, path, value))
-    assert told.value.hint == "docs/result.schema.json"
+    assert refused.value.hint == "docs/result.schema.json"
 
 
 def test_deep_nesting_is_refused(tmp_path: Path) -> None:
@@ -118,8 +120,8 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
             result.read(tmp_path)
 
 
-def test_what_builds_print_is_no_reason_to_refuse(tmp_path: Path) -> None:
-    """A NUL and an escape in a log are evidence; they are cleaned where they are shown."""
+def test_control_characters_in_logs_are_accepted(tmp_path: Path) -> None:
+    """A NUL and an escape in a log are evidence; they are removed when shown."""
     body = changed("matrix", (*TRIAL, "daemon_log"), "error: \x00\x1b[31mlost")
     assert read(tmp_path, body).cells[0].trials[0].daemon_log == "error: \x00\x1b[31mlost"
 
@@ -128,7 +130,7 @@ def test_the_scenario_of_a_script_has_no_issue(tmp_path: Path) -> None:
     assert read(tmp_path, changed("matrix", ISSUE, "")).scenarios[0].issue == ""
 
 
-def test_of_a_build_the_page_shows_clean_text(tmp_path: Path) -> None:
+def test_the_page_shows_clean_text_of_a_build(tmp_path: Path) -> None:
     build = ("cells", 0, "build")
     body = changed("matrix", (*build, "go"), f"1{BIDI}.25")
     body["cells"][0]["build"]["source"] = "git\x1b[2J"
@@ -142,14 +144,14 @@ def test_of_a_build_the_page_shows_clean_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\0b", "9" * 400, "../../x", "/etc", ""])
-def test_evidence_that_can_be_nowhere_is_left_out(tmp_path: Path, name: str) -> None:
+def test_evidence_with_an_impossible_path_is_left_out(tmp_path: Path, name: str) -> None:
     body = changed("bisect-refused", ("cells", 0, "log"), name)
     body["cells"][0]["trials"][0]["evidence"] = name
     assert reports.write(read(tmp_path, body), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["bisect-overlay", "boundaries"])
-def test_a_search_is_drawn_of_clean_text(tmp_path: Path, name: str) -> None:
+def test_a_search_is_drawn_with_clean_text(tmp_path: Path, name: str) -> None:
     body = document(name)
     for step in body["bisect"]["gate"] + body["bisect"]["steps"]:
         step["phase"] += f"{BIDI}\x1b"
@@ -161,7 +163,7 @@ def test_a_search_is_drawn_of_clean_text(tmp_path: Path, name: str) -> None:
         assert "\x1b" not in path.read_text(), path.name
 
 
-def test_the_sign_of_a_comment_is_one_hidden_line() -> None:
-    sign = post.marker(result.read(PUBLISHED / "matrix"))
-    assert sign.strip().startswith("<!-- buildkit-bisect matrix ")
-    assert sign.strip().count("\n") == 0
+def test_the_marker_of_a_comment_is_one_hidden_line() -> None:
+    marker = post.marker(result.read(PUBLISHED / "matrix"))
+    assert marker.strip().startswith("<!-- buildkit-bisect matrix ")
+    assert marker.strip().count("\n") == 0

@@ -1,4 +1,4 @@
-"""docs/result.schema.json says what the document is, no more and no less."""
+"""docs/result.schema.json describes the document exactly."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import results
 from buildkit_bisect import render
 from buildkit_bisect import result as document
 from buildkit_bisect.result import schema
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
-SCHEMA: dict[str, Any] = json.loads((paths.PROJECT / "docs" / "result.schema.json").read_text())
+SCHEMA: dict[str, Any] = json.loads((checkout.PROJECT / "docs" / "result.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(
     SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
 )
@@ -26,12 +26,12 @@ TYPES = {
 }
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_a_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_the_published_schema_is_the_document_of_today() -> None:
-    published = (paths.PROJECT / "docs" / "result.schema.json").read_text()
+def test_the_published_schema_is_up_to_date() -> None:
+    published = (checkout.PROJECT / "docs" / "result.schema.json").read_text()
     assert published == schema.text(), (
         "run: python -m buildkit_bisect.result.schema > docs/result.schema.json"
     )
@@ -46,8 +46,8 @@ def test_every_field_is_in_the_schema(name: str) -> None:
     assert part["additionalProperties"] is False
 
 
-def test_no_part_of_a_cell_is_left_open() -> None:
-    """Free text may be anything, but no object takes unknown keys, and nothing is untyped."""
+def test_no_part_of_a_cell_is_untyped() -> None:
+    """Free text may be anything, but no object allows unknown keys, and everything has a type."""
 
     def walk(part: Any) -> None:
         if isinstance(part, dict):
@@ -85,7 +85,7 @@ def test_documents_are_valid(name: str) -> None:
         (("bisect",), None),  # of a bisect that is done
     ],
 )
-def test_others_are_not(path: tuple[Any, ...], value: Any) -> None:
+def test_invalid_documents_are_rejected(path: tuple[Any, ...], value: Any) -> None:
     body = json.loads(render.json(results.bisect()))
     part = body
     for key in path[:-1]:
@@ -95,5 +95,7 @@ def test_others_are_not(path: tuple[Any, ...], value: Any) -> None:
 
 
 def test_published_results_are_valid() -> None:
-    for path in (paths.PROJECT / "results").glob("issue-*/result.json"):
+    published = list((checkout.PROJECT / "results").glob("issue-*/*/result.json"))
+    assert published
+    for path in published:
         VALIDATOR.validate(json.loads(path.read_text()))

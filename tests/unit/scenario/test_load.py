@@ -8,7 +8,7 @@ import pytest
 from buildkit_bisect import scenario
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.scenario.placeholders import fill
-from buildkit_bisect.system.paths import SCENARIOS
+from buildkit_bisect.system.checkout import SCENARIOS
 
 LAZY = (
     (("bases", "different"), ("snapshotter", "stargz")),
@@ -60,7 +60,7 @@ def test_extending_puts_own_steps_first() -> None:
     ]
 
 
-def test_rules_do_not_change_what_a_trial_is(root: Path) -> None:
+def test_rules_do_not_change_the_run_digest(root: Path) -> None:
     before = scenario.load("cross-stage-lazy", root)
     edit(root, 'verdict = "good"', 'verdict = "weak"', "_cross-stage")
     after = scenario.load("cross-stage-lazy", root)
@@ -68,14 +68,14 @@ def test_rules_do_not_change_what_a_trial_is(root: Path) -> None:
     assert before.digest != after.digest
 
 
-def test_files_change_what_a_trial_is(root: Path) -> None:
+def test_files_change_the_run_digest(root: Path) -> None:
     before = scenario.load("cross-stage-lazy", root)
     with (root / "_cross-stage" / "Dockerfile").open("a") as file:
         file.write("RUN true\n")
     assert before.run_digest != scenario.load("cross-stage-lazy", root).run_digest
 
 
-def test_fill_goes_through_vars() -> None:
+def test_fill_expands_vars() -> None:
     loaded = scenario.load("cross-stage-lazy")
     text = fill(
         "${var.final} ${axis.bases} ${registry}",
@@ -95,41 +95,49 @@ BROKEN = [
     ('values = ["different", "same"]', "values = []", "axes.bases.values"),
     ("different = ", "diferent = ", "vars.final.values"),
     ('compression = "estargz"', 'compression = "lzma"', "compression"),
-    ('"build.Dockerfile"', '"nothing.Dockerfile"', "there is no file"),
+    ('"build.Dockerfile"', '"nothing.Dockerfile"', "file 'nothing.Dockerfile' not found"),
     ('"build.Dockerfile"', '"../../../../etc/passwd"', "not a path inside"),
-    ('"${axis.snapshotter}"', '"${axis.snapshoter}"', "names nothing"),
+    ('"${axis.snapshotter}"', '"${axis.snapshoter}"', "unknown placeholder"),
     ('name = "cross-stage-lazy"', 'name = "Cross Stage"', "not a plain name"),
     ('extends = "_cross-stage"', 'extends = "../_cross-stage"', "extends"),
     ('extends = "_cross-stage"', 'extends = "_nothing"', "extends"),
-    ("[axes.bases]", "[axes.bases", "not TOML"),
+    ("[axes.bases]", "[axes.bases", "invalid TOML"),
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "says"), BROKEN)
-def test_mistakes_are_named(root: Path, old: str, new: str, says: str) -> None:
+@pytest.mark.parametrize(("old", "new", "message"), BROKEN)
+def test_mistakes_are_named(root: Path, old: str, new: str, message: str) -> None:
     edit(root, old, new)
-    with pytest.raises(BadInput, match=says.replace("[", r"\[")):
+    with pytest.raises(BadInput, match=message.replace("[", r"\[")):
         scenario.load("cross-stage-lazy", root)
 
 
 BROKEN_SHARED = [
     ('action = "prune"', 'action = "prunes"', "steps"),
-    ('action = "prune"', 'action = "prune"\nwhen = { colour = ["red"] }', "no axis 'colour'"),
+    ('action = "prune"', 'action = "prune"\nwhen = { colour = ["red"] }', "unknown axis 'colour'"),
     ('action = "prune"', 'action = "prune"\nrepeat = 0', "repeat"),
     ('action = "prune"', 'action = "prune"\ntimeout = "soon"', "timeout"),
     ('action = "prune"', 'action = "write"\npath = "/etc/passwd"', "not a path inside"),
     ('dest = "cache"', 'dest = "../cache"', "not a path inside"),
-    ('id = "prune"', 'id = "export"', "there twice"),
-    ('{ step = "export", exit = "ok" }', '{ step = "exprot", exit = "ok" }', "no step 'exprot'"),
+    ('id = "prune"', 'id = "export"', "used twice"),
+    (
+        '{ step = "export", exit = "ok" }',
+        '{ step = "exprot", exit = "ok" }',
+        "unknown step 'exprot'",
+    ),
     (
         '{ step = "export", exit = "ok" }',
         '{ step = "export", exit = "fine" }',
         "ok, failed, N or N-M",
     ),
-    ('{ step = "export", exit = "ok" }', '{ step = "export" }', "says nothing"),
-    ("'RUN echo stable', is", "'RUN (echo', is", "not a regular expression"),
+    (
+        '{ step = "export", exit = "ok" }',
+        '{ step = "export" }',
+        "needs exit, stderr, vertex or inner_layers",
+    ),
+    ("'RUN echo stable', is", "'RUN (echo', is", "not a valid RE2 regular expression"),
     ('step = "export", inner_layers', 'step = "import", inner_layers', "can never match"),
-    ("'RUN echo stable', is = \"ran\"", "'RUN echo stable'", "go together"),
+    ("'RUN echo stable', is = \"ran\"", "'RUN echo stable'", "must be used together"),
     (
         '{ step = "export", exit = "failed" },',
         '{ step = "export", exit = "failed" }, { step = "export", exit = "ok" },',
@@ -140,10 +148,12 @@ BROKEN_SHARED = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "says"), BROKEN_SHARED)
-def test_mistakes_in_steps_and_rules_are_named(root: Path, old: str, new: str, says: str) -> None:
+@pytest.mark.parametrize(("old", "new", "message"), BROKEN_SHARED)
+def test_mistakes_in_steps_and_rules_are_named(
+    root: Path, old: str, new: str, message: str
+) -> None:
     edit(root, old, new, "_cross-stage")
-    with pytest.raises(BadInput, match=says.replace("[", r"\[")):
+    with pytest.raises(BadInput, match=message.replace("[", r"\[")):
         scenario.load("cross-stage-lazy", root)
 
 

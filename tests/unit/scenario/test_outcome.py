@@ -66,14 +66,14 @@ CONTROL = seen(config(), "cached")
     "hostile", ["(a+)+$", "(a|aa)+$", "(.*a){20}$", "(a*)*b$", "([a-z]+)*=", "(x+x+)+y"]
 )
 def test_a_pattern_cannot_hang_the_tool(hostile: str) -> None:
-    """Python's own matcher needs longer than the universe is old for these."""
+    """Python's own matcher takes longer than the age of the universe for these."""
     assert pattern.problem(hostile) == ""
     started = time.monotonic()
     assert not pattern.found(hostile, "a" * buildctl.MESSAGES_LIMIT + "!")
     assert time.monotonic() - started < 5
 
 
-def test_a_pattern_is_searched_in_whatever_text() -> None:
+def test_a_pattern_is_searched_in_any_text() -> None:
     assert pattern.found("^RUN (echo|cat) .*é$", "RUN cat é")
     assert pattern.found("x", "\ud800x")
     assert not pattern.found("y", "")
@@ -82,7 +82,7 @@ def test_a_pattern_is_searched_in_whatever_text() -> None:
 @pytest.mark.parametrize(
     "bad", ["(", "(?=x)", r"(x)\1", "(a{1000}){1000}", "x{99999}", "a" * 1001, "\ud800"]
 )
-def test_what_is_no_pattern_says_so_and_nothing_else(
+def test_an_invalid_pattern_is_reported_without_output(
     bad: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert pattern.problem(bad)
@@ -108,7 +108,7 @@ HANDLERS = "failed to load ref: missing descriptor handlers for lazy blobs [sha2
         (seen(config(), "absent"), "unclassified"),
     ],
 )
-def test_outcomes_are_told_apart(observation: Observation, name: str) -> None:
+def test_observations_get_the_right_outcome(observation: Observation, name: str) -> None:
     outcome = judge(SCENARIO, observation, CONTROL)
     assert outcome.name == name
     assert (outcome.verdict is Verdict.BAD) == (name not in ("cached", "unclassified"))
@@ -118,7 +118,7 @@ def test_without_a_control_layers_are_not_judged() -> None:
     assert judge(SCENARIO, seen(config(stable=False)), None).name == "unclassified"
 
 
-def test_a_control_that_exported_nothing_compares_with_nothing() -> None:
+def test_a_control_without_an_export_is_not_compared_with() -> None:
     assert judge(SCENARIO, seen(config(stable=False)), seen(None)).name == "unclassified"
 
 
@@ -140,7 +140,7 @@ def test_an_observation_cut_short_matches_no_rule() -> None:
     assert judge(SCENARIO, replace(bad, steps=bad.steps[:1]), CONTROL).name == "unclassified"
 
 
-def test_inner_records_are_those_that_something_depends_on() -> None:
+def test_inner_records_are_those_that_others_depend_on() -> None:
     assert inner_with_layers(config()) == {"stable", "bust"}
     assert kept(config(final=False), config()) == (2, 2)
     assert kept(config(stable=False), config()) == (1, 2)
@@ -170,7 +170,7 @@ def test_trials_that_disagree_are_flaky(
     assert sum(counts.values()) == len([o for o in outcomes if o is not INFRA] or outcomes)
 
 
-def test_flaky_says_how_often_each_was_seen() -> None:
+def test_flaky_counts_each_outcome() -> None:
     combined, _ = combine([GOOD, BAD, GOOD])
     assert "cached 2 of 3" in combined.reason
     assert "dropped 1 of 3" in combined.reason

@@ -220,6 +220,10 @@ def told(result: Boundaries, cell: str = "a") -> list[tuple[str | None, str | No
     return [(c.commit, c.merge, c.before, c.after) for c in result.changes if c.cell == cell]
 
 
+def cell_a(shown: Callable[[str], str]) -> Callable[[str], Outcomes]:
+    return lambda commit: {"a": shown(commit)}
+
+
 def along(shown: str, *, before: str = "A", after: str = "") -> Callable[[str], str]:
     """What a cell shows: *before* on m0 to m2, a letter on each of b1 to bN, then *after*."""
 
@@ -320,7 +324,7 @@ def test_commits_of_a_branch_that_cannot_be_tested_leave_a_range() -> None:
         shown = along("AAAAAB") if broken == "b6" else one
         result, _ = drive(
             BoundarySearch(MAIN, history=History(branch_of(6)), resolution=1),
-            lambda c, shown=shown: {"a": shown(c)},
+            cell_a(shown),
             frozenset({broken}),
         )
         first = result.changes[0]

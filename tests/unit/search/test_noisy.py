@@ -244,7 +244,7 @@ def test_the_posterior_is_that_of_the_formula() -> None:
     def density(rate: float, beta: tuple[float, float]) -> float:
         a, b = beta
         norm = math.exp(math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b))
-        return rate ** (a - 1) * (1 - rate) ** (b - 1) / norm
+        return math.pow(rate, a - 1) * math.pow(1 - rate, b - 1) / norm
 
     def integral(counts: list[tuple[int, int]], beta: tuple[float, float]) -> float:
         return sum(

@@ -27,7 +27,7 @@ def sha(text: str) -> str:
 
 
 class Files:
-    """Trees from texts; directories with the same files are the same object, as git's are."""
+    """Creates trees from texts; directories with the same files are the same object, as in git."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -96,13 +96,13 @@ def test_the_closure_follows_imports_of_every_platform() -> None:
         ("docs/x.md", False),
     ],
 )
-def test_which_changes_count(path: str, counts: bool) -> None:
+def test_which_changes_affect_the_digest(path: str, counts: bool) -> None:
     files = Files()
     changed = BASE | {path: f"{BASE.get(path, 'package x')}\n// changed\n"}
     assert (files.closure(changed).digest != files.closure(BASE).digest) is counts
 
 
-def test_what_is_around_counts() -> None:
+def test_go_version_and_module_lists_affect_the_digest() -> None:
     files = Files()
     digests = {
         files.closure(BASE, around).digest
@@ -115,7 +115,7 @@ def test_what_is_around_counts() -> None:
     assert len(digests) == 3
 
 
-def test_embedding_makes_everything_below_count() -> None:
+def test_every_file_below_an_embedding_directory_counts() -> None:
     files = Files()
     text = "package cli\n\nvar (\n\t//go:embed data/*\n\tx embed.FS\n)\n"
     embeds = BASE | {"vendor/github.com/urfave/cli/cli.go": text}
@@ -127,7 +127,7 @@ def test_embedding_makes_everything_below_count() -> None:
     assert files.closure(other).digest == found.digest
 
 
-def test_replaced_modules_count_as_a_whole() -> None:
+def test_every_file_of_a_replaced_module_counts() -> None:
     gomod = "module x\nreplace (\n a.b/c v1 => ./third/c\n d.e/f => g.h/i v2\n)\n"
     assert replaced_directories(gomod) == ("third/c",)
     files = Files()
@@ -136,7 +136,7 @@ def test_replaced_modules_count_as_a_whole() -> None:
     assert changed.digest != files.closure(BASE, around).digest
 
 
-def test_a_package_that_appears_where_one_was_wanted() -> None:
+def test_an_imported_package_that_is_added_later() -> None:
     files = Files()
     wants = BASE | {"solver/more.go": f'package solver\nimport "{MODULE}/later"\n'}
     before = files.closure(wants)
@@ -158,9 +158,7 @@ CHANGES: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("start", CHANGES)
-def test_an_update_is_what_computing_would_have_said(
-    start: dict[str, str], change: dict[str, str]
-) -> None:
+def test_an_update_equals_a_full_computation(start: dict[str, str], change: dict[str, str]) -> None:
     files = Files()
     before, after = files.tree(BASE | start), files.tree(BASE | start | change)
     last = compute(before, AROUND, files.learn)
@@ -176,7 +174,7 @@ def test_an_update_is_what_computing_would_have_said(
         assert quick == slow
 
 
-def test_updates_are_possible_where_imports_stay() -> None:
+def test_an_update_is_possible_if_imports_do_not_change() -> None:
     files = Files()
     before = files.tree(BASE)
     after = files.tree(BASE | {"solver/solver.go": "package solver\n\n// other\n"})
@@ -227,7 +225,7 @@ def test_imports(text: str, imports: set[str]) -> None:
     assert set(scan(text).imports) == imports
 
 
-def test_files_that_no_build_of_ours_reads() -> None:
+def test_files_that_our_builds_never_read() -> None:
     ignored = GoFile(never=True)
     assert scan('//go:build ignore\n\npackage main\nimport "a"\n') == ignored
     assert scan("// Copyright\n\n//go:build tools\n// +build tools\n\npackage tools\n") == ignored

@@ -8,7 +8,7 @@ from buildkit_bisect.source import names
 TAGS = ["v0.9.3", "v0.10.0", "v0.26.0", "v0.26.1", "v0.26.3", "v0.27.0-rc1", "v0.27.0", "other"]
 
 
-def test_newest_first_knows_versions_from_words() -> None:
+def test_newest_first_sorts_versions_before_other_tags() -> None:
     assert names.newest_first(TAGS) == [
         *("v0.27.0", "v0.27.0-rc1", "v0.26.3", "v0.26.1", "v0.26.0", "v0.10.0", "v0.9.3", "other")
     ]
@@ -39,19 +39,19 @@ def test_nearest_in_a_repository_without_tags() -> None:
 @pytest.mark.parametrize(
     "ref", ["v0.26.0", "release/v0.26", "master~3", "HEAD^2", "a@b", "v0.1^0", "a^{commit}"]
 )
-def test_what_may_be_a_revision(ref: str) -> None:
+def test_valid_revisions(ref: str) -> None:
     assert names.checked(f" {ref} ") == ref
 
 
 @pytest.mark.parametrize("ref", ["-x", "--", "a..b", "a b", ":/x", "a:b", "a\x07b", "", " ", "a*"])
-def test_what_may_not(ref: str) -> None:
+def test_invalid_revisions(ref: str) -> None:
     with pytest.raises(BadInput):
         names.checked(ref)
 
 
 @pytest.mark.parametrize("ref", [":/fix", "master^{/fix}", "a~2^{/(((a{1,250}){1,250}){1,250})}"])
-def test_a_search_in_messages_is_no_revision(ref: str) -> None:
-    with pytest.raises(BadInput, match="is not a revision: it searches messages for a text"):
+def test_a_search_in_commit_messages_is_not_a_revision(ref: str) -> None:
+    with pytest.raises(BadInput, match="is not a revision but a search in commit messages"):
         names.checked(ref)
 
 

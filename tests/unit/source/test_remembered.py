@@ -11,23 +11,23 @@ from buildkit_bisect.source import remembered
 from buildkit_bisect.source.remembered import Remembered
 
 
-def test_what_was_noted_and_saved_is_there_for_the_next_one(tmp_path: Path) -> None:
+def test_notes_and_digests_are_stored(tmp_path: Path) -> None:
     path = tmp_path / "one.sqlite"
     many = [f"blob{n}" for n in range(1000)]
     with Remembered(path) as first:
         for blob in many:
-            first.note(blob, f"says {blob}")
+            first.note(blob, f"text of {blob}")
         first.save({"commit extra": "digest"})
         first.note("late", "noted at the end")
     with Remembered(path) as second:
         assert second.files([*many, "late", "other"]) == {
-            **{b: f"says {b}" for b in many},
+            **{b: f"text of {b}" for b in many},
             "late": "noted at the end",
         }
         assert second.digests(["commit", "commit extra"]) == {"commit extra": "digest"}
 
 
-def test_nobody_waits_for_what_another_computes(
+def test_no_process_waits_while_another_computes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remembered, "PATIENCE", 0.1)
@@ -41,7 +41,7 @@ def test_nobody_waits_for_what_another_computes(
         assert other.files(["a", "b"]).keys() == {"a", "b"}
 
 
-def test_one_that_another_holds_is_waited_for(tmp_path: Path) -> None:
+def test_a_locked_file_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "one.sqlite"
     with Remembered(path) as ours, closing(_holding(path)) as other:
         threading.Timer(0.3, other.execute, ("COMMIT",)).start()
@@ -49,7 +49,7 @@ def test_one_that_another_holds_is_waited_for(tmp_path: Path) -> None:
         assert ours.digests(["a"]) == {"a": "b"}
 
 
-def test_one_that_is_held_for_ever_is_told_and_closed(
+def test_a_file_that_stays_locked_is_an_error_and_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remembered, "PATIENCE", 0.1)
@@ -62,7 +62,7 @@ def test_one_that_is_held_for_ever_is_told_and_closed(
         other.execute("COMMIT")
 
 
-def test_what_went_wrong_is_not_hidden_by_what_was_to_be_written(
+def test_a_failed_write_does_not_hide_the_first_exception(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remembered, "PATIENCE", 0.1)
@@ -80,9 +80,7 @@ def test_what_went_wrong_is_not_hidden_by_what_was_to_be_written(
         interrupted()
 
 
-def test_to_read_nobody_waits_for_one_that_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readers_do_not_wait_for_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "PATIENCE", 0.1)
     path = tmp_path / "one.sqlite"
     with Remembered(path) as first:
@@ -101,15 +99,15 @@ def _use(folder: Path, gate: Barrier, number: int) -> None:
     for turn in range(TURNS):
         gate.wait(60)
         with Remembered(folder / f"{turn}.sqlite") as ours:
-            ours.note(f"blob{number}", "said")
+            ours.note(f"blob{number}", "text")
             ours.save({f"commit{number}": "digest"})
 
 
-#: A file that is turned to WAL mode when it is new is refused to about one in ten of four.
+#: With four at once, about one in ten fails if a new file is switched to WAL mode.
 TURNS, AT_ONCE = 25, 4
 
 
-def test_processes_that_make_it_at_once_are_all_served(tmp_path: Path) -> None:
+def test_several_processes_may_create_the_file_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     gate = context.Barrier(AT_ONCE)
     children = [context.Process(target=_use, args=(tmp_path, gate, n)) for n in range(AT_ONCE)]

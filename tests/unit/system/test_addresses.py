@@ -7,7 +7,7 @@ from buildkit_bisect.system import addresses
 
 
 @pytest.mark.parametrize("good", ["localhost", "127.0.0.1:5000", "[::1]:5000"])
-def test_a_registry_on_loopback(good: str) -> None:
+def test_registries_on_loopback(good: str) -> None:
     assert addresses.is_local_registry(good)
 
 
@@ -16,7 +16,7 @@ def test_a_registry_on_loopback(good: str) -> None:
     ["127.0.0.1:80@evil.example", "127.0.0.1.evil.example", "127.0.0.1:99999", "10.0.0.1",
      '127.0.0.1:1"]\n[grpc]', "localhost:5000/x", "127.0.0.1:1\n"],
 )  # fmt: skip
-def test_no_registry_on_loopback(bad: str) -> None:
+def test_addresses_that_are_not_a_registry_on_loopback(bad: str) -> None:
     assert not addresses.is_local_registry(bad)
 
 
@@ -31,7 +31,7 @@ def test_no_registry_on_loopback(bad: str) -> None:
         ("HTTP://EVIL.EXAMPLE/x", False),
     ],
 )
-def test_cleartext_is_for_loopback(url: str, local: bool) -> None:
+def test_cleartext_is_allowed_only_on_loopback(url: str, local: bool) -> None:
     assert addresses.is_cleartext(url)
     assert addresses.is_local_cleartext(url) is local
 
@@ -47,7 +47,7 @@ def test_cleartext_is_for_loopback(url: str, local: bool) -> None:
         {"type": "registry", "ref": "${registry}/${var.x}:1"},
     ],
 )
-def test_an_attribute_that_leads_out_of_the_trial(entry: dict[str, str]) -> None:
+def test_attributes_that_lead_out_of_the_trial_are_refused(entry: dict[str, str]) -> None:
     assert attributes.problem("exports", entry)[1]
 
 
@@ -58,9 +58,9 @@ def test_an_attribute_that_leads_out_of_the_trial(entry: dict[str, str]) -> None
      "[worker.containerd]\nenabled = true",
      "[worker.oci.stargzSnapshotter.resolver.host.x]\nmirrors = []", "x = ["],
 )  # fmt: skip
-def test_a_daemon_that_a_scenario_may_not_ask_for(config: str) -> None:
+def test_daemon_config_that_a_scenario_may_not_set(config: str) -> None:
     assert attributes.config_problem(config)
 
 
-def test_a_daemon_that_it_may_ask_for() -> None:
+def test_daemon_config_that_a_scenario_may_set() -> None:
     assert attributes.config_problem("debug = true\n[worker.oci]\ngc = false\n") == ""

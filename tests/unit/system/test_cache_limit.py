@@ -1,4 +1,4 @@
-"""What goes from the cache, and what does not."""
+"""Which entries are removed from the cache, and which are kept."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from buildkit_bisect.system import cache_limit, owner, paths
 MB = 1_000_000
 
 
-def test_sizes_as_people_write_them() -> None:
+def test_sizes_are_shown_with_units() -> None:
     shown = [cache_limit.shown(n) for n in (0, 999, 20_000, 1_400_000_000, 5 * 10**12)]
     assert shown == ["0 B", "999 B", "20 kB", "1.4 GB", "5000.0 GB"]
 
 
 def make(name: str, age: float, size: int = MB) -> Path:
-    """An entry of the cache that was last used *age* seconds ago."""
+    """Create a cache entry that was last used *age* seconds ago."""
     path = paths.cache_root() / name
     path.mkdir(parents=True)
     (path / "file").write_bytes(b"x" * size)
@@ -37,7 +37,7 @@ def names(entries: list[cache_limit.Entry]) -> list[str]:
     return [f"{e.kind}/{e.path.name}" for e in entries]
 
 
-def test_the_least_recently_used_goes_first() -> None:
+def test_the_least_recently_used_entry_is_removed_first() -> None:
     make("builds/new", 10)
     make("builds/old", 3000)
     make("toolchains/go1.22.1-linux-amd64", 2000)
@@ -50,7 +50,7 @@ def test_the_least_recently_used_goes_first() -> None:
     assert list(paths.cache("tmp").iterdir()) == []
 
 
-def test_what_a_running_campaign_used_stays() -> None:
+def test_entries_used_by_this_process_are_kept() -> None:
     kept = make("builds/mine", 3000)
     gone = make("builds/other", 10)
     cache_limit.used(kept)
@@ -59,7 +59,7 @@ def test_what_a_running_campaign_used_stays() -> None:
     assert not gone.exists()
 
 
-def test_what_another_process_uses_stays_until_that_has_ended() -> None:
+def test_entries_used_by_another_process_are_kept_until_it_ends() -> None:
     busy = make("mirrors/x.git", 100)
     make("mirrors/y.git", 300)
     parent = f"{owner.machine()}:{os.getppid()}"
@@ -74,8 +74,8 @@ def test_what_another_process_uses_stays_until_that_has_ended() -> None:
     assert not busy.exists()
 
 
-def test_a_user_in_another_container_counts_for_a_day() -> None:
-    """Its number is nobody's here, or somebody else's."""
+def test_a_process_in_another_container_counts_as_alive_for_a_day() -> None:
+    """Its process id means nothing in this PID namespace."""
     make("builds/theirs", 100)
     note = paths.cache("locks") / f"user-{owner.machine()}0:7:1"
     note.touch()
@@ -87,14 +87,14 @@ def test_a_user_in_another_container_counts_for_a_day() -> None:
     assert not note.exists()
 
 
-def test_a_process_id_alone_is_nobodys_note() -> None:
+def test_a_note_with_only_a_process_id_of_another_program_is_removed() -> None:
     note = paths.cache("locks") / "user-1"
     note.touch()
     assert cache_limit.others() == []
     assert not note.exists()
 
 
-def test_what_is_used_between_the_look_and_the_move_stays() -> None:
+def test_an_entry_used_after_it_was_listed_is_kept() -> None:
     path = make("builds/raced", 3000)
     (entry,) = cache_limit.entries()
     cache_limit.used(path)
@@ -102,7 +102,7 @@ def test_what_is_used_between_the_look_and_the_move_stays() -> None:
     assert path.is_dir()
 
 
-def test_the_go_cache_loses_single_files_and_none_of_the_last_hour() -> None:
+def test_the_go_cache_loses_single_files_but_none_of_the_last_hour() -> None:
     for name, age in (("a", 7200), ("b", 5400), ("c", 1800)):
         at(make(f"gocache/0{name}", 9000) / "file", age)
     at(paths.cache("gocache"), 9000)
@@ -119,7 +119,7 @@ def test_evidence_that_results_link_to_is_not_counted() -> None:
     assert cache_limit.trim(0) == []
 
 
-def test_sizes_are_asked_again_only_where_something_changed(
+def test_only_changed_entries_are_measured_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     build, evidence = make("builds/a", 50), make("evidence/a", 50)
@@ -145,7 +145,7 @@ def test_sizes_are_asked_again_only_where_something_changed(
     assert len(cache_limit.entries()) == 3
 
 
-def test_the_rest_and_links_are_none_of_its_business(tmp_path: Path) -> None:
+def test_other_directories_and_links_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "shared" / "x").mkdir(parents=True)
     (paths.cache_root() / "mirrors").symlink_to(tmp_path / "shared")
     for name in ("inputs/a", "failures/b", "builds/requests", "locks/c", "tmp/trial-1-x"):
@@ -154,7 +154,7 @@ def test_the_rest_and_links_are_none_of_its_business(tmp_path: Path) -> None:
     assert cache_limit.entries() == []
 
 
-def test_read_only_directories_can_go() -> None:
+def test_read_only_directories_are_removed() -> None:
     path = make("gomod", 3000) / "example.org@v1"
     path.mkdir()
     (path / "go.mod").touch()
@@ -164,7 +164,7 @@ def test_read_only_directories_can_go() -> None:
     assert list(paths.cache("tmp").iterdir()) == []
 
 
-def test_a_build_that_was_found_is_used() -> None:
+def test_loading_a_build_marks_it_as_used() -> None:
     path = make("builds/key", 3000)
     assert store.load("key") is None  # no build.json in it
     assert time.time() - path.stat().st_mtime < 60

@@ -15,24 +15,24 @@ from buildkit_bisect.gochecks import run as gochecks
 from buildkit_bisect.lab import journal
 from buildkit_bisect.patch import patchmaker
 from buildkit_bisect.runtime import fuse, registry
-from buildkit_bisect.system import deadlines, gitcmd, paths, pipes
+from buildkit_bisect.system import checkout, deadlines, gitcmd, pipes
 
 
-def test_an_option_has_the_last_word() -> None:
+def test_an_option_takes_precedence() -> None:
     given = {"compile": 60.0, "step": 5.0, "daemon": 2.5}
     made = deadlines.of(given, {"daemon": 1.0, "teardown": 3.0})
     assert (made.compile, made.step, made.daemon, made.teardown) == (60, 5, 2.5, 3)
     assert made.clone == deadlines.Deadlines().clone
 
 
-def test_the_documentation_has_every_name_and_default() -> None:
-    text = (paths.PROJECT / "docs/deadlines.md").read_text()
+def test_the_documentation_lists_every_name_and_default() -> None:
+    text = (checkout.PROJECT / "docs/deadlines.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)
     assert {name: float(seconds) for name, seconds in rows} == deadlines.table()
 
 
-def test_the_documentation_has_what_is_no_option() -> None:
-    text = (paths.PROJECT / "docs/deadlines.md").read_text()
+def test_the_documentation_lists_the_fixed_timeouts() -> None:
+    text = (checkout.PROJECT / "docs/deadlines.md").read_text()
     rows = re.findall(r"^\| ([^|]+) \| (\d+) \|", text.partition("## What is no option")[2],
                       re.MULTILINE)  # fmt: skip
     assert {name: float(seconds) for name, seconds in rows} == {
@@ -64,7 +64,7 @@ def made(folder: Path, deadlines_: str, step: str = "") -> scenario.Scenario:
     return scenario.load(str(folder))
 
 
-def test_a_scenario_sets_its_own(tmp_path: Path) -> None:
+def test_a_scenario_sets_its_own_deadlines(tmp_path: Path) -> None:
     plain = made(tmp_path, "")
     assert plain.steps[0].timeout == deadlines.Deadlines().step
     short = made(tmp_path, "[deadlines]\nstep = 3\ndaemon = 4.5")
@@ -72,7 +72,7 @@ def test_a_scenario_sets_its_own(tmp_path: Path) -> None:
     assert made(tmp_path, "[deadlines]\nstep = 3", "timeout = 9").steps[0].timeout == 9
 
 
-def test_only_a_steps_deadline_makes_another_trial(tmp_path: Path) -> None:
+def test_only_the_step_deadline_changes_the_trial(tmp_path: Path) -> None:
     plain = made(tmp_path, "")
     assert made(tmp_path, "[deadlines]\ndaemon = 4").run_digest == plain.run_digest
     assert made(tmp_path, "[deadlines]\nstep = 4").run_digest != plain.run_digest
@@ -81,17 +81,17 @@ def test_only_a_steps_deadline_makes_another_trial(tmp_path: Path) -> None:
     assert plain.within(2).steps[0].timeout == 2
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("[deadlines]\nclone = 3", "deadlines.clone: one of daemon, step, teardown"),
-    ("[deadlines]\nstep = 0", "deadlines.step: must be seconds"),
+@pytest.mark.parametrize(("text", "message"), [
+    ("[deadlines]\nclone = 3", "deadlines.clone: must be one of daemon, step, teardown"),
+    ("[deadlines]\nstep = 0", "deadlines.step: must be a number of seconds"),
     ('[deadlines]\nstep = "3"', "expected float at .deadlines"),
 ])  # fmt: skip
-def test_mistakes_in_a_scenario_are_named(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(BadInput, match=says):
+def test_errors_in_a_scenario_name_the_key(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         made(tmp_path, text)
 
 
-def test_only_fuse_mounts_below_the_trial_are_cut_off() -> None:
+def test_only_fuse_mounts_below_the_trial_are_aborted() -> None:
     lines = [
         "40 1 0:57 / /home/x/mine rw - fuse.sshfs x rw",
         "41 1 0:300 / /cache/tmp/trial-1-x/state/a\\040b rw - fuse.rawBridge x rw",

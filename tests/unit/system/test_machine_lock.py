@@ -1,4 +1,4 @@
-"""requirements/ci.txt pins, with hashes, all that CI installs, within pyproject.toml's ranges."""
+"""requirements/ci.txt pins all that CI installs, with hashes, within pyproject.toml's ranges."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import checkout
 
-LOCK = (paths.PROJECT / "requirements" / "ci.txt").read_text()
-PROJECT = tomllib.loads((paths.PROJECT / "pyproject.toml").read_text())
+LOCK = (checkout.PROJECT / "requirements" / "ci.txt").read_text()
+PROJECT = tomllib.loads((checkout.PROJECT / "pyproject.toml").read_text())
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.+!-]+)", LOCK, re.MULTILINE))
 RANGES = [
     *PROJECT["project"]["dependencies"],
@@ -28,7 +28,7 @@ def test_every_dependency_is_pinned_within_its_range(text: str) -> None:
 
 
 def test_every_line_is_a_pin_or_one_of_its_hashes() -> None:
-    """So it names no index, no host and no path of the machine that made it."""
+    """So it contains no index, no host and no path of the machine that wrote it."""
     pin = re.compile(
         r"[\w.-]+==[\w.+!-]+(?: ; [\w .'=!<>]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?"
     )

@@ -27,24 +27,24 @@ def aged(entry: Path) -> Path:
     return entry
 
 
-def test_ours_is_owned_while_the_block_lasts() -> None:
+def test_scratch_is_owned_during_the_block() -> None:
     with paths.scratch("trial") as made:
         assert paths.owner_alive(aged(made))
     assert not made.exists()
 
 
-def test_another_process_with_the_same_number_owns_nothing(entry: Path) -> None:
+def test_a_later_process_with_the_same_id_owns_nothing(entry: Path) -> None:
     assert not paths.owner_alive(of(entry, f"{owner.machine()}:{os.getpid()}:1"))
 
 
-def test_a_process_of_another_container_counts_for_a_day(entry: Path) -> None:
-    """Its number is nobody's here, and what it runs in must not be taken away."""
+def test_a_process_in_another_container_counts_as_alive_for_a_day(entry: Path) -> None:
+    """Its process id means nothing in this PID namespace, and its directory must be kept."""
     of(entry, f"{owner.machine()}0:{2**22}:1")
     assert paths.owner_alive(entry)
     assert not paths.owner_alive(aged(entry))
 
 
-def test_what_has_the_name_of_scratch_is_owned_with_it(entry: Path, tmp_path: Path) -> None:
+def test_an_entry_named_like_scratch_has_the_same_owner(entry: Path, tmp_path: Path) -> None:
     (tmp_path / entry.name).mkdir()
     assert paths.owner_alive(tmp_path / entry.name)
     of(entry, f"{owner.machine()}:{os.getpid()}:1")
@@ -52,11 +52,11 @@ def test_what_has_the_name_of_scratch_is_owned_with_it(entry: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["", "junk", ":", "a:b:c"])
-def test_junk_counts_for_a_day(entry: Path, name: str) -> None:
+def test_an_entry_with_an_invalid_owner_counts_as_alive_for_a_day(entry: Path, name: str) -> None:
     assert paths.owner_alive(of(entry, name))
     assert not paths.owner_alive(aged(entry))
 
 
-def test_one_that_was_killed_before_it_said_so(entry: Path) -> None:
+def test_the_owner_was_killed_before_it_claimed_the_entry(entry: Path) -> None:
     assert paths.owner_alive(entry)
     assert not paths.owner_alive(entry.rename(entry.with_name(f"trial-{2**22}-x")))

@@ -7,7 +7,7 @@ from buildkit_bisect.system.retry import passing, retried
 
 
 @pytest.mark.parametrize(
-    "said",
+    "output",
     [
         "fatal: unable to access 'https://x/': Failed to connect: Connection refused",
         "fatal: unable to access 'https://x/': The requested URL returned error: 503",
@@ -21,12 +21,12 @@ from buildkit_bisect.system.retry import passing, retried
         "toomanyrequests: Too Many Requests",
     ],
 )  # fmt: skip
-def test_what_may_pass(said: str) -> None:
-    assert passing(f"cloning\n{said}\n") == said
+def test_transient_errors(output: str) -> None:
+    assert passing(f"cloning\n{output}\n") == output
 
 
 @pytest.mark.parametrize(
-    "said",
+    "output",
     [
         "",
         "fatal: couldn't find remote ref refs/heads/x",
@@ -40,52 +40,52 @@ def test_what_may_pass(said: str) -> None:
         "./main.go:1: undefined: x",
     ],
 )
-def test_what_stays(said: str) -> None:
-    assert passing(said) == ""
+def test_permanent_errors(output: str) -> None:
+    assert passing(output) == ""
 
 
-def world(troubles: list[str], within: float = 1000.0) -> tuple[str, list[float], list[str]]:
-    """What *troubles*, one after another, come to; the pauses and what was said."""
+def run(troubles: list[str], within: float = 1000.0) -> tuple[str, list[float], list[str]]:
+    """Return the result of a call that fails with *troubles* in turn, the pauses and warnings."""
     pauses: list[float] = []
-    said: list[str] = []
+    warnings: list[str] = []
     left = iter(troubles)
     result = retried(
         lambda _: next(left),
         within=within,
         trouble=lambda result: result,
-        say=said.append,
+        say=warnings.append,
         pause=pauses.append,
     )
-    return result, pauses, said
+    return result, pauses, warnings
 
 
-def test_it_is_tried_again_with_longer_pauses_and_each_time_said() -> None:
-    result, pauses, said = world(["reset", "refused", ""])
+def test_retries_pause_longer_each_time_and_warn() -> None:
+    result, pauses, warnings = run(["reset", "refused", ""])
     assert result == ""
     assert pauses == [1, 2]
-    assert said == [
-        "warning: reset; trying again in 1 s",
-        "warning: refused; trying again in 2 s",
+    assert warnings == [
+        "warning: reset; retrying in 1 s",
+        "warning: refused; retrying in 2 s",
     ]
 
 
-def test_there_is_a_bound_and_the_last_answer_is_told() -> None:
-    result, pauses, said = world([f"trouble {n}" for n in range(99)])
+def test_tries_are_limited_and_the_last_result_is_returned() -> None:
+    result, pauses, warnings = run([f"trouble {n}" for n in range(99)])
     assert result == f"trouble {retry.TRIES - 1}"
-    assert (len(pauses), len(said)) == (retry.TRIES - 1,) * 2
+    assert (len(pauses), len(warnings)) == (retry.TRIES - 1,) * 2
 
 
-def test_it_does_not_outlast_its_deadline() -> None:
-    assert world(["late"] * 9, within=0.5) == ("late", [], [])
+def test_retries_end_at_the_deadline() -> None:
+    assert run(["late"] * 9, within=0.5) == ("late", [], [])
 
 
-def test_the_seconds_that_are_left_are_told() -> None:
+def test_the_call_gets_the_remaining_seconds() -> None:
     seen: list[float] = []
     retried(seen.append, within=7.0, trouble=lambda _: "", say=print)
     assert 6.5 < seen[0] <= 7.0
 
 
-def test_an_error_is_no_trouble() -> None:
+def test_an_exception_is_not_retried() -> None:
     def fail(_: float) -> str:
         raise ValueError("mine")
 

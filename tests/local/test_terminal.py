@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 import pytest
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 STORY = """
 import signal, sys, time

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from buildkit_bisect.system.paths import PROJECT
+from buildkit_bisect.system.checkout import PROJECT
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 BENCHMARK = PROJECT / "benchmarks" / "search_simulation.py"
 

@@ -12,7 +12,7 @@ import pytest
 
 import tool
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 CAMPAIGN = """
 import sys, time
@@ -98,5 +98,5 @@ def test_a_watcher_of_a_killed_campaign_does_not_wait(
     child, folder = campaign
     child.kill()
     child.wait()
-    assert "stopped before its end: ./inv resume" in status(folder, folder.name, "--watch")
+    assert "stopped before it finished: ./inv resume" in status(folder, folder.name, "--watch")
     assert f"{folder.name}  killed" in status(folder)

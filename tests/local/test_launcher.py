@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect.system import paths
+from buildkit_bisect.system.checkout import PROJECT
 from tool import environment
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 #: Seconds that a second start may cost over invoke itself.
 OVERHEAD = 0.5
@@ -25,7 +25,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy without an environment, as a fresh clone is."""
     target = tmp_path_factory.mktemp("clone") / "check out"
     ignore = shutil.ignore_patterns(".venv", ".git", "results", "__pycache__", ".*_cache")
-    shutil.copytree(paths.PROJECT, target, ignore=ignore)
+    shutil.copytree(PROJECT, target, ignore=ignore)
     return target
 
 
@@ -88,6 +88,21 @@ def test_python_minus_m_invoke_is_the_same(checkout: Path) -> None:
     assert said.stdout == launch(checkout, "--list").stdout
 
 
+def test_a_wheel_is_refused(checkout: Path, tmp_path: Path) -> None:
+    """While ``./inv`` installs an editable one in every other test here."""
+    launch(checkout, "--list")
+    pip = (str(checkout / ".venv" / "bin" / "python"), "-m", "pip")
+    said = subprocess.run(
+        [*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(checkout)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode != 0
+    assert "runs from its checkout only" in said.stdout + said.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_python_is_said(checkout: Path, tmp_path: Path) -> None:
     for name in ("sh", "dirname", "cmp"):
         (tmp_path / name).symlink_to(f"/usr/bin/{name}")
@@ -102,12 +117,10 @@ def test_a_second_start_costs_little() -> None:
         spent = []
         for _ in range(5):
             started = time.monotonic()
-            subprocess.run(
-                argv, cwd=paths.PROJECT, env=dict(os.environ), check=True, capture_output=True
-            )
+            subprocess.run(argv, cwd=PROJECT, env=dict(os.environ), check=True, capture_output=True)
             spent.append(time.monotonic() - started)
         return min(spent)
 
-    ours = best([str(paths.PROJECT / "inv"), "--list"])
+    ours = best([str(PROJECT / "inv"), "--list"])
     plain = best([sys.executable, "-m", "invoke", "--list"])
     assert ours - plain < OVERHEAD, f"{ours:.2f} s against {plain:.2f} s"

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import worlds
 from buildkit_bisect.search import Ask, BisectSession, Found, History, SearchOptions
 from buildkit_bisect.system import process
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 HISTORIES = 200
 DONE = " is the first bad commit"
 JUDGE = "commit=$(git rev-parse BISECT_HEAD); echo $commit >> asked; ! grep -q $commit new"
-WORLDS = Path(__file__).resolve().parents[1] / "support" / "worlds.py"
-
-
-def _worlds() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("search_worlds", WORLDS)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["search_worlds"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-worlds = _worlds()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +31,7 @@ class Case:
     def history(self) -> History:
         return History({self.sha[c]: [self.sha[p] for p in ps] for c, ps in self.parents.items()})
 
-    def world(self) -> object:
+    def world(self) -> worlds.World:
         named = {self.sha[c]: [self.sha[p] for p in ps] for c, ps in self.parents.items()}
         return worlds.World(named, self.sha[self.culprit])
 
@@ -123,8 +107,10 @@ def _git_bisect(repo: Path, case: Case, *, good: str, bad: str, flag: str = "") 
 def _ours(case: Case, *, first_parent: bool) -> tuple[str, list[Ask]]:
     world = case.world()
     options = SearchOptions(trials=1, first_parent=first_parent)
-    ends = {"good": case.sha["m0"], "bad": case.sha[case.tip]}
-    found, asks = worlds.drive(BisectSession(case.history, options=options, **ends), world.answer)
+    session = BisectSession(
+        case.history, good=case.sha["m0"], bad=case.sha[case.tip], options=options
+    )
+    found, asks = worlds.drive(session, world.answer)
     assert isinstance(found, Found)
     return found.first_bad, worlds.searched(asks)
 

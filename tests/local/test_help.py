@@ -6,7 +6,7 @@ import pytest
 
 from tool import inv
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.options.requests import Post
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 GH = """#!{python}
 import json, pathlib, sys

@@ -8,7 +8,7 @@ import pytest
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch, PatchFailed
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 OLD = "one\ntwo\nthree\nfour\nfive\n"
 
@@ -59,7 +59,7 @@ def test_already_there(tmp_path: Path, tree: Path) -> None:
     chosen = patch(tmp_path, SWAP)
     chosen.apply(tree)
     failed = refused(chosen, tree)
-    assert (failed.message, failed.already) == ("p1 is already there", True)
+    assert (failed.message, failed.already) == ("p1 is already applied", True)
 
 
 def test_the_variants_are_tried_in_order(tmp_path: Path, tree: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_second_hunk_that_fails_undoes_the_first(tmp_path: Path, tree: Path) -
 def test_the_context_must_say_where(tmp_path: Path, tree: Path) -> None:
     (tree / "solver/x.go").write_text(f"{OLD}{OLD}")
     assert (
-        "its context is at 2 places"
+        "its context matches at 2 places"
         in refused(patch(tmp_path, SWAP.replace("-2,2 +2,2", "-4,2 +4,2")), tree).message
     )
     patch(tmp_path, SWAP).apply(tree)  # exactly where the diff says
@@ -89,7 +89,7 @@ def test_the_context_must_say_where(tmp_path: Path, tree: Path) -> None:
 def test_a_change_that_fits_both_ways(tmp_path: Path, tree: Path) -> None:
     (tree / "solver/x.go").write_text("x\na\nb\nc\na\nc\n")
     failed = refused(patch(tmp_path, "@@ -2,3 +2,2 @@\n a\n-b\n c\n"), tree)
-    assert "fits forwards and backwards" in failed.message
+    assert "applies forwards and in reverse" in failed.message
 
 
 def test_a_file_that_is_not_there_and_one_that_is(tmp_path: Path, tree: Path) -> None:

@@ -11,7 +11,7 @@ from buildkit_bisect.patch import patches
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import Said, inv, left_behind
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.local
 
 WORDS = "util/words/words.go"
 LINES = "".join(f"const L{n} = {n}\n" for n in range(12))
@@ -145,13 +145,13 @@ def test_a_commit_on_the_main_line_itself(desk: Desk, tmp_path: Path) -> None:
     for branch in unchanged:
         said = desk.new("--from-branch", branch)
         assert said.code == 2, said.stdout
-        assert f"no change to origin/{branch.removeprefix('origin/')} at " in said.stderr
+        assert f"no changes since origin/{branch.removeprefix('origin/')} at " in said.stderr
     clone.commit("words: say mine", {WORDS: words("mine")})
     for origin in (("--from-branch", "master"), ("--from-worktree", str(clone.path))):
         said = desk.new(*origin, name=f"of{origin[0][1:]}")
         assert "made on origin/master at " in said.stdout, said.stderr
         assert "warning" not in said.stderr
-        assert "taken for upstream's" not in said.stderr, "it is nothing to fetch"
+        assert "used as upstream's branch" not in said.stderr, "a local branch needs no fetch"
         assert patches.load(str(desk.root / f"of{origin[0][1:]}")).files == (WORDS,)
 
 
@@ -172,7 +172,7 @@ def test_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
     clone.git("remote", "set-url", "real", "git@github.com:moby/buildkit.git")
     assert "made on real/master" in desk.new("--from-branch", "topic", name="tie").stdout
     said = desk.new("--from-branch", "topic", "--base", "origin/v0.27", name="old")
-    assert "warning: the patch holds 31 commits by A. Nother since origin/v0.27" in said.stderr
+    assert "warning: the patch contains 31 commits by A. Nother since origin/v0.27" in said.stderr
     assert said.stderr.count("\n") == 1
     assert "--base R" in said.stderr
 
@@ -200,7 +200,7 @@ def test_the_tables_of_several(desk: Desk) -> None:
     (desk.root / "two" / "patch.toml").write_text(listed)
     said = desk.task("patch", "check", "--repo", str(desk.repo.path), "--json")
     assert said.code == 0, said.stderr
-    found = {one["name"]: states(one["applies"]) for one in said.document}
+    found = {one["name"]: states(one["applies"]) for one in said.documents}
     assert found["my-fix"] == found["two"]
     assert found["two"]["v0.26"] == "there"
     shown = desk.task("patch", "list")
@@ -224,14 +224,14 @@ def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
         "patch-check", "--patches", "fuzzy", "--revs", "v0.27,master", "--json",
         "--repo", str(desk.repo.path),
     )  # fmt: skip
-    older, newer = said.document[0]["applies"]
+    older, newer = said.documents[0]["applies"]
     assert older["state"] == "applies"
     assert newer["state"] == "conflicts"
-    assert "it would with fuzz" in newer["detail"]
+    assert "would apply with fuzz" in newer["detail"]
 
 
 @pytest.mark.parametrize(
-    ("key", "what"), [('requires = ["{}"]', "requires"), ('introduced-by = "{}"', "mends")]
+    ("key", "what"), [('requires = ["{}"]', "requires"), ('introduced-by = "{}"', "fixes")]
 )
 def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
     desk.new("--from-branch", "fix")
@@ -239,8 +239,9 @@ def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
     text = toml.read_text()
     toml.write_text(f"{text}{key.format(desk.repo.commits['moved'])}\n")
     ask = ("patch-check", "--repo", str(desk.repo.path), "--json", "--revs", "v0.25,v0.27")
-    fits = desk.task(*ask).document[0]["applies"]
-    assert f"which it {what}, is not there" in fits[0]["detail"]
+    fits = desk.task(*ask).documents[0]["applies"]
+    assert "does not contain " in fits[0]["detail"]
+    assert f", which the patch {what}" in fits[0]["detail"]
     assert states(fits) == {"v0.25": "lacking", "v0.27": "conflicts"}
 
 
@@ -251,7 +252,7 @@ def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
         (("--from-branch", "fix", "--from-pr", "7"), "made from one place"),
         (("--from-branch", "nowhere"), "no revision 'nowhere'"),
         (("--from-branch", "--upload-pack=x"), "not a revision"),
-        (("--from-branch", "v0.25", "--base", "v0.25"), "no change to v0.25"),
+        (("--from-branch", "v0.25", "--base", "v0.25"), "no changes since v0.25"),
         (("--from-pr", "99"), "git fetch origin pull/99/head:pr-99, then --from-branch pr-99"),
         (("--from-pr", "fix"), "not a whole number"),
         (("--from-worktree", "/nowhere"), "no such directory (try: --from-worktree DIR"),
@@ -282,7 +283,7 @@ def test_a_name_that_is_taken(desk: Desk) -> None:
     before = desk.diff()
     said = desk.new("--from-pr", "7")
     assert said.code == 2
-    assert "there is a patch my-fix already" in said.stderr
+    assert "patch my-fix already exists" in said.stderr
     assert desk.diff() == before
 
 
@@ -291,8 +292,8 @@ def test_a_name_that_is_taken(desk: Desk) -> None:
     [
         (b"\0\1\2" * 50, "is a binary file", "leave it out"),
         (b"package words\r\n\r\nvar X = 1\r\n", "has CRLF", "in your tree: sed -i 's/\\r$//' {}"),
-        (b"package words // caf\xe9\n", "is not UTF-8", "iconv"),
-        (None, "is or was a link", "add {} to .git/info/exclude"),
+        (b"package words // caf\xe9\n", "is not valid UTF-8", "iconv"),
+        (None, "is or was a symlink", "add {} to .git/info/exclude"),
     ],
 )
 def test_work_that_is_no_text(desk: Desk, content: bytes | None, names: str, remedy: str) -> None:
@@ -320,7 +321,7 @@ def test_a_base_that_is_too_far_away(desk: Desk) -> None:
     desk.repo.commit("much", {"much.txt": "something\n" * 1_700_000})
     said = desk.new("--from-branch", "far", "--base", "v0.25")
     assert said.code == 2, said.stderr
-    assert "error: the base is too far away: v0.25" in said.stderr
+    assert "error: the diff from v0.25 is too large: 18 MB" in said.stderr
     assert "(try: --base R of a commit nearer" in said.stderr
 
 
@@ -335,13 +336,13 @@ def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
     said = desk.task("patch-list", "--json")
     assert said.code == 2
     assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
-    assert "goes round in a circle" in said.stderr
+    assert "round > round is a cycle" in said.stderr
     assert "has no diff" in said.stderr
     check = ("patch-check", "--repo", str(desk.repo.path), "--revs", "master")
     said = desk.task(*check, "--json")
     assert said.code == 2
     assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
-    assert "error: empty: the patch empty has no diff" in said.stderr
+    assert "error: empty: patch empty has no diff" in said.stderr
     assert "error: round: " in said.stderr
     assert desk.task(*check).stdout.startswith("my-fix\n  master ")
     said = desk.task(*check, "--patches", "round")

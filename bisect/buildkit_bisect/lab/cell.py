@@ -1,0 +1,73 @@
+"""A cell's result: its trials, where each comes from, and the outcome of all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from buildkit_bisect.model import Axes, Build, NoBuild, Observation, Outcome, ToolOutcome, Variant
+from buildkit_bisect.scenario import Scenario, outcome
+
+#: Outcomes of a cell that its trials do not decide.
+_OVERRULES = (ToolOutcome.CONTROL_FAILED, ToolOutcome.NO_BUILD)
+
+
+class Origin(StrEnum):
+    """Which campaign ran a trial."""
+
+    NOW = "now"  # this one, in this lab
+    EARLIER = "earlier"  # this one, in an earlier lab: its search for a good endpoint
+    RESUMED = "resumed"  # an interrupted one that this one resumes
+    STORED = "stored"  # any other
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One observation, and where it comes from."""
+
+    observation: Observation
+    origin: Origin
+
+    @property
+    def reused(self) -> bool:
+        """Whether it was stored before this lab was opened."""
+        return self.origin is not Origin.NOW
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an interrupted campaign ran it that this one resumes."""
+        return self.origin is Origin.RESUMED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """What a cell came to. `outcome` is of all trials; the control may have overruled it."""
+
+    variant: Variant
+    scenario: Scenario
+    axes: Axes
+    build: Build | NoBuild
+    outcome: Outcome
+    counts: Mapping[str, int] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
+    judged: tuple[Outcome, ...] = ()  # of each trial
+    control: Observation | None = None  # what conditions compared with
+
+
+def merge(parts: Sequence[Cell]) -> Cell:
+    """Several visits to one cell as one, every trial counted once."""
+    if len(parts) == 1:
+        return parts[0]
+    judged = tuple(o for part in parts for o in part.judged)
+    combined, counts = outcome.combine(judged) if judged else (parts[-1].outcome, Counter())
+    overruled = [p.outcome for p in parts if p.outcome.name in _OVERRULES]
+    return replace(
+        parts[0],
+        outcome=overruled[-1] if overruled else combined,
+        counts=counts,
+        trials=tuple(t for part in parts for t in part.trials),
+        judged=judged,
+        control=parts[0].control,
+    )

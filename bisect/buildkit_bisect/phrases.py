@@ -1,0 +1,18 @@
+"""Lists and numbers in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def listed(items: Iterable[str], limit: int = 6) -> str:
+    """``a, b and c``; beyond *limit*, ``a, b, c and 9 more``."""
+    all_ = [str(item) for item in items]  # Markup would escape what it is joined to
+    if len(all_) > limit:
+        all_ = [*all_[: limit - 1], f"{len(all_) - limit + 1} more"]
+    return ", ".join(all_[:-1]) + " and " + all_[-1] if len(all_) > 1 else "".join(all_)
+
+
+def plural(n: int, word: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"

@@ -1,0 +1,164 @@
+"""``test --changed`` in a checkout with a history of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect.system.checkout import PROJECT
+from tool import Said, environment
+
+pytestmark = pytest.mark.local
+
+SESSION = "tests/unit/search/test_session.py"
+ADDRESSES = "tests/unit/system/test_addresses.py"
+SVG = "tests/unit/render/test_svg.py"
+FOR_PICTURES = ("pyproject.toml", "templates/report.css", "tests/unit/conftest.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkout:
+    """A copy of this checkout, on the branch ``work`` of ``main``."""
+
+    path: Path
+
+    def git(self, *argv: str) -> None:
+        env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "a"),
+            **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "a@example.org"),
+        }
+        subprocess.run(["/usr/bin/env", "git", *argv], cwd=self.path, env=env, check=True)
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "change")
+
+    def append(self, file: str, text: str = "# changed\n") -> None:
+        with (self.path / file).open("a") as opened:
+            opened.write(text)
+
+    def test(self, *words: str) -> Said:
+        """Run the copy's ``test --changed``; BKBISECT_LOCK keeps it from installing anything."""
+        argv = ("-m", "buildkit_bisect", "--search-root", str(self.path), "test", "--changed")
+        done = subprocess.run(
+            [sys.executable, *argv, *words],
+            cwd="/",
+            env={
+                **environment({"BKBISECT_LOCK": "installed"}),
+                "PYTHONPATH": str(self.path / "bisect"),
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+    def chosen(self) -> dict[str, str]:
+        """Test files of all tiers, each with the chain that leads to a change."""
+        said = self.test("--dry-run")
+        assert said.code == 0, said.stderr
+        return dict(re.findall(r"^  (tests/\S+)(.*)$", said.stderr, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    path = tmp_path_factory.mktemp("copied") / "checkout"
+    ignored = (".git", ".venv", "results", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+    shutil.copytree(PROJECT, path, ignore=shutil.ignore_patterns(*ignored))
+    made = Checkout(path=path)
+    made.git("init", "--quiet", "--initial-branch", "main")
+    made.commit()
+    made.git("tag", "start")
+    return made
+
+
+@pytest.fixture
+def checkout(copied: Checkout) -> Checkout:
+    for branch in ("main", "work"):
+        copied.git("checkout", "--quiet", "--force", "-B", branch, "start")
+    copied.git("clean", "--quiet", "--force", "-d")
+    return copied
+
+
+def test_nothing_changed_nothing_runs(checkout: Checkout) -> None:
+    said = checkout.test()
+    assert (said.code, said.stdout) == (0, "")
+    assert re.match(r"0 files changed since \w+, the merge base with main\n", said.stderr)
+    assert re.search(r"^unit: 0 of \d\d test files can be affected$", said.stderr, re.MULTILINE)
+
+
+def test_what_imports_a_changed_module_is_chosen_and_says_so(checkout: Checkout) -> None:
+    checkout.append("bisect/buildkit_bisect/render/lanes.py")
+    chosen = checkout.chosen()
+    assert chosen[SVG] == " <- render.svg <- render.timeline <- render.lanes"
+    assert SESSION not in chosen
+    assert ADDRESSES not in chosen
+    assert chosen["tests/local/test_help.py"].startswith(" <- tool.py <- inv <- __main__ <- tasks")
+
+
+def test_commits_of_the_branch_count_and_those_of_main_do_not(checkout: Checkout) -> None:
+    checkout.append(SVG)
+    checkout.commit()
+    checkout.git("switch", "--quiet", "main")
+    checkout.append(SESSION)
+    checkout.commit()
+    assert checkout.chosen() == {}  # all of main is committed, and it has no remote
+    checkout.git("switch", "--quiet", "work")
+    assert checkout.chosen() == {SVG: ""}
+
+
+def test_new_files_renamed_ones_and_those_that_are_gone(checkout: Checkout) -> None:
+    (checkout.path / "tests/unit/test_new.py").write_text("def test_new() -> None: ...\n")
+    checkout.git("mv", SVG, "tests/unit/render/test_pictures.py")
+    (checkout.path / ADDRESSES).unlink()
+    assert list(checkout.chosen()) == [
+        "tests/unit/render/test_pictures.py",
+        "tests/unit/test_new.py",
+    ]
+
+
+def test_a_module_that_is_gone_counts_for_its_room(checkout: Checkout) -> None:
+    (checkout.path / "bisect/buildkit_bisect/search/explain.py").unlink()
+    chosen = checkout.chosen()
+    assert SESSION in chosen
+    assert ADDRESSES not in chosen
+
+
+@pytest.mark.parametrize(
+    ("file", "test", "why"),
+    [
+        ("docs/errors.md", "tests/unit/cli/test_error_table.py", " <- docs/errors.md"),
+        ("tests/support/worlds.py", SESSION, " <- worlds.py"),
+        ("benchmarks/search_simulation.py", "tests/local/test_search_simulation.py", " <- bench"),
+        ("tests/unit/conftest.py", ADDRESSES, " <- tests/unit/conftest.py"),
+        ("templates/report.css", "tests/unit/render/test_page.py", " <- render <- render.templ"),
+        ("tests/unit/live/__snapshots__/test_live.ambr", "tests/unit/live/test_live.py", " <- "),
+        ("pyproject.toml", ADDRESSES, " <- pyproject.toml"),
+    ],
+)
+def test_what_no_import_shows(checkout: Checkout, file: str, test: str, why: str) -> None:
+    checkout.append(file)
+    chosen = checkout.chosen()
+    assert chosen[test].startswith(why)
+    assert (SVG in chosen) == (
+        file in ("pyproject.toml", "tests/unit/conftest.py", "templates/report.css")
+    )
+
+
+def test_it_runs_what_it_chose_and_fails_with_it(checkout: Checkout) -> None:
+    checkout.append(ADDRESSES, "\n\ndef test_new() -> None:\n    raise AssertionError\n")
+    said = checkout.test("--unit", "-k", "test_new")
+    assert said.code == 1, said.stdout
+    assert "1 failed" in said.stdout
+    assert "local:" not in said.stderr

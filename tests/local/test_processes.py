@@ -1,0 +1,136 @@
+"""Real children that print for ever, fail, or outlive us."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildkit_bisect.system import checkout, marks, pipes, process
+from buildkit_bisect.system.process import ProcessError
+from golang_repo import GolangRepo
+from tool import inv
+
+pytestmark = pytest.mark.local
+
+#: MiB that this tool may come to while a child prints gigabytes: two streams are kept, each
+#: as bytes and as text, beside 40 for Python and imports.
+MOST = 200.0
+
+_RUN = """
+import json, sys
+from pathlib import Path
+from buildkit_bisect.system import process
+lines = []
+done = process.run(sys.argv[3:], timeout=float(sys.argv[1]), check=False, log=Path(sys.argv[2]),
+                   on_line=lambda line: lines.append(len(line)) if len(lines) < 9 else None)
+status = Path("/proc/self/status").read_text()
+print(json.dumps({
+    "rss": int(status.partition("VmHWM:")[2].split()[0]) / 1024, "late": done.timed_out,
+    "out": len(done.stdout), "err": len(done.stderr), "left_out": done.left_out,
+    "lines": lines, "exit": done.exit, "seconds": done.seconds,
+}))
+"""
+
+_GIGABYTE = """
+import os, sys
+chunk = b"x" * 2**20
+for _ in range(1024):
+    os.write(int(sys.argv[1]), chunk)
+"""
+
+
+def run(folder: Path, timeout: float, *child: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, str(timeout), str(folder / "log"), *child],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    said: dict[str, Any] = json.loads(done.stdout)
+    print(said)
+    assert said["rss"] < MOST
+    assert (folder / "log").stat().st_size < pipes.MOST + 100
+    return said
+
+
+def test_a_child_that_prints_for_ever(tmp_path: Path) -> None:
+    said = run(tmp_path, 8, "/bin/sh", "-c", "yes stderr >&2 & exec yes stdout")
+    assert said["late"]
+    assert said["seconds"] < 8 + 10
+    assert said["left_out"] > 0  # How much depends on the machine; a gigabyte is told below.
+    assert pipes.MOST < said["out"] < pipes.MOST + 100
+    assert pipes.MOST < said["err"] < pipes.MOST + 100
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_line_of_a_gigabyte(tmp_path: Path, stream: str) -> None:
+    said = run(tmp_path, 60, sys.executable, "-c", _GIGABYTE, stream)
+    assert said["exit"] == 0
+    assert said["left_out"] == 2**30 - pipes.MOST
+    assert said["lines"] == ([] if stream == "1" else [pipes.LONGEST_LINE])
+
+
+def test_a_child_that_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "x")
+    done = process.run(["env"], timeout=30, env={"A": "b"}, inherit=False)
+    assert sorted(line.partition("=")[0] for line in done.stdout.splitlines()) == sorted(
+        ["A", marks.NAME]
+    )
+    assert "SECRET=x" in process.run(["env"], timeout=30).stdout
+
+
+def test_a_child_that_fails_is_infrastructure() -> None:
+    with pytest.raises(ProcessError, match=r"exited 3: one; two$") as caught:
+        process.run(["/bin/sh", "-c", "echo one; echo two; exit 3"], timeout=9)
+    assert caught.value.exit_code == 5
+
+
+def test_a_worktree_that_git_cannot_take_is_bad_input(tmp_path: Path) -> None:
+    repo = GolangRepo.create(tmp_path / "upstream")
+    repo.copy(tmp_path / "work")
+    (tmp_path / "work" / "nested").mkdir()
+    repo.git("init", "--quiet", str(tmp_path / "work" / "nested"))
+    said = inv("patch-new", "mine", "--from-worktree", str(tmp_path / "work"), "--repo",
+               str(repo.path))  # fmt: skip
+    assert said.code == 2, said.stderr
+    assert "Traceback" not in said.stderr
+    (told,) = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
+    assert "does not have a commit checked out" in told
+    assert not (checkout.PATCHES / "mine").exists()
+
+
+def test_a_process_id_used_again_is_not_taken_for_the_owner() -> None:
+    """A child whose mark names a process that had our id before us; and one of our own."""
+    mine = marks.new()
+    machine, pid, started, number = mine.split(":")
+    earlier = f"{machine}:{pid}:{int(started) - 1}:{number}"
+    elsewhere = f"other{machine}:{pid}:{int(started) - 1}:{number}"
+    children = {
+        mark: subprocess.Popen(
+            ["/usr/bin/env", "sleep", "1000"],
+            env={**os.environ, marks.NAME: mark},
+        )
+        for mark in (mine, earlier, elsewhere, "4711-3-12345")
+    }
+    try:
+        time.sleep(0.5)
+        found = {left.mark: left for left in marks.orphans()}
+        assert earlier in found
+        assert not {mine, elsewhere, "4711-3-12345"} & set(found)
+        marks.end(marks.Orphan(pid=children[mine].pid, mark=earlier, command=""))
+        marks.end(found[earlier])
+        assert children[earlier].wait(5) == -signal.SIGKILL
+        assert children[mine].poll() is None
+    finally:
+        for child in children.values():
+            child.kill()
+            child.wait()

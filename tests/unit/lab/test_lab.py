@@ -1,0 +1,235 @@
+"""Where a lab's trials come from: run now, or stored by which campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from buildkit_bisect.builds import Builder
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.events import Event, Said, TrialDone
+from buildkit_bisect.lab import runner
+from buildkit_bisect.lab.cell import Origin, merge
+from buildkit_bisect.lab.executors import Inline
+from buildkit_bisect.lab.journal import Journal
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.lab.trial import TrialJob
+from buildkit_bisect.model import (
+    Axes,
+    Build,
+    NoBuild,
+    Observation,
+    Revision,
+    Stage,
+    StepResult,
+    ToolOutcome,
+    Variant,
+    Verdict,
+)
+from buildkit_bisect.scenario import Action, Axis, Condition, Rule, Scenario, Step
+
+VARIANT = Variant(revision=Revision(ref="master", sha="a" * 40))
+BUILD = Build(
+    key="k", go="1.25.5", source="git", directory="/b", seconds=1.0,
+    buildkitd_sha256="d", buildctl_sha256="c",
+)  # fmt: skip
+SCENARIO = Scenario(
+    name="s",
+    title="t",
+    issue="https://example.org/1",
+    steps=(Step(id="go", action=Action.PRUNE),),
+    outcomes=(
+        Rule(name="fine", verdict=Verdict.GOOD, means="m", all=(Condition(step="go", exit="ok"),)),
+        Rule(name="broken", verdict=Verdict.BAD, means="m", all=(Condition(step="go", exit="1"),)),
+    ),
+    axes={"at": Axis(values=("eager", "lazy"), controls=("eager",))},
+    run_digest="r",
+)
+EAGER: Axes = (("at", "eager"),)
+LAZY: Axes = (("at", "lazy"),)
+
+
+class Events(list[Event]):
+    """Keeps every event."""
+
+    def emit(self, event: Event, /) -> None:
+        self.append(event)
+
+
+class FakeBuilder:
+    """Every build succeeds, or fails, at once."""
+
+    def __init__(self, made: Build | NoBuild = BUILD) -> None:
+        self._made = made
+
+    def cached(self, _: Variant) -> Build | NoBuild:
+        return self._made
+
+
+class Machine:
+    """Runs trials that end as the test says."""
+
+    def __init__(self) -> None:
+        self.ran: list[TrialJob] = []
+        self.infra: list[str] = []  # of the next ones
+        self.exits: Mapping[Axes, int] = {}
+
+    def __call__(self, job: TrialJob) -> Observation:
+        self.ran.append(job)
+        infra = self.infra.pop(0) if self.infra else ""
+        step = StepResult(id="go", exit=self.exits.get(job.axes, 0), seconds=1.0)
+        return Observation(steps=() if infra else (step,), seconds=1.0, infra=infra)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine()
+    monkeypatch.setattr(runner, "run_trial", made)
+    monkeypatch.setattr(runner, "RETRY_AFTER", (0.0, 0.0))
+    monkeypatch.setattr(runner, "disk_full", lambda: False)
+    return made
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    with closing(Journal()) as opened:
+        yield opened
+
+
+def lab(journal: Journal, campaign: str = "ours", **more: Any) -> Lab:
+    usual = {"events": Events(), "builder": cast(Builder, FakeBuilder()), **more}
+    return Lab(
+        images={"s": {}}, registry="", journal=journal, executor=Inline(), campaign=campaign,
+        **usual,
+    )  # fmt: skip
+
+
+def origins(lab: Lab, trials: int = 1, **more: Any) -> list[Origin]:
+    return [t.origin for t in lab.cell(VARIANT, SCENARIO, EAGER, trials, **more).trials]
+
+
+def test_a_trial_that_a_lab_ran_is_its_own_when_it_is_asked_again(
+    machine: Machine, journal: Journal
+) -> None:
+    one = lab(journal)
+    assert origins(one) == [Origin.NOW]
+    assert origins(one, 2) == [Origin.NOW] * 2
+    assert origins(one, 1, after=1) == [Origin.NOW]
+    assert len(machine.ran) == 2
+    assert not any(t.reused for t in one.cell(VARIANT, SCENARIO, EAGER, 2).trials)
+
+
+def test_trials_are_told_apart_though_they_saw_the_same(machine: Machine, journal: Journal) -> None:
+    for campaign in ("another", "killed"):
+        origins(lab(journal, campaign), 1, of=[])
+    one = lab(journal, resumed=["killed"])
+    assert origins(one, 3) == [Origin.STORED, Origin.RESUMED, Origin.NOW]
+    found = one.cell(VARIANT, SCENARIO, EAGER, 3).trials
+    assert all(t.observation == found[0].observation for t in found)
+    assert [t.reused for t in found] == [True, True, False]
+    assert [t.resumed for t in found] == [False, True, False]
+    assert len(machine.ran) == 3
+
+
+def test_another_lab_of_the_same_campaign_reuses_its_trials(
+    machine: Machine, journal: Journal
+) -> None:
+    """As a search for a good end and the bisection that follows it."""
+    origins(lab(journal))
+    assert origins(lab(journal), 2) == [Origin.EARLIER, Origin.NOW]
+    assert len(machine.ran) == 2
+
+
+def test_fresh_counts_what_was_run_here_and_what_a_killed_campaign_ran(
+    machine: Machine, journal: Journal
+) -> None:
+    for campaign in ("another", "killed", "ours"):
+        origins(lab(journal, campaign), 1, of=[])
+    one = lab(journal, fresh=True, resumed=["killed"])
+    assert origins(one, 2) == [Origin.RESUMED, Origin.NOW]
+    assert origins(one, 3) == [Origin.RESUMED, Origin.NOW, Origin.NOW]
+    assert len(machine.ran) == 5
+
+
+def test_stored_trials_may_be_limited_to_some_campaigns(machine: Machine, journal: Journal) -> None:
+    for campaign in ("one", "two", "killed"):
+        origins(lab(journal, campaign), 1, of=[])
+    here = lab(journal, resumed=["killed"])
+    assert origins(here, 2, of=["two"]) == [Origin.STORED, Origin.RESUMED]
+    assert origins(here, 2, of=[]) == [Origin.RESUMED, Origin.NOW]
+    assert origins(here, 4) == [Origin.STORED, Origin.STORED, Origin.RESUMED, Origin.NOW]
+    assert here.together([VARIANT], SCENARIO, EAGER) == {"two"}
+
+
+def test_each_trial_is_told_with_its_number(machine: Machine, journal: Journal) -> None:
+    origins(lab(journal, "another"))
+    events = Events()
+    origins(lab(journal, events=events), 2)
+    done = [e for e in events if isinstance(e, TrialDone)]
+    assert [(e.row, e.number, e.of, e.reused) for e in done] == [
+        ("master", 1, 2, True), ("master", 2, 2, False),
+    ]  # fmt: skip
+    assert all(e.column.control and e.outcome == "fine" for e in done)
+
+
+def test_what_infrastructure_spoiled_is_run_again_and_not_stored(
+    machine: Machine, journal: Journal
+) -> None:
+    machine.infra = ["registry", "registry"]
+    assert origins(lab(journal)) == [Origin.NOW]
+    assert len(machine.ran) == 3
+    machine.infra = ["registry"] * 4  # with the second trial's third try, and the canary
+    one = lab(journal)
+    cell = one.cell(VARIANT, SCENARIO, EAGER, 2)
+    assert [t.origin for t in cell.trials] == [Origin.EARLIER, Origin.NOW]
+    assert [o.name for o in cell.judged] == ["fine", ToolOutcome.INFRA]
+    (key,) = {job.key for job in machine.ran}
+    assert len(journal.trials(key)) == 1
+
+
+def test_a_canary_tells_the_machine_from_the_cell(machine: Machine, journal: Journal) -> None:
+    events = Events()
+    here = lab(journal, events=events)
+    here.cell(VARIANT, SCENARIO, EAGER, 1)
+    machine.infra = ["engine"] * 3
+    cell = here.cell(VARIANT, SCENARIO, LAZY, 1)
+    assert cell.outcome.name == ToolOutcome.INFRA
+    assert cell.outcome.reason == "engine; the canary (at=eager) was fine right after it"
+    assert Said(text="canary: the control (at=eager) once more", warning=True) in events
+    machine.infra = ["engine"] * 5
+    twice = here.cell(VARIANT, SCENARIO, LAZY, 2)
+    assert [t.observation.infra.split("; ")[-1] for t in twice.trials] == [
+        "the canary (at=eager) fails too: engine",
+        "the canary (at=eager) was fine right after it",
+    ]
+    assert not machine.infra, "a machine that is unfit gets one try"
+
+
+def test_a_full_disk_ends_it(
+    machine: Machine, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "disk_full", lambda: True)
+    machine.infra = ["no space"] * 3
+    with pytest.raises(InfraFailed, match=r"the disk of the cache is full \(no space\)"):
+        lab(journal).cell(VARIANT, SCENARIO, EAGER, 1)
+
+
+def test_a_control_that_is_not_good_overrules_the_cell(machine: Machine, journal: Journal) -> None:
+    machine.exits = {EAGER: 1}
+    cell = lab(journal).cell(VARIANT, SCENARIO, LAZY, 2)
+    assert cell.outcome == ToolOutcome.CONTROL_FAILED.because(
+        "the control (at=eager) is broken: this cell proves nothing"
+    )
+    assert cell.counts == {"fine": 2}
+    assert merge([cell, replace(cell, trials=())]).outcome == cell.outcome
+
+
+def test_without_a_build_there_is_no_trial(machine: Machine, journal: Journal) -> None:
+    failed = NoBuild(stage=Stage.PATCH, reason="p does not apply")
+    cell = lab(journal, builder=cast(Builder, FakeBuilder(failed))).cell(VARIANT, SCENARIO, LAZY, 1)
+    assert cell.outcome == ToolOutcome.NO_BUILD.because("patch: p does not apply")
+    assert (cell.outcome.verdict, machine.ran) == (Verdict.SKIP, [])

@@ -1,0 +1,111 @@
+"""The key of a trial: stored trials keep counting."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from buildkit_bisect.engine.base import Base
+from buildkit_bisect.engine.buildx_plugin import Buildx
+from buildkit_bisect.lab.trial import TrialJob
+from buildkit_bisect.model import Axes, Build, Revision, RuntimeKind, Variant
+from buildkit_bisect.runtime.backend import Backend
+from buildkit_bisect.runtime.buildx import BuildxBackend
+from buildkit_bisect.runtime.containers import Containers
+from buildkit_bisect.runtime.docker import DockerBackend
+from buildkit_bisect.runtime.host import HostBackend
+from buildkit_bisect.runtime.snapshotters import Proxy
+from buildkit_bisect.scenario import Scenario
+
+STARGZ_PROXY = {"stargz-proxy": Proxy(name="stargz", version="v0.18.2", program="/p")}
+
+
+def backend(kind: RuntimeKind, *, base: str = "k" * 16, version: str = "27.5.1") -> Backend:
+    shared = Containers(
+        base=Base(id="sha256:i", ref="bkbisect/base:k", key=base),
+        engine=(
+            ("cgroups", "2"),
+            ("endpoint", "unix:///run/docker.sock"),
+            ("storage", "overlay2"),
+            ("version", version),
+        ),
+    )
+    match kind:
+        case RuntimeKind.HOST:
+            return HostBackend()
+        case RuntimeKind.DOCKER:
+            return DockerBackend(containers=shared)
+        case RuntimeKind.BUILDX:
+            return BuildxBackend(containers=shared, program=Buildx(path="/x", version="v0.36.1"))
+
+
+def job(where: Backend, *, snapshotter: str = "stargz", axis: bool = True) -> TrialJob:
+    axes: Axes = (("bases", "same"), ("snapshotter", snapshotter))
+    return TrialJob(
+        build=Build(
+            key="b" * 16,
+            go="1.25.5",
+            source="git",
+            directory="/b",
+            buildkitd_sha256="d" * 64,
+            buildctl_sha256="c" * 64,
+            seconds=1.0,
+        ),
+        scenario=Scenario(
+            name="s",
+            title="t",
+            issue="https://example.org/1",
+            steps=(),
+            outcomes=(),
+            run_digest="r" * 64,
+        ),
+        axes=tuple(sorted((*axes, ("runtime", str(where.kind))))) if axis else axes,
+        images={"build": "127.0.0.1:1/build:1"},
+        image_digests={"build": "sha256:1"},
+        registry="127.0.0.1:1",
+        of=Variant(revision=Revision(ref="master", sha="a" * 40)),
+        backend=where,
+        proxies=STARGZ_PROXY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "snapshotter", "key"),
+    [
+        (RuntimeKind.HOST, "stargz",
+         "7b5eacf0c03b0a6e2760c2f4175e4eea5d582c098f740d0cde69001d715c6643"),
+        (RuntimeKind.HOST, "stargz-proxy",
+         "85d26c96761ec9614257a4f9598c89a294677372a796996b0528d850255765a8"),
+        (RuntimeKind.DOCKER, "stargz",
+         "b3d9efadf7fc1d5f6f6c7ad2adcbb38b7716e62552cc80419acee764961e4be4"),
+        (RuntimeKind.DOCKER, "stargz-proxy",
+         "1d16e85255288a88955b57d01b4c520cddce99ddaca6914e92ba4ce11c0e4645"),
+        (RuntimeKind.BUILDX, "stargz",
+         "6c66f0118662deb27e10d891b08f45aa8ddff0dde97c208091fc63216800f05a"),
+    ],
+)  # fmt: skip
+def test_the_keys_of_stored_trials_stay(kind: RuntimeKind, snapshotter: str, key: str) -> None:
+    """If these change, no stored trial is reused: only `trial.FORMAT` may do that."""
+    assert job(backend(kind), snapshotter=snapshotter).key == key
+
+
+def test_a_trial_counts_with_and_without_the_runtime_axis() -> None:
+    assert job(backend(RuntimeKind.DOCKER)).key == job(backend(RuntimeKind.DOCKER), axis=False).key
+
+
+def test_what_the_engine_is_decides_trials_there_and_not_on_the_host() -> None:
+    for kind in (RuntimeKind.DOCKER, RuntimeKind.BUILDX):
+        keys = {
+            job(backend(kind)).key,
+            job(backend(kind, base="other")).key,
+            job(backend(kind, version="2")).key,
+        }
+        assert len(keys) == 3
+    assert "engine" not in HostBackend().fingerprint()
+
+
+@pytest.mark.parametrize("kind", RuntimeKind)
+def test_a_job_can_go_to_another_process(kind: RuntimeKind) -> None:
+    sent = job(backend(kind))
+    assert pickle.loads(pickle.dumps(sent)) == sent  # noqa: S301 - our own

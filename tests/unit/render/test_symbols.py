@@ -1,0 +1,46 @@
+"""Every word that a document can hold has a symbol or a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+import pytest
+
+from buildkit_bisect.model import ToolOutcome, Verdict
+from buildkit_bisect.render import symbols
+from buildkit_bisect.result import CellEffect, CheckEffect, FitState
+from buildkit_bisect.system.checkout import TEMPLATES
+
+
+@pytest.mark.parametrize(
+    ("table", "choice"),
+    [
+        (symbols.CELL_EFFECTS, CellEffect),
+        (symbols.CHECK_EFFECTS, CheckEffect),
+        (symbols.FITS, FitState),
+    ],
+)
+def test_a_table_has_every_word(table: Mapping[StrEnum, object], choice: type[StrEnum]) -> None:
+    assert set(table) == set(choice)
+
+
+def test_verdicts_have_symbols_of_their_own() -> None:
+    assert [symbols.of("layers-dropped", v).css for v in Verdict] == [str(v) for v in Verdict]
+    assert symbols.of(ToolOutcome.FLAKY, Verdict.BAD) is symbols.MIXED
+
+
+def test_the_page_draws_the_same_symbols() -> None:
+    script = (TEMPLATES / "report.js").read_text()
+    found = re.search(r"const GLYPH = \{(.*?)\};", script)
+    assert found
+    drawn = dict(re.findall(r'(\w+): "(.)"', found[1]))
+    assert drawn == {s.css: s.glyph for s in symbols.ALL}
+
+
+def test_pictures_paint_every_symbol() -> None:
+    macro = (TEMPLATES / "_mark.svg.j2").read_text()
+    for name in ("light", "dark"):
+        colours = next(line for line in macro.splitlines() if f"set {name} =" in line)
+        assert {*re.findall(r'"(\w+)": \(', colours)} == {"open", *(s.css for s in symbols.ALL)}

@@ -1,0 +1,122 @@
+"""The table of runtimes, and what each does before a campaign."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildkit_bisect.engine import base, buildx_plugin, sweep
+from buildkit_bisect.engine.base import Base
+from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.model import Build, Revision, RuntimeKind, Served, Variant
+from buildkit_bisect.runtime import containers, table
+from buildkit_bisect.runtime.backend import Order
+from buildkit_bisect.runtime.buildx import BuildxBackend
+from buildkit_bisect.runtime.containers import Containers, Preparation
+from buildkit_bisect.runtime.snapshotters import Proxy
+from buildkit_bisect.system.deadlines import Deadlines
+
+PROGRAM = buildx_plugin.Buildx(path="/x", version="v0.36.1")
+
+
+class FakeEngine:
+    facts = {"version": "27", "storage": "overlay2", "endpoint": "here", "arch": "amd64"}  # noqa: RUF012
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was looked for, in order; everything is found."""
+    seen: list[str] = []
+
+    def answer(name: str, value: Any) -> Callable[..., Any]:
+        def said(*_: Any, **__: Any) -> Any:
+            seen.append(name)
+            return value
+
+        return said
+
+    monkeypatch.setattr(shutil, "which", answer("docker command", "/usr/bin/docker"))
+    monkeypatch.setattr(containers, "open_engine", answer("engine", FakeEngine()))
+    monkeypatch.setattr(containers, "reaches", answer("loopback", True))
+    monkeypatch.setattr(sweep, "find", answer("sweep", []))
+    monkeypatch.setattr(base, "find", answer("base", Base(id="i", ref="r", key="k")))
+    monkeypatch.setattr(buildx_plugin, "find", answer("buildx", PROGRAM))
+    return seen
+
+
+def test_every_kind_that_options_know_is_there() -> None:
+    assert list(table.ALL) == list(RuntimeKind)
+    assert all(backend.kind is kind for kind, backend in table.ALL.items())
+
+
+def test_the_host_needs_no_engine(asked: list[str]) -> None:
+    (host,) = table.prepare([RuntimeKind.HOST], Preparation())
+    assert (asked, host.facts(), host.fingerprint()) == ([], {}, {})
+
+
+def test_an_engine_is_found_once_for_all(asked: list[str]) -> None:
+    kinds = [RuntimeKind.BUILDX, RuntimeKind.HOST, RuntimeKind.DOCKER]
+    made = table.prepare(kinds, Preparation())
+    assert [one.kind for one in made] == kinds
+    assert asked == ["docker command", "engine", "loopback", "sweep", "base", "buildx"]
+    buildx, _, docker = made
+    assert docker.facts() == {"docker": "27 at here (overlay2)", "base image": "r"}
+    assert buildx.facts() == {**docker.facts(), "buildx": "v0.36.1"}
+    assert buildx.fingerprint() == {**docker.fingerprint(), "buildx": "v0.36.1"}
+    assert docker.fingerprint() == {"version": "27", "storage": "overlay2", "base": "k"}
+
+
+def test_without_a_registry_here_an_engine_may_be_anywhere(asked: list[str]) -> None:
+    table.prepare([RuntimeKind.DOCKER], Preparation(loopback=False))
+    assert "loopback" not in asked
+
+
+def test_an_engine_that_cannot_reach_the_registry_is_missing(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Far(FakeEngine):
+        class where:  # noqa: N801
+            shown = "ssh://far"
+
+    monkeypatch.setattr(containers, "open_engine", Far)
+    monkeypatch.setattr(containers, "reaches", lambda _: False)
+    with pytest.raises(Missing, match="ssh://far is on another machine"):
+        table.prepare([RuntimeKind.BUILDX], Preparation())
+    assert asked == []
+
+
+def test_the_docker_command_is_missed_before_the_engine_is_asked(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(Missing, match="through the docker command"):
+        table.prepare([RuntimeKind.BUILDX, RuntimeKind.DOCKER], Preparation())
+    assert asked == []
+    table.prepare([RuntimeKind.BUILDX], Preparation())
+
+
+def test_the_first_that_cannot_have_a_snapshotter_refuses_it() -> None:
+    mine = {"mine": Served(socket="/s", root="/var/lib/mine")}
+    table.check([RuntimeKind.HOST, RuntimeKind.DOCKER], ["stargz-proxy", "mine"], mine)
+    with pytest.raises(BadInput, match="buildx gives its container no mounts"):
+        table.check([RuntimeKind.HOST, RuntimeKind.BUILDX], [], mine)
+
+
+def test_buildx_does_not_run_a_trial_without_its_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Containers, "image", lambda *_: (None, None))
+    shared = Containers(base=Base(id="i", ref="r", key="k"), engine=())
+    build = Build(key="b", go="1", source="git", directory="/b", seconds=0.0,
+                  buildkitd_sha256="d", buildctl_sha256="c")  # fmt: skip
+    variant = Variant(revision=Revision(ref="master", sha="a" * 40))
+    place = BuildxBackend(containers=shared, program=PROGRAM).place(build, variant, "c")
+    proxy = Proxy(name="stargz", version="1", program="/p")
+    order = Order(home=tmp_path, snapshotter="stargz-proxy", config="", proxy=proxy,
+                  loopback=False, deadlines=Deadlines())  # fmt: skip
+    with pytest.raises(BadInput, match="so stargz-proxy cannot be served beside it"):
+        place(order)

@@ -1,0 +1,40 @@
+"""Which source is opened, and the note if it is not the requested one."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from buildkit_bisect.errors import Missing
+from buildkit_bisect.source import GitSource, Unreachable, open_source
+
+
+@pytest.fixture
+def _unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Unreachable("no network")
+
+    monkeypatch.setattr(GitSource, "open", refuse)
+
+
+@pytest.mark.usefixtures("_unreachable")
+def test_modules_that_replace_git_say_why() -> None:
+    said: list[str] = []
+    source = open_source("auto", say=said.append)
+    assert source.kind == "module"
+    assert source.note == "source: Go modules (no network)"
+    assert said == [source.note]
+    assert pickle.loads(pickle.dumps(source)).note == source.note  # noqa: S301 - our own
+
+
+@pytest.mark.usefixtures("_unreachable")
+def test_requested_modules_have_no_note() -> None:
+    assert open_source("module").note == ""
+
+
+@pytest.mark.usefixtures("_unreachable")
+def test_requested_git_is_not_replaced() -> None:
+    with pytest.raises(Missing, match="no network"):
+        open_source("git")
