@@ -276,7 +276,7 @@ def bisect(**changes: Any) -> Result:
         parents=(sha(137),),
         candidates=(CandidateInfo(sha=sha(138), reason="proven", probability=0.997),),
         confidence=0.997,
-        reverted="yes: cached 3 of 3",
+        reverted="confirmed: master without this commit is cached 3 of 3",
         picks={"v0.24": sha(141)},
         contained=("v0.25.0", "v0.25.1", "v0.26.0"),
         gate=steps[:2],

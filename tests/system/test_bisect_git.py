@@ -117,7 +117,7 @@ def test_the_commit_inside_the_merge_is_found_and_reverted(
     assert found["status"] == "found"
     assert found["first_bad"] == mended.commits["culprit"]
     assert found["merge"] == mended.commits["merge-culprit"]
-    assert found["reverted"].startswith("yes: master without it is script-good")
+    assert found["reverted"].startswith("confirmed: master without this commit is script-good")
     assert found["parents"] == [mended.commits["refactor"]]
     report = (tmp_path / said.document["id"] / "report.md").read_text()
     assert mended.commits["culprit"][:12] in report
@@ -130,7 +130,7 @@ def test_finding_the_fix(mended: GolangRepo, cache: Path, script: Path, tmp_path
     assert said.code == 0, said.stderr
     found = said.document["bisect"]
     assert found["first_bad"] == mended.commits["fix"]
-    assert found["reverted"].startswith("yes")
+    assert found["reverted"].startswith("confirmed")
 
 
 def test_a_release_branch_with_a_good_base(
@@ -176,7 +176,7 @@ def test_the_revert_is_judged_by_the_outcomes_that_were_named(
     named = ("--good-when", "script-bad", "--bad-when", "script-good")
     found = bisect(mended, cache, script, tmp_path, *words, *named).document["bisect"]
     assert found["first_bad"] == mended.commits["fix"]
-    assert found["reverted"] == "yes: fixed without it is script-bad 1 of 1"
+    assert found["reverted"] == "confirmed: fixed without this commit is script-bad 1 of 1"
 
 
 def test_a_good_end_is_found_among_the_releases(
@@ -208,7 +208,7 @@ def test_boundaries_are_every_turn_inside_the_merges(
         (at["mend"], at["merge-mends"], bad, good),
     ]
     assert not {at["quiet-bad"], at["quiet-mend"]} & {s["sha"] for s in found["steps"]}
-    assert any("a merge at which no cell changed is not searched inside" in n
+    assert any("merges at which no cell changed are not searched inside" in n
                for n in found["notes"])  # fmt: skip
     folder = tmp_path / said.document["id"]
     report, picture = ((folder / name).read_text() for name in ("report.md", "timeline.svg"))

@@ -197,7 +197,7 @@ def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
     )
     assert bench.asked()[:4] == ["none", "fix"] * 2, "a trial each in turn"
     assert (found["trials"], found["reused"]) == (6, 0)
-    assert found["reverted"].startswith("1 of 1 broken cells are fixed by that")
+    assert found["reverted"].startswith("fixes 1 of 1 broken cells")
     assert {b["ref"]: b["state"] for b in found["backports"]} == {
         "v0.25": "conflicts",
         "master": "applies",
@@ -239,7 +239,7 @@ def test_a_comment_changes_nothing(bench: Bench) -> None:
     found = said.document["validation"]
     assert (said.code, found["status"]) == (0, "no")
     assert found["checks"] == []
-    assert any("byte for byte" in note for note in found["notes"])
+    assert any("are identical" in note for note in found["notes"])
 
 
 def test_one_that_does_not_compile(bench: Bench) -> None:
@@ -339,7 +339,7 @@ def test_a_patch_that_is_there_already(bench: Bench) -> None:
     [
         (("--checks", "some"), "all, cells, none"),
         (("--culprit", "v9.9.9"), "no revision 'v9.9.9'"),
-        (("--culprit", "v0.25"), "is not in master"),
+        (("--culprit", "v0.25"), "is not an ancestor of master"),
         (("--base", "nowhere"), "no revision 'nowhere'"),
         (("--source", "module"), "need a git source"),
     ],

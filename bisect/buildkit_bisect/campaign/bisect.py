@@ -1,4 +1,4 @@
-"""Which commit did it: drives the pure search with real builds and real trials."""
+"""Finds the commit that changed the outcome: a search with real builds and trials."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_steps import (
     Step,
+    as_tested,
     cell_done,
     counted,
     shown,
-    told_by,
     verdict_of,
 )
 from buildkit_bisect.campaign.setup import Setup
@@ -51,7 +51,7 @@ from buildkit_bisect.source import GitSource
 
 
 def search_options(request: Bisect) -> SearchOptions:
-    """How *request* wants the search to go."""
+    """Return the search options of *request*."""
     return SearchOptions(
         trials=request.trials,
         confidence=request.confidence,
@@ -63,7 +63,7 @@ def search_options(request: Bisect) -> SearchOptions:
 
 
 class Bisection:
-    """One search over one cell."""
+    """One search with one cell: the first that is not a control."""
 
     kind = CampaignKind.BISECT
 
@@ -86,10 +86,10 @@ class Bisection:
         )
         self._cells: dict[str, list[Cell]] = {}
         self._steps: list[BisectStep] = []
-        self._used: Counter[str] = Counter()  # binary -> trials of it that were told
+        self._used: Counter[str] = Counter()  # binary -> trials of it used so far
 
     def plan(self) -> Planned:
-        """One column, and what the search is expected to cost."""
+        """Return a plan with one column and the expected cost of the search."""
         step = self.session.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
@@ -98,12 +98,12 @@ class Bisection:
             columns=(Column(scenario=self._scenario.name, axes=self._axes),),
             trials=self._options.trials or 1,
             build_seconds={"search": seconds},
-            basis=f"{len(self._line.candidates)} candidates, "
-            f"{self._line.distinct} of them with different build inputs",
+            basis=f"{len(self._line.candidates)} candidates with {self._line.distinct} different"
+            " build inputs",
         )
 
     def run(self, work: Work) -> Findings:
-        """Ask and tell until the search ends."""
+        """Test the commits that the search asks for until it ends."""
         while isinstance(step := self.session.next(), Ask):
             self.session.tell(step.commit, self._test(work, step))
         reverted = self._verify(work, step) if isinstance(step, Found) else ""
@@ -118,7 +118,7 @@ class Bisection:
         )
 
     def _verify(self, work: Work, found: Found) -> str:
-        """What the newer end shows without the commit found, in a sentence."""
+        """Return what the newer end shows with the found commit reverted, as a sentence."""
         source = self._setup.source
         if self._request.no_verify:
             return f"not tried ({words(Bisect, no_verify=True)})"
@@ -126,24 +126,24 @@ class Bisection:
             return "not tried: a release is not one commit"
         newer = self._line.good if self._options.find_fix else self._line.bad
         tip = self._line.variant(newer)
-        made = verify.revert(source, found.first_bad, tip.revision, work.folder)
-        if isinstance(made, str):
-            return f"not possible on {tip.revision.ref}: {made}"
-        work.lab.add_patch(made)
-        variant = replace(tip, patches=(*tip.patches, made.ref))
+        revert = verify.revert(source, found.first_bad, tip.revision, work.folder)
+        if isinstance(revert, str):
+            return f"not possible on {tip.revision.ref}: {revert}"
+        work.lab.add_patch(revert)
+        variant = replace(tip, patches=(*tip.patches, revert.ref))
         cell = work.lab.cell(variant, self._scenario, self._axes, self._options.trials or 3)
         self._cells[variant.label] = [cell]
         work.events.emit(cell_done(cell))
-        agrees = "yes" if self._is_old(cell.outcome) else "NO"
-        seen = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
-        return f"{agrees}: {tip.revision.ref} without it is {seen}"
+        answer = "confirmed" if self._is_old(cell.outcome) else "NOT confirmed"
+        observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
+        return f"{answer}: {tip.revision.ref} without this commit is {observed}"
 
-    def _is_old(self, seen: Outcome) -> bool:
-        """Whether *seen* is what the older end shows: good, or with ``find_fix`` bad."""
+    def _is_old(self, outcome: Outcome) -> bool:
+        """Whether *outcome* is that of the older end: good, or bad with ``find_fix``."""
         options = self._options
         named = options.bad_when if options.find_fix else options.good_when
         wanted = Verdict.BAD if options.find_fix else Verdict.GOOD
-        return seen.name in named if named else seen.verdict is wanted
+        return outcome.name in named if named else outcome.verdict is wanted
 
     def _test(self, work: Work, ask: Ask) -> Tested:
         step = Step(
@@ -171,10 +171,10 @@ class Bisection:
         build = lab.build(variant)
         if isinstance(build, NoBuild):
             cell = lab.cell(variant, self._scenario, self._axes, 1)
-            return cell, told_by(cell)
+            return cell, as_tested(cell)
         spent = lab.build_seconds - began
         parts: list[Cell] = []
-        # One at a time where the first that shows the new behaviour settles it.
+        # One at a time if the first bad trial decides.
         sizes = [1] * ask.trials if ask.until_bad else [ask.trials]
         for size in sizes:
             after = self._used[build.buildkitd_sha256]
@@ -184,7 +184,7 @@ class Bisection:
             if cell.outcome.verdict is not Verdict.GOOD:
                 break
         cell = merge(parts)
-        return cell, told_by(cell, spent)
+        return cell, as_tested(cell, spent)
 
     def _mentioned(self, answer: Answer) -> list[str]:
         shas = [self._line.good, self._line.bad, *(s.sha for s in self._steps)]

@@ -1,4 +1,4 @@
-"""Every change of outcome along a history, for all cells at once from shared builds."""
+"""Finds every change of outcome along a history, in all cells at once, with shared builds."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from buildkit_bisect.result import (
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
 
-#: What is not searched, beside the builds that are counted.
-UNSEEN = (
-    "a merge at which no cell changed is not searched inside: what a branch brings and takes back "
-    "would not be seen"
+#: A limit of the search; another note counts the commits that were not built.
+_MERGE_NOTE = (
+    "merges at which no cell changed are not searched inside: a change that a branch makes and "
+    "reverts is not found"
 )
 
-#: How many times the usual trials a cell gets on top where they disagree.
-MORE = 4
+#: A cell whose trials disagree gets this many times the usual trials in addition.
+_EXTRA = 4
 
 
 class BoundaryCampaign:
-    """One search over one line of commits, with every cell that is not a control."""
+    """One search along one line of commits, with every cell that is not a control."""
 
     kind = CampaignKind.BOUNDARIES
 
@@ -72,7 +72,7 @@ class BoundaryCampaign:
         self._tested: dict[str, list[Cell]] = {}
 
     def plan(self) -> Planned:
-        """One column per tested cell, and the least that the search can cost."""
+        """Return a plan with one column per tested cell and the minimum cost of the search."""
         step = self._search.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
@@ -83,12 +83,12 @@ class BoundaryCampaign:
             ),
             trials=self._trials,
             build_seconds={"search": seconds},
-            basis=f"{len(self._line.candidates)} commits, {self._line.distinct} of them with"
-            f" different build inputs; at least {minutes(seconds)}, more where outcomes change",
+            basis=f"{len(self._line.candidates)} commits with {self._line.distinct} different build"
+            f" inputs; at least {minutes(seconds)}, more if outcomes change",
         )
 
     def run(self, work: Work) -> Findings:
-        """Ask and tell until every change is narrowed."""
+        """Test the commits that the search asks for until every change is narrowed down."""
         while isinstance(step := self._search.next(), Ask):
             self._test(work, step)
         patches = {p.name: p for cells in self._tested.values() for p in cells[0].variant.patches}
@@ -134,12 +134,12 @@ class BoundaryCampaign:
         )
 
     def _cell(self, lab: Lab, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
-        """A cell; where its trials disagree, as many more again as decide which is commoner."""
+        """Run a cell, with extra trials if the first ones disagree."""
         cell = lab.cell(variant, scenario, axes, self._trials)
         if cell.outcome.name != ToolOutcome.FLAKY:
             return cell
-        more = lab.cell(variant, scenario, axes, MORE * self._trials, after=self._trials)
-        return merge([cell, more])
+        extra = lab.cell(variant, scenario, axes, _EXTRA * self._trials, after=self._trials)
+        return merge([cell, extra])
 
     def _mentioned(self, found: Boundaries) -> list[str]:
         shas = [s.sha for s in self._steps]
@@ -149,18 +149,18 @@ class BoundaryCampaign:
             shas += [change.merge] if change.merge else []
         return list(dict.fromkeys(shas))
 
-    def _unsteady(self) -> list[str]:
-        """Cells that did not always answer the same, and how often they did not."""
-        unsteady = Counter(
+    def _flaky_notes(self) -> list[str]:
+        """Return a note for each flaky cell: at how many commits its trials disagreed."""
+        flaky = Counter(
             " ".join([cell.scenario.name, *(value for _, value in cell.axes)])
             for cells in self._tested.values()
             for cell in cells
             if len(cell.counts) > 1
         )
         return [
-            f"{where} answered both ways at {times} of {len(self._tested)} commits;"
-            " what most of the trials there showed counts"
-            for where, times in unsteady.items()
+            f"{where} is flaky at {times} of {len(self._tested)} commits;"
+            " the outcome of two thirds of the trials counts there"
+            for where, times in flaky.items()
         ]
 
     def _info(self, found: Boundaries) -> BisectInfo:
@@ -185,17 +185,17 @@ class BoundaryCampaign:
             notes=(
                 *self._notes,
                 found.untested_note,
-                *(() if self._request.releases else (UNSEEN,)),
-                *self._unsteady(),
+                *(() if self._request.releases else (_MERGE_NOTE,)),
+                *self._flaky_notes(),
             ),
         )
 
 
 def _outcome(cell: Cell) -> str | None:
-    """What a cell counts as: the outcome of most of its trials, if it is of two thirds.
+    """Return the outcome of at least two thirds of a cell's trials, else flaky.
 
-    A cell that fails now and then is the same on both sides of a commit that changes nothing,
-    but its handful of trials is not: only a change of what is usual is a change.
+    None if the cell could not be tested. A flaky cell's few trials differ from commit to commit
+    although nothing changed, so only a change of its usual outcome counts.
     """
     if cell.outcome.verdict in (Verdict.SKIP, Verdict.INFRA):
         return None

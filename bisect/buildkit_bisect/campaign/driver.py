@@ -1,4 +1,4 @@
-"""The frame of every campaign: its folder, its clock, its lab and its document."""
+"""Runs a campaign: creates its folder and lab, measures time, writes its document and record."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Work:
 
 
 class Campaign(Protocol):
-    """A question that builds and trials answer. Constructing one checks its input."""
+    """A question that builds and trials answer. Its constructor checks the input."""
 
     @property
     def kind(self) -> CampaignKind:
@@ -40,11 +40,11 @@ class Campaign(Protocol):
         ...
 
     def plan(self) -> Planned | None:
-        """What will be built and run; None if only trials can tell."""
+        """Return what will be built and run; None if that depends on trials."""
         ...
 
     def run(self, work: Work) -> Findings:
-        """Build and run. Raises `BisectError`."""
+        """Build, run trials and return the findings. Raises `BisectError`."""
         ...
 
 
@@ -55,7 +55,7 @@ Publish = Callable[[Result, Path, Events], str]
 def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
     """Run *campaign* in a new folder; ``result.json`` there is complete or missing.
 
-    Raises `BadInput` if the folder cannot be made, and what the campaign raises.
+    Raises `BadInput` if the folder cannot be created, and any error of the campaign.
     """
     name, folder = _new_folder(setup.request.out, campaign.kind)
     record.begin(folder, campaign.kind, setup.request.command, setup.resumed)
@@ -76,7 +76,8 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
         raise
     finally:
         recorder.close()
-        # On a full disk the record stays "running" and its process ends; `resume` knows both.
+        # If the disk is full, the record stays "running"; `status` and `resume` see that the
+        # process has ended.
         with suppress(OSError):
             record.end(folder, status, reason)
     return document

@@ -1,4 +1,4 @@
-"""Find a good end among the releases before the bad end, then bisect."""
+"""Finds a good end among the releases before the bad end, then bisects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from buildkit_bisect.campaign.bisect import Bisection, search_options
 from buildkit_bisect.campaign.candidates import identity, overlay_of
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
-from buildkit_bisect.campaign.search_steps import Step, shown, told_by, verdict_of
+from buildkit_bisect.campaign.search_steps import Step, as_tested, shown, verdict_of
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.events import Planned, Said
@@ -24,7 +24,7 @@ from buildkit_bisect.source import GitSource, Source
 
 
 def releases_before(source: Source, bad: Revision) -> list[Revision]:
-    """Final releases older than *bad*, oldest first."""
+    """Return the final releases older than *bad*, oldest first."""
     finals = sorted(source.releases(), key=lambda r: Version(r.ref))
     if isinstance(source, GitSource):
         day = bad.date
@@ -46,13 +46,13 @@ class GoodEndBisection:
         self._releases = releases_before(setup.source, self._bad)
 
     def plan(self) -> Planned | None:
-        """None: only trials can tell where the good end is."""
+        """Return None: the good end is not known before trials run."""
         return None
 
     def run(self, work: Work) -> Findings:
-        """Find the good end, then bisect; its trials count in the bisection too.
+        """Find the good end, then bisect; the bisection reuses the trials at the ends.
 
-        Raises `NoAnswer` with what was seen if no release is good.
+        Raises `NoAnswer` with the outcome of each release if none is good.
         """
         request = replace(self._request, good=self._good_end(work))
         bisection = Bisection(self._setup, request, self._overlay)
@@ -77,7 +77,7 @@ class GoodEndBisection:
             )
             step = Step(number=number, ask=ask, variant=variant, events=work.events)
             cell = work.lab.cell(variant, self._scenario, self._axes, ask.trials)
-            tested = told_by(cell)
+            tested = as_tested(cell)
             search.tell(ask.commit, tested)
             step.done(verdict_of(cell, tested), shown(tested))
         match ask:

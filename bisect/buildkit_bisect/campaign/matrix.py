@@ -1,4 +1,4 @@
-"""Which variants are broken, in which cells."""
+"""Runs every variant in every cell."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from contextlib import closing
 
 from buildkit_bisect.builds import history
 from buildkit_bisect.campaign import compose
-from buildkit_bisect.campaign import estimate as plan
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.estimate import estimate
 from buildkit_bisect.campaign.search_steps import cell_done
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.events import Column, Planned
@@ -20,15 +20,15 @@ from buildkit_bisect.result import CampaignKind, CellInfo
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
 
-#: Trials of a cell, where the request does not say.
+#: Trials of a cell unless the request gives a number.
 TRIALS = 3
 
-#: Releases that the default matrix has besides the newest of the last three minors.
+#: Releases in the default matrix, in addition to the newest of the last three minors.
 LANDMARKS = ("v0.24.0", "v0.25.0")
 
 
 def default_revisions(source: Source) -> list[str]:
-    """The landmarks, then the newest release of each of the last three minors, oldest first."""
+    """Return the landmarks, then the newest release of each of the last three minors."""
     newest: dict[str, str] = {}
     for release in source.releases():
         newest.setdefault(release.ref.rsplit(".", 1)[0], release.ref)
@@ -37,12 +37,12 @@ def default_revisions(source: Source) -> list[str]:
 
 
 def ordered(scenario: Scenario, cells: Sequence[Axes]) -> list[Axes]:
-    """Controls first: they decide what the others can prove."""
+    """Return *cells* with controls first: if a control fails, its cells prove nothing."""
     return sorted(cells, key=lambda axes: not scenario.is_control(axes))
 
 
 def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: CampaignKind) -> Planned:
-    """What a matrix over *variants* will do, as far as that is known before it starts."""
+    """Return the plan of a matrix over *variants*, with the expected times."""
     columns = tuple(
         Column(scenario=s.name, axes=axes, control=s.is_control(axes))
         for s in setup.scenarios
@@ -51,7 +51,7 @@ def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: Campai
     rows = tuple(v.label for v in variants)
     with closing(Journal()) as journal:
         mean = journal.mean_seconds()
-    estimate = plan.estimate(
+    expected = estimate(
         rows,
         {v.label: setup.builder.cached(v) is not None for v in variants},
         len(rows) * len(columns) * trials,
@@ -63,9 +63,9 @@ def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: Campai
         rows=rows,
         columns=columns,
         trials=trials,
-        build_seconds=estimate.builds,
-        trial_seconds=estimate.trial_seconds,
-        basis=estimate.basis,
+        build_seconds=expected.builds,
+        trial_seconds=expected.trial_seconds,
+        basis=expected.basis,
     )
 
 
@@ -79,11 +79,11 @@ class MatrixCampaign:
         self._trials = setup.request.trials or TRIALS
 
     def plan(self) -> Planned:
-        """Every variant is a row, every cell of every scenario a column."""
+        """Return a plan with a row for each variant and a column for each cell."""
         return planned(self._setup, self._variants, self._trials, self.kind)
 
     def run(self, work: Work) -> Findings:
-        """Controls run first in each row: they decide what the other cells can prove."""
+        """Run every cell of every variant, controls first."""
         cells: list[CellInfo] = []
         for variant in self._variants:
             for scenario in self._setup.scenarios:

@@ -1,4 +1,4 @@
-"""Does a patch fix the failure, what else does it change, and where does it apply."""
+"""Validates patches: input and plan. See `validate_run` for the work."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Validation:
     kind = CampaignKind.VALIDATE
 
     def __init__(self, setup: Setup, request: Validate, chosen: Sequence[Patch]) -> None:
-        """Look up everything; nothing is built.
+        """Look up the patches, the base and the culprit.
 
         Raises `BadInput` if the patches do not apply to the base, and `NoAnswer` if the base
-        contains them already.
+        already contains them.
         """
         if not chosen:
             raise BadInput(
-                "which patches?",
+                "no patches to validate",
                 hint=f"{inv('validate', patches='NAME')}; {inv('patch-list')}",
             )
         source = setup.source
@@ -60,7 +60,7 @@ class Validation:
         )
 
     def plan(self) -> Planned:
-        """Rows are the base, the patched base, and each subset of a series."""
+        """Return a plan with rows for the base, the patched base, and each subset of a series."""
         candidate = self._candidate
         subsets = [candidate.with_patches(names) for names in candidate.subsets]
         variants = [candidate.base, candidate.patched, *subsets]
@@ -69,19 +69,19 @@ class Validation:
         return replace(planned, only_bad_of=only_bad_of, also=_also(candidate))
 
     def run(self, work: Work) -> Findings:
-        """Run the cells first, alternating; then what explains them."""
+        """Run the cells without and with the patches, then the checks that explain the result."""
         return ValidationRun(self._candidate, work).findings()
 
 
 def _also(candidate: Candidate) -> tuple[str, ...]:
-    """What is done besides builds and cells, a line each."""
+    """Return what is done besides builds and cells, one line each."""
     lines = []
     if candidate.checks is not Checks.NONE:
         if candidate.culprit:
             lines.append(
-                f"revert {candidate.culprit[:12]} on {candidate.base.revision.ref}, as a row"
+                f"revert {candidate.culprit[:12]} on {candidate.base.revision.ref}: one more row"
             )
-        lines.append("where the patches apply, on every release branch since v0.20")
+        lines.append("check where the patches apply: release branches since v0.20, main branch")
     if candidate.checks is Checks.ALL:
         packages = gochecks.packages(f for p in candidate.patches for f in p.files)
         lines.append(f"go test and go vet, before and after: {' '.join(packages) or 'none'}")
@@ -94,8 +94,8 @@ def _check_fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -
     names = " + ".join(p.name for p in chosen)
     if fit.state is FitState.THERE:
         raise NoAnswer(
-            f"{names} is already in {revision.ref}: there is nothing to validate",
-            hint=f"{words(Validate, base='R')}, an older one",
+            f"{names} is already in {revision.ref}; there is nothing to validate",
+            hint=f"{words(Validate, base='R')}, with an older revision",
         )
     if fit.state is FitState.PARTLY:
         raise BadInput(
@@ -111,13 +111,13 @@ def _check_fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -
 def _find_culprit(source: GitSource, base: Revision, chosen: Sequence[Patch], asked: str) -> str:
     """Return the commit to revert for comparison, "" if none is known.
 
-    It is the one that was *asked* for, else the one that every patch with ``introduced-by`` names.
+    It is *asked* if given, else the only commit that ``introduced-by`` of the patches names.
     """
     if asked:
         sha = source.resolve(asked).sha
         if not source.is_ancestor(sha, base.sha):
             raise BadInput(
-                f"{words(Validate, culprit=asked)} is not in {base.ref}",
+                f"{words(Validate, culprit=asked)} is not an ancestor of {base.ref}",
                 hint="a commit that the base contains",
             )
         return sha

@@ -1,4 +1,4 @@
-"""The work of a validation: cells before and after, subsets, the revert, upstream's own checks."""
+"""Runs a validation: cells before and after, subsets, the revert, upstream's own checks."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from buildkit_bisect.result.sentence import verdict
 from buildkit_bisect.scenario import Action, Scenario
 from buildkit_bisect.source import GitSource
 
-#: A cell whose trials disagree gets at most this many times the usual trials.
-PATIENCE = 4
+#: A cell gets at most this many times the usual trials, until chance is excluded.
+_MAX_FACTOR = 4
 
-#: How many cells a refusal names.
+#: Number of cells that a refusal lists.
 _NAMED = 6
 
 
@@ -49,7 +49,7 @@ class Candidate:
     patches: tuple[Patch, ...]
     base: Variant
     tested: tuple[tuple[Scenario, Axes], ...]  # every cell that is not a control
-    subsets: tuple[tuple[str, ...], ...]  # names of the parts of a series that are tried apart
+    subsets: tuple[tuple[str, ...], ...]  # names of the parts of a series to try
     trials: int  # of each cell, more if they disagree
     checks: Checks
     culprit: str  # commit to revert for comparison; "" if none
@@ -60,14 +60,14 @@ class Candidate:
         return self.with_patches([p.name for p in self.patches])
 
     def with_patches(self, names: Sequence[str]) -> Variant:
-        """Return the base with those patches, in the order of the series."""
+        """Return the base with the patches *names*, in the order of the series."""
         refs = tuple(p.ref for p in self.patches if p.name in names)
         return replace(self.base, patches=refs)
 
 
 @dataclass(kw_only=True, slots=True)
-class _Seen:
-    """What the run has seen so far."""
+class _Collected:
+    """What the run has collected so far."""
 
     cells: list[CellInfo] = field(default_factory=list)
     before: dict[tuple[str, Axes], CellInfo] = field(default_factory=dict)
@@ -87,21 +87,21 @@ class ValidationRun:
         self._lab = work.lab
         self._events = work.events
         self._folder = work.folder
-        self._seen = _Seen()
+        self._collected = _Collected()
 
     def findings(self) -> Findings:
-        """Build, run and judge everything."""
+        """Build and run everything, and return the findings."""
         candidate = self._candidate
         info = self._info()
-        info = replace(info, notes=tuple(self._seen.notes))
+        info = replace(info, notes=tuple(self._collected.notes))
         info = replace(info, verdict=verdict(info))
         revisions = [candidate.base.revision]
         if candidate.culprit:
             revisions.append(candidate.source.revision(candidate.culprit))
         return Findings(
             revisions=tuple(revisions),
-            patches=(*(p.ref for p in candidate.patches), *self._seen.reverts),
-            cells=tuple(self._seen.cells),
+            patches=(*(p.ref for p in candidate.patches), *self._collected.reverts),
+            cells=tuple(self._collected.cells),
             validation=info,
         )
 
@@ -128,31 +128,31 @@ class ValidationRun:
                 self._pair(scenario, axes)
         info = replace(
             info,
-            cells=tuple(self._seen.changes),
-            trials=self._seen.trials,
-            reused=self._seen.reused,
-            resumed=self._seen.resumed,
+            cells=tuple(self._collected.changes),
+            trials=self._collected.trials,
+            reused=self._collected.reused,
+            resumed=self._collected.resumed,
         )
         if candidate.checks is not Checks.NONE:
-            info = self._around(self._explained(info))
+            info = self._add_checks(self._add_explanation(info))
         status = judge.status(info.cells, info.checks)
-        reason = judge.undecided(info.cells) if status is ValidationStatus.INCONCLUSIVE else ""
+        reason = judge.why_undecided(info.cells) if status is ValidationStatus.INCONCLUSIVE else ""
         return replace(info, status=str(status), reason=reason)
 
     def _gate(self) -> str:
-        """Return why there is nothing to validate; "" as soon as a cell of the base is bad."""
+        """Return why there is nothing to validate; "" if a cell of the base is bad."""
         base = self._candidate.base
-        seen: list[Cell] = []
+        cells: list[Cell] = []
         for trials in sorted({1, self._candidate.trials}):
-            seen = []
+            cells = []
             for scenario, axes in self._candidate.tested:
                 cell = self._lab.cell(base, scenario, axes, trials)
                 if judge.side(compose.cell_info(cell, self._folder)) is Verdict.BAD:
                     return ""
-                seen.append(cell)
-        self._seen.cells = [self._done(cell) for cell in seen]
-        unsure = [c for c in self._seen.cells if judge.side(c) is not Verdict.GOOD]
-        shown = [f"{_where(c)} {judge.shown(c)}" for c in unsure or self._seen.cells]
+                cells.append(cell)
+        self._collected.cells = [self._report(cell) for cell in cells]
+        unsure = [c for c in self._collected.cells if judge.side(c) is not Verdict.GOOD]
+        shown = [f"{_where(c)} {judge.shown(c)}" for c in unsure or self._collected.cells]
         more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
         because = f": {'; '.join(dict.fromkeys(c.reason for c in unsure))}" if unsure else ""
         return (
@@ -161,41 +161,43 @@ class ValidationRun:
         )
 
     def _note_equal_binaries(self) -> None:
-        made = [self._lab.build(v) for v in (self._candidate.base, self._candidate.patched)]
-        sums = {(b.buildkitd_sha256, b.buildctl_sha256) for b in made if isinstance(b, Build)}
-        if len(sums) == 1 and not any(isinstance(b, NoBuild) for b in made):
-            self._seen.notes.append("the binaries are the same, byte for byte, with the patches")
+        builds = [self._lab.build(v) for v in (self._candidate.base, self._candidate.patched)]
+        sums = {(b.buildkitd_sha256, b.buildctl_sha256) for b in builds if isinstance(b, Build)}
+        if len(sums) == 1 and not any(isinstance(b, NoBuild) for b in builds):
+            self._collected.notes.append("the binaries with and without the patches are identical")
 
     def _pair(self, scenario: Scenario, axes: Axes) -> None:
-        """Run one cell without and with the patches, one trial of each in turn."""
+        """Run one cell without and with the patches, in alternating trials."""
         sides = (self._candidate.base, self._candidate.patched)
         usual = self._candidate.trials
         of = self._lab.together(sides, scenario, axes)
         parts: tuple[list[Cell], list[Cell]] = ([], [])
-        for number in range(usual * PATIENCE):
-            if number >= usual and not judge.by_luck(*map(_verdicts, parts)):
+        for number in range(usual * _MAX_FACTOR):
+            if number >= usual and not judge.may_be_chance(*map(_verdicts, parts)):
                 break
-            for variant, seen in zip(sides, parts, strict=True):
-                if not seen or isinstance(seen[0].build, Build):
-                    seen.append(self._lab.cell(variant, scenario, axes, 1, after=number, of=of))
-        merged = [merge(seen) for seen in parts]
+            for variant, done in zip(sides, parts, strict=True):
+                if not done or isinstance(done[0].build, Build):
+                    done.append(self._lab.cell(variant, scenario, axes, 1, after=number, of=of))
+        merged = [merge(done) for done in parts]
         for cell in merged:
-            self._seen.trials += len(cell.trials)
-            self._seen.resumed += sum(t.resumed for t in cell.trials)
-            self._seen.reused += sum(t.reused and not t.resumed for t in cell.trials)
-        before, after = (self._done(cell) for cell in merged)
-        self._seen.cells += [before, after]
-        self._seen.before[scenario.name, axes] = before
-        self._seen.changes.append(
+            self._collected.trials += len(cell.trials)
+            self._collected.resumed += sum(t.resumed for t in cell.trials)
+            self._collected.reused += sum(t.reused and not t.resumed for t in cell.trials)
+        before, after = (self._report(cell) for cell in merged)
+        self._collected.cells += [before, after]
+        self._collected.before[scenario.name, axes] = before
+        self._collected.changes.append(
             judge.classify(before, after, snapshotter=_snapshotter(scenario, axes))
         )
 
-    def _explained(self, info: ValidationInfo) -> ValidationInfo:
-        """Add what each part of a series is needed for, and what the culprit's revert shows."""
+    def _add_explanation(self, info: ValidationInfo) -> ValidationInfo:
+        """Add which parts of a series are needed, and what reverting the culprit shows."""
         tried = [self._try_subset(names) for names in self._candidate.subsets]
         fixed = judge.count(info.cells)[CellEffect.FIXED]
         if few := judge.enough(fixed, tried):
-            self._seen.notes.append(f"{' + '.join(few)} alone fixes as much as the whole series")
+            self._collected.notes.append(
+                f"{' + '.join(few)} alone fixes as many cells as the whole series"
+            )
         return replace(
             info,
             subsets=tuple(tried),
@@ -206,49 +208,49 @@ class ValidationRun:
 
     def _try_subset(self, names: tuple[str, ...]) -> SubsetInfo:
         variant = self._candidate.with_patches(names)
-        broken = self._on(variant, Verdict.BAD)
-        fine = self._on(variant, Verdict.GOOD)
+        broken = self._run_where(Verdict.BAD, variant)
+        good = self._run_where(Verdict.GOOD, variant)
         untested = [c.reason for c in broken if c.change == CellEffect.UNTESTED]
         return SubsetInfo(
             patches=names,
             fixed=sum(c.change == CellEffect.FIXED for c in broken),
             of=len(broken),
             reason=untested[0] if broken and len(untested) == len(broken) else "",
-            regressed=sum(c.change == CellEffect.REGRESSED for c in fine),
+            regressed=sum(c.change == CellEffect.REGRESSED for c in good),
             untested=len(untested),
             unbuilt=isinstance(self._lab.build(variant), NoBuild),
         )
 
-    def _on(self, variant: Variant, side: Verdict) -> list[CellChange]:
+    def _run_where(self, side: Verdict, variant: Variant) -> list[CellChange]:
         """Run *variant* in the tested cells that are *side* without patches."""
         changes = []
         for scenario, axes in self._candidate.tested:
-            before = self._seen.before[scenario.name, axes]
+            before = self._collected.before[scenario.name, axes]
             if judge.side(before) is not side:
                 continue
-            # As many as the base has: if it took those to tell, fewer do not.
+            # As many as the base needed: fewer would not decide.
             trials = max(self._candidate.trials, len(before.trials))
-            after = self._done(self._lab.cell(variant, scenario, axes, trials))
-            self._seen.cells.append(after)
+            after = self._report(self._lab.cell(variant, scenario, axes, trials))
+            self._collected.cells.append(after)
             changes.append(judge.classify(before, after))
         return changes
 
     def _revert(self) -> str:
-        """Return what the base shows without the culprit, as a sentence."""
+        """Return what the base shows with the culprit reverted, as a sentence."""
         candidate = self._candidate
         tip = candidate.base.revision
-        made = verify.revert(candidate.source, candidate.culprit, tip, self._folder)
-        if isinstance(made, str):
-            return f"not possible on {tip.ref}: {made}"
-        self._lab.add_patch(made)
-        self._seen.reverts.append(made.ref)
-        changes = self._on(replace(candidate.base, patches=(made.ref,)), Verdict.BAD)
+        revert = verify.revert(candidate.source, candidate.culprit, tip, self._folder)
+        if isinstance(revert, str):
+            return f"not possible on {tip.ref}: {revert}"
+        self._lab.add_patch(revert)
+        self._collected.reverts.append(revert.ref)
+        changes = self._run_where(Verdict.BAD, replace(candidate.base, patches=(revert.ref,)))
         fixed = sum(c.change == CellEffect.FIXED for c in changes)
         shown = dict.fromkeys(c.after for c in changes)
-        return f"{fixed} of {len(changes)} broken cells are fixed by that ({'; '.join(shown)})"
+        return f"fixes {fixed} of {len(changes)} broken cells ({'; '.join(shown)})"
 
-    def _around(self, info: ValidationInfo) -> ValidationInfo:
-        """Add what needs no trials: where it applies, upstream's tests, cross builds."""
+    def _add_checks(self, info: ValidationInfo) -> ValidationInfo:
+        """Add where the patches apply, and upstream's tests and cross builds unless excluded."""
         candidate = self._candidate
 
         def say(text: str) -> None:
@@ -270,8 +272,8 @@ class ValidationRun:
         builds = gochecks.cross(builder, candidate.base, candidate.patched, say=say)
         return replace(info, checks=(*tests, *builds))
 
-    def _done(self, cell: Cell) -> CellInfo:
-        """Report *cell*, and return it as the document holds it."""
+    def _report(self, cell: Cell) -> CellInfo:
+        """Emit that *cell* is done, and return it as results describe it."""
         self._events.emit(search_steps.cell_done(cell))
         return compose.cell_info(cell, self._folder)
 

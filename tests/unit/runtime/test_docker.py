@@ -8,7 +8,7 @@ import pytest
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.buildctl import BuildRequest
-from buildkit_bisect.campaign import axes as extra
+from buildkit_bisect.campaign import axes
 from buildkit_bisect.cli import imaging
 from buildkit_bisect.engine import buildx_plugin, image, labels, upstream_image
 from buildkit_bisect.engine.base import Base
@@ -241,13 +241,13 @@ def test_a_tool_is_required_by_a_module_of_our_own() -> None:
 
 def test_several_runtimes_are_an_axis() -> None:
     loaded = scenarios.load("cross-stage-lazy")
-    both = extra.extend(loaded, Campaign(runtime=(RuntimeKind.HOST, RuntimeKind.DOCKER)))
+    both = axes.extend(loaded, Campaign(runtime=(RuntimeKind.HOST, RuntimeKind.DOCKER)))
     cells = both.cells({"snapshotter": ("stargz",), "bases": ("same",)})
     assert [dict(c)["runtime"] for c in cells] == ["host", "docker"]
     control = both.control_of(cells[1])
     assert control is not None
     assert dict(control)["runtime"] == "docker", "a cell is compared with its own runtime"
-    assert extra.extend(loaded, Campaign(runtime=(RuntimeKind.DOCKER,))) == loaded
+    assert axes.extend(loaded, Campaign(runtime=(RuntimeKind.DOCKER,))) == loaded
 
 
 def test_an_image_is_made_only_when_asked_for() -> None:
