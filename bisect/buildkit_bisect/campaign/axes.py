@@ -44,9 +44,9 @@ def with_runtimes(scenario: Scenario, runtimes: Sequence[RuntimeKind]) -> Scenar
 def with_snapshotters(
     scenario: Scenario, asked: Collection[str], sockets: Collection[str]
 ) -> Scenario:
-    """The scenario with the snapshotters that ``--axis snapshotter=`` names beyond its own.
+    """The scenario with the snapshotters *asked* for beyond its own.
 
-    *sockets*: names that ``--snapshotter-socket`` gives. A name that is none of the known ones
+    *sockets*: names of the user's own snapshotters. A name that is none of the known ones
     is left out, for whoever checks axes to refuse.
     """
     axis = scenario.axes.get(SNAPSHOTTER_AXIS)
