@@ -458,8 +458,9 @@ def _bytes(path: Path) -> bytes:
 
 
 def test_a_log_that_fails_has_no_patch_ids(source: GitSource) -> None:
-    with pytest.raises(InfraFailed, match=r"git log in .* exited 128"):
+    with pytest.raises(InfraFailed, match=r"patch ids: git log in .* exited 128") as caught:
         source.patch_ids(["0" * 40])
+    assert caught.value.hint == "./inv clean --cache (recreates the mirror)"
 
 
 @pytest.mark.parametrize("sweeper", ["prune", "clean"])

@@ -46,8 +46,8 @@ def with_snapshotters(
 ) -> Scenario:
     """Return *scenario* with the *requested* snapshotters that it does not list.
 
-    *sockets* are the names that ``--snapshotter-socket`` gives. Unknown names are ignored here;
-    the check of ``--axis`` rejects them.
+    *sockets* are the names of the user's own snapshotters. Unknown names are ignored here; the
+    check of axes rejects them.
     """
     axis = scenario.axes.get(SNAPSHOTTER_AXIS)
     if axis is None:

@@ -23,6 +23,8 @@ from docker.tls import TLSConfig
 from buildkit_bisect.engine import ssh
 from buildkit_bisect.engine.contexts import Endpoint, endpoint
 from buildkit_bisect.errors import InfraFailed, Missing
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 
 #: Seconds for one response of the Engine; committing an image is the slowest request.
 TIMEOUT = 120
@@ -36,7 +38,10 @@ _LEAST = 0.5
 _CERTS = (
     "DOCKER_TLS_VERIFY=1, ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH, or a Docker context"
 )
-_INSTALL = "apt-get install -y docker.io and start it, set DOCKER_HOST, or use --runtime host"
+_INSTALL = (
+    "apt-get install -y docker.io and start it, set DOCKER_HOST,"
+    f" or use {words(Campaign, runtime='host')}"
+)
 
 
 def connect(where: Endpoint | None = None, *, timeout: int = TIMEOUT) -> docker.DockerClient:

@@ -18,6 +18,8 @@ from filelock import FileLock
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.model import Build
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime.host import host_runtime
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario.definition import Image, Scenario
@@ -46,7 +48,7 @@ def public(scenario: Scenario) -> dict[str, ImageRef]:
         if not image.public:
             raise BadInput(
                 f"scenario {scenario.name} names no public image for {name!r}",
-                hint="leave out --images public",
+                hint=f"leave out {words(Campaign, images='public')}",
             )
     return {n: ImageRef(ref=i.public, digest="") for n, i in scenario.images.items()}
 
@@ -75,7 +77,7 @@ def ensure(
     if found is None:
         raise InfraFailed(
             f"the registry at {registry.address} lost the images just pushed to it",
-            hint="./inv clean --cache, then ./inv resume",
+            hint=f"{inv('clean', cache=True)}, then {inv('resume')}",
         )
     return found
 
@@ -107,7 +109,7 @@ def _tag(scenario: Scenario) -> str:
 def _busybox() -> Path:
     found = shutil.which("busybox")
     if found is None:
-        raise Missing("busybox is not installed", hint="./inv doctor")
+        raise Missing("busybox is not installed", hint=inv("doctor"))
     return Path(found)
 
 
@@ -136,7 +138,8 @@ def _build_all(
                     late = f"not built after {deadlines.image:g} s; " if done.timed_out else ""
                     raise InfraFailed(
                         f"base image {name} of {scenario.name}: {late}{said[-800:]}",
-                        hint="./inv doctor, or --images public; ./inv resume",
+                        hint=f"{inv('doctor')}, or {words(Campaign, images='public')};"
+                        f" {inv('resume')}",
                     )
 
 

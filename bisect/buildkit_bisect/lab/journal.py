@@ -20,6 +20,7 @@ import cattrs
 
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Observation
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.system import paths
 
 VERSION = 1
@@ -182,7 +183,7 @@ class Journal:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return InfraFailed(
                 f"another process has held the journal {where} for {self._patience:g} s",
-                hint=f"fuser {where}, then ./inv resume",
+                hint=f"fuser {where}, then {inv('resume')}",
             )
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return InfraFailed(f"the journal {where} is damaged: {error}", hint=self._aside)
@@ -192,7 +193,7 @@ class Journal:
         if code == sqlite3.SQLITE_FULL or shutil.disk_usage(where.parent).free < _LEAST_FREE:
             return InfraFailed(
                 f"the disk of the journal {where} is full",
-                hint="free some space there, then ./inv resume",
+                hint=f"free some space there, then {inv('resume')}",
             )
         # Beside the file sqlite makes others.
         needed = [p for p in (where, where.parent) if p.exists()]
@@ -201,7 +202,7 @@ class Journal:
                 f"the journal {where} may not be written",
                 hint="make it so, or BKBISECT_CACHE_DIR=DIR",
             )
-        return InfraFailed(f"the journal {where} cannot be used: {error}", hint="./inv doctor")
+        return InfraFailed(f"the journal {where} cannot be used: {error}", hint=inv("doctor"))
 
 
 def _observation(created: str, text: str) -> Observation:

@@ -15,6 +15,7 @@ from buildkit_bisect.events import Events, Said, TrialStarted
 from buildkit_bisect.lab.executors import Inline
 from buildkit_bisect.lab.trial import TrialJob, disk_full, run_trial
 from buildkit_bisect.model import Observation
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.scenario import outcome
 from buildkit_bisect.system.machine_lock import machine_lock
 
@@ -75,7 +76,7 @@ class Runner:
         if disk_full():  # nor will any other trial be more than that, before somebody helps
             raise InfraFailed(
                 f"the disk of the cache is full ({observation.infra})",
-                hint="free some space there, then ./inv resume",
+                hint=f"free some space there, then {inv('resume')}",
             )
         return replace(observation, infra=f"{observation.infra}{self._canary(job)}")
 

@@ -25,6 +25,8 @@ from buildkit_bisect.engine.client import told, within
 from buildkit_bisect.engine.image import VariantImage
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import DaemonFailed
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.container import container_log, ended_by, last_words, remove
@@ -32,6 +34,8 @@ from buildkit_bisect.runtime.containers import Containers, Preparation
 from buildkit_bisect.runtime.snapshotters import STARGZ
 from buildkit_bisect.system import process
 from buildkit_bisect.system.deadlines import Deadlines
+
+_DOCKER = words(Campaign, runtime="docker")
 
 
 class BuildxRuntime:
@@ -104,7 +108,7 @@ class BuildxRuntime:
         if container is None or container.image is None or container.image.id != self._image.id:
             raise InfraFailed(
                 "buildx started a builder from another image than ours",
-                hint="./inv clean, then the same again",
+                hint=f"{inv('clean')}, then the same again",
             )
         self._started = container.attrs["State"]["StartedAt"]
 
@@ -116,21 +120,21 @@ class BuildxRuntime:
         said = done.tail(3)[-500:]
         if container is None or container.attrs["State"]["Status"] == "created":
             if grant.refused(said):
-                said = f"this Engine runs no privileged containers; use --runtime docker ({said})"
+                said = f"this Engine runs no privileged containers; use {_DOCKER} ({said})"
             raise InfraFailed(
-                f"buildx could not start a builder: {said}", hint="--runtime docker, or docker info"
+                f"buildx could not start a builder: {said}", hint=f"{_DOCKER}, or docker info"
             )
         state = container.attrs["State"]
         if foreign := ended_by(state):
             raise InfraFailed(foreign, hint="docker events --since 1h")
-        words = last_words(container_log(container).decode(errors="replace"))
+        last = last_words(container_log(container).decode(errors="replace"))
         if done.timed_out:
             raise InfraFailed(
-                f"buildkitd was not ready after {done.seconds:.0f} s: {words}",
-                hint="--deadline daemon=SECONDS",
+                f"buildkitd was not ready after {done.seconds:.0f} s: {last}",
+                hint=words(Campaign, deadline="daemon=SECONDS"),
             )
         how = "was not ready" if state["Running"] else f"exited {state['ExitCode']}"
-        raise DaemonFailed(f"buildkitd {how}: {words}")
+        raise DaemonFailed(f"buildkitd {how}: {last}")
 
     def _container(self) -> Container | None:
         with told("looking at the builder's container"):
@@ -259,9 +263,9 @@ class BuildxBackend:
         if sockets:
             name, *_ = sockets
             raise BadInput(
-                f"buildx gives its container no mounts, so --snapshotter-socket {name} is not"
-                " reached from it",
-                hint="--runtime host,docker",
+                "buildx gives its container no mounts, so"
+                f" {words(Campaign, snapshotter_socket=name)} is not reached from it",
+                hint=words(Campaign, runtime="host,docker"),
             )
         if STARGZ in asked:
             raise _alone(STARGZ)
@@ -306,5 +310,5 @@ class BuildxBackend:
 def _alone(snapshotter: str) -> BadInput:
     return BadInput(
         f"buildx starts buildkitd alone, so {snapshotter} cannot be served beside it",
-        hint="--runtime host,docker",
+        hint=words(Campaign, runtime="host,docker"),
     )

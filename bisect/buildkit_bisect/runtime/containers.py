@@ -10,6 +10,8 @@ from buildkit_bisect.engine import Engine, base, image, open_engine, sweep
 from buildkit_bisect.engine.loopback import reaches
 from buildkit_bisect.errors import BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Build, Variant
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.system.deadlines import Deadlines
 
 
@@ -73,7 +75,7 @@ class Preparation:
             raise Missing(
                 f"the Docker Engine at {engine.where.shown} is on another machine or network: it"
                 " cannot reach the registry on this one's loopback",
-                hint="--images public, or --runtime host",
+                hint=f"{words(Campaign, images='public')}, or {words(Campaign, runtime='host')}",
             )
         for left in sweep.find(engine):
             why = sweep.remove(engine, left)

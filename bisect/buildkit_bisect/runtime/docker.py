@@ -25,6 +25,8 @@ from buildkit_bisect.engine.client import told, within
 from buildkit_bisect.engine.image import ENTRYPOINT
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import DaemonFailed
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.container import (
@@ -310,7 +312,7 @@ class DockerBackend:
     def check(cls, _asked: Collection[str], sockets: Mapping[str, Served], /) -> None:
         """Refuse a user's snapshotter whose mounts a container would not see."""
         for name, served in sockets.items():
-            _check_root(f"--snapshotter-socket {name}", served)
+            _check_root(name, served)
 
     @classmethod
     def prepare(cls, shared: Preparation, /) -> Self:
@@ -351,11 +353,13 @@ class DockerBackend:
         return opened
 
 
-def _check_root(option: str, served: Served) -> None:
+def _check_root(name: str, served: Served) -> None:
+    option = words(Campaign, snapshotter_socket=name)
     if not served.root:
         raise BadInput(
             f"{option}: a container needs the directory too in which the snapshotter mounts layers",
-            hint=f"{option}={served.socket}:ROOT, or --runtime host",
+            hint=f"{words(Campaign, snapshotter_socket=f'{name}={served.socket}:ROOT')}, or"
+            f" {words(Campaign, runtime='host')}",
         )
     root = Path(served.root)
     taken = [p for p in TAKEN if Path(p).is_relative_to(root)]

@@ -23,6 +23,8 @@ from typing import ClassVar, Self
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import DaemonFailed, fuse
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.containers import Preparation
@@ -115,7 +117,7 @@ class HostRuntime:
             if left <= 0:
                 raise InfraFailed(
                     f"buildkitd was not ready after {within:g} s: {self._last()}",
-                    hint="--deadline daemon=SECONDS",
+                    hint=words(Campaign, deadline="daemon=SECONDS"),
                 )
             time.sleep(0.05)
 
@@ -181,7 +183,7 @@ class HostRuntime:
         if not gone:
             raise InfraFailed(
                 f"buildkitd was not gone after {self._deadlines.teardown:g} s",
-                hint="--deadline teardown=SECONDS, or ./inv clean",
+                hint=f"{words(Campaign, deadline='teardown=SECONDS')}, or {inv('clean')}",
             )
 
     @staticmethod

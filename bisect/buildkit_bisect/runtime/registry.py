@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.system import paths, pipes, process, web
 
 #: Seconds for a registry to come up.
@@ -85,7 +87,9 @@ def external(address: str) -> Registry:
     """The user's own registry on loopback. Raises `InfraFailed` where none answers."""
     registry = Registry(address=address)
     if not registry.alive():
-        raise InfraFailed(f"no registry answers at {address}", hint="drop --registry")
+        raise InfraFailed(
+            f"no registry answers at {address}", hint=f"leave out {words(Campaign, registry=True)}"
+        )
     return registry
 
 
@@ -112,7 +116,7 @@ def serve(storage: Path) -> Iterator[Registry]:
                     time.sleep(0.05)
             # Somebody else took the port between our look and its bind.
         tail = pipes.excerpt(log, 1000)[-500:]
-        raise InfraFailed(f"the local registry did not start: {tail}", hint="./inv doctor")
+        raise InfraFailed(f"the local registry did not start: {tail}", hint=inv("doctor"))
 
 
 def _free_port() -> int:

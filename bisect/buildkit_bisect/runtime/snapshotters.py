@@ -15,6 +15,8 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.golang import gotool
 from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.model import Served
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.system.deadlines import Deadlines
 
 #: The axis value that stands for the compiled one.
@@ -77,12 +79,12 @@ def find(
                 now = None
             if now is None or not stat.S_ISSOCK(now.st_mode):
                 raise BadInput(
-                    f"--snapshotter-socket {value}: no socket at {served.socket}",
+                    f"{words(Campaign, snapshotter_socket=value)}: no socket at {served.socket}",
                     hint=f"start {value} first; containerd-*-grpc --address SOCKET",
                 )
             if served.root and not Path(served.root).is_dir():
                 raise BadInput(
-                    f"--snapshotter-socket {value}: no directory {served.root}",
+                    f"{words(Campaign, snapshotter_socket=value)}: no directory {served.root}",
                     hint="the directory where it keeps snapshots, after the colon",
                 )
             # With a new socket it may be another one: trials of before do not count for it. Nor

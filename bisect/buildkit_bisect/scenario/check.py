@@ -8,6 +8,8 @@ from pathlib import PurePosixPath
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Axes, ToolOutcome, Verdict
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario import attributes, pattern
 from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step, VertexIs
 from buildkit_bisect.scenario.placeholders import fill, names_in
@@ -142,7 +144,9 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
             _require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
         case Action.SCRIPT:
             _require(
-                False, f"{where}.action", "a script runs with --script, not from a scenario file"
+                False,
+                f"{where}.action",
+                f"a script runs with {words(Campaign, script=True)}, not from a scenario file",
             )
         case Action.PRUNE:
             pass
