@@ -44,7 +44,7 @@ CASES = [
     ("matrix --axis snapshotter --source module", "KEY=VALUE"),
     ("matrix --patches nothing --source module", "no patch 'nothing'"),
     ("matrix --patches record-ctx-opts,../x --source module", "../x"),
-    ("matrix --trials none --source module", "whole number"),
+    ("matrix --trials none --source module", "not an integer"),
     ("matrix --jobs 0 --source module", "between 1 and 64"),
     ("matrix --source svn", "auto, git, module"),
     ("matrix --runtime podman", "--runtime"),

@@ -26,8 +26,8 @@ def test_every_error_has_a_remedy_of_its_own() -> None:
 
 def test_a_message_is_found_by_its_words() -> None:
     table = error_table.text()
-    assert "`` --NAME GIVEN is not a whole number ``" in table
-    assert "plain HTTP is for loopback only" in table
+    assert "`` --NAME GIVEN is not an integer ``" in table
+    assert "is not a loopback address" in table
     assert "KEY: must not be empty" in table
 
 

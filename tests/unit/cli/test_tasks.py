@@ -149,7 +149,7 @@ def test_an_error_while_a_request_is_made_is_a_line_and_an_exit_code(
         run("matrix", "--trials", "many")
     assert ended.value.code == guard.BAD_INPUT
     said = capsys.readouterr().err
-    assert said == "error: --trials 'many' is not a whole number (try: --trials 1)\n"
+    assert said == "error: --trials 'many' is not an integer (try: --trials 1)\n"
 
 
 def test_plan_goes_on_to_the_task_that_follows(
