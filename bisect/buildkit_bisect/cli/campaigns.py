@@ -34,21 +34,21 @@ from buildkit_bisect.result import Result
 from buildkit_bisect.scenario import Scenario, from_script
 from buildkit_bisect.system import cache_limit
 
-#: What a campaign does once everything it names has been found.
+#: Runs a campaign whose revisions, patches and scenarios are resolved.
 Work = Callable[[Events, str, Path], Result]
 
 ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
 
 
 def run(request: requests.Run) -> int:
-    """One revision, the scenario's cells, verbosely."""
+    """Run the cells of one revision."""
     if not request.rev:
-        raise BadInput("which revision?", hint=inv("run", rev="v0.26.0"))
+        raise BadInput("no revision given", hint=inv("run", rev="v0.26.0"))
     return _matrix(request, [request.rev], default=ALL_SCENARIOS[:1])
 
 
 def matrix(request: requests.Matrix) -> int:
-    """Which variants are broken, in which cells."""
+    """Find which variants are broken, and in which cells."""
     return _matrix(request, request.revs, default=ALL_SCENARIOS, form=request.format)
 
 
@@ -61,7 +61,7 @@ def _matrix(
 ) -> int:
     kind = request.task
     asked = [asked_for(item, request) for item in revs]
-    # Nothing named: everything that is of interest.
+    # By default the usual revisions, and all shipped patches on the last of them.
     usual = not revs and not request.patches
     shipped = patches.names() if usual else []
     loaded = {
@@ -83,7 +83,7 @@ def _matrix(
             for ref, text in asked
         ]
         if form is Format.GITHUB_MATRIX:
-            # A folder or a series stays one name: the other job's machine reads it again.
+            # Folders and series keep their names: each job loads them itself.
             print(
                 github.strategy((ref, tuple(filter(None, text.split(",")))) for ref, text in asked)
             )
@@ -101,35 +101,35 @@ def _matrix(
 
 
 def asked_for(item: str, request: Building) -> tuple[str, str]:
-    """``REV`` or ``REV+PATCH+PATCH`` as the revision and ``"PATCH,PATCH"``, "" without.
+    """Split ``REV`` or ``REV+PATCH+PATCH`` into the revision and ``"PATCH,PATCH"`` or "".
 
-    Raises `BadInput` where *request* names patches as well. A branch with a plus sign in its
-    name has a commit id to be named by.
+    Raises `BadInput` if *request* names patches as well. A branch with a plus sign in its name
+    must be given by its commit ID.
     """
     ref, *with_ = item.split("+")
     if not all([ref, *with_]):
         raise BadInput(
-            f"{item!r} is not a revision or REV+PATCH",
+            f"{item!r} is neither a revision nor REV+PATCH",
             hint=words(requests.Matrix, revs="v0.26.0,master+PATCH"),
         )
     if with_ and request.patches:
         raise BadInput(
             f"{item} and {words(Building, patches=True)} both name patches",
-            hint=f"{words(Building, patches=True)} is for every revision; leave it out,"
-            " or the part after +",
+            hint=f"{words(Building, patches=True)} applies to every revision; leave out either"
+            " it or the part after +",
         )
     return ref, ",".join(with_)
 
 
 def bisect(request: Bisect) -> int:
-    """Which commit did it."""
+    """Find the commit that introduced or fixed a failure."""
     _check_ends(request)
     given: list[Patch] = load_patches(request.patches)
     with Display() as events:
         script = scripted(request)
         setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
         if len(setup.scenarios) != 1:
-            raise BadInput("a bisection follows one scenario", hint=words(Bisect, scenario="NAME"))
+            raise BadInput("bisect takes exactly one scenario", hint=words(Bisect, scenario="NAME"))
 
         if request.good:
             bisection = Bisection(setup, request, given)
@@ -138,7 +138,7 @@ def bisect(request: Bisect) -> int:
             return work(setup, "bisect", bisection.run)
         if request.dry_run:
             raise BadInput(
-                "a plan needs both ends: where the good end is, only trials can say",
+                "cannot plan a bisection without a good endpoint; finding one takes trials",
                 hint=words(Bisect, good="R", bad="R"),
             )
 
@@ -150,10 +150,10 @@ def bisect(request: Bisect) -> int:
 
 
 def boundaries(request: requests.Boundaries) -> int:
-    """Every change of outcome along a history."""
+    """Find every change of outcome in a history."""
     if not (request.start and request.end):
         raise BadInput(
-            "boundaries needs both ends", hint=inv("boundaries", from_="v0.24.0", to="master")
+            "boundaries needs both endpoints", hint=inv("boundaries", from_="v0.24.0", to="master")
         )
     given = load_patches(request.patches)
     with Display() as events:
@@ -166,28 +166,28 @@ def boundaries(request: requests.Boundaries) -> int:
 
 
 def scripted(request: Campaign) -> Scenario | None:
-    """The user's own test as a scenario; None where *request* names none."""
+    """Return the user's test script as a scenario; None if *request* has no script."""
     if not request.script:
         return None
     return from_script(request.script, timeout=request.script_timeout)
 
 
 def _check_ends(request: Bisect) -> None:
-    """Raise `BadInput` unless *request* has both ends, or one and the wish to find the other."""
+    """Raise `BadInput` unless *request* has both endpoints, or a bad one and ``find_good``."""
     if request.find_good and request.good:
         raise BadInput(
-            f"{words(Bisect, find_good=True)} looks for the good end itself",
+            f"{words(Bisect, find_good=True)} and {words(Bisect, good=True)} exclude each other",
             hint=f"leave out {words(Bisect, good=True)}",
         )
     if not request.bad or not (request.good or request.find_good):
         raise BadInput(
-            "bisect needs both ends",
+            "bisect needs both endpoints",
             hint=f"{words(Bisect, good='R', bad='R')}, or {words(Bisect, find_good=True, bad='R')}",
         )
 
 
 def show_plan(request: Campaign, planned: Planned, also: Sequence[str] = ()) -> int:
-    """Print what would be done, and do none of it; *also* is what there is beside cells."""
+    """Print what would be done; *also* lists work other than cells."""
     seconds = sum(planned.build_seconds.values())
     total = seconds + planned.cells * planned.trials * planned.trial_seconds
     if request.json:
@@ -213,22 +213,23 @@ def show_plan(request: Campaign, planned: Planned, also: Sequence[str] = ()) -> 
         return DONE
     for row in planned.rows:
         cost, base = planned.build_seconds.get(row, 0), planned.only_bad_of.get(row)
-        only = f", for the cells that are bad in {base}" if base else ""
-        print(f"build  {row}: {'built already' if not cost else estimate.minutes(cost)}{only}")
+        only = f", only for cells that are bad in {base}" if base else ""
+        print(f"build  {row}: {'already built' if not cost else estimate.minutes(cost)}{only}")
     for column in planned.columns:
         control = ", control" if column.control else ""
         axes = " ".join(f"{k}={v}" for k, v in column.axes)
-        print(f"cell   {column.scenario} {axes}{control}: {planned.trials} trials a row")
+        print(f"cell   {column.scenario} {axes}{control}: {planned.trials} trials per row")
     for text in also:
         print(f"also   {text}")
     print(
-        f"about {estimate.minutes(total)}, by {planned.basis}{', without the rest' if also else ''}"
+        f"about {estimate.minutes(total)}{' for builds and cells' if also else ''}, based on"
+        f" {planned.basis}"
     )
     return DONE
 
 
 def work(setup: Setup, kind: str, work: Work) -> int:
-    """Run the campaign in a folder of its own; what it leaves is whole or says that it is not."""
+    """Run a campaign in a new folder, which records whether the campaign completed."""
     request, events = setup.request, setup.events
     doctor.ensure(
         lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(request)
@@ -256,7 +257,7 @@ def work(setup: Setup, kind: str, work: Work) -> int:
         raise
     finally:
         recorder.close()
-        # On a full disk it stays "running", of a process that is gone; `resume` knows that too.
+        # On a full disk the status stays "running" of a dead process; `resume` accepts that too.
         with suppress(OSError):
             record.end(folder, status, reason)
     if request.json:
@@ -265,16 +266,16 @@ def work(setup: Setup, kind: str, work: Work) -> int:
 
 
 def trim(events: Events, bound: int) -> None:
-    """Bring the cache down to *bound* bytes; a campaign does not fail by that."""
+    """Trim the cache to *bound* bytes; a failure is only a warning."""
     try:
         gone = cache_limit.trim(bound)
     except OSError as error:
-        events.emit(Said(text=f"the cache could not be trimmed: {error}", warning=True))
+        events.emit(Said(text=f"cannot trim the cache: {error}", warning=True))
         return
     if gone:
         size = cache_limit.shown(sum(e.bytes for e in gone))
         limit = cache_limit.shown(bound)
-        events.emit(Said(text=f"{size} of the cache removed, to keep it below {limit}"))
+        events.emit(Said(text=f"removed {size} from the cache to keep it below {limit}"))
 
 
 def _code(done: Result) -> int:
