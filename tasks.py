@@ -1,6 +1,6 @@
-"""Invoke tasks: what each is asked is declared in `options`, what it does is in `cli`. No logic.
+"""Invoke tasks. Their options are declared in `options`, their code is in `cli`; no logic here.
 
-Commands are imported late, so that --list and --help are quick.
+Commands are imported late, so that --list and --help are fast.
 """
 
 import os
@@ -12,14 +12,14 @@ from buildkit_bisect.options.command import twin
 
 @task(requests.Plan, ends=False)
 def plan(_: requests.Plan) -> int:
-    """Before another task: print its plan, do nothing: ./inv plan matrix --revs master"""
+    """Print what the next task would do, and exit: ./inv plan matrix --revs master"""
     os.environ[twin(requests.Campaign, "dry_run")] = "1"
     return 0
 
 
 @task(requests.Doctor)
 def doctor(request: requests.Doctor) -> int:
-    """Say what is here and what is missing; install what is missing on Debian as root."""
+    """Check what this machine has, and install what is missing on Debian as root."""
     from buildkit_bisect.cli import maintenance
 
     return maintenance.doctor(request)
@@ -43,7 +43,7 @@ def run(request: requests.Run) -> int:
 
 @task(requests.Matrix)
 def matrix(request: requests.Matrix) -> int:
-    """Show which variants are broken, in which cells: ./inv matrix --revs v0.25.0,master"""
+    """Find which variants are broken, and in which cells: ./inv matrix --revs v0.25.0,master"""
     from buildkit_bisect.cli import campaigns
 
     return campaigns.matrix(request)
@@ -51,7 +51,7 @@ def matrix(request: requests.Matrix) -> int:
 
 @task(requests.Bisect)
 def bisect(request: requests.Bisect) -> int:
-    """Find the commit that did it: ./inv bisect --good v0.24.0 --bad v0.26.0 --repo PATH"""
+    """Find the commit that broke or fixed it: ./inv bisect --good v0.24.0 --bad v0.26.0"""
     from buildkit_bisect.cli import campaigns
 
     return campaigns.bisect(request)
@@ -67,7 +67,7 @@ def boundaries(request: requests.Boundaries) -> int:
 
 @task(requests.Validate)
 def validate(request: requests.Validate) -> int:
-    """Does a patch fix it, what else changes: ./inv validate --patches record-ctx-opts"""
+    """Check what patches fix and what else they change: ./inv validate --patches record-ctx-opts"""
     from buildkit_bisect.cli import validating
 
     return validating.validate(request)
@@ -75,7 +75,7 @@ def validate(request: requests.Validate) -> int:
 
 @task(requests.PatchNew)
 def patch_new(request: requests.PatchNew) -> int:
-    """Make a patch of your work: ./inv patch-new my-fix --from-worktree ~/src/buildkit"""
+    """Create a patch from your work: ./inv patch-new my-fix --from-worktree ~/src/buildkit"""
     from buildkit_bisect.cli import patching
 
     return patching.new(request)
@@ -91,7 +91,7 @@ def patch_list(request: requests.PatchList) -> int:
 
 @task(requests.PatchCheck)
 def patch_check(request: requests.PatchCheck) -> int:
-    """Say where patches apply, are already there, or conflict: ./inv patch-check --repo PATH"""
+    """Show where patches apply, are already applied, or conflict: ./inv patch-check --repo PATH"""
     from buildkit_bisect.cli import patching
 
     return patching.check(request)
@@ -107,7 +107,7 @@ def report(request: requests.Report) -> int:
 
 @task(requests.Diff)
 def diff(request: requests.Diff) -> int:
-    """Say what changed between two campaigns, exit 1 where any cell got worse."""
+    """Show what changed between two campaigns; exit 1 if any cell got worse."""
     from buildkit_bisect.cli import results
 
     return results.diff(request)
@@ -115,7 +115,7 @@ def diff(request: requests.Diff) -> int:
 
 @task(requests.Post)
 def post(request: requests.Post) -> int:
-    """Comment on an issue with gh, updating our earlier comment: ./inv post ID --issue 6893"""
+    """Post a report as an issue comment with gh, or update it: ./inv post ID --issue 6893"""
     from buildkit_bisect.cli import results
 
     return results.post(request)
@@ -123,7 +123,7 @@ def post(request: requests.Post) -> int:
 
 @task(requests.Resume)
 def resume(request: requests.Resume) -> int:
-    """Go on with a campaign that was interrupted, with the builds and trials it has already."""
+    """Resume an unfinished campaign; completed builds and trials are reused."""
     from buildkit_bisect.cli import results
 
     return results.resume(request)
@@ -139,7 +139,7 @@ def status(request: requests.Status) -> int:
 
 @task(requests.Clean)
 def clean(request: requests.Clean) -> int:
-    """Remove what killed runs left; with --cache, everything that was kept for later."""
+    """Remove what killed runs left behind; with --cache, also everything in the cache."""
     from buildkit_bisect.cli import maintenance
 
     return maintenance.clean(request)
@@ -155,7 +155,7 @@ def test(request: requests.Test) -> int:
 
 @task(requests.Check)
 def check(request: requests.Check) -> int:
-    """Lint, format, types and import contracts of this project."""
+    """Check lint, format, types and import contracts of this project."""
     from buildkit_bisect.cli import develop
 
     return develop.check(request)

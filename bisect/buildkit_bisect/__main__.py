@@ -1,4 +1,4 @@
-"""Invoke's program, with our exit code for a command line that it cannot parse."""
+"""Invoke's program, with exit code 2 for invalid command lines."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from buildkit_bisect.options.requests import TASKS
 
 
 class Inv(Program):
-    """``./inv``: bad input is 2 here, as for every other mistake of that kind."""
+    """``./inv``. An invalid command line exits with 2, as all bad input does."""
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """Parse invoke's own options."""
-        with _told():
+        """Parse Invoke's own options."""
+        with _ParseErrors():
             super().parse_core(argv)
 
     def parse_tasks(self) -> None:
         """Parse task names and their options.
 
-        ``--help`` behind a task is no value, and an option that takes one is given once: Invoke
-        would take both for the name of a task, or for the argument of one.
+        Handles ``--help`` after a task, and rejects an option with a value that is given twice:
+        Invoke would take both for the name or the argument of a task.
         """
         seen: set[tuple[str, str]] = set()
         for task, option in options(self.core.unparsed, self._make_parser().contexts):
@@ -42,24 +42,24 @@ class Inv(Program):
             if (task, option) in seen:
                 print(
                     f"error: {option} is given twice (try: it once; ./inv --help {task}"
-                    " says which may be repeated)",
+                    " shows which options may be repeated)",
                     file=sys.stderr,
                 )
                 sys.exit(2)
             seen.add((task, option))
-        with _told():
+        with _ParseErrors():
             super().parse_tasks()
 
     def parse_cleanup(self) -> None:
-        """What is asked for besides tasks: help, and the list of them."""
+        """Handle ``--help`` and ``--list``."""
         if self.args.help.value == "patch":
             self._print_patch_help()
             raise Exit
-        with _told():
+        with _ParseErrors():
             super().parse_cleanup()
 
     def print_task_help(self, name: str) -> None:
-        """Print what a task does, and every option with its value, its help and its default."""
+        """Print what a task does, and each option with its value, help and default."""
         options = options_of(TASKS[name])
         given = [o.value for o in options if o.position is Position.REQUIRED]
         words = [name, *given, *(["[--options]"] if options else [])]
@@ -68,22 +68,24 @@ class Inv(Program):
         self.print_columns([(o.usage, o.description) for o in options] or [("none", "")])
 
     def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
-        """Print names and what they mean, as `--list` and `--help` do."""
+        """Print names and descriptions, for ``--list`` and ``--help``."""
         for line in columns([(name, text or "") for name, text in tuples], pty_size()[0]):
             print(line)
         print()
 
     def _print_patch_help(self) -> None:
         print("Usage: inv patch TASK [--options]\n\nTasks:")
-        for word in _OF_PATCH:
+        for word in _PATCH_TASKS:
             print(f"  patch {word:5}  {self._first_line(f'patch-{word}')}")
-        print("\n./inv patch TASK --help has the options of one.")
+        print("\n./inv patch TASK --help prints the options of a task.")
 
     def _first_line(self, task: str) -> str:
         return (inspect.getdoc(self.collection[task]) or "").partition("\n")[0]
 
 
-class _told:  # noqa: N801 - reads as a statement
+class _ParseErrors:
+    """Prints Invoke's parse errors as ours, and exits with 2."""
+
     def __enter__(self) -> None:
         pass
 
@@ -95,12 +97,12 @@ class _told:  # noqa: N801 - reads as a statement
             )
             sys.exit(2)
         if isinstance(error, CollectionNotFound):
-            print("error: no tasks.py here (try: run ./inv of the checkout)", file=sys.stderr)
+            print("error: no tasks.py found (try: ./inv of the checkout)", file=sys.stderr)
             sys.exit(2)
 
 
 def options(words: Sequence[str], tasks: Mapping[str, ParserContext]) -> Iterator[tuple[str, str]]:
-    """Each ``--help``, and each option that takes one value, with its task's name."""
+    """Yield each ``--help``, and each option that takes one value, with its task's name."""
     task = ""
     left = iter(words)
     pending = next(left, None)
@@ -119,8 +121,8 @@ def options(words: Sequence[str], tasks: Mapping[str, ParserContext]) -> Iterato
             task = word
 
 
-#: By task: the option that a value may be for, and that may be left out. Invoke knows required
-#: positional arguments only, so `./inv status ID` is read as `./inv status --id ID`.
+#: By task: the option of an optional positional value. Invoke's positional arguments are always
+#: required, so `./inv status ID` is parsed as `./inv status --id ID`.
 _OPTIONAL = {
     task: option.flag
     for task, kind in TASKS.items()
@@ -130,19 +132,19 @@ _OPTIONAL = {
 
 _HELP = ("--help", "-h")
 
-#: `./inv patch new NAME` reads better than Invoke's one word, `patch-new`; both are taken.
-_OF_PATCH = sorted(t.removeprefix("patch-") for t in TASKS if t.startswith("patch-"))
+#: `./inv patch new NAME` reads better than Invoke's one word, `patch-new`; both work.
+_PATCH_TASKS = sorted(t.removeprefix("patch-") for t in TASKS if t.startswith("patch-"))
 
 
 def with_ids(argv: list[str]) -> list[str]:
-    """*argv* with the option put before the value of a task that may go without.
+    """Return *argv* with ``--id`` inserted before an optional positional value.
 
-    And the two words of ``patch new`` as the task's one; ``patch --help`` as ``--help patch``.
+    ``patch new`` becomes ``patch-new``, and ``patch --help`` becomes ``--help patch``.
     """
     out: list[str] = []
     for word in argv:
         if out[-1:] == ["patch"] and (out[-2] in _HELP or not out[-2].startswith("--")):
-            if word in _OF_PATCH:
+            if word in _PATCH_TASKS:
                 out[-1] = f"patch-{word}"
                 continue
             if word in _HELP:
@@ -155,11 +157,11 @@ def with_ids(argv: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Run; never returns."""
+    """Run the program; Invoke exits with the task's code."""
     try:
         Inv(name="inv", binary="inv", version=__version__).run(with_ids(sys.argv))
         sys.stdout.flush()
-    except BrokenPipeError:  # `--list | head` is no error; a task's own is caught by its guard
+    except BrokenPipeError:  # `--list | head` is not an error; `guarded` catches a task's own
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

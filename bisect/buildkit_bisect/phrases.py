@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 def listed(items: Iterable[str], limit: int = 6) -> str:
     """``a, b and c``; beyond *limit*, ``a, b, c and 9 more``."""
-    all_ = [str(item) for item in items]  # Markup would escape what it is joined to
+    all_ = [str(item) for item in items]  # Markup escapes the text it is joined with
     if len(all_) > limit:
         all_ = [*all_[: limit - 1], f"{len(all_) - limit + 1} more"]
     return ", ".join(all_[:-1]) + " and " + all_[-1] if len(all_) > 1 else "".join(all_)

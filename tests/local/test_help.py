@@ -1,4 +1,4 @@
-"""What ``./inv`` says of its tasks, and of options that it cannot take."""
+"""The help of ``./inv``, and invalid options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.local
 @pytest.mark.parametrize(
     "words", ["patch new --help", "--help patch new", "patch-new --help", "patch-new x -h"]
 )
-def test_of_a_task_of_two_words(words: str) -> None:
+def test_help_of_a_task_of_two_words(words: str) -> None:
     said = inv(*words.split())
     assert (said.code, said.stderr) == (0, "")
     assert said.stdout.startswith("Usage: inv [--core-opts] patch-new")
@@ -20,14 +20,14 @@ def test_of_a_task_of_two_words(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["patch --help", "patch -h", "--help patch"])
-def test_of_the_first_word(words: str) -> None:
+def test_help_of_the_first_word(words: str) -> None:
     said = inv(*words.split())
     assert (said.code, said.stderr) == (0, "")
     for task in ("patch check", "patch list", "patch new"):
         assert f"\n  {task} " in said.stdout
 
 
-def test_of_a_task_that_needs_an_argument_or_a_name_that_is_none() -> None:
+def test_help_of_a_task_with_an_argument_and_of_an_unknown_task() -> None:
     assert "patch" not in inv("report", "--help").stdout.splitlines()[0]
     assert inv("report", "--help").code == 0
     unknown = inv("--help", "nothing")

@@ -65,7 +65,7 @@ def test_a_lock_with_a_wrong_hash_installs_nothing(checkout: Path, tmp_path: Pat
 def test_a_lock_that_is_not_there(checkout: Path, tmp_path: Path) -> None:
     said = launch(checkout, "--list", BKBISECT_LOCK=str(tmp_path / "none"))
     assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr == f"inv: BKBISECT_LOCK: cannot read {tmp_path / 'none'}\n"
+    assert said.stderr == f"inv: cannot read BKBISECT_LOCK={tmp_path / 'none'}\n"
 
 
 def test_a_changed_project_is_installed_again(checkout: Path) -> None:

@@ -134,7 +134,7 @@ def test_of_a_change_to_a_release_branch(desk: Desk) -> None:
     desk.repo.branch("backport", "v0.27")
     desk.repo.commit("words: say nothing", {WORDS: words("nothing")})
     said = desk.new("--from-branch", "backport")
-    assert "made on v0.27 at " in said.stdout
+    assert "based on v0.27 at " in said.stdout
     assert patches.load(str(desk.root / "my-fix")).files == (WORDS,), "not what v0.27 had before"
 
 
@@ -149,7 +149,7 @@ def test_a_commit_on_the_main_line_itself(desk: Desk, tmp_path: Path) -> None:
     clone.commit("words: say mine", {WORDS: words("mine")})
     for origin in (("--from-branch", "master"), ("--from-worktree", str(clone.path))):
         said = desk.new(*origin, name=f"of{origin[0][1:]}")
-        assert "made on origin/master at " in said.stdout, said.stderr
+        assert "based on origin/master at " in said.stdout, said.stderr
         assert "warning" not in said.stderr
         assert "used as upstream's branch" not in said.stderr, "a local branch needs no fetch"
         assert patches.load(str(desk.root / f"of{origin[0][1:]}")).files == (WORDS,)
@@ -166,11 +166,11 @@ def test_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
     clone.commit("words: say mine", {WORDS: words("mine")})
     for origin in (("--from-branch", "topic"), ("--from-worktree", str(clone.path))):
         said = desk.new(*origin, name=f"of{origin[0][1:]}")
-        assert "words: say mine, made on real/master at " in said.stdout, said.stderr
+        assert "words: say mine, based on real/master at " in said.stdout, said.stderr
     clone.git("push", "--quiet", "origin", "real/master:refs/heads/main")
     clone.git("fetch", "--quiet", "origin")
     clone.git("remote", "set-url", "real", "git@github.com:moby/buildkit.git")
-    assert "made on real/master" in desk.new("--from-branch", "topic", name="tie").stdout
+    assert "based on real/master" in desk.new("--from-branch", "topic", name="tie").stdout
     said = desk.new("--from-branch", "topic", "--base", "origin/v0.27", name="old")
     assert "warning: the patch contains 31 commits by A. Nother since origin/v0.27" in said.stderr
     assert said.stderr.count("\n") == 1
@@ -248,13 +248,13 @@ def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        ((), "made from one place"),
-        (("--from-branch", "fix", "--from-pr", "7"), "made from one place"),
+        ((), "exactly one source of changes"),
+        (("--from-branch", "fix", "--from-pr", "7"), "exactly one source of changes"),
         (("--from-branch", "nowhere"), "no revision 'nowhere'"),
         (("--from-branch", "--upload-pack=x"), "not a revision"),
         (("--from-branch", "v0.25", "--base", "v0.25"), "no changes since v0.25"),
         (("--from-pr", "99"), "git fetch origin pull/99/head:pr-99, then --from-branch pr-99"),
-        (("--from-pr", "fix"), "not a whole number"),
+        (("--from-pr", "fix"), "not an integer"),
         (("--from-worktree", "/nowhere"), "no such directory (try: --from-worktree DIR"),
         (("--from-worktree", "/"), "not a git repository (try: --from-worktree DIR"),
     ],

@@ -112,7 +112,7 @@ def test_posts_what_it_showed(hub: Hub) -> None:
     assert comment["body"].startswith("**Broken in 4 of 5 variants")
     assert len(comment["body"]) <= 60_000
     assert comment["body"] in shown[0]
-    assert "ann is going to comment on https://github.com/moby/buildkit/issues/6893" in shown[0]
+    assert "ann will comment on https://github.com/moby/buildkit/issues/6893" in shown[0]
 
 
 def test_the_second_time_updates_the_same_comment(hub: Hub) -> None:
@@ -168,7 +168,7 @@ def test_a_refusal_of_github_is_told(hub: Hub) -> None:
 
 @pytest.mark.parametrize(("issue", "repo"), [(0, "moby/buildkit"), (1, "moby"), (1, "a/b?x=/c")])
 def test_what_is_no_issue(issue: int, repo: str) -> None:
-    with pytest.raises(BadInput, match="not an issue"):
+    with pytest.raises(BadInput, match="is not an issue"):
         post.post(results.matrix(), None, issue=issue, repo=repo, confirm=yes)
 
 
@@ -185,7 +185,7 @@ def test_yes_shows_the_comment_before_it_is_posted(
 ) -> None:
     assert commands.post(Post(id=campaign, issue=6893, yes=True)) == 0
     (comment,) = hub.comments
-    shown, _, posted = capsys.readouterr().out.rpartition("is going to comment on")
+    shown, _, posted = capsys.readouterr().out.rpartition("will comment on")
     assert comment["body"] in shown
     assert posted.splitlines()[-1] == comment["html_url"]
 

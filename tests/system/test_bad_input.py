@@ -33,7 +33,7 @@ CASES = [
     ("matrix --revs=--force --source module", "--force"),
     ("matrix --revs v0.25.0,$(id) --source module", "$(id)"),
     ("matrix --revs v0.25.0+nothing --source module", "no patch 'nothing'"),
-    ("matrix --revs v0.25.0+ --source module", "'v0.25.0+' is not a revision or REV+PATCH"),
+    ("matrix --revs v0.25.0+ --source module", "'v0.25.0+' is neither a revision nor REV+PATCH"),
     ("matrix --revs +main-ctx-deps --source module", "REV+PATCH"),
     ("run --rev v0.25.0+main-ctx-deps --patches lazy-variants", "both name patches"),
     ("build --rev v0.25.0+main-ctx-deps --patches lazy-variants", "both name patches"),
@@ -44,7 +44,7 @@ CASES = [
     ("matrix --axis snapshotter --source module", "KEY=VALUE"),
     ("matrix --patches nothing --source module", "no patch 'nothing'"),
     ("matrix --patches record-ctx-opts,../x --source module", "../x"),
-    ("matrix --trials none --source module", "whole number"),
+    ("matrix --trials none --source module", "not an integer"),
     ("matrix --jobs 0 --source module", "between 1 and 64"),
     ("matrix --source svn", "auto, git, module"),
     ("matrix --runtime podman", "--runtime"),
@@ -53,8 +53,8 @@ CASES = [
     ("matrix --repo http://127.0.0.1:9/x.git --source git", "127.0.0.1"),
     ("matrix --registry example.org:5000 --source module", "loopback"),
     ("matrix --images public --scenario cross-stage-dedup --source module", "no public image"),
-    ("run --source module", "which revision"),
-    ("build --source module", "which revision"),
+    ("run --source module", "no revision given"),
+    ("build --source module", "no revision given"),
     ("bisect --good v0.25.0 --source module", "both ends"),
     ("bisect --good v0.25.0 --bad v0.26.3 --source module", "needs a git source"),
     ("bisect --good v0.25.0 --bad v0.26.3 --confidence high", "not a number"),
@@ -143,7 +143,7 @@ def ensure(patched: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_no_root_and_no_docker() -> None:
     said = ensure("'os.geteuid', lambda: 1000", DOCKER_HOST="unix:///nowhere")
     assert said.returncode == 3
-    assert "no root here" in said.stderr
+    assert "not running as root" in said.stderr
     assert "cannot connect to the Docker Engine at unix:///nowhere" in said.stderr
     assert "sudo ./inv" in said.stderr
 

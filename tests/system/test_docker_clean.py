@@ -136,7 +136,7 @@ def test_a_users_container_on_a_volume_of_ours_stays(
     client.volumes.create(volume, labels=DEAD)
     client.volumes.create("bkbisect-2", labels=DEAD)
     holds(client, ground.id, volume, "precious")
-    kept = f"left volume {volume}: container precious mounts it"
+    kept = f"kept volume {volume}: container precious mounts it"
     assert kept in clean(engine, "--dry-run")
     said = clean(engine)
     assert kept in said
@@ -203,9 +203,9 @@ def test_an_image_in_use_does_not_keep_the_others(
     client.volumes.create("odd", labels=volume)
     client.containers.create("bkbisect/base:1", ["x"], name="precious")
     said = clean(engine, "--images")
-    assert "left image bkbisect/base:1: " in said
-    assert "container" in said.partition("left image")[2]
-    assert f"{REF}" in said.partition("left image")[0]
+    assert "kept image bkbisect/base:1: " in said
+    assert "container" in said.partition("kept image")[2]
+    assert f"{REF}" in said.partition("kept image")[0]
     assert tags(client) == ["bkbisect/base:1"]
     client.containers.get("precious").remove()
     clean(engine, "--images")

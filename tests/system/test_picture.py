@@ -50,14 +50,14 @@ def test_nothing_to_draw_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     source = tmp_path / "picture.svg"
     source.write_text(svg.matrix(results.matrix()))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Missing, match="nothing here draws PNG"):
+    with pytest.raises(Missing, match="neither rsvg-convert nor Chromium found"):
         picture.png(source, tmp_path / "picture.png")
 
 
 def test_a_picture_without_a_size(tmp_path: Path) -> None:
     source = tmp_path / "picture.svg"
     source.write_text("<svg/>")
-    with pytest.raises(BadInput, match="no size"):
+    with pytest.raises(BadInput, match="no width and height"):
         picture.png(source, tmp_path / "picture.png")
 
 

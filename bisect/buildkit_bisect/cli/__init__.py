@@ -1,4 +1,4 @@
-"""What each task does: options in, exit code out. Tasks themselves only parse."""
+"""The tasks: options in, exit code out."""
 
 from buildkit_bisect.cli.guard import guarded
 

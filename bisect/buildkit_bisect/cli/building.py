@@ -1,4 +1,4 @@
-"""``build``: one variant's binaries, and its image."""
+"""The ``build`` task: one variant's binaries or image."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from buildkit_bisect.options.command import inv
 
 
 def build(request: requests.Build) -> int:
-    """Build a variant, or find it built; print where it is."""
+    """Build a variant unless it is cached, and print where it is."""
     if not request.rev:
-        raise BadInput("which revision?", hint=inv("build", rev="v0.26.0"))
+        raise BadInput("no revision given", hint=inv("build", rev="v0.26.0"))
     ref, with_ = asked_for(request.rev, request)
     given = load_patches(with_ or request.patches)
     image = imaging.wanted(request)
@@ -49,7 +49,7 @@ def build(request: requests.Build) -> int:
         )
         if isinstance(made, NoBuild):
             raise NoAnswer(
-                f"{row} has no build: {made.stage}: {made.reason}",
+                f"cannot build {row}: {made.stage}: {made.reason}",
                 hint=f"less {made.log}" if made.log else inv("doctor"),
             )
         events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
@@ -62,7 +62,7 @@ def build(request: requests.Build) -> int:
     if request.json:
         print(json.dumps({"variant": row, **asdict(made)}, indent=1))
     else:
-        how = "was built already" if made.reused else f"built in {estimate.minutes(made.seconds)}"
+        how = "already built" if made.reused else f"built in {estimate.minutes(made.seconds)}"
         print(f"{row}: {how} with Go {made.go}\n{made.directory}")
     return DONE
 
@@ -73,7 +73,7 @@ def _show_image(request: requests.Build, row: str, facts: Mapping[str, Any]) -> 
         return DONE
     ready = facts["image"]
     when = (
-        "was there already" if ready["reused"] else f"made in {estimate.minutes(ready['seconds'])}"
+        "already present" if ready["reused"] else f"built in {estimate.minutes(ready['seconds'])}"
     )
     print(f"{row}: image {when}, from {facts['made']}\n{ready['ref']}\n{ready['id']}")
     for what in ("pushed", "saved"):

@@ -38,14 +38,14 @@ ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
 
 
 def run(request: requests.Run) -> int:
-    """One revision, the scenario's cells, verbosely."""
+    """Run the cells of one revision."""
     if not request.rev:
-        raise BadInput("which revision?", hint=inv("run", rev="v0.26.0"))
+        raise BadInput("no revision given", hint=inv("run", rev="v0.26.0"))
     return _matrix(request, [request.rev], default=ALL_SCENARIOS[:1])
 
 
 def matrix(request: requests.Matrix) -> int:
-    """Which variants are broken, in which cells."""
+    """Find which variants are broken, and in which cells."""
     return _matrix(request, request.revs, default=ALL_SCENARIOS, form=request.format)
 
 
@@ -57,7 +57,7 @@ def _matrix(
     form: Format = Format.FILES,
 ) -> int:
     asked = [asked_for(item, request) for item in revs]
-    # Nothing named: everything that is of interest.
+    # By default the usual revisions, and all shipped patches on the last of them.
     usual = not revs and not request.patches
     shipped = patches.names() if usual else []
     loaded = {
@@ -79,7 +79,7 @@ def _matrix(
             for ref, text in asked
         ]
         if form is Format.GITHUB_MATRIX:
-            # A folder or a series stays one name: the other job's machine reads it again.
+            # Folders and series keep their names: each job loads them itself.
             print(
                 github.strategy((ref, tuple(filter(None, text.split(",")))) for ref, text in asked)
             )
@@ -88,45 +88,45 @@ def _matrix(
 
 
 def asked_for(item: str, request: Building) -> tuple[str, str]:
-    """``REV`` or ``REV+PATCH+PATCH`` as the revision and ``"PATCH,PATCH"``, "" without.
+    """Split ``REV`` or ``REV+PATCH+PATCH`` into the revision and ``"PATCH,PATCH"`` or "".
 
-    Raises `BadInput` where *request* names patches as well. A branch with a plus sign in its
-    name has a commit id to be named by.
+    Raises `BadInput` if *request* names patches as well. A branch with a plus sign in its name
+    must be given by its commit ID.
     """
     ref, *with_ = item.split("+")
     if not all([ref, *with_]):
         raise BadInput(
-            f"{item!r} is not a revision or REV+PATCH",
+            f"{item!r} is neither a revision nor REV+PATCH",
             hint=words(requests.Matrix, revs="v0.26.0,master+PATCH"),
         )
     if with_ and request.patches:
         raise BadInput(
             f"{item} and {words(Building, patches=True)} both name patches",
-            hint=f"{words(Building, patches=True)} is for every revision; leave it out,"
-            " or the part after +",
+            hint=f"{words(Building, patches=True)} applies to every revision; leave out either"
+            " it or the part after +",
         )
     return ref, ",".join(with_)
 
 
 def bisect(request: Bisect) -> int:
-    """Which commit did it."""
+    """Find the commit that introduced or fixed a failure."""
     _check_ends(request)
     given: list[Patch] = load_patches(request.patches)
     with Display() as events:
         script = scripted(request)
         setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
         if len(setup.scenarios) != 1:
-            raise BadInput("a bisection follows one scenario", hint=words(Bisect, scenario="NAME"))
+            raise BadInput("bisect takes exactly one scenario", hint=words(Bisect, scenario="NAME"))
 
         searched = Bisection if request.good else GoodEndBisection
         return conduct(searched(setup, request, given), setup)
 
 
 def boundaries(request: requests.Boundaries) -> int:
-    """Every change of outcome along a history."""
+    """Find every change of outcome in a history."""
     if not (request.start and request.end):
         raise BadInput(
-            "boundaries needs both ends", hint=inv("boundaries", from_="v0.24.0", to="master")
+            "boundaries needs both endpoints", hint=inv("boundaries", from_="v0.24.0", to="master")
         )
     given = load_patches(request.patches)
     with Display() as events:
@@ -136,22 +136,22 @@ def boundaries(request: requests.Boundaries) -> int:
 
 
 def scripted(request: Campaign) -> Scenario | None:
-    """The user's own test as a scenario; None where *request* names none."""
+    """Return the user's test script as a scenario; None if *request* has no script."""
     if not request.script:
         return None
     return from_script(request.script, timeout=request.script_timeout)
 
 
 def _check_ends(request: Bisect) -> None:
-    """Raise `BadInput` unless *request* has both ends, or one and the wish to find the other."""
+    """Raise `BadInput` unless *request* has both endpoints, or a bad one and ``find_good``."""
     if request.find_good and request.good:
         raise BadInput(
-            f"{words(Bisect, find_good=True)} looks for the good end itself",
+            f"{words(Bisect, find_good=True)} and {words(Bisect, good=True)} exclude each other",
             hint=f"leave out {words(Bisect, good=True)}",
         )
     if not request.bad or not (request.good or request.find_good):
         raise BadInput(
-            "bisect needs both ends",
+            "bisect needs both endpoints",
             hint=f"{words(Bisect, good='R', bad='R')}, or {words(Bisect, find_good=True, bad='R')}",
         )
 
@@ -163,7 +163,7 @@ def conduct(campaign: driver.Campaign, setup: Setup) -> int:
         planned = campaign.plan()
         if planned is None:
             raise BadInput(
-                "a plan needs both ends: only trials can tell where the good end is",
+                "cannot plan a bisection without a good endpoint; finding one takes trials",
                 hint=words(Bisect, good="R", bad="R"),
             )
         return show_plan(request, planned)
@@ -186,7 +186,7 @@ def _publish(request: Campaign, document: Result, folder: Path, events: Events) 
 
 
 def show_plan(request: Campaign, planned: Planned) -> int:
-    """Print what would be done, and do none of it."""
+    """Print what would be done, without doing it."""
     seconds = sum(planned.build_seconds.values())
     total = seconds + planned.cells * planned.trials * planned.trial_seconds
     if request.json:
@@ -212,30 +212,30 @@ def show_plan(request: Campaign, planned: Planned) -> int:
         return DONE
     for row in planned.rows:
         cost, base = planned.build_seconds.get(row, 0), planned.only_bad_of.get(row)
-        only = f", for the cells that are bad in {base}" if base else ""
-        print(f"build  {row}: {'built already' if not cost else estimate.minutes(cost)}{only}")
+        only = f", only for cells that are bad in {base}" if base else ""
+        print(f"build  {row}: {'already built' if not cost else estimate.minutes(cost)}{only}")
     for column in planned.columns:
         control = ", control" if column.control else ""
         axes = " ".join(f"{k}={v}" for k, v in column.axes)
-        print(f"cell   {column.scenario} {axes}{control}: {planned.trials} trials a row")
+        print(f"cell   {column.scenario} {axes}{control}: {planned.trials} trials per row")
     for text in planned.also:
         print(f"also   {text}")
-    rest = ", without the rest" if planned.also else ""
-    print(f"about {estimate.minutes(total)}, by {planned.basis}{rest}")
+    what = " for builds and cells" if planned.also else ""
+    print(f"about {estimate.minutes(total)}{what}, based on {planned.basis}")
     return DONE
 
 
 def trim(events: Events, bound: int) -> None:
-    """Bring the cache down to *bound* bytes; a campaign does not fail by that."""
+    """Trim the cache to *bound* bytes; a failure is only a warning."""
     try:
         gone = cache_limit.trim(bound)
     except OSError as error:
-        events.emit(Said(text=f"the cache could not be trimmed: {error}", warning=True))
+        events.emit(Said(text=f"cannot trim the cache: {error}", warning=True))
         return
     if gone:
         size = cache_limit.shown(sum(e.bytes for e in gone))
         limit = cache_limit.shown(bound)
-        events.emit(Said(text=f"{size} of the cache removed, to keep it below {limit}"))
+        events.emit(Said(text=f"removed {size} from the cache to keep it below {limit}"))
 
 
 def _code(done: Result) -> int:

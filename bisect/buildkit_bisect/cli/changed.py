@@ -1,4 +1,4 @@
-"""``test --changed``: which test files the work since the main branch can affect, and why.
+"""``test --changed``: the test files that changes since the main branch can affect, and why.
 
 A test file is chosen if a chain of imports and of files that are read leads from it to a changed
 file. In doubt it is chosen: a deleted module counts as its whole folder, and ``pyproject.toml``
@@ -24,7 +24,7 @@ _EVERYTHING = ("pyproject.toml", "requirements/ci.txt")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Since:
-    """What changed, and since when."""
+    """The changes since a commit."""
 
     base: str  # a commit, shortened
     branch: str  # the main branch whose merge base *base* is; empty if there is none
@@ -33,21 +33,21 @@ class Since:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """A test file, and the shortest chain from it to what changed; paths in the checkout."""
+    """A test file, and the shortest chain from it to a changed file; paths in the checkout."""
 
     path: str
     chain: tuple[str, ...]
 
     def __str__(self) -> str:
-        """As ``tests/unit/render/test_page.py <- render.html <- render.svg``."""
+        """Return ``tests/unit/render/test_page.py <- render.html <- render.svg``."""
         return " <- ".join((self.path, *map(uses.short, self.chain[1:])))
 
 
 def since_main(project: Path) -> Since:
-    """What differs at *project* from its main branch, committed or not.
+    """Return the differences of *project* from its main branch, committed or not.
 
-    Of several main branches the nearest counts. The one that is checked out does not: on main,
-    the work is what origin does not have. Raises `ProcessError` if *project* is not in git.
+    Of several main branches the nearest counts, except the one that is checked out: on main, the
+    changes are those that origin does not have. Raises `ProcessError` if *project* is not in git.
     """
     here = _git(project, "branch", "--show-current").strip()
     bases = []
@@ -67,7 +67,7 @@ def since_main(project: Path) -> Since:
 
 
 def choose(project: Path, changed: Iterable[str]) -> list[Choice]:
-    """The test files of *project* that *changed* paths can affect, sorted by path."""
+    """Return the test files of *project* that *changed* paths can affect, sorted by path."""
     changed = sorted(changed)
     used = uses.build(project, changed)
     towards = _reached(used, changed)
@@ -79,13 +79,13 @@ def choose(project: Path, changed: Iterable[str]) -> list[Choice]:
 
 
 def _reached(used: Mapping[str, Iterable[str]], changed: Iterable[str]) -> dict[str, str]:
-    """Each path that a change reaches, with the next one on the shortest way to it."""
+    """Return each path that a change affects, with the next one on the shortest chain to it."""
     users = defaultdict(list)
     for user in sorted(used):
         for path in used[user]:
             users[path].append(user)
     towards = dict.fromkeys(changed, "")
-    towards |= {p: path for path in changed for p in _stands_for(path, used) if p not in towards}
+    towards |= {p: path for path in changed for p in _also_affected(path, used) if p not in towards}
     queue = list(towards)
     for path in queue:
         for user in users[path]:
@@ -95,13 +95,13 @@ def _reached(used: Mapping[str, Iterable[str]], changed: Iterable[str]) -> dict[
     return towards
 
 
-def _stands_for(changed: str, used: Iterable[str]) -> list[str]:
-    """Files that *changed* affects without being imported by them."""
+def _also_affected(changed: str, used: Iterable[str]) -> list[str]:
+    """Return the files that *changed* affects without being imported by them."""
     if changed in _EVERYTHING:
         return [path for path in used if path.startswith("tests/")]
     folder, _, name = changed.rpartition("/")
-    # Importing any module of a package runs its __init__. The graph does not know who used a
-    # deleted module, or who reads a data file.
+    # Importing any module of a package runs its __init__. The graph has no users of a deleted
+    # module, and no readers of a data file.
     if changed.startswith(uses.SOURCE) and (name == "__init__.py" or changed not in used):
         return [path for path in used if path.startswith(f"{folder}/")]
     return []

@@ -1,17 +1,17 @@
-"""Names and what they mean, in two columns. Pure."""
+"""Formats names and descriptions in two columns. Pure."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
 
-#: A name that is longer than this stands on a line of its own.
+#: A longer name gets its own line.
 _LONGEST = 24
 _INDENT, _GAP, _NARROWEST = 2, 2, 20
 
 
 def columns(rows: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
-    """Lines of at most *width* characters; words such as ``--dry-run`` stay whole."""
+    """Yield lines of at most *width* characters; words such as ``--dry-run`` are not broken."""
     left = max((len(name) for name, _ in rows if len(name) <= _LONGEST), default=_LONGEST)
     start = _INDENT + left + _GAP
     wrap = textwrap.TextWrapper(

@@ -1,4 +1,4 @@
-"""``test`` and ``check``: this project's own."""
+"""The ``test`` and ``check`` tasks, for this project itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildkit_bisect.cli import doctor
 from buildkit_bisect.options import requests
 from buildkit_bisect.system import checkout
 
-#: pytest's status if it ran no test: a tier may have none that matches ``-k``.
+#: pytest's exit code if it ran no test: a tier may have none that matches ``-k``.
 _NONE_CHOSEN = 5
 
 
@@ -26,7 +26,7 @@ class Tier:
     prepared: bool = False  # needs root, and the programs that `doctor` installs
 
 
-#: In the order in which they run: the quickest first.
+#: In the order in which they run: the fastest first.
 TIERS = (
     # Unit tests share nothing, so they run in parallel; all others share the machine.
     Tier(name="unit", options=("-n", "auto")),
@@ -36,7 +36,7 @@ TIERS = (
 
 
 def test(request: requests.Test) -> int:
-    """Install what the tests need, and run all of them, or those asked for."""
+    """Install what the tests need, and run all of them or those requested."""
     asked = {"unit": request.unit, "local": request.local, "system": request.system}
     wanted = [tier for tier in TIERS if asked[tier.name]] or list(TIERS)
     name = request.matching
@@ -59,13 +59,13 @@ def test(request: requests.Test) -> int:
 
 
 def _changed(wanted: Sequence[Tier]) -> list[tuple[Tier, list[str]]]:
-    """For each tier, the test files that the work since the main branch can affect; prints why."""
+    """Return the test files of each tier that recent changes can affect, and print why."""
     # Imports grimp, which _install_tools has just installed.
     from buildkit_bisect.cli import changed  # noqa: PLC0415
 
     since = changed.since_main(checkout.PROJECT)
     choices = changed.choose(checkout.PROJECT, since.paths)
-    whose = f", the merge base with {since.branch}" if since.branch else ", there is no main branch"
+    whose = f", the merge base with {since.branch}" if since.branch else "; no main branch found"
     _say(f"{len(since.paths)} files changed since {since.base}{whose}")
     runs = []
     for tier in wanted:
@@ -84,7 +84,7 @@ def _say(text: str) -> None:
 
 
 def check(_: requests.Check) -> int:
-    """Lint, format, types and import contracts; all run, the first failure is the status."""
+    """Check lint, format, types and import contracts. Return the exit code of the first failure."""
     _install_tools()
     lint_imports = str(Path(sys.executable).with_name("lint-imports"))  # has no `python -m`
     codes = [
@@ -97,9 +97,9 @@ def check(_: requests.Check) -> int:
 
 
 def _install_tools() -> None:
-    """The ``test`` extra, into this environment, where it is not there yet."""
+    """Install the ``test`` extra into this environment unless it is up to date."""
     if os.environ.get("BKBISECT_LOCK"):
-        return  # ./inv installed all of it, with hashes
+        return  # ./inv has installed all of it, with hashes
     stamp = checkout.PROJECT / "pyproject.toml"
     mark = Path(sys.prefix) / "installed-test-extra.toml"
     if mark.is_file() and mark.read_bytes() == stamp.read_bytes():
@@ -116,5 +116,5 @@ def _python(*argv: str) -> int:
 
 
 def _run(*argv: str) -> int:
-    # Not through process.run: its output belongs on the terminal as it comes.
+    # Not process.run: the output goes straight to the terminal.
     return subprocess.run(argv, cwd=checkout.PROJECT, check=False).returncode

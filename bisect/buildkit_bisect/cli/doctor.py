@@ -1,4 +1,4 @@
-"""What this machine has and lacks, and the command that mends it."""
+"""Checks what this machine has and lacks, and installs what is missing."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from buildkit_bisect.options.command import inv, twin, words
 from buildkit_bisect.options.requests import Campaign, Doctor
 from buildkit_bisect.system import paths, process, web
 
-#: Free space below which a campaign is not started, and below which doctor warns; GiB.
+#: GiB of free space below which no campaign is started, and below which doctor warns.
 LEAST_FREE, GOOD_FREE = 3.0, 12.0
 
-#: Seconds for one answer of the network, for `apt-get update`, and for an installation.
+#: Seconds for one network request, for `apt-get update`, and for an installation.
 ANSWER, UPDATE, INSTALL = 10.0, 300.0, 900.0
 
 
-#: Set to 1, it also forbids other tasks to install anything.
+#: If it is 1, other tasks install nothing either.
 _FORBIDDING = twin(Doctor, "no_install")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """A program that trials or builds call, and Debian's package of it."""
+    """A program that trials or builds run, and its Debian package."""
 
     name: str
     package: str
@@ -39,27 +39,27 @@ class Program:
 
 PROGRAMS = (
     Program(name="git", package="git", purpose="sources"),
-    Program(name="unshare", package="util-linux", purpose="daemons in namespaces of their own"),
-    Program(name="setpriv", package="util-linux", purpose="children that die with the tool"),
+    Program(name="unshare", package="util-linux", purpose="running daemons in namespaces"),
+    Program(name="setpriv", package="util-linux", purpose="killing children with the tool"),
     Program(name="runc", package="runc", purpose="running build steps"),
     Program(name="fusermount3", package="fuse3", purpose="the stargz snapshotter"),
     Program(name="docker-registry", package="docker-registry", purpose="a local registry"),
     Program(name="busybox", package="busybox-static", purpose="base images"),
 )
 
-#: What this project's own tests need besides.
+#: What this project's tests need in addition.
 FOR_TESTS = (
     Program(name="chromium", package="chromium", purpose="tests of the HTML report"),
     Program(name="dockerd", package="docker.io", purpose="tests of images and containers"),
     Program(name="fuse-overlayfs", package="fuse-overlayfs", purpose="tests of a snapshotter"),
     Program(name="rsvg-convert", package="librsvg2-bin", purpose="tests of PNG pictures"),
-    Program(name="ip", package="iproute2", purpose="tests of an Engine elsewhere"),
+    Program(name="ip", package="iproute2", purpose="tests of a remote Engine"),
     Program(name="openssl", package="openssl", purpose="tests of an Engine behind TLS"),
     Program(name="ssh", package="openssh-client", purpose="tests of an Engine behind ssh"),
     Program(name="sshd", package="openssh-server", purpose="tests of an Engine behind ssh"),
 )
 
-#: What building alone needs; the rest is for trials.
+#: The programs that builds need; the others are for trials.
 TO_BUILD = ("git", "setpriv")
 
 
@@ -71,11 +71,11 @@ class Check:
     ok: bool
     detail: str
     fix: str = ""
-    needed: bool = True  # False: nice to have
+    needed: bool = True  # False: optional
 
 
 def checks(*, network: bool = True) -> list[Check]:
-    """Look at everything; asks the network only if *network*. Changes nothing."""
+    """Return all checks, those of the network only if *network*. Changes nothing."""
     found = [_root(), *map(_program, PROGRAMS), _fuse_device(), _disk(), _go(), _docker()]
     if network:
         found += [_git_remote(), _module_proxy()]
@@ -89,14 +89,14 @@ def ensure(
     without: Iterable[str] = (),
     also: Iterable[Program] = (),
 ) -> None:
-    """Make sure that a task can run: install on Debian or Ubuntu as root, else refuse.
+    """Install the programs that a task lacks, on Debian or Ubuntu as root.
 
-    *trials*: the task runs daemons, not only builds. *without*: programs this run does not
-    need, *also* further ones. Raises `Missing` with the exact command.
+    *trials*: the task runs daemons, not only builds. *without* are programs that this run does
+    not need, *also* further ones. Raises `Missing`, with the exact command, if the task cannot run.
     """
     if trials and os.geteuid() != 0:
         raise Missing(
-            f"trials run buildkitd as root, and there is no root here (Docker: {_docker().detail})",
+            f"not running as root, which trials need for buildkitd (Docker: {_docker().detail})",
             hint="sudo ./inv ...",
         )
     wanted = [p for p in PROGRAMS if (trials or p.name in TO_BUILD) and p.name not in set(without)]
@@ -105,7 +105,7 @@ def ensure(
     if missing:
         _install(missing, say)
     if trials and not Path("/dev/fuse").exists():
-        raise Missing("/dev/fuse is not there; stargz needs it", hint="modprobe fuse")
+        raise Missing("/dev/fuse not found; stargz needs it", hint="modprobe fuse")
     disk = _disk()
     if not disk.ok:
         raise Missing(f"the disk of the cache is nearly full: {disk.detail}", hint=disk.fix)
@@ -129,7 +129,7 @@ def _install(missing: list[Program], say: Callable[[str], None]) -> None:
     )
     still = [p.name for p in missing if shutil.which(p.name) is None]
     if still:
-        raise Missing(f"apt-get did not bring {', '.join(still)}: {done.tail(2)}", hint=command)
+        raise Missing(f"apt-get did not install {', '.join(still)}: {done.tail(2)}", hint=command)
 
 
 def _forbidden() -> bool:
@@ -161,7 +161,7 @@ def _program(program: Program) -> Check:
 
 def _fuse_device() -> Check:
     ok = Path("/dev/fuse").exists()
-    detail = "there" if ok else "not there (the stargz snapshotter)"
+    detail = "present" if ok else "not found (the stargz snapshotter)"
     return Check(name="/dev/fuse", ok=ok, detail=detail, fix="modprobe fuse")
 
 
@@ -172,14 +172,14 @@ def _disk() -> Check:
         name="disk",
         ok=free >= LEAST_FREE,
         detail=f"{free:.0f} GiB free for the cache"
-        + ("" if free >= GOOD_FREE else f"; a full matrix wants {GOOD_FREE:.0f}"),
+        + ("" if free >= GOOD_FREE else f"; a full matrix needs {GOOD_FREE:.0f} GiB"),
         fix=f"{inv('clean', cache=True)}, or BKBISECT_CACHE_DIR=DIR",
     )
 
 
 def _go() -> Check:
     here = [t.version for t in (*on_path(), *cached())]
-    detail = ", ".join(dict.fromkeys(here)) or "none here; fetched from PyPI as commits ask for it"
+    detail = ", ".join(dict.fromkeys(here)) or "none; downloaded from PyPI as commits require it"
     return Check(name="Go", ok=True, detail=detail)
 
 
@@ -191,7 +191,7 @@ def _docker() -> Check:
             name="Docker",
             ok=False,
             detail=error.message,
-            fix="only needed for images and containers: apt-get install -y docker.io",
+            fix="needed only for images and containers: apt-get install -y docker.io",
             needed=False,
         )
     known = engine.facts
@@ -208,13 +208,13 @@ def _git_remote() -> Check:
         else None
     )
     ok = done is not None and done.ok
-    reason = "no git" if done is None else done.tail(1)[:120] or "no answer"
+    reason = "git is not installed" if done is None else done.tail(1)[:120] or "no answer"
     return Check(
         name="git source",
         ok=ok,
-        detail=DEFAULT_REPO if ok else f"{DEFAULT_REPO} cannot be reached: {reason}",
+        detail=DEFAULT_REPO if ok else f"cannot reach {DEFAULT_REPO}: {reason}",
         fix=f"{words(Campaign, repo='PATH')} of a clone;"
-        " without one, Go modules are used, unpatched",
+        " without git, Go modules are used, which cannot be patched",
         needed=False,
     )
 
@@ -223,7 +223,9 @@ def _module_proxy() -> Check:
     proxy = os.environ.get("GOPROXY", "").split(",")[0].split("|")[0] or "https://proxy.golang.org"
     url = f"{proxy.rstrip('/')}/github.com/moby/buildkit/@v/list"
     if not url.startswith(("https://", "http://")):
-        return Check(name="module source", ok=False, detail=f"GOPROXY={proxy}", needed=False)
+        return Check(
+            name="module source", ok=False, detail=f"GOPROXY={proxy}: not a URL", needed=False
+        )
     try:
         with web.open_url(url, timeout=ANSWER) as answer:
             ok, reason = answer.status == 200, f"HTTP {answer.status}"  # noqa: PLR2004
@@ -232,6 +234,6 @@ def _module_proxy() -> Check:
     return Check(
         name="module source",
         ok=ok,
-        detail="the Go module proxy answers" if ok else f"no Go module proxy: {reason}",
+        detail="the Go module proxy answers" if ok else f"cannot reach {proxy}: {reason}",
         needed=False,
     )

@@ -1,6 +1,6 @@
-"""docs/errors.md, made from the code by ``python -m buildkit_bisect.cli.error_table``.
+"""Generates docs/errors.md: ``python -m buildkit_bisect.cli.error_table``.
 
-Every place that makes an error is found in the syntax tree, so the table cannot forget one.
+Every place that raises an error is found in the syntax tree, so the table is complete.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from buildkit_bisect.options.command import inv, words
 
 _PACKAGE = Path(__file__).parents[1]
 
-#: Classes that are no branch of the tree in `errors` but descend from it, by the root they
-#: are shown under; a failed process that nobody explains is a failure around the experiment.
+#: The exit code of each error class. Subclasses defined outside `errors` have their base class's.
+#: A failed process without an explanation is an infrastructure failure.
 _KINDS = {
     "BadInput": 2,
     "Missing": 3,
@@ -28,28 +28,28 @@ _KINDS = {
     "WheelRefused": 5,
 }
 _MEANS = {
-    2: ("bad input", "What was named does not exist or makes no sense. Nothing was changed.",
+    2: ("bad input", "The input is invalid or does not exist. Nothing was changed.",
         "`./inv --help TASK`"),
-    3: ("something is missing", "A program, privilege or download that this machine lacks.",
+    3: ("missing requirement", "This machine lacks a program, a privilege or a download.",
         f"`{inv('doctor')}`"),
-    4: ("no answer", "The question was understood, and has no (sure) answer.",
-        f"read the report; other ends, or more `{words(requests.Campaign, trials=True)}`"),
-    5: ("infrastructure failed", "A registry, disk, engine or network; no word on BuildKit.",
+    4: ("no answer", "The request was valid, but has no certain answer.",
+        f"read the report; other endpoints, or more `{words(requests.Campaign, trials=True)}`"),
+    5: ("infrastructure failure", "A registry, disk, Engine or network failed, not BuildKit.",
         f"`{inv('doctor')}`, then `{inv('resume')}`"),
 }  # fmt: skip
 
 _HEAD = """# Errors
 
 Every error is one line on stderr, `error: MESSAGE (try: REMEDY)`, and an exit code. The message
-is the cause. Capitals stand for what differs. Exit 1 is a bug in this tool (it prints a report to
-send) or, from `diff`, a cell that got worse; 130 is Ctrl-C. Made from the code by
+states the cause. Words in capitals are placeholders. Exit code 1 is a bug in this tool (it prints
+a report to send) or, from `diff`, a cell that got worse; 130 is Ctrl-C. Generated from the code by
 `python -m buildkit_bisect.cli.error_table`.
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Row:
-    """One error as the table shows it."""
+    """One error in the table."""
 
     code: int
     module: str
@@ -59,21 +59,21 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """A row an error that has words of its own; others pass on what something else said."""
+    """Return a row for each error that has its own message; the others pass one on."""
     return [row for row in _every() if row.message.strip(" .")]
 
 
 def _every() -> list[Row]:
-    """Every error that the package makes, by exit code, module and line."""
+    """Return every error that the package raises, by exit code, module and line."""
     return sorted(row for path in sorted(_PACKAGE.rglob("*.py")) for row in _in_module(path))
 
 
 def text() -> str:
-    """The whole of docs/errors.md."""
+    """Return the content of docs/errors.md."""
     parts = [_HEAD]
     found = rows()
     for code, (name, means, remedy) in _MEANS.items():
-        parts.append(f"\n## {code}: {name}\n\n{means} Where a row has no remedy: {remedy}.\n")
+        parts.append(f"\n## {code}: {name}\n\n{means} If a row has no remedy: {remedy}.\n")
         last = ""
         for row in found:
             if row.code != code:
@@ -87,9 +87,9 @@ def text() -> str:
     return "".join(parts)
 
 
-def _cell(said: str) -> str:
-    said = " ".join(said.split()).replace("|", "\\|")
-    return f"`` {said} ``" if said else ""
+def _cell(content: str) -> str:
+    content = " ".join(content.split()).replace("|", "\\|")
+    return f"`` {content} ``" if content else ""
 
 
 def _in_module(path: Path) -> Iterator[Row]:
@@ -105,18 +105,18 @@ def _in_module(path: Path) -> Iterator[Row]:
             continue
         hint = next((_words(k.value, constants) for k in node.keywords if k.arg == "hint"), "")
         if node.func.id == "_require":  # scenario/check.py: condition, key, message
-            said = f"KEY: {_words(node.args[2], {})}"
-            yield Row(code=2, module=module, line=node.lineno, message=said,
+            message = f"KEY: {_words(node.args[2], {})}"
+            yield Row(code=2, module=module, line=node.lineno, message=message,
                       hint="docs/scenarios.md")  # fmt: skip
         elif node.func.id in _KINDS:
-            said = _words(node.args[0], {})
-            if said not in ("MESSAGE", "WHERE: MESSAGE", "REASON"):  # passed on from elsewhere
+            message = _words(node.args[0], {})
+            if message not in ("MESSAGE", "WHERE: MESSAGE", "REASON"):  # passed on from elsewhere
                 yield Row(code=_KINDS[node.func.id], module=module, line=node.lineno,
-                          message=said, hint=hint)  # fmt: skip
+                          message=message, hint=hint)  # fmt: skip
 
 
 def _words(node: ast.expr, constants: dict[str, ast.expr]) -> str:  # noqa: PLR0911 - a table
-    """The text that an expression makes, with a name in capitals for what it puts in."""
+    """Return the text of an expression, with the names of variables in capitals."""
     match node:
         case ast.Constant(value=str(value)):
             return value
@@ -139,9 +139,9 @@ def _words(node: ast.expr, constants: dict[str, ast.expr]) -> str:  # noqa: PLR0
 
 
 def command_line(called: str, call: ast.Call, text_of: Callable[[ast.expr], str]) -> str:
-    """What a call of `inv` or `words` makes, with *text_of* for what is no constant.
+    """Return what a call of `inv` or `words` returns; *text_of* converts non-constant arguments.
 
-    Raises `LookupError` for a task or an option that does not exist.
+    Raises `LookupError` if the task or an option does not exist.
     """
 
     def value(part: ast.expr) -> command.Value:

@@ -1,4 +1,4 @@
-"""From errors to exit codes: the outermost frame of every task."""
+"""Turns errors into messages and exit codes; the outermost frame of every task."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from buildkit_bisect import __version__
 from buildkit_bisect.errors import BisectError, printable
 from buildkit_bisect.options.command import inv
 
-#: Exit codes that are no errors of ours.
+#: Exit codes of a task; the classes in `errors` have theirs.
 DONE, BUG, BAD_INPUT, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 2, 4, 5, 130
 
-#: What the system says of a name that cannot be one; somebody gave it to us.
+#: System errors for invalid file names, which come from the user.
 _NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 
-#: What helps, by what the system says.
+#: Hints for other system errors.
 _NO_SPACE = (
-    f"free some space there, then {inv('resume')}; {inv('clean', cache_size='5GB')} frees the cache"
+    f"free some space there, then {inv('resume')}; {inv('clean', cache_size='5GB')} trims the cache"
 )
 _NOT_WRITTEN = "make it writable, or BKBISECT_CACHE_DIR=DIR"
-_MIRROR = f"remove the mirror that is named, it is cloned again; or {inv('clean', cache=True)}"
+_MIRROR = f"remove that mirror, which is then cloned again; or {inv('clean', cache=True)}"
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _NO_SPACE),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _NOT_WRITTEN),
@@ -32,35 +32,37 @@ _REMEDIES = {
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Run *command*; every expected error is one message, a bug is a paste-ready report."""
-    # runc lives there, and a plain `su` leaves it out of PATH.
+    """Run *command*. Print a line for an expected error, and a report to send for a bug."""
+    # runc is installed there, and a plain `su` drops it from PATH.
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     for sign in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal cleans up too
         if signal.getsignal(sign) is not signal.SIG_IGN:  # nohup
             signal.signal(sign, _interrupt)
     try:
         code = command()
-    except BrokenPipeError:  # `| head` is no error
+    except BrokenPipeError:  # `| head` is not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except BisectError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
-        print(f"interrupted; what was built and run is kept: {inv('resume')}", file=sys.stderr)
+        print(
+            f"interrupted; completed builds and trials are kept: {inv('resume')}", file=sys.stderr
+        )
         code = INTERRUPTED
-    except OSError as error:  # a full disk, a directory that may not be written
+    except OSError as error:  # a full disk, an unwritable directory
         named = f"{error.filename}: " if error.filename else ""
         wrong = error.errno in _NO_NAME
         hint = "./inv --help TASK" if wrong else _REMEDIES.get(error.errno or 0, inv("doctor"))
-        said = f"{named}{error.strerror or error} (try: {hint})"
-        print(f"error: {printable(said)}", file=sys.stderr)
+        message = f"{named}{error.strerror or error} (try: {hint})"
+        print(f"error: {printable(message)}", file=sys.stderr)
         code = BAD_INPUT if wrong else INFRA
     except Exception as error:
-        # Of GitPython, which is imported late: it was a mirror of ours that could not be read.
+        # By name, as GitPython is imported late. Its errors mean that a mirror cannot be read.
         mirror = type(error).__module__ == "git.exc"
-        said = f"error: {printable(f'git: {type(error).__name__}: {error}')} (try: {_MIRROR})"
-        print(said if mirror else _bug_report(), file=sys.stderr)
+        message = f"error: {printable(f'git: {type(error).__name__}: {error}')} (try: {_MIRROR})"
+        print(message if mirror else _bug_report(), file=sys.stderr)
         code = INFRA if mirror else BUG
     return code
 

@@ -20,23 +20,23 @@ _SAVE = words(requests.Build, save="./image.tar")
 
 
 def wanted(request: requests.Build) -> bool:
-    """Whether *request* asks for an image. Raises `BadInput` for one that cannot be made."""
+    """Return whether *request* asks for an image. Raises `BadInput` if it cannot be built."""
     dockerfile = request.builder is ImageBuilder.DOCKERFILE
     save = Path(request.save).absolute()
     if request.push:
-        image.repository(request.push)  # refused before anything is built
+        image.repository(request.push)  # raises before anything is built
     if dockerfile and request.base_image:
         raise BadInput(
-            "upstream's Dockerfile has a base of its own",
+            "upstream's Dockerfile has its own base image",
             hint=f"leave out {words(requests.Build, base_image=True)}",
         )
     if request.save and not save.parent.is_dir():
         raise BadInput(
-            f"{words(requests.Build, save=request.save)}: there is no such folder", hint=_SAVE
+            f"{words(requests.Build, save=request.save)}: the folder does not exist", hint=_SAVE
         )
     if request.save and save.is_dir():
         raise BadInput(
-            f"{words(requests.Build, save=request.save)} is a directory, and an image is a file",
+            f"{words(requests.Build, save=request.save)} is a directory, not a file",
             hint=_SAVE,
         )
     more = (dockerfile, request.base_image, request.push, request.save)
@@ -46,7 +46,7 @@ def wanted(request: requests.Build) -> bool:
 def from_binaries(
     workshop: Workshop, request: requests.Build, variant: Variant, made: Build
 ) -> tuple[Engine, image.VariantImage, str]:
-    """The image, and how it came about."""
+    """Return the image, and what it was built from."""
 
     def say(text: str) -> None:
         workshop.events.emit(Said(text=text))
@@ -59,7 +59,7 @@ def from_binaries(
 def from_upstream(
     workshop: Workshop, variant: Variant, patches: Sequence[Patch]
 ) -> tuple[Engine, image.VariantImage, str]:
-    """The published image of a plain release where it can be had, else by the Dockerfile."""
+    """Return the published image of an unpatched release, else one built with the Dockerfile."""
 
     def say(text: str) -> None:
         workshop.events.emit(Said(text=text))
@@ -70,7 +70,7 @@ def from_upstream(
         got = upstream_image.pull(engine, variant, say)
         if not isinstance(got, str):
             return engine, got, f"published, {got.digest or ref}"
-        instead = f"; {ref} cannot be pulled: {got}"
+        instead = f"; cannot pull {ref}: {got}"
         say(instead.removeprefix("; "))
     program = buildx_plugin.find(say, workshop.builder.deadlines, oldest=buildx_plugin.OLDEST_BAKE)
     made = upstream_image.build(
@@ -87,7 +87,7 @@ def from_upstream(
 
 
 class _Steps:
-    """Shows the beginning of each step of a plain build progress, and nothing twice."""
+    """Emits the first line of each step in a build's plain progress output."""
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
@@ -101,7 +101,7 @@ class _Steps:
 
 
 def deliver(engine: Engine, made: image.VariantImage, request: requests.Build) -> dict[str, str]:
-    """Push and save as asked; where to."""
+    """Push and save the image as requested. Return the destinations."""
     done: dict[str, str] = {}
     if request.push:
         done["pushed"] = image.push(engine, made, request.push)

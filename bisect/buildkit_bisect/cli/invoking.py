@@ -1,4 +1,4 @@
-"""A request as an Invoke task: arguments from its options, help included."""
+"""Makes Invoke tasks from requests: a request's options become arguments with help."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Request)
 
 
 class OptionArgument(Argument):
-    """An option, as Invoke's parser takes one."""
+    """An option as an argument for Invoke's parser."""
 
     def __init__(self, option: Option) -> None:
         self.option = option
@@ -31,7 +31,7 @@ class OptionArgument(Argument):
             names=(option.name,),
             attr_name=option.key if option.key != option.name else None,
             kind=form,
-            # Invoke fills positional arguments only where their default is None.
+            # Invoke fills positional arguments only if their default is None.
             default=None if required else form(),
             help=option.description,
             positional=required,
@@ -41,7 +41,7 @@ class OptionArgument(Argument):
 class RequestTask(Task[Any]):
     """A task whose arguments are a request's options.
 
-    Invoke's own come from the signature of the body, and lose their help at the first reading.
+    Invoke derives arguments from the body's signature, and drops their help once it is read.
     """
 
     def __init__(self, body: Callable[..., Any], kind: type[Request]) -> None:
@@ -52,14 +52,14 @@ class RequestTask(Task[Any]):
         self,
         ignore_unknown_help: bool | None = None,  # noqa: ARG002 - Invoke's signature
     ) -> list[Argument]:
-        """One for each option, in their order; new ones each time, since parsing fills them."""
+        """Return an argument per option, in order; new ones each time, as parsing fills them."""
         return [OptionArgument(option) for option in options_of(self.kind)]
 
 
 def task(kind: type[R], *, ends: bool = True) -> Callable[[Callable[[R], int]], RequestTask]:
-    """Make a task of a function that answers a request with an exit code.
+    """Make a task from a function that takes a request and returns an exit code.
 
-    It *ends* the program with that code; one that does not lets the next task go on.
+    The task *ends* the program with that code; otherwise the next task runs if the code is 0.
     """
 
     def declare(command: Callable[[R], int]) -> RequestTask:

@@ -1,4 +1,4 @@
-"""What a killed run can leave: processes, scratch and socket directories, cgroups."""
+"""Finds what killed runs left behind: processes, scratch and socket directories, cgroups."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from buildkit_bisect.runtime.host import CGROUPS, SOCKETS, remove_cgroups
 from buildkit_bisect.system import marks, paths
 from buildkit_bisect.system.marks import Orphan
 
-#: A directory for sockets, as `runtime.host` makes it. Others use the place too.
+#: A socket directory of `runtime.host`. Other programs use the same parent directory.
 _SOCKETS = re.compile(r"bkb-[0-9]+-[a-z0-9_]{8}")
 
 
 def find() -> list[Orphan | Path]:
-    """Everything that bears our mark or name and whose owner no longer runs."""
+    """Return everything with our mark or name whose owner is no longer running."""
     # Processes first: they may write to the directories.
     return [*marks.orphans(), *(p for p in _ours() if not paths.owner_alive(p))]
 
@@ -32,7 +32,7 @@ def _ours() -> Iterator[Path]:
     yield from paths.cache("tmp").iterdir()
     yield from paths.cache("mirrors").glob("*/worktrees/worktree-*")
     for folder in SOCKETS.glob("bkb-*"):
-        # One that is empty, a process that was killed may have had no time to claim.
+        # The owner of an empty one may have been killed before it could claim it.
         if _SOCKETS.fullmatch(folder.name) and (paths.is_claimed(folder) or _is_empty(folder)):
             yield folder
     yield from CGROUPS.glob("bkbisect-bkb-*")
@@ -40,7 +40,7 @@ def _ours() -> Iterator[Path]:
 
 
 def remove(left: Orphan | Path) -> None:
-    """End or remove one of what `find` found."""
+    """Kill or remove *left*, one result of `find`."""
     if isinstance(left, Orphan):
         marks.end(left)
     elif left.is_relative_to(CGROUPS):

@@ -1,4 +1,4 @@
-"""``doctor`` and ``clean``: this machine, and what we keep on it."""
+"""The ``doctor`` and ``clean`` tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from buildkit_bisect.system import cache_limit, paths
 
 
 def doctor(request: requests.Doctor) -> int:
-    """A line a check; 3 where something needed is missing and could not be installed."""
+    """Print a line per check. Return 3 if a requirement is missing and cannot be installed."""
     if not request.no_install:
         with contextlib.suppress(BisectError):
             doctors.ensure(lambda text: print(text, file=sys.stderr, flush=True), trials=True)
@@ -31,13 +31,13 @@ def doctor(request: requests.Doctor) -> int:
 
 
 def clean(request: requests.Clean) -> int:
-    """Sweep what killed runs left; where *request* says so, also what is kept for later.
+    """Remove what killed runs left behind, and cached data if *request* asks for it.
 
-    Raises `BadInput` where that is in use.
+    Raises `BadInput` if the cache is in use.
     """
     dry, limit = request.dry_run, request.cache_size
     if request.cache and not dry and (busy := cache_limit.others()):
-        raise BadInput(f"process {busy[0]} uses the cache", hint=inv("clean", cache_size=0))
+        raise BadInput(f"the cache is in use by process {busy[0]}", hint=inv("clean", cache_size=0))
     swept = _sweep(images=request.images, dry=dry)
     if request.cache:
         _empty(dry=dry)
@@ -49,8 +49,8 @@ def clean(request: requests.Clean) -> int:
 
 
 def _sweep(*, images: bool, dry: bool) -> int:
-    """Remove what killed runs left, here and on the Engine; returns how much that was."""
-    on_engine = _on_engine(images=images)  # a DOCKER_HOST that is none ends it with nothing done
+    """Remove what killed runs left behind, also on the Engine. Return how many things."""
+    on_engine = _on_engine(images=images)  # an invalid DOCKER_HOST raises before anything is done
     found = leftovers.find()
     for left in found:
         if not dry:
@@ -58,15 +58,15 @@ def _sweep(*, images: bool, dry: bool) -> int:
         print(f"{_verb(dry=dry)} {left}")
     for engine, thing in on_engine:
         kept = thing.kept if dry else sweep.remove(engine, thing)
-        print(f"left {thing}: {kept}" if kept else f"{_verb(dry=dry)} {thing}")
+        print(f"kept {thing}: {kept}" if kept else f"{_verb(dry=dry)} {thing}")
     return len(found) + len(on_engine)
 
 
 def _empty(*, dry: bool) -> None:
-    """Remove what we keep in the cache directory, which may hold other things too."""
+    """Remove our entries from the cache directory, which may contain other things too."""
     for entry in sorted(paths.cache_root().iterdir()):
         if not paths.is_cached(entry):
-            print(f"left {entry}: it is not of this tool")
+            print(f"kept {entry}: not created by this tool")
             continue
         size = _size(entry)
         if not dry:
@@ -79,7 +79,7 @@ def _verb(*, dry: bool) -> str:
 
 
 def _bounded(bound: int, *, dry: bool) -> None:
-    """Bring the cache down to *bound* bytes, or say what it holds and what would go."""
+    """Trim the cache to *bound* bytes; if *dry*, print its content and what would be removed."""
     if not dry:
         _list("removed", cache_limit.trim(bound))
         return
@@ -92,7 +92,7 @@ def _bounded(bound: int, *, dry: bool) -> None:
 
 
 def _list(what: str, entries: list[cache_limit.Entry]) -> None:
-    """How many bytes *entries* are, by kind."""
+    """Print the size of *entries* by kind."""
     print(f"{what}: {cache_limit.shown(sum(e.bytes for e in entries))}")
     for kind in cache_limit.KINDS:
         sizes = [e.bytes for e in entries if e.kind == kind]
@@ -101,7 +101,7 @@ def _list(what: str, entries: list[cache_limit.Entry]) -> None:
 
 
 def _on_engine(*, images: bool) -> list[tuple[Engine, sweep.Leftover]]:
-    """What we left on the Docker Engine; nothing where none answers."""
+    """Return what this tool left on the Docker Engine; nothing if no Engine answers."""
     try:
         engine = open_engine()
     except Missing:

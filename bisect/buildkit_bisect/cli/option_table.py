@@ -1,4 +1,4 @@
-"""docs/options.md, made from the declarations by ``python -m buildkit_bisect.cli.option_table``."""
+"""Generates docs/options.md: ``python -m buildkit_bisect.cli.option_table``."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from buildkit_bisect.options.requests import TASKS, Campaign
 
 _HEAD = f"""# Options
 
-`./inv TASK --help` says the same of one task. An option that may be left out has an environment
-twin, which is used where the option is not given: `{twin(Campaign, "trials")}=20 {inv("matrix")}`
-is `{inv("matrix", trials=20)}`. A switch is turned on by `1` and off by `0`. A twin counts for the
-tasks that have the option, and for no other. Made from the code by
-`python -m buildkit_bisect.cli.option_table`.
+`./inv TASK --help` prints the same for one task. If an option is not given, its environment
+variable is used: `{twin(Campaign, "trials")}=20 {inv("matrix")}` is `{inv("matrix", trials=20)}`.
+`1` turns a switch on, `0` turns it off. Tasks ignore the variables of options that they do not
+have. Generated from the code by `python -m buildkit_bisect.cli.option_table`.
 """
 
-_COLUMNS = ("option", "environment twin", "default", "what it is", "example")
+_COLUMNS = ("option", "environment variable", "default", "description", "example")
 
 
 def text() -> str:
-    """The whole of docs/options.md."""
+    """Return the content of docs/options.md."""
     shared = options_of(Campaign)
     campaigns = [task for task, kind in TASKS.items() if issubclass(kind, Campaign)]
     parts = [_HEAD, "\n## Tasks\n\n", _table(("task", "options"), _tasks())]
-    parts += ["\n## Every campaign\n\n", f"{_listed(campaigns)} have these.\n\n"]
+    parts += ["\n## Every campaign\n\n", f"The options of {_listed(campaigns)}.\n\n"]
     parts.append(_table(_COLUMNS, map(_row, shared)))
     for task, kind in TASKS.items():
         own = [o for o in options_of(kind) if o not in shared or task not in campaigns]
@@ -35,12 +34,12 @@ def text() -> str:
 
 
 def _tasks() -> Iterator[tuple[str, ...]]:
-    """A row a task: what it has, and for a campaign what others do not have."""
+    """Yield a row per task with its options; those of every campaign are one link."""
     common = options_of(Campaign)
     for task, kind in TASKS.items():
         is_campaign = issubclass(kind, Campaign)
         names = [_name(o) for o in options_of(kind) if not (is_campaign and o in common)]
-        names += ["[those of every campaign](#every-campaign)"] if is_campaign else []
+        names += ["[options of every campaign](#every-campaign)"] if is_campaign else []
         yield f"`{task}`", ", ".join(names) or "none"
 
 

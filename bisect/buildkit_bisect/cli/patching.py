@@ -1,4 +1,4 @@
-"""``patch-new``, ``patch-list``, ``patch-check``: the candidates, and where each applies."""
+"""The ``patch-new``, ``patch-list`` and ``patch-check`` tasks."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ Loaded = TypeVar("Loaded")
 
 
 def new(request: PatchNew) -> int:
-    """Make a patch folder of a contributor's work, and say where it applies."""
+    """Create a patch folder from a contributor's work, and print where it applies."""
     name, root = request.name, request.into
     origins = (request.from_worktree, request.from_branch, request.from_pr)
     if not name or sum(map(bool, origins)) != 1:
         raise BadInput(
-            "a patch is made from one place",
+            "patch-new takes a name and exactly one source of changes",
             hint=f"{inv('patch-new', 'NAME', from_worktree='DIR')},"
             f" {words(PatchNew, from_branch='REF')} or {words(PatchNew, from_pr='N')}",
         )
     patchmaker.check_name(name, root)
     with _work(request) as (source, work):
         if doubt := patchmaker.doubt(work):
-            _tell(f"warning: {doubt}")
+            _log(f"warning: {doubt}")
         made = patchmaker.new(name, work, source, root=root, title=request.title)
     found = backports.table(source, backports.lines(source), [made])
     if request.json:
         _print({"name": name, "folder": made.folder, "base": work.base.sha, **_facts(made, found)})
         return DONE
-    print(f"{name}: {made.meta.title}, made on {work.base.ref}\n{made.folder}")
+    print(f"{name}: {made.meta.title}, based on {work.base.ref}\n{made.folder}")
     for line in _lines(found):
         print(line)
     return DONE
@@ -72,9 +72,9 @@ def _work(request: PatchNew) -> Iterator[tuple[GitSource, Work]]:
 
 
 def list_(request: PatchList) -> int:
-    """Every patch and series; a folder with a mistake is listed with it, exit 2."""
+    """Print every patch and series. Print the errors of invalid folders, and return 2."""
     root = request.into
-    found, mistakes = _each(patches.names(root), lambda name: _listed(name, root))
+    found, errors = _each(patches.names(root), lambda name: _listed(name, root))
     known = list(found.values())
     if request.json:
         _print(known)
@@ -84,29 +84,29 @@ def list_(request: PatchList) -> int:
             what = f"series: {', '.join(one['series'])}" if one["series"] else (
                 f"touches {', '.join(one['files'])}")  # fmt: skip
             print(f"    {what}")
-        if not known and not mistakes:
+        if not known and not errors:
             print(f"no patches in {root}")
-    return _told(mistakes)
+    return _exit_code(errors)
 
 
 def _each(
     names: Sequence[str], load: Callable[[str], Loaded]
 ) -> tuple[dict[str, Loaded], dict[str, BadInput]]:
-    """What *load* makes of each name, and the mistakes of those of which it makes nothing."""
-    found, mistakes = {}, {}
+    """Return what *load* returns for each name, and the errors of the names it rejects."""
+    found, errors = {}, {}
     for name in names:
         try:
             found[name] = load(name)
         except BadInput as error:
-            mistakes[name] = error
-    return found, mistakes
+            errors[name] = error
+    return found, errors
 
 
-def _told(mistakes: Mapping[str, BadInput]) -> int:
-    """The exit code, once the mistakes are on stderr, a line each."""
-    for name, mistake in mistakes.items():
-        _tell(f"error: {name if name.isprintable() else ascii(name)}: {mistake}")
-    return BAD_INPUT if mistakes else DONE
+def _exit_code(errors: Mapping[str, BadInput]) -> int:
+    """Print *errors* to stderr, one per line, and return the exit code."""
+    for name, error in errors.items():
+        _log(f"error: {name if name.isprintable() else ascii(name)}: {error}")
+    return BAD_INPUT if errors else DONE
 
 
 def _listed(name: str, root: Path) -> dict[str, Any]:
@@ -124,12 +124,12 @@ def _listed(name: str, root: Path) -> dict[str, Any]:
 
 
 def check(request: PatchCheck) -> int:
-    """Where patches apply, are already there, or conflict; exit 2 where one has a mistake."""
+    """Print where patches apply, are already applied, or conflict. Return 2 if one is invalid."""
     root = request.into
     names = request.patches or patches.names(root)
-    loaded, mistakes = _each(names, lambda name: patches.load_many(name, root))
-    if mistakes and not loaded:
-        return _told(mistakes)
+    loaded, errors = _each(names, lambda name: patches.load_many(name, root))
+    if errors and not loaded:
+        return _exit_code(errors)
     if not loaded:
         raise BadInput(f"no patches in {root}", hint=inv("patch-new", "NAME", from_branch="REF"))
     source = _open(request.repo)
@@ -140,12 +140,12 @@ def check(request: PatchCheck) -> int:
             {"name": name, "applies": [asdict(fit) for fit in fits]}
             for name, fits in found.items()
         ])  # fmt: skip
-        return _told(mistakes)
+        return _exit_code(errors)
     for name, fits in found.items():
         print(name)
         for line in _lines(fits):
             print(line)
-    return _told(mistakes)
+    return _exit_code(errors)
 
 
 def _lines(found: Sequence[Fit]) -> Iterator[str]:
@@ -165,12 +165,12 @@ def _facts(made: Patch, found: Sequence[Fit]) -> dict[str, Any]:
 
 
 def _open(repo: str) -> GitSource:
-    source = open_source("git", repo, say=_tell)
+    source = open_source("git", repo, say=_log)
     assert isinstance(source, GitSource)
     return source
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 

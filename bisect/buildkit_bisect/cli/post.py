@@ -1,4 +1,4 @@
-"""Comment a report upstream through the user's own ``gh``; one comment a kind, kept up to date."""
+"""Posts reports as GitHub comments with the user's ``gh``, and updates earlier comments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildkit_bisect.system import paths, process
 
 UPSTREAM = "moby/buildkit"
 
-#: Seconds for one answer of GitHub.
+#: Seconds for one GitHub request.
 TIMEOUT = 60.0
 
 
@@ -30,21 +30,21 @@ def post(
     confirm: Callable[[str], bool],
     templates: Templates | None = None,
 ) -> str:
-    """Comment *result* on *issue*, or update the comment made there before. Returns its address.
+    """Post *result* as a comment on *issue*, or update the earlier comment. Return its URL.
 
-    *confirm* is shown what is going to be posted and where; unless it returns true nothing
-    is, and the answer is "". Raises `Missing` without a ``gh`` that the user has logged in,
-    `InfraFailed` where GitHub refuses.
+    *confirm* gets the comment and where it will be posted; unless it returns true, nothing is
+    posted and the result is "". Raises `Missing` if ``gh`` is not installed and logged in,
+    `InfraFailed` if a request fails.
     """
     if issue < 1 or not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise BadInput(f"not an issue: {repo}#{issue}", hint=inv("post", "ID", issue=6893))
+        raise BadInput(f"{repo}#{issue} is not an issue", hint=inv("post", "ID", issue=6893))
     me = login()
     sign = marker(result)
     body = markdown(result, folder, templates=templates, limit=LIMIT - len(sign)) + sign
     earlier = own_comment(repo, issue, me, sign)
     what = "update the comment at" if earlier else "comment on"
     where = earlier["html_url"] if earlier else f"https://github.com/{repo}/issues/{issue}"
-    if not confirm(f"{body}\n\n{me} is going to {what} {where} ({len(body)} characters)"):
+    if not confirm(f"{body}\n\n{me} will {what} {where} ({len(body)} characters)"):
         return ""
     path = (
         f"repos/{repo}/issues/comments/{earlier['id']}"
@@ -60,13 +60,13 @@ def post(
 
 
 def marker(result: Result) -> str:
-    """The hidden line by which a comment is found again: one a kind and set of scenarios."""
+    """Return the hidden line that identifies the comment for a kind and set of scenarios."""
     names = ",".join(sorted(s.name for s in result.scenarios))
     return f"\n<!-- buildkit-bisect {result.kind} {re.sub(r'[^A-Za-z0-9_,-]', '_', names)} -->\n"
 
 
 def login() -> str:
-    """Who *gh* is logged in as. Raises `Missing` where nobody is."""
+    """Return the user that ``gh`` is logged in as. Raises `Missing` if it is not logged in."""
     status = process.run(["gh", "auth", "status"], timeout=TIMEOUT, check=False)
     if not status.ok:
         raise Missing("gh is not logged in; nothing was posted", hint="gh auth login")
@@ -74,7 +74,7 @@ def login() -> str:
 
 
 def own_comment(repo: str, issue: int, me: str, sign: str) -> dict[str, Any] | None:
-    """The newest comment of *me* that carries *sign*; somebody else's copy of it does not count."""
+    """Return the newest comment by *me* that contains *sign*; copies by others are ignored."""
     pages = _gh("api", "--paginate", f"repos/{repo}/issues/{issue}/comments?per_page=100")
     found = None
     for comment in _pages(pages):
@@ -87,8 +87,8 @@ def own_comment(repo: str, issue: int, me: str, sign: str) -> dict[str, Any] | N
 def _gh(*args: str) -> str:
     done = process.run(["gh", *args], timeout=TIMEOUT, check=False)
     if not done.ok:
-        said = done.tail(3) or f"exit {done.exit}"
-        raise InfraFailed(f"gh {' '.join(args[:4])}: {said}", hint="gh auth status")
+        reason = done.tail(3) or f"exit {done.exit}"
+        raise InfraFailed(f"gh {' '.join(args[:4])}: {reason}", hint="gh auth status")
     return done.whole().stdout
 
 
@@ -98,12 +98,12 @@ def _json(text: str, what: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise InfraFailed(f"gh gave no JSON for {what}: {text[:200]}", hint="gh auth status")
+        raise InfraFailed(f"gh returned no JSON for {what}: {text[:200]}", hint="gh auth status")
     return value
 
 
 def _pages(text: str) -> list[dict[str, Any]]:
-    """The comments of every page: gh writes one JSON array after the other."""
+    """Return the comments of all pages; gh prints one JSON array per page."""
     decoder, at, found = json.JSONDecoder(), 0, []
     try:
         while text[at:].strip():
@@ -112,6 +112,6 @@ def _pages(text: str) -> list[dict[str, Any]]:
             found += [comment for comment in page if isinstance(comment, dict)]
     except (ValueError, TypeError):
         raise InfraFailed(
-            f"gh gave no JSON for the comments: {text[:200]}", hint="gh auth status"
+            f"gh returned no JSON for the comments: {text[:200]}", hint="gh auth status"
         ) from None
     return found

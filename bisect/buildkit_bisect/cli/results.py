@@ -1,4 +1,4 @@
-"""``report``, ``status``, ``resume``: campaigns that have a folder already."""
+"""The tasks on existing campaigns: ``report``, ``diff``, ``post``, ``status`` and ``resume``."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import one_line
 from buildkit_bisect.system import checkout
 
-#: Tasks that are campaigns: what `resume` may run again.
+#: The campaign tasks, which `resume` may run again.
 _CAMPAIGNS = [name for name, kind in requests.TASKS.items() if issubclass(kind, requests.Campaign)]
 
-#: Exit code of `diff` where something got worse, as diff(1) has it.
+#: Exit code of `diff` if a cell got worse, like that of diff(1) for a difference.
 WORSE = 1
 
 
 def report(request: requests.Report) -> int:
-    """Render a result again, from its document alone."""
+    """Render a campaign's reports again from its result document."""
     folder = _folder(request.id, request.out)
     done = result.read(folder)
     if request.format is Format.GITHUB_MATRIX:
@@ -57,7 +57,7 @@ def report(request: requests.Report) -> int:
 
 
 def diff(request: requests.Diff) -> int:
-    """What changed from one campaign to another; 1 where any cell got worse."""
+    """Print what changed between two campaigns. Return 1 if any cell got worse."""
     sides = (request.before, request.after)
     if not all(sides):
         raise BadInput("diff needs two campaigns", hint=inv("diff", "ID", "ID"))
@@ -68,10 +68,10 @@ def diff(request: requests.Diff) -> int:
 
 
 def post(request: requests.Post) -> int:
-    """Comment on an issue through ``gh``, after showing what would be posted."""
+    """Post a report as a comment with ``gh``, after showing it."""
     folder = _folder(request.id, request.out)
     if request.issue is None:
-        raise BadInput("which issue?", hint=inv("post", "ID", issue=6893))
+        raise BadInput("no issue given", hint=inv("post", "ID", issue=6893))
     url = posting.post(
         result.read(folder),
         folder,
@@ -90,13 +90,13 @@ def _confirm(shown: str, *, sure: bool) -> bool:
         return True
     try:
         return input("Post this? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:  # nobody is there to ask
+    except EOFError:  # not interactive
         print(f"\nno answer; {words(requests.Post, yes=True)} posts without asking")
         return False
 
 
 def status(request: requests.Status) -> int:
-    """Every campaign in a line; with an id, one as its own terminal shows it."""
+    """List all campaigns; with an ID, show that one as its own terminal does."""
     if request.id:
         events = _folder(request.id, request.out) / record.EVENTS
         if not events.is_file():
@@ -106,15 +106,15 @@ def status(request: requests.Status) -> int:
         return DONE
     found = record.campaigns(request.out, _warn)
     for one in found:
-        said = f"{one.status}: {one.reason}" if one.reason else one.status
-        print(f"{printable_line(one.id)}  {one_line(said)}\n    {one_line(one.command)}")
+        state = f"{one.status}: {one.reason}" if one.reason else one.status
+        print(f"{printable_line(one.id)}  {one_line(state)}\n    {one_line(one.command)}")
     if not found:
         print(f"no campaigns in {printable_line(request.out)}")
     return DONE
 
 
 def resume(request: requests.Resume) -> int:
-    """Run an unfinished campaign's command again; builds and trials it paid for are reused."""
+    """Run an unfinished campaign's command again; completed builds and trials are reused."""
     if request.id:
         found = record.read(_folder(request.id, request.out))
     else:
@@ -123,12 +123,12 @@ def resume(request: requests.Resume) -> int:
         if not unfinished:
             raise BadInput(f"no unfinished campaign in {request.out}", hint=inv("status"))
         found = unfinished[-1]
-    # One that cannot be seen from here may be dead, and its user knows: its id was given.
+    # A process that cannot be seen from here may be dead: the user, who gave the ID, must know.
     if found.status == "running" and found.gone is False:
         raise BadInput(f"{found.id} is running, as process {found.pid}", hint=inv("status"))
     command = _words_of(found)
-    said = f"resuming {printable_line(found.id)}: {one_line(found.command)}"
-    print(said, file=sys.stderr, flush=True)
+    message = f"resuming {printable_line(found.id)}: {one_line(found.command)}"
+    print(message, file=sys.stderr, flush=True)
     os.environ[record.RESUMED] = ",".join([*found.resumed, found.id])
     out = str(found.folder.parent.absolute())
     if found.cwd:
@@ -143,22 +143,22 @@ def _warn(text: str) -> None:
 
 
 def _words_of(found: record.Record) -> list[str]:
-    """The words of a campaign's command. Raises `BadInput` where it is not one of ours."""
+    """Return the words of a campaign's command. Raises `BadInput` if it is not a campaign's."""
     try:
         command = shlex.split(found.command)
     except ValueError:
         command = []
     if command[:2] not in (["./inv", kind] for kind in _CAMPAIGNS):
         raise BadInput(
-            f"{found.folder}: not a campaign's command: {found.command!r}", hint=inv("status")
+            f"{found.folder}: not the command of a campaign: {found.command!r}", hint=inv("status")
         )
     return command
 
 
 def _folder(name: str, out: Path) -> Path:
-    """The folder of a campaign that is named by its id below *out*, or by its path."""
+    """Return the folder of a campaign, given by its ID below *out* or by its path."""
     if not name:
-        raise BadInput("which campaign?", hint=inv("status"))
+        raise BadInput("no campaign given", hint=inv("status"))
     direct = Path(name)
     below = out / name
     return direct if direct.is_dir() and "/" in name else below

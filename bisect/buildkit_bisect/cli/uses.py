@@ -1,4 +1,4 @@
-"""Which file uses which: the package's import graph, and what tests import, start and read.
+"""Finds which file uses which, from imports and from what tests start and read.
 
 Files are paths in the checkout, as git prints them.
 """
@@ -26,10 +26,10 @@ _READERS = {
 #: Folders that some tests walk, by where they are.
 _WALKED = {"bisect": PACKAGE, "results": "results"}
 
-#: In tests this names a file of a generated repository.
+#: In tests this is a file of a generated repository.
 _OTHERS = "README.md"
 
-#: ``inv`` starts the program, which loads tasks.py, which imports commands by their names.
+#: ``inv`` starts the program, which loads tasks.py, which imports modules of cli/ late.
 _LAUNCHER, _PROGRAM, _TASKS = "inv", f"{SOURCE}__main__.py", "tasks.py"
 
 #: In strings that a test passes to another interpreter. A part of an f-string may not parse.
@@ -38,9 +38,9 @@ _DOTTED = re.compile(rf"\b{PACKAGE}(?:\.\w+)+")
 
 
 def build(project: Path, changed: Iterable[str]) -> dict[str, set[str]]:
-    """What each file of the package and of the tests of *project* uses.
+    """Return the files that each file of the package and of the tests of *project* uses.
 
-    Of files other than Python only the *changed* ones are looked for.
+    Of files other than Python only the *changed* ones are considered.
     """
     changed = tuple(changed)
     used = _package(project)
@@ -62,13 +62,13 @@ def build(project: Path, changed: Iterable[str]) -> dict[str, set[str]]:
 
 
 def is_test(path: str) -> bool:
-    """Whether pytest collects *path*."""
+    """Return whether pytest collects *path*."""
     parts = PurePosixPath(path).parts
     return parts[0] == "tests" and re.fullmatch(r"test_.*\.py", parts[-1]) is not None
 
 
 def short(path: str) -> str:
-    """*path* as messages show it: a module without its package, a helper without its folder."""
+    """Return *path* for messages: a module without its package, a helper without its folder."""
     if path.startswith(SOURCE):
         stem = path.removeprefix(SOURCE).removesuffix(".py").removesuffix("/__init__")
         return stem.replace("/", ".")
@@ -87,7 +87,7 @@ def _package(project: Path) -> defaultdict[str, set[str]]:
 
 
 def _files_of(project: Path, module: str) -> Iterator[str]:
-    """The file of *module*, if it is in the package or a helper of tests."""
+    """Yield the file of *module* if it is in the package or a helper of tests."""
     stem = module.replace(".", "/")
     for path in (f"bisect/{stem}.py", f"bisect/{stem}/__init__.py", f"{SUPPORT}{stem}.py"):
         if (project / path).is_file():
@@ -95,7 +95,7 @@ def _files_of(project: Path, module: str) -> Iterator[str]:
 
 
 def _imports(text: str) -> set[str]:
-    """Names of modules that a file imports or patches; ``from a import b`` gives ``a``, ``a.b``."""
+    """Return the modules that a file imports or patches; ``from a import b``: ``a``, ``a.b``."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         match node:
@@ -120,7 +120,7 @@ def _in_string(text: str) -> Iterator[str]:
 
 
 def _names(text: str, path: str) -> bool:
-    """Whether *text* has the name of *path* in quotes, or of the folder in `_WALKED` above it."""
+    """Return whether *text* has the name of *path*, or of its folder in `_WALKED`, in quotes."""
     parts = PurePosixPath(path).parts
     if parts[-1] != _OTHERS and re.search(rf"""["'/]{re.escape(parts[-1])}["'/]""", text):
         return True
@@ -129,7 +129,7 @@ def _names(text: str, path: str) -> bool:
 
 
 def _is_snapshot(path: str, test: str) -> bool:
-    """Whether *path* is what syrupy keeps for *test*."""
+    """Return whether *path* is a snapshot of *test*."""
     own = PurePosixPath(test)
     return path.startswith(f"{own.parent}/__snapshots__/{own.stem}")
 

@@ -1,4 +1,4 @@
-"""``validate``: does a patch fix it, and what else does it change."""
+"""The ``validate`` task: whether a patch fixes the failure, and what else it changes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from buildkit_bisect.options.requests import Validate
 
 
 def validate(request: Validate) -> int:
-    """Does it fix, what else does it change, where does it apply."""
+    """Find whether patches fix the failure, what else they change, and where they apply."""
     given = load_patches(request.patches)
     if not given:
         raise BadInput(
-            "which patches?", hint=f"{inv('validate', patches='NAME')}; {inv('patch-list')}"
+            "no patches given", hint=f"{inv('validate', patches='NAME')}; {inv('patch-list')}"
         )
     script = scripted(request)
     with Display() as events:
-        # A patch that mends one way to fail can break another: everything that ships is tried.
+        # A patch that fixes one failure may cause another, so all shipped scenarios are run.
         setup = prepare(request, events, chosen=given, default=scenarios.names(), script=script)
         return conduct(Validation(setup, request, given), setup)

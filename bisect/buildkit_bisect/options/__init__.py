@@ -1,5 +1,5 @@
-"""What can be asked: every option declared once, a frozen request per task. Pure.
+"""The options of all tasks, each declared once, and a frozen request per task. Pure.
 
-From the declarations come Invoke's arguments, ``--help``, the environment twins, docs/options.md,
-the command that reproduces a campaign, and the command lines inside hints.
+Invoke's arguments, ``--help``, the environment variables, docs/options.md, the command that
+reproduces a campaign and the command lines in hints are generated from the declarations.
 """

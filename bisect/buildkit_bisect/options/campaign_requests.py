@@ -1,4 +1,4 @@
-"""What builds and campaigns can be asked."""
+"""Requests for builds and campaigns."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ class Campaign(
     WithPlan,
     Building,
 ):
-    """A task that runs cells, and leaves a document."""
+    """A task that runs cells and writes a result document."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Build(OfRevision, Building):
-    """One variant's binaries, and its image."""
+    """Build one variant's binaries, and optionally an image of them."""
 
     task = "build"
 
-    image: bool = switch(help="also as an image on the Docker Engine")
+    image: bool = switch(help="also create an image on the Docker Engine")
     builder: ImageBuilder = option(
         parse.one_of(ImageBuilder),
         default=ImageBuilder.BINARIES,
         value="binaries|dockerfile",
-        help="of the image: compiled here on a fixed base, or upstream's own Dockerfile",
+        help="how to build the image: from compiled binaries or with upstream's Dockerfile",
         example="dockerfile",
     )
     push: str = option(
@@ -84,37 +84,37 @@ class Build(OfRevision, Building):
 
 @dataclass(frozen=True, kw_only=True)
 class Run(OfRevision, Campaign):
-    """One revision's cells."""
+    """Run the cells of one revision."""
 
     task = "run"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix(Campaign):
-    """Which variants are broken, in which cells."""
+    """Find which variants are broken, and in which cells."""
 
     task = "matrix"
 
     revs: tuple[str, ...] = option(
         parse.names,
         default=(),
-        unset="landmarks and the last three minors",
+        unset="landmark releases and the last three minor releases",
         value="REV,REV",
-        help="revisions by commas; REV+PATCH with a patch",
+        help="comma-separated revisions; REV+PATCH applies a patch",
         example="v0.25.0,master",
     )
     format: Format = option(
         parse.one_of(Format),
         default=Format.FILES,
         value="files|github-matrix",
-        help="github-matrix prints a workflow's strategy, a job per variant, and does nothing",
+        help="github-matrix only prints a GitHub Actions matrix, one job per variant",
         example="github-matrix",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bisect(AmongReleases, Campaign):
-    """Which commit did it."""
+    """Find the commit that introduced or fixed a failure."""
 
     task = "bisect"
 
@@ -124,7 +124,7 @@ class Bisect(AmongReleases, Campaign):
         unset="required unless --find-good is given",
         required=True,
         value="REV",
-        help="a revision without the failure",
+        help="revision without the failure",
         example="v0.24.0",
     )
     bad: str = option(
@@ -132,23 +132,23 @@ class Bisect(AmongReleases, Campaign):
         default="",
         required=True,
         value="REV",
-        help="a revision with the failure",
+        help="revision with the failure",
         example="v0.26.0",
     )
-    find_good: bool = switch(help="look for a good end among the releases before the bad one")
-    find_fix: bool = switch(help="search for the commit that fixed it: bad is the older end")
-    no_first_parent: bool = switch(help="search the whole history at once, not merges first")
+    find_good: bool = switch(help="find the good endpoint among the releases before --bad")
+    find_fix: bool = switch(help="find the commit that fixed it; --bad is the older endpoint")
+    no_first_parent: bool = switch(help="search all commits at once, not first parents first")
     confidence: float = option(
         parse.decimal,
         default=0.95,
         value="P",
-        help="when to stop, between 0.5 and 1",
+        help="stop at this confidence, between 0.5 and 1",
         example="0.99",
     )
     bad_when: frozenset[str] = option(
         parse.name_set,
         default=frozenset(),
-        unset="what the bad end shows",
+        unset="the outcome of the bad endpoint",
         value="OUTCOME,OUTCOME",
         help="outcomes that count as bad",
         example="layers-dropped",
@@ -156,17 +156,17 @@ class Bisect(AmongReleases, Campaign):
     good_when: frozenset[str] = option(
         parse.name_set,
         default=frozenset(),
-        unset="those whose verdict is good",
+        unset="all with the verdict good",
         value="OUTCOME,OUTCOME",
         help="outcomes that count as good",
         example="cached",
     )
-    no_verify: bool = switch(help="do not revert the commit found on the bad end to see it fixed")
+    no_verify: bool = switch(help="do not verify the commit by reverting it on the newer endpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Boundaries(AmongReleases, Campaign):
-    """Every change of outcome along a history."""
+    """Find every change of outcome in a history."""
 
     task = "boundaries"
 
@@ -176,7 +176,7 @@ class Boundaries(AmongReleases, Campaign):
         default="",
         required=True,
         value="REV",
-        help="the older end",
+        help="older endpoint",
         example="v0.24.0",
     )
     end: str = option(
@@ -185,30 +185,30 @@ class Boundaries(AmongReleases, Campaign):
         default="",
         required=True,
         value="REV",
-        help="the newer end",
+        help="newer endpoint",
         example="master",
     )
     resolution: int = option(
         parse.number(1, 100_000),
         default=64,
         value="N",
-        help="longest stretch of different builds that is left untested",
+        help="longest run of distinct builds that may stay untested",
         example="16",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validate(Campaign):
-    """Whether patches fix it, and what else they change."""
+    """Check whether patches fix the failure, and what else they change."""
 
     task = "validate"
 
     base: str = option(
         parse.text,
         default="",
-        unset="the main line",
+        unset="the main branch",
         value="REV",
-        help="the revision to patch",
+        help="revision to patch",
         example="v0.26.0",
     )
     culprit: str = option(
@@ -216,13 +216,13 @@ class Validate(Campaign):
         default="",
         unset="the patch's introduced-by",
         value="COMMIT",
-        help="commit to revert instead, for comparison",
+        help="commit to revert, for comparison with the patches",
         example="3c4eb94",
     )
     checks: Checks = option(
         parse.one_of(Checks),
         default=Checks.ALL,
         value="all|cells|none",
-        help="cells: no go test, go vet and cross builds; none: just before and after",
+        help="cells: no go test, go vet or cross builds; none: only the cells before and after",
         example="cells",
     )

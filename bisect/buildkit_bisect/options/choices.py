@@ -1,4 +1,4 @@
-"""The closed choices among options' values."""
+"""Options with a closed set of values."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from enum import StrEnum
 
 
 class SourceKind(StrEnum):
-    """Where BuildKit's revisions come from."""
+    """The source of BuildKit revisions."""
 
-    AUTO = "auto"  # git, or modules where its remote cannot be reached
+    AUTO = "auto"  # git, or module if the git remote is unreachable
     GIT = "git"
-    MODULE = "module"  # the Go module proxy: releases and commits, unpatched
+    MODULE = "module"  # the Go module proxy: releases and commits, without patches
 
 
 class Images(StrEnum):
-    """Which base images trials use."""
+    """The base images that trials use."""
 
     LOCAL = "local"  # built here
-    PUBLIC = "public"  # the ones that the issue names
+    PUBLIC = "public"  # those named in the issue
 
 
 class ImageBuilder(StrEnum):
     """How a variant's image is made."""
 
     BINARIES = "binaries"  # compiled here and layered on a base
-    DOCKERFILE = "dockerfile"  # by upstream's own
+    DOCKERFILE = "dockerfile"  # built with upstream's
 
 
 class Format(StrEnum):
-    """What a task makes of a campaign."""
+    """The output of a task."""
 
     FILES = "files"
-    GITHUB_MATRIX = "github-matrix"  # a workflow's strategy, on stdout
+    GITHUB_MATRIX = "github-matrix"  # a GitHub Actions matrix, on stdout
 
 
 class Checks(StrEnum):
-    """How much ``validate`` looks at."""
+    """The checks that ``validate`` runs."""
 
     ALL = "all"
-    CELLS = "cells"  # no go test, vet and cross builds
-    NONE = "none"  # nothing but the cells before and after
+    CELLS = "cells"  # no go test, go vet and cross builds
+    NONE = "none"  # only the cells before and after

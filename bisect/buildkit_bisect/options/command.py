@@ -1,7 +1,7 @@
-"""Command lines made from declarations, so that they name only what exists.
+"""Command lines made from the declarations, so that they name only tasks and options that exist.
 
-``inv("bisect", good="R", bad="R")`` is a whole command and ``words(Bisect, trials=20)`` the bare
-options, both for hints. A unit test finds every such call in the package and makes it.
+``inv("bisect", good="R", bad="R")`` makes a whole command and ``words(Bisect, trials=20)`` its
+options only; both are for hints. A unit test runs every such call in the package.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from buildkit_bisect.options.option import Form, Option, Position, find, options_of
 from buildkit_bisect.options.requests import TASKS, Request
 
-#: A value in a hint. True stands for the option alone: a switch, or a mere mention.
+#: A value in a hint. True means the option without a value: a switch, or its name.
 Value = str | int | float
 
 
 def inv(task: str, /, *values: str, **options: Value) -> str:
-    """``./inv TASK VALUE --option VALUE``; *values* are positional ones.
+    """Return ``./inv TASK VALUE --option VALUE``; *values* are positional.
 
-    Raises `LookupError` for a task, an option or a positional value that does not exist.
+    Raises `LookupError` if the task, an option or a positional value does not exist.
     """
     kind = TASKS.get(task)
     if kind is None:
-        raise LookupError(f"there is no task {task!r}")
+        raise LookupError(f"no task {task!r}")
     if len(values) > sum(o.position is not Position.NONE for o in options_of(kind)):
-        raise LookupError(f"{task} takes no value {values[-1]!r} without an option")
+        raise LookupError(f"{task} takes no positional value {values[-1]!r}")
     positional = " ".join(map(shlex.quote, values))
     return " ".join(filter(None, ["./inv", task, positional, words(kind, **options)]))
 
 
 def words(kind: type[Request], /, **options: Value) -> str:
-    """``--option VALUE --switch``. Raises `LookupError` for one that *kind* does not have."""
+    """Return ``--option VALUE --switch``. Raises `LookupError` if *kind* lacks an option."""
     return " ".join(_word(kind, key, value) for key, value in options.items())
 
 
@@ -40,12 +40,12 @@ def _word(kind: type[Request], key: str, value: Value) -> str:
     if value is True:
         return option.flag
     if option.form is Form.SWITCH:
-        raise LookupError(f"{option.flag} takes no value, so not {value!r}")
+        raise LookupError(f"{option.flag} takes no value, not {value!r}")
     return f"{option.flag} {shlex.quote(str(value))}"
 
 
 def twin(kind: type[Request], key: str) -> str:
-    """The environment twin of an option. Raises `LookupError` where *kind* does not have it."""
+    """Return an option's environment variable. Raises `LookupError` if *kind* lacks the option."""
     return find(kind, key).twin
 
 
@@ -54,9 +54,10 @@ def reproduce(
     texts: Iterable[tuple[Option, Sequence[str]]],
     values: Mapping[str, object],
 ) -> str:
-    """The command that asks the same again, wherever the *texts* of the options came from.
+    """Return the command that makes the same request with options only.
 
-    *values* are what they were parsed to, by attribute.
+    *texts* may come from the command line or the environment; *values* are the parsed values, by
+    attribute.
     """
     line = ["./inv", kind.task]
     for option, given in texts:

@@ -1,11 +1,11 @@
-"""The mechanism: one option is one declaration, and a request's fields are options.
+"""Declares options: each is declared once, as a field of a request.
 
     trials: int | None = option(
         number(1, 1000), default=None, unset="3", value="N", help="trials per cell", example="20"
     )
 
-The type checker compares the field's type with the parser's and the default's. Classes that have
-options are frozen dataclasses without slots: Python cannot combine several slotted bases.
+The type checker compares the field's type with the parser's and the default's. Classes with
+options are frozen dataclasses without slots, as Python cannot combine several slotted bases.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from buildkit_bisect.errors import BadInput
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-#: An option as a command line has it; None and "" where it was not given.
+#: An option's value on the command line; None or "" if it was not given.
 Given = str | bool | Sequence[str] | None
 
-#: Characters of an option's value; the longest that make sense are lists of patches.
+#: Maximum length of a value, in characters; the longest useful values are lists of patches.
 LONGEST = 10_000
 
 _YES = ("1", "true", "yes", "on")
 _NO = ("0", "false", "no", "off")
 
-#: Where a dataclass field keeps its declaration.
+#: The key of the declaration in a dataclass field's metadata.
 _KEY = "option"
 
 _count = itertools.count()
@@ -46,26 +46,26 @@ class Form(StrEnum):
 
 
 class Position(StrEnum):
-    """Whether a value may stand without its option's name."""
+    """Whether a value may be given without its option's name."""
 
     NONE = "none"
     OPTIONAL = "optional"
-    REQUIRED = "required"  # and must be given
+    REQUIRED = "required"
 
 
 class Parser(Protocol[T_co]):
-    """Makes a typed value of the text of an option. Raises `BadInput` that names the option."""
+    """Converts an option's text to a typed value. Raises `BadInput` that names the option."""
 
     def __call__(self, option: Option, text: str, /) -> T_co:
-        """The value."""
+        """Return the value."""
         ...
 
 
 class ListParser(Protocol[T_co]):
-    """The same of everything that a repeatable option was given."""
+    """Converts all texts given for a repeatable option. Raises `BadInput` that names the option."""
 
     def __call__(self, option: Option, texts: Sequence[str], /) -> T_co:
-        """The value."""
+        """Return the value."""
         ...
 
 
@@ -78,19 +78,19 @@ class Option:
     default: Any
     help: str  # one line, without the default
     example: str
-    unset: str = ""  # what holds where the option is not given, unless that is just the default
+    unset: str = ""  # describes the default; empty if its value does
     required: bool = False
-    value: str = ""  # stands for the value in help, such as N or PATH
+    value: str = ""  # placeholder for the value in help, such as N or PATH
     position: Position = Position.NONE
-    repeats: bool = True  # whether the command that asks the same again has it
+    repeats: bool = True  # whether the reproduce command contains it
     write: Callable[[Option, Any], list[str]] | None = None
-    name: str = ""  # behind the dashes
+    name: str = ""  # without the leading dashes
     attribute: str = ""  # of the request
     order: int = 0  # of the declaration
 
     @property
     def key(self) -> str:
-        """The name as a Python keyword argument has it."""
+        """The name as a Python keyword argument."""
         return self.name.replace("-", "_")
 
     @property
@@ -107,19 +107,19 @@ class Option:
 
     @property
     def sample(self) -> str:
-        """The option with its example: ``--trials 20``; the example alone where that may be."""
+        """The option with its example: ``--trials 20``; only the example if it is positional."""
         if self.position is Position.REQUIRED:
             return self.example
         return f"{self.flag} {self.example}".rstrip()
 
     @property
     def twin(self) -> str:
-        """The environment variable that stands in for the option."""
+        """The environment variable that sets the option."""
         return f"BKBISECT_{self.key.upper()}"
 
     @property
     def default_text(self) -> str:
-        """What holds without the option, as people read it."""
+        """The default as shown in help."""
         if self.form is Form.SWITCH:
             return "off"
         return self.unset or ("required" if self.required else str(self.default))
@@ -130,9 +130,9 @@ class Option:
         return f"{self.help} ({'' if self.required else 'default: '}{self.default_text})"
 
     def texts(self, given: Given, env: Mapping[str, str]) -> tuple[str, ...]:
-        """What the option was given, else its environment twin; empty where neither says anything.
+        """Return the texts *given*, else those of the environment variable, else nothing.
 
-        Raises `BadInput` for what no option can be: control characters, undecodable bytes.
+        Raises `BadInput` for a text that is too long or not printable.
         """
         twin = env.get(self.twin, "")
         match self.form:
@@ -146,16 +146,16 @@ class Option:
         return tuple(self._plain(text) for text in found if text)
 
     def _plain(self, text: str) -> str:
-        """*text*, if it can be a name, a path or a number at all."""
+        """Return *text*. Raises `BadInput` if it is too long or not printable."""
         if len(text) > LONGEST:
             raise BadInput(
-                f"{self.flag} has {len(text)} characters",
-                hint=f"at most {LONGEST}, as {text[:20]!r}",
+                f"{self.flag} has {len(text)} characters: {text[:20]!r}...",
+                hint=f"at most {LONGEST} characters",
             )
         if not text.isprintable():
             raise BadInput(
-                f"{self.flag} {text[:60]!r} holds a control character, a line break or invalid"
-                " UTF-8",
+                f"{self.flag} {text[:60]!r} contains a control character, a line break or"
+                " invalid UTF-8",
                 hint="./inv --help TASK",
             )
         return text
@@ -174,9 +174,9 @@ def option(
     position: Position = Position.NONE,
     repeats: bool = True,
 ) -> T:
-    """A field that is an option with one value; *name* where it is not the field's.
+    """Declare an option with one value; *name* if it differs from the field's.
 
-    One that is *required* has a default too: the task says what is missing, and what helps.
+    A *required* option has a default too: the task itself reports that it is missing.
     """
     made: T = _field(
         Option(
@@ -208,9 +208,9 @@ def repeated(
     unset: str,
     name: str = "",
 ) -> T:
-    """A field that is an option which may be given several times.
+    """Declare an option that may be given several times.
 
-    *write* makes the words of a command line that come to the same value.
+    *write* returns the command-line words that yield the same value.
     """
     made: T = _field(
         Option(
@@ -230,7 +230,7 @@ def repeated(
 
 
 def switch(*, help: str, name: str = "", repeats: bool = True) -> bool:  # noqa: A002
-    """A field that is an option without a value; off where it is not given."""
+    """Declare an option without a value; it is off by default."""
     made: bool = _field(
         Option(
             form=Form.SWITCH,
@@ -247,21 +247,24 @@ def switch(*, help: str, name: str = "", repeats: bool = True) -> bool:  # noqa:
 
 
 def _on(option: Option, text: str) -> bool:
-    """Whether a switch is on. Raises `BadInput` for an environment twin that is neither."""
+    """Return whether a switch is on. Raises `BadInput` if its environment variable is invalid."""
     if text.lower() in _YES:
         return True
     if text.lower() in _NO:
         return False
-    raise BadInput(f"{option.twin}={text!r}: say 1 or 0", hint="1 or 0")
+    raise BadInput(f"{option.twin}={text!r} is neither 1 nor 0", hint=f"{option.twin}=1")
 
 
 def _field(declared: Option) -> Any:
-    # A factory, so that a default may be a mapping and the class has no attribute of that name.
+    # A factory allows a mapping as the default, and adds no class attribute of that name.
     return field(default_factory=lambda: declared.default, metadata={_KEY: declared})
 
 
 def options_of(kind: type[Any]) -> tuple[Option, ...]:
-    """The options of a class: what must be given, its own, what it shares; as declared."""
+    """Return the options of a class: positional ones, required ones, its own, inherited ones.
+
+    Within each of these they are in the order of declaration.
+    """
     own = inspect.get_annotations(kind)
     found = [
         replace(
@@ -281,9 +284,9 @@ def options_of(kind: type[Any]) -> tuple[Option, ...]:
 
 
 def find(kind: type[Any], key: str) -> Option:
-    """The option of *kind* that a keyword argument names: ``dry_run`` or ``from_``.
+    """Return the option of *kind* for a keyword argument such as ``dry_run`` or ``from_``.
 
-    Raises `LookupError` where *kind* has none of that name.
+    Raises `LookupError` if *kind* has no option of that name.
     """
     name = key.rstrip("_").replace("_", "-")
     for one in options_of(kind):

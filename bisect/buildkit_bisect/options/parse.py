@@ -1,4 +1,4 @@
-"""From the text of an option to its typed value; what cannot be one is refused by name."""
+"""Parsers of option values. All raise `BadInput` that names the option and the value."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ _SNAPSHOTTER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _UNITS = " kmgt"
 
-#: Bytes of a size that can be meant; 400 digits are none that a float can hold.
+#: Maximum size in bytes; a float cannot hold a number of 400 digits.
 _MOST = 10**18
 
 
 def text(_: Option, given: str) -> str:
-    """The text itself, for what is checked where it is used: revisions, patches, scenarios."""
+    """Return the text; revisions, patches and scenarios are checked where they are used."""
     return given
 
 
 def names(_: Option, given: str) -> tuple[str, ...]:
-    """Several, separated by commas."""
+    """Return the comma-separated names."""
     return tuple(name for name in given.split(",") if name)
 
 
 def name_set(_: Option, given: str) -> frozenset[str]:
-    """Several, separated by commas, in no order."""
+    """Return the set of comma-separated names."""
     return frozenset(name for name in given.split(",") if name)
 
 
 def number(least: int, most: int) -> Parser[int]:
-    """A whole number within bounds."""
+    """Return a parser of integers from *least* to *most*."""
 
     def parse(option: Option, given: str) -> int:
         try:
             value = int(given)
         except ValueError:
             raise BadInput(
-                f"--{option.name} {given!r} is not a whole number", hint=f"--{option.name} {least}"
+                f"--{option.name} {given!r} is not an integer", hint=f"--{option.name} {least}"
             ) from None
         if not least <= value <= most:
             raise BadInput(
-                f"--{option.name} {value}: between {least} and {most}",
+                f"--{option.name} {value} is not between {least} and {most}",
                 hint=f"--{option.name} {least}",
             )
         return value
@@ -63,7 +63,7 @@ def number(least: int, most: int) -> Parser[int]:
 
 
 def decimal(option: Option, given: str) -> float:
-    """A number."""
+    """Return the number."""
     try:
         return float(given)
     except ValueError:
@@ -73,14 +73,14 @@ def decimal(option: Option, given: str) -> float:
 
 
 def one_of(choices: type[E]) -> Parser[E]:
-    """One of the values of *choices*."""
+    """Return a parser of the values of *choices*."""
 
     def parse(option: Option, given: str) -> E:
         try:
             return choices(given)
         except ValueError:
             raise BadInput(
-                f"--{option.name} {given!r}: one of {', '.join(choices)}",
+                f"--{option.name} {given!r} is not one of {', '.join(choices)}",
                 hint=f"--{option.name} {next(iter(choices))}",
             ) from None
 
@@ -88,39 +88,41 @@ def one_of(choices: type[E]) -> Parser[E]:
 
 
 def image(option: Option, given: str) -> str:
-    """An image or a registry, as the Engine's API takes one."""
+    """Return an image reference or registry that the Engine's API accepts."""
     if not addresses.is_image(given):
         raise BadInput(
-            f"--{option.name} {given!r} names no image", hint="as in registry.example/name:tag"
+            f"--{option.name} {given!r} is not an image reference",
+            hint="registry.example/name:tag",
         )
     return given
 
 
 def loopback(option: Option, given: str) -> str:
-    """The address of a registry on this machine."""
+    """Return the address of a registry on this machine."""
     if not addresses.is_local_registry(given):
         raise BadInput(
-            f"--{option.name} {given!r}: plain HTTP is for loopback only",
+            f"--{option.name} {given!r} is not a loopback address; the registry is accessed over"
+            " plain HTTP",
             hint=f"--{option.name} 127.0.0.1:PORT, or leave it out",
         )
     return given
 
 
 def runtimes(option: Option, given: str) -> tuple[RuntimeKind, ...]:
-    """One runtime or several by commas, each once; ``auto`` is the host's."""
+    """Return the comma-separated runtimes without duplicates; ``auto`` means the host."""
     asked = given.split(",")
     for name in asked:
         if name not in ("auto", *RuntimeKind):
             raise BadInput(
-                f"--{option.name} {name!r}: auto, {', '.join(RuntimeKind)}",
-                hint="several by commas",
+                f"--{option.name} {name!r} is not one of auto, {', '.join(RuntimeKind)}",
+                hint=f"--{option.name} {option.example}",
             )
     found = (RuntimeKind.HOST if name == "auto" else RuntimeKind(name) for name in asked)
     return tuple(dict.fromkeys(found))
 
 
 def sockets(option: Option, given: str) -> dict[str, Served]:
-    """``NAME=SOCKET`` or ``NAME=SOCKET:ROOT`` texts, several by commas."""
+    """Return the sockets of comma-separated ``NAME=SOCKET`` or ``NAME=SOCKET:ROOT``."""
     found: dict[str, Served] = {}
     for entry in filter(None, given.split(",")):
         name, _, where = entry.partition("=")
@@ -138,28 +140,28 @@ def sockets(option: Option, given: str) -> dict[str, Served]:
 
 
 def _is_place(path: str) -> bool:
-    """Whether *path* is absolute, not ``/`` itself, and says where it is without ``..``."""
+    """Return whether *path* is absolute, not ``/`` itself, and without ``..``."""
     whole = path.startswith("/") and path.isprintable() and ":" not in path
     return whole and ".." not in path.split("/") and bool(path.strip("/."))
 
 
 def path(_: Option, given: str) -> Path:
-    """A place that need not exist yet."""
+    """Return the absolute path; it need not exist."""
     return Path(given).absolute()
 
 
 def folder(option: Option, given: str) -> Path:
-    """A directory that exists."""
+    """Return the absolute path of an existing directory."""
     if not Path(given).is_dir():
         raise BadInput(
             f"--{option.name} {given!r} is not a directory",
-            hint=f"a folder such as {option.example}",
+            hint=f"--{option.name} {option.example}",
         )
     return Path(given).absolute()
 
 
 def size(option: Option, given: str) -> int:
-    """Bytes of ``20GB``, ``500 MiB``."""
+    """Return the number of bytes in ``20GB`` or ``500 MiB``."""
     found = _SIZE.fullmatch(given.strip())
     if not found:
         raise BadInput(
@@ -177,7 +179,7 @@ def size(option: Option, given: str) -> int:
 
 
 def axes(option: Option, given: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """``KEY=VALUE`` texts, several values of a key by commas or repetition."""
+    """Return the values of each key; a key may be repeated or have comma-separated values."""
     chosen: dict[str, tuple[str, ...]] = {}
     for entry in given:
         key, equals, values = entry.partition("=")
@@ -191,12 +193,12 @@ def axes(option: Option, given: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def write_axes(option: Option, value: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """One option for each axis."""
+    """Return one option for each axis."""
     return [f"{option.flag}={key}={','.join(values)}" for key, values in value.items()]
 
 
 def deadlines(option: Option, given: Sequence[str]) -> dict[str, float]:
-    """``NAME=SECONDS`` texts, several by commas."""
+    """Return the seconds for each name in comma-separated ``NAME=SECONDS``."""
     found: dict[str, float] = {}
     for entry in ",".join(given).replace(" ", ",").split(","):
         if not entry:
@@ -208,7 +210,7 @@ def deadlines(option: Option, given: Sequence[str]) -> dict[str, float]:
             seconds = math.nan
         if name not in known_deadlines.NAMES or not 0 < seconds <= known_deadlines.LONGEST:
             raise BadInput(
-                f"--{option.name} {entry!r} is not NAME=SECONDS (at most a day); names are"
+                f"--{option.name} {entry!r} is not NAME=SECONDS (at most one day); the names are"
                 f" {', '.join(known_deadlines.NAMES)}",
                 hint=f"--{option.name} {option.example}",
             )
@@ -217,6 +219,6 @@ def deadlines(option: Option, given: Sequence[str]) -> dict[str, float]:
 
 
 def write_deadlines(option: Option, value: Mapping[str, float]) -> list[str]:
-    """All in one option: ``--deadline compile=60,step=5``."""
+    """Return one option for all deadlines: ``--deadline compile=60,step=5``."""
     written = ",".join(f"{name}={seconds:g}" for name, seconds in value.items())
     return [option.flag, written] if written else []

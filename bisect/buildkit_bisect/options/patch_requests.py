@@ -1,4 +1,4 @@
-"""What the tasks about patches can be asked."""
+"""Requests for the patch tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildkit_bisect.options.shared import (
 
 @dataclass(frozen=True, kw_only=True)
 class PatchNew(OfFolder, WithJson, Request):
-    """A patch folder, made of a contributor's work."""
+    """Create a patch folder from a contributor's work."""
 
     task = "patch-new"
 
@@ -26,51 +26,51 @@ class PatchNew(OfFolder, WithJson, Request):
         default="",
         required=True,
         value="NAME",
-        help="name of the new folder",
+        help="name of the new patch",
         example="my-fix",
         position=Position.REQUIRED,
     )
     from_worktree: str = option(
         parse.text,
         default="",
-        unset="one of the three is required",
+        unset="one --from option is required",
         required=True,
         value="DIR",
-        help="a work tree, committed or not",
+        help="work tree with the changes, committed or not",
         example="~/src/buildkit",
     )
     from_branch: str = option(
         parse.text,
         default="",
-        unset="one of the three is required",
+        unset="one --from option is required",
         required=True,
         value="REF",
-        help="a branch or commit of the repository",
+        help="branch or commit of --repo with the changes",
         example="my-branch",
     )
     from_pr: int | None = option(
         parse.number(1, 10**9),
         default=None,
-        unset="one of the three is required",
+        unset="one --from option is required",
         required=True,
         value="N",
-        help="a pull request of the repository",
-        example="6893",
+        help="pull request of --repo with the changes",
+        example="6129",
     )
     repo: str = option(
         parse.text,
         default="",
         unset=f"the work tree, else {DEFAULT_REPO}",
         value="URL_OR_PATH",
-        help="git repository of BuildKit that has the branch or pull request",
+        help="BuildKit git repository with the branch or pull request",
         example="~/src/buildkit",
     )
     base: str = option(
         parse.text,
         default="",
-        unset="where it left the nearest line of a remote",
+        unset="where it forked from the nearest main or release branch",
         value="REV",
-        help="what it was made on",
+        help="revision that the changes are based on",
         example="v0.26.0",
     )
     title: str = option(
@@ -78,21 +78,21 @@ class PatchNew(OfFolder, WithJson, Request):
         default="",
         unset="the commit's subject",
         value="TEXT",
-        help="what the patch is called",
+        help="title of the patch",
         example="'solver: keep the digest'",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchList(OfFolder, WithJson, Request):
-    """Every patch and series."""
+    """List all patches and series."""
 
     task = "patch-list"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchCheck(OfRepository, OfFolder, WithJson, Request):
-    """Where patches apply, are there already, or conflict."""
+    """Check where patches apply, are already applied, or conflict."""
 
     task = "patch-check"
 
@@ -101,14 +101,14 @@ class PatchCheck(OfRepository, OfFolder, WithJson, Request):
         default=(),
         unset="all",
         value="NAME,NAME",
-        help="patches or series, by commas",
+        help="comma-separated patches or series",
         example="record-ctx-opts",
     )
     revs: tuple[str, ...] = option(
         parse.names,
         default=(),
-        unset="release branches since v0.20, and the main line",
+        unset="release branches since v0.20, and the main branch",
         value="REV,REV",
-        help="revisions, by commas",
+        help="comma-separated revisions",
         example="v0.26.0,master",
     )

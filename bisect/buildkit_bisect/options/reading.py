@@ -1,4 +1,4 @@
-"""From what a command line and the environment say to a request."""
+"""Reads a request from the command line and the environment."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ R = TypeVar("R", bound=Request)
 
 
 def read(kind: type[R], given: Mapping[str, Given], env: Mapping[str, str]) -> R:
-    """The request that *given* options come to, by keyword; *env* has their twins.
+    """Return the request for the *given* options, by keyword, and the environment *env*.
 
-    Raises `BadInput` for a value that an option cannot have.
+    Raises `BadInput` for an invalid value.
     """
     options = options_of(kind)
     if unknown := given.keys() - {option.key for option in options}:

@@ -19,7 +19,7 @@ from buildkit_bisect.options.result_requests import Diff, Post, Report, Resume, 
 from buildkit_bisect.options.shared import Request
 from buildkit_bisect.options.upkeep_requests import Check, Clean, Doctor, Plan, Test
 
-#: Every task, by its name on the command line.
+#: The request of every task, by the task's name on the command line.
 TASKS: Mapping[str, type[Request]] = {
     kind.task: kind
     for kind in (

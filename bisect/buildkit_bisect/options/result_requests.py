@@ -1,4 +1,4 @@
-"""What the tasks about campaigns that have a folder can be asked."""
+"""Requests for the tasks that work on existing campaigns."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from buildkit_bisect.options.shared import (
 
 @dataclass(frozen=True, kw_only=True)
 class Report(OfCampaign, WithTemplates, WithOut, Request):
-    """A campaign's reports, rendered again."""
+    """Render a campaign's reports again."""
 
     task = "report"
 
     publish: str = option(
         parse.text,
         default="",
-        unset="the campaign's own",
+        unset="no copy; reports go to the campaign's folder",
         value="DIR",
-        help="a folder to put it in without host paths and evidence files",
+        help="write a copy without host paths and evidence files to this folder",
         example="results/issue-6893/bisect",
     )
     format: Format = option(
         parse.one_of(Format),
         default=Format.FILES,
         value="files|github-matrix",
-        help="github-matrix prints a workflow's strategy on stdout",
+        help="github-matrix only prints a GitHub Actions matrix, one job per variant",
         example="github-matrix",
     )
-    png: bool = switch(help="the pictures as PNG too")
+    png: bool = switch(help="also write the pictures as PNG")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diff(WithOut, Request):
-    """What changed between two campaigns."""
+    """Compare two campaigns."""
 
     task = "diff"
 
@@ -51,7 +51,7 @@ class Diff(WithOut, Request):
         default="",
         required=True,
         value="ID",
-        help="a campaign, or its folder",
+        help="ID or folder of the earlier campaign",
         example="20260821-101500-matrix",
         position=Position.REQUIRED,
     )
@@ -60,7 +60,7 @@ class Diff(WithOut, Request):
         default="",
         required=True,
         value="ID",
-        help="a later one",
+        help="ID or folder of the later campaign",
         example="20260822-090000-matrix",
         position=Position.REQUIRED,
     )
@@ -68,7 +68,7 @@ class Diff(WithOut, Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Post(OfCampaign, WithTemplates, WithOut, Request):
-    """A comment upstream."""
+    """Post a report as a comment on an upstream issue."""
 
     task = "post"
 
@@ -77,30 +77,30 @@ class Post(OfCampaign, WithTemplates, WithOut, Request):
         default=None,
         required=True,
         value="N",
-        help="number of the issue",
+        help="issue number",
         example="6893",
     )
     to: str = option(
         parse.text,
         default="moby/buildkit",
         value="OWNER/NAME",
-        help="repository of the issue",
+        help="GitHub repository of the issue",
         example="me/buildkit",
     )
-    yes: bool = switch(help="show it, and do not ask")
+    yes: bool = switch(help="post without asking")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resume(OfAnyCampaign, WithOut, Request):
-    """An interrupted campaign, gone on with."""
+    """Resume an unfinished campaign."""
 
     task = "resume"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status(OfAnyCampaign, WithOut, Request):
-    """Campaigns, or one of them."""
+    """List campaigns, or show one."""
 
     task = "status"
 
-    watch: bool = switch(help="follow it until it ends")
+    watch: bool = switch(help="follow the campaign until it ends")

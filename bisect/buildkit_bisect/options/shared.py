@@ -1,6 +1,6 @@
-"""Options that several tasks have, each in a class to inherit from.
+"""Options shared by several tasks, each in a class to inherit from.
 
-Their order here is their order in help and in commands. `Request` is what they are added to.
+Their order here is their order in help and in commands. `Request` is the base of all requests.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from buildkit_bisect.options.choices import Images, SourceKind
 from buildkit_bisect.options.option import Position, option, repeated, switch
 from buildkit_bisect.system import checkout
 
-#: Bytes that the cache may hold.
+#: Default limit of the cache, in bytes.
 DEFAULT_CACHE_SIZE = 20 * 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a task was asked."""
+    """The options of one task, parsed."""
 
     task: ClassVar[str]
 
-    command: str = ""  # that asks the same again, environment twins written out; no option
+    command: str = ""  # makes the same request, environment variables written as options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +38,21 @@ class OfRevision:
         default="",
         required=True,
         value="REV",
-        help="tag, branch, commit or date; REV+PATCH with a patch",
+        help="tag, branch, commit or date; REV+PATCH applies a patch",
         example="v0.26.0",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfCampaign:
-    """One campaign, which must be named."""
+    """One campaign; required."""
 
     id: str = option(
         parse.text,
         default="",
         required=True,
         value="ID",
-        help="a campaign, or its folder",
+        help="ID or folder of a campaign",
         example="20260821-101500-matrix",
         position=Position.REQUIRED,
     )
@@ -60,14 +60,14 @@ class OfCampaign:
 
 @dataclass(frozen=True, kw_only=True)
 class OfAnyCampaign:
-    """One campaign, which need not be named."""
+    """One campaign; optional."""
 
     id: str = option(
         parse.text,
         default="",
-        unset="resume: the last unfinished one; status: all",
+        unset="resume: the last unfinished campaign; status: all campaigns",
         value="ID",
-        help="a campaign, or its folder",
+        help="ID or folder of a campaign",
         example="20260821-101500-matrix",
         position=Position.OPTIONAL,
     )
@@ -75,82 +75,82 @@ class OfAnyCampaign:
 
 @dataclass(frozen=True, kw_only=True)
 class AmongReleases:
-    """What is searched."""
+    """Which commits are searched."""
 
-    releases: bool = switch(help="search among release tags only; works without a git source")
+    releases: bool = switch(help="search release tags only; needs no git source")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scripted:
-    """A user's own test."""
+    """A user's test script."""
 
     script: str = option(
         parse.text,
         default="",
         unset="the scenario's steps",
         value="FILE",
-        help="your own test instead of a scenario: exit 0 good, 125 skip, 1-127 bad",
+        help="your test script instead of a scenario: exit 0 is good, 125 skip, other 1-127 bad",
         example="./test.sh",
     )
     script_timeout: int = option(
         parse.number(1, 86400),
         default=600,
         value="SECONDS",
-        help="how long your own test may take",
+        help="timeout of your test script",
         example="120",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfRepository:
-    """A git repository of BuildKit."""
+    """A BuildKit git repository."""
 
     repo: str = option(
         parse.text,
         default=DEFAULT_REPO,
         value="URL_OR_PATH",
-        help="git repository of BuildKit",
+        help="BuildKit git repository",
         example="~/src/buildkit",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfFolder:
-    """Where patches are."""
+    """The folder of the patches."""
 
     into: Path = option(
         parse.path,
         default=checkout.PATCHES,
         unset="patches/",
         value="DIR",
-        help="folder of patches",
+        help="folder of the patches",
         example="my-patches/",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfSource(OfRepository):
-    """A repository, or the Go module."""
+    """A git repository, or the Go module."""
 
     source: SourceKind = option(
         parse.one_of(SourceKind),
         default=SourceKind.AUTO,
         value="auto|git|module",
-        help="git, module (the Go module proxy, unpatched only), or git where it can be reached",
+        help="git, module (Go module proxy, no patches), or auto: git if reachable, else module",
         example="module",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithScenarios:
-    """Reproducers, and which of their cells."""
+    """Reproducers, and a selection of their cells."""
 
     scenario: tuple[str, ...] = option(
         parse.names,
         default=(),
-        unset="cross-stage-lazy; matrix and boundaries also cross-stage-dedup; validate all",
+        unset="cross-stage-lazy; matrix and boundaries: also cross-stage-dedup; validate: all",
         value="NAME_OR_DIR",
-        help="a scenario's name or folder; several by commas",
+        help="comma-separated names or folders of scenarios",
         example="cross-stage-lazy",
     )
     axis: Mapping[str, tuple[str, ...]] = repeated(
@@ -159,21 +159,21 @@ class WithScenarios:
         default={},
         unset="every value",
         value="KEY=VALUE",
-        help="narrows an axis; repeatable, values by commas",
+        help="run only these comma-separated values of an axis; repeatable",
         example="snapshotter=stargz",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithPatches:
-    """Patches that variants are built with."""
+    """Patches to build variants with."""
 
     patches: str = option(
         parse.text,
         default="",
-        unset="none; validate needs some",
+        unset="none; validate: required",
         value="NAME,NAME",
-        help="patches to apply, in order",
+        help="comma-separated patches to apply, in order",
         example="record-ctx-opts",
     )
 
@@ -185,23 +185,23 @@ class WithRuntimes:
     runtime: tuple[RuntimeKind, ...] = option(
         parse.runtimes,
         default=(RuntimeKind.HOST,),
-        unset="auto, the host",
+        unset="auto, which is host",
         value="auto|host|docker|buildx",
-        help="what runs the daemons; several by commas are put side by side",
+        help="where to run the daemons; comma-separated runtimes are compared",
         example="docker",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithBaseImage:
-    """What images are made on."""
+    """The base of images of variants."""
 
     base_image: str = option(
         parse.image,
         default="",
-        unset="a published one, or one made here",
+        unset="a published BuildKit image, else one assembled from local packages",
         value="IMAGE",
-        help="image that binaries are layered on",
+        help="base image for the compiled binaries",
         example="moby/buildkit:v0.26.0",
     )
 
@@ -215,66 +215,66 @@ class WithTrials:
         default={},
         unset="none",
         value="NAME=SOCKET[:ROOT]",
-        help="your own snapshotter, for --axis snapshotter=NAME",
+        help="socket of your own snapshotter, for --axis snapshotter=NAME",
         example="mine=/run/mine.sock",
     )
     images: Images = option(
         parse.one_of(Images),
         default=Images.LOCAL,
         value="local|public",
-        help="base images of scenarios: built here, or the issue's own",
+        help="base images for scenarios: built locally, or the public ones of the issue",
         example="public",
     )
     registry: str = option(
         parse.loopback,
         default="",
-        unset="one is started",
+        unset="a new one is started",
         value="HOST:PORT",
-        help="a registry on loopback to use",
+        help="running registry to use, on a loopback address",
         example="127.0.0.1:5000",
     )
     jobs: int = option(
         parse.number(1, 64),
         default=1,
         value="N",
-        help="trials at once; with 1, a trial runs alone",
+        help="number of trials to run in parallel",
         example="2",
     )
     trials: int | None = option(
         parse.number(1, 1000),
         default=None,
-        unset="3; a bisection measures how many it needs",
+        unset="3; bisect: as many as it needs",
         value="N",
-        help="trials of each cell",
+        help="trials per cell",
         example="20",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithDeadlines:
-    """How long things may take."""
+    """Time limits."""
 
     deadline: Mapping[str, float] = repeated(
         parse.deadlines,
         parse.write_deadlines,
         default={},
-        unset="those of docs/deadlines.md",
+        unset="see docs/deadlines.md",
         value="NAME=SECONDS",
-        help="how long something may take; repeatable",
+        help="time limit for an operation; repeatable",
         example="compile=3600",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithCacheSize:
-    """What is left behind in the cache."""
+    """The limit of the cache."""
 
     cache_size: int = option(
         parse.size,
         default=DEFAULT_CACHE_SIZE,
         unset="20GB",
         value="SIZE",
-        help="what the cache may hold after this",
+        help="trim the cache to this size afterwards",
         example="5GB",
         repeats=False,
     )
@@ -282,35 +282,35 @@ class WithCacheSize:
 
 @dataclass(frozen=True, kw_only=True)
 class WithFresh:
-    """Whether stored trials count."""
+    """Whether stored trials are reused."""
 
-    fresh: bool = switch(help="do not use trials that earlier campaigns ran")
+    fresh: bool = switch(help="do not reuse trials of earlier campaigns")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithTemplates:
-    """What reports look like."""
+    """Templates of the reports."""
 
     templates: Path | None = option(
         parse.folder,
         default=None,
         unset="templates/",
         value="DIR",
-        help="a folder whose files replace those of templates/",
+        help="folder of templates that override those in templates/",
         example="my-templates/",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithOut:
-    """Where campaigns are."""
+    """The folder of campaigns."""
 
     out: Path = option(
         parse.path,
         default=checkout.PROJECT / "results",
         unset="results/",
         value="DIR",
-        help="where results go, and are looked for",
+        help="folder to write results to and read them from",
         example="/srv/results",
         repeats=False,
     )
@@ -318,13 +318,13 @@ class WithOut:
 
 @dataclass(frozen=True, kw_only=True)
 class WithPlan:
-    """Whether anything is done at all."""
+    """Whether to print the plan only."""
 
-    dry_run: bool = switch(help="print the plan, do nothing", repeats=False)
+    dry_run: bool = switch(help="print what would be done, and exit", repeats=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithJson:
-    """What stdout is for."""
+    """The output on stdout."""
 
-    json: bool = switch(help="print the result as JSON, and nothing else, on stdout", repeats=False)
+    json: bool = switch(help="print only the result on stdout, as JSON", repeats=False)

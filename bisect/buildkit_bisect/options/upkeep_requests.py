@@ -1,4 +1,4 @@
-"""What the tasks about this machine and this project can be asked."""
+"""Requests for the tasks that maintain this machine and this project."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from buildkit_bisect.options.shared import (
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor(Request):
-    """What is here and what is missing."""
+    """Check what the machine has, and install what is missing."""
 
     task = "doctor"
 
-    no_install: bool = switch(help="only look")
+    no_install: bool = switch(help="only check, install nothing")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clean(WithPlan, Request):
-    """What killed runs left, and what was kept for later."""
+    """Remove what killed runs left behind, and on request cached data."""
 
     task = "clean"
 
-    cache: bool = switch(help="also builds, trials, images, mirrors and toolchains")
-    images: bool = switch(help="also every image that was made on the Docker Engine")
+    cache: bool = switch(help="also remove builds, trials, images, mirrors and toolchains")
+    images: bool = switch(help="also remove all images that this tool made on the Docker Engine")
     cache_size: int | None = option(
         parse.size,
         default=None,
         unset="not trimmed",
         value="SIZE",
-        help="down to this: what was not used for longest goes",
+        help="trim the cache to this size, least recently used entries first",
         example="5GB",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Test(WithPlan, Request):
-    """This project's tests."""
+    """Run this project's tests."""
 
     task = "test"
 
     unit: bool = switch(help="unit tests: no processes, no network")
-    local: bool = switch(help="local tests: real processes and git, neither root nor Docker")
+    local: bool = switch(help="local tests: processes and git, no root, no Docker")
     system: bool = switch(help="system tests: real BuildKit, as root")
-    changed: bool = switch(help="only test files that changes since the main branch can affect")
+    changed: bool = switch(help="only test files affected by changes since the main branch")
     matching: str = option(
         parse.text,
         name="k",
@@ -62,13 +62,13 @@ class Test(WithPlan, Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Check(Request):
-    """This project's lint, format, types and import contracts."""
+    """Check this project's lint, format, types and import contracts."""
 
     task = "check"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Request):
-    """What the task that follows would do."""
+    """Print what the next task would do."""
 
     task = "plan"

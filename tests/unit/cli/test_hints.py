@@ -1,4 +1,4 @@
-"""Command lines and options in messages, hints, docstrings and documents: all of them exist."""
+"""All command lines and options in messages, hints, docstrings and documents exist."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ PENDING = "search/"
 #: Below `options`, so it cannot import `inv`: it may name a task literally, but no option.
 BELOW = "system/"
 
-#: Where options are declared: a help text may name another option.
+#: Declarations of options: a help text may name another option.
 DECLARATIONS = tuple(f"options/{name}.py" for name in (
     "shared", "campaign_requests", "patch_requests", "result_requests", "upkeep_requests",
 ))  # fmt: skip
 
-#: What makes command lines, and reads calls that do.
+#: The module that makes command lines, and the one that evaluates calls of it.
 MAKERS = ("options/command.py", "cli/error_table.py")
 
-#: Options of other programs, in prose about git, docker, apt-get and so on.
+#: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
     "--address", "--all", "--batch", "--git", "--grep", "--kill-child", "--no-install-recommends",
     "--numstat", "--parents", "--privileged", "--raw", "--since",
@@ -42,10 +42,10 @@ FOREIGN = frozenset({
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
 SHARED = frozenset({"--before", "--builder", "--format", "--local", "--name"})
 
-#: Of Invoke itself, and what stands for an option.
-STANDING = frozenset({"--help", "--list", "--core-opts", "--option", "--options", "--switch"})
+#: Options of Invoke itself, and placeholders.
+GENERIC = frozenset({"--help", "--list", "--core-opts", "--option", "--options", "--switch"})
 
-#: What may stand behind ``./inv`` where no task does.
+#: What may follow ``./inv`` instead of a task.
 NO_TASK = ("TASK", "...", "--help", "--list", "of")
 
 OPTIONS = {task: {o.flag for o in options_of(kind)} for task, kind in TASKS.items()}
@@ -57,19 +57,19 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b")
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """What a module says somewhere; ``{}`` for what is put in."""
+    """A literal in a module; ``{}`` for each formatted value."""
 
     path: str
     line: int
-    said: str
+    content: str
     doc: bool
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.said[:80]!r}"
+        return f"{self.path}:{self.line}: {self.content[:80]!r}"
 
 
 def flat(node: ast.expr) -> str:
-    """A literal's text."""
+    """Return a literal's text."""
     match node:
         case ast.Constant(value=str(value)):
             return value
@@ -79,7 +79,7 @@ def flat(node: ast.expr) -> str:
 
 
 def texts(path: Path) -> Iterator[Text]:
-    """Every literal of a module."""
+    """Yield every literal of a module."""
     tree = ast.parse(path.read_text())
     docs = {
         id(node.body[0].value)
@@ -97,19 +97,19 @@ def texts(path: Path) -> Iterator[Text]:
     name = path.relative_to(checkout.PROJECT if path.name == "tasks.py" else PACKAGE).as_posix()
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in inside:
-            yield Text(path=name, line=node.lineno, said=flat(node), doc=id(node) in docs)
+            yield Text(path=name, line=node.lineno, content=flat(node), doc=id(node) in docs)
 
 
 FILES = [*sorted(PACKAGE.rglob("*.py")), checkout.PROJECT / "tasks.py"]
 TEXTS = [text for path in FILES for text in texts(path)]
 
 
-def segments(said: str) -> Iterator[tuple[str, str]]:
-    """The commands in a text, as a task and what follows it; with no task, what is around them."""
-    first, *commands = _COMMAND.split(said)
+def segments(content: str) -> Iterator[tuple[str, str]]:
+    """Yield each command in a text as its task and the rest; other text with no task."""
+    first, *commands = _COMMAND.split(content)
     yield "", first
     for command in commands:
-        # A comma, a semicolon or a parenthesis ends a command, and prose goes on.
+        # A comma, a semicolon or a parenthesis ends a command.
         end = re.search(r"[,;()`]|$", command)
         assert end
         words = command[: end.start()].split()
@@ -118,7 +118,7 @@ def segments(said: str) -> Iterator[tuple[str, str]]:
 
 
 def task_of(words: list[str]) -> str:
-    """Which task a command is for: ``plan`` and ``patch`` stand before the name of one."""
+    """Return the task of a command; ``plan`` and ``patch`` precede its name."""
     first, *more = [word.strip("'\".:") for word in words] or ["..."]
     if first == "plan" and more and more[0] in TASKS:
         return more[0]
@@ -127,21 +127,21 @@ def task_of(words: list[str]) -> str:
     return "TASK" if "{}" in first else first
 
 
-def mistakes(said: str, *, whole: bool = False) -> list[str]:
-    """Tasks and options that a text names and that do not exist; *whole*: it is one option."""
+def mistakes(content: str, *, whole: bool = False) -> list[str]:
+    """Return the tasks and options in a text that do not exist; *whole*: it is one option."""
     found = []
-    for task, rest in segments(said):
+    for task, rest in segments(content):
         if task and task not in (*TASKS, *NO_TASK):
             found.append(f"./inv {task}")
         known = OPTIONS[task] if task in TASKS else ANY | FOREIGN
-        # One word alone is an argument of some program, unless it is a hint.
-        if " " in said or whole:
-            found += [o for o in _OPTION.findall(rest) if o not in known | STANDING]
+        # A single word is an argument of some program, unless it is a hint.
+        if " " in content or whole:
+            found += [o for o in _OPTION.findall(rest) if o not in known | GENERIC]
     return found
 
 
 @pytest.mark.parametrize(
-    ("said", "wrong"),
+    ("content", "wrong"),
     [
         ("try ./inv resume --trials 20", ["--trials"]),
         ("./inv doctor, or --images public", []),
@@ -157,16 +157,16 @@ def mistakes(said: str, *, whole: bool = False) -> list[str]:
         ("--quiet", []),
     ],
 )
-def test_mistakes_are_found(said: str, wrong: list[str]) -> None:
-    assert mistakes(said) == wrong
+def test_mistakes_are_found(content: str, wrong: list[str]) -> None:
+    assert mistakes(content) == wrong
 
 
 def test_tasks_and_options_in_texts_exist() -> None:
-    found = {str(text): mistakes(text.said) for text in TEXTS}
+    found = {str(text): mistakes(text.content) for text in TEXTS}
     assert {text: wrong for text, wrong in found.items() if wrong} == {}
 
 
-def test_hints_that_are_one_option_alone_exist() -> None:
+def test_hints_that_are_a_single_option_exist() -> None:
     hints = [
         (path.name, node.lineno, flat(node.value))
         for path in FILES
@@ -177,21 +177,21 @@ def test_hints_that_are_one_option_alone_exist() -> None:
     assert [(*h, mistakes(h[2], whole=True)) for h in hints if mistakes(h[2], whole=True)] == []
 
 
-def literal(said: str) -> bool:
+def literal(text: str) -> bool:
     """Whether a text names a task or an option of ours."""
-    return names_option(said) or any(task in TASKS for task, _ in segments(said))
+    return names_option(text) or any(task in TASKS for task, _ in segments(text))
 
 
-def names_option(said: str) -> bool:
+def names_option(text: str) -> bool:
     """Whether a text names an option of ours."""
-    argument = re.fullmatch(r"(--[a-z-]+)(=.*)?", said)
+    argument = re.fullmatch(r"(--[a-z-]+)(=.*)?", text)
     if argument and argument[1] in SHARED:
         return False
-    return any(o in ANY for o in _OPTION.findall(said))
+    return any(o in ANY for o in _OPTION.findall(text))
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("text", "expected"),
     [
         ("df -h; ./inv clean", True),
         ("./inv TASK --help", False),
@@ -204,8 +204,8 @@ def names_option(said: str) -> bool:
         ("--graph", False),
     ],
 )
-def test_literal_names_are_found(said: str, expected: bool) -> None:
-    assert literal(said) == expected
+def test_literal_names_are_found(text: str, expected: bool) -> None:
+    assert literal(text) == expected
 
 
 def test_texts_name_options_through_their_declarations() -> None:
@@ -213,13 +213,13 @@ def test_texts_name_options_through_their_declarations() -> None:
         str(text)
         for text in TEXTS
         if not text.path.startswith(PENDING) and text.path not in DECLARATIONS and not text.doc
-        if (names_option if text.path.startswith(BELOW) else literal)(text.said)
+        if (names_option if text.path.startswith(BELOW) else literal)(text.content)
     ]
     assert found == []
 
 
 def calls() -> Iterator[tuple[str, ast.Call, str]]:
-    """Every call that makes a command line, and what it is called there."""
+    """Yield every call that makes a command line, and the name of the function."""
     for path in FILES:
         name = path.relative_to(checkout.PROJECT).as_posix()
         if name.endswith(MAKERS):
@@ -238,13 +238,13 @@ def calls() -> Iterator[tuple[str, ast.Call, str]]:
                 yield f"{name}:{node.lineno}", node, ours[name_of.id]
 
 
-def test_calls_that_make_command_lines_name_what_exists() -> None:
+def test_calls_that_make_command_lines_name_existing_options() -> None:
     made: dict[str, int] = {}
     for where, call, called in calls():
         made[called] = made.get(called, 0) + 1
         if called == "reproduce":
             continue
-        assert not any(k.arg is None for k in call.keywords), f"{where}: names no option"
+        assert not any(k.arg is None for k in call.keywords), f"{where}: ** hides the options"
         try:
             if called == "twin":
                 kind, key = call.args
@@ -261,7 +261,7 @@ def test_calls_that_make_command_lines_name_what_exists() -> None:
 
 
 @pytest.mark.parametrize("call", ['inv("resume", trials=20)', 'words(Clean, rev="R")', 'inv("x")'])
-def test_a_call_that_names_what_does_not_exist_is_found(call: str) -> None:
+def test_a_call_that_names_an_unknown_option_is_found(call: str) -> None:
     node = ast.parse(call, mode="eval").body
     assert isinstance(node, ast.Call)
     assert isinstance(node.func, ast.Name)

@@ -1,4 +1,4 @@
-"""What `clean` takes to be ours, on this machine and on an Engine, and what it leaves."""
+"""What `clean` removes, on this machine and on an Engine, and what it keeps."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PACKAGE = checkout.PROJECT / "bisect" / "buildkit_bisect"
 
 @pytest.fixture(autouse=True)
 def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No run was killed, and no Engine is there: tests of these take it away again."""
+    """No killed run and no Engine; tests of those undo it."""
     monkeypatch.setattr(leftovers, "find", list)
     monkeypatch.setattr(maintenance, "_on_engine", lambda **_: [])
 
 
-def asked_for() -> Iterator[str]:
-    """The names in the package's own calls of `paths.cache`."""
+def used_directories() -> Iterator[str]:
+    """The directory names in the package's calls of `paths.cache`."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "paths.cache":
@@ -36,18 +36,18 @@ def asked_for() -> Iterator[str]:
 
 
 def test_every_directory_of_the_cache_is_listed_and_no_other() -> None:
-    listed = {*asked_for(), *cache_limit.KINDS}
+    listed = {*used_directories(), *cache_limit.KINDS}
     assert listed == paths.DIRECTORIES
     assert len(paths.DIRECTORIES) == 14
 
 
-def test_a_directory_that_is_not_listed_is_refused() -> None:
+def test_an_unlisted_directory_is_rejected() -> None:
     with pytest.raises(ValueError, match="thesis"):
         paths.cache("thesis")
     assert not (paths.cache_root() / "thesis").exists()
 
 
-def test_the_whole_cache_goes_and_what_is_not_of_it_stays(
+def test_the_cache_is_removed_and_other_files_are_kept(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     root = paths.cache_root()
@@ -64,11 +64,11 @@ def test_the_whole_cache_goes_and_what_is_not_of_it_stays(
     assert maintenance.clean(Clean(cache=True)) == 0
     assert sorted(p.name for p in root.iterdir()) == sorted(theirs)
     assert all((root / name / "thesis.txt").is_file() for name in theirs)
-    said = capsys.readouterr().out
-    assert said.count(f"left {root / 'mydocs'}: it is not of this tool") == 2
+    output = capsys.readouterr().out
+    assert output.count(f"kept {root / 'mydocs'}: not created by this tool") == 2
 
 
-def test_a_link_to_another_cache_goes_and_that_cache_stays(tmp_path: Path) -> None:
+def test_a_symlink_to_another_cache_is_removed_and_that_cache_is_kept(tmp_path: Path) -> None:
     (tmp_path / "shared" / "x").mkdir(parents=True)
     (paths.cache_root() / "mirrors").symlink_to(tmp_path / "shared")
     maintenance.clean(Clean(cache=True))
@@ -78,7 +78,7 @@ def test_a_link_to_another_cache_goes_and_that_cache_stays(tmp_path: Path) -> No
 
 @pytest.fixture
 def sockets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A temp directory that others use too, with what a killed run left in it."""
+    """A temporary directory shared with other programs, with a killed run's leftovers."""
     monkeypatch.setattr(leftovers, "find", FIND)
     monkeypatch.setattr(leftovers, "SOCKETS", tmp_path / "tmp")
     monkeypatch.setattr(leftovers, "CGROUPS", tmp_path / "cgroup")
@@ -104,7 +104,7 @@ def aged(path: Path) -> Path:
     "name",
     ["bkb-notes", "bkb-1-2", f"bkb-{2**22}-mine", f"bkb-{2**22}-abcdefghi", "bkb-²-abcdefgh"],
 )
-def test_a_name_that_begins_like_ours_is_not_ours(sockets: Path, name: str) -> None:
+def test_a_similar_name_is_not_ours(sockets: Path, name: str) -> None:
     theirs = aged(socket_of(sockets, name))
     assert leftovers.find() == [sockets / f"bkb-{2**22}-abc_d3f9"]
     maintenance.clean(Clean())
@@ -119,19 +119,21 @@ def test_our_name_without_our_mark_is_not_ours(sockets: Path) -> None:
     assert list(sockets.iterdir()) == [theirs]
 
 
-def test_what_another_user_made_is_not_ours(sockets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directories_of_another_user_are_not_ours(
+    sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert leftovers.find() == []
 
 
-def test_a_link_is_not_ours(sockets: Path, tmp_path: Path) -> None:
+def test_a_symlink_is_not_ours(sockets: Path, tmp_path: Path) -> None:
     theirs = socket_of(tmp_path, "theirs")
     (sockets / f"bkb-{2**22}-abcdefgh").symlink_to(theirs)
     assert leftovers.find() == [sockets / f"bkb-{2**22}-abc_d3f9"]
 
 
-def test_a_running_daemons_directory_stays(sockets: Path) -> None:
-    """By the name of its process: the number alone may be another's by now."""
+def test_a_running_daemons_directory_is_kept(sockets: Path) -> None:
+    """The owner is its process ID with its start time, as the ID may have been reused."""
     socket_of(sockets, f"bkb-{2**22}-abcdefgh", owner.me())
     again = socket_of(sockets, f"bkb-{os.getpid()}-abcdefgh")
     assert sorted(map(str, leftovers.find())) == sorted(

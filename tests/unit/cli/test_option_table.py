@@ -1,4 +1,4 @@
-"""docs/options.md is what the declarations say."""
+"""docs/options.md agrees with the declarations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from buildkit_bisect.options.requests import TASKS
 from buildkit_bisect.system import checkout
 
 
-def test_the_published_table_is_that_of_today() -> None:
+def test_the_published_table_is_up_to_date() -> None:
     published = (checkout.PROJECT / "docs" / "options.md").read_text()
     assert published == option_table.text(), (
         "run: python -m buildkit_bisect.cli.option_table > docs/options.md"
@@ -21,10 +21,10 @@ def test_every_option_of_every_task_is_in_it() -> None:
         assert f"| `{task}` | " in table
         for option in options_of(kind):
             usage = option.usage.replace("|", "\\|")
-            twin = "none" if option.position is Position.REQUIRED else f"`{option.twin}`"
-            assert f"| `{usage}` | {twin} | " in table, (task, option.name)
+            variable = "none" if option.position is Position.REQUIRED else f"`{option.twin}`"
+            assert f"| `{usage}` | {variable} | " in table, (task, option.name)
 
 
-def test_a_choice_does_not_end_a_cell() -> None:
+def test_pipes_in_choices_are_escaped() -> None:
     rows = [line for line in option_table.text().splitlines() if line.startswith("| `--")]
     assert {row.replace("\\|", "").count("|") for row in rows} == {6}

@@ -1,4 +1,4 @@
-"""``report`` and ``diff`` on folders that lie there already."""
+"""``report`` and ``diff`` on existing folders."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def campaign(folder: Path, document: Result) -> str:
     return str(folder)
 
 
-def test_diff_fails_where_a_cell_got_worse(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_diff_fails_if_a_cell_got_worse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     today = results.matrix()
     cells = (replace(today.cells[0], outcome="layers-dropped", verdict="bad"), *today.cells[1:])
     before = campaign(tmp_path / "before", today)

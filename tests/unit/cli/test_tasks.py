@@ -1,4 +1,4 @@
-"""tasks.py through the real program: which tasks there are, their help, what they are asked."""
+"""tasks.py through the real program: the tasks, their help and their requests."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def collection() -> Collection:
 
 
 def run(*words: str) -> None:
-    """What ``./inv`` does with *words*, but for an exit code that is none of a mistake."""
+    """Run ``./inv`` with *words*; it exits only with an error."""
     argv = ["inv", "--search-root", str(checkout.PROJECT), *words]
     Inv(name="inv", binary="inv", version="0").run(with_ids(argv), exit=False)
 
 
 def asked(collection: Collection, *words: str) -> tuple[type[Request], dict[str, Given]]:
-    """Which request a command line is for, and what Invoke hands over for it."""
+    """Return the request type for a command line, and the options that Invoke passes."""
     (context,) = Parser(contexts=collection.to_contexts()).parse_argv(with_ids(list(words)))
     task = collection[context.name]
     assert isinstance(task, invoking.RequestTask)
     return task.kind, context.as_kwargs
 
 
-def test_every_task_has_a_request_and_every_request_a_task(collection: Collection) -> None:
+def test_tasks_and_requests_agree(collection: Collection) -> None:
     found = {}
     for name in collection.task_names:
         task = collection[name]
@@ -56,7 +56,7 @@ def test_every_task_has_a_request_and_every_request_a_task(collection: Collectio
 
 
 @TASK
-def test_a_task_is_handed_the_request_that_it_is_declared_with(task: str) -> None:
+def test_a_task_takes_the_request_it_is_declared_with(task: str) -> None:
     tree = ast.parse((checkout.PROJECT / "tasks.py").read_text())
     (function,) = [
         f for f in tree.body if isinstance(f, ast.FunctionDef) and f.name == task.replace("-", "_")
@@ -74,11 +74,11 @@ def test_help_shows_every_option_with_its_value_its_help_and_its_default(
     task: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(task, "--help")
-    said = capsys.readouterr().out
-    assert said.startswith(f"Usage: inv [--core-opts] {task}")
-    assert max(map(len, said.splitlines())) <= 100
-    lines = said.partition("\nOptions:\n")[2].rstrip()
-    # An entry starts two characters in; what is further in belongs to the one above.
+    output = capsys.readouterr().out
+    assert output.startswith(f"Usage: inv [--core-opts] {task}")
+    assert max(map(len, output.splitlines())) <= 100
+    lines = output.partition("\nOptions:\n")[2].rstrip()
+    # Entries are indented by two; lines indented further continue the entry above.
     entries = [" ".join(e.split()) for e in re.split(r"\n(?=  \S)", "\n" + lines)[1:]]
     wanted = [f"{one.usage} {one.description}" for one in options_of(TASKS[task])]
     assert entries == (wanted or ["none"])
@@ -90,10 +90,10 @@ def test_help_shows_every_option_with_its_value_its_help_and_its_default(
 
 
 @TASK
-def test_an_example_in_a_tasks_description_can_be_run(task: str, collection: Collection) -> None:
-    said = inspect.getdoc(collection[task]) or ""
-    assert said.partition("\n")[0] == said, "one line, as --list shows it"
-    _, found, example = said.partition("./inv ")
+def test_the_example_in_a_tasks_description_is_valid(task: str, collection: Collection) -> None:
+    description = inspect.getdoc(collection[task]) or ""
+    assert description.partition("\n")[0] == description, "one line, as --list shows it"
+    _, found, example = description.partition("./inv ")
     if not found:
         return
     words = shlex.split(example)
@@ -114,11 +114,13 @@ def test_an_example_in_a_tasks_description_can_be_run(task: str, collection: Col
         "./inv run --rev v1 --snapshotter-socket a=/s:/r --images public",
     ],
 )
-def test_the_command_of_a_request_asks_for_the_same(command: str, collection: Collection) -> None:
+def test_the_command_of_a_request_makes_the_same_request(
+    command: str, collection: Collection
+) -> None:
     kind, given = asked(collection, *shlex.split(command)[1:])
     request = read(kind, given, {})
     assert request.command == command
-    # With everything in the environment instead, it is written out all the same.
+    # Values from the environment are written as options too.
     texts: dict[str, Any] = {o.twin: given[o.key] for o in options_of(kind) if given[o.key]}
     env = {
         name: " ".join(value) if isinstance(value, list) else str(value)
@@ -127,7 +129,7 @@ def test_the_command_of_a_request_asks_for_the_same(command: str, collection: Co
     assert read(kind, {}, {k: "1" if v == "True" else v for k, v in env.items()}) == request
 
 
-def test_arguments_are_as_declared_every_time_that_they_are_read(collection: Collection) -> None:
+def test_arguments_are_as_declared_each_time_they_are_read(collection: Collection) -> None:
     task = collection["bisect"]
     for _ in range(2):
         arguments = task.get_arguments()
@@ -141,18 +143,18 @@ def test_arguments_are_as_declared_every_time_that_they_are_read(collection: Col
             assert argument.positional is (option.position is Position.REQUIRED)
 
 
-def test_an_error_while_a_request_is_made_is_a_line_and_an_exit_code(
+def test_an_error_in_an_option_is_one_line_and_an_exit_code(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
         run("matrix", "--trials", "many")
     assert ended.value.code == guard.BAD_INPUT
-    said = capsys.readouterr().err
-    assert said == "error: --trials 'many' is not a whole number (try: --trials 1)\n"
+    output = capsys.readouterr().err
+    assert output == "error: --trials 'many' is not an integer (try: --trials 1)\n"
 
 
-def test_plan_goes_on_to_the_task_that_follows(
+def test_plan_runs_the_next_task(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signal.signal", lambda *_: None)
@@ -160,12 +162,12 @@ def test_plan_goes_on_to_the_task_that_follows(
     with pytest.raises(SystemExit) as ended:
         run("plan", "boundaries", "--from", "v1")
     assert ended.value.code == guard.BAD_INPUT
-    assert "boundaries needs both ends" in capsys.readouterr().err
+    assert "boundaries needs both endpoints" in capsys.readouterr().err
     assert read(Bisect, {}, os.environ).dry_run
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Modules that are imported as soon as the one at *path* is."""
+    """Yield the modules that the one at *path* imports when it is loaded."""
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -174,7 +176,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_the_list_of_tasks_and_their_help_import_neither_git_nor_docker_nor_a_runtime() -> None:
+def test_list_and_help_import_neither_git_nor_docker_nor_a_runtime() -> None:
     package = checkout.PROJECT / "bisect" / "buildkit_bisect"
     todo, seen = [checkout.PROJECT / "tasks.py", package / "__main__.py"], set()
     outside = set()

@@ -1,4 +1,4 @@
-"""What a test file uses, beyond its own imports."""
+"""The files that a test uses, beyond its own imports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ A = "buildkit_bisect.a"
         ("from buildkit_bisect.a import b as c", {A, f"{A}.b"}),
         ("def f():\n    from buildkit_bisect.a import (\n        b,\n    )", {A, f"{A}.b"}),
         ("from . import x", set()),
-        # Code for another interpreter; an f-string may hold only a part of it.
+        # Code for another interpreter; an f-string may contain only part of it.
         ("RUN = 'import sys\\nfrom buildkit_bisect.a import b, c\\n'", {A, f"{A}.b", f"{A}.c"}),
         ("f'from buildkit_bisect.a import b; b({x})'", {A, f"{A}.b"}),
         ("patch('buildkit_bisect.a.b.f', None)", {A, f"{A}.b", f"{A}.b.f"}),
@@ -41,7 +41,7 @@ def test_imports(text: str, found: set[str]) -> None:
         ("from tool import inv", "inv", False),
     ],
 )
-def test_a_file_that_is_named(text: str, path: str, named: bool) -> None:
+def test_files_named_in_strings(text: str, path: str, named: bool) -> None:
     assert uses._names(text, path) is named
 
 

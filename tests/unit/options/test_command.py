@@ -1,4 +1,4 @@
-"""Command lines inside hints."""
+"""Command lines in hints."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def test_a_whole_command() -> None:
     assert inv("clean", cache=True, cache_size=0) == "./inv clean --cache --cache-size 0"
 
 
-def test_bare_options() -> None:
+def test_options_only() -> None:
     assert words(Bisect, trials=20, find_fix=True) == "--trials 20 --find-fix"
     assert words(Campaign, axis="KEY=VALUE") == "--axis KEY=VALUE"
     assert words(Boundaries, from_=True) == "--from"
 
 
-def test_values_can_be_pasted_into_a_shell() -> None:
+def test_values_are_quoted_for_the_shell() -> None:
     assert inv("run", rev="v1; rm -r .") == "./inv run --rev 'v1; rm -r .'"
     assert inv("report", "$(id)") == "./inv report '$(id)'"
 
 
-def test_twins() -> None:
+def test_environment_variables() -> None:
     assert twin(Campaign, "dry_run") == "BKBISECT_DRY_RUN"
 
 
-def test_what_does_not_exist_is_refused() -> None:
-    with pytest.raises(LookupError, match="there is no task 'bisekt'"):
+def test_tasks_and_options_must_exist() -> None:
+    with pytest.raises(LookupError, match="no task 'bisekt'"):
         inv("bisekt")
     with pytest.raises(LookupError, match="Resume has no option 'trials'"):
         inv("resume", trials=20)
@@ -43,7 +43,7 @@ def test_what_does_not_exist_is_refused() -> None:
         words(Clean, rev="R")
     with pytest.raises(LookupError, match="Post has no option 'from'"):
         twin(Post, "from_")
-    with pytest.raises(LookupError, match="post takes no value 'B' without an option"):
+    with pytest.raises(LookupError, match="post takes no positional value 'B'"):
         inv("post", "A", "B")
-    with pytest.raises(LookupError, match="--fresh takes no value, so not '1'"):
+    with pytest.raises(LookupError, match="--fresh takes no value, not '1'"):
         words(Campaign, fresh="1")

@@ -1,4 +1,4 @@
-"""What every declaration says, and that tasks agree with it."""
+"""The declarations of all options, and that tasks agree with them."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Asked(Shared):
     )
 
 
-def test_positional_options_come_first_then_those_of_the_request_itself() -> None:
+def test_positional_options_come_first_then_the_requests_own() -> None:
     assert [o.name for o in options_of(Asked)] == ["from", "many", "dry-run", "where"]
     assert Asked() == Asked(many=2, dry_run=False, start="", where="")
 
 
-def test_names_of_one_option() -> None:
+def test_forms_of_an_options_name() -> None:
     many, dry, start = (find(Asked, key) for key in ("many", "dry_run", "from_"))
     assert (many.flag, many.usage, many.twin) == ("--many", "--many=N", "BKBISECT_MANY")
     assert (dry.usage, dry.key, dry.twin) == ("--dry-run", "dry_run", "BKBISECT_DRY_RUN")
@@ -54,17 +54,17 @@ def test_names_of_one_option() -> None:
     assert (matching.flag, matching.usage) == ("-k", "-k NAME")
 
 
-def test_an_option_that_is_not_there() -> None:
+def test_an_unknown_option() -> None:
     with pytest.raises(LookupError, match="Asked has no option 'few'"):
         find(Asked, "few")
 
 
 @NAMED
-def test_everything_about_an_option_is_said(task: str, one: Option) -> None:
+def test_an_option_is_fully_described(task: str, one: Option) -> None:
     assert one.help.strip(" .") == one.help
     assert "\n" not in one.help
-    assert "default" not in one.help, "it is told from the declaration"
-    assert one.default_text not in ("", "None", "()", "{}"), "say what holds without it"
+    assert "default" not in one.help, "the description appends it"
+    assert one.default_text not in ("", "None", "()", "{}"), "describe the default in words"
     if one.form is Form.SWITCH:
         assert (one.value, one.example, one.default) == ("", "", False)
     else:
@@ -73,31 +73,31 @@ def test_everything_about_an_option_is_said(task: str, one: Option) -> None:
 
 
 @NAMED
-def test_an_example_can_be_given(task: str, one: Option) -> None:
-    if one.form is Form.SWITCH or one.name == "templates":  # which must be a folder
+def test_an_example_is_valid(task: str, one: Option) -> None:
+    if one.form is Form.SWITCH or one.name == "templates":  # must be an existing folder
         return
     value = one.parse(one, one.texts(one.example.strip("'"), {}))
-    assert value != one.default, "an example of what is anyway shows nothing"
+    assert value != one.default, "the example is the default"
 
 
-def test_a_folder_that_is_none_is_refused() -> None:
+def test_a_folder_must_exist() -> None:
     with pytest.raises(BadInput, match=r"--templates .* is not a directory"):
         parse.folder(find(Campaign, "templates"), "/nonexistent")
 
 
-def test_a_task_names_no_option_twice() -> None:
+def test_a_task_has_no_two_options_of_the_same_name() -> None:
     for kind in TASKS.values():
         names = [o.name for o in options_of(kind)]
         assert len(names) == len(set(names))
         assert len({o.attribute for o in options_of(kind)}) == len(names)
 
 
-def test_options_that_tasks_share_are_one_declaration() -> None:
+def test_shared_options_are_declared_once() -> None:
     trials = [find(TASKS[task], "trials") for task in ("run", "matrix", "bisect", "validate")]
     assert all(one == trials[0] for one in trials)
 
 
-def test_defaults_are_those_of_what_they_are_for() -> None:
+def test_defaults_agree_with_the_code_that_uses_them() -> None:
     usual = SearchOptions()
     assert (Bisect().confidence, Bisect().trials) == (usual.confidence, usual.trials)
     assert Boundaries().resolution == RESOLUTION

@@ -1,4 +1,4 @@
-"""From text to typed values, and what is refused."""
+"""Parsers of option values, and what they reject."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_sockets() -> None:
     "text",
     ["/x:", "/x:y", "/x:/", "/:/x", "/x:/y:ro", "/x:/y/../..", "/x:/.", "/x/..", "//"],
 )
-def test_a_socket_and_a_root_are_whole_paths(text: str) -> None:
+def test_a_socket_and_a_root_are_absolute_paths(text: str) -> None:
     with pytest.raises(BadInput, match="is not NAME=/PATH/OF/SOCKET"):
         parsed("snapshotter_socket", f"mine={text}")
 
 
-def test_a_place_may_be_written_loosely() -> None:
+def test_socket_paths_are_normalised() -> None:
     found = parsed("snapshotter_socket", "mine=/run//x/./s:/r/")
     assert found == {"mine": Served(socket="/run/x/s", root="/r")}
 
@@ -78,11 +78,11 @@ def test_sizes_that_are_too_large(text: str) -> None:
         parsed("cache_size", text)
 
 
-def test_axes_add_up() -> None:
+def test_values_of_an_axis_are_accumulated() -> None:
     assert parsed("axis", "a=1", "b=x,y", "a=2") == {"a": ("1", "2"), "b": ("x", "y")}
 
 
-def test_deadlines_are_separated_by_commas_or_given_one_by_one() -> None:
+def test_deadlines_are_comma_separated_or_repeated() -> None:
     found = parsed("deadline", "compile=60,step=5", "daemon=2.5")
     assert found == {"compile": 60, "step": 5, "daemon": 2.5}
     option = find(Campaign, "deadline")
@@ -95,12 +95,12 @@ def test_deadlines_are_separated_by_commas_or_given_one_by_one() -> None:
     ["compil=1", "step", "step=", "step=x", "step=0", "step=-1", "step=nan", "step=inf",
      "step=1e9", "=5", "step=5;clone=1"],
 )  # fmt: skip
-def test_what_is_no_deadline_is_refused_with_the_names(text: str) -> None:
+def test_an_invalid_deadline_is_rejected_with_the_names(text: str) -> None:
     with pytest.raises(BadInput, match=r"connect, clone, .*teardown"):
         parsed("deadline", text)
 
 
 @pytest.mark.parametrize("text", ["X Y", "--help", "a:b:c"])
-def test_what_names_no_image(text: str) -> None:
-    with pytest.raises(BadInput, match="names no image"):
+def test_invalid_image_references(text: str) -> None:
+    with pytest.raises(BadInput, match="is not an image reference"):
         parsed("push", text, kind=Build)

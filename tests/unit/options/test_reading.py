@@ -1,4 +1,4 @@
-"""From a command line and an environment to a request, and to the command that says the same."""
+"""From a command line and an environment to a request and its reproduce command."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_defaults() -> None:
     assert chosen.out.name == "results"
 
 
-def test_every_option_has_an_environment_twin() -> None:
-    twins = {
+def test_every_option_has_an_environment_variable() -> None:
+    variables = {
         "REPO": "/r",
         "SOURCE": "git",
         "SCENARIO": "a,b",
@@ -48,7 +48,7 @@ def test_every_option_has_an_environment_twin() -> None:
         "REGISTRY": "127.0.0.1:5000",
         "REVS": "v1,v2",
     }
-    chosen = read(Matrix, {}, {f"BKBISECT_{name}": value for name, value in twins.items()})
+    chosen = read(Matrix, {}, {f"BKBISECT_{name}": value for name, value in variables.items()})
     assert chosen == Matrix(
         repo="/r",
         source=SourceKind.GIT,
@@ -71,17 +71,17 @@ def test_every_option_has_an_environment_twin() -> None:
     )
 
 
-def test_an_option_beats_its_twin() -> None:
+def test_an_option_overrides_its_environment_variable() -> None:
     env = {"BKBISECT_TRIALS": "7", "BKBISECT_AXIS": "a=1", "BKBISECT_FRESH": "1"}
     chosen = read(Matrix, {"trials": "3", "axis": ["b=2"], "fresh": False}, env)
     assert (chosen.trials, chosen.axis, chosen.fresh) == (3, {"b": ("2",)}, True)
 
 
-def test_a_twin_of_an_option_that_a_task_does_not_have_says_nothing_to_it() -> None:
+def test_variables_of_options_that_a_task_does_not_have_are_ignored() -> None:
     assert read(Report, {"id": "a"}, {"BKBISECT_TRIALS": "many"}).id == "a"
 
 
-def test_the_command_writes_twins_out() -> None:
+def test_the_command_has_options_instead_of_variables() -> None:
     given: dict[str, Given] = {
         "revs": "v1",
         "repo": "",
@@ -96,13 +96,13 @@ def test_the_command_writes_twins_out() -> None:
     )
 
 
-def test_deadlines_of_the_environment() -> None:
+def test_deadlines_from_the_environment() -> None:
     chosen = read(Run, {"rev": "v1", "deadline": []}, {"BKBISECT_DEADLINE": "step=7 fetch=8"})
     assert chosen.deadline == {"step": 7, "fetch": 8}
     assert chosen.command == "./inv run --rev v1 --deadline step=7,fetch=8"
 
 
-def test_a_field_may_have_another_name_than_its_option() -> None:
+def test_a_field_and_its_option_may_have_different_names() -> None:
     chosen = read(Boundaries, {"from": "a"}, {"BKBISECT_TO": "b"})
     assert (chosen.start, chosen.end) == ("a", "b")
     assert chosen.command == "./inv boundaries --from a --to b"
@@ -116,38 +116,38 @@ def test_typed_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "message"),
     [
-        ({"trials": "many"}, "--trials 'many' is not a whole number (try: --trials 1)"),
-        ({"trials": "0"}, "--trials 0: between 1 and 1000 (try: --trials 1)"),
-        ({"jobs": "-1"}, "--jobs -1: between 1 and 64"),
-        ({"source": "svn"}, "--source 'svn': one of auto, git, module (try: --source auto)"),
-        ({"runtime": "podman"}, "--runtime 'podman': auto, host, docker, buildx"),
+        ({"trials": "many"}, "--trials 'many' is not an integer (try: --trials 1)"),
+        ({"trials": "0"}, "--trials 0 is not between 1 and 1000 (try: --trials 1)"),
+        ({"jobs": "-1"}, "--jobs -1 is not between 1 and 64"),
+        ({"source": "svn"}, "--source 'svn' is not one of auto, git, module (try: --source auto)"),
+        ({"runtime": "podman"}, "--runtime 'podman' is not one of auto, host, docker, buildx"),
         ({"axis": ["snapshotter"]}, "'snapshotter' is not KEY=VALUE (try: --axis snapshotter="),
         ({"axis": ["=stargz"]}, "is not KEY=VALUE"),
-        ({"registry": "registry.example:5000"}, "plain HTTP is for loopback only"),
-        ({"images": "mine"}, "--images 'mine': one of local, public"),
+        ({"registry": "registry.example:5000"}, "is not a loopback address"),
+        ({"images": "mine"}, "--images 'mine' is not one of local, public"),
         ({"templates": "/nonexistent"}, "--templates '/nonexistent' is not a directory"),
-        ({"repo": "a\nb"}, "--repo 'a\\nb' holds a control character"),
-        ({"axis": ["a=\x1b"]}, "--axis 'a=\\x1b' holds a control character"),
-        ({"deadline": ["step=1\n"]}, "--deadline 'step=1\\n' holds a control character"),
+        ({"repo": "a\nb"}, "--repo 'a\\nb' contains a control character"),
+        ({"axis": ["a=\x1b"]}, "--axis 'a=\\x1b' contains a control character"),
+        ({"deadline": ["step=1\n"]}, "--deadline 'step=1\\n' contains a control character"),
         ({"repo": "x" * (LONGEST + 1)}, "--repo has 10001 characters"),
     ],
 )
-def test_mistakes_are_named(given: dict[str, Given], says: str) -> None:
+def test_an_error_names_the_option_and_the_value(given: dict[str, Given], message: str) -> None:
     with pytest.raises(BadInput) as refused:
         read(Matrix, given, {})
-    assert says in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_a_switch_in_the_environment_must_be_one() -> None:
+def test_a_switch_in_the_environment_is_on_or_off() -> None:
     assert read(Matrix, {}, {"BKBISECT_FRESH": "Yes"}).fresh
     assert not read(Matrix, {}, {"BKBISECT_FRESH": "off"}).fresh
-    with pytest.raises(BadInput, match="BKBISECT_FRESH='maybe': say 1 or 0"):
+    with pytest.raises(BadInput, match="BKBISECT_FRESH='maybe' is neither 1 nor 0"):
         read(Matrix, {}, {"BKBISECT_FRESH": "maybe"})
 
 
-def test_an_option_that_the_task_does_not_have_is_a_mistake_of_ours() -> None:
+def test_an_option_that_the_task_does_not_have_is_a_bug() -> None:
     with pytest.raises(LookupError, match="report has no options trials"):
         read(Report, {"trials": "3"}, {})
 
