@@ -176,7 +176,7 @@ def test_a_registry_that_dies_in_mid_trial_is_infrastructure(
             said = _run(engine, tmp_path, "docker", *words, cell=EAGER)
     _is_infra(said, engine)
     reason = said.document["cells"][0]["reason"]
-    assert f"the registry at {where.address} no longer answers" in reason
+    assert f"the registry at {where.address} no longer responds" in reason
     assert left_behind() == []
 
 

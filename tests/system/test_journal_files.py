@@ -177,8 +177,8 @@ def _version(number: int) -> Callable[[Path], None]:
 
 @pytest.mark.parametrize(("damage", "says"), [
     (_noise, "is damaged"), (_half, "is damaged"), (_page, "is damaged"),
-    (_nothing, "it is empty"), (_version(99), "a newer one made it"),
-    (_version(0), "of version 0"),
+    (_nothing, "it is empty"), (_version(99), "a newer tool wrote it"),
+    (_version(0), "has version 0"),
 ])  # fmt: skip
 def test_a_file_that_is_no_journal_of_ours(
     lab: Lab, damage: Callable[[Path], None], says: str
@@ -199,7 +199,7 @@ def test_a_file_that_is_no_journal_of_ours(
 def test_the_remedy_of_a_damaged_one_is_a_new_one_and_builds_stay(lab: Lab) -> None:
     _noise(lab.journal)
     told = lab.refuses(5)
-    remedy = told.partition("(try: ")[2].partition(": trials are then run again")[0]
+    remedy = told.partition("(try: ")[2].partition(": trials then run again")[0]
     subprocess.run(["/bin/sh", "-c", remedy], check=True)
     said = lab.matrix(STORED)
     assert said.code == 0, said.stderr
@@ -231,7 +231,7 @@ def test_one_that_another_process_holds_for_a_while(lab: Lab) -> None:
 
 def test_a_journal_that_may_not_be_written(lab: Lab) -> None:
     with immutable(lab.journal):
-        assert "may not be written (try: make it so" in lab.refuses(5)
+        assert f"cannot write the journal {lab.journal} (try: make it" in lab.refuses(5)
     lab.goes_on()
 
 
@@ -239,7 +239,8 @@ def test_a_directory_that_may_not_be_written(lab: Lab) -> None:
     with immutable(lab.cache):
         told = lab.refuses(5)
         assert str(lab.cache) in told
-        assert "may not be written (try: make it so" in told
+        assert "cannot write the journal" in told
+        assert "(try: make it writable" in told
     lab.goes_on()
 
 

@@ -92,7 +92,7 @@ def test_a_registry_that_went_away_is_infra(job: TrialJob) -> None:
     gone = replace(job, registry="127.0.0.1:9", images=dict.fromkeys(job.images, "127.0.0.1:9/x:y"))
     told = judged(gone, run_trial(gone))
     assert told.verdict is Verdict.INFRA
-    assert "no longer answers" in told.reason
+    assert "no longer responds" in told.reason
 
 
 def test_a_step_that_hangs_is_ended_and_is_not_bad(job: TrialJob, tmp_path: Path) -> None:
