@@ -107,11 +107,14 @@ def test_a_snapshotter_of_the_users_own(
     ("words", "needle"),
     [
         (("--snapshotter-socket", "mine=relative"), "NAME=/PATH/OF/SOCKET"),
-        (("--snapshotter-socket", "mine=/nowhere", "--axis", "snapshotter=mine"), "no socket at"),
+        (
+            ("--snapshotter-socket", "mine=/nowhere", "--axis", "snapshotter=mine"),
+            "is not a socket",
+        ),
         (("--axis", "snapshotter=mine"), "has no value 'mine'"),
-        (("--axis", "snapshotter=stargz-proxy", "--runtime", "buildx"), "cannot be served beside"),
-        (("--snapshotter-socket", "mine=/s", "--runtime", "docker"), "needs the directory too"),
-        (("--snapshotter-socket", "mine=/s:/r", "--runtime", "host,buildx"), "buildx gives its"),
+        (("--axis", "snapshotter=stargz-proxy", "--runtime", "buildx"), "cannot run stargz-proxy"),
+        (("--snapshotter-socket", "mine=/s", "--runtime", "docker"), "also needs the directory"),
+        (("--snapshotter-socket", "mine=/s:/r", "--runtime", "host,buildx"), "buildx cannot mount"),
     ],
 )
 def test_what_cannot_be_is_refused(words: tuple[str, ...], needle: str, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(
 def test_a_socket_that_no_axis_asks_for_is_not_ignored_in_a_container() -> None:
     served = {"mine": Served(socket="/s")}
     wanted = Campaign(runtime=(RuntimeKind.HOST, RuntimeKind.DOCKER), snapshotter_socket=served)
-    with pytest.raises(BadInput, match="a container needs the directory too"):
+    with pytest.raises(BadInput, match="a container also needs the directory"):
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
 
 
@@ -71,7 +71,7 @@ def test_a_container_is_given_the_socket_and_what_is_mounted_below_its_root() ->
 def test_a_root_that_hides_the_containers_own_is_refused(root: str) -> None:
     served = {"mine": Served(socket="/s", root=root)}
     wanted = Campaign(runtime=(RuntimeKind.DOCKER,), snapshotter_socket=served)
-    with pytest.raises(BadInput, match=f"{root} would hide or change"):
+    with pytest.raises(BadInput, match=f"mounting {root} would hide or change"):
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
     fine = {"mine": Served(socket="/s", root="/var/lib/overlaybd")}
     axes.extend(scenarios.load("cross-stage-lazy"), replace(wanted, snapshotter_socket=fine))
