@@ -11,7 +11,7 @@ from buildkit_bisect.system.process import Completed
 
 
 class DaemonFailed(BisectError):
-    """The daemon under test exited or was not ready by its deadline."""
+    """The daemon under test did not become ready, for another reason than its deadline."""
 
     exit_code = 5
 
