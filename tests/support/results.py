@@ -258,12 +258,12 @@ def bisect(**changes: Any) -> Result:
     }
     steps = tuple(
         BisectStep(
-            number=i, phase=phase, sha=sha(n), verdict=verdict, shown=said,
+            number=i, phase=phase, sha=sha(n), verdict=verdict, shown=outcome,
             why=f"{phase} midpoint: at most {200 - n} of 100 candidates would remain",
-            counts={} if verdict == "skip" else {said.split()[0]: 3},
+            counts={} if verdict == "skip" else {outcome.split()[0]: 3},
             left=max(1, 100 >> i), seconds=14.0 * i, position=n - 100,
         )
-        for i, (n, (phase, verdict, said)) in enumerate(shown.items())
+        for i, (n, (phase, verdict, outcome)) in enumerate(shown.items())
     )  # fmt: skip
     info = BisectInfo(
         status="found",
@@ -292,8 +292,8 @@ def bisect(**changes: Any) -> Result:
         for n in (*shown, 140)
     )
     cells = tuple(
-        cell(sha(n)[:12], n, said.split()[0], bases="different", snapshotter="stargz")
-        for n, (_, verdict, said) in shown.items()
+        cell(sha(n)[:12], n, outcome.split()[0], bases="different", snapshotter="stargz")
+        for n, (_, verdict, outcome) in shown.items()
         if verdict != "skip"
     )
     made = matrix(
