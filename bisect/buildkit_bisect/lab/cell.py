@@ -17,8 +17,7 @@ _OVERRULES = (ToolOutcome.CONTROL_FAILED, ToolOutcome.NO_BUILD)
 class Origin(StrEnum):
     """Which campaign ran a trial."""
 
-    NOW = "now"  # this campaign, in this lab
-    EARLIER = "earlier"  # this campaign, in an earlier lab: its search for a good endpoint
+    NOW = "now"  # this one
     RESUMED = "resumed"  # an interrupted campaign that this one resumes
     STORED = "stored"  # any other campaign
 

@@ -237,14 +237,12 @@ class Lab:
             Trial(observation=row.observation, origin=self._origin(key, row))
             for row in self._journal.trials(key, counted)
         ]
-        # With --fresh, trials of this campaign's own search for a good endpoint run again too.
-        return [t for t in known if not (self._fresh and t.origin is Origin.EARLIER)]
+        # Ids are times: a campaign with another result folder may have the same one.
+        return [t for t in known if not (self._fresh and t.origin is Origin.STORED)]
 
     def _origin(self, key: str, row: Stored) -> Origin:
         if (key, row.number) in self._ours:
             return Origin.NOW
-        if row.campaign == self._campaign:
-            return Origin.EARLIER
         return Origin.RESUMED if row.campaign in self._resumed else Origin.STORED
 
     def _emit_trial(

@@ -133,13 +133,12 @@ def test_equal_observations_keep_their_origins(machine: Machine, journal: Journa
     assert len(machine.ran) == 3
 
 
-def test_another_lab_of_the_same_campaign_reuses_its_trials(
-    machine: Machine, journal: Journal
-) -> None:
-    """As in a search for a good endpoint and the bisection that follows it."""
+def test_another_campaign_with_the_same_id_is_another(machine: Machine, journal: Journal) -> None:
+    """Ids are times, and two campaigns with different result folders may start at once."""
     origins(lab(journal))
-    assert origins(lab(journal), 2) == [Origin.EARLIER, Origin.NOW]
-    assert len(machine.ran) == 2
+    assert origins(lab(journal), 2) == [Origin.STORED, Origin.NOW]
+    assert origins(lab(journal, fresh=True)) == [Origin.NOW]
+    assert len(machine.ran) == 3
 
 
 def test_fresh_counts_only_its_own_trials_and_those_of_the_resumed_campaign(
@@ -183,7 +182,7 @@ def test_infrastructure_failures_are_retried_and_not_stored(
     machine.infra = ["registry"] * 4  # three tries of the second trial, and its canary
     one = lab(journal)
     cell = one.cell(VARIANT, SCENARIO, EAGER, 2)
-    assert [t.origin for t in cell.trials] == [Origin.EARLIER, Origin.NOW]
+    assert [t.origin for t in cell.trials] == [Origin.STORED, Origin.NOW]
     assert [o.name for o in cell.judged] == ["fine", ToolOutcome.INFRA]
     (key,) = {job.key for job in machine.ran}
     assert len(journal.trials(key)) == 1
