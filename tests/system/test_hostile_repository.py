@@ -18,8 +18,8 @@ from buildkit_bisect.errors import BadInput, BisectError, InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.model import Build, Variant
-from buildkit_bisect.patch import backports, patches, patchmaker
-from buildkit_bisect.patch.patchmaker import Work
+from buildkit_bisect.patch import backports, contribution, patches, patchmaker
+from buildkit_bisect.patch.contribution import Work
 from buildkit_bisect.source import GitSource, Unreachable
 from buildkit_bisect.source import git as source_git
 from buildkit_bisect.system import gitcmd, paths
@@ -226,7 +226,9 @@ def test_odd_names_are_listed_and_never_taken_for_options(hostile: Hostile) -> N
     assert [r.ref for r in backports.lines(source)] == ["master"], "v0.25<line>v0.26 is none"
     tip = source.resolve("message")
     assert tip.subject.startswith("-x\x0bone\x1ftwo\x1ethree\u2028four")
-    work = patchmaker.described(source, Work(base=source.resolve("master"), tree=tip.sha), tip.sha)
+    work = contribution.described(
+        source, Work(base=source.resolve("master"), tree=tip.sha), tip.sha
+    )
     assert work.author == "A. Nother"
     assert "one\x1ftwo" in work.body
     for ref in branches:
@@ -262,12 +264,12 @@ def test_a_hostile_work_tree_becomes_a_patch(tmp_path: Path) -> None:
     _forget(made, nested)
     before = snapshot(tmp_path)
     source = GitSource.open(str(repo))
-    with patchmaker.of_worktree(repo, source, base="master") as work:
+    with contribution.of_worktree(repo, source, base="master") as work:
         assert (made.worked(), nested.worked()) == ([], [])
         with pytest.raises(BadInput, match="nested is or was a symlink or submodule"):
             patchmaker.new("it", work, source, root=tmp_path / "cache" / "patches")
     shutil.rmtree(repo / "nested")
-    with patchmaker.of_worktree(repo, source, base="master") as work:
+    with contribution.of_worktree(repo, source, base="master") as work:
         patch = patchmaker.new("it", work, source, root=tmp_path / "cache" / "patches")
     assert "util/words/words.go" in patch.files
     assert (made.worked(), nested.worked()) == ([], [])

@@ -13,7 +13,7 @@ from buildkit_bisect.engine import base, client, image
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.gochecks import run as gochecks
 from buildkit_bisect.lab import journal
-from buildkit_bisect.patch import patchmaker
+from buildkit_bisect.patch import contribution
 from buildkit_bisect.runtime import fuse, registry
 from buildkit_bisect.system import checkout, deadlines, gitcmd, pipes
 
@@ -40,7 +40,7 @@ def test_the_documentation_lists_the_fixed_timeouts() -> None:
         "pulling an image, including retries": base.PULL,
         "`build --push`, and `build --save`": image.TRANSFER,
         "a git command on the mirror": gitcmd.QUICK,
-        "a git command in your work tree, `patch-new`": patchmaker.TIMEOUT,
+        "a git command in your work tree, `patch-new`": contribution.TIMEOUT,
         "the start of the local registry": registry.START,
         "the journal, while another process holds it": journal.PATIENCE,
         "one response of GitHub, `post`": post.TIMEOUT,
