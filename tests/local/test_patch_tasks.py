@@ -26,7 +26,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
         repo.branch(branch, "master")
     repo.commit("moved", {WORDS: words("something else")})
     repo.branch("fix", "master")
-    message = "words: say cached\n\nIt said ran. Fixes #42\n\nSigned-off-by: A. Nother <a@b.c>"
+    message = "words: say cached\n\nIt printed ran. Fixes #42\n\nSigned-off-by: A. Nother <a@b.c>"
     repo.commit(message, {WORDS: words("cached")})
     repo.git("update-ref", "refs/pull/7/head", "fix")
     repo.switch("v0.26")
@@ -92,7 +92,7 @@ def test_a_patch_from_a_branch(desk: Desk) -> None:
     assert "patch failed: util/words/words.go" in made["applies"][2]["detail"]
     patch = patches.load(str(desk.root / "my-fix"))
     assert patch.meta.title == "words: say cached"
-    assert patch.meta.claim == "It said ran. Fixes #42", "without the trailers"
+    assert patch.meta.claim == "It printed ran. Fixes #42", "without the trailers"
     assert (patch.meta.author, patch.meta.issue) == ("A. Nother", 42)
     assert patch.files == (WORDS,)
     assert "@@ -2,2 +2,2 @@" in desk.diff(), "one line of context will do"
