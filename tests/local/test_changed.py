@@ -1,4 +1,4 @@
-"""``test --changed`` in a checkout with a history of its own."""
+"""``test --changed`` in a checkout with its own history."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOR_PICTURES = ("pyproject.toml", "templates/report.css", "tests/unit/conftest.p
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """A copy of this checkout, on the branch ``work`` of ``main``."""
+    """A copy of this checkout, on a branch ``work`` from ``main``."""
 
     path: Path
 
@@ -48,7 +48,7 @@ class Checkout:
             opened.write(text)
 
     def test(self, *words: str) -> TaskOutput:
-        """Run the copy's ``test --changed``; BKBISECT_LOCK keeps it from installing anything."""
+        """Run ``test --changed`` in the copy; BKBISECT_LOCK keeps it from installing anything."""
         argv = ("-m", "buildkit_bisect", "--search-root", str(self.path), "test", "--changed")
         done = subprocess.run(
             [sys.executable, *argv, *words],
@@ -65,7 +65,7 @@ class Checkout:
         return TaskOutput(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
     def chosen(self) -> dict[str, str]:
-        """Test files of all tiers, each with the chain that leads to a change."""
+        """Return test files of all tiers, each with the import chain to a change."""
         done = self.test("--dry-run")
         assert done.code == 0, done.stderr
         return dict(re.findall(r"^  (tests/\S+)(.*)$", done.stderr, re.MULTILINE))
@@ -91,14 +91,14 @@ def checkout(copied: Checkout) -> Checkout:
     return copied
 
 
-def test_nothing_changed_nothing_runs(checkout: Checkout) -> None:
+def test_without_changes_nothing_runs(checkout: Checkout) -> None:
     done = checkout.test()
     assert (done.code, done.stdout) == (0, "")
     assert re.match(r"0 files changed since \w+, the merge base with main\n", done.stderr)
     assert re.search(r"^unit: 0 of \d\d test files can be affected$", done.stderr, re.MULTILINE)
 
 
-def test_what_imports_a_changed_module_is_chosen_and_says_so(checkout: Checkout) -> None:
+def test_tests_that_import_a_changed_module_are_selected_and_say_why(checkout: Checkout) -> None:
     checkout.append("bisect/buildkit_bisect/render/lanes.py")
     chosen = checkout.chosen()
     assert chosen[SVG] == " <- render.svg <- render.timeline <- render.lanes"
@@ -113,12 +113,12 @@ def test_commits_of_the_branch_count_and_those_of_main_do_not(checkout: Checkout
     checkout.git("switch", "--quiet", "main")
     checkout.append(SESSION)
     checkout.commit()
-    assert checkout.chosen() == {}  # all of main is committed, and it has no remote
+    assert checkout.chosen() == {}  # main is committed, and there is no remote
     checkout.git("switch", "--quiet", "work")
     assert checkout.chosen() == {SVG: ""}
 
 
-def test_new_files_renamed_ones_and_those_that_are_gone(checkout: Checkout) -> None:
+def test_new_renamed_and_deleted_files(checkout: Checkout) -> None:
     (checkout.path / "tests/unit/test_new.py").write_text("def test_new() -> None: ...\n")
     checkout.git("mv", SVG, "tests/unit/render/test_pictures.py")
     (checkout.path / ADDRESSES).unlink()
@@ -128,7 +128,7 @@ def test_new_files_renamed_ones_and_those_that_are_gone(checkout: Checkout) -> N
     ]
 
 
-def test_a_module_that_is_gone_counts_for_its_room(checkout: Checkout) -> None:
+def test_a_deleted_module_counts_as_a_change_of_its_package(checkout: Checkout) -> None:
     (checkout.path / "bisect/buildkit_bisect/search/explain.py").unlink()
     chosen = checkout.chosen()
     assert SESSION in chosen
@@ -147,7 +147,9 @@ def test_a_module_that_is_gone_counts_for_its_room(checkout: Checkout) -> None:
         ("pyproject.toml", ADDRESSES, " <- pyproject.toml"),
     ],
 )
-def test_what_no_import_shows(checkout: Checkout, file: str, test: str, why: str) -> None:
+def test_changes_that_imports_do_not_show(
+    checkout: Checkout, file: str, test: str, why: str
+) -> None:
     checkout.append(file)
     chosen = checkout.chosen()
     assert chosen[test].startswith(why)
@@ -156,7 +158,7 @@ def test_what_no_import_shows(checkout: Checkout, file: str, test: str, why: str
     )
 
 
-def test_it_runs_what_it_chose_and_fails_with_it(checkout: Checkout) -> None:
+def test_it_runs_the_selection_and_fails_if_a_test_fails(checkout: Checkout) -> None:
     checkout.append(ADDRESSES, "\n\ndef test_new() -> None:\n    raise AssertionError\n")
     done = checkout.test("--unit", "-k", "test_new")
     assert done.code == 1, done.stdout

@@ -1,4 +1,4 @@
-"""patch-new, patch-list and patch-check on a contributor's repository, which is only read."""
+"""patch-new, patch-list and patch-check on a contributor's repository, which they only read."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LINES = "".join(f"const L{n} = {n}\n" for n in range(12))
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
-    """``master`` and the release branches v0.25 (as it was), v0.26 (has the fix), v0.27 (moved)."""
+    """``master``, and release branches v0.25 (unchanged), v0.26 (with the fix), v0.27 (moved)."""
     repo = buildkit_like(tmp_path_factory.mktemp("template") / "upstream", broken=False)
     repo.commit("lines", {"util/words/lines.go": f"package words\n\n{LINES}"})
     for branch in ("v0.19", "v0.25", "v0.26", "v0.27"):
         repo.branch(branch, "master")
     repo.commit("moved", {WORDS: words("something else")})
     repo.branch("fix", "master")
-    message = "words: say cached\n\nIt said ran. Fixes #42\n\nSigned-off-by: A. Nother <a@b.c>"
+    message = "words: say cached\n\nIt printed ran. Fixes #42\n\nSigned-off-by: A. Nother <a@b.c>"
     repo.commit(message, {WORDS: words("cached")})
     repo.git("update-ref", "refs/pull/7/head", "fix")
     repo.switch("v0.26")
@@ -46,7 +46,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Desk:
-    """A folder of patches and the tasks on it."""
+    """A folder of patches, and tasks that use it."""
 
     def __init__(self, repo: GolangRepo, cache: Path, root: Path) -> None:
         self.repo, self.cache, self.root = repo, cache, root
@@ -68,7 +68,7 @@ def desk(repo: GolangRepo, cache: Path, tmp_path: Path) -> Desk:
 
 
 def cloned(desk: Desk, tmp_path: Path) -> GolangRepo:
-    """A contributor's clone of *desk*'s repository, with ``master``; *desk* goes on with it."""
+    """Clone *desk*'s repository, as a contributor does; *desk* then uses the clone."""
     path = tmp_path / "clone"
     desk.repo.git("clone", "--quiet", str(desk.repo.path), str(path))
     desk.repo = GolangRepo(path=path, commits=desk.repo.commits, _clock=desk.repo._clock)
@@ -79,7 +79,7 @@ def states(fits: list[dict[str, str]]) -> dict[str, str]:
     return {fit["ref"]: fit["state"] for fit in fits}
 
 
-def test_of_a_branch(desk: Desk) -> None:
+def test_a_patch_from_a_branch(desk: Desk) -> None:
     done = desk.new("--from-branch", "fix", "--json")
     assert done.code == 0, done.stderr
     made = done.document
@@ -92,14 +92,14 @@ def test_of_a_branch(desk: Desk) -> None:
     assert "patch failed: util/words/words.go" in made["applies"][2]["detail"]
     patch = patches.load(str(desk.root / "my-fix"))
     assert patch.meta.title == "words: say cached"
-    assert patch.meta.claim == "It said ran. Fixes #42", "without the trailers"
+    assert patch.meta.claim == "It printed ran. Fixes #42", "without the trailers"
     assert (patch.meta.author, patch.meta.issue) == ("A. Nother", 42)
     assert patch.files == (WORDS,)
     assert "@@ -2,2 +2,2 @@" in desk.diff(), "one line of context will do"
     assert left_behind() == []
 
 
-def test_of_a_pull_request(desk: Desk) -> None:
+def test_a_patch_from_a_pull_request(desk: Desk) -> None:
     done = desk.new("--from-pr", "7")
     assert done.code == 0, done.stderr
     assert "already there" in done.stdout
@@ -107,7 +107,7 @@ def test_of_a_pull_request(desk: Desk) -> None:
     assert meta.source == "https://github.com/moby/buildkit/pull/7"
 
 
-def test_of_a_work_tree_with_and_without_commits(desk: Desk) -> None:
+def test_a_patch_from_a_work_tree_with_and_without_commits(desk: Desk) -> None:
     repo = desk.repo
     repo.branch("mine", "master")
     repo.commit("words: a first step", {"util/words/step.go": "package words\n"})
@@ -130,7 +130,7 @@ def test_of_a_work_tree_with_and_without_commits(desk: Desk) -> None:
     assert patch.meta.title == "words: a first step"
 
 
-def test_of_a_change_to_a_release_branch(desk: Desk) -> None:
+def test_a_patch_from_a_release_branch(desk: Desk) -> None:
     desk.repo.branch("backport", "v0.27")
     desk.repo.commit("words: say nothing", {WORDS: words("nothing")})
     done = desk.new("--from-branch", "backport")
@@ -138,7 +138,7 @@ def test_of_a_change_to_a_release_branch(desk: Desk) -> None:
     assert patches.load(str(desk.root / "my-fix")).files == (WORDS,), "not what v0.27 had before"
 
 
-def test_a_commit_on_the_main_line_itself(desk: Desk, tmp_path: Path) -> None:
+def test_a_commit_on_the_main_branch_itself(desk: Desk, tmp_path: Path) -> None:
     clone = cloned(desk, tmp_path)
     unchanged = ("master", "origin/master", "v0.27", "origin/v0.27")
     clone.git("branch", "v0.27", "origin/v0.27")
@@ -155,7 +155,7 @@ def test_a_commit_on_the_main_line_itself(desk: Desk, tmp_path: Path) -> None:
         assert patches.load(str(desk.root / f"of{origin[0][1:]}")).files == (WORDS,)
 
 
-def test_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
+def test_the_base_for_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
     upstream = desk.repo
     clone = cloned(desk, tmp_path)
     clone.git("remote", "add", "real", str(upstream.path))
@@ -177,7 +177,7 @@ def test_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
     assert "--base R" in done.stderr
 
 
-def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:
+def test_more_context_if_one_line_is_ambiguous(desk: Desk) -> None:
     same = "package words\n\n" + "func init() {\n\tuse()\n}\n" * 4
     desk.repo.commit("same", {"util/words/same.go": same})
     desk.repo.branch("third", "master")
@@ -193,7 +193,7 @@ def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:
     assert "already there" in check.stdout
 
 
-def test_the_tables_of_several(desk: Desk) -> None:
+def test_check_prints_a_table_for_each_patch(desk: Desk) -> None:
     desk.new("--from-branch", "fix")
     (desk.root / "two").mkdir()
     listed = f'title = "both"\nseries = ["{desk.root / "my-fix"}"]\n'
@@ -208,7 +208,7 @@ def test_the_tables_of_several(desk: Desk) -> None:
     assert "two: both\n    series: " in shown.stdout
 
 
-def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
+def test_check_reports_a_patch_that_would_need_fuzz(desk: Desk) -> None:
     lines = f"package words\n\n{LINES}"
     folder = desk.root / "fuzzy"
     folder.mkdir(parents=True)
@@ -233,7 +233,7 @@ def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("key", "what"), [('requires = ["{}"]', "requires"), ('introduced-by = "{}"', "fixes")]
 )
-def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
+def test_check_reports_missing_commits(desk: Desk, key: str, what: str) -> None:
     desk.new("--from-branch", "fix")
     toml = desk.root / "my-fix" / "patch.toml"
     text = toml.read_text()
@@ -259,7 +259,7 @@ def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
         (("--from-worktree", "/"), "not a git repository (try: --from-worktree DIR"),
     ],
 )
-def test_mistakes(desk: Desk, options: tuple[str, ...], names: str) -> None:
+def test_errors_of_patch_new(desk: Desk, options: tuple[str, ...], names: str) -> None:
     done = (
         desk.task("patch-new", "my-fix", *options)
         if "--from-worktree" in options
@@ -272,13 +272,13 @@ def test_mistakes(desk: Desk, options: tuple[str, ...], names: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "Fix", "a b", "-x", ""])
-def test_names(desk: Desk, name: str) -> None:
+def test_invalid_names(desk: Desk, name: str) -> None:
     done = desk.new("--from-branch", "fix", name=name)
     assert done.code == 2
     assert not (desk.root / "..").resolve().joinpath("x").exists()
 
 
-def test_a_name_that_is_taken(desk: Desk) -> None:
+def test_a_name_that_exists(desk: Desk) -> None:
     desk.new("--from-branch", "fix")
     before = desk.diff()
     done = desk.new("--from-pr", "7")
@@ -296,7 +296,7 @@ def test_a_name_that_is_taken(desk: Desk) -> None:
         (None, "is or was a symlink", "add {} to .git/info/exclude"),
     ],
 )
-def test_work_that_is_no_text(desk: Desk, content: bytes | None, names: str, remedy: str) -> None:
+def test_work_that_is_not_text(desk: Desk, content: bytes | None, names: str, remedy: str) -> None:
     name = "util/words/odd.go"
     desk.repo.branch("odd", "master")
     (desk.repo.path / "util/words/fine.go").write_text("package words\n")
@@ -316,7 +316,7 @@ def test_work_that_is_no_text(desk: Desk, content: bytes | None, names: str, rem
     assert not (desk.root / "my-fix").exists()
 
 
-def test_a_base_that_is_too_far_away(desk: Desk) -> None:
+def test_a_warning_about_a_base_that_is_too_far_away(desk: Desk) -> None:
     desk.repo.branch("far", "master")
     desk.repo.commit("much", {"much.txt": "something\n" * 1_700_000})
     done = desk.new("--from-branch", "far", "--base", "v0.25")
@@ -325,7 +325,7 @@ def test_a_base_that_is_too_far_away(desk: Desk) -> None:
     assert "(try: --base R of a commit nearer" in done.stderr
 
 
-def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
+def test_a_list_with_an_invalid_patch(desk: Desk) -> None:
     desk.new("--from-branch", "fix")
     for name, toml in {
         "round": 'title = "r"\nseries = ["round"]\n',

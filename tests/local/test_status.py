@@ -1,4 +1,4 @@
-"""``status`` in one process on a campaign in another."""
+"""``status`` of a campaign in another process."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_watcher_sees_the_end(campaign: tuple[subprocess.Popen[bytes], Path]) 
     assert "  done" in status(folder)
 
 
-def test_a_watcher_of_a_killed_campaign_does_not_wait(
+def test_watching_a_killed_campaign_ends(
     campaign: tuple[subprocess.Popen[bytes], Path],
 ) -> None:
     child, folder = campaign

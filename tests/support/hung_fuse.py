@@ -1,7 +1,7 @@
-"""A file system that takes every request and never answers; a thread of ours waits in it for ever.
+"""A file system that accepts every request and never responds; a thread of ours waits forever.
 
-Run as ``hung_fuse.py MOUNTPOINT READY``: the file READY is made once the thread waits. The kernel
-does not let go of such a thread, whatever signal comes, before the connection is aborted.
+Run as ``hung_fuse.py MOUNTPOINT READY``: the file READY is created once the thread waits. Until the
+connection is aborted, no signal ends such a thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(point: Path, ready: Path) -> None:
     reply = struct.pack("<IIIIHHIIHH7I", 7, 31, 65536, 0, 12, 9, 65536, 1, 1, 0, *[0] * 7)
     os.write(fd, struct.pack("<IiQ", 16 + len(reply), 0, unique) + reply)
     threading.Thread(target=(point / "x").stat, daemon=True).start()
-    os.read(fd, 1 << 20)  # its lookup: from now on it cannot be killed
+    os.read(fd, 1 << 20)  # the thread's lookup; from now on it cannot be killed
     ready.touch()
     while True:
         os.read(fd, 1 << 20)

@@ -1,4 +1,4 @@
-"""Mistakes are one clear line with the next command, exit 2 or 3, and change nothing."""
+"""Bad input is one clear line with the next command, exit 2 or 3, and changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODULE = ("--source", "module")
 
 
 def one_message(done: TaskOutput) -> str:
-    """The error line; there must be exactly one, and no traceback."""
+    """Return the error line; there must be exactly one, and no traceback."""
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(lines) == 1, done.stderr
@@ -69,7 +69,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("words", "names"), CASES)
-def test_mistakes(words: str, names: str, tmp_path: Path) -> None:
+def test_bad_input_is_one_message(words: str, names: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = inv(*words.split(), env={"BKBISECT_OUT": str(out)})
     assert done.code in (2, 3), done
@@ -83,7 +83,7 @@ def scenarios(tmp_path: Path) -> Path:
     return tmp_path / "scenarios"
 
 
-def test_a_scenario_with_a_mistake_names_file_and_key(scenarios: Path) -> None:
+def test_an_error_in_a_scenario_names_file_and_key(scenarios: Path) -> None:
     path = scenarios / "cross-stage-lazy" / "scenario.toml"
     path.write_text(path.read_text().replace('extends = "_cross-stage"', 'extend = "x"'))
     done = inv("matrix", "--scenario", str(path.parent), *MODULE)
@@ -93,7 +93,7 @@ def test_a_scenario_with_a_mistake_names_file_and_key(scenarios: Path) -> None:
     assert "extend" in message
 
 
-def test_a_patch_that_leaves_the_tree(tmp_path: Path) -> None:
+def test_a_patch_that_writes_outside_the_tree(tmp_path: Path) -> None:
     folder = tmp_path / "evil"
     folder.mkdir()
     (folder / "patch.toml").write_text('title = "evil"\n')
@@ -125,11 +125,12 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def ensure(patched: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """What a task that runs trials says on a machine where *patched* is so."""
+    """Run the checks before trials with *patched* in effect."""
     code = (
         "import sys; from unittest import mock; from buildkit_bisect.cli import doctor, guarded\n"
+        "from buildkit_bisect.options.requests import Run\n"
         f"with mock.patch({patched}):\n"
-        "    sys.exit(guarded(lambda: doctor.ensure(print, trials=True) or 0))\n"
+        "    sys.exit(guarded(lambda: doctor.ensure(print, trials=True) or 0, Run))\n"
     )
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -140,7 +141,7 @@ def ensure(patched: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_no_root_and_no_docker() -> None:
+def test_neither_root_nor_docker() -> None:
     done = ensure("'os.geteuid', lambda: 1000", DOCKER_HOST="unix:///nowhere")
     assert done.returncode == 3
     assert "not running as root" in done.stderr
@@ -148,7 +149,7 @@ def test_no_root_and_no_docker() -> None:
     assert "sudo ./inv" in done.stderr
 
 
-def test_what_is_missing_is_named_with_the_command_that_brings_it() -> None:
+def test_a_missing_program_is_named_with_the_command_that_installs_it() -> None:
     which = "lambda n, **_: None if n in ('runc', 'docker-registry') else '/bin/' + n"
     done = ensure(f"'shutil.which', {which}", BKBISECT_NO_INSTALL="1")
     assert done.returncode == 3

@@ -1,4 +1,4 @@
-"""Images of variants on a real Docker Engine, without a network: made, reused, told apart."""
+"""Images of variants on a real Docker Engine without a network: made, reused, distinguished."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def engine() -> Iterator[TestEngine]:
 
 @pytest.fixture(scope="module")
 def first(engine: TestEngine) -> TaskOutput:
-    inv("build", *REV, timeout=1100)  # so that the image's own time is told apart
+    inv("build", *REV, timeout=1100)  # so that the image's time is measured alone
     return inv("build", *REV, "--image", "--json", env=engine.environment)
 
 
@@ -43,17 +43,19 @@ def test_an_image_from_built_binaries_takes_seconds(first: TaskOutput, engine: T
     image = first.document["image"]
     assert image["ref"] == "bkbisect/buildkit:v0.25.0"
     assert not image["reused"]
-    # The bound is 5 s on an idle machine (benchmarks/runtime_cost.py); tests share theirs.
+    # The limit is 5 s on an idle machine (benchmarks/runtime_cost.py); this one may be busy.
     assert image["seconds"] < 20
     assert engine.left() == []
 
 
-def test_its_base_is_made_of_this_machines_packages(first: TaskOutput, engine: TestEngine) -> None:
+def test_the_base_is_assembled_from_this_machines_packages(
+    first: TaskOutput, engine: TestEngine
+) -> None:
     assert first.document["made"].startswith("binaries on bkbisect/base:")
     assert "cannot pull" in first.stderr
 
 
-def test_it_says_what_it_is(first: TaskOutput, engine: TestEngine) -> None:
+def test_the_labels_describe_the_image(first: TaskOutput, engine: TestEngine) -> None:
     with closing(engine.client()) as client:
         config = client.images.get(first.document["image"]["id"]).attrs["Config"]
     build = first.document["build"]
@@ -69,13 +71,13 @@ def test_it_says_what_it_is(first: TaskOutput, engine: TestEngine) -> None:
     assert found["bkbisect.owner"] == ""
 
 
-def test_the_same_image_is_not_made_again(first: TaskOutput, engine: TestEngine) -> None:
+def test_an_existing_image_is_reused(first: TaskOutput, engine: TestEngine) -> None:
     again = inv("build", *REV, "--image", "--json", env=engine.environment)
     assert again.document["image"]["reused"]
     assert again.document["image"]["id"] == first.document["image"]["id"]
 
 
-def test_the_binaries_in_it_are_those_that_were_built(
+def test_the_image_contains_the_binaries(
     first: TaskOutput, engine: TestEngine, tmp_path: Path
 ) -> None:
     saved = tmp_path / "image.tar"
@@ -98,7 +100,7 @@ def test_the_binaries_in_it_are_those_that_were_built(
     assert not list(tmp_path.glob(".*"))
 
 
-def test_another_base_is_another_image(first: TaskOutput, engine: TestEngine) -> None:
+def test_another_base_gives_another_image(first: TaskOutput, engine: TestEngine) -> None:
     base = first.document["made"].rpartition(" ")[2]
     with closing(engine.client()) as client:
         client.images.get(base).tag("my/base", tag="1")
@@ -107,14 +109,14 @@ def test_another_base_is_another_image(first: TaskOutput, engine: TestEngine) ->
     assert named.document["image"]["id"] != first.document["image"]["id"]
 
 
-def test_a_base_that_is_not_there_is_named(engine: TestEngine) -> None:
+def test_an_error_names_a_missing_base(engine: TestEngine) -> None:
     done = inv("build", *REV, "--base-image", "localhost:1/none:1", env=engine.environment)
     assert done.code == 2
     assert "localhost:1/none:1" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_it_is_pushed_and_can_be_pulled(engine: TestEngine, tmp_path: Path) -> None:
+def test_a_pushed_image_can_be_pulled(engine: TestEngine, tmp_path: Path) -> None:
     with registry.serve(tmp_path) as where:
         done = inv("build", *REV, "--push", where.address, "--json", env=engine.environment)
         assert done.code == 0, done.stderr
@@ -130,7 +132,7 @@ def test_a_registry_that_is_down_is_infrastructure(engine: TestEngine) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_buildkitd_starts_in_it(first: TaskOutput, engine: TestEngine) -> None:
+def test_buildkitd_starts_in_the_image(first: TaskOutput, engine: TestEngine) -> None:
     ran = subprocess.run(
         [
             *("docker", "run", "--rm", "--network", "host"),
@@ -145,7 +147,9 @@ def test_buildkitd_starts_in_it(first: TaskOutput, engine: TestEngine) -> None:
     assert "github.com/moby/buildkit" in ran.stdout, ran.stderr
 
 
-def test_clean_removes_images_when_asked_and_only_ours(engine: TestEngine, tmp_path: Path) -> None:
+def test_clean_removes_only_our_images_and_only_on_request(
+    engine: TestEngine, tmp_path: Path
+) -> None:
     archive = tmp_path / "theirs.tar"
     with tarfile.open(archive, "w"):
         pass
@@ -155,10 +159,13 @@ def test_clean_removes_images_when_asked_and_only_ours(engine: TestEngine, tmp_p
     assert "image" not in kept.stdout
     done = inv("clean", "--images", env=engine.environment)
     assert done.code == 0, done.stderr
-    assert sorted(tags(engine)) == ["my/base:1", "theirs:1"]  # the first is a user's name of ours
+    assert sorted(tags(engine)) == [
+        "my/base:1",
+        "theirs:1",
+    ]  # the first is a user's name for our image
 
 
-def test_no_engine_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_engine_is_an_error_of_one_line(tmp_path: Path) -> None:
     done = inv("build", *REV, "--image", env={"DOCKER_HOST": f"unix://{tmp_path}/none"})
     assert done.code == 3
     assert f"cannot connect to the Docker Engine at unix://{tmp_path}/none" in done.stderr

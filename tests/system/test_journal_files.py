@@ -1,4 +1,4 @@
-"""A journal that cannot be used: one clear message, nothing lost, and on from there afterwards."""
+"""A journal that cannot be used: one clear error, nothing lost, and work continues afterwards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tool import TaskOutput, argv, environment, inv
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
-#: Trials in the journal before anything happens to it.
+#: Trials in the journal at the start of each test.
 STORED = 3
 
 _SCRIPT = """#!/bin/sh
@@ -36,7 +36,7 @@ grep -q cached seen
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """A repository, a script that counts its runs and can be held, and a cache somewhere."""
+    """A repository, a cache, and a script that counts its runs and can be made to wait."""
 
     root: Path
     repo: GolangRepo
@@ -59,12 +59,12 @@ class Lab:
         return inv(*self.words(trials), "--json", env=self.env)
 
     def ran(self) -> int:
-        """How often the script began."""
+        """Return how often the script started."""
         path = self.root / "ran"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def goes_on(self) -> None:
-        """One trial more than before: all the others are stored."""
+        """Check that one more trial runs, and that all others are stored."""
         before = self.ran()
         done = self.matrix(STORED + 1)
         assert done.code == 0, done.stderr
@@ -73,14 +73,14 @@ class Lab:
         assert self.ran() == before + 1
 
     def refuses(self, *codes: int) -> str:
-        """The one message of a campaign that could not begin, or not go on."""
+        """Return the only error of a campaign that cannot begin or continue."""
         before = self.ran()
         error = message(self.matrix(STORED + 1), *codes)
         assert self.ran() <= before + 1
         return error
 
     def resumed(self) -> tuple[CellInfo, ...]:
-        """The cells of the unfinished campaign once `resume` has finished it."""
+        """Finish the unfinished campaign with `resume`; return its cells."""
         done = inv("resume", "--out", str(self.out), env=self.env)
         assert done.code == 0, done.stderr
         newest = max(self.out.glob("*/result.json"), key=lambda p: p.stat().st_mtime)
@@ -88,7 +88,7 @@ class Lab:
 
     @contextmanager
     def held(self, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """A campaign whose next trial has begun, and ends with the block."""
+        """Yield a campaign whose next trial has begun and waits until the end of the block."""
         hold = self.root / "hold"
         hold.touch()
         with subprocess.Popen(
@@ -136,7 +136,7 @@ def made(root: Path, template: GolangRepo, cache: Path, out: Path) -> Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path, template: GolangRepo) -> Lab:
-    """With trials in its journal."""
+    """A lab with trials in its journal."""
     lab = made(tmp_path, template, tmp_path / "cache", tmp_path / "out")
     done = lab.matrix(STORED)
     assert done.code == 0, done.stderr
@@ -180,7 +180,7 @@ def _version(number: int) -> Callable[[Path], None]:
     (_nothing, "it is empty"), (_version(99), "a newer tool wrote it"),
     (_version(0), "has version 0"),
 ])  # fmt: skip
-def test_a_file_that_is_no_journal_of_ours(
+def test_a_file_that_is_not_a_valid_journal(
     lab: Lab, damage: Callable[[Path], None], says: str
 ) -> None:
     assert [p.name for p in lab.cache.glob("journal*")] == ["journal.sqlite3"]
@@ -196,7 +196,7 @@ def test_a_file_that_is_no_journal_of_ours(
     lab.goes_on()
 
 
-def test_the_remedy_of_a_damaged_one_is_a_new_one_and_builds_stay(lab: Lab) -> None:
+def test_the_remedy_for_a_damaged_journal_keeps_builds(lab: Lab) -> None:
     _noise(lab.journal)
     error = lab.refuses(5)
     remedy = error.partition("(try: ")[2].partition(": trials then run again")[0]
@@ -208,14 +208,14 @@ def test_the_remedy_of_a_damaged_one_is_a_new_one_and_builds_stay(lab: Lab) -> N
     assert "built in" not in done.stderr
 
 
-def test_one_that_another_process_holds_for_long(lab: Lab) -> None:
+def test_a_journal_locked_for_too_long(lab: Lab) -> None:
     with closing(sqlite3.connect(lab.journal, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert "another process has held the journal" in lab.refuses(5)
     lab.goes_on()
 
 
-def test_one_that_another_process_holds_for_a_while(lab: Lab) -> None:
+def test_a_journal_locked_for_a_while(lab: Lab) -> None:
     with (
         closing(sqlite3.connect(lab.journal, isolation_level=None)) as other,
         lab.held(*lab.words(STORED + 1)) as running,
@@ -229,13 +229,13 @@ def test_one_that_another_process_holds_for_a_while(lab: Lab) -> None:
     assert lab.matrix(STORED + 1).document["cells"][0]["trials"][-1]["reused"]
 
 
-def test_a_journal_that_may_not_be_written(lab: Lab) -> None:
+def test_a_journal_that_is_not_writable(lab: Lab) -> None:
     with immutable(lab.journal):
         assert f"cannot write the journal {lab.journal} (try: make it" in lab.refuses(5)
     lab.goes_on()
 
 
-def test_a_directory_that_may_not_be_written(lab: Lab) -> None:
+def test_a_directory_that_is_not_writable(lab: Lab) -> None:
     with immutable(lab.cache):
         error = lab.refuses(5)
         assert str(lab.cache) in error
@@ -254,7 +254,7 @@ def test_a_read_only_file_system(tmp_path: Path, template: GolangRepo, disk: Dis
     lab.goes_on()
 
 
-def test_a_full_disk_before_anything(tmp_path: Path, template: GolangRepo, disk: Disk) -> None:
+def test_a_full_disk_before_a_campaign(tmp_path: Path, template: GolangRepo, disk: Disk) -> None:
     lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
     assert lab.matrix(STORED).code == 0
     disk.fill()
@@ -265,7 +265,7 @@ def test_a_full_disk_before_anything(tmp_path: Path, template: GolangRepo, disk:
 
 
 @pytest.mark.parametrize(("jobs", "same"), [("1", False), ("1", True), ("2", True)])
-def test_a_disk_that_gets_full_in_a_trial(
+def test_a_disk_that_fills_during_a_trial(
     tmp_path: Path, template: GolangRepo, disk: Disk, jobs: str, same: bool
 ) -> None:
     out = disk.root / "out" if same else tmp_path / "out"
@@ -285,10 +285,10 @@ def test_a_disk_that_gets_full_in_a_trial(
 
 
 @pytest.mark.parametrize("leave", [1_500_000, 3_000_000])
-def test_a_disk_that_gets_full_in_a_build(
+def test_a_disk_that_fills_during_a_build(
     tmp_path: Path, template: GolangRepo, disk: Disk, leave: int
 ) -> None:
-    """Enough room is left for the trial under way, and not for the next variant's binaries."""
+    """There is enough space for the running trial, but not for the next variant's binaries."""
     lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
     assert lab.matrix(STORED).code == 0
     with lab.held(*lab.words(STORED + 1, "v0.1.0,v0.2.0")) as running:

@@ -1,4 +1,4 @@
-"""The main job on real BuildKit: builds, daemons, registry, stargz; then bisection."""
+"""The main job on real BuildKit: builds, daemons, registry, stargz; then bisections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
 
-#: Both fail, in different ways; the first also makes the base images.
+#: Both fail, in different ways; the first also builds the base images.
 REVISIONS = ("v0.25.0", "v0.26.3")
 
 
@@ -42,7 +42,7 @@ def cells(done: TaskOutput, **wanted: str) -> list[dict[str, object]]:
     ]
 
 
-def test_it_ends_well_and_leaves_nothing(matrix: TaskOutput) -> None:
+def test_it_succeeds_and_leaves_nothing(matrix: TaskOutput) -> None:
     assert matrix.code == 0, matrix.stderr
     assert left_behind() == []
 
@@ -78,7 +78,7 @@ def test_the_document_follows_its_schema(matrix: TaskOutput) -> None:
     jsonschema.validate(matrix.document, schema)
 
 
-def test_evidence_and_report_are_there(matrix: TaskOutput, out: Path) -> None:
+def test_evidence_and_report_are_written(matrix: TaskOutput, out: Path) -> None:
     folder = out / matrix.document["id"]
     for cell in matrix.document["cells"]:
         for trial in cell["trials"]:
@@ -94,7 +94,7 @@ def test_images_are_recorded(matrix: TaskOutput) -> None:
             assert image["digest"].startswith("sha256:")
 
 
-def test_a_bisection_among_releases_finds_where_one_failure_became_another(out: Path) -> None:
+def test_a_bisection_of_releases_finds_a_change_between_two_failures(out: Path) -> None:
     done = inv(
         *("bisect", "--releases", "--source", "module", "--good", "v0.24.0", "--bad", "v0.25.0"),
         *("--good-when", "layers-dropped", "--bad-when", "export-failed"),
@@ -110,7 +110,7 @@ def test_a_bisection_among_releases_finds_where_one_failure_became_another(out: 
     assert all(t["reused"] is False for c in done.document["cells"] for t in c["trials"])
 
 
-def test_a_bisection_that_is_refused_says_what_was_seen(out: Path) -> None:
+def test_a_refused_bisection_reports_what_it_saw(out: Path) -> None:
     words = (
         *("bisect", "--releases", "--source", "module", "--good", "v0.25.0", "--bad", "v0.26.3"),
         *("--trials", "2", "--json", "--out", str(out)),

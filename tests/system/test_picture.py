@@ -46,7 +46,7 @@ def test_png(draw: object, program: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert not list(tmp_path.glob("cache/tmp/*"))
 
 
-def test_nothing_to_draw_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_program_that_draws_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "picture.svg"
     source.write_text(svg.matrix(results.matrix()))
     monkeypatch.setenv("PATH", str(tmp_path))

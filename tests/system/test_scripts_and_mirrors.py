@@ -1,4 +1,4 @@
-"""What a campaign's script prints and leaves, and builds from a mirror that is broken."""
+"""The output and leftovers of a campaign's script, and builds from a broken mirror."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture(scope="module", autouse=True)
 def _sweeps_after_itself() -> Iterator[None]:
-    """Runs that are killed here leave directories for the next sweep, which is ours."""
+    """Remove the directories that runs killed here leave."""
     yield
     for left in leftovers.find():
         leftovers.remove(left)
@@ -36,7 +36,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def errors(done: TaskOutput) -> list[str]:
-    """The messages of a task, which has none of our own frames to show."""
+    """Return the errors of a task, which must not print a traceback."""
     assert "Traceback" not in done.stderr
     return [line for line in done.stderr.splitlines() if line.startswith("error: ")]
 
@@ -54,7 +54,9 @@ def errors(done: TaskOutput) -> list[str]:
         ("HEAD", b"\x00" * 99),
     ],
 )
-def test_a_broken_mirror_is_no_bug(tmp_path: Path, cache: Path, part: str, junk: bytes) -> None:
+def test_a_broken_mirror_is_an_error_and_not_a_bug(
+    tmp_path: Path, cache: Path, part: str, junk: bytes
+) -> None:
     repo = GolangRepo.create(tmp_path / "upstream")
     env = {"BKBISECT_CACHE_DIR": str(cache)}
     words = ("build", "--rev", "master", "--repo", str(repo.path))
@@ -79,7 +81,7 @@ def script(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_script_that_prints_for_ever(tmp_path: Path, cache: Path) -> None:
+def test_a_script_that_prints_without_end(tmp_path: Path, cache: Path) -> None:
     repo = GolangRepo.create(tmp_path / "upstream")
     words = ("run", "--rev", "master", "--repo", str(repo.path), "--trials", "1",
              "--script", str(script(tmp_path, "timeout 3 yes; exit 0")), "--json",
@@ -94,17 +96,17 @@ def test_a_script_that_prints_for_ever(tmp_path: Path, cache: Path) -> None:
 
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process of somebody else's."""
+    """Another program's process."""
     with subprocess.Popen(["/usr/bin/env", "sleep", "1000"]) as child:
         yield child
         child.kill()
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_what_a_killed_runs_script_left_is_found_and_ended(
+def test_what_the_script_of_a_killed_run_left_is_ended(
     tmp_path: Path, cache: Path, bystander: subprocess.Popen[bytes], jobs: str
 ) -> None:
-    """Twice: `clean` ends it, and so does the next campaign."""
+    """Both `clean` and the next campaign end it."""
     repo = GolangRepo.create(tmp_path / "upstream")
     env = {"BKBISECT_CACHE_DIR": str(cache)}
     forks = "setsid sleep 1000 & echo $! > {0}/draft; sleep 1000 & mv {0}/draft {0}/pid; sleep 1000"
@@ -125,7 +127,7 @@ def test_what_a_killed_runs_script_left_is_found_and_ended(
                 time.sleep(0.05)
             running.kill()
         sleeper = int((tmp_path / "pid").read_text())
-        time.sleep(2)  # for workers to notice
+        time.sleep(2)  # until workers notice
         assert runs(sleeper)
         return sleeper
 
@@ -149,7 +151,7 @@ def test_what_a_killed_runs_script_left_is_found_and_ended(
 
 
 def ours(folder: Path) -> list[str]:
-    """Processes that have to do with a folder, and orphans."""
+    """Return processes that use a folder, and orphans."""
     found = [str(left) for left in leftovers.find() if isinstance(left, marks.Orphan)]
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -162,4 +164,4 @@ def ours(folder: Path) -> list[str]:
 
 
 def runs(pid: int) -> bool:
-    return bool(owner.started(pid))  # a zombie does not, should nobody take it away
+    return bool(owner.started(pid))  # false for a zombie

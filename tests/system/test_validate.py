@@ -1,4 +1,4 @@
-"""Validations on a generated repository whose programs are really compiled and run."""
+"""Validations on a generated repository whose programs are compiled and run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.system
 
 _SHARED = ("toolchains", "gocache", "gomod")
 
-#: Bad where the program says that it ran; notes whom it was asked about.
+#: Bad if the program prints "ran"; records the variants it ran for.
 SCRIPT = """#!/bin/sh
 echo "${BKBISECT_PATCHES:-none}" >> "$(dirname "$0")/asked"
 "$BKBISECT_BUILDKITD" | grep -q cached
 """
 
-#: Bad every second time, and never with a patch.
+#: Bad every other time, and never with a patch.
 FLAKY = """#!/bin/sh
 [ -n "$BKBISECT_PATCHES" ] && exit 0
 cd "$(dirname "$0")"
@@ -41,32 +41,32 @@ import (
 	"testing"
 )
 
-// runs counts how often it was asked, by name, in a directory that the check takes away.
+// runs counts the runs of a test in a file, in a directory that the check removes.
 func runs(t *testing.T) int {
 	path := filepath.Join(os.TempDir(), t.Name())
-	said, _ := os.ReadFile(path)
-	if err := os.WriteFile(path, append(said, '.'), 0o600); err != nil {
+	earlier, _ := os.ReadFile(path)
+	if err := os.WriteFile(path, append(earlier, '.'), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return len(said) + 1
+	return len(earlier) + 1
 }
 
 func TestFirstRunFails(t *testing.T) {
 	if runs(t) == 1 {
-		t.Fatal("by luck, without the patch")
+		t.Fatal("by chance, without the patch")
 	}
 }
 
 // Without the patch once, with it twice, and without it again.
 func TestFailsForAWhile(t *testing.T) {
 	if n := runs(t); n >= 2 && n <= 4 {
-		t.Fatal("by luck, with the patch twice and then without it")
+		t.Fatal("by chance, with the patch twice and then without it")
 	}
 }
 
 func TestSecondRunFails(t *testing.T) {
 	if runs(t) == 2 {
-		t.Fatal("by luck, with the patch")
+		t.Fatal("by chance, with the patch")
 	}
 }
 
@@ -76,7 +76,7 @@ func TestBroken(t *testing.T) {
 
 func TestSomething(t *testing.T) {
 	if Cached == "" {
-		t.Fatal("nothing is said")
+		t.Fatal("Cached is empty")
 	}
 }
 """
@@ -96,17 +96,17 @@ TESTED = "util/words/words_test.go"
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
-    """``master`` is bad since ``culprit``; each branch below is one candidate of its own."""
+    """``master`` is bad since ``culprit``; each branch below is one candidate."""
     repo = buildkit_like(tmp_path_factory.mktemp("repo") / "upstream", broken=False)
     repo.commit("tests", {TESTED: TESTS})
     solver = (repo.path / SOLVER).read_text()
     for name, files in {
-        # Not what it said before: with equal binaries, trials of the one would be the other's.
+        # Not the original text: with equal binaries, both variants would share their trials.
         "fix": {WORDS: words("cached again"), TESTED: TESTS + NEW_TEST},
         "silent": {WORDS: words("")},
         "comment": {SOLVER: solver.replace("all that the", "whatever the")},
         "broken-build": {SOLVER: solver.replace("return words", "return wrods")},
-        # Both are needed: the one says cached where the other has asked for it.
+        # Both are needed: the second prints what the first defines.
         "part-one": {"util/words/wanted.go": 'package words\n\nvar Wanted = ""\n'},
         "part-two": {
             SOLVER: solver.replace("return words.Cached", "return words.Cached + words.Wanted")
@@ -129,7 +129,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def candidates(repo: GolangRepo, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of patches, one of each branch; and series of them."""
+    """A folder with one patch per branch, and series of them."""
     root = tmp_path_factory.mktemp("patches")
     for name in ("fix", "silent", "comment", "broken-build", "part-one", "part-two"):
         done = inv(
@@ -155,12 +155,12 @@ def executable(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    # Trials are kept by what the script says: each test has one of its own.
+    # Stored trials depend on the script's text, so each test has its own script.
     return executable(tmp_path / "script", f"{SCRIPT}# {tmp_path.name}\n")
 
 
 class Bench:
-    """Runs ``validate`` with what all tests here share."""
+    """Runs ``validate`` with the options that all tests here share."""
 
     def __init__(self, repo: GolangRepo, cache: Path, candidates: Path, script: Path) -> None:
         self.repo, self.cache, self.candidates, self.script = repo, cache, candidates, script
@@ -188,7 +188,7 @@ def bench(repo: GolangRepo, cache: Path, candidates: Path, script: Path) -> Benc
     return Bench(repo, cache, candidates, script)
 
 
-def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
+def test_a_patch_that_fixes_the_failure(bench: Bench, repo: GolangRepo) -> None:
     done = bench.validate("fix", "--culprit", repo.commits["culprit"])
     assert done.code == 0, done.stderr
     found = done.document["validation"]
@@ -206,7 +206,7 @@ def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
     }
     tests, vet, *builds = found["checks"]
     assert tests["known"] == ["TestBroken"], "it fails without the patch as well"
-    assert (tests["worse"], tests["better"]) == ([], []), "neither broken nor mended by luck"
+    assert (tests["worse"], tests["better"]) == ([], []), "chance neither breaks nor fixes a test"
     assert tests["flaky"] == ["TestFailsForAWhile", "TestFirstRunFails", "TestSecondRunFails"]
     assert tests["added"] == ["TestCached"]
     assert (tests["subject"], tests["change"]) == ("./util/words", "pre-existing")
@@ -221,7 +221,7 @@ def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
     assert left_behind() == []
 
 
-def test_one_that_does_not_and_breaks_a_test(bench: Bench) -> None:
+def test_a_patch_that_does_not_fix_it_and_breaks_a_test(bench: Bench) -> None:
     done = bench.validate("silent")
     assert done.code == 0, done.stderr
     found = done.document["validation"]
@@ -229,7 +229,7 @@ def test_one_that_does_not_and_breaks_a_test(bench: Bench) -> None:
     tests = found["checks"][0]
     assert (tests["change"], tests["worse"]) == ("worse", ["TestSomething"])
     assert tests["known"] == ["TestBroken"]
-    assert any("nothing is said" in line for line in tests["log"])
+    assert any("Cached is empty" in line for line in tests["log"])
     first = bench.report(done).splitlines()[0]
     assert "does not fix it" in first
     assert "it breaks upstream" in first
@@ -244,7 +244,7 @@ def test_a_comment_changes_nothing(bench: Bench) -> None:
     assert any("are identical" in note for note in found["notes"])
 
 
-def test_one_that_does_not_compile(bench: Bench) -> None:
+def test_a_patch_that_does_not_compile(bench: Bench) -> None:
     done = bench.validate("broken-build", "--checks", "cells")
     found = done.document["validation"]
     assert (done.code, found["status"]) == (4, "inconclusive")
@@ -257,7 +257,7 @@ def test_nothing_to_fix(bench: Bench, repo: GolangRepo) -> None:
     assert done.code == 4, done.stderr
     found = done.document["validation"]
     assert found["status"] == "refused"
-    assert "script script-good 3 of 3" in found["reason"], "what was seen is said"
+    assert "script script-good 3 of 3" in found["reason"], "the reason has the outcome"
     assert bench.report(done).startswith("**There is nothing to fix: ")
     assert {c["outcome"] for c in done.document["cells"]} == {"script-good"}
     assert all(not cell["patches"] for cell in done.document["cells"])
@@ -282,7 +282,7 @@ def test_a_part_that_is_not_needed(bench: Bench) -> None:
     assert "| fix | fixes 1 of 1 |" in bench.report(done)
 
 
-def test_a_flaky_failure_is_not_called_fixed_by_luck(bench: Bench) -> None:
+def test_a_flaky_failure_is_not_fixed_by_chance(bench: Bench) -> None:
     executable(bench.script, FLAKY)
     found = bench.validate("fix", "--checks", "none").document["validation"]
     (cell,) = found["cells"]
@@ -292,7 +292,7 @@ def test_a_flaky_failure_is_not_called_fixed_by_luck(bench: Bench) -> None:
     assert cell["after"] == f"script-good {trials} of {trials}"
 
 
-def test_trials_are_reused_only_where_both_sides_ran_together(bench: Bench) -> None:
+def test_trials_are_reused_only_if_one_campaign_ran_both_sides(bench: Bench) -> None:
     earlier = inv(
         *("bisect", "--good", "v0.1.0", "--bad", "master", "--script", str(bench.script)),
         *("--repo", str(bench.repo.path), "--out", str(bench.out), "--trials", "2"),
@@ -308,7 +308,7 @@ def test_trials_are_reused_only_where_both_sides_ran_together(bench: Bench) -> N
     assert again["reused"] == again["trials"] == 6
 
 
-def test_trials_before_an_interruption_are_told_from_those_of_a_whole_campaign(
+def test_a_resumed_validation_counts_trials_from_before_the_interruption(
     bench: Bench,
 ) -> None:
     first = bench.validate("fix", "--checks", "none")
@@ -329,7 +329,7 @@ def test_a_patch_made_against_another_base(bench: Bench) -> None:
     assert not bench.out.exists()
 
 
-def test_a_patch_that_is_there_already(bench: Bench) -> None:
+def test_a_patch_that_is_already_applied(bench: Bench) -> None:
     done = bench.validate("fix", "--base", "fix")
     assert done.code == 4
     assert "is already in fix" in done.stderr
@@ -346,7 +346,7 @@ def test_a_patch_that_is_there_already(bench: Bench) -> None:
         (("--source", "module"), "need a git source"),
     ],
 )
-def test_mistakes(bench: Bench, options: tuple[str, ...], names: str) -> None:
+def test_errors_of_validate(bench: Bench, options: tuple[str, ...], names: str) -> None:
     done = bench.validate("fix", *options)
     assert done.code == 2, done.stderr
     assert names in done.stderr
@@ -368,7 +368,7 @@ _DIFF = "--- a/util/words/words.go\n+++ b/util/words/words.go\n@@ -3 +3 @@\n-{}\
         (_DIFF.format('const Cached = "another base"'), "does not apply"),
     ],
 )
-def test_patches_that_are_none(bench: Bench, tmp_path: Path, diff: str, names: str) -> None:
+def test_invalid_patches(bench: Bench, tmp_path: Path, diff: str, names: str) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()
     (folder / "patch.toml").write_text('title = "odd"\n')
@@ -390,13 +390,13 @@ def test_a_series_with_a_cycle(bench: Bench, tmp_path: Path) -> None:
     assert "is a cycle" in done.stderr
 
 
-def test_no_patch_is_named(repo: GolangRepo) -> None:
+def test_without_a_patch_it_is_refused(repo: GolangRepo) -> None:
     done = inv("validate", "--repo", str(repo.path))
     assert done.code == 2
     assert "which patches" in done.stderr
 
 
-def test_the_plan_says_all_and_does_nothing(bench: Bench, repo: GolangRepo) -> None:
+def test_the_plan_lists_everything_and_does_nothing(bench: Bench, repo: GolangRepo) -> None:
     done = bench.validate("more", "--culprit", repo.commits["culprit"], "--dry-run")
     assert done.code == 0, done.stderr
     plan = done.document
@@ -408,7 +408,7 @@ def test_the_plan_says_all_and_does_nothing(bench: Bench, repo: GolangRepo) -> N
     assert not bench.out.exists()
 
 
-def test_what_one_part_of_a_series_blames_is_reverted(
+def test_the_culprit_of_one_part_of_a_series_is_reverted(
     bench: Bench, repo: GolangRepo, tmp_path: Path
 ) -> None:
     culprit = repo.commits["culprit"]
@@ -424,7 +424,9 @@ def test_what_one_part_of_a_series_blames_is_reverted(
     assert any(t.startswith(f"revert {culprit[:12]} on") for t in done.document["also"])
 
 
-def test_a_workflows_strategy_is_known_before_anything_runs(bench: Bench, repo: GolangRepo) -> None:
+def test_a_workflows_strategy_is_printed_before_anything_runs(
+    bench: Bench, repo: GolangRepo
+) -> None:
     done = inv(
         *("matrix", "--repo", str(repo.path), "--revs", "master,v0.1.0"),
         *("--patches", str(bench.candidates / "fix"), "--format", "github-matrix"),
@@ -440,7 +442,7 @@ def test_a_workflows_strategy_is_known_before_anything_runs(bench: Bench, repo: 
     assert not bench.out.exists()
 
 
-def test_a_revision_names_its_own_patches(bench: Bench, repo: GolangRepo) -> None:
+def test_a_revision_can_name_its_patches(bench: Bench, repo: GolangRepo) -> None:
     fix, comment = (bench.candidates / name for name in ("fix", "comment"))
     done = inv(
         *("matrix", "--repo", str(repo.path), "--dry-run", "--json"),
@@ -453,7 +455,7 @@ def test_a_revision_names_its_own_patches(bench: Bench, repo: GolangRepo) -> Non
     ], "as asked, and in that order"
 
 
-def test_the_users_repository_is_not_touched(bench: Bench, repo: GolangRepo) -> None:
+def test_the_users_repository_is_not_changed(bench: Bench, repo: GolangRepo) -> None:
     def state() -> tuple[str, ...]:
         return tuple(
             repo.git(*ask)

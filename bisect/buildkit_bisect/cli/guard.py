@@ -32,7 +32,7 @@ _REMEDIES = {
 }
 
 
-def guarded(command: Callable[[], int], kind: type[Request] = Request) -> int:
+def guarded(command: Callable[[], int], kind: type[Request]) -> int:
     """Run *command*. Print a line for an expected error, and a report to send for a bug.
 
     *kind* is the request of the task: hints name only options that it has.

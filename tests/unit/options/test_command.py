@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import applicable, inv, twin, words
 from buildkit_bisect.options.requests import Bisect, Boundaries, Campaign, Clean, Post
 
@@ -52,11 +53,11 @@ def test_tasks_and_options_must_exist() -> None:
 @pytest.mark.parametrize(
     ("hint", "kind", "expected"),
     [
-        ("--repo PATH of a clone, or --source module", requests.Run, None),
+        ("--repo PATH, or --source module", requests.Run, None),
         (
-            "--repo PATH of a clone, or --source module",
+            "--repo PATH, or --source module",
             requests.PatchCheck,
-            "--repo PATH of a clone",
+            "--repo PATH",
         ),
         ("--deadline connect=SECONDS, or --repo PATH", requests.PatchNew, "--repo PATH"),
         ("set DOCKER_HOST, or use --runtime host", requests.Build, "set DOCKER_HOST"),
