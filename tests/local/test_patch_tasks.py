@@ -102,7 +102,7 @@ def test_of_a_branch(desk: Desk) -> None:
 def test_of_a_pull_request(desk: Desk) -> None:
     said = desk.new("--from-pr", "7")
     assert said.code == 0, said.stderr
-    assert "already there" in said.stdout
+    assert "already applied" in said.stdout
     meta = patches.load(str(desk.root / "my-fix")).meta
     assert meta.source == "https://github.com/moby/buildkit/pull/7"
 
@@ -190,7 +190,7 @@ def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:
     desk.repo.switch("master")
     check = desk.task("patch-check", "--revs", "master,third", "--repo", str(desk.repo.path))
     assert "master" in check.stdout
-    assert "already there" in check.stdout
+    assert "already applied" in check.stdout
 
 
 def test_the_tables_of_several(desk: Desk) -> None:

@@ -314,9 +314,9 @@ def test_trials_before_an_interruption_are_told_from_those_of_a_whole_campaign(
     again = bench.validate("fix", "--checks", "none", "--fresh", env=going_on)
     found = again.document["validation"]
     assert (found["trials"], found["reused"], found["resumed"]) == (6, 0, 6)
-    told = "took turns: 6 in all, 6 of them before the campaign was interrupted\n"
+    told = "the patch: 6 in total, 6 of them from before the interruption\n"
     assert told in bench.report(again)
-    assert "before the campaign was interrupted" in bench.report(again, "report.html")
+    assert "from before the interruption" in bench.report(again, "report.html")
 
 
 def test_a_patch_made_against_another_base(bench: Bench) -> None:
