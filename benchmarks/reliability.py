@@ -56,26 +56,26 @@ what it has to be. Each line can be measured alone: `.venv/bin/python -m pytest 
 
 def run(folder: Path) -> tuple[Path, Path]:
     """Run the tests that measure; the figures they told, and pytest's report of them."""
-    told, report = folder / "told", folder / "report.xml"
+    figures_file, report = folder / "told", folder / "report.xml"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}"]
         + [f"tests/{name}" for name in FILES],
         cwd=PROJECT,
-        env={**os.environ, "BKBISECT_FIGURES": str(told)},
+        env={**os.environ, "BKBISECT_FIGURES": str(figures_file)},
         stdout=sys.stderr,
         check=False,
     )
     if done.returncode:
         sys.exit(f"pytest: exit {done.returncode}")
-    return told, report
+    return figures_file, report
 
 
-def table(told: Path, report: Path) -> Iterator[tuple[str, str, str]]:
+def table(figures_file: Path, report: Path) -> Iterator[tuple[str, str, str]]:
     """(what, measured, file) of each figure; for a file without any, how many of its tests passed.
 
     Exits where one of the tests failed, or none of a file was run.
     """
-    figures = [json.loads(line) for line in told.read_text().splitlines()]
+    figures = [json.loads(line) for line in figures_file.read_text().splitlines()]
     cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest's own
     for name in FILES:
         module = f"tests.{name.removesuffix('.py').replace('/', '.')}"

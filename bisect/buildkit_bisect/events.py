@@ -39,6 +39,7 @@ class Planned:
     trial_seconds: float = 0.0  # expected for one trial
     basis: str = ""  # of both estimates: "the last 12 builds on this machine"
     only_bad_of: Mapping[str, str] = field(default_factory=dict)  # row -> row with its bad cells
+    also: tuple[str, ...] = ()  # what is done besides builds and cells, a line each
 
     def columns_of(self, row: str) -> tuple[Column, ...]:
         """Return the cells that *row* may run; without controls if it is in `only_bad_of`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.system.checkout import PROJECT
-from tool import Said, environment
+from tool import TaskOutput, environment
 
 pytestmark = pytest.mark.local
 
@@ -47,7 +47,7 @@ class Checkout:
         with (self.path / file).open("a") as opened:
             opened.write(text)
 
-    def test(self, *words: str) -> Said:
+    def test(self, *words: str) -> TaskOutput:
         """Run the copy's ``test --changed``; BKBISECT_LOCK keeps it from installing anything."""
         argv = ("-m", "buildkit_bisect", "--search-root", str(self.path), "test", "--changed")
         done = subprocess.run(
@@ -62,39 +62,47 @@ class Checkout:
             timeout=300,
             check=False,
         )
-        return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+        return TaskOutput(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
     def chosen(self) -> dict[str, str]:
         """Test files of all tiers, each with the chain that leads to a change."""
-        said = self.test("--dry-run")
-        assert said.code == 0, said.stderr
-        return dict(re.findall(r"^  (tests/\S+)(.*)$", said.stderr, re.MULTILINE))
+        done = self.test("--dry-run")
+        assert done.code == 0, done.stderr
+        return dict(re.findall(r"^  (tests/\S+)(.*)$", done.stderr, re.MULTILINE))
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    path = tmp_path / "checkout"
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    path = tmp_path_factory.mktemp("copied") / "checkout"
     ignored = (".git", ".venv", "results", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
     shutil.copytree(PROJECT, path, ignore=shutil.ignore_patterns(*ignored))
     made = Checkout(path=path)
     made.git("init", "--quiet", "--initial-branch", "main")
     made.commit()
-    made.git("switch", "--quiet", "--create", "work")
+    made.git("tag", "start")
     return made
 
 
+@pytest.fixture
+def checkout(copied: Checkout) -> Checkout:
+    for branch in ("main", "work"):
+        copied.git("checkout", "--quiet", "--force", "-B", branch, "start")
+    copied.git("clean", "--quiet", "--force", "-d")
+    return copied
+
+
 def test_nothing_changed_nothing_runs(checkout: Checkout) -> None:
-    said = checkout.test()
-    assert (said.code, said.stdout) == (0, "")
-    assert re.match(r"0 files changed since \w+, the merge base with main\n", said.stderr)
-    assert re.search(r"^unit: 0 of \d\d test files can be affected$", said.stderr, re.MULTILINE)
+    done = checkout.test()
+    assert (done.code, done.stdout) == (0, "")
+    assert re.match(r"0 files changed since \w+, the merge base with main\n", done.stderr)
+    assert re.search(r"^unit: 0 of \d\d test files can be affected$", done.stderr, re.MULTILINE)
 
 
 def test_what_imports_a_changed_module_is_chosen_and_says_so(checkout: Checkout) -> None:
-    checkout.append("bisect/buildkit_bisect/search/session.py")
+    checkout.append("bisect/buildkit_bisect/render/lanes.py")
     chosen = checkout.chosen()
-    assert chosen[SESSION] == " <- search <- search.session"
-    assert SVG not in chosen
+    assert chosen[SVG] == " <- render.svg <- render.timeline <- render.lanes"
+    assert SESSION not in chosen
     assert ADDRESSES not in chosen
     assert chosen["tests/local/test_help.py"].startswith(" <- tool.py <- inv <- __main__ <- tasks")
 
@@ -150,7 +158,7 @@ def test_what_no_import_shows(checkout: Checkout, file: str, test: str, why: str
 
 def test_it_runs_what_it_chose_and_fails_with_it(checkout: Checkout) -> None:
     checkout.append(ADDRESSES, "\n\ndef test_new() -> None:\n    raise AssertionError\n")
-    said = checkout.test("--unit", "-k", "test_new")
-    assert said.code == 1, said.stdout
-    assert "1 failed" in said.stdout
-    assert "local:" not in said.stderr
+    done = checkout.test("--unit", "-k", "test_new")
+    assert done.code == 1, done.stdout
+    assert "1 failed" in done.stdout
+    assert "local:" not in done.stderr

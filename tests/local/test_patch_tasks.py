@@ -9,7 +9,7 @@ import pytest
 
 from buildkit_bisect.patch import patches
 from golang_repo import GolangRepo, buildkit_like, words
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = pytest.mark.local
 
@@ -51,12 +51,12 @@ class Desk:
     def __init__(self, repo: GolangRepo, cache: Path, root: Path) -> None:
         self.repo, self.cache, self.root = repo, cache, root
 
-    def task(self, *said: str) -> Said:
+    def task(self, *words: str) -> TaskOutput:
         env = {"BKBISECT_CACHE_DIR": str(self.cache), "BKBISECT_INTO": str(self.root)}
-        return inv(*said, env=env)
+        return inv(*words, env=env)
 
-    def new(self, *said: str, name: str = "my-fix") -> Said:
-        return self.task("patch-new", name, "--repo", str(self.repo.path), *said)
+    def new(self, *words: str, name: str = "my-fix") -> TaskOutput:
+        return self.task("patch-new", name, "--repo", str(self.repo.path), *words)
 
     def diff(self, name: str = "my-fix") -> str:
         return (self.root / name / f"{name}.patch").read_text()
@@ -80,9 +80,9 @@ def states(fits: list[dict[str, str]]) -> dict[str, str]:
 
 
 def test_of_a_branch(desk: Desk) -> None:
-    said = desk.new("--from-branch", "fix", "--json")
-    assert said.code == 0, said.stderr
-    made = said.document
+    done = desk.new("--from-branch", "fix", "--json")
+    assert done.code == 0, done.stderr
+    made = done.document
     assert states(made["applies"]) == {
         "v0.25": "applies",
         "v0.26": "there",
@@ -100,9 +100,9 @@ def test_of_a_branch(desk: Desk) -> None:
 
 
 def test_of_a_pull_request(desk: Desk) -> None:
-    said = desk.new("--from-pr", "7")
-    assert said.code == 0, said.stderr
-    assert "already applied" in said.stdout
+    done = desk.new("--from-pr", "7")
+    assert done.code == 0, done.stderr
+    assert "already applied" in done.stdout
     meta = patches.load(str(desk.root / "my-fix")).meta
     assert meta.source == "https://github.com/moby/buildkit/pull/7"
 
@@ -122,8 +122,8 @@ def test_of_a_work_tree_with_and_without_commits(desk: Desk) -> None:
         return (repo.git("status", "--porcelain"), repo.git("for-each-ref"), *objects)
 
     before = state()
-    said = desk.task("patch-new", "my-fix", "--from-worktree", str(repo.path / "util"))
-    assert said.code == 0, said.stderr
+    done = desk.task("patch-new", "my-fix", "--from-worktree", str(repo.path / "util"))
+    assert done.code == 0, done.stderr
     assert state() == before
     patch = patches.load(str(desk.root / "my-fix"))
     assert patch.files == ("util/words/new.go", "util/words/step.go", WORDS)
@@ -133,8 +133,8 @@ def test_of_a_work_tree_with_and_without_commits(desk: Desk) -> None:
 def test_of_a_change_to_a_release_branch(desk: Desk) -> None:
     desk.repo.branch("backport", "v0.27")
     desk.repo.commit("words: say nothing", {WORDS: words("nothing")})
-    said = desk.new("--from-branch", "backport")
-    assert "based on v0.27 at " in said.stdout
+    done = desk.new("--from-branch", "backport")
+    assert "based on v0.27 at " in done.stdout
     assert patches.load(str(desk.root / "my-fix")).files == (WORDS,), "not what v0.27 had before"
 
 
@@ -143,15 +143,15 @@ def test_a_commit_on_the_main_line_itself(desk: Desk, tmp_path: Path) -> None:
     unchanged = ("master", "origin/master", "v0.27", "origin/v0.27")
     clone.git("branch", "v0.27", "origin/v0.27")
     for branch in unchanged:
-        said = desk.new("--from-branch", branch)
-        assert said.code == 2, said.stdout
-        assert f"no changes since origin/{branch.removeprefix('origin/')} at " in said.stderr
+        done = desk.new("--from-branch", branch)
+        assert done.code == 2, done.stdout
+        assert f"no changes since origin/{branch.removeprefix('origin/')} at " in done.stderr
     clone.commit("words: say mine", {WORDS: words("mine")})
     for origin in (("--from-branch", "master"), ("--from-worktree", str(clone.path))):
-        said = desk.new(*origin, name=f"of{origin[0][1:]}")
-        assert "based on origin/master at " in said.stdout, said.stderr
-        assert "warning" not in said.stderr
-        assert "used as upstream's branch" not in said.stderr, "a local branch needs no fetch"
+        done = desk.new(*origin, name=f"of{origin[0][1:]}")
+        assert "based on origin/master at " in done.stdout, done.stderr
+        assert "warning" not in done.stderr
+        assert "used as upstream's branch" not in done.stderr, "a local branch needs no fetch"
         assert patches.load(str(desk.root / f"of{origin[0][1:]}")).files == (WORDS,)
 
 
@@ -165,16 +165,16 @@ def test_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
     clone.branch("topic", "real/master")
     clone.commit("words: say mine", {WORDS: words("mine")})
     for origin in (("--from-branch", "topic"), ("--from-worktree", str(clone.path))):
-        said = desk.new(*origin, name=f"of{origin[0][1:]}")
-        assert "words: say mine, based on real/master at " in said.stdout, said.stderr
+        done = desk.new(*origin, name=f"of{origin[0][1:]}")
+        assert "words: say mine, based on real/master at " in done.stdout, done.stderr
     clone.git("push", "--quiet", "origin", "real/master:refs/heads/main")
     clone.git("fetch", "--quiet", "origin")
     clone.git("remote", "set-url", "real", "git@github.com:moby/buildkit.git")
     assert "based on real/master" in desk.new("--from-branch", "topic", name="tie").stdout
-    said = desk.new("--from-branch", "topic", "--base", "origin/v0.27", name="old")
-    assert "warning: the patch contains 31 commits by A. Nother since origin/v0.27" in said.stderr
-    assert said.stderr.count("\n") == 1
-    assert "--base R" in said.stderr
+    done = desk.new("--from-branch", "topic", "--base", "origin/v0.27", name="old")
+    assert "warning: the patch contains 31 commits by A. Nother since origin/v0.27" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "--base R" in done.stderr
 
 
 def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:
@@ -184,8 +184,8 @@ def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:
     lines = same.splitlines(keepends=True)
     lines[9] = "\tuse(3)\n"
     desk.repo.commit("words: use the third", {"util/words/same.go": "".join(lines)})
-    said = desk.new("--from-branch", "third")
-    assert said.code == 0, said.stderr
+    done = desk.new("--from-branch", "third")
+    assert done.code == 0, done.stderr
     assert "@@ -5," in desk.diff(), "with three lines, the second would do as well"
     desk.repo.switch("master")
     check = desk.task("patch-check", "--revs", "master,third", "--repo", str(desk.repo.path))
@@ -198,9 +198,9 @@ def test_the_tables_of_several(desk: Desk) -> None:
     (desk.root / "two").mkdir()
     listed = f'title = "both"\nseries = ["{desk.root / "my-fix"}"]\n'
     (desk.root / "two" / "patch.toml").write_text(listed)
-    said = desk.task("patch", "check", "--repo", str(desk.repo.path), "--json")
-    assert said.code == 0, said.stderr
-    found = {one["name"]: states(one["applies"]) for one in said.documents}
+    done = desk.task("patch", "check", "--repo", str(desk.repo.path), "--json")
+    assert done.code == 0, done.stderr
+    found = {one["name"]: states(one["applies"]) for one in done.documents}
     assert found["my-fix"] == found["two"]
     assert found["two"]["v0.26"] == "there"
     shown = desk.task("patch", "list")
@@ -220,11 +220,11 @@ def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
         f"{body}-const L5 = 5\n+const L5 = 50\n{after}"
     )
     desk.repo.commit("near", {"util/words/lines.go": lines.replace("L2 = 2", "L2 = 22")})
-    said = desk.task(
+    done = desk.task(
         "patch-check", "--patches", "fuzzy", "--revs", "v0.27,master", "--json",
         "--repo", str(desk.repo.path),
     )  # fmt: skip
-    older, newer = said.documents[0]["applies"]
+    older, newer = done.documents[0]["applies"]
     assert older["state"] == "applies"
     assert newer["state"] == "conflicts"
     assert "would apply with fuzz" in newer["detail"]
@@ -260,30 +260,30 @@ def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
     ],
 )
 def test_mistakes(desk: Desk, options: tuple[str, ...], names: str) -> None:
-    said = (
+    done = (
         desk.task("patch-new", "my-fix", *options)
         if "--from-worktree" in options
         else desk.new(*options)
     )
-    assert said.code == 2, said.stderr
-    assert names in said.stderr
-    assert "Traceback" not in said.stderr
+    assert done.code == 2, done.stderr
+    assert names in done.stderr
+    assert "Traceback" not in done.stderr
     assert not desk.root.exists() or list(desk.root.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../x", "Fix", "a b", "-x", ""])
 def test_names(desk: Desk, name: str) -> None:
-    said = desk.new("--from-branch", "fix", name=name)
-    assert said.code == 2
+    done = desk.new("--from-branch", "fix", name=name)
+    assert done.code == 2
     assert not (desk.root / "..").resolve().joinpath("x").exists()
 
 
 def test_a_name_that_is_taken(desk: Desk) -> None:
     desk.new("--from-branch", "fix")
     before = desk.diff()
-    said = desk.new("--from-pr", "7")
-    assert said.code == 2
-    assert "patch my-fix already exists" in said.stderr
+    done = desk.new("--from-pr", "7")
+    assert done.code == 2
+    assert "patch my-fix already exists" in done.stderr
     assert desk.diff() == before
 
 
@@ -308,21 +308,21 @@ def test_work_that_is_no_text(desk: Desk, content: bytes | None, names: str, rem
     untracked = desk.task(*work)
     desk.repo.commit("odd", {})
     desk.repo.branch("next")
-    for said in (untracked, desk.new("--from-branch", "next")):
-        assert said.code == 2
-        assert f"error: {name} {names}" in said.stderr
-        assert remedy.format(name) in said.stderr
-        assert "my-fix.patch" not in said.stderr
+    for done in (untracked, desk.new("--from-branch", "next")):
+        assert done.code == 2
+        assert f"error: {name} {names}" in done.stderr
+        assert remedy.format(name) in done.stderr
+        assert "my-fix.patch" not in done.stderr
     assert not (desk.root / "my-fix").exists()
 
 
 def test_a_base_that_is_too_far_away(desk: Desk) -> None:
     desk.repo.branch("far", "master")
     desk.repo.commit("much", {"much.txt": "something\n" * 1_700_000})
-    said = desk.new("--from-branch", "far", "--base", "v0.25")
-    assert said.code == 2, said.stderr
-    assert "error: the diff from v0.25 is too large: 18 MB" in said.stderr
-    assert "(try: --base R of a commit nearer" in said.stderr
+    done = desk.new("--from-branch", "far", "--base", "v0.25")
+    assert done.code == 2, done.stderr
+    assert "error: the diff from v0.25 is too large: 18 MB" in done.stderr
+    assert "(try: --base R of a commit nearer" in done.stderr
 
 
 def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
@@ -333,17 +333,17 @@ def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
     }.items():
         (desk.root / name).mkdir()
         (desk.root / name / "patch.toml").write_text(toml)
-    said = desk.task("patch-list", "--json")
-    assert said.code == 2
-    assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
-    assert "round > round is a cycle" in said.stderr
-    assert "has no diff" in said.stderr
+    done = desk.task("patch-list", "--json")
+    assert done.code == 2
+    assert [one["name"] for one in json.loads(done.stdout)] == ["my-fix"]
+    assert "round > round is a cycle" in done.stderr
+    assert "has no diff" in done.stderr
     check = ("patch-check", "--repo", str(desk.repo.path), "--revs", "master")
-    said = desk.task(*check, "--json")
-    assert said.code == 2
-    assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
-    assert "error: empty: patch empty has no diff" in said.stderr
-    assert "error: round: " in said.stderr
+    done = desk.task(*check, "--json")
+    assert done.code == 2
+    assert [one["name"] for one in json.loads(done.stdout)] == ["my-fix"]
+    assert "error: empty: patch empty has no diff" in done.stderr
+    assert "error: round: " in done.stderr
     assert desk.task(*check).stdout.startswith("my-fix\n  master ")
-    said = desk.task(*check, "--patches", "round")
-    assert (said.code, said.stdout) == (2, "")
+    done = desk.task(*check, "--patches", "round")
+    assert (done.code, done.stdout) == (2, "")

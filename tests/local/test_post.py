@@ -208,11 +208,8 @@ def test_nobody_to_ask_is_a_no(
     assert capsys.readouterr().out.endswith("nothing was posted\n")
 
 
-def test_a_comment_by_the_users_own_template(
-    hub: Hub, campaign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_comment_by_the_users_own_template(hub: Hub, campaign: str, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.md.j2").write_text("MINE {{ result.id|md }}")
-    monkeypatch.setenv("BKBISECT_TEMPLATES", str(tmp_path / "mine"))
-    commands.post(Post(id=campaign, issue=6893, yes=True))
+    commands.post(Post(id=campaign, issue=6893, yes=True, templates=tmp_path / "mine"))
     assert hub.comments[0]["body"].startswith("MINE 20261124")

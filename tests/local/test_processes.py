@@ -55,28 +55,28 @@ def run(folder: Path, timeout: float, *child: str) -> dict[str, Any]:
         check=True,
         timeout=120,
     )
-    said: dict[str, Any] = json.loads(done.stdout)
-    print(said)
-    assert said["rss"] < MOST
+    measured: dict[str, Any] = json.loads(done.stdout)
+    print(measured)
+    assert measured["rss"] < MOST
     assert (folder / "log").stat().st_size < pipes.MOST + 100
-    return said
+    return measured
 
 
 def test_a_child_that_prints_for_ever(tmp_path: Path) -> None:
-    said = run(tmp_path, 8, "/bin/sh", "-c", "yes stderr >&2 & exec yes stdout")
-    assert said["late"]
-    assert said["seconds"] < 8 + 10
-    assert said["left_out"] > 0  # How much depends on the machine; a gigabyte is told below.
-    assert pipes.MOST < said["out"] < pipes.MOST + 100
-    assert pipes.MOST < said["err"] < pipes.MOST + 100
+    measured = run(tmp_path, 8, "/bin/sh", "-c", "yes stderr >&2 & exec yes stdout")
+    assert measured["late"]
+    assert measured["seconds"] < 8 + 10
+    assert measured["left_out"] > 0  # How much depends on the machine; a gigabyte is told below.
+    assert pipes.MOST < measured["out"] < pipes.MOST + 100
+    assert pipes.MOST < measured["err"] < pipes.MOST + 100
 
 
 @pytest.mark.parametrize("stream", ["1", "2"])
 def test_a_line_of_a_gigabyte(tmp_path: Path, stream: str) -> None:
-    said = run(tmp_path, 60, sys.executable, "-c", _GIGABYTE, stream)
-    assert said["exit"] == 0
-    assert said["left_out"] == 2**30 - pipes.MOST
-    assert said["lines"] == ([] if stream == "1" else [pipes.LONGEST_LINE])
+    measured = run(tmp_path, 60, sys.executable, "-c", _GIGABYTE, stream)
+    assert measured["exit"] == 0
+    assert measured["left_out"] == 2**30 - pipes.MOST
+    assert measured["lines"] == ([] if stream == "1" else [pipes.LONGEST_LINE])
 
 
 def test_a_child_that_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,12 +99,12 @@ def test_a_worktree_that_git_cannot_take_is_bad_input(tmp_path: Path) -> None:
     repo.copy(tmp_path / "work")
     (tmp_path / "work" / "nested").mkdir()
     repo.git("init", "--quiet", str(tmp_path / "work" / "nested"))
-    said = inv("patch-new", "mine", "--from-worktree", str(tmp_path / "work"), "--repo",
+    done = inv("patch-new", "mine", "--from-worktree", str(tmp_path / "work"), "--repo",
                str(repo.path))  # fmt: skip
-    assert said.code == 2, said.stderr
-    assert "Traceback" not in said.stderr
-    (told,) = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
-    assert "does not have a commit checked out" in told
+    assert done.code == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "does not have a commit checked out" in error
     assert not (checkout.PATCHES / "mine").exists()
 
 

@@ -96,11 +96,11 @@ def _git_bisect(repo: Path, case: Case, *, good: str, bad: str, flag: str = "") 
     (repo / "new").write_text("".join(f"{c}\n" for c in case.sha.values() if world.is_new(c)))
     (repo / "asked").write_text("")
     flags = [flag] if flag else []
-    said = _git(repo, "bisect", "start", "--no-checkout", *flags, bad, good)
-    if DONE not in said:
-        said = _git(repo, "bisect", "run", "sh", "-c", JUDGE)
+    output = _git(repo, "bisect", "start", "--no-checkout", *flags, bad, good)
+    if DONE not in output:
+        output = _git(repo, "bisect", "run", "sh", "-c", JUDGE)
     _git(repo, "bisect", "reset")
-    found = next(line for line in said.splitlines() if DONE in line)
+    found = next(line for line in output.splitlines() if DONE in line)
     return found.split()[0], len((repo / "asked").read_text().splitlines())
 
 

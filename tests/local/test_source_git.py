@@ -215,11 +215,11 @@ def test_what_is_no_repository(tmp_path: Path, name: str, message: str) -> None:
 
 def test_auto_falls_back_to_modules_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "PAUSE", 0.05)
-    said: list[str] = []
+    messages: list[str] = []
     nobody = "git://127.0.0.1:9/moby/buildkit.git"
-    assert isinstance(open_source("auto", nobody, say=said.append), ModuleSource)
-    assert [text[:9] for text in said[:-1]] == ["warning: "] * (retry.TRIES - 1)
-    assert said[-1].startswith(f"source: Go modules (cannot reach {nobody}: ")
+    assert isinstance(open_source("auto", nobody, say=messages.append), ModuleSource)
+    assert [text[:9] for text in messages[:-1]] == ["warning: "] * (retry.TRIES - 1)
+    assert messages[-1].startswith(f"source: Go modules (cannot reach {nobody}: ")
     with pytest.raises(Missing, match="cannot reach "):
         open_source("git", nobody)
     with pytest.raises(BadInput, match="unknown source 'svn'"):
@@ -242,10 +242,10 @@ def test_a_remote_that_went_away_later_is_no_reason_to_stop(
     repo: GolangRepo, source: GitSource
 ) -> None:
     repo.path.rename(repo.path.with_name("moved"))
-    said: list[str] = []
-    again = GitSource(mirror=source.mirror, say=said.append)
+    messages: list[str] = []
+    again = GitSource(mirror=source.mirror, say=messages.append)
     assert again.resolve("master").sha == repo.commits["tip"]
-    assert "using the mirror as last fetched" in said[0]
+    assert "using the mirror as last fetched" in messages[0]
     with pytest.raises(Unreachable):
         again.refresh()
 
@@ -301,13 +301,13 @@ def test_a_damaged_memory_of_inputs_is_told_with_a_remedy_that_works(
     ):
         patched.setattr(remembered, "PATIENCE", 0.1)
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(InfraFailed, match="locked") as told:
+        with pytest.raises(InfraFailed, match="locked") as caught:
             source.input_keys(commits)
-        assert "rm" not in (told.value.hint or ""), "another process works there"
+        assert "rm" not in (caught.value.hint or ""), "another process works there"
     file.write_bytes(b"no database" * 1000)
-    with pytest.raises(InfraFailed, match="not a database") as told:
+    with pytest.raises(InfraFailed, match="not a database") as caught:
         source.input_keys(commits)
-    subprocess.run(["/bin/sh", "-c", told.value.hint or ""], check=True)
+    subprocess.run(["/bin/sh", "-c", caught.value.hint or ""], check=True)
     assert source.input_keys(commits) == keys
 
 
@@ -389,18 +389,20 @@ def test_a_repository_without_commits(tmp_path: Path) -> None:
 def test_a_shallow_clone_is_said_to_be_one(repo: GolangRepo, tmp_path: Path) -> None:
     shallow = tmp_path / "shallow"
     repo.git("clone", "--quiet", "--depth=2", repo.path.as_uri(), str(shallow))
-    said: list[str] = []
-    source = GitSource.open(str(shallow), say=said.append)
+    messages: list[str] = []
+    source = GitSource.open(str(shallow), say=messages.append)
     assert source.resolve("master~1").sha == repo.commits["merge-culprit"]
-    assert "is a shallow clone" in said[-1]
+    assert "is a shallow clone" in messages[-1]
     with pytest.raises(BadInput, match="no revision"):
         source.resolve("v0.1.0")
 
 
 def test_two_at_once_make_one_mirror(repo: GolangRepo) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda _: GitSource.open(str(repo.path), say=said.append), range(4)))
+        made = list(
+            pool.map(lambda _: GitSource.open(str(repo.path), say=messages.append), range(4))
+        )
         assert len({source.mirror for source in made}) == 1
         found = list(pool.map(lambda s: s.resolve("v0.2.0").sha, made))
         assert set(found) == {repo.commits["merge-culprit"]}
@@ -410,7 +412,7 @@ def test_two_at_once_make_one_mirror(repo: GolangRepo) -> None:
                 return (tree / "README.md").read_text()
 
         assert set(pool.map(readme, made)) == {"three\n"}
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def test_without_git_there_are_still_modules(
@@ -458,8 +460,9 @@ def _bytes(path: Path) -> bytes:
 
 
 def test_a_log_that_fails_has_no_patch_ids(source: GitSource) -> None:
-    with pytest.raises(InfraFailed, match=r"git log in .* exited 128"):
+    with pytest.raises(InfraFailed, match=r"patch ids: git log in .* exited 128") as caught:
         source.patch_ids(["0" * 40])
+    assert caught.value.hint == "./inv clean --cache (recreates the mirror)"
 
 
 @pytest.mark.parametrize("sweeper", ["prune", "clean"])

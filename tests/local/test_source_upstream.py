@@ -37,7 +37,7 @@ def test_upstreams_branches_in_a_contributors_clone(repo: GolangRepo, tmp_path: 
 
 def test_in_a_contributors_clone_upstreams_lines_count(repo: GolangRepo, tmp_path: Path) -> None:
     c = repo.commits
-    said: list[str] = []
+    messages: list[str] = []
     fork = repo.copy(tmp_path / "fork")
     fork.git("branch", "--force", "v0.1", "v0.1.0")  # what it was before the cherry-pick
     clone = tmp_path / "clone"
@@ -55,27 +55,27 @@ def test_in_a_contributors_clone_upstreams_lines_count(repo: GolangRepo, tmp_pat
     repo.switch("master")
     newest = repo.commit("newest", {"newest.txt": "n"})
     git(["git", "fetch", "--quiet", "upstream"])
-    source = GitSource.open(str(clone), say=said.append)
+    source = GitSource.open(str(clone), say=messages.append)
     assert source.resolve("v0.1").sha == c["picked"]
     assert source.release_branches() == {(0, 1): "upstream/v0.1"}
     assert source.default_branch() == "refs/remotes/upstream/master"
     assert source.resolve("upstream/master").sha == newest
     assert source.resolve("mine").sha == source.resolve("origin/v0.1").sha == c["base"]
-    assert said == [], "nothing was asked for that has moved"
+    assert messages == [], "nothing was asked for that has moved"
     assert [source.resolve("master").sha for _ in range(2)] == [c["tip"]] * 2
     assert source.resolve("master~1")
     behind = "1 commit behind upstream/master"
-    assert said == [f"master is the clone's own branch and is {behind}"]
+    assert messages == [f"master is the clone's own branch and is {behind}"]
     git(["git", "branch", "--quiet", "me@topic", "v0.1.0"])
     git(["git", "update-ref", "refs/remotes/origin/master", newest])
     git(["git", "update-ref", "refs/remotes/upstream/master", c["base"]])
-    said.clear()
-    stale = GitSource.open(str(clone), say=said.append)
+    messages.clear()
+    stale = GitSource.open(str(clone), say=messages.append)
     assert stale.resolve("me@topic").sha == c["base"]
     assert [stale.resolve("2100-01-01").sha for _ in range(2)] == [c["base"]] * 2
     newer = stale._behind(c["base"], newest)
     assert newer > 1
-    assert said == [
+    assert messages == [
         f"upstream/master, used as upstream's branch, is {newer} commits behind origin/master"
     ]
     assert [r.ref for r in backports.lines(source)] == ["upstream/master"], "since v0.20"

@@ -60,9 +60,9 @@ def wait(for_: Callable[[], bool]) -> None:
 
 
 def status(folder: Path, *words: str) -> str:
-    said = tool.inv("status", *words, "--out", str(folder.parent))
-    assert said.code == 0, said.stderr
-    return said.stdout
+    done = tool.inv("status", *words, "--out", str(folder.parent))
+    assert done.code == 0, done.stderr
+    return done.stdout
 
 
 def test_a_running_campaign_is_listed_and_shown(

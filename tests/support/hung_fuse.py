@@ -23,8 +23,8 @@ def main(point: Path, ready: Path) -> None:
         raise OSError(ctypes.get_errno(), "mount")
     # struct fuse_in_header: length, opcode, unique; the first request is FUSE_INIT.
     unique = struct.unpack_from("<IIQ", os.read(fd, 1 << 20))[2]
-    told = struct.pack("<IIIIHHIIHH7I", 7, 31, 65536, 0, 12, 9, 65536, 1, 1, 0, *[0] * 7)
-    os.write(fd, struct.pack("<IiQ", 16 + len(told), 0, unique) + told)
+    reply = struct.pack("<IIIIHHIIHH7I", 7, 31, 65536, 0, 12, 9, 65536, 1, 1, 0, *[0] * 7)
+    os.write(fd, struct.pack("<IiQ", 16 + len(reply), 0, unique) + reply)
     threading.Thread(target=(point / "x").stat, daemon=True).start()
     os.read(fd, 1 << 20)  # its lookup: from now on it cannot be killed
     ready.touch()

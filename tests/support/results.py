@@ -246,7 +246,7 @@ def many(rows: int, columns: int = 6, *, lines: int = 20) -> Result:
 
 def bisect(**changes: Any) -> Result:
     """A search that found its commit."""
-    seen = {
+    shown = {
         100: ("gate", "good", "cached 3 of 3"),
         200: ("gate", "bad", "export-failed 3 of 3"),
         150: ("first-parent", "bad", "export-failed 3 of 3"),
@@ -258,12 +258,12 @@ def bisect(**changes: Any) -> Result:
     }
     steps = tuple(
         BisectStep(
-            number=i, phase=phase, sha=sha(n), verdict=verdict, shown=shown,
+            number=i, phase=phase, sha=sha(n), verdict=verdict, shown=outcome,
             why=f"{phase} midpoint: at most {200 - n} of 100 candidates would remain",
-            counts={} if verdict == "skip" else {shown.split()[0]: 3},
+            counts={} if verdict == "skip" else {outcome.split()[0]: 3},
             left=max(1, 100 >> i), seconds=14.0 * i, position=n - 100,
         )
-        for i, (n, (phase, verdict, shown)) in enumerate(seen.items())
+        for i, (n, (phase, verdict, outcome)) in enumerate(shown.items())
     )  # fmt: skip
     info = BisectInfo(
         status="found",
@@ -276,7 +276,7 @@ def bisect(**changes: Any) -> Result:
         parents=(sha(137),),
         candidates=(CandidateInfo(sha=sha(138), reason="proven", probability=0.997),),
         confidence=0.997,
-        reverted="yes: cached 3 of 3",
+        reverted="confirmed: master without this commit is cached 3 of 3",
         picks={"v0.24": sha(141)},
         contained=("v0.25.0", "v0.25.1", "v0.26.0"),
         gate=steps[:2],
@@ -289,11 +289,11 @@ def bisect(**changes: Any) -> Result:
     )
     revisions = tuple(
         RevisionInfo(ref=sha(n)[:12], sha=sha(n), date="2025-09-11", subject=f"cache: change {n}")
-        for n in (*seen, 140)
+        for n in (*shown, 140)
     )
     cells = tuple(
-        cell(sha(n)[:12], n, shown.split()[0], bases="different", snapshotter="stargz")
-        for n, (_, verdict, shown) in seen.items()
+        cell(sha(n)[:12], n, outcome.split()[0], bases="different", snapshotter="stargz")
+        for n, (_, verdict, outcome) in shown.items()
         if verdict != "skip"
     )
     made = matrix(

@@ -25,7 +25,7 @@ _OURS = re.compile(r"/(?:bkb|trial|registry|images)-(\d+)-\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class TaskOutput:
     """What a task printed, and its exit code."""
 
     code: int
@@ -57,7 +57,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**env, **(extra or {})}
 
 
-def inv(*words: str, env: Mapping[str, str] | None = None, timeout: float = 1800) -> Said:
+def inv(*words: str, env: Mapping[str, str] | None = None, timeout: float = 1800) -> TaskOutput:
     """Run a task to its end."""
     done = subprocess.run(
         argv(*words),
@@ -67,7 +67,7 @@ def inv(*words: str, env: Mapping[str, str] | None = None, timeout: float = 1800
         timeout=timeout,
         check=False,
     )
-    return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    return TaskOutput(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
 def figure(what: str, measured: str) -> None:

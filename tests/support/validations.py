@@ -44,7 +44,7 @@ def info(**changes: object) -> ValidationInfo:
     made = ValidationInfo(
         status="partly", verdict="", base="master", sha=results.sha(999),
         patches=("record-ctx-opts",), cells=CELLS, checks=CHECKS,
-        culprit=results.sha(138), reverted="2 of 3 broken cells are fixed by that (cached 3 of 3)",
+        culprit=results.sha(138), reverted="fixes 2 of 3 broken cells (cached 3 of 3)",
         backports=(BackportInfo(ref="v0.24", sha=results.sha(240), state="conflicts",
                                 detail="patch failed: solver/exporter.go:147"),
                    BackportInfo(ref="master", sha=results.sha(999), state="applies")),

@@ -197,15 +197,15 @@ def test_a_scenario_file(world: World, tmp_path: Path, old: str, new: str) -> No
     text = folder.read_text()
     assert old in text
     folder.write_text(text.replace(old, new, 1))
-    told = world.refuses(*MATRIX, "--scenario", str(folder.parent), *world.git_options())
-    assert str(folder) in told
+    error = world.refuses(*MATRIX, "--scenario", str(folder.parent), *world.git_options())
+    assert str(folder) in error
 
 
 @pytest.mark.parametrize("data", bad_inputs.SCENARIO_FILES)
 def test_a_file_that_is_no_scenario(world: World, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "scenario.toml").write_bytes(data)
-    told = world.refuses(*MATRIX, "--scenario", str(tmp_path), *world.git_options())
-    assert str(tmp_path) in told
+    error = world.refuses(*MATRIX, "--scenario", str(tmp_path), *world.git_options())
+    assert str(tmp_path) in error
 
 
 @pytest.mark.parametrize("name", ["directory", "loop", "fifo-less", "unreadable"])
@@ -227,8 +227,8 @@ def test_a_scenario_whose_file_is_odd(world: World, tmp_path: Path, name: str) -
 @pytest.mark.parametrize(("toml", "diff"), bad_inputs.PATCHES)
 def test_a_patch(world: World, tmp_path: Path, toml: bytes, diff: bytes | None) -> None:
     _patch(tmp_path / "mine", toml, diff)
-    told = world.refuses(*MATRIX, "--patches", str(tmp_path / "mine"), *world.git_options())
-    assert re.search(r"mine|a\.patch|patch\.toml|no patch", told)
+    error = world.refuses(*MATRIX, "--patches", str(tmp_path / "mine"), *world.git_options())
+    assert re.search(r"mine|a\.patch|patch\.toml|no patch", error)
     world.refuses("patch-check", "--into", str(tmp_path), "--repo", world.repo)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, words
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = pytest.mark.system
 
@@ -85,7 +85,7 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def bisect(repo: GolangRepo, cache: Path, script: Path, out: Path, *words: str) -> Said:
+def bisect(repo: GolangRepo, cache: Path, script: Path, out: Path, *words: str) -> TaskOutput:
     return inv(
         *("bisect", "--repo", str(repo.path), "--script", str(script), "--trials", "1"),
         *("--json", "--out", str(out), *words),
@@ -96,9 +96,9 @@ def bisect(repo: GolangRepo, cache: Path, script: Path, out: Path, *words: str) 
 def test_a_commit_that_does_not_build_leaves_an_honest_range(
     repo: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(repo, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
-    assert said.code == 4, said.stderr
-    found = said.document["bisect"]
+    done = bisect(repo, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
+    assert done.code == 4, done.stderr
+    found = done.document["bisect"]
     assert found["status"] == "range"
     assert {c["sha"] for c in found["candidates"]} == {
         repo.commits["broken"],
@@ -111,45 +111,45 @@ def test_a_commit_that_does_not_build_leaves_an_honest_range(
 def test_the_commit_inside_the_merge_is_found_and_reverted(
     mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(mended, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
-    assert said.code == 0, said.stderr
-    found = said.document["bisect"]
+    done = bisect(mended, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
+    assert done.code == 0, done.stderr
+    found = done.document["bisect"]
     assert found["status"] == "found"
     assert found["first_bad"] == mended.commits["culprit"]
     assert found["merge"] == mended.commits["merge-culprit"]
-    assert found["reverted"].startswith("yes: master without it is script-good")
+    assert found["reverted"].startswith("confirmed: master without this commit is script-good")
     assert found["parents"] == [mended.commits["refactor"]]
-    report = (tmp_path / said.document["id"] / "report.md").read_text()
+    report = (tmp_path / done.document["id"] / "report.md").read_text()
     assert mended.commits["culprit"][:12] in report
     assert left_behind() == []
 
 
 def test_finding_the_fix(mended: GolangRepo, cache: Path, script: Path, tmp_path: Path) -> None:
     words = ("--find-fix", "--bad", "v0.2.0", "--good", "fixed")
-    said = bisect(mended, cache, script, tmp_path, *words)
-    assert said.code == 0, said.stderr
-    found = said.document["bisect"]
+    done = bisect(mended, cache, script, tmp_path, *words)
+    assert done.code == 0, done.stderr
+    found = done.document["bisect"]
     assert found["first_bad"] == mended.commits["fix"]
-    assert found["reverted"].startswith("yes")
+    assert found["reverted"].startswith("confirmed")
 
 
 def test_a_release_branch_with_a_good_base(
     mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(mended, cache, script, tmp_path, "--good", "v0.1.1", "--bad", "v0.2.0")
-    gate = [s["sha"] for s in said.document["bisect"]["gate"]]
+    done = bisect(mended, cache, script, tmp_path, "--good", "v0.1.1", "--bad", "v0.2.0")
+    gate = [s["sha"] for s in done.document["bisect"]["gate"]]
     assert mended.commits["base"] in gate, "good is no ancestor of bad: their merge base is tested"
     assert len(gate) == 3
-    assert said.document["bisect"]["first_bad"] == mended.commits["culprit"]
+    assert done.document["bisect"]["first_bad"] == mended.commits["culprit"]
 
 
 def test_ends_the_wrong_way_round(
     repo: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(repo, cache, script, tmp_path, "--good", "master", "--bad", "v0.1.0")
-    assert said.code == 4
-    assert said.document["bisect"]["status"] == "refused"
-    assert said.document["bisect"]["hint"]
+    done = bisect(repo, cache, script, tmp_path, "--good", "master", "--bad", "v0.1.0")
+    assert done.code == 4
+    assert done.document["bisect"]["status"] == "refused"
+    assert done.document["bisect"]["hint"]
 
 
 def test_the_users_repository_is_not_touched(
@@ -176,15 +176,15 @@ def test_the_revert_is_judged_by_the_outcomes_that_were_named(
     named = ("--good-when", "script-bad", "--bad-when", "script-good")
     found = bisect(mended, cache, script, tmp_path, *words, *named).document["bisect"]
     assert found["first_bad"] == mended.commits["fix"]
-    assert found["reverted"] == "yes: fixed without it is script-bad 1 of 1"
+    assert found["reverted"] == "confirmed: fixed without this commit is script-bad 1 of 1"
 
 
 def test_a_good_end_is_found_among_the_releases(
     mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(mended, cache, script, tmp_path, "--find-good", "--bad", "master")
-    assert said.code == 0, said.stderr
-    found = said.document["bisect"]
+    done = bisect(mended, cache, script, tmp_path, "--find-good", "--bad", "master")
+    assert done.code == 0, done.stderr
+    found = done.document["bisect"]
     assert found["good"] in ("v0.1.0", "v0.1.1")
     assert found["first_bad"] == mended.commits["culprit"]
 
@@ -192,14 +192,14 @@ def test_a_good_end_is_found_among_the_releases(
 def test_boundaries_are_every_turn_inside_the_merges(
     turning: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = inv(
+    done = inv(
         *("boundaries", "--repo", str(turning.path), "--script", str(script), "--trials", "1"),
         *("--from", "v0.1.0", "--to", "master", "--resolution", "1"),
         *("--json", "--out", str(tmp_path)),
         env={"BKBISECT_CACHE_DIR": str(cache)},
     )
-    assert said.code == 0, said.stderr
-    at, found = turning.commits, said.document["bisect"]
+    assert done.code == 0, done.stderr
+    at, found = turning.commits, done.document["bisect"]
     good, bad = "script-good", "script-bad"
     assert [(c["sha"], c["merge"], c["before"], c["after"]) for c in found["changes"]] == [
         (at["bad"], at["merge-turns"], good, bad),
@@ -208,9 +208,9 @@ def test_boundaries_are_every_turn_inside_the_merges(
         (at["mend"], at["merge-mends"], bad, good),
     ]
     assert not {at["quiet-bad"], at["quiet-mend"]} & {s["sha"] for s in found["steps"]}
-    assert any("a merge at which no cell changed is not searched inside" in n
+    assert any("merges at which no cell changed are not searched inside" in n
                for n in found["notes"])  # fmt: skip
-    folder = tmp_path / said.document["id"]
+    folder = tmp_path / done.document["id"]
     report, picture = ((folder / name).read_text() for name in ("report.md", "timeline.svg"))
     for name in ("bad", "mended", "again", "mend"):
         assert at[name][:12] in report

@@ -312,11 +312,11 @@ def test_two_processes_at_once_compile_once(builder: Builder, source: GitSource)
     ]
     for child in children:
         child.start()
-    said = sorted(answers.get(timeout=120).split() for _ in children)
+    found = sorted(answers.get(timeout=120).split() for _ in children)
     for child in children:
         child.join()
-    assert said[0][0] == said[1][0]
-    assert [s[1] for s in said] == ["False", "True"]
+    assert found[0][0] == found[1][0]
+    assert [s[1] for s in found] == ["False", "True"]
     assert leftovers() == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
-from tool import Said, argv, environment, inv
+from tool import TaskOutput, argv, environment, inv
 
 pytestmark = pytest.mark.system
 
@@ -33,11 +33,11 @@ def cache(tmp_path: Path) -> Path:
     return root
 
 
-def build(repo: GolangRepo, cache: Path, rev: str, *words: str) -> Said:
-    said = inv("build", "--rev", rev, "--repo", str(repo.path), "--json", *words,
+def build(repo: GolangRepo, cache: Path, rev: str, *words: str) -> TaskOutput:
+    done = inv("build", "--rev", rev, "--repo", str(repo.path), "--json", *words,
                env={"BKBISECT_CACHE_DIR": str(cache)})  # fmt: skip
-    assert said.code == 0, said.stderr
-    return said
+    assert done.code == 0, done.stderr
+    return done
 
 
 def age(folder: Path) -> None:
@@ -55,10 +55,10 @@ def test_a_build_that_went_is_built_again(repo: GolangRepo, cache: Path) -> None
     assert "  builds " in shown.stdout
     assert folder.is_dir()
 
-    said = build(repo, cache, "v0.2.0", "--cache-size", "1MB")
-    assert "from the cache to keep it below 1.0 MB" in said.stderr
+    done = build(repo, cache, "v0.2.0", "--cache-size", "1MB")
+    assert "from the cache to keep it below 1.0 MB" in done.stderr
     assert not folder.exists()
-    assert Path(said.document["directory"]).is_dir(), "what this run made is in use"
+    assert Path(done.document["directory"]).is_dir(), "what this run made is in use"
 
     again = build(repo, cache, "v0.1.0").document
     assert (again["reused"], again["key"]) == (False, first["key"])

@@ -135,8 +135,8 @@ def test_a_step_on_a_hung_fuse_mount(home: Path) -> None:
     with ends_within(2, "hung_fuse"):
         seen = run_trial(asked)
     assert seen.infra == ""
-    told = outcome.judge(asked.scenario, seen, None)
-    assert (told.name, told.verdict) == ("hung", Verdict.BAD)
+    judgement = outcome.judge(asked.scenario, seen, None)
+    assert (judgement.name, judgement.verdict) == ("hung", Verdict.BAD)
 
 
 def test_a_daemon_that_hangs_in_its_mount_before_it_serves(home: Path) -> None:
@@ -198,20 +198,20 @@ def build(home: Path, *words: str, **env: str) -> tuple[int, str]:
     cache = home / "cache"
     cache.mkdir()
     (cache / "toolchains").symlink_to(paths.cache("toolchains"))
-    said = inv("build", *words, env={"BKBISECT_CACHE_DIR": str(cache), **env}, timeout=200)
+    stderr = inv("build", *words, env={"BKBISECT_CACHE_DIR": str(cache), **env}, timeout=200)
     assert not list(cache.glob("tmp/*"))
     assert not list(cache.glob("mirrors/*.git"))
-    return said.code, said.stderr
+    return stderr.code, stderr.stderr
 
 
 @pytest.mark.parametrize("scheme", ["git", "http"])
 def test_a_git_server_that_never_answers(home: Path, silent: Hanging, scheme: str) -> None:
     repo = f"{scheme}://{silent.address}/moby/buildkit.git"
     with ends_within(3, repo, silent.asked):
-        code, said = build(home, "--rev", "v1.0.0", "--repo", repo, "--source", "git",
+        code, stderr = build(home, "--rev", "v1.0.0", "--repo", repo, "--source", "git",
                            "--deadline", "connect=3")  # fmt: skip
     assert code == 5
-    assert "no answer within 3 s" in said
+    assert "no answer within 3 s" in stderr
 
 
 class Stops(SimpleHTTPRequestHandler):
@@ -241,20 +241,20 @@ def test_a_clone_that_stalls(home: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/.git"
         with ends_within(3, url, asked):
-            code, said = build(home, "--rev", "master", "--repo", url, "--source", "git",
+            code, stderr = build(home, "--rev", "master", "--repo", url, "--source", "git",
                                "--deadline", "clone=3")  # fmt: skip
         server.shutdown()
     assert code == 5
-    assert f"cannot clone {url}: no answer within 3 s" in said
+    assert f"cannot clone {url}: no answer within 3 s" in stderr
 
 
 def test_a_module_proxy_that_never_answers(home: Path, silent: Hanging) -> None:
     with ends_within(3, "buildkit@v1.2.3", silent.asked):
-        code, said = build(home, "--rev", "v1.2.3", "--source", "module",
+        code, stderr = build(home, "--rev", "v1.2.3", "--source", "module",
                            GOPROXY=f"http://{silent.address}",
                            BKBISECT_DEADLINE="module=3")  # fmt: skip
     assert code == 5
-    assert "timed out after 3 s" in said
+    assert "timed out after 3 s" in stderr
 
 
 def test_toolchains_that_do_not_arrive(
@@ -290,9 +290,9 @@ def test_an_upstream_test_that_hangs(home: Path) -> None:
     repo.branch("fix", "master")
     repo.commit("fix", {"util/words/words.go": words("mended")})
     repo.switch("master")
-    said = inv("patch-new", "fix", "--from-branch", "fix", "--repo", str(repo.path), "--into",
+    done = inv("patch-new", "fix", "--from-branch", "fix", "--repo", str(repo.path), "--into",
                str(home / "patches"), env={"BKBISECT_CACHE_DIR": str(home / "cache")})  # fmt: skip
-    assert said.code == 0, said.stderr
+    assert done.code == 0, done.stderr
     chosen = patches.load(str(home / "patches" / "fix"))
     source = open_source("git", str(repo.path))
     assert isinstance(source, GitSource)
@@ -309,9 +309,9 @@ def test_an_upstream_test_that_hangs(home: Path) -> None:
 
 
 def test_a_wrong_deadline_is_refused_before_anything(home: Path) -> None:
-    said = inv("run", "--rev", "v1", "--deadline", "stp=3", env={"HOME": str(home)})
-    assert said.code == 2
-    assert "connect, clone, fetch" in said.stderr
+    done = inv("run", "--rev", "v1", "--deadline", "stp=3", env={"HOME": str(home)})
+    assert done.code == 2
+    assert "connect, clone, fetch" in done.stderr
     assert list(home.iterdir()) == []
 
 

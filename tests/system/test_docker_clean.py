@@ -101,9 +101,9 @@ def made(opened: Engine, build: Build, ground: base.Base) -> image.VariantImage:
 
 
 def clean(engine: TestEngine, *words: str) -> str:
-    said = inv("clean", *words, env=engine.environment)
-    assert said.code == 0, said.stderr
-    return said.stdout
+    done = inv("clean", *words, env=engine.environment)
+    assert done.code == 0, done.stderr
+    return done.stdout
 
 
 def tags(client: docker.DockerClient) -> list[str]:
@@ -124,8 +124,8 @@ def test_a_container_that_buildx_made_goes_with_its_volume(
     volume = buildx_plugin.volume("bkbisect-1")
     client.volumes.create(volume, labels=DEAD)
     holds(client, ground.id, volume, buildx_plugin.container("bkbisect-1"))
-    said = clean(engine)
-    assert f"removed container {buildx_plugin.container('bkbisect-1')}" in said
+    output = clean(engine)
+    assert f"removed container {buildx_plugin.container('bkbisect-1')}" in output
     assert engine.left() == []
 
 
@@ -138,9 +138,9 @@ def test_a_users_container_on_a_volume_of_ours_stays(
     holds(client, ground.id, volume, "precious")
     kept = f"kept volume {volume}: container precious mounts it"
     assert kept in clean(engine, "--dry-run")
-    said = clean(engine)
-    assert kept in said
-    assert "removed volume bkbisect-2" in said
+    output = clean(engine)
+    assert kept in output
+    assert "removed volume bkbisect-2" in output
     assert engine.left() == ["container precious", f"volume {volume}"]
 
 
@@ -202,10 +202,10 @@ def test_an_image_in_use_does_not_keep_the_others(
     volume = {**DEAD, labels.OWNER: "elsewhere:1:1", labels.CREATED: "²"}
     client.volumes.create("odd", labels=volume)
     client.containers.create("bkbisect/base:1", ["x"], name="precious")
-    said = clean(engine, "--images")
-    assert "kept image bkbisect/base:1: " in said
-    assert "container" in said.partition("kept image")[2]
-    assert f"{REF}" in said.partition("kept image")[0]
+    done = clean(engine, "--images")
+    assert "kept image bkbisect/base:1: " in done
+    assert "container" in done.partition("kept image")[2]
+    assert f"{REF}" in done.partition("kept image")[0]
     assert tags(client) == ["bkbisect/base:1"]
     client.containers.get("precious").remove()
     clean(engine, "--images")

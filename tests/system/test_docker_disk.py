@@ -14,7 +14,7 @@ import engine as engines
 from buildkit_bisect.engine import buildx_plugin
 from buildkit_bisect.system import process
 from engine import TestEngine
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
 
@@ -45,7 +45,7 @@ class Small:
         finally:
             filler.unlink()
 
-    def run(self, runtime: str, out: Path) -> Said:
+    def run(self, runtime: str, out: Path) -> TaskOutput:
         words = ("run", *CELL, "--runtime", runtime, "--trials", "1", "--fresh", "--json")
         return inv(*words, "--out", str(out), env=self.engine.environment, timeout=600)
 
@@ -84,10 +84,10 @@ def test_a_full_disk_is_infrastructure(
     small: Small, tmp_path: Path, runtime: str, left: int
 ) -> None:
     with small.full_but_for(left * MIB):
-        said = small.run(runtime, tmp_path)
-    assert said.code == 5, said.stderr
-    assert "Traceback" not in said.stderr
-    for cell in said.document["cells"]:
+        done = small.run(runtime, tmp_path)
+    assert done.code == 5, done.stderr
+    assert "Traceback" not in done.stderr
+    for cell in done.document["cells"]:
         assert cell["verdict"] == "infra", cell
         assert "no space left on" in cell["reason"], cell
     assert small.engine.left() == []
@@ -95,6 +95,6 @@ def test_a_full_disk_is_infrastructure(
 
 
 def test_it_runs_again_where_there_is_room(small: Small, tmp_path: Path) -> None:
-    said = small.run("docker", tmp_path)
-    assert said.code == 0, said.stderr
-    assert said.document["cells"][0]["outcome"] == "cached"
+    done = small.run("docker", tmp_path)
+    assert done.code == 0, done.stderr
+    assert done.document["cells"][0]["outcome"] == "cached"

@@ -20,7 +20,7 @@ import sshd
 from certificates import Authority
 from engine import TestEngine
 from sshd import Sshd
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -105,15 +105,15 @@ def context(engine: TestEngine, name: str, url: str, certs: Path | None = None) 
     return {**engine.environment, "DOCKER_HOST": "", "DOCKER_CONTEXT": name}
 
 
-def trial(env: dict[str, str], out: Path, runtime: str) -> Said:
+def trial(env: dict[str, str], out: Path, runtime: str) -> TaskOutput:
     return inv("run", *CELL, "--runtime", runtime, "--out", str(out), env=env, timeout=600)
 
 
-def is_cached(said: Said, endpoint: str, engine: TestEngine) -> None:
-    assert said.code == 0, said.stderr
-    outcomes = [cell["outcome"] for cell in said.document["cells"]]
-    assert set(outcomes) == {"cached"}, said.stderr
-    assert f" at {endpoint} (" in said.document["host"]["docker"]
+def is_cached(done: TaskOutput, endpoint: str, engine: TestEngine) -> None:
+    assert done.code == 0, done.stderr
+    outcomes = [cell["outcome"] for cell in done.document["cells"]]
+    assert set(outcomes) == {"cached"}, done.stderr
+    assert f" at {endpoint} (" in done.document["host"]["docker"]
     assert engine.left() == []
     assert left_behind() == []
 
@@ -124,18 +124,18 @@ def test_trials_through_tls(remote: Remote, tmp_path: Path) -> None:
 
 def test_a_trial_through_a_context_with_tls(remote: Remote, tmp_path: Path) -> None:
     env = context(remote.engine, "lab", remote.url, remote.certs)
-    said = trial(env, tmp_path, "docker")
-    is_cached(said, f"{remote.url} (context lab)", remote.engine)
+    done = trial(env, tmp_path, "docker")
+    is_cached(done, f"{remote.url} (context lab)", remote.engine)
 
 
 def refused(env: dict[str, str], *needles: str) -> str:
     """Ask for an image of a build that is there; what was said, on one line."""
     started = time.monotonic()
-    said = inv("build", *REV, "--image", env=env, timeout=120)
+    done = inv("build", *REV, "--image", env=env, timeout=120)
     assert time.monotonic() - started < PROMPTLY
-    assert said.code == 3, said.stderr
-    assert "Traceback" not in said.stderr
-    (line,) = [x for x in said.stderr.splitlines() if x.startswith("error: ")]
+    assert done.code == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith("error: ")]
     for needle in needles:
         assert needle in line
     return line
@@ -218,8 +218,8 @@ def serving(certs: Path | None) -> Iterator[int]:
 def test_trials_through_ssh(
     remote: Remote, shell: Sshd, ssh: dict[str, str], tmp_path: Path
 ) -> None:
-    said = trial(ssh, tmp_path, "docker,buildx")
-    is_cached(said, f"ssh://127.0.0.1:{shell.port}", remote.engine)
+    done = trial(ssh, tmp_path, "docker,buildx")
+    is_cached(done, f"ssh://127.0.0.1:{shell.port}", remote.engine)
     assert gone(shell) == []
 
 
@@ -227,8 +227,8 @@ def test_a_trial_through_a_context_with_ssh(
     remote: Remote, shell: Sshd, ssh: dict[str, str], tmp_path: Path
 ) -> None:
     chosen = context(remote.engine, "far", shell.url)
-    said = trial({**ssh, **chosen}, tmp_path, "docker")
-    is_cached(said, f"ssh://127.0.0.1:{shell.port} (context far)", remote.engine)
+    done = trial({**ssh, **chosen}, tmp_path, "docker")
+    is_cached(done, f"ssh://127.0.0.1:{shell.port} (context far)", remote.engine)
     assert gone(shell) == []
 
 
@@ -243,18 +243,18 @@ def test_an_engine_elsewhere_runs_what_needs_no_registry(far: TestEngine, tmp_pa
     script.write_text('#!/bin/sh\n"$BKBISECT_BUILDCTL" debug workers\n')
     script.chmod(0o755)
     words = ("--script", str(script), "--runtime", "docker", "--trials", "1", "--fresh", "--json")
-    said = inv("run", *REV, *words, "--out", str(tmp_path / "out"), env=far.environment)
-    assert said.code == 0, said.stderr
-    assert [cell["verdict"] for cell in said.document["cells"]] == ["good"]
+    done = inv("run", *REV, *words, "--out", str(tmp_path / "out"), env=far.environment)
+    assert done.code == 0, done.stderr
+    assert [cell["verdict"] for cell in done.document["cells"]] == ["good"]
     assert far.left() == []
 
 
 def test_an_engine_elsewhere_cannot_use_our_registry(far: TestEngine, tmp_path: Path) -> None:
-    said = trial(far.environment, tmp_path, "docker")
+    done = trial(far.environment, tmp_path, "docker")
     assert far.left() == []
-    assert said.code == 3, said.stderr
-    assert "cannot reach the registry on this one's loopback" in said.stderr
-    assert "--images public" in said.stderr
+    assert done.code == 3, done.stderr
+    assert "cannot reach the registry on this machine's loopback" in done.stderr
+    assert "--images public" in done.stderr
     assert list(tmp_path.rglob("*.progress.jsonl")) == []  # no trial was tried
 
 
@@ -296,8 +296,8 @@ def test_a_host_without_an_engine(remote: Remote, tmp_path: Path) -> None:
     ["ssh://-oProxyCommand=touch${IFS}owned", "ssh://-l@host", "ssh://", "ssh://me:secret@host"],
 )
 def test_what_is_no_ssh_address(url: str, ssh: dict[str, str], tmp_path: Path) -> None:
-    said = inv("build", *REV, "--image", env={**ssh, "DOCKER_HOST": url})
-    assert said.code == 2, said.stderr
-    assert "ssh://[USER@]HOST" in said.stderr
-    assert "secret" not in said.stderr
+    done = inv("build", *REV, "--image", env={**ssh, "DOCKER_HOST": url})
+    assert done.code == 2, done.stderr
+    assert "ssh://[USER@]HOST" in done.stderr
+    assert "secret" not in done.stderr
     assert not Path("owned").exists()

@@ -27,7 +27,7 @@ from buildkit_bisect.system.deadlines import Deadlines
 from engine import TestEngine
 from runc_within_limits import NAMES, held
 from stuck_engine import stuck
-from tool import Said, argv, environment, inv, left_behind
+from tool import TaskOutput, argv, environment, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
 
@@ -49,7 +49,7 @@ def engine() -> Iterator[TestEngine]:
 
 
 @pytest.fixture(scope="module")
-def side_by_side(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> Said:
+def side_by_side(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> TaskOutput:
     return inv(
         *("matrix", "--revs", "v0.25.0,v0.26.3", "--source", "module"),
         *("--scenario", "cross-stage-lazy", "--axis", "bases=different"),
@@ -60,15 +60,15 @@ def side_by_side(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -
     )
 
 
-def outcomes(said: Said, runtime: str) -> dict[tuple[str, str], str]:
+def outcomes(done: TaskOutput, runtime: str) -> dict[tuple[str, str], str]:
     return {
         (cell["ref"], cell["axes"]["snapshotter"]): cell["outcome"]
-        for cell in said.document["cells"]
+        for cell in done.document["cells"]
         if cell["axes"]["runtime"] == runtime
     }
 
 
-def test_every_runtime_gives_the_same_outcomes(side_by_side: Said) -> None:
+def test_every_runtime_gives_the_same_outcomes(side_by_side: TaskOutput) -> None:
     assert side_by_side.code == 0, side_by_side.stderr
     expected = outcomes(side_by_side, "host")
     assert expected["v0.25.0", "stargz"] == "export-failed"
@@ -78,12 +78,12 @@ def test_every_runtime_gives_the_same_outcomes(side_by_side: Said) -> None:
     assert outcomes(side_by_side, "buildx") == expected
 
 
-def test_nothing_is_left(side_by_side: Said, engine: TestEngine) -> None:
+def test_nothing_is_left(side_by_side: TaskOutput, engine: TestEngine) -> None:
     assert engine.left() == []
     assert left_behind() == []
 
 
-def test_the_daemons_log_and_the_progress_are_kept(side_by_side: Said) -> None:
+def test_the_daemons_log_and_the_progress_are_kept(side_by_side: TaskOutput) -> None:
     folder = Path(side_by_side.stderr.rpartition("Results: ")[2].strip())
     for cell in side_by_side.document["cells"]:
         for trial in cell["trials"]:
@@ -93,7 +93,7 @@ def test_the_daemons_log_and_the_progress_are_kept(side_by_side: Said) -> None:
 
 
 def test_trials_count_for_one_runtime_alone_too(
-    side_by_side: Said, engine: TestEngine, tmp_path: Path
+    side_by_side: TaskOutput, engine: TestEngine, tmp_path: Path
 ) -> None:
     words = ("run", *ONE, "--trials", "1", "--json", "--out", str(tmp_path))
     again = inv(*words, "--runtime", "docker", env=engine.environment)
@@ -141,17 +141,17 @@ def test_a_daemon_killed_in_mid_trial_is_infrastructure(
     engine: TestEngine, tmp_path: Path, runtime: str
 ) -> None:
     with _repeatedly(engine, lambda c: c.kill()):
-        said = _run(engine, tmp_path, runtime, cell=EAGER)
-    _is_infra(said, engine)
-    assert "SIGKILL" in said.document["cells"][0]["reason"]
+        done = _run(engine, tmp_path, runtime, cell=EAGER)
+    _is_infra(done, engine)
+    assert "SIGKILL" in done.document["cells"][0]["reason"]
 
 
 def test_a_container_that_runs_out_of_memory_is_infrastructure(
     engine: TestEngine, tmp_path: Path
 ) -> None:
     with _repeatedly(engine, _as_small_as_can_be, every=0.05):
-        said = _run(engine, tmp_path, "docker", cell=EAGER)
-    _is_infra(said, engine)
+        done = _run(engine, tmp_path, "docker", cell=EAGER)
+    _is_infra(done, engine)
 
 
 def _as_small_as_can_be(container: Any) -> None:
@@ -173,17 +173,17 @@ def test_a_registry_that_dies_in_mid_trial_is_infrastructure(
         where = registry.enter_context(serve(paths.cache("registry")))
         with _repeatedly(engine, lambda _: registry.close(), every=0.02):
             words = ("--fresh", "--registry", where.address)
-            said = _run(engine, tmp_path, "docker", *words, cell=EAGER)
-    _is_infra(said, engine)
-    reason = said.document["cells"][0]["reason"]
-    assert f"the registry at {where.address} no longer answers" in reason
+            done = _run(engine, tmp_path, "docker", *words, cell=EAGER)
+    _is_infra(done, engine)
+    reason = done.document["cells"][0]["reason"]
+    assert f"the registry at {where.address} no longer responds" in reason
     assert left_behind() == []
 
 
 def test_a_container_removed_under_us_is_infrastructure(engine: TestEngine, tmp_path: Path) -> None:
     with _repeatedly(engine, lambda c: c.remove(force=True)):
-        said = _run(engine, tmp_path, "buildx", cell=EAGER)
-    _is_infra(said, engine)
+        done = _run(engine, tmp_path, "buildx", cell=EAGER)
+    _is_infra(done, engine)
 
 
 def test_an_image_removed_under_us_is_made_again(engine: TestEngine, tmp_path: Path) -> None:
@@ -209,9 +209,9 @@ def test_an_engine_that_goes_away_is_infrastructure(tmp_path: Path) -> None:
         _container(short_lived)
         short_lived.kill()
         code = running.wait(120)
-    said = (tmp_path / "stderr").read_text()
-    assert code == 5, said
-    assert "Traceback" not in said
+    stderr = (tmp_path / "stderr").read_text()
+    assert code == 5, stderr
+    assert "Traceback" not in stderr
     assert left_behind() == []
 
 
@@ -225,11 +225,11 @@ def test_a_container_that_is_not_removed_in_time_is_infrastructure(
         env = {**engine.environment, "DOCKER_HOST": way.url}
         words = ("run", *EAGER, "--runtime", runtime, "--trials", "1", "--fresh", "--json",
                  "--deadline", "teardown=3", "--out", str(tmp_path))  # fmt: skip
-        said = inv(*words, env=env, timeout=600)
+        done = inv(*words, env=env, timeout=600)
     print(way.waits)
-    print(said.stderr)
-    _is_infra(said)
-    assert "removing the" in said.document["cells"][0]["reason"]
+    print(done.stderr)
+    _is_infra(done)
+    assert "removing the" in done.document["cells"][0]["reason"]
     assert way.waits
     assert all(seconds < 3 + 10 for _, seconds in way.waits)
     assert any("container bkbisect-" in left or "buildx" in left for left in engine.left())
@@ -298,16 +298,16 @@ def test_an_engine_without_privileged_containers_runs_docker_trials(tmp_path: Pa
     if len(held()) == len(NAMES):
         pytest.skip("this machine holds every capability, so privileged containers always start")
     with engines.running(plain=True) as plain:
-        said = _run(plain, tmp_path, "docker", "--fresh")
-        assert said.code == 0, said.stderr
-        assert said.document["cells"][0]["outcome"] == "export-failed"
+        done = _run(plain, tmp_path, "docker", "--fresh")
+        assert done.code == 0, done.stderr
+        assert done.document["cells"][0]["outcome"] == "export-failed"
         refused = _run(plain, tmp_path, "buildx", "--fresh")
         assert refused.code == 5
         assert "--runtime docker" in refused.stderr + refused.stdout
         assert plain.left() == []
 
 
-def _run(engine: TestEngine, out: Path, runtime: str, *more: str, cell: Cell = ONE) -> Said:
+def _run(engine: TestEngine, out: Path, runtime: str, *more: str, cell: Cell = ONE) -> TaskOutput:
     words = ("run", *cell, "--runtime", runtime, "--trials", "1", "--json", "--out", str(out))
     return inv(*words, *(more or ("--fresh",)), env=engine.environment, timeout=600)
 
@@ -337,10 +337,10 @@ def _container(engine: TestEngine, within: float = 240) -> str:
     raise AssertionError("no container came up")
 
 
-def _is_infra(said: Said, engine: TestEngine | None = None) -> None:
-    assert said.code == 5, said.stderr
-    assert {c["verdict"] for c in said.document["cells"]} == {"infra"}
-    assert "Traceback" not in said.stderr
+def _is_infra(done: TaskOutput, engine: TestEngine | None = None) -> None:
+    assert done.code == 5, done.stderr
+    assert {c["verdict"] for c in done.document["cells"]} == {"infra"}
+    assert "Traceback" not in done.stderr
     assert engine is None or engine.left() == []
 
 

@@ -25,7 +25,7 @@ from buildkit_bisect.source import git as source_git
 from buildkit_bisect.system import gitcmd, paths
 from golang_repo import GO, GolangRepo, words
 from hostile_repo import Hostile, snapshot
-from tool import Said, inv
+from tool import TaskOutput, inv
 
 pytestmark = pytest.mark.system
 
@@ -74,11 +74,11 @@ def untouched(hostile: Hostile, cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert snapshot(watched) == before
 
 
-def inside(*said: str, cache: Path, home: Path) -> Said:
+def inside(*words: str, cache: Path, home: Path) -> TaskOutput:
     """A task that may write to *cache* and nowhere in *home*, with no traceback."""
     home.mkdir(exist_ok=True)
     env = {"BKBISECT_CACHE_DIR": str(cache), "HOME": str(home)}
-    done = inv(*said, env=env, timeout=300)
+    done = inv(*words, env=env, timeout=300)
     assert "bug in buildkit-bisect" not in done.stderr, done.stderr
     assert list(home.iterdir()) == []
     return done
@@ -141,8 +141,8 @@ def test_tasks(form: str, hostile: Hostile, cache: Path, tmp_path: Path) -> None
             (0, "bisect", "--good", "v0.1.0", "--bad", "master", *run),
             (2, "build", "--rev=--output=x", *git),
         ):
-            said = inside(*task, cache=cache, home=tmp_path / "home")
-            assert said.code == code, said
+            done = inside(*task, cache=cache, home=tmp_path / "home")
+            assert done.code == code, done
 
 
 @pytest.mark.parametrize("branch", BRANCHES)

@@ -157,8 +157,8 @@ def test_the_dropped_record_of_what_is_published_is_two_clicks_away(browser: Bro
     page.get_by_label("good").uncheck()
     page.locator("td.bad:not(.faded) button").first.click()
     panel = page.get_by_role("dialog")
-    said = panel.get_by_text(re.compile("records lost layers that the control"))
-    expect(said).to_contain_text("2 of 8 records lost layers that the control (overlayfs")
+    text = panel.get_by_text(re.compile("records lost layers that the control"))
+    expect(text).to_contain_text("2 of 8 records lost layers that the control (overlayfs")
     for lost in panel.locator("svg g.lost").all():
         expect(lost).to_be_in_viewport()
         expect(lost).to_contain_text(re.compile(r"(RECORD|LAYERS) MISSING \(\d\)"))
@@ -193,8 +193,8 @@ def test_records_that_the_control_has_are_told_apart(reader: Reader) -> None:
     page = reader.open(results.matrix(cells=(here, there)))
     page.locator("td.bad button").click()
     panel = page.get_by_role("dialog")
-    said = panel.locator("svg g").all_text_contents()
-    assert [text.split("✗ ")[-1].split("· ")[-1] for text in said] == [
+    labels = panel.locator("svg g").all_text_contents()
+    assert [text.split("✗ ")[-1].split("· ")[-1] for text in labels] == [
         "LAYERS MISSING (2 of 3)", "RECORD MISSING (2)", "only in the control",
     ]  # fmt: skip
     assert panel.locator("svg g.lost").count() == 2

@@ -13,7 +13,7 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, base_files, buildkit_like, file_proxy
-from tool import Said, figure, inv
+from tool import TaskOutput, figure, inv
 
 pytestmark = pytest.mark.system
 
@@ -108,7 +108,7 @@ class User:
         (self.repo.path / ".git/info").mkdir(exist_ok=True)
         (self.repo.path / ".git/info/attributes").write_text("* filter=lfs text\n")
 
-    def run(self, *words: str) -> Said:
+    def run(self, *words: str) -> TaskOutput:
         return inv(*words, env={
             "HOME": str(self.home), "BKBISECT_CACHE_DIR": str(self.cache),
             "GOPATH": f"{self.home}/go", "GOFLAGS": "-mod=vendor", "GOWORK": f"{self.home}/go.work",

@@ -19,7 +19,7 @@ from buildkit_bisect.result import CellInfo
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
 from small_disk import Disk, immutable
-from tool import Said, argv, environment, inv
+from tool import TaskOutput, argv, environment, inv
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -55,7 +55,7 @@ class Lab:
         return ["matrix", "--revs", revs, "--repo", str(self.repo.path), "--trials", str(trials),
                 "--script", str(self.root / "script"), "--out", str(self.out)]  # fmt: skip
 
-    def matrix(self, trials: int) -> Said:
+    def matrix(self, trials: int) -> TaskOutput:
         return inv(*self.words(trials), "--json", env=self.env)
 
     def ran(self) -> int:
@@ -66,23 +66,23 @@ class Lab:
     def goes_on(self) -> None:
         """One trial more than before: all the others are stored."""
         before = self.ran()
-        said = self.matrix(STORED + 1)
-        assert said.code == 0, said.stderr
-        (cell,) = said.document["cells"]
+        done = self.matrix(STORED + 1)
+        assert done.code == 0, done.stderr
+        (cell,) = done.document["cells"]
         assert [t["reused"] for t in cell["trials"]] == [True] * STORED + [False]
         assert self.ran() == before + 1
 
     def refuses(self, *codes: int) -> str:
         """The one message of a campaign that could not begin, or not go on."""
         before = self.ran()
-        told = message(self.matrix(STORED + 1), *codes)
+        error = message(self.matrix(STORED + 1), *codes)
         assert self.ran() <= before + 1
-        return told
+        return error
 
     def resumed(self) -> tuple[CellInfo, ...]:
         """The cells of the unfinished campaign once `resume` has finished it."""
-        said = inv("resume", "--out", str(self.out), env=self.env)
-        assert said.code == 0, said.stderr
+        done = inv("resume", "--out", str(self.out), env=self.env)
+        assert done.code == 0, done.stderr
         newest = max(self.out.glob("*/result.json"), key=lambda p: p.stat().st_mtime)
         return result.read(newest.parent).cells
 
@@ -108,13 +108,13 @@ class Lab:
                     running.kill()
 
 
-def message(said: Said, *codes: int) -> str:
-    assert said.code in codes, (said.code, said.stderr)
-    assert "Traceback" not in said.stderr, said.stderr
-    found = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
-    assert len(found) == 1, said.stderr
+def message(done: TaskOutput, *codes: int) -> str:
+    assert done.code in codes, (done.code, done.stderr)
+    assert "Traceback" not in done.stderr, done.stderr
+    found = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(found) == 1, done.stderr
     assert "(try: " in found[0]
-    assert said.stderr.rstrip().endswith(found[0]), said.stderr
+    assert done.stderr.rstrip().endswith(found[0]), done.stderr
     print(found[0])
     return found[0]
 
@@ -138,8 +138,8 @@ def made(root: Path, template: GolangRepo, cache: Path, out: Path) -> Lab:
 def lab(tmp_path: Path, template: GolangRepo) -> Lab:
     """With trials in its journal."""
     lab = made(tmp_path, template, tmp_path / "cache", tmp_path / "out")
-    said = lab.matrix(STORED)
-    assert said.code == 0, said.stderr
+    done = lab.matrix(STORED)
+    assert done.code == 0, done.stderr
     assert lab.ran() == STORED
     return lab
 
@@ -177,8 +177,8 @@ def _version(number: int) -> Callable[[Path], None]:
 
 @pytest.mark.parametrize(("damage", "says"), [
     (_noise, "is damaged"), (_half, "is damaged"), (_page, "is damaged"),
-    (_nothing, "it is empty"), (_version(99), "a newer one made it"),
-    (_version(0), "of version 0"),
+    (_nothing, "it is empty"), (_version(99), "a newer tool wrote it"),
+    (_version(0), "has version 0"),
 ])  # fmt: skip
 def test_a_file_that_is_no_journal_of_ours(
     lab: Lab, damage: Callable[[Path], None], says: str
@@ -188,9 +188,9 @@ def test_a_file_that_is_no_journal_of_ours(
     damage(lab.journal)
     broken = lab.journal.read_bytes()
     for _ in range(2):
-        told = lab.refuses(5)
-        assert str(lab.journal) in told
-        assert says in told
+        error = lab.refuses(5)
+        assert str(lab.journal) in error
+        assert says in error
         assert lab.journal.read_bytes() == broken, "it was changed"
     lab.journal.write_bytes(whole)
     lab.goes_on()
@@ -198,14 +198,14 @@ def test_a_file_that_is_no_journal_of_ours(
 
 def test_the_remedy_of_a_damaged_one_is_a_new_one_and_builds_stay(lab: Lab) -> None:
     _noise(lab.journal)
-    told = lab.refuses(5)
-    remedy = told.partition("(try: ")[2].partition(": trials are then run again")[0]
+    error = lab.refuses(5)
+    remedy = error.partition("(try: ")[2].partition(": trials then run again")[0]
     subprocess.run(["/bin/sh", "-c", remedy], check=True)
-    said = lab.matrix(STORED)
-    assert said.code == 0, said.stderr
-    (cell,) = said.document["cells"]
+    done = lab.matrix(STORED)
+    assert done.code == 0, done.stderr
+    (cell,) = done.document["cells"]
     assert [t["reused"] for t in cell["trials"]] == [False] * STORED
-    assert "built in" not in said.stderr
+    assert "built in" not in done.stderr
 
 
 def test_one_that_another_process_holds_for_long(lab: Lab) -> None:
@@ -231,15 +231,16 @@ def test_one_that_another_process_holds_for_a_while(lab: Lab) -> None:
 
 def test_a_journal_that_may_not_be_written(lab: Lab) -> None:
     with immutable(lab.journal):
-        assert "may not be written (try: make it so" in lab.refuses(5)
+        assert f"cannot write the journal {lab.journal} (try: make it" in lab.refuses(5)
     lab.goes_on()
 
 
 def test_a_directory_that_may_not_be_written(lab: Lab) -> None:
     with immutable(lab.cache):
-        told = lab.refuses(5)
-        assert str(lab.cache) in told
-        assert "may not be written (try: make it so" in told
+        error = lab.refuses(5)
+        assert str(lab.cache) in error
+        assert "cannot write the journal" in error
+        assert "(try: make it writable" in error
     lab.goes_on()
 
 
@@ -247,9 +248,9 @@ def test_a_read_only_file_system(tmp_path: Path, template: GolangRepo, disk: Dis
     lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
     assert lab.matrix(STORED).code == 0
     with disk.read_only():
-        told = lab.refuses(5)
-        assert "Read-only file system (try: make it writable" in told
-        assert str(lab.cache) in told
+        error = lab.refuses(5)
+        assert "Read-only file system (try: make it writable" in error
+        assert str(lab.cache) in error
     lab.goes_on()
 
 
@@ -257,8 +258,8 @@ def test_a_full_disk_before_anything(tmp_path: Path, template: GolangRepo, disk:
     lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
     assert lab.matrix(STORED).code == 0
     disk.fill()
-    told = lab.refuses(3)
-    assert "the disk of the cache is nearly full: 0 GiB free" in told
+    error = lab.refuses(3)
+    assert "the disk of the cache is nearly full: 0 GiB free" in error
     disk.free()
     lab.goes_on()
 
@@ -274,8 +275,8 @@ def test_a_disk_that_gets_full_in_a_trial(
     with lab.held(*words) as running, disk.kept_full():
         (lab.root / "hold").unlink()
         _, stderr = running.communicate(timeout=120)
-    told = message(Said(code=running.returncode, stdout="", stderr=stderr), 5)
-    assert "is full" in told
+    error = message(TaskOutput(code=running.returncode, stdout="", stderr=stderr), 5)
+    assert "is full" in error
     ran = lab.ran()
     (cell,) = lab.resumed()
     assert [t.reused for t in cell.trials][:STORED] == [True] * STORED
@@ -294,8 +295,8 @@ def test_a_disk_that_gets_full_in_a_build(
         disk.fill(leave)
         (lab.root / "hold").unlink()
         _, stderr = running.communicate(timeout=120)
-    said = Said(code=running.returncode, stdout="", stderr=stderr)
-    assert "no space left" in message(said, 5).lower()
+    done = TaskOutput(code=running.returncode, stdout="", stderr=stderr)
+    assert "no space left" in message(done, 5).lower()
     disk.free()
     ran = lab.ran()
     first, second = lab.resumed()

@@ -188,8 +188,8 @@ def test_kills_on_real_buildkit(tmp_path: Path, seed: random.Random) -> None:
 
 
 def _undisturbed(lab: Lab, *words: str) -> Any:
-    said = inv(*lab.words(*words), env=lab.environment)
-    assert said.code == 0, said.stderr
+    done = inv(*lab.words(*words), env=lab.environment)
+    assert done.code == 0, done.stderr
     return essence(_newest(lab.root / "out"))
 
 
@@ -229,12 +229,12 @@ def _kill_until_done(
             start_new_session=True,
         ) as child:
             try:
-                _, said = child.communicate(timeout=moment())
+                _, stderr = child.communicate(timeout=moment())
             except subprocess.TimeoutExpired:
                 child.send_signal(signal.SIGKILL)
                 kills += 1
                 continue
-        assert child.returncode == 0, said
+        assert child.returncode == 0, stderr
         return kills
 
 
@@ -289,9 +289,9 @@ def _processes_of(root: Path) -> list[str]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            told = f"{(entry / 'cmdline').read_text()} in {(entry / 'cwd').readlink()}"
+            described = f"{(entry / 'cmdline').read_text()} in {(entry / 'cwd').readlink()}"
         except (OSError, ValueError):
             continue
-        if str(root) in told:
-            found.append(f"{entry.name}: {told}")
+        if str(root) in described:
+            found.append(f"{entry.name}: {described}")
     return found

@@ -63,7 +63,7 @@ def samples(child: subprocess.Popen[bytes], out: Path) -> Iterator[Sample]:
     """What the campaign holds, every fifth of a second until it ends."""
     proc = Path(f"/proc/{child.pid}")
     page = os.sysconf("SC_PAGE_SIZE") / 2**20
-    told, read = 0, 0
+    done, read = 0, 0
     while child.poll() is None:
         time.sleep(0.2)
         for events in out.glob("*/events.jsonl"):
@@ -71,10 +71,10 @@ def samples(child: subprocess.Popen[bytes], out: Path) -> Iterator[Sample]:
                 lines.seek(read)
                 new = lines.read()
                 read = lines.tell()
-            told += new.count('"TrialDone"')
+            done += new.count('"TrialDone"')
         try:
             yield Sample(
-                trials=told,
+                trials=done,
                 rss=int((proc / "statm").read_text().split()[1]) * page,
                 descriptors=frozenset(opened(proc / "fd")),
                 children=frozenset(
@@ -120,9 +120,9 @@ def test_a_thousand_trials_do_not_grow(tmp_path: Path) -> None:
     words = ("run", "--rev", "master", "--repo", str(repo.path), "--scenario", str(scenario),
              "--trials", str(TRIALS), "--out", str(out))  # fmt: skip
     began = time.monotonic()
-    with (tmp_path / "said").open("wb") as said, subprocess.Popen(
+    with (tmp_path / "said").open("wb") as log, subprocess.Popen(
         argv(*words), env=environment({"BKBISECT_CACHE_DIR": str(cache)}),
-        stdout=said, stderr=said, start_new_session=True,
+        stdout=log, stderr=log, start_new_session=True,
     ) as child:  # fmt: skip
         try:
             seen = list(samples(child, out))

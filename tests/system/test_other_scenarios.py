@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
@@ -29,16 +29,16 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def matrix(tmp_path_factory: pytest.TempPathFactory) -> Said:
-    said = inv(
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> TaskOutput:
+    done = inv(
         *("matrix", "--source", "module", "--revs", REVISION, "--scenario", ",".join(SCENARIOS)),
         *("--trials", "1", "--fresh", "--json", "--out", str(tmp_path_factory.mktemp("results"))),
     )
-    assert said.code == 0, said.stderr
-    return said
+    assert done.code == 0, done.stderr
+    return done
 
 
-def test_lazy_cells_show_what_is_broken(matrix: Said) -> None:
+def test_lazy_cells_show_what_is_broken(matrix: TaskOutput) -> None:
     seen = {}
     for cell in matrix.document["cells"]:
         axes = dict(cell["axes"])
@@ -47,12 +47,12 @@ def test_lazy_cells_show_what_is_broken(matrix: Said) -> None:
     assert seen == EXPECTED
 
 
-def test_their_controls_are_good(matrix: Said) -> None:
+def test_their_controls_are_good(matrix: TaskOutput) -> None:
     controls = [c for c in matrix.document["cells"] if c["control"]]
     assert {c["scenario"] for c in controls} == set(SCENARIOS)
     assert {(c["verdict"], c["outcome"]) for c in controls} == {("good", "cached")}
 
 
-def test_they_leave_nothing(matrix: Said) -> None:
+def test_they_leave_nothing(matrix: TaskOutput) -> None:
     assert matrix.code == 0
     assert left_behind() == []

@@ -69,7 +69,7 @@ def test_a_report_with_png(
     folder.mkdir()
     result.write(results.bisect(), folder)
     assert commands.report(Report(id=str(folder), png=True)) == 0
-    said = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     for name in ("matrix.png", "timeline.png"):
         assert size(folder / name)[0] > 600
-        assert str(folder / name) in said
+        assert str(folder / name) in lines

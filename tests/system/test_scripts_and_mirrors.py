@@ -13,7 +13,7 @@ import pytest
 from buildkit_bisect.cli import leftovers
 from buildkit_bisect.system import marks, owner, paths, pipes
 from golang_repo import GolangRepo
-from tool import Said, argv, environment, inv
+from tool import TaskOutput, argv, environment, inv
 
 pytestmark = pytest.mark.system
 
@@ -35,10 +35,10 @@ def cache(tmp_path: Path) -> Path:
     return root
 
 
-def errors(said: Said) -> list[str]:
+def errors(done: TaskOutput) -> list[str]:
     """The messages of a task, which has none of our own frames to show."""
-    assert "Traceback" not in said.stderr
-    return [line for line in said.stderr.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in done.stderr
+    return [line for line in done.stderr.splitlines() if line.startswith("error: ")]
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_a_broken_mirror_is_no_bug(tmp_path: Path, cache: Path, part: str, junk:
         (mirror / part).write_bytes(junk)
     else:
         (mirror / part).rename(mirror / "gone")
-    said = inv(*words, env=env)
-    assert said.code == 5, said.stderr
-    (told,) = errors(said)
-    assert str(mirror) in told
+    done = inv(*words, env=env)
+    assert done.code == 5, done.stderr
+    (error,) = errors(done)
+    assert str(mirror) in error
     shutil.rmtree(mirror)
     assert inv(*words, env=env).code == 0
 
@@ -84,9 +84,9 @@ def test_a_script_that_prints_for_ever(tmp_path: Path, cache: Path) -> None:
     words = ("run", "--rev", "master", "--repo", str(repo.path), "--trials", "1",
              "--script", str(script(tmp_path, "timeout 3 yes; exit 0")), "--json",
              "--out", str(tmp_path / "out"))  # fmt: skip
-    said = inv(*words, env={"BKBISECT_CACHE_DIR": str(cache)})
-    assert said.code == 0, said.stderr
-    assert [c["verdict"] for c in said.document["cells"]] == ["good"]
+    done = inv(*words, env={"BKBISECT_CACHE_DIR": str(cache)})
+    assert done.code == 0, done.stderr
+    assert [c["verdict"] for c in done.document["cells"]] == ["good"]
     kept = next((tmp_path / "out").glob("*/evidence/**/*.stdout"))
     assert kept.stat().st_size < pipes.MOST + 100
     assert "bytes left out]" in kept.read_text()
@@ -140,9 +140,9 @@ def test_what_a_killed_runs_script_left_is_found_and_ended(
 
     sleeper = killed()
     script(tmp_path, "exit 0")
-    said = inv(*words, env=env)
-    assert said.code == 0, said.stderr
-    assert f"ending process {sleeper} (sleep 1000), which a killed run left" in said.stderr
+    done = inv(*words, env=env)
+    assert done.code == 0, done.stderr
+    assert f"ending process {sleeper} (sleep 1000), which a killed run left" in done.stderr
     assert not runs(sleeper)
     assert ours(tmp_path) == []
     assert bystander.poll() is None

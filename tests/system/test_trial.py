@@ -82,17 +82,17 @@ def test_equal_jobs_have_equal_keys_and_others_do_not(job: TrialJob) -> None:
 
 def test_a_daemon_that_cannot_start_is_skip_and_says_why(job: TrialJob) -> None:
     seen = run_trial(with_daemon(job, snapshotter="overlayfs", config="nonsense = [\n"))
-    told = judged(job, seen)
-    assert (told.name, told.verdict) == ("no-daemon", Verdict.SKIP)
-    assert "buildkitd exited" in told.reason
+    judgement = judged(job, seen)
+    assert (judgement.name, judgement.verdict) == ("no-daemon", Verdict.SKIP)
+    assert "buildkitd exited" in judgement.reason
     assert left_behind() == []
 
 
 def test_a_registry_that_went_away_is_infra(job: TrialJob) -> None:
     gone = replace(job, registry="127.0.0.1:9", images=dict.fromkeys(job.images, "127.0.0.1:9/x:y"))
-    told = judged(gone, run_trial(gone))
-    assert told.verdict is Verdict.INFRA
-    assert "no longer answers" in told.reason
+    judgement = judged(gone, run_trial(gone))
+    assert judgement.verdict is Verdict.INFRA
+    assert "no longer responds" in judgement.reason
 
 
 def test_a_step_that_hangs_is_ended_and_is_not_bad(job: TrialJob, tmp_path: Path) -> None:

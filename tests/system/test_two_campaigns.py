@@ -52,8 +52,8 @@ def test_two_campaigns_share_a_cache_and_take_turns(repo: GolangRepo, tmp_path: 
         for out in outs
     ]  # fmt: skip
     for child in running:
-        _, said = child.communicate(timeout=600)
-        assert child.returncode == 0, said
+        _, stderr = child.communicate(timeout=600)
+        assert child.returncode == 0, stderr
 
     for out in outs:
         (result,) = (json.loads(p.read_text()) for p in out.glob("*/result.json"))

@@ -13,7 +13,7 @@ from buildkit_bisect import result
 from buildkit_bisect.campaign import record
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, words
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = pytest.mark.system
 
@@ -132,12 +132,12 @@ def candidates(repo: GolangRepo, cache: Path, tmp_path_factory: pytest.TempPathF
     """A folder of patches, one of each branch; and series of them."""
     root = tmp_path_factory.mktemp("patches")
     for name in ("fix", "silent", "comment", "broken-build", "part-one", "part-two"):
-        said = inv(
+        done = inv(
             *("patch-new", name, "--from-branch", name, "--repo", str(repo.path)),
             *("--into", str(root)),
             env={"BKBISECT_CACHE_DIR": str(cache)},
         )
-        assert said.code == 0, said.stderr
+        assert done.code == 0, done.stderr
     one = root / "part-one" / "part-one.patch"
     one.write_text(one.read_text().replace('""', '", cached"'))
     for name, parts in {"both": ["part-one", "part-two"], "more": ["fix", "comment"]}.items():
@@ -166,7 +166,9 @@ class Bench:
         self.repo, self.cache, self.candidates, self.script = repo, cache, candidates, script
         self.out = script.parent / "out"
 
-    def validate(self, patch: str, *options: str, env: Mapping[str, str] | None = None) -> Said:
+    def validate(
+        self, patch: str, *options: str, env: Mapping[str, str] | None = None
+    ) -> TaskOutput:
         return inv(
             *("validate", "--patches", str(self.candidates / patch), "--json"),
             *("--repo", str(self.repo.path), "--script", str(self.script)),
@@ -174,8 +176,8 @@ class Bench:
             env={"BKBISECT_CACHE_DIR": str(self.cache), **(env or {})},
         )
 
-    def report(self, said: Said, name: str = "report.md") -> str:
-        return Path(self.out, said.document["id"], name).read_text()
+    def report(self, done: TaskOutput, name: str = "report.md") -> str:
+        return Path(self.out, done.document["id"], name).read_text()
 
     def asked(self) -> list[str]:
         return (self.script.parent / "asked").read_text().split()
@@ -187,9 +189,9 @@ def bench(repo: GolangRepo, cache: Path, candidates: Path, script: Path) -> Benc
 
 
 def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
-    said = bench.validate("fix", "--culprit", repo.commits["culprit"])
-    assert said.code == 0, said.stderr
-    found = said.document["validation"]
+    done = bench.validate("fix", "--culprit", repo.commits["culprit"])
+    assert done.code == 0, done.stderr
+    found = done.document["validation"]
     assert found["status"] == "fixes"
     (cell,) = found["cells"]
     assert (cell["change"], cell["before"], cell["after"]) == (
@@ -197,7 +199,7 @@ def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
     )
     assert bench.asked()[:4] == ["none", "fix"] * 2, "a trial each in turn"
     assert (found["trials"], found["reused"]) == (6, 0)
-    assert found["reverted"].startswith("1 of 1 broken cells are fixed by that")
+    assert found["reverted"].startswith("fixes 1 of 1 broken cells")
     assert {b["ref"]: b["state"] for b in found["backports"]} == {
         "v0.25": "conflicts",
         "master": "applies",
@@ -211,54 +213,54 @@ def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
     assert (vet["before"], vet["after"]) == ("clean", "clean")
     assert [b["change"] for b in builds] == ["same", "same"]
     assert found["verdict"].startswith("fix fixes the one broken cell on master")
-    report = bench.report(said)
+    report = bench.report(done)
     assert report.splitlines()[0].startswith("**fix fixes the one broken cell")
     assert "pre-existing: TestBroken" in report
     assert len(report) < 60_000
-    assert "Where it applies" in bench.report(said, "report.html")
+    assert "Where it applies" in bench.report(done, "report.html")
     assert left_behind() == []
 
 
 def test_one_that_does_not_and_breaks_a_test(bench: Bench) -> None:
-    said = bench.validate("silent")
-    assert said.code == 0, said.stderr
-    found = said.document["validation"]
+    done = bench.validate("silent")
+    assert done.code == 0, done.stderr
+    found = done.document["validation"]
     assert found["status"] == "regresses"
     tests = found["checks"][0]
     assert (tests["change"], tests["worse"]) == ("worse", ["TestSomething"])
     assert tests["known"] == ["TestBroken"]
     assert any("nothing is said" in line for line in tests["log"])
-    first = bench.report(said).splitlines()[0]
+    first = bench.report(done).splitlines()[0]
     assert "does not fix it" in first
     assert "it breaks upstream" in first
     assert "TestSomething" in first
 
 
 def test_a_comment_changes_nothing(bench: Bench) -> None:
-    said = bench.validate("comment", "--checks", "cells")
-    found = said.document["validation"]
-    assert (said.code, found["status"]) == (0, "no")
+    done = bench.validate("comment", "--checks", "cells")
+    found = done.document["validation"]
+    assert (done.code, found["status"]) == (0, "no")
     assert found["checks"] == []
-    assert any("byte for byte" in note for note in found["notes"])
+    assert any("are identical" in note for note in found["notes"])
 
 
 def test_one_that_does_not_compile(bench: Bench) -> None:
-    said = bench.validate("broken-build", "--checks", "cells")
-    found = said.document["validation"]
-    assert (said.code, found["status"]) == (4, "inconclusive")
+    done = bench.validate("broken-build", "--checks", "cells")
+    found = done.document["validation"]
+    assert (done.code, found["status"]) == (4, "inconclusive")
     assert "undefined: wrods" in found["verdict"]
-    assert "undefined: wrods" in bench.report(said).splitlines()[0]
+    assert "undefined: wrods" in bench.report(done).splitlines()[0]
 
 
 def test_nothing_to_fix(bench: Bench, repo: GolangRepo) -> None:
-    said = bench.validate("part-one", "--base", repo.commits["refactor"])
-    assert said.code == 4, said.stderr
-    found = said.document["validation"]
+    done = bench.validate("part-one", "--base", repo.commits["refactor"])
+    assert done.code == 4, done.stderr
+    found = done.document["validation"]
     assert found["status"] == "refused"
     assert "script script-good 3 of 3" in found["reason"], "what was seen is said"
-    assert bench.report(said).startswith("**There is nothing to fix: ")
-    assert {c["outcome"] for c in said.document["cells"]} == {"script-good"}
-    assert all(not cell["patches"] for cell in said.document["cells"])
+    assert bench.report(done).startswith("**There is nothing to fix: ")
+    assert {c["outcome"] for c in done.document["cells"]} == {"script-good"}
+    assert all(not cell["patches"] for cell in done.document["cells"])
 
 
 def test_both_parts_of_a_series_are_needed(bench: Bench) -> None:
@@ -273,11 +275,11 @@ def test_both_parts_of_a_series_are_needed(bench: Bench) -> None:
 
 
 def test_a_part_that_is_not_needed(bench: Bench) -> None:
-    said = bench.validate("more", "--checks", "cells")
-    found = said.document["validation"]
+    done = bench.validate("more", "--checks", "cells")
+    found = done.document["validation"]
     assert found["needed"] == ["fix"]
-    assert any("fix alone mends as much" in note for note in found["notes"])
-    assert "| fix | fixes 1 of 1 |" in bench.report(said)
+    assert any("fix alone fixes as many" in note for note in found["notes"])
+    assert "| fix | fixes 1 of 1 |" in bench.report(done)
 
 
 def test_a_flaky_failure_is_not_called_fixed_by_luck(bench: Bench) -> None:
@@ -314,23 +316,23 @@ def test_trials_before_an_interruption_are_told_from_those_of_a_whole_campaign(
     again = bench.validate("fix", "--checks", "none", "--fresh", env=going_on)
     found = again.document["validation"]
     assert (found["trials"], found["reused"], found["resumed"]) == (6, 0, 6)
-    told = "the patch: 6 in total, 6 of them from before the interruption\n"
-    assert told in bench.report(again)
+    note = "the patch: 6 in total, 6 of them from before the interruption\n"
+    assert note in bench.report(again)
     assert "from before the interruption" in bench.report(again, "report.html")
 
 
 def test_a_patch_made_against_another_base(bench: Bench) -> None:
-    said = bench.validate("fix", "--base", "v0.1.1")
-    assert said.code == 2
-    assert "on v0.1.1, patch failed" in said.stderr
-    assert "--base master, where it applies" in said.stderr
+    done = bench.validate("fix", "--base", "v0.1.1")
+    assert done.code == 2
+    assert "on v0.1.1, patch failed" in done.stderr
+    assert "--base master, where it applies" in done.stderr
     assert not bench.out.exists()
 
 
 def test_a_patch_that_is_there_already(bench: Bench) -> None:
-    said = bench.validate("fix", "--base", "fix")
-    assert said.code == 4
-    assert "is already in fix" in said.stderr
+    done = bench.validate("fix", "--base", "fix")
+    assert done.code == 4
+    assert "is already in fix" in done.stderr
     assert not bench.out.exists()
 
 
@@ -339,16 +341,16 @@ def test_a_patch_that_is_there_already(bench: Bench) -> None:
     [
         (("--checks", "some"), "all, cells, none"),
         (("--culprit", "v9.9.9"), "no revision 'v9.9.9'"),
-        (("--culprit", "v0.25"), "is not in master"),
+        (("--culprit", "v0.25"), "is not an ancestor of master"),
         (("--base", "nowhere"), "no revision 'nowhere'"),
         (("--source", "module"), "need a git source"),
     ],
 )
 def test_mistakes(bench: Bench, options: tuple[str, ...], names: str) -> None:
-    said = bench.validate("fix", *options)
-    assert said.code == 2, said.stderr
-    assert names in said.stderr
-    assert "Traceback" not in said.stderr
+    done = bench.validate("fix", *options)
+    assert done.code == 2, done.stderr
+    assert names in done.stderr
+    assert "Traceback" not in done.stderr
     assert not bench.out.exists()
 
 
@@ -371,9 +373,9 @@ def test_patches_that_are_none(bench: Bench, tmp_path: Path, diff: str, names: s
     folder.mkdir()
     (folder / "patch.toml").write_text('title = "odd"\n')
     (folder / "odd.patch").write_bytes(diff.encode())
-    said = bench.validate(str(folder))
-    assert said.code == 2, said.stderr
-    assert names in said.stderr
+    done = bench.validate(str(folder))
+    assert done.code == 2, done.stderr
+    assert names in done.stderr
     assert not bench.out.exists()
     assert [p for p in (bench.cache / "tmp").iterdir() if paths.owner_alive(p)] == []
 
@@ -383,21 +385,21 @@ def test_a_series_with_a_cycle(bench: Bench, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         listed = f'title = "t"\nseries = ["{tmp_path / other}"]\n'
         (tmp_path / name / "patch.toml").write_text(listed)
-    said = bench.validate(str(tmp_path / "one"))
-    assert said.code == 2
-    assert "is a cycle" in said.stderr
+    done = bench.validate(str(tmp_path / "one"))
+    assert done.code == 2
+    assert "is a cycle" in done.stderr
 
 
 def test_no_patch_is_named(repo: GolangRepo) -> None:
-    said = inv("validate", "--repo", str(repo.path))
-    assert said.code == 2
-    assert "which patches" in said.stderr
+    done = inv("validate", "--repo", str(repo.path))
+    assert done.code == 2
+    assert "which patches" in done.stderr
 
 
 def test_the_plan_says_all_and_does_nothing(bench: Bench, repo: GolangRepo) -> None:
-    said = bench.validate("more", "--culprit", repo.commits["culprit"], "--dry-run")
-    assert said.code == 0, said.stderr
-    plan = said.document
+    done = bench.validate("more", "--culprit", repo.commits["culprit"], "--dry-run")
+    assert done.code == 0, done.stderr
+    plan = done.document
     assert plan["kind"] == "validate"
     assert plan["rows"] == [
         *("master", "master + fix + comment", "master + fix", "master + comment"),
@@ -417,20 +419,20 @@ def test_what_one_part_of_a_series_blames_is_reverted(
     both.mkdir()
     parts = f'["{blaming}", "{bench.candidates / "comment"}"]'
     (both / "patch.toml").write_text(f'title = "both"\nseries = {parts}\n')
-    said = bench.validate(str(both), "--dry-run")
-    assert said.code == 0, said.stderr
-    assert any(t.startswith(f"revert {culprit[:12]} on") for t in said.document["also"])
+    done = bench.validate(str(both), "--dry-run")
+    assert done.code == 0, done.stderr
+    assert any(t.startswith(f"revert {culprit[:12]} on") for t in done.document["also"])
 
 
 def test_a_workflows_strategy_is_known_before_anything_runs(bench: Bench, repo: GolangRepo) -> None:
-    said = inv(
+    done = inv(
         *("matrix", "--repo", str(repo.path), "--revs", "master,v0.1.0"),
         *("--patches", str(bench.candidates / "fix"), "--format", "github-matrix"),
         *("--out", str(bench.out)),
         env={"BKBISECT_CACHE_DIR": str(bench.cache)},
     )
-    assert said.code == 0, said.stderr
-    jobs = said.document["include"]
+    assert done.code == 0, done.stderr
+    jobs = done.document["include"]
     assert [job["rev"] for job in jobs] == ["master", "v0.1.0"] * 2
     assert [job["patches"] for job in jobs] == ["", "", *[str(bench.candidates / "fix")] * 2], (
         "as asked"
@@ -440,13 +442,13 @@ def test_a_workflows_strategy_is_known_before_anything_runs(bench: Bench, repo: 
 
 def test_a_revision_names_its_own_patches(bench: Bench, repo: GolangRepo) -> None:
     fix, comment = (bench.candidates / name for name in ("fix", "comment"))
-    said = inv(
+    done = inv(
         *("matrix", "--repo", str(repo.path), "--dry-run", "--json"),
         *("--revs", f"v0.1.0,master,master+{fix},master+{comment}+{fix}"),
         env={"BKBISECT_CACHE_DIR": str(bench.cache)},
     )
-    assert said.code == 0, said.stderr
-    assert said.document["rows"] == [
+    assert done.code == 0, done.stderr
+    assert done.document["rows"] == [
         *("v0.1.0", "master", "master + fix", "master + comment + fix")
     ], "as asked, and in that order"
 
@@ -459,10 +461,10 @@ def test_the_users_repository_is_not_touched(bench: Bench, repo: GolangRepo) -> 
         )
 
     before = state()
-    said = bench.validate("fix", "--checks", "cells", "--culprit", repo.commits["culprit"])
+    done = bench.validate("fix", "--checks", "cells", "--culprit", repo.commits["culprit"])
     assert state() == before
     assert repo.git("-C", str(_mirror(bench.cache)), "worktree", "list").count("\n") == 0
-    result.read(bench.out / said.document["id"])
+    result.read(bench.out / done.document["id"])
 
 
 def _mirror(cache: Path) -> Path:

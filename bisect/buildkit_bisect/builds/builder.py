@@ -18,6 +18,7 @@ from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import Toolchain, host_arch, wanted
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
 from buildkit_bisect.source import Source
 from buildkit_bisect.system import paths
@@ -105,7 +106,7 @@ class Builder:
         have = {p.ref.digest: p for p in self.patches}
         missing = [p.name for p in variant.patches if p.digest not in have]
         if missing:
-            raise BadInput(f"the builder does not have patch {missing[0]}", hint="./inv patch-list")
+            raise BadInput(f"the builder does not have patch {missing[0]}", hint=inv("patch-list"))
         return [have[p.digest] for p in variant.patches]
 
     def _build(
@@ -122,7 +123,8 @@ class Builder:
                     return self._compile(variant, toolchain, key, made / "entry", on_progress)
             except OSError as err:  # usually a full disk, and never the variant's fault
                 raise InfraFailed(
-                    f"cannot build {variant.label}: {err}", hint="df -h; ./inv clean --cache"
+                    f"cannot build {variant.label}: {err}",
+                    hint=f"df -h; {inv('clean', cache=True)}",
                 ) from err
 
     def _waiting(self) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from buildkit_bisect.builds.key import Recipe
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.golang.toolchain import Toolchain, fetch_env, network_settings
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.retry import passing, retried
 
@@ -111,7 +113,7 @@ def compile_tree(
         if last.startswith("go: downloading"):
             raise InfraFailed(
                 f"go build was still downloading after {timeout:g} s: {last}",
-                hint="--deadline compile=SECONDS",
+                hint=words(Building, deadline="compile=SECONDS"),
             )
         error = f"go build was still running after {timeout:g} s"
         return Compiled(seconds=done.seconds, packages=seen, error=error, late=True)
@@ -120,7 +122,7 @@ def compile_tree(
     if done.exit < 0:
         raise InfraFailed(
             f"go build was killed by signal {-done.exit}",
-            hint="free -h, then ./inv resume",
+            hint=f"free -h, then {inv('resume')}",
         )
     error = first_error(done.stderr)
     if not _COMPILER_ERROR.match(error):
@@ -129,7 +131,7 @@ def compile_tree(
             line = _line_of(done.stderr, trouble)
             raise InfraFailed(
                 f"go build failed because of the machine or the network: {line}",
-                hint="./inv doctor, then the same command again",
+                hint=f"{inv('doctor')}, then the same command again",
             )
     return Compiled(seconds=done.seconds, packages=seen, error=error)
 

@@ -1,1 +1,1 @@
-"""Campaigns: a plan, the work, and its result document."""
+"""Campaigns: plan, build, run trials, and write the result document."""

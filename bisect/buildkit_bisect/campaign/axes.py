@@ -1,4 +1,4 @@
-"""What options add to a scenario's axes: runtimes side by side, snapshotters it does not list."""
+"""Axes that options add to a scenario: several runtimes, snapshotters that it does not list."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from buildkit_bisect.scenario import Axis, Scenario
 
 SNAPSHOTTER_AXIS = "snapshotter"
 
-#: Eager, so that a failure that needs lazy layers cannot show at it.
+#: A control: it pulls eagerly, so a failure that needs lazy layers cannot occur with it.
 FUSE_OVERLAYFS = "fuse-overlayfs"
 
 
 def extend(scenario: Scenario, request: Campaign) -> Scenario:
-    """The scenario with what *request* adds. Raises `BadInput` for what cannot go together."""
-    asked = request.axis.get(SNAPSHOTTER_AXIS, ())
-    table.check(request.runtime, asked, request.snapshotter_socket)
+    """Return *scenario* with the axes of *request*. Raises `BadInput` if they conflict."""
+    requested = request.axis.get(SNAPSHOTTER_AXIS, ())
+    table.check(request.runtime, requested, request.snapshotter_socket)
     return with_snapshotters(
-        with_runtimes(scenario, request.runtime), asked, request.snapshotter_socket
+        with_runtimes(scenario, request.runtime), requested, request.snapshotter_socket
     )
 
 
 def with_runtimes(scenario: Scenario, runtimes: Sequence[RuntimeKind]) -> Scenario:
-    """The scenario with an axis more where several runtimes are to be put side by side."""
+    """Return *scenario* with an axis for *runtimes* if there are several to compare."""
     if len(runtimes) == 1:
         return scenario
     if RUNTIME_AXIS in scenario.axes:
         raise BadInput(
-            f"{scenario.name} has an axis {RUNTIME_AXIS!r} of its own; name one runtime",
+            f"{scenario.name} already has an axis {RUNTIME_AXIS!r}; choose one runtime",
             hint=words(Campaign, runtime="host"),
         )
     axis = Axis(values=tuple(str(r) for r in runtimes))
@@ -42,28 +42,28 @@ def with_runtimes(scenario: Scenario, runtimes: Sequence[RuntimeKind]) -> Scenar
 
 
 def with_snapshotters(
-    scenario: Scenario, asked: Collection[str], sockets: Collection[str]
+    scenario: Scenario, requested: Collection[str], sockets: Collection[str]
 ) -> Scenario:
-    """The scenario with the snapshotters that ``--axis snapshotter=`` names beyond its own.
+    """Return *scenario* with the *requested* snapshotters that it does not list.
 
-    *sockets*: names that ``--snapshotter-socket`` gives. A name that is none of the known ones
-    is left out, for whoever checks axes to refuse.
+    *sockets* are the names of the user's own snapshotters. Unknown names are ignored here; the
+    check of axes rejects them.
     """
     axis = scenario.axes.get(SNAPSHOTTER_AXIS)
     if axis is None:
         return scenario
     known = (FUSE_OVERLAYFS, snapshotters.STARGZ, *sockets)
-    new = [v for v in dict.fromkeys(asked) if v in known and v not in axis.values]
+    new = [v for v in dict.fromkeys(requested) if v in known and v not in axis.values]
     if not new:
         return scenario
     depending = [name for name, var in scenario.vars.items() if var.axis == SNAPSHOTTER_AXIS]
     if depending:
         raise BadInput(
-            f"{scenario.name}: its variable {depending[0]!r} depends on the snapshotter and has no"
-            f" value for {new[0]}",
+            f"{scenario.name}: variable {depending[0]!r} depends on the snapshotter and has no"
+            f" value for {new[0]!r}",
             hint=f"another {words(Campaign, scenario=True)},"
             f" or values.{new[0]} in its [vars.{depending[0]}]",
         )
     controls = [v for v in new if v == FUSE_OVERLAYFS and axis.controls]
-    more = Axis(values=(*axis.values, *new), controls=(*axis.controls, *controls))
-    return replace(scenario, axes={**scenario.axes, SNAPSHOTTER_AXIS: more})
+    extended = Axis(values=(*axis.values, *new), controls=(*axis.controls, *controls))
+    return replace(scenario, axes={**scenario.axes, SNAPSHOTTER_AXIS: extended})

@@ -1,42 +1,39 @@
-"""Which commit did it: drives the pure search with real builds and real trials."""
+"""Finds the commit that changed the outcome: a search with real builds and trials."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from buildkit_bisect.campaign import candidates, compose, verify
 from buildkit_bisect.campaign.candidates import Line
+from buildkit_bisect.campaign.compose import Findings
+from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_steps import (
     Step,
+    as_tested,
     cell_done,
     counted,
     shown,
-    told_by,
     verdict_of,
 )
-from buildkit_bisect.campaign.setup import Setup, open_lab
-from buildkit_bisect.errors import BadInput
-from buildkit_bisect.events import Column, Events, Planned
+from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
-from buildkit_bisect.model import Axes, NoBuild, Outcome, Variant, Verdict
+from buildkit_bisect.model import NoBuild, Outcome, Variant, Verdict
 from buildkit_bisect.options.command import words
-from buildkit_bisect.options.requests import Bisect, Campaign
+from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
     CampaignKind,
     CandidateInfo,
-    Result,
     SearchStatus,
 )
-from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import (
     Answer,
     Ask,
@@ -54,7 +51,7 @@ from buildkit_bisect.source import GitSource
 
 
 def search_options(request: Bisect) -> SearchOptions:
-    """How *request* wants the search to go."""
+    """Return the search options of *request*."""
     return SearchOptions(
         trials=request.trials,
         confidence=request.confidence,
@@ -65,30 +62,16 @@ def search_options(request: Bisect) -> SearchOptions:
     )
 
 
-def chosen_cell(scenario: Scenario, cells: Sequence[Axes]) -> Axes:
-    """The one cell to search with: the first that is no control.
-
-    Raises `BadInput` where only controls are left.
-    """
-    for axes in cells:
-        if not scenario.is_control(axes):
-            return axes
-    raise BadInput(
-        f"{scenario.name}: only controls are left, and they must be good everywhere",
-        hint=f"another {words(Campaign, axis='KEY=VALUE')}",
-    )
-
-
 class Bisection:
-    """One search over one cell, from its first question to its document."""
+    """One search with one cell: the first that is not a control."""
+
+    kind = CampaignKind.BISECT
 
     def __init__(self, setup: Setup, request: Bisect, overlay: Sequence[Patch]) -> None:
         self._setup = setup
         self._request = request
         self._options = search_options(request)
-        self._folder = Path()
-        self._scenario = setup.scenarios[0]
-        self._axes = chosen_cell(self._scenario, setup.cells(self._scenario))
+        self._scenario, self._axes = setup.tested_cells()[0]
         self._line: Line = candidates.load(
             setup.source, request.good, request.bad, overlay, releases=request.releases
         )
@@ -103,54 +86,39 @@ class Bisection:
         )
         self._cells: dict[str, list[Cell]] = {}
         self._steps: list[BisectStep] = []
-        self._used: Counter[str] = Counter()  # binary -> trials of it that were told
+        self._used: Counter[str] = Counter()  # binary -> trials of it used so far
 
-    def planned(self) -> Planned:
-        """The first event: the one column, and what the search expects to cost."""
+    def plan(self) -> Planned:
+        """Return a plan with one column and the expected cost of the search."""
         step = self.session.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
-            kind=CampaignKind.BISECT,
+            kind=self.kind,
             rows=(),
             columns=(Column(scenario=self._scenario.name, axes=self._axes),),
             trials=self._options.trials or 1,
             build_seconds={"search": seconds},
-            basis=f"{len(self._line.candidates)} candidates, "
-            f"{self._line.distinct} of them with different build inputs",
+            basis=f"{len(self._line.candidates)} candidates with {self._line.distinct} different"
+            " build inputs",
         )
 
-    def run(self, events: Events, campaign: str, folder: Path) -> Result:
-        """Ask and tell until the search ends; evidence is kept below *folder*."""
-        self._setup = replace(self._setup, events=events)
-        self._folder = folder
-        started = time.monotonic()
-        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._setup.events.emit(self.planned())
-        with open_lab(self._setup, campaign) as (lab, refs):
-            while isinstance(step := self.session.next(), Ask):
-                self.session.tell(step.commit, self._test(lab, step))
-            reverted = self._verify(lab, step) if isinstance(step, Found) else ""
-            cells = [
-                compose.cell_info(merge(parts), self._folder) for parts in self._cells.values()
-            ]
-            seconds = lab.seconds(started)
-        patches = {p.name: p for v in self._cells.values() for p in v[0].variant.patches}
-        return compose.result(
-            self._setup,
-            kind=CampaignKind.BISECT,
-            campaign=campaign,
-            created=created,
-            refs=refs,
-            revisions=self._line.revisions(self._mentioned(step)),
-            patches=patches.values(),
-            cells=cells,
-            seconds=seconds,
-            engine=lab.engine_facts(),
+    def run(self, work: Work) -> Findings:
+        """Test the commits that the search asks for until it ends."""
+        while isinstance(step := self.session.next(), Ask):
+            self.session.tell(step.commit, self._test(work, step))
+        reverted = self._verify(work, step) if isinstance(step, Found) else ""
+        patches = {p.name: p for parts in self._cells.values() for p in parts[0].variant.patches}
+        return Findings(
+            revisions=tuple(self._line.revisions(self._mentioned(step))),
+            patches=tuple(patches.values()),
+            cells=tuple(
+                compose.cell_info(merge(parts), work.folder) for parts in self._cells.values()
+            ),
             bisect=replace(self._info(step), reverted=reverted),
         )
 
-    def _verify(self, lab: Lab, found: Found) -> str:
-        """What the newer end shows without the commit found, in a sentence."""
+    def _verify(self, work: Work, found: Found) -> str:
+        """Return what the newer end shows with the found commit reverted, as a sentence."""
         source = self._setup.source
         if self._request.no_verify:
             return f"not tried ({words(Bisect, no_verify=True)})"
@@ -158,35 +126,35 @@ class Bisection:
             return "not tried: a release is not one commit"
         newer = self._line.good if self._options.find_fix else self._line.bad
         tip = self._line.variant(newer)
-        made = verify.revert(source, found.first_bad, tip.revision, self._folder)
-        if isinstance(made, str):
-            return f"not possible on {tip.revision.ref}: {made}"
-        lab.add_patch(made)
-        variant = replace(tip, patches=(*tip.patches, made.ref))
-        cell = lab.cell(variant, self._scenario, self._axes, self._options.trials or 3)
+        revert = verify.revert(source, found.first_bad, tip.revision, work.folder)
+        if isinstance(revert, str):
+            return f"not possible on {tip.revision.ref}: {revert}"
+        work.lab.add_patch(revert)
+        variant = replace(tip, patches=(*tip.patches, revert.ref))
+        cell = work.lab.cell(variant, self._scenario, self._axes, self._options.trials or 3)
         self._cells[variant.label] = [cell]
-        self._setup.events.emit(cell_done(cell))
-        agrees = "yes" if self._is_old(cell.outcome) else "NO"
-        seen = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
-        return f"{agrees}: {tip.revision.ref} without it is {seen}"
+        work.events.emit(cell_done(cell))
+        answer = "confirmed" if self._is_old(cell.outcome) else "NOT confirmed"
+        observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
+        return f"{answer}: {tip.revision.ref} without this commit is {observed}"
 
-    def _is_old(self, seen: Outcome) -> bool:
-        """Whether *seen* is what the older end shows: good, or with ``find_fix`` bad."""
+    def _is_old(self, outcome: Outcome) -> bool:
+        """Whether *outcome* is that of the older end: good, or bad with ``find_fix``."""
         options = self._options
         named = options.bad_when if options.find_fix else options.good_when
         wanted = Verdict.BAD if options.find_fix else Verdict.GOOD
-        return seen.name in named if named else seen.verdict is wanted
+        return outcome.name in named if named else outcome.verdict is wanted
 
-    def _test(self, lab: Lab, ask: Ask) -> Tested:
+    def _test(self, work: Work, ask: Ask) -> Tested:
         step = Step(
             number=len(self._steps) + 1,
             ask=ask,
             variant=self._line.variant(ask.commit),
-            events=self._setup.events,
+            events=work.events,
         )
-        cell, tested = self._observe(lab, step.variant, ask)
+        cell, tested = self._observe(work.lab, step.variant, ask)
         self._cells.setdefault(ask.commit, []).append(cell)
-        self._setup.events.emit(cell_done(cell))
+        work.events.emit(cell_done(cell))
         self._steps.append(
             step.done(
                 verdict_of(cell, tested),
@@ -203,10 +171,10 @@ class Bisection:
         build = lab.build(variant)
         if isinstance(build, NoBuild):
             cell = lab.cell(variant, self._scenario, self._axes, 1)
-            return cell, told_by(cell)
+            return cell, as_tested(cell)
         spent = lab.build_seconds - began
         parts: list[Cell] = []
-        # One at a time where the first that shows the new behaviour settles it.
+        # One at a time if the first bad trial decides.
         sizes = [1] * ask.trials if ask.until_bad else [ask.trials]
         for size in sizes:
             after = self._used[build.buildkitd_sha256]
@@ -216,7 +184,7 @@ class Bisection:
             if cell.outcome.verdict is not Verdict.GOOD:
                 break
         cell = merge(parts)
-        return cell, told_by(cell, spent)
+        return cell, as_tested(cell, spent)
 
     def _mentioned(self, answer: Answer) -> list[str]:
         shas = [self._line.good, self._line.bad, *(s.sha for s in self._steps)]

@@ -1,52 +1,49 @@
-"""Every change of outcome along a history, for all cells at once from shared builds."""
+"""Finds every change of outcome along a history, in all cells at once, with shared builds."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import replace
-from pathlib import Path
 
 from buildkit_bisect.campaign import candidates, compose
 from buildkit_bisect.campaign.candidates import Line
+from buildkit_bisect.campaign.compose import Findings
+from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.estimate import minutes
 from buildkit_bisect.campaign.matrix import TRIALS
 from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, skip_of
-from buildkit_bisect.campaign.setup import Setup, open_lab
-from buildkit_bisect.errors import BadInput
-from buildkit_bisect.events import Column, Events, Planned
+from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Verdict
 from buildkit_bisect.options import requests
-from buildkit_bisect.options.command import words
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
     CampaignKind,
     CandidateInfo,
-    CellInfo,
     ChangeInfo,
-    Result,
     SearchStatus,
 )
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
 
-#: What is not searched, beside the builds that are counted.
-UNSEEN = (
-    "a merge at which no cell changed is not searched inside: what a branch brings and takes back "
-    "would not be seen"
+#: A limit of the search; another note counts the commits that were not built.
+_MERGE_NOTE = (
+    "merges at which no cell changed are not searched inside: a change that a branch makes and "
+    "reverts is not found"
 )
 
-#: How many times the usual trials a cell gets on top where they disagree.
-MORE = 4
+#: A cell whose trials disagree gets this many times the usual trials in addition.
+_EXTRA = 4
 
 
 class BoundaryCampaign:
-    """One search over one line of commits, with every cell that is no control."""
+    """One search along one line of commits, with every cell that is not a control."""
+
+    kind = CampaignKind.BOUNDARIES
 
     def __init__(
         self, setup: Setup, request: requests.Boundaries, overlay: Sequence[Patch]
@@ -55,16 +52,8 @@ class BoundaryCampaign:
         self._request = request
         self._trials = request.trials or TRIALS
         self._cells: dict[Hashable, tuple[Scenario, Axes]] = {
-            (scenario.name, axes): (scenario, axes)
-            for scenario in setup.scenarios
-            for axes in setup.cells(scenario)
-            if not scenario.is_control(axes)
+            (scenario.name, axes): (scenario, axes) for scenario, axes in setup.tested_cells()
         }
-        if not self._cells:
-            raise BadInput(
-                "only controls are left, and they must be good everywhere",
-                hint=f"another {words(requests.Campaign, axis='KEY=VALUE')}",
-            )
         self._line: Line = candidates.load(
             setup.source, request.start, request.end, overlay, releases=request.releases
         )
@@ -81,65 +70,49 @@ class BoundaryCampaign:
         )
         self._steps: list[BisectStep] = []
         self._tested: dict[str, list[Cell]] = {}
-        self._folder = Path()
 
-    def planned(self) -> Planned:
-        """The first event."""
+    def plan(self) -> Planned:
+        """Return a plan with one column per tested cell and the minimum cost of the search."""
         step = self._search.next()
         seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
         return Planned(
-            kind=CampaignKind.BOUNDARIES,
+            kind=self.kind,
             rows=(),
             columns=tuple(
                 Column(scenario=scenario.name, axes=axes) for scenario, axes in self._cells.values()
             ),
             trials=self._trials,
             build_seconds={"search": seconds},
-            basis=f"{len(self._line.candidates)} commits, {self._line.distinct} of them with"
-            f" different build inputs; at least {minutes(seconds)}, more where outcomes change",
+            basis=f"{len(self._line.candidates)} commits with {self._line.distinct} different build"
+            f" inputs; at least {minutes(seconds)}, more if outcomes change",
         )
 
-    def run(self, events: Events, campaign: str, folder: Path) -> Result:
-        """Ask and tell until every change is narrowed; evidence is kept below *folder*."""
-        self._setup = replace(self._setup, events=events)
-        self._folder = folder
-        started = time.monotonic()
-        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        events.emit(self.planned())
-        with open_lab(self._setup, campaign) as (lab, refs):
-            while isinstance(step := self._search.next(), Ask):
-                self._test(lab, step)
-            seconds = lab.seconds(started)
-        cells: list[CellInfo] = [
-            compose.cell_info(cell, folder) for cells in self._tested.values() for cell in cells
-        ]
+    def run(self, work: Work) -> Findings:
+        """Test the commits that the search asks for until every change is narrowed down."""
+        while isinstance(step := self._search.next(), Ask):
+            self._test(work, step)
         patches = {p.name: p for cells in self._tested.values() for p in cells[0].variant.patches}
-        return compose.result(
-            self._setup,
-            kind=CampaignKind.BOUNDARIES,
-            campaign=campaign,
-            created=created,
-            refs=refs,
-            revisions=self._line.revisions(self._mentioned(step)),
-            patches=patches.values(),
-            cells=cells,
-            seconds=seconds,
-            engine=lab.engine_facts(),
+        return Findings(
+            revisions=tuple(self._line.revisions(self._mentioned(step))),
+            patches=tuple(patches.values()),
+            cells=tuple(
+                compose.cell_info(cell, work.folder)
+                for cells in self._tested.values()
+                for cell in cells
+            ),
             bisect=self._info(step),
         )
 
-    def _test(self, lab: Lab, ask: Ask) -> None:
-        emit = self._setup.events.emit
+    def _test(self, work: Work, ask: Ask) -> None:
+        lab = work.lab
         variant = self._line.variant(ask.commit)
-        step = Step(
-            number=len(self._steps) + 1, ask=ask, variant=variant, events=self._setup.events
-        )
+        step = Step(number=len(self._steps) + 1, ask=ask, variant=variant, events=work.events)
         spent = lab.build_seconds
         build = lab.build(variant)
         tested: dict[Hashable, Cell] = {}
         for key, (scenario, axes) in self._cells.items():
             tested[key] = self._cell(lab, variant, scenario, axes)
-            emit(cell_done(tested[key]))
+            work.events.emit(cell_done(tested[key]))
         self._tested[ask.commit] = list(tested.values())
         seconds = [t.observation.seconds for c in tested.values() for t in c.trials]
         self._search.tell(
@@ -161,12 +134,12 @@ class BoundaryCampaign:
         )
 
     def _cell(self, lab: Lab, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
-        """A cell; where its trials disagree, as many more again as decide which is commoner."""
+        """Run a cell, with extra trials if the first ones disagree."""
         cell = lab.cell(variant, scenario, axes, self._trials)
         if cell.outcome.name != ToolOutcome.FLAKY:
             return cell
-        more = lab.cell(variant, scenario, axes, MORE * self._trials, after=self._trials)
-        return merge([cell, more])
+        extra = lab.cell(variant, scenario, axes, _EXTRA * self._trials, after=self._trials)
+        return merge([cell, extra])
 
     def _mentioned(self, found: Boundaries) -> list[str]:
         shas = [s.sha for s in self._steps]
@@ -176,18 +149,18 @@ class BoundaryCampaign:
             shas += [change.merge] if change.merge else []
         return list(dict.fromkeys(shas))
 
-    def _unsteady(self) -> list[str]:
-        """Cells that did not always answer the same, and how often they did not."""
-        unsteady = Counter(
+    def _flaky_notes(self) -> list[str]:
+        """Return a note for each flaky cell: at how many commits its trials disagreed."""
+        flaky = Counter(
             " ".join([cell.scenario.name, *(value for _, value in cell.axes)])
             for cells in self._tested.values()
             for cell in cells
             if len(cell.counts) > 1
         )
         return [
-            f"{where} answered both ways at {times} of {len(self._tested)} commits;"
-            " what most of the trials there showed counts"
-            for where, times in unsteady.items()
+            f"{where} is flaky at {times} of {len(self._tested)} commits;"
+            " the outcome of two thirds of the trials counts there"
+            for where, times in flaky.items()
         ]
 
     def _info(self, found: Boundaries) -> BisectInfo:
@@ -212,17 +185,17 @@ class BoundaryCampaign:
             notes=(
                 *self._notes,
                 found.untested_note,
-                *(() if self._request.releases else (UNSEEN,)),
-                *self._unsteady(),
+                *(() if self._request.releases else (_MERGE_NOTE,)),
+                *self._flaky_notes(),
             ),
         )
 
 
 def _outcome(cell: Cell) -> str | None:
-    """What a cell counts as: the outcome of most of its trials, if it is of two thirds.
+    """Return the outcome of at least two thirds of a cell's trials, else flaky.
 
-    A cell that fails now and then is the same on both sides of a commit that changes nothing,
-    but its handful of trials is not: only a change of what is usual is a change.
+    None if the cell could not be tested. A flaky cell's few trials differ from commit to commit
+    although nothing changed, so only a change of its usual outcome counts.
     """
     if cell.outcome.verdict in (Verdict.SKIP, Verdict.INFRA):
         return None

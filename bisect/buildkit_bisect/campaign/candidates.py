@@ -1,4 +1,4 @@
-"""The candidates of a search as the pure package wants them: a DAG, labels, build inputs."""
+"""The candidates of a search: their DAG, labels and build inputs, read from a source."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.search import History, NearestBuilt
 from buildkit_bisect.source import GitSource, Source
 
-#: Seconds of a build that only links, where none was recorded.
+#: Seconds of a build that only links, if no build was recorded.
 WARM_LINK = 6.0
 
 
 @dataclass(kw_only=True)
 class Line:
-    """Commits are named by full id; for modules, by version."""
+    """The history between two ends. Commits are named by full id; for modules, by version."""
 
     source: Source
     history: History
@@ -33,7 +33,7 @@ class Line:
     bad: str
     labels: dict[str, str]
     candidates: tuple[str, ...]
-    before: frozenset[str]  # the older end, and the merge base that stands for it
+    before: frozenset[str]  # the older end, and its merge base with the newer one
     overlay: Overlay | None
     overlay_names: tuple[PatchRef, ...]
     same_build: Mapping[str, str] = field(default_factory=dict)
@@ -41,16 +41,16 @@ class Line:
 
     @property
     def distinct(self) -> int:
-        """Candidates that differ in their build inputs, as far as that is known."""
+        """Number of different build inputs among the candidates, as far as they are known."""
         return len({self.same_build.get(c, c) for c in self.candidates})
 
     def variant(self, commit: str) -> Variant:
-        """The commit with the patches that belong there."""
+        """Return the commit with the patches that apply to it."""
         patches = self.overlay.at(commit) if self.overlay else ()
         return Variant(revision=self.revision(commit), patches=patches)
 
     def revision(self, commit: str) -> Revision:
-        """The revision of a commit, described once."""
+        """Return the revision of a commit; git describes each commit once."""
         if commit not in self.known:
             assert isinstance(self.source, GitSource)
             label = self.labels.get(commit, "")
@@ -58,23 +58,23 @@ class Line:
         return self.known[commit]
 
     def revisions(self, commits: Iterable[str]) -> list[Revision]:
-        """Several, in order."""
+        """Return the revisions of several commits, in order."""
         return [self.revision(commit) for commit in commits]
 
     def position(self, commit: str) -> int | None:
-        """Place on the searched line, from 1; 0 before it; None where the commit is not on it."""
+        """Return the place on the searched line, from 1; 0 before it; None if not on it."""
         if commit in self.before:
             return 0
         return self.candidates.index(commit) + 1 if commit in self.candidates else None
 
 
 def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, releases: bool) -> Line:
-    """The history between two refs. Raises `BadInput` for refs and for a source without one."""
+    """Return the history between two refs. Raises `BadInput` if a ref or the source is unusable."""
     if releases:
         return _of_releases(source, good, bad, patches)
     if not isinstance(source, GitSource):
         raise BadInput(
-            "bisecting commits needs a git source, and there is none",
+            "bisecting commits needs a git source",
             hint=f"{words(Bisect, repo='PATH')}, or {words(Bisect, releases=True)} to search among"
             " release tags",
         )
@@ -83,7 +83,7 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
     parents = source.parents([old, new])
     between = [*source.parents([new], [old]), *source.parents([old], [new])]
     dag = History(parents)
-    # Asked for every commit of the range: from the DAG, not from a git process each.
+    # The overlay asks for every commit of the range: a git process for each is too slow.
     overlay = overlay_of(source, patches, lambda a, b: a in dag and b in dag and dag.contains(b, a))
     extra = tuple(sorted({i for p in patches for i in p.imports}))
     inputs = source.input_keys([*dict.fromkeys([old, new, *between])], extra)
@@ -115,7 +115,7 @@ def overlay_of(
     patches: Sequence[Patch],
     is_ancestor: Callable[[str, str], bool] | None = None,
 ) -> Overlay | None:
-    """Where *patches* belong; None without any. Raises `BadInput` where there is no git source."""
+    """Return an overlay of *patches*; None if there are none. Raises `BadInput` without git."""
     if not patches:
         return None
     if not isinstance(source, GitSource):
@@ -128,13 +128,13 @@ def overlay_of(
 
 
 def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) -> Line:
-    """A line of release tags in order of version, as if each were the parent of the next."""
+    """Return release tags in order of version, each as the parent of the next."""
     ends = [source.resolve(ref) for ref in (good, bad)]
     finals = {r.ref: r for r in source.releases()}
     for ref in (good, bad):
         if ref not in finals:
             raise BadInput(
-                f"{words(Bisect, releases=True)} searches among release tags, and {ref!r} is none",
+                f"{words(Bisect, releases=True)} needs release tags, and {ref!r} is not one",
                 hint=f"{words(Bisect, good='v0.25.0', bad='v0.26.0')}, or leave out"
                 f" {words(Bisect, releases=True)}",
             )
@@ -160,12 +160,12 @@ def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) 
 
 
 def identity(revision: Revision) -> str:
-    """What names a revision in a search: its commit id, or a module's version."""
+    """Return the name of a revision in a search: its commit id, or a module's version."""
     return revision.sha or revision.describe or revision.ref
 
 
 def cost(builder: Builder, line: Line) -> NearestBuilt:
-    """Seconds that a commit will cost, by recorded builds and what changed since the nearest."""
+    """Return the cost model: recorded build times, and what changed since the nearest build."""
     commits = sorted(line.same_build or line.candidates, key=line.history.number)
     seconds = [b.seconds for b in build_history() if b.seconds > 0][-20:]
     return NearestBuilt(
@@ -186,24 +186,24 @@ def _differs(line: Line, commit: str) -> bool:
 
 
 def _bare(line: Line, commit: str) -> Variant:
-    # Enough for a look into the cache, without asking git to describe every candidate.
+    # Enough to look into the cache; git describe for every candidate is slow.
     revision = line.known.get(commit) or Revision(ref=commit[:12], sha=commit)
     return Variant(revision=revision, patches=line.overlay.at(commit) if line.overlay else ())
 
 
 def whole_line(line: Line) -> tuple[list[str], tuple[str, ...]]:
-    """The first-parent line with the commit it starts from, and what is to be said of it."""
+    """Return the first-parent line, with the commit it starts from, and notes about it."""
     first = line.candidates[0] if line.candidates else line.bad
     before = line.history.parents(first)[:1]
     commits = [*before, *line.candidates]
     if line.good in commits:
         return commits, ()
     start, good, bad = (line.labels.get(c, c[:12]) for c in (commits[0], line.good, line.bad))
-    note = f"{good} is not on the first-parent line of {bad}: the line starts at {start}"
+    note = f"{good} is not on the first-parent line of {bad}; the search starts at {start}"
     return commits, (note,)
 
 
 def releases_on(source: Source, commits: Sequence[str]) -> list[str]:
-    """The releases that are on a line, in its order."""
+    """Return the releases among *commits*, in their order."""
     tagged = {r.sha for r in source.releases()}
     return [c for c in commits if c in tagged]

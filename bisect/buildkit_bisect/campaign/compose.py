@@ -1,10 +1,11 @@
-"""From what a lab saw to the result document. Pure but for linking evidence files."""
+"""Turns cells into a result document; links evidence and copies build logs beside it."""
 
 from __future__ import annotations
 
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect import __version__
@@ -17,6 +18,7 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
     BuildInfo,
+    CampaignKind,
     CampaignStatus,
     CellInfo,
     PatchInfo,
@@ -30,12 +32,12 @@ from buildkit_bisect.result import (
 from buildkit_bisect.scenario import Scenario, cache_config
 from buildkit_bisect.system import machine
 
-#: Lines of a failed step's messages that the document itself holds.
+#: Last lines of a failed step's stderr that the document contains.
 _ERROR_LINES = 6
 
 
 def scenario_info(scenario: Scenario, refs: Mapping[str, ImageRef]) -> ScenarioInfo:
-    """A scenario as results describe it."""
+    """Return a scenario as results describe it."""
     return ScenarioInfo(
         name=scenario.name,
         title=scenario.title,
@@ -46,7 +48,7 @@ def scenario_info(scenario: Scenario, refs: Mapping[str, ImageRef]) -> ScenarioI
         outcomes=tuple(
             {"name": r.name, "verdict": str(r.verdict), "means": r.means} for r in scenario.outcomes
         ),
-        # The port of the registry is this run's; the digest is what stays.
+        # The registry's port changes from run to run; the digest identifies the image.
         images={
             name: {"ref": re.sub(r"^127\.0\.0\.1:\d+/", "", ref.ref), "digest": ref.digest}
             for name, ref in refs.items()
@@ -55,7 +57,7 @@ def scenario_info(scenario: Scenario, refs: Mapping[str, ImageRef]) -> ScenarioI
 
 
 def revision_info(revision: Revision) -> RevisionInfo:
-    """A revision as results describe it."""
+    """Return a revision as results describe it."""
     return RevisionInfo(
         ref=revision.ref,
         sha=revision.sha,
@@ -65,12 +67,12 @@ def revision_info(revision: Revision) -> RevisionInfo:
     )
 
 
-def patch_info(patch: PatchRef, asked: Iterable[Patch]) -> PatchInfo:
-    """A patch as results describe it, with its diffs where it is one of *asked*.
+def patch_info(patch: PatchRef, requested: Iterable[Patch]) -> PatchInfo:
+    """Return a patch as results describe it, with its diffs if it is one of *requested*.
 
-    A revert is not: git makes it again from the commit that it is named after.
+    A revert is not: git can create it again from the commit in its name.
     """
-    whole = next((p for p in asked if p.digest == patch.digest), None)
+    whole = next((p for p in requested if p.digest == patch.digest), None)
     return PatchInfo(
         name=patch.name,
         digest=patch.digest,
@@ -80,15 +82,15 @@ def patch_info(patch: PatchRef, asked: Iterable[Patch]) -> PatchInfo:
 
 
 def cell_info(cell: Cell, folder: Path) -> CellInfo:
-    """A cell; its trials' evidence is linked below *folder*."""
+    """Return a cell as results describe it; its trials' evidence is linked below *folder*."""
     label = _file_name(cell.variant.label)
     where = "-".join(value for _, value in cell.axes)
     base = f"{label}/{cell.scenario.name}/{where}"
     trials = tuple(
         TrialInfo(
-            outcome=told.name,
-            verdict=str(told.verdict),
-            reason=told.reason,
+            outcome=judged.name,
+            verdict=str(judged.verdict),
+            reason=judged.reason,
             seconds=round(trial.observation.seconds, 3),
             reused=trial.reused,
             evidence=keep_evidence(trial.observation, folder, f"{base}/{number}"),
@@ -96,7 +98,7 @@ def cell_info(cell: Cell, folder: Path) -> CellInfo:
             steps=tuple(step_info(s, cell.control) for s in trial.observation.steps),
             daemon_log=trial.observation.daemon_log[-2000:],
         )
-        for number, (trial, told) in enumerate(zip(cell.trials, cell.judged, strict=True), 1)
+        for number, (trial, judged) in enumerate(zip(cell.trials, cell.judged, strict=True), 1)
     )
     commonest = max(cell.counts.values(), default=0)
     return CellInfo(
@@ -118,7 +120,7 @@ def cell_info(cell: Cell, folder: Path) -> CellInfo:
 
 
 def step_info(step: StepResult, control: Observation | None) -> StepInfo:
-    """A step, with its cache export compared with the control's."""
+    """Return a step, with its cache export compared with the control's."""
     other = control.step(step.id) if control else None
     both = step.export and other and other.export
     failed = step.exit != 0 or step.timed_out
@@ -166,28 +168,33 @@ def _keep_log(build: Build | NoBuild, folder: Path, label: str) -> str:
 
 
 def _file_name(label: str) -> str:
-    """*label* as one path component that cannot leave its folder."""
+    """Return *label* as one path component that cannot leave its folder."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", label).strip(".") or "variant"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What a campaign adds to its document; the driver adds the rest."""
+
+    revisions: tuple[Revision, ...]
+    patches: tuple[PatchRef, ...]
+    cells: tuple[CellInfo, ...]
+    bisect: BisectInfo | None = None
+    validation: ValidationInfo | None = None
 
 
 def result(
     setup: Setup,
+    findings: Findings,
     *,
-    kind: str,
+    kind: CampaignKind,
     campaign: str,
     created: str,
     refs: Mapping[str, Mapping[str, ImageRef]],
-    revisions: Iterable[Revision],
-    patches: Iterable[PatchRef],
-    cells: Iterable[CellInfo],
     seconds: Mapping[str, float],
-    engine: Mapping[str, str] | None = None,
-    bisect: BisectInfo | None = None,
-    validation: ValidationInfo | None = None,
-    status: str = CampaignStatus.DONE,
-    notes: Iterable[str] = (),
+    engine: Mapping[str, str],
 ) -> Result:
-    """The whole document; *engine* is what `Lab.engine_facts` says."""
+    """Return the document of *campaign*; *engine* comes from `Lab.engine_facts`."""
     request = setup.request
     return Result(
         kind=str(kind),
@@ -195,15 +202,14 @@ def result(
         created=created,
         command=request.command,
         tool=f"buildkit-bisect {__version__}",
-        host={**machine.facts(), "runtime": ", ".join(request.runtime), **(engine or {})},
+        host={**machine.facts(), "runtime": ", ".join(request.runtime), **engine},
         source={"kind": setup.source.kind, "repo": request.repo, "note": setup.source.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
-        revisions=tuple(revision_info(r) for r in revisions),
-        patches=tuple(patch_info(p, setup.patches) for p in patches),
-        cells=tuple(cells),
+        revisions=tuple(revision_info(r) for r in findings.revisions),
+        patches=tuple(patch_info(p, setup.patches) for p in findings.patches),
+        cells=findings.cells,
         seconds={k: round(v, 1) for k, v in seconds.items()},
-        bisect=bisect,
-        validation=validation,
-        status=str(status),
-        notes=tuple(notes),
+        bisect=findings.bisect,
+        validation=findings.validation,
+        status=str(CampaignStatus.DONE),
     )

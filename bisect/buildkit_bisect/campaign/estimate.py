@@ -1,4 +1,4 @@
-"""What is going to be built and run, and how long that should take."""
+"""Estimates how long builds and trials will take."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-#: Seconds of a first compile and of one beside a warm GOCACHE, where no build was recorded:
+#: Seconds of a first compile and of one with a warm GOCACHE, if no build was recorded:
 #: measured on two cores.
 COLD, WARM = 110.0, 40.0
 
-#: Seconds of a trial where none was recorded.
+#: Seconds of a trial if none was recorded.
 TRIAL = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Seconds, and where the numbers come from."""
+    """Expected seconds, and where the numbers come from."""
 
-    builds: Mapping[str, float]  # row -> seconds; 0 where it is built
+    builds: Mapping[str, float]  # row -> seconds; 0 if already built
     trials: int  # still to run
     trial_seconds: float
     basis: str
 
     @property
     def seconds(self) -> float:
-        """Of everything."""
+        """Expected seconds of all builds and trials."""
         return sum(self.builds.values()) + self.trials * self.trial_seconds
 
 
@@ -37,7 +37,7 @@ def estimate(
     build_history: Sequence[float],
     trial_mean: float | None,
 ) -> Estimate:
-    """*build_history* are seconds of recorded compiles, oldest first."""
+    """Return an estimate. *build_history* are seconds of recorded compiles, oldest first."""
     recent = [s for s in build_history[-10:] if s > 0]
     missing = [row for row in rows if not built[row]]
     if recent:
@@ -45,7 +45,7 @@ def estimate(
         basis = f"the last {len(recent)} builds on this machine"
     else:
         each = {row: COLD if n == 0 else WARM for n, row in enumerate(missing)}
-        basis = "figures from a machine with 2 cores"
+        basis = "typical times on 2 cores"
     return Estimate(
         builds={row: each.get(row, 0.0) for row in rows},
         trials=trials,
@@ -55,5 +55,5 @@ def estimate(
 
 
 def minutes(seconds: float) -> str:
-    """``40 s`` or ``12 min``."""
+    """Return ``40 s`` or ``12 min``."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"  # noqa: PLR2004

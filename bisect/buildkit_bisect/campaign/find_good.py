@@ -1,4 +1,4 @@
-"""A good end for a bisection that has none: back over the releases before the bad one."""
+"""Finds a good end among the releases before the bad end, then bisects."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from dataclasses import replace
 
 from packaging.version import Version
 
-from buildkit_bisect.campaign.bisect import chosen_cell, search_options
+from buildkit_bisect.campaign.bisect import Bisection, search_options
 from buildkit_bisect.campaign.candidates import identity, overlay_of
-from buildkit_bisect.campaign.search_steps import Step, shown, told_by, verdict_of
-from buildkit_bisect.campaign.setup import Setup, open_lab
+from buildkit_bisect.campaign.compose import Findings
+from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.search_steps import Step, as_tested, shown, verdict_of
+from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.errors import NoAnswer
-from buildkit_bisect.events import Events, Said
+from buildkit_bisect.events import Planned, Said
 from buildkit_bisect.model import Revision, Variant
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.result import CampaignKind
 from buildkit_bisect.search import Ask, EndsFound, GoodEndSearch, Refused
 from buildkit_bisect.source import GitSource, Source
 
 
 def releases_before(source: Source, bad: Revision) -> list[Revision]:
-    """Final releases older than *bad*, oldest first."""
+    """Return the final releases older than *bad*, oldest first."""
     finals = sorted(source.releases(), key=lambda r: Version(r.ref))
     if isinstance(source, GitSource):
         day = bad.date
@@ -29,49 +32,58 @@ def releases_before(source: Source, bad: Revision) -> list[Revision]:
     return [r for r in finals if Version(r.ref) < Version(bad.describe or bad.ref)]
 
 
-def find_good(
-    setup: Setup,
-    request: Bisect,
-    overlay: Sequence[Patch],
-    *,
-    events: Events,
-    campaign: str,
-) -> str:
-    """The ref of a good release before the bad end of *request*.
+class GoodEndBisection:
+    """A bisection whose good end is the newest good release before the bad end."""
 
-    Its trials are stored, so the search that follows does not run them again unless fresh ones
-    are asked for.
-    Raises `NoAnswer` with what was seen where no release is good.
-    """
-    bad = setup.source.resolve(request.bad)
-    releases = releases_before(setup.source, bad)
-    known = {identity(r): r for r in [*releases, bad]}
-    search = GoodEndSearch(
-        [identity(r) for r in releases],
-        bad=identity(bad),
-        options=search_options(request),
-        labels={identity(r): r.ref for r in known.values()},
-    )
-    scenario = setup.scenarios[0]
-    axes = chosen_cell(scenario, setup.cells(scenario))
-    patches_at = overlay_of(setup.source, overlay)
-    number = 0
-    with open_lab(replace(setup, events=events), campaign) as (lab, _):
+    kind = CampaignKind.BISECT
+
+    def __init__(self, setup: Setup, request: Bisect, overlay: Sequence[Patch]) -> None:
+        self._setup = setup
+        self._request = request
+        self._overlay = overlay
+        self._scenario, self._axes = setup.tested_cells()[0]
+        self._bad = setup.source.resolve(request.bad)
+        self._releases = releases_before(setup.source, self._bad)
+
+    def plan(self) -> Planned | None:
+        """Return None: the good end is not known before trials run."""
+        return None
+
+    def run(self, work: Work) -> Findings:
+        """Find the good end, then bisect; the bisection reuses the trials at the ends.
+
+        Raises `NoAnswer` with the outcome of each release if none is good.
+        """
+        request = replace(self._request, good=self._good_end(work))
+        bisection = Bisection(self._setup, request, self._overlay)
+        work.events.emit(bisection.plan())
+        return bisection.run(work)
+
+    def _good_end(self, work: Work) -> str:
+        known = {identity(r): r for r in [*self._releases, self._bad]}
+        search = GoodEndSearch(
+            [identity(r) for r in self._releases],
+            bad=identity(self._bad),
+            options=search_options(self._request),
+            labels={identity(r): r.ref for r in known.values()},
+        )
+        patches_at = overlay_of(self._setup.source, self._overlay)
+        number = 0
         while isinstance(ask := search.next(), Ask):
             number += 1
             variant = Variant(
                 revision=known[ask.commit],
                 patches=patches_at.at(ask.commit) if patches_at else (),
             )
-            step = Step(number=number, ask=ask, variant=variant, events=events)
-            cell = lab.cell(variant, scenario, axes, ask.trials)
-            tested = told_by(cell)
+            step = Step(number=number, ask=ask, variant=variant, events=work.events)
+            cell = work.lab.cell(variant, self._scenario, self._axes, ask.trials)
+            tested = as_tested(cell)
             search.tell(ask.commit, tested)
             step.done(verdict_of(cell, tested), shown(tested))
-    match ask:
-        case EndsFound():
-            good = known[ask.good].ref
-            events.emit(Said(text=f"find-good: {good} is good; searching from there"))
-            return good
-        case Refused():
-            raise NoAnswer(ask.reason, hint=ask.hint)
+        match ask:
+            case EndsFound():
+                good = known[ask.good].ref
+                work.events.emit(Said(text=f"find-good: {good} is good; searching from there"))
+                return good
+            case Refused():
+                raise NoAnswer(ask.reason, hint=ask.hint)

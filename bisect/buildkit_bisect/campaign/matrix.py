@@ -1,34 +1,34 @@
-"""Which variants are broken, in which cells."""
+"""Runs every variant in every cell."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from buildkit_bisect.builds import history
 from buildkit_bisect.campaign import compose
-from buildkit_bisect.campaign import estimate as plan
+from buildkit_bisect.campaign.compose import Findings
+from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.estimate import estimate
 from buildkit_bisect.campaign.search_steps import cell_done
-from buildkit_bisect.campaign.setup import Setup, open_lab
+from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
-from buildkit_bisect.model import Axes, Build, Revision, Variant
-from buildkit_bisect.result import CampaignKind, CellInfo, Result
+from buildkit_bisect.model import Axes, Build, Variant
+from buildkit_bisect.result import CampaignKind, CellInfo
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
 
-#: Trials of a cell, where the request does not say.
+#: Trials of a cell unless the request gives a number.
 TRIALS = 3
 
-#: Releases that the default matrix has besides the newest of the last three minors.
+#: Releases in the default matrix, in addition to the newest of the last three minors.
 LANDMARKS = ("v0.24.0", "v0.25.0")
 
 
 def default_revisions(source: Source) -> list[str]:
-    """The landmarks, then the newest release of each of the last three minors, oldest first."""
+    """Return the landmarks, then the newest release of each of the last three minors."""
     newest: dict[str, str] = {}
     for release in source.releases():
         newest.setdefault(release.ref.rsplit(".", 1)[0], release.ref)
@@ -37,12 +37,12 @@ def default_revisions(source: Source) -> list[str]:
 
 
 def ordered(scenario: Scenario, cells: Sequence[Axes]) -> list[Axes]:
-    """Controls first: they decide what the others can prove."""
+    """Return *cells* with controls first: if a control fails, its cells prove nothing."""
     return sorted(cells, key=lambda axes: not scenario.is_control(axes))
 
 
-def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: str) -> Planned:
-    """What a matrix over *variants* will do, as far as that is known before it starts."""
+def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: CampaignKind) -> Planned:
+    """Return the plan of a matrix over *variants*, with the expected times."""
     columns = tuple(
         Column(scenario=s.name, axes=axes, control=s.is_control(axes))
         for s in setup.scenarios
@@ -51,7 +51,7 @@ def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: str) -
     rows = tuple(v.label for v in variants)
     with closing(Journal()) as journal:
         mean = journal.mean_seconds()
-    estimate = plan.estimate(
+    expected = estimate(
         rows,
         {v.label: setup.builder.cached(v) is not None for v in variants},
         len(rows) * len(columns) * trials,
@@ -63,51 +63,39 @@ def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: str) -
         rows=rows,
         columns=columns,
         trials=trials,
-        build_seconds=estimate.builds,
-        trial_seconds=estimate.trial_seconds,
-        basis=estimate.basis,
+        build_seconds=expected.builds,
+        trial_seconds=expected.trial_seconds,
+        basis=expected.basis,
     )
 
 
-def run(
-    setup: Setup,
-    variants: Sequence[Variant],
-    *,
-    campaign: str,
-    folder: Path,
-    kind: str = CampaignKind.MATRIX,
-) -> Result:
-    """Build every variant and run every cell; the document, complete even where cells are not."""
-    trials = setup.request.trials or TRIALS
-    started, created = time.monotonic(), _now()
-    setup.events.emit(planned(setup, variants, trials, kind))
-    cells: list[CellInfo] = []
-    with open_lab(setup, campaign) as (lab, refs):
-        for variant in variants:
-            for scenario in setup.scenarios:
+class MatrixCampaign:
+    """Every variant in every cell; the document is complete even if builds or cells fail."""
+
+    def __init__(self, setup: Setup, variants: Sequence[Variant], kind: CampaignKind) -> None:
+        self.kind = kind
+        self._setup = setup
+        self._variants = tuple(variants)
+        self._trials = setup.request.trials or TRIALS
+
+    def plan(self) -> Planned:
+        """Return a plan with a row for each variant and a column for each cell."""
+        return planned(self._setup, self._variants, self._trials, self.kind)
+
+    def run(self, work: Work) -> Findings:
+        """Run every cell of every variant, controls first."""
+        cells: list[CellInfo] = []
+        for variant in self._variants:
+            for scenario in self._setup.scenarios:
                 done: dict[Axes, Cell] = {}
-                for axes in ordered(scenario, setup.cells(scenario)):
-                    done[axes] = lab.cell(variant, scenario, axes, trials)
-                    setup.events.emit(cell_done(done[axes]))
-                cells += [compose.cell_info(done[a], folder) for a in setup.cells(scenario)]
-        seconds = lab.seconds(started)
-    return compose.result(
-        setup,
-        kind=kind,
-        campaign=campaign,
-        created=created,
-        refs=refs,
-        revisions=_distinct_revisions(variants),
-        patches={p.name: p for v in variants for p in v.patches}.values(),
-        cells=cells,
-        seconds=seconds,
-        engine=lab.engine_facts(),
-    )
-
-
-def _distinct_revisions(variants: Sequence[Variant]) -> list[Revision]:
-    return list({v.revision.ref: v.revision for v in variants}.values())
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                for axes in ordered(scenario, self._setup.cells(scenario)):
+                    done[axes] = work.lab.cell(variant, scenario, axes, self._trials)
+                    work.events.emit(cell_done(done[axes]))
+                cells += [
+                    compose.cell_info(done[a], work.folder) for a in self._setup.cells(scenario)
+                ]
+        return Findings(
+            revisions=tuple({v.revision.ref: v.revision for v in self._variants}.values()),
+            patches=tuple({p.name: p for v in self._variants for p in v.patches}.values()),
+            cells=tuple(cells),
+        )

@@ -1,4 +1,4 @@
-"""Which of the given patches belong at a commit: each from what it changes to what mends it."""
+"""Selects the patches for a commit: those whose bug is introduced there and not yet fixed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from buildkit_bisect.patch.patches import Patch
 
 
 class Overlay:
-    """An ordered list of patches, used at a commit where their ``patch.toml`` says so.
+    """An ordered list of patches, each limited to the commits that its ``patch.toml`` gives.
 
-    ``introduced-by``: from that commit on. ``fixed-by``: up to but without that commit.
+    A patch is used at commits that contain ``introduced-by`` and do not contain ``fixed-by``.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class Overlay:
         }
 
     def at(self, commit: str) -> tuple[PatchRef, ...]:
-        """The patches that belong at *commit*, in order."""
+        """Return the patches to use at *commit*, in order."""
         return tuple(p.ref for p in self._patches if self._belongs(p, commit))
 
     def _belongs(self, patch: Patch, commit: str) -> bool:
         start, end = self._spans[patch.name]
-        begun = not start or self._is_ancestor(start, commit)
-        return begun and not (end and self._is_ancestor(end, commit))
+        introduced = not start or self._is_ancestor(start, commit)
+        return introduced and not (end and self._is_ancestor(end, commit))

@@ -1,4 +1,4 @@
-"""What a campaign leaves beside its result while it works: for ``status`` and ``resume``."""
+"""The record of a campaign in its folder, from which ``status`` and ``resume`` read its state."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ from buildkit_bisect.result import CampaignStatus
 from buildkit_bisect.system import owner, strictjson
 
 _FILE = "campaign.json"
-#: Process ids are below it.
+#: Process ids are below this.
 _PIDS = 2**31
 _KEYS = {"kind": str, "command": str, "status": str, "reason": str, "pid": int}
-#: What `resume` may go on with.
+#: Statuses of campaigns that `resume` can run again.
 UNFINISHED = (CampaignStatus.INTERRUPTED, CampaignStatus.KILLED, CampaignStatus.FAILED)
 
-#: Environment of a command that `resume` runs: the campaigns whose trials are its own.
+#: Set by `resume` for the command that it runs: campaigns whose trials count as its own.
 RESUMED = "BKBISECT_RESUMED"
 
-#: The campaign's events, a JSON line each; see `live`.
+#: File with the campaign's events, one JSON object per line; see `live`.
 EVENTS = "events.jsonl"
 
-#: Seconds without an event after which one that cannot be seen from here, in another container
-#: or before a reboot, counts as dead.
+#: Seconds without an event after which a campaign counts as dead if its process is not visible
+#: from here: it ran in another container, or before a reboot.
 _QUIET = 600.0
 
 
 def resumed(env: Mapping[str, str]) -> tuple[str, ...]:
-    """The campaigns that this command goes on with, where `resume` runs it."""
+    """Return the ids of the campaigns that this command resumes; empty unless `resume` runs it."""
     return tuple(filter(None, env.get(RESUMED, "").split(",")))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """A campaign as its folder tells it."""
+    """The state of a campaign, read from its folder."""
 
     id: str
     folder: Path
     kind: str
     command: str
-    status: str  # a `CampaignStatus`, unless somebody else wrote it
+    status: str  # a `CampaignStatus`, unless another program wrote it
     reason: str
     pid: int
-    owner: str = ""  # its process, see `owner`; "" in a record of before
-    resumed: tuple[str, ...] = ()  # the campaigns that it goes on with
+    owner: str = ""  # its process, see `owner`; "" in records of earlier versions
+    resumed: tuple[str, ...] = ()  # ids of the campaigns that it resumes
     cwd: str = ""  # what relative paths in the command are relative to
 
     @property
     def gone(self) -> bool | None:
-        """Whether its process has ended; None where it cannot be seen from here."""
+        """Whether its process has ended; None if it is not visible from here."""
         return owner.gone(self.owner) if self.owner else not owner.is_ours(self.pid)
 
     def alive(self) -> bool:
-        """Whether its process still works, as far as it can be seen from here."""
+        """Whether its process runs; if it is not visible from here, whether events are recent."""
         gone = self.gone
         return not self._is_quiet() if gone is None else not gone
 
@@ -69,13 +69,13 @@ class Record:
 
 
 def begin(folder: Path, kind: str, command: str, resumed: Sequence[str] = ()) -> None:
-    """Note that the campaign in *folder* has begun."""
+    """Record that the campaign in *folder* has started."""
     facts = {"kind": kind, "command": command, "status": CampaignStatus.RUNNING, "reason": ""}
     _write(folder, {**facts, "resumed": list(resumed), "cwd": str(Path.cwd())})
 
 
 def end(folder: Path, status: str, reason: str) -> None:
-    """Note how it ended; the first reason stays."""
+    """Record how the campaign ended; an earlier reason stays unless *reason* is given."""
     data = json.loads((folder / _FILE).read_text())
     _write(folder, {**data, "status": status, "reason": reason or data["reason"]})
 
@@ -84,14 +84,14 @@ def _write(folder: Path, data: dict[str, object]) -> None:
     draft = folder / f".{_FILE}"
     with draft.open("w") as file:
         json.dump({**data, "pid": os.getpid(), "owner": owner.me()}, file, indent=1)
-        # Else a machine that loses power may have the new name and nothing in it.
+        # Without fsync, a power failure may leave an empty file under the new name.
         file.flush()
         os.fsync(file.fileno())
     draft.replace(folder / _FILE)
 
 
 def read(folder: Path) -> Record:
-    """The record in *folder*. Raises `BadInput` where there is none, or it is damaged."""
+    """Return the record in *folder*. Raises `BadInput` if it is missing or damaged."""
     path = folder / _FILE
     try:
         data = strictjson.loads(path.read_text())
@@ -99,7 +99,7 @@ def read(folder: Path) -> Record:
         raise BadInput(f"no campaign in {folder}", hint=inv("status")) from None
     except ValueError:
         data = None
-    if not _whole(data):
+    if not _is_valid(data):
         raise BadInput(f"{path} is damaged", hint="run the campaign's command again")
     found = Record(
         id=folder.name,
@@ -118,41 +118,42 @@ def read(folder: Path) -> Record:
     return found
 
 
-def _whole(data: Any) -> bool:
-    """Whether *data* is what `begin` and `end` write, by its types and what they can hold."""
+def _is_valid(data: Any) -> bool:
+    """Whether *data* has the types and values that `begin` and `end` write."""
     if not isinstance(data, dict) or {key: type(data.get(key)) for key in _KEYS} != _KEYS:
         return False
-    resumed, told = data.get("resumed", []), [data.get("cwd", ""), data.get("owner", "")]
+    resumed, others = data.get("resumed", []), [data.get("cwd", ""), data.get("owner", "")]
     if not isinstance(resumed, list) or not 0 <= data["pid"] < _PIDS:
         return False
-    return all(_passable(text) for text in (data["command"], *told, *resumed)) and not (
+    return all(_is_os_text(text) for text in (data["command"], *others, *resumed)) and not (
         strictjson.problem([data["kind"], data["status"], data["reason"]])
     )
 
 
-def _passable(text: Any) -> bool:
-    """Whether the system takes *text* as a path, or a word of a command line."""
+def _is_os_text(text: Any) -> bool:
+    """Whether *text* can be a path or an argument of a command."""
     try:
         return isinstance(text, str) and b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # half of a character, and not for a byte that is none
+    except UnicodeEncodeError:  # a lone surrogate that does not encode an invalid byte
         return False
 
 
 def campaigns(out: Path, warn: Callable[[str], None] = lambda _: None) -> list[Record]:
-    """Every campaign below *out*, oldest first; *warn* is told of those that are damaged.
+    """Return every campaign below *out*, oldest first; call *warn* for each damaged record.
 
-    An unfinished one that another has gone on with is ``resumed``: that one is to be resumed now.
+    The status of an unfinished campaign that another one resumed is ``resumed``: `resume` takes
+    the later one.
     """
     found = []
     for file in sorted(out.glob(f"*/{_FILE}")):
         try:
             found.append(read(file.parent))
         except BadInput as error:
-            warn(f"{error.message}; it is left out")
-    gone_on_with = {each for one in found for each in one.resumed}
+            warn(f"{error.message}; ignoring it")
+    superseded = {each for one in found for each in one.resumed}
     return [
         replace(one, status=CampaignStatus.RESUMED)
-        if one.id in gone_on_with and one.status in UNFINISHED
+        if one.id in superseded and one.status in UNFINISHED
         else one
         for one in found
     ]

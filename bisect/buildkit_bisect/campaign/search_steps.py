@@ -1,4 +1,4 @@
-"""Between a search and a lab: what was asked and seen, as events, tells and steps of a result."""
+"""Converts between a search and a lab: asks and cells to events, `Tested` and result steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from buildkit_bisect.search import Ask, Skip, SkipKind, Tested
 
 @dataclass(kw_only=True)
 class Step:
-    """One ask of a search, from its announcement to its line in the result."""
+    """One commit that a search asks for; emits `StepAsked` when created."""
 
     number: int
     ask: Ask
@@ -45,7 +45,7 @@ class Step:
         reused: bool = False,
         position: int | None = None,
     ) -> BisectStep:
-        """Say what was seen, and return the step as results hold it."""
+        """Emit `StepDone` and return the step as results describe it."""
         row = self.variant.label
         self.events.emit(StepDone(number=self.number, row=row, verdict=verdict, shown=shown))
         return BisectStep(
@@ -65,7 +65,7 @@ class Step:
 
 
 def cell_done(cell: Cell) -> CellDone:
-    """The event that a cell has all its trials."""
+    """Return the event for a cell with all its trials."""
     return CellDone(
         row=cell.variant.label,
         column=Column(
@@ -81,24 +81,24 @@ def cell_done(cell: Cell) -> CellDone:
 
 
 def skip_of(build: NoBuild) -> Skip:
-    """Why there is nothing to test, as the search takes it."""
+    """Return the reason for a missing build as a search expects it."""
     kind = SkipKind.PATCH if build.stage is Stage.PATCH else SkipKind.BUILD
     return Skip(kind=kind, reason=build.reason)
 
 
-def told_by(cell: Cell, build_seconds: float = 0.0) -> Tested:
-    """What a cell tells the search: outcomes that count, or why there are none."""
+def as_tested(cell: Cell, build_seconds: float = 0.0) -> Tested:
+    """Return a cell's outcomes as a search expects them, or why it could not be tested."""
     if isinstance(cell.build, NoBuild):
         return Tested(skip=skip_of(cell.build))
     if cell.outcome.name == ToolOutcome.CONTROL_FAILED:
         return Tested(skip=Skip(kind=SkipKind.CONTROL, reason=cell.outcome.reason))
-    told = [o for o in cell.judged if o.verdict is not Verdict.INFRA]
-    if not told:
+    judged = [o for o in cell.judged if o.verdict is not Verdict.INFRA]
+    if not judged:
         return Tested(skip=Skip(kind=SkipKind.INFRA, reason=cell.outcome.reason))
     seconds = [t.observation.seconds for t in cell.trials]
     return Tested(
-        counts=Counter(o.name for o in told),
-        verdicts={o.name: o.verdict for o in told},
+        counts=Counter(o.name for o in judged),
+        verdicts={o.name: o.verdict for o in judged},
         binary=cell.build.buildkitd_sha256,
         build_seconds=build_seconds or None,
         trial_seconds=sum(seconds) / len(seconds),
@@ -106,16 +106,16 @@ def told_by(cell: Cell, build_seconds: float = 0.0) -> Tested:
 
 
 def verdict_of(cell: Cell, tested: Tested) -> Verdict:
-    """A step's verdict: what the search could not use is a skip, whatever the cell was."""
+    """Return a step's verdict: skip if the search cannot use the cell."""
     return Verdict.SKIP if tested.skip else cell.outcome.verdict
 
 
 def shown(tested: Tested) -> str:
-    """What was told, in words: ``layers-dropped 3 of 3``, ``build: undefined: foo``."""
+    """Return the test as text: ``layers-dropped 3 of 3``, ``build: undefined: foo``."""
     return f"{tested.skip.kind}: {tested.skip.reason}" if tested.skip else counted(tested.counts)
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """``cached 2 of 3, layers-dropped 1 of 3``."""
+    """Return ``cached 2 of 3, layers-dropped 1 of 3``."""
     total = sum(counts.values())
     return ", ".join(f"{name} {n} of {total}" for name, n in counts.items())

@@ -1,18 +1,16 @@
-"""What every campaign needs before its first build, and takes away after its last trial."""
+"""Checks a request before the first build; opens the registry, runtimes and lab for its trials."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder
-from buildkit_bisect.campaign import axes as extra
 from buildkit_bisect.campaign import record
+from buildkit_bisect.campaign.axes import SNAPSHOTTER_AXIS, extend
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, Said
 from buildkit_bisect.lab import base_images
@@ -35,7 +33,7 @@ from buildkit_bisect.system import cache_limit, deadlines, marks, paths
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workshop:
-    """A source, and what builds its variants; nothing is built yet."""
+    """A source, and the builder of its variants."""
 
     source: Source
     builder: Builder
@@ -44,28 +42,43 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup(Workshop):
-    """A request with everything it names looked up and checked; nothing has run yet."""
+    """A checked request, with the source, scenarios and patches that it names."""
 
     request: Campaign
     scenarios: tuple[Scenario, ...]
-    patches: tuple[Patch, ...] = ()  # those that were asked for; the builder may come by more
-    resumed: tuple[str, ...] = ()  # campaigns that this one goes on with
+    patches: tuple[Patch, ...] = ()  # without reverts, which campaigns add to the builder
+    resumed: tuple[str, ...] = ()  # ids of the campaigns that this one resumes
 
     def cells(self, scenario: Scenario) -> list[Axes]:
-        """The scenario's cells that the axes asked for leave."""
+        """Return the scenario's cells that ``--axis`` selects."""
         return scenario.cells(self.request.axis)
+
+    def tested_cells(self) -> list[tuple[Scenario, Axes]]:
+        """Return every cell that is not a control. Raises `BadInput` if there are only controls."""
+        found = [
+            (scenario, axes)
+            for scenario in self.scenarios
+            for axes in self.cells(scenario)
+            if not scenario.is_control(axes)
+        ]
+        if not found:
+            raise BadInput(
+                "the selected cells are only controls; there is nothing to test",
+                hint=f"another {words(Campaign, axis='KEY=VALUE')}",
+            )
+        return found
 
 
 def open_workshop(request: Building, events: Events, chosen: Sequence[Patch]) -> Workshop:
-    """The source that *request* names, and a builder with the *chosen* patches.
+    """Return the source that *request* names, and a builder with the *chosen* patches.
 
-    Raises `BadInput` for a repository that does not exist, before anything is built.
+    Raises `BadInput` if the repository does not exist.
     """
 
     def say(text: str) -> None:
         events.emit(Said(text=text))
 
-    cache_limit.used(paths.cache_root())  # from now on, nothing that we use may go
+    cache_limit.used(paths.cache_root())  # nothing used from now on is evicted while we run
     within = deadlines.of(request.deadline)
     source = open_source(request.source, request.repo, say=say, deadlines=within)
     return Workshop(
@@ -83,22 +96,20 @@ def prepare(
     default: Sequence[str] = (),
     script: Scenario | None = None,
 ) -> Setup:
-    """Look up what *request* names; *default* scenarios where it names none.
+    """Look up what *request* names; *script* or the *default* scenarios if it names none.
 
-    *script* stands in for a scenario.
-
-    Raises `BadInput` for what does not exist, before anything is built.
+    Raises `BadInput` if a name does not exist or options conflict; nothing is built before.
     """
     if script and request.scenario:
         raise BadInput(
             f"{words(Campaign, script=True)} and {words(Campaign, scenario=True)}"
-            " say the same thing",
+            " cannot be combined",
             hint="leave out one of them",
         )
     loaded = (
         (script,) if script else tuple(scenarios.load(name) for name in request.scenario or default)
     )
-    loaded = tuple(extra.extend(s, request).within(request.deadline.get("step")) for s in loaded)
+    loaded = tuple(extend(s, request).within(request.deadline.get("step")) for s in loaded)
     _check_axes(request.axis, loaded)
     if request.images is Images.PUBLIC:
         for scenario in loaded:
@@ -121,13 +132,13 @@ def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario])
         if not having:
             known = ", ".join(sorted({a for s in loaded for a in s.axes}))
             raise BadInput(
-                f"no axis {name!r}; there are: {known}", hint=words(Campaign, axis="KEY=VALUE")
+                f"no axis {name!r}; known axes: {known}", hint=words(Campaign, axis="KEY=VALUE")
             )
         known_values = [v for s in having for v in s.axes[name].values]
         for value in values:
             if value not in known_values:
                 raise BadInput(
-                    f"axis {name} has no value {value!r}; there are: {', '.join(known_values)}",
+                    f"axis {name} has no value {value!r}; known values: {', '.join(known_values)}",
                     hint=words(Campaign, axis=f"{name}={known_values[0]}"),
                 )
         for scenario in having:
@@ -139,20 +150,20 @@ def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario])
 
 
 def load_patches(names: str) -> list[Patch]:
-    """The patches of *names*, which commas separate, in order; none for ""."""
+    """Return the patches of comma-separated *names*, in order; none for ""."""
     return patches.load_many(names) if names else []
 
 
 @contextmanager
 def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[str, ImageRef]]]]:
-    """The campaign's hands and the images of its scenarios, for the length of a block."""
+    """Provide a lab and the images of each scenario; close what they use after the block."""
     request = setup.request
 
     def say(text: str) -> None:
         setup.events.emit(Said(text=text))
 
     local_images = request.images is not Images.PUBLIC and any(s.images for s in setup.scenarios)
-    # What a killed run's script left behind would work beside our trials.
+    # Processes left by a killed run would compete with our trials.
     for left in marks.orphans():
         say(f"ending {left}, which a killed run left")
         marks.end(left)
@@ -165,25 +176,25 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         )
         backends = table.prepare(request.runtime, shared)
         proxies = snapshotters.find(
-            request.axis.get(extra.SNAPSHOTTER_AXIS, ()),
+            request.axis.get(SNAPSHOTTER_AXIS, ()),
             request.snapshotter_socket,
             say,
             setup.builder.deadlines,
         )
-        where: registry.Registry | None = None
+        store: registry.Registry | None = None
         refs: dict[str, dict[str, ImageRef]] = {}
         if request.images is Images.PUBLIC:
             refs = {s.name: base_images.public(s) for s in setup.scenarios}
         elif local_images:
             if request.registry:
-                where = registry.external(request.registry)
+                store = registry.external(request.registry)
             else:
                 cache_limit.used(paths.cache("registry"))
-                where = stack.enter_context(registry.serve(paths.cache("registry")))
+                store = stack.enter_context(registry.serve(paths.cache("registry")))
             for scenario in setup.scenarios:
                 refs[scenario.name] = base_images.ensure(
                     scenario,
-                    where,
+                    store,
                     lambda: reference_build(setup.builder),
                     say,
                     setup.builder.deadlines,
@@ -191,7 +202,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         lab = Lab(
             builder=setup.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
-            registry=where.address if where else "",
+            registry=store.address if store else "",
             journal=stack.enter_context(closing(Journal())),
             executor=stack.enter_context(executor(request.jobs)),
             events=setup.events,
@@ -206,7 +217,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
 
 
 def reference_build(builder: Builder) -> Build:
-    """The BuildKit that makes base images. Raises `Missing` where it cannot be had."""
+    """Return the BuildKit that builds base images. Raises `Missing` if it cannot be built."""
     source = builder.source
     try:
         revision = source.resolve(base_images.REFERENCE)
@@ -215,28 +226,10 @@ def reference_build(builder: Builder) -> Build:
         modules = ModuleSource(say=builder.say, deadlines=builder.deadlines)
         builder = replace(builder, source=modules, patches=())
         revision = builder.source.resolve(base_images.REFERENCE)
-    made = builder.build(Variant(revision=revision))
-    if not isinstance(made, Build):
+    build = builder.build(Variant(revision=revision))
+    if not isinstance(build, Build):
         raise Missing(
-            f"the reference BuildKit {base_images.REFERENCE} cannot be built: {made.reason}",
+            f"cannot build the reference BuildKit {base_images.REFERENCE}: {build.reason}",
             hint=f"{inv('doctor')}, or {words(Campaign, images='public')}",
         )
-    return made
-
-
-def new_folder(out: Path, kind: str) -> tuple[str, Path]:
-    """A campaign's id and its new folder below *out*. Raises `BadInput` if not writable."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    for number in range(1, 100):
-        name = f"{stamp}-{kind}" if number == 1 else f"{stamp}-{kind}-{number}"
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).mkdir()
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise BadInput(
-                f"cannot write to {out}: {error.strerror}", hint=words(Campaign, out="DIR")
-            ) from None
-        return name, out / name
-    raise BadInput(f"too many campaigns at once in {out}", hint=words(Campaign, out="DIR"))
+    return build

@@ -1,4 +1,4 @@
-"""What became of each cell, and what that says of the patches. Pure."""
+"""Compares cells without and with patches, and judges the patches by that. Pure."""
 
 from __future__ import annotations
 
@@ -18,54 +18,53 @@ from buildkit_bisect.result import (
     ValidationStatus,
 )
 
-#: Parts of a series up to which every subset is tried; beyond, only what one part is missing from.
+#: Longest series of which every subset is tried; of longer ones, only those without one part.
 ALL_SUBSETS = 4
 
-#: What two sides differ in may be luck; up to this chance it is not.
-LUCK = 0.05
+#: Largest p-value at which a difference between two sides counts.
+SIGNIFICANCE = 0.05
 
 
 def side(cell: CellInfo) -> Verdict:
-    """BAD where any trial was bad, GOOD where all were good, else SKIP."""
-    told = {t.verdict for t in cell.trials if t.verdict != Verdict.INFRA}
-    if cell.verdict in (Verdict.SKIP, Verdict.INFRA) or not told:
+    """Return BAD if any trial was bad, GOOD if all were good, else SKIP."""
+    verdicts = {t.verdict for t in cell.trials if t.verdict != Verdict.INFRA}
+    if cell.verdict in (Verdict.SKIP, Verdict.INFRA) or not verdicts:
         return Verdict.SKIP
-    if Verdict.BAD in told:
+    if Verdict.BAD in verdicts:
         return Verdict.BAD
-    return Verdict.GOOD if told == {Verdict.GOOD} else Verdict.SKIP
+    return Verdict.GOOD if verdicts == {Verdict.GOOD} else Verdict.SKIP
 
 
-def luck(failing: Sequence[str], fine: Sequence[str]) -> float:
-    """The chance that all failures are on the one side where both sides fail equally often.
+def p_value(failing: Sequence[str], passing: Sequence[str]) -> float:
+    """Return the probability of no failure in *passing* if both sides fail equally often.
 
-    Fisher's exact test, one-sided: of all trials so many are bad; how often would a draw of as
-    many as *fine* has hold none of them? Both are the verdicts of trials; those that
-    infrastructure spoiled do not count. Three against three that agree make 0.05, and are the
-    fewest that decide.
+    Fisher's exact test, one-sided: the probability that a random draw of ``len(passing)`` from
+    all trials contains none of the bad ones. The arguments are verdicts of trials; INFRA is
+    ignored. Three bad against three good trials give 0.05: fewer cannot decide.
     """
-    told, tried = ([v for v in side if v != Verdict.INFRA] for side in (failing, fine))
-    bad, total = sum(v == Verdict.BAD for v in told), len(told) + len(tried)
-    return comb(total - bad, len(tried)) / comb(total, len(tried))
+    failed, passed = ([v for v in side if v != Verdict.INFRA] for side in (failing, passing))
+    bad, total = sum(v == Verdict.BAD for v in failed), len(failed) + len(passed)
+    return comb(total - bad, len(passed)) / comb(total, len(passed))
 
 
-def by_luck(before: Sequence[str], after: Sequence[str]) -> bool:
-    """Whether bad on one side and good on the other may be luck: more trials are needed."""
-    bad = [Verdict.BAD in told for told in (before, after)]
+def may_be_chance(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether only one side has failures, but too few trials to exclude chance."""
+    bad = [Verdict.BAD in verdicts for verdicts in (before, after)]
     if bad[0] == bad[1]:
         return False
-    return luck(*((before, after) if bad[0] else (after, before))) > LUCK
+    return p_value(*((before, after) if bad[0] else (after, before))) > SIGNIFICANCE
 
 
 def classify(before: CellInfo, after: CellInfo, *, snapshotter: str = "") -> CellChange:
-    """What became of one cell, from its trials without and with the patches."""
+    """Return how one cell changed, from its trials without and with the patches."""
     old, new = side(before), side(after)
     reason = ""
     match (old, new):
         case (Verdict.BAD, Verdict.GOOD) | (Verdict.GOOD, Verdict.BAD):
             change = CellEffect.FIXED if old is Verdict.BAD else CellEffect.REGRESSED
-            if by_luck(*([t.verdict for t in cell.trials] for cell in (before, after))):
+            if may_be_chance(*([t.verdict for t in cell.trials] for cell in (before, after))):
                 change = CellEffect.UNTESTED
-                reason = f"too few trials to tell: {shown(before)} before, {shown(after)} after"
+                reason = f"too few trials to decide: {shown(before)} before, {shown(after)} after"
         case (Verdict.BAD, Verdict.BAD):
             change = CellEffect.STILL_BAD
         case (Verdict.GOOD, Verdict.GOOD):
@@ -88,25 +87,25 @@ def classify(before: CellInfo, after: CellInfo, *, snapshotter: str = "") -> Cel
 
 
 def shown(cell: CellInfo) -> str:
-    """``layers-dropped 3 of 3``; each outcome of a flaky cell; the bare name of an untested one."""
+    """Return ``layers-dropped 3 of 3``, with each outcome of a flaky cell; a name if untested."""
     total = sum(cell.counts.values())
     if not total:
         return cell.outcome
-    told = ", ".join(f"{name} {n} of {total}" for name, n in cell.counts.items())
-    return f"{cell.outcome} ({told})" if cell.verdict == Verdict.SKIP else told
+    counts = ", ".join(f"{name} {n} of {total}" for name, n in cell.counts.items())
+    return f"{cell.outcome} ({counts})" if cell.verdict == Verdict.SKIP else counts
 
 
 def count(changes: Iterable[CellChange], *, control: bool = False) -> Mapping[CellEffect, int]:
-    """How many cells did what; of the controls, or of all others."""
+    """Return the number of cells with each effect, of the controls or of all others."""
     found = Counter(CellEffect(c.change) for c in changes if c.control == control)
     return {change: found[change] for change in CellEffect}
 
 
 def status(changes: Sequence[CellChange], checks: Sequence[CheckInfo] = ()) -> ValidationStatus:
-    """The answer that all cells together give; `REFUSED` is decided elsewhere.
+    """Return the status of the whole validation; `validate_run` decides `REFUSED`.
 
-    A control that is not good on both sides leaves everything undecided but a regression, and
-    nothing is called fixed while a cell could not be tested.
+    If a control is not good on both sides, only a regression can be reported. If a cell could
+    not be tested, the status is never `FIXES`.
     """
     tested, controls = count(changes), count(changes, control=True)
     if (
@@ -124,40 +123,40 @@ def status(changes: Sequence[CellChange], checks: Sequence[CheckInfo] = ()) -> V
     return ValidationStatus.INCONCLUSIVE if tested[CellEffect.UNTESTED] else ValidationStatus.FIXES
 
 
-def undecided(changes: Sequence[CellChange]) -> str:
-    """Why the cells do not decide: the reasons, each once."""
+def why_undecided(changes: Sequence[CellChange]) -> str:
+    """Return why the cells do not decide: each reason once."""
     reasons = dict.fromkeys(c.reason for c in changes if c.change == CellEffect.UNTESTED)
     controls = [
         c for c in changes if c.control and c.change in (CellEffect.FIXED, CellEffect.STILL_BAD)
     ]
-    said = [*filter(None, reasons)]
+    found = [*filter(None, reasons)]
     if controls:
-        said.append(f"{len(controls)} of the controls are bad without the patches")
-    return "; ".join(said) or "no cell that was broken could be tested"
+        found.append(f"controls that are bad without the patches: {len(controls)}")
+    return "; ".join(found) or "no broken cell could be tested"
 
 
 def subsets(parts: Sequence[str]) -> list[tuple[str, ...]]:
-    """The proper subsets of a series to try, in order of size; none for a single patch."""
+    """Return the proper subsets of a series to try, in order of size; none for a single patch."""
     if len(parts) <= 1:
         return []
     sizes = range(1, len(parts)) if len(parts) <= ALL_SUBSETS else [len(parts) - 1]
     return [chosen for size in sizes for chosen in combinations(parts, size)]
 
 
-def does_as_much(subset: SubsetInfo, fixed: int) -> bool:
-    """Whether a subset mends as many cells as the whole, and breaks none that was good."""
+def fixes_as_much(subset: SubsetInfo, fixed: int) -> bool:
+    """Whether a subset fixes as many cells as the whole series, and breaks none."""
     return not subset.reason and subset.fixed >= fixed and not subset.regressed
 
 
 def falls_short(subset: SubsetInfo, fixed: int) -> bool:
-    """Whether it is sure that a subset does less; what could not be tested may be mended."""
+    """Whether a subset certainly does less than the whole; untested cells may be fixed."""
     return bool(subset.unbuilt or subset.regressed) or subset.fixed + subset.untested < fixed
 
 
 def needed(parts: Sequence[str], fixed: int, tried: Collection[SubsetInfo]) -> tuple[str, ...]:
-    """The parts without which surely fewer than *fixed* are mended, some break, or nothing builds.
+    """Return the parts without which fewer than *fixed* cells are fixed, or some break.
 
-    What infrastructure kept from being tested makes no part needed.
+    Also those without which the series does not build. Untested cells do not make a part needed.
     """
     without = {s.patches: s for s in tried}
     rests = {part: without.get(tuple(p for p in parts if p != part)) for part in parts}
@@ -165,6 +164,6 @@ def needed(parts: Sequence[str], fixed: int, tried: Collection[SubsetInfo]) -> t
 
 
 def enough(fixed: int, tried: Iterable[SubsetInfo]) -> tuple[str, ...]:
-    """The smallest subset that `does_as_much` as the whole; () where none does."""
-    good = [s for s in tried if does_as_much(s, fixed)]
+    """Return the smallest subset that `fixes_as_much` as the whole; () if there is none."""
+    good = [s for s in tried if fixes_as_much(s, fixed)]
     return min(good, key=lambda s: len(s.patches)).patches if fixed and good else ()

@@ -1,4 +1,4 @@
-"""The last proof of a commit found: the tip without it. And where else it was picked."""
+"""Reverts a found commit on a tip, and finds its cherry-picks and the releases with it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from buildkit_bisect.system.gitcmd import git
 
 
 def revert(source: GitSource, commit: str, tip: Revision, folder: Path) -> Patch | str:
-    """A patch that takes *commit* out of *tip*, kept below *folder*; or why there is none.
+    """Return a patch that reverts *commit* on *tip*, stored below *folder*; or why it cannot.
 
-    Made by ``git revert`` in a work tree of the mirror, so a revert that needs a three-way
-    merge counts; one with conflicts does not.
+    ``git revert`` runs in a work tree of the mirror, so it may need a three-way merge, but not
+    have conflicts.
     """
     merge = len(source.parents([commit], [f"{commit}^@"]).get(commit, ())) > 1
     with source.checkout(tip) as tree:
@@ -34,25 +34,25 @@ def revert(source: GitSource, commit: str, tip: Revision, folder: Path) -> Patch
             return f"the revert conflicts{where}"
         diff = git(tree, "diff", "--cached", "--no-ext-diff", "--no-color", "HEAD").stdout
     if not diff.strip():
-        return "the revert changes nothing: it was undone already"
+        return "the revert changes nothing: the commit is already reverted"
     name = f"revert-{commit[:12]}"
     home = folder / "patches" / name
     home.mkdir(parents=True)
     (home / "revert.patch").write_text(diff)
-    title = json.dumps(f"revert of {commit[:12]} on {tip.ref}")  # a JSON text is a TOML one
+    title = json.dumps(f"revert of {commit[:12]} on {tip.ref}")  # a JSON string is a TOML string
     (home / "patch.toml").write_text(f"title = {title}\n")
     try:
         return patches.load(str(home))
     except BadInput as error:
-        return f"the revert cannot be used as a patch: {error.message}"
+        return f"cannot use the revert as a patch: {error.message}"
 
 
 def elsewhere(source: GitSource, commit: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Release branches that have *commit* as a cherry-pick, and the releases that contain it."""
+    """Return the cherry-picks of *commit* on release branches, and the releases that contain it."""
     inside = source.contains(commit)
     others = [b for b in source.release_branches().values() if b not in inside.branches]
     return source.picks(commit, others), tuple(t for t in inside.tags if "-" not in t)
 
 
-#: Reverting writes no commit, but git wants to know who would.
+#: git revert needs an identity even with --no-commit.
 _IDENTITY = ("-c", "user.name=buildkit-bisect", "-c", "user.email=buildkit-bisect@localhost")

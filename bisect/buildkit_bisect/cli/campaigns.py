@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from buildkit_bisect import render, result
-from buildkit_bisect.campaign import estimate, record
+from buildkit_bisect.campaign import driver, estimate
 from buildkit_bisect.campaign import matrix as matrices
 from buildkit_bisect.campaign.bisect import Bisection
 from buildkit_bisect.campaign.boundaries import BoundaryCampaign
-from buildkit_bisect.campaign.find_good import find_good
-from buildkit_bisect.campaign.setup import Setup, load_patches, new_folder, prepare
+from buildkit_bisect.campaign.find_good import GoodEndBisection
+from buildkit_bisect.campaign.matrix import MatrixCampaign
+from buildkit_bisect.campaign.setup import Setup, load_patches, prepare
 from buildkit_bisect.cli import doctor
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
-from buildkit_bisect.errors import BadInput, BisectError
-from buildkit_bisect.events import Events, Finished, Planned, Said, Several
-from buildkit_bisect.live import Display, Recorder
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.events import Events, Planned, Said
+from buildkit_bisect.live import Display
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.choices import Format, Images
@@ -30,12 +30,9 @@ from buildkit_bisect.options.requests import Bisect, Building, Campaign
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render import github, reports
-from buildkit_bisect.result import Result
+from buildkit_bisect.result import CampaignKind, Result
 from buildkit_bisect.scenario import Scenario, from_script
 from buildkit_bisect.system import cache_limit
-
-#: Runs a campaign whose revisions, patches and scenarios are resolved.
-Work = Callable[[Events, str, Path], Result]
 
 ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
 
@@ -59,7 +56,6 @@ def _matrix(
     default: Sequence[str],
     form: Format = Format.FILES,
 ) -> int:
-    kind = request.task
     asked = [asked_for(item, request) for item in revs]
     # By default the usual revisions, and all shipped patches on the last of them.
     usual = not revs and not request.patches
@@ -88,16 +84,7 @@ def _matrix(
                 github.strategy((ref, tuple(filter(None, text.split(",")))) for ref, text in asked)
             )
             return DONE
-        if request.dry_run:
-            trials = request.trials or matrices.TRIALS
-            return show_plan(request, matrices.planned(setup, variants, trials, kind))
-        return work(
-            setup,
-            kind,
-            lambda told, campaign, folder: matrices.run(
-                replace(setup, events=told), variants, campaign=campaign, folder=folder, kind=kind
-            ),
-        )
+        return conduct(MatrixCampaign(setup, variants, CampaignKind(request.task)), setup)
 
 
 def asked_for(item: str, request: Building) -> tuple[str, str]:
@@ -131,22 +118,8 @@ def bisect(request: Bisect) -> int:
         if len(setup.scenarios) != 1:
             raise BadInput("bisect takes exactly one scenario", hint=words(Bisect, scenario="NAME"))
 
-        if request.good:
-            bisection = Bisection(setup, request, given)
-            if request.dry_run:
-                return show_plan(request, bisection.planned())
-            return work(setup, "bisect", bisection.run)
-        if request.dry_run:
-            raise BadInput(
-                "cannot plan a bisection without a good endpoint; finding one takes trials",
-                hint=words(Bisect, good="R", bad="R"),
-            )
-
-        def find_first(told: Events, campaign: str, folder: Path) -> Result:
-            good = find_good(setup, request, given, events=told, campaign=campaign)
-            return Bisection(setup, replace(request, good=good), given).run(told, campaign, folder)
-
-        return work(setup, "bisect", find_first)
+        searched = Bisection if request.good else GoodEndBisection
+        return conduct(searched(setup, request, given), setup)
 
 
 def boundaries(request: requests.Boundaries) -> int:
@@ -159,10 +132,7 @@ def boundaries(request: requests.Boundaries) -> int:
     with Display() as events:
         script = scripted(request)
         setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS, script=script)
-        campaign = BoundaryCampaign(setup, request, given)
-        if request.dry_run:
-            return show_plan(request, campaign.planned())
-        return work(setup, "boundaries", campaign.run)
+        return conduct(BoundaryCampaign(setup, request, given), setup)
 
 
 def scripted(request: Campaign) -> Scenario | None:
@@ -186,8 +156,37 @@ def _check_ends(request: Bisect) -> None:
         )
 
 
-def show_plan(request: Campaign, planned: Planned, also: Sequence[str] = ()) -> int:
-    """Print what would be done; *also* lists work other than cells."""
+def conduct(campaign: driver.Campaign, setup: Setup) -> int:
+    """Run *campaign*, or only print its plan if that is what the request asks for."""
+    request, events = setup.request, setup.events
+    if request.dry_run:
+        planned = campaign.plan()
+        if planned is None:
+            raise BadInput(
+                "cannot plan a bisection without a good endpoint; finding one takes trials",
+                hint=words(Bisect, good="R", bad="R"),
+            )
+        return show_plan(request, planned)
+    doctor.ensure(
+        lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(request)
+    )
+    document = driver.drive(campaign, setup, partial(_publish, request))
+    if request.json:
+        sys.stdout.write(result.dump(document))
+    return _code(document)
+
+
+def _publish(request: Campaign, document: Result, folder: Path, events: Events) -> str:
+    """Write the reports of *document* and trim the cache; return the headline."""
+    templates = render.Templates(request.templates)
+    reports.write(document, folder, templates)
+    github.publish(document, folder, env=os.environ, log=sys.stderr, templates=templates)
+    trim(events, request.cache_size)
+    return render.finding(document)
+
+
+def show_plan(request: Campaign, planned: Planned) -> int:
+    """Print what would be done, without doing it."""
     seconds = sum(planned.build_seconds.values())
     total = seconds + planned.cells * planned.trials * planned.trial_seconds
     if request.json:
@@ -205,7 +204,7 @@ def show_plan(request: Campaign, planned: Planned, also: Sequence[str] = ()) -> 
                     "trial_seconds": planned.trial_seconds,
                     "seconds": total,
                     "basis": planned.basis,
-                    **({"also": list(also)} if also else {}),
+                    **({"also": list(planned.also)} if planned.also else {}),
                 },
                 indent=1,
             )
@@ -219,50 +218,11 @@ def show_plan(request: Campaign, planned: Planned, also: Sequence[str] = ()) -> 
         control = ", control" if column.control else ""
         axes = " ".join(f"{k}={v}" for k, v in column.axes)
         print(f"cell   {column.scenario} {axes}{control}: {planned.trials} trials per row")
-    for text in also:
+    for text in planned.also:
         print(f"also   {text}")
-    print(
-        f"about {estimate.minutes(total)}{' for builds and cells' if also else ''}, based on"
-        f" {planned.basis}"
-    )
+    what = " for builds and cells" if planned.also else ""
+    print(f"about {estimate.minutes(total)}{what}, based on {planned.basis}")
     return DONE
-
-
-def work(setup: Setup, kind: str, work: Work) -> int:
-    """Run a campaign in a new folder, which records whether the campaign completed."""
-    request, events = setup.request, setup.events
-    doctor.ensure(
-        lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(request)
-    )
-    campaign, folder = new_folder(request.out, kind)
-    record.begin(folder, kind, request.command, setup.resumed)
-    recorder = Recorder(folder / record.EVENTS)
-    status, reason = "failed", ""
-    try:
-        both = Several(events, recorder)
-        done = work(both, campaign, folder)
-        result.write(done, folder)
-        templates = render.Templates(request.templates)
-        reports.write(done, folder, templates)
-        github.publish(done, folder, env=os.environ, log=sys.stderr, templates=templates)
-        status = done.status
-        trim(both, request.cache_size)
-        finding = render.finding(done)
-        both.emit(Finished(status=status, finding=finding, folder=str(folder)))
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    except (BisectError, OSError) as error:
-        reason = str(error)
-        raise
-    finally:
-        recorder.close()
-        # On a full disk the status stays "running" of a dead process; `resume` accepts that too.
-        with suppress(OSError):
-            record.end(folder, status, reason)
-    if request.json:
-        sys.stdout.write(result.dump(done))
-    return _code(done)
 
 
 def trim(events: Events, bound: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.campaign.setup import load_patches, prepare
 from buildkit_bisect.campaign.validate import Validation
-from buildkit_bisect.cli.campaigns import scripted, show_plan, work
+from buildkit_bisect.cli.campaigns import conduct, scripted
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.live import Display
 from buildkit_bisect.options.command import inv
@@ -23,7 +23,4 @@ def validate(request: Validate) -> int:
     with Display() as events:
         # A patch that fixes one failure may cause another, so all shipped scenarios are run.
         setup = prepare(request, events, chosen=given, default=scenarios.names(), script=script)
-        validation = Validation(setup, request, given)
-        if request.dry_run:
-            return show_plan(request, validation.planned(), validation.also)
-        return work(setup, "validate", validation.run)
+        return conduct(Validation(setup, request, given), setup)

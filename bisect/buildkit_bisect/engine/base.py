@@ -18,6 +18,8 @@ from buildkit_bisect.engine.client import engine_errors, transferred, within
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.toolchain import host_arch
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.retry import passing, retried
 
@@ -51,7 +53,8 @@ def find(engine: Engine, wanted: str = "", say: Callable[[str], None] = lambda _
             if isinstance(found, Base):
                 return found
             raise BadInput(
-                f"--base-image {wanted}: {found}", hint="docker pull, or leave out --base-image"
+                f"{words(Building, base_image=wanted)}: {found}",
+                hint=f"docker pull, or leave out {words(Building, base_image=True)}",
             )
         if engine.recall("base") != REPOSITORY:
             found = local(engine, PUBLISHED) or pulled(engine, PUBLISHED, say)
@@ -107,7 +110,7 @@ def _assembled(engine: Engine, say: Callable[[str], None]) -> Base:
         raise Missing(
             f"cannot assemble a base image: the Engine at {engine.where.shown} is {engine.arch},"
             f" this machine is {host_arch()}",
-            hint="--base-image IMAGE",
+            hint=words(Building, base_image="IMAGE"),
         )
     made = rootfs.assemble()
     ref = f"{REPOSITORY}:{made.key[:16]}"

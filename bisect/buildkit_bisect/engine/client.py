@@ -23,6 +23,8 @@ from docker.tls import TLSConfig
 from buildkit_bisect.engine import ssh
 from buildkit_bisect.engine.contexts import Endpoint, endpoint
 from buildkit_bisect.errors import InfraFailed, Missing
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 
 #: Seconds for one response of the Engine; committing an image is the slowest request.
 TIMEOUT = 120
@@ -36,7 +38,10 @@ _LEAST = 0.5
 _CERTS = (
     "DOCKER_TLS_VERIFY=1, ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH, or a Docker context"
 )
-_INSTALL = "apt-get install -y docker.io and start it, set DOCKER_HOST, or use --runtime host"
+_INSTALL = (
+    "apt-get install -y docker.io and start it, set DOCKER_HOST,"
+    f" or use {words(Campaign, runtime='host')}"
+)
 
 
 def connect(where: Endpoint | None = None, *, timeout: int = TIMEOUT) -> docker.DockerClient:
@@ -171,7 +176,3 @@ def engine_errors(doing: str) -> Iterator[None]:
         explanation = getattr(error, "explanation", None) or _innermost(error)
         reason = " ".join(str(explanation).split())[:500] or type(error).__name__
         raise InfraFailed(f"{doing}: {reason}", hint="docker info") from error
-
-
-#: The former name, until `runtime` uses the new one.
-told = engine_errors

@@ -27,6 +27,8 @@ from buildkit_bisect.engine.client import engine_errors, transferred
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, Variant
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.command import words
 from buildkit_bisect.system import paths
 
 REPOSITORY = f"{labels.NAMESPACE}/buildkit"
@@ -214,8 +216,8 @@ def repository(registry: str) -> str:
     where = registry.rstrip("/")
     if where in _HUB:
         raise BadInput(
-            f"--push {registry}: you do not own {REPOSITORY} on Docker Hub",
-            hint="--push REGISTRY/NAME, such as ghcr.io/me",
+            f"{words(requests.Build, push=registry)}: you do not own {REPOSITORY} on Docker Hub",
+            hint=f"{words(requests.Build, push='REGISTRY/NAME')}, such as ghcr.io/me",
         )
     return f"{where}/{REPOSITORY}"
 
@@ -234,7 +236,7 @@ def push(engine: Engine, image: VariantImage, registry: str) -> str:
         except InfraFailed as error:
             raise InfraFailed(
                 f"pushing {target}:{name}: {error.message}",
-                hint="docker login, or another --push",
+                hint=f"docker login, or another {words(requests.Build, push=True)}",
             ) from error
     return f"{target}:{name}@{digest}" if digest else f"{target}:{name}"
 
@@ -271,7 +273,7 @@ def save(engine: Engine, image: VariantImage, path: Path) -> None:
                 if time.monotonic() > until:
                     raise InfraFailed(
                         f"saving {image.ref} did not finish within {TRANSFER:.0f} s",
-                        hint="--push REGISTRY, or a closer Engine",
+                        hint=f"{words(requests.Build, push='REGISTRY')}, or a closer Engine",
                     )
         draft.replace(path)
     finally:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from buildkit_bisect.errors import Missing
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import process
 
 #: Increment when the layout changes.
@@ -95,7 +97,7 @@ def assemble() -> RootFs:
                 continue
             raise Missing(
                 f"{program} is not installed; the base image needs it",
-                hint="./inv doctor, or --base-image IMAGE",
+                hint=f"{inv('doctor')}, or {words(Building, base_image='IMAGE')}",
             )
         files[place] = Path(path).resolve()
         for library in libraries(process.run(["ldd", path], timeout=30, check=False).stdout):

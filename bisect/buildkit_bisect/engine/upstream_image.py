@@ -18,6 +18,8 @@ from buildkit_bisect.engine.contexts import Endpoint
 from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
 from buildkit_bisect.model import Revision, Variant
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Build
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
 from buildkit_bisect.source import Source
 from buildkit_bisect.system import paths, process
@@ -105,7 +107,9 @@ def build(
     Dockerfile fails or a patch does not apply; otherwise `InfraFailed` with the log's path.
     """
     if source.kind != "git":
-        raise BadInput("upstream's Dockerfile needs a git source", hint="--source git --repo PATH")
+        raise BadInput(
+            "upstream's Dockerfile needs a git source", hint=words(Build, source="git", repo="PATH")
+        )
     started = time.monotonic()
     ref = f"{image.REPOSITORY}:{image.tag(variant)}-dockerfile"
     log = paths.cache("logs") / f"image-{image.tag(variant)}.log"
@@ -120,7 +124,7 @@ def build(
         except PatchFailed as error:
             raise NoAnswer(
                 f"cannot build the image of {variant.label}: patch: {error.message}",
-                hint=error.hint or "./inv patch-check",
+                hint=error.hint or inv("patch-check"),
             ) from error
         marks = {
             labels.OURS: "image",
@@ -234,6 +238,6 @@ def stage(tree: Path) -> str:
     if not found:
         raise BadInput(
             "the Dockerfile of this commit has no stage `buildkit` or `buildkit-buildkitd`",
-            hint="leave out --builder dockerfile",
+            hint=f"leave out {words(Build, builder='dockerfile')}",
         )
     return "buildkit" if "buildkit" in found else "buildkit-buildkitd"

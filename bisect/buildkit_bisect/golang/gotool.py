@@ -16,6 +16,7 @@ from filelock import FileLock
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted, fetch_env, network_settings
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.system import cache_limit, paths, process
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
@@ -76,7 +77,7 @@ def ensure(
             if not done.ok:
                 raise InfraFailed(
                     f"{tool.name} {tool.version} does not compile: {done.tail(4)[-600:]}",
-                    hint="./inv doctor",
+                    hint=inv("doctor"),
                 )
             (folder / "made").rename(tool.path)
     return tool.path

@@ -25,6 +25,8 @@ from buildkit_bisect.golang.toolchain import (
     parse_version,
 )
 from buildkit_bisect.golang.wheel import WheelRefused, unpack_wheel
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.retry import passing, retried
@@ -80,12 +82,13 @@ class Toolchains:
                     reasons.append(err.message)
                 except OSError as err:  # usually a full disk
                     raise InfraFailed(
-                        f"cannot unpack Go {want}: {err}", hint="df -h; ./inv clean --cache"
+                        f"cannot unpack Go {want}: {err}", hint=f"df -h; {inv('clean', cache=True)}"
                     ) from err
         if late:
             raise InfraFailed(
                 f"cannot download Go {want} in time: {'; '.join(reasons)}",
-                hint="--deadline toolchain=SECONDS, or a Go of that version on PATH",
+                hint=f"{words(Building, deadline='toolchain=SECONDS')},"
+                " or a Go of that version on PATH",
             )
         refusal = Missing(
             f"cannot find Go {want}: {'; '.join(reasons)}",

@@ -20,12 +20,13 @@ from buildkit_bisect.live.lines import Lines, finished_line
 from buildkit_bisect.live.progress import Progress
 from buildkit_bisect.live.recorder import Recorder, events, replay
 from buildkit_bisect.live.screen import screen
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.render.text import one_line
 
 __all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
 
 _Clock = Callable[[], float]
-_STOPPED = "stopped before it finished: ./inv resume"
+_STOPPED = f"stopped before it finished: {inv('resume')}"
 
 
 class Display:

@@ -139,9 +139,8 @@ class Option:
             case Form.SWITCH:
                 found = ["1" if given else twin]
             case Form.REPEATED:
-                several = [given] if isinstance(given, str) else given or ()
-                found = [t for t in several if t] if isinstance(several, Sequence) else []
-                found = found or twin.split()
+                several = (given,) if isinstance(given, str | bool) else given or ()
+                found = [t for t in several if isinstance(t, str) and t] or twin.split()
             case Form.VALUE:
                 found = [given if isinstance(given, str) and given else twin]
         return tuple(self._plain(text) for text in found if text)
@@ -150,12 +149,12 @@ class Option:
         """Return *text*. Raises `BadInput` if it is too long or not printable."""
         if len(text) > LONGEST:
             raise BadInput(
-                f"--{self.name} has {len(text)} characters: {text[:20]!r}...",
+                f"{self.flag} has {len(text)} characters: {text[:20]!r}...",
                 hint=f"at most {LONGEST} characters",
             )
         if not text.isprintable():
             raise BadInput(
-                f"--{self.name} {text[:60]!r} contains a control character, a line break or"
+                f"{self.flag} {text[:60]!r} contains a control character, a line break or"
                 " invalid UTF-8",
                 hint="./inv --help TASK",
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.model import Revision
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch, PatchFailed
 from buildkit_bisect.result import FitState
 from buildkit_bisect.source import GitSource
@@ -150,4 +151,4 @@ def _lacking(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> 
 def hint(found: Sequence[Fit], option: Callable[[str], str]) -> str:
     """Return the next command for a patch that does not apply: a branch where it does apply."""
     fits = [f.ref for f in found if f.state is FitState.APPLIES]
-    return option(fits[-1]) if fits else "./inv patch-new NAME --from-branch REF"
+    return option(fits[-1]) if fits else inv("patch-new", "NAME", from_branch="REF")

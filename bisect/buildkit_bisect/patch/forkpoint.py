@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Revision
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import PatchNew
 from buildkit_bisect.patch.backports import main_line
 from buildkit_bisect.source import GitSource, upstream
 from buildkit_bisect.source.commits import branch_name
@@ -43,7 +45,9 @@ def fork(source: GitSource, sha: str) -> Revision:
         base = source.merge_base(line.sha, sha)
         if base is not None:
             return source.revision(base, ref=f"{line.name} at {base[:12]}")
-    raise BadInput(f"{sha[:12]} has no merge base with upstream's branches", hint="--base R")
+    raise BadInput(
+        f"{sha[:12]} has no merge base with upstream's branches", hint=words(PatchNew, base="R")
+    )
 
 
 def candidates(branches: Mapping[str, str], main: str = "") -> list[Line]:

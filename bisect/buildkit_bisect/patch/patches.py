@@ -18,6 +18,8 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import PatchRef
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch import diffs
 from buildkit_bisect.patch.diffs import Diff
 from buildkit_bisect.system import checkout, gitcmd, tomlfile
@@ -163,7 +165,7 @@ def load_many(text: str, root: Path | None = None) -> list[Patch]:
             if other.name in patch.meta.conflicts:
                 raise BadInput(
                     f"patches {patch.name} and {other.name} conflict; use one of them",
-                    hint="--patches A",
+                    hint=words(Building, patches="A"),
                 )
     return chosen
 

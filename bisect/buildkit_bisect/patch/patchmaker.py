@@ -16,6 +16,8 @@ from pathlib import Path
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import DEFAULT_REPO, Revision
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import PatchNew
 from buildkit_bisect.patch import diffs, patches
 from buildkit_bisect.patch.backports import touched
 from buildkit_bisect.patch.diffs import Change
@@ -113,7 +115,7 @@ def _smallest(source: GitSource, work: Work, folder: Path, metadata: str) -> Pat
         return _write(usable[0], folder, work.base, metadata)
     raise BadInput(
         f"the change is ambiguous in its own base: {failed}",
-        hint="--base R, or a change that includes more of its context",
+        hint=f"{words(PatchNew, base='R')}, or a change that includes more of its context",
     )
 
 
@@ -132,7 +134,7 @@ def _is_there(patch: Patch, tree: Path) -> bool:
 
 def _write(text: bytes, folder: Path, base: Revision, metadata: str) -> Patch:
     if not text.strip():
-        raise BadInput(f"no changes since {base.ref}", hint="--base R")
+        raise BadInput(f"no changes since {base.ref}", hint=words(PatchNew, base="R"))
     name = f"{folder.name}.patch"
     (folder / name).write_bytes(text)
     files = ", ".join(map(_toml, diffs.parse(name, text).files))
@@ -151,7 +153,8 @@ def _diff(source: GitSource, work: Work, context: int, *files: str) -> bytes:
         if out.stat().st_size > MOST_BYTES:
             raise BadInput(
                 f"the diff from {work.base.ref} is too large: {out.stat().st_size // 10**6} MB",
-                hint="--base R of a commit nearer to your work, or leave out large files",
+                hint=f"{words(PatchNew, base='R')} of a commit nearer to your work, or leave out"
+                " large files",
             )
         return out.read_bytes()
 
@@ -285,7 +288,7 @@ def doubt(work: Work) -> str:
     by = f"{work.authors} authors" if work.authors > 1 else work.author
     return (
         f"the patch contains {work.commits} commits by {by} since {work.base.ref};"
-        " if some of them are not yours: --base R"
+        f" if some of them are not yours: {words(PatchNew, base='R')}"
     )
 
 
@@ -298,9 +301,15 @@ def _body(text: str) -> str:
 def check_worktree(folder: Path) -> None:
     """Raise `BadInput` if *folder* is not in a git repository."""
     if not folder.is_dir():
-        raise BadInput(f"--from-worktree {str(folder)!r}: no such directory", hint=_WORKTREE)
+        raise BadInput(
+            f"{words(PatchNew, from_worktree=True)} {str(folder)!r}: no such directory",
+            hint=_WORKTREE,
+        )
     if not git(folder, "rev-parse", "--git-dir", check=False).ok:
-        raise BadInput(f"--from-worktree {str(folder)!r} is not a git repository", hint=_WORKTREE)
+        raise BadInput(
+            f"{words(PatchNew, from_worktree=True)} {str(folder)!r} is not a git repository",
+            hint=_WORKTREE,
+        )
 
 
 @contextmanager
@@ -337,7 +346,7 @@ def of_worktree(folder: Path, source: GitSource, *, base: str = "") -> Iterator[
         yield described(source, work, tip.sha)
 
 
-_WORKTREE = "--from-worktree DIR of a clone of BuildKit"
+_WORKTREE = f"{words(PatchNew, from_worktree='DIR')} of a clone of BuildKit"
 
 
 def _tree(top: Path, head: str, folder: Path, *, theirs: str, exclude: Path) -> str:

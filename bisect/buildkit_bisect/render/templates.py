@@ -9,6 +9,8 @@ import jinja2
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Report
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import symbols, text
 from buildkit_bisect.result import CampaignKind, CampaignStatus
@@ -66,12 +68,12 @@ class Templates:
         except jinja2.TemplateSyntaxError as error:
             raise BadInput(
                 f"template {error.name}, line {error.lineno}: {error.message}",
-                hint="docs/reports.md, or leave out --templates",
+                hint=f"docs/reports.md, or leave out {words(Report, templates=True)}",
             ) from None
         except jinja2.UndefinedError as error:
             raise BadInput(
                 f"template {name}: {error.message}",
-                hint="docs/reports.md, or leave out --templates",
+                hint=f"docs/reports.md, or leave out {words(Report, templates=True)}",
             ) from None
         except jinja2.TemplateNotFound as error:
             raise BadInput(f"template not found: {error.name}", hint="ls templates/") from None

@@ -14,6 +14,7 @@ from typing import Any
 import cattrs
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.result import checks as resultcheck
 from buildkit_bisect.result.words import CampaignStatus
 from buildkit_bisect.system import strictjson
@@ -338,10 +339,10 @@ def read(folder: Path) -> Result:
     try:
         data = strictjson.loads(path.read_text())
     except OSError:
-        raise BadInput(f"no result at {path}", hint="./inv status") from None
+        raise BadInput(f"no result at {path}", hint=inv("status")) from None
     except ValueError as error:
         raise BadInput(
-            f"{path} is not JSON: {error}", hint="./inv report ID, or ./inv status"
+            f"{path} is not JSON: {error}", hint=f"{inv('report', 'ID')}, or {inv('status')}"
         ) from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise BadInput(f"{path} is not a result of schema {SCHEMA}", hint="run the campaign again")

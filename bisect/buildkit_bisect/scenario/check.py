@@ -8,6 +8,8 @@ from pathlib import PurePosixPath
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Axes, ToolOutcome, Verdict
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario import attributes, pattern
 from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step, VertexIs
 from buildkit_bisect.scenario.placeholders import fill, names_in
@@ -142,7 +144,9 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
             _require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
         case Action.SCRIPT:
             _require(
-                False, f"{where}.action", "a script runs with --script, not from a scenario file"
+                False,
+                f"{where}.action",
+                f"a script runs with {words(Campaign, script=True)}, not from a scenario file",
             )
         case Action.PRUNE:
             pass
@@ -221,9 +225,10 @@ def _check_rules(scenario: Scenario) -> None:
     seen: dict[tuple[Condition, ...], str] = {}
     for index, rule in enumerate(scenario.outcomes):
         where = f"outcomes[{index}]"
-        _require(bool(_ID.fullmatch(rule.name)), f"{where}.name", f"{rule.name!r} is not plain")
+        plain = bool(_ID.fullmatch(rule.name))
+        _require(plain, f"{where}.name", f"{rule.name!r} is not a plain name (a-z, 0-9, -)")
         free = rule.name not in set(ToolOutcome)
-        _require(free, f"{where}.name", f"{rule.name!r} is the tool's own")
+        _require(free, f"{where}.name", f"{rule.name!r} is reserved")
         _require(rule.verdict in _VERDICTS, f"{where}.verdict", "must be good, bad or weak")
         _require(bool(rule.all), f"{where}.all", "must not be empty")
         for number, condition in enumerate(rule.all):

@@ -61,7 +61,7 @@ class Image:
 
     dockerfile: str
     compression: str = "gzip"
-    public: str = ""  # what `--images public` uses instead
+    public: str = ""  # a published image to use instead, if asked for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,8 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario.check import check
 from buildkit_bisect.scenario.definition import Action, Condition, Kept, Scenario, Step, VertexIs
 from buildkit_bisect.system import checkout, tomlfile
@@ -41,7 +43,10 @@ def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
     folder = root / name if NAME.fullmatch(name) else Path(name)
     if not (folder / "scenario.toml").is_file():
         known = ", ".join(names(root))
-        raise BadInput(f"unknown scenario {name!r}; known: {known}", hint="--scenario NAME_OR_DIR")
+        raise BadInput(
+            f"unknown scenario {name!r}; known: {known}",
+            hint=words(Campaign, scenario="NAME_OR_DIR"),
+        )
     own = tomlfile.read(folder / "scenario.toml", hint=_HELP)
     folders = [folder.resolve()]
     if (base := own.pop("extends", None)) is not None:

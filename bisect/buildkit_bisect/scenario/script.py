@@ -8,6 +8,8 @@ from pathlib import Path
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step
 
 
@@ -18,7 +20,10 @@ def from_script(path: str, *, timeout: float) -> Scenario:
     """
     program = Path(path).absolute()
     if not (program.is_file() and os.access(program, os.X_OK)):
-        raise BadInput(f"--script {path!r} is not an executable file", hint=f"chmod +x {path}")
+        raise BadInput(
+            f"{words(Campaign, script=True)} {path!r} is not an executable file",
+            hint=f"chmod +x {path}",
+        )
     digest = hashlib.sha256(program.read_bytes() + f" {timeout}".encode()).hexdigest()
 
     def rule(name: str, verdict: Verdict, exits: str, means: str) -> Rule:

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.model import DEFAULT_REPO, Revision
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.source.git import GitSource
 from buildkit_bisect.source.mirror import Silent, Unreachable
 from buildkit_bisect.source.module import ModuleSource
@@ -66,14 +68,20 @@ def open_source(
     if kind == "module":
         return ModuleSource(say=say, deadlines=within)
     if kind not in ("auto", "git"):
-        raise BadInput(f"unknown source {kind!r}", hint="--source auto, git or module")
+        raise BadInput(
+            f"unknown source {kind!r}", hint=f"{words(Building, source='auto')}, git or module"
+        )
     try:
         return GitSource.open(repo, say=say, deadlines=deadlines)
     except (Unreachable, Missing) as err:
         if kind == "git" and isinstance(err, Silent):
             raise  # the remote does not answer
         if kind == "git":
-            raise Missing(err.message, hint="--repo PATH of a clone, or --source module") from None
+            raise Missing(
+                err.message,
+                hint=f"{words(Building, repo='PATH')} of a clone, or"
+                f" {words(Building, source='module')}",
+            ) from None
         note = f"source: Go modules ({err.message})"
         say(note)
         return ModuleSource(say=say, deadlines=within, note=note)

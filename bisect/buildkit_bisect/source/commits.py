@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Revision
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.source import names
 from buildkit_bisect.source.mirror import Mirror
 from buildkit_bisect.system.gitcmd import git, hermetic_env, lines, patch_ids
+from buildkit_bisect.system.process import ProcessError
 
 if TYPE_CHECKING:
     from git import Repo
@@ -85,7 +87,7 @@ class History:
         if done.exit not in (0, 1):
             raise InfraFailed(
                 f"git merge-base in {self.mirror.path}: {done.tail(1)}",
-                hint="./inv clean --cache (recreates the mirror)",
+                hint=f"{inv('clean', cache=True)} (recreates the mirror)",
             )
         return done.exit == 0
 
@@ -110,7 +112,13 @@ class History:
         """
         if not shas:
             return {}
-        out = patch_ids(self.mirror.path, shas)
+        try:
+            out = patch_ids(self.mirror.path, shas)
+        except ProcessError as error:
+            raise InfraFailed(
+                f"cannot compute patch ids: {error.message}",
+                hint=f"{inv('clean', cache=True)} (recreates the mirror)",
+            ) from error
         return {sha: pid for pid, sha in (line.split() for line in lines(out))}
 
     def patch_id(self, sha: str) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Revision
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.source import names, upstream
 from buildkit_bisect.source.commits import SEPARATOR, History, branch_name
 from buildkit_bisect.source.inputs import InputKeys
@@ -155,7 +157,7 @@ class GitSource(History):
         own = ("refs/heads/master", "refs/heads/main", head, "HEAD")
         there = [name for name in (*theirs, *own) if name and self._commit_of(name)]
         if not there:
-            raise BadInput(f"{self.where} has no branch", hint="--repo PATH_OR_URL")
+            raise BadInput(f"{self.where} has no branch", hint=words(Building, repo="PATH_OR_URL"))
         # Not the clone's own branches: local work puts them ahead of upstream's.
         self._warn_if_stale(there[0], [name for name in there[1:] if name in theirs])
         return there[0]
@@ -248,7 +250,7 @@ class GitSource(History):
         if done.timed_out:
             raise InfraFailed(
                 f"git {args[0]} in {self.mirror.path} timed out after {done.seconds:.0f} s",
-                hint="./inv clean --cache (recreates the mirror)",
+                hint=f"{inv('clean', cache=True)} (recreates the mirror)",
             )
         return done.stdout.strip()
 
@@ -331,7 +333,7 @@ class GitSource(History):
             except ProcessError as err:
                 raise InfraFailed(
                     f"cannot create a work tree of {revision.ref}: {err.message}",
-                    hint="./inv doctor, or another revision",
+                    hint=f"{inv('doctor')}, or another revision",
                 ) from err
             try:
                 yield tree
@@ -355,7 +357,7 @@ class GitSource(History):
             raise BadInput(
                 f"the tree of {revision.ref} has more than {MOST_FILES} files or"
                 f" {MOST_BYTES // 10**9} GB: it is not BuildKit's",
-                hint="--repo PATH of a clone of BuildKit",
+                hint=f"{words(Building, repo='PATH')} of a clone of BuildKit",
             )
 
     def prune(self) -> None:

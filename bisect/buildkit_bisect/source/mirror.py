@@ -13,6 +13,8 @@ from urllib.parse import unquote
 from filelock import FileLock
 
 from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import addresses, cache_limit, paths, process
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.gitcmd import git, hermetic_env
@@ -132,7 +134,9 @@ def _check(path: Path) -> None:
 def _normal(repo: str) -> str:
     repo = repo.strip()
     if not repo or repo.startswith("-") or any(not c.isprintable() for c in repo):
-        raise BadInput(f"{repo[:60]!r} is not a repository", hint="--repo PATH_OR_URL")
+        raise BadInput(
+            f"{repo[:60]!r} is not a repository", hint=words(Building, repo="PATH_OR_URL")
+        )
     if addresses.is_cleartext(repo) and not addresses.is_local_cleartext(repo):
         raise BadInput(
             f"repository {repo!r}: cleartext protocols are allowed only on loopback",
@@ -149,10 +153,10 @@ def _normal(repo: str) -> str:
         there = False
     if not there:
         looks = "unknown kind of URL" if "://" in repo or "::" in repo else "no such directory"
-        raise BadInput(f"repository {repo!r}: {looks}", hint="--repo PATH_OR_URL")
+        raise BadInput(f"repository {repo!r}: {looks}", hint=words(Building, repo="PATH_OR_URL"))
     done = git(path, "rev-parse", "--path-format=absolute", "--git-common-dir", check=False)
     if not done.ok:
-        raise BadInput(f"{repo} is not a git repository", hint="--repo PATH_OR_URL")
+        raise BadInput(f"{repo} is not a git repository", hint=words(Building, repo="PATH_OR_URL"))
     return str(Path(done.stdout.strip()).resolve())
 
 
@@ -228,10 +232,12 @@ def _unreachable(what: str, done: Completed) -> Unreachable:
     if done.timed_out:
         return Silent(
             f"{what}: no answer within {done.seconds:.0f} s",
-            hint="--deadline connect=SECONDS, or --repo PATH of a clone",
+            hint=f"{words(Building, deadline='connect=SECONDS')}, or"
+            f" {words(Building, repo='PATH')} of a clone",
         )
     return Unreachable(
-        f"{what}: {_reason(done)}", hint="--repo PATH of a clone, or --source module"
+        f"{what}: {_reason(done)}",
+        hint=f"{words(Building, repo='PATH')} of a clone, or {words(Building, source='module')}",
     )
 
 

@@ -14,6 +14,8 @@ from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted, fetch_env, network_settings
 from buildkit_bisect.model import Revision
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.source import names
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.deadlines import Deadlines
@@ -176,8 +178,8 @@ class ModuleSource:
         return info
 
 
-_LATER = "--deadline module=SECONDS, or --source git --repo PATH_OR_URL"
-_GIT = "--source git --repo PATH_OR_URL"
+_GIT = words(Building, source="git", repo="PATH_OR_URL")
+_LATER = f"{words(Building, deadline='module=SECONDS')}, or {_GIT}"
 
 
 def _escape(version: str) -> str:

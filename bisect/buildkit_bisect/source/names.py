@@ -10,6 +10,8 @@ from datetime import date
 from packaging.version import InvalidVersion, Version
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import PatchNew
 
 _RELEASE = re.compile(r"^v\d+\.\d+\.\d+$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
@@ -127,7 +129,8 @@ def unknown_pull(ref: str, *, where: str, local: bool) -> BadInput:
     fetch = f"git fetch origin pull/{number}/head:pr-{number}"
     return BadInput(
         f"no revision {ref!r} in {where}",
-        hint=f"in the clone: {fetch}, then --from-branch pr-{number}; or no --repo, for GitHub's"
+        hint=f"in the clone: {fetch}, then {words(PatchNew, from_branch=f'pr-{number}')};"
+        f" or no {words(PatchNew, repo=True)}, for GitHub's"
         if local
         else "the number of a pull request of that repository",
     )

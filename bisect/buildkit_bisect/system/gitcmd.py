@@ -7,9 +7,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.system import process
-from buildkit_bisect.system.process import Completed
+from buildkit_bisect.system.process import Completed, ProcessError
 
 #: Timeout of a quick local git command, in seconds.
 QUICK = 120.0
@@ -80,7 +79,7 @@ def git(
 def patch_ids(repo: Path, shas: Sequence[str], *, timeout: float = QUICK) -> str:
     """Return what ``git patch-id`` prints for the commits *shas*: lines of ``PATCH COMMIT``.
 
-    Raises `InfraFailed` if git fails or takes longer than *timeout* seconds.
+    Raises `ProcessError` if git fails or takes longer than *timeout* seconds.
     """
     shown = ("-p", "--no-walk=unsorted", "--no-merges", "--full-index", "--no-ext-diff")
     log = process.start(
@@ -103,9 +102,7 @@ def patch_ids(repo: Path, shas: Sequence[str], *, timeout: float = QUICK) -> str
         finally:
             status = process.stop(log)
     if status:
-        raise InfraFailed(
-            f"git log in {repo} exited {status}", hint="./inv clean --cache (recreates the mirror)"
-        )
+        raise ProcessError(f"git log in {repo} exited {status}")
     return done.stdout
 
 

@@ -15,7 +15,7 @@ import platformdirs
 
 from buildkit_bisect.system import owner
 
-#: Directories in the cache. `clean --cache` removes these and `FILES`, nothing else.
+#: Directories in the cache. Cleaning the cache removes these and `FILES`, nothing else.
 DIRECTORIES = frozenset(
     {
         *("builds", "engines", "evidence", "failures", "gocache", "gomod", "inputs", "locks"),

@@ -166,7 +166,7 @@ def download(url: str, path: Path, *, sha256: str, within: float, cafile: str = 
                     if time.monotonic() > end:
                         raise NotServedNow(
                             f"{shown(url)}: download timed out after {within:.0f} s",
-                            hint="--deadline toolchain=SECONDS",
+                            hint="the same command again",
                         )
                     digest.update(chunk)
                     file.write(chunk)

@@ -1,4 +1,4 @@
-"""Snapshotters that scenarios do not list: what is asked for, refused, and given to a container."""
+"""Snapshotters that scenarios do not list: added, rejected, mounted into a container."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import docker, snapshotters
 
 
-def test_snapshotters_are_added_only_when_asked_for() -> None:
+def test_snapshotters_are_added_only_if_requested() -> None:
     loaded = scenarios.load("cross-stage-lazy")
-    asked = Campaign(axis={"snapshotter": ("fuse-overlayfs", "stargz-proxy", "nonsense")})
-    axis = axes.extend(loaded, asked).axes["snapshotter"]
+    requested = Campaign(axis={"snapshotter": ("fuse-overlayfs", "stargz-proxy", "nonsense")})
+    axis = axes.extend(loaded, requested).axes["snapshotter"]
     assert axis.values == (*loaded.axes["snapshotter"].values, "fuse-overlayfs", "stargz-proxy")
     assert "fuse-overlayfs" in axis.controls
     assert "stargz-proxy" not in axis.controls
@@ -34,7 +34,7 @@ def test_snapshotters_are_added_only_when_asked_for() -> None:
         (RuntimeKind.DOCKER, "mine"),
     ],
 )
-def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(
+def test_a_snapshotter_that_a_runtime_does_not_support_is_rejected(
     runtime: RuntimeKind, value: str
 ) -> None:
     served = Served(socket="/s", root="/root" if value == "given" else "")
@@ -46,14 +46,14 @@ def test_a_snapshotter_that_a_runtime_cannot_have_is_refused(
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
 
 
-def test_a_socket_that_no_axis_asks_for_is_not_ignored_in_a_container() -> None:
+def test_a_socket_without_a_root_is_rejected_for_containers_even_if_no_axis_uses_it() -> None:
     served = {"mine": Served(socket="/s")}
     wanted = Campaign(runtime=(RuntimeKind.HOST, RuntimeKind.DOCKER), snapshotter_socket=served)
-    with pytest.raises(BadInput, match="a container needs the directory too"):
+    with pytest.raises(BadInput, match="a container also needs the directory"):
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
 
 
-def test_a_container_is_given_the_socket_and_what_is_mounted_below_its_root() -> None:
+def test_a_container_gets_the_socket_and_the_root_with_its_mounts() -> None:
     entry = Served(socket="/run/mine/s.sock", root="/var/lib/mine")
     bound, root = docker.own_mounts(entry)
     assert (bound["Source"], bound["Target"]) == ("/run/mine/s.sock", docker.PROXY_SOCKET)
@@ -68,16 +68,16 @@ def test_a_container_is_given_the_socket_and_what_is_mounted_below_its_root() ->
         *("/proc", "/proc/1/root", "/sys/fs", "/dev/shm", "/tmp"),  # noqa: S108
     ],
 )
-def test_a_root_that_hides_the_containers_own_is_refused(root: str) -> None:
+def test_a_root_that_hides_directories_of_the_container_is_rejected(root: str) -> None:
     served = {"mine": Served(socket="/s", root=root)}
     wanted = Campaign(runtime=(RuntimeKind.DOCKER,), snapshotter_socket=served)
-    with pytest.raises(BadInput, match=f"{root} would hide or change"):
+    with pytest.raises(BadInput, match=f"mounting {root} would hide or change"):
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
-    fine = {"mine": Served(socket="/s", root="/var/lib/overlaybd")}
-    axes.extend(scenarios.load("cross-stage-lazy"), replace(wanted, snapshotter_socket=fine))
+    harmless = {"mine": Served(socket="/s", root="/var/lib/overlaybd")}
+    axes.extend(scenarios.load("cross-stage-lazy"), replace(wanted, snapshotter_socket=harmless))
 
 
-def test_a_snapshotter_that_was_started_anew_is_another_one(tmp_path: Path) -> None:
+def test_a_restarted_snapshotter_has_another_version(tmp_path: Path) -> None:
     served = {"mine": Served(socket=str(tmp_path / "s"))}
 
     def found() -> snapshotters.Proxy:
@@ -91,12 +91,12 @@ def test_a_snapshotter_that_was_started_anew_is_another_one(tmp_path: Path) -> N
     assert found() != found()
 
 
-def test_one_with_another_root_is_another_one(tmp_path: Path) -> None:
-    place = tmp_path / "s"
+def test_another_root_gives_another_version(tmp_path: Path) -> None:
+    path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as serving:
-        serving.bind(str(place))
+        serving.bind(str(path))
         wrong, right = (
-            snapshotters.find(["mine"], {"mine": Served(socket=str(place), root=root)})["mine"]
+            snapshotters.find(["mine"], {"mine": Served(socket=str(path), root=root)})["mine"]
             for root in ("/var", "/var/lib")
         )
     assert wrong.version != right.version

@@ -1,4 +1,4 @@
-"""What `status` and `resume` make of campaigns whose files are damaged, or somebody else's."""
+"""`status`, `resume` and `report` with damaged or hostile files of campaigns."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from buildkit_bisect import events as ev
 from buildkit_bisect.campaign import record
 from buildkit_bisect.cli import results
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.live import recorder as told
+from buildkit_bisect.live import recorder
 from buildkit_bisect.options.requests import Report, Resume, Status
 
 RECORD = {"kind": "matrix", "command": "./inv matrix --revs v0.26.0", "status": "killed",
           "reason": "", "pid": 0}  # fmt: skip
-HALF = "\ud800"
+LONE = "\ud800"
 TITLE = "\x1b]0;PWNED\x07"
 
 
@@ -31,7 +31,7 @@ def campaign(out: Path, name: str, text: str | None = None, **changes: Any) -> P
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, "\0", '{"pid": 1}'])
-def test_a_record_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_record_is_rejected(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadInput, match="damaged"):
         record.read(campaign(tmp_path, "a", text))
 
@@ -40,35 +40,35 @@ def test_a_record_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     "change",
     [
         {"resumed": 5}, {"resumed": [5]}, {"resumed": ["a\0"]}, {"resumed": "abc"}, {"cwd": 5},
-        {"cwd": "/a\0"}, {"cwd": HALF}, {"cwd": None}, {"command": "./inv matrix \0"},
-        {"command": f"./inv matrix {HALF}"}, {"kind": HALF}, {"status": HALF}, {"reason": HALF},
+        {"cwd": "/a\0"}, {"cwd": LONE}, {"cwd": None}, {"command": "./inv matrix \0"},
+        {"command": f"./inv matrix {LONE}"}, {"kind": LONE}, {"status": LONE}, {"reason": LONE},
         {"pid": -1}, {"pid": 10**400}, {"pid": True}, {"pid": float("inf")},
     ],
 )  # fmt: skip
-def test_a_record_with_what_no_campaign_writes_is_refused(
-    tmp_path: Path, change: dict[str, Any]
-) -> None:
+def test_a_record_with_invalid_values_is_rejected(tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="damaged"):
         record.read(campaign(tmp_path, "a", **change))
 
 
-def test_bytes_that_are_no_text_may_be_in_the_name_of_a_folder(tmp_path: Path) -> None:
+def test_the_name_of_a_folder_may_be_invalid_utf8(tmp_path: Path) -> None:
     assert record.read(campaign(tmp_path, "a", cwd="/x\udcff")).cwd == "/x\udcff"
 
 
-def test_a_damaged_one_hides_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_record_hides_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     campaign(tmp_path, "2026-a", "")
     campaign(tmp_path, "2026-b")
     campaign(tmp_path, f"2026-c\n{TITLE}", "{")
     assert results.status(Status(out=tmp_path)) == 0
-    said = capsys.readouterr()
-    assert said.out == "2026-b  killed\n    ./inv matrix --revs v0.26.0\n"
-    first, second = said.err.splitlines()
-    assert first == f"warning: {tmp_path}/2026-a/campaign.json is damaged; it is left out"
+    printed = capsys.readouterr()
+    assert printed.out == "2026-b  killed\n    ./inv matrix --revs v0.26.0\n"
+    first, second = printed.err.splitlines()
+    assert first == f"warning: {tmp_path}/2026-a/campaign.json is damaged; ignoring it"
     assert "\x1b" not in second
 
 
-def test_resume_takes_the_newest_that_can_be_read(
+def test_resume_takes_the_newest_readable_campaign(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign(tmp_path, f"2026-b{TITLE}", command=f"./inv matrix --revs '{TITLE}v0.26.0'")
@@ -83,7 +83,7 @@ def test_resume_takes_the_newest_that_can_be_read(
     assert resuming == "resuming 2026-b\\x1b]0;PWNED\\x07: ./inv matrix --revs 'v0.26.0'"
 
 
-def test_what_another_has_gone_on_with_is_not_resumed_again(
+def test_a_resumed_campaign_is_not_resumed_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     campaign(tmp_path, "2026-a", status="interrupted")
@@ -97,7 +97,7 @@ def test_what_another_has_gone_on_with_is_not_resumed_again(
     assert [r.status for r in record.campaigns(tmp_path)] == ["resumed", "done", "failed"]
 
 
-def test_names_cannot_speak_to_the_terminal(
+def test_names_with_control_characters_are_escaped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     campaign(tmp_path, f"2026{TITLE}\nfake  done", status=f"done{TITLE}", reason="a\nb")
@@ -107,48 +107,48 @@ def test_names_cannot_speak_to_the_terminal(
     )
 
 
-def test_paths_of_reports_cannot_either(
+def test_report_paths_with_control_characters_are_escaped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Options cannot be such a path; the folder that this project lies in can."""
+    """Options reject such a path, but the project's own folder may have one."""
     folder = tmp_path / f"2026{TITLE}"
     folder.mkdir()
     published = Path(__file__).parents[3] / "results" / "issue-6893" / "bisect-refused"
     (folder / "result.json").write_bytes((published / "result.json").read_bytes())
     monkeypatch.setattr(results, "_folder", lambda *_: folder)
     assert results.report(Report()) == 0
-    said = capsys.readouterr().out
-    assert "2026\\x1b]0;PWNED\\x07/report.md\n" in said
-    assert "\x1b" not in said
+    printed = capsys.readouterr().out
+    assert "2026\\x1b]0;PWNED\\x07/report.md\n" in printed
+    assert "\x1b" not in printed
 
 
-def test_a_record_is_on_the_disk_before_it_has_its_name(
+def test_a_record_is_synced_before_it_is_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    did: list[str] = []
+    calls: list[str] = []
     sync, replace = os.fsync, Path.replace
 
     def fsync(fd: int) -> None:
-        did.append("sync")
+        calls.append("sync")
         sync(fd)
 
     def rename(self: Path, to: Path) -> Path:
-        did.append("rename")
+        calls.append("rename")
         return replace(self, to)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", rename)
     record.begin(tmp_path, "matrix", "./inv matrix")
     record.end(tmp_path, "done", "")
-    assert did == ["sync", "rename"] * 2
+    assert calls == ["sync", "rename"] * 2
     assert record.read(tmp_path).status == "done"
 
 
-def test_a_journal_torn_within_a_character_is_read_up_to_there(tmp_path: Path) -> None:
+def test_events_are_read_up_to_an_incomplete_character(tmp_path: Path) -> None:
     path = tmp_path / record.EVENTS
-    whole = told.line(ev.Said(text="größer"), 1.0).encode()
+    whole = recorder.line(ev.Said(text="größer"), 1.0).encode()
     path.write_bytes(whole + whole[: whole.index(b"\xc3") + 1])
-    assert list(told.events(path)) == [(ev.Said(text="größer"), 1.0)]
+    assert list(recorder.events(path)) == [(ev.Said(text="größer"), 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_journal_torn_within_a_character_is_read_up_to_there(tmp_path: Path) -
         '{"t": [], "event": "Said", "text": "x"}',
     ],
 )
-def test_a_line_that_no_campaign_writes_is_skipped(tmp_path: Path, line: str) -> None:
+def test_an_invalid_event_is_skipped(tmp_path: Path, line: str) -> None:
     path = tmp_path / record.EVENTS
-    path.write_text(line + "\n" + told.line(ev.Said(text="x"), 2.0))
-    assert told.replay(path).last == 2.0
+    path.write_text(line + "\n" + recorder.line(ev.Said(text="x"), 2.0))
+    assert recorder.replay(path).last == 2.0

@@ -20,17 +20,17 @@ _NAMES = {"good": "cached", "bad": "layers-dropped", "weak": "unclassified", "in
 
 
 def cell(*verdicts: str, control: bool = False, overruled: str = "") -> CellInfo:
-    """A cell whose trials had *verdicts*; *overruled* as by a failed control or no build."""
+    """Return a cell with trials of *verdicts*; *overruled*: by a failed control or no build."""
     trials = tuple(
         TrialInfo(
             outcome=_NAMES[v], verdict=v, reason="", seconds=1.0, reused=False, evidence=""
         )
         for v in verdicts
     )  # fmt: skip
-    told = [v for v in verdicts if v != "infra"] or list(verdicts)
-    counts = {_NAMES[v]: told.count(v) for v in dict.fromkeys(told)}
-    verdict = told[0] if len(set(told)) == 1 else "weak"
-    outcome = _NAMES[told[0]] if len(set(told)) == 1 else "flaky"
+    counted = [v for v in verdicts if v != "infra"] or list(verdicts)
+    counts = {_NAMES[v]: counted.count(v) for v in dict.fromkeys(counted)}
+    verdict = counted[0] if len(set(counted)) == 1 else "weak"
+    outcome = _NAMES[counted[0]] if len(set(counted)) == 1 else "flaky"
     return CellInfo(
         scenario="s", ref="master", revision="a" * 40, patches=(), axes={"x": "y"},
         control=control, outcome=overruled or outcome, verdict="skip" if overruled else verdict,
@@ -59,7 +59,7 @@ GOOD, BAD = cell(*["good"] * 3), cell(*["bad"] * 3)
         (BAD, cell("good", overruled="control-failed"), CellEffect.UNTESTED),
         (BAD, cell("good", overruled="no-build"), CellEffect.UNTESTED),
         (cell("weak"), BAD, CellEffect.UNTESTED),
-        # Rare: that one side of few has all the failures is no evidence.
+        # With so few trials, all failures on one side may be chance.
         (cell("bad", "good", "good"), GOOD, CellEffect.UNTESTED),
         (cell("bad", "bad", "good"), GOOD, CellEffect.UNTESTED),
         (cell("bad", "good"), cell(*["good"] * 8), CellEffect.UNTESTED),
@@ -68,13 +68,13 @@ GOOD, BAD = cell(*["good"] * 3), cell(*["bad"] * 3)
         (cell(*["good"] * 8), cell(*["bad", "good"] * 4), CellEffect.REGRESSED),
     ],
 )
-def test_classes(before: CellInfo, after: CellInfo, change: CellEffect) -> None:
+def test_classify(before: CellInfo, after: CellInfo, change: CellEffect) -> None:
     made = judge.classify(before, after)
     assert made.change == change
     assert bool(made.reason) == (change is CellEffect.UNTESTED)
 
 
-def test_a_change_says_what_was_seen() -> None:
+def test_a_change_contains_the_outcomes_of_both_sides() -> None:
     made = judge.classify(BAD, cell("bad", "good", "bad"), snapshotter="stargz")
     assert (made.before, made.after) == (
         "layers-dropped 3 of 3",
@@ -88,23 +88,25 @@ def test_a_change_says_what_was_seen() -> None:
     assert judge.classify(cell("infra"), GOOD).reason.startswith("without the patches: infra")
 
 
-def test_luck() -> None:
+def test_p_value() -> None:
     """Values of Fisher's exact test, one-sided."""
-    assert judge.luck(["bad"] * 3, ["good"] * 3) == pytest.approx(1 / 20)
-    assert judge.luck(["bad"] * 2, ["good"] * 2) == pytest.approx(1 / 6)
-    assert judge.luck(["bad", "bad", "good"], ["good"] * 3) == pytest.approx(4 / 20)
-    assert judge.luck(["bad", "good", "infra"], ["good", "good", "infra"]) == pytest.approx(1 / 2)
-    assert judge.luck([], ["good"]) == 1
-    assert judge.by_luck(["bad"] * 2, ["good"] * 2), "too few, though they agree"
-    assert not judge.by_luck(["bad"] * 3, ["good"] * 3)
-    assert judge.by_luck(["good"] * 3, ["bad", "good", "good"])
-    assert not judge.by_luck(["bad", "good"], ["bad", "good"]), "bad on both sides"
-    assert not judge.by_luck(["good"], ["good"])
+    assert judge.p_value(["bad"] * 3, ["good"] * 3) == pytest.approx(1 / 20)
+    assert judge.p_value(["bad"] * 2, ["good"] * 2) == pytest.approx(1 / 6)
+    assert judge.p_value(["bad", "bad", "good"], ["good"] * 3) == pytest.approx(4 / 20)
+    assert judge.p_value(["bad", "good", "infra"], ["good", "good", "infra"]) == pytest.approx(
+        1 / 2
+    )
+    assert judge.p_value([], ["good"]) == 1
+    assert judge.may_be_chance(["bad"] * 2, ["good"] * 2), "too few trials"
+    assert not judge.may_be_chance(["bad"] * 3, ["good"] * 3)
+    assert judge.may_be_chance(["good"] * 3, ["bad", "good", "good"])
+    assert not judge.may_be_chance(["bad", "good"], ["bad", "good"]), "bad on both sides"
+    assert not judge.may_be_chance(["good"], ["good"])
 
 
-def changes(*told: str, control: Sequence[str] = ()) -> list[CellChange]:
+def changes(*effects: str, control: Sequence[str] = ()) -> list[CellChange]:
     base = judge.classify(GOOD, GOOD)
-    return [replace(base, change=c) for c in told] + [
+    return [replace(base, change=c) for c in effects] + [
         replace(base, change=c, control=True) for c in control
     ]
 
@@ -143,7 +145,7 @@ def test_status(
     assert judge.status(cells, checks) is status
 
 
-def test_subsets_are_bounded() -> None:
+def test_long_series_get_fewer_subsets() -> None:
     assert judge.subsets(["a"]) == []
     assert judge.subsets(["a", "b"]) == [("a",), ("b",)]
     assert len(judge.subsets(["a", "b", "c", "d"])) == 2**4 - 2
@@ -152,7 +154,7 @@ def test_subsets_are_bounded() -> None:
     ]  # fmt: skip
 
 
-def test_what_is_needed() -> None:
+def test_needed_parts_and_sufficient_subset() -> None:
     def subset(names: str, fixed: int, reason: str = "") -> SubsetInfo:
         return SubsetInfo(patches=tuple(names), fixed=fixed, of=3, reason=reason)
 
@@ -163,5 +165,5 @@ def test_what_is_needed() -> None:
     assert judge.needed("abc", 3, tried) == ("a", "b")
     assert judge.enough(3, tried) == ("a", "b")
     assert judge.enough(4, tried) == ()
-    assert judge.needed("abc", 0, tried) == (), "nothing is needed for nothing"
+    assert judge.needed("abc", 0, tried) == (), "nothing was fixed, so no part is needed"
     assert judge.enough(0, tried) == ()

@@ -11,7 +11,15 @@ from buildkit_bisect.model import DEFAULT_REPO, RuntimeKind
 from buildkit_bisect.options.choices import Checks, Images, SourceKind
 from buildkit_bisect.options.option import LONGEST, Given
 from buildkit_bisect.options.reading import read
-from buildkit_bisect.options.requests import Bisect, Boundaries, Matrix, Report, Run, Validate
+from buildkit_bisect.options.requests import (
+    TASKS,
+    Bisect,
+    Boundaries,
+    Matrix,
+    Report,
+    Run,
+    Validate,
+)
 
 
 def test_defaults() -> None:
@@ -142,3 +150,8 @@ def test_a_switch_in_the_environment_is_on_or_off() -> None:
 def test_an_option_that_the_task_does_not_have_is_a_bug() -> None:
     with pytest.raises(LookupError, match="report has no options trials"):
         read(Report, {"trials": "3"}, {})
+
+
+def test_a_mistake_in_an_option_of_one_letter_is_named_as_it_is_written() -> None:
+    with pytest.raises(BadInput, match=r"^-k 'a\\x1b' contains a control character"):
+        read(TASKS["test"], {"k": "a\x1b"}, {})

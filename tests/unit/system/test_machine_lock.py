@@ -1,39 +1,106 @@
-"""requirements/ci.txt pins all that CI installs, with hashes, within pyproject.toml's ranges."""
+"""The machine lock between threads; tests/local/test_machine_lock.py tests it between processes."""
 
 from __future__ import annotations
 
-import re
-import tomllib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
-from buildkit_bisect.system import checkout
+from buildkit_bisect.system import machine_lock as module
+from buildkit_bisect.system.machine_lock import machine_lock
 
-LOCK = (checkout.PROJECT / "requirements" / "ci.txt").read_text()
-PROJECT = tomllib.loads((checkout.PROJECT / "pyproject.toml").read_text())
-PINNED = dict(re.findall(r"^([\w.-]+)==([\w.+!-]+)", LOCK, re.MULTILINE))
-RANGES = [
-    *PROJECT["project"]["dependencies"],
-    *PROJECT["project"]["optional-dependencies"]["test"],
-    *PROJECT["build-system"]["requires"],
-]
+#: Seconds after which a test that hangs fails.
+LIMIT = 20
 
 
-@pytest.mark.parametrize("text", RANGES)
-def test_every_dependency_is_pinned_within_its_range(text: str) -> None:
-    wanted = Requirement(text)
-    assert PINNED[canonicalize_name(wanted.name)] in wanted.specifier, "run: .ci/lock"
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
 
 
-def test_every_line_is_a_pin_or_one_of_its_hashes() -> None:
-    """So it contains no index, no host and no path of the machine that wrote it."""
-    pin = re.compile(
-        r"[\w.-]+==[\w.+!-]+(?: ; [\w .'=!<>]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?"
-    )
-    for line in LOCK.splitlines():
-        assert line.startswith("#") or pin.fullmatch(line), line
-    entries = re.split(r"^(?=[\w.-]+==)", LOCK, flags=re.MULTILINE)[1:]
-    assert len(entries) == len(PINNED)
-    assert all("--hash=sha256:" in entry for entry in entries)
+@pytest.fixture
+def others() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+def test_a_free_lock_is_taken_without_a_notice() -> None:
+    notices: list[str] = []
+    for _ in range(2):
+        with machine_lock(lambda: notices.append("waiting")):
+            pass
+    assert notices == []
+
+
+def test_only_one_holds_the_lock(others: ThreadPoolExecutor) -> None:
+    holders = 0
+    most = 0
+
+    def hold() -> None:
+        nonlocal holders, most
+        with machine_lock():
+            holders += 1
+            most = max(most, holders)
+            time.sleep(0.02)
+            holders -= 1
+
+    for held in [others.submit(hold) for _ in range(4)]:
+        held.result(LIMIT)
+    assert most == 1
+
+
+def test_a_waiting_process_is_served_before_the_holder_takes_the_lock_again(
+    others: ThreadPoolExecutor,
+) -> None:
+    waiting = threading.Event()
+    order: list[str] = []
+
+    def hold(name: str, on_wait: Callable[[], None] = lambda: None) -> None:
+        with machine_lock(on_wait):
+            order.append(name)
+
+    with machine_lock():
+        queued = others.submit(hold, "waiting", waiting.set)
+        assert waiting.wait(LIMIT)
+        assert order == []
+    hold("again")
+    queued.result(LIMIT)
+    assert order == ["waiting", "again"]
+
+
+def test_a_process_that_waits_for_two_others_gets_one_notice(others: ThreadPoolExecutor) -> None:
+    first_waits, last_waits = threading.Event(), threading.Event()
+    notices: list[str] = []
+
+    def first() -> None:
+        with machine_lock(first_waits.set):
+            time.sleep(module.PATIENCE * 4)
+
+    def last() -> None:
+        def on_wait() -> None:
+            notices.append("waiting")
+            last_waits.set()
+
+        with machine_lock(on_wait):
+            pass
+
+    with machine_lock():
+        queued = [others.submit(first)]
+        assert first_waits.wait(LIMIT)
+        queued.append(others.submit(last))
+        assert last_waits.wait(LIMIT)
+    for each in queued:
+        each.result(LIMIT)
+    assert notices == ["waiting"]
+
+
+def test_an_error_releases_the_lock() -> None:
+    notices: list[str] = []
+    with pytest.raises(ZeroDivisionError), machine_lock():
+        raise ZeroDivisionError
+    with machine_lock(lambda: notices.append("waiting")):
+        pass
+    assert notices == []

@@ -1,0 +1,299 @@
+"""Runs a validation: cells before and after, subsets, the revert, upstream's own checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from buildkit_bisect import gochecks
+from buildkit_bisect.campaign import compose, matrix, search_steps, verify
+from buildkit_bisect.campaign import validate_judge as judge
+from buildkit_bisect.campaign.compose import Findings
+from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.events import Said
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
+from buildkit_bisect.options.choices import Checks
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Validate
+from buildkit_bisect.patch import backports
+from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.result import (
+    BackportInfo,
+    CellChange,
+    CellEffect,
+    CellInfo,
+    SubsetInfo,
+    ValidationInfo,
+    ValidationStatus,
+)
+from buildkit_bisect.result.sentence import verdict
+from buildkit_bisect.scenario import Action, Scenario
+from buildkit_bisect.source import GitSource
+
+#: A cell gets at most this many times the usual trials, until chance is excluded.
+_MAX_FACTOR = 4
+
+#: Number of cells that a refusal lists.
+_NAMED = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A patch or a series on a base, and how it is validated."""
+
+    setup: Setup
+    source: GitSource
+    patches: tuple[Patch, ...]
+    base: Variant
+    tested: tuple[tuple[Scenario, Axes], ...]  # every cell that is not a control
+    subsets: tuple[tuple[str, ...], ...]  # names of the parts of a series to try
+    trials: int  # of each cell, more if they disagree
+    checks: Checks
+    culprit: str  # commit to revert for comparison; "" if none
+
+    @property
+    def patched(self) -> Variant:
+        """The base with all patches."""
+        return self.with_patches([p.name for p in self.patches])
+
+    def with_patches(self, names: Sequence[str]) -> Variant:
+        """Return the base with the patches *names*, in the order of the series."""
+        refs = tuple(p.ref for p in self.patches if p.name in names)
+        return replace(self.base, patches=refs)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Collected:
+    """What the run has collected so far."""
+
+    cells: list[CellInfo] = field(default_factory=list)
+    before: dict[tuple[str, Axes], CellInfo] = field(default_factory=dict)
+    changes: list[CellChange] = field(default_factory=list)
+    trials: int = 0
+    reused: int = 0
+    resumed: int = 0
+    notes: list[str] = field(default_factory=list)
+    reverts: list[PatchRef] = field(default_factory=list)
+
+
+class ValidationRun:
+    """One run of a candidate's validation."""
+
+    def __init__(self, candidate: Candidate, work: Work) -> None:
+        self._candidate = candidate
+        self._lab = work.lab
+        self._events = work.events
+        self._folder = work.folder
+        self._collected = _Collected()
+
+    def findings(self) -> Findings:
+        """Build and run everything, and return the findings."""
+        candidate = self._candidate
+        info = self._info()
+        info = replace(info, notes=tuple(self._collected.notes))
+        info = replace(info, verdict=verdict(info))
+        revisions = [candidate.base.revision]
+        if candidate.culprit:
+            revisions.append(candidate.source.revision(candidate.culprit))
+        return Findings(
+            revisions=tuple(revisions),
+            patches=(*(p.ref for p in candidate.patches), *self._collected.reverts),
+            cells=tuple(self._collected.cells),
+            validation=info,
+        )
+
+    def _info(self) -> ValidationInfo:
+        candidate = self._candidate
+        revision = candidate.base.revision
+        info = ValidationInfo(
+            status=ValidationStatus.INCONCLUSIVE.value,
+            verdict="",
+            base=revision.ref,
+            sha=revision.sha,
+            patches=tuple(p.name for p in candidate.patches),
+        )
+        if refused := self._gate():
+            return replace(
+                info,
+                status=ValidationStatus.REFUSED.value,
+                reason=refused,
+                hint=f"{words(Validate, base='R')}, {words(Validate, scenario=True)}",
+            )
+        self._note_equal_binaries()
+        for scenario in candidate.setup.scenarios:
+            for axes in matrix.ordered(scenario, candidate.setup.cells(scenario)):
+                self._pair(scenario, axes)
+        info = replace(
+            info,
+            cells=tuple(self._collected.changes),
+            trials=self._collected.trials,
+            reused=self._collected.reused,
+            resumed=self._collected.resumed,
+        )
+        if candidate.checks is not Checks.NONE:
+            info = self._add_checks(self._add_explanation(info))
+        status = judge.status(info.cells, info.checks)
+        reason = judge.why_undecided(info.cells) if status is ValidationStatus.INCONCLUSIVE else ""
+        return replace(info, status=str(status), reason=reason)
+
+    def _gate(self) -> str:
+        """Return why there is nothing to validate; "" if a cell of the base is bad."""
+        base = self._candidate.base
+        cells: list[Cell] = []
+        for trials in sorted({1, self._candidate.trials}):
+            cells = []
+            for scenario, axes in self._candidate.tested:
+                cell = self._lab.cell(base, scenario, axes, trials)
+                if judge.side(compose.cell_info(cell, self._folder)) is Verdict.BAD:
+                    return ""
+                cells.append(cell)
+        self._collected.cells = [self._report(cell) for cell in cells]
+        unsure = [c for c in self._collected.cells if judge.side(c) is not Verdict.GOOD]
+        shown = [f"{_where(c)} {judge.shown(c)}" for c in unsure or self._collected.cells]
+        more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
+        because = f": {'; '.join(dict.fromkeys(c.reason for c in unsure))}" if unsure else ""
+        return (
+            f"no tested cell is bad on {base.revision.ref} without the patches"
+            f" ({', '.join(shown[:_NAMED])}{more}){because}"
+        )
+
+    def _note_equal_binaries(self) -> None:
+        builds = [self._lab.build(v) for v in (self._candidate.base, self._candidate.patched)]
+        sums = {(b.buildkitd_sha256, b.buildctl_sha256) for b in builds if isinstance(b, Build)}
+        if len(sums) == 1 and not any(isinstance(b, NoBuild) for b in builds):
+            self._collected.notes.append("the binaries with and without the patches are identical")
+
+    def _pair(self, scenario: Scenario, axes: Axes) -> None:
+        """Run one cell without and with the patches, in alternating trials."""
+        sides = (self._candidate.base, self._candidate.patched)
+        usual = self._candidate.trials
+        of = self._lab.together(sides, scenario, axes)
+        parts: tuple[list[Cell], list[Cell]] = ([], [])
+        for number in range(usual * _MAX_FACTOR):
+            if number >= usual and not judge.may_be_chance(*map(_verdicts, parts)):
+                break
+            for variant, done in zip(sides, parts, strict=True):
+                if not done or isinstance(done[0].build, Build):
+                    done.append(self._lab.cell(variant, scenario, axes, 1, after=number, of=of))
+        merged = [merge(done) for done in parts]
+        for cell in merged:
+            self._collected.trials += len(cell.trials)
+            self._collected.resumed += sum(t.resumed for t in cell.trials)
+            self._collected.reused += sum(t.reused and not t.resumed for t in cell.trials)
+        before, after = (self._report(cell) for cell in merged)
+        self._collected.cells += [before, after]
+        self._collected.before[scenario.name, axes] = before
+        self._collected.changes.append(
+            judge.classify(before, after, snapshotter=_snapshotter(scenario, axes))
+        )
+
+    def _add_explanation(self, info: ValidationInfo) -> ValidationInfo:
+        """Add which parts of a series are needed, and what reverting the culprit shows."""
+        tried = [self._try_subset(names) for names in self._candidate.subsets]
+        fixed = judge.count(info.cells)[CellEffect.FIXED]
+        if few := judge.enough(fixed, tried):
+            self._collected.notes.append(
+                f"{' + '.join(few)} alone fixes as many cells as the whole series"
+            )
+        return replace(
+            info,
+            subsets=tuple(tried),
+            needed=judge.needed(info.patches, fixed, tried),
+            culprit=self._candidate.culprit,
+            reverted=self._revert() if self._candidate.culprit else "",
+        )
+
+    def _try_subset(self, names: tuple[str, ...]) -> SubsetInfo:
+        variant = self._candidate.with_patches(names)
+        broken = self._run_where(Verdict.BAD, variant)
+        good = self._run_where(Verdict.GOOD, variant)
+        untested = [c.reason for c in broken if c.change == CellEffect.UNTESTED]
+        return SubsetInfo(
+            patches=names,
+            fixed=sum(c.change == CellEffect.FIXED for c in broken),
+            of=len(broken),
+            reason=untested[0] if broken and len(untested) == len(broken) else "",
+            regressed=sum(c.change == CellEffect.REGRESSED for c in good),
+            untested=len(untested),
+            unbuilt=isinstance(self._lab.build(variant), NoBuild),
+        )
+
+    def _run_where(self, side: Verdict, variant: Variant) -> list[CellChange]:
+        """Run *variant* in the tested cells that are *side* without patches."""
+        changes = []
+        for scenario, axes in self._candidate.tested:
+            before = self._collected.before[scenario.name, axes]
+            if judge.side(before) is not side:
+                continue
+            # As many as the base needed: fewer would not decide.
+            trials = max(self._candidate.trials, len(before.trials))
+            after = self._report(self._lab.cell(variant, scenario, axes, trials))
+            self._collected.cells.append(after)
+            changes.append(judge.classify(before, after))
+        return changes
+
+    def _revert(self) -> str:
+        """Return what the base shows with the culprit reverted, as a sentence."""
+        candidate = self._candidate
+        tip = candidate.base.revision
+        revert = verify.revert(candidate.source, candidate.culprit, tip, self._folder)
+        if isinstance(revert, str):
+            return f"not possible on {tip.ref}: {revert}"
+        self._lab.add_patch(revert)
+        self._collected.reverts.append(revert.ref)
+        changes = self._run_where(Verdict.BAD, replace(candidate.base, patches=(revert.ref,)))
+        fixed = sum(c.change == CellEffect.FIXED for c in changes)
+        shown = dict.fromkeys(c.after for c in changes)
+        return f"fixes {fixed} of {len(changes)} broken cells ({'; '.join(shown)})"
+
+    def _add_checks(self, info: ValidationInfo) -> ValidationInfo:
+        """Add where the patches apply, and upstream's tests and cross builds unless excluded."""
+        candidate = self._candidate
+
+        def say(text: str) -> None:
+            self._events.emit(Said(text=text))
+
+        source = candidate.source
+        fits = backports.table(source, backports.lines(source), candidate.patches)
+        info = replace(info, backports=tuple(map(_backport, fits)))
+        if candidate.checks is Checks.CELLS:
+            return info
+        builder = candidate.setup.builder
+        tests = gochecks.check(
+            source,
+            candidate.base.revision,
+            candidate.patches,
+            say=say,
+            deadlines=builder.deadlines,
+        )
+        builds = gochecks.cross(builder, candidate.base, candidate.patched, say=say)
+        return replace(info, checks=(*tests, *builds))
+
+    def _report(self, cell: Cell) -> CellInfo:
+        """Emit that *cell* is done, and return it as results describe it."""
+        self._events.emit(search_steps.cell_done(cell))
+        return compose.cell_info(cell, self._folder)
+
+
+def _backport(fit: backports.Fit) -> BackportInfo:
+    return BackportInfo(ref=fit.ref, sha=fit.sha, state=str(fit.state), detail=fit.detail)
+
+
+def _verdicts(parts: Sequence[Cell]) -> list[str]:
+    return [str(outcome.verdict) for cell in parts for outcome in cell.judged]
+
+
+def _where(cell: CellInfo) -> str:
+    return " ".join([cell.scenario, *(f"{k} {v}" for k, v in cell.axes.items())])
+
+
+def _snapshotter(scenario: Scenario, axes: Axes) -> str:
+    """Return the snapshotter of a cell's daemon; "" if the steps are a user's script."""
+    if any(step.action is Action.SCRIPT for step in scenario.steps):
+        return ""
+    values = dict(axes)
+    named = scenario.daemon.snapshotter
+    return re.sub(r"\$\{axis\.([\w-]+)\}", lambda m: values.get(m[1], ""), named)
