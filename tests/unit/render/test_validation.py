@@ -38,7 +38,7 @@ GFM = MarkdownIt("gfm-like", {"html": True})
         ((CELLS[2], CELLS[2]), "all 2 broken cells are still bad;"),
         ((CELLS[1], change("regressed", "inline", "stargz", after="ran 3 of 3")),
          "; it breaks 1 cell that was good"),
-        ((change("regressed", "inline", "stargz", after="ran 3 of 3"),), "mends nothing on"),
+        ((change("regressed", "inline", "stargz", after="ran 3 of 3"),), "fixes nothing on"),
         ((CELLS[1], change("untested", "inline", "stargz", reason="no")),
          "; 1 cell could not be tested"),
         ((CELLS[1], change("regressed", "x", "stargz", control=True, after="ran 3 of 3")),
