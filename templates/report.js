@@ -1,5 +1,5 @@
 "use strict";
-// Text from builds only ever becomes textContent; nothing here makes HTML from it.
+// Text from builds is only assigned to textContent, never parsed as HTML.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -23,7 +23,7 @@
   const GLYPH = { good: "✓", bad: "✗", flaky: "≈", weak: "?", skip: "»", infra: "!", none: "·" };
   const symbol = (css) => el("span", { class: `sym ${css}`, "aria-hidden": "true" }, GLYPH[css] || "?");
 
-  // Filters: rows and columns disappear, cells of another outcome fade.
+  // Filters hide rows and columns, and fade cells of other outcomes.
   const form = document.querySelector(".filters");
   const table = document.querySelector(".matrix");
   // On a phone the matrix comes first.
@@ -67,7 +67,7 @@
   form.addEventListener("reset", () => setTimeout(apply));
   form.addEventListener("submit", (event) => event.preventDefault());
 
-  // Keyboard: one stop for Tab, arrows within; Enter opens, Escape closes.
+  // Keyboard: Tab enters the matrix once, arrows move within it; Enter opens, Escape closes.
   const buttonAt = (row, column) => row && row.children[column] && row.children[column].querySelector("button");
   const rove = (target) => {
     const seen = all("button[data-cell]", table).filter((b) => !b.closest("[hidden]"));
@@ -126,14 +126,14 @@
           tabs.forEach((tab, m) => tab.setAttribute("aria-pressed", String(m === n)));
           box.replaceChildren(...trialOf(trial, cell.control));
         },
-      }, symbol(trial.css), ` a trial that was ${trial.outcome}`));
+      }, symbol(trial.css), ` trial: ${trial.outcome}`));
       made.push(el("div", { class: "tabs" }, ...tabs));
     }
     if (cell.trials.length) box.append(...trialOf(cell.trials[0], cell.control));
     made.push(box);
     if (cell.log) {
       made.push(el("h3", {}, "compile output"), logOf(cell.log.lines.map((line) => [line, 1])));
-      if (cell.log.href) made.push(el("p", {}, el("a", { href: cell.log.href }, "whole log")));
+      if (cell.log.href) made.push(el("p", {}, el("a", { href: cell.log.href }, "full log")));
     }
     if (cell.build.length) made.push(el("p", { class: "dim" }, cell.build.join(" · ")));
     return made;
@@ -156,11 +156,11 @@
     const daemon = data.pool[trial.daemon];
     if (daemon.length) made.push(el("h3", {}, "daemon log: warnings and errors"), logOf(daemon));
     if (trial.files.length) made.push(el("p", {}, "files: ", ...trial.files.flatMap(([name, link]) => [el("a", { href: link }, name), " "])));
-    made.push(el("p", { class: "dim" }, `${trial.seconds} s${trial.at ? `, ended ${trial.at}` : ""}${trial.reused ? ", known from an earlier campaign" : ""}`));
+    made.push(el("p", { class: "dim" }, `${trial.seconds} s${trial.at ? `, ended ${trial.at}` : ""}${trial.reused ? ", reused from an earlier campaign" : ""}`));
     return made;
   };
 
-  // Lines as [text, whether it says something that good trials do not].
+  // Lines are [text, whether good trials do not have it].
   const logOf = (lines) => {
     const log = el("div", { class: "log", tabindex: "0", role: "log", "aria-label": "log" });
     const show = (wanted) => {
@@ -183,7 +183,7 @@
     return el("div", {}, input, log);
   };
 
-  // Records as boxes, what they depend on to the left of them.
+  // Records are boxes, with their dependencies to the left.
   const graphOf = (nodes, control) => {
     const W = 176, H = 46, GX = 44, GY = 14, depth = new Map(), at = [];
     nodes.forEach(([, , , , d]) => depth.set(d, depth.get(d) || 0));
@@ -202,7 +202,7 @@
         edges.push(drawn("path", { class: "edge", d: `M${ix + W} ${iy + H / 2}C${ix + W + GX / 2} ${iy + H / 2} ${x - GX / 2} ${y + H / 2} ${x} ${y + H / 2}` }));
       }
       const bare = here === null && !there, dropped = there > (here || 0);
-      const says = dropped ? `${here === null ? "RECORD" : "LAYERS"} MISSING (${here ? `${there - here} of ` : ""}${there})` : bare ? "only in the control" : here ? plural(here, "layer") : "no result of its own";
+      const says = dropped ? `${here === null ? "RECORD" : "LAYERS"} MISSING (${here ? `${there - here} of ` : ""}${there})` : bare ? "only in the control" : here ? plural(here, "layer") : "no result";
       if (dropped) lost.push(id);
       const box = drawn("g", { class: dropped ? "lost" : bare ? "bare" : here ? "has" : "plain", transform: `translate(${x} ${y})` },
         drawn("rect", { width: W, height: H, rx: 6 }),
@@ -211,19 +211,19 @@
       box.children[2].textContent = (dropped ? "✗ " : here ? "✓ " : "· ") + says;
       boxes.push(box);
     });
-    const picture = drawn("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": lost.length ? `records that lost their layers: ${lost.join(", ")}` : plural(nodes.length, "record") }, ...edges, ...boxes);
+    const picture = drawn("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": lost.length ? `records without their layers: ${lost.join(", ")}` : plural(nodes.length, "record") }, ...edges, ...boxes);
     const found = !control
-      ? `${plural(nodes.length, "record")}; no good control of this variant was run to compare them with`
+      ? `${plural(nodes.length, "record")}; no good control of this variant to compare with`
       : lost.length
         ? el("b", {}, `${lost.length} of ${nodes.length} records lost layers that the control (${control}) has: ${lost.join(", ")}`)
-        : `${plural(nodes.length, "record")}, none of them lost layers that the control (${control}) has`;
+        : `${plural(nodes.length, "record")}; none lost layers that the control (${control}) has`;
     return [
       el("p", {}, found),
-      el("div", { class: "graph", tabindex: "0", role: "region", "aria-label": "cache records, scrolls" }, picture),
+      el("div", { class: "graph", tabindex: "0", role: "region", "aria-label": "cache records, scrollable" }, picture),
     ];
   };
 
-  // What is folded away on a screen is printed.
+  // Print what is folded on screen.
   addEventListener("beforeprint", () => all("main details").forEach((one) => { one.open = true; }));
 
   apply();

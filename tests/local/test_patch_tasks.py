@@ -102,7 +102,7 @@ def test_a_patch_from_a_branch(desk: Desk) -> None:
 def test_a_patch_from_a_pull_request(desk: Desk) -> None:
     done = desk.new("--from-pr", "7")
     assert done.code == 0, done.stderr
-    assert "already there" in done.stdout
+    assert "already applied" in done.stdout
     meta = patches.load(str(desk.root / "my-fix")).meta
     assert meta.source == "https://github.com/moby/buildkit/pull/7"
 
@@ -190,7 +190,7 @@ def test_more_context_if_one_line_is_ambiguous(desk: Desk) -> None:
     desk.repo.switch("master")
     check = desk.task("patch-check", "--revs", "master,third", "--repo", str(desk.repo.path))
     assert "master" in check.stdout
-    assert "already there" in check.stdout
+    assert "already applied" in check.stdout
 
 
 def test_check_prints_a_table_for_each_patch(desk: Desk) -> None:

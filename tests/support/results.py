@@ -1,4 +1,4 @@
-"""Result documents as campaigns write them, and as an attacker might."""
+"""Result documents as campaigns write them, and as an attacker would."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def sha(n: int) -> str:
 
 
 def far(n: int) -> str:
-    """Return an ID that begins with the number, so that short IDs differ."""
+    """Return an ID with *n* in its first digits, so that short IDs differ."""
     return sha(n << 144)
 
 
@@ -173,7 +173,7 @@ def row(
 
 
 def matrix(**changes: Any) -> Result:
-    """Return a matrix similar to that of moby/buildkit#6893."""
+    """A matrix similar to that of moby/buildkit#6893."""
     cells = [
         *row("v0.24.0", 240, "layers-dropped", ("cached", "cached", "layers-dropped")),
         *row("v0.25.0", 250, "export-failed", "export-failed"),
@@ -219,7 +219,7 @@ def two_scenarios() -> Result:
 
 
 def many(rows: int, columns: int = 6, *, lines: int = 20) -> Result:
-    """Return *rows* variants x *columns* noisy cells, each with its own evidence."""
+    """Return *rows* x *columns* cells with noisy logs, each with its own evidence."""
     names = ("layers-dropped", "export-failed", "cached", "unclassified")
     values = tuple(f"snap{n}" for n in range(columns // 2))
     axes = {
@@ -314,7 +314,7 @@ def refused() -> Result:
 
 
 def boundaries() -> Result:
-    """Return two cells along one history; one changes twice, once at an unknown commit."""
+    """Two cells along a history: one changes twice, the other's change has two candidates."""
     seen = {
         0: ("layers-dropped", "cached"), 100: ("layers-dropped", "cached"),
         180: ("cached", "cached"), 181: "skip (build)", 240: ("cached", "export-failed"),
@@ -325,20 +325,20 @@ def boundaries() -> Result:
         cell(
             f"r{n}",
             n + 1,
-            outcome if isinstance(outcome, str) else outcome[m],
+            names if isinstance(names, str) else names[m],
             bases=bases,
             snapshotter="stargz",
         )
-        for n, outcome in seen.items()
+        for n, names in seen.items()
         for m, bases in enumerate(("different", "same"))
     ]
     steps = tuple(
         BisectStep(
             number=i, phase="search", sha=sha(n + 1), position=n, left=9,
-            verdict="skip" if isinstance(outcome, str) else "bad" if "-" in outcome[0] else "good",
-            shown=outcome if isinstance(outcome, str) else f"different stargz: {outcome[0]} 3 of 3",
+            verdict="skip" if isinstance(names, str) else "bad" if "-" in names[0] else "good",
+            shown=names if isinstance(names, str) else f"different stargz: {names[0]} 3 of 3",
         )
-        for i, (n, outcome) in enumerate(seen.items(), 1)
+        for i, (n, names) in enumerate(seen.items(), 1)
     )  # fmt: skip
     changes = (
         ChangeInfo(sha=sha(181), before="layers-dropped", after="cached", last_before=sha(101),
@@ -355,9 +355,9 @@ def boundaries() -> Result:
         reason="1 of 3 changes could not be narrowed to one commit", steps=steps,
         changes=changes, total=410, tested=5, skipped=1,
     )  # fmt: skip
-    names = {0: "v0.24.0", 410: "v0.32.0"}
+    refs = {0: "v0.24.0", 410: "v0.32.0"}
     revisions = tuple(
-        RevisionInfo(ref=names.get(n, sha(n + 1)[:12]), sha=sha(n + 1), subject=f"change {n}")
+        RevisionInfo(ref=refs.get(n, sha(n + 1)[:12]), sha=sha(n + 1), subject=f"change {n}")
         for n in seen
     )
     return matrix(
@@ -367,7 +367,7 @@ def boundaries() -> Result:
 
 
 def merged() -> Result:
-    """Return one cell that changes three times inside a merge, and once at an unknown commit."""
+    """One cell that changes three times inside a merge, and once with two candidates."""
     lazy = {"bases": "different", "snapshotter": "stargz"}
     cached, failed, dropped = "cached", "export-failed", "layers-dropped"
     seen: dict[int, tuple[int | None, str]] = {  # commit -> (position, outcome)
@@ -452,7 +452,7 @@ def hostile() -> Result:
 
 
 def hostile_many(rows: int) -> Result:
-    """Return many cells, each with its own long and hostile name, outcome and reason."""
+    """Many cells, each with its own long and hostile name, outcome and reason."""
     plain = many(rows, lines=2)
     cells = tuple(
         replace(c, ref=f"{c.ref} {HOSTILE}", outcome=f"{c.outcome} {n} {HOSTILE}",

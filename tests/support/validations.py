@@ -1,4 +1,4 @@
-"""A validation's result document, for tests of renderers."""
+"""A validation's result document, for tests of its reports."""
 
 from __future__ import annotations
 

@@ -278,7 +278,7 @@ def test_a_part_that_is_not_needed(bench: Bench) -> None:
     done = bench.validate("more", "--checks", "cells")
     found = done.document["validation"]
     assert found["needed"] == ["fix"]
-    assert any("fix alone mends as much" in note for note in found["notes"])
+    assert any("fix alone fixes as many" in note for note in found["notes"])
     assert "| fix | fixes 1 of 1 |" in bench.report(done)
 
 
@@ -316,9 +316,9 @@ def test_a_resumed_validation_counts_trials_from_before_the_interruption(
     again = bench.validate("fix", "--checks", "none", "--fresh", env=going_on)
     found = again.document["validation"]
     assert (found["trials"], found["reused"], found["resumed"]) == (6, 0, 6)
-    note = "took turns: 6 in all, 6 of them before the campaign was interrupted\n"
+    note = "the patch: 6 in total, 6 of them from before the interruption\n"
     assert note in bench.report(again)
-    assert "before the campaign was interrupted" in bench.report(again, "report.html")
+    assert "from before the interruption" in bench.report(again, "report.html")
 
 
 def test_a_patch_made_against_another_base(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""``run``, ``matrix``, ``bisect``: check the machine, plan, work, write the result."""
+"""The ``run``, ``matrix``, ``bisect`` and ``boundaries`` tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Result -> text. Pure but for reading the evidence that lies beside a result."""
+"""Renders results as text. Pure, except for reading the evidence files beside a result."""
 
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.html import html

@@ -1,4 +1,4 @@
-"""Whether a cell passed, for machines that know of nothing between a pass and a failure."""
+"""Whether a cell passed, for tools that know only test cases."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from buildkit_bisect.result import CellEffect, CellInfo, Result, ValidationInfo,
 
 
 class Case(StrEnum):
-    """What a test case can be."""
+    """The result of a test case."""
 
     PASSED = "passed"
     FAILED = "failed"
-    ERROR = "error"  # something around it
-    SKIPPED = "skipped"  # it proves nothing, or was meant to fail
+    ERROR = "error"  # the infrastructure failed
+    SKIPPED = "skipped"  # it proves nothing, or was expected to fail
 
 
-#: The case of a cell, and a word on why it is that where its verdict alone would say otherwise.
+#: Returns the case of a cell, and the reason if it does not follow from the verdict alone.
 Judge = Callable[[CellInfo], tuple[Case, str]]
 
 _BY_VERDICT: dict[str, Case] = {
@@ -35,7 +35,7 @@ _BY_EFFECT: dict[str, tuple[Case, str]] = {
 
 
 def judge(result: Result) -> Judge:
-    """A bad cell fails; in a validation, one that is bad *with* the patches alone."""
+    """Return a judge that fails bad cells; in a validation, only those with the patches."""
     info = result.validation
     if info is None or info.status == ValidationStatus.REFUSED:
         return lambda cell: (_usual(cell), "")
@@ -58,7 +58,7 @@ def _validating(info: ValidationInfo) -> Judge:
             return _BY_EFFECT.get(change.change, (Case.SKIPPED, change.reason))
         if case is not Case.FAILED:
             return case, ""
-        whose = "with something else than all of the patches" if cell.patches else (
+        whose = "with a different set of patches" if cell.patches else (
             "without the patches")  # fmt: skip
         return Case.SKIPPED, f"expected {whose}"
 

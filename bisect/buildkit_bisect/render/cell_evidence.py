@@ -1,4 +1,4 @@
-"""What a report shows of a cell: the lines that matter, and the same lines once."""
+"""The evidence for cells in a report: the relevant lines, shown once for equal cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from buildkit_bisect.phrases import listed
 from buildkit_bisect.render import symbols, table, text
 from buildkit_bisect.result import CellInfo, Result, StepInfo, TrialInfo
 
-#: What matters most comes first.
+#: Most important first.
 _ORDER: dict[str, int] = {
     Verdict.BAD: 0,
     Verdict.WEAK: 1,
@@ -21,16 +21,16 @@ _ORDER: dict[str, int] = {
     Verdict.GOOD: 4,
 }
 
-#: Rows and columns that the title of a fold names.
+#: Maximum number of rows and of columns in the title of a fold.
 _ROWS, _HEADERS = 6, 4
 
-#: Bytes read of a log that lies beside the result.
+#: Bytes read from the end of a log beside the result.
 _TAIL = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A cell with its place in the matrix."""
+    """A cell and its place in the matrix."""
 
     row: table.Row
     column: Column
@@ -40,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fold:
-    """Cells of one scenario that show the same; *lines* is shown once for all of them."""
+    """Cells of one scenario with the same evidence, which is shown once for all of them."""
 
     symbol: symbols.Symbol
     outcome: str
@@ -51,7 +51,7 @@ class Fold:
 
     @property
     def whole(self) -> bool:
-        """Whether the title names every cell: all of its rows in all of its columns."""
+        """Whether the title names every cell: they are all its rows in all its columns."""
         rows = {p.row for p in self.places}
         headers = {p.header for p in self.places}
         named = len(rows) <= _ROWS and len(headers) <= _HEADERS
@@ -66,21 +66,21 @@ class Fold:
 
 
 def folds(result: Result, folder: Path | None, limit: int) -> list[Fold]:
-    """Every cell that was run, folded; bad ones first. At most *limit* log lines each."""
+    """Return all cells that were run, folded, bad ones first; at most *limit* log lines each."""
     grid = table.matrix(result)
     made: dict[tuple[object, ...], Fold] = {}
     dull = boring(result)
     for place in places(grid):
         cell = place.cell
-        told = tuple(lines(cell, folder, limit, dull))
+        shown = tuple(lines(cell, folder, limit, dull))
         fold = made.setdefault(
-            (cell.scenario, cell.outcome, cell.verdict, cell.reason, told),
+            (cell.scenario, cell.outcome, cell.verdict, cell.reason, shown),
             Fold(
                 symbol=symbols.of(cell.outcome, cell.verdict),
                 outcome=cell.outcome,
                 verdict=cell.verdict,
                 reason=text.shorten(cell.reason, text.TEXT),
-                lines=told,
+                lines=shown,
             ),
         )
         fold.places.append(place)
@@ -88,21 +88,21 @@ def folds(result: Result, folder: Path | None, limit: int) -> list[Fold]:
 
 
 def boring(result: Result) -> frozenset[str]:
-    """The `text.gist` of what daemons say whatever happens: it explains no failure.
+    """Return the `text.gist` of daemon log lines that explain no failure.
 
-    That is what good trials say too, and what trials of every outcome say.
+    These are the lines of good trials, and those that trials of every outcome have.
     """
-    said: dict[tuple[str, str], set[str]] = {}
+    logged: dict[tuple[str, str], set[str]] = {}
     for trial in (t for c in result.cells for t in c.trials):
-        lines = said.setdefault((trial.verdict, trial.outcome), set())
+        lines = logged.setdefault((trial.verdict, trial.outcome), set())
         lines.update(text.gist(line) for line in text.stripped(trial.daemon_log))
-    good = [lines for (verdict, _), lines in said.items() if verdict == Verdict.GOOD]
-    always = set.intersection(*said.values()) if len(said) > 1 else set()
+    good = [lines for (verdict, _), lines in logged.items() if verdict == Verdict.GOOD]
+    always = set.intersection(*logged.values()) if len(logged) > 1 else set()
     return frozenset(always.union(*good))
 
 
 def places(grid: table.Matrix) -> Iterator[Place]:
-    """Every cell that was run, row by row."""
+    """Yield every cell that was run, row by row."""
     for row in grid.rows:
         for group in grid.groups:
             for column in group.columns:
@@ -113,17 +113,17 @@ def places(grid: table.Matrix) -> Iterator[Place]:
 
 
 def lines(cell: CellInfo, folder: Path | None, limit: int, dull: frozenset[str]) -> Iterator[str]:
-    """A cell's evidence: compile output, then one trial of each outcome."""
+    """Yield a cell's evidence: compile output, then one trial of each outcome."""
     if cell.log and folder:
         yield from text.matters(tail(folder, cell.log), limit)
-    for trial in telling(cell):
+    for trial in representatives(cell):
         if cell.outcome == ToolOutcome.FLAKY:
-            yield f"trial that was {symbols.word(text.clean(trial.outcome))}:"
+            yield f"trial with the outcome {symbols.word(text.clean(trial.outcome))}:"
         yield from map(text.clean, trial_lines(trial, limit, dull))
 
 
-def telling(cell: CellInfo) -> list[TrialInfo]:
-    """One trial of each outcome that was seen, the commonest first."""
+def representatives(cell: CellInfo) -> list[TrialInfo]:
+    """Return one trial of each outcome, the most frequent outcome first."""
     first: dict[str, TrialInfo] = {}
     for trial in cell.trials:
         first.setdefault(trial.outcome, trial)
@@ -131,7 +131,7 @@ def telling(cell: CellInfo) -> list[TrialInfo]:
 
 
 def trial_lines(trial: TrialInfo, limit: int, dull: frozenset[str]) -> Iterator[str]:
-    """A trial in a few lines: how each step ended, what was cached, what the daemon said."""
+    """Yield a trial in a few lines: the result of each step, what was cached, the daemon's log."""
     for step in trial.steps:
         yield f"step {step.id}: {ended(step)}"
         for vertex in step.vertices:
@@ -140,21 +140,21 @@ def trial_lines(trial: TrialInfo, limit: int, dull: frozenset[str]) -> Iterator[
         if step.error:
             yield from (f"  {line}" for line in text.matters(step.error, limit))
     if trial.daemon_log and trial.verdict != Verdict.GOOD:
-        said = text.matters(trial.daemon_log, limit, dull)
-        if said:
+        logged = text.matters(trial.daemon_log, limit, dull)
+        if logged:
             yield "daemon log:"
-            yield from (f"  {line}" for line in said)
+            yield from (f"  {line}" for line in logged)
 
 
 def ended(step: StepInfo) -> str:
-    """``ok``, ``exited 1``, and how many layers the export kept."""
+    """Return ``ok`` or ``exited 1``, and how many records kept their layers in the export."""
     how = "timed out" if step.timed_out else f"exited {step.exit}" if step.exit else "ok"
     kept = f", {step.kept[0]} of {step.kept[1]} inner records have layers" if step.kept else ""
     return how + kept
 
 
 def tail(folder: Path, name: str) -> str:
-    """The end of a file beside the result; "" where it is not there, or not below *folder*."""
+    """Return the end of a file beside the result; "" if it is missing or outside *folder*."""
     try:
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()) or not path.is_file():
@@ -162,5 +162,5 @@ def tail(folder: Path, name: str) -> str:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))
             return file.read().decode(errors="replace")
-    except (OSError, ValueError):  # a document may name what no path can be
+    except (OSError, ValueError):  # a document may contain an invalid path
         return ""

@@ -1,4 +1,4 @@
-"""Two campaigns side by side: what changed, and whether anything got worse. Pure."""
+"""Compares two campaigns: what changed, and whether anything got worse. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from buildkit_bisect.render import symbols
 from buildkit_bisect.render.text import one_line
 from buildkit_bisect.result import CellInfo, Result
 
-#: Better first. Cells that were not tested have no rank: nothing is known about them.
+#: Best first. Cells that were not tested have no rank.
 _RANK: dict[str, int] = {Verdict.GOOD: 0, Verdict.WEAK: 1, Verdict.BAD: 2}
 
 
 class Change(StrEnum):
-    """What became of a cell."""
+    """The change of a cell."""
 
     WORSE = "worse"
     BETTER = "better"
     CHANGED = "changed"  # another outcome, neither better nor worse
-    UNTESTED = "untested"  # tested on one side alone
+    UNTESTED = "untested"  # tested in one campaign only
     NEW = "new"
     GONE = "gone"
     SAME = "same"
@@ -48,11 +48,11 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """Whether any cell got worse: what a nightly guard fails on."""
+        """Whether any cell got worse, on which a nightly check fails."""
         return any(d.change is Change.WORSE for d in self.differences)
 
     def count(self, change: Change) -> int:
-        """How many cells did that."""
+        """Return the number of cells with that change."""
         return sum(d.change is change for d in self.differences)
 
 
@@ -60,7 +60,7 @@ _Key = tuple[str, str, tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
 def compare(old: Result, new: Result) -> Comparison:
-    """Cells are the same cell by ref, patches, scenario and axes; so a branch may have moved."""
+    """Compare cells of equal ref, patches, scenario and axes; a branch may have moved."""
     before, after = ({_key(c): c for c in r.cells} for r in (old, new))
     keys = [*after, *(k for k in before if k not in after)]
     return Comparison(
@@ -85,8 +85,8 @@ def _key(cell: CellInfo) -> _Key:
 
 def _name(key: _Key) -> str:
     scenario, ref, patches, axes = key
-    told = ", ".join(f"{name} {value}" for name, value in axes)
-    return f"{' + '.join([ref, *patches])}: {scenario} {told}"
+    cell = ", ".join(f"{name} {value}" for name, value in axes)
+    return f"{' + '.join([ref, *patches])}: {scenario} {cell}"
 
 
 def _change(before: CellInfo | None, after: CellInfo | None) -> Change:
@@ -101,11 +101,11 @@ def _change(before: CellInfo | None, after: CellInfo | None) -> Change:
 
 
 def _notes(old: Result, new: Result) -> list[str]:
-    """What makes a comparison mean less than it seems."""
+    """Return the caveats of a comparison."""
     notes = []
     scenarios = {s.name: s.digest for s in old.scenarios}
     changed = [s.name for s in new.scenarios if scenarios.get(s.name, s.digest) != s.digest]
-    notes += [f"scenario {name} itself has changed between the two" for name in changed]
+    notes += [f"scenario {name} itself changed between the campaigns" for name in changed]
     moved = {c.ref: c.revision for c in old.cells}
     for cell in {c.ref: c for c in new.cells}.values():
         was = moved.get(cell.ref, cell.revision)
@@ -118,14 +118,14 @@ def _notes(old: Result, new: Result) -> list[str]:
 
 
 def text(comparison: Comparison) -> str:
-    """For a terminal: what differs, worst first, then the counts."""
+    """Return the comparison for a terminal: the differences, worst first, then the counts."""
     order = list(Change)
     lines = [one_line(f"{comparison.old} -> {comparison.new}")]
     for difference in sorted(comparison.differences, key=lambda d: order.index(d.change)):
         if difference.change is not Change.SAME:
             was, now = _shown(difference.before), _shown(difference.after)
-            said = one_line(f"{difference.name}: {was} -> {now}")
-            lines.append(f"{difference.change:9} {said}")
+            line = one_line(f"{difference.name}: {was} -> {now}")
+            lines.append(f"{difference.change:9} {line}")
     lines += [one_line(f"note: {note}") for note in comparison.notes]
     counts = [f"{comparison.count(c)} {c}" for c in Change if comparison.count(c)]
     lines.append(f"{plural(len(comparison.differences), 'cell')}: {', '.join(counts) or 'none'}")
@@ -134,6 +134,6 @@ def text(comparison: Comparison) -> str:
 
 def _shown(cell: CellInfo | None) -> str:
     if cell is None:
-        return "not there"
+        return "none"
     glyph = symbols.of(cell.outcome, cell.verdict).glyph
     return f"{glyph} {symbols.word(cell.outcome)} {symbols.tally(cell)}".rstrip()

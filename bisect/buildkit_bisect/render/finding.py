@@ -1,4 +1,4 @@
-"""The one sentence on top of a report."""
+"""The sentence at the top of a report."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from buildkit_bisect.result import (
 )
 from buildkit_bisect.result.sentence import verdict
 
-#: Columns that a sentence names.
+#: Maximum number of columns that a sentence names.
 _NAMED = 3
 
-#: Characters of a name where a sentence has many.
+#: Maximum length of a name in a sentence with many.
 _NAME = 80
 
-#: Makes a commit id, a name or an outcome stand out; plain text where nothing is given.
+#: Marks up a commit ID, a name or an outcome.
 Mark = Callable[[str], str]
 
 
 def finding(result: Result, mark: Mark = str) -> str:
-    """What was found, in plain words; the names in it passed through *mark*, the rest plain.
+    """Return the finding as a sentence, with names passed through *mark* and the rest plain.
 
-    Names are cut where they are longer than a line of a log may be.
+    Names longer than a log line may be are shortened.
     """
-    return _finding(result, lambda said: mark(shorten(said)))
+    return _finding(result, lambda name: mark(shorten(name)))
 
 
 def _finding(result: Result, mark: Mark) -> str:
@@ -49,11 +49,11 @@ def _finding(result: Result, mark: Mark) -> str:
     if len(grid.cells) == 1:
         ((row, column), cell) = next(iter(grid.cells.items()))
         where = listed([mark(f"{n} {v}") for n, v in column.axes])
-        said = f"{mark(symbols.word(cell.outcome))} {_of(cell)}".rstrip()
-        return f"{mark(row.label)} with {where} is {cell.verdict}: {said}."
+        outcome = f"{mark(symbols.word(cell.outcome))} {_of(cell)}".rstrip()
+        return f"{mark(row.label)} with {where} is {cell.verdict}: {outcome}."
 
-    def brief(said: str) -> str:
-        return mark(shorten(said, _NAME))
+    def brief(name: str) -> str:
+        return mark(shorten(name, _NAME))
 
     return _sentence(
         [*_broken(grid, brief), *patched.clauses(grid, brief), *_controls(grid, brief)]
@@ -75,7 +75,7 @@ def _tested(grid: table.Matrix) -> dict[tuple[table.Row, Column], CellInfo]:
 
 
 def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
-    """Which unpatched variants are broken, where, and how; and which are not."""
+    """Return clauses on which unpatched variants are broken, where and how."""
     tested = {k: c for k, c in _tested(grid).items() if not k[0].patches}
     own: dict[table.Row, list[CellInfo]] = defaultdict(list)
     for (row, _), cell in tested.items():
@@ -103,13 +103,13 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
         head = f"broken in {len(bad)} of {len(rows)} variants"
     common = _where(tested, bad_columns, mark)
     columns, failing = {column for _, column in tested}, set(bad_columns)
-    told = []
+    parts = []
     for outcome in sorted(ways, key=lambda o: (-len(places[o]), o)):
         cells = _cells(grid, places[outcome], columns, mark)
         where = _spans(rows, ways[outcome], mark) if len(rows) > 1 else []
         every = bool(common) and set(places[outcome]) == failing
         with_ = f" with {listed(cells)}" if cells and not every else ""
-        told.append(
+        parts.append(
             f"{mark(symbols.word(outcome))}{with_}" + (f" ({_few(where)})" if where else "")
         )
     untested = [r for r in rows if all(c.verdict in {Verdict.SKIP, Verdict.INFRA} for c in own[r])]
@@ -118,14 +118,14 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
     doubt = f"{plural(len(flaky), 'cell')} flaky ({names})"
     return [
-        f"{head}{common}: {_few(told)}",
+        f"{head}{common}: {_few(parts)}",
         doubt if flaky else "",
         missing if untested else "",
     ]
 
 
 def _cells(grid: table.Matrix, some: list[Column], tested: set[Column], mark: Mark) -> list[str]:
-    """The headers of *some* columns; nothing where they are all or many of those tested."""
+    """Return the headers of *some* columns; none if they are many, or all that were tested."""
     distinct = dict.fromkeys(some)
     if len(distinct) == len(tested) or len(distinct) > _NAMED:
         return []
@@ -134,40 +134,40 @@ def _cells(grid: table.Matrix, some: list[Column], tested: set[Column], mark: Ma
 
 
 def _few(names: list[str], limit: int = 6) -> str:
-    """Names within parentheses; a sentence does not list a hundred of them."""
+    """Join at most *limit* names for a parenthesis."""
     more = len(names) - limit + 1
     shown = [*names[: limit - 1], f"{more} more"] if more > 1 else names
     return ", ".join(shown)
 
 
 def _whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
-    """Where no tested cell is bad."""
+    """Return the clause for a matrix without a bad cell."""
     unsure = [
         mark(r.label) for r, cells in own.items() if any(c.verdict != Verdict.GOOD for c in cells)
     ]
     if unsure:
-        return f"no tested cell is bad, but {listed(unsure)} could not be judged everywhere"
+        return f"no tested cell is bad, but some cells of {listed(unsure)} are inconclusive"
     count = sum(len(cells) for cells in own.values())
     return f"nothing is broken: all {plural(count, 'tested cell')} are good"
 
 
 def _where(tested: Iterable[tuple[table.Row, Column]], bad: list[Column], mark: Mark) -> str:
-    """The axis values that every bad cell has and some tested cell has not."""
-    said = []
+    """Return the axis values that all bad cells have, but not all tested cells."""
+    common = []
     columns = {column for _, column in tested}
     if len({c.scenario for c in bad}) == 1 and len({c.scenario for c in columns}) > 1:
-        said.append(f"scenario {mark(bad[0].scenario)}")
+        common.append(f"scenario {mark(bad[0].scenario)}")
     if len({c.scenario for c in bad}) == 1:
         for name, _ in bad[0].axes:
             values = {dict(c.axes)[name] for c in bad}
             every = {dict(c.axes)[name] for c in columns if c.scenario == bad[0].scenario}
             if len(values) == 1 and len(every) > 1:
-                said.append(mark(f"{name} {values.pop()}"))
-    return f", only with {listed(said)}" if said else ""
+                common.append(mark(f"{name} {values.pop()}"))
+    return f", only with {listed(common)}" if common else ""
 
 
 def _spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str]:
-    """Neighbouring rows as ``v0.20.0 to v0.24.0``, where there are three or more."""
+    """Return labels of rows, with three or more adjacent ones as ``v0.20.0 to v0.24.0``."""
     spans: list[list[table.Row]] = []
     for n, row in enumerate(rows):
         if row not in some:
@@ -178,7 +178,7 @@ def _spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str
             spans.append([row])
     named: list[str] = []
     for span in spans:
-        if len(span) > 2:  # noqa: PLR2004 - two are named
+        if len(span) > 2:  # noqa: PLR2004 - both are named
             named.append(f"{mark(span[0].label)} to {mark(span[-1].label)}")
         else:
             named += [mark(row.label) for row in span]
@@ -186,7 +186,7 @@ def _spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str
 
 
 def _controls(grid: table.Matrix, mark: Mark) -> list[str]:
-    """Whether the controls hold; a row without them proves nothing."""
+    """Return a clause on the controls; a row whose controls fail proves nothing."""
     controls = {k: c for k, c in grid.cells.items() if k[1].control}
     ran = [c for c in controls.values() if c.verdict != Verdict.SKIP or c.trials]
     if not ran:
@@ -196,7 +196,7 @@ def _controls(grid: table.Matrix, mark: Mark) -> list[str]:
         return [f"all {len(ran)} control cells are good"]
     rows = listed([mark(r.label) for r in dict.fromkeys(failed)])
     count = f"{len(failed)} of {len(ran)}"
-    return [f"{count} control cells are not good, so nothing is proven there ({rows})"]
+    return [f"{count} control cells are not good, so their rows prove nothing ({rows})"]
 
 
 def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
@@ -219,16 +219,16 @@ def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
             names = listed([mark(c.sha[:12]) for c in info.candidates])
             return _sentence([
                 f"the first {which} commit is one of {len(info.candidates)} ({names})",
-                f"what could be tested does not say which: {mark(info.reason)}",
+                f"it cannot be narrowed further: {mark(info.reason)}",
             ])  # fmt: skip
         case SearchStatus.REFUSED:
-            return f"No search was made between these ends: {mark(info.reason)}."
+            return f"No search between these endpoints: {mark(info.reason)}."
         case _:
-            return f"The search came to no answer: {mark(info.reason)}."
+            return f"The search is inconclusive: {mark(info.reason)}."
 
 
 def _headers(result: Result) -> dict[tuple[str, frozenset[tuple[str, str]]], str]:
-    """(scenario, axes) -> ``stargz bases different``, of every column."""
+    """Return ``stargz bases different`` for the scenario and axes of each column."""
     return {
         (column.scenario, frozenset(column.axes)): " ".join(group.header(column))
         for group in table.matrix(result).groups
@@ -241,8 +241,11 @@ def _changed(
     headers: Mapping[tuple[str, frozenset[tuple[str, str]]], str],
     mark: Mark,
 ) -> list[str]:
-    """``051818cf3 (stargz bases same: cached, then export failed)``, a commit and a way once."""
-    told: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
+    """Return ``051818cf3 (stargz bases same: cached, then export failed)`` for each change.
+
+    Cells in which a commit makes the same change are listed together.
+    """
+    cells_of: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for change in changes:
         how = f"{mark(symbols.word(change.before))}, then {mark(symbols.word(change.after))}"
         count = len(change.candidates)
@@ -252,13 +255,13 @@ def _changed(
         plain = " ".join(f"{name} {value}" for name, value in sorted(change.axes.items()))
         cell = headers.get((change.scenario, frozenset(change.axes.items())), plain)
         where = tuple(c.sha for c in change.candidates)
-        told.setdefault((commit, where, how), []).extend([mark(cell)] if cell else [])
+        cells_of.setdefault((commit, where, how), []).extend([mark(cell)] if cell else [])
     return [
         f"{commit} ({listed(cells, 3)}{': ' if cells else ''}{how})"
-        for (commit, _, how), cells in told.items()
+        for (commit, _, how), cells in cells_of.items()
     ]
 
 
 def percent(share: float) -> str:
-    """``99.7 %``; never rounded up to certainty."""
+    """Return ``99.7 %``; never rounded up to 100 %."""
     return f"{min(share * 100, 99.99):.4g} %"

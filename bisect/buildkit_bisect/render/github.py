@@ -1,4 +1,4 @@
-"""What GitHub Actions reads: job summary, annotations, a strategy's matrix."""
+"""Output for GitHub Actions: job summary, annotations, and the matrix of a strategy."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import clean
 from buildkit_bisect.result import CheckEffect, Result
 
-#: Characters of a job summary; GitHub takes 1 MiB a step.
+#: Maximum length of a job summary, in characters; GitHub accepts 1 MiB per step.
 SUMMARY_LIMIT = 250_000
 
-#: Annotations of one kind that GitHub shows a step; those beyond would be dropped silently.
+#: Annotations of one kind that GitHub shows per step; it silently drops the others.
 ANNOTATIONS = 10
 
 
@@ -32,7 +32,10 @@ def publish(
     log: TextIO,
     templates: Templates | None = None,
 ) -> bool:
-    """Where run by GitHub Actions: append the job summary, write annotations to *log*."""
+    """Under GitHub Actions, append the job summary and write annotations to *log*.
+
+    Return whether this runs under GitHub Actions.
+    """
     if env.get("GITHUB_ACTIONS") != "true":
         return False
     summary = env.get("GITHUB_STEP_SUMMARY")
@@ -45,24 +48,24 @@ def publish(
 
 
 def commands(result: Result) -> list[str]:
-    """Workflow commands: an error for each failed set of cells, a warning for what proves nothing.
+    """Return workflow commands: errors for failed cells, warnings for cells that prove nothing.
 
-    What a validation expects to be bad is neither.
+    Cells that a validation expects to be bad get neither.
     """
-    told: dict[str, list[str]] = {"error": [], "warning": []}
+    messages: dict[str, list[str]] = {"error": [], "warning": []}
     for case, why, fold in _cases(result):
         if case is Case.PASSED or why.startswith("expected"):
             continue
         kind = "error" if case is Case.FAILED else "warning"
         title = f"{symbols.word(fold.outcome)}: {fold.title}"
         message = "; ".join(filter(None, [why, fold.reason])) or fold.outcome
-        told[kind].append(_command(kind, title, message))
+        messages[kind].append(_command(kind, title, message))
     for check in result.validation.checks if result.validation else ():
         if check.change == CheckEffect.WORSE:
             title, names = f"worse: {check.kind} {check.subject}", listed(check.worse)
-            told["error"].append(_command("error", title, names or check.after))
+            messages["error"].append(_command("error", title, names or check.after))
     lines = [_command("notice", f"buildkit-bisect {result.kind}", finding(result))]
-    for kind, all_ in told.items():
+    for kind, all_ in messages.items():
         lines += all_[: ANNOTATIONS - 1]
         rest = len(all_) - (ANNOTATIONS - 1)
         if rest == 1:
@@ -73,7 +76,7 @@ def commands(result: Result) -> list[str]:
 
 
 def _cases(result: Result) -> Iterator[tuple[Case, str, cell_evidence.Fold]]:
-    """Sets of cells that show the same and count as the same."""
+    """Yield sets of cells with the same evidence and the same case."""
     judged = judge(result)
     for fold in cell_evidence.folds(result, None, 0):
         parts: dict[tuple[Case, str], list[cell_evidence.Place]] = {}
@@ -89,14 +92,14 @@ def _command(kind: str, title: str, message: str) -> str:
 
 
 def _data(text: str) -> str:
-    """As the runner wants data: one line, per cent signs and line ends escaped."""
+    """Return *text* escaped for a workflow command, on one line."""
     return clean(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def strategy(variants: Iterable[tuple[str, tuple[str, ...]]]) -> str:
-    """(ref, patches) of each variant as the JSON of a workflow's ``strategy.matrix``.
+    """Return JSON for a workflow's ``strategy.matrix``, from the ref and patches of each variant.
 
-    One job a variant: its cells share one build.
+    There is one job per variant, whose cells share one build.
     """
     include = [
         {"name": " + ".join([ref, *patches]), "rev": ref, "patches": ",".join(patches)}
@@ -106,5 +109,5 @@ def strategy(variants: Iterable[tuple[str, tuple[str, ...]]]) -> str:
 
 
 def strategy_of(result: Result) -> str:
-    """The `strategy` that would run *result*'s variants again."""
+    """Return the `strategy` that runs the variants of *result* again."""
     return strategy((row.ref, row.patches) for row in table.matrix(result).rows)

@@ -1,4 +1,4 @@
-"""One self-contained HTML file: no network, a strict policy, text only ever as text."""
+"""Renders a self-contained HTML page: no network, a strict policy, all text escaped."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from buildkit_bisect.render.markdown import means
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result
 
-#: Bytes that a page may have; logs are shortened until it fits.
+#: Maximum size of a page, in bytes; logs are shortened until it fits.
 LIMIT = 1_500_000
 
 _LOG_LINES = (200, 60, 20, 8, 0)
 
-#: Lines of a diff for each line of a log: a patch is what a page is about.
+#: Lines of a diff per line of a log, as patches matter more.
 _DIFF_LINES = 10
 
 
@@ -35,7 +35,7 @@ def html(
     templates: Templates | None = None,
     limit: int = LIMIT,
 ) -> str:
-    """The page of *result*, to be written beside its ``result.json``: it links to evidence."""
+    """Return the page for *result*; it links to the evidence beside ``result.json``."""
     templates = templates or Templates()
     for lines in _LOG_LINES:
         made = _render(result, folder, lines, templates)
@@ -60,7 +60,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         info=result.bisect,
         **validation.values(result.validation),
         title=finding(result),
-        finding=Markup(finding(result, lambda said: Markup("<b>{}</b>").format(text.clean(said)))),  # noqa: S704 - escaped by format()
+        finding=Markup(finding(result, lambda name: Markup("<b>{}</b>").format(text.clean(name)))),  # noqa: S704 - escaped by format()
         grid=grid,
         numbers=numbers,
         axes=_axes(result),
@@ -86,7 +86,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
 
 
 def _policy(style: str, script: str) -> str:
-    """Nothing may be loaded or sent; of inline code, only ours runs."""
+    """Return a policy that allows no requests, and only our inline code."""
     rules = ("default-src 'none'", f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'",
              "base-uri 'none'", "form-action 'none'")  # fmt: skip
     return "; ".join(rules)
@@ -97,7 +97,7 @@ def _hash(code: str) -> str:
 
 
 def _axes(result: Result) -> dict[str, list[str]]:
-    """Axis -> values, of every scenario."""
+    """Return the values of each axis that varies, over all scenarios."""
     axes: dict[str, list[str]] = {}
     for scenario in result.scenarios:
         for name, spec in scenario.axes.items():
@@ -107,7 +107,7 @@ def _axes(result: Result) -> dict[str, list[str]]:
 
 
 class Change(StrEnum):
-    """What became of a cell beside its base; also the class of its row on the page."""
+    """The change of a cell from its base; also the class of its row on the page."""
 
     FIXED = "fixed"
     BROKEN = "broken"
@@ -127,7 +127,7 @@ class _Pair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Versus:
-    """A patched variant beside the same revision without patches."""
+    """A patched variant, and the same revision without patches."""
 
     row: table.Row
     base: table.Row
@@ -151,11 +151,11 @@ def _versus(grid: table.Matrix) -> list[_Versus]:
 
 
 def change(before: CellInfo, after: CellInfo) -> Change:
-    """What became of a cell, by its outcome and verdict on either side."""
+    """Return the change of a cell, by its outcome and verdict on either side."""
     if before.outcome == after.outcome:
         return Change.SAME
-    told = {Verdict.GOOD, Verdict.BAD, Verdict.WEAK}
-    if before.verdict not in told or after.verdict not in told:
+    tested = {Verdict.GOOD, Verdict.BAD, Verdict.WEAK}
+    if before.verdict not in tested or after.verdict not in tested:
         return Change.UNKNOWN
     if after.verdict == Verdict.GOOD:
         return Change.FIXED
@@ -164,7 +164,7 @@ def change(before: CellInfo, after: CellInfo) -> Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Time:
-    """What one variant cost."""
+    """The time that one variant took."""
 
     row: table.Row
     build: float
@@ -193,5 +193,5 @@ def _times(grid: table.Matrix) -> list[_Time]:
 
 
 def _axes_of(column: Column) -> str:
-    """Axis values as the page's filters read them."""
+    """Return the axis values as JSON for the page's filters."""
     return json.dumps([[text.clean(part) for part in pair] for pair in column.axes])

@@ -1,4 +1,4 @@
-"""JUnit XML: a cell is a test case, a scenario a suite; so are upstream's own checks."""
+"""Renders JUnit XML: a test case per cell, a suite per scenario and one of upstream's checks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _LOG_LINES = 40
 
 
 def junit(result: Result, folder: Path | None = None) -> str:
-    """Bad cells fail, infrastructure is an error; what proves nothing is skipped, with why.
+    """Return the JUnit XML of *result*.
 
-    Of a validation, what is bad without the patches is expected, and skipped.
+    Bad cells fail, infrastructure failures are errors, and cells that prove nothing are skipped
+    with the reason. In a validation, cells that are bad without the patches are skipped too.
     """
     grid = table.matrix(result)
     dull = cell_evidence.boring(result)
@@ -34,9 +35,10 @@ def junit(result: Result, folder: Path | None = None) -> str:
         )
         how, why = judged(cell)
         if how is not Case.PASSED:
-            said = f"{symbols.word(cell.outcome)} {symbols.tally(cell)}: {cell.reason}"
+            message = f"{symbols.word(cell.outcome)} {symbols.tally(cell)}: {cell.reason}"
             text = "\n".join(cell_evidence.lines(cell, folder, _LOG_LINES, dull))
-            case.result = [_told(how, "; ".join(filter(None, [why, said])), cell.outcome, text)]
+            message = "; ".join(filter(None, [why, message]))
+            case.result = [_case_result(how, message, cell.outcome, text)]
         suites[cell.scenario].add_testcase(case)
     all_ = [*suites.values(), *([_checks(result)] if _has_checks(result) else [])]
     made = junitparser.JUnitXml(clean(f"{result.tool} {result.kind} {result.id}"))
@@ -50,8 +52,8 @@ def junit(result: Result, folder: Path | None = None) -> str:
     return out.getvalue().decode()
 
 
-_Told = junitparser.Failure | junitparser.Error | junitparser.Skipped
-_KINDS: dict[Case, type[_Told]] = {
+_CaseResult = junitparser.Failure | junitparser.Error | junitparser.Skipped
+_KINDS: dict[Case, type[_CaseResult]] = {
     Case.FAILED: junitparser.Failure,
     Case.ERROR: junitparser.Error,
     Case.SKIPPED: junitparser.Skipped,
@@ -62,10 +64,10 @@ _CHECKS: dict[str, Case] = {
 }
 
 
-def _told(how: Case, message: str, kind: str, text: str) -> _Told:
-    told = _KINDS[how](clean(message), clean(kind))
-    told.text = text
-    return told
+def _case_result(how: Case, message: str, kind: str, text: str) -> _CaseResult:
+    made = _KINDS[how](clean(message), clean(kind))
+    made.text = text
+    return made
 
 
 def _has_checks(result: Result) -> bool:
@@ -73,7 +75,7 @@ def _has_checks(result: Result) -> bool:
 
 
 def _checks(result: Result) -> junitparser.TestSuite:
-    """Upstream's own tests, vet and cross builds: what is worse with the patches fails."""
+    """Return the suite of upstream's tests, vet and cross builds; those that got worse fail."""
     assert result.validation
     suite = junitparser.TestSuite("upstream's own checks")
     for _, check, what in validation.checks(result.validation):
@@ -82,7 +84,7 @@ def _checks(result: Result) -> junitparser.TestSuite:
         )
         how = _CHECKS.get(check.change)
         if how:
-            said = f"{check.before}, then {check.after}: {what}"
-            case.result = [_told(how, said, check.change, clean("\n".join(check.log)))]
+            message = f"{check.before}, then {check.after}: {what}"
+            case.result = [_case_result(how, message, check.change, clean("\n".join(check.log)))]
         suite.add_testcase(case)
     return suite

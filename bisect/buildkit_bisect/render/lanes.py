@@ -1,4 +1,4 @@
-"""The outcomes of each cell along a history: what `boundaries` found, as a picture."""
+"""Draws the outcomes of each cell along a history, as found by ``boundaries``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from buildkit_bisect.result import CellInfo, ChangeInfo, Result
 _LEFT, _WIDTH, _LANE, _TOP = 230.0, 750.0, 52, 62  # pixels
 _LETTER, _ROW = 6.4, 12
 
-#: Share of the width that tested commits get evenly: a search tests most where it changes.
+#: Share of the width that is divided evenly, as a search tests most commits near changes.
 _EVEN = 0.7
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Stretch:
-    """Neighbouring tested commits of one outcome, or "open": what is between two."""
+    """Adjacent tested commits of one outcome, or "open": the gap between two outcomes."""
 
     x0: float
     x1: float
@@ -32,12 +32,12 @@ class _Stretch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Word:
-    """What a stretch shows, below it, on a line where it has room."""
+    """The outcome below a stretch, on a line with room for it."""
 
     x: float
-    said: str
+    text: str
     line: int
-    end: bool  # it ends at x instead of beginning there
+    end: bool  # whether the text ends at x instead of starting there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,9 +57,9 @@ class _Lane:
 
 
 def lanes(result: Result, *, templates: Templates | None = None, inline: bool = False) -> str:
-    """A lane for each tested cell, commits from left to right; "" where none has a position.
+    """Return a lane per tested cell, commits from left to right; "" if no commit has a position.
 
-    Of the commits inside a merge those are drawn at which an outcome changed.
+    Of the commits inside a merge, only those that changed an outcome are drawn.
     """
     info = result.bisect
     steps = [*info.gate, *info.steps] if info else []
@@ -85,7 +85,7 @@ def lanes(result: Result, *, templates: Templates | None = None, inline: bool = 
         changes=changes,
         ticks=names,
         named=named,
-        aside=f"{plural(aside, 'tested commit')} within merges not drawn" if aside else "",
+        aside=f"{plural(aside, 'tested commit')} inside merges not shown" if aside else "",
         height=named + 12 * (1 + max((line for _, _, line in names), default=0)) + 16,
         bottom=bottom,
         top=_TOP,
@@ -99,7 +99,7 @@ def lanes(result: Result, *, templates: Templates | None = None, inline: bool = 
 def _inside(
     changes: Iterable[ChangeInfo], places: Mapping[str, float], tested: Collection[str]
 ) -> dict[str, float]:
-    """Places of tested commits that a merge brought a change with: in order, just before it."""
+    """Return places just before a merge for the tested commits inside it that changed a cell."""
     brought: dict[str, dict[str, None]] = {}
     for change in changes:
         if change.merge in places and change.sha in tested and change.sha not in places:
@@ -112,7 +112,7 @@ def _inside(
 
 
 def _scale(places: list[float]) -> dict[float, float]:
-    """Where on the picture each place of the history is: in part evenly, in part to scale."""
+    """Return the x coordinate of each place in the history, partly evenly, partly to scale."""
     span, gaps = max(1, places[-1] - places[0]), max(1, len(places) - 1)
     x, at = _LEFT, {places[0]: _LEFT}
     for before, place in pairwise(places):
@@ -122,19 +122,19 @@ def _scale(places: list[float]) -> dict[float, float]:
 
 
 def _on_line(change: ChangeInfo, xs: Mapping[str, float]) -> str:
-    """The commit drawn that brings *change*: itself, else the merge that it came with."""
+    """Return the drawn commit for *change*: its own, else the merge that contains it."""
     return next((sha for sha in (change.sha, change.merge) if sha in xs), "")
 
 
 def _labels(wanted: Iterable[tuple[float, str]]) -> list[tuple[float, str, int]]:
-    """(x, text, line) from left to right, each once, on the first line that has room for it."""
+    """Return (x, text, line) from left to right, each on the first line with room for it."""
     ends: list[float] = []
     placed = []
-    for x, said in sorted(dict.fromkeys(wanted), key=lambda label: label[0]):
-        half = len(said) * _LETTER / 2 + 4
+    for x, label in sorted(dict.fromkeys(wanted), key=lambda item: item[0]):
+        half = len(label) * _LETTER / 2 + 4
         line = next((n for n, end in enumerate(ends) if end <= x - half), len(ends))
         ends[line : line + 1] = [x + half]
-        placed.append((x, said, line))
+        placed.append((x, label, line))
     return placed
 
 
@@ -143,17 +143,17 @@ def _lanes(result: Result, xs: dict[str, float]) -> Iterator[_Lane]:
     y = float(_TOP)
     for group in grid.groups:
         for column in group.columns:
-            told = sorted(
+            seen = sorted(
                 (xs[row.sha], grid.symbol(row, column).css, cell)
                 for row in grid.rows
                 if row.sha in xs and (cell := grid.cell(row, column))
             ) if not column.control else []  # fmt: skip
-            if told:
-                stretches = tuple(_stretches([(x, cell) for x, _, cell in told]))
+            if seen:
+                stretches = tuple(_stretches([(x, cell) for x, _, cell in seen]))
                 lane = _Lane(
                     y=y,
                     name=tuple(text.clean(line)[:28] for line in group.header(column)),
-                    marks=tuple((x, css) for x, css, _ in told),
+                    marks=tuple((x, css) for x, css, _ in seen),
                     stretches=stretches,
                     words=tuple(_words(stretches)),
                 )
@@ -161,9 +161,9 @@ def _lanes(result: Result, xs: dict[str, float]) -> Iterator[_Lane]:
                 y = lane.bottom
 
 
-def _stretches(told: list[tuple[float, CellInfo]]) -> Iterator[_Stretch]:
-    known = [(x, cell) for x, cell in told if cell.verdict not in {Verdict.SKIP, Verdict.INFRA}]
-    runs = [list(run) for _, run in groupby(known, key=lambda told: told[1].outcome)]
+def _stretches(seen: list[tuple[float, CellInfo]]) -> Iterator[_Stretch]:
+    known = [(x, cell) for x, cell in seen if cell.verdict not in {Verdict.SKIP, Verdict.INFRA}]
+    runs = [list(run) for _, run in groupby(known, key=lambda seen: seen[1].outcome)]
     for run, after in zip_longest(runs, runs[1:]):
         (x0, cell), x1 = run[0], run[-1][0]
         css = symbols.of(cell.outcome, cell.verdict).css
@@ -182,4 +182,4 @@ def _words(stretches: Iterable[_Stretch]) -> Iterator[_Word]:
             start = x - width if end else x
             line = next((n for n, taken in enumerate(ends) if taken <= start), len(ends))
             ends[line : line + 1] = [start + width]
-            yield _Word(x=x, said=stretch.word, line=line, end=end)
+            yield _Word(x=x, text=stretch.word, line=line, end=end)

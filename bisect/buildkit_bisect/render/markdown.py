@@ -1,4 +1,4 @@
-"""Markdown for a GitHub comment: the matrix always whole, logs dropped first."""
+"""Renders Markdown for a GitHub comment: the matrix is always complete, logs are cut first."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result
 
-#: Characters that a report may have. GitHub takes 65,536 in a comment.
+#: Maximum length of a report, in characters. GitHub accepts 65,536 in a comment.
 LIMIT = 60_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Detail:
-    """How much a report says; the first one that fits is taken."""
+    """How detailed a report is; the first one that fits is used."""
 
     log: int  # lines of a log
-    good: bool = True  # the evidence of good cells too
+    good: bool = True  # whether good cells have evidence too
     folds: int = 1000  # sets of evidence
-    cells: str = "words"  # or symbols, spans (neighbouring equal rows as one), text
+    cells: str = "words"  # or symbols, spans (adjacent equal rows as one), text
     more: int = 1000  # rows of every other list
 
 
@@ -45,10 +45,10 @@ _DETAILS = (
     _Detail(log=0, folds=0, more=3, cells="text"),
 )
 
-#: Characters that a variant's name has at least where space is short.
+#: Minimum length of a variant's name, in characters, if space is short.
 _LABEL = 16
 
-#: Cells from which on nobody need try whether the evidence fits, and how far to skip then.
+#: With more cells than this, the evidence cannot fit: skip this many levels of detail.
 _MANY, _SKIP = 1500, 6
 
 
@@ -59,9 +59,9 @@ def markdown(
     templates: Templates | None = None,
     limit: int = LIMIT,
 ) -> str:
-    """The report of *result*, fewer than *limit* characters.
+    """Return the report of *result*, shorter than *limit* characters.
 
-    *folder* holds the result's evidence; without it a report has no compiler output.
+    *folder* contains the result's evidence; without it the report has no compiler output.
     """
     templates = templates or Templates()
     for detail in _DETAILS[_SKIP if len(result.cells) > _MANY else 0 :]:
@@ -136,7 +136,7 @@ def _blocks(result: Result, grid: table.Matrix, detail: _Detail) -> Iterator[_Bl
 
 
 def _lines(grid: table.Matrix) -> Iterator[str]:
-    """The matrix as text, a letter a cell: what fits where nothing else does."""
+    """Yield the matrix as text, one character per cell: the most compact form."""
     for group in grid.groups:
         yield f"{group.scenario.name}, from left to right:"
         for column in group.columns:
@@ -162,37 +162,37 @@ def _cell(grid: table.Matrix, row: table.Row, column: Column, detail: _Detail) -
 
 
 def means(result: Result) -> list[tuple[str, str, str]]:
-    """(outcome, verdict, meaning) of every outcome that some cell or trial had."""
+    """Return (outcome, verdict, meaning) of every outcome of a cell or trial."""
     seen = {c.outcome for c in result.cells} | {name for c in result.cells for name in c.counts}
-    told: dict[str, tuple[str, str, str]] = {}
+    meanings: dict[str, tuple[str, str, str]] = {}
     for scenario in result.scenarios:
         for rule in scenario.outcomes:
             if rule["name"] in seen:
-                told.setdefault(rule["name"], (rule["name"], rule["verdict"], rule["means"]))
-    return list(told.values())
+                meanings.setdefault(rule["name"], (rule["name"], rule["verdict"], rule["means"]))
+    return list(meanings.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Change:
-    """Two tested revisions next to each other, between which some column changes."""
+    """Two adjacent tested revisions between which a column changes."""
 
     old: table.Row
     new: table.Row
-    said: tuple[str, ...]  # "layers dropped, then export failed: stargz bases different"
+    details: tuple[str, ...]  # "layers dropped, then export failed: stargz bases different"
     url: str
 
 
 def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
-    """Where unpatched rows change; a row that could not be tested is passed over."""
+    """Return where unpatched rows change; rows that could not be tested are skipped."""
     found: dict[tuple[table.Row, table.Row], dict[str, list[str]]] = {}
     for group in grid.groups:
         for column in group.columns:
-            told = [
+            tested = [
                 (row, cell)
                 for row in grid.rows
-                if not row.patches and (cell := grid.cell(row, column)) and _tells(cell)
+                if not row.patches and (cell := grid.cell(row, column)) and _conclusive(cell)
             ]
-            for (old, before), (new, after) in pairwise(told):
+            for (old, before), (new, after) in pairwise(tested):
                 if before.outcome != after.outcome:
                     how = ", then ".join(
                         text.shorten(symbols.word(cell.outcome), 100) for cell in (before, after)
@@ -204,26 +204,26 @@ def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
         _Change(
             old=old,
             new=new,
-            said=tuple(f"{how}: {listed(names)}" for how, names in said.items()),
+            details=tuple(f"{how}: {listed(names)}" for how, names in ways.items()),
             url=table.compare_url(result, old.sha, new.sha),
         )
-        for (old, new), said in sorted(found.items(), key=lambda item: order[item[0][1]])
+        for (old, new), ways in sorted(found.items(), key=lambda item: order[item[0][1]])
     ]
 
 
-def _tells(cell: CellInfo) -> bool:
+def _conclusive(cell: CellInfo) -> bool:
     return cell.verdict not in {Verdict.SKIP, Verdict.INFRA}
 
 
 def commit(result: Result, sha: str, label: str = "") -> Markup:
-    """*label*, else the short id, linked to the commit's page where there is one."""
+    """Return *label* or the short ID, linked to the commit's page if it has one."""
     shown = text.code(label or sha[:12])
     url = table.commit_url(result, sha)
     return Markup("[{}]({})").format(shown, Markup(url)) if url else shown  # noqa: S704 - matched
 
 
 def _cut(made: str, limit: int) -> str:
-    """The last resort: whole lines from the top, and a word that something is missing."""
-    note = "\n\n*Cut here: too long for a comment. `report.html` has the rest.*\n"
+    """Return as many lines as fit, and a note that the rest is missing."""
+    note = "\n\n*Truncated: too long for a comment. `report.html` has the rest.*\n"
     kept = made[: limit - len(note) - 1]
     return kept[: kept.rfind("\n")] + note

@@ -1,4 +1,4 @@
-"""What the HTML page knows of each cell: small, and the same evidence once."""
+"""The data of each cell in the HTML page, with equal evidence stored once."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.render import cell_evidence, symbols, table, text
 from buildkit_bisect.result import CellInfo, Result, StepInfo, TrialInfo
 
-_NAME = 150  # characters of a name: a variant's, an outcome's
-_DIGEST = 12  # characters of a digest that tell records apart
+_NAME = 150  # maximum length of the name of a variant or an outcome
+_DIGEST = 12  # digits of a digest
 
 
 class Pool:
-    """Values by number, equal ones once: many cells show the same evidence."""
+    """Numbered values, equal ones stored once, as many cells have the same evidence."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._numbers: dict[str, int] = {}
 
     def number(self, value: Any) -> int:
-        """Where *value* stands in `values`."""
+        """Return the index of *value* in `values`."""
         key = json.dumps(value, sort_keys=True)
         if key not in self._numbers:
             self._numbers[key] = len(self.values)
@@ -35,7 +35,7 @@ class Pool:
 
 
 def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
-    """Cells in the order of the matrix, with at most *limit* log lines a trial."""
+    """Return the cells in the order of the matrix, with at most *limit* log lines per trial."""
     grid = table.matrix(result)
     pool = Pool()
     dull = cell_evidence.boring(result)
@@ -60,18 +60,18 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                     "log": _log(cell, folder, limit),
                     "trials": [
                         _trial(t, other, pool, limit=limit, dull=dull, folder=folder)
-                        for t in cell_evidence.telling(cell)
+                        for t in cell_evidence.representatives(cell)
                     ],
                 })  # fmt: skip
     return {"cells": cells, "pool": pool.values}
 
 
-def _short(said: str) -> str:
-    return text.shorten(text.clean(said), _NAME)
+def _short(content: str) -> str:
+    return text.shorten(text.clean(content), _NAME)
 
 
 def control(grid: table.Matrix, row: table.Row, column: Column) -> Column | None:
-    """Where the good control cell of the same variant is that differs in the fewest axes."""
+    """Return the column of the variant's good control that differs in the fewest axes."""
     axes = set(column.axes)
     good = [
         other
@@ -87,9 +87,9 @@ def _build(cell: CellInfo) -> list[str]:
     if not cell.build:
         return []
     b = cell.build
-    how = "built before" if b.reused else f"built in {text.duration(b.seconds)}"
-    said = (f"Go {b.go}", f"from {b.source}", how, f"buildkitd sha256 {b.binary_sha256[:12]}")
-    return [text.clean(part) for part in said]
+    how = "build reused" if b.reused else f"built in {text.duration(b.seconds)}"
+    parts = (f"Go {b.go}", f"from {b.source}", how, f"buildkitd sha256 {b.binary_sha256[:12]}")
+    return [text.clean(part) for part in parts]
 
 
 def _log(cell: CellInfo, folder: Path | None, limit: int) -> dict[str, Any] | None:
@@ -100,7 +100,7 @@ def _log(cell: CellInfo, folder: Path | None, limit: int) -> dict[str, Any] | No
 
 
 def href(path: str) -> str:
-    """*path* as a relative link, "" where it is none: absolute, a URL, or out of the folder."""
+    """Return *path* as a relative link; "" if it is absolute, a URL or outside the folder."""
     parts = path.split("/")
     if not path or path.startswith("/") or ".." in parts or ":" in path or "\\" in path:
         return ""
@@ -116,8 +116,8 @@ def _trial(
     dull: frozenset[str],
     folder: Path | None,
 ) -> dict[str, Any]:
-    """One trial; what is likely to be equal elsewhere goes into the pool."""
-    good = cell_evidence.telling(other)[0] if other and other.trials else None
+    """Return the data of a trial, with what other trials may share in the pool."""
+    good = cell_evidence.representatives(other)[0] if other and other.trials else None
     control_steps = {s.id: s for s in good.steps} if good else {}
     steps = [
         {
@@ -135,8 +135,8 @@ def _trial(
         }
         for step in trial.steps
     ]  # fmt: skip
-    said = text.stripped(trial.daemon_log)
-    lines = [[line, int(text.gist(line) not in dull)] for line in map(text.shorten, said)]
+    daemon = text.stripped(trial.daemon_log)
+    lines = [[line, int(text.gist(line) not in dull)] for line in map(text.shorten, daemon)]
     return {
         "outcome": _short(symbols.word(trial.outcome)),
         "css": symbols.of(trial.outcome, trial.verdict).css,
@@ -150,21 +150,21 @@ def _trial(
 
 
 def _files(trial: TrialInfo, folder: Path | None) -> list[list[str]]:
-    """(name, link) of the evidence that is kept beside the page."""
+    """Return (name, link) of the trial's evidence files beside the page."""
     link = href(trial.evidence)
     kept = folder / trial.evidence if folder and link else None
     try:
         names = sorted(path.name for path in kept.iterdir() if path.is_file()) if kept else []
-    except OSError:  # there is none, or a document names what no path can be
+    except OSError:  # it does not exist, or a document contains an invalid path
         return []
     return [[text.clean(name), f"{link}/{quote(name)}"] for name in names]
 
 
 def graph(step: StepInfo, control_step: StepInfo | None) -> list[list[Any]]:
-    """Records as [id, layers here, layers in the control or None, inputs, depth].
+    """Return records as [ID, layers, layers in the control or None, inputs, depth].
 
-    *layers here* is None for a record that only the control has; inputs are places in this
-    list; depth counts links from the records that depend on nothing.
+    The layers are None for a record that only the control has. Inputs are indexes in this list.
+    Depth is the number of links to the records that depend on nothing.
     """
     here = {str(r["digest"]): r for r in step.records}
     there = {str(r["digest"]): r for r in control_step.records} if control_step else {}
@@ -190,7 +190,7 @@ def graph(step: StepInfo, control_step: StepInfo | None) -> list[list[Any]]:
 
 
 def _depths(links: list[list[int]]) -> list[int]:
-    """Longest way down from each; rounds are bounded, so that a cycle in bad data ends."""
+    """Return the longest path from each record; rounds are limited in case of a cycle."""
     depths = [0] * len(links)
     for _ in range(len(links)):
         deeper = [max((depths[i] + 1 for i in inputs), default=0) for inputs in links]
@@ -201,7 +201,7 @@ def _depths(links: list[list[int]]) -> list[int]:
 
 
 def script_json(value: Any) -> Markup:
-    """*value* as JSON that cannot end the script element that it stands in."""
+    """Return *value* as JSON that cannot end the script element around it."""
     dumped = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for char in "<>&\u2028\u2029":
         dumped = dumped.replace(char, f"\\u{ord(char):04x}")

@@ -1,7 +1,7 @@
-"""What a matrix says of patches: each patched row against the same revision without them.
+"""Clauses on patches in a matrix: each patched row compared with the unpatched revision.
 
-Only `validate` says that a patch fixes something: it runs both sides in turn, and more often.
-A matrix says what is good and what is bad with it.
+Only ``validate`` concludes that a patch fixes something: it alternates both sides and runs more
+trials. A matrix only reports what is good and what is bad with the patch.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from buildkit_bisect.result import CellInfo
 Mark = Callable[[str], str]
 Cells = Mapping[Column, CellInfo]
 
-#: Outcomes that a clause names.
+#: Maximum number of outcomes that a clause names.
 _NAMED = 3
 
 
 def clauses(grid: table.Matrix, mark: Mark) -> list[str]:
-    """A clause for each set of patches; one for all that do the same. What breaks comes first."""
-    told: dict[tuple[str, tuple[int, str]], list[str]] = {}
+    """Return a clause per set of patches, one for all with the same effect, breakage first."""
+    effects: dict[tuple[str, tuple[int, str]], list[str]] = {}
     for row in grid.rows:
         own = _tested(grid, row)
         if row.patches and own:
             patches = mark(" + ".join(row.patches))
             plain = next((r for r in grid.rows if r.sha == row.sha and not r.patches), None)
-            said = compare(_tested(grid, plain) if plain else {}, own, mark)
-            told.setdefault((patches, said), []).append(mark(row.ref))
+            effect = compare(_tested(grid, plain) if plain else {}, own, mark)
+            effects.setdefault((patches, effect), []).append(mark(row.ref))
     alike: dict[tuple[tuple[int, str], tuple[str, ...]], list[str]] = {}
-    for (patches, said), refs in told.items():
-        alike.setdefault((said, tuple(refs)), []).append(patches)
+    for (patches, effect), refs in effects.items():
+        alike.setdefault((effect, tuple(refs)), []).append(patches)
     ordered = sorted(alike.items(), key=lambda item: item[0][0][0])
     return [
-        f"with {_each(names)} on {listed(list(r))}, {said}" for ((_, said), r), names in ordered
+        f"with {_each(names)} on {listed(list(r))}, {effect}" for ((_, effect), r), names in ordered
     ]
 
 
@@ -50,25 +50,26 @@ def _each(names: Sequence[str]) -> str:
 
 
 def compare(base: Cells, own: Cells, mark: Mark) -> tuple[int, str]:
-    """(how urgent, 0 first; what *own* cells are, compared with *base*, which may be empty)."""
+    """Return (rank, clause): the *own* cells compared with those of *base*, which may be empty."""
     if all(c.verdict == Verdict.SKIP for c in own.values()):
         return 3, "nothing could be tested"
     if not base:
         bad = [c for c in own.values() if c.verdict == Verdict.BAD]
-        return 3, f"{_of(bad, own, mark)}, and nothing was run without it"
+        return 3, f"{_of(bad, own, mark)}, and the unpatched revision was not run"
     was = {column: cell.verdict for column, cell in base.items() if column in own}
     broken = [own[column] for column, verdict in was.items() if verdict == Verdict.BAD]
     broke = [own[c] for c, v in was.items() if v == Verdict.GOOD and own[c].verdict == Verdict.BAD]
-    said = []
+    parts = []
     if broke:
         were = "that was good is" if len(broke) == 1 else "that were good are"
-        said.append(f"{plural(len(broke), 'cell')} {were} bad ({_ways(broke, mark)})")
+        parts.append(f"{plural(len(broke), 'cell')} {were} bad ({_ways(broke, mark)})")
     if broken:
-        said.append(_of_broken(broken, mark))
+        parts.append(_of_broken(broken, mark))
     elif not broke:
-        said.append(f"{_of([], own, mark)}, as without it" if _all_good(own) else "nothing is sure")
+        good = f"{_of([], own, mark)}, as without it"
+        parts.append(good if _all_good(own) else "the result is inconclusive")
     every = bool(broken) and all(c.verdict == Verdict.GOOD for c in broken)
-    return (0 if broke else 1 if every else 2), " and ".join(said)
+    return (0 if broke else 1 if every else 2), " and ".join(parts)
 
 
 def _all_good(own: Cells) -> bool:
@@ -79,11 +80,13 @@ def _of(bad: Sequence[CellInfo], own: Cells, mark: Mark) -> str:
     if bad:
         share = f"all {len(own)}" if len(bad) == len(own) else f"{len(bad)} of {len(own)}"
         return f"{share} tested cells are bad ({_ways(bad, mark)})"
-    return f"all {len(own)} tested cells are good" if _all_good(own) else "nothing is sure"
+    return (
+        f"all {len(own)} tested cells are good" if _all_good(own) else "the result is inconclusive"
+    )
 
 
 def _of_broken(broken: Sequence[CellInfo], mark: Mark) -> str:
-    """What became of cells that are bad without the patches."""
+    """Return the clause on cells that are bad without the patches."""
     good = [c for c in broken if c.verdict == Verdict.GOOD]
     bad = [c for c in broken if c.verdict == Verdict.BAD]
     one = len(broken) == 1
@@ -93,13 +96,13 @@ def _of_broken(broken: Sequence[CellInfo], mark: Mark) -> str:
     if len(bad) == len(broken):
         return f"{every} still bad ({_ways(bad, mark)})"
     unsure = len(broken) - len(good) - len(bad)
-    said = [f"{len(good)} of {len(broken)} broken cells {_are(good)} good"] if good else []
+    parts = [f"{len(good)} of {len(broken)} broken cells {_are(good)} good"] if good else []
     of = "" if good else f" of {len(broken)} broken cells"
     if bad:
-        said.append(f"{len(bad)}{of} {_are(bad)} still bad ({_ways(bad, mark)})")
+        parts.append(f"{len(bad)}{of} {_are(bad)} still bad ({_ways(bad, mark)})")
     if unsure:
-        said.append(f"{unsure}{'' if said else of} unsure")
-    return listed(said)
+        parts.append(f"{unsure}{'' if parts else of} inconclusive")
+    return listed(parts)
 
 
 def _are(cells: Sequence[CellInfo]) -> str:

@@ -1,4 +1,4 @@
-"""A result made fit to be shown to others: no paths of this host, no secrets, no evidence files."""
+"""Prepares a result for publication: no paths of this host, no secrets, no evidence files."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from buildkit_bisect import result
 from buildkit_bisect.render import text
 from buildkit_bisect.result import Result
 
-#: Keys whose values are command lines, in which absolute paths become ``PATH``.
+#: Keys of command lines, in which absolute paths become ``PATH``.
 _COMMANDS = ("command", "reproduce", "hint")
 
-#: Keys that name files beside the result, which are not published.
+#: Keys of files beside the result, which are not published.
 _FILES = ("evidence", "log")
 
 
 def cleaned(full: Result) -> Result:
-    """*full* as it may be published: every text cleaned, evidence left behind."""
+    """Return *full* with every text cleaned, and without references to evidence."""
     return result.structure(_walk("", result.unstructure(full)))
 
 
 def _walk(key: str, value: Any) -> Any:
     match value:
         case dict() if key == "diffs":
-            # As they are, or not at all: their digest is what ties a result to what is sent.
+            # Unchanged or not at all: the patch's digest must match the diff that is sent.
             return {k: v for k, v in value.items() if text.plain(k) and text.plain(v)}
         case str():
             return _text(key, value)

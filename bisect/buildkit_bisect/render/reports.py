@@ -1,4 +1,4 @@
-"""The files that a result is rendered to, beside its ``result.json``."""
+"""Writes the reports of a result beside its ``result.json``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from buildkit_bisect.result import Result
 
 
 def write(result: Result, folder: Path, templates: Templates | None = None) -> list[Path]:
-    """Render *result* into *folder*; returns what was written."""
+    """Render *result* into *folder*. Return the files written."""
     given = templates or Templates()
     texts = {
         "report.md": render.markdown(result, folder, templates=given),

@@ -1,4 +1,4 @@
-"""Pictures that GitHub shows: the matrix, and the timeline of a search."""
+"""Draws SVG that GitHub displays: the matrix, and the timeline of a search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["matrix", "timeline"]
 
 _ROW, _PAD, _TITLE, _HEAD = 38, 16, 18, 14  # pixels: a row's, the margin, a line's
 _LETTER, _SMALL, _MONO, _BOLD = 6.7, 5.6, 7.4, 8.7  # width of a letter
-_CELL = (96, 300)  # narrowest and widest
+_CELL = (96, 300)  # minimum and maximum width
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,15 +31,15 @@ class _Cell:
 
 
 def matrix(result: Result, *, templates: Templates | None = None) -> str:
-    """The matrix as SVG; a symbol, a word and k of n in each cell."""
+    """Return the matrix as SVG, with a symbol, the outcome and k of n in each cell."""
     grid = table.matrix(result)
     label = max((len(r.label) for r in grid.rows), default=0)
     left = _PAD + min(360.0, max(90.0, label * _MONO + 12))
     x, heads, cells, titles = left, [], [], []
     widths = {c: w for g in grid.groups for c, w in _widths(grid, g)}
     full = max(320.0, left + sum(widths.values()) + _PAD * len(grid.groups))
-    said = _wrap(finding(result), full - 2 * _PAD)
-    head = 10 + _TITLE * len(said)
+    title = _wrap(finding(result), full - 2 * _PAD)
+    head = 10 + _TITLE * len(title)
     depth = max((len(_head(g, c)) for g in grid.groups for c in g.columns), default=0)
     top = head + 40 + _HEAD * depth
     bottom = top + len(grid.rows) * _ROW
@@ -69,7 +69,7 @@ def matrix(result: Result, *, templates: Templates | None = None) -> str:
     legend = _legend(used, full)
     return (templates or Templates()).render(
         "matrix.svg.j2",
-        title=said,
+        title=title,
         full=text.clean(finding(result)),
         width=full,
         head=head,
@@ -86,7 +86,7 @@ def matrix(result: Result, *, templates: Templates | None = None) -> str:
 
 
 def _lines(label: str, width: float) -> list[str]:
-    """A row's name in one line, or in two; what does not fit in two is cut."""
+    """Return a row's name in one or two lines, truncated if it does not fit."""
     letters = max(1, int(width / _MONO))
     first, *rest = textwrap.wrap(text.clean(label), letters, break_on_hyphens=False) or [""]
     return [fit(first, width, _MONO), *([fit(" ".join(rest), width, _MONO)] if rest else [])]
@@ -97,7 +97,7 @@ def _head(group: table.Group, column: Column) -> list[str]:
 
 
 def _widths(grid: table.Matrix, group: table.Group) -> list[tuple[Column, float]]:
-    """Columns as wide as they need to be, and together as wide as their scenario's name."""
+    """Return columns with their widths, together at least as wide as the scenario's name."""
     widths = [_width(grid, group, column) for column in group.columns]
     name = len(text.clean(group.scenario.name)) * _MONO
     widths[-1] += max(0.0, min(name, _CELL[1]) - sum(widths))
@@ -105,7 +105,7 @@ def _widths(grid: table.Matrix, group: table.Group) -> list[tuple[Column, float]
 
 
 def _width(grid: table.Matrix, group: table.Group, column: Column) -> float:
-    """Wide enough for the longest text in a column, within reason."""
+    """Return a width that fits the longest text in a column, within `_CELL`."""
     cells = [cell for row in grid.rows if (cell := grid.cell(row, column))]
     words = [len(symbols.word(cell.outcome)) * _LETTER for cell in cells]
     tallies = [len(symbols.tally(cell)) * _SMALL for cell in cells]
@@ -114,7 +114,7 @@ def _width(grid: table.Matrix, group: table.Group, column: Column) -> float:
 
 
 def _legend(used: list[symbols.Symbol], width: float) -> list[tuple[float, int, symbols.Symbol]]:
-    """(x, line, symbol): what each symbol means, in as many lines as that takes."""
+    """Return (x, line, symbol) of the legend, in as many lines as needed."""
     placed: list[tuple[float, int, symbols.Symbol]] = []
     x, line = float(_PAD), 0
     for symbol in used:
@@ -126,6 +126,6 @@ def _legend(used: list[symbols.Symbol], width: float) -> list[tuple[float, int, 
     return placed
 
 
-def _wrap(said: str, width: float) -> list[str]:
-    """*said* in lines of about *width* pixels of the title's letters."""
-    return textwrap.wrap(text.clean(said), max(20, int(width / _BOLD))) or [""]
+def _wrap(content: str, width: float) -> list[str]:
+    """Return *content* in lines of about *width* pixels in the title's font."""
+    return textwrap.wrap(text.clean(content), max(20, int(width / _BOLD))) or [""]

@@ -1,4 +1,4 @@
-"""How outcomes, changes and states are shown: a symbol, a word, a class; never colour alone."""
+"""Symbols and words for outcomes, changes and states, so that none is shown by colour alone."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ BAD = Symbol(emoji="❌", glyph="✗", css="bad", says="bad")
 MIXED = Symbol(
     emoji="⚠️", glyph="≈", css="flaky", says=f"{ToolOutcome.FLAKY}: {ToolOutcome.FLAKY.means}"
 )
-WEAK = Symbol(emoji="❔", glyph="?", css="weak", says="tested, and no rule names what was seen")
+WEAK = Symbol(emoji="❔", glyph="?", css="weak", says="inconclusive: neither good nor bad")
 SKIP = Symbol(emoji="⏭️", glyph="»", css="skip", says="could not be tested")
-INFRA = Symbol(
-    emoji="🔌", glyph="!", css="infra", says="something around the experiment failed; no verdict"
-)
+INFRA = Symbol(emoji="🔌", glyph="!", css="infra", says="infrastructure failure: no verdict")
 NONE = Symbol(emoji="▫️", glyph="·", css="none", says="not run")
 
 ALL = (BAD, MIXED, GOOD, WEAK, SKIP, INFRA, NONE)
@@ -39,7 +37,7 @@ _BY_VERDICT: dict[str, Symbol] = {
     Verdict.INFRA: INFRA,
 }
 
-#: What patches did to cells, in this order: what a reviewer must see comes first.
+#: Effects of patches on cells, most important first.
 CELL_EFFECTS = {
     CellEffect.REGRESSED: (BAD, "broken by it"),
     CellEffect.FIXED: (GOOD, "fixed"),
@@ -56,28 +54,28 @@ CHECK_EFFECTS = {
     CheckEffect.UNTESTED: SKIP,
 }
 
-#: What becomes of patches on a line.
+#: Whether patches apply to a branch.
 FITS = {
     FitState.APPLIES: "applies",
     FitState.LACKING: "applies, needs more",
-    FitState.THERE: "already there",
-    FitState.PARTLY: "in part there",
+    FitState.THERE: "already applied",
+    FitState.PARTLY: "partly applied",
     FitState.CONFLICTS: "conflicts",
 }
 
 
 def of(outcome: str, verdict: str) -> Symbol:
-    """The symbol of an outcome; flaky has its own whatever its verdict."""
+    """Return the symbol of an outcome; flaky has its own, whatever the verdict."""
     return MIXED if outcome == ToolOutcome.FLAKY else _BY_VERDICT.get(verdict, WEAK)
 
 
 def word(outcome: str) -> str:
-    """``layers dropped`` for ``layers-dropped``."""
+    """Return ``layers dropped`` for ``layers-dropped``."""
     return outcome.replace("-", " ")
 
 
 def tally(cell: CellInfo) -> str:
-    """``3 of 3``; for a flaky cell each outcome's count; "" where nothing was counted."""
+    """Return ``3 of 3``, each outcome's count for a flaky cell, or "" without trials."""
     if len(cell.counts) > 1:
         total = sum(cell.counts.values())
         each = sorted(cell.counts.items(), key=lambda item: (-item[1], item[0]))

@@ -1,4 +1,4 @@
-"""The matrix of a result: rows are variants, columns are axis values, grouped by scenario."""
+"""The matrix of a result: rows are variants, columns are axis values grouped by scenario."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ UPSTREAM = "https://github.com/moby/buildkit"
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 
-#: Letters from which on an axis value says what it is about; ``yes`` and ``no`` do not.
+#: An axis value of this length needs no axis name; ``yes`` and ``no`` do.
 _SPEAKS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Row:
-    """A variant; one object for each in a matrix, so that finding its cells is cheap."""
+    """A variant. A matrix has one object for each, which makes looking up its cells cheap."""
 
     ref: str
     sha: str  # as `CellInfo.revision`
@@ -28,30 +28,30 @@ class Row:
 
     @property
     def label(self) -> str:
-        """As `model.Variant.label`."""
+        """The same as `model.Variant.label`."""
         return " + ".join([self.ref, *self.patches])
 
     @property
     def short(self) -> str:
-        """Twelve digits of the commit id, or the version that stands for it."""
+        """Twelve digits of the commit ID, or the module version."""
         return self.sha[:12] if _SHA.fullmatch(self.sha) else self.sha
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """A scenario's columns: those that are tested first, then its controls."""
+    """A scenario's columns, controls last."""
 
     scenario: ScenarioInfo
     columns: tuple[Column, ...]
 
     def header(self, column: Column) -> tuple[str, ...]:
-        """What tells *column* from the others: ``stargz``, ``bases different``.
+        """Return what distinguishes *column* from the others: ``stargz``, ``bases different``.
 
-        Axes that do not vary are left out, and the first one's name where its value says enough.
+        Axes that do not vary are omitted, and the first one's name if its value is long enough.
         """
         values = dict(column.axes)
-        told = [n for n, spec in self.scenario.axes.items() if len(spec["values"]) > 1]
-        names = [n for n in told or self.scenario.axes if n in values]
+        varying = [n for n, spec in self.scenario.axes.items() if len(spec["values"]) > 1]
+        names = [n for n in varying or self.scenario.axes if n in values]
         return tuple(
             values[name] if n == 0 and len(values[name]) >= _SPEAKS else f"{name} {values[name]}"
             for n, name in enumerate(names)
@@ -60,34 +60,34 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matrix:
-    """What every picture of a result is drawn from."""
+    """The matrix that all reports of a result show."""
 
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
     cells: dict[tuple[Row, Column], CellInfo]
 
     def cell(self, row: Row, column: Column) -> CellInfo | None:
-        """The cell there; None where it was not run."""
+        """Return the cell; None if it was not run."""
         return self.cells.get((row, column))
 
     def symbol(self, row: Row, column: Column) -> symbols.Symbol:
-        """How that place is shown."""
+        """Return the symbol of the cell."""
         cell = self.cell(row, column)
         return symbols.of(cell.outcome, cell.verdict) if cell else symbols.NONE
 
 
 def column_of(cell: CellInfo) -> Column:
-    """The column that *cell* stands in."""
+    """Return the column of *cell*."""
     axes = tuple(sorted(cell.axes.items()))
     return Column(scenario=cell.scenario, axes=axes, control=cell.control)
 
 
 def matrix(result: Result) -> Matrix:
-    """Rows in the order of revisions, unpatched first; columns in the order of the axes."""
+    """Return rows in the order of revisions, unpatched first, and columns in that of the axes."""
     order = {(r.ref, r.sha): n for n, r in enumerate(result.revisions)}
     infos = {r.sha: r for r in result.revisions} | {
         (r.ref + r.sha): r for r in result.revisions
-    }  # a commit may be there under two refs
+    }  # a commit may have two refs
     rows: dict[tuple[str, str, tuple[str, ...]], Row] = {}
     for cell in result.cells:
         key = (cell.ref, cell.revision, cell.patches)
@@ -122,12 +122,12 @@ def _place(scenario: ScenarioInfo, column: Column) -> tuple[object, ...]:
 
 
 def names(result: Result) -> dict[str, str]:
-    """Commit id -> the tag or branch that was asked for; without those that are ids themselves."""
+    """Return the requested tag or branch of each commit ID, except for refs that are IDs."""
     return {r.sha: r.ref for r in result.revisions if r.sha and not r.sha.startswith(r.ref)}
 
 
 def web(result: Result) -> str:
-    """Where commits of the source can be looked at: its own GitHub address, else upstream's."""
+    """Return the URL of the source's GitHub repository, else upstream's."""
     match = re.match(
         r"(?:https://|git@|ssh://git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$",
         result.source.get("repo", ""),
@@ -136,14 +136,14 @@ def web(result: Result) -> str:
 
 
 def commit_url(result: Result, sha: str) -> str:
-    """The commit's page, the tag's for a module version, "" for neither."""
+    """Return the URL of the commit, of the tag for a module version, else ""."""
     if _SHA.fullmatch(sha):
         return f"{web(result)}/commit/{sha}"
     return f"{web(result)}/tree/{sha}" if re.fullmatch(r"v\d+\.\d+\.\d+(-rc\d+)?", sha) else ""
 
 
 def compare_url(result: Result, old: str, new: str) -> str:
-    """What is between two revisions, "" where either has no page."""
+    """Return the URL that compares two revisions; "" if either has no page."""
     if not (commit_url(result, old) and commit_url(result, new)):
         return ""
     return f"{web(result)}/compare/{old[:12]}...{new[:12]}"

@@ -1,4 +1,4 @@
-"""The jinja2 environment of reports: strict, escaping, and open to a user's own templates."""
+"""The jinja2 environment of reports: strict, with autoescaping and a user's own templates."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from buildkit_bisect.system import checkout
 
 
 class Templates:
-    """Templates by name: from *folder* where it has one of that name, else the shipped one.
+    """Templates by name, from *folder* if it contains that name, else the shipped ones.
 
-    Raises `BadInput` for a *folder* that does not exist.
+    Raises `BadInput` if *folder* does not exist.
     """
 
     def __init__(self, folder: Path | None = None, *, shipped: Path = checkout.TEMPLATES) -> None:
         if folder and not folder.is_dir():
-            raise BadInput(f"no such folder of templates: {folder}", hint="ls templates/")
+            raise BadInput(f"template folder not found: {folder}", hint="ls templates/")
         self._env = jinja2.Environment(
             loader=jinja2.FileSystemLoader([folder, shipped] if folder else [shipped]),
-            autoescape=True,  # Markdown too: what a filter has not made safe is escaped for HTML
+            autoescape=True,  # Markdown too: all that no filter has made safe is HTML-escaped
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -54,15 +54,15 @@ class Templates:
         )
 
     def text(self, name: str) -> str:
-        """A file's own text, nothing filled in: styles and scripts."""
+        """Return the text of a file that is not a template: a style or a script."""
         assert self._env.loader
         try:
             return self._env.loader.get_source(self._env, name)[0]
         except jinja2.TemplateNotFound as error:
-            raise BadInput(f"no template {error.name}", hint="ls templates/") from None
+            raise BadInput(f"template not found: {error.name}", hint="ls templates/") from None
 
     def render(self, name: str, **values: Any) -> str:
-        """The template's text. Raises `BadInput` for one that is wrong, naming the line."""
+        """Render a template. Raises `BadInput` with the line of an error in it."""
         try:
             return self._env.get_template(name).render(**values)
         except jinja2.TemplateSyntaxError as error:
@@ -76,4 +76,4 @@ class Templates:
                 hint=f"docs/reports.md, or leave out {words(Report, templates=True)}",
             ) from None
         except jinja2.TemplateNotFound as error:
-            raise BadInput(f"no template {error.name}", hint="ls templates/") from None
+            raise BadInput(f"template not found: {error.name}", hint="ls templates/") from None

@@ -1,4 +1,4 @@
-"""Text that builds wrote, made fit for readers: no escapes, no secrets, only what matters."""
+"""Cleans the output of builds for reports: no escapes, no secrets, only relevant lines."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from markupsafe import Markup
 
 from buildkit_bisect.phrases import plural
 
-#: Characters of one line of a log that a report shows; the rest is cut and counted.
+#: Maximum length of a log line in a report; the rest is cut and counted.
 LINE = 300
 
-#: Characters of any other text.
+#: Maximum length of any other text.
 TEXT = 1000
 
 _ANSI = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, hyperlinks
-    r"|\x1b[PX^_].*?(?:\x1b\\|(?m:$))"  # strings that nobody needs, at most to the line's end
+    r"|\x1b[PX^_].*?(?:\x1b\\|(?m:$))"  # control strings, at most to the end of the line
     r"|\x1b[@-Z\\-_]?"
 )
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 
-# Logs are strangers' text, so these take time in proportion to it. A pattern that may begin
-# anywhere in a run of characters would read the rest of the run from each beginning: those
-# below begin where the run does, which finds the same.
+# Logs are untrusted, so these take linear time. A pattern that may start anywhere in a run of
+# characters would scan the rest of the run from each start. Those below start only where the run
+# does, and find the same.
 _SECRETS = (
     (re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$)"), "***"),
     (re.compile(r"\b(?:gh[opsur]_|github_pat_|glpat-|xox[a-z]-|npm_|dckr_pat_)[\w-]{10,}"), "***"),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "***"),
-    # If the first eyJ of a run is too near its end, all others are: no second one is tried.
+    # If the first eyJ of a run is too near its end, so are all others: no second one is tried.
     (re.compile(r"(?<![\w-])((?>[\w-]*?\b(?=eyJ)))eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"), r"\1***"),
     (re.compile(r"(\w://)[^/\s@]*@"), r"\1***@"),
     (re.compile(r"(?i)\b(authorization\W{1,3}(?:bearer|basic|token)?|bearer)\s+[\w.+/=-]{8,}"),
@@ -47,8 +47,8 @@ _SECRETS = (
 
 _PARTS = r"(?:/[^\s/\"':=,]+)"  # of an absolute path
 
-# A trial's scratch directory and the daemon's state in it, then whoever's home this is. A path
-# that is none of these is the group: it is passed over whole, and stays.
+# A trial's scratch directory with the daemon's state, the cache, and home directories. Any other
+# path is matched by the group as a whole, and kept.
 _PATHS = (
     (re.compile(
         rf"{_PARTS}*/tmp/(?:trial|images|build|bench)[\w-]*-\d+-\w+|({_PARTS}+)"), "TRIAL"),
@@ -60,7 +60,7 @@ _PATHS = (
 
 @functools.lru_cache(maxsize=50_000)
 def clean(text: str) -> str:
-    """*text* without terminal escapes, control characters, secrets and paths of this host."""
+    """Return *text* without terminal escapes, control characters, secrets and host paths."""
     text = _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _CONTROL.sub("", text.replace("\t", "    "))
     for pattern, instead in _SECRETS:
@@ -75,24 +75,24 @@ def _named(pattern: re.Pattern[str], name: str, text: str) -> str:
 
 
 def plain(text: str) -> bool:
-    """Whether `clean` finds nothing in *text* but tabs."""
+    """Return whether `clean` changes nothing in *text* but tabs."""
     return clean(text) == text.replace("\t", "    ")
 
 
 def one_line(text: str) -> str:
-    """*text*, cleaned, on one line: no line end in it begins another."""
+    """Return *text*, cleaned, on one line."""
     return " ".join(clean(text).split())
 
 
 def command(text: str) -> str:
-    """A command line as others can use it: an absolute path of this host becomes ``PATH``."""
+    """Return a command line, cleaned, with ``PATH`` for each absolute path of this host."""
     return re.sub(r"(?<=[\s=])/[^\s'\"]+", "PATH", clean(text))
 
 
 def shorten(line: str, limit: int = LINE) -> str:
-    """*line* cut in its middle where it is longer than *limit*, saying how much is gone.
+    """Return *line* with its middle replaced by a count if it is longer than *limit*.
 
-    It is cleaned before it is cut: half a secret is not known for one any more.
+    It is cleaned first, as half a secret would not be recognised.
     """
     line = clean(line) if len(line) > limit else line
     if len(line) <= limit:
@@ -101,23 +101,23 @@ def shorten(line: str, limit: int = LINE) -> str:
     return f"{line[:head]} [{len(line) - head - tail} characters] {line[-tail:]}"
 
 
-def short(said: str) -> str:
-    """*said*, cleaned, and cut beyond `TEXT`."""
-    return shorten(clean(said), TEXT)
+def short(text: str) -> str:
+    """Return *text*, cleaned, and shortened to `TEXT` characters."""
+    return shorten(clean(text), TEXT)
 
 
-def head(said: str, limit: int) -> str:
-    """The first *limit* lines of *said*, cleaned, and how many more there are."""
-    lines = clean(said).splitlines()
+def head(text: str, limit: int) -> str:
+    """Return the first *limit* lines of *text*, cleaned, and the number of the others."""
+    lines = clean(text).splitlines()
     more = len(lines) - limit
-    rest = [f"... {plural(more, 'line')} more"] if more > 0 else []
+    rest = [f"... {plural(more, 'more line')}"] if more > 0 else []
     return "\n".join([*map(shorten, lines[:limit]), *rest])
 
 
-def fit(said: str, width: float, letter: float) -> str:
-    """*said*, cleaned and cut to about *width* pixels where a letter takes *letter*."""
-    said, room = clean(said), int(width / letter)
-    return said if len(said) <= room else said[: max(1, room - 1)] + "…"
+def fit(text: str, width: float, letter: float) -> str:
+    """Return *text*, cleaned, and cut to about *width* pixels at *letter* pixels per character."""
+    text, room = clean(text), int(width / letter)
+    return text if len(text) <= room else text[: max(1, room - 1)] + "…"
 
 
 _MATTERS = re.compile(
@@ -135,22 +135,22 @@ _VARIES = re.compile(r"\b(?:[0-9a-f]{12,}|\d+)\b|(?<=/runc-)\w+")
 
 @functools.lru_cache(maxsize=50_000)
 def gist(line: str) -> str:
-    """What two lines have in common that differ in numbers, ids and snapshotters alone."""
+    """Return *line* without numbers, IDs and snapshotters, to compare it with others."""
     return _VARIES.sub("#", line)
 
 
 @functools.lru_cache(maxsize=10_000)
 def stripped(text: str) -> tuple[str, ...]:
-    """The lines of a log, cleaned, without time stamps, trace ids and the rest of digests."""
+    """Return the lines of a log, cleaned, without time stamps and trace IDs, digests shortened."""
     lines = (_NOISE.sub("", _STAMP.sub("", line)).rstrip() for line in clean(text).splitlines())
     return tuple(line for line in lines if line.strip())
 
 
 def matters(text: str, limit: int, boring: Container[str] = ()) -> list[str]:
-    """At most *limit* lines of a log: those that name a failure, else its last ones.
+    """Return at most *limit* lines of a log: those that report a failure, else the last ones.
 
-    Lines whose `gist` is in *boring* are left out. Those that differ in numbers and ids
-    alone are folded with how often they came; a gap is shown as ``...``.
+    Lines whose `gist` is in *boring* are omitted. Lines with the same gist are folded, with their
+    number; a gap is shown as ``...``.
     """
     lines = [line for line in stripped(text) if gist(line) not in boring]
     picked = [n for n, line in enumerate(lines) if _MATTERS.search(line)]
@@ -180,9 +180,9 @@ _MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "\\`*_{}[]()<>&\"'|~!$^"})
 
 @functools.lru_cache(maxsize=20_000)  # a report is rendered again until it fits
 def markdown(text: object) -> Markup:
-    """*text* as literal text within a line of GitHub's Markdown, table cells included.
+    """Return *text* as literal text for a line or table cell of GitHub's Markdown.
 
-    Nothing in it formats, links, mentions, or refers to an issue. Cut beyond `TEXT`.
+    Nothing in it formats, links, mentions, or refers to an issue. Shortened to `TEXT` characters.
     """
     line = shorten(one_line(str(text)), TEXT).translate(_MARKDOWN)
     line = re.sub(r"^(\d+)([.)])", r"\1&#46;", line) if line[:1].isdigit() else line
@@ -194,21 +194,21 @@ def markdown(text: object) -> Markup:
 
 
 def code(text: object) -> Markup:
-    """*text* as inline code, in Markdown and HTML alike."""
+    """Return *text* as inline code, in both Markdown and HTML."""
     return Markup(f"<code>{markdown(text)}</code>")  # noqa: S704 - escaped by markdown()
 
 
 def block(lines: Iterable[str]) -> Markup:
-    """*lines* as a preformatted block, in Markdown and HTML alike; cleaned and escaped.
+    """Return *lines*, cleaned and escaped, as a preformatted block in both Markdown and HTML.
 
-    An empty line would not end it: an HTML block that begins with ``<pre>`` ends at ``</pre>``.
+    It may contain empty lines: an HTML block that starts with ``<pre>`` ends at ``</pre>``.
     """
     body = html.escape("\n".join(clean(line) for line in lines), quote=False)
     return Markup(f"<pre>\n{body}\n</pre>")  # noqa: S704 - escaped above
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``1 h 05 min``."""
+    """Return ``45 s``, ``12 min`` or ``1 h 05 min``."""
     whole = round(seconds)
     if whole < 100:  # noqa: PLR2004 - two digits of seconds read well
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""How a search went, as a picture: a line for each commit that it looked at, in order."""
+"""Draws the course of a search: a line for each tested commit, in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from buildkit_bisect.result import BisectInfo, BisectStep, CampaignKind, Result
 from buildkit_bisect.search import Phase
 
 _LINE, _LEFT, _TRACK = 26, 250, 420  # pixels
-#: Phases whose commits are not on the first-parent line, or were narrowed down to before.
+#: Phases whose commits are not on the first-parent line, or were already narrowed down to.
 _INSIDE = (Phase.DESCEND, Phase.PROOF)
 _LETTER, _BOLD = 6.7, 8.7  # width of a letter
 
@@ -28,16 +28,16 @@ class _Point:
     css: str
     label: str
     seen: str
-    low: float  # what was left to search before it
+    low: float  # what was left to search before it, from low to high
     high: float
     culprit: bool
 
 
 def timeline(result: Result, *, templates: Templates | None = None, inline: bool = False) -> str:
-    """What a search saw at each commit; "" where nothing was searched.
+    """Return a picture of the outcome at each commit; "" if nothing was searched.
 
-    From top to bottom in the order in which they were first tested, from left to right in the
-    order of history. *inline*: for a page that has its own styles.
+    Commits are in the order of their first tests from top to bottom, and in the order of history
+    from left to right. *inline*: for a page with its own styles.
     """
     info = result.bisect
     steps = [*info.gate, *info.steps] if info else []
@@ -57,14 +57,14 @@ def timeline(result: Result, *, templates: Templates | None = None, inline: bool
         _Point(
             y=64 + n * _LINE,
             x=_x(places[sha], span),
-            css=_symbol(told).css,
-            label=_label(told),
-            seen=fit(_seen(told), 320, _LETTER),
+            css=_symbol(tests).css,
+            label=_label(tests),
+            seen=fit(_seen(tests), 320, _LETTER),
             low=_x(ends[sha][0], span),
             high=_x(ends[sha][1], span),
             culprit=sha == info.first_bad,
         )
-        for n, (sha, told) in enumerate(commits.items())
+        for n, (sha, tests) in enumerate(commits.items())
     ]
     names = {r.sha: r for r in result.revisions}
     culprit = names.get(info.first_bad)
@@ -87,40 +87,40 @@ def timeline(result: Result, *, templates: Templates | None = None, inline: bool
     )
 
 
-def _label(told: list[BisectStep]) -> str:
-    """``9 proof 0ca6aba4f4 x22``: the first step at a commit, and how many there were."""
-    first = told[0]
-    more = f" x{len(told)}" if len(told) > 1 else ""
+def _label(tests: list[BisectStep]) -> str:
+    """Return ``9 proof 0ca6aba4f4 x22``: the first step at a commit, and the number of steps."""
+    first = tests[0]
+    more = f" x{len(tests)}" if len(tests) > 1 else ""
     return text.clean(f"{first.number} {first.phase} {first.sha[:10]}{more}")
 
 
-def _counts(told: list[BisectStep]) -> dict[str, int]:
-    """Trials by outcome, over all steps at a commit."""
+def _counts(tests: list[BisectStep]) -> dict[str, int]:
+    """Return the number of trials by outcome, over all steps at a commit."""
     counts: dict[str, int] = {}
-    for step in told:
+    for step in tests:
         for outcome, n in step.counts.items():
             counts[outcome] = counts.get(outcome, 0) + n
     return counts
 
 
-def _seen(told: list[BisectStep]) -> str:
-    counts = _counts(told)
-    if len(told) == 1 or not counts:
-        return told[-1].shown
+def _seen(tests: list[BisectStep]) -> str:
+    counts = _counts(tests)
+    if len(tests) == 1 or not counts:
+        return tests[-1].shown
     total = sum(counts.values())
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{outcome} {n} of {total}" for outcome, n in ranked)
 
 
-def _symbol(told: list[BisectStep]) -> symbols.Symbol:
-    return symbols.MIXED if len(_counts(told)) > 1 else symbols.of("", told[-1].verdict)
+def _symbol(tests: list[BisectStep]) -> symbols.Symbol:
+    return symbols.MIXED if len(_counts(tests)) > 1 else symbols.of("", tests[-1].verdict)
 
 
 def _places(result: Result, info: BisectInfo, steps: list[BisectStep]) -> dict[str, float]:
-    """Where each commit stands: its position, else beside those it belongs to.
+    """Return the place of each commit: its position in the history, if it has one.
 
-    An end that has none lies before the first-parent line, a commit within the merge that
-    turned lies just before that.
+    Otherwise an endpoint is before the first-parent line, and a commit inside the merge that
+    introduced the change is just before the merge.
     """
     known = {s.sha: float(s.position) for s in steps if s.position is not None}
     if not known:
@@ -147,7 +147,7 @@ def _x(at: float, span: float) -> float:
 def _ends(
     info: BisectInfo, steps: list[BisectStep], places: dict[str, float], span: float
 ) -> dict[str, tuple[float, float]]:
-    """(from, to) of what was left to search when a commit was first tested."""
+    """Return the range that was left to search when each commit was first tested."""
     low, high = 0.0, span
     ends: dict[str, tuple[float, float]] = {}
     for step in steps:
@@ -159,7 +159,7 @@ def _ends(
 def _narrow(
     info: BisectInfo, step: BisectStep, at: float, low: float, high: float
 ) -> tuple[float, float]:
-    """What is left after *step*: the newer side shows what the search looks for."""
+    """Return the range left after *step*: the newer side has the verdict that is searched for."""
     newer = Verdict.GOOD if info.find_fix else Verdict.BAD
     older = Verdict.BAD if info.find_fix else Verdict.GOOD
     if step.phase in _INSIDE or info.changes or not low <= at <= high:
@@ -172,7 +172,7 @@ def _narrow(
 def _strip(
     steps: list[BisectStep], places: dict[str, float], span: float
 ) -> list[tuple[float, float, str]]:
-    """(from, to, class): stretches between tested commits that show the same, or "open"."""
+    """Return (from, to, class) between adjacent tested commits; "open" if their verdicts differ."""
     tested = sorted(
         (places[s.sha], s.verdict) for s in steps if s.verdict in {Verdict.GOOD, Verdict.BAD}
     )

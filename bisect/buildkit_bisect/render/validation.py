@@ -1,4 +1,4 @@
-"""What a validation found, in lists; the sentence above them is `result.sentence.verdict`."""
+"""The lists in a report on a validation; the sentence above is `result.sentence.verdict`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from buildkit_bisect.result import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellGroup:
-    """Cells of one class on one snapshotter."""
+    """Cells with the same effect on one snapshotter."""
 
     symbol: Symbol
     title: str  # "still bad on stargz"
@@ -29,19 +29,19 @@ class CellGroup:
 
 
 def groups(info: ValidationInfo) -> list[CellGroup]:
-    """Cells by class and snapshotter; of good ones and controls only names."""
+    """Return the cells by effect and snapshotter; good ones and controls have only names."""
     found: dict[tuple[CellEffect, str, bool], list[CellChange]] = {}
     for change in CELL_EFFECTS:
         for cell in info.cells:
             if cell.change == change:
-                # The snapshotter is what makes a cell a control of the lazy scenarios.
+                # In the lazy scenarios, the snapshotter makes a cell a control.
                 where = "" if cell.control else cell.snapshotter
                 found.setdefault((change, where, cell.control), []).append(cell)
     made = []
     for (change, snapshotter, control), cells in found.items():
-        symbol, said = CELL_EFFECTS[change]
+        symbol, effect = CELL_EFFECTS[change]
         where = f" on {snapshotter}" if snapshotter else ""
-        title = f"controls {said}" if control else f"{said}{where}"
+        title = f"controls {effect}" if control else f"{effect}{where}"
         made.append(
             CellGroup(symbol=symbol, title=title, cells=tuple((name(c), _how(c)) for c in cells))
         )
@@ -49,7 +49,7 @@ def groups(info: ValidationInfo) -> list[CellGroup]:
 
 
 def name(cell: CellChange) -> str:
-    """``cross-stage-lazy bases different``, with the snapshotter where it is a control's."""
+    """Return ``cross-stage-lazy bases different``; controls with the snapshotter."""
     axes = [
         f"{key} {value}" for key, value in cell.axes.items() if cell.control or key != "snapshotter"
     ]
@@ -66,12 +66,12 @@ def _how(cell: CellChange) -> str:
 
 
 def series(info: ValidationInfo) -> list[tuple[str, str]]:
-    """(patches, what they do) of each subset that was tried, and of the whole."""
+    """Return (patches, effect) of each subset that was tried, and of the whole series."""
     if not info.subsets:
         return []
     fixed = sum(c.change == CellEffect.FIXED for c in info.cells if not c.control)
-    said = [(" + ".join(s.patches), s.reason or _subset(s)) for s in info.subsets]
-    return [*said, (" + ".join(info.patches), f"fixes {fixed} of {info.subsets[0].of}")]
+    parts = [(" + ".join(s.patches), s.reason or _subset(s)) for s in info.subsets]
+    return [*parts, (" + ".join(info.patches), f"fixes {fixed} of {info.subsets[0].of}")]
 
 
 def _subset(s: SubsetInfo) -> str:
@@ -80,32 +80,32 @@ def _subset(s: SubsetInfo) -> str:
 
 
 def checks(info: ValidationInfo) -> list[tuple[Symbol, CheckInfo, str]]:
-    """(symbol, check, what a reader should know of it)."""
-    return [(CHECK_EFFECTS[CheckEffect(c.change)], c, "; ".join(_told(c))) for c in info.checks]
+    """Return (symbol, check, remarks) of each check."""
+    return [(CHECK_EFFECTS[CheckEffect(c.change)], c, "; ".join(_remarks(c))) for c in info.checks]
 
 
-def _told(check: CheckInfo) -> Iterable[str]:
+def _remarks(check: CheckInfo) -> Iterable[str]:
     if check.worse:
         yield f"worse: {listed(check.worse)}"
     if check.better:
-        yield f"mended: {listed(check.better)}"
+        yield f"fixed: {listed(check.better)}"
     if check.known:
         yield f"pre-existing: {listed(check.known)}"
     if check.flaky:
-        yield f"flaky, whichever way: {listed(check.flaky)}"
+        yield f"flaky: {listed(check.flaky)}"
     if check.added:
-        yield f"new, and passing: {listed(check.added)}"
+        yield f"new and passing: {listed(check.added)}"
     if check.note:
         yield check.note
 
 
 def backports(info: ValidationInfo) -> list[tuple[BackportInfo, str]]:
-    """(line, what becomes of the patches there); the newest first, as a backporter goes."""
+    """Return (branch, whether the patches apply), newest first, in the order of backporting."""
     return [(b, FITS[FitState(b.state)]) for b in reversed(info.backports)]
 
 
 def values(info: ValidationInfo | None) -> dict[str, object]:
-    """What templates know of a validation; all of it empty where there is none."""
+    """Return the template variables for a validation, empty if there is none."""
     return {
         "v": info,
         "validation_groups": groups(info) if info else [],

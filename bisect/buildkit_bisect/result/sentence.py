@@ -33,12 +33,12 @@ def verdict(info: ValidationInfo, mark: Mark = str) -> str:
     )
     broken = len(fixed) + len(bad)
     if not broken and not broke:
-        return f"It cannot be said what {who} does on {where}: {mark(info.reason)}."
+        return f"The effect of {who} on {where} is unknown: {mark(info.reason)}."
     moved = sum(c.moved for c in bad)
     otherwise = f", {_some(moved, len(bad))}in another way" if moved else ""
     cells = plural(broken, "broken cell")
     if not broken:
-        said = f"{who} mends nothing on {where}"
+        said = f"{who} fixes nothing on {where}"
     elif not bad:
         every = "the one broken cell" if broken == 1 else f"all {cells}"
         said = f"{who} fixes {every} on {where}"

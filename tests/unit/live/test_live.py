@@ -179,8 +179,8 @@ def test_a_cell_that_failed_once_is_run_for_the_subsets() -> None:
 
 def test_the_legend_names_rare_symbols_only_when_shown() -> None:
     infra = ev.CellDone(row="master", column=LAZY, outcome="infra", verdict=Verdict.INFRA)
-    assert "! something around the experiment failed" in drawn(series(infra), now=2, width=200)
-    assert "something around" not in drawn(series(), now=2, width=200)
+    assert "! infrastructure failure" in drawn(series(infra), now=2, width=200)
+    assert "infrastructure failure" not in drawn(series(), now=2, width=200)
 
 
 def test_an_unplanned_row_has_only_the_cells_that_it_runs() -> None:

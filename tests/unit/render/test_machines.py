@@ -1,4 +1,4 @@
-"""JUnit, GitHub Actions, comparisons."""
+"""JUnit XML, output for GitHub Actions, comparisons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from buildkit_bisect.render.compare import Change
 from buildkit_bisect.result import CellInfo, CheckInfo, Result
 
 
-def test_junit_has_a_case_a_cell(tmp_path: Path) -> None:
+def test_junit_has_a_case_per_cell(tmp_path: Path) -> None:
     result = results.two_scenarios()
     path = tmp_path / "junit.xml"
     path.write_text(render.junit(result))
@@ -34,7 +34,7 @@ def test_junit_has_a_case_a_cell(tmp_path: Path) -> None:
     assert "missing descriptor handlers" in (failure.text or "")
 
 
-def test_junit_takes_hostile_text() -> None:
+def test_junit_escapes_hostile_text() -> None:
     made = render.junit(results.hostile())
     root = ET.fromstring(made)  # noqa: S314 - we have just made it
     tags = {element.tag for element in root.iter()}
@@ -50,22 +50,22 @@ def validation(**changes: object) -> Result:
     return replace(made, cells=(*cells, *part))
 
 
-def test_what_is_bad_without_the_patches_is_expected_of_a_validation() -> None:
+def test_a_validation_expects_bad_cells_without_the_patches() -> None:
     root = ET.fromstring(render.junit(validation()))  # noqa: S314 - we have just made it
-    told = {
+    children = {
         case.attrib["name"]: case[0] for case in root.iter("testcase") if len(case)
-    }  # a child is a failure, an error, or a skip
-    assert {name: child.tag for name, child in told.items()} == {
+    }  # a failure, an error or a skip
+    assert {name: child.tag for name, child in children.items()} == {
         "master: stargz bases different": "skipped",
         "master: stargz bases same": "skipped",
         "master + part: stargz bases different": "skipped",
         "master + part: stargz bases same": "skipped",
         "master + record-ctx-opts: stargz bases different": "failure",
     }
-    said = {name: child.attrib["message"] for name, child in told.items()}
-    assert said["master: stargz bases same"].startswith("expected without the patches; layers")
-    assert "something else" in said["master + part: stargz bases same"]
-    assert said["master + record-ctx-opts: stargz bases different"].startswith("still bad with")
+    messages = {name: child.attrib["message"] for name, child in children.items()}
+    assert messages["master: stargz bases same"].startswith("expected without the patches; layers")
+    assert "a different set" in messages["master + part: stargz bases same"]
+    assert messages["master + record-ctx-opts: stargz bases different"].startswith("still bad with")
     errors = [c for c in github.commands(validation()) if c.startswith("::error")]
     assert len(errors) == 1
     assert "master + record-ctx-opts" in errors[0]
@@ -73,7 +73,7 @@ def test_what_is_bad_without_the_patches_is_expected_of_a_validation() -> None:
     assert not [c for c in github.commands(validation()) if c.startswith("::warning")]
 
 
-def test_what_the_patches_break_fails_even_where_it_is_only_flaky() -> None:
+def test_cells_that_the_patches_break_fail_even_if_flaky() -> None:
     cells = (
         validations.change(
             "regressed",
@@ -92,7 +92,7 @@ def test_what_the_patches_break_fails_even_where_it_is_only_flaky() -> None:
     assert any("broken by the patches" in c for c in github.commands(made))
 
 
-def test_a_refused_validation_is_like_a_matrix() -> None:
+def test_a_refused_validation_is_judged_like_a_matrix() -> None:
     made = validation(status="refused", cells=(), reason="nothing is bad")
     assert junitparser.JUnitXml.fromstring(render.junit(made).encode()).failures == 5
 
@@ -124,17 +124,17 @@ def test_infrastructure_is_an_error() -> None:
 
 def test_commands_are_one_line_each_and_few() -> None:
     for result in (results.hostile(), results.many(60), results.two_scenarios()):
-        told = github.commands(result)
-        assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.*", c) for c in told)
+        commands = github.commands(result)
+        assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.*", c) for c in commands)
         for kind in ("error", "warning"):
-            assert sum(c.startswith(f"::{kind} ") for c in told) <= 10
+            assert sum(c.startswith(f"::{kind} ") for c in commands) <= 10
 
 
 def test_a_line_end_cannot_start_another_command() -> None:
     cell = results.cell("v1", 1, "layers-dropped", reason="x\n::set-env name=A::b", bases="same")
-    told = github.commands(results.matrix(cells=(cell,)))
-    assert not any(c.startswith("::set-env") or "\n" in c for c in told)
-    assert "x%0A::set-env" in told[1]
+    commands = github.commands(results.matrix(cells=(cell,)))
+    assert not any(c.startswith("::set-env") or "\n" in c for c in commands)
+    assert "x%0A::set-env" in commands[1]
 
 
 def test_summary_is_appended_only_on_actions(tmp_path: Path) -> None:
@@ -171,13 +171,13 @@ def test_hostile_text_in_a_comparison() -> None:
     cells = tuple(replace(c, outcome="cached", verdict="good", revision="b") for c in moved.cells)
     evil = replace(evil, id="x\n::error::y", host={"\x1b[2J\nrunc": "1"})
     moved = replace(moved, cells=cells, host={"\x1b[2J\nrunc": "2"})
-    told = compare.text(compare.compare(evil, moved))
-    assert not any(c in told for c in ("\x1b", "\x07", "\r", "\u202e", "hunter22", "someone"))
-    assert len(told.splitlines()) == 1 + 2 + 3 + 1  # ids, cells, notes, counts
-    assert not any(line.startswith("::") for line in told.splitlines())
+    text = compare.text(compare.compare(evil, moved))
+    assert not any(c in text for c in ("\x1b", "\x07", "\r", "\u202e", "hunter22", "someone"))
+    assert len(text.splitlines()) == 1 + 2 + 3 + 1  # IDs, cells, notes, counts
+    assert not any(line.startswith("::") for line in text.splitlines())
 
 
-def test_strategy_has_a_job_a_variant() -> None:
+def test_strategy_has_a_job_per_variant() -> None:
     made = json.loads(github.strategy_of(results.matrix()))
     assert [job["rev"] for job in made["include"]][-2:] == ["master", "master"]
     assert made["include"][-1] == {
@@ -228,23 +228,23 @@ def test_new_and_gone() -> None:
     assert not pair(None, one("layers-dropped")).worse
 
 
-def test_comparison_reads_worst_first() -> None:
+def test_a_comparison_lists_the_worst_first() -> None:
     old = results.matrix()
     cells = list(old.cells)
     cells[0] = replace(cells[0], outcome="layers-dropped", verdict="bad", counts={"x": 3})
     host = {**old.host, "runc": "runc version 9"}
     digest = replace(old.scenarios[0], digest="other")
     new: Result = replace(old, cells=tuple(cells[:-1]), id="today", host=host, scenarios=(digest,))
-    told = compare.text(compare.compare(old, new)).splitlines()
-    assert told[0] == "20261124-043000-matrix -> today"
-    assert told[1].startswith("worse     v0.24.0: cross-stage-lazy bases different")
-    assert "✓ cached 3 of 3 -> ✗ layers dropped 3 of 3" in told[1]
-    assert "scenario cross-stage-lazy itself has changed" in told[-3]
-    assert told[-2] == "note: the machines differ in runc"
-    assert told[-1] == "36 cells: 1 worse, 1 gone, 34 same"
+    lines = compare.text(compare.compare(old, new)).splitlines()
+    assert lines[0] == "20261124-043000-matrix -> today"
+    assert lines[1].startswith("worse     v0.24.0: cross-stage-lazy bases different")
+    assert "✓ cached 3 of 3 -> ✗ layers dropped 3 of 3" in lines[1]
+    assert "scenario cross-stage-lazy itself changed" in lines[-3]
+    assert lines[-2] == "note: the machines differ in runc"
+    assert lines[-1] == "36 cells: 1 worse, 1 gone, 34 same"
 
 
-def test_a_branch_that_moved_is_said() -> None:
+def test_a_branch_that_moved_is_noted() -> None:
     made = compare.compare(
         results.matrix(cells=(one("cached", "master"),)),
         results.matrix(cells=(replace(one("cached", "master"), revision=results.sha(2)),)),

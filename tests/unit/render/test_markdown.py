@@ -30,14 +30,14 @@ def test_report(name: str, snapshot: SnapshotAssertion) -> None:
 
 
 def rows(page: str) -> list[list[str]]:
-    """Cells of every table row in rendered HTML."""
+    """Return the cells of every table row in rendered HTML."""
     return [
         re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL)
         for row in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
     ]
 
 
-def test_github_sees_one_table_a_scenario_with_every_cell() -> None:
+def test_each_scenario_is_one_table_with_every_cell() -> None:
     result = results.two_scenarios()
     page = GFM.render(render.markdown(result))
     lazy, dedup = (re.findall(r"<table>.*?</table>", page, re.DOTALL))[:2]
@@ -54,7 +54,9 @@ def test_github_sees_one_table_a_scenario_with_every_cell() -> None:
     ("variants", "columns", "lines"),
     [(1, 2, 20), (40, 6, 20), (20, 30, 9), (260, 6, 0), (1500, 4, 0)],
 )
-def test_size_is_kept_and_the_matrix_is_whole(variants: int, columns: int, lines: int) -> None:
+def test_the_limit_is_kept_and_the_matrix_is_complete(
+    variants: int, columns: int, lines: int
+) -> None:
     result = results.many(variants, columns, lines=lines)
     made = render.markdown(result)
     assert len(made) < 60_000
@@ -66,23 +68,23 @@ def test_size_is_kept_and_the_matrix_is_whole(variants: int, columns: int, lines
     assert rows.keys() >= {f"v0.{n}.0" for n in range(variants)}
     for line in rows.values():
         assert sum(line.count(mark) for mark in marks) == columns
-    assert "Cut here" not in made
+    assert "Truncated:" not in made
     if "for size" in made:
         assert "results/20261124-043000-matrix" in made
 
 
-def test_size_is_kept_and_the_matrix_whole_however_long_the_texts_are() -> None:
+def test_the_limit_is_kept_and_the_matrix_is_complete_with_long_texts() -> None:
     result = results.hostile_many(84)
     made = render.markdown(result)
     assert len(made) < 60_000
-    assert "Cut here" not in made
+    assert "Truncated:" not in made
     shown = [line for line in made.splitlines() if re.match(r"\S{6} v0\.\d+\.0 ", line)]
     assert len(shown) == 84
     assert all(set(line[:6]) <= {symbol.glyph for symbol in symbols.ALL} for line in shown)
     assert not any(secret in made for secret in ("hunter22", "user:pw", "someone", "\x1b"))
 
 
-def test_logs_go_before_the_words_of_cells() -> None:
+def test_logs_are_cut_before_the_words_of_cells() -> None:
     made = render.markdown(results.many(80))
     assert "❌ export failed" in made
     assert "report.html" in made
@@ -106,7 +108,7 @@ def test_hostile_text_stays_text() -> None:
     assert "49" not in re.findall(r"\{\{.*?\}\}", clean(results.HOSTILE))
 
 
-def test_compile_output_lies_beside_the_result(tmp_path: Path) -> None:
+def test_compile_output_is_read_from_beside_the_result(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "build.log").write_text(
         "compiling\n./cache/manager.go:7:2: undefined: errgroup\n" + "chatter\n" * 100
@@ -116,7 +118,7 @@ def test_compile_output_lies_beside_the_result(tmp_path: Path) -> None:
     assert "chatter" not in made
 
 
-def test_a_log_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
+def test_a_log_outside_the_folder_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("error: outside")
     folder = tmp_path / "results"
     folder.mkdir()
@@ -125,7 +127,7 @@ def test_a_log_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
     assert "outside" not in made
 
 
-def test_what_daemons_always_say_is_left_out() -> None:
+def test_usual_daemon_log_lines_are_omitted() -> None:
     usual = 'level=warning msg="using host network as the default"'
     cells = [
         replace(
@@ -139,8 +141,8 @@ def test_what_daemons_always_say_is_left_out() -> None:
     assert "using host network" not in made
 
 
-def test_what_daemons_say_of_every_snapshotter_is_left_out() -> None:
-    """Seen with v0.32.2 of BuildKit: it would tell bad cells apart that show the same."""
+def test_usual_daemon_log_lines_that_name_the_snapshotter_are_omitted() -> None:
+    """Seen with BuildKit v0.32.2; otherwise bad cells with the same evidence are not folded."""
     cells = [
         replace(cell, trials=tuple(
             replace(t, daemon_log='level=warning msg="failed check for fsverity support" '
@@ -151,7 +153,7 @@ def test_what_daemons_say_of_every_snapshotter_is_left_out() -> None:
     assert "fsverity" not in render.markdown(results.matrix(cells=tuple(cells)))
 
 
-def test_a_command_to_copy_names_no_path_of_this_host() -> None:
+def test_commands_have_no_path_of_this_host() -> None:
     found = results.bisect().bisect
     assert found
     info = replace(found, reproduce="./inv run --rev abc --repo /srv/clones/buildkit --trials 3")
@@ -161,38 +163,38 @@ def test_a_command_to_copy_names_no_path_of_this_host() -> None:
         assert "/srv/clones" not in made
 
 
-def test_own_templates_replace_single_ones(tmp_path: Path) -> None:
+def test_own_templates_override_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "search.md.j2").write_text("MINE {{ info.status }}\n")
     made = render.markdown(results.bisect(), templates=render.Templates(tmp_path))
     assert "MINE found" in made
     assert "**Reproduce**" in made
 
 
-def test_any_template_can_be_replaced(tmp_path: Path) -> None:
+def test_any_template_can_be_overridden(tmp_path: Path) -> None:
     wanted = []
     for n, shipped in enumerate(sorted(checkout.TEMPLATES.iterdir())):
-        # _mark is imported for its macros: what else it says is shown nowhere.
-        said = "M-7 0l4" if shipped.name == "_mark.svg.j2" else f"MINE{n:03}"
+        # _mark is imported only for its macros; other text in it is not shown.
+        mark = "M-7 0l4" if shipped.name == "_mark.svg.j2" else f"MINE{n:03}"
         text = f"{shipped.read_text().replace('M-6 0l4', 'M-7 0l4')}/* MINE{n:03} */"
         (tmp_path / shipped.name).write_text(text)
-        wanted.append(said)
+        wanted.append(mark)
     made = []
     for n, document in enumerate((results.bisect(), results.boundaries(), validated())):
         folder = tmp_path / f"made{n}"
         folder.mkdir()
         written = reports.write(document, folder, render.Templates(tmp_path))
         made += [path.read_text() for path in written]
-    assert [said for said in wanted if not any(said in text for text in made)] == []
+    assert [mark for mark in wanted if not any(mark in text for text in made)] == []
 
 
-def test_a_wrong_template_is_named(tmp_path: Path) -> None:
+def test_an_invalid_template_is_named(tmp_path: Path) -> None:
     (tmp_path / "report.md.j2").write_text("{{ nothing.like.it }}")
     with pytest.raises(BadInput, match=r"report\.md\.j2.*nothing"):
         render.markdown(results.matrix(), templates=render.Templates(tmp_path))
     (tmp_path / "report.md.j2").write_text("\n{% if %}")
     with pytest.raises(BadInput, match="line 2"):
         render.markdown(results.matrix(), templates=render.Templates(tmp_path))
-    with pytest.raises(BadInput, match="no such folder"):
+    with pytest.raises(BadInput, match="template folder not found"):
         render.Templates(tmp_path / "none")
 
 
@@ -201,7 +203,7 @@ def only(*cells: object) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("result", "said"),
+    ("result", "sentence"),
     [
         (results.matrix(), "Broken in 4 of 5 variants, only with"),
         (only(), "Nothing was run."),
@@ -215,17 +217,17 @@ def only(*cells: object) -> Result:
         ),
         (
             only(*results.row("v1", 1, "cached", ("cached", "unclassified"))),
-            "No tested cell is bad, but v1 could not be judged everywhere",
+            "No tested cell is bad, but some cells of v1 are inconclusive",
         ),
         (
             only(
                 *results.row("v1", 1, "layers-dropped", "cached"),
                 results.cell("v1", 1, "unclassified", control=True, bases="x", snapshotter="n"),
             ),
-            "1 of 5 control cells are not good, so nothing is proven there (v1)",
+            "1 of 5 control cells are not good, so their rows prove nothing (v1)",
         ),
         (results.bisect(), f"The first bad commit is {results.sha(138)[:12]} (cache: change 138)"),
-        (results.refused(), "No search was made between these ends: 6c0aa8c8f is already bad"),
+        (results.refused(), "No search between these endpoints: 6c0aa8c8f is already bad"),
         (
             results.boundaries(),
             (f"3 changes of outcome between v0.24.0 and v0.32.0: {results.sha(181)[:12]} "
@@ -234,9 +236,10 @@ def only(*cells: object) -> Result:
         ),
     ],
 )  # fmt: skip
-def test_finding(result: Result, said: str) -> None:
-    told = render.finding(result)
-    assert said in told or (said.endswith("only with") and told.startswith("Broken in 4 of 5"))
+def test_finding(result: Result, sentence: str) -> None:
+    found = render.finding(result)
+    broken = sentence.endswith("only with") and found.startswith("Broken in 4 of 5")
+    assert sentence in found or broken
 
 
 def test_finding_names_the_axis_that_matters() -> None:
@@ -247,8 +250,8 @@ def test_finding_names_the_axis_that_matters() -> None:
     assert "only with bases different" in render.finding(result)
 
 
-def test_finding_says_how_where() -> None:
-    """Different ways to fail in different cells of the same revisions."""
+def test_finding_names_the_cells_of_each_failure() -> None:
+    """Cells of the same revisions may fail in different ways."""
     rows = [results.row(f"v{n}", n, "layers-dropped", "export-failed") for n in (1, 2, 3)]
     dedup = [results.cell(f"v{n}", n, "layers-dropped", scenario="cross-stage-dedup", warm="yes")
              for n in (1, 2, 3)]  # fmt: skip
@@ -262,13 +265,13 @@ def test_finding_says_how_where() -> None:
 
 
 def with_patch(*cells: list[CellInfo]) -> str:
-    """What the finding says of patches, between the unpatched rows and the controls."""
-    said = render.finding(only(*itertools.chain(*cells)))
-    parts = (said[:1].lower() + said[1:]).removesuffix(".").split("; ")
+    """Return the finding's clauses on patches."""
+    found = render.finding(only(*itertools.chain(*cells)))
+    parts = (found[:1].lower() + found[1:]).removesuffix(".").split("; ")
     return "; ".join(part for part in parts if part.startswith("with "))
 
 
-def test_finding_says_once_what_a_patch_does_to_several_revisions() -> None:
+def test_finding_has_one_clause_for_a_patch_on_several_revisions() -> None:
     cells = [results.row(ref, n, "layers-dropped", "cached") for n, ref in enumerate("abc")]
     cells += [results.row(ref, n, "cached", "cached", patches=("p", "q"))
               for n, ref in enumerate("abc")]  # fmt: skip
@@ -278,16 +281,16 @@ def test_finding_says_once_what_a_patch_does_to_several_revisions() -> None:
 RAN = "ran-despite-layers"
 
 
-def test_finding_says_once_what_several_patches_do_and_what_breaks_first() -> None:
+def test_finding_has_one_clause_for_patches_of_the_same_effect_and_breakage_first() -> None:
     base = results.row("a", 1, "layers-dropped", "cached")
-    told = with_patch(
+    clauses = with_patch(
         base,
         results.row("a", 1, "layers-dropped", "cached", patches=("p",)),
         results.row("a", 1, "cached", "cached", patches=("r",)),
         results.row("a", 1, "layers-dropped", "cached", patches=("q",)),
         results.row("a", 1, "cached", RAN, patches=("s",)),
     )
-    assert told.split("; ") == [
+    assert clauses.split("; ") == [
         (
             "with s on a, 1 cell that was good is bad (ran despite layers) and the one broken"
             " cell is good"
@@ -298,60 +301,62 @@ def test_finding_says_once_what_several_patches_do_and_what_breaks_first() -> No
 
 
 @pytest.mark.parametrize(
-    ("base", "own", "said"),
+    ("base", "own", "clause"),
     [
         ((RAN, RAN), ("cached", RAN),
          "1 of 2 broken cells is good and 1 is still bad (ran despite layers)"),
         ((RAN, RAN), (("cached", RAN, "cached"), RAN),
-         "1 of 2 broken cells is still bad (ran despite layers) and 1 unsure"),
+         "1 of 2 broken cells is still bad (ran despite layers) and 1 inconclusive"),
         (("cached", "cached"), ("cached", "cached"),
          "all 2 tested cells are good, as without it"),
-        (("cached", "cached"), ("cached", (RAN, "cached", "cached")), "nothing is sure"),
+        (("cached", "cached"), ("cached", (RAN, "cached", "cached")), "the result is inconclusive"),
         (("cached", "cached"), ("skip (build)", "skip (build)"), "nothing could be tested"),
         (None, ("cached", "cached"),
-         "all 2 tested cells are good, and nothing was run without it"),
+         "all 2 tested cells are good, and the unpatched revision was not run"),
         (None, (RAN, "cached"),
-         "1 of 2 tested cells are bad (ran despite layers), and nothing was run without it"),
+         ("1 of 2 tested cells are bad (ran despite layers), and the unpatched revision was not"
+          " run")),
     ],
 )  # fmt: skip
 def test_a_patched_row_is_compared_with_the_same_revision(
-    base: tuple[Any, Any] | None, own: tuple[Any, Any], said: str
+    base: tuple[Any, Any] | None, own: tuple[Any, Any], clause: str
 ) -> None:
-    """Nothing is mended where nothing was broken, and a matrix never says fixed."""
+    """A matrix never reports a fix, only what is good or bad."""
     rows = [results.row("a", 1, *base)] if base else []
-    told = with_patch(*rows, results.row("a", 1, *own, patches=("p",)))
-    assert told == f"with p on a, {said}"
+    found = with_patch(*rows, results.row("a", 1, *own, patches=("p",)))
+    assert found == f"with p on a, {clause}"
 
 
 def test_finding_names_a_commit_once_for_all_the_cells_it_changed() -> None:
     info = results.boundaries().bisect
     assert info
     same = replace(info.changes[0], axes={"bases": "same", "snapshotter": "stargz"})
-    told = render.finding(
+    sentence = render.finding(
         replace(results.boundaries(), bisect=replace(info, changes=(info.changes[0], same)))
     )
-    assert told.startswith("2 changes of outcome between v0.24.0 and v0.32.0: ")
-    assert told.count(results.sha(181)[:12]) == 1
-    assert "(stargz bases different and stargz bases same: layers dropped, then cached)" in told
+    assert sentence.startswith("2 changes of outcome between v0.24.0 and v0.32.0: ")
+    assert sentence.count(results.sha(181)[:12]) == 1
+    assert "(stargz bases different and stargz bases same: layers dropped, then cached)" in sentence
 
 
-def test_each_change_inside_a_merge_is_told_with_the_merge() -> None:
+def test_each_change_inside_a_merge_is_listed_with_the_merge() -> None:
     found = results.merged()
-    told = render.finding(found)
-    assert told.startswith("4 changes of outcome between v0.24.0 and v0.32.0: ")
+    sentence = render.finding(found)
+    assert sentence.startswith("4 changes of outcome between v0.24.0 and v0.32.0: ")
     ways = ("cached, then export failed", "export failed, then layers dropped",
             "layers dropped, then export failed", "export failed, then cached")  # fmt: skip
     firsts = (*(results.far(n)[:12] for n in (11, 13, 14)),
               f"one of 2 commits in {results.far(4)[:12]}")  # fmt: skip
-    said = [f"{f} (stargz bases different: {w})" for f, w in zip(firsts, ways, strict=True)]
-    assert [told.index(one) for one in said] == sorted(told.index(one) for one in said)
+    wanted = [f"{f} (stargz bases different: {w})" for f, w in zip(firsts, ways, strict=True)]
+    places = [sentence.index(one) for one in wanted]
+    assert places == sorted(places)
     rows = [r for r in render.markdown(found).splitlines() if "| cross-stage-lazy bases" in r]
     named = [re.findall(r"<code>(\w+)</code>", r.split("|")[1]) for r in rows]
-    places = ((11, 3), (13, 3), (14, 3), (15, 4, 4))
-    assert named == [[results.far(n)[:12] for n in commits] for commits in places]
+    numbers = ((11, 3), (13, 3), (14, 3), (15, 4, 4))
+    assert named == [[results.far(n)[:12] for n in commits] for commits in numbers]
 
 
-def test_two_ranges_of_one_size_are_not_taken_for_one() -> None:
+def test_two_ranges_of_the_same_size_are_listed_separately() -> None:
     found = results.merged()
     assert found.bisect
     one = found.bisect.changes[3]
@@ -360,7 +365,7 @@ def test_two_ranges_of_one_size_are_not_taken_for_one() -> None:
     assert render.finding(replace(found, bisect=info)).count("one of 2 commits") == 2
 
 
-def test_confidence_is_never_rounded_up_to_certainty() -> None:
+def test_confidence_is_never_rounded_up_to_100_percent() -> None:
     info = results.bisect().bisect
     assert info
     sure = results.bisect(bisect=replace(info, confidence=0.999999))

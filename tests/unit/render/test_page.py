@@ -17,7 +17,7 @@ from buildkit_bisect.result import StepInfo
 
 
 class Seen(HTMLParser):
-    """Elements with attributes, and what script and style elements hold."""
+    """Elements with attributes, and the content of script and style elements."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def embedded(text: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "name", ["two_scenarios", "bisect", "refused", "boundaries", "merged", "hostile"]
 )
-def test_nothing_but_our_own_code_may_run(name: str) -> None:
+def test_only_our_own_code_may_run(name: str) -> None:
     seen = Seen(render.html(getattr(results, name)()))
     policy = next(a["content"] for t, a in seen.elements if a.get("http-equiv")) or ""
     style, _, script = seen.code
@@ -69,9 +69,9 @@ def test_nothing_but_our_own_code_may_run(name: str) -> None:
 def test_each_change_inside_a_merge_is_a_row_with_the_merge() -> None:
     text = render.html(results.merged())
     rows = re.findall(r"<tr>.*?</tr>", text, re.DOTALL)
-    told = [r for r in rows if "cross-stage-lazy bases" in r and ", in merge <a" in r]
-    assert len(told) == 4
-    for n, row in zip((11, 13, 14), told, strict=False):
+    merged = [r for r in rows if "cross-stage-lazy bases" in r and ", in merge <a" in r]
+    assert len(merged) == 4
+    for n, row in zip((11, 13, 14), merged, strict=False):
         commits = re.findall(r"<code>(\w+)</code>", row)
         assert commits[:2] == [results.far(m)[:12] for m in (n, 3)]
 
@@ -90,21 +90,21 @@ def test_five_hundred_cells_are_small() -> None:
     assert len(text.encode()) < 1_500_000
 
 
-def test_long_texts_give_way_too() -> None:
+def test_long_texts_are_shortened_too() -> None:
     text = render.html(results.hostile_many(84))
     assert len(text.encode()) < 1_500_000
     assert len(embedded(text)["cells"]) == 504
     assert not any(secret in text for secret in ("hunter22", "user:pw", "someone", "\x1b"))
 
 
-def test_logs_give_way_to_the_limit() -> None:
+def test_logs_are_shortened_to_fit_the_limit() -> None:
     result = results.many(84)
     small = render.html(result, limit=700_000)
     assert len(small) < len(render.html(result))
     assert len(embedded(small)["cells"]) == 504
 
 
-def test_lost_layers_are_marked_against_the_control() -> None:
+def test_layers_are_compared_with_the_control() -> None:
     text = render.html(results.matrix())
     data = embedded(text)
     cell = next(c for c in data["cells"] if c["outcome"] == "layers dropped")
@@ -128,7 +128,7 @@ def test_a_record_that_only_the_control_has() -> None:
     assert nodes == [["a", 1, 1, [], 0], ["b", None, 2, [0], 1]]
 
 
-def test_a_cycle_in_bad_data_ends() -> None:
+def test_a_cycle_in_invalid_data_ends() -> None:
     nodes = page.graph(step(("a", 1, ["b"]), ("b", 1, ["a", "a", "gone"])), None)
     assert len(nodes) == 2
 
@@ -159,7 +159,7 @@ def test_json_cannot_end_its_element() -> None:
     assert json.loads(made) == {"a": "</script><!--\u2028&"}
 
 
-def test_before_and_after_of_a_patch() -> None:
+def test_a_page_compares_before_and_after_a_patch() -> None:
     text = render.html(results.matrix())
     assert re.search(r"change-changed.*?stargz bases different", text, re.DOTALL)
     assert re.search(r"change-fixed.*?stargz bases same", text, re.DOTALL)
@@ -169,22 +169,21 @@ def test_before_and_after_of_a_patch() -> None:
 def test_a_page_has_the_diffs_of_its_patches() -> None:
     diff = "--- a/x.go\n+++ b/x.go\n@@ -1 +1 @@\n-a < b\n+a > b\n" + "+more\n" * 3000
     (patch,) = results.matrix().patches
-    told = results.matrix(patches=(replace(patch, diffs={"x.patch": diff}),))
-    text = render.html(told)
+    text = render.html(results.matrix(patches=(replace(patch, diffs={"x.patch": diff}),)))
     assert "<summary>x.patch</summary>" in text
     assert "-a &lt; b\n+a &gt; b\n+more" in text
-    assert "... 1005 lines more" in text
+    assert "... 1005 more lines" in text
     assert "<summary>x.patch</summary>" not in render.html(results.matrix())
 
 
-def test_a_page_says_when_each_trial_ended() -> None:
+def test_a_page_has_the_time_when_each_trial_ended() -> None:
     result = results.matrix()
     trial = replace(result.cells[0].trials[0], ended="2026-01-02T03:04:05Z")
     text = render.html(replace(result, cells=(replace(result.cells[0], trials=(trial,)),)))
     assert embedded(text)["cells"][0]["trials"][0]["at"] == "2026-01-02T03:04:05Z"
 
 
-def test_equal_evidence_is_there_once() -> None:
+def test_equal_evidence_is_stored_once() -> None:
     one = results.many(1)
     twice = replace(one, cells=(*one.cells, *(replace(c, ref="other") for c in one.cells)))
     assert len(embedded(render.html(twice))["pool"]) == len(embedded(render.html(one))["pool"])

@@ -1,4 +1,4 @@
-"""What is published under results/ is what its document renders to today, and shows no host."""
+"""Published results render to the same reports today, and contain nothing of the host."""
 
 from __future__ import annotations
 
@@ -56,23 +56,23 @@ def test_a_comment_of_it_fits_and_renders(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda p: p.name)
 def test_it_is_about_the_patches_as_they_are(folder: Path) -> None:
-    """What was measured with other diffs says nothing of those that would be sent."""
+    """Results of other diffs do not apply to those that would be sent upstream."""
     here = {name: patches.metadata(PATCHES / name) for name in patches.names()}
     now = {n: patches.load(n) for n, meta in here.items() if not meta.series}
-    for said in result.read(folder).patches:
-        if said.name.startswith("revert-"):
-            assert not said.diffs
+    for patch in result.read(folder).patches:
+        if patch.name.startswith("revert-"):
+            assert not patch.diffs
             continue
-        assert said.digest == now[said.name].digest
-        assert said.diffs in ({}, {d.name: d.text for d in now[said.name].diffs})
+        assert patch.digest == now[patch.name].digest
+        assert patch.diffs in ({}, {d.name: d.text for d in now[patch.name].diffs})
 
 
-def test_the_overview_begins_with_what_the_matrix_found() -> None:
+def test_the_overview_starts_with_the_finding_of_the_matrix() -> None:
     for folder in PUBLISHED:
         if folder.name == "matrix":
             overview = (folder.parent / "README.md").read_text()
             assert f"\n\n**{render.finding(result.read(folder))}**\n" in overview[:1000]
 
 
-def test_something_is_published() -> None:
+def test_results_are_published() -> None:
     assert PUBLISHED

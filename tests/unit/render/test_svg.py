@@ -57,7 +57,7 @@ def test_a_long_row_name_takes_two_lines() -> None:
 
 
 @pytest.mark.parametrize("result", [results.two_scenarios(), results.hostile(), results.many(40)])
-def test_everything_is_within_the_picture(result: Result) -> None:
+def test_all_boxes_are_within_the_picture(result: Result) -> None:
     root = ET.fromstring(svg.matrix(result))  # noqa: S314 - we have just made it
     width, height = (float(v) for v in root.attrib["viewBox"].split()[2:])
     for box in root.iter(f"{NS}rect"):
@@ -86,7 +86,7 @@ def test_every_text_ends_within_the_picture(made: str) -> None:
         assert float(text.attrib["y"]) < height
 
 
-def test_the_names_of_axes_do_not_run_into_the_cells() -> None:
+def test_the_names_of_axes_do_not_overlap_the_cells() -> None:
     result = results.two_scenarios()
     axes = {**result.scenarios[0].axes, "runtime": {"values": ("host", "docker"), "controls": ()}}
     cells = tuple(
@@ -101,7 +101,7 @@ def test_the_names_of_axes_do_not_run_into_the_cells() -> None:
     assert max(float(t.attrib["y"]) for t in heads) < first
 
 
-def test_a_commit_has_one_line_however_often_it_was_tested() -> None:
+def test_a_commit_that_was_tested_often_has_one_line() -> None:
     found = results.bisect()
     assert found.bisect
     proof = found.bisect.steps[-1]
@@ -117,13 +117,13 @@ def test_a_commit_has_one_line_however_often_it_was_tested() -> None:
     assert '<g class="flaky"><circle' in made
 
 
-def test_the_older_end_stands_on_the_left_and_a_merged_culprit_before_its_merge() -> None:
+def test_the_older_endpoint_is_on_the_left_and_a_merged_culprit_before_its_merge() -> None:
     found = results.bisect(bisect=replace(results.bisect().bisect, merge=results.sha(200)))  # type: ignore[type-var]
     assert found.bisect
     lost = {results.sha(100), results.sha(138), results.sha(132)}
     gate, steps = (
-        tuple(replace(s, position=None) if s.sha in lost else s for s in told)
-        for told in (found.bisect.gate, found.bisect.steps)
+        tuple(replace(s, position=None) if s.sha in lost else s for s in tests)
+        for tests in (found.bisect.gate, found.bisect.steps)
     )
     steps = tuple(replace(s, phase="descend") if s.sha in lost else s for s in steps)
     made = svg.timeline(replace(found, bisect=replace(found.bisect, gate=gate, steps=steps)))
@@ -140,14 +140,14 @@ def test_a_search_for_a_fix_calls_its_commit_good() -> None:
     assert "first good: 0000000000" in made
 
 
-def test_a_step_narrows_what_is_left() -> None:
+def test_each_step_narrows_the_range() -> None:
     made = svg.timeline(results.bisect())
     bands = [float(w) for w in re.findall(r'class="band"[^>]*?width="([\d.]+)" height="6"', made)]
     assert bands == sorted(bands, reverse=True)
     assert bands[-1] < bands[0] / 2
 
 
-def test_commits_without_a_place_stand_in_the_order_of_steps() -> None:
+def test_commits_without_a_position_are_in_the_order_of_steps() -> None:
     found = results.bisect()
     assert found.bisect
     loose = tuple(replace(s, position=None) for s in found.bisect.steps)
@@ -157,7 +157,7 @@ def test_commits_without_a_place_stand_in_the_order_of_steps() -> None:
     assert xs == sorted(xs)
 
 
-def test_lanes_show_what_each_cell_did_along_the_history() -> None:
+def test_lanes_show_the_outcomes_of_each_cell_along_the_history() -> None:
     made = svg.timeline(results.boundaries())
     root = ET.fromstring(made)  # noqa: S314 - we have just made it
     texts = ["".join(t.itertext()) for t in root.iter(f"{NS}text")]
@@ -168,7 +168,7 @@ def test_lanes_show_what_each_cell_did_along_the_history() -> None:
     assert len(list(root.iter(f"{NS}circle"))) == 12
 
 
-def test_changes_that_came_with_a_merge_stand_at_it() -> None:
+def test_changes_from_a_merge_are_drawn_at_the_merge() -> None:
     found = results.boundaries()
     assert found.bisect
     first = replace(found.bisect.changes[0], sha="ab" * 20, merge=results.sha(181))
@@ -181,7 +181,7 @@ def test_changes_that_came_with_a_merge_stand_at_it() -> None:
     assert len(named) == 3
     assert len(set(places)) == 3
     assert places[0][0] == places[1][0]
-    assert "1 tested commit within merges not drawn" in "".join(root.itertext())
+    assert "1 tested commit inside merges not shown" in "".join(root.itertext())
 
 
 def test_changes_inside_a_merge_are_drawn_before_it_in_their_order() -> None:
@@ -198,8 +198,8 @@ def test_changes_inside_a_merge_are_drawn_before_it_in_their_order() -> None:
         "cached", "export failed", "layers dropped", "export failed", "cached",
     ]  # fmt: skip
     assert [float(t.attrib["x"]) for t in words[1:4]] == [x - 4 for x in xs]
-    assert words[3].attrib["y"] > words[2].attrib["y"], "where the one before leaves no room"
-    assert "1 tested commit within merges not drawn" in "".join(root.itertext())
+    assert words[3].attrib["y"] > words[2].attrib["y"], "no room on the first line"
+    assert "1 tested commit inside merges not shown" in "".join(root.itertext())
 
 
 def test_a_crowded_part_of_history_is_drawn_wider() -> None:
@@ -221,4 +221,4 @@ def test_lanes_without_positions_fall_back_to_steps() -> None:
     assert found.bisect
     steps = tuple(replace(s, position=None) for s in found.bisect.steps)
     made = svg.timeline(replace(found, bisect=replace(found.bisect, steps=steps)))
-    assert "known of the history" in made
+    assert "known outcomes" in made

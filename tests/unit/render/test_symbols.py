@@ -1,4 +1,4 @@
-"""Every word that a document can hold has a symbol or a text."""
+"""Every word that a document can contain has a symbol or a text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_table_has_every_word(table: Mapping[StrEnum, object], choice: type[St
     assert set(table) == set(choice)
 
 
-def test_verdicts_have_symbols_of_their_own() -> None:
+def test_each_verdict_has_its_own_symbol() -> None:
     assert [symbols.of("layers-dropped", v).css for v in Verdict] == [str(v) for v in Verdict]
     assert symbols.of(ToolOutcome.FLAKY, Verdict.BAD) is symbols.MIXED
 
@@ -39,7 +39,7 @@ def test_the_page_draws_the_same_symbols() -> None:
     assert drawn == {s.css: s.glyph for s in symbols.ALL}
 
 
-def test_pictures_paint_every_symbol() -> None:
+def test_pictures_have_colours_for_every_symbol() -> None:
     macro = (TEMPLATES / "_mark.svg.j2").read_text()
     for name in ("light", "dark"):
         colours = next(line for line in macro.splitlines() if f"set {name} =" in line)

@@ -13,7 +13,7 @@ from buildkit_bisect.render import text
 
 GFM = MarkdownIt("gfm-like", {"html": True})
 
-#: What GitHub links by itself (GFM 6.9). The renderer here also links bare names such as x.ax.
+#: What GitHub links automatically (GFM 6.9). This renderer also links bare names such as x.ax.
 AUTOLINK = re.compile(r"(?i)://|^www\.|@")
 
 
@@ -70,23 +70,23 @@ def test_clean(dirty: str, clean: str) -> None:
     assert text.clean(dirty) == clean
 
 
-def test_command_has_no_path_of_this_host() -> None:
+def test_a_command_has_no_path_of_this_host() -> None:
     assert text.command("./inv matrix --repo /src/bk --out=/tmp/o") == (
         "./inv matrix --repo PATH --out=PATH"
     )
 
 
-def test_matters_takes_failures_not_the_end() -> None:
+def test_matters_returns_failures_not_the_end() -> None:
     log = "\n".join(["start", "error: no such blob", *(f"chatter {c}" for c in "abcdef")])
     assert text.matters(log, 3) == ["error: no such blob"]
 
 
-def test_matters_folds_what_differs_in_numbers_alone() -> None:
+def test_matters_folds_lines_that_differ_only_in_numbers() -> None:
     log = "\n".join(f"2026-11-24T04:30:0{n}Z error: blob {n}{n} lost" for n in range(5))
     assert text.matters(log, 3) == ["error: blob 00 lost  (x5)"]
 
 
-def test_matters_shows_gaps_and_counts_what_it_leaves_out() -> None:
+def test_matters_shows_gaps_and_counts_omitted_lines() -> None:
     log = "\n".join(f"error {chr(97 + n)}\nfine" for n in range(10))
     shown = text.matters(log, 4)
     assert shown == ["error a", "...", "error b", "... 8 more such lines"]
@@ -96,7 +96,7 @@ def test_matters_falls_back_to_the_last_lines() -> None:
     assert text.matters("one\ntwo\nthree", 2) == ["two", "three"]
 
 
-def test_matters_leaves_out_what_good_trials_say_too() -> None:
+def test_matters_omits_lines_of_good_trials() -> None:
     dull = frozenset({text.gist("level=warning msg=usual 7")})
     assert text.matters("level=warning msg=usual 9\nlevel=error msg=odd", 9, dull) == [
         "level=error msg=odd"
@@ -111,7 +111,7 @@ def test_shorten_keeps_both_ends() -> None:
 
 
 @pytest.mark.parametrize("link", ["http://a.b/c", "www.example.com", "a@example.com", "ftp://x.y"])
-def test_what_github_links_is_not_linked(link: str) -> None:
+def test_what_github_would_link_is_not_linked(link: str) -> None:
     bare, made = Seen(GFM.render(link)), Seen(GFM.render(str(text.markdown(link))))
     assert bare.links == [link], "the renderer here would"
     assert [found for found in made.links if AUTOLINK.search(found)] == []
@@ -126,13 +126,13 @@ def test_markdown_is_literal_in_a_table_cell(raw: str) -> None:
     seen = Seen(page)
     assert set(seen.tags) <= {"table", "thead", "tr", "th", "tbody", "td", "a"}
     assert [link for link in seen.links if AUTOLINK.search(link)] == []
-    told = seen.text.replace("\u200b", "").split()
-    assert told == ("a x" + " ".join(text.clean(raw).split()) + "x").split() or not raw.strip()
+    words = seen.text.replace("\u200b", "").split()
+    assert words == ("a x" + " ".join(text.clean(raw).split()) + "x").split() or not raw.strip()
 
 
 @settings(deadline=None)
 @given(st.lists(st.text()))
-def test_block_is_literal_whatever_is_in_it(lines: list[str]) -> None:
+def test_a_block_is_literal(lines: list[str]) -> None:
     page = GFM.render(f"{text.block(lines)}\n\nafter\n")
     seen = Seen(page)
     assert seen.tags == ["pre", "p"]
@@ -140,23 +140,23 @@ def test_block_is_literal_whatever_is_in_it(lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "shown"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (45, "45 s"), (99, "99 s"), (754, "13 min"),
      (3900, "1 h 05 min")],
 )  # fmt: skip
-def test_duration(seconds: float, said: str) -> None:
-    assert text.duration(seconds) == said
+def test_duration(seconds: float, shown: str) -> None:
+    assert text.duration(seconds) == shown
 
 
-def test_a_secret_is_not_cut_in_two_before_it_is_known() -> None:
+def test_secrets_are_removed_before_a_line_is_cut() -> None:
     for at in range(180, 260):
         line = "x" * at + " password=hunter22-and-more /home/someone/else " + "y" * 300
         assert "hunter" not in text.clean(text.shorten(line))
         assert "someone" not in text.clean(text.shorten(line))
 
 
-#: The patterns that say what is hidden, as short as they can be said: slow where they fail.
-_SAID = (
+#: Shorter patterns for the same secrets and paths, which are slow if they do not match.
+_SHORT = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"), "***"),
     (re.compile(r"(\w://)[^/\s:@]*:?[^/\s@]*@"), r"\1***@"),
     (re.compile(
@@ -175,11 +175,11 @@ _PIECES = (
 
 @settings(deadline=None, max_examples=500)
 @given(st.lists(st.sampled_from(_PIECES), max_size=14).map("".join))
-def test_what_is_hidden_is_what_the_short_patterns_say(raw: str) -> None:
-    said = raw
-    for pattern, instead in _SAID:
-        said = pattern.sub(instead, said)
-    assert text.clean(raw) == said
+def test_the_patterns_are_equivalent_to_the_short_ones(raw: str) -> None:
+    expected = raw
+    for pattern, instead in _SHORT:
+        expected = pattern.sub(instead, expected)
+    assert text.clean(raw) == expected
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,10 @@ def test_what_is_hidden_is_what_the_short_patterns_say(raw: str) -> None:
      "x", " ", "\x1b["],
 )  # fmt: skip
 @pytest.mark.parametrize("ends", [("", ""), ("", "\nx"), ("secret", "=a"), ("a://", "-.-")])
-def test_cleaning_takes_time_in_proportion(piece: str, ends: tuple[str, str]) -> None:
-    """Four times as much takes four times as long, where the square would be sixteen times."""
+def test_cleaning_takes_linear_time(piece: str, ends: tuple[str, str]) -> None:
+    """Four times the text takes about four times as long, not sixteen times."""
 
-    def took(n: int) -> float:
+    def seconds(n: int) -> float:
         raw, best = ends[0] + piece * n + ends[1], 1e9
         for _ in range(5):
             text.clean.cache_clear()
@@ -201,4 +201,4 @@ def test_cleaning_takes_time_in_proportion(piece: str, ends: tuple[str, str]) ->
             best = min(best, time.process_time() - began)
         return best
 
-    assert took(2000) < 9 * took(500) + 0.001
+    assert seconds(2000) < 9 * seconds(500) + 0.001

@@ -26,7 +26,7 @@ GFM = MarkdownIt("gfm-like", {"html": True})
 
 
 @pytest.mark.parametrize(
-    ("cells", "said"),
+    ("cells", "part"),
     [
         (CELLS, "record-ctx-opts fixes 1 of 3 broken cells on master (000000000000), and 2 are"),
         (CELLS, (" still bad, 1 of them in another way; the one that was good still is; the one"
@@ -38,15 +38,15 @@ GFM = MarkdownIt("gfm-like", {"html": True})
         ((CELLS[2], CELLS[2]), "all 2 broken cells are still bad;"),
         ((CELLS[1], change("regressed", "inline", "stargz", after="ran 3 of 3")),
          "; it breaks 1 cell that was good"),
-        ((change("regressed", "inline", "stargz", after="ran 3 of 3"),), "mends nothing on"),
+        ((change("regressed", "inline", "stargz", after="ran 3 of 3"),), "fixes nothing on"),
         ((CELLS[1], change("untested", "inline", "stargz", reason="no")),
          "; 1 cell could not be tested"),
         ((CELLS[1], change("regressed", "x", "stargz", control=True, after="ran 3 of 3")),
          "; of 1 control, 1 broken"),
     ],
 )  # fmt: skip
-def test_the_sentence(cells: tuple[CellChange, ...], said: str) -> None:
-    assert said in verdict(info(cells=cells))
+def test_the_sentence(cells: tuple[CellChange, ...], part: str) -> None:
+    assert part in verdict(info(cells=cells))
 
 
 def test_the_sentence_on_upstreams_checks() -> None:
@@ -61,7 +61,7 @@ def test_the_sentence_on_upstreams_checks() -> None:
     )
 
 
-def test_the_first_lines_say_what_is_fixed_and_where() -> None:
+def test_the_first_lines_list_what_is_fixed_and_where() -> None:
     report = render.markdown(result())
     first, _, *bullets = report.splitlines()
     assert first.startswith("**record-ctx-opts fixes 1 of 3")
@@ -89,9 +89,9 @@ def test_both_reports_have_every_part() -> None:
     for report in (render.markdown(series), render.html(series)):
         text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", report)).replace("&#45;", "-")
         for part in (
-            "pre-existing: TestOld", "new, and passing: TestNew", "with the race detector",
+            "pre-existing: TestOld", "new and passing: TestNew", "with the race detector",
             "conflicts", "patch failed", "fixes 0 of 3", "fixes 1 of 3",
-            "build: undefined: x", "a note", "10 of them in an earlier campaign", "2 of 3 broken",
+            "build: undefined: x", "a note", "10 of them from an earlier campaign", "2 of 3 broken",
             results.sha(138)[:12], "record-ctx-opts + lazy-variants",
         ):  # fmt: skip
             assert part in text, part
@@ -107,7 +107,7 @@ def test_a_refusal() -> None:
     assert "Where it applies" not in report
 
 
-def test_it_stays_one_comment_however_much_there_is() -> None:
+def test_a_large_report_still_fits_a_comment() -> None:
     cells = CELLS * 60
     checks = tuple(replace(CHECKS[0], subject=f"./p{n}", log=("x" * 300,) * 15) for n in range(90))
     assert len(render.markdown(result(cells=cells, checks=checks))) < 60_000
@@ -118,7 +118,7 @@ def test_the_document_is_valid() -> None:
     validator = jsonschema.Draft202012Validator(schema.schema())
     validator.validate(body)
     body["validation"]["status"] = "refused"
-    assert not validator.is_valid(body), "a refusal says why"
+    assert not validator.is_valid(body), "a refusal needs a reason"
     published = (checkout.PROJECT / "docs" / "result.schema.json").read_text()
     assert "ValidationInfo" in published
 
