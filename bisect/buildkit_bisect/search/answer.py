@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from buildkit_bisect.search.notes import notes
-from buildkit_bisect.search.posterior import Belief
+from buildkit_bisect.search.posterior import Belief, stated
 from buildkit_bisect.search.proof import parents_tested
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.vocabulary import Found
@@ -15,7 +15,7 @@ def found(state: State, commit: str, now: Belief) -> Found:
         first_bad=commit,
         merge=state.merge_of(commit),
         parents_tested=parents_tested(state, commit),
-        confidence=now.of(commit),
-        credible_set=now.credible(state, state.options.confidence),
+        confidence=stated(now.of(commit)),
+        credible_set=now.credible(state.options.confidence),
         notes=notes(state),
     )

@@ -14,8 +14,8 @@ from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.left import Left, left_by
 from buildkit_bisect.search.midpoint import choose
 from buildkit_bisect.search.notes import notes, turned_twice
-from buildkit_bisect.search.posterior import belief
-from buildkit_bisect.search.proof import proof
+from buildkit_bisect.search.posterior import belief, doubt_allowed
+from buildkit_bisect.search.proof import proof, run_again
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Step
@@ -71,7 +71,10 @@ def _conclude(state: State, commit: str) -> Step:
     step = proof(state, commit)
     if step:
         return step
-    return found(state, commit, belief(state))
+    now = belief(state)
+    if 1 - now.of(commit) > doubt_allowed(state):
+        return run_again(state, commit)
+    return found(state, commit, now)
 
 
 def _range(state: State, left: Left) -> Range:

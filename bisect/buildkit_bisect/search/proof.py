@@ -1,4 +1,4 @@
-"""Found means: the parents and the commit were run again, alternating, and still differ."""
+"""Found means: the commit and its parents were run again, alternating, and still differ."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ _PATIENCE = 20
 
 
 def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
-    """The next re-run, or why there can be no proof; None once it is complete.
+    """The next run, or why there can be no proof; None once it is complete.
 
-    Every parent has to be old in ``proof_runs`` re-runs, the commit new in as many; they take
-    turns until then. A merge is only to blame where all that it merges is fine.
+    Every parent has to be old ``proof_runs`` times, the commit new as often; they take turns
+    until then. A merge is only to blame where all that it merges is fine. With a fixed number
+    of trials only re-runs count; otherwise every trial does, since the posterior counts them too.
     """
     hidden = _hidden_parent(state, commit)
     if hidden:
         return hidden
     evidence = state.evidence
     parents = state.history.parents(commit)
-    missing = [state.options.proof_runs - evidence.reruns(p).old for p in parents]
-    missing.append(state.options.proof_runs - evidence.reruns(commit).new)
-    if max(missing) <= 0:
+    seen = evidence.tally if state.options.trials is None else evidence.reruns
+    missing = {p: state.options.proof_runs - seen(p).old for p in parents}
+    missing[commit] = state.options.proof_runs - seen(commit).new
+    if max(missing.values()) <= 0:
         return None
-    one = min((*parents, commit), key=evidence.attempts)
+    if state.options.trials is None:
+        lacking = [c for c in missing if missing[c] > 0]
+        one = min(lacking, key=lambda c: evidence.tally(c).decided)
+    else:
+        one = min(missing, key=evidence.attempts)
     rounds = evidence.attempts(one)
     if rounds >= state.options.proof_runs + _PATIENCE:
         return Inconclusive(
@@ -38,8 +44,19 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
             hint="./inv resume",
             candidates=(state.candidate(commit),),
         )
+    return _ask(state, commit, one, sum(max(0, n) for n in missing.values()))
+
+
+def run_again(state: State, commit: str) -> Ask:
+    """One more re-run of a commit that is proven, or of a parent: the probability is too low."""
+    parents = state.history.parents(commit)
+    return _ask(state, commit, min((*parents, commit), key=state.evidence.attempts), 1)
+
+
+def _ask(state: State, commit: str, one: str, steps: int) -> Ask:
     role = "the candidate" if one == commit else f"parent of {state.name(commit)}"
     word = state.new_word if one == commit else state.old_word
+    rounds = state.evidence.attempts(one)
     return make_ask(
         state,
         one,
@@ -47,7 +64,7 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
         why=f"proof, round {rounds + 1}: {role} has to be {word} again from a clean state",
         left=1,
         trials=1,
-        steps=sum(max(0, n) for n in missing),
+        steps=steps,
     )
 
 

@@ -13,7 +13,7 @@ from buildkit_bisect.search.cost import CostModel, FlatCost
 from buildkit_bisect.search.exact import exact
 from buildkit_bisect.search.gate import gate
 from buildkit_bisect.search.history import History
-from buildkit_bisect.search.judge import is_noisy
+from buildkit_bisect.search.judge import at_its_word
 from buildkit_bisect.search.noisy import noisy
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Evidence
@@ -62,7 +62,7 @@ class BisectSession:
     def next(self) -> Step:
         """What to test now, or how the search ends; the same until something is told."""
         if self._next is None:
-            search = noisy if is_noisy(self._state) else exact
+            search = exact if at_its_word(self._state) else noisy
             self._next = gate(self._state) or search(self._state)
         return self._next
 
@@ -76,6 +76,8 @@ class BisectSession:
         pending = self.next()
         ask = pending if isinstance(pending, Ask) and pending.commit == commit else None
         evidence = self._state.evidence
+        if not evidence.settled(commit) or tested.build_seconds or tested.trial_seconds:
+            self._state.learned += 1
         evidence.add(commit, tested, ask.phase if ask else None)
         if ask and not sum(tested.counts.values()) and not evidence.settled(commit):
             nothing = Skip(kind=SkipKind.OTHER, reason="nothing was observed")

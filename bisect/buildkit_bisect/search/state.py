@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+
+from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.cost import CostModel
 from buildkit_bisect.search.history import History, Mask, bits
+from buildkit_bisect.search.rates import Floats
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.tally import Evidence, Status
 from buildkit_bisect.search.vocabulary import Candidate, SearchOptions
@@ -31,6 +35,12 @@ class State:
     labels: Mapping[str, str] = field(default_factory=dict)
     floor: tuple[str, ...] = ()  # ancestors of *new* that show the old behaviour; set by the gate
     line: Mask = 0  # the first-parent line of *new*
+    ready: bool = False  # the gate has let the search begin
+    learned: int = 0  # how often predicted costs may have changed
+    _costs: tuple[object, Floats, Floats] | None = None
+    _ran: tuple[int, Mapping[str, str]] = (-1, MappingProxyType({}))
+    _reach: tuple[tuple[str, ...] | None, Mask] = (None, 0)
+    _cells: tuple[Mask, Cells] | None = None
     _shown: tuple[int, Mapping[Status, Mask]] = (-1, MappingProxyType({}))
     _space: tuple[tuple[int, tuple[str, ...]], Mask] = ((-1, ()), 0)
 
@@ -89,15 +99,23 @@ class State:
         history = self.history
         return (history.ancestors(self.new) & ~history.ancestors(self.old)).bit_count()
 
+    def reach_mask(self) -> Mask:
+        """Every commit between the ends: contained in the newer one, and in no old one."""
+        if self._reach[0] != self.floor:
+            history = self.history
+            reach = history.ancestors(self.new) & ~history.union(self.floor)
+            self._reach = (self.floor, reach)
+        return self._reach[1]
+
     def shown(self, *statuses: Status) -> Mask:
         """The commits whose build was seen as one of *statuses*; UNTESTED is not among them."""
-        if self._shown[0] != self.evidence.tells:
+        if self._shown[0] != self.evidence.changes:
             masks: dict[Status, Mask] = {}
             for commit in self.evidence.known():
                 if commit in self.history:
                     status = self.evidence.status(commit)
                     masks[status] = masks.get(status, 0) | 1 << self.history.number(commit)
-            self._shown = (self.evidence.tells, masks)
+            self._shown = (self.evidence.changes, masks)
         found = 0
         for status in statuses:
             found |= self._shown[1].get(status, 0)
@@ -122,10 +140,33 @@ class State:
         """
         seen = (self.evidence.merges, self.floor)
         if self._space[0] != seen:
-            history = self.history
-            reach = history.ancestors(self.new) & ~history.union(self.floor)
+            reach = self.reach_mask()
             self._space = (seen, reach & ~self._unchanged(reach))
         return self._space[1]
+
+    def cells(self) -> Cells:
+        """The candidates in cells, cut by every build that was run."""
+        space = self.space()
+        ran = tuple(self.ran())
+        cells = self._cells[1] if self._cells and self._cells[0] == space else None
+        if cells is None or tuple(cells.tests) != ran[: len(cells.tests)]:
+            cells = Cells(self.history, self.reach_mask(), space)
+            self._cells = (space, cells)
+        for commit in ran[len(cells.tests) :]:
+            cells.cut(commit)
+        return cells
+
+    def ran(self) -> Mapping[str, str]:
+        """The commits that have trials, by their first tells, and the first of the same build."""
+        if self._ran[0] != self.evidence.changes:
+            first: dict[str, str] = {}
+            ran = {
+                commit: first.setdefault(self.evidence.identity(commit), commit)
+                for commit in self.evidence.told()
+                if commit in self.history and self.evidence.tally(commit).decided
+            }
+            self._ran = (self.evidence.changes, ran)
+        return self._ran[1]
 
     def _unchanged(self, reach: Mask) -> Mask:
         history, evidence = self.history, self.evidence
@@ -137,6 +178,16 @@ class State:
             if any(evidence.same(sha, p) for p in history.parents(sha)):
                 mask |= 1 << i
         return mask
+
+    def costs(self, cells: Cells) -> tuple[Floats, Floats]:
+        """Expected seconds of a build and of a trial, of each commit of *cells* by row."""
+        key = (self.learned, id(cells))
+        if self._costs is None or self._costs[0] != key:
+            commits = [self.history.sha(int(n)) for n in cells.rows]
+            build = np.array([self.cost.build_seconds(c) for c in commits], dtype=np.float64)
+            trial = np.array([self.cost.trial_seconds(c) for c in commits], dtype=np.float64)
+            self._costs = (key, build, trial)
+        return self._costs[1:]
 
     def cost_of(self, commit: str, trials: int) -> float:
         """Expected seconds of building (where needed) and running a commit."""

@@ -445,7 +445,7 @@ def test_a_merge_base_that_does_not_build_is_replaced_by_an_ancestor() -> None:
 @pytest.mark.parametrize(
     ("good", "bad", "kind", "hint"),
     [
-        ("m4", "m4", RefusalKind.SAME_COMMIT, "./inv bisect --help"),
+        ("m4", "m4", RefusalKind.SAME_COMMIT, "./inv bisect --bad m4 --find-good"),
         ("m4", "m0", RefusalKind.ORDER, "./inv bisect --bad m0 --good m4 --find-fix"),
         ("x0", "m4", RefusalKind.UNRELATED, "git merge-base x0 m4"),
         ("m3", "m4", RefusalKind.SAME_BUILD, "./inv run --rev m4"),

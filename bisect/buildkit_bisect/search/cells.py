@@ -1,0 +1,146 @@
+"""The candidates in cells: those that no trial tells apart share one.
+
+A candidate is on the new side of a trial if the commit that was run contains it. The work
+of a decision depends on the number of cells, which grows with what was run, and not on the
+number of candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from buildkit_bisect.search.history import History, Mask, bits
+from buildkit_bisect.search.rates import Floats
+
+_WORD = 64
+_ROOM = 16
+
+
+class Cells:
+    """A partition of *space*, cut by every commit that is run.
+
+    ``weigh`` gives the weight of a set of candidates before any trial; without it every
+    candidate weighs the same.
+    """
+
+    def __init__(self, history: History, reach: Mask, space: Mask) -> None:
+        self.members: list[Mask] = [space]
+        self.tests: dict[str, int] = {}  # commit -> column of `inside`
+        self.rows = np.fromiter(bits(reach), dtype=np.int64)  # the commits of *reach*
+        self._ancestors = _Ancestors(history, self.rows, reach)
+        self._history = history
+        self._inside = np.zeros((_ROOM, _ROOM), dtype=bool)
+        self._contains = np.zeros((_ROOM, _ROOM), dtype=bool)
+        self._within = np.zeros((len(self.rows), _ROOM), order="F")
+        self._within[:, 0] = self._ancestors.count(space)
+        self._sizes = np.zeros(_ROOM)
+        self._sizes[0] = space.bit_count()
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def sizes(self) -> Floats:
+        """Candidates in each cell."""
+        return self._sizes[: len(self.members)]
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """[cell, test]: whether the commit that was run contains the cell."""
+        return self._inside[: len(self.members), : len(self.tests)]
+
+    @property
+    def contains(self) -> NDArray[np.bool_]:
+        """[test, test]: whether the first commit contains the second one."""
+        return self._contains[: len(self.tests), : len(self.tests)]
+
+    @property
+    def within(self) -> Floats:
+        """[row, cell]: how many of the cell's candidates a commit of *reach* contains."""
+        return self._within[:, : len(self.members)]
+
+    def cut(self, commit: str) -> None:
+        """Take in a commit that was run."""
+        if commit in self.tests:
+            return
+        contained = self._history.ancestors(commit)
+        column = len(self.tests)
+        if column == self._inside.shape[1]:
+            self._inside = np.pad(self._inside, ((0, 0), (0, column)))
+            self._contains = np.pad(self._contains, ((0, column), (0, column)))
+        for other, at in self.tests.items():
+            self._contains[column, at] = self._history.contains(commit, other)
+            self._contains[at, column] = self._history.contains(other, commit)
+        self.tests[commit] = column
+        for cell in range(len(self.members)):
+            members = self.members[cell]
+            within = members & contained
+            if within and within != members:
+                self._split(cell, within)
+            self._inside[cell, column] = bool(within)
+
+    def _split(self, cell: int, within: Mask) -> None:
+        new = len(self.members)
+        if new == len(self._sizes):
+            self._grow()
+        without = self.members[cell] & ~within
+        self.members[cell] = within
+        self.members.append(without)
+        self._inside[new] = self._inside[cell]
+        self._inside[new, len(self.tests) - 1] = False
+        both = self._within[:, cell].copy()
+        self._within[:, cell] = self._ancestors.count(within)
+        self._within[:, new] = both - self._within[:, cell]
+        self._sizes[cell] = within.bit_count()
+        self._sizes[new] = without.bit_count()
+
+    def _grow(self) -> None:
+        more = len(self._sizes)
+        self._inside = np.pad(self._inside, ((0, more), (0, 0)))
+        self._sizes = np.pad(self._sizes, (0, more))
+        wide = np.zeros((len(self.rows), 2 * more), order="F")
+        wide[:, :more] = self._within
+        self._within = wide
+
+    def where(self, mask: Mask) -> NDArray[np.bool_]:
+        """Which rows are in a set of commits."""
+        return self._ancestors.where(mask)
+
+
+class _Ancestors:
+    """What each of some commits contains, as rows of machine words."""
+
+    def __init__(self, history: History, rows: NDArray[np.int64], reach: Mask) -> None:
+        self._low = int(rows[0]) if len(rows) else 0
+        self._bytes = -(-((int(rows[-1]) if len(rows) else 0) + 1 - self._low) // _WORD) * 8
+        self._places = rows - self._low
+        packed: Callable[[Mask], bytes] = self._packed
+        raw = b"".join(packed(history.ancestors_at(int(i)) & reach) for i in rows)
+        self._table = np.frombuffer(raw, dtype=np.uint64).reshape(len(rows), self._bytes // 8)
+
+    def count(self, mask: Mask) -> Floats:
+        """How many members of a set each commit contains."""
+        words = np.frombuffer(self._packed(mask), dtype=np.uint64)
+        used = np.flatnonzero(words)
+        if not len(used):
+            return np.zeros(len(self._table))
+        span = slice(used[0], used[-1] + 1)
+        counts: Floats = (
+            np.bitwise_count(self._table[:, span] & words[span]).sum(axis=1).astype(np.float64)
+        )
+        return counts
+
+    def where(self, mask: Mask) -> NDArray[np.bool_]:
+        digits = np.frombuffer(self._packed(mask), dtype=np.uint8)
+        chosen: NDArray[np.bool_] = np.unpackbits(digits, bitorder="little")[self._places] != 0
+        return chosen
+
+    def _packed(self, mask: Mask) -> bytes:
+        shifted = mask >> self._low
+        room = 8 * self._bytes
+        if shifted.bit_length() > room:
+            shifted &= (1 << room) - 1
+        return shifted.to_bytes(self._bytes, "little")
