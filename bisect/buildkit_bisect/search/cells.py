@@ -7,30 +7,23 @@ number of candidates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from buildkit_bisect.search.history import History, Mask, bits
+from buildkit_bisect.search.history import History, Mask
 from buildkit_bisect.search.rates import Floats
 
-_WORD = 64
 _ROOM = 16
 
 
 class Cells:
-    """A partition of *space*, cut by every commit that is run.
-
-    ``weigh`` gives the weight of a set of candidates before any trial; without it every
-    candidate weighs the same.
-    """
+    """A partition of *space*, cut by every commit that is run."""
 
     def __init__(self, history: History, reach: Mask, space: Mask) -> None:
         self.members: list[Mask] = [space]
         self.tests: dict[str, int] = {}  # commit -> column of `inside`
-        self.rows = np.fromiter(bits(reach), dtype=np.int64)  # the commits of *reach*
-        self._ancestors = _Ancestors(history, self.rows, reach)
+        self._ancestors = history.table(reach)
+        self.rows = self._ancestors.rows  # the commits of *reach*
         self._history = history
         self._inside = np.zeros((_ROOM, _ROOM), dtype=bool)
         self._contains = np.zeros((_ROOM, _ROOM), dtype=bool)
@@ -108,39 +101,3 @@ class Cells:
     def where(self, mask: Mask) -> NDArray[np.bool_]:
         """Which rows are in a set of commits."""
         return self._ancestors.where(mask)
-
-
-class _Ancestors:
-    """What each of some commits contains, as rows of machine words."""
-
-    def __init__(self, history: History, rows: NDArray[np.int64], reach: Mask) -> None:
-        self._low = int(rows[0]) if len(rows) else 0
-        self._bytes = -(-((int(rows[-1]) if len(rows) else 0) + 1 - self._low) // _WORD) * 8
-        self._places = rows - self._low
-        packed: Callable[[Mask], bytes] = self._packed
-        raw = b"".join(packed(history.ancestors_at(int(i)) & reach) for i in rows)
-        self._table = np.frombuffer(raw, dtype=np.uint64).reshape(len(rows), self._bytes // 8)
-
-    def count(self, mask: Mask) -> Floats:
-        """How many members of a set each commit contains."""
-        words = np.frombuffer(self._packed(mask), dtype=np.uint64)
-        used = np.flatnonzero(words)
-        if not len(used):
-            return np.zeros(len(self._table))
-        span = slice(used[0], used[-1] + 1)
-        counts: Floats = (
-            np.bitwise_count(self._table[:, span] & words[span]).sum(axis=1).astype(np.float64)
-        )
-        return counts
-
-    def where(self, mask: Mask) -> NDArray[np.bool_]:
-        digits = np.frombuffer(self._packed(mask), dtype=np.uint8)
-        chosen: NDArray[np.bool_] = np.unpackbits(digits, bitorder="little")[self._places] != 0
-        return chosen
-
-    def _packed(self, mask: Mask) -> bytes:
-        shifted = mask >> self._low
-        room = 8 * self._bytes
-        if shifted.bit_length() > room:
-            shifted &= (1 << room) - 1
-        return shifted.to_bytes(self._bytes, "little")

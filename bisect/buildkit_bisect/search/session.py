@@ -7,6 +7,7 @@ journal of tells gets the same asks again after a crash.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search.cost import CostModel, FlatCost
@@ -76,8 +77,6 @@ class BisectSession:
         pending = self.next()
         ask = pending if isinstance(pending, Ask) and pending.commit == commit else None
         evidence = self._state.evidence
-        if not evidence.settled(commit) or tested.build_seconds or tested.trial_seconds:
-            self._state.learned += 1
         evidence.add(commit, tested, ask.phase if ask else None)
         if ask and not sum(tested.counts.values()) and not evidence.settled(commit):
             nothing = Skip(kind=SkipKind.OTHER, reason="nothing was observed")
@@ -87,6 +86,13 @@ class BisectSession:
                 commit, build_seconds=tested.build_seconds, trial_seconds=tested.trial_seconds
             )
         self._steps.append((ask, commit, tested))
+        self._next = None
+
+    def demand(self, confidence: float) -> None:
+        """Go on to another confidence, from all that was told."""
+        options = replace(self._state.options, confidence=confidence)
+        _check(options)
+        self._state.options = options
         self._next = None
 
     @property

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import numpy as np
-
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.cost import CostModel
 from buildkit_bisect.search.history import History, Mask, bits
-from buildkit_bisect.search.rates import Floats
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.tally import Evidence, Status
 from buildkit_bisect.search.vocabulary import Candidate, SearchOptions
@@ -36,8 +33,6 @@ class State:
     floor: tuple[str, ...] = ()  # ancestors of *new* that show the old behaviour; set by the gate
     line: Mask = 0  # the first-parent line of *new*
     ready: bool = False  # the gate has let the search begin
-    learned: int = 0  # how often predicted costs may have changed
-    _costs: tuple[object, Floats, Floats] | None = None
     _ran: tuple[int, Mapping[str, str]] = (-1, MappingProxyType({}))
     _reach: tuple[tuple[str, ...] | None, Mask] = (None, 0)
     _cells: tuple[Mask, Cells] | None = None
@@ -178,16 +173,6 @@ class State:
             if any(evidence.same(sha, p) for p in history.parents(sha)):
                 mask |= 1 << i
         return mask
-
-    def costs(self, cells: Cells) -> tuple[Floats, Floats]:
-        """Expected seconds of a build and of a trial, of each commit of *cells* by row."""
-        key = (self.learned, id(cells))
-        if self._costs is None or self._costs[0] != key:
-            commits = [self.history.sha(int(n)) for n in cells.rows]
-            build = np.array([self.cost.build_seconds(c) for c in commits], dtype=np.float64)
-            trial = np.array([self.cost.trial_seconds(c) for c in commits], dtype=np.float64)
-            self._costs = (key, build, trial)
-        return self._costs[1:]
 
     def cost_of(self, commit: str, trials: int) -> float:
         """Expected seconds of building (where needed) and running a commit."""

@@ -22,8 +22,11 @@ from buildkit_bisect.search.vocabulary import Phase
 #: Trials that one ask of a commit that is not built may be worth, in automatic mode.
 _BATCHES = (1, 2, 3, 4, 6, 8, 12)
 
-#: Commits not run yet that are weighed with every number of trials.
-_SHORTLIST = 12
+#: Commits that are weighed with every number of trials.
+_SHORTLIST = 8
+
+#: Share of the most bits below which a commit is no choice, however cheap.
+_HARDLY = 0.02
 
 #: Bits a trial below which an ask is not made while another one is worth more.
 WORTHWHILE = 0.02
@@ -96,9 +99,14 @@ def _again(state: State, now: Belief) -> list[Weighed]:
             phase=_phase(state, commits[i]),
             again=True,
         )
-        for i in np.argsort(-bits, kind="stable")[:_SHORTLIST]
-        if bits[i] > NOTHING and commits[i] in firsts
+        for i in _largest(bits)
+        if commits[i] in firsts
     ]
+
+
+def _largest(worth: Floats) -> NDArray[np.int64]:
+    """The places of the few largest, above what is worth nothing, best first."""
+    return np.argsort(-worth, kind="stable")[:_SHORTLIST][: int((worth > NOTHING).sum())]
 
 
 def _phase(state: State, commit: str) -> Phase:
@@ -135,9 +143,14 @@ def _of_pool(state: State, now: Belief, phase: Phase, pool: Mask, fresh: Mask) -
     inside = cells.within[rows] * now.each
     likely = _testable(state, cells, pool, rows)
     bits = likely * now.bits(one, inside)
-    build, trial = (costs[rows] for costs in state.costs(cells))
-    short = np.argsort(-(bits / (build + one * trial)), kind="stable")[:_SHORTLIST]
-    short = short[bits[short] > NOTHING]
+    telling = bits > max(NOTHING, _HARDLY * float(bits.max()))
+    rows, inside, likely, bits = rows[telling], inside[telling], likely[telling], bits[telling]
+    if not len(rows):
+        return []
+    commits = [state.history.sha(int(n)) for n in cells.rows[rows]]
+    build = np.array([state.cost.build_seconds(c) for c in commits], dtype=np.float64)
+    trial = np.array([state.cost.trial_seconds(c) for c in commits], dtype=np.float64)
+    short = _largest(bits / (build + one * trial))
     inside, likely, build, trial = inside[short], likely[short], build[short], trial[short]
     batches = (one,) if state.options.trials or not build.any() else _BATCHES
     gains = np.stack([likely * now.bits(n, inside) for n in batches], axis=1)
@@ -146,7 +159,7 @@ def _of_pool(state: State, now: Belief, phase: Phase, pool: Mask, fresh: Mask) -
     best = rate.argmax(axis=1)
     return [
         Weighed(
-            commit=state.history.sha(int(cells.rows[rows[place]])),
+            commit=commits[place],
             trials=batches[best[i]],
             gain=float(gains[i, best[i]]),
             rate=float(rate[i, best[i]]),
