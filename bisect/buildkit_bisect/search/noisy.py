@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from buildkit_bisect.search import judge
-from buildkit_bisect.search.answer import found
+from buildkit_bisect.search.answer import found, gave_up, too_many_skips
 from buildkit_bisect.search.explain import cost_phrase, make_ask, plural
 from buildkit_bisect.search.gate import refuse_alike
 from buildkit_bisect.search.notes import notes, turned_twice
@@ -114,7 +114,7 @@ def _no_more(state: State, now: Belief) -> Ask | Range | Inconclusive:
         c for c in state.history.shas(members) if state.evidence.status(c) is Status.UNTESTED
     ]
     if untried and gave_up(state):
-        return too_many_skips(state, now, len(untried))
+        return too_many_skips(state, now.credible(state.options.confidence), len(untried))
     if untried:
         why = f"one of {plural(members.bit_count(), 'candidate')} that are left, not tried yet"
         return make_ask(state, untried[0], phase=Phase.DESCEND, why=why, left=members.bit_count())
@@ -126,25 +126,6 @@ def _no_more(state: State, now: Belief) -> Ask | Range | Inconclusive:
             "and no commit that tells them apart could be tested"
         ),
         hint="",
-        notes=notes(state),
-    )
-
-
-def gave_up(state: State) -> bool:
-    """Whether so many commits in a row could not be tested that no further one was tried."""
-    return any(n >= state.options.max_skips for n in state.evidence.skips.values())
-
-
-def too_many_skips(state: State, now: Belief, untried: int) -> Inconclusive:
-    """A range would list commits that were never tried, so it is none."""
-    return Inconclusive(
-        reason=(
-            f"{state.options.max_skips} commits in a row could not be tested, and "
-            f"{plural(untried, 'candidate')} among them "
-            f"{'was' if untried == 1 else 'were'} not tried"
-        ),
-        hint=state.boundaries_command,
-        candidates=now.credible(state.options.confidence),
         notes=notes(state),
     )
 
