@@ -82,9 +82,7 @@ class BisectSession:
             nothing = Skip(kind=SkipKind.OTHER, reason="nothing was observed")
             evidence.add(commit, Tested(skip=nothing))
         if not tested.skip:
-            self._state.cost.learn(
-                commit, build_seconds=tested.build_seconds, trial_seconds=tested.trial_seconds
-            )
+            self._state.learn(commit, tested)
         self._steps.append((ask, commit, tested))
         self._next = None
 

@@ -11,7 +11,7 @@ from buildkit_bisect.search.cost import CostModel
 from buildkit_bisect.search.history import History, Mask, bits
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.tally import Evidence, Status
-from buildkit_bisect.search.vocabulary import Candidate, SearchOptions
+from buildkit_bisect.search.vocabulary import Candidate, SearchOptions, Tested
 
 _SHORT = 12
 
@@ -34,6 +34,8 @@ class State:
     line: Mask = 0  # the first-parent line of *new*
     ready: bool = False  # the gate has let the search begin
     _ran: tuple[int, Mapping[str, str]] = (-1, MappingProxyType({}))
+    _seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _learned: set[str] = field(default_factory=set)
     _reach: tuple[tuple[str, ...] | None, Mask] = (None, 0)
     _cells: tuple[Mask, Cells] | None = None
     _shown: tuple[int, Mapping[Status, Mask]] = (-1, MappingProxyType({}))
@@ -174,9 +176,27 @@ class State:
                 mask |= 1 << i
         return mask
 
+    def seconds(self, commit: str) -> tuple[float, float]:
+        """Expected seconds of a build (0 where there is one), and of a trial."""
+        found = self._seconds.get(commit)
+        if found is None:
+            found = (self.cost.build_seconds(commit), self.cost.trial_seconds(commit))
+            self._seconds[commit] = found
+        return found
+
+    def learn(self, commit: str, tested: Tested) -> None:
+        """Let the cost model see what a commit cost."""
+        if tested.build_seconds or tested.trial_seconds or commit not in self._learned:
+            self._learned.add(commit)
+            self._seconds.clear()
+        self.cost.learn(
+            commit, build_seconds=tested.build_seconds, trial_seconds=tested.trial_seconds
+        )
+
     def cost_of(self, commit: str, trials: int) -> float:
         """Expected seconds of building (where needed) and running a commit."""
-        return self.cost.build_seconds(commit) + trials * self.cost.trial_seconds(commit)
+        build, trial = self.seconds(commit)
+        return build + trials * trial
 
     def candidate(self, commit: str, probability: float | None = None) -> Candidate:
         """A commit with what is known of it."""

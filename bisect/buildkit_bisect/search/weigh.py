@@ -25,8 +25,8 @@ _BATCHES = (1, 2, 3, 4, 6, 8, 12)
 #: Commits that are weighed with every number of trials.
 _SHORTLIST = 8
 
-#: Share of the most bits below which a commit is no choice, however cheap.
-_HARDLY = 0.02
+#: How much cheaper a trial of one commit may be than that of another.
+_TRIALS_ALIKE = 0.9
 
 #: Bits a trial below which an ask is not made while another one is worth more.
 WORTHWHILE = 0.02
@@ -143,13 +143,14 @@ def _of_pool(state: State, now: Belief, phase: Phase, pool: Mask, fresh: Mask) -
     inside = cells.within[rows] * now.each
     likely = _testable(state, cells, pool, rows)
     bits = likely * now.bits(one, inside)
-    telling = bits > max(NOTHING, _HARDLY * float(bits.max()))
+    telling = bits > max(NOTHING, _cheapest(state, cells, rows, bits))
     rows, inside, likely, bits = rows[telling], inside[telling], likely[telling], bits[telling]
     if not len(rows):
         return []
     commits = [state.history.sha(int(n)) for n in cells.rows[rows]]
-    build = np.array([state.cost.build_seconds(c) for c in commits], dtype=np.float64)
-    trial = np.array([state.cost.trial_seconds(c) for c in commits], dtype=np.float64)
+    seconds = [state.seconds(c) for c in commits]
+    build = np.array([s[0] for s in seconds])
+    trial = np.array([s[1] for s in seconds])
     short = _largest(bits / (build + one * trial))
     inside, likely, build, trial = inside[short], likely[short], build[short], trial[short]
     batches = (one,) if state.options.trials or not build.any() else _BATCHES
@@ -169,6 +170,18 @@ def _of_pool(state: State, now: Belief, phase: Phase, pool: Mask, fresh: Mask) -
         )
         for i, place in enumerate(short)
     ]
+
+
+def _cheapest(state: State, cells: Cells, rows: NDArray[np.int64], bits: Floats) -> float:
+    """Bits that even a commit that is built already has to tell, to be worth more than the best.
+
+    So the costs of few commits are asked for where builds cost little.
+    """
+    best = int(bits.argmax()) if len(bits) else -1
+    if best < 0:
+        return 0.0
+    build, trial = state.seconds(state.history.sha(int(cells.rows[rows[best]])))
+    return _TRIALS_ALIKE * float(bits[best]) * trial / (build + trial)
 
 
 def _testable(state: State, cells: Cells, pool: Mask, rows: NDArray[np.int64]) -> Floats:
