@@ -20,7 +20,7 @@ _FALLBACKS = 5
 _LIKELY = 0.75
 
 #: Probability at which the ends are called alike, and at which they are called swapped.
-_ALIKE = 0.95
+_ALIKE = 0.98
 _SWAPPED = 0.995
 
 #: Trials of both ends after which they are called alike.
@@ -131,8 +131,8 @@ def _ask(state: State, commit: str, why: str, phase: Phase = Phase.GATE) -> Ask:
     return make_ask(state, commit, phase=phase, why=why, left=state.reach, trials=trials)
 
 
-def refuse_alike(state: State) -> Refused:
-    """Nothing changed between the ends, as far as their trials say."""
+def refuse_alike(state: State, probability: float = 1.0) -> Refused:
+    """Nothing changed between the ends, as far as the trials say."""
     bad, good = (state.evidence.tally(c) for c in (state.bad_end, state.good_end))
     never_bad = not (bad.old if state.options.find_fix else bad.new)
     never_good = not (good.new if state.options.find_fix else good.old)
@@ -144,10 +144,11 @@ def refuse_alike(state: State) -> Refused:
     hint = f"./inv run --rev {state.name(state.bad_end)} --trials 20"
     if never_good and not state.options.find_fix:
         hint = f"./inv bisect --bad {state.name(state.good_end)} --find-good"
+    sure = "" if probability >= _ALIKE else f" ({probability:.0%} likely)"
     return Refused(
         kind=kind,
         reason=(
-            f"no change between the ends: {state.name(state.old)} shows "
+            f"no change between the ends{sure}: {state.name(state.old)} shows "
             f"{state.evidence.tally(state.old)}, {state.name(state.new)} shows "
             f"{state.evidence.tally(state.new)}"
         ),

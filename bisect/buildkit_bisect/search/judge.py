@@ -29,7 +29,7 @@ _LIKELY = math.log(3)
 #: Odds at which a commit that looks new, inside one that looks old, is run again, and at
 #: which the two are said to contradict each other.
 _DOUBT = 20.0
-_BEYOND_DOUBT = 200.0  # for each build that was run: the more there are, the more seem to clash
+_BEYOND_DOUBT = 1000.0
 
 #: Trials of one commit, outside the search itself.
 _MOST = 30
@@ -127,23 +127,22 @@ def log_odds(state: State, tallies: list[Tally]) -> Floats:
     return found
 
 
+def odds_to_differ(state: State, tallies: list[Tally]) -> Floats:
+    """How much likelier the first of two is new and the other old than both alike, [new, old]."""
+    prior = prior_of(state)
+    each, _ = prior.scaled(as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies]))
+    alike = (each * prior.alike) @ each.T
+    odds: Floats = each @ prior.pairs @ each.T / np.maximum(alike, _TINY)
+    return odds
+
+
 class Clash:
     """Commits that look new, inside others that look old: how likely their rates differ."""
 
     def __init__(self, state: State, cells: Cells) -> None:
-        prior = prior_of(state)
         self._commits = list(cells.tests)
-        tallies = [state.evidence.tally(c) for c in self._commits]
-        each, _ = prior.scaled(
-            as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies])
-        )
-        differ = each @ prior.pairs @ each.T  # [the one that looks new, the one that looks old]
-        alike = (each * prior.alike) @ each.T
-        odds = differ / np.maximum(alike, _TINY)
+        odds = odds_to_differ(state, [state.evidence.tally(c) for c in self._commits])
         self._odds = np.where(cells.contains.T, odds, 0.0)
-
-    def __len__(self) -> int:
-        return len(self._commits)
 
     def beyond(self, odds: float) -> tuple[str, str] | None:
         """The pair that clashes most, the inner one first; None if none does at these odds."""
@@ -153,9 +152,17 @@ class Clash:
         return self._commits[inner], self._commits[outer]
 
 
-def contradiction(clash: Clash) -> tuple[str, str] | None:
-    """A commit that is surely new inside one that is surely old, if both were tested."""
-    return clash.beyond(_BEYOND_DOUBT * len(clash))
+def contradiction(state: State, clash: Clash) -> tuple[str, str] | None:
+    """A commit that is surely new inside one that is surely old, if both were tested.
+
+    Out of many pairs some clash by chance, and a rate that drifts makes early commits clash
+    with late ones. So only trials count that were made for this question, in turns.
+    """
+    pair = clash.beyond(_DOUBT)
+    if not pair:
+        return None
+    inner, outer = (state.evidence.reruns(c, Phase.DOUBT) for c in pair)
+    return pair if odds_to_differ(state, [inner, outer])[0, 1] >= _BEYOND_DOUBT else None
 
 
 def in_doubt(state: State, clash: Clash) -> Ask | None:
@@ -169,8 +176,8 @@ def in_doubt(state: State, clash: Clash) -> Ask | None:
     if not pair:
         return None
     first, later = pair
-    commit = min(pair, key=lambda c: state.evidence.tally(c).decided)
-    if state.evidence.tally(commit).decided >= _MOST:
+    commit = min(pair, key=lambda c: state.evidence.attempts(c, Phase.DOUBT))
+    if state.evidence.attempts(commit, Phase.DOUBT) >= _MOST:
         return None
     why = (
         f"{state.name(first)} shows {state.evidence.tally(first)}, and "
@@ -180,7 +187,7 @@ def in_doubt(state: State, clash: Clash) -> Ask | None:
     return make_ask(
         state,
         commit,
-        phase=Phase.CALIBRATE,
+        phase=Phase.DOUBT,
         why=why,
         left=state.reach,
         trials=state.options.trials or 1,

@@ -14,7 +14,7 @@ from buildkit_bisect.search.posterior import Belief, belief, doubt_allowed
 from buildkit_bisect.search.proof import proof
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
-from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Step
+from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Refused, Step
 from buildkit_bisect.search.weigh import WORTHWHILE, Weighed, weigh, worth
 
 _PLACE = {
@@ -29,8 +29,13 @@ _USUAL_GAIN = 0.7
 #: A candidate this likely is put to the proof, whose trials then decide.
 _WORTH_A_PROOF = 0.7
 
-#: Probability that nothing changed at which that is the answer.
-_NOTHING_CHANGED = 0.95
+#: Probability that nothing changed at which that is the answer, and at which it is the answer
+#: once no trial is left.
+_NOTHING_CHANGED = 0.98
+_LIKELY_NOTHING = 0.5
+
+#: Share of the doubt allowed that may be about whether anything changed at all.
+_ABOUT_NOTHING = 0.25
 
 
 def noisy(state: State) -> Step:
@@ -47,10 +52,15 @@ def noisy(state: State) -> Step:
         return refuse_alike(state)
     best = weigh(state, now)
     step = _prove(state, now, best)
-    if not _out_of_trials(state):
-        return step or (_ask(state, now, best) if best else _no_more(state, now))
-    if step and not isinstance(step, Ask):
-        return step
+    if _out_of_trials(state):
+        return _out(state, now) if step is None or isinstance(step, Ask) else step
+    return step or (_ask(state, now, best) if best else _no_more(state, now))
+
+
+def _out(state: State, now: Belief) -> Refused | Inconclusive:
+    """No trial is left."""
+    if now.no_change >= _LIKELY_NOTHING:
+        return refuse_alike(state, now.no_change)
     return _undecided(state, now, f"{state.evidence.trials} trials did not decide it")
 
 
@@ -60,7 +70,7 @@ def _out_of_trials(state: State) -> bool:
 
 def _contradicted(state: State) -> Ask | Inconclusive | None:
     clash = judge.Clash(state, state.cells())
-    twice = judge.contradiction(clash)
+    twice = judge.contradiction(state, clash)
     if twice:
         return turned_twice(state, *twice)
     return None if _out_of_trials(state) else judge.in_doubt(state, clash)
@@ -76,7 +86,8 @@ def _prove(state: State, now: Belief, best: Weighed | None) -> Step | None:
         idle = worth(now, step.commit, step.trials) < WORTHWHILE * step.trials
         known = step.commit in now.cells.tests
         return None if best and best.worthwhile and known and idle else step
-    if 1 - now.best > doubt_allowed(state):
+    doubt = doubt_allowed(state)
+    if 1 - now.best > doubt or now.no_change > _ABOUT_NOTHING * doubt:
         return None
     return step or found(state, commit, now)
 

@@ -35,7 +35,7 @@ _TINY = 1e-300
 #: A search stops when the posterior's doubt is the user's divided by this, and what it reports
 #: is its doubt times this. The prior cannot be right for every pair of rates; docs/search.md
 #: shows what this margin makes of it.
-MARGIN = 1.25
+MARGIN = 1.6
 
 
 def prior_of(state: State) -> RatePrior:

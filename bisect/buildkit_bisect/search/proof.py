@@ -18,7 +18,9 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
     until then. A merge is only to blame where all that it merges is fine. With a fixed number
     of trials only re-runs count; otherwise every trial does, since the posterior counts them too.
     """
-    hidden = _hidden_parent(state, commit)
+    if state.evidence.status(commit) is Status.UNTESTED:
+        return _ask(state, commit, commit, 2 * state.options.proof_runs)
+    hidden = _hidden(state, commit)
     if hidden:
         return hidden
     evidence = state.evidence
@@ -77,20 +79,22 @@ def parents_tested(state: State, commit: str) -> tuple[ParentTested, ...]:
     )
 
 
-def _hidden_parent(state: State, commit: str) -> Range | None:
-    """A range where a parent cannot be tested, so the change may be there already."""
-    hidden = [
-        p
-        for p in state.history.parents(commit)
-        if state.evidence.status(p) in {Status.SKIPPED, Status.WEAK}
-    ]
+def _hidden(state: State, commit: str) -> Range | None:
+    """A range where the commit or a parent cannot be tested: the change may be in either."""
+    family = (commit, *state.history.parents(commit))
+    untestable = {Status.SKIPPED, Status.WEAK}
+    hidden = [c for c in family if state.evidence.status(c) in untestable]
     if not hidden:
         return None
+    names = ", ".join(state.name(c) for c in hidden)
+    if commit in hidden:
+        reason = f"{state.name(commit)} is the likeliest, and {names} could not be tested"
+    else:
+        reason = (
+            f"{state.name(commit)} is {state.new_word}, and its parent {names} could not be tested"
+        )
     return Range(
-        candidates=tuple(state.candidate(c) for c in (commit, *hidden)),
-        reason=(
-            f"{state.name(commit)} is {state.new_word}, and its parent "
-            f"{', '.join(state.name(p) for p in hidden)} could not be tested"
-        ),
+        candidates=tuple(state.candidate(c) for c in dict.fromkeys((commit, *hidden))),
+        reason=reason,
         hint=f"./inv build --rev {state.name(hidden[0])}",
     )

@@ -30,10 +30,10 @@ NO_CHANGE = 0.3
 #: Weights of the kinds of reproducers. Who fixes the number of trials takes it to be enough, which
 #: one build that answers both ways refutes.
 _CLEAN, _CLEAN_IF_FIXED = 0.10, 0.90
-_ONLY_SOMETIMES = 0.05  # never bad on the good side
-_ALWAYS = 0.05  # never good on the bad side
-_SYMMETRIC = 0.10  # errs equally often both ways
-_ANY = 0.70
+_ONLY_SOMETIMES = 0.02  # never bad on the good side
+_ALWAYS = 0.02  # never good on the bad side
+_SYMMETRIC = 0.18  # errs equally often both ways, and seldom
+_ANY = 0.68
 
 #: Points of the grid strictly between 0 and 1.
 _POINTS = 20
@@ -103,6 +103,7 @@ def _regression(clean: float) -> RatePrior:
     between = slice(1, size - 1)
     jeffreys = np.full(_POINTS, 1 / _POINTS)  # in the angle, that is
     flat = np.sin(2 * angle)
+    seldom = np.cos(angle) ** 5  # of errors: Beta(1/2, 3)
     rare = np.cos(angle) ** 2  # Beta(1/2, 1): false alarms are rarer than missed ones
     far = rates[:, None] - rates[None, :] >= LEAST_DIFFERENCE - 1e-9
 
@@ -111,7 +112,7 @@ def _regression(clean: float) -> RatePrior:
         (clean, -1, 0, 1.0),
         (_ONLY_SOMETIMES, between, 0, jeffreys),
         (_ALWAYS, -1, between, jeffreys),
-        (_SYMMETRIC, np.arange(1, size - 1), np.arange(size - 2, 0, -1), jeffreys),
+        (_SYMMETRIC, np.arange(size - 2, 0, -1), np.arange(1, size - 1), seldom),
         (_ANY, between, between, np.outer(flat, rare)),
     ):
         kind = np.zeros((size, size))

@@ -82,8 +82,8 @@ class Evidence:
         self._keys: dict[str, dict[str, None]] = {}  # of the pools, by identity
         self._bad: frozenset[str] | None = options.bad_when or None
         self._verdicts: dict[str, Verdict] = {}
-        self._reruns: dict[str, Counter[str]] = {}
-        self._attempts: Counter[str] = Counter()
+        self._by_phase: dict[tuple[Phase, str], Counter[str]] = {}
+        self._attempts: Counter[tuple[Phase, str]] = Counter()
         self._told: dict[str, None] = {}  # commits, in order of their first tell
         self._tallies: dict[str, Tally] = {}  # by identity
         self.skips: Counter[Phase] = Counter()  # since the last evidence, by phase
@@ -108,9 +108,9 @@ class Evidence:
             self.changes += 1
         runs = sum(tested.counts.values())
         self.trials += runs
-        if phase is Phase.PROOF:
-            self._attempts[commit] += 1
-            self._reruns.setdefault(commit, Counter()).update(tested.counts)
+        if phase:
+            self._attempts[phase, commit] += 1
+            self._by_phase.setdefault((phase, commit), Counter()).update(tested.counts)
         if self.tally(commit).decided:
             self.skips.clear()
         elif phase:
@@ -163,13 +163,13 @@ class Evidence:
         """Whether anything is known of its build."""
         return self.status(commit) is not Status.UNTESTED
 
-    def reruns(self, commit: str) -> Tally:
-        """Trials of this very commit in the proof phase."""
-        return self._tally(self._reruns.get(commit, Counter()))
+    def reruns(self, commit: str, phase: Phase = Phase.PROOF) -> Tally:
+        """Trials of this very commit that one phase asked for."""
+        return self._tally(self._by_phase.get((phase, commit), Counter()))
 
-    def attempts(self, commit: str) -> int:
-        """Asks for this very commit in the proof phase that were answered."""
-        return self._attempts[commit]
+    def attempts(self, commit: str, phase: Phase = Phase.PROOF) -> int:
+        """Asks of one phase for this very commit that were answered."""
+        return self._attempts[phase, commit]
 
     def told(self) -> tuple[str, ...]:
         """Commits that were told, in order."""
