@@ -80,7 +80,8 @@ def drive(
 
 def searched(asks: Sequence[Ask]) -> list[Ask]:
     """Return the asks of the search itself, without the endpoints and the proof."""
-    return [a for a in asks if a.phase not in {Phase.GATE, Phase.CALIBRATE, Phase.PROOF}]
+    apart = {Phase.GATE, Phase.CALIBRATE, Phase.DOUBT, Phase.PROOF}
+    return [a for a in asks if a.phase not in apart]
 
 
 @st.composite

@@ -10,6 +10,9 @@ from typing import Protocol
 #: Changes after which most of a Go build cache no longer helps.
 _FAR = 200.0
 
+#: A build that took longer or shorter than predicted by more than this factor counts as this.
+_SURPRISE = 2.0
+
 
 class CostModel(Protocol):
     """Owned by the caller, who knows which builds are cached and what changed since them."""
@@ -101,7 +104,10 @@ class NearestBuilt:
     ) -> None:
         """Correct the predictions by what was measured, and take the commit as built."""
         if build_seconds is not None and self.build_seconds(commit):
-            self._factor += (build_seconds / self._predicted(commit) - self._factor) / 4
+            # One build on a busy machine says little of the next one.
+            measured = build_seconds / self._predicted(commit)
+            measured = min(max(measured, self._factor / _SURPRISE), self._factor * _SURPRISE)
+            self._factor += (measured - self._factor) / 4
         if trial_seconds:
             self._trial += (trial_seconds - self._trial) / 4
         self._add(commit)

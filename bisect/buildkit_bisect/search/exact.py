@@ -7,15 +7,15 @@ merged is still there to be tested.
 
 from __future__ import annotations
 
-from buildkit_bisect.search.answer import found
+from buildkit_bisect.search.answer import found, gave_up, too_many_skips
 from buildkit_bisect.search.descend import branch_ends
 from buildkit_bisect.search.explain import make_ask, plural, split_ask
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.left import Left, left_by
 from buildkit_bisect.search.midpoint import choose
 from buildkit_bisect.search.notes import notes, turned_twice
-from buildkit_bisect.search.posterior import belief
-from buildkit_bisect.search.proof import proof
+from buildkit_bisect.search.posterior import belief, doubt_allowed
+from buildkit_bisect.search.proof import proof, run_again
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Step
@@ -71,23 +71,30 @@ def _conclude(state: State, commit: str) -> Step:
     step = proof(state, commit)
     if step:
         return step
-    return found(state, commit, belief(state))
+    now = belief(state)
+    if 1 - now.of(commit) > doubt_allowed(state):
+        return run_again(state, commit)
+    return found(state, commit, now)
 
 
-def _range(state: State, left: Left) -> Range:
+def _range(state: State, left: Left) -> Ask | Range | Inconclusive:
     reach = state.history.shas(left.reach)
-    hidden = [c for c in reach if state.evidence.status(c) in {Status.SKIPPED, Status.WEAK}]
-    untried = [c for c in reach if state.evidence.status(c) is Status.UNTESTED]
-    reason = (
-        f"the first {state.new_word} commit is one of "
-        f"{plural(left.viable.bit_count(), 'candidate')}; "
-        f"{plural(len(hidden), 'commit')} between them could not be tested"
-    )
+    candidates = state.history.shas(left.viable)
+    untried = [c for c in candidates if state.evidence.status(c) is Status.UNTESTED]
+    listed = tuple(state.candidate(c) for c in candidates)
+    if untried and gave_up(state):
+        return too_many_skips(state, listed, len(untried))
     if untried:
-        reason += f", and {len(untried)} more were not tried"
+        why = f"one of {plural(len(candidates), 'candidate')} that are left, not tried yet"
+        return make_ask(state, untried[0], phase=Phase.DESCEND, why=why, left=len(candidates))
+    hidden = [c for c in reach if state.evidence.status(c) in {Status.SKIPPED, Status.WEAK}]
     return Range(
-        candidates=tuple(state.candidate(c) for c in state.history.shas(left.viable)),
-        reason=reason,
+        candidates=listed,
+        reason=(
+            f"the first {state.new_word} commit is one of "
+            f"{plural(len(candidates), 'candidate')}; "
+            f"{plural(len(hidden), 'commit')} between them could not be tested"
+        ),
         hint=f"./inv build --rev {state.name(hidden[0])}" if hidden else "",
         notes=notes(state),
     )

@@ -7,14 +7,24 @@ the old behaviour, or the search would be about a change that the other branch m
 from __future__ import annotations
 
 from buildkit_bisect.search import judge
-from buildkit_bisect.search.explain import plural
+from buildkit_bisect.search.explain import make_ask, plural
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
-from buildkit_bisect.search.vocabulary import Ask, RefusalKind, Refused, SkipKind
+from buildkit_bisect.search.vocabulary import Ask, Phase, RefusalKind, Refused, SkipKind
 
 #: Commits tried, ever further back, where a merge base cannot be tested.
 _FALLBACKS = 5
+
+#: Probability that the ends differ at which the search begins; its own trials go on asking.
+_LIKELY = 0.75
+
+#: Probability at which the ends are called alike, and at which they are called swapped.
+_ALIKE = 0.98
+_SWAPPED = 0.995
+
+#: Trials of both ends after which they are called alike.
+_MOST = 120
 
 
 def gate(state: State) -> Ask | Refused | None:
@@ -23,19 +33,20 @@ def gate(state: State) -> Ask | Refused | None:
     On success ``state.floor`` is set: the ancestors of the newer end that show the old
     behaviour, which bound the search.
     """
+    if state.ready:
+        return None
     step = check_shape(state) or _ends(state)
     if step:
         return step
-    if state.history.contains(state.new, state.old):
-        state.floor = (state.old,)
-        return None
     floor: list[str] = []
-    for base in state.history.merge_bases(state.old, state.new):
+    bases = state.history.merge_bases(state.old, state.new)
+    for base in bases if bases != (state.old,) else ():
         shown = _merge_base(state, base)
         if not isinstance(shown, str):
             return shown
         floor.append(shown)
-    state.floor = tuple(floor)
+    state.floor = tuple(floor) or (state.old,)
+    state.ready = True
     return None
 
 
@@ -46,7 +57,7 @@ def check_shape(state: State) -> Refused | None:
         return Refused(
             kind=RefusalKind.SAME_COMMIT,
             reason=f"both ends are {state.name(old)}",
-            hint="./inv bisect --help",
+            hint=f"./inv bisect --bad {state.name(new)} --find-good",
         )
     if history.contains(old, new):
         turned = not state.options.find_fix
@@ -77,19 +88,86 @@ def check_shape(state: State) -> Refused | None:
 
 
 def _ends(state: State) -> Ask | Refused | None:
-    bad, good = state.bad_end, state.good_end
-    for commit, word in ((bad, "bad"), (good, "good")):
-        ask = judge.enough(state, commit, why=f"gate: is {state.name(commit)} {word}?")
-        if ask:
-            return ask
+    for commit, word in ((state.bad_end, "bad"), (state.good_end, "good")):
+        match state.evidence.status(commit):
+            case Status.UNTESTED:
+                return _ask(state, commit, f"gate: is {state.name(commit)} {word}?")
+            case Status.SKIPPED | Status.WEAK as shown:
+                return _refuse_end(state, commit, word, shown)
+            case _:
+                pass
+    return _taken_at_their_word(state) if judge.at_its_word(state) else _by_their_rates(state)
+
+
+def _taken_at_their_word(state: State) -> Refused | None:
+    shown = {c: state.evidence.status(c) for c in (state.new, state.old)}
+    if shown[state.new] is Status.OLD and shown[state.old] is Status.NEW:
+        return _refuse_swapped(state)
+    for commit, word in ((state.bad_end, "bad"), (state.good_end, "good")):
         wanted = Status.NEW if commit == state.new else Status.OLD
-        shown = judge.status(state, commit)
-        if shown is not wanted:
-            return _refuse_end(state, commit, word, shown)
-    ask = judge.calibrate(state)
-    if ask or not judge.is_noisy(state) or judge.ends_differ(state):
-        return ask
-    return _refuse_end(state, good, "good", Status.MIXED)
+        if shown[commit] is not wanted:
+            return _refuse_end(state, commit, word, shown[commit])
+    return None
+
+
+def _by_their_rates(state: State) -> Ask | Refused | None:
+    seen = judge.ends(state)
+    if seen.differ >= _LIKELY:
+        return None
+    if seen.swapped >= _SWAPPED:
+        return _refuse_swapped(state)
+    tallies = {c: state.evidence.tally(c) for c in (state.old, state.new)}
+    if seen.alike >= _ALIKE or sum(t.decided for t in tallies.values()) >= _MOST:
+        return refuse_alike(state)
+    why = (
+        f"gate: {state.name(state.old)} shows {tallies[state.old]}, "
+        f"{state.name(state.new)} shows {tallies[state.new]}; are these different rates?"
+    )
+    return _ask(state, seen.next, why, Phase.CALIBRATE)
+
+
+def _ask(state: State, commit: str, why: str, phase: Phase = Phase.GATE) -> Ask:
+    trials = state.options.trials or 1
+    return make_ask(state, commit, phase=phase, why=why, left=state.reach, trials=trials)
+
+
+def refuse_alike(state: State, probability: float = 1.0) -> Refused:
+    """Nothing changed between the ends, as far as the trials say."""
+    bad, good = (state.evidence.tally(c) for c in (state.bad_end, state.good_end))
+    never_bad = not (bad.old if state.options.find_fix else bad.new)
+    never_good = not (good.new if state.options.find_fix else good.old)
+    kind = RefusalKind.ALIKE
+    if never_bad:
+        kind = RefusalKind.NOT_BAD
+    elif never_good:
+        kind = RefusalKind.ALREADY_BAD
+    hint = f"./inv run --rev {state.name(state.bad_end)} --trials 20"
+    if never_good and not state.options.find_fix:
+        hint = f"./inv bisect --bad {state.name(state.good_end)} --find-good"
+    sure = "" if probability >= _ALIKE else f" ({probability:.0%} likely)"
+    return Refused(
+        kind=kind,
+        reason=(
+            f"no change between the ends{sure}: {state.name(state.old)} shows "
+            f"{state.evidence.tally(state.old)}, {state.name(state.new)} shows "
+            f"{state.evidence.tally(state.new)}"
+        ),
+        hint=hint,
+    )
+
+
+def _refuse_swapped(state: State) -> Refused:
+    """The older end shows what the newer one should, and the other way round."""
+    bad, good = state.bad_end, state.good_end
+    return Refused(
+        kind=RefusalKind.ORDER,
+        reason=(
+            f"the ends are swapped: {state.name(bad)}, named as bad, is good "
+            f"({state.evidence.tally(bad)}), and {state.name(good)}, named as good, is bad "
+            f"({state.evidence.tally(good)})"
+        ),
+        hint=state.command(old=state.old, new=state.new, find_fix=not state.options.find_fix),
+    )
 
 
 def _refuse_end(state: State, commit: str, word: str, shown: Status) -> Refused:
@@ -106,16 +184,6 @@ def _refuse_end(state: State, commit: str, word: str, shown: Status) -> Refused:
                 f"{state.command(old=state.old, new=state.new, find_fix=state.options.find_fix)} "
                 f"{flag} {outcome}"
             ),
-        )
-    if shown is Status.MIXED:
-        return Refused(
-            kind=RefusalKind.ALIKE,
-            reason=(
-                f"the ends do not differ: {state.name(state.old)} shows "
-                f"{state.evidence.tally(state.old)}, {state.name(state.new)} shows "
-                f"{state.evidence.tally(state.new)}"
-            ),
-            hint=f"./inv run --rev {name} --trials 20",
         )
     if word == "bad":
         return Refused(
@@ -169,17 +237,16 @@ def _merge_base(state: State, base: str) -> str | Ask | Refused:
     where = f"the merge base {state.name(base)}"
     for back, commit in _ever_further(state.history, base):
         what = where if not back else f"{plural(back, 'commit')} before {where}"
-        ask = judge.enough(
-            state,
-            commit,
-            why=(
-                f"gate: {state.name(state.old)} is not an ancestor of {state.name(state.new)}; "
-                f"is {what} {state.old_word}?"
-            ),
+        why = (
+            f"gate: {state.name(state.old)} is not an ancestor of {state.name(state.new)}; "
+            f"is {what} {state.old_word}?"
         )
-        if ask:
-            return ask
-        match judge.status(state, commit):
+        shown = judge.of_base(state, commit)
+        if shown is Status.UNTESTED:
+            return _ask(state, commit, why)
+        if shown is Status.MIXED and judge.may_ask_again(state, commit):
+            return _ask(state, commit, f"{why} {state.evidence.tally(commit)}: not sure yet")
+        match shown:
             case Status.OLD:
                 return commit
             case Status.NEW | Status.MIXED:

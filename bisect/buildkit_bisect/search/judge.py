@@ -1,132 +1,183 @@
 """What a commit shows, and whether it was run often enough to say so.
 
-Without noise a commit is taken at its word. Where an end was seen to answer both ways, or in
-automatic mode, the ends are run until their rates are known to differ, and another commit
-until it resembles one of them much more than the other.
+With a fixed number of trials a commit is taken at its word, until one build answers both ways.
+Otherwise what the ends show gives two rates, roughly, and a commit is judged by which of them
+its trials resemble.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
+
+from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.explain import make_ask
-from buildkit_bisect.search.posterior import log_beta, priors
+from buildkit_bisect.search.posterior import prior_of
+from buildkit_bisect.search.rates import Floats, as_floats, bits_of
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status, Tally
 from buildkit_bisect.search.vocabulary import Ask, Phase
 
-#: Probability at which the rates of the ends are called different.
-_DIFFERENT = 0.97
-
 #: Odds at which a commit is said to resemble one end and not the other.
 _SURE = math.log(20)
 
-#: Odds at which a commit is said to contradict the rest.
-_BEYOND_DOUBT = math.log(1000)
+#: Odds at which a merge base is taken for old: the proof runs it again where it matters.
+_LIKELY = math.log(3)
 
-#: An end is run at most this many times the calibration, and a silent one this many.
-_MOST = 10
-_SILENT = 4
+#: Odds at which a commit that looks new, inside one that looks old, is run again, and at
+#: which the two are said to contradict each other.
+_DOUBT = 20.0
+_BEYOND_DOUBT = 1000.0
+
+#: Trials of one commit, outside the search itself.
+_MOST = 30
+
+#: Probability, before any trial, that the ends are alike, or the wrong way round.
+_ALIKE, _SWAPPED = 0.3, 0.05
+
+_TINY = 1e-300
 
 
-def is_noisy(state: State) -> bool:
-    """Whether verdicts are probabilities here: by option, or because a build answered both ways."""
+def at_its_word(state: State) -> bool:
+    """Whether one verdict settles a commit: a fixed number of trials, and all builds agree."""
     evidence = state.evidence
-    return state.options.trials is None or any(
+    return state.options.trials is not None and not any(
         evidence.status(c) is Status.MIXED for c in evidence.told()
     )
 
 
-def enough(state: State, commit: str, *, why: str) -> Ask | None:
-    """An ask where the gate has not seen enough of a commit to go on."""
-    shown, tally = state.evidence.status(commit), state.evidence.tally(commit)
-    if shown is Status.UNTESTED:
-        return _more(state, commit, why, Phase.GATE)
-    if shown in {Status.SKIPPED, Status.WEAK} or not is_noisy(state):
-        return None
-    if commit in {state.old, state.new}:
-        unlike = Status.OLD if commit == state.new else Status.NEW
-        silent = shown is unlike and commit == state.bad_end
-        if silent and tally.decided < _SILENT * state.options.calibration:
-            return _more(state, commit, f"{why} {tally}: once more", Phase.CALIBRATE)
-        return None
-    if side(state, tally) is Status.MIXED and tally.decided < _MOST * state.options.calibration:
-        return _more(state, commit, f"{why} {tally}: not sure yet", Phase.GATE)
-    return None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ends:
+    """How likely the ends differ as they should, not at all, or the other way round."""
+
+    differ: float
+    alike: float
+    swapped: float
+    next: str  # the end whose next trial tells more about this
 
 
-def status(state: State, commit: str) -> Status:
-    """What a commit shows; an end that answers both ways is taken for what it should be."""
-    shown = state.evidence.status(commit)
-    if shown in {Status.SKIPPED, Status.WEAK, Status.UNTESTED} or not is_noisy(state):
-        return shown
-    if commit in {state.old, state.new}:
-        expected = Status.NEW if commit == state.new else Status.OLD
-        return expected if shown is Status.MIXED else shown
-    return side(state, state.evidence.tally(commit))
-
-
-def calibrate(state: State) -> Ask | None:
-    """More trials of the ends, until their rates are known to differ or to be alike."""
-    if not is_noisy(state) or ends_differ(state):
-        return None
-    tallies = {c: state.evidence.tally(c) for c in (state.old, state.new)}
-    commit = min(tallies, key=lambda c: tallies[c].decided)
-    if tallies[commit].decided >= _MOST * state.options.calibration:
-        return None
-    why = (
-        f"calibrate: {state.name(state.old)} shows {tallies[state.old]}, "
-        f"{state.name(state.new)} shows {tallies[state.new]}; are these different rates?"
+def ends(state: State) -> Ends:
+    """What the trials of both ends say of their rates, by the prior of the search."""
+    prior = prior_of(state)
+    new, old = (state.evidence.tally(c) for c in (state.new, state.old))
+    at_new, at_old = (
+        np.exp(prior.log_likelihood(as_floats([t.new]), as_floats([t.old]))[0]) for t in (new, old)
     )
-    return _more(state, commit, why, Phase.CALIBRATE)
-
-
-def ends_differ(state: State) -> bool:
-    """Whether the new behaviour is almost certainly more frequent at the newer end."""
-    old, new = state.evidence.tally(state.old), state.evidence.tally(state.new)
-    if not old.decided or not new.decided:
-        return False
-    if not old.new and not new.old:
-        return True
-    return chance_of_more(new, old) >= _DIFFERENT
-
-
-def side(state: State, tally: Tally, odds: float = _SURE) -> Status:
-    """Which end a commit resembles, given the rates of both; MIXED where it is not sure."""
-    likelier = _log_odds(state, tally)
-    if likelier >= odds:
-        return Status.NEW
-    return Status.OLD if likelier <= -odds else Status.MIXED
-
-
-def contradiction(state: State, odds: float = _BEYOND_DOUBT) -> tuple[str, str] | None:
-    """A commit that is surely new inside one that is surely old, if both were tested."""
-    history, evidence = state.history, state.evidence
-    sides = {
-        c: side(state, evidence.tally(c), odds)
-        for c in evidence.told()
-        if c in history and history.contains(state.new, c) and evidence.tally(c).decided
+    differ = at_new[:, None] * at_old[None, :] * prior.pairs * (1 - _ALIKE - _SWAPPED)
+    swapped = at_old[:, None] * at_new[None, :] * prior.pairs * _SWAPPED
+    alike = at_new * at_old * prior.alike * _ALIKE
+    each = np.array([differ.sum(), alike.sum(), swapped.sum()])
+    each = np.maximum(each, _TINY)
+    # The rate at each end, by hypothesis.
+    rates_new = np.array([differ.sum(1), alike, swapped.sum(0)]) @ prior.rates / each
+    rates_old = np.array([differ.sum(0), alike, swapped.sum(1)]) @ prior.rates / each
+    shares = each / each.sum()
+    worth = {
+        commit: _bits(shares, rates)
+        for commit, rates in ((state.new, rates_new), (state.old, rates_old))
     }
-    for first, shown in sides.items():
-        for later, then in sides.items():
-            if shown is Status.NEW and then is Status.OLD and history.contains(later, first):
-                return first, later
-    return None
+    return Ends(
+        differ=float(shares[0]),
+        alike=float(shares[1]),
+        swapped=float(shares[2]),
+        next=max((state.bad_end, state.good_end), key=lambda c: worth[c]),
+    )
 
 
-def in_doubt(state: State) -> Ask | None:
+def _bits(shares: Floats, rates: Floats) -> float:
+    mixed = np.array([shares @ rates])
+    return float(bits_of(mixed)[0] - shares @ bits_of(rates))
+
+
+def of_base(state: State, commit: str) -> Status:
+    """What a merge base shows; MIXED while it is not clear."""
+    shown, tally = state.evidence.status(commit), state.evidence.tally(commit)
+    if shown in {Status.SKIPPED, Status.WEAK, Status.UNTESTED} or at_its_word(state):
+        return shown
+    odds = log_odds(state, [tally])[0]
+    if odds <= -_LIKELY:
+        return Status.OLD
+    return Status.NEW if odds >= _SURE else Status.MIXED
+
+
+def may_ask_again(state: State, commit: str) -> bool:
+    """Whether a commit outside the search was not yet run as often as it makes sense."""
+    return not at_its_word(state) and state.evidence.tally(commit).decided < _MOST
+
+
+def log_odds(state: State, tallies: list[Tally]) -> Floats:
+    """Of each tally, that it comes from the new side and not from the old one."""
+    prior = prior_of(state)
+    counts = (
+        as_floats([t.new for t in tallies]),
+        as_floats([t.old for t in tallies]),
+    )
+    each, _ = prior.scaled(*counts)
+    new, old = (state.evidence.tally(c) for c in (state.new, state.old))
+    at_new, at_old = (
+        prior.scaled(as_floats([t.new]), as_floats([t.old]))[0][0] for t in (new, old)
+    )
+    both = at_new[:, None] * at_old[None, :] * prior.pairs
+    both = both / max(float(both.sum()), _TINY)
+    found: Floats = np.log(np.maximum(each @ both.sum(axis=1), _TINY)) - np.log(
+        np.maximum(each @ both.sum(axis=0), _TINY)
+    )
+    return found
+
+
+def odds_to_differ(state: State, tallies: list[Tally]) -> Floats:
+    """How much likelier the first of two is new and the other old than both alike, [new, old]."""
+    prior = prior_of(state)
+    each, _ = prior.scaled(as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies]))
+    alike = (each * prior.alike) @ each.T
+    odds: Floats = each @ prior.pairs @ each.T / np.maximum(alike, _TINY)
+    return odds
+
+
+class Clash:
+    """Commits that look new, inside others that look old: how likely their rates differ."""
+
+    def __init__(self, state: State, cells: Cells) -> None:
+        self._commits = list(cells.tests)
+        odds = odds_to_differ(state, [state.evidence.tally(c) for c in self._commits])
+        self._odds = np.where(cells.contains.T, odds, 0.0)
+
+    def beyond(self, odds: float) -> tuple[str, str] | None:
+        """The pair that clashes most, the inner one first; None if none does at these odds."""
+        if not len(self._odds) or self._odds.max() < odds:
+            return None
+        inner, outer = np.unravel_index(int(self._odds.argmax()), self._odds.shape)
+        return self._commits[inner], self._commits[outer]
+
+
+def contradiction(state: State, clash: Clash) -> tuple[str, str] | None:
+    """A commit that is surely new inside one that is surely old, if both were tested.
+
+    Out of many pairs some clash by chance, and a rate that drifts makes early commits clash
+    with late ones. So only trials count that were made for this question, in turns.
+    """
+    pair = clash.beyond(_DOUBT)
+    if not pair:
+        return None
+    inner, outer = (state.evidence.reruns(c, Phase.DOUBT) for c in pair)
+    return pair if odds_to_differ(state, [inner, outer])[0, 1] >= _BEYOND_DOUBT else None
+
+
+def in_doubt(state: State, clash: Clash) -> Ask | None:
     """One trial more where two commits seem to contradict each other; None where none do.
 
     Without it the search goes on as if the rate of false alarms were high, and tries to prove
     a commit whose parent is always new (a bisection of moby/buildkit up to v0.26.0 spent 80
     asks so).
     """
-    pair = contradiction(state, _SURE)
+    pair = clash.beyond(_DOUBT)
     if not pair:
         return None
     first, later = pair
-    commit = min(pair, key=lambda c: state.evidence.tally(c).decided)
-    if state.evidence.tally(commit).decided >= _MOST * state.options.calibration:
+    commit = min(pair, key=lambda c: state.evidence.attempts(c, Phase.DOUBT))
+    if state.evidence.attempts(commit, Phase.DOUBT) >= _MOST:
         return None
     why = (
         f"{state.name(first)} shows {state.evidence.tally(first)}, and "
@@ -136,38 +187,8 @@ def in_doubt(state: State) -> Ask | None:
     return make_ask(
         state,
         commit,
-        phase=Phase.CALIBRATE,
+        phase=Phase.DOUBT,
         why=why,
         left=state.reach,
         trials=state.options.trials or 1,
     )
-
-
-def _log_odds(state: State, tally: Tally) -> float:
-    old, new = state.evidence.tally(state.old), state.evidence.tally(state.new)
-    prior = priors(state)
-    with_it = (prior.with_it[0] + new.new, prior.with_it[1] + new.old)
-    without = (prior.without[0] + old.new, prior.without[1] + old.old)
-    return log_beta(with_it, tally.new, tally.old) - log_beta(without, tally.new, tally.old)
-
-
-def chance_of_more(a: Tally, b: Tally) -> float:
-    """Probability that the rate of *new* is higher in *a* than in *b*, from flat priors.
-
-    The sum for integer Beta parameters; each term is one more failure in *a* before one in *b*.
-    """
-    a1, b1 = 1 + a.new, 1 + a.old
-    a0, b0 = 1 + b.new, 1 + b.old
-    return sum(
-        math.exp(_log_b(a0 + i, b0 + b1) - math.log(b1 + i) - _log_b(1 + i, b1) - _log_b(a0, b0))
-        for i in range(a1)
-    )
-
-
-def _log_b(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
-def _more(state: State, commit: str, why: str, phase: Phase) -> Ask:
-    trials = state.options.trials or state.options.calibration
-    return make_ask(state, commit, phase=phase, why=why, left=state.reach, trials=trials)

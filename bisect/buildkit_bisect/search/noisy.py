@@ -1,4 +1,4 @@
-"""The search where trials can lie: a posterior over the candidates, until it is sure."""
+"""The search where trials can err: a posterior over the candidates, until it is sure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import math
 from dataclasses import replace
 
 from buildkit_bisect.search import judge
-from buildkit_bisect.search.answer import found
+from buildkit_bisect.search.answer import found, gave_up, too_many_skips
 from buildkit_bisect.search.explain import cost_phrase, make_ask, plural
-from buildkit_bisect.search.history import Mask
+from buildkit_bisect.search.gate import refuse_alike
 from buildkit_bisect.search.notes import notes, turned_twice
-from buildkit_bisect.search.posterior import Belief, belief
+from buildkit_bisect.search.posterior import Belief, belief, doubt_allowed
 from buildkit_bisect.search.proof import proof
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Step
-from buildkit_bisect.search.weigh import weigh
+from buildkit_bisect.search.tally import Status
+from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Refused, Step
+from buildkit_bisect.search.weigh import WORTHWHILE, Weighed, weigh, worth
 
 _PLACE = {
     Phase.FIRST_PARENT: "first-parent",
@@ -28,75 +29,81 @@ _USUAL_GAIN = 0.7
 #: A candidate this likely is put to the proof, whose trials then decide.
 _WORTH_A_PROOF = 0.7
 
-#: A merge this likely to have brought the culprit is looked into.
-_WORTH_A_DESCENT = 0.8
+#: Probability that nothing changed at which that is the answer, and at which it is the answer
+#: once no trial is left.
+_NOTHING_CHANGED = 0.98
+_LIKELY_NOTHING = 0.5
+
+#: Share of the doubt allowed that may be about whether anything changed at all.
+_ABOUT_NOTHING = 0.25
 
 
 def noisy(state: State) -> Step:
     """The next ask, or the answer."""
-    twice = judge.contradiction(state)
-    if twice:
-        return turned_twice(state, *twice)
-    doubt = judge.in_doubt(state)
-    if doubt and state.evidence.trials < state.options.max_trials:
-        return doubt
-    now = belief(state)
-    if not now.cells:
+    if not state.space():
         return Inconclusive(
             reason="nothing that is built from changed between the ends", notes=notes(state)
         )
-    if state.evidence.trials >= state.options.max_trials:
-        return _undecided(state, now, f"{state.evidence.trials} trials did not decide it")
-    step = _prove(state, now)
-    if step:
-        return step
-    return _ask(state, now) or _no_more(state, now)
+    doubt = _contradicted(state)
+    if doubt:
+        return doubt
+    now = belief(state)
+    if now.no_change >= _NOTHING_CHANGED:
+        return refuse_alike(state)
+    best = weigh(state, now)
+    step = _prove(state, now, best)
+    if _out_of_trials(state):
+        return _out(state, now) if step is None or isinstance(step, Ask) else step
+    return step or (_ask(state, now, best) if best else _no_more(state, now))
 
 
-def _prove(state: State, now: Belief) -> Step | None:
-    cell, mass = now.cells[0]
-    if cell.members.bit_count() > 1 or mass < _WORTH_A_PROOF:
+def _out(state: State, now: Belief) -> Refused | Inconclusive:
+    """No trial is left."""
+    if now.no_change >= _LIKELY_NOTHING:
+        return refuse_alike(state, now.no_change)
+    return _undecided(state, now, f"{state.evidence.trials} trials did not decide it")
+
+
+def _out_of_trials(state: State) -> bool:
+    return state.evidence.trials >= state.options.max_trials
+
+
+def _contradicted(state: State) -> Ask | Inconclusive | None:
+    clash = judge.Clash(state, state.cells())
+    twice = judge.contradiction(state, clash)
+    if twice:
+        return turned_twice(state, *twice)
+    return None if _out_of_trials(state) else judge.in_doubt(state, clash)
+
+
+def _prove(state: State, now: Belief, best: Weighed | None) -> Step | None:
+    members = now.cells.members[now.top]
+    if members.bit_count() > 1 or now.best < _WORTH_A_PROOF:
         return None
-    commit = state.history.shas(cell.members)[0]
+    commit = state.history.shas(members)[0]
     step = proof(state, commit)
     if isinstance(step, Ask):
-        return step
-    if mass < state.options.confidence:
+        idle = worth(now, step.commit, step.trials) < WORTHWHILE * step.trials
+        known = step.commit in now.cells.tests
+        return None if best and best.worthwhile and known and idle else step
+    doubt = doubt_allowed(state)
+    if 1 - now.best > doubt or now.no_change > _ABOUT_NOTHING * doubt:
         return None
     return step or found(state, commit, now)
 
 
-def _pool(state: State, now: Belief) -> tuple[Mask, Phase]:
-    """The first-parent line, and what a merge brought that is very likely to be the one."""
-    history = state.history
-    space = history.ancestors(state.new) & ~history.union(state.floor)
-    if not state.options.first_parent:
-        return space, Phase.SEARCH
-    top = history.shas(now.cells[0][0].members)[-1]
-    merge = state.merge_of(top) or top
-    first = history.parents(merge)[:1]
-    brought = history.ancestors(merge) & space & ~history.union(first)
-    if brought.bit_count() > 1 and now.mass(brought) >= _WORTH_A_DESCENT:
-        return brought | (space & state.line), Phase.DESCEND
-    return space & state.line, Phase.FIRST_PARENT
-
-
-def _ask(state: State, now: Belief) -> Ask | None:
-    pool, phase = _pool(state, now)
-    best = weigh(state, now, pool, phase)
-    if not best:
-        return None
+def _ask(state: State, now: Belief, best: Weighed) -> Ask:
     tally = state.evidence.tally(best.commit)
-    end = best.commit in {state.old, state.new, *state.floor}
-    what = f"{_PLACE[phase]}: {best.p:.0%} likely to have it"
-    if end:
-        phase, what = Phase.CALIBRATE, "an end, for its rate"
-    again = f"again ({tally}), " if tally.decided else ""
+    if best.phase is Phase.CALIBRATE:
+        what = "an end, for its rate"
+    else:
+        what = f"{_PLACE[best.phase]}: {best.p:.0%} likely to have it"
+    again = f"again ({tally}), " if best.again else ""
     rates = now.rates
     ask = make_ask(
         state,
         best.commit,
-        phase=phase,
+        phase=best.phase,
         why=(
             f"{again}{what}; {plural(best.trials, 'trial')} for {best.gain:.2f} bits; "
             f"{rates}; {cost_phrase(state.cost.build_seconds(best.commit))}"
@@ -108,16 +115,25 @@ def _ask(state: State, now: Belief) -> Ask | None:
     return replace(ask, until_bad=rates.one_sided and best.trials > 1)
 
 
-def _no_more(state: State, now: Belief) -> Range | Inconclusive:
+def _no_more(state: State, now: Belief) -> Ask | Range | Inconclusive:
     """No trial says more: what is left are commits that cannot be told apart."""
-    cell, mass = now.cells[0]
-    if mass < state.options.confidence:
+    members = now.cells.members[now.top]
+    mass = float(now.mass[now.top])
+    if 1 - mass > doubt_allowed(state):
         return _undecided(state, now, "no commit that can be tested would decide it")
+    untried = [
+        c for c in state.history.shas(members) if state.evidence.status(c) is Status.UNTESTED
+    ]
+    if untried and gave_up(state):
+        return too_many_skips(state, now.credible(state.options.confidence), len(untried))
+    if untried:
+        why = f"one of {plural(members.bit_count(), 'candidate')} that are left, not tried yet"
+        return make_ask(state, untried[0], phase=Phase.DESCEND, why=why, left=members.bit_count())
     return Range(
-        candidates=now.credible(state, state.options.confidence),
+        candidates=now.credible(state.options.confidence),
         reason=(
             f"the first {state.new_word} commit is one of "
-            f"{plural(cell.members.bit_count(), 'candidate')} ({mass:.1%}), "
+            f"{plural(members.bit_count(), 'candidate')} ({mass:.1%}), "
             "and no commit that tells them apart could be tested"
         ),
         hint="",
@@ -129,6 +145,6 @@ def _undecided(state: State, now: Belief, why: str) -> Inconclusive:
     return Inconclusive(
         reason=f"{why}: the likeliest commit has {now.best:.1%}",
         hint=state.more_trials_command,
-        candidates=now.credible(state, state.options.confidence),
+        candidates=now.credible(state.options.confidence),
         notes=notes(state),
     )

@@ -1,185 +1,211 @@
-"""How likely each candidate is, given every trial, when neither end's rate is known for sure.
+"""How likely each candidate is, given every trial, when neither rate is known for sure.
 
-A commit that contains the culprit shows the new behaviour at an unknown rate p, one that does
-not at an unknown rate q. With Beta priors on both, the rates integrate out:
-
-    P(c | trials) ~ B(a1 + new_in, b1 + old_in) / B(a1, b1) * B(a0 + new_out, ...) / B(a0, b0)
-
-where *in* counts trials of commits that contain c. A skip is no observation. Candidates that
-no trial tells apart are one cell, so the work depends on what was tested, not on N.
+The probability of all trials, if the change is at c, is an integral over both rates: of the
+trials at commits that contain c, at one rate, times that of all others, at the other rate.
+Trials of the ends and of the proof count like any other. A skip is no observation. One more
+hypothesis is that nothing changed, and all trials have one rate.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
+
+from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.history import Mask
-from buildkit_bisect.search.information import Rates
+from buildkit_bisect.search.information import Outlook, Rates
+from buildkit_bisect.search.rates import (
+    FIX,
+    FIXED_FIX,
+    FIXED_REGRESSION,
+    NO_CHANGE,
+    REGRESSION,
+    Floats,
+    RatePrior,
+    as_floats,
+)
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.vocabulary import Candidate
 
-#: Beta priors (bad, good) of a trial on the bad and the good side of the change: most
-#: histories are nearly free of noise, and the good side more so.
-BAD_SIDE = (1.0, 0.2)
-GOOD_SIDE = (0.05, 1.0)
+_TINY = 1e-300
+
+#: A search stops when the posterior's doubt is the user's divided by this, and what it reports
+#: is its doubt times this. The prior cannot be right for every pair of rates; docs/search.md
+#: shows what this margin makes of it.
+MARGIN = 1.6
 
 
-@dataclass(frozen=True, slots=True)
-class Priors:
-    """The same as Beta(new, old), with the change and without it."""
-
-    with_it: tuple[float, float]
-    without: tuple[float, float]
-
-
-REGRESSION = Priors(BAD_SIDE, GOOD_SIDE)
-FIX = Priors((GOOD_SIDE[1], GOOD_SIDE[0]), (BAD_SIDE[1], BAD_SIDE[0]))
-
-
-def priors(state: State) -> Priors:
+def prior_of(state: State) -> RatePrior:
     """What the search takes for granted: with ``find_fix``, *new* is good."""
-    return FIX if state.options.find_fix else REGRESSION
+    if state.options.trials is None:
+        return FIX if state.options.find_fix else REGRESSION
+    return FIXED_FIX if state.options.find_fix else FIXED_REGRESSION
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """Candidates that no trial tells apart, and the trials with and without them."""
+class Likelihoods:
+    """What trials say of rates: of each cell's, and of the one rate if nothing changed."""
 
-    members: Mask
-    new_in: int
-    old_in: int
-    new_out: int
-    old_out: int
-
-    def log_likelihood(self, prior: Priors) -> float:
-        """Of all trials, if the culprit is one of the members."""
-        return log_beta(prior.with_it, self.new_in, self.old_in) + log_beta(
-            prior.without, self.new_out, self.old_out
-        )
-
-    def with_it(self, prior: Priors) -> tuple[float, float]:
-        """The rate of *new* with the culprit, as a Beta."""
-        return prior.with_it[0] + self.new_in, prior.with_it[1] + self.old_in
-
-    def without(self, prior: Priors) -> tuple[float, float]:
-        """The rate of *new* without the culprit, as a Beta."""
-        return prior.without[0] + self.new_out, prior.without[1] + self.old_out
+    log: Floats  # [cell], of all trials
+    with_it: Floats  # [cell, rate], sums to 1
+    without: Floats
+    log_alike: float
+    alike: Floats  # [rate], sums to 1
 
 
-@dataclass(frozen=True, slots=True)
+def likelihoods(prior: RatePrior, inside: Floats, new: Floats, old: Floats) -> Likelihoods:
+    """Of tests with *new* and *old* trials; *inside* is [cell, test], 1 where it contains it."""
+    new_in, old_in = inside @ new, inside @ old
+    in_, top_in = prior.scaled(new_in, old_in)
+    out, top_out = prior.scaled(new.sum() - new_in, old.sum() - old_in)
+    beside = in_ @ prior.pairs
+    each = np.maximum((beside * out).sum(axis=1), _TINY)
+    one, top_one = prior.scaled(new.sum(keepdims=True), old.sum(keepdims=True))
+    alike = one[0] * prior.alike
+    total = max(float(alike.sum()), _TINY)
+    return Likelihoods(
+        log=np.log(each) + top_in + top_out,
+        with_it=in_ * (out @ prior.pairs.T) / each[:, None],
+        without=beside * out / each[:, None],
+        log_alike=float(np.log(total) + top_one[0]),
+        alike=alike / total,
+    )
+
+
 class Belief:
-    """Cells and the probability of each; likeliest per member first."""
+    """The probability of each cell, and what is known of the rates if it is the one."""
 
-    cells: tuple[tuple[Cell, float], ...]
-    state: State
+    def __init__(self, state: State, cells: Cells, given: Likelihoods) -> None:
+        self.state = state
+        self.cells = cells
+        self.given = given
+        sizes = cells.sizes
+        total = max(1.0, float(sizes.sum()))
+        log = given.log + np.log(np.maximum(sizes, _TINY) * ((1 - NO_CHANGE) / total))
+        none = given.log_alike + np.log(NO_CHANGE)
+        top = max(float(log.max()), none)
+        mass, alike = np.exp(log - top), float(np.exp(none - top))
+        self.mass = mass / (mass.sum() + alike)  # [cell]
+        self.no_change = alike / float(mass.sum() + alike)
+        self.each = self.mass / np.maximum(sizes, 1)  # of one member
+        self._outlooks: dict[int, Outlook] = {}
 
-    def of(self, commit: str) -> float:
-        """Probability that the change is this very commit."""
-        bit = 1 << self.state.history.number(commit)
-        for cell, mass in self.cells:
-            if cell.members & bit:
-                return mass / cell.members.bit_count()
-        return 0.0
-
-    def credible_size(self, confidence: float) -> int:
-        """How many candidates that would be."""
-        size, total = 0, 0.0
-        for cell, mass in self.cells:
-            size += cell.members.bit_count()
-            total += mass
-            if total >= confidence:
-                break
-        return size
-
-    def mass(self, members: Mask) -> float:
-        """Probability that the change is one of *members*."""
-        return sum(
-            mass * (cell.members & members).bit_count() / cell.members.bit_count()
-            for cell, mass in self.cells
-        )
+    @cached_property
+    def top(self) -> int:
+        """The cell whose members are likeliest."""
+        return int(self.each.argmax())
 
     @property
     def best(self) -> float:
         """Probability of the likeliest candidate."""
-        return self.cells[0][1] / self.cells[0][0].members.bit_count()
+        return float(self.each[self.top])
 
-    @property
+    def of(self, commit: str) -> float:
+        """Probability that the change is this very commit."""
+        bit = 1 << self.state.history.number(commit)
+        for cell, members in enumerate(self.cells.members):
+            if members & bit:
+                return float(self.each[cell])
+        return 0.0
+
+    def mass_of(self, members: Mask) -> float:
+        """Probability that the change is one of *members*."""
+        shares = [(c & members).bit_count() for c in self.cells.members]
+        return float(as_floats(shares) @ self.each)
+
+    @cached_property
     def entropy(self) -> float:
         """Bits that are missing to the answer."""
-        return -sum(
-            mass * math.log2(mass / cell.members.bit_count()) for cell, mass in self.cells if mass
-        )
+        each = np.maximum(self.each, _TINY)
+        none = max(self.no_change, _TINY)
+        return -float(self.mass @ np.log2(each) + self.no_change * np.log2(none))
 
-    @property
+    @cached_property
     def rates(self) -> Rates:
         """Expected rates of bad trials on both sides."""
-        prior = priors(self.state)
-        with_it = sum(mass * _mean(cell.with_it(prior)) for cell, mass in self.cells)
-        without = sum(mass * _mean(cell.without(prior)) for cell, mass in self.cells)
+        grid = prior_of(self.state).rates
+        changed = max(float(self.mass.sum()), _TINY)
+        with_it = float(self.mass @ (self.given.with_it @ grid)) / changed
+        without = float(self.mass @ (self.given.without @ grid)) / changed
         if self.state.options.find_fix:
             return Rates(1 - without, 1 - with_it)
         return Rates(with_it, without)
 
-    def credible(self, state: State, confidence: float) -> tuple[Candidate, ...]:
+    def outlook(self, trials: int) -> Outlook:
+        """What *trials* of a commit may show; where one alarm settles it, when the first comes."""
+        if trials not in self._outlooks:
+            prior, given = prior_of(self.state), self.given
+            if trials > 1 and self.rates.one_sided:
+                table, _ = prior.until(trials, new=not self.state.options.find_fix)
+            else:
+                table = prior.outcomes(trials)
+            self._outlooks[trials] = Outlook(
+                given.with_it @ table, given.without @ table, given.alike @ table
+            )
+        return self._outlooks[trials]
+
+    def bits(self, trials: int, inside: Floats) -> Floats:
+        """Expected bits of *trials* of commits, of which *inside* says what they contain."""
+        return self.outlook(trials).bits(self.mass, inside, self.no_change)
+
+    def runs(self, trials: int, inside: Floats) -> Floats:
+        """How many of *trials* are expected to be made."""
+        if trials == 1 or not self.rates.one_sided:
+            return np.full(len(inside), float(trials))
+        _, until = prior_of(self.state).until(trials, new=not self.state.options.find_fix)
+        given = self.given
+        without = given.without @ until
+        runs: Floats = (
+            float(self.mass @ without)
+            + self.no_change * float(given.alike @ until)
+            + inside @ (given.with_it @ until - without)
+        )
+        return runs
+
+    def _likeliest(self, confidence: float) -> Sequence[int]:
+        order = np.argsort(-self.each, kind="stable")
+        enough = int(np.searchsorted(np.cumsum(self.mass[order]), confidence)) + 1
+        return [int(c) for c in order[:enough]]
+
+    def credible_size(self, confidence: float) -> int:
+        """How many candidates it takes to reach *confidence*."""
+        return sum(self.cells.members[c].bit_count() for c in self._likeliest(confidence))
+
+    def credible(self, confidence: float) -> tuple[Candidate, ...]:
         """The likeliest candidates that together reach *confidence*; whole cells at a time."""
-        found: list[Candidate] = []
-        total = 0.0
-        for cell, mass in self.cells:
-            each = mass / cell.members.bit_count()
-            found += [state.candidate(c, each) for c in state.history.shas(cell.members)]
-            total += mass
-            if total >= confidence:
-                break
-        return tuple(found)
+        return tuple(
+            self.state.candidate(commit, float(self.each[cell]))
+            for cell in self._likeliest(confidence)
+            for commit in self.state.history.shas(self.cells.members[cell])
+        )
 
 
 def belief(state: State) -> Belief:
     """The posterior over every candidate between the ends."""
-    trials = []
-    seen: set[str] = set()
-    for commit in state.evidence.told():
-        identity = state.evidence.identity(commit)
-        tally = state.evidence.tally(commit)
-        if identity in seen or not tally.decided or commit not in state.history:
-            continue
-        seen.add(identity)
-        trials.append((state.history.ancestors(commit), tally.new, tally.old))
-    cells = partition(state.space(), trials)
-    prior = priors(state)
-    weighted = [(c, c.log_likelihood(prior) + math.log(c.members.bit_count())) for c in cells]
-    top = max((w for _, w in weighted), default=0.0)
-    scaled = [(c, math.exp(w - top)) for c, w in weighted]
-    total = sum(w for _, w in scaled)
-    ranked = sorted(scaled, key=lambda cw: cw[1] / cw[0].members.bit_count(), reverse=True)
-    return Belief(tuple((c, w / total) for c, w in ranked), state)
+    cells, ran = state.cells(), state.ran()
+    tallies = [state.evidence.tally(commit) for commit in cells.tests]
+    # The trials of a build count once, on the side of the first of its commits that was run.
+    once = [first == commit for commit, first in ran.items()]
+    new = as_floats([t.new for t in tallies]) * once
+    old = as_floats([t.old for t in tallies]) * once
+    given = likelihoods(prior_of(state), cells.inside.astype(np.float64), new, old)
+    if not all(once):
+        # A change between two commits that are the same build changed nothing.
+        firsts = [cells.tests[first] for first in ran.values()]
+        split = (cells.inside != cells.inside[:, firsts]).any(axis=1)
+        if not split.all():
+            given = replace(given, log=np.where(split, -np.inf, given.log))
+    return Belief(state, cells, given)
 
 
-def partition(space: Mask, trials: Sequence[tuple[Mask, int, int]]) -> list[Cell]:
-    """Split *space* by trials (what a commit contains, new, old) into cells."""
-    cells = [Cell(space, 0, 0, 0, 0)] if space else []
-    for inside, new, old in trials:
-        cut = []
-        for c in cells:
-            if within := c.members & inside:
-                cut.append(Cell(within, c.new_in + new, c.old_in + old, c.new_out, c.old_out))
-            if without := c.members & ~inside:
-                cut.append(Cell(without, c.new_in, c.old_in, c.new_out + new, c.old_out + old))
-        cells = cut
-    return cells
+def doubt_allowed(state: State) -> float:
+    """The posterior's doubt at which a commit is named."""
+    return (1 - state.options.confidence) / MARGIN
 
 
-def _mean(beta: tuple[float, float]) -> float:
-    return beta[0] / sum(beta)
-
-
-def log_beta(prior: tuple[float, float], new: int, old: int) -> float:
-    """Log probability of one order of *new* and *old* trials, their rate having this prior."""
-    a, b = prior
-    return (
-        math.lgamma(a + new)
-        + math.lgamma(b + old)
-        - math.lgamma(a + b + new + old)
-        - (math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b))
-    )
+def stated(probability: float) -> float:
+    """The confidence that is reported for a posterior probability."""
+    return max(0.0, 1 - MARGIN * (1 - probability))

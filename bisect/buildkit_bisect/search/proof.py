@@ -1,4 +1,4 @@
-"""Found means: the parents and the commit were run again, alternating, and still differ."""
+"""Found means: the commit and its parents were run again, alternating, and still differ."""
 
 from __future__ import annotations
 
@@ -12,21 +12,29 @@ _PATIENCE = 20
 
 
 def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
-    """The next re-run, or why there can be no proof; None once it is complete.
+    """The next run, or why there can be no proof; None once it is complete.
 
-    Every parent has to be old in ``proof_runs`` re-runs, the commit new in as many; they take
-    turns until then. A merge is only to blame where all that it merges is fine.
+    Every parent has to be old ``proof_runs`` times, the commit new as often; they take turns
+    until then. A merge is only to blame where all that it merges is fine. With a fixed number
+    of trials only re-runs count; otherwise every trial does, since the posterior counts them too.
     """
-    hidden = _hidden_parent(state, commit)
+    if state.evidence.status(commit) is Status.UNTESTED:
+        return _ask(state, commit, commit, 2 * state.options.proof_runs)
+    hidden = _hidden(state, commit)
     if hidden:
         return hidden
     evidence = state.evidence
     parents = state.history.parents(commit)
-    missing = [state.options.proof_runs - evidence.reruns(p).old for p in parents]
-    missing.append(state.options.proof_runs - evidence.reruns(commit).new)
-    if max(missing) <= 0:
+    seen = evidence.tally if state.options.trials is None else evidence.reruns
+    missing = {p: state.options.proof_runs - seen(p).old for p in parents}
+    missing[commit] = state.options.proof_runs - seen(commit).new
+    if max(missing.values()) <= 0:
         return None
-    one = min((*parents, commit), key=evidence.attempts)
+    if state.options.trials is None:
+        lacking = [c for c in missing if missing[c] > 0]
+        one = min(lacking, key=lambda c: evidence.tally(c).decided)
+    else:
+        one = min(missing, key=evidence.attempts)
     rounds = evidence.attempts(one)
     if rounds >= state.options.proof_runs + _PATIENCE:
         return Inconclusive(
@@ -38,8 +46,19 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
             hint=state.more_trials_command,
             candidates=(state.candidate(commit),),
         )
+    return _ask(state, commit, one, sum(max(0, n) for n in missing.values()))
+
+
+def run_again(state: State, commit: str) -> Ask:
+    """One more re-run of a commit that is proven, or of a parent: the probability is too low."""
+    parents = state.history.parents(commit)
+    return _ask(state, commit, min((*parents, commit), key=state.evidence.attempts), 1)
+
+
+def _ask(state: State, commit: str, one: str, steps: int) -> Ask:
     role = "the candidate" if one == commit else f"parent of {state.name(commit)}"
     word = state.new_word if one == commit else state.old_word
+    rounds = state.evidence.attempts(one)
     return make_ask(
         state,
         one,
@@ -47,7 +66,7 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
         why=f"proof, round {rounds + 1}: {role} has to be {word} again from a clean state",
         left=1,
         trials=1,
-        steps=sum(max(0, n) for n in missing),
+        steps=steps,
     )
 
 
@@ -60,20 +79,22 @@ def parents_tested(state: State, commit: str) -> tuple[ParentTested, ...]:
     )
 
 
-def _hidden_parent(state: State, commit: str) -> Range | None:
-    """A range where a parent cannot be tested, so the change may be there already."""
-    hidden = [
-        p
-        for p in state.history.parents(commit)
-        if state.evidence.status(p) in {Status.SKIPPED, Status.WEAK}
-    ]
+def _hidden(state: State, commit: str) -> Range | None:
+    """A range where the commit or a parent cannot be tested: the change may be in either."""
+    family = (commit, *state.history.parents(commit))
+    untestable = {Status.SKIPPED, Status.WEAK}
+    hidden = [c for c in family if state.evidence.status(c) in untestable]
     if not hidden:
         return None
+    names = ", ".join(state.name(c) for c in hidden)
+    if commit in hidden:
+        reason = f"{state.name(commit)} is the likeliest, and {names} could not be tested"
+    else:
+        reason = (
+            f"{state.name(commit)} is {state.new_word}, and its parent {names} could not be tested"
+        )
     return Range(
-        candidates=tuple(state.candidate(c) for c in (commit, *hidden)),
-        reason=(
-            f"{state.name(commit)} is {state.new_word}, and its parent "
-            f"{', '.join(state.name(p) for p in hidden)} could not be tested"
-        ),
+        candidates=tuple(state.candidate(c) for c in dict.fromkeys((commit, *hidden))),
+        reason=reason,
         hint=f"./inv build --rev {state.name(hidden[0])}",
     )

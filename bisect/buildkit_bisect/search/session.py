@@ -7,13 +7,14 @@ journal of tells gets the same asks again after a crash.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search.cost import CostModel, FlatCost
 from buildkit_bisect.search.exact import exact
 from buildkit_bisect.search.gate import gate
 from buildkit_bisect.search.history import History
-from buildkit_bisect.search.judge import is_noisy
+from buildkit_bisect.search.judge import at_its_word
 from buildkit_bisect.search.noisy import noisy
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Evidence
@@ -62,7 +63,7 @@ class BisectSession:
     def next(self) -> Step:
         """What to test now, or how the search ends; the same until something is told."""
         if self._next is None:
-            search = noisy if is_noisy(self._state) else exact
+            search = exact if at_its_word(self._state) else noisy
             self._next = gate(self._state) or search(self._state)
         return self._next
 
@@ -81,10 +82,15 @@ class BisectSession:
             nothing = Skip(kind=SkipKind.OTHER, reason="nothing was observed")
             evidence.add(commit, Tested(skip=nothing))
         if not tested.skip:
-            self._state.cost.learn(
-                commit, build_seconds=tested.build_seconds, trial_seconds=tested.trial_seconds
-            )
+            self._state.learn(commit, tested)
         self._steps.append((ask, commit, tested))
+        self._next = None
+
+    def demand(self, confidence: float) -> None:
+        """Go on to another confidence, from all that was told."""
+        options = replace(self._state.options, confidence=confidence)
+        _check(options)
+        self._state.options = options
         self._next = None
 
     @property

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.cost import CostModel
 from buildkit_bisect.search.history import History, Mask, bits
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.tally import Evidence, Status
-from buildkit_bisect.search.vocabulary import Candidate, SearchOptions
+from buildkit_bisect.search.vocabulary import Candidate, SearchOptions, Tested
 
 _SHORT = 12
 
@@ -31,6 +32,12 @@ class State:
     labels: Mapping[str, str] = field(default_factory=dict)
     floor: tuple[str, ...] = ()  # ancestors of *new* that show the old behaviour; set by the gate
     line: Mask = 0  # the first-parent line of *new*
+    ready: bool = False  # the gate has let the search begin
+    _ran: tuple[int, Mapping[str, str]] = (-1, MappingProxyType({}))
+    _seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _learned: set[str] = field(default_factory=set)
+    _reach: tuple[tuple[str, ...] | None, Mask] = (None, 0)
+    _cells: tuple[Mask, Cells] | None = None
     _shown: tuple[int, Mapping[Status, Mask]] = (-1, MappingProxyType({}))
     _space: tuple[tuple[int, tuple[str, ...]], Mask] = ((-1, ()), 0)
 
@@ -95,15 +102,23 @@ class State:
         history = self.history
         return (history.ancestors(self.new) & ~history.ancestors(self.old)).bit_count()
 
+    def reach_mask(self) -> Mask:
+        """Every commit between the ends: contained in the newer one, and in no old one."""
+        if self._reach[0] != self.floor:
+            history = self.history
+            reach = history.ancestors(self.new) & ~history.union(self.floor)
+            self._reach = (self.floor, reach)
+        return self._reach[1]
+
     def shown(self, *statuses: Status) -> Mask:
         """The commits whose build was seen as one of *statuses*; UNTESTED is not among them."""
-        if self._shown[0] != self.evidence.tells:
+        if self._shown[0] != self.evidence.changes:
             masks: dict[Status, Mask] = {}
             for commit in self.evidence.known():
                 if commit in self.history:
                     status = self.evidence.status(commit)
                     masks[status] = masks.get(status, 0) | 1 << self.history.number(commit)
-            self._shown = (self.evidence.tells, masks)
+            self._shown = (self.evidence.changes, masks)
         found = 0
         for status in statuses:
             found |= self._shown[1].get(status, 0)
@@ -128,10 +143,33 @@ class State:
         """
         seen = (self.evidence.merges, self.floor)
         if self._space[0] != seen:
-            history = self.history
-            reach = history.ancestors(self.new) & ~history.union(self.floor)
+            reach = self.reach_mask()
             self._space = (seen, reach & ~self._unchanged(reach))
         return self._space[1]
+
+    def cells(self) -> Cells:
+        """The candidates in cells, cut by every build that was run."""
+        space = self.space()
+        ran = tuple(self.ran())
+        cells = self._cells[1] if self._cells and self._cells[0] == space else None
+        if cells is None or tuple(cells.tests) != ran[: len(cells.tests)]:
+            cells = Cells(self.history, self.reach_mask(), space)
+            self._cells = (space, cells)
+        for commit in ran[len(cells.tests) :]:
+            cells.cut(commit)
+        return cells
+
+    def ran(self) -> Mapping[str, str]:
+        """The commits that have trials, by their first tells, and the first of the same build."""
+        if self._ran[0] != self.evidence.changes:
+            first: dict[str, str] = {}
+            ran = {
+                commit: first.setdefault(self.evidence.identity(commit), commit)
+                for commit in self.evidence.told()
+                if commit in self.history and self.evidence.tally(commit).decided
+            }
+            self._ran = (self.evidence.changes, ran)
+        return self._ran[1]
 
     def _unchanged(self, reach: Mask) -> Mask:
         history, evidence = self.history, self.evidence
@@ -144,9 +182,27 @@ class State:
                 mask |= 1 << i
         return mask
 
+    def seconds(self, commit: str) -> tuple[float, float]:
+        """Expected seconds of a build (0 where there is one), and of a trial."""
+        found = self._seconds.get(commit)
+        if found is None:
+            found = (self.cost.build_seconds(commit), self.cost.trial_seconds(commit))
+            self._seconds[commit] = found
+        return found
+
+    def learn(self, commit: str, tested: Tested) -> None:
+        """Let the cost model see what a commit cost."""
+        if tested.build_seconds or tested.trial_seconds or commit not in self._learned:
+            self._learned.add(commit)
+            self._seconds.clear()
+        self.cost.learn(
+            commit, build_seconds=tested.build_seconds, trial_seconds=tested.trial_seconds
+        )
+
     def cost_of(self, commit: str, trials: int) -> float:
         """Expected seconds of building (where needed) and running a commit."""
-        return self.cost.build_seconds(commit) + trials * self.cost.trial_seconds(commit)
+        build, trial = self.seconds(commit)
+        return build + trials * trial
 
     def candidate(self, commit: str, probability: float | None = None) -> Candidate:
         """A commit with what is known of it."""

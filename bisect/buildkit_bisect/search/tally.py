@@ -79,38 +79,60 @@ class Evidence:
             self._siblings.setdefault(key, []).append(commit)
         self._binary: dict[str, str] = {}
         self._pools: dict[str, _Pool] = {}  # by key
+        self._keys: dict[str, dict[str, None]] = {}  # of the pools, by identity
+        self._bad: frozenset[str] | None = options.bad_when or None
         self._verdicts: dict[str, Verdict] = {}
-        self._reruns: dict[str, Counter[str]] = {}
-        self._attempts: Counter[str] = Counter()
+        self._by_phase: dict[tuple[Phase, str], Counter[str]] = {}
+        self._attempts: Counter[tuple[Phase, str]] = Counter()
         self._told: dict[str, None] = {}  # commits, in order of their first tell
-        self._tallies: dict[str, Tally] = {}  # by identity; emptied by every tell
+        self._tallies: dict[str, Tally] = {}  # by identity
         self.skips: Counter[Phase] = Counter()  # since the last evidence, by phase
         self.tells = 0
         self.trials = 0
         self.merges = 0  # how often identities changed
+        self.changes = 0  # how often anything changed but the number of trials of one status
 
     def add(self, commit: str, tested: Tested, phase: Phase | None = None) -> None:
         """Take a tell in; *phase* is that of the ask it answers, if it answers one."""
         key = self._key_of(commit)
+        before = (self.merges, len(self._told), self.status(commit))
         pool = self._pools.setdefault(key, _Pool(Counter()))
         pool.counts.update({name: n for name, n in tested.counts.items() if n > 0})
         pool.skip = tested.skip or pool.skip
-        self._verdicts.update(tested.verdicts)
-        if tested.binary and self._binary.get(key) != tested.binary:
-            self._binary[key] = tested.binary
-            self.merges += 1
+        self._identify(key, tested.binary)
         self._told.setdefault(commit)
         self.tells += 1
-        self._tallies.clear()
+        self._tallies.pop(self.identity(commit), None)
+        self._learn_verdicts(tested.verdicts)
+        if before != (self.merges, len(self._told), self.status(commit)):
+            self.changes += 1
         runs = sum(tested.counts.values())
         self.trials += runs
-        if phase is Phase.PROOF:
-            self._attempts[commit] += 1
-            self._reruns.setdefault(commit, Counter()).update(tested.counts)
+        if phase:
+            self._attempts[phase, commit] += 1
+            self._by_phase.setdefault((phase, commit), Counter()).update(tested.counts)
         if self.tally(commit).decided:
             self.skips.clear()
         elif phase:
             self.skips[phase] += 1
+
+    def _identify(self, key: str, binary: str) -> None:
+        before = self._binary.get(key, key)
+        if binary and binary != before:
+            self._binary[key] = binary
+            self._keys.get(before, {}).pop(key, None)
+            self._tallies.pop(before, None)
+            self.merges += 1
+        self._keys.setdefault(binary or before, {}).setdefault(key)
+
+    def _learn_verdicts(self, verdicts: Mapping[str, Verdict]) -> None:
+        """What an outcome means can change with every tell, and with it every tally."""
+        before = (self._bad, {name: self._verdicts.get(name) for name in verdicts})
+        self._verdicts.update(verdicts)
+        self._bad = self._bad_outcomes()
+        if before != (self._bad, dict(verdicts)):
+            self._tallies.clear()
+            self.changes += 1
 
     @property
     def all_distinct(self) -> bool:
@@ -141,13 +163,13 @@ class Evidence:
         """Whether anything is known of its build."""
         return self.status(commit) is not Status.UNTESTED
 
-    def reruns(self, commit: str) -> Tally:
-        """Trials of this very commit in the proof phase."""
-        return self._tally(self._reruns.get(commit, Counter()))
+    def reruns(self, commit: str, phase: Phase = Phase.PROOF) -> Tally:
+        """Trials of this very commit that one phase asked for."""
+        return self._tally(self._by_phase.get((phase, commit), Counter()))
 
-    def attempts(self, commit: str) -> int:
-        """Asks for this very commit in the proof phase that were answered."""
-        return self._attempts[commit]
+    def attempts(self, commit: str, phase: Phase = Phase.PROOF) -> int:
+        """Asks of one phase for this very commit that were answered."""
+        return self._attempts[phase, commit]
 
     def told(self) -> tuple[str, ...]:
         """Commits that were told, in order."""
@@ -158,7 +180,7 @@ class Evidence:
         seen: dict[str, None] = {}
         for commit in self._told:
             identity = self.identity(commit)
-            for key in (k for k in self._pools if self._binary.get(k, k) == identity):
+            for key in self._keys.get(identity, ()):
                 for other in self._siblings.get(key, (key,)):
                     seen.setdefault(other)
             seen.setdefault(commit)
@@ -167,17 +189,18 @@ class Evidence:
     def verdict(self, outcome: str) -> Verdict:
         """GOOD or BAD for this search; another failure than the bad end's is WEAK."""
         told = self._verdicts.get(outcome, Verdict.WEAK)
-        if outcome in self._bad_outcomes():
+        if (told is Verdict.BAD) if self._bad is None else (outcome in self._bad):
             return Verdict.BAD
         if self._options.good_when:
             return Verdict.GOOD if outcome in self._options.good_when else _not_evidence(told)
         return told if told is Verdict.GOOD else _not_evidence(told)
 
-    def _bad_outcomes(self) -> frozenset[str]:
+    def _bad_outcomes(self) -> frozenset[str] | None:
+        """The outcomes that mean bad; None, for every failure, until the bad end has shown one."""
         if self._options.bad_when:
             return self._options.bad_when
         shown, _ = self._outcomes(self.identity(self._bad_end))
-        return frozenset(o for o in shown if self._verdicts.get(o) is Verdict.BAD)
+        return frozenset(o for o in shown if self._verdicts.get(o) is Verdict.BAD) or None
 
     def _key_of(self, commit: str) -> str:
         return self._key.get(commit, commit)
@@ -185,10 +208,10 @@ class Evidence:
     def _outcomes(self, identity: str) -> tuple[Counter[str], Skip | None]:
         outcomes: Counter[str] = Counter()
         skip = None
-        for key, pool in self._pools.items():
-            if self._binary.get(key, key) == identity:
-                outcomes.update(pool.counts)
-                skip = pool.skip or skip
+        for key in self._keys.get(identity, ()):
+            pool = self._pools[key]
+            outcomes.update(pool.counts)
+            skip = pool.skip or skip
         return outcomes, skip
 
     def _tally(self, outcomes: Counter[str], skip: Skip | None = None) -> Tally:

@@ -14,7 +14,8 @@ class Phase(StrEnum):
     """Why a commit is asked for."""
 
     GATE = "gate"
-    CALIBRATE = "calibrate"
+    CALIBRATE = "calibrate"  # an end once more, for its rate
+    DOUBT = "doubt"  # two commits that contradict each other, in turns
     FIRST_PARENT = "first-parent"
     DESCEND = "descend"  # inside the merge that turned
     SEARCH = "search"  # the whole DAG at once

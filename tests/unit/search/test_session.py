@@ -71,8 +71,9 @@ def test_the_answer_is_right_or_a_range_that_holds_it(data: st.DataObject) -> No
         assert answer.first_bad == culprit
         assert {p.commit for p in answer.parents_tested} == set(parents[culprit])
         assert all(p.old == p.trials >= 2 for p in answer.parents_tested)
+        proven_once = [*parents[culprit], culprit]
         proven = [a.commit for a in asks if a.phase is Phase.PROOF]
-        assert proven == [*parents[culprit], culprit] * 2
+        assert proven[: 2 * len(proven_once)] == proven_once * 2
         if culprit.startswith("m"):
             assert answer.merge is None
         else:
@@ -245,7 +246,7 @@ def test_a_long_stretch_is_not_tried_commit_by_commit() -> None:
     parents = linear(1000)
     world = World(parents, "c500", broken=frozenset(f"c{i}" for i in range(400, 601)))
     answer, asks = drive(session(parents, good="c0", bad="c1000"), world.answer)
-    assert isinstance(answer, Range)
+    assert isinstance(answer, Inconclusive)  # a range lists only commits that were tried
     names = {c.commit for c in answer.candidates}
     assert {f"c{i}" for i in range(400, 602)} <= names
     assert len(names) < 260
@@ -445,7 +446,7 @@ def test_a_merge_base_that_does_not_build_is_replaced_by_an_ancestor() -> None:
 @pytest.mark.parametrize(
     ("good", "bad", "kind", "hint"),
     [
-        ("m4", "m4", RefusalKind.SAME_COMMIT, "./inv bisect --help"),
+        ("m4", "m4", RefusalKind.SAME_COMMIT, "./inv bisect --bad m4 --find-good"),
         ("m4", "m0", RefusalKind.ORDER, "./inv bisect --bad m0 --good m4 --find-fix"),
         ("x0", "m4", RefusalKind.UNRELATED, "git merge-base x0 m4"),
         ("m3", "m4", RefusalKind.SAME_BUILD, "./inv run --rev m4"),
