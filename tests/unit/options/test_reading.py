@@ -153,5 +153,5 @@ def test_an_option_that_the_task_does_not_have_is_a_bug() -> None:
 
 
 def test_a_mistake_in_an_option_of_one_letter_is_named_as_it_is_written() -> None:
-    with pytest.raises(BadInput, match=r"^-k 'a\\x1b' holds a control character"):
+    with pytest.raises(BadInput, match=r"^-k 'a\\x1b' contains a control character"):
         read(TASKS["test"], {"k": "a\x1b"}, {})
