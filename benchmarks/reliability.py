@@ -1,12 +1,13 @@
-"""Measures what docs/reliability.md says, and prints it.
+"""Measures the figures of docs/reliability.md, and prints the document.
 
     .venv/bin/python benchmarks/reliability.py > docs/reliability.md
 
-Runs the tests that measure: about twenty minutes on an idle machine. Where one fails there are no
-figures, and the exit status is 1. A run of all tests that start processes measures the same:
+Runs the tests that measure, about twenty minutes on an idle machine. If a test fails, nothing is
+printed and the exit status is 1. A run of all tests that start processes measures the same:
 
-    BKBISECT_FIGURES=told .venv/bin/python -m pytest tests/local tests/system --junit-xml=report.xml
-    .venv/bin/python benchmarks/reliability.py told report.xml > docs/reliability.md
+    export BKBISECT_FIGURES=$PWD/figures
+    .venv/bin/python -m pytest tests/local tests/system --junit-xml=report.xml
+    .venv/bin/python benchmarks/reliability.py figures report.xml > docs/reliability.md
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from xml.etree import ElementTree as ET
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-#: Test files below tests/, in the order of the table. What tells no figures is shown as tests
-#: that passed.
+#: Test files below tests/, in the order of the table. For files that report no figures, the table
+#: shows how many tests passed.
 FILES = (
     "system/test_kills.py",
     "system/test_journal_files.py",
@@ -46,8 +47,8 @@ Measured on {date} at {commit}, on {cores} cores, by
 
     .venv/bin/python benchmarks/reliability.py > docs/reliability.md
 
-which runs the tests named here; they run in CI as well, and fail where a figure is worse than
-what it has to be. Each line can be measured alone: `.venv/bin/python -m pytest -s` and the file.
+which runs the tests in the last column. They also run in CI, and fail if a figure is worse than its
+limit. To measure one line, run `.venv/bin/python -m pytest -s` with its file.
 
 | what | measured | by |
 | --- | --- | --- |
@@ -55,27 +56,27 @@ what it has to be. Each line can be measured alone: `.venv/bin/python -m pytest 
 
 
 def run(folder: Path) -> tuple[Path, Path]:
-    """Run the tests that measure; the figures they told, and pytest's report of them."""
-    told, report = folder / "told", folder / "report.xml"
+    """Run the tests that measure; return the file with their figures, and pytest's report."""
+    figures_file, report = folder / "figures", folder / "report.xml"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}"]
         + [f"tests/{name}" for name in FILES],
         cwd=PROJECT,
-        env={**os.environ, "BKBISECT_FIGURES": str(told)},
+        env={**os.environ, "BKBISECT_FIGURES": str(figures_file)},
         stdout=sys.stderr,
         check=False,
     )
     if done.returncode:
         sys.exit(f"pytest: exit {done.returncode}")
-    return told, report
+    return figures_file, report
 
 
-def table(told: Path, report: Path) -> Iterator[tuple[str, str, str]]:
-    """(what, measured, file) of each figure; for a file without any, how many of its tests passed.
+def table(figures_file: Path, report: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield (what, measured, file) for each figure; for a file without figures, its passed tests.
 
-    Exits where one of the tests failed, or none of a file was run.
+    Exits if a test failed, or if no test of a file ran.
     """
-    figures = [json.loads(line) for line in told.read_text().splitlines()]
+    figures = [json.loads(line) for line in figures_file.read_text().splitlines()]
     cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest's own
     for name in FILES:
         module = f"tests.{name.removesuffix('.py').replace('/', '.')}"
@@ -101,7 +102,9 @@ def main() -> None:
     ).stdout.strip()
     with tempfile.TemporaryDirectory() as folder:
         given = [Path(word) for word in sys.argv[1:]]
-        rows = list(table(*(given if len(given) == len(("told", "report")) else run(Path(folder)))))
+        rows = list(
+            table(*(given if len(given) == len(("figures", "report")) else run(Path(folder))))
+        )
     print(HEAD.format(date=datetime.now(UTC).date(), commit=commit, cores=os.cpu_count()), end="")
     for what, found, name in rows:
         print(f"| {what} | {found} | `tests/{name}` |")

@@ -1,10 +1,9 @@
-"""What containers cost: an image from built binaries, and one trial on each runtime.
+"""The cost of containers: an image from built binaries, and one trial on each runtime.
 
     .venv/bin/python benchmarks/runtime_cost.py [--trials 5] [--rev v0.25.0]
 
-Starts Docker Engines of its own, runs the same cells on host and docker, then on host and buildx,
-side by side, and compares medians with the bounds. Exits 1 where one is broken. Run it on an
-idle machine.
+Starts its own Docker Engines, runs the same cells on host and docker, then on host and buildx, and
+compares the medians with the limits. Exits with 1 if a limit is exceeded. Needs an idle machine.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ BOUNDS = {"docker": 2.0, "buildx": 4.0}  # times the host runtime's wall time
 
 
 def document(engine: engines.TestEngine, *words: str) -> dict[str, Any]:
-    """Run a task; what it prints with --json."""
+    """Run a task; return its output with --json."""
     done = subprocess.run(
         argv(*words, "--json"),
         env=environment(engine.environment),
@@ -43,12 +42,12 @@ def document(engine: engines.TestEngine, *words: str) -> dict[str, Any]:
 
 
 def image_seconds(engine: engines.TestEngine, rev: str) -> float:
-    """Seconds for an image from binaries that are there; the base is there too."""
+    """Return the seconds for an image if binaries and base image exist."""
     source = ("build", "--source", "module", "--rev")
     document(engine, *source, rev)
     document(engine, *source, rev, "--image")
     with tempfile.TemporaryDirectory() as folder:
-        # Another base is another image, made of the same binaries.
+        # With another base it is another image, made from the same binaries.
         base = Path(folder) / "base.tar"
         base.write_bytes(b"\0" * 1024)
         client = engine.client()
@@ -62,7 +61,7 @@ def image_seconds(engine: engines.TestEngine, rev: str) -> float:
 def trial_seconds(
     engine: engines.TestEngine, rev: str, trials: int, runtime: str
 ) -> dict[str, float]:
-    """Median seconds of a trial on the host and on *runtime*, over an eager and a lazy cell."""
+    """Return the median seconds of a trial on host and *runtime*, over an eager and a lazy cell."""
     with tempfile.TemporaryDirectory() as out:
         result = document(
             engine,
@@ -87,9 +86,9 @@ def main() -> int:
     chosen = parser.parse_args()
     broken = False
     for runtime, bound in BOUNDS.items():
-        # Where the machine lacks a capability, `docker` asks for those that are there and gets
-        # them of runc itself; buildx asks for all, and gets them of the tests' stand-in, which
-        # costs each `docker exec` about 0.1 s.
+        # On a machine that lacks a capability, `docker` asks for the others and runs runc itself;
+        # buildx asks for all and runs the tests' replacement for runc, which costs about 0.1 s per
+        # `docker exec`.
         with engines.running(plain=runtime == "docker") as engine:
             if runtime == "docker":
                 made = image_seconds(engine, chosen.rev)

@@ -1,8 +1,8 @@
-"""How often the search is right, and what it spends, on histories whose truth is known.
+"""How often the search is right, and what it costs, on histories with a known culprit.
 
     .venv/bin/python benchmarks/search_simulation.py --runs 1000 --write docs/search.md
 
-Every row is the whole search from the first trial of an end to the last trial of the proof.
+Every row is a whole search, from the first trial of an endpoint to the last trial of the proof.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ MARKS = ("<!-- simulation: begin -->", "<!-- simulation: end -->")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scenario:
-    """A noise, a cost, and how the search is set for them."""
+    """The rates, the costs and the options of a search."""
 
     name: str
-    with_it: float = 1.0  # rate of the new behaviour where the culprit is in
+    with_it: float = 1.0  # rate of the new behaviour with the culprit
     without: float = 0.0
     candidates: int = 410
     build: float = 10.0  # seconds; a trial takes 1
@@ -53,9 +53,9 @@ class Row:
     runs: int
     right: float
     wrong: float  # another commit was named
-    search_trials: float  # without the ends and the proof
+    search_trials: float  # without the endpoints and the proof
     all_trials: float
-    search_builds: float  # without the two ends
+    search_builds: float  # without the two endpoints
     step_seconds: float  # the slowest decision
 
 
@@ -127,7 +127,7 @@ def _run(ask: Ask, rng: random.Random, rate: float) -> Tested:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     head = (
         "| scenario | runs | right | wrong commit | trials in the search | trials in all "
         "| builds beside the ends |\n|---|--:|--:|--:|--:|--:|--:|"
@@ -141,7 +141,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the table, or put it between the marks of a document."""
+    """Print the table, or write it between the marks of a document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,6 +1,6 @@
-"""Local tests have real processes and real git, and neither root nor Docker nor BuildKit.
+"""Local tests use real processes and real git, but neither root, Docker nor BuildKit.
 
-A test that needs an Engine or a Go toolchain fails here also on a machine that has one.
+A test that needs an Engine or a Go toolchain fails here even on a machine that has one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``test --changed`` in a checkout with a history of its own."""
+"""``test --changed`` in a checkout with its own history."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.system.checkout import PROJECT
-from tool import Said, environment
+from tool import TaskOutput, environment
 
 pytestmark = pytest.mark.local
 
@@ -25,7 +25,7 @@ FOR_PICTURES = ("pyproject.toml", "templates/report.css", "tests/unit/conftest.p
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """A copy of this checkout, on the branch ``work`` of ``main``."""
+    """A copy of this checkout, on a branch ``work`` from ``main``."""
 
     path: Path
 
@@ -47,8 +47,8 @@ class Checkout:
         with (self.path / file).open("a") as opened:
             opened.write(text)
 
-    def test(self, *words: str) -> Said:
-        """Run the copy's ``test --changed``; BKBISECT_LOCK keeps it from installing anything."""
+    def test(self, *words: str) -> TaskOutput:
+        """Run ``test --changed`` in the copy; BKBISECT_LOCK keeps it from installing anything."""
         argv = ("-m", "buildkit_bisect", "--search-root", str(self.path), "test", "--changed")
         done = subprocess.run(
             [sys.executable, *argv, *words],
@@ -62,13 +62,13 @@ class Checkout:
             timeout=300,
             check=False,
         )
-        return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+        return TaskOutput(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
     def chosen(self) -> dict[str, str]:
-        """Test files of all tiers, each with the chain that leads to a change."""
-        said = self.test("--dry-run")
-        assert said.code == 0, said.stderr
-        return dict(re.findall(r"^  (tests/\S+)(.*)$", said.stderr, re.MULTILINE))
+        """Return test files of all tiers, each with the import chain to a change."""
+        done = self.test("--dry-run")
+        assert done.code == 0, done.stderr
+        return dict(re.findall(r"^  (tests/\S+)(.*)$", done.stderr, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +91,14 @@ def checkout(copied: Checkout) -> Checkout:
     return copied
 
 
-def test_nothing_changed_nothing_runs(checkout: Checkout) -> None:
-    said = checkout.test()
-    assert (said.code, said.stdout) == (0, "")
-    assert re.match(r"0 files changed since \w+, the merge base with main\n", said.stderr)
-    assert re.search(r"^unit: 0 of \d\d test files can be affected$", said.stderr, re.MULTILINE)
+def test_without_changes_nothing_runs(checkout: Checkout) -> None:
+    done = checkout.test()
+    assert (done.code, done.stdout) == (0, "")
+    assert re.match(r"0 files changed since \w+, the merge base with main\n", done.stderr)
+    assert re.search(r"^unit: 0 of \d\d test files can be affected$", done.stderr, re.MULTILINE)
 
 
-def test_what_imports_a_changed_module_is_chosen_and_says_so(checkout: Checkout) -> None:
+def test_tests_that_import_a_changed_module_are_selected_and_say_why(checkout: Checkout) -> None:
     checkout.append("bisect/buildkit_bisect/render/lanes.py")
     chosen = checkout.chosen()
     assert chosen[SVG] == " <- render.svg <- render.timeline <- render.lanes"
@@ -113,12 +113,12 @@ def test_commits_of_the_branch_count_and_those_of_main_do_not(checkout: Checkout
     checkout.git("switch", "--quiet", "main")
     checkout.append(SESSION)
     checkout.commit()
-    assert checkout.chosen() == {}  # all of main is committed, and it has no remote
+    assert checkout.chosen() == {}  # main is committed, and there is no remote
     checkout.git("switch", "--quiet", "work")
     assert checkout.chosen() == {SVG: ""}
 
 
-def test_new_files_renamed_ones_and_those_that_are_gone(checkout: Checkout) -> None:
+def test_new_renamed_and_deleted_files(checkout: Checkout) -> None:
     (checkout.path / "tests/unit/test_new.py").write_text("def test_new() -> None: ...\n")
     checkout.git("mv", SVG, "tests/unit/render/test_pictures.py")
     (checkout.path / ADDRESSES).unlink()
@@ -128,7 +128,7 @@ def test_new_files_renamed_ones_and_those_that_are_gone(checkout: Checkout) -> N
     ]
 
 
-def test_a_module_that_is_gone_counts_for_its_room(checkout: Checkout) -> None:
+def test_a_deleted_module_counts_as_a_change_of_its_package(checkout: Checkout) -> None:
     (checkout.path / "bisect/buildkit_bisect/search/explain.py").unlink()
     chosen = checkout.chosen()
     assert SESSION in chosen
@@ -147,7 +147,9 @@ def test_a_module_that_is_gone_counts_for_its_room(checkout: Checkout) -> None:
         ("pyproject.toml", ADDRESSES, " <- pyproject.toml"),
     ],
 )
-def test_what_no_import_shows(checkout: Checkout, file: str, test: str, why: str) -> None:
+def test_changes_that_imports_do_not_show(
+    checkout: Checkout, file: str, test: str, why: str
+) -> None:
     checkout.append(file)
     chosen = checkout.chosen()
     assert chosen[test].startswith(why)
@@ -156,9 +158,9 @@ def test_what_no_import_shows(checkout: Checkout, file: str, test: str, why: str
     )
 
 
-def test_it_runs_what_it_chose_and_fails_with_it(checkout: Checkout) -> None:
+def test_it_runs_the_selection_and_fails_if_a_test_fails(checkout: Checkout) -> None:
     checkout.append(ADDRESSES, "\n\ndef test_new() -> None:\n    raise AssertionError\n")
-    said = checkout.test("--unit", "-k", "test_new")
-    assert said.code == 1, said.stdout
-    assert "1 failed" in said.stdout
-    assert "local:" not in said.stderr
+    done = checkout.test("--unit", "-k", "test_new")
+    assert done.code == 1, done.stdout
+    assert "1 failed" in done.stdout
+    assert "local:" not in done.stderr

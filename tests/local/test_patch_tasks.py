@@ -1,4 +1,4 @@
-"""patch-new, patch-list and patch-check on a contributor's repository, which is only read."""
+"""patch-new, patch-list and patch-check on a contributor's repository, which they only read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from buildkit_bisect.patch import patches
 from golang_repo import GolangRepo, buildkit_like, words
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = pytest.mark.local
 
@@ -19,14 +19,14 @@ LINES = "".join(f"const L{n} = {n}\n" for n in range(12))
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
-    """``master`` and the release branches v0.25 (as it was), v0.26 (has the fix), v0.27 (moved)."""
+    """``master``, and release branches v0.25 (unchanged), v0.26 (with the fix), v0.27 (moved)."""
     repo = buildkit_like(tmp_path_factory.mktemp("template") / "upstream", broken=False)
     repo.commit("lines", {"util/words/lines.go": f"package words\n\n{LINES}"})
     for branch in ("v0.19", "v0.25", "v0.26", "v0.27"):
         repo.branch(branch, "master")
     repo.commit("moved", {WORDS: words("something else")})
     repo.branch("fix", "master")
-    message = "words: say cached\n\nIt said ran. Fixes #42\n\nSigned-off-by: A. Nother <a@b.c>"
+    message = "words: say cached\n\nIt printed ran. Fixes #42\n\nSigned-off-by: A. Nother <a@b.c>"
     repo.commit(message, {WORDS: words("cached")})
     repo.git("update-ref", "refs/pull/7/head", "fix")
     repo.switch("v0.26")
@@ -46,17 +46,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Desk:
-    """A folder of patches and the tasks on it."""
+    """A folder of patches, and tasks that use it."""
 
     def __init__(self, repo: GolangRepo, cache: Path, root: Path) -> None:
         self.repo, self.cache, self.root = repo, cache, root
 
-    def task(self, *said: str) -> Said:
+    def task(self, *words: str) -> TaskOutput:
         env = {"BKBISECT_CACHE_DIR": str(self.cache), "BKBISECT_INTO": str(self.root)}
-        return inv(*said, env=env)
+        return inv(*words, env=env)
 
-    def new(self, *said: str, name: str = "my-fix") -> Said:
-        return self.task("patch-new", name, "--repo", str(self.repo.path), *said)
+    def new(self, *words: str, name: str = "my-fix") -> TaskOutput:
+        return self.task("patch-new", name, "--repo", str(self.repo.path), *words)
 
     def diff(self, name: str = "my-fix") -> str:
         return (self.root / name / f"{name}.patch").read_text()
@@ -68,7 +68,7 @@ def desk(repo: GolangRepo, cache: Path, tmp_path: Path) -> Desk:
 
 
 def cloned(desk: Desk, tmp_path: Path) -> GolangRepo:
-    """A contributor's clone of *desk*'s repository, with ``master``; *desk* goes on with it."""
+    """Clone *desk*'s repository, as a contributor does; *desk* then uses the clone."""
     path = tmp_path / "clone"
     desk.repo.git("clone", "--quiet", str(desk.repo.path), str(path))
     desk.repo = GolangRepo(path=path, commits=desk.repo.commits, _clock=desk.repo._clock)
@@ -79,10 +79,10 @@ def states(fits: list[dict[str, str]]) -> dict[str, str]:
     return {fit["ref"]: fit["state"] for fit in fits}
 
 
-def test_of_a_branch(desk: Desk) -> None:
-    said = desk.new("--from-branch", "fix", "--json")
-    assert said.code == 0, said.stderr
-    made = said.document
+def test_a_patch_from_a_branch(desk: Desk) -> None:
+    done = desk.new("--from-branch", "fix", "--json")
+    assert done.code == 0, done.stderr
+    made = done.document
     assert states(made["applies"]) == {
         "v0.25": "applies",
         "v0.26": "there",
@@ -92,22 +92,22 @@ def test_of_a_branch(desk: Desk) -> None:
     assert "patch failed: util/words/words.go" in made["applies"][2]["detail"]
     patch = patches.load(str(desk.root / "my-fix"))
     assert patch.meta.title == "words: say cached"
-    assert patch.meta.claim == "It said ran. Fixes #42", "without the trailers"
+    assert patch.meta.claim == "It printed ran. Fixes #42", "without the trailers"
     assert (patch.meta.author, patch.meta.issue) == ("A. Nother", 42)
     assert patch.files == (WORDS,)
     assert "@@ -2,2 +2,2 @@" in desk.diff(), "one line of context will do"
     assert left_behind() == []
 
 
-def test_of_a_pull_request(desk: Desk) -> None:
-    said = desk.new("--from-pr", "7")
-    assert said.code == 0, said.stderr
-    assert "already there" in said.stdout
+def test_a_patch_from_a_pull_request(desk: Desk) -> None:
+    done = desk.new("--from-pr", "7")
+    assert done.code == 0, done.stderr
+    assert "already there" in done.stdout
     meta = patches.load(str(desk.root / "my-fix")).meta
     assert meta.source == "https://github.com/moby/buildkit/pull/7"
 
 
-def test_of_a_work_tree_with_and_without_commits(desk: Desk) -> None:
+def test_a_patch_from_a_work_tree_with_and_without_commits(desk: Desk) -> None:
     repo = desk.repo
     repo.branch("mine", "master")
     repo.commit("words: a first step", {"util/words/step.go": "package words\n"})
@@ -122,40 +122,40 @@ def test_of_a_work_tree_with_and_without_commits(desk: Desk) -> None:
         return (repo.git("status", "--porcelain"), repo.git("for-each-ref"), *objects)
 
     before = state()
-    said = desk.task("patch-new", "my-fix", "--from-worktree", str(repo.path / "util"))
-    assert said.code == 0, said.stderr
+    done = desk.task("patch-new", "my-fix", "--from-worktree", str(repo.path / "util"))
+    assert done.code == 0, done.stderr
     assert state() == before
     patch = patches.load(str(desk.root / "my-fix"))
     assert patch.files == ("util/words/new.go", "util/words/step.go", WORDS)
     assert patch.meta.title == "words: a first step"
 
 
-def test_of_a_change_to_a_release_branch(desk: Desk) -> None:
+def test_a_patch_from_a_release_branch(desk: Desk) -> None:
     desk.repo.branch("backport", "v0.27")
     desk.repo.commit("words: say nothing", {WORDS: words("nothing")})
-    said = desk.new("--from-branch", "backport")
-    assert "based on v0.27 at " in said.stdout
+    done = desk.new("--from-branch", "backport")
+    assert "based on v0.27 at " in done.stdout
     assert patches.load(str(desk.root / "my-fix")).files == (WORDS,), "not what v0.27 had before"
 
 
-def test_a_commit_on_the_main_line_itself(desk: Desk, tmp_path: Path) -> None:
+def test_a_commit_on_the_main_branch_itself(desk: Desk, tmp_path: Path) -> None:
     clone = cloned(desk, tmp_path)
     unchanged = ("master", "origin/master", "v0.27", "origin/v0.27")
     clone.git("branch", "v0.27", "origin/v0.27")
     for branch in unchanged:
-        said = desk.new("--from-branch", branch)
-        assert said.code == 2, said.stdout
-        assert f"no changes since origin/{branch.removeprefix('origin/')} at " in said.stderr
+        done = desk.new("--from-branch", branch)
+        assert done.code == 2, done.stdout
+        assert f"no changes since origin/{branch.removeprefix('origin/')} at " in done.stderr
     clone.commit("words: say mine", {WORDS: words("mine")})
     for origin in (("--from-branch", "master"), ("--from-worktree", str(clone.path))):
-        said = desk.new(*origin, name=f"of{origin[0][1:]}")
-        assert "based on origin/master at " in said.stdout, said.stderr
-        assert "warning" not in said.stderr
-        assert "used as upstream's branch" not in said.stderr, "a local branch needs no fetch"
+        done = desk.new(*origin, name=f"of{origin[0][1:]}")
+        assert "based on origin/master at " in done.stdout, done.stderr
+        assert "warning" not in done.stderr
+        assert "used as upstream's branch" not in done.stderr, "a local branch needs no fetch"
         assert patches.load(str(desk.root / f"of{origin[0][1:]}")).files == (WORDS,)
 
 
-def test_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
+def test_the_base_for_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
     upstream = desk.repo
     clone = cloned(desk, tmp_path)
     clone.git("remote", "add", "real", str(upstream.path))
@@ -165,27 +165,27 @@ def test_a_fork_that_is_behind_upstream(desk: Desk, tmp_path: Path) -> None:
     clone.branch("topic", "real/master")
     clone.commit("words: say mine", {WORDS: words("mine")})
     for origin in (("--from-branch", "topic"), ("--from-worktree", str(clone.path))):
-        said = desk.new(*origin, name=f"of{origin[0][1:]}")
-        assert "words: say mine, based on real/master at " in said.stdout, said.stderr
+        done = desk.new(*origin, name=f"of{origin[0][1:]}")
+        assert "words: say mine, based on real/master at " in done.stdout, done.stderr
     clone.git("push", "--quiet", "origin", "real/master:refs/heads/main")
     clone.git("fetch", "--quiet", "origin")
     clone.git("remote", "set-url", "real", "git@github.com:moby/buildkit.git")
     assert "based on real/master" in desk.new("--from-branch", "topic", name="tie").stdout
-    said = desk.new("--from-branch", "topic", "--base", "origin/v0.27", name="old")
-    assert "warning: the patch contains 31 commits by A. Nother since origin/v0.27" in said.stderr
-    assert said.stderr.count("\n") == 1
-    assert "--base R" in said.stderr
+    done = desk.new("--from-branch", "topic", "--base", "origin/v0.27", name="old")
+    assert "warning: the patch contains 31 commits by A. Nother since origin/v0.27" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "--base R" in done.stderr
 
 
-def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:
+def test_more_context_if_one_line_is_ambiguous(desk: Desk) -> None:
     same = "package words\n\n" + "func init() {\n\tuse()\n}\n" * 4
     desk.repo.commit("same", {"util/words/same.go": same})
     desk.repo.branch("third", "master")
     lines = same.splitlines(keepends=True)
     lines[9] = "\tuse(3)\n"
     desk.repo.commit("words: use the third", {"util/words/same.go": "".join(lines)})
-    said = desk.new("--from-branch", "third")
-    assert said.code == 0, said.stderr
+    done = desk.new("--from-branch", "third")
+    assert done.code == 0, done.stderr
     assert "@@ -5," in desk.diff(), "with three lines, the second would do as well"
     desk.repo.switch("master")
     check = desk.task("patch-check", "--revs", "master,third", "--repo", str(desk.repo.path))
@@ -193,14 +193,14 @@ def test_more_context_where_one_line_is_not_enough(desk: Desk) -> None:
     assert "already there" in check.stdout
 
 
-def test_the_tables_of_several(desk: Desk) -> None:
+def test_check_prints_a_table_for_each_patch(desk: Desk) -> None:
     desk.new("--from-branch", "fix")
     (desk.root / "two").mkdir()
     listed = f'title = "both"\nseries = ["{desk.root / "my-fix"}"]\n'
     (desk.root / "two" / "patch.toml").write_text(listed)
-    said = desk.task("patch", "check", "--repo", str(desk.repo.path), "--json")
-    assert said.code == 0, said.stderr
-    found = {one["name"]: states(one["applies"]) for one in said.documents}
+    done = desk.task("patch", "check", "--repo", str(desk.repo.path), "--json")
+    assert done.code == 0, done.stderr
+    found = {one["name"]: states(one["applies"]) for one in done.documents}
     assert found["my-fix"] == found["two"]
     assert found["two"]["v0.26"] == "there"
     shown = desk.task("patch", "list")
@@ -208,7 +208,7 @@ def test_the_tables_of_several(desk: Desk) -> None:
     assert "two: both\n    series: " in shown.stdout
 
 
-def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
+def test_check_reports_a_patch_that_would_need_fuzz(desk: Desk) -> None:
     lines = f"package words\n\n{LINES}"
     folder = desk.root / "fuzzy"
     folder.mkdir(parents=True)
@@ -220,11 +220,11 @@ def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
         f"{body}-const L5 = 5\n+const L5 = 50\n{after}"
     )
     desk.repo.commit("near", {"util/words/lines.go": lines.replace("L2 = 2", "L2 = 22")})
-    said = desk.task(
+    done = desk.task(
         "patch-check", "--patches", "fuzzy", "--revs", "v0.27,master", "--json",
         "--repo", str(desk.repo.path),
     )  # fmt: skip
-    older, newer = said.documents[0]["applies"]
+    older, newer = done.documents[0]["applies"]
     assert older["state"] == "applies"
     assert newer["state"] == "conflicts"
     assert "would apply with fuzz" in newer["detail"]
@@ -233,7 +233,7 @@ def test_one_that_fits_with_fuzz_only_is_said_so(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("key", "what"), [('requires = ["{}"]', "requires"), ('introduced-by = "{}"', "fixes")]
 )
-def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
+def test_check_reports_missing_commits(desk: Desk, key: str, what: str) -> None:
     desk.new("--from-branch", "fix")
     toml = desk.root / "my-fix" / "patch.toml"
     text = toml.read_text()
@@ -259,31 +259,31 @@ def test_what_it_needs(desk: Desk, key: str, what: str) -> None:
         (("--from-worktree", "/"), "not a git repository (try: --from-worktree DIR"),
     ],
 )
-def test_mistakes(desk: Desk, options: tuple[str, ...], names: str) -> None:
-    said = (
+def test_errors_of_patch_new(desk: Desk, options: tuple[str, ...], names: str) -> None:
+    done = (
         desk.task("patch-new", "my-fix", *options)
         if "--from-worktree" in options
         else desk.new(*options)
     )
-    assert said.code == 2, said.stderr
-    assert names in said.stderr
-    assert "Traceback" not in said.stderr
+    assert done.code == 2, done.stderr
+    assert names in done.stderr
+    assert "Traceback" not in done.stderr
     assert not desk.root.exists() or list(desk.root.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../x", "Fix", "a b", "-x", ""])
-def test_names(desk: Desk, name: str) -> None:
-    said = desk.new("--from-branch", "fix", name=name)
-    assert said.code == 2
+def test_invalid_names(desk: Desk, name: str) -> None:
+    done = desk.new("--from-branch", "fix", name=name)
+    assert done.code == 2
     assert not (desk.root / "..").resolve().joinpath("x").exists()
 
 
-def test_a_name_that_is_taken(desk: Desk) -> None:
+def test_a_name_that_exists(desk: Desk) -> None:
     desk.new("--from-branch", "fix")
     before = desk.diff()
-    said = desk.new("--from-pr", "7")
-    assert said.code == 2
-    assert "patch my-fix already exists" in said.stderr
+    done = desk.new("--from-pr", "7")
+    assert done.code == 2
+    assert "patch my-fix already exists" in done.stderr
     assert desk.diff() == before
 
 
@@ -296,7 +296,7 @@ def test_a_name_that_is_taken(desk: Desk) -> None:
         (None, "is or was a symlink", "add {} to .git/info/exclude"),
     ],
 )
-def test_work_that_is_no_text(desk: Desk, content: bytes | None, names: str, remedy: str) -> None:
+def test_work_that_is_not_text(desk: Desk, content: bytes | None, names: str, remedy: str) -> None:
     name = "util/words/odd.go"
     desk.repo.branch("odd", "master")
     (desk.repo.path / "util/words/fine.go").write_text("package words\n")
@@ -308,24 +308,24 @@ def test_work_that_is_no_text(desk: Desk, content: bytes | None, names: str, rem
     untracked = desk.task(*work)
     desk.repo.commit("odd", {})
     desk.repo.branch("next")
-    for said in (untracked, desk.new("--from-branch", "next")):
-        assert said.code == 2
-        assert f"error: {name} {names}" in said.stderr
-        assert remedy.format(name) in said.stderr
-        assert "my-fix.patch" not in said.stderr
+    for done in (untracked, desk.new("--from-branch", "next")):
+        assert done.code == 2
+        assert f"error: {name} {names}" in done.stderr
+        assert remedy.format(name) in done.stderr
+        assert "my-fix.patch" not in done.stderr
     assert not (desk.root / "my-fix").exists()
 
 
-def test_a_base_that_is_too_far_away(desk: Desk) -> None:
+def test_a_warning_about_a_base_that_is_too_far_away(desk: Desk) -> None:
     desk.repo.branch("far", "master")
     desk.repo.commit("much", {"much.txt": "something\n" * 1_700_000})
-    said = desk.new("--from-branch", "far", "--base", "v0.25")
-    assert said.code == 2, said.stderr
-    assert "error: the diff from v0.25 is too large: 18 MB" in said.stderr
-    assert "(try: --base R of a commit nearer" in said.stderr
+    done = desk.new("--from-branch", "far", "--base", "v0.25")
+    assert done.code == 2, done.stderr
+    assert "error: the diff from v0.25 is too large: 18 MB" in done.stderr
+    assert "(try: --base R of a commit nearer" in done.stderr
 
 
-def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
+def test_a_list_with_an_invalid_patch(desk: Desk) -> None:
     desk.new("--from-branch", "fix")
     for name, toml in {
         "round": 'title = "r"\nseries = ["round"]\n',
@@ -333,17 +333,17 @@ def test_a_list_with_a_mistake_in_it(desk: Desk) -> None:
     }.items():
         (desk.root / name).mkdir()
         (desk.root / name / "patch.toml").write_text(toml)
-    said = desk.task("patch-list", "--json")
-    assert said.code == 2
-    assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
-    assert "round > round is a cycle" in said.stderr
-    assert "has no diff" in said.stderr
+    done = desk.task("patch-list", "--json")
+    assert done.code == 2
+    assert [one["name"] for one in json.loads(done.stdout)] == ["my-fix"]
+    assert "round > round is a cycle" in done.stderr
+    assert "has no diff" in done.stderr
     check = ("patch-check", "--repo", str(desk.repo.path), "--revs", "master")
-    said = desk.task(*check, "--json")
-    assert said.code == 2
-    assert [one["name"] for one in json.loads(said.stdout)] == ["my-fix"]
-    assert "error: empty: patch empty has no diff" in said.stderr
-    assert "error: round: " in said.stderr
+    done = desk.task(*check, "--json")
+    assert done.code == 2
+    assert [one["name"] for one in json.loads(done.stdout)] == ["my-fix"]
+    assert "error: empty: patch empty has no diff" in done.stderr
+    assert "error: round: " in done.stderr
     assert desk.task(*check).stdout.startswith("my-fix\n  master ")
-    said = desk.task(*check, "--patches", "round")
-    assert (said.code, said.stdout) == (2, "")
+    done = desk.task(*check, "--patches", "round")
+    assert (done.code, done.stdout) == (2, "")

@@ -31,7 +31,7 @@ def patch(tmp_path: Path, *diffs: str) -> Patch:
 
 
 def refused(chosen: Patch, tree: Path) -> PatchFailed:
-    """The failure; nothing in the tree may have changed."""
+    """Return the failure; the tree must not have changed."""
     before = {p: p.read_bytes() for p in tree.rglob("*") if p.is_file()}
     with pytest.raises(PatchFailed) as caught:
         chosen.apply(tree)
@@ -42,27 +42,27 @@ def refused(chosen: Patch, tree: Path) -> PatchFailed:
 SWAP = "@@ -2,2 +2,2 @@\n-two\n+TWO\n three\n"
 
 
-def test_it_applies_also_further_down(tmp_path: Path, tree: Path) -> None:
+def test_a_patch_applies_at_another_line(tmp_path: Path, tree: Path) -> None:
     (tree / "solver/x.go").write_text(f"zero\n\n\n{OLD}")
     assert patch(tmp_path, SWAP).apply(tree) == "0.patch"
     assert (tree / "solver/x.go").read_text() == f"zero\n\n\n{OLD.replace('two', 'TWO')}"
 
 
-def test_it_does_not_apply_with_fuzz(tmp_path: Path, tree: Path) -> None:
+def test_a_patch_does_not_apply_with_fuzz(tmp_path: Path, tree: Path) -> None:
     (tree / "solver/x.go").write_text(OLD.replace("three", "3"))
     failed = refused(patch(tmp_path, SWAP), tree)
     assert failed.message.startswith("p1 does not apply: patch failed: solver/x.go:2; ")
     assert not failed.already
 
 
-def test_already_there(tmp_path: Path, tree: Path) -> None:
+def test_a_patch_that_is_already_applied(tmp_path: Path, tree: Path) -> None:
     chosen = patch(tmp_path, SWAP)
     chosen.apply(tree)
     failed = refused(chosen, tree)
     assert (failed.message, failed.already) == ("p1 is already applied", True)
 
 
-def test_the_variants_are_tried_in_order(tmp_path: Path, tree: Path) -> None:
+def test_the_diffs_are_tried_in_order(tmp_path: Path, tree: Path) -> None:
     other = SWAP.replace("three", "3")
     assert patch(tmp_path, other, SWAP).apply(tree) == "1.patch"
     chosen = patch(tmp_path, other, other.replace("two", "2"))
@@ -72,27 +72,27 @@ def test_the_variants_are_tried_in_order(tmp_path: Path, tree: Path) -> None:
     assert "1.patch: patch failed" in failed.message
 
 
-def test_a_second_hunk_that_fails_undoes_the_first(tmp_path: Path, tree: Path) -> None:
+def test_a_failed_hunk_leaves_the_tree_unchanged(tmp_path: Path, tree: Path) -> None:
     refused(patch(tmp_path, SWAP + "@@ -5 +5 @@\n-six\n+SIX\n"), tree)
 
 
-def test_the_context_must_say_where(tmp_path: Path, tree: Path) -> None:
+def test_the_context_must_be_unambiguous(tmp_path: Path, tree: Path) -> None:
     (tree / "solver/x.go").write_text(f"{OLD}{OLD}")
     assert (
         "its context matches at 2 places"
         in refused(patch(tmp_path, SWAP.replace("-2,2 +2,2", "-4,2 +4,2")), tree).message
     )
-    patch(tmp_path, SWAP).apply(tree)  # exactly where the diff says
+    patch(tmp_path, SWAP).apply(tree)  # exactly at the diff's line numbers
     assert (tree / "solver/x.go").read_text() == OLD.replace("two", "TWO") + OLD
 
 
-def test_a_change_that_fits_both_ways(tmp_path: Path, tree: Path) -> None:
+def test_a_diff_that_applies_in_both_directions(tmp_path: Path, tree: Path) -> None:
     (tree / "solver/x.go").write_text("x\na\nb\nc\na\nc\n")
     failed = refused(patch(tmp_path, "@@ -2,3 +2,2 @@\n a\n-b\n c\n"), tree)
     assert "applies forwards and in reverse" in failed.message
 
 
-def test_a_file_that_is_not_there_and_one_that_is(tmp_path: Path, tree: Path) -> None:
+def test_a_missing_file_and_an_existing_new_file(tmp_path: Path, tree: Path) -> None:
     missing = SWAP.replace("@@", "@@", 1)
     new = (
         "diff --git a/solver/x.go b/solver/x.go\nnew file mode 100644\n"
@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there_and_one_that_is(tmp_path: Path, tree: Path) ->
     assert (tree / "solver/x.go").read_text() == "new\n"
 
 
-def test_links_in_the_tree_are_not_followed(tmp_path: Path, tree: Path) -> None:
+def test_symlinks_in_the_tree_are_not_followed(tmp_path: Path, tree: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "x.go").write_text(OLD)

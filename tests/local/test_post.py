@@ -1,4 +1,4 @@
-"""Posting through a program called gh that keeps its comments in a file."""
+"""Posting through a fake gh that stores its comments in a file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ done(comment)
 
 
 class Hub:
-    """What the fake gh knows, and what it was asked."""
+    """The state of the fake gh, and the requests that it got."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -99,7 +99,7 @@ def yes(_: str) -> bool:
     return True
 
 
-def test_posts_what_it_showed(hub: Hub) -> None:
+def test_it_posts_what_it_showed(hub: Hub) -> None:
     shown: list[str] = []
 
     def confirm(text: str) -> bool:
@@ -115,7 +115,7 @@ def test_posts_what_it_showed(hub: Hub) -> None:
     assert "ann will comment on https://github.com/moby/buildkit/issues/6893" in shown[0]
 
 
-def test_the_second_time_updates_the_same_comment(hub: Hub) -> None:
+def test_a_second_post_updates_the_comment(hub: Hub) -> None:
     hub.set(comments=[{"id": n, "body": "other", "user": {"login": "bob"}, "html_url": "u"}
                       for n in range(5)])  # fmt: skip
     post.post(results.matrix(), None, issue=6893, confirm=yes)
@@ -126,7 +126,7 @@ def test_the_second_time_updates_the_same_comment(hub: Hub) -> None:
     assert "today" in hub.comments[5]["body"]
 
 
-def test_a_marker_in_another_ones_comment_is_not_ours(hub: Hub) -> None:
+def test_a_marker_in_another_users_comment_does_not_count(hub: Hub) -> None:
     sign = post.marker(results.matrix())
     hub.set(comments=[{"id": 7, "body": f"quoting{sign}", "user": {"login": "eve"},
                        "html_url": "u"}])  # fmt: skip
@@ -141,12 +141,12 @@ def test_hostile_text_cannot_end_the_marker(hub: Hub) -> None:
     assert hub.comments[0]["body"].rstrip().endswith("-->")
 
 
-def test_no_means_no(hub: Hub) -> None:
+def test_nothing_is_posted_after_no(hub: Hub) -> None:
     assert post.post(results.matrix(), None, issue=1, confirm=lambda _: False) == ""
     assert not hub.wrote
 
 
-def test_without_a_login_nothing_is_asked_or_posted(hub: Hub) -> None:
+def test_without_a_login_nothing_is_posted(hub: Hub) -> None:
     hub.set(login="")
     with pytest.raises(Missing, match="not logged in") as caught:
         post.post(results.matrix(), None, issue=1, confirm=yes)
@@ -160,14 +160,14 @@ def test_without_gh(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         post.post(results.matrix(), None, issue=1, confirm=yes)
 
 
-def test_a_refusal_of_github_is_told(hub: Hub) -> None:
+def test_an_error_shows_githubs_refusal(hub: Hub) -> None:
     hub.set(broken=True)
     with pytest.raises(InfraFailed, match="Not Found"):
         post.post(results.matrix(), None, issue=1, confirm=yes)
 
 
 @pytest.mark.parametrize(("issue", "repo"), [(0, "moby/buildkit"), (1, "moby"), (1, "a/b?x=/c")])
-def test_what_is_no_issue(issue: int, repo: str) -> None:
+def test_invalid_issues_are_refused(issue: int, repo: str) -> None:
     with pytest.raises(BadInput, match="is not an issue"):
         post.post(results.matrix(), None, issue=issue, repo=repo, confirm=yes)
 
@@ -191,7 +191,7 @@ def test_yes_shows_the_comment_before_it_is_posted(
 
 
 @pytest.mark.parametrize(("answer", "posted"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_it_asks(
+def test_it_asks_before_posting(
     hub: Hub, campaign: str, monkeypatch: pytest.MonkeyPatch, answer: str, posted: bool
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
@@ -199,7 +199,7 @@ def test_it_asks(
     assert bool(hub.comments) is posted
 
 
-def test_nobody_to_ask_is_a_no(
+def test_without_a_terminal_the_answer_is_no(
     hub: Hub, campaign: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
@@ -208,7 +208,7 @@ def test_nobody_to_ask_is_a_no(
     assert capsys.readouterr().out.endswith("nothing was posted\n")
 
 
-def test_a_comment_by_the_users_own_template(hub: Hub, campaign: str, tmp_path: Path) -> None:
+def test_a_comment_from_the_users_own_template(hub: Hub, campaign: str, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.md.j2").write_text("MINE {{ result.id|md }}")
     commands.post(Post(id=campaign, issue=6893, yes=True, templates=tmp_path / "mine"))

@@ -1,4 +1,4 @@
-"""Real children that print for ever, fail, or outlive us."""
+"""Real child processes that print without end, fail, or outlive us."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tool import inv
 
 pytestmark = pytest.mark.local
 
-#: MiB that this tool may come to while a child prints gigabytes: two streams are kept, each
-#: as bytes and as text, beside 40 for Python and imports.
+#: MiB that this tool may use while a child prints gigabytes: two streams are kept, each as bytes
+#: and as text, and Python and the imports take 40.
 MOST = 200.0
 
 _RUN = """
@@ -55,31 +55,31 @@ def run(folder: Path, timeout: float, *child: str) -> dict[str, Any]:
         check=True,
         timeout=120,
     )
-    said: dict[str, Any] = json.loads(done.stdout)
-    print(said)
-    assert said["rss"] < MOST
+    measured: dict[str, Any] = json.loads(done.stdout)
+    print(measured)
+    assert measured["rss"] < MOST
     assert (folder / "log").stat().st_size < pipes.MOST + 100
-    return said
+    return measured
 
 
-def test_a_child_that_prints_for_ever(tmp_path: Path) -> None:
-    said = run(tmp_path, 8, "/bin/sh", "-c", "yes stderr >&2 & exec yes stdout")
-    assert said["late"]
-    assert said["seconds"] < 8 + 10
-    assert said["left_out"] > 0  # How much depends on the machine; a gigabyte is told below.
-    assert pipes.MOST < said["out"] < pipes.MOST + 100
-    assert pipes.MOST < said["err"] < pipes.MOST + 100
+def test_a_child_that_prints_without_end(tmp_path: Path) -> None:
+    measured = run(tmp_path, 8, "/bin/sh", "-c", "yes stderr >&2 & exec yes stdout")
+    assert measured["late"]
+    assert measured["seconds"] < 8 + 10
+    assert measured["left_out"] > 0  # The amount depends on the machine; see the gigabyte below.
+    assert pipes.MOST < measured["out"] < pipes.MOST + 100
+    assert pipes.MOST < measured["err"] < pipes.MOST + 100
 
 
 @pytest.mark.parametrize("stream", ["1", "2"])
 def test_a_line_of_a_gigabyte(tmp_path: Path, stream: str) -> None:
-    said = run(tmp_path, 60, sys.executable, "-c", _GIGABYTE, stream)
-    assert said["exit"] == 0
-    assert said["left_out"] == 2**30 - pipes.MOST
-    assert said["lines"] == ([] if stream == "1" else [pipes.LONGEST_LINE])
+    measured = run(tmp_path, 60, sys.executable, "-c", _GIGABYTE, stream)
+    assert measured["exit"] == 0
+    assert measured["left_out"] == 2**30 - pipes.MOST
+    assert measured["lines"] == ([] if stream == "1" else [pipes.LONGEST_LINE])
 
 
-def test_a_child_that_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_of_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "x")
     done = process.run(["env"], timeout=30, env={"A": "b"}, inherit=False)
     assert sorted(line.partition("=")[0] for line in done.stdout.splitlines()) == sorted(
@@ -94,22 +94,22 @@ def test_a_child_that_fails_is_infrastructure() -> None:
     assert caught.value.exit_code == 5
 
 
-def test_a_worktree_that_git_cannot_take_is_bad_input(tmp_path: Path) -> None:
+def test_a_work_tree_that_git_cannot_read_is_bad_input(tmp_path: Path) -> None:
     repo = GolangRepo.create(tmp_path / "upstream")
     repo.copy(tmp_path / "work")
     (tmp_path / "work" / "nested").mkdir()
     repo.git("init", "--quiet", str(tmp_path / "work" / "nested"))
-    said = inv("patch-new", "mine", "--from-worktree", str(tmp_path / "work"), "--repo",
+    done = inv("patch-new", "mine", "--from-worktree", str(tmp_path / "work"), "--repo",
                str(repo.path))  # fmt: skip
-    assert said.code == 2, said.stderr
-    assert "Traceback" not in said.stderr
-    (told,) = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
-    assert "does not have a commit checked out" in told
+    assert done.code == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "does not have a commit checked out" in error
     assert not (checkout.PATCHES / "mine").exists()
 
 
-def test_a_process_id_used_again_is_not_taken_for_the_owner() -> None:
-    """A child whose mark names a process that had our id before us; and one of our own."""
+def test_a_reused_process_id_is_not_the_owner() -> None:
+    """One child's mark names an earlier process with our ID; the other's names us."""
     mine = marks.new()
     machine, pid, started, number = mine.split(":")
     earlier = f"{machine}:{pid}:{int(started) - 1}:{number}"

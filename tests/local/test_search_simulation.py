@@ -1,4 +1,4 @@
-"""The figures of docs/search.md, by the benchmark that measures them, with fewer runs."""
+"""The figures of docs/search.md, measured by the same benchmark with fewer runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_five_percent_errors_both_ways(simulation: ModuleType) -> None:
     assert row.all_trials <= 28
 
 
-def test_half_the_reproductions_cost_trials_and_not_builds(simulation: ModuleType) -> None:
+def test_a_rate_of_one_half_costs_trials_and_not_builds(simulation: ModuleType) -> None:
     scenario = next(s for s in simulation.SCENARIOS if s.name == "reproduces in 0.5")
     row = simulation.simulate(scenario, runs=25)
     assert row.right >= 0.85

@@ -1,4 +1,4 @@
-"""Our search against git's own, on the same 200 histories of a real repository."""
+"""Our search compared with git bisect, on the same 200 histories of a real repository."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Case:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Case]]:
-    """One repository with every history, each from a root of its own."""
+    """One repository with all histories, each with its own root."""
     repo = tmp_path_factory.mktemp("histories")
     _git(repo, "init", "--quiet", "-b", "main")
     marks: dict[tuple[int, str], int] = {}
@@ -91,16 +91,16 @@ def _git(repo: Path, *argv: str) -> str:
 
 
 def _git_bisect(repo: Path, case: Case, *, good: str, bad: str, flag: str = "") -> tuple[str, int]:
-    """What git finds, and how many commits it asked for."""
+    """Return the commit that git finds, and how many commits it tested."""
     world = case.world()
     (repo / "new").write_text("".join(f"{c}\n" for c in case.sha.values() if world.is_new(c)))
     (repo / "asked").write_text("")
     flags = [flag] if flag else []
-    said = _git(repo, "bisect", "start", "--no-checkout", *flags, bad, good)
-    if DONE not in said:
-        said = _git(repo, "bisect", "run", "sh", "-c", JUDGE)
+    output = _git(repo, "bisect", "start", "--no-checkout", *flags, bad, good)
+    if DONE not in output:
+        output = _git(repo, "bisect", "run", "sh", "-c", JUDGE)
     _git(repo, "bisect", "reset")
-    found = next(line for line in said.splitlines() if DONE in line)
+    found = next(line for line in output.splitlines() if DONE in line)
     return found.split()[0], len((repo / "asked").read_text().splitlines())
 
 
@@ -129,9 +129,9 @@ def test_the_whole_dag_at_once(repository: tuple[Path, list[Case]]) -> None:
 
 
 def test_first_parent_and_then_inside_the_merge(repository: tuple[Path, list[Case]]) -> None:
-    """Git takes two bisections for this, one after the other.
+    """Git needs two bisections for this.
 
-    Looking at the tip and the base of a branch first is ours alone, and counted apart.
+    Only our search tests the tip and the base of a branch first; these tests do not count.
     """
     repo, cases = repository
     ours = git = 0

@@ -53,7 +53,7 @@ def source(repo: GolangRepo) -> GitSource:
 
 
 def _listing(root: Path) -> dict[str, tuple[int, int]]:
-    """Everything below *root*, with what would change if somebody wrote there."""
+    """Return everything below *root*, with the attributes that a write would change."""
     found = {}
     for folder, _, files in os.walk(root):
         for name in files:
@@ -82,7 +82,7 @@ def test_every_way_to_name_a_commit(repo: GolangRepo, source: GitSource) -> None
     }
 
 
-def test_a_day_counts_on_the_first_parent_line(tmp_path: Path) -> None:
+def test_a_date_is_resolved_on_the_first_parent_line(tmp_path: Path) -> None:
     repo = GolangRepo.create(tmp_path / "days")  # on 2023-11-14
     repo.branch("topic")
     for hour in range(28):
@@ -96,7 +96,7 @@ def test_a_day_counts_on_the_first_parent_line(tmp_path: Path) -> None:
         source.resolve("2001-01-01")
 
 
-def test_what_a_revision_tells(repo: GolangRepo, source: GitSource) -> None:
+def test_the_fields_of_a_revision(repo: GolangRepo, source: GitSource) -> None:
     revision = source.resolve("master")
     assert revision.ref == "master"
     assert revision.describe == f"v0.2.0-1-g{repo.commits['tip'][:12]}"
@@ -106,7 +106,7 @@ def test_what_a_revision_tells(repo: GolangRepo, source: GitSource) -> None:
 
 
 @pytest.mark.parametrize("ref", ["v0.1.7", "v0.1.0-rc9"])
-def test_an_unknown_version_names_its_neighbours(source: GitSource, ref: str) -> None:
+def test_the_error_for_an_unknown_version_names_its_neighbours(source: GitSource, ref: str) -> None:
     with pytest.raises(BadInput) as caught:
         source.resolve(ref)
     assert f"no revision '{ref}'" in caught.value.message
@@ -129,7 +129,7 @@ def test_an_unknown_version_names_its_neighbours(source: GitSource, ref: str) ->
     ],
 )
 def test_a_ref_that_is_not_one_commit_is_refused(source: GitSource, ref: str) -> None:
-    if ref.strip() == "master":  # a line end from a file is forgiven
+    if ref.strip() == "master":  # a line end is ignored
         assert source.resolve(ref).ref == "master"
         return
     with pytest.raises(BadInput, match="is not a revision"):
@@ -178,7 +178,7 @@ def test_the_given_repository_is_only_read(repo: GolangRepo) -> None:
     assert _listing(repo.path) == before
 
 
-def test_a_repository_of_another_user_without_a_config_file(repo: GolangRepo) -> None:
+def test_another_users_repository_without_a_config_file(repo: GolangRepo) -> None:
     if os.geteuid():
         pytest.skip("only root can give files away")
     repo.git("gc", "--quiet")
@@ -206,28 +206,28 @@ def test_a_repository_of_another_user_without_a_config_file(repo: GolangRepo) ->
         ("", "is not a repository"),
     ],
 )
-def test_what_is_no_repository(tmp_path: Path, name: str, message: str) -> None:
+def test_a_path_that_is_not_a_repository(tmp_path: Path, name: str, message: str) -> None:
     named = str(tmp_path / name) if name in ("nowhere", ".") else name
     with pytest.raises(BadInput, match=message):
         GitSource.open(named)
     assert list(paths.cache("mirrors").glob("*.git")) == []
 
 
-def test_auto_falls_back_to_modules_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_falls_back_to_modules_and_reports_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "PAUSE", 0.05)
-    said: list[str] = []
-    nobody = "git://127.0.0.1:9/moby/buildkit.git"
-    assert isinstance(open_source("auto", nobody, say=said.append), ModuleSource)
-    assert [text[:9] for text in said[:-1]] == ["warning: "] * (retry.TRIES - 1)
-    assert said[-1].startswith(f"source: Go modules (cannot reach {nobody}: ")
+    messages: list[str] = []
+    unreachable = "git://127.0.0.1:9/moby/buildkit.git"
+    assert isinstance(open_source("auto", unreachable, say=messages.append), ModuleSource)
+    assert [text[:9] for text in messages[:-1]] == ["warning: "] * (retry.TRIES - 1)
+    assert messages[-1].startswith(f"source: Go modules (cannot reach {unreachable}: ")
     with pytest.raises(Missing, match="cannot reach "):
-        open_source("git", nobody)
+        open_source("git", unreachable)
     with pytest.raises(BadInput, match="unknown source 'svn'"):
-        open_source("svn", nobody)
+        open_source("svn", unreachable)
     assert list(paths.cache("tmp").iterdir()) == []
 
 
-def test_a_remote_that_accepts_and_stays_silent() -> None:
+def test_a_remote_that_accepts_and_never_responds() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         started = time.monotonic()
         with pytest.raises(Unreachable, match="no answer within"):
@@ -238,19 +238,17 @@ def test_a_remote_that_accepts_and_stays_silent() -> None:
     assert time.monotonic() - started < 10
 
 
-def test_a_remote_that_went_away_later_is_no_reason_to_stop(
-    repo: GolangRepo, source: GitSource
-) -> None:
+def test_a_remote_that_is_gone_later_is_only_a_warning(repo: GolangRepo, source: GitSource) -> None:
     repo.path.rename(repo.path.with_name("moved"))
-    said: list[str] = []
-    again = GitSource(mirror=source.mirror, say=said.append)
+    messages: list[str] = []
+    again = GitSource(mirror=source.mirror, say=messages.append)
     assert again.resolve("master").sha == repo.commits["tip"]
-    assert "using the mirror as last fetched" in said[0]
+    assert "using the mirror as last fetched" in messages[0]
     with pytest.raises(Unreachable):
         again.refresh()
 
 
-def test_history(repo: GolangRepo, source: GitSource) -> None:
+def test_queries_of_the_history(repo: GolangRepo, source: GitSource) -> None:
     c = repo.commits
     assert source.first_parent_line(c["base"], c["tip"]) == [
         c[n] for n in ("docs", "merge-fine", "merge-culprit", "tip")
@@ -274,7 +272,7 @@ def test_history(repo: GolangRepo, source: GitSource) -> None:
     assert [r.subject for r in source.revisions([c["culprit"], c["docs"]])] == ["culprit", "docs"]
 
 
-def test_input_keys_tell_which_commits_can_differ(repo: GolangRepo, source: GitSource) -> None:
+def test_commits_with_equal_inputs_have_equal_keys(repo: GolangRepo, source: GitSource) -> None:
     c = repo.commits
     keys = source.input_keys(list(c.values()))
     same = [("base", "docs"), ("fine", "fine-test"), ("fine", "merge-fine"), ("culprit", "polish")]
@@ -283,13 +281,13 @@ def test_input_keys_tell_which_commits_can_differ(repo: GolangRepo, source: GitS
     for one, other in same:
         assert keys[c[one]] == keys[c[other]], (one, other)
     assert len({keys[c[n]] for n in different}) == len(different)
-    # Remembered, asked one by one, and asked by a source that knows nothing: the same.
+    # The keys are the same if remembered, and if computed one by one.
     assert source.input_keys(list(c.values())) == keys
     shutil.rmtree(paths.cache("inputs"))
     assert {s: source.input_keys([s])[s] for s in c.values()} == keys
 
 
-def test_a_damaged_memory_of_inputs_is_told_with_a_remedy_that_works(
+def test_a_damaged_database_of_inputs_has_a_remedy_that_works(
     repo: GolangRepo, source: GitSource
 ) -> None:
     commits = list(repo.commits.values())
@@ -301,19 +299,17 @@ def test_a_damaged_memory_of_inputs_is_told_with_a_remedy_that_works(
     ):
         patched.setattr(remembered, "PATIENCE", 0.1)
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(InfraFailed, match="locked") as told:
+        with pytest.raises(InfraFailed, match="locked") as caught:
             source.input_keys(commits)
-        assert "rm" not in (told.value.hint or ""), "another process works there"
+        assert "rm" not in (caught.value.hint or ""), "another process works there"
     file.write_bytes(b"no database" * 1000)
-    with pytest.raises(InfraFailed, match="not a database") as told:
+    with pytest.raises(InfraFailed, match="not a database") as caught:
         source.input_keys(commits)
-    subprocess.run(["/bin/sh", "-c", told.value.hint or ""], check=True)
+    subprocess.run(["/bin/sh", "-c", caught.value.hint or ""], check=True)
     assert source.input_keys(commits) == keys
 
 
-def test_a_patch_that_imports_something_new_widens_the_inputs(
-    repo: GolangRepo, source: GitSource
-) -> None:
+def test_a_new_import_in_a_patch_adds_inputs(repo: GolangRepo, source: GitSource) -> None:
     one, other = (source.resolve(r) for r in ("v0.2.0", "master"))  # differ in util/unused
     extra = ("github.com/moby/buildkit/util/unused",)
     assert source.inputs(one) == source.inputs(other)
@@ -342,7 +338,7 @@ def test_the_users_git_configuration_does_not_change_files(
         assert (tree / "README.md").read_bytes() == b"three\n"
 
 
-def test_a_killed_checkout_is_swept_and_forgotten(repo: GolangRepo, source: GitSource) -> None:
+def test_a_killed_checkout_is_removed(repo: GolangRepo, source: GitSource) -> None:
     script = (
         "import os, pickle, sys\n"
         "source = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
@@ -386,21 +382,23 @@ def test_a_repository_without_commits(tmp_path: Path) -> None:
     assert source.releases() == []
 
 
-def test_a_shallow_clone_is_said_to_be_one(repo: GolangRepo, tmp_path: Path) -> None:
+def test_a_warning_reports_a_shallow_clone(repo: GolangRepo, tmp_path: Path) -> None:
     shallow = tmp_path / "shallow"
     repo.git("clone", "--quiet", "--depth=2", repo.path.as_uri(), str(shallow))
-    said: list[str] = []
-    source = GitSource.open(str(shallow), say=said.append)
+    messages: list[str] = []
+    source = GitSource.open(str(shallow), say=messages.append)
     assert source.resolve("master~1").sha == repo.commits["merge-culprit"]
-    assert "is a shallow clone" in said[-1]
+    assert "is a shallow clone" in messages[-1]
     with pytest.raises(BadInput, match="no revision"):
         source.resolve("v0.1.0")
 
 
-def test_two_at_once_make_one_mirror(repo: GolangRepo) -> None:
-    said: list[str] = []
+def test_concurrent_opens_make_one_mirror(repo: GolangRepo) -> None:
+    messages: list[str] = []
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda _: GitSource.open(str(repo.path), say=said.append), range(4)))
+        made = list(
+            pool.map(lambda _: GitSource.open(str(repo.path), say=messages.append), range(4))
+        )
         assert len({source.mirror for source in made}) == 1
         found = list(pool.map(lambda s: s.resolve("v0.2.0").sha, made))
         assert set(found) == {repo.commits["merge-culprit"]}
@@ -410,12 +408,10 @@ def test_two_at_once_make_one_mirror(repo: GolangRepo) -> None:
                 return (tree / "README.md").read_text()
 
         assert set(pool.map(readme, made)) == {"three\n"}
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
-def test_without_git_there_are_still_modules(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_git_modules_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = (
         "from buildkit_bisect.source import open_source\n"
         f"print(open_source('auto', {str(tmp_path)!r}, say=print).kind)\n"
@@ -427,10 +423,10 @@ def test_without_git_there_are_still_modules(
     assert done.stdout.splitlines() == ["source: Go modules (git is not installed)", "module"]
 
 
-def test_a_git_command_that_does_not_end_is_ended(
+def test_a_git_command_that_hangs_is_ended(
     source: GitSource, repo: GolangRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # GitPython asks git for its version once, when it is imported, and waits for the answer.
+    # GitPython runs git once when it is imported, for its version, and waits for it.
     source.input_keys([repo.commits["docs"]])
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
@@ -453,19 +449,19 @@ def test_a_git_command_that_does_not_end_is_ended(
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:  # of a process that has ended since
+    except OSError:  # the process has ended
         return b""
 
 
-def test_a_log_that_fails_has_no_patch_ids(source: GitSource) -> None:
+def test_a_failed_log_has_no_patch_ids(source: GitSource) -> None:
     with pytest.raises(InfraFailed, match=r"patch ids: git log in .* exited 128") as caught:
         source.patch_ids(["0" * 40])
     assert caught.value.hint == "./inv clean --cache (recreates the mirror)"
 
 
 @pytest.mark.parametrize("sweeper", ["prune", "clean"])
-def test_a_work_tree_of_a_process_killed_while_git_made_it(source: GitSource, sweeper: str) -> None:
-    """Git locks it until it is made, and forgets no locked one, whatever became of its maker."""
+def test_a_work_tree_that_git_was_adding_when_killed(source: GitSource, sweeper: str) -> None:
+    """Git locks a work tree while adding it, and keeps a locked one even if its process is gone."""
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     entries = source.mirror.path / "worktrees"

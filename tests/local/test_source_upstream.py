@@ -1,4 +1,4 @@
-"""Which branches are upstream's in a contributor's clone, which has a fork's as well."""
+"""How upstream's branches are found in a contributor's clone, which also has a fork's."""
 
 from __future__ import annotations
 
@@ -29,17 +29,19 @@ def repo(tmp_path: Path) -> GolangRepo:
 def test_upstreams_branches_in_a_contributors_clone(repo: GolangRepo, tmp_path: Path) -> None:
     clone = tmp_path / "fork"
     repo.git("clone", "--quiet", str(repo.path), str(clone))
-    source = GitSource.open(str(clone / "solver"))  # anywhere inside
+    source = GitSource.open(str(clone / "solver"))  # a directory inside works too
     assert source.resolve("v0.1").sha == repo.commits["picked"]
     assert source.resolve("origin/v0.1").sha == repo.commits["picked"]
     assert source.resolve("origin/culprit").sha
 
 
-def test_in_a_contributors_clone_upstreams_lines_count(repo: GolangRepo, tmp_path: Path) -> None:
+def test_in_a_contributors_clone_upstreams_branches_are_used(
+    repo: GolangRepo, tmp_path: Path
+) -> None:
     c = repo.commits
-    said: list[str] = []
+    messages: list[str] = []
     fork = repo.copy(tmp_path / "fork")
-    fork.git("branch", "--force", "v0.1", "v0.1.0")  # what it was before the cherry-pick
+    fork.git("branch", "--force", "v0.1", "v0.1.0")  # its tip before the cherry-pick
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", fork.path, clone], check=True)  # noqa: S607
     git = partial(subprocess.run, cwd=clone, check=True)
@@ -55,27 +57,27 @@ def test_in_a_contributors_clone_upstreams_lines_count(repo: GolangRepo, tmp_pat
     repo.switch("master")
     newest = repo.commit("newest", {"newest.txt": "n"})
     git(["git", "fetch", "--quiet", "upstream"])
-    source = GitSource.open(str(clone), say=said.append)
+    source = GitSource.open(str(clone), say=messages.append)
     assert source.resolve("v0.1").sha == c["picked"]
     assert source.release_branches() == {(0, 1): "upstream/v0.1"}
     assert source.default_branch() == "refs/remotes/upstream/master"
     assert source.resolve("upstream/master").sha == newest
     assert source.resolve("mine").sha == source.resolve("origin/v0.1").sha == c["base"]
-    assert said == [], "nothing was asked for that has moved"
+    assert messages == [], "nothing was asked for that has moved"
     assert [source.resolve("master").sha for _ in range(2)] == [c["tip"]] * 2
     assert source.resolve("master~1")
     behind = "1 commit behind upstream/master"
-    assert said == [f"master is the clone's own branch and is {behind}"]
+    assert messages == [f"master is the clone's own branch and is {behind}"]
     git(["git", "branch", "--quiet", "me@topic", "v0.1.0"])
     git(["git", "update-ref", "refs/remotes/origin/master", newest])
     git(["git", "update-ref", "refs/remotes/upstream/master", c["base"]])
-    said.clear()
-    stale = GitSource.open(str(clone), say=said.append)
+    messages.clear()
+    stale = GitSource.open(str(clone), say=messages.append)
     assert stale.resolve("me@topic").sha == c["base"]
     assert [stale.resolve("2100-01-01").sha for _ in range(2)] == [c["base"]] * 2
     newer = stale._behind(c["base"], newest)
     assert newer > 1
-    assert said == [
+    assert messages == [
         f"upstream/master, used as upstream's branch, is {newer} commits behind origin/master"
     ]
     assert [r.ref for r in backports.lines(source)] == ["upstream/master"], "since v0.20"
@@ -99,7 +101,7 @@ def _remotes(folder: Path, **urls: str) -> tuple[str, ...]:
         "https://me:token@github.com/moby/buildkit",
     ],
 )
-def test_a_remote_is_upstream_by_its_address(tmp_path: Path, url: str) -> None:
+def test_a_remote_is_upstream_by_its_url(tmp_path: Path, url: str) -> None:
     mine = "git@github.com:me/buildkit"
     assert _remotes(tmp_path, a=url, origin=mine) == ("a", "upstream")
     assert _remotes(tmp_path, a=url, origin=url) == ("origin", "a", "upstream")
@@ -117,11 +119,11 @@ def test_a_remote_is_upstream_by_its_address(tmp_path: Path, url: str) -> None:
         *("https://github.com@example.org/moby/buildkit", "git@example.org:moby/buildkit"),
     ],
 )
-def test_no_other_address_is_upstreams(tmp_path: Path, url: str) -> None:
+def test_other_urls_are_not_upstream(tmp_path: Path, url: str) -> None:
     assert _remotes(tmp_path, a=url) == ("upstream",)
 
 
-def test_a_repository_without_settings_or_on_a_server(tmp_path: Path) -> None:
+def test_a_repository_without_a_config_and_one_on_a_server(tmp_path: Path) -> None:
     assert upstream.remotes(mirror.Mirror(repo=str(tmp_path), path=tmp_path)) == ("upstream",)
     url = "https://github.com/moby/buildkit"
     assert upstream.remotes(mirror.Mirror(repo=url, path=tmp_path)) == ("upstream",)

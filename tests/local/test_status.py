@@ -1,4 +1,4 @@
-"""``status`` in one process on a campaign in another."""
+"""``status`` of a campaign in another process."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def wait(for_: Callable[[], bool]) -> None:
 
 
 def status(folder: Path, *words: str) -> str:
-    said = tool.inv("status", *words, "--out", str(folder.parent))
-    assert said.code == 0, said.stderr
-    return said.stdout
+    done = tool.inv("status", *words, "--out", str(folder.parent))
+    assert done.code == 0, done.stderr
+    return done.stdout
 
 
 def test_a_running_campaign_is_listed_and_shown(
@@ -92,7 +92,7 @@ def test_a_watcher_sees_the_end(campaign: tuple[subprocess.Popen[bytes], Path]) 
     assert "  done" in status(folder)
 
 
-def test_a_watcher_of_a_killed_campaign_does_not_wait(
+def test_watching_a_killed_campaign_ends(
     campaign: tuple[subprocess.Popen[bytes], Path],
 ) -> None:
     child, folder = campaign

@@ -1,4 +1,4 @@
-"""The live screen on a real terminal: nothing left behind, standard output untouched."""
+"""The live screen on a real terminal: it leaves nothing behind and does not use stdout."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print("the document")
 
 
 class Terminal:
-    """A child whose stderr is a terminal, as `./inv matrix --json > file` has it."""
+    """A child whose stderr is a terminal, as in `./inv matrix --json > file`."""
 
     def __init__(self, wait: float, env: Mapping[str, str] | None = None, width: int = 80) -> None:
         self.ours, theirs = pty.openpty()
@@ -73,7 +73,7 @@ class Terminal:
     def _read(self) -> str:
         try:
             return os.read(self.ours, 65536).decode(errors="replace")
-        except OSError:  # the other side is gone
+        except OSError:  # the other end is closed
             return ""
 
 
@@ -81,7 +81,7 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
-def test_screen_on_stderr_document_on_stdout() -> None:
+def test_the_screen_is_on_stderr_and_the_document_on_stdout() -> None:
     terminal = Terminal(1)
     seen = terminal.rest()
     assert "building 400 of 800 packages" in plain(seen)
@@ -91,7 +91,7 @@ def test_screen_on_stderr_document_on_stdout() -> None:
     assert seen.rfind("\x1b[?25h") > seen.rfind("\x1b[?25l"), "the cursor is shown again"
 
 
-def test_ctrl_c_gives_the_terminal_back() -> None:
+def test_ctrl_c_restores_the_terminal() -> None:
     terminal = Terminal(60)
     seen = terminal.read_until("400 of 800")
     os.killpg(terminal.child.pid, signal.SIGINT)
@@ -106,7 +106,7 @@ def test_no_color() -> None:
     assert "building 400 of 800 packages" in plain(seen)
 
 
-def test_a_narrower_terminal_is_drawn_anew() -> None:
+def test_a_resized_terminal_is_redrawn() -> None:
     terminal = Terminal(3)
     terminal.read_until("400 of 800")
     terminal.resize(40)

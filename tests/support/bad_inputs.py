@@ -59,9 +59,9 @@ WITH_A_REVISION = [
     ("patch-check", "--revs=REF"),
 ]
 
-#: Words of a whole command line; REPO is a good repository.
+#: Whole command lines; REPO is a valid repository.
 COMMAND_LINES: list[tuple[str, ...]] = [
-    # what Invoke parses
+    # parsed by Invoke
     ("matrices",),
     ("matrix", "--colour", "red"),
     ("matrix", "--revs"),
@@ -133,7 +133,7 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     ("validate", *GIT),
     ("validate", "--patches=,", *GIT),
     ("matrix", "--revs=,", "--patches=nothing", *GIT),
-    # things that do not go together
+    # options that exclude each other
     ("run", *GIT),
     ("build", "--repo=REPO"),
     ("bisect", "--good=v0.1.0", *GIT),
@@ -197,7 +197,7 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     ("run", "--rev=v0.1.0", "--repo=REPO", "--source=git", "--out=" + "x" * 300),
 ]  # fmt: skip
 
-#: Of the environment, not our own twins: a variable, its value, and who reads it.
+#: Variables other than the twins of our options: name, value, and the task that reads it.
 ADDRESSES: list[tuple[str, str, tuple[str, ...]]] = [
     *(("DOCKER_HOST", value, ("clean", "--dry-run")) for value in (
         "tcp://[::1", "ssh://[x", "ssh://me@[::1", "ssh://", "ssh://-oProxyCommand=x", "unix://[",
@@ -230,7 +230,7 @@ ENVIRONMENT = [
     ("TRIALS", "9" * 6000),
 ]
 
-#: In the file of the scenario single-chain: text -> other text.
+#: Edits of the scenario single-chain: text -> replacement.
 SCENARIO_EDITS = [
     ("schema = 1", "schema = 2"),
     ("schema = 1", 'schema = "1"'),
@@ -366,7 +366,7 @@ def _diff(path: str, *, before: str = "", hunk: str = "@@ -1 +1,2 @@\n one\n+two
     return f"{before}--- a/{path}\n+++ b/{path}\n{hunk}".encode()
 
 
-#: patch.toml, and the diff beside it.
+#: A patch.toml and its diff.
 PATCHES: list[tuple[bytes, bytes | None]] = [
     (b"", GOOD_DIFF),
     (b"title", GOOD_DIFF),
@@ -434,7 +434,7 @@ _RECORD = {"kind": "matrix", "status": "killed", "reason": "", "pid": 0}
 
 
 def write_campaigns(out: Path) -> None:
-    """Campaigns below *out* whose files are not what the tool writes."""
+    """Write campaigns below *out* with files that the tool would not write."""
     for name, text in {
         "broken-json": "{",
         "broken-shape": '{"schema": 1}',

@@ -1,4 +1,4 @@
-"""Certificates of a Docker Engine and its clients, made with openssl where a test needs them."""
+"""Certificates for a Docker Engine and its clients, made with openssl on demand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ basicConstraints = critical, CA:true
 
 
 class Authority:
-    """Signs certificates for 127.0.0.1, good for servers and clients; all below *folder*."""
+    """Signs certificates for 127.0.0.1, for servers and clients; keeps its files in *folder*."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -46,7 +46,7 @@ class Authority:
         )
 
     def sign(self, into: Path, *, expired: bool = False) -> Path:
-        """Make *into* with ca.pem, cert.pem and key.pem, as DOCKER_CERT_PATH has them."""
+        """Create *into* with ca.pem, cert.pem and key.pem, for DOCKER_CERT_PATH."""
         into.mkdir(parents=True)
         request = into / "request.pem"
         _openssl(

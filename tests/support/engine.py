@@ -1,7 +1,7 @@
-"""A real Docker Engine for the length of a block: own state, socket and cgroup, no bridge.
+"""A real Docker Engine for the duration of a block: own state, socket and cgroup, no bridge.
 
-In PID and mount namespaces of its own, like the daemons of the host runtime: when it is
-ended, also by the death of the tests, everything that it runs ends and unmounts with it.
+It has its own PID and mount namespaces, like the daemons of the host runtime. When it ends, even
+because the tests are killed, all its processes end and all its mounts are removed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from runc_within_limits import NAMES, held
 
 _READY_WITHIN = 60.0
 
-#: No registry but those on loopback, also where there is a network: nothing may be pulled.
+#: Only registries on loopback are reachable, even if there is a network: nothing may be pulled.
 _OFFLINE = {
     **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:1"),
     "NO_PROXY": "127.0.0.1,localhost",
@@ -34,7 +34,7 @@ _OFFLINE = {
 
 @dataclass(frozen=True, kw_only=True)
 class TestEngine:
-    """An Engine that answers at `url`."""
+    """An Engine that listens at `url`."""
 
     __test__ = False
 
@@ -44,7 +44,7 @@ class TestEngine:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What points the tool, docker and buildx at it, and away from the user's own."""
+        """The environment in which the tool, docker and buildx use it instead of the user's own."""
         return {
             "DOCKER_HOST": self.url,
             "DOCKER_CONTEXT": "",
@@ -53,21 +53,21 @@ class TestEngine:
 
     @property
     def log(self) -> str:
-        """What dockerd printed."""
+        """The output of dockerd."""
         return (self.folder / "log").read_text(errors="replace")
 
     def client(self) -> docker.DockerClient:
-        """A client to look at it with; the caller closes it."""
+        """Return a client; the caller closes it."""
         return docker.DockerClient(base_url=self.url, timeout=60)
 
     def left(self) -> list[str]:
-        """Containers and volumes that are there now."""
+        """Return the containers and volumes that exist now."""
         with closing(self.client()) as client:
             containers = [f"container {c.name}" for c in client.containers.list(all=True)]
             return containers + [f"volume {v.name}" for v in client.volumes.list()]
 
     def kill(self) -> None:
-        """End it at once, as a machine that loses its Engine."""
+        """Kill it."""
         _end(self.child, signal.SIGKILL)
 
 
@@ -80,11 +80,12 @@ def running(
     elsewhere: bool = False,
     propagation: str = "private",
 ) -> Iterator[TestEngine]:
-    """An Engine with an empty state. *plain*: containers get what this machine cannot give.
+    """Yield an Engine with empty state.
 
-    *data*: where its images are, for a small disk. *flags* are added to dockerd's. *elsewhere*:
-    with a network of its own, as on another machine; build steps then have a bridge.
-    *propagation* ``slave``: what is mounted later, on shared mounts, is seen by it.
+    With *plain*, containers get capabilities that this machine lacks, and may not start. *data* is
+    the directory for its images, such as one on a small disk. *flags* are added to dockerd's. With
+    *elsewhere* it has its own network, as on another machine; build steps then have a bridge. With
+    *propagation* ``slave`` it sees later mounts on shared mounts.
     """
     with tempfile.TemporaryDirectory(prefix="bkbe-") as short:
         folder = Path(short)
@@ -134,7 +135,7 @@ def _argv(
 def _wait(made: TestEngine) -> None:
     deadline = time.monotonic() + _READY_WITHIN
     while time.monotonic() < deadline and made.child.poll() is None:
-        # Not by docker-py, which leaves its socket open where nobody listens.
+        # Not with docker-py, which leaves its socket open if nothing listens.
         with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
             probe.connect(made.url.removeprefix("unix://"))
             with closing(made.client()) as client:
@@ -145,7 +146,7 @@ def _wait(made: TestEngine) -> None:
 
 
 def _end(child: process.Child, sig: signal.Signals) -> None:
-    """First dockerd, which ends its containers; then whatever is left of the namespace."""
+    """End dockerd first, which ends its containers; then the rest of the namespace."""
     if child.poll() is None:
         children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
         for pid in children:

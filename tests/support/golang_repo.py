@@ -1,8 +1,7 @@
 """A small repository shaped like moby/buildkit: two programs, releases, merges, a broken commit.
 
-Its programs import only the standard library, so that each compiles in about a second. What
-``buildkitd`` prints follows from ``solver/solver.go``, as BuildKit's caching follows from its
-solver.
+Its programs import only the standard library, so that each compiles in about a second. The output
+of ``buildkitd`` depends on ``solver/solver.go``, as BuildKit's caching depends on its solver.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pathlib import Path
 
 MODULE = "github.com/moby/buildkit"
 
-#: Every repository asks for this Go, which the default matrix needs as well.
+#: Every repository wants this Go, which the default matrix needs too.
 GO = "1.25"
 
 _START = 1_700_000_000
@@ -53,12 +52,12 @@ func Answer() string {{
 
 
 def words(text: str) -> str:
-    """The source of the package that decides what the programs print."""
+    """Return the source of the package that decides what the programs print."""
     return f'package words\n\nconst Cached = "{text}"\n'
 
 
 def base_files(go: str = GO) -> dict[str, str]:
-    """Path -> text of a tree that compiles and prints ``cached``."""
+    """Return path -> text for a tree that compiles and prints ``cached``."""
     version = 'package version\n\nvar (\n\tVersion  = "dev"\n\tRevision = ""\n)\n'
     return {
         "Dockerfile": f"# syntax=docker/dockerfile\nARG GO_VERSION={go}\nFROM scratch\n",
@@ -75,7 +74,7 @@ def base_files(go: str = GO) -> dict[str, str]:
 
 @dataclass(kw_only=True)
 class GolangRepo:
-    """A work tree with git commands on it; every commit is an hour after the one before."""
+    """A work tree and git commands on it; each commit is an hour later than the previous one."""
 
     path: Path
     commits: dict[str, str] = field(default_factory=dict)  # name -> commit id
@@ -83,7 +82,7 @@ class GolangRepo:
 
     @classmethod
     def create(cls, path: Path, *, go: str = GO) -> GolangRepo:
-        """A repository with one commit, called ``base``, on ``master``."""
+        """Create a repository with one commit, called ``base``, on ``master``."""
         path.mkdir(parents=True)
         repo = cls(path=path)
         repo.git("init", "--quiet", "--initial-branch=master", "--template=")
@@ -91,12 +90,12 @@ class GolangRepo:
         return repo
 
     def copy(self, path: Path) -> GolangRepo:
-        """The same repository once more, at *path*; cheaper than to make it again."""
+        """Copy the repository to *path*, which is faster than creating it again."""
         shutil.copytree(self.path, path, symlinks=True)
         return GolangRepo(path=path, commits=dict(self.commits), _clock=self._clock)
 
     def git(self, *args: str, stdin: str = "") -> str:
-        """Output of a git command that must succeed."""
+        """Return the output of a git command that must succeed."""
         now = f"{self._clock} +0000"
         env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {
             "GIT_CONFIG_GLOBAL": os.devnull,
@@ -116,7 +115,7 @@ class GolangRepo:
         ).stdout.strip()
 
     def commit(self, name: str, files: Mapping[str, str | None]) -> str:
-        """Commit *files* (None removes one) on the current branch; the id is kept under *name*."""
+        """Commit *files* (None removes one) on the current branch; store the ID as *name*."""
         for path, text in files.items():
             target = self.path / path
             if text is None:
@@ -130,21 +129,21 @@ class GolangRepo:
         return self._note(name)
 
     def branch(self, name: str, at: str = "HEAD") -> None:
-        """Make the branch *name* and switch to it."""
+        """Create the branch *name* and switch to it."""
         self.git("switch", "--quiet", "--create", name, at)
 
     def switch(self, name: str) -> None:
-        """Go to a branch."""
+        """Switch to a branch."""
         self.git("switch", "--quiet", name)
 
     def merge(self, name: str, branch: str) -> str:
-        """Merge *branch* with a merge commit; the id is kept under *name*."""
+        """Merge *branch* with a merge commit; store the ID as *name*."""
         self._clock += _HOUR
         self.git("merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", branch)
         return self._note(name)
 
     def cherry_pick(self, name: str, commit: str) -> str:
-        """Copy *commit* onto the current branch; the id is kept under *name*."""
+        """Cherry-pick *commit* to the current branch; store the ID as *name*."""
         self._clock += _HOUR
         self.git("cherry-pick", commit)
         return self._note(name)
@@ -159,13 +158,13 @@ class GolangRepo:
 
 
 def buildkit_like(path: Path, *, go: str = GO, broken: bool = True) -> GolangRepo:
-    """A history with what bisections of BuildKit meet.
+    """Create a history with the features that matter for bisections of BuildKit.
 
     On ``master``: ``base`` (tag v0.1.0) .. ``docs`` .. ``merge-fine`` .. ``merge-culprit`` (tag
-    v0.2.0) .. ``tip``. The merged branch ``culprit`` holds ``refactor`` (still fine),
-    ``broken`` (does not compile; only with *broken*), ``culprit`` (prints "ran", from here on)
-    and ``polish``.
-    The branch ``v0.1`` forks from ``base`` and has ``picked``, the commit ``fine`` again (tag
+    v0.2.0) .. ``tip``. The merged branch ``culprit`` contains ``refactor`` (still good),
+    ``broken`` (does not compile; only with *broken*), ``culprit`` (prints "ran", like all later
+    commits) and ``polish``.
+    The branch ``v0.1`` forks from ``base`` and contains ``picked``, a cherry-pick of ``fine`` (tag
     v0.1.1, lightweight). v0.1.0 and v0.2.0 are annotated; v0.2.0-rc1 is at ``merge-fine``.
     """
     repo = GolangRepo.create(path, go=go)
@@ -198,10 +197,10 @@ def buildkit_like(path: Path, *, go: str = GO, broken: bool = True) -> GolangRep
 
 
 def file_proxy(path: Path, versions: Mapping[str, Mapping[str, str]]) -> str:
-    """Make *path* a module proxy that serves the module; returns its GOPROXY value.
+    """Make *path* a module proxy that serves the module; return its GOPROXY value.
 
-    *versions* maps a version to its files. ``Origin`` is told for none but v0.2.0, and the
-    commit id ``abcdef123456`` leads to v0.2.0 too.
+    *versions* maps a version to its files. Only v0.2.0 has an ``Origin``, and the commit ID
+    ``abcdef123456`` resolves to v0.2.0 too.
     """
     folder = path / MODULE / "@v"
     folder.mkdir(parents=True)

@@ -1,7 +1,6 @@
-"""A repository that tries to run programs and to write outside, by all that git reads of one.
+"""A repository that tries to run programs and to write outside, in every way that git has.
 
-Everything that would be run is ``touch MARKS/NAME``, so the names of the files in MARKS are
-the ways that worked.
+Every program is ``touch MARKS/NAME``, so the names of the files in MARKS are the ways that worked.
 """
 
 from __future__ import annotations
@@ -48,18 +47,18 @@ MODULES = """[submodule "evil"]
 
 @dataclass(kw_only=True)
 class Hostile:
-    """The repository, where its marks would appear, and a directory that it would write to."""
+    """The repository, the directory for its marks, and a directory that it tries to write to."""
 
     repo: GolangRepo
     marks: Path
     outside: Path
 
     def worked(self) -> list[str]:
-        """The ways in which something was run."""
+        """Return the ways that ran a program."""
         return sorted(p.name for p in self.marks.iterdir())
 
     def program(self, name: str) -> str:
-        """A command that leaves the mark *name*; what is fed to it is passed on."""
+        """Return a program that leaves the mark *name* and copies its input to its output."""
         path = self.marks.parent / "programs" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\ntouch {self.marks}/{name}\nexec cat\n")
@@ -68,7 +67,7 @@ class Hostile:
 
 
 def make(root: Path) -> Hostile:
-    """A `buildkit_like` repository below *root* with every payload; see the branches' names."""
+    """Create a `buildkit_like` repository below *root* with all payloads, one per branch."""
     for name in ("marks", "outside"):
         (root / name).mkdir(parents=True)
     repo = buildkit_like(root / "upstream", broken=False)
@@ -84,7 +83,7 @@ def make(root: Path) -> Hostile:
 
 
 def configure(made: Hostile, folder: Path) -> None:
-    """Hooks and settings that run programs, into the git directory *folder*."""
+    """Add hooks and settings that run programs to the git directory *folder*."""
     (folder / "hooks").mkdir(exist_ok=True)
     for name in HOOKS:
         shutil.copy(made.program(f"hook-{name}"), folder / "hooks" / name)
@@ -107,14 +106,14 @@ def configure(made: Hostile, folder: Path) -> None:
 
 
 def _attributes(made: Hostile) -> None:
-    """``master`` itself: attributes, and modules with addresses that are commands."""
+    """Add attributes, and submodules whose URLs are commands, to ``master``."""
     modules = MODULES.format(touch="touch", marks=made.marks)
     made.repo.commit("attributes", {".gitattributes": ATTRIBUTES, ".gitmodules": modules})
     made.repo.tag("v0.3.0")
 
 
 def _links(made: Hostile) -> None:
-    """Links that lead out: of files that are read, of a directory that a patch writes through."""
+    """Add symlinks to outside: for files that are read, and a directory that a patch changes."""
     repo = made.repo
     for branch, path, target in (
         ("link-file", "README.md", "/etc/passwd"),
@@ -131,7 +130,7 @@ def _links(made: Hostile) -> None:
 
 
 def _trees(made: Hostile) -> None:
-    """Trees that no work tree makes: ``.git`` in all its spellings, dots, a module for a file."""
+    """Add trees that no work tree makes: spellings of ``.git``, ``..``, a submodule for a file."""
     repo = made.repo
     blob = repo.git("hash-object", "-w", made.program("hook-post-checkout"))
     base = repo.git("ls-tree", "master")
@@ -157,7 +156,7 @@ def _trees(made: Hostile) -> None:
 
 
 def _words(made: Hostile) -> None:
-    """Names of branches and tags, and a message, that could be options, commands or lines."""
+    """Add branch names, tag names and a message that look like options, commands or lines."""
     repo = made.repo
     tip = repo.commits["tip"]
     packed = [
@@ -184,14 +183,14 @@ def _commit(repo: GolangRepo, branch: str, tree: str, message: str = "odd") -> N
 
 
 def snapshot(root: Path) -> dict[str, tuple[object, ...]]:
-    """Every entry below *root*: its mode, its time, and its bytes or its target."""
+    """Return the mode, the time, and the digest or target of every entry below *root*."""
     found: dict[str, tuple[object, ...]] = {}
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
             path = Path(folder) / name
             status = path.lstat()
             if path.is_symlink():
-                content = os.readlink(path)  # noqa: PTH115 - of no path type, whatever it holds
+                content = os.readlink(path)  # noqa: PTH115 - a string, whatever it contains
             elif path.is_file():
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
             else:

@@ -1,7 +1,7 @@
-"""A file system that takes every request and never answers; a thread of ours waits in it for ever.
+"""A file system that accepts every request and never responds; a thread of ours waits forever.
 
-Run as ``hung_fuse.py MOUNTPOINT READY``: the file READY is made once the thread waits. The kernel
-does not let go of such a thread, whatever signal comes, before the connection is aborted.
+Run as ``hung_fuse.py MOUNTPOINT READY``: the file READY is created once the thread waits. Until the
+connection is aborted, no signal ends such a thread.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def main(point: Path, ready: Path) -> None:
         raise OSError(ctypes.get_errno(), "mount")
     # struct fuse_in_header: length, opcode, unique; the first request is FUSE_INIT.
     unique = struct.unpack_from("<IIQ", os.read(fd, 1 << 20))[2]
-    told = struct.pack("<IIIIHHIIHH7I", 7, 31, 65536, 0, 12, 9, 65536, 1, 1, 0, *[0] * 7)
-    os.write(fd, struct.pack("<IiQ", 16 + len(told), 0, unique) + told)
+    reply = struct.pack("<IIIIHHIIHH7I", 7, 31, 65536, 0, 12, 9, 65536, 1, 1, 0, *[0] * 7)
+    os.write(fd, struct.pack("<IiQ", 16 + len(reply), 0, unique) + reply)
     threading.Thread(target=(point / "x").stat, daemon=True).start()
-    os.read(fd, 1 << 20)  # its lookup: from now on it cannot be killed
+    os.read(fd, 1 << 20)  # the thread's lookup; from now on it cannot be killed
     ready.touch()
     while True:
         os.read(fd, 1 << 20)

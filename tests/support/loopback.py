@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that has trouble first, and then serves files."""
+"""An HTTP server on loopback that fails first, and then serves files."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
 
-#: Instead of a status: the connection is reset without an answer.
+#: Instead of a status: the connection is reset without a response.
 RESET = 0
 
 
 @dataclass(kw_only=True)
 class Served:
-    """What is served, what goes wrong first, and what was asked."""
+    """The files, the failures that come first, and the requests so far."""
 
     port: int = 0
-    files: dict[str, bytes | Path] = field(default_factory=dict)  # path, with its slash
+    files: dict[str, bytes | Path] = field(default_factory=dict)  # path with its leading slash
     redirects: dict[str, str] = field(default_factory=dict)
-    troubles: list[int] = field(default_factory=list)  # statuses, of the next requests
+    troubles: list[int] = field(default_factory=list)  # statuses of the next requests
     kind: str = "application/octet-stream"
-    length: str = ""  # what is said of every answer's length, where not the truth
+    length: str = ""  # a false Content-Length for all responses
     asked: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        """Where it is, without a slash at the end."""
+        """Its URL without a trailing slash."""
         return f"http://127.0.0.1:{self.port}"
 
 
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: what was asked is in `Served`."""
+        """Log nothing; `Served` has the requests."""
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):  # of a connection that was reset
@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serve(served: Served) -> Iterator[Served]:
-    """*served* on a free port for the length of a block."""
+    """Serve *served* on a free port for the duration of a block."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.served = served
     served.port = server.server_address[1]

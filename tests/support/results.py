@@ -1,4 +1,4 @@
-"""Result documents as campaigns make them, and as an enemy would like them to be."""
+"""Result documents as campaigns write them, and as an attacker might."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def sha(n: int) -> str:
 
 
 def far(n: int) -> str:
-    """The number in the first digits, so that a short id has it."""
+    """Return an ID that begins with the number, so that short IDs differ."""
     return sha(n << 144)
 
 
@@ -173,7 +173,7 @@ def row(
 
 
 def matrix(**changes: Any) -> Result:
-    """Close to what moby/buildkit#6893 looks like."""
+    """Return a matrix similar to that of moby/buildkit#6893."""
     cells = [
         *row("v0.24.0", 240, "layers-dropped", ("cached", "cached", "layers-dropped")),
         *row("v0.25.0", 250, "export-failed", "export-failed"),
@@ -219,7 +219,7 @@ def two_scenarios() -> Result:
 
 
 def many(rows: int, columns: int = 6, *, lines: int = 20) -> Result:
-    """*rows* variants of noisy cells, each with its own evidence; rows x *columns* cells."""
+    """Return *rows* variants x *columns* noisy cells, each with its own evidence."""
     names = ("layers-dropped", "export-failed", "cached", "unclassified")
     values = tuple(f"snap{n}" for n in range(columns // 2))
     axes = {
@@ -245,7 +245,7 @@ def many(rows: int, columns: int = 6, *, lines: int = 20) -> Result:
 
 
 def bisect(**changes: Any) -> Result:
-    """A search that found its commit."""
+    """Return a search that found its commit."""
     shown = {
         100: ("gate", "good", "cached 3 of 3"),
         200: ("gate", "bad", "export-failed 3 of 3"),
@@ -258,12 +258,12 @@ def bisect(**changes: Any) -> Result:
     }
     steps = tuple(
         BisectStep(
-            number=i, phase=phase, sha=sha(n), verdict=verdict, shown=said,
+            number=i, phase=phase, sha=sha(n), verdict=verdict, shown=outcome,
             why=f"{phase} midpoint: at most {200 - n} of 100 candidates would remain",
-            counts={} if verdict == "skip" else {said.split()[0]: 3},
+            counts={} if verdict == "skip" else {outcome.split()[0]: 3},
             left=max(1, 100 >> i), seconds=14.0 * i, position=n - 100,
         )
-        for i, (n, (phase, verdict, said)) in enumerate(shown.items())
+        for i, (n, (phase, verdict, outcome)) in enumerate(shown.items())
     )  # fmt: skip
     info = BisectInfo(
         status="found",
@@ -292,8 +292,8 @@ def bisect(**changes: Any) -> Result:
         for n in (*shown, 140)
     )
     cells = tuple(
-        cell(sha(n)[:12], n, said.split()[0], bases="different", snapshotter="stargz")
-        for n, (_, verdict, said) in shown.items()
+        cell(sha(n)[:12], n, outcome.split()[0], bases="different", snapshotter="stargz")
+        for n, (_, verdict, outcome) in shown.items()
         if verdict != "skip"
     )
     made = matrix(
@@ -314,7 +314,7 @@ def refused() -> Result:
 
 
 def boundaries() -> Result:
-    """Two cells along one history: one flips twice, of which one place stays hidden."""
+    """Return two cells along one history; one changes twice, once at an unknown commit."""
     seen = {
         0: ("layers-dropped", "cached"), 100: ("layers-dropped", "cached"),
         180: ("cached", "cached"), 181: "skip (build)", 240: ("cached", "export-failed"),
@@ -325,20 +325,20 @@ def boundaries() -> Result:
         cell(
             f"r{n}",
             n + 1,
-            told if isinstance(told, str) else told[m],
+            outcome if isinstance(outcome, str) else outcome[m],
             bases=bases,
             snapshotter="stargz",
         )
-        for n, told in seen.items()
+        for n, outcome in seen.items()
         for m, bases in enumerate(("different", "same"))
     ]
     steps = tuple(
         BisectStep(
             number=i, phase="search", sha=sha(n + 1), position=n, left=9,
-            verdict="skip" if isinstance(told, str) else "bad" if "-" in told[0] else "good",
-            shown=told if isinstance(told, str) else f"different stargz: {told[0]} 3 of 3",
+            verdict="skip" if isinstance(outcome, str) else "bad" if "-" in outcome[0] else "good",
+            shown=outcome if isinstance(outcome, str) else f"different stargz: {outcome[0]} 3 of 3",
         )
-        for i, (n, told) in enumerate(seen.items(), 1)
+        for i, (n, outcome) in enumerate(seen.items(), 1)
     )  # fmt: skip
     changes = (
         ChangeInfo(sha=sha(181), before="layers-dropped", after="cached", last_before=sha(101),
@@ -367,7 +367,7 @@ def boundaries() -> Result:
 
 
 def merged() -> Result:
-    """One cell that turns three times inside a merge, and once where a commit stays hidden."""
+    """Return one cell that changes three times inside a merge, and once at an unknown commit."""
     lazy = {"bases": "different", "snapshotter": "stargz"}
     cached, failed, dropped = "cached", "export-failed", "layers-dropped"
     seen: dict[int, tuple[int | None, str]] = {  # commit -> (position, outcome)
@@ -416,7 +416,7 @@ HOSTILE = (
 
 
 def hostile() -> Result:
-    """Every free text of the document is an attack."""
+    """Return a document in which every free text is an attack."""
     bad = HOSTILE
     first = cell("master", 999, "layers-dropped", bases="different", snapshotter="stargz")
     step = StepInfo(
@@ -424,13 +424,13 @@ def hostile() -> Result:
         vertices=({"name": f"RUN {bad}", "state": "failed", "error": bad},),
         records=({"digest": bad, "layers": 0, "inputs": [bad]},),
     )  # fmt: skip
-    told = replace(
+    trial = replace(
         first.trials[0], reason=bad, outcome=bad, daemon_log=f"level=error {bad}", steps=(step,)
     )
     cells = (
-        replace(first, reason=bad, outcome=bad, counts={bad: 1}, trials=(told,), ref=bad,
+        replace(first, reason=bad, outcome=bad, counts={bad: 1}, trials=(trial,), ref=bad,
                 patches=(bad,)),
-        replace(first, reason=bad, outcome="flaky", counts={bad: 1, "b": 2}, trials=(told,)),
+        replace(first, reason=bad, outcome="flaky", counts={bad: 1, "b": 2}, trials=(trial,)),
     )  # fmt: skip
     evil = bisect().bisect
     assert evil
@@ -452,7 +452,7 @@ def hostile() -> Result:
 
 
 def hostile_many(rows: int) -> Result:
-    """Many cells, each with a hostile name, outcome and reason of its own, all of them long."""
+    """Return many cells, each with its own long and hostile name, outcome and reason."""
     plain = many(rows, lines=2)
     cells = tuple(
         replace(c, ref=f"{c.ref} {HOSTILE}", outcome=f"{c.outcome} {n} {HOSTILE}",

@@ -1,16 +1,16 @@
 #!/usr/bin/env -S python3 -I -S
-"""runc, for machines that lack capabilities which `docker run --privileged` asks for.
+"""runc for machines that lack capabilities which `docker run --privileged` asks for.
 
-Takes what this machine does not hold out of the container's spec, then becomes runc. Only for
-engines that tests start: dockerd --add-runtime NAME=THIS --default-runtime NAME.
+Removes the capabilities that this machine lacks from the container's spec, then executes runc. Only
+for engines that tests start: dockerd --add-runtime NAME=THIS --default-runtime NAME.
 
-An Engine calls it about fifteen times in a trial, so it loads only what a call needs.
+An Engine calls it about fifteen times in a trial, so it imports only what a call needs.
 """
 
 import os
 import sys
 
-# Names by bit, without the prefix: linux/capability.h.
+# Names by bit, without their prefix, from linux/capability.h.
 NAMES = (
     *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
     *("SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW"),

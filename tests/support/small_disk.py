@@ -1,4 +1,4 @@
-"""A file system of its own, that a test can fill and make read-only."""
+"""A separate file system that a test can fill and make read-only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-#: GiB; the tool does not begin with less than three free. None of it is written.
+#: GiB; the tool does not start with less than three free. The file is sparse.
 SIZE = 5
 
 
@@ -26,7 +26,7 @@ class Disk:
     root: Path
 
     def fill(self, leave: int = 0) -> None:
-        """Take all its room but *leave* bytes."""
+        """Fill it up to *leave* bytes."""
         with (self.root / "filler").open("ab") as file:
             step = 2**30
             while step >= 4096:
@@ -39,12 +39,12 @@ class Disk:
                     step //= 2
 
     def free(self) -> None:
-        """Give it back."""
+        """Free the space again."""
         (self.root / "filler").unlink()
 
     @contextmanager
     def kept_full(self) -> Iterator[None]:
-        """For the length of the block, also where somebody removes a file of his."""
+        """Keep it full for the duration of the block, even if a file is removed."""
         over = threading.Event()
 
         def keep() -> None:
@@ -63,7 +63,7 @@ class Disk:
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
-        """For the length of the block."""
+        """Remount it read-only for the duration of the block."""
         _do("mount", "-o", "remount,ro", str(self.root))
         try:
             yield
@@ -73,7 +73,7 @@ class Disk:
 
 @contextmanager
 def mounted(folder: Path) -> Iterator[Disk]:
-    """A new one below *folder* for the length of the block."""
+    """Mount a new one below *folder* for the duration of the block."""
     image, root = folder / "image", folder / "disk"
     root.mkdir(parents=True)
     with image.open("wb") as file:
@@ -90,7 +90,7 @@ def mounted(folder: Path) -> Iterator[Disk]:
 
 @contextmanager
 def immutable(path: Path) -> Iterator[None]:
-    """Nobody, not even root, may write *path* for the length of the block."""
+    """Make *path* unwritable, even for root, for the duration of the block."""
     _do("chattr", "+i", str(path))
     try:
         yield

@@ -1,4 +1,4 @@
-"""A real sshd on loopback for the length of a block, and a client that knows it."""
+"""A real sshd on loopback for the duration of a block, and a client that knows it."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ GlobalKnownHostsFile /dev/null
 
 @dataclass(frozen=True, kw_only=True)
 class Sshd:
-    """One that answers on `port`."""
+    """An sshd that listens on `port`."""
 
     port: int
     folder: Path
 
     @property
     def url(self) -> str:
-        """What DOCKER_HOST is for it."""
+        """The value of DOCKER_HOST for it."""
         return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}"
 
     def client(self, *, key: str = "client", hosts: str = "known_hosts") -> dict[str, str]:
-        """Environment in which `ssh` has that key and those known hosts.
+        """Return an environment in which `ssh` has that key and those known hosts.
 
-        ssh reads the home of the password database, whatever HOME says, so one that names its
-        configuration goes before it in PATH.
+        ssh uses the home of the password database and ignores HOME. So PATH begins with a wrapper
+        that passes the configuration.
         """
         config = self.folder / f"{key}-{hosts}"
         config.write_text(_CLIENT.format(folder=self.folder, key=key, hosts=hosts))
@@ -63,7 +63,7 @@ class Sshd:
         return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
 
     def clients(self) -> list[str]:
-        """Command lines of ssh processes that speak to it now."""
+        """Return the command lines of ssh processes that are connected to it."""
         found = []
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
@@ -77,12 +77,14 @@ class Sshd:
 
 @contextmanager
 def running(**settings: str) -> Iterator[Sshd]:
-    """An sshd whose sessions have *settings* in their environment.
+    """Yield an sshd whose sessions have *settings* in their environment.
 
-    The key ``client`` may come in, ``stranger`` may not; ``known_hosts`` has the host's key,
-    ``none`` has none.
+    It accepts the key ``client`` and refuses ``stranger``; ``known_hosts`` contains the host's key,
+    ``none`` does not.
     """
-    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # it asks for it, and systemd makes it
+    Path("/run/sshd").mkdir(
+        mode=0o755, exist_ok=True
+    )  # sshd requires it; usually systemd creates it
     with tempfile.TemporaryDirectory(prefix="bkbs-") as short:
         folder = Path(short)
         for name in ("host", "client", "stranger"):

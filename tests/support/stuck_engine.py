@@ -1,4 +1,4 @@
-"""A way to a real Engine on which some requests get stuck: they arrive, and are never answered."""
+"""A proxy to a real Engine on which some requests get stuck: they never get a response."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass(kw_only=True)
 class Stuck:
-    """The address, and how long clients waited for what got stuck: (request line, seconds)."""
+    """The URL, and how long clients waited for stuck requests: (request line, seconds)."""
 
     url: str
     waits: list[tuple[str, float]] = field(default_factory=list)
@@ -23,7 +23,7 @@ class Stuck:
 
 @contextmanager
 def stuck(engine_url: str, requests: str) -> Iterator[Stuck]:
-    """Forward to an Engine's socket all but requests that match the expression."""
+    """Forward all requests to an Engine's socket, except those that match the expression."""
     with tempfile.TemporaryDirectory(prefix="bkbe-") as folder:
         path = Path(folder) / "s"
         made = Stuck(url=f"unix://{path}")
@@ -52,7 +52,7 @@ def _forward(client: socket.socket, url: str, pattern: re.Pattern[bytes], made: 
         engine.connect(url.removeprefix("unix://"))
         back = threading.Thread(target=_copy, args=(engine, client), daemon=True)
         back.start()
-        # A connection is used for several requests, each in a packet of its own.
+        # A connection carries several requests, each in its own packet.
         while data := client.recv(65536):
             line = data.partition(b"\r\n")[0]
             if pattern.match(line):

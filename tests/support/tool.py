@@ -1,4 +1,4 @@
-"""Runs the tool as a user does, and looks for what it may leave behind."""
+"""Runs the tool as a user does, and finds what it leaves behind."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any
 from buildkit_bisect.cli import leftovers
 from buildkit_bisect.system import checkout
 
-#: Programs of ours that must not outlive a task.
+#: Programs that must not outlive a task.
 _DAEMONS = ("buildkitd", "docker-registry", "fuse-overlayfs")
 
-#: Where figures go as well; some tests take such options away.
+#: File for figures, read here because some tests remove such variables.
 _FIGURES = os.environ.get("BKBISECT_FIGURES")
 
-#: A path of ours, which names the process that made it.
+#: Paths that the tool makes; they contain the process ID of the task.
 _OURS = re.compile(r"/(?:bkb|trial|registry|images)-(\d+)-\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """What a task printed, and its exit code."""
+class TaskOutput:
+    """The output and exit code of a task."""
 
     code: int
     stdout: str
@@ -40,25 +40,25 @@ class Said:
 
     @property
     def documents(self) -> list[dict[str, Any]]:
-        """Standard output as JSON, of a task that prints a list."""
+        """Standard output as JSON, for a task that prints a list."""
         loaded: list[dict[str, Any]] = json.loads(self.stdout)
         return loaded
 
 
 def argv(*words: str) -> list[str]:
-    """The command line of a task."""
+    """Return the command line of a task."""
     return [str(checkout.PROJECT / "inv"), *words]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours, without options that a developer may have set."""
+    """Return our environment without options that a developer may have set."""
     kept = ("BKBISECT_CACHE_DIR", "BKBISECT_VENV", "BKBISECT_PYTHON")
     env = {k: v for k, v in os.environ.items() if not k.startswith("BKBISECT_") or k in kept}
     return {**env, **(extra or {})}
 
 
-def inv(*words: str, env: Mapping[str, str] | None = None, timeout: float = 1800) -> Said:
-    """Run a task to its end."""
+def inv(*words: str, env: Mapping[str, str] | None = None, timeout: float = 1800) -> TaskOutput:
+    """Run a task and wait for it."""
     done = subprocess.run(
         argv(*words),
         env=environment(env),
@@ -67,11 +67,11 @@ def inv(*words: str, env: Mapping[str, str] | None = None, timeout: float = 1800
         timeout=timeout,
         check=False,
     )
-    return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    return TaskOutput(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
 def figure(what: str, measured: str) -> None:
-    """Tell what a test measured; ``benchmarks/reliability.py`` makes docs/reliability.md of it."""
+    """Report a measurement; ``benchmarks/reliability.py`` writes docs/reliability.md from them."""
     print(f"{what}: {measured}")
     if _FIGURES:
         with Path(_FIGURES).open("a") as file:
@@ -80,7 +80,7 @@ def figure(what: str, measured: str) -> None:
 
 
 def left_behind() -> list[str]:
-    """Processes, mounts and files of tasks that have ended; those of running ones do not count."""
+    """Return processes, mounts and files of tasks that have ended."""
     found = [str(path) for path in leftovers.find()]
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -96,6 +96,6 @@ def left_behind() -> list[str]:
 
 
 def _orphan(text: str) -> bool:
-    """Whether *text* holds a path of ours whose owner has ended."""
+    """Whether *text* contains a path of the tool whose owner has ended."""
     named = _OURS.search(text)
     return named is not None and not Path(f"/proc/{named[1]}").exists()

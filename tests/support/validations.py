@@ -1,4 +1,4 @@
-"""A validation's result document, for tests of what renders it."""
+"""A validation's result document, for tests of renderers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up histories with a known truth, and a caller that answers a session from it."""
+"""Generated histories with a known culprit, and a caller that answers a session accordingly."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ BROKEN = Tested(skip=Skip(kind=SkipKind.BUILD, reason="undefined: x"))
 
 
 def seen(**counts: int) -> Tested:
-    """Trials by outcome name."""
+    """Return trials by outcome name."""
     return Tested(counts=counts, verdicts={name: VERDICTS[name] for name in counts})
 
 
 def dice(seed: object) -> random.Random:
-    """Repeatable chance."""
+    """Return a random generator that *seed* determines."""
     return random.Random(str(seed))  # noqa: S311 - not for secrets
 
 
 def linear(n: int) -> dict[str, list[str]]:
-    """c0 (the good end) to cN: n candidates."""
+    """Return c0 (the good endpoint) to cN: n candidates."""
     return {f"c{i}": [f"c{i - 1}"] if i else [] for i in range(n + 1)}
 
 
 @dataclass
 class World:
-    """A DAG, the commits where the change is in, and what keeps commits from being tested."""
+    """A DAG, the culprit and an optional fix, and the commits that do not build."""
 
     parents: Mapping[str, Sequence[str]]
     culprit: str
@@ -69,7 +69,7 @@ class World:
 def drive(
     session: BisectSession, answer: Callable[[Ask], Tested], *, limit: int = 400
 ) -> tuple[Answer, list[Ask]]:
-    """Answer every ask; the result, and the asks."""
+    """Answer every ask; return the result and the asks."""
     asks: list[Ask] = []
     while isinstance(step := session.next(), Ask):
         asks.append(step)
@@ -79,7 +79,7 @@ def drive(
 
 
 def searched(asks: Sequence[Ask]) -> list[Ask]:
-    """The asks of the search itself: not of the ends, and not of the proof."""
+    """Return the asks of the search itself, without the endpoints and the proof."""
     return [a for a in asks if a.phase not in {Phase.GATE, Phase.CALIBRATE, Phase.PROOF}]
 
 
@@ -95,7 +95,7 @@ def histories(draw: st.DrawFn, *, largest: int = 40) -> dict[str, list[str]]:
 
 
 def random_history(rng: random.Random, size: int) -> dict[str, list[str]]:
-    """About *size* commits; the same for the same *rng*."""
+    """Return about *size* commits, determined by *rng*."""
     parents: dict[str, list[str]] = {"m0": []}
     line = ["m0"]
     serial = 0
@@ -119,5 +119,5 @@ def random_history(rng: random.Random, size: int) -> dict[str, list[str]]:
 
 
 def tip_of(parents: Mapping[str, Sequence[str]]) -> str:
-    """The last mainline commit."""
+    """Return the last mainline commit."""
     return max((c for c in parents if c.startswith("m")), key=lambda c: int(c[1:]))

@@ -1,4 +1,4 @@
-"""System tests have real everything: root, BuildKit, registries, Docker Engines."""
+"""System tests use the real things: root, BuildKit, registries, Docker Engines."""
 
 from __future__ import annotations
 

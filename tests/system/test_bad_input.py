@@ -1,4 +1,4 @@
-"""Mistakes are one clear line with the next command, exit 2 or 3, and change nothing."""
+"""Bad input is one clear line with the next command, exit 2 or 3, and changes nothing."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.system import checkout
-from tool import Said, environment, inv
+from tool import TaskOutput, environment, inv
 
 pytestmark = pytest.mark.system
 
 MODULE = ("--source", "module")
 
 
-def one_message(said: Said) -> str:
-    """The error line; there must be exactly one, and no traceback."""
-    assert "Traceback" not in said.stderr
-    lines = [line for line in said.stderr.splitlines() if line.startswith("error:")]
-    assert len(lines) == 1, said.stderr
-    assert said.stdout == ""
+def one_message(done: TaskOutput) -> str:
+    """Return the error line; there must be exactly one, and no traceback."""
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, done.stderr
+    assert done.stdout == ""
     return lines[0]
 
 
@@ -69,11 +69,11 @@ CASES = [
 
 
 @pytest.mark.parametrize(("words", "names"), CASES)
-def test_mistakes(words: str, names: str, tmp_path: Path) -> None:
+def test_bad_input_is_one_message(words: str, names: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = inv(*words.split(), env={"BKBISECT_OUT": str(out)})
-    assert said.code in (2, 3), said
-    assert names in one_message(said)
+    done = inv(*words.split(), env={"BKBISECT_OUT": str(out)})
+    assert done.code in (2, 3), done
+    assert names in one_message(done)
     assert not out.exists() or list(out.iterdir()) == []
 
 
@@ -83,33 +83,33 @@ def scenarios(tmp_path: Path) -> Path:
     return tmp_path / "scenarios"
 
 
-def test_a_scenario_with_a_mistake_names_file_and_key(scenarios: Path) -> None:
+def test_an_error_in_a_scenario_names_file_and_key(scenarios: Path) -> None:
     path = scenarios / "cross-stage-lazy" / "scenario.toml"
     path.write_text(path.read_text().replace('extends = "_cross-stage"', 'extend = "x"'))
-    said = inv("matrix", "--scenario", str(path.parent), *MODULE)
-    assert said.code == 2
-    message = one_message(said)
+    done = inv("matrix", "--scenario", str(path.parent), *MODULE)
+    assert done.code == 2
+    message = one_message(done)
     assert str(path) in message
     assert "extend" in message
 
 
-def test_a_patch_that_leaves_the_tree(tmp_path: Path) -> None:
+def test_a_patch_that_writes_outside_the_tree(tmp_path: Path) -> None:
     folder = tmp_path / "evil"
     folder.mkdir()
     (folder / "patch.toml").write_text('title = "evil"\n')
     (folder / "evil.patch").write_text(
         "--- a/../../etc/passwd\n+++ b/../../etc/passwd\n@@ -1 +1 @@\n-a\n+b\n"
     )
-    said = inv("matrix", "--patches", str(folder), *MODULE)
-    assert said.code == 2
-    assert "outside the tree" in one_message(said)
+    done = inv("matrix", "--patches", str(folder), *MODULE)
+    assert done.code == 2
+    assert "outside the tree" in one_message(done)
 
 
 def test_an_unwritable_out_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    said = inv("run", "--rev", "v0.25.0", "--out", str(tmp_path / "file" / "x"), *MODULE)
-    assert said.code == 2
-    assert "cannot write" in one_message(said)
+    done = inv("run", "--rev", "v0.25.0", "--out", str(tmp_path / "file" / "x"), *MODULE)
+    assert done.code == 2
+    assert "cannot write" in one_message(done)
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
@@ -117,19 +117,20 @@ def test_a_full_disk(tmp_path: Path) -> None:
     small.mkdir()
     subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=2m", "none", str(small)], check=True)
     try:
-        said = inv("run", "--rev", "v0.25.0", *MODULE, env={"BKBISECT_CACHE_DIR": str(small)})
-        assert said.code == 3, said
-        assert "nearly full" in one_message(said)
+        done = inv("run", "--rev", "v0.25.0", *MODULE, env={"BKBISECT_CACHE_DIR": str(small)})
+        assert done.code == 3, done
+        assert "nearly full" in one_message(done)
     finally:
         subprocess.run(["/bin/umount", str(small)], check=True)
 
 
 def ensure(patched: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """What a task that runs trials says on a machine where *patched* is so."""
+    """Run the checks before trials with *patched* in effect."""
     code = (
         "import sys; from unittest import mock; from buildkit_bisect.cli import doctor, guarded\n"
+        "from buildkit_bisect.options.requests import Run\n"
         f"with mock.patch({patched}):\n"
-        "    sys.exit(guarded(lambda: doctor.ensure(print, trials=True) or 0))\n"
+        "    sys.exit(guarded(lambda: doctor.ensure(print, trials=True) or 0, Run))\n"
     )
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -140,17 +141,17 @@ def ensure(patched: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_no_root_and_no_docker() -> None:
-    said = ensure("'os.geteuid', lambda: 1000", DOCKER_HOST="unix:///nowhere")
-    assert said.returncode == 3
-    assert "not running as root" in said.stderr
-    assert "cannot connect to the Docker Engine at unix:///nowhere" in said.stderr
-    assert "sudo ./inv" in said.stderr
+def test_neither_root_nor_docker() -> None:
+    done = ensure("'os.geteuid', lambda: 1000", DOCKER_HOST="unix:///nowhere")
+    assert done.returncode == 3
+    assert "not running as root" in done.stderr
+    assert "cannot connect to the Docker Engine at unix:///nowhere" in done.stderr
+    assert "sudo ./inv" in done.stderr
 
 
-def test_what_is_missing_is_named_with_the_command_that_brings_it() -> None:
+def test_a_missing_program_is_named_with_the_command_that_installs_it() -> None:
     which = "lambda n, **_: None if n in ('runc', 'docker-registry') else '/bin/' + n"
-    said = ensure(f"'shutil.which', {which}", BKBISECT_NO_INSTALL="1")
-    assert said.returncode == 3
-    assert "not installed: runc, docker-registry" in said.stderr
-    assert "apt-get install -y --no-install-recommends docker-registry runc" in said.stderr
+    done = ensure(f"'shutil.which', {which}", BKBISECT_NO_INSTALL="1")
+    assert done.returncode == 3
+    assert "not installed: runc, docker-registry" in done.stderr
+    assert "apt-get install -y --no-install-recommends docker-registry runc" in done.stderr

@@ -1,6 +1,6 @@
-"""Hundreds of bad inputs, written and made: each is one message, and nothing is changed.
+"""Hundreds of bad inputs, written and generated: each gives one message and changes nothing.
 
-All go through the real command line, in this process: a start costs half a second, and
+All use the real command line in this process, because a start takes half a second;
 `test_bad_input.py` runs a sample as a user does.
 """
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.system
 
 MATRIX = ("matrix", "--revs=master")
 
-#: The issue asks for this many; the last test counts.
+#: Number of inputs that must be tried; the last test counts them.
 ENOUGH = 150
 
 MADE = settings(
@@ -47,7 +47,7 @@ MADE = settings(
 
 @dataclass(kw_only=True)
 class World:
-    """What no bad input may change, and how many were tried on it."""
+    """Files that no bad input may change, and how many inputs were tried."""
 
     home: Path  # cache, results, the user's repository, patches, scenarios
     tried: int = 0
@@ -57,8 +57,8 @@ class World:
     def repo(self) -> str:
         return str(self.home / "upstream")
 
-    def tell(self, *words: str) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr of a command line."""
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """Return the exit code, stdout and stderr of a command line."""
         out, err = io.StringIO(), io.StringIO()
         code: object = 0
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -71,14 +71,14 @@ class World:
         return code, out.getvalue(), err.getvalue()
 
     def refuses(self, *words: str) -> str:
-        """The one message; exit 2, 3 or 4, no traceback, nothing on stdout."""
-        code, out, err = self.tell(*words)
+        """Return the only message; check exit 2, 3 or 4, no traceback, nothing on stdout."""
+        code, out, err = self.run(*words)
         assert code in (2, 3, 4), (words, code, out, err)
         assert out == "", (words, out)
         assert "Traceback" not in err, (words, err)
         errors = re.findall(r"^error: .*", err, re.MULTILINE)
         assert len(errors) == 1, (words, err)
-        assert err.count("\n") <= 12, (words, err)  # a source may say a line before it
+        assert err.count("\n") <= 12, (words, err)  # a source may print a line first
         assert len(err) < 3000, (words, len(err))
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", err), (words, err)
         self.tried += 1
@@ -90,9 +90,9 @@ class World:
 
 
 def _content(*roots: Path, but_for: str = "") -> dict[str, str]:
-    """Every file and what is in it. Locks, empty folders and compiled Python are no change.
+    """Return every file and its content, without locks, empty folders and compiled Python.
 
-    Nor are the files that sqlite keeps while a database is open.
+    Files that SQLite keeps while a database is open do not count either.
     """
     found = {}
     for root in roots:
@@ -124,11 +124,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         patch.setenv("BKBISECT_NO_INSTALL", "1")
         patch.setenv("DOCKER_HOST", "unix:///nowhere")
         found = World(home=home)
-        # What a good command remembers of a repository, a bad one may look up as well.
+        # Store what valid commands remember about the repository, which bad ones may store too.
         for good in (("bisect", "--good=v0.1.0", "--bad=master"), MATRIX):
-            code, _, err = found.tell(*good, *found.git_options())
+            code, _, err = found.run(*good, *found.git_options())
             assert code == 0, err
-        gc.collect()  # closes the journal, which is then written for the last time
+        gc.collect()  # closes the journal, which writes it a last time
         yield found
     for sign, handler in handlers.items():
         signal.signal(sign, handler)
@@ -143,7 +143,7 @@ def _nothing_changes(world: World, request: pytest.FixtureRequest) -> Iterator[N
 
 @pytest.fixture(scope="module", autouse=True)
 def _nor_the_checkout() -> Iterator[None]:
-    before = _content(checkout.PROJECT, but_for=".git")  # somebody may commit meanwhile
+    before = _content(checkout.PROJECT, but_for=".git")  # there may be a commit meanwhile
     yield
     assert _content(checkout.PROJECT, but_for=".git") == before
 
@@ -170,7 +170,7 @@ def test_a_revision(world: World, task: tuple[str, ...], ref: str) -> None:
 def test_an_environment_twin(
     world: World, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
-    # Good ones beside it, and nothing on the command line, which would win.
+    # The other twins are valid; the option itself is not given, since it would take precedence.
     for name, good in {"REPO": world.repo, "REVS": "master", "DRY_RUN": "1"}.items():
         monkeypatch.setenv(f"BKBISECT_{name}", good)
     monkeypatch.setenv(f"BKBISECT_{variable}", value)
@@ -197,19 +197,21 @@ def test_a_scenario_file(world: World, tmp_path: Path, old: str, new: str) -> No
     text = folder.read_text()
     assert old in text
     folder.write_text(text.replace(old, new, 1))
-    told = world.refuses(*MATRIX, "--scenario", str(folder.parent), *world.git_options())
-    assert str(folder) in told
+    error = world.refuses(*MATRIX, "--scenario", str(folder.parent), *world.git_options())
+    assert str(folder) in error
 
 
 @pytest.mark.parametrize("data", bad_inputs.SCENARIO_FILES)
-def test_a_file_that_is_no_scenario(world: World, tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_scenario(world: World, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "scenario.toml").write_bytes(data)
-    told = world.refuses(*MATRIX, "--scenario", str(tmp_path), *world.git_options())
-    assert str(tmp_path) in told
+    error = world.refuses(*MATRIX, "--scenario", str(tmp_path), *world.git_options())
+    assert str(tmp_path) in error
 
 
 @pytest.mark.parametrize("name", ["directory", "loop", "fifo-less", "unreadable"])
-def test_a_scenario_whose_file_is_odd(world: World, tmp_path: Path, name: str) -> None:
+def test_a_scenario_whose_dockerfile_cannot_be_used(
+    world: World, tmp_path: Path, name: str
+) -> None:
     file = _scenarios(tmp_path).parent / "build.Dockerfile"
     file.unlink()
     match name:
@@ -227,20 +229,20 @@ def test_a_scenario_whose_file_is_odd(world: World, tmp_path: Path, name: str) -
 @pytest.mark.parametrize(("toml", "diff"), bad_inputs.PATCHES)
 def test_a_patch(world: World, tmp_path: Path, toml: bytes, diff: bytes | None) -> None:
     _patch(tmp_path / "mine", toml, diff)
-    told = world.refuses(*MATRIX, "--patches", str(tmp_path / "mine"), *world.git_options())
-    assert re.search(r"mine|a\.patch|patch\.toml|no patch", told)
+    error = world.refuses(*MATRIX, "--patches", str(tmp_path / "mine"), *world.git_options())
+    assert re.search(r"mine|a\.patch|patch\.toml|no patch", error)
     world.refuses("patch-check", "--into", str(tmp_path), "--repo", world.repo)
 
 
-def test_a_patch_that_is_a_link_out_of_its_folder(world: World, tmp_path: Path) -> None:
+def test_a_diff_that_is_a_symlink_out_of_its_folder(world: World, tmp_path: Path) -> None:
     _patch(tmp_path / "mine", b'title = "x"\n', None)
     (tmp_path / "mine" / "a.patch").symlink_to("/etc/passwd")
     world.refuses(*MATRIX, "--patches", str(tmp_path / "mine"), *world.git_options())
 
 
-# --- made by hypothesis ----------------------------------------------------------------------
+# --- generated by hypothesis -----------------------------------------------------------------
 
-#: As argv can hold it: any character but NUL, undecodable bytes as surrogates.
+#: Any text that argv can contain: no NUL, undecodable bytes as surrogates.
 TEXT = st.text(
     st.characters(exclude_characters="\0", exclude_categories=[])
     | st.sampled_from("-:;,=/.$`'\"\\\n\x1b~^@{}[]*?"),
@@ -283,7 +285,7 @@ def test_any_text_as_a_number(world: World, text: str, option: str) -> None:
 @given(TEXT)
 def test_any_text_as_a_repository(world: World, text: str) -> None:
     assume(text.strip() and not Path(text.strip()).is_absolute() and "://" not in text)
-    assume("@" not in text)  # an address of ssh, and to be asked
+    assume("@" not in text)  # a valid ssh address, which would be contacted
     assume(not set(text.strip()) <= set("./~"))
     world.refuses("run", "--rev=master", "--source=git", "--dry-run", f"--repo={text}/none")
 
@@ -360,17 +362,17 @@ def test_any_bytes_as_a_diff(world: World, tmp_path: Path, data: bytes) -> None:
 def test_a_diff_with_bytes_changed_never_crashes(
     world: World, tmp_path: Path, at: int, cut: int, put: bytes
 ) -> None:
-    """What is left may still be a diff; whatever it is, it is answered and nothing is done."""
+    """The result may still be a valid diff; in any case there is an answer and no change."""
     data = bad_inputs.GOOD_DIFF[:at] + put + bad_inputs.GOOD_DIFF[at + cut :]
     _patch(tmp_path / "made", b'title = "x"\n', data)
     words = (*MATRIX, "--patches", str(tmp_path / "made"), *world.git_options())
-    code, _, err = world.tell(*words)
+    code, _, err = world.run(*words)
     assert code in (0, 2, 3, 4), (data, err)
     assert "Traceback" not in err
     world.tried += code != 0
 
 
-def test_enough_were_tried(world: World) -> None:
+def test_enough_inputs_were_tried(world: World) -> None:
     assert world.tried >= ENOUGH
     assert world.codes <= {2, 3, 4}
     figure(
@@ -381,7 +383,7 @@ def test_enough_were_tried(world: World) -> None:
 
 
 def _scenarios(tmp_path: Path) -> Path:
-    """A copy of a shipped scenario, whole in one file, since only shipped ones may extend."""
+    """Copy a shipped scenario into one file, since only shipped ones may use `extends`."""
     folder = tmp_path / "single-chain"
     shutil.copytree(checkout.SCENARIOS / "single-chain", folder)
     assert scenario.load(str(folder)).name == "single-chain"

@@ -1,4 +1,4 @@
-"""Bisections of a generated repository whose programs are really compiled and run."""
+"""Bisections of a generated repository whose programs are compiled and run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, words
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = pytest.mark.system
 
 _SHARED = ("toolchains", "gocache", "gomod")
 
-#: Bad once the program says that it ran.
+#: Bad if the program prints "ran".
 SCRIPT = """#!/bin/sh
 "$BKBISECT_BUILDKITD" | tee seen
 grep -q cached seen
@@ -28,9 +28,9 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
 
 
 @pytest.fixture(scope="module")
-def mended(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
-    """The same, where every commit builds; and on the branch ``fixed``, a fix."""
-    repo = buildkit_like(tmp_path_factory.mktemp("mended") / "upstream", broken=False)
+def buildable(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
+    """Return the same history in which every commit builds, with a fix on the branch ``fixed``."""
+    repo = buildkit_like(tmp_path_factory.mktemp("buildable") / "upstream", broken=False)
     repo.branch("fixed")
     repo.commit("before-the-fix", {"util/words/doc.go": "package words\n"})
     repo.commit("fix", {"util/words/words.go": words("cached")})
@@ -41,29 +41,29 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
 
 @pytest.fixture(scope="module")
 def turning(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
-    """Bad, mended and bad again inside one merge; mended at the tip of the next.
+    """Bad, fixed and bad again inside one merge; fixed at the tip of the next.
 
-    The first branch is behind ``meanwhile``; the second is on its merge's first parent, so that
-    its tip and its merge are one tree. A third, ``quiet``, is bad and mended inside.
+    The first branch lacks ``meanwhile``. The second forks from its merge's first parent, so its tip
+    and its merge have the same tree. A third, ``quiet``, turns bad and is fixed again inside.
     """
     repo = GolangRepo.create(tmp_path_factory.mktemp("turning") / "upstream")
     repo.tag("v0.1.0")
     repo.branch("turns")
-    for name, word in (("bad", "ran"), ("mended", "cached"), ("again", "ran")):
+    for name, word in (("bad", "ran"), ("fixed", "cached"), ("again", "ran")):
         repo.commit(name, {"util/words/words.go": words(word)})
         repo.commit(f"after-{name}", {"util/words/doc.go": f"// {name}\npackage words\n"})
     repo.switch("master")
     repo.commit("meanwhile", {"version/more.go": "package version\n"})
     repo.merge("merge-turns", "turns")
     repo.tag("v0.2.0")
-    repo.branch("mends")
+    repo.branch("fixes")
     repo.commit("try", {"util/words/doc.go": "// try\npackage words\n"})
-    repo.commit("mend", {"util/words/words.go": words("cached")})
+    repo.commit("fix", {"util/words/words.go": words("cached")})
     repo.switch("master")
-    repo.merge("merge-mends", "mends")
+    repo.merge("merge-fixes", "fixes")
     repo.branch("quiet")
     repo.commit("quiet-bad", {"util/words/words.go": words("ran")})
-    repo.commit("quiet-mend", {"util/words/words.go": words("cached")})
+    repo.commit("quiet-fix", {"util/words/words.go": words("cached")})
     repo.switch("master")
     repo.merge("merge-quiet", "quiet")
     return repo
@@ -85,7 +85,7 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def bisect(repo: GolangRepo, cache: Path, script: Path, out: Path, *words: str) -> Said:
+def bisect(repo: GolangRepo, cache: Path, script: Path, out: Path, *words: str) -> TaskOutput:
     return inv(
         *("bisect", "--repo", str(repo.path), "--script", str(script), "--trials", "1"),
         *("--json", "--out", str(out), *words),
@@ -93,12 +93,12 @@ def bisect(repo: GolangRepo, cache: Path, script: Path, out: Path, *words: str) 
     )
 
 
-def test_a_commit_that_does_not_build_leaves_an_honest_range(
+def test_a_commit_that_does_not_build_leaves_a_range(
     repo: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(repo, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
-    assert said.code == 4, said.stderr
-    found = said.document["bisect"]
+    done = bisect(repo, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
+    assert done.code == 4, done.stderr
+    found = done.document["bisect"]
     assert found["status"] == "range"
     assert {c["sha"] for c in found["candidates"]} == {
         repo.commits["broken"],
@@ -109,50 +109,52 @@ def test_a_commit_that_does_not_build_leaves_an_honest_range(
 
 
 def test_the_commit_inside_the_merge_is_found_and_reverted(
-    mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
+    buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(mended, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
-    assert said.code == 0, said.stderr
-    found = said.document["bisect"]
+    done = bisect(buildable, cache, script, tmp_path, "--good", "v0.1.0", "--bad", "master")
+    assert done.code == 0, done.stderr
+    found = done.document["bisect"]
     assert found["status"] == "found"
-    assert found["first_bad"] == mended.commits["culprit"]
-    assert found["merge"] == mended.commits["merge-culprit"]
+    assert found["first_bad"] == buildable.commits["culprit"]
+    assert found["merge"] == buildable.commits["merge-culprit"]
     assert found["reverted"].startswith("confirmed: master without this commit is script-good")
-    assert found["parents"] == [mended.commits["refactor"]]
-    report = (tmp_path / said.document["id"] / "report.md").read_text()
-    assert mended.commits["culprit"][:12] in report
+    assert found["parents"] == [buildable.commits["refactor"]]
+    report = (tmp_path / done.document["id"] / "report.md").read_text()
+    assert buildable.commits["culprit"][:12] in report
     assert left_behind() == []
 
 
-def test_finding_the_fix(mended: GolangRepo, cache: Path, script: Path, tmp_path: Path) -> None:
+def test_the_fix_is_found(buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path) -> None:
     words = ("--find-fix", "--bad", "v0.2.0", "--good", "fixed")
-    said = bisect(mended, cache, script, tmp_path, *words)
-    assert said.code == 0, said.stderr
-    found = said.document["bisect"]
-    assert found["first_bad"] == mended.commits["fix"]
+    done = bisect(buildable, cache, script, tmp_path, *words)
+    assert done.code == 0, done.stderr
+    found = done.document["bisect"]
+    assert found["first_bad"] == buildable.commits["fix"]
     assert found["reverted"].startswith("confirmed")
 
 
-def test_a_release_branch_with_a_good_base(
-    mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
+def test_a_good_endpoint_on_a_release_branch(
+    buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(mended, cache, script, tmp_path, "--good", "v0.1.1", "--bad", "v0.2.0")
-    gate = [s["sha"] for s in said.document["bisect"]["gate"]]
-    assert mended.commits["base"] in gate, "good is no ancestor of bad: their merge base is tested"
+    done = bisect(buildable, cache, script, tmp_path, "--good", "v0.1.1", "--bad", "v0.2.0")
+    gate = [s["sha"] for s in done.document["bisect"]["gate"]]
+    assert buildable.commits["base"] in gate, (
+        "good is not an ancestor of bad, so their merge base is tested"
+    )
     assert len(gate) == 3
-    assert said.document["bisect"]["first_bad"] == mended.commits["culprit"]
+    assert done.document["bisect"]["first_bad"] == buildable.commits["culprit"]
 
 
-def test_ends_the_wrong_way_round(
+def test_swapped_endpoints_are_refused(
     repo: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(repo, cache, script, tmp_path, "--good", "master", "--bad", "v0.1.0")
-    assert said.code == 4
-    assert said.document["bisect"]["status"] == "refused"
-    assert said.document["bisect"]["hint"]
+    done = bisect(repo, cache, script, tmp_path, "--good", "master", "--bad", "v0.1.0")
+    assert done.code == 4
+    assert done.document["bisect"]["status"] == "refused"
+    assert done.document["bisect"]["hint"]
 
 
-def test_the_users_repository_is_not_touched(
+def test_the_users_repository_is_not_changed(
     repo: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
     before = (
@@ -169,50 +171,50 @@ def test_the_users_repository_is_not_touched(
     assert before == after
 
 
-def test_the_revert_is_judged_by_the_outcomes_that_were_named(
-    mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
+def test_the_revert_is_judged_by_the_given_outcomes(
+    buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
     words = ("--good", "v0.2.0", "--bad", "fixed")
     named = ("--good-when", "script-bad", "--bad-when", "script-good")
-    found = bisect(mended, cache, script, tmp_path, *words, *named).document["bisect"]
-    assert found["first_bad"] == mended.commits["fix"]
+    found = bisect(buildable, cache, script, tmp_path, *words, *named).document["bisect"]
+    assert found["first_bad"] == buildable.commits["fix"]
     assert found["reverted"] == "confirmed: fixed without this commit is script-bad 1 of 1"
 
 
-def test_a_good_end_is_found_among_the_releases(
-    mended: GolangRepo, cache: Path, script: Path, tmp_path: Path
+def test_a_good_endpoint_is_found_among_the_releases(
+    buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = bisect(mended, cache, script, tmp_path, "--find-good", "--bad", "master")
-    assert said.code == 0, said.stderr
-    found = said.document["bisect"]
+    done = bisect(buildable, cache, script, tmp_path, "--find-good", "--bad", "master")
+    assert done.code == 0, done.stderr
+    found = done.document["bisect"]
     assert found["good"] in ("v0.1.0", "v0.1.1")
-    assert found["first_bad"] == mended.commits["culprit"]
+    assert found["first_bad"] == buildable.commits["culprit"]
 
 
-def test_boundaries_are_every_turn_inside_the_merges(
+def test_boundaries_lists_every_change_inside_the_merges(
     turning: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
-    said = inv(
+    done = inv(
         *("boundaries", "--repo", str(turning.path), "--script", str(script), "--trials", "1"),
         *("--from", "v0.1.0", "--to", "master", "--resolution", "1"),
         *("--json", "--out", str(tmp_path)),
         env={"BKBISECT_CACHE_DIR": str(cache)},
     )
-    assert said.code == 0, said.stderr
-    at, found = turning.commits, said.document["bisect"]
+    assert done.code == 0, done.stderr
+    at, found = turning.commits, done.document["bisect"]
     good, bad = "script-good", "script-bad"
     assert [(c["sha"], c["merge"], c["before"], c["after"]) for c in found["changes"]] == [
         (at["bad"], at["merge-turns"], good, bad),
-        (at["mended"], at["merge-turns"], bad, good),
+        (at["fixed"], at["merge-turns"], bad, good),
         (at["again"], at["merge-turns"], good, bad),
-        (at["mend"], at["merge-mends"], bad, good),
+        (at["fix"], at["merge-fixes"], bad, good),
     ]
     assert not {at["quiet-bad"], at["quiet-mend"]} & {s["sha"] for s in found["steps"]}
     assert any("merges at which no cell changed are not searched inside" in n
                for n in found["notes"])  # fmt: skip
-    folder = tmp_path / said.document["id"]
+    folder = tmp_path / done.document["id"]
     report, picture = ((folder / name).read_text() for name in ("report.md", "timeline.svg"))
-    for name in ("bad", "mended", "again", "mend"):
+    for name in ("bad", "fixed", "again", "fix"):
         assert at[name][:12] in report
         assert at[name][:10] in picture
     assert left_behind() == []

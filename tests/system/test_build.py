@@ -37,7 +37,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of the test's own, with what is expensive taken from the user's."""
+    """Use a separate cache, with links to the expensive parts of the user's."""
     shared = {name: paths.cache(name) for name in _SHARED}
     (tmp_path / "cache").mkdir()
     for name, path in shared.items():
@@ -65,7 +65,7 @@ def variant(source: GitSource, ref: str, *chosen: patches.Patch) -> Variant:
 
 
 def make_patch(folder: Path, repo: GolangRepo, ref: str, path: str, text: str) -> patches.Patch:
-    """A patch that gives *path* at *ref* the content *text*."""
+    """Return a patch that changes the content of *path* at *ref* to *text*."""
     folder.mkdir(parents=True)
     (folder / "patch.toml").write_text('title = "test"\n')
     old = folder / "old"
@@ -118,13 +118,13 @@ def test_binaries_with_constant_versions(builder: Builder, source: GitSource) ->
     assert leftovers() == []
 
 
-def test_asked_again_it_costs_nothing(
+def test_a_second_request_starts_no_process(
     builder: Builder, source: GitSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = variant(source, "v0.1.0")
     assert builder.cached(asked) is None
     first = builder.build(asked)
-    monkeypatch.setenv("PATH", "")  # any child process would fail now
+    monkeypatch.setenv("PATH", "")  # any child process fails now
     took = []
     for _ in range(5):
         started = time.perf_counter()
@@ -145,11 +145,11 @@ def test_commits_with_the_same_inputs_are_one_build(builder: Builder, source: Gi
     assert len(history()) == 1
 
 
-def test_the_same_bytes_from_another_place(builder: Builder, source: GitSource) -> None:
+def test_another_directory_gives_the_same_bytes(builder: Builder, source: GitSource) -> None:
     asked = variant(source, "v0.1.0")
     first = builder.build(asked)
     shutil.rmtree(paths.cache("builds"))
-    (paths.cache_root() / "gocache").unlink()  # nothing to copy the answer from
+    (paths.cache_root() / "gocache").unlink()  # no stored build to copy
     second = builder.build(asked)
     assert isinstance(first, Build)
     assert isinstance(second, Build)
@@ -174,7 +174,9 @@ def test_the_users_go_settings_do_not_change_the_bytes(
     assert second.buildkitd_sha256 == first.buildkitd_sha256
 
 
-def test_what_does_not_compile(builder: Builder, repo: GolangRepo, source: GitSource) -> None:
+def test_a_commit_that_does_not_compile(
+    builder: Builder, repo: GolangRepo, source: GitSource
+) -> None:
     asked = variant(source, repo.commits["broken"])
     failed = builder.build(asked)
     assert isinstance(failed, NoBuild)
@@ -185,7 +187,7 @@ def test_what_does_not_compile(builder: Builder, repo: GolangRepo, source: GitSo
     assert leftovers() == []
 
 
-def test_a_package_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_package(tmp_path: Path) -> None:
     repo = GolangRepo.create(tmp_path / "r")
     repo.commit(
         "imports", {"solver/more.go": 'package solver\n\nimport _ "example.org/not/vendored"\n'}
@@ -197,14 +199,14 @@ def test_a_package_that_is_not_there(tmp_path: Path) -> None:
     assert "example.org/not/vendored" in failed.reason
 
 
-def test_a_patch_changes_the_build_and_only_there(
+def test_a_patch_changes_only_the_patched_build(
     repo: GolangRepo, source: GitSource, tmp_path: Path
 ) -> None:
-    patch = make_patch(tmp_path / "p", repo, "v0.2.0", "util/words/words.go", words("mended"))
+    patch = make_patch(tmp_path / "p", repo, "v0.2.0", "util/words/words.go", words("fixed"))
     builder = Builder(source=source, patches=[patch])
     plain = builder.build(variant(source, "v0.2.0"))
     patched = builder.build(variant(source, "v0.2.0", patch))
-    assert (ran(plain).split()[1], ran(patched).split()[1]) == ("ran", "mended")
+    assert (ran(plain).split()[1], ran(patched).split()[1]) == ("ran", "fixed")
     assert isinstance(patched, Build)
     assert isinstance(plain, Build)
     assert patched.key != plain.key
@@ -213,7 +215,7 @@ def test_a_patch_changes_the_build_and_only_there(
     assert failed.stage == "patch"
     assert "does not apply: patch failed: util/words/words.go:" in failed.reason
     assert builder.cached(variant(source, "v0.1.0", patch)) == failed
-    repo.commit("mended", {"util/words/words.go": words("mended")})
+    repo.commit("fixed", {"util/words/words.go": words("fixed")})
     there = builder.build(variant(GitSource.open(str(repo.path)), "master", patch))
     assert there == NoBuild(stage=Stage.PATCH, reason="p is already applied")
     assert leftovers() == []
@@ -222,7 +224,7 @@ def test_a_patch_changes_the_build_and_only_there(
 
 
 def test_modules_cannot_be_patched(repo: GolangRepo, source: GitSource, tmp_path: Path) -> None:
-    patch = make_patch(tmp_path / "p", repo, "v0.2.0", "util/words/words.go", words("mended"))
+    patch = make_patch(tmp_path / "p", repo, "v0.2.0", "util/words/words.go", words("fixed"))
     builder = Builder(source=source, patches=[patch])
     source.kind = "module"
     assert builder.build(variant(source, "v0.2.0", patch)) == NoBuild(
@@ -230,7 +232,7 @@ def test_modules_cannot_be_patched(repo: GolangRepo, source: GitSource, tmp_path
     )
 
 
-def test_no_toolchain_is_a_reason_and_is_asked_again(
+def test_a_missing_toolchain_is_a_reason_and_is_looked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo = GolangRepo.create(tmp_path / "r", go="1.99")
@@ -246,7 +248,7 @@ def test_no_toolchain_is_a_reason_and_is_asked_again(
 
 
 def never_compiled(repo: GolangRepo) -> None:
-    """Commit what no Go cache on this machine has an answer for."""
+    """Commit a file that no Go cache on this machine has compiled."""
     repo.commit("new", {"util/words/words.go": words(str(time.time_ns()))})
 
 
@@ -257,16 +259,16 @@ def test_progress_counts_packages(repo: GolangRepo) -> None:
     seen: list[tuple[int, int]] = []
     first = builder.build(variant(source, "master"), lambda *now: seen.append(now))
     assert isinstance(first, Build)
-    assert first.packages >= 4  # words, solver and two programs
+    assert first.packages >= 4  # words, solver and the two programs
     assert [done for done, _ in seen] == list(range(1, first.packages + 1))
-    assert {expected for _, expected in seen} == {0}  # nothing was ever built here
+    assert {expected for _, expected in seen} == {0}  # nothing was built here before
     seen.clear()
     never_compiled(repo)
     builder.build(variant(GitSource.open(str(repo.path)), "master"), lambda *now: seen.append(now))
     assert {expected for _, expected in seen} == {first.packages}
 
 
-def test_a_compile_past_its_deadline_is_no_build_and_no_lasting_answer(repo: GolangRepo) -> None:
+def test_a_compile_that_times_out_is_tried_again(repo: GolangRepo) -> None:
     never_compiled(repo)
     source = GitSource.open(str(repo.path))
     asked = variant(source, "master")
@@ -303,7 +305,7 @@ def _build_and_report(
     answers.put(f"{build.key} {build.reused}")
 
 
-def test_two_processes_at_once_compile_once(builder: Builder, source: GitSource) -> None:
+def test_concurrent_processes_compile_once(builder: Builder, source: GitSource) -> None:
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     asked = variant(source, "v0.1.0")
@@ -312,17 +314,17 @@ def test_two_processes_at_once_compile_once(builder: Builder, source: GitSource)
     ]
     for child in children:
         child.start()
-    said = sorted(answers.get(timeout=120).split() for _ in children)
+    found = sorted(answers.get(timeout=120).split() for _ in children)
     for child in children:
         child.join()
-    assert said[0][0] == said[1][0]
-    assert [s[1] for s in said] == ["False", "True"]
+    assert found[0][0] == found[1][0]
+    assert [s[1] for s in found] == ["False", "True"]
     assert leftovers() == []
 
 
 @pytest.fixture
 def killed(repo: GolangRepo) -> tuple[Builder, Variant]:
-    """What a process was asked to build when it was killed in the middle of compiling."""
+    """Return the variant whose build was killed while it compiled."""
     never_compiled(repo)
     source = GitSource.open(str(repo.path))
     builder, asked = Builder(source=source), variant(source, "master")
@@ -340,7 +342,7 @@ def killed(repo: GolangRepo) -> tuple[Builder, Variant]:
     return builder, asked
 
 
-def test_a_killed_build_is_absent_and_leaves_nothing_running(
+def test_a_killed_build_leaves_neither_an_entry_nor_processes(
     killed: tuple[Builder, Variant],
 ) -> None:
     builder, asked = killed

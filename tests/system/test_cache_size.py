@@ -1,4 +1,4 @@
-"""The cache's bound, with real builds: what goes is made again, and what is in use stays."""
+"""The limit of the cache, with real builds: entries in use are kept, removed ones rebuilt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
-from tool import Said, argv, environment, inv
+from tool import TaskOutput, argv, environment, inv
 
 pytestmark = pytest.mark.system
 
@@ -28,16 +28,16 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
 def cache(tmp_path: Path) -> Path:
     root = tmp_path / "cache"
     root.mkdir()
-    for name in ("toolchains", "gocache", "gomod"):  # links, which have bounds of their own
+    for name in ("toolchains", "gocache", "gomod"):  # links to directories with their own limits
         (root / name).symlink_to(paths.cache(name))
     return root
 
 
-def build(repo: GolangRepo, cache: Path, rev: str, *words: str) -> Said:
-    said = inv("build", "--rev", rev, "--repo", str(repo.path), "--json", *words,
+def build(repo: GolangRepo, cache: Path, rev: str, *words: str) -> TaskOutput:
+    done = inv("build", "--rev", rev, "--repo", str(repo.path), "--json", *words,
                env={"BKBISECT_CACHE_DIR": str(cache)})  # fmt: skip
-    assert said.code == 0, said.stderr
-    return said
+    assert done.code == 0, done.stderr
+    return done
 
 
 def age(folder: Path) -> None:
@@ -45,7 +45,7 @@ def age(folder: Path) -> None:
     os.utime(folder, (then, then))
 
 
-def test_a_build_that_went_is_built_again(repo: GolangRepo, cache: Path) -> None:
+def test_a_removed_build_is_built_again(repo: GolangRepo, cache: Path) -> None:
     first = build(repo, cache, "v0.1.0").document
     folder = Path(first["directory"])
     age(folder)
@@ -55,17 +55,19 @@ def test_a_build_that_went_is_built_again(repo: GolangRepo, cache: Path) -> None
     assert "  builds " in shown.stdout
     assert folder.is_dir()
 
-    said = build(repo, cache, "v0.2.0", "--cache-size", "1MB")
-    assert "from the cache to keep it below 1.0 MB" in said.stderr
+    done = build(repo, cache, "v0.2.0", "--cache-size", "1MB")
+    assert "from the cache to keep it below 1.0 MB" in done.stderr
     assert not folder.exists()
-    assert Path(said.document["directory"]).is_dir(), "what this run made is in use"
+    assert Path(done.document["directory"]).is_dir(), "what this run made is in use"
 
     again = build(repo, cache, "v0.1.0").document
     assert (again["reused"], again["key"]) == (False, first["key"])
     assert again["buildkitd_sha256"] == first["buildkitd_sha256"]
 
 
-def test_what_a_running_campaign_uses_stays(repo: GolangRepo, cache: Path, tmp_path: Path) -> None:
+def test_entries_of_a_running_campaign_are_kept(
+    repo: GolangRepo, cache: Path, tmp_path: Path
+) -> None:
     others = Path(build(repo, cache, "v0.2.0-rc1").document["directory"])
     script = tmp_path / "script"
     script.write_text(f"#!/bin/sh\ntouch {tmp_path}/began\nsleep 60\n")
@@ -101,7 +103,7 @@ def test_what_a_running_campaign_uses_stays(repo: GolangRepo, cache: Path, tmp_p
     assert not list((cache / "builds").glob("*/build.json"))
 
 
-def test_trials_whose_evidence_went_still_count(
+def test_trials_whose_evidence_was_removed_still_count(
     repo: GolangRepo, cache: Path, tmp_path: Path
 ) -> None:
     script = tmp_path / "script"

@@ -1,4 +1,4 @@
-"""Whatever hangs is ended within its deadline plus ten seconds, and leaves nothing."""
+"""Everything that hangs ends at most ten seconds after its deadline, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tool import figure, inv
 
 pytestmark = pytest.mark.system
 
-#: Seconds that anything may take after its deadline.
+#: Most seconds that anything may take after its deadline.
 AFTER = 10.0
 
 SCENARIO = """
@@ -52,7 +52,7 @@ means = "the step hung"
 all = [{ step = "hang", exit = "late" }]
 """
 
-#: Serves as soon as READY is there; every build hangs, and so does what it starts.
+#: Is ready once READY exists; every build hangs, and so do its child processes.
 BUILDCTL = """#!/bin/sh
 case "$*" in *workers*) test -e READY; exit;; esac
 trap '' TERM
@@ -61,7 +61,7 @@ sleep 4321
 """
 
 
-#: Seconds past each deadline at which all was over.
+#: Seconds after each deadline when everything had ended.
 _OVER: list[float] = []
 
 
@@ -69,9 +69,9 @@ _OVER: list[float] = []
 def ends_within(
     seconds: float, marks: str = "", since: list[float] | None = None
 ) -> Iterator[None]:
-    """The block does, and leaves nothing: no process that *marks* names either.
+    """Check that the block ends in time and leaves nothing, not even a process named in *marks*.
 
-    *since* gets the moment from which it counts, where a start of ``./inv`` comes before.
+    *since* gets the moment from which time counts, if a start of ``./inv`` comes first.
     """
     started = time.monotonic()
     yield
@@ -83,7 +83,7 @@ def ends_within(
 
 
 def left() -> list[str]:
-    """Directories, cgroups and mounts of trials that this process ran; others may be at work."""
+    """Return the directories, cgroups and mounts of this process's trials, not of others'."""
     ours = f"-{os.getpid()}-"
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     found = [*paths.cache("tmp").iterdir(), *SOCKETS.iterdir(), *CGROUPS.iterdir(), *mounts]
@@ -104,7 +104,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def job(home: Path, daemon: str, *, action: str = "prune") -> TrialJob:
-    """A trial on a fake BuildKit; *daemon* is what buildkitd does, in sh."""
+    """Return a trial with a fake BuildKit; *daemon* is the shell script of buildkitd."""
     for name, text in (("buildkitd", f"#!/bin/sh\n{daemon}\n"), ("buildctl", BUILDCTL)):
         (home / name).write_text(text.replace("READY", str(home / "ready")))
         (home / name).chmod(0o755)
@@ -135,11 +135,11 @@ def test_a_step_on_a_hung_fuse_mount(home: Path) -> None:
     with ends_within(2, "hung_fuse"):
         seen = run_trial(asked)
     assert seen.infra == ""
-    told = outcome.judge(asked.scenario, seen, None)
-    assert (told.name, told.verdict) == ("hung", Verdict.BAD)
+    judgement = outcome.judge(asked.scenario, seen, None)
+    assert (judgement.name, judgement.verdict) == ("hung", Verdict.BAD)
 
 
-def test_a_daemon_that_hangs_in_its_mount_before_it_serves(home: Path) -> None:
+def test_a_daemon_that_hangs_in_its_mount_before_it_is_ready(home: Path) -> None:
     asked = job(home, fuse(home).replace("/ready", "/never"))
     with ends_within(2, "hung_fuse"):
         seen = run_trial(asked)
@@ -163,7 +163,7 @@ def test_a_step_that_ignores_sigterm_and_forks(home: Path) -> None:
 
 
 class Hanging:
-    """Takes every connection and never answers."""
+    """Accepts every connection and never responds."""
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -194,28 +194,28 @@ def silent() -> Iterator[Hanging]:
 
 
 def build(home: Path, *words: str, **env: str) -> tuple[int, str]:
-    """``./inv build`` with a cache of its own, which must have nothing unfinished after it."""
+    """Run ``./inv build`` with a separate cache, which must contain nothing unfinished after it."""
     cache = home / "cache"
     cache.mkdir()
     (cache / "toolchains").symlink_to(paths.cache("toolchains"))
-    said = inv("build", *words, env={"BKBISECT_CACHE_DIR": str(cache), **env}, timeout=200)
+    stderr = inv("build", *words, env={"BKBISECT_CACHE_DIR": str(cache), **env}, timeout=200)
     assert not list(cache.glob("tmp/*"))
     assert not list(cache.glob("mirrors/*.git"))
-    return said.code, said.stderr
+    return stderr.code, stderr.stderr
 
 
 @pytest.mark.parametrize("scheme", ["git", "http"])
-def test_a_git_server_that_never_answers(home: Path, silent: Hanging, scheme: str) -> None:
+def test_a_git_server_that_never_responds(home: Path, silent: Hanging, scheme: str) -> None:
     repo = f"{scheme}://{silent.address}/moby/buildkit.git"
     with ends_within(3, repo, silent.asked):
-        code, said = build(home, "--rev", "v1.0.0", "--repo", repo, "--source", "git",
+        code, stderr = build(home, "--rev", "v1.0.0", "--repo", repo, "--source", "git",
                            "--deadline", "connect=3")  # fmt: skip
     assert code == 5
-    assert "no answer within 3 s" in said
+    assert "no answer within 3 s" in stderr
 
 
 class Stops(SimpleHTTPRequestHandler):
-    """Says which refs there are; then, of what they are made, nothing."""
+    """Lists its refs, then sends no objects."""
 
     def __init__(self, *args: Any, asked: list[float], **more: Any) -> None:
         self._asked = asked
@@ -241,20 +241,20 @@ def test_a_clone_that_stalls(home: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/.git"
         with ends_within(3, url, asked):
-            code, said = build(home, "--rev", "master", "--repo", url, "--source", "git",
+            code, stderr = build(home, "--rev", "master", "--repo", url, "--source", "git",
                                "--deadline", "clone=3")  # fmt: skip
         server.shutdown()
     assert code == 5
-    assert f"cannot clone {url}: no answer within 3 s" in said
+    assert f"cannot clone {url}: no answer within 3 s" in stderr
 
 
-def test_a_module_proxy_that_never_answers(home: Path, silent: Hanging) -> None:
+def test_a_module_proxy_that_never_responds(home: Path, silent: Hanging) -> None:
     with ends_within(3, "buildkit@v1.2.3", silent.asked):
-        code, said = build(home, "--rev", "v1.2.3", "--source", "module",
+        code, stderr = build(home, "--rev", "v1.2.3", "--source", "module",
                            GOPROXY=f"http://{silent.address}",
                            BKBISECT_DEADLINE="module=3")  # fmt: skip
     assert code == 5
-    assert "timed out after 3 s" in said
+    assert "timed out after 3 s" in stderr
 
 
 def test_toolchains_that_do_not_arrive(
@@ -284,15 +284,15 @@ func TestStuck(*testing.T) { time.Sleep(time.Hour) }
 
 
 def test_an_upstream_test_that_hangs(home: Path) -> None:
-    """With its own deadline, and with that of the whole command where it will not end."""
+    """It ends at its own deadline, or at that of the whole command."""
     repo = GolangRepo.create(home / "upstream")
     repo.commit("test", {"util/words/words_test.go": STUCK})
     repo.branch("fix", "master")
-    repo.commit("fix", {"util/words/words.go": words("mended")})
+    repo.commit("fix", {"util/words/words.go": words("fixed")})
     repo.switch("master")
-    said = inv("patch-new", "fix", "--from-branch", "fix", "--repo", str(repo.path), "--into",
+    done = inv("patch-new", "fix", "--from-branch", "fix", "--repo", str(repo.path), "--into",
                str(home / "patches"), env={"BKBISECT_CACHE_DIR": str(home / "cache")})  # fmt: skip
-    assert said.code == 0, said.stderr
+    assert done.code == 0, done.stderr
     chosen = patches.load(str(home / "patches" / "fix"))
     source = open_source("git", str(repo.path))
     assert isinstance(source, GitSource)
@@ -300,7 +300,7 @@ def test_an_upstream_test_that_hangs(home: Path) -> None:
     tests, vet = gochecks.check(
         source, source.resolve("master"), [chosen], deadlines=Deadlines(check=15)
     )
-    # Twice without the patch and with it: go ends the test itself, or we the command.
+    # Twice without the patch and twice with it: go ends the test, or we end the command.
     assert time.monotonic() - started < 2 * (15 + AFTER) + 60
     assert "failed" in tests.before
     assert tests.change == "pre-existing"
@@ -308,14 +308,14 @@ def test_an_upstream_test_that_hangs(home: Path) -> None:
     assert left() == []
 
 
-def test_a_wrong_deadline_is_refused_before_anything(home: Path) -> None:
-    said = inv("run", "--rev", "v1", "--deadline", "stp=3", env={"HOME": str(home)})
-    assert said.code == 2
-    assert "connect, clone, fetch" in said.stderr
+def test_an_invalid_deadline_is_refused_first(home: Path) -> None:
+    done = inv("run", "--rev", "v1", "--deadline", "stp=3", env={"HOME": str(home)})
+    assert done.code == 2
+    assert "connect, clone, fetch" in done.stderr
     assert list(home.iterdir()) == []
 
 
-def test_how_late_they_end() -> None:
+def test_the_latest_end_after_a_deadline() -> None:
     if not _OVER:
         pytest.skip("run with the others of this file")
     figure(

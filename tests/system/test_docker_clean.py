@@ -1,4 +1,4 @@
-"""Names, containers and volumes of the user's on the Engine that ours are on."""
+"""The user's names, containers and volumes on an Engine are not touched."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def engine() -> Iterator[TestEngine]:
 
 @pytest.fixture
 def client(engine: TestEngine) -> Iterator[docker.DockerClient]:
-    """Of the Engine, which is empty after each test."""
+    """A client of the Engine, which is empty after each test."""
     with closing(engine.client()) as made:
         yield made
         for container in made.containers.list(all=True):
@@ -47,7 +47,7 @@ def client(engine: TestEngine) -> Iterator[docker.DockerClient]:
             volume.remove(force=True)
         while listed := made.images.list(all=True):
             for left in listed:
-                with suppress(APIError):  # another one is made on it
+                with suppress(APIError):  # another image is based on it
                     made.images.remove(str(left.id), force=True)
 
 
@@ -58,14 +58,14 @@ def opened(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Engine:
-    """The Engine as the tool sees it; what it remembers is in a cache of the test's own."""
+    """The Engine as the tool sees it; what it remembers is in the test's own cache."""
     monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
     return Engine(client=client, where=endpoint(engine.environment), id="x", arch="amd64")
 
 
 @pytest.fixture
 def ground(client: docker.DockerClient, tmp_path: Path) -> base.Base:
-    """A base with our labels, of one small file."""
+    """A base with our labels and one small file."""
     (tmp_path / "file").write_text("base")
     archive = tmp_path / "base.tar"
     with tarfile.open(archive, "w") as tar:
@@ -101,9 +101,9 @@ def made(opened: Engine, build: Build, ground: base.Base) -> image.VariantImage:
 
 
 def clean(engine: TestEngine, *words: str) -> str:
-    said = inv("clean", *words, env=engine.environment)
-    assert said.code == 0, said.stderr
-    return said.stdout
+    done = inv("clean", *words, env=engine.environment)
+    assert done.code == 0, done.stderr
+    return done.stdout
 
 
 def tags(client: docker.DockerClient) -> list[str]:
@@ -111,26 +111,26 @@ def tags(client: docker.DockerClient) -> list[str]:
 
 
 def holds(client: docker.DockerClient, which: str, volume: str, name: str) -> None:
-    """A container *name* of the image *which*, with *volume*; never started."""
+    """Create a container *name* from the image *which* with *volume*; it is never started."""
     client.containers.create(which, ["x"], name=name, volumes=[f"{volume}:/data"])
 
 
 # --- containers and volumes -----------------------------------------------------------------
 
 
-def test_a_container_that_buildx_made_goes_with_its_volume(
+def test_a_builders_container_is_removed_with_its_volume(
     engine: TestEngine, client: docker.DockerClient, ground: base.Base
 ) -> None:
     volume = buildx_plugin.volume("bkbisect-1")
     client.volumes.create(volume, labels=DEAD)
     holds(client, ground.id, volume, buildx_plugin.container("bkbisect-1"))
-    said = clean(engine)
-    assert f"removed container {buildx_plugin.container('bkbisect-1')}" in said
+    output = clean(engine)
+    assert f"removed container {buildx_plugin.container('bkbisect-1')}" in output
     assert engine.left() == []
 
 
 @pytest.mark.parametrize("volume", ["bkbisect-1", buildx_plugin.volume("bkbisect-1")])
-def test_a_users_container_on_a_volume_of_ours_stays(
+def test_a_users_container_on_our_volume_is_kept(
     engine: TestEngine, client: docker.DockerClient, ground: base.Base, volume: str
 ) -> None:
     client.volumes.create(volume, labels=DEAD)
@@ -138,13 +138,13 @@ def test_a_users_container_on_a_volume_of_ours_stays(
     holds(client, ground.id, volume, "precious")
     kept = f"kept volume {volume}: container precious mounts it"
     assert kept in clean(engine, "--dry-run")
-    said = clean(engine)
-    assert kept in said
-    assert "removed volume bkbisect-2" in said
+    output = clean(engine)
+    assert kept in output
+    assert "removed volume bkbisect-2" in output
     assert engine.left() == ["container precious", f"volume {volume}"]
 
 
-def test_it_stays_where_the_builders_container_goes(
+def test_a_users_container_is_kept_when_the_builders_is_removed(
     engine: TestEngine, client: docker.DockerClient, ground: base.Base
 ) -> None:
     volume = buildx_plugin.volume("bkbisect-1")
@@ -159,14 +159,14 @@ def test_it_stays_where_the_builders_container_goes(
 
 
 @pytest.mark.parametrize("changes", [None, "ENV A=b", 'CMD ["sh"]'])
-def test_what_a_user_made_on_a_variant_is_not_taken_for_it(
+def test_an_image_built_on_a_variant_is_not_used_as_the_variant(
     opened: Engine,
     build: Build,
     ground: base.Base,
     made: image.VariantImage,
     changes: str | None,
 ) -> None:
-    """Newer than ours, with all its labels, and with no layer of its own."""
+    """It is newer than ours, has all its labels and no layer of its own."""
     client = opened.client
     container = client.containers.create(made.id, ["x"])
     theirs = container.commit("mycorp/tools", "1", changes=changes)
@@ -180,7 +180,7 @@ def test_what_a_user_made_on_a_variant_is_not_taken_for_it(
     assert client.images.get(REF).id != theirs.id
 
 
-def test_clean_takes_our_names_and_leaves_the_users(
+def test_clean_removes_our_names_and_keeps_the_users(
     engine: TestEngine, client: docker.DockerClient, made: image.VariantImage
 ) -> None:
     container = client.containers.create(made.id, ["x"])
@@ -195,17 +195,17 @@ def test_clean_takes_our_names_and_leaves_the_users(
     assert len(client.images.list()) == before - 1  # the base
 
 
-def test_an_image_in_use_does_not_keep_the_others(
+def test_an_image_in_use_does_not_stop_the_removal_of_others(
     engine: TestEngine, client: docker.DockerClient, made: image.VariantImage
 ) -> None:
     client.images.get(made.id).tag(f"{labels.NOWHERE}/bkbisect/buildkit", tag="0123")
     volume = {**DEAD, labels.OWNER: "elsewhere:1:1", labels.CREATED: "²"}
     client.volumes.create("odd", labels=volume)
     client.containers.create("bkbisect/base:1", ["x"], name="precious")
-    said = clean(engine, "--images")
-    assert "kept image bkbisect/base:1: " in said
-    assert "container" in said.partition("kept image")[2]
-    assert f"{REF}" in said.partition("kept image")[0]
+    done = clean(engine, "--images")
+    assert "kept image bkbisect/base:1: " in done
+    assert "container" in done.partition("kept image")[2]
+    assert f"{REF}" in done.partition("kept image")[0]
     assert tags(client) == ["bkbisect/base:1"]
     client.containers.get("precious").remove()
     clean(engine, "--images")
@@ -215,7 +215,7 @@ def test_an_image_in_use_does_not_keep_the_others(
 # --- pushing --------------------------------------------------------------------------------
 
 
-def test_a_name_that_the_user_gave_is_given_back(
+def test_a_push_restores_the_users_name(
     opened: Engine, client: docker.DockerClient, made: image.VariantImage, tmp_path: Path
 ) -> None:
     with registry.serve(tmp_path / "registry") as where:
@@ -225,17 +225,17 @@ def test_a_name_that_the_user_gave_is_given_back(
         image.push(opened, made, where.address)
         assert where.digest("bkbisect/buildkit", "v0.25.0")
         assert client.images.get(f"{target}:v0.25.0").id == theirs
-        # The image's own is left to it.
+        # The image keeps its own name.
         client.images.get(made.id).tag(target, tag="v0.25.0")
         image.push(opened, made, where.address)
         assert client.images.get(f"{target}:v0.25.0").id == made.id
-        # One that was not there is taken away.
+        # A name that did not exist before is removed.
         client.images.remove(f"{target}:v0.25.0")
         image.push(opened, made, where.address)
     assert tags(client) == ["bkbisect/base:1", REF]
 
 
-def test_a_name_is_given_back_where_the_push_fails(
+def test_a_failed_push_restores_the_users_name(
     opened: Engine, client: docker.DockerClient, made: image.VariantImage
 ) -> None:
     target = image.repository("127.0.0.1:1")

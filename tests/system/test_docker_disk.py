@@ -1,4 +1,4 @@
-"""An Engine on a small disk that is full, before a trial in a container and within it."""
+"""An Engine on a small disk that is full before or during a trial in a container."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import engine as engines
 from buildkit_bisect.engine import buildx_plugin
 from buildkit_bisect.system import process
 from engine import TestEngine
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
 
@@ -28,14 +28,14 @@ CELL = (
 
 @dataclass(frozen=True, kw_only=True)
 class Small:
-    """An Engine whose state, with the variant's image in it, is on a file system of its own."""
+    """An Engine whose state, including the variant's image, is on a separate file system."""
 
     engine: TestEngine
     disk: Path
 
     @contextmanager
     def full_but_for(self, left: int) -> Iterator[None]:
-        """Leave only *left* bytes, and give them back after the block."""
+        """Leave only *left* bytes free until the end of the block."""
         filler = self.disk / "filler"
         known = os.statvfs(self.disk)
         with filler.open("wb") as file:
@@ -45,7 +45,7 @@ class Small:
         finally:
             filler.unlink()
 
-    def run(self, runtime: str, out: Path) -> Said:
+    def run(self, runtime: str, out: Path) -> TaskOutput:
         words = ("run", *CELL, "--runtime", runtime, "--trials", "1", "--fresh", "--json")
         return inv(*words, "--out", str(out), env=self.engine.environment, timeout=600)
 
@@ -59,7 +59,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
         file.truncate(600 * MIB)
     process.run(["mkfs.ext4", "-q", "-m", "0", str(image)], timeout=60)
     process.run(["mount", "-o", "loop", str(image), str(disk)], timeout=60)
-    # On an empty cache these compile for minutes, which no run's time has to pay for.
+    # With an empty cache these compile for minutes, which must not count as a run's time.
     compiled = inv("build", *CELL[:4], timeout=1700)
     assert compiled.code == 0, compiled.stderr
     buildx_plugin.find()
@@ -84,17 +84,17 @@ def test_a_full_disk_is_infrastructure(
     small: Small, tmp_path: Path, runtime: str, left: int
 ) -> None:
     with small.full_but_for(left * MIB):
-        said = small.run(runtime, tmp_path)
-    assert said.code == 5, said.stderr
-    assert "Traceback" not in said.stderr
-    for cell in said.document["cells"]:
+        done = small.run(runtime, tmp_path)
+    assert done.code == 5, done.stderr
+    assert "Traceback" not in done.stderr
+    for cell in done.document["cells"]:
         assert cell["verdict"] == "infra", cell
         assert "no space left on" in cell["reason"], cell
     assert small.engine.left() == []
     assert left_behind() == []
 
 
-def test_it_runs_again_where_there_is_room(small: Small, tmp_path: Path) -> None:
-    said = small.run("docker", tmp_path)
-    assert said.code == 0, said.stderr
-    assert said.document["cells"][0]["outcome"] == "cached"
+def test_it_runs_again_once_there_is_space(small: Small, tmp_path: Path) -> None:
+    done = small.run("docker", tmp_path)
+    assert done.code == 0, done.stderr
+    assert done.document["cells"][0]["outcome"] == "cached"

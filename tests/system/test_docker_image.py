@@ -1,4 +1,4 @@
-"""Images of variants on a real Docker Engine, without a network: made, reused, told apart."""
+"""Images of variants on a real Docker Engine without a network: made, reused, distinguished."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import engine as engines
 from buildkit_bisect.runtime import registry
 from buildkit_bisect.system import process
 from engine import TestEngine
-from tool import Said, inv
+from tool import TaskOutput, inv
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -28,8 +28,8 @@ def engine() -> Iterator[TestEngine]:
 
 
 @pytest.fixture(scope="module")
-def first(engine: TestEngine) -> Said:
-    inv("build", *REV, timeout=1100)  # so that the image's own time is told apart
+def first(engine: TestEngine) -> TaskOutput:
+    inv("build", *REV, timeout=1100)  # so that the image's time is measured alone
     return inv("build", *REV, "--image", "--json", env=engine.environment)
 
 
@@ -38,49 +38,51 @@ def tags(engine: TestEngine) -> list[str]:
         return [tag for image in client.images.list() for tag in image.tags]
 
 
-def test_an_image_from_built_binaries_takes_seconds(first: Said, engine: TestEngine) -> None:
+def test_an_image_from_built_binaries_takes_seconds(first: TaskOutput, engine: TestEngine) -> None:
     assert first.code == 0, first.stderr
     image = first.document["image"]
     assert image["ref"] == "bkbisect/buildkit:v0.25.0"
     assert not image["reused"]
-    # The bound is 5 s on an idle machine (benchmarks/runtime_cost.py); tests share theirs.
+    # The limit is 5 s on an idle machine (benchmarks/runtime_cost.py); this one may be busy.
     assert image["seconds"] < 20
     assert engine.left() == []
 
 
-def test_its_base_is_made_of_this_machines_packages(first: Said, engine: TestEngine) -> None:
+def test_the_base_is_assembled_from_this_machines_packages(
+    first: TaskOutput, engine: TestEngine
+) -> None:
     assert first.document["made"].startswith("binaries on bkbisect/base:")
     assert "cannot pull" in first.stderr
 
 
-def test_it_says_what_it_is(first: Said, engine: TestEngine) -> None:
+def test_the_labels_describe_the_image(first: TaskOutput, engine: TestEngine) -> None:
     with closing(engine.client()) as client:
         config = client.images.get(first.document["image"]["id"]).attrs["Config"]
     build = first.document["build"]
-    said = config["Labels"]
+    found = config["Labels"]
     assert config["Entrypoint"] == ["/usr/bin/buildkitd"]
-    assert said["org.opencontainers.image.version"] == "v0.25.0"
-    assert said["org.opencontainers.image.source"] == "https://github.com/moby/buildkit"
-    assert said["bkbisect.build"] == build["key"]
-    assert said["bkbisect.go"] == build["go"]
-    assert said["bkbisect.source"] == build["source"] == "module"
-    assert said["bkbisect.patches"] == ""
-    assert said["bkbisect"] == "image"
-    assert said["bkbisect.owner"] == ""
+    assert found["org.opencontainers.image.version"] == "v0.25.0"
+    assert found["org.opencontainers.image.source"] == "https://github.com/moby/buildkit"
+    assert found["bkbisect.build"] == build["key"]
+    assert found["bkbisect.go"] == build["go"]
+    assert found["bkbisect.source"] == build["source"] == "module"
+    assert found["bkbisect.patches"] == ""
+    assert found["bkbisect"] == "image"
+    assert found["bkbisect.owner"] == ""
 
 
-def test_the_same_image_is_not_made_again(first: Said, engine: TestEngine) -> None:
+def test_an_existing_image_is_reused(first: TaskOutput, engine: TestEngine) -> None:
     again = inv("build", *REV, "--image", "--json", env=engine.environment)
     assert again.document["image"]["reused"]
     assert again.document["image"]["id"] == first.document["image"]["id"]
 
 
-def test_the_binaries_in_it_are_those_that_were_built(
-    first: Said, engine: TestEngine, tmp_path: Path
+def test_the_image_contains_the_binaries(
+    first: TaskOutput, engine: TestEngine, tmp_path: Path
 ) -> None:
     saved = tmp_path / "image.tar"
-    said = inv("build", *REV, "--save", str(saved), env=engine.environment)
-    assert said.code == 0, said.stderr
+    done = inv("build", *REV, "--save", str(saved), env=engine.environment)
+    assert done.code == 0, done.stderr
     built = (Path(first.document["build"]["directory"]) / "buildkitd").read_bytes()
     with tarfile.open(saved) as outer:
         layers = [m for m in outer.getmembers() if m.name.endswith("layer.tar")]
@@ -98,7 +100,7 @@ def test_the_binaries_in_it_are_those_that_were_built(
     assert not list(tmp_path.glob(".*"))
 
 
-def test_another_base_is_another_image(first: Said, engine: TestEngine) -> None:
+def test_another_base_gives_another_image(first: TaskOutput, engine: TestEngine) -> None:
     base = first.document["made"].rpartition(" ")[2]
     with closing(engine.client()) as client:
         client.images.get(base).tag("my/base", tag="1")
@@ -107,30 +109,30 @@ def test_another_base_is_another_image(first: Said, engine: TestEngine) -> None:
     assert named.document["image"]["id"] != first.document["image"]["id"]
 
 
-def test_a_base_that_is_not_there_is_named(engine: TestEngine) -> None:
-    said = inv("build", *REV, "--base-image", "localhost:1/none:1", env=engine.environment)
-    assert said.code == 2
-    assert "localhost:1/none:1" in said.stderr
-    assert "Traceback" not in said.stderr
+def test_an_error_names_a_missing_base(engine: TestEngine) -> None:
+    done = inv("build", *REV, "--base-image", "localhost:1/none:1", env=engine.environment)
+    assert done.code == 2
+    assert "localhost:1/none:1" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_it_is_pushed_and_can_be_pulled(engine: TestEngine, tmp_path: Path) -> None:
+def test_a_pushed_image_can_be_pulled(engine: TestEngine, tmp_path: Path) -> None:
     with registry.serve(tmp_path) as where:
-        said = inv("build", *REV, "--push", where.address, "--json", env=engine.environment)
-        assert said.code == 0, said.stderr
-        digest = said.document["pushed"].partition("@")[2]
+        done = inv("build", *REV, "--push", where.address, "--json", env=engine.environment)
+        assert done.code == 0, done.stderr
+        digest = done.document["pushed"].partition("@")[2]
         assert where.digest("bkbisect/buildkit", "v0.25.0") == digest
     assert not [tag for tag in tags(engine) if where.address in tag]
 
 
 def test_a_registry_that_is_down_is_infrastructure(engine: TestEngine) -> None:
-    said = inv("build", *REV, "--push", "127.0.0.1:1", env=engine.environment)
-    assert said.code == 5
-    assert "127.0.0.1:1/bkbisect/buildkit" in said.stderr
-    assert "Traceback" not in said.stderr
+    done = inv("build", *REV, "--push", "127.0.0.1:1", env=engine.environment)
+    assert done.code == 5
+    assert "127.0.0.1:1/bkbisect/buildkit" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_buildkitd_starts_in_it(first: Said, engine: TestEngine) -> None:
+def test_buildkitd_starts_in_the_image(first: TaskOutput, engine: TestEngine) -> None:
     ran = subprocess.run(
         [
             *("docker", "run", "--rm", "--network", "host"),
@@ -145,7 +147,9 @@ def test_buildkitd_starts_in_it(first: Said, engine: TestEngine) -> None:
     assert "github.com/moby/buildkit" in ran.stdout, ran.stderr
 
 
-def test_clean_removes_images_when_asked_and_only_ours(engine: TestEngine, tmp_path: Path) -> None:
+def test_clean_removes_only_our_images_and_only_on_request(
+    engine: TestEngine, tmp_path: Path
+) -> None:
     archive = tmp_path / "theirs.tar"
     with tarfile.open(archive, "w"):
         pass
@@ -153,16 +157,19 @@ def test_clean_removes_images_when_asked_and_only_ours(engine: TestEngine, tmp_p
         client.api.import_image_from_file(str(archive), repository="theirs", tag="1")
     kept = inv("clean", env=engine.environment)
     assert "image" not in kept.stdout
-    said = inv("clean", "--images", env=engine.environment)
-    assert said.code == 0, said.stderr
-    assert sorted(tags(engine)) == ["my/base:1", "theirs:1"]  # the first is a user's name of ours
+    done = inv("clean", "--images", env=engine.environment)
+    assert done.code == 0, done.stderr
+    assert sorted(tags(engine)) == [
+        "my/base:1",
+        "theirs:1",
+    ]  # the first is a user's name for our image
 
 
-def test_no_engine_is_said_in_one_line(tmp_path: Path) -> None:
-    said = inv("build", *REV, "--image", env={"DOCKER_HOST": f"unix://{tmp_path}/none"})
-    assert said.code == 3
-    assert f"cannot connect to the Docker Engine at unix://{tmp_path}/none" in said.stderr
-    assert "Traceback" not in said.stderr
+def test_a_missing_engine_is_an_error_of_one_line(tmp_path: Path) -> None:
+    done = inv("build", *REV, "--image", env={"DOCKER_HOST": f"unix://{tmp_path}/none"})
+    assert done.code == 3
+    assert f"cannot connect to the Docker Engine at unix://{tmp_path}/none" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_full_disk_is_infrastructure(tmp_path: Path) -> None:
@@ -174,10 +181,10 @@ def test_a_full_disk_is_infrastructure(tmp_path: Path) -> None:
     process.run(["mount", "-o", "loop", str(disk), str(data)], timeout=60)
     try:
         with engines.running(data=data / "docker") as small:
-            said = inv("build", *REV, "--image", env=small.environment)
+            done = inv("build", *REV, "--image", env=small.environment)
             assert small.left() == []
     finally:
         process.run(["umount", str(data)], timeout=60)
-    assert said.code == 5, said.stderr
-    assert "no space left on device" in said.stderr
-    assert "Traceback" not in said.stderr
+    assert done.code == 5, done.stderr
+    assert "no space left on device" in done.stderr
+    assert "Traceback" not in done.stderr

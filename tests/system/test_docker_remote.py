@@ -1,4 +1,4 @@
-"""Engines behind TLS and ssh, by DOCKER_HOST and by contexts: real trials, clear refusals."""
+"""Engines behind TLS and ssh, by DOCKER_HOST and by contexts: real trials, clear errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import sshd
 from certificates import Authority
 from engine import TestEngine
 from sshd import Sshd
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -30,25 +30,25 @@ CELL = (
     *("--axis", "snapshotter=overlayfs", "--trials", "1", "--fresh", "--json"),
 )
 
-#: Seconds in which a refusal is said; the command alone takes some of them.
+#: Most seconds until an error is reported, including the start of the command.
 PROMPTLY = 25.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """An Engine that answers on a TLS port, and what it and its clients were given."""
+    """An Engine that listens on a TLS port, and its certificates and those of its clients."""
 
     engine: TestEngine
     port: int
     ours: Authority
-    certs: Path  # ca.pem, cert.pem, key.pem of a client that may come in
+    certs: Path  # ca.pem, cert.pem, key.pem of an accepted client
 
     @property
     def url(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
     def tls(self, certs: Path | None = None) -> dict[str, str]:
-        """Environment of a client; the CA of everything else must not be asked."""
+        """Return a client's environment; the CA bundle for other servers must not be used."""
         return {
             **self.engine.environment,
             "DOCKER_HOST": self.url,
@@ -90,7 +90,7 @@ def free_port() -> int:
 
 
 def context(engine: TestEngine, name: str, url: str, certs: Path | None = None) -> dict[str, str]:
-    """Write a context as `docker context create` does; the environment that chooses it."""
+    """Write a context as `docker context create` does; return the environment that selects it."""
     home = Path(engine.environment["DOCKER_CONFIG"]) / "contexts"
     folder = hashlib.sha256(name.encode()).hexdigest()
     meta = home / "meta" / folder / "meta.json"
@@ -105,15 +105,15 @@ def context(engine: TestEngine, name: str, url: str, certs: Path | None = None) 
     return {**engine.environment, "DOCKER_HOST": "", "DOCKER_CONTEXT": name}
 
 
-def trial(env: dict[str, str], out: Path, runtime: str) -> Said:
+def trial(env: dict[str, str], out: Path, runtime: str) -> TaskOutput:
     return inv("run", *CELL, "--runtime", runtime, "--out", str(out), env=env, timeout=600)
 
 
-def is_cached(said: Said, endpoint: str, engine: TestEngine) -> None:
-    assert said.code == 0, said.stderr
-    outcomes = [cell["outcome"] for cell in said.document["cells"]]
-    assert set(outcomes) == {"cached"}, said.stderr
-    assert f" at {endpoint} (" in said.document["host"]["docker"]
+def is_cached(done: TaskOutput, endpoint: str, engine: TestEngine) -> None:
+    assert done.code == 0, done.stderr
+    outcomes = [cell["outcome"] for cell in done.document["cells"]]
+    assert set(outcomes) == {"cached"}, done.stderr
+    assert f" at {endpoint} (" in done.document["host"]["docker"]
     assert engine.left() == []
     assert left_behind() == []
 
@@ -124,24 +124,24 @@ def test_trials_through_tls(remote: Remote, tmp_path: Path) -> None:
 
 def test_a_trial_through_a_context_with_tls(remote: Remote, tmp_path: Path) -> None:
     env = context(remote.engine, "lab", remote.url, remote.certs)
-    said = trial(env, tmp_path, "docker")
-    is_cached(said, f"{remote.url} (context lab)", remote.engine)
+    done = trial(env, tmp_path, "docker")
+    is_cached(done, f"{remote.url} (context lab)", remote.engine)
 
 
 def refused(env: dict[str, str], *needles: str) -> str:
-    """Ask for an image of a build that is there; what was said, on one line."""
+    """Request an image of an existing build; check that the only error is one line."""
     started = time.monotonic()
-    said = inv("build", *REV, "--image", env=env, timeout=120)
+    done = inv("build", *REV, "--image", env=env, timeout=120)
     assert time.monotonic() - started < PROMPTLY
-    assert said.code == 3, said.stderr
-    assert "Traceback" not in said.stderr
-    (line,) = [x for x in said.stderr.splitlines() if x.startswith("error: ")]
+    assert done.code == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith("error: ")]
     for needle in needles:
         assert needle in line
     return line
 
 
-def test_another_authoritys_engine_is_refused(remote: Remote, tmp_path: Path) -> None:
+def test_an_engine_of_another_authority_is_refused(remote: Remote, tmp_path: Path) -> None:
     theirs = Authority(tmp_path / "ca").sign(tmp_path / "client")
     refused(remote.tls(theirs), f"TLS with the Docker Engine at {remote.url}", "certificate")
 
@@ -164,7 +164,7 @@ def test_the_engines_certificate_has_expired(remote: Remote, tmp_path: Path) -> 
         refused(env, f"TLS with the Docker Engine at tcp://127.0.0.1:{port}", "expired")
 
 
-def test_there_are_no_certificates(remote: Remote, tmp_path: Path) -> None:
+def test_missing_certificates(remote: Remote, tmp_path: Path) -> None:
     refused(remote.tls(tmp_path), "TLS with the Docker Engine", "DOCKER_CERT_PATH")
 
 
@@ -181,7 +181,7 @@ def test_tls_to_a_plain_port(remote: Remote) -> None:
 
 @contextmanager
 def serving(certs: Path | None) -> Iterator[int]:
-    """A port that greets in TLS with that certificate, or in clear."""
+    """Yield a port that uses TLS with that certificate, or plain text."""
     server = socket.create_server(("127.0.0.1", 0))
     tls = None
     if certs:
@@ -218,8 +218,8 @@ def serving(certs: Path | None) -> Iterator[int]:
 def test_trials_through_ssh(
     remote: Remote, shell: Sshd, ssh: dict[str, str], tmp_path: Path
 ) -> None:
-    said = trial(ssh, tmp_path, "docker,buildx")
-    is_cached(said, f"ssh://127.0.0.1:{shell.port}", remote.engine)
+    done = trial(ssh, tmp_path, "docker,buildx")
+    is_cached(done, f"ssh://127.0.0.1:{shell.port}", remote.engine)
     assert gone(shell) == []
 
 
@@ -227,8 +227,8 @@ def test_a_trial_through_a_context_with_ssh(
     remote: Remote, shell: Sshd, ssh: dict[str, str], tmp_path: Path
 ) -> None:
     chosen = context(remote.engine, "far", shell.url)
-    said = trial({**ssh, **chosen}, tmp_path, "docker")
-    is_cached(said, f"ssh://127.0.0.1:{shell.port} (context far)", remote.engine)
+    done = trial({**ssh, **chosen}, tmp_path, "docker")
+    is_cached(done, f"ssh://127.0.0.1:{shell.port} (context far)", remote.engine)
     assert gone(shell) == []
 
 
@@ -238,35 +238,37 @@ def far() -> Iterator[TestEngine]:
         yield made
 
 
-def test_an_engine_elsewhere_runs_what_needs_no_registry(far: TestEngine, tmp_path: Path) -> None:
+def test_an_engine_elsewhere_runs_trials_without_a_registry(
+    far: TestEngine, tmp_path: Path
+) -> None:
     script = tmp_path / "script"
     script.write_text('#!/bin/sh\n"$BKBISECT_BUILDCTL" debug workers\n')
     script.chmod(0o755)
     words = ("--script", str(script), "--runtime", "docker", "--trials", "1", "--fresh", "--json")
-    said = inv("run", *REV, *words, "--out", str(tmp_path / "out"), env=far.environment)
-    assert said.code == 0, said.stderr
-    assert [cell["verdict"] for cell in said.document["cells"]] == ["good"]
+    done = inv("run", *REV, *words, "--out", str(tmp_path / "out"), env=far.environment)
+    assert done.code == 0, done.stderr
+    assert [cell["verdict"] for cell in done.document["cells"]] == ["good"]
     assert far.left() == []
 
 
 def test_an_engine_elsewhere_cannot_use_our_registry(far: TestEngine, tmp_path: Path) -> None:
-    said = trial(far.environment, tmp_path, "docker")
+    done = trial(far.environment, tmp_path, "docker")
     assert far.left() == []
-    assert said.code == 3, said.stderr
-    assert "cannot reach the registry on this one's loopback" in said.stderr
-    assert "--images public" in said.stderr
-    assert list(tmp_path.rglob("*.progress.jsonl")) == []  # no trial was tried
+    assert done.code == 3, done.stderr
+    assert "cannot reach the registry on this machine's loopback" in done.stderr
+    assert "--images public" in done.stderr
+    assert list(tmp_path.rglob("*.progress.jsonl")) == []  # no trial ran
 
 
 def gone(shell: Sshd) -> list[str]:
-    """Those ssh that still run some moments after a task."""
+    """Return the ssh processes that still run shortly after a task."""
     deadline = time.monotonic() + 5
     while (left := shell.clients()) and time.monotonic() < deadline:
         time.sleep(0.1)
     return left
 
 
-def test_a_host_whose_key_is_not_known(shell: Sshd, ssh: dict[str, str]) -> None:
+def test_an_unknown_host_key(shell: Sshd, ssh: dict[str, str]) -> None:
     line = refused({**ssh, **shell.client(hosts="none")}, "Host key verification failed")
     assert f"on 127.0.0.1:{shell.port}" in line
     assert "root@" not in line
@@ -295,9 +297,9 @@ def test_a_host_without_an_engine(remote: Remote, tmp_path: Path) -> None:
     "url",
     ["ssh://-oProxyCommand=touch${IFS}owned", "ssh://-l@host", "ssh://", "ssh://me:secret@host"],
 )
-def test_what_is_no_ssh_address(url: str, ssh: dict[str, str], tmp_path: Path) -> None:
-    said = inv("build", *REV, "--image", env={**ssh, "DOCKER_HOST": url})
-    assert said.code == 2, said.stderr
-    assert "ssh://[USER@]HOST" in said.stderr
-    assert "secret" not in said.stderr
+def test_invalid_ssh_urls(url: str, ssh: dict[str, str], tmp_path: Path) -> None:
+    done = inv("build", *REV, "--image", env={**ssh, "DOCKER_HOST": url})
+    assert done.code == 2, done.stderr
+    assert "ssh://[USER@]HOST" in done.stderr
+    assert "secret" not in done.stderr
     assert not Path("owned").exists()

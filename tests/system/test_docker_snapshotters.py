@@ -1,4 +1,4 @@
-"""Snapshotters that scenarios do not list: in buildkitd, beside it, and a user's own."""
+"""Snapshotters that scenarios do not list: built in, as a proxy, and a user's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildkit_bisect.golang import gotool
 from buildkit_bisect.runtime import snapshotters
 from buildkit_bisect.system import process
 from engine import TestEngine
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
@@ -24,7 +24,7 @@ FAILING = {"stargz", "stargz-proxy"}
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """As any directory on a machine with systemd: mounts in it are seen in other namespaces."""
+    """A shared mount, as under systemd: other namespaces see mounts in it."""
     place = tmp_path_factory.mktemp("shared")
     process.run(["mount", "--bind", str(place), str(place)], timeout=60)
     try:
@@ -41,7 +41,7 @@ def engine(shared: Path) -> Iterator[TestEngine]:
 
 
 @pytest.fixture(scope="module")
-def said(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> Said:
+def done(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> TaskOutput:
     return inv(
         *("run", *ONE, "--axis", f"snapshotter={ALL}", "--axis", "bases=different"),
         *("--runtime", "host,docker", "--trials", "1", "--json"),
@@ -52,29 +52,29 @@ def said(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> Said:
 
 
 @pytest.mark.parametrize("runtime", ["host", "docker"])
-def test_each_answers_as_eager_and_lazy_ones_do(said: Said, runtime: str) -> None:
-    assert said.code == 0, said.stderr
+def test_outcomes_are_those_of_eager_and_lazy_snapshotters(done: TaskOutput, runtime: str) -> None:
+    assert done.code == 0, done.stderr
     found = {
         cell["axes"]["snapshotter"]: cell["outcome"]
-        for cell in said.document["cells"]
+        for cell in done.document["cells"]
         if cell["axes"]["runtime"] == runtime
     }
     expected = {n: "export-failed" if n in FAILING else "cached" for n in ALL.split(",")}
-    assert found == expected, said.stderr
+    assert found == expected, done.stderr
 
 
-def test_fuse_overlayfs_is_a_control(said: Said) -> None:
-    controls = {c["axes"]["snapshotter"] for c in said.document["cells"] if c["control"]}
+def test_fuse_overlayfs_is_a_control(done: TaskOutput) -> None:
+    controls = {c["axes"]["snapshotter"] for c in done.document["cells"] if c["control"]}
     assert controls == {"overlayfs", "native", "fuse-overlayfs"}
 
 
-def test_nothing_is_left(said: Said, engine: TestEngine) -> None:
+def test_nothing_is_left(done: TaskOutput, engine: TestEngine) -> None:
     assert engine.left() == []
     assert left_behind() == []
 
 
 @pytest.mark.parametrize("runtime", ["host", "docker"])
-def test_a_snapshotter_of_the_users_own(
+def test_a_users_own_snapshotter(
     runtime: str, tmp_path: Path, shared: Path, engine: TestEngine
 ) -> None:
     program = gotool.ensure(snapshotters.TOOL)
@@ -88,17 +88,17 @@ def test_a_snapshotter_of_the_users_own(
         while not socket.is_socket():
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             time.sleep(0.05)
-        said = inv(
+        done = inv(
             *("run", *ONE, "--axis", "snapshotter=stargz", "--axis", "bases=different"),
             *("--snapshotter-socket", given, "--runtime", runtime),
             *("--trials", "1", "--json", "--fresh", "--out", str(tmp_path)),
             env=engine.environment,
         )
-        # It was this one that served, and it mounted the layers of the bases.
+        # This snapshotter was used, and it mounted the layers of the base images.
         mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        assert [m for m in mounted if m.startswith(f"{root}/")], said.stderr
-    assert said.code == 0, said.stderr
-    (cell,) = said.document["cells"]
+        assert [m for m in mounted if m.startswith(f"{root}/")], done.stderr
+    assert done.code == 0, done.stderr
+    (cell,) = done.document["cells"]
     assert cell["outcome"] == "export-failed", cell["reason"]
     assert engine.left() == []
 
@@ -107,15 +107,20 @@ def test_a_snapshotter_of_the_users_own(
     ("words", "needle"),
     [
         (("--snapshotter-socket", "mine=relative"), "NAME=/PATH/OF/SOCKET"),
-        (("--snapshotter-socket", "mine=/nowhere", "--axis", "snapshotter=mine"), "no socket at"),
+        (
+            ("--snapshotter-socket", "mine=/nowhere", "--axis", "snapshotter=mine"),
+            "is not a socket",
+        ),
         (("--axis", "snapshotter=mine"), "has no value 'mine'"),
-        (("--axis", "snapshotter=stargz-proxy", "--runtime", "buildx"), "cannot be served beside"),
-        (("--snapshotter-socket", "mine=/s", "--runtime", "docker"), "needs the directory too"),
-        (("--snapshotter-socket", "mine=/s:/r", "--runtime", "host,buildx"), "buildx gives its"),
+        (("--axis", "snapshotter=stargz-proxy", "--runtime", "buildx"), "cannot run stargz-proxy"),
+        (("--snapshotter-socket", "mine=/s", "--runtime", "docker"), "also needs the directory"),
+        (("--snapshotter-socket", "mine=/s:/r", "--runtime", "host,buildx"), "buildx cannot mount"),
     ],
 )
-def test_what_cannot_be_is_refused(words: tuple[str, ...], needle: str, tmp_path: Path) -> None:
-    said = inv("run", *ONE, *words, "--out", str(tmp_path))
-    assert said.code == 2, said.stderr
-    assert needle in said.stderr
-    assert "Traceback" not in said.stderr
+def test_unsupported_combinations_are_refused(
+    words: tuple[str, ...], needle: str, tmp_path: Path
+) -> None:
+    done = inv("run", *ONE, *words, "--out", str(tmp_path))
+    assert done.code == 2, done.stderr
+    assert needle in done.stderr
+    assert "Traceback" not in done.stderr

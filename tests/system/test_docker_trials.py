@@ -1,4 +1,4 @@
-"""Scenarios in containers on a real Docker Engine: the same answers, and nothing left."""
+"""Scenarios in containers on a real Docker Engine: same outcomes, and nothing left."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from buildkit_bisect.system.deadlines import Deadlines
 from engine import TestEngine
 from runc_within_limits import NAMES, held
 from stuck_engine import stuck
-from tool import Said, argv, environment, inv, left_behind
+from tool import TaskOutput, argv, environment, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
 
 RUNTIMES = ("host", "docker", "buildx")
-#: A control alone, so that trials which fail three times do so for one cell only.
+#: A control alone, so that only one cell has trials that fail three times.
 EAGER = (
     *("--rev", "v0.25.0", "--source", "module", "--scenario", "cross-stage-lazy"),
     *("--axis", "snapshotter=overlayfs", "--axis", "bases=different"),
@@ -49,7 +49,7 @@ def engine() -> Iterator[TestEngine]:
 
 
 @pytest.fixture(scope="module")
-def side_by_side(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> Said:
+def side_by_side(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> TaskOutput:
     return inv(
         *("matrix", "--revs", "v0.25.0,v0.26.3", "--source", "module"),
         *("--scenario", "cross-stage-lazy", "--axis", "bases=different"),
@@ -60,15 +60,15 @@ def side_by_side(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -
     )
 
 
-def outcomes(said: Said, runtime: str) -> dict[tuple[str, str], str]:
+def outcomes(done: TaskOutput, runtime: str) -> dict[tuple[str, str], str]:
     return {
         (cell["ref"], cell["axes"]["snapshotter"]): cell["outcome"]
-        for cell in said.document["cells"]
+        for cell in done.document["cells"]
         if cell["axes"]["runtime"] == runtime
     }
 
 
-def test_every_runtime_gives_the_same_outcomes(side_by_side: Said) -> None:
+def test_every_runtime_gives_the_same_outcomes(side_by_side: TaskOutput) -> None:
     assert side_by_side.code == 0, side_by_side.stderr
     expected = outcomes(side_by_side, "host")
     assert expected["v0.25.0", "stargz"] == "export-failed"
@@ -78,12 +78,12 @@ def test_every_runtime_gives_the_same_outcomes(side_by_side: Said) -> None:
     assert outcomes(side_by_side, "buildx") == expected
 
 
-def test_nothing_is_left(side_by_side: Said, engine: TestEngine) -> None:
+def test_nothing_is_left(side_by_side: TaskOutput, engine: TestEngine) -> None:
     assert engine.left() == []
     assert left_behind() == []
 
 
-def test_the_daemons_log_and_the_progress_are_kept(side_by_side: Said) -> None:
+def test_the_daemons_log_and_the_progress_are_stored(side_by_side: TaskOutput) -> None:
     folder = Path(side_by_side.stderr.rpartition("Results: ")[2].strip())
     for cell in side_by_side.document["cells"]:
         for trial in cell["trials"]:
@@ -93,7 +93,7 @@ def test_the_daemons_log_and_the_progress_are_kept(side_by_side: Said) -> None:
 
 
 def test_trials_count_for_one_runtime_alone_too(
-    side_by_side: Said, engine: TestEngine, tmp_path: Path
+    side_by_side: TaskOutput, engine: TestEngine, tmp_path: Path
 ) -> None:
     words = ("run", *ONE, "--trials", "1", "--json", "--out", str(tmp_path))
     again = inv(*words, "--runtime", "docker", env=engine.environment)
@@ -103,7 +103,7 @@ def test_trials_count_for_one_runtime_alone_too(
 
 
 @pytest.mark.parametrize("runtime", ["docker", "buildx"])
-def test_what_a_killed_run_left_is_swept_and_nothing_else(
+def test_only_what_a_killed_run_left_is_removed(
     engine: TestEngine, tmp_path: Path, runtime: str
 ) -> None:
     with closing(engine.client()) as client:
@@ -127,7 +127,7 @@ def test_what_a_killed_run_left_is_swept_and_nothing_else(
 
 
 @pytest.mark.parametrize("runtime", ["docker", "buildx"])
-def test_ctrl_c_takes_everything_away(engine: TestEngine, tmp_path: Path, runtime: str) -> None:
+def test_ctrl_c_removes_everything(engine: TestEngine, tmp_path: Path, runtime: str) -> None:
     running = _start(engine, tmp_path, runtime)
     _container(engine)
     os.killpg(running.pid, signal.SIGINT)
@@ -137,27 +137,27 @@ def test_ctrl_c_takes_everything_away(engine: TestEngine, tmp_path: Path, runtim
 
 
 @pytest.mark.parametrize("runtime", ["docker", "buildx"])
-def test_a_daemon_killed_in_mid_trial_is_infrastructure(
+def test_a_daemon_killed_during_a_trial_is_infrastructure(
     engine: TestEngine, tmp_path: Path, runtime: str
 ) -> None:
     with _repeatedly(engine, lambda c: c.kill()):
-        said = _run(engine, tmp_path, runtime, cell=EAGER)
-    _is_infra(said, engine)
-    assert "SIGKILL" in said.document["cells"][0]["reason"]
+        done = _run(engine, tmp_path, runtime, cell=EAGER)
+    _is_infra(done, engine)
+    assert "SIGKILL" in done.document["cells"][0]["reason"]
 
 
 def test_a_container_that_runs_out_of_memory_is_infrastructure(
     engine: TestEngine, tmp_path: Path
 ) -> None:
     with _repeatedly(engine, _as_small_as_can_be, every=0.05):
-        said = _run(engine, tmp_path, "docker", cell=EAGER)
-    _is_infra(said, engine)
+        done = _run(engine, tmp_path, "docker", cell=EAGER)
+    _is_infra(done, engine)
 
 
 def _as_small_as_can_be(container: Any) -> None:
-    """Limit a container to what it uses: the kernel ends it when it asks for more.
+    """Limit a container's memory to what it uses: the kernel kills it when it needs more.
 
-    cgroup v1 refuses a limit below what cannot be reclaimed, so the first that it takes.
+    cgroup v1 refuses a limit below the memory that cannot be reclaimed, so try increasing ones.
     """
     for limit in range(8, 200, 4):
         with suppress(APIError):
@@ -165,28 +165,30 @@ def _as_small_as_can_be(container: Any) -> None:
             return
 
 
-def test_a_registry_that_dies_in_mid_trial_is_infrastructure(
+def test_a_registry_that_ends_during_a_trial_is_infrastructure(
     engine: TestEngine, tmp_path: Path
 ) -> None:
-    # Over the store that the tool's own registry serves, so that the base images are there.
+    # It uses the storage of the tool's own registry, which has the base images.
     with ExitStack() as registry:
         where = registry.enter_context(serve(paths.cache("registry")))
         with _repeatedly(engine, lambda _: registry.close(), every=0.02):
             words = ("--fresh", "--registry", where.address)
-            said = _run(engine, tmp_path, "docker", *words, cell=EAGER)
-    _is_infra(said, engine)
-    reason = said.document["cells"][0]["reason"]
-    assert f"the registry at {where.address} no longer answers" in reason
+            done = _run(engine, tmp_path, "docker", *words, cell=EAGER)
+    _is_infra(done, engine)
+    reason = done.document["cells"][0]["reason"]
+    assert f"the registry at {where.address} no longer responds" in reason
     assert left_behind() == []
 
 
-def test_a_container_removed_under_us_is_infrastructure(engine: TestEngine, tmp_path: Path) -> None:
+def test_a_container_removed_during_a_trial_is_infrastructure(
+    engine: TestEngine, tmp_path: Path
+) -> None:
     with _repeatedly(engine, lambda c: c.remove(force=True)):
-        said = _run(engine, tmp_path, "buildx", cell=EAGER)
-    _is_infra(said, engine)
+        done = _run(engine, tmp_path, "buildx", cell=EAGER)
+    _is_infra(done, engine)
 
 
-def test_an_image_removed_under_us_is_made_again(engine: TestEngine, tmp_path: Path) -> None:
+def test_an_image_removed_meanwhile_is_made_again(engine: TestEngine, tmp_path: Path) -> None:
     first = _run(engine, tmp_path, "docker", "--fresh")
     with closing(engine.client()) as client:
         for image in client.images.list(filters={"label": "bkbisect=image"}):
@@ -196,22 +198,22 @@ def test_an_image_removed_under_us_is_made_again(engine: TestEngine, tmp_path: P
     assert second.document["cells"][0]["outcome"] == "export-failed"
 
 
-def test_two_campaigns_at_once_share_an_engine(engine: TestEngine, tmp_path: Path) -> None:
+def test_concurrent_campaigns_share_an_engine(engine: TestEngine, tmp_path: Path) -> None:
     both = [_start(engine, tmp_path / runtime, runtime) for runtime in ("docker", "buildx")]
     codes = [one.wait(300) for one in both]
     assert codes == [0, 0], [(tmp_path / r / "stderr").read_text() for r in ("docker", "buildx")]
     assert engine.left() == []
 
 
-def test_an_engine_that_goes_away_is_infrastructure(tmp_path: Path) -> None:
+def test_an_engine_that_stops_is_infrastructure(tmp_path: Path) -> None:
     with engines.running() as short_lived:
         running = _start(short_lived, tmp_path, "docker")
         _container(short_lived)
         short_lived.kill()
         code = running.wait(120)
-    said = (tmp_path / "stderr").read_text()
-    assert code == 5, said
-    assert "Traceback" not in said
+    stderr = (tmp_path / "stderr").read_text()
+    assert code == 5, stderr
+    assert "Traceback" not in stderr
     assert left_behind() == []
 
 
@@ -225,11 +227,11 @@ def test_a_container_that_is_not_removed_in_time_is_infrastructure(
         env = {**engine.environment, "DOCKER_HOST": way.url}
         words = ("run", *EAGER, "--runtime", runtime, "--trials", "1", "--fresh", "--json",
                  "--deadline", "teardown=3", "--out", str(tmp_path))  # fmt: skip
-        said = inv(*words, env=env, timeout=600)
+        done = inv(*words, env=env, timeout=600)
     print(way.waits)
-    print(said.stderr)
-    _is_infra(said)
-    assert "removing the" in said.document["cells"][0]["reason"]
+    print(done.stderr)
+    _is_infra(done)
+    assert "removing the" in done.document["cells"][0]["reason"]
     assert way.waits
     assert all(seconds < 3 + 10 for _, seconds in way.waits)
     assert any("container bkbisect-" in left or "buildx" in left for left in engine.left())
@@ -238,10 +240,10 @@ def test_a_container_that_is_not_removed_in_time_is_infrastructure(
     assert engine.left() == []
 
 
-def test_a_daemon_whose_container_never_answers_is_infrastructure(
+def test_a_container_that_never_responds_is_infrastructure(
     engine: TestEngine, tmp_path: Path
 ) -> None:
-    """docker-py waits without an end for what is run in a container."""
+    """docker-py waits forever for an exec in a container."""
     ready = _run(engine, tmp_path, "docker", cell=EAGER)  # and its image is there
     assert ready.code == 0, ready.stderr
     build = ready.document["cells"][0]["build"]
@@ -273,7 +275,9 @@ def test_a_daemon_whose_container_never_answers_is_infrastructure(
     assert engine.left() == []
 
 
-def test_no_permission_on_the_socket_is_said(engine: TestEngine, tmp_path: Path) -> None:
+def test_an_error_reports_missing_permission_for_the_socket(
+    engine: TestEngine, tmp_path: Path
+) -> None:
     code = (
         "from buildkit_bisect.engine import connect\n"
         "from buildkit_bisect.errors import Missing\n"
@@ -298,16 +302,16 @@ def test_an_engine_without_privileged_containers_runs_docker_trials(tmp_path: Pa
     if len(held()) == len(NAMES):
         pytest.skip("this machine holds every capability, so privileged containers always start")
     with engines.running(plain=True) as plain:
-        said = _run(plain, tmp_path, "docker", "--fresh")
-        assert said.code == 0, said.stderr
-        assert said.document["cells"][0]["outcome"] == "export-failed"
+        done = _run(plain, tmp_path, "docker", "--fresh")
+        assert done.code == 0, done.stderr
+        assert done.document["cells"][0]["outcome"] == "export-failed"
         refused = _run(plain, tmp_path, "buildx", "--fresh")
         assert refused.code == 5
         assert "--runtime docker" in refused.stderr + refused.stdout
         assert plain.left() == []
 
 
-def _run(engine: TestEngine, out: Path, runtime: str, *more: str, cell: Cell = ONE) -> Said:
+def _run(engine: TestEngine, out: Path, runtime: str, *more: str, cell: Cell = ONE) -> TaskOutput:
     words = ("run", *cell, "--runtime", runtime, "--trials", "1", "--json", "--out", str(out))
     return inv(*words, *(more or ("--fresh",)), env=engine.environment, timeout=600)
 
@@ -326,7 +330,7 @@ def _start(engine: TestEngine, out: Path, runtime: str) -> subprocess.Popen[byte
 
 
 def _container(engine: TestEngine, within: float = 240) -> str:
-    """Name of the trial's container, once its daemon runs."""
+    """Return the name of the trial's container once its daemon runs."""
     deadline = time.monotonic() + within
     with closing(engine.client()) as client:
         while time.monotonic() < deadline:
@@ -337,15 +341,15 @@ def _container(engine: TestEngine, within: float = 240) -> str:
     raise AssertionError("no container came up")
 
 
-def _is_infra(said: Said, engine: TestEngine | None = None) -> None:
-    assert said.code == 5, said.stderr
-    assert {c["verdict"] for c in said.document["cells"]} == {"infra"}
-    assert "Traceback" not in said.stderr
+def _is_infra(done: TaskOutput, engine: TestEngine | None = None) -> None:
+    assert done.code == 5, done.stderr
+    assert {c["verdict"] for c in done.document["cells"]} == {"infra"}
+    assert "Traceback" not in done.stderr
     assert engine is None or engine.left() == []
 
 
 class _repeatedly:  # noqa: N801 - reads as the statement it begins
-    """Do something to each running trial container, until the end of the block."""
+    """Apply a function to each running trial container, until the end of the block."""
 
     def __init__(
         self, engine: TestEngine, act: Callable[[Any], object], *, every: float = 0.3
@@ -365,5 +369,5 @@ class _repeatedly:  # noqa: N801 - reads as the statement it begins
         with closing(self._engine.client()) as client:
             while not self._over.wait(self._every):
                 for container in client.containers.list(ignore_removed=True):
-                    with suppress(Exception):  # it went away by itself
+                    with suppress(Exception):  # it ended by itself
                         self._act(container)

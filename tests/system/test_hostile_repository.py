@@ -1,4 +1,4 @@
-"""A hostile repository: nothing of it is run, nothing outside the cache is written."""
+"""A hostile repository: none of its programs run, and nothing outside the cache is written."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from buildkit_bisect.errors import BadInput, BisectError, InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.model import Build, Variant
-from buildkit_bisect.patch import backports, patches, patchmaker
-from buildkit_bisect.patch.patchmaker import Work
+from buildkit_bisect.patch import backports, contribution, patches, patchmaker
+from buildkit_bisect.patch.contribution import Work
 from buildkit_bisect.source import GitSource, Unreachable
 from buildkit_bisect.source import git as source_git
 from buildkit_bisect.system import gitcmd, paths
 from golang_repo import GO, GolangRepo, words
 from hostile_repo import Hostile, snapshot
-from tool import Said, inv
+from tool import TaskOutput, inv
 
 pytestmark = pytest.mark.system
 
@@ -33,7 +33,7 @@ _SHARED = ("toolchains", "gocache", "gomod")
 
 SCRIPT = '#!/bin/sh\n"$BKBISECT_BUILDKITD" | grep -q cached\n'
 
-#: Branches whose trees git refuses to check out, whose programs cannot be built, and others.
+#: Branches whose trees git refuses to check out, whose programs do not build, and others.
 REFUSED = ("dotgit", "dotgit-case", "dotgit-short", "dotgit-zero-width", "dotdot")
 BROKEN = ("link-folder", "link-gomod", "module-gomod", "module-package")
 BRANCHES = (
@@ -56,7 +56,9 @@ def hostile(template: Hostile) -> Hostile:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    Toolchains().find(GoWanted(minor=(1, int(GO.split(".")[1]))))  # pip writes to the home
+    Toolchains().find(
+        GoWanted(minor=(1, int(GO.split(".")[1])))
+    )  # pip writes to the home directory
     root = tmp_path_factory.mktemp("cache")
     for name in _SHARED:
         (root / name).symlink_to(paths.cache(name))
@@ -65,7 +67,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def untouched(hostile: Hostile, cache: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Around every test: no mark, and the repository and what is outside as they were."""
+    """Check after every test: no mark; repository and outside directory unchanged."""
     monkeypatch.setenv("BKBISECT_CACHE_DIR", str(cache))
     watched = hostile.marks.parent
     before = snapshot(watched)
@@ -74,18 +76,18 @@ def untouched(hostile: Hostile, cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert snapshot(watched) == before
 
 
-def inside(*said: str, cache: Path, home: Path) -> Said:
-    """A task that may write to *cache* and nowhere in *home*, with no traceback."""
+def inside(*words: str, cache: Path, home: Path) -> TaskOutput:
+    """Run a task that may write to *cache* but not to *home*; check that there is no traceback."""
     home.mkdir(exist_ok=True)
     env = {"BKBISECT_CACHE_DIR": str(cache), "HOME": str(home)}
-    done = inv(*said, env=env, timeout=300)
+    done = inv(*words, env=env, timeout=300)
     assert "bug in buildkit-bisect" not in done.stderr, done.stderr
     assert list(home.iterdir()) == []
     return done
 
 
 def test_the_payloads_work_where_git_trusts_the_repository(tmp_path: Path) -> None:
-    """Else the other tests prove nothing."""
+    """Otherwise the other tests would prove nothing."""
     other = hostile_repo.make(tmp_path / "hostile")
     (other.repo.path / "README.md").write_text("changed\n")
     other.repo.git("add", "README.md")
@@ -96,7 +98,7 @@ def test_the_payloads_work_where_git_trusts_the_repository(tmp_path: Path) -> No
 
 @contextlib.contextmanager
 def served(repo: Path) -> Iterator[str]:
-    """The address at which a git daemon on loopback serves *repo*."""
+    """Yield the URL at which a git daemon on loopback serves *repo*."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     child = subprocess.Popen(
@@ -118,7 +120,9 @@ def served(repo: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("form", ["path", "bare", "url", "loopback"])
-def test_tasks(form: str, hostile: Hostile, cache: Path, tmp_path: Path) -> None:
+def test_tasks_on_the_hostile_branches(
+    form: str, hostile: Hostile, cache: Path, tmp_path: Path
+) -> None:
     script = tmp_path / "script"
     script.write_text(SCRIPT)
     script.chmod(0o755)
@@ -141,12 +145,12 @@ def test_tasks(form: str, hostile: Hostile, cache: Path, tmp_path: Path) -> None
             (0, "bisect", "--good", "v0.1.0", "--bad", "master", *run),
             (2, "build", "--rev=--output=x", *git),
         ):
-            said = inside(*task, cache=cache, home=tmp_path / "home")
-            assert said.code == code, said
+            done = inside(*task, cache=cache, home=tmp_path / "home")
+            assert done.code == code, done
 
 
 @pytest.mark.parametrize("branch", BRANCHES)
-def test_a_tree_is_built_and_patched_within_itself(
+def test_builds_and_patches_stay_inside_the_tree(
     branch: str, hostile: Hostile, tmp_path: Path
 ) -> None:
     source = GitSource.open(str(hostile.repo.path))
@@ -172,13 +176,13 @@ def test_a_tree_is_built_and_patched_within_itself(
 
 
 def solver_patch(folder: Path) -> patches.Patch:
-    """A patch without modes, so that git takes those of what is there."""
+    """Return a patch without modes, so that git uses those of the tree."""
     text = "--- a/solver/solver.go\n+++ b/solver/solver.go\n@@ -1,2 +1,2 @@\n"
     return written(folder, f"{text}-package solver\n+package solver // patched\n \n")
 
 
 def readme_patch(folder: Path) -> patches.Patch:
-    """A patch of a link's own text, which git would apply to the link."""
+    """Return a patch of a symlink's target, which git would apply to the symlink."""
     text = "--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n"
     return written(folder, f"{text}-/dev/zero\n\\ No newline at end of file\n+/etc/passwd\n")
 
@@ -191,7 +195,7 @@ def written(folder: Path, text: str) -> patches.Patch:
 
 
 def test_a_tree_that_would_fill_any_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand million files in a dozen objects; and one of more bytes than there may be."""
+    """A billion files in a dozen objects; and one file with too many bytes."""
     repo = GolangRepo.create(tmp_path / "bomb")
     blob = repo.git("hash-object", "-w", "--stdin", stdin="x" * 1000)
     entries = "".join(f"100644 blob {blob}\t{n}\n" for n in range(10))
@@ -217,7 +221,7 @@ def test_a_tree_that_would_fill_any_disk(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(paths.cache("tmp").iterdir()) == []
 
 
-def test_odd_names_are_listed_and_never_taken_for_options(hostile: Hostile) -> None:
+def test_odd_names_are_listed_and_are_not_options(hostile: Hostile) -> None:
     source = GitSource.open(str(hostile.repo.path))
     assert [r.ref for r in source.releases()] == ["v0.3.0", "v0.2.0", "v0.1.1", "v0.1.0"]
     refs = ("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/remotes")
@@ -226,7 +230,9 @@ def test_odd_names_are_listed_and_never_taken_for_options(hostile: Hostile) -> N
     assert [r.ref for r in backports.lines(source)] == ["master"], "v0.25<line>v0.26 is none"
     tip = source.resolve("message")
     assert tip.subject.startswith("-x\x0bone\x1ftwo\x1ethree\u2028four")
-    work = patchmaker.described(source, Work(base=source.resolve("master"), tree=tip.sha), tip.sha)
+    work = contribution.described(
+        source, Work(base=source.resolve("master"), tree=tip.sha), tip.sha
+    )
     assert work.author == "A. Nother"
     assert "one\x1ftwo" in work.body
     for ref in branches:
@@ -234,10 +240,10 @@ def test_odd_names_are_listed_and_never_taken_for_options(hostile: Hostile) -> N
             source.resolve(ref)
 
 
-def test_missing_objects_are_not_asked_of_the_repositorys_own_remote(
+def test_missing_objects_are_not_fetched_from_the_repositorys_remote(
     template: Hostile, tmp_path: Path
 ) -> None:
-    """A partial clone names whom and how to ask; older gits did so while being read."""
+    """A partial clone names a remote and a command; older versions of git use them when reading."""
     made = hostile_repo.make(tmp_path / "partial")
     folder = made.repo.path / ".git"
     with (folder / "config").open("a") as config:
@@ -254,7 +260,7 @@ def test_missing_objects_are_not_asked_of_the_repositorys_own_remote(
 def test_a_hostile_work_tree_becomes_a_patch(tmp_path: Path) -> None:
     made = hostile_repo.make(tmp_path / "hostile")
     repo = made.repo.path
-    (repo / "util/words/words.go").write_text(words("mended"))
+    (repo / "util/words/words.go").write_text(words("fixed"))
     nested = hostile_repo.make(tmp_path / "nested")
     shutil.copytree(nested.repo.path, repo / "nested", symlinks=True)
     made.repo.git("-c", "core.fsmonitor=false", "update-index", "--add", "--cacheinfo",
@@ -262,12 +268,12 @@ def test_a_hostile_work_tree_becomes_a_patch(tmp_path: Path) -> None:
     _forget(made, nested)
     before = snapshot(tmp_path)
     source = GitSource.open(str(repo))
-    with patchmaker.of_worktree(repo, source, base="master") as work:
+    with contribution.of_worktree(repo, source, base="master") as work:
         assert (made.worked(), nested.worked()) == ([], [])
         with pytest.raises(BadInput, match="nested is or was a symlink or submodule"):
             patchmaker.new("it", work, source, root=tmp_path / "cache" / "patches")
     shutil.rmtree(repo / "nested")
-    with patchmaker.of_worktree(repo, source, base="master") as work:
+    with contribution.of_worktree(repo, source, base="master") as work:
         patch = patchmaker.new("it", work, source, root=tmp_path / "cache" / "patches")
     assert "util/words/words.go" in patch.files
     assert (made.worked(), nested.worked()) == ([], [])
@@ -276,7 +282,7 @@ def test_a_hostile_work_tree_becomes_a_patch(tmp_path: Path) -> None:
 
 
 def _forget(*those: Hostile) -> None:
-    """What ran while the test itself used git."""
+    """Delete the marks that the test's own use of git left."""
     for one in those:
         for mark in one.marks.iterdir():
             mark.unlink()

@@ -1,6 +1,6 @@
-"""The HTML page in a real browser: what a reader can do with it, and what it cannot do to them.
+"""The HTML page in a real browser: what readers can do with it, and what it cannot do to them.
 
-Screenshots go to the directory that BKBISECT_SCREENSHOTS names, for CI to keep.
+Screenshots are stored in the directory BKBISECT_SCREENSHOTS, which CI keeps.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Reader:
-    """Opens pages, and keeps what they complained about and asked the network for."""
+    """Opens pages, and records their errors and network requests."""
 
     browser: Browser
     folder: Path
@@ -75,7 +75,7 @@ def reader(browser: Browser, tmp_path: Path) -> Iterator[Reader]:
 
 
 def keep(page: Page, name: str) -> None:
-    """A screenshot for people."""
+    """Store a screenshot for people."""
     folder = os.environ.get("BKBISECT_SCREENSHOTS")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def keep(page: Page, name: str) -> None:
 
 
 def rows(page: Page) -> list[str]:
-    """Labels of the variants that are shown."""
+    """Return the labels of the visible variants."""
     heads = page.locator(".matrix tbody tr:visible th").all_inner_texts()
     return [" ".join(head.split()) for head in heads]
 
@@ -93,7 +93,7 @@ def columns(page: Page) -> list[str]:
     return [" ".join(head.split()) for head in heads[1:]]
 
 
-def test_the_matrix_says_it_all_at_once(reader: Reader) -> None:
+def test_the_matrix_shows_everything_first(reader: Reader) -> None:
     page = reader.open(results.two_scenarios())
     keep(page, "matrix-light")
     expect(page.locator("h1")).to_contain_text("Broken in 4 of 5 variants")
@@ -150,15 +150,15 @@ def test_the_dropped_record_is_one_click_away(reader: Reader) -> None:
     keep(page, "evidence-light")
 
 
-def test_the_dropped_record_of_what_is_published_is_two_clicks_away(browser: Browser) -> None:
-    """What a maintainer does who has never seen the tool: filter what is bad, open a cell."""
+def test_the_dropped_record_in_the_published_page_is_two_clicks_away(browser: Browser) -> None:
+    """As a maintainer new to the tool would do it: filter bad cells, open one."""
     page = browser.new_page(viewport={"width": 1200, "height": 860})
     page.goto((PROJECT / "results/issue-6893/matrix/report.html").as_uri())
     page.get_by_label("good").uncheck()
     page.locator("td.bad:not(.faded) button").first.click()
     panel = page.get_by_role("dialog")
-    said = panel.get_by_text(re.compile("records lost layers that the control"))
-    expect(said).to_contain_text("2 of 8 records lost layers that the control (overlayfs")
+    text = panel.get_by_text(re.compile("records lost layers that the control"))
+    expect(text).to_contain_text("2 of 8 records lost layers that the control (overlayfs")
     for lost in panel.locator("svg g.lost").all():
         expect(lost).to_be_in_viewport()
         expect(lost).to_contain_text(re.compile(r"(RECORD|LAYERS) MISSING \(\d\)"))
@@ -167,7 +167,7 @@ def test_the_dropped_record_of_what_is_published_is_two_clicks_away(browser: Bro
     page.close()
 
 
-def test_without_a_control_nothing_is_said_to_be_whole(reader: Reader) -> None:
+def test_without_a_control_no_record_is_called_whole(reader: Reader) -> None:
     page = reader.open(results.bisect())
     page.locator(".matrix td.good button").first.click()
     panel = page.get_by_role("dialog")
@@ -175,7 +175,7 @@ def test_without_a_control_nothing_is_said_to_be_whole(reader: Reader) -> None:
     expect(panel.locator("svg g.lost")).to_have_count(0)
 
 
-def test_records_that_the_control_has_are_told_apart(reader: Reader) -> None:
+def test_records_that_the_control_has_are_distinguished(reader: Reader) -> None:
     found = results.matrix()
     first = next(c for c in found.cells if c.axes["snapshotter"] == "stargz")
     records = first.trials[0].steps[0].records
@@ -193,8 +193,8 @@ def test_records_that_the_control_has_are_told_apart(reader: Reader) -> None:
     page = reader.open(results.matrix(cells=(here, there)))
     page.locator("td.bad button").click()
     panel = page.get_by_role("dialog")
-    said = panel.locator("svg g").all_text_contents()
-    assert [text.split("✗ ")[-1].split("· ")[-1] for text in said] == [
+    labels = panel.locator("svg g").all_text_contents()
+    assert [text.split("✗ ")[-1].split("· ")[-1] for text in labels] == [
         "LAYERS MISSING (2 of 3)", "RECORD MISSING (2)", "only in the control",
     ]  # fmt: skip
     assert panel.locator("svg g.lost").count() == 2
@@ -217,7 +217,7 @@ def test_before_and_after_come_first_in_a_validation_and_open_their_evidence(
     keep(page, "validation-light")
 
 
-def test_each_outcome_of_a_flaky_cell_can_be_looked_at(reader: Reader) -> None:
+def test_each_outcome_of_a_flaky_cell_can_be_opened(reader: Reader) -> None:
     page = reader.open(results.matrix())
     page.get_by_role("button", name="flaky").click()
     panel = page.get_by_role("dialog")
@@ -260,11 +260,11 @@ def test_keyboard_walk(reader: Reader) -> None:
     assert page.evaluate("document.activeElement.dataset.cell") is None
 
 
-def test_arrows_pass_over_what_is_hidden_or_was_not_run(reader: Reader) -> None:
+def test_arrows_skip_hidden_and_missing_cells(reader: Reader) -> None:
     page = reader.open(results.two_scenarios())
     page.locator("[name=scenario]").select_option("cross-stage-dedup")
     page.locator(".matrix tbody tr:nth-child(3) td:visible button").first.focus()
-    page.keyboard.press("ArrowDown")  # v0.32.0 was not run there
+    page.keyboard.press("ArrowDown")  # v0.32.0 did not run there
     assert "master" in page.evaluate(
         "document.activeElement.closest('tr').firstElementChild.textContent"
     )
@@ -278,7 +278,7 @@ def test_a_link_to_a_cell_opens_it(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("name", ["hostile", "two_scenarios"])
-def test_text_from_builds_is_only_text(reader: Reader, name: str) -> None:
+def test_text_from_builds_stays_text(reader: Reader, name: str) -> None:
     page = reader.open(getattr(results, name)())
     before = page.evaluate("document.querySelectorAll('script, img, iframe').length")
     assert before == 2
@@ -291,7 +291,9 @@ def test_text_from_builds_is_only_text(reader: Reader, name: str) -> None:
         assert "<script>alert(1)</script>" in page.locator(".matrix").inner_text()
 
 
-def test_the_policy_stops_what_would_slip_through(browser: Browser, tmp_path: Path) -> None:
+def test_the_content_security_policy_blocks_injected_content(
+    browser: Browser, tmp_path: Path
+) -> None:
     text = render.html(results.matrix())
     slipped = '<script>document.title="slipped"</script><img src="https://example.invalid/x.png">'
     (tmp_path / "report.html").write_text(text.replace("<footer>", slipped + "<footer>"))
@@ -331,11 +333,11 @@ def test_accessible(reader: Reader, name: str, dark: bool) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
-def test_five_hundred_cells_are_usable_soon(reader: Reader) -> None:
-    """Within a second on an idle machine; four times the cells in no more than some more time."""
+def test_five_hundred_cells_are_fast(reader: Reader) -> None:
+    """Within a second on an idle machine; four times the cells take only a little longer."""
 
     def slowest(variants: int) -> float:
-        """Milliseconds until the page is there, or until it is filtered."""
+        """Return the milliseconds to load the page or to filter it, whichever is longer."""
         page = reader.open(results.many(variants))
         page.locator(".matrix tbody button").nth(variants * 3).click()
         expect(page.get_by_role("dialog")).to_be_visible()
@@ -349,14 +351,14 @@ def test_five_hundred_cells_are_usable_soon(reader: Reader) -> None:
         )
         return float(max(opening, filtering))
 
-    # Taken in turn, and the best: the machine may be busy with something else.
+    # Measured in turn, and the best counts: the machine may be busy.
     took = [(slowest(21), slowest(84)) for _ in range(4)]
     few, many = (min(ms) for ms in zip(*took, strict=True))
     assert many < 10 * few, "what is quadratic takes sixteen times as long"
     assert many < 4000
 
 
-def test_on_a_phone_nothing_but_tables_scrolls_sideways(reader: Reader) -> None:
+def test_on_a_phone_only_tables_scroll_sideways(reader: Reader) -> None:
     page = reader.open(results.two_scenarios(), width=390)
     keep(page, "phone")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -379,12 +381,12 @@ def test_print_shows_everything_and_no_controls(reader: Reader) -> None:
     )
 
 
-def test_print_fits_the_paper_and_unfolds_what_is_folded(reader: Reader) -> None:
+def test_print_fits_the_paper_and_unfolds_details(reader: Reader) -> None:
     page = reader.open(results.bisect())
     assert page.locator("main details:not([open])").count() == 1
     page.pdf(format="A4")
     assert page.locator("main details:not([open])").count() == 0
-    page = reader.open(results.two_scenarios(), width=794)  # A4 at 96 dots an inch
+    page = reader.open(results.two_scenarios(), width=794)  # A4 at 96 dpi
     page.emulate_media(media="print")
     keep(page, "print")
     assert page.evaluate("document.documentElement.scrollWidth") <= 794

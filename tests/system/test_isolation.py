@@ -1,4 +1,4 @@
-"""Campaigns of a user with a home full of odd and hostile settings: nothing in it changes."""
+"""Campaigns of a user with odd and hostile settings: nothing in the home directory changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, base_files, buildkit_like, file_proxy
-from tool import Said, figure, inv
+from tool import TaskOutput, figure, inv
 
 pytestmark = pytest.mark.system
 
@@ -22,7 +22,7 @@ HOOKS = (
     *("post-rewrite", "post-merge", "applypatch-msg"),
 )
 
-#: What every hook, helper, filter and alias of the user's does.
+#: The program behind every hook, helper, filter and alias of the user.
 TRAP = '#!/bin/sh\n(echo "$0 $*"; tr "\\0" " " < /proc/$PPID/cmdline; echo) >> "{sprung}"\n'
 
 GITCONFIG = """
@@ -73,7 +73,7 @@ grep -q cached seen
 
 
 class User:
-    """A home directory with a clone, a GOPATH and settings; and what runs leave outside of it."""
+    """A home directory with a clone, a GOPATH and settings; and a directory for marks."""
 
     def __init__(self, root: Path) -> None:
         self.home, self.outside = root / "home", root / "outside"
@@ -90,7 +90,7 @@ class User:
         module = self.home / "go/pkg/mod/github.com/moby/buildkit@v0.1.0"
         module.mkdir(parents=True)
         (module / "go.mod").write_text("module example.org/not/what/it/says\n")
-        # Work in progress: a changed file, one that is not tracked, a stale index.
+        # Work in progress: a changed file, an untracked file, a stale index.
         (self.repo.path / "README.md").write_text("work in progress\n")
         (self.repo.path / "untracked.go").write_text("package buildkit\n")
         self.cache = self.outside / "cache"
@@ -108,7 +108,7 @@ class User:
         (self.repo.path / ".git/info").mkdir(exist_ok=True)
         (self.repo.path / ".git/info/attributes").write_text("* filter=lfs text\n")
 
-    def run(self, *words: str) -> Said:
+    def run(self, *words: str) -> TaskOutput:
         return inv(*words, env={
             "HOME": str(self.home), "BKBISECT_CACHE_DIR": str(self.cache),
             "GOPATH": f"{self.home}/go", "GOFLAGS": "-mod=vendor", "GOWORK": f"{self.home}/go.work",
@@ -117,7 +117,7 @@ class User:
         }, timeout=600)  # fmt: skip
 
     def everything(self) -> dict[str, tuple[object, ...]]:
-        """What the home holds: kind, permissions, time and content of each path."""
+        """Return type, permissions, time and content of every path in the home directory."""
         found: dict[str, tuple[object, ...]] = {}
         for path in sorted([self.home, *self.home.rglob("*")]):
             status = path.lstat()
@@ -149,7 +149,7 @@ def user(tmp_path: Path) -> User:
     return User(tmp_path)
 
 
-def test_a_home_is_as_it_was_after_every_kind_of_campaign(user: User) -> None:
+def test_no_campaign_changes_the_home(user: User) -> None:
     before = user.everything()
     clone, out = str(user.repo.path), str(user.outside / "out")
     script = user.outside / "script"
@@ -163,7 +163,7 @@ def test_a_home_is_as_it_was_after_every_kind_of_campaign(user: User) -> None:
     assert found.code == 0, found.stderr
     assert found.document["bisect"]["first_bad"] == user.repo.commits["culprit"]
 
-    # insteadOf and GOPROXY are how users reach their upstream: these are honoured.
+    # insteadOf and GOPROXY are used, because users reach their upstream through them.
     there = user.run(
         "build", "--rev", "v0.2.0", "--repo", "https://upstream.example/moby/buildkit.git",
         "--source", "git", "--json",
@@ -181,7 +181,7 @@ def test_a_home_is_as_it_was_after_every_kind_of_campaign(user: User) -> None:
         "--title", "Mine", "--into", str(user.outside / "patches"),
     )  # fmt: skip
     assert made.code == 0, made.stderr
-    # `git add`, into a directory of ours, renews the time of objects that the clone has already.
+    # Our `git add`, into another directory, updates the time of objects that the clone has.
     renewed = changed(before, user.everything())
     assert [name for name in renewed if "/.git/objects/" not in name] == []
     assert changed(before, user.everything(), times=False) == []
@@ -192,7 +192,7 @@ def test_a_home_is_as_it_was_after_every_kind_of_campaign(user: User) -> None:
     )
 
 
-def test_settings_of_the_user_change_no_byte_of_a_build(user: User, tmp_path: Path) -> None:
+def test_the_users_settings_do_not_change_a_build(user: User, tmp_path: Path) -> None:
     theirs = user.run("build", "--rev", "v0.2.0", "--repo", str(user.repo.path), "--json")
     assert theirs.code == 0, theirs.stderr
     plain = GolangRepo(path=tmp_path / "plain")

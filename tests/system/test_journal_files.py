@@ -1,4 +1,4 @@
-"""A journal that cannot be used: one clear message, nothing lost, and on from there afterwards."""
+"""A journal that cannot be used: one clear error, nothing lost, and work continues afterwards."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from buildkit_bisect.result import CellInfo
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
 from small_disk import Disk, immutable
-from tool import Said, argv, environment, inv
+from tool import TaskOutput, argv, environment, inv
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
-#: Trials in the journal before anything happens to it.
+#: Trials in the journal at the start of each test.
 STORED = 3
 
 _SCRIPT = """#!/bin/sh
@@ -36,7 +36,7 @@ grep -q cached seen
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """A repository, a script that counts its runs and can be held, and a cache somewhere."""
+    """A repository, a cache, and a script that counts its runs and can be made to wait."""
 
     root: Path
     repo: GolangRepo
@@ -55,40 +55,40 @@ class Lab:
         return ["matrix", "--revs", revs, "--repo", str(self.repo.path), "--trials", str(trials),
                 "--script", str(self.root / "script"), "--out", str(self.out)]  # fmt: skip
 
-    def matrix(self, trials: int) -> Said:
+    def matrix(self, trials: int) -> TaskOutput:
         return inv(*self.words(trials), "--json", env=self.env)
 
     def ran(self) -> int:
-        """How often the script began."""
+        """Return how often the script started."""
         path = self.root / "ran"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def goes_on(self) -> None:
-        """One trial more than before: all the others are stored."""
+        """Check that one more trial runs, and that all others are stored."""
         before = self.ran()
-        said = self.matrix(STORED + 1)
-        assert said.code == 0, said.stderr
-        (cell,) = said.document["cells"]
+        done = self.matrix(STORED + 1)
+        assert done.code == 0, done.stderr
+        (cell,) = done.document["cells"]
         assert [t["reused"] for t in cell["trials"]] == [True] * STORED + [False]
         assert self.ran() == before + 1
 
     def refuses(self, *codes: int) -> str:
-        """The one message of a campaign that could not begin, or not go on."""
+        """Return the only error of a campaign that cannot begin or continue."""
         before = self.ran()
-        told = message(self.matrix(STORED + 1), *codes)
+        error = message(self.matrix(STORED + 1), *codes)
         assert self.ran() <= before + 1
-        return told
+        return error
 
     def resumed(self) -> tuple[CellInfo, ...]:
-        """The cells of the unfinished campaign once `resume` has finished it."""
-        said = inv("resume", "--out", str(self.out), env=self.env)
-        assert said.code == 0, said.stderr
+        """Finish the unfinished campaign with `resume`; return its cells."""
+        done = inv("resume", "--out", str(self.out), env=self.env)
+        assert done.code == 0, done.stderr
         newest = max(self.out.glob("*/result.json"), key=lambda p: p.stat().st_mtime)
         return result.read(newest.parent).cells
 
     @contextmanager
     def held(self, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """A campaign whose next trial has begun, and ends with the block."""
+        """Yield a campaign whose next trial has begun and waits until the end of the block."""
         hold = self.root / "hold"
         hold.touch()
         with subprocess.Popen(
@@ -108,13 +108,13 @@ class Lab:
                     running.kill()
 
 
-def message(said: Said, *codes: int) -> str:
-    assert said.code in codes, (said.code, said.stderr)
-    assert "Traceback" not in said.stderr, said.stderr
-    found = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
-    assert len(found) == 1, said.stderr
+def message(done: TaskOutput, *codes: int) -> str:
+    assert done.code in codes, (done.code, done.stderr)
+    assert "Traceback" not in done.stderr, done.stderr
+    found = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(found) == 1, done.stderr
     assert "(try: " in found[0]
-    assert said.stderr.rstrip().endswith(found[0]), said.stderr
+    assert done.stderr.rstrip().endswith(found[0]), done.stderr
     print(found[0])
     return found[0]
 
@@ -136,10 +136,10 @@ def made(root: Path, template: GolangRepo, cache: Path, out: Path) -> Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path, template: GolangRepo) -> Lab:
-    """With trials in its journal."""
+    """A lab with trials in its journal."""
     lab = made(tmp_path, template, tmp_path / "cache", tmp_path / "out")
-    said = lab.matrix(STORED)
-    assert said.code == 0, said.stderr
+    done = lab.matrix(STORED)
+    assert done.code == 0, done.stderr
     assert lab.ran() == STORED
     return lab
 
@@ -177,10 +177,10 @@ def _version(number: int) -> Callable[[Path], None]:
 
 @pytest.mark.parametrize(("damage", "says"), [
     (_noise, "is damaged"), (_half, "is damaged"), (_page, "is damaged"),
-    (_nothing, "it is empty"), (_version(99), "a newer one made it"),
-    (_version(0), "of version 0"),
+    (_nothing, "it is empty"), (_version(99), "a newer tool wrote it"),
+    (_version(0), "has version 0"),
 ])  # fmt: skip
-def test_a_file_that_is_no_journal_of_ours(
+def test_a_file_that_is_not_a_valid_journal(
     lab: Lab, damage: Callable[[Path], None], says: str
 ) -> None:
     assert [p.name for p in lab.cache.glob("journal*")] == ["journal.sqlite3"]
@@ -188,34 +188,34 @@ def test_a_file_that_is_no_journal_of_ours(
     damage(lab.journal)
     broken = lab.journal.read_bytes()
     for _ in range(2):
-        told = lab.refuses(5)
-        assert str(lab.journal) in told
-        assert says in told
+        error = lab.refuses(5)
+        assert str(lab.journal) in error
+        assert says in error
         assert lab.journal.read_bytes() == broken, "it was changed"
     lab.journal.write_bytes(whole)
     lab.goes_on()
 
 
-def test_the_remedy_of_a_damaged_one_is_a_new_one_and_builds_stay(lab: Lab) -> None:
+def test_the_remedy_for_a_damaged_journal_keeps_builds(lab: Lab) -> None:
     _noise(lab.journal)
-    told = lab.refuses(5)
-    remedy = told.partition("(try: ")[2].partition(": trials are then run again")[0]
+    error = lab.refuses(5)
+    remedy = error.partition("(try: ")[2].partition(": trials then run again")[0]
     subprocess.run(["/bin/sh", "-c", remedy], check=True)
-    said = lab.matrix(STORED)
-    assert said.code == 0, said.stderr
-    (cell,) = said.document["cells"]
+    done = lab.matrix(STORED)
+    assert done.code == 0, done.stderr
+    (cell,) = done.document["cells"]
     assert [t["reused"] for t in cell["trials"]] == [False] * STORED
-    assert "built in" not in said.stderr
+    assert "built in" not in done.stderr
 
 
-def test_one_that_another_process_holds_for_long(lab: Lab) -> None:
+def test_a_journal_locked_for_too_long(lab: Lab) -> None:
     with closing(sqlite3.connect(lab.journal, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert "another process has held the journal" in lab.refuses(5)
     lab.goes_on()
 
 
-def test_one_that_another_process_holds_for_a_while(lab: Lab) -> None:
+def test_a_journal_locked_for_a_while(lab: Lab) -> None:
     with (
         closing(sqlite3.connect(lab.journal, isolation_level=None)) as other,
         lab.held(*lab.words(STORED + 1)) as running,
@@ -229,17 +229,18 @@ def test_one_that_another_process_holds_for_a_while(lab: Lab) -> None:
     assert lab.matrix(STORED + 1).document["cells"][0]["trials"][-1]["reused"]
 
 
-def test_a_journal_that_may_not_be_written(lab: Lab) -> None:
+def test_a_journal_that_is_not_writable(lab: Lab) -> None:
     with immutable(lab.journal):
-        assert "may not be written (try: make it so" in lab.refuses(5)
+        assert f"cannot write the journal {lab.journal} (try: make it" in lab.refuses(5)
     lab.goes_on()
 
 
-def test_a_directory_that_may_not_be_written(lab: Lab) -> None:
+def test_a_directory_that_is_not_writable(lab: Lab) -> None:
     with immutable(lab.cache):
-        told = lab.refuses(5)
-        assert str(lab.cache) in told
-        assert "may not be written (try: make it so" in told
+        error = lab.refuses(5)
+        assert str(lab.cache) in error
+        assert "cannot write the journal" in error
+        assert "(try: make it writable" in error
     lab.goes_on()
 
 
@@ -247,24 +248,24 @@ def test_a_read_only_file_system(tmp_path: Path, template: GolangRepo, disk: Dis
     lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
     assert lab.matrix(STORED).code == 0
     with disk.read_only():
-        told = lab.refuses(5)
-        assert "Read-only file system (try: make it writable" in told
-        assert str(lab.cache) in told
+        error = lab.refuses(5)
+        assert "Read-only file system (try: make it writable" in error
+        assert str(lab.cache) in error
     lab.goes_on()
 
 
-def test_a_full_disk_before_anything(tmp_path: Path, template: GolangRepo, disk: Disk) -> None:
+def test_a_full_disk_before_a_campaign(tmp_path: Path, template: GolangRepo, disk: Disk) -> None:
     lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
     assert lab.matrix(STORED).code == 0
     disk.fill()
-    told = lab.refuses(3)
-    assert "the disk of the cache is nearly full: 0 GiB free" in told
+    error = lab.refuses(3)
+    assert "the disk of the cache is nearly full: 0 GiB free" in error
     disk.free()
     lab.goes_on()
 
 
 @pytest.mark.parametrize(("jobs", "same"), [("1", False), ("1", True), ("2", True)])
-def test_a_disk_that_gets_full_in_a_trial(
+def test_a_disk_that_fills_during_a_trial(
     tmp_path: Path, template: GolangRepo, disk: Disk, jobs: str, same: bool
 ) -> None:
     out = disk.root / "out" if same else tmp_path / "out"
@@ -274,8 +275,8 @@ def test_a_disk_that_gets_full_in_a_trial(
     with lab.held(*words) as running, disk.kept_full():
         (lab.root / "hold").unlink()
         _, stderr = running.communicate(timeout=120)
-    told = message(Said(code=running.returncode, stdout="", stderr=stderr), 5)
-    assert "is full" in told
+    error = message(TaskOutput(code=running.returncode, stdout="", stderr=stderr), 5)
+    assert "is full" in error
     ran = lab.ran()
     (cell,) = lab.resumed()
     assert [t.reused for t in cell.trials][:STORED] == [True] * STORED
@@ -284,18 +285,18 @@ def test_a_disk_that_gets_full_in_a_trial(
 
 
 @pytest.mark.parametrize("leave", [1_500_000, 3_000_000])
-def test_a_disk_that_gets_full_in_a_build(
+def test_a_disk_that_fills_during_a_build(
     tmp_path: Path, template: GolangRepo, disk: Disk, leave: int
 ) -> None:
-    """Enough room is left for the trial under way, and not for the next variant's binaries."""
+    """There is enough space for the running trial, but not for the next variant's binaries."""
     lab = made(tmp_path, template, disk.root / "cache", tmp_path / "out")
     assert lab.matrix(STORED).code == 0
     with lab.held(*lab.words(STORED + 1, "v0.1.0,v0.2.0")) as running:
         disk.fill(leave)
         (lab.root / "hold").unlink()
         _, stderr = running.communicate(timeout=120)
-    said = Said(code=running.returncode, stdout="", stderr=stderr)
-    assert "no space left" in message(said, 5).lower()
+    done = TaskOutput(code=running.returncode, stdout="", stderr=stderr)
+    assert "no space left" in message(done, 5).lower()
     disk.free()
     ran = lab.ran()
     first, second = lab.resumed()

@@ -1,6 +1,6 @@
-"""SIGKILL at random moments: the result is the same, nothing is paid for twice, nothing is left.
+"""SIGKILL at random moments: same result, nothing done twice, nothing left.
 
-The figures that the tests print are those of docs/reliability.md.
+The tests print the figures of docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from tool import argv, environment, figure, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
-#: At least so many kills over one matrix and one bisection.
+#: Least number of kills during one matrix and one bisection.
 KILLS = 100
 
-#: Seconds after its start before which a task is killed, at first. A start takes a part of it,
-#: more on a busy machine: while tasks come to nothing, they are given more.
+#: A task is killed at most this many seconds after its start, at first. Starting takes a part of
+#: it, more on a busy machine; while tasks get nothing done, the limit grows.
 WINDOW = 1.8
 
-#: What two runs may differ in: times, ids, places (a script's digest has those in it), and
-#: what a step's reason says of builds that a killed run has made already.
+#: Keys that may differ between runs: times, IDs, paths (a script's digest contains them), and the
+#: reason of a step, which depends on builds of a killed run.
 _VOLATILE = frozenset(
     (
         "id",
@@ -63,7 +63,7 @@ grep -q cached seen
 
 @dataclass(kw_only=True)
 class Lab:
-    """A cache of the test's own, a repository, and a script that counts its ends."""
+    """A separate cache, a repository, and a script that counts how often it finishes."""
 
     root: Path
     repo: GolangRepo
@@ -87,16 +87,16 @@ class Lab:
         return [*words, *given, "--out", str(self.root / "out")]
 
     def trials(self) -> int:
-        """Trials in the journal."""
+        """Return the number of trials in the journal."""
         return _trials(self.root / "cache" / "journal.sqlite3")
 
     def script_ends(self) -> int:
-        """How often the script came to its end."""
+        """Return how often the script finished."""
         path = self.root / "ended"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def check_builds(self) -> None:
-        """A finished build is never made again: its directory stays the same one."""
+        """Check that finished builds are not made again: their directories are the same."""
         for entry in (self.root / "cache" / "builds").glob("*/build.json"):
             key, inode = entry.parent.name, entry.parent.stat().st_ino
             assert self.inodes.setdefault(key, inode) == inode, f"{key} was built twice"
@@ -117,7 +117,7 @@ def seed() -> random.Random:
     return random.Random(value)  # noqa: S311 - moments, not secrets
 
 
-def test_a_hundred_kills_change_nothing(
+def test_a_hundred_kills_do_not_change_the_result(
     template: GolangRepo,
     tmp_path: Path,
     seed: random.Random,
@@ -142,19 +142,19 @@ def test_a_hundred_kills_change_nothing(
             assert essence(_newest(lab.root / "out")) == expected
         killed += kills
         assert lab.trials() == calm.trials()
-        # Each kill may lose the trial that was under way, and nothing else.
+        # Each kill may lose the running trial, and nothing else.
         assert calm.trials() <= lab.script_ends() <= calm.trials() + kills
         _nothing_left(lab, monkeypatch)
     figure(
         "SIGKILL at random moments of a matrix and a bisection, each resumed to its end",
         f"{killed} kills, {2 * rounds} results, all equal to those of undisturbed runs",
     )
-    figure("builds made twice, trials in the journal lost or doubled, by these kills", "0")
+    figure("builds done twice and trials lost or duplicated in the journal by these kills", "0")
     figure("processes, mounts, worktrees, scratch and socket directories left after them", "0")
 
 
 def test_kills_on_real_buildkit(tmp_path: Path, seed: random.Random) -> None:
-    # --fresh: what a killed run paid for counts for the one that goes on, and nothing else.
+    # --fresh: only trials of the killed run count for the run that resumes it.
     words = (
         *("run", "--rev", "v0.25.0", "--source", "module", "--trials", "3", "--fresh"),
         *("--scenario", "cross-stage-lazy", "--axis", "bases=different", "--out"),
@@ -165,7 +165,7 @@ def test_kills_on_real_buildkit(tmp_path: Path, seed: random.Random) -> None:
     kills, window, known = 0, 6.0, 0
 
     def moment() -> float:
-        # On a slow machine a trial is longer than any window that a fast one needs.
+        # On a slow machine a trial takes longer than the window that suits a fast one.
         nonlocal window, known
         now = _trials(paths.cache_root() / "journal.sqlite3")
         window = max(6.0, window * (0.8 if now > known else 1.2))
@@ -188,8 +188,8 @@ def test_kills_on_real_buildkit(tmp_path: Path, seed: random.Random) -> None:
 
 
 def _undisturbed(lab: Lab, *words: str) -> Any:
-    said = inv(*lab.words(*words), env=lab.environment)
-    assert said.code == 0, said.stderr
+    done = inv(*lab.words(*words), env=lab.environment)
+    assert done.code == 0, done.stderr
     return essence(_newest(lab.root / "out"))
 
 
@@ -210,14 +210,14 @@ def _until_done(lab: Lab, words: Sequence[str], seed: random.Random) -> int:
 def _kill_until_done(
     words: Sequence[str], out: Path, env: dict[str, str], moment: Callable[[], float]
 ) -> int:
-    """Start, kill and resume until the campaign is over; returns the number of kills."""
+    """Start, kill and resume until the campaign is finished; return the number of kills."""
     before = set(out.glob("*"))
     kills = 0
     while True:
         begun = [one for one in record.campaigns(out) if one.folder not in before]
         going_on = any(one.status in record.UNFINISHED for one in begun)
         if begun and not going_on:
-            # The last kill came when all was written, before the process ended.
+            # The last kill came after everything was written, before the process ended.
             assert {one.status for one in begun} <= {"done", "resumed"}
             return kills
         with subprocess.Popen(
@@ -229,12 +229,12 @@ def _kill_until_done(
             start_new_session=True,
         ) as child:
             try:
-                _, said = child.communicate(timeout=moment())
+                _, stderr = child.communicate(timeout=moment())
             except subprocess.TimeoutExpired:
                 child.send_signal(signal.SIGKILL)
                 kills += 1
                 continue
-        assert child.returncode == 0, said
+        assert child.returncode == 0, stderr
         return kills
 
 
@@ -254,14 +254,14 @@ def _newest(out: Path) -> Path:
 
 
 def _answers(out: Path) -> Any:
-    """What every cell came to; two trials of one cell differ in ports and digests."""
+    """Return the result of every cell; trials of one cell differ in ports and digests."""
     cells = result.read(_newest(out)).cells
     return [(c.axes, c.outcome, c.verdict, c.counts, c.rate) for c in cells]
 
 
 def essence(folder: Path) -> Any:
-    """A result without times, ids and places."""
-    result.read(folder)  # it is whole, and of this version
+    """Return a result without times, IDs and paths."""
+    result.read(folder)  # it is complete and has the current version
     return _without(json.loads((folder / "result.json").read_text()))
 
 
@@ -289,9 +289,9 @@ def _processes_of(root: Path) -> list[str]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            told = f"{(entry / 'cmdline').read_text()} in {(entry / 'cwd').readlink()}"
+            described = f"{(entry / 'cmdline').read_text()} in {(entry / 'cwd').readlink()}"
         except (OSError, ValueError):
             continue
-        if str(root) in told:
-            found.append(f"{entry.name}: {told}")
+        if str(root) in described:
+            found.append(f"{entry.name}: {described}")
     return found

@@ -1,4 +1,4 @@
-"""The main job on real BuildKit: builds, daemons, registry, stargz; then bisection."""
+"""The main job on real BuildKit: builds, daemons, registry, stargz; then bisections."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from buildkit_bisect import render, result
 from buildkit_bisect.system import checkout
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
 
-#: Both fail, in different ways; the first also makes the base images.
+#: Both fail, in different ways; the first also builds the base images.
 REVISIONS = ("v0.25.0", "v0.26.3")
 
 
@@ -24,7 +24,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def matrix(out: Path) -> Said:
+def matrix(out: Path) -> TaskOutput:
     return inv(
         *("matrix", "--source", "module", "--revs", ",".join(REVISIONS)),
         *("--patches", "record-ctx-opts", "--trials", "2", "--fresh", "--json"),
@@ -33,27 +33,27 @@ def matrix(out: Path) -> Said:
     )
 
 
-def cells(said: Said, **wanted: str) -> list[dict[str, object]]:
+def cells(done: TaskOutput, **wanted: str) -> list[dict[str, object]]:
     return [
         cell
-        for cell in said.document["cells"]
+        for cell in done.document["cells"]
         if all(cell["axes"].get(k, cell.get(k)) == v for k, v in wanted.items())
         and not cell["patches"]
     ]
 
 
-def test_it_ends_well_and_leaves_nothing(matrix: Said) -> None:
+def test_it_succeeds_and_leaves_nothing(matrix: TaskOutput) -> None:
     assert matrix.code == 0, matrix.stderr
     assert left_behind() == []
 
 
-def test_controls_are_good(matrix: Said) -> None:
+def test_controls_are_good(matrix: TaskOutput) -> None:
     controls = [c for c in matrix.document["cells"] if c["control"] and not c["patches"]]
     assert len(controls) == len(REVISIONS) * (4 + 1)
     assert {c["verdict"] for c in controls} == {"good"}
 
 
-def test_lazy_cells_fail_in_the_way_of_their_release(matrix: Said) -> None:
+def test_lazy_cells_fail_in_the_way_of_their_release(matrix: TaskOutput) -> None:
     lazy = {"snapshotter": "stargz", "bases": "different"}
     (before,) = cells(matrix, ref="v0.25.0", **lazy)
     (after,) = cells(matrix, ref="v0.26.3", **lazy)
@@ -61,24 +61,24 @@ def test_lazy_cells_fail_in_the_way_of_their_release(matrix: Said) -> None:
     assert after["outcome"] == "layers-dropped"
 
 
-def test_plain_overlayfs_fails_too(matrix: Said) -> None:
+def test_plain_overlayfs_fails_too(matrix: TaskOutput) -> None:
     for ref in REVISIONS:
         (cell,) = cells(matrix, scenario="cross-stage-dedup", ref=ref, warm="yes")
         assert cell["verdict"] == "bad"
 
 
-def test_cells_that_need_patches_are_skipped_and_say_why(matrix: Said) -> None:
+def test_cells_that_need_patches_are_skipped_and_say_why(matrix: TaskOutput) -> None:
     patched = [c for c in matrix.document["cells"] if c["patches"]]
     assert patched
     assert {(c["verdict"], c["reason"]) for c in patched} == {("skip", "patch: needs a git source")}
 
 
-def test_the_document_follows_its_schema(matrix: Said) -> None:
+def test_the_document_follows_its_schema(matrix: TaskOutput) -> None:
     schema = json.loads((checkout.PROJECT / "docs" / "result.schema.json").read_text())
     jsonschema.validate(matrix.document, schema)
 
 
-def test_evidence_and_report_are_there(matrix: Said, out: Path) -> None:
+def test_evidence_and_report_are_written(matrix: TaskOutput, out: Path) -> None:
     folder = out / matrix.document["id"]
     for cell in matrix.document["cells"]:
         for trial in cell["trials"]:
@@ -88,29 +88,29 @@ def test_evidence_and_report_are_there(matrix: Said, out: Path) -> None:
     assert (folder / "report.md").read_text() == render.markdown(result.read(folder), folder)
 
 
-def test_images_are_recorded(matrix: Said) -> None:
+def test_images_are_recorded(matrix: TaskOutput) -> None:
     for scenario in matrix.document["scenarios"]:
         for image in scenario["images"].values():
             assert image["digest"].startswith("sha256:")
 
 
-def test_a_bisection_among_releases_finds_where_one_failure_became_another(out: Path) -> None:
-    said = inv(
+def test_a_bisection_of_releases_finds_a_change_between_two_failures(out: Path) -> None:
+    done = inv(
         *("bisect", "--releases", "--source", "module", "--good", "v0.24.0", "--bad", "v0.25.0"),
         *("--good-when", "layers-dropped", "--bad-when", "export-failed"),
         *("--trials", "2", "--fresh", "--json", "--out", str(out)),
         timeout=1200,
     )
-    assert said.code == 0, said.stderr
-    found = said.document["bisect"]
+    assert done.code == 0, done.stderr
+    found = done.document["bisect"]
     assert (found["status"], found["first_bad"]) == ("found", "v0.25.0")
     assert found["parents"] == ["v0.24.0"]
     phases = [s["phase"] for s in found["steps"]]
     assert phases.count("proof") >= 4, "parent and culprit, twice each"
-    assert all(t["reused"] is False for c in said.document["cells"] for t in c["trials"])
+    assert all(t["reused"] is False for c in done.document["cells"] for t in c["trials"])
 
 
-def test_a_bisection_that_is_refused_says_what_was_seen(out: Path) -> None:
+def test_a_refused_bisection_reports_what_it_saw(out: Path) -> None:
     words = (
         *("bisect", "--releases", "--source", "module", "--good", "v0.25.0", "--bad", "v0.26.3"),
         *("--trials", "2", "--json", "--out", str(out)),

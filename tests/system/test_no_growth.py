@@ -1,4 +1,4 @@
-"""A thousand trials in one campaign: memory, descriptors and children stay what they were."""
+"""A thousand trials in one campaign: memory, file descriptors and children do not grow."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 TRIALS = 1000
 
-#: From this trial on nothing may grow: imports, caches and the allocator have settled.
+#: Nothing may grow after this trial, when imports, caches and the allocator are stable.
 SETTLED = 100
 
-#: MiB that may come on top: the observations themselves are kept, about 3 KiB each.
+#: MiB by which memory may grow, because observations are kept, about 3 KiB each.
 SLACK = 16.0
 
-#: MiB that the campaign may have at any time.
+#: MiB that the campaign may use at any time.
 MOST = 300.0
 
-#: Descriptors or children that a look in the middle of a trial may meet and another may miss; what
-#: leaks in one trial of fifty comes to more in half a campaign.
+#: Descriptors or children that one sample in the middle of a trial may see and another may not. A
+#: leak in one trial of fifty adds up to more in half a campaign.
 CHANCE = 8
 
 SCENARIO = """
@@ -55,15 +55,15 @@ all = [{ step = "build", exit = "ok" }]
 class Sample:
     trials: int
     rss: float  # MiB
-    descriptors: frozenset[str]  # each by its number and what it is open on
+    descriptors: frozenset[str]  # number and target of each
     children: frozenset[str]  # process ids
 
 
 def samples(child: subprocess.Popen[bytes], out: Path) -> Iterator[Sample]:
-    """What the campaign holds, every fifth of a second until it ends."""
+    """Yield the campaign's resources every fifth of a second until it ends."""
     proc = Path(f"/proc/{child.pid}")
     page = os.sysconf("SC_PAGE_SIZE") / 2**20
-    told, read = 0, 0
+    done, read = 0, 0
     while child.poll() is None:
         time.sleep(0.2)
         for events in out.glob("*/events.jsonl"):
@@ -71,28 +71,28 @@ def samples(child: subprocess.Popen[bytes], out: Path) -> Iterator[Sample]:
                 lines.seek(read)
                 new = lines.read()
                 read = lines.tell()
-            told += new.count('"TrialDone"')
+            done += new.count('"TrialDone"')
         try:
             yield Sample(
-                trials=told,
+                trials=done,
                 rss=int((proc / "statm").read_text().split()[1]) * page,
                 descriptors=frozenset(opened(proc / "fd")),
                 children=frozenset(
                     pid for p in proc.glob("task/*/children") for pid in p.read_text().split()
                 ),
             )
-        except OSError:  # it, or one of its threads, has ended between the look and the question
+        except OSError:  # the process or one of its threads has ended meanwhile
             continue
 
 
 def opened(folder: Path) -> Iterator[str]:
     for number in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed between the look and the question
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             yield f"{number.name} {number.readlink()}"
 
 
 def neighbours(of: list[Sample]) -> list[Sample]:
-    """The first of them, ten or more, over several trials: a slow one may take seconds."""
+    """Return the first ten samples, or more until they cover several trials, which may be slow."""
     count = 10
     while count < len(of) and len({s.trials for s in of[:count]}) < 5:
         count += 1
@@ -100,7 +100,7 @@ def neighbours(of: list[Sample]) -> list[Sample]:
 
 
 def held(of: list[Sample], what: str) -> frozenset[str]:
-    """What every one of them has: held from trial to trial, not in one of them."""
+    """Return what all samples have, that is what is kept across trials."""
     return frozenset.intersection(*(getattr(s, what) for s in of))
 
 
@@ -108,7 +108,7 @@ def seen_in(of: list[Sample], what: str) -> frozenset[str]:
     return frozenset.union(*(getattr(s, what) for s in of))
 
 
-def test_a_thousand_trials_do_not_grow(tmp_path: Path) -> None:
+def test_a_thousand_trials_use_constant_resources(tmp_path: Path) -> None:
     repo = GolangRepo.create(tmp_path / "upstream")
     scenario, out, cache = (tmp_path / n for n in ("small", "out", "cache"))
     for folder in (scenario, cache):
@@ -120,22 +120,22 @@ def test_a_thousand_trials_do_not_grow(tmp_path: Path) -> None:
     words = ("run", "--rev", "master", "--repo", str(repo.path), "--scenario", str(scenario),
              "--trials", str(TRIALS), "--out", str(out))  # fmt: skip
     began = time.monotonic()
-    with (tmp_path / "said").open("wb") as said, subprocess.Popen(
+    with (tmp_path / "log").open("wb") as log, subprocess.Popen(
         argv(*words), env=environment({"BKBISECT_CACHE_DIR": str(cache)}),
-        stdout=said, stderr=said, start_new_session=True,
+        stdout=log, stderr=log, start_new_session=True,
     ) as child:  # fmt: skip
         try:
             seen = list(samples(child, out))
         finally:
             child.kill()
     took = time.monotonic() - began
-    assert child.returncode == 0, (tmp_path / "said").read_text()
+    assert child.returncode == 0, (tmp_path / "log").read_text()
     (result,) = out.glob("*/result.json")
     (cell,) = json.loads(result.read_text())["cells"]
     assert (cell["outcome"], len(cell["trials"])) == ("built", TRIALS)
 
     running = [s for s in seen if SETTLED <= s.trials < TRIALS]
-    assert len(running) >= 40, "too few samples to tell"
+    assert len(running) >= 40, "too few samples"
     first, last = neighbours(running), neighbours(running[::-1])
     memory = [min(s.rss for s in of) for of in (first, last)]
     counts = {
@@ -153,13 +153,13 @@ def test_a_thousand_trials_do_not_grow(tmp_path: Path) -> None:
     )
     assert most < MOST
     assert memory[1] - memory[0] < SLACK
-    # By what they are, not by how many a look happens to meet: a trial opens and closes a lock
-    # and pipes all the time, and ten looks may all meet them or one of them may not.
+    # Compare the descriptors themselves, not their number: a trial opens and closes a lock and
+    # pipes all the time, and ten samples may all see them, or one of them may not.
     early = [s for s in running if s.trials < TRIALS // 2]
     late = [s for s in running if s.trials >= TRIALS // 2]
     for what in ("descriptors", "children"):
         assert not held(last, what) - seen_in(early, what)
-        # Nor does a late trial hold more than an early one, but for what looks happen to meet.
+        # Late trials do not have more than early ones either, except by chance of the samples.
         assert max(len(getattr(s, what)) for s in late) <= CHANCE + max(
             len(getattr(s, what)) for s in early
         )

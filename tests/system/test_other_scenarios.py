@@ -1,21 +1,21 @@
-"""The shipped scenarios beside those of the main job, on real BuildKit: each can be bad.
+"""The shipped scenarios that the main job does not run, on real BuildKit: each can be bad.
 
-What a change to the opt getter breaks is shown with patches, in results/issue-6893; the module
-proxy has none. Here each is seen to fail as released, at every lazy cell but those that are
-good there, and its controls are not.
+results/issue-6893 shows with patches what a change to the opt getter breaks; modules cannot be
+patched. Here each scenario fails on a release, in all lazy cells except those that are good
+there, and its controls are good.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 SCENARIOS = ("inline", "single-chain", "warm-reexport", "lazy-registry-import")
 
-#: The outcomes of lazy cells at `REVISION`, by scenario and the axes beside the snapshotter.
+#: The outcomes of lazy cells at `REVISION`, by scenario and the axes except the snapshotter.
 REVISION = "v0.26.3"
 EXPECTED = {
     ("inline", "one"): "ran",
@@ -29,16 +29,16 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def matrix(tmp_path_factory: pytest.TempPathFactory) -> Said:
-    said = inv(
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> TaskOutput:
+    done = inv(
         *("matrix", "--source", "module", "--revs", REVISION, "--scenario", ",".join(SCENARIOS)),
         *("--trials", "1", "--fresh", "--json", "--out", str(tmp_path_factory.mktemp("results"))),
     )
-    assert said.code == 0, said.stderr
-    return said
+    assert done.code == 0, done.stderr
+    return done
 
 
-def test_lazy_cells_show_what_is_broken(matrix: Said) -> None:
+def test_lazy_cells_have_the_expected_outcomes(matrix: TaskOutput) -> None:
     seen = {}
     for cell in matrix.document["cells"]:
         axes = dict(cell["axes"])
@@ -47,12 +47,12 @@ def test_lazy_cells_show_what_is_broken(matrix: Said) -> None:
     assert seen == EXPECTED
 
 
-def test_their_controls_are_good(matrix: Said) -> None:
+def test_the_controls_are_good(matrix: TaskOutput) -> None:
     controls = [c for c in matrix.document["cells"] if c["control"]]
     assert {c["scenario"] for c in controls} == set(SCENARIOS)
     assert {(c["verdict"], c["outcome"]) for c in controls} == {("good", "cached")}
 
 
-def test_they_leave_nothing(matrix: Said) -> None:
+def test_nothing_is_left(matrix: TaskOutput) -> None:
     assert matrix.code == 0
     assert left_behind() == []

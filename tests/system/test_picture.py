@@ -46,7 +46,7 @@ def test_png(draw: object, program: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert not list(tmp_path.glob("cache/tmp/*"))
 
 
-def test_nothing_to_draw_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_program_that_draws_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "picture.svg"
     source.write_text(svg.matrix(results.matrix()))
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -69,7 +69,7 @@ def test_a_report_with_png(
     folder.mkdir()
     result.write(results.bisect(), folder)
     assert commands.report(Report(id=str(folder), png=True)) == 0
-    said = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     for name in ("matrix.png", "timeline.png"):
         assert size(folder / name)[0] > 600
-        assert str(folder / name) in said
+        assert str(folder / name) in lines

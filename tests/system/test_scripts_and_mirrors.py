@@ -1,4 +1,4 @@
-"""What a campaign's script prints and leaves, and builds from a mirror that is broken."""
+"""The output and leftovers of a campaign's script, and builds from a broken mirror."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 from buildkit_bisect.cli import leftovers
 from buildkit_bisect.system import marks, owner, paths, pipes
 from golang_repo import GolangRepo
-from tool import Said, argv, environment, inv
+from tool import TaskOutput, argv, environment, inv
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _sweeps_after_itself() -> Iterator[None]:
-    """Runs that are killed here leave directories for the next sweep, which is ours."""
+    """Remove the directories that runs killed here leave."""
     yield
     for left in leftovers.find():
         leftovers.remove(left)
@@ -35,10 +35,10 @@ def cache(tmp_path: Path) -> Path:
     return root
 
 
-def errors(said: Said) -> list[str]:
-    """The messages of a task, which has none of our own frames to show."""
-    assert "Traceback" not in said.stderr
-    return [line for line in said.stderr.splitlines() if line.startswith("error: ")]
+def errors(done: TaskOutput) -> list[str]:
+    """Return the errors of a task, which must not print a traceback."""
+    assert "Traceback" not in done.stderr
+    return [line for line in done.stderr.splitlines() if line.startswith("error: ")]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,9 @@ def errors(said: Said) -> list[str]:
         ("HEAD", b"\x00" * 99),
     ],
 )
-def test_a_broken_mirror_is_no_bug(tmp_path: Path, cache: Path, part: str, junk: bytes) -> None:
+def test_a_broken_mirror_is_an_error_and_not_a_bug(
+    tmp_path: Path, cache: Path, part: str, junk: bytes
+) -> None:
     repo = GolangRepo.create(tmp_path / "upstream")
     env = {"BKBISECT_CACHE_DIR": str(cache)}
     words = ("build", "--rev", "master", "--repo", str(repo.path))
@@ -64,10 +66,10 @@ def test_a_broken_mirror_is_no_bug(tmp_path: Path, cache: Path, part: str, junk:
         (mirror / part).write_bytes(junk)
     else:
         (mirror / part).rename(mirror / "gone")
-    said = inv(*words, env=env)
-    assert said.code == 5, said.stderr
-    (told,) = errors(said)
-    assert str(mirror) in told
+    done = inv(*words, env=env)
+    assert done.code == 5, done.stderr
+    (error,) = errors(done)
+    assert str(mirror) in error
     shutil.rmtree(mirror)
     assert inv(*words, env=env).code == 0
 
@@ -79,14 +81,14 @@ def script(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_script_that_prints_for_ever(tmp_path: Path, cache: Path) -> None:
+def test_a_script_that_prints_without_end(tmp_path: Path, cache: Path) -> None:
     repo = GolangRepo.create(tmp_path / "upstream")
     words = ("run", "--rev", "master", "--repo", str(repo.path), "--trials", "1",
              "--script", str(script(tmp_path, "timeout 3 yes; exit 0")), "--json",
              "--out", str(tmp_path / "out"))  # fmt: skip
-    said = inv(*words, env={"BKBISECT_CACHE_DIR": str(cache)})
-    assert said.code == 0, said.stderr
-    assert [c["verdict"] for c in said.document["cells"]] == ["good"]
+    done = inv(*words, env={"BKBISECT_CACHE_DIR": str(cache)})
+    assert done.code == 0, done.stderr
+    assert [c["verdict"] for c in done.document["cells"]] == ["good"]
     kept = next((tmp_path / "out").glob("*/evidence/**/*.stdout"))
     assert kept.stat().st_size < pipes.MOST + 100
     assert "bytes left out]" in kept.read_text()
@@ -94,17 +96,17 @@ def test_a_script_that_prints_for_ever(tmp_path: Path, cache: Path) -> None:
 
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process of somebody else's."""
+    """Another program's process."""
     with subprocess.Popen(["/usr/bin/env", "sleep", "1000"]) as child:
         yield child
         child.kill()
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_what_a_killed_runs_script_left_is_found_and_ended(
+def test_what_the_script_of_a_killed_run_left_is_ended(
     tmp_path: Path, cache: Path, bystander: subprocess.Popen[bytes], jobs: str
 ) -> None:
-    """Twice: `clean` ends it, and so does the next campaign."""
+    """Both `clean` and the next campaign end it."""
     repo = GolangRepo.create(tmp_path / "upstream")
     env = {"BKBISECT_CACHE_DIR": str(cache)}
     forks = "setsid sleep 1000 & echo $! > {0}/draft; sleep 1000 & mv {0}/draft {0}/pid; sleep 1000"
@@ -125,7 +127,7 @@ def test_what_a_killed_runs_script_left_is_found_and_ended(
                 time.sleep(0.05)
             running.kill()
         sleeper = int((tmp_path / "pid").read_text())
-        time.sleep(2)  # for workers to notice
+        time.sleep(2)  # until workers notice
         assert runs(sleeper)
         return sleeper
 
@@ -140,16 +142,16 @@ def test_what_a_killed_runs_script_left_is_found_and_ended(
 
     sleeper = killed()
     script(tmp_path, "exit 0")
-    said = inv(*words, env=env)
-    assert said.code == 0, said.stderr
-    assert f"ending process {sleeper} (sleep 1000), which a killed run left" in said.stderr
+    done = inv(*words, env=env)
+    assert done.code == 0, done.stderr
+    assert f"ending process {sleeper} (sleep 1000), which a killed run left" in done.stderr
     assert not runs(sleeper)
     assert ours(tmp_path) == []
     assert bystander.poll() is None
 
 
 def ours(folder: Path) -> list[str]:
-    """Processes that have to do with a folder, and orphans."""
+    """Return processes that use a folder, and orphans."""
     found = [str(left) for left in leftovers.find() if isinstance(left, marks.Orphan)]
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -162,4 +164,4 @@ def ours(folder: Path) -> list[str]:
 
 
 def runs(pid: int) -> bool:
-    return bool(owner.started(pid))  # a zombie does not, should nobody take it away
+    return bool(owner.started(pid))  # false for a zombie

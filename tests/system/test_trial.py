@@ -1,4 +1,4 @@
-"""One trial on real BuildKit: what it leaves (nothing), and whose fault a failure is."""
+"""One trial on real BuildKit: it leaves nothing, and failures are attributed correctly."""
 
 from __future__ import annotations
 
@@ -73,26 +73,26 @@ def test_a_trial_shows_the_failure_and_leaves_nothing(job: TrialJob) -> None:
     assert cgroups() == set()
 
 
-def test_equal_jobs_have_equal_keys_and_others_do_not(job: TrialJob) -> None:
+def test_only_equal_jobs_have_equal_keys(job: TrialJob) -> None:
     assert job.key == replace(job, registry="127.0.0.1:1", images={}).key
     assert job.key != replace(job, axes=(("bases", "same"), LAZY[1])).key
     assert job.key != replace(job, build=replace(job.build, buildkitd_sha256="0")).key
     assert job.key != replace(job, image_digests={"build": "sha256:0"}).key
 
 
-def test_a_daemon_that_cannot_start_is_skip_and_says_why(job: TrialJob) -> None:
+def test_a_daemon_that_cannot_start_is_skipped_with_the_reason(job: TrialJob) -> None:
     seen = run_trial(with_daemon(job, snapshotter="overlayfs", config="nonsense = [\n"))
-    told = judged(job, seen)
-    assert (told.name, told.verdict) == ("no-daemon", Verdict.SKIP)
-    assert "buildkitd exited" in told.reason
+    judgement = judged(job, seen)
+    assert (judgement.name, judgement.verdict) == ("no-daemon", Verdict.SKIP)
+    assert "buildkitd exited" in judgement.reason
     assert left_behind() == []
 
 
-def test_a_registry_that_went_away_is_infra(job: TrialJob) -> None:
+def test_a_registry_that_is_gone_is_infra(job: TrialJob) -> None:
     gone = replace(job, registry="127.0.0.1:9", images=dict.fromkeys(job.images, "127.0.0.1:9/x:y"))
-    told = judged(gone, run_trial(gone))
-    assert told.verdict is Verdict.INFRA
-    assert "no longer answers" in told.reason
+    judgement = judged(gone, run_trial(gone))
+    assert judgement.verdict is Verdict.INFRA
+    assert "no longer responds" in judgement.reason
 
 
 def test_a_step_that_hangs_is_ended_and_is_not_bad(job: TrialJob, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_step_that_hangs_is_ended_and_is_not_bad(job: TrialJob, tmp_path: Path
     assert processes("sleep\0" + "61003") == []
 
 
-def test_a_build_step_that_forks_and_sleeps_is_ended_with_all_of_it(
+def test_a_build_step_that_forks_and_sleeps_is_ended_completely(
     job: TrialJob, tmp_path: Path
 ) -> None:
     (tmp_path / "Dockerfile").write_text(
@@ -146,7 +146,7 @@ def processes(words: str) -> list[str]:
 
 @pytest.fixture
 def child(job: TrialJob, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A run that is in the middle of a trial; *job* has made what it needs."""
+    """Yield a process in the middle of a trial; *job* has prepared what it needs."""
     with subprocess.Popen(
         argv("run", "--rev", base_images.REFERENCE, "--source", "module", "--trials", "20",
              "--fresh", "--out", str(tmp_path)),

@@ -1,4 +1,4 @@
-"""Two campaigns at once on one cache: both are right, and neither waits long for the other."""
+"""Two concurrent campaigns on one cache: both are right, and neither waits long for the other."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ sleep 0.4
 TRIALS = 12
 REVISIONS = "v0.1.0,v0.2.0,master"
 
-#: Seconds of the two programs' own work between what they wait for: Python and sqlite, on a
-#: machine that does two campaigns at once. All of the other's trials take more than twice that.
+#: Seconds of the two programs' own work between waits, in Python and SQLite, on a machine that runs
+#: two campaigns. All trials of the other campaign together take more than twice that.
 OWN = 8.0
 
 
@@ -52,8 +52,8 @@ def test_two_campaigns_share_a_cache_and_take_turns(repo: GolangRepo, tmp_path: 
         for out in outs
     ]  # fmt: skip
     for child in running:
-        _, said = child.communicate(timeout=600)
-        assert child.returncode == 0, said
+        _, stderr = child.communicate(timeout=600)
+        assert child.returncode == 0, stderr
 
     for out in outs:
         (result,) = (json.loads(p.read_text()) for p in out.glob("*/result.json"))
@@ -64,10 +64,10 @@ def test_two_campaigns_share_a_cache_and_take_turns(repo: GolangRepo, tmp_path: 
         waits, work = _waits(mine), _work(other)
         longest = max(longest, *waits)
         assert max(waits) <= max(work) + OWN
-    # They did alternate: one that ran alone would have waited for nothing.
+    # They alternated: a campaign that ran alone would not have waited.
     assert longest > 0.3
     figure(
-        "longest wait of one of two campaigns on one cache, before a build or a trial",
+        "longest wait of one of two campaigns on one cache before a build or a trial",
         f"{longest:.1f} s; the other's longest build or trial took"
         f" {max(_work(outs[0]) + _work(outs[1])):.1f} s",
     )
@@ -79,12 +79,12 @@ def _events(out: Path) -> list[dict[str, Any]]:
 
 
 def _pairs(out: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each event with the one before it."""
+    """Return each event with the previous one."""
     return list(itertools.pairwise(_events(out)))
 
 
 def _waits(out: Path) -> list[float]:
-    """Seconds before each trial, and of each build that the other campaign made."""
+    """Return the seconds before each trial, and of each build that the other campaign made."""
     return [
         after["t"] - before["t"]
         for before, after in _pairs(out)
@@ -94,7 +94,7 @@ def _waits(out: Path) -> list[float]:
 
 
 def _work(out: Path) -> list[float]:
-    """Seconds of each build and each trial, as they were begun and ended."""
+    """Return the seconds of each build and each trial."""
     return [
         after["t"] - before["t"]
         for before, after in _pairs(out)

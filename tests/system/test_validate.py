@@ -1,4 +1,4 @@
-"""Validations on a generated repository whose programs are really compiled and run."""
+"""Validations on a generated repository whose programs are compiled and run."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from buildkit_bisect import result
 from buildkit_bisect.campaign import record
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, words
-from tool import Said, inv, left_behind
+from tool import TaskOutput, inv, left_behind
 
 pytestmark = pytest.mark.system
 
 _SHARED = ("toolchains", "gocache", "gomod")
 
-#: Bad where the program says that it ran; notes whom it was asked about.
+#: Bad if the program prints "ran"; records the variants it ran for.
 SCRIPT = """#!/bin/sh
 echo "${BKBISECT_PATCHES:-none}" >> "$(dirname "$0")/asked"
 "$BKBISECT_BUILDKITD" | grep -q cached
 """
 
-#: Bad every second time, and never with a patch.
+#: Bad every other time, and never with a patch.
 FLAKY = """#!/bin/sh
 [ -n "$BKBISECT_PATCHES" ] && exit 0
 cd "$(dirname "$0")"
@@ -41,32 +41,32 @@ import (
 	"testing"
 )
 
-// runs counts how often it was asked, by name, in a directory that the check takes away.
+// runs counts the runs of a test in a file, in a directory that the check removes.
 func runs(t *testing.T) int {
 	path := filepath.Join(os.TempDir(), t.Name())
-	said, _ := os.ReadFile(path)
-	if err := os.WriteFile(path, append(said, '.'), 0o600); err != nil {
+	earlier, _ := os.ReadFile(path)
+	if err := os.WriteFile(path, append(earlier, '.'), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return len(said) + 1
+	return len(earlier) + 1
 }
 
 func TestFirstRunFails(t *testing.T) {
 	if runs(t) == 1 {
-		t.Fatal("by luck, without the patch")
+		t.Fatal("by chance, without the patch")
 	}
 }
 
 // Without the patch once, with it twice, and without it again.
 func TestFailsForAWhile(t *testing.T) {
 	if n := runs(t); n >= 2 && n <= 4 {
-		t.Fatal("by luck, with the patch twice and then without it")
+		t.Fatal("by chance, with the patch twice and then without it")
 	}
 }
 
 func TestSecondRunFails(t *testing.T) {
 	if runs(t) == 2 {
-		t.Fatal("by luck, with the patch")
+		t.Fatal("by chance, with the patch")
 	}
 }
 
@@ -76,7 +76,7 @@ func TestBroken(t *testing.T) {
 
 func TestSomething(t *testing.T) {
 	if Cached == "" {
-		t.Fatal("nothing is said")
+		t.Fatal("Cached is empty")
 	}
 }
 """
@@ -96,17 +96,17 @@ TESTED = "util/words/words_test.go"
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
-    """``master`` is bad since ``culprit``; each branch below is one candidate of its own."""
+    """``master`` is bad since ``culprit``; each branch below is one candidate."""
     repo = buildkit_like(tmp_path_factory.mktemp("repo") / "upstream", broken=False)
     repo.commit("tests", {TESTED: TESTS})
     solver = (repo.path / SOLVER).read_text()
     for name, files in {
-        # Not what it said before: with equal binaries, trials of the one would be the other's.
+        # Not the original text: with equal binaries, both variants would share their trials.
         "fix": {WORDS: words("cached again"), TESTED: TESTS + NEW_TEST},
         "silent": {WORDS: words("")},
         "comment": {SOLVER: solver.replace("all that the", "whatever the")},
         "broken-build": {SOLVER: solver.replace("return words", "return wrods")},
-        # Both are needed: the one says cached where the other has asked for it.
+        # Both are needed: the second prints what the first defines.
         "part-one": {"util/words/wanted.go": 'package words\n\nvar Wanted = ""\n'},
         "part-two": {
             SOLVER: solver.replace("return words.Cached", "return words.Cached + words.Wanted")
@@ -129,15 +129,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def candidates(repo: GolangRepo, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of patches, one of each branch; and series of them."""
+    """A folder with one patch per branch, and series of them."""
     root = tmp_path_factory.mktemp("patches")
     for name in ("fix", "silent", "comment", "broken-build", "part-one", "part-two"):
-        said = inv(
+        done = inv(
             *("patch-new", name, "--from-branch", name, "--repo", str(repo.path)),
             *("--into", str(root)),
             env={"BKBISECT_CACHE_DIR": str(cache)},
         )
-        assert said.code == 0, said.stderr
+        assert done.code == 0, done.stderr
     one = root / "part-one" / "part-one.patch"
     one.write_text(one.read_text().replace('""', '", cached"'))
     for name, parts in {"both": ["part-one", "part-two"], "more": ["fix", "comment"]}.items():
@@ -155,18 +155,20 @@ def executable(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    # Trials are kept by what the script says: each test has one of its own.
+    # Stored trials depend on the script's text, so each test has its own script.
     return executable(tmp_path / "script", f"{SCRIPT}# {tmp_path.name}\n")
 
 
 class Bench:
-    """Runs ``validate`` with what all tests here share."""
+    """Runs ``validate`` with the options that all tests here share."""
 
     def __init__(self, repo: GolangRepo, cache: Path, candidates: Path, script: Path) -> None:
         self.repo, self.cache, self.candidates, self.script = repo, cache, candidates, script
         self.out = script.parent / "out"
 
-    def validate(self, patch: str, *options: str, env: Mapping[str, str] | None = None) -> Said:
+    def validate(
+        self, patch: str, *options: str, env: Mapping[str, str] | None = None
+    ) -> TaskOutput:
         return inv(
             *("validate", "--patches", str(self.candidates / patch), "--json"),
             *("--repo", str(self.repo.path), "--script", str(self.script)),
@@ -174,8 +176,8 @@ class Bench:
             env={"BKBISECT_CACHE_DIR": str(self.cache), **(env or {})},
         )
 
-    def report(self, said: Said, name: str = "report.md") -> str:
-        return Path(self.out, said.document["id"], name).read_text()
+    def report(self, done: TaskOutput, name: str = "report.md") -> str:
+        return Path(self.out, done.document["id"], name).read_text()
 
     def asked(self) -> list[str]:
         return (self.script.parent / "asked").read_text().split()
@@ -186,10 +188,10 @@ def bench(repo: GolangRepo, cache: Path, candidates: Path, script: Path) -> Benc
     return Bench(repo, cache, candidates, script)
 
 
-def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
-    said = bench.validate("fix", "--culprit", repo.commits["culprit"])
-    assert said.code == 0, said.stderr
-    found = said.document["validation"]
+def test_a_patch_that_fixes_the_failure(bench: Bench, repo: GolangRepo) -> None:
+    done = bench.validate("fix", "--culprit", repo.commits["culprit"])
+    assert done.code == 0, done.stderr
+    found = done.document["validation"]
     assert found["status"] == "fixes"
     (cell,) = found["cells"]
     assert (cell["change"], cell["before"], cell["after"]) == (
@@ -204,61 +206,61 @@ def test_a_patch_that_fixes(bench: Bench, repo: GolangRepo) -> None:
     }
     tests, vet, *builds = found["checks"]
     assert tests["known"] == ["TestBroken"], "it fails without the patch as well"
-    assert (tests["worse"], tests["better"]) == ([], []), "neither broken nor mended by luck"
+    assert (tests["worse"], tests["better"]) == ([], []), "chance neither breaks nor fixes a test"
     assert tests["flaky"] == ["TestFailsForAWhile", "TestFirstRunFails", "TestSecondRunFails"]
     assert tests["added"] == ["TestCached"]
     assert (tests["subject"], tests["change"]) == ("./util/words", "pre-existing")
     assert (vet["before"], vet["after"]) == ("clean", "clean")
     assert [b["change"] for b in builds] == ["same", "same"]
     assert found["verdict"].startswith("fix fixes the one broken cell on master")
-    report = bench.report(said)
+    report = bench.report(done)
     assert report.splitlines()[0].startswith("**fix fixes the one broken cell")
     assert "pre-existing: TestBroken" in report
     assert len(report) < 60_000
-    assert "Where it applies" in bench.report(said, "report.html")
+    assert "Where it applies" in bench.report(done, "report.html")
     assert left_behind() == []
 
 
-def test_one_that_does_not_and_breaks_a_test(bench: Bench) -> None:
-    said = bench.validate("silent")
-    assert said.code == 0, said.stderr
-    found = said.document["validation"]
+def test_a_patch_that_does_not_fix_it_and_breaks_a_test(bench: Bench) -> None:
+    done = bench.validate("silent")
+    assert done.code == 0, done.stderr
+    found = done.document["validation"]
     assert found["status"] == "regresses"
     tests = found["checks"][0]
     assert (tests["change"], tests["worse"]) == ("worse", ["TestSomething"])
     assert tests["known"] == ["TestBroken"]
-    assert any("nothing is said" in line for line in tests["log"])
-    first = bench.report(said).splitlines()[0]
+    assert any("Cached is empty" in line for line in tests["log"])
+    first = bench.report(done).splitlines()[0]
     assert "does not fix it" in first
     assert "it breaks upstream" in first
     assert "TestSomething" in first
 
 
 def test_a_comment_changes_nothing(bench: Bench) -> None:
-    said = bench.validate("comment", "--checks", "cells")
-    found = said.document["validation"]
-    assert (said.code, found["status"]) == (0, "no")
+    done = bench.validate("comment", "--checks", "cells")
+    found = done.document["validation"]
+    assert (done.code, found["status"]) == (0, "no")
     assert found["checks"] == []
     assert any("are identical" in note for note in found["notes"])
 
 
-def test_one_that_does_not_compile(bench: Bench) -> None:
-    said = bench.validate("broken-build", "--checks", "cells")
-    found = said.document["validation"]
-    assert (said.code, found["status"]) == (4, "inconclusive")
+def test_a_patch_that_does_not_compile(bench: Bench) -> None:
+    done = bench.validate("broken-build", "--checks", "cells")
+    found = done.document["validation"]
+    assert (done.code, found["status"]) == (4, "inconclusive")
     assert "undefined: wrods" in found["verdict"]
-    assert "undefined: wrods" in bench.report(said).splitlines()[0]
+    assert "undefined: wrods" in bench.report(done).splitlines()[0]
 
 
 def test_nothing_to_fix(bench: Bench, repo: GolangRepo) -> None:
-    said = bench.validate("part-one", "--base", repo.commits["refactor"])
-    assert said.code == 4, said.stderr
-    found = said.document["validation"]
+    done = bench.validate("part-one", "--base", repo.commits["refactor"])
+    assert done.code == 4, done.stderr
+    found = done.document["validation"]
     assert found["status"] == "refused"
-    assert "script script-good 3 of 3" in found["reason"], "what was seen is said"
-    assert bench.report(said).startswith("**There is nothing to fix: ")
-    assert {c["outcome"] for c in said.document["cells"]} == {"script-good"}
-    assert all(not cell["patches"] for cell in said.document["cells"])
+    assert "script script-good 3 of 3" in found["reason"], "the reason has the outcome"
+    assert bench.report(done).startswith("**There is nothing to fix: ")
+    assert {c["outcome"] for c in done.document["cells"]} == {"script-good"}
+    assert all(not cell["patches"] for cell in done.document["cells"])
 
 
 def test_both_parts_of_a_series_are_needed(bench: Bench) -> None:
@@ -273,14 +275,14 @@ def test_both_parts_of_a_series_are_needed(bench: Bench) -> None:
 
 
 def test_a_part_that_is_not_needed(bench: Bench) -> None:
-    said = bench.validate("more", "--checks", "cells")
-    found = said.document["validation"]
+    done = bench.validate("more", "--checks", "cells")
+    found = done.document["validation"]
     assert found["needed"] == ["fix"]
     assert any("fix alone mends as much" in note for note in found["notes"])
-    assert "| fix | fixes 1 of 1 |" in bench.report(said)
+    assert "| fix | fixes 1 of 1 |" in bench.report(done)
 
 
-def test_a_flaky_failure_is_not_called_fixed_by_luck(bench: Bench) -> None:
+def test_a_flaky_failure_is_not_fixed_by_chance(bench: Bench) -> None:
     executable(bench.script, FLAKY)
     found = bench.validate("fix", "--checks", "none").document["validation"]
     (cell,) = found["cells"]
@@ -290,7 +292,7 @@ def test_a_flaky_failure_is_not_called_fixed_by_luck(bench: Bench) -> None:
     assert cell["after"] == f"script-good {trials} of {trials}"
 
 
-def test_trials_are_reused_only_where_both_sides_ran_together(bench: Bench) -> None:
+def test_trials_are_reused_only_if_one_campaign_ran_both_sides(bench: Bench) -> None:
     earlier = inv(
         *("bisect", "--good", "v0.1.0", "--bad", "master", "--script", str(bench.script)),
         *("--repo", str(bench.repo.path), "--out", str(bench.out), "--trials", "2"),
@@ -306,7 +308,7 @@ def test_trials_are_reused_only_where_both_sides_ran_together(bench: Bench) -> N
     assert again["reused"] == again["trials"] == 6
 
 
-def test_trials_before_an_interruption_are_told_from_those_of_a_whole_campaign(
+def test_a_resumed_validation_counts_trials_from_before_the_interruption(
     bench: Bench,
 ) -> None:
     first = bench.validate("fix", "--checks", "none")
@@ -314,23 +316,23 @@ def test_trials_before_an_interruption_are_told_from_those_of_a_whole_campaign(
     again = bench.validate("fix", "--checks", "none", "--fresh", env=going_on)
     found = again.document["validation"]
     assert (found["trials"], found["reused"], found["resumed"]) == (6, 0, 6)
-    told = "took turns: 6 in all, 6 of them before the campaign was interrupted\n"
-    assert told in bench.report(again)
+    note = "took turns: 6 in all, 6 of them before the campaign was interrupted\n"
+    assert note in bench.report(again)
     assert "before the campaign was interrupted" in bench.report(again, "report.html")
 
 
 def test_a_patch_made_against_another_base(bench: Bench) -> None:
-    said = bench.validate("fix", "--base", "v0.1.1")
-    assert said.code == 2
-    assert "on v0.1.1, patch failed" in said.stderr
-    assert "--base master, where it applies" in said.stderr
+    done = bench.validate("fix", "--base", "v0.1.1")
+    assert done.code == 2
+    assert "on v0.1.1, patch failed" in done.stderr
+    assert "--base master, where it applies" in done.stderr
     assert not bench.out.exists()
 
 
-def test_a_patch_that_is_there_already(bench: Bench) -> None:
-    said = bench.validate("fix", "--base", "fix")
-    assert said.code == 4
-    assert "is already in fix" in said.stderr
+def test_a_patch_that_is_already_applied(bench: Bench) -> None:
+    done = bench.validate("fix", "--base", "fix")
+    assert done.code == 4
+    assert "is already in fix" in done.stderr
     assert not bench.out.exists()
 
 
@@ -344,11 +346,11 @@ def test_a_patch_that_is_there_already(bench: Bench) -> None:
         (("--source", "module"), "need a git source"),
     ],
 )
-def test_mistakes(bench: Bench, options: tuple[str, ...], names: str) -> None:
-    said = bench.validate("fix", *options)
-    assert said.code == 2, said.stderr
-    assert names in said.stderr
-    assert "Traceback" not in said.stderr
+def test_errors_of_validate(bench: Bench, options: tuple[str, ...], names: str) -> None:
+    done = bench.validate("fix", *options)
+    assert done.code == 2, done.stderr
+    assert names in done.stderr
+    assert "Traceback" not in done.stderr
     assert not bench.out.exists()
 
 
@@ -366,14 +368,14 @@ _DIFF = "--- a/util/words/words.go\n+++ b/util/words/words.go\n@@ -3 +3 @@\n-{}\
         (_DIFF.format('const Cached = "another base"'), "does not apply"),
     ],
 )
-def test_patches_that_are_none(bench: Bench, tmp_path: Path, diff: str, names: str) -> None:
+def test_invalid_patches(bench: Bench, tmp_path: Path, diff: str, names: str) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()
     (folder / "patch.toml").write_text('title = "odd"\n')
     (folder / "odd.patch").write_bytes(diff.encode())
-    said = bench.validate(str(folder))
-    assert said.code == 2, said.stderr
-    assert names in said.stderr
+    done = bench.validate(str(folder))
+    assert done.code == 2, done.stderr
+    assert names in done.stderr
     assert not bench.out.exists()
     assert [p for p in (bench.cache / "tmp").iterdir() if paths.owner_alive(p)] == []
 
@@ -383,21 +385,21 @@ def test_a_series_with_a_cycle(bench: Bench, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         listed = f'title = "t"\nseries = ["{tmp_path / other}"]\n'
         (tmp_path / name / "patch.toml").write_text(listed)
-    said = bench.validate(str(tmp_path / "one"))
-    assert said.code == 2
-    assert "is a cycle" in said.stderr
+    done = bench.validate(str(tmp_path / "one"))
+    assert done.code == 2
+    assert "is a cycle" in done.stderr
 
 
-def test_no_patch_is_named(repo: GolangRepo) -> None:
-    said = inv("validate", "--repo", str(repo.path))
-    assert said.code == 2
-    assert "which patches" in said.stderr
+def test_without_a_patch_it_is_refused(repo: GolangRepo) -> None:
+    done = inv("validate", "--repo", str(repo.path))
+    assert done.code == 2
+    assert "which patches" in done.stderr
 
 
-def test_the_plan_says_all_and_does_nothing(bench: Bench, repo: GolangRepo) -> None:
-    said = bench.validate("more", "--culprit", repo.commits["culprit"], "--dry-run")
-    assert said.code == 0, said.stderr
-    plan = said.document
+def test_the_plan_lists_everything_and_does_nothing(bench: Bench, repo: GolangRepo) -> None:
+    done = bench.validate("more", "--culprit", repo.commits["culprit"], "--dry-run")
+    assert done.code == 0, done.stderr
+    plan = done.document
     assert plan["kind"] == "validate"
     assert plan["rows"] == [
         *("master", "master + fix + comment", "master + fix", "master + comment"),
@@ -406,7 +408,7 @@ def test_the_plan_says_all_and_does_nothing(bench: Bench, repo: GolangRepo) -> N
     assert not bench.out.exists()
 
 
-def test_what_one_part_of_a_series_blames_is_reverted(
+def test_the_culprit_of_one_part_of_a_series_is_reverted(
     bench: Bench, repo: GolangRepo, tmp_path: Path
 ) -> None:
     culprit = repo.commits["culprit"]
@@ -417,20 +419,22 @@ def test_what_one_part_of_a_series_blames_is_reverted(
     both.mkdir()
     parts = f'["{blaming}", "{bench.candidates / "comment"}"]'
     (both / "patch.toml").write_text(f'title = "both"\nseries = {parts}\n')
-    said = bench.validate(str(both), "--dry-run")
-    assert said.code == 0, said.stderr
-    assert any(t.startswith(f"revert {culprit[:12]} on") for t in said.document["also"])
+    done = bench.validate(str(both), "--dry-run")
+    assert done.code == 0, done.stderr
+    assert any(t.startswith(f"revert {culprit[:12]} on") for t in done.document["also"])
 
 
-def test_a_workflows_strategy_is_known_before_anything_runs(bench: Bench, repo: GolangRepo) -> None:
-    said = inv(
+def test_a_workflows_strategy_is_printed_before_anything_runs(
+    bench: Bench, repo: GolangRepo
+) -> None:
+    done = inv(
         *("matrix", "--repo", str(repo.path), "--revs", "master,v0.1.0"),
         *("--patches", str(bench.candidates / "fix"), "--format", "github-matrix"),
         *("--out", str(bench.out)),
         env={"BKBISECT_CACHE_DIR": str(bench.cache)},
     )
-    assert said.code == 0, said.stderr
-    jobs = said.document["include"]
+    assert done.code == 0, done.stderr
+    jobs = done.document["include"]
     assert [job["rev"] for job in jobs] == ["master", "v0.1.0"] * 2
     assert [job["patches"] for job in jobs] == ["", "", *[str(bench.candidates / "fix")] * 2], (
         "as asked"
@@ -438,20 +442,20 @@ def test_a_workflows_strategy_is_known_before_anything_runs(bench: Bench, repo: 
     assert not bench.out.exists()
 
 
-def test_a_revision_names_its_own_patches(bench: Bench, repo: GolangRepo) -> None:
+def test_a_revision_can_name_its_patches(bench: Bench, repo: GolangRepo) -> None:
     fix, comment = (bench.candidates / name for name in ("fix", "comment"))
-    said = inv(
+    done = inv(
         *("matrix", "--repo", str(repo.path), "--dry-run", "--json"),
         *("--revs", f"v0.1.0,master,master+{fix},master+{comment}+{fix}"),
         env={"BKBISECT_CACHE_DIR": str(bench.cache)},
     )
-    assert said.code == 0, said.stderr
-    assert said.document["rows"] == [
+    assert done.code == 0, done.stderr
+    assert done.document["rows"] == [
         *("v0.1.0", "master", "master + fix", "master + comment + fix")
     ], "as asked, and in that order"
 
 
-def test_the_users_repository_is_not_touched(bench: Bench, repo: GolangRepo) -> None:
+def test_the_users_repository_is_not_changed(bench: Bench, repo: GolangRepo) -> None:
     def state() -> tuple[str, ...]:
         return tuple(
             repo.git(*ask)
@@ -459,10 +463,10 @@ def test_the_users_repository_is_not_touched(bench: Bench, repo: GolangRepo) -> 
         )
 
     before = state()
-    said = bench.validate("fix", "--checks", "cells", "--culprit", repo.commits["culprit"])
+    done = bench.validate("fix", "--checks", "cells", "--culprit", repo.commits["culprit"])
     assert state() == before
     assert repo.git("-C", str(_mirror(bench.cache)), "worktree", "list").count("\n") == 0
-    result.read(bench.out / said.document["id"])
+    result.read(bench.out / done.document["id"])
 
 
 def _mirror(cache: Path) -> Path:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from buildkit_bisect import __version__
 from buildkit_bisect.errors import BisectError, printable
-from buildkit_bisect.options.command import inv
+from buildkit_bisect.options.command import applicable, inv
+from buildkit_bisect.options.requests import Request
 
 #: Exit codes of a task; the classes in `errors` have theirs.
 DONE, BUG, BAD_INPUT, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 2, 4, 5, 130
@@ -31,8 +32,11 @@ _REMEDIES = {
 }
 
 
-def guarded(command: Callable[[], int]) -> int:
-    """Run *command*. Print a line for an expected error, and a report to send for a bug."""
+def guarded(command: Callable[[], int], kind: type[Request]) -> int:
+    """Run *command*. Print a line for an expected error, and a report to send for a bug.
+
+    *kind* is the request of the task: hints name only options that it has.
+    """
     # runc is installed there, and a plain `su` drops it from PATH.
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     for sign in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal cleans up too
@@ -44,7 +48,9 @@ def guarded(command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except BisectError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        hint = applicable(error.hint, kind) or (error.hint and "./inv --help TASK")
+        message = str(BisectError(error.message, hint=hint))
+        print(f"error: {printable(message)}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         print(

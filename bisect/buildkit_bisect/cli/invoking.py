@@ -65,7 +65,7 @@ def task(kind: type[R], *, ends: bool = True) -> Callable[[Callable[[R], int]], 
     def declare(command: Callable[[R], int]) -> RequestTask:
         @functools.wraps(command)
         def body(_: Context, **given: Given) -> None:
-            code = guarded(lambda: command(read(kind, given, os.environ)))
+            code = guarded(lambda: command(read(kind, given, os.environ)), kind)
             if ends or code:
                 sys.exit(code)
 

@@ -15,10 +15,10 @@ from buildkit_bisect.errors import BadInput, printable
 from buildkit_bisect.model import DEFAULT_REPO
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import PatchCheck, PatchList, PatchNew
-from buildkit_bisect.patch import backports, patches, patchmaker
+from buildkit_bisect.patch import backports, contribution, patches, patchmaker
 from buildkit_bisect.patch.backports import Fit
+from buildkit_bisect.patch.contribution import Work
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.patch.patchmaker import Work
 from buildkit_bisect.render.symbols import FITS
 from buildkit_bisect.source import GitSource, open_source
 
@@ -37,7 +37,7 @@ def new(request: PatchNew) -> int:
         )
     patchmaker.check_name(name, root)
     with _work(request) as (source, work):
-        if doubt := patchmaker.doubt(work):
+        if doubt := contribution.doubt(work):
             _log(f"warning: {doubt}")
         made = patchmaker.new(name, work, source, root=root, title=request.title)
     found = backports.table(source, backports.lines(source), [made])
@@ -55,20 +55,20 @@ def _work(request: PatchNew) -> Iterator[tuple[GitSource, Work]]:
     base = request.base
     if request.from_worktree:
         folder = Path(request.from_worktree).absolute()
-        patchmaker.check_worktree(folder)
+        contribution.check_worktree(folder)
         source = _open(request.repo or str(folder))
-        with patchmaker.of_worktree(folder, source, base=base) as work:
+        with contribution.of_worktree(folder, source, base=base) as work:
             yield source, work
         return
     repo = request.repo or DEFAULT_REPO
     source = _open(repo)
     if request.from_branch:
-        yield source, patchmaker.of_commits(source, request.from_branch, base=base)
+        yield source, contribution.of_commits(source, request.from_branch, base=base)
         return
     if request.from_pr:
-        url = patchmaker.pull_url(repo, request.from_pr)
+        url = contribution.pull_url(repo, request.from_pr)
         pull = f"pull/{request.from_pr}"
-        yield source, patchmaker.of_commits(source, pull, base=base, origin=url)
+        yield source, contribution.of_commits(source, pull, base=base, origin=url)
 
 
 def list_(request: PatchList) -> int:

@@ -176,7 +176,3 @@ def engine_errors(doing: str) -> Iterator[None]:
         explanation = getattr(error, "explanation", None) or _innermost(error)
         reason = " ".join(str(explanation).split())[:500] or type(error).__name__
         raise InfraFailed(f"{doing}: {reason}", hint="docker info") from error
-
-
-#: The former name, until `runtime` uses the new one.
-told = engine_errors

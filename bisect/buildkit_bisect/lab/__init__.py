@@ -1,1 +1,1 @@
-"""Builds variants, runs cells, and keeps every build and trial."""
+"""Builds variants, runs cells, and stores every build and trial."""

@@ -1,7 +1,7 @@
 """Base images: built once per machine by one fixed BuildKit, the same for every cell.
 
-The build under test never makes its own bases, so two variants differ in nothing but their
-binaries. ``--images public`` takes the scenario's published images instead.
+The build under test never builds its own base images, so two variants differ only in their
+binaries. ``--images public`` uses the scenario's published images instead.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from buildkit_bisect.scenario.definition import Image, Scenario
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
 
-#: The release that builds base images. A fixed one, so that images do not vary with what
-#: is tested, and one whose estargz writer works with the Go that its Dockerfile asks for.
+#: The release that builds base images. It is fixed, so that images do not vary with the build
+#: under test, and its estargz writer works with the Go version that its Dockerfile pins.
 REFERENCE = "v0.25.0"
 
-#: Part of every image's tag; raise it when the way images are made changes.
+#: Part of every image's tag; raise it when the way images are built changes.
 FORMAT = "1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRef:
-    """An image as Dockerfiles name it, and what the registry said it is."""
+    """An image as Dockerfiles name it, and its digest in the registry."""
 
     ref: str
-    digest: str  # "" for a public image, which is resolved by the daemon under test
+    digest: str  # "" for a public image, which the daemon under test resolves
 
 
 def public(scenario: Scenario) -> dict[str, ImageRef]:
-    """The scenario's published images. Raises `BadInput` where it names none."""
+    """Return the scenario's published images. Raises `BadInput` if it names none."""
     for name, image in scenario.images.items():
         if not image.public:
             raise BadInput(
@@ -60,10 +60,10 @@ def ensure(
     say: Callable[[str], None] = lambda _: None,
     deadlines: Deadlines | None = None,
 ) -> dict[str, ImageRef]:
-    """The scenario's images in *registry*, built with *reference* where one is missing.
+    """Return the scenario's images in *registry*; build all with *reference* if one is missing.
 
-    All are built together or none: images of one scenario may share layers, and a layer
-    made twice is not the same layer. Raises `InfraFailed` where building or pushing fails.
+    They are built together or not at all: images of one scenario may share layers, and a layer
+    built twice is not the same layer. Raises `InfraFailed` if a build or a push fails.
     """
     if not scenario.images:
         return {}
@@ -76,7 +76,7 @@ def ensure(
             found = _present(scenario, registry, tag)
     if found is None:
         raise InfraFailed(
-            f"the registry at {registry.address} lost the images just pushed to it",
+            f"the registry at {registry.address} does not have the images just pushed to it",
             hint=f"{inv('clean', cache=True)}, then {inv('resume')}",
         )
     return found
@@ -134,10 +134,11 @@ def _build_all(
                 )
                 done = daemon.build(request)
                 if not done.ok:
-                    _, said = buildctl.parse_progress(done.stderr)
-                    late = f"not built after {deadlines.image:g} s; " if done.timed_out else ""
+                    _, messages = buildctl.parse_progress(done.stderr)
+                    late = f"timed out after {deadlines.image:g} s; " if done.timed_out else ""
                     raise InfraFailed(
-                        f"base image {name} of {scenario.name}: {late}{said[-800:]}",
+                        f"cannot build base image {name} of {scenario.name}: {late}"
+                        f"{messages[-800:]}",
                         hint=f"{inv('doctor')}, or {words(Campaign, images='public')};"
                         f" {inv('resume')}",
                     )

@@ -1,7 +1,7 @@
-"""Read an exported cache, from a local directory or from a registry.
+"""Reads an exported cache from a local directory or a registry.
 
-Up to v0.20 the cache config is one of the manifests of ``index.json``'s index; from v0.21
-an image manifest has it as its config (moby/buildkit#5630 and before: image-manifest=true).
+Up to v0.20 the cache config is one of the manifests in the index of ``index.json``; from v0.21
+it is the config of an image manifest (moby/buildkit#5630; before that: image-manifest=true).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from buildkit_bisect.scenario.cache_config import MEDIA_TYPE, parse, text
 
 
 def read_local(directory: Path) -> tuple[CacheConfig, dict[str, Any]] | None:
-    """The parsed config and its raw JSON; None where *directory* holds no cache export."""
+    """Return the parsed config and its raw JSON; None if *directory* holds no cache export."""
     try:
         index = json.loads((directory / "index.json").read_text())
         top = _blob(directory, index["manifests"][0]["digest"])
@@ -28,7 +28,7 @@ def read_local(directory: Path) -> tuple[CacheConfig, dict[str, Any]] | None:
 
 
 def read_registry(registry: Registry, ref: str) -> tuple[CacheConfig, dict[str, Any]] | None:
-    """The same for the cache at *ref*, ``ADDRESS/NAME:TAG`` in *registry*."""
+    """Return the same for the cache at *ref*, ``ADDRESS/NAME:TAG`` in *registry*."""
     name, _, tag = ref.removeprefix(f"{registry.address}/").rpartition(":")
     try:
         return _found(registry.manifest(name, tag), partial(registry.blob, name))
@@ -36,7 +36,7 @@ def read_registry(registry: Registry, ref: str) -> tuple[CacheConfig, dict[str, 
         return None
 
 
-#: What reading an export may raise: the build under test wrote it, and may write anything.
+#: What reading an export may raise: the build under test wrote it and may write anything.
 _NO_CACHE = (
     *(OSError, ValueError, KeyError, IndexError, StopIteration, TypeError, AttributeError),
     RecursionError,
@@ -44,7 +44,7 @@ _NO_CACHE = (
 
 
 def _found(top: Any, blob: Callable[[str], Any]) -> tuple[CacheConfig, dict[str, Any]]:
-    """The config that the manifest *top* names, read with *blob*. Raises `_NO_CACHE`."""
+    """Return the config that the manifest *top* names, read with *blob*. Raises `_NO_CACHE`."""
     if top.get("config", {}).get("mediaType") == MEDIA_TYPE:
         raw = blob(top["config"]["digest"])
         form = "image"
@@ -56,9 +56,9 @@ def _found(top: Any, blob: Callable[[str], Any]) -> tuple[CacheConfig, dict[str,
 
 
 def blob_path(directory: Path, digest: str) -> Path:
-    """Where the exported cache in *directory* has a blob.
+    """Return the path of a blob of the exported cache in *directory*.
 
-    Raises ValueError for what is no digest: an export may name any path instead.
+    Raises ValueError for an invalid digest: an export may name any path instead.
     """
     algorithm, _, encoded = text(digest).partition(":")
     if not (algorithm.isalnum() and encoded.isalnum()):

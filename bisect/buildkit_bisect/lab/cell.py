@@ -1,4 +1,4 @@
-"""A cell's result: its trials, where each comes from, and the outcome of all."""
+"""A cell's result: its trials, the origin of each, and the outcome of all."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from enum import StrEnum
 from buildkit_bisect.model import Axes, Build, NoBuild, Observation, Outcome, ToolOutcome, Variant
 from buildkit_bisect.scenario import Scenario, outcome
 
-#: Outcomes of a cell that its trials do not decide.
+#: Outcomes of a cell that do not come from its trials.
 _OVERRULES = (ToolOutcome.CONTROL_FAILED, ToolOutcome.NO_BUILD)
 
 
 class Origin(StrEnum):
     """Which campaign ran a trial."""
 
-    NOW = "now"  # this one, in this lab
-    EARLIER = "earlier"  # this one, in an earlier lab: its search for a good endpoint
-    RESUMED = "resumed"  # an interrupted one that this one resumes
-    STORED = "stored"  # any other
+    NOW = "now"  # this one
+    RESUMED = "resumed"  # an interrupted campaign that this one resumes
+    STORED = "stored"  # any other campaign
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """One observation, and where it comes from."""
+    """One observation and its origin."""
 
     observation: Observation
     origin: Origin
@@ -37,13 +36,13 @@ class Trial:
 
     @property
     def resumed(self) -> bool:
-        """Whether an interrupted campaign ran it that this one resumes."""
+        """Whether it was run by the interrupted campaign that this one resumes."""
         return self.origin is Origin.RESUMED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """What a cell came to. `outcome` is of all trials; the control may have overruled it."""
+    """A cell's result. `outcome` covers all trials, unless the control overruled it."""
 
     variant: Variant
     scenario: Scenario
@@ -52,12 +51,12 @@ class Cell:
     outcome: Outcome
     counts: Mapping[str, int] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
-    judged: tuple[Outcome, ...] = ()  # of each trial
-    control: Observation | None = None  # what conditions compared with
+    judged: tuple[Outcome, ...] = ()  # one per trial
+    control: Observation | None = None  # what conditions compare with
 
 
 def merge(parts: Sequence[Cell]) -> Cell:
-    """Several visits to one cell as one, every trial counted once."""
+    """Merge several visits to one cell; every trial counts once."""
     if len(parts) == 1:
         return parts[0]
     judged = tuple(o for part in parts for o in part.judged)

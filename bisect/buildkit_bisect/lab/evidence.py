@@ -1,4 +1,4 @@
-"""A trial's evidence, from the cache into a campaign's folder."""
+"""Links a trial's evidence from the cache into a campaign's folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from buildkit_bisect.system import cache_limit, paths
 
 
 def keep_evidence(observation: Observation, folder: Path, name: str) -> str:
-    """Link a trial's evidence below *folder* as ``evidence/NAME``; "" where it is gone."""
+    """Link a trial's evidence below *folder* as ``evidence/NAME``; return "" if it is gone."""
     source = Path(observation.evidence)
     target = folder / "evidence" / name
     if not observation.evidence:
@@ -20,7 +20,10 @@ def keep_evidence(observation: Observation, folder: Path, name: str) -> str:
         if not source.is_dir():
             return ""
         if not source.resolve().is_relative_to(paths.cache("evidence").resolve()):
-            raise InfraFailed(f"{source} is not in the cache", hint="BKBISECT_CACHE_DIR as it was")
+            raise InfraFailed(
+                f"the evidence {source} is not in the cache",
+                hint="set BKBISECT_CACHE_DIR as it was for that trial",
+            )
         shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
     return f"evidence/{name}"
 

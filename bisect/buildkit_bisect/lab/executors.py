@@ -1,4 +1,4 @@
-"""Where trials run: in this thread, or in several processes."""
+"""Executors for trials: in this thread or in several processes."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ T = TypeVar("T")
 
 
 class Inline(Executor):
-    """Runs each call at once in the calling thread, so that Ctrl-C reaches it and cleans up."""
+    """Runs each call in the calling thread, so that Ctrl-C reaches it and it cleans up."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run *fn* now; the future is done. What `fn` raises comes out here."""
+        """Run *fn* now and return a completed future. Exceptions of *fn* propagate."""
         future: Future[T] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
 
 
 def executor(jobs: int) -> Executor:
-    """Where trials run: here for one job, else in as many processes."""
+    """Return `Inline` for one job, otherwise a pool of *jobs* processes."""
     if jobs == 1:
         return Inline()
-    # spawn: a fork would inherit our threads' locks.
+    # spawn, because a fork would inherit our threads' locks.
     return ProcessPoolExecutor(
         jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_follow
     )
 
 
 def _follow() -> None:
-    """End this worker with the process that started it, also where that is killed.
+    """End this worker when the process that started it ends, even by SIGKILL.
 
-    A pool's worker waits for its next call on a pipe that it holds open itself: for ever.
+    A pool's worker waits for its next call on a pipe that it holds open itself, so it would wait
+    forever.
     """
     parent = multiprocessing.parent_process()
     assert parent
 
     def wait() -> None:
         parent.join()
-        os.kill(os.getpid(), signal.SIGKILL)  # and with us, by their death signal, our children
+        os.kill(os.getpid(), signal.SIGKILL)  # our children follow by their death signal
 
     threading.Thread(target=wait, daemon=True).start()

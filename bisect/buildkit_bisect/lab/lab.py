@@ -1,6 +1,6 @@
-"""A campaign's hands: builds variants and runs cells, asking the journal first.
+"""Builds variants and runs cells for a campaign, after a look in the journal.
 
-A trial is paid for once on a machine; a build once.
+Builds and trials that this machine has completed are reused.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from buildkit_bisect.system import deadlines
 
 
 class Lab:
-    """Everything that costs time goes through here."""
+    """Runs everything that takes time: builds and trials."""
 
     def __init__(
         self,
@@ -73,14 +73,14 @@ class Lab:
         self._proxies = dict(proxies or {})
         self._limits = limits or {}
         self._fresh = fresh
-        self._resumed = frozenset(resumed)  # campaigns that this one goes on with
-        self._ours: set[tuple[str, int]] = set()  # keys and numbers of trials that were run here
+        self._resumed = frozenset(resumed)  # campaigns that this one resumes
+        self._ours: set[tuple[str, int]] = set()  # keys and numbers of trials that this lab ran
         self._controls: dict[tuple[str, str, Axes], Cell] = {}
         self._made: dict[str, Build | NoBuild] = {}
         self.build_seconds = 0.0
 
     def build(self, variant: Variant) -> Build | NoBuild:
-        """The binaries of *variant*, or why there are none. Raises `InfraFailed`."""
+        """Return the binaries of *variant*, or why it did not build. Raises `InfraFailed`."""
         label = variant.label
         if label in self._made:
             return self._made[label]
@@ -113,9 +113,9 @@ class Lab:
         after: int = 0,
         of: Collection[str] | None = None,
     ) -> Cell:
-        """Trials *after* + 1 to *after* + *trials* of a cell; a trial of its control before it.
+        """Return a cell with its trials *after* + 1 to *after* + *trials*; its control runs first.
 
-        Where *of* is given, stored trials of other campaigns than these and this do not count.
+        With *of*, only stored trials of those campaigns and of this one count.
         """
         build = self.build(variant)
         if isinstance(build, NoBuild):
@@ -151,14 +151,14 @@ class Lab:
         )
 
     def _control(self, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
-        """One trial of a control, asked for once a campaign."""
+        """Return a control with one trial; it is looked up once per campaign."""
         asked = (variant.label, scenario.name, axes)
         if asked not in self._controls:
             self._controls[asked] = self.cell(variant, scenario, axes, 1)
         return self._controls[asked]
 
     def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:
-        """The last campaign that ran this cell of all *variants*; none where none did."""
+        """Return the last campaign that ran this cell of all *variants*; empty if none did."""
         ran = [
             self._journal.campaigns(self._job(v, build, scenario, axes).key)
             for v in variants
@@ -168,15 +168,15 @@ class Lab:
 
     @property
     def trial_seconds(self) -> float:
-        """Seconds that trials took so far, without reused ones."""
+        """Seconds that trials took so far, not counting reused ones."""
         return self._runner.seconds
 
     def engine_facts(self) -> dict[str, str]:
-        """What results say of the Docker Engine that trials ran on; empty without one."""
+        """Return the facts about the Docker Engine for results; empty without an Engine."""
         return {k: v for backend in self._backends.values() for k, v in backend.facts().items()}
 
     def seconds(self, started: float) -> dict[str, float]:
-        """What the campaign that began at *started* (monotonic) took, for its result."""
+        """Return the durations for a result; *started* (monotonic) is the campaign's start."""
         return {
             "total": time.monotonic() - started,
             "builds": self.build_seconds,
@@ -184,7 +184,7 @@ class Lab:
         }
 
     def add_patch(self, patch: Patch) -> None:
-        """Let variants name *patch* from now on."""
+        """Add *patch* to those that variants may name."""
         self._builder.patches = (*self._builder.patches, patch)
 
     def _job(self, variant: Variant, build: Build, scenario: Scenario, axes: Axes) -> TrialJob:
@@ -219,46 +219,44 @@ class Lab:
     ) -> list[Trial]:
         trials = self._known(job.key, of)[after:][:wanted]
         for number, trial in enumerate(trials, 1):
-            self._tell(job, trial, control, number, wanted)
+            self._emit_trial(job, trial, control, number, wanted)
         missing = range(len(trials) + 1, wanted + 1)
         for observation in self._runner.run(job, missing):
             if not observation.infra:
                 number = self._journal.add(job.key, observation, self._campaign)
                 self._ours.add((job.key, number))
             trials.append(Trial(observation=observation, origin=Origin.NOW))
-            self._tell(job, trials[-1], control, len(trials), wanted)
+            self._emit_trial(job, trials[-1], control, len(trials), wanted)
         return trials
 
     def _known(self, key: str, of: Collection[str] | None) -> list[Trial]:
-        """The stored trials of a cell that count, in the order in which they ran."""
+        """Return the stored trials of a cell that count, in the order in which they ran."""
         own = {self._campaign, *self._resumed}
         counted = own if self._fresh else None if of is None else {*of, *own}
         known = [
             Trial(observation=row.observation, origin=self._origin(key, row))
             for row in self._journal.trials(key, counted)
         ]
-        # With --fresh, trials of this campaign's own search for a good endpoint run again too.
-        return [t for t in known if not (self._fresh and t.origin is Origin.EARLIER)]
+        # Ids are times: a campaign with another result folder may have the same one.
+        return [t for t in known if not (self._fresh and t.origin is Origin.STORED)]
 
     def _origin(self, key: str, row: Stored) -> Origin:
         if (key, row.number) in self._ours:
             return Origin.NOW
-        if row.campaign == self._campaign:
-            return Origin.EARLIER
         return Origin.RESUMED if row.campaign in self._resumed else Origin.STORED
 
-    def _tell(
+    def _emit_trial(
         self, job: TrialJob, trial: Trial, control: Observation | None, number: int, of: int
     ) -> None:
-        told = outcome.judge(job.scenario, trial.observation, control)
+        judged = outcome.judge(job.scenario, trial.observation, control)
         self._emit(
             TrialDone(
                 row=job.of.label,
                 column=job.column,
                 number=number,
                 of=of,
-                outcome=told.name,
-                verdict=told.verdict,
+                outcome=judged.name,
+                verdict=judged.verdict,
                 seconds=trial.observation.seconds,
                 reused=trial.reused,
             )

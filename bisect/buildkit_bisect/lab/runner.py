@@ -1,6 +1,6 @@
-"""Runs the trials that are not stored yet, and retries those that infrastructure spoiled.
+"""Runs trials that are not stored yet, and retries them after infrastructure failures.
 
-Trials hold the machine lock, so none runs beside a compile, of this campaign or of another.
+Trials hold the machine lock, so none runs during a compile of this or another campaign.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from buildkit_bisect.options.command import inv
 from buildkit_bisect.scenario import outcome
 from buildkit_bisect.system.machine_lock import machine_lock
 
-#: How often a trial that infrastructure spoiled is run again, and the seconds before each.
+#: Seconds to wait before each retry of a trial after an infrastructure failure.
 RETRY_AFTER = (1.0, 5.0)
 
-#: How many trials of several jobs are under way while the machine is held.
+#: How many trials run per lock of the machine, with several jobs.
 _BATCH = 16
 
 
@@ -32,13 +32,13 @@ class Runner:
     def __init__(self, executor: Executor, events: Events) -> None:
         self._executor = executor
         self._emit = events.emit
-        self._unfit = False  # the canary failed as well: further tries would only take time
+        self._unfit = False  # the canary failed too, so retries would only take time
         self.seconds = 0.0  # that trials took so far
 
     def run(self, job: TrialJob, numbers: range) -> Iterator[Observation]:
-        """Run trials *numbers* of a cell; each observation comes as soon as it is there.
+        """Run trials *numbers* of a cell; yield each observation as soon as it is available.
 
-        The machine is held for a batch, not for all: another campaign has its turn in between.
+        The machine is locked per batch, so that another campaign gets its turn in between.
         """
         waiting = Said(text="waiting for another campaign on this machine")
         batch = 1 if isinstance(self._executor, Inline) else _BATCH
@@ -58,7 +58,7 @@ class Runner:
                 self.seconds += time.monotonic() - started
 
     def _settle(self, job: TrialJob, future: Future[Observation]) -> Observation:
-        """The observation, after further tries where infrastructure failed.
+        """Return the observation, after retries if the infrastructure failed.
 
         Raises `InfraFailed` on a full disk.
         """
@@ -66,14 +66,14 @@ class Runner:
         for pause in () if self._unfit else RETRY_AFTER:
             if not observation.infra:
                 break
-            text = f"infrastructure failed ({observation.infra}); trying again"
+            text = f"infrastructure failed ({observation.infra}); retrying"
             self._emit(Said(text=text, warning=True))
             time.sleep(pause)
             observation = self._executor.submit(run_trial, job).result()
         if not observation.infra:
             self._unfit = False
             return observation
-        if disk_full():  # nor will any other trial be more than that, before somebody helps
+        if disk_full():  # so every other trial would fail too
             raise InfraFailed(
                 f"the disk of the cache is full ({observation.infra})",
                 hint=f"free some space there, then {inv('resume')}",
@@ -81,18 +81,18 @@ class Runner:
         return replace(observation, infra=f"{observation.infra}{self._canary(job)}")
 
     def _canary(self, job: TrialJob) -> str:
-        """What the cell's control says now, to tell the machine from something about this cell.
+        """Run the cell's control once, to see whether the machine is at fault or only this cell.
 
-        "" where the cell has no control, or is one.
+        Returns the result as a clause, or "" if the cell has no control or is one.
         """
         axes = job.scenario.control_of(job.axes)
         if axes is None:
             return ""
         shown = ", ".join(f"{k}={v}" for k, v in axes)
-        self._emit(Said(text=f"canary: the control ({shown}) once more", warning=True))
+        self._emit(Said(text=f"canary: running the control ({shown}) again", warning=True))
         seen = self._executor.submit(run_trial, replace(job, axes=axes)).result()
         self._unfit = bool(seen.infra)
         if seen.infra:
             return f"; the canary ({shown}) fails too: {seen.infra}"
-        told = outcome.judge(job.scenario, seen, None)
-        return f"; the canary ({shown}) was {told.name} right after it"
+        judged = outcome.judge(job.scenario, seen, None)
+        return f"; the canary ({shown}) was {judged.name} right after it"

@@ -1,4 +1,4 @@
-"""What each action of a scenario does to a runtime."""
+"""Runs the actions of a scenario on a runtime."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from buildkit_bisect.system.process import Completed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bench:
-    """Where a trial's steps work: the scenario's texts filled in, directories, evidence."""
+    """A trial's scenario, the values for its placeholders, and its directories."""
 
     scenario: Scenario
     axes: Axes
     images: Mapping[str, str]
-    registry: str  # address: the trial's own, where the scenario pushes; "" for none
+    registry: str  # address: the trial's own if the scenario pushes; "" for none
     work: Path  # exported caches
     context: Path  # the build context
     evidence: Path
-    environment: Mapping[str, str] = field(default_factory=dict)  # of scripts: the variant
+    environment: Mapping[str, str] = field(default_factory=dict)  # describes the variant to scripts
 
     def text(self, text: str) -> str:
-        """*text* with image, axis and variable names replaced."""
+        """Return *text* with its placeholders replaced."""
         return fill(
             text,
             scenario=self.scenario,
@@ -48,7 +48,7 @@ class Bench:
 
 
 def run_all(bench: Bench, runtime: Runtime) -> Iterator[StepResult]:
-    """Run the scenario's steps in order; neighbours of one parallel group at once."""
+    """Run the scenario's steps in order; neighbours of one parallel group run concurrently."""
     for step in planned(bench.scenario, bench.axes):
         if len(step) == 1:
             yield run(bench, runtime, step[0])
@@ -58,9 +58,9 @@ def run_all(bench: Bench, runtime: Runtime) -> Iterator[StepResult]:
 
 
 def planned(scenario: Scenario, axes: Axes) -> list[tuple[Step, ...]]:
-    """The steps that run at *axes*, in groups that run at once, repeats written out.
+    """Return the steps that run at *axes*, in groups that run concurrently, repeats expanded.
 
-    A repeated step's later runs are called ``ID-2``, ``ID-3``; rules see the ID of the first.
+    Repeats of a step are called ``ID-2``, ``ID-3``; rules refer to the first run's ID.
     """
     chosen = dict(axes)
     wanted = [
@@ -77,7 +77,7 @@ def planned(scenario: Scenario, axes: Axes) -> list[tuple[Step, ...]]:
 
 
 def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
-    """Run one step. What it does may fail: that is an observation, not an error."""
+    """Run one step. A failure of its action is an observation, not an error."""
     started = monotonic()
     match step.action:
         case Action.BUILD:
@@ -112,7 +112,7 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
         )
     )
     (bench.evidence / f"{step.id}.progress.jsonl").write_text(done.stderr)
-    # Without a part of its progress, a build may seem to have cached what it ran.
+    # With a part of its progress missing, a vertex that ran may look cached.
     result = _result(step, done.whole())
     for entry in step.exports:
         found = _exported(bench, _entry(bench, entry))
@@ -153,7 +153,7 @@ def _result(step: Step, done: Completed) -> StepResult:
 
 
 def _script(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
-    """Run a user's own program against the daemon, from an empty directory of its own."""
+    """Run a user's program against the daemon, in an empty directory."""
     env = {**runtime.environment(), **bench.environment}
     done = process.run([step.path], timeout=step.timeout, cwd=bench.work, env=env, check=False)
     (bench.evidence / f"{step.id}.stdout").write_text(done.stdout)
@@ -168,7 +168,7 @@ def _script(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
 
 
 def _delete_blob(bench: Bench, step: Step) -> StepResult:
-    """Take one layer's blob out of an exported local cache, as moby/buildkit#6261 describes."""
+    """Delete one layer's blob from an exported local cache, as in moby/buildkit#6261."""
     cache = bench.work / step.cache
     found = cache_export.read_local(cache)
     layers = found[0].layers if found else ()
@@ -178,7 +178,7 @@ def _delete_blob(bench: Bench, step: Step) -> StepResult:
     try:
         blob = cache_export.blob_path(cache, layers[step.layer])
     except ValueError:
-        problem = f"layer {step.layer} of the cache {step.cache!r} has no digest"
+        problem = f"layer {step.layer} of the cache {step.cache!r} has no valid digest"
         return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
     with suppress(FileNotFoundError):
         blob.unlink()

@@ -1,4 +1,4 @@
-"""One cell once: an empty daemon, the scenario's steps, and what was seen."""
+"""One trial: an empty daemon, the scenario's steps, and the observation."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from buildkit_bisect.scenario import Scenario, uses_registry
 from buildkit_bisect.system import cache_limit, machine, paths, pipes
 from buildkit_bisect.system.deadlines import Deadlines
 
-#: Raise it when a trial does something else than before: stored trials then do not count.
+#: Raise it when trials change what they do: earlier trials then do not count.
 FORMAT = 1
 
-#: The axis that a scenario gets where a campaign names several runtimes.
+#: The axis that is added to a scenario if a campaign names several runtimes.
 RUNTIME_AXIS = "runtime"
 
 _NO_SPACE = "no space left on device"
 
-#: Bytes; below that a trial that failed has failed for it.
+#: Bytes; with less free space, a failed trial failed for lack of space.
 _LEAST_FREE = 2**20
 
-#: Seconds by which the wall clock may drift from the steady one in a trial; NTP slews less.
+#: Seconds by which the wall clock may drift from the monotonic one in a trial; NTP slews less.
 _JUMP = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialJob:
-    """Everything that a worker needs to run one trial; it pickles."""
+    """Everything that a worker needs to run one trial; it can be pickled."""
 
     build: Build
     scenario: Scenario
     axes: Axes
     images: Mapping[str, str]  # image name -> ref
     image_digests: Mapping[str, str]
-    registry: str  # address; "" where the scenario pulls public images
+    registry: str  # address; "" if the scenario pulls public images
     of: Variant
     backend: Backend = field(default_factory=HostBackend)
     proxies: Mapping[str, Proxy] = field(default_factory=dict)  # by snapshotter
-    campaign: str = ""  # label of what a trial leaves on an Engine when it is killed
-    variant: Mapping[str, str] = field(default_factory=dict)  # environment of scripts
+    campaign: str = ""  # labels what a killed trial leaves on an Engine
+    variant: Mapping[str, str] = field(default_factory=dict)  # environment for scripts
     deadlines: Deadlines = field(default_factory=Deadlines)
 
     @property
@@ -66,7 +66,7 @@ class TrialJob:
 
     @property
     def key(self) -> str:
-        """What decides a trial's result, as far as anything does: equal keys are one cell."""
+        """A digest of what determines a trial's result: jobs with equal keys are one cell."""
         parts: dict[str, object] = {
             "format": FORMAT,
             "buildkitd": self.build.buildkitd_sha256,
@@ -87,23 +87,23 @@ class TrialJob:
 
 
 def run_trial(job: TrialJob) -> Observation:
-    """Run *job* from an empty state; leaves only its evidence, in the cache.
+    """Run *job* from an empty state; only its evidence remains, in the cache.
 
-    Raises nothing for what the build under test does: its failures are observations. What
-    fails around it is named in ``infra``.
+    Failures of the build under test are observations and raise nothing. Failures of anything
+    else are reported in ``infra``.
     """
     try:
         return _run(job)
-    except OSError as error:  # a full disk, above all, before and after the steps
-        return Observation(steps=(), seconds=0.0, infra=_said(error))
+    except OSError as error:  # mostly a full disk, before or after the steps
+        return Observation(steps=(), seconds=0.0, infra=_reason(error))
 
 
 def disk_full() -> bool:
-    """Whether the cache has no room left, so that no trial can succeed."""
+    """Return whether the cache's disk is too full for any trial to succeed."""
     return shutil.disk_usage(paths.cache_root()).free < _LEAST_FREE
 
 
-def _said(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     named = f"{error.filename}: " if error.filename else ""
     return f"{named}{error.strerror or error}"
 
@@ -118,7 +118,7 @@ def _run(job: TrialJob) -> Observation:
             (home / name).mkdir()
         try:
             if uses_registry(job.scenario):
-                # Nothing that one trial pushes may be there in the next one.
+                # A registry per trial, so that the next one does not see what this one pushes.
                 registries.append(stack.enter_context(serve(home / "registry")))
             bench = steps.Bench(
                 scenario=job.scenario,
@@ -132,7 +132,7 @@ def _run(job: TrialJob) -> Observation:
             )
             config = [r.config for r in registries] + [bench.text(job.scenario.daemon.config)]
             place = job.backend.place(job.build, job.of, job.campaign)
-            started = monotonic()  # an image is made once, and no part of a trial
+            started = monotonic()  # an image is made once; that is not part of the trial
             snapshotter = bench.text(job.scenario.daemon.snapshotter)
             order = Order(
                 home=home,
@@ -143,7 +143,7 @@ def _run(job: TrialJob) -> Observation:
                 deadlines=job.deadlines,
             )
             with place(order) as daemon:
-                # One by one, so that what was seen before a daemon fails is kept.
+                # One by one, to keep the steps that finish before a daemon fails.
                 seen.extend(steps.run_all(bench, daemon))
                 infra = daemon.trouble()
         except DaemonFailed as error:
@@ -151,10 +151,10 @@ def _run(job: TrialJob) -> Observation:
         except InfraFailed as error:
             infra = error.message
         except OSError as error:
-            infra = _said(error)
+            infra = _reason(error)
         log_file = home / "buildkitd.log"
         if log_file.is_file():
-            printed = pipes.excerpt(log_file)  # a daemon may print for ever
+            printed = pipes.excerpt(log_file)  # a daemon may print without end
             log = buildctl.notable(printed.splitlines())
             (home / "evidence" / "buildkitd.log").write_text(printed)
         infra = infra or _infra(job, seen, no_daemon, registries) or clock.jumped()
@@ -177,23 +177,23 @@ def _run(job: TrialJob) -> Observation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clock:
-    """The wall clock and the steady one at one moment, in seconds."""
+    """The wall clock and the monotonic clock at one moment, in seconds."""
 
     wall: float
     steady: float
 
     @classmethod
     def now(cls) -> Clock:
-        """Both, now."""
+        """Return both clocks now."""
         return cls(wall=time.time(), steady=monotonic())
 
     def jumped(self, since: Clock | None = None) -> str:
-        """That the clock was set, or the machine slept, from here to *since* (now); or ""."""
+        """Return a message if the clock was set or the machine slept until *since* (now), or ""."""
         end = since or Clock.now()
         jump = (end.wall - self.wall) - (end.steady - self.steady)
         if abs(jump) < _JUMP:
             return ""
-        return f"the clock jumped by {jump:+.0f} s in mid-trial (set, or the machine slept)"
+        return f"the clock jumped by {jump:+.0f} s during the trial (set, or the machine slept)"
 
 
 def _infra(
@@ -202,25 +202,25 @@ def _infra(
     no_daemon: str,
     registries: list[Registry],
 ) -> str:
-    """What failed around the experiment, where something did; "" otherwise."""
+    """Return the infrastructure failure that explains a failed trial, or ""."""
     failed = [s for s in seen if s.exit != 0 or s.timed_out]
     if not failed and not no_daemon:
         return ""
     texts = [no_daemon, *(s.stderr for s in failed), *(v.error for s in failed for v in s.vertices)]
-    # A script may have failed for that without a word, or have said it in another language.
+    # A script may fail for lack of space silently, or report it in another language.
     if disk_full() or any(_NO_SPACE in text.lower() for text in texts):
         return "no space left on the disk"
     dead = [r.address for r in registries if not r.alive()]
     if dead:
-        return f"the registry at {dead[0]} no longer answers"
+        return f"the registry at {dead[0]} no longer responds"
     gone = [ref for ref in job.images.values() if registries and not registries[0].has(ref)]
-    return f"the base image {gone[0]} is gone from the registry" if gone else ""
+    return f"the base image {gone[0]} is no longer in the registry" if gone else ""
 
 
 def _keep(made: Path, key: str) -> Path:
-    """Move a trial's evidence to where results refer to it."""
+    """Move a trial's evidence to its place in the cache, to which results refer."""
     folder = paths.cache("evidence") / key[:32]
-    # Never a name again: the journal may know one whose bytes have gone.
+    # Never reuse a name: the journal may refer to one whose files are gone.
     target = folder / str(time_ns())
     with cache_limit.using(folder):
         folder.mkdir(exist_ok=True)

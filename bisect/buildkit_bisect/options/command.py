@@ -6,11 +6,16 @@ options only; both are for hints. A unit test runs every such call in the packag
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from buildkit_bisect.options.option import Form, Option, Position, find, options_of
 from buildkit_bisect.options.requests import TASKS, Request
+
+#: What separates the parts of a hint.
+_ALTERNATIVE = re.compile(r",? or (?=\S)|, (?=\S)|; ")
+_FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 
 #: A value in a hint. True means the option without a value: a switch, or its name.
 Value = str | int | float
@@ -47,6 +52,24 @@ def _word(kind: type[Request], key: str, value: Value) -> str:
 def twin(kind: type[Request], key: str) -> str:
     """Return an option's environment variable. Raises `LookupError` if *kind* lacks the option."""
     return find(kind, key).twin
+
+
+def applicable(hint: str, kind: type[Request]) -> str:
+    """Return the parts of *hint* that *kind* can follow; "" if there are none.
+
+    Rooms below the tasks make hints for all of them: ``patch-check`` has no ``--source``. A part
+    that names an option without a command is left out if *kind* does not have that option.
+    """
+    flags = {option.flag for option in options_of(kind)}
+    declared = {option.flag for task in TASKS.values() for option in options_of(task)}
+
+    def fits(part: str) -> bool:
+        return "./inv" in part or not (set(_FLAG.findall(part)) & declared) - flags
+
+    parts = _ALTERNATIVE.split(hint)
+    if all(map(fits, parts)):
+        return hint
+    return ", or ".join(part for part in parts if fits(part))
 
 
 def reproduce(

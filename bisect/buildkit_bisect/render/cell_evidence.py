@@ -148,7 +148,7 @@ def trial_lines(trial: TrialInfo, limit: int, dull: frozenset[str]) -> Iterator[
 
 def ended(step: StepInfo) -> str:
     """``ok``, ``exited 1``, and how many layers the export kept."""
-    how = "ran out of time" if step.timed_out else f"exited {step.exit}" if step.exit else "ok"
+    how = "timed out" if step.timed_out else f"exited {step.exit}" if step.exit else "ok"
     kept = f", {step.kept[0]} of {step.kept[1]} inner records have layers" if step.kept else ""
     return how + kept
 

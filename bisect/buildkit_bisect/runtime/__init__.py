@@ -1,4 +1,4 @@
-"""Runtimes: what runs a variant's daemon and talks to it for the length of a trial."""
+"""Runtimes: run a variant's daemon for a trial and talk to it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from buildkit_bisect.system.process import Completed
 
 
 class DaemonFailed(BisectError):
-    """The daemon under test did not serve: it exited, or was not ready by its deadline."""
+    """The daemon under test did not become ready, for another reason than its deadline."""
 
     exit_code = 5
 
 
 class Runtime(Protocol):
-    """A running daemon. Steps speak to it, and need not know what it is."""
+    """A running daemon, as steps see it whatever runs it."""
 
     @property
     def log(self) -> Path:
@@ -25,15 +25,15 @@ class Runtime(Protocol):
         ...
 
     def environment(self) -> dict[str, str]:
-        """What a script needs: BUILDKIT_HOST, BKBISECT_BUILDKITD, BKBISECT_BUILDCTL."""
+        """Return what a script needs: BUILDKIT_HOST, BKBISECT_BUILDKITD, BKBISECT_BUILDCTL."""
         ...
 
     def build(self, request: BuildRequest) -> Completed:
-        """Run one build; its progress JSON and messages are on stderr."""
+        """Run one build; its progress as JSON and its messages are on stderr."""
         ...
 
     def prune(self, timeout: float) -> Completed:
-        """Remove every cache record and history."""
+        """Remove all cache records and build histories."""
         ...
 
     def restart(self, *, fresh: bool) -> None:
@@ -41,9 +41,9 @@ class Runtime(Protocol):
         ...
 
     def alive(self) -> bool:
-        """Whether the daemon's process still runs."""
+        """Return whether the daemon's process is running."""
         ...
 
     def trouble(self) -> str:
-        """What ended the daemon, where that was not its own doing: a kill, the Engine; else ""."""
+        """Return what ended the daemon from outside, such as a kill or the Engine; or ""."""
         ...

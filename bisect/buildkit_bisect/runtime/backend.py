@@ -1,4 +1,4 @@
-"""The interface of a runtime; `table` lists all of them."""
+"""The interface of a runtime; `table` lists the implementations."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ from buildkit_bisect.system.deadlines import Deadlines
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What a trial needs of its daemon."""
+    """What a trial requires of its daemon."""
 
-    home: Path  # its log is below it, and on the host its state; the caller removes it
+    home: Path  # holds the log, and on the host the state; the caller removes it
     snapshotter: str
     config: str  # appended to buildkitd.toml
-    proxy: Proxy | None  # what serves the snapshotter where it is not built in
-    loopback: bool  # it must reach a registry on this machine's loopback
+    proxy: Proxy | None  # serves the snapshotter if it is not built in
+    loopback: bool  # the daemon must reach a registry on this machine's loopback
     deadlines: Deadlines
 
 
-#: Yields a ready daemon, gone after the block. Raises `DaemonFailed` and `InfraFailed`.
+#: Yields a ready daemon and removes it after the block. Raises `DaemonFailed` and `InfraFailed`.
 Place = Callable[[Order], AbstractContextManager[Runtime]]
 
 
 class Backend(Protocol):
     """One kind of runtime, prepared for a campaign.
 
-    Instances pickle, since trials may run in other processes.
+    Instances can be pickled, since trials may run in other processes.
     """
 
     kind: ClassVar[RuntimeKind]
 
     @classmethod
     def check(cls, asked: Collection[str], sockets: Mapping[str, Served], /) -> None:
-        """Raise `BadInput` for a snapshotter that this runtime cannot have.
+        """Raise `BadInput` for a snapshotter that this runtime does not support.
 
-        *asked* are values of the axis; *sockets* are the user's own snapshotters, by name.
+        *asked* are the values of the axis; *sockets* are the user's own snapshotters, by name.
         """
 
     @classmethod
     def prepare(cls, shared: Preparation, /) -> Self:
-        """Find what its trials need. Raises `Missing`, `BadInput` and `InfraFailed`."""
+        """Find what the trials need. Raises `Missing`, `BadInput` and `InfraFailed`."""
         ...
 
     def fingerprint(self) -> Mapping[str, str]:
-        """What decides a trial beside the machine: part of the key of stored trials."""
+        """Return what affects a trial besides the machine; part of the key of stored trials."""
         ...
 
     def facts(self) -> Mapping[str, str]:
-        """What results report of it, by name."""
+        """Return the facts that results report about it, by name."""
         ...
 
     def place(self, build: Build, variant: Variant, campaign: str, /) -> Place:
-        """Prepare what a build's daemons start from; not part of a trial's time.
+        """Prepare what a build's daemons start from; this does not count as a trial's time.
 
         *campaign* labels what a killed trial leaves behind. Raises `InfraFailed`.
         """

@@ -1,8 +1,8 @@
-"""The issue's own way: ``buildx create``, ``buildx build``, ``buildx prune``, ``buildx rm``.
+"""The commands of issue reports: ``buildx create``, ``build``, ``prune``, ``rm``.
 
-Each trial has a builder of its own on the docker-container driver. Its container is made by
-buildx and cannot be labelled, so we make the volume it mounts, labelled, before it: that is
-how a sweep knows the container. buildx's own records live in the trial's directory.
+Each trial has its own builder with the docker-container driver. buildx creates its container and
+cannot label it, so we create the volume that it mounts first, with our labels: a sweep finds the
+container by its volume. The records of buildx are in the trial's directory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from docker.models.containers import Container
 
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.engine import Engine, buildx_plugin, contexts, grant, labels
-from buildkit_bisect.engine.client import told, within
+from buildkit_bisect.engine.client import engine_errors, within
 from buildkit_bisect.engine.image import VariantImage
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
@@ -39,7 +39,7 @@ _DOCKER = words(Campaign, runtime="docker")
 
 
 class BuildxRuntime:
-    """One builder for one trial; use `buildx_runtime`, which also takes it away."""
+    """One builder for one trial; use `buildx_runtime`, which also removes it."""
 
     def __init__(
         self,
@@ -69,8 +69,8 @@ class BuildxRuntime:
         self._records.mkdir(exist_ok=True)
         self._config = home / "buildkitd.toml"
         self._config.write_text(f"[worker.containerd]\n  enabled = false\n{config}")
-        self._started = ""  # when, as the Engine says it; buildx itself may start it again
-        self._earlier = b""  # logs of containers that `restart` took away
+        self._started = ""  # StartedAt of the container; buildx may restart it by itself
+        self._earlier = b""  # logs of containers that `restart` removed
         self.log = home / "buildkitd.log"
 
     def environment(self) -> dict[str, str]:
@@ -90,9 +90,9 @@ class BuildxRuntime:
         return process.run(argv, timeout=timeout, env=self.environment(), check=False)
 
     def start(self) -> None:
-        """Create the builder, wait until it serves. Raises `DaemonFailed`, `InfraFailed`."""
+        """Create the builder and wait until it is ready. Raises `DaemonFailed`, `InfraFailed`."""
         client = self._engine.client
-        with told("preparing a builder"):
+        with engine_errors("preparing a builder"):
             client.volumes.create(buildx_plugin.volume(self._name), labels=self._labels)
             ref = f"{labels.NOWHERE}/{self._image.ref.rpartition(':')[0]}:{self._image.key[:16]}"
             client.images.get(self._image.id).tag(*ref.rsplit(":", 1))
@@ -107,37 +107,38 @@ class BuildxRuntime:
         container = self._container()
         if container is None or container.image is None or container.image.id != self._image.id:
             raise InfraFailed(
-                "buildx started a builder from another image than ours",
-                hint=f"{inv('clean')}, then the same again",
+                f"buildx did not start the builder from the image {ref}",
+                hint=f"{inv('clean')}, then the same command again",
             )
         self._started = container.attrs["State"]["StartedAt"]
 
     def _check(self, done: process.Completed) -> None:
-        """Raise for a builder that does not serve: its daemon's fault, or the Engine's."""
+        """Raise `DaemonFailed` or `InfraFailed` if the builder did not start."""
         if done.ok:
             return
         container = self._container()
-        said = done.tail(3)[-500:]
+        output = done.tail(3)[-500:]
         if container is None or container.attrs["State"]["Status"] == "created":
-            if grant.refused(said):
-                said = f"this Engine runs no privileged containers; use {_DOCKER} ({said})"
+            if grant.refused(output):
+                output = f"this Engine does not allow privileged containers ({output})"
             raise InfraFailed(
-                f"buildx could not start a builder: {said}", hint=f"{_DOCKER}, or docker info"
+                f"buildx cannot start a builder: {output}",
+                hint=f"{_DOCKER}, or docker info",
             )
         state = container.attrs["State"]
         if foreign := ended_by(state):
             raise InfraFailed(foreign, hint="docker events --since 1h")
-        last = last_words(container_log(container).decode(errors="replace"))
+        reason = last_words(container_log(container).decode(errors="replace"))
         if done.timed_out:
             raise InfraFailed(
-                f"buildkitd was not ready after {done.seconds:.0f} s: {last}",
+                f"buildkitd was not ready after {done.seconds:.0f} s: {reason}",
                 hint=words(Campaign, deadline="daemon=SECONDS"),
             )
         how = "was not ready" if state["Running"] else f"exited {state['ExitCode']}"
-        raise DaemonFailed(f"buildkitd {how}: {last}")
+        raise DaemonFailed(f"buildkitd {how}: {reason}")
 
     def _container(self) -> Container | None:
-        with told("looking at the builder's container"):
+        with engine_errors("inspecting the builder's container"):
             try:
                 return self._engine.client.containers.get(buildx_plugin.container(self._name))
             except docker.errors.NotFound:
@@ -185,15 +186,15 @@ class BuildxRuntime:
         state = container.attrs["State"]
         if state["StartedAt"] == self._started:
             return ended_by(state)
-        # buildx starts a container that is down again: after a kill, and after a panic.
-        with told("reading the builder's log"):
+        # buildx restarts a container that is down, after a kill as well as after a panic.
+        with engine_errors("reading the builder's log"):
             panicked = b"panic: " in container_log(container)
         return "" if panicked else "something killed the builder's container (SIGKILL?)"
 
     def stop(self) -> None:
-        """Keep the log; remove the builder, also where buildx itself does not manage to.
+        """Save the log and remove the builder, even if buildx cannot.
 
-        Raises `InfraFailed` where its container is still there at the deadline.
+        Raises `InfraFailed` if its container still exists at the deadline.
         """
         until = time.monotonic() + self._deadlines.teardown
         with contextlib.suppress(InfraFailed, OSError):
@@ -207,7 +208,7 @@ class BuildxRuntime:
     def _keep_log(self) -> None:
         container = self._container()
         if container is not None:
-            with told("reading the builder's log"):
+            with engine_errors("reading the builder's log"):
                 self._earlier += container_log(container)
 
 
@@ -225,9 +226,9 @@ def buildx_runtime(
     campaign: str = "",
     deadlines: Deadlines | None = None,
 ) -> Iterator[BuildxRuntime]:
-    """A ready builder of *image* on *engine*, its log below *home*.
+    """Yield a ready builder of *image* on *engine*, with its log below *home*.
 
-    Raises `DaemonFailed`, and `InfraFailed` where buildx or the Engine is at fault.
+    Raises `DaemonFailed`, and `InfraFailed` if buildx or the Engine is at fault.
     """
     runtime = BuildxRuntime(
         engine=engine,
@@ -263,12 +264,12 @@ class BuildxBackend:
         if sockets:
             name, *_ = sockets
             raise BadInput(
-                "buildx gives its container no mounts, so"
-                f" {words(Campaign, snapshotter_socket=name)} is not reached from it",
+                f"buildx cannot mount {words(Campaign, snapshotter_socket=name)}"
+                " into its container",
                 hint=words(Campaign, runtime="host,docker"),
             )
         if STARGZ in asked:
-            raise _alone(STARGZ)
+            raise _unsupported(STARGZ)
 
     @classmethod
     def prepare(cls, shared: Preparation, /) -> Self:
@@ -290,7 +291,7 @@ class BuildxBackend:
 
         def opened(order: Order) -> contextlib.AbstractContextManager[BuildxRuntime]:
             if order.proxy:
-                raise _alone(order.snapshotter)
+                raise _unsupported(order.snapshotter)
             return buildx_runtime(
                 engine=engine,
                 program=self.program,
@@ -307,8 +308,8 @@ class BuildxBackend:
         return opened
 
 
-def _alone(snapshotter: str) -> BadInput:
+def _unsupported(snapshotter: str) -> BadInput:
     return BadInput(
-        f"buildx starts buildkitd alone, so {snapshotter} cannot be served beside it",
+        f"buildx only starts buildkitd and cannot run {snapshotter} beside it",
         hint=words(Campaign, runtime="host,docker"),
     )

@@ -1,4 +1,4 @@
-"""Shared by the runtimes in containers: logs, why a container ended, removal."""
+"""Code shared by the container runtimes: logs, why a container ended, removal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import docker.errors
 from docker.models.containers import Container
 
 from buildkit_bisect.engine import Engine
-from buildkit_bisect.engine.client import told, within
+from buildkit_bisect.engine.client import engine_errors, within
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.system import pipes
 
@@ -20,7 +20,7 @@ _SIGKILLED = 137
 
 
 def container_log(container: Container) -> bytes:
-    """What it printed so far; of very much, the first and the last."""
+    """Return a container's output so far; of a very long one, its beginning and end."""
     kept = pipes.Kept()
     for chunk in container.logs(stdout=True, stderr=True, stream=True, follow=False):
         kept.add(chunk)
@@ -28,7 +28,7 @@ def container_log(container: Container) -> bytes:
 
 
 def ended_by(state: dict[str, Any]) -> str:
-    """What ended a container, where that was not its own program; "" otherwise."""
+    """Return what ended a container if its program did not exit by itself; or ""."""
     if state.get("OOMKilled"):
         return "the kernel killed the daemon's container: out of memory"
     if not state.get("Running") and state.get("ExitCode") == _SIGKILLED:
@@ -37,31 +37,31 @@ def ended_by(state: dict[str, Any]) -> str:
 
 
 def last_words(log: str) -> str:
-    """The line of a daemon's log that says why it ended."""
+    """Return the line of a daemon's log that best explains why it ended."""
     lines = log.strip().splitlines()
     telling = [line for line in lines if "panic" in line or line.startswith("buildkitd:")]
     return (telling or lines or ["it printed nothing"])[-1][:500]
 
 
 def remove(engine: Engine, what: str, container: str, volume: str, until: float) -> None:
-    """Remove a container, whatever state it is in, and its volume, by a time (monotonic).
+    """Remove a container in any state, and its volume, by the time *until* (monotonic).
 
-    A volume that takes longer is left to the Engine, which goes on, and to the next sweep.
-    Raises `InfraFailed` where the container is not gone by then.
+    A volume that takes longer is left to the Engine, which continues, and to the next sweep.
+    Raises `InfraFailed` if the container still exists by then.
     """
     client = engine.client
 
     def left() -> float:
         return until - time.monotonic()
 
-    with told(f"removing {what}"), contextlib.suppress(docker.errors.NotFound):
+    with engine_errors(f"removing {what}"), contextlib.suppress(docker.errors.NotFound):
         with within(client, left()):
             found = client.containers.get(container)
         with within(client, left()):
             found.remove(force=True, v=True)
     with (
         contextlib.suppress(InfraFailed),
-        told(f"removing {what}"),
+        engine_errors(f"removing {what}"),
         contextlib.suppress(docker.errors.NotFound),
         within(client, left()),
     ):
@@ -69,7 +69,7 @@ def remove(engine: Engine, what: str, container: str, volume: str, until: float)
 
 
 def archive(name: str, data: bytes, mode: int) -> bytes:
-    """A tar of one file, and of the folder that *name* puts it in, for ``put_archive``."""
+    """Return a tar of one file and its parent directory, for ``put_archive``."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
         above, _, _ = name.rpartition("/")

@@ -1,4 +1,4 @@
-"""What trials in containers share: an Engine, and a base image for the variants' own."""
+"""What trials in containers share: an Engine, and a base for the variants' images."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from buildkit_bisect.system.deadlines import Deadlines
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Containers:
-    """An Engine and a base, for the length of a campaign; it pickles."""
+    """An Engine and a base image for a campaign; it can be pickled."""
 
     base: base.Base
     engine: tuple[tuple[str, str], ...]  # facts: endpoint, version, storage
 
     def fingerprint(self) -> dict[str, str]:
-        """Equal where a trial in a container may be expected to go the same way."""
+        """Return what affects trials in containers: the Engine's version and storage, the base."""
         known = {k: v for k, v in self.engine if k in ("version", "storage", "cgroups")}
         return {**known, "base": self.base.key}
 
     def facts(self) -> dict[str, str]:
-        """What results report: the Engine's version, its endpoint, the base."""
+        """Return what results report: the Engine's version and endpoint, and the base."""
         known = dict(self.engine)
         text = f"{known['version']} at {known['endpoint']} ({known['storage']})"
         return {"docker": text, "base image": self.base.ref}
@@ -36,18 +36,18 @@ class Containers:
     def image(
         self, build: Build, variant: Variant, campaign: str
     ) -> tuple[Engine, image.VariantImage]:
-        """The variant's image, built if necessary. Raises `InfraFailed`."""
+        """Return the variant's image, built if necessary. Raises `InfraFailed`."""
         try:
             engine = open_engine()
             return engine, image.ensure(engine, build, variant, self.base, campaign=campaign)
         except InfraFailed:
             raise
-        except BisectError as error:  # the Engine answered when the campaign began
+        except BisectError as error:  # the Engine responded when the campaign began
             raise InfraFailed(error.message, hint=error.hint) from error
 
 
 class Preparation:
-    """What the runtimes of one campaign share while they are prepared: one Engine, one base."""
+    """What a campaign's runtimes share while they are prepared: one Engine and one base."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Preparation:
         say: Callable[[str], None] = lambda _: None,
         deadlines: Deadlines | None = None,
     ) -> None:
-        """*loopback*: trials use a registry on this machine's loopback."""
+        """*loopback* means that trials use a registry on this machine's loopback."""
         self.say = say
         self.deadlines = deadlines
         self._base_image = base_image
@@ -65,21 +65,22 @@ class Preparation:
 
     @cached_property
     def containers(self) -> Containers:
-        """The Engine, without what killed runs left on it, and its base image.
+        """The Engine, after removing what killed runs left on it, and the base image.
 
-        Raises `Missing` if no Engine answers or it cannot reach that registry, `BadInput` if the
+        Raises `Missing` if no Engine responds or it cannot reach the registry, `BadInput` if the
         base image does not exist.
         """
         engine = open_engine()
         if self._loopback and not reaches(engine):
             raise Missing(
-                f"the Docker Engine at {engine.where.shown} is on another machine or network: it"
-                " cannot reach the registry on this one's loopback",
+                f"the Docker Engine at {engine.where.shown} is on another machine or network and"
+                " cannot reach the registry on this machine's loopback",
                 hint=f"{words(Campaign, images='public')}, or {words(Campaign, runtime='host')}",
             )
         for left in sweep.find(engine):
             why = sweep.remove(engine, left)
-            self.say(f"left {left}: {why}" if why else f"removed {left}, which a killed run left")
+            removed = f"removed {left}, which a killed run left"
+            self.say(f"cannot remove {left}: {why}" if why else removed)
         return Containers(
             base=base.find(engine, self._base_image, self.say),
             engine=tuple(sorted(engine.facts.items())),

@@ -1,8 +1,8 @@
-"""One container for one trial, from the variant's image, with a fresh volume for its state.
+"""One container for one trial, from the variant's image, with a new volume for its state.
 
-buildctl runs on this machine and reaches the daemon as ``docker-container://NAME``, which is
+buildctl runs on this machine and reaches the daemon as ``docker-container://NAME``, that is
 ``docker exec -i NAME buildctl dial-stdio``. So exported caches and contexts stay where steps
-look for them, also with an Engine on another machine.
+look for them, even with an Engine on another machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from docker.models.containers import Container
 
 from buildkit_bisect import buildctl
 from buildkit_bisect.engine import Engine, grant, labels
-from buildkit_bisect.engine.client import told, within
+from buildkit_bisect.engine.client import engine_errors, within
 from buildkit_bisect.engine.image import ENTRYPOINT
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
@@ -46,7 +46,7 @@ PROXY = "/usr/bin/stargz-proxy"
 PROXY_SOCKET = "/run/snapshotter.sock"
 CONFIG = "buildkit/buildkitd.toml"  # below /etc
 
-#: Places in a container that are not the user's to mount over, nor anything above them.
+#: Paths in a container that the user must not mount over, nor their parents.
 KERNELS = ("/proc", "/sys", "/dev")
 TAKEN = (
     *(STATE, PROXY_SOCKET, PROXY, ENTRYPOINT, f"/etc/{CONFIG}", *KERNELS),
@@ -55,11 +55,11 @@ TAKEN = (
 
 
 def own_mounts(served: Served) -> list[dict[str, Any]]:
-    """What a container is given of a user's own snapshotter: its socket, and its root.
+    """Return the mounts for a user's own snapshotter: its socket and its root.
 
-    `DockerBackend.check` has refused one without a root. The root is at the same place, since
-    mounts that the snapshotter asks for name paths in it, and a slave, since it mounts layers
-    there while the container runs.
+    `DockerBackend.check` has refused one without a root. The root keeps its path, because the
+    mounts that the snapshotter returns name paths in it, and is a slave mount, because the
+    snapshotter mounts layers there while the container runs.
     """
     return [
         {"Type": "bind", "Source": served.socket, "Target": PROXY_SOCKET},
@@ -73,7 +73,7 @@ def own_mounts(served: Served) -> list[dict[str, Any]]:
 
 
 class DockerRuntime:
-    """One daemon for one trial; use `docker_runtime`, which also takes it away."""
+    """One daemon for one trial; use `docker_runtime`, which also removes it."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class DockerRuntime:
         self._name = f"bkbisect-{uuid.uuid4().hex[:12]}"
         self._address = f"docker-container://{self._name}"
         self._container: Container | None = None
-        self._earlier = b""  # logs of containers that `restart` took away
+        self._earlier = b""  # logs of containers that `restart` removed
         self.log = home / "buildkitd.log"
 
     def environment(self) -> dict[str, str]:
@@ -115,12 +115,12 @@ class DockerRuntime:
         }
 
     def start(self) -> None:
-        """Create what is missing, start it, wait until it serves.
+        """Create the container if necessary, start it and wait until the daemon is ready.
 
-        Raises `DaemonFailed` with its log, `InfraFailed` where the Engine is at fault.
+        Raises `DaemonFailed` with the log, `InfraFailed` if the Engine is at fault.
         """
         client, seconds = self._engine.client, self._deadlines.daemon
-        with told("starting the daemon's container"), within(client, seconds):
+        with engine_errors("starting the daemon's container"), within(client, seconds):
             if self._container is None:
                 self._container = self._create()
             else:
@@ -177,12 +177,15 @@ class DockerRuntime:
         left = self._deadlines.daemon
         deadline = time.monotonic() + left
         while True:
-            # Not by the Engine's API: docker-py waits for ever for an exec that never answers.
+            # Not with the Engine's API: docker-py waits forever for an exec that hangs.
             answer = self._buildctl(buildctl.workers(self._address), timeout=min(10.0, left))
             if answer.ok:
                 return
             left = deadline - time.monotonic()
-            with told("waiting for the daemon's container"), within(self._engine.client, left):
+            with (
+                engine_errors("waiting for the daemon's container"),
+                within(self._engine.client, left),
+            ):
                 container.reload()
                 state = container.attrs["State"]
                 if not state["Running"]:
@@ -202,7 +205,7 @@ class DockerRuntime:
         return self._buildctl(buildctl.build(self._address, request), timeout=request.timeout)
 
     def prune(self, timeout: float) -> process.Completed:
-        """See `Runtime`. Not by the Engine's API, whose commands cannot be ended."""
+        """See `Runtime`. Not with the Engine's API, because an exec cannot be cancelled."""
         first = self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
         left = timeout - first.seconds
         return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
@@ -213,7 +216,7 @@ class DockerRuntime:
             self.stop()
         else:
             client, seconds = self._engine.client, self._deadlines.teardown
-            with told("stopping the daemon's container"), within(client, seconds):
+            with engine_errors("stopping the daemon's container"), within(client, seconds):
                 self._container.stop(timeout=int(process.GRACE))
         self.start()
 
@@ -222,7 +225,7 @@ class DockerRuntime:
         if self._container is None:
             return False
         try:
-            with told("looking at the daemon's container"):
+            with engine_errors("inspecting the daemon's container"):
                 self._container.reload()
         except InfraFailed:
             return False
@@ -233,16 +236,16 @@ class DockerRuntime:
         if self._container is None:
             return ""
         try:
-            with told("looking at the daemon's container"):
+            with engine_errors("inspecting the daemon's container"):
                 self._container.reload()
         except InfraFailed as error:
             return error.message
         return ended_by(self._container.attrs["State"])
 
     def stop(self) -> None:
-        """Keep the log; remove the container and its volume, whatever state they are in.
+        """Save the log; remove the container and its volume in any state.
 
-        Raises `InfraFailed` where the container is still there at the deadline.
+        Raises `InfraFailed` if the container still exists at the deadline.
         """
         container, self._container = self._container, None
         until = time.monotonic() + self._deadlines.teardown
@@ -274,10 +277,10 @@ def docker_runtime(
     campaign: str = "",
     deadlines: Deadlines | None = None,
 ) -> Iterator[DockerRuntime]:
-    """A ready daemon in a container of *image*, its log below *home*.
+    """Yield a ready daemon in a container of *image*, with its log below *home*.
 
-    *binaries* holds the ``buildctl`` that talks to it. *host_network* is what a registry on
-    loopback needs. Raises `DaemonFailed`, and `InfraFailed` where the Engine is at fault.
+    *binaries* holds the ``buildctl`` that talks to it. A registry on loopback needs
+    *host_network*. Raises `DaemonFailed`, and `InfraFailed` if the Engine is at fault.
     """
     runtime = DockerRuntime(
         engine=engine,
@@ -310,7 +313,7 @@ class DockerBackend:
 
     @classmethod
     def check(cls, _asked: Collection[str], sockets: Mapping[str, Served], /) -> None:
-        """Refuse a user's snapshotter whose mounts a container would not see."""
+        """Refuse a user's snapshotter whose mounts a container cannot see."""
         for name, served in sockets.items():
             _check_root(name, served)
 
@@ -319,7 +322,7 @@ class DockerBackend:
         """See `Backend`."""
         if not shutil.which("docker"):
             raise Missing(
-                "buildctl reaches a daemon in a container through the docker command",
+                "the docker command is not installed; buildctl needs it to reach a container",
                 hint="apt-get install -y docker.io",
             )
         return cls(containers=shared.containers)
@@ -357,7 +360,7 @@ def _check_root(name: str, served: Served) -> None:
     option = words(Campaign, snapshotter_socket=name)
     if not served.root:
         raise BadInput(
-            f"{option}: a container needs the directory too in which the snapshotter mounts layers",
+            f"{option}: a container also needs the directory where the snapshotter mounts layers",
             hint=f"{words(Campaign, snapshotter_socket=f'{name}={served.socket}:ROOT')}, or"
             f" {words(Campaign, runtime='host')}",
         )
@@ -366,6 +369,6 @@ def _check_root(name: str, served: Served) -> None:
     taken += [p for p in KERNELS if root.is_relative_to(p)]
     if taken:
         raise BadInput(
-            f"{option}: {root} would hide or change the container's own {taken[0]}",
-            hint="the directory of the snapshotter alone, such as /var/lib/NAME",
+            f"{option}: mounting {root} would hide or change {taken[0]} in the container",
+            hint="name only the snapshotter's own directory, such as /var/lib/NAME",
         )

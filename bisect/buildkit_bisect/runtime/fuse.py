@@ -1,8 +1,8 @@
-"""FUSE mounts of a daemon that has to end.
+"""Aborts the FUSE mounts of a daemon that does not end.
 
-A process that waits for an answer from a FUSE server cannot be killed once the server has read
-the request; where the server is a thread of that same process, neither ever ends. Aborting the
-connection, as fusectl offers it, fails every such request.
+A process that waits for a response of a FUSE server cannot be killed once the server has read
+the request. If the server is a thread of the same process, it never ends. Aborting the connection
+through fusectl fails all such requests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CONTROL = Path("/sys/fs/fuse/connections")
 
 
 def connections(pid: int, below: Path) -> set[int]:
-    """Numbers of the FUSE connections mounted below a directory, as process *pid* sees it."""
+    """Return the FUSE connections mounted under *below* in the mount namespace of *pid*."""
     try:
         lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
     except OSError:
@@ -33,11 +33,11 @@ def _numbers(mountinfo: list[str], below: Path) -> Iterator[int]:
         kind = fields[fields.index("-") + 1]
         if kind.partition(".")[0] in ("fuse", "fuseblk") and Path(point).is_relative_to(below):
             major, minor = (int(n) for n in fields[2].split(":"))
-            yield major << 20 | minor  # the kernel's own way to write a device
+            yield major << 20 | minor  # the kernel's device number
 
 
 def abort(numbers: set[int]) -> None:
-    """Let every request of these connections fail. Does what it can, and raises nothing."""
+    """Fail all requests of these connections, as far as possible; raises nothing."""
     if not numbers:
         return
     if any(_CONTROL.iterdir() if _CONTROL.is_dir() else ()):

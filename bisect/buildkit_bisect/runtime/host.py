@@ -1,9 +1,8 @@
-"""A bare buildkitd as root, in PID and mount namespaces of its own.
+"""buildkitd run as root in its own PID and mount namespaces, without a container engine.
 
-The namespaces are what makes "nothing left behind" structural: when their first process
-dies, the kernel kills every other one and drops every FUSE and overlay mount with them,
-also when this process is killed with SIGKILL (the death signal reaches `unshare`, and
-``--kill-child`` passes it on).
+The namespaces ensure that nothing is left behind: when their first process ends, the kernel kills
+all others and removes their FUSE and overlay mounts, even if this process is killed with SIGKILL
+(`unshare` receives the death signal, and ``--kill-child`` passes it on).
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ from buildkit_bisect.system.deadlines import Deadlines
 
 CGROUPS = Path("/sys/fs/cgroup")
 
-#: Seconds after SIGKILL before what may still hold a daemon, its FUSE mounts, is cut off.
+#: Seconds after SIGKILL before the FUSE mounts of a daemon that still runs are aborted.
 _HUNG = 1.0
 
-#: Bytes of a daemon's log that are searched for why it ended.
+#: Bytes of a daemon's log that are searched for the reason it ended.
 _LAST_WORDS = 2**20
 
-#: Where sockets are: not below the state, since a socket's path may have 107 characters only.
+#: Directory for sockets; not below the state, because a socket's path is limited to 107 characters.
 SOCKETS = Path("/tmp")  # noqa: S108 - mkdtemp makes them, readable by us alone
 
 
 class HostRuntime:
-    """One daemon for one trial; use `host_runtime`, which also takes it away."""
+    """One daemon for one trial; use `host_runtime`, which also removes it."""
 
     def __init__(
         self,
@@ -84,15 +83,15 @@ class HostRuntime:
         }
 
     def start(self) -> None:
-        """Start the daemon and wait until it serves.
+        """Start the daemon and wait until it is ready.
 
-        Raises `DaemonFailed` with its log where it exits, `InfraFailed` at its deadline.
+        Raises `DaemonFailed` with its log if it exits, `InfraFailed` at its deadline.
         """
         state = self._home / "state"
         state.mkdir(exist_ok=True)
         argv = [
             "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-            # What a snapshotter of the user's own mounts later must be seen inside as well.
+            # A user's own snapshotter mounts layers later; those mounts must be visible inside.
             *(["--propagation", "slave"] if self._proxy and self._proxy.served else []),
             "--",
             *(self._proxy.beside(state / "proxy", self._proxy_socket) if self._proxy else []),
@@ -136,7 +135,7 @@ class HostRuntime:
 
     def prune(self, timeout: float) -> process.Completed:
         """See `Runtime`."""
-        # Histories hold references that keep records from being pruned.
+        # Build histories hold references to records, which are then not pruned.
         first = self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
         left = timeout - first.seconds
         return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
@@ -155,20 +154,20 @@ class HostRuntime:
     def trouble(self) -> str:
         """See `Runtime`."""
         status = self._child.poll() if self._child else None
-        # Through `unshare`: by the signal itself, or as a shell would say it.
+        # `unshare` ends by the same signal, or exits with 128 + signal like a shell.
         killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
         return "something killed buildkitd with SIGKILL (out of memory?)" if killed else ""
 
     def stop(self, *, grace: float = 0) -> None:
-        """End the daemon and everything in its namespaces; then its cgroups.
+        """End the daemon and everything in its namespaces; then remove its cgroups.
 
-        Raises `InfraFailed` where the kernel still keeps it at its deadline.
+        Raises `InfraFailed` if the daemon still exists at its deadline.
         """
         child, self._child = self._child, None
         if child is None:
             return
-        # The first process of the namespace, not `unshare`, has to go first: its end waits
-        # for all the others, so that nothing writes to the state while we remove it.
+        # The first process of the namespace has to end before `unshare`: it only ends after all
+        # the others, so that nothing writes to the state while we remove it.
         if grace:
             self._signal(child, signal.SIGTERM, grace)
         mounted = {n for p in _children(child.pid) for n in fuse.connections(p, self._home)}
@@ -182,13 +181,13 @@ class HostRuntime:
         remove_cgroups(self._cgroup)
         if not gone:
             raise InfraFailed(
-                f"buildkitd was not gone after {self._deadlines.teardown:g} s",
+                f"buildkitd did not end within {self._deadlines.teardown:g} s",
                 hint=f"{words(Campaign, deadline='teardown=SECONDS')}, or {inv('clean')}",
             )
 
     @staticmethod
     def _signal(child: process.Child, sig: signal.Signals, patience: float) -> None:
-        """Signal the first process of the namespace, and wait for all of it to end."""
+        """Signal the first process of the namespace and wait for all processes in it to end."""
         if child.poll() is not None:
             return
         for pid in _children(child.pid):
@@ -206,7 +205,7 @@ def _children(pid: int) -> list[int]:
 
 
 def remove_cgroups(name: str) -> None:
-    """Remove the cgroup *name* in every hierarchy; runc leaves them when it is killed."""
+    """Remove the cgroup *name* in every hierarchy; a killed runc leaves them."""
     for top in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")):
         if not top.is_dir():
             continue
@@ -225,10 +224,10 @@ def host_runtime(
     proxy: Proxy | None = None,
     deadlines: Deadlines | None = None,
 ) -> Iterator[HostRuntime]:
-    """A ready daemon with its state below *home*, which the caller removes.
+    """Yield a ready daemon with its state below *home*, which the caller removes.
 
-    *binaries* holds ``buildkitd`` and ``buildctl``; *proxy* serves the snapshotter where it is
-    not built in. Raises `DaemonFailed`, and `InfraFailed` past one of *deadlines*.
+    *binaries* holds ``buildkitd`` and ``buildctl``; *proxy* serves the snapshotter if it is not
+    built in. Raises `DaemonFailed`, and `InfraFailed` when one of *deadlines* passes.
     """
     with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir=SOCKETS) as short:
         paths.claim(Path(short))
@@ -250,13 +249,13 @@ def host_runtime(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostBackend:
-    """Runs the binaries themselves; needs no Docker Engine."""
+    """Runs the binaries directly, without a Docker Engine."""
 
     kind: ClassVar[RuntimeKind] = RuntimeKind.HOST
 
     @classmethod
     def check(cls, _asked: Collection[str], _sockets: Mapping[str, Served], /) -> None:
-        """Refuse nothing: the daemon reaches every socket of this machine."""
+        """Accept all: the daemon reaches every socket of this machine."""
 
     @classmethod
     def prepare(cls, _shared: Preparation, /) -> Self:
@@ -264,11 +263,11 @@ class HostBackend:
         return cls()
 
     def fingerprint(self) -> dict[str, str]:
-        """Nothing: the machine itself is part of every key."""
+        """Return nothing: the machine is part of every key."""
         return {}
 
     def facts(self) -> dict[str, str]:
-        """Nothing: results describe the machine already."""
+        """Return nothing: results describe the machine already."""
         return {}
 
     def place(self, build: Build, _variant: Variant, _campaign: str, /) -> Place:

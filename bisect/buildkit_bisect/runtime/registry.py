@@ -1,4 +1,4 @@
-"""A local registry on loopback: Debian's docker-registry, or one that the user names."""
+"""A registry on loopback: Debian's docker-registry, or one that the user names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.system import paths, pipes, process, web
 
-#: Seconds for a registry to come up.
+#: Seconds for a registry to start.
 START = 20.0
 
 _ACCEPT = (
@@ -30,40 +30,40 @@ _ACCEPT = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """The address of a registry that answers, as image names begin: ``127.0.0.1:5000``."""
+    """A registry; *address* is the host part of image names, such as ``127.0.0.1:5000``."""
 
     address: str
 
     @property
     def config(self) -> str:
-        """What buildkitd.toml needs to pull from it over plain HTTP."""
+        """The part of buildkitd.toml that allows plain HTTP for it."""
         return f'[registry."{self.address}"]\n  http = true\n'
 
     def alive(self) -> bool:
-        """Whether it answers now."""
+        """Return whether it responds."""
         return _get(f"http://{self.address}/v2/") is not None
 
     def digest(self, name: str, tag: str) -> str | None:
-        """Digest of ``name:tag``, or None where the registry does not have it."""
+        """Return the digest of ``name:tag``, or None if the registry does not have it."""
         return _get(f"http://{self.address}/v2/{name}/manifests/{tag}")
 
     def has(self, ref: str) -> bool:
-        """Whether ``ADDRESS/NAME:TAG`` is here; true of an image of another registry."""
+        """Return whether it has ``ADDRESS/NAME:TAG``; true for an image of another registry."""
         host, _, rest = ref.partition("/")
         name, _, tag = rest.rpartition(":")
         return host != self.address or self.digest(name, tag) is not None
 
     def manifest(self, name: str, tag: str) -> Any:
-        """Parsed manifest of ``name:tag``. Raises `OSError` or `ValueError` without one."""
+        """Return the parsed manifest of ``name:tag``. Raises `OSError` or `ValueError`."""
         return _json(f"http://{self.address}/v2/{name}/manifests/{tag}")
 
     def blob(self, name: str, digest: str) -> Any:
-        """Parsed JSON blob of repository *name*. Raises `OSError` or `ValueError` without one."""
+        """Return a parsed JSON blob of repository *name*. Raises `OSError` or `ValueError`."""
         return _json(f"http://{self.address}/v2/{name}/blobs/{digest}")
 
 
 def _get(url: str) -> str | None:
-    """Digest header of the answer to *url* ("" without one); None unless it is a success."""
+    """Return the digest header of the response to *url*, "" without one; None on failure."""
     try:
         with _open(url) as answer:
             return answer.headers.get("Docker-Content-Digest") or ""
@@ -84,27 +84,28 @@ def _open(url: str) -> HTTPResponse:
 
 
 def external(address: str) -> Registry:
-    """The user's own registry on loopback. Raises `InfraFailed` where none answers."""
+    """Return the user's own registry on loopback. Raises `InfraFailed` if it does not respond."""
     registry = Registry(address=address)
     if not registry.alive():
         raise InfraFailed(
-            f"no registry answers at {address}", hint=f"leave out {words(Campaign, registry=True)}"
+            f"the registry at {address} does not respond",
+            hint=f"start it, or leave out {words(Campaign, registry=True)}",
         )
     return registry
 
 
 @contextlib.contextmanager
 def serve(storage: Path) -> Iterator[Registry]:
-    """Run a registry over *storage* on a free port of loopback for the length of a block.
+    """Run a registry over *storage* on a free loopback port for the duration of a block.
 
-    Raises `InfraFailed` where it does not come up.
+    Raises `InfraFailed` if it does not start.
     """
     with paths.scratch("registry") as home:
         log = home / "log"
         for _ in range(5):
             port = _free_port()
             config = home / "config.yml"
-            # JSON is YAML, and quotes every path.
+            # JSON is valid YAML and quotes every path.
             config.write_text(json.dumps(_config(storage, port)))
             with process.running(["docker-registry", "serve", str(config)], log=log) as child:
                 registry = Registry(address=f"127.0.0.1:{port}")
@@ -114,7 +115,7 @@ def serve(storage: Path) -> Iterator[Registry]:
                         yield registry
                         return
                     time.sleep(0.05)
-            # Somebody else took the port between our look and its bind.
+            # Another process took the port between our check and its bind.
         tail = pipes.excerpt(log, 1000)[-500:]
         raise InfraFailed(f"the local registry did not start: {tail}", hint=inv("doctor"))
 

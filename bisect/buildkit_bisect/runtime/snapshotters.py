@@ -1,7 +1,7 @@
 """Snapshotters that are not built into buildkitd but served on a socket.
 
-``stargz-proxy`` is the stargz snapshotter as its own project serves it, the stand-in for
-custom ones; ``--snapshotter-socket NAME=SOCKET[:ROOT]`` is a user's own, which already runs.
+``stargz-proxy`` is the stargz snapshotter as its own project serves it, an example of a proxy
+snapshotter; ``--snapshotter-socket NAME=SOCKET[:ROOT]`` is a user's own, which is already running.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.system.deadlines import Deadlines
 
-#: The axis value that stands for the compiled one.
+#: The axis value for the compiled one.
 STARGZ = "stargz-proxy"
 
-#: containerd-stargz-grpc is in a nested module that module proxies do not all have; this is
-#: what it does, without its configuration. It runs buildkitd as its child, so that both see
-#: the same mounts and end together.
+#: Not every module proxy has the nested module of containerd-stargz-grpc. This program does the
+#: same without its configuration. It runs buildkitd as its child, so that both see the same
+#: mounts and end together.
 TOOL = gotool.GoTool(
     name="stargz-proxy",
     version="v0.18.2",
@@ -39,19 +39,19 @@ TOOL = gotool.GoTool(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proxy:
-    """How buildkitd reaches a snapshotter outside of it."""
+    """How buildkitd reaches a snapshotter in another process."""
 
-    name: str  # what buildkitd is told: it prepares lazily for `stargz` and `overlaybd` only
-    version: str  # a trial counts for this one only
+    name: str  # passed to buildkitd, which prepares lazily for `stargz` and `overlaybd` only
+    version: str  # a stored trial counts for this version only
     program: str = ""  # run as PROGRAM ROOT SOCKET COMMAND...; or
     served: Served | None = None  # the user's own
 
     def beside(self, root: Path, socket: Path) -> list[str]:
-        """What goes before buildkitd's command line; nothing for a user's own."""
+        """Return what precedes buildkitd on its command line; nothing for a user's own."""
         return [self.program, str(root), str(socket)] if self.program else []
 
     def flags(self, socket: Path) -> list[str]:
-        """What buildkitd is told; *socket* is where it finds the snapshotter."""
+        """Return the flags for buildkitd; the snapshotter listens on *socket*."""
         return [
             *("--oci-worker-snapshotter", self.name),
             *("--oci-worker-proxy-snapshotter-path", str(socket)),
@@ -64,10 +64,10 @@ def find(
     say: Callable[[str], None] = lambda _: None,
     deadlines: Deadlines | None = None,
 ) -> dict[str, Proxy]:
-    """The proxies among *values* of a snapshotter axis; *sockets* are the user's, by name.
+    """Return the proxies among *values* of a snapshotter axis; *sockets* are the user's, by name.
 
-    Raises `BadInput` for a socket or a root that is not there, `Missing` and `InfraFailed` where
-    the stargz proxy cannot be compiled.
+    Raises `BadInput` if a socket or a root does not exist, `Missing` and `InfraFailed` if the
+    stargz proxy cannot be compiled.
     """
     found: dict[str, Proxy] = {}
     for value in values:
@@ -79,16 +79,17 @@ def find(
                 now = None
             if now is None or not stat.S_ISSOCK(now.st_mode):
                 raise BadInput(
-                    f"{words(Campaign, snapshotter_socket=value)}: no socket at {served.socket}",
+                    f"{words(Campaign, snapshotter_socket=value)}: {served.socket} is not a socket",
                     hint=f"start {value} first; containerd-*-grpc --address SOCKET",
                 )
             if served.root and not Path(served.root).is_dir():
                 raise BadInput(
-                    f"{words(Campaign, snapshotter_socket=value)}: no directory {served.root}",
-                    hint="the directory where it keeps snapshots, after the colon",
+                    f"{words(Campaign, snapshotter_socket=value)}:"
+                    f" {served.root} is not a directory",
+                    hint="after the colon, name the directory where it keeps snapshots",
                 )
-            # With a new socket it may be another one: trials of before do not count for it. Nor
-            # do those with a root that was a wrong one.
+            # With a new socket it may be another snapshotter, so earlier trials do not count. Nor
+            # do trials with another root, which may have been wrong.
             version = f"the user's own, {served} {now.st_ino} {now.st_mtime_ns}"
             found[value] = Proxy(name=value, version=version, served=served)
         elif value == STARGZ:

@@ -1,4 +1,4 @@
-"""Every runtime there is."""
+"""The table of all runtimes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ALL: Mapping[RuntimeKind, type[Backend]] = {
 def check(
     kinds: Iterable[RuntimeKind], asked: Collection[str], sockets: Mapping[str, Served]
 ) -> None:
-    """Raise `BadInput` for a snapshotter that one of *kinds* cannot have; see `Backend.check`."""
+    """Raise `BadInput` if one of *kinds* does not support a snapshotter; see `Backend.check`."""
     for kind in kinds:
         ALL[kind].check(asked, sockets)
 
 
 def prepare(kinds: Collection[RuntimeKind], shared: Preparation) -> tuple[Backend, ...]:
-    """Prepare each of *kinds* for a campaign; in the order given."""
-    # In the order of the table, so that the cheapest checks come first.
+    """Prepare each of *kinds* for a campaign; return them in the given order."""
+    # Prepared in the order of the table, so that the cheapest checks come first.
     made = {kind: backend.prepare(shared) for kind, backend in ALL.items() if kind in kinds}
     return tuple(made[kind] for kind in kinds)

@@ -225,9 +225,10 @@ def _check_rules(scenario: Scenario) -> None:
     seen: dict[tuple[Condition, ...], str] = {}
     for index, rule in enumerate(scenario.outcomes):
         where = f"outcomes[{index}]"
-        _require(bool(_ID.fullmatch(rule.name)), f"{where}.name", f"{rule.name!r} is not plain")
+        plain = bool(_ID.fullmatch(rule.name))
+        _require(plain, f"{where}.name", f"{rule.name!r} is not a plain name (a-z, 0-9, -)")
         free = rule.name not in set(ToolOutcome)
-        _require(free, f"{where}.name", f"{rule.name!r} is the tool's own")
+        _require(free, f"{where}.name", f"{rule.name!r} is reserved")
         _require(rule.verdict in _VERDICTS, f"{where}.verdict", "must be good, bad or weak")
         _require(bool(rule.all), f"{where}.all", "must not be empty")
         for number, condition in enumerate(rule.all):

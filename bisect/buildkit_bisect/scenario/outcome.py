@@ -92,7 +92,7 @@ def _what_happened(seen: Observation) -> str:
     because = ToolOutcome.UNCLASSIFIED.means
     for step in seen.steps:
         if step.timed_out:
-            return f"{because}; step {step.id} ran out of time"
+            return f"{because}; step {step.id} timed out"
         if step.exit != 0:
             last = step.stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
             return f"{because}; step {step.id} exited {step.exit}: {last[0][:300]}"

@@ -49,7 +49,7 @@ def test_a_snapshotter_that_a_runtime_does_not_support_is_rejected(
 def test_a_socket_without_a_root_is_rejected_for_containers_even_if_no_axis_uses_it() -> None:
     served = {"mine": Served(socket="/s")}
     wanted = Campaign(runtime=(RuntimeKind.HOST, RuntimeKind.DOCKER), snapshotter_socket=served)
-    with pytest.raises(BadInput, match="a container needs the directory too"):
+    with pytest.raises(BadInput, match="a container also needs the directory"):
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
 
 
@@ -71,7 +71,7 @@ def test_a_container_gets_the_socket_and_the_root_with_its_mounts() -> None:
 def test_a_root_that_hides_directories_of_the_container_is_rejected(root: str) -> None:
     served = {"mine": Served(socket="/s", root=root)}
     wanted = Campaign(runtime=(RuntimeKind.DOCKER,), snapshotter_socket=served)
-    with pytest.raises(BadInput, match=f"{root} would hide or change"):
+    with pytest.raises(BadInput, match=f"mounting {root} would hide or change"):
         axes.extend(scenarios.load("cross-stage-lazy"), wanted)
     harmless = {"mine": Served(socket="/s", root="/var/lib/overlaybd")}
     axes.extend(scenarios.load("cross-stage-lazy"), replace(wanted, snapshotter_socket=harmless))

@@ -1,4 +1,4 @@
-"""Caches that a trial exports to the registry of its own."""
+"""Caches that a trial exports to its own registry."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def test_both_manifest_forms(
 
 
 @pytest.mark.parametrize("ref", ["127.0.0.1:5000/deep/cache:other", "127.0.0.1:5000/none"])
-def test_no_cache_there(ref: str) -> None:
+def test_a_missing_cache_gives_none(ref: str) -> None:
     assert cache_export.read_registry(Pushed(address="127.0.0.1:5000"), ref) is None
 
 
-def test_an_image_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pushed, "top", {"config": {"mediaType": "image", "digest": "sha256:c0"}})
     ref = "127.0.0.1:5000/deep/cache:first"
     assert cache_export.read_registry(Pushed(address="127.0.0.1:5000"), ref) is None
@@ -68,7 +68,7 @@ def test_only_trials_that_push_need_a_registry(name: str, uses: bool) -> None:
 
 
 @pytest.mark.parametrize("ref", ["example.org/cache:1", "${registry}/cache", "cache:1"])
-def test_a_ref_is_in_the_own_registry(tmp_path: Path, ref: str) -> None:
+def test_a_ref_must_be_in_the_trials_own_registry(tmp_path: Path, ref: str) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     (tmp_path / "scenario.toml").write_text(
         f"""

@@ -44,7 +44,7 @@ def store(*keys: str) -> None:
             journal.add(key, SEEN, "c1")
 
 
-def test_what_was_paid_for_comes_back() -> None:
+def test_stored_trials_are_read_back() -> None:
     store("k")
     with closing(Journal()) as again:
         again.add("k", SEEN, "c2")
@@ -53,11 +53,11 @@ def test_what_was_paid_for_comes_back() -> None:
         assert again.mean_seconds() == 2.0
 
 
-def test_when_each_trial_ended_comes_back_too(file: Path) -> None:
+def test_the_end_time_of_each_trial_is_read_back(file: Path) -> None:
     store("k")
     with closing(sqlite3.connect(file)) as db, db:
         db.execute("UPDATE trial SET created='2026-01-02T03:04:05Z'")
-        # As before trials said it themselves.
+        # As stored before observations had an end time.
         db.execute("UPDATE trial SET observation=json_remove(observation, '$.ended')")
     ended = replace(SEEN, ended="2026-03-04T05:06:07Z")
     with closing(Journal()) as journal:
@@ -65,7 +65,7 @@ def test_when_each_trial_ended_comes_back_too(file: Path) -> None:
         assert seen(journal) == [replace(SEEN, ended="2026-01-02T03:04:05Z"), ended]
 
 
-def test_a_new_one_is_whole_from_the_start(file: Path) -> None:
+def test_a_new_journal_is_complete(file: Path) -> None:
     Journal().close()
     with closing(sqlite3.connect(file)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
@@ -74,19 +74,21 @@ def test_a_new_one_is_whole_from_the_start(file: Path) -> None:
     assert list((file.parent / "tmp").iterdir()) == []
 
 
-@pytest.mark.parametrize(("version", "says"), [(99, "a newer one made it"), (-1, "1 only")])
-def test_another_version_is_refused_and_kept(file: Path, version: int, says: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "message"), [(99, "version 1: a newer tool wrote it"), (-1, r"version 1 \(try")]
+)
+def test_another_version_is_refused_and_not_changed(file: Path, version: int, message: str) -> None:
     store("k")
     with closing(sqlite3.connect(file)) as db:
         db.execute(f"PRAGMA user_version={version}")
     before = file.read_bytes()
-    with pytest.raises(InfraFailed, match=f"is of version {version}, .*{says}"):
+    with pytest.raises(InfraFailed, match=f"has version {version}, .*{message}"):
         Journal()
     assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"\0" * 8192, b"SQLite format 3\0"])
-def test_a_broken_file_is_told_and_kept(file: Path, content: bytes) -> None:
+def test_a_damaged_file_is_an_error_and_not_changed(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(InfraFailed, match="is damaged"):
         Journal()
@@ -101,12 +103,12 @@ def test_an_empty_file_is_not_a_new_journal(file: Path) -> None:
     assert file.stat().st_size == 0
 
 
-def test_a_log_without_its_journal_is_told(file: Path) -> None:
+def test_a_log_without_its_journal_is_an_error(file: Path) -> None:
     store("k")
     with closing(Journal()) as journal:
-        journal.add("k", SEEN, "c2")  # in the log, as long as the file is open
+        journal.add("k", SEEN, "c2")  # stays in the log while the file is open
         moved = file.rename(file.with_name("elsewhere"))
-        with pytest.raises(InfraFailed, match="which it belongs to, is not"):
+        with pytest.raises(InfraFailed, match="-wal without its journal"):
             Journal()
         moved.rename(file)
     with closing(Journal()) as again:
@@ -114,7 +116,7 @@ def test_a_log_without_its_journal_is_told(file: Path) -> None:
 
 
 def test_every_damaged_page_is_found(file: Path) -> None:
-    """Whatever page is overwritten: never fewer trials than there were, without a word."""
+    """Overwriting any page is an error; trials never disappear silently."""
     store(*(f"{n:064d}" for n in range(30)))
     whole = file.read_bytes()
     size = 4096
@@ -122,22 +124,22 @@ def test_every_damaged_page_is_found(file: Path) -> None:
     for start in range(0, len(whole), size):
         for junk in (b"\0" * size, b"\xa5" * size):
             file.write_bytes(whole[:start] + junk + whole[start + size :])
-            with pytest.raises(InfraFailed, match=r"is damaged|is of version"):
+            with pytest.raises(InfraFailed, match=r"is damaged|has version"):
                 Journal()
     file.write_bytes(whole)
     with closing(Journal()) as again:
         assert len(again.trials(f"{29:064d}")) == 1
 
 
-def test_one_that_another_process_makes_meanwhile_is_taken(file: Path) -> None:
+def test_a_journal_that_another_process_creates_first_is_used(file: Path) -> None:
     store("k")
     with closing(Journal()) as journal:
         assert file.with_name(f"{file.name}-wal").exists()
-        journal._create()  # as by one that looked before it was there
+        journal._create()  # as a process does that looked before the journal existed
         assert len(journal.trials("k")) == 1
 
 
-def test_one_that_another_holds_is_waited_for_and_then_told(file: Path) -> None:
+def test_a_locked_journal_is_an_error_after_a_wait(file: Path) -> None:
     store("k")
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -150,7 +152,7 @@ def test_one_that_another_holds_is_waited_for_and_then_told(file: Path) -> None:
             assert len(journal.trials("k")) == 2
 
 
-def test_an_observation_that_is_none_is_told(file: Path) -> None:
+def test_an_invalid_observation_is_an_error(file: Path) -> None:
     store("k")
     with closing(sqlite3.connect(file)) as db, db:
         db.execute("UPDATE trial SET observation = '{\"steps\": 3'")

@@ -1,4 +1,4 @@
-"""Where a lab's trials come from: run now, or stored by which campaign."""
+"""The origin of a lab's trials: run now, or stored, and by which campaign."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Events(list[Event]):
 
 
 class FakeBuilder:
-    """Every build succeeds, or fails, at once."""
+    """Returns the same build, or failure, for every variant."""
 
     def __init__(self, made: Build | NoBuild = BUILD) -> None:
         self._made = made
@@ -71,11 +71,11 @@ class FakeBuilder:
 
 
 class Machine:
-    """Runs trials that end as the test says."""
+    """Runs trials with the results that a test sets."""
 
     def __init__(self) -> None:
         self.ran: list[TrialJob] = []
-        self.infra: list[str] = []  # of the next ones
+        self.infra: list[str] = []  # failures of the next trials
         self.exits: Mapping[Axes, int] = {}
 
     def __call__(self, job: TrialJob) -> Observation:
@@ -112,9 +112,7 @@ def origins(lab: Lab, trials: int = 1, **more: Any) -> list[Origin]:
     return [t.origin for t in lab.cell(VARIANT, SCENARIO, EAGER, trials, **more).trials]
 
 
-def test_a_trial_that_a_lab_ran_is_its_own_when_it_is_asked_again(
-    machine: Machine, journal: Journal
-) -> None:
+def test_a_lab_does_not_count_its_own_trials_as_reused(machine: Machine, journal: Journal) -> None:
     one = lab(journal)
     assert origins(one) == [Origin.NOW]
     assert origins(one, 2) == [Origin.NOW] * 2
@@ -123,7 +121,7 @@ def test_a_trial_that_a_lab_ran_is_its_own_when_it_is_asked_again(
     assert not any(t.reused for t in one.cell(VARIANT, SCENARIO, EAGER, 2).trials)
 
 
-def test_trials_are_told_apart_though_they_saw_the_same(machine: Machine, journal: Journal) -> None:
+def test_equal_observations_keep_their_origins(machine: Machine, journal: Journal) -> None:
     for campaign in ("another", "killed"):
         origins(lab(journal, campaign), 1, of=[])
     one = lab(journal, resumed=["killed"])
@@ -135,16 +133,15 @@ def test_trials_are_told_apart_though_they_saw_the_same(machine: Machine, journa
     assert len(machine.ran) == 3
 
 
-def test_another_lab_of_the_same_campaign_reuses_its_trials(
-    machine: Machine, journal: Journal
-) -> None:
-    """As a search for a good end and the bisection that follows it."""
+def test_another_campaign_with_the_same_id_is_another(machine: Machine, journal: Journal) -> None:
+    """Ids are times, and two campaigns with different result folders may start at once."""
     origins(lab(journal))
-    assert origins(lab(journal), 2) == [Origin.EARLIER, Origin.NOW]
-    assert len(machine.ran) == 2
+    assert origins(lab(journal), 2) == [Origin.STORED, Origin.NOW]
+    assert origins(lab(journal, fresh=True)) == [Origin.NOW]
+    assert len(machine.ran) == 3
 
 
-def test_fresh_counts_what_was_run_here_and_what_a_killed_campaign_ran(
+def test_fresh_counts_only_its_own_trials_and_those_of_the_resumed_campaign(
     machine: Machine, journal: Journal
 ) -> None:
     for campaign in ("another", "killed", "ours"):
@@ -155,7 +152,7 @@ def test_fresh_counts_what_was_run_here_and_what_a_killed_campaign_ran(
     assert len(machine.ran) == 5
 
 
-def test_stored_trials_may_be_limited_to_some_campaigns(machine: Machine, journal: Journal) -> None:
+def test_stored_trials_can_be_limited_to_some_campaigns(machine: Machine, journal: Journal) -> None:
     for campaign in ("one", "two", "killed"):
         origins(lab(journal, campaign), 1, of=[])
     here = lab(journal, resumed=["killed"])
@@ -165,7 +162,7 @@ def test_stored_trials_may_be_limited_to_some_campaigns(machine: Machine, journa
     assert here.together([VARIANT], SCENARIO, EAGER) == {"two"}
 
 
-def test_each_trial_is_told_with_its_number(machine: Machine, journal: Journal) -> None:
+def test_each_trial_emits_an_event_with_its_number(machine: Machine, journal: Journal) -> None:
     origins(lab(journal, "another"))
     events = Events()
     origins(lab(journal, events=events), 2)
@@ -176,22 +173,24 @@ def test_each_trial_is_told_with_its_number(machine: Machine, journal: Journal) 
     assert all(e.column.control and e.outcome == "fine" for e in done)
 
 
-def test_what_infrastructure_spoiled_is_run_again_and_not_stored(
+def test_infrastructure_failures_are_retried_and_not_stored(
     machine: Machine, journal: Journal
 ) -> None:
     machine.infra = ["registry", "registry"]
     assert origins(lab(journal)) == [Origin.NOW]
     assert len(machine.ran) == 3
-    machine.infra = ["registry"] * 4  # with the second trial's third try, and the canary
+    machine.infra = ["registry"] * 4  # three tries of the second trial, and its canary
     one = lab(journal)
     cell = one.cell(VARIANT, SCENARIO, EAGER, 2)
-    assert [t.origin for t in cell.trials] == [Origin.EARLIER, Origin.NOW]
+    assert [t.origin for t in cell.trials] == [Origin.STORED, Origin.NOW]
     assert [o.name for o in cell.judged] == ["fine", ToolOutcome.INFRA]
     (key,) = {job.key for job in machine.ran}
     assert len(journal.trials(key)) == 1
 
 
-def test_a_canary_tells_the_machine_from_the_cell(machine: Machine, journal: Journal) -> None:
+def test_a_canary_shows_whether_the_machine_or_the_cell_is_at_fault(
+    machine: Machine, journal: Journal
+) -> None:
     events = Events()
     here = lab(journal, events=events)
     here.cell(VARIANT, SCENARIO, EAGER, 1)
@@ -199,17 +198,17 @@ def test_a_canary_tells_the_machine_from_the_cell(machine: Machine, journal: Jou
     cell = here.cell(VARIANT, SCENARIO, LAZY, 1)
     assert cell.outcome.name == ToolOutcome.INFRA
     assert cell.outcome.reason == "engine; the canary (at=eager) was fine right after it"
-    assert Said(text="canary: the control (at=eager) once more", warning=True) in events
+    assert Said(text="canary: running the control (at=eager) again", warning=True) in events
     machine.infra = ["engine"] * 5
     twice = here.cell(VARIANT, SCENARIO, LAZY, 2)
     assert [t.observation.infra.split("; ")[-1] for t in twice.trials] == [
         "the canary (at=eager) fails too: engine",
         "the canary (at=eager) was fine right after it",
     ]
-    assert not machine.infra, "a machine that is unfit gets one try"
+    assert not machine.infra, "after a failed canary there are no retries"
 
 
-def test_a_full_disk_ends_it(
+def test_a_full_disk_ends_the_campaign(
     machine: Machine, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "disk_full", lambda: True)
@@ -228,7 +227,7 @@ def test_a_control_that_is_not_good_overrules_the_cell(machine: Machine, journal
     assert merge([cell, replace(cell, trials=())]).outcome == cell.outcome
 
 
-def test_without_a_build_there_is_no_trial(machine: Machine, journal: Journal) -> None:
+def test_a_variant_that_does_not_build_runs_no_trial(machine: Machine, journal: Journal) -> None:
     failed = NoBuild(stage=Stage.PATCH, reason="p does not apply")
     cell = lab(journal, builder=cast(Builder, FakeBuilder(failed))).cell(VARIANT, SCENARIO, LAZY, 1)
     assert cell.outcome == ToolOutcome.NO_BUILD.because("patch: p does not apply")

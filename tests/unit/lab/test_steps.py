@@ -1,4 +1,4 @@
-"""buildctl's progress and command lines, and exported cache configs."""
+"""The progress and command lines of buildctl, and exported cache configs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_updates_of_a_vertex_are_merged() -> None:
         ({"started": "t", "cached": True}, "cached"),
     ],
 )
-def test_states(vertex: dict[str, Any], state: str) -> None:
+def test_the_state_of_a_vertex(vertex: dict[str, Any], state: str) -> None:
     assert parse_progress(status(**vertex))[0][0].state == state
 
 
@@ -67,18 +67,18 @@ def test_any_text_is_progress_or_messages(text: str) -> None:
     ],
     ids=lambda line: line[:30],
 )
-def test_what_is_no_progress_is_a_message(line: str) -> None:
+def test_invalid_progress_is_a_message(line: str) -> None:
     vertices, messages = parse_progress(f"{status()}\n{line}")
     assert [v.name for v in vertices] == ["RUN x"]
     assert messages == line[-buildctl.MESSAGES_LIMIT :]
 
 
-def test_a_name_is_text() -> None:
+def test_the_name_of_a_vertex_is_text() -> None:
     ((vertex,), _) = parse_progress(status(name=5))
     assert vertex.name == "5"
 
 
-def test_build_arguments() -> None:
+def test_the_arguments_of_a_build() -> None:
     argv = buildctl.build(
         "unix:///s",
         BuildRequest(
@@ -129,7 +129,7 @@ def test_both_manifest_forms(tmp_path: Path, form: str) -> None:
     assert config.records[1].layers == ()
 
 
-def test_no_export_is_none(tmp_path: Path) -> None:
+def test_a_directory_without_an_export_gives_none(tmp_path: Path) -> None:
     assert cache_export.read_local(tmp_path) is None
     (tmp_path / "index.json").write_text('{"manifests": [{"digest": "sha256:../../etc/passwd"}]}')
     assert cache_export.read_local(tmp_path) is None
@@ -145,7 +145,7 @@ def test_no_export_is_none(tmp_path: Path) -> None:
     ],
     ids=lambda text: text[:30],
 )
-def test_an_export_of_another_shape_is_none(tmp_path: Path, manifest: str) -> None:
+def test_an_export_of_another_shape_gives_none(tmp_path: Path, manifest: str) -> None:
     write_cache(tmp_path, "image")
     (tmp_path / "blobs" / "sha256" / "t0").write_text(manifest)
     assert cache_export.read_local(tmp_path) is None
@@ -163,7 +163,7 @@ def test_an_export_of_another_shape_is_none(tmp_path: Path, manifest: str) -> No
     ],
     ids=str,
 )
-def test_a_cache_config_of_another_shape_is_none(tmp_path: Path, config: Any) -> None:
+def test_a_cache_config_of_another_shape_gives_none(tmp_path: Path, config: Any) -> None:
     write_cache(tmp_path, "image")
     (tmp_path / "blobs" / "sha256" / "c0").write_text(json.dumps(config))
     assert cache_export.read_local(tmp_path) is None
@@ -172,13 +172,13 @@ def test_a_cache_config_of_another_shape_is_none(tmp_path: Path, config: Any) ->
 @pytest.mark.parametrize(
     "digest", ["/etc:passwd", "sha256:../../x", "..:x", "sha256:", "sha256", "sha256:a/b", 5, None]
 )
-def test_a_blob_is_in_its_cache_or_nowhere(digest: Any) -> None:
+def test_a_blob_path_is_inside_its_cache(digest: Any) -> None:
     with pytest.raises(ValueError, match=r".*"):
         cache_export.blob_path(Path("/cache"), digest)
     assert cache_export.blob_path(Path("/c"), "sha256:ab") == Path("/c/blobs/sha256/ab")
 
 
-def test_a_loop_of_parents_ends() -> None:
+def test_a_cycle_of_parents_terminates() -> None:
     raw = {
         "layers": [{"blob": "sha256:a", "parent": 1}, {"blob": "sha256:b", "parent": 0}],
         "records": [{"digest": "sha256:r", "layers": [{"layer": 0}]}],
@@ -192,7 +192,9 @@ def test_notable_lines_of_a_log() -> None:
 
 
 @pytest.mark.parametrize("digest", ["DIR:victim", "sha256:../../../victim"])
-def test_no_export_makes_a_step_delete_another_file(tmp_path: Path, digest: str) -> None:
+def test_a_crafted_export_cannot_make_a_step_delete_another_file(
+    tmp_path: Path, digest: str
+) -> None:
     work, victim = tmp_path / "work", tmp_path / "victim"
     victim.write_text("")
     write_cache(work / "cache", "image")
@@ -205,4 +207,4 @@ def test_no_export_makes_a_step_delete_another_file(tmp_path: Path, digest: str)
     step = Step(id="delete", action=Action.DELETE_BLOB, cache="cache", layer=0)
     done = steps.run(bench, cast(Runtime, None), step)
     assert victim.exists()
-    assert (done.exit, done.stderr) == (1, "layer 0 of the cache 'cache' has no digest")
+    assert (done.exit, done.stderr) == (1, "layer 0 of the cache 'cache' has no valid digest")

@@ -1,4 +1,4 @@
-"""The key of a trial: stored trials keep counting."""
+"""The key of a trial, which must not change for stored trials."""
 
 from __future__ import annotations
 
@@ -85,8 +85,10 @@ def job(where: Backend, *, snapshotter: str = "stargz", axis: bool = True) -> Tr
          "6c66f0118662deb27e10d891b08f45aa8ddff0dde97c208091fc63216800f05a"),
     ],
 )  # fmt: skip
-def test_the_keys_of_stored_trials_stay(kind: RuntimeKind, snapshotter: str, key: str) -> None:
-    """If these change, no stored trial is reused: only `trial.FORMAT` may do that."""
+def test_the_keys_of_stored_trials_do_not_change(
+    kind: RuntimeKind, snapshotter: str, key: str
+) -> None:
+    """If these change, no stored trial is reused; only a new `trial.FORMAT` may do that."""
     assert job(backend(kind), snapshotter=snapshotter).key == key
 
 
@@ -94,7 +96,7 @@ def test_a_trial_counts_with_and_without_the_runtime_axis() -> None:
     assert job(backend(RuntimeKind.DOCKER)).key == job(backend(RuntimeKind.DOCKER), axis=False).key
 
 
-def test_what_the_engine_is_decides_trials_there_and_not_on_the_host() -> None:
+def test_the_engine_is_part_of_the_key_except_on_the_host() -> None:
     for kind in (RuntimeKind.DOCKER, RuntimeKind.BUILDX):
         keys = {
             job(backend(kind)).key,
@@ -106,6 +108,6 @@ def test_what_the_engine_is_decides_trials_there_and_not_on_the_host() -> None:
 
 
 @pytest.mark.parametrize("kind", RuntimeKind)
-def test_a_job_can_go_to_another_process(kind: RuntimeKind) -> None:
+def test_a_job_can_be_sent_to_another_process(kind: RuntimeKind) -> None:
     sent = job(backend(kind))
     assert pickle.loads(pickle.dumps(sent)) == sent  # noqa: S301 - our own

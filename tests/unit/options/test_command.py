@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from buildkit_bisect.options.command import inv, twin, words
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.command import applicable, inv, twin, words
 from buildkit_bisect.options.requests import Bisect, Boundaries, Campaign, Clean, Post
 
 
@@ -47,3 +48,25 @@ def test_tasks_and_options_must_exist() -> None:
         inv("post", "A", "B")
     with pytest.raises(LookupError, match="--fresh takes no value, not '1'"):
         words(Campaign, fresh="1")
+
+
+@pytest.mark.parametrize(
+    ("hint", "kind", "expected"),
+    [
+        ("--repo PATH, or --source module", requests.Run, None),
+        (
+            "--repo PATH, or --source module",
+            requests.PatchCheck,
+            "--repo PATH",
+        ),
+        ("--deadline connect=SECONDS, or --repo PATH", requests.PatchNew, "--repo PATH"),
+        ("set DOCKER_HOST, or use --runtime host", requests.Build, "set DOCKER_HOST"),
+        ("--source module", requests.PatchCheck, ""),
+        ("./inv run --runtime host", requests.PatchCheck, None),
+        ("apt-get install -y runc; git --version", requests.Status, None),
+    ],
+)
+def test_hints_name_only_options_of_the_task(
+    hint: str, kind: type[requests.Request], expected: str | None
+) -> None:
+    assert applicable(hint, kind) == (hint if expected is None else expected)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from buildkit_bisect.model import Revision
+from buildkit_bisect.patch.contribution import Work, doubt
 from buildkit_bisect.patch.forkpoint import Line, candidates
-from buildkit_bisect.patch.patchmaker import Work, doubt
 
 
 def names(*refs: str, main: str = "") -> list[str]:

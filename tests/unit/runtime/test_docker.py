@@ -1,4 +1,4 @@
-"""Names, labels and command lines of images and builders; what options add to scenarios."""
+"""Names, labels and command lines of images and builders; axes that options add."""
 
 from __future__ import annotations
 
@@ -56,24 +56,24 @@ def test_tags_are_always_valid() -> None:
     assert image.tag(odd) == "a_b_c"
 
 
-def test_an_image_is_decided_by_its_bytes_and_what_it_says() -> None:
+def test_the_key_of_an_image_depends_on_build_patches_and_base() -> None:
     first = image.key(BUILD, variant(), BASE)
     assert image.key(BUILD, variant(), BASE) == first
     assert image.key(BUILD, variant("v0.26.3", PATCH), BASE) != first
     assert image.key(BUILD, variant(), Base(id="sha256:1", ref="x", key="other")) != first
 
 
-def test_labels_say_where_it_is_from_and_hide_its_maker() -> None:
-    said = image.oci_labels(BUILD, variant("v0.26.3", PATCH), BASE)
-    assert said["org.opencontainers.image.revision"] == "9c2a4e1b3d5f" + "0" * 28
-    assert said["bkbisect.patches"] == "record-ctx-opts"
-    assert said["bkbisect.patch-digests"] == "1234"
-    assert said["bkbisect.build"] == BUILD.key
-    assert said["bkbisect.go"] == "1.25.5"
-    assert said[labels.OWNER] == ""
+def test_labels_name_the_origin_and_not_the_owner() -> None:
+    found = image.oci_labels(BUILD, variant("v0.26.3", PATCH), BASE)
+    assert found["org.opencontainers.image.revision"] == "9c2a4e1b3d5f" + "0" * 28
+    assert found["bkbisect.patches"] == "record-ctx-opts"
+    assert found["bkbisect.patch-digests"] == "1234"
+    assert found["bkbisect.build"] == BUILD.key
+    assert found["bkbisect.go"] == "1.25.5"
+    assert found[labels.OWNER] == ""
 
 
-def test_a_bake_file_sees_none_of_the_users_secrets() -> None:
+def test_a_bake_file_does_not_see_the_users_secrets() -> None:
     kept = {
         "PATH": "/bin",
         "HOME": "/home/me",
@@ -106,7 +106,7 @@ def test_a_bake_file_sees_none_of_the_users_secrets() -> None:
     }
 
 
-def test_a_buildx_that_is_too_old_for_bake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_buildx_too_old_for_bake_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     versions = {"/old": "v0.19.3", "/new": "v0.20.0", "/compiled": ""}
     monkeypatch.delenv("BKBISECT_BUILDX", raising=False)
     monkeypatch.setattr(buildx_plugin, "_version", versions.get)
@@ -122,14 +122,14 @@ def test_a_buildx_that_is_too_old_for_bake(monkeypatch: pytest.MonkeyPatch) -> N
         buildx_plugin.find(oldest=buildx_plugin.OLDEST_BAKE)
 
 
-def test_an_image_is_saved_as_a_file(tmp_path: Path) -> None:
+def test_an_image_cannot_be_saved_as_a_directory(tmp_path: Path) -> None:
     for folder in ("/", str(tmp_path), f"{tmp_path}/"):
         with pytest.raises(BadInput, match="is a directory"):
             imaging.wanted(requests.Build(save=folder))
     assert imaging.wanted(requests.Build(save=str(tmp_path / "x.tar")))
 
 
-def test_the_literal_buildx_commands() -> None:
+def test_the_buildx_create_command() -> None:
     made = buildx_plugin.create(
         "b1",
         image="localhost:1/x:1",
@@ -148,7 +148,7 @@ def test_the_literal_buildx_commands() -> None:
     )
 
 
-def test_a_build_is_what_buildctl_is_asked_for() -> None:
+def test_buildx_build_takes_the_same_request_as_buildctl() -> None:
     request = BuildRequest(
         context=Path("/ctx"),
         dockerfile=Path("/s/Dockerfile"),
@@ -165,14 +165,14 @@ def test_a_build_is_what_buildctl_is_asked_for() -> None:
     ]
 
 
-def test_only_plain_releases_are_published() -> None:
+def test_only_releases_without_patches_are_published() -> None:
     assert upstream_image.published(variant()) == "moby/buildkit:v0.26.3"
     assert upstream_image.published(variant("v0.27.0-rc1")) == "moby/buildkit:v0.27.0-rc1"
     assert upstream_image.published(variant("master")) == ""
     assert upstream_image.published(variant("v0.26.3", PATCH)) == ""
 
 
-def test_bake_from_the_version_that_has_it(tmp_path: Path) -> None:
+def test_a_bake_target_is_used_if_it_exists(tmp_path: Path) -> None:
     (tmp_path / "docker-bake.hcl").write_text('target "image" {\n  target = IMAGE_TARGET\n}\n')
     argv = upstream_image.command(tmp_path, "bkbisect/buildkit:x", {"a.b": "c"})
     assert argv[:2] == ["bake", "--progress=plain"]
@@ -189,7 +189,9 @@ def test_bake_from_the_version_that_has_it(tmp_path: Path) -> None:
         ("FROM a AS buildkit-buildkitd\nFROM b AS buildkit\n", "buildkit"),
     ],
 )
-def test_the_dockerfiles_stage_before_that(tmp_path: Path, dockerfile: str, stage: str) -> None:
+def test_without_a_bake_target_a_stage_of_the_dockerfile_is_built(
+    tmp_path: Path, dockerfile: str, stage: str
+) -> None:
     (tmp_path / "Dockerfile").write_text(dockerfile)
     (tmp_path / "docker-bake.hcl").write_text('target "binaries" {\n}\n')
     argv = upstream_image.command(tmp_path, "x:1", {"a": "b"})
@@ -205,12 +207,12 @@ def test_the_dockerfiles_stage_before_that(tmp_path: Path, dockerfile: str, stag
     ],
 )
 def test_the_step_that_failed_is_found(failure: str) -> None:
-    said = (
+    output = (
         "#5 [base 1/2] FROM alpine\n#6 [base 2/2] RUN ls /x\n#6 0.1 ls: /x: not there\n------\n"
         " > [base 2/2] RUN ls /x:\n0.100 begin\n0.120 ls: /x: not there\n------\nDockerfile:2\n"
         f"--------------------\nERROR: failed to build: failed to solve: {failure}\n"
     )
-    found = upstream_image.failed_step(said)
+    found = upstream_image.failed_step(output)
     assert found == "[base 2/2] RUN ls /x: 0.100 begin: 0.120 ls: /x: not there"
 
 
@@ -222,16 +224,16 @@ def test_the_step_that_failed_is_found(failure: str) -> None:
         "error reading from server: EOF",
     ],
 )
-def test_what_is_no_steps_failure(failure: str) -> None:
+def test_a_failure_outside_a_step_has_no_step(failure: str) -> None:
     assert upstream_image.failed_step(f"#1 x\n------\n > [a] b:\n------\nERROR: {failure}\n") == ""
 
 
-def test_a_commit_without_such_a_stage_is_refused(tmp_path: Path) -> None:
+def test_a_commit_without_a_buildkit_stage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no stage"):
         upstream_image.stage(tmp_path)
 
 
-def test_a_tool_is_required_by_a_module_of_our_own() -> None:
+def test_our_own_module_requires_a_tool() -> None:
     assert gotool.gomod(buildx_plugin.TOOL) == (
         "module bkbisect.invalid/tool\n\ngo 1.26.3\n\n"
         "require (\n\tgithub.com/docker/buildx v0.36.1\n)\n"
@@ -250,7 +252,7 @@ def test_several_runtimes_are_an_axis() -> None:
     assert axes.extend(loaded, Campaign(runtime=(RuntimeKind.DOCKER,))) == loaded
 
 
-def test_an_image_is_made_only_when_asked_for() -> None:
+def test_an_image_is_made_only_on_request() -> None:
     assert not imaging.wanted(requests.Build())
     assert imaging.wanted(requests.Build(image=True))
     assert imaging.wanted(requests.Build(push="registry.example"))
@@ -265,14 +267,14 @@ def test_an_image_is_made_only_when_asked_for() -> None:
         requests.Build(save="/no/such/folder/x.tar"),
     ],
 )
-def test_what_cannot_be_made_is_refused(request_: requests.Build) -> None:
+def test_an_impossible_image_request_is_refused(request_: requests.Build) -> None:
     with pytest.raises(BadInput):
         imaging.wanted(request_)
 
 
 @pytest.mark.parametrize("hub", ["docker.io", "index.docker.io", "docker.io/"])
-def test_our_name_on_docker_hub_is_not_pushed_to(hub: str) -> None:
-    """The Engine leaves its name out: that is the name which the image has here."""
+def test_pushing_to_our_own_name_on_docker_hub_is_refused(hub: str) -> None:
+    """The Engine leaves Docker Hub's name out, so that is the image's local name."""
     with pytest.raises(BadInput, match="you do not own"):
         imaging.wanted(requests.Build(push=hub))
     assert image.repository("docker.io/me") == "docker.io/me/bkbisect/buildkit"
@@ -291,11 +293,11 @@ def test_our_name_on_docker_hub_is_not_pushed_to(hub: str) -> None:
         ("bkbisect-mine/x:1", False),
     ],
 )
-def test_names_of_ours(ref: str, ours: bool) -> None:
+def test_our_image_names(ref: str, ours: bool) -> None:
     assert labels.is_our_name(ref) is ours
 
 
-def test_the_container_that_buildx_gave_a_volume_to() -> None:
+def test_the_container_of_a_buildx_volume() -> None:
     assert buildx_plugin.container_of(
         buildx_plugin.volume("bkbisect-1")
     ) == buildx_plugin.container("bkbisect-1")

@@ -1,4 +1,4 @@
-"""The table of runtimes, and what each does before a campaign."""
+"""The table of runtimes, and their preparation before a campaign."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class FakeEngine:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was looked for, in order; everything is found."""
+    """Return a list of what `prepare` looks for, in order; everything is found."""
     seen: list[str] = []
 
     def answer(name: str, value: Any) -> Callable[..., Any]:
-        def said(*_: Any, **__: Any) -> Any:
+        def found(*_: Any, **__: Any) -> Any:
             seen.append(name)
             return value
 
-        return said
+        return found
 
     monkeypatch.setattr(shutil, "which", answer("docker command", "/usr/bin/docker"))
     monkeypatch.setattr(containers, "open_engine", answer("engine", FakeEngine()))
@@ -48,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_every_kind_that_options_know_is_there() -> None:
+def test_every_kind_of_runtime_is_in_the_table() -> None:
     assert list(table.ALL) == list(RuntimeKind)
     assert all(backend.kind is kind for kind, backend in table.ALL.items())
 
@@ -58,7 +58,7 @@ def test_the_host_needs_no_engine(asked: list[str]) -> None:
     assert (asked, host.facts(), host.fingerprint()) == ([], {}, {})
 
 
-def test_an_engine_is_found_once_for_all(asked: list[str]) -> None:
+def test_all_runtimes_share_one_engine(asked: list[str]) -> None:
     kinds = [RuntimeKind.BUILDX, RuntimeKind.HOST, RuntimeKind.DOCKER]
     made = table.prepare(kinds, Preparation())
     assert [one.kind for one in made] == kinds
@@ -70,12 +70,12 @@ def test_an_engine_is_found_once_for_all(asked: list[str]) -> None:
     assert docker.fingerprint() == {"version": "27", "storage": "overlay2", "base": "k"}
 
 
-def test_without_a_registry_here_an_engine_may_be_anywhere(asked: list[str]) -> None:
+def test_without_a_local_registry_the_engine_can_be_anywhere(asked: list[str]) -> None:
     table.prepare([RuntimeKind.DOCKER], Preparation(loopback=False))
     assert "loopback" not in asked
 
 
-def test_an_engine_that_cannot_reach_the_registry_is_missing(
+def test_an_engine_that_cannot_reach_the_registry_is_an_error(
     asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Far(FakeEngine):
@@ -89,20 +89,20 @@ def test_an_engine_that_cannot_reach_the_registry_is_missing(
     assert asked == []
 
 
-def test_the_docker_command_is_missed_before_the_engine_is_asked(
+def test_the_docker_command_is_checked_before_the_engine(
     asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(Missing, match="through the docker command"):
+    with pytest.raises(Missing, match="the docker command is not installed"):
         table.prepare([RuntimeKind.BUILDX, RuntimeKind.DOCKER], Preparation())
     assert asked == []
     table.prepare([RuntimeKind.BUILDX], Preparation())
 
 
-def test_the_first_that_cannot_have_a_snapshotter_refuses_it() -> None:
+def test_a_runtime_refuses_a_snapshotter_that_it_does_not_support() -> None:
     mine = {"mine": Served(socket="/s", root="/var/lib/mine")}
     table.check([RuntimeKind.HOST, RuntimeKind.DOCKER], ["stargz-proxy", "mine"], mine)
-    with pytest.raises(BadInput, match="buildx gives its container no mounts"):
+    with pytest.raises(BadInput, match="buildx cannot mount --snapshotter-socket mine"):
         table.check([RuntimeKind.HOST, RuntimeKind.BUILDX], [], mine)
 
 
@@ -118,5 +118,5 @@ def test_buildx_does_not_run_a_trial_without_its_proxy(
     proxy = Proxy(name="stargz", version="1", program="/p")
     order = Order(home=tmp_path, snapshotter="stargz-proxy", config="", proxy=proxy,
                   loopback=False, deadlines=Deadlines())  # fmt: skip
-    with pytest.raises(BadInput, match="so stargz-proxy cannot be served beside it"):
+    with pytest.raises(BadInput, match="cannot run stargz-proxy beside it"):
         place(order)

@@ -143,7 +143,7 @@ BROKEN_SHARED = [
         '{ step = "export", exit = "failed" }, { step = "export", exit = "ok" },',
         "can never match",
     ),
-    ('name = "cached"', 'name = "flaky"', "the tool's own"),
+    ('name = "cached"', 'name = "flaky"', "'flaky' is reserved"),
     ('verdict = "good"', 'verdict = "infra"', "verdict"),
 ]
 

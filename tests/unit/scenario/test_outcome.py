@@ -126,7 +126,7 @@ def test_a_timeout_is_a_failure() -> None:
     good = seen(config(), "cached")
     late = replace(good, steps=(replace(good.steps[0], timed_out=True), *good.steps[1:]))
     assert judge(SCENARIO, late, CONTROL).name == "unclassified"
-    assert "ran out of time" in judge(SCENARIO, late, CONTROL).reason
+    assert "timed out" in judge(SCENARIO, late, CONTROL).reason
 
 
 def test_infrastructure_and_a_dead_daemon_are_never_bad() -> None:

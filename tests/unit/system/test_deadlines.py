@@ -13,7 +13,7 @@ from buildkit_bisect.engine import base, client, image
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.gochecks import run as gochecks
 from buildkit_bisect.lab import journal
-from buildkit_bisect.patch import patchmaker
+from buildkit_bisect.patch import contribution
 from buildkit_bisect.runtime import fuse, registry
 from buildkit_bisect.system import checkout, deadlines, gitcmd, pipes
 
@@ -33,23 +33,23 @@ def test_the_documentation_lists_every_name_and_default() -> None:
 
 def test_the_documentation_lists_the_fixed_timeouts() -> None:
     text = (checkout.PROJECT / "docs/deadlines.md").read_text()
-    rows = re.findall(r"^\| ([^|]+) \| (\d+) \|", text.partition("## What is no option")[2],
-                      re.MULTILINE)  # fmt: skip
+    _, _, fixed = text.partition("## Deadlines without an option")
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) \|", fixed, re.MULTILINE)
     assert {name: float(seconds) for name, seconds in rows} == {
-        "one answer of the Docker Engine": client.TIMEOUT,
-        "an image's pull, all tries together": base.PULL,
+        "one response of the Docker Engine": client.TIMEOUT,
+        "pulling an image, including retries": base.PULL,
         "`build --push`, and `build --save`": image.TRANSFER,
         "a git command on the mirror": gitcmd.QUICK,
-        "a git command in your work tree, `patch-new`": patchmaker.TIMEOUT,
-        "the local registry's start": registry.START,
+        "a git command in your work tree, `patch-new`": contribution.TIMEOUT,
+        "the start of the local registry": registry.START,
         "the journal, while another process holds it": journal.PATIENCE,
-        "one answer of GitHub, `post`": post.TIMEOUT,
+        "one response of GitHub, `post`": post.TIMEOUT,
         "one picture, `report --png`": png.TIMEOUT,
-        "one answer of the network, `doctor`": doctor.ANSWER,
+        "one network check, `doctor`": doctor.ANSWER,
         "`apt-get update`": doctor.UPDATE,
         "`apt-get install`": doctor.INSTALL,
     }
-    assert f"have {gochecks.TEST_TIMEOUT} seconds of it at most" in text
+    assert f"have at most {gochecks.TEST_TIMEOUT} seconds" in text
     assert f"{pipes.MOST // 2**20} MiB of each stream" in text
 
 
