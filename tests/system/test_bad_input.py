@@ -55,7 +55,7 @@ CASES = [
     ("matrix --images public --scenario cross-stage-dedup --source module", "no public image"),
     ("run --source module", "no revision given"),
     ("build --source module", "no revision given"),
-    ("bisect --good v0.25.0 --source module", "both ends"),
+    ("bisect --good v0.25.0 --source module", "both endpoints"),
     ("bisect --good v0.25.0 --bad v0.26.3 --source module", "needs a git source"),
     ("bisect --good v0.25.0 --bad v0.26.3 --confidence high", "not a number"),
     ("bisect --good v0.25.0 --bad v0.26.3 --confidence 2 --releases --source module", "0.5 and 1"),
