@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.search.explain import plural
 from buildkit_bisect.search.notes import notes
 from buildkit_bisect.search.posterior import Belief, stated
@@ -37,7 +38,7 @@ def too_many_skips(state: State, candidates: tuple[Candidate, ...], untried: int
             f"{plural(untried, 'candidate')} among them "
             f"{'was' if untried == 1 else 'were'} not tried"
         ),
-        hint=f"./inv build --rev {state.name(hidden[0])}" if hidden else "",
+        hint=inv("build", rev=state.name(hidden[0])) if hidden else "",
         candidates=candidates,
         notes=notes(state),
     )

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.command import words
 from buildkit_bisect.search.branches import Branch, branches
 from buildkit_bisect.search.changes import Boundaries, Change, Line, Outcomes
 from buildkit_bisect.search.cost import CostModel, FlatCost
@@ -48,17 +50,18 @@ class BoundarySearch:
         if len(line) < 2:  # noqa: PLR2004 - a line has two ends
             raise BadInput(
                 "boundaries: the two revisions are the same, or not on one line",
-                hint="--from an older revision of the same line",
+                hint=f"{words(requests.Boundaries, from_=True)} an older revision of the same line",
             )
         absent = [c for c in must_test if c not in set(line)]
         if absent:
             raise BadInput(
                 f"boundaries: {absent[0]} is not on the first-parent line",
-                hint="--from and --to on one branch",
+                hint=f"{words(requests.Boundaries, from_=True, to=True)} on one branch",
             )
         if resolution < 0:
             raise BadInput(
-                f"boundaries: a resolution of {resolution} is below 0", hint="--resolution 0"
+                f"boundaries: a resolution of {resolution} is below 0",
+                hint=words(requests.Boundaries, resolution=0),
             )
         self._seen = Outcomes(same_build or {})
         self._line = Line(line, self._seen)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search.cost import CostModel, FlatCost
 from buildkit_bisect.search.explain import plural
 from buildkit_bisect.search.tally import Evidence, Status
@@ -48,11 +50,14 @@ class GoodEndSearch:
         self._options = options or SearchOptions()
         if self._options.find_fix:
             raise BadInput(
-                "--find-good looks for the good end of a regression, not of a fix",
-                hint="leave out --find-fix, or --good R",
+                f"{words(Bisect, find_good=True)} finds the good end of a regression, not of a fix",
+                hint=f"leave out {words(Bisect, find_fix=True)}, or {words(Bisect, good='R')}",
             )
         if not releases:
-            raise BadInput("--find-good: there is no release before the bad end", hint="--good R")
+            raise BadInput(
+                f"{words(Bisect, find_good=True)}: no release is older than the bad end",
+                hint=words(Bisect, good="R"),
+            )
         self._back = [bad, *reversed(releases)]  # newest first
         self._evidence = Evidence(options=self._options, bad_end=bad, same_build=same_build)
         self._cost = cost or FlatCost()
@@ -115,7 +120,7 @@ class GoodEndSearch:
         return Refused(
             kind=RefusalKind.NOT_BAD,
             reason=f"{self._name(bad)} is not bad: {self._evidence.tally(bad)}",
-            hint=f"./inv run --rev {self._name(bad)}",
+            hint=inv("run", rev=self._name(bad)),
         )
 
     def _none(self) -> Refused:
@@ -123,7 +128,7 @@ class GoodEndSearch:
         return Refused(
             kind=RefusalKind.NO_GOOD_END,
             reason=f"no release before {self._name(self._back[0])} is good: {seen}",
-            hint=f"./inv matrix --revs {','.join(self._name(c) for c in self._tested()[:6])}",
+            hint=inv("matrix", revs=",".join(self._name(c) for c in self._tested()[:6])),
         )
 
     def _tested(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ merged is still there to be tested.
 
 from __future__ import annotations
 
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.search.answer import found, gave_up, too_many_skips
 from buildkit_bisect.search.descend import branch_ends
 from buildkit_bisect.search.explain import make_ask, plural, split_ask
@@ -31,7 +32,7 @@ def exact(state: State) -> Step:
                 f"{state.name(left.lowest)} is {state.new_word}, but nothing that it is built "
                 f"from changed since a commit that is {state.old_word}"
             ),
-            hint=f"./inv run --rev {state.name(left.lowest)} --trials 10",
+            hint=inv("run", rev=state.name(left.lowest), trials=10),
             candidates=(state.candidate(left.lowest),),
             notes=notes(state),
         )
@@ -95,6 +96,6 @@ def _range(state: State, left: Left) -> Ask | Range | Inconclusive:
             f"{plural(len(candidates), 'candidate')}; "
             f"{plural(len(hidden), 'commit')} between them could not be tested"
         ),
-        hint=f"./inv build --rev {state.name(hidden[0])}" if hidden else "",
+        hint=inv("build", rev=state.name(hidden[0])) if hidden else "",
         notes=notes(state),
     )

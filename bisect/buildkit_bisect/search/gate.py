@@ -6,6 +6,8 @@ the old behaviour, or the search would be about a change that the other branch m
 
 from __future__ import annotations
 
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search import judge
 from buildkit_bisect.search.explain import make_ask, plural
 from buildkit_bisect.search.history import History
@@ -57,7 +59,7 @@ def check_shape(state: State) -> Refused | None:
         return Refused(
             kind=RefusalKind.SAME_COMMIT,
             reason=f"both ends are {state.name(old)}",
-            hint=f"./inv bisect --bad {state.name(new)} --find-good",
+            hint=inv("bisect", bad=state.name(new), find_good=True),
         )
     if history.contains(old, new):
         turned = not state.options.find_fix
@@ -82,7 +84,7 @@ def check_shape(state: State) -> Refused | None:
                 f"{state.name(old)} and {state.name(new)} are the same build: "
                 "nothing that it is made from changed between them"
             ),
-            hint=f"./inv run --rev {state.name(new)}",
+            hint=inv("run", rev=state.name(new)),
         )
     return None
 
@@ -141,9 +143,9 @@ def refuse_alike(state: State, probability: float = 1.0) -> Refused:
         kind = RefusalKind.NOT_BAD
     elif never_good:
         kind = RefusalKind.ALREADY_BAD
-    hint = f"./inv run --rev {state.name(state.bad_end)} --trials 20"
+    hint = inv("run", rev=state.name(state.bad_end), trials=20)
     if never_good and not state.options.find_fix:
-        hint = f"./inv bisect --bad {state.name(state.good_end)} --find-good"
+        hint = inv("bisect", bad=state.name(state.good_end), find_good=True)
     sure = "" if probability >= _ALIKE else f" ({probability:.0%} likely)"
     return Refused(
         kind=kind,
@@ -175,7 +177,7 @@ def _refuse_end(state: State, commit: str, word: str, shown: Status) -> Refused:
     if shown is Status.SKIPPED and tally.skip:
         return _refuse_skip(state, commit)
     if shown is Status.WEAK:
-        flag = "--bad-when" if word == "bad" else "--good-when"
+        flag = words(Bisect, bad_when=True) if word == "bad" else words(Bisect, good_when=True)
         outcome = tally.outcomes[0][0]
         return Refused(
             kind=RefusalKind.OTHER_OUTCOME,
@@ -189,25 +191,25 @@ def _refuse_end(state: State, commit: str, word: str, shown: Status) -> Refused:
         return Refused(
             kind=RefusalKind.NOT_BAD,
             reason=f"{name} is not bad: {tally}",
-            hint=f"./inv matrix --revs {state.name(state.good_end)},{name}",
+            hint=inv("matrix", revs=f"{state.name(state.good_end)},{name}"),
         )
     if state.options.find_fix:
         return Refused(
             kind=RefusalKind.ALREADY_BAD,
             reason=f"{name} is still bad: {tally}",
-            hint=f"./inv matrix --revs {state.name(state.bad_end)},{name}",
+            hint=inv("matrix", revs=f"{state.name(state.bad_end)},{name}"),
         )
     return Refused(
         kind=RefusalKind.ALREADY_BAD,
         reason=f"{name} is already bad: {tally}",
-        hint=f"./inv bisect --bad {name} --find-good",
+        hint=inv("bisect", bad=name, find_good=True),
     )
 
 
 def _refuse_skip(state: State, commit: str) -> Refused:
     name, tally = state.name(commit), state.evidence.tally(commit)
     assert tally.skip is not None
-    run = f"./inv run --rev {name}"
+    run = inv("run", rev=name)
     match tally.skip.kind:
         case SkipKind.CONTROL:
             return Refused(
@@ -222,13 +224,13 @@ def _refuse_skip(state: State, commit: str) -> Refused:
             return Refused(
                 kind=RefusalKind.INFRA,
                 reason=f"{name} could not be tested: {tally.skip.reason}",
-                hint="./inv doctor",
+                hint=inv("doctor"),
             )
         case SkipKind.BUILD | SkipKind.PATCH | SkipKind.OTHER:
             return Refused(
                 kind=RefusalKind.UNTESTABLE,
                 reason=f"{name} could not be tested: {tally.skip.kind}: {tally.skip.reason}",
-                hint=run if tally.skip.kind is SkipKind.OTHER else f"./inv build --rev {name}",
+                hint=run if tally.skip.kind is SkipKind.OTHER else inv("build", rev=name),
             )
 
 
@@ -256,7 +258,7 @@ def _merge_base(state: State, base: str) -> str | Ask | Refused:
     return Refused(
         kind=RefusalKind.UNTESTABLE,
         reason=f"{where} could not be tested, nor its ancestors: {state.evidence.tally(base)}",
-        hint=f"./inv build --rev {state.name(base)}",
+        hint=inv("build", rev=state.name(base)),
     )
 
 

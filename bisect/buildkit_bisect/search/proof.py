@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.search.explain import make_ask
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
@@ -96,5 +97,5 @@ def _hidden(state: State, commit: str) -> Range | None:
     return Range(
         candidates=tuple(state.candidate(c) for c in dict.fromkeys((commit, *hidden))),
         reason=reason,
-        hint=f"./inv build --rev {state.name(hidden[0])}",
+        hint=inv("build", rev=state.name(hidden[0])),
     )

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search.cost import CostModel, FlatCost
 from buildkit_bisect.search.exact import exact
 from buildkit_bisect.search.gate import gate
@@ -101,13 +103,18 @@ class BisectSession:
 
 def _check(options: SearchOptions) -> None:
     if options.trials is not None and options.trials < 1:
-        raise BadInput(f"--trials {options.trials}: below 1", hint="leave it out for automatic")
+        raise BadInput(
+            f"{words(Bisect, trials=options.trials)}: below 1", hint="leave it out for automatic"
+        )
     if not 0.5 < options.confidence < 1:  # noqa: PLR2004 - a coin decides at 0.5
         raise BadInput(
-            f"--confidence {options.confidence}: between 0.5 and 1", hint="--confidence 0.95"
+            f"{words(Bisect, confidence=options.confidence)}: must be between 0.5 and 1",
+            hint=words(Bisect, confidence=0.95),
         )
     if options.bad_when & options.good_when:
         both = ", ".join(sorted(options.bad_when & options.good_when))
         raise BadInput(
-            f"{both}: named by both --bad-when and --good-when", hint="leave it out of one"
+            f"{both}: named by both {words(Bisect, bad_when=True)} and"
+            f" {words(Bisect, good_when=True)}",
+            hint="leave it out of one",
         )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.cost import CostModel
 from buildkit_bisect.search.history import History, Mask, bits
@@ -73,19 +75,19 @@ class State:
     def command(self, *, old: str, new: str, find_fix: bool) -> str:
         """The command line for a bisection between other ends."""
         if find_fix:
-            return f"./inv bisect --bad {self.name(old)} --good {self.name(new)} --find-fix"
-        return f"./inv bisect --good {self.name(old)} --bad {self.name(new)}"
+            return inv("bisect", bad=self.name(old), good=self.name(new), find_fix=True)
+        return inv("bisect", good=self.name(old), bad=self.name(new))
 
     @property
     def more_trials_command(self) -> str:
         """The command line for the same search with more trials of each commit."""
         again = self.command(old=self.old, new=self.new, find_fix=self.options.find_fix)
-        return f"{again} --trials 20"
+        return f"{again} {words(Bisect, trials=20)}"
 
     @property
     def boundaries_command(self) -> str:
         """The command line that lists every change of outcome between the ends."""
-        return f"./inv boundaries --from {self.name(self.old)} --to {self.name(self.new)}"
+        return inv("boundaries", from_=self.name(self.old), to=self.name(self.new))
 
     def merge_of(self, commit: str) -> str | None:
         """The merge on the first-parent line that brought a commit; None if it is on the line."""
