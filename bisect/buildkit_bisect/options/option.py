@@ -85,6 +85,7 @@ class Option:
     repeats: bool = True  # whether the reproduce command contains it
     write: Callable[[Option, Any], list[str]] | None = None
     name: str = ""  # without the leading dashes
+    variable: str = ""  # of the environment, without its prefix; by default the name's
     attribute: str = ""  # of the request
     order: int = 0  # of the declaration
 
@@ -115,7 +116,7 @@ class Option:
     @property
     def twin(self) -> str:
         """The environment variable that sets the option."""
-        return f"BKBISECT_{self.key.upper()}"
+        return f"BKBISECT_{(self.variable or self.key).upper()}"
 
     @property
     def default_text(self) -> str:
@@ -171,6 +172,7 @@ def option(
     unset: str = "",
     required: bool = False,
     name: str = "",
+    variable: str = "",
     position: Position = Position.NONE,
     repeats: bool = True,
 ) -> T:
@@ -189,6 +191,7 @@ def option(
             unset=unset,
             required=required,
             name=name,
+            variable=variable,
             position=position,
             repeats=repeats,
             order=next(_count),
@@ -229,7 +232,13 @@ def repeated(
     return made
 
 
-def switch(*, help: str, name: str = "", repeats: bool = True) -> bool:  # noqa: A002
+def switch(
+    *,
+    help: str,  # noqa: A002
+    name: str = "",
+    variable: str = "",
+    repeats: bool = True,
+) -> bool:
     """Declare an option without a value; it is off by default."""
     made: bool = _field(
         Option(
@@ -239,6 +248,7 @@ def switch(*, help: str, name: str = "", repeats: bool = True) -> bool:  # noqa:
             help=help,
             example="",
             name=name,
+            variable=variable,
             repeats=repeats,
             order=next(_count),
         )

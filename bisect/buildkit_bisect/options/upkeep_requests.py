@@ -28,7 +28,10 @@ class Clean(WithPlan, Request):
     task = "clean"
 
     cache: bool = switch(help="also remove builds, trials, images, mirrors and toolchains")
-    images: bool = switch(help="also remove all images that this tool made on the Docker Engine")
+    images: bool = switch(
+        help="also remove all images that this tool made on the Docker Engine",
+        variable="clean_images",
+    )
     cache_size: int | None = option(
         parse.size,
         default=None,

@@ -105,3 +105,12 @@ def test_defaults_agree_with_the_code_that_uses_them() -> None:
     size = find(Campaign, "cache_size")
     assert parse.size(size, size.default_text) == size.default
     assert Clean().cache_size is None
+
+
+def test_an_environment_variable_has_one_meaning() -> None:
+    """A variable that is exported for one task must not break another."""
+    meanings: dict[str, set[tuple[str, str]]] = {}
+    for kind in TASKS.values():
+        for one in options_of(kind):
+            meanings.setdefault(one.twin, set()).add((one.form, one.value))
+    assert {twin: found for twin, found in meanings.items() if len(found) > 1} == {}
