@@ -28,7 +28,7 @@ _LIKELY = math.log(3)
 
 #: Odds at which a commit that looks new, inside one that looks old, is run again, and at
 #: which the two are said to contradict each other.
-_DOUBT = 20.0
+_DOUBT = 200.0
 _BEYOND_DOUBT = 1000.0
 
 #: Trials of one commit, outside the search itself.
