@@ -9,6 +9,7 @@ from types import MappingProxyType
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.cost import CostModel
 from buildkit_bisect.search.history import History, Mask, bits
+from buildkit_bisect.search.rates import Floats, as_floats
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.tally import Evidence, Status
 from buildkit_bisect.search.vocabulary import Candidate, SearchOptions, Tested
@@ -34,6 +35,7 @@ class State:
     line: Mask = 0  # the first-parent line of *new*
     ready: bool = False  # the gate has let the search begin
     _ran: tuple[int, Mapping[str, str]] = (-1, MappingProxyType({}))
+    _counts: tuple[int, Floats, Floats] = (-1, as_floats([]), as_floats([]))
     _seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
     _learned: set[str] = field(default_factory=set)
     _reach: tuple[tuple[str, ...] | None, Mask] = (None, 0)
@@ -164,6 +166,14 @@ class State:
             }
             self._ran = (self.evidence.changes, ran)
         return self._ran[1]
+
+    def counts(self) -> tuple[Floats, Floats]:
+        """New and old trials of the commits that were run, in the order of `ran`."""
+        if self._counts[0] != self.evidence.tells:
+            tallies = [self.evidence.tally(commit) for commit in self.ran()]
+            new, old = as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies])
+            self._counts = (self.evidence.tells, new, old)
+        return self._counts[1:]
 
     def _unchanged(self, reach: Mask) -> Mask:
         history, evidence = self.history, self.evidence

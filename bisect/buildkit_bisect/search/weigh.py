@@ -79,7 +79,8 @@ def worth(now: Belief, commit: str, trials: int) -> float:
     column = now.cells.tests.get(commit)
     if column is None:
         return 0.0
-    return float(now.bits(trials, (now.cells.inside[:, column] * now.mass)[None, :])[0])
+    contained = now.cells.inside[:, column].astype(np.float64)[None, :]
+    return float(now.bits((trials,), contained, now.mass)[0, 0])
 
 
 def _again(state: State, now: Belief) -> list[Weighed]:
@@ -87,26 +88,26 @@ def _again(state: State, now: Belief) -> list[Weighed]:
     commits = list(now.cells.tests)
     firsts = set(state.ran().values())
     trials = state.options.trials or 1
-    inside = now.cells.inside.T * now.mass
-    bits = now.bits(trials, inside)
+    contained = now.cells.inside.T.astype(np.float64)
+    bits = now.bits((trials,), contained, now.mass)[:, 0]
     return [
         Weighed(
             commit=commits[i],
             trials=trials,
             gain=float(bits[i]),
             rate=float(bits[i]) / state.cost_of(commits[i], trials),
-            p=float(inside[i].sum()),
+            p=float(contained[i] @ now.mass),
             phase=_phase(state, commits[i]),
             again=True,
         )
         for i in _largest(bits)
-        if commits[i] in firsts
+        if commits[i] in firsts and bits[i] > NOTHING
     ]
 
 
-def _largest(worth: Floats) -> NDArray[np.int64]:
-    """The places of the few largest, above what is worth nothing, best first."""
-    return np.argsort(-worth, kind="stable")[:_SHORTLIST][: int((worth > NOTHING).sum())]
+def _largest(worth: Floats) -> NDArray[np.intp]:
+    """The places of the few largest, best first."""
+    return np.argsort(-worth, kind="stable")[:_SHORTLIST]
 
 
 def _phase(state: State, commit: str) -> Phase:
@@ -123,11 +124,32 @@ def _fresh(state: State, now: Belief) -> list[Weighed]:
     found: list[Weighed] = []
     known = state.shown(*KNOWN)
     reach = state.reach_mask()
+    one = state.options.trials or 1
+    bits = now.bits((one,), now.cells.within, now.each)[:, 0]
     for phase, pool in _pools(state):
         fresh = pool & reach & ~known
         if fresh and state.evidence.skips[phase] < state.options.max_skips:
-            found += _of_pool(state, now, phase, pool & reach, fresh)
+            rows = np.flatnonzero(now.cells.where(fresh))
+            likely = _testable(state, now.cells, pool & reach, rows)
+            rows, likely = _promising(state, now.cells, rows, likely, bits)
+            found += _of_pool(state, now, phase, rows, likely)
     return found
+
+
+def _promising(
+    state: State, cells: Cells, rows: NDArray[np.intp], likely: Floats, bits: Floats
+) -> tuple[NDArray[np.intp], Floats]:
+    """The rows that may be worth more for their cost than the one that tells most.
+
+    So the costs of few commits are asked for where builds cost little.
+    """
+    bits = likely * bits[rows]
+    best = int(bits.argmax())
+    build, trial = state.seconds(state.history.sha(int(cells.rows[rows[best]])))
+    # Even a build that is there already has to tell as much as this.
+    least = _TRIALS_ALIKE * float(bits[best]) * trial / (build + trial)
+    telling = bits > max(NOTHING, least)
+    return rows[telling], likely[telling]
 
 
 def _pools(state: State) -> tuple[tuple[Phase, Mask], ...]:
@@ -136,55 +158,39 @@ def _pools(state: State) -> tuple[tuple[Phase, Mask], ...]:
     return ((Phase.FIRST_PARENT, state.line), (Phase.DESCEND, ~state.line))
 
 
-def _of_pool(state: State, now: Belief, phase: Phase, pool: Mask, fresh: Mask) -> list[Weighed]:
-    cells = now.cells
-    rows = np.flatnonzero(cells.where(fresh))
-    one = state.options.trials or 1
-    inside = cells.within[rows] * now.each
-    likely = _testable(state, cells, pool, rows)
-    bits = likely * now.bits(one, inside)
-    telling = bits > max(NOTHING, _cheapest(state, cells, rows, bits))
-    rows, inside, likely, bits = rows[telling], inside[telling], likely[telling], bits[telling]
-    if not len(rows):
-        return []
-    commits = [state.history.sha(int(n)) for n in cells.rows[rows]]
+def _of_pool(
+    state: State, now: Belief, phase: Phase, rows: NDArray[np.intp], likely: Floats
+) -> list[Weighed]:
+    commits = [state.history.sha(int(n)) for n in now.cells.rows[rows]]
     seconds = [state.seconds(c) for c in commits]
-    build = np.array([s[0] for s in seconds])
-    trial = np.array([s[1] for s in seconds])
-    short = _largest(bits / (build + one * trial))
-    inside, likely, build, trial = inside[short], likely[short], build[short], trial[short]
-    batches = (one,) if state.options.trials or not build.any() else _BATCHES
-    gains = np.stack([likely * now.bits(n, inside) for n in batches], axis=1)
-    runs = np.stack([now.runs(n, inside) for n in batches], axis=1)
-    rate = gains / (build[:, None] + runs * trial[:, None])
+    build, trial = (np.array([s[i] for s in seconds])[:, None] for i in (0, 1))
+    batches: tuple[int, ...] = (state.options.trials or 1,)
+    if len(rows) > _SHORTLIST:
+        bits = now.bits(batches, now.cells.within[rows], now.each)[:, 0]
+        short = _largest(likely * bits / (build + batches[0] * trial)[:, 0])
+        rows, likely, build, trial = rows[short], likely[short], build[short], trial[short]
+        commits = [commits[i] for i in short]
+    if not state.options.trials and build.any():
+        batches = _BATCHES
+    contained = now.cells.within[rows]
+    gains = likely[:, None] * now.bits(batches, contained, now.each)
+    rate = gains / (build + now.runs(batches, contained) * trial)
     best = rate.argmax(axis=1)
     return [
         Weighed(
-            commit=commits[place],
+            commit=commit,
             trials=batches[best[i]],
             gain=float(gains[i, best[i]]),
             rate=float(rate[i, best[i]]),
-            p=float(inside[i].sum()),
+            p=float(contained[i] @ now.each),
             phase=phase,
             again=False,
         )
-        for i, place in enumerate(short)
+        for i, commit in enumerate(commits)
     ]
 
 
-def _cheapest(state: State, cells: Cells, rows: NDArray[np.int64], bits: Floats) -> float:
-    """Bits that even a commit that is built already has to tell, to be worth more than the best.
-
-    So the costs of few commits are asked for where builds cost little.
-    """
-    best = int(bits.argmax()) if len(bits) else -1
-    if best < 0:
-        return 0.0
-    build, trial = state.seconds(state.history.sha(int(cells.rows[rows[best]])))
-    return _TRIALS_ALIKE * float(bits[best]) * trial / (build + trial)
-
-
-def _testable(state: State, cells: Cells, pool: Mask, rows: NDArray[np.int64]) -> Floats:
+def _testable(state: State, cells: Cells, pool: Mask, rows: NDArray[np.intp]) -> Floats:
     """How likely each commit can be tested, from the ones around it that could not."""
     hidden = state.shown(Status.SKIPPED, Status.WEAK) & pool
     if not hidden:

@@ -7,6 +7,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -339,23 +340,37 @@ def test_find_fix_under_noise() -> None:
 
 
 def test_information_is_zero_for_what_is_known_and_full_for_what_tells_all() -> None:
-    mass, none = np.array([1.0]), 0.0
+    sure = SimpleNamespace(mass=np.array([1.0]), no_change=0.0)
     halves = np.array([[0.5], [1.0], [0.0]])  # of the candidates are in the commit
-    certain = Outlook(np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([1.0, 0.0]))
-    assert certain.bits(mass, halves, none) == pytest.approx([1, 0, 0])
-    coin = Outlook(np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]), np.array([0.5, 0.5]))
-    assert coin.bits(mass, halves, none) == pytest.approx([0, 0, 0])
+    one = np.array([0])
+    certain = Outlook(np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([1.0, 0.0]), one)
+    assert certain.bits(sure, halves, sure.mass)[:, 0] == pytest.approx([1, 0, 0])
+    coin = Outlook(np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]), np.array([0.5, 0.5]), one)
+    assert coin.bits(sure, halves, sure.mass)[:, 0] == pytest.approx([0, 0, 0])
     # Whether anything changed at all is a question too.
-    assert certain.bits(np.array([0.5]), np.array([[0.5]]), 0.5) == pytest.approx([1])
+    unsure = SimpleNamespace(mass=np.array([0.5]), no_change=0.5)
+    whole = np.array([[1.0]])
+    assert certain.bits(unsure, whole, unsure.mass)[0, 0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("new", [True, False])
 def test_trials_until_the_first_alarm(new: bool) -> None:
-    table, runs = REGRESSION.until(3, new=new)
+    results = REGRESSION.results((1, 3), new)
     alarm = REGRESSION.rates if new else 1 - REGRESSION.rates
-    assert table.sum(axis=1) == pytest.approx(1)
-    assert table[:, 3] == pytest.approx((1 - alarm) ** 3)
-    assert runs == pytest.approx(1 + (1 - alarm) + (1 - alarm) ** 2)
+    one, three = np.split(results.table, results.starts[1:], axis=1)
+    assert one.sum(axis=1) == pytest.approx(1)
+    assert three.sum(axis=1) == pytest.approx(1)
+    assert three[:, 3] == pytest.approx((1 - alarm) ** 3)
+    assert results.runs[:, 0] == pytest.approx(1)
+    assert results.runs[:, 1] == pytest.approx(1 + (1 - alarm) + (1 - alarm) ** 2)
+
+
+def test_counts_of_trials() -> None:
+    results = REGRESSION.results((2,), None)
+    rate = REGRESSION.rates
+    expected = np.stack([(1 - rate) ** 2, 2 * rate * (1 - rate), rate**2], axis=1)
+    assert np.allclose(results.table, expected)
+    assert (results.runs == 2).all()
 
 
 def test_ten_thousand_candidates_are_decided_in_time() -> None:
