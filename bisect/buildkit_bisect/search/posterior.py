@@ -33,10 +33,15 @@ from buildkit_bisect.search.vocabulary import Candidate
 
 _TINY = 1e-300
 
-#: A search stops when the posterior's doubt is the user's divided by this, and what it reports
-#: is its doubt times this. The prior cannot be right for every pair of rates; docs/search.md
-#: shows what this margin makes of it.
+#: A search stops when the posterior's doubt is the user's divided by this, and it reports its
+#: doubt times this. The prior cannot be right for every pair of rates; docs/search.md shows what
+#: this margin makes of it.
 MARGIN = 1.6
+
+#: Small doubts depend most on what the prior says of rare noise: below this one the margin grows
+#: by this power, to 4 at a doubt of 1 %.
+_SMALL = 0.05
+_GROWS = 0.57
 
 
 def prior_of(state: State) -> RatePrior:
@@ -202,9 +207,17 @@ def belief(state: State) -> Belief:
 
 def doubt_allowed(state: State) -> float:
     """The posterior's doubt at which a commit is named."""
-    return (1 - state.options.confidence) / MARGIN
+    return cautious(1 - state.options.confidence)
+
+
+def cautious(doubt: float) -> float:
+    """The posterior's doubt at which no more than *doubt* is stated."""
+    return doubt / MARGIN * float(min(1.0, (doubt / _SMALL) ** _GROWS))
 
 
 def stated(probability: float) -> float:
     """The confidence that is reported for a posterior probability."""
-    return max(0.0, 1 - MARGIN * (1 - probability))
+    doubt = MARGIN * (1 - probability)
+    if doubt < _SMALL:
+        doubt = (doubt * _SMALL**_GROWS) ** (1 / (1 + _GROWS))
+    return max(0.0, 1 - doubt)

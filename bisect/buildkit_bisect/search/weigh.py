@@ -5,7 +5,7 @@ A commit that is built already costs only its runs, so flakiness costs trials an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ _BATCHES = (1, 2, 3, 4, 6, 8, 12)
 
 #: Commits that are weighed with every number of trials.
 _SHORTLIST = 8
+
+#: Bits below which an ask is made of several trials, and how many at most.
+_LITTLE = 0.08
+_MOST_AT_ONCE = 4
 
 #: How much cheaper a trial of one commit may be than that of another.
 _TRIALS_ALIKE = 0.9
@@ -66,8 +70,17 @@ def weigh(state: State, now: Belief) -> Weighed | None:
     if best and best.phase is Phase.DESCEND:
         line = max((a for a in asks if _fresh_on_line(a)), key=lambda a: a.rate, default=None)
         if line and line.rate >= _LINE_FIRST * best.rate:
-            return line
-    return best
+            best = line
+    return _several(now, best) if best and not state.options.trials else best
+
+
+def _several(now: Belief, ask: Weighed) -> Weighed:
+    """More trials at once where one tells little: what is believed hardly changes between them."""
+    trials = min(_MOST_AT_ONCE, int(_LITTLE / ask.gain))
+    if trials <= ask.trials:
+        return ask
+    gain = worth(now, ask.commit, trials)
+    return replace(ask, trials=trials, gain=gain) if gain > ask.gain else ask
 
 
 def _fresh_on_line(ask: Weighed) -> bool:
@@ -75,12 +88,15 @@ def _fresh_on_line(ask: Weighed) -> bool:
 
 
 def worth(now: Belief, commit: str, trials: int) -> float:
-    """Bits of *trials* of a commit that was run before."""
-    column = now.cells.tests.get(commit)
-    if column is None:
-        return 0.0
-    contained = now.cells.inside[:, column].astype(np.float64)[None, :]
-    return float(now.bits((trials,), contained, now.mass)[0, 0])
+    """Bits of *trials* of a commit."""
+    cells = now.cells
+    column = cells.tests.get(commit)
+    if column is not None:
+        contained, each = cells.inside[:, column].astype(np.float64), now.mass
+    else:
+        here = cells.rows == now.state.history.number(commit)
+        contained, each = cells.within[here].sum(axis=0), now.each  # nothing, outside of the ends
+    return float(now.bits((trials,), contained[None, :], each)[0, 0])
 
 
 def _again(state: State, now: Belief) -> list[Weighed]:
@@ -145,7 +161,7 @@ def _promising(
     """
     bits = likely * bits[rows]
     best = int(bits.argmax())
-    build, trial = state.seconds(state.history.sha(int(cells.rows[rows[best]])))
+    build, trial = (float(s[0]) for s in state.seconds(cells, rows[best : best + 1]))
     # Even a build that is there already has to tell as much as this.
     least = _TRIALS_ALIKE * float(bits[best]) * trial / (build + trial)
     telling = bits > max(NOTHING, least)
@@ -161,15 +177,13 @@ def _pools(state: State) -> tuple[tuple[Phase, Mask], ...]:
 def _of_pool(
     state: State, now: Belief, phase: Phase, rows: NDArray[np.intp], likely: Floats
 ) -> list[Weighed]:
-    commits = [state.history.sha(int(n)) for n in now.cells.rows[rows]]
-    seconds = [state.seconds(c) for c in commits]
-    build, trial = (np.array([s[i] for s in seconds])[:, None] for i in (0, 1))
+    build, trial = (s[:, None] for s in state.seconds(now.cells, rows))
     batches: tuple[int, ...] = (state.options.trials or 1,)
     if len(rows) > _SHORTLIST:
         bits = now.bits(batches, now.cells.within[rows], now.each)[:, 0]
         short = _largest(likely * bits / (build + batches[0] * trial)[:, 0])
         rows, likely, build, trial = rows[short], likely[short], build[short], trial[short]
-        commits = [commits[i] for i in short]
+    commits = [state.history.sha(int(n)) for n in now.cells.rows[rows]]
     if not state.options.trials and build.any():
         batches = _BATCHES
     contained = now.cells.within[rows]

@@ -30,7 +30,7 @@ from buildkit_bisect.search import (
 )
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.information import Outlook
-from buildkit_bisect.search.posterior import likelihoods
+from buildkit_bisect.search.posterior import MARGIN, cautious, likelihoods, stated
 from buildkit_bisect.search.rates import FIX, REGRESSION, RatePrior
 from worlds import World, dice, drive, histories, linear, random_history, searched, seen, tip_of
 
@@ -167,7 +167,7 @@ def test_ends_that_do_not_differ_are_refused() -> None:
     answer, _ = drive(BisectSession(History(parents), good="c0", bad="c20"), coin)
     assert isinstance(answer, Refused)
     assert answer.kind is RefusalKind.ALIKE
-    assert answer.reason.startswith("no change between the ends: c0 shows ")
+    assert re.match(r"no change between the ends( \(\d\d% likely\))?: c0 shows ", answer.reason)
     assert answer.hint == "./inv run --rev c20 --trials 20"
 
 
@@ -263,6 +263,12 @@ def test_the_posterior_is_that_of_the_formula(prior: RatePrior) -> None:
         for w, r in zip(prior.alike, prior.rates, strict=True)
     )
     assert math.exp(given.log_alike) == pytest.approx(alike)
+
+
+@pytest.mark.parametrize("doubt", [0.4, 0.2, 0.05, 0.02, 0.01, 0.001])
+def test_what_is_stated_is_what_was_asked_for(doubt: float) -> None:
+    assert cautious(doubt) <= doubt / MARGIN
+    assert stated(1 - cautious(doubt)) == pytest.approx(1 - doubt)
 
 
 def test_thousands_of_trials_do_not_underflow() -> None:
