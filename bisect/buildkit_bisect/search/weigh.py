@@ -79,8 +79,8 @@ def _several(now: Belief, ask: Weighed) -> Weighed:
     trials = min(_MOST_AT_ONCE, int(_LITTLE / ask.gain))
     if trials <= ask.trials:
         return ask
-    gain = worth(now, ask.commit, trials)
-    return replace(ask, trials=trials, gain=gain) if gain > ask.gain else ask
+    more = replace(ask, trials=trials, gain=worth(now, ask.commit, trials))
+    return more if more.worthwhile or not ask.worthwhile else ask
 
 
 def _fresh_on_line(ask: Weighed) -> bool:
