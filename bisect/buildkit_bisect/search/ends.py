@@ -52,7 +52,7 @@ class GoodEndSearch:
                 hint="leave out --find-fix, or --good R",
             )
         if not releases:
-            raise BadInput("--find-good: there is no release before the bad end", hint="--good R")
+            raise BadInput("--find-good: no release is older than the bad end", hint="--good R")
         self._back = [bad, *reversed(releases)]  # newest first
         self._evidence = Evidence(options=self._options, bad_end=bad, same_build=same_build)
         self._cost = cost or FlatCost()

@@ -33,8 +33,8 @@ NO_CHANGE = 0.3
 _CLEAN, _CLEAN_IF_FIXED = 0.10, 0.90
 _ONLY_SOMETIMES = 0.02  # never bad on the good side
 _ALWAYS = 0.02  # never good on the bad side
-_SYMMETRIC = 0.18  # errs equally often both ways, and seldom
-_ANY = 0.68
+_SYMMETRIC = 0.20  # errs equally often both ways, and seldom
+_ANY = 0.66
 
 #: Points of the grid strictly between 0 and 1.
 _POINTS = 20

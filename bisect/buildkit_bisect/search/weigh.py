@@ -29,6 +29,9 @@ _SHORTLIST = 8
 _LITTLE = 0.08
 _MOST_AT_ONCE = 4
 
+#: Probability of a candidate above which the end is near, and every trial counts.
+_NEARLY = 0.5
+
 #: How much cheaper a trial of one commit may be than that of another.
 _TRIALS_ALIKE = 0.9
 
@@ -77,7 +80,7 @@ def weigh(state: State, now: Belief) -> Weighed | None:
 def _several(now: Belief, ask: Weighed) -> Weighed:
     """More trials at once where one tells little: what is believed hardly changes between them."""
     trials = min(_MOST_AT_ONCE, int(_LITTLE / ask.gain))
-    if trials <= ask.trials:
+    if trials <= ask.trials or now.best > _NEARLY:
         return ask
     more = replace(ask, trials=trials, gain=worth(now, ask.commit, trials))
     return more if more.worthwhile or not ask.worthwhile else ask

@@ -161,7 +161,7 @@ def test_ends_that_do_not_differ_are_refused() -> None:
     parents = linear(20)
 
     def coin(ask: Ask) -> Tested:
-        shows = sum(rng.random() < 0.5 for _ in range(ask.trials))
+        shows = sum(rng.random() < 0.3 for _ in range(ask.trials))
         return seen(dropped=shows, cached=ask.trials - shows)
 
     answer, _ = drive(BisectSession(History(parents), good="c0", bad="c20"), coin)
