@@ -30,7 +30,7 @@ class Row:
     with_it: float  # rate of what the change brings, in commits that have it
     without: float
     build: float  # seconds; a trial takes 1
-    find_fix: bool = False
+    find_fix: bool | None = False  # None: in turns
     noise: Noise = Noise.NONE
     runs: int = 1000
     trials: int | None = None  # of each commit; None is automatic
@@ -108,7 +108,8 @@ def brief(done: Done) -> str:
         f"{level.builds / row.runs:.1f} builds {dict(sorted(level.other.items())) or ''}"
         for level in done.levels
     )
-    what = [row.shape, "fix" if row.find_fix else "", str(row.noise)]
+    ways = {True: "fix", False: "", None: "both ways"}
+    what = [row.shape, ways[row.find_fix], str(row.noise)]
     what += ["" if row.trials is None else f"--trials {row.trials}"]
     return (
         f"{' '.join(filter(None, what))} {row.with_it:g}/{row.without:g} build {row.build:g}: "
@@ -188,8 +189,8 @@ def _grid(done: Sequence[Done]) -> str:
     slowest = max(d.slowest for d in done)
     return (
         f"The grid: {len(levels):,} rows (line of 128, line of 410, the real history; builds of 0, "
-        f"10 and 40 trials; regressions and fixes; three confidences), "
-        f"{done[0].row.runs:,} runs each. In {good:,} of them the upper 95 % bound of the share of "
+        f"10 and 40 trials; three confidences), {done[0].row.runs:,} runs each, regressions "
+        f"and fixes in turns. In {good:,} of them the upper 95 % bound of the share of "
         f"wrong commits is at most 1 - confidence. The shares below are of all rows with these "
         f"rates, and of the worst one. {runs:,} searches took "
         f"{sum(d.seconds for d in done) / 60:.0f} minutes of processor time, the slowest decision "

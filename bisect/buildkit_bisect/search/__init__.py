@@ -1,4 +1,4 @@
-"""The search for a commit, pure: it asks for a commit, is told what was seen, explains itself.
+"""The search for a commit, pure: it asks for trials of a commit, takes results, and explains why.
 
 Nothing here starts a process, reads a clock, or touches git, docker or the network. The
 caller drives: ``step = session.next()``, build and run what it asks, ``session.tell(...)``.

@@ -1,4 +1,4 @@
-"""Whether the ends bear a search at all: shape first, then what they show when run.
+"""Whether a search between the ends is possible: their place in history, then their results.
 
 Most release tags of BuildKit are not ancestors of master. Then the merge base has to show
 the old behaviour, or the search would be about a change that the other branch made.

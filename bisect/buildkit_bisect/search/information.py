@@ -7,6 +7,10 @@ side. So trials of an end, whose side is no question, can still tell the cells a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from buildkit_bisect.search.rates import Floats, entropy
 
@@ -27,25 +31,37 @@ class Rates:
         return f"bad in {self.bad_side:.2f} and {self.good_side:.2f} of the trials on either side"
 
 
-class Outlook:
-    """What one number of trials may show: the probability of each result, by hypothesis.
+class Hypotheses(Protocol):
+    """What is believed: the probability of each cell, and that nothing changed."""
 
-    *with_it* and *without* are [cell, result], *alike* is [result].
+    mass: Floats
+    no_change: float
+
+
+class Outlook:
+    """What several numbers of trials may show: the probability of each result, by hypothesis.
+
+    *with_it* and *without* are [cell, result], *alike* is [result]; the results of a batch start
+    at its place of *starts*.
     """
 
-    def __init__(self, with_it: Floats, without: Floats, alike: Floats) -> None:
-        self._without, self._alike = without, alike
+    def __init__(
+        self, with_it: Floats, without: Floats, alike: Floats, starts: NDArray[np.intp]
+    ) -> None:
+        self._without, self._alike, self._starts = without, alike, starts
         self._more = with_it - without
-        self._known, self._known_alike = entropy(without), float(entropy(alike))
-        self._known_more = entropy(with_it) - self._known
+        self._known, self._known_alike = entropy(without, starts), entropy(alike, starts)
+        self._known_more = entropy(with_it, starts) - self._known
 
-    def bits(self, mass: Floats, inside: Floats, no_change: float) -> Floats:
-        """Expected bits about which hypothesis is true, of each row.
+    def bits(self, belief: Hypotheses, contained: Floats, each: Floats) -> Floats:
+        """Expected bits about which hypothesis is true, [row, batch].
 
-        *inside* is [row, cell]: the probability of each cell's candidates that the row's
-        commit contains; *mass* is that of the whole cells.
+        *contained* is [row, cell], how much of each cell a row's commit contains, and *each* is
+        the probability of one of these units.
         """
-        mixed = mass @ self._without + no_change * self._alike + inside @ self._more
-        known = float(mass @ self._known) + no_change * self._known_alike
-        gained: Floats = entropy(mixed) - known - inside @ self._known_more
+        mass, none = belief.mass, belief.no_change
+        mixed = mass @ self._without + none * self._alike + contained @ (each[:, None] * self._more)
+        known = mass @ self._known + none * self._known_alike
+        gained: Floats = entropy(mixed, self._starts) - known
+        gained -= contained @ (each[:, None] * self._known_more)
         return gained

@@ -28,7 +28,7 @@ _LIKELY = math.log(3)
 
 #: Odds at which a commit that looks new, inside one that looks old, is run again, and at
 #: which the two are said to contradict each other.
-_DOUBT = 20.0
+_DOUBT = 200.0
 _BEYOND_DOUBT = 1000.0
 
 #: Trials of one commit, outside the search itself.
@@ -127,10 +127,10 @@ def log_odds(state: State, tallies: list[Tally]) -> Floats:
     return found
 
 
-def odds_to_differ(state: State, tallies: list[Tally]) -> Floats:
+def odds_to_differ(state: State, new: Floats, old: Floats) -> Floats:
     """How much likelier the first of two is new and the other old than both alike, [new, old]."""
     prior = prior_of(state)
-    each, _ = prior.scaled(as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies]))
+    each, _ = prior.scaled(new, old)
     alike = (each * prior.alike) @ each.T
     odds: Floats = each @ prior.pairs @ each.T / np.maximum(alike, _TINY)
     return odds
@@ -141,8 +141,7 @@ class Clash:
 
     def __init__(self, state: State, cells: Cells) -> None:
         self._commits = list(cells.tests)
-        odds = odds_to_differ(state, [state.evidence.tally(c) for c in self._commits])
-        self._odds = np.where(cells.contains.T, odds, 0.0)
+        self._odds = np.where(cells.contains.T, odds_to_differ(state, *state.counts()), 0.0)
 
     def beyond(self, odds: float) -> tuple[str, str] | None:
         """The pair that clashes most, the inner one first; None if none does at these odds."""
@@ -161,8 +160,9 @@ def contradiction(state: State, clash: Clash) -> tuple[str, str] | None:
     pair = clash.beyond(_DOUBT)
     if not pair:
         return None
-    inner, outer = (state.evidence.reruns(c, Phase.DOUBT) for c in pair)
-    return pair if odds_to_differ(state, [inner, outer])[0, 1] >= _BEYOND_DOUBT else None
+    tallies = [state.evidence.reruns(c, Phase.DOUBT) for c in pair]
+    new, old = as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies])
+    return pair if odds_to_differ(state, new, old)[0, 1] >= _BEYOND_DOUBT else None
 
 
 def in_doubt(state: State, clash: Clash) -> Ask | None:

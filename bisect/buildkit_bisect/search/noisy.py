@@ -84,8 +84,7 @@ def _prove(state: State, now: Belief, best: Weighed | None) -> Step | None:
     step = proof(state, commit)
     if isinstance(step, Ask):
         idle = worth(now, step.commit, step.trials) < WORTHWHILE * step.trials
-        known = step.commit in now.cells.tests
-        return None if best and best.worthwhile and known and idle else step
+        return None if best and best.worthwhile and idle else step
     doubt = doubt_allowed(state)
     if 1 - now.best > doubt or now.no_change > _ABOUT_NOTHING * doubt:
         return None

@@ -1,4 +1,4 @@
-"""What a reader has to know beside the answer: other outcomes, and turns back."""
+"""Notes beside the answer: outcomes that neither end shows, and changes that were undone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from buildkit_bisect.search.vocabulary import Inconclusive
 
 
 def notes(state: State) -> tuple[str, ...]:
-    """Whatever makes the history less simple than one change between two ends."""
+    """What makes the history less simple than one change between two ends."""
     return (*_other_outcomes(state), *_turns_back(state))
 
 
@@ -35,9 +35,7 @@ def _other_outcomes(state: State) -> list[str]:
     if not shown:
         return []
     seen = "; ".join(shown.values())
-    return [
-        f"another outcome than those of the ends is no evidence: {seen}; " + _every_change(state)
-    ]
+    return [f"outcomes that neither end shows are not evidence: {seen}; " + _every_change(state)]
 
 
 def _turns_back(state: State) -> list[str]:

@@ -25,6 +25,7 @@ from buildkit_bisect.search.rates import (
     REGRESSION,
     Floats,
     RatePrior,
+    Results,
     as_floats,
 )
 from buildkit_bisect.search.state import State
@@ -32,10 +33,15 @@ from buildkit_bisect.search.vocabulary import Candidate
 
 _TINY = 1e-300
 
-#: A search stops when the posterior's doubt is the user's divided by this, and what it reports
-#: is its doubt times this. The prior cannot be right for every pair of rates; docs/search.md
-#: shows what this margin makes of it.
+#: A search stops when the posterior's doubt is the user's divided by this, and it reports its
+#: doubt times this. The prior cannot be right for every pair of rates; docs/search.md shows what
+#: this margin makes of it.
 MARGIN = 1.6
+
+#: Small doubts depend most on what the prior says of rare noise: below this one the margin grows
+#: by this power, to 4 at a doubt of 1 %.
+_SMALL = 0.05
+_GROWS = 0.57
 
 
 def prior_of(state: State) -> RatePrior:
@@ -91,7 +97,7 @@ class Belief:
         self.mass = mass / (mass.sum() + alike)  # [cell]
         self.no_change = alike / float(mass.sum() + alike)
         self.each = self.mass / np.maximum(sizes, 1)  # of one member
-        self._outlooks: dict[int, Outlook] = {}
+        self._outlooks: dict[tuple[int, ...], Outlook] = {}
 
     @cached_property
     def top(self) -> int:
@@ -134,34 +140,33 @@ class Belief:
             return Rates(1 - without, 1 - with_it)
         return Rates(with_it, without)
 
-    def outlook(self, trials: int) -> Outlook:
-        """What *trials* of a commit may show; where one alarm settles it, when the first comes."""
-        if trials not in self._outlooks:
-            prior, given = prior_of(self.state), self.given
-            if trials > 1 and self.rates.one_sided:
-                table, _ = prior.until(trials, new=not self.state.options.find_fix)
-            else:
-                table = prior.outcomes(trials)
-            self._outlooks[trials] = Outlook(
-                given.with_it @ table, given.without @ table, given.alike @ table
+    def _results(self, batches: tuple[int, ...]) -> Results:
+        """Where a bad trial tells more than a good one, the first ends an ask."""
+        ends = not self.state.options.find_fix if self.rates.one_sided else None
+        return prior_of(self.state).results(batches, ends)
+
+    def bits(self, batches: tuple[int, ...], contained: Floats, each: Floats) -> Floats:
+        """Expected bits of numbers of trials, [row, batch].
+
+        *contained* is [row, cell], how much of each cell a row's commit contains, and *each* is
+        the probability of one of these units.
+        """
+        if batches not in self._outlooks:
+            given, results = self.given, self._results(batches)
+            table = results.table
+            self._outlooks[batches] = Outlook(
+                given.with_it @ table, given.without @ table, given.alike @ table, results.starts
             )
-        return self._outlooks[trials]
+        return self._outlooks[batches].bits(self, contained, each)
 
-    def bits(self, trials: int, inside: Floats) -> Floats:
-        """Expected bits of *trials* of commits, of which *inside* says what they contain."""
-        return self.outlook(trials).bits(self.mass, inside, self.no_change)
-
-    def runs(self, trials: int, inside: Floats) -> Floats:
-        """How many of *trials* are expected to be made."""
-        if trials == 1 or not self.rates.one_sided:
-            return np.full(len(inside), float(trials))
-        _, until = prior_of(self.state).until(trials, new=not self.state.options.find_fix)
-        given = self.given
+    def runs(self, batches: tuple[int, ...], contained: Floats) -> Floats:
+        """How many trials of each number are expected to be made, [row, batch]."""
+        given, until = self.given, self._results(batches).runs
         without = given.without @ until
         runs: Floats = (
-            float(self.mass @ without)
-            + self.no_change * float(given.alike @ until)
-            + inside @ (given.with_it @ until - without)
+            self.mass @ without
+            + self.no_change * (given.alike @ until)
+            + contained @ (self.each[:, None] * (given.with_it @ until - without))
         )
         return runs
 
@@ -186,13 +191,12 @@ class Belief:
 def belief(state: State) -> Belief:
     """The posterior over every candidate between the ends."""
     cells, ran = state.cells(), state.ran()
-    tallies = [state.evidence.tally(commit) for commit in cells.tests]
+    new, old = state.counts()
     # The trials of a build count once, on the side of the first of its commits that was run.
-    once = [first == commit for commit, first in ran.items()]
-    new = as_floats([t.new for t in tallies]) * once
-    old = as_floats([t.old for t in tallies]) * once
+    once = np.array([first == commit for commit, first in ran.items()])
+    new, old = new * once, old * once
     given = likelihoods(prior_of(state), cells.inside.astype(np.float64), new, old)
-    if not all(once):
+    if not once.all():
         # A change between two commits that are the same build changed nothing.
         firsts = [cells.tests[first] for first in ran.values()]
         split = (cells.inside != cells.inside[:, firsts]).any(axis=1)
@@ -203,9 +207,17 @@ def belief(state: State) -> Belief:
 
 def doubt_allowed(state: State) -> float:
     """The posterior's doubt at which a commit is named."""
-    return (1 - state.options.confidence) / MARGIN
+    return cautious(1 - state.options.confidence)
+
+
+def cautious(doubt: float) -> float:
+    """The posterior's doubt at which no more than *doubt* is stated."""
+    return doubt / MARGIN * float(min(1.0, (doubt / _SMALL) ** _GROWS))
 
 
 def stated(probability: float) -> float:
     """The confidence that is reported for a posterior probability."""
-    return max(0.0, 1 - MARGIN * (1 - probability))
+    doubt = MARGIN * (1 - probability)
+    if doubt < _SMALL:
+        doubt = (doubt * _SMALL**_GROWS) ** (1 / (1 + _GROWS))
+    return max(0.0, 1 - doubt)

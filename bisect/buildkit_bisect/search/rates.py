@@ -12,6 +12,7 @@ closer than `LEAST_DIFFERENCE` are no change.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,8 +33,8 @@ NO_CHANGE = 0.3
 _CLEAN, _CLEAN_IF_FIXED = 0.10, 0.90
 _ONLY_SOMETIMES = 0.02  # never bad on the good side
 _ALWAYS = 0.02  # never good on the bad side
-_SYMMETRIC = 0.18  # errs equally often both ways, and seldom
-_ANY = 0.68
+_SYMMETRIC = 0.20  # errs equally often both ways, and seldom
+_ANY = 0.66
 
 #: Points of the grid strictly between 0 and 1.
 _POINTS = 20
@@ -42,6 +43,7 @@ _POINTS = 20
 _CONSTANT = 0.1
 
 _TINY = 1e-300
+_NEVER = -230.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,35 +66,46 @@ class RatePrior:
         """The same as likelihoods with a largest of 1 in each row, and the log of what was cut."""
         log = self.log_likelihood(new, old)
         top = log.max(axis=1)
-        return np.exp(log - top[:, None]), top
+        log -= top[:, None]
+        log[log < _NEVER] = -np.inf  # numbers too small for the processor's fast path
+        return np.exp(log), top
 
-    @lru_cache(maxsize=256)  # noqa: B019 - two priors live as long as the program
-    def outcomes(self, trials: int) -> Floats:
-        """Probability of each number of new trials, [rate, number], in any order."""
-        ways = np.array([_choose(trials, k) for k in range(trials + 1)])
+    @lru_cache(maxsize=256)  # noqa: B019 - the priors live as long as the program
+    def results(self, batches: tuple[int, ...], ends: bool | None) -> Results:
+        """What each number of trials may show.
+
+        *ends*: a new trial (True) or an old one (False) ends them; None: nothing does.
+        """
+        tables, runs = [], []
+        for n in batches:
+            if ends is None or n == 1:
+                tables.append(self._counts(n))
+                runs.append(np.full(len(self.rates), float(n)))
+            else:
+                alarm = self.rates if ends else 1 - self.rates
+                quiet = (1 - alarm)[:, None] ** np.arange(n)
+                tables.append(np.hstack([quiet * alarm[:, None], (1 - alarm)[:, None] ** n]))
+                runs.append(quiet.sum(axis=1))
+        widths = [t.shape[1] for t in tables]
+        return Results(
+            np.hstack(tables), np.stack(runs, axis=1), np.cumsum([0, *widths[:-1]], dtype=np.intp)
+        )
+
+    def _counts(self, trials: int) -> Floats:
+        ways = np.array([math.comb(trials, k) for k in range(trials + 1)], dtype=np.float64)
         k = np.arange(trials + 1)
         rate = self.rates[:, None]
         table: Floats = ways * rate**k * (1 - rate) ** (trials - k)
         return table
 
-    @lru_cache(maxsize=256)  # noqa: B019
-    def until(self, trials: int, *, new: bool) -> tuple[Floats, Floats]:
-        """Where the first new trial (or old one) ends an ask.
 
-        The probability that this is the first, second, ... or none, [rate, which], and
-        the expected number of trials, [rate].
-        """
-        alarm = self.rates if new else 1 - self.rates
-        quiet = (1 - alarm)[:, None] ** np.arange(trials)
-        table: Floats = np.hstack([quiet * alarm[:, None], (1 - alarm)[:, None] ** trials])
-        return table, quiet.sum(axis=1)
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """What several numbers of trials may show, side by side."""
 
-
-def _choose(n: int, k: int) -> float:
-    ways = 1.0
-    for i in range(min(k, n - k)):
-        ways = ways * (n - i) / (i + 1)
-    return ways
+    table: Floats  # [rate, result]: the probability of each result
+    runs: Floats  # [rate, batch]: how many trials are expected to be made
+    starts: NDArray[np.intp]  # the first result of each batch
 
 
 def _regression(clean: float) -> RatePrior:
@@ -148,9 +161,10 @@ FIXED_REGRESSION = _regression(_CLEAN_IF_FIXED)
 FIXED_FIX = _fix(FIXED_REGRESSION)
 
 
-def entropy(shares: Floats) -> Floats:
-    """Bits of each row of probabilities, summed over the last axis."""
-    bits: Floats = -(shares * np.log2(np.maximum(shares, _TINY))).sum(axis=-1)
+def entropy(shares: Floats, starts: NDArray[np.intp]) -> Floats:
+    """Bits of probabilities along the last axis, each stretch that starts there by itself."""
+    logs: Floats = shares * np.log2(np.maximum(shares, _TINY))
+    bits: Floats = -np.add.reduceat(logs, starts, axis=-1)
     return bits
 
 

@@ -70,10 +70,10 @@ class BisectSession:
         return self._next
 
     def tell(self, commit: str, tested: Tested) -> None:
-        """Take in what was seen at a commit: the one asked for, or any other.
+        """Take in the results of a commit: the one asked for, or any other.
 
-        Something known before the search (a result of another campaign) may be told before
-        the first ask. Raises `BadInput` for a commit that is not in the history.
+        A result of another campaign may be passed in before the first ask. Raises `BadInput`
+        for a commit that is not in the history.
         """
         self._state.history.number(commit)
         pending = self.next()
@@ -89,7 +89,7 @@ class BisectSession:
         self._next = None
 
     def demand(self, confidence: float) -> None:
-        """Go on to another confidence, from all that was told."""
+        """Continue to another confidence with the results so far."""
         options = replace(self._state.options, confidence=confidence)
         _check(options)
         self._state.options = options

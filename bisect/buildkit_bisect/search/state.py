@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.cost import CostModel
 from buildkit_bisect.search.history import History, Mask, bits
+from buildkit_bisect.search.rates import Floats, as_floats
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.tally import Evidence, Status
 from buildkit_bisect.search.vocabulary import Candidate, SearchOptions, Tested
@@ -36,7 +40,9 @@ class State:
     line: Mask = 0  # the first-parent line of *new*
     ready: bool = False  # the gate has let the search begin
     _ran: tuple[int, Mapping[str, str]] = (-1, MappingProxyType({}))
-    _seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _counts: tuple[int, Floats, Floats] = (-1, as_floats([]), as_floats([]))
+    _build: Floats = field(default_factory=lambda: as_floats([]))
+    _trial: Floats = field(default_factory=lambda: as_floats([]))
     _learned: set[str] = field(default_factory=set)
     _reach: tuple[tuple[str, ...] | None, Mask] = (None, 0)
     _cells: tuple[Mask, Cells] | None = None
@@ -173,6 +179,15 @@ class State:
             self._ran = (self.evidence.changes, ran)
         return self._ran[1]
 
+    def counts(self) -> tuple[Floats, Floats]:
+        """New and old trials of the commits that were run, in the order of `ran`."""
+        evidence = self.evidence
+        if self._counts[0] != evidence.tells:
+            tallies = [evidence.tally(commit) for commit in self.ran()]
+            new, old = as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies])
+            self._counts = (evidence.tells, new, old)
+        return self._counts[1:]
+
     def _unchanged(self, reach: Mask) -> Mask:
         history, evidence = self.history, self.evidence
         if evidence.all_distinct:
@@ -184,27 +199,29 @@ class State:
                 mask |= 1 << i
         return mask
 
-    def seconds(self, commit: str) -> tuple[float, float]:
-        """Expected seconds of a build (0 where there is one), and of a trial."""
-        found = self._seconds.get(commit)
-        if found is None:
-            found = (self.cost.build_seconds(commit), self.cost.trial_seconds(commit))
-            self._seconds[commit] = found
-        return found
+    def seconds(self, cells: Cells, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Expected seconds of a build (0 where there is one) and of a trial, by rows of *cells*."""
+        if len(self._build) != len(cells.rows):
+            self._build = np.full(len(cells.rows), np.nan)
+            self._trial = self._build.copy()
+        for row in rows[np.isnan(self._build[rows])]:
+            commit = self.history.sha(int(cells.rows[row]))
+            self._build[row] = self.cost.build_seconds(commit)
+            self._trial[row] = self.cost.trial_seconds(commit)
+        return self._build[rows], self._trial[rows]
 
     def learn(self, commit: str, tested: Tested) -> None:
         """Let the cost model see what a commit cost."""
         if tested.build_seconds or tested.trial_seconds or commit not in self._learned:
             self._learned.add(commit)
-            self._seconds.clear()
+            self._build = np.array([])
         self.cost.learn(
             commit, build_seconds=tested.build_seconds, trial_seconds=tested.trial_seconds
         )
 
     def cost_of(self, commit: str, trials: int) -> float:
         """Expected seconds of building (where needed) and running a commit."""
-        build, trial = self.seconds(commit)
-        return build + trials * trial
+        return self.cost.build_seconds(commit) + trials * self.cost.trial_seconds(commit)
 
     def candidate(self, commit: str, probability: float | None = None) -> Candidate:
         """A commit with what is known of it."""

@@ -1,4 +1,4 @@
-"""What a search is told, what it asks, and how it ends: the whole vocabulary of its callers."""
+"""What a search asks for, what it takes in, and how it ends: the types that its callers use."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class RefusalKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """The ends do not bear a search: what was seen, and the next command."""
+    """A search between these ends is not possible: what they showed, and the next command."""
 
     kind: RefusalKind
     reason: str
@@ -143,7 +143,7 @@ class Refused:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inconclusive:
-    """The evidence contradicts itself or ran out; the likeliest commits, if there are any."""
+    """The evidence contradicts itself or ran out; with the likeliest commits, if any."""
 
     reason: str
     hint: str = ""
@@ -159,13 +159,13 @@ Step = Ask | Answer
 class SearchOptions:
     """How a search behaves; the defaults are those of the command line."""
 
-    trials: int | None = None  # of each commit; None: as many as the measured noise needs
+    trials: int | None = None  # of each commit; None: as many as its results require
     confidence: float = 0.95
     first_parent: bool = True  # False: the whole DAG at once
     find_fix: bool = False  # the older end is bad, the newer one good
     bad_when: frozenset[str] = frozenset()  # outcome names; empty: what the bad end showed
     good_when: frozenset[str] = frozenset()  # empty: every outcome whose verdict is good
-    proof_runs: int = 2  # times that parent and culprit are each run again, alternating
+    proof_runs: int = 2  # times that each parent has to be old and the commit new
     max_skips: int = 16  # commits in a row that cannot be tested, before a range is reported
-    calibration: int = 3  # trials of each end before the search, where trials is None
+    calibration: int = 3  # trials of a release in find-good, where trials is None
     max_trials: int = 400  # of the whole search, before it is given up as undecided

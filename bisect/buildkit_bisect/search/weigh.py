@@ -5,7 +5,7 @@ A commit that is built already costs only its runs, so flakiness costs trials an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,13 @@ _BATCHES = (1, 2, 3, 4, 6, 8, 12)
 
 #: Commits that are weighed with every number of trials.
 _SHORTLIST = 8
+
+#: Bits below which an ask is made of several trials, and how many at most.
+_LITTLE = 0.08
+_MOST_AT_ONCE = 4
+
+#: Probability of a candidate above which the end is near, and every trial counts.
+_NEARLY = 0.5
 
 #: How much cheaper a trial of one commit may be than that of another.
 _TRIALS_ALIKE = 0.9
@@ -66,8 +73,17 @@ def weigh(state: State, now: Belief) -> Weighed | None:
     if best and best.phase is Phase.DESCEND:
         line = max((a for a in asks if _fresh_on_line(a)), key=lambda a: a.rate, default=None)
         if line and line.rate >= _LINE_FIRST * best.rate:
-            return line
-    return best
+            best = line
+    return _several(now, best) if best and not state.options.trials else best
+
+
+def _several(now: Belief, ask: Weighed) -> Weighed:
+    """More trials at once where one tells little: what is believed hardly changes between them."""
+    trials = min(_MOST_AT_ONCE, int(_LITTLE / ask.gain))
+    if trials <= ask.trials or now.best > _NEARLY:
+        return ask
+    more = replace(ask, trials=trials, gain=worth(now, ask.commit, trials))
+    return more if more.worthwhile or not ask.worthwhile else ask
 
 
 def _fresh_on_line(ask: Weighed) -> bool:
@@ -75,11 +91,15 @@ def _fresh_on_line(ask: Weighed) -> bool:
 
 
 def worth(now: Belief, commit: str, trials: int) -> float:
-    """Bits of *trials* of a commit that was run before."""
-    column = now.cells.tests.get(commit)
-    if column is None:
-        return 0.0
-    return float(now.bits(trials, (now.cells.inside[:, column] * now.mass)[None, :])[0])
+    """Bits of *trials* of a commit."""
+    cells = now.cells
+    column = cells.tests.get(commit)
+    if column is not None:
+        contained, each = cells.inside[:, column].astype(np.float64), now.mass
+    else:
+        here = cells.rows == now.state.history.number(commit)
+        contained, each = cells.within[here].sum(axis=0), now.each  # nothing, outside of the ends
+    return float(now.bits((trials,), contained[None, :], each)[0, 0])
 
 
 def _again(state: State, now: Belief) -> list[Weighed]:
@@ -87,26 +107,26 @@ def _again(state: State, now: Belief) -> list[Weighed]:
     commits = list(now.cells.tests)
     firsts = set(state.ran().values())
     trials = state.options.trials or 1
-    inside = now.cells.inside.T * now.mass
-    bits = now.bits(trials, inside)
+    contained = now.cells.inside.T.astype(np.float64)
+    bits = now.bits((trials,), contained, now.mass)[:, 0]
     return [
         Weighed(
             commit=commits[i],
             trials=trials,
             gain=float(bits[i]),
             rate=float(bits[i]) / state.cost_of(commits[i], trials),
-            p=float(inside[i].sum()),
+            p=float(contained[i] @ now.mass),
             phase=_phase(state, commits[i]),
             again=True,
         )
         for i in _largest(bits)
-        if commits[i] in firsts
+        if commits[i] in firsts and bits[i] > NOTHING
     ]
 
 
-def _largest(worth: Floats) -> NDArray[np.int64]:
-    """The places of the few largest, above what is worth nothing, best first."""
-    return np.argsort(-worth, kind="stable")[:_SHORTLIST][: int((worth > NOTHING).sum())]
+def _largest(worth: Floats) -> NDArray[np.intp]:
+    """The places of the few largest, best first."""
+    return np.argsort(-worth, kind="stable")[:_SHORTLIST]
 
 
 def _phase(state: State, commit: str) -> Phase:
@@ -123,11 +143,32 @@ def _fresh(state: State, now: Belief) -> list[Weighed]:
     found: list[Weighed] = []
     known = state.shown(*KNOWN)
     reach = state.reach_mask()
+    one = state.options.trials or 1
+    bits = now.bits((one,), now.cells.within, now.each)[:, 0]
     for phase, pool in _pools(state):
         fresh = pool & reach & ~known
         if fresh and state.evidence.skips[phase] < state.options.max_skips:
-            found += _of_pool(state, now, phase, pool & reach, fresh)
+            rows = np.flatnonzero(now.cells.where(fresh))
+            likely = _testable(state, now.cells, pool & reach, rows)
+            rows, likely = _promising(state, now.cells, rows, likely, bits)
+            found += _of_pool(state, now, phase, rows, likely)
     return found
+
+
+def _promising(
+    state: State, cells: Cells, rows: NDArray[np.intp], likely: Floats, bits: Floats
+) -> tuple[NDArray[np.intp], Floats]:
+    """The rows that may be worth more for their cost than the one that tells most.
+
+    So the costs of few commits are asked for where builds cost little.
+    """
+    bits = likely * bits[rows]
+    best = int(bits.argmax())
+    build, trial = (float(s[0]) for s in state.seconds(cells, rows[best : best + 1]))
+    # Even a build that is there already has to tell as much as this.
+    least = _TRIALS_ALIKE * float(bits[best]) * trial / (build + trial)
+    telling = bits > max(NOTHING, least)
+    return rows[telling], likely[telling]
 
 
 def _pools(state: State) -> tuple[tuple[Phase, Mask], ...]:
@@ -136,55 +177,37 @@ def _pools(state: State) -> tuple[tuple[Phase, Mask], ...]:
     return ((Phase.FIRST_PARENT, state.line), (Phase.DESCEND, ~state.line))
 
 
-def _of_pool(state: State, now: Belief, phase: Phase, pool: Mask, fresh: Mask) -> list[Weighed]:
-    cells = now.cells
-    rows = np.flatnonzero(cells.where(fresh))
-    one = state.options.trials or 1
-    inside = cells.within[rows] * now.each
-    likely = _testable(state, cells, pool, rows)
-    bits = likely * now.bits(one, inside)
-    telling = bits > max(NOTHING, _cheapest(state, cells, rows, bits))
-    rows, inside, likely, bits = rows[telling], inside[telling], likely[telling], bits[telling]
-    if not len(rows):
-        return []
-    commits = [state.history.sha(int(n)) for n in cells.rows[rows]]
-    seconds = [state.seconds(c) for c in commits]
-    build = np.array([s[0] for s in seconds])
-    trial = np.array([s[1] for s in seconds])
-    short = _largest(bits / (build + one * trial))
-    inside, likely, build, trial = inside[short], likely[short], build[short], trial[short]
-    batches = (one,) if state.options.trials or not build.any() else _BATCHES
-    gains = np.stack([likely * now.bits(n, inside) for n in batches], axis=1)
-    runs = np.stack([now.runs(n, inside) for n in batches], axis=1)
-    rate = gains / (build[:, None] + runs * trial[:, None])
+def _of_pool(
+    state: State, now: Belief, phase: Phase, rows: NDArray[np.intp], likely: Floats
+) -> list[Weighed]:
+    build, trial = (s[:, None] for s in state.seconds(now.cells, rows))
+    batches: tuple[int, ...] = (state.options.trials or 1,)
+    if len(rows) > _SHORTLIST:
+        bits = now.bits(batches, now.cells.within[rows], now.each)[:, 0]
+        short = _largest(likely * bits / (build + batches[0] * trial)[:, 0])
+        rows, likely, build, trial = rows[short], likely[short], build[short], trial[short]
+    commits = [state.history.sha(int(n)) for n in now.cells.rows[rows]]
+    if not state.options.trials and build.any():
+        batches = _BATCHES
+    contained = now.cells.within[rows]
+    gains = likely[:, None] * now.bits(batches, contained, now.each)
+    rate = gains / (build + now.runs(batches, contained) * trial)
     best = rate.argmax(axis=1)
     return [
         Weighed(
-            commit=commits[place],
+            commit=commit,
             trials=batches[best[i]],
             gain=float(gains[i, best[i]]),
             rate=float(rate[i, best[i]]),
-            p=float(inside[i].sum()),
+            p=float(contained[i] @ now.each),
             phase=phase,
             again=False,
         )
-        for i, place in enumerate(short)
+        for i, commit in enumerate(commits)
     ]
 
 
-def _cheapest(state: State, cells: Cells, rows: NDArray[np.int64], bits: Floats) -> float:
-    """Bits that even a commit that is built already has to tell, to be worth more than the best.
-
-    So the costs of few commits are asked for where builds cost little.
-    """
-    best = int(bits.argmax()) if len(bits) else -1
-    if best < 0:
-        return 0.0
-    build, trial = state.seconds(state.history.sha(int(cells.rows[rows[best]])))
-    return _TRIALS_ALIKE * float(bits[best]) * trial / (build + trial)
-
-
-def _testable(state: State, cells: Cells, pool: Mask, rows: NDArray[np.int64]) -> Floats:
+def _testable(state: State, cells: Cells, pool: Mask, rows: NDArray[np.intp]) -> Floats:
     """How likely each commit can be tested, from the ones around it that could not."""
     hidden = state.shown(Status.SKIPPED, Status.WEAK) & pool
     if not hidden:

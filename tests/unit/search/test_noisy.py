@@ -7,6 +7,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from buildkit_bisect.search import (
 )
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.information import Outlook
-from buildkit_bisect.search.posterior import likelihoods
+from buildkit_bisect.search.posterior import MARGIN, cautious, likelihoods, stated
 from buildkit_bisect.search.rates import FIX, REGRESSION, RatePrior
 from worlds import World, dice, drive, histories, linear, random_history, searched, seen, tip_of
 
@@ -160,13 +161,13 @@ def test_ends_that_do_not_differ_are_refused() -> None:
     parents = linear(20)
 
     def coin(ask: Ask) -> Tested:
-        shows = sum(rng.random() < 0.5 for _ in range(ask.trials))
+        shows = sum(rng.random() < 0.3 for _ in range(ask.trials))
         return seen(dropped=shows, cached=ask.trials - shows)
 
     answer, _ = drive(BisectSession(History(parents), good="c0", bad="c20"), coin)
     assert isinstance(answer, Refused)
     assert answer.kind is RefusalKind.ALIKE
-    assert answer.reason.startswith("no change between the ends: c0 shows ")
+    assert re.match(r"no change between the ends( \(\d\d% likely\))?: c0 shows ", answer.reason)
     assert answer.hint == "./inv run --rev c20 --trials 20"
 
 
@@ -264,6 +265,12 @@ def test_the_posterior_is_that_of_the_formula(prior: RatePrior) -> None:
     assert math.exp(given.log_alike) == pytest.approx(alike)
 
 
+@pytest.mark.parametrize("doubt", [0.4, 0.2, 0.05, 0.02, 0.01, 0.001])
+def test_what_is_stated_is_what_was_asked_for(doubt: float) -> None:
+    assert cautious(doubt) <= doubt / MARGIN
+    assert stated(1 - cautious(doubt)) == pytest.approx(1 - doubt)
+
+
 def test_thousands_of_trials_do_not_underflow() -> None:
     inside = np.array([[1.0, 1], [0, 1]])
     given = likelihoods(REGRESSION, inside, np.array([9_000.0, 10]), np.array([10.0, 8_000]))
@@ -339,23 +346,37 @@ def test_find_fix_under_noise() -> None:
 
 
 def test_information_is_zero_for_what_is_known_and_full_for_what_tells_all() -> None:
-    mass, none = np.array([1.0]), 0.0
+    sure = SimpleNamespace(mass=np.array([1.0]), no_change=0.0)
     halves = np.array([[0.5], [1.0], [0.0]])  # of the candidates are in the commit
-    certain = Outlook(np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([1.0, 0.0]))
-    assert certain.bits(mass, halves, none) == pytest.approx([1, 0, 0])
-    coin = Outlook(np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]), np.array([0.5, 0.5]))
-    assert coin.bits(mass, halves, none) == pytest.approx([0, 0, 0])
+    one = np.array([0])
+    certain = Outlook(np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([1.0, 0.0]), one)
+    assert certain.bits(sure, halves, sure.mass)[:, 0] == pytest.approx([1, 0, 0])
+    coin = Outlook(np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]), np.array([0.5, 0.5]), one)
+    assert coin.bits(sure, halves, sure.mass)[:, 0] == pytest.approx([0, 0, 0])
     # Whether anything changed at all is a question too.
-    assert certain.bits(np.array([0.5]), np.array([[0.5]]), 0.5) == pytest.approx([1])
+    unsure = SimpleNamespace(mass=np.array([0.5]), no_change=0.5)
+    whole = np.array([[1.0]])
+    assert certain.bits(unsure, whole, unsure.mass)[0, 0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("new", [True, False])
 def test_trials_until_the_first_alarm(new: bool) -> None:
-    table, runs = REGRESSION.until(3, new=new)
+    results = REGRESSION.results((1, 3), new)
     alarm = REGRESSION.rates if new else 1 - REGRESSION.rates
-    assert table.sum(axis=1) == pytest.approx(1)
-    assert table[:, 3] == pytest.approx((1 - alarm) ** 3)
-    assert runs == pytest.approx(1 + (1 - alarm) + (1 - alarm) ** 2)
+    one, three = np.split(results.table, results.starts[1:], axis=1)
+    assert one.sum(axis=1) == pytest.approx(1)
+    assert three.sum(axis=1) == pytest.approx(1)
+    assert three[:, 3] == pytest.approx((1 - alarm) ** 3)
+    assert results.runs[:, 0] == pytest.approx(1)
+    assert results.runs[:, 1] == pytest.approx(1 + (1 - alarm) + (1 - alarm) ** 2)
+
+
+def test_counts_of_trials() -> None:
+    results = REGRESSION.results((2,), None)
+    rate = REGRESSION.rates
+    expected = np.stack([(1 - rate) ** 2, 2 * rate * (1 - rate), rate**2], axis=1)
+    assert np.allclose(results.table, expected)
+    assert (results.runs == 2).all()
 
 
 def test_ten_thousand_candidates_are_decided_in_time() -> None:
