@@ -253,7 +253,7 @@ def test_check_reports_missing_commits(desk: Desk, key: str, what: str) -> None:
         (("--from-branch", "nowhere"), "no revision 'nowhere'"),
         (("--from-branch", "--upload-pack=x"), "not a revision"),
         (("--from-branch", "v0.25", "--base", "v0.25"), "no changes since v0.25"),
-        (("--from-pr", "99"), "git fetch origin pull/99/head:pr-99, then --from-branch pr-99"),
+        (("--from-pr", "99"), "git fetch origin pull/99/head:pr-99 in the clone"),
         (("--from-pr", "fix"), "not an integer"),
         (("--from-worktree", "/nowhere"), "no such directory (try: --from-worktree DIR"),
         (("--from-worktree", "/"), "not a git repository (try: --from-worktree DIR"),

@@ -97,7 +97,9 @@ def asked_for(item: str, request: Building) -> tuple[str, str]:
     if not all([ref, *with_]):
         raise BadInput(
             f"{item!r} is neither a revision nor REV+PATCH",
-            hint=words(requests.Matrix, revs="v0.26.0,master+PATCH"),
+            hint=words(requests.Matrix, revs="v0.26.0,master+PATCH")
+            if isinstance(request, requests.Matrix)
+            else words(requests.Run, rev="v0.26.0+PATCH"),
         )
     if with_ and request.patches:
         raise BadInput(

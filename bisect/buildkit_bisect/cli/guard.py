@@ -48,7 +48,7 @@ def guarded(command: Callable[[], int], kind: type[Request]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except BisectError as error:
-        hint = applicable(error.hint, kind) or (error.hint and "./inv --help TASK")
+        hint = applicable(error.hint, kind) or (error.hint and f"./inv {kind.task} --help")
         message = str(BisectError(error.message, hint=hint))
         print(f"error: {printable(message)}", file=sys.stderr)
         code = error.exit_code

@@ -173,6 +173,7 @@ class Boundaries(AmongReleases, Campaign):
     start: str = option(
         parse.text,
         name="from",
+        variable="boundaries_from",
         default="",
         required=True,
         value="REV",
@@ -182,6 +183,7 @@ class Boundaries(AmongReleases, Campaign):
     end: str = option(
         parse.text,
         name="to",
+        variable="boundaries_to",
         default="",
         required=True,
         value="REV",

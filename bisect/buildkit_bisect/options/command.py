@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from buildkit_bisect.options.option import Form, Option, Position, find, options_of
 from buildkit_bisect.options.requests import TASKS, Request
 
-#: What separates the parts of a hint.
-_ALTERNATIVE = re.compile(r",? or (?=\S)|, (?=\S)|; ")
+#: What separates the alternatives of a hint.
+_OR = ", or "
 _FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 
 #: A value in a hint. True means the option without a value: a switch, or its name.
@@ -55,10 +55,10 @@ def twin(kind: type[Request], key: str) -> str:
 
 
 def applicable(hint: str, kind: type[Request]) -> str:
-    """Return the parts of *hint* that *kind* can follow; "" if there are none.
+    """Return the alternatives in *hint* that *kind* can follow; "" if there are none.
 
-    Rooms below the tasks make hints for all of them: ``patch-check`` has no ``--source``. A part
-    that names an option without a command is left out if *kind* does not have that option.
+    Rooms below the tasks make hints for all of them: ``patch-check`` has no ``--source``. An
+    alternative that names an option of another task, and not in a whole command, is left out.
     """
     flags = {option.flag for option in options_of(kind)}
     declared = {option.flag for task in TASKS.values() for option in options_of(task)}
@@ -66,10 +66,7 @@ def applicable(hint: str, kind: type[Request]) -> str:
     def fits(part: str) -> bool:
         return "./inv" in part or not (set(_FLAG.findall(part)) & declared) - flags
 
-    parts = _ALTERNATIVE.split(hint)
-    if all(map(fits, parts)):
-        return hint
-    return ", or ".join(part for part in parts if fits(part))
+    return _OR.join(part for part in hint.split(_OR) if fits(part))
 
 
 def reproduce(

@@ -85,7 +85,6 @@ class Post(OfCampaign, WithTemplates, WithOut, Request):
         default="moby/buildkit",
         value="OWNER/NAME",
         help="GitHub repository of the issue",
-        variable="post_to",
         example="me/buildkit",
     )
     yes: bool = switch(help="post without asking")

@@ -129,8 +129,8 @@ def unknown_pull(ref: str, *, where: str, local: bool) -> BadInput:
     fetch = f"git fetch origin pull/{number}/head:pr-{number}"
     return BadInput(
         f"no revision {ref!r} in {where}",
-        hint=f"in the clone: {fetch}, then {words(PatchNew, from_branch=f'pr-{number}')};"
-        f" or no {words(PatchNew, repo=True)}, for GitHub's"
+        hint=f"{fetch} in the clone, which makes it pr-{number}, or leave out"
+        f" {words(PatchNew, repo=True)} for GitHub's"
         if local
         else "the number of a pull request of that repository",
     )

@@ -62,6 +62,7 @@ def test_tasks_and_options_must_exist() -> None:
         ("--deadline connect=SECONDS, or --repo PATH", requests.PatchNew, "--repo PATH"),
         ("set DOCKER_HOST, or use --runtime host", requests.Build, "set DOCKER_HOST"),
         ("--source module", requests.PatchCheck, ""),
+        ("first this, then that; or no --repo, for GitHub's", requests.Run, None),
         ("./inv run --runtime host", requests.PatchCheck, None),
         ("apt-get install -y runc; git --version", requests.Status, None),
     ],

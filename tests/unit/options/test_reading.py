@@ -103,7 +103,7 @@ def test_deadlines_from_the_environment() -> None:
 
 
 def test_a_field_and_its_option_may_have_different_names() -> None:
-    chosen = read(Boundaries, {"from": "a"}, {"BKBISECT_TO": "b"})
+    chosen = read(Boundaries, {"from": "a"}, {"BKBISECT_BOUNDARIES_TO": "b"})
     assert (chosen.start, chosen.end) == ("a", "b")
     assert chosen.command == "./inv boundaries --from a --to b"
 
