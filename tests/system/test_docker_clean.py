@@ -14,8 +14,8 @@ from docker.errors import APIError
 
 import engine as engines
 from buildkit_bisect.engine import base, buildx_plugin, image, labels
+from buildkit_bisect.engine.connection import Engine
 from buildkit_bisect.engine.contexts import endpoint
-from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Build, Revision, Variant
 from buildkit_bisect.runtime import registry

@@ -10,7 +10,7 @@ from buildkit_bisect.lab.trial import RUNTIME_AXIS
 from buildkit_bisect.model import RuntimeKind
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.runtime import snapshotters, table
+from buildkit_bisect.runtime import all_runtimes, snapshotters
 from buildkit_bisect.scenario import Axis, Scenario
 
 SNAPSHOTTER_AXIS = "snapshotter"
@@ -22,7 +22,7 @@ FUSE_OVERLAYFS = "fuse-overlayfs"
 def extend(scenario: Scenario, request: Campaign) -> Scenario:
     """Return *scenario* with the axes of *request*. Raises `BadInput` if they conflict."""
     requested = request.axis.get(SNAPSHOTTER_AXIS, ())
-    table.check(request.runtime, requested, request.snapshotter_socket)
+    all_runtimes.check(request.runtime, requested, request.snapshotter_socket)
     return with_snapshotters(
         with_runtimes(scenario, request.runtime), requested, request.snapshotter_socket
     )

@@ -24,7 +24,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building, Campaign
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.runtime import registry, snapshotters, table
+from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
 from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.scenario import Scenario, uses_registry
 from buildkit_bisect.source import ModuleSource, Source, open_source
@@ -174,7 +174,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             say=say,
             deadlines=setup.builder.deadlines,
         )
-        backends = table.prepare(request.runtime, shared)
+        backends = all_runtimes.prepare(request.runtime, shared)
         proxies = snapshotters.find(
             request.axis.get(SNAPSHOTTER_AXIS, ()),
             request.snapshotter_socket,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from buildkit_bisect.campaign.setup import Workshop
 from buildkit_bisect.engine import base, buildx_plugin, image, open_engine, upstream_image
-from buildkit_bisect.engine.session import Engine
+from buildkit_bisect.engine.connection import Engine
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Said
 from buildkit_bisect.model import Build, Variant

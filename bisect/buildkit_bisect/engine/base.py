@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from buildkit_bisect.engine import labels, rootfs
 from buildkit_bisect.engine.client import engine_errors, transferred, within
-from buildkit_bisect.engine.session import Engine
+from buildkit_bisect.engine.connection import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.options.command import words

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect.engine.session import Engine
+from buildkit_bisect.engine.connection import Engine
 
 #: Capabilities by bit, as in linux/capability.h.
 CAPABILITIES = (

@@ -24,7 +24,7 @@ from filelock import FileLock
 from buildkit_bisect.engine import labels
 from buildkit_bisect.engine.base import Base
 from buildkit_bisect.engine.client import engine_errors, transferred
-from buildkit_bisect.engine.session import Engine
+from buildkit_bisect.engine.connection import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, Variant
 from buildkit_bisect.options import requests

@@ -14,7 +14,7 @@ from contextlib import suppress
 import docker.errors
 
 from buildkit_bisect.engine.client import engine_errors
-from buildkit_bisect.engine.session import Engine
+from buildkit_bisect.engine.connection import Engine
 
 #: The Engine does not have this endpoint (Podman does not); its address has to do.
 _UNKNOWN = (404, 405, 501)

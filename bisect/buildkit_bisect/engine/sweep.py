@@ -12,7 +12,7 @@ from docker.models.images import Image
 
 from buildkit_bisect.engine import buildx_plugin, labels
 from buildkit_bisect.engine.client import engine_errors
-from buildkit_bisect.engine.session import Engine
+from buildkit_bisect.engine.connection import Engine
 
 _OURS: dict[str, str | list[str] | bool] = {"label": labels.OURS}
 

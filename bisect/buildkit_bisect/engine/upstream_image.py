@@ -14,8 +14,8 @@ import docker.errors
 
 from buildkit_bisect.engine import base, buildx_plugin, image, labels, ssh
 from buildkit_bisect.engine.client import engine_errors
+from buildkit_bisect.engine.connection import Engine
 from buildkit_bisect.engine.contexts import Endpoint
-from buildkit_bisect.engine.session import Engine
 from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
 from buildkit_bisect.model import Revision, Variant
 from buildkit_bisect.options.command import inv, words

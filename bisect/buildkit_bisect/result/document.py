@@ -95,7 +95,7 @@ class TrialInfo:
     verdict: str
     reason: str
     seconds: float
-    reused: bool  # run by an earlier campaign, or earlier in this one
+    reused: bool  # run by an earlier campaign
     evidence: str  # folder below the result's own, "" if none was kept
     ended: str = ""  # ISO 8601, UTC; "" if unknown
     steps: tuple[StepInfo, ...] = ()

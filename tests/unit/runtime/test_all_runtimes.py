@@ -13,7 +13,7 @@ from buildkit_bisect.engine import base, buildx_plugin, sweep
 from buildkit_bisect.engine.base import Base
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.model import Build, Revision, RuntimeKind, Served, Variant
-from buildkit_bisect.runtime import containers, table
+from buildkit_bisect.runtime import all_runtimes, containers
 from buildkit_bisect.runtime.backend import Order
 from buildkit_bisect.runtime.buildx import BuildxBackend
 from buildkit_bisect.runtime.containers import Containers, Preparation
@@ -49,18 +49,18 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_every_kind_of_runtime_is_in_the_table() -> None:
-    assert list(table.ALL) == list(RuntimeKind)
-    assert all(backend.kind is kind for kind, backend in table.ALL.items())
+    assert list(all_runtimes.ALL) == list(RuntimeKind)
+    assert all(backend.kind is kind for kind, backend in all_runtimes.ALL.items())
 
 
 def test_the_host_needs_no_engine(asked: list[str]) -> None:
-    (host,) = table.prepare([RuntimeKind.HOST], Preparation())
+    (host,) = all_runtimes.prepare([RuntimeKind.HOST], Preparation())
     assert (asked, host.facts(), host.fingerprint()) == ([], {}, {})
 
 
 def test_all_runtimes_share_one_engine(asked: list[str]) -> None:
     kinds = [RuntimeKind.BUILDX, RuntimeKind.HOST, RuntimeKind.DOCKER]
-    made = table.prepare(kinds, Preparation())
+    made = all_runtimes.prepare(kinds, Preparation())
     assert [one.kind for one in made] == kinds
     assert asked == ["docker command", "engine", "loopback", "sweep", "base", "buildx"]
     buildx, _, docker = made
@@ -71,7 +71,7 @@ def test_all_runtimes_share_one_engine(asked: list[str]) -> None:
 
 
 def test_without_a_local_registry_the_engine_can_be_anywhere(asked: list[str]) -> None:
-    table.prepare([RuntimeKind.DOCKER], Preparation(loopback=False))
+    all_runtimes.prepare([RuntimeKind.DOCKER], Preparation(loopback=False))
     assert "loopback" not in asked
 
 
@@ -85,7 +85,7 @@ def test_an_engine_that_cannot_reach_the_registry_is_an_error(
     monkeypatch.setattr(containers, "open_engine", Far)
     monkeypatch.setattr(containers, "reaches", lambda _: False)
     with pytest.raises(Missing, match="ssh://far is on another machine"):
-        table.prepare([RuntimeKind.BUILDX], Preparation())
+        all_runtimes.prepare([RuntimeKind.BUILDX], Preparation())
     assert asked == []
 
 
@@ -94,16 +94,16 @@ def test_the_docker_command_is_checked_before_the_engine(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(Missing, match="the docker command is not installed"):
-        table.prepare([RuntimeKind.BUILDX, RuntimeKind.DOCKER], Preparation())
+        all_runtimes.prepare([RuntimeKind.BUILDX, RuntimeKind.DOCKER], Preparation())
     assert asked == []
-    table.prepare([RuntimeKind.BUILDX], Preparation())
+    all_runtimes.prepare([RuntimeKind.BUILDX], Preparation())
 
 
 def test_a_runtime_refuses_a_snapshotter_that_it_does_not_support() -> None:
     mine = {"mine": Served(socket="/s", root="/var/lib/mine")}
-    table.check([RuntimeKind.HOST, RuntimeKind.DOCKER], ["stargz-proxy", "mine"], mine)
+    all_runtimes.check([RuntimeKind.HOST, RuntimeKind.DOCKER], ["stargz-proxy", "mine"], mine)
     with pytest.raises(BadInput, match="buildx cannot mount --snapshotter-socket mine"):
-        table.check([RuntimeKind.HOST, RuntimeKind.BUILDX], [], mine)
+        all_runtimes.check([RuntimeKind.HOST, RuntimeKind.BUILDX], [], mine)
 
 
 def test_buildx_does_not_run_a_trial_without_its_proxy(
