@@ -167,13 +167,14 @@ def identity(revision: Revision) -> str:
 def cost(builder: Builder, line: Line) -> NearestBuilt:
     """Return the cost model: recorded build times, and what changed since the nearest build."""
     commits = sorted(line.same_build or line.candidates, key=line.history.number)
-    seconds = [b.seconds for b in build_history() if b.seconds > 0][-20:]
+    seconds = sorted([b.seconds for b in build_history() if b.seconds > 0][-20:])
     return NearestBuilt(
         commits,
         built=[c for c in commits if isinstance(builder.cached(_bare(line, c)), Build)],
         same_build=line.same_build,
         weights={c: 0.0 for c in commits if not _differs(line, c)},
-        cold=max(seconds, default=COLD),
+        # Not the dearest: one build on a busy machine would make every far build look dear.
+        cold=seconds[-1 - len(seconds) // 5] if seconds else COLD,
         warm=min(seconds, default=WARM_LINK),
         trial=TRIAL,
     )

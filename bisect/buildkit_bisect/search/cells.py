@@ -32,9 +32,6 @@ class Cells:
         self._sizes = np.zeros(_ROOM)
         self._sizes[0] = space.bit_count()
 
-    def __len__(self) -> int:
-        return len(self.members)
-
     @property
     def sizes(self) -> Floats:
         """Candidates in each cell."""

@@ -120,7 +120,7 @@ def _by_their_rates(state: State) -> Ask | Refused | None:
         return _refuse_swapped(state)
     tallies = {c: state.evidence.tally(c) for c in (state.old, state.new)}
     if seen.alike >= _ALIKE or sum(t.decided for t in tallies.values()) >= _MOST:
-        return refuse_alike(state)
+        return refuse_alike(state, seen.alike)
     why = (
         f"gate: {state.name(state.old)} shows {tallies[state.old]}, "
         f"{state.name(state.new)} shows {tallies[state.new]}; are these different rates?"
@@ -133,7 +133,7 @@ def _ask(state: State, commit: str, why: str, phase: Phase = Phase.GATE) -> Ask:
     return make_ask(state, commit, phase=phase, why=why, left=state.reach, trials=trials)
 
 
-def refuse_alike(state: State, probability: float = 1.0) -> Refused:
+def refuse_alike(state: State, probability: float) -> Refused:
     """Nothing changed between the ends, as far as the trials say."""
     bad, good = (state.evidence.tally(c) for c in (state.bad_end, state.good_end))
     never_bad = not (bad.old if state.options.find_fix else bad.new)

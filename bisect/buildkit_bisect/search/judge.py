@@ -1,4 +1,4 @@
-"""What a commit shows, and whether it was run often enough to say so.
+"""What a commit shows, and whether it was run often enough to tell.
 
 With a fixed number of trials a commit is taken at its word, until one build answers both ways.
 Otherwise what the ends show gives two rates, roughly, and a commit is judged by which of them
@@ -15,7 +15,7 @@ import numpy as np
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.explain import make_ask
 from buildkit_bisect.search.posterior import prior_of
-from buildkit_bisect.search.rates import Floats, as_floats, bits_of
+from buildkit_bisect.search.rates import NO_CHANGE, Floats, as_floats, bits_of
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status, Tally
 from buildkit_bisect.search.vocabulary import Ask, Phase
@@ -34,8 +34,8 @@ _BEYOND_DOUBT = 1000.0
 #: Trials of one commit, outside the search itself.
 _MOST = 30
 
-#: Probability, before any trial, that the ends are alike, or the wrong way round.
-_ALIKE, _SWAPPED = 0.3, 0.05
+#: Probability, before any trial, that the ends are swapped.
+_SWAPPED = 0.05
 
 _TINY = 1e-300
 
@@ -63,11 +63,11 @@ def ends(state: State) -> Ends:
     prior = prior_of(state)
     new, old = (state.evidence.tally(c) for c in (state.new, state.old))
     at_new, at_old = (
-        np.exp(prior.log_likelihood(as_floats([t.new]), as_floats([t.old]))[0]) for t in (new, old)
+        prior.scaled(as_floats([t.new]), as_floats([t.old]))[0][0] for t in (new, old)
     )
-    differ = at_new[:, None] * at_old[None, :] * prior.pairs * (1 - _ALIKE - _SWAPPED)
+    differ = at_new[:, None] * at_old[None, :] * prior.pairs * (1 - NO_CHANGE - _SWAPPED)
     swapped = at_old[:, None] * at_new[None, :] * prior.pairs * _SWAPPED
-    alike = at_new * at_old * prior.alike * _ALIKE
+    alike = at_new * at_old * prior.alike * NO_CHANGE
     each = np.array([differ.sum(), alike.sum(), swapped.sum()])
     each = np.maximum(each, _TINY)
     # The rate at each end, by hypothesis.
@@ -108,13 +108,9 @@ def may_ask_again(state: State, commit: str) -> bool:
 
 
 def log_odds(state: State, tallies: list[Tally]) -> Floats:
-    """Of each tally, that it comes from the new side and not from the old one."""
+    """Log odds of each tally: from the new side against from the old one."""
     prior = prior_of(state)
-    counts = (
-        as_floats([t.new for t in tallies]),
-        as_floats([t.old for t in tallies]),
-    )
-    each, _ = prior.scaled(*counts)
+    each, _ = prior.scaled(as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies]))
     new, old = (state.evidence.tally(c) for c in (state.new, state.old))
     at_new, at_old = (
         prior.scaled(as_floats([t.new]), as_floats([t.old]))[0][0] for t in (new, old)

@@ -49,7 +49,7 @@ def noisy(state: State) -> Step:
         return doubt
     now = belief(state)
     if now.no_change >= _NOTHING_CHANGED:
-        return refuse_alike(state)
+        return refuse_alike(state, now.no_change)
     best = weigh(state, now)
     step = _prove(state, now, best)
     if _out_of_trials(state):

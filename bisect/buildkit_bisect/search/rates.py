@@ -28,8 +28,8 @@ LEAST_DIFFERENCE = 0.15
 #: Probability, before any trial, that there is no change at all between the ends.
 NO_CHANGE = 0.3
 
-#: Weights of the kinds of reproducers. Who fixes the number of trials takes it to be enough, which
-#: one build that answers both ways refutes.
+#: Weights of the kinds of reproducers. A user who sets the number of trials expects no noise; one
+#: build that answers both ways rules that out.
 _CLEAN, _CLEAN_IF_FIXED = 0.10, 0.90
 _ONLY_SOMETIMES = 0.02  # never bad on the good side
 _ALWAYS = 0.02  # never good on the bad side
@@ -63,7 +63,7 @@ class RatePrior:
         return likely
 
     def scaled(self, new: Floats, old: Floats) -> tuple[Floats, Floats]:
-        """The same as likelihoods with a largest of 1 in each row, and the log of what was cut."""
+        """Likelihoods, scaled to a largest of 1 in each row, and the log of the scale."""
         log = self.log_likelihood(new, old)
         top = log.max(axis=1)
         log -= top[:, None]
@@ -147,7 +147,7 @@ def _prior(rates: Floats, pairs: Floats, alike: Floats) -> RatePrior:
 
 
 def _fix(regression: RatePrior) -> RatePrior:
-    # The sides are turned round: new is good, and what is rare on the good side is old.
+    # The sides are swapped: new is good, and what is rare on the good side is old.
     pairs = regression.pairs[::-1, ::-1].T.copy()
     return _prior(regression.rates, pairs, regression.alike)
 

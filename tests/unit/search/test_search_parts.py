@@ -90,6 +90,14 @@ def test_a_build_costs_more_the_further_it_is_from_the_last() -> None:
     assert cost.build_seconds("c500") > far
 
 
+def test_one_build_on_a_busy_machine_changes_predictions_little() -> None:
+    order = [f"c{i}" for i in range(1000)]
+    cost = NearestBuilt(order, built=["c0"])
+    far = cost.build_seconds("c900")
+    cost.learn("c500", build_seconds=20 * far, trial_seconds=None)
+    assert far < cost.build_seconds("c999") < 1.5 * far
+
+
 def test_weights_say_how_much_a_commit_changes() -> None:
     order = [f"c{i}" for i in range(100)]
     cost = NearestBuilt(order, built=["c0"], weights={"c50": 500.0})
