@@ -101,7 +101,7 @@ class BoundarySearch:
         line = self._line
         for commit in (*self._inward(line.commits), *self._inward(line.commits[::-1]), *self._must):
             if not self._seen.tried(commit):
-                why = f"boundaries: {self._name(commit)} is an end, or was asked for"
+                why = f"boundaries: {self._name(commit)} is an endpoint or a release"
                 return self._ask(commit, Phase.GRID, why, self._grid_left() + 1)
         return self._within_resolution(line)
 
@@ -224,8 +224,12 @@ class BoundarySearch:
                 for c in line.commits[a + 1 : b + 1]
             ),
             notes=tuple(
-                f"the branch comes from {self._name(one.line.commits[0])}, which "
-                + (f"shows {shown}" if (shown := one.line.shows(0, cell)) else "was not tested")
+                f"the branch starts at {self._name(one.line.commits[0])}, "
+                + (
+                    f"whose outcome is {shown}"
+                    if (shown := one.line.shows(0, cell))
+                    else "which was not tested"
+                )
                 for one in inner
                 if not one.starts_as(before, cell)
             ),

@@ -62,7 +62,7 @@ class Boundaries:
         widest = max(gap.builds for _, gaps in places for gap in gaps)
         return (
             f"{' and '.join(said)} were not tested, at most {widest} in a row: changes "
-            "that cancel out within such a stretch would not be seen"
+            "that cancel out within such a gap are not detected"
         )
 
 

@@ -86,7 +86,7 @@ def _range(state: State, left: Left) -> Ask | Range | Inconclusive:
     if untried and gave_up(state):
         return too_many_skips(state, listed, len(untried))
     if untried:
-        why = f"one of {plural(len(candidates), 'candidate')} that are left, not tried yet"
+        why = f"{plural(len(candidates), 'candidate')} left; this one is untested"
         return make_ask(state, untried[0], phase=Phase.DESCEND, why=why, left=len(candidates))
     hidden = [c for c in reach if state.evidence.status(c) in {Status.SKIPPED, Status.WEAK}]
     return Range(

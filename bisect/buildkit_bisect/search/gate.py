@@ -58,7 +58,7 @@ def check_shape(state: State) -> Refused | None:
     if old == new:
         return Refused(
             kind=RefusalKind.SAME_COMMIT,
-            reason=f"both ends are {state.name(old)}",
+            reason=f"both endpoints are {state.name(old)}",
             hint=inv("bisect", bad=state.name(new), find_good=True),
         )
     if history.contains(old, new):
@@ -67,7 +67,7 @@ def check_shape(state: State) -> Refused | None:
             kind=RefusalKind.ORDER,
             reason=(
                 f"{state.name(old)} ({state.old_word}) contains {state.name(new)} "
-                f"({state.new_word}): the ends are the other way round"
+                f"({state.new_word}): the endpoints are swapped"
             ),
             hint=state.command(old=new, new=old, find_fix=turned),
         )
@@ -81,8 +81,8 @@ def check_shape(state: State) -> Refused | None:
         return Refused(
             kind=RefusalKind.SAME_BUILD,
             reason=(
-                f"{state.name(old)} and {state.name(new)} are the same build: "
-                "nothing that it is made from changed between them"
+                f"{state.name(old)} and {state.name(new)} have the same build inputs:"
+                " there is nothing to bisect"
             ),
             hint=inv("run", rev=state.name(new)),
         )
@@ -123,7 +123,7 @@ def _by_their_rates(state: State) -> Ask | Refused | None:
         return refuse_alike(state, seen.alike)
     why = (
         f"gate: {state.name(state.old)} shows {tallies[state.old]}, "
-        f"{state.name(state.new)} shows {tallies[state.new]}; are these different rates?"
+        f"{state.name(state.new)} shows {tallies[state.new]}; do their failure rates differ?"
     )
     return _ask(state, seen.next, why, Phase.CALIBRATE)
 
@@ -150,9 +150,9 @@ def refuse_alike(state: State, probability: float) -> Refused:
     return Refused(
         kind=kind,
         reason=(
-            f"no change between the ends{sure}: {state.name(state.old)} shows "
-            f"{state.evidence.tally(state.old)}, {state.name(state.new)} shows "
-            f"{state.evidence.tally(state.new)}"
+            f"the outcome does not change between the endpoints{sure}: "
+            f"{state.name(state.old)} shows {state.evidence.tally(state.old)}, "
+            f"{state.name(state.new)} shows {state.evidence.tally(state.new)}"
         ),
         hint=hint,
     )
@@ -164,7 +164,7 @@ def _refuse_swapped(state: State) -> Refused:
     return Refused(
         kind=RefusalKind.ORDER,
         reason=(
-            f"the ends are swapped: {state.name(bad)}, named as bad, is good "
+            f"the endpoints are swapped: {state.name(bad)}, given as bad, is good "
             f"({state.evidence.tally(bad)}), and {state.name(good)}, named as good, is bad "
             f"({state.evidence.tally(good)})"
         ),
@@ -257,7 +257,7 @@ def _merge_base(state: State, base: str) -> str | Ask | Refused:
                 continue
     return Refused(
         kind=RefusalKind.UNTESTABLE,
-        reason=f"{where} could not be tested, nor its ancestors: {state.evidence.tally(base)}",
+        reason=f"neither {where} nor its ancestors could be tested: {state.evidence.tally(base)}",
         hint=inv("build", rev=state.name(base)),
     )
 

@@ -42,7 +42,7 @@ def noisy(state: State) -> Step:
     """The next ask, or the answer."""
     if not state.space():
         return Inconclusive(
-            reason="nothing that is built from changed between the ends", notes=notes(state)
+            reason="no build input changed between the endpoints", notes=notes(state)
         )
     doubt = _contradicted(state)
     if doubt:
@@ -61,7 +61,7 @@ def _out(state: State, now: Belief) -> Refused | Inconclusive:
     """No trial is left."""
     if now.no_change >= _LIKELY_NOTHING:
         return refuse_alike(state, now.no_change)
-    return _undecided(state, now, f"{state.evidence.trials} trials did not decide it")
+    return _undecided(state, now, f"undecided after {state.evidence.trials} trials")
 
 
 def _out_of_trials(state: State) -> bool:
@@ -94,7 +94,7 @@ def _prove(state: State, now: Belief, best: Weighed | None) -> Step | None:
 def _ask(state: State, now: Belief, best: Weighed) -> Ask:
     tally = state.evidence.tally(best.commit)
     if best.phase is Phase.CALIBRATE:
-        what = "an end, for its rate"
+        what = "an endpoint, to estimate its failure rate"
     else:
         what = f"{_PLACE[best.phase]}: {best.p:.0%} likely to have it"
     again = f"again ({tally}), " if best.again else ""
@@ -126,7 +126,7 @@ def _no_more(state: State, now: Belief) -> Ask | Range | Inconclusive:
     if untried and gave_up(state):
         return too_many_skips(state, now.credible(state.options.confidence), len(untried))
     if untried:
-        why = f"one of {plural(members.bit_count(), 'candidate')} that are left, not tried yet"
+        why = f"{plural(members.bit_count(), 'candidate')} left; this one is untested"
         return make_ask(state, untried[0], phase=Phase.DESCEND, why=why, left=members.bit_count())
     return Range(
         candidates=now.credible(state.options.confidence),

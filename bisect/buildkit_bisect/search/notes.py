@@ -13,12 +13,12 @@ def notes(state: State) -> tuple[str, ...]:
 
 
 def turned_twice(state: State, base: str, commit: str) -> Inconclusive:
-    """What *commit* comes from is new, and yet in a commit that is old."""
+    """Return the answer if an ancestor of *commit* is new and a commit that contains it is old."""
     return Inconclusive(
         reason=(
-            f"{state.name(base)}, which {state.name(commit)} comes from, is {state.new_word} "
-            f"already ({state.evidence.tally(base)}), and a commit that contains it is "
-            f"{state.old_word}: the history turned more than once"
+            f"{state.name(base)}, an ancestor of {state.name(commit)}, is already "
+            f"{state.new_word} ({state.evidence.tally(base)}), and a commit that contains it is "
+            f"{state.old_word}: the outcome changed more than once"
         ),
         hint=state.boundaries_command,
         candidates=(state.candidate(base), state.candidate(commit)),
@@ -35,7 +35,7 @@ def _other_outcomes(state: State) -> list[str]:
     if not shown:
         return []
     seen = "; ".join(shown.values())
-    return [f"outcomes that neither end shows are not evidence: {seen}; " + _every_change(state)]
+    return [f"outcomes of neither endpoint do not count: {seen}; " + _every_change(state)]
 
 
 def _turns_back(state: State) -> list[str]:
@@ -47,7 +47,7 @@ def _turns_back(state: State) -> list[str]:
         for later in old:
             if history.contains(later, first):
                 return [
-                    f"the history turned more than once: {state.name(first)} is "
+                    f"the outcome changed more than once: {state.name(first)} is "
                     f"{state.new_word}, and {state.name(later)}, which contains it, is "
                     f"{state.old_word}; " + _every_change(state)
                 ]
@@ -55,4 +55,4 @@ def _turns_back(state: State) -> list[str]:
 
 
 def _every_change(state: State) -> str:
-    return f"every change of outcome: {state.boundaries_command}"
+    return f"to list every change of outcome: {state.boundaries_command}"

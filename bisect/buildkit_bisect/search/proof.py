@@ -64,7 +64,7 @@ def _ask(state: State, commit: str, one: str, steps: int) -> Ask:
         state,
         one,
         phase=Phase.PROOF,
-        why=f"proof, round {rounds + 1}: {role} has to be {word} again from a clean state",
+        why=f"proof, round {rounds + 1}: {role} runs again from a clean state and should be {word}",
         left=1,
         trials=1,
         steps=steps,
@@ -89,7 +89,7 @@ def _hidden(state: State, commit: str) -> Range | None:
         return None
     names = ", ".join(state.name(c) for c in hidden)
     if commit in hidden:
-        reason = f"{state.name(commit)} is the likeliest, and {names} could not be tested"
+        reason = f"{state.name(commit)} is most likely, but {names} could not be tested"
     else:
         reason = (
             f"{state.name(commit)} is {state.new_word}, and its parent {names} could not be tested"

@@ -224,7 +224,9 @@ class Evidence:
         if by_verdict[Verdict.SKIP] and not skip:
             skip = Skip(kind=SkipKind.CONTROL, reason=", ".join(outcomes))
         elif by_verdict[Verdict.INFRA] and not skip:
-            skip = Skip(kind=SkipKind.INFRA, reason="its trials failed around the experiment")
+            skip = Skip(
+                kind=SkipKind.INFRA, reason="its trials failed because of the infrastructure"
+            )
         return Tally(
             old=old,
             new=new,

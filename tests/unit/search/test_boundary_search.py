@@ -103,7 +103,7 @@ def test_a_flip_whose_ends_look_alike_is_found_and_the_rest_is_said() -> None:
     assert len(few) == 2
     assert coarse.untested_note == (
         "119 builds of the line were not tested, at most 119 in a row: changes that cancel out "
-        "within such a stretch would not be seen"
+        "within such a gap are not detected"
     )
     fine, _ = drive(BoundarySearch(line(121), resolution=30), answer)
     assert [(c.commit, c.before, c.after) for c in fine.changes] == [
@@ -194,7 +194,7 @@ def test_a_branch_from_another_outcome_is_said() -> None:
     result, _ = drive(search, lambda c: {"a": shown.get(c, "z")})
     (change,) = result.changes
     assert change.commit == "m3"
-    assert change.notes == ("the branch comes from m1, which shows z",)
+    assert change.notes == ("the branch starts at m1, whose outcome is z",)
 
 
 def branch_of(n: int, *, behind: bool = False) -> dict[str, list[str]]:
@@ -299,7 +299,7 @@ def test_what_a_branch_shows_that_comes_from_another_outcome_is_told_beside_the_
         lambda c: {"a": "Z" if c == "m1" else one(c)},
     )
     assert told(result) == [("b3", "m3", "Z", "B"), ("m3", None, "A", "B")]
-    assert result.changes[1].notes == ("the branch comes from m1, which shows Z",)
+    assert result.changes[1].notes == ("the branch starts at m1, whose outcome is Z",)
 
 
 def test_a_branch_that_only_misses_what_the_line_got_meanwhile_is_no_change() -> None:

@@ -89,7 +89,7 @@ def test_a_good_end_on_top_of_bad_commits_is_told_soon() -> None:
     one = BisectSession(History(parents), good="good", bad="c80")
     result, asks = drive(one, answer)
     assert isinstance(result, Inconclusive)
-    assert "turned more than once" in result.reason
+    assert "changed more than once" in result.reason
     assert {c.commit for c in result.candidates} == {"c0", "good"}
     assert len(asks) <= 30
     assert len([a for a in asks if a.phase is Phase.PROOF]) <= 3
@@ -167,7 +167,10 @@ def test_ends_that_do_not_differ_are_refused() -> None:
     answer, _ = drive(BisectSession(History(parents), good="c0", bad="c20"), coin)
     assert isinstance(answer, Refused)
     assert answer.kind is RefusalKind.ALIKE
-    assert re.match(r"no change between the ends( \(\d\d% likely\))?: c0 shows ", answer.reason)
+    assert re.match(
+        r"the outcome does not change between the endpoints( \(\d\d% likely\))?: c0 shows ",
+        answer.reason,
+    )
     assert answer.hint == "./inv run --rev c20 --trials 20"
 
 
@@ -179,7 +182,7 @@ def test_a_silent_bad_end_is_asked_again_before_it_is_refused() -> None:
     assert isinstance(answer, Refused)
     assert answer.kind is RefusalKind.NOT_BAD
     assert re.fullmatch(
-        r"no change between the ends: c0 shows cached \((\d+) of \1\), "
+        r"the outcome does not change between the endpoints: c0 shows cached \((\d+) of \1\), "
         r"c20 shows cached \((\d+) of \2\)",
         answer.reason,
     )

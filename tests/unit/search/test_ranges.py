@@ -69,7 +69,7 @@ def test_a_merge_that_cannot_be_tested_may_be_the_only_explanation() -> None:
     assert isinstance(answer, Range)
     assert_a_range_is_of_tried_commits(answer, asks, world)
     assert [c.commit for c in answer.candidates] == ["m2"]
-    assert answer.reason == "m2 is the likeliest, and m2 could not be tested"
+    assert answer.reason == "m2 is most likely, but m2 could not be tested"
 
 
 @pytest.mark.parametrize("trials", [1, 3, None])
