@@ -1,0 +1,259 @@
+"""How a validation runs its cells: the gate, pairs in turns, and parts of a series."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from buildkit_bisect.builds import Builder
+from buildkit_bisect.campaign import validate_run
+from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.campaign.validate_run import Candidate, ValidationRun
+from buildkit_bisect.events import Silent
+from buildkit_bisect.lab.cell import Cell, Origin, Trial
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.model import (
+    Axes,
+    Build,
+    NoBuild,
+    Observation,
+    Outcome,
+    Revision,
+    Stage,
+    ToolOutcome,
+    Variant,
+    Verdict,
+)
+from buildkit_bisect.options.choices import Checks
+from buildkit_bisect.options.requests import Validate
+from buildkit_bisect.patch.patches import Metadata, Patch
+from buildkit_bisect.result import ValidationInfo
+from buildkit_bisect.scenario import Action, Axis, Scenario, Step, outcome
+from buildkit_bisect.source import GitSource
+
+EAGER: Axes = (("at", "eager"),)
+LAZY: Axes = (("at", "lazy"),)
+SCENARIO = Scenario(
+    name="s",
+    title="t",
+    issue="https://example.org/1",
+    steps=(Step(id="go", action=Action.PRUNE),),
+    outcomes=(),
+    axes={"at": Axis(values=("lazy", "eager"), controls=("eager",))},
+)
+BASE = Variant(revision=Revision(ref="master", sha="a" * 40))
+ONE, TWO = (
+    Patch(name=name, folder="", meta=Metadata(title=name), diffs=()) for name in ("one", "two")
+)
+FINE = Outcome(name="fine", verdict=Verdict.GOOD, reason="it works")
+BROKEN = Outcome(name="broken", verdict=Verdict.BAD, reason="it does not")
+GONE = ToolOutcome.INFRA.because("the registry is gone")
+
+
+@dataclass
+class FakeLab:
+    """Gives the trials of each row in the lazy cell; a row repeats its last one. Eager is good."""
+
+    shows: Mapping[str, Sequence[Outcome]]
+    equal: bool = False  # whether all binaries are
+    unbuilt: Collection[str] = ()  # rows
+    ran: list[tuple[str, str, int, int]] = field(default_factory=list)  # row, at, after, trials
+    counted: list[Collection[str] | None] = field(default_factory=list)  # campaigns, as *of*
+
+    def build(self, variant: Variant) -> Build | NoBuild:
+        if variant.label in self.unbuilt:
+            return NoBuild(stage=Stage.BUILD, reason="undefined: foo")
+        sha = "same" if self.equal else variant.label
+        return Build(
+            key=variant.label, go="1.25.5", source="git", directory="/b", seconds=1.0,
+            buildkitd_sha256=sha, buildctl_sha256="c",
+        )  # fmt: skip
+
+    def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:
+        return {"an earlier campaign"}
+
+    def cell(
+        self,
+        variant: Variant,
+        scenario: Scenario,
+        axes: Axes,
+        trials: int,
+        *,
+        after: int = 0,
+        of: Collection[str] | None = None,
+    ) -> Cell:
+        row, at = variant.label, dict(axes)["at"]
+        self.ran.append((row, at, after, trials))
+        self.counted.append(of)
+        build = self.build(variant)
+        because = ToolOutcome.NO_BUILD.because("build: undefined: foo")
+        empty = Cell(variant=variant, scenario=scenario, axes=axes, build=build, outcome=because)
+        if isinstance(build, NoBuild):
+            return empty
+        known = self.shows[row] if at == "lazy" else [FINE]
+        judged = tuple(known[min(n, len(known) - 1)] for n in range(after, after + trials))
+        combined, counts = outcome.combine(judged)
+        trial = Trial(observation=Observation(steps=(), seconds=1.0), origin=Origin.NOW)
+        return replace(
+            empty, outcome=combined, counts=counts, judged=judged, trials=(trial,) * trials
+        )
+
+    def trials(self, at: str = "lazy") -> Counter[str]:
+        """Return how many trials of each row were asked for."""
+        asked: Counter[str] = Counter()
+        for row, where, _, trials in self.ran:
+            asked[row] += trials if where == at else 0
+        return asked
+
+
+def validate(
+    lab: FakeLab, folder: Path, *patches: Patch, checks: Checks = Checks.NONE, trials: int = 3
+) -> ValidationInfo:
+    setup = Setup(
+        source=cast(GitSource, SimpleNamespace()),
+        builder=cast(Builder, SimpleNamespace()),
+        events=Silent(),
+        request=Validate(out=folder),
+        scenarios=(SCENARIO,),
+    )
+    names = [p.name for p in patches]
+    candidate = Candidate(
+        setup=setup,
+        source=cast(GitSource, setup.source),
+        patches=patches,
+        base=BASE,
+        tested=tuple(setup.tested_cells()),
+        subsets=() if len(names) == 1 else tuple((name,) for name in names),
+        trials=trials,
+        checks=checks,
+        culprit="",
+    )
+    work = Work(lab=cast(Lab, lab), events=Silent(), folder=folder)
+    findings = ValidationRun(candidate, work).findings()
+    assert findings.validation is not None
+    return findings.validation
+
+
+@pytest.fixture(autouse=True)
+def _no_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else is known of the patches: no release branch, so nowhere to apply."""
+    nowhere = SimpleNamespace(lines=lambda _: (), table=lambda *_: ())
+    monkeypatch.setattr(validate_run, "backports", nowhere)
+
+
+def test_the_gate_refuses_a_base_without_the_failure(tmp_path: Path) -> None:
+    lab = FakeLab({"master": [FINE]})
+    info = validate(lab, tmp_path, ONE)
+    assert info.status == "refused"
+    assert info.reason == (
+        "no tested cell is bad on master without the patches (s at lazy fine 3 of 3)"
+    )
+    assert "--base" in info.hint
+    # Nothing was run with the patch.
+    assert lab.ran == [("master", "lazy", 0, 1), ("master", "lazy", 0, 3)]
+
+
+def test_the_gate_says_why_it_does_not_know(tmp_path: Path) -> None:
+    info = validate(FakeLab({"master": [GONE]}), tmp_path, ONE)
+    assert info.status == "refused"
+    assert info.reason.endswith("): the registry is gone")
+
+
+def test_the_gate_goes_on_after_one_bad_trial(tmp_path: Path) -> None:
+    lab = FakeLab({"master": [BROKEN], "master + one": [FINE]})
+    assert validate(lab, tmp_path, ONE).status == "fixes"
+    assert lab.ran[0] == ("master", "lazy", 0, 1)
+    assert lab.ran[1][:2] == ("master", "eager")
+
+
+def test_a_pair_alternates_its_sides_after_the_control(tmp_path: Path) -> None:
+    lab = FakeLab({"master": [BROKEN], "master + one": [FINE]})
+    info = validate(lab, tmp_path, ONE)
+    assert lab.ran[1:] == [
+        (row, at, after, 1)
+        for at in ("eager", "lazy")
+        for after in range(3)
+        for row in ("master", "master + one")
+    ]
+    # Both sides are from the same earlier campaign, or from this one.
+    assert lab.counted == [None, *[{"an earlier campaign"}] * 12]
+    assert info.trials == 12
+    assert [(c.control, c.change) for c in info.cells] == [(True, "still-good"), (False, "fixed")]
+
+
+def test_a_pair_goes_on_while_the_difference_may_be_chance(tmp_path: Path) -> None:
+    """Every other trial without the patch fails: p exceeds 0.05 until the seventh."""
+    lab = FakeLab({"master": [BROKEN, FINE] * 6, "master + one": [FINE]})
+    info = validate(lab, tmp_path, ONE)
+    assert info.status == "fixes"
+    assert lab.trials() == {"master": 7 + 1, "master + one": 7}  # and one of the gate
+    assert lab.trials("eager") == {"master": 3, "master + one": 3}
+    assert info.cells[1].before == "broken 4 of 7, fine 3 of 7"
+
+
+def test_a_pair_ends_at_four_times_the_usual_trials(tmp_path: Path) -> None:
+    lab = FakeLab({"master": [BROKEN, FINE], "master + one": [FINE]})
+    info = validate(lab, tmp_path, ONE)
+    assert lab.trials() == {"master": 12 + 1, "master + one": 12}
+    assert info.status == "inconclusive"
+    assert "too few trials to decide" in info.reason
+
+
+def test_a_side_without_a_build_is_asked_for_once(tmp_path: Path) -> None:
+    lab = FakeLab({"master": [BROKEN]}, unbuilt=["master + one"])
+    info = validate(lab, tmp_path, ONE)
+    assert [ran for ran in lab.ran if ran[0] == "master + one"] == [
+        ("master + one", "eager", 0, 1),
+        ("master + one", "lazy", 0, 1),
+    ]
+    assert info.status == "inconclusive"
+
+
+def test_a_part_that_fixes_as_much_is_noted(tmp_path: Path) -> None:
+    lab = FakeLab({
+        "master": [BROKEN],
+        "master + one + two": [FINE],
+        "master + one": [BROKEN],
+        "master + two": [FINE],
+    })  # fmt: skip
+    info = validate(lab, tmp_path, ONE, TWO, checks=Checks.CELLS)
+    assert [(s.patches, s.fixed, s.of) for s in info.subsets] == [
+        (("one",), 0, 1),
+        (("two",), 1, 1),
+    ]
+    assert info.needed == ("two",)
+    assert info.notes == ("two alone fixes as many cells as the whole series",)
+    # Parts run only where the base is bad, as often as it.
+    assert [ran for ran in lab.ran if ran[0] == "master + two"] == [("master + two", "lazy", 0, 3)]
+
+
+def test_a_part_that_does_not_build_says_so(tmp_path: Path) -> None:
+    lab = FakeLab(
+        {"master": [BROKEN], "master + one + two": [FINE], "master + one": [BROKEN]},
+        unbuilt=["master + two"],
+    )
+    one, two = validate(lab, tmp_path, ONE, TWO, checks=Checks.CELLS).subsets
+    assert (one.unbuilt, one.untested, one.reason) == (False, 0, "")
+    assert (two.unbuilt, two.untested, two.fixed) == (True, 1, 0)
+    assert "undefined: foo" in two.reason
+
+
+def test_parts_are_not_tried_without_checks(tmp_path: Path) -> None:
+    lab = FakeLab({"master": [BROKEN], "master + one + two": [FINE]})
+    assert validate(lab, tmp_path, ONE, TWO).subsets == ()
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_equal_binaries_are_noted(tmp_path: Path, equal: bool) -> None:
+    lab = FakeLab({"master": [BROKEN], "master + one": [BROKEN]}, equal=equal)
+    info = validate(lab, tmp_path, ONE)
+    noted = "the binaries with and without the patches are identical"
+    assert info.notes == ((noted,) if equal else ())
+    assert info.status == "no"
