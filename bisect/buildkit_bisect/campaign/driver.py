@@ -106,14 +106,13 @@ def _new_folder(out: Path, kind: str) -> tuple[str, Path]:
     """Return a campaign's id and its new folder below *out*."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     hint = words(requests.Campaign, out="DIR")
-    for number in range(1, 100):
-        name = f"{stamp}-{kind}" if number == 1 else f"{stamp}-{kind}-{number}"
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).mkdir()
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise BadInput(f"cannot write to {out}: {error.strerror}", hint=hint) from None
-        return name, out / name
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 100):
+            name = f"{stamp}-{kind}" if number == 1 else f"{stamp}-{kind}-{number}"
+            with suppress(FileExistsError):
+                (out / name).mkdir()
+                return name, out / name
+    except OSError as error:
+        raise BadInput(f"cannot write to {out}: {error.strerror}", hint=hint) from None
     raise BadInput(f"too many campaigns at once in {out}", hint=hint)

@@ -281,11 +281,16 @@ def test_an_error_is_not_hidden_if_its_record_cannot_be_written(
     assert record.read(only_folder(tmp_path)).status == "running"
 
 
-def test_a_folder_that_cannot_be_created_is_a_bad_input(tmp_path: Path, lab: FakeLab) -> None:
+@pytest.mark.parametrize(
+    ("out", "reason"), [("file/out", "Not a directory"), ("file", "File exists")]
+)
+def test_a_folder_that_cannot_be_created_is_a_bad_input(
+    tmp_path: Path, lab: FakeLab, out: str, reason: str
+) -> None:
     (tmp_path / "file").touch()
     campaign = FakeCampaign()
-    with pytest.raises(BadInput, match=r"cannot write to .*/file/out: Not a directory") as raised:
-        drive(campaign, setup(tmp_path / "file" / "out"), publish)
+    with pytest.raises(BadInput, match=rf"cannot write to .*/{out}: {reason}") as raised:
+        drive(campaign, setup(tmp_path / out), publish)
     assert "--out" in raised.value.hint
     assert campaign.work is None
     assert lab.campaigns == []
