@@ -20,6 +20,9 @@ pytestmark = pytest.mark.local
 SESSION = "tests/unit/search/test_session.py"
 ADDRESSES = "tests/unit/system/test_addresses.py"
 SVG = "tests/unit/render/test_svg.py"
+MAP = "tests/unit/cli/test_module_map.py"
+WORDS = "tests/unit/result/test_words.py"
+HINTS = "tests/unit/cli/test_hints.py"
 FOR_PICTURES = ("pyproject.toml", "templates/report.css", "tests/unit/conftest.py")
 
 
@@ -145,6 +148,12 @@ def test_a_deleted_module_counts_as_a_change_of_its_package(checkout: Checkout) 
         ("templates/report.css", "tests/unit/render/test_page.py", " <- render <- render.templ"),
         ("tests/unit/live/__snapshots__/test_live.ambr", "tests/unit/live/test_live.py", " <- "),
         ("pyproject.toml", ADDRESSES, " <- pyproject.toml"),
+        ("docs/architecture.md", MAP, " <- cli.module_map <- docs/architecture.md"),
+        ("docs/style.md", HINTS, " <- docs/style.md"),
+        ("docs/reliability.md", HINTS, " <- docs/reliability.md"),
+        ("README.md", HINTS, " <- README.md"),
+        ("README.md", "tests/local/test_launcher.py", " <- README.md"),
+        ("hatch_build.py", "tests/local/test_launcher.py", " <- hatch_build.py"),
     ],
 )
 def test_changes_that_imports_do_not_show(
@@ -156,6 +165,29 @@ def test_changes_that_imports_do_not_show(
     assert (SVG in chosen) == (
         file in ("pyproject.toml", "tests/unit/conftest.py", "templates/report.css")
     )
+
+
+@pytest.mark.parametrize("file", ["render/junit.py", "render/new.py"])
+def test_any_module_affects_tests_that_walk_the_package(checkout: Checkout, file: str) -> None:
+    checkout.append(f"bisect/buildkit_bisect/{file}")
+    chosen = checkout.chosen()
+    short = file.removesuffix(".py").replace("/", ".")
+    assert chosen[MAP] == f" <- cli.module_map <- {short}"
+    assert chosen[WORDS] == f" <- {short}"
+    assert HINTS in chosen
+    assert SESSION not in chosen
+
+
+def test_a_document_does_not_affect_tests_that_only_start_the_tool(checkout: Checkout) -> None:
+    checkout.append("docs/architecture.md")
+    assert "tests/local/test_help.py" not in checkout.chosen()
+
+
+def test_a_name_pattern_with_nothing_affected_is_no_failure(checkout: Checkout) -> None:
+    checkout.append(".gitignore", "/mine\n")
+    done = checkout.test("--unit", "-k", "test_new")
+    assert (done.code, done.stdout) == (0, "")
+    assert done.stderr.startswith("1 file changed since ")
 
 
 def test_it_runs_the_selection_and_fails_if_a_test_fails(checkout: Checkout) -> None:

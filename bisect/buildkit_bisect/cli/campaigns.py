@@ -30,7 +30,7 @@ from buildkit_bisect.options.requests import Bisect, Building, Campaign
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render import github, reports
-from buildkit_bisect.result import CampaignKind, Result
+from buildkit_bisect.result import CampaignKind, Result, SearchStatus, ValidationStatus
 from buildkit_bisect.scenario import Scenario, from_script
 from buildkit_bisect.system import cache_limit
 
@@ -243,9 +243,12 @@ def trim(events: Events, bound: int) -> None:
 def _code(done: Result) -> int:
     if any(cell.verdict == Verdict.INFRA for cell in done.cells):
         return INFRA
-    if done.bisect and done.bisect.status != "found":
+    if done.bisect and done.bisect.status != SearchStatus.FOUND:
         return NO_ANSWER
-    if done.validation and done.validation.status in ("refused", "inconclusive"):
+    if done.validation and done.validation.status in (
+        ValidationStatus.REFUSED,
+        ValidationStatus.INCONCLUSIVE,
+    ):
         return NO_ANSWER
     return DONE
 

@@ -1,8 +1,8 @@
 """``test --changed``: the test files that changes since the main branch can affect, and why.
 
-A test file is chosen if a chain of imports and of files that are read leads from it to a changed
-file. In doubt it is chosen: a deleted module counts as its whole folder, and ``pyproject.toml``
-affects every test.
+A test file is chosen if a chain of imports and of files that are read, each by its name or with
+its folder, leads from it to a changed file. In doubt it is chosen: a deleted module counts as its
+whole folder, and ``pyproject.toml`` affects every test.
 """
 
 from __future__ import annotations

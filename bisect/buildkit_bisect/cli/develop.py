@@ -11,6 +11,7 @@ from pathlib import Path
 
 from buildkit_bisect.cli import doctor
 from buildkit_bisect.options import requests
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.system import checkout
 
 #: pytest's exit code if it ran no test: a tier may have none that matches ``-k``.
@@ -53,7 +54,7 @@ def test(request: requests.Test) -> int:
         _python("-m", "pytest", *tier.options, *paths, *(("-k", name) if name else ()))
         for tier, paths in runs
     ]
-    if name:
+    if name and codes:
         codes = [code for code in codes if code != _NONE_CHOSEN] or [_NONE_CHOSEN]
     return next((code for code in codes if code), 0)
 
@@ -66,7 +67,7 @@ def _changed(wanted: Sequence[Tier]) -> list[tuple[Tier, list[str]]]:
     since = changed.since_main(checkout.PROJECT)
     choices = changed.choose(checkout.PROJECT, since.paths)
     whose = f", the merge base with {since.branch}" if since.branch else "; no main branch found"
-    _say(f"{len(since.paths)} files changed since {since.base}{whose}")
+    _say(f"{plural(len(since.paths), 'file')} changed since {since.base}{whose}")
     runs = []
     for tier in wanted:
         chosen = [c for c in choices if c.path.startswith(f"tests/{tier.name}/")]

@@ -20,6 +20,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.render import compare, github, redact, reports
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import one_line
+from buildkit_bisect.result import CampaignStatus
 from buildkit_bisect.system import checkout
 
 #: The campaign tasks, which `resume` may run again.
@@ -124,7 +125,7 @@ def resume(request: requests.Resume) -> int:
             raise BadInput(f"no unfinished campaign in {request.out}", hint=inv("status"))
         found = unfinished[-1]
     # A process that cannot be seen from here may be dead: the user, who gave the ID, must know.
-    if found.status == "running" and found.gone is False:
+    if found.status == CampaignStatus.RUNNING and found.gone is False:
         raise BadInput(f"{found.id} is running, as process {found.pid}", hint=inv("status"))
     command = _words_of(found)
     message = f"resuming {printable_line(found.id)}: {one_line(found.command)}"

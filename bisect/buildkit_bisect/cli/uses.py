@@ -1,4 +1,4 @@
-"""Finds which file uses which, from imports and from what tests start and read.
+"""Finds which file uses which, from imports and from what is started, read and walked.
 
 Files are paths in the checkout, as git prints them.
 """
@@ -26,7 +26,7 @@ _READERS = {
 #: Folders that some tests walk, by where they are.
 _WALKED = {"bisect": PACKAGE, "results": "results"}
 
-#: In tests this is a file of a generated repository.
+#: In tests this is a file of a generated repository, unless all documents are read.
 _OTHERS = "README.md"
 
 #: ``inv`` starts the program, which loads tasks.py, which imports modules of cli/ late.
@@ -36,6 +36,15 @@ _LAUNCHER, _PROGRAM, _TASKS = "inv", f"{SOURCE}__main__.py", "tasks.py"
 _IMPORT = re.compile(r"\bfrom +([\w.]+) +import +([\w, ]+)")
 _DOTTED = re.compile(rf"\b{PACKAGE}(?:\.\w+)+")
 
+#: In a file that lists the package from the place of a module; a test has its own place too.
+_LISTS = re.compile(r"\bglob\(|\brglob\(|\biterdir\(")
+_PLACE_OF_MODULE = re.compile(r"\w\.__file__\)\.parent")
+_OWN_PLACE = re.compile(r"\(__file__\)\.parent")
+
+#: In a file that reads all documents, and in a test that copies the checkout.
+_DOCUMENTS = re.compile(r"""["']docs["'].*["']\*\.md["']""", re.DOTALL)
+_COPIES = re.compile(r"\bcopytree\((?:checkout\.)?PROJECT,")
+
 
 def build(project: Path, changed: Iterable[str]) -> dict[str, set[str]]:
     """Return the files that each file of the package and of the tests of *project* uses.
@@ -44,20 +53,26 @@ def build(project: Path, changed: Iterable[str]) -> dict[str, set[str]]:
     """
     changed = tuple(changed)
     used = _package(project)
+    for path in list(used):
+        text = (project / path).read_text()
+        used[path] |= {name for name in changed if _joins(text, name)}
+        used[path] |= set(_walked(text, changed, _OWN_PLACE))
     for folder, reader in _READERS.items():
         used[reader] |= {path for path in changed if path.startswith(folder)}
     used[_LAUNCHER] = {_PROGRAM}
     used[_PROGRAM].add(_TASKS)
-    used[_TASKS] = {path for path in used if path.startswith(f"{SOURCE}cli/")}
+    used[_TASKS] = set(_imported(project, (project / _TASKS).read_text()))
     tests = [p.relative_to(project).as_posix() for p in (project / "tests").rglob("*.py")]
     scripts = [p.relative_to(project).as_posix() for p in (project / "benchmarks").glob("*.py")]
     named = {_LAUNCHER, _TASKS, *scripts, *(path for path in changed if not is_test(path))}
     for path in (*tests, *scripts):
         text = (project / path).read_text()
-        used[path] = {found for name in _imports(text) for found in _files_of(project, name)}
+        used[path] = set(_imported(project, text))
         used[path] |= {name for name in named if name != path and _names(text, name)}
         used[path] |= {name for name in changed if _is_snapshot(name, path)}
         used[path] |= set(_conftests(path, tests))
+        used[path] |= set(_walked(text, changed, _PLACE_OF_MODULE))
+        used[path] |= {name for name in changed if "/" not in name and _COPIES.search(text)}
     return dict(used)
 
 
@@ -94,6 +109,12 @@ def _files_of(project: Path, module: str) -> Iterator[str]:
             yield path
 
 
+def _imported(project: Path, text: str) -> Iterator[str]:
+    """Yield the files of the modules that a file imports or patches."""
+    for name in _imports(text):
+        yield from _files_of(project, name)
+
+
 def _imports(text: str) -> set[str]:
     """Return the modules that a file imports or patches; ``from a import b``: ``a``, ``a.b``."""
     found: set[str] = set()
@@ -126,6 +147,29 @@ def _names(text: str, path: str) -> bool:
         return True
     folder = _WALKED.get(parts[0])
     return folder is not None and re.search(rf"""["']{folder}["']""", text) is not None
+
+
+def _joins(text: str, path: str) -> bool:
+    """Return whether a module with *text* builds the path of a file that is not Python.
+
+    A hint that only names a document does not count.
+    """
+    name = re.escape(PurePosixPath(path).name)
+    joined = rf"""/ ["'](?:[^"']+/)?{name}["']|with_name\(["']{name}["']\)"""
+    return not path.endswith(".py") and re.search(joined, text) is not None
+
+
+def _walked(text: str, changed: Iterable[str], place: re.Pattern[str]) -> Iterator[str]:
+    """Yield the *changed* files in folders that *text* lists: the package's, the documents'."""
+    package = _LISTS.search(text) and place.search(text)
+    documents = _DOCUMENTS.search(text)
+    for path in changed:
+        if (package and path.startswith("bisect/")) or (documents and _is_document(path)):
+            yield path
+
+
+def _is_document(path: str) -> bool:
+    return re.fullmatch(r"(docs/)?[^/]+\.md", path) is not None
 
 
 def _is_snapshot(path: str, test: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from buildkit_bisect.options import parse
-from buildkit_bisect.options.choices import Checks, Format, ImageBuilder
+from buildkit_bisect.options.choices import Checks, ImageBuilder
 from buildkit_bisect.options.option import option, switch
 from buildkit_bisect.options.shared import (
     AmongReleases,
@@ -16,6 +16,7 @@ from buildkit_bisect.options.shared import (
     WithBaseImage,
     WithCacheSize,
     WithDeadlines,
+    WithFormat,
     WithFresh,
     WithJson,
     WithOut,
@@ -90,7 +91,7 @@ class Run(OfRevision, Campaign):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matrix(Campaign):
+class Matrix(WithFormat, Campaign):
     """Find which variants are broken, and in which cells."""
 
     task = "matrix"
@@ -102,13 +103,6 @@ class Matrix(Campaign):
         value="REV,REV",
         help="comma-separated revisions; REV+PATCH applies a patch",
         example="v0.25.0,master",
-    )
-    format: Format = option(
-        parse.one_of(Format),
-        default=Format.FILES,
-        value="files|github-matrix",
-        help="github-matrix only prints a GitHub Actions matrix, one job per variant",
-        example="github-matrix",
     )
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from buildkit_bisect.options import parse
-from buildkit_bisect.options.choices import Format
 from buildkit_bisect.options.option import Position, option, switch
 from buildkit_bisect.options.shared import (
     OfAnyCampaign,
     OfCampaign,
     Request,
+    WithFormat,
     WithOut,
     WithTemplates,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(OfCampaign, WithTemplates, WithOut, Request):
+class Report(OfCampaign, WithFormat, WithTemplates, WithOut, Request):
     """Render a campaign's reports again."""
 
     task = "report"
@@ -29,13 +29,6 @@ class Report(OfCampaign, WithTemplates, WithOut, Request):
         value="DIR",
         help="write a copy without host paths and evidence files to this folder",
         example="results/issue-6893/bisect",
-    )
-    format: Format = option(
-        parse.one_of(Format),
-        default=Format.FILES,
-        value="files|github-matrix",
-        help="github-matrix only prints a GitHub Actions matrix, one job per variant",
-        example="github-matrix",
     )
     png: bool = switch(help="also write the pictures as PNG")
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from buildkit_bisect.model import DEFAULT_REPO, RuntimeKind, Served
 from buildkit_bisect.options import parse
-from buildkit_bisect.options.choices import Images, SourceKind
+from buildkit_bisect.options.choices import Format, Images, SourceKind
 from buildkit_bisect.options.option import Position, option, repeated, switch
 from buildkit_bisect.system import checkout
 
@@ -78,6 +78,19 @@ class AmongReleases:
     """Which commits are searched."""
 
     releases: bool = switch(help="search release tags only; needs no git source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithFormat:
+    """What is written: reports, or the matrix of a GitHub Actions job."""
+
+    format: Format = option(
+        parse.one_of(Format),
+        default=Format.FILES,
+        value="files|github-matrix",
+        help="github-matrix only prints a GitHub Actions matrix, one job per variant",
+        example="github-matrix",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,6 @@ PACKAGE = Path(model.__file__).parent
 #: Where the words are defined; `symbols` names its styles as the outcomes are named.
 HOMES = {"model.py", "result/words.py", "render/symbols.py", "search/vocabulary.py"}
 
-#: Rooms that are not checked.
-SPARED = {"cli"}
-
 #: Fields and parameters that hold such a word.
 FIELDS = {"change", "effect", "kind", "outcome", "phase", "stage", "state", "status", "verdict"}
 
@@ -74,7 +71,6 @@ MODULES = sorted(
     name
     for path in PACKAGE.rglob("*.py")
     if (name := path.relative_to(PACKAGE).as_posix()) not in HOMES
-    and name.split("/")[0] not in SPARED
 )
 
 
