@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -92,13 +93,25 @@ class _ParseErrors:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ParseError):
             print(
-                f"error: {printable(str(error).strip())} (try: ./inv --list, ./inv --help TASK)",
+                f"error: {printable(_said(error))} (try: ./inv --list, ./inv --help TASK)",
                 file=sys.stderr,
             )
             sys.exit(2)
         if isinstance(error, CollectionNotFound):
             print("error: no tasks.py found (try: ./inv of the checkout)", file=sys.stderr)
             sys.exit(2)
+
+
+#: Invoke's error for an option at the end without its value names the class of the argument.
+_NO_VALUE = re.compile(r"Flag <\w+: ([\w-]+).*> needed value")
+
+
+def _said(error: ParseError) -> str:
+    found = _NO_VALUE.match(str(error))
+    if not found:
+        return str(error).strip()
+    name = found[1].replace("_", "-")
+    return f"-{name} needs a value" if len(name) == 1 else f"--{name} needs a value"
 
 
 def options(words: Sequence[str], tasks: Mapping[str, ParserContext]) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ class RuntimeKind(StrEnum):
     BUILDX = "buildx"
 
 
-#: Upstream's repository, where no other is named.
+#: The default repository, which is upstream's.
 DEFAULT_REPO = "https://github.com/moby/buildkit.git"
 
 
@@ -61,7 +61,7 @@ Axes = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
-    """A snapshotter of the user's own, which already runs."""
+    """A user's snapshotter that is already running."""
 
     socket: str
     root: str = ""  # where it keeps and mounts snapshots; a container needs to be given it
@@ -126,7 +126,7 @@ class Build:
 
 
 class Stage(StrEnum):
-    """What of making a build came to nothing."""
+    """The stage at which a build failed."""
 
     PATCH = "patch"
     TOOLCHAIN = "toolchain"
@@ -143,7 +143,7 @@ class NoBuild:
 
 
 class VertexState(StrEnum):
-    """What became of a step of a build."""
+    """The state of a vertex."""
 
     CACHED = "cached"
     FAILED = "failed"
@@ -164,7 +164,7 @@ class Vertex:
 
     @property
     def state(self) -> VertexState:
-        """What became of it."""
+        """The state of a vertex."""
         if self.cached:
             return VertexState.CACHED
         if self.error:

@@ -38,6 +38,20 @@ def test_help_without_a_required_argument_or_for_an_unknown_name() -> None:
 @pytest.mark.parametrize(
     ("words", "option"),
     [
+        ("run --rev", "--rev"),
+        ("run --script-timeout", "--script-timeout"),
+        ("test -k", "-k"),
+    ],
+)
+def test_an_option_without_its_value_is_refused(words: str, option: str) -> None:
+    done = inv(*words.split())
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {option} needs a value (try: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
         ("run --trials 1 --rev master --trials 0", "--trials"),
         ("run --rev=v0.25.0 --rev=v0.26.0", "--rev"),
         ("patch new --base v0.25.0 --base v0.26.0 my-fix", "--base"),

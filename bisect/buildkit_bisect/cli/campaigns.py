@@ -29,6 +29,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect, Building, Campaign
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.render import github, reports
 from buildkit_bisect.result import CampaignKind, Result, SearchStatus, ValidationStatus
 from buildkit_bisect.scenario import Scenario, from_script
@@ -216,10 +217,11 @@ def show_plan(request: Campaign, planned: Planned) -> int:
         cost, base = planned.build_seconds.get(row, 0), planned.only_bad_of.get(row)
         only = f", only for cells that are bad in {base}" if base else ""
         print(f"build  {row}: {'already built' if not cost else estimate.minutes(cost)}{only}")
+    trials = plural(planned.trials, "trial")
     for column in planned.columns:
         control = ", control" if column.control else ""
         axes = " ".join(f"{k}={v}" for k, v in column.axes)
-        print(f"cell   {column.scenario} {axes}{control}: {planned.trials} trials per row")
+        print(f"cell   {column.scenario} {axes}{control}: {trials} per row")
     for text in planned.also:
         print(f"also   {text}")
     what = " for builds and cells" if planned.also else ""

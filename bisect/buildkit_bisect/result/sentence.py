@@ -98,7 +98,7 @@ def _controls(info: ValidationInfo) -> str:
     controls = [c for c in info.cells if c.control]
     changed = [c for c in controls if c.moved]
     if not controls:
-        return "no control cell was asked for"
+        return "no control was selected"
     good = _having(controls, CellEffect.STILL_GOOD)
     if len(good) == len(controls) and not changed:
         every = "the one control is" if len(controls) == 1 else f"all {len(controls)} controls are"

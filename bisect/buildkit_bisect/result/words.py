@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class CampaignKind(StrEnum):
-    """Which campaign it was."""
+    """The kind of a campaign."""
 
     RUN = "run"
     MATRIX = "matrix"
@@ -29,7 +29,7 @@ class CampaignStatus(StrEnum):
     RESUMED = "resumed"  # unfinished, and resumed by another campaign
 
 
-#: What the document of a campaign may say.
+#: Statuses that a document may have.
 ENDED = (CampaignStatus.DONE, CampaignStatus.INTERRUPTED, CampaignStatus.FAILED)
 
 

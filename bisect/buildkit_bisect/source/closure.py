@@ -96,10 +96,6 @@ class Closure:
     whole: tuple[str, ...]  # directories that embed: every file below them counts
     digest: str
 
-    def touched_by(self, changed: Iterable[str]) -> bool:
-        """Whether changes to files in the *changed* directories may change the closure."""
-        return bool(self.touched(changed))
-
     def touched(self, changed: Iterable[str]) -> list[str]:
         """Return the *changed* directories that the closure reads."""
         below = _below(self.whole)

@@ -31,7 +31,7 @@ GFM = MarkdownIt("gfm-like", {"html": True})
         (CELLS, "record-ctx-opts fixes 1 of 3 broken cells on master (000000000000), and 2 are"),
         (CELLS, (" still bad, 1 of them in another way; the one that was good still is; the one"
                 " control is unchanged")),
-        (CELLS[1:2], "; no control cell was asked for; "),
+        (CELLS[1:2], "; no control was selected; "),
         (CELLS[1:2], "record-ctx-opts fixes the one broken cell on master (000000000000)"),
         ((CELLS[1], replace(CELLS[1], axes={})), "fixes all 2 broken cells on"),
         (CELLS[:1], "does not fix it on master (000000000000): the one broken cell is still bad,"),
