@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.choices import Checks, ImageBuilder
@@ -56,6 +58,7 @@ class Build(OfRevision, Building):
     """Build one variant's binaries, and optionally an image of them."""
 
     task = "build"
+    unset: ClassVar[Mapping[str, str]] = {"patches": "none"}
 
     image: bool = switch(help="also create an image on the Docker Engine")
     builder: ImageBuilder = option(
@@ -88,6 +91,11 @@ class Run(OfRevision, Campaign):
     """Run the cells of one revision."""
 
     task = "run"
+    unset: ClassVar[Mapping[str, str]] = {
+        "scenario": "cross-stage-lazy",
+        "patches": "none",
+        "trials": "3",
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +103,11 @@ class Matrix(WithFormat, Campaign):
     """Find which variants are broken, and in which cells."""
 
     task = "matrix"
+    unset: ClassVar[Mapping[str, str]] = {
+        "scenario": "cross-stage-lazy and cross-stage-dedup",
+        "patches": "none",
+        "trials": "3",
+    }
 
     revs: tuple[str, ...] = option(
         parse.names,
@@ -111,6 +124,11 @@ class Bisect(AmongReleases, Campaign):
     """Find the commit that introduced or fixed a failure."""
 
     task = "bisect"
+    unset: ClassVar[Mapping[str, str]] = {
+        "scenario": "cross-stage-lazy",
+        "patches": "none",
+        "trials": "as many as it needs",
+    }
 
     good: str = option(
         parse.text,
@@ -163,6 +181,11 @@ class Boundaries(AmongReleases, Campaign):
     """Find every change of outcome in a history."""
 
     task = "boundaries"
+    unset: ClassVar[Mapping[str, str]] = {
+        "scenario": "cross-stage-lazy and cross-stage-dedup",
+        "patches": "none",
+        "trials": "3",
+    }
 
     start: str = option(
         parse.text,
@@ -198,6 +221,11 @@ class Validate(Campaign):
     """Check whether patches fix the failure, and what else they change."""
 
     task = "validate"
+    unset: ClassVar[Mapping[str, str]] = {
+        "scenario": "all",
+        "patches": "required",
+        "trials": "3",
+    }
 
     base: str = option(
         parse.text,

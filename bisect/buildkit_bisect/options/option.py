@@ -273,14 +273,17 @@ def _field(declared: Option) -> Any:
 def options_of(kind: type[Any]) -> tuple[Option, ...]:
     """Return the options of a class: positional ones, required ones, its own, inherited ones.
 
-    Within each of these they are in the order of declaration.
+    Within each of these they are in the order of declaration. ``kind.unset`` has the defaults of
+    inherited options that differ in this task, by attribute.
     """
     own = inspect.get_annotations(kind)
+    unset: Mapping[str, str] = getattr(kind, "unset", {})
     found = [
         replace(
             declared,
             attribute=one.name,
             name=declared.name or one.name.replace("_", "-"),
+            unset=unset.get(one.name, declared.unset),
         )
         for one in fields(kind)
         if (declared := one.metadata.get(_KEY))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.option import Position, option, switch
@@ -88,6 +90,7 @@ class Resume(OfAnyCampaign, WithOut, Request):
     """Resume an unfinished campaign."""
 
     task = "resume"
+    unset: ClassVar[Mapping[str, str]] = {"id": "the last unfinished campaign"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,5 +98,6 @@ class Status(OfAnyCampaign, WithOut, Request):
     """List campaigns, or show one."""
 
     task = "status"
+    unset: ClassVar[Mapping[str, str]] = {"id": "all campaigns"}
 
     watch: bool = switch(help="follow the campaign until it ends")

@@ -25,6 +25,7 @@ class Request:
     """The options of one task, parsed."""
 
     task: ClassVar[str]
+    unset: ClassVar[Mapping[str, str]] = {}  # attribute -> what holds without the option
 
     command: str = ""  # makes the same request, environment variables written as options
 

@@ -8,7 +8,7 @@ import pytest
 
 from buildkit_bisect.campaign.matrix import TRIALS
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.options import parse
+from buildkit_bisect.options import parse, requests
 from buildkit_bisect.options.option import Form, Option, Position, find, option, options_of, switch
 from buildkit_bisect.options.requests import TASKS, Bisect, Boundaries, Campaign, Clean, Matrix
 from buildkit_bisect.search import SearchOptions
@@ -104,7 +104,7 @@ def test_defaults_agree_with_the_code_that_uses_them() -> None:
     usual = SearchOptions()
     assert (Bisect().confidence, Bisect().trials) == (usual.confidence, usual.trials)
     assert Boundaries().resolution == RESOLUTION
-    assert find(Matrix, "trials").default_text.startswith(f"{TRIALS};")
+    assert find(Matrix, "trials").default_text == str(TRIALS)
     size = find(Campaign, "cache_size")
     assert parse.size(size, size.default_text) == size.default
     assert Clean().cache_size is None
@@ -117,3 +117,13 @@ def test_an_environment_variable_has_one_meaning() -> None:
         for one in options_of(kind):
             meanings.setdefault(one.twin, set()).add((one.form, one.value))
     assert {twin: found for twin, found in meanings.items() if len(found) > 1} == {}
+
+
+def test_help_has_the_defaults_of_the_task_alone() -> None:
+    for task, kind in TASKS.items():
+        others = [f"{other}:" for other in TASKS if other != task]
+        for one in options_of(kind):
+            assert not any(o in one.default_text for o in others), (task, one.name)
+    assert find(requests.Validate, "patches").default_text == "required"
+    assert find(requests.Status, "id").default_text == "all campaigns"
+    assert find(requests.Bisect, "trials").default_text == "as many as it needs"
