@@ -120,7 +120,7 @@ class BuildxRuntime:
         output = done.tail(3)[-500:]
         if container is None or container.attrs["State"]["Status"] == "created":
             if grant.refused(output):
-                output = f"this Engine does not allow privileged containers ({output})"
+                output = f"no privileged containers on this Engine; use {_DOCKER} ({output})"
             raise InfraFailed(
                 f"buildx cannot start a builder: {output}",
                 hint=f"{_DOCKER}, or docker info",
