@@ -209,7 +209,7 @@ def test_boundaries_lists_every_change_inside_the_merges(
         (at["again"], at["merge-turns"], good, bad),
         (at["fix"], at["merge-fixes"], bad, good),
     ]
-    assert not {at["quiet-bad"], at["quiet-mend"]} & {s["sha"] for s in found["steps"]}
+    assert not {at["quiet-bad"], at["quiet-fix"]} & {s["sha"] for s in found["steps"]}
     assert any("merges at which no cell changed are not searched inside" in n
                for n in found["notes"])  # fmt: skip
     folder = tmp_path / done.document["id"]
