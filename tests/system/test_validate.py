@@ -393,7 +393,7 @@ def test_a_series_with_a_cycle(bench: Bench, tmp_path: Path) -> None:
 def test_without_a_patch_it_is_refused(repo: GolangRepo) -> None:
     done = inv("validate", "--repo", str(repo.path))
     assert done.code == 2
-    assert "which patches" in done.stderr
+    assert "no patches given" in done.stderr
 
 
 def test_the_plan_lists_everything_and_does_nothing(bench: Bench, repo: GolangRepo) -> None:
