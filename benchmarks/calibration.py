@@ -133,7 +133,7 @@ def _count(level: Level, step: object, culprit: str) -> None:
             level.stated[at] = (n + 1, ok + right, total + step.confidence)
         case Refused() | Inconclusive() | Range():
             kind = str(step.kind) if isinstance(step, Refused) else type(step).__name__.lower()
-            if "no change" in step.reason:
+            if "does not change" in step.reason:
                 kind = "no change"
             level.other[kind] = level.other.get(kind, 0) + 1
 
