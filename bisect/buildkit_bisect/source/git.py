@@ -25,6 +25,9 @@ from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.gitcmd import git, lines
 from buildkit_bisect.system.process import ProcessError
 
+#: How often a work tree is added: pruning in another process may get in between.
+_TRIES = 5
+
 #: A remote's branches may move; after this many seconds the mirror is fetched again.
 STALE = 24 * 3600.0
 
@@ -325,11 +328,7 @@ class GitSource(History):
         with paths.scratch("worktree") as tmp:
             tree = tmp / tmp.name  # git gives the entry in the mirror the same name
             try:
-                git(
-                    self.mirror.path,
-                    *("worktree", "add", "--quiet", "--force", "--detach", str(tree), revision.sha),
-                    timeout=300,
-                )
+                self._add(tree, revision)
             except ProcessError as err:
                 raise InfraFailed(
                     f"cannot create a work tree of {revision.ref}: {err.message}",
@@ -340,6 +339,19 @@ class GitSource(History):
             finally:
                 shutil.rmtree(tree, ignore_errors=True)
                 self.prune()
+
+    def _add(self, tree: Path, revision: Revision) -> None:
+        add = ("worktree", "add", "--quiet", "--force", "--detach", str(tree), revision.sha)
+        for _ in range(_TRIES - 1):
+            try:
+                git(self.mirror.path, *add, timeout=300)
+            except ProcessError as err:
+                # Another process's prune removed the empty `worktrees` just before git wrote there.
+                if "could not create directory of 'worktrees" not in err.message:
+                    raise
+            else:
+                return
+        git(self.mirror.path, *add, timeout=300)
 
     def _bounded(self, revision: Revision) -> None:
         """Raise `BadInput` for a huge tree: a few objects can expand to one that fills any disk."""
