@@ -24,6 +24,8 @@ from buildkit_bisect.search import AsBefore, CostModel, History, NearestBuilt
 from buildkit_bisect.search.cost import COLD, Pace
 from buildkit_bisect.source import GitSource, Source
 
+NOTHING_KNOWN = SearchCosts(built=(), known_go=(), pace=0.0, recorded=0, trial=TRIAL)
+
 #: Builds that a prediction looks back on.
 _RECORDED = 40
 
@@ -176,8 +178,8 @@ def cost(line: Line, now: SearchCosts, first: SearchCosts | None) -> CostModel:
 
     The search chooses by what the *first* one of its name knew, if there was one.
     """
-    model = _model(line, now)
-    return AsBefore(first=_model(line, first), now=model) if first else model
+    current = model(line, now)
+    return AsBefore(first=model(line, first), now=current) if first else current
 
 
 def known_costs(builder: Builder, line: Line) -> SearchCosts:
@@ -206,7 +208,8 @@ def known_costs(builder: Builder, line: Line) -> SearchCosts:
     )
 
 
-def _model(line: Line, costs: SearchCosts) -> NearestBuilt:
+def model(line: Line, costs: SearchCosts) -> NearestBuilt:
+    """Return the model of *line* from what is known of builds and trials."""
     return NearestBuilt(
         _in_order(line),
         built=costs.built,

@@ -171,7 +171,7 @@ class NearestBuilt:
 
     def later_builds(self, count: int, among: int) -> tuple[float, ...]:
         """Each is half as far from what is built as the one before."""
-        return tuple(self._pace.factor * self._at(among / 2 ** (n + 2)) for n in range(count))
+        return tuple(self._pace.factor * self.at(among / 2 ** (n + 2)) for n in range(count))
 
     def learn(
         self, commit: str, *, build_seconds: float | None, trial_seconds: float | None
@@ -185,6 +185,14 @@ class NearestBuilt:
             self._trial += (trial_seconds - self._trial) / (1 + self._trials)
         self._add(commit)
 
+    def away(self, commit: str) -> float | None:
+        """How much changed since the nearest build with the same Go version; None: no such one."""
+        here, places = self._place.get(commit), self._places.get(self._go.get(commit, ""))
+        if here is None or not places:
+            return None
+        right = bisect.bisect(places, here)
+        return min(abs(here - at) for at in places[max(0, right - 1) : right + 1])
+
     def _add(self, commit: str) -> None:
         self._built.add(self._key.get(commit, commit))
         if commit in self._place:
@@ -193,13 +201,15 @@ class NearestBuilt:
 
     def _predicted(self, commit: str) -> float:
         here, go = self._place.get(commit), self._go.get(commit, "")
-        places = self._places.get(go)
-        if here is None or not places:
-            return self._far if go in self._known_go or (here is None and places) else self._cold
-        right = bisect.bisect(places, here)
-        return self._at(min(abs(here - at) for at in places[max(0, right - 1) : right + 1]))
+        if here is None:  # a merge base, or a parent before the candidates
+            return self._far if self._places or self._known_go else self._cold
+        away = self.away(commit)
+        if away is None:
+            return self._far if go in self._known_go else self._cold
+        return self.at(away)
 
-    def _at(self, away: float) -> float:
+    def at(self, away: float) -> float:
+        """Seconds of a build *away* from the nearest one, before recorded ones correct it."""
         return self._warm + (self._far - self._warm) * (1 - math.exp(-away / _FAR))
 
 

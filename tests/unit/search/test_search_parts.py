@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,16 +12,18 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search import (
     AsBefore,
     Ask,
+    BisectSession,
     EndsFound,
     GoodEndSearch,
     History,
     NearestBuilt,
+    Phase,
     RefusalKind,
     Refused,
     SearchOptions,
     Tested,
 )
-from worlds import BROKEN, World, histories, seen, tip_of
+from worlds import BROKEN, World, histories, linear, seen, tip_of
 
 
 @given(histories(), st.randoms())
@@ -99,6 +103,19 @@ def test_one_build_on_a_busy_machine_changes_predictions_little() -> None:
     assert far < cost.build_seconds("c999") < 1.5 * far
 
 
+@pytest.mark.parametrize("seconds", [None, 600.0])
+def test_the_first_split_of_a_range_is_nearly_even(seconds: float | None) -> None:
+    """It was 86 to 14, since one build on a busy machine made far ones look dear."""
+    history = History(linear(146))
+    cost = NearestBuilt([f"c{i}" for i in range(147)], trial=3.0)
+    one = BisectSession(history, good="c0", bad="c146", cost=cost)
+    while isinstance(ask := one.next(), Ask) and ask.phase is not Phase.FIRST_PARENT:
+        shown = seen(dropped=ask.trials) if ask.commit == "c146" else seen(cached=ask.trials)
+        one.tell(ask.commit, replace(shown, build_seconds=seconds, trial_seconds=3.0))
+    assert isinstance(ask, Ask)
+    assert 51 <= int(ask.commit[1:]) <= 95, ask.why
+
+
 def test_weights_say_how_much_a_commit_changes() -> None:
     order = [f"c{i}" for i in range(100)]
     cost = NearestBuilt(order, built=["c0"], weights={"c20": 500.0})
@@ -116,6 +133,14 @@ def test_the_first_build_of_a_go_version_is_dear_wherever_it_is() -> None:
     assert 20 < cost.build_seconds("c50") < 50
     elsewhere = NearestBuilt(order, built=["c49"], go=go, known_go=["1.26"])
     assert elsewhere.build_seconds("c50") == 50, "built with it, but not in this history"
+
+
+def test_a_merge_base_before_the_candidates_is_not_taken_for_a_cold_build() -> None:
+    order = [f"c{i}" for i in range(100)]
+    go = dict.fromkeys(order, "1.25")
+    assert NearestBuilt(order, go=go).build_seconds("base") == 110, "nothing was ever built"
+    assert NearestBuilt(order, go=go, built=["c1"]).build_seconds("base") == 50
+    assert NearestBuilt(order, go=go, known_go=["1.24"]).build_seconds("base") == 50
 
 
 def test_later_builds_come_nearer_and_nearer() -> None:
