@@ -4,8 +4,8 @@
 
 A campaign is a folder with ``result.json``. Its steps, builds and trials are told to the search
 and to the progress of today's code one by one, with the seconds that they took; nothing is built
-or run. Counted are the steps after the second build that the campaign made. What one machine
-did is replayed in order of time, so that each campaign knows the builds of earlier ones.
+or run. Counted are the steps after the second build that the campaign made. Campaigns of one day
+are taken as of one machine, and replayed in order of time: each knows the builds of earlier ones.
 """
 
 from __future__ import annotations
@@ -371,7 +371,7 @@ def points(folders: Sequence[Path], repo: str) -> list[Point]:
     machines: dict[str, Machine] = defaultdict(Machine)
     found: list[Point] = []
     for folder, result in loaded:
-        machine = machines[result.host.get("kernel", "")[:5]]
+        machine = machines[result.created[:10]]
         name = folder.name if not re.match(r"\d{8}-", folder.name) else folder.parent.name
         if result.bisect and _made_any(result):
             found += of_search(name, result, machine, repo)

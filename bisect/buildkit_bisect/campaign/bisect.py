@@ -93,6 +93,9 @@ class Bisection:
             cost,
             builds=(estimate.PATCHED,) if verifies else (),
             trials=(self._options.trials or 3) if verifies else 0,
+            stored=first is not None
+            and bool(first.asked)
+            and not any(cost.left_seconds(c) for c in first.asked),
         )
         self.session = BisectSession(
             self._line.history,
@@ -129,6 +132,9 @@ class Bisection:
             search_costs.keep(self._search, self._costs)
         while isinstance(step := self.session.next(), Ask):
             self.session.tell(step.commit, self._test(work, step))
+        if not self._request.fresh:
+            built = (s.sha for s in self._steps if s.verdict != Verdict.SKIP)
+            search_costs.ended(self._search, built)
         reverted = self._verify(work, step) if isinstance(step, Found) else ""
         patches = {p.name: p for parts in self._cells.values() for p in parts[0].variant.patches}
         return Findings(

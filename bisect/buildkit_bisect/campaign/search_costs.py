@@ -10,8 +10,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import cattrs
 
@@ -31,6 +31,7 @@ class SearchCosts:
     pace: float  # mean logarithm of measured by predicted seconds
     recorded: int  # builds behind it
     trial: float  # seconds
+    asked: tuple[str, ...] = ()  # commits that the search asked for, once it has ended
 
 
 def name(options: SearchOptions, *parts: str | Sequence[str]) -> str:
@@ -49,10 +50,21 @@ def load(search: str) -> SearchCosts | None:
 
 
 def keep(search: str, costs: SearchCosts) -> None:
-    """Store *costs* unless this search has stored some; a failure loses nothing but that."""
+    """Store *costs* unless this search has stored some."""
+    if not load(search):
+        _write(search, costs)
+
+
+def ended(search: str, asked: Iterable[str]) -> None:
+    """Store that the search of that name has its answer, from these commits."""
+    known = load(search)
+    if known:
+        _write(search, replace(known, asked=tuple(dict.fromkeys(asked))))
+
+
+def _write(search: str, costs: SearchCosts) -> None:
+    """Store *costs*; a failure loses nothing else."""
     entry = paths.cache("searches") / search
-    if load(search):
-        return
     draft = entry.with_name(f".{search}.{os.getpid()}")
     with contextlib.suppress(OSError):
         draft.write_text(json.dumps(asdict(costs)))

@@ -18,6 +18,9 @@ _BESIDE = 1.5
 #: Seconds of measured trials that this guess counts as.
 _PRIOR = 20.0
 
+#: A search whose builds and trials are all stored.
+_STORED = Forecast(seconds=1.0, least=0.0, most=5.0)
+
 #: Seconds of a build beside the compile: a work tree, patches, digests.
 _CHECKOUT = 3.0
 
@@ -26,10 +29,19 @@ class TimeLeft:
     """Forecasts the rest of a search at each step.
 
     *cost* predicts builds and trials. At the end come *builds* more and *trials* more, which the
-    search does not know of: a revert that confirms the answer.
+    search does not know of: a revert that confirms the answer. A *stored* search has had its answer
+    before: it takes seconds, unless a trial turns out to run again.
     """
 
-    def __init__(self, cost: CostModel, *, builds: Sequence[float] = (), trials: int = 0) -> None:
+    def __init__(
+        self,
+        cost: CostModel,
+        *,
+        builds: Sequence[float] = (),
+        trials: int = 0,
+        stored: bool = False,
+    ) -> None:
+        self._stored = stored
         self._cost = cost
         self._builds = tuple(builds)
         self._trials = trials
@@ -38,6 +50,8 @@ class TimeLeft:
 
     def at(self, ask: Ask) -> Forecast:
         """The time from *ask* to the end."""
+        if self._stored:
+            return _STORED
         each = self._cost.trial_seconds(ask.commit) * self._wall / self._run
         builds = [b + _CHECKOUT for b in (*ask.builds_left, *self._builds) if b]
         return forecast(
@@ -50,6 +64,7 @@ class TimeLeft:
     def learn(self, trials: float, seconds: float) -> None:
         """A step took *seconds* beside its build, *trials* of them in trials that ran now."""
         if trials:
+            self._stored = False
             self._wall += seconds
             self._run += trials
 

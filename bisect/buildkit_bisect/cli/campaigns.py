@@ -231,7 +231,9 @@ def show_plan(request: Campaign, planned: Planned) -> int:
     for text in planned.also:
         print(f"also   {text}")
     what = " for builds and cells" if planned.also else ""
-    print(f"{total}{what}, based on {planned.basis}")
+    built = any(not planned.build_seconds.get(r) for r in planned.rows if r not in planned.skipped)
+    less = "; stored trials are not run again" if built else ""
+    print(f"{total}{what}, based on {planned.basis}{less}")
     return DONE
 
 

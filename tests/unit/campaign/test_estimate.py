@@ -115,6 +115,17 @@ def test_the_time_left_does_not_jump() -> None:
             assert after < 1.4 * before
 
 
+def test_a_search_that_had_its_answer_takes_seconds_until_a_trial_runs() -> None:
+    cost = NearestBuilt([f"c{i}" for i in range(151)])
+    ask = BisectSession(History(linear(150)), good="c0", bad="c150", cost=cost).next()
+    assert isinstance(ask, Ask)
+    left = TimeLeft(cost, stored=True)
+    left.learn(0.0, 0.2)
+    assert left.at(ask).most == 5
+    left.learn(3.0, 4.0)
+    assert left.at(ask).least > 60
+
+
 def test_a_merge_base_is_not_told_as_two_hours() -> None:
     """One build on a busy machine took eight minutes; the next one takes one."""
     history = History(linear(150))

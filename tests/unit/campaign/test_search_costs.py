@@ -18,6 +18,15 @@ def test_what_the_first_search_knew_is_kept() -> None:
     assert search_costs.load(name) == COSTS
 
 
+def test_the_commits_are_added_when_the_search_has_ended() -> None:
+    search_costs.ended("x", ["a"])
+    assert search_costs.load("x") is None
+    search_costs.keep("x", COSTS)
+    search_costs.ended("x", ["a", "b", "a"])
+    search_costs.keep("x", COSTS)
+    assert search_costs.load("x") == replace(COSTS, asked=("a", "b"))
+
+
 def test_a_damaged_file_counts_as_missing() -> None:
     (paths.cache("searches") / "x").write_text('{"built": 3}')
     assert search_costs.load("x") is None
