@@ -132,7 +132,8 @@ class Lab:
             elif beside.outcome.verdict is not Verdict.GOOD:
                 shown = ", ".join(f"{k}={v}" for k, v in control_axes)
                 overruled = ToolOutcome.CONTROL_FAILED.because(
-                    f"the control ({shown}) is {beside.outcome.name}: this cell proves nothing"
+                    f"the control ({shown}) is {beside.outcome.name} "
+                    f"({beside.outcome.reason}), so this cell proves nothing"
                 )
         job = self._job(variant, build, scenario, axes)
         ran = self._trials(job, trials, after=after, control=control, of=of)

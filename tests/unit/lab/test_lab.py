@@ -221,7 +221,7 @@ def test_a_control_that_is_not_good_overrules_the_cell(machine: Machine, journal
     machine.exits = {EAGER: 1}
     cell = lab(journal).cell(VARIANT, SCENARIO, LAZY, 2)
     assert cell.outcome == ToolOutcome.CONTROL_FAILED.because(
-        "the control (at=eager) is broken: this cell proves nothing"
+        "the control (at=eager) is broken (m), so this cell proves nothing"
     )
     assert cell.counts == {"fine": 2}
     assert merge([cell, replace(cell, trials=())]).outcome == cell.outcome
