@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -15,15 +16,35 @@ import worlds
 from buildkit_bisect.builds import Builder, store
 from buildkit_bisect.builds.key import Recipe
 from buildkit_bisect.campaign import candidates
+from buildkit_bisect.campaign.bisect import Bisection
 from buildkit_bisect.campaign.candidates import Line
-from buildkit_bisect.campaign.search_costs import SearchCosts
-from buildkit_bisect.model import Build
-from buildkit_bisect.search import Ask, BisectSession, Found, Tested
+from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.events import Event, Silent, StepAsked
+from buildkit_bisect.lab.cell import Cell, Origin, Trial
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.model import Axes, Build, Observation, Outcome, Variant, Verdict
+from buildkit_bisect.options.requests import Bisect
+from buildkit_bisect.result import BisectInfo
+from buildkit_bisect.scenario import Axis, Scenario, outcome
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, words
 
 pytestmark = pytest.mark.local
+
+CACHED = Outcome(name="cached", verdict=Verdict.GOOD, reason="")
+DROPPED = Outcome(name="dropped", verdict=Verdict.BAD, reason="")
+SCENARIO = Scenario(
+    name="s",
+    title="t",
+    issue="https://example.org",
+    summary="",
+    axes={"at": Axis(values=("lazy",))},
+    images={},
+    steps=(),
+    outcomes=(),
+)
 
 SIZE = 60
 CULPRIT = 41
@@ -50,10 +71,12 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
 class Machine:
     """Builds take minutes or seconds by chance; trials err, and each is stored as it was."""
 
+    source: GitSource
     line: Line
     builder: Builder
     seed: int
     built: Counter[str] = field(default_factory=Counter)
+    trials: Counter[str] = field(default_factory=Counter)  # of a commit that are stored
 
     def build(self, commit: str) -> Build:
         variant = self.line.variant(commit)
@@ -72,48 +95,89 @@ class Machine:
         self.built[commit] += 1
         return build
 
-    def trial(self, commit: str, number: int) -> str:
+    def trial(self, commit: str, number: int) -> Outcome:
         at = self.line.history.number(commit)
         rate = 0.85 if at >= CULPRIT else 0.1
         dice = worlds.dice((self.seed, commit, number))
-        return "dropped" if dice.random() < rate else "cached"
+        return DROPPED if dice.random() < rate else CACHED
 
-    def search(self, first: SearchCosts | None) -> tuple[Found, list[tuple[str, int, object]]]:
-        line = self.line
-        now = candidates.known_costs(self.builder, line)
-        session = BisectSession(
-            line.history,
-            good=line.good,
-            bad=line.bad,
-            cost=candidates.cost(line, now, first),
-            same_build=line.same_build,
+    def search(self, *, fresh: bool = False) -> tuple[BisectInfo, list[StepAsked]]:
+        """Run a bisection, as the task does, without a revert at the end."""
+        request = Bisect(
+            good=self.line.good, bad=self.line.bad, no_verify=True, fresh=fresh, find_fix=False
         )
-        used: Counter[str] = Counter()
-        walk: list[tuple[str, int, object]] = []
-        while isinstance(ask := session.next(), Ask):
-            build = self.build(ask.commit)
-            shown = Counter(self.trial(ask.commit, used[ask.commit] + n) for n in range(ask.trials))
-            used[ask.commit] += ask.trials
-            walk.append((ask.commit, ask.trials, dict(shown)))
-            session.tell(
-                ask.commit,
-                Tested(
-                    counts=shown,
-                    verdicts={name: worlds.VERDICTS[name] for name in shown},
-                    binary=ask.commit,
-                    build_seconds=build.seconds,
-                    trial_seconds=2.0 + len(walk) % 3,
-                ),
-            )
-        assert isinstance(ask, Found), ask
-        return ask, walk
+        setup = Setup(
+            events=Silent(),
+            source=self.source,
+            builder=self.builder,
+            request=request,
+            scenarios=(SCENARIO,),
+        )
+        asked = Asked()
+        work = Work(lab=cast("Lab", Bench(self)), events=asked, folder=Path("/nowhere"))
+        found = Bisection(setup, request, ()).run(work).bisect
+        assert found
+        assert found.status == "found", found
+        return found, asked.steps
+
+
+class Asked:
+    """Keeps what a search asked for."""
+
+    def __init__(self) -> None:
+        self.steps: list[StepAsked] = []
+
+    def emit(self, event: Event, /) -> None:
+        if isinstance(event, StepAsked):
+            self.steps.append(event)
+
+
+class Bench:
+    """Stands for a lab: builds are cache entries, trials are drawn and stored."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.build_seconds = 0.0
+
+    def build(self, variant: Variant) -> Build:
+        return self._machine.build(variant.revision.sha)
+
+    def cell(
+        self, variant: Variant, scenario: Scenario, axes: Axes, trials: int, *, after: int = 0
+    ) -> Cell:
+        commit = variant.revision.sha
+        numbers = range(after, after + trials)
+        judged = tuple(self._machine.trial(commit, n) for n in numbers)
+        known = self._machine.trials[commit]
+        self._machine.trials[commit] = max(known, after + trials)
+        combined, counts = outcome.combine(judged)
+        return Cell(
+            variant=variant,
+            scenario=scenario,
+            axes=axes,
+            build=self.build(variant),
+            outcome=combined,
+            counts=counts,
+            judged=judged,
+            trials=tuple(
+                Trial(
+                    observation=Observation(steps=(), seconds=2.0 + n % 3),
+                    origin=Origin.STORED if n < known else Origin.NOW,
+                )
+                for n in numbers
+            ),
+        )
+
+
+def walk(found: BisectInfo) -> list[tuple[str, str, dict[str, int]]]:
+    return [(s.phase, s.sha, s.counts) for s in (*found.gate, *found.steps)]
 
 
 def machine(repo: GolangRepo, seed: int) -> Machine:
     source = GitSource.open(str(repo.path))
     line = candidates.load(source, repo.commits["base"], "master", (), releases=False)
     builder = Builder(source=source, recipe=Recipe(goarch="amd64"))
-    return Machine(line=line, builder=builder, seed=seed)
+    return Machine(source=source, line=line, builder=builder, seed=seed)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -121,14 +185,15 @@ def test_the_same_search_again_has_the_same_steps_and_confidence(
     repo: GolangRepo, seed: int
 ) -> None:
     here = machine(repo, seed)
-    costs = candidates.known_costs(here.builder, here.line)
-    found, walk = here.search(costs)
+    found, _ = here.search()
     builds = here.built.copy()
     assert len(builds) > 5
-    again, walk_again = here.search(costs)
-    assert walk_again == walk
+    again, asked = here.search()
+    assert walk(again) == walk(found)
     assert (again.first_bad, again.confidence) == (found.first_bad, found.confidence)
+    assert again.candidates == found.candidates
     assert here.built == builds, "nothing is built twice, and nothing else is built"
+    assert max(step.most for step in asked) == 5, "seconds, since all of it is stored"
 
 
 def test_without_what_the_first_search_knew_the_walk_changes(repo: GolangRepo) -> None:
@@ -136,9 +201,9 @@ def test_without_what_the_first_search_knew_the_walk_changes(repo: GolangRepo) -
     changed = 0
     for seed in range(4):
         here = machine(repo, seed)
-        _, walk = here.search(None)
-        _, walk_again = here.search(None)
-        changed += walk_again != walk
+        found, _ = here.search(fresh=True)
+        again, _ = here.search(fresh=True)
+        changed += walk(again) != walk(found)
     assert changed
 
 
