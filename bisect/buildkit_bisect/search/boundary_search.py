@@ -13,10 +13,11 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.branches import Branch, branches
 from buildkit_bisect.search.changes import Boundaries, Change, Line, Outcomes
 from buildkit_bisect.search.cost import CostModel, FlatCost
-from buildkit_bisect.search.explain import cost_phrase, plural
+from buildkit_bisect.search.explain import cost_phrase
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.vocabulary import Ask, Candidate, Phase, Skip
@@ -61,7 +62,7 @@ class BoundarySearch:
         if resolution < 0:
             raise BadInput(
                 f"boundaries: a resolution of {resolution} is below 0",
-                hint=words(requests.Boundaries, resolution=0),
+                hint=words(requests.Boundaries, resolution=1),
             )
         self._seen = Outcomes(same_build or {})
         self._line = Line(line, self._seen)
