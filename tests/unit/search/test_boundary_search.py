@@ -158,6 +158,20 @@ def test_one_cell_may_be_untestable_where_others_are_not() -> None:
     assert change.candidates[0].reason == "this cell could not be tested"
 
 
+def test_a_change_hidden_by_merges_may_be_inside_them() -> None:
+    parents = {f"m{i}": [f"m{i - 1}"] if i else [] for i in range(9)}
+    parents |= {"a": ["m1"], "b": ["m1"], "m3": ["m2", "a"], "m4": ["m3", "b"]}
+    history = History(parents)
+    result, _ = drive(
+        BoundarySearch([f"m{i}" for i in range(9)], history=history),
+        lambda c: {"a": "y" if history.contains(c, "a") else "x"},
+        frozenset({"m3", "m4", "m5"}),
+    )
+    (change,) = result.changes
+    assert [c.commit for c in change.candidates] == ["m3", "m4", "m5", "m6"]
+    assert change.notes == ("m3 and m4 are merges: the commit may be one that they merged",)
+
+
 BRANCHED = {
     "m0": [],
     "m1": ["m0"],
