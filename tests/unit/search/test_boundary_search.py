@@ -94,7 +94,7 @@ def test_cells_share_builds() -> None:
     assert "between two outcomes in 2 cells" in asks[2].why
 
 
-def test_a_flip_whose_ends_look_alike_is_found_and_the_rest_is_said() -> None:
+def test_changes_that_cancel_out_are_found_and_gaps_are_reported() -> None:
     def answer(commit: str) -> Outcomes:
         return {"a": "bad" if 40 <= int(commit[1:]) < 80 else "good"}
 
@@ -265,7 +265,7 @@ def test_every_turn_inside_a_merge_is_a_change() -> None:
     assert "builds of the branches searched were not tested, at most 2 in" in result.untested_note
 
 
-def test_what_a_branch_takes_back_is_seen_where_another_cell_turned() -> None:
+def test_a_change_undone_on_a_branch_is_found_if_another_cell_changed_at_the_merge() -> None:
     """The line alone says nothing of it: a merge that changes no cell is not looked into."""
     back, other = along("BBBBBBAA"), along("AAAACCCC")
     history = History(branch_of(8))
@@ -306,7 +306,7 @@ def test_a_merge_that_differs_from_its_branch_is_a_change_of_its_own() -> None:
     assert told(result) == [("b2", "m3", "A", "B"), ("m3", None, "B", "A")]
 
 
-def test_what_a_branch_shows_that_comes_from_another_outcome_is_told_beside_the_merge() -> None:
+def test_changes_on_a_branch_with_another_base_outcome_are_listed_beside_the_merge() -> None:
     one = along("ZZBB")
     result, _ = drive(
         BoundarySearch(["m2", "m3", "m4"], history=History(branch_of(4, behind=True))),

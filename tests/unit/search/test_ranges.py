@@ -111,7 +111,7 @@ def test_every_mode_finds_the_commit_or_a_range_of_tried_ones(
     st.sampled_from([2, 5, 12, 10**6]),
 )
 @settings(max_examples=200, deadline=None)
-def test_every_search_ends_honestly_where_trials_err_and_the_infrastructure_fails(
+def test_every_search_ends_and_claims_no_more_than_was_tried(
     seed: int,
     trials: int | None,
     how: tuple[bool, bool],

@@ -129,7 +129,7 @@ def test_a_commit_that_changes_nothing_that_is_built_is_no_candidate() -> None:
 
 @given(histories(), st.integers(0, 10**6), st.integers(1, 30))
 @settings(max_examples=60, deadline=None)
-def test_the_same_tells_give_the_same_asks(
+def test_the_same_results_give_the_same_asks(
     parents: dict[str, list[str]], pick: int, crash: int
 ) -> None:
     tip = tip_of(parents)
@@ -188,7 +188,7 @@ MERGED = {
 }
 
 
-def test_a_merge_that_does_not_compile_does_not_end_the_search() -> None:
+def test_branches_of_a_merge_that_does_not_compile_are_searched() -> None:
     world = World(MERGED, "b3", broken=frozenset({"m3"}))
     answer, asks = drive(session(MERGED, good="m0", bad="m4"), world.answer)
     assert isinstance(answer, Found)
@@ -305,7 +305,7 @@ def test_bad_when_and_good_when_choose_the_outcomes() -> None:
     assert result.first_bad == "c5"
 
 
-def test_find_fix_turns_the_words_round() -> None:
+def test_find_fix_swaps_good_and_bad_in_messages() -> None:
     parents = linear(16)
 
     def answer(ask: Ask) -> Tested:
@@ -319,7 +319,7 @@ def test_find_fix_turns_the_words_round() -> None:
     assert "parent of c5 runs again from a clean state and should be bad" in asks[-2].why
 
 
-def test_a_history_that_turned_twice_says_so() -> None:
+def test_a_second_change_of_outcome_is_reported() -> None:
     parents = linear(16)
     one = session(parents, good="c0", bad="c16")
     one.tell("c3", seen(dropped=1))
