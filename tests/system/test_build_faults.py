@@ -22,6 +22,7 @@ from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths, retry
 from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GO, GolangRepo, buildkit_like, words
+from tool import inv
 
 pytestmark = pytest.mark.system
 
@@ -243,3 +244,29 @@ def test_what_earlier_versions_stored_is_forgotten(go: Scripted, repo: GolangRep
     again = Builder(source=source).build(broken)
     assert again == failed
     assert "undefined: missing" in log.read_text()
+
+
+def test_a_search_stops_where_this_machine_fails(
+    go: Scripted, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    made = buildkit_like(tmp_path_factory.mktemp("sound") / "upstream", broken=False)
+    (tmp_path / "script").write_text('#!/bin/sh\n"$BKBISECT_BUILDKITD" | grep -q cached\n')
+    (tmp_path / "script").chmod(0o755)
+    asked = (
+        *("bisect", "--repo", str(made.path), "--script", str(tmp_path / "script")),
+        *("--good", "v0.1.0", "--bad", "master", "--trials", "1", "--out", str(tmp_path / "out")),
+    )
+    # One commit in the middle: everything else builds.
+    go.breaks("go", "if grep -q 'all that the' solver/solver.go && grep -q cached util/words/*.go;"
+              " then kill -9 $$; fi")  # fmt: skip
+    stopped = inv(*asked)
+    assert stopped.code == 5, stopped
+    assert "need not be the source's fault: killed by signal 9" in stopped.stderr
+    assert "then the same command again" in stopped.stderr
+    assert "skip" not in stopped.stderr + stopped.stdout
+    assert list((tmp_path / "out").rglob("result.json")) == []
+    go.works()
+    found = inv(*asked, "--json")
+    assert found.code == 0, found
+    assert found.document["bisect"]["first_bad"] == made.commits["culprit"]
+    assert not [s for s in found.document["bisect"]["steps"] if s["verdict"] == "skip"]

@@ -22,9 +22,13 @@ TROUBLE = re.compile(
     re.IGNORECASE,
 )
 
+#: Go 1.13 and 1.17 have the compiler's status 2, Go 1.20 and 1.26 have 1.
+_FAILED = (1, 2)
+
 _PACKAGE = re.compile(r"[A-Za-z0-9_.~+-]+(/[A-Za-z0-9_.~+-]+)*")
 _NOISE = re.compile(
     r"go: (downloading|extracting|finding) .*|go: errors parsing go\.mod:"
+    r"|go: finding module for package .*|\S+\.go:\d+:\d+:"
     r"|asm: assembly of \S+ failed|too many errors|note: module requires Go [\d.]+"
 )
 _HEADER = re.compile(r"# (?P<package>\S+)( \[.*\])?")
@@ -48,6 +52,7 @@ _LINKER = re.compile(
 _LOADER = re.compile(
     r"no required module provides package .*"
     r"|cannot find module providing package \S+: import lookup disabled by -mod=.*"
+    r"|cannot query module due to -mod=vendor"
     r"|missing go\.sum entry .*"
     r"|use of (internal|vendored) package \S+ not allowed"
     r"|import cycle not allowed"
@@ -64,8 +69,20 @@ _LOADER = re.compile(
     r"|go:embed only allowed in Go files that import .*|multiple //go:build comments"
     r"|parsing //go:build line: .*"
 )
+#: Which package imports which; the last line has the reason, or the line before all of them.
+_STACK = re.compile(r"package \S+")
+_IMPORTS = re.compile(r"imports \S+")
 _NAMED = re.compile(r"(package|imports) (?P<package>\S+)( from \S+)?: (?P<text>.+)")
-_COMMAND = re.compile(r"(stat \S+/cmd/\S+: directory not found|no Go files in \S+/cmd/\S+)")
+_COMMAND = re.compile(
+    r"stat \S+/cmd/\S+: directory not found|no Go files in \S+/cmd/\S+|import cycle not allowed"
+    r"|build (?P<path>\./cmd/\S+): cannot find module for path (?P=path)"
+)
+#: Before Go 1.18, of a package that is not in ``vendor/`` or not in the tree.
+_NO_PACKAGE = re.compile(r".*: cannot find package \".\" in:")
+_NO_DIRECTORY = re.compile(
+    r"build (?P<package>\S+): cannot load (?P=package):"
+    r" (open \S+: no such file or directory|no Go source files)"
+)
 _MODULE = re.compile(
     r"go: updates to go\.(mod|sum) needed.*"
     r"|go: (go\.mod file not found in current directory|cannot find main module).*"
@@ -86,7 +103,7 @@ def of_source(output: str, exit_status: int = 1) -> str:
     the output is part of such a complaint or says nothing.
     """
     found, strange = _read(output)
-    return found[0] if found and not strange and exit_status == 1 else ""
+    return found[0] if found and not strange and exit_status in _FAILED else ""
 
 
 def of_trouble(output: str) -> str:
@@ -111,6 +128,8 @@ def _read(output: str) -> tuple[list[str], list[str]]:
             package = header["package"]
         if header or _NOISE.fullmatch(first) or _PACKAGE.fullmatch(first):
             strange += rest[:1]
+        elif _STACK.fullmatch(first) and rest and all(map(_IMPORTS.fullmatch, rest)):
+            pass  # of the import cycle that the line before it names
         elif complaint := _complaint(first, rest, package):
             found.append(complaint)
         else:
@@ -134,12 +153,17 @@ def _complaint(first: str, rest: list[str], package: str) -> str:
     """Return a message as one line if it is certainly about the source, else ""."""
     if _MODULE.fullmatch(first):
         return " ".join([first, *rest[: first.endswith(":")]])
-    if re.fullmatch(r"package \S+", first) and rest:  # what imports what, and then the reason
+    if _STACK.fullmatch(first) and rest:
         return rest[-1] if _loads(rest[-1]) else ""
+    if _NO_PACKAGE.fullmatch(first) and rest:
+        inside = rest[0].rpartition("/vendor/")
+        return " ".join([first, rest[0]]) if not inside[1] or _is_theirs(inside[2]) else ""
     if package:
         return first if _compiles(first, package) else ""
-    at = _AT.fullmatch(first)
-    of_go_mod = at and at["file"] == "go.mod"
+    at, missing = _AT.fullmatch(first), _NO_DIRECTORY.fullmatch(first)
+    if missing:
+        return first if _is_theirs(missing["package"]) else ""
+    of_go_mod = at and f"/{at['file']}".endswith("/go.mod")
     return first if of_go_mod or _COMMAND.fullmatch(first) or _loads(first) else ""
 
 
