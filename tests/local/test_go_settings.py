@@ -44,4 +44,4 @@ def test_settings_that_go_cannot_read_are_not_ignored(tmp_path: Path) -> None:
     go = recorder(tmp_path / "go", "echo 'go: unknown GOEXPERIMENT x' >&2; exit 1")
     with pytest.raises(InfraFailed, match="go env failed: go: unknown GOEXPERIMENT x") as err:
         network_settings(go)
-    assert err.value.hint == "go env -changed, then go env -u NAME"
+    assert err.value.hint == "correct or remove the file that `go env GOENV` prints"

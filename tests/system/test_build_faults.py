@@ -211,7 +211,7 @@ def test_a_late_compile_is_infrastructure(go: Scripted, repo: GolangRepo) -> Non
     late = Builder(source=source, deadlines=Deadlines(compile=1.0)).build(asked)
     assert isinstance(late, NoBuild)
     assert late.infra
-    assert late.hint == "--deadline compile=SECONDS"
+    assert late.hint == "--deadline compile=SECONDS, or the same command again"
     assert remembered() == []
     go.works()
     assert isinstance(Builder(source=source).build(asked), Build)

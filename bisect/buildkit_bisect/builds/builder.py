@@ -175,7 +175,7 @@ class Builder:
                 reason=result.error,
                 log=str(store.keep_log(log, key) or ""),
                 infra=True,
-                hint=words(Building, deadline="compile=SECONDS"),
+                hint=f"{words(Building, deadline='compile=SECONDS')}, or {_AGAIN}",
             )
         if result.error:
             return store.save_failure(entry, key, Stage.BUILD, result.error)

@@ -185,7 +185,7 @@ def network_settings(toolchain: Toolchain) -> dict[str, str]:
     if not done.ok:
         raise InfraFailed(
             f"go env failed: {done.tail(1) or f'exit {done.exit}'}",
-            hint="go env -changed, then go env -u NAME",
+            hint="correct or remove the file that `go env GOENV` prints",
         )
     found = {k: v for k, v in json.loads(done.stdout).items() if v}
     check_network(found)
