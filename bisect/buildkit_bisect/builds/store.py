@@ -98,12 +98,11 @@ def forget_unproven() -> int:
     for entry in paths.cache("failures").iterdir():
         if _failure(entry):
             continue
-        with (
-            contextlib.suppress(Timeout, OSError),
-            lock(entry.name, wait=0),
-            paths.scratch("old") as old,
-        ):
-            entry.rename(old / "entry")
+        with contextlib.suppress(Timeout, OSError), lock(entry.name, wait=0):
+            if _failure(entry):  # it was replaced in this moment
+                continue
+            with paths.scratch("old") as old:
+                entry.rename(old / "entry")
             removed += 1
     return removed
 
