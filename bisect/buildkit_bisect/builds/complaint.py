@@ -28,8 +28,8 @@ _FAILED = (1, 2)
 _PACKAGE = re.compile(r"[A-Za-z0-9_.~+-]+(/[A-Za-z0-9_.~+-]+)*")
 _NOISE = re.compile(
     r"go: (downloading|extracting|finding) .*|go: errors parsing go\.mod:"
-    r"|go: finding module for package .*|\S+\.go:\d+:\d+:"
-    r"|asm: assembly of \S+ failed|too many errors|note: module requires Go [\d.]+"
+    r"|\S+\.go:\d+:\d+:|asm: assembly of \S+ failed|too many errors"
+    r"|note: module requires Go [\d.]+"
 )
 _HEADER = re.compile(r"# (?P<package>\S+)( \[.*\])?")
 _AT = re.compile(r"(?P<file>[^\s:]+\.(go|s|S|mod)):\d+(:\d+)?: (?P<text>.+)")
