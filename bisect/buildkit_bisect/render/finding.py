@@ -196,7 +196,7 @@ def _flaky_elsewhere(grid: table.Matrix, mark: Mark) -> str:
     """Return a clause on cells whose trials agree here, but not all that are known; or ""."""
     rows = [
         row
-        for (row, _), cell in _tested(grid).items()
+        for (row, _), cell in grid.cells.items()
         if symbols.flaky(cell) and cell.outcome != ToolOutcome.FLAKY
     ]
     names = listed([mark(row.label) for row in dict.fromkeys(rows)])

@@ -58,7 +58,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         "report.html.j2",
         result=result,
         info=result.bisect,
-        **validation.values(result.validation),
+        **validation.values(result),
         title=finding(result),
         finding=Markup(finding(result, lambda name: Markup("<b>{}</b>").format(text.clean(name)))),  # noqa: S704 - escaped by format()
         grid=grid,

@@ -79,7 +79,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         "report.md.j2",
         result=result,
         info=result.bisect,
-        **validation.values(result.validation),
+        **validation.values(result),
         finding=Markup(finding(result, text.markdown)),  # noqa: S704 - what varies is escaped
         grid=grid,
         blocks=list(_blocks(result, grid, detail)) if detail.cells != "text" else [],

@@ -93,9 +93,18 @@ def tally(cell: CellInfo) -> str:
 
 
 def brief(cell: CellInfo) -> str:
-    """Return the same as `tally` for pictures: ``3 of 3 (flaky: 17 of 21 known)``."""
+    """Return the same as `tally` for pictures: ``3 of 3 (flaky: 17 of 21 known)``.
+
+    Of a flaky cell it has the commonest outcome only: ``cached 2 of 3 (17 of 21 known)``.
+    """
     beside = more(cell)
-    return f"{own(cell)} ({known(cell.outcome, beside, 'known')})".lstrip() if beside else own(cell)
+    if not beside:
+        return own(cell)
+    if len(cell.counts) < 2:  # noqa: PLR2004 - its trials agree
+        return f"{own(cell)} ({known(cell.outcome, beside, 'known')})".lstrip()
+    name = max(cell.counts, key=lambda outcome: cell.counts[outcome])
+    k, n = cell.counts[name], sum(cell.counts.values())
+    return f"{word(name)} {k} of {n} ({beside.get(name, 0)} of {sum(beside.values())} known)"
 
 
 def whole(cell: CellInfo) -> str:
@@ -122,12 +131,13 @@ def more(cell: CellInfo) -> Mapping[str, int]:
 
 
 def known(outcome: str, counts: Mapping[str, int], where: str = "known on this machine") -> str:
-    """Return ``17 of 24 known on this machine``, the share of *outcome*; each if it has none.
+    """Return ``17 of 24 known on this machine``, the share of *outcome*, or of the commonest.
 
     If the trials disagree although *outcome* is not flaky, the text says so.
     """
     if outcome not in counts:
-        return f"{_each(counts)} {where}"
+        most = max(counts, key=lambda name: counts[name])
+        return f"{word(most)} {counts[most]} of {sum(counts.values())} {where}"
     doubt = "flaky: " if len(counts) > 1 else ""
     return f"{doubt}{counts[outcome]} of {sum(counts.values())} {where}"
 

@@ -10,8 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import results
+import validations
 from buildkit_bisect import render
-from buildkit_bisect.render import svg, symbols
+from buildkit_bisect.render import svg, symbols, validation
 from buildkit_bisect.result import CellInfo, KnownInfo, Result
 
 DROPPED = KnownInfo(counts={"cached": 17, "layers-dropped": 4}, verdicts={"good": 17, "bad": 4})
@@ -41,9 +42,9 @@ def only(*cells: CellInfo) -> Result:
          symbols.MIXED),
         (FLAKY, DROPPED,
          ("cached 2 of 3, layers dropped 1 of 3"
-         " (cached 17 of 21, layers dropped 4 of 21 known on this machine)"), symbols.MIXED),
+         " (cached 17 of 21 known on this machine)"), symbols.MIXED),
         ("infra", DROPPED,
-         "3 of 3 (cached 17 of 21, layers dropped 4 of 21 known on this machine)", symbols.INFRA),
+         "3 of 3 (cached 17 of 21 known on this machine)", symbols.INFRA),
     ],
 )  # fmt: skip
 def test_tally(
@@ -88,11 +89,37 @@ def one_of(ref: str, outcome: str, known: KnownInfo) -> CellInfo:
     return replace(cell, known=KnownInfo(counts=counts, verdicts=verdicts))
 
 
+def test_a_picture_of_a_flaky_cell_has_room_for_what_is_known() -> None:
+    assert symbols.brief(one(FLAKY, DROPPED)) == "cached 2 of 3 (17 of 21 known)"
+
+
 def test_a_single_cell_that_is_flaky_elsewhere() -> None:
     assert render.finding(only(one("cached", DROPPED))) == (
         "v0.24.0 with bases same and snapshotter stargz is good: cached (3 of 3);"
         " flaky: 17 of 21 known on this machine."
     )
+
+
+def test_a_validation_shows_what_is_known_of_each_side() -> None:
+    result = validations.result()
+    assert result.validation
+    patches = result.validation.patches
+    sides = [
+        replace(one("layers-dropped", DROPPED), ref="master"),
+        replace(one("cached", MORE), ref="master", patches=patches),
+    ]
+    assert (
+        "layers dropped 3 of 3, then cached 3 of 3;"
+        " on this machine, flaky: 4 of 21 known without and 24 of 24 known with"
+    ) in str(validation.groups(result.validation, sides))
+    assert "known" not in str(validation.groups(result.validation, result.cells))
+
+
+def test_a_control_that_is_flaky_elsewhere_is_named() -> None:
+    rows = results.row("v1", 1, "cached", "cached")
+    control = next(cell for cell in rows if cell.control)
+    rows[rows.index(control)] = replace(control, known=DROPPED)
+    assert "1 cell flaky by all trials known on this machine (v1)" in render.finding(only(*rows))
 
 
 def test_a_failed_case_of_junit_has_what_is_known() -> None:

@@ -233,8 +233,9 @@ def test_a_comparison_lists_the_worst_first() -> None:
     old = results.matrix()
     cells = list(old.cells)
     cells[0] = replace(
-        results.cell("v0.24.0", 241, "layers-dropped", control=True, **cells[0].axes),
+        results.cell("v0.24.0", 241, "layers-dropped", control=True),
         revision=cells[0].revision,
+        axes=cells[0].axes,
     )
     host = {**old.host, "runc": "runc version 9"}
     digest = replace(old.scenarios[0], digest="other")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from math import comb
 
 import pytest
 
@@ -106,6 +107,31 @@ def test_the_known_trials_of_one_binary_are_those_of_both_sides() -> None:
     found = difference(old, new)
     assert found == chance.Difference(kind=Kind.CHANCE, p=0.5, same_binary=True)
     assert found.shown == "p = 0.5, the same binary"
+
+
+def called(size: int, rate: float) -> Counter[Kind]:
+    """The probability of each kind if both sides have *size* trials that are bad at *rate*."""
+    sides = [["layers-dropped"] * k + ["cached"] * (size - k) for k in range(size + 1)]
+    ways = [comb(size, k) * rate**k * (1 - rate) ** (size - k) for k in range(size + 1)]
+    found: Counter[Kind] = Counter()
+    for (before, p), (after, q) in product(zip(sides, ways, strict=True), repeat=2):
+        found[kind(cell(before), cell(after, n=2))] += p * q  # type: ignore[assignment]
+    return found
+
+
+@pytest.mark.parametrize("size", [3, 12])
+def test_nothing_that_is_as_flaky_on_both_sides_is_often_called_a_change(size: int) -> None:
+    for rate in (0.05, 0.2, 0.5, 0.8):
+        found = called(size, rate)
+        assert found.total() == pytest.approx(1)
+        assert found[Kind.WORSE] == pytest.approx(found[Kind.BETTER])
+        assert found[Kind.WORSE] <= chance.SIGNIFICANCE
+        assert not found[Kind.CHANGED]
+
+
+def test_the_share_of_false_alarms_in_the_documentation() -> None:
+    assert round(called(12, 0.5)[Kind.WORSE], 3) == 0.032
+    assert round(max(called(3, n / 20)[Kind.WORSE] for n in range(20)), 3) == 0.016
 
 
 def test_trials_that_would_decide() -> None:
