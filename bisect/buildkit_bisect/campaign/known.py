@@ -27,7 +27,7 @@ def add(findings: Findings, lab: Lab, events: Events) -> Findings:
 def _with_known(cell: CellInfo, lab: Lab) -> CellInfo:
     axes = tuple(sorted(cell.axes.items()))
     found = lab.known(cell.revision, cell.patches, cell.scenario, axes)
-    if found is None:
+    if not found:
         return cell
     known = KnownInfo(
         counts=dict(Counter(outcome.name for outcome in found)),

@@ -19,6 +19,9 @@ SIGNIFICANCE = 0.05
 #: Largest number of trials of each side that is worth naming.
 _MOST = 200
 
+#: Trials of a side that are computed with; a document may claim any number.
+_CAP = 5000
+
 #: Best first. Cells that were not tested have no rank.
 RANK: Mapping[str, int] = {Verdict.GOOD: 0, Verdict.WEAK: 1, Verdict.BAD: 2}
 
@@ -33,12 +36,22 @@ def fisher(fewer: Share, more: Share) -> float:
     """Return the probability that *fewer* has as few or fewer if both sides have the same rate.
 
     Fisher's exact test, one-sided. Three of three against none of three give 0.05: fewer trials
-    cannot decide. Without trials on a side the result is 1.
+    cannot decide. Without trials on a side the result is 1. A side of more than `_CAP` trials
+    counts as one of that size and share.
     """
-    (few, size), (many, rest) = fewer, more
-    hits, total = few + many, size + rest
-    ways = sum(comb(hits, k) * comb(total - hits, size - k) for k in range(few + 1))
-    return ways / comb(total, size)
+    (few, size), (many, rest) = map(_capped, (fewer, more))
+    hits, misses = few + many, size - few + rest - many
+    least = max(0, size - misses)
+    ways = term = comb(hits, least) * comb(misses, size - least)
+    for k in range(least, few):  # each term from the one before: many trials take no time
+        term = term * (hits - k) * (size - k) // ((k + 1) * (misses - size + k + 1))
+        ways += term
+    return ways / comb(hits + misses, size)
+
+
+def _capped(share: Share) -> Share:
+    k, n = share
+    return share if n <= _CAP else (k * _CAP // n, _CAP)
 
 
 def p_value(failing: Sequence[str], passing: Sequence[str]) -> float:

@@ -132,7 +132,7 @@ class CellInfo:
     trials: tuple[TrialInfo, ...] = ()
     build: BuildInfo | None = None
     log: str = ""  # kept compile output, below the result's folder
-    known: KnownInfo | None = None  # missing in results of earlier versions, null without a build
+    known: KnownInfo | None = None  # missing in results of earlier versions, null if there is none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -71,3 +71,10 @@ def test_a_cell_that_was_not_run_has_none() -> None:
     (cell,), shown = add(skipped, found=[GOOD])
     assert cell.known is None
     assert not shown
+
+
+def test_a_cell_of_which_every_trial_failed_for_the_machine_has_none() -> None:
+    infra = results.cell("master", 1, "infra", patches=("p",), bases="same", snapshotter="stargz")
+    (cell,), shown = add(infra, found=[])
+    assert cell == infra
+    assert not shown

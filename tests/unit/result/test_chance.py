@@ -62,6 +62,13 @@ def test_fisher_is_the_tail_over_all_orders_of_the_trials() -> None:
         assert fisher((few, size), (many, rest)) == pytest.approx(as_few / len(orders))
 
 
+def test_any_number_of_trials_is_computed_with() -> None:
+    """In milliseconds; a document may claim more than any machine runs."""
+    assert fisher((10**9, 10**9), (10**9, 10**9)) == 1
+    assert fisher((0, 10**12), (3, 3)) < 1e-9
+    assert fisher((500, 10**6), (600, 10**6)) > fisher((0, 10**6), (600, 10**6))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
