@@ -155,3 +155,9 @@ def test_trials_of_which_nothing_follows_do_not_count() -> None:
     bad = cell(["layers-dropped"] * 3 + ["infra"] * 9, n=2)
     bad = replace(bad, outcome="layers-dropped", verdict="bad")
     assert difference(cell("cached"), bad).p == pytest.approx(1 / 20)
+
+
+def test_the_examples_in_the_documentation() -> None:
+    assert round(fisher((0, 2), (2, 2)), 2) == 0.17
+    assert round(fisher((0, 20), (1, 1)), 3) == 0.048
+    assert fisher((0, 19), (1, 1)) <= chance.SIGNIFICANCE < fisher((0, 18), (1, 1))
