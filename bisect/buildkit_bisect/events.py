@@ -109,11 +109,12 @@ class BuildDone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildSkipped:
-    """The variant cannot be built: verdict skip for the whole row."""
+    """The variant has no binaries: verdict skip for the whole row, or infra."""
 
     row: str
     stage: str  # `NoBuild.stage`
     reason: str  # one line
+    infra: bool = False  # `NoBuild.infra`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,13 +143,14 @@ class TrialDone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellDone:
-    """All trials of a cell are done."""
+    """All trials of a cell are done; sent again at the end if more are known of it."""
 
     row: str
     column: Column
     outcome: str
     verdict: Verdict
     counts: Mapping[str, int] = field(default_factory=dict)  # outcome -> trials
+    known: Mapping[str, int] = field(default_factory=dict)  # all known trials, if they are more
     reason: str = ""
 
 

@@ -29,6 +29,7 @@ from buildkit_bisect.result import (
     ValidationInfo,
     ValidationStatus,
 )
+from buildkit_bisect.result.chance import may_be_chance
 from buildkit_bisect.result.sentence import verdict
 from buildkit_bisect.scenario import Action, Scenario
 from buildkit_bisect.source import GitSource
@@ -173,7 +174,7 @@ class ValidationRun:
         of = self._lab.together(sides, scenario, axes)
         parts: tuple[list[Cell], list[Cell]] = ([], [])
         for number in range(usual * _MAX_FACTOR):
-            if number >= usual and not judge.may_be_chance(*map(_verdicts, parts)):
+            if number >= usual and not may_be_chance(*map(_verdicts, parts)):
                 break
             for variant, done in zip(sides, parts, strict=True):
                 if not done or isinstance(done[0].build, Build):
@@ -208,6 +209,7 @@ class ValidationRun:
 
     def _try_subset(self, names: tuple[str, ...]) -> SubsetInfo:
         variant = self._candidate.with_patches(names)
+        made = self._lab.build(variant)
         broken = self._run_where(Verdict.BAD, variant)
         good = self._run_where(Verdict.GOOD, variant)
         untested = [c.reason for c in broken if c.change == CellEffect.UNTESTED]
@@ -218,7 +220,7 @@ class ValidationRun:
             reason=untested[0] if broken and len(untested) == len(broken) else "",
             regressed=sum(c.change == CellEffect.REGRESSED for c in good),
             untested=len(untested),
-            unbuilt=isinstance(self._lab.build(variant), NoBuild),
+            unbuilt=isinstance(made, NoBuild) and not made.infra,
         )
 
     def _run_where(self, side: Verdict, variant: Variant) -> list[CellChange]:

@@ -7,7 +7,7 @@ from typing import TextIO
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
 from buildkit_bisect.phrases import plural
-from buildkit_bisect.render.symbols import word
+from buildkit_bisect.render.symbols import known, word
 from buildkit_bisect.render.text import duration, one_line, shorten
 
 
@@ -38,7 +38,8 @@ class Lines:
                 how = "reused" if event.reused else f"built in {duration(event.seconds)}"
                 return f"build {event.row}: {how}"
             case ev.BuildSkipped():
-                return f"build {event.row}: skipped ({event.stage}): {event.reason}"
+                how = "not built" if event.infra else "skipped"
+                return f"build {event.row}: {how} ({event.stage}): {event.reason}"
             case ev.TrialDone():
                 how = "reused" if event.reused else duration(event.seconds)
                 where = f"{event.row}, {event.column.scenario} {event.column.label}"
@@ -75,9 +76,10 @@ def cell(event: ev.CellDone) -> str:
     """``bad, layers dropped 3 of 3``; for a flaky cell every outcome's count."""
     total = sum(event.counts.values())
     each = [f"{word(name)} {n} of {total}" for name, n in event.counts.items()]
+    beside = f" ({known(event.outcome, event.known)})" if event.known else ""
     if len(each) > 1:
-        return f"{event.verdict}, {word(event.outcome)}: " + ", ".join(each)
-    return f"{event.verdict}, {each[0] if each else word(event.outcome)}"
+        return f"{event.verdict}, {word(event.outcome)}: " + ", ".join(each) + beside
+    return f"{event.verdict}, {each[0] if each else word(event.outcome)}{beside}"
 
 
 def plan_line(event: ev.Planned) -> str:

@@ -52,6 +52,7 @@ class CellState:
     since: float = 0.0
     finished: bool = False
     bad: bool = False  # whether some trial was
+    known: dict[str, int] = field(default_factory=dict)  # all known trials, if they are more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +127,8 @@ class Progress:
                     self._done(event.seconds, now)
             case ev.CellDone():
                 cell = self._cell(event.row, event.column)
-                cell.counts, cell.running, cell.finished = dict(event.counts), 0, True
+                cell.counts, cell.known = dict(event.counts), dict(event.known)
+                cell.running, cell.finished = 0, True
                 cell.verdict, cell.outcome = event.verdict, event.outcome
                 cell.bad = cell.bad or event.verdict is Verdict.BAD
             case ev.StepAsked():
