@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from buildkit_bisect.forecast import Forecast, forecast
 from buildkit_bisect.model import Axes, Verdict
 
 
@@ -40,9 +41,16 @@ class Planned:
     basis: str = ""  # of both estimates: "the last 12 builds on this machine"
     only_bad_of: Mapping[str, str] = field(default_factory=dict)  # row -> row with its bad cells
     also: tuple[str, ...] = ()  # what is done besides builds and cells, a line each
+    recorded: int = 0  # builds that the expected times rest on
+    skipped: Mapping[str, str] = field(default_factory=dict)  # row -> why nothing will run
+    stored: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # row -> trials, by column
+    least: float = 0.0  # seconds of a search; nine times in ten it takes from this
+    most: float = 0.0  # to this; 0: builds and cells say how long
 
     def columns_of(self, row: str) -> tuple[Column, ...]:
         """Return the cells that *row* may run; without controls if it is in `only_bad_of`."""
+        if row in self.skipped:
+            return ()
         if row not in self.only_bad_of:
             return self.columns
         return tuple(column for column in self.columns if not column.control)
@@ -51,6 +59,26 @@ class Planned:
     def cells(self) -> int:
         """Largest possible number of cells in all rows."""
         return sum(len(self.columns_of(row)) for row in self.rows)
+
+    @property
+    def expected(self) -> Forecast:
+        """How long all of it should take."""
+        if self.most:
+            seconds = sum(self.build_seconds.values())
+            return Forecast(seconds=seconds, least=self.least, most=self.most)
+        trials = sum(
+            self.trials_of(row, at)
+            for row in self.rows
+            for at, column in enumerate(self.columns)
+            if column in self.columns_of(row)
+        )
+        builds = tuple(self.build_seconds.values())
+        return forecast(builds, trials * self.trial_seconds, recorded=self.recorded)
+
+    def trials_of(self, row: str, at: int) -> int:
+        """Return how many trials of the column at this place *row* has to run."""
+        stored = self.stored.get(row, ())
+        return max(0, self.trials - (stored[at] if at < len(stored) else 0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +164,15 @@ class StepAsked:
     left: int  # candidates
     expected_steps: int  # remaining, including this one
     expected_seconds: float
+    least: float = 0.0  # seconds; nine times in ten it takes from this
+    most: float = 0.0  # to this; 0: not known
+
+    @property
+    def forecast(self) -> Forecast:
+        """How long this step and all after it should take."""
+        if not self.most:  # recorded by an earlier version
+            return forecast((self.expected_seconds,))
+        return Forecast(seconds=self.expected_seconds, least=self.least, most=self.most)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

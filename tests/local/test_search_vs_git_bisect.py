@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 import worlds
-from buildkit_bisect.search import Ask, BisectSession, Found, History, SearchOptions
+from buildkit_bisect.search import (
+    Ask,
+    BisectSession,
+    Found,
+    History,
+    NearestBuilt,
+    SearchOptions,
+)
 from buildkit_bisect.system import process
 
 pytestmark = pytest.mark.local
@@ -104,11 +111,13 @@ def _git_bisect(repo: Path, case: Case, *, good: str, bad: str, flag: str = "") 
     return found.split()[0], len((repo / "asked").read_text().splitlines())
 
 
-def _ours(case: Case, *, first_parent: bool, trials: int | None = 1) -> tuple[str, list[Ask]]:
+def _ours(
+    case: Case, *, first_parent: bool, trials: int | None = 1, cost: NearestBuilt | None = None
+) -> tuple[str, list[Ask]]:
     world = case.world()
     options = SearchOptions(trials=trials, first_parent=first_parent)
     session = BisectSession(
-        case.history, good=case.sha["m0"], bad=case.sha[case.tip], options=options
+        case.history, good=case.sha["m0"], bad=case.sha[case.tip], options=options, cost=cost
     )
     found, asks = worlds.drive(session, world.answer)
     assert isinstance(found, Found)
@@ -118,11 +127,11 @@ def _ours(case: Case, *, first_parent: bool, trials: int | None = 1) -> tuple[st
 def test_the_whole_dag_at_once(repository: tuple[Path, list[Case]]) -> None:
     """One trial each, and automatic mode: as few builds where nothing is flaky.
 
-    What is even depends on what the trials so far say, so automatic mode's luck with a single
-    history is not git's.
+    Where a build costs more the further it is from the nearest, some more builds take less time.
     """
     repo, cases = repository
     ours = git = automatic = 0
+    seconds = git_seconds = 0.0
     for case in cases:
         first_bad, asks = _ours(case, first_parent=False)
         theirs, asked = _git_bisect(repo, case, good=case.sha["m0"], bad=case.sha[case.tip])
@@ -133,10 +142,29 @@ def test_the_whole_dag_at_once(repository: tuple[Path, list[Case]]) -> None:
         first_bad, asks = _ours(case, first_parent=False, trials=None)
         assert first_bad == theirs
         built = len({a.commit for a in asks} - {case.sha["m0"], case.sha[case.tip]})
-        assert built <= asked + 3, (case.parents, case.culprit)
+        assert built <= asked + 1, (case.parents, case.culprit)
         automatic += built
+        git_seconds += _seconds(case, (repo / "asked").read_text().split())
+        _, asks = _ours(case, first_parent=False, trials=None, cost=_cost(case))
+        seconds += _seconds(case, [a.commit for a in asks])
     assert ours <= 1.02 * git
     assert automatic <= git
+    assert seconds <= 0.97 * git_seconds
+
+
+def _cost(case: Case) -> NearestBuilt:
+    order = sorted(case.sha.values(), key=case.history.number)
+    return NearestBuilt(order, built=[case.sha["m0"], case.sha[case.tip]], trial=3.0)
+
+
+def _seconds(case: Case, commits: Sequence[str]) -> float:
+    """Return what building *commits* in this order is predicted to take."""
+    cost = _cost(case)
+    seconds = 0.0
+    for commit in commits:
+        seconds += cost.build_seconds(commit)
+        cost.learn(commit, build_seconds=None, trial_seconds=None)
+    return seconds
 
 
 def test_first_parent_and_then_inside_the_merge(repository: tuple[Path, list[Case]]) -> None:

@@ -199,6 +199,34 @@ def test_the_commit_inside_the_merge_is_found_and_reverted(
     assert left_behind() == []
 
 
+def test_the_same_command_says_the_same(
+    buildable: GolangRepo, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Without ``--trials``: the builds of the first search are there now, and cost nothing."""
+    fresh = tmp_path_factory.mktemp("fresh")
+    for name in _SHARED:
+        (fresh / name).symlink_to(paths.cache(name))
+    path = tmp_path / "script"
+    path.write_text(SCRIPT)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    told = []
+    for out in ("first", "again"):
+        done = inv(
+            *("bisect", "--repo", str(buildable.path), "--script", str(path)),
+            *("--good", "v0.1.0", "--bad", "master", "--json", "--out", str(tmp_path / out)),
+            env={"BKBISECT_CACHE_DIR": str(fresh)},
+        )
+        assert done.code == 0, done.stderr
+        found = done.document["bisect"]
+        steps = [
+            (s["phase"], s["sha"], s["verdict"], s["counts"])
+            for s in (*found["gate"], *found["steps"])
+        ]
+        told.append((steps, found["confidence"], found["candidates"]))
+    assert told[0] == told[1]
+    assert all(s["reused"] for s in found["steps"])
+
+
 def test_the_fix_is_found(buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path) -> None:
     words = ("--find-fix", "--bad", "v0.2.0", "--good", "fixed")
     done = bisect(buildable, cache, script, tmp_path, *words)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from buildkit_bisect.campaign import candidates, compose, verify
+from buildkit_bisect.campaign import candidates, compose, estimate, search_costs, verify
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
@@ -20,7 +21,9 @@ from buildkit_bisect.campaign.search_steps import (
     verdict_of,
 )
 from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.campaign.time_left import TimeLeft, ran
 from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.forecast import NOTHING
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import NoBuild, Outcome, Variant, Verdict
@@ -75,12 +78,31 @@ class Bisection:
         self._line: Line = candidates.load(
             setup.source, request.good, request.bad, overlay, releases=request.releases
         )
+        self._search = search_costs.name(
+            self._options,
+            *(self._line.good, self._line.bad, "releases" if request.releases else "commits"),
+            self._scenario.name,
+            [f"{axis}={value}" for axis, value in self._axes],
+            [p.digest for p in self._line.overlay_names],
+        )
+        self._costs = candidates.known_costs(setup.builder, self._line)
+        first = None if request.fresh else search_costs.load(self._search)
+        cost = candidates.cost(self._line, self._costs, first)
+        verifies = not request.no_verify and not request.releases
+        self._left = TimeLeft(
+            cost,
+            builds=(estimate.PATCHED,) if verifies else (),
+            trials=(self._options.trials or 3) if verifies else 0,
+            stored=first is not None
+            and bool(first.asked)
+            and not any(cost.left_seconds(c) for c in first.asked),
+        )
         self.session = BisectSession(
             self._line.history,
             good=self._line.good,
             bad=self._line.bad,
             options=self._options,
-            cost=candidates.cost(setup.builder, self._line),
+            cost=cost,
             same_build=self._line.same_build,
             labels=self._line.labels,
         )
@@ -91,21 +113,28 @@ class Bisection:
     def plan(self) -> Planned:
         """Return a plan with one column and the expected cost of the search."""
         step = self.session.next()
-        seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
+        left = self._left.at(step) if isinstance(step, Ask) else NOTHING
         return Planned(
             kind=self.kind,
             rows=(),
             columns=(Column(scenario=self._scenario.name, axes=self._axes),),
             trials=self._options.trials or 1,
-            build_seconds={"search": seconds},
+            build_seconds={"search": left.seconds},
+            least=left.least,
+            most=left.most,
             basis=f"{len(self._line.candidates)} candidates with {self._line.distinct} different"
             " build inputs",
         )
 
     def run(self, work: Work) -> Findings:
         """Test the commits that the search asks for until it ends."""
+        if not self._request.fresh:
+            search_costs.keep(self._search, self._costs)
         while isinstance(step := self.session.next(), Ask):
             self.session.tell(step.commit, self._test(work, step))
+        if not self._request.fresh:
+            built = (s.sha for s in self._steps if s.verdict != Verdict.SKIP)
+            search_costs.ended(self._search, built)
         reverted = self._verify(work, step) if isinstance(step, Found) else ""
         patches = {p.name: p for parts in self._cells.values() for p in parts[0].variant.patches}
         return Findings(
@@ -153,8 +182,12 @@ class Bisection:
             ask=ask,
             variant=self._line.variant(ask.commit),
             events=work.events,
+            left=self._left,
         )
+        began, built = time.monotonic(), work.lab.build_seconds
         cell, tested = self._observe(work.lab, step.variant, ask)
+        built = work.lab.build_seconds - built
+        self._left.learn(ran([cell]), time.monotonic() - began - built)
         self._cells.setdefault(ask.commit, []).append(cell)
         work.events.emit(cell_done(cell))
         self._steps.append(
@@ -169,12 +202,10 @@ class Bisection:
         return tested
 
     def _observe(self, lab: Lab, variant: Variant, ask: Ask) -> tuple[Cell, Tested]:
-        began = lab.build_seconds
         build = lab.build(variant)
         if isinstance(build, NoBuild):
             cell = lab.cell(variant, self._scenario, self._axes, 1)
             return cell, as_tested(cell)
-        spent = lab.build_seconds - began
         parts: list[Cell] = []
         # One at a time if the first bad trial decides.
         sizes = [1] * ask.trials if ask.until_bad else [ask.trials]
@@ -186,7 +217,8 @@ class Bisection:
             if cell.outcome.verdict is not Verdict.GOOD:
                 break
         cell = merge(parts)
-        return cell, as_tested(cell, spent)
+        # As stored, so that the same command learns the same from a build that it finds.
+        return cell, as_tested(cell, build.seconds)
 
     def _mentioned(self, answer: Answer) -> list[str]:
         shas = [self._line.good, self._line.bad, *(s.sha for s in self._steps)]

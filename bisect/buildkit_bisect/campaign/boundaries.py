@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 
@@ -9,11 +10,12 @@ from buildkit_bisect.campaign import candidates, compose
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
-from buildkit_bisect.campaign.estimate import minutes
 from buildkit_bisect.campaign.matrix import TRIALS
 from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, refuse_infra, skip_of
 from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.campaign.time_left import TimeLeft, ran
 from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.forecast import NOTHING
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Verdict
@@ -58,13 +60,16 @@ class BoundaryCampaign:
             setup.source, request.start, request.end, overlay, releases=request.releases
         )
         commits, self._notes = candidates.whole_line(self._line)
+        costs = candidates.known_costs(setup.builder, self._line)
+        cost = candidates.cost(self._line, costs, None)
+        self._left = TimeLeft(cost)
         self._search = BoundarySearch(
             commits,
             history=None if request.releases else self._line.history,
             must_test=[] if request.releases else candidates.releases_on(setup.source, commits),
             resolution=1 if request.releases else request.resolution,
             trials=self._trials * len(self._cells),
-            cost=candidates.cost(setup.builder, self._line),
+            cost=cost,
             same_build=self._line.same_build,
             labels=self._line.labels,
         )
@@ -74,7 +79,7 @@ class BoundaryCampaign:
     def plan(self) -> Planned:
         """Return a plan with one column per tested cell and the minimum cost of the search."""
         step = self._search.next()
-        seconds = step.expected_seconds if isinstance(step, Ask) else 0.0
+        left = self._left.at(step) if isinstance(step, Ask) else NOTHING
         return Planned(
             kind=self.kind,
             rows=(),
@@ -82,9 +87,11 @@ class BoundaryCampaign:
                 Column(scenario=scenario.name, axes=axes) for scenario, axes in self._cells.values()
             ),
             trials=self._trials,
-            build_seconds={"search": seconds},
+            build_seconds={"search": left.seconds},
+            least=left.least,
+            most=left.most,
             basis=f"{len(self._line.candidates)} commits with {self._line.distinct} different build"
-            f" inputs; at least {minutes(seconds)}, more if outcomes change",
+            " inputs; more if outcomes change",
         )
 
     def run(self, work: Work) -> Findings:
@@ -106,15 +113,22 @@ class BoundaryCampaign:
     def _test(self, work: Work, ask: Ask) -> None:
         lab = work.lab
         variant = self._line.variant(ask.commit)
-        step = Step(number=len(self._steps) + 1, ask=ask, variant=variant, events=work.events)
-        spent = lab.build_seconds
+        step = Step(
+            number=len(self._steps) + 1,
+            ask=ask,
+            variant=variant,
+            events=work.events,
+            left=self._left,
+        )
         build = lab.build(variant)
+        began = time.monotonic()
         tested: dict[Hashable, Cell] = {}
         for key, (scenario, axes) in self._cells.items():
             tested[key] = self._cell(lab, variant, scenario, axes)
             work.events.emit(cell_done(tested[key]))
             if isinstance(build, Build):
                 refuse_infra(tested[key])
+        self._left.learn(ran(tested.values()), time.monotonic() - began)
         self._tested[ask.commit] = list(tested.values())
         seconds = [t.observation.seconds for c in tested.values() for t in c.trials]
         self._search.tell(
@@ -122,7 +136,7 @@ class BoundaryCampaign:
             {key: _outcome(cell) for key, cell in tested.items()},
             skip=skip_of(build) if isinstance(build, NoBuild) else None,
             binary=build.buildkitd_sha256 if isinstance(build, Build) else "",
-            build_seconds=(lab.build_seconds - spent) or None,
+            build_seconds=build.seconds if isinstance(build, Build) else None,
             trial_seconds=sum(seconds) / len(seconds) if seconds else None,
         )
         verdict, shown = _shown(build, tested.values())

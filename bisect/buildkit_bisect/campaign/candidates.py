@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from packaging.version import Version
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.builds import history as build_history
-from buildkit_bisect.campaign.estimate import COLD, TRIAL
+from buildkit_bisect.campaign.estimate import LATER, TRIAL, minor
 from buildkit_bisect.campaign.overlay import Overlay
+from buildkit_bisect.campaign.search_costs import SearchCosts
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.model import Build, PatchRef, Revision, Variant
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect, Campaign
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.search import History, NearestBuilt
+from buildkit_bisect.search import AsBefore, CostModel, History, NearestBuilt
+from buildkit_bisect.search.cost import COLD, Pace
 from buildkit_bisect.source import GitSource, Source
 
-#: Seconds of a build that only links, if no build was recorded.
-WARM_LINK = 6.0
+NOTHING_KNOWN = SearchCosts(built=(), known_go=(), pace=0.0, recorded=0, trial=TRIAL)
+
+#: Builds that a prediction looks back on.
+_RECORDED = 40
 
 
 @dataclass(kw_only=True)
@@ -37,6 +44,7 @@ class Line:
     overlay: Overlay | None
     overlay_names: tuple[PatchRef, ...]
     same_build: Mapping[str, str] = field(default_factory=dict)
+    go: Mapping[str, str] = field(default_factory=dict)  # commit -> "1.25", where it is known
     known: dict[str, Revision] = field(default_factory=dict)
 
     @property
@@ -106,6 +114,7 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
             sha: " ".join([key, *(p.digest for p in (overlay.at(sha) if overlay else ()))])
             for sha, key in inputs.items()
         },
+        go=source.go_versions(list(inputs)),
         known={revision.sha: revision for revision in ends.values()},
     )
 
@@ -164,20 +173,69 @@ def identity(revision: Revision) -> str:
     return revision.sha or revision.describe or revision.ref
 
 
-def cost(builder: Builder, line: Line) -> NearestBuilt:
-    """Return the cost model: recorded build times, and what changed since the nearest build."""
-    commits = sorted(line.same_build or line.candidates, key=line.history.number)
-    seconds = sorted([b.seconds for b in build_history() if b.seconds > 0][-20:])
-    return NearestBuilt(
-        commits,
-        built=[c for c in commits if isinstance(builder.cached(_bare(line, c)), Build)],
-        same_build=line.same_build,
-        weights={c: 0.0 for c in commits if not _differs(line, c)},
-        # Not the dearest: one build on a busy machine would make every far build look dear.
-        cold=seconds[-1 - len(seconds) // 5] if seconds else COLD,
-        warm=min(seconds, default=WARM_LINK),
-        trial=TRIAL,
+def cost(line: Line, now: SearchCosts, first: SearchCosts | None) -> CostModel:
+    """Return the cost model: recorded build times, and what changed since the nearest build.
+
+    The search chooses by what the *first* one of its name knew, if there was one.
+    """
+    current = model(line, now)
+    return AsBefore(first=model(line, first), now=current) if first else current
+
+
+def known_costs(builder: Builder, line: Line) -> SearchCosts:
+    """Return what this machine has recorded that tells what builds and trials will take."""
+    commits = _in_order(line)
+    cached = {c: b for c in commits if isinstance(b := builder.cached(_bare(line, c)), Build)}
+    inside = {b.key: c for c, b in reversed(cached.items())}
+    pace = Pace()
+    replayed = NearestBuilt(commits, **_shape(line), pace=pace)
+    recorded = [b for b in build_history() if b.seconds > 0]
+    met = {minor(b.go) for b in recorded[:-_RECORDED]}
+    for build in recorded[-_RECORDED:]:
+        if build.key in inside:
+            replayed.learn(inside[build.key], build_seconds=build.seconds, trial_seconds=None)
+        else:
+            pace.add(build.seconds, LATER if minor(build.go) in met else COLD)
+        met.add(minor(build.go))
+    with closing(Journal()) as journal:
+        trial = journal.mean_seconds()
+    return SearchCosts(
+        built=tuple(cached),
+        known_go=tuple(sorted({minor(b.go) for b in recorded} - {""})),
+        pace=pace.mean,
+        recorded=pace.count,
+        trial=trial or TRIAL,
     )
+
+
+def model(line: Line, costs: SearchCosts) -> NearestBuilt:
+    """Return the model of *line* from what is known of builds and trials."""
+    return NearestBuilt(
+        _in_order(line),
+        built=costs.built,
+        known_go=costs.known_go,
+        trial=costs.trial,
+        pace=Pace(mean=costs.pace, count=costs.recorded),
+        **_shape(line),
+    )
+
+
+def _in_order(line: Line) -> list[str]:
+    return sorted(line.same_build or line.candidates, key=line.history.number)
+
+
+def _shape(line: Line) -> _Shape:
+    return {
+        "same_build": line.same_build,
+        "weights": {c: 0.0 for c in _in_order(line) if not _differs(line, c)},
+        "go": line.go,
+    }
+
+
+class _Shape(TypedDict):
+    same_build: Mapping[str, str]
+    weights: Mapping[str, float]
+    go: Mapping[str, str]
 
 
 def _differs(line: Line, commit: str) -> bool:

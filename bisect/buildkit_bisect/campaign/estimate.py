@@ -2,56 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean
 
-#: Seconds of a first compile and of one with a warm GOCACHE, if no build was recorded:
-#: measured on two cores.
-COLD, WARM = 110.0, 40.0
+from buildkit_bisect.search.cost import COLD, Pace
+
+#: Seconds of a build whose Go version something was built with, of another revision or of the
+#: same one with other patches: measured on two cores.
+LATER, PATCHED = 30.0, 20.0
 
 #: Seconds of a trial if none was recorded.
 TRIAL = 3.0
 
+#: Builds that an estimate looks back on.
+_RECORDED = 40
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """Expected seconds, and where the numbers come from."""
+class Row:
+    """One variant of a matrix."""
 
-    builds: Mapping[str, float]  # row -> seconds; 0 if already built
-    trials: int  # still to run
-    trial_seconds: float
-    basis: str
-
-    @property
-    def seconds(self) -> float:
-        """Expected seconds of all builds and trials."""
-        return sum(self.builds.values()) + self.trials * self.trial_seconds
+    label: str
+    revision: str
+    go: str  # "1.25"; "" if unknown
+    built: bool = False
+    skipped: bool = False  # it will not be built
 
 
-def estimate(
-    rows: Sequence[str],
-    built: Mapping[str, bool],
-    trials: int,
-    *,
-    build_history: Sequence[float],
-    trial_mean: float | None,
-) -> Estimate:
-    """Return an estimate. *build_history* are seconds of recorded compiles, oldest first."""
-    recent = [s for s in build_history[-10:] if s > 0]
-    missing = [row for row in rows if not built[row]]
-    if recent:
-        each = dict.fromkeys(missing, mean(recent))
-        basis = f"the last {len(recent)} builds on this machine"
-    else:
-        each = {row: COLD if n == 0 else WARM for n, row in enumerate(missing)}
-        basis = "typical times on 2 cores"
-    return Estimate(
-        builds={row: each.get(row, 0.0) for row in rows},
-        trials=trials,
-        trial_seconds=trial_mean or TRIAL,
-        basis=basis,
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """One build that this machine has made."""
+
+    go: str  # "1.25"
+    seconds: float
+
+
+def pace(history: Sequence[Recorded]) -> Pace:
+    """Return how builds here compare with typical ones. *history* is oldest first."""
+    found = Pace()
+    met = {build.go for build in history[:-_RECORDED]}
+    for build in history[-_RECORDED:]:
+        if build.seconds > 0:
+            found.add(build.seconds, LATER if build.go in met else COLD)
+        met.add(build.go)
+    return found
+
+
+def build_seconds(
+    rows: Sequence[Row], *, known_go: Collection[str], factor: float
+) -> Mapping[str, float]:
+    """Return the expected seconds of each row's build, by label; 0 where nothing is built.
+
+    The first build of a Go version is dear; later ones find most packages compiled.
+    """
+    # Where the Go version is not known, it is likely one that was used.
+    met = {*known_go, ""} if known_go else set()
+    built = {row.revision for row in rows if row.built}
+    seconds: dict[str, float] = {}
+    for row in rows:
+        if row.built or row.skipped:
+            seconds[row.label] = 0.0
+            continue
+        first = COLD if row.go not in met else LATER
+        seconds[row.label] = factor * (PATCHED if row.revision in built else first)
+        met.add(row.go)
+        built.add(row.revision)
+    return seconds
+
+
+def minor(go: str) -> str:
+    """Return ``1.25`` of ``1.25.5``."""
+    return ".".join(go.split(".")[:2])
+
+
+def basis(recorded: int) -> str:
+    """Return what the expected times are based on."""
+    if not recorded:
+        return "typical times on 2 cores"
+    return f"the last {recorded} builds on this machine" if recorded > 1 else "one build"
 
 
 def minutes(seconds: float) -> str:

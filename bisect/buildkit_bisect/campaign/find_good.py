@@ -7,19 +7,21 @@ from dataclasses import replace
 
 from packaging.version import Version
 
+from buildkit_bisect.campaign import estimate
 from buildkit_bisect.campaign.bisect import Bisection, search_options
 from buildkit_bisect.campaign.candidates import identity, overlay_of
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_steps import Step, as_tested, shown, verdict_of
 from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.events import Planned, Said
 from buildkit_bisect.model import Revision, Variant
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import CampaignKind
-from buildkit_bisect.search import Ask, EndsFound, GoodEndSearch, Refused
+from buildkit_bisect.search import Ask, EndsFound, FlatCost, GoodEndSearch, Refused
 from buildkit_bisect.source import GitSource, Source
 
 
@@ -61,13 +63,16 @@ class GoodEndBisection:
 
     def _good_end(self, work: Work) -> str:
         known = {identity(r): r for r in [*self._releases, self._bad]}
+        cost = FlatCost(build=estimate.LATER, trial=estimate.TRIAL)
         search = GoodEndSearch(
             [identity(r) for r in self._releases],
             bad=identity(self._bad),
             options=search_options(self._request),
+            cost=cost,
             labels={identity(r): r.ref for r in known.values()},
         )
         patches_at = overlay_of(self._setup.source, self._overlay)
+        left = TimeLeft(cost)
         number = 0
         while isinstance(ask := search.next(), Ask):
             number += 1
@@ -75,7 +80,7 @@ class GoodEndBisection:
                 revision=known[ask.commit],
                 patches=patches_at.at(ask.commit) if patches_at else (),
             )
-            step = Step(number=number, ask=ask, variant=variant, events=work.events)
+            step = Step(number=number, ask=ask, variant=variant, events=work.events, left=left)
             cell = work.lab.cell(variant, self._scenario, self._axes, ask.trials)
             tested = as_tested(cell)
             search.tell(ask.commit, tested)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from buildkit_bisect.builds import history
-from buildkit_bisect.campaign import compose
+from buildkit_bisect.campaign import compose, estimate
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
-from buildkit_bisect.campaign.estimate import estimate
 from buildkit_bisect.campaign.search_steps import cell_done
 from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.errors import BisectError
 from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.golang.toolchain import wanted
 from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
-from buildkit_bisect.model import Axes, Build, Variant
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.model import Axes, Build, NoBuild, Revision, Variant
 from buildkit_bisect.result import CampaignKind, CellInfo
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
@@ -49,24 +52,70 @@ def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: Campai
         for axes in setup.cells(s)
     )
     rows = tuple(v.label for v in variants)
-    with closing(Journal()) as journal:
-        mean = journal.mean_seconds()
-    expected = estimate(
-        rows,
-        {v.label: setup.builder.cached(v) is not None for v in variants},
-        len(rows) * len(columns) * trials,
-        build_history=[b.seconds for b in history() if isinstance(b, Build)],
-        trial_mean=mean,
+    skipped = {v.label: why for v in variants if (why := _skipped(setup, v))}
+    recorded = [
+        estimate.Recorded(go=estimate.minor(b.go), seconds=b.seconds)
+        for b in history()
+        if isinstance(b, Build)
+    ]
+    pace = estimate.pace(recorded)
+    seconds = estimate.build_seconds(
+        [_row(setup, v, skipped) for v in variants],
+        known_go={b.go for b in recorded},
+        factor=pace.factor,
     )
+    with closing(Journal()) as journal:
+        trial = journal.mean_seconds() or estimate.TRIAL
     return Planned(
         kind=kind,
         rows=rows,
         columns=columns,
         trials=trials,
-        build_seconds=expected.builds,
-        trial_seconds=expected.trial_seconds,
-        basis=expected.basis,
+        build_seconds=seconds,
+        trial_seconds=trial,
+        basis=estimate.basis(pace.count),
+        recorded=pace.count,
+        skipped=skipped,
     )
+
+
+def with_stored(plan: Planned, setup: Setup, variants: Sequence[Variant], lab: Lab) -> Planned:
+    """Return *plan* with the trials of each row that are stored and will not run again."""
+    cells = [(s, axes) for s in setup.scenarios for axes in setup.cells(s)]
+    stored = {v.label: tuple(lab.stored(v, s, axes) for s, axes in cells) for v in variants}
+    return replace(plan, stored={row: counts for row, counts in stored.items() if any(counts)})
+
+
+def _skipped(setup: Setup, variant: Variant) -> str:
+    """Return why a row will be skipped; "" if it will run, as far as is known."""
+    if variant.patches and setup.source.kind != "git":
+        return "patches need a git source"
+    known = setup.builder.cached(variant)
+    return f"{known.stage}: {known.reason}" if isinstance(known, NoBuild) else ""
+
+
+def _row(setup: Setup, variant: Variant, skipped: Collection[str]) -> estimate.Row:
+    revision = variant.revision
+    built = isinstance(setup.builder.cached(variant), Build)
+    known = built or variant.label in skipped
+    return estimate.Row(
+        label=variant.label,
+        revision=revision.sha or revision.describe,
+        go="" if known else _go(setup.source, revision),
+        built=built,
+        skipped=variant.label in skipped,
+    )
+
+
+def _go(source: Source, revision: Revision) -> str:
+    """Return the minor Go version that a revision is built with; "" if it is not known."""
+    if source.kind != "git":  # reading from a module may download it
+        return ""
+    try:
+        found = wanted(source.read(revision, "Dockerfile"), source.read(revision, "go.mod"))
+    except BisectError:
+        return ""
+    return ".".join(map(str, found.minor))
 
 
 class MatrixCampaign:
@@ -84,6 +133,10 @@ class MatrixCampaign:
 
     def run(self, work: Work) -> Findings:
         """Run every cell of every variant, controls first."""
+        # Only now is it known which trials of what is built are stored.
+        plan = with_stored(self.plan(), self._setup, self._variants, work.lab)
+        if plan.stored:
+            work.events.emit(plan)
         cells: list[CellInfo] = []
         for variant in self._variants:
             for scenario in self._setup.scenarios:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import CellDone, Column, Events, StepAsked, StepDone
 from buildkit_bisect.lab.cell import Cell
@@ -24,9 +25,11 @@ class Step:
     ask: Ask
     variant: Variant
     events: Events
+    left: TimeLeft
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        left = self.left.at(self.ask)
         self.events.emit(
             StepAsked(
                 number=self.number,
@@ -34,7 +37,9 @@ class Step:
                 why=self.ask.why,
                 left=self.ask.candidates_left,
                 expected_steps=self.ask.expected_steps,
-                expected_seconds=self.ask.expected_seconds,
+                expected_seconds=left.seconds,
+                least=left.least,
+                most=left.most,
             )
         )
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from buildkit_bisect import render, result
-from buildkit_bisect.campaign import driver, estimate
+from buildkit_bisect.campaign import driver
 from buildkit_bisect.campaign import matrix as matrices
 from buildkit_bisect.campaign.bisect import Bisection
 from buildkit_bisect.campaign.boundaries import BoundaryCampaign
@@ -21,6 +21,7 @@ from buildkit_bisect.cli import doctor
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Events, Planned, Said
+from buildkit_bisect.forecast import forecast
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.options import requests
@@ -190,8 +191,7 @@ def _publish(request: Campaign, document: Result, folder: Path, events: Events) 
 
 def show_plan(request: Campaign, planned: Planned) -> int:
     """Print what would be done, without doing it."""
-    seconds = sum(planned.build_seconds.values())
-    total = seconds + planned.cells * planned.trials * planned.trial_seconds
+    total = planned.expected
     if request.json:
         print(
             json.dumps(
@@ -205,8 +205,10 @@ def show_plan(request: Campaign, planned: Planned) -> int:
                     "trials": planned.trials,
                     "build_seconds": dict(planned.build_seconds),
                     "trial_seconds": planned.trial_seconds,
-                    "seconds": total,
+                    "seconds": total.seconds,
+                    "range": [total.least, total.most],
                     "basis": planned.basis,
+                    **({"skipped": dict(planned.skipped)} if planned.skipped else {}),
                     **({"also": list(planned.also)} if planned.also else {}),
                 },
                 indent=1,
@@ -216,7 +218,11 @@ def show_plan(request: Campaign, planned: Planned) -> int:
     for row in planned.rows:
         cost, base = planned.build_seconds.get(row, 0), planned.only_bad_of.get(row)
         only = f", only for cells that are bad in {base}" if base else ""
-        print(f"build  {row}: {'already built' if not cost else estimate.minutes(cost)}{only}")
+        if row in planned.skipped:
+            print(f"skip   {row}: {planned.skipped[row]}")
+            continue
+        how = forecast((cost,), recorded=planned.recorded) if cost else "already built"
+        print(f"build  {row}: {how}{only}")
     trials = plural(planned.trials, "trial")
     for column in planned.columns:
         control = ", control" if column.control else ""
@@ -225,7 +231,9 @@ def show_plan(request: Campaign, planned: Planned) -> int:
     for text in planned.also:
         print(f"also   {text}")
     what = " for builds and cells" if planned.also else ""
-    print(f"about {estimate.minutes(total)}{what}, based on {planned.basis}")
+    built = any(not planned.build_seconds.get(r) for r in planned.rows if r not in planned.skipped)
+    less = "; stored trials are not run again" if built else ""
+    print(f"{total}{what}, based on {planned.basis}{less}")
     return DONE
 
 

@@ -174,6 +174,13 @@ class Lab:
             control=control,
         )
 
+    def stored(self, variant: Variant, scenario: Scenario, axes: Axes) -> int:
+        """Return how many trials of a cell are known already; 0 if it was not built yet."""
+        build = self._builder.cached(variant)
+        if not isinstance(build, Build):
+            return 0
+        return len(self._known(self._job(variant, build, scenario, axes).key, None))
+
     def _control(self, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
         """Return a control with one trial, the first that is evidence; once per campaign.
 

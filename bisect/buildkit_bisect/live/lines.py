@@ -53,7 +53,7 @@ class Lines:
                 return (
                     f"step {event.number}: test {event.row} ({event.why}); "
                     f"{plural(event.left, 'candidate')}, about "
-                    f"{plural(event.expected_steps, 'step')} and {duration(event.expected_seconds)}"
+                    f"{plural(event.expected_steps, 'step')}, {event.forecast} left"
                 )
             case ev.StepDone():
                 return f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
@@ -86,11 +86,14 @@ def plan_line(event: ev.Planned) -> str:
     """The plan in one line, with what its estimate is based on."""
     size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
     builds = [s for s in event.build_seconds.values() if s]
-    seconds = sum(builds) + event.cells * event.trials * event.trial_seconds
-    about = f"; about {duration(seconds)}" if seconds else ""
+    expected = event.expected
+    about = f"; {expected}" if expected.most else ""
     how = f" ({event.basis})" if about and event.basis else ""
     trials = plural(event.trials, "trial")
-    return f"{event.kind}: {size} x {trials}, {plural(len(builds), 'build')} needed{about}{how}"
+    stored = sum(map(sum, event.stored.values()))
+    needed = f"{plural(len(builds), 'build')} needed"
+    needed += f", {plural(stored, 'trial')} stored" if stored else ""
+    return f"{event.kind}: {size} x {trials}, {needed}{about}{how}"
 
 
 def finished_line(event: ev.Finished) -> str:

@@ -7,9 +7,15 @@ from enum import StrEnum
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Column, Event
+from buildkit_bisect.forecast import Forecast, forecast
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import plural
-from buildkit_bisect.render.text import duration
+
+#: Builds that the plan's expectation counts as, beside those made here.
+_PLANNED = 2
+
+#: Seconds of builds and trials after which it shows how much of the time they are.
+_STARTING = 60.0
 
 
 class Making(StrEnum):
@@ -51,9 +57,9 @@ class CellState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Seconds left, and what the estimate is based on."""
+    """The time left, and what the estimate is based on."""
 
-    seconds: float
+    left: Forecast
     basis: tuple[str, ...]
 
 
@@ -76,6 +82,8 @@ class Progress:
         self._step_since = 0.0
         self._trial_seconds: list[float] = []  # of trials not reused
         self._built: list[tuple[float, float]] = []  # (expected, actual) of builds not reused
+        self._work = 0.0  # seconds of builds and trials that are done
+        self._worked = 0.0  # seconds from the start to the end of the last of them
 
     def take(self, event: Event, now: float) -> None:  # noqa: C901, PLR0912, PLR0915 - one case per event
         """Apply *event*, which happened at *now* (seconds on any monotonic clock)."""
@@ -101,6 +109,7 @@ class Progress:
                 expected = self.plan.build_seconds.get(event.row, 0.0) if self.plan else 0.0
                 if not event.reused and expected:
                     self._built.append((expected, event.seconds))
+                    self._done(event.seconds, now)
             case ev.BuildSkipped():
                 build = self._row(event.row)
                 build.state, build.reason = Making.SKIPPED, f"{event.stage}: {event.reason}"
@@ -115,6 +124,7 @@ class Progress:
                 cell.bad = cell.bad or event.verdict is Verdict.BAD
                 if not event.reused:
                     self._trial_seconds.append(event.seconds)
+                    self._done(event.seconds, now)
             case ev.CellDone():
                 cell = self._cell(event.row, event.column)
                 cell.counts, cell.known = dict(event.counts), dict(event.known)
@@ -131,6 +141,10 @@ class Progress:
                 self.warnings += [event.text] if event.warning else []
             case ev.Finished():
                 self.finished = event
+
+    def _done(self, seconds: float, now: float) -> None:
+        self._work += seconds
+        self._worked = now - (self.started or 0.0)
 
     def _row(self, row: str) -> BuildState:
         if row not in self.builds:
@@ -193,31 +207,37 @@ class Progress:
         if self.finished or not self.plan:
             return None
         if self.step:
-            left = max(0.0, self.step.expected_seconds - (now - self._step_since))
             return Estimate(
-                seconds=left, basis=(f"{plural(self.step.expected_steps, 'step')} expected",)
+                left=self.step.forecast.after(now - self._step_since),
+                basis=(f"{plural(self.step.expected_steps, 'step')} expected",),
             )
-        builds, count = self._builds_left(now)
+        builds = self._builds_left(now)
         times = self._trial_seconds
         each = sum(times) / len(times) if times else self.plan.trial_seconds
         trials = self._trials_left()
         if not builds and not each:
             return None
+        known = self.plan.recorded + len(self._built)
         parts = []
-        if count:
+        if builds:
             how = f"based on {self.plan.basis}" if self.plan.basis else "a guess"
             how = f"based on {len(self._built)} made here" if self._built else how
-            parts.append(f"{plural(count, 'build')}: {duration(builds)} ({how})")
+            parts.append(
+                f"{plural(len(builds), 'build')}: {forecast(builds, recorded=known)} ({how})"
+            )
         if trials:
             how = f"mean of {len(times)}" if times else self.plan.basis or "a guess"
             parts.append(f"{plural(trials, 'trial')} at {each:.1f} s ({how})")
-        return Estimate(seconds=builds + trials * each, basis=tuple(parts))
+        # More than its builds and trials where others use the machine, less with several jobs.
+        pace = (self._worked + _STARTING) / (self._work + _STARTING)
+        left = forecast([b * pace for b in builds], trials * each * pace, recorded=known)
+        return Estimate(left=left, basis=tuple(parts))
 
-    def _builds_left(self, now: float) -> tuple[float, int]:
+    def _builds_left(self, now: float) -> list[float]:
+        """Expected seconds of each build that is running or waits."""
         assert self.plan
-        expected = sum(e for e, _ in self._built)
-        scale = sum(r for _, r in self._built) / expected if expected else 1.0
-        seconds, count = 0.0, 0
+        scale = self._scale()
+        left: list[float] = []
         for row, build in self.builds.items():
             whole = self.plan.build_seconds.get(row, 0.0) * scale
             if build.state is Making.RUNNING:
@@ -228,23 +248,30 @@ class Progress:
                     else whole - spent
                 )
                 # Packages differ in cost, the first ones most: take the mean of both guesses.
-                seconds += max(0.0, (by_packages + max(0.0, whole - spent)) / 2)
-                count += 1
+                left.append(max(0.0, (by_packages + max(0.0, whole - spent)) / 2))
             elif build.state is Making.WAITING and whole:
-                seconds += whole
-                count += 1
-        return seconds, count
+                left.append(whole)
+        return left
+
+    def _scale(self) -> float:
+        """How many times longer builds take than the plan expects; one build says little of it."""
+        expected = sum(e for e, _ in self._built)
+        if not expected:
+            return 1.0
+        taken = sum(r for _, r in self._built)
+        own = len(self._built) / (len(self._built) + _PLANNED)
+        return float((taken / expected) ** own)
 
     def _trials_left(self) -> int:
         assert self.plan
         left = 0
         for row in self.rows:
-            if self.builds[row].state is Making.SKIPPED:
+            if self.builds[row].state is Making.SKIPPED or row in self.plan.skipped:
                 continue
             for column in self.columns_of(row):
                 cell = self.cells.get((row, column))
                 if cell is None:
-                    left += self.plan.trials
+                    left += self.plan.trials_of(row, self.columns.index(column))
                 elif not cell.finished:
                     left += max(0, self.plan.trials - sum(cell.counts.values()))
         return left

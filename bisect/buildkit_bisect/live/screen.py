@@ -185,10 +185,8 @@ def _left(progress: Progress, now: float) -> Iterator[Text]:
     estimate = progress.estimate(now)
     line = Text.assemble(("cells  ", "bold"), counts)
     if estimate:
-        over = estimate.seconds < 1
-        line.append(
-            "; over the estimate" if over else f"; about {duration(estimate.seconds)} to go"
-        )
+        over = estimate.left.most < 1
+        line.append("; over the estimate" if over else f"; {estimate.left} to go")
     yield line
     for part in estimate.basis if estimate else ():
         yield Text(f"       {one_line(part)}", style="dim")

@@ -6,7 +6,7 @@ caller drives: ``step = session.next()``, build and run what it asks, ``session.
 
 from buildkit_bisect.search.boundary_search import BoundarySearch
 from buildkit_bisect.search.changes import Boundaries, Change, Gap
-from buildkit_bisect.search.cost import CostModel, FlatCost, NearestBuilt
+from buildkit_bisect.search.cost import AsBefore, CostModel, FlatCost, NearestBuilt
 from buildkit_bisect.search.ends import EndsFound, GoodEndSearch
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.session import BisectSession
@@ -30,6 +30,7 @@ from buildkit_bisect.search.vocabulary import (
 
 __all__ = [
     "Answer",
+    "AsBefore",
     "Ask",
     "BisectSession",
     "Boundaries",

@@ -159,7 +159,7 @@ class BoundarySearch:
             shared, commit, width = best
             why = (
                 f"boundaries: between two outcomes in {plural(shared, 'cell')}, "
-                f"{plural(width, 'build')} wide; {cost_phrase(self._cost.build_seconds(commit))}"
+                f"{plural(width, 'build')} wide; {cost_phrase(self._cost.left_seconds(commit))}"
             )
             return self._ask(commit, Phase.NARROW, why, steps)
         return self._result(lines)
@@ -285,17 +285,24 @@ class BoundarySearch:
         return sum((b - a - 1) // (self._resolution + 1) for a, b in self._line.gaps())
 
     def _ask(self, commit: str, phase: Phase, why: str, steps: int) -> Ask:
-        seconds = self._cost.build_seconds(commit)
-        seconds += self._trials * self._cost.trial_seconds(commit)
         steps = max(1, steps)
+        left = sum(b - a - 1 for a, b in self._line.gaps())
+        wide = max((b - a for a, b in self._line.gaps()), default=1)
+        builds = (
+            self._cost.left_seconds(commit),
+            *self._cost.later_builds(steps - 1, wide),
+        )
+        trials = self._trials * steps
         return Ask(
             commit=commit,
             trials=self._trials,
             why=why,
             phase=phase,
-            candidates_left=sum(b - a - 1 for a, b in self._line.gaps()),
+            candidates_left=left,
             expected_steps=steps,
-            expected_seconds=seconds * steps,
+            expected_seconds=sum(builds) + trials * self._cost.trial_seconds(commit),
+            builds_left=builds,
+            trials_left=trials,
         )
 
     def _name(self, commit: str) -> str:

@@ -104,15 +104,18 @@ class GoodEndSearch:
             )
         else:
             why = f"find-good: is {self._name(commit)} bad?"
-        seconds = self._cost.build_seconds(commit) + trials * self._cost.trial_seconds(commit)
+        steps = max(1, left.bit_length())
+        builds = (self._cost.left_seconds(commit), *self._cost.later_builds(steps - 1, left))
         return Ask(
             commit=commit,
             trials=trials,
             why=why,
             phase=Phase.GATE,
             candidates_left=left,
-            expected_steps=max(1, left.bit_length()),
-            expected_seconds=seconds * max(1, left.bit_length()),
+            expected_steps=steps,
+            expected_seconds=sum(builds) + trials * steps * self._cost.trial_seconds(commit),
+            builds_left=builds,
+            trials_left=trials * steps,
         )
 
     def _bad_end_refused(self) -> Refused:

@@ -12,6 +12,9 @@ from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Phase, SkipKind
 
+#: Trials of a usual ask in automatic mode.
+_USUAL_TRIALS = 1.5
+
 _PLACE = {
     Phase.FIRST_PARENT: "first-parent",
     Phase.DESCEND: "the merge's inner",
@@ -82,10 +85,14 @@ def make_ask(
     proof = 2 * state.options.proof_runs
     if steps is None:
         steps = max(1, math.ceil(math.log2(max(1, left)))) + proof
-    this = state.cost_of(commit, runs)
-    trial = state.cost.trial_seconds(commit)
-    build = state.cost.build_seconds(commit)
-    later = max(0, steps - 1 - proof) * (build + runs * trial)
+    later = max(0, steps - 1 - proof)
+    ends = _ends_left(state, commit) if phase is Phase.GATE else []
+    builds = (
+        *(state.cost.left_seconds(c) for c in (commit, *ends)),
+        *state.cost.later_builds(later, left),
+    )
+    usual = state.options.trials or _USUAL_TRIALS
+    to_come = runs * (1 + len(ends)) + usual * later + min(proof, steps - 1)
     return Ask(
         commit=commit,
         trials=runs,
@@ -93,5 +100,17 @@ def make_ask(
         phase=phase,
         candidates_left=left,
         expected_steps=steps,
-        expected_seconds=this + later + min(proof, steps - 1) * trial,
+        expected_seconds=sum(builds) + to_come * state.cost.trial_seconds(commit),
+        builds_left=builds,
+        trials_left=to_come,
     )
+
+
+def _ends_left(state: State, commit: str) -> list[str]:
+    """The ends, and the merge bases between them, that were not tested yet, without *commit*."""
+    ends = [state.old, state.new, *state.history.merge_bases(state.old, state.new)]
+    return [
+        c
+        for c in dict.fromkeys(ends)
+        if c != commit and state.evidence.status(c) is Status.UNTESTED
+    ]

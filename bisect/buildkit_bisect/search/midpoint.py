@@ -61,5 +61,5 @@ def choose(state: State, pool: Mask, viable: Mask) -> Choice | None:
         if_new=best_inside,
         if_old=total - best_inside,
         midpoint=best[1] == most_even,
-        build_seconds=state.cost.build_seconds(best_commit),
+        build_seconds=state.cost.left_seconds(best_commit),
     )

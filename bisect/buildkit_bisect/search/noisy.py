@@ -106,7 +106,7 @@ def _ask(state: State, now: Belief, best: Weighed) -> Ask:
         phase=best.phase,
         why=(
             f"{again}{what}; {plural(best.trials, 'trial')} for {best.gain:.2f} bits; "
-            f"{rates}; {cost_phrase(state.cost.build_seconds(best.commit))}"
+            f"{rates}; {cost_phrase(state.cost.left_seconds(best.commit))}"
         ),
         left=now.credible_size(state.options.confidence),
         trials=best.trials,

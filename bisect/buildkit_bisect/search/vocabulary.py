@@ -67,6 +67,8 @@ class Ask:
     candidates_left: int
     expected_steps: int  # asks still to come, this one included
     expected_seconds: float
+    builds_left: tuple[float, ...] = ()  # expected seconds of each build still to come
+    trials_left: float = 0.0  # expected trials still to come
     until_bad: bool = False  # the first bad trial may end the rest
 
 

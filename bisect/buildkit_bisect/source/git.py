@@ -6,13 +6,14 @@ import re
 import shlex
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.golang.toolchain import asked_in_dockerfile
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
@@ -329,6 +330,21 @@ class GitSource(History):
             broken = not isinstance(err, sqlite3.OperationalError)
             hint = f"rm -r {shlex.quote(str(folder))}" if broken else "df -h, fuser, then once more"
             raise InfraFailed(f"{folder}: {err}", hint=hint) from err
+
+    def go_versions(self, commits: Sequence[str]) -> dict[str, str]:
+        """Return the minor Go version in each commit's Dockerfile, ``1.25``, where there is one."""
+        names = [f"{commit}:Dockerfile" for commit in commits]
+        # Without a Dockerfile in one of them there is no answer: this only helps to predict times.
+        done = git(self.mirror.path, "rev-parse", *names, check=False) if names else None
+        if not done or not done.ok:
+            return {}
+        found = dict(zip(commits, lines(done.stdout), strict=True))
+        asked: dict[str, str] = {}
+        for blob in set(found.values()):
+            text = git(self.mirror.path, "cat-file", "blob", blob, check=False)
+            minor = asked_in_dockerfile(text.stdout) if text.ok else None
+            asked[blob] = f"{minor[0]}.{minor[1]}" if minor else ""
+        return {commit: asked[blob] for commit, blob in found.items()}
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:

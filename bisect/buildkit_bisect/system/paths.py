@@ -19,7 +19,7 @@ from buildkit_bisect.system import owner
 DIRECTORIES = frozenset(
     {
         *("builds", "engines", "evidence", "failures", "gocache", "gomod", "inputs", "locks"),
-        *("logs", "mirrors", "registry", "tmp", "toolchains", "tools"),
+        *("logs", "mirrors", "registry", "searches", "tmp", "toolchains", "tools"),
     }
 )
 

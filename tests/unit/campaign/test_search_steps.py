@@ -15,6 +15,7 @@ from buildkit_bisect.campaign.search_steps import (
     skip_of,
     verdict_of,
 )
+from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import CellDone, Column, Event, StepAsked, StepDone
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
@@ -33,7 +34,7 @@ from buildkit_bisect.model import (
 )
 from buildkit_bisect.scenario import Action, Axis, Scenario, outcome
 from buildkit_bisect.scenario import Step as Instruction
-from buildkit_bisect.search import Ask, Phase, Skip, SkipKind, Tested
+from buildkit_bisect.search import Ask, FlatCost, Phase, Skip, SkipKind, Tested
 
 BUILD = Build(
     key="k", go="1.25.5", source="git", directory="/b", seconds=1.0,
@@ -64,6 +65,8 @@ ASK = Ask(
     candidates_left=8,
     expected_steps=3,
     expected_seconds=90.0,
+    builds_left=(60.0,),
+    trials_left=3,
 )
 
 
@@ -204,14 +207,19 @@ class Events(list[Event]):
 
 def test_a_step_is_announced_when_it_starts_and_when_it_is_done() -> None:
     events = Events()
-    step = Step(number=2, ask=ASK, variant=VARIANT, events=events, started=0.0)
+    left = TimeLeft(FlatCost(trial=10.0), builds=(20.0,), trials=3)
+    expected = left.at(ASK)
+    assert expected.seconds == 60 + 20 + 2 * 3 + (3 + 3) * 10 * 1.5
+    step = Step(number=2, ask=ASK, variant=VARIANT, events=events, left=left, started=0.0)
     asked = StepAsked(
         number=2,
         row="master + fix-it",
         why="halves what is left",
         left=8,
         expected_steps=3,
-        expected_seconds=90.0,
+        expected_seconds=expected.seconds,
+        least=expected.least,
+        most=expected.most,
     )
     assert events == [asked]
     done = step.done(Verdict.BAD, "broken 3 of 3", counts={"broken": 3}, reused=True, position=7)

@@ -42,7 +42,7 @@ STORY: tuple[tuple[float, Event], ...] = (
     (0, ev.Planned(
         kind="matrix", rows=ROWS, columns=(LAZY, EAGER), trials=3,
         build_seconds={"v0.24.0": 0, "v0.25.0": 90, "v0.31.0": 90, "v0.32.0": 90},
-        trial_seconds=1.0, basis="the last 12 builds here",
+        trial_seconds=1.0, basis="the last 12 builds here", recorded=12,
     )),
     (0, ev.BuildDone(row="v0.24.0", seconds=71, reused=True)),
     (0, ev.TrialStarted(row="v0.24.0", column=LAZY, number=1, of=3)),
@@ -83,9 +83,9 @@ def test_estimate_names_its_basis() -> None:
     estimate = folded(STORY).estimate(30)
     assert estimate
     # v0.25.0: 60 s by packages, 70 s by the plan; v0.32.0: 90 s; 12 trials at 2 s.
-    assert estimate.seconds == pytest.approx(65 + 90 + 24)
+    assert estimate.left.seconds == pytest.approx(65 + 90 + 24)
     assert estimate.basis == (
-        "2 builds: 3 min (based on the last 12 builds here)",
+        "2 builds: 1 to 5 min (based on the last 12 builds here)",
         "12 trials at 2.0 s (mean of 4)",
     )
 
@@ -94,7 +94,9 @@ def test_estimate_learns_from_builds_made_here() -> None:
     story = (*STORY, (40.0, ev.BuildDone(row="v0.25.0", seconds=30, reused=False)))
     estimate = folded(story).estimate(40)
     assert estimate
-    assert estimate.seconds == pytest.approx(30 + 24)
+    # One build that took a third of the expected time: the next one is not taken to. 38 s of
+    # work were done in 40 s.
+    assert estimate.left.seconds == pytest.approx((90 * (1 / 3) ** (1 / 3) + 24) * 100 / 98)
     assert "based on 1 made here" in estimate.basis[0]
 
 
@@ -109,7 +111,7 @@ def test_a_search_is_estimated_by_its_own_steps() -> None:
     progress = folded((*STORY, (40.0, asked)))
     estimate = progress.estimate(60)
     assert estimate
-    assert estimate.seconds == 80
+    assert estimate.left.seconds == 80
     assert estimate.basis == ("5 steps expected",)
     assert "step 3  abc: midpoint; 20 candidates left" in drawn(progress, now=60)
 
@@ -164,7 +166,7 @@ def test_a_subset_of_a_series_runs_only_the_cells_that_are_bad_without_it() -> N
     assert progress.counted == (3, 0, 3 + 1 + 1)
     estimate = progress.estimate(9)
     assert estimate
-    assert estimate.seconds == pytest.approx(5 * 3 * 2.0)
+    assert estimate.left.seconds == pytest.approx(5 * 3 * 2.0)
     shown = [line.rstrip() for line in drawn(progress, now=9).splitlines()]
     assert "master + a       ·" in shown
     assert "master + a + b   ·   ·   ·" in shown

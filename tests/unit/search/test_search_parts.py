@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search import (
+    AsBefore,
     Ask,
+    BisectSession,
     EndsFound,
     GoodEndSearch,
     History,
     NearestBuilt,
+    Phase,
     RefusalKind,
     Refused,
     SearchOptions,
     Tested,
 )
-from worlds import BROKEN, World, histories, seen, tip_of
+from worlds import BROKEN, World, histories, linear, seen, tip_of
 
 
 @given(histories(), st.randoms())
@@ -79,13 +84,13 @@ def test_a_long_line_does_not_recurse() -> None:
 def test_a_build_costs_more_the_further_it_is_from_the_last() -> None:
     order = [f"c{i}" for i in range(1000)]
     cost = NearestBuilt(order, built=["c100"], same_build={"c101": "k", "c102": "k"})
-    near, far = cost.build_seconds("c110"), cost.build_seconds("c900")
+    near, far = cost.build_seconds("c104"), cost.build_seconds("c900")
     assert cost.build_seconds("c100") == 0
-    assert 6 < near < 15
-    assert 80 < far <= 90
+    assert 20 < near < 24
+    assert 48 < far <= 50
     cost.learn("c101", build_seconds=None, trial_seconds=2.0)
     assert cost.build_seconds("c102") == 0
-    assert cost.trial_seconds("c1") == 8.0
+    assert cost.trial_seconds("c1") == 6.0, "what was expected counts as one trial"
     cost.learn("c900", build_seconds=2 * far, trial_seconds=None)
     assert cost.build_seconds("c500") > far
 
@@ -98,11 +103,66 @@ def test_one_build_on_a_busy_machine_changes_predictions_little() -> None:
     assert far < cost.build_seconds("c999") < 1.5 * far
 
 
+@pytest.mark.parametrize("seconds", [None, 600.0])
+def test_the_first_split_of_a_range_is_nearly_even(seconds: float | None) -> None:
+    """It was 86 to 14, since one build on a busy machine made far ones look dear."""
+    history = History(linear(146))
+    cost = NearestBuilt([f"c{i}" for i in range(147)], trial=3.0)
+    one = BisectSession(history, good="c0", bad="c146", cost=cost)
+    while isinstance(ask := one.next(), Ask) and ask.phase is not Phase.FIRST_PARENT:
+        shown = seen(dropped=ask.trials) if ask.commit == "c146" else seen(cached=ask.trials)
+        one.tell(ask.commit, replace(shown, build_seconds=seconds, trial_seconds=3.0))
+    assert isinstance(ask, Ask)
+    assert 51 <= int(ask.commit[1:]) <= 95, ask.why
+
+
 def test_weights_say_how_much_a_commit_changes() -> None:
     order = [f"c{i}" for i in range(100)]
-    cost = NearestBuilt(order, built=["c0"], weights={"c50": 500.0})
-    assert cost.build_seconds("c49") < 30
-    assert cost.build_seconds("c50") > 80
+    cost = NearestBuilt(order, built=["c0"], weights={"c20": 500.0})
+    assert cost.build_seconds("c19") < 33
+    assert cost.build_seconds("c20") > 49
+
+
+def test_the_first_build_of_a_go_version_is_dear_wherever_it_is() -> None:
+    order = [f"c{i}" for i in range(100)]
+    go = {c: "1.25" if i < 50 else "1.26" for i, c in enumerate(order)}
+    cost = NearestBuilt(order, built=["c49"], go=go)
+    assert cost.build_seconds("c48") < 21
+    assert cost.build_seconds("c50") == 110
+    cost.learn("c99", build_seconds=110, trial_seconds=None)
+    assert 20 < cost.build_seconds("c50") < 50
+    elsewhere = NearestBuilt(order, built=["c49"], go=go, known_go=["1.26"])
+    assert elsewhere.build_seconds("c50") == 50, "built with it, but not in this history"
+
+
+def test_a_merge_base_before_the_candidates_is_not_taken_for_a_cold_build() -> None:
+    order = [f"c{i}" for i in range(100)]
+    go = dict.fromkeys(order, "1.25")
+    assert NearestBuilt(order, go=go).build_seconds("base") == 110, "nothing was ever built"
+    assert NearestBuilt(order, go=go, built=["c1"]).build_seconds("base") == 50
+    assert NearestBuilt(order, go=go, known_go=["1.24"]).build_seconds("base") == 50
+
+
+def test_later_builds_come_nearer_and_nearer() -> None:
+    cost = NearestBuilt([f"c{i}" for i in range(300)], built=["c0"])
+    later = cost.later_builds(8, 256)
+    assert list(later) == sorted(later, reverse=True)
+    assert 40 < later[0] < 50
+    assert 20 < later[-1] < 21
+
+
+def test_a_repeated_search_sees_the_costs_of_the_first_and_spends_those_of_now() -> None:
+    order = [f"c{i}" for i in range(100)]
+    first = NearestBuilt(order, built=["c0"])
+    again = AsBefore(
+        first=NearestBuilt(order, built=["c0"]), now=NearestBuilt(order, built=["c0", "c50"])
+    )
+    assert again.build_seconds("c50") == first.build_seconds("c50") > 0
+    assert again.left_seconds("c50") == 0
+    for cost in (first, again):
+        cost.learn("c50", build_seconds=90.0, trial_seconds=2.0)
+    assert [again.build_seconds(c) for c in order] == [first.build_seconds(c) for c in order]
+    assert again.trial_seconds("c1") == first.trial_seconds("c1")
 
 
 def find(

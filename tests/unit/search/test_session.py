@@ -13,6 +13,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search import (
     Ask,
     BisectSession,
+    FlatCost,
     Found,
     History,
     Inconclusive,
@@ -163,6 +164,8 @@ def test_every_step_explains_itself() -> None:
     one = session(parents, good="c0", bad="c409")
     _, asks = drive(one, World(parents, "c100").answer)
     first = searched(asks)[0]
+    assert first.builds_left == (60.0,) * 9
+    assert first.trials_left == 9 + 4
     assert first.why == (
         "first-parent midpoint: at most 205 of 409 candidates would remain; build predicted 60 s"
     )
@@ -497,15 +500,9 @@ def test_a_proof_that_cannot_be_run_is_no_proof() -> None:
 
 
 def test_a_cheap_commit_is_preferred_to_the_midpoint() -> None:
-    class Cached:
+    class Cached(FlatCost):
         def build_seconds(self, commit: str) -> float:
             return 0.0 if commit == "c30" else 90.0
-
-        def trial_seconds(self, commit: str) -> float:
-            return 10.0
-
-        def learn(self, commit: str, *, build_seconds: object, trial_seconds: object) -> None:
-            pass
 
     parents = linear(100)
     one = BisectSession(History(parents), good="c0", bad="c100", options=ONCE, cost=Cached())

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+
+from buildkit_bisect.campaign import matrix
+from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.cli import campaigns
+from buildkit_bisect.events import Planned
+from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Revision, Stage, Variant
+from buildkit_bisect.options.requests import Matrix
+from buildkit_bisect.result import CampaignKind
+from buildkit_bisect.scenario import Axis, Scenario
+
+SCENARIO = Scenario(
+    name="s",
+    title="t",
+    issue="https://example.org",
+    summary="",
+    axes={"at": Axis(values=("lazy",))},
+    images={},
+    steps=(),
+    outcomes=(),
+)
+
+
+@dataclass
+class Source:
+    kind: str
+
+    def read(self, revision: Revision, path: str) -> str | None:
+        return f"ARG GO_VERSION={revision.describe}\n" if path == "Dockerfile" else None
+
+
+class Builder:
+    def __init__(self, known: dict[str, Build | NoBuild]) -> None:
+        self._known = known
+
+    def cached(self, variant: Variant) -> Build | NoBuild | None:
+        return self._known.get(variant.label)
+
+
+@dataclass
+class Fake:
+    source: Source
+    builder: Builder
+    scenarios: tuple[Scenario, ...] = (SCENARIO,)
+
+    def cells(self, _: Scenario) -> list[Axes]:
+        return [(("at", "lazy"),)]
+
+
+def plan(kind: str, *variants: Variant, known: dict[str, Build | NoBuild] | None = None) -> Planned:
+    setup = cast("Setup", Fake(Source(kind), Builder(known or {})))
+    return matrix.planned(setup, variants, 3, CampaignKind.MATRIX)
+
+
+def variant(ref: str, go: str = "1.25", *patches: str) -> Variant:
+    return Variant(
+        revision=Revision(ref=ref, sha=ref * 3, describe=go),
+        patches=tuple(PatchRef(name=p, digest=p, title=p) for p in patches),
+    )
+
+
+def test_patched_rows_without_a_git_source_cost_nothing() -> None:
+    planned = plan("module", variant("v1"), variant("v1", "1.25", "fix"))
+    assert planned.skipped == {"v1 + fix": "patches need a git source"}
+    assert planned.build_seconds == {"v1": 110, "v1 + fix": 0}
+    assert planned.cells == 1
+    assert planned.expected.seconds == 110 + 3 * planned.trial_seconds
+    assert "v1 + fix" not in plan("git", variant("v1"), variant("v1", "1.25", "fix")).skipped
+
+
+def test_rows_that_are_known_not_to_build_cost_nothing() -> None:
+    known: dict[str, Build | NoBuild] = {"v1": NoBuild(stage=Stage.BUILD, reason="undefined: x")}
+    planned = plan("git", variant("v1"), known=known)
+    assert planned.skipped == {"v1": "build: undefined: x"}
+    assert planned.expected.most == 0
+
+
+def test_the_second_release_of_a_go_version_is_cheaper() -> None:
+    planned = plan("git", variant("v1"), variant("v2"), variant("v3", "1.26"))
+    assert planned.build_seconds == {"v1": 110, "v2": 30, "v3": 110}
+
+
+def test_the_printed_plan_has_a_range_and_says_what_is_skipped(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    planned = plan("module", variant("v1"), variant("v1", "1.25", "fix"))
+    assert campaigns.show_plan(Matrix(), planned) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "build  v1: 25 s to 5 min"
+    assert shown[1] == "skip   v1 + fix: patches need a git source"
+    assert shown[-1] == "30 s to 5 min, based on typical times on 2 cores"
