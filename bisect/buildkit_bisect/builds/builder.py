@@ -157,6 +157,8 @@ class Builder:
             except InfraFailed as err:
                 kept = store.keep_log(log, key)
                 raise InfraFailed(err.message, hint=f"less {kept}" if kept else "") from err
+        if self.recipe.cover:
+            store.mark_instrumented(entry)
         if result.late:  # not stored: it may build with a longer deadline
             kept = store.keep_log(log, key)
             return NoBuild(stage=Stage.BUILD, reason=result.error, log=str(kept or ""))

@@ -11,6 +11,7 @@ from buildkit_bisect.campaign import candidates, compose, verify
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.priors import Priors
 from buildkit_bisect.campaign.search_steps import (
     Step,
     as_tested,
@@ -20,7 +21,7 @@ from buildkit_bisect.campaign.search_steps import (
     verdict_of,
 )
 from buildkit_bisect.campaign.setup import Setup
-from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.events import Column, Events, Planned, Said
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import NoBuild, Outcome, Variant, Verdict
@@ -75,6 +76,7 @@ class Bisection:
         self._line: Line = candidates.load(
             setup.source, request.good, request.bad, overlay, releases=request.releases
         )
+        self._priors = Priors(line=self._line, request=request)
         self.session = BisectSession(
             self._line.history,
             good=self._line.good,
@@ -83,7 +85,9 @@ class Bisection:
             cost=candidates.cost(setup.builder, self._line),
             same_build=self._line.same_build,
             labels=self._line.labels,
+            weights=self._priors.weights(),
         )
+        self._say_priors(setup.events)
         self._cells: dict[str, list[Cell]] = {}
         self._steps: list[BisectStep] = []
         self._used: Counter[str] = Counter()  # binary -> trials of it used so far
@@ -99,12 +103,15 @@ class Bisection:
             trials=self._options.trials or 1,
             build_seconds={"search": seconds},
             basis=f"{len(self._line.candidates)} candidates with {self._line.distinct} different"
-            " build inputs",
+            " build inputs" + (", without the instrumented build" if self._priors.pending else ""),
         )
 
     def run(self, work: Work) -> Findings:
         """Test the commits that the search asks for until it ends."""
         while isinstance(step := self.session.next(), Ask):
+            if self._priors.pending and step.phase is not Phase.GATE:
+                self._cover(work)
+                continue
             self.session.tell(step.commit, self._test(work, step))
         reverted = self._verify(work, step) if isinstance(step, Found) else ""
         patches = {p.name: p for parts in self._cells.values() for p in parts[0].variant.patches}
@@ -116,6 +123,18 @@ class Bisection:
             ),
             bisect=replace(self._info(step), reverted=reverted),
         )
+
+    def _cover(self, work: Work) -> None:
+        """Weigh the candidates by what the reproducer runs at the newer end."""
+        newer = self._line.variant(self._priors.newer)
+        work.events.emit(Said(text=f"prior: building an instrumented {newer.label}, for one run"))
+        covered = work.lab.covered(newer, self._scenario, self._axes)
+        self.session.prefer(self._priors.with_coverage(covered))
+        self._say_priors(work.events)
+
+    def _say_priors(self, events: Events) -> None:
+        for note in self._priors.take_notes():
+            events.emit(note)
 
     def _verify(self, work: Work, found: Found) -> str:
         """Return what the newer end shows with the found commit reverted, as a sentence."""

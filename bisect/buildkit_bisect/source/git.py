@@ -17,6 +17,7 @@ from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.source import names, upstream
+from buildkit_bisect.source.closure import ROOTS
 from buildkit_bisect.source.commits import SEPARATOR, History, branch_name
 from buildkit_bisect.source.inputs import InputKeys
 from buildkit_bisect.source.mirror import Unreachable, open_mirror
@@ -316,6 +317,11 @@ class GitSource(History):
             broken = not isinstance(err, sqlite3.OperationalError)
             hint = f"rm -r {shlex.quote(str(folder))}" if broken else "df -h, fuser, then once more"
             raise InfraFailed(f"{folder}: {err}", hint=hint) from err
+
+    def daemon_packages(self, sha: str) -> frozenset[str]:
+        """Return the directories that a commit's buildkitd imports, on any operating system."""
+        with self._repo() as repo, InputKeys(repo, paths.cache("inputs")) as keys:
+            return keys.directories(sha, ROOTS[:1])
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
