@@ -133,7 +133,7 @@ def test_the_commit_inside_the_merge_is_found_and_reverted(
 
 @pytest.mark.parametrize("words", [*PRIORS])
 def test_a_prior_finds_the_same_commit(
-    buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path, words: tuple[str, ...]
+    buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path, words: tuple[str, str]
 ) -> None:
     ends = ("--good", "v0.1.0", "--bad", "master")
     done = bisect(buildable, cache, script, tmp_path, *ends, *words)

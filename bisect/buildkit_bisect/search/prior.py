@@ -17,12 +17,9 @@ import numpy as np
 from buildkit_bisect.search.history import AncestorTable, History, Mask, bits
 from buildkit_bisect.search.rates import Floats
 
-#: Share of the weight that is spread evenly.
-_EVEN = 0.5
-
 
 class Weights:
-    """Weights of sets of commits; of the candidates the mean is about 1.
+    """Weights of sets of commits, each commit's at least 1.
 
     They are rounded to powers of two, so that a whole table of sets is weighed by counting.
     """
@@ -45,7 +42,7 @@ class Weights:
         levels: dict[int, Mask] = {}
         for number in bits(space):
             share = weights.get(number, 0.0) / total * space.bit_count()
-            level = round(math.log2(_EVEN + (1 - _EVEN) * share))
+            level = round(math.log2(1 + share))
             levels[level] = levels.get(level, 0) | 1 << number
         return cls(levels)
 

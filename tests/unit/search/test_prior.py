@@ -23,6 +23,7 @@ from buildkit_bisect.search import (
     SearchOptions,
     Tested,
 )
+from buildkit_bisect.search.posterior import belief
 from buildkit_bisect.search.prior import Weights, combined
 from worlds import World, dice, drive, histories, linear, searched, seen, tip_of
 
@@ -184,6 +185,18 @@ def test_weights_of_sets_add_up() -> None:
     assert Weights().even
     for alike in ({}, {"c1": 0.0, "c2": 0.0}, dict.fromkeys(linear(4), 3.0)):
         assert Weights.among(every, history, alike).even
+
+
+def test_what_is_believed_adds_up_under_weights() -> None:
+    world = World(linear(64), "c20")
+    one = session(world, {"c9": 3.0, "c40": 1.0}, SearchOptions(), "c0", "c64")
+    while isinstance(ask := one.next(), Ask):
+        one.tell(ask.commit, world.answer(ask))
+        state = one._state
+        if state.floor:
+            now = belief(state, state.weights)
+            assert now.cells.within.max(axis=0) @ now.each + now.no_change == pytest.approx(1)
+            assert now.mass.sum() + now.no_change == pytest.approx(1)
 
 
 def test_sources_of_weights_share_equally() -> None:
