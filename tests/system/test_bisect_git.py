@@ -23,7 +23,7 @@ grep -q cached seen
 
 #: Options of a prior, and what is said of it.
 PRIORS = {
-    ("--prior", "coverage"): "the reproducer runs 3 functions of buildkitd",
+    ("--prior", "coverage"): "the reproducer runs 3 functions of BuildKit",
     ("--prior", "packages"): "packages of BuildKit that buildkitd imports are changed by",
     ("--suspect", "util/*,version"): "--suspect util/*,version: touched by",
 }

@@ -108,7 +108,7 @@ class Priors:
         some = [sha for sha, weight in found.items() if weight]
         how = "stored earlier" if covered.reused else f"took {covered.seconds:.0f} s"
         self._note(
-            f"prior: the reproducer runs {len(covered.functions)} functions of buildkitd; some of "
+            f"prior: the reproducer runs {len(covered.functions)} functions of BuildKit; some of "
             f"them are changed by {self._of(some)} (instrumented build and run: {how})"
         )
         return combined(self._changes, [*self._free, found])
@@ -119,7 +119,7 @@ class Priors:
         return taken
 
     def _of(self, some: Collection[str]) -> str:
-        return f"{len(some)} of {plural(len(self._changes), 'candidate')}"
+        return f"{len(some)} of the {plural(len(self._changes), 'commit')} that change build inputs"
 
     def _note(self, text: str, *, warning: bool = False) -> None:
         self.notes.append(Said(text=text, warning=warning))

@@ -185,8 +185,8 @@ class Bisect(AmongReleases, Campaign):
         parse.one_of(Prior),
         default=Prior.UNIFORM,
         value="uniform|packages|coverage",
-        help="test earlier around commits that change more of what the daemon imports (packages)"
-        " or runs (coverage: one instrumented build); same answer",
+        help="test earlier around commits that change packages that the daemon imports, or more"
+        " of the functions that the reproducer runs (one instrumented build); same answer",
         example="coverage",
     )
     no_verify: bool = switch(help="do not verify the commit by reverting it on the newer endpoint")

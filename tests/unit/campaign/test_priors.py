@@ -87,7 +87,9 @@ def test_only_commits_that_change_build_inputs_are_weighed(line: Line) -> None:
 def test_suspects(line: Line) -> None:
     found = made(line, suspect=("cache", "*.md"))
     assert found.weights() == {"c1": 0, "c2": 0.5, "c3": 0.5, "c4": 0}
-    assert texts(found) == ["--suspect cache,*.md: touched by 2 of 4 candidates"]
+    assert texts(found) == [
+        "--suspect cache,*.md: touched by 2 of the 4 commits that change build inputs"
+    ]
     assert not texts(found)
     nowhere = made(line, suspect=("nowhere",))
     assert not any(nowhere.weights().values())
@@ -97,7 +99,7 @@ def test_suspects(line: Line) -> None:
 def test_packages_that_the_daemon_imports(line: Line) -> None:
     found = made(line, prior=Prior.PACKAGES)
     assert found.weights() == {"c1": 0.5, "c2": 0, "c3": 0.5, "c4": 0}
-    assert "2 of 4 candidates" in texts(found)[0]
+    assert "2 of the 4 commits" in texts(found)[0]
 
 
 def test_functions_that_ran(line: Line) -> None:
@@ -111,7 +113,7 @@ def test_functions_that_ran(line: Line) -> None:
     assert weights == {"c1": 0.25, "c2": 0, "c3": 0.75, "c4": 1}
     assert not found.pending
     (text,) = texts(found)
-    assert "runs 5 functions of buildkitd; some of them are changed by 2 of 4 cand" in text
+    assert "runs 5 functions of BuildKit; some of them are changed by 2 of the 4 commits" in text
     assert "took 95 s" in text
 
 

@@ -93,6 +93,27 @@ def test_so_is_the_range_that_commits_which_do_not_build_leave(
     assert said(weighed) == said(plain)
 
 
+@settings(max_examples=100, deadline=None)
+@given(histories(), st.data(), MODES)
+def test_where_merges_hide_it_the_culprit_is_in_the_range(
+    parents: dict[str, list[str]], data: st.DataObject, trials: int | None
+) -> None:
+    tip = tip_of(parents)
+    inner = sorted(parents.keys() - {"m0", tip})
+    culprit = data.draw(st.sampled_from(sorted(parents.keys() - {"m0"})))
+    broken = data.draw(st.sets(st.sampled_from(inner), max_size=6)) if inner else set()
+    weights = {c: data.draw(WEIGHTS) for c in sorted(parents.keys() - {"m0"})}
+    world = World(parents, culprit, broken=frozenset(broken))
+    if not world.is_new(tip):
+        return
+    one = session(world, weights, SearchOptions(trials=trials), "m0", tip)
+    answer, _ = drive(one, world.answer)
+    if isinstance(answer, Found):
+        assert answer.first_bad == culprit
+    elif isinstance(answer, Range):
+        assert culprit in {c.commit for c in answer.candidates}
+
+
 @settings(max_examples=60, deadline=None)
 @given(histories(largest=30), st.data(), st.integers(0, 2**32))
 def test_the_confidence_of_a_noisy_search_does_not_know_the_weights(
