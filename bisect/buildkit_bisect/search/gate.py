@@ -214,10 +214,7 @@ def _refuse_skip(state: State, commit: str) -> Refused:
         case SkipKind.CONTROL:
             return Refused(
                 kind=RefusalKind.CONTROL,
-                reason=(
-                    f"control failed at {name}: the reproducer proves nothing there "
-                    f"({tally.skip.reason})"
-                ),
+                reason=f"control failed at {name}: {tally.skip.reason}",
                 hint=run,
             )
         case SkipKind.INFRA:
