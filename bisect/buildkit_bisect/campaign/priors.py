@@ -5,6 +5,7 @@ They choose what is tested next and never decide an answer: see `search.prior`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -36,8 +37,11 @@ def by_packages(changes: Mapping[str, Changes], imported: frozenset[str]) -> Wei
 
 
 def by_coverage(changes: Mapping[str, Changes], ran: frozenset[str]) -> Weights:
-    """Return how many functions that ran each commit changes."""
-    return {sha: float(len(change.functions & ran)) for sha, change in changes.items()}
+    """Return the square root of how many functions that ran each commit changes.
+
+    By the number itself, the largest commit of a range would take most of the weight.
+    """
+    return {sha: math.sqrt(len(change.functions & ran)) for sha, change in changes.items()}
 
 
 def candidates_of(line: Line, older: str, newer: str) -> tuple[str, ...]:
