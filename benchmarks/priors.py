@@ -5,8 +5,8 @@
 Every row is a range of `priors.toml`, searched as `bisect` does in automatic mode by the known
 truth, with no trial that errs and every candidate testable. Builds are those between the ends;
 their seconds are predicted from the recorded costs of published bisections. Coverage needs root
-and Go: `--cover` builds the instrumented daemons and runs the reproducers that are missing, in
-`--reproducers` or shipped; otherwise only lists that are stored in the cache are used.
+and Go, and runs reproducers, shipped or in `--reproducers`: `--cover` builds the instrumented
+daemons that are missing; otherwise only those in the cache are used.
 
     .venv/bin/python benchmarks/priors.py --calibration --write docs/search.md
 
@@ -22,7 +22,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.setup import open_lab, prepare
 from buildkit_bisect.events import Event, Said
 from buildkit_bisect.lab.coverage import Covered
-from buildkit_bisect.model import Variant
+from buildkit_bisect.model import Build, Variant
 from buildkit_bisect.options import requests
 from buildkit_bisect.scenario import from_script
 from buildkit_bisect.search import (
@@ -184,8 +184,8 @@ class _Log:
             sys.stderr.write(f"  {event.text}\n")
 
 
-def cover(one: Range, repo: str, reproducers: Path | None) -> Covered | None:
-    """Return what the reproducer runs at the newer end; None if there is no reproducer."""
+def cover(one: Range, repo: str, reproducers: Path | None, *, build: bool = True) -> Covered | None:
+    """Return what the reproducer runs at the newer end; None without a reproducer or a build."""
     folder = reproducers / one.reproducer if reproducers and one.reproducer else None
     script = None
     named = one.reproducer
@@ -203,8 +203,12 @@ def cover(one: Range, repo: str, reproducers: Path | None) -> Covered | None:
     )
     setup = prepare(request, _Log(), script=script)
     scenario, axes = setup.tested_cells()[0]
+    variant = Variant(revision=setup.source.resolve(one.new))
+    counting = replace(setup.builder, recipe=replace(setup.builder.recipe, cover=True))
+    if not build and not isinstance(counting.cached(variant), Build):
+        return None
     with open_lab(setup, "coverage") as (lab, _):
-        return lab.covered(Variant(revision=setup.source.resolve(one.new)), scenario, axes)
+        return lab.covered(variant, scenario, axes)
 
 
 def table(rows: Sequence[Measured]) -> str:
@@ -247,7 +251,7 @@ def _total(costs: Sequence[Cost]) -> str:
 
 def _instrumented(row: Measured) -> str:
     if not row.covered:
-        return "no reproducer"
+        return "not made" if row.range.reproducer else "no reproducer"
     if row.covered.trouble:
         return f"failed: {row.covered.trouble.splitlines()[0][:60]}"
     return f"{row.covered.seconds:.0f} s; {row.touched} touched"
@@ -316,7 +320,7 @@ def main(argv: Sequence[str]) -> int:
         source = GitSource.open(options.repo)
         for one in ranges():
             if options.only in one.name:
-                covered = cover(one, options.repo, options.reproducers) if options.cover else None
+                covered = cover(one, options.repo, options.reproducers, build=options.cover)
                 rows.append(measure(source, one, covered))
                 sys.stderr.write(f"{one.name}: {rows[-1].costs}\n")
         text = table(rows)

@@ -15,7 +15,6 @@ from buildkit_bisect.lab.coverage import Covered
 from buildkit_bisect.options.choices import Prior
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect
-from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.prior import combined
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.source.changes import Changes
@@ -123,7 +122,9 @@ class Priors:
         return taken
 
     def _of(self, some: Collection[str]) -> str:
-        return f"{len(some)} of the {plural(len(self._changes), 'commit')} that change build inputs"
+        total = len(self._changes)
+        which = "commit that changes" if total == 1 else "commits that change"
+        return f"{len(some)} of {total} {which} build inputs"
 
     def _note(self, text: str, *, warning: bool = False) -> None:
         self.notes.append(Said(text=text, warning=warning))
