@@ -104,7 +104,9 @@ class Lab:
         if isinstance(made, Build):
             self._emit(BuildDone(row=label, seconds=made.seconds, reused=made.reused))
         else:
-            self._emit(BuildSkipped(row=label, stage=made.stage, reason=made.reason))
+            self._emit(
+                BuildSkipped(row=label, stage=made.stage, reason=made.reason, infra=made.infra)
+            )
         self._made[label] = made
         return made
 
@@ -124,7 +126,8 @@ class Lab:
         """
         build = self.build(variant)
         if isinstance(build, NoBuild):
-            because = ToolOutcome.NO_BUILD.because(f"{build.stage}: {build.reason}")
+            kind = ToolOutcome.INFRA if build.infra else ToolOutcome.NO_BUILD
+            because = kind.because(f"{build.stage}: {build.reason}")
             return Cell(variant=variant, scenario=scenario, axes=axes, build=build, outcome=because)
         control: Observation | None = None
         overruled: Outcome | None = None

@@ -250,3 +250,13 @@ def test_a_variant_that_does_not_build_runs_no_trial(machine: Machine, journal: 
     cell = lab(journal, builder=cast(Builder, FakeBuilder(failed))).cell(VARIANT, SCENARIO, LAZY, 1)
     assert cell.outcome == ToolOutcome.NO_BUILD.because("patch: p does not apply")
     assert (cell.outcome.verdict, machine.ran) == (Verdict.SKIP, [])
+
+
+def test_a_variant_that_this_machine_cannot_build_is_not_skipped(
+    machine: Machine, journal: Journal
+) -> None:
+    missing = NoBuild(stage=Stage.TOOLCHAIN, reason="cannot find Go 1.99", infra=True)
+    one = lab(journal, builder=cast(Builder, FakeBuilder(missing)))
+    cell = one.cell(VARIANT, SCENARIO, LAZY, 1)
+    assert cell.outcome == ToolOutcome.INFRA.because("toolchain: cannot find Go 1.99")
+    assert (cell.outcome.verdict, machine.ran) == (Verdict.INFRA, [])

@@ -79,7 +79,7 @@ def test_a_search_goes_on_to_a_higher_confidence() -> None:
     assert run(0.99) == (asked, stated[1:])
 
 
-def test_several_trials_at_once_where_one_tells_little() -> None:
+def test_several_trials_at_once_if_one_is_worth_little() -> None:
     history = History(linear(100))
     ran = []
     for seed in range(4):
