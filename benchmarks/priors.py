@@ -10,7 +10,8 @@ daemons that are missing; otherwise only those in the cache are used.
 
     .venv/bin/python benchmarks/priors.py --calibration --write docs/search.md
 
-shows how often noisy searches are right under weights that are informative, useless and wrong.
+shows how often noisy searches are right under weights that are informative, useless and wrong;
+`--wrong` prints what suspects cost that the known commit does not touch.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ MARKS = ("<!-- {}: begin -->", "<!-- {}: end -->")
 WARM, COLD, TRIAL = 12.0, 60.0, 5.0
 
 Weights = Mapping[str, float]
+
+#: Paths to suspect wrongly, where the known commit does not touch them.
+ELSEWHERE = (("client", "cmd"), ("util",), ("executor", "snapshot"), ("session", "source"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,6 +180,29 @@ def search(line: Line, culprit: str, weights: Weights, *, fix: bool) -> Cost:
     total = sum(weights.values())
     share = weights.get(culprit, 0.0) / total if total else 1 / len(space)
     return Cost(builds=builds, seconds=seconds, bits=-math.log2((share + 1 / len(space)) / 2))
+
+
+def wrong(source: GitSource) -> str:
+    """Return what paths cost that some candidates touch, and the known commit does not."""
+    pairs: list[tuple[Cost, Cost]] = []
+    for one in ranges():
+        good, bad = (one.new, one.old) if one.fix else (one.old, one.new)
+        line = candidates.load(source, good, bad, (), releases=False)
+        older, newer = (line.bad, line.good) if one.fix else (line.good, line.bad)
+        space = priors.candidates_of(line, older, newer)
+        changes = source.changes(space)
+        culprit = source.resolve(one.commit).sha
+        for paths in ELSEWHERE:
+            weights = priors.by_paths(changes, paths)
+            if weights and culprit not in weights:
+                mixed = combined(space, [weights])
+                costs = [search(line, culprit, w, fix=one.fix) for w in ({}, mixed)]
+                pairs.append((costs[0], costs[1]))
+    builds = [(a.builds, b.builds) for a, b in pairs]
+    return (
+        f"{len(pairs)} searches: {sum(a for a, _ in builds)} builds without weights, "
+        f"{sum(b for _, b in builds)} with wrong ones; at most {max(b - a for a, b in builds)} more"
+    )
 
 
 class _Log:
@@ -310,9 +337,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--cover", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--calibration", action="store_true")
+    parser.add_argument("--wrong", action="store_true")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args(argv)
+    if options.wrong:
+        sys.stdout.write(f"{wrong(GitSource.open(options.repo))}\n")
+        return 0
     if options.calibration:
         mark, text = "prior calibration", calibration(options.runs)
     else:

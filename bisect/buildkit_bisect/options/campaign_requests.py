@@ -178,7 +178,7 @@ class Bisect(AmongReleases, Campaign):
         default=(),
         unset="none",
         value="PATH,PATH",
-        help="test earlier around commits that touch these paths or globs; same answer",
+        help="test earlier around commits that touch these paths or globs; the answer is proven as always",
         example="solver,cache/remotecache/*.go",
     )
     prior: Prior = option(
@@ -186,7 +186,7 @@ class Bisect(AmongReleases, Campaign):
         default=Prior.UNIFORM,
         value="uniform|packages|coverage",
         help="test earlier around commits that change packages that the daemon imports, or more"
-        " of the functions that the reproducer runs (one instrumented build); same answer",
+        " of the functions that the reproducer runs (one instrumented build); the answer is proven as always",
         example="coverage",
     )
     no_verify: bool = switch(help="do not verify the commit by reverting it on the newer endpoint")

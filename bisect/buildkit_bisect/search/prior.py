@@ -1,9 +1,9 @@
 """What is thought of the candidates before any trial: a weight for each.
 
 Weights choose what is tested next and nothing else. What counts as an answer, and how sure it
-is, takes every candidate as equally likely; so weights that are wrong cost tests, and never
-change the answer. Half of the weight is always spread evenly, so that no candidate has less than
-half of its even share: whatever the weights, the culprit is about one halving further away at most.
+is, takes every candidate as equally likely; so weights that are wrong cost tests, and have no
+part in the answer. Half of the weight is always spread evenly, so that no candidate has less than
+half of its even share: whatever the weights, the culprit is about one halving further away.
 """
 
 from __future__ import annotations
