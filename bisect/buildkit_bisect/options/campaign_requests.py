@@ -178,15 +178,15 @@ class Bisect(AmongReleases, Campaign):
         default=(),
         unset="none",
         value="PATH,PATH",
-        help="test earlier around commits that touch these paths or globs; the answer is proven as always",
+        help="test sooner around commits that touch these paths or globs; no part in the answer",
         example="solver,cache/remotecache/*.go",
     )
     prior: Prior = option(
         parse.one_of(Prior),
         default=Prior.UNIFORM,
         value="uniform|packages|coverage",
-        help="test earlier around commits that change packages that the daemon imports, or more"
-        " of the functions that the reproducer runs (one instrumented build); the answer is proven as always",
+        help="test sooner around commits that change packages that the daemon imports, or more"
+        " of the functions that the reproducer runs (one instrumented build)",
         example="coverage",
     )
     no_verify: bool = switch(help="do not verify the commit by reverting it on the newer endpoint")
