@@ -272,6 +272,37 @@ def test_queries_of_the_history(repo: GolangRepo, source: GitSource) -> None:
     assert [r.subject for r in source.revisions([c["culprit"], c["docs"]])] == ["culprit", "docs"]
 
 
+def test_what_commits_change(tmp_path: Path) -> None:
+    repo = GolangRepo.create(tmp_path / "upstream")
+    body = "package solver\n\nfunc (s *state) run() {\n\tone()\n\ttwo()\n}\n"
+    repo.commit("start", {"solver/run.go": body})
+    repo.branch("side")
+    repo.commit("side", {"solver/run.go": body.replace("one", "uno"), "docs/ü.md": "x\n"})
+    repo.switch("master")
+    repo.commit("line", {"solver/run_test.go": "package solver\n\nfunc TestRun() {}\n"})
+    repo.merge("merge", "side")
+    vendored = {"vendor/x.org/y/z.go": "package y\n\nfunc Z() {}\n", "go.sum": "\n"}
+    repo.commit("vendored", vendored)
+    source = GitSource.open(str(repo.path))
+    found = source.changes(list(repo.commits.values()))
+    by_name = {name: found[sha] for name, sha in repo.commits.items()}
+    assert by_name["base"].functions == {"solver.Answer", "cmd/buildkitd.main", "cmd/buildctl.main"}
+    assert by_name["side"].functions == by_name["start"].functions == {"solver.state.run"}
+    assert by_name["side"].files == {"solver/run.go", "docs/ü.md"}
+    assert by_name["line"].files == {"solver/run_test.go"}
+    assert not by_name["line"].functions
+    assert not by_name["merge"].files | by_name["merge"].functions  # equal to a parent each
+    assert by_name["vendored"].files == set(vendored)
+    assert not by_name["vendored"].functions
+    assert source.changes([]) == {}
+
+
+def test_the_packages_of_the_daemon(repo: GolangRepo, source: GitSource) -> None:
+    found = source.daemon_packages(repo.commits["base"])
+    assert {"cmd/buildkitd", "solver", "util/words", "version"} <= found
+    assert found.isdisjoint({"cmd/buildctl", "util/unused"})
+
+
 def test_commits_with_equal_inputs_have_equal_keys(repo: GolangRepo, source: GitSource) -> None:
     c = repo.commits
     keys = source.input_keys(list(c.values()))

@@ -21,6 +21,13 @@ SCRIPT = """#!/bin/sh
 grep -q cached seen
 """
 
+#: Options of a prior, and what is said of it.
+PRIORS = {
+    ("--prior", "coverage"): "the reproducer runs 3 functions of BuildKit",
+    ("--prior", "packages"): "packages of BuildKit that buildkitd imports are changed by",
+    ("--suspect", "util/*,version"): "--suspect util/*,version: touched by",
+}
+
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> GolangRepo:
@@ -225,6 +232,22 @@ def test_the_same_command_says_the_same(
         told.append((steps, found["confidence"], found["candidates"]))
     assert told[0] == told[1]
     assert all(s["reused"] for s in found["steps"])
+
+
+@pytest.mark.parametrize("words", [*PRIORS])
+def test_a_prior_finds_the_same_commit(
+    buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    ends = ("--good", "v0.1.0", "--bad", "master")
+    done = bisect(buildable, cache, script, tmp_path, *ends, *words)
+    assert done.code == 0, done.stderr
+    assert done.document["bisect"]["first_bad"] == buildable.commits["culprit"]
+    assert PRIORS[words] in done.stderr
+    keys = {cell["build"]["key"] for cell in done.document["cells"]}
+    counting = {p.parent.name for p in (cache / "builds").glob("*/instrumented")}
+    assert not keys & counting  # no trial of an instrumented build counts
+    assert bool(counting) or "coverage" not in words
+    assert left_behind() == []
 
 
 def test_the_fix_is_found(buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path) -> None:

@@ -169,6 +169,8 @@ class Builder:
                 kept = store.keep_log(log, key)
                 hint = f"less {kept}, then {err.hint}" if kept else err.hint
                 raise InfraFailed(err.message, hint=hint) from err
+        if self.recipe.cover:
+            store.mark_instrumented(entry)
         if result.late:  # it may build with a longer deadline
             return NoBuild(
                 stage=Stage.BUILD,

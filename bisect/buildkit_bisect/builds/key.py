@@ -13,7 +13,8 @@ FORMAT = 1
 VERSION = "v0.0.0+bkbisect"
 REVISION = "bkbisect"
 
-_PACKAGE = "github.com/moby/buildkit/version"
+_MODULE = "github.com/moby/buildkit"
+_PACKAGE = f"{_MODULE}/version"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,7 @@ class Recipe:
     goarch: str
     programs: tuple[str, ...] = ("buildkitd", "buildctl")
     tags: str = "osusergo netgo static_build seccomp"
+    cover: bool = False  # the programs count which functions of the module ran
 
     def arguments(self) -> list[str]:
         """Return the arguments of ``go`` without the output directory and ``-mod``."""
@@ -31,6 +33,7 @@ class Recipe:
         return [
             *("build", "-v", "-trimpath", "-buildvcs=false"),
             *("-tags", self.tags, "-ldflags", ldflags),
+            *(["-cover", f"-coverpkg={_MODULE}/..."] if self.cover else []),
         ]
 
     def packages(self) -> list[str]:

@@ -25,6 +25,9 @@ from buildkit_bisect.system import cache_limit, paths
 
 FORMAT = 1
 
+#: File in the entry of a build that counts what runs: its time says nothing of usual builds.
+_INSTRUMENTED = "instrumented"
+
 
 def _builds() -> Path:
     return paths.cache("builds")
@@ -145,9 +148,18 @@ def remember(request: str, key: str) -> None:
     draft.replace(folder / request)
 
 
+def mark_instrumented(made: Path) -> None:
+    """Keep *made*, which is not stored yet, out of `history`."""
+    (made / _INSTRUMENTED).touch()
+
+
 def history() -> list[Build]:
-    """Return every build in the cache, oldest first; ``seconds`` is its compile time."""
-    entries = [e for e in _builds().iterdir() if (e / "build.json").is_file()]
+    """Return every usual build in the cache, oldest first; ``seconds`` is its compile time."""
+    entries = [
+        e
+        for e in _builds().iterdir()
+        if (e / "build.json").is_file() and not (e / _INSTRUMENTED).exists()
+    ]
     entries.sort(key=lambda e: (e / "build.json").stat().st_mtime)
     return [b for b in map(_load, entries) if b]
 

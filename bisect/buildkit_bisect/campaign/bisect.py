@@ -12,6 +12,7 @@ from buildkit_bisect.campaign import candidates, compose, estimate, search_costs
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.priors import Priors
 from buildkit_bisect.campaign.search_steps import (
     Step,
     as_tested,
@@ -22,7 +23,7 @@ from buildkit_bisect.campaign.search_steps import (
 )
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft, ran
-from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.events import Column, Events, Planned, Said
 from buildkit_bisect.forecast import NOTHING
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
@@ -84,6 +85,7 @@ class Bisection:
             self._scenario.name,
             [f"{axis}={value}" for axis, value in self._axes],
             [p.digest for p in self._line.overlay_names],
+            [request.prior, *request.suspect],
         )
         self._costs = candidates.known_costs(setup.builder, self._line)
         first = None if request.fresh else search_costs.load(self._search)
@@ -97,6 +99,7 @@ class Bisection:
             and bool(first.asked)
             and not any(cost.left_seconds(c) for c in first.asked),
         )
+        self._priors = Priors(line=self._line, request=request)
         self.session = BisectSession(
             self._line.history,
             good=self._line.good,
@@ -105,7 +108,9 @@ class Bisection:
             cost=cost,
             same_build=self._line.same_build,
             labels=self._line.labels,
+            weights=self._priors.weights(),
         )
+        self._say_priors(setup.events)
         self._cells: dict[str, list[Cell]] = {}
         self._steps: list[BisectStep] = []
         self._used: Counter[str] = Counter()  # binary -> trials of it used so far
@@ -123,7 +128,7 @@ class Bisection:
             least=left.least,
             most=left.most,
             basis=f"{len(self._line.candidates)} candidates with {self._line.distinct} different"
-            " build inputs",
+            " build inputs" + (", without the instrumented build" if self._priors.pending else ""),
         )
 
     def run(self, work: Work) -> Findings:
@@ -131,6 +136,9 @@ class Bisection:
         if not self._request.fresh:
             search_costs.keep(self._search, self._costs)
         while isinstance(step := self.session.next(), Ask):
+            if self._priors.pending and step.phase is not Phase.GATE:
+                self._cover(work)
+                continue
             self.session.tell(step.commit, self._test(work, step))
         if not self._request.fresh:
             built = (s.sha for s in self._steps if s.verdict != Verdict.SKIP)
@@ -145,6 +153,18 @@ class Bisection:
             ),
             bisect=replace(self._info(step), reverted=reverted),
         )
+
+    def _cover(self, work: Work) -> None:
+        """Weigh the candidates by what the reproducer runs at the newer end."""
+        newer = self._line.variant(self._priors.newer)
+        work.events.emit(Said(text=f"prior: building an instrumented {newer.label}, for one run"))
+        covered = work.lab.covered(newer, self._scenario, self._axes)
+        self.session.prefer(self._priors.with_coverage(covered))
+        self._say_priors(work.events)
+
+    def _say_priors(self, events: Events) -> None:
+        for note in self._priors.take_notes():
+            events.emit(note)
 
     def _verify(self, work: Work, found: Found) -> str:
         """Return what the newer end shows with the found commit reverted, as a sentence."""

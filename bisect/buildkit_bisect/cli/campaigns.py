@@ -25,7 +25,7 @@ from buildkit_bisect.forecast import forecast
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.options import requests
-from buildkit_bisect.options.choices import Format, Images
+from buildkit_bisect.options.choices import Format, Images, Prior
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect, Building, Campaign
 from buildkit_bisect.patch import patches
@@ -115,6 +115,7 @@ def asked_for(item: str, request: Building) -> tuple[str, str]:
 def bisect(request: Bisect) -> int:
     """Find the commit that introduced or fixed a failure."""
     _check_ends(request)
+    _check_prior(request)
     given: list[Patch] = load_patches(request.patches)
     with Display() as events:
         script = scripted(request)
@@ -158,6 +159,19 @@ def _check_ends(request: Bisect) -> None:
             "bisect needs both endpoints",
             hint=f"{words(Bisect, good='R', bad='R')}, or {words(Bisect, find_good=True, bad='R')}",
         )
+
+
+def _check_prior(request: Bisect) -> None:
+    """Raise `BadInput` for weights that releases cannot have: they are not one commit each."""
+    for asked, option in (
+        (request.suspect, words(Bisect, suspect=True)),
+        (request.prior is not Prior.UNIFORM, words(Bisect, prior=True)),
+    ):
+        if request.releases and asked:
+            raise BadInput(
+                f"{option} weighs commits, and {words(Bisect, releases=True)} searches releases",
+                hint=f"leave out {option}",
+            )
 
 
 def conduct(campaign: driver.Campaign, setup: Setup) -> int:

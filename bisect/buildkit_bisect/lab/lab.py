@@ -17,10 +17,12 @@ from buildkit_bisect.events import (
     BuildSkipped,
     BuildStarted,
     Events,
+    Said,
     TrialDone,
 )
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
+from buildkit_bisect.lab.coverage import Covered, covered
 from buildkit_bisect.lab.journal import Journal, Stored
 from buildkit_bisect.lab.runner import Runner
 from buildkit_bisect.lab.trial import RUNTIME_AXIS, TrialJob
@@ -218,6 +220,21 @@ class Lab:
             if isinstance(build := self.build(v), Build)
         ]
         return {max(both)} if ran and (both := set.intersection(*ran)) else set()
+
+    def covered(self, variant: Variant, scenario: Scenario, axes: Axes) -> Covered:
+        """Return which functions one trial of an instrumented build runs, on the host.
+
+        Neither that build nor its trial is ever evidence for a cell.
+        """
+        waiting = Said(text="waiting for another campaign on this machine")
+        found = covered(
+            self._builder,
+            variant,
+            lambda build: self._job(variant, build, scenario, axes),
+            lambda: self._emit(waiting),
+        )
+        self.build_seconds += 0.0 if found.reused else found.seconds
+        return found
 
     @property
     def trial_seconds(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from buildkit_bisect.options import parse
-from buildkit_bisect.options.choices import Checks, ImageBuilder
+from buildkit_bisect.options.choices import Checks, ImageBuilder, Prior
 from buildkit_bisect.options.option import option, switch
 from buildkit_bisect.options.shared import (
     AmongReleases,
@@ -172,6 +172,22 @@ class Bisect(AmongReleases, Campaign):
         value="OUTCOME,OUTCOME",
         help="outcomes that count as good",
         example="cached",
+    )
+    suspect: tuple[str, ...] = option(
+        parse.names,
+        default=(),
+        unset="none",
+        value="PATH,PATH",
+        help="test sooner around commits that touch these paths or globs; no part in the answer",
+        example="solver,cache/remotecache/*.go",
+    )
+    prior: Prior = option(
+        parse.one_of(Prior),
+        default=Prior.UNIFORM,
+        value="uniform|packages|coverage",
+        help="test sooner around commits that change packages that the daemon imports, or more"
+        " of the functions that the reproducer runs (one instrumented build)",
+        example="coverage",
     )
     no_verify: bool = switch(help="do not verify the commit by reverting it on the newer endpoint")
 

@@ -34,6 +34,14 @@ class Format(StrEnum):
     GITHUB_MATRIX = "github-matrix"  # a GitHub Actions matrix, on stdout
 
 
+class Prior(StrEnum):
+    """What candidates are weighed by before any trial."""
+
+    UNIFORM = "uniform"
+    PACKAGES = "packages"  # those that a commit changes and buildkitd imports
+    COVERAGE = "coverage"  # the functions that a commit changes and the reproducer runs
+
+
 class Checks(StrEnum):
     """The checks that ``validate`` runs."""
 

@@ -56,6 +56,7 @@ class HostRuntime:
         socket: Path,
         proxy: Proxy | None,
         deadlines: Deadlines,
+        counters: Path | None = None,
     ) -> None:
         self._binaries = binaries
         self._home = home
@@ -67,6 +68,7 @@ class HostRuntime:
         served = proxy.served if proxy else None
         self._proxy_socket = Path(served.socket) if served else socket.with_name("p")
         self._cgroup = f"bkbisect-{socket.parent.name}"
+        self._counters = counters
         self._config = home / "buildkitd.toml"
         self._config.write_text(
             f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
@@ -75,11 +77,12 @@ class HostRuntime:
         self.log = home / "buildkitd.log"
 
     def environment(self) -> dict[str, str]:
-        """See `Runtime`."""
+        """See `Runtime`; scripts may start the binaries too, so they count as well."""
         return {
             "BUILDKIT_HOST": self._address,
             "BKBISECT_BUILDKITD": str(self._binaries / "buildkitd"),
             "BKBISECT_BUILDCTL": str(self._binaries / "buildctl"),
+            **self._counting(),
         }
 
     def start(self) -> None:
@@ -103,7 +106,9 @@ class HostRuntime:
             "--config", str(self._config),
         ]  # fmt: skip
         with self.log.open("ab") as sink:
-            self._child = process.start(argv, stdout=sink, stderr=subprocess.STDOUT)
+            self._child = process.start(
+                argv, stdout=sink, stderr=subprocess.STDOUT, env=self._counting()
+            )
         left = within = self._deadlines.daemon
         deadline = time.monotonic() + within
         while True:
@@ -120,6 +125,9 @@ class HostRuntime:
                 )
             time.sleep(0.05)
 
+    def _counting(self) -> dict[str, str]:
+        return {"GOCOVERDIR": str(self._counters)} if self._counters else {}
+
     def _last(self) -> str:
         lines = pipes.excerpt(self.log, _LAST_WORDS).strip().splitlines()
         telling = [line for line in lines if "panic" in line or line.startswith("buildkitd:")]
@@ -127,7 +135,7 @@ class HostRuntime:
 
     def _buildctl(self, arguments: list[str], *, timeout: float) -> process.Completed:
         argv = [str(self._binaries / "buildctl"), *arguments]
-        return process.run(argv, timeout=timeout, check=False)
+        return process.run(argv, timeout=timeout, env=self._counting(), check=False)
 
     def build(self, request: buildctl.BuildRequest) -> process.Completed:
         """See `Runtime`."""
@@ -161,11 +169,13 @@ class HostRuntime:
     def stop(self, *, grace: float = 0) -> None:
         """End the daemon and everything in its namespaces; then remove its cgroups.
 
-        Raises `InfraFailed` if the daemon still exists at its deadline.
+        A daemon with counters always has time to write them. Raises `InfraFailed` if the daemon
+        still exists at its deadline.
         """
         child, self._child = self._child, None
         if child is None:
             return
+        grace = grace or (process.GRACE if self._counters else 0)
         # The first process of the namespace has to end before `unshare`: it only ends after all
         # the others, so that nothing writes to the state while we remove it.
         if grace:
@@ -223,11 +233,13 @@ def host_runtime(
     config: str = "",
     proxy: Proxy | None = None,
     deadlines: Deadlines | None = None,
+    counters: Path | None = None,
 ) -> Iterator[HostRuntime]:
     """Yield a ready daemon with its state below *home*, which the caller removes.
 
     *binaries* holds ``buildkitd`` and ``buildctl``; *proxy* serves the snapshotter if it is not
-    built in. Raises `DaemonFailed`, and `InfraFailed` when one of *deadlines* passes.
+    built in. *counters* is where an instrumented daemon writes what it ran. Raises `DaemonFailed`,
+    and `InfraFailed` when one of *deadlines* passes.
     """
     with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir=SOCKETS) as short:
         paths.claim(Path(short))
@@ -239,6 +251,7 @@ def host_runtime(
             socket=Path(short) / "s",
             proxy=proxy,
             deadlines=deadlines or Deadlines(),
+            counters=counters,
         )
         try:
             runtime.start()
@@ -252,6 +265,8 @@ class HostBackend:
     """Runs the binaries directly, without a Docker Engine."""
 
     kind: ClassVar[RuntimeKind] = RuntimeKind.HOST
+
+    counters: Path | None = None  # where an instrumented daemon writes what it ran
 
     @classmethod
     def check(cls, _asked: Collection[str], _sockets: Mapping[str, Served], /) -> None:
@@ -281,6 +296,7 @@ class HostBackend:
                 config=order.config,
                 proxy=order.proxy,
                 deadlines=order.deadlines,
+                counters=self.counters,
             )
 
         return opened

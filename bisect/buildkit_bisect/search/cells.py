@@ -11,15 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from buildkit_bisect.search.history import History, Mask
+from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.rates import Floats
 
 _ROOM = 16
 
 
 class Cells:
-    """A partition of *space*, cut by every commit that is run."""
+    """A partition of *space*, cut by every commit that is run.
 
-    def __init__(self, history: History, reach: Mask, space: Mask) -> None:
+    Candidates count by their *weights*, if there are any.
+    """
+
+    def __init__(
+        self, history: History, reach: Mask, space: Mask, weights: Weights | None = None
+    ) -> None:
+        self._weights = weights or Weights()
         self.members: list[Mask] = [space]
         self.tests: dict[str, int] = {}  # commit -> column of `inside`
         self._ancestors = history.table(reach)
@@ -29,9 +36,9 @@ class Cells:
         self._inside = np.zeros((_ROOM, _ROOM), dtype=bool)
         self._contains = np.zeros((_ROOM, _ROOM), dtype=bool)
         self._within = np.zeros((len(self.rows), _ROOM), order="F")
-        self._within[:, 0] = self._ancestors.count(space)
+        self._within[:, 0] = self._weights.within(self._ancestors, space)
         self._sizes = np.zeros(_ROOM)
-        self._sizes[0] = space.bit_count()
+        self._sizes[0] = self._weights.of(space)
 
     @property
     def sizes(self) -> Floats:
@@ -88,10 +95,10 @@ class Cells:
         self._inside[new] = self._inside[cell]
         self._inside[new, len(self.tests) - 1] = False
         both = self._within[:, cell].copy()
-        self._within[:, cell] = self._ancestors.count(within)
+        self._within[:, cell] = self._weights.within(self._ancestors, within)
         self._within[:, new] = both - self._within[:, cell]
-        self._sizes[cell] = within.bit_count()
-        self._sizes[new] = without.bit_count()
+        self._sizes[cell] = self._weights.of(within)
+        self._sizes[new] = self._weights.of(without)
 
     def _grow(self) -> None:
         more = len(self._sizes)

@@ -63,6 +63,8 @@ def split_ask(state: State, choice: Choice, *, phase: Phase, total: int) -> Ask:
         kind = "commit away from what could not be tested"
     else:
         kind = "commit with most information for its cost"
+    if choice.share is not None:
+        kind += f" by the prior, with {choice.share:.0%} of the weight in what it contains"
     why = (
         f"{_PLACE[phase]} {kind}: at most {choice.worst} of {plural(total, 'candidate')} "
         f"would remain; {cost_phrase(choice.build_seconds)}"

@@ -27,6 +27,9 @@ _PLACE = {
 #: Bits of a usual ask, to tell how many are still to come after an unusual one.
 _USUAL_GAIN = 0.7
 
+#: Above this probability of a candidate, weights no longer choose: its trials are what is left.
+_STANDS_OUT = 0.5
+
 #: A candidate this likely is put to the proof, whose trials then decide.
 _WORTH_A_PROOF = 0.7
 
@@ -51,11 +54,20 @@ def noisy(state: State) -> Step:
     now = belief(state)
     if now.no_change >= _NOTHING_CHANGED:
         return refuse_alike(state, now.no_change)
-    best = weigh(state, now)
+    best = _best(state, now)
     step = _prove(state, now, best)
     if _out_of_trials(state):
         return _out(state, now) if step is None or isinstance(step, Ask) else step
     return step or (_ask(state, now, best) if best else _no_more(state, now))
+
+
+def _best(state: State, now: Belief) -> Weighed | None:
+    """The best ask; with weights, until one candidate stands out."""
+    if not state.weights.even and now.best <= _STANDS_OUT:
+        best = weigh(state, belief(state, state.weights))
+        if best and best.worthwhile:
+            return replace(best, by_prior=True)
+    return weigh(state, now)
 
 
 def _out(state: State, now: Belief) -> Refused | Inconclusive:
@@ -97,7 +109,8 @@ def _ask(state: State, now: Belief, best: Weighed) -> Ask:
     if best.phase is Phase.CALIBRATE:
         what = "an endpoint, to estimate its failure rate"
     else:
-        what = f"{_PLACE[best.phase]}: {best.p:.0%} likely to have it"
+        by = " by the prior" if best.by_prior else ""
+        what = f"{_PLACE[best.phase]}: {best.p:.0%} likely to have it{by}"
     again = f"again ({tally}), " if best.again else ""
     rates = now.rates
     ask = make_ask(

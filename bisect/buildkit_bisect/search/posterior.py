@@ -17,6 +17,7 @@ import numpy as np
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.information import Outlook, Rates
+from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.rates import (
     FIX,
     FIXED_FIX,
@@ -188,9 +189,13 @@ class Belief:
         )
 
 
-def belief(state: State) -> Belief:
-    """The posterior over every candidate between the ends."""
-    cells, ran = state.cells(), state.ran()
+def belief(state: State, weights: Weights | None = None) -> Belief:
+    """The posterior over every candidate between the ends.
+
+    With *weights* it is only good for choosing what to ask: what is answered takes all candidates
+    as equally likely before any trial.
+    """
+    cells, ran = state.cells(weights), state.ran()
     new, old = state.counts()
     # The trials of a build count once, on the side of the first of its commits that was run.
     once = np.array([first == commit for commit, first in ran.items()])

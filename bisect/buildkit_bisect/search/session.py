@@ -19,6 +19,7 @@ from buildkit_bisect.search.gate import gate
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.judge import at_its_word
 from buildkit_bisect.search.noisy import noisy
+from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Evidence
 from buildkit_bisect.search.vocabulary import Ask, SearchOptions, Skip, SkipKind, Step, Tested
@@ -29,8 +30,8 @@ class BisectSession:
 
     *good* and *bad* are full commit ids in *history*. *same_build* maps commits to the key of
     what they are built from: equal keys are one build, one candidate and one verdict.
-    *labels* are names for commits in messages. Raises `BadInput` for an unknown commit or an
-    option that makes no sense.
+    *labels* are names for commits in messages. *weights*: see `prefer`. Raises `BadInput` for
+    an unknown commit or an option that makes no sense.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class BisectSession:
         cost: CostModel | None = None,
         same_build: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         options = options or SearchOptions()
         _check(options)
@@ -61,6 +63,8 @@ class BisectSession:
         for sha in history.first_parent_line(new):
             self._state.line |= 1 << history.number(sha)
         self._next: Step | None = None
+        if weights:
+            self.prefer(weights)
         self._steps: list[tuple[Ask | None, str, Tested]] = []
 
     def next(self) -> Step:
@@ -94,6 +98,15 @@ class BisectSession:
         options = replace(self._state.options, confidence=confidence)
         _check(options)
         self._state.options = options
+        self._next = None
+
+    def prefer(self, weights: Mapping[str, float]) -> None:
+        """Choose commits as if the candidates were as likely as *weights*; 0 where left out.
+
+        That changes what the search costs, and neither its answer nor its confidence. Raises
+        `BadInput` for a commit that is not in the history.
+        """
+        self._state.weights = Weights.among(self._state.candidates(), self._state.history, weights)
         self._next = None
 
     @property

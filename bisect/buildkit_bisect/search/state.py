@@ -14,6 +14,7 @@ from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.cost import CostModel
 from buildkit_bisect.search.history import History, Mask, bits
+from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.rates import Floats, as_floats
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.tally import Evidence, Status
@@ -36,6 +37,7 @@ class State:
     old: str
     new: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    weights: Weights = field(default_factory=Weights)  # they choose what is asked, nothing else
     floor: tuple[str, ...] = ()  # ancestors of *new* that show the old behaviour; set by the gate
     line: Mask = 0  # the first-parent line of *new*
     ready: bool = False  # the gate has let the search begin
@@ -45,7 +47,7 @@ class State:
     _trial: Floats = field(default_factory=lambda: as_floats([]))
     _learned: set[str] = field(default_factory=set)
     _reach: tuple[tuple[str, ...] | None, Mask] = (None, 0)
-    _cells: tuple[Mask, Cells] | None = None
+    _cells: dict[Weights | None, tuple[Mask, Cells]] = field(default_factory=dict)
     _shown: tuple[int, Mapping[Status, Mask]] = (-1, MappingProxyType({}))
     _space: tuple[tuple[int, tuple[str, ...]], Mask] = ((-1, ()), 0)
 
@@ -144,6 +146,12 @@ class State:
             (self.history.sha(i), testable(places[i], stretch, len(places))) for i in bits(fresh)
         ]
 
+    def candidates(self) -> Mask:
+        """`space`, also before the gate knows which commits are old."""
+        history = self.history
+        reach = history.ancestors(self.new) & ~history.ancestors(self.old)
+        return self.space() if self.floor else reach & ~self._unchanged(reach)
+
     def space(self) -> Mask:
         """Every commit that may be the one, before any test between the ends.
 
@@ -155,14 +163,15 @@ class State:
             self._space = (seen, reach & ~self._unchanged(reach))
         return self._space[1]
 
-    def cells(self) -> Cells:
-        """The candidates in cells, cut by every build that was run."""
+    def cells(self, weights: Weights | None = None) -> Cells:
+        """The candidates in cells, cut by every build that was run; all alike without *weights*."""
         space = self.space()
         ran = tuple(self.ran())
-        cells = self._cells[1] if self._cells and self._cells[0] == space else None
+        known = self._cells.get(weights)
+        cells = known[1] if known and known[0] == space else None
         if cells is None or tuple(cells.tests) != ran[: len(cells.tests)]:
-            cells = Cells(self.history, self.reach_mask(), space)
-            self._cells = (space, cells)
+            cells = Cells(self.history, self.reach_mask(), space, weights)
+            self._cells[weights] = (space, cells)
         for commit in ran[len(cells.tests) :]:
             cells.cut(commit, aside=not self.history.contains(self.new, commit))
         return cells

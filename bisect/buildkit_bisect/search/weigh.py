@@ -56,6 +56,7 @@ class Weighed:
     p: float  # probability that the commit contains the culprit
     phase: Phase
     again: bool  # it was run before
+    by_prior: bool = False  # p and gain are those of candidates that are weighted
 
     @property
     def worthwhile(self) -> bool:

@@ -124,14 +124,15 @@ def compute(
     around: Around,
     learn: Callable[[list[Directory]], None],
     extra: Iterable[str] = (),
+    roots: Iterable[str] = ROOTS,
 ) -> Closure:
-    """Return the closure of *tree*'s programs and of the import paths *extra*.
+    """Return the closure of *tree*'s programs *roots* and of the import paths *extra*.
 
     *learn* gets directories that are not `scanned` yet, and must scan them.
     """
     seen: set[str] = set()
     whole = set(around.replaced)
-    front = {*ROOTS, *(d for i in extra if (d := directory_of(i, around.module)) is not None)}
+    front = {*roots, *(d for i in extra if (d := directory_of(i, around.module)) is not None)}
     while front:
         seen |= front
         here = [(d, tree[d]) for d in front if d in tree]

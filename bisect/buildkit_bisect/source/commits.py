@@ -11,6 +11,7 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.source import names
+from buildkit_bisect.source.changes import MARK, Changes, parse_files, parse_functions
 from buildkit_bisect.source.mirror import Mirror
 from buildkit_bisect.system.gitcmd import git, hermetic_env, lines, patch_ids
 from buildkit_bisect.system.process import ProcessError
@@ -23,6 +24,12 @@ SEPARATOR = "\x1f"
 
 _FORMAT = SEPARATOR.join(("%H", "%cI", "%s"))
 _BATCH = 500
+
+#: Names of files as they are.
+_PLAIN = ("-c", "core.quotePath=false")
+
+#: Commits whose patches are read at once: a patch is larger than a line.
+_PATCHES = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +111,28 @@ class History:
         return Contained(
             tags=tuple(reversed(names.newest_first(tags))), branches=tuple(sorted(heads))
         )
+
+    def changes(self, shas: Sequence[str]) -> dict[str, Changes]:
+        """Return commit id -> what it changes; of a merge, what differs from all parents."""
+        files: dict[str, frozenset[str]] = {}
+        functions: dict[str, frozenset[str]] = {}
+        for start in range(0, len(shas), _PATCHES):
+            some = ("--no-walk=unsorted", f"--format=%x{ord(MARK):02x}%H", "--no-ext-diff")
+            batch = shas[start : start + _PATCHES]
+            named = self._git(*_PLAIN, "log", *some, "-c", "--name-only", *batch, "--")
+            files.update(parse_files(named))
+            shown = git(
+                self.mirror.path,
+                *(*_PLAIN, "log", *some, "--cc", "--patch", "--unified=0", *batch),
+                *("--", "*.go", ":(exclude)vendor", ":(exclude)*_test.go", ":(exclude)*.pb.go"),
+                GIT_LITERAL_PATHSPECS="0",
+            )
+            functions.update(parse_functions(shown.stdout))
+        none: frozenset[str] = frozenset()
+        return {
+            sha: Changes(files=files.get(sha, none), functions=functions.get(sha, none))
+            for sha in shas
+        }
 
     def patch_ids(self, shas: Sequence[str]) -> dict[str, str]:
         """Return commit id -> stable patch id, without merges and empty commits.

@@ -18,6 +18,7 @@ from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.source import names, upstream
+from buildkit_bisect.source.closure import ROOTS
 from buildkit_bisect.source.commits import SEPARATOR, History, branch_name
 from buildkit_bisect.source.inputs import InputKeys
 from buildkit_bisect.source.mirror import Unreachable, open_mirror
@@ -345,6 +346,11 @@ class GitSource(History):
             minor = asked_in_dockerfile(text.stdout) if text.ok else None
             asked[blob] = f"{minor[0]}.{minor[1]}" if minor else ""
         return {commit: asked[blob] for commit, blob in found.items()}
+
+    def daemon_packages(self, sha: str) -> frozenset[str]:
+        """Return the directories that a commit's buildkitd imports, on any operating system."""
+        with self._repo() as repo, InputKeys(repo, paths.cache("inputs")) as keys:
+            return keys.directories(sha, ROOTS[:1])
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:

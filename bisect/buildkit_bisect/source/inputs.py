@@ -62,6 +62,11 @@ class InputKeys:
             known |= made
         return {c: known[c + suffix] for c in commits}
 
+    def directories(self, commit: str, roots: Sequence[str]) -> frozenset[str]:
+        """Return the directories of a commit's tree that the programs *roots* import."""
+        tree = self._trees.tree(self._trees.roots([commit])[commit])
+        return compute(tree, self._around(tree), self._learn, roots=roots).directories
+
     def _compute(self, commits: list[str], extra: tuple[str, ...]) -> dict[str, str]:
         roots = self._trees.roots(commits)
         result: dict[str, str] = {}

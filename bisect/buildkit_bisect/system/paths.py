@@ -18,8 +18,8 @@ from buildkit_bisect.system import owner
 #: Directories in the cache. Cleaning the cache removes these and `FILES`, nothing else.
 DIRECTORIES = frozenset(
     {
-        *("builds", "engines", "evidence", "failures", "gocache", "gomod", "inputs", "locks"),
-        *("logs", "mirrors", "registry", "searches", "tmp", "toolchains", "tools"),
+        *("builds", "coverage", "engines", "evidence", "failures", "gocache", "gomod", "inputs"),
+        *("locks", "logs", "mirrors", "registry", "searches", "tmp", "toolchains", "tools"),
     }
 )
 

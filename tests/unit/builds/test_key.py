@@ -34,6 +34,7 @@ def test_a_key_depends_on_everything_that_decides_the_bytes() -> None:
         build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, goos="windows")),
         build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, tags="x")),
         build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, programs=("buildctl",))),
+        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, cover=True)),
         request_key("git", "i", ("p", "q"), RECIPE),
         request_key("module", "i", ("p", "q"), RECIPE),
     ]
