@@ -20,7 +20,7 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
     of trials only re-runs count; otherwise every trial does, since the posterior counts them too.
     """
     if state.evidence.status(commit) is Status.UNTESTED:
-        return _ask(state, commit, commit, 2 * state.options.proof_runs)
+        return rerun(state, commit, commit, 2 * state.options.proof_runs)
     hidden = _hidden(state, commit)
     if hidden:
         return hidden
@@ -47,16 +47,17 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
             hint=state.more_trials_command,
             candidates=(state.candidate(commit),),
         )
-    return _ask(state, commit, one, sum(max(0, n) for n in missing.values()))
+    return rerun(state, commit, one, sum(max(0, n) for n in missing.values()))
 
 
 def run_again(state: State, commit: str) -> Ask:
     """One more re-run of a commit that is proven, or of a parent: the probability is too low."""
     parents = state.history.parents(commit)
-    return _ask(state, commit, min((*parents, commit), key=state.evidence.attempts), 1)
+    return rerun(state, commit, min((*parents, commit), key=state.evidence.attempts), 1)
 
 
-def _ask(state: State, commit: str, one: str, steps: int) -> Ask:
+def rerun(state: State, commit: str, one: str, steps: int) -> Ask:
+    """Ask for one of *commit* and its parents once more; *steps* are still to come."""
     role = "the candidate" if one == commit else f"parent of {state.name(commit)}"
     word = state.new_word if one == commit else state.old_word
     rounds = state.evidence.attempts(one)
