@@ -37,9 +37,10 @@ _LIKELY_NOTHING = 0.5
 #: Share of the doubt allowed that may be about whether anything changed at all.
 _ABOUT_NOTHING = 0.5
 
-#: Rates nearer than this may be chance that made one of many commits look different. So the side
-#: that errs less is run this often for the proof alone: what was seen before chose the commit.
-_NEAR = 0.7
+#: Rates nearer than this may be chance that made one of many commits look different, mostly where
+#: one side seems to err hardly ever. So that side is run this often for the proof alone: what was
+#: seen before chose the commit. Such trials cost a side that does not err nothing but themselves.
+_NEAR, _HARDLY = 0.7, 0.06
 _ALONE = 5
 
 
@@ -99,11 +100,12 @@ def _prove(state: State, now: Belief, best: Weighed | None) -> Step | None:
 
 
 def _alone(state: State, now: Belief, commit: str) -> Ask | None:
-    """One trial more of the side that errs less, where the rates are near each other."""
+    """One trial more of the side that hardly errs, where the rates are near each other."""
     rates = now.rates
-    if state.options.trials or rates.bad_side - rates.good_side > _NEAR:
+    apart, least = rates.bad_side - rates.good_side, min(1 - rates.bad_side, rates.good_side)
+    if state.options.trials or apart > _NEAR or least > _HARDLY:
         return None
-    bad_side_errs_less = 1 - rates.bad_side < rates.good_side
+    bad_side_errs_less = least < rates.good_side
     sides = ((commit,), state.history.parents(commit))
     side = sides[0] if bad_side_errs_less is not state.options.find_fix else sides[1]
     one = min(side, key=state.evidence.attempts)
