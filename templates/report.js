@@ -90,7 +90,6 @@
 
   // A cell's evidence.
   const dialog = document.getElementById("evidence"), body = dialog.querySelector(".body");
-  let opener = null;
   const open = (number) => {
     const cell = data.cells[number];
     dialog.querySelector("h2").textContent = cell.title;
@@ -102,7 +101,9 @@
   document.querySelector("main").addEventListener("click", (event) => {
     const button = event.target.closest("button[data-cell]");
     if (!button) return;
-    opener = button;
+    // The dialog gives the focus back by itself to what had it, and Safari does not focus a button
+    // that is clicked. Done on the close event, it comes late and takes the focus from where Tab went.
+    button.focus();
     if (table.contains(button)) rove(button);
     open(Number(button.dataset.cell));
   });
@@ -110,7 +111,6 @@
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("close", () => {
     history.replaceState(null, "", "#");
-    if (opener) opener.focus();
   });
 
   const evidence = (cell) => {
@@ -229,7 +229,8 @@
   apply();
   const asked = /^#cell-(\d+)$/.exec(location.hash);
   if (asked && data.cells[Number(asked[1])]) {
-    opener = table.querySelector(`button[data-cell="${asked[1]}"]`);
+    const button = table.querySelector(`button[data-cell="${asked[1]}"]`);
+    if (button) button.focus();
     open(Number(asked[1]));
   }
 })();

@@ -81,11 +81,12 @@ class BuildDone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildSkipped:
-    """The variant cannot be built: verdict skip for the whole row."""
+    """The variant has no binaries: verdict skip for the whole row, or infra."""
 
     row: str
     stage: str  # `NoBuild.stage`
     reason: str  # one line
+    infra: bool = False  # `NoBuild.infra`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,7 +43,7 @@ class ToolOutcome(StrEnum):
         member.means = means
         return member
 
-    INFRA = "infra", Verdict.INFRA, "a registry, disk or engine failed, not BuildKit"
+    INFRA = "infra", Verdict.INFRA, "a registry, disk, engine or toolchain failed, not BuildKit"
     NO_BUILD = "no-build", Verdict.SKIP, "a patch does not apply, or the source does not compile"
     NO_DAEMON = "no-daemon", Verdict.SKIP, "the daemon exited instead of serving"
     CONTROL_FAILED = "control-failed", Verdict.SKIP, "the control is not good"
@@ -135,11 +135,16 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoBuild:
-    """The reason that a variant has no binaries: verdict skip, with the evidence."""
+    """The reason that a variant has no binaries, with the evidence.
+
+    The verdict is skip if the source or a patch is at fault, else infra.
+    """
 
     stage: Stage
     reason: str  # one line: git's reason, the compiler's first error
     log: str = ""  # path of the kept output, if any
+    infra: bool = False  # this machine is at fault: never stored, tried again by the next campaign
+    hint: str = ""  # what to do then
 
 
 class VertexState(StrEnum):

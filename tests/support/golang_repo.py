@@ -136,10 +136,15 @@ class GolangRepo:
         """Switch to a branch."""
         self.git("switch", "--quiet", name)
 
-    def merge(self, name: str, branch: str) -> str:
-        """Merge *branch* with a merge commit; store the ID as *name*."""
+    def merge(self, name: str, *branches: str, files: Mapping[str, str] | None = None) -> str:
+        """Merge *branches* with one merge commit, which adds *files*; store the ID as *name*."""
         self._clock += _HOUR
-        self.git("merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", branch)
+        self.git("merge", "--quiet", "--no-ff", "-m", f"Merge {' '.join(branches)}", *branches)
+        for path, text in (files or {}).items():
+            (self.path / path).write_text(text)
+        if files:
+            self.git("add", "--all")
+            self.git("commit", "--quiet", "--amend", "--no-edit")
         return self._note(name)
 
     def cherry_pick(self, name: str, commit: str) -> str:
@@ -193,6 +198,36 @@ def buildkit_like(path: Path, *, go: str = GO, broken: bool = True) -> GolangRep
     repo.cherry_pick("picked", repo.commits["fine"])
     repo.tag("v0.1.1", annotated=False)
     repo.switch("master")
+    return repo
+
+
+def merges_that_do_not_compile(path: Path, *, culprit: str) -> GolangRepo:
+    """Create a history with three merges in a row that do not compile, while their branches do.
+
+    On ``master``: ``base`` .. ``fork`` .. ``merge-one``, ``merge-two`` (an octopus merge of ``two``
+    and ``three``) and ``merge-four``, which do not compile .. ``repair`` .. ``tip``. Each branch
+    forks from ``fork`` and has two commits, like ``four-1`` and ``four-2``. The tag v0.1.1 is on a
+    release branch from ``fork``. *culprit* and what contains it print "ran".
+    """
+    repo = GolangRepo.create(path)
+    repo.commit("fork", {"util/words/fork.go": "package words\n"})
+    names = ("one", "two", "three", "four")
+    for branch in names:
+        repo.branch(branch, repo.commits["fork"])
+        for number in (1, 2):
+            name = f"{branch}-{number}"
+            word = {"util/words/words.go": words("ran")} if name == culprit else {}
+            repo.commit(name, {f"util/words/{branch}{number}.go": "package words\n", **word})
+    repo.branch("v0.1", repo.commits["fork"])
+    repo.commit("released", {"util/words/released.go": "package words\n"})
+    repo.tag("v0.1.1")
+    repo.switch("master")
+    for number, merged in enumerate((("one",), ("two", "three"), ("four",))):
+        broken = f"package solver\n\nvar _ = missing{number}\n"
+        repo.merge(f"merge-{merged[0]}", *merged, files={"solver/extra.go": broken})
+    word = {"util/words/words.go": words("ran")} if culprit == "repair" else {}
+    repo.commit("repair", {"solver/extra.go": None, **word})
+    repo.commit("tip", {"util/words/tip.go": "package words\n"})
     return repo
 
 

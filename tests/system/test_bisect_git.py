@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.system import paths
-from golang_repo import GolangRepo, buildkit_like, words
+from golang_repo import GolangRepo, buildkit_like, merges_that_do_not_compile, words
 from tool import TaskOutput, inv, left_behind
 
 pytestmark = pytest.mark.system
@@ -85,9 +85,17 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def bisect(repo: GolangRepo, cache: Path, script: Path, out: Path, *words: str) -> TaskOutput:
+def bisect(
+    repo: GolangRepo,
+    cache: Path,
+    script: Path,
+    out: Path,
+    *words: str,
+    automatic: bool = False,
+) -> TaskOutput:
     return inv(
-        *("bisect", "--repo", str(repo.path), "--script", str(script), "--trials", "1"),
+        *("bisect", "--repo", str(repo.path), "--script", str(script)),
+        *(() if automatic else ("--trials", "1")),
         *("--json", "--out", str(out), *words),
         env={"BKBISECT_CACHE_DIR": str(cache)},
     )
@@ -106,6 +114,73 @@ def test_a_commit_that_does_not_build_leaves_a_range(
     }
     assert any("undefined: missing" in c["reason"] for c in found["candidates"])
     assert found["first_bad"] == ""
+
+
+MODES = [("--trials", "1"), ("--trials", "3"), (), ("--trials", "1", "--no-first-parent")]
+
+
+@pytest.fixture(scope="module")
+def hiding(tmp_path_factory: pytest.TempPathFactory) -> dict[str, GolangRepo]:
+    """Return histories by their culprit: in a plain merge, in an octopus merge, on the line."""
+    return {
+        culprit: merges_that_do_not_compile(
+            tmp_path_factory.mktemp(culprit) / "upstream", culprit=culprit
+        )
+        for culprit in ("four-1", "three-2", "repair")
+    }
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: " ".join(mode) or "automatic")
+def test_a_commit_is_found_inside_merges_that_do_not_compile(
+    hiding: dict[str, GolangRepo],
+    cache: Path,
+    script: Path,
+    tmp_path: Path,
+    mode: tuple[str, ...],
+) -> None:
+    culprit = "three-2" if "1" in mode else "four-1"
+    repo = hiding[culprit]
+    words = ("--good", "v0.1.1", "--bad", "master", "--no-verify", *mode)
+    done = bisect(repo, cache, script, tmp_path, *words, automatic=True)
+    assert done.code == 0, done.stderr
+    found = done.document["bisect"]
+    assert found["status"] == "found"
+    assert found["first_bad"] == repo.commits[culprit]
+    assert repo.commits["fork"] in [s["sha"] for s in found["gate"]]  # the merge base
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: " ".join(mode) or "automatic")
+def test_a_range_of_merges_that_do_not_compile_has_only_tried_commits(
+    hiding: dict[str, GolangRepo],
+    cache: Path,
+    script: Path,
+    tmp_path: Path,
+    mode: tuple[str, ...],
+) -> None:
+    repo = hiding["repair"]
+    words = ("--good", "v0.1.1", "--bad", "master", *mode)
+    done = bisect(repo, cache, script, tmp_path, *words, automatic=True)
+    assert done.code == 4, done.stderr
+    found = done.document["bisect"]
+    assert found["status"] == "range", found["reason"]
+    expected = {repo.commits[n] for n in ("merge-one", "merge-two", "merge-four", "repair")}
+    assert {c["sha"] for c in found["candidates"]} == expected
+    steps = {s["sha"]: s for s in found["steps"]}
+    assert expected <= set(steps)
+    assert {repo.commits[f"{n}-2"] for n in ("one", "two", "three", "four")} <= set(steps)
+    for candidate in found["candidates"]:
+        reason = candidate["reason"]
+        if candidate["sha"] == repo.commits["repair"]:
+            assert reason.startswith("bad: script-bad (")
+        else:
+            assert "could not be tested: build: " in reason
+            assert "undefined: missing" in reason
+    report = (tmp_path / done.document["id"] / "report.md").read_text()
+    assert "The first bad commit is one of 4 (" in report
+    assert "it cannot be narrowed further: " in report
+    assert "3 commits could not be tested." in report
+    assert found["hint"].startswith("./inv build --rev ")
+    assert repo.commits["merge-one"][:12] in found["hint"]
 
 
 def test_the_commit_inside_the_merge_is_found_and_reverted(

@@ -275,6 +275,20 @@ def test_a_link_to_a_cell_opens_it(reader: Reader) -> None:
     page.goto(page.url.split("#")[0] + "#cell-6")
     page.reload()
     expect(page.get_by_role("dialog")).to_contain_text("v0.25.0: stargz bases different")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.dataset.cell") == "6"
+
+
+def test_focus_stays_where_tab_took_it(reader: Reader) -> None:
+    page = reader.open(results.matrix())
+    page.locator("td button[data-cell]").first.click()
+    # The close event comes after close() has returned; a Tab may come between.
+    page.evaluate(
+        "document.getElementById('evidence').close();"
+        "document.querySelector('[name=variant]').focus()"
+    )
+    page.wait_for_timeout(100)
+    assert page.evaluate("document.activeElement.name") == "variant"
 
 
 @pytest.mark.parametrize("name", ["hostile", "two_scenarios"])

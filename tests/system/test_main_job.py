@@ -119,8 +119,8 @@ def test_a_refused_bisection_reports_what_it_saw(out: Path) -> None:
     assert first.code == 4, first.stderr
     found = first.document["bisect"]
     assert found["status"] == "refused"
-    assert "v0.25.0" in found["reason"]
-    assert "export-failed" in found["reason"]
+    assert "v0.25.0" in found["reason"], found["reason"]
+    assert "export-failed" in found["reason"], found["reason"]
 
     second = inv(*words)
     assert second.code == 4

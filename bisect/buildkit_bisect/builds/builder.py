@@ -9,21 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from buildkit_bisect.builds import complaint, store
 from buildkit_bisect.builds import key as keys
-from buildkit_bisect.builds import store
 from buildkit_bisect.builds.compile import Compiled, compile_tree
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import Toolchain, host_arch, wanted
-from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
-from buildkit_bisect.options.command import inv
+from buildkit_bisect.model import Build, NoBuild, Stage, Variant
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
 from buildkit_bisect.source import Source
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
+
+_AGAIN = "the same command again"
 
 #: ``(packages compiled so far, packages expected or 0)``; the go command skips cached ones.
 Progress = Callable[[int, int], None]
@@ -67,19 +68,31 @@ class Builder:
     ) -> Build | NoBuild:
         """Return the binaries of *variant*, or the reason why it cannot be built.
 
-        A compile past its deadline is stopped, and not stored: the next call tries it again.
-        Raises `InfraFailed` if the variant is not at fault (disk, network), `BadInput` if it
-        names a patch that this builder does not have.
+        Only a complaint about the source or a patch is stored. A compile past its deadline, and a
+        Go that this machine does not have, are `NoBuild.infra`: the next call tries again.
+        Raises `InfraFailed` if anything else fails (disk, network, the go command), `BadInput` if
+        the variant names a patch that this builder does not have.
         """
         known = self.cached(variant)
         if known:
             return known
         if variant.patches and self.source.kind != "git":
             return NoBuild(stage=Stage.PATCH, reason="needs a git source")
+        revision = variant.revision
+        dockerfile, gomod = (self.source.read(revision, f) for f in ("Dockerfile", "go.mod"))
         try:
-            toolchain = self._toolchain(variant.revision)
+            want = wanted(dockerfile, gomod)
         except Missing as err:
             return NoBuild(stage=Stage.TOOLCHAIN, reason=err.message)
+        try:
+            toolchain = self._toolchains.find(want)
+        except Missing as err:
+            return NoBuild(
+                stage=Stage.TOOLCHAIN,
+                reason=err.message,
+                infra=True,
+                hint=f"{err.hint}, then {_AGAIN}",
+            )
         key = self._key(variant, toolchain)
         made = self._build(variant, toolchain, key, on_progress)
         with contextlib.suppress(OSError):  # it only saves time later
@@ -91,10 +104,6 @@ class Builder:
         name = revision.sha if self.source.kind == "git" else revision.describe
         digests = tuple(p.digest for p in variant.patches)
         return keys.request_key(self.source.kind, name, digests, self.recipe)
-
-    def _toolchain(self, revision: Revision) -> Toolchain:
-        dockerfile, gomod = (self.source.read(revision, f) for f in ("Dockerfile", "go.mod"))
-        return self._toolchains.find(wanted(dockerfile, gomod))
 
     def _key(self, variant: Variant, toolchain: Toolchain) -> str:
         added = tuple(sorted({i for p in self._patches(variant) for i in p.imports}))
@@ -112,12 +121,12 @@ class Builder:
     def _build(
         self, variant: Variant, toolchain: Toolchain, key: str, on_progress: Progress
     ) -> Build | NoBuild:
-        # A few lock files, not one per key: compiles run one at a time anyway.
-        with FileLock(paths.cache("locks") / f"build-{key[:2]}.lock", thread_local=False):
+        with store.lock(key):
             known = store.load(key) or store.failure(key)
             if known:
                 return known
             store.sweep()
+            store.forget_unproven()
             try:
                 with machine_lock(self._waiting), paths.scratch("build") as made:
                     return self._compile(variant, toolchain, key, made / "entry", on_progress)
@@ -139,6 +148,8 @@ class Builder:
             try:
                 apply(tree, self._patches(variant))
             except PatchFailed as err:
+                if not complaint.of_patch(err.message):
+                    raise InfraFailed(err.message, hint=_AGAIN) from err
                 return store.save_failure(entry, key, Stage.PATCH, err.message)
             expected = store.expected_packages()
             try:
@@ -156,10 +167,16 @@ class Builder:
                 )
             except InfraFailed as err:
                 kept = store.keep_log(log, key)
-                raise InfraFailed(err.message, hint=f"less {kept}" if kept else "") from err
-        if result.late:  # not stored: it may build with a longer deadline
-            kept = store.keep_log(log, key)
-            return NoBuild(stage=Stage.BUILD, reason=result.error, log=str(kept or ""))
+                hint = f"less {kept}, then {err.hint}" if kept else err.hint
+                raise InfraFailed(err.message, hint=hint) from err
+        if result.late:  # it may build with a longer deadline
+            return NoBuild(
+                stage=Stage.BUILD,
+                reason=result.error,
+                log=str(store.keep_log(log, key) or ""),
+                infra=True,
+                hint=f"{words(Building, deadline='compile=SECONDS')}, or {_AGAIN}",
+            )
         if result.error:
             return store.save_failure(entry, key, Stage.BUILD, result.error)
         return store.save(entry, self._meta(key, entry, toolchain, result))

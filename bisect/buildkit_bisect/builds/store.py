@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from buildkit_bisect.builds import complaint
 from buildkit_bisect.model import Build, NoBuild, Stage
 from buildkit_bisect.system import cache_limit, paths
 
@@ -24,6 +28,13 @@ FORMAT = 1
 
 def _builds() -> Path:
     return paths.cache("builds")
+
+
+def lock(key: str, *, wait: float = -1) -> FileLock:
+    """Return the lock for the entries of *key*; *wait* seconds at most, or without end."""
+    # A few lock files, not one per key: compiles run one at a time anyway.
+    name = f"build-{key[:2]}.lock"
+    return FileLock(paths.cache("locks") / name, timeout=wait, thread_local=False)
 
 
 def load(key: str) -> Build | None:
@@ -55,34 +66,58 @@ def save(made: Path, meta: dict[str, Any]) -> Build:
 
 
 def failure(key: str) -> NoBuild | None:
-    """Return the stored failure for *key*; None if there is none, or it has another format."""
-    entry = paths.cache("failures") / key
+    """Return the stored failure for *key*; None if there is none that the source is at fault for.
+
+    Older versions stored other failures too, so the evidence is read again each time.
+    """
+    return _failure(paths.cache("failures") / key)
+
+
+def _failure(entry: Path) -> NoBuild | None:
+    log = entry / "build.log"
     try:
         meta = json.loads((entry / "failure.json").read_text())
-    except (OSError, ValueError):
+        stage, reason = Stage(meta["stage"]), str(meta["reason"])
+        if stage is Stage.PATCH:
+            proven = complaint.of_patch(reason)
+        else:
+            proven = complaint.of_source(log.read_text(errors="replace")) == reason
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    if meta.get("format") != FORMAT:
+    if not proven or meta.get("format") != FORMAT:
         return None
-    log = entry / "build.log"
-    return NoBuild(
-        stage=Stage(meta["stage"]),
-        reason=meta["reason"],
-        log=str(log) if log.exists() else "",
-    )
+    return NoBuild(stage=stage, reason=reason, log=str(log) if log.exists() else "")
+
+
+def forget_unproven() -> int:
+    """Remove stored failures for which the source is not certainly at fault; return their number.
+
+    One whose build runs in this moment, or that cannot be removed, is kept; it is never used.
+    """
+    removed = 0
+    for entry in paths.cache("failures").iterdir():
+        if _failure(entry):
+            continue
+        with contextlib.suppress(Timeout, OSError), lock(entry.name, wait=0):
+            if _failure(entry):  # it was replaced in this moment
+                continue
+            with paths.scratch("old") as old:
+                entry.rename(old / "entry")
+            removed += 1
+    return removed
 
 
 def save_failure(made: Path, key: str, stage: Stage, reason: str) -> NoBuild:
     """Store *made*, which may hold ``build.log``, as the failure for *key*.
 
-    Only for permanent failures: compiler errors, a patch that does not apply.
+    Only for a complaint that `complaint` finds in the log, or for a patch that does not apply.
     """
     meta = {"format": FORMAT, "stage": stage, "reason": reason}
     (made / "failure.json").write_text(json.dumps(meta))
     _sync(made)
     _replace(made, paths.cache("failures") / key)
-    found = failure(key)
-    assert found
-    return found
+    log = paths.cache("failures") / key / "build.log"
+    return NoBuild(stage=stage, reason=reason, log=str(log) if log.exists() else "")
 
 
 def keep_log(log: Path, key: str) -> Path | None:

@@ -134,6 +134,8 @@ class Bisection:
         cell = work.lab.cell(variant, self._scenario, self._axes, self._options.trials or 3)
         self._cells[variant.label] = [cell]
         work.events.emit(cell_done(cell))
+        if cell.outcome.verdict is Verdict.INFRA:
+            return f"not tried: {cell.outcome.reason}"
         answer = "confirmed" if self._is_old(cell.outcome) else "NOT confirmed"
         observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
         return f"{answer}: {tip.revision.ref} without this commit is {observed}"

@@ -11,7 +11,7 @@ from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.estimate import minutes
 from buildkit_bisect.campaign.matrix import TRIALS
-from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, skip_of
+from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, refuse_infra, skip_of
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.lab.cell import Cell, merge
@@ -113,6 +113,8 @@ class BoundaryCampaign:
         for key, (scenario, axes) in self._cells.items():
             tested[key] = self._cell(lab, variant, scenario, axes)
             work.events.emit(cell_done(tested[key]))
+            if isinstance(build, Build):
+                refuse_infra(tested[key])
         self._tested[ask.commit] = list(tested.values())
         seconds = [t.observation.seconds for c in tested.values() for t in c.trials]
         self._search.tell(

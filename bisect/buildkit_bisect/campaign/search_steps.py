@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import CellDone, Column, Events, StepAsked, StepDone
 from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.model import NoBuild, Stage, ToolOutcome, Variant, Verdict
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.result import BisectStep
 from buildkit_bisect.search import Ask, Skip, SkipKind, Tested
 
@@ -80,21 +82,33 @@ def cell_done(cell: Cell) -> CellDone:
     )
 
 
+def refuse_machine(build: NoBuild) -> None:
+    """Raise `InfraFailed` if this machine, and not the source, is why there are no binaries."""
+    if build.infra:
+        raise InfraFailed(f"{build.stage}: {build.reason}", hint=build.hint)
+
+
 def skip_of(build: NoBuild) -> Skip:
-    """Return the reason for a missing build as a search expects it."""
+    """Return the reason for a missing build as a search expects it.
+
+    Raises `InfraFailed` if this machine is at fault: the commit may be testable.
+    """
+    refuse_machine(build)
     kind = SkipKind.PATCH if build.stage is Stage.PATCH else SkipKind.BUILD
     return Skip(kind=kind, reason=build.reason)
 
 
 def as_tested(cell: Cell, build_seconds: float = 0.0) -> Tested:
-    """Return a cell's outcomes as a search expects them, or why it could not be tested."""
+    """Return a cell's outcomes as a search expects them, or why it could not be tested.
+
+    Raises `InfraFailed` if this machine is why it was not built or tested.
+    """
     if isinstance(cell.build, NoBuild):
         return Tested(skip=skip_of(cell.build))
     if cell.outcome.name == ToolOutcome.CONTROL_FAILED:
         return Tested(skip=Skip(kind=SkipKind.CONTROL, reason=cell.outcome.reason))
+    refuse_infra(cell)
     judged = [o for o in cell.judged if o.verdict is not Verdict.INFRA]
-    if not judged:
-        return Tested(skip=Skip(kind=SkipKind.INFRA, reason=cell.outcome.reason))
     seconds = [t.observation.seconds for t in cell.trials]
     return Tested(
         counts=Counter(o.name for o in judged),
@@ -103,6 +117,18 @@ def as_tested(cell: Cell, build_seconds: float = 0.0) -> Tested:
         build_seconds=build_seconds or None,
         trial_seconds=sum(seconds) / len(seconds),
     )
+
+
+def refuse_infra(cell: Cell) -> None:
+    """Raise `InfraFailed` for a cell that the infrastructure spoiled, after its retries.
+
+    To a search it would be a commit that cannot be tested, and it may be testable tomorrow.
+    """
+    if cell.outcome.verdict is Verdict.INFRA:
+        raise InfraFailed(
+            f"{cell.variant.label} could not be tested: {cell.outcome.reason}",
+            hint=f"{inv('doctor')}, then {inv('resume')}",
+        )
 
 
 def verdict_of(cell: Cell, tested: Tested) -> Verdict:

@@ -208,6 +208,7 @@ class ValidationRun:
 
     def _try_subset(self, names: tuple[str, ...]) -> SubsetInfo:
         variant = self._candidate.with_patches(names)
+        made = self._lab.build(variant)
         broken = self._run_where(Verdict.BAD, variant)
         good = self._run_where(Verdict.GOOD, variant)
         untested = [c.reason for c in broken if c.change == CellEffect.UNTESTED]
@@ -218,7 +219,7 @@ class ValidationRun:
             reason=untested[0] if broken and len(untested) == len(broken) else "",
             regressed=sum(c.change == CellEffect.REGRESSED for c in good),
             untested=len(untested),
-            unbuilt=isinstance(self._lab.build(variant), NoBuild),
+            unbuilt=isinstance(made, NoBuild) and not made.infra,
         )
 
     def _run_where(self, side: Verdict, variant: Variant) -> list[CellChange]:

@@ -12,7 +12,7 @@ from buildkit_bisect.campaign.setup import load_patches, open_workshop
 from buildkit_bisect.cli import doctor, imaging
 from buildkit_bisect.cli.campaigns import asked_for, trim
 from buildkit_bisect.cli.guard import DONE
-from buildkit_bisect.errors import BadInput, NoAnswer
+from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
 from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Said
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import NoBuild, Variant
@@ -48,6 +48,10 @@ def build(request: requests.Build) -> int:
             ),
         )
         if isinstance(made, NoBuild):
+            if made.infra:
+                raise InfraFailed(
+                    f"cannot build {row}: {made.stage}: {made.reason}", hint=made.hint
+                )
             raise NoAnswer(
                 f"cannot build {row}: {made.stage}: {made.reason}",
                 hint=f"less {made.log}" if made.log else inv("doctor"),

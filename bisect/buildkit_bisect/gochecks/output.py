@@ -16,6 +16,11 @@ LOG_LINES = 15
 
 _SET_UP = re.compile(r"\[(?:build|setup) failed\]")
 _COMPLAINT = re.compile(r"^(?:vet: )?(\S+\.go):\d+(?::\d+)?: (.*)$")
+_COMPILER_ERROR = re.compile(r"^(vet: )?\S+\.(go|s):\d+(:\d+)?: ")
+_OTHER_ERROR = re.compile(
+    r"^(go: |package \S+|no required module|pattern \S+: |\S+: (import|undefined)|.*\.go:\d+)"
+)
+_PACKAGE_LINE = re.compile(r"^[A-Za-z0-9_.~-]+(/[A-Za-z0-9_.~+-]+)*$")
 _DULL = re.compile(r"^(=== |--- |PASS|FAIL|ok |exit status|\s*$)")
 
 
@@ -88,6 +93,19 @@ def parse(output: str, module: str) -> dict[str, PackageRun]:
             if state == "run":
                 package.tests[test] = "fail" if package.ended == "fail" else "skip"
     return found
+
+
+def build_output(output: str, stderr: str) -> str:
+    """What go printed about builds: in the JSON of ``go test`` since Go 1.24, else on stderr."""
+    lines = []
+    for line in output.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("Action") == "build-output":
+            lines.append(str(event.get("Output", "")))
+    return "".join(lines) + stderr
 
 
 def _local(package: str, module: str) -> str:
@@ -174,6 +192,17 @@ def _log(tested: PackageRun, names: Collection[str]) -> list[str]:
         output = tested.output if name == _WHOLE else tested.test_output.get(name, [])
         lines += [line for line in output if not _DULL.match(line)]
     return lines[-LOG_LINES:]
+
+
+def first_error(output: str) -> str:
+    """The first error in the output of the go command, as one line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for pattern in (_COMPILER_ERROR, _OTHER_ERROR):
+        for line in lines:
+            if pattern.match(line) and "downloading" not in line:
+                return line
+    rest = [line for line in lines if not _PACKAGE_LINE.match(line) and line[0] != "#"]
+    return rest[-1] if rest else "go failed without an error message"
 
 
 def complaints(output: str) -> tuple[str, ...]:

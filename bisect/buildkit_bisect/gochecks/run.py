@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildkit_bisect.builds import Builder, Recipe
-from buildkit_bisect.builds.compile import first_error, go_env
-from buildkit_bisect.errors import BisectError
+from buildkit_bisect.builds import Builder, Recipe, complaint
+from buildkit_bisect.builds.compile import go_env
+from buildkit_bisect.errors import BisectError, InfraFailed
 from buildkit_bisect.gochecks import output
 from buildkit_bisect.gochecks.output import PackageRun
 from buildkit_bisect.golang.provision import Toolchains
@@ -53,6 +53,7 @@ class _Bench:
             timeout=self.timeout,
             cwd=self.tree,
             env=self.env,
+            inherit=False,
             check=False,
         ).whole()
 
@@ -91,6 +92,8 @@ class _Bench:
             if tested.broken:
                 _explain(tested, parsed, done.stderr)
             found[name] = tested
+        if not done.timed_out and any(tested.broken for tested in found.values()):
+            _refuse_spoiled(done, found)
         return found
 
     def vet(self, names: Collection[str]) -> tuple[str, ...]:
@@ -102,13 +105,35 @@ class _Bench:
         found = output.complaints(done.stderr)
         if done.ok or found:
             return found
-        return ("timed out",) if done.timed_out else (first_error(done.stderr),)
+        if done.timed_out:
+            return ("timed out",)
+        error = complaint.of_source(done.stderr)
+        if not error:
+            raise _spoiled("vet", done, done.stderr)
+        return (error,)
+
+
+def _refuse_spoiled(done: process.Completed, found: dict[str, PackageRun]) -> None:
+    """Raise `InfraFailed` if packages without a test that ran may be so because of the machine."""
+    printed = output.build_output(done.stdout, done.stderr)
+    killed = any("signal: killed" in t.output for t in found.values() if t.broken)
+    if done.exit < 0 or killed or complaint.of_trouble(printed):
+        raise _spoiled("test", done, printed or "signal: killed")
+
+
+def _spoiled(command: str, done: process.Completed, printed: str) -> InfraFailed:
+    """The error for a go command that failed, and not certainly because of the source."""
+    how = complaint.of_trouble(printed) or f"it exited with {done.exit}"
+    return InfraFailed(
+        f"go {command} failed, and this need not be the source's fault: {how}",
+        hint="the same command again",
+    )
 
 
 def _explain(tested: PackageRun, parsed: dict[str, PackageRun], stderr: str) -> None:
     """Put the compile error first: it may be on stderr, or in the output of an imported package."""
     every = [line for other in parsed.values() for line in other.output]
-    error = first_error("\n".join([*every, stderr]))
+    error = output.first_error("\n".join([*every, stderr]))
     if output.complaints(error) and tested.broken != error:
         tested.output.insert(0, error)
 
@@ -232,6 +257,7 @@ def _env(toolchain: Toolchain, tmp: Path, *, cgo: bool) -> dict[str, str]:
     return {
         **go_env(toolchain, Recipe(goarch=host_arch()), tmp=tmp),
         "CGO_ENABLED": "1" if cgo else "0",
+        **({"CC": os.environ["CC"]} if cgo and os.environ.get("CC") else {}),
         "TMPDIR": str(tmp),  # removed with the files that tests leave
     }
 
@@ -250,6 +276,7 @@ def _no_race(toolchain: Toolchain, tmp: Path, timeout: float) -> str:
         timeout=timeout,
         cwd=probe,
         env=env,
+        inherit=False,
         check=False,
     )
     if not made.ok:
@@ -310,9 +337,13 @@ def cross(
 
 
 def _built(builder: Builder, variant: Variant) -> str:
-    """Why *variant* cannot be built; "" if it can."""
+    """Why *variant* cannot be built; "" if it can. Raises `InfraFailed` if that is unknown."""
     made = builder.build(variant)
-    return "" if isinstance(made, Build) else f"{made.stage}: {made.reason}"
+    if isinstance(made, Build):
+        return ""
+    if made.infra:
+        raise InfraFailed(f"{made.stage}: {made.reason}", hint=made.hint)
+    return f"{made.stage}: {made.reason}"
 
 
 def _crossed(one: CheckInfo, before: str, after: str) -> CheckInfo:

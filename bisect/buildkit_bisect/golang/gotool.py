@@ -65,11 +65,13 @@ def ensure(
                 (folder / "main.go").write_text(tool.main)
             else:
                 target = tool.package
-            network_settings(toolchain)
             argv = [toolchain.go, "build", "-trimpath", "-o", str(folder / "made"), target]
-            env = fetch_env(GOROOT=toolchain.goroot, CGO_ENABLED="0")
+            network = network_settings(toolchain)
+            env = fetch_env(**network, GOROOT=toolchain.goroot, CGO_ENABLED="0")
             done = retried(
-                lambda left: process.run(argv, timeout=left, cwd=folder, env=env, check=False),
+                lambda left: process.run(
+                    argv, timeout=left, cwd=folder, env=env, inherit=False, check=False
+                ),
                 within=within.compile,
                 trouble=lambda done: "" if done.ok else passing(done.stderr),
                 say=say,

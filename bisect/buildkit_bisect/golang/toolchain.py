@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.golang.environment import environment
 from buildkit_bisect.system import addresses, cache_limit, paths, process
 
 _ARG_GO = re.compile(
@@ -113,13 +114,14 @@ def on_path(path: str | None = None) -> Iterator[Toolchain]:
 
 
 def _behind_shim(program: Path) -> Toolchain | None:
-    # goenv, asdf and wrapper scripts: only the program itself knows its GOROOT.
+    # goenv, asdf and wrapper scripts: only the program itself knows its GOROOT. They have
+    # variables of their own, so this call gets all; only a path is taken from its output.
     try:
         done = process.run(
             [str(program.absolute()), "env", "GOROOT"],
             timeout=20,
             cwd=Path("/"),
-            env={"GOTOOLCHAIN": "local", "GOROOT": ""},
+            env={"GOTOOLCHAIN": "local", "GOROOT": "", "GOENV": "off", "GOFLAGS": "-mod=mod"},
             check=False,
         )
     except OSError:
@@ -166,16 +168,26 @@ _NETWORK = ("GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOAUTH
 def network_settings(toolchain: Toolchain) -> dict[str, str]:
     """Return the user's module proxy settings, including those from ``go env -w``.
 
-    Raises `BadInput` for a proxy or checksum database over plain HTTP that is not on loopback.
+    Raises `BadInput` for a proxy or checksum database over plain HTTP that is not on loopback,
+    `InfraFailed` if go cannot read them.
     """
+    # No GOENV: the file is the user's, or the one that go uses by default.
+    asked = {name: os.environ.get(name, "") for name in (*_NETWORK, "GOENV")}
     done = process.run(
         [toolchain.go, "env", "-json", *_NETWORK],
         timeout=60,
         cwd=Path("/"),
-        env={"GOTOOLCHAIN": "local", "GOROOT": toolchain.goroot},
+        # An empty GOFLAGS would be that of the file.
+        env=environment(**asked, GOROOT=toolchain.goroot, GOFLAGS="-mod=mod"),
+        inherit=False,
         check=False,
     )
-    found = {k: v for k, v in json.loads(done.stdout).items() if v} if done.ok else {}
+    if not done.ok:
+        raise InfraFailed(
+            f"go env failed: {done.tail(1) or f'exit {done.exit}'}",
+            hint="correct or remove the file that `go env GOENV` prints",
+        )
+    found = {k: v for k, v in json.loads(done.stdout).items() if v}
     check_network(found)
     return found
 
@@ -193,19 +205,19 @@ def check_network(settings: Mapping[str, str]) -> None:
 
 
 def fetch_env(**extra: str) -> dict[str, str]:
-    """Return the environment for go commands that download, with our module cache."""
+    """Return the whole environment of a go command, with our caches.
+
+    *extra* is added: `network_settings` for a command that downloads.
+    """
     for name in ("gomod", "gocache"):
         cache_limit.used(paths.cache(name))
-    return {
-        "GOTOOLCHAIN": "local",
-        "GOROOT": "",
+    ours = {
         "GO111MODULE": "on",
         "GOWORK": "off",
-        # With an empty GOFLAGS, go would use the one of the user's `go env -w` file.
         "GOFLAGS": "-mod=mod",
-        # Hosts in the user's GOINSECURE could be used over plain HTTP or with any certificate.
+        # Hosts in a GOINSECURE could be used over plain HTTP or with any certificate.
         "GOINSECURE": "none.invalid",
         "GOMODCACHE": str(paths.cache("gomod")),
         "GOCACHE": str(paths.cache("gocache")),
-        **extra,
     }
+    return environment(**{**ours, **extra})

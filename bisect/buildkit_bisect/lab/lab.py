@@ -41,6 +41,9 @@ from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.scenario import Scenario, outcome
 from buildkit_bisect.system import deadlines
 
+#: Trials of a control that match no rule, before the control has failed.
+_CONTROL_TRIALS = 3
+
 
 class Lab:
     """Runs everything that takes time: builds and trials."""
@@ -99,7 +102,9 @@ class Lab:
         if isinstance(made, Build):
             self._emit(BuildDone(row=label, seconds=made.seconds, reused=made.reused))
         else:
-            self._emit(BuildSkipped(row=label, stage=made.stage, reason=made.reason))
+            self._emit(
+                BuildSkipped(row=label, stage=made.stage, reason=made.reason, infra=made.infra)
+            )
         self._made[label] = made
         return made
 
@@ -119,7 +124,8 @@ class Lab:
         """
         build = self.build(variant)
         if isinstance(build, NoBuild):
-            because = ToolOutcome.NO_BUILD.because(f"{build.stage}: {build.reason}")
+            kind = ToolOutcome.INFRA if build.infra else ToolOutcome.NO_BUILD
+            because = kind.because(f"{build.stage}: {build.reason}")
             return Cell(variant=variant, scenario=scenario, axes=axes, build=build, outcome=because)
         control: Observation | None = None
         overruled: Outcome | None = None
@@ -132,7 +138,8 @@ class Lab:
             elif beside.outcome.verdict is not Verdict.GOOD:
                 shown = ", ".join(f"{k}={v}" for k, v in control_axes)
                 overruled = ToolOutcome.CONTROL_FAILED.because(
-                    f"the control ({shown}) is {beside.outcome.name}: this cell proves nothing"
+                    f"the control ({shown}) is {beside.outcome.name} "
+                    f"({beside.outcome.reason}), so this cell proves nothing"
                 )
         job = self._job(variant, build, scenario, axes)
         ran = self._trials(job, trials, after=after, control=control, of=of)
@@ -151,10 +158,17 @@ class Lab:
         )
 
     def _control(self, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
-        """Return a control with one trial; it is looked up once per campaign."""
+        """Return a control with one trial, the first that is evidence; once per campaign.
+
+        A trial that matches no rule is no evidence, so it does not fail a control at once.
+        """
         asked = (variant.label, scenario.name, axes)
         if asked not in self._controls:
-            self._controls[asked] = self.cell(variant, scenario, axes, 1)
+            for earlier in range(_CONTROL_TRIALS):
+                control = self.cell(variant, scenario, axes, 1, after=earlier)
+                if control.outcome.verdict is not Verdict.WEAK:
+                    break
+            self._controls[asked] = control
         return self._controls[asked]
 
     def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:

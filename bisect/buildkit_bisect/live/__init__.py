@@ -86,7 +86,8 @@ class Display:
                 style = "yellow" if event.warning else ""
                 self._live.console.print(Text(one_line(event.text), style=style))
             case ev.BuildSkipped():
-                line = f"{event.row}: skipped ({event.stage}): {event.reason}"
+                how = "not built" if event.infra else "skipped"
+                line = f"{event.row}: {how} ({event.stage}): {event.reason}"
                 self._live.console.print(Text(one_line(line), style="yellow"))
             case ev.StepDone():
                 line = f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"

@@ -38,7 +38,8 @@ class Lines:
                 how = "reused" if event.reused else f"built in {duration(event.seconds)}"
                 return f"build {event.row}: {how}"
             case ev.BuildSkipped():
-                return f"build {event.row}: skipped ({event.stage}): {event.reason}"
+                how = "not built" if event.infra else "skipped"
+                return f"build {event.row}: {how} ({event.stage}): {event.reason}"
             case ev.TrialDone():
                 how = "reused" if event.reused else duration(event.seconds)
                 where = f"{event.row}, {event.column.scenario} {event.column.label}"

@@ -216,15 +216,22 @@ def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
             sure = f", confidence {percent(info.confidence)}" if info.confidence else ""
             return f"The first {which} commit is {mark(info.first_bad[:12])}{title}{sure}."
         case SearchStatus.RANGE:
-            names = listed([mark(c.sha[:12]) for c in info.candidates])
-            return _sentence([
-                f"the first {which} commit is one of {len(info.candidates)} ({names})",
-                f"it cannot be narrowed further: {mark(info.reason)}",
-            ])  # fmt: skip
+            return _range(info, which, mark)
         case SearchStatus.REFUSED:
             return f"No search between these endpoints: {mark(info.reason)}."
         case _:
             return f"The search is inconclusive: {mark(info.reason)}."
+
+
+def _range(info: BisectInfo, which: str, mark: Mark) -> str:
+    reason = mark(info.reason)
+    if len(info.candidates) == 1:  # it could not be tested itself
+        return f"The first {which} commit is not proven: {reason}."
+    names = listed([mark(c.sha[:12]) for c in info.candidates])
+    return _sentence([
+        f"the first {which} commit is one of {len(info.candidates)} ({names})",
+        f"it cannot be narrowed further: {reason}",
+    ])  # fmt: skip
 
 
 def _headers(result: Result) -> dict[tuple[str, frozenset[tuple[str, str]]], str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from buildkit_bisect.options.command import inv
-from buildkit_bisect.search.explain import plural
+from buildkit_bisect.phrases import plural
+from buildkit_bisect.search.explain import see
 from buildkit_bisect.search.notes import notes
-from buildkit_bisect.search.posterior import Belief, stated
+from buildkit_bisect.search.posterior import Belief, belief, stated
 from buildkit_bisect.search.proof import parents_tested
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
@@ -29,16 +30,33 @@ def gave_up(state: State) -> bool:
     return any(n >= state.options.max_skips for n in state.evidence.skips.values())
 
 
-def too_many_skips(state: State, candidates: tuple[Candidate, ...], untried: int) -> Inconclusive:
+def too_many_skips(state: State, candidates: tuple[Candidate, ...]) -> Inconclusive:
     """A range lists only commits that were tried, so this is none."""
-    hidden = [c.commit for c in candidates if state.evidence.status(c.commit) is Status.SKIPPED]
+    status = {c.commit: state.evidence.status(c.commit) for c in candidates}
+    hidden = [c for c, shown in status.items() if shown is Status.SKIPPED]
+    untried = sum(shown is Status.UNTESTED for shown in status.values())
     return Inconclusive(
         reason=(
-            f"{state.options.max_skips} commits in a row could not be tested, and "
-            f"{plural(untried, 'candidate')} among them "
+            f"{state.evidence.skips.total()} commits in a row could not be tested, so "
+            f"{untried} of the {plural(len(candidates), 'candidate')} "
             f"{'was' if untried == 1 else 'were'} not tried"
         ),
-        hint=inv("build", rev=state.name(hidden[0])) if hidden else "",
+        hint=see(state, hidden[0]) if hidden else "",
         candidates=candidates,
+        notes=notes(state),
+    )
+
+
+def stalled(state: State) -> Inconclusive | None:
+    """The end of a search whose asks bring no trials any more, as where the registry is down."""
+    evidence = state.evidence
+    if evidence.idle < state.options.max_skips:
+        return None
+    skip = evidence.last_skip
+    return Inconclusive(
+        reason=f"{evidence.idle} asks in a row brought no trial"
+        + (f": {skip.kind}: {skip.reason}" if skip else ""),
+        hint=inv("doctor"),
+        candidates=belief(state).credible(state.options.confidence) if state.ready else (),
         notes=notes(state),
     )

@@ -13,10 +13,11 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.search.branches import Branch, branches
 from buildkit_bisect.search.changes import Boundaries, Change, Line, Outcomes
 from buildkit_bisect.search.cost import CostModel, FlatCost
-from buildkit_bisect.search.explain import cost_phrase, plural
+from buildkit_bisect.search.explain import cost_phrase
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.vocabulary import Ask, Candidate, Phase, Skip
@@ -61,7 +62,7 @@ class BoundarySearch:
         if resolution < 0:
             raise BadInput(
                 f"boundaries: a resolution of {resolution} is below 0",
-                hint=words(requests.Boundaries, resolution=0),
+                hint=words(requests.Boundaries, resolution=1),
             )
         self._seen = Outcomes(same_build or {})
         self._line = Line(line, self._seen)
@@ -223,7 +224,8 @@ class BoundarySearch:
                 Candidate(commit=c, reason=self._seen.reason(c, cell))
                 for c in line.commits[a + 1 : b + 1]
             ),
-            notes=tuple(
+            notes=self._hidden_merges(branch, a, b)
+            + tuple(
                 f"the branch starts at {self._name(one.line.commits[0])}, "
                 + (
                     f"whose outcome is {shown}"
@@ -234,6 +236,21 @@ class BoundarySearch:
                 if not one.starts_as(before, cell)
             ),
         )
+
+    def _hidden_merges(self, branch: Branch, a: int, b: int) -> tuple[str, ...]:
+        """Which merges among the candidates may have brought the change, and are not searched."""
+        if branch.line.exact(a, b) or self._history is None:
+            return ()
+        merges = [
+            self._name(branch.line.commits[i])
+            for i in range(a + 1, b + 1)
+            if not branch.at_merge(i)
+            and branches(branch.line.commits[i], branch, self._history, self._seen)
+        ]
+        if not merges:
+            return ()
+        are, they = ("is a merge", "it") if len(merges) == 1 else ("are merges", "they")
+        return (f"{listed(merges)} {are}: the commit may be one that {they} merged",)
 
     def _result(self, lines: Sequence[Branch]) -> Boundaries:
         changes: dict[Hashable, Change] = {}

@@ -25,6 +25,7 @@ class Cells:
         self._ancestors = history.table(reach)
         self.rows = self._ancestors.rows  # the commits of *reach*
         self._history = history
+        self._contained: dict[str, Mask] = {}
         self._inside = np.zeros((_ROOM, _ROOM), dtype=bool)
         self._contains = np.zeros((_ROOM, _ROOM), dtype=bool)
         self._within = np.zeros((len(self.rows), _ROOM), order="F")
@@ -52,18 +53,23 @@ class Cells:
         """[row, cell]: how many of the cell's candidates a commit of *reach* contains."""
         return self._within[:, : len(self.members)]
 
-    def cut(self, commit: str) -> None:
-        """Take in a commit that was run."""
+    def cut(self, commit: str, *, aside: bool = False) -> None:
+        """Take in a commit that was run; *aside*: what it contains is no evidence here.
+
+        That is an old end on a release branch: it shows the rate of the old side, but a change
+        that it contains may have been undone on that branch.
+        """
         if commit in self.tests:
             return
-        contained = self._history.ancestors(commit)
-        column = len(self.tests)
+        contained = 0 if aside else self._history.ancestors(commit)
+        self._contained[commit] = contained
+        number, column = self._history.number(commit), len(self.tests)
         if column == self._inside.shape[1]:
             self._inside = np.pad(self._inside, ((0, 0), (0, column)))
             self._contains = np.pad(self._contains, ((0, column), (0, column)))
         for other, at in self.tests.items():
-            self._contains[column, at] = self._history.contains(commit, other)
-            self._contains[at, column] = self._history.contains(other, commit)
+            self._contains[column, at] = contained >> self._history.number(other) & 1
+            self._contains[at, column] = self._contained[other] >> number & 1
         self.tests[commit] = column
         for cell in range(len(self.members)):
             members = self.members[cell]

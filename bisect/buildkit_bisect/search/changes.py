@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from buildkit_bisect.search.explain import plural
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.vocabulary import Candidate, Skip
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from buildkit_bisect.search.explain import make_ask, plural
+from buildkit_bisect.phrases import plural
+from buildkit_bisect.search.explain import make_ask
 from buildkit_bisect.search.left import Left
 from buildkit_bisect.search.notes import turned_twice
+from buildkit_bisect.search.proof import Claim, shown_again
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase
@@ -47,7 +49,7 @@ def _base(state: State, left: Left) -> Ask | Inconclusive | None:
         return None
     base = bases[0]
     if state.evidence.status(base) is Status.NEW:
-        return turned_twice(state, base, left.lowest)
+        return twice(state, base)
     if state.evidence.settled(base):
         return None
     count = left.viable.bit_count()
@@ -58,3 +60,22 @@ def _base(state: State, left: Left) -> Ask | Inconclusive | None:
         why=f"base of the branch, with {plural(count, 'candidate')}: is it {state.old_word}?",
         left=count,
     )
+
+
+def containing(state: State, commit: str) -> str:
+    """The first old commit that contains *commit*, which is why it was excluded."""
+    history = state.history
+    old = state.shown(Status.OLD) & history.ancestors(state.new)
+    return next(c for c in history.shas(old) if history.contains(c, commit))
+
+
+def twice(state: State, base: str) -> Ask | Inconclusive:
+    """A commit is new that an old one contains: run both again, before it is called so."""
+    later = containing(state, base)
+    claim = Claim(
+        new=base,
+        old=(later,),
+        role_new=f"an ancestor of {state.name(later)}",
+        role_old=f"a commit that contains {state.name(base)}",
+    )
+    return shown_again(state, claim) or turned_twice(state, base, later)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.cost import CostModel, FlatCost
-from buildkit_bisect.search.explain import plural
 from buildkit_bisect.search.tally import Evidence, Status
 from buildkit_bisect.search.vocabulary import (
     Ask,

@@ -8,18 +8,21 @@ merged is still there to be tested.
 from __future__ import annotations
 
 from buildkit_bisect.options.command import inv
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.search.answer import found, gave_up, too_many_skips
-from buildkit_bisect.search.descend import branch_ends
-from buildkit_bisect.search.explain import make_ask, plural, split_ask
+from buildkit_bisect.search.descend import branch_ends, containing, twice
+from buildkit_bisect.search.explain import make_ask, see, split_ask, undecided
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.left import Left, left_by
 from buildkit_bisect.search.midpoint import choose
-from buildkit_bisect.search.notes import notes, turned_twice
+from buildkit_bisect.search.notes import notes
 from buildkit_bisect.search.posterior import belief, doubt_allowed
-from buildkit_bisect.search.proof import proof, run_again
+from buildkit_bisect.search.proof import Claim, proof, run_again, shown_again
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Step
+
+_HIDDEN = {Status.SKIPPED, Status.WEAK}
 
 
 def exact(state: State) -> Step:
@@ -68,7 +71,7 @@ def _conclude(state: State, commit: str) -> Step:
         return make_ask(state, commit, phase=Phase.DESCEND, why=why, left=1)
     for parent in state.history.parents(commit):
         if state.evidence.status(parent) is Status.NEW:
-            return turned_twice(state, parent, commit)
+            return twice(state, parent)
     step = proof(state, commit)
     if step:
         return step
@@ -79,23 +82,46 @@ def _conclude(state: State, commit: str) -> Step:
 
 
 def _range(state: State, left: Left) -> Ask | Range | Inconclusive:
-    reach = state.history.shas(left.reach)
     candidates = state.history.shas(left.viable)
     untried = [c for c in candidates if state.evidence.status(c) is Status.UNTESTED]
-    listed = tuple(state.candidate(c) for c in candidates)
-    if untried and gave_up(state):
-        return too_many_skips(state, listed, len(untried))
-    if untried:
+    if untried and not gave_up(state):
         why = f"{plural(len(candidates), 'candidate')} left; this one is untested"
         return make_ask(state, untried[0], phase=Phase.DESCEND, why=why, left=len(candidates))
-    hidden = [c for c in reach if state.evidence.status(c) in {Status.SKIPPED, Status.WEAK}]
+    bounds = _bounds(state, left)
+    turned = next((c for c in bounds if state.evidence.status(c) is Status.NEW), None)
+    step = twice(state, turned) if turned else shown_again(state, _bounded(left, bounds))
+    if step:
+        return step
+    told = tuple(state.candidate(c) for c in candidates)
+    if untried:
+        return too_many_skips(state, told)
+    hidden = [c for c in candidates if state.evidence.status(c) in _HIDDEN]
+    old = listed([state.name(c) for c in bounds])
     return Range(
-        candidates=listed,
+        candidates=told,
         reason=(
-            f"the first {state.new_word} commit is one of "
-            f"{plural(len(candidates), 'candidate')}; "
-            f"{plural(len(hidden), 'commit')} between them could not be tested"
+            f"between {old} ({state.old_word}) and {state.name(left.lowest)} "
+            f"({state.new_word}), {undecided(state, hidden)}"
         ),
-        hint=inv("build", rev=state.name(hidden[0])) if hidden else "",
+        hint=see(state, hidden[0]) if hidden else "",
         notes=notes(state),
     )
+
+
+def _bounded(left: Left, bounds: tuple[str, ...]) -> Claim:
+    """A range rests on its bounds as a commit rests on its parents."""
+    return Claim(
+        new=left.lowest,
+        old=bounds,
+        role_new="the newest commit of the range",
+        role_old="a commit just before the range",
+    )
+
+
+def _bounds(state: State, left: Left) -> tuple[str, ...]:
+    """The commits that what is left starts after: each is old, or an old commit contains it."""
+    history, bounds = state.history, dict[str, None]()
+    for commit in history.heads(history.boundary(left.reach)):
+        testable = state.evidence.status(commit) not in _HIDDEN
+        bounds.setdefault(commit if testable else containing(state, commit))
+    return tuple(bounds)

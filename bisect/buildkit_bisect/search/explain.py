@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
+from buildkit_bisect.options.command import inv
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.midpoint import Choice
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.vocabulary import Ask, Phase
+from buildkit_bisect.search.tally import Status
+from buildkit_bisect.search.vocabulary import Ask, Phase, SkipKind
 
 _PLACE = {
     Phase.FIRST_PARENT: "first-parent",
@@ -15,9 +19,32 @@ _PLACE = {
 }
 
 
-def plural(n: int, word: str) -> str:
-    """``1 candidate``, ``2 candidates``."""
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+def see(state: State, commit: str) -> str:
+    """The command that shows why a commit could not be tested, or what it shows."""
+    tally, name = state.evidence.tally(commit), state.name(commit)
+    match tally.skip.kind if tally.skip and tally.status is Status.SKIPPED else None:
+        case SkipKind.BUILD | SkipKind.PATCH:
+            return inv("build", rev=name)
+        case SkipKind.INFRA:
+            return inv("doctor")
+        case _:
+            return inv("run", rev=name)
+
+
+def undecided(state: State, commits: Collection[str]) -> str:
+    """``3 commits could not be tested``, and how many show neither behaviour."""
+    weak = sum(state.evidence.status(c) is Status.WEAK for c in commits)
+    skipped = len(commits) - weak
+    neither = f"{'shows' if weak == 1 else 'show'} neither {state.old_word} nor {state.new_word}"
+    return " and ".join([
+        *([f"{plural(skipped, 'commit')} could not be tested"] if skipped or not weak else []),
+        *([f"{plural(weak, 'commit')} {neither}"] if weak else []),
+    ])  # fmt: skip
+
+
+def percent(share: float) -> str:
+    """``99.7 %``; never rounded up to 100 %."""
+    return f"{min(share * 100, 99.99):.4g} %"
 
 
 def cost_phrase(build_seconds: float) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.search import judge
-from buildkit_bisect.search.explain import make_ask, plural
+from buildkit_bisect.search.explain import make_ask, see
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
@@ -119,7 +120,7 @@ def _by_their_rates(state: State) -> Ask | Refused | None:
     if seen.swapped >= _SWAPPED:
         return _refuse_swapped(state)
     tallies = {c: state.evidence.tally(c) for c in (state.old, state.new)}
-    if seen.alike >= _ALIKE or sum(t.decided for t in tallies.values()) >= _MOST:
+    if seen.alike >= _ALIKE or sum(t.runs for t in tallies.values()) >= _MOST:
         return refuse_alike(state, seen.alike)
     why = (
         f"gate: {state.name(state.old)} shows {tallies[state.old]}, "
@@ -209,34 +210,31 @@ def _refuse_end(state: State, commit: str, word: str, shown: Status) -> Refused:
 def _refuse_skip(state: State, commit: str) -> Refused:
     name, tally = state.name(commit), state.evidence.tally(commit)
     assert tally.skip is not None
-    run = inv("run", rev=name)
     match tally.skip.kind:
         case SkipKind.CONTROL:
             return Refused(
                 kind=RefusalKind.CONTROL,
-                reason=(
-                    f"control failed at {name}: the reproducer proves nothing there "
-                    f"({tally.skip.reason})"
-                ),
-                hint=run,
+                reason=f"control failed at {name}: {tally.skip.reason}",
+                hint=see(state, commit),
             )
         case SkipKind.INFRA:
             return Refused(
                 kind=RefusalKind.INFRA,
                 reason=f"{name} could not be tested: {tally.skip.reason}",
-                hint=inv("doctor"),
+                hint=see(state, commit),
             )
         case SkipKind.BUILD | SkipKind.PATCH | SkipKind.OTHER:
             return Refused(
                 kind=RefusalKind.UNTESTABLE,
                 reason=f"{name} could not be tested: {tally.skip.kind}: {tally.skip.reason}",
-                hint=run if tally.skip.kind is SkipKind.OTHER else inv("build", rev=name),
+                hint=see(state, commit),
             )
 
 
 def _merge_base(state: State, base: str) -> str | Ask | Refused:
     """The commit at or before a merge base that shows the old behaviour, or what to do."""
     where = f"the merge base {state.name(base)}"
+    older: list[str] = []
     for back, commit in _ever_further(state.history, base):
         what = where if not back else f"{plural(back, 'commit')} before {where}"
         why = (
@@ -252,24 +250,29 @@ def _merge_base(state: State, base: str) -> str | Ask | Refused:
             case Status.OLD:
                 return commit
             case Status.NEW | Status.MIXED:
-                return _refuse_base(state, commit, what)
+                return _refuse_base(state, commit, what, back)
             case _:
-                continue
+                older += [commit] if back else []
+    tried = f", nor the older {listed(map(state.name, older))}" if older else ""
     return Refused(
         kind=RefusalKind.UNTESTABLE,
-        reason=f"neither {where} nor its ancestors could be tested: {state.evidence.tally(base)}",
-        hint=inv("build", rev=state.name(base)),
+        reason=(
+            f"{where} does not show whether it is {state.old_word}{tried}: "
+            f"{state.evidence.tally(base)}"
+        ),
+        hint=see(state, base),
     )
 
 
-def _refuse_base(state: State, commit: str, what: str) -> Refused:
+def _refuse_base(state: State, commit: str, what: str, back: int) -> Refused:
     tally = state.evidence.tally(commit)
     side = state.name(state.old)
     turned = not state.options.find_fix
     change = "fixed" if turned else "broken"
+    where = f"between it and {side}" if back else f"on the release branch of {side}"
     return Refused(
         kind=RefusalKind.MERGE_BASE,
-        reason=f"{what} is {state.new_word}: {tally}; {change} on the release branch of {side}",
+        reason=f"{what} is {state.new_word}: {tally}; {change} {where}",
         hint=state.command(old=commit, new=state.old, find_fix=turned),
     )
 
@@ -277,5 +280,5 @@ def _refuse_base(state: State, commit: str, what: str) -> Refused:
 def _ever_further(history: History, base: str) -> list[tuple[int, str]]:
     """The commit itself, then 1, 3, 7, ... commits before it on its first-parent line."""
     line = history.first_parent_line(base)
-    steps = [(1 << k) - 1 for k in range(_FALLBACKS + 1)]
-    return [(back, line[-1 - back]) for back in steps if back < len(line)]
+    steps = dict.fromkeys(min((1 << k) - 1, len(line) - 1) for k in range(_FALLBACKS + 1))
+    return [(back, line[-1 - back]) for back in steps]

@@ -104,7 +104,7 @@ def of_base(state: State, commit: str) -> Status:
 
 def may_ask_again(state: State, commit: str) -> bool:
     """Whether a commit outside the search was not yet run as often as it makes sense."""
-    return not at_its_word(state) and state.evidence.tally(commit).decided < _MOST
+    return not at_its_word(state) and state.evidence.tally(commit).runs < _MOST
 
 
 def log_odds(state: State, tallies: list[Tally]) -> Floats:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.search import judge
 from buildkit_bisect.search.answer import found, gave_up, too_many_skips
-from buildkit_bisect.search.explain import cost_phrase, make_ask, plural
+from buildkit_bisect.search.explain import cost_phrase, make_ask, percent, see, undecided
 from buildkit_bisect.search.gate import refuse_alike
 from buildkit_bisect.search.notes import notes, turned_twice
-from buildkit_bisect.search.posterior import Belief, belief, doubt_allowed
+from buildkit_bisect.search.posterior import Belief, belief, doubt_allowed, stated
 from buildkit_bisect.search.proof import proof, rerun
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
@@ -140,31 +141,31 @@ def _no_more(state: State, now: Belief) -> Ask | Range | Inconclusive:
     """No trial says more: what is left are commits that cannot be told apart."""
     members = now.cells.members[now.top]
     mass = float(now.mass[now.top])
-    if 1 - mass > doubt_allowed(state):
-        return _undecided(state, now, "no commit that can be tested would decide it")
+    if 1 - mass > doubt_allowed(state) or members.bit_count() == 1:
+        return _undecided(state, now, "no further trial would decide it")
     untried = [
         c for c in state.history.shas(members) if state.evidence.status(c) is Status.UNTESTED
     ]
     if untried and gave_up(state):
-        return too_many_skips(state, now.credible(state.options.confidence), len(untried))
+        return too_many_skips(state, now.credible(state.options.confidence))
     if untried:
         why = f"{plural(members.bit_count(), 'candidate')} left; this one is untested"
         return make_ask(state, untried[0], phase=Phase.DESCEND, why=why, left=members.bit_count())
+    hidden = state.history.shas(members & state.shown(Status.SKIPPED, Status.WEAK))
     return Range(
         candidates=now.credible(state.options.confidence),
         reason=(
-            f"the first {state.new_word} commit is one of "
-            f"{plural(members.bit_count(), 'candidate')} ({mass:.1%}), "
-            "and no commit that tells them apart could be tested"
+            f"with confidence {percent(stated(mass))} it is one of these, and "
+            f"{undecided(state, hidden)}"
         ),
-        hint="",
+        hint=see(state, hidden[0]) if hidden else "",
         notes=notes(state),
     )
 
 
 def _undecided(state: State, now: Belief, why: str) -> Inconclusive:
     return Inconclusive(
-        reason=f"{why}: the likeliest commit has {now.best:.1%}",
+        reason=f"{why}: the likeliest commit has {percent(now.best)}",
         hint=state.more_trials_command,
         candidates=now.credible(state.options.confidence),
         notes=notes(state),

@@ -12,16 +12,17 @@ def notes(state: State) -> tuple[str, ...]:
     return (*_other_outcomes(state), *_turns_back(state))
 
 
-def turned_twice(state: State, base: str, commit: str) -> Inconclusive:
-    """Return the answer if an ancestor of *commit* is new and a commit that contains it is old."""
+def turned_twice(state: State, base: str, later: str) -> Inconclusive:
+    """Return the answer if *base* is new, and *later*, which contains it, is old."""
+    seen = state.evidence.tally
     return Inconclusive(
         reason=(
-            f"{state.name(base)}, an ancestor of {state.name(commit)}, is already "
-            f"{state.new_word} ({state.evidence.tally(base)}), and a commit that contains it is "
-            f"{state.old_word}: the outcome changed more than once"
+            f"{state.name(base)} is {state.new_word}: {seen(base)}, and {state.name(later)}, "
+            f"which contains it, is {state.old_word}: {seen(later)}; the outcome changed more "
+            "than once"
         ),
         hint=state.boundaries_command,
-        candidates=(state.candidate(base), state.candidate(commit)),
+        candidates=(state.candidate(base), state.candidate(later)),
         notes=notes(state),
     )
 

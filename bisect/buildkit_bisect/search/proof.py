@@ -1,9 +1,16 @@
-"""Found means: the commit and its parents were run again, alternating, and still differ."""
+"""Found means: the commit and its parents were run again, alternating, and still differ.
+
+So are the commits that bound a range, and those that show that the outcome changed twice.
+"""
 
 from __future__ import annotations
 
-from buildkit_bisect.options.command import inv
-from buildkit_bisect.search.explain import make_ask
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from buildkit_bisect.phrases import listed
+from buildkit_bisect.search.explain import make_ask, see
+from buildkit_bisect.search.notes import notes
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Inconclusive, ParentTested, Phase, Range
@@ -20,15 +27,36 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
     of trials only re-runs count; otherwise every trial does, since the posterior counts them too.
     """
     if state.evidence.status(commit) is Status.UNTESTED:
-        return rerun(state, commit, commit, 2 * state.options.proof_runs)
+        steps = 2 * state.options.proof_runs
+        return _ask(state, commit, "the candidate", state.new_word, steps)
     hidden = _hidden(state, commit)
     if hidden:
         return hidden
+    claim = Claim(
+        new=commit,
+        old=state.history.parents(commit),
+        role_new="the candidate",
+        role_old=f"parent of {state.name(commit)}",
+    )
+    return shown_again(state, claim)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """Commits that an answer rests on, and what they are to it."""
+
+    new: str
+    old: tuple[str, ...]
+    role_new: str
+    role_old: str
+
+
+def shown_again(state: State, claim: Claim) -> Ask | Inconclusive | None:
+    """The next run of the commits of *claim*, in turns; None once all were shown again."""
     evidence = state.evidence
-    parents = state.history.parents(commit)
     seen = evidence.tally if state.options.trials is None else evidence.reruns
-    missing = {p: state.options.proof_runs - seen(p).old for p in parents}
-    missing[commit] = state.options.proof_runs - seen(commit).new
+    missing = {c: state.options.proof_runs - seen(c).old for c in claim.old}
+    missing[claim.new] = state.options.proof_runs - seen(claim.new).new
     if max(missing.values()) <= 0:
         return None
     if state.options.trials is None:
@@ -40,14 +68,17 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
     if rounds >= state.options.proof_runs + _PATIENCE:
         return Inconclusive(
             reason=(
-                f"{state.name(commit)} could not be proven by {rounds} re-runs: it shows "
-                f"{evidence.tally(commit)}, and "
-                + ", ".join(f"{state.name(p)} {evidence.tally(p)}" for p in parents)
+                f"{state.name(claim.new)} could not be proven by {rounds} re-runs: it shows "
+                f"{evidence.tally(claim.new)}, and "
+                + ", ".join(f"{state.name(c)} {evidence.tally(c)}" for c in claim.old)
             ),
             hint=state.more_trials_command,
-            candidates=(state.candidate(commit),),
+            candidates=(state.candidate(claim.new),),
+            notes=notes(state),
         )
-    return rerun(state, commit, one, sum(max(0, n) for n in missing.values()))
+    role = claim.role_new if one == claim.new else claim.role_old
+    word = state.new_word if one == claim.new else state.old_word
+    return _ask(state, one, role, word, sum(max(0, n) for n in missing.values()))
 
 
 def run_again(state: State, commit: str) -> Ask:
@@ -59,7 +90,10 @@ def run_again(state: State, commit: str) -> Ask:
 def rerun(state: State, commit: str, one: str, steps: int) -> Ask:
     """Ask for one of *commit* and its parents once more; *steps* are still to come."""
     role = "the candidate" if one == commit else f"parent of {state.name(commit)}"
-    word = state.new_word if one == commit else state.old_word
+    return _ask(state, one, role, state.new_word if one == commit else state.old_word, steps)
+
+
+def _ask(state: State, one: str, role: str, word: str, steps: int) -> Ask:
     rounds = state.evidence.attempts(one)
     return make_ask(
         state,
@@ -88,15 +122,29 @@ def _hidden(state: State, commit: str) -> Range | None:
     hidden = [c for c in family if state.evidence.status(c) in untestable]
     if not hidden:
         return None
-    names = ", ".join(state.name(c) for c in hidden)
     if commit in hidden:
-        reason = f"{state.name(commit)} is most likely, but {names} could not be tested"
+        reason = f"the trials of other commits point to {state.name(commit)}, "
     else:
-        reason = (
-            f"{state.name(commit)} is {state.new_word}, and its parent {names} could not be tested"
-        )
+        shown = state.evidence.tally(commit)
+        reason = f"{state.name(commit)} is {state.new_word}: {shown}, "
     return Range(
         candidates=tuple(state.candidate(c) for c in dict.fromkeys((commit, *hidden))),
-        reason=reason,
-        hint=inv("build", rev=state.name(hidden[0])),
+        reason=reason + _not_shown(state, commit, hidden),
+        hint=see(state, hidden[0]),
+        notes=notes(state),
     )
+
+
+def _not_shown(state: State, commit: str, hidden: Sequence[str]) -> str:
+    """``and its parent m3 could not be tested``."""
+    above = [state.name(c) for c in hidden if c != commit]
+    parents = f"its parent{'s' if len(above) > 1 else ''} {listed(above)}"
+    weak = [c for c in hidden if state.evidence.status(c) is Status.WEAK]
+    lacking = "could not be tested"
+    if weak:
+        one = len(hidden) == 1
+        neither = f"{'shows' if one else 'show'} neither {state.old_word} nor {state.new_word}"
+        lacking = neither if len(weak) == len(hidden) else f"{lacking}, or {neither}"
+    if commit not in hidden:
+        return f"and {parents} {lacking}"
+    return f"but it {'and ' + parents + ' ' if above else ''}{lacking}"

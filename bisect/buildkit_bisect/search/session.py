@@ -12,6 +12,7 @@ from dataclasses import replace
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect
+from buildkit_bisect.search.answer import stalled
 from buildkit_bisect.search.cost import CostModel, FlatCost
 from buildkit_bisect.search.exact import exact
 from buildkit_bisect.search.gate import gate
@@ -66,7 +67,7 @@ class BisectSession:
         """What to test now, or how the search ends; the same until something is told."""
         if self._next is None:
             search = exact if at_its_word(self._state) else noisy
-            self._next = gate(self._state) or search(self._state)
+            self._next = stalled(self._state) or gate(self._state) or search(self._state)
         return self._next
 
     def tell(self, commit: str, tested: Tested) -> None:

@@ -164,7 +164,7 @@ class State:
             cells = Cells(self.history, self.reach_mask(), space)
             self._cells = (space, cells)
         for commit in ran[len(cells.tests) :]:
-            cells.cut(commit)
+            cells.cut(commit, aside=not self.history.contains(self.new, commit))
         return cells
 
     def ran(self) -> Mapping[str, str]:

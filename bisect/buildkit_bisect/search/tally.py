@@ -42,6 +42,11 @@ class Tally:
         return self.old + self.new
 
     @property
+    def runs(self) -> int:
+        """All trials."""
+        return sum(n for _, n in self.outcomes)
+
+    @property
     def status(self) -> Status:
         """Unanimous, mixed, or no evidence at all."""
         if self.old and self.new:
@@ -54,8 +59,7 @@ class Tally:
 
     def __str__(self) -> str:
         """``layers-dropped (3 of 3)``, or the reason of the skip."""
-        total = sum(n for _, n in self.outcomes)
-        seen = ", ".join(f"{name} ({n} of {total})" for name, n in self.outcomes)
+        seen = ", ".join(f"{name} ({n} of {self.runs})" for name, n in self.outcomes)
         return seen or (f"{self.skip.kind}: {self.skip.reason}" if self.skip else "not tested")
 
 
@@ -86,7 +90,9 @@ class Evidence:
         self._attempts: Counter[tuple[Phase, str]] = Counter()
         self._told: dict[str, None] = {}  # commits, in order of their first tell
         self._tallies: dict[str, Tally] = {}  # by identity
-        self.skips: Counter[Phase] = Counter()  # since the last evidence, by phase
+        self.skips: Counter[Phase] = Counter()  # since a commit could be tested, by phase
+        self.idle = 0  # asks in a row for a commit that was run before, without a trial
+        self.last_skip: Skip | None = None
         self.tells = 0
         self.trials = 0
         self.merges = 0  # how often identities changed
@@ -96,6 +102,7 @@ class Evidence:
         """Take a tell in; *phase* is that of the ask it answers, if it answers one."""
         key = self._key_of(commit)
         before = (self.merges, len(self._told), self.status(commit))
+        ran = self.tally(commit).decided
         pool = self._pools.setdefault(key, _Pool(Counter()))
         pool.counts.update({name: n for name, n in tested.counts.items() if n > 0})
         pool.skip = tested.skip or pool.skip
@@ -108,11 +115,17 @@ class Evidence:
             self.changes += 1
         runs = sum(tested.counts.values())
         self.trials += runs
+        self.last_skip = tested.skip or self.last_skip
+        if runs:
+            self.idle = 0
+        elif phase and self.tally(commit).outcomes:
+            self.idle += 1
         if phase:
             self._attempts[phase, commit] += 1
             self._by_phase.setdefault((phase, commit), Counter()).update(tested.counts)
         if self.tally(commit).decided:
-            self.skips.clear()
+            if not ran:  # another run of a known commit says nothing of a stretch
+                self.skips.clear()
         elif phase:
             self.skips[phase] += 1
 

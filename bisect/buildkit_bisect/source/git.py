@@ -35,6 +35,9 @@ STALE = 24 * 3600.0
 MOST_FILES = 100_000
 MOST_BYTES = 10 * 10**9
 
+#: Git's words for a path that is not a file of a tree; a submodule's commit is no blob.
+_NO_FILE = re.compile(r"does not exist in|exists on disk, but not in|bad file")
+
 #: Seconds to list a tree; BuildKit's takes a tenth of one.
 _LISTING = 30.0
 
@@ -292,10 +295,20 @@ class GitSource(History):
         return sha
 
     def read(self, revision: Revision, path: str) -> str | None:
-        """Return the text of a file in a revision; None if there is no such file."""
+        """Return the text of a file in a revision; None if there is no such file.
+
+        Raises `InfraFailed` if git fails for another reason.
+        """
         name = f"{revision.sha}:{path}"
         done = git(self.mirror.path, "cat-file", "blob", name, check=False)
-        return done.stdout if done.ok else None
+        if done.ok:
+            return done.stdout
+        if _NO_FILE.search(done.stderr):
+            return None
+        raise InfraFailed(
+            f"git cat-file {name} failed: {done.tail(1) or f'exit {done.exit}'}",
+            hint=f"{inv('doctor')}, then the same command again",
+        )
 
     def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:
         """Return a digest of all files that the binaries may be built from, and of the Go version.

@@ -80,11 +80,18 @@ class ModuleSource:
         return [Revision(ref=v, sha="", describe=v) for v in names.newest_first(found)]
 
     def read(self, revision: Revision, path: str) -> str | None:
-        """Return the text of a file in the module; None if there is no such file."""
+        """Return the text of a file in the module; None if there is no such file.
+
+        Raises `InfraFailed` if it cannot be read.
+        """
         try:
             return (self._directory(revision) / path).read_text(errors="replace")
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+        except OSError as err:
+            raise InfraFailed(
+                f"cannot read {path} of {revision.describe}: {err}", hint=_GIT
+            ) from err
 
     def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:  # noqa: ARG002
         """Return the canonical version and the checksum of its zip."""
@@ -148,12 +155,16 @@ class ModuleSource:
         """Run a go command and return its JSON output; with the key ``Error`` if it failed."""
         toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
         toolchain = toolchains.find(want) if want else toolchains.any()
-        network_settings(toolchain)
-        env = fetch_env(GOROOT=toolchain.goroot)
+        env = fetch_env(**network_settings(toolchain), GOROOT=toolchain.goroot)
 
         def ask(left: float) -> dict[str, Any]:
             done = process.run(
-                [toolchain.go, *args], timeout=left, cwd=Path("/"), env=env, check=False
+                [toolchain.go, *args],
+                timeout=left,
+                cwd=Path("/"),
+                env=env,
+                inherit=False,
+                check=False,
             )
             if done.timed_out:
                 raise InfraFailed(

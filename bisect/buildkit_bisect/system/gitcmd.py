@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ QUICK = 120.0
 
 #: Seconds for a git command to exit after its last output.
 _ENDS = 10.0
+
+#: Git's words for a file that is not a patch.
+_NO_PATCH = re.compile(r"corrupt patch|No valid patches in input|patch fragment without header")
 
 #: Settings that override every configuration file, including the repository's own.
 _ALWAYS = {
@@ -107,12 +111,19 @@ def patch_ids(repo: Path, shas: Sequence[str], *, timeout: float = QUICK) -> str
 
 
 def why_not(tree: Path, diff: Path, *, bare: bool, reverse: bool = False) -> str:
-    """Return git's reason why *diff* does not apply to *tree*; "" if it does. Allows offsets."""
+    """Return git's reason why *diff* does not apply to *tree*; "" if it does. Allows offsets.
+
+    Raises `ProcessError` if git fails for a reason that is not the patch or the tree.
+    """
     done = _apply(tree, diff, "--check", bare=bare, reverse=reverse, check=False)
     if done.ok:
         return ""
     lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.strip()]
-    return "; ".join(lines[:2]) or f"git apply exited {done.exit}"
+    reason = "; ".join(lines[:2])
+    # 1: it does not apply; 128: git could not read the patch.
+    if (done.exit == 1 and reason) or _NO_PATCH.search(reason):
+        return reason
+    raise ProcessError(f"git apply {diff.name} exited {done.exit}: {reason or 'no output'}")
 
 
 def apply(tree: Path, diff: Path, *, bare: bool) -> None:

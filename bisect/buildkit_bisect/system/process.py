@@ -79,17 +79,21 @@ class Completed:
         return " ".join(self.argv[:5])[:200]
 
 
+#: What every child gets.
+ALWAYS = {
+    "LC_ALL": "C.UTF-8",
+    # Otherwise every go command writes telemetry to the user's home, even with GOENV and GOCACHE.
+    "TEST_TELEMETRY_DIR": os.devnull,
+    "GIT_TERMINAL_PROMPT": "0",
+}
+
+
 def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return our environment without the variables that would redirect git, plus *extra*."""
     env = {
         k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith("GIT_SSL")
     }
-    env["LC_ALL"] = "C.UTF-8"
-    # Otherwise every go command writes telemetry to the user's home, even with GOENV and GOCACHE.
-    env["TEST_TELEMETRY_DIR"] = os.devnull
-    env["GIT_TERMINAL_PROMPT"] = "0"
-    env.update(extra or {})
-    return env
+    return {**env, **ALWAYS, **(extra or {})}
 
 
 class Child(subprocess.Popen[bytes]):

@@ -12,8 +12,10 @@ from buildkit_bisect.campaign.search_steps import (
     cell_done,
     counted,
     shown,
+    skip_of,
     verdict_of,
 )
+from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import CellDone, Column, Event, StepAsked, StepDone
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
 from buildkit_bisect.model import (
@@ -132,16 +134,15 @@ def test_trials_that_no_rule_matches_are_no_skip() -> None:
     ("untested", "kind", "text"),
     [
         (unbuilt(Stage.BUILD, "undefined: foo"), SkipKind.BUILD, "build: undefined: foo"),
-        (unbuilt(Stage.TOOLCHAIN, "no go1.9"), SkipKind.BUILD, "build: no go1.9"),
+        (unbuilt(Stage.TOOLCHAIN, "no Go version"), SkipKind.BUILD, "build: no Go version"),
         (unbuilt(Stage.PATCH, "does not apply"), SkipKind.PATCH, "patch: does not apply"),
         (
             cell(BROKEN, BROKEN, overruled=CONTROL),
             SkipKind.CONTROL,
             "control: the control (at=eager) is broken",
         ),
-        (cell(GONE, GONE), SkipKind.INFRA, "infra: the registry is gone"),
     ],
-    ids=["build", "toolchain", "patch", "control-failed", "infra"],
+    ids=["build", "toolchain", "patch", "control-failed"],
 )
 def test_a_cell_that_proves_nothing_is_skipped(untested: Cell, kind: SkipKind, text: str) -> None:
     tested = as_tested(untested, 5.0)
@@ -149,6 +150,24 @@ def test_a_cell_that_proves_nothing_is_skipped(untested: Cell, kind: SkipKind, t
     assert tested == Tested(skip=Skip(kind=kind, reason=text.removeprefix(f"{kind}: ")))
     assert verdict_of(untested, tested) is Verdict.SKIP
     assert shown(tested) == text
+
+
+def test_a_search_stops_where_the_infrastructure_failed() -> None:
+    with pytest.raises(InfraFailed, match=r"could not be tested: the registry is gone") as err:
+        as_tested(cell(GONE, GONE))
+    assert err.value.hint == "./inv doctor, then ./inv resume"
+    spoiled_control = cell(BROKEN, overruled=GONE)
+    with pytest.raises(InfraFailed):
+        as_tested(spoiled_control)
+
+
+def test_a_search_stops_where_this_machine_cannot_build() -> None:
+    build = NoBuild(
+        stage=Stage.TOOLCHAIN, reason="cannot find Go 1.99", infra=True, hint="install Go 1.99"
+    )
+    with pytest.raises(InfraFailed, match=r"^toolchain: cannot find Go 1.99") as err:
+        skip_of(build)
+    assert err.value.hint == "install Go 1.99"
 
 
 @pytest.mark.parametrize(

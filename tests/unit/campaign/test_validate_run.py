@@ -64,12 +64,13 @@ class FakeLab:
     shows: Mapping[str, Sequence[Outcome]]
     equal: bool = False  # whether all binaries are
     unbuilt: Collection[str] = ()  # rows
+    infra: bool = False  # whether they are not built because of this machine
     ran: list[tuple[str, str, int, int]] = field(default_factory=list)  # row, at, after, trials
     counted: list[Collection[str] | None] = field(default_factory=list)  # campaigns, as *of*
 
     def build(self, variant: Variant) -> Build | NoBuild:
         if variant.label in self.unbuilt:
-            return NoBuild(stage=Stage.BUILD, reason="undefined: foo")
+            return NoBuild(stage=Stage.BUILD, reason="undefined: foo", infra=self.infra)
         sha = "same" if self.equal else variant.label
         return Build(
             key=variant.label, go="1.25.5", source="git", directory="/b", seconds=1.0,
@@ -93,7 +94,8 @@ class FakeLab:
         self.ran.append((row, at, after, trials))
         self.counted.append(of)
         build = self.build(variant)
-        because = ToolOutcome.NO_BUILD.because("build: undefined: foo")
+        kind = ToolOutcome.INFRA if self.infra else ToolOutcome.NO_BUILD
+        because = kind.because("build: undefined: foo")
         empty = Cell(variant=variant, scenario=scenario, axes=axes, build=build, outcome=because)
         if isinstance(build, NoBuild):
             return empty
@@ -243,6 +245,17 @@ def test_a_part_that_does_not_build_says_so(tmp_path: Path) -> None:
     assert (one.unbuilt, one.untested, one.reason) == (False, 0, "")
     assert (two.unbuilt, two.untested, two.fixed) == (True, 1, 0)
     assert "undefined: foo" in two.reason
+
+
+def test_a_part_that_this_machine_cannot_build_is_only_untested(tmp_path: Path) -> None:
+    lab = FakeLab(
+        {"master": [BROKEN], "master + one + two": [FINE], "master + one": [BROKEN]},
+        unbuilt=["master + two"],
+        infra=True,
+    )
+    info = validate(lab, tmp_path, ONE, TWO, checks=Checks.CELLS)
+    assert (info.subsets[1].unbuilt, info.subsets[1].untested) == (False, 1)
+    assert "one" not in info.needed
 
 
 def test_parts_are_not_tried_without_checks(tmp_path: Path) -> None:

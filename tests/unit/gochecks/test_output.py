@@ -123,3 +123,35 @@ def test_vet() -> None:
     worse = checks.vet_check(["./solver"], (), found)
     assert (worse.change, worse.before, worse.after) == ("worse", "clean", "2 complaints")
     assert checks.vet_check(["./solver"], found, ()).change == "better"
+
+
+@pytest.mark.parametrize(
+    ("output", "error"),
+    [
+        (
+            "internal/abi\n# solver\nsolver/x.go:3:9: undefined: missing\nsolver/x.go:4:1: bad\n",
+            "solver/x.go:3:9: undefined: missing",
+        ),
+        (
+            "go: downloading a/b v1\ngo: go.mod requires go >= 1.26.3\n",
+            "go: go.mod requires go >= 1.26.3",
+        ),
+        ("go: inconsistent vendoring in /x:\n\tfoo\n", "go: inconsistent vendoring in /x:"),
+        ("runtime\n/usr/bin/ld: cannot find -lx\n", "/usr/bin/ld: cannot find -lx"),
+        ("x.s:12: unexpected EOF\n", "x.s:12: unexpected EOF"),
+        ("fmt\n", "go failed without an error message"),
+        ("", "go failed without an error message"),
+    ],
+)
+def test_first_error(output: str, error: str) -> None:
+    assert checks.first_error(output) == error
+
+
+def test_what_go_printed_about_builds() -> None:
+    events = lines(
+        {"Action": "build-output", "Output": "# x\n"},
+        {"Action": "output", "Output": "permission denied\n"},
+        {"Action": "build-output", "Output": "x.go:1:1: no\n"},
+    )
+    text = checks.build_output(f"{events}not json\n", "go: downloading a/b v1\n")
+    assert text == "# x\nx.go:1:1: no\ngo: downloading a/b v1\n"

@@ -77,11 +77,13 @@ class Machine:
         self.ran: list[TrialJob] = []
         self.infra: list[str] = []  # failures of the next trials
         self.exits: Mapping[Axes, int] = {}
+        self.next_exits: list[int] = []  # of the next trials, whatever their axes
 
     def __call__(self, job: TrialJob) -> Observation:
         self.ran.append(job)
         infra = self.infra.pop(0) if self.infra else ""
-        step = StepResult(id="go", exit=self.exits.get(job.axes, 0), seconds=1.0)
+        code = self.next_exits.pop(0) if self.next_exits else self.exits.get(job.axes, 0)
+        step = StepResult(id="go", exit=code, seconds=1.0)
         return Observation(steps=() if infra else (step,), seconds=1.0, infra=infra)
 
 
@@ -221,10 +223,26 @@ def test_a_control_that_is_not_good_overrules_the_cell(machine: Machine, journal
     machine.exits = {EAGER: 1}
     cell = lab(journal).cell(VARIANT, SCENARIO, LAZY, 2)
     assert cell.outcome == ToolOutcome.CONTROL_FAILED.because(
-        "the control (at=eager) is broken: this cell proves nothing"
+        "the control (at=eager) is broken (m), so this cell proves nothing"
     )
     assert cell.counts == {"fine": 2}
     assert merge([cell, replace(cell, trials=())]).outcome == cell.outcome
+
+
+def test_a_control_that_matches_no_rule_runs_again(machine: Machine, journal: Journal) -> None:
+    machine.next_exits = [9, 9]
+    cell = lab(journal).cell(VARIANT, SCENARIO, LAZY, 1)
+    assert (cell.outcome.name, cell.counts) == ("fine", {"fine": 1})
+    assert [job.axes for job in machine.ran] == [EAGER, EAGER, EAGER, LAZY]
+
+
+def test_a_control_that_never_matches_a_rule_has_failed(machine: Machine, journal: Journal) -> None:
+    machine.exits = {EAGER: 9}
+    cell = lab(journal).cell(VARIANT, SCENARIO, LAZY, 1)
+    assert cell.outcome.name == ToolOutcome.CONTROL_FAILED
+    assert "the control (at=eager) is unclassified (" in cell.outcome.reason
+    assert "step go exited 9" in cell.outcome.reason
+    assert [job.axes for job in machine.ran] == [EAGER, EAGER, EAGER, LAZY]
 
 
 def test_a_variant_that_does_not_build_runs_no_trial(machine: Machine, journal: Journal) -> None:
@@ -232,3 +250,13 @@ def test_a_variant_that_does_not_build_runs_no_trial(machine: Machine, journal: 
     cell = lab(journal, builder=cast(Builder, FakeBuilder(failed))).cell(VARIANT, SCENARIO, LAZY, 1)
     assert cell.outcome == ToolOutcome.NO_BUILD.because("patch: p does not apply")
     assert (cell.outcome.verdict, machine.ran) == (Verdict.SKIP, [])
+
+
+def test_a_variant_that_this_machine_cannot_build_is_not_skipped(
+    machine: Machine, journal: Journal
+) -> None:
+    missing = NoBuild(stage=Stage.TOOLCHAIN, reason="cannot find Go 1.99", infra=True)
+    one = lab(journal, builder=cast(Builder, FakeBuilder(missing)))
+    cell = one.cell(VARIANT, SCENARIO, LAZY, 1)
+    assert cell.outcome == ToolOutcome.INFRA.because("toolchain: cannot find Go 1.99")
+    assert (cell.outcome.verdict, machine.ran) == (Verdict.INFRA, [])

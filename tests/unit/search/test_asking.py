@@ -85,7 +85,7 @@ def test_a_search_goes_on_to_a_higher_confidence(with_it: float, without: float)
         assert asked[:20] == at_once[:20]
 
 
-def test_several_trials_at_once_where_one_tells_little() -> None:
+def test_several_trials_at_once_if_one_is_worth_little() -> None:
     history = History(linear(100))
     ran = []
     for seed in range(4):

@@ -94,7 +94,7 @@ def test_cells_share_builds() -> None:
     assert "between two outcomes in 2 cells" in asks[2].why
 
 
-def test_a_flip_whose_ends_look_alike_is_found_and_the_rest_is_said() -> None:
+def test_changes_that_cancel_out_are_found_and_gaps_are_reported() -> None:
     def answer(commit: str) -> Outcomes:
         return {"a": "bad" if 40 <= int(commit[1:]) < 80 else "good"}
 
@@ -156,6 +156,20 @@ def test_one_cell_may_be_untestable_where_others_are_not() -> None:
     assert change.last_before == "c7"
     assert [c.commit for c in change.candidates] == ["c8", "c9", "c10", "c11", "c12"]
     assert change.candidates[0].reason == "this cell could not be tested"
+
+
+def test_a_change_hidden_by_merges_may_be_inside_them() -> None:
+    parents = {f"m{i}": [f"m{i - 1}"] if i else [] for i in range(9)}
+    parents |= {"a": ["m1"], "b": ["m1"], "m3": ["m2", "a"], "m4": ["m3", "b"]}
+    history = History(parents)
+    result, _ = drive(
+        BoundarySearch([f"m{i}" for i in range(9)], history=history),
+        lambda c: {"a": "y" if history.contains(c, "a") else "x"},
+        frozenset({"m3", "m4", "m5"}),
+    )
+    (change,) = result.changes
+    assert [c.commit for c in change.candidates] == ["m3", "m4", "m5", "m6"]
+    assert change.notes == ("m3 and m4 are merges: the commit may be one that they merged",)
 
 
 BRANCHED = {
@@ -251,7 +265,7 @@ def test_every_turn_inside_a_merge_is_a_change() -> None:
     assert "builds of the branches searched were not tested, at most 2 in" in result.untested_note
 
 
-def test_what_a_branch_takes_back_is_seen_where_another_cell_turned() -> None:
+def test_a_change_undone_on_a_branch_is_found_if_another_cell_changed_at_the_merge() -> None:
     """The line alone says nothing of it: a merge that changes no cell is not looked into."""
     back, other = along("BBBBBBAA"), along("AAAACCCC")
     history = History(branch_of(8))
@@ -292,7 +306,7 @@ def test_a_merge_that_differs_from_its_branch_is_a_change_of_its_own() -> None:
     assert told(result) == [("b2", "m3", "A", "B"), ("m3", None, "B", "A")]
 
 
-def test_what_a_branch_shows_that_comes_from_another_outcome_is_told_beside_the_merge() -> None:
+def test_changes_on_a_branch_with_another_base_outcome_are_listed_beside_the_merge() -> None:
     one = along("ZZBB")
     result, _ = drive(
         BoundarySearch(["m2", "m3", "m4"], history=History(branch_of(4, behind=True))),

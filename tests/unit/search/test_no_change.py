@@ -103,7 +103,7 @@ def swapped(rng_seed: int, rate: float) -> Callable[[Ask], Tested]:
 
 
 @pytest.mark.parametrize("trials", [1, 3, None])
-def test_swapped_ends_are_refused_with_the_command_that_is_meant(trials: int | None) -> None:
+def test_swapped_endpoints_are_refused_with_the_right_command(trials: int | None) -> None:
     result, asks = search(swapped(1, 1.0), trials=trials)
     assert isinstance(result, Refused)
     assert result.kind is RefusalKind.ORDER
@@ -118,7 +118,7 @@ def test_swapped_ends_are_refused_with_the_command_that_is_meant(trials: int | N
     assert result.hint == "./inv bisect --bad c0 --good c40 --find-fix"
 
 
-def test_swapped_ends_of_a_fix() -> None:
+def test_swapped_endpoints_of_a_fix() -> None:
     def answer(ask: Ask) -> Tested:
         return seen(dropped=1) if int(ask.commit[1:]) >= 17 else seen(cached=1)
 
@@ -128,7 +128,7 @@ def test_swapped_ends_of_a_fix() -> None:
     assert result.hint == "./inv bisect --good c0 --bad c40"
 
 
-def test_swapped_flaky_ends_are_refused_too() -> None:
+def test_swapped_flaky_endpoints_are_refused() -> None:
     for seed in range(8):
         result, asks = search(swapped(seed, 0.6))
         assert isinstance(result, Refused), result

@@ -75,7 +75,7 @@ def test_errors_in_a_fixed_number_of_trials_are_met_with_probabilities() -> None
     assert right >= 17
 
 
-def test_a_good_end_on_top_of_bad_commits_is_told_soon() -> None:
+def test_a_good_endpoint_on_top_of_bad_commits_is_reported_soon() -> None:
     """As 6c0aa8c8f in moby/buildkit: good only until its pull request's last commit.
 
     The line that it left is bad all along, so the candidate's parent never is good.
@@ -97,7 +97,7 @@ def test_a_good_end_on_top_of_bad_commits_is_told_soon() -> None:
     assert re.match(r"c0 shows dropped \(. of .\), and good, which contains it, cached", why)
 
 
-def test_one_false_alarm_below_the_good_end_is_no_second_turn() -> None:
+def test_one_false_alarm_below_the_good_endpoint_is_not_a_second_change() -> None:
     parents = linear(16)
     one = BisectSession(History(parents), good="c4", bad="c16")
     one.next()
@@ -156,7 +156,7 @@ def test_only_skips_left_is_a_range_under_noise_too() -> None:
     assert all(c.probability for c in answer.candidates)
 
 
-def test_ends_that_do_not_differ_are_refused() -> None:
+def test_endpoints_that_do_not_differ_are_refused() -> None:
     rng = dice(7)
     parents = linear(20)
 
@@ -223,7 +223,7 @@ def test_trials_that_cannot_decide_end() -> None:
 
 @given(st.integers(0, 10**6), st.integers(0, 60))
 @settings(max_examples=25, deadline=None)
-def test_the_same_tells_give_the_same_asks_under_noise(seed: int, crash: int) -> None:
+def test_the_same_results_give_the_same_asks_under_noise(seed: int, crash: int) -> None:
     parents = linear(60)
     history = History(parents)
 
@@ -282,7 +282,7 @@ def test_thousands_of_trials_do_not_underflow() -> None:
     assert given.with_it[0].sum() == pytest.approx(1)
 
 
-def test_a_fix_is_a_regression_with_the_sides_turned_round() -> None:
+def test_a_fix_is_a_regression_with_the_sides_swapped() -> None:
     inside = np.array([[1.0, 1], [0, 1]])
     new, old = np.array([2.0, 3]), np.array([1.0, 0])
     broke = likelihoods(REGRESSION, inside, new, old)
@@ -348,7 +348,7 @@ def test_find_fix_under_noise() -> None:
     assert right >= 10
 
 
-def test_information_is_zero_for_what_is_known_and_full_for_what_tells_all() -> None:
+def test_information_is_zero_if_known_and_one_bit_if_a_trial_decides() -> None:
     sure = SimpleNamespace(mass=np.array([1.0]), no_change=0.0)
     halves = np.array([[0.5], [1.0], [0.0]])  # of the candidates are in the commit
     one = np.array([0])

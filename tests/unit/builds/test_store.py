@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect.builds import store
+from buildkit_bisect.model import NoBuild, Stage
+from buildkit_bisect.system import paths
+
+COMPLAINT = "solver/x.go:3:9: undefined: missing"
+BROKEN = f"a/b\n# github.com/moby/buildkit/solver\n{COMPLAINT}\n"
+KEY = "ab" * 32
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def stored(stage: str, reason: str, log: str | None, key: str = KEY) -> Path:
+    """Store a failure as earlier versions did, whatever its reason."""
+    entry = paths.cache("failures") / key
+    entry.mkdir()
+    (entry / "failure.json").write_text(json.dumps({"format": 1, "stage": stage, "reason": reason}))
+    if log is not None:
+        (entry / "build.log").write_text(log)
+    return entry
+
+
+def test_a_complaint_about_the_source_is_remembered() -> None:
+    entry = stored("build", COMPLAINT, BROKEN)
+    log = str(entry / "build.log")
+    assert store.failure(KEY) == NoBuild(stage=Stage.BUILD, reason=COMPLAINT, log=log)
+    assert store.forget_unproven() == 0
+    assert entry.is_dir()
+
+
+def test_a_patch_that_does_not_apply_is_remembered() -> None:
+    reason = "p does not apply: patch failed: f:1; f: patch does not apply"
+    stored("patch", reason, None)
+    assert store.failure(KEY) == NoBuild(stage=Stage.PATCH, reason=reason)
+    assert store.forget_unproven() == 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason", "log"),
+    [
+        ("build", "GOCACHEPROG exited pre-Close with 1 pending requests", "GOCACHEPROG exited\n"),
+        ("build", "GOCACHEPROG exited pre-Close with 1 pending requests", None),
+        ("build", COMPLAINT, None),
+        ("build", COMPLAINT, f"{BROKEN}GOCACHEPROG exited pre-Close with 1 pending requests\n"),
+        ("build", "solver/x.go:3:9: undefined: other", BROKEN),
+        ("patch", "p does not apply: git apply exited -9", None),
+        ("toolchain", "cannot find Go 1.99: PATH has no Go", None),
+        ("build", 'solver/x.go:2:8: p@v1: Get "https://p.invalid": dial tcp: i/o timeout',
+         'solver/x.go:2:8: p@v1: Get "https://p.invalid": dial tcp: i/o timeout\n'),
+        ("nonsense", COMPLAINT, BROKEN),
+    ],
+)  # fmt: skip
+def test_any_other_failure_is_forgotten(stage: str, reason: str, log: str | None) -> None:
+    entry = stored(stage, reason, log)
+    assert store.failure(KEY) is None
+    assert store.forget_unproven() == 1
+    assert not entry.exists()
+    assert list(paths.cache("tmp").iterdir()) == []
+
+
+def test_a_damaged_entry_is_forgotten() -> None:
+    entry = stored("build", COMPLAINT, BROKEN)
+    (entry / "failure.json").write_text("[]")
+    assert store.failure(KEY) is None
+    assert store.forget_unproven() == 1
+
+
+def test_a_build_that_runs_keeps_its_entry() -> None:
+    entry = stored("build", "killed", None)
+    with store.lock(KEY):
+        assert store.forget_unproven() == 0
+        assert entry.exists()
+        assert store.failure(KEY) is None
+    assert store.forget_unproven() == 1
