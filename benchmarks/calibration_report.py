@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,25 +73,33 @@ def upper(wrong: int, named: int) -> float:
     """The upper end of the exact one-sided 95 % interval for a share."""
     if wrong >= named:
         return 1.0
-    low, high = wrong / named, 1.0
+    return _where(lambda p: _at_most(wrong, named, p) > _BEYOND, wrong / named, 1.0)
+
+
+def lower(wrong: int, named: int) -> float:
+    """The lower end of the exact one-sided 95 % interval for a share."""
+    if not wrong:
+        return 0.0
+    return _where(lambda p: 1 - _at_most(wrong - 1, named, p) < _BEYOND, 0.0, wrong / named)
+
+
+_BEYOND = 0.05
+
+
+def _where(below: Callable[[float], bool], low: float, high: float) -> float:
     for _ in range(60):
         middle = (low + high) / 2
-        if _at_most(wrong, named, middle) > 0.05:  # noqa: PLR2004 - the 95 %
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if below(middle) else (low, middle)
     return high
 
 
 def _at_most(k: int, n: int, p: float) -> float:
-    if p >= 1:
-        return 0.0
-    term = math.exp(n * math.log1p(-p))
-    total = term
-    for i in range(k):
-        term *= (n - i) / (i + 1) * p / (1 - p)
-        total += term
-    return total
+    """Probability of at most *k* of *n*; in logarithms, since the terms may underflow."""
+    if p <= 0 or p >= 1:
+        return float(p <= 0)
+    ways = (math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in range(k + 1))
+    logs = (way + i * math.log(p) + (n - i) * math.log1p(-p) for i, way in enumerate(ways))
+    return math.fsum(map(math.exp, logs))
 
 
 def holds(level: Level) -> bool:
@@ -149,7 +157,8 @@ def _beside(done: Sequence[Done], theirs: Sequence[Mapping[str, float]]) -> str:
         their = beside.get((d.row.with_it, d.row.without))
         named = f"{their['right'] / their['runs']:.1%} | {their['trials']:.1f}" if their else " | "
         rows.append(
-            f"{_rates(d.row)} | {named} | {level.right / runs:.1%} | {level.wrong / runs:.1%} | "
+            f"{_rates(d.row)} | {named} | {level.right / runs:.1%} | "
+            f"{level.wrong / runs:.1%} ({upper(level.wrong, level.named):.1%}) | "
             f"{level.trials / runs:.1f} | {floor(d.row.with_it, d.row.without, 127):.1f}"
         )
     ran = f"{done[0].row.runs:,} runs a row"
@@ -157,7 +166,8 @@ def _beside(done: Sequence[Done], theirs: Sequence[Mapping[str, float]]) -> str:
         ran += f", {int(theirs[0]['runs']):,} of git-bayesect"
     return (
         "127 candidates in a line, builds for free, confidence 95 %: "
-        f"{ran}. *Floor* is what the rates allow if they were known.\n\n"
+        f"{ran}. *Floor* is what the rates allow if they were known; in "
+        "brackets is the upper end of a one-sided 95 % interval.\n\n"
         + _table(
             "rates with / without the change | git-bayesect right | its trials | right | wrong | "
             "trials in all | floor",
@@ -246,10 +256,13 @@ def _alike(done: Sequence[Done]) -> str:
             f"{(d.row.runs - level.wrong - other.get('no change', 0)) / d.row.runs:.1%} | "
             f"{level.trials / d.row.runs:.0f} | {level.builds / d.row.runs:.0f}"
         )
+    named, sure = (max(d.at(c).wrong / d.row.runs for d in done) for c in (0.8, 0.99))
     return (
         f"Both ends behave the same (A/A), and nothing changes between them: {done[0].row.runs:,} "
         "runs a row, at 95 %. *Drifting* rates fall by a third after 25 trials.\n\n"
-        + _table('rate | "no change" | a commit named | undecided | trials | builds', rows)
+        + _table('rate | "no change" | a commit named | neither | trials | builds', rows)
+        + f"\n\nAt a confidence of 80 % a commit is named in up to {named:.1%}, at 99 % in up to "
+        f"{sure:.1%}."
     )
 
 
@@ -264,9 +277,10 @@ def _unlike(done: Sequence[Done]) -> str:
             f"{level.wrong / max(1, level.named):.1%} | {level.trials / d.row.runs:.1f}"
         )
     return (
-        "What the confidence does not allow for, at 95 %: all rates fall by a third after "
-        "25 trials, or every second trial of a commit repeats the one before in half the "
-        "cases.\n\n" + _table("rates | right | wrong of those named | trials in all", rows)
+        f"What the confidence does not allow for, {done[0].row.runs:,} runs a row, at 95 %: all "
+        "rates fall by a third after 25 trials, or every second trial of a commit "
+        "repeats the one before in half the cases.\n\n"
+        + _table("rates | right | wrong of those named | trials in all", rows)
     )
 
 
@@ -280,7 +294,7 @@ def _fixed(done: Sequence[Done]) -> str:
             f"{_rates(d.row)}, --trials {d.row.trials} | {level.right / d.row.runs:.1%} | "
             f"{level.wrong / max(1, level.named):.1%} | {level.trials / d.row.runs:.1f}"
         )
-    return "With a fixed number of trials, at 95 %:\n\n" + _table(
+    return f"A fixed number of trials, {done[0].row.runs:,} runs a row, at 95 %:\n\n" + _table(
         "rates | right | wrong of those named | trials in all", rows
     )
 
@@ -315,7 +329,7 @@ def diagram(done: Mapping[str, Sequence[Done]]) -> str:
     marks = []
     for n, right, total in (bins[k] for k in sorted(bins)):
         wrong = n - right
-        low, high = 1 - upper(wrong, n), 1 - (1 - upper(right, n)) if right < n else 1.0
+        low, high = 1 - upper(wrong, n), 1 - lower(wrong, n)
         x, y = _place(total / n), _place(right / n)
         marks.append(
             f'<line x1="{_EDGE + x:.1f}" x2="{_EDGE + x:.1f}" y1="{_down(_place(low)):.1f}" '
