@@ -115,13 +115,14 @@ class TrialDone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellDone:
-    """All trials of a cell are done."""
+    """All trials of a cell are done; sent again at the end if more are known of it."""
 
     row: str
     column: Column
     outcome: str
     verdict: Verdict
     counts: Mapping[str, int] = field(default_factory=dict)  # outcome -> trials
+    known: Mapping[str, int] = field(default_factory=dict)  # all known trials, if they are more
     reason: str = ""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from buildkit_bisect import result
-from buildkit_bisect.campaign import compose, record
+from buildkit_bisect.campaign import compose, known, record
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput, BisectError
@@ -90,6 +90,7 @@ def _document(campaign: Campaign, setup: Setup, name: str, folder: Path) -> Resu
         setup.events.emit(planned)
     with open_lab(setup, name) as (lab, refs):
         findings = campaign.run(Work(lab=lab, events=setup.events, folder=folder))
+        findings = known.add(findings, lab, setup.events)
         return compose.result(
             setup,
             findings,

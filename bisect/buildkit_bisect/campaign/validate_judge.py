@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
-from math import comb
 
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.result import (
@@ -17,12 +16,10 @@ from buildkit_bisect.result import (
     SubsetInfo,
     ValidationStatus,
 )
+from buildkit_bisect.result.chance import may_be_chance
 
 #: Longest series of which every subset is tried; of longer ones, only those without one part.
 ALL_SUBSETS = 4
-
-#: Largest p-value at which a difference between two sides counts.
-SIGNIFICANCE = 0.05
 
 
 def side(cell: CellInfo) -> Verdict:
@@ -33,26 +30,6 @@ def side(cell: CellInfo) -> Verdict:
     if Verdict.BAD in verdicts:
         return Verdict.BAD
     return Verdict.GOOD if verdicts == {Verdict.GOOD} else Verdict.SKIP
-
-
-def p_value(failing: Sequence[str], passing: Sequence[str]) -> float:
-    """Return the probability of no failure in *passing* if both sides fail equally often.
-
-    Fisher's exact test, one-sided: the probability that a random draw of ``len(passing)`` from
-    all trials contains none of the bad ones. The arguments are verdicts of trials; INFRA is
-    ignored. Three bad against three good trials give 0.05: fewer cannot decide.
-    """
-    failed, passed = ([v for v in side if v != Verdict.INFRA] for side in (failing, passing))
-    bad, total = sum(v == Verdict.BAD for v in failed), len(failed) + len(passed)
-    return comb(total - bad, len(passed)) / comb(total, len(passed))
-
-
-def may_be_chance(before: Sequence[str], after: Sequence[str]) -> bool:
-    """Whether only one side has failures, but too few trials to exclude chance."""
-    bad = [Verdict.BAD in verdicts for verdicts in (before, after)]
-    if bad[0] == bad[1]:
-        return False
-    return p_value(*((before, after) if bad[0] else (after, before))) > SIGNIFICANCE
 
 
 def classify(before: CellInfo, after: CellInfo, *, snapshotter: str = "") -> CellChange:

@@ -29,6 +29,7 @@ from buildkit_bisect.result import (
     ValidationInfo,
     ValidationStatus,
 )
+from buildkit_bisect.result.chance import may_be_chance
 from buildkit_bisect.result.sentence import verdict
 from buildkit_bisect.scenario import Action, Scenario
 from buildkit_bisect.source import GitSource
@@ -173,7 +174,7 @@ class ValidationRun:
         of = self._lab.together(sides, scenario, axes)
         parts: tuple[list[Cell], list[Cell]] = ([], [])
         for number in range(usual * _MAX_FACTOR):
-            if number >= usual and not judge.may_be_chance(*map(_verdicts, parts)):
+            if number >= usual and not may_be_chance(*map(_verdicts, parts)):
                 break
             for variant, done in zip(sides, parts, strict=True):
                 if not done or isinstance(done[0].build, Build):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.events import (
@@ -44,6 +45,18 @@ from buildkit_bisect.system import deadlines
 #: Trials of a control that match no rule, before the control has failed.
 _CONTROL_TRIALS = 3
 
+#: A cell: the commit or module version, names of patches, the scenario's name, axis values.
+_Place = tuple[str, tuple[str, ...], str, Axes]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Visit:
+    """What finds and judges the stored trials of a cell that was run."""
+
+    key: str
+    scenario: Scenario
+    control: Observation | None
+
 
 class Lab:
     """Runs everything that takes time: builds and trials."""
@@ -79,6 +92,7 @@ class Lab:
         self._resumed = frozenset(resumed)  # campaigns that this one resumes
         self._ours: set[tuple[str, int]] = set()  # keys and numbers of trials that this lab ran
         self._controls: dict[tuple[str, str, Axes], Cell] = {}
+        self._visited: dict[_Place, _Visit] = {}
         self._made: dict[str, Build | NoBuild] = {}
         self.build_seconds = 0.0
 
@@ -142,6 +156,9 @@ class Lab:
                     f"({beside.outcome.reason}), so this cell proves nothing"
                 )
         job = self._job(variant, build, scenario, axes)
+        revision = variant.revision.sha or variant.revision.describe
+        place = (revision, tuple(p.name for p in variant.patches), scenario.name, axes)
+        self._visited[place] = _Visit(key=job.key, scenario=scenario, control=control)
         ran = self._trials(job, trials, after=after, control=control, of=of)
         judged = tuple(outcome.judge(scenario, t.observation, control) for t in ran)
         combined, counts = outcome.combine(judged)
@@ -170,6 +187,21 @@ class Lab:
                     break
             self._controls[asked] = control
         return self._controls[asked]
+
+    def known(
+        self, revision: str, patches: tuple[str, ...], scenario: str, axes: Axes
+    ) -> list[Outcome] | None:
+        """Return the outcomes of all stored trials of a cell, by any campaign, oldest first.
+
+        Also with ``fresh``. None if this lab did not run the cell.
+        """
+        visit = self._visited.get((revision, patches, scenario, axes))
+        if visit is None:
+            return None
+        return [
+            outcome.judge(visit.scenario, row.observation, visit.control)
+            for row in self._journal.trials(visit.key)
+        ]
 
     def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:
         """Return the last campaign that ran this cell of all *variants*; empty if none did."""

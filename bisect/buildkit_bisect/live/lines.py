@@ -7,7 +7,7 @@ from typing import TextIO
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
 from buildkit_bisect.phrases import plural
-from buildkit_bisect.render.symbols import word
+from buildkit_bisect.render.symbols import known, word
 from buildkit_bisect.render.text import duration, one_line, shorten
 
 
@@ -76,9 +76,10 @@ def cell(event: ev.CellDone) -> str:
     """``bad, layers dropped 3 of 3``; for a flaky cell every outcome's count."""
     total = sum(event.counts.values())
     each = [f"{word(name)} {n} of {total}" for name, n in event.counts.items()]
+    beside = f" ({known(event.outcome, event.known)})" if event.known else ""
     if len(each) > 1:
-        return f"{event.verdict}, {word(event.outcome)}: " + ", ".join(each)
-    return f"{event.verdict}, {each[0] if each else word(event.outcome)}"
+        return f"{event.verdict}, {word(event.outcome)}: " + ", ".join(each) + beside
+    return f"{event.verdict}, {each[0] if each else word(event.outcome)}{beside}"
 
 
 def plan_line(event: ev.Planned) -> str:

@@ -46,6 +46,7 @@ class CellState:
     since: float = 0.0
     finished: bool = False
     bad: bool = False  # whether some trial was
+    known: dict[str, int] = field(default_factory=dict)  # all known trials, if they are more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +77,7 @@ class Progress:
         self._trial_seconds: list[float] = []  # of trials not reused
         self._built: list[tuple[float, float]] = []  # (expected, actual) of builds not reused
 
-    def take(self, event: Event, now: float) -> None:  # noqa: C901, PLR0912 - one case per event
+    def take(self, event: Event, now: float) -> None:  # noqa: C901, PLR0912, PLR0915 - one case per event
         """Apply *event*, which happened at *now* (seconds on any monotonic clock)."""
         self.started = now if self.started is None else self.started
         self.last = now
@@ -116,7 +117,8 @@ class Progress:
                     self._trial_seconds.append(event.seconds)
             case ev.CellDone():
                 cell = self._cell(event.row, event.column)
-                cell.counts, cell.running, cell.finished = dict(event.counts), 0, True
+                cell.counts, cell.known = dict(event.counts), dict(event.known)
+                cell.running, cell.finished = 0, True
                 cell.verdict, cell.outcome = event.verdict, event.outcome
                 cell.bad = cell.bad or event.verdict is Verdict.BAD
             case ev.StepAsked():

@@ -114,7 +114,8 @@ def _glyph(cell: CellState | None, now: float) -> tuple[str, str]:
         return symbols.NONE.glyph, "dim"
     if cell.running:
         return _SPIN[int(now * 4) % 4], "bold blue"
-    if len(cell.counts) > 1:
+    tested = cell.verdict not in (Verdict.SKIP, Verdict.INFRA)
+    if len(cell.counts) > 1 or (tested and len(cell.known) > 1):
         return symbols.MIXED.glyph, _STYLES[symbols.MIXED]
     symbol = symbols.of(cell.outcome, cell.verdict or Verdict.WEAK)
     return symbol.glyph, _STYLES[symbol]

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from buildkit_bisect.model import Verdict
+from buildkit_bisect.options import requests
+from buildkit_bisect.options.command import words
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.render import symbols
 from buildkit_bisect.render.text import one_line
-from buildkit_bisect.result import CellInfo, Result
-
-#: Best first. Cells that were not tested have no rank.
-_RANK: dict[str, int] = {Verdict.GOOD: 0, Verdict.WEAK: 1, Verdict.BAD: 2}
+from buildkit_bisect.result import CellInfo, Result, chance
 
 
 class Change(StrEnum):
@@ -21,6 +19,7 @@ class Change(StrEnum):
     WORSE = "worse"
     BETTER = "better"
     CHANGED = "changed"  # another outcome, neither better nor worse
+    CHANCE = "chance"  # another outcome, but too few trials to exclude chance
     UNTESTED = "untested"  # tested in one campaign only
     NEW = "new"
     GONE = "gone"
@@ -35,6 +34,7 @@ class Difference:
     change: Change
     before: CellInfo | None
     after: CellInfo | None
+    how: chance.Difference | None = None  # if both were tested
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,15 +66,7 @@ def compare(old: Result, new: Result) -> Comparison:
     return Comparison(
         old=old.id,
         new=new.id,
-        differences=tuple(
-            Difference(
-                name=_name(key),
-                change=_change(before.get(key), after.get(key)),
-                before=before.get(key),
-                after=after.get(key),
-            )
-            for key in keys
-        ),
+        differences=tuple(_difference(_name(key), before.get(key), after.get(key)) for key in keys),
         notes=tuple(_notes(old, new)),
     )
 
@@ -89,15 +81,17 @@ def _name(key: _Key) -> str:
     return f"{' + '.join([ref, *patches])}: {scenario} {cell}"
 
 
-def _change(before: CellInfo | None, after: CellInfo | None) -> Change:
+def _difference(name: str, before: CellInfo | None, after: CellInfo | None) -> Difference:
+    how = None
     if before is None or after is None:
-        return Change.NEW if before is None else Change.GONE
-    old, new = _RANK.get(before.verdict), _RANK.get(after.verdict)
-    if old is None or new is None:
-        return Change.SAME if old is new is None else Change.UNTESTED
-    if old != new:
-        return Change.WORSE if new > old else Change.BETTER
-    return Change.SAME if before.outcome == after.outcome else Change.CHANGED
+        change = Change.NEW if before is None else Change.GONE
+    elif {before.verdict, after.verdict} <= chance.RANK.keys():
+        how = chance.difference(before, after)
+        change = Change(how.kind)
+    else:
+        tested = before.verdict in chance.RANK or after.verdict in chance.RANK
+        change = Change.UNTESTED if tested else Change.SAME
+    return Difference(name=name, change=change, before=before, after=after, how=how)
 
 
 def _notes(old: Result, new: Result) -> list[str]:
@@ -124,16 +118,26 @@ def text(comparison: Comparison) -> str:
     for difference in sorted(comparison.differences, key=lambda d: order.index(d.change)):
         if difference.change is not Change.SAME:
             was, now = _shown(difference.before), _shown(difference.after)
-            line = one_line(f"{difference.name}: {was} -> {now}")
+            line = one_line(f"{difference.name}: {was} -> {now}{_odds(difference)}")
             lines.append(f"{difference.change:9} {line}")
     lines += [one_line(f"note: {note}") for note in comparison.notes]
+    if more := max((d.how.trials for d in comparison.differences if d.how), default=0):
+        option = words(requests.Campaign, trials=more)
+        lines.append(f"hint: test both revisions with {option}; completed trials are reused")
     counts = [f"{comparison.count(c)} {c}" for c in Change if comparison.count(c)]
     lines.append(f"{plural(len(comparison.differences), 'cell')}: {', '.join(counts) or 'none'}")
     return "\n".join(lines) + "\n"
 
 
+def _odds(difference: Difference) -> str:
+    how = difference.how
+    if how is None:
+        return ""
+    return f" ({how.shown})" if how.sure else f" (may be chance: {how.shown})"
+
+
 def _shown(cell: CellInfo | None) -> str:
     if cell is None:
         return "none"
-    glyph = symbols.of(cell.outcome, cell.verdict).glyph
+    glyph = symbols.of_cell(cell).glyph
     return f"{glyph} {symbols.word(cell.outcome)} {symbols.tally(cell)}".rstrip()

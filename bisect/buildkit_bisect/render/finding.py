@@ -50,13 +50,20 @@ def _finding(result: Result, mark: Mark) -> str:
         ((row, column), cell) = next(iter(grid.cells.items()))
         where = listed([mark(f"{n} {v}") for n, v in column.axes])
         outcome = f"{mark(symbols.word(cell.outcome))} {_of(cell)}".rstrip()
-        return f"{mark(row.label)} with {where} is {cell.verdict}: {outcome}."
+        beside = symbols.more(cell)
+        known = f"; {symbols.known(cell.outcome, beside)}" if beside else ""
+        return f"{mark(row.label)} with {where} is {cell.verdict}: {outcome}{known}."
 
     def brief(name: str) -> str:
         return mark(shorten(name, _NAME))
 
     return _sentence(
-        [*_broken(grid, brief), *patched.clauses(grid, brief), *_controls(grid, brief)]
+        [
+            *_broken(grid, brief),
+            *patched.clauses(grid, brief),
+            _flaky_elsewhere(grid, brief),
+            *_controls(grid, brief),
+        ]
     )
 
 
@@ -66,7 +73,7 @@ def _sentence(parts: Iterable[str]) -> str:
 
 
 def _of(cell: CellInfo) -> str:
-    tally = symbols.tally(cell)
+    tally = symbols.own(cell)
     return f"({tally})" if tally else ""
 
 
@@ -183,6 +190,18 @@ def _spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str
         else:
             named += [mark(row.label) for row in span]
     return named
+
+
+def _flaky_elsewhere(grid: table.Matrix, mark: Mark) -> str:
+    """Return a clause on cells whose trials agree here, but not all that are known; or ""."""
+    rows = [
+        row
+        for (row, _), cell in grid.cells.items()
+        if symbols.flaky(cell) and cell.outcome != ToolOutcome.FLAKY
+    ]
+    names = listed([mark(row.label) for row in dict.fromkeys(rows)])
+    known = "by all trials known on this machine"
+    return f"{plural(len(rows), 'cell')} flaky {known} ({names})" if rows else ""
 
 
 def _controls(grid: table.Matrix, mark: Mark) -> list[str]:

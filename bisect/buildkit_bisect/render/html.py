@@ -17,7 +17,7 @@ from buildkit_bisect.render import page, svg, symbols, table, text, validation
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.markdown import means
 from buildkit_bisect.render.templates import Templates
-from buildkit_bisect.result import CellInfo, Result
+from buildkit_bisect.result import CellInfo, Result, chance
 
 #: Maximum size of a page, in bytes; logs are shortened until it fits.
 LIMIT = 1_500_000
@@ -58,13 +58,14 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         "report.html.j2",
         result=result,
         info=result.bisect,
-        **validation.values(result.validation),
+        **validation.values(result),
         title=finding(result),
         finding=Markup(finding(result, lambda name: Markup("<b>{}</b>").format(text.clean(name)))),  # noqa: S704 - escaped by format()
         grid=grid,
         numbers=numbers,
         axes=_axes(result),
         axes_of=_axes_of,
+        known=any(symbols.more(c) for c in result.cells),
         legend=[s for s in symbols.ALL if s in used],
         means=means(result),
         versus=_versus(grid),
@@ -113,6 +114,7 @@ class Change(StrEnum):
     BROKEN = "broken"
     CHANGED = "changed"
     SAME = "same"
+    CHANCE = "chance"  # another outcome, but too few trials to exclude chance
     UNKNOWN = "unknown"
 
 
@@ -123,6 +125,7 @@ class _Pair:
     column: Column
     name: str
     change: Change
+    odds: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +144,7 @@ def _versus(grid: table.Matrix) -> list[_Versus]:
         base = bases.get(row.sha + row.ref)
         if row.patches and base:
             pairs = tuple(
-                _Pair(column=c, name=" ".join(g.header(c)), change=change(before, after))
+                _pair(c, " ".join(g.header(c)), before, after)
                 for g in grid.groups
                 for c in g.columns
                 if (before := grid.cell(base, c)) and (after := grid.cell(row, c))
@@ -150,16 +153,25 @@ def _versus(grid: table.Matrix) -> list[_Versus]:
     return made
 
 
-def change(before: CellInfo, after: CellInfo) -> Change:
-    """Return the change of a cell, by its outcome and verdict on either side."""
-    if before.outcome == after.outcome:
-        return Change.SAME
-    tested = {Verdict.GOOD, Verdict.BAD, Verdict.WEAK}
-    if before.verdict not in tested or after.verdict not in tested:
-        return Change.UNKNOWN
-    if after.verdict == Verdict.GOOD:
-        return Change.FIXED
-    return Change.BROKEN if before.verdict == Verdict.GOOD else Change.CHANGED
+def _pair(column: Column, name: str, before: CellInfo, after: CellInfo) -> _Pair:
+    if not {before.verdict, after.verdict} <= chance.RANK.keys():
+        same = before.outcome == after.outcome
+        return _Pair(column=column, name=name, change=Change.SAME if same else Change.UNKNOWN)
+    how = chance.difference(before, after)
+    odds = "" if how.kind is chance.Kind.SAME else how.shown
+    return _Pair(column=column, name=name, change=_change(how, before, after), odds=odds)
+
+
+def _change(how: chance.Difference, before: CellInfo, after: CellInfo) -> Change:
+    """Return the change of a tested cell, by its verdict on either side if it is sure."""
+    if not how.sure:
+        return Change.CHANCE if how.kind is chance.Kind.CHANCE else Change.SAME
+    if before.outcome != after.outcome:
+        if how.kind is chance.Kind.BETTER and after.verdict == Verdict.GOOD:
+            return Change.FIXED
+        if how.kind is chance.Kind.WORSE and before.verdict == Verdict.GOOD:
+            return Change.BROKEN
+    return Change.CHANGED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from markupsafe import Markup
@@ -15,7 +14,7 @@ from buildkit_bisect.phrases import listed
 from buildkit_bisect.render import cell_evidence, symbols, table, text, validation
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
-from buildkit_bisect.result import CellInfo, Result
+from buildkit_bisect.result import CellInfo, Result, chance
 
 #: Maximum length of a report, in characters. GitHub accepts 65,536 in a comment.
 LIMIT = 60_000
@@ -80,7 +79,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         "report.md.j2",
         result=result,
         info=result.bisect,
-        **validation.values(result.validation),
+        **validation.values(result),
         finding=Markup(finding(result, text.markdown)),  # noqa: S704 - what varies is escaped
         grid=grid,
         blocks=list(_blocks(result, grid, detail)) if detail.cells != "text" else [],
@@ -89,6 +88,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         folds=shown,
         dropped=len(folds) - len(shown) if folds else len(grid.cells),
         cut=detail is not _DETAILS[0],
+        known=any(symbols.more(c) for c in result.cells),
         legend=[s for s in symbols.ALL if s in used],
         means=means(result),
         changes=_changes(result, grid)[: detail.more],
@@ -180,11 +180,12 @@ class _Change:
     new: table.Row
     details: tuple[str, ...]  # "layers dropped, then export failed: stargz bases different"
     url: str
+    sure: bool = True  # or it may be chance
 
 
 def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
-    """Return where unpatched rows change; rows that could not be tested are skipped."""
-    found: dict[tuple[table.Row, table.Row], dict[str, list[str]]] = {}
+    """Return where unpatched rows change, then where they may; untested rows are skipped."""
+    found: dict[tuple[bool, table.Row, table.Row], dict[str, list[str]]] = {}
     for group in grid.groups:
         for column in group.columns:
             tested = [
@@ -192,13 +193,12 @@ def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
                 for row in grid.rows
                 if not row.patches and (cell := grid.cell(row, column)) and _conclusive(cell)
             ]
-            for (old, before), (new, after) in pairwise(tested):
-                if before.outcome != after.outcome:
-                    how = ", then ".join(
-                        text.shorten(symbols.word(cell.outcome), 100) for cell in (before, after)
-                    )
-                    names = found.setdefault((old, new), {}).setdefault(how, [])
-                    names.append(" ".join(group.header(column)))
+            for (old, before), (new, after), odds in _turns(tested):
+                how = ", then ".join(
+                    text.shorten(symbols.word(cell.outcome), 100) for cell in (before, after)
+                )
+                names = found.setdefault((odds == "", old, new), {}).setdefault(how + odds, [])
+                names.append(" ".join(group.header(column)))
     order = {row: n for n, row in enumerate(grid.rows)}
     return [
         _Change(
@@ -206,9 +206,37 @@ def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
             new=new,
             details=tuple(f"{how}: {listed(names)}" for how, names in ways.items()),
             url=table.compare_url(result, old.sha, new.sha),
+            sure=sure,
         )
-        for (old, new), ways in sorted(found.items(), key=lambda item: order[item[0][1]])
+        for (sure, old, new), ways in sorted(
+            found.items(), key=lambda item: (not item[0][0], order[item[0][2]])
+        )
     ]
+
+
+_Tested = tuple[table.Row, CellInfo]
+
+
+def _turns(tested: Sequence[_Tested]) -> Iterator[tuple[_Tested, _Tested, str]]:
+    """Yield where the outcome changes, with "", or may change, with the odds.
+
+    A row that may differ from the one before only by chance is no new state: what follows is
+    compared with the last state too, so that a change over several rows is seen.
+    """
+    before = state = tested[0] if tested else None
+    for one in tested[1:]:
+        assert before
+        assert state
+        if state[1].outcome == one[1].outcome:
+            state = one
+        elif before[1].outcome != one[1].outcome:
+            odds = [(old, chance.difference(old[1], one[1])) for old in (before, state)]
+            if sure := next((old for old, how in odds if how.sure), None):
+                yield sure, one, ""
+                state = one
+            else:
+                yield before, one, f" (may be chance: {odds[0][1].shown})"
+        before = one
 
 
 def _conclusive(cell: CellInfo) -> bool:

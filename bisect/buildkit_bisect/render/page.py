@@ -51,9 +51,9 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                 cells.append({
                     "title": _short(f"{row.label}: {' '.join(group.header(column))}"),
                     "outcome": _short(symbols.word(cell.outcome)),
-                    "css": symbols.of(cell.outcome, cell.verdict).css,
+                    "css": symbols.of_cell(cell).css,
                     "verdict": cell.verdict,
-                    "tally": _short(symbols.tally(cell)),
+                    "tally": _short(symbols.whole(cell)),
                     "reason": text.shorten(text.clean(cell.reason), text.TEXT if limit else 200),
                     "control": text.clean(" ".join(group.header(at))) if at else "",
                     "build": _build(cell),

@@ -7,12 +7,13 @@ trials. A matrix only reports what is good and what is bad with the patch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import symbols, table
-from buildkit_bisect.result import CellInfo
+from buildkit_bisect.result import CellInfo, chance
 
 Mark = Callable[[str], str]
 Cells = Mapping[Column, CellInfo]
@@ -56,20 +57,51 @@ def compare(base: Cells, own: Cells, mark: Mark) -> tuple[int, str]:
     if not base:
         bad = [c for c in own.values() if c.verdict == Verdict.BAD]
         return 3, f"{_of(bad, own, mark)}, and the unpatched revision was not run"
-    was = {column: cell.verdict for column, cell in base.items() if column in own}
-    broken = [own[column] for column, verdict in was.items() if verdict == Verdict.BAD]
-    broke = [own[c] for c, v in was.items() if v == Verdict.GOOD and own[c].verdict == Verdict.BAD]
-    parts = []
-    if broke:
-        were = "that was good is" if len(broke) == 1 else "that were good are"
-        parts.append(f"{plural(len(broke), 'cell')} {were} bad ({_ways(broke, mark)})")
+    pairs = [_Pair(cell, own[column]) for column, cell in base.items() if column in own]
+    broken = [p for p in pairs if p.before.verdict == Verdict.BAD]
+    broke = [p for p in pairs if (p.before.verdict, p.verdict) == (Verdict.GOOD, Verdict.BAD)]
+    sure = [p for p in broke if p.sure]
+    parts = [_of_broke(some, mark) for some in (sure, [p for p in broke if not p.sure]) if some]
     if broken:
         parts.append(_of_broken(broken, mark))
     elif not broke:
         good = f"{_of([], own, mark)}, as without it"
         parts.append(good if _all_good(own) else "the result is inconclusive")
-    every = bool(broken) and all(c.verdict == Verdict.GOOD for c in broken)
-    return (0 if broke else 1 if every else 2), " and ".join(parts)
+    every = bool(broken) and all(p.verdict == Verdict.GOOD and p.sure for p in broken)
+    return (0 if sure else 1 if every else 2), " and ".join(parts)
+
+
+class _Pair:
+    """A cell without and with the patches; whether it changed is known only beyond chance."""
+
+    def __init__(self, before: CellInfo, after: CellInfo) -> None:
+        self.before = before
+        self.after = after
+        self.verdict = after.verdict
+        tested = {before.verdict, after.verdict} <= chance.RANK.keys()
+        self.how = chance.difference(before, after) if tested else None
+
+    @property
+    def sure(self) -> bool:
+        """Whether it got worse or better beyond chance."""
+        return self.how is not None and self.how.kind in (chance.Kind.WORSE, chance.Kind.BETTER)
+
+
+def _may_be_chance(pairs: Sequence[_Pair]) -> str:
+    """Return a clause with the p-value, the smallest of several; "" if all are sure."""
+    odds = [p.how for p in pairs if p.how and not p.sure]
+    if not odds:
+        return ""
+    least = min(odds, key=lambda how: how.p)
+    more = max(how.trials for how in odds)
+    shown = replace(least, trials=more).shown
+    return f" (may be chance: {shown if len(odds) == 1 else shown.replace('=', '≥', 1)})"
+
+
+def _of_broke(broke: Sequence[_Pair], mark: Mark) -> str:
+    were = "that was good is" if len(broke) == 1 else "that were good are"
+    ways = _ways([p.after for p in broke], mark)
+    return f"{plural(len(broke), 'cell')} {were} bad ({ways}){_may_be_chance(broke)}"
 
 
 def _all_good(own: Cells) -> bool:
@@ -85,18 +117,23 @@ def _of(bad: Sequence[CellInfo], own: Cells, mark: Mark) -> str:
     )
 
 
-def _of_broken(broken: Sequence[CellInfo], mark: Mark) -> str:
+def _of_broken(broken: Sequence[_Pair], mark: Mark) -> str:
     """Return the clause on cells that are bad without the patches."""
-    good = [c for c in broken if c.verdict == Verdict.GOOD]
-    bad = [c for c in broken if c.verdict == Verdict.BAD]
+    good = [p for p in broken if p.verdict == Verdict.GOOD]
+    sure, unsure_good = [p for p in good if p.sure], [p for p in good if not p.sure]
+    bad = [p.after for p in broken if p.verdict == Verdict.BAD]
     one = len(broken) == 1
     every = "the one broken cell is" if one else f"all {len(broken)} broken cells are"
-    if len(good) == len(broken):
-        return f"{every} good"
+    if len(good) == len(broken) and not (sure and unsure_good):
+        return f"{every} good{_may_be_chance(good)}"
     if len(bad) == len(broken):
         return f"{every} still bad ({_ways(bad, mark)})"
     unsure = len(broken) - len(good) - len(bad)
-    parts = [f"{len(good)} of {len(broken)} broken cells {_are(good)} good"] if good else []
+    parts: list[str] = []
+    for some in (sure, unsure_good):
+        if some:
+            of = "" if parts else f" of {len(broken)} broken cells"
+            parts.append(f"{len(some)}{of} {_are(some)} good{_may_be_chance(some)}")
     of = "" if good else f" of {len(broken)} broken cells"
     if bad:
         parts.append(f"{len(bad)}{of} {_are(bad)} still bad ({_ways(bad, mark)})")
@@ -105,7 +142,7 @@ def _of_broken(broken: Sequence[CellInfo], mark: Mark) -> str:
     return listed(parts)
 
 
-def _are(cells: Sequence[CellInfo]) -> str:
+def _are(cells: Sequence[object]) -> str:
     return "is" if len(cells) == 1 else "are"
 
 

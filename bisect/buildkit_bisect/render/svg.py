@@ -28,6 +28,7 @@ class _Cell:
     css: str
     word: str
     tally: str
+    known: str  # for the tooltip
 
 
 def matrix(result: Result, *, templates: Templates | None = None) -> str:
@@ -60,7 +61,8 @@ def matrix(result: Result, *, templates: Templates | None = None) -> str:
                         word=fit(symbols.word(cell.outcome), width - 36, _LETTER)
                         if cell
                         else "not run",
-                        tally=fit(symbols.tally(cell), width - 36, _SMALL) if cell else "",
+                        tally=fit(symbols.brief(cell), width - 36, _SMALL) if cell else "",
+                        known=text.clean(symbols.all_known(cell)) if cell else "",
                     )
                 )
             x += width
@@ -108,7 +110,7 @@ def _width(grid: table.Matrix, group: table.Group, column: Column) -> float:
     """Return a width that fits the longest text in a column, within `_CELL`."""
     cells = [cell for row in grid.rows if (cell := grid.cell(row, column))]
     words = [len(symbols.word(cell.outcome)) * _LETTER for cell in cells]
-    tallies = [len(symbols.tally(cell)) * _SMALL for cell in cells]
+    tallies = [len(symbols.brief(cell)) * _SMALL for cell in cells]
     heads = [len(line) * _LETTER - 26 for line in group.header(column)]
     return round(min(_CELL[1], max([_CELL[0] - 40, *words, *tallies, *heads]) + 40))
 

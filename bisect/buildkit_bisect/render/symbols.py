@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from buildkit_bisect.model import ToolOutcome, Verdict
@@ -69,16 +70,79 @@ def of(outcome: str, verdict: str) -> Symbol:
     return MIXED if outcome == ToolOutcome.FLAKY else _BY_VERDICT.get(verdict, WEAK)
 
 
+def of_cell(cell: CellInfo) -> Symbol:
+    """Return the symbol of a cell; that of flaky also if only all known trials disagree."""
+    return MIXED if flaky(cell) else of(cell.outcome, cell.verdict)
+
+
+def flaky(cell: CellInfo) -> bool:
+    """Whether all known trials of a tested cell disagree, although its own may agree."""
+    tested = cell.verdict not in {Verdict.SKIP, Verdict.INFRA}
+    return tested and len(more(cell)) > 1
+
+
 def word(outcome: str) -> str:
     """Return ``layers dropped`` for ``layers-dropped``."""
     return outcome.replace("-", " ")
 
 
 def tally(cell: CellInfo) -> str:
+    """Return ``3 of 3 (flaky: 17 of 21 known on this machine)``: `own`, and `known` if more are."""
+    beside = more(cell)
+    return f"{own(cell)} ({known(cell.outcome, beside)})".lstrip() if beside else own(cell)
+
+
+def brief(cell: CellInfo) -> str:
+    """Return the same as `tally` for pictures: ``3 of 3 (flaky: 17 of 21 known)``.
+
+    Of a flaky cell it has the commonest outcome only: ``cached 2 of 3 (17 of 21 known)``.
+    """
+    beside = more(cell)
+    if not beside:
+        return own(cell)
+    if len(cell.counts) < 2:  # noqa: PLR2004 - its trials agree
+        return f"{own(cell)} ({known(cell.outcome, beside, 'known')})".lstrip()
+    name = max(cell.counts, key=lambda outcome: cell.counts[outcome])
+    k, n = cell.counts[name], sum(cell.counts.values())
+    return f"{word(name)} {k} of {n} ({beside.get(name, 0)} of {sum(beside.values())} known)"
+
+
+def whole(cell: CellInfo) -> str:
+    """Return the same as `tally`, but with each outcome of all known trials."""
+    return f"{own(cell)} ({all_known(cell)})".lstrip() if more(cell) else own(cell)
+
+
+def all_known(cell: CellInfo) -> str:
+    """Return each outcome of all known trials if they are more than the campaign's own, or ""."""
+    return f"{_each(more(cell))} known on this machine" if more(cell) else ""
+
+
+def own(cell: CellInfo) -> str:
     """Return ``3 of 3``, each outcome's count for a flaky cell, or "" without trials."""
     if len(cell.counts) > 1:
-        total = sum(cell.counts.values())
-        each = sorted(cell.counts.items(), key=lambda item: (-item[1], item[0]))
-        return ", ".join(f"{word(name)} {n} of {total}" for name, n in each)
+        return _each(cell.counts)
     k, n = cell.rate
     return f"{k} of {n}" if n else ""
+
+
+def more(cell: CellInfo) -> Mapping[str, int]:
+    """Return all known trials by outcome if they are more than the campaign's own, else {}."""
+    return cell.known.counts if cell.known and cell.known.counts != cell.counts else {}
+
+
+def known(outcome: str, counts: Mapping[str, int], where: str = "known on this machine") -> str:
+    """Return ``17 of 24 known on this machine``, the share of *outcome*, or of the commonest.
+
+    If the trials disagree although *outcome* is not flaky, the text says so.
+    """
+    if outcome not in counts:
+        most = max(counts, key=lambda name: counts[name])
+        return f"{word(most)} {counts[most]} of {sum(counts.values())} {where}"
+    doubt = "flaky: " if len(counts) > 1 else ""
+    return f"{doubt}{counts[outcome]} of {sum(counts.values())} {where}"
+
+
+def _each(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{word(name)} {n} of {total}" for name, n in ranked)

@@ -73,7 +73,7 @@ class Matrix:
     def symbol(self, row: Row, column: Column) -> symbols.Symbol:
         """Return the symbol of the cell."""
         cell = self.cell(row, column)
-        return symbols.of(cell.outcome, cell.verdict) if cell else symbols.NONE
+        return symbols.of_cell(cell) if cell else symbols.NONE
 
 
 def column_of(cell: CellInfo) -> Column:

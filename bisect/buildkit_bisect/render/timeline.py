@@ -10,7 +10,7 @@ from buildkit_bisect.render import lanes, symbols, text
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import fit
-from buildkit_bisect.result import BisectInfo, BisectStep, CampaignKind, Result
+from buildkit_bisect.result import BisectInfo, BisectStep, CampaignKind, CellInfo, Result
 from buildkit_bisect.search import Phase
 
 _LINE, _LEFT, _TRACK = 26, 250, 420  # pixels
@@ -28,6 +28,7 @@ class _Point:
     css: str
     label: str
     seen: str
+    known: str  # for the tooltip
     low: float  # what was left to search before it, from low to high
     high: float
     culprit: bool
@@ -52,14 +53,17 @@ def timeline(result: Result, *, templates: Templates | None = None, inline: bool
     commits: dict[str, list[BisectStep]] = {}
     for step in steps:
         commits.setdefault(step.sha, []).append(step)
+    cells = {(cell.revision, cell.patches): cell for cell in result.cells}
+    beside = {sha: cells.get((sha, tests[0].patches)) for sha, tests in commits.items()}
     ends = _ends(info, steps, places, float(span))
     points = [
         _Point(
             y=64 + n * _LINE,
             x=_x(places[sha], span),
-            css=_symbol(tests).css,
+            css=_symbol(tests, beside[sha]).css,
             label=_label(tests),
-            seen=fit(_seen(tests), 320, _LETTER),
+            seen=fit(_seen(tests, beside[sha]), 320, _LETTER),
+            known=text.clean(symbols.all_known(cell)) if (cell := beside[sha]) else "",
             low=_x(ends[sha][0], span),
             high=_x(ends[sha][1], span),
             culprit=sha == info.first_bad,
@@ -103,17 +107,20 @@ def _counts(tests: list[BisectStep]) -> dict[str, int]:
     return counts
 
 
-def _seen(tests: list[BisectStep]) -> str:
+def _seen(tests: list[BisectStep], cell: CellInfo | None) -> str:
     counts = _counts(tests)
+    more = symbols.more(cell) if cell else {}
+    beside = f" ({symbols.known(cell.outcome, more, 'known')})" if cell and more else ""
     if len(tests) == 1 or not counts:
-        return tests[-1].shown
+        return tests[-1].shown + beside
     total = sum(counts.values())
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{outcome} {n} of {total}" for outcome, n in ranked)
+    return ", ".join(f"{outcome} {n} of {total}" for outcome, n in ranked) + beside
 
 
-def _symbol(tests: list[BisectStep]) -> symbols.Symbol:
-    return symbols.MIXED if len(_counts(tests)) > 1 else symbols.of("", tests[-1].verdict)
+def _symbol(tests: list[BisectStep], cell: CellInfo | None) -> symbols.Symbol:
+    disagree = len(_counts(tests)) > 1 or (cell is not None and symbols.flaky(cell))
+    return symbols.MIXED if disagree else symbols.of("", tests[-1].verdict)
 
 
 def _places(result: Result, info: BisectInfo, steps: list[BisectStep]) -> dict[str, float]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from buildkit_bisect.phrases import listed
+from buildkit_bisect.render import symbols
 from buildkit_bisect.render.symbols import CELL_EFFECTS, CHECK_EFFECTS, FITS, Symbol, word
 from buildkit_bisect.result import (
     BackportInfo,
     CellChange,
     CellEffect,
+    CellInfo,
     CheckEffect,
     CheckInfo,
     FitState,
+    Result,
     SubsetInfo,
     ValidationInfo,
 )
@@ -28,8 +31,27 @@ class CellGroup:
     cells: tuple[tuple[str, str], ...]  # (cell, "layers dropped 3 of 3, then cached 3 of 3")
 
 
-def groups(info: ValidationInfo) -> list[CellGroup]:
-    """Return the cells by effect and snapshotter; good ones and controls have only names."""
+def groups(info: ValidationInfo, cells: Sequence[CellInfo] = ()) -> list[CellGroup]:
+    """Return the cells by effect and snapshotter; good ones and controls have only names.
+
+    Where more is known of one of *cells* than this validation saw, it follows.
+    """
+    sides = {
+        (cell.scenario, frozenset(cell.axes.items()), cell.patches): cell
+        for cell in cells
+        if cell.patches in ((), info.patches)
+    }
+
+    def described(change: CellChange) -> str:
+        place = (change.scenario, frozenset(change.axes.items()))
+        beside = [
+            f"{symbols.known(cell.outcome, more, 'known')} {side}"
+            for side, patches in (("without", ()), ("with", info.patches))
+            if (cell := sides.get((*place, patches))) and (more := symbols.more(cell))
+        ]
+        known = f"on this machine, {' and '.join(beside)}" if beside else ""
+        return "; ".join(filter(None, [_how(change), known]))
+
     found: dict[tuple[CellEffect, str, bool], list[CellChange]] = {}
     for change in CELL_EFFECTS:
         for cell in info.cells:
@@ -38,12 +60,14 @@ def groups(info: ValidationInfo) -> list[CellGroup]:
                 where = "" if cell.control else cell.snapshotter
                 found.setdefault((change, where, cell.control), []).append(cell)
     made = []
-    for (change, snapshotter, control), cells in found.items():
+    for (change, snapshotter, control), some in found.items():
         symbol, effect = CELL_EFFECTS[change]
         where = f" on {snapshotter}" if snapshotter else ""
         title = f"controls {effect}" if control else f"{effect}{where}"
         made.append(
-            CellGroup(symbol=symbol, title=title, cells=tuple((name(c), _how(c)) for c in cells))
+            CellGroup(
+                symbol=symbol, title=title, cells=tuple((name(c), described(c)) for c in some)
+            )
         )
     return made
 
@@ -104,11 +128,12 @@ def backports(info: ValidationInfo) -> list[tuple[BackportInfo, str]]:
     return [(b, FITS[FitState(b.state)]) for b in reversed(info.backports)]
 
 
-def values(info: ValidationInfo | None) -> dict[str, object]:
+def values(result: Result) -> dict[str, object]:
     """Return the template variables for a validation, empty if there is none."""
+    info = result.validation
     return {
         "v": info,
-        "validation_groups": groups(info) if info else [],
+        "validation_groups": groups(info, result.cells) if info else [],
         "validation_series": series(info) if info else [],
         "validation_checks": checks(info) if info else [],
         "validation_backports": backports(info) if info else [],

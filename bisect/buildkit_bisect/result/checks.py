@@ -72,6 +72,10 @@ def _wrong_value(name: str, value: Any) -> str:
             words, choices = [outcome.get("verdict") for outcome in value], VERDICTS
         case "StepInfo.vertices":
             words, choices = [vertex.get("state") for vertex in value], STATES
+        case "KnownInfo.counts" | "KnownInfo.verdicts" if min(value.values(), default=0) < 1:
+            return f"{name}: fewer than one trial"
+        case "KnownInfo.verdicts":
+            words, choices = list(value), VERDICTS
         case _ if name in CHOICES:
             words, choices = [value], CHOICES[name]
         case _:

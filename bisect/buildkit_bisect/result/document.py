@@ -103,6 +103,18 @@ class TrialInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KnownInfo:
+    """Every trial that the machine knew of a cell at the end, those of this campaign among them.
+
+    These are the trials of equal binaries, steps, axis values and base images in the same runtime,
+    on the same kernel and runc, by any campaign.
+    """
+
+    counts: dict[str, int]  # outcome -> trials
+    verdicts: dict[str, int]  # verdict -> trials
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CellInfo:
     """One variant x one scenario x one value for each axis."""
 
@@ -120,6 +132,7 @@ class CellInfo:
     trials: tuple[TrialInfo, ...] = ()
     build: BuildInfo | None = None
     log: str = ""  # kept compile output, below the result's folder
+    known: KnownInfo | None = None  # missing in results of earlier versions, null if there is none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

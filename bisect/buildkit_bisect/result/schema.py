@@ -24,6 +24,7 @@ from buildkit_bisect.result import (
 from buildkit_bisect.system.addresses import LINK
 
 _COUNT = {"type": "integer", "minimum": 0}
+_TALLY = {"type": "object", "additionalProperties": {**_COUNT, "minimum": 1}}
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 _VERDICT = {"enum": list(checks.VERDICTS)}
@@ -71,7 +72,9 @@ _TIGHTER: dict[str, dict[str, Any]] = {
         "type": "array",
         "items": _record(digest=_TEXT, layers=_COUNT, inputs=_TEXTS),
     },
-    "CellInfo.counts": {"type": "object", "additionalProperties": {**_COUNT, "minimum": 1}},
+    "CellInfo.counts": _TALLY,
+    "KnownInfo.counts": _TALLY,
+    "KnownInfo.verdicts": {**_TALLY, "propertyNames": _VERDICT},
     "CellInfo.rate": _pair(_COUNT),
     "BisectInfo.first_bad": _COMMIT,
     "BisectInfo.merge": _COMMIT,
@@ -79,6 +82,9 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     "ValidationInfo.sha": _COMMIT,
     "ValidationInfo.culprit": _COMMIT,
 }
+
+#: Fields that results of earlier versions lack.
+ADDED = ("CellInfo.known",)
 
 #: Campaigns whose document has a search.
 _SEARCHES = [CampaignKind.BISECT, CampaignKind.BOUNDARIES]
@@ -133,7 +139,7 @@ def _class(kind: type[Any], parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "description": (kind.__doc__ or "").splitlines()[0],
         "type": "object",
         "additionalProperties": False,
-        "required": list(properties),
+        "required": [name for name in properties if f"{kind.__name__}.{name}" not in ADDED],
         "properties": properties,
         **_RULES.get(kind.__name__, {}),
     }

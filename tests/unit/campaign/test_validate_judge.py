@@ -88,22 +88,6 @@ def test_a_change_contains_the_outcomes_of_both_sides() -> None:
     assert judge.classify(cell("infra"), GOOD).reason.startswith("without the patches: infra")
 
 
-def test_p_value() -> None:
-    """Values of Fisher's exact test, one-sided."""
-    assert judge.p_value(["bad"] * 3, ["good"] * 3) == pytest.approx(1 / 20)
-    assert judge.p_value(["bad"] * 2, ["good"] * 2) == pytest.approx(1 / 6)
-    assert judge.p_value(["bad", "bad", "good"], ["good"] * 3) == pytest.approx(4 / 20)
-    assert judge.p_value(["bad", "good", "infra"], ["good", "good", "infra"]) == pytest.approx(
-        1 / 2
-    )
-    assert judge.p_value([], ["good"]) == 1
-    assert judge.may_be_chance(["bad"] * 2, ["good"] * 2), "too few trials"
-    assert not judge.may_be_chance(["bad"] * 3, ["good"] * 3)
-    assert judge.may_be_chance(["good"] * 3, ["bad", "good", "good"])
-    assert not judge.may_be_chance(["bad", "good"], ["bad", "good"]), "bad on both sides"
-    assert not judge.may_be_chance(["good"], ["good"])
-
-
 def changes(*effects: str, control: Sequence[str] = ()) -> list[CellChange]:
     base = judge.classify(GOOD, GOOD)
     return [replace(base, change=c) for c in effects] + [

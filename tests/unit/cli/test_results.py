@@ -25,7 +25,9 @@ def campaign(folder: Path, document: Result) -> str:
 
 def test_diff_fails_if_a_cell_got_worse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     today = results.matrix()
-    cells = (replace(today.cells[0], outcome="layers-dropped", verdict="bad"), *today.cells[1:])
+    first = today.cells[0]
+    worse = results.cell("v0.24.0", 241, "layers-dropped", control=True)
+    cells = (replace(worse, revision=first.revision, axes=first.axes), *today.cells[1:])
     before = campaign(tmp_path / "before", today)
     after = campaign(tmp_path / "after", replace(today, cells=cells))
     assert commands.diff(Diff(before=before, after=after)) == 1

@@ -164,6 +164,32 @@ def test_stored_trials_can_be_limited_to_some_campaigns(machine: Machine, journa
     assert here.together([VARIANT], SCENARIO, EAGER) == {"two"}
 
 
+def test_all_stored_trials_of_a_cell_are_known_also_those_that_do_not_count(
+    machine: Machine, journal: Journal
+) -> None:
+    machine.exits = {LAZY: 1}
+    lab(journal, "another").cell(VARIANT, SCENARIO, LAZY, 2)
+    machine.exits = {}
+    one = lab(journal, fresh=True)
+    assert one.known(VARIANT.revision.sha, (), "s", LAZY) is None, "not run here"
+    cell = one.cell(VARIANT, SCENARIO, LAZY, 3)
+    assert dict(cell.counts) == {"fine": 3}
+    known = one.known(VARIANT.revision.sha, (), "s", LAZY)
+    assert known
+    assert [o.name for o in known] == ["broken", "broken", "fine", "fine", "fine"]
+    # Of another campaign, while this one runs.
+    lab(journal, "later").cell(VARIANT, SCENARIO, LAZY, 6)
+    assert len(one.known(VARIANT.revision.sha, (), "s", LAZY) or ()) == 6
+
+
+def test_another_binary_or_runtime_is_another_cell(machine: Machine, journal: Journal) -> None:
+    lab(journal).cell(VARIANT, SCENARIO, EAGER, 2)
+    rebuilt = FakeBuilder(replace(BUILD, buildkitd_sha256="other"))
+    one = lab(journal, "later", builder=cast(Builder, rebuilt))
+    one.cell(VARIANT, SCENARIO, EAGER, 1)
+    assert len(one.known(VARIANT.revision.sha, (), "s", EAGER) or ()) == 1
+
+
 def test_each_trial_emits_an_event_with_its_number(machine: Machine, journal: Journal) -> None:
     origins(lab(journal, "another"))
     events = Events()

@@ -18,7 +18,7 @@ import validations
 from buildkit_bisect import render
 from buildkit_bisect.render import compare, github
 from buildkit_bisect.render.compare import Change
-from buildkit_bisect.result import CellInfo, CheckInfo, Result
+from buildkit_bisect.result import CellInfo, CheckInfo, KnownInfo, Result
 
 
 def test_junit_has_a_case_per_cell(tmp_path: Path) -> None:
@@ -204,9 +204,10 @@ FLAKY = ("cached", "cached", "layers-dropped")
     [
         ("cached", "cached", Change.SAME),
         ("cached", "layers-dropped", Change.WORSE),
-        ("cached", FLAKY, Change.WORSE),
-        (FLAKY, "layers-dropped", Change.WORSE),
-        (FLAKY, "cached", Change.BETTER),
+        ("cached", FLAKY, Change.CHANCE),
+        (FLAKY, "layers-dropped", Change.CHANCE),
+        (FLAKY, "cached", Change.CHANCE),
+        (("cached",), ("layers-dropped",), Change.CHANCE),
         ("layers-dropped", "cached", Change.BETTER),
         ("layers-dropped", "export-failed", Change.CHANGED),
         ("cached", "skip (build)", Change.UNTESTED),
@@ -231,7 +232,11 @@ def test_new_and_gone() -> None:
 def test_a_comparison_lists_the_worst_first() -> None:
     old = results.matrix()
     cells = list(old.cells)
-    cells[0] = replace(cells[0], outcome="layers-dropped", verdict="bad", counts={"x": 3})
+    cells[0] = replace(
+        results.cell("v0.24.0", 241, "layers-dropped", control=True),
+        revision=cells[0].revision,
+        axes=cells[0].axes,
+    )
     host = {**old.host, "runc": "runc version 9"}
     digest = replace(old.scenarios[0], digest="other")
     new: Result = replace(old, cells=tuple(cells[:-1]), id="today", host=host, scenarios=(digest,))
@@ -242,6 +247,33 @@ def test_a_comparison_lists_the_worst_first() -> None:
     assert "scenario cross-stage-lazy itself changed" in lines[-3]
     assert lines[-2] == "note: the machines differ in runc"
     assert lines[-1] == "36 cells: 1 worse, 1 gone, 34 same"
+
+
+def test_a_difference_that_may_be_chance_is_no_change() -> None:
+    """Nightly runs do not fail on it; the text says how many trials would tell."""
+    made = pair(one("cached"), replace(one(FLAKY), build=None))
+    assert not made.worse
+    assert compare.text(made).splitlines()[1:] == [
+        (
+            "chance    v1: cross-stage-lazy bases same, snapshotter stargz: ✓ cached 3 of 3 -> "
+            "≈ flaky cached 2 of 3, layers dropped 1 of 3"
+            " (may be chance: p = 0.5, --trials 12 would decide at these rates)"
+        ),
+        "hint: test both revisions with --trials 12; completed trials are reused",
+        "1 cell: 1 chance",
+    ]
+    same = compare.text(pair(one("cached"), one(FLAKY)))
+    assert "(may be chance: p = 0.5, the same binary)\n1 cell: 1 chance\n" in same
+
+
+def test_a_comparison_shows_what_else_is_known() -> None:
+    known = KnownInfo(counts={"cached": 17, "layers-dropped": 4}, verdicts={"good": 17, "bad": 4})
+    after = replace(one("layers-dropped"), build=None)
+    assert (
+        "worse     v1: cross-stage-lazy bases same, snapshotter stargz: "
+        "≈ cached 3 of 3 (flaky: 17 of 21 known on this machine) -> ✗ layers dropped 3 of 3"
+        " (p = 0.017)"
+    ) in compare.text(pair(replace(one("cached"), known=known), after))
 
 
 def test_a_branch_that_moved_is_noted() -> None:

@@ -167,3 +167,25 @@ def test_the_marker_of_a_comment_is_one_hidden_line() -> None:
     marker = post.marker(result.read(PUBLISHED / "matrix"))
     assert marker.strip().startswith("<!-- buildkit-bisect matrix ")
     assert marker.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"counts": {"cached": 3}, "verdicts": {"fine": 3}},
+        {"counts": {"cached": 0}, "verdicts": {"good": 3}},
+        {"counts": {"cached": 4}, "verdicts": {"good": -3, "bad": 7}},
+        {"counts": {}, "verdicts": {}},
+        {"counts": {"cached": 3}},
+    ],
+)
+def test_known_trials_are_trials(tmp_path: Path, known: Any) -> None:
+    body = document("matrix")
+    body["cells"][0]["known"] = known
+    with pytest.raises(BadInput):
+        read(tmp_path, body)
+    body["cells"][0]["known"] = {"counts": {"cached": 3}, "verdicts": {"good": 3}}
+    assert read(tmp_path, body).cells[0].known == result.KnownInfo(
+        counts={"cached": 3}, verdicts={"good": 3}
+    )
+    assert read(tmp_path, body).cells[1].known is None, "as in results of earlier versions"
