@@ -4,25 +4,29 @@
     benchmarks/calibration.py --repo PATH/TO/moby-buildkit --jobs 2 --write docs/search.md
 
 Every row draws culprits and trials whose truth is known, and runs whole searches, from the
-first trial of an end to the last of the proof. One search serves every confidence: it goes on
-from one to the next. The table and the diagram in docs/search.md are made here.
+first trial of an end to the last of the proof. One search serves every confidence as long as it
+would do the same at the next one; where not, a copy goes on. The table and the diagram in
+docs/search.md are made here.
 """
 
 from __future__ import annotations
 
 import argparse
 import bisect
+import copy
 import json
+import math
 import os
 import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
+from typing import Any
 
 # Before numpy is loaded: its matrices are small here, and the processes use every core.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -39,9 +43,11 @@ from buildkit_bisect.search import (
     FlatCost,
     Found,
     Inconclusive,
+    Phase,
     Range,
     Refused,
     SearchOptions,
+    Step,
 )
 
 WITH_IT = (1.0, 0.95, 0.9, 0.8, 0.5, 0.3, 0.15)
@@ -67,11 +73,9 @@ def simulate(row: Row, *, repo: str = "", seed: int = 1) -> Done:
     levels = [Level(confidence=c) for c in CONFIDENCES]
     began, slowest = time.process_time(), 0.0
     for run in range(row.runs):
-        # The same culprits and chances for the same run, whatever else the row says.
-        rng = random.Random(f"{seed}/{run}")  # noqa: S311 - not for secrets
-        find_fix = run % 2 == 1 if row.find_fix is None else row.find_fix
-        one = replace(row, find_fix=find_fix)
-        slowest = max(slowest, _search(where, one, rng, levels))
+        # The same culprits and chances for the same run, whatever its rates are.
+        rng = random.Random(f"{seed}/{run}/{row.shape}/{row.build}/{row.find_fix}")  # noqa: S311 - not for secrets
+        slowest = max(slowest, _search(where, row, rng, levels))
     return Done(
         row=row,
         levels=levels,
@@ -80,46 +84,76 @@ def simulate(row: Row, *, repo: str = "", seed: int = 1) -> Done:
     )
 
 
+@dataclass(kw_only=True, slots=True)
+class _Running:
+    """A search and what it has cost so far."""
+
+    session: BisectSession
+    trials: simulated.Trials
+    ran: int = 0
+    built: set[str] = field(default_factory=set)
+
+    def fork(self) -> _Running:
+        """Return a copy that goes on by itself; both share the history."""
+        shared = self.trials.shape
+        return copy.deepcopy(self, {id(shared): shared, id(shared.history): shared.history})
+
+
 def _search(where: Shape, row: Row, rng: random.Random, levels: Sequence[Level]) -> float:
-    find_fix = bool(row.find_fix)
     culprit = where.candidates[rng.randrange(len(where.candidates))]
-    answer = simulated.trials(
-        where,
-        rng,
-        culprit,
-        with_it=row.with_it,
-        without=row.without,
-        find_fix=find_fix,
-        noise=row.noise,
-    )
-    good, bad = (where.new, where.old) if find_fix else (where.old, where.new)
-    session = BisectSession(
-        where.history,
-        good=good,
-        bad=bad,
-        options=SearchOptions(
-            trials=row.trials, confidence=levels[0].confidence, find_fix=find_fix
+    good, bad = (where.new, where.old) if row.find_fix else (where.old, where.new)
+    one = _Running(
+        session=BisectSession(
+            where.history,
+            good=good,
+            bad=bad,
+            options=SearchOptions(
+                trials=row.trials, confidence=levels[0].confidence, find_fix=row.find_fix
+            ),
+            cost=FlatCost(build=row.build, trial=1.0),
         ),
-        cost=FlatCost(build=row.build, trial=1.0),
+        trials=simulated.Trials(
+            shape=where,
+            rng=rng,
+            culprit=culprit,
+            with_it=row.with_it,
+            without=row.without,
+            find_fix=row.find_fix,
+            noise=row.noise,
+        ),
     )
-    ran, slowest = 0, 0.0
-    built: set[str] = set()
-    for level in levels:
-        session.demand(level.confidence)
+    slowest = 0.0
+    for level, higher in zip_longest(levels, levels[1:]):
+        one.session.demand(level.confidence)
+        later = None
         while True:
             began = time.perf_counter()
-            step = session.next()
+            step = one.session.next()
             slowest = max(slowest, time.perf_counter() - began)
+            if higher and not later:
+                later = _parted(one, step, level, higher)
             if not isinstance(step, Ask):
                 break
-            tested = answer(step)
-            ran += sum(tested.counts.values())
-            built.add(step.commit)
-            session.tell(step.commit, tested)
+            tested = one.trials.answer(step)
+            one.ran += sum(tested.counts.values())
+            one.built.add(step.commit)
+            one.session.tell(step.commit, tested)
         _count(level, step, culprit)
-        level.trials += ran
-        level.builds += len(built)
+        level.trials += one.ran
+        level.builds += len(one.built)
+        one = later or one
     return slowest
+
+
+def _parted(one: _Running, step: Step, level: Level, higher: Level) -> _Running | None:
+    """Return a copy for the higher confidence where it leads elsewhere: near the end only."""
+    if isinstance(step, Ask) and step.phase is not Phase.PROOF:
+        return None
+    one.session.demand(higher.confidence)
+    other = one.session.next()
+    parted = one.fork() if other != step else None
+    one.session.demand(level.confidence)
+    return parted
 
 
 def _count(level: Level, step: object, culprit: str) -> None:
@@ -139,17 +173,18 @@ def _count(level: Level, step: object, culprit: str) -> None:
 
 
 def grid(runs: int) -> Iterator[Row]:
-    """Every row of the grid; the seven of the comparison are apart."""
+    """The grid: *runs* of each pair of rates, equally often each history, build and direction."""
+    each = math.ceil(runs / (len(SHAPES) * len(BUILDS) * 2))
     for with_it, without in product(WITH_IT, WITHOUT):
         if with_it - without >= APART - 1e-9:
-            for name, build in product(SHAPES, BUILDS):
+            for name, build, find_fix in product(SHAPES, BUILDS, (False, True)):
                 yield Row(
                     shape=name,
                     with_it=with_it,
                     without=without,
                     build=build,
-                    find_fix=None,
-                    runs=runs,
+                    find_fix=find_fix,
+                    runs=each,
                 )
 
 
@@ -213,11 +248,17 @@ def bayesect(rates: tuple[float, float], *, runs: int, seed: int = 1) -> dict[st
     }
 
 
+def _loaded(kept: dict[str, Any]) -> Done:
+    levels = [Level(**level) for level in kept["levels"]]
+    row = Row(**{**kept["row"], "noise": Noise(kept["row"]["noise"])})
+    return Done(row=row, levels=levels, seconds=kept["seconds"], slowest=kept["slowest"])
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the parts that are asked for; print what they show, or put it into a document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repo", default="", help="a clone of moby/buildkit, for the real DAG")
-    parser.add_argument("--runs", type=int, default=1000, help="of a row of the grid")
+    parser.add_argument("--runs", type=int, default=1000, help="of a row")
     parser.add_argument("--runs-seven", type=int, default=10_000)
     parser.add_argument("--runs-bayesect", type=int, default=2000)
     parser.add_argument("--jobs", type=int, default=2)
@@ -225,6 +266,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--parts", default="seven,bayesect,alike,unlike,fixed,grid")
     parser.add_argument("--only", default="", help="rows whose text has this")
     parser.add_argument("--json", type=Path, help="keep every row's figures")
+    parser.add_argument("--load", type=Path, help="figures kept before, of parts not run now")
     parser.add_argument("--write", type=Path, help="put table and diagram into this document")
     options = parser.parse_args(argv)
     parts = options.parts.split(",")
@@ -251,6 +293,11 @@ def main(argv: Sequence[str]) -> int:
         for (part, _), result in zip(wanted, results, strict=True):
             done[part].append(result)
             sys.stderr.write(f"{time.monotonic() - began:6.0f} s {report.brief(result)}\n")
+    if options.load:
+        before = json.loads(options.load.read_text())
+        theirs = theirs or before["bayesect"]
+        for part, rows_before in before["rows"].items():
+            done[part] = done[part] or [_loaded(d) for d in rows_before]
     if options.json:
         kept = {part: [asdict(d) for d in results] for part, results in done.items()}
         options.json.write_text(json.dumps({"rows": kept, "bayesect": theirs}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Row:
     with_it: float  # rate of what the change brings, in commits that have it
     without: float
     build: float  # seconds; a trial takes 1
-    find_fix: bool | None = False  # None: in turns
+    find_fix: bool = False
     noise: Noise = Noise.NONE
     runs: int = 1000
     trials: int | None = None  # of each commit; None is automatic
@@ -73,25 +73,33 @@ def upper(wrong: int, named: int) -> float:
     """The upper end of the exact one-sided 95 % interval for a share."""
     if wrong >= named:
         return 1.0
-    low, high = wrong / named, 1.0
+    return _where(lambda p: _at_most(wrong, named, p) > _BEYOND, wrong / named, 1.0)
+
+
+def lower(wrong: int, named: int) -> float:
+    """The lower end of the exact one-sided 95 % interval for a share."""
+    if not wrong:
+        return 0.0
+    return _where(lambda p: 1 - _at_most(wrong - 1, named, p) < _BEYOND, 0.0, wrong / named)
+
+
+_BEYOND = 0.05
+
+
+def _where(below: Callable[[float], bool], low: float, high: float) -> float:
     for _ in range(60):
         middle = (low + high) / 2
-        if _at_most(wrong, named, middle) > 0.05:  # noqa: PLR2004 - the 95 %
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if below(middle) else (low, middle)
     return high
 
 
 def _at_most(k: int, n: int, p: float) -> float:
-    if p >= 1:
-        return 0.0
-    term = math.exp(n * math.log1p(-p))
-    total = term
-    for i in range(k):
-        term *= (n - i) / (i + 1) * p / (1 - p)
-        total += term
-    return total
+    """Probability of at most *k* of *n*; in logarithms, since the terms may underflow."""
+    if p <= 0 or p >= 1:
+        return float(p <= 0)
+    ways = (math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in range(k + 1))
+    logs = (way + i * math.log(p) + (n - i) * math.log1p(-p) for i, way in enumerate(ways))
+    return math.fsum(map(math.exp, logs))
 
 
 def holds(level: Level) -> bool:
@@ -108,8 +116,7 @@ def brief(done: Done) -> str:
         f"{level.builds / row.runs:.1f} builds {dict(sorted(level.other.items())) or ''}"
         for level in done.levels
     )
-    ways = {True: "fix", False: "", None: "both ways"}
-    what = [row.shape, ways[row.find_fix], str(row.noise)]
+    what = [row.shape, "fix" if row.find_fix else "", str(row.noise)]
     what += ["" if row.trials is None else f"--trials {row.trials}"]
     return (
         f"{' '.join(filter(None, what))} {row.with_it:g}/{row.without:g} build {row.build:g}: "
@@ -150,7 +157,8 @@ def _beside(done: Sequence[Done], theirs: Sequence[Mapping[str, float]]) -> str:
         their = beside.get((d.row.with_it, d.row.without))
         named = f"{their['right'] / their['runs']:.1%} | {their['trials']:.1f}" if their else " | "
         rows.append(
-            f"{_rates(d.row)} | {named} | {level.right / runs:.1%} | {level.wrong / runs:.1%} | "
+            f"{_rates(d.row)} | {named} | {level.right / runs:.1%} | "
+            f"{level.wrong / runs:.1%} ({upper(level.wrong, level.named):.1%}) | "
             f"{level.trials / runs:.1f} | {floor(d.row.with_it, d.row.without, 127):.1f}"
         )
     ran = f"{done[0].row.runs:,} runs a row"
@@ -158,7 +166,8 @@ def _beside(done: Sequence[Done], theirs: Sequence[Mapping[str, float]]) -> str:
         ran += f", {int(theirs[0]['runs']):,} of git-bayesect"
     return (
         "127 candidates in a line, builds for free, confidence 95 %: "
-        f"{ran}. *Floor* is what the rates allow if they were known.\n\n"
+        f"{ran}. *Floor* is what the rates allow if they were known; in "
+        "brackets is the upper end of a one-sided 95 % interval.\n\n"
         + _table(
             "rates with / without the change | git-bayesect right | its trials | right | wrong | "
             "trials in all | floor",
@@ -170,42 +179,68 @@ def _beside(done: Sequence[Done], theirs: Sequence[Mapping[str, float]]) -> str:
 def _grid(done: Sequence[Done]) -> str:
     if not done:
         return ""
-    pairs = list(dict.fromkeys((d.row.with_it, d.row.without) for d in done))
-    rows = []
-    for pair in pairs:
-        mine = [d for d in done if (d.row.with_it, d.row.without) == pair]
-        cells = [f"{pair[0]:g} / {pair[1]:g}"]
-        for c in CONFIDENCES:
-            levels = [d.at(c) for d in mine]
-            wrong, named = sum(x.wrong for x in levels), sum(x.named for x in levels)
-            worst = max((x.wrong / x.named for x in levels if x.named), default=0.0)
-            cells.append(f"{wrong / max(1, named):.2%} ({worst:.1%})")
-        cells.append(f"{sum(d.at(0.95).named for d in mine) / sum(d.row.runs for d in mine):.0%}")
-        cells.append(f"{_mean(mine, build=0.0):.0f} | {_mean(mine, build=40.0):.0f}")
-        rows.append(" | ".join(cells))
-    levels = [level for d in done for level in d.levels]
-    good = sum(map(holds, levels))
-    runs = sum(d.row.runs for d in done)
-    slowest = max(d.slowest for d in done)
+    by_rates: dict[str, list[Done]] = {}
+    by_factor: dict[str, list[Done]] = {}
+    for d in done:
+        by_rates.setdefault(_rates(d.row), []).append(d)
+        for factor in (
+            d.row.shape,
+            f"a build costs {d.row.build:g} trials",
+            "fixes" if d.row.find_fix else "regressions",
+        ):
+            by_factor.setdefault(factor, []).append(d)
+    levels = [_pooled(mine, c) for mine in by_rates.values() for c in CONFIDENCES]
+    runs = sum(d.row.runs for d in next(iter(by_rates.values())))
+    head = (
+        "wrong of those named at 80 % | at 95 % | at 99 % | named at 95 % | "
+        "trials at 95 %, builds free | builds of 40"
+    )
+    minutes = sum(d.seconds for d in done) / 60
     return (
-        f"The grid: {len(levels):,} rows (line of 128, line of 410, the real history; builds of 0, "
-        f"10 and 40 trials; three confidences), {done[0].row.runs:,} runs each, regressions "
-        f"and fixes in turns. In {good:,} of them the upper 95 % bound of the share of "
-        f"wrong commits is at most 1 - confidence. The shares below are of all rows with these "
-        f"rates, and of the worst one. {runs:,} searches took "
-        f"{sum(d.seconds for d in done) / 60:.0f} minutes of processor time, the slowest decision "
-        f"{1000 * slowest:.0f} ms.\n\n"
-        + _table(
-            "rates | wrong of those named at 80 % | at 95 % | at 99 % | named at 95 % | "
-            "trials at 95 %, builds free | builds of 40",
-            rows,
-        )
+        f"The grid. A row is a pair of rates, with {runs:,} searches: as many on a line of 128, "
+        "on a line of 410 and on the first-parent DAG of v0.26.0..master with its merges; as many "
+        "with builds that cost 0, 10 and 40 trials; as many regressions as fixes. A search serves "
+        "the three confidences as long as it would do the same at each of them. A share is that of "
+        "the wrong commits among those named; in brackets the upper end of its one-sided 95 % "
+        f"interval. In {sum(map(holds, levels)):,} of {len(levels):,} of these the upper end is at "
+        f"most 1 - confidence; in {sum(map(_seems_to_hold, levels)):,} the share itself is. "
+        f"{sum(d.row.runs for d in done):,} searches took {minutes:.0f} minutes of processor time; "
+        f"the slowest decision took {1000 * max(d.slowest for d in done):.0f} ms.\n\n"
+        + _table(f"rates | {head}", map(_pooled_row, by_rates, by_rates.values()))
+        + "\n\nThe same searches by each other factor:\n\n"
+        + _table(f"searches | {head}", map(_pooled_row, by_factor, by_factor.values()))
     )
 
 
-def _mean(done: Sequence[Done], *, build: float) -> float:
+def _pooled(done: Sequence[Done], confidence: float) -> Level:
+    levels = [d.at(confidence) for d in done]
+    return Level(
+        confidence=confidence,
+        right=sum(level.right for level in levels),
+        wrong=sum(level.wrong for level in levels),
+    )
+
+
+def _seems_to_hold(level: Level) -> bool:
+    return level.wrong <= (1 - level.confidence) * level.named
+
+
+def _pooled_row(name: str, done: Sequence[Done]) -> str:
+    runs = sum(d.row.runs for d in done)
+    cells = [name]
+    for c in CONFIDENCES:
+        level = _pooled(done, c)
+        share = level.wrong / max(1, level.named)
+        cells.append(f"{share:.1%} ({upper(level.wrong, level.named):.1%})")
+    cells.append(f"{_pooled(done, 0.95).named / runs:.0%}")
+    cells += [_mean(done, build=0.0), _mean(done, build=40.0)]
+    return " | ".join(cells)
+
+
+def _mean(done: Sequence[Done], *, build: float) -> str:
     mine = [d for d in done if d.row.build == build]
-    return sum(d.at(0.95).trials for d in mine) / max(1, sum(d.row.runs for d in mine))
+    runs = sum(d.row.runs for d in mine)
+    return f"{sum(d.at(0.95).trials for d in mine) / runs:.0f}" if runs else ""
 
 
 def _alike(done: Sequence[Done]) -> str:
@@ -221,10 +256,13 @@ def _alike(done: Sequence[Done]) -> str:
             f"{(d.row.runs - level.wrong - other.get('no change', 0)) / d.row.runs:.1%} | "
             f"{level.trials / d.row.runs:.0f} | {level.builds / d.row.runs:.0f}"
         )
+    named, sure = (max(d.at(c).wrong / d.row.runs for d in done) for c in (0.8, 0.99))
     return (
-        "Both ends behave the same (A/A), and nothing changes between them. *Drifting* rates fall "
-        "by a third after 25 trials.\n\n"
-        + _table('rate | "no change" | a commit named | undecided | trials | builds', rows)
+        f"Both ends behave the same (A/A), and nothing changes between them: {done[0].row.runs:,} "
+        "runs a row, at 95 %. *Drifting* rates fall by a third after 25 trials.\n\n"
+        + _table('rate | "no change" | a commit named | neither | trials | builds', rows)
+        + f"\n\nAt a confidence of 80 % a commit is named in up to {named:.1%}, at 99 % in up to "
+        f"{sure:.1%}."
     )
 
 
@@ -239,9 +277,10 @@ def _unlike(done: Sequence[Done]) -> str:
             f"{level.wrong / max(1, level.named):.1%} | {level.trials / d.row.runs:.1f}"
         )
     return (
-        "What the confidence does not allow for, at 95 %: all rates fall by a third after "
-        "25 trials, or every second trial of a commit repeats the one before in half the "
-        "cases.\n\n" + _table("rates | right | wrong of those named | trials in all", rows)
+        f"What the confidence does not allow for, {done[0].row.runs:,} runs a row, at 95 %: all "
+        "rates fall by a third after 25 trials, or every second trial of a commit "
+        "repeats the one before in half the cases.\n\n"
+        + _table("rates | right | wrong of those named | trials in all", rows)
     )
 
 
@@ -255,7 +294,7 @@ def _fixed(done: Sequence[Done]) -> str:
             f"{_rates(d.row)}, --trials {d.row.trials} | {level.right / d.row.runs:.1%} | "
             f"{level.wrong / max(1, level.named):.1%} | {level.trials / d.row.runs:.1f}"
         )
-    return "With a fixed number of trials, at 95 %:\n\n" + _table(
+    return f"A fixed number of trials, {done[0].row.runs:,} runs a row, at 95 %:\n\n" + _table(
         "rates | right | wrong of those named | trials in all", rows
     )
 
@@ -290,7 +329,7 @@ def diagram(done: Mapping[str, Sequence[Done]]) -> str:
     marks = []
     for n, right, total in (bins[k] for k in sorted(bins)):
         wrong = n - right
-        low, high = 1 - upper(wrong, n), 1 - (1 - upper(right, n)) if right < n else 1.0
+        low, high = 1 - upper(wrong, n), 1 - lower(wrong, n)
         x, y = _place(total / n), _place(right / n)
         marks.append(
             f'<line x1="{_EDGE + x:.1f}" x2="{_EDGE + x:.1f}" y1="{_down(_place(low)):.1f}" '

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -78,40 +77,38 @@ def real(repo: Path, old: str = "v0.26.0", new: str = "master") -> Shape:
     )
 
 
-def trials(
-    shape: Shape,
-    rng: random.Random,
-    culprit: str,
-    *,
-    with_it: float,
-    without: float,
-    find_fix: bool,
-    noise: Noise = Noise.NONE,
-) -> Callable[[Ask], Tested]:
+@dataclass(kw_only=True, slots=True)
+class Trials:
     """Answers asks: *with_it* and *without* are the rates of what the change brings."""
-    bit = shape.history.number(culprit)
-    new, old = ("cached", "dropped") if find_fix else ("dropped", "cached")
-    ran = 0
-    last: dict[str, bool] = {}
 
-    def answer(ask: Ask) -> Tested:
-        nonlocal ran
-        inside = shape.history.ancestors(ask.commit) >> bit & 1
-        rate = with_it if inside else without
+    shape: Shape
+    rng: random.Random
+    culprit: str
+    with_it: float
+    without: float
+    find_fix: bool
+    noise: Noise = Noise.NONE
+    ran: int = 0
+    last: dict[str, bool] = field(default_factory=dict)
+
+    def answer(self, ask: Ask) -> Tested:
+        """Run what is asked for."""
+        new, old = ("cached", "dropped") if self.find_fix else ("dropped", "cached")
+        history = self.shape.history
+        inside = history.ancestors(ask.commit) >> history.number(self.culprit) & 1
+        rate = self.with_it if inside else self.without
         counts = {"cached": 0, "dropped": 0}
         for _ in range(ask.trials):
-            drifted = noise is Noise.DRIFT and ran >= DRIFT_AFTER
-            shows = rng.random() < (rate * _LESS if drifted else rate)
-            if noise is Noise.PAIRS:
-                before = last.pop(ask.commit, None)
+            drifted = self.noise is Noise.DRIFT and self.ran >= DRIFT_AFTER
+            shows = self.rng.random() < (rate * _LESS if drifted else rate)
+            if self.noise is Noise.PAIRS:
+                before = self.last.pop(ask.commit, None)
                 if before is None:
-                    last[ask.commit] = shows
-                elif rng.random() < _REPEATS:
+                    self.last[ask.commit] = shows
+                elif self.rng.random() < _REPEATS:
                     shows = before
-            ran += 1
+            self.ran += 1
             counts[new if shows else old] += 1
             if ask.until_bad and counts["dropped"]:
                 break
         return Tested(counts=counts, verdicts=VERDICTS)
-
-    return answer

@@ -24,7 +24,7 @@ _LIKELY = 0.75
 
 #: Probability at which the ends are called alike, and at which they are called swapped.
 _ALIKE = 0.98
-_SWAPPED = 0.995
+_SWAPPED = 0.998
 
 #: Trials of both ends after which they are called alike.
 _MOST = 120

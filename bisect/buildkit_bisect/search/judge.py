@@ -15,7 +15,7 @@ import numpy as np
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.explain import make_ask
 from buildkit_bisect.search.posterior import prior_of
-from buildkit_bisect.search.rates import NO_CHANGE, Floats, as_floats, bits_of
+from buildkit_bisect.search.rates import Floats, as_floats, bits_of
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status, Tally
 from buildkit_bisect.search.vocabulary import Ask, Phase
@@ -34,8 +34,8 @@ _BEYOND_DOUBT = 1000.0
 #: Trials of one commit, outside the search itself.
 _MOST = 30
 
-#: Probability, before any trial, that the ends are swapped.
-_SWAPPED = 0.05
+#: Probability, before any trial, that the ends are alike, and that they are swapped.
+_ALIKE, _SWAPPED = 0.3, 0.05
 
 _TINY = 1e-300
 
@@ -65,9 +65,9 @@ def ends(state: State) -> Ends:
     at_new, at_old = (
         prior.scaled(as_floats([t.new]), as_floats([t.old]))[0][0] for t in (new, old)
     )
-    differ = at_new[:, None] * at_old[None, :] * prior.pairs * (1 - NO_CHANGE - _SWAPPED)
+    differ = at_new[:, None] * at_old[None, :] * prior.pairs * (1 - _ALIKE - _SWAPPED)
     swapped = at_old[:, None] * at_new[None, :] * prior.pairs * _SWAPPED
-    alike = at_new * at_old * prior.alike * NO_CHANGE
+    alike = at_new * at_old * prior.alike * _ALIKE
     each = np.array([differ.sum(), alike.sum(), swapped.sum()])
     each = np.maximum(each, _TINY)
     # The rate at each end, by hypothesis.

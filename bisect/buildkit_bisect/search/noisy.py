@@ -12,7 +12,7 @@ from buildkit_bisect.search.explain import cost_phrase, make_ask, percent, see, 
 from buildkit_bisect.search.gate import refuse_alike
 from buildkit_bisect.search.notes import notes, turned_twice
 from buildkit_bisect.search.posterior import Belief, belief, doubt_allowed, stated
-from buildkit_bisect.search.proof import proof
+from buildkit_bisect.search.proof import proof, rerun
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Inconclusive, Phase, Range, Refused, Step
@@ -35,11 +35,17 @@ _WORTH_A_PROOF = 0.7
 
 #: Probability that nothing changed at which that is the answer, and at which it is the answer
 #: once no trial is left.
-_NOTHING_CHANGED = 0.98
+_NOTHING_CHANGED = 0.97
 _LIKELY_NOTHING = 0.5
 
 #: Share of the doubt allowed that may be about whether anything changed at all.
-_ABOUT_NOTHING = 0.25
+_ABOUT_NOTHING = 0.5
+
+#: Rates nearer than this may be chance that made one of many commits look different, mostly where
+#: one side seems to err hardly ever. So that side is run this often for the proof alone: what was
+#: seen before chose the commit. Such trials cost a side that does not err nothing but themselves.
+_NEAR, _HARDLY = 0.7, 0.06
+_ALONE = 5
 
 
 def noisy(state: State) -> Step:
@@ -95,13 +101,29 @@ def _prove(state: State, now: Belief, best: Weighed | None) -> Step | None:
         return None
     commit = state.history.shas(members)[0]
     step = proof(state, commit)
+    if not isinstance(step, Ask):
+        doubt = doubt_allowed(state)
+        if 1 - now.best > doubt or now.no_change > _ABOUT_NOTHING * doubt:
+            return None
+        step = step or _alone(state, now, commit)
     if isinstance(step, Ask):
         idle = worth(now, step.commit, step.trials) < WORTHWHILE * step.trials
         return None if best and best.worthwhile and idle else step
-    doubt = doubt_allowed(state)
-    if 1 - now.best > doubt or now.no_change > _ABOUT_NOTHING * doubt:
-        return None
     return step or found(state, commit, now)
+
+
+def _alone(state: State, now: Belief, commit: str) -> Ask | None:
+    """One trial more of the side that hardly errs, where the rates are near each other."""
+    rates = now.rates
+    apart, least = rates.bad_side - rates.good_side, min(1 - rates.bad_side, rates.good_side)
+    if state.options.trials or apart > _NEAR or least > _HARDLY:
+        return None
+    bad_side_errs_less = least < rates.good_side
+    sides = ((commit,), state.history.parents(commit))
+    side = sides[0] if bad_side_errs_less is not state.options.find_fix else sides[1]
+    one = min(side, key=state.evidence.attempts)
+    lacking = _ALONE - state.evidence.attempts(one)
+    return rerun(state, commit, one, lacking) if lacking > 0 else None
 
 
 def _ask(state: State, now: Belief, best: Weighed) -> Ask:

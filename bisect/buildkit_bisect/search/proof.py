@@ -84,9 +84,13 @@ def shown_again(state: State, claim: Claim) -> Ask | Inconclusive | None:
 def run_again(state: State, commit: str) -> Ask:
     """One more re-run of a commit that is proven, or of a parent: the probability is too low."""
     parents = state.history.parents(commit)
-    one = min((*parents, commit), key=state.evidence.attempts)
+    return rerun(state, commit, min((*parents, commit), key=state.evidence.attempts), 1)
+
+
+def rerun(state: State, commit: str, one: str, steps: int) -> Ask:
+    """Ask for one of *commit* and its parents once more; *steps* are still to come."""
     role = "the candidate" if one == commit else f"parent of {state.name(commit)}"
-    return _ask(state, one, role, state.new_word if one == commit else state.old_word, 1)
+    return _ask(state, one, role, state.new_word if one == commit else state.old_word, steps)
 
 
 def _ask(state: State, one: str, role: str, word: str, steps: int) -> Ask:

@@ -26,15 +26,15 @@ Floats = NDArray[np.float64]
 LEAST_DIFFERENCE = 0.15
 
 #: Probability, before any trial, that there is no change at all between the ends.
-NO_CHANGE = 0.3
+NO_CHANGE = 0.5
 
 #: Weights of the kinds of reproducers. A user who sets the number of trials expects no noise; one
 #: build that answers both ways rules that out.
 _CLEAN, _CLEAN_IF_FIXED = 0.10, 0.90
-_ONLY_SOMETIMES = 0.02  # never bad on the good side
+_ONLY_SOMETIMES = 0.05  # never bad on the good side
 _ALWAYS = 0.02  # never good on the bad side
 _SYMMETRIC = 0.20  # errs equally often both ways, and seldom
-_ANY = 0.66
+_ANY = 0.63
 
 #: Points of the grid strictly between 0 and 1.
 _POINTS = 20

@@ -170,4 +170,4 @@ class SearchOptions:
     proof_runs: int = 2  # times that each parent has to be old and the commit new
     max_skips: int = 16  # commits in a row that cannot be tested, before a range is reported
     calibration: int = 3  # trials of a release in find-good, where trials is None
-    max_trials: int = 400  # of the whole search, before it is given up as undecided
+    max_trials: int = 800  # of the whole search, before it is given up as undecided

@@ -41,6 +41,12 @@ WORTHWHILE = 0.02
 #: Bits below which no trial is worth asking for.
 NOTHING = 1e-4
 
+#: Trials after which only the ends are run while it is open whether anything changed at all, and
+#: the probability of no change above which it is open. Trials that follow the likeliest commit
+#: tell candidates apart, and chance makes one of many look different for long.
+_ENDS_AFTER = 120
+_OPEN = 0.05
+
 #: A commit inside a merge is run first only if none on the line is worth this share of it.
 _LINE_FIRST = 0.5
 
@@ -70,12 +76,28 @@ def weigh(state: State, now: Belief) -> Weighed | None:
     asks = [a for a in asks if a.gain > NOTHING]
     if any(a.worthwhile for a in asks):
         asks = [a for a in asks if a.worthwhile]
+    best = _of_ends(state, now, asks) or _most(asks)
+    return _several(now, best) if best and not state.options.trials else best
+
+
+def _of_ends(state: State, now: Belief, asks: list[Weighed]) -> Weighed | None:
+    """An end, in turns, since the machine may change meanwhile.
+
+    None where it is not open whether anything changed.
+    """
+    if state.evidence.trials < _ENDS_AFTER or now.no_change < _OPEN:
+        return None
+    at_ends = (a for a in asks if a.phase is Phase.CALIBRATE)
+    return min(at_ends, key=lambda a: state.evidence.tally(a.commit).decided, default=None)
+
+
+def _most(asks: list[Weighed]) -> Weighed | None:
     best = max(asks, key=lambda a: a.rate, default=None)
     if best and best.phase is Phase.DESCEND:
         line = max((a for a in asks if _fresh_on_line(a)), key=lambda a: a.rate, default=None)
         if line and line.rate >= _LINE_FIRST * best.rate:
-            best = line
-    return _several(now, best) if best and not state.options.trials else best
+            return line
+    return best
 
 
 def _several(now: Belief, ask: Weighed) -> Weighed:
@@ -104,12 +126,14 @@ def worth(now: Belief, commit: str, trials: int) -> float:
 
 
 def _again(state: State, now: Belief) -> list[Weighed]:
-    """Those of the builds that were run whose next trials tell most."""
+    """The ends, and those of the other builds that were run whose next trials tell most."""
     commits = list(now.cells.tests)
     firsts = set(state.ran().values())
     trials = state.options.trials or 1
     contained = now.cells.inside.T.astype(np.float64)
     bits = now.bits((trials,), contained, now.mass)[:, 0]
+    most = dict.fromkeys(int(i) for i in _largest(bits))
+    at_ends = (i for i, c in enumerate(commits) if _phase(state, c) is Phase.CALIBRATE)
     return [
         Weighed(
             commit=commits[i],
@@ -120,7 +144,7 @@ def _again(state: State, now: Belief) -> list[Weighed]:
             phase=_phase(state, commits[i]),
             again=True,
         )
-        for i in _largest(bits)
+        for i in (most | dict.fromkeys(at_ends))
         if commits[i] in firsts and bits[i] > NOTHING
     ]
 

@@ -12,12 +12,16 @@ from buildkit_bisect.search import (
     Ask,
     BisectSession,
     FlatCost,
+    Found,
     History,
+    Phase,
     RefusalKind,
     Refused,
     SearchOptions,
     Tested,
 )
+from buildkit_bisect.search.posterior import belief
+from buildkit_bisect.search.weigh import _again, _fresh
 from worlds import dice, drive, linear, seen
 
 PARENTS = linear(40)
@@ -130,3 +134,57 @@ def test_swapped_flaky_endpoints_are_refused() -> None:
         assert isinstance(result, Refused), result
         assert result.kind is RefusalKind.ORDER
         assert {a.commit for a in asks} == {"c0", "c40"}
+
+
+def test_only_the_ends_run_once_many_trials_left_it_open() -> None:
+    late = []
+    for seed in range(12):
+        one = BisectSession(History(PARENTS), good="c0", bad="c40", cost=FlatCost())
+        answer = at_rate(0.3, seed)
+        while isinstance(step := one.next(), Ask):
+            state = one._state
+            if state.ready and state.evidence.trials >= 120 and belief(state).no_change >= 0.05:
+                now = belief(state)
+                others = [*_again(state, now), *_fresh(state, now)]
+                # Two commits that clash go first, and a trial that tells enough.
+                if step.phase is not Phase.DOUBT and not any(a.worthwhile for a in others):
+                    late.append(step)
+            one.tell(step.commit, answer(step))
+    assert len(late) > 20
+    assert {a.phase for a in late} == {Phase.CALIBRATE}
+    assert {a.commit for a in late} == {"c0", "c40"}
+
+
+@pytest.mark.parametrize(
+    ("with_it", "without", "find_fix", "again"),
+    [
+        (0.4, 0.0, False, "c16"),
+        (1.0, 0.5, False, "c17"),
+        (0.5, 0.0, True, "c16"),
+        (1.0, 0.6, True, "c17"),
+        (1.0, 0.0, False, None),
+    ],
+)
+def test_rates_near_each_other_need_trials_for_the_proof_alone(
+    with_it: float, without: float, find_fix: bool, again: str | None
+) -> None:
+    """What chose the commit may be chance: the side that errs less is run five times more."""
+    proven = 0
+    for seed in range(4):
+        rng = dice(f"{seed}/{with_it}/{find_fix}")
+        good, bad = ("c40", "c0") if find_fix else ("c0", "c40")
+        options = SearchOptions(find_fix=find_fix)
+        one = BisectSession(History(PARENTS), good=good, bad=bad, options=options)
+        while isinstance(step := one.next(), Ask):
+            rate = with_it if int(step.commit[1:]) >= 17 else without
+            new = sum(rng.random() < rate for _ in range(step.trials))
+            old = step.trials - new
+            one.tell(
+                step.commit,
+                seen(cached=new, dropped=old) if find_fix else seen(dropped=new, cached=old),
+            )
+        if isinstance(step, Found) and step.first_bad == "c17":
+            reruns = {c: one._state.evidence.reruns(c).decided for c in ("c16", "c17")}
+            assert reruns[again] >= 5 if again else max(reruns.values()) < 5, reruns
+            proven += 1
+    assert proven >= 3
