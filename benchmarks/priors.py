@@ -307,8 +307,13 @@ def calibration(runs: int) -> str:
             for run in range(runs):
                 rng = random.Random(f"{with_it}/{without}/{run}")  # noqa: S311 - no secret
                 culprit = rng.choice(shape.candidates)
-                answer = simulated.trials(
-                    shape, rng, culprit, with_it=with_it, without=without, find_fix=False
+                answers = simulated.Trials(
+                    shape=shape,
+                    rng=rng,
+                    culprit=culprit,
+                    with_it=with_it,
+                    without=without,
+                    find_fix=False,
                 )
                 dice = random.Random(f"weights/{name}/{run}")  # noqa: S311 - no secret
                 session = BisectSession(
@@ -319,7 +324,7 @@ def calibration(runs: int) -> str:
                     weights={c: weigh(c == culprit, dice) for c in shape.candidates},
                 )
                 while isinstance(step := session.next(), Ask):
-                    tested = answer(step)
+                    tested = answers.answer(step)
                     trials += sum(tested.counts.values())
                     session.tell(step.commit, tested)
                 wrong += isinstance(step, Found) and step.first_bad != culprit
