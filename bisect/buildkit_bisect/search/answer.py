@@ -6,7 +6,7 @@ from buildkit_bisect.options.command import inv
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.explain import see
 from buildkit_bisect.search.notes import notes
-from buildkit_bisect.search.posterior import Belief, belief, stated
+from buildkit_bisect.search.posterior import Belief, belief
 from buildkit_bisect.search.proof import parents_tested
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
@@ -19,7 +19,7 @@ def found(state: State, commit: str, now: Belief) -> Found:
         first_bad=commit,
         merge=state.merge_of(commit),
         parents_tested=parents_tested(state, commit),
-        confidence=stated(now.of(commit)),
+        confidence=now.stated(now.of(commit)),
         credible_set=now.credible(state.options.confidence),
         notes=notes(state),
     )

@@ -16,7 +16,7 @@ from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.left import Left, left_by
 from buildkit_bisect.search.midpoint import choose
 from buildkit_bisect.search.notes import notes
-from buildkit_bisect.search.posterior import belief, doubt_allowed
+from buildkit_bisect.search.posterior import belief
 from buildkit_bisect.search.proof import Claim, proof, run_again, shown_again
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
@@ -76,7 +76,7 @@ def _conclude(state: State, commit: str) -> Step:
     if step:
         return step
     now = belief(state)
-    if 1 - now.of(commit) > doubt_allowed(state):
+    if 1 - now.of(commit) > now.doubt_allowed:
         return run_again(state, commit)
     return found(state, commit, now)
 

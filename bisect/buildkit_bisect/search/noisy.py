@@ -11,7 +11,7 @@ from buildkit_bisect.search.answer import found, gave_up, too_many_skips
 from buildkit_bisect.search.explain import cost_phrase, make_ask, percent, see, undecided
 from buildkit_bisect.search.gate import refuse_alike
 from buildkit_bisect.search.notes import notes, turned_twice
-from buildkit_bisect.search.posterior import Belief, belief, doubt_allowed, stated
+from buildkit_bisect.search.posterior import Belief, belief
 from buildkit_bisect.search.proof import proof, rerun
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
@@ -102,7 +102,7 @@ def _prove(state: State, now: Belief, best: Weighed | None) -> Step | None:
     commit = state.history.shas(members)[0]
     step = proof(state, commit)
     if not isinstance(step, Ask):
-        doubt = doubt_allowed(state)
+        doubt = now.doubt_allowed
         if 1 - now.best > doubt or now.no_change > _ABOUT_NOTHING * doubt:
             return None
         step = step or _alone(state, now, commit)
@@ -154,7 +154,7 @@ def _no_more(state: State, now: Belief) -> Ask | Range | Inconclusive:
     """No trial says more: what is left are commits that cannot be told apart."""
     members = now.cells.members[now.top]
     mass = float(now.mass[now.top])
-    if 1 - mass > doubt_allowed(state) or members.bit_count() == 1:
+    if 1 - mass > now.doubt_allowed or members.bit_count() == 1:
         return _undecided(state, now, "no further trial would decide it")
     untried = [
         c for c in state.history.shas(members) if state.evidence.status(c) is Status.UNTESTED
@@ -168,7 +168,7 @@ def _no_more(state: State, now: Belief) -> Ask | Range | Inconclusive:
     return Range(
         candidates=now.credible(state.options.confidence),
         reason=(
-            f"with confidence {percent(stated(mass))} it is one of these, and "
+            f"with confidence {percent(now.stated(mass))} it is one of these, and "
             f"{undecided(state, hidden)}"
         ),
         hint=see(state, hidden[0]) if hidden else "",

@@ -8,6 +8,7 @@ hypothesis is that nothing changed, and all trials have one rate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -38,6 +39,13 @@ _TINY = 1e-300
 #: doubt times this. The prior cannot be right for every pair of rates; docs/search.md shows what
 #: this margin makes of it.
 MARGIN = 1.6
+
+#: The nearer the two rates are, the longer chance makes a wrong commit look right. Below this
+#: distance the margin grows by this power, at most to this many times itself. It grows for the one
+#: reason or the other, not for both.
+_NEAR = 0.15
+_NEARER = 0.8
+_NEAREST = 4.0
 
 #: Small doubts depend most on what the prior says of rare noise: below this one the margin grows
 #: by this power, to 4 at a doubt of 1 %.
@@ -141,6 +149,23 @@ class Belief:
             return Rates(1 - without, 1 - with_it)
         return Rates(with_it, without)
 
+    @cached_property
+    def near(self) -> float:
+        """How many times the margin grows because the rates are near each other; at least 1."""
+        bad, good = self.rates.bad_side, self.rates.good_side
+        # Squared Hellinger distance of one trial on either side: 0 for equal rates, at most 1.
+        apart = 1 - math.sqrt(bad * good) - math.sqrt((1 - bad) * (1 - good))
+        return min(_NEAREST, max(1.0, math.pow(_NEAR / max(apart, _TINY), _NEARER)))
+
+    @property
+    def doubt_allowed(self) -> float:
+        """The posterior's doubt at which a commit is named."""
+        return cautious(1 - self.state.options.confidence, self.near)
+
+    def stated(self, probability: float) -> float:
+        """The confidence that is reported for a posterior probability."""
+        return stated(probability, self.near)
+
     def _results(self, batches: tuple[int, ...]) -> Results:
         """Where a bad trial tells more than a good one, the first ends an ask."""
         ends = not self.state.options.find_fix if self.rates.one_sided else None
@@ -210,19 +235,14 @@ def belief(state: State, weights: Weights | None = None) -> Belief:
     return Belief(state, cells, given)
 
 
-def doubt_allowed(state: State) -> float:
-    """The posterior's doubt at which a commit is named."""
-    return cautious(1 - state.options.confidence)
+def cautious(doubt: float, near: float) -> float:
+    """The posterior's doubt at which no more than *doubt* is stated; *near* as in `Belief.near`."""
+    return doubt / MARGIN / max(near, math.pow(_SMALL / doubt, _GROWS))
 
 
-def cautious(doubt: float) -> float:
-    """The posterior's doubt at which no more than *doubt* is stated."""
-    return doubt / MARGIN * float(min(1.0, (doubt / _SMALL) ** _GROWS))
-
-
-def stated(probability: float) -> float:
-    """The confidence that is reported for a posterior probability."""
+def stated(probability: float, near: float) -> float:
+    """The confidence that is reported for a posterior probability: `cautious` the other way."""
     doubt = MARGIN * (1 - probability)
-    if doubt < _SMALL:
-        doubt = (doubt * _SMALL**_GROWS) ** (1 / (1 + _GROWS))
-    return max(0.0, 1 - doubt)
+    if doubt * near > _SMALL / math.pow(near, 1 / _GROWS):
+        return max(0.0, 1 - doubt * near)
+    return 1 - math.pow(doubt * math.pow(_SMALL, _GROWS), 1 / (1 + _GROWS))

@@ -269,9 +269,10 @@ def test_the_posterior_is_that_of_the_formula(prior: RatePrior) -> None:
 
 
 @pytest.mark.parametrize("doubt", [0.4, 0.2, 0.05, 0.02, 0.01, 0.001])
-def test_what_is_stated_is_what_was_asked_for(doubt: float) -> None:
-    assert cautious(doubt) <= doubt / MARGIN
-    assert stated(1 - cautious(doubt)) == pytest.approx(1 - doubt)
+@pytest.mark.parametrize("near", [1.0, 1.7, 4.0])
+def test_what_is_stated_is_what_was_asked_for(doubt: float, near: float) -> None:
+    assert cautious(doubt, near) <= doubt / MARGIN / near
+    assert stated(1 - cautious(doubt, near), near) == pytest.approx(1 - doubt)
 
 
 def test_thousands_of_trials_do_not_underflow() -> None:
