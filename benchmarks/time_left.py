@@ -2,7 +2,7 @@
 
     benchmarks/time_left.py --repo ~/src/buildkit --write docs/search.md results/issue-6893/*/
 
-A campaign is a folder with ``result.json``. Its steps, builds and trials are told to the search
+A campaign is a folder with ``result.json``. Its steps, builds and trials are given to the search
 and to the progress of today's code one by one, with the seconds that they took; nothing is built
 or run. Counted are the steps after the second build that the campaign made. Campaigns of one day
 are taken as of one machine, and replayed in order of time: each knows the builds of earlier ones.

@@ -166,7 +166,7 @@ def test_revisions_that_may_differ_by_chance_are_no_change() -> None:
 
 
 def test_a_change_after_rows_that_may_differ_by_chance_is_seen() -> None:
-    """Also back to the outcome of before, which is no difference."""
+    """Also back to the earlier outcome, which is not a difference."""
     rows = [
         *results.row("v1", 1, "cached", FLAKY),
         *results.row("v2", 2, "cached", "export-failed"),
