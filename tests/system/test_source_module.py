@@ -122,3 +122,4 @@ def test_a_module_that_wants_an_unavailable_go() -> None:
     assert isinstance(failed, NoBuild)
     assert failed.stage == "toolchain"
     assert failed.reason.startswith("cannot find Go 1.99: ")
+    assert failed.infra, "another machine may have it"

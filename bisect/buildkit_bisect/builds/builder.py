@@ -79,7 +79,11 @@ class Builder:
         if variant.patches and self.source.kind != "git":
             return NoBuild(stage=Stage.PATCH, reason="needs a git source")
         revision = variant.revision
-        dockerfile, gomod = (self.source.read(revision, f) for f in ("Dockerfile", "go.mod"))
+        try:
+            # The download of a module may need the Go that the module asks for.
+            dockerfile, gomod = (self.source.read(revision, f) for f in ("Dockerfile", "go.mod"))
+        except Missing as err:
+            return _no_go(err)
         try:
             want = wanted(dockerfile, gomod)
         except Missing as err:
@@ -87,12 +91,7 @@ class Builder:
         try:
             toolchain = self._toolchains.find(want)
         except Missing as err:
-            return NoBuild(
-                stage=Stage.TOOLCHAIN,
-                reason=err.message,
-                infra=True,
-                hint=f"{err.hint}, then {_AGAIN}",
-            )
+            return _no_go(err)
         key = self._key(variant, toolchain)
         made = self._build(variant, toolchain, key, on_progress)
         with contextlib.suppress(OSError):  # it only saves time later
@@ -205,3 +204,12 @@ class Builder:
 
 def _silent(_: str) -> None:
     pass
+
+
+def _no_go(err: Missing) -> NoBuild:
+    return NoBuild(
+        stage=Stage.TOOLCHAIN,
+        reason=err.message,
+        infra=True,
+        hint=f"{err.hint}, then {_AGAIN}",
+    )

@@ -6,8 +6,11 @@ import contextlib
 import io
 import tarfile
 import time
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
+import docker
 import docker.errors
 from docker.models.containers import Container
 
@@ -17,6 +20,9 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.system import pipes
 
 _SIGKILLED = 137
+
+#: Seconds between two attempts to remove what is in use.
+_PAUSE = 0.2
 
 
 def container_log(container: Container) -> bytes:
@@ -50,22 +56,28 @@ def remove(engine: Engine, what: str, container: str, volume: str, until: float)
     Raises `InfraFailed` if the container still exists by then.
     """
     client = engine.client
+    with engine_errors(f"removing {what}"):
+        _gone(client, lambda: client.containers.get(container).remove(force=True, v=True), until)
+    with contextlib.suppress(InfraFailed), engine_errors(f"removing {what}"):
+        _gone(client, lambda: client.volumes.get(volume).remove(force=True), until)
 
-    def left() -> float:
-        return until - time.monotonic()
 
-    with engine_errors(f"removing {what}"), contextlib.suppress(docker.errors.NotFound):
-        with within(client, left()):
-            found = client.containers.get(container)
-        with within(client, left()):
-            found.remove(force=True, v=True)
-    with (
-        contextlib.suppress(InfraFailed),
-        engine_errors(f"removing {what}"),
-        contextlib.suppress(docker.errors.NotFound),
-        within(client, left()),
-    ):
-        client.volumes.get(volume).remove(force=True)
+def _gone(client: docker.DockerClient, remove_it: Callable[[], None], until: float) -> None:
+    """Remove something that may not exist; again while the Engine reports a conflict.
+
+    If someone else is removing a container, the Engine refuses to remove it a second time, and its
+    volume is in use until that has ended.
+    """
+    while True:
+        try:
+            with within(client, until - time.monotonic()):
+                return remove_it()
+        except docker.errors.NotFound:
+            return None
+        except docker.errors.APIError as err:
+            if err.status_code != HTTPStatus.CONFLICT or time.monotonic() + _PAUSE > until:
+                raise
+        time.sleep(_PAUSE)
 
 
 def archive(name: str, data: bytes, mode: int) -> bytes:
