@@ -15,12 +15,13 @@ from __future__ import annotations
 import argparse
 import bisect
 import math
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+import section
 
 from buildkit_bisect import result as results
 from buildkit_bisect.campaign import candidates
@@ -28,7 +29,6 @@ from buildkit_bisect.campaign.setup import load_patches
 from buildkit_bisect.search import NearestBuilt
 from buildkit_bisect.source import open_source
 
-MARKS = ("<!-- planning: begin -->", "<!-- planning: end -->")
 LENGTHS = (146, 410)
 
 
@@ -164,13 +164,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--repo", default="https://github.com/moby/buildkit")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args(argv)
-    if options.write:
-        begin, end = MARKS
-        page = options.write.read_text()
-        block = f"{begin}\n{table(options.repo)}\n{end}"
-        options.write.write_text(re.sub(f"{begin}.*{end}", lambda _: block, page, flags=re.DOTALL))
-    else:
-        sys.stdout.write(f"{table(options.repo)}\n")
+    section.put(options.write, "planning", table(options.repo))
     return 0
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import section
 from simulated import Noise
 
 CONFIDENCES = (0.8, 0.95, 0.99)
@@ -18,7 +18,6 @@ SEVEN = ((1.0, 0.0), (0.95, 0.05), (0.9, 0.1), (0.8, 0.2), (0.5, 0.0), (0.3, 0.0
 #: Lower edges of the diagram's bins of stated confidence.
 BINS = (0.0, 0.85, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.999)
 
-MARKS = ("<!-- calibration: begin -->", "<!-- calibration: end -->")
 DIAGRAM = "calibration.svg"
 
 
@@ -370,10 +369,7 @@ def _down(y: float) -> float:
 
 def put(document: Path, tables: str, svg: str) -> None:
     """Put the tables between the marks of a document, and the diagram beside it."""
-    begin, end = MARKS
-    page = document.read_text()
     image = f"\n\n![Reliability diagram]({DIAGRAM})" if svg else ""
-    block = f"{begin}\n{tables}{image}\n{end}"
-    document.write_text(re.sub(f"{begin}.*{end}", lambda _: block, page, flags=re.DOTALL))
+    section.put(document, "calibration", f"{tables}{image}")
     if svg:
         (document.parent / DIAGRAM).write_text(svg)

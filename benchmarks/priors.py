@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import math
 import random
-import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import section
 import simulated
 
 from buildkit_bisect.campaign import candidates, priors
@@ -50,7 +50,6 @@ from buildkit_bisect.search.prior import combined
 from buildkit_bisect.source import GitSource
 
 RANGES = Path(__file__).with_name("priors.toml")
-MARKS = ("<!-- {}: begin -->", "<!-- {}: end -->")
 
 #: Seconds of builds and of a trial, about what the published bisections recorded.
 WARM, COLD, TRIAL = 12.0, 60.0, 5.0
@@ -360,13 +359,7 @@ def main(argv: Sequence[str]) -> int:
                 rows.append(measure(source, one, covered))
                 sys.stderr.write(f"{one.name}: {rows[-1].costs}\n")
         text = table(rows)
-    if options.write:
-        begin, end = (m.format(mark) for m in MARKS)
-        page = options.write.read_text()
-        block = f"{begin}\n{text}\n{end}"
-        options.write.write_text(re.sub(f"{begin}.*{end}", lambda _: block, page, flags=re.DOTALL))
-    else:
-        sys.stdout.write(f"{text}\n")
+    section.put(options.write, mark, text)
     return 0
 
 

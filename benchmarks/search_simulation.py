@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import random
-import re
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import section
 
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.search import (
@@ -29,7 +30,6 @@ from buildkit_bisect.search import (
 )
 
 VERDICTS = {"cached": Verdict.GOOD, "dropped": Verdict.BAD}
-MARKS = ("<!-- simulation: begin -->", "<!-- simulation: end -->")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,13 +154,7 @@ def main(argv: Sequence[str]) -> int:
             rows.append(simulate(scenario, runs=options.runs, seed=options.seed))
             sys.stderr.write(f"{rows[-1]}\n")
     text = table(rows)
-    if options.write:
-        begin, end = MARKS
-        page = options.write.read_text()
-        block = f"{begin}\n{text}\n{end}"
-        options.write.write_text(re.sub(f"{begin}.*{end}", lambda _: block, page, flags=re.DOTALL))
-    else:
-        sys.stdout.write(f"{text}\n")
+    section.put(options.write, "simulation", text)
     return 0
 
 

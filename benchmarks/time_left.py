@@ -18,6 +18,8 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import section
+
 from buildkit_bisect import events as ev
 from buildkit_bisect import result as results
 from buildkit_bisect.campaign import candidates, estimate
@@ -38,8 +40,6 @@ from buildkit_bisect.search import (
     Tested,
 )
 from buildkit_bisect.source import open_source
-
-MARKS = ("<!-- time left: begin -->", "<!-- time left: end -->")
 
 #: Builds that a campaign has made before its steps count.
 BUILDS = 2
@@ -419,13 +419,7 @@ def main(argv: Sequence[str]) -> int:
                 f"{mark}{p.campaign} {p.step} ({p.builds} builds): {p.forecast}"
                 f" [{p.forecast.seconds:.0f}], took {p.actual:.0f} s\n"
             )
-    if options.write:
-        begin, end = MARKS
-        page = options.write.read_text()
-        block = f"{begin}\n{table(found)}\n{end}"
-        options.write.write_text(re.sub(f"{begin}.*{end}", lambda _: block, page, flags=re.DOTALL))
-    else:
-        sys.stdout.write(f"{table(found)}\n")
+    section.put(options.write, "time left", table(found))
     return 0
 
 

@@ -16,7 +16,6 @@ from functools import cached_property
 import numpy as np
 
 from buildkit_bisect.search.cells import Cells
-from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.information import Outlook, Rates
 from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.rates import (
@@ -28,7 +27,6 @@ from buildkit_bisect.search.rates import (
     Floats,
     RatePrior,
     Results,
-    as_floats,
 )
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.vocabulary import Candidate
@@ -43,9 +41,9 @@ MARGIN = 1.6
 #: The nearer the two rates are, the longer chance makes a wrong commit look right. Below this
 #: distance the margin grows by this power, at most to this many times itself. It grows for the one
 #: reason or the other, not for both.
-_NEAR = 0.15
-_NEARER = 0.8
-_NEAREST = 4.0
+_APART = 0.15
+_APART_POWER = 0.8
+_APART_MOST = 4.0
 
 #: Small doubts depend most on what the prior says of rare noise: below this one the margin grows
 #: by this power, to 4 at a doubt of 1 %.
@@ -126,11 +124,6 @@ class Belief:
                 return float(self.each[cell])
         return 0.0
 
-    def mass_of(self, members: Mask) -> float:
-        """Probability that the change is one of *members*."""
-        shares = [(c & members).bit_count() for c in self.cells.members]
-        return float(as_floats(shares) @ self.each)
-
     @cached_property
     def entropy(self) -> float:
         """Bits that are missing to the answer."""
@@ -155,7 +148,7 @@ class Belief:
         bad, good = self.rates.bad_side, self.rates.good_side
         # Squared Hellinger distance of one trial on either side: 0 for equal rates, at most 1.
         apart = 1 - math.sqrt(bad * good) - math.sqrt((1 - bad) * (1 - good))
-        return min(_NEAREST, max(1.0, math.pow(_NEAR / max(apart, _TINY), _NEARER)))
+        return min(_APART_MOST, max(1.0, math.pow(_APART / max(apart, _TINY), _APART_POWER)))
 
     @property
     def doubt_allowed(self) -> float:
