@@ -38,8 +38,11 @@ _WORTH_A_PROOF = 0.7
 _NOTHING_CHANGED = 0.97
 _LIKELY_NOTHING = 0.5
 
-#: Share of the doubt allowed that may be about whether anything changed at all.
+#: Share of the doubt allowed that may be about whether anything changed at all, and the most that
+#: this may be: where nothing changes, the first lucky trials would else look like a change without
+#: noise in more than one search of a hundred (docs/search.md).
 _ABOUT_NOTHING = 0.5
+_ABOUT_NOTHING_MOST = 0.005
 
 #: Rates nearer than this may be chance that made one of many commits look different, mostly where
 #: one side seems to err hardly ever. So that side is run this often for the proof alone: what was
@@ -103,7 +106,8 @@ def _prove(state: State, now: Belief, best: Weighed | None) -> Step | None:
     step = proof(state, commit)
     if not isinstance(step, Ask):
         doubt = now.doubt_allowed
-        if 1 - now.best > doubt or now.no_change > _ABOUT_NOTHING * doubt:
+        about_nothing = min(_ABOUT_NOTHING * doubt, _ABOUT_NOTHING_MOST)
+        if 1 - now.best > doubt or now.no_change > about_nothing:
             return None
         step = step or _alone(state, now, commit)
     if isinstance(step, Ask):
