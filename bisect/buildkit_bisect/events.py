@@ -194,6 +194,24 @@ class Said:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Working:
+    """Work beside builds of rows and trials takes over two seconds; sent again as it gets on."""
+
+    what: str  # "cloning https://github.com/moby/buildkit"
+    done: int = 0
+    expected: int = 0  # 0 if unknown
+    spent: float = 0.0  # seconds since it began
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worked:
+    """The end of `Working`, also if it failed."""
+
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
     """The campaign has ended."""
 
@@ -214,6 +232,8 @@ Event = (
     | StepAsked
     | StepDone
     | Said
+    | Working
+    | Worked
     | Finished
 )
 

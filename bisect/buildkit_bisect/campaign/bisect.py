@@ -23,7 +23,7 @@ from buildkit_bisect.campaign.search_steps import (
 )
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft, ran
-from buildkit_bisect.events import Column, Events, Planned, Said
+from buildkit_bisect.events import Column, Events, Planned
 from buildkit_bisect.forecast import NOTHING
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
@@ -157,7 +157,6 @@ class Bisection:
     def _cover(self, work: Work) -> None:
         """Weigh the candidates by what the reproducer runs at the newer end."""
         newer = self._line.variant(self._priors.newer)
-        work.events.emit(Said(text=f"prior: building an instrumented {newer.label}, for one run"))
         covered = work.lab.covered(newer, self._scenario, self._axes)
         self.session.prefer(self._priors.with_coverage(covered))
         self._say_priors(work.events)

@@ -20,6 +20,7 @@ from buildkit_bisect.live import Recorder
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
 from buildkit_bisect.result import CampaignKind, CampaignStatus, Result
+from buildkit_bisect.system.announce import announce, announcing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +64,10 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
     status, reason = str(CampaignStatus.FAILED), ""
     try:
         events = Several(setup.events, recorder)
-        document = _document(campaign, replace(setup, events=events), name, folder)
-        result.write(document, folder)
-        headline = publish(document, folder, events)
+        with announcing(events):
+            document = _document(campaign, replace(setup, events=events), name, folder)
+            result.write(document, folder)
+            headline = publish(document, folder, events)
         status = document.status
         events.emit(Finished(status=status, finding=headline, folder=str(folder)))
     except KeyboardInterrupt:
@@ -90,7 +92,8 @@ def _document(campaign: Campaign, setup: Setup, name: str, folder: Path) -> Resu
         setup.events.emit(planned)
     with open_lab(setup, name) as (lab, refs):
         findings = campaign.run(Work(lab=lab, events=setup.events, folder=folder))
-        findings = known.add(findings, lab, setup.events)
+        with announce("collecting the results"):
+            findings = known.add(findings, lab, setup.events)
         return compose.result(
             setup,
             findings,

@@ -23,8 +23,10 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import CampaignKind
 from buildkit_bisect.search import Ask, EndsFound, FlatCost, GoodEndSearch, Refused
 from buildkit_bisect.source import GitSource, Source
+from buildkit_bisect.system.announce import announce
 
 
+@announce("listing the releases before the bad end")
 def releases_before(source: Source, bad: Revision) -> list[Revision]:
     """Return the final releases older than *bad*, oldest first."""
     finals = sorted(source.releases(), key=lambda r: Version(r.ref))

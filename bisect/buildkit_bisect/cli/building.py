@@ -19,6 +19,7 @@ from buildkit_bisect.model import NoBuild, Variant
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.choices import ImageBuilder
 from buildkit_bisect.options.command import inv
+from buildkit_bisect.system.announce import shown_otherwise
 
 
 def build(request: requests.Build) -> int:
@@ -41,12 +42,13 @@ def build(request: requests.Build) -> int:
             return _show_image(request, row, {"image": asdict(ready), "made": how, **done})
         if workshop.builder.cached(variant) is None:
             events.emit(BuildStarted(row=row))
-        made = workshop.builder.build(
-            variant,
-            lambda done, expected: events.emit(
-                BuildProgress(row=row, done=done, expected=expected)
-            ),
-        )
+        with shown_otherwise():
+            made = workshop.builder.build(
+                variant,
+                lambda done, expected: events.emit(
+                    BuildProgress(row=row, done=done, expected=expected)
+                ),
+            )
         if isinstance(made, NoBuild):
             if made.infra:
                 raise InfraFailed(

@@ -35,6 +35,7 @@ from buildkit_bisect.render import github, reports
 from buildkit_bisect.result import CampaignKind, Result, SearchStatus, ValidationStatus
 from buildkit_bisect.scenario import Scenario, from_script
 from buildkit_bisect.system import cache_limit
+from buildkit_bisect.system.announce import announce
 
 ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
 
@@ -197,7 +198,8 @@ def conduct(campaign: driver.Campaign, setup: Setup) -> int:
 def _publish(request: Campaign, document: Result, folder: Path, events: Events) -> str:
     """Write the reports of *document* and trim the cache; return the headline."""
     templates = render.Templates(request.templates)
-    reports.write(document, folder, templates)
+    with announce("writing the reports"):
+        reports.write(document, folder, templates)
     github.publish(document, folder, env=os.environ, log=sys.stderr, templates=templates)
     trim(events, request.cache_size)
     return render.finding(document)
@@ -254,7 +256,8 @@ def show_plan(request: Campaign, planned: Planned) -> int:
 def trim(events: Events, bound: int) -> None:
     """Trim the cache to *bound* bytes; a failure is only a warning."""
     try:
-        gone = cache_limit.trim(bound)
+        with announce("trimming the cache"):
+            gone = cache_limit.trim(bound)
     except OSError as error:
         events.emit(Said(text=f"cannot trim the cache: {error}", warning=True))
         return

@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 from buildkit_bisect import __version__
 from buildkit_bisect.errors import BisectError, printable
+from buildkit_bisect.events import Event
 from buildkit_bisect.options.command import applicable, inv
 from buildkit_bisect.options.requests import Request
+from buildkit_bisect.system.announce import announcing
 
 #: Exit codes of a task; the classes in `errors` have theirs.
 DONE, BUG, BAD_INPUT, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 2, 4, 5, 130
@@ -43,7 +45,8 @@ def guarded(command: Callable[[], int], kind: type[Request]) -> int:
         if signal.getsignal(sign) is not signal.SIG_IGN:  # nohup
             signal.signal(sign, _interrupt)
     try:
-        code = command()
+        with announcing(_Stderr()):
+            code = command()
     except BrokenPipeError:  # `| head` is not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
@@ -71,6 +74,16 @@ def guarded(command: Callable[[], int], kind: type[Request]) -> int:
         print(message if mirror else _bug_report(), file=sys.stderr)
         code = INFRA if mirror else BUG
     return code
+
+
+class _Stderr:
+    """Prints what tasks without a display announce."""
+
+    def emit(self, event: Event, /) -> None:
+        """Print a line if *event* has one."""
+        from buildkit_bisect.live.lines import Lines  # noqa: PLC0415 - takes long to import
+
+        Lines(sys.stderr).emit(event)
 
 
 def _interrupt(*_: object) -> None:

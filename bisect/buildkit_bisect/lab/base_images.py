@@ -24,6 +24,7 @@ from buildkit_bisect.runtime.host import host_runtime
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario.definition import Image, Scenario
 from buildkit_bisect.system import paths
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 
 #: The release that builds base images. It is fixed, so that images do not vary with the build
@@ -57,7 +58,6 @@ def ensure(
     scenario: Scenario,
     registry: Registry,
     reference: Callable[[], Build],
-    say: Callable[[str], None] = lambda _: None,
     deadlines: Deadlines | None = None,
 ) -> dict[str, ImageRef]:
     """Return the scenario's images in *registry*; build all with *reference* if one is missing.
@@ -71,8 +71,9 @@ def ensure(
     with FileLock(paths.cache("locks") / "images.lock"):
         found = _present(scenario, registry, tag)
         if found is None:
-            say(f"building base images of {scenario.name} with BuildKit {REFERENCE}")
-            _build_all(scenario, registry, reference(), tag, deadlines or Deadlines())
+            build = reference()
+            with announce(f"building the base images of {scenario.name}"):
+                _build_all(scenario, registry, build, tag, deadlines or Deadlines())
             found = _present(scenario, registry, tag)
     if found is None:
         raise InfraFailed(

@@ -43,6 +43,7 @@ from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.scenario import Scenario, outcome
 from buildkit_bisect.system import deadlines
+from buildkit_bisect.system.announce import shown_otherwise
 
 #: Trials of a control that match no rule, before the control has failed.
 _CONTROL_TRIALS = 3
@@ -107,12 +108,13 @@ class Lab:
         if known is None:
             self._emit(BuildStarted(row=label))
         started = time.monotonic()
-        made = known or self._builder.build(
-            variant,
-            lambda done, expected: self._emit(
-                BuildProgress(row=label, done=done, expected=expected)
-            ),
-        )
+        with shown_otherwise():
+            made = known or self._builder.build(
+                variant,
+                lambda done, expected: self._emit(
+                    BuildProgress(row=label, done=done, expected=expected)
+                ),
+            )
         if known is None:
             self.build_seconds += time.monotonic() - started
         if isinstance(made, Build):

@@ -21,7 +21,8 @@ from buildkit_bisect.live.progress import Progress
 from buildkit_bisect.live.recorder import Recorder, events, replay
 from buildkit_bisect.live.screen import screen
 from buildkit_bisect.options.command import inv
-from buildkit_bisect.render.text import one_line
+from buildkit_bisect.render.text import duration, one_line
+from buildkit_bisect.system.announce import announcing
 
 __all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
 
@@ -32,8 +33,8 @@ _STOPPED = f"stopped before it finished: {inv('resume')}"
 class Display:
     """An `events.Events` that displays: a live screen on a terminal, plain lines elsewhere.
 
-    A context manager, which restores the terminal however it ends. rich respects NO_COLOR and
-    TERM=dumb.
+    A context manager, which also displays what is announced, and restores the terminal however
+    it ends. rich respects NO_COLOR and TERM=dumb.
     """
 
     def __init__(self, stream: TextIO | None = None, *, clock: _Clock = time.monotonic) -> None:
@@ -45,8 +46,10 @@ class Display:
         self._width = 0
         self._lines = Lines(self._stream)
         self._live: Live | None = None
+        self._announcing = announcing(self)
 
     def __enter__(self) -> Self:
+        self._announcing.__enter__()
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(
                 get_renderable=self._screen,
@@ -65,6 +68,7 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._announcing.__exit__(kind, error, trace)
         with self._lock:
             live, self._live = self._live, None
         if live:
@@ -92,6 +96,9 @@ class Display:
             case ev.StepDone():
                 line = f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
                 self._live.console.print(Text(one_line(line)))
+            case ev.Worked():
+                line = f"{event.what}: took {duration(event.seconds)}"
+                self._live.console.print(Text(one_line(line), style="dim"))
             case ev.Finished():
                 self._live.console.print(Text(one_line(finished_line(event)), style="bold"))
             case _:

@@ -25,7 +25,7 @@ class Lines:
             self._stream.write(shorten(one_line(line), 400) + "\n")
             self._stream.flush()
 
-    def _line(self, event: Event) -> str:  # noqa: C901, PLR0911 - one case per event
+    def _line(self, event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case per event
         match event:
             case ev.Planned():
                 return plan_line(event)
@@ -33,7 +33,9 @@ class Lines:
                 count = f": {event.expected} packages to compile" if event.expected else ""
                 return f"build {event.row}{count}"
             case ev.BuildProgress():
-                return self._quarter(event)
+                row = f"build {event.row}"
+                progress = self._quarter(row, event.done, event.expected)
+                return progress and f"{row}: {progress}"
             case ev.BuildDone():
                 how = "reused" if event.reused else f"built in {duration(event.seconds)}"
                 return f"build {event.row}: {how}"
@@ -57,6 +59,11 @@ class Lines:
                 )
             case ev.StepDone():
                 return f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
+            case ev.Working():
+                return self._work(event)
+            case ev.Worked():
+                self._quarters.pop(event.what, None)
+                return f"{event.what}: took {duration(event.seconds)}"
             case ev.Said():
                 return f"warning: {event.text}" if event.warning else event.text
             case ev.Finished():
@@ -64,12 +71,20 @@ class Lines:
             case ev.TrialStarted():
                 return ""  # `TrialDone` follows within seconds
 
-    def _quarter(self, event: ev.BuildProgress) -> str:
-        quarter = 4 * event.done // event.expected if event.expected else 0
-        if quarter in {0, 4} or self._quarters.get(event.row) == quarter:
+    def _work(self, event: ev.Working) -> str:
+        if event.what not in self._quarters:
+            self._quarters[event.what] = 0
+            return event.what
+        progress = self._quarter(event.what, event.done, event.expected)
+        return progress and f"{event.what}: {progress}"
+
+    def _quarter(self, what: str, done: int, expected: int) -> str:
+        """Return ``200 of 800 packages`` whenever another quarter is done, otherwise ""."""
+        quarter = 4 * done // expected if expected else 0
+        if quarter in {0, 4} or self._quarters.get(what) == quarter:
             return ""
-        self._quarters[event.row] = quarter
-        return f"build {event.row}: {event.done} of {event.expected} packages"
+        self._quarters[what] = quarter
+        return f"{done} of {expected} packages"
 
 
 def cell(event: ev.CellDone) -> str:

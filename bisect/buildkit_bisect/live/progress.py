@@ -18,6 +18,15 @@ _PLANNED = 2
 _STARTING = 60.0
 
 
+@dataclass(slots=True)
+class WorkState:
+    """Work beside builds of rows and trials."""
+
+    since: float
+    done: int = 0
+    expected: int = 0
+
+
 class Making(StrEnum):
     """How far a row's binaries are."""
 
@@ -72,6 +81,7 @@ class Progress:
         self.columns: list[Column] = []
         self.builds: dict[str, BuildState] = {}
         self.cells: dict[tuple[str, Column], CellState] = {}
+        self.works: dict[str, WorkState] = {}  # what runs beside builds and trials
         self.step: ev.StepAsked | None = None
         self.steps_done: list[ev.StepDone] = []
         self._asked: set[str] = set()  # rows that a search chose
@@ -137,6 +147,11 @@ class Progress:
                 self._row(event.row)
             case ev.StepDone():
                 self.steps_done.append(event)
+            case ev.Working():
+                work = self.works.setdefault(event.what, WorkState(now - event.spent))
+                work.done, work.expected = event.done, max(event.expected, event.done)
+            case ev.Worked():
+                self.works.pop(event.what, None)
             case ev.Said():
                 self.warnings += [event.text] if event.warning else []
             case ev.Finished():
