@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -40,8 +41,12 @@ class Campaign(Protocol):
         """Its name in result documents."""
         ...
 
-    def plan(self) -> Planned | None:
-        """Return what will be built and run; None if that depends on trials."""
+    def settled(self) -> Findings | None:
+        """Return the findings if nothing has to be built or run for them: a refusal."""
+        ...
+
+    def plan(self) -> Planned:
+        """Return what will be built and run, as far as it is known."""
         ...
 
     def run(self, work: Work) -> Findings:
@@ -87,22 +92,23 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
 
 def _document(campaign: Campaign, setup: Setup, name: str, folder: Path) -> Result:
     started = time.monotonic()
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    if planned := campaign.plan():
-        setup.events.emit(planned)
+    document = partial(
+        compose.result,
+        setup,
+        kind=campaign.kind,
+        campaign=name,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+    if findings := campaign.settled():
+        spent = {"total": time.monotonic() - started, "builds": 0.0, "trials": 0.0}
+        return document(findings, refs={}, seconds=spent, engine={})
+    setup.events.emit(campaign.plan())
     with open_lab(setup, name) as (lab, refs):
         findings = campaign.run(Work(lab=lab, events=setup.events, folder=folder))
         with announce("collecting the results"):
             findings = known.add(findings, lab, setup.events)
-        return compose.result(
-            setup,
-            findings,
-            kind=campaign.kind,
-            campaign=name,
-            created=created,
-            refs=refs,
-            seconds=lab.seconds(started),
-            engine=lab.engine_facts(),
+        return document(
+            findings, refs=refs, seconds=lab.seconds(started), engine=lab.engine_facts()
         )
 
 

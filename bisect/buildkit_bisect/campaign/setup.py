@@ -227,17 +227,20 @@ def _closed_aloud() -> Iterator[ExitStack]:
             stack.close()
 
 
+def of_modules(builder: Builder) -> Builder:
+    """Return a builder of releases from the module proxy, for a clone without upstream's tags."""
+    modules = ModuleSource(say=builder.say, deadlines=builder.deadlines)
+    return replace(builder, source=modules, patches=())
+
+
 def reference_build(builder: Builder) -> Build:
     """Return the BuildKit that builds base images. Raises `Missing` if it cannot be built."""
-    source = builder.source
     try:
-        revision = source.resolve(base_images.REFERENCE)
-    except BadInput:
-        # A clone without upstream's tags: the module proxy has the release.
-        modules = ModuleSource(say=builder.say, deadlines=builder.deadlines)
-        builder = replace(builder, source=modules, patches=())
         revision = builder.source.resolve(base_images.REFERENCE)
-    with announce(f"compiling BuildKit {base_images.REFERENCE} for the base images") as work:
+    except BadInput:
+        builder = of_modules(builder)
+        revision = builder.source.resolve(base_images.REFERENCE)
+    with announce(base_images.COMPILING) as work:
         build = builder.build(Variant(revision=revision), work.progress)
     if not isinstance(build, Build):
         raise Missing(

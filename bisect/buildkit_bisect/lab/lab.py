@@ -21,7 +21,7 @@ from buildkit_bisect.events import (
     TrialDone,
 )
 from buildkit_bisect.lab.base_images import ImageRef
-from buildkit_bisect.lab.cell import Cell, Origin, Trial
+from buildkit_bisect.lab.cell import Cell, Origin, Recalled, Trial
 from buildkit_bisect.lab.coverage import Covered, covered
 from buildkit_bisect.lab.journal import Journal, Stored
 from buildkit_bisect.lab.runner import Runner
@@ -184,6 +184,34 @@ class Lab:
         if not isinstance(build, Build):
             return 0
         return len(self._known(self._job(variant, build, scenario, axes).key, None))
+
+    def recalled(self, variant: Variant, scenario: Scenario, axes: Axes) -> Recalled | None:
+        """Return what the stored trials of a cell show; None without any, or without its control.
+
+        Builds and runs nothing.
+        """
+        build = self._builder.cached(variant)
+        if not isinstance(build, Build):
+            return None
+        control: Observation | None = None
+        control_axes = scenario.control_of(axes)
+        if control_axes is not None:
+            beside = self._known(self._job(variant, build, scenario, control_axes).key, None)
+            good = [
+                trial.observation
+                for trial in beside
+                if outcome.judge(scenario, trial.observation, None).verdict is Verdict.GOOD
+            ]
+            if not good:
+                return None
+            control = good[0]
+        key = self._job(variant, build, scenario, axes).key
+        trials = [trial.observation for trial in self._known(key, None)]
+        if not trials:
+            return None
+        combined, counts = outcome.combine([outcome.judge(scenario, t, control) for t in trials])
+        last = self._journal.trials(key)[-1].campaign
+        return Recalled(verdict=combined.verdict, counts=counts, campaign=last)
 
     def _control(self, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
         """Return a control with one trial, the first that is evidence; once per campaign.

@@ -16,18 +16,17 @@ from rich.text import Text
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
-from buildkit_bisect.live.lines import Lines, finished_line
+from buildkit_bisect.live.lines import Lines, finished_line, plan_line
 from buildkit_bisect.live.progress import Progress
 from buildkit_bisect.live.recorder import Recorder, events, replay
 from buildkit_bisect.live.screen import screen
-from buildkit_bisect.options.command import inv
+from buildkit_bisect.options.command import resume
 from buildkit_bisect.render.text import duration, one_line
 from buildkit_bisect.system.announce import announcing
 
 __all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
 
 _Clock = Callable[[], float]
-_STOPPED = f"stopped before it finished: {inv('resume')}"
 
 
 class Display:
@@ -46,6 +45,7 @@ class Display:
         self._width = 0
         self._lines = Lines(self._stream)
         self._live: Live | None = None
+        self._planned: tuple[object, ...] = ()
         self._announcing = announcing(self)
 
     def __enter__(self) -> Self:
@@ -85,7 +85,11 @@ class Display:
             if self._live is None:
                 self._lines.emit(event)
                 return
+        what = (event.kind, event.search) if isinstance(event, ev.Planned) else ()
         match event:
+            case ev.Planned() if what != self._planned:  # a matrix's later plan differs in numbers
+                self._planned = what
+                self._live.console.print(Text(one_line(plan_line(event))))
             case ev.Said():
                 style = "yellow" if event.warning else ""
                 self._live.console.print(Text(one_line(event.text), style=style))
@@ -136,8 +140,12 @@ def follow(
     if progress.finished:
         console.print(Text(one_line(finished_line(progress.finished))))
     elif over:
-        console.print(Text(_STOPPED))
+        console.print(Text(_stopped(path)))
     return progress
+
+
+def _stopped(path: Path) -> str:
+    return f"stopped before it finished: {resume(path.parent)}"
 
 
 def _watch(path: Path, stream: TextIO | None, alive: Callable[[], bool]) -> Progress:
@@ -152,7 +160,7 @@ def _watch(path: Path, stream: TextIO | None, alive: Callable[[], bool]) -> Prog
                 display.take(event, at)
             shown = len(recorded)
             if not living and progress.finished is None:
-                display.take(ev.Said(text=_STOPPED, warning=True), progress.last)
+                display.take(ev.Said(text=_stopped(path), warning=True), progress.last)
                 break
             time.sleep(0.5)
     return progress

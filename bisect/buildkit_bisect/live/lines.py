@@ -99,14 +99,22 @@ def cell(event: ev.CellDone) -> str:
 
 def plan_line(event: ev.Planned) -> str:
     """The plan in one line, with what its estimate is based on."""
-    size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
-    builds = [s for s in event.build_seconds.values() if s]
     expected = event.expected
     about = f"; {expected}" if expected.most else ""
     how = f" ({event.basis})" if about and event.basis else ""
+    first = f", first {' and '.join(event.before)}" if event.before else ""
+    if event.search:
+        where = event.columns[0] if len(event.columns) == 1 else None
+        cells = f"{where.scenario} {where.label}" if where else plural(len(event.columns), "cell")
+        steps, builds = plural(event.search.steps, "step"), plural(event.search.builds, "build")
+        known = "".join(f"; {text}" for text in event.known)
+        work = f"about {steps}, {builds} needed{first}"
+        return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}{known}"
+    size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
+    made = [s for s in event.build_seconds.values() if s]
     trials = plural(event.trials, "trial")
     stored = sum(map(sum, event.stored.values()))
-    needed = f"{plural(len(builds), 'build')} needed"
+    needed = f"{plural(len(made), 'build')} needed{first}"
     needed += f", {plural(stored, 'trial')} stored" if stored else ""
     return f"{event.kind}: {size} x {trials}, {needed}{about}{how}"
 

@@ -48,11 +48,8 @@ def _head(progress: Progress, now: float) -> Iterator[Text]:
         yield Text(f"starting  {spent}", style="bold")
         return
     size = f"{plural(len(progress.rows), 'variant')} x {plural(len(progress.columns), 'cell')}"
-    yield Text.assemble(
-        (one_line(plan.kind), "bold"),
-        f"  {size} x {plural(plan.trials, 'trial')}  ",
-        (spent, "dim"),
-    )
+    what = plan.search.what if plan.search else f"{size} x {plural(plan.trials, 'trial')}"
+    yield Text.assemble((one_line(plan.kind), "bold"), f"  {one_line(what)}  ", (spent, "dim"))
     if progress.step:
         step = progress.step
         yield Text.assemble(

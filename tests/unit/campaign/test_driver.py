@@ -78,13 +78,16 @@ class FakeCampaign:
 
     kind = CampaignKind.MATRIX
 
-    def __init__(self, error: BaseException | None = None, plan: Planned | None = PLAN) -> None:
+    def __init__(self, error: BaseException | None = None, settled: Findings | None = None) -> None:
         self._error = error
-        self._plan = plan
+        self._settled = settled
         self.work: Work | None = None
 
-    def plan(self) -> Planned | None:
-        return self._plan
+    def settled(self) -> Findings | None:
+        return self._settled
+
+    def plan(self) -> Planned:
+        return PLAN
 
     def run(self, work: Work) -> Findings:
         self.work = work
@@ -235,10 +238,12 @@ def test_events_are_shown_and_recorded(tmp_path: Path) -> None:
     assert recorded(folder) == shown
 
 
-def test_a_campaign_without_a_plan_emits_none(tmp_path: Path) -> None:
-    drive(FakeCampaign(plan=None), setup(tmp_path), publish)
-    kinds = [type(event) for event in recorded(only_folder(tmp_path))]
-    assert kinds == [Said, Finished]
+def test_a_settled_campaign_opens_no_lab(tmp_path: Path, lab: FakeLab) -> None:
+    settled = Findings(revisions=(REVISION,), patches=(), cells=())
+    document = drive(FakeCampaign(settled=settled), setup(tmp_path), publish)
+    assert [r.sha for r in document.revisions] == [REVISION.sha]
+    assert lab.campaigns == []
+    assert [type(event) for event in recorded(only_folder(tmp_path))] == [Finished]
 
 
 @pytest.mark.parametrize(
