@@ -133,7 +133,10 @@ class Bisection:
 
     def plan(self) -> Planned:
         """Return a plan with one column and the expected cost of the search."""
-        ends = [self._line.variant(c) for c in (self._line.good, self._line.bad)]
+        ends = [
+            (self._line.variant(self._line.good), Verdict.GOOD),
+            (self._line.variant(self._line.bad), Verdict.BAD),
+        ]
         return search_plan.planned(
             self._setup,
             self._line,

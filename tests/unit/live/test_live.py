@@ -16,7 +16,7 @@ from buildkit_bisect import events as ev
 from buildkit_bisect.events import Column, Event
 from buildkit_bisect.live import Display, follow
 from buildkit_bisect.live import recorder as record
-from buildkit_bisect.live.lines import Lines
+from buildkit_bisect.live.lines import Lines, plan_line
 from buildkit_bisect.live.progress import Progress
 from buildkit_bisect.live.screen import screen
 from buildkit_bisect.model import Verdict
@@ -109,6 +109,45 @@ def test_work_beside_the_matrix_is_on_the_screen_while_it_runs() -> None:
     assert "200 of 800 packages  40 s" in drawn(folded(story), now=40, width=120)
     story.append((60, ev.Worked(what=asked.what, seconds=60)))
     assert "compiling" not in drawn(folded(story), now=61)
+
+
+def test_what_is_made_first_is_in_the_plan_and_in_the_time_left() -> None:
+    plan = ev.Planned(
+        kind="matrix", rows=ROWS[:1], columns=(LAZY,), trials=3, build_seconds={"v0.24.0": 90},
+        trial_seconds=1.0, basis="one build", before={"compiling X": 100.0},
+    )  # fmt: skip
+    line = plan_line(plan)
+    assert line.startswith("matrix: 1 variant x 1 cell x 3 trials, 1 build needed, first compiling")
+    assert plan.expected.seconds == 100 + 90 + 3
+    story: list[tuple[float, Event]] = [(0, plan), (2, ev.Working(what="compiling X", spent=2))]
+
+    def left(now: float) -> float:
+        found = folded(story).estimate(now)
+        assert found
+        return found.left.seconds
+
+    assert left(0) == 193
+    assert left(40) == 153
+    story.append((80, ev.Worked(what="compiling X", seconds=80)))
+    assert left(80) == 93
+
+
+def test_the_plan_of_a_search_is_a_sentence() -> None:
+    known = "v0.24.0 is good (cached 3 of 3, known from 20260821-101500-matrix)"
+    plan = ev.Planned(
+        kind="bisect", rows=(), columns=(LAZY,), trials=1, build_seconds={"search": 600},
+        least=300, most=1200, basis="the last 12 builds on this machine", known=(known,),
+        search=ev.Search(what="103 candidates between a and b", steps=12, builds=1),
+    )  # fmt: skip
+    assert plan_line(plan) == (
+        "bisect: 103 candidates between a and b, in cross-stage-lazy different stargz;"
+        " about 12 steps, 1 build needed; 5 to 20 min (the last 12 builds on this machine);"
+        f" {known}"
+    )
+    drawing = drawn(folded([(0, plan)]), now=60)
+    assert "bisect  103 candidates between a and b  60 s" in drawing
+    assert "0 variants" not in drawing
+    assert "4 to 19 min to go" in drawing
 
 
 def test_no_estimate_after_the_end() -> None:
