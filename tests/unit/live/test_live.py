@@ -141,9 +141,11 @@ def test_the_plan_of_a_search_is_a_sentence() -> None:
     )  # fmt: skip
     assert plan_line(plan) == (
         "bisect: 103 candidates between a and b, in cross-stage-lazy different stargz;"
-        " about 12 steps, 1 build needed; 5 to 20 min (the last 12 builds on this machine);"
-        f" {known}"
+        " about 12 steps, 1 build needed; 5 to 20 min (the last 12 builds on this machine)"
     )
+    out = io.StringIO()
+    Lines(out).emit(plan)
+    assert out.getvalue() == f"{plan_line(plan)}\n{known}\n"
     drawing = drawn(folded([(0, plan)]), now=60)
     assert "bisect  103 candidates between a and b  60 s" in drawing
     assert "0 variants" not in drawing
@@ -256,6 +258,14 @@ def hostile() -> list[Event]:
     return [
         ev.Planned(kind=HOSTILE, rows=(row, more), columns=(column, other), trials=3,
                    build_seconds={row: 9}, trial_seconds=1, basis=HOSTILE),
+        ev.Planned(kind=HOSTILE, rows=(), columns=(column,), trials=1, basis=HOSTILE, most=9,
+                   search=ev.Search(what=HOSTILE, steps=1, builds=1), known=(HOSTILE,),
+                   before={HOSTILE: 9}, build_seconds={"search": 9}),
+        ev.Working(what=HOSTILE),
+        ev.Worked(what=HOSTILE, seconds=9),
+        ev.Planned(kind=HOSTILE, rows=(row, more), columns=(column, other), trials=3,
+                   build_seconds={row: 9}, trial_seconds=1, basis=HOSTILE),
+        ev.Working(what=HOSTILE, done=1, expected=9),
         ev.BuildStarted(row=row, expected=9),
         ev.BuildProgress(row=row, done=4, expected=9),
         ev.BuildDone(row=row, seconds=3, reused=False),
@@ -286,7 +296,7 @@ def test_hostile_text_in_lines() -> None:
     out = io.StringIO()
     for event in hostile():
         Lines(out).emit(event)
-    assert_harmless(out.getvalue(), lines=len(hostile()) - 2)  # the start of a trial has no line
+    assert_harmless(out.getvalue(), lines=len(hostile()) + 1)  # a plan has a line for what is known
     assert "[bold red]<b>" in out.getvalue()
 
 
@@ -336,7 +346,7 @@ def test_display_without_a_terminal_writes_lines() -> None:
     with Display(out) as display:
         for _, event in STORY:
             display.emit(event)
-    assert out.getvalue().count("\n") == len(STORY) - 1  # the start of a trial has no line
+    assert out.getvalue().count("\n") == len(STORY)
     assert "\x1b" not in out.getvalue()
 
 
