@@ -19,6 +19,10 @@ SWAPPED = (
     "master (good) contains v0.1.0 (bad): the endpoints are swapped"
     " (try: ./inv bisect --bad v0.1.0 --good master --find-fix)"
 )
+BY_VERSION = (
+    "v0.2.0 (good) is a later release than v0.1.1 (bad): the endpoints are swapped"
+    " (try: ./inv bisect --bad v0.1.1 --good v0.2.0 --find-fix)"
+)
 TURNED = (
     "master is newer than v0.1.0: the endpoints are swapped"
     " (try: ./inv boundaries --from v0.1.0 --to master)"
@@ -93,6 +97,7 @@ def test_the_plan_of_a_bisection_as_json(place: Place) -> None:
     [
         ("master", "master", "both endpoints are master (try: ./inv bisect --bad master"),
         ("master", "v0.1.0", SWAPPED),
+        ("v0.2.0", "v0.1.1", BY_VERSION),  # on two branches
     ],
 )
 def test_ends_that_cannot_be_searched_between_are_told_at_once(
@@ -118,6 +123,7 @@ def test_ends_that_cannot_be_searched_between_are_told_at_once(
     [
         ("master", "master", "both endpoints are master"),
         ("master", "v0.1.0", TURNED),
+        ("v0.2.0", "v0.1.1", TURNED.replace("master", "v0.2.0").replace("v0.1.0", "v0.1.1")),
     ],
 )
 def test_boundaries_tells_equal_and_swapped_ends_at_once(
@@ -188,3 +194,19 @@ def test_what_ends_before_a_campaign_begins_is_not_to_be_resumed(place: Place, t
 def test_json_of_a_plan_is_all_of_stdout(place: Place) -> None:
     done = place.run("plan", "matrix", "--revs", "v0.1.0", "--json")
     assert json.loads(done.stdout)["kind"] == "matrix"
+
+
+def test_a_fix_is_not_refused_for_its_order(place: Place) -> None:
+    words = ("--find-fix", "--bad", "v0.1.1", "--good", "v0.2.0")
+    done = place.run("plan", "bisect", *words)
+    assert done.code == 0, done.stderr
+    turned = place.run("plan", "bisect", "--find-fix", "--bad", "v0.2.0", "--good", "v0.1.1")
+    assert turned.code == 4
+    assert turned.stderr.endswith("(try: ./inv bisect --good v0.1.1 --bad v0.2.0)\n")
+
+
+def test_the_plan_of_boundaries_counts_both_ends(place: Place) -> None:
+    done = place.run("plan", "boundaries", "--from", "v0.1.0", "--to", "master", "--json")
+    search = done.document["search"]
+    # v0.2.0 and master are one build.
+    assert (search["steps"], search["builds"]) == (2, 2)

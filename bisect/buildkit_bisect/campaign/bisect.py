@@ -128,7 +128,8 @@ class Bisection:
 
     def settled(self) -> Findings | None:
         """Return the refusal of ends that cannot be searched between; None if they can."""
-        step = self.session.next()
+        turned = search_plan.turned(self._line, find_fix=self._options.find_fix)
+        step = turned or self.session.next()
         return None if isinstance(step, Ask) else self._findings(step)
 
     def plan(self) -> Planned:

@@ -216,7 +216,7 @@ def _check_order(line: Line, request: requests.Boundaries) -> None:
             f"both endpoints are {start}" if start == end else f"{start} and {end} are one commit",
             hint=words(requests.Boundaries, from_="R", to="R"),
         )
-    if line.history.contains(line.good, line.bad):
+    if line.history.contains(line.good, line.bad) or search_plan.is_later(start, end):
         raise BadInput(
             f"{start} is newer than {end}: the endpoints are swapped",
             hint=inv("boundaries", from_=end, to=start),
