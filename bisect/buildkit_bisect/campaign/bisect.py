@@ -138,11 +138,15 @@ class Bisection:
             (self._line.variant(self._line.good), Verdict.GOOD),
             (self._line.variant(self._line.bad), Verdict.BAD),
         ]
+        step = self.session.next()
+        assert isinstance(step, Ask)
         return search_plan.planned(
             self._setup,
             self._line,
-            self.session.next(),
+            step,
             self._left,
+            commits=step.candidates_left,
+            distinct=self._line.distinct_inside,
             costs=self._costs,
             kind=self.kind,
             cells=[(self._scenario, self._axes)],

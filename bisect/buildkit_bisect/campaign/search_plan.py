@@ -34,9 +34,11 @@ _COVERED_RUN = 15.0
 def planned(
     setup: Setup,
     line: Line,
-    step: object,
+    step: Ask,
     left: TimeLeft,
     *,
+    commits: int,
+    distinct: int,
     costs: SearchCosts,
     kind: str,
     cells: Collection[tuple[Scenario, Axes]],
@@ -44,8 +46,10 @@ def planned(
     also: Sequence[str] = (),
     known: Sequence[str] = (),
 ) -> Planned:
-    """Return the plan of a search on *line* whose first step is *step*."""
-    assert isinstance(step, Ask)
+    """Return the plan of a search on *line* whose first step is *step*.
+
+    Its *commits* are *distinct* different builds.
+    """
     pace = math.exp(costs.pace)
     before = groundwork.expected(setup, (), costs.known_go, pace)
     seconds = dict(before)
@@ -67,8 +71,8 @@ def planned(
         also=tuple(also),
         before=before,
         search=Search(
-            what=f"{plural(len(line.candidates), 'candidate')} between {ends}"
-            f" ({plural(line.distinct, 'different build')})",
+            what=f"{plural(commits, 'candidate')} between {ends}"
+            f" ({plural(distinct, 'different build')})",
             steps=step.expected_steps,
             builds=len(left.builds(step)),
         ),
