@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from buildkit_bisect.campaign import candidates, compose, estimate, search_costs, verify
+from buildkit_bisect.campaign import (
+    candidates,
+    compose,
+    estimate,
+    recall,
+    search_costs,
+    search_plan,
+    verify,
+)
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
@@ -23,8 +31,7 @@ from buildkit_bisect.campaign.search_steps import (
 )
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft, ran
-from buildkit_bisect.events import Column, Events, Planned, Said
-from buildkit_bisect.forecast import NOTHING
+from buildkit_bisect.events import Events, Planned
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import NoBuild, Outcome, Variant, Verdict
@@ -36,6 +43,7 @@ from buildkit_bisect.result import (
     BisectStep,
     CampaignKind,
     CandidateInfo,
+    CellInfo,
     SearchStatus,
 )
 from buildkit_bisect.search import (
@@ -100,6 +108,9 @@ class Bisection:
             and not any(cost.left_seconds(c) for c in first.asked),
         )
         self._priors = Priors(line=self._line, request=request)
+        if self._priors.pending:
+            newer = self._line.variant(self._priors.newer)
+            self._left.instrumented(search_plan.covering_seconds(setup.builder, newer))
         self.session = BisectSession(
             self._line.history,
             good=self._line.good,
@@ -115,20 +126,33 @@ class Bisection:
         self._steps: list[BisectStep] = []
         self._used: Counter[str] = Counter()  # binary -> trials of it used so far
 
+    def settled(self) -> Findings | None:
+        """Return the refusal of ends that cannot be searched between; None if they can."""
+        turned = search_plan.turned(self._line, find_fix=self._options.find_fix)
+        step = turned or self.session.next()
+        return None if isinstance(step, Ask) else self._findings(step)
+
     def plan(self) -> Planned:
         """Return a plan with one column and the expected cost of the search."""
+        ends = [
+            (self._line.variant(self._line.good), Verdict.GOOD),
+            (self._line.variant(self._line.bad), Verdict.BAD),
+        ]
         step = self.session.next()
-        left = self._left.at(step) if isinstance(step, Ask) else NOTHING
-        return Planned(
+        assert isinstance(step, Ask)
+        return search_plan.planned(
+            self._setup,
+            self._line,
+            step,
+            self._left,
+            commits=step.candidates_left,
+            distinct=self._line.distinct_inside,
+            costs=self._costs,
             kind=self.kind,
-            rows=(),
-            columns=(Column(scenario=self._scenario.name, axes=self._axes),),
+            cells=[(self._scenario, self._axes)],
             trials=self._options.trials or 1,
-            build_seconds={"search": left.seconds},
-            least=left.least,
-            most=left.most,
-            basis=f"{len(self._line.candidates)} candidates with {self._line.distinct} different"
-            " build inputs" + (", without the instrumented build" if self._priors.pending else ""),
+            also=[search_plan.COVERING] if self._priors.pending else [],
+            known=recall.lines(self._setup, ends, self._scenario, self._axes),
         )
 
     def run(self, work: Work) -> Findings:
@@ -144,21 +168,25 @@ class Bisection:
             built = (s.sha for s in self._steps if s.verdict != Verdict.SKIP)
             search_costs.ended(self._search, built)
         reverted = self._verify(work, step) if isinstance(step, Found) else ""
+        cells = [compose.cell_info(merge(parts), work.folder) for parts in self._cells.values()]
+        return self._findings(step, cells, reverted)
+
+    def _findings(
+        self, answer: Answer, cells: Sequence[CellInfo] = (), reverted: str = ""
+    ) -> Findings:
         patches = {p.name: p for parts in self._cells.values() for p in parts[0].variant.patches}
         return Findings(
-            revisions=tuple(self._line.revisions(self._mentioned(step))),
+            revisions=tuple(self._line.revisions(self._mentioned(answer))),
             patches=tuple(patches.values()),
-            cells=tuple(
-                compose.cell_info(merge(parts), work.folder) for parts in self._cells.values()
-            ),
-            bisect=replace(self._info(step), reverted=reverted),
+            cells=tuple(cells),
+            bisect=replace(self._info(answer), reverted=reverted),
         )
 
     def _cover(self, work: Work) -> None:
         """Weigh the candidates by what the reproducer runs at the newer end."""
         newer = self._line.variant(self._priors.newer)
-        work.events.emit(Said(text=f"prior: building an instrumented {newer.label}, for one run"))
         covered = work.lab.covered(newer, self._scenario, self._axes)
+        self._left.instrumented(0)
         self.session.prefer(self._priors.with_coverage(covered))
         self._say_priors(work.events)
 

@@ -23,6 +23,7 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.search import AsBefore, CostModel, History, NearestBuilt
 from buildkit_bisect.search.cost import COLD, Pace
 from buildkit_bisect.source import GitSource, Source
+from buildkit_bisect.system.announce import announce
 
 NOTHING_KNOWN = SearchCosts(built=(), known_go=(), pace=0.0, recorded=0, trial=TRIAL)
 
@@ -49,8 +50,14 @@ class Line:
 
     @property
     def distinct(self) -> int:
-        """Number of different build inputs among the candidates, as far as they are known."""
+        """Number of different builds among the candidates, as far as they are known."""
         return len({self.same_build.get(c, c) for c in self.candidates})
+
+    @property
+    def distinct_inside(self) -> int:
+        """The same with what the candidates merged."""
+        older = {self.same_build.get(c, c) for c in self.before}
+        return len({*self.same_build.values()} - older) or self.distinct
 
     def variant(self, commit: str) -> Variant:
         """Return the commit with the patches that apply to it."""
@@ -76,6 +83,7 @@ class Line:
         return self.candidates.index(commit) + 1 if commit in self.candidates else None
 
 
+@announce("reading the history between the ends")
 def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, releases: bool) -> Line:
     """Return the history between two refs. Raises `BadInput` if a ref or the source is unusable."""
     if releases:
@@ -182,6 +190,7 @@ def cost(line: Line, now: SearchCosts, first: SearchCosts | None) -> CostModel:
     return AsBefore(first=model(line, first), now=current) if first else current
 
 
+@announce("looking up which candidates are built")
 def known_costs(builder: Builder, line: Line) -> SearchCosts:
     """Return what this machine has recorded that tells what builds and trials will take."""
     commits = _in_order(line)

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted, fetch_env, network_settings
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.system import cache_limit, paths, process
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.locks import locked
 from buildkit_bisect.system.machine_lock import machine_lock
 from buildkit_bisect.system.retry import passing, retried
 
@@ -52,13 +52,16 @@ def ensure(
     cache_limit.used(tool.path)
     if tool.path.is_file():
         return tool.path
-    with FileLock(paths.cache("locks") / f"tool-{tool.name}.lock"):
+    with locked(f"tool-{tool.name}.lock", f"compiles {tool.name}"):
         if tool.path.is_file():
             return tool.path
         within = deadlines or Deadlines()
         toolchain = Toolchains(say=say, deadlines=within).find(tool.go)
-        say(f"compiling {tool.name} {tool.version} (once; takes some minutes)")
-        with machine_lock(), paths.scratch("tool") as folder:
+        with (
+            announce(f"compiling {tool.name} {tool.version} (once)"),
+            machine_lock(),
+            paths.scratch("tool") as folder,
+        ):
             (folder / "go.mod").write_text(gomod(tool))
             target = "."
             if tool.main:

