@@ -9,8 +9,8 @@ function __bkbisect
     for line in ($inv --complete words $words[2..] "$current" 2>/dev/null)
         switch $line
             case '<files>*' '<folders>*'
-                set -l flag (string match -r -- '^--[a-z-]+=' $current)
-                for path in (__fish_complete_path (string replace -- "$flag" '' $current))
+                set -l flag (string match -r -- '^--[a-z-]+=' "$current"; or echo '')
+                for path in (__fish_complete_path (string replace -- "$flag" '' "$current"))
                     echo $flag$path
                 end
             case '*'

@@ -57,6 +57,8 @@ FOR_TESTS = (
     Program(name="openssl", package="openssl", purpose="tests of an Engine behind TLS"),
     Program(name="ssh", package="openssh-client", purpose="tests of an Engine behind ssh"),
     Program(name="sshd", package="openssh-server", purpose="tests of an Engine behind ssh"),
+    Program(name="zsh", package="zsh", purpose="tests of completion"),
+    Program(name="fish", package="fish", purpose="tests of completion"),
 )
 
 #: The programs that builds need; the others are for trials.

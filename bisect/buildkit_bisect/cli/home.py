@@ -8,15 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from buildkit_bisect import __version__
-from buildkit_bisect.campaign import find, record
 from buildkit_bisect.cli.columns import columns, wrapped
 from buildkit_bisect.errors import BadInput, BisectError, printable_line
-from buildkit_bisect.lab import journal
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.options.reading import read
 from buildkit_bisect.options.requests import TASKS, Status
 from buildkit_bisect.phrases import plural
-from buildkit_bisect.result import CampaignStatus
 from buildkit_bisect.system import paths
 
 _WHAT = "finds where moby/buildkit is broken, with real builds and real runs"
@@ -69,6 +66,9 @@ def _name(task: str) -> str:
 
 def _state() -> Iterator[str]:
     """Yield what is cached, and the newest campaign. Creates nothing."""
+    # Only bare ./inv needs the rooms above, and every task would wait for their import.
+    from buildkit_bisect.lab import journal  # noqa: PLC0415
+
     root = paths.cache_place()
     where = printable_line(root).replace(str(Path.home()), "~", 1)
     built = _count(root / "builds")
@@ -86,6 +86,9 @@ def _state() -> Iterator[str]:
 
 
 def _newest() -> str:
+    from buildkit_bisect.campaign import find, record  # noqa: PLC0415
+    from buildkit_bisect.result import CampaignStatus  # noqa: PLC0415
+
     try:
         out = read(Status, {}, os.environ).out
         one = record.read(find.find(find.LATEST, out))

@@ -179,7 +179,7 @@ def imported(path: Path) -> Iterator[str]:
 
 def test_list_and_help_import_neither_git_nor_docker_nor_a_runtime() -> None:
     package = checkout.PROJECT / "bisect" / "buildkit_bisect"
-    todo, seen = [checkout.PROJECT / "tasks.py", package / "__main__.py"], set()
+    todo, seen = [checkout.PROJECT / "tasks.py", package / "cli" / "program.py"], set()
     outside = set()
     while todo:
         for name in imported(todo.pop()):
