@@ -15,11 +15,10 @@ def main() -> None:
 
             completion.main(sys.argv)
         else:
-            from buildkit_bisect import __version__  # noqa: PLC0415
             from buildkit_bisect.cli.line import normal  # noqa: PLC0415
             from buildkit_bisect.cli.program import Inv  # noqa: PLC0415
 
-            Inv(name="buildkit-bisect", binary="inv", version=__version__).run(normal(sys.argv))
+            Inv().run(normal(sys.argv))
         sys.stdout.flush()
     except BrokenPipeError:  # `--list | head` is not an error; `guarded` catches a task's own
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 import bad_inputs
-from buildkit_bisect import __version__, scenario
+from buildkit_bisect import scenario
 from buildkit_bisect.cli.line import normal
 from buildkit_bisect.cli.program import Inv
 from buildkit_bisect.system import checkout
@@ -65,7 +65,7 @@ class World:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 argv = ["inv", "--search-root", str(checkout.PROJECT), *words]
-                Inv(name="inv", binary="inv", version=__version__).run(normal(argv))
+                Inv().run(normal(argv))
             except SystemExit as end:
                 code = end.code
         assert isinstance(code, int)

@@ -6,10 +6,12 @@ import inspect
 import sys
 from collections.abc import Sequence
 
+from invoke.config import Config
 from invoke.exceptions import CollectionNotFound, Exit, ParseError
 from invoke.program import Program
 from invoke.terminals import pty_size
 
+from buildkit_bisect import __version__
 from buildkit_bisect.cli import home, line
 from buildkit_bisect.cli.columns import columns
 from buildkit_bisect.cli.guard import BAD_INPUT
@@ -19,8 +21,26 @@ from buildkit_bisect.options.option import Position, options_of
 from buildkit_bisect.options.requests import TASKS, Plan
 
 
+class _OwnSettings(Config):
+    """Invoke's settings without the user's files: they are for other programs.
+
+    Under another user's HOME they also cannot be read.
+    """
+
+    def load_system(self, merge: bool = True) -> None:
+        """Load nothing."""
+
+    def load_user(self, merge: bool = True) -> None:
+        """Load nothing."""
+
+
 class Inv(Program):
     """``./inv``. An invalid command line exits with 2, as all bad input does."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            name="buildkit-bisect", binary="inv", version=__version__, config_class=_OwnSettings
+        )
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Parse Invoke's own options."""

@@ -36,7 +36,7 @@ def collection() -> Collection:
 def run(*words: str) -> None:
     """Run ``./inv`` with *words*; it exits only with an error."""
     argv = ["inv", "--search-root", str(checkout.PROJECT), *words]
-    Inv(name="inv", binary="inv", version="0").run(normal(argv), exit=False)
+    Inv().run(normal(argv), exit=False)
 
 
 def asked(collection: Collection, *words: str) -> tuple[type[Request], dict[str, Given]]:
