@@ -99,7 +99,7 @@ def patch_check(request: requests.PatchCheck) -> int:
 
 @task(requests.Report)
 def report(request: requests.Report) -> int:
-    """Render a campaign's reports again: ./inv report 20260821-101500-matrix"""
+    """Render a campaign's reports again: ./inv report latest --png"""
     from buildkit_bisect.cli import results
 
     return results.report(request)
@@ -115,7 +115,7 @@ def diff(request: requests.Diff) -> int:
 
 @task(requests.Post)
 def post(request: requests.Post) -> int:
-    """Post a report as an issue comment with gh, or update it: ./inv post ID --issue 6893"""
+    """Post a report as an issue comment with gh, or update it: ./inv post latest --issue 6893"""
     from buildkit_bisect.cli import results
 
     return results.post(request)
@@ -131,7 +131,7 @@ def resume(request: requests.Resume) -> int:
 
 @task(requests.Status)
 def status(request: requests.Status) -> int:
-    """List campaigns, or show one: ./inv status 20260821-101500-matrix --watch"""
+    """List campaigns and show the latest, or the one named: ./inv status latest --watch"""
     from buildkit_bisect.cli import results
 
     return results.status(request)
@@ -143,6 +143,14 @@ def clean(request: requests.Clean) -> int:
     from buildkit_bisect.cli import maintenance
 
     return maintenance.clean(request)
+
+
+@task(requests.Completion)
+def completion(request: requests.Completion) -> int:
+    """Print a completion script; in ~/.bashrc: eval "$(/PATH/OF/inv completion bash)"."""
+    from buildkit_bisect.cli import completion
+
+    return completion.completion(request)
 
 
 @task(requests.Test)

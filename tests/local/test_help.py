@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from buildkit_bisect import __version__
 from tool import inv
 
 pytestmark = pytest.mark.local
 
 
 @pytest.mark.parametrize(
-    "words", ["patch new --help", "--help patch new", "patch-new --help", "patch-new x -h"]
+    "words",
+    [
+        "patch new --help",
+        "--help patch new",
+        "patch-new --help",
+        "patch-new x -h",
+        "help patch new",
+    ],
 )
 def test_help_for_a_task_of_two_words(words: str) -> None:
     done = inv(*words.split())
     assert (done.code, done.stderr) == (0, "")
-    assert done.stdout.startswith("Usage: inv [--core-opts] patch-new")
+    assert done.stdout.startswith("Usage: ./inv patch new NAME [--options]")
     assert "--from-worktree" in done.stdout
 
 
-@pytest.mark.parametrize("words", ["patch --help", "patch -h", "--help patch"])
+@pytest.mark.parametrize("words", ["patch --help", "patch -h", "--help patch", "help patch"])
 def test_help_for_the_first_word(words: str) -> None:
     done = inv(*words.split())
     assert (done.code, done.stderr) == (0, "")
@@ -32,7 +43,49 @@ def test_help_without_a_required_argument_or_for_an_unknown_name() -> None:
     assert inv("report", "--help").code == 0
     unknown = inv("--help", "nothing")
     assert (unknown.code, unknown.stdout) == (2, "")
-    assert "error: No idea what 'nothing' is!" in unknown.stderr
+    assert unknown.stderr == "error: no task 'nothing' (try: ./inv list)\n"
+    assert inv("help", "matrx").stderr == "error: no task 'matrx' (try: ./inv matrix)\n"
+
+
+@pytest.mark.parametrize("words", ["", "help", "-h", "--help", "list", "--version", "version"])
+def test_the_first_words_that_people_try(words: str) -> None:
+    done = inv(*words.split())
+    assert (done.code, done.stderr) == (0, "")
+    assert __version__ in done.stdout or "matrix" in done.stdout
+    assert "--core-opts" not in done.stdout
+    assert "--write-pyc" not in done.stdout, "options of Invoke that nobody needs here"
+
+
+def test_bare_inv_is_quick_and_answers_the_four_questions(tmp_path: Path) -> None:
+    env = {"BKBISECT_CACHE_DIR": str(tmp_path / "cache"), "BKBISECT_OUT": str(tmp_path / "out")}
+    spent = []
+    for _ in range(3):
+        before = os.times()
+        done = inv(env=env)
+        after = os.times()
+        spent.append(sum(after[2:4]) - sum(before[2:4]))
+    assert done.code == 0
+    assert done.stdout.count("?  ") == 4
+    assert list(tmp_path.iterdir()) == [], "it creates nothing"
+    assert min(spent) < 1, "seconds of CPU, as other tests may run beside this one"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("matrix --rev v0.26.0", "matrix has no option --rev (try: --revs, or ./inv matrix"),
+        ("validate --patch x", "validate has no option --patch (try: --patches, or"),
+        ("run --reop x", "run has no option --reop (try: --repo, or"),
+        ("matrx", "no task 'matrx' (try: ./inv matrix)"),
+        ("diff a", "diff needs ID ID (try: "),
+        ("run --fresh=1", "--fresh takes no value, not '1' (try: --fresh)"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_right_word(words: str, message: str) -> None:
+    done = inv(*words.split())
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,17 @@ def test_check_prints_a_table_for_each_patch(desk: Desk) -> None:
     found = {one["name"]: states(one["applies"]) for one in done.documents}
     assert found["my-fix"] == found["two"]
     assert found["two"]["v0.26"] == "there"
+    done = desk.task("patch", "check", "--repo", str(desk.repo.path), "--patches", "my-fix")
+    assert done.stdout.splitlines()[1:-1] == [
+        "my-fix  v0.25      applies",
+        "        v0.26      already applied",
+        "        v0.27      conflicts in util/words/words.go",
+        "        master     applies",
+    ]
+    ask = ("patch", "check", "--repo", str(desk.repo.path), "--patches", "my-fix", "--verbose")
+    verbose = desk.task(*ask).stdout
+    assert "conflicts: patch failed: util/words/words.go" in verbose
+    assert verbose.count("\n") == 5, "a line per revision"
     shown = desk.task("patch", "list")
     assert "my-fix: words: say cached\n    touches util/words/words.go" in shown.stdout
     assert "two: both\n    series: " in shown.stdout
@@ -344,6 +355,6 @@ def test_a_list_with_an_invalid_patch(desk: Desk) -> None:
     assert [one["name"] for one in json.loads(done.stdout)] == ["my-fix"]
     assert "error: empty: patch empty has no diff" in done.stderr
     assert "error: round: " in done.stderr
-    assert desk.task(*check).stdout.startswith("my-fix\n  master ")
+    assert desk.task(*check).stdout.splitlines()[1].startswith("my-fix  master     applies")
     done = desk.task(*check, "--patches", "round")
     assert (done.code, done.stdout) == (2, "")

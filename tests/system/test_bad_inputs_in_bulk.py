@@ -24,8 +24,9 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 import bad_inputs
-from buildkit_bisect import __version__, scenario
-from buildkit_bisect.__main__ import Inv, with_ids
+from buildkit_bisect import scenario
+from buildkit_bisect.cli.line import normal
+from buildkit_bisect.cli.program import Inv
 from buildkit_bisect.system import checkout
 from golang_repo import buildkit_like
 from tool import figure
@@ -64,7 +65,7 @@ class World:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 argv = ["inv", "--search-root", str(checkout.PROJECT), *words]
-                Inv(name="inv", binary="inv", version=__version__).run(with_ids(argv))
+                Inv().run(normal(argv))
             except SystemExit as end:
                 code = end.code
         assert isinstance(code, int)

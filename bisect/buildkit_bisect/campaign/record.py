@@ -15,7 +15,8 @@ from buildkit_bisect.options.command import inv
 from buildkit_bisect.result import CampaignStatus
 from buildkit_bisect.system import owner, strictjson
 
-_FILE = "campaign.json"
+#: File with the record.
+FILE = "campaign.json"
 #: Process ids are below this.
 _PIDS = 2**31
 _KEYS = {"kind": str, "command": str, "status": str, "reason": str, "pid": int}
@@ -27,6 +28,9 @@ RESUMED = "BKBISECT_RESUMED"
 
 #: File with the campaign's events, one JSON object per line; see `live`.
 EVENTS = "events.jsonl"
+
+#: Bytes at the end of that file that contain its last event.
+_LAST = 2**16
 
 #: Seconds without an event after which a campaign counts as dead if its process is not visible
 #: from here: it ran in another container, or before a reboot.
@@ -64,7 +68,7 @@ class Record:
         return not self._is_quiet() if gone is None else not gone
 
     def _is_quiet(self) -> bool:
-        files = [f for f in (self.folder / _FILE, self.folder / EVENTS) if f.exists()]
+        files = [f for f in (self.folder / FILE, self.folder / EVENTS) if f.exists()]
         return time.time() - max((f.stat().st_mtime for f in files), default=0) > _QUIET
 
 
@@ -86,23 +90,23 @@ def begin(folder: Path, kind: str, command: str, resumed: Sequence[str] = ()) ->
 
 def end(folder: Path, status: str, reason: str) -> None:
     """Record how the campaign ended; an earlier reason stays unless *reason* is given."""
-    data = json.loads((folder / _FILE).read_text())
+    data = json.loads((folder / FILE).read_text())
     _write(folder, {**data, "status": status, "reason": reason or data["reason"]})
 
 
 def _write(folder: Path, data: dict[str, object]) -> None:
-    draft = folder / f".{_FILE}"
+    draft = folder / f".{FILE}"
     with draft.open("w") as file:
         json.dump({**data, "pid": os.getpid(), "owner": owner.me()}, file, indent=1)
         # Without fsync, a power failure may leave an empty file under the new name.
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(folder / _FILE)
+    draft.replace(folder / FILE)
 
 
 def read(folder: Path) -> Record:
     """Return the record in *folder*. Raises `BadInput` if it is missing or damaged."""
-    path = folder / _FILE
+    path = folder / FILE
     try:
         data = strictjson.loads(path.read_text())
     except OSError:
@@ -126,6 +130,19 @@ def read(folder: Path) -> Record:
     if found.status == CampaignStatus.RUNNING and not found.alive():
         found = replace(found, status=CampaignStatus.KILLED)
     return found
+
+
+def headline(folder: Path) -> str:
+    """Return the headline of the campaign in *folder*; "" if it has not finished."""
+    try:
+        with (folder / EVENTS).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
+            *_, last = file.read().splitlines() or [b""]
+        found = strictjson.loads(last.decode())
+    except (OSError, ValueError):
+        return ""
+    text = found.get("finding") if isinstance(found, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def _is_valid(data: Any) -> bool:
@@ -155,7 +172,7 @@ def campaigns(out: Path, warn: Callable[[str], None] = lambda _: None) -> list[R
     the later one.
     """
     found = []
-    for file in sorted(out.glob(f"*/{_FILE}")):
+    for file in sorted(out.glob(f"*/{FILE}")):
         try:
             found.append(read(file.parent))
         except BadInput as error:

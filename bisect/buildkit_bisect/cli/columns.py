@@ -25,3 +25,8 @@ def columns(rows: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
         else:
             yield f"{'':{_INDENT}}{name:{left}}{'':{_GAP}}{first}".rstrip()
         yield from (f"{'':{start}}{line}" for line in more)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return *text* in lines of at most *width* characters, broken at spaces only."""
+    return textwrap.wrap(text, max(width, _NARROWEST), break_on_hyphens=False)

@@ -58,6 +58,8 @@ FOR_TESTS = (
     Program(name="openssl", package="openssl", purpose="tests of an Engine behind TLS"),
     Program(name="ssh", package="openssh-client", purpose="tests of an Engine behind ssh"),
     Program(name="sshd", package="openssh-server", purpose="tests of an Engine behind ssh"),
+    Program(name="zsh", package="zsh", purpose="tests of completion"),
+    Program(name="fish", package="fish", purpose="tests of completion"),
 )
 
 #: The programs that builds need; the others are for trials.
@@ -77,7 +79,7 @@ class Check:
 
 def checks(*, network: bool = True) -> list[Check]:
     """Return all checks, those of the network only if *network*. Changes nothing."""
-    found = [_root(), *map(_program, PROGRAMS), _fuse_device(), _disk(), _go(), _docker()]
+    found = [_root(), *map(_program, PROGRAMS), _fuse_device(), _disk(), _go(), _docker(), _gh()]
     if network:
         found += [_git_remote(), _module_proxy()]
     return found
@@ -200,6 +202,17 @@ def _docker() -> Check:
     known = engine.facts
     detail = f"engine {known['version']} at {known['endpoint']} ({known['storage']})"
     return Check(name="Docker", ok=True, detail=detail, needed=False)
+
+
+def _gh() -> Check:
+    path = shutil.which("gh")
+    return Check(
+        name="gh",
+        ok=path is not None,
+        detail=f"{path or 'not installed'} (posting reports)",
+        fix=f"needed only for {inv('post')}: apt-get install -y gh, then gh auth login",
+        needed=False,
+    )
 
 
 def _git_remote() -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from buildkit_bisect.cli import fit_table
 from buildkit_bisect.cli.guard import BAD_INPUT, DONE
 from buildkit_bisect.errors import BadInput, printable
 from buildkit_bisect.model import DEFAULT_REPO
@@ -45,7 +47,7 @@ def new(request: PatchNew) -> int:
         _print({"name": name, "folder": made.folder, "base": work.base.sha, **_facts(made, found)})
         return DONE
     print(f"{name}: {made.meta.title}, based on {work.base.ref}\n{made.folder}")
-    for line in _lines(found):
+    for line in fit_table.table({name: found}, shutil.get_terminal_size().columns):
         print(line)
     return DONE
 
@@ -141,10 +143,15 @@ def check(request: PatchCheck) -> int:
             for name, fits in found.items()
         ])  # fmt: skip
         return _exit_code(errors)
-    for name, fits in found.items():
-        print(name)
-        for line in _lines(fits):
-            print(line)
+    if request.verbose:
+        for name, fits in found.items():
+            print(name)
+            for line in _lines(fits):
+                print(line)
+        return _exit_code(errors)
+    for line in fit_table.table(found, shutil.get_terminal_size().columns):
+        print(line)
+    print(f"{words(PatchCheck, verbose=True)} prints every revision with git's reason.")
     return _exit_code(errors)
 
 

@@ -7,8 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from buildkit_bisect import result
-from buildkit_bisect.campaign import record
+from buildkit_bisect import render, result
+from buildkit_bisect.campaign import find, record
 from buildkit_bisect.cli import png
 from buildkit_bisect.cli import post as posting
 from buildkit_bisect.cli.guard import DONE
@@ -32,7 +32,7 @@ WORSE = 1
 
 def report(request: requests.Report) -> int:
     """Render a campaign's reports again from its result document."""
-    folder = _folder(request.id, request.out)
+    folder = find.find(request.id, request.out)
     done = result.read(folder)
     if request.format is Format.GITHUB_MATRIX:
         print(github.strategy_of(done))
@@ -62,7 +62,7 @@ def diff(request: requests.Diff) -> int:
     sides = (request.before, request.after)
     if not all(sides):
         raise BadInput("diff needs two campaigns", hint=inv("diff", "ID", "ID"))
-    old, new = (result.read(_folder(side, request.out)) for side in sides)
+    old, new = (result.read(find.find(side, request.out)) for side in sides)
     found = compare.compare(old, new)
     print(compare.text(found), end="")
     return WORSE if found.worse else DONE
@@ -70,7 +70,7 @@ def diff(request: requests.Diff) -> int:
 
 def post(request: requests.Post) -> int:
     """Post a report as a comment with ``gh``, after showing it."""
-    folder = _folder(request.id, request.out)
+    folder = find.find(request.id, request.out)
     if request.issue is None:
         raise BadInput("no issue given", hint=inv("post", "ID", issue=6893))
     url = posting.post(
@@ -97,27 +97,42 @@ def _confirm(shown: str, *, sure: bool) -> bool:
 
 
 def status(request: requests.Status) -> int:
-    """List all campaigns; with an ID, show that one as its own terminal does."""
-    if request.id:
-        events = _folder(request.id, request.out) / record.EVENTS
-        if not events.is_file():
-            raise BadInput(f"no campaign in {events.parent}", hint=inv("status"))
-        one = record.read(events.parent)
-        follow(events, sys.stdout, watch=request.watch, alive=one.alive)
+    """List all campaigns and show the latest; with an ID, show only that one.
+
+    A campaign is shown as on its own terminal.
+    """
+    if not request.id:
+        found = record.campaigns(request.out, _warn)
+        if not request.watch:
+            for one in found:
+                state = f"{one.status}: {one.reason}" if one.reason else one.status
+                print(f"{printable_line(one.id)}  {one_line(state)}\n    {one_line(one.command)}")
+        if not found:
+            print(f"no campaigns in {printable_line(request.out)}")
+            return DONE
+        print(flush=True)
+        _show(found[-1].folder, watch=request.watch)
         return DONE
-    found = record.campaigns(request.out, _warn)
-    for one in found:
-        state = f"{one.status}: {one.reason}" if one.reason else one.status
-        print(f"{printable_line(one.id)}  {one_line(state)}\n    {one_line(one.command)}")
-    if not found:
-        print(f"no campaigns in {printable_line(request.out)}")
+    _show(find.find(request.id, request.out), watch=request.watch)
     return DONE
+
+
+def _show(folder: Path, *, watch: bool) -> None:
+    """Show a campaign by its events, or by its document if it was published without them."""
+    events = folder / record.EVENTS
+    if events.is_file():
+        one = record.read(folder)
+        follow(events, sys.stdout, watch=watch, alive=one.alive)
+        return
+    done = result.read(folder)
+    print(f"{printable_line(done.id)}  {one_line(done.status)}\n    {one_line(done.command)}")
+    print(one_line(render.finding(done)))
 
 
 def resume(request: requests.Resume) -> int:
     """Run an unfinished campaign's command again; completed builds and trials are reused."""
     if request.id:
-        found = record.read(_folder(request.id, request.out))
+        found = record.read(find.find(request.id, request.out))
     else:
         known = record.campaigns(request.out, _warn)
         unfinished = [r for r in known if r.status in record.UNFINISHED]
@@ -154,12 +169,3 @@ def _words_of(found: record.Record) -> list[str]:
             f"{found.folder}: not the command of a campaign: {found.command!r}", hint=inv("status")
         )
     return command
-
-
-def _folder(name: str, out: Path) -> Path:
-    """Return the folder of a campaign, given by its ID below *out* or by its path."""
-    if not name:
-        raise BadInput("no campaign given", hint=inv("status"))
-    direct = Path(name)
-    below = out / name
-    return direct if direct.is_dir() and "/" in name else below

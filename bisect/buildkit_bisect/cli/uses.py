@@ -21,6 +21,7 @@ SUPPORT = "tests/support/"
 _READERS = {
     "templates/": f"{SOURCE}render/templates.py",
     "patches/": f"{SOURCE}patch/patches.py",
+    "bisect/completions/": f"{SOURCE}cli/completion.py",
     "bisect/scenarios/": f"{SOURCE}scenario/load.py",
 }
 #: Folders that some tests walk, by where they are.

@@ -208,6 +208,21 @@ class Journal:
         return InfraFailed(f"cannot use the journal {where}: {error}", hint=inv("doctor"))
 
 
+def count(path: Path) -> int:
+    """Return how many trials the journal at *path* holds; 0 if there is none. Creates nothing.
+
+    Raises `InfraFailed` if it cannot be read.
+    """
+    if not path.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+            (found,) = db.execute("SELECT count(*) FROM trial").fetchone()
+    except sqlite3.Error as error:
+        raise InfraFailed(f"cannot read the journal {path}: {error}", hint=inv("doctor")) from None
+    return int(found)
+
+
 def _observation(created: str, text: str) -> Observation:
     # Earlier versions did not record when a trial ended, but stored it right after.
     return _CONVERTER.structure({"ended": created, **json.loads(text)}, Observation)

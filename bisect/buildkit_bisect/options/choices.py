@@ -48,3 +48,11 @@ class Checks(StrEnum):
     ALL = "all"
     CELLS = "cells"  # no go test, go vet and cross builds
     NONE = "none"  # only the cells before and after
+
+
+class Shell(StrEnum):
+    """The shells that ``completion`` knows."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from buildkit_bisect.model import DEFAULT_REPO
 from buildkit_bisect.options import parse
-from buildkit_bisect.options.option import Position, option
+from buildkit_bisect.options.option import Position, option, switch
 from buildkit_bisect.options.shared import (
     OfFolder,
     OfRepository,
@@ -112,3 +112,4 @@ class PatchCheck(OfRepository, OfFolder, WithJson, Request):
         help="comma-separated revisions",
         example="v0.26.0,master",
     )
+    verbose: bool = switch(help="print a line for every revision, with its commit and git's reason")

@@ -17,7 +17,14 @@ from buildkit_bisect.options.campaign_requests import (
 from buildkit_bisect.options.patch_requests import PatchCheck, PatchList, PatchNew
 from buildkit_bisect.options.result_requests import Diff, Post, Report, Resume, Status
 from buildkit_bisect.options.shared import Request
-from buildkit_bisect.options.upkeep_requests import Check, Clean, Doctor, Plan, Test
+from buildkit_bisect.options.upkeep_requests import (
+    Check,
+    Clean,
+    Completion,
+    Doctor,
+    Plan,
+    Test,
+)
 
 #: The request of every task, by the task's name on the command line.
 TASKS: Mapping[str, type[Request]] = {
@@ -25,7 +32,7 @@ TASKS: Mapping[str, type[Request]] = {
     for kind in (
         *(Doctor, Build, Run, Matrix, Bisect, Boundaries, Validate),
         *(PatchNew, PatchList, PatchCheck),
-        *(Report, Diff, Post, Resume, Status, Clean, Test, Check, Plan),
+        *(Report, Diff, Post, Resume, Status, Clean, Completion, Test, Check, Plan),
     )
 }
 
@@ -38,6 +45,7 @@ __all__ = [
     "Campaign",
     "Check",
     "Clean",
+    "Completion",
     "Diff",
     "Doctor",
     "Matrix",

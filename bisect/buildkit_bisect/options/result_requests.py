@@ -19,10 +19,11 @@ from buildkit_bisect.options.shared import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(OfCampaign, WithFormat, WithTemplates, WithOut, Request):
+class Report(OfAnyCampaign, WithFormat, WithTemplates, WithOut, Request):
     """Render a campaign's reports again."""
 
     task = "report"
+    unset: ClassVar[Mapping[str, str]] = {"id": "the latest"}
 
     publish: str = option(
         parse.text,
@@ -46,7 +47,7 @@ class Diff(WithOut, Request):
         default="",
         required=True,
         value="ID",
-        help="ID or folder of the earlier campaign",
+        help="earlier campaign: ID or its beginning, folder, result.json, or latest",
         example="20260821-101500-matrix",
         position=Position.REQUIRED,
     )
@@ -55,7 +56,7 @@ class Diff(WithOut, Request):
         default="",
         required=True,
         value="ID",
-        help="ID or folder of the later campaign",
+        help="later campaign: the same",
         example="20260822-090000-matrix",
         position=Position.REQUIRED,
     )
@@ -90,14 +91,14 @@ class Resume(OfAnyCampaign, WithOut, Request):
     """Resume an unfinished campaign."""
 
     task = "resume"
-    unset: ClassVar[Mapping[str, str]] = {"id": "the last unfinished campaign"}
+    unset: ClassVar[Mapping[str, str]] = {"id": "the latest unfinished campaign"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status(OfAnyCampaign, WithOut, Request):
-    """List campaigns, or show one."""
+    """List campaigns and show the latest, or show the one named."""
 
     task = "status"
-    unset: ClassVar[Mapping[str, str]] = {"id": "all campaigns"}
+    unset: ClassVar[Mapping[str, str]] = {"id": "a list of all, and the latest in full"}
 
     watch: bool = switch(help="follow the campaign until it ends")

@@ -53,8 +53,8 @@ class OfCampaign:
         default="",
         required=True,
         value="ID",
-        help="ID or folder of a campaign",
-        example="20260821-101500-matrix",
+        help="campaign: its ID or the beginning of it, its folder or result.json, or latest",
+        example="latest",
         position=Position.REQUIRED,
     )
 
@@ -66,10 +66,10 @@ class OfAnyCampaign:
     id: str = option(
         parse.text,
         default="",
-        unset="resume: the last unfinished campaign; status: all campaigns",
+        unset="the latest; resume: the latest unfinished; status: all, and the latest in full",
         value="ID",
-        help="ID or folder of a campaign",
-        example="20260821-101500-matrix",
+        help="campaign: its ID or the beginning of it, its folder or result.json, or latest",
+        example="latest",
         position=Position.OPTIONAL,
     )
 
@@ -321,7 +321,7 @@ class WithOut:
 
     out: Path = option(
         parse.path,
-        default=checkout.PROJECT / "results",
+        default=checkout.RESULTS,
         unset="results/",
         value="DIR",
         help="folder to write results to and read them from",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from buildkit_bisect.options import parse
-from buildkit_bisect.options.option import option, switch
+from buildkit_bisect.options.option import Position, option, switch
 from buildkit_bisect.options.shared import (
     Request,
     WithPlan,
@@ -75,3 +75,20 @@ class Plan(Request):
     """Print what the next task would do."""
 
     task = "plan"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion(Request):
+    """Print a shell's completion script."""
+
+    task = "completion"
+
+    shell: str = option(
+        parse.text,
+        default="",
+        required=True,
+        value="bash|zsh|fish",
+        help="your shell",
+        example="bash",
+        position=Position.REQUIRED,
+    )

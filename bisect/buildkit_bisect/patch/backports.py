@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from buildkit_bisect.source.commits import branch_name
 from buildkit_bisect.system import gitcmd, paths
 from buildkit_bisect.system.announce import announce
 
+#: Git's words for a hunk that does not apply, and for a missing file.
+_FAILED = re.compile(r"(?:patch failed: |^|; )([^\s:;]+)(?::\d+|: No such file)")
+
 #: The first minor release of the table.
 SINCE = (0, 20)
 
@@ -29,6 +33,7 @@ class Fit:
     sha: str
     state: FitState
     detail: str = ""
+    short: str = ""  # of the detail: the file with the conflict, or the commits that are missing
 
 
 @announce("looking up the release branches")
@@ -64,8 +69,8 @@ def table(source: GitSource, revisions: Sequence[Revision], chosen: Sequence[Pat
 def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
     """Return whether *chosen* apply, in order, to *revision*; already applied ones are skipped."""
 
-    def made(state: FitState, detail: str = "") -> Fit:
-        return Fit(ref=revision.ref, sha=revision.sha, state=state, detail=detail)
+    def made(state: FitState, detail: str = "", short: str = "") -> Fit:
+        return Fit(ref=revision.ref, sha=revision.sha, state=state, detail=detail, short=short)
 
     there, used = [], []
     with touched(source, revision, chosen) as tree:
@@ -77,19 +82,22 @@ def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
                     reason = failed.message
                     if len(chosen) == 1:
                         reason = reason.removeprefix(f"{patch.name} does not apply: ")
-                    parts = [_lacking(source, revision, [patch]), f"{reason}{_fuzz(tree, patch)}"]
-                    return made(FitState.CONFLICTS, "; ".join(filter(None, parts)))
+                    lacking, _ = _lacking(source, revision, [patch])
+                    parts = [lacking, f"{reason}{_fuzz(tree, patch)}"]
+                    detail = "; ".join(filter(None, parts))
+                    return made(FitState.CONFLICTS, detail, _conflict(reason))
                 there.append(patch.name)
             else:
                 used += [name] if len(patch.diffs) > 1 else []
     if len(there) == len(chosen):
         return made(FitState.THERE)
-    lacking = _lacking(source, revision, chosen)
+    lacking, commits = _lacking(source, revision, chosen)
     detail = "; ".join(filter(None, [", ".join(used), lacking]))
     if there:
         parts = [f"already applied: {', '.join(there)}", detail]
-        return made(FitState.PARTLY, "; ".join(filter(None, parts)))
-    return made(FitState.LACKING if lacking else FitState.APPLIES, detail)
+        return made(FitState.PARTLY, "; ".join(filter(None, parts)), ", ".join(there))
+    state = FitState.LACKING if lacking else FitState.APPLIES
+    return made(state, detail, ", ".join(commit[:7] for commit in commits))
 
 
 @contextmanager
@@ -139,16 +147,28 @@ def _has(source: GitSource, revision: Revision, commit: str) -> bool:
     return source.is_ancestor(sha, revision.sha) or bool(source.picks(sha, [revision.sha]))
 
 
-def _lacking(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> str:
-    """Describe commits that the patches fix or require and *revision* does not have; else ""."""
+def _lacking(
+    source: GitSource, revision: Revision, chosen: Sequence[Patch]
+) -> tuple[str, list[str]]:
+    """Describe and return commits that the patches fix or require and *revision* does not have."""
     fixed = dict.fromkeys(p.meta.introduced_by for p in chosen if p.meta.introduced_by)
     required = dict.fromkeys(c for patch in chosen for c in patch.meta.requires)
-    return "; ".join(
-        f"does not contain {commit[:12]}, which the patch {what}"
+    missing = [
+        (commit, what)
         for what, commits in (("fixes", fixed), ("requires", required))
         for commit in commits
         if not _has(source, revision, commit)
+    ]
+    detail = "; ".join(
+        f"does not contain {commit[:12]}, which the patch {what}" for commit, what in missing
     )
+    return detail, [commit for commit, _ in missing]
+
+
+def _conflict(reason: str) -> str:
+    """Return the first file that git names in its *reason*; "" if it names none."""
+    found = _FAILED.search(reason)
+    return found[1] if found else ""
 
 
 def hint(found: Sequence[Fit], option: Callable[[str], str]) -> str:

@@ -121,6 +121,11 @@ def open_mirror(
     return mirror
 
 
+def mirror_of(repo: str) -> Path:
+    """Return where the mirror of the URL *repo* is; it may not exist. Creates nothing."""
+    return paths.cache_place() / "mirrors" / _slug(repo.strip())
+
+
 def _check(path: Path) -> None:
     """Raise `InfraFailed` unless git can read the configuration and refs of *path*."""
     # GIT_DIR, because git would search the parent directories if this is not a repository.
@@ -247,4 +252,4 @@ def _reason(done: Completed) -> str:
     return (errors or lines or [f"git exited {done.exit}"])[0].removeprefix("fatal: ")
 
 
-__all__ = ["Mirror", "Silent", "Unreachable", "hermetic_env", "open_mirror"]
+__all__ = ["Mirror", "Silent", "Unreachable", "hermetic_env", "mirror_of", "open_mirror"]

@@ -8,3 +8,5 @@ PROJECT = Path(__file__).resolve().parents[3]
 SCENARIOS = PROJECT / "bisect" / "scenarios"
 PATCHES = PROJECT / "patches"
 TEMPLATES = PROJECT / "templates"
+COMPLETIONS = PROJECT / "bisect" / "completions"
+RESULTS = PROJECT / "results"

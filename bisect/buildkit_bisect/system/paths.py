@@ -33,10 +33,15 @@ _DAY = 86_400.0
 _OWNER = ".owner"
 
 
-def cache_root() -> Path:
-    """Return ``BKBISECT_CACHE_DIR`` or the user's XDG cache directory; created if missing."""
+def cache_place() -> Path:
+    """Return ``BKBISECT_CACHE_DIR`` or the user's XDG cache directory; it may not exist."""
     named = os.environ.get("BKBISECT_CACHE_DIR")
-    root = Path(named).absolute() if named else platformdirs.user_cache_path("buildkit-bisect")
+    return Path(named).absolute() if named else platformdirs.user_cache_path("buildkit-bisect")
+
+
+def cache_root() -> Path:
+    """Return `cache_place`; created if missing."""
+    root = cache_place()
     root.mkdir(parents=True, exist_ok=True)
     return root
 

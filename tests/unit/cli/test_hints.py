@@ -40,10 +40,13 @@ FOREIGN = frozenset({
 SHARED = frozenset({"--before", "--builder", "--format", "--local", "--name"})
 
 #: Options of Invoke itself, and placeholders.
-GENERIC = frozenset({"--help", "--list", "--core-opts", "--option", "--options", "--switch"})
+GENERIC = frozenset({
+    "--complete", "--help", "--list", "--option", "--options", "--search-root", "--switch",
+    "--version",
+})  # fmt: skip
 
 #: What may follow ``./inv`` instead of a task.
-NO_TASK = ("TASK", "...", "--help", "--list", "of")
+NO_TASK = ("TASK", "...", "--help", "--list", "help", "list", "of")
 
 OPTIONS = {task: {o.flag for o in options_of(kind)} for task, kind in TASKS.items()}
 ANY = set().union(*OPTIONS.values())

@@ -16,8 +16,9 @@ from invoke.collection import Collection
 from invoke.loader import FilesystemLoader
 from invoke.parser import Parser
 
-from buildkit_bisect.__main__ import Inv, with_ids
-from buildkit_bisect.cli import guard, invoking
+from buildkit_bisect.cli import guard, invoking, line
+from buildkit_bisect.cli.line import normal
+from buildkit_bisect.cli.program import Inv
 from buildkit_bisect.options.option import Form, Given, Position, options_of
 from buildkit_bisect.options.reading import read
 from buildkit_bisect.options.requests import TASKS, Bisect, Request
@@ -35,12 +36,12 @@ def collection() -> Collection:
 def run(*words: str) -> None:
     """Run ``./inv`` with *words*; it exits only with an error."""
     argv = ["inv", "--search-root", str(checkout.PROJECT), *words]
-    Inv(name="inv", binary="inv", version="0").run(with_ids(argv), exit=False)
+    Inv().run(normal(argv), exit=False)
 
 
 def asked(collection: Collection, *words: str) -> tuple[type[Request], dict[str, Given]]:
     """Return the request type for a command line, and the options that Invoke passes."""
-    (context,) = Parser(contexts=collection.to_contexts()).parse_argv(with_ids(list(words)))
+    (context,) = Parser(contexts=collection.to_contexts()).parse_argv(normal(list(words)))
     task = collection[context.name]
     assert isinstance(task, invoking.RequestTask)
     return task.kind, context.as_kwargs
@@ -75,7 +76,7 @@ def test_help_shows_every_option_with_its_value_its_help_and_its_default(
 ) -> None:
     run(task, "--help")
     output = capsys.readouterr().out
-    assert output.startswith(f"Usage: inv [--core-opts] {task}")
+    assert output.startswith(f"Usage: ./inv {line.spoken(task)}")
     assert max(map(len, output.splitlines())) <= 100
     lines = output.partition("\nOptions:\n")[2].rstrip()
     # Entries are indented by two; lines indented further continue the entry above.
@@ -178,7 +179,7 @@ def imported(path: Path) -> Iterator[str]:
 
 def test_list_and_help_import_neither_git_nor_docker_nor_a_runtime() -> None:
     package = checkout.PROJECT / "bisect" / "buildkit_bisect"
-    todo, seen = [checkout.PROJECT / "tasks.py", package / "__main__.py"], set()
+    todo, seen = [checkout.PROJECT / "tasks.py", package / "cli" / "program.py"], set()
     outside = set()
     while todo:
         for name in imported(todo.pop()):

@@ -1,0 +1,271 @@
+"""Reads a command line by the declarations of the options, before Invoke does. Pure.
+
+Invoke's messages for a wrong word name neither the task nor a word that would be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from buildkit_bisect.nearest import nearest
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.option import Form, Option, Position, options_of
+from buildkit_bisect.options.requests import TASKS, Campaign, Plan
+
+HELP = ("--help", "-h")
+
+#: `./inv WORD` for options of the program itself: people try the word first.
+_WORDS = {"help": "--help", "list": "--list", "version": "--version"}
+
+#: `./inv patch new NAME` reads better than Invoke's one word, `patch-new`; both work.
+PATCH_TASKS = sorted(t.removeprefix("patch-") for t in TASKS if t.startswith("patch-"))
+
+#: By task: the option of an optional positional value. Invoke's positional arguments are always
+#: required, so `./inv status ID` is parsed as `./inv status --id ID`.
+OPTIONAL = {
+    task: option
+    for task, kind in TASKS.items()
+    for option in options_of(kind)
+    if option.position is Position.OPTIONAL
+}
+
+_DASHES = ("-", "–", "—")  # noqa: RUF001 - text editors and chats replace two dashes
+
+
+class Role(StrEnum):
+    """What a word of the command line is."""
+
+    TASK = "task"
+    OPTION = "option"
+    VALUE = "value"  # of the option before it
+    POSITIONAL = "positional"
+    HELP = "help"
+    PROGRAM = "program"  # an option of the program itself, or its value
+    UNKNOWN = "unknown"  # an option that the task does not have
+    STRAY = "stray"  # anything else
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Word:
+    """A word of the command line."""
+
+    text: str  # of an option, the part before the equals sign
+    role: Role
+    task: str = ""  # the task it belongs to; "" before the first one
+    option: Option | None = None
+    attached: str | None = None  # the part of an option after the equals sign
+
+
+def normal(argv: Sequence[str]) -> list[str]:
+    """Return *argv* (the program's name first) as Invoke parses it.
+
+    ``help TASK`` becomes ``--help TASK``, ``patch new`` becomes ``patch-new``, and ``--id`` comes
+    before an optional positional value.
+    """
+    out: list[str] = []
+    for word in argv:
+        first = len(out) == 1 or (len(out) == 3 and out[1] == "--search-root")  # noqa: PLR2004
+        if out[-1:] == ["patch"] and (out[-2] in HELP or not out[-2].startswith("--")):
+            if word in PATCH_TASKS:
+                out[-1] = f"patch-{word}"
+                continue
+            if word in HELP:
+                out[-1:] = [word, "patch"]
+                continue
+        if out and out[-1] in OPTIONAL and not word.startswith("-"):
+            out.append(OPTIONAL[out[-1]].flag)
+        out.append(_WORDS.get(word, word) if first else word)
+    return out
+
+
+def read(given: Sequence[str], program: Mapping[str, bool]) -> Iterator[Word]:
+    """Yield each word in *given*, a normal command line without the program's name.
+
+    *program*: the options of the program itself, and whether each takes a value. What follows
+    ``--`` is left out.
+    """
+    end = list(given).index("--") if "--" in given else len(given)
+    return _Reader(program, given[:end]).words()
+
+
+class _Reader:
+    """Reads words from left to right, as Invoke's parser does."""
+
+    def __init__(self, program: Mapping[str, bool], given: Sequence[str]) -> None:
+        self._program = program
+        self._left = list(given)
+        self._task = ""
+        self._flags: Mapping[str, Option] = {}
+        self._open = 0  # positional values that the task still needs
+
+    def words(self) -> Iterator[Word]:
+        """Yield each word."""
+        while self._left:
+            text = self._left.pop(0)
+            name, equals, value = text.partition("=")
+            if name not in self._flags and not text.startswith("--") and text[:2] in self._flags:
+                name, equals, value = text[:2], "=", text[2:]  # -kNAME
+            if name in self._flags:
+                yield from self._option(name, value if equals else None)
+            elif text in HELP and self._task:
+                yield self._word(Role.HELP, text)
+            elif name in self._program:
+                yield self._word(Role.PROGRAM, name)
+                if self._program[name] and not equals and self._left:
+                    yield self._word(Role.PROGRAM, self._left.pop(0))
+            elif text.startswith(_DASHES):
+                yield self._word(Role.UNKNOWN, name)
+            else:
+                yield self._plain(text)
+
+    def _option(self, name: str, attached: str | None) -> Iterator[Word]:
+        option = self._flags[name]
+        self._open -= option.position is Position.REQUIRED
+        yield self._word(Role.OPTION, name, option, attached)
+        takes = option.form is not Form.SWITCH and attached is None
+        if takes and self._left and self._left[0] not in self._flags:
+            yield self._word(Role.VALUE, self._left.pop(0), option)
+
+    def _plain(self, text: str) -> Word:
+        if self._open > 0:
+            self._open -= 1
+            return self._word(Role.POSITIONAL, text)
+        if text not in TASKS:
+            return self._word(Role.STRAY, text)
+        self._task, options = text, options_of(TASKS[text])
+        self._flags = {one.flag: one for one in options}
+        self._open = sum(one.position is Position.REQUIRED for one in options)
+        return self._word(Role.TASK, text)
+
+    def _word(
+        self, role: Role, text: str, option: Option | None = None, attached: str | None = None
+    ) -> Word:
+        return Word(role=role, text=text, task=self._task, option=option, attached=attached)
+
+
+def problem(line: Sequence[Word]) -> str:
+    """Return what is wrong with a command line and what to try, in one line; "" if nothing is."""
+    seen: set[tuple[str, str]] = set()
+    for at, word in enumerate(line):
+        after = line[at + 1] if at + 1 < len(line) else None
+        match word.role:
+            case Role.UNKNOWN:
+                return _unknown(word)
+            case Role.STRAY:
+                return _stray(word, line[:at])
+            case Role.OPTION if word.option:
+                if found := _misused(word, word.option, after, seen):
+                    return found
+                if word.option.form is Form.VALUE:
+                    seen.add((word.task, word.text))
+            case Role.TASK:
+                own = [one for one in line[at + 1 :] if one.task == word.task]
+                if found := _incomplete(word.task, own) or _unplanned(word.task, line[at + 1 :]):
+                    return found
+    return ""
+
+
+def no_task(name: str) -> str:
+    """Return the message for a task that does not exist."""
+    found = [f"./inv {spoken(task)}" for task in nearest(name, [*TASKS, "help", "list"])]
+    return f"no task {name!r} (try: {', or '.join(found) if found else './inv list'})"
+
+
+def _unknown(word: Word) -> str:
+    wrong = "-" * (len(word.text) - len(word.text.lstrip("-"))) + word.text.lstrip("-–—")  # noqa: RUF001
+    if not word.task:
+        near = nearest(wrong, {o.flag for kind in TASKS.values() for o in options_of(kind)})
+        exact = [task for task, kind in TASKS.items() if word.text in _flags(task)]
+        if exact:
+            return f"{word.text} comes after a task (try: ./inv {spoken(exact[0])} {word.text})"
+        own = nearest(wrong, ["--help", "--list", "--version"])
+        return f"no option {word.text} (try: {', or '.join((own or near)[:2] or ['./inv help'])})"
+    flags = _flags(word.task)
+    missing = f"{spoken(word.task)} has no option {word.text}"
+    found = nearest(wrong, flags)
+    others = [spoken(task) for task in TASKS if word.text in _flags(task)]
+    if others and not any(one.startswith(wrong) or wrong.startswith(one) for one in found):
+        return f"{missing}; {_some(others)} (try: ./inv {spoken(word.task)} --help)"
+    tried = ", or ".join([*found, f"./inv {spoken(word.task)} --help"])
+    return f"{missing} (try: {tried})"
+
+
+def _some(tasks: Sequence[str]) -> str:
+    shown = ", ".join(tasks[:3]) + (", ..." if len(tasks) > 3 else "")  # noqa: PLR2004
+    return f"{shown} {'has' if len(tasks) == 1 else 'have'} it"
+
+
+def _stray(word: Word, before: Sequence[Word]) -> str:
+    if not word.task:
+        return no_task(word.text)
+    last = before[-1]
+    listed = last.option is not None and "," in last.option.value
+    value = last.attached if last.role is Role.OPTION else last.text
+    if last.option and listed and value and last.option.form is not Form.SWITCH:
+        joined = f"{value.rstrip(',')},{word.text.lstrip(',')}"
+        return f"{word.text!r} follows a space; a list has none (try: {last.option.flag} {joined})"
+    if last.role is Role.OPTION and last.option and last.option.form is Form.SWITCH:
+        return f"{last.text} takes no value, not {word.text!r} (try: {last.text})"
+    optional = OPTIONAL.get(word.task)
+    if optional and optional.flag not in [one.text for one in before]:
+        return (
+            f"{word.text!r} must come right after {spoken(word.task)}"
+            f" (try: {optional.flag} {word.text})"
+        )
+    near = [f"./inv {spoken(task)}" for task in nearest(word.text, TASKS)]
+    tried = ", or ".join([f"./inv {spoken(word.task)} --help", *near[:1]])
+    return f"{word.text!r} is neither a task nor an option of {spoken(word.task)} (try: {tried})"
+
+
+def _misused(word: Word, option: Option, after: Word | None, seen: set[tuple[str, str]]) -> str:
+    """Return what is wrong with a known option."""
+    if option.form is Form.SWITCH:
+        given = word.attached
+        return f"{word.text} takes no value, not {given!r} (try: {word.text})" if given else ""
+    if word.attached is None and (after is None or after.role is not Role.VALUE):
+        return f"{word.text} needs a value (try: {option.sample})"
+    if (word.task, word.text) in seen:
+        return (
+            f"{word.text} is given twice (try: it once; ./inv --help {word.task}"
+            " shows which options may be repeated)"
+        )
+    return ""
+
+
+def _incomplete(task: str, own: Sequence[Word]) -> str:
+    """Return which positional values are missing; not if help is asked for, or a word is wrong."""
+    required = [o for o in options_of(TASKS[task]) if o.position is Position.REQUIRED]
+    given = [one for one in own if one.role is Role.POSITIONAL]
+    named = {one.text for one in own if one.role is Role.OPTION}
+    wrong = any(one.role in (Role.HELP, Role.UNKNOWN, Role.PROGRAM) for one in own)
+    missing = [o for o in required[len(given) :] if o.flag not in named]
+    if wrong or not missing:
+        return ""
+    values, examples = zip(*((o.value, o.example) for o in required), strict=True)
+    return (
+        f"{spoken(task)} needs {' '.join(values)} (try: ./inv {spoken(task)} {' '.join(examples)})"
+    )
+
+
+def _unplanned(task: str, after: Sequence[Word]) -> str:
+    """Return what is wrong with what follows ``plan``, which sets an option of the next task."""
+    if task != Plan.task or any(one.role in (Role.HELP, Role.PROGRAM) for one in after):
+        return ""
+    planned = next((one.text for one in after if one.role is Role.TASK), "")
+    if not planned:
+        wrong = any(one.role in (Role.STRAY, Role.UNKNOWN) for one in after)
+        return "" if wrong else f"plan needs a task after it (try: {inv('plan')} matrix)"
+    if words(Campaign, dry_run=True) in _flags(planned):
+        return ""
+    return f"{spoken(planned)} has no plan (try: ./inv {spoken(planned)} --help)"
+
+
+def _flags(task: str) -> set[str]:
+    return {one.flag for one in options_of(TASKS[task]) if one.position is not Position.REQUIRED}
+
+
+def spoken(task: str) -> str:
+    """Return a task as people write it: ``patch new``."""
+    return task.replace("patch-", "patch ", 1)
