@@ -19,6 +19,7 @@ from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, Variant
+from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.choices import Images
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building, Campaign
@@ -130,16 +131,18 @@ def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario])
     for name, values in axes.items():
         having = [s for s in loaded if name in s.axes]
         if not having:
-            known = ", ".join(sorted({a for s in loaded for a in s.axes}))
+            known = sorted({a for s in loaded for a in s.axes})
             raise BadInput(
-                f"no axis {name!r}; known axes: {known}", hint=words(Campaign, axis="KEY=VALUE")
+                f"no axis {name!r}; {did_you_mean(name, known, what='known axes')}",
+                hint=words(Campaign, axis=f"{first(name, known) or 'KEY'}={','.join(values)}"),
             )
-        known_values = [v for s in having for v in s.axes[name].values]
+        known = list(dict.fromkeys(v for s in having for v in s.axes[name].values))
         for value in values:
-            if value not in known_values:
+            if value not in known:
                 raise BadInput(
-                    f"axis {name} has no value {value!r}; known values: {', '.join(known_values)}",
-                    hint=words(Campaign, axis=f"{name}={known_values[0]}"),
+                    f"axis {name} has no value {value!r};"
+                    f" {did_you_mean(value, known, what='known values')}",
+                    hint=words(Campaign, axis=f"{name}={first(value, known)}"),
                 )
         for scenario in having:
             if not set(values) & set(scenario.axes[name].values):

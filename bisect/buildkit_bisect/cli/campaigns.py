@@ -17,7 +17,7 @@ from buildkit_bisect.campaign.boundaries import BoundaryCampaign
 from buildkit_bisect.campaign.find_good import GoodEndBisection
 from buildkit_bisect.campaign.matrix import MatrixCampaign
 from buildkit_bisect.campaign.setup import Setup, load_patches, prepare
-from buildkit_bisect.cli import doctor
+from buildkit_bisect.cli import doctor, ends
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Events, Planned, Said
@@ -114,6 +114,7 @@ def asked_for(item: str, request: Building) -> tuple[str, str]:
 
 def bisect(request: Bisect) -> int:
     """Find the commit that introduced or fixed a failure."""
+    request = ends.of_bisection(request)
     _check_ends(request)
     _check_prior(request)
     given: list[Patch] = load_patches(request.patches)
@@ -129,6 +130,7 @@ def bisect(request: Bisect) -> int:
 
 def boundaries(request: requests.Boundaries) -> int:
     """Find every change of outcome in a history."""
+    request = ends.of_boundaries(request)
     if not (request.start and request.end):
         raise BadInput(
             "boundaries needs both endpoints", hint=inv("boundaries", from_="v0.24.0", to="master")
