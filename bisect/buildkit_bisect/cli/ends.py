@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from buildkit_bisect.errors import BadInput
@@ -16,7 +16,7 @@ def of_bisection(request: Bisect) -> Bisect:
 
     Raises `BadInput` for a range beside another end, and for a value that is not a range.
     """
-    found = _ends(request.range, {"good": request.good, "bad": request.bad}, request.task)
+    found = _ends(request.range, {"good": request.good, "bad": request.bad}, _bisect)
     if not found:
         return request
     if request.find_good:
@@ -32,23 +32,33 @@ def of_bisection(request: Bisect) -> Bisect:
 
 def of_boundaries(request: Boundaries) -> Boundaries:
     """Return *request* with the ends of its range. Raises `BadInput` as `of_bisection`."""
-    found = _ends(request.range, {"from": request.start, "to": request.end}, request.task)
+    found = _ends(request.range, {"from": request.start, "to": request.end}, _boundaries)
     return replace(request, range="", start=found[0], end=found[1]) if found else request
 
 
-def _ends(given: str, single: Mapping[str, str], task: str) -> tuple[str, str] | None:
+def _bisect(range_: str) -> str:
+    return inv("bisect", range_)
+
+
+def _boundaries(range_: str) -> str:
+    return inv("boundaries", range_)
+
+
+def _ends(
+    given: str, single: Mapping[str, str], command: Callable[[str], str]
+) -> tuple[str, str] | None:
     """Return the ends of the range *given*, or of the only one of the *single* ends that is one."""
     ranges = [text for text in (given, *single.values()) if text and forms.ends(text)]
     if given and not ranges:
         raise BadInput(
             f"{given[:60]!r} is not a range OLDER..NEWER",
-            hint=inv(task, f"{given}..master"),
+            hint=command(f"{given}..master"),
         )
     if not ranges:
         return None
     if sum(map(bool, (given, *single.values()))) > 1:
         raise BadInput(
             f"{ranges[0]} gives both ends, and another end is given as well",
-            hint=inv(task, ranges[0]),
+            hint=command(ranges[0]),
         )
     return forms.ends(ranges[0])
