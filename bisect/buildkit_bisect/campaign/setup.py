@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder
@@ -23,7 +24,7 @@ from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.choices import Images
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building, Campaign
-from buildkit_bisect.patch import patches
+from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
 from buildkit_bisect.runtime.containers import Preparation
@@ -39,6 +40,10 @@ class Workshop:
     source: Source
     builder: Builder
     events: Events
+
+    def say(self, text: str) -> None:
+        """Print *text* beside the progress."""
+        self.events.emit(Said(text=text))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,9 +157,20 @@ def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario])
                 )
 
 
-def load_patches(names: str) -> list[Patch]:
-    """Return the patches of comma-separated *names*, in order; none for ""."""
-    return patches.load_many(names) if names else []
+def patch_loader(request: Building, events: Events) -> Loader:
+    """Return what loads the patches that *request* names; it opens the source if it has to."""
+
+    def say(text: str) -> None:
+        events.emit(Said(text=text))
+
+    within = deadlines.of(request.deadline)
+    kept = os.environ.get(record.KEPT, "")
+    return Loader(
+        open_source=lambda: open_source(request.source, request.repo, say=say, deadlines=within),
+        say=say,
+        seconds=within.connect,
+        kept=Path(kept) if kept else None,
+    )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from buildkit_bisect.campaign.bisect import Bisection
 from buildkit_bisect.campaign.boundaries import BoundaryCampaign
 from buildkit_bisect.campaign.find_good import GoodEndBisection
 from buildkit_bisect.campaign.matrix import MatrixCampaign
-from buildkit_bisect.campaign.setup import Setup, load_patches, prepare
+from buildkit_bisect.campaign.setup import Setup, patch_loader, prepare
 from buildkit_bisect.cli import doctor, ends
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.errors import BadInput
@@ -34,6 +34,7 @@ from buildkit_bisect.phrases import plural
 from buildkit_bisect.render import github, reports
 from buildkit_bisect.result import CampaignKind, Result, SearchStatus, ValidationStatus
 from buildkit_bisect.scenario import Scenario, from_script
+from buildkit_bisect.source import forms
 from buildkit_bisect.system import cache_limit
 
 ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
@@ -62,14 +63,20 @@ def _matrix(
     # By default the usual revisions, and all shipped patches on the last of them.
     usual = not revs and not request.patches
     shipped = patches.names() if usual else []
-    loaded = {
-        text: load_patches(text)
-        for text in dict.fromkeys(["", request.patches, *(with_ for _, with_ in asked), *shipped])
-    }
-    known = [p for group in loaded.values() for p in group]
     with Display() as events:
+        loader = patch_loader(request, events)
+        texts = ["", request.patches, *(with_ for _, with_ in asked), *shipped]
+        loaded = {text: loader.load(text) for text in dict.fromkeys(texts)}
+        known = [p for group in loaded.values() for p in group]
+        patches.check_names(known)
         script = scripted(request)
         setup = prepare(request, events, chosen=known, default=default, script=script)
+        if isinstance(request, requests.Matrix):
+            asked = [
+                (ref, with_)
+                for item, with_ in asked
+                for ref in forms.expanded(item, setup.source.tags, setup.say)
+            ]
         if not asked:
             asked = [(ref, "") for ref in matrices.default_revisions(setup.source)]
         if request.patches:
@@ -117,8 +124,8 @@ def bisect(request: Bisect) -> int:
     request = ends.of_bisection(request)
     _check_ends(request)
     _check_prior(request)
-    given: list[Patch] = load_patches(request.patches)
     with Display() as events:
+        given: list[Patch] = patch_loader(request, events).load(request.patches)
         script = scripted(request)
         setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
         if len(setup.scenarios) != 1:
@@ -135,8 +142,8 @@ def boundaries(request: requests.Boundaries) -> int:
         raise BadInput(
             "boundaries needs both endpoints", hint=inv("boundaries", from_="v0.24.0", to="master")
         )
-    given = load_patches(request.patches)
     with Display() as events:
+        given = patch_loader(request, events).load(request.patches)
         script = scripted(request)
         setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS, script=script)
         return conduct(BoundaryCampaign(setup, request, given), setup)

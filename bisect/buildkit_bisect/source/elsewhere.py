@@ -134,4 +134,4 @@ def _not_fetched(
         if number and mirror and mirror.local
         else f"the same again with a network, or {words(Building, repo='PATH')} of a clone"
     )
-    return InfraFailed(f"cannot fetch {what}: {error.message}", hint=hint)
+    return InfraFailed(f"{what}: {error.message}", hint=hint)

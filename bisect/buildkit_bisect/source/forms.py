@@ -62,17 +62,18 @@ def is_pattern(text: str) -> bool:
 def matching(pattern: str, tags: Iterable[str]) -> list[str]:
     """Return the *tags* that match *pattern*, oldest first, as in ``git tag --list``.
 
-    Only final releases, unless the pattern has a dash; ``.x`` at the end means the newest patch
-    release of each minor release. Raises `BadInput` for none, and for more than `MOST`.
+    Only final releases, unless the pattern has a dash (``v0.26.0-rc*``); ``.x`` at the end means
+    the newest patch release of each minor release. Raises `BadInput` for none, and for more than `MOST`.
     """
     known = list(tags)
     newest = re.search(r"\.[xX]$", pattern)
     plain = f"{pattern[:-2]}.*" if newest else pattern
+    candidates = "-" in re.sub(r"\[[^]]*\]", "", pattern)
     plain = plain if plain.startswith(("v", "*", "[", "?")) else f"v{plain}"
     found = [
         tag
         for tag in reversed(names.newest_first(known))
-        if fnmatch.fnmatchcase(tag, plain) and (names.is_release(tag) or "-" in pattern)
+        if fnmatch.fnmatchcase(tag, plain) and (candidates or names.is_release(tag))
     ]
     if newest:
         found = list({tag.rpartition(".")[0]: tag for tag in found}.values())
@@ -87,6 +88,18 @@ def matching(pattern: str, tags: Iterable[str]) -> list[str]:
             f"{len(found)} releases match {pattern!r}; at most {MOST} are taken",
             hint=f"{pattern.removesuffix('.*')}.x" if pattern.endswith(".*") else "'v0.2[4-9].x'",
         )
+    return found
+
+
+def expanded(ref: str, tags: Callable[[], Iterable[str]], say: Callable[[str], None]) -> list[str]:
+    """Return *ref*, or the *tags* that it matches if it is a pattern; *say* then gets them.
+
+    Raises `BadInput` as `matching`.
+    """
+    if not is_pattern(ref):
+        return [ref]
+    found = matching(ref, tags())
+    say(f"{ref}: {', '.join(found)}")
     return found
 
 

@@ -23,7 +23,9 @@ _COMPARE = re.compile(r"compare/(.+)")
 _SHORT = re.compile(
     rf"(?P<repo>{_NAME}/{_NAME})?(?:#(?P<pull>\d{{1,9}})|@(?P<sha>[0-9a-f]{{4,40}}))"
 )
-_BARE = re.compile(r"(?:refs/)?(?:pr|pull|pulls)[/ ]#?(\d{1,9})(?:/head)?", re.IGNORECASE)
+_BARE = re.compile(
+    r"(?:refs/)?(?:origin/|upstream/)?(?:pr|pull|pulls)[/ ]#?(\d{1,9})(?:/head)?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +41,8 @@ class Address:
 def address(text: str) -> Address | None:
     """Return what *text* names, None if it is not an address or a pull request.
 
-    Pull requests are also ``pr/7107``, ``pull/7107/head``, ``#7107``, ``moby/buildkit#7107``.
+    Pull requests are also ``pr/7107``, ``origin/pr/7107``, ``pull/7107/head``, ``#7107`` and
+    ``moby/buildkit#7107``.
     Raises `BadInput` for a page of GitHub that is neither a revision nor a change.
     """
     text = text.strip()

@@ -45,7 +45,7 @@ class Lookup(History):
         moved. Raises `BadInput` with the nearest names, or with the candidates of an ambiguous id.
         """
         address = github.address(ref)
-        if address and not self.mirror.commit(f"refs/heads/{ref.strip()}"):
+        if address and not self._is_branch(ref.strip()):
             return self._at(address, ref)
         ref = _AT.sub("HEAD", names.checked(ref))
         if names.is_date(ref):
@@ -53,6 +53,10 @@ class Lookup(History):
         name, sha = self._commit(ref)
         self._warn_if_behind(name)
         return self.revision(sha, ref=name)
+
+    def _is_branch(self, name: str) -> bool:
+        """Whether the repository has a branch of this name, its own or a remote's."""
+        return any(self.mirror.commit(f"refs/{kind}/{name}") for kind in ("heads", "remotes"))
 
     def _at(self, address: Address, given: str) -> Revision:
         """Return the revision at an *address*; raises `BadInput` for a whole repository."""

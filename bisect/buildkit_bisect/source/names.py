@@ -123,8 +123,11 @@ def nearest(
         newer = sum(version_key(t)[1] > version for t in versions)
         around = sorted(range(len(versions)), key=lambda i: abs(i - newer + 0.5))
         return [versions[i] for i in sorted(around[:count])]
+    heads = list(branches)
     return (
-        words_near.nearest(ref, [*branches, *known]) or [t for t in known if is_release(t)][:count]
+        words_near.nearest(ref, [*heads, *known])
+        or words_near.nearest(ref.rpartition("/")[2], heads)  # another remote's name for it
+        or [t for t in known if is_release(t)][:count]
     )
 
 
