@@ -93,9 +93,9 @@ class Loader:
 
     def _near(self, path: Path) -> str:
         """Return the file beside *path*, or the patch by name, that it may have meant."""
-        files = {file.name: str(file) for file in _files(path.parent)}
-        known = {**files, **{name: name for name in patches.names(self.root)}}
-        return next((known[name] for name in nearest(path.name, known)), "FILE.patch")
+        known = {file.stem: str(file) for file in _files(path.parent)}
+        known |= {name: name for name in patches.names(self.root) if name not in known}
+        return next((known[name] for name in nearest(path.stem, known)), "FILE.patch")
 
     def _of_url(self, url: str) -> list[Patch]:
         where = web.shown(url)

@@ -63,7 +63,8 @@ def matching(pattern: str, tags: Iterable[str]) -> list[str]:
     """Return the *tags* that match *pattern*, oldest first, as in ``git tag --list``.
 
     Only final releases, unless the pattern has a dash (``v0.26.0-rc*``); ``.x`` at the end means
-    the newest patch release of each minor release. Raises `BadInput` for none, and for more than `MOST`.
+    the newest patch release of each minor release. Raises `BadInput` for none, and for more than
+    `MOST`.
     """
     known = list(tags)
     newest = re.search(r"\.[xX]$", pattern)

@@ -114,7 +114,7 @@ def nearest(
     Of a version they are those of the same minor release, else its neighbours in time.
     """
     known = newest_first(tags)
-    kind, version = version_key(ref)
+    kind, version = version_key(re.sub(r"\.[xX]$", "", ref))
     if kind:
         same = [t for t in known if version_key(t)[0] and _minor(t) == (*version.release, 0)[:2]]
         if same:
