@@ -25,7 +25,7 @@ import section
 
 from buildkit_bisect import result as results
 from buildkit_bisect.campaign import candidates
-from buildkit_bisect.campaign.setup import load_patches
+from buildkit_bisect.patch import patches as patch_folders
 from buildkit_bisect.search import NearestBuilt
 from buildkit_bisect.source import open_source
 
@@ -73,7 +73,7 @@ def recorded(repo: str) -> list[tuple[float, float]]:
         result = results.read(RESULTS / name)
         info = result.bisect
         assert info
-        patches = load_patches(",".join(info.patches))
+        patches = patch_folders.load_many(",".join(info.patches)) if info.patches else []
         line = candidates.load(source, info.good, info.bad, patches, releases=False)
         model = candidates.model(line, candidates.NOTHING_KNOWN)
         builds = {c.revision: c.build for c in result.cells if c.build}

@@ -24,11 +24,11 @@ from buildkit_bisect import events as ev
 from buildkit_bisect import result as results
 from buildkit_bisect.campaign import candidates, estimate
 from buildkit_bisect.campaign.search_costs import SearchCosts
-from buildkit_bisect.campaign.setup import load_patches
 from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.forecast import Forecast
 from buildkit_bisect.live.progress import Progress
 from buildkit_bisect.model import Axes, Verdict
+from buildkit_bisect.patch import patches as patch_folders
 from buildkit_bisect.result import BisectStep, BuildInfo, CellInfo, Result, TrialInfo
 from buildkit_bisect.search import (
     Ask,
@@ -95,7 +95,7 @@ def of_search(name: str, result: Result, machine: Machine, repo: str) -> Iterato
     info = result.bisect
     assert info
     source = open_source("git", repo)
-    overlay = load_patches(",".join(info.patches))
+    overlay = patch_folders.load_many(",".join(info.patches)) if info.patches else []
     line = candidates.load(source, info.good, info.bad, overlay, releases=False)
     cells: dict[str, list[CellInfo]] = defaultdict(list)
     for cell in result.cells:

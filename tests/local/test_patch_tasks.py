@@ -264,7 +264,6 @@ def test_check_reports_missing_commits(desk: Desk, key: str, what: str) -> None:
         (("--from-branch", "nowhere"), "no revision 'nowhere'"),
         (("--from-branch", "--upload-pack=x"), "not a revision"),
         (("--from-branch", "v0.25", "--base", "v0.25"), "no changes since v0.25"),
-        (("--from-pr", "99"), "git fetch origin pull/99/head:pr-99 in the clone"),
         (("--from-pr", "fix"), "not an integer"),
         (("--from-worktree", "/nowhere"), "no such directory (try: --from-worktree DIR"),
         (("--from-worktree", "/"), "not a git repository (try: --from-worktree DIR"),
@@ -280,6 +279,18 @@ def test_errors_of_patch_new(desk: Desk, options: tuple[str, ...], names: str) -
     assert names in done.stderr
     assert "Traceback" not in done.stderr
     assert not desk.root.exists() or list(desk.root.iterdir()) == []
+
+
+def test_a_pull_request_that_neither_the_clone_nor_github_has(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".gitconfig").write_text(
+        f'[url "file://{tmp_path}/nothing/"]\n    insteadOf = https://github.com/\n'
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = desk.new("--from-pr", "99")
+    assert done.code == 5
+    assert "git fetch origin pull/99/head:pr-99 in the clone, then pr-99 instead" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["../x", "Fix", "a b", "-x", ""])

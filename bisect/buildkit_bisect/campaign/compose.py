@@ -78,6 +78,9 @@ def patch_info(patch: PatchRef, requested: Iterable[Patch]) -> PatchInfo:
         digest=patch.digest,
         title=patch.title,
         diffs={d.name: d.text for d in whole.diffs} if whole else {},
+        source=whole.meta.source if whole else "",
+        commit=whole.meta.commit if whole else "",
+        sha256=whole.meta.sha256 if whole else "",
     )
 
 

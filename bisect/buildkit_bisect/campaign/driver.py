@@ -20,6 +20,7 @@ from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.live import Recorder
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
+from buildkit_bisect.patch import given
 from buildkit_bisect.result import CampaignKind, CampaignStatus, Result
 from buildkit_bisect.system.announce import announce, announcing
 
@@ -69,6 +70,7 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
     status, reason = str(CampaignStatus.FAILED), ""
     try:
         events = Several(setup.events, recorder)
+        given.keep(setup.patches, folder / record.PATCHES)
         with announcing(events):
             document = _document(campaign, replace(setup, events=events), name, folder)
             result.write(document, folder)

@@ -26,6 +26,12 @@ UNFINISHED = (CampaignStatus.INTERRUPTED, CampaignStatus.KILLED, CampaignStatus.
 #: Set by `resume` for the command that it runs: campaigns whose trials count as its own.
 RESUMED = "BKBISECT_RESUMED"
 
+#: Set by `resume` as well: the folder with the patches of the campaign that is resumed.
+KEPT = "BKBISECT_KEPT"
+
+#: The folder of a campaign's patches, in its folder; see `patch.given.keep`.
+PATCHES = "patches"
+
 #: File with the campaign's events, one JSON object per line; see `live`.
 EVENTS = "events.jsonl"
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder
@@ -19,10 +20,11 @@ from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, Variant
+from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.choices import Images
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building, Campaign
-from buildkit_bisect.patch import patches
+from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
 from buildkit_bisect.runtime.containers import Preparation
@@ -39,6 +41,10 @@ class Workshop:
     source: Source
     builder: Builder
     events: Events
+
+    def say(self, text: str) -> None:
+        """Print *text* beside the progress."""
+        self.events.emit(Said(text=text))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,16 +137,18 @@ def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario])
     for name, values in axes.items():
         having = [s for s in loaded if name in s.axes]
         if not having:
-            known = ", ".join(sorted({a for s in loaded for a in s.axes}))
+            known = sorted({a for s in loaded for a in s.axes})
             raise BadInput(
-                f"no axis {name!r}; known axes: {known}", hint=words(Campaign, axis="KEY=VALUE")
+                f"no axis {name!r}; {did_you_mean(name, known, what='known axes')}",
+                hint=words(Campaign, axis=f"{first(name, known) or 'KEY'}={','.join(values)}"),
             )
-        known_values = [v for s in having for v in s.axes[name].values]
+        known = list(dict.fromkeys(v for s in having for v in s.axes[name].values))
         for value in values:
-            if value not in known_values:
+            if value not in known:
                 raise BadInput(
-                    f"axis {name} has no value {value!r}; known values: {', '.join(known_values)}",
-                    hint=words(Campaign, axis=f"{name}={known_values[0]}"),
+                    f"axis {name} has no value {value!r};"
+                    f" {did_you_mean(value, known, what='known values')}",
+                    hint=words(Campaign, axis=f"{name}={first(value, known)}"),
                 )
         for scenario in having:
             if not set(values) & set(scenario.axes[name].values):
@@ -150,9 +158,20 @@ def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario])
                 )
 
 
-def load_patches(names: str) -> list[Patch]:
-    """Return the patches of comma-separated *names*, in order; none for ""."""
-    return patches.load_many(names) if names else []
+def patch_loader(request: Building, events: Events) -> Loader:
+    """Return what loads the patches that *request* names; it opens the source if it has to."""
+
+    def say(text: str) -> None:
+        events.emit(Said(text=text))
+
+    within = deadlines.of(request.deadline)
+    kept = os.environ.get(record.KEPT, "")
+    return Loader(
+        open_source=lambda: open_source(request.source, request.repo, say=say, deadlines=within),
+        say=say,
+        seconds=within.connect,
+        kept=Path(kept) if kept else None,
+    )
 
 
 @contextmanager

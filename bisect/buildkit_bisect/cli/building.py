@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from buildkit_bisect.campaign import estimate, matrix
-from buildkit_bisect.campaign.setup import Workshop, load_patches, open_workshop
+from buildkit_bisect.campaign.setup import Workshop, open_workshop, patch_loader
 from buildkit_bisect.cli import doctor, imaging
 from buildkit_bisect.cli.campaigns import asked_for, trim
 from buildkit_bisect.cli.guard import DONE
@@ -28,11 +28,11 @@ def build(request: requests.Build) -> int:
     if not request.rev:
         raise BadInput("no revision given", hint=inv("build", rev="v0.26.0"))
     ref, with_ = asked_for(request.rev, request)
-    given = load_patches(with_ or request.patches)
     image = imaging.wanted(request)
     with Display() as events:
         if not request.dry_run:
             doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
+        given = patch_loader(request, events).load(with_ or request.patches)
         workshop = open_workshop(request, events, given)
         variant = Variant(
             revision=workshop.source.resolve(ref), patches=tuple(p.ref for p in given)

@@ -15,8 +15,8 @@ from buildkit_bisect.campaign.bisect import Bisection
 from buildkit_bisect.campaign.boundaries import BoundaryCampaign
 from buildkit_bisect.campaign.find_good import GoodEndBisection
 from buildkit_bisect.campaign.matrix import MatrixCampaign
-from buildkit_bisect.campaign.setup import Setup, load_patches, prepare
-from buildkit_bisect.cli import doctor
+from buildkit_bisect.campaign.setup import Setup, patch_loader, prepare
+from buildkit_bisect.cli import doctor, ends
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.cli.plans import show_plan
 from buildkit_bisect.errors import BadInput, NoAnswer
@@ -32,6 +32,7 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render import github, reports
 from buildkit_bisect.result import CampaignKind, Result, SearchStatus, ValidationStatus
 from buildkit_bisect.scenario import Scenario, from_script
+from buildkit_bisect.source import forms
 from buildkit_bisect.system import cache_limit
 from buildkit_bisect.system.announce import announce
 
@@ -61,14 +62,20 @@ def _matrix(
     # By default the usual revisions, and all shipped patches on the last of them.
     usual = not revs and not request.patches
     shipped = patches.names() if usual else []
-    loaded = {
-        text: load_patches(text)
-        for text in dict.fromkeys(["", request.patches, *(with_ for _, with_ in asked), *shipped])
-    }
-    known = [p for group in loaded.values() for p in group]
     with Display() as events:
+        loader = patch_loader(request, events)
+        texts = ["", request.patches, *(with_ for _, with_ in asked), *shipped]
+        loaded = {text: loader.load(text) for text in dict.fromkeys(texts)}
+        known = [p for group in loaded.values() for p in group]
+        patches.check_names(known)
         script = scripted(request)
         setup = prepare(request, events, chosen=known, default=default, script=script)
+        if isinstance(request, requests.Matrix):
+            asked = [
+                (ref, with_)
+                for item, with_ in asked
+                for ref in forms.expanded(item, setup.source.tags, setup.say)
+            ]
         if not asked:
             asked = [(ref, "") for ref in matrices.default_revisions(setup.source)]
         if request.patches:
@@ -113,10 +120,11 @@ def asked_for(item: str, request: Building) -> tuple[str, str]:
 
 def bisect(request: Bisect) -> int:
     """Find the commit that introduced or fixed a failure."""
+    request = ends.of_bisection(request)
     _check_ends(request)
     _check_prior(request)
-    given: list[Patch] = load_patches(request.patches)
     with Display() as events:
+        given: list[Patch] = patch_loader(request, events).load(request.patches)
         script = scripted(request)
         setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
         if len(setup.scenarios) != 1:
@@ -128,12 +136,13 @@ def bisect(request: Bisect) -> int:
 
 def boundaries(request: requests.Boundaries) -> int:
     """Find every change of outcome in a history."""
+    request = ends.of_boundaries(request)
     if not (request.start and request.end):
         raise BadInput(
             "boundaries needs both endpoints", hint=inv("boundaries", from_="v0.24.0", to="master")
         )
-    given = load_patches(request.patches)
     with Display() as events:
+        given = patch_loader(request, events).load(request.patches)
         script = scripted(request)
         setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS, script=script)
         return conduct(BoundaryCampaign(setup, request, given), setup)

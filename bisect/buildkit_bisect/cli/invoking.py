@@ -53,6 +53,8 @@ class OptionArgument(Argument):
             help=option.description,
             positional=required,
         )
+        if form is list:
+            self.raw_value = None  # else Invoke accepts the option without a value
 
 
 class RequestTask(Task[Any]):

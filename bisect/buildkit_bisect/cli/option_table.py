@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from buildkit_bisect.options.command import inv, twin
 from buildkit_bisect.options.option import Option, Position, options_of
 from buildkit_bisect.options.requests import TASKS, Campaign
+from buildkit_bisect.source import forms
 
 _HEAD = f"""# Options
 
@@ -16,7 +17,50 @@ variable is used: `{twin(Campaign, "trials")}=20 {inv("matrix")}` is `{inv("matr
 have. Generated from the code by `python -m buildkit_bisect.cli.option_table`.
 """
 
+_REVISIONS = (
+    (
+        "`v0.26.0`, `master`, `origin/master`, `54b9d6e`, `HEAD~3`, `v0.26`",
+        "as for git, in `--repo`",
+    ),
+    ("`0.26.0`", "`v0.26.0`"),
+    ("`v0.26.x`", "the newest release of v0.26; `v0.26` too if there is no such branch"),
+    ("`latest`", "the newest release"),
+    ("`main`, `origin/master`", "`master`, if the repository has no such ref"),
+    ("`2025-09-11`", "the last commit of the main branch on that day (UTC)"),
+    (
+        "`pr/7107`, `pull/7107/head`, `'#7107'`, `moby/buildkit#7107`",
+        "the newest commit of a pull request ([where it is fetched from](patches.md))",
+    ),
+    (
+        "an address on github.com: `/pull/N`, `/commit/SHA`, `/tree/BRANCH`, `/releases/tag/TAG`",
+        "the same; also in a fork",
+    ),
+    ("`REV+PATCH`", "with patches, in `run`, `build` and `matrix`: [patches](patches.md)"),
+    (
+        "`v0.24.0..v0.26.0`, or GitHub's `/compare/` address",
+        "both ends, in `bisect` and `boundaries`",
+    ),
+    (
+        "`'v0.2[4-9].*'`",
+        (
+            "in `matrix` and `patch-check`: every final release that matches, as in"
+            " `git tag --list` (with a dash, as in `'v0.26.0-rc*'`, also candidates), at most"
+            f" {forms.MOST}"
+        ),
+    ),
+    ("`'v0.2[4-9].x'`", "in `matrix` and `patch-check`: the newest patch release of each"),
+)
+
 _COLUMNS = ("option", "environment variable", "default", "description", "example")
+
+
+#: Commands in which the option's name is left out.
+_WITHOUT_NAME = f"""A revision, a range or a patch may follow its task without the option's name:
+`{inv("run", "v0.26.0")}`, `{inv("matrix", "v0.25.0,master")}`,
+`{inv("bisect", "v0.24.0..v0.26.0")}`, `{inv("validate", "pr/7107")}`. A ref that exists in the
+repository is that ref, whatever else its name may mean. Reports have the name of what was found,
+and stderr says what `latest`, `main` and patterns stand for.
+"""
 
 
 def text() -> str:
@@ -26,6 +70,8 @@ def text() -> str:
     parts = [_HEAD, "\n## Tasks\n\n", _table(("task", "options"), _tasks())]
     parts += ["\n## Every campaign\n\n", f"The options of {_listed(campaigns)}.\n\n"]
     parts.append(_table(_COLUMNS, map(_row, shared)))
+    parts += ["\n## Revisions\n\n", _WITHOUT_NAME, "\n"]
+    parts.append(_table(("value", "revision"), iter(_REVISIONS)))
     for task, kind in TASKS.items():
         own = [o for o in options_of(kind) if o not in shared or task not in campaigns]
         if own:

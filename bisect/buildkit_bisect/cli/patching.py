@@ -20,9 +20,11 @@ from buildkit_bisect.options.requests import PatchCheck, PatchList, PatchNew
 from buildkit_bisect.patch import backports, contribution, patches, patchmaker
 from buildkit_bisect.patch.backports import Fit
 from buildkit_bisect.patch.contribution import Work
+from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render.symbols import FITS
-from buildkit_bisect.source import GitSource, open_source
+from buildkit_bisect.source import GitSource, forms, open_source
+from buildkit_bisect.system.deadlines import Deadlines
 
 Loaded = TypeVar("Loaded")
 
@@ -129,14 +131,21 @@ def check(request: PatchCheck) -> int:
     """Print where patches apply, are already applied, or conflict. Return 2 if one is invalid."""
     root = request.into
     names = request.patches or patches.names(root)
-    loaded, errors = _each(names, lambda name: patches.load_many(name, root))
+    source: list[GitSource] = []  # opened once, and only if there is a patch to check
+
+    def opened() -> GitSource:
+        source[:] = source or [_open(request.repo)]
+        return source[0]
+
+    loader = Loader(open_source=opened, say=_log, seconds=Deadlines().connect, root=root)
+    loaded, errors = _each(names, loader.load)
     if errors and not loaded:
         return _exit_code(errors)
     if not loaded:
         raise BadInput(f"no patches in {root}", hint=inv("patch-new", "NAME", from_branch="REF"))
-    source = _open(request.repo)
-    revisions = [source.resolve(r) for r in request.revs] or backports.lines(source)
-    found = {name: backports.table(source, revisions, parts) for name, parts in loaded.items()}
+    asked = [ref for item in request.revs for ref in forms.expanded(item, opened().tags, _log)]
+    revisions = [opened().resolve(ref) for ref in asked] or backports.lines(opened())
+    found = {name: backports.table(opened(), revisions, parts) for name, parts in loaded.items()}
     if request.json:
         _print([
             {"name": name, "applies": [asdict(fit) for fit in fits]}

@@ -146,6 +146,7 @@ def resume(request: requests.Resume) -> int:
     message = f"resuming {printable_line(found.id)}: {one_line(found.command)}"
     print(message, file=sys.stderr, flush=True)
     os.environ[record.RESUMED] = ",".join([*found.resumed, found.id])
+    os.environ[record.KEPT] = str((found.folder / record.PATCHES).absolute())
     out = str(found.folder.parent.absolute())
     if found.cwd:
         os.chdir(found.cwd)

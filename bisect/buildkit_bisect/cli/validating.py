@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from buildkit_bisect import scenario as scenarios
-from buildkit_bisect.campaign.setup import load_patches, prepare
+from buildkit_bisect.campaign.setup import patch_loader, prepare
 from buildkit_bisect.campaign.validate import Validation
 from buildkit_bisect.cli.campaigns import conduct, scripted
 from buildkit_bisect.errors import BadInput
@@ -14,13 +14,13 @@ from buildkit_bisect.options.requests import Validate
 
 def validate(request: Validate) -> int:
     """Find whether patches fix the failure, what else they change, and where they apply."""
-    given = load_patches(request.patches)
-    if not given:
+    if not request.patches.strip(", "):
         raise BadInput(
-            "no patches given", hint=f"{inv('validate', patches='NAME')}; {inv('patch-list')}"
+            "no patches given", hint=f"{inv('validate', 'pr/7107')}; {inv('patch-list')}"
         )
     script = scripted(request)
     with Display() as events:
+        given = patch_loader(request, events).load(request.patches)
         # A patch that fixes one failure may cause another, so all shipped scenarios are run.
         setup = prepare(request, events, chosen=given, default=scenarios.names(), script=script)
         return conduct(Validation(setup, request, given), setup)

@@ -8,9 +8,11 @@ from typing import ClassVar
 
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.choices import Checks, ImageBuilder, Prior
-from buildkit_bisect.options.option import option, switch
+from buildkit_bisect.options.option import Position, option, switch
 from buildkit_bisect.options.shared import (
-    AmongReleases,
+    PATCH_KINDS,
+    PATCH_VALUE,
+    OfHistory,
     OfRevision,
     OfSource,
     Request,
@@ -114,13 +116,15 @@ class Matrix(WithFormat, Campaign):
         default=(),
         unset="landmark releases and the last three minor releases",
         value="REV,REV",
-        help="comma-separated revisions; REV+PATCH applies a patch",
+        help="comma-separated revisions, or patterns for tags: 'v0.2[4-9].*' takes all that match,"
+        " 'v0.2[4-9].x' the newest patch release of each; REV+PATCH applies a patch",
         example="v0.25.0,master",
+        position=Position.OPTIONAL,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bisect(AmongReleases, Campaign):
+class Bisect(OfHistory, Campaign):
     """Find the commit that introduced or fixed a failure."""
 
     task = "bisect"
@@ -193,7 +197,7 @@ class Bisect(AmongReleases, Campaign):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Boundaries(AmongReleases, Campaign):
+class Boundaries(OfHistory, Campaign):
     """Find every change of outcome in a history."""
 
     task = "boundaries"
@@ -239,10 +243,18 @@ class Validate(Campaign):
     task = "validate"
     unset: ClassVar[Mapping[str, str]] = {
         "scenario": "all",
-        "patches": "required",
         "trials": "3",
     }
 
+    patches: str = option(
+        parse.text,
+        default="",
+        required=True,
+        value=PATCH_VALUE,
+        help=f"comma-separated patches to validate together: {PATCH_KINDS}",
+        example="record-ctx-opts",
+        position=Position.OPTIONAL,
+    )
     base: str = option(
         parse.text,
         default="",

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import RuntimeKind, Served
+from buildkit_bisect.nearest import first
 from buildkit_bisect.options.option import Option, Parser
 from buildkit_bisect.system import addresses
 from buildkit_bisect.system import deadlines as known_deadlines
@@ -81,7 +82,7 @@ def one_of(choices: type[E]) -> Parser[E]:
         except ValueError:
             raise BadInput(
                 f"--{option.name} {given!r} is not one of {', '.join(choices)}",
-                hint=f"--{option.name} {next(iter(choices))}",
+                hint=f"--{option.name} {first(given, choices)}",
             ) from None
 
     return parse
@@ -111,11 +112,12 @@ def loopback(option: Option, given: str) -> str:
 def runtimes(option: Option, given: str) -> tuple[RuntimeKind, ...]:
     """Return the comma-separated runtimes without duplicates; ``auto`` means the host."""
     asked = given.split(",")
+    known = ("auto", *RuntimeKind)
     for name in asked:
-        if name not in ("auto", *RuntimeKind):
+        if name not in known:
             raise BadInput(
-                f"--{option.name} {name!r} is not one of auto, {', '.join(RuntimeKind)}",
-                hint=f"--{option.name} {option.example}",
+                f"--{option.name} {name!r} is not one of {', '.join(known)}",
+                hint=f"--{option.name} {first(name, known)}",
             )
     found = (RuntimeKind.HOST if name == "auto" else RuntimeKind(name) for name in asked)
     return tuple(dict.fromkeys(found))
@@ -208,11 +210,12 @@ def deadlines(option: Option, given: Sequence[str]) -> dict[str, float]:
             seconds = float(after)
         except ValueError:
             seconds = math.nan
-        if name not in known_deadlines.NAMES or not 0 < seconds <= known_deadlines.LONGEST:
+        names_known = known_deadlines.NAMES
+        if name not in names_known or not 0 < seconds <= known_deadlines.LONGEST:
             raise BadInput(
                 f"--{option.name} {entry!r} is not NAME=SECONDS (at most one day); the names are"
-                f" {', '.join(known_deadlines.NAMES)}",
-                hint=f"--{option.name} {option.example}",
+                f" {', '.join(names_known)}",
+                hint=f"--{option.name} {first(name, names_known)}=SECONDS",
             )
         found[name] = seconds
     return found

@@ -8,6 +8,8 @@ from buildkit_bisect.model import DEFAULT_REPO
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.option import Position, option, switch
 from buildkit_bisect.options.shared import (
+    PATCH_KINDS,
+    PATCH_VALUE,
     OfFolder,
     OfRepository,
     Request,
@@ -100,16 +102,17 @@ class PatchCheck(OfRepository, OfFolder, WithJson, Request):
         parse.names,
         default=(),
         unset="all",
-        value="NAME,NAME",
-        help="comma-separated patches or series",
+        value=PATCH_VALUE,
+        help=f"comma-separated patches or series: {PATCH_KINDS}",
         example="record-ctx-opts",
+        position=Position.OPTIONAL,
     )
     revs: tuple[str, ...] = option(
         parse.names,
         default=(),
         unset="release branches since v0.20, and the main branch",
         value="REV,REV",
-        help="comma-separated revisions",
+        help="comma-separated revisions, or patterns for tags such as 'v0.2[4-9].x'",
         example="v0.26.0,master",
     )
     verbose: bool = switch(help="print a line for every revision, with its commit and git's reason")

@@ -19,6 +19,10 @@ from buildkit_bisect.system import checkout
 #: Default limit of the cache, in bytes.
 DEFAULT_CACHE_SIZE = 20 * 10**9
 
+#: What an option for patches takes.
+PATCH_VALUE = "NAME|FILE|URL|pr/N,..."
+PATCH_KINDS = "names or folders, .patch or .diff files, URLs of those, pull requests (pr/7107)"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -39,8 +43,10 @@ class OfRevision:
         default="",
         required=True,
         value="REV",
-        help="tag, branch, commit or date; REV+PATCH applies a patch",
+        help="tag, branch, commit, date, pr/N, latest, v0.26.x or an address on GitHub; REV+PATCH"
+        " applies a patch",
         example="v0.26.0",
+        position=Position.OPTIONAL,
     )
 
 
@@ -75,9 +81,18 @@ class OfAnyCampaign:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AmongReleases:
+class OfHistory:
     """Which commits are searched."""
 
+    range: str = option(
+        parse.text,
+        default="",
+        unset="both ends given one by one",
+        value="OLDER..NEWER",
+        help="both ends at once",
+        example="v0.24.0..v0.26.0",
+        position=Position.OPTIONAL,
+    )
     releases: bool = switch(help="search release tags only; needs no git source")
 
 
@@ -123,7 +138,7 @@ class OfRepository:
         parse.text,
         default=DEFAULT_REPO,
         value="URL_OR_PATH",
-        help="BuildKit git repository",
+        help="BuildKit git repository; OWNER/NAME is one on GitHub",
         example="~/src/buildkit",
     )
 
@@ -186,8 +201,8 @@ class WithPatches:
         parse.text,
         default="",
         unset="none; validate: required",
-        value="NAME,NAME",
-        help="comma-separated patches to apply, in order",
+        value=PATCH_VALUE,
+        help=f"comma-separated patches to apply, in order: {PATCH_KINDS}",
         example="record-ctx-opts",
     )
 

@@ -78,7 +78,7 @@ def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
             try:
                 name = patch.apply(tree)
             except PatchFailed as failed:
-                if not failed.already:
+                if not failed.already and not _is_merged(source, revision, patch):
                     reason = failed.message
                     if len(chosen) == 1:
                         reason = reason.removeprefix(f"{patch.name} does not apply: ")
@@ -145,6 +145,13 @@ def _has(source: GitSource, revision: Revision, commit: str) -> bool:
     except BisectError:
         return True
     return source.is_ancestor(sha, revision.sha) or bool(source.picks(sha, [revision.sha]))
+
+
+def _is_merged(source: GitSource, revision: Revision, patch: Patch) -> bool:
+    """Whether *revision* contains the commit that *patch* was made from."""
+    commit = patch.meta.commit
+    known = bool(commit) and source.mirror.commit(commit) == commit
+    return known and source.is_ancestor(commit, revision.sha)
 
 
 def _lacking(

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.model import DEFAULT_REPO, Revision
+from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import PatchNew
-from buildkit_bisect.patch.forkpoint import fork
-from buildkit_bisect.source import GitSource
+from buildkit_bisect.patch.forkpoint import before_merge, fork
+from buildkit_bisect.source import GitSource, github
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.gitcmd import QUICK, git
 from buildkit_bisect.system.process import ProcessError
@@ -44,17 +44,25 @@ class Work:
     commits: int = 0  # since base, without merges
     authors: int = 0  # of these commits
     origin: str = ""  # URL
+    commit: str = ""  # id, if the tree is a commit's
     objects: str = ""  # directories with objects that the mirror does not have
 
 
 def of_commits(source: GitSource, ref: str, *, base: str = "", origin: str = "") -> Work:
-    """Return the work on a branch, commit or ``pull/N`` since it forked from upstream, or *base*.
+    """Return the work on a branch, commit or pull request since it forked from upstream, or *base*.
 
-    Raises `BadInput` if *ref* or *base* does not exist, or there is no fork point.
+    A merged pull request forked where it did before the merge. Raises `BadInput` if *ref* or
+    *base* does not exist, or there is no fork point.
     """
     tip = source.resolve(ref)
-    start = source.resolve(base) if base else fork(source, tip.sha)
-    return described(source, Work(base=start, tree=tip.sha, origin=origin), tip.sha)
+    if base:
+        start = source.resolve(base)
+    elif github.address(ref):
+        start = before_merge(source, tip.sha) or fork(source, tip.sha)
+    else:
+        start = fork(source, tip.sha)
+    work = Work(base=start, tree=tip.sha, origin=origin, commit=tip.sha)
+    return described(source, work, tip.sha)
 
 
 def described(source: GitSource, work: Work, tip: str) -> Work:
@@ -204,7 +212,4 @@ def _read(folder: Path, *arguments: str, check: bool = True) -> str:
 
 def pull_url(repo: str, number: int) -> str:
     """Return the URL of a pull request of *repo* if it is on GitHub; else of upstream."""
-    found = re.match(r"(?:https://|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", repo)
-    upstream = re.match(r"https://github\.com/(.*)\.git", DEFAULT_REPO)
-    assert upstream
-    return f"https://github.com/{found[1] if found else upstream[1]}/pull/{number}"
+    return f"https://github.com/{github.owner_and_name(repo) or github.UPSTREAM}/pull/{number}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,6 +49,22 @@ def fork(source: GitSource, sha: str) -> Revision:
     raise BadInput(
         f"{sha[:12]} has no merge base with upstream's branches", hint=words(PatchNew, base="R")
     )
+
+
+def before_merge(source: GitSource, sha: str) -> Revision | None:
+    """Return where *sha* had forked from the main branch before it was merged; None if it is not.
+
+    The first commit of the main line that contains it is its merge.
+    """
+    main = source.default_branch()
+    source.resolve(main_line(source))  # fetches if the branch may have moved
+    newer = source.first_parent_line(sha, main)
+    if not newer or not source.is_ancestor(sha, newer[-1]):
+        return None
+    at = bisect_left(newer, True, key=lambda commit: source.is_ancestor(sha, commit))
+    base = source.merge_base(f"{newer[at]}^1", sha)
+    name = f"{main_line(source)} at {base[:12]}" if base else ""
+    return source.revision(base, ref=name) if base and base != sha else None
 
 
 def candidates(branches: Mapping[str, str], main: str = "") -> list[Line]:

@@ -7,7 +7,8 @@ applies is used. A series is a ``patch.toml`` that lists other patches in order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -18,6 +19,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import PatchRef
+from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch import diffs
@@ -26,6 +28,11 @@ from buildkit_bisect.system import checkout, gitcmd, tomlfile
 
 _FILE = "patch.toml"
 _HELP = "docs/patches.md"
+
+_HEX = re.compile(r"[0-9a-f]{7,40}")
+
+#: What a patch may be besides a name.
+KINDS = "folder, FILE.patch, FILE.diff, URL or pr/N"
 
 
 class PatchFailed(BisectError):
@@ -52,6 +59,8 @@ class Metadata:
     claim: str = ""  # what it does, according to its author
     author: str = ""
     source: str = ""  # URL
+    commit: str = ""  # the commit that it was made from
+    sha256: str = ""  # of the file that it was made from
     issue: int = 0
     introduced_by: str = ""  # the commit that introduced what the patch fixes
     fixed_by: str = ""  # the commit that made it unnecessary
@@ -70,6 +79,7 @@ class Patch:
     folder: str
     meta: Metadata
     diffs: tuple[Diff, ...]
+    given: str = ""  # pr/7107, a file or a URL that it was made from; "" for a folder
 
     @property
     def digest(self) -> str:
@@ -149,17 +159,21 @@ def load(name: str, root: Path | None = None) -> Patch:
     return _patch(folder, meta)
 
 
-def load_many(text: str, root: Path | None = None) -> list[Patch]:
+def load_many(
+    text: str, root: Path | None = None, made: Callable[[str], list[Patch]] = lambda _: []
+) -> list[Patch]:
     """Load the patches ``"a,b"``; a series is replaced by its parts, duplicates are dropped.
 
-    Raises `BadInput` for an unknown patch, a cyclic series, and patches that conflict.
+    *made* returns the patches of a text that names no folder. Raises `BadInput` for an unknown
+    patch, a cyclic series, and patches that conflict or have the same name.
     """
     root = root or checkout.PATCHES
     found: dict[str, Patch] = {}
     for name in filter(None, (part.strip() for part in text.split(","))):
-        for patch in _expand(name, root, ()):
+        for patch in made(name) or _expand(name, root, ()):
             found.setdefault(patch.digest, patch)
     chosen = list(found.values())
+    check_names(chosen)
     for patch in chosen:
         for other in chosen:
             if other.name in patch.meta.conflicts:
@@ -168,6 +182,18 @@ def load_many(text: str, root: Path | None = None) -> list[Patch]:
                     hint=words(Building, patches="A"),
                 )
     return chosen
+
+
+def check_names(chosen: Iterable[Patch]) -> None:
+    """Raise `BadInput` if two different patches have the same name: results tell them by it."""
+    known: dict[str, Patch] = {}
+    for patch in chosen:
+        other = known.setdefault(patch.name, patch)
+        if other.digest != patch.digest:
+            raise BadInput(
+                f"two different patches are called {patch.name}",
+                hint="rename the file or folder of one of them",
+            )
 
 
 def _expand(name: str, root: Path, inside: tuple[str, ...]) -> list[Patch]:
@@ -188,9 +214,24 @@ def _folder(name: str, root: Path) -> Path:
                 f"no {_FILE} in the folder {folder}",
                 hint=f"create it with title = 'WHAT IT DOES'; see {_HELP}",
             )
-        known = ", ".join(names(root)) or "none"
-        raise BadInput(f"no patch {name!r}", hint=f"one of: {known}; or the path of a folder")
+        known = names(root)
+        raise BadInput(
+            f"no patch {name!r}; {did_you_mean(name, known, what='known patches')}",
+            hint=_suggestion(name, known),
+        )
     return folder.resolve()
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    """Return the value that *name* may have meant instead of a patch in ``patches/``."""
+    if Path(name).is_file():
+        return f"{name}.patch, if that is the file's new name"
+    if name.isdecimal():
+        return f"{words(Building, patches=f'pr/{name}')}, if it is a pull request"
+    if _HEX.fullmatch(name):
+        commit = f"moby/buildkit@{name}"
+        return f"{words(Building, patches=commit)}, if it is a commit"
+    return f"{words(Building, patches=first(name, known) or 'NAME')}, or a {KINDS}"
 
 
 def metadata(folder: Path) -> Metadata:

@@ -41,14 +41,19 @@ def new(name: str, work: Work, source: GitSource, *, root: Path, title: str = ""
     with paths.scratch("patch") as tmp:
         folder = tmp / name
         folder.mkdir()
-        _check_text(source, work)
-        patch = _smallest(source, work, folder, _metadata(work, title or work.subject or name))
+        patch = draft(folder, work, source, title=title)
         target = root / name
         root.mkdir(parents=True, exist_ok=True)
         target.mkdir()
         for path in folder.iterdir():
             (target / path.name).write_bytes(path.read_bytes())
     return replace(patch, folder=str(target))
+
+
+def draft(folder: Path, work: Work, source: GitSource, *, title: str = "") -> Patch:
+    """Write the patch of *work* to the empty *folder*, whose name it gets; raises as `new`."""
+    _check_text(source, work)
+    return _smallest(source, work, folder, _metadata(work, title or work.subject or folder.name))
 
 
 def check_name(name: str, root: Path) -> None:
@@ -107,7 +112,7 @@ def _write(text: bytes, folder: Path, base: Revision, metadata: str) -> Patch:
         raise BadInput(f"no changes since {base.ref}", hint=words(PatchNew, base="R"))
     name = f"{folder.name}.patch"
     (folder / name).write_bytes(text)
-    files = ", ".join(map(_toml, diffs.parse(name, text).files))
+    files = ", ".join(map(toml_string, diffs.parse(name, text).files))
     (folder / "patch.toml").write_text(f"{metadata}files = [{files}]\n")
     return patches.load(str(folder))
 
@@ -205,12 +210,13 @@ def _is_utf8(data: bytes) -> bool:
 def _metadata(work: Work, title: str) -> str:
     """Return ``patch.toml`` without its list of files."""
     known = {"title": title, "claim": work.body, "author": work.author, "source": work.origin}
-    lines = [f"{key} = {_toml(value)}\n" for key, value in known.items() if value]
+    known["commit"] = work.commit
+    lines = [f"{key} = {toml_string(value)}\n" for key, value in known.items() if value]
     issue = re.search(r"(?:fix(?:es)?|close[sd]?|resolve[sd]?)\s+#(\d+)", work.body, re.IGNORECASE)
     return "".join(lines) + (f"issue = {issue[1]}\n" if issue else "")
 
 
-def _toml(text: str) -> str:
+def toml_string(text: str) -> str:
     """Return a TOML basic string: a JSON string, without the delete character."""
     plain = "".join(c for c in text if c.isprintable() or c == "\n")
     return json.dumps(plain, ensure_ascii=False)

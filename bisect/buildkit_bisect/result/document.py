@@ -59,6 +59,9 @@ class PatchInfo:
     digest: str
     title: str
     diffs: dict[str, str] = field(default_factory=dict)  # file name -> text; empty for a revert
+    source: str = ""  # URL of the pull request, commit or file
+    commit: str = ""  # full id of the commit that it was made from
+    sha256: str = ""  # of the file that it was made from, as given or downloaded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
+from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario.check import check
@@ -40,12 +41,15 @@ def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
     Raises `BadInput` for an unknown name, and for an invalid file with the path of the key at
     fault.
     """
-    folder = root / name if NAME.fullmatch(name) else Path(name)
+    folder = root / name if NAME.fullmatch(name) else Path(name.removesuffix("/scenario.toml"))
     if not (folder / "scenario.toml").is_file():
-        known = ", ".join(names(root))
+        known = names(root)
+        # A name without a dot or slash may also be a folder here.
+        here = NAME.fullmatch(name) and Path(name, "scenario.toml").is_file()
+        wanted = f"./{name}" if here else first(name, known)
         raise BadInput(
-            f"unknown scenario {name!r}; known: {known}",
-            hint=words(Campaign, scenario="NAME_OR_DIR"),
+            f"unknown scenario {name!r}; {did_you_mean(name, known)}",
+            hint=words(Campaign, scenario=wanted) + ", or the path of a folder",
         )
     own = tomlfile.read(folder / "scenario.toml", hint=_HELP)
     folders = [folder.resolve()]

@@ -33,10 +33,16 @@ class Source(Protocol):
         """Why this is not the source that was requested; otherwise ""."""
 
     def resolve(self, ref: str) -> Revision:
-        """Return the commit of *ref*; raises `BadInput` with the nearest tags."""
+        """Return the commit of *ref*; raises `BadInput` with the nearest tags.
+
+        The revision's ``ref`` is the name of what was found: ``v0.26.0`` for ``0.26.0``.
+        """
 
     def releases(self) -> list[Revision]:
         """Return final releases, newest first."""
+
+    def tags(self) -> list[str]:
+        """Return every tag that is a version."""
 
     def read(self, revision: Revision, path: str) -> str | None:
         """Return the text of a file in a revision; None if there is no such file."""

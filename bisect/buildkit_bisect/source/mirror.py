@@ -13,8 +13,9 @@ from urllib.parse import unquote
 from filelock import FileLock
 
 from buildkit_bisect.errors import BadInput, InfraFailed
-from buildkit_bisect.options.command import words
+from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
+from buildkit_bisect.source import github
 from buildkit_bisect.system import addresses, cache_limit, paths, process
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
@@ -40,11 +41,16 @@ _PACK = (
     "GIT_ALLOW_PROTOCOL= GIT_NO_LAZY_FETCH=1 git -c 'safe.directory=*'"
     " -c core.hooksPath=/dev/null -c core.fsmonitor=false upload-pack"
 )
+_NO_REF = re.compile(r"couldn't find remote ref|not our ref|did not send all necessary objects")
 _SLOW = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
 
 
 class Unreachable(InfraFailed):
     """The remote is unreachable; the Go module may be used instead."""
+
+
+class NoSuchRef(Unreachable):
+    """The remote answered that it does not have a ref or commit."""
 
 
 class Silent(Unreachable):
@@ -64,26 +70,47 @@ class Mirror:
         """Whether the repository is a path on this machine, where a fetch is cheap."""
         return self.repo.startswith("/")
 
-    def fetch(self, *refspecs: str, say: Callable[[str], None] = lambda _: None) -> None:
+    def fetch(
+        self, *refspecs: str, url: str = "", say: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Fetch every branch and tag, or just *refspecs*; *say* gets a warning before a retry.
 
-        Raises `Unreachable` with git's reason.
+        With *url*, refspecs are fetched from there. Raises `Unreachable` with git's reason, and
+        `NoSuchRef` if the remote does not have one of *refspecs*.
         """
-        with announce(f"fetching {self.repo}"), FileLock(f"{self.path}.lock"):
+        where = url or self.repo
+        with announce(f"fetching {where}"), FileLock(f"{self.path}.lock"):
             done = _git_remote(
                 *("-C", str(self.path), "fetch", "--quiet", "--force", "--no-recurse-submodules"),
-                *_pack(self.repo),
+                *_pack(where),
                 *("--no-write-fetch-head", "--no-tags"),
                 *([] if refspecs else ["--prune"]),
-                *("--", self.repo, *(refspecs or _REFSPECS)),
-                of=self.repo,
+                *("--", where, *(refspecs or _REFSPECS)),
+                of=where,
                 timeout=self.deadlines.fetch,
                 say=say,
             )
             if not done.ok:
-                raise _unreachable(f"cannot fetch from {self.repo}", done)
+                if refspecs and _NO_REF.search(done.stderr):
+                    raise NoSuchRef(_reason(done))
+                raise _unreachable(f"cannot fetch from {where}", done)
             if not refspecs:
                 self._stamp.touch()
+
+    def commit(self, name: str) -> str:
+        """Return the commit id of *name*; "" if there is no such commit."""
+        options = ("--verify", "--quiet", "--end-of-options")
+        return self.query("rev-parse", *options, f"{name}^{{commit}}")
+
+    def query(self, *args: str) -> str:
+        """Return git's output, "" if it prints none. Raises `InfraFailed` on a timeout."""
+        done = git(self.path, *args, check=False)
+        if done.timed_out:
+            raise InfraFailed(
+                f"git {args[0]} in {self.path} timed out after {done.seconds:.0f} s",
+                hint=f"{inv('clean', cache=True)} (recreates the mirror)",
+            )
+        return done.stdout.strip()
 
     def age(self) -> float:
         """Return the seconds since the last complete fetch."""
@@ -148,6 +175,8 @@ def _normal(repo: str) -> str:
             f"repository {repo!r}: cleartext protocols are allowed only on loopback",
             hint="the same URL with https://",
         )
+    if named := _on_github(repo):
+        return github.clone_url(named)
     if _URL.match(repo):
         return repo
     if repo.startswith("file:///"):
@@ -164,6 +193,19 @@ def _normal(repo: str) -> str:
     if not done.ok:
         raise BadInput(f"{repo} is not a git repository", hint=words(Building, repo="PATH_OR_URL"))
     return str(Path(done.stdout.strip()).resolve())
+
+
+def _on_github(repo: str) -> str:
+    """Return ``OWNER/NAME`` if *repo* is that, or an address of GitHub as copied; else "".
+
+    With and without .git it is one repository, and one mirror. An existing path is a path.
+    """
+    if repo.startswith(("git@", "ssh://", "/", ".", "~")) or Path(repo).exists():
+        return ""
+    if github.is_repository(repo):
+        return repo.removesuffix(".git")
+    found = github.address(repo)
+    return found.repo if found else ""
 
 
 def _slug(repo: str) -> str:
@@ -252,4 +294,12 @@ def _reason(done: Completed) -> str:
     return (errors or lines or [f"git exited {done.exit}"])[0].removeprefix("fatal: ")
 
 
-__all__ = ["Mirror", "Silent", "Unreachable", "hermetic_env", "mirror_of", "open_mirror"]
+__all__ = [
+    "Mirror",
+    "NoSuchRef",
+    "Silent",
+    "Unreachable",
+    "hermetic_env",
+    "mirror_of",
+    "open_mirror",
+]

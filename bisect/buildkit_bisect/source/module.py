@@ -16,7 +16,7 @@ from buildkit_bisect.golang.toolchain import GoWanted, fetch_env, network_settin
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
-from buildkit_bisect.source import names
+from buildkit_bisect.source import forms, github, names
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.announce import announce, by_default
 from buildkit_bisect.system.deadlines import Deadlines
@@ -55,11 +55,11 @@ class ModuleSource:
         self.__dict__.update(state, say=lambda _: None)
 
     def resolve(self, ref: str) -> Revision:
-        """Return the revision of a tag or commit id.
+        """Return the revision of a tag, commit id, ``latest``, ``0.26.0`` or ``v0.26.x``.
 
         Raises `BadInput` with the nearest versions, `InfraFailed` if the proxy did not answer.
         """
-        ref = names.checked(ref)
+        ref = self._named(ref)
         if names.is_date(ref):
             raise BadInput(f"{ref} is a date: dates need a git source", hint=_GIT)
         info = self._cached_info(ref)
@@ -74,6 +74,22 @@ class ModuleSource:
             describe=str(info["Version"]),
             date=str(info.get("Time", "")),
         )
+
+    def _named(self, ref: str) -> str:
+        """Return *ref* as the proxy knows it."""
+        if address := github.address(ref):
+            ref = address.commit or address.ref
+            if not ref:
+                raise BadInput("pull requests need a git source", hint=_GIT)
+        ref = names.checked(ref)
+        if names.is_date(ref) or names.is_full_sha(ref):
+            return ref
+        # The proxy itself would take a branch for `main`, and an incomplete version for `v0.26`.
+        return next(forms.synonyms(ref, self._listed), ref)
+
+    def tags(self) -> list[str]:
+        """Return every version that the proxy lists."""
+        return self._listed()
 
     def releases(self) -> list[Revision]:
         """Return the final releases that the proxy lists, newest first, without dates."""

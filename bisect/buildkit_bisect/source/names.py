@@ -1,25 +1,29 @@
-"""Rules for refs: which are safe to pass to git, which are releases, which tags are near. Pure."""
+"""Rules for refs: which are safe for git, which are releases, which names are near. Pure."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from datetime import date
 
 from packaging.version import InvalidVersion, Version
 
+from buildkit_bisect import nearest as words_near
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.options.command import words
-from buildkit_bisect.options.requests import PatchNew
+from buildkit_bisect.options.command import inv
 
 _RELEASE = re.compile(r"^v\d+\.\d+\.\d+$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 _HEX = re.compile(r"^[0-9a-f]{4,40}$")
-_PULL = re.compile(r"^pull/(\d+)(?:/head)?$")
 _LONGEST = 250
-_KINDS = "a tag, branch, commit id, master~3 or a date such as 2025-09-11"
+_RANGE = re.compile(r"[\w/.~^@{}-]*[\w}~^]\.{2,3}[\w/.~^@{}-]*", re.ASCII)
+_PATTERN = re.compile(r"[\w/.-]*[*?\[][\w/.*?\[\]!-]*", re.ASCII)
+_IMAGE = re.compile(r"[\w./-]+/buildkit:(v?\d[\w.-]*|latest|master)", re.ASCII)
+
+#: Abbreviated commit ids in BuildKit have at least this many digits.
+_SHORTEST_ID = 7
+_KINDS = "a tag, branch, commit id, pr/7107, master~3 or a date such as 2025-09-11"
 
 
 def checked(ref: str) -> str:
@@ -42,16 +46,31 @@ def checked(ref: str) -> str:
         or any(c.isspace() or not c.isprintable() or c in "\\?*[:" for c in ref)
     )
     if bad:
-        raise BadInput(
-            f"{ref[:60]!r} is not a revision",
-            hint=_KINDS,
-        )
+        raise _not_one(ref)
     if is_date(ref):
         try:
             date.fromisoformat(ref)
         except ValueError as error:
             raise BadInput(f"invalid date {ref!r}: {error}", hint=_KINDS) from None
     return ref
+
+
+def _not_one(ref: str) -> BadInput:
+    """Return the error for a text that git cannot take for one commit, with what it may be."""
+    shown = repr(ref[:60])
+    if _RANGE.fullmatch(ref):
+        return BadInput(
+            f"{shown} is not a revision but a range; this takes one revision",
+            hint=inv("bisect", ref) if len(ref) <= _LONGEST else _KINDS,
+        )
+    if _PATTERN.fullmatch(ref):
+        return BadInput(
+            f"{shown} is not a revision but a pattern; this takes one revision",
+            hint=inv("matrix", revs=ref),
+        )
+    if image := _IMAGE.fullmatch(ref):
+        return BadInput(f"{shown} is not a revision but an image", hint=f"{image[1]}")
+    return BadInput(f"{shown} is not a revision", hint=_KINDS)
 
 
 def is_release(tag: str) -> bool:
@@ -74,11 +93,6 @@ def is_hex(ref: str) -> bool:
     return bool(_HEX.match(ref))
 
 
-def is_pull(ref: str) -> bool:
-    """Whether *ref* names a pull request, ``pull/7107``."""
-    return bool(_PULL.match(ref))
-
-
 def version_key(tag: str) -> tuple[int, Version]:
     """Return a key that sorts tags as versions; tags that are not versions come first."""
     try:
@@ -92,10 +106,15 @@ def newest_first(tags: Iterable[str]) -> list[str]:
     return sorted(tags, key=version_key, reverse=True)
 
 
-def nearest(ref: str, tags: Iterable[str], *, count: int = 5) -> list[str]:
-    """Return the tags that an unknown *ref* most likely meant."""
+def nearest(
+    ref: str, tags: Iterable[str], branches: Iterable[str] = (), *, count: int = 5
+) -> list[str]:
+    """Return the tags and branches that an unknown *ref* most likely meant.
+
+    Of a version they are those of the same minor release, else its neighbours in time.
+    """
     known = newest_first(tags)
-    kind, version = version_key(ref)
+    kind, version = version_key(re.sub(r"\.[xX]$", "", ref))
     if kind:
         same = [t for t in known if version_key(t)[0] and _minor(t) == (*version.release, 0)[:2]]
         if same:
@@ -104,8 +123,10 @@ def nearest(ref: str, tags: Iterable[str], *, count: int = 5) -> list[str]:
         newer = sum(version_key(t)[1] > version for t in versions)
         around = sorted(range(len(versions)), key=lambda i: abs(i - newer + 0.5))
         return [versions[i] for i in sorted(around[:count])]
+    heads = list(branches)
     return (
-        difflib.get_close_matches(ref, known, n=count, cutoff=0.5)
+        words_near.nearest(ref, [*heads, *known])
+        or words_near.nearest(ref.rpartition("/")[2], heads)  # another remote's name for it
         or [t for t in known if is_release(t)][:count]
     )
 
@@ -114,23 +135,19 @@ def _minor(tag: str) -> tuple[int, ...]:
     return version_key(tag)[1].release[:2]
 
 
-def unknown(ref: str, tags: Iterable[str], *, where: str) -> BadInput:
-    """Return the error for a *ref* that does not exist in *where*, with the nearest tags."""
-    near = nearest(ref, tags)
-    return BadInput(
-        f"no revision {ref!r} in {where}",
-        hint=f"one of {', '.join(near)}" if near else "",
-    )
+def unknown(
+    ref: str, tags: Iterable[str], branches: Iterable[str] = (), *, where: str, local: bool = False
+) -> BadInput:
+    """Return the error for a *ref* that does not exist in *where*, with the nearest names.
 
-
-def unknown_pull(ref: str, *, where: str, local: bool) -> BadInput:
-    """Return the error for an unknown pull request; a clone does not fetch them by default."""
-    number = ref.split("/")[1]
-    fetch = f"git fetch origin pull/{number}/head:pr-{number}"
-    return BadInput(
-        f"no revision {ref!r} in {where}",
-        hint=f"{fetch} in the clone, which makes it pr-{number}, or leave out"
-        f" {words(PatchNew, repo=True)} for GitHub's"
-        if local
-        else "the number of a pull request of that repository",
-    )
+    For a commit id or a pull request's number there are none; *local*: *where* is a clone.
+    """
+    if ref.isdecimal() and len(ref) < _SHORTEST_ID:
+        hint = f"pr/{ref}, if you mean the pull request"
+    elif is_hex(ref):
+        fetch = "git fetch in the clone, " if local else ""
+        hint = f"{fetch}all 40 digits of the commit id, or a tag"
+    else:
+        near = nearest(ref, tags, branches)
+        hint = f"one of {', '.join(near)}" if near else ""
+    return BadInput(f"no revision {ref!r} in {where}", hint=hint)

@@ -20,7 +20,7 @@ SCENARIO = ("daemon", "step", "teardown")
 class Deadlines:
     """Seconds. Past one: skip for a compile, the rules decide for a step, infra for the others."""
 
-    connect: float = 45.0  # a git remote's first answer; a silent host should not cost more
+    connect: float = 45.0  # a git remote's first answer, or a patch from a URL
     clone: float = 1800.0  # BuildKit is about 100 MB
     fetch: float = 600.0  # an update of a mirror
     toolchain: float = 900.0  # 60 to 80 MB from PyPI or the module proxy, both tries together

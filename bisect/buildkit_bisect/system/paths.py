@@ -19,7 +19,8 @@ from buildkit_bisect.system import owner
 DIRECTORIES = frozenset(
     {
         *("builds", "coverage", "engines", "evidence", "failures", "gocache", "gomod", "inputs"),
-        *("locks", "logs", "mirrors", "registry", "searches", "tmp", "toolchains", "tools"),
+        *("locks", "logs", "mirrors", "patches", "registry", "searches", "tmp", "toolchains"),
+        "tools",
     }
 )
 

@@ -8,7 +8,7 @@ import re
 import ssl
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -147,37 +147,54 @@ def _is_final(reason: object) -> bool:
     return isinstance(reason, ssl.SSLCertVerificationError) or "Name or service" in str(reason)
 
 
+def read(url: str, *, most: int, within: float) -> bytes:
+    """Return what *url* serves: at most *most* bytes, in at most *within* seconds.
+
+    Raises `NotServed`.
+    """
+    try:
+        with open_url(url, timeout=min(60.0, within)) as answer:
+            return b"".join(_chunks(answer, url, most=most, within=within))
+    except (ConnectionError, TimeoutError, ssl.SSLError, HTTPException) as error:
+        raise NotServedNow(f"{shown(url)}: {error}", hint=_AGAIN) from None
+
+
+_AGAIN = "the same command again"
+
+
+def _chunks(answer: HTTPResponse, url: str, *, most: int, within: float) -> Iterator[bytes]:
+    """Yield the parts of *answer*. Raises `NotServed` if it is too long, too slow or cut off."""
+    end = time.monotonic() + within
+    header = answer.headers.get("Content-Length", "")
+    length = int(header) if _LENGTH.fullmatch(header) else 0
+    size = 0
+    while chunk := answer.read1(_CHUNK):
+        size += len(chunk)
+        if size > most:
+            raise NotServed(f"{shown(url)} is larger than {most} bytes", hint="another address")
+        if time.monotonic() > end:
+            raise NotServedNow(
+                f"{shown(url)}: download timed out after {within:.0f} s", hint=_AGAIN
+            )
+        yield chunk
+    if size < length:
+        raise NotServedNow(f"{shown(url)} ended after {size} of {length} bytes", hint=_AGAIN)
+
+
 def download(url: str, path: Path, *, sha256: str, within: float, cafile: str = "") -> None:
     """Download *url* to *path* in *within* seconds and check its digest *sha256* (hex).
 
     Raises `NotServed`, also if the digest differs; *path* is then removed.
     """
-    end = time.monotonic() + within
     digest = hashlib.sha256()
-    size = 0
     try:
-        with open_url(url, timeout=min(60.0, within), cafile=cafile) as answer:
-            header = answer.headers.get("Content-Length", "")
-            length = int(header) if _LENGTH.fullmatch(header) else 0  # the digest decides anyway
-            with path.open("wb") as file:
-                while chunk := answer.read(_CHUNK):
-                    size += len(chunk)
-                    if size > LARGEST:
-                        raise NotServed(
-                            f"{shown(url)} is larger than {LARGEST} bytes",
-                            hint="another PIP_INDEX_URL",
-                        )
-                    if time.monotonic() > end:
-                        raise NotServedNow(
-                            f"{shown(url)}: download timed out after {within:.0f} s",
-                            hint="the same command again",
-                        )
-                    digest.update(chunk)
-                    file.write(chunk)
-        if length and size < length:
-            raise NotServedNow(
-                f"{shown(url)} ended after {size} of {length} bytes", hint="the same command again"
-            )
+        with (
+            open_url(url, timeout=min(60.0, within), cafile=cafile) as answer,
+            path.open("wb") as file,
+        ):
+            for chunk in _chunks(answer, url, most=LARGEST, within=within):
+                digest.update(chunk)
+                file.write(chunk)
         if digest.hexdigest() != sha256:
             raise NotServed(
                 f"{shown(url)}: digest mismatch: sha256 {digest.hexdigest()},"

@@ -111,7 +111,7 @@ def test_the_example_in_a_tasks_description_is_valid(task: str, collection: Coll
         "./inv matrix --revs v1,v2+p --repo '/a b' --axis=bases=same --axis=x=1,2 --fresh",
         "./inv bisect --good v1 --bad v2 --find-fix --confidence 0.9 --deadline step=5,clone=9",
         "./inv boundaries --from v1 --to v2 --releases --script ./t.sh --jobs 2",
-        "./inv validate --checks cells --patches a --runtime host,docker --trials 7",
+        "./inv validate --patches a --checks cells --runtime host,docker --trials 7",
         "./inv run --rev v1 --snapshotter-socket a=/s:/r --images public",
     ],
 )

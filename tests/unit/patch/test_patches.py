@@ -212,7 +212,7 @@ def test_series_and_conflicts(tmp_path: Path) -> None:
         patches.load("both", tmp_path)
     with pytest.raises(BadInput) as caught:
         patches.load("x", tmp_path)
-    assert caught.value.hint.startswith("one of: a, b, both, c, lost")
+    assert caught.value.message.startswith("no patch 'x'; known patches: a, b, both, c, lost")
 
 
 def test_the_shipped_patches_load() -> None:
