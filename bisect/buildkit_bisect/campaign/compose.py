@@ -45,6 +45,7 @@ def scenario_info(scenario: Scenario, refs: Mapping[str, ImageRef]) -> ScenarioI
         digest=scenario.digest,
         summary=scenario.summary.strip(),
         axes={n: {"values": a.values, "controls": a.controls} for n, a in scenario.axes.items()},
+        labels={n: dict(a.labels) for n, a in scenario.axes.items() if a.labels},
         outcomes=tuple(
             {"name": r.name, "verdict": str(r.verdict), "means": r.means} for r in scenario.outcomes
         ),

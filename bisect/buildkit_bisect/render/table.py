@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from buildkit_bisect.events import Column
 from buildkit_bisect.render import symbols
 from buildkit_bisect.result import CellInfo, Result, RevisionInfo, ScenarioInfo
+from buildkit_bisect.result.labels import cell_label
 
 UPSTREAM = "https://github.com/moby/buildkit"
 
@@ -56,6 +57,10 @@ class Group:
             values[name] if n == 0 and len(values[name]) >= _SPEAKS else f"{name} {values[name]}"
             for n, name in enumerate(names)
         )
+
+    def label(self, column: Column) -> str:
+        """Return the column in words: ``lazy snapshotter (stargz), two base images``."""
+        return cell_label(self.scenario, dict(column.axes))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,7 @@ class ScenarioInfo:
     axes: dict[str, dict[str, tuple[str, ...]]]  # name -> {"values", "controls"}
     outcomes: tuple[dict[str, str], ...]  # {"name", "verdict", "means"}, in order
     images: dict[str, dict[str, str]]  # name -> {"ref", "digest"}
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)  # axis -> value -> its name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
