@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from buildkit_bisect import __version__
 from buildkit_bisect.campaign.setup import Setup
@@ -14,6 +15,8 @@ from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.evidence import keep_evidence
 from buildkit_bisect.model import Build, NoBuild, Observation, PatchRef, Revision, StepResult
+from buildkit_bisect.options.command import again
+from buildkit_bisect.options.requests import Request
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
@@ -65,6 +68,7 @@ def revision_info(revision: Revision) -> RevisionInfo:
         describe=revision.describe,
         date=revision.date,
         subject=revision.subject,
+        author=revision.author,
     )
 
 
@@ -184,6 +188,17 @@ class Findings:
     validation: ValidationInfo | None = None
 
 
+_Advice = TypeVar("_Advice", BisectInfo, ValidationInfo, None)
+
+
+def _advised(info: _Advice, request: Request) -> _Advice:
+    """Return *info* with commands that are about the repository, patches and cells of *request*."""
+    if info is None:
+        return info
+    notes = tuple(again(note, request) for note in info.notes)
+    return replace(info, hint=again(info.hint, request), notes=notes)
+
+
 def result(
     setup: Setup,
     findings: Findings,
@@ -210,7 +225,7 @@ def result(
         patches=tuple(patch_info(p, setup.patches) for p in findings.patches),
         cells=findings.cells,
         seconds={k: round(v, 1) for k, v in seconds.items()},
-        bisect=findings.bisect,
-        validation=findings.validation,
+        bisect=_advised(findings.bisect, request),
+        validation=_advised(findings.validation, request),
         status=str(CampaignStatus.DONE),
     )

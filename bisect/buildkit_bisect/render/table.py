@@ -75,6 +75,12 @@ class Matrix:
         """Return the cell; None if it was not run."""
         return self.cells.get((row, column))
 
+    def name(self, column: Column) -> str:
+        """Return the column in words, after its scenario's name if there are several."""
+        group = next(g for g in self.groups if g.scenario.name == column.scenario)
+        label = group.label(column)
+        return label if len(self.groups) == 1 else f"{column.scenario}: {label}"
+
     def symbol(self, row: Row, column: Column) -> symbols.Symbol:
         """Return the symbol of the cell."""
         cell = self.cell(row, column)

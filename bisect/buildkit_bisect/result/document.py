@@ -46,6 +46,7 @@ class RevisionInfo:
     describe: str = ""
     date: str = ""
     subject: str = ""
+    author: str = ""  # name; missing in results of earlier versions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +180,7 @@ class ChangeInfo:
     axes: dict[str, str] = field(default_factory=dict)
     last_before: str = ""  # the newest tested commit that shows *before*
     candidates: tuple[CandidateInfo, ...] = ()  # the possible commits if `sha` is ""
+    release: str = ""  # the first release that contains it; missing in results of earlier versions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
