@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from buildkit_bisect.phrases import listed
@@ -16,7 +16,7 @@ Mark = Callable[[str], str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
-    """How much room a headline has; `name`, `long`, `cell` and `list` keep to it and mark names up."""
+    """How much room a headline has; its methods cut names to it, and mark them up."""
 
     mark: Mark = str
     width: int = 80  # characters of a name
@@ -31,6 +31,13 @@ class Words:
     def long(self, text: str) -> str:
         """Return a subject or a reason, cut to the room there is; it may be longer than a name."""
         return self.mark(cut(text, self.reach))
+
+    def sum(self, names: Sequence[str]) -> str:
+        """Return ``a + b + c``, or ``a + 2 more`` where there is no room."""
+        whole = " + ".join(names)
+        if len(whole) <= max(self.reach, self.width) or len(names) < 2:  # noqa: PLR2004
+            return self.mark(cut(whole, max(self.reach, self.width)))
+        return f"{self.name(names[0])} + {len(names) - 1} more"
 
     def cell(self, text: str) -> str:
         """Return the label of a cell, cut to the room there is."""

@@ -188,13 +188,13 @@ class Findings:
     validation: ValidationInfo | None = None
 
 
-_Advice = TypeVar("_Advice", BisectInfo, ValidationInfo, None)
+_Advice = TypeVar("_Advice", BisectInfo, ValidationInfo)
 
 
-def _advised(info: _Advice, request: Request) -> _Advice:
+def _advised(info: _Advice | None, request: Request) -> _Advice | None:
     """Return *info* with commands that are about the repository, patches and cells of *request*."""
     if info is None:
-        return info
+        return None
     notes = tuple(again(note, request) for note in info.notes)
     return replace(info, hint=again(info.hint, request), notes=notes)
 

@@ -144,7 +144,7 @@ def _patches(grid: table.Matrix, words: Words) -> str:
 def _sets(sets: list[tuple[str, ...]], words: Words) -> str:
     names = [" + ".join(patches) for patches in sets]
     if len(names) == 1:
-        return words.long(names[0])
+        return words.sum(sets[0])
     return f"each of {len(names)} sets of patches" if words.few < len(names) else (
         f"each of {words.list(names)}")  # fmt: skip
 
@@ -170,7 +170,7 @@ def _place(result: Result, info: BisectInfo, words: Words) -> str:
     scenario = _scenarios(result).get(info.scenario)
     label = cell_label(scenario, info.axes) if scenario else " ".join(info.axes.values())
     return "tested with " + ", ".join(filter(None, [
-        f"{words.long(' + '.join(info.patches))} applied" if info.patches else "",
+        f"{words.sum(info.patches)} applied" if info.patches else "",
         words.cell(label or info.scenario),
         f"{plural(info.total, 'candidate')} in {words.name(older)}..{words.name(newer)}",
     ]))  # fmt: skip
@@ -212,7 +212,7 @@ def _boundaries(result: Result, info: BisectInfo, words: Words) -> Said:
         ((name, axes),) = cells
         scenario = _scenarios(result).get(name)
         where = words.cell(cell_label(scenario, dict(axes)) if scenario else name) or where
-    applied = f"with {words.long(' + '.join(info.patches))} applied, " if info.patches else ""
+    applied = f"with {words.sum(info.patches)} applied, " if info.patches else ""
     tested = f"{applied}in {where}: {info.tested} of {plural(info.total, 'commit')} tested"
     if not info.changes:
         if info.status in (SearchStatus.REFUSED, SearchStatus.INCONCLUSIVE):

@@ -66,7 +66,9 @@ def _wrong_value(name: str, value: Any) -> str:
     if name in SHAPES and (lacking := _misshapen(SHAPES[name], value)):
         return f"{name}: {lacking}"
     match name:
-        case "ScenarioInfo.issue" if value and not is_link(value):  # a script has none
+        case "ScenarioInfo.issue" | "Result.page" if value and not is_link(
+            value
+        ):  # a script has none
             return f"{name}: {value!r} is not an https:// address"
         case "ScenarioInfo.outcomes":
             words, choices = [outcome.get("verdict") for outcome in value], VERDICTS

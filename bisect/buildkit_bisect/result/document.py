@@ -315,6 +315,7 @@ class Result:
     bisect: BisectInfo | None = None  # bisect and boundaries
     validation: ValidationInfo | None = None  # validate
     notes: tuple[str, ...] = ()
+    page: str = ""  # https:// address of report.html, "" if it is not published
 
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True, omit_if_default=False)

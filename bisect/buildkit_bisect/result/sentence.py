@@ -25,7 +25,7 @@ def verdict(info: ValidationInfo, mark: Mark = str) -> str:
 
 def say_verdict(info: ValidationInfo, words: Words) -> Said:
     """What patches fix and break, in the room that *words* has."""
-    who = words.long(" + ".join(info.patches))
+    who = words.sum(info.patches)
     where = words.name(info.base)
     if info.sha[:7] != info.base[:7]:
         where += f" ({words.name(info.sha[:12])})"
