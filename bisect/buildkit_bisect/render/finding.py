@@ -207,13 +207,14 @@ def _unconfirmed(info: BisectInfo) -> bool:
 def _boundaries(result: Result, info: BisectInfo, words: Words) -> Said:
     ends = f"between {words.name(info.good)} and {words.name(info.bad)}"
     cells = {(c.scenario, tuple(sorted(c.axes.items()))) for c in result.cells if not c.control}
-    where = plural(len(cells), "cell")
+    where = f"in {plural(len(cells), 'cell')}"
     if len(cells) == 1:
         ((name, axes),) = cells
         scenario = _scenarios(result).get(name)
-        where = words.cell(cell_label(scenario, dict(axes)) if scenario else name) or where
-    applied = f"with {words.sum(info.patches)} applied, " if info.patches else ""
-    tested = f"{applied}in {where}: {info.tested} of {plural(info.total, 'commit')} tested"
+        label = words.cell(cell_label(scenario, dict(axes)) if scenario else name)
+        where = f"with {label}" if label else where
+    applied = f"with {words.sum(info.patches)} applied " if info.patches else ""
+    tested = f"tested {applied}{where}: {info.tested} of {plural(info.total, 'commit')}"
     if not info.changes:
         if info.status in (SearchStatus.REFUSED, SearchStatus.INCONCLUSIVE):
             return Said(first=f"No answer: {words.long(info.reason)}", must=(tested,))

@@ -51,13 +51,15 @@ def test_tasks_and_options_must_exist() -> None:
         words(Campaign, fresh="1")
 
 
+CELL = " --axis=snapshotter=stargz --axis=bases=same --patches p,q"
+
+
 @pytest.mark.parametrize(
     ("hint", "expected"),
     [
         (
             inv("bisect", good="a", bad="b^2", find_fix=True),
-            "./inv bisect --good a --bad 'b^2' --find-fix --script ./t.sh --repo /src/bk"
-            " --axis=snapshotter=stargz --axis=bases=same --patches p,q",
+            "./inv bisect --good a --bad 'b^2' --find-fix --script ./t.sh --repo /src/bk" + CELL,
         ),
         (inv("build", rev="a"), "./inv build --rev a --repo /src/bk --patches p,q"),
         (inv("patch-check"), "./inv patch-check --repo /src/bk --patches p,q"),
@@ -65,12 +67,12 @@ def test_tasks_and_options_must_exist() -> None:
         (
             f"{inv('run', rev='a', patches='r')}, or {inv('doctor')}",
             "./inv run --rev a --patches r --script ./t.sh --repo /src/bk"
-            " --axis=snapshotter=stargz --axis=bases=same, or ./inv doctor",
+            + CELL.replace(" --patches p,q", ", or ./inv doctor"),
         ),
         (
             f"undone; to list all: {inv('boundaries', from_='a', to='b')}",
             "undone; to list all: ./inv boundaries --from a --to b --script ./t.sh --repo /src/bk"
-            " --axis=snapshotter=stargz --axis=bases=same --patches p,q",
+            + CELL,
         ),
         ("--repo PATH, or leave it out", "--repo PATH, or leave it out"),
         ("", ""),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.search import (
     Ask,
     BisectSession,
@@ -448,7 +449,9 @@ def test_refused_because_an_end_shows_something_else() -> None:
 
 def test_refused_because_an_end_is_bad_in_another_way() -> None:
     """The report has a red cross beside it, which says bad."""
-    other = Tested(counts={"layers-partly-dropped": 3}, verdicts={"layers-partly-dropped": Verdict.BAD})
+    other = Tested(
+        counts={"layers-partly-dropped": 3}, verdicts={"layers-partly-dropped": Verdict.BAD}
+    )
     result = refusal({"m4"}, r2=other)
     assert result.kind is RefusalKind.OTHER_OUTCOME
     assert result.reason == (
