@@ -228,4 +228,5 @@ def result(
         bisect=_advised(findings.bisect, request),
         validation=_advised(findings.validation, request),
         status=str(CampaignStatus.DONE),
+        page=request.publish.replace("{id}", campaign),
     )

@@ -316,6 +316,7 @@ class Result:
     validation: ValidationInfo | None = None  # validate
     notes: tuple[str, ...] = ()
     page: str = ""  # https:// address of report.html, "" if it is not published
+    comment: str = ""  # https:// address of the comment that `post` wrote, "" if there is none
 
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True, omit_if_default=False)

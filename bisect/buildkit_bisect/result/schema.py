@@ -49,6 +49,7 @@ def _pair(items: dict[str, Any]) -> dict[str, Any]:
 _TIGHTER: dict[str, dict[str, Any]] = {
     **{name: {"enum": list(words)} for name, words in checks.CHOICES.items()},
     "Result.schema": {"const": result.SCHEMA},
+    "Result.comment": {"type": "string", "pattern": f"^({LINK})?$"},
     "Result.page": {"type": "string", "pattern": f"^({LINK})?$"},
     "Result.created": {"type": "string", "format": "date-time"},
     "ScenarioInfo.issue": {"type": "string", "pattern": f"^({LINK})?$"},
@@ -88,6 +89,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
 ADDED = (
     "CellInfo.known",
     "ChangeInfo.release",
+    "Result.comment",
     "Result.page",
     "RevisionInfo.author",
     "ScenarioInfo.labels",

@@ -570,9 +570,10 @@ def test_cells_of_several_scenarios_are_named_with_theirs() -> None:
 
 def test_without_a_page_there_are_no_links_to_it() -> None:
     result = results.matrix()
-    assert "report" not in first_screen(render.markdown(result))
-    assert "report.md" not in render.html(result)
+    assert "whole report" not in render.markdown(result)
+    assert ">comment<" not in render.html(result)
     url = "https://someone.example/bk/ID/report.html"
-    there = replace(result, page=url)
+    comment = "https://github.com/moby/buildkit/issues/6893#issuecomment-1"
+    there = replace(result, page=url, comment=comment)
     assert f"[whole report]({url})" in first_screen(render.markdown(there))
-    assert '<a href="report.md">' in render.html(there)
+    assert f'<a href="{comment}" rel="noreferrer">comment</a>' in render.html(there)
