@@ -77,8 +77,14 @@ class FakeCampaign:
 
     kind = CampaignKind.MATRIX
 
-    def __init__(self, error: BaseException | None = None, plan: Planned | None = PLAN) -> None:
+    def __init__(
+        self,
+        error: BaseException | None = None,
+        plan: Planned | None = PLAN,
+        findings: Findings | None = None,
+    ) -> None:
         self._error = error
+        self._findings = findings or Findings(revisions=(REVISION,), patches=(), cells=())
         self._plan = plan
         self.work: Work | None = None
 
@@ -92,7 +98,7 @@ class FakeCampaign:
         work.events.emit(Said(text="working"))
         if self._error:
             raise self._error
-        return Findings(revisions=(REVISION,), patches=(), cells=())
+        return self._findings
 
 
 @pytest.fixture(autouse=True)
@@ -139,16 +145,15 @@ def recorded(folder: Path) -> list[Event]:
 def test_hints_are_about_the_campaigns_repository_and_patches(tmp_path: Path) -> None:
     """What proposes them, a search, knows revisions only."""
     command = "./inv bisect --good a --bad b --repo /src/bk --patches p"
-    asked = replace(setup(tmp_path), request=Matrix(out=tmp_path, command=command,
-                                                    publish="https://x.example/{id}/r.html"))  # fmt: skip
+    page = "https://x.example/{id}/r.html"
+    request = Matrix(out=tmp_path, command=command, publish=page)
+    asked = replace(setup(tmp_path), request=request)
     info = BisectInfo(
         status="refused", good="a", bad="b", scenario="s", axes={}, hint="./inv run --rev a",
         reason="no", notes=("to list all: ./inv boundaries --from a --to b",),
     )  # fmt: skip
-    campaign = FakeCampaign()
-    campaign.run = lambda _: Findings(  # type: ignore[method-assign]
-        revisions=(REVISION,), patches=(), cells=(), bisect=info
-    )
+    findings = Findings(revisions=(REVISION,), patches=(), cells=(), bisect=info)
+    campaign = FakeCampaign(findings=findings)
     document = drive(campaign, asked, publish)
     assert document.bisect
     assert document.bisect.hint == "./inv run --rev a --repo /src/bk --patches p"
