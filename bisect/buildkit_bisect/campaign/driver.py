@@ -19,7 +19,7 @@ from buildkit_bisect.events import Events, Finished, Planned, Several
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.live import Recorder
 from buildkit_bisect.options import requests
-from buildkit_bisect.options.command import words
+from buildkit_bisect.options.command import again, words
 from buildkit_bisect.patch import given
 from buildkit_bisect.result import CampaignKind, CampaignStatus, Result
 from buildkit_bisect.system.announce import announce, announcing
@@ -81,6 +81,8 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
         status = str(CampaignStatus.INTERRUPTED)
         raise
     except (BisectError, OSError) as error:
+        if isinstance(error, BisectError):
+            error.hint = again(error.hint, setup.request.command)
         reason = str(error)
         raise
     finally:

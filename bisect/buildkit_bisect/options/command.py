@@ -77,6 +77,55 @@ def applicable(hint: str, kind: type[Request]) -> str:
     return _OR.join(part for part in hint.split(_OR) if fits(part))
 
 
+#: Options that say which revisions, how the answer is shown, or that nothing stored is used.
+_OWN = frozenset({
+    *("rev", "revs", "good", "bad", "find-good", "find-fix", "from", "to", "base", "culprit"),
+    *("format", "json", "fresh"),
+})  # fmt: skip
+
+#: A command in a hint: up to the next alternative, or the end.
+_COMMAND = re.compile(r"\./inv ([a-z-]+)((?: (?!\./inv)\S+)*?)(?=;|, | and | \(|$)")
+
+
+def again(hint: str, command: str) -> str:
+    """Return *hint*, with the options of a campaign's *command* in each command that has them too.
+
+    So what follows from a campaign is about the same repository, patches, scenario and cells,
+    though what proposes it knows only revisions. What a command in the hint says itself holds.
+    """
+    given = _given(command)
+
+    def completed(match: re.Match[str]) -> str:
+        kind = TASKS.get(match[1])
+        if kind is None:
+            return match[0]
+        own = {word.partition("=")[0] for word in match[2].split()}
+        known = {option.flag for option in options_of(kind)} - own
+        more = [shlex.join(words) for flag, words in given if flag in known]
+        return " ".join([match[0], *more])
+
+    return _COMMAND.sub(completed, hint) if given else hint
+
+
+def _given(command: str) -> list[tuple[str, list[str]]]:
+    """Return the flag, and the words, of each option that a campaign's command gives."""
+    try:
+        _, task, *rest = shlex.split(command)
+    except ValueError:  # a document may contain anything
+        return []
+    flags = {option.flag: option for option in options_of(TASKS[task])} if task in TASKS else {}
+    words, found = iter(rest), []
+    for word in words:
+        flag, joined, _ = word.partition("=")
+        option = flags.get(flag)
+        if option is None:
+            continue
+        value = [] if joined or option.form is Form.SWITCH else [next(words, "")]
+        if option.name not in _OWN:
+            found.append((flag, [word, *value]))
+    return found
+
+
 def reproduce(
     kind: type[Request],
     texts: Iterable[tuple[Option, Sequence[str]]],

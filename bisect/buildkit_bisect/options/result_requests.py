@@ -14,18 +14,19 @@ from buildkit_bisect.options.shared import (
     Request,
     WithFormat,
     WithOut,
+    WithPage,
     WithTemplates,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(OfAnyCampaign, WithFormat, WithTemplates, WithOut, Request):
+class Report(OfAnyCampaign, WithFormat, WithTemplates, WithPage, WithOut, Request):
     """Render a campaign's reports again."""
 
     task = "report"
     unset: ClassVar[Mapping[str, str]] = {"id": "the latest"}
 
-    publish: str = option(
+    copy: str = option(
         parse.text,
         default="",
         unset="no copy; reports go to the campaign's folder",
@@ -63,7 +64,7 @@ class Diff(WithOut, Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Post(OfCampaign, WithTemplates, WithOut, Request):
+class Post(OfCampaign, WithTemplates, WithPage, WithOut, Request):
     """Post a report as a comment on an upstream issue."""
 
     task = "post"

@@ -34,7 +34,8 @@ class Place:
 
     row: table.Row
     column: Column
-    header: str  # of the column, on one line
+    header: str  # the column in words, with its scenario if there are several
+    values: str  # its axis values as options name them: ``stargz bases different``
     cell: CellInfo
 
 
@@ -59,7 +60,7 @@ class Fold:
 
     @property
     def title(self) -> str:
-        """``v0.26.0 and master: stargz bases different``."""
+        """``v0.26.0 and master: lazy snapshotter (stargz), two base images``."""
         rows = dict.fromkeys(p.row.label for p in self.places)
         headers = dict.fromkeys(p.header for p in self.places)
         return f"{listed(rows, _ROWS)}: {listed(headers, _HEADERS)}"
@@ -108,8 +109,8 @@ def places(grid: table.Matrix) -> Iterator[Place]:
             for column in group.columns:
                 cell = grid.cell(row, column)
                 if cell:
-                    header = " ".join(group.header(column))
-                    yield Place(row=row, column=column, header=header, cell=cell)
+                    header, values = grid.name(column), " ".join(group.header(column))
+                    yield Place(row=row, column=column, header=header, values=values, cell=cell)
 
 
 def lines(cell: CellInfo, folder: Path | None, limit: int, dull: frozenset[str]) -> Iterator[str]:

@@ -144,7 +144,7 @@ def _versus(grid: table.Matrix) -> list[_Versus]:
         base = bases.get(row.sha + row.ref)
         if row.patches and base:
             pairs = tuple(
-                _pair(c, " ".join(g.header(c)), before, after)
+                _pair(c, grid.name(c), before, after)
                 for g in grid.groups
                 for c in g.columns
                 if (before := grid.cell(base, c)) and (after := grid.cell(row, c))

@@ -79,7 +79,7 @@ def lanes(result: Result, *, templates: Templates | None = None, inline: bool = 
     named = bottom + 8 + 12 * (1 + max((line for _, _, line in changes), default=0))
     return (templates or Templates()).render(
         "lanes.svg.j2",
-        title=text.clean(finding(result).partition(":")[0]),
+        title=text.clean(finding(result).partition(" (")[0]),
         full=text.clean(finding(result)),
         lanes=made,
         changes=changes,

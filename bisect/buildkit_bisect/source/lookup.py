@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Revision
@@ -94,13 +94,7 @@ class Lookup(History):
             self.mirror.path,
             *("describe", "--tags", "--always", "--abbrev=12", "--match=v[0-9]*", sha),
         ).stdout.strip()
-        return Revision(
-            ref=ref or found.ref,
-            sha=found.sha,
-            describe=described,
-            date=found.date,
-            subject=found.subject,
-        )
+        return replace(found, ref=ref or found.ref, describe=described)
 
     def releases(self) -> list[Revision]:
         """Return the final releases ``vX.Y.Z``, newest version first."""
@@ -117,10 +111,7 @@ class Lookup(History):
                 commits[tag] = peeled or sha
         order = names.newest_first(commits)
         found = self.revisions([commits[tag] for tag in order])
-        return [
-            Revision(ref=tag, sha=r.sha, describe=tag, date=r.date, subject=r.subject)
-            for tag, r in zip(order, found, strict=True)
-        ]
+        return [replace(r, ref=tag, describe=tag) for tag, r in zip(order, found, strict=True)]
 
     def tags(self) -> list[str]:
         """Return every tag that is a version of BuildKit."""
