@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect import __version__
+from buildkit_bisect.campaign import reproduction
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell
@@ -196,7 +197,7 @@ def result(
 ) -> Result:
     """Return the document of *campaign*; *engine* comes from `Lab.engine_facts`."""
     request = setup.request
-    return Result(
+    document = Result(
         kind=str(kind),
         id=campaign,
         created=created,
@@ -213,3 +214,4 @@ def result(
         validation=findings.validation,
         status=str(CampaignStatus.DONE),
     )
+    return reproduction.added(document, setup.scenarios)

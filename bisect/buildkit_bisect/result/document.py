@@ -292,6 +292,20 @@ class ValidationInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReproductionInfo:
+    """The cell that the report is about, as a script that runs without this tool."""
+
+    scenario: str
+    ref: str
+    revision: str  # full commit id, or the module version if the commit is unknown
+    patches: tuple[str, ...]
+    axes: dict[str, str]
+    outcome: str
+    verdict: str
+    script: str  # bash: the Dockerfiles and the buildctl commands, and what to look for
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """The result of one campaign."""
 
@@ -312,6 +326,7 @@ class Result:
     bisect: BisectInfo | None = None  # bisect and boundaries
     validation: ValidationInfo | None = None  # validate
     notes: tuple[str, ...] = ()
+    reproduction: ReproductionInfo | None = None  # missing in results of earlier versions
 
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True, omit_if_default=False)
