@@ -49,10 +49,10 @@ def chosen(result: Result) -> CellInfo | None:
     A search's own cell comes first, then bad ones, then those that are no control, then those
     without patches, then the newest revision.
     """
-    dates = {r.sha: r.date for r in result.revisions}
+    ages = {r.sha or r.describe: (r.date, n) for n, r in enumerate(result.revisions)}
     search = result.bisect if result.kind == CampaignKind.BISECT else None
 
-    def rank(cell: CellInfo) -> tuple[bool, bool, bool, bool, bool, str]:
+    def rank(cell: CellInfo) -> tuple[bool, bool, bool, bool, bool, tuple[str, int]]:
         searched = search and (cell.scenario, cell.axes) == (search.scenario, search.axes)
         culprit = search is not None and cell.revision == search.first_bad
         return (
@@ -61,7 +61,7 @@ def chosen(result: Result) -> CellInfo | None:
             culprit,
             not cell.control,
             not cell.patches,
-            dates.get(cell.revision, ""),
+            ages.get(cell.revision, ("", 0)),
         )
 
     return max(result.cells, key=rank, default=None)
