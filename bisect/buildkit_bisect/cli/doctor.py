@@ -76,7 +76,7 @@ class Check:
 
 def checks(*, network: bool = True) -> list[Check]:
     """Return all checks, those of the network only if *network*. Changes nothing."""
-    found = [_root(), *map(_program, PROGRAMS), _fuse_device(), _disk(), _go(), _docker()]
+    found = [_root(), *map(_program, PROGRAMS), _fuse_device(), _disk(), _go(), _docker(), _gh()]
     if network:
         found += [_git_remote(), _module_proxy()]
     return found
@@ -197,6 +197,17 @@ def _docker() -> Check:
     known = engine.facts
     detail = f"engine {known['version']} at {known['endpoint']} ({known['storage']})"
     return Check(name="Docker", ok=True, detail=detail, needed=False)
+
+
+def _gh() -> Check:
+    path = shutil.which("gh")
+    return Check(
+        name="gh",
+        ok=path is not None,
+        detail=f"{path or 'not installed'} (posting reports)",
+        fix=f"needed only for {inv('post', 'ID', issue='N')}: apt-get install -y gh",
+        needed=False,
+    )
 
 
 def _git_remote() -> Check:

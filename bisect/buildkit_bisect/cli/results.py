@@ -69,8 +69,11 @@ def diff(request: requests.Diff) -> int:
 
 
 def post(request: requests.Post) -> int:
-    """Post a report as a comment with ``gh``, after showing it."""
+    """Post a report as a comment with ``gh``, after showing it; with ``--dry-run`` only show it."""
     folder = _folder(request.id, request.out)
+    if request.dry_run:
+        print(posting.comment(result.read(folder), folder, Templates(request.templates)), end="")
+        return DONE
     if request.issue is None:
         raise BadInput("no issue given", hint=inv("post", "ID", issue=6893))
     url = posting.post(
