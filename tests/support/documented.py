@@ -88,8 +88,13 @@ def in_line(line: str, where: str, *, span: bool = False) -> Iterator[Command]:
         before = text
         if words and not _NO_TASK.fullmatch(words[0]):
             made = Command(where=where, words=tuple(words), env=env)
-            bare = span and len(words) == 1 + (words[0] in ("patch", "plan"))
-            yield replace(made, mention=bare and not env)
+            yield replace(made, mention=span and not env and _bare(made))
+
+
+def _bare(command: Command) -> bool:
+    """Whether *command* is a task's name and nothing else."""
+    name = command.task.removeprefix("patch-")
+    return set(command.words) <= {"plan", "patch", command.task, name}
 
 
 def _until_its_end(text: str) -> list[str]:
