@@ -47,6 +47,7 @@ config() {{
 #: Counts the records that another record depends on, and those of them that have layers.
 _INNER = """
 inner() {
+  [ -f "$1/index.json" ] || { echo "nothing was exported"; return; }
   config "$1" | jq -r '.records as $all
     | [.records[].inputs // [] | .[][] | .link // 0] | unique | map($all[.])
     | "\\(map(select(.layers // .chains)) | length) of \\(length) inner records have layers"'
