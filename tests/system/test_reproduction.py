@@ -89,8 +89,10 @@ class Shown:
 def shown(output: str) -> Shown:
     """Read the end of a script's output, before the rules."""
     end = output.partition("\nThe first that holds:\n")[0]
-    exits = {name: int(code) for name, code in re.findall(r"^([\w-]+): exit (\d+)$", end, re.M)}
-    parts = re.split(r"^-- (.*)$", end, flags=re.M)[1:]
+    exits = {
+        name: int(code) for name, code in re.findall(r"^([\w-]+): exit (\d+)$", end, re.MULTILINE)
+    }
+    parts = re.split(r"^-- (.*)$", end, flags=re.MULTILINE)[1:]
     facts = {
         name: lines.strip().splitlines()
         for name, lines in zip(parts[::2], parts[1::2], strict=True)
@@ -98,16 +100,14 @@ def shown(output: str) -> Shown:
     return Shown(exits=exits, facts=facts)
 
 
-@pytest.mark.parametrize(("name", "axes", "env", "outcome"), EXPECTED)
+@pytest.mark.parametrize("case", EXPECTED, ids=lambda case: f"{case[0]}-{case[3]}")
 def test_it_shows_the_outcome(
-    name: str,
-    axes: Axes,
-    env: dict[str, str],
-    outcome: str,
+    case: tuple[str, Axes, dict[str, str], str],
     build: Build,
     registries: tuple[str, str],
     tmp_path: Path,
 ) -> None:
+    name, axes, env, outcome = case
     loaded = scenario.load(name)
     images, pushed = registries
     (tmp_path / "reproduce.sh").write_text(script(loaded, axes, images=images, pushed=pushed))
