@@ -152,14 +152,15 @@ def test_without_a_login_nothing_is_posted(hub: Hub) -> None:
     hub.set(login="")
     with pytest.raises(Missing, match="not logged in") as caught:
         post.post(results.matrix(), None, issue=1, confirm=yes)
-    assert caught.value.hint == "gh auth login"
+    assert caught.value.hint == "gh auth login; ./inv post ID --dry-run prints the comment"
     assert not hub.wrote
 
 
 def test_without_gh(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Missing, match="gh is not installed"):
+    with pytest.raises(Missing, match="gh is not installed") as caught:
         post.post(results.matrix(), None, issue=1, confirm=yes)
+    assert "--dry-run prints the comment" in (caught.value.hint or "")
 
 
 def test_an_error_shows_githubs_refusal(hub: Hub) -> None:
@@ -190,6 +191,32 @@ def test_yes_shows_the_comment_before_it_is_posted(
     shown, _, posted = capsys.readouterr().out.rpartition("will comment on")
     assert comment["body"] in shown
     assert posted.splitlines()[-1] == comment["html_url"]
+
+
+@pytest.mark.parametrize("given", [{}, {"yes": True}, {"issue": 6893}])
+def test_a_dry_run_prints_the_comment_and_needs_no_gh(
+    hub: Hub,
+    campaign: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, Any],
+) -> None:
+    commands.post(Post(id=campaign, issue=6893, yes=True))
+    (comment,) = hub.comments
+    capsys.readouterr()
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert commands.post(Post(id=campaign, dry_run=True, **given)) == 0
+    assert capsys.readouterr().out == comment["body"]
+    assert hub.comments == [comment]
+
+
+def test_yes_does_not_ask(hub: Hub, campaign: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(_: str) -> str:
+        raise AssertionError("it asks")
+
+    monkeypatch.setattr("builtins.input", ask)
+    assert commands.post(Post(id=campaign, issue=6893, yes=True)) == 0
+    assert len(hub.comments) == 1
 
 
 @pytest.mark.parametrize(("answer", "posted"), [("y\n", True), ("n\n", False), ("\n", False)])

@@ -13,6 +13,7 @@ from buildkit_bisect.result import (
     CellInfo,
     ChangeInfo,
     PatchInfo,
+    ReproductionInfo,
     Result,
     RevisionInfo,
     ScenarioInfo,
@@ -415,6 +416,14 @@ HOSTILE = (
 )
 
 
+def reproduction(text: str = "text") -> ReproductionInfo:
+    """Return one in which each free text is *text*."""
+    return ReproductionInfo(
+        scenario=text, ref=text, revision=text, patches=(text,), axes={text: text}, outcome=text,
+        verdict="bad", script=f"# {text}\n{text}\n",
+    )  # fmt: skip
+
+
 def hostile() -> Result:
     """Return a document in which every free text is an attack."""
     bad = HOSTILE
@@ -448,6 +457,7 @@ def hostile() -> Result:
         scenarios=(scenario(title=bad, summary=bad, outcomes=(
             {"name": bad, "verdict": "bad", "means": bad},)),),
         bisect=info, kind="bisect",
+        reproduction=reproduction(bad),
     )  # fmt: skip
 
 

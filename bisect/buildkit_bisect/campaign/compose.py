@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from buildkit_bisect import __version__
+from buildkit_bisect.campaign import reproduction
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell
@@ -215,7 +216,7 @@ def result(
 ) -> Result:
     """Return the document of *campaign*; *engine* comes from `Lab.engine_facts`."""
     request = setup.request
-    return Result(
+    document = Result(
         kind=str(kind),
         id=campaign,
         created=created,
@@ -233,3 +234,4 @@ def result(
         status=str(CampaignStatus.DONE),
         page=request.publish.replace("{id}", campaign),
     )
+    return reproduction.added(document, setup.scenarios)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,14 @@ def post(
     """Post *result* as a comment on *issue*, or update the earlier comment. Return its URL.
 
     *confirm* gets the comment and where it will be posted; unless it returns true, nothing is
-    posted and the result is "". Raises `Missing` if ``gh`` is not installed and logged in,
+    posted and the result is "". Raises `Missing` if ``gh`` is not installed or not logged in,
     `InfraFailed` if a request fails.
     """
     if issue < 1 or not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
         raise BadInput(f"{repo}#{issue} is not an issue", hint=inv("post", "ID", issue=6893))
     me = login()
-    sign = marker(result)
-    body = markdown(result, folder, templates=templates, limit=LIMIT - len(sign)) + sign
-    earlier = own_comment(repo, issue, me, sign)
+    body = comment(result, folder, templates)
+    earlier = own_comment(repo, issue, me, marker(result))
     what = "update the comment at" if earlier else "comment on"
     where = earlier["html_url"] if earlier else f"https://github.com/{repo}/issues/{issue}"
     if not confirm(f"{body}\n\n{me} will {what} {where} ({len(body)} characters)"):
@@ -59,6 +59,12 @@ def post(
     return str(_json(made, "the comment")["html_url"])
 
 
+def comment(result: Result, folder: Path | None, templates: Templates | None = None) -> str:
+    """Return the text that `post` posts: the report, and a hidden marker. It needs no ``gh``."""
+    sign = marker(result)
+    return markdown(result, folder, templates=templates, limit=LIMIT - len(sign)) + sign
+
+
 def marker(result: Result) -> str:
     """Return the hidden line that identifies the comment for a kind and set of scenarios."""
     names = ",".join(sorted(s.name for s in result.scenarios))
@@ -66,10 +72,15 @@ def marker(result: Result) -> str:
 
 
 def login() -> str:
-    """Return the user that ``gh`` is logged in as. Raises `Missing` if it is not logged in."""
+    """Return the user that ``gh`` is logged in as. Raises `Missing` if there is none."""
+    preview = f"{inv('post', 'ID', dry_run=True)} prints the comment"
+    if shutil.which("gh") is None:
+        raise Missing(
+            "gh is not installed; nothing was posted", hint=f"apt-get install gh; {preview}"
+        )
     status = process.run(["gh", "auth", "status"], timeout=TIMEOUT, check=False)
     if not status.ok:
-        raise Missing("gh is not logged in; nothing was posted", hint="gh auth login")
+        raise Missing("gh is not logged in; nothing was posted", hint=f"gh auth login; {preview}")
     return str(_json(_gh("api", "user"), "the user")["login"])
 
 

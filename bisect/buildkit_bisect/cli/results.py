@@ -72,11 +72,14 @@ def diff(request: requests.Diff) -> int:
 
 
 def post(request: requests.Post) -> int:
-    """Post a report as a comment with ``gh``, after showing it."""
+    """Post a report as a comment with ``gh``, after showing it; with ``--dry-run`` only show it."""
     folder = find.find(request.id, request.out)
+    done = _with_page(result.read(folder), request.publish)
+    if request.dry_run:
+        print(posting.comment(done, folder, Templates(request.templates)), end="")
+        return DONE
     if request.issue is None:
         raise BadInput("no issue given", hint=inv("post", "ID", issue=6893))
-    done = _with_page(result.read(folder), request.publish)
     url = posting.post(
         done,
         folder,

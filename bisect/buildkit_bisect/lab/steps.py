@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -49,31 +48,12 @@ class Bench:
 
 def run_all(bench: Bench, runtime: Runtime) -> Iterator[StepResult]:
     """Run the scenario's steps in order; neighbours of one parallel group run concurrently."""
-    for step in planned(bench.scenario, bench.axes):
+    for step in bench.scenario.groups(bench.axes):
         if len(step) == 1:
             yield run(bench, runtime, step[0])
             continue
         with ThreadPoolExecutor(len(step)) as pool:
             yield from pool.map(lambda s: run(bench, runtime, s), step)
-
-
-def planned(scenario: Scenario, axes: Axes) -> list[tuple[Step, ...]]:
-    """Return the steps that run at *axes*, in groups that run concurrently, repeats expanded.
-
-    Repeats of a step are called ``ID-2``, ``ID-3``; rules refer to the first run's ID.
-    """
-    chosen = dict(axes)
-    wanted = [
-        replace(step, id=step.id if n == 1 else f"{step.id}-{n}")
-        for step in scenario.steps
-        if all(chosen[axis] in values for axis, values in step.when.items())
-        for n in range(1, step.repeat + 1)
-    ]
-    groups: list[tuple[Step, ...]] = []
-    for name, neighbours in groupby(wanted, key=lambda s: s.parallel):
-        members = tuple(neighbours)
-        groups += [members] if name else [(member,) for member in members]
-    return groups
 
 
 def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:

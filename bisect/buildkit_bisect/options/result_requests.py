@@ -65,7 +65,7 @@ class Diff(WithOut, Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Post(OfCampaign, WithTemplates, WithPage, WithOut, Request):
-    """Post a report as a comment on an upstream issue."""
+    """Post a report as a comment on an upstream issue; it asks first."""
 
     task = "post"
 
@@ -73,6 +73,7 @@ class Post(OfCampaign, WithTemplates, WithPage, WithOut, Request):
         parse.number(1, 10**9),
         default=None,
         required=True,
+        unset="required, except with --dry-run",
         value="N",
         help="issue number",
         example="6893",
@@ -85,6 +86,7 @@ class Post(OfCampaign, WithTemplates, WithPage, WithOut, Request):
         example="me/buildkit",
     )
     yes: bool = switch(help="post without asking")
+    dry_run: bool = switch(help="print the comment, post nothing, and exit", repeats=False)
 
 
 @dataclass(frozen=True, kw_only=True)

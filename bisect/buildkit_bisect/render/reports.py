@@ -7,6 +7,7 @@ from pathlib import Path
 from buildkit_bisect import render
 from buildkit_bisect.render import svg
 from buildkit_bisect.render.templates import Templates
+from buildkit_bisect.render.text import clean
 from buildkit_bisect.result import Result
 
 
@@ -19,6 +20,7 @@ def write(result: Result, folder: Path, templates: Templates | None = None) -> l
         "matrix.svg": svg.matrix(result, templates=given),
         "timeline.svg": svg.timeline(result, templates=given),
         "junit.xml": render.junit(result, folder),
+        "reproduce.sh": clean(result.reproduction.script) if result.reproduction else "",
     }
     written = {name: text for name, text in texts.items() if text}
     for name, text in written.items():

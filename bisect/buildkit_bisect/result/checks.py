@@ -42,6 +42,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "Result.status": ENDED,
     "TrialInfo.verdict": VERDICTS,
     "CellInfo.verdict": VERDICTS,
+    "ReproductionInfo.verdict": VERDICTS,
     "BisectStep.verdict": VERDICTS,
     "BisectInfo.status": tuple(SearchStatus),
     "CellChange.change": tuple(CellEffect),

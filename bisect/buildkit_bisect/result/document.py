@@ -298,6 +298,20 @@ class ValidationInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReproductionInfo:
+    """The cell that the report is about, as a script that runs without this tool."""
+
+    scenario: str
+    ref: str
+    revision: str  # full commit id, or the module version if the commit is unknown
+    patches: tuple[str, ...]
+    axes: dict[str, str]
+    outcome: str
+    verdict: str
+    script: str  # bash: the Dockerfiles and the buildctl commands, and what to look for
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """The result of one campaign."""
 
@@ -320,6 +334,7 @@ class Result:
     notes: tuple[str, ...] = ()
     page: str = ""  # https:// address of report.html, "" if it is not published
     comment: str = ""  # https:// address of the comment that `post` wrote, "" if there is none
+    reproduction: ReproductionInfo | None = None  # missing in results of earlier versions
 
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True, omit_if_default=False)

@@ -94,6 +94,7 @@ ADDED = (
     "PatchInfo.source",
     "Result.comment",
     "Result.page",
+    "Result.reproduction",
     "RevisionInfo.author",
     "ScenarioInfo.labels",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 
 from buildkit_bisect.model import Axes, Verdict
@@ -172,6 +172,24 @@ class Scenario:
         return [
             tuple(sorted(zip(chosen, values, strict=True))) for values in product(*chosen.values())
         ]
+
+    def groups(self, axes: Axes) -> list[tuple[Step, ...]]:
+        """The steps that run at *axes*, in groups that run concurrently, repeats expanded.
+
+        Repeats of a step are called ``ID-2``, ``ID-3``; rules refer to the first run's ID.
+        """
+        chosen = dict(axes)
+        wanted = [
+            replace(step, id=step.id if n == 1 else f"{step.id}-{n}")
+            for step in self.steps
+            if all(chosen[axis] in values for axis, values in step.when.items())
+            for n in range(1, step.repeat + 1)
+        ]
+        groups: list[tuple[Step, ...]] = []
+        for name, neighbours in groupby(wanted, key=lambda s: s.parallel):
+            members = tuple(neighbours)
+            groups += [members] if name else [(member,) for member in members]
+        return groups
 
     def is_control(self, axes: Axes) -> bool:
         """Whether some axis has a control value here."""

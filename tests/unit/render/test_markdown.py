@@ -182,7 +182,8 @@ def test_any_template_can_be_overridden(tmp_path: Path) -> None:
         (tmp_path / shipped.name).write_text(text)
         wanted.append(mark)
     made = []
-    for n, document in enumerate((results.bisect(), results.boundaries(), validated())):
+    found = results.bisect(reproduction=results.reproduction())
+    for n, document in enumerate((found, results.boundaries(), validated())):
         folder = tmp_path / f"made{n}"
         folder.mkdir()
         written = reports.write(document, folder, render.Templates(tmp_path))

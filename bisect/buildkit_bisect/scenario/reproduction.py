@@ -1,0 +1,303 @@
+"""A cell as a bash script that needs BuildKit but not this tool. Pure.
+
+The script contains the Dockerfiles and the literal ``buildctl`` commands, made from the scenario by
+the functions that make those of a trial.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from buildkit_bisect import buildctl
+from buildkit_bisect.model import Axes
+from buildkit_bisect.phrases import listed
+from buildkit_bisect.scenario import expected, shell
+from buildkit_bisect.scenario.check import uses_registry
+from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
+from buildkit_bisect.scenario.placeholders import fill
+
+#: Snapshotters that buildkitd contains; any other one listens on a socket.
+_BUILT_IN = ("auto", "fuse-overlayfs", "native", "overlayfs", "stargz")
+
+#: Where the script expects registries: one for base images, one for what its steps push. They
+#: differ as in a trial: within one registry BuildKit may mount a blob instead of fetching it.
+IMAGES, PUSHED = "127.0.0.1:5000", "127.0.0.1:5001"
+
+_SETUP = """\
+set -u
+cd "$(mktemp -d)" && echo "files are in $PWD"
+export BUILDKIT_HOST=unix://$PWD/buildkitd.sock
+mkdir context dockerfiles"""
+
+#: Where a user's own program is.
+_HERE = "here=$PWD\n"
+
+#: A daemon in its own namespaces: when it ends, the kernel ends and unmounts all that it left.
+_DAEMON = """\
+daemon=
+start() {
+  unshare --mount --pid --fork --kill-child --mount-proc \\
+    buildkitd --root "$PWD/state" --addr "$BUILDKIT_HOST" --config buildkitd.toml "$@" \\
+    >> buildkitd.log 2>&1 &
+  daemon=$!
+  until buildctl debug workers > workers.log 2>&1; do
+    kill -0 "$daemon" || { tail buildkitd.log; exit 1; }
+    sleep 0.2
+  done
+}
+stop() {
+  [ -n "$daemon" ] || return 0
+  pkill -TERM -P "$daemon"
+  wait "$daemon"
+  daemon=
+}
+trap stop EXIT"""
+
+#: A proxy snapshotter mounts layers later; they must be visible to the daemon.
+_SERVED = ("--mount-proc", "--mount-proc --propagation slave")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cell:
+    """A scenario at one value for each axis, with the addresses of the script's registries."""
+
+    scenario: Scenario
+    axes: Axes
+    images: str
+    pushed: str
+    published: bool
+
+    @property
+    def steps(self) -> list[Step]:
+        return [step for group in self.scenario.groups(self.axes) for step in group]
+
+    @property
+    def registries(self) -> list[str]:
+        own = [self.pushed] if uses_registry(self.scenario) else []
+        return [*([self.images] if self.builds_images else []), *own]
+
+    @property
+    def builds_images(self) -> bool:
+        return bool(self.scenario.images) and not self.published
+
+    @property
+    def snapshotter(self) -> str:
+        return self.text(self.scenario.daemon.snapshotter)
+
+    def text(self, text: str) -> str:
+        """Return *text* with its placeholders replaced."""
+        return fill(
+            text,
+            scenario=self.scenario,
+            axes=self.axes,
+            images={n: self.ref(n, i) for n, i in self.scenario.images.items()},
+            registry=self.pushed,
+        )
+
+    def ref(self, name: str, image: Image) -> str:
+        return image.public if self.published else f"{self.images}/{name}:{image.compression}"
+
+    def entries(self, entries: Iterable[Mapping[str, str]]) -> tuple[dict[str, str], ...]:
+        return tuple({k: self.text(v) for k, v in entry.items()} for entry in entries)
+
+
+def script(
+    scenario: Scenario,
+    axes: Axes,
+    *,
+    seen: Sequence[str] = (),
+    published: bool = False,
+    images: str = IMAGES,
+    pushed: str = PUSHED,
+) -> str:
+    """Return the bash script for the cell *axes* of *scenario*.
+
+    *seen* are lines about what was measured. If *published*, the base images are the scenario's
+    public ones. *images* and *pushed* are the addresses of registries that serve plain HTTP.
+    """
+    cell = _Cell(
+        scenario=scenario, axes=axes, images=images, pushed=pushed, published=published
+    )  # fmt: skip
+    parts = [
+        "\n".join(["#!/usr/bin/env bash", *map(shell.comment, _head(cell, seen))]),
+        f"{_HERE}{_SETUP}" if _scripted(cell) else _SETUP,
+        *_files(cell),
+        _daemon(cell),
+        expected.functions(scenario, cell.steps),
+        *_base_images(cell),
+        f"start {_worker(cell)}",
+        *_steps(cell),
+        "\n".join(["stop", "echo", *expected.facts(scenario, cell.steps)]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
+    scenario = cell.scenario
+    yield from filter(None, (scenario.issue, scenario.title))
+    if cell.axes:
+        yield f"Here with {listed([f'{name} {value}' for name, value in cell.axes])}."
+    yield from ["", *seen] if seen else []
+    yield ""
+    yield "Run it as root: bash reproduce.sh. What it needs:"
+    yield "- in PATH: buildkitd and buildctl of the version to test, and runc"
+    if cell.builds_images:
+        yield "- in PATH: a static busybox, for the base images (Debian: busybox-static)"
+    if expected.needs_jq(scenario, cell.steps):
+        yield "- in PATH: jq, to read the exported cache"
+    if _scripted(cell):
+        yield f"- in the current directory: {scenario.title}, the reproducer itself"
+    for address in cell.registries:
+        yield f"- a registry at {address}: docker run -d -p {address}:5000 registry:2"
+    yield from _control(cell)
+
+
+def _scripted(cell: _Cell) -> bool:
+    return any(step.action is Action.SCRIPT for step in cell.steps)
+
+
+def _control(cell: _Cell) -> Iterator[str]:
+    """Yield how the control, which must be good, differs."""
+    axes = cell.scenario.control_of(cell.axes)
+    if axes is None:
+        return
+    control = replace(cell, axes=axes)
+    changed = listed([f"{name} {value}" for name, value in axes if (name, value) not in cell.axes])
+    ids = {step.id for step in control.steps}
+    gone = [step.id for step in cell.steps if step.id not in ids]
+    how = []
+    if control.snapshotter != cell.snapshotter:
+        how += [f"SNAPSHOTTER={control.snapshotter} bash reproduce.sh"]
+    if gone:
+        how += [f"this script without the step {listed(gone)}"]
+    yield ""
+    yield f"The control has {changed}, and must be good: {' and '.join(how) or 'see the scenario'}."
+
+
+def _files(cell: _Cell) -> Iterator[str]:
+    """Yield commands that write the Dockerfiles."""
+    images = cell.scenario.images.values() if cell.builds_images else ()
+    names = [image.dockerfile for image in images]
+    names += [step.dockerfile for step in cell.steps if step.dockerfile]
+    for path in dict.fromkeys(map(cell.scenario.file, names)):
+        yield shell.file(f"dockerfiles/{path.name}", path.read_text())
+
+
+def _daemon(cell: _Cell) -> str:
+    """Return commands that write buildkitd.toml, and functions that start and stop buildkitd."""
+    config = "[worker.containerd]\n  enabled = false\n"
+    config += "".join(f'[registry."{address}"]\n  http = true\n' for address in cell.registries)
+    made = shell.file("buildkitd.toml", config + cell.text(cell.scenario.daemon.config))
+    served = cell.snapshotter not in _BUILT_IN
+    name = cell.snapshotter.removesuffix("-proxy")
+    socket = f': "${{SOCKET:?is the socket of a running {name} snapshotter}}"\n'
+    return (
+        f"{made}\n{socket if served else ''}SNAPSHOTTER=${{SNAPSHOTTER:-{name}}}\n"
+        f"{_DAEMON.replace(*_SERVED) if served else _DAEMON}"
+    )
+
+
+def _worker(cell: _Cell) -> str:
+    served = cell.snapshotter not in _BUILT_IN
+    proxy = ' --oci-worker-proxy-snapshotter-path "$SOCKET"' if served else ""
+    return f'--oci-worker-snapshotter "$SNAPSHOTTER"{proxy}'
+
+
+def _base_images(cell: _Cell) -> Iterator[str]:
+    """Yield commands that build and push the base images, all with one daemon."""
+    images = cell.scenario.images
+    if not cell.builds_images:
+        return
+    public = {n: i.public for n, i in images.items() if i.public}
+    notes = ["The base images."]
+    if public:
+        named = listed([f"{name}: {ref}" for name, ref in public.items()])
+        notes += [f"Published images of the same kind: {named}."]
+    yield "\n".join([
+        *map(shell.comment, notes),
+        'mkdir base && cp "$(command -v busybox)" base/busybox',
+        "start --oci-worker-snapshotter native",
+    ])  # fmt: skip
+    for name, image in images.items():
+        output = {
+            "type": "image",
+            "name": cell.ref(name, image),
+            "push": "true",
+            "compression": image.compression,
+            "force-compression": "true",
+            "oci-mediatypes": "true",
+        }
+        request = buildctl.BuildRequest(
+            context=Path("base"), dockerfile=_written(cell, image.dockerfile), args={},
+            outputs=(output,),
+        )  # fmt: skip
+        yield f"{_buildctl(request)} || exit 1"
+    yield "stop\nrm -rf state"
+
+
+def _steps(cell: _Cell) -> Iterator[str]:
+    """Yield each step; those of one parallel group run in the background together."""
+    for group in cell.scenario.groups(cell.axes):
+        if len(group) == 1:
+            yield f"# step {group[0].id}\n{_action(cell, group[0])}"
+            continue
+        together = [f"# step {step.id}\n( {_action(cell, step)} ) & group+=($!)" for step in group]
+        yield "\n".join(["group=()", *together, 'wait "${group[@]}"'])
+
+
+def _action(cell: _Cell, step: Step) -> str:
+    match step.action:
+        case Action.BUILD:
+            return _logged(step, _buildctl(_request(cell, step)))
+        case Action.PRUNE:
+            return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
+        case Action.WRITE:
+            path = Path("context") / step.path
+            content = shlex.quote(cell.text(step.content))
+            return (
+                f"mkdir -p {shlex.quote(str(path.parent))}\n"
+                f"printf %s {content} > {shlex.quote(str(path))}"
+            )
+        case Action.DAEMON:
+            fresh = "rm -rf state\n" if step.start == "fresh" else ""
+            return f"stop\n{fresh}start {_worker(cell)}"
+        case Action.DELETE_BLOB:
+            folder = shlex.quote(step.cache)
+            return (
+                f'blob=$(config {folder} | jq -r \'.layers[{step.layer}].blob | sub(":"; "/")\')\n'
+                f'rm {folder}/blobs/"$blob"'
+            )
+        case Action.SCRIPT:
+            exports = "export BKBISECT_BUILDKITD=$(command -v buildkitd)\n"
+            exports += "export BKBISECT_BUILDCTL=$(command -v buildctl)\n"
+            return exports + _logged(step, f'"$here"/{shlex.quote(Path(step.path).name)}')
+
+
+def _logged(step: Step, command: str) -> str:
+    """Return *command* with its output on the screen and in a log, and its status in a file."""
+    return f'{command} 2>&1 | tee {step.id}.log\necho "${{PIPESTATUS[0]}}" > {step.id}.exit'
+
+
+def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:
+    return buildctl.BuildRequest(
+        context=Path("context"),
+        dockerfile=_written(cell, step.dockerfile),
+        target=cell.text(step.target),
+        args={k: cell.text(v) for k, v in step.args.items()},
+        exports=cell.entries(step.exports),
+        imports=cell.entries(step.imports),
+        outputs=cell.entries(step.outputs),
+    )
+
+
+def _written(cell: _Cell, dockerfile: str) -> Path:
+    return Path("dockerfiles") / cell.scenario.file(dockerfile).name
+
+
+def _buildctl(request: buildctl.BuildRequest) -> str:
+    """Return buildctl's command; its address is in the environment."""
+    words = [w for w in buildctl.build("", request)[2:] if w != "--progress=rawjson"]
+    return shell.command(["buildctl", words[0], "--progress=plain", *words[1:]])
