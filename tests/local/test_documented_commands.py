@@ -23,9 +23,10 @@ from invoke.parser import Parser
 import documented
 import results
 from buildkit_bisect import result
-from buildkit_bisect.__main__ import Inv, with_ids
 from buildkit_bisect.campaign import record
 from buildkit_bisect.cli import error_table, invoking
+from buildkit_bisect.cli.line import normal
+from buildkit_bisect.cli.program import Inv
 from buildkit_bisect.events import Finished
 from buildkit_bisect.live import Recorder
 from buildkit_bisect.options import requests
@@ -146,7 +147,7 @@ class World:
         code: object = 0
         try:
             argv = ["inv", "--search-root", str(checkout.PROJECT), *line]
-            Inv(name="inv", binary="inv", version="0").run(with_ids(argv), exit=False)
+            Inv().run(normal(argv), exit=False)
         except SystemExit as ended:
             code = ended.code or 0
         seen = self.capsys.readouterr()
@@ -162,7 +163,7 @@ def as_run(line: list[str]) -> list[str]:
 
 def parsed(line: list[str]) -> Request:
     """Return the request of a command line, which is not run."""
-    (context,) = Parser(contexts=tasks().to_contexts()).parse_argv(with_ids(line))
+    (context,) = Parser(contexts=tasks().to_contexts()).parse_argv(normal(line))
     task = tasks()[context.name]
     assert isinstance(task, invoking.RequestTask)
     return read(task.kind, context.as_kwargs, {})

@@ -210,7 +210,7 @@ def _gh() -> Check:
         name="gh",
         ok=path is not None,
         detail=f"{path or 'not installed'} (posting reports)",
-        fix=f"needed only for {inv('post', 'ID', issue='N')}: apt-get install -y gh, then gh auth login",
+        fix=f"needed only for {inv('post', 'ID', issue='N')}: apt-get install -y gh; gh auth login",
         needed=False,
     )
 
