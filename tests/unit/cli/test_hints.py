@@ -32,8 +32,10 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
-    "--address", "--all", "--batch", "--git", "--grep", "--kill-child", "--no-install-recommends",
-    "--numstat", "--parents", "--privileged", "--raw", "--since",
+    "--addr", "--address", "--all", "--batch", "--config", "--fork", "--git", "--grep",
+    "--kill-child", "--mount", "--mount-proc", "--no-install-recommends", "--numstat",
+    "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents", "--pid",
+    "--privileged", "--propagation", "--raw", "--root", "--since",
 })  # fmt: skip
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
