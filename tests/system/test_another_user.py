@@ -115,12 +115,12 @@ def test_what_does_not_belong_to_the_user_is_named_with_a_way_out(desk: Desk) ->
     published = next((desk.checkout / "results").glob("issue-*/matrix"))
     cache = desk.own.parent / "roots-cache"
     for words, env, message in (
-        (("report", str(published)), {}, r"nobody cannot use \S+/report.md, which belongs to root"
-         r" \(try: ./inv report ID --publish DIR\)"),
-        (("clean",), {"BKBISECT_CACHE_DIR": str(cache)}, r"nobody cannot use \S+, which belongs to"
-         r" root \(try: BKBISECT_CACHE_DIR=DIR of your own\)"),
-        (("run", "--rev", "v0.26.0"), {}, r"not running as root, which trials need for buildkitd"
-         r" \(try: sudo ./inv run --rev v0.26.0, or ./inv plan run --rev v0.26.0\)"),
+        (("report", str(published)), {}, (r"nobody cannot use \S+/report.md, which belongs to root"
+         r" \(try: ./inv report ID --publish DIR\)")),
+        (("clean",), {"BKBISECT_CACHE_DIR": str(cache)}, (r"nobody cannot use \S+, which belongs to"
+         r" root \(try: BKBISECT_CACHE_DIR=DIR of your own\)")),
+        (("run", "--rev", "v0.26.0"), {}, (r"not running as root, which trials need for buildkitd"
+         r" \(try: sudo ./inv run --rev v0.26.0, or ./inv plan run --rev v0.26.0\)")),
     ):  # fmt: skip
         done = desk.with_environment(*words, **env)
         assert done.code in (3, 5)
