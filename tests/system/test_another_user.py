@@ -50,10 +50,12 @@ class Desk:
         assert "Permission denied" not in done.stderr
         return TaskOutput(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
-    def with_environment(self, *words: str, cache: bool = False, **env: str) -> TaskOutput:
+    def with_environment(self, *words: str, cache: Path | None = None) -> TaskOutput:
         """Run a task in an environment of the other user's own, as the launcher advises."""
-        own = {"BKBISECT_CACHE_DIR": str(self.own / "cache")} if cache else {}
-        return self.inv(*words, **{"BKBISECT_VENV": str(self.own / "venv"), **own, **env})
+        venv = str(self.own / "venv")
+        if cache is None:
+            return self.inv(*words, BKBISECT_VENV=venv)
+        return self.inv(*words, BKBISECT_VENV=venv, BKBISECT_CACHE_DIR=str(cache))
 
 
 @pytest.fixture(scope="module")
@@ -108,20 +110,20 @@ def test_what_needs_no_root_works_with_an_own_environment(desk: Desk) -> None:
     done = desk.with_environment("report", str(published), "--publish", str(copy))
     assert done.code == 0, done.stderr
     assert (copy / "report.md").is_file()
-    assert desk.with_environment("clean", cache=True).code == 0
+    assert desk.with_environment("clean", cache=desk.own / "cache").code == 0
 
 
 def test_what_does_not_belong_to_the_user_is_named_with_a_way_out(desk: Desk) -> None:
     published = next((desk.checkout / "results").glob("issue-*/matrix"))
     cache = desk.own.parent / "roots-cache"
-    for words, env, message in (
-        (("report", str(published)), {}, (r"nobody cannot use \S+/report.md, which belongs to root"
+    for words, place, message in (
+        (("report", str(published)), None, (r"nobody cannot use \S+/report.md, which belongs to root"
          r" \(try: ./inv report ID --publish DIR\)")),
-        (("clean",), {"BKBISECT_CACHE_DIR": str(cache)}, (r"nobody cannot use \S+, which belongs to"
+        (("clean",), cache, (r"nobody cannot use \S+, which belongs to"
          r" root \(try: BKBISECT_CACHE_DIR=DIR of your own\)")),
-        (("run", "--rev", "v0.26.0"), {}, (r"not running as root, which trials need for buildkitd"
+        (("run", "--rev", "v0.26.0"), None, (r"not running as root, which trials need for buildkitd"
          r" \(try: sudo ./inv run --rev v0.26.0, or ./inv plan run --rev v0.26.0\)")),
     ):  # fmt: skip
-        done = desk.with_environment(*words, **env)
+        done = desk.with_environment(*words, cache=place)
         assert done.code in (3, 5)
         assert re.fullmatch(f"error: {message}\n", done.stderr), done.stderr
