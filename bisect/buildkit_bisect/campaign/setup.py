@@ -10,7 +10,7 @@ from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder
-from buildkit_bisect.campaign import record
+from buildkit_bisect.campaign import privilege, record
 from buildkit_bisect.campaign.axes import SNAPSHOTTER_AXIS, extend
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, Said
@@ -105,7 +105,8 @@ def prepare(
 ) -> Setup:
     """Look up what *request* names; *script* or the *default* scenarios if it names none.
 
-    Raises `BadInput` if a name does not exist or options conflict; nothing is built before.
+    Raises `BadInput` if a name does not exist or options conflict, `Missing` without root; nothing
+    is cloned or built before.
     """
     if script and request.scenario:
         raise BadInput(
@@ -121,6 +122,7 @@ def prepare(
     if request.images is Images.PUBLIC:
         for scenario in loaded:
             base_images.public(scenario)
+    privilege.check(request)
     workshop = open_workshop(request, events, chosen)
     return Setup(
         request=request,

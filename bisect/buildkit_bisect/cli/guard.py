@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 
 from buildkit_bisect import __version__
+from buildkit_bisect.cli import access
 from buildkit_bisect.errors import BisectError, printable
 from buildkit_bisect.events import Event
 from buildkit_bisect.options.command import applicable, inv, resume
@@ -28,9 +29,10 @@ _NO_SPACE = (
 )
 _NOT_WRITTEN = "make it writable, or BKBISECT_CACHE_DIR=DIR"
 _MIRROR = f"remove that mirror, which is then cloned again; or {inv('clean', cache=True)}"
+_DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _NO_SPACE),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _NOT_WRITTEN),
+    **dict.fromkeys(_DENIED, _NOT_WRITTEN),
 }
 
 
@@ -64,8 +66,10 @@ def guarded(command: Callable[[], int], kind: type[Request]) -> int:
         named = f"{error.filename}: " if error.filename else ""
         wrong = error.errno in _NO_NAME
         hint = "./inv --help TASK" if wrong else _REMEDIES.get(error.errno or 0, inv("doctor"))
-        hint = _onward(hint)
-        message = f"{named}{error.strerror or error} (try: {hint})"
+        what = f"{named}{error.strerror or error}"
+        if error.errno in _DENIED and isinstance(error.filename, str):
+            what, hint = access.explained(error.filename, kind) or (what, hint)
+        message = f"{what} (try: {_onward(hint)})"
         print(f"error: {printable(message)}", file=sys.stderr)
         code = BAD_INPUT if wrong else INFRA
     except Exception as error:

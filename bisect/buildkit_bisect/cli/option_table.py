@@ -14,7 +14,13 @@ _HEAD = f"""# Options
 `./inv TASK --help` prints the same for one task. If an option is not given, its environment
 variable is used: `{twin(Campaign, "trials")}=20 {inv("matrix")}` is `{inv("matrix", trials=20)}`.
 `1` turns a switch on, `0` turns it off. Tasks ignore the variables of options that they do not
-have. Generated from the code by `python -m buildkit_bisect.cli.option_table`.
+have.
+
+Shells complete tasks, options and values (scenarios, axes, patches, revisions, campaigns) after one
+line in `~/.bashrc` or `~/.zshrc`, `eval "$(/PATH/OF/inv completion bash)"` (or `zsh`), or in
+`~/.config/fish/config.fish`, `/PATH/OF/inv completion fish | source`.
+
+Generated from the code by `python -m buildkit_bisect.cli.option_table`.
 """
 
 _REVISIONS = (

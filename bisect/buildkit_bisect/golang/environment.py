@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 
-from buildkit_bisect.system import process
+from buildkit_bisect.system import paths, process
 
 #: Variables of the user that every go command gets. Those of the module proxy are not here: they
 #: may also be in the file of ``go env -w`` (`toolchain.network_settings`).
@@ -27,7 +27,16 @@ _GIT = re.compile(r"GIT_SSL_\w+")
 def environment(**extra: str) -> dict[str, str]:
     """Return the whole environment of a go command; the file of ``go env -w`` is not read.
 
-    *extra* is added, and may name the file as ``GOENV``.
+    GOPATH is in the cache: go keeps the state of the checksum database there, and the user's own
+    may be in a home directory that this process may not write. *extra* is added, and may
+    name the file as ``GOENV``.
     """
     kept = {k: v for k, v in os.environ.items() if k in KEPT or _GIT.fullmatch(k)}
-    return {**kept, **process.ALWAYS, "GOENV": "off", "GOTOOLCHAIN": "local", **extra}
+    return {
+        **kept,
+        **process.ALWAYS,
+        "GOENV": "off",
+        "GOTOOLCHAIN": "local",
+        "GOPATH": str(paths.cache("gomod")),
+        **extra,
+    }

@@ -94,6 +94,7 @@ def test_help_shows_every_option_with_its_value_its_help_and_its_default(
 def test_the_example_in_a_tasks_description_is_valid(task: str, collection: Collection) -> None:
     description = inspect.getdoc(collection[task]) or ""
     assert description.partition("\n")[0] == description, "one line, as --list shows it"
+    assert description
     _, found, example = description.partition("./inv ")
     if not found:
         return
