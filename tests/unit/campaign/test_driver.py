@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -23,6 +24,7 @@ from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.live import recorder
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.requests import Matrix
+from buildkit_bisect.patch import given, patches
 from buildkit_bisect.result import CampaignKind, Result
 from buildkit_bisect.scenario import Action, Scenario, Step
 from buildkit_bisect.source import Source
@@ -193,6 +195,15 @@ def test_the_document_has_what_setup_lab_and_campaign_know(tmp_path: Path) -> No
     assert [r.sha for r in document.revisions] == [REVISION.sha]
     # Without the port of the registry, which changes from run to run.
     assert document.scenarios[0].images == {"base": {"ref": "base:1", "digest": "sha256:b"}}
+
+
+def test_the_folder_has_a_copy_of_the_patches(tmp_path: Path) -> None:
+    shipped = patches.load("record-ctx-opts")
+    asked = replace(setup(tmp_path), patches=(replace(shipped, given="./mine.patch"),))
+    drive(FakeCampaign(), asked, publish)
+    kept = only_folder(tmp_path) / record.PATCHES
+    assert patches.load(str(kept / "record-ctx-opts")).digest == shipped.digest
+    assert [p.name for p in given.of_campaign(kept, "./mine.patch")] == ["record-ctx-opts"]
 
 
 def test_a_completed_campaign_is_recorded_as_done(tmp_path: Path) -> None:
