@@ -52,6 +52,7 @@ FORMS = {
     "pr/7": ("pull", "pull/7"),
     "PR #7": ("pull", "pull/7"),
     "pull/7": ("pull", "pull/7"),
+    "pr/7~1": ("pull-1", "pull/7~1"),
     "pull/7/head": ("pull", "pull/7"),
     "refs/pull/7/head": ("pull", "pull/7"),
     "origin/pr/7": ("pull", "pull/7"),

@@ -124,6 +124,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         patch.setenv("BKBISECT_OUT", str(home / "results"))
         patch.setenv("BKBISECT_NO_INSTALL", "1")
         patch.setenv("DOCKER_HOST", "unix:///nowhere")
+        # GitHub is the repository itself, which has no pull request.
+        (home / "github" / "moby").mkdir(parents=True)
+        (home / "github" / "moby" / "buildkit.git").symlink_to(home / "upstream" / ".git")
+        (home / ".gitconfig").write_text(
+            f'[url "file://{home}/github/"]\n    insteadOf = https://github.com/\n'
+        )
+        patch.setenv("HOME", str(home))
         found = World(home=home)
         # Store what valid commands remember about the repository, which bad ones may store too.
         for good in (("bisect", "--good=v0.1.0", "--bad=master"), MATRIX):

@@ -34,6 +34,7 @@ from buildkit_bisect.result import (
     ValidationInfo,
 )
 from buildkit_bisect.scenario import Scenario, cache_config
+from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import machine
 
 #: Last lines of a failed step's stderr that the document contains.
@@ -203,6 +204,12 @@ def _advised(info: _Advice | None, request: Request) -> _Advice | None:
     return replace(info, hint=again(info.hint, request.command), notes=notes)
 
 
+def _repo(setup: Setup) -> str:
+    """Return the repository as given, or its URL if an abbreviated one was: reports link to it."""
+    source, given = setup.source, setup.request.repo
+    return source.where if isinstance(source, GitSource) and not source.mirror.local else given
+
+
 def result(
     setup: Setup,
     findings: Findings,
@@ -223,7 +230,7 @@ def result(
         command=request.command,
         tool=f"buildkit-bisect {__version__}",
         host={**machine.facts(), "runtime": ", ".join(request.runtime), **engine},
-        source={"kind": setup.source.kind, "repo": request.repo, "note": setup.source.note},
+        source={"kind": setup.source.kind, "repo": _repo(setup), "note": setup.source.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
         revisions=tuple(revision_info(r) for r in findings.revisions),
         patches=tuple(patch_info(p, setup.patches) for p in findings.patches),

@@ -26,7 +26,7 @@ Generated from the code by `python -m buildkit_bisect.cli.option_table`.
 _REVISIONS = (
     (
         "`v0.26.0`, `master`, `origin/master`, `54b9d6e`, `HEAD~3`, `v0.26`",
-        "as for git, in `--repo`",
+        "as for git, in the repository",
     ),
     ("`0.26.0`", "`v0.26.0`"),
     ("`v0.26.x`", "the newest release of v0.26; `v0.26` too if there is no such branch"),

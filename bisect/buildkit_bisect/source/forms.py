@@ -25,13 +25,18 @@ _ENDS = re.compile(r"(.+?)\.{2,3}(.*)")
 _WILD = re.compile(r"[*?\[]|\.[xX]$")
 
 
+def split(ref: str) -> tuple[str, str]:
+    """Return *ref* without its suffix, and the suffix: ``~3``, ``^2`` or ``@{...}``; or ""."""
+    base, *rest = _SUFFIX.split(ref, maxsplit=1)
+    return base, "".join(rest)
+
+
 def synonyms(ref: str, releases: Callable[[], Iterable[str]]) -> Iterator[str]:
     """Yield other names for *ref*, for when it does not exist, likeliest first.
 
     *releases* returns final releases; a suffix such as ``~3`` stays.
     """
-    base, *rest = _SUFFIX.split(ref, maxsplit=1)
-    suffix = "".join(rest)
+    base, suffix = split(ref)
     if base == "@":
         yield f"HEAD{suffix}"
     if _BARE_VERSION.fullmatch(base):

@@ -44,15 +44,26 @@ class Lookup(History):
         what they mean. The mirror is fetched if it does not have the ref, or if a branch may have
         moved. Raises `BadInput` with the nearest names, or with the candidates of an ambiguous id.
         """
-        address = github.address(ref)
-        if address and not self._is_branch(ref.strip()):
-            return self._at(address, ref)
+        base, suffix = forms.split(ref.strip())
+        address = github.address(base)
+        if address and not self._is_branch(base):
+            return self._before(self._at(address, base), suffix)
         ref = _AT.sub("HEAD", names.checked(ref))
         if names.is_date(ref):
             return self.revision(self._on_day(ref), ref=ref)
         name, sha = self._commit(ref)
         self._warn_if_behind(name)
         return self.revision(sha, ref=name)
+
+    def _before(self, revision: Revision, suffix: str) -> Revision:
+        """Return the commit of *revision* with a suffix such as ``~1``."""
+        if not suffix:
+            return revision
+        ref = f"{revision.ref}{suffix}"
+        sha = self.mirror.commit(names.checked(f"{revision.sha}{suffix}"))
+        if not sha:
+            raise names.unknown(ref, (), where=self.where)
+        return self.revision(sha, ref=ref)
 
     def _is_branch(self, name: str) -> bool:
         """Whether the repository has a branch of this name, its own or a remote's."""

@@ -76,6 +76,7 @@ def test_resume_takes_the_newest_readable_campaign(
     ran: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _, argv: ran.append(argv))
     monkeypatch.setenv(record.RESUMED, "")
+    monkeypatch.setenv(record.KEPT, "")
     results.resume(Resume(out=tmp_path))
     assert ran[0][-2:] == ["--out", str(tmp_path)]
     warning, resuming = capsys.readouterr().err.splitlines()

@@ -25,6 +25,7 @@ from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.live import recorder
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.requests import Matrix
+from buildkit_bisect.patch import given, patches
 from buildkit_bisect.result import BisectInfo, CampaignKind, Result
 from buildkit_bisect.scenario import Action, Scenario, Step
 from buildkit_bisect.source import Source
@@ -245,6 +246,15 @@ def test_what_takes_long_is_announced_to_the_display_and_the_record(tmp_path: Pa
         (began,) = [e.what for e in events if isinstance(e, Working)]
         (ended,) = [e.what for e in events if isinstance(e, Worked)]
         assert began == ended == "checking where the patches apply"
+
+
+def test_the_folder_has_a_copy_of_the_patches(tmp_path: Path) -> None:
+    shipped = patches.load("record-ctx-opts")
+    asked = replace(setup(tmp_path), patches=(replace(shipped, given="./mine.patch"),))
+    drive(FakeCampaign(), asked, publish)
+    kept = only_folder(tmp_path) / record.PATCHES
+    assert patches.load(str(kept / "record-ctx-opts")).digest == shipped.digest
+    assert [p.name for p in given.of_campaign(kept, "./mine.patch")] == ["record-ctx-opts"]
 
 
 def test_a_completed_campaign_is_recorded_as_done(tmp_path: Path) -> None:

@@ -79,7 +79,9 @@ def test_a_campaign_on_another_machine_is_resumed_only_by_id(
     monkeypatch.setattr(os, "execv", lambda _, argv: started.extend(argv))
     monkeypatch.setattr(os, "chdir", lambda _: None)
     monkeypatch.setitem(os.environ, "BKBISECT_RESUMED", "")
+    monkeypatch.setitem(os.environ, record.KEPT, "")
     with pytest.raises(BadInput, match="no unfinished campaign"):
         results.resume(Resume(out=tmp_path))
     results.resume(Resume(id="k", out=tmp_path))
     assert "matrix" in started
+    assert os.environ[record.KEPT] == str(tmp_path / "k" / "patches")

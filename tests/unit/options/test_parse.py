@@ -35,6 +35,22 @@ def test_an_unknown_runtime_is_named() -> None:
         parsed("runtime", "host,podman")
 
 
+@pytest.mark.parametrize(
+    ("key", "given", "hint"),
+    [
+        ("runtime", "dokcer", "--runtime docker"),
+        ("runtime", "podman", "--runtime auto"),
+        ("images", "publik", "--images public"),
+        ("source", "gti", "--source git"),
+        ("deadline", "compil=60", "--deadline compile=SECONDS"),
+    ],
+)
+def test_the_hint_is_the_nearest_value(key: str, given: str, hint: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parsed(key, given)
+    assert caught.value.hint == hint
+
+
 def test_sockets() -> None:
     assert parsed("snapshotter_socket", "a=/s,b=/t:/r") == {
         "a": Served(socket="/s"),

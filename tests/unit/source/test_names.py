@@ -23,12 +23,18 @@ def test_newest_first_sorts_versions_before_other_tags() -> None:
         ("v9", ["v0.27.0", "v0.26.3", "v0.26.1"]),
         ("0.26", ["v0.26.3", "v0.26.1", "v0.26.0"]),
         ("othr", ["other"]),
+        ("v0.26.x", ["v0.26.3", "v0.26.1", "v0.26.0"]),
         ("nonsense", ["v0.27.0", "v0.26.3", "v0.26.1"]),
     ],
 )
 def test_nearest(ref: str, near: list[str]) -> None:
     found = names.nearest(ref, TAGS, count=3)
     assert found == near
+
+
+@pytest.mark.parametrize("ref", ["mastr", "Master", "upstrem/mastr", "origin/mater"])
+def test_the_nearest_branch(ref: str) -> None:
+    assert names.nearest(ref, TAGS, ["master", "v0.26"]) == ["master"]
 
 
 def test_nearest_in_a_repository_without_tags() -> None:
