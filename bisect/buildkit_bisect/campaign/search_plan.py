@@ -57,7 +57,10 @@ def planned(
         # The search counts on compiling for that Go version first, and finds it compiled.
         seconds[COMPILING] -= (COLD - estimate.LATER) * pace
     expected = left.at(step, tuple(seconds.values()))
-    ends = f"{line.revision(line.good).ref} and {line.revision(line.bad).ref}"
+    older, newer = line.good, line.bad
+    if line.history.contains(older, newer):  # a fix is searched
+        older, newer = newer, older
+    ends = f"{line.revision(older).ref} and {line.revision(newer).ref}"
     return Planned(
         kind=kind,
         rows=(),

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Column, Event
-from buildkit_bisect.phrases import plural
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render.symbols import known, word
 from buildkit_bisect.render.text import duration, one_line, shorten
 
@@ -111,21 +111,21 @@ def plan_line(event: ev.Planned) -> str:
     expected = event.expected
     about = f"; {expected}" if expected.most else ""
     how = f" ({event.basis})" if about and event.basis else ""
-    first = f", first {' and '.join(event.before)}" if event.before else ""
+    first = f"; first {listed(event.before)}" if event.before else ""
     if event.search:
         cells = plural(len(event.columns), "cell")
         if len(event.columns) == 1:
             cells = f"{event.columns[0].scenario} {event.columns[0].label}".strip()
         steps, builds = plural(event.search.steps, "step"), plural(event.search.builds, "build")
-        work = f"about {steps}, {builds} needed{first}"
-        return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}"
+        work = f"about {steps}, {builds} needed"
+        return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}{first}"
     size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
     made = [s for s in event.build_seconds.values() if s]
     trials = plural(event.trials, "trial")
     stored = sum(map(sum, event.stored.values()))
-    needed = f"{plural(len(made), 'build')} needed{first}"
+    needed = f"{plural(len(made), 'build')} needed"
     needed += f", {plural(stored, 'trial')} stored" if stored else ""
-    return f"{event.kind}: {size} x {trials}, {needed}{about}{how}"
+    return f"{event.kind}: {size} x {trials}, {needed}{about}{how}{first}"
 
 
 def finished_line(event: ev.Finished) -> str:
