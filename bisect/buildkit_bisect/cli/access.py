@@ -28,7 +28,7 @@ def _instead(path: str, kind: type[Request]) -> str:
     if Path(path).is_relative_to(paths.cache_place()):
         return "BKBISECT_CACHE_DIR=DIR of your own"
     if kind is Report:
-        return inv("report", "ID", publish="DIR")
+        return inv("report", "ID", copy="DIR")
     if any(option.key == "out" for option in options_of(kind)):
         return f"{words(kind, out='DIR')} of your own"
     if Path(path).is_relative_to(checkout.PROJECT):

@@ -37,7 +37,7 @@ def run(error: Exception, kind: type[Request], capsys: pytest.CaptureFixture[str
     ("kind", "place", "hint"),
     [
         (Clean, "cache", "BKBISECT_CACHE_DIR=DIR of your own"),
-        (Report, "results", "./inv report ID --publish DIR"),
+        (Report, "results", "./inv report ID --copy DIR"),
         (Matrix, "results", "--out DIR of your own"),
         (Clean, "project", "a clone of your own"),
     ],
