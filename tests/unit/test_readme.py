@@ -20,11 +20,14 @@ PUBLISHED = PROJECT / "results" / "issue-6893"
 
 #: The cell that each column of the table is about.
 COLUMNS = {
-    "stargz, two base images": (
+    "lazy snapshotter (stargz), two base images": (
         "cross-stage-lazy",
         {"bases": "different", "snapshotter": "stargz"},
     ),
-    "stargz, one base image": ("cross-stage-lazy", {"bases": "same", "snapshotter": "stargz"}),
+    "lazy snapshotter (stargz), one base image": (
+        "cross-stage-lazy",
+        {"bases": "same", "snapshotter": "stargz"},
+    ),
     "overlayfs, same layers pulled before": ("cross-stage-dedup", {"warm": "yes"}),
 }
 
@@ -136,12 +139,12 @@ def test_the_times_beside_commands_are_those_of_the_reports(name: str) -> None:
     words = published.command.replace(" --repo PATH", "").replace(" --fresh", "")
     command = words.replace("--axis=", "--axis ")
     minutes = round(published.seconds["total"] / 60)
-    assert re.search(rf"^    {re.escape(command)} +# {minutes} min$", README, re.MULTILINE)
+    assert re.search(rf"^    # .* {minutes} min\n    {re.escape(command)}$", README, re.MULTILINE)
     assert published.host["cpus"] == "2"
     assert f"(results/issue-6893/{name}/report.md)" in README
     reused = {cell.build.key for cell in published.cells if cell.build and cell.build.reused}
     assert len(reused) == 2
-    assert "took that long on 2 cores" in PROSE
+    assert "The two took that long on 2 cores" in PROSE
     assert "with 2 of the builds done before" in PROSE
 
 
