@@ -188,23 +188,18 @@ def script() -> str:
 def record() -> None:
     """Run docs/session/type.sh in a terminal of its own, and keep what it writes."""
     mine = PROJECT / "my-test.sh"
-    mine.write_text(script())
-    mine.chmod(0o755)
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "session.cast"
-        size = ["--cols", str(COLUMNS), "--rows", str(ROWS)]
-        options = [
-            *size,
-            "--quiet",
-            "--env",
-            "TERM",
-            "--command",
-            shlex.quote(str(HERE / "type.sh")),
-        ]
-        asciinema = [sys.executable, "-m", "asciinema", "rec", *options, str(raw)]
-        subprocess.run(asciinema, cwd=PROJECT, check=True)
-        keep(raw.read_text())
-    mine.unlink()
+    size = ["--cols", str(COLUMNS), "--rows", str(ROWS)]
+    command = ["--quiet", "--env", "TERM", "--command", shlex.quote(str(HERE / "type.sh"))]
+    try:
+        mine.write_text(script())
+        mine.chmod(0o755)
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / "session.cast"
+            asciinema = [sys.executable, "-m", "asciinema", "rec", *size, *command, str(raw)]
+            subprocess.run(asciinema, cwd=PROJECT, check=True)
+            keep(raw.read_text())
+    finally:
+        mine.unlink(missing_ok=True)
 
 
 def keep(cast: str) -> None:
