@@ -60,7 +60,7 @@ def test_it_shows_nothing_of_the_machine(recorded: list[session.Frame]) -> None:
 
 def test_it_shows_the_script_and_the_command_of_the_readme(recorded: list[session.Frame]) -> None:
     shown = [text(frame) for frame in recorded]
-    commands = [line for line in README.splitlines() if "--script ./my-test.sh" in line]
+    commands = re.findall(r"^\./inv bisect .*$", README, re.MULTILINE)
     assert len(commands) == 1
     assert any(f"$ cat my-test.sh\n{session.script()}$ {commands[0]}" in one for one in shown)
 
