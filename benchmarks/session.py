@@ -139,9 +139,8 @@ def starts(seen: Sequence[Frame]) -> list[float]:
     return begins
 
 
-def draw(cast: str) -> str:
-    """Return the SVG of an asciicast."""
-    seen = frames(cast)
+def draw(seen: Sequence[Frame]) -> str:
+    """Return the SVG that plays *seen*."""
     begins = starts(seen)
     numbers: dict[Line, int] = {}
     for line in itertools.chain.from_iterable(frame.lines for frame in seen):
@@ -219,7 +218,7 @@ def main(words: Sequence[str]) -> int:
         case ["record"]:
             record()
         case ["draw"]:
-            SVG.write_text(draw(read()))
+            SVG.write_text(draw(frames(read())))
         case _:
             sys.stderr.write(__doc__ or "")
             return 2

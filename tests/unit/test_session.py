@@ -35,8 +35,8 @@ def recorded() -> list[session.Frame]:
     return session.frames(session.read())
 
 
-def test_the_picture_is_drawn_from_the_recording() -> None:
-    assert session.SVG.read_text() == session.draw(session.read()), "benchmarks/session.py draw"
+def test_the_picture_is_drawn_from_the_recording(recorded: list[session.Frame]) -> None:
+    assert session.SVG.read_text() == session.draw(recorded), "benchmarks/session.py draw"
 
 
 def test_the_picture_is_small_and_whole() -> None:
@@ -93,7 +93,7 @@ def test_a_screen_is_not_drawn_in_the_middle_of_a_redraw() -> None:
 
 
 def test_colours_are_classes_of_the_style() -> None:
-    svg = session.draw(cast((0.0, "\x1b[1;32m<ok>\x1b[0m a\x1b[31mb"), (1.0, "c")))
+    svg = session.draw(session.frames(cast((0.0, "\x1b[1;32m<ok>\x1b[0m a\x1b[31mb"), (1.0, "c"))))
     assert 'class="green bold"' in svg
     assert "&lt;ok&gt;" in svg
     style = session.TEMPLATE.read_text()
