@@ -117,6 +117,8 @@ def test_the_sentences_below_it(matrix: result.Result) -> None:
     assert {cell.rate for cell in matrix.cells if cell.verdict != Verdict.WEAK} == {(3, 3)}
     assert {cell.rate for cell in matrix.cells if cell.verdict == Verdict.WEAK} == {(2, 3)}
     assert "Every cell ran three times, with the same outcome unless it is flaky" in PROSE
+    releases = [name for name in versions(matrix) if name != "master"]
+    assert f"These are {len(releases)} releases and master." in PROSE
     controls = [cell for cell in matrix.cells if cell.control]
     assert {cell.verdict for cell in controls} == {Verdict.GOOD}
     assert f"all {len(controls)} control cells are good" in PROSE
@@ -144,7 +146,7 @@ def test_the_times_beside_commands_are_those_of_the_reports(name: str) -> None:
     assert f"(results/issue-6893/{name}/report.md)" in README
     reused = {cell.build.key for cell in published.cells if cell.build and cell.build.reused}
     assert len(reused) == 2
-    assert "The two took that long on 2 cores" in PROSE
+    assert "took that long on 2 cores" in PROSE
     assert "with 2 of the builds done before" in PROSE
 
 
