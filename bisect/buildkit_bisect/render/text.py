@@ -52,7 +52,10 @@ _PARTS = r"(?:/[^\s/\"':=,]+)"  # of an absolute path
 _PATHS = (
     (re.compile(
         rf"{_PARTS}*/tmp/(?:trial|images|build|bench)[\w-]*-\d+-\w+|({_PARTS}+)"), "TRIAL"),
-    (re.compile(rf"{_PARTS}*/\.?(?:cache/)?buildkit-bisect(?=/)|({_PARTS}+)"), "CACHE"),
+    # A checkout has the same name by default. What a user needs of it is not the cache's.
+    (re.compile(
+        rf"{_PARTS}*/\.?(?:cache/)?buildkit-bisect(?=/)(?!/(?:results|patches|templates)/)"
+        rf"|({_PARTS}+)"), "CACHE"),
     (re.compile(r"(?<![\w./-])()(?:/home/[^\s/\"':]+|/Users/[^\s/\"':]+|/root)(?=[/\s\"':]|$)"),
      "~"),
 )  # fmt: skip

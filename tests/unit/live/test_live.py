@@ -351,6 +351,23 @@ def test_display_without_a_terminal_writes_lines() -> None:
     assert "\x1b" not in out.getvalue()
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_folder_of_the_results_is_shown_as_it_is(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a checkout that is called like the cache directory, which is shown as CACHE."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: terminal)
+    folder = "/srv/buildkit-bisect/results/x\x1b[2J"
+    with Display(out, clock=lambda: 0.0) as display:
+        display.emit(ev.Finished(status="done", finding="Broken.", folder=folder))
+    shown = out.getvalue()
+    assert "done: Broken. Results: /srv/buildkit-bisect/results/x" in shown
+    assert "\x1b[2J" not in shown
+
+
 def test_every_event_survives_the_record() -> None:
     every = [event for _, event in STORY]
     every += [

@@ -61,6 +61,8 @@ class Seen(HTMLParser):
         ("--my-api-key: 'a b'; x", "--my-api-key: ***; x"),
         ("/a/tmp/trial-1-a/b/tmp/images-2-b.c/d", "TRIAL.c/d"),
         ("/a/.cache/buildkit-bisect/b,/c/d", "CACHE/b,/c/d"),
+        ("/home/ann/buildkit-bisect/results/x", "~/buildkit-bisect/results/x"),
+        ("/srv/buildkit-bisect/patches/a/b.patch", "/srv/buildkit-bisect/patches/a/b.patch"),
         ("kept \x1bPto the end of the line\nand \x1b_to its end\x1b\\ on", "kept \nand  on"),
         ("the token is missing", "the token is missing"),
         ("COPY /rootfs /root.txt", "COPY /rootfs /root.txt"),
