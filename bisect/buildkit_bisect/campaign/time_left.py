@@ -48,15 +48,15 @@ class TimeLeft:
         self._wall = _BESIDE * _PRIOR
         self._run = _PRIOR
 
-    def at(self, ask: Ask) -> Forecast:
-        """The time from *ask* to the end."""
+    def at(self, ask: Ask, beside: int = 0) -> Forecast:
+        """The time from *ask* to the end, with trials *beside* those that it knows of."""
         if self._stored:
             return _STORED
         each = self._cost.trial_seconds(ask.commit) * self._wall / self._run
         builds = [b + _CHECKOUT for b in (*ask.builds_left, *self._builds) if b]
         return forecast(
             builds,
-            (ask.trials_left + self._trials) * each,
+            (ask.trials_left + self._trials + beside) * each,
             recorded=self._cost.recorded,
             steps=_STEPS,
         )

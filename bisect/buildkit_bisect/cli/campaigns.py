@@ -30,7 +30,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect, Building, Campaign
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.phrases import plural
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import github, reports
 from buildkit_bisect.result import CampaignKind, Result, SearchStatus, ValidationStatus
 from buildkit_bisect.scenario import Scenario, from_script
@@ -224,6 +224,7 @@ def show_plan(request: Campaign, planned: Planned) -> int:
                     "basis": planned.basis,
                     **({"skipped": dict(planned.skipped)} if planned.skipped else {}),
                     **({"also": list(planned.also)} if planned.also else {}),
+                    **({"tried_at": list(planned.tried_at)} if planned.tried_at else {}),
                 },
                 indent=1,
             )
@@ -241,7 +242,10 @@ def show_plan(request: Campaign, planned: Planned) -> int:
     for column in planned.columns:
         control = ", control" if column.control else ""
         axes = " ".join(f"{k}={v}" for k, v in column.axes)
-        print(f"cell   {column.scenario} {axes}{control}: {trials} per row")
+        where = f"at {listed(planned.tried_at)}" if planned.tried_at else "per row"
+        print(f"cell   {column.scenario} {axes}{control}: {trials} {where}")
+    if planned.tried_at:
+        print("then   a search with one of these cells, where good and bad are as given")
     for text in planned.also:
         print(f"also   {text}")
     what = " for builds and cells" if planned.also else ""

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
-from buildkit_bisect.phrases import plural
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render.symbols import known, word
 from buildkit_bisect.render.text import duration, one_line, shorten
 
@@ -84,6 +84,11 @@ def cell(event: ev.CellDone) -> str:
 
 def plan_line(event: ev.Planned) -> str:
     """The plan in one line, with what its estimate is based on."""
+    if event.tried_at:
+        return (
+            f"{event.kind}: {tried(event)}, then a search in one of them where these differ;"
+            f" {event.expected} ({event.basis})"
+        )
     size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
     builds = [s for s in event.build_seconds.values() if s]
     expected = event.expected
@@ -94,6 +99,11 @@ def plan_line(event: ev.Planned) -> str:
     needed = f"{plural(len(builds), 'build')} needed"
     needed += f", {plural(stored, 'trial')} stored" if stored else ""
     return f"{event.kind}: {size} x {trials}, {needed}{about}{how}"
+
+
+def tried(event: ev.Planned) -> str:
+    """``v0.26.0 and v0.24.0 in each of 2 cells``."""
+    return f"{listed(event.tried_at)} in each of {plural(len(event.columns), 'cell')}"
 
 
 def finished_line(event: ev.Finished) -> str:

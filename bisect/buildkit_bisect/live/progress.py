@@ -75,6 +75,7 @@ class Progress:
         self.step: ev.StepAsked | None = None
         self.steps_done: list[ev.StepDone] = []
         self._asked: set[str] = set()  # rows that a search chose
+        self._dropped: set[Column] = set()  # cells of an earlier plan that no more row will run
         self.finished: ev.Finished | None = None
         self.started: float | None = None
         self.last: float = 0.0
@@ -91,6 +92,8 @@ class Progress:
         self.last = now
         match event:
             case ev.Planned():
+                if self.plan:
+                    self._dropped |= set(self.plan.columns) - set(event.columns)
                 self.plan = event
                 for row in event.rows:
                     self._row(row)
@@ -167,7 +170,7 @@ class Progress:
         if self.plan and base is not None:
             wanted = [c for c in self.plan.columns_of(row) if self._may_be_bad(base, c)]
         elif self.plan and (row in self.plan.rows or row in self._asked):
-            return self.columns
+            wanted = [c for c in self.columns if c not in self._dropped]
         else:
             wanted = []  # not planned: a revert that is run for comparison
         return [c for c in self.columns if c in wanted or (row, c) in self.cells]

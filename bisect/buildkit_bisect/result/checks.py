@@ -40,6 +40,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "TrialInfo.verdict": VERDICTS,
     "CellInfo.verdict": VERDICTS,
     "BisectStep.verdict": VERDICTS,
+    "CellTried.good_verdict": VERDICTS,
+    "CellTried.bad_verdict": VERDICTS,
     "BisectInfo.status": tuple(SearchStatus),
     "CellChange.change": tuple(CellEffect),
     "CheckInfo.kind": tuple(CheckKind),

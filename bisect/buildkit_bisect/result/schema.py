@@ -84,7 +84,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
 }
 
 #: Fields that results of earlier versions lack.
-ADDED = ("CellInfo.known",)
+ADDED = ("CellInfo.known", "BisectInfo.tried", "BisectInfo.choice")
 
 #: Campaigns whose document has a search.
 _SEARCHES = [CampaignKind.BISECT, CampaignKind.BOUNDARIES]
