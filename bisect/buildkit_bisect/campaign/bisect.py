@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
-from buildkit_bisect.campaign import candidates, cell_choice, compose, verify
+from buildkit_bisect.campaign import (
+    candidates,
+    cell_choice,
+    compose,
+    recall,
+    search_plan,
+    verify,
+)
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.compose import Findings
@@ -14,10 +22,9 @@ from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.priors import Priors
 from buildkit_bisect.campaign.search_steps import counted
 from buildkit_bisect.campaign.setup import Setup
-from buildkit_bisect.events import Column, Events, Planned, Said
-from buildkit_bisect.forecast import NOTHING
+from buildkit_bisect.events import Events, Planned, Said
 from buildkit_bisect.lab.cell import merge
-from buildkit_bisect.model import Axes, Verdict
+from buildkit_bisect.model import Axes, PatchRef, Verdict
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
@@ -26,6 +33,7 @@ from buildkit_bisect.result import (
     BisectStep,
     CampaignKind,
     CandidateInfo,
+    CellInfo,
     CellTried,
     SearchStatus,
 )
@@ -62,7 +70,7 @@ class Bisection:
         )
         self._ends = cell_choice.Ends(good=request.good, bad=request.bad, find_fix=request.find_fix)
         self._priors = Priors(line=self._line, request=request)
-        costs = candidates.known_costs(setup.builder, self._line)
+        self._costs = costs = candidates.known_costs(setup.builder, self._line)
         weights = self._priors.weights()
         self._searches: dict[Axes, CellSearch] = {
             axes: CellSearch(
@@ -70,6 +78,11 @@ class Bisection:
             )
             for scenario, axes in setup.tested_cells()
         }
+        if self._priors.pending:
+            newer = self._line.variant(self._priors.newer)
+            covering = search_plan.covering_seconds(setup.builder, newer)
+            for search in self._searches.values():
+                search.left.instrumented(covering)
         self._say_priors(setup.events)
         # Until one is chosen: the one of an earlier search like this, which will be it again.
         searches = self._searches.values()
@@ -77,31 +90,33 @@ class Bisection:
         self._tried: tuple[CellTried, ...] = ()  # if there are several cells, and some was run
         self._choice = ""
 
+    def settled(self) -> Findings | None:
+        """Return the refusal of ends that cannot be searched between; None if they can."""
+        step = self._search.session.next()
+        return None if isinstance(step, Ask) else self._findings(step)
+
     def plan(self) -> Planned:
         """Return a plan with the cells in which the ends will run, and the expected cost."""
-        others = len(self._searches) - 1
-        trials = self._search.options.trials or 1
-        return self._planned(
-            *self._searches,
-            beside=2 * others * trials,
-            tried_at=(self._ends.bad, self._ends.good) if others else (),
-        )
-
-    def _planned(self, *cells: Axes, beside: int = 0, tried_at: tuple[str, ...] = ()) -> Planned:
-        search = self._search
-        step = search.session.next()
-        left = search.left.at(step, beside) if isinstance(step, Ask) else NOTHING
-        return Planned(
+        search, others = self._search, len(self._searches) - 1
+        ends = [self._line.variant(c) for c in (self._line.good, self._line.bad)]
+        called = cell_choice.names(list(self._searches))
+        return search_plan.planned(
+            self._setup,
+            self._line,
+            search.session.next(),
+            search.left,
+            costs=self._costs,
             kind=self.kind,
-            rows=(),
-            columns=tuple(Column(scenario=search.scenario.name, axes=axes) for axes in cells),
+            cells=[(each.scenario, axes) for axes, each in self._searches.items()],
             trials=search.options.trials or 1,
-            build_seconds={"search": left.seconds},
-            least=left.least,
-            most=left.most,
-            basis=f"{len(self._line.candidates)} candidates with {self._line.distinct} different"
-            " build inputs" + (", without the instrumented build" if self._priors.pending else ""),
-            tried_at=tried_at,
+            also=[search_plan.COVERING] if self._priors.pending else [],
+            known=[
+                f"{called[axes]}: {line}" if others else line
+                for axes, each in self._searches.items()
+                for line in recall.lines(self._setup, ends, each.scenario, axes)
+            ],
+            tried_at=(self._ends.bad, self._ends.good) if others else (),
+            beside=_ENDS * others * (search.options.trials or 1),
         )
 
     def run(self, work: Work) -> Findings:
@@ -109,19 +124,32 @@ class Bisection:
         found = self._choose(work)
         if isinstance(found, NoneDiffers):
             step: Answer = cell_choice.refusal(found.answers, self._tried, self._ends)
-            if isinstance(step, Refused | Inconclusive) and step.hint:
-                work.events.emit(Said(text=f"next: {step.hint}"))
         else:
             self._search = self._searches[found.cell]
             step = self._searched(work)
         reverted = self._verify(work, step) if isinstance(step, Found) else ""
         searches = [self._search, *(s for s in self._searches.values() if s is not self._search)]
         cells = [merge(parts) for search in searches for parts in search.cells.values()]
+        return self._findings(
+            step,
+            patches={p.name: p for cell in cells for p in cell.variant.patches},
+            cells=[compose.cell_info(cell, work.folder) for cell in cells],
+            reverted=reverted,
+        )
+
+    def _findings(
+        self,
+        answer: Answer,
+        *,
+        patches: Mapping[str, PatchRef] = MappingProxyType({}),
+        cells: Sequence[CellInfo] = (),
+        reverted: str = "",
+    ) -> Findings:
         return Findings(
-            revisions=tuple(self._line.revisions(self._mentioned(step))),
-            patches=tuple({p.name: p for cell in cells for p in cell.variant.patches}.values()),
-            cells=tuple(compose.cell_info(cell, work.folder) for cell in cells),
-            bisect=replace(self._info(step), reverted=reverted),
+            revisions=tuple(self._line.revisions(self._mentioned(answer))),
+            patches=tuple(patches.values()),
+            cells=tuple(cells),
+            bisect=replace(self._info(answer), reverted=reverted),
         )
 
     def _choose(self, work: Work) -> Chosen[Axes] | NoneDiffers[Axes]:
@@ -155,7 +183,6 @@ class Bisection:
         if self._tried:
             self._choice = cell_choice.why(self._tried, self._ends)
             work.events.emit(Said(text=self._choice))
-            work.events.emit(self._planned(search.axes))
         search.began()
         before = sum(len(s.steps) for s in self._searches.values()) - len(search.steps)
         while isinstance(step := search.session.next(), Ask):
@@ -169,8 +196,8 @@ class Bisection:
     def _cover(self, work: Work) -> None:
         """Weigh the candidates by what the reproducer runs at the newer end."""
         newer = self._line.variant(self._priors.newer)
-        work.events.emit(Said(text=f"prior: building an instrumented {newer.label}, for one run"))
         covered = work.lab.covered(newer, self._search.scenario, self._search.axes)
+        self._search.left.instrumented(0)
         self._search.session.prefer(self._priors.with_coverage(covered))
         self._say_priors(work.events)
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 
-from buildkit_bisect.campaign import candidates, compose
+from buildkit_bisect.campaign import candidates, compose, search_plan
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
@@ -14,12 +14,13 @@ from buildkit_bisect.campaign.matrix import TRIALS
 from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, refuse_infra, skip_of
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft, ran
-from buildkit_bisect.events import Column, Planned
-from buildkit_bisect.forecast import NOTHING
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.events import Planned
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Verdict
 from buildkit_bisect.options import requests
+from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
@@ -59,9 +60,10 @@ class BoundaryCampaign:
         self._line: Line = candidates.load(
             setup.source, request.start, request.end, overlay, releases=request.releases
         )
+        _check_order(self._line, request)
         commits, self._notes = candidates.whole_line(self._line)
-        costs = candidates.known_costs(setup.builder, self._line)
-        cost = candidates.cost(self._line, costs, None)
+        self._costs = candidates.known_costs(setup.builder, self._line)
+        cost = candidates.cost(self._line, self._costs, None)
         self._left = TimeLeft(cost)
         self._search = BoundarySearch(
             commits,
@@ -76,22 +78,21 @@ class BoundaryCampaign:
         self._steps: list[BisectStep] = []
         self._tested: dict[str, list[Cell]] = {}
 
+    def settled(self) -> None:
+        """Return None: the constructor refuses."""
+
     def plan(self) -> Planned:
         """Return a plan with one column per tested cell and the minimum cost of the search."""
-        step = self._search.next()
-        left = self._left.at(step) if isinstance(step, Ask) else NOTHING
-        return Planned(
+        return search_plan.planned(
+            self._setup,
+            self._line,
+            self._search.next(),
+            self._left,
+            costs=self._costs,
             kind=self.kind,
-            rows=(),
-            columns=tuple(
-                Column(scenario=scenario.name, axes=axes) for scenario, axes in self._cells.values()
-            ),
+            cells=self._cells.values(),
             trials=self._trials,
-            build_seconds={"search": left.seconds},
-            least=left.least,
-            most=left.most,
-            basis=f"{len(self._line.candidates)} commits with {self._line.distinct} different build"
-            " inputs; more if outcomes change",
+            also=["narrow each change of outcome to one commit: more steps and builds"],
         )
 
     def run(self, work: Work) -> Findings:
@@ -204,6 +205,21 @@ class BoundaryCampaign:
                 *(() if self._request.releases else (_MERGE_NOTE,)),
                 *self._flaky_notes(),
             ),
+        )
+
+
+def _check_order(line: Line, request: requests.Boundaries) -> None:
+    """Raise `BadInput` unless the second end is newer than the first one, or on another branch."""
+    start, end = request.start, request.end
+    if line.good == line.bad:
+        raise BadInput(
+            f"both endpoints are {start}" if start == end else f"{start} and {end} are one commit",
+            hint=words(requests.Boundaries, from_="R", to="R"),
+        )
+    if line.history.contains(line.good, line.bad):
+        raise BadInput(
+            f"{start} is newer than {end}: the endpoints are swapped",
+            hint=inv("boundaries", from_=end, to=start),
         )
 
 

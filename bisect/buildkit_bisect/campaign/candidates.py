@@ -23,6 +23,7 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.search import AsBefore, CostModel, History, NearestBuilt
 from buildkit_bisect.search.cost import COLD, Pace
 from buildkit_bisect.source import GitSource, Source
+from buildkit_bisect.system.announce import announce
 
 NOTHING_KNOWN = SearchCosts(built=(), known_go=(), pace=0.0, recorded=0, trial=TRIAL)
 
@@ -76,6 +77,7 @@ class Line:
         return self.candidates.index(commit) + 1 if commit in self.candidates else None
 
 
+@announce("reading the history between the ends")
 def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, releases: bool) -> Line:
     """Return the history between two refs. Raises `BadInput` if a ref or the source is unusable."""
     if releases:
@@ -182,6 +184,7 @@ def cost(line: Line, now: SearchCosts, first: SearchCosts | None) -> CostModel:
     return AsBefore(first=model(line, first), now=current) if first else current
 
 
+@announce("looking up which candidates are built")
 def known_costs(builder: Builder, line: Line) -> SearchCosts:
     """Return what this machine has recorded that tells what builds and trials will take."""
     commits = _in_order(line)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,12 +15,13 @@ from buildkit_bisect.campaign import compose, known, record
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput, BisectError
-from buildkit_bisect.events import Events, Finished, Planned, Several
+from buildkit_bisect.events import Events, Finished, Planned, Said, Several
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.live import Recorder
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
 from buildkit_bisect.result import CampaignKind, CampaignStatus, Result
+from buildkit_bisect.system.announce import announce, announcing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +41,12 @@ class Campaign(Protocol):
         """Its name in result documents."""
         ...
 
-    def plan(self) -> Planned | None:
-        """Return what will be built and run; None if that depends on trials."""
+    def settled(self) -> Findings | None:
+        """Return the findings if nothing has to be built or run for them: a refusal."""
+        ...
+
+    def plan(self) -> Planned:
+        """Return what will be built and run, as far as it is known."""
         ...
 
     def run(self, work: Work) -> Findings:
@@ -63,10 +69,13 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
     status, reason = str(CampaignStatus.FAILED), ""
     try:
         events = Several(setup.events, recorder)
-        document = _document(campaign, replace(setup, events=events), name, folder)
-        result.write(document, folder)
-        headline = publish(document, folder, events)
+        with announcing(events):
+            document = _document(campaign, replace(setup, events=events), name, folder)
+            result.write(document, folder)
+            headline = publish(document, folder, events)
         status = document.status
+        if document.bisect and document.bisect.hint:
+            events.emit(Said(text=f"next: {document.bisect.hint}"))
         events.emit(Finished(status=status, finding=headline, folder=str(folder)))
     except KeyboardInterrupt:
         status = str(CampaignStatus.INTERRUPTED)
@@ -85,21 +94,23 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
 
 def _document(campaign: Campaign, setup: Setup, name: str, folder: Path) -> Result:
     started = time.monotonic()
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    if planned := campaign.plan():
-        setup.events.emit(planned)
+    document = partial(
+        compose.result,
+        setup,
+        kind=campaign.kind,
+        campaign=name,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+    if findings := campaign.settled():
+        spent = {"total": time.monotonic() - started, "builds": 0.0, "trials": 0.0}
+        return document(findings, refs={}, seconds=spent, engine={})
+    setup.events.emit(campaign.plan())
     with open_lab(setup, name) as (lab, refs):
         findings = campaign.run(Work(lab=lab, events=setup.events, folder=folder))
-        findings = known.add(findings, lab, setup.events)
-        return compose.result(
-            setup,
-            findings,
-            kind=campaign.kind,
-            campaign=name,
-            created=created,
-            refs=refs,
-            seconds=lab.seconds(started),
-            engine=lab.engine_facts(),
+        with announce("collecting the results"):
+            findings = known.add(findings, lab, setup.events)
+        return document(
+            findings, refs=refs, seconds=lab.seconds(started), engine=lab.engine_facts()
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from packaging.version import Version
 
-from buildkit_bisect.campaign import estimate
+from buildkit_bisect.campaign import estimate, groundwork
 from buildkit_bisect.campaign.bisect import Bisection
 from buildkit_bisect.campaign.candidates import identity, overlay_of
 from buildkit_bisect.campaign.cell_choice import names
@@ -18,15 +18,18 @@ from buildkit_bisect.campaign.search_steps import Step, as_tested, shown, verdic
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.errors import NoAnswer
-from buildkit_bisect.events import Planned, Said
-from buildkit_bisect.model import Revision, Variant
+from buildkit_bisect.events import Column, Planned, Said, Search
+from buildkit_bisect.model import Axes, Build, Revision, Variant
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import CampaignKind
 from buildkit_bisect.search import FlatCost, GoodEndOfCell, GoodEndOfCells, GoodEndSearch, Try
 from buildkit_bisect.source import GitSource, Source
+from buildkit_bisect.system.announce import announce
 
 
+@announce("listing the releases before the bad end")
 def releases_before(source: Source, bad: Revision) -> list[Revision]:
     """Return the final releases older than *bad*, oldest first."""
     finals = sorted(source.releases(), key=lambda r: Version(r.ref))
@@ -49,9 +52,55 @@ class GoodEndBisection:
         self._bad = setup.source.resolve(request.bad)
         self._releases = releases_before(setup.source, self._bad)
 
-    def plan(self) -> Planned | None:
-        """Return None: the good end is not known before trials run."""
-        return None
+    def settled(self) -> None:
+        """Return None: the good end has to be found."""
+
+    def plan(self) -> Planned:
+        """Return the plan for finding the good end; the search after it has a plan of its own."""
+        search, cost, _ = self._search()
+        step = search.next()
+        assert isinstance(step, Try)
+        ask = step.ask
+        before = groundwork.expected(self._setup, (), (), 1.0)
+        left = TimeLeft(cost)
+        expected = left.at(ask, tuple(before.values()))
+        releases = plural(len(self._releases), "release")
+        return Planned(
+            kind=self.kind,
+            rows=(),
+            columns=tuple(Column(scenario=s.name, axes=axes) for axes, s in self._cells.items()),
+            trials=ask.trials,
+            build_seconds={"search": expected.seconds},
+            least=expected.least,
+            most=expected.most,
+            basis=estimate.basis(left.recorded),
+            also=("bisect from the release that is good: more steps and builds",),
+            before=before,
+            search=Search(
+                what=f"the newest good one of {releases} before {self._bad.ref}",
+                steps=ask.expected_steps,
+                builds=len(left.builds(ask)),
+            ),
+        )
+
+    def _search(self) -> tuple[GoodEndOfCells[Axes], FlatCost, dict[str, Revision]]:
+        """Return the search for a good end, what it costs, and the revisions by name."""
+        known = {identity(r): r for r in [*self._releases, self._bad]}
+        cost = FlatCost(build=estimate.LATER, trial=estimate.TRIAL)
+        for name, revision in known.items():
+            if isinstance(self._setup.builder.cached(Variant(revision=revision)), Build):
+                cost.learn(name, build_seconds=None, trial_seconds=None)
+        searches = {
+            axes: GoodEndSearch(
+                [identity(r) for r in self._releases],
+                bad=identity(self._bad),
+                options=search_options(self._request),
+                cost=cost,
+                labels={name: r.ref for name, r in known.items()},
+            )
+            for axes in self._cells
+        }
+        return GoodEndOfCells(searches), cost, known
 
     def run(self, work: Work) -> Findings:
         """Find the good end, then bisect; the bisection reuses the trials at the ends.
@@ -60,23 +109,12 @@ class GoodEndBisection:
         """
         request = replace(self._request, good=self._good_end(work))
         bisection = Bisection(self._setup, request, self._overlay)
-        work.events.emit(bisection.plan())
+        if not bisection.settled():
+            work.events.emit(bisection.plan())
         return bisection.run(work)
 
     def _good_end(self, work: Work) -> str:
-        known = {identity(r): r for r in [*self._releases, self._bad]}
-        cost = FlatCost(build=estimate.LATER, trial=estimate.TRIAL)
-        searches = {
-            axes: GoodEndSearch(
-                [identity(r) for r in self._releases],
-                bad=identity(self._bad),
-                options=search_options(self._request),
-                cost=cost,
-                labels={identity(r): r.ref for r in known.values()},
-            )
-            for axes in self._cells
-        }
-        search = GoodEndOfCells(searches)
+        search, cost, known = self._search()
         patches_at = overlay_of(self._setup.source, self._overlay)
         called = names(list(self._cells))
         left = TimeLeft(cost)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 from buildkit_bisect.builds import history
-from buildkit_bisect.campaign import compose, estimate
+from buildkit_bisect.campaign import compose, estimate, groundwork, recall
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_steps import cell_done
-from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.campaign.setup import Setup, Workshop
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.golang.toolchain import wanted
+from buildkit_bisect.lab import base_images
 from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
@@ -51,57 +53,76 @@ def planned(setup: Setup, variants: Sequence[Variant], trials: int, kind: Campai
         for s in setup.scenarios
         for axes in setup.cells(s)
     )
-    rows = tuple(v.label for v in variants)
-    skipped = {v.label: why for v in variants if (why := _skipped(setup, v))}
+    with closing(Journal()) as journal:
+        trial = journal.mean_seconds() or estimate.TRIAL
+    return replace(
+        built(setup, variants, kind, before=partial(groundwork.expected, setup, variants)),
+        columns=columns,
+        trials=trials,
+        trial_seconds=trial,
+        stored=recall.stored(setup, variants),
+    )
+
+
+def built(
+    workshop: Workshop,
+    variants: Sequence[Variant],
+    kind: str,
+    *,
+    before: Callable[[Collection[str], float], Mapping[str, float]] = lambda _go, _pace: {},
+) -> Planned:
+    """Return the plan of building *variants*, after what *before* expects.
+
+    That gets the Go versions that something was built with, and the pace of builds.
+    """
+    skipped = {v.label: why for v in variants if (why := _skipped(workshop, v))}
     recorded = [
         estimate.Recorded(go=estimate.minor(b.go), seconds=b.seconds)
         for b in history()
         if isinstance(b, Build)
     ]
     pace = estimate.pace(recorded)
+    known_go = {b.go for b in recorded}
+    first = before(known_go, pace.factor)
+    if base_images.COMPILING in first:
+        known_go.add(base_images.REFERENCE_GO)
     seconds = estimate.build_seconds(
-        [_row(setup, v, skipped) for v in variants],
-        known_go={b.go for b in recorded},
-        factor=pace.factor,
+        [_row(workshop, v, skipped) for v in variants], known_go=known_go, factor=pace.factor
     )
-    with closing(Journal()) as journal:
-        trial = journal.mean_seconds() or estimate.TRIAL
     return Planned(
         kind=kind,
-        rows=rows,
-        columns=columns,
-        trials=trials,
+        rows=tuple(v.label for v in variants),
+        columns=(),
+        trials=0,
         build_seconds=seconds,
-        trial_seconds=trial,
         basis=estimate.basis(pace.count),
         recorded=pace.count,
         skipped=skipped,
+        before=first,
     )
 
 
 def with_stored(plan: Planned, setup: Setup, variants: Sequence[Variant], lab: Lab) -> Planned:
     """Return *plan* with the trials of each row that are stored and will not run again."""
-    cells = [(s, axes) for s in setup.scenarios for axes in setup.cells(s)]
-    stored = {v.label: tuple(lab.stored(v, s, axes) for s, axes in cells) for v in variants}
-    return replace(plan, stored={row: counts for row, counts in stored.items() if any(counts)})
+    return replace(plan, before={}, stored=recall.counted(setup, variants, lab))
 
 
-def _skipped(setup: Setup, variant: Variant) -> str:
+def _skipped(workshop: Workshop, variant: Variant) -> str:
     """Return why a row will be skipped; "" if it will run, as far as is known."""
-    if variant.patches and setup.source.kind != "git":
+    if variant.patches and workshop.source.kind != "git":
         return "patches need a git source"
-    known = setup.builder.cached(variant)
+    known = workshop.builder.cached(variant)
     return f"{known.stage}: {known.reason}" if isinstance(known, NoBuild) else ""
 
 
-def _row(setup: Setup, variant: Variant, skipped: Collection[str]) -> estimate.Row:
+def _row(workshop: Workshop, variant: Variant, skipped: Collection[str]) -> estimate.Row:
     revision = variant.revision
-    built = isinstance(setup.builder.cached(variant), Build)
+    built = isinstance(workshop.builder.cached(variant), Build)
     known = built or variant.label in skipped
     return estimate.Row(
         label=variant.label,
         revision=revision.sha or revision.describe,
-        go="" if known else _go(setup.source, revision),
+        go="" if known else _go(workshop.source, revision),
         built=built,
         skipped=variant.label in skipped,
     )
@@ -127,15 +148,19 @@ class MatrixCampaign:
         self._variants = tuple(variants)
         self._trials = setup.request.trials or TRIALS
 
+    def settled(self) -> None:
+        """Return None: a matrix is always run."""
+
     def plan(self) -> Planned:
         """Return a plan with a row for each variant and a column for each cell."""
         return planned(self._setup, self._variants, self._trials, self.kind)
 
     def run(self, work: Work) -> Findings:
         """Run every cell of every variant, controls first."""
-        # Only now is it known which trials of what is built are stored.
-        plan = with_stored(self.plan(), self._setup, self._variants, work.lab)
-        if plan.stored:
+        first = self.plan()
+        # Only now is it known which trials in containers are stored.
+        plan = with_stored(first, self._setup, self._variants, work.lab)
+        if plan.stored != first.stored:
             work.events.emit(plan)
         cells: list[CellInfo] = []
         for variant in self._variants:

@@ -18,6 +18,7 @@ from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search.prior import combined
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.source.changes import Changes
+from buildkit_bisect.system.announce import announce
 
 Weights = Mapping[str, float]
 
@@ -71,7 +72,8 @@ class Priors:
         asked = request.suspect or request.prior is not Prior.UNIFORM
         if not asked or request.releases or not isinstance(source, GitSource):
             return
-        self._changes = source.changes(candidates_of(self.line, self.older, self.newer))
+        with announce("reading what the candidates change"):
+            self._changes = source.changes(candidates_of(self.line, self.older, self.newer))
         if request.suspect:
             found = by_paths(self._changes, request.suspect)
             self._free.append(found)

@@ -68,8 +68,18 @@ class Record:
         return time.time() - max((f.stat().st_mtime for f in files), default=0) > _QUIET
 
 
+#: The folder of the campaign that this process has begun; empty before.
+_begun: list[Path] = []
+
+
+def begun() -> Path | None:
+    """Return the folder of the campaign that this process has begun, if any."""
+    return _begun[-1] if _begun else None
+
+
 def begin(folder: Path, kind: str, command: str, resumed: Sequence[str] = ()) -> None:
     """Record that the campaign in *folder* has started."""
+    _begun[:] = [folder]
     facts = {"kind": kind, "command": command, "status": CampaignStatus.RUNNING, "reason": ""}
     _write(folder, {**facts, "resumed": list(resumed), "cwd": str(Path.cwd())})
 

@@ -35,7 +35,7 @@ class Step:
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        left = self.left.at(self.ask, self.beside)
+        left = self.left.at(self.ask, beside=self.beside)
         self.events.emit(
             StepAsked(
                 number=self.number,

@@ -29,6 +29,7 @@ from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.scenario import Scenario, uses_registry
 from buildkit_bisect.source import ModuleSource, Source, open_source
 from buildkit_bisect.system import cache_limit, deadlines, marks, paths
+from buildkit_bisect.system.announce import announce
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,7 +168,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
     for left in marks.orphans():
         say(f"ending {left}, which a killed run left")
         marks.end(left)
-    with ExitStack() as stack:
+    with _closed_aloud() as stack:
         shared = Preparation(
             base_image=request.base_image,
             loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
@@ -196,7 +197,6 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
                     scenario,
                     store,
                     lambda: reference_build(setup.builder),
-                    say,
                     setup.builder.deadlines,
                 )
         lab = Lab(
@@ -216,17 +216,32 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         yield lab, refs
 
 
+@contextmanager
+def _closed_aloud() -> Iterator[ExitStack]:
+    """Provide a stack; announce its end, which may have to wait for processes."""
+    stack = ExitStack()
+    try:
+        yield stack
+    finally:
+        with announce("cleaning up"):
+            stack.close()
+
+
+def of_modules(builder: Builder) -> Builder:
+    """Return a builder of releases from the module proxy, for a clone without upstream's tags."""
+    modules = ModuleSource(say=builder.say, deadlines=builder.deadlines)
+    return replace(builder, source=modules, patches=())
+
+
 def reference_build(builder: Builder) -> Build:
     """Return the BuildKit that builds base images. Raises `Missing` if it cannot be built."""
-    source = builder.source
     try:
-        revision = source.resolve(base_images.REFERENCE)
-    except BadInput:
-        # A clone without upstream's tags: the module proxy has the release.
-        modules = ModuleSource(say=builder.say, deadlines=builder.deadlines)
-        builder = replace(builder, source=modules, patches=())
         revision = builder.source.resolve(base_images.REFERENCE)
-    build = builder.build(Variant(revision=revision))
+    except BadInput:
+        builder = of_modules(builder)
+        revision = builder.source.resolve(base_images.REFERENCE)
+    with announce(base_images.COMPILING) as work:
+        build = builder.build(Variant(revision=revision), work.progress)
     if not isinstance(build, Build):
         raise Missing(
             f"cannot build the reference BuildKit {base_images.REFERENCE}: {build.reason}",

@@ -45,21 +45,38 @@ class TimeLeft:
         self._cost = cost
         self._builds = tuple(builds)
         self._trials = trials
+        self._extra: tuple[float, ...] = ()
         self._wall = _BESIDE * _PRIOR
         self._run = _PRIOR
 
-    def at(self, ask: Ask, beside: int = 0) -> Forecast:
-        """The time from *ask* to the end, with trials *beside* those that it knows of."""
-        if self._stored:
+    def at(self, ask: Ask, before: Sequence[float] = (), *, beside: int = 0) -> Forecast:
+        """The time from *ask* to the end; *before* it, something else takes these seconds.
+
+        *beside* is the number of trials in other cells, which the search does not know of either.
+        """
+        if self._stored and not before:
             return _STORED
         each = self._cost.trial_seconds(ask.commit) * self._wall / self._run
-        builds = [b + _CHECKOUT for b in (*ask.builds_left, *self._builds) if b]
+        builds = [*before, *(b + _CHECKOUT for b in self.builds(ask)), *self._extra]
         return forecast(
             builds,
             (ask.trials_left + self._trials + beside) * each,
             recorded=self._cost.recorded,
             steps=_STEPS,
         )
+
+    def builds(self, ask: Ask) -> tuple[float, ...]:
+        """Expected seconds of each build from *ask* to the end."""
+        return () if self._stored else tuple(b for b in (*ask.builds_left, *self._builds) if b)
+
+    @property
+    def recorded(self) -> int:
+        """Number of builds that the forecasts rest on."""
+        return self._cost.recorded
+
+    def instrumented(self, seconds: float) -> None:
+        """An instrumented build and its run are to come, or, with 0, over."""
+        self._extra = (seconds,) if seconds else ()
 
     def learn(self, trials: float, seconds: float) -> None:
         """A step took *seconds* beside its build, *trials* of them in trials that ran now."""

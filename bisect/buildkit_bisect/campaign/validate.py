@@ -59,6 +59,9 @@ class Validation:
             culprit=_find_culprit(source, base.revision, chosen, request.culprit),
         )
 
+    def settled(self) -> None:
+        """Return None: the constructor refuses."""
+
     def plan(self) -> Planned:
         """Return a plan with rows for the base, the patched base, and each subset of a series."""
         candidate = self._candidate

@@ -271,7 +271,7 @@ class ValidationRun:
             say=say,
             deadlines=builder.deadlines,
         )
-        builds = gochecks.cross(builder, candidate.base, candidate.patched, say=say)
+        builds = gochecks.cross(builder, candidate.base, candidate.patched)
         return replace(info, checks=(*tests, *builds))
 
     def _report(self, cell: Cell) -> CellInfo:

@@ -10,9 +10,11 @@ from buildkit_bisect.model import Revision
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.source import GitSource
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.gitcmd import git
 
 
+@announce("reverting the commit")
 def revert(source: GitSource, commit: str, tip: Revision, folder: Path) -> Patch | str:
     """Return a patch that reverts *commit* on *tip*, stored below *folder*; or why it cannot.
 
@@ -47,6 +49,7 @@ def revert(source: GitSource, commit: str, tip: Revision, folder: Path) -> Patch
         return f"cannot use the revert as a patch: {error.message}"
 
 
+@announce("looking for the commit in releases and release branches")
 def elsewhere(source: GitSource, commit: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the cherry-picks of *commit* on release branches, and the releases that contain it."""
     inside = source.contains(commit)

@@ -4,49 +4,55 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from buildkit_bisect.campaign import estimate
-from buildkit_bisect.campaign.setup import load_patches, open_workshop
+from buildkit_bisect.campaign import estimate, matrix
+from buildkit_bisect.campaign.setup import Workshop, load_patches, open_workshop
 from buildkit_bisect.cli import doctor, imaging
 from buildkit_bisect.cli.campaigns import asked_for, trim
 from buildkit_bisect.cli.guard import DONE
+from buildkit_bisect.cli.plans import show_plan
 from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
-from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Said
+from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Planned, Said
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import NoBuild, Variant
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.choices import ImageBuilder
 from buildkit_bisect.options.command import inv
+from buildkit_bisect.system.announce import shown_otherwise
 
 
 def build(request: requests.Build) -> int:
-    """Build a variant unless it is cached, and print where it is."""
+    """Build a variant unless it is cached, and print where it is; or only print the plan."""
     if not request.rev:
         raise BadInput("no revision given", hint=inv("build", rev="v0.26.0"))
     ref, with_ = asked_for(request.rev, request)
     given = load_patches(with_ or request.patches)
     image = imaging.wanted(request)
     with Display() as events:
-        doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
+        if not request.dry_run:
+            doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
         workshop = open_workshop(request, events, given)
         variant = Variant(
             revision=workshop.source.resolve(ref), patches=tuple(p.ref for p in given)
         )
         row = variant.label
+        if request.dry_run:
+            return show_plan(request, _planned(workshop, variant, image=image))
         if image and request.builder is ImageBuilder.DOCKERFILE:
             engine, ready, how = imaging.from_upstream(workshop, variant, given)
             done = imaging.deliver(engine, ready, request)
             return _show_image(request, row, {"image": asdict(ready), "made": how, **done})
         if workshop.builder.cached(variant) is None:
             events.emit(BuildStarted(row=row))
-        made = workshop.builder.build(
-            variant,
-            lambda done, expected: events.emit(
-                BuildProgress(row=row, done=done, expected=expected)
-            ),
-        )
+        with shown_otherwise():
+            made = workshop.builder.build(
+                variant,
+                lambda done, expected: events.emit(
+                    BuildProgress(row=row, done=done, expected=expected)
+                ),
+            )
         if isinstance(made, NoBuild):
             if made.infra:
                 raise InfraFailed(
@@ -69,6 +75,11 @@ def build(request: requests.Build) -> int:
         how = "already built" if made.reused else f"built in {estimate.minutes(made.seconds)}"
         print(f"{row}: {how} with Go {made.go}\n{made.directory}")
     return DONE
+
+
+def _planned(workshop: Workshop, variant: Variant, *, image: bool) -> Planned:
+    also = ("make an image of it on the Docker Engine",) if image else ()
+    return replace(matrix.built(workshop, [variant], "build"), also=also)
 
 
 def _show_image(request: requests.Build, row: str, facts: Mapping[str, Any]) -> int:

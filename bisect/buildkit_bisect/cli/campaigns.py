@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -19,9 +18,9 @@ from buildkit_bisect.campaign.matrix import MatrixCampaign
 from buildkit_bisect.campaign.setup import Setup, load_patches, prepare
 from buildkit_bisect.cli import doctor
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
-from buildkit_bisect.errors import BadInput
-from buildkit_bisect.events import Events, Planned, Said
-from buildkit_bisect.forecast import forecast
+from buildkit_bisect.cli.plans import show_plan
+from buildkit_bisect.errors import BadInput, NoAnswer
+from buildkit_bisect.events import Events, Said
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.options import requests
@@ -30,11 +29,11 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect, Building, Campaign
 from buildkit_bisect.patch import patches
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import github, reports
 from buildkit_bisect.result import CampaignKind, Result, SearchStatus, ValidationStatus
 from buildkit_bisect.scenario import Scenario, from_script
 from buildkit_bisect.system import cache_limit
+from buildkit_bisect.system.announce import announce
 
 ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
 
@@ -177,17 +176,15 @@ def _check_prior(request: Bisect) -> None:
 def conduct(campaign: driver.Campaign, setup: Setup) -> int:
     """Run *campaign*, or only print its plan if that is what the request asks for."""
     request, events = setup.request, setup.events
+    settled = campaign.settled()
     if request.dry_run:
-        planned = campaign.plan()
-        if planned is None:
-            raise BadInput(
-                "cannot plan a bisection without a good endpoint; finding one takes trials",
-                hint=words(Bisect, good="R", bad="R"),
-            )
-        return show_plan(request, planned)
-    doctor.ensure(
-        lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(request)
-    )
+        if settled and settled.bisect:
+            raise NoAnswer(settled.bisect.reason, hint=settled.bisect.hint)
+        return show_plan(request, campaign.plan())
+    if not settled:
+        doctor.ensure(
+            lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(request)
+        )
     document = driver.drive(campaign, setup, partial(_publish, request))
     if request.json:
         sys.stdout.write(result.dump(document))
@@ -197,68 +194,18 @@ def conduct(campaign: driver.Campaign, setup: Setup) -> int:
 def _publish(request: Campaign, document: Result, folder: Path, events: Events) -> str:
     """Write the reports of *document* and trim the cache; return the headline."""
     templates = render.Templates(request.templates)
-    reports.write(document, folder, templates)
+    with announce("writing the reports"):
+        reports.write(document, folder, templates)
     github.publish(document, folder, env=os.environ, log=sys.stderr, templates=templates)
     trim(events, request.cache_size)
     return render.finding(document)
 
 
-def show_plan(request: Campaign, planned: Planned) -> int:
-    """Print what would be done, without doing it."""
-    total = planned.expected
-    if request.json:
-        print(
-            json.dumps(
-                {
-                    "kind": planned.kind,
-                    "rows": list(planned.rows),
-                    "columns": [
-                        {"scenario": c.scenario, "axes": dict(c.axes), "control": c.control}
-                        for c in planned.columns
-                    ],
-                    "trials": planned.trials,
-                    "build_seconds": dict(planned.build_seconds),
-                    "trial_seconds": planned.trial_seconds,
-                    "seconds": total.seconds,
-                    "range": [total.least, total.most],
-                    "basis": planned.basis,
-                    **({"skipped": dict(planned.skipped)} if planned.skipped else {}),
-                    **({"also": list(planned.also)} if planned.also else {}),
-                    **({"tried_at": list(planned.tried_at)} if planned.tried_at else {}),
-                },
-                indent=1,
-            )
-        )
-        return DONE
-    for row in planned.rows:
-        cost, base = planned.build_seconds.get(row, 0), planned.only_bad_of.get(row)
-        only = f", only for cells that are bad in {base}" if base else ""
-        if row in planned.skipped:
-            print(f"skip   {row}: {planned.skipped[row]}")
-            continue
-        how = forecast((cost,), recorded=planned.recorded) if cost else "already built"
-        print(f"build  {row}: {how}{only}")
-    trials = plural(planned.trials, "trial")
-    for column in planned.columns:
-        control = ", control" if column.control else ""
-        axes = " ".join(f"{k}={v}" for k, v in column.axes)
-        where = f"at {listed(planned.tried_at)}" if planned.tried_at else "per row"
-        print(f"cell   {column.scenario} {axes}{control}: {trials} {where}")
-    if planned.tried_at:
-        print("then   a search with one of these cells, where good and bad are as given")
-    for text in planned.also:
-        print(f"also   {text}")
-    what = " for builds and cells" if planned.also else ""
-    built = any(not planned.build_seconds.get(r) for r in planned.rows if r not in planned.skipped)
-    less = "; stored trials are not run again" if built else ""
-    print(f"{total}{what}, based on {planned.basis}{less}")
-    return DONE
-
-
 def trim(events: Events, bound: int) -> None:
     """Trim the cache to *bound* bytes; a failure is only a warning."""
     try:
-        gone = cache_limit.trim(bound)
+        with announce("trimming the cache"):
+            gone = cache_limit.trim(bound)
     except OSError as error:
         events.emit(Said(text=f"cannot trim the cache: {error}", warning=True))
         return

@@ -16,6 +16,7 @@ from buildkit_bisect.model import DEFAULT_REPO
 from buildkit_bisect.options.command import inv, twin, words
 from buildkit_bisect.options.requests import Campaign, Doctor
 from buildkit_bisect.system import paths, process, web
+from buildkit_bisect.system.announce import announce
 
 #: GiB of free space below which no campaign is started, and below which doctor warns.
 LEAST_FREE, GOOD_FREE = 3.0, 12.0
@@ -120,13 +121,15 @@ def _install(missing: list[Program], say: Callable[[str], None]) -> None:
         raise Missing(f"not installed: {names}", hint=command)
     say(f"installing {' '.join(packages)} with apt-get ({_FORBIDDING}=1 forbids it)")
     env = {"DEBIAN_FRONTEND": "noninteractive"}
-    process.run(["apt-get", "update", "-qq"], timeout=UPDATE, env=env, check=False)
-    done = process.run(
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
-        timeout=INSTALL,
-        env=env,
-        check=False,
-    )
+    with announce("updating the package lists of apt-get"):
+        process.run(["apt-get", "update", "-qq"], timeout=UPDATE, env=env, check=False)
+    with announce(f"installing {' '.join(packages)}"):
+        done = process.run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+            timeout=INSTALL,
+            env=env,
+            check=False,
+        )
     still = [p.name for p in missing if shutil.which(p.name) is None]
     if still:
         raise Missing(f"apt-get did not install {', '.join(still)}: {done.tail(2)}", hint=command)

@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 from buildkit_bisect import __version__
 from buildkit_bisect.errors import BisectError, printable
-from buildkit_bisect.options.command import applicable, inv
-from buildkit_bisect.options.requests import Request
+from buildkit_bisect.events import Event
+from buildkit_bisect.options.command import applicable, inv, resume
+from buildkit_bisect.options.requests import Building, Request
+from buildkit_bisect.system.announce import announcing
 
 #: Exit codes of a task; the classes in `errors` have theirs.
 DONE, BUG, BAD_INPUT, NO_ANSWER, INFRA, INTERRUPTED = 0, 1, 2, 4, 5, 130
@@ -43,24 +45,26 @@ def guarded(command: Callable[[], int], kind: type[Request]) -> int:
         if signal.getsignal(sign) is not signal.SIG_IGN:  # nohup
             signal.signal(sign, _interrupt)
     try:
-        code = command()
+        with announcing(_Stderr()):
+            code = command()
     except BrokenPipeError:  # `| head` is not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except BisectError as error:
         hint = applicable(error.hint, kind) or (error.hint and f"./inv {kind.task} --help")
+        hint = _onward(hint)
         message = str(BisectError(error.message, hint=hint))
         print(f"error: {printable(message)}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
-        print(
-            f"interrupted; completed builds and trials are kept: {inv('resume')}", file=sys.stderr
-        )
+        kept = f"; completed builds and trials are kept: {_onward(inv('resume'))}"
+        print(f"interrupted{kept if issubclass(kind, Building) else ''}", file=sys.stderr)
         code = INTERRUPTED
     except OSError as error:  # a full disk, an unwritable directory
         named = f"{error.filename}: " if error.filename else ""
         wrong = error.errno in _NO_NAME
         hint = "./inv --help TASK" if wrong else _REMEDIES.get(error.errno or 0, inv("doctor"))
+        hint = _onward(hint)
         message = f"{named}{error.strerror or error} (try: {hint})"
         print(f"error: {printable(message)}", file=sys.stderr)
         code = BAD_INPUT if wrong else INFRA
@@ -71,6 +75,27 @@ def guarded(command: Callable[[], int], kind: type[Request]) -> int:
         print(message if mirror else _bug_report(), file=sys.stderr)
         code = INFRA if mirror else BUG
     return code
+
+
+def _onward(hint: str) -> str:
+    """Return *hint* with the command that goes on: `resume` only where a campaign has begun.
+
+    Rooms below do not know whether a campaign, a build or a download stops here.
+    """
+    from buildkit_bisect.campaign import record  # noqa: PLC0415 - takes long to import
+
+    begun = record.begun()
+    return hint.replace(inv("resume"), resume(begun) if begun else "the same command again")
+
+
+class _Stderr:
+    """Prints what tasks without a display announce."""
+
+    def emit(self, event: Event, /) -> None:
+        """Print a line if *event* has one."""
+        from buildkit_bisect.live.lines import Lines  # noqa: PLC0415 - takes long to import
+
+        Lines(sys.stderr).emit(event)
 
 
 def _interrupt(*_: object) -> None:

@@ -53,7 +53,7 @@ def from_binaries(
 
     engine = open_engine()
     on = base.find(engine, request.base_image, say)
-    return engine, image.ensure(engine, made, variant, on, say=say), f"binaries on {on.ref}"
+    return engine, image.ensure(engine, made, variant, on), f"binaries on {on.ref}"
 
 
 def from_upstream(
@@ -80,7 +80,6 @@ def from_upstream(
         variant,
         patches,
         timeout=workshop.builder.deadlines.dockerfile,
-        say=say,
         on_line=_Steps(workshop),
     )
     return engine, made, f"upstream's Dockerfile, by buildx {program.version}{instead}"

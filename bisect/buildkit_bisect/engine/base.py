@@ -21,6 +21,7 @@ from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import paths
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.retry import passing, retried
 
 #: The published release that is the base, if the Engine has it or can pull it.
@@ -62,7 +63,7 @@ def find(engine: Engine, wanted: str = "", say: Callable[[str], None] = lambda _
                 engine.remember("base", PUBLISHED)
                 return found
             say(f"cannot pull {PUBLISHED} ({found}); assembling a base from local packages")
-        base = _assembled(engine, say)
+        base = _assembled(engine)
         engine.remember("base", REPOSITORY)
         return base
 
@@ -79,7 +80,6 @@ def local(engine: Engine, ref: str) -> Base | None:
 
 def pulled(engine: Engine, ref: str, say: Callable[[str], None]) -> Base | str:
     """Pull *ref*; return the image, or why it cannot be pulled."""
-    say(f"pulling {ref}")
     repository, tag = _split(ref)
 
     def pull(left: float) -> str:
@@ -91,7 +91,9 @@ def pulled(engine: Engine, ref: str, say: Callable[[str], None]) -> Base | str:
             return error.message.removeprefix(f"pulling {ref}: ")[:200]
         return ""
 
-    if failed := retried(pull, within=PULL, trouble=passing, say=say):
+    with announce(f"pulling {ref}"):
+        failed = retried(pull, within=PULL, trouble=passing, say=say)
+    if failed:
         return failed
     return local(engine, ref) or f"{ref} is not on the Engine after the pull"
 
@@ -105,7 +107,7 @@ def _split(ref: str) -> tuple[str, str | None]:
     return (ref.rpartition(":")[0], ref.rpartition(":")[2]) if ":" in last else (ref, "latest")
 
 
-def _assembled(engine: Engine, say: Callable[[str], None]) -> Base:
+def _assembled(engine: Engine) -> Base:
     if engine.arch != host_arch():
         raise Missing(
             f"cannot assemble a base image: the Engine at {engine.where.shown} is {engine.arch},"
@@ -116,8 +118,8 @@ def _assembled(engine: Engine, say: Callable[[str], None]) -> Base:
     ref = f"{REPOSITORY}:{made.key[:16]}"
     found = local(engine, ref)
     if found is None:
-        say(f"assembling {ref} from this machine's runc, fuse3 and busybox")
-        with paths.scratch("base") as folder:
+        what = f"assembling {ref} from this machine's runc, fuse3 and busybox"
+        with announce(what), paths.scratch("base") as folder:
             path = folder / "rootfs.tar"
             with path.open("wb") as file:
                 made.write(file)

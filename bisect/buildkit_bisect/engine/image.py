@@ -11,7 +11,7 @@ import json
 import re
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from buildkit_bisect.model import Build, Variant
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
 from buildkit_bisect.system import paths
+from buildkit_bisect.system.announce import announce
 
 REPOSITORY = f"{labels.NAMESPACE}/buildkit"
 
@@ -120,7 +121,6 @@ def ensure(
     base: Base,
     *,
     campaign: str = "",
-    say: Callable[[str], None] = lambda _: None,
 ) -> VariantImage:
     """The image of *build*; made unless the Engine has one with the same key.
 
@@ -133,9 +133,9 @@ def ensure(
         image = _existing(engine, wanted, base)
         made = image is None
         if image is None:
-            say(f"making the image {ref}")
             marks = {**oci_labels(build, variant, base), labels.CAMPAIGN: campaign}
-            image = _make(engine, build, base, marks=marks, name=name, campaign=campaign)
+            with announce(f"making the image {ref}"):
+                image = _make(engine, build, base, marks=marks, name=name, campaign=campaign)
         elif ref not in image.tags:
             with engine_errors(f"tagging the image {ref}"):
                 image.tag(REPOSITORY, tag=name)

@@ -23,6 +23,7 @@ from buildkit_bisect.options.requests import Build
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
 from buildkit_bisect.source import Source
 from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.gitcmd import git
 
 _RELEASE = re.compile(r"v\d+\.\d+\.\d+(-rc\d+)?")
@@ -98,7 +99,6 @@ def build(
     patches: Sequence[Patch],
     *,
     timeout: float,
-    say: Callable[[str], None] = lambda _: None,
     on_line: Callable[[str], None] = lambda _: None,
 ) -> image.VariantImage:
     """Build *variant* with its own commit's Dockerfile within *timeout* seconds; keep the log.
@@ -114,8 +114,8 @@ def build(
     ref = f"{image.REPOSITORY}:{image.tag(variant)}-dockerfile"
     log = paths.cache("logs") / f"image-{image.tag(variant)}.log"
     log.unlink(missing_ok=True)
-    say(f"building {ref} with upstream's Dockerfile; log: {log}")
-    with paths.scratch("upstream") as folder:
+    what = f"building {ref} with upstream's Dockerfile; log: {log}"
+    with announce(what), paths.scratch("upstream") as folder:
         tree = folder / "tree"
         with source.checkout(variant.revision) as worktree:
             repository(worktree, tree, variant.revision)

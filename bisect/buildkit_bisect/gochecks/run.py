@@ -21,6 +21,7 @@ from buildkit_bisect.patch.patches import Patch, apply
 from buildkit_bisect.result import CheckEffect, CheckInfo, CheckKind
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
 
@@ -187,7 +188,8 @@ def _check(
         source.checkout(revision) as tree,
         paths.scratch("gotest") as tmp,
     ):
-        no_race = _no_race(toolchain, tmp, deadlines.compile)
+        with announce("checking whether the race detector works"):
+            no_race = _no_race(toolchain, tmp, deadlines.compile)
         note = f"no race detector: {no_race}" if no_race else "with the race detector"
         vendored = (tree / "vendor/modules.txt").is_file()
         bench = _Bench(
@@ -201,17 +203,19 @@ def _check(
             vendored=vendored,
             timeout=deadlines.check,
         )
-        say(f"running go test and go vet on {' '.join(names)} at {revision.ref}, {note}")
-        before, complained = bench.test(names), bench.vet(names)
-        unsteady = {name: _passes_again(bench, name, before[name].failed) for name in names}
+        what = f"go test and go vet on {' '.join(names)} at {revision.ref}"
+        with announce(f"{what}, {note}"):
+            before, complained = bench.test(names), bench.vet(names)
+            unsteady = {name: _passes_again(bench, name, before[name].failed) for name in names}
         apply(tree, chosen)
-        say(f"running them again with {' + '.join(p.name for p in chosen)}")
-        after, complains = bench.test(names), bench.vet(names)
-        seen = {n: _seen_twice(bench, n, before[n], after[n]) for n in names}
+        with announce(f"{what} with {' + '.join(p.name for p in chosen)}"):
+            after, complains = bench.test(names), bench.vet(names)
+            seen = {n: _seen_twice(bench, n, before[n], after[n]) for n in names}
         flaky = {n: unsteady[n] | passing for n, (_, passing) in seen.items()}
         new = {n: run.failed - before[n].failed - flaky[n] for n, (run, _) in seen.items()}
         if any(new.values()):
-            with source.checkout(revision) as plain:
+            failed = f"{', '.join(sorted(set().union(*new.values())))} without the patches"
+            with announce(f"testing again: {failed}"), source.checkout(revision) as plain:
                 untouched = replace(bench, tree=plain)
                 for name, suspects in new.items():
                     flaky[name] |= _fails_here_too(untouched, name, suspects)
@@ -307,8 +311,6 @@ def cross(
     builder: Builder,
     base: Variant,
     patched: Variant,
-    *,
-    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[CheckInfo, ...]:
     """Cross-build both variants for each of `targets`; nothing is run."""
     found = []
@@ -328,17 +330,17 @@ def cross(
             deadlines=builder.deadlines,
             say=builder.say,
         )
-        say(f"cross-building {subject}")
         try:
-            found.append(_crossed(one, *(_built(other, v) for v in (base, patched))))
+            found.append(_crossed(one, *(_built(other, v, subject) for v in (base, patched))))
         except BisectError as error:
             found.append(replace(one, note=error.message))
     return tuple(found)
 
 
-def _built(builder: Builder, variant: Variant) -> str:
+def _built(builder: Builder, variant: Variant, subject: str) -> str:
     """Why *variant* cannot be built; "" if it can. Raises `InfraFailed` if that is unknown."""
-    made = builder.build(variant)
+    with announce(f"cross-building {subject} of {variant.label}") as work:
+        made = builder.build(variant, work.progress)
     if isinstance(made, Build):
         return ""
     if made.infra:

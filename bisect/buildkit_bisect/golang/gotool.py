@@ -18,6 +18,7 @@ from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted, fetch_env, network_settings
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.system import cache_limit, paths, process
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
 from buildkit_bisect.system.retry import passing, retried
@@ -57,8 +58,11 @@ def ensure(
             return tool.path
         within = deadlines or Deadlines()
         toolchain = Toolchains(say=say, deadlines=within).find(tool.go)
-        say(f"compiling {tool.name} {tool.version} (once; takes some minutes)")
-        with machine_lock(), paths.scratch("tool") as folder:
+        with (
+            announce(f"compiling {tool.name} {tool.version} (once)"),
+            machine_lock(),
+            paths.scratch("tool") as folder,
+        ):
             (folder / "go.mod").write_text(gomod(tool))
             target = "."
             if tool.main:

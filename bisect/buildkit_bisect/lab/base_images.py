@@ -24,11 +24,18 @@ from buildkit_bisect.runtime.host import host_runtime
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario.definition import Image, Scenario
 from buildkit_bisect.system import paths
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 
 #: The release that builds base images. It is fixed, so that images do not vary with the build
 #: under test, and its estargz writer works with the Go version that its Dockerfile pins.
 REFERENCE = "v0.25.0"
+
+#: The Go version in its Dockerfile.
+REFERENCE_GO = "1.25"
+
+#: What compiling it is called while it runs.
+COMPILING = f"compiling BuildKit {REFERENCE} for the base images"
 
 #: Part of every image's tag; raise it when the way images are built changes.
 FORMAT = "1"
@@ -57,7 +64,6 @@ def ensure(
     scenario: Scenario,
     registry: Registry,
     reference: Callable[[], Build],
-    say: Callable[[str], None] = lambda _: None,
     deadlines: Deadlines | None = None,
 ) -> dict[str, ImageRef]:
     """Return the scenario's images in *registry*; build all with *reference* if one is missing.
@@ -69,11 +75,12 @@ def ensure(
         return {}
     tag = _tag(scenario)
     with FileLock(paths.cache("locks") / "images.lock"):
-        found = _present(scenario, registry, tag)
+        found = present(scenario, registry.address, registry.digest)
         if found is None:
-            say(f"building base images of {scenario.name} with BuildKit {REFERENCE}")
-            _build_all(scenario, registry, reference(), tag, deadlines or Deadlines())
-            found = _present(scenario, registry, tag)
+            build = reference()
+            with announce(making(scenario)):
+                _build_all(scenario, registry, build, tag, deadlines or Deadlines())
+            found = present(scenario, registry.address, registry.digest)
     if found is None:
         raise InfraFailed(
             f"the registry at {registry.address} does not have the images just pushed to it",
@@ -86,14 +93,27 @@ def _repository(scenario: Scenario, name: str) -> str:
     return f"bkbisect/{scenario.name}-{name}"
 
 
-def _present(scenario: Scenario, registry: Registry, tag: str) -> dict[str, ImageRef] | None:
+def making(scenario: Scenario) -> str:
+    """Return what building the images of *scenario* is called while it runs."""
+    return f"building the base images of {scenario.name}"
+
+
+def present(
+    scenario: Scenario, address: str, digest_of: Callable[[str, str], str | None]
+) -> dict[str, ImageRef] | None:
+    """Return the scenario's images, named below *address*; None if one is missing.
+
+    *digest_of* returns the digest of a repository and a tag in the registry. Raises `Missing`
+    without busybox.
+    """
+    tag = _tag(scenario)
     found: dict[str, ImageRef] = {}
     for name in scenario.images:
         repository = _repository(scenario, name)
-        digest = registry.digest(repository, tag)
+        digest = digest_of(repository, tag)
         if digest is None:
             return None
-        found[name] = ImageRef(ref=f"{registry.address}/{repository}:{tag}", digest=digest)
+        found[name] = ImageRef(ref=f"{address}/{repository}:{tag}", digest=digest)
     return found
 
 

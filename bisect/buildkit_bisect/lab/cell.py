@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from buildkit_bisect.model import Axes, Build, NoBuild, Observation, Outcome, ToolOutcome, Variant
+from buildkit_bisect.model import (
+    Axes,
+    Build,
+    NoBuild,
+    Observation,
+    Outcome,
+    ToolOutcome,
+    Variant,
+    Verdict,
+)
 from buildkit_bisect.scenario import Scenario, outcome
 
 #: Outcomes of a cell that do not come from its trials.
@@ -53,6 +62,21 @@ class Cell:
     trials: tuple[Trial, ...] = ()
     judged: tuple[Outcome, ...] = ()  # one per trial
     control: Observation | None = None  # what conditions compare with
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recalled:
+    """What stored trials of a cell show."""
+
+    verdict: Verdict
+    counts: Mapping[str, int]  # outcome -> trials
+    campaign: str  # the last one that ran some
+
+    def __str__(self) -> str:
+        """Return ``good (cached 3 of 3, known from 20260821-101500-matrix)``."""
+        total = sum(self.counts.values())
+        each = ", ".join(f"{name} {n} of {total}" for name, n in self.counts.items())
+        return f"{self.verdict} ({each}, known from {self.campaign})"
 
 
 def merge(parts: Sequence[Cell]) -> Cell:

@@ -23,6 +23,7 @@ from buildkit_bisect.lab.trial import TrialJob, run_trial
 from buildkit_bisect.model import Build, NoBuild, Variant
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.machine_lock import machine_lock
 
 #: Part of every key: increment it when stored lists are not comparable with new ones.
@@ -58,7 +59,8 @@ def covered(
     started = time.monotonic()
     counting = replace(builder, recipe=replace(builder.recipe, cover=True))
     try:
-        build = counting.build(variant)
+        with announce(f"compiling an instrumented {variant.label}") as work:
+            build = counting.build(variant, work.progress)
         if isinstance(build, NoBuild):
             return Covered(seconds=time.monotonic() - started, trouble=build.reason)
         job = job_of(build)
@@ -86,7 +88,8 @@ def _run(
     with paths.scratch("counters") as counters:
         with machine_lock(waiting):
             started = time.monotonic()
-            seen = run_trial(replace(job, backend=HostBackend(counters=counters)))
+            with announce("running the reproducer on the instrumented build"):
+                seen = run_trial(replace(job, backend=HostBackend(counters=counters)))
         if seen.infra or seen.no_daemon:
             raise InfraFailed(seen.infra or seen.no_daemon)
         functions = _read(counters, job.build, builder)
@@ -105,7 +108,7 @@ def _read(counters: os.PathLike[str], build: Build, builder: Builder) -> frozens
     toolchain = Toolchains(say=builder.say, deadlines=builder.deadlines).find(
         GoWanted(minor=version[:2], patch=version[2])
     )
-    with paths.scratch("gotmp") as tmp:
+    with paths.scratch("gotmp") as tmp, announce("reading which functions ran"):
         done = process.run(
             [toolchain.go, "tool", "covdata", "func", "-i", os.fspath(counters)],
             timeout=_READING,

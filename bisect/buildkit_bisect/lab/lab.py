@@ -21,7 +21,7 @@ from buildkit_bisect.events import (
     TrialDone,
 )
 from buildkit_bisect.lab.base_images import ImageRef
-from buildkit_bisect.lab.cell import Cell, Origin, Trial
+from buildkit_bisect.lab.cell import Cell, Origin, Recalled, Trial
 from buildkit_bisect.lab.coverage import Covered, covered
 from buildkit_bisect.lab.journal import Journal, Stored
 from buildkit_bisect.lab.runner import Runner
@@ -43,6 +43,7 @@ from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.scenario import Scenario, outcome
 from buildkit_bisect.system import deadlines
+from buildkit_bisect.system.announce import shown_otherwise
 
 #: Trials of a control that match no rule, before the control has failed.
 _CONTROL_TRIALS = 3
@@ -107,12 +108,13 @@ class Lab:
         if known is None:
             self._emit(BuildStarted(row=label))
         started = time.monotonic()
-        made = known or self._builder.build(
-            variant,
-            lambda done, expected: self._emit(
-                BuildProgress(row=label, done=done, expected=expected)
-            ),
-        )
+        with shown_otherwise():
+            made = known or self._builder.build(
+                variant,
+                lambda done, expected: self._emit(
+                    BuildProgress(row=label, done=done, expected=expected)
+                ),
+            )
         if known is None:
             self.build_seconds += time.monotonic() - started
         if isinstance(made, Build):
@@ -182,6 +184,34 @@ class Lab:
         if not isinstance(build, Build):
             return 0
         return len(self._known(self._job(variant, build, scenario, axes).key, None))
+
+    def recalled(self, variant: Variant, scenario: Scenario, axes: Axes) -> Recalled | None:
+        """Return what the stored trials of a cell show; None without any, or without its control.
+
+        Builds and runs nothing.
+        """
+        build = self._builder.cached(variant)
+        if not isinstance(build, Build):
+            return None
+        control: Observation | None = None
+        control_axes = scenario.control_of(axes)
+        if control_axes is not None:
+            beside = self._known(self._job(variant, build, scenario, control_axes).key, None)
+            good = [
+                trial.observation
+                for trial in beside
+                if outcome.judge(scenario, trial.observation, None).verdict is Verdict.GOOD
+            ]
+            if not good:
+                return None
+            control = good[0]
+        key = self._job(variant, build, scenario, axes).key
+        trials = [trial.observation for trial in self._known(key, None)]
+        if not trials:
+            return None
+        combined, counts = outcome.combine([outcome.judge(scenario, t, control) for t in trials])
+        last = self._journal.trials(key)[-1].campaign
+        return Recalled(verdict=combined.verdict, counts=counts, campaign=last)
 
     def _control(self, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
         """Return a control with one trial, the first that is evidence; once per campaign.

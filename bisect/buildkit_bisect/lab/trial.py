@@ -24,6 +24,7 @@ from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.scenario import Scenario, uses_registry
 from buildkit_bisect.system import cache_limit, machine, paths, pipes
+from buildkit_bisect.system.announce import shown_otherwise
 from buildkit_bisect.system.deadlines import Deadlines
 
 #: Raise it when trials change what they do: earlier trials then do not count.
@@ -93,7 +94,8 @@ def run_trial(job: TrialJob) -> Observation:
     else are reported in ``infra``.
     """
     try:
-        return _run(job)
+        with shown_otherwise():
+            return _run(job)
     except OSError as error:  # mostly a full disk, before or after the steps
         return Observation(steps=(), seconds=0.0, infra=_reason(error))
 

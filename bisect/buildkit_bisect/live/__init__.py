@@ -16,24 +16,24 @@ from rich.text import Text
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
-from buildkit_bisect.live.lines import Lines, finished_line
+from buildkit_bisect.live.lines import Lines, finished_line, plan_line
 from buildkit_bisect.live.progress import Progress
 from buildkit_bisect.live.recorder import Recorder, events, replay
 from buildkit_bisect.live.screen import screen
-from buildkit_bisect.options.command import inv
-from buildkit_bisect.render.text import one_line
+from buildkit_bisect.options.command import resume
+from buildkit_bisect.render.text import duration, one_line
+from buildkit_bisect.system.announce import announcing
 
 __all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
 
 _Clock = Callable[[], float]
-_STOPPED = f"stopped before it finished: {inv('resume')}"
 
 
 class Display:
     """An `events.Events` that displays: a live screen on a terminal, plain lines elsewhere.
 
-    A context manager, which restores the terminal however it ends. rich respects NO_COLOR and
-    TERM=dumb.
+    A context manager, which also displays what is announced, and restores the terminal however
+    it ends. rich respects NO_COLOR and TERM=dumb.
     """
 
     def __init__(self, stream: TextIO | None = None, *, clock: _Clock = time.monotonic) -> None:
@@ -45,8 +45,11 @@ class Display:
         self._width = 0
         self._lines = Lines(self._stream)
         self._live: Live | None = None
+        self._planned: tuple[object, ...] = ()
+        self._announcing = announcing(self)
 
     def __enter__(self) -> Self:
+        self._announcing.__enter__()
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(
                 get_renderable=self._screen,
@@ -65,6 +68,7 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._announcing.__exit__(kind, error, trace)
         with self._lock:
             live, self._live = self._live, None
         if live:
@@ -81,7 +85,11 @@ class Display:
             if self._live is None:
                 self._lines.emit(event)
                 return
+        what = (event.kind, event.search) if isinstance(event, ev.Planned) else ()
         match event:
+            case ev.Planned() if what != self._planned:  # a matrix's later plan differs in numbers
+                self._planned = what
+                self._live.console.print(Text(one_line(plan_line(event))))
             case ev.Said():
                 style = "yellow" if event.warning else ""
                 self._live.console.print(Text(one_line(event.text), style=style))
@@ -92,6 +100,9 @@ class Display:
             case ev.StepDone():
                 line = f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
                 self._live.console.print(Text(one_line(line)))
+            case ev.Worked():
+                line = f"{event.what}: took {duration(event.seconds)}"
+                self._live.console.print(Text(one_line(line), style="dim"))
             case ev.Finished():
                 self._live.console.print(Text(one_line(finished_line(event)), style="bold"))
             case _:
@@ -129,8 +140,12 @@ def follow(
     if progress.finished:
         console.print(Text(one_line(finished_line(progress.finished))))
     elif over:
-        console.print(Text(_STOPPED))
+        console.print(Text(_stopped(path)))
     return progress
+
+
+def _stopped(path: Path) -> str:
+    return f"stopped before it finished: {resume(path.parent)}"
 
 
 def _watch(path: Path, stream: TextIO | None, alive: Callable[[], bool]) -> Progress:
@@ -145,7 +160,7 @@ def _watch(path: Path, stream: TextIO | None, alive: Callable[[], bool]) -> Prog
                 display.take(event, at)
             shown = len(recorded)
             if not living and progress.finished is None:
-                display.take(ev.Said(text=_STOPPED, warning=True), progress.last)
+                display.take(ev.Said(text=_stopped(path), warning=True), progress.last)
                 break
             time.sleep(0.5)
     return progress

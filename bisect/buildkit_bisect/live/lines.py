@@ -25,7 +25,7 @@ class Lines:
             self._stream.write(shorten(one_line(line), 400) + "\n")
             self._stream.flush()
 
-    def _line(self, event: Event) -> str:  # noqa: C901, PLR0911 - one case per event
+    def _line(self, event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case per event
         match event:
             case ev.Planned():
                 return plan_line(event)
@@ -33,7 +33,9 @@ class Lines:
                 count = f": {event.expected} packages to compile" if event.expected else ""
                 return f"build {event.row}{count}"
             case ev.BuildProgress():
-                return self._quarter(event)
+                row = f"build {event.row}"
+                progress = self._quarter(row, event.done, event.expected)
+                return progress and f"{row}: {progress}"
             case ev.BuildDone():
                 how = "reused" if event.reused else f"built in {duration(event.seconds)}"
                 return f"build {event.row}: {how}"
@@ -57,6 +59,11 @@ class Lines:
                 )
             case ev.StepDone():
                 return f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
+            case ev.Working():
+                return self._work(event)
+            case ev.Worked():
+                self._quarters.pop(event.what, None)
+                return f"{event.what}: took {duration(event.seconds)}"
             case ev.Said():
                 return f"warning: {event.text}" if event.warning else event.text
             case ev.Finished():
@@ -64,12 +71,20 @@ class Lines:
             case ev.TrialStarted():
                 return ""  # `TrialDone` follows within seconds
 
-    def _quarter(self, event: ev.BuildProgress) -> str:
-        quarter = 4 * event.done // event.expected if event.expected else 0
-        if quarter in {0, 4} or self._quarters.get(event.row) == quarter:
+    def _work(self, event: ev.Working) -> str:
+        if event.what not in self._quarters:
+            self._quarters[event.what] = 0
+            return event.what
+        progress = self._quarter(event.what, event.done, event.expected)
+        return progress and f"{event.what}: {progress}"
+
+    def _quarter(self, what: str, done: int, expected: int) -> str:
+        """Return ``200 of 800 packages`` whenever another quarter is done, otherwise ""."""
+        quarter = 4 * done // expected if expected else 0
+        if quarter in {0, 4} or self._quarters.get(what) == quarter:
             return ""
-        self._quarters[event.row] = quarter
-        return f"build {event.row}: {event.done} of {event.expected} packages"
+        self._quarters[what] = quarter
+        return f"{done} of {expected} packages"
 
 
 def cell(event: ev.CellDone) -> str:
@@ -84,26 +99,26 @@ def cell(event: ev.CellDone) -> str:
 
 def plan_line(event: ev.Planned) -> str:
     """The plan in one line, with what its estimate is based on."""
-    if event.tried_at:
-        return (
-            f"{event.kind}: {tried(event)}, then a search in one of them where these differ;"
-            f" {event.expected} ({event.basis})"
-        )
-    size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
-    builds = [s for s in event.build_seconds.values() if s]
     expected = event.expected
     about = f"; {expected}" if expected.most else ""
     how = f" ({event.basis})" if about and event.basis else ""
+    first = f", first {' and '.join(event.before)}" if event.before else ""
+    if event.search:
+        where = event.columns[0] if len(event.columns) == 1 else None
+        cells = f"{where.scenario} {where.label}" if where else plural(len(event.columns), "cell")
+        if event.tried_at:
+            cells = f"one of {cells}, after {listed(event.tried_at)} in each"
+        steps, builds = plural(event.search.steps, "step"), plural(event.search.builds, "build")
+        known = "".join(f"; {text}" for text in event.known)
+        work = f"about {steps}, {builds} needed{first}"
+        return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}{known}"
+    size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
+    made = [s for s in event.build_seconds.values() if s]
     trials = plural(event.trials, "trial")
     stored = sum(map(sum, event.stored.values()))
-    needed = f"{plural(len(builds), 'build')} needed"
+    needed = f"{plural(len(made), 'build')} needed{first}"
     needed += f", {plural(stored, 'trial')} stored" if stored else ""
     return f"{event.kind}: {size} x {trials}, {needed}{about}{how}"
-
-
-def tried(event: ev.Planned) -> str:
-    """``v0.26.0 and v0.24.0 in each of 2 cells``."""
-    return f"{listed(event.tried_at)} in each of {plural(len(event.columns), 'cell')}"
 
 
 def finished_line(event: ev.Finished) -> str:

@@ -18,6 +18,15 @@ _PLANNED = 2
 _STARTING = 60.0
 
 
+@dataclass(slots=True)
+class WorkState:
+    """Work beside builds of rows and trials."""
+
+    since: float
+    done: int = 0
+    expected: int = 0
+
+
 class Making(StrEnum):
     """How far a row's binaries are."""
 
@@ -72,10 +81,12 @@ class Progress:
         self.columns: list[Column] = []
         self.builds: dict[str, BuildState] = {}
         self.cells: dict[tuple[str, Column], CellState] = {}
+        self.works: dict[str, WorkState] = {}  # what runs beside builds and trials
+        self._over: set[str] = set()  # such work that has ended
+        self._planned_at = 0.0
         self.step: ev.StepAsked | None = None
         self.steps_done: list[ev.StepDone] = []
         self._asked: set[str] = set()  # rows that a search chose
-        self._dropped: set[Column] = set()  # cells of an earlier plan that no more row will run
         self.finished: ev.Finished | None = None
         self.started: float | None = None
         self.last: float = 0.0
@@ -92,9 +103,7 @@ class Progress:
         self.last = now
         match event:
             case ev.Planned():
-                if self.plan:
-                    self._dropped |= set(self.plan.columns) - set(event.columns)
-                self.plan = event
+                self.plan, self._planned_at = event, now
                 for row in event.rows:
                     self._row(row)
                 for column in event.columns:
@@ -140,6 +149,12 @@ class Progress:
                 self._row(event.row)
             case ev.StepDone():
                 self.steps_done.append(event)
+            case ev.Working():
+                work = self.works.setdefault(event.what, WorkState(now - event.spent))
+                work.done, work.expected = event.done, max(event.expected, event.done)
+            case ev.Worked():
+                self.works.pop(event.what, None)
+                self._over.add(event.what)
             case ev.Said():
                 self.warnings += [event.text] if event.warning else []
             case ev.Finished():
@@ -170,7 +185,9 @@ class Progress:
         if self.plan and base is not None:
             wanted = [c for c in self.plan.columns_of(row) if self._may_be_bad(base, c)]
         elif self.plan and (row in self.plan.rows or row in self._asked):
-            wanted = [c for c in self.columns if c not in self._dropped]
+            if not self.plan.tried_at:
+                return self.columns
+            wanted = []  # the search is in one of the columns, and only some rows are in all
         else:
             wanted = []  # not planned: a revert that is run for comparison
         return [c for c in self.columns if c in wanted or (row, c) in self.cells]
@@ -214,7 +231,12 @@ class Progress:
                 left=self.step.forecast.after(now - self._step_since),
                 basis=(f"{plural(self.step.expected_steps, 'step')} expected",),
             )
-        builds = self._builds_left(now)
+        if self.plan.search:
+            return Estimate(
+                left=self.plan.expected.after(now - self._planned_at),
+                basis=(f"{plural(self.plan.search.steps, 'step')} expected",),
+            )
+        builds = [*self._before_left(now), *self._builds_left(now)]
         times = self._trial_seconds
         each = sum(times) / len(times) if times else self.plan.trial_seconds
         trials = self._trials_left()
@@ -235,6 +257,16 @@ class Progress:
         pace = (self._worked + _STARTING) / (self._work + _STARTING)
         left = forecast([b * pace for b in builds], trials * each * pace, recorded=known)
         return Estimate(left=left, basis=tuple(parts))
+
+    def _before_left(self, now: float) -> list[float]:
+        """Expected seconds of what is made before the first row, until a row is worked at."""
+        assert self.plan
+        begun = self.cells or any(b.state is not Making.WAITING for b in self.builds.values())
+        return [
+            max(0.0, seconds - (now - self.works[what].since if what in self.works else 0.0))
+            for what, seconds in self.plan.before.items()
+            if not begun and what not in self._over
+        ]
 
     def _builds_left(self, now: float) -> list[float]:
         """Expected seconds of each build that is running or waits."""

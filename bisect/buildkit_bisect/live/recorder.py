@@ -22,7 +22,7 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 class Recorder:
-    """Appends each event to *path* with the time; at most one `BuildProgress` per second."""
+    """Appends each event to *path* with the time; at most one line of progress per second."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a")
@@ -33,7 +33,9 @@ class Recorder:
         """Write *event*; if the disk is full, the line is lost but the campaign goes on."""
         now = time.time()
         with self._lock:
-            if isinstance(event, ev.BuildProgress):
+            if isinstance(event, ev.BuildProgress) or (
+                isinstance(event, ev.Working) and event.done
+            ):
                 if now - self._progress < 1:
                     return
                 self._progress = now

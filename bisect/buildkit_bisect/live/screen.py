@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from buildkit_bisect.events import Column
-from buildkit_bisect.live.progress import BuildState, CellState, Making, Progress
+from buildkit_bisect.live.progress import BuildState, CellState, Making, Progress, WorkState
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.render import symbols
@@ -48,11 +48,8 @@ def _head(progress: Progress, now: float) -> Iterator[Text]:
         yield Text(f"starting  {spent}", style="bold")
         return
     size = f"{plural(len(progress.rows), 'variant')} x {plural(len(progress.columns), 'cell')}"
-    yield Text.assemble(
-        (one_line(plan.kind), "bold"),
-        f"  {size} x {plural(plan.trials, 'trial')}  ",
-        (spent, "dim"),
-    )
+    what = plan.search.what if plan.search else f"{size} x {plural(plan.trials, 'trial')}"
+    yield Text.assemble((one_line(plan.kind), "bold"), f"  {one_line(what)}  ", (spent, "dim"))
     if progress.step:
         step = progress.step
         yield Text.assemble(
@@ -156,21 +153,25 @@ def _named(column: Column, columns: list[Column]) -> str:
     return one_line("/".join(named or values.values())) + (" (control)" if column.control else "")
 
 
-def _packages(build: BuildState) -> str:
+def _packages(build: BuildState | WorkState) -> str:
     if not build.expected:
         return f"{build.done} packages" if build.done else ""
     return f"{build.done} of {build.expected} packages"
 
 
+def _bar(line: Text, state: BuildState | WorkState, now: float) -> Text:
+    if state.expected:
+        full = int(state.done / state.expected * _BAR)
+        line.append("█" * full, style="blue").append("░" * (_BAR - full), style="dim")
+        line.append(f"  {_packages(state)}  ")
+    return line.append(duration(now - state.since))
+
+
 def _running(progress: Progress, now: float) -> Iterator[Text]:
+    for what, work in list(progress.works.items())[-3:]:
+        yield _bar(Text(f"{one_line(what)}  "), work, now)
     for row, build in progress.running_builds[:3]:
-        share = build.done / build.expected if build.expected else 0.0
-        full = int(share * _BAR)
-        line = Text.assemble(("build  ", "bold"), f"{one_line(row)}  ")
-        if build.expected:
-            line.append("█" * full, style="blue").append("░" * (_BAR - full), style="dim")
-            line.append(f"  {_packages(build)}  ")
-        yield line.append(duration(now - build.since))
+        yield _bar(Text.assemble(("build  ", "bold"), f"{one_line(row)}  "), build, now)
     for row, column, cell in progress.running_cells[:3]:
         yield Text.assemble(
             ("trial  ", "bold"),

@@ -54,7 +54,7 @@ class Campaign(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Build(OfRevision, Building):
+class Build(OfRevision, WithPlan, Building):
     """Build one variant's binaries, and optionally an image of them."""
 
     task = "build"

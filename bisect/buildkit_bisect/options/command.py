@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from buildkit_bisect.options.option import Form, Option, Position, find, options_of
 from buildkit_bisect.options.requests import TASKS, Request
+from buildkit_bisect.system import checkout
 
 #: What separates the alternatives of a hint.
 _OR = ", or "
@@ -33,6 +35,12 @@ def inv(task: str, /, *values: str, **options: Value) -> str:
         raise LookupError(f"{task} takes no positional value {values[-1]!r}")
     positional = " ".join(map(shlex.quote, values))
     return " ".join(filter(None, ["./inv", task, positional, words(kind, **options)]))
+
+
+def resume(folder: Path) -> str:
+    """Return the command that resumes the campaign in *folder*."""
+    usual = folder.parent.absolute() == checkout.PROJECT / "results"
+    return inv("resume", folder.name if usual else str(folder.absolute()))
 
 
 def words(kind: type[Request], /, **options: Value) -> str:

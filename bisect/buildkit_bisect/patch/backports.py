@@ -15,6 +15,7 @@ from buildkit_bisect.result import FitState
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.source.commits import branch_name
 from buildkit_bisect.system import gitcmd, paths
+from buildkit_bisect.system.announce import announce
 
 #: The first minor release of the table.
 SINCE = (0, 20)
@@ -30,6 +31,7 @@ class Fit:
     detail: str = ""
 
 
+@announce("looking up the release branches")
 def lines(source: GitSource) -> list[Revision]:
     """Return the tip of every minor release branch since v0.20, oldest first, then main.
 
@@ -53,6 +55,7 @@ def _minor(tag: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
+@announce("checking where the patches apply")
 def table(source: GitSource, revisions: Sequence[Revision], chosen: Sequence[Patch]) -> list[Fit]:
     """Return whether *chosen* apply, in order, to each of *revisions*."""
     return [fit(source, revision, chosen) for revision in revisions]

@@ -62,6 +62,15 @@ class Registry:
         return _json(f"http://{self.address}/v2/{name}/blobs/{digest}")
 
 
+def on_disk(storage: Path, name: str, tag: str) -> str | None:
+    """Return the digest of ``name:tag`` in the files of a registry that does not run, or None."""
+    tags = storage / "docker/registry/v2/repositories" / name / "_manifests/tags"
+    try:
+        return (tags / tag / "current/link").read_text().strip() or None
+    except OSError:
+        return None
+
+
 def _get(url: str) -> str | None:
     """Return the digest header of the response to *url*, "" without one; None on failure."""
     try:

@@ -16,6 +16,7 @@ from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import addresses, cache_limit, paths, process
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.gitcmd import git, hermetic_env
 from buildkit_bisect.system.process import Completed
@@ -68,7 +69,7 @@ class Mirror:
 
         Raises `Unreachable` with git's reason.
         """
-        with FileLock(f"{self.path}.lock"):
+        with announce(f"fetching {self.repo}"), FileLock(f"{self.path}.lock"):
             done = _git_remote(
                 *("-C", str(self.path), "fetch", "--quiet", "--force", "--no-recurse-submodules"),
                 *_pack(self.repo),
@@ -114,7 +115,7 @@ def open_mirror(
     if mirror.path.is_dir():
         _check(mirror.path)
         return mirror
-    with FileLock(f"{mirror.path}.lock"):
+    with announce(f"cloning {mirror.repo} into the cache"), FileLock(f"{mirror.path}.lock"):
         if not mirror.path.is_dir():
             _clone(mirror, say)
     return mirror
@@ -175,7 +176,6 @@ def _clone(mirror: Mirror, say: Callable[[str], None]) -> None:
         )
         if not done.ok:
             raise _unreachable(f"cannot reach {mirror.repo}", done)
-    say(f"cloning {mirror.repo} into the cache")
     with paths.scratch("clone") as tmp:
         draft = tmp / "mirror.git"
         done = _git_remote(

@@ -18,6 +18,7 @@ from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.source import names
 from buildkit_bisect.system import paths, process
+from buildkit_bisect.system.announce import announce, by_default
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.retry import passing, retried
 
@@ -109,8 +110,8 @@ class ModuleSource:
         partial = self._download_dir() / f"{_escape(version)}.partial"
         if path.is_dir() and not partial.exists() and self._zip_sum(revision):
             return path
-        self.say(f"downloading {self.module}@{version}")
-        info = self._go("mod", "download", "-json", f"{self.module}@{version}")
+        with announce(f"downloading {self.module}@{version}"):
+            info = self._go("mod", "download", "-json", f"{self.module}@{version}")
         if "Error" in info:
             raise self._refusal(version, str(info["Error"]))
         return Path(info["Dir"])
@@ -175,12 +176,13 @@ class ModuleSource:
             except ValueError:
                 return {"Error": done.tail()}
 
-        info = retried(
-            ask,
-            within=self.deadlines.module,
-            trouble=lambda info: passing(str(info.get("Error", ""))),
-            say=self.say,
-        )
+        with by_default(f"asking the module proxy: go {' '.join(args)}"):
+            info = retried(
+                ask,
+                within=self.deadlines.module,
+                trouble=lambda info: passing(str(info.get("Error", ""))),
+                say=self.say,
+            )
         # Even a download may need a newer Go, if the module requires it.
         needs = _NEEDS_GO.search(str(info.get("Error", "")))
         if needs and want is None:

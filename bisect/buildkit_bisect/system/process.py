@@ -22,6 +22,7 @@ from typing import IO
 
 from buildkit_bisect.errors import InfraFailed, Missing
 from buildkit_bisect.system import marks
+from buildkit_bisect.system.announce import by_default
 from buildkit_bisect.system.pipes import Reader
 
 #: Seconds between SIGTERM and SIGKILL for a whole group.
@@ -76,7 +77,11 @@ class Completed:
     @property
     def shown(self) -> str:
         """The command, shortened for a message."""
-        return " ".join(self.argv[:5])[:200]
+        return _shown(self.argv)
+
+
+def _shown(argv: Sequence[str]) -> str:
+    return " ".join(argv[:5])[:200]
 
 
 #: What every child gets.
@@ -194,7 +199,8 @@ def run(
 ) -> Completed:
     """Run *argv* until it ends or for *timeout* seconds; keep its output. *env*: see `start`.
 
-    *log* also receives stderr as it comes; *on_line* is called with each line of stderr. Of
+    Announced as ``running ARGV`` unless the code around it is. *log* also receives stderr as it
+    comes; *on_line* is called with each line of stderr. Of
     each stream `pipes.MOST` bytes are kept; with *check* a longer one is a failure. Raises
     `ProcessError` on failure unless *check* is false, `Missing` if the program is not installed,
     OSError if *log* cannot be written.
@@ -203,6 +209,7 @@ def run(
     pipe = subprocess.PIPE
     child = start(argv, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=env, inherit=inherit)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(by_default(f"running {_shown(argv)}"))
         sink = stack.enter_context(log.open("ab")) if log else None
         out = Reader(child.stdout)
         err = Reader(child.stderr, sink, on_line)

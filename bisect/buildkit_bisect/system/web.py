@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.system import addresses
+from buildkit_bisect.system.announce import by_default
 
 #: Statuses of transient errors.
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
@@ -120,7 +121,10 @@ def open_url(
     if addresses.is_cleartext(url):  # so on loopback, and a proxy would use its own loopback
         handlers.append(urllib.request.ProxyHandler({}))
     try:
-        answer: HTTPResponse = urllib.request.build_opener(*handlers).open(request, timeout=timeout)
+        with by_default(f"asking {shown(url)}"):
+            answer: HTTPResponse = urllib.request.build_opener(*handlers).open(
+                request, timeout=timeout
+            )
     except HTTPError as error:
         kind = NotServedNow if error.code in _PASSING else NotServed
         error.close()

@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from announced import announced
 from buildkit_bisect import result
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.campaign import driver, record
@@ -18,7 +19,7 @@ from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work, drive
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.errors import BadInput, InfraFailed
-from buildkit_bisect.events import Event, Events, Finished, Planned, Said
+from buildkit_bisect.events import Event, Events, Finished, Planned, Said, Worked, Working
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.live import recorder
 from buildkit_bisect.model import Revision
@@ -26,6 +27,7 @@ from buildkit_bisect.options.requests import Matrix
 from buildkit_bisect.result import CampaignKind, Result
 from buildkit_bisect.scenario import Action, Scenario, Step
 from buildkit_bisect.source import Source
+from buildkit_bisect.system.announce import announce
 
 PLAN = Planned(kind="matrix", rows=("v0.26.0",), columns=(), trials=3)
 REVISION = Revision(ref="v0.26.0", sha="a" * 40)
@@ -76,13 +78,16 @@ class FakeCampaign:
 
     kind = CampaignKind.MATRIX
 
-    def __init__(self, error: BaseException | None = None, plan: Planned | None = PLAN) -> None:
+    def __init__(self, error: BaseException | None = None, settled: Findings | None = None) -> None:
         self._error = error
-        self._plan = plan
+        self._settled = settled
         self.work: Work | None = None
 
-    def plan(self) -> Planned | None:
-        return self._plan
+    def settled(self) -> Findings | None:
+        return self._settled
+
+    def plan(self) -> Planned:
+        return PLAN
 
     def run(self, work: Work) -> Findings:
         self.work = work
@@ -195,6 +200,22 @@ def test_the_document_has_what_setup_lab_and_campaign_know(tmp_path: Path) -> No
     assert document.scenarios[0].images == {"base": {"ref": "base:1", "digest": "sha256:b"}}
 
 
+def test_what_takes_long_is_announced_to_the_display_and_the_record(tmp_path: Path) -> None:
+    class Slow(FakeCampaign):
+        def run(self, work: Work) -> Findings:
+            with announce("checking where the patches apply"):
+                time.sleep(0.2)
+            return super().run(work)
+
+    shown = Shown()
+    with announced(0.05):
+        drive(Slow(), setup(tmp_path, shown), publish)
+    for events in (shown, recorded(only_folder(tmp_path))):
+        (began,) = [e.what for e in events if isinstance(e, Working)]
+        (ended,) = [e.what for e in events if isinstance(e, Worked)]
+        assert began == ended == "checking where the patches apply"
+
+
 def test_a_completed_campaign_is_recorded_as_done(tmp_path: Path) -> None:
     drive(FakeCampaign(), setup(tmp_path, resumed=("before",)), publish)
     found = record.read(only_folder(tmp_path))
@@ -217,10 +238,12 @@ def test_events_are_shown_and_recorded(tmp_path: Path) -> None:
     assert recorded(folder) == shown
 
 
-def test_a_campaign_without_a_plan_emits_none(tmp_path: Path) -> None:
-    drive(FakeCampaign(plan=None), setup(tmp_path), publish)
-    kinds = [type(event) for event in recorded(only_folder(tmp_path))]
-    assert kinds == [Said, Finished]
+def test_a_settled_campaign_opens_no_lab(tmp_path: Path, lab: FakeLab) -> None:
+    settled = Findings(revisions=(REVISION,), patches=(), cells=())
+    document = drive(FakeCampaign(settled=settled), setup(tmp_path), publish)
+    assert [r.sha for r in document.revisions] == [REVISION.sha]
+    assert lab.campaigns == []
+    assert [type(event) for event in recorded(only_folder(tmp_path))] == [Finished]
 
 
 @pytest.mark.parametrize(

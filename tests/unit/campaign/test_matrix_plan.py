@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
 
 from buildkit_bisect.campaign import matrix
 from buildkit_bisect.campaign.setup import Setup
-from buildkit_bisect.cli import campaigns
+from buildkit_bisect.cli.plans import show_plan
 from buildkit_bisect.events import Planned
 from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Revision, Stage, Variant
 from buildkit_bisect.options.requests import Matrix
@@ -47,6 +47,8 @@ class Fake:
     source: Source
     builder: Builder
     scenarios: tuple[Scenario, ...] = (SCENARIO,)
+    request: Matrix = field(default_factory=Matrix)
+    resumed: tuple[str, ...] = ()
 
     def cells(self, _: Scenario) -> list[Axes]:
         return [(("at", "lazy"),)]
@@ -89,7 +91,7 @@ def test_the_printed_plan_has_a_range_and_says_what_is_skipped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     planned = plan("module", variant("v1"), variant("v1", "1.25", "fix"))
-    assert campaigns.show_plan(Matrix(), planned) == 0
+    assert show_plan(Matrix(), planned) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "build  v1: 25 s to 5 min"
     assert shown[1] == "skip   v1 + fix: patches need a git source"

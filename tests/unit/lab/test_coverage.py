@@ -8,6 +8,7 @@ import pytest
 
 from buildkit_bisect.builds import Builder, store
 from buildkit_bisect.builds import history as build_history
+from buildkit_bisect.builds.builder import Progress
 from buildkit_bisect.builds.key import Recipe
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab import coverage
@@ -73,7 +74,7 @@ class Counting:
         monkeypatch.setattr(coverage, "run_trial", self._trial)
         monkeypatch.setattr(coverage, "_read", lambda *_: coverage.parse(REPORT))
 
-    def _build(self, variant: Variant) -> Build | NoBuild:
+    def _build(self, variant: Variant, _: Progress) -> Build | NoBuild:
         assert variant is VARIANT
         return self.made
 

@@ -100,6 +100,17 @@ def test_estimate_learns_from_builds_made_here() -> None:
     assert "based on 1 made here" in estimate.basis[0]
 
 
+def test_work_beside_the_matrix_is_on_the_screen_while_it_runs() -> None:
+    asked = ev.Working(what="compiling BuildKit v0.25.0 for the base images", spent=2)
+    story: list[tuple[float, Event]] = [(2, asked)]
+    shown = drawn(folded(story), now=9)
+    assert "compiling BuildKit v0.25.0 for the base images  9.0 s" in shown
+    story.append((20, ev.Working(what=asked.what, done=200, expected=800, spent=20)))
+    assert "200 of 800 packages  40 s" in drawn(folded(story), now=40, width=120)
+    story.append((60, ev.Worked(what=asked.what, seconds=60)))
+    assert "compiling" not in drawn(folded(story), now=61)
+
+
 def test_no_estimate_after_the_end() -> None:
     assert folded((*STORY, (50.0, ev.Finished(status="done")))).estimate(50) is None
 
@@ -297,6 +308,8 @@ def test_every_event_survives_the_record() -> None:
         ev.StepDone(number=1, row="a", verdict=Verdict.SKIP, shown="c"),
         ev.Finished(status="done", finding="f", folder="g"),
         ev.Said(text="\u2028 </x>"),
+        ev.Working(what="cloning", done=1, expected=2, spent=2.5),
+        ev.Worked(what="cloning", seconds=3.5),
     ]
     assert {type(event) for event in every} == set(get_args(Event))
     for event in every:

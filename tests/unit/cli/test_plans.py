@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildkit_bisect.cli.campaigns import show_plan
+from buildkit_bisect.cli.plans import show_plan
 from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.options.requests import Matrix
 

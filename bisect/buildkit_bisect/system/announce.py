@@ -1,0 +1,111 @@
+"""Announces work that takes over two seconds, and how long it took.
+
+Code that may take long says what it does: ``with announce("cloning X"):``. `process.run` does so
+for each child, unless the code around it has. This goes to whatever displays events now, as a log
+would: a display that is passed down through every call is forgotten in one of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from buildkit_bisect.events import Events, Worked, Working
+
+#: Seconds of work after which it is announced.
+PATIENCE = 2.0
+
+#: What receives announcements; the last one that was added.
+_receivers: list[Events] = []
+
+#: Whether the code around this says what it does.
+_told: ContextVar[bool] = ContextVar("told", default=False)
+
+
+@dataclass(slots=True)
+class Announcement:
+    """One piece of work; its block may report how far it is."""
+
+    what: str
+    receiver: Events
+    began: float = field(default_factory=time.monotonic)
+    _shown: bool = False
+    _over: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def progress(self, done: int, expected: int) -> None:
+        """Show that *done* of *expected* are done, if the work has taken long already."""
+        with self._lock:
+            if self._shown:
+                self.receiver.emit(self._event(done, expected))
+
+    def _event(self, done: int = 0, expected: int = 0) -> Working:
+        spent = time.monotonic() - self.began
+        return Working(what=self.what, done=done, expected=expected, spent=spent)
+
+    def _show(self) -> None:
+        with self._lock:
+            if not self._over:
+                self._shown = True
+                self.receiver.emit(self._event())
+
+    def _end(self) -> None:
+        with self._lock:
+            self._over = True
+            if self._shown:
+                spent = time.monotonic() - self.began
+                self.receiver.emit(Worked(what=self.what, seconds=spent))
+
+
+class _Nobody:
+    def emit(self, _: object, /) -> None:
+        """Drop it."""
+
+
+@contextmanager
+def announcing(receiver: Events) -> Iterator[None]:
+    """Send what is announced during the block to *receiver*, from any thread."""
+    _receivers.append(receiver)
+    try:
+        yield
+    finally:
+        _receivers.remove(receiver)
+
+
+@contextmanager
+def announce(what: str) -> Iterator[Announcement]:
+    """Announce *what* the block does if it takes over two seconds: ``cloning X``."""
+    made = Announcement(what, _receivers[-1] if _receivers else _Nobody())
+    timer = threading.Timer(PATIENCE, made._show)  # noqa: SLF001 - only this module starts one
+    timer.daemon = True
+    timer.start()
+    try:
+        with shown_otherwise():
+            yield made
+    finally:
+        timer.cancel()
+        made._end()  # noqa: SLF001
+
+
+@contextmanager
+def shown_otherwise() -> Iterator[None]:
+    """Do not announce the children of the block: its work is displayed in another way."""
+    before = _told.set(True)
+    try:
+        yield
+    finally:
+        _told.reset(before)
+
+
+@contextmanager
+def by_default(what: str) -> Iterator[None]:
+    """Announce *what* the block does, unless the code around it says what it does."""
+    if _told.get():
+        yield
+        return
+    with announce(what):
+        yield
