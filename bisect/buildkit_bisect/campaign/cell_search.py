@@ -87,6 +87,7 @@ class CellSearch:
             trials=(self.options.trials or _VISIT) if verifies else 0,
             stored=self.stored,
         )
+        ends = (line.bad, line.good) if request.find_fix else (line.good, line.bad)
         self.session = BisectSession(
             line.history,
             good=line.good,
@@ -96,6 +97,7 @@ class CellSearch:
             same_build=line.same_build,
             labels=line.labels,
             weights=weights,
+            back=line.is_back(*ends),
         )
         self.cells: dict[str, list[Cell]] = {}  # by commit; of a revert by its label
         self.steps: list[BisectStep] = []

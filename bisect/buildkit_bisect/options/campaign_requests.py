@@ -126,6 +126,7 @@ class Bisect(AmongReleases, Campaign):
     task = "bisect"
     unset: ClassVar[Mapping[str, str]] = {
         "scenario": "cross-stage-lazy",
+        "axis": "the cell in which the ends differ",
         "patches": "none",
         "trials": "as many as it needs",
     }

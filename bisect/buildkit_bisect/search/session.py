@@ -31,8 +31,9 @@ class BisectSession:
 
     *good* and *bad* are full commit ids in *history*. *same_build* maps commits to the key of
     what they are built from: equal keys are one build, one candidate and one verdict.
-    *labels* are names for commits in messages. *weights*: see `prefer`. Raises `BadInput` for
-    an unknown commit or an option that makes no sense.
+    *labels* are names for commits in messages. *weights*: see `prefer`. *back*: the end that should
+    be the newer one is an older release, on another branch. Raises `BadInput` for an unknown commit
+    or an option that makes no sense.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class BisectSession:
         same_build: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
         weights: Mapping[str, float] | None = None,
+        back: bool = False,
     ) -> None:
         options = options or SearchOptions()
         _check(options)
@@ -60,6 +62,7 @@ class BisectSession:
             old=old,
             new=new,
             labels=labels or {},
+            back=back,
         )
         for sha in history.first_parent_line(new):
             self._state.line |= 1 << history.number(sha)
