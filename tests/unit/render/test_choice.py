@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import results
 from buildkit_bisect import render
@@ -10,7 +11,7 @@ from buildkit_bisect.render import svg
 
 
 def test_markdown_has_a_row_for_each_cell() -> None:
-    made = render.markdown(results.chosen())
+    made = unescape(render.markdown(results.chosen()))
     assert "- Cell: searching with bases=same, the only one" in made
     table = made[made.index("| cell | good end") :].split("\n\n")[0].splitlines()
     good, bad = "<code>v0.24.0</code>", "<code>v0.25.0</code>"
