@@ -26,7 +26,7 @@ TURNED_BACK = (
 )
 #: Releases on two branches: neither contains the other.
 BACK = (
-    "v0.2.0 (good) is a newer release than v0.1.1 (bad): the endpoints are swapped"
+    "v0.2.0 (good) is a later release than v0.1.1 (bad): the endpoints are swapped"
     " (try: ./inv bisect --bad v0.1.1 --good v0.2.0 --find-fix, or ./inv bisect --good v0.1.1"
     " --bad v0.2.0)"
 )
@@ -211,3 +211,19 @@ def test_what_ends_before_a_campaign_begins_is_not_to_be_resumed(place: Place, t
 def test_json_of_a_plan_is_all_of_stdout(place: Place) -> None:
     done = place.run("plan", "matrix", "--revs", "v0.1.0", "--json")
     assert json.loads(done.stdout)["kind"] == "matrix"
+
+
+def test_a_fix_is_not_refused_for_its_order(place: Place) -> None:
+    words = ("--find-fix", "--bad", "v0.1.1", "--good", "v0.2.0")
+    done = place.run("plan", "bisect", *words)
+    assert done.code == 0, done.stderr
+    turned = place.run("plan", "bisect", "--find-fix", "--bad", "v0.2.0", "--good", "v0.1.1")
+    assert turned.code == 4
+    assert turned.stderr.endswith("(try: ./inv bisect --good v0.1.1 --bad v0.2.0)\n")
+
+
+def test_the_plan_of_boundaries_counts_both_ends(place: Place) -> None:
+    done = place.run("plan", "boundaries", "--from", "v0.1.0", "--to", "master", "--json")
+    search = done.document["search"]
+    # v0.2.0 and master are one build.
+    assert (search["steps"], search["builds"]) == (2, 2)

@@ -139,7 +139,7 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     ("bisect", "--good=v0.1.0", *GIT),
     ("bisect", "--bad=v0.1.0", *GIT),
     ("bisect", "--find-good", "--good=v0.1.0", "--bad=master", *GIT),
-    ("bisect", "--find-good", "--bad=master", *GIT),
+    ("bisect", "--find-good", "--find-fix", "--bad=master", *GIT),
     ("bisect", "--good=v0.1.0", "--bad=master", "--source=module", "--dry-run"),
     ("bisect", "--good=nothing", "--bad=master", "--releases", *GIT),
     ("boundaries", "--from=v0.1.0", *GIT),

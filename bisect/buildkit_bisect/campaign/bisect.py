@@ -98,7 +98,10 @@ class Bisection:
     def plan(self) -> Planned:
         """Return a plan with the cells in which the ends will run, and the expected cost."""
         search, others = self._search, len(self._searches) - 1
-        ends = [self._line.variant(c) for c in (self._line.good, self._line.bad)]
+        ends = [
+            (self._line.variant(self._line.good), Verdict.GOOD),
+            (self._line.variant(self._line.bad), Verdict.BAD),
+        ]
         called = cell_choice.names(list(self._searches))
         return search_plan.planned(
             self._setup,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 
 from buildkit_bisect.campaign import groundwork
 from buildkit_bisect.campaign.axes import SNAPSHOTTER_AXIS
@@ -13,7 +12,7 @@ from buildkit_bisect.events import Silent
 from buildkit_bisect.lab.executors import Inline
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
-from buildkit_bisect.model import Axes, RuntimeKind, Variant
+from buildkit_bisect.model import Axes, RuntimeKind, Variant, Verdict
 from buildkit_bisect.runtime.snapshotters import STARGZ
 from buildkit_bisect.scenario import Scenario
 
@@ -61,15 +60,24 @@ def counted(setup: Setup, variants: Sequence[Variant], lab: Lab) -> Mapping[str,
 
 
 def lines(
-    setup: Setup, variants: Sequence[Variant], scenario: Scenario, axes: Axes
+    setup: Setup, ends: Sequence[tuple[Variant, Verdict]], scenario: Scenario, axes: Axes
 ) -> tuple[str, ...]:
-    """Return what earlier campaigns showed of a cell of *variants*, a line each.
+    """Return what earlier campaigns showed of a cell of *ends*, a line each.
 
-    ``v0.24.0 is good (cached 3 of 3, known from 20260821-101500-matrix)``.
+    ``v0.24.0 is good (cached 3 of 3, known from 20260821-101500-matrix)``; with a clause if the
+    user takes that end for something else.
     """
     with _stored_lab(setup) as lab:
         if lab is None:
             return ()
-        look = partial(lab.recalled, scenario=scenario, axes=axes)
-        found = [(variant, look(variant)) for variant in variants]
-    return tuple(f"{variant.label} is {known}" for variant, known in found if known)
+        found = [(v, given, lab.recalled(v, scenario, axes)) for v, given in ends]
+    return tuple(
+        f"{variant.label} is {known}{_unlike(given, known.verdict)}"
+        for variant, given, known in found
+        if known
+    )
+
+
+def _unlike(given: Verdict, known: Verdict) -> str:
+    sure = known in (Verdict.GOOD, Verdict.BAD)
+    return f", but given as {given}" if sure and known is not given else ""

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import docker.errors
-from filelock import FileLock
 
 from buildkit_bisect.engine import labels, rootfs
 from buildkit_bisect.engine.client import engine_errors, transferred, within
@@ -22,6 +21,7 @@ from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.announce import announce
+from buildkit_bisect.system.locks import locked
 from buildkit_bisect.system.retry import passing, retried
 
 #: The published release that is the base, if the Engine has it or can pull it.
@@ -48,7 +48,7 @@ def find(engine: Engine, wanted: str = "", say: Callable[[str], None] = lambda _
     Raises `BadInput` if *wanted* is not found and cannot be pulled, `Missing` if no base can be
     assembled on this machine, `InfraFailed` if the Engine fails.
     """
-    with FileLock(paths.cache("locks") / "base-image.lock"):
+    with locked("base-image.lock", "pulls or assembles the base image"):
         if wanted:
             found = local(engine, wanted) or pulled(engine, wanted, say)
             if isinstance(found, Base):

@@ -19,7 +19,6 @@ from typing import Any
 
 import docker.errors
 from docker.models.images import Image
-from filelock import FileLock
 
 from buildkit_bisect.engine import labels
 from buildkit_bisect.engine.base import Base
@@ -31,6 +30,7 @@ from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.announce import announce
+from buildkit_bisect.system.locks import locked
 
 REPOSITORY = f"{labels.NAMESPACE}/buildkit"
 
@@ -129,7 +129,7 @@ def ensure(
     started = time.monotonic()
     wanted, name = key(build, variant, base), tag(variant)
     ref = f"{REPOSITORY}:{name}"
-    with FileLock(paths.cache("locks") / f"image-{wanted[:2]}.lock"):
+    with locked(f"image-{wanted[:2]}.lock", "makes an image"):
         image = _existing(engine, wanted, base)
         made = image is None
         if image is None:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted, fetch_env, network_settings
@@ -20,6 +18,7 @@ from buildkit_bisect.options.command import inv
 from buildkit_bisect.system import cache_limit, paths, process
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.locks import locked
 from buildkit_bisect.system.machine_lock import machine_lock
 from buildkit_bisect.system.retry import passing, retried
 
@@ -53,7 +52,7 @@ def ensure(
     cache_limit.used(tool.path)
     if tool.path.is_file():
         return tool.path
-    with FileLock(paths.cache("locks") / f"tool-{tool.name}.lock"):
+    with locked(f"tool-{tool.name}.lock", f"compiles {tool.name}"):
         if tool.path.is_file():
             return tool.path
         within = deadlines or Deadlines()

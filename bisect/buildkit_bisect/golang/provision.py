@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
-
 from buildkit_bisect.errors import InfraFailed, Missing
 from buildkit_bisect.golang import pypi
 from buildkit_bisect.golang.environment import environment
@@ -31,6 +29,7 @@ from buildkit_bisect.options.requests import Building
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.locks import locked
 from buildkit_bisect.system.retry import passing, retried
 
 #: The Go that fetches modules and other toolchains if none is installed.
@@ -65,7 +64,8 @@ class Toolchains:
             return here
         if want in self._refused:
             raise self._refused[want]
-        with FileLock(paths.cache("locks") / f"go-{want.minor[0]}.{want.minor[1]}.lock"):
+        minor = f"{want.minor[0]}.{want.minor[1]}"
+        with locked(f"go-{minor}.lock", f"fetches Go {minor}"):
             here = local(want)  # another process may have provisioned it meanwhile
             if here:
                 return here

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.model import Build
@@ -26,6 +24,7 @@ from buildkit_bisect.scenario.definition import Image, Scenario
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
+from buildkit_bisect.system.locks import locked
 
 #: The release that builds base images. It is fixed, so that images do not vary with the build
 #: under test, and its estargz writer works with the Go version that its Dockerfile pins.
@@ -74,7 +73,7 @@ def ensure(
     if not scenario.images:
         return {}
     tag = _tag(scenario)
-    with FileLock(paths.cache("locks") / "images.lock"):
+    with locked("images.lock", "builds base images"):
         found = present(scenario, registry.address, registry.digest)
         if found is None:
             build = reference()

@@ -22,6 +22,7 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Observation
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.system import paths
+from buildkit_bisect.system.announce import announce
 
 VERSION = 1
 
@@ -109,7 +110,8 @@ class Journal:
                 hint=self._aside,
             )
         # Without this check a damaged page could look like trials that never ran.
-        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        with announce("checking the journal"):
+            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             what = " ".join(found.split())[:300]
             raise InfraFailed(f"the journal {self._path} is damaged: {what}", hint=self._aside)

@@ -89,7 +89,8 @@ class Display:
         match event:
             case ev.Planned() if what != self._planned:  # a matrix's later plan differs in numbers
                 self._planned = what
-                self._live.console.print(Text(one_line(plan_line(event))))
+                for line in (plan_line(event), *event.known):
+                    self._live.console.print(Text(one_line(line)))
             case ev.Said():
                 style = "yellow" if event.warning else ""
                 self._live.console.print(Text(one_line(event.text), style=style))

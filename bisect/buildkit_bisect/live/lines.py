@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from buildkit_bisect import events as ev
-from buildkit_bisect.events import Event
+from buildkit_bisect.events import Column, Event
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render.symbols import known, word
 from buildkit_bisect.render.text import duration, one_line, shorten
@@ -17,11 +17,12 @@ class Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._quarters: dict[str, int] = {}
+        self._running: set[tuple[str, Column]] = set()  # cells of which a trial has run
 
     def emit(self, event: Event, /) -> None:
         """Write *event*, if it has a line."""
-        line = self._line(event)
-        if line:
+        known = event.known if isinstance(event, ev.Planned) else ()
+        for line in filter(None, (self._line(event), *known)):
             self._stream.write(shorten(one_line(line), 400) + "\n")
             self._stream.flush()
 
@@ -69,7 +70,15 @@ class Lines:
             case ev.Finished():
                 return finished_line(event)
             case ev.TrialStarted():
-                return ""  # `TrialDone` follows within seconds
+                return self._first_trial(event)
+
+    def _first_trial(self, event: ev.TrialStarted) -> str:
+        """Return a line for the first trial of a cell that runs; the others follow each other."""
+        if (event.row, event.column) in self._running:
+            return ""
+        self._running.add((event.row, event.column))
+        where = f"{event.row}, {event.column.scenario} {event.column.label}"
+        return f"trial {event.number} of {event.of}: {where}"
 
     def _work(self, event: ev.Working) -> str:
         if event.what not in self._quarters:
@@ -109,9 +118,8 @@ def plan_line(event: ev.Planned) -> str:
         if event.tried_at:
             cells = f"one of {cells}, after {listed(event.tried_at)} in each"
         steps, builds = plural(event.search.steps, "step"), plural(event.search.builds, "build")
-        known = "".join(f"; {text}" for text in event.known)
         work = f"about {steps}, {builds} needed{first}"
-        return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}{known}"
+        return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}"
     size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
     made = [s for s in event.build_seconds.values() if s]
     trials = plural(event.trials, "trial")

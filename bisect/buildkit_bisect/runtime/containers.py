@@ -12,6 +12,7 @@ from buildkit_bisect.errors import BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Build, Variant
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 
 
@@ -70,14 +71,18 @@ class Preparation:
         Raises `Missing` if no Engine responds or it cannot reach the registry, `BadInput` if the
         base image does not exist.
         """
-        engine = open_engine()
-        if self._loopback and not reaches(engine):
+        with announce("connecting to the Docker Engine"):
+            engine = open_engine()
+            reached = not self._loopback or reaches(engine)
+        if not reached:
             raise Missing(
                 f"the Docker Engine at {engine.where.shown} is on another machine or network and"
                 " cannot reach the registry on this machine's loopback",
                 hint=f"{words(Campaign, images='public')}, or {words(Campaign, runtime='host')}",
             )
-        for left in sweep.find(engine):
+        with announce("looking for what killed runs left on the Docker Engine"):
+            found = sweep.find(engine)
+        for left in found:
             why = sweep.remove(engine, left)
             removed = f"removed {left}, which a killed run left"
             self.say(f"cannot remove {left}: {why}" if why else removed)

@@ -100,10 +100,12 @@ class BoundarySearch:
     def _point(self) -> Ask | None:
         """Ends, the commits that must be tested, then the widest gap of the grid."""
         line = self._line
+        given = {line.commits[0], line.commits[-1], *self._must}
+        left = sum(not self._seen.tried(c) for c in given)
         for commit in (*self._inward(line.commits), *self._inward(line.commits[::-1]), *self._must):
             if not self._seen.tried(commit):
                 why = f"boundaries: {self._name(commit)} is an endpoint or a release"
-                return self._ask(commit, Phase.GRID, why, self._grid_left() + 1)
+                return self._ask(commit, Phase.GRID, why, self._grid_left() + left)
         return self._within_resolution(line)
 
     def _within_resolution(self, line: Line) -> Ask | None:

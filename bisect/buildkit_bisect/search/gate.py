@@ -65,7 +65,7 @@ def check_shape(state: State) -> Refused | None:
     if history.contains(old, new):
         return _refuse_back(state, "contains {}")
     if state.back:
-        return _refuse_back(state, "is a newer release than {}")
+        return _refuse_back(state, "is a later release than {}")
     if not history.merge_bases(old, new):
         return Refused(
             kind=RefusalKind.UNRELATED,

@@ -286,3 +286,28 @@ def test_a_variant_that_this_machine_cannot_build_is_not_skipped(
     cell = one.cell(VARIANT, SCENARIO, LAZY, 1)
     assert cell.outcome == ToolOutcome.INFRA.because("toolchain: cannot find Go 1.99")
     assert (cell.outcome.verdict, machine.ran) == (Verdict.INFRA, [])
+
+
+def test_what_is_known_of_a_cell_is_recalled_without_a_run(
+    machine: Machine, journal: Journal
+) -> None:
+    assert lab(journal).recalled(VARIANT, SCENARIO, LAZY) is None
+    machine.exits = {LAZY: 1}
+    lab(journal, "20260821-101500-matrix").cell(VARIANT, SCENARIO, LAZY, 3)
+    ran = len(machine.ran)
+    known = lab(journal).recalled(VARIANT, SCENARIO, LAZY)
+    assert known is not None
+    assert known.verdict is Verdict.BAD
+    assert str(known) == "bad (broken 3 of 3, known from 20260821-101500-matrix)"
+    assert len(machine.ran) == ran
+    assert lab(journal, fresh=True).recalled(VARIANT, SCENARIO, LAZY) is None
+    missing = cast(Builder, FakeBuilder(NoBuild(stage=Stage.BUILD, reason="no")))
+    assert lab(journal, builder=missing).recalled(VARIANT, SCENARIO, LAZY) is None
+
+
+def test_a_cell_whose_control_is_not_good_is_not_recalled(
+    machine: Machine, journal: Journal
+) -> None:
+    machine.exits = {EAGER: 1, LAZY: 1}
+    lab(journal, "earlier").cell(VARIANT, SCENARIO, LAZY, 3)
+    assert lab(journal).recalled(VARIANT, SCENARIO, LAZY) is None

@@ -112,6 +112,47 @@ def test_work_beside_the_matrix_is_on_the_screen_while_it_runs() -> None:
     assert "compiling" not in drawn(folded(story), now=61)
 
 
+def test_what_is_made_first_is_in_the_plan_and_in_the_time_left() -> None:
+    plan = ev.Planned(
+        kind="matrix", rows=ROWS[:1], columns=(LAZY,), trials=3, build_seconds={"v0.24.0": 90},
+        trial_seconds=1.0, basis="one build", before={"compiling X": 100.0},
+    )  # fmt: skip
+    line = plan_line(plan)
+    assert line.startswith("matrix: 1 variant x 1 cell x 3 trials, 1 build needed, first compiling")
+    assert plan.expected.seconds == 100 + 90 + 3
+    story: list[tuple[float, Event]] = [(0, plan), (2, ev.Working(what="compiling X", spent=2))]
+
+    def left(now: float) -> float:
+        found = folded(story).estimate(now)
+        assert found
+        return found.left.seconds
+
+    assert left(0) == 193
+    assert left(40) == 153
+    story.append((80, ev.Worked(what="compiling X", seconds=80)))
+    assert left(80) == 93
+
+
+def test_the_plan_of_a_search_is_a_sentence() -> None:
+    known = "v0.24.0 is good (cached 3 of 3, known from 20260821-101500-matrix)"
+    plan = ev.Planned(
+        kind="bisect", rows=(), columns=(LAZY,), trials=1, build_seconds={"search": 600},
+        least=300, most=1200, basis="the last 12 builds on this machine", known=(known,),
+        search=ev.Search(what="103 candidates between a and b", steps=12, builds=1),
+    )  # fmt: skip
+    assert plan_line(plan) == (
+        "bisect: 103 candidates between a and b, in cross-stage-lazy different stargz;"
+        " about 12 steps, 1 build needed; 5 to 20 min (the last 12 builds on this machine)"
+    )
+    out = io.StringIO()
+    Lines(out).emit(plan)
+    assert out.getvalue() == f"{plan_line(plan)}\n{known}\n"
+    drawing = drawn(folded([(0, plan)]), now=60)
+    assert "bisect  103 candidates between a and b  60 s" in drawing
+    assert "0 variants" not in drawing
+    assert "4 to 19 min to go" in drawing
+
+
 def test_no_estimate_after_the_end() -> None:
     assert folded((*STORY, (50.0, ev.Finished(status="done")))).estimate(50) is None
 
@@ -234,6 +275,14 @@ def hostile() -> list[Event]:
     return [
         ev.Planned(kind=HOSTILE, rows=(row, more), columns=(column, other), trials=3,
                    build_seconds={row: 9}, trial_seconds=1, basis=HOSTILE),
+        ev.Planned(kind=HOSTILE, rows=(), columns=(column,), trials=1, basis=HOSTILE, most=9,
+                   search=ev.Search(what=HOSTILE, steps=1, builds=1), known=(HOSTILE,),
+                   before={HOSTILE: 9}, build_seconds={"search": 9}),
+        ev.Working(what=HOSTILE),
+        ev.Worked(what=HOSTILE, seconds=9),
+        ev.Planned(kind=HOSTILE, rows=(row, more), columns=(column, other), trials=3,
+                   build_seconds={row: 9}, trial_seconds=1, basis=HOSTILE),
+        ev.Working(what=HOSTILE, done=1, expected=9),
         ev.BuildStarted(row=row, expected=9),
         ev.BuildProgress(row=row, done=4, expected=9),
         ev.BuildDone(row=row, seconds=3, reused=False),
@@ -264,7 +313,7 @@ def test_hostile_text_in_lines() -> None:
     out = io.StringIO()
     for event in hostile():
         Lines(out).emit(event)
-    assert_harmless(out.getvalue(), lines=len(hostile()) - 2)  # the start of a trial has no line
+    assert_harmless(out.getvalue(), lines=len(hostile()) + 1)  # a plan has a line for what is known
     assert "[bold red]<b>" in out.getvalue()
 
 
@@ -314,7 +363,7 @@ def test_display_without_a_terminal_writes_lines() -> None:
     with Display(out) as display:
         for _, event in STORY:
             display.emit(event)
-    assert out.getvalue().count("\n") == len(STORY) - 1  # the start of a trial has no line
+    assert out.getvalue().count("\n") == len(STORY)
     assert "\x1b" not in out.getvalue()
 
 

@@ -500,7 +500,7 @@ def test_an_older_release_on_another_branch_is_not_the_newer_end(find_fix: bool)
     step = first(back=True)
     assert isinstance(step, Refused)
     assert step.kind is RefusalKind.ORDER
-    assert "is a newer release than v0.24.3" in step.reason
+    assert "is a later release than v0.24.3" in step.reason
     assert step.reason.endswith("the endpoints are swapped")
     assert step.hint == f"{fix}, or {regression}"
     assert isinstance(first(back=False), Ask), "a search on the release branch"

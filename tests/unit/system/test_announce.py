@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from buildkit_bisect.events import Event, Worked, Working
 from buildkit_bisect.live import Display
 from buildkit_bisect.system import announce as announcements
 from buildkit_bisect.system.announce import announce, announcing, by_default, shown_otherwise
+from buildkit_bisect.system.locks import locked
 
 PATIENCE = 0.05
 LONG = 4 * PATIENCE
@@ -117,3 +119,24 @@ def test_a_display_shows_lines_without_a_terminal(seen: Seen) -> None:
         "compiling BuildKit: 4 of 8 packages",
     ]
     assert stream.getvalue().splitlines()[-1].startswith("compiling BuildKit: took 0.")
+
+
+def test_waiting_for_another_process_is_announced(seen: Seen) -> None:
+    with announcing(seen), locked("go-1.25.lock", "fetches Go 1.25"):
+        pass
+    assert seen.shown == []
+    other = threading.Event()
+
+    def hold() -> None:
+        with locked("go-1.25.lock", "fetches Go 1.25"):
+            other.set()
+            time.sleep(LONG)
+
+    with announcing(seen):
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert other.wait(10)
+        with locked("go-1.25.lock", "fetches Go 1.25"):
+            thread.join()
+    waiting = "waiting for another process that fetches Go 1.25"
+    assert seen.shown == [waiting, f"end of {waiting}"]
