@@ -21,6 +21,9 @@ from buildkit_bisect.search import (
 )
 from buildkit_bisect.search.explain import percent
 
+#: What a good end shows that is bad, fails in another way, or fails sometimes.
+_BROKEN = (Verdict.BAD, Verdict.WEAK)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ends:
@@ -108,8 +111,8 @@ def _is(end: str, verdict: str, seen: str) -> str:
             return f"{end} is {verdict}, {seen}"
         case Verdict.SKIP | Verdict.INFRA:
             return f"{end} could not be tested, {seen}"
-        case Verdict.WEAK:
-            return f"{end} is not clear, {seen}"
+        case Verdict.WEAK:  # both, or another failure than the bad end's
+            return f"{end} shows {seen}"
 
 
 def why(rows: Sequence[CellTried], ends: Ends) -> str:
@@ -157,7 +160,7 @@ def refusal(answers: Mapping[Axes, Answer], rows: Sequence[CellTried], ends: End
         if isinstance(answer, Refused)
         and answer.kind in (RefusalKind.ORDER, RefusalKind.MERGE_BASE)
     ]
-    if not ends.find_fix and any(row.good_verdict == Verdict.BAD for row in rows):
+    if not ends.find_fix and any(row.good_verdict in _BROKEN for row in rows):
         hints.append(inv("bisect", bad=ends.good, find_good=True))
     hints.append(inv("boundaries", from_=ends.older, to=ends.newer))
     none = "can be searched" if _based(rows) else f"is {ends.hold}"

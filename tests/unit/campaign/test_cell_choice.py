@@ -118,6 +118,15 @@ def test_a_refusal_has_the_commands_that_may_be_meant() -> None:
     assert all(row.reason for row in rows)
 
 
+def test_a_good_end_that_fails_in_another_way_is_shown_as_it_is() -> None:
+    answer, rows = refusal({DIFFERENT: (seen(crash=1), BAD), SAME: (BAD, BAD)})
+    assert cell_choice.lines(rows, ENDS)[0] == (
+        "bases=different: v0.24.0 shows crash (1 of 1); v0.26.0 is bad, dropped (1 of 1)"
+    )
+    assert (rows[0].good_verdict, rows[0].bad_verdict) == ("weak", "bad")
+    assert answer.hint.startswith("./inv bisect --bad v0.24.0 --find-good, or ")
+
+
 def test_a_refusal_where_nothing_is_bad_names_boundaries_alone() -> None:
     answer, _ = refusal({DIFFERENT: (GOOD, GOOD), SAME: (GOOD, GOOD)})
     assert answer.hint == "./inv boundaries --from v0.24.0 --to v0.26.0"
