@@ -74,7 +74,7 @@ def test_the_plan_of_a_bisection_counts_candidates_steps_and_builds(place: Place
     first, image, search, cell, other, then, needs, total = done.stdout.splitlines()
     assert first.startswith("first  compiling BuildKit v0.25.0 for the base images: ")
     assert image.startswith("first  building the base images of cross-stage-lazy: ")
-    assert search == "search 4 candidates between v0.1.0 and master (3 different builds)"
+    assert search == "search 10 candidates between v0.1.0 and master (4 different builds)"
     ends = "snapshotter=stargz: at least 1 trial of master and v0.1.0"
     assert cell == f"cell   cross-stage-lazy bases=different {ends}"
     assert other == f"cell   cross-stage-lazy bases=same {ends}"
@@ -94,7 +94,7 @@ def test_the_plan_of_a_bisection_as_json(place: Place) -> None:
     named = place.run("plan", "bisect", *words, "--axis", "bases=same").document
     assert "tried_at" not in named
     assert len(named["columns"]) == 1
-    assert plain["search"]["what"] == "4 candidates between v0.1.0 and master (3 different builds)"
+    assert plain["search"]["what"] == "10 candidates between v0.1.0 and master (4 different builds)"
     assert plain["search"]["builds"] >= 2
     assert 0 < plain["range"][0] < plain["seconds"] < plain["range"][1]
     # The instrumented build for a prior is counted.

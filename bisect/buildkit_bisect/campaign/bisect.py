@@ -103,11 +103,15 @@ class Bisection:
             (self._line.variant(self._line.bad), Verdict.BAD),
         ]
         called = cell_choice.names(list(self._searches))
+        step = search.session.next()
+        assert isinstance(step, Ask)
         return search_plan.planned(
             self._setup,
             self._line,
-            search.session.next(),
+            step,
             search.left,
+            commits=step.candidates_left,
+            distinct=self._line.distinct_inside,
             costs=self._costs,
             kind=self.kind,
             cells=[(each.scenario, axes) for axes, each in self._searches.items()],

@@ -83,11 +83,15 @@ class BoundaryCampaign:
 
     def plan(self) -> Planned:
         """Return a plan with one column per tested cell and the minimum cost of the search."""
+        step = self._search.next()
+        assert isinstance(step, Ask)
         return search_plan.planned(
             self._setup,
             self._line,
-            self._search.next(),
+            step,
             self._left,
+            commits=len(self._line.candidates),
+            distinct=self._line.distinct,
             costs=self._costs,
             kind=self.kind,
             cells=self._cells.values(),

@@ -60,8 +60,14 @@ class Line:
 
     @property
     def distinct(self) -> int:
-        """Number of different build inputs among the candidates, as far as they are known."""
+        """Number of different builds among the candidates, as far as they are known."""
         return len({self.same_build.get(c, c) for c in self.candidates})
+
+    @property
+    def distinct_inside(self) -> int:
+        """The same with what the candidates merged."""
+        older = {self.same_build.get(c, c) for c in self.before}
+        return len({*self.same_build.values()} - older) or self.distinct
 
     def variant(self, commit: str) -> Variant:
         """Return the commit with the patches that apply to it."""

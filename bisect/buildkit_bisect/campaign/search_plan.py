@@ -30,9 +30,11 @@ _COVERED_RUN = 15.0
 def planned(
     setup: Setup,
     line: Line,
-    step: object,
+    step: Ask,
     left: TimeLeft,
     *,
+    commits: int,
+    distinct: int,
     costs: SearchCosts,
     kind: str,
     cells: Collection[tuple[Scenario, Axes]],
@@ -44,9 +46,9 @@ def planned(
 ) -> Planned:
     """Return the plan of a search on *line* whose first step is *step*.
 
-    *beside* is the number of trials in cells that are only *tried_at* the ends.
+    Its *commits* are *distinct* different builds. *beside* is the number of trials in cells that
+    are only *tried_at* the ends.
     """
-    assert isinstance(step, Ask)
     pace = math.exp(costs.pace)
     before = groundwork.expected(setup, (), costs.known_go, pace)
     seconds = dict(before)
@@ -54,7 +56,10 @@ def planned(
         # The search counts on compiling for that Go version first, and finds it compiled.
         seconds[COMPILING] -= (COLD - estimate.LATER) * pace
     expected = left.at(step, tuple(seconds.values()), beside=beside)
-    ends = f"{line.revision(line.good).ref} and {line.revision(line.bad).ref}"
+    older, newer = line.good, line.bad
+    if line.history.contains(older, newer):  # a fix is searched
+        older, newer = newer, older
+    ends = f"{line.revision(older).ref} and {line.revision(newer).ref}"
     return Planned(
         kind=kind,
         rows=(),
@@ -68,8 +73,8 @@ def planned(
         also=tuple(also),
         before=before,
         search=Search(
-            what=f"{plural(len(line.candidates), 'candidate')} between {ends}"
-            f" ({plural(line.distinct, 'different build')})",
+            what=f"{plural(commits, 'candidate')} between {ends}"
+            f" ({plural(distinct, 'different build')})",
             steps=step.expected_steps,
             builds=len(left.builds(step)),
         ),

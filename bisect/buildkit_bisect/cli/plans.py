@@ -89,8 +89,8 @@ def _row(planned: Planned, row: str) -> str:
 
 
 def _named(column: Column) -> str:
-    axes = " ".join(f"{name}={value}" for name, value in column.axes)
-    return f"{column.scenario} {axes}{', control' if column.control else ''}"
+    values = [f"{name}={value}" for name, value in column.axes]
+    return " ".join([column.scenario, *values]) + (", control" if column.control else "")
 
 
 def _total(planned: Planned) -> str:

@@ -26,6 +26,9 @@ from buildkit_bisect.system.announce import announcing
 
 __all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
 
+#: Seconds between two drawings of the screen.
+_REFRESH = 0.25
+
 _Clock = Callable[[], float]
 
 
@@ -45,6 +48,8 @@ class Display:
         self._width = 0
         self._lines = Lines(self._stream)
         self._live: Live | None = None
+        self._refreshing: threading.Thread | None = None
+        self._over = threading.Event()
         self._planned: tuple[object, ...] = ()
         self._announcing = announcing(self)
 
@@ -54,12 +59,15 @@ class Display:
             self._live = Live(
                 get_renderable=self._screen,
                 console=self._console,
-                refresh_per_second=4,
+                # Its own thread would write between the parts of what another one prints.
+                auto_refresh=False,
                 redirect_stdout=False,
                 redirect_stderr=False,
                 vertical_overflow="crop",
             )
-            self._live.start()
+            self._live.start(refresh=True)
+            self._refreshing = threading.Thread(target=self._refresh, daemon=True)
+            self._refreshing.start()
         return self
 
     def __exit__(
@@ -69,10 +77,19 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self._announcing.__exit__(kind, error, trace)
+        self._over.set()
+        if self._refreshing:
+            self._refreshing.join()
         with self._lock:
             live, self._live = self._live, None
-        if live:
-            live.stop()
+            if live:
+                live.stop()
+
+    def _refresh(self) -> None:
+        while not self._over.wait(_REFRESH):
+            with self._lock:
+                if self._live:
+                    self._live.refresh()
 
     def emit(self, event: Event, /) -> None:
         """Show *event*, which happens now."""
@@ -82,30 +99,34 @@ class Display:
         """Show *event*, which happened at the time *at* of the display's clock."""
         with self._lock:
             self._progress.take(event, at)
-            if self._live is None:
+            if self._live:
+                self._above(event, self._live.console)
+            else:
                 self._lines.emit(event)
-                return
+
+    def _above(self, event: Event, console: Console) -> None:
+        """Print the line of *event* above the screen, if it has one."""
         what = (event.kind, event.search) if isinstance(event, ev.Planned) else ()
         match event:
             case ev.Planned() if what != self._planned:  # a matrix's later plan differs in numbers
                 self._planned = what
                 for line in (plan_line(event), *event.known):
-                    self._live.console.print(Text(one_line(line)))
+                    console.print(Text(one_line(line)))
             case ev.Said():
                 style = "yellow" if event.warning else ""
-                self._live.console.print(Text(one_line(event.text), style=style))
+                console.print(Text(one_line(event.text), style=style))
             case ev.BuildSkipped():
                 how = "not built" if event.infra else "skipped"
                 line = f"{event.row}: {how} ({event.stage}): {event.reason}"
-                self._live.console.print(Text(one_line(line), style="yellow"))
+                console.print(Text(one_line(line), style="yellow"))
             case ev.StepDone():
                 line = f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
-                self._live.console.print(Text(one_line(line)))
+                console.print(Text(one_line(line)))
             case ev.Worked():
                 line = f"{event.what}: took {duration(event.seconds)}"
-                self._live.console.print(Text(one_line(line), style="dim"))
+                console.print(Text(one_line(line), style="dim"))
             case ev.Finished():
-                self._live.console.print(Text(one_line(finished_line(event)), style="bold"))
+                console.print(Text(one_line(finished_line(event)), style="bold"))
             case _:
                 pass
 

@@ -113,8 +113,9 @@ def plan_line(event: ev.Planned) -> str:
     how = f" ({event.basis})" if about and event.basis else ""
     first = f", first {' and '.join(event.before)}" if event.before else ""
     if event.search:
-        where = event.columns[0] if len(event.columns) == 1 else None
-        cells = f"{where.scenario} {where.label}" if where else plural(len(event.columns), "cell")
+        cells = plural(len(event.columns), "cell")
+        if len(event.columns) == 1:
+            cells = f"{event.columns[0].scenario} {event.columns[0].label}".strip()
         if event.tried_at:
             cells = f"one of {cells}, after {listed(event.tried_at)} in each"
         steps, builds = plural(event.search.steps, "step"), plural(event.search.builds, "build")
