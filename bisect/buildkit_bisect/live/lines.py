@@ -111,7 +111,7 @@ def plan_line(event: ev.Planned) -> str:
     expected = event.expected
     about = f"; {expected}" if expected.most else ""
     how = f" ({event.basis})" if about and event.basis else ""
-    first = f", first {' and '.join(event.before)}" if event.before else ""
+    first = f"; first {listed(event.before)}" if event.before else ""
     if event.search:
         cells = plural(len(event.columns), "cell")
         if len(event.columns) == 1:
@@ -119,15 +119,15 @@ def plan_line(event: ev.Planned) -> str:
         if event.tried_at:
             cells = f"one of {cells}, after {listed(event.tried_at)} in each"
         steps, builds = plural(event.search.steps, "step"), plural(event.search.builds, "build")
-        work = f"about {steps}, {builds} needed{first}"
-        return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}"
+        work = f"about {steps}, {builds} needed"
+        return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}{first}"
     size = f"{plural(len(event.rows), 'variant')} x {plural(len(event.columns), 'cell')}"
     made = [s for s in event.build_seconds.values() if s]
     trials = plural(event.trials, "trial")
     stored = sum(map(sum, event.stored.values()))
-    needed = f"{plural(len(made), 'build')} needed{first}"
+    needed = f"{plural(len(made), 'build')} needed"
     needed += f", {plural(stored, 'trial')} stored" if stored else ""
-    return f"{event.kind}: {size} x {trials}, {needed}{about}{how}"
+    return f"{event.kind}: {size} x {trials}, {needed}{about}{how}{first}"
 
 
 def finished_line(event: ev.Finished) -> str:

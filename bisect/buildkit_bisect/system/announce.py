@@ -12,9 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
-from buildkit_bisect.events import Events, Worked, Working
+from buildkit_bisect.events import Events, Silent, Worked, Working
 
 #: Seconds of work after which it is announced.
 PATIENCE = 2.0
@@ -26,44 +25,44 @@ _receivers: list[Events] = []
 _told: ContextVar[bool] = ContextVar("told", default=False)
 
 
-@dataclass(slots=True)
 class Announcement:
     """One piece of work; its block may report how far it is."""
 
-    what: str
-    receiver: Events
-    began: float = field(default_factory=time.monotonic)
-    _shown: bool = False
-    _over: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, what: str, receiver: Events) -> None:
+        self._what = what
+        self._receiver = receiver
+        self._began = time.monotonic()
+        self._shown = self._over = False
+        self._lock = threading.Lock()  # a timer's thread shows it
+
+    @property
+    def _spent(self) -> float:
+        return time.monotonic() - self._began
 
     def progress(self, done: int, expected: int) -> None:
         """Show that *done* of *expected* are done, if the work has taken long already."""
         with self._lock:
             if self._shown:
-                self.receiver.emit(self._event(done, expected))
+                self._emit(done, expected)
 
-    def _event(self, done: int = 0, expected: int = 0) -> Working:
-        spent = time.monotonic() - self.began
-        return Working(what=self.what, done=done, expected=expected, spent=spent)
-
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Show that it runs, unless it has ended."""
         with self._lock:
             if not self._over:
                 self._shown = True
-                self.receiver.emit(self._event())
+                self._emit()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Show that it has ended, if it was shown."""
         with self._lock:
             self._over = True
             if self._shown:
-                spent = time.monotonic() - self.began
-                self.receiver.emit(Worked(what=self.what, seconds=spent))
+                self._receiver.emit(Worked(what=self._what, seconds=self._spent))
 
-
-class _Nobody:
-    def emit(self, _: object, /) -> None:
-        """Drop it."""
+    def _emit(self, done: int = 0, expected: int = 0) -> None:
+        self._receiver.emit(
+            Working(what=self._what, done=done, expected=expected, spent=self._spent)
+        )
 
 
 @contextmanager
@@ -79,8 +78,8 @@ def announcing(receiver: Events) -> Iterator[None]:
 @contextmanager
 def announce(what: str) -> Iterator[Announcement]:
     """Announce *what* the block does if it takes over two seconds: ``cloning X``."""
-    made = Announcement(what, _receivers[-1] if _receivers else _Nobody())
-    timer = threading.Timer(PATIENCE, made._show)  # noqa: SLF001 - only this module starts one
+    made = Announcement(what, _receivers[-1] if _receivers else Silent())
+    timer = threading.Timer(PATIENCE, made.show)
     timer.daemon = True
     timer.start()
     try:
@@ -88,7 +87,7 @@ def announce(what: str) -> Iterator[Announcement]:
             yield made
     finally:
         timer.cancel()
-        made._end()  # noqa: SLF001
+        made.end()
 
 
 @contextmanager

@@ -118,7 +118,8 @@ def test_what_is_made_first_is_in_the_plan_and_in_the_time_left() -> None:
         trial_seconds=1.0, basis="one build", before={"compiling X": 100.0},
     )  # fmt: skip
     line = plan_line(plan)
-    assert line.startswith("matrix: 1 variant x 1 cell x 3 trials, 1 build needed, first compiling")
+    assert line.startswith("matrix: 1 variant x 1 cell x 3 trials, 1 build needed; ")
+    assert line.endswith(" min (one build); first compiling X")
     assert plan.expected.seconds == 100 + 90 + 3
     story: list[tuple[float, Event]] = [(0, plan), (2, ev.Working(what="compiling X", spent=2))]
 
