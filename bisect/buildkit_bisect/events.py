@@ -58,6 +58,7 @@ class Planned:
     stored: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # row -> trials, by column
     least: float = 0.0  # seconds of a search, with `before`; nine times in ten it takes from this
     most: float = 0.0  # to this; 0: builds and cells say how long
+    tried_at: tuple[str, ...] = ()  # ends that run in every column; the search is in one of them
 
     def columns_of(self, row: str) -> tuple[Column, ...]:
         """Return the cells that *row* may run; without controls if it is in `only_bad_of`."""

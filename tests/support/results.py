@@ -11,6 +11,7 @@ from buildkit_bisect.result import (
     BuildInfo,
     CandidateInfo,
     CellInfo,
+    CellTried,
     ChangeInfo,
     PatchInfo,
     ReproductionInfo,
@@ -314,6 +315,36 @@ def refused() -> Result:
     return bisect(bisect=info)
 
 
+def chosen(*, searched: bool = True, differ: float | None = 0.93) -> Result:
+    """A bisection for which two cells were open: one is bad at both ends."""
+    lazy = {"snapshotter": "stargz"}
+    shown = "layers-dropped (1 of 1)"
+    tried = (
+        CellTried(
+            axes={**lazy, "bases": "different"}, good=shown, bad=shown, good_verdict="bad",
+            bad_verdict="bad", reason="v0.24.0 is already bad",
+        ),
+        CellTried(
+            axes={**lazy, "bases": "same"}, good="cached (1 of 1)", bad=shown,
+            good_verdict="good", bad_verdict="bad", differ=differ, searched=searched,
+        ),
+    )  # fmt: skip
+    made = bisect()
+    assert made.bisect
+    axes = {**lazy, "bases": "same"}
+    ends = [made.bisect.gate[0].sha, made.bisect.gate[-1].sha]
+    here = tuple(replace(one, axes=axes) for one in made.cells)
+    elsewhere = tuple(
+        replace(one, outcome="layers-dropped", verdict="bad")
+        for one in made.cells
+        if one.revision in ends
+    )
+    info = replace(
+        made.bisect, axes=axes, tried=tried, choice="searching with bases=same, the only one"
+    )
+    return replace(made, bisect=info, cells=(*here, *elsewhere))
+
+
 def boundaries() -> Result:
     """Two cells along a history: one changes twice, the other's change has two candidates."""
     seen = {
@@ -446,7 +477,9 @@ def hostile() -> Result:
     steps = tuple(replace(s, shown=bad, why=bad) for s in evil.steps)
     info = replace(
         evil, steps=steps, gate=steps, reason=bad, hint=bad, notes=(bad,), reproduce=bad,
-        good=bad, bad=bad, scenario=bad, axes={bad: bad},
+        good=bad, bad=bad, scenario=bad, axes={bad: bad}, choice=bad,
+        tried=(CellTried(axes={bad: bad}, good=bad, bad=bad, good_verdict="good",
+                         bad_verdict="bad", reason=bad),),
         candidates=(CandidateInfo(sha=bad, reason=bad), CandidateInfo(sha=sha(3), reason=bad)),
     )  # fmt: skip
     return matrix(

@@ -110,6 +110,28 @@ def test_a_bisection_of_releases_finds_a_change_between_two_failures(out: Path) 
     assert all(t["reused"] is False for c in done.document["cells"] for t in c["trials"])
 
 
+def test_a_bisection_without_a_cell_searches_where_the_ends_differ(out: Path) -> None:
+    """The command of the README on two releases: the first cell is bad at both."""
+    done = inv(
+        *("bisect", "--releases", "--source", "module", "--good", "v0.24.0", "--bad", "v0.25.0"),
+        *("--json", "--out", str(out)),
+        timeout=1200,
+    )
+    assert done.code == 0, done.stderr
+    found = done.document["bisect"]
+    assert (found["status"], found["first_bad"]) == ("found", "v0.25.0")
+    assert found["axes"] == {"bases": "same", "snapshotter": "stargz"}
+    assert [(t["axes"]["bases"], t["searched"]) for t in found["tried"]] == [
+        ("different", False),
+        ("same", True),
+    ]
+    why = "searching with bases=same, the only one of 2 cells that is good at v0.24.0 and bad at"
+    assert found["choice"] == f"{why} v0.25.0"
+    assert found["choice"] in done.stderr
+    report = (out / done.document["id"] / "report.md").read_text()
+    assert f"Cell: {found['choice']}" in report
+
+
 def test_a_refused_bisection_reports_what_it_saw(out: Path) -> None:
     words = (
         *("bisect", "--releases", "--source", "module", "--good", "v0.25.0", "--bad", "v0.26.3"),
@@ -119,8 +141,12 @@ def test_a_refused_bisection_reports_what_it_saw(out: Path) -> None:
     assert first.code == 4, first.stderr
     found = first.document["bisect"]
     assert found["status"] == "refused"
-    assert "v0.25.0" in found["reason"], found["reason"]
-    assert "export-failed" in found["reason"], found["reason"]
+    assert found["reason"] == "none of the 2 cells is good at v0.25.0 and bad at v0.26.3"
+    assert {t["axes"]["bases"]: (t["good"], t["bad"]) for t in found["tried"]} == {
+        "different": ("export-failed (2 of 2)", "layers-dropped (2 of 2)"),
+        "same": ("layers-partly-dropped (2 of 2)", "layers-partly-dropped (2 of 2)"),
+    }
+    assert found["hint"] in first.stderr
 
     second = inv(*words)
     assert second.code == 4

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from buildkit_bisect.campaign import (
     candidates,
+    cell_choice,
     compose,
-    estimate,
     recall,
-    search_costs,
     search_plan,
     verify,
 )
 from buildkit_bisect.campaign.candidates import Line
+from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.priors import Priors
-from buildkit_bisect.campaign.search_steps import (
-    Step,
-    as_tested,
-    cell_done,
-    counted,
-    shown,
-    verdict_of,
-)
+from buildkit_bisect.campaign.search_steps import counted
 from buildkit_bisect.campaign.setup import Setup
-from buildkit_bisect.campaign.time_left import TimeLeft, ran
-from buildkit_bisect.events import Events, Planned
-from buildkit_bisect.lab.cell import Cell, merge
-from buildkit_bisect.lab.lab import Lab
-from buildkit_bisect.model import NoBuild, Outcome, Variant, Verdict
+from buildkit_bisect.events import Events, Planned, Said
+from buildkit_bisect.lab.cell import merge
+from buildkit_bisect.model import Axes, PatchRef, Verdict
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
@@ -44,137 +34,124 @@ from buildkit_bisect.result import (
     CampaignKind,
     CandidateInfo,
     CellInfo,
+    CellTried,
     SearchStatus,
 )
 from buildkit_bisect.search import (
     Answer,
     Ask,
-    BisectSession,
     Candidate,
+    CellChoice,
+    Chosen,
     Found,
     Inconclusive,
+    NoneDiffers,
     Phase,
     Range,
     Refused,
-    SearchOptions,
-    Tested,
+    Try,
 )
 from buildkit_bisect.source import GitSource
 
-
-def search_options(request: Bisect) -> SearchOptions:
-    """Return the search options of *request*."""
-    return SearchOptions(
-        trials=request.trials,
-        confidence=request.confidence,
-        first_parent=not request.no_first_parent,
-        find_fix=request.find_fix,
-        bad_when=request.bad_when,
-        good_when=request.good_when,
-    )
+#: Commits that are tested in every cell: the ends.
+_ENDS = 2
 
 
 class Bisection:
-    """One search with one cell: the first that is not a control."""
+    """One search in one cell: of those that are not controls, the one where the ends differ."""
 
     kind = CampaignKind.BISECT
 
     def __init__(self, setup: Setup, request: Bisect, overlay: Sequence[Patch]) -> None:
         self._setup = setup
         self._request = request
-        self._options = search_options(request)
-        self._scenario, self._axes = setup.tested_cells()[0]
         self._line: Line = candidates.load(
             setup.source, request.good, request.bad, overlay, releases=request.releases
         )
-        self._search = search_costs.name(
-            self._options,
-            *(self._line.good, self._line.bad, "releases" if request.releases else "commits"),
-            self._scenario.name,
-            [f"{axis}={value}" for axis, value in self._axes],
-            [p.digest for p in self._line.overlay_names],
-            [request.prior, *request.suspect],
-        )
-        self._costs = candidates.known_costs(setup.builder, self._line)
-        first = None if request.fresh else search_costs.load(self._search)
-        cost = candidates.cost(self._line, self._costs, first)
-        verifies = not request.no_verify and not request.releases
-        self._left = TimeLeft(
-            cost,
-            builds=(estimate.PATCHED,) if verifies else (),
-            trials=(self._options.trials or 3) if verifies else 0,
-            stored=first is not None
-            and bool(first.asked)
-            and not any(cost.left_seconds(c) for c in first.asked),
-        )
+        self._ends = cell_choice.Ends(good=request.good, bad=request.bad, find_fix=request.find_fix)
         self._priors = Priors(line=self._line, request=request)
+        self._costs = costs = candidates.known_costs(setup.builder, self._line)
+        weights = self._priors.weights()
+        self._searches: dict[Axes, CellSearch] = {
+            axes: CellSearch(
+                scenario, axes, request=request, line=self._line, costs=costs, weights=weights
+            )
+            for scenario, axes in setup.tested_cells()
+        }
         if self._priors.pending:
             newer = self._line.variant(self._priors.newer)
-            self._left.instrumented(search_plan.covering_seconds(setup.builder, newer))
-        self.session = BisectSession(
-            self._line.history,
-            good=self._line.good,
-            bad=self._line.bad,
-            options=self._options,
-            cost=cost,
-            same_build=self._line.same_build,
-            labels=self._line.labels,
-            weights=self._priors.weights(),
-        )
+            covering = search_plan.covering_seconds(setup.builder, newer)
+            for search in self._searches.values():
+                search.left.instrumented(covering)
         self._say_priors(setup.events)
-        self._cells: dict[str, list[Cell]] = {}
-        self._steps: list[BisectStep] = []
-        self._used: Counter[str] = Counter()  # binary -> trials of it used so far
+        # Until one is chosen: the one of an earlier search like this, which will be it again.
+        searches = self._searches.values()
+        self._search = next((s for s in searches if s.stored), next(iter(searches)))
+        self._tried: tuple[CellTried, ...] = ()  # if there are several cells, and some was run
+        self._choice = ""
 
     def settled(self) -> Findings | None:
         """Return the refusal of ends that cannot be searched between; None if they can."""
-        turned = search_plan.turned(self._line, find_fix=self._options.find_fix)
-        step = turned or self.session.next()
+        step = self._search.session.next()
         return None if isinstance(step, Ask) else self._findings(step)
 
     def plan(self) -> Planned:
-        """Return a plan with one column and the expected cost of the search."""
+        """Return a plan with the cells in which the ends will run, and the expected cost."""
+        search, others = self._search, len(self._searches) - 1
         ends = [
             (self._line.variant(self._line.good), Verdict.GOOD),
             (self._line.variant(self._line.bad), Verdict.BAD),
         ]
-        step = self.session.next()
+        called = cell_choice.names(list(self._searches))
+        step = search.session.next()
         assert isinstance(step, Ask)
         return search_plan.planned(
             self._setup,
             self._line,
             step,
-            self._left,
+            search.left,
             commits=step.candidates_left,
             distinct=self._line.distinct_inside,
             costs=self._costs,
             kind=self.kind,
-            cells=[(self._scenario, self._axes)],
-            trials=self._options.trials or 1,
+            cells=[(each.scenario, axes) for axes, each in self._searches.items()],
+            trials=search.options.trials or 1,
             also=[search_plan.COVERING] if self._priors.pending else [],
-            known=recall.lines(self._setup, ends, self._scenario, self._axes),
+            known=[
+                f"{called[axes]}: {line}" if others else line
+                for axes, each in self._searches.items()
+                for line in recall.lines(self._setup, ends, each.scenario, axes)
+            ],
+            tried_at=(self._ends.bad, self._ends.good) if others else (),
+            beside=_ENDS * others * (search.options.trials or 1),
         )
 
     def run(self, work: Work) -> Findings:
-        """Test the commits that the search asks for until it ends."""
-        if not self._request.fresh:
-            search_costs.keep(self._search, self._costs)
-        while isinstance(step := self.session.next(), Ask):
-            if self._priors.pending and step.phase is not Phase.GATE:
-                self._cover(work)
-                continue
-            self.session.tell(step.commit, self._test(work, step))
-        if not self._request.fresh:
-            built = (s.sha for s in self._steps if s.verdict != Verdict.SKIP)
-            search_costs.ended(self._search, built)
+        """Try the ends, then test the commits that the search in one cell asks for."""
+        found = self._choose(work)
+        if isinstance(found, NoneDiffers):
+            step: Answer = cell_choice.refusal(found.answers, self._tried, self._ends)
+        else:
+            self._search = self._searches[found.cell]
+            step = self._searched(work)
         reverted = self._verify(work, step) if isinstance(step, Found) else ""
-        cells = [compose.cell_info(merge(parts), work.folder) for parts in self._cells.values()]
-        return self._findings(step, cells, reverted)
+        searches = [self._search, *(s for s in self._searches.values() if s is not self._search)]
+        cells = [merge(parts) for search in searches for parts in search.cells.values()]
+        return self._findings(
+            step,
+            patches={p.name: p for cell in cells for p in cell.variant.patches},
+            cells=[compose.cell_info(cell, work.folder) for cell in cells],
+            reverted=reverted,
+        )
 
     def _findings(
-        self, answer: Answer, cells: Sequence[CellInfo] = (), reverted: str = ""
+        self,
+        answer: Answer,
+        *,
+        patches: Mapping[str, PatchRef] = MappingProxyType({}),
+        cells: Sequence[CellInfo] = (),
+        reverted: str = "",
     ) -> Findings:
-        patches = {p.name: p for parts in self._cells.values() for p in parts[0].variant.patches}
         return Findings(
             revisions=tuple(self._line.revisions(self._mentioned(answer))),
             patches=tuple(patches.values()),
@@ -182,12 +159,53 @@ class Bisection:
             bisect=replace(self._info(answer), reverted=reverted),
         )
 
+    def _choose(self, work: Work) -> Chosen[Axes] | NoneDiffers[Axes]:
+        """Try the ends in every cell, and report what they showed if there are several."""
+        sessions = {axes: search.session for axes, search in self._searches.items()}
+        choice = CellChoice(sessions)
+        called = cell_choice.names(list(self._searches))
+        while isinstance(step := choice.next(), Try):
+            search = self._searches[step.cell]
+            others = [s for s in self._searches.values() if s is not search]
+            untried = sum(max(0, _ENDS - len(s.steps)) for s in others)
+            tested = search.test(
+                work,
+                step.ask,
+                before=sum(len(s.steps) for s in others),
+                where=called[step.cell],
+                beside=untried * step.ask.trials,
+            )
+            choice.tell(step.cell, step.ask.commit, tested)
+        if len(sessions) > 1 and any(search.steps for search in self._searches.values()):
+            self._tried = cell_choice.tried(
+                sessions, step, good=self._line.good, bad=self._line.bad
+            )
+            for line in cell_choice.lines(self._tried, self._ends):
+                work.events.emit(Said(text=line))
+        return step
+
+    def _searched(self, work: Work) -> Answer:
+        """Test what the search in the chosen cell asks for, and return its answer."""
+        search = self._search
+        if self._tried:
+            self._choice = cell_choice.why(self._tried, self._ends)
+            work.events.emit(Said(text=self._choice))
+        search.began()
+        before = sum(len(s.steps) for s in self._searches.values()) - len(search.steps)
+        while isinstance(step := search.session.next(), Ask):
+            if self._priors.pending:
+                self._cover(work)
+                continue
+            search.session.tell(step.commit, search.test(work, step, before=before))
+        search.ended()
+        return step
+
     def _cover(self, work: Work) -> None:
         """Weigh the candidates by what the reproducer runs at the newer end."""
         newer = self._line.variant(self._priors.newer)
-        covered = work.lab.covered(newer, self._scenario, self._axes)
-        self._left.instrumented(0)
-        self.session.prefer(self._priors.with_coverage(covered))
+        covered = work.lab.covered(newer, self._search.scenario, self._search.axes)
+        self._search.left.instrumented(0)
+        self._search.session.prefer(self._priors.with_coverage(covered))
         self._say_priors(work.events)
 
     def _say_priors(self, events: Events) -> None:
@@ -196,77 +214,24 @@ class Bisection:
 
     def _verify(self, work: Work, found: Found) -> str:
         """Return what the newer end shows with the found commit reverted, as a sentence."""
-        source = self._setup.source
+        source, search = self._setup.source, self._search
         if self._request.no_verify:
             return f"not tried ({words(Bisect, no_verify=True)})"
         if self._request.releases or not isinstance(source, GitSource):
             return "not tried: a release is not one commit"
-        newer = self._line.good if self._options.find_fix else self._line.bad
+        newer = self._line.good if self._request.find_fix else self._line.bad
         tip = self._line.variant(newer)
         revert = verify.revert(source, found.first_bad, tip.revision, work.folder)
         if isinstance(revert, str):
             return f"not possible on {tip.revision.ref}: {revert}"
         work.lab.add_patch(revert)
         variant = replace(tip, patches=(*tip.patches, revert.ref))
-        cell = work.lab.cell(variant, self._scenario, self._axes, self._options.trials or 3)
-        self._cells[variant.label] = [cell]
-        work.events.emit(cell_done(cell))
+        cell = search.visit(work, variant)
         if cell.outcome.verdict is Verdict.INFRA:
             return f"not tried: {cell.outcome.reason}"
-        answer = "confirmed" if self._is_old(cell.outcome) else "NOT confirmed"
+        answer = "confirmed" if search.is_old(cell.outcome) else "NOT confirmed"
         observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
         return f"{answer}: {tip.revision.ref} without this commit is {observed}"
-
-    def _is_old(self, outcome: Outcome) -> bool:
-        """Whether *outcome* is that of the older end: good, or bad with ``find_fix``."""
-        options = self._options
-        named = options.bad_when if options.find_fix else options.good_when
-        wanted = Verdict.BAD if options.find_fix else Verdict.GOOD
-        return outcome.name in named if named else outcome.verdict is wanted
-
-    def _test(self, work: Work, ask: Ask) -> Tested:
-        step = Step(
-            number=len(self._steps) + 1,
-            ask=ask,
-            variant=self._line.variant(ask.commit),
-            events=work.events,
-            left=self._left,
-        )
-        began, built = time.monotonic(), work.lab.build_seconds
-        cell, tested = self._observe(work.lab, step.variant, ask)
-        built = work.lab.build_seconds - built
-        self._left.learn(ran([cell]), time.monotonic() - began - built)
-        self._cells.setdefault(ask.commit, []).append(cell)
-        work.events.emit(cell_done(cell))
-        self._steps.append(
-            step.done(
-                verdict_of(cell, tested),
-                shown(tested),
-                counts=tested.counts,
-                reused=bool(cell.trials) and all(t.reused for t in cell.trials),
-                position=self._line.position(ask.commit),
-            )
-        )
-        return tested
-
-    def _observe(self, lab: Lab, variant: Variant, ask: Ask) -> tuple[Cell, Tested]:
-        build = lab.build(variant)
-        if isinstance(build, NoBuild):
-            cell = lab.cell(variant, self._scenario, self._axes, 1)
-            return cell, as_tested(cell)
-        parts: list[Cell] = []
-        # One at a time if the first bad trial decides.
-        sizes = [1] * ask.trials if ask.until_bad else [ask.trials]
-        for size in sizes:
-            after = self._used[build.buildkitd_sha256]
-            cell = lab.cell(variant, self._scenario, self._axes, size, after=after)
-            self._used[build.buildkitd_sha256] += len(cell.trials)
-            parts.append(cell)
-            if cell.outcome.verdict is not Verdict.GOOD:
-                break
-        cell = merge(parts)
-        # As stored, so that the same command learns the same from a build that it finds.
-        return cell, as_tested(cell, build.seconds)
 
     def _mentioned(self, answer: Answer) -> list[str]:
         shas = [self._line.good, self._line.bad, *(s.sha for s in self._steps)]
@@ -287,19 +252,33 @@ class Bisection:
         picks, contained = verify.elsewhere(source, commit)
         return {"picks": picks, "contained": contained}
 
+    @property
+    def _searchable(self) -> bool:
+        """Whether it is known which cell is the one to search in."""
+        return len(self._searches) == 1 or bool(self._choice)
+
+    @property
+    def _steps(self) -> list[BisectStep]:
+        """The steps in the cell that was chosen; in every cell if none was."""
+        searches = [self._search] if self._searchable else self._searches.values()
+        return [step for search in searches for step in search.steps]
+
     def _info(self, answer: Answer) -> BisectInfo:
+        steps = self._steps if self._searchable else []
         tested = {s.sha for s in self._steps if s.verdict != Verdict.SKIP}
         skipped = {s.sha for s in self._steps} - tested
         info = BisectInfo(
             status="",
             good=self._request.good,
             bad=self._request.bad,
-            scenario=self._scenario.name,
-            axes=dict(self._axes),
-            find_fix=self._options.find_fix,
+            scenario=self._search.scenario.name,
+            axes=dict(self._search.axes) if self._searchable else {},
+            tried=self._tried,
+            choice=self._choice,
+            find_fix=self._request.find_fix,
             patches=tuple(p.name for p in self._line.overlay_names),
-            gate=tuple(s for s in self._steps if s.phase == Phase.GATE),
-            steps=tuple(s for s in self._steps if s.phase != Phase.GATE),
+            gate=tuple(s for s in steps if s.phase == Phase.GATE),
+            steps=tuple(s for s in steps if s.phase != Phase.GATE),
             total=len(self._line.candidates),
             tested=len(tested),
             skipped=len(skipped),

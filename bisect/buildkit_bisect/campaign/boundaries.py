@@ -239,14 +239,14 @@ class BoundaryCampaign:
 
 
 def _check_order(line: Line, request: requests.Boundaries) -> None:
-    """Raise `BadInput` unless the second end is newer than the first one, or on another branch."""
+    """Raise `BadInput` if the second end is the first one, or comes before it."""
     start, end = request.start, request.end
     if line.good == line.bad:
         raise BadInput(
             f"both endpoints are {start}" if start == end else f"{start} and {end} are one commit",
             hint=words(requests.Boundaries, from_="R", to="R"),
         )
-    if line.history.contains(line.good, line.bad) or search_plan.is_later(start, end):
+    if line.is_back(line.good, line.bad):
         raise BadInput(
             f"{start} is newer than {end}: the endpoints are swapped",
             hint=inv("boundaries", from_=end, to=start),

@@ -23,6 +23,7 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.search import AsBefore, CostModel, History, NearestBuilt
 from buildkit_bisect.search.cost import COLD, Pace
 from buildkit_bisect.source import GitSource, Source
+from buildkit_bisect.source.names import is_release
 from buildkit_bisect.system.announce import announce
 
 NOTHING_KNOWN = SearchCosts(built=(), known_go=(), pace=0.0, recorded=0, trial=TRIAL)
@@ -47,6 +48,15 @@ class Line:
     same_build: Mapping[str, str] = field(default_factory=dict)
     go: Mapping[str, str] = field(default_factory=dict)  # commit -> "1.25", where it is known
     known: dict[str, Revision] = field(default_factory=dict)
+
+    def is_back(self, start: str, end: str) -> bool:
+        """Whether *end* comes before *start*: inside it, or an older release on another branch."""
+        if self.history.contains(start, end):
+            return True
+        first, last = self.labels.get(start, ""), self.labels.get(end, "")
+        if not (is_release(first) and is_release(last)):
+            return False
+        return Version(first) > Version(last)
 
     @property
     def distinct(self) -> int:

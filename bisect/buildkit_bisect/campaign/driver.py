@@ -15,7 +15,7 @@ from buildkit_bisect.campaign import compose, known, record
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput, BisectError
-from buildkit_bisect.events import Events, Finished, Planned, Several
+from buildkit_bisect.events import Events, Finished, Planned, Said, Several
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.live import Recorder
 from buildkit_bisect.options import requests
@@ -76,6 +76,8 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
             result.write(document, folder)
             headline = publish(document, folder, events)
         status = document.status
+        if document.bisect and document.bisect.hint:
+            events.emit(Said(text=f"next: {document.bisect.hint}"))
         events.emit(Finished(status=status, finding=headline, folder=str(folder)))
     except KeyboardInterrupt:
         status = str(CampaignStatus.INTERRUPTED)

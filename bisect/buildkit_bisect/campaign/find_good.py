@@ -8,8 +8,10 @@ from dataclasses import replace
 from packaging.version import Version
 
 from buildkit_bisect.campaign import estimate, groundwork
-from buildkit_bisect.campaign.bisect import Bisection, search_options
+from buildkit_bisect.campaign.bisect import Bisection
 from buildkit_bisect.campaign.candidates import identity, overlay_of
+from buildkit_bisect.campaign.cell_choice import names
+from buildkit_bisect.campaign.cell_search import search_options
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_steps import Step, as_tested, shown, verdict_of
@@ -17,12 +19,12 @@ from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.events import Column, Planned, Said, Search
-from buildkit_bisect.model import Build, Revision, Variant
+from buildkit_bisect.model import Axes, Build, Revision, Variant
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import CampaignKind
-from buildkit_bisect.search import Ask, EndsFound, FlatCost, GoodEndSearch, Refused
+from buildkit_bisect.search import FlatCost, GoodEndOfCell, GoodEndOfCells, GoodEndSearch, Try
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.system.announce import announce
 
@@ -38,7 +40,7 @@ def releases_before(source: Source, bad: Revision) -> list[Revision]:
 
 
 class GoodEndBisection:
-    """A bisection whose good end is the newest good release before the bad end."""
+    """A bisection whose good end is the newest good release before the bad end, in any cell."""
 
     kind = CampaignKind.BISECT
 
@@ -46,7 +48,7 @@ class GoodEndBisection:
         self._setup = setup
         self._request = request
         self._overlay = overlay
-        self._scenario, self._axes = setup.tested_cells()[0]
+        self._cells = {axes: scenario for scenario, axes in setup.tested_cells()}
         self._bad = setup.source.resolve(request.bad)
         self._releases = releases_before(setup.source, self._bad)
 
@@ -56,8 +58,9 @@ class GoodEndBisection:
     def plan(self) -> Planned:
         """Return the plan for finding the good end; the search after it has a plan of its own."""
         search, cost, _ = self._search()
-        ask = search.next()
-        assert isinstance(ask, Ask)
+        step = search.next()
+        assert isinstance(step, Try)
+        ask = step.ask
         before = groundwork.expected(self._setup, (), (), 1.0)
         left = TimeLeft(cost)
         expected = left.at(ask, tuple(before.values()))
@@ -65,7 +68,7 @@ class GoodEndBisection:
         return Planned(
             kind=self.kind,
             rows=(),
-            columns=(Column(scenario=self._scenario.name, axes=self._axes),),
+            columns=tuple(Column(scenario=s.name, axes=axes) for axes, s in self._cells.items()),
             trials=ask.trials,
             build_seconds={"search": expected.seconds},
             least=expected.least,
@@ -80,26 +83,29 @@ class GoodEndBisection:
             ),
         )
 
-    def _search(self) -> tuple[GoodEndSearch, FlatCost, dict[str, Revision]]:
-        """Return the search for the good end, what it costs, and the revisions by name."""
+    def _search(self) -> tuple[GoodEndOfCells[Axes], FlatCost, dict[str, Revision]]:
+        """Return the search for a good end, what it costs, and the revisions by name."""
         known = {identity(r): r for r in [*self._releases, self._bad]}
         cost = FlatCost(build=estimate.LATER, trial=estimate.TRIAL)
         for name, revision in known.items():
             if isinstance(self._setup.builder.cached(Variant(revision=revision)), Build):
                 cost.learn(name, build_seconds=None, trial_seconds=None)
-        search = GoodEndSearch(
-            [identity(r) for r in self._releases],
-            bad=identity(self._bad),
-            options=search_options(self._request),
-            cost=cost,
-            labels={name: r.ref for name, r in known.items()},
-        )
-        return search, cost, known
+        searches = {
+            axes: GoodEndSearch(
+                [identity(r) for r in self._releases],
+                bad=identity(self._bad),
+                options=search_options(self._request),
+                cost=cost,
+                labels={name: r.ref for name, r in known.items()},
+            )
+            for axes in self._cells
+        }
+        return GoodEndOfCells(searches), cost, known
 
     def run(self, work: Work) -> Findings:
         """Find the good end, then bisect; the bisection reuses the trials at the ends.
 
-        Raises `NoAnswer` with the outcome of each release if none is good.
+        Raises `NoAnswer` with the outcome of each release if none is good in any cell.
         """
         request = replace(self._request, good=self._good_end(work))
         bisection = Bisection(self._setup, request, self._overlay)
@@ -110,23 +116,37 @@ class GoodEndBisection:
     def _good_end(self, work: Work) -> str:
         search, cost, known = self._search()
         patches_at = overlay_of(self._setup.source, self._overlay)
+        called = names(list(self._cells))
         left = TimeLeft(cost)
         number = 0
-        while isinstance(ask := search.next(), Ask):
+        while isinstance(found := search.next(), Try):
             number += 1
+            axes, ask = found.cell, found.ask
             variant = Variant(
                 revision=known[ask.commit],
                 patches=patches_at.at(ask.commit) if patches_at else (),
             )
-            step = Step(number=number, ask=ask, variant=variant, events=work.events, left=left)
-            cell = work.lab.cell(variant, self._scenario, self._axes, ask.trials)
+            step = Step(
+                number=number,
+                ask=ask,
+                variant=variant,
+                events=work.events,
+                left=left,
+                where=called[axes],
+            )
+            cell = work.lab.cell(variant, self._cells[axes], axes, ask.trials)
             tested = as_tested(cell)
-            search.tell(ask.commit, tested)
+            search.tell(axes, ask.commit, tested)
             step.done(verdict_of(cell, tested), shown(tested))
-        match ask:
-            case EndsFound():
-                good = known[ask.good].ref
-                work.events.emit(Said(text=f"find-good: {good} is good; searching from there"))
-                return good
-            case Refused():
-                raise NoAnswer(ask.reason, hint=ask.hint)
+        if isinstance(found, GoodEndOfCell):
+            good = known[found.ends.good].ref
+            where = f" with {called[found.cell]}" if called[found.cell] else ""
+            said = f"find-good: {good} is good{where}; searching from there"
+            work.events.emit(Said(text=said))
+            return good
+        refused = next(iter(found.values()))
+        reasons = [
+            f"{called[axes]}: {each.reason}" if called[axes] else each.reason
+            for axes, each in found.items()
+        ]
+        raise NoAnswer("; ".join(reasons), hint=refused.hint)

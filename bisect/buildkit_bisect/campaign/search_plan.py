@@ -6,8 +6,6 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from packaging.version import Version
-
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.campaign import estimate, groundwork
 from buildkit_bisect.campaign.candidates import Line
@@ -17,12 +15,10 @@ from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.events import Column, Planned, Search
 from buildkit_bisect.lab.base_images import COMPILING, REFERENCE_GO
 from buildkit_bisect.model import Axes, Build, Variant
-from buildkit_bisect.options.command import inv
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.scenario import Scenario
-from buildkit_bisect.search import Ask, RefusalKind, Refused
+from buildkit_bisect.search import Ask
 from buildkit_bisect.search.cost import COLD
-from buildkit_bisect.source.names import is_release
 
 #: Weights by coverage need a build and a run beside those of the search.
 COVERING = "compile an instrumented build of the newer end and run it once, for the prior"
@@ -45,10 +41,13 @@ def planned(
     trials: int,
     also: Sequence[str] = (),
     known: Sequence[str] = (),
+    tried_at: Sequence[str] = (),
+    beside: int = 0,
 ) -> Planned:
     """Return the plan of a search on *line* whose first step is *step*.
 
-    Its *commits* are *distinct* different builds.
+    Its *commits* are *distinct* different builds. *beside* is the number of trials in cells that
+    are only *tried_at* the ends.
     """
     pace = math.exp(costs.pace)
     before = groundwork.expected(setup, (), costs.known_go, pace)
@@ -56,7 +55,7 @@ def planned(
     if COMPILING in before and REFERENCE_GO in {*line.go.values()} - {*costs.known_go}:
         # The search counts on compiling for that Go version first, and finds it compiled.
         seconds[COMPILING] -= (COLD - estimate.LATER) * pace
-    expected = left.at(step, tuple(seconds.values()))
+    expected = left.at(step, tuple(seconds.values()), beside=beside)
     older, newer = line.good, line.bad
     if line.history.contains(older, newer):  # a fix is searched
         older, newer = newer, older
@@ -80,32 +79,8 @@ def planned(
             builds=len(left.builds(step)),
         ),
         known=tuple(known),
+        tried_at=tuple(tried_at),
     )
-
-
-def turned(line: Line, *, find_fix: bool) -> Refused | None:
-    """Return the refusal of ends of which the one that should be older is the later release.
-
-    Where neither contains the other, only their versions say so.
-    """
-    good, bad = (line.revision(c).ref for c in (line.good, line.bad))
-    old, new = (bad, good) if find_fix else (good, bad)
-    if not is_later(old, new):
-        return None
-    old_word, new_word = ("bad", "good") if find_fix else ("good", "bad")
-    return Refused(
-        kind=RefusalKind.ORDER,
-        reason=f"{old} ({old_word}) is a later release than {new} ({new_word}):"
-        " the endpoints are swapped",
-        hint=inv("bisect", good=good, bad=bad)
-        if find_fix
-        else inv("bisect", bad=bad, good=good, find_fix=True),
-    )
-
-
-def is_later(ref: str, other: str) -> bool:
-    """Whether both are releases, and *ref* the later one."""
-    return is_release(ref) and is_release(other) and Version(ref) > Version(other)
 
 
 def covering_seconds(builder: Builder, newer: Variant) -> float:

@@ -19,22 +19,28 @@ from buildkit_bisect.search import Ask, Skip, SkipKind, Tested
 
 @dataclass(kw_only=True)
 class Step:
-    """One commit that a search asks for; emits `StepAsked` when created."""
+    """One commit that a search asks for; emits `StepAsked` when created.
+
+    *number* counts the steps of the campaign. While several cells are tried, *where* names the cell
+    and *beside* is the number of trials that the other ones still need.
+    """
 
     number: int
     ask: Ask
     variant: Variant
     events: Events
     left: TimeLeft
+    where: str = ""
+    beside: int = 0
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        left = self.left.at(self.ask)
+        left = self.left.at(self.ask, beside=self.beside)
         self.events.emit(
             StepAsked(
                 number=self.number,
                 row=self.variant.label,
-                why=self.ask.why,
+                why=f"{self.where}: {self.ask.why}" if self.where else self.ask.why,
                 left=self.ask.candidates_left,
                 expected_steps=self.ask.expected_steps,
                 expected_seconds=left.seconds,
@@ -51,12 +57,17 @@ class Step:
         counts: Mapping[str, int] | None = None,
         reused: bool = False,
         position: int | None = None,
+        own: int | None = None,
     ) -> BisectStep:
-        """Emit `StepDone` and return the step as results describe it."""
+        """Emit `StepDone` and return the step as results describe it.
+
+        *own* is its number among the steps of its cell, if that is another one.
+        """
         row = self.variant.label
-        self.events.emit(StepDone(number=self.number, row=row, verdict=verdict, shown=shown))
+        seen = f"{shown} with {self.where}" if self.where else shown
+        self.events.emit(StepDone(number=self.number, row=row, verdict=verdict, shown=seen))
         return BisectStep(
-            number=self.number,
+            number=own or self.number,
             phase=str(self.ask.phase),
             sha=self.ask.commit,
             verdict=str(verdict),

@@ -49,15 +49,18 @@ class TimeLeft:
         self._wall = _BESIDE * _PRIOR
         self._run = _PRIOR
 
-    def at(self, ask: Ask, before: Sequence[float] = ()) -> Forecast:
-        """The time from *ask* to the end; *before* it, something else takes these seconds."""
+    def at(self, ask: Ask, before: Sequence[float] = (), *, beside: int = 0) -> Forecast:
+        """The time from *ask* to the end; *before* it, something else takes these seconds.
+
+        *beside* is the number of trials in other cells, which the search does not know of either.
+        """
         if self._stored and not before:
             return _STORED
         each = self._cost.trial_seconds(ask.commit) * self._wall / self._run
         builds = [*before, *(b + _CHECKOUT for b in self.builds(ask)), *self._extra]
         return forecast(
             builds,
-            (ask.trials_left + self._trials) * each,
+            (ask.trials_left + self._trials + beside) * each,
             recorded=self._cost.recorded,
             steps=_STEPS,
         )

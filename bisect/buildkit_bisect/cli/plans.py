@@ -11,7 +11,7 @@ from buildkit_bisect.cli.guard import DONE
 from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.forecast import forecast
 from buildkit_bisect.options.requests import Building
-from buildkit_bisect.phrases import plural
+from buildkit_bisect.phrases import listed, plural
 
 
 def show_plan(request: Building, planned: Planned) -> int:
@@ -32,6 +32,7 @@ def _facts(planned: Planned) -> dict[str, Any]:
         "known": list(planned.known),
         "stored": {row: list(trials) for row, trials in planned.stored.items()},
         "search": asdict(planned.search) if planned.search else {},
+        "tried_at": list(planned.tried_at),
     }
     return {
         "kind": planned.kind,
@@ -59,8 +60,12 @@ def _lines(planned: Planned) -> Iterator[str]:
         yield _row(planned, row)
     trials = plural(planned.trials, "trial")
     each = f"at least {trials} of each commit" if planned.search else f"{trials} per row"
+    if planned.tried_at:
+        each = f"at least {trials} of {listed(planned.tried_at)}"
     for column in planned.columns:
         yield f"cell   {_named(column)}: {each}"
+    if planned.tried_at:
+        yield "then   search in one of these cells where the good end is good and the bad one bad"
     for text in planned.known:
         yield f"known  {text}"
     if planned.search:

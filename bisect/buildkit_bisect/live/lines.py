@@ -116,6 +116,8 @@ def plan_line(event: ev.Planned) -> str:
         cells = plural(len(event.columns), "cell")
         if len(event.columns) == 1:
             cells = f"{event.columns[0].scenario} {event.columns[0].label}".strip()
+        if event.tried_at:
+            cells = f"one of {cells}, after {listed(event.tried_at)} in each"
         steps, builds = plural(event.search.steps, "step"), plural(event.search.builds, "build")
         work = f"about {steps}, {builds} needed"
         return f"{event.kind}: {event.search.what}, in {cells}; {work}{about}{how}{first}"

@@ -185,7 +185,9 @@ class Progress:
         if self.plan and base is not None:
             wanted = [c for c in self.plan.columns_of(row) if self._may_be_bad(base, c)]
         elif self.plan and (row in self.plan.rows or row in self._asked):
-            return self.columns
+            if not self.plan.tried_at:
+                return self.columns
+            wanted = []  # the search is in one of the columns, and only some rows are in all
         else:
             wanted = []  # not planned: a revert that is run for comparison
         return [c for c in self.columns if c in wanted or (row, c) in self.cells]

@@ -132,6 +132,7 @@ class Bisect(OfHistory, Campaign):
     task = "bisect"
     unset: ClassVar[Mapping[str, str]] = {
         "scenario": "cross-stage-lazy",
+        "axis": "the cell in which the ends differ",
         "patches": "none",
         "trials": "as many as it needs",
     }

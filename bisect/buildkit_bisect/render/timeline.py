@@ -53,7 +53,8 @@ def timeline(result: Result, *, templates: Templates | None = None, inline: bool
     commits: dict[str, list[BisectStep]] = {}
     for step in steps:
         commits.setdefault(step.sha, []).append(step)
-    cells = {(cell.revision, cell.patches): cell for cell in result.cells}
+    searched = [c for c in result.cells if not info.axes or c.axes == info.axes]
+    cells = {(c.revision, c.patches): c for c in searched}
     beside = {sha: cells.get((sha, tests[0].patches)) for sha, tests in commits.items()}
     ends = _ends(info, steps, places, float(span))
     points = [

@@ -44,6 +44,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "CellInfo.verdict": VERDICTS,
     "ReproductionInfo.verdict": VERDICTS,
     "BisectStep.verdict": VERDICTS,
+    "CellTried.good_verdict": VERDICTS,
+    "CellTried.bad_verdict": VERDICTS,
     "BisectInfo.status": tuple(SearchStatus),
     "CellChange.change": tuple(CellEffect),
     "CheckInfo.kind": tuple(CheckKind),

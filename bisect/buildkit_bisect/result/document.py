@@ -187,6 +187,20 @@ class ChangeInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CellTried:
+    """What one cell showed at the ends of a bisection that several cells were open to."""
+
+    axes: dict[str, str]
+    good: str  # at the good end: "cached (1 of 1)"
+    bad: str  # at the bad end
+    good_verdict: str  # good, bad, weak (neither, or trials disagree), skip
+    bad_verdict: str
+    differ: float | None = None  # probability that the ends differ as they should; None: refused
+    searched: bool = False  # whether the search was in this cell
+    reason: str = ""  # why this cell cannot be searched; "" if it can
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BisectInfo:
     """How a search went and ended. Subjects and dates of commits are in `Result.revisions`."""
 
@@ -194,7 +208,9 @@ class BisectInfo:
     good: str  # refs, as asked
     bad: str
     scenario: str
-    axes: dict[str, str]  # of the one cell that was searched with
+    axes: dict[str, str]  # of the one cell that was searched with; empty if none was
+    tried: tuple[CellTried, ...] = ()  # the cells that were open to it, if there were several
+    choice: str = ""  # why it searched in that one of them: a sentence without a full stop
     find_fix: bool = False  # if so, the commit found is the first good one
     patches: tuple[str, ...] = ()
     first_bad: str = ""  # full commit id

@@ -87,6 +87,8 @@ _TIGHTER: dict[str, dict[str, Any]] = {
 
 #: Fields that results of earlier versions lack.
 ADDED = (
+    "BisectInfo.choice",
+    "BisectInfo.tried",
     "CellInfo.known",
     "ChangeInfo.release",
     "PatchInfo.commit",

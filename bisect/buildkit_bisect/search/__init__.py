@@ -6,6 +6,14 @@ caller drives: ``step = session.next()``, build and run what it asks, ``session.
 
 from buildkit_bisect.search.boundary_search import BoundarySearch
 from buildkit_bisect.search.changes import Boundaries, Change, Gap
+from buildkit_bisect.search.choice import (
+    CellChoice,
+    Chosen,
+    GoodEndOfCell,
+    GoodEndOfCells,
+    NoneDiffers,
+    Try,
+)
 from buildkit_bisect.search.cost import AsBefore, CostModel, FlatCost, NearestBuilt
 from buildkit_bisect.search.ends import EndsFound, GoodEndSearch
 from buildkit_bisect.search.history import History
@@ -36,16 +44,21 @@ __all__ = [
     "Boundaries",
     "BoundarySearch",
     "Candidate",
+    "CellChoice",
     "Change",
+    "Chosen",
     "CostModel",
     "EndsFound",
     "FlatCost",
     "Found",
     "Gap",
+    "GoodEndOfCell",
+    "GoodEndOfCells",
     "GoodEndSearch",
     "History",
     "Inconclusive",
     "NearestBuilt",
+    "NoneDiffers",
     "ParentTested",
     "Phase",
     "Range",
@@ -56,4 +69,5 @@ __all__ = [
     "SkipKind",
     "Step",
     "Tested",
+    "Try",
 ]

@@ -85,6 +85,10 @@ class GoodEndSearch:
                 return self._none()
             at = min(at + further, last)
 
+    def back(self, commit: str) -> int:
+        """How many releases before the bad end a release is; 0 for that end itself."""
+        return self._back.index(commit)
+
     def tell(self, commit: str, tested: Tested) -> None:
         """Take in what was seen at a commit."""
         self._evidence.add(commit, tested)

@@ -63,15 +63,9 @@ def check_shape(state: State) -> Refused | None:
             hint=inv("bisect", bad=state.name(new), find_good=True),
         )
     if history.contains(old, new):
-        turned = not state.options.find_fix
-        return Refused(
-            kind=RefusalKind.ORDER,
-            reason=(
-                f"{state.name(old)} ({state.old_word}) contains {state.name(new)} "
-                f"({state.new_word}): the endpoints are swapped"
-            ),
-            hint=state.command(old=new, new=old, find_fix=turned),
-        )
+        return _refuse_back(state, "contains {}")
+    if state.back:
+        return _refuse_back(state, "is a later release than {}")
     if not history.merge_bases(old, new):
         return Refused(
             kind=RefusalKind.UNRELATED,
@@ -88,6 +82,18 @@ def check_shape(state: State) -> Refused | None:
             hint=inv("run", rev=state.name(new)),
         )
     return None
+
+
+def _refuse_back(state: State, how: str) -> Refused:
+    """The end that should be the older one is the newer one; its result or its place is wrong."""
+    old, new, find_fix = state.old, state.new, state.options.find_fix
+    swapped = (state.command(old=new, new=old, find_fix=fix) for fix in (not find_fix, find_fix))
+    newer = how.format(f"{state.name(new)} ({state.new_word})")
+    return Refused(
+        kind=RefusalKind.ORDER,
+        reason=f"{state.name(old)} ({state.old_word}) {newer}: the endpoints are swapped",
+        hint=", or ".join(swapped),
+    )
 
 
 def _ends(state: State) -> Ask | Refused | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search.answer import stalled
@@ -17,11 +18,11 @@ from buildkit_bisect.search.cost import CostModel, FlatCost
 from buildkit_bisect.search.exact import exact
 from buildkit_bisect.search.gate import gate
 from buildkit_bisect.search.history import History
-from buildkit_bisect.search.judge import at_its_word
+from buildkit_bisect.search.judge import at_its_word, ends
 from buildkit_bisect.search.noisy import noisy
 from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.tally import Evidence
+from buildkit_bisect.search.tally import Evidence, Status
 from buildkit_bisect.search.vocabulary import Ask, SearchOptions, Skip, SkipKind, Step, Tested
 
 
@@ -30,8 +31,9 @@ class BisectSession:
 
     *good* and *bad* are full commit ids in *history*. *same_build* maps commits to the key of
     what they are built from: equal keys are one build, one candidate and one verdict.
-    *labels* are names for commits in messages. *weights*: see `prefer`. Raises `BadInput` for
-    an unknown commit or an option that makes no sense.
+    *labels* are names for commits in messages. *weights*: see `prefer`. *back*: the end that should
+    be the newer one is an older release, on another branch. Raises `BadInput` for an unknown commit
+    or an option that makes no sense.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class BisectSession:
         same_build: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
         weights: Mapping[str, float] | None = None,
+        back: bool = False,
     ) -> None:
         options = options or SearchOptions()
         _check(options)
@@ -59,6 +62,7 @@ class BisectSession:
             old=old,
             new=new,
             labels=labels or {},
+            back=back,
         )
         for sha in history.first_parent_line(new):
             self._state.line |= 1 << history.number(sha)
@@ -108,6 +112,32 @@ class BisectSession:
         """
         self._state.weights = Weights.among(self._state.candidates(), self._state.history, weights)
         self._next = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the search has begun: both ends and their merge base show what they should."""
+        self.next()
+        return self._state.ready
+
+    @property
+    def certainty(self) -> float:
+        """How likely the ends differ as they should, by the trials of both."""
+        return ends(self._state).differ
+
+    def shown(self, commit: str) -> tuple[Verdict, str]:
+        """Return what a commit shows in this search, and its trials: ``cached (1 of 1)``.
+
+        The verdict is weak where trials disagree, and skip where there are none.
+        """
+        tally = self._state.evidence.tally(commit)
+        good = tally.new if self._state.options.find_fix else tally.old
+        match tally.status:
+            case Status.OLD | Status.NEW:
+                return (Verdict.GOOD if good else Verdict.BAD), str(tally)
+            case Status.MIXED | Status.WEAK:
+                return Verdict.WEAK, str(tally)
+            case Status.SKIPPED | Status.UNTESTED:
+                return Verdict.SKIP, str(tally)
 
     @property
     def steps(self) -> tuple[tuple[Ask | None, str, Tested], ...]:

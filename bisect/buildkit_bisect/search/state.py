@@ -37,6 +37,7 @@ class State:
     old: str
     new: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    back: bool = False  # *new* is an older release than *old*, on another branch
     weights: Weights = field(default_factory=Weights)  # they choose what is asked, nothing else
     floor: tuple[str, ...] = ()  # ancestors of *new* that show the old behaviour; set by the gate
     line: Mask = 0  # the first-parent line of *new*

@@ -131,6 +131,7 @@ class RefusalKind(StrEnum):
     INFRA = "infra"
     ALIKE = "alike"  # both ends show it, at rates that do not differ
     NO_GOOD_END = "no-good-end"
+    NO_CELL = "no-cell"  # the ends do not differ in any of several cells
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

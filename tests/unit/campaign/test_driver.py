@@ -358,3 +358,20 @@ def test_a_folder_that_cannot_be_created_is_a_bad_input(
     assert "--out" in raised.value.hint
     assert campaign.work is None
     assert lab.campaigns == []
+
+
+def test_the_next_command_is_told_before_the_end(tmp_path: Path) -> None:
+    refused = BisectInfo(
+        status="refused",
+        good="v0.25.0",
+        bad="v0.26.0",
+        scenario="s",
+        axes={},
+        reason="v0.25.0 is already bad",
+        hint="./inv bisect --bad v0.25.0 --find-good",
+    )
+    shown = Shown()
+    settled = Findings(revisions=(REVISION,), patches=(), cells=(), bisect=refused)
+    drive(FakeCampaign(settled=settled), setup(tmp_path, shown), publish)
+    assert shown[-2] == Said(text="next: ./inv bisect --bad v0.25.0 --find-good")
+    assert isinstance(shown[-1], Finished)

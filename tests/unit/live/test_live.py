@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from buildkit_bisect import events as ev
-from buildkit_bisect.events import Column, Event
+from buildkit_bisect.events import Column, Event, Planned
 from buildkit_bisect.live import Display, follow
 from buildkit_bisect.live import recorder as record
 from buildkit_bisect.live.lines import Lines, plan_line
@@ -167,6 +168,22 @@ def test_a_search_is_estimated_by_its_own_steps() -> None:
     assert estimate.left.seconds == 80
     assert estimate.basis == ("5 steps expected",)
     assert "step 3  abc: midpoint; 20 candidates left" in drawn(progress, now=60)
+
+
+def test_a_commit_that_a_search_chose_counts_only_the_cells_that_it_runs() -> None:
+    """The ends run in every cell; the search is in one of them."""
+    plan = Planned(kind="bisect", rows=(), columns=(LAZY, MORE), trials=1, tried_at=("b", "a"))
+    story: list[tuple[float, Event]] = [(0.0, plan)]
+    for number, row in enumerate(("b", "a", "c"), 1):
+        asked = ev.StepAsked(
+            number=number, row=row, why="", left=9, expected_steps=4, expected_seconds=9
+        )
+        story.append((float(number), asked))
+        run = (LAZY,) if row == "c" else (LAZY, MORE)
+        story += [(float(number), done(row, column, "cached")) for column in run]
+    assert folded(story).counted == (5, 0, 0)
+    line = plan_line(replace(plan, search=ev.Search(what="9 candidates", steps=4, builds=3)))
+    assert ", in one of 2 cells, after b and a in each; about 4 steps" in line
 
 
 def test_screen_at_80_columns(snapshot: SnapshotAssertion) -> None:

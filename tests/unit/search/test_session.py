@@ -25,6 +25,7 @@ from buildkit_bisect.search import (
     SearchOptions,
     Skip,
     SkipKind,
+    Step,
     Tested,
 )
 from worlds import BROKEN, World, drive, histories, linear, searched, seen, tip_of
@@ -40,6 +41,7 @@ def session(
     options: SearchOptions = ONCE,
     same_build: dict[str, str] | None = None,
     labels: dict[str, str] | None = None,
+    back: bool = False,
 ) -> BisectSession:
     return BisectSession(
         History(parents),
@@ -48,6 +50,7 @@ def session(
         options=options,
         same_build=same_build,
         labels=labels,
+        back=back,
     )
 
 
@@ -471,7 +474,12 @@ def test_a_merge_base_that_does_not_build_is_replaced_by_an_ancestor() -> None:
     ("good", "bad", "kind", "hint"),
     [
         ("m4", "m4", RefusalKind.SAME_COMMIT, "./inv bisect --bad m4 --find-good"),
-        ("m4", "m0", RefusalKind.ORDER, "./inv bisect --bad m0 --good m4 --find-fix"),
+        (
+            "m4",
+            "m0",
+            RefusalKind.ORDER,
+            "./inv bisect --bad m0 --good m4 --find-fix, or ./inv bisect --good m0 --bad m4",
+        ),
         ("x0", "m4", RefusalKind.UNRELATED, "git merge-base x0 m4"),
         ("m3", "m4", RefusalKind.SAME_BUILD, "./inv run --rev m4"),
     ],
@@ -481,6 +489,34 @@ def test_refused_before_anything_is_run(good: str, bad: str, kind: RefusalKind, 
     step = session(parents, good=good, bad=bad, same_build={"m3": "k", "m4": "k"}).next()
     assert isinstance(step, Refused)
     assert (step.kind, step.hint) == (kind, hint)
+
+
+@pytest.mark.parametrize("find_fix", [False, True])
+def test_an_older_release_on_another_branch_is_not_the_newer_end(find_fix: bool) -> None:
+    """Neither contains the other, so their history does not say which comes first."""
+    fix, regression = (
+        "./inv bisect --bad v0.24.3 --good v0.30.0 --find-fix",
+        "./inv bisect --good v0.24.3 --bad v0.30.0",
+    )
+    if find_fix:
+        fix, regression = (
+            "./inv bisect --good v0.24.3 --bad v0.30.0",
+            "./inv bisect --bad v0.24.3 --good v0.30.0 --find-fix",
+        )
+    good, bad = ("r2", "m4") if find_fix else ("m4", "r2")
+    options = SearchOptions(find_fix=find_fix)
+
+    def first(*, back: bool) -> Step:
+        ends = session(RELEASE, good=good, bad=bad, labels=LABELS, options=options, back=back)
+        return ends.next()
+
+    step = first(back=True)
+    assert isinstance(step, Refused)
+    assert step.kind is RefusalKind.ORDER
+    assert "is a later release than v0.24.3" in step.reason
+    assert step.reason.endswith("the endpoints are swapped")
+    assert step.hint == f"{fix}, or {regression}"
+    assert isinstance(first(back=False), Ask), "a search on the release branch"
 
 
 def test_unknown_commits_and_senseless_options_are_bad_input() -> None:

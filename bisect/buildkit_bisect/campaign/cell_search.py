@@ -1,0 +1,184 @@
+"""A bisection in one cell: its session, and the builds and trials that it asks for."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from buildkit_bisect.campaign import candidates, estimate, search_costs
+from buildkit_bisect.campaign.candidates import Line
+from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.search_costs import SearchCosts
+from buildkit_bisect.campaign.search_steps import (
+    Step,
+    as_tested,
+    cell_done,
+    shown,
+    verdict_of,
+)
+from buildkit_bisect.campaign.time_left import TimeLeft, ran
+from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.model import Axes, NoBuild, Outcome, Variant, Verdict
+from buildkit_bisect.options.requests import Bisect
+from buildkit_bisect.result import BisectStep
+from buildkit_bisect.scenario import Scenario
+from buildkit_bisect.search import Ask, BisectSession, SearchOptions, Tested
+
+#: Trials of a variant that is no part of the search, unless the request gives a number.
+_VISIT = 3
+
+
+def search_options(request: Bisect) -> SearchOptions:
+    """Return the search options of *request*."""
+    return SearchOptions(
+        trials=request.trials,
+        confidence=request.confidence,
+        first_parent=not request.no_first_parent,
+        find_fix=request.find_fix,
+        bad_when=request.bad_when,
+        good_when=request.good_when,
+    )
+
+
+class CellSearch:
+    """One search in one cell.
+
+    Nothing is shared with the searches in other cells but the history and the builds: a search in
+    a cell that was chosen is the one that ``--axis`` asks for.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        axes: Axes,
+        *,
+        request: Bisect,
+        line: Line,
+        costs: SearchCosts,
+        weights: Mapping[str, float],
+    ) -> None:
+        self.scenario, self.axes = scenario, axes
+        self.options = search_options(request)
+        self._line = line
+        self._costs = costs
+        self._fresh = request.fresh
+        self._name = search_costs.name(
+            self.options,
+            *(line.good, line.bad, "releases" if request.releases else "commits"),
+            scenario.name,
+            [f"{axis}={value}" for axis, value in axes],
+            [p.digest for p in line.overlay_names],
+            [request.prior, *request.suspect],
+        )
+        first = None if request.fresh else search_costs.load(self._name)
+        cost = candidates.cost(line, costs, first)
+        verifies = not request.no_verify and not request.releases
+        #: Whether this search has had its answer before, from builds that are there.
+        self.stored = (
+            first is not None
+            and bool(first.asked)
+            and not any(cost.left_seconds(c) for c in first.asked)
+        )
+        self.left = TimeLeft(
+            cost,
+            builds=(estimate.PATCHED,) if verifies else (),
+            trials=(self.options.trials or _VISIT) if verifies else 0,
+            stored=self.stored,
+        )
+        ends = (line.bad, line.good) if request.find_fix else (line.good, line.bad)
+        self.session = BisectSession(
+            line.history,
+            good=line.good,
+            bad=line.bad,
+            options=self.options,
+            cost=cost,
+            same_build=line.same_build,
+            labels=line.labels,
+            weights=weights,
+            back=line.is_back(*ends),
+        )
+        self.cells: dict[str, list[Cell]] = {}  # by commit; of a revert by its label
+        self.steps: list[BisectStep] = []
+        self._used: Counter[str] = Counter()  # binary -> trials of it used so far
+
+    def began(self) -> None:
+        """Store what the search knows of costs now."""
+        if not self._fresh:
+            search_costs.keep(self._name, self._costs)
+
+    def ended(self) -> None:
+        """Store from which commits the search has its answer."""
+        if not self._fresh:
+            built = (s.sha for s in self.steps if s.verdict != Verdict.SKIP)
+            search_costs.ended(self._name, built)
+
+    def test(
+        self, work: Work, ask: Ask, *, before: int = 0, where: str = "", beside: int = 0
+    ) -> Tested:
+        """Build and run what the session asks for, and return what was seen.
+
+        *before* is the number of steps in other cells. While these are tried, *where* names this
+        one, and *beside* is the number of trials that they need. Raises `InfraFailed`.
+        """
+        own = len(self.steps) + 1
+        step = Step(
+            number=before + own,
+            ask=ask,
+            variant=self._line.variant(ask.commit),
+            events=work.events,
+            left=self.left,
+            where=where,
+            beside=beside,
+        )
+        began, built = time.monotonic(), work.lab.build_seconds
+        cell, tested = self._observe(work.lab, step.variant, ask)
+        built = work.lab.build_seconds - built
+        self.left.learn(ran([cell]), time.monotonic() - began - built)
+        self.cells.setdefault(ask.commit, []).append(cell)
+        work.events.emit(cell_done(cell))
+        done = step.done(
+            verdict_of(cell, tested),
+            shown(tested),
+            counts=tested.counts,
+            reused=bool(cell.trials) and all(t.reused for t in cell.trials),
+            position=self._line.position(ask.commit),
+            own=own,
+        )
+        self.steps.append(done)
+        return tested
+
+    def _observe(self, lab: Lab, variant: Variant, ask: Ask) -> tuple[Cell, Tested]:
+        build = lab.build(variant)
+        if isinstance(build, NoBuild):
+            cell = lab.cell(variant, self.scenario, self.axes, 1)
+            return cell, as_tested(cell)
+        parts: list[Cell] = []
+        # One at a time if the first bad trial decides.
+        sizes = [1] * ask.trials if ask.until_bad else [ask.trials]
+        for size in sizes:
+            after = self._used[build.buildkitd_sha256]
+            cell = lab.cell(variant, self.scenario, self.axes, size, after=after)
+            self._used[build.buildkitd_sha256] += len(cell.trials)
+            parts.append(cell)
+            if cell.outcome.verdict is not Verdict.GOOD:
+                break
+        cell = merge(parts)
+        # As stored, so that the same command learns the same from a build that it finds.
+        return cell, as_tested(cell, build.seconds)
+
+    def visit(self, work: Work, variant: Variant) -> Cell:
+        """Run a variant that is no part of the search: the newer end with a commit reverted."""
+        trials = self.options.trials or _VISIT
+        cell = work.lab.cell(variant, self.scenario, self.axes, trials)
+        self.cells[variant.label] = [cell]
+        work.events.emit(cell_done(cell))
+        return cell
+
+    def is_old(self, outcome: Outcome) -> bool:
+        """Whether *outcome* is that of the older end: good, or bad with ``find_fix``."""
+        options = self.options
+        named = options.bad_when if options.find_fix else options.good_when
+        wanted = Verdict.BAD if options.find_fix else Verdict.GOOD
+        return outcome.name in named if named else outcome.verdict is wanted

@@ -1,0 +1,117 @@
+"""Which of several cells a search between the same ends uses.
+
+Every cell has a session of its own, so its ends are proven by the same rules as those of a search
+in one cell, and the trials that prove them are the first trials of the search in the cell chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from buildkit_bisect.search.ends import EndsFound, GoodEndSearch
+from buildkit_bisect.search.session import BisectSession
+from buildkit_bisect.search.vocabulary import Answer, Ask, Phase, Refused, Tested
+
+#: Decimals of a probability that count: cells that differ by less are equally certain.
+_DECIMALS = 3
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Try(Generic[K]):
+    """What to run next, and in which cell."""
+
+    cell: K
+    ask: Ask
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen(Generic[K]):
+    """The cell to search in, and how likely the ends differ in each cell in which they may."""
+
+    cell: K
+    certainty: Mapping[K, float]  # in the order of the cells; the chosen one among them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoneDiffers(Generic[K]):
+    """No cell can be searched, and why, for each of them."""
+
+    answers: Mapping[K, Answer]
+
+
+class CellChoice(Generic[K]):
+    """Tries the ends in every cell until it is known in which of them a search is possible.
+
+    The cell in which the ends differ most certainly is chosen; of equally certain ones, the first
+    of *sessions*, whose order is that of the cells. Trials beyond the first ones of each end are
+    asked for only as long as there is no cell to choose.
+    """
+
+    def __init__(self, sessions: Mapping[K, BisectSession]) -> None:
+        self._sessions = dict(sessions)
+
+    def next(self) -> Try[K] | Chosen[K] | NoneDiffers[K]:
+        """The next trials at an end or a merge base, or how the choice ended."""
+        steps = {cell: session.next() for cell, session in self._sessions.items()}
+        begun = [cell for cell, session in self._sessions.items() if session.begun]
+        asks = {c: s for c, s in steps.items() if isinstance(s, Ask) and c not in begun}
+        first = {c: ask for c, ask in asks.items() if ask.phase is Phase.GATE}
+        if waiting := first or ({} if begun else asks):
+            # In turns, so that one build serves every cell before the next one is made.
+            cell = min(waiting, key=lambda c: len(self._sessions[c].steps))
+            return Try(cell=cell, ask=waiting[cell])
+        if begun:
+            certainty = {c: round(self._sessions[c].certainty, _DECIMALS) for c in begun}
+            return Chosen(cell=max(begun, key=lambda c: certainty[c]), certainty=certainty)
+        return NoneDiffers(answers={c: s for c, s in steps.items() if not isinstance(s, Ask)})
+
+    def tell(self, cell: K, commit: str, tested: Tested) -> None:
+        """Take in what was seen at a commit in a cell."""
+        self._sessions[cell].tell(commit, tested)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GoodEndOfCell(Generic[K]):
+    """A release that is good in some cell that is bad at the bad end."""
+
+    cell: K
+    ends: EndsFound
+
+
+class GoodEndOfCells(Generic[K]):
+    """Looks for a good end in every cell at once; driven like a `CellChoice`.
+
+    Of what the cells find it takes the newest release; of equal ones the first cell's.
+    """
+
+    def __init__(self, searches: Mapping[K, GoodEndSearch]) -> None:
+        self._searches = dict(searches)
+
+    def next(self) -> Try[K] | GoodEndOfCell[K] | Mapping[K, Refused]:
+        """The next release to test, or how it ended: every cell's refusal if none is good."""
+        steps = {cell: search.next() for cell, search in self._searches.items()}
+        found: dict[K, tuple[int, EndsFound]] = {}
+        asked: dict[K, tuple[int, Ask]] = {}
+        for cell, step in steps.items():
+            match step:
+                case Ask():
+                    asked[cell] = (self._searches[cell].back(step.commit), step)
+                case EndsFound():
+                    found[cell] = (self._searches[cell].back(step.good), step)
+                case Refused():
+                    pass
+        newest = min(found, key=lambda c: found[c][0], default=None)
+        next_ = min(asked, key=lambda c: asked[c][0], default=None)
+        if next_ is not None and (newest is None or asked[next_][0] < found[newest][0]):
+            return Try(cell=next_, ask=asked[next_][1])
+        if newest is not None:
+            return GoodEndOfCell(cell=newest, ends=found[newest][1])
+        return {c: s for c, s in steps.items() if isinstance(s, Refused)}
+
+    def tell(self, cell: K, commit: str, tested: Tested) -> None:
+        """Take in what was seen at a release in a cell."""
+        self._searches[cell].tell(commit, tested)
