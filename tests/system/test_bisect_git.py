@@ -280,6 +280,27 @@ def test_swapped_endpoints_are_refused(
     assert done.document["bisect"]["hint"]
 
 
+def test_a_plan_names_the_campaign_that_tested_the_ends(
+    buildable: GolangRepo, cache: Path, script: Path, tmp_path: Path
+) -> None:
+    at = ("--repo", str(buildable.path), "--script", str(script), "--trials", "1")
+    env = {"BKBISECT_CACHE_DIR": str(cache)}
+    ends = ("--good", "v0.1.0", "--bad", "master")
+    unknown = inv("plan", "bisect", *at, *ends, "--fresh", "--json", env=env).document
+    assert "known" not in unknown
+    ran = inv("matrix", *at, "--revs", "v0.1.0,master", "--json", "--out", str(tmp_path), env=env)
+    assert ran.code == 0, ran.stderr
+    plan = inv("plan", "bisect", *at, *ends, "--json", env=env).document
+    known = f"known from {ran.document['id']})"
+    assert plan["known"] == [
+        f"v0.1.0 is good (script-good 1 of 1, {known}",
+        f"master is bad (script-bad 1 of 1, {known}",
+    ]
+    stored = inv("plan", "matrix", *at, "--revs", "v0.1.0,master", "--json", env=env).document
+    assert stored["stored"] == {"v0.1.0": [1], "master": [1]}
+    assert stored["seconds"] == 0
+
+
 def test_the_users_repository_is_not_changed(
     repo: GolangRepo, cache: Path, script: Path, tmp_path: Path
 ) -> None:
