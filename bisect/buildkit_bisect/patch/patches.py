@@ -19,7 +19,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import PatchRef
-from buildkit_bisect.nearest import did_you_mean, first
+from buildkit_bisect.nearest import did_you_mean, nearest
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch import diffs
@@ -231,7 +231,8 @@ def _suggestion(name: str, known: Sequence[str]) -> str:
     if _HEX.fullmatch(name):
         commit = f"moby/buildkit@{name}"
         return f"{words(Building, patches=commit)}, if it is a commit"
-    return f"{words(Building, patches=first(name, known) or 'NAME')}, or a {KINDS}"
+    near = nearest(name, known)
+    return f"{words(Building, patches=near[0])}, or a {KINDS}" if near else f"a {KINDS}"
 
 
 def metadata(folder: Path) -> Metadata:

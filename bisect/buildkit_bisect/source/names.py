@@ -145,8 +145,9 @@ def unknown(
     if ref.isdecimal() and len(ref) < _SHORTEST_ID:
         hint = f"pr/{ref}, if you mean the pull request"
     elif is_hex(ref):
-        fetch = "git fetch in the clone, " if local else ""
-        hint = f"{fetch}all 40 digits of the commit id, or a tag"
+        fetch = ["git fetch in the clone"] if local else []
+        digits = [] if is_full_sha(ref) else ["all 40 digits of the commit id"]
+        hint = ", or ".join([", ".join([*fetch, *digits]), "a tag"]).removeprefix(", or ")
     else:
         near = nearest(ref, tags, branches)
         hint = f"one of {', '.join(near)}" if near else ""

@@ -37,6 +37,20 @@ def test_the_nearest_branch(ref: str) -> None:
     assert names.nearest(ref, TAGS, ["master", "v0.26"]) == ["master"]
 
 
+@pytest.mark.parametrize(
+    ("ref", "local", "hint"),
+    [
+        ("0123abcd", True, "git fetch in the clone, all 40 digits of the commit id, or a tag"),
+        ("0123abcd", False, "all 40 digits of the commit id, or a tag"),
+        ("0" * 40, True, "git fetch in the clone, or a tag"),
+        ("0" * 40, False, "a tag"),
+        ("7107", True, "pr/7107, if you mean the pull request"),
+    ],
+)
+def test_what_to_do_about_an_unknown_id(ref: str, local: bool, hint: str) -> None:
+    assert names.unknown(ref, TAGS, where="here", local=local).hint == hint
+
+
 def test_nearest_in_a_repository_without_tags() -> None:
     error = names.unknown("v1", [], where="here")
     assert str(error) == "no revision 'v1' in here"
