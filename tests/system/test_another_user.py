@@ -117,8 +117,8 @@ def test_what_does_not_belong_to_the_user_is_named_with_a_way_out(desk: Desk) ->
     published = next((desk.checkout / "results").glob("issue-*/matrix"))
     cache = desk.own.parent / "roots-cache"
     for words, place, message in (
-        (("report", str(published)), None, (r"nobody cannot use \S+/report.md, which belongs to root"
-         r" \(try: ./inv report ID --publish DIR\)")),
+        (("report", str(published)), None, (r"nobody cannot use \S+/report.md, which belongs to"
+         r" root \(try: ./inv report ID --publish DIR\)")),
         (("clean",), cache, (r"nobody cannot use \S+, which belongs to"
          r" root \(try: BKBISECT_CACHE_DIR=DIR of your own\)")),
         (("run", "--rev", "v0.26.0"), None, (r"not running as root, which trials need for buildkitd"
