@@ -14,7 +14,7 @@ def check(request: Campaign) -> None:
     """Raise `Missing` unless this process is root, or *request* only prints something."""
     prints = isinstance(request, Matrix) and request.format is Format.GITHUB_MATRIX
     if os.geteuid() and not request.dry_run and not prints:
-        command = request.command or inv(request.task)
+        command = request.command or f"./inv {request.task}"
         planned = f"{inv('plan')}{command.removeprefix('./inv')}"
         raise Missing(
             "not running as root, which trials need for buildkitd",
