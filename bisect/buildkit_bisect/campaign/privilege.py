@@ -6,6 +6,7 @@ import os
 
 from buildkit_bisect.errors import Missing
 from buildkit_bisect.options.choices import Format
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.options.requests import Campaign, Matrix
 
 
@@ -14,7 +15,8 @@ def check(request: Campaign) -> None:
     prints = isinstance(request, Matrix) and request.format is Format.GITHUB_MATRIX
     if os.geteuid() and not request.dry_run and not prints:
         command = request.command or f"./inv {request.task}"
+        planned = f"{inv('plan')}{command.removeprefix('./inv')}"
         raise Missing(
             "not running as root, which trials need for buildkitd",
-            hint=f"sudo {command}, or {command.replace('./inv ', './inv plan ', 1)}",
+            hint=f"sudo {command}, or {planned}",
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.option import options_of
-from buildkit_bisect.options.requests import Report, Request
+from buildkit_bisect.options.requests import Campaign, Report, Request
 from buildkit_bisect.system import checkout, paths
 
 
@@ -30,7 +30,7 @@ def _instead(path: str, kind: type[Request]) -> str:
     if kind is Report:
         return inv("report", "ID", copy="DIR")
     if any(option.key == "out" for option in options_of(kind)):
-        return f"{words(kind, out='DIR')} of your own"
+        return f"{words(Campaign, out='DIR')} of your own"
     if Path(path).is_relative_to(checkout.PROJECT):
         return "a clone of your own"
     return "make it writable, or BKBISECT_CACHE_DIR=DIR"

@@ -42,7 +42,7 @@ def screen(width: int) -> str:
     questions = columns(QUESTIONS, width)
     state = [line for text in _state() for line in wrapped(text, width)]
     more = (
-        f"{inv('plan')} before a task prints what it would build and run, and how long that takes."
+        f"{inv('plan')} TASK prints what a task would build and run, and how long that takes."
         " ./inv help lists all tasks; ./inv help TASK explains one."
     )
     title = wrapped(f"buildkit-bisect {__version__} {_WHAT}.", width)
