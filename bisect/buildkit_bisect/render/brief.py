@@ -78,7 +78,8 @@ class _Rows:
 
 
 def _of_matrix(result: Result, grid: table.Matrix) -> Brief:
-    tested = [c for g in grid.groups for c in g.columns if not c.control]
+    every = [c for g in grid.groups for c in g.columns]
+    tested = [c for c in every if not c.control] or every
     bad = [c for c in tested if any(grid.symbol(r, c) is not symbols.GOOD for r in grid.rows)]
     counted = len(bad or tested) > COLUMNS
     columns = tested if counted or not bad else bad

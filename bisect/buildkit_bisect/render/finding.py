@@ -87,7 +87,8 @@ def _matrix(grid: table.Matrix, words: Words) -> Said:
         *(() if failed else effects),
     ]
     must = [*(effects if failed else []), *([patches] if patches and first else [])]
-    return Said(first=first or _capital(patches), must=tuple(must), may=tuple(rest))
+    first = first or _capital(patches) or "Only controls were run"
+    return Said(first=first, must=tuple(must), may=tuple(rest))
 
 
 def _broken(grid: table.Matrix, words: Words) -> str:

@@ -16,6 +16,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.render import page, svg, symbols, table, text, validation
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.markdown import means
+from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance
 
@@ -81,6 +82,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         subject={r.sha: text.clean(r.subject) for r in result.revisions},
         names=table.names(result),
         percent=percent,
+        steps_of=collapsed,
         symbol=symbols.of,
         tally=symbols.tally,
     )
