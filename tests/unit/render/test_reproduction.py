@@ -37,9 +37,9 @@ def test_every_report_has_it(name: str, tmp_path: Path) -> None:
 
 def test_it_is_folded_with_the_name_of_its_cell() -> None:
     page = GFM.render(render.markdown(whole(results.matrix())))
-    (fold,) = re.findall(r"<details><summary>The same without.*?</details>", page, re.DOTALL)
+    (fold,) = re.findall(r"<details><summary>Reproduce without.*?</details>", page, re.DOTALL)
     head, _, script = fold.partition("</summary>")
-    wanted = "as a script: master with bases different, snapshotter stargz"
+    wanted = "by a script: master with bases different, snapshotter stargz"
     assert re.sub("<[^>]*>", "", head).endswith(wanted)
     assert "&lt;&lt;'EOF'\nARG BUILD_BASE=scratch\nARG FINAL_BASE=scratch\n\nFROM" in script
 
@@ -47,8 +47,8 @@ def test_it_is_folded_with_the_name_of_its_cell() -> None:
 def test_without_one_there_is_no_file_and_no_fold(tmp_path: Path) -> None:
     written = {path.name for path in reports.write(results.matrix(), tmp_path)}
     assert "reproduce.sh" not in written
-    assert "without this tool" not in (tmp_path / "report.md").read_text()
-    assert "without this tool" not in (tmp_path / "report.html").read_text()
+    assert "without buildkit-bisect" not in (tmp_path / "report.md").read_text()
+    assert "without buildkit-bisect" not in (tmp_path / "report.html").read_text()
 
 
 def test_a_hostile_script_is_cleaned(tmp_path: Path) -> None:
