@@ -13,9 +13,8 @@ from markupsafe import Markup
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.render import page, svg, symbols, table, text, validation
+from buildkit_bisect.render import legend, page, svg, symbols, table, text, validation
 from buildkit_bisect.render.finding import finding, percent
-from buildkit_bisect.render.markdown import means
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance
 
@@ -67,10 +66,12 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         axes_of=_axes_of,
         known=any(symbols.more(c) for c in result.cells),
         legend=[s for s in symbols.ALL if s in used],
-        means=means(result),
+        control=symbols.CONTROL if any(c.control for c in result.cells) else "",
+        meanings=legend.legends(result),
         versus=_versus(grid),
         times=_times(grid),
-        timeline=Markup(svg.timeline(result, templates=templates, inline=True)),  # noqa: S704 - an escaping template
+        timeline=_picture(result, templates),
+        slim_timeline=_picture(result, templates, narrow=True),
         data=page.script_json(page.data(result, folder, lines)),
         diff_lines=lines * _DIFF_LINES,
         style=Markup(style),  # noqa: S704 - ours, or the user's own
@@ -84,6 +85,11 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         symbol=symbols.of,
         tally=symbols.tally,
     )
+
+
+def _picture(result: Result, templates: Templates, *, narrow: bool = False) -> Markup:
+    made = svg.timeline(result, templates=templates, inline=True, narrow=narrow)
+    return Markup(made)  # noqa: S704 - an escaping template
 
 
 def _policy(style: str, script: str) -> str:
