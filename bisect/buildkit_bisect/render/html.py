@@ -142,6 +142,16 @@ class _Versus:
     base: table.Row
     pairs: tuple[_Pair, ...]
 
+    @property
+    def changed(self) -> list[_Pair]:
+        """The cells that do not simply have the same outcome."""
+        return [pair for pair in self.pairs if pair.change is not Change.SAME]
+
+    @property
+    def same(self) -> list[_Pair]:
+        """The cells with the same outcome on both sides."""
+        return [pair for pair in self.pairs if pair.change is Change.SAME]
+
 
 def _versus(grid: table.Matrix) -> list[_Versus]:
     bases = {row.sha + row.ref: row for row in grid.rows if not row.patches}
