@@ -76,6 +76,7 @@ class Revision:
     describe: str = ""  # nearest tag as `git describe` prints it, or the module version
     date: str = ""  # committer date, ISO 8601
     subject: str = ""
+    author: str = ""  # name, without the address
 
     @property
     def short(self) -> str:

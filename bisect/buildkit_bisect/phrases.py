@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def listed(items: Iterable[str], limit: int = 6) -> str:
@@ -11,6 +11,12 @@ def listed(items: Iterable[str], limit: int = 6) -> str:
     if len(all_) > limit:
         all_ = [*all_[: limit - 1], f"{len(all_) - limit + 1} more"]
     return ", ".join(all_[:-1]) + " and " + all_[-1] if len(all_) > 1 else "".join(all_)
+
+
+def several(items: Sequence[str], limit: int) -> str:
+    """``a; b; 3 more``: a list of what may contain commas itself."""
+    more = len(items) - limit
+    return "; ".join([*items[:limit], *([f"{more} more"] if more > 0 else [])])
 
 
 def plural(n: int, word: str) -> str:

@@ -16,6 +16,8 @@ from buildkit_bisect import result
 from buildkit_bisect.cli import post
 from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.options import parse
+from buildkit_bisect.options.option import find
 from buildkit_bisect.options.requests import Post
 
 pytestmark = pytest.mark.local
@@ -109,7 +111,7 @@ def test_it_posts_what_it_showed(hub: Hub) -> None:
     url = post.post(results.matrix(), None, issue=6893, confirm=confirm)
     assert url == "https://github.com/repos/moby/buildkit/issues/6893/comments"
     (comment,) = hub.comments
-    assert comment["body"].startswith("**Broken in 4 of 5 variants")
+    assert comment["body"].startswith("**Broken in 4 of 5 unpatched revisions")
     assert len(comment["body"]) <= 60_000
     assert comment["body"] in shown[0]
     assert "ann will comment on https://github.com/moby/buildkit/issues/6893" in shown[0]
@@ -213,3 +215,18 @@ def test_a_comment_from_the_users_own_template(hub: Hub, campaign: str, tmp_path
     (tmp_path / "mine" / "report.md.j2").write_text("MINE {{ result.id|md }}")
     commands.post(Post(id=campaign, issue=6893, yes=True, templates=tmp_path / "mine"))
     assert hub.comments[0]["body"].startswith("MINE 20261124")
+
+
+def test_the_comment_links_to_the_page_and_the_page_to_the_comment(hub: Hub, campaign: str) -> None:
+    page = parse.page(find(Post, "publish"), "https://ann.example/bk/{id}/")
+    commands.post(Post(id=campaign, issue=6893, yes=True, publish=page))
+    there = "https://ann.example/bk/20261124-043000-matrix/report.html"
+    assert f"[whole report]({there})" in hub.comments[0]["body"]
+    known = result.read(Path(campaign))
+    assert (known.page, known.comment) == (there, hub.comments[0]["html_url"])
+    assert f'href="{known.comment}"' in (Path(campaign) / "report.html").read_text()
+
+
+def test_without_a_page_the_comment_links_to_none(hub: Hub, campaign: str) -> None:
+    commands.post(Post(id=campaign, issue=6893, yes=True))
+    assert "whole report" not in hub.comments[0]["body"]

@@ -183,9 +183,9 @@ def test_a_range_of_merges_that_do_not_compile_has_only_tried_commits(
             assert "could not be tested: build: " in reason
             assert "undefined: missing" in reason
     report = (tmp_path / done.document["id"] / "report.md").read_text()
-    assert "The first bad commit is one of 4 (" in report
-    assert "it cannot be narrowed further: " in report
-    assert "3 commits could not be tested." in report
+    assert report.startswith("**The first bad commit is one of 4: ")
+    assert "- Reason: between " in report
+    assert "3 commits could not be tested" in report
     assert found["hint"].startswith("./inv build --rev ")
     assert repo.commits["merge-one"][:12] in found["hint"]
 

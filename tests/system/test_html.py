@@ -33,7 +33,7 @@ def columns(page: Page) -> list[str]:
 def test_the_matrix_shows_everything_first(reader: Reader) -> None:
     page = reader.open(results.two_scenarios())
     keep(page, "matrix-light")
-    expect(page.locator("h1")).to_contain_text("Broken in 4 of 5 variants")
+    expect(page.locator("h1")).to_contain_text("Broken in 4 of 5 unpatched revisions")
     assert len(rows(page)) == 6
     assert columns(page)[:3] == [
         "stargz bases different", "stargz bases same", "overlayfs bases different control",
@@ -71,9 +71,12 @@ def test_the_dropped_record_is_one_click_away(reader: Reader) -> None:
     page = reader.open(results.matrix())
     page.get_by_role("button", name="layers dropped").first.click()
     panel = page.get_by_role("dialog")
-    expect(panel.get_by_role("heading", level=2)).to_have_text("v0.24.0: stargz bases different")
+    expect(panel.get_by_role("heading", level=2)).to_have_text(
+        "v0.24.0: lazy snapshotter (stargz), two base images"
+    )
     expect(panel).to_contain_text(
-        "1 of 3 records lost layers that the control (overlayfs bases different) has: bbbbbbbbbbbb"
+        "1 of 3 records lost layers that the control"
+        " (eager snapshotter (overlayfs), two base images) has: bbbbbbbbbbbb"
     )
     lost = panel.locator("svg g.lost")
     expect(lost).to_have_count(1)
@@ -147,7 +150,7 @@ def test_before_and_after_come_first_in_a_validation_and_open_their_evidence(
     row.get_by_role("button").nth(1).click()
     panel = page.get_by_role("dialog")
     expect(panel.get_by_role("heading", level=2)).to_have_text(
-        "master + record-ctx-opts: stargz bases different"
+        "master + record-ctx-opts: lazy snapshotter (stargz), two base images"
     )
     page.keyboard.press("Escape")
     expect(row.get_by_role("button").nth(1)).to_be_focused()
@@ -189,7 +192,9 @@ def test_keyboard_walk(reader: Reader) -> None:
     page.keyboard.press("Enter")
     panel = page.get_by_role("dialog")
     expect(panel).to_be_visible()
-    expect(panel.get_by_role("heading", level=2)).to_have_text("v0.25.0: stargz bases same")
+    expect(panel.get_by_role("heading", level=2)).to_have_text(
+        "v0.25.0: cross-stage-lazy: lazy snapshotter (stargz), one base image"
+    )
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     assert page.evaluate("document.activeElement.textContent") == first
@@ -211,7 +216,9 @@ def test_a_link_to_a_cell_opens_it(reader: Reader) -> None:
     page = reader.open(results.matrix())
     page.goto(page.url.split("#")[0] + "#cell-6")
     page.reload()
-    expect(page.get_by_role("dialog")).to_contain_text("v0.25.0: stargz bases different")
+    expect(page.get_by_role("dialog")).to_contain_text(
+        "v0.25.0: lazy snapshotter (stargz), two base images"
+    )
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.dataset.cell") == "6"
 

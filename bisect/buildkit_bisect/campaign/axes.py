@@ -65,5 +65,5 @@ def with_snapshotters(
             f" or values.{new[0]} in its [vars.{depending[0]}]",
         )
     controls = [v for v in new if v == FUSE_OVERLAYFS and axis.controls]
-    extended = Axis(values=(*axis.values, *new), controls=(*axis.controls, *controls))
+    extended = replace(axis, values=(*axis.values, *new), controls=(*axis.controls, *controls))
     return replace(scenario, axes={**scenario.axes, SNAPSHOTTER_AXIS: extended})

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 
-from buildkit_bisect.campaign import candidates, compose
+from buildkit_bisect.campaign import candidates, compose, verify
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
@@ -31,6 +31,7 @@ from buildkit_bisect.result import (
 )
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
+from buildkit_bisect.source import GitSource
 
 #: A limit of the search; another note counts the commits that were not built.
 _MERGE_NOTE = (
@@ -189,7 +190,7 @@ class BoundaryCampaign:
             axes={},
             patches=tuple(p.name for p in self._line.overlay_names),
             steps=tuple(self._steps),
-            changes=tuple(map(_change_info, found.changes)),
+            changes=tuple(self._change_info(c) for c in found.changes),
             reason=f"{len(open_ends)} of {len(found.changes)} changes could not be narrowed to one"
             " commit"
             if open_ends
@@ -205,6 +206,31 @@ class BoundaryCampaign:
                 *self._flaky_notes(),
             ),
         )
+
+    def _change_info(self, change: Change) -> ChangeInfo:
+        assert isinstance(change.cell, tuple)
+        scenario, axes = change.cell
+        return ChangeInfo(
+            sha=change.commit or "",
+            before=change.before,
+            after=change.after,
+            merge=change.merge or "",
+            reason="; ".join(change.notes),
+            scenario=scenario,
+            axes=dict(axes),
+            last_before=change.last_before,
+            candidates=tuple(
+                CandidateInfo(sha=c.commit, reason=c.reason) for c in change.candidates
+            ),
+            release=self._first_release(change.commit),
+        )
+
+    def _first_release(self, commit: str | None) -> str:
+        """Return the first release that contains *commit*; "" if none does."""
+        source = self._setup.source
+        if not commit or self._request.releases or not isinstance(source, GitSource):
+            return ""
+        return next(iter(verify.releases_with(source, commit)), "")
 
 
 def _outcome(cell: Cell) -> str | None:
@@ -230,19 +256,3 @@ def _shown(build: Build | NoBuild, cells: Collection[Cell]) -> tuple[Verdict, st
     )
     worst = (Verdict.BAD, Verdict.WEAK, Verdict.INFRA, Verdict.SKIP, Verdict.GOOD)
     return next(v for v in worst if v in verdicts), shown
-
-
-def _change_info(change: Change) -> ChangeInfo:
-    assert isinstance(change.cell, tuple)
-    scenario, axes = change.cell
-    return ChangeInfo(
-        sha=change.commit or "",
-        before=change.before,
-        after=change.after,
-        merge=change.merge or "",
-        reason="; ".join(change.notes),
-        scenario=scenario,
-        axes=dict(axes),
-        last_before=change.last_before,
-        candidates=tuple(CandidateInfo(sha=c.commit, reason=c.reason) for c in change.candidates),
-    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from buildkit_bisect import __version__
 from buildkit_bisect.campaign.setup import Setup
@@ -14,6 +15,8 @@ from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.evidence import keep_evidence
 from buildkit_bisect.model import Build, NoBuild, Observation, PatchRef, Revision, StepResult
+from buildkit_bisect.options.command import again
+from buildkit_bisect.options.requests import Request
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
@@ -45,6 +48,7 @@ def scenario_info(scenario: Scenario, refs: Mapping[str, ImageRef]) -> ScenarioI
         digest=scenario.digest,
         summary=scenario.summary.strip(),
         axes={n: {"values": a.values, "controls": a.controls} for n, a in scenario.axes.items()},
+        labels={n: dict(a.labels) for n, a in scenario.axes.items() if a.labels},
         outcomes=tuple(
             {"name": r.name, "verdict": str(r.verdict), "means": r.means} for r in scenario.outcomes
         ),
@@ -64,6 +68,7 @@ def revision_info(revision: Revision) -> RevisionInfo:
         describe=revision.describe,
         date=revision.date,
         subject=revision.subject,
+        author=revision.author,
     )
 
 
@@ -183,6 +188,17 @@ class Findings:
     validation: ValidationInfo | None = None
 
 
+_Advice = TypeVar("_Advice", BisectInfo, ValidationInfo)
+
+
+def _advised(info: _Advice | None, request: Request) -> _Advice | None:
+    """Return *info* with commands that are about the repository, patches and cells of *request*."""
+    if info is None:
+        return None
+    notes = tuple(again(note, request) for note in info.notes)
+    return replace(info, hint=again(info.hint, request), notes=notes)
+
+
 def result(
     setup: Setup,
     findings: Findings,
@@ -209,7 +225,8 @@ def result(
         patches=tuple(patch_info(p, setup.patches) for p in findings.patches),
         cells=findings.cells,
         seconds={k: round(v, 1) for k, v in seconds.items()},
-        bisect=findings.bisect,
-        validation=findings.validation,
+        bisect=_advised(findings.bisect, request),
+        validation=_advised(findings.validation, request),
         status=str(CampaignStatus.DONE),
+        page=request.publish.replace("{id}", campaign),
     )

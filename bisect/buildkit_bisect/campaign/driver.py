@@ -18,7 +18,7 @@ from buildkit_bisect.events import Events, Finished, Planned, Several
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.live import Recorder
 from buildkit_bisect.options import requests
-from buildkit_bisect.options.command import words
+from buildkit_bisect.options.command import again, words
 from buildkit_bisect.result import CampaignKind, CampaignStatus, Result
 
 
@@ -72,6 +72,8 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
         status = str(CampaignStatus.INTERRUPTED)
         raise
     except (BisectError, OSError) as error:
+        if isinstance(error, BisectError):
+            error.hint = again(error.hint, setup.request)
         reason = str(error)
         raise
     finally:

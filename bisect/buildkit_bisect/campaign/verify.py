@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from buildkit_bisect.errors import BadInput
@@ -51,7 +52,16 @@ def elsewhere(source: GitSource, commit: str) -> tuple[dict[str, str], tuple[str
     """Return the cherry-picks of *commit* on release branches, and the releases that contain it."""
     inside = source.contains(commit)
     others = [b for b in source.release_branches().values() if b not in inside.branches]
-    return source.picks(commit, others), tuple(t for t in inside.tags if "-" not in t)
+    return source.picks(commit, others), _final(inside.tags)
+
+
+def releases_with(source: GitSource, commit: str) -> tuple[str, ...]:
+    """Return the releases that contain *commit*, oldest first."""
+    return _final(source.contains(commit).tags)
+
+
+def _final(tags: Iterable[str]) -> tuple[str, ...]:
+    return tuple(tag for tag in tags if "-" not in tag)
 
 
 #: git revert needs an identity even with --no-commit.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from buildkit_bisect import result
@@ -22,6 +23,7 @@ from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import one_line
 from buildkit_bisect.result import CampaignStatus
 from buildkit_bisect.system import checkout
+from buildkit_bisect.system.addresses import is_link
 
 #: The campaign tasks, which `resume` may run again.
 _CAMPAIGNS = [name for name, kind in requests.TASKS.items() if issubclass(kind, requests.Campaign)]
@@ -37,14 +39,15 @@ def report(request: requests.Report) -> int:
     if request.format is Format.GITHUB_MATRIX:
         print(github.strategy_of(done))
         return DONE
-    if request.publish:
-        done, folder = redact.cleaned(done), Path(request.publish)
+    done = _with_page(done, request.publish)
+    if request.copy:
+        done, folder = redact.cleaned(done), Path(request.copy)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(
                 f"cannot write to {folder}: {error.strerror}",
-                hint=words(requests.Report, publish="DIR"),
+                hint=words(requests.Report, copy="DIR"),
             ) from None
         result.write(done, folder)
     written = reports.write(done, folder, Templates(request.templates))
@@ -73,8 +76,9 @@ def post(request: requests.Post) -> int:
     folder = _folder(request.id, request.out)
     if request.issue is None:
         raise BadInput("no issue given", hint=inv("post", "ID", issue=6893))
+    done = _with_page(result.read(folder), request.publish)
     url = posting.post(
-        result.read(folder),
+        done,
         folder,
         issue=request.issue,
         repo=request.to,
@@ -82,7 +86,26 @@ def post(request: requests.Post) -> int:
         templates=Templates(request.templates),
     )
     print(url or "nothing was posted")
+    if url:
+        _keep_comment(done, url, folder, Templates(request.templates))
     return DONE
+
+
+def _with_page(done: result.Result, publish: str) -> result.Result:
+    """Return *done* with the address of its page, if *publish* says it."""
+    return replace(done, page=publish.replace("{id}", done.id)) if publish else done
+
+
+def _keep_comment(done: result.Result, url: str, folder: Path, templates: Templates) -> None:
+    """Write where *done* was posted into its document, and the reports, which link there."""
+    if not is_link(url):
+        return
+    posted = replace(done, comment=url)
+    try:
+        result.write(posted, folder)
+        reports.write(posted, folder, templates)
+    except OSError as error:
+        _warn(f"the page has no link to the comment: {folder}: {error.strerror}")
 
 
 def _confirm(shown: str, *, sure: bool) -> bool:

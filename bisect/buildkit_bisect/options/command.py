@@ -69,6 +69,51 @@ def applicable(hint: str, kind: type[Request]) -> str:
     return _OR.join(part for part in hint.split(_OR) if fits(part))
 
 
+#: Options that say which revisions, how the answer is shown, or that nothing stored is used.
+_OWN = frozenset({
+    *("rev", "revs", "good", "bad", "find-good", "find-fix", "from", "to", "base", "culprit"),
+    *("format", "json", "fresh"),
+})  # fmt: skip
+
+#: A command in a hint: up to the next alternative, or the end.
+_COMMAND = re.compile(r"\./inv ([a-z-]+)((?: (?!\./inv)\S+)*?)(?=;|, | and | \(|$)")
+
+
+def again(hint: str, request: Request) -> str:
+    """Return *hint*, with the options of *request* in each command that has them too.
+
+    So a command that follows from a campaign is about the same repository, patches, scenario and
+    cells, though what proposes it knows only revisions. What the command itself says holds.
+    """
+    given = _given(request)
+
+    def completed(match: re.Match[str]) -> str:
+        kind = TASKS.get(match[1])
+        if kind is None:
+            return match[0]
+        own = {word.partition("=")[0] for word in match[2].split()}
+        known = {option.flag for option in options_of(kind)} - own
+        more = [shlex.join(words) for flag, words in given if flag in known]
+        return " ".join([match[0], *more])
+
+    return _COMMAND.sub(completed, hint) if given else hint
+
+
+def _given(request: Request) -> list[tuple[str, list[str]]]:
+    """Return the flag, and the words, of each option that the command of *request* gives."""
+    flags = {option.flag: option for option in options_of(type(request))}
+    words, found = iter(shlex.split(request.command)[2:]), []
+    for word in words:
+        flag, joined, _ = word.partition("=")
+        option = flags.get(flag)
+        if option is None:
+            continue
+        value = [] if joined or option.form is Form.SWITCH else [next(words, "")]
+        if option.name not in _OWN:
+            found.append((flag, [word, *value]))
+    return found
+
+
 def reproduce(
     kind: type[Request],
     texts: Iterable[tuple[Option, Sequence[str]]],

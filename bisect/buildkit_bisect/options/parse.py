@@ -87,6 +87,16 @@ def one_of(choices: type[E]) -> Parser[E]:
     return parse
 
 
+def page(option: Option, given: str) -> str:
+    """Return the address of a page, ``report.html`` added to that of a folder."""
+    if not addresses.is_link(given.replace("{id}", "ID")):
+        raise BadInput(
+            f"--{option.name} {given!r} is not an https:// address",
+            hint=f"--{option.name} '{option.example}'; for a folder, the option copy of report",
+        )
+    return f"{given}report.html" if given.endswith("/") else given
+
+
 def image(option: Option, given: str) -> str:
     """Return an image reference or registry that the Engine's API accepts."""
     if not addresses.is_image(given):

@@ -14,17 +14,18 @@ from buildkit_bisect.options.shared import (
     Request,
     WithFormat,
     WithOut,
+    WithPage,
     WithTemplates,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(OfCampaign, WithFormat, WithTemplates, WithOut, Request):
+class Report(OfCampaign, WithFormat, WithTemplates, WithPage, WithOut, Request):
     """Render a campaign's reports again."""
 
     task = "report"
 
-    publish: str = option(
+    copy: str = option(
         parse.text,
         default="",
         unset="no copy; reports go to the campaign's folder",
@@ -62,7 +63,7 @@ class Diff(WithOut, Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Post(OfCampaign, WithTemplates, WithOut, Request):
+class Post(OfCampaign, WithTemplates, WithPage, WithOut, Request):
     """Post a report as a comment on an upstream issue."""
 
     task = "post"

@@ -316,6 +316,22 @@ class WithTemplates:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WithPage:
+    """Where the page of a report is published."""
+
+    publish: str = option(
+        parse.page,
+        default="",
+        unset="the comment has no link to the page",
+        value="URL",
+        help="address of the published report.html, or of its folder with a slash at the end;"
+        " {id} is the campaign's ID",
+        example="https://me.github.io/results/{id}/",
+        repeats=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class WithOut:
     """The folder of campaigns."""
 

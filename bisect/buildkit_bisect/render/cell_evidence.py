@@ -34,7 +34,7 @@ class Place:
 
     row: table.Row
     column: Column
-    header: str  # of the column, on one line
+    header: str  # the column in words, with its scenario if there are several
     cell: CellInfo
 
 
@@ -59,7 +59,7 @@ class Fold:
 
     @property
     def title(self) -> str:
-        """``v0.26.0 and master: stargz bases different``."""
+        """``v0.26.0 and master: lazy snapshotter (stargz), two base images``."""
         rows = dict.fromkeys(p.row.label for p in self.places)
         headers = dict.fromkeys(p.header for p in self.places)
         return f"{listed(rows, _ROWS)}: {listed(headers, _HEADERS)}"
@@ -108,7 +108,7 @@ def places(grid: table.Matrix) -> Iterator[Place]:
             for column in group.columns:
                 cell = grid.cell(row, column)
                 if cell:
-                    header = " ".join(group.header(column))
+                    header = grid.name(column)
                     yield Place(row=row, column=column, header=header, cell=cell)
 
 

@@ -1,291 +1,242 @@
-"""The sentence at the top of a report."""
+"""The headline of a report: what was found, in at most two sentences and 200 characters."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
-from buildkit_bisect.events import Column
+from buildkit_bisect.headline import Mark, Said, Words, headline
 from buildkit_bisect.model import ToolOutcome, Verdict
-from buildkit_bisect.phrases import listed, plural
-from buildkit_bisect.render import patched, symbols, table
-from buildkit_bisect.render.text import shorten
+from buildkit_bisect.phrases import plural
+from buildkit_bisect.render import changes, clauses, patched, symbols, table
+from buildkit_bisect.render.patched import Rank
+from buildkit_bisect.render.text import one_line
 from buildkit_bisect.result import (
     BisectInfo,
     CampaignKind,
     CellInfo,
-    ChangeInfo,
     Result,
+    ScenarioInfo,
     SearchStatus,
 )
-from buildkit_bisect.result.sentence import verdict
+from buildkit_bisect.result.labels import cell_label
+from buildkit_bisect.result.sentence import say_verdict
+from buildkit_bisect.search.notes import MORE_THAN_ONCE
 
-#: Maximum number of columns that a sentence names.
-_NAMED = 3
-
-#: Maximum length of a name in a sentence with many.
-_NAME = 80
-
-#: Marks up a commit ID, a name or an outcome.
-Mark = Callable[[str], str]
+#: How a search says that there are several changes; the second in results of earlier versions.
+_MORE_THAN_ONCE = (MORE_THAN_ONCE, "the history turned more than once")
 
 
 def finding(result: Result, mark: Mark = str) -> str:
-    """Return the finding as a sentence, with names passed through *mark* and the rest plain.
+    """Return the finding, with names passed through *mark* and the rest plain.
 
-    Names longer than a log line may be are shortened.
+    Without what *mark* adds it is at most `headline.LIMIT` characters long.
     """
-    return _finding(result, lambda name: mark(shorten(name)))
+    return headline(lambda words: _said(result, words), mark, clean=one_line)
 
 
-def _finding(result: Result, mark: Mark) -> str:
+def _said(result: Result, words: Words) -> Said:
+    if result.bisect and result.kind == CampaignKind.BOUNDARIES:
+        return _boundaries(result, result.bisect, words)
     if result.bisect:
-        return _search(result, result.bisect, mark)
+        return _search(result, result.bisect, words)
     if result.validation:
-        return verdict(result.validation, mark)
+        return say_verdict(result.validation, words)
     grid = table.matrix(result)
     if not grid.cells:
-        return "Nothing was run."
+        return Said(first="Nothing was run")
     if len(grid.cells) == 1:
-        ((row, column), cell) = next(iter(grid.cells.items()))
-        where = listed([mark(f"{n} {v}") for n, v in column.axes])
-        outcome = f"{mark(symbols.word(cell.outcome))} {_of(cell)}".rstrip()
-        beside = symbols.more(cell)
-        known = f"; {symbols.known(cell.outcome, beside)}" if beside else ""
-        return f"{mark(row.label)} with {where} is {cell.verdict}: {outcome}{known}."
+        return _cell(grid, words)
+    return _matrix(grid, words)
 
-    def brief(name: str) -> str:
-        return mark(shorten(name, _NAME))
 
-    return _sentence(
-        [
-            *_broken(grid, brief),
-            *patched.clauses(grid, brief),
-            _flaky_elsewhere(grid, brief),
-            *_controls(grid, brief),
-        ]
+def _cell(grid: table.Matrix, words: Words) -> Said:
+    (((row, column), cell),) = grid.cells.items()
+    label = grid.name(column)
+    where = f" with {words.cell(label)}" if label else ""
+    tally = symbols.own(cell)
+    shown = f"{words.name(symbols.word(cell.outcome))}{f' ({words.long(tally)})' if tally else ''}"
+    beside = symbols.more(cell)
+    return Said(
+        first=f"{words.name(row.label)} {_is(cell)}{where}: {shown}",
+        must=(symbols.known(cell.outcome, beside),) if beside else (),
     )
 
 
-def _sentence(parts: Iterable[str]) -> str:
-    text = "; ".join(part for part in parts if part)
-    return text[:1].upper() + text[1:] + "."
+def _is(cell: CellInfo) -> str:
+    match cell.verdict:
+        case Verdict.SKIP | Verdict.INFRA:
+            return "could not be tested"
+        case Verdict.WEAK:
+            return "is inconclusive"
+        case _:
+            return f"is {cell.verdict}"
 
 
-def _of(cell: CellInfo) -> str:
-    tally = symbols.own(cell)
-    return f"({tally})" if tally else ""
+def _matrix(grid: table.Matrix, words: Words) -> Said:
+    effects = clauses.controls(grid, words.name)
+    failed = any("not good" in clause for clause in effects)
+    patches = _patches(grid, words)
+    flaky = sum(symbols.of_cell(cell) is symbols.MIXED for cell in grid.cells.values())
+    first = _broken(grid, words)
+    rest = [
+        *([f"{plural(flaky, 'cell')} {'is' if flaky == 1 else 'are'} flaky"] if flaky else []),
+        *(() if failed else effects),
+    ]
+    must = [*(effects if failed else []), *([patches] if patches and first else [])]
+    return Said(first=first or _capital(patches), must=tuple(must), may=tuple(rest))
 
 
-def _tested(grid: table.Matrix) -> dict[tuple[table.Row, Column], CellInfo]:
-    return {key: cell for key, cell in grid.cells.items() if not key[1].control}
-
-
-def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
-    """Return clauses on which unpatched variants are broken, where and how."""
-    tested = {k: c for k, c in _tested(grid).items() if not k[0].patches}
-    own: dict[table.Row, list[CellInfo]] = defaultdict(list)
+def _broken(grid: table.Matrix, words: Words) -> str:
+    """Return which unpatched revisions are broken, and what their bad cells share."""
+    tested = {k: c for k, c in clauses.tested_cells(grid).items() if not k[0].patches}
+    own: dict[table.Row, list[CellInfo]] = {}
     for (row, _), cell in tested.items():
-        own[row].append(cell)
-    rows = [r for r in grid.rows if r in own]
-    if not rows:
-        return []
-    ways: dict[str, list[table.Row]] = defaultdict(list)
-    places: dict[str, list[Column]] = defaultdict(list)
-    bad_columns: list[Column] = []
-    for (row, column), cell in tested.items():
-        if cell.verdict == Verdict.BAD:
-            bad_columns.append(column)
-            places[cell.outcome].append(column)
-            if row not in ways[cell.outcome]:
-                ways[cell.outcome].append(row)
+        own.setdefault(row, []).append(cell)
+    rows = [row for row in grid.rows if row in own]
     bad = [r for r in rows if any(c.verdict == Verdict.BAD for c in own[r])]
+    if not rows:
+        return ""
     if not bad:
-        return [_whole(own, mark)]
+        return _capital(clauses.whole(own, words.name))
+    columns = [column for (_, column), c in tested.items() if c.verdict == Verdict.BAD]
+    where = clauses.only_in(grid, tested, columns, words.name)
+    outcomes = {c.outcome for c in tested.values() if c.verdict == Verdict.BAD}
+    how = f": {words.name(symbols.word(outcomes.pop()))}" if len(outcomes) == 1 else ""
     if len(rows) == 1:
-        head = f"broken in {mark(rows[0].label)}"
-    elif len(bad) == len(rows):
-        head = f"broken in all {len(rows)} variants"
+        count = f" in {len(columns)} of {plural(len(tested), 'tested cell')}"
+        return f"{words.name(bad[0].label)} is broken{where or count}{how}"
+    spans = ", ".join(clauses.spans(rows, bad, words.name)[: words.few])
+    without = "unpatched " if any(row.patches for row in grid.rows) else ""
+    share = f"all {len(rows)}" if len(bad) == len(rows) else f"{len(bad)} of {len(rows)}"
+    return f"Broken in {share} {without}revisions ({spans}){where}{how}"
+
+
+def _patches(grid: table.Matrix, words: Words) -> str:
+    """Return which sets of patches make every broken cell good, and which break a good one."""
+    effects = {p: r for p, r in patched.ranks(grid).items() if r != {Rank.UNTESTED}}
+    if not effects:
+        return ""
+    only = patched.clauses(grid, words.name)
+    if len(only) == 1 and len(only[0]) <= words.reach + 30:
+        return only[0]
+    fix = [p for p, ranks in effects.items() if ranks == {Rank.FIXES}]
+    broke = [p for p, ranks in effects.items() if Rank.BREAKS in ranks]
+    rest = len(effects) - len(fix)
+    if fix:
+        said = f"with {_on(grid, fix, words)}, every broken cell is good"
+        others = f"{rest} other {'set' if rest == 1 else 'sets'} of patches"
     else:
-        head = f"broken in {len(bad)} of {len(rows)} variants"
-    common = _where(tested, bad_columns, mark)
-    columns, failing = {column for _, column in tested}, set(bad_columns)
-    parts = []
-    for outcome in sorted(ways, key=lambda o: (-len(places[o]), o)):
-        cells = _cells(grid, places[outcome], columns, mark)
-        where = _spans(rows, ways[outcome], mark) if len(rows) > 1 else []
-        every = bool(common) and set(places[outcome]) == failing
-        with_ = f" with {listed(cells)}" if cells and not every else ""
-        parts.append(
-            f"{mark(symbols.word(outcome))}{with_}" + (f" ({_few(where)})" if where else "")
-        )
-    untested = [r for r in rows if all(c.verdict in {Verdict.SKIP, Verdict.INFRA} for c in own[r])]
-    missing = f"{listed([mark(r.label) for r in untested])} could not be tested"
-    flaky = [k[0] for k, c in tested.items() if c.outcome == ToolOutcome.FLAKY]
-    names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
-    doubt = f"{plural(len(flaky), 'cell')} flaky ({names})"
-    return [
-        f"{head}{common}: {_few(parts)}",
-        doubt if flaky else "",
-        missing if untested else "",
-    ]
+        said, others = "", plural(rest, "set") + " of patches"
+    if broke and len(broke) == len(effects):
+        names = _on(grid, broke, words)
+        said = f"with {names}, {'a cell that was good is' if len(broke) == 1 else 'cells that were good are'} bad"  # noqa: E501
+    elif broke:
+        breaks = "breaks" if len(broke) == 1 else "break"
+        tail = f"{len(broke)} of {others} {breaks} a good cell"
+        said = f"{said}; {tail}" if said else tail
+    elif rest and fix:
+        said += f"; {others} {'does' if rest == 1 else 'do'} less"
+    elif not fix:
+        said = f"with {_on(grid, list(effects), words)}, some cells are still bad"
+    return said
 
 
-def _cells(grid: table.Matrix, some: list[Column], tested: set[Column], mark: Mark) -> list[str]:
-    """Return the headers of *some* columns; none if they are many, or all that were tested."""
-    distinct = dict.fromkeys(some)
-    if len(distinct) == len(tested) or len(distinct) > _NAMED:
-        return []
-    headers = {c: " ".join(g.header(c)) for g in grid.groups for c in g.columns}
-    return [mark(headers[column]) for column in headers if column in distinct]
+def _sets(sets: list[tuple[str, ...]], words: Words) -> str:
+    names = [" + ".join(patches) for patches in sets]
+    if len(names) == 1:
+        return words.sum(sets[0])
+    return f"each of {len(names)} sets of patches" if words.few < len(names) else (
+        f"each of {words.list(names)}")  # fmt: skip
 
 
-def _few(names: list[str], limit: int = 6) -> str:
-    """Join at most *limit* names for a parenthesis."""
-    more = len(names) - limit + 1
-    shown = [*names[: limit - 1], f"{more} more"] if more > 1 else names
-    return ", ".join(shown)
+def _on(grid: table.Matrix, sets: list[tuple[str, ...]], words: Words) -> str:
+    """Return the revisions that *sets* of patches were applied to."""
+    refs = dict.fromkeys(row.ref for row in grid.rows if row.patches in sets)
+    return f"{_sets(sets, words)} on {words.list(refs)}"
 
 
-def _whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
-    """Return the clause for a matrix without a bad cell."""
-    unsure = [
-        mark(r.label) for r, cells in own.items() if any(c.verdict != Verdict.GOOD for c in cells)
-    ]
-    if unsure:
-        return f"no tested cell is bad, but some cells of {listed(unsure)} are inconclusive"
-    count = sum(len(cells) for cells in own.values())
-    return f"nothing is broken: all {plural(count, 'tested cell')} are good"
+def _capital(clause: str) -> str:
+    """Return a clause as the beginning of a sentence."""
+    return clause[:1].upper() + clause[1:]
 
 
-def _where(tested: Iterable[tuple[table.Row, Column]], bad: list[Column], mark: Mark) -> str:
-    """Return the axis values that all bad cells have, but not all tested cells."""
-    common = []
-    columns = {column for _, column in tested}
-    if len({c.scenario for c in bad}) == 1 and len({c.scenario for c in columns}) > 1:
-        common.append(f"scenario {mark(bad[0].scenario)}")
-    if len({c.scenario for c in bad}) == 1:
-        for name, _ in bad[0].axes:
-            values = {dict(c.axes)[name] for c in bad}
-            every = {dict(c.axes)[name] for c in columns if c.scenario == bad[0].scenario}
-            if len(values) == 1 and len(every) > 1:
-                common.append(mark(f"{name} {values.pop()}"))
-    return f", only with {listed(common)}" if common else ""
+def _scenarios(result: Result) -> Mapping[str, ScenarioInfo]:
+    return {scenario.name: scenario for scenario in result.scenarios}
 
 
-def _spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str]:
-    """Return labels of rows, with three or more adjacent ones as ``v0.20.0 to v0.24.0``."""
-    spans: list[list[table.Row]] = []
-    for n, row in enumerate(rows):
-        if row not in some:
-            continue
-        if spans and n and rows[n - 1] is spans[-1][-1]:
-            spans[-1].append(row)
-        else:
-            spans.append([row])
-    named: list[str] = []
-    for span in spans:
-        if len(span) > 2:  # noqa: PLR2004 - both are named
-            named.append(f"{mark(span[0].label)} to {mark(span[-1].label)}")
-        else:
-            named += [mark(row.label) for row in span]
-    return named
+def _place(result: Result, info: BisectInfo, words: Words) -> str:
+    """Return in which cell, between which ends and with which patches a search was made."""
+    older, newer = (info.bad, info.good) if info.find_fix else (info.good, info.bad)
+    scenario = _scenarios(result).get(info.scenario)
+    label = cell_label(scenario, info.axes) if scenario else " ".join(info.axes.values())
+    return "tested with " + ", ".join(filter(None, [
+        f"{words.sum(info.patches)} applied" if info.patches else "",
+        words.cell(label or info.scenario),
+        f"{plural(info.total, 'candidate')} in {words.name(older)}..{words.name(newer)}",
+    ]))  # fmt: skip
 
 
-def _flaky_elsewhere(grid: table.Matrix, mark: Mark) -> str:
-    """Return a clause on cells whose trials agree here, but not all that are known; or ""."""
-    rows = [
-        row
-        for (row, _), cell in grid.cells.items()
-        if symbols.flaky(cell) and cell.outcome != ToolOutcome.FLAKY
-    ]
-    names = listed([mark(row.label) for row in dict.fromkeys(rows)])
-    known = "by all trials known on this machine"
-    return f"{plural(len(rows), 'cell')} flaky {known} ({names})" if rows else ""
-
-
-def _controls(grid: table.Matrix, mark: Mark) -> list[str]:
-    """Return a clause on the controls; a row whose controls fail proves nothing."""
-    controls = {k: c for k, c in grid.cells.items() if k[1].control}
-    ran = [c for c in controls.values() if c.verdict != Verdict.SKIP or c.trials]
-    if not ran:
-        return []
-    failed = [k[0] for k, c in controls.items() if c in ran and c.verdict != Verdict.GOOD]
-    if not failed:
-        return [f"all {len(ran)} control cells are good"]
-    rows = listed([mark(r.label) for r in dict.fromkeys(failed)])
-    count = f"{len(failed)} of {len(ran)}"
-    return [f"{count} control cells are not good, so their rows prove nothing ({rows})"]
-
-
-def _search(result: Result, info: BisectInfo, mark: Mark) -> str:
-    subjects = {r.sha: r.subject for r in result.revisions if r.subject}
+def _search(result: Result, info: BisectInfo, words: Words) -> Said:
     which = Verdict.GOOD if info.find_fix else Verdict.BAD
-    if info.changes:
-        headers = _headers(result)
-        names = listed(_changed(info.changes, headers, mark), 5)
-        count = plural(len(info.changes), "change")
-        return f"{count} of outcome between {mark(info.good)} and {mark(info.bad)}: {names}."
-    if result.kind == CampaignKind.BOUNDARIES and info.status == SearchStatus.FOUND:
-        return f"No change of outcome between {mark(info.good)} and {mark(info.bad)}."
+    place = _place(result, info, words)
     match info.status:
         case SearchStatus.FOUND:
-            subject = subjects.get(info.first_bad, "")
-            title = f" ({mark(subject)})" if subject else ""
+            subject = {r.sha: r.subject for r in result.revisions}.get(info.first_bad, "")
+            title = f" ({words.long(subject)})" if subject else ""
             sure = f", confidence {percent(info.confidence)}" if info.confidence else ""
-            return f"The first {which} commit is {mark(info.first_bad[:12])}{title}{sure}."
+            doubt = ", but reverting it does not undo it" if _unconfirmed(info) else ""
+            first = f"First {which} commit: {words.name(info.first_bad[:12])}{title}{sure}{doubt}"
+        case SearchStatus.RANGE if len(info.candidates) == 1:  # it could not be tested itself
+            first = f"The first {which} commit is not proven: {words.long(info.reason)}"
         case SearchStatus.RANGE:
-            return _range(info, which, mark)
+            names = words.list([c.sha[:12] for c in info.candidates])
+            first = f"The first {which} commit is one of {len(info.candidates)}: {names}"
         case SearchStatus.REFUSED:
-            return f"No search between these endpoints: {mark(info.reason)}."
+            first = f"No search: {words.long(info.reason)}"
+        case _ if any(phrase in info.reason for phrase in _MORE_THAN_ONCE):
+            first = f"No single first {which} commit: the outcome changed more than once"
         case _:
-            return f"The search is inconclusive: {mark(info.reason)}."
+            first = f"No answer: {words.long(info.reason)}"
+    return Said(first=first, must=(place,))
 
 
-def _range(info: BisectInfo, which: str, mark: Mark) -> str:
-    reason = mark(info.reason)
-    if len(info.candidates) == 1:  # it could not be tested itself
-        return f"The first {which} commit is not proven: {reason}."
-    names = listed([mark(c.sha[:12]) for c in info.candidates])
-    return _sentence([
-        f"the first {which} commit is one of {len(info.candidates)} ({names})",
-        f"it cannot be narrowed further: {reason}",
-    ])  # fmt: skip
+def _unconfirmed(info: BisectInfo) -> bool:
+    return info.reverted.startswith("NOT ")
 
 
-def _headers(result: Result) -> dict[tuple[str, frozenset[tuple[str, str]]], str]:
-    """Return ``stargz bases different`` for the scenario and axes of each column."""
-    return {
-        (column.scenario, frozenset(column.axes)): " ".join(group.header(column))
-        for group in table.matrix(result).groups
-        for column in group.columns
-    }
+def _boundaries(result: Result, info: BisectInfo, words: Words) -> Said:
+    ends = f"between {words.name(info.good)} and {words.name(info.bad)}"
+    cells = {(c.scenario, tuple(sorted(c.axes.items()))) for c in result.cells if not c.control}
+    where = f"in {plural(len(cells), 'cell')}"
+    if len(cells) == 1:
+        ((name, axes),) = cells
+        scenario = _scenarios(result).get(name)
+        label = words.cell(cell_label(scenario, dict(axes)) if scenario else name)
+        where = f"with {label}" if label else where
+    applied = f"with {words.sum(info.patches)} applied " if info.patches else ""
+    tested = f"tested {applied}{where}: {info.tested} of {plural(info.total, 'commit')}"
+    if not info.changes:
+        if info.status in (SearchStatus.REFUSED, SearchStatus.INCONCLUSIVE):
+            return Said(first=f"No answer: {words.long(info.reason)}", must=(tested,))
+        bad = any(c.verdict == Verdict.BAD for c in result.cells if not c.control)
+        good = any(c.verdict == Verdict.GOOD for c in result.cells if not c.control)
+        state = ("bad" if bad else "good") if bad != good else ""
+        all_ = f", {state} throughout" if state and not _unsure(result) else ""
+        return Said(first=f"No change of outcome {ends}{all_}", must=(tested,))
+    found = changes.changes(result)
+    named = words.list([c.sha[:12] for c in found if c.sha])
+    count = sum(1 for c in found if c.sha)
+    hidden = len(found) - count
+    parts = [f"at {plural(count, 'commit')} ({named})"] if count else []
+    if hidden:
+        parts.append(f"in {plural(hidden, 'range')} of untestable commits")
+    return Said(first=f"The outcome changes {ends} {' and '.join(parts)}", must=(tested,))
 
 
-def _changed(
-    changes: Iterable[ChangeInfo],
-    headers: Mapping[tuple[str, frozenset[tuple[str, str]]], str],
-    mark: Mark,
-) -> list[str]:
-    """Return ``051818cf3 (stargz bases same: cached, then export failed)`` for each change.
-
-    Cells in which a commit makes the same change are listed together.
-    """
-    cells_of: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
-    for change in changes:
-        how = f"{mark(symbols.word(change.before))}, then {mark(symbols.word(change.after))}"
-        count = len(change.candidates)
-        within = f" in {mark(change.merge[:12])}" if change.merge else ""
-        one = f"one of {plural(count, 'commit')}{within}"
-        commit = mark(change.sha[:12]) if change.sha else one
-        plain = " ".join(f"{name} {value}" for name, value in sorted(change.axes.items()))
-        cell = headers.get((change.scenario, frozenset(change.axes.items())), plain)
-        where = tuple(c.sha for c in change.candidates)
-        cells_of.setdefault((commit, where, how), []).extend([mark(cell)] if cell else [])
-    return [
-        f"{commit} ({listed(cells, 3)}{': ' if cells else ''}{how})"
-        for (commit, _, how), cells in cells_of.items()
-    ]
+def _unsure(result: Result) -> bool:
+    """Whether some trials were inconclusive, flaky or missing."""
+    sure = (Verdict.GOOD, Verdict.BAD)
+    return any(c.verdict not in sure or c.outcome == ToolOutcome.FLAKY for c in result.cells)
 
 
 def percent(share: float) -> str:

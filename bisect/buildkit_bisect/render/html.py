@@ -13,10 +13,12 @@ from markupsafe import Markup
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.render import legend, page, svg, symbols, table, text, validation
+from buildkit_bisect.render import brief_html, legend, page, svg, symbols, table, text, validation
+from buildkit_bisect.render.brief import brief
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance
+from buildkit_bisect.result.labels import axis_labels
 
 #: Maximum size of a page, in bytes; logs are shortened until it fits.
 LIMIT = 1_500_000
@@ -68,6 +70,8 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         legend=[s for s in symbols.ALL if s in used],
         control=symbols.CONTROL if any(c.control for c in result.cells) else "",
         meanings=legend.legends(result),
+        brief=brief_html.in_html(brief(result)),
+        labels=lambda group, column: axis_labels(group.scenario, dict(column.axes)),
         versus=_versus(grid),
         times=_times(grid),
         timeline=_picture(result, templates),
@@ -160,7 +164,7 @@ def _versus(grid: table.Matrix) -> list[_Versus]:
         base = bases.get(row.sha + row.ref)
         if row.patches and base:
             pairs = tuple(
-                _pair(c, " ".join(g.header(c)), before, after)
+                _pair(c, grid.name(c), before, after)
                 for g in grid.groups
                 for c in g.columns
                 if (before := grid.cell(base, c)) and (after := grid.cell(row, c))

@@ -59,12 +59,17 @@ class _Word:
 class _Lane:
     """One cell's history."""
 
-    y: float
-    name: str
+    top: float
+    name: tuple[str, ...]
     marks: tuple[tuple[float, str], ...]  # (x, class) of tested commits
     ticks: tuple[tuple[float, str], ...]  # of those between whose symbols would overlap
     stretches: tuple[_Stretch, ...]
     words: tuple[_Word, ...]
+
+    @property
+    def y(self) -> float:
+        """Where the lane begins: at the last line of its name."""
+        return self.top + 15 * (len(self.name) - 1)
 
     @property
     def bottom(self) -> float:
@@ -165,7 +170,6 @@ def _on_line(change: ChangeInfo, xs: Mapping[str, float]) -> str:
 
 def _lanes(result: Result, xs: dict[str, float], frame: _Frame, top: float) -> Iterator[_Lane]:
     grid = table.matrix(result)
-    several = len(grid.groups) > 1
     y = float(top)
     for group in grid.groups:
         for column in group.columns:
@@ -177,11 +181,9 @@ def _lanes(result: Result, xs: dict[str, float], frame: _Frame, top: float) -> I
             if seen:
                 stretches = tuple(_stretches([(x, cell) for x, _, cell in seen]))
                 marks = _apart([(x, css) for x, css, _ in seen], stretches, frame)
-                name = " ".join(group.header(column))
-                of = f"{group.scenario.name}: " if several else ""
                 lane = _Lane(
-                    y=y,
-                    name=text.fit(of + name, frame.width - 32, _NAME),
+                    top=y,
+                    name=sheets.wrapped(grid.name(column), frame.width - 32, _NAME),
                     marks=marks,
                     ticks=tuple((x, css) for x, css, _ in seen if (x, css) not in marks),
                     stretches=stretches,

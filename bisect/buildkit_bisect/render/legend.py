@@ -14,6 +14,7 @@ class Meaning:
 
     symbol: symbols.Symbol
     outcome: str
+    verdict: str
     means: str
 
 
@@ -35,6 +36,7 @@ def legends(result: Result) -> tuple[Legend, ...]:
                 Meaning(
                     symbol=symbols.of(rule["name"], rule["verdict"]),
                     outcome=rule["name"],
+                    verdict=rule["verdict"],
                     means=rule["means"],
                 )
                 for rule in scenario.outcomes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,18 @@ from markupsafe import Markup
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.phrases import listed
-from buildkit_bisect.render import cell_evidence, symbols, table, text, validation
+from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.render import cell_evidence, legend, symbols, table, text, validation
+from buildkit_bisect.render.brief import Brief, brief, change_name, change_ways
+from buildkit_bisect.render.changes import changes as history
+from buildkit_bisect.render.clauses import clauses
 from buildkit_bisect.render.finding import finding, percent
+from buildkit_bisect.render.links import commit
+from buildkit_bisect.render.steps import collapsed
+from buildkit_bisect.render.symbols import FITS
 from buildkit_bisect.render.templates import Templates
-from buildkit_bisect.result import CellInfo, Result, chance
+from buildkit_bisect.result import CellInfo, FitState, Result, ValidationInfo, chance
+from buildkit_bisect.result.labels import axis_labels
 
 #: Maximum length of a report, in characters. GitHub accepts 65,536 in a comment.
 LIMIT = 60_000
@@ -75,6 +83,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
     folds = cell_evidence.folds(result, folder, detail.log) if detail.folds else []
     shown = [f for f in folds if detail.good or f.verdict != Verdict.GOOD][: detail.folds]
     used = {grid.symbol(r, c) for r in grid.rows for g in grid.groups for c in g.columns}
+    v = result.validation
     return templates.render(
         "report.md.j2",
         result=result,
@@ -84,6 +93,16 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         grid=grid,
         blocks=list(_blocks(result, grid, detail)) if detail.cells != "text" else [],
         lines=list(_lines(grid)) if detail.cells == "text" else [],
+        brief=_table(brief(result)),
+        clauses=[Markup(c) for c in clauses(result, text.markdown)],  # noqa: S704 - as above
+        history=[
+            (change_name(result, c), change_ways(c), c) for c in history(result)[: detail.more]
+        ],
+        steps_of=collapsed,
+        issues=_issues(result),
+        check_counts=Counter(symbols.of_check(c) for c in v.checks).items() if v else (),
+        fits=_fits(v) if v else "",
+        size=_size(grid),
         detail=detail,
         folds=shown,
         dropped=len(folds) - len(shown) if folds else len(grid.cells),
@@ -102,6 +121,42 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
     )
 
 
+def _table(made: Brief | None) -> tuple[list[Markup], tuple[str, ...]]:
+    """Return the table below the headline as lines, and what it leaves out."""
+    if made is None:
+        return [], ()
+    rows = [Markup("| {} |").format(Markup(" | ").join(row)) for row in (made.head, *made.rows)]
+    return [rows[0], Markup("|" + " :-- |" * len(made.head)), *rows[1:]], made.notes  # noqa: S704
+
+
+def _issues(result: Result) -> list[tuple[str, list[str]]]:
+    """Return the scenarios by the issue that they reproduce, "" for those without one."""
+    found: dict[str, list[str]] = {}
+    for scenario in result.scenarios:
+        found.setdefault(scenario.issue, []).append(scenario.name)
+    return list(found.items())
+
+
+def _fits(info: ValidationInfo) -> str:
+    """Return ``applies: 5, conflicts: 2``."""
+    counts = Counter(FITS[FitState(b.state)] for b in info.backports)
+    return ", ".join(f"{what}: {n}" for what, n in counts.items())
+
+
+def _size(grid: table.Matrix) -> str:
+    """Return ``15 revisions, 16 patched; 3 cells and 5 controls each``."""
+    plain = sum(not row.patches for row in grid.rows)
+    columns = [c for g in grid.groups for c in g.columns]
+    controls = sum(c.control for c in columns)
+    more = len(grid.rows) - plain
+    return "; ".join([
+        listed(filter(None, [plural(plain, "revision") if plain else "",
+                             f"{more} with patches" if more else ""])),
+        listed(filter(None, [plural(len(columns) - controls, "cell"),
+                             plural(controls, "control") if controls else ""])) + " each",
+    ])  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Block:
     """One scenario's part of the matrix, as cells of Markdown."""
@@ -114,7 +169,9 @@ class _Block:
 def _blocks(result: Result, grid: table.Matrix, detail: _Detail) -> Iterator[_Block]:
     for group in grid.groups:
         head = tuple(
-            Markup("<br>").join(text.markdown(part) for part in group.header(c))
+            Markup("<br>").join(
+                text.markdown(part) for part in axis_labels(group.scenario, dict(c.axes))
+            )
             + (Markup("<br><sub>control</sub>") if c.control else "")
             for c in group.columns
         )
@@ -140,7 +197,7 @@ def _lines(grid: table.Matrix) -> Iterator[str]:
     for group in grid.groups:
         yield f"{group.scenario.name}, from left to right:"
         for column in group.columns:
-            yield f"  {' '.join(group.header(column))}{' (control)' if column.control else ''}"
+            yield f"  {group.label(column)}{' (control)' if column.control else ''}"
     yield ""
     room = max(_LABEL, LIMIT // 2 // max(1, len(grid.rows)))
     for row in grid.rows:
@@ -161,15 +218,18 @@ def _cell(grid: table.Matrix, row: table.Row, column: Column, detail: _Detail) -
     return symbol + " " + text.markdown(symbols.word(cell.outcome)) + counted
 
 
-def means(result: Result) -> list[tuple[str, str, str]]:
-    """Return (outcome, verdict, meaning) of every outcome of a cell or trial."""
-    seen = {c.outcome for c in result.cells} | {name for c in result.cells for name in c.counts}
-    meanings: dict[str, tuple[str, str, str]] = {}
-    for scenario in result.scenarios:
-        for rule in scenario.outcomes:
-            if rule["name"] in seen:
-                meanings.setdefault(rule["name"], (rule["name"], rule["verdict"], rule["means"]))
-    return list(meanings.values())
+Meaning = tuple[str, str, str]
+
+
+def means(result: Result) -> list[tuple[str, list[Meaning]]]:
+    """Return, for each scenario, the (outcome, verdict, meaning) of what its cells and trials show.
+
+    Two scenarios may give one name to different outcomes.
+    """
+    return [
+        (one.scenario.name, [(m.outcome, m.verdict, m.means) for m in one.meanings])
+        for one in legend.legends(result)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,7 +258,7 @@ def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
                     text.shorten(symbols.word(cell.outcome), 100) for cell in (before, after)
                 )
                 names = found.setdefault((odds == "", old, new), {}).setdefault(how + odds, [])
-                names.append(" ".join(group.header(column)))
+                names.append(grid.name(column))
     order = {row: n for n, row in enumerate(grid.rows)}
     return [
         _Change(
@@ -241,13 +301,6 @@ def _turns(tested: Sequence[_Tested]) -> Iterator[tuple[_Tested, _Tested, str]]:
 
 def _conclusive(cell: CellInfo) -> bool:
     return cell.verdict not in {Verdict.SKIP, Verdict.INFRA}
-
-
-def commit(result: Result, sha: str, label: str = "") -> Markup:
-    """Return *label* or the short ID, linked to the commit's page if it has one."""
-    shown = text.code(label or sha[:12])
-    url = table.commit_url(result, sha)
-    return Markup("[{}]({})").format(shown, Markup(url)) if url else shown  # noqa: S704 - matched
 
 
 def _cut(made: str, limit: int) -> str:

@@ -49,13 +49,13 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                 at = control(grid, row, column)
                 other = grid.cell(row, at) if at else None
                 cells.append({
-                    "title": _short(f"{row.label}: {' '.join(group.header(column))}"),
+                    "title": _short(f"{row.label}: {grid.name(column)}"),
                     "outcome": _short(symbols.word(cell.outcome)),
                     "css": symbols.of_cell(cell).css,
                     "verdict": cell.verdict,
                     "tally": _short(symbols.whole(cell)),
                     "reason": text.shorten(text.clean(cell.reason), text.TEXT if limit else 200),
-                    "control": text.clean(" ".join(group.header(at))) if at else "",
+                    "control": text.clean(group.label(at)) if at else "",
                     "build": _build(cell),
                     "log": _log(cell, folder, limit),
                     "trials": [

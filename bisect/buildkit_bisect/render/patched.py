@@ -6,17 +6,28 @@ trials. A matrix only reports what is good and what is bad with the patch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import IntEnum
 
 from buildkit_bisect.events import Column
+from buildkit_bisect.headline import Mark
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import symbols, table
 from buildkit_bisect.result import CellInfo, chance
 
-Mark = Callable[[str], str]
 Cells = Mapping[Column, CellInfo]
+
+
+class Rank(IntEnum):
+    """What patches do to the cells of one revision, beyond chance; breakage first."""
+
+    BREAKS = 0  # a cell that was good is bad
+    FIXES = 1  # every broken cell is good
+    OTHER = 2
+    UNTESTED = 3  # nothing could be tested, or the unpatched revision was not run
+
 
 #: Maximum number of outcomes that a clause names.
 _NAMED = 3
@@ -24,21 +35,37 @@ _NAMED = 3
 
 def clauses(grid: table.Matrix, mark: Mark) -> list[str]:
     """Return a clause per set of patches, one for all with the same effect, breakage first."""
-    effects: dict[tuple[str, tuple[int, str]], list[str]] = {}
+    effects: dict[tuple[str, tuple[Rank, str]], list[str]] = {}
     for row in grid.rows:
         own = _tested(grid, row)
         if row.patches and own:
             patches = mark(" + ".join(row.patches))
-            plain = next((r for r in grid.rows if r.sha == row.sha and not r.patches), None)
-            effect = compare(_tested(grid, plain) if plain else {}, own, mark)
+            effect = compare(base_of(grid, row), own, mark)
             effects.setdefault((patches, effect), []).append(mark(row.ref))
-    alike: dict[tuple[tuple[int, str], tuple[str, ...]], list[str]] = {}
+    alike: dict[tuple[tuple[Rank, str], tuple[str, ...]], list[str]] = {}
     for (patches, effect), refs in effects.items():
         alike.setdefault((effect, tuple(refs)), []).append(patches)
     ordered = sorted(alike.items(), key=lambda item: item[0][0][0])
     return [
         f"with {_each(names)} on {listed(list(r))}, {effect}" for ((_, effect), r), names in ordered
     ]
+
+
+def ranks(grid: table.Matrix) -> dict[tuple[str, ...], set[Rank]]:
+    """Return what each set of patches does, over all revisions that it was applied to."""
+    found: dict[tuple[str, ...], set[Rank]] = {}
+    for row in grid.rows:
+        own = _tested(grid, row)
+        if row.patches and own:
+            effect, _ = compare(base_of(grid, row), own, str)
+            found.setdefault(row.patches, set()).add(effect)
+    return found
+
+
+def base_of(grid: table.Matrix, row: table.Row) -> Cells:
+    """Return the tested cells of the unpatched revision of *row*, {} if it was not run."""
+    plain = next((r for r in grid.rows if r.sha == row.sha and not r.patches), None)
+    return _tested(grid, plain) if plain else {}
 
 
 def _tested(grid: table.Matrix, row: table.Row) -> Cells:
@@ -50,13 +77,13 @@ def _each(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"each of {listed(list(names))}"
 
 
-def compare(base: Cells, own: Cells, mark: Mark) -> tuple[int, str]:
+def compare(base: Cells, own: Cells, mark: Mark) -> tuple[Rank, str]:
     """Return (rank, clause): the *own* cells compared with those of *base*, which may be empty."""
     if all(c.verdict == Verdict.SKIP for c in own.values()):
-        return 3, "nothing could be tested"
+        return Rank.UNTESTED, "nothing could be tested"
     if not base:
         bad = [c for c in own.values() if c.verdict == Verdict.BAD]
-        return 3, f"{_of(bad, own, mark)}, and the unpatched revision was not run"
+        return Rank.UNTESTED, f"{_of(bad, own, mark)}, and the unpatched revision was not run"
     pairs = [_Pair(cell, own[column]) for column, cell in base.items() if column in own]
     broken = [p for p in pairs if p.before.verdict == Verdict.BAD]
     broke = [p for p in pairs if (p.before.verdict, p.verdict) == (Verdict.GOOD, Verdict.BAD)]
@@ -68,7 +95,8 @@ def compare(base: Cells, own: Cells, mark: Mark) -> tuple[int, str]:
         good = f"{_of([], own, mark)}, as without it"
         parts.append(good if _all_good(own) else "the result is inconclusive")
     every = bool(broken) and all(p.verdict == Verdict.GOOD and p.sure for p in broken)
-    return (0 if sure else 1 if every else 2), " and ".join(parts)
+    rank = Rank.BREAKS if sure else Rank.FIXES if every else Rank.OTHER
+    return rank, " and ".join(parts)
 
 
 class _Pair:

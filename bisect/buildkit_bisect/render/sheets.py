@@ -11,6 +11,7 @@ from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.render import symbols, table, text
 from buildkit_bisect.render.text import fit
+from buildkit_bisect.result.labels import axis_labels
 
 #: Pixels. A picture of at most this width is shown without being scaled down.
 WIDTH, PAD = 780, 16
@@ -76,7 +77,8 @@ class _Slot:
     def lines(self) -> tuple[str, ...]:
         if len(self.columns) > 1:
             return (f"{len(self.columns)} controls",)
-        return (*self.group.header(self.columns[0]), *(["control"] if self.control else []))
+        labels = axis_labels(self.group.scenario, dict(self.columns[0].axes))
+        return (*labels, *(["control"] if self.control else []))
 
 
 def sheets(grid: table.Matrix, most: float = WIDTH) -> list[Sheet]:
@@ -152,7 +154,7 @@ def _turned(grid: table.Matrix, slots: Sequence[_Slot]) -> Sheet:
         _width([line[n] for line in boxes], row.label.replace(" + ", " +\n").splitlines(), _MONO)
         for n, row in enumerate(grid.rows)
     ]
-    name = _name_width([" ".join(slot.lines) for slot in slots], _LETTER, _CELL_NAME)
+    name = _name_width([", ".join(slot.lines) for slot in slots], _LETTER, _CELL_NAME)
     return Sheet(
         columns=tuple(
             Head(lines=wrapped(row.label, widths[n] - 10, _MONO), variant=True)
@@ -160,7 +162,7 @@ def _turned(grid: table.Matrix, slots: Sequence[_Slot]) -> Sheet:
         ),
         rows=tuple(
             Head(
-                lines=_head([" ".join(slot.lines)], name, _LETTER),
+                lines=_head([", ".join(slot.lines)], name, _LETTER),
                 control=slot.control,
                 title=_once(titles, n),
             )

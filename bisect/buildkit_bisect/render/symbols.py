@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from buildkit_bisect.model import ToolOutcome, Verdict
-from buildkit_bisect.result import CellEffect, CellInfo, CheckEffect, FitState
+from buildkit_bisect.result import CellEffect, CellInfo, CheckEffect, CheckInfo, FitState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,13 +50,10 @@ CELL_EFFECTS = {
     CellEffect.STILL_GOOD: (GOOD, "still good"),
 }
 
-CHECK_EFFECTS = {
-    CheckEffect.WORSE: BAD,
-    CheckEffect.BETTER: GOOD,
-    CheckEffect.SAME: GOOD,
-    CheckEffect.PRE_EXISTING: GOOD,
-    CheckEffect.UNTESTED: SKIP,
-}
+#: Of a check of upstream's: it is no tick, since something fails, and no cross.
+PRE_EXISTING = Symbol(
+    emoji="\N{HEAVY MINUS SIGN}", glyph="=", css="weak", says="fails without the patches too"
+)
 
 #: Whether patches apply to a branch.
 FITS = {
@@ -71,6 +68,21 @@ FITS = {
 def of(outcome: str, verdict: str) -> Symbol:
     """Return the symbol of an outcome; flaky has its own, whatever the verdict."""
     return MIXED if outcome == ToolOutcome.FLAKY else _BY_VERDICT.get(verdict, WEAK)
+
+
+def of_check(check: CheckInfo) -> Symbol:
+    """Return the symbol of one of upstream's checks: a tick only if nothing in it failed."""
+    match CheckEffect(check.change):
+        case CheckEffect.WORSE:
+            return BAD
+        case CheckEffect.UNTESTED:
+            return SKIP
+        case _ if check.flaky:
+            return MIXED
+        case CheckEffect.PRE_EXISTING:
+            return PRE_EXISTING
+        case CheckEffect.BETTER | CheckEffect.SAME:
+            return PRE_EXISTING if check.known else GOOD
 
 
 def of_cell(cell: CellInfo) -> Symbol:

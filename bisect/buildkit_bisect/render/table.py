@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from buildkit_bisect.events import Column
 from buildkit_bisect.render import symbols
 from buildkit_bisect.result import CellInfo, Result, RevisionInfo, ScenarioInfo
+from buildkit_bisect.result.labels import cell_label
 
 UPSTREAM = "https://github.com/moby/buildkit"
 
@@ -57,6 +58,10 @@ class Group:
             for n, name in enumerate(names)
         )
 
+    def label(self, column: Column) -> str:
+        """Return the column in words: ``lazy snapshotter (stargz), two base images``."""
+        return cell_label(self.scenario, dict(column.axes))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matrix:
@@ -69,6 +74,12 @@ class Matrix:
     def cell(self, row: Row, column: Column) -> CellInfo | None:
         """Return the cell; None if it was not run."""
         return self.cells.get((row, column))
+
+    def name(self, column: Column) -> str:
+        """Return the column in words, after its scenario's name if there are several."""
+        group = next(g for g in self.groups if g.scenario.name == column.scenario)
+        label = group.label(column)
+        return label if len(self.groups) == 1 else f"{column.scenario}: {label}"
 
     def symbol(self, row: Row, column: Column) -> symbols.Symbol:
         """Return the symbol of the cell."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from buildkit_bisect.phrases import listed
+from buildkit_bisect.phrases import listed, plural, several
 from buildkit_bisect.render import symbols
-from buildkit_bisect.render.symbols import CELL_EFFECTS, CHECK_EFFECTS, FITS, Symbol, word
+from buildkit_bisect.render.symbols import CELL_EFFECTS, FITS, Symbol, of_check, word
 from buildkit_bisect.result import (
     BackportInfo,
     CellChange,
@@ -18,9 +18,11 @@ from buildkit_bisect.result import (
     CheckInfo,
     FitState,
     Result,
+    ScenarioInfo,
     SubsetInfo,
     ValidationInfo,
 )
+from buildkit_bisect.result.labels import cell_label
 
 #: More cells than this are folded if there is nothing to say of them but their names.
 _FOLD = 3
@@ -36,7 +38,11 @@ class CellGroup:
     cells: tuple[tuple[str, str], ...]  # (cell, "layers dropped 3 of 3, then cached 3 of 3")
 
 
-def groups(info: ValidationInfo, cells: Sequence[CellInfo] = ()) -> list[CellGroup]:
+def groups(
+    info: ValidationInfo,
+    cells: Sequence[CellInfo] = (),
+    scenarios: Sequence[ScenarioInfo] = (),
+) -> list[CellGroup]:
     """Return the cells by effect and snapshotter; good ones and controls have only names.
 
     Where more is known of one of *cells* than this validation saw, it follows.
@@ -69,18 +75,69 @@ def groups(info: ValidationInfo, cells: Sequence[CellInfo] = ()) -> list[CellGro
         symbol, effect = CELL_EFFECTS[change]
         where = f" on {snapshotter}" if snapshotter else ""
         title = f"controls {effect}" if control else f"{effect}{where}"
-        named = tuple((name(c), described(c)) for c in some)
+        named = tuple((name(c, scenarios), described(c)) for c in some)
         dull = len(named) > _FOLD and not any(how for _, how in named)
         made.append(CellGroup(symbol=symbol, title=title, folded=dull, cells=named))
     return made
 
 
-def name(cell: CellChange) -> str:
-    """Return ``cross-stage-lazy bases different``; controls with the snapshotter."""
-    axes = [
-        f"{key} {value}" for key, value in cell.axes.items() if cell.control or key != "snapshotter"
+def effects(
+    info: ValidationInfo, scenarios: Sequence[ScenarioInfo] = ()
+) -> list[tuple[Symbol, str, str, str]]:
+    """Return (symbol, effect, cells, how) of each effect, controls and checks with good cells."""
+    rows = []
+    worse = [c for c in info.checks if c.change == CheckEffect.WORSE]
+    if worse:
+        names = listed([f"{c.kind} {c.subject}" for c in worse], 3)
+        rows.append((symbols.BAD, "broken by it: upstream's checks", names,
+                     listed([n for c in worse for n in c.worse], 3)))  # fmt: skip
+    for effect in (e for e in CELL_EFFECTS if e != CellEffect.STILL_GOOD):
+        some = [c for c in info.cells if c.change == effect]
+        symbol, title = CELL_EFFECTS[effect]
+        if some:
+            ways = list(dict.fromkeys(_way(c) for c in some))
+            how = some[0].reason if effect == CellEffect.UNTESTED else several(ways, 3)
+            names = several([name(c, scenarios) for c in some], 4)
+            rows.append((symbol, f"{title}: {len(some)} of {_those(info, effect)}", names, how))
+    good = [c for c in info.cells if c.change == CellEffect.STILL_GOOD]
+    ran = [c for c in info.checks if c.change not in (CheckEffect.UNTESTED, CheckEffect.WORSE)]
+    parts = [
+        plural(sum(not c.control for c in good), "cell"),
+        plural(sum(c.control for c in good), "control"),
+        plural(len(ran), "check") + " of upstream" if ran else "",
     ]
-    return " ".join([cell.scenario, *axes])
+    if good or ran:
+        rows.append((symbols.GOOD, "no worse", listed(filter(None, parts)), ""))
+    return rows
+
+
+def _those(info: ValidationInfo, effect: CellEffect) -> str:
+    """Return what a number of cells with *effect* is out of: ``8 broken``, ``14 good``."""
+    of = {
+        CellEffect.FIXED: ("broken", (CellEffect.FIXED, CellEffect.STILL_BAD)),
+        CellEffect.STILL_BAD: ("broken", (CellEffect.FIXED, CellEffect.STILL_BAD)),
+        CellEffect.REGRESSED: ("good", (CellEffect.REGRESSED, CellEffect.STILL_GOOD)),
+    }
+    what, among = of.get(effect, ("cells", tuple(CellEffect)))
+    return f"{sum(c.change in among for c in info.cells)} {what}"
+
+
+def _way(cell: CellChange) -> str:
+    before, after = word(_bare(cell.before)), word(_bare(cell.after))
+    return f"{before} → {after}" if before != after else f"{before}, as before"
+
+
+def _bare(shown: str) -> str:
+    """Return the outcome in ``layers-dropped 3 of 3``."""
+    return shown.split(" ", maxsplit=1)[0].rstrip(":,")
+
+
+def name(cell: CellChange, scenarios: Sequence[ScenarioInfo] = ()) -> str:
+    """Return ``cross-stage-lazy: lazy snapshotter (stargz), two base images``."""
+    scenario = next((s for s in scenarios if s.name == cell.scenario), None)
+    plain = " ".join(f"{key} {value}" for key, value in cell.axes.items())
+    label = cell_label(scenario, cell.axes) if scenario else plain
+    return f"{cell.scenario}: {label}" if label else cell.scenario
 
 
 def _how(cell: CellChange) -> str:
@@ -108,7 +165,7 @@ def _subset(s: SubsetInfo) -> str:
 
 def checks(info: ValidationInfo) -> list[tuple[Symbol, CheckInfo, str]]:
     """Return (symbol, check, remarks) of each check."""
-    return [(CHECK_EFFECTS[CheckEffect(c.change)], c, "; ".join(_remarks(c))) for c in info.checks]
+    return [(of_check(c), c, "; ".join(_remarks(c))) for c in info.checks]
 
 
 def _remarks(check: CheckInfo) -> Iterable[str]:
@@ -146,7 +203,7 @@ def values(result: Result) -> dict[str, object]:
     info = result.validation
     return {
         "v": info,
-        "validation_groups": groups(info, result.cells) if info else [],
+        "validation_groups": groups(info, result.cells, result.scenarios) if info else [],
         "validation_series": series(info) if info else [],
         "validation_checks": checks(info) if info else [],
         "validation_backports": backports(info) if info else [],

@@ -33,6 +33,9 @@ SHAPES: dict[str, dict[str, type]] = {
     "StepInfo.records": {"digest": str, "layers": int, "inputs": list},
 }
 
+#: Fields that hold a link, or "": a script has no issue, an unpublished result no page.
+LINKS = ("ScenarioInfo.issue", "Result.page", "Result.comment")
+
 #: Fields that hold one of a few words, which reports show as they are.
 CHOICES: dict[str, tuple[str, ...]] = {
     "Result.kind": tuple(CampaignKind),
@@ -66,7 +69,7 @@ def _wrong_value(name: str, value: Any) -> str:
     if name in SHAPES and (lacking := _misshapen(SHAPES[name], value)):
         return f"{name}: {lacking}"
     match name:
-        case "ScenarioInfo.issue" if value and not is_link(value):  # a script has none
+        case name if name in LINKS and value and not is_link(value):
             return f"{name}: {value!r} is not an https:// address"
         case "ScenarioInfo.outcomes":
             words, choices = [outcome.get("verdict") for outcome in value], VERDICTS

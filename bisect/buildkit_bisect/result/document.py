@@ -34,6 +34,7 @@ class ScenarioInfo:
     axes: dict[str, dict[str, tuple[str, ...]]]  # name -> {"values", "controls"}
     outcomes: tuple[dict[str, str], ...]  # {"name", "verdict", "means"}, in order
     images: dict[str, dict[str, str]]  # name -> {"ref", "digest"}
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)  # axis -> value -> its name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +46,7 @@ class RevisionInfo:
     describe: str = ""
     date: str = ""
     subject: str = ""
+    author: str = ""  # name; missing in results of earlier versions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,6 +180,7 @@ class ChangeInfo:
     axes: dict[str, str] = field(default_factory=dict)
     last_before: str = ""  # the newest tested commit that shows *before*
     candidates: tuple[CandidateInfo, ...] = ()  # the possible commits if `sha` is ""
+    release: str = ""  # the first release that contains it; missing in results of earlier versions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -312,6 +315,8 @@ class Result:
     bisect: BisectInfo | None = None  # bisect and boundaries
     validation: ValidationInfo | None = None  # validate
     notes: tuple[str, ...] = ()
+    page: str = ""  # https:// address of report.html, "" if it is not published
+    comment: str = ""  # https:// address of the comment that `post` wrote, "" if there is none
 
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True, omit_if_default=False)

@@ -1,15 +1,13 @@
-"""A validation's verdict in one sentence; it is part of the document."""
+"""A validation's verdict, as a headline; it is part of the document."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
+from buildkit_bisect.headline import Mark, Said, Words, headline
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.result.document import CellChange, CheckInfo, ValidationInfo
 from buildkit_bisect.result.words import CellEffect, CheckEffect, CheckKind, ValidationStatus
-
-#: Makes a name stand out.
-Mark = Callable[[str], str]
 
 #: Checks of a kind in a sentence: all of them, and one before its subject.
 _ALL = {CheckKind.TEST: "tests", CheckKind.VET: "vet", CheckKind.BUILD: "cross builds"}
@@ -21,64 +19,68 @@ _ONE = {
 
 
 def verdict(info: ValidationInfo, mark: Mark = str) -> str:
-    """One sentence to quote; the names in it passed through *mark*, the rest plain."""
-    who = mark(" + ".join(info.patches))
-    where = f"{mark(info.base)} ({mark(info.sha[:12])})" if info.sha[:7] != info.base[:7] else (
-        mark(info.base))  # fmt: skip
+    """At most two sentences to quote; names in them passed through *mark*, the rest plain."""
+    return headline(lambda words: say_verdict(info, words), mark)
+
+
+def say_verdict(info: ValidationInfo, words: Words) -> Said:
+    """What patches fix and break, in the room that *words* has."""
+    who = words.sum(info.patches)
+    where = words.name(info.base)
+    if info.sha[:7] != info.base[:7]:
+        where += f" ({words.name(info.sha[:12])})"
     if info.status == ValidationStatus.REFUSED:
-        return f"There is nothing to fix: {mark(info.reason)}."
+        return Said(first=f"There is nothing to fix: {words.long(info.reason)}")
     tested = [c for c in info.cells if not c.control]
     fixed, bad, broke = (
         _having(tested, c) for c in (CellEffect.FIXED, CellEffect.STILL_BAD, CellEffect.REGRESSED)
     )
     broken = len(fixed) + len(bad)
     if not broken and not broke:
-        return f"The effect of {who} on {where} is unknown: {mark(info.reason)}."
-    moved = sum(c.moved for c in bad)
-    otherwise = f", {_some(moved, len(bad))}in another way" if moved else ""
-    cells = plural(broken, "broken cell")
-    if not broken:
-        said = f"{who} fixes nothing on {where}"
-    elif not bad:
-        every = "the one broken cell" if broken == 1 else f"all {cells}"
-        said = f"{who} fixes {every} on {where}"
-    elif fixed:
-        still = "is" if len(bad) == 1 else "are"
-        said = f"{who} fixes {len(fixed)} of {cells} on {where}, and {len(bad)} {still} still bad"
-        said += otherwise
-    else:
-        still = "the one broken cell is" if broken == 1 else f"all {cells} are"
-        said = f"{who} does not fix it on {where}: {still} still bad{otherwise}"
+        return Said(first=f"The effect of {who} on {where} is unknown: {words.long(info.reason)}")
     if info.status == ValidationStatus.INCONCLUSIVE:
-        said = f"Inconclusive on {where}: with {who} {len(fixed)} of {cells} are good"
-    rest = [
+        cells = plural(broken, "broken cell")
+        first = f"Inconclusive on {where}: with {who}, {len(fixed)} of {cells} {_is(fixed)} good"
+    else:
+        first = f"{who} {_fixes(fixed, bad)} on {where}"
+    moved = sum(c.moved for c in bad)
+    must = [
         _breaks(broke),
+        _worse(info.checks, words),
+        _moved(moved, len(bad)),
         _untested(tested),
-        _others(tested, broke),
         _controls(info),
-        _of_checks(info.checks, mark),
     ]
-    return "; ".join([said, *filter(None, rest)]) + "."
+    return Said(first=first, must=tuple(filter(None, must)), may=tuple(_unharmed(info, broke)))
+
+
+def _fixes(fixed: Sequence[CellChange], bad: Sequence[CellChange]) -> str:
+    broken = len(fixed) + len(bad)
+    if not broken:
+        return "fixes nothing"
+    if not bad:
+        return "fixes the one broken cell" if broken == 1 else f"fixes all {broken} broken cells"
+    if fixed:
+        return f"fixes {len(fixed)} of {broken} broken cells"
+    return "does not fix the one broken cell" if broken == 1 else (
+        f"fixes none of {broken} broken cells")  # fmt: skip
+
+
+def _moved(moved: int, bad: int) -> str:
+    """How many of the cells that are still bad fail in another way."""
+    if not moved:
+        return ""
+    if bad == 1:
+        return "it fails in another way"
+    return f"{'all' if moved == bad else moved} of the {bad} that are still bad fail in another way"
 
 
 def _having(cells: Iterable[CellChange], effect: CellEffect) -> list[CellChange]:
     return [c for c in cells if c.change == effect]
 
 
-def _some(n: int, of: int) -> str:
-    return "" if of == 1 else "all of them " if n == of else f"{n} of them "
-
-
 def _breaks(broke: Sequence[CellChange]) -> str:
     return f"it breaks {plural(len(broke), 'cell')} that {_was(broke)} good" if broke else ""
-
-
-def _others(tested: Sequence[CellChange], broke: Sequence[CellChange]) -> str:
-    """How many cells could have shown a regression beside the controls, and did not."""
-    good = _having(tested, CellEffect.STILL_GOOD)
-    if broke or not good:
-        return ""
-    return f"the {'one' if len(good) == 1 else len(good)} that {_was(good)} good still {_is(good)}"
 
 
 def _is(cells: Sequence[CellChange]) -> str:
@@ -95,34 +97,45 @@ def _untested(tested: Sequence[CellChange]) -> str:
 
 
 def _controls(info: ValidationInfo) -> str:
+    """What is wrong with the controls; "" if they prove what they should."""
     controls = [c for c in info.cells if c.control]
-    changed = [c for c in controls if c.moved]
     if not controls:
         return "no control was selected"
-    good = _having(controls, CellEffect.STILL_GOOD)
-    if len(good) == len(controls) and not changed:
-        every = "the one control is" if len(controls) == 1 else f"all {len(controls)} controls are"
-        return f"{every} unchanged"
     broke = _having(controls, CellEffect.REGRESSED)
+    changed = [c for c in controls if c.moved]
+    good = _having(controls, CellEffect.STILL_GOOD)
     said = f"{len(broke)} broken" if broke else f"{len(changed)} changed"
-    if not changed:
+    if not changed and not broke:
+        if len(good) == len(controls):
+            return ""
         said = f"{len(controls) - len(good)} not good to begin with"
     return f"of {plural(len(controls), 'control')}, {said}"
 
 
-def _of_checks(checks: Sequence[CheckInfo], mark: Mark) -> str:
-    if not checks:
-        return ""
+def _worse(checks: Sequence[CheckInfo], words: Words) -> str:
     worse = [c for c in checks if c.change == CheckEffect.WORSE]
-    if worse:
-        names = [
-            f"{_ONE[CheckKind(c.kind)]} {mark(c.subject)} ({mark(listed(c.worse, 3))})"
-            for c in worse
-        ]
-        return f"it breaks {listed(names)}"
-    ran = [c for c in checks if c.change != CheckEffect.UNTESTED]
-    if not ran:
-        return "upstream's own tests could not be run"
-    kinds = list(dict.fromkeys(CheckKind(c.kind) for c in ran))
-    said = f"upstream's {listed(_ALL[kind] for kind in kinds)} are no worse than without it"
-    return said if CheckKind.TEST in kinds else f"{said}, and its tests could not be run"
+    names = [
+        f"{_ONE[CheckKind(c.kind)]} {words.name(c.subject)} ({words.list(c.worse)})" for c in worse
+    ]
+    return f"it breaks {listed(names, words.few)}" if worse else ""
+
+
+def _unharmed(info: ValidationInfo, broke: Sequence[CellChange]) -> Iterable[str]:
+    """What could have got worse, and did not: one clause, and what could not be run."""
+    good = [] if broke else _having([c for c in info.cells if not c.control], CellEffect.STILL_GOOD)
+    controls = [c for c in info.cells if c.control]
+    ran = [c for c in info.checks if c.change != CheckEffect.UNTESTED]
+    worse = any(c.change == CheckEffect.WORSE for c in ran)
+    kinds = [] if worse else list(dict.fromkeys(CheckKind(c.kind) for c in ran))
+    parts = [
+        plural(len(good), "good cell") if good else "",
+        plural(len(controls), "control") if controls and not _controls(info) else "",
+        f"upstream's {listed(_ALL[kind] for kind in kinds)}" if kinds else "",
+    ]
+    same = [part for part in parts if part]
+    if same:
+        one = len(same) == 1 and (len(good) == 1 or (len(controls) == 1 and not good))
+        yield f"{listed(same)} {'is' if one else 'are'} no worse"
+    if info.checks and not any(c.kind == CheckKind.TEST for c in ran):
+        own = "upstream's own tests" if not ran else "upstream's tests"
+        yield f"{own} could not be run"

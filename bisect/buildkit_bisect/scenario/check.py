@@ -22,6 +22,8 @@ _VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
 #: Longest file name in bytes; the kernel's limit.
 _LONGEST_NAME = 255
+#: Longest label of an axis value, in characters: a headline names each axis of a cell.
+_LONGEST_LABEL = 40
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 
@@ -91,6 +93,16 @@ def _check_axes(scenario: Scenario) -> None:
         _require(len(set(axis.values)) == len(axis.values), f"{where}.values", "must not repeat")
         for value in axis.controls:
             _require(value in axis.values, f"{where}.controls", f"{value!r} is not in values")
+        for value, label in axis.labels.items():
+            _require(value in axis.values, f"{where}.labels", f"{value!r} is not in values")
+            plain = label == " ".join(label.split()) and label.isprintable()
+            _require(
+                plain and 0 < len(label) <= _LONGEST_LABEL,
+                f"{where}.labels.{value}",
+                f"must be one line of 1 to {_LONGEST_LABEL} characters, without spaces around it",
+            )
+        repeated = len(set(axis.labels.values())) < len(axis.labels)
+        _require(not repeated, f"{where}.labels", "must not repeat")
     for name, var in scenario.vars.items():
         where = f"vars.{name}"
         _require(var.axis in scenario.axes, f"{where}.axis", f"unknown axis {var.axis!r}")

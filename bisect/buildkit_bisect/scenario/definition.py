@@ -45,6 +45,7 @@ class Axis:
 
     values: tuple[str, ...]
     controls: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)  # value -> its name in reports
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

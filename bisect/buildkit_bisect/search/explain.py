@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from buildkit_bisect.options.command import inv
+from buildkit_bisect.model import Verdict
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.midpoint import Choice
 from buildkit_bisect.search.state import State
@@ -34,11 +36,27 @@ def see(state: State, commit: str) -> str:
             return inv("run", rev=name)
 
 
+def another_way(state: State, commit: str) -> str:
+    """``is bad, but not as v0.26.0 is``: what a commit shows that is no evidence here.
+
+    It agrees with the verdict of the scenario's rule, which reports show beside it.
+    """
+    match {state.evidence.rule(outcome) for outcome, _ in state.evidence.tally(commit).outcomes}:
+        case verdicts if verdicts == {Verdict.BAD}:
+            if commit == state.bad_end:
+                return f"is bad, but not with an outcome of {words(Bisect, bad_when=True)}"
+            return f"is bad, but not as {state.name(state.bad_end)} is"
+        case verdicts if verdicts == {Verdict.GOOD}:
+            return f"is good, but not with an outcome of {words(Bisect, good_when=True)}"
+        case _:
+            return "is neither good nor bad"
+
+
 def undecided(state: State, commits: Collection[str]) -> str:
-    """``3 commits could not be tested``, and how many show neither behaviour."""
+    """``3 commits could not be tested``, and how many show neither outcome."""
     weak = sum(state.evidence.status(c) is Status.WEAK for c in commits)
     skipped = len(commits) - weak
-    neither = f"{'shows' if weak == 1 else 'show'} neither {state.old_word} nor {state.new_word}"
+    neither = f"{'shows' if weak == 1 else 'show'} the outcome of neither endpoint"
     return " and ".join([
         *([f"{plural(skipped, 'commit')} could not be tested"] if skipped or not weak else []),
         *([f"{plural(weak, 'commit')} {neither}"] if weak else []),

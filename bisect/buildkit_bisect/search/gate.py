@@ -10,7 +10,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.search import judge
-from buildkit_bisect.search.explain import make_ask, see
+from buildkit_bisect.search.explain import another_way, make_ask, see
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
@@ -182,7 +182,7 @@ def _refuse_end(state: State, commit: str, word: str, shown: Status) -> Refused:
         outcome = tally.outcomes[0][0]
         return Refused(
             kind=RefusalKind.OTHER_OUTCOME,
-            reason=f"{name} is neither good nor bad: {tally}",
+            reason=f"{name} {another_way(state, commit)}: {tally}",
             hint=(
                 f"{state.command(old=state.old, new=state.new, find_fix=state.options.find_fix)} "
                 f"{flag} {outcome}"

@@ -6,6 +6,9 @@ from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Inconclusive
 
+#: In the reason of an answer and in a note, if there is no single change between the ends.
+MORE_THAN_ONCE = "the outcome changed more than once"
+
 
 def notes(state: State) -> tuple[str, ...]:
     """What makes the history less simple than one change between two ends."""
@@ -18,8 +21,7 @@ def turned_twice(state: State, base: str, later: str) -> Inconclusive:
     return Inconclusive(
         reason=(
             f"{state.name(base)} is {state.new_word}: {seen(base)}, and {state.name(later)}, "
-            f"which contains it, is {state.old_word}: {seen(later)}; the outcome changed more "
-            "than once"
+            f"which contains it, is {state.old_word}: {seen(later)}; {MORE_THAN_ONCE}"
         ),
         hint=state.boundaries_command,
         candidates=(state.candidate(base), state.candidate(later)),
@@ -48,7 +50,7 @@ def _turns_back(state: State) -> list[str]:
         for later in old:
             if history.contains(later, first):
                 return [
-                    f"the outcome changed more than once: {state.name(first)} is "
+                    f"{MORE_THAN_ONCE}: {state.name(first)} is "
                     f"{state.new_word}, and {state.name(later)}, which contains it, is "
                     f"{state.old_word}; " + _every_change(state)
                 ]

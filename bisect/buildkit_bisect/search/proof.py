@@ -143,7 +143,7 @@ def _not_shown(state: State, commit: str, hidden: Sequence[str]) -> str:
     lacking = "could not be tested"
     if weak:
         one = len(hidden) == 1
-        neither = f"{'shows' if one else 'show'} neither {state.old_word} nor {state.new_word}"
+        neither = f"{'shows' if one else 'show'} the outcome of neither endpoint"
         lacking = neither if len(weak) == len(hidden) else f"{lacking}, or {neither}"
     if commit not in hidden:
         return f"and {parents} {lacking}"

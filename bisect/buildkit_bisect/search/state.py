@@ -242,7 +242,7 @@ class State:
             case Status.MIXED:
                 reason = f"mixed: {seen}"
             case Status.WEAK:
-                reason = f"weak: {seen}, which is neither {self.old_word} nor {self.new_word}"
+                reason = f"{seen}, the outcome of neither endpoint"
             case Status.SKIPPED:
                 reason = f"could not be tested: {seen}"
             case Status.UNTESTED:

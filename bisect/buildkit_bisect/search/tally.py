@@ -199,9 +199,13 @@ class Evidence:
             seen.setdefault(commit)
         yield from seen
 
+    def rule(self, outcome: str) -> Verdict:
+        """The verdict of the scenario's rule for an outcome, whatever the ends show."""
+        return self._verdicts.get(outcome, Verdict.WEAK)
+
     def verdict(self, outcome: str) -> Verdict:
         """GOOD or BAD for this search; another failure than the bad end's is WEAK."""
-        told = self._verdicts.get(outcome, Verdict.WEAK)
+        told = self.rule(outcome)
         if (told is Verdict.BAD) if self._bad is None else (outcome in self._bad):
             return Verdict.BAD
         if self._options.good_when:

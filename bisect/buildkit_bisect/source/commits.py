@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Separates the fields in git's output.
 SEPARATOR = "\x1f"
 
-_FORMAT = SEPARATOR.join(("%H", "%cI", "%s"))
+_FORMAT = SEPARATOR.join(("%H", "%cI", "%aN", "%s"))
 _BATCH = 500
 
 #: Names of files as they are.
@@ -58,8 +58,10 @@ class History:
                 "--",
             )
             for line in lines(out):
-                sha, date, subject = line.split(SEPARATOR, 2)
-                known[sha] = Revision(ref=sha[:12], sha=sha, date=date, subject=subject)
+                sha, date, author, subject = line.split(SEPARATOR, 3)
+                known[sha] = Revision(
+                    ref=sha[:12], sha=sha, date=date, subject=subject, author=author
+                )
         return [known[sha] for sha in shas]
 
     def first_parent_line(self, good: str, bad: str) -> list[str]:

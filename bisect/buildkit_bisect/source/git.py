@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +114,7 @@ class GitSource(History):
             self.mirror.path,
             *("describe", "--tags", "--always", "--abbrev=12", "--match=v[0-9]*", sha),
         ).stdout.strip()
-        return Revision(
-            ref=ref or found.ref,
-            sha=found.sha,
-            describe=described,
-            date=found.date,
-            subject=found.subject,
-        )
+        return replace(found, ref=ref or found.ref, describe=described)
 
     def releases(self) -> list[Revision]:
         """Return the final releases ``vX.Y.Z``, newest version first."""
@@ -137,10 +131,7 @@ class GitSource(History):
                 commits[tag] = peeled or sha
         order = names.newest_first(commits)
         found = self.revisions([commits[tag] for tag in order])
-        return [
-            Revision(ref=tag, sha=r.sha, describe=tag, date=r.date, subject=r.subject)
-            for tag, r in zip(order, found, strict=True)
-        ]
+        return [replace(r, ref=tag, describe=tag) for tag, r in zip(order, found, strict=True)]
 
     def tags(self) -> list[str]:
         """Return every tag that is a version of BuildKit."""

@@ -21,6 +21,7 @@ def test_snapshotters_are_added_only_if_requested() -> None:
     requested = Campaign(axis={"snapshotter": ("fuse-overlayfs", "stargz-proxy", "nonsense")})
     axis = axes.extend(loaded, requested).axes["snapshotter"]
     assert axis.values == (*loaded.axes["snapshotter"].values, "fuse-overlayfs", "stargz-proxy")
+    assert axis.labels["stargz"] == "lazy snapshotter (stargz)", "labels are kept"
     assert "fuse-overlayfs" in axis.controls
     assert "stargz-proxy" not in axis.controls
     assert axes.extend(loaded, Campaign()) == loaded

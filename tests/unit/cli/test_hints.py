@@ -239,7 +239,7 @@ def test_calls_that_make_command_lines_name_existing_options() -> None:
     made: dict[str, int] = {}
     for where, call, called in calls():
         made[called] = made.get(called, 0) + 1
-        if called in ("reproduce", "applicable"):
+        if called in ("reproduce", "applicable", "again"):
             continue
         assert not any(k.arg is None for k in call.keywords), f"{where}: ** hides the options"
         try:

@@ -57,3 +57,14 @@ def test_report_writes_files_or_a_strategy(
     names = ["report.md", "report.html", "matrix.svg", "timeline.svg", "junit.xml"]
     assert written == [f"{folder}/{name}" for name in names]
     assert all(Path(path).is_file() for path in written)
+
+
+def test_report_links_to_the_page_that_publish_names(tmp_path: Path) -> None:
+    folder = campaign(tmp_path / "m", results.matrix())
+    page = "https://me.example/{id}/report.html"
+    copy = tmp_path / "copy"
+    assert commands.report(Report(id=folder, publish=page, copy=str(copy))) == 0
+    there = "https://me.example/20261124-043000-matrix/report.html"
+    assert there in (copy / "report.md").read_text()
+    assert result.read(copy).page == there
+    assert not result.read(Path(folder)).page, "the campaign's own document stays"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from buildkit_bisect.options import requests
-from buildkit_bisect.options.command import applicable, inv, twin, words
+from buildkit_bisect.options.command import again, applicable, inv, twin, words
+from buildkit_bisect.options.reading import read
 from buildkit_bisect.options.requests import Bisect, Boundaries, Campaign, Clean, Post
 
 
@@ -48,6 +49,53 @@ def test_tasks_and_options_must_exist() -> None:
         inv("post", "A", "B")
     with pytest.raises(LookupError, match="--fresh takes no value, not '1'"):
         words(Campaign, fresh="1")
+
+
+CELL = " --axis=snapshotter=stargz --axis=bases=same --patches p,q"
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (
+            inv("bisect", good="a", bad="b^2", find_fix=True),
+            "./inv bisect --good a --bad 'b^2' --find-fix --script ./t.sh --repo /src/bk" + CELL,
+        ),
+        (inv("build", rev="a"), "./inv build --rev a --repo /src/bk --patches p,q"),
+        (inv("patch-check"), "./inv patch-check --repo /src/bk --patches p,q"),
+        (inv("doctor"), "./inv doctor"),
+        (
+            f"{inv('run', rev='a', patches='r')}, or {inv('doctor')}",
+            "./inv run --rev a --patches r --script ./t.sh --repo /src/bk"
+            + CELL.replace(" --patches p,q", ", or ./inv doctor"),
+        ),
+        (
+            f"undone; to list all: {inv('boundaries', from_='a', to='b')}",
+            "undone; to list all: ./inv boundaries --from a --to b --script ./t.sh --repo /src/bk"
+            + CELL,
+        ),
+        ("--repo PATH, or leave it out", "--repo PATH, or leave it out"),
+        ("", ""),
+    ],
+)
+def test_the_next_command_is_about_the_same_repository_patches_and_cells(
+    hint: str, expected: str
+) -> None:
+    given = {
+        "repo": "/src/bk",
+        "script": "./t.sh",
+        "axis": ["snapshotter=stargz", "bases=same"],
+        "patches": "p,q",
+        "good": "v1",
+        "bad": "v2",
+        "fresh": True,
+        "json": True,
+    }
+    assert again(hint, read(Bisect, given, {})) == expected
+
+
+def test_a_command_without_options_changes_nothing() -> None:
+    assert again(inv("run", rev="a"), Bisect()) == "./inv run --rev a"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import RuntimeKind, Served
+from buildkit_bisect.options import parse
 from buildkit_bisect.options.option import find
-from buildkit_bisect.options.requests import Build, Campaign, Clean, Request
+from buildkit_bisect.options.requests import Build, Campaign, Clean, Report, Request
 
 
 def parsed(key: str, *texts: str, kind: type[Request] = Campaign) -> Any:
@@ -104,3 +105,13 @@ def test_an_invalid_deadline_is_rejected_with_the_names(text: str) -> None:
 def test_invalid_image_references(text: str) -> None:
     with pytest.raises(BadInput, match="is not an image reference"):
         parsed("push", text, kind=Build)
+
+
+def test_the_address_of_a_page() -> None:
+    option = find(Report, "publish")
+    assert parse.page(option, "https://me.example/{id}/") == "https://me.example/{id}/report.html"
+    assert parse.page(option, "https://me.example/x.html") == "https://me.example/x.html"
+    for wrong in ("results/issue-6893", "http://me.example/", "https://me.example/<b>", ""):
+        with pytest.raises(BadInput, match="is not an https:// address") as caught:
+            parse.page(option, wrong)
+        assert caught.value.hint.endswith("for a folder, the option copy of report")

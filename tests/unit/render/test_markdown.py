@@ -15,8 +15,10 @@ import results
 from buildkit_bisect import render
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import reports, symbols
+from buildkit_bisect.render.clauses import clauses
 from buildkit_bisect.render.text import clean
 from buildkit_bisect.result import CandidateInfo, CellInfo, Result
+from buildkit_bisect.search.notes import MORE_THAN_ONCE
 from buildkit_bisect.system import checkout
 from validations import result as validated
 
@@ -40,7 +42,8 @@ def rows(page: str) -> list[list[str]]:
 def test_each_scenario_is_one_table_with_every_cell() -> None:
     result = results.two_scenarios()
     page = GFM.render(render.markdown(result))
-    lazy, dedup = (re.findall(r"<table>.*?</table>", page, re.DOTALL))[:2]
+    brief, lazy, dedup = (re.findall(r"<table>.*?</table>", page, re.DOTALL))[:3]
+    assert len(rows(brief)) <= 6
     assert [len(r) for r in rows(lazy)] == [7] * 7
     assert [len(r) for r in rows(dedup)] == [3] * 7
     master = next(r for r in rows(lazy) if "record-ctx-opts" in r[0])
@@ -62,7 +65,7 @@ def test_the_limit_is_kept_and_the_matrix_is_complete(
     assert len(made) < 60_000
     marks = {mark for symbol in symbols.ALL for mark in (symbol.emoji, symbol.glyph)}
     rows: dict[str, str] = {}
-    for line in made.splitlines()[1:]:
+    for line in made.partition("<summary>All outcomes")[2].splitlines():
         for label in re.findall(r"\bv0\.\d+\.0\b", line):
             rows.setdefault(label, line)
     assert rows.keys() >= {f"v0.{n}.0" for n in range(variants)}
@@ -198,6 +201,11 @@ def test_an_invalid_template_is_named(tmp_path: Path) -> None:
         render.Templates(tmp_path / "none")
 
 
+def first_screen(made: str) -> str:
+    """Return what a comment shows before its first fold."""
+    return made.partition("<details>")[0]
+
+
 def only(*cells: object) -> Result:
     return results.matrix(cells=cells)
 
@@ -205,15 +213,19 @@ def only(*cells: object) -> Result:
 @pytest.mark.parametrize(
     ("result", "sentence"),
     [
-        (results.matrix(), "Broken in 4 of 5 variants, only with"),
+        (results.matrix(), "Broken in 4 of 5 unpatched revisions (v0.24.0 to v0.31.0, master)"),
         (only(), "Nothing was run."),
         (
             only(results.cell("v1", 1, "cached", bases="same", snapshotter="stargz")),
-            "v1 with bases same and snapshotter stargz is good: cached (3 of 3).",
+            "v1 is good with lazy snapshotter (stargz), one base image: cached (3 of 3).",
+        ),
+        (
+            only(results.cell("v1", 1, "skip (build)", bases="same", snapshotter="stargz")),
+            "v1 could not be tested with lazy snapshotter (stargz), one base image: skip (build)",
         ),
         (
             only(*results.row("v1", 1, "cached", "cached")),
-            "Nothing is broken: all 2 tested cells are good; all 4 control cells are good.",
+            "Nothing is broken: all 2 tested cells are good. All 4 control cells are good.",
         ),
         (
             only(*results.row("v1", 1, "cached", ("cached", "unclassified"))),
@@ -224,22 +236,25 @@ def only(*cells: object) -> Result:
                 *results.row("v1", 1, "layers-dropped", "cached"),
                 results.cell("v1", 1, "unclassified", control=True, bases="x", snapshotter="n"),
             ),
-            "1 of 5 control cells are not good, so their rows prove nothing (v1)",
+            ". 1 of 5 control cells are not good, so their rows prove nothing (v1).",
         ),
-        (results.bisect(), f"The first bad commit is {results.sha(138)[:12]} (cache: change 138)"),
-        (results.refused(), "No search between these endpoints: 6c0aa8c8f is already bad"),
+        (
+            results.bisect(),
+            (f"First bad commit: {results.sha(138)[:12]} (cache: change 138), confidence 99.7 %."
+             " Tested with lazy snapshotter (stargz), two base images, 100 candidates in"
+             " v0.24.0..v0.25.0."),
+        ),
+        (results.refused(), "No search: 6c0aa8c8f is already bad: layers-dropped 3 of 3. Tested w"),
         (
             results.boundaries(),
-            (f"3 changes of outcome between v0.24.0 and v0.32.0: {results.sha(181)[:12]} "
-            "(stargz bases different: layers dropped, then cached), "
-            "one of 2 commits (stargz bases same: cached, then export failed) and"),
+            ("The outcome changes between v0.24.0 and v0.32.0 at 2 commits "
+             f"({results.sha(181)[:12]} and {results.sha(411)[:12]}) and in 1 range of untestable"
+             " commits. Tested in 2 cells: 5 of 410 commits."),
         ),
     ],
 )  # fmt: skip
 def test_finding(result: Result, sentence: str) -> None:
-    found = render.finding(result)
-    broken = sentence.endswith("only with") and found.startswith("Broken in 4 of 5")
-    assert sentence in found or broken
+    assert sentence in render.finding(result)
 
 
 def test_finding_names_the_axis_that_matters() -> None:
@@ -247,10 +262,10 @@ def test_finding_names_the_axis_that_matters() -> None:
         *results.row("v1", 1, "layers-dropped", "cached"),
         *results.row("v2", 2, "layers-dropped", "cached"),
     )
-    assert "only with bases different" in render.finding(result)
+    assert "only with two base images" in render.finding(result)
 
 
-def test_finding_names_the_cells_of_each_failure() -> None:
+def test_clauses_name_the_cells_of_each_failure() -> None:
     """Cells of the same revisions may fail in different ways."""
     rows = [results.row(f"v{n}", n, "layers-dropped", "export-failed") for n in (1, 2, 3)]
     dedup = [results.cell(f"v{n}", n, "layers-dropped", scenario="cross-stage-dedup", warm="yes")
@@ -258,16 +273,17 @@ def test_finding_names_the_cells_of_each_failure() -> None:
     good = results.cell("v1", 1, "cached", scenario="cross-stage-dedup", warm="no")
     both = (results.scenario(), results.scenario("cross-stage-dedup"))
     made = replace(only(*itertools.chain(*rows), *dedup, good), scenarios=both)
-    assert render.finding(made).startswith(
-        "Broken in all 3 variants: layers dropped with stargz bases different and warm yes "
-        "(v1 to v3), export failed with stargz bases same (v1 to v3);"
+    lazy = "cross-stage-lazy: lazy snapshotter (stargz)"
+    assert clauses(made)[0] == (
+        f"Broken in all 3 revisions: layers dropped with {lazy}, two base images and "
+        "cross-stage-dedup: same layers pulled before (v1 to v3), "
+        f"export failed with {lazy}, one base image (v1 to v3)"
     )
 
 
 def with_patch(*cells: list[CellInfo]) -> str:
-    """Return the finding's clauses on patches."""
-    found = render.finding(only(*itertools.chain(*cells)))
-    parts = (found[:1].lower() + found[1:]).removesuffix(".").split("; ")
+    """Return the clauses on patches."""
+    parts = [c[:1].lower() + c[1:] for c in clauses(only(*itertools.chain(*cells)))]
     return "; ".join(part for part in parts if part.startswith("with "))
 
 
@@ -283,14 +299,14 @@ RAN = "ran-despite-layers"
 
 def test_finding_has_one_clause_for_patches_of_the_same_effect_and_breakage_first() -> None:
     base = results.row("a", 1, "layers-dropped", "cached")
-    clauses = with_patch(
+    found = with_patch(
         base,
         results.row("a", 1, "layers-dropped", "cached", patches=("p",)),
         results.row("a", 1, "cached", "cached", patches=("r",)),
         results.row("a", 1, "layers-dropped", "cached", patches=("q",)),
         results.row("a", 1, "cached", RAN, patches=("s",)),
     )
-    assert clauses.split("; ") == [
+    assert found.split("; ") == [
         (
             "with s on a, 1 cell that was good is bad (ran despite layers) and the one broken"
             " cell is good"
@@ -327,33 +343,55 @@ def test_a_patched_row_is_compared_with_the_same_revision(
     assert found == f"with p on a, {clause}"
 
 
-def test_finding_names_a_commit_once_for_all_the_cells_it_changed() -> None:
+def test_a_commit_is_one_row_for_all_the_cells_it_changed() -> None:
+    """The headline counts the rows of the table."""
     info = results.boundaries().bisect
     assert info
     same = replace(info.changes[0], axes={"bases": "same", "snapshotter": "stargz"})
-    sentence = render.finding(
-        replace(results.boundaries(), bisect=replace(info, changes=(info.changes[0], same)))
-    )
-    assert sentence.startswith("2 changes of outcome between v0.24.0 and v0.32.0: ")
-    assert sentence.count(results.sha(181)[:12]) == 1
-    assert "(stargz bases different and stargz bases same: layers dropped, then cached)" in sentence
-
-
-def test_each_change_inside_a_merge_is_listed_with_the_merge() -> None:
-    found = results.merged()
+    found = replace(results.boundaries(), bisect=replace(info, changes=(info.changes[0], same)))
     sentence = render.finding(found)
-    assert sentence.startswith("4 changes of outcome between v0.24.0 and v0.32.0: ")
-    ways = ("cached, then export failed", "export failed, then layers dropped",
-            "layers dropped, then export failed", "export failed, then cached")  # fmt: skip
-    firsts = (*(results.far(n)[:12] for n in (11, 13, 14)),
-              f"one of 2 commits in {results.far(4)[:12]}")  # fmt: skip
-    wanted = [f"{f} (stargz bases different: {w})" for f, w in zip(firsts, ways, strict=True)]
-    places = [sentence.index(one) for one in wanted]
-    assert places == sorted(places)
-    rows = [r for r in render.markdown(found).splitlines() if "| cross-stage-lazy bases" in r]
-    named = [re.findall(r"<code>(\w+)</code>", r.split("|")[1]) for r in rows]
-    numbers = ((11, 3), (13, 3), (14, 3), (15, 4, 4))
+    assert "between v0.24.0 and v0.32.0 at 1 commit (" in sentence
+    assert sentence.count(results.sha(181)[:12]) == 1
+    table = rows(GFM.render(first_screen(render.markdown(found))))
+    assert len(table) == 2
+    both = "lazy snapshotter (stargz), two base images; lazy snapshotter (stargz), one base image"
+    assert f"layers dropped → cached<br><sub>{both}</sub>" in table[1][2]
+
+
+def test_changes_inside_merges_are_in_the_order_of_history() -> None:
+    found = results.merged()
+    table = rows(GFM.render(first_screen(render.markdown(found))))[1:]
+    assert [re.sub("<br>.*", "", row[2]) for row in table] == [
+        "cached → export failed", "export failed → layers dropped",
+        "layers dropped → export failed", "export failed → cached",
+    ]  # fmt: skip
+    named = [re.findall(r"<code>(\w+)</code>", row[1]) for row in table]
+    numbers = ((11,), (13,), (14,), (15, 4))
     assert named == [[results.far(n)[:12] for n in commits] for commits in numbers]
+    assert "at 3 commits (" in render.finding(found)
+    assert "and in 1 range of untestable commits" in render.finding(found)
+
+
+def test_a_change_says_when_in_which_pull_request_by_whom_and_since_which_release() -> None:
+    old = results.merged()
+    assert old.bisect
+    changes = (replace(old.bisect.changes[0], release="v0.25.0"), *old.bisect.changes[1:])
+    revisions = tuple(
+        replace(r, date="2025-09-11T13:08:10-07:00", author="A. Maintainer")
+        if r.sha == results.far(11)
+        else replace(r, subject="Merge pull request #6129 from someone/branch")
+        if r.sha == results.far(3)
+        else r
+        for r in old.revisions
+    )
+    made = replace(old, bisect=replace(old.bisect, changes=changes), revisions=revisions)
+    head, first, *_ = rows(GFM.render(first_screen(render.markdown(made))))
+    assert head == ["date", "commit", "before → after", "PR", "author", "first release"]
+    assert first[0] == "2025-09-11"
+    compare = f"compare/{results.far(1)[:12]}...{results.far(11)[:12]}"
+    assert f'<a href="https://github.com/moby/buildkit/{compare}">compare</a>' in first[1]
+    assert first[3] == '<a href="https://github.com/moby/buildkit/pull/6129">6129</a>'
+    assert first[4:] == ["A. Maintainer", "v0.25.0"]
 
 
 def test_two_ranges_of_the_same_size_are_listed_separately() -> None:
@@ -361,8 +399,52 @@ def test_two_ranges_of_the_same_size_are_listed_separately() -> None:
     assert found.bisect
     one = found.bisect.changes[3]
     other = replace(one, candidates=tuple(CandidateInfo(sha=results.far(n)) for n in (21, 22)))
-    info = replace(found.bisect, changes=(one, other))
-    assert render.finding(replace(found, bisect=info)).count("one of 2 commits") == 2
+    made = replace(found, bisect=replace(found.bisect, changes=(one, other)))
+    assert "in 2 ranges of untestable commits" in render.finding(made)
+    assert first_screen(render.markdown(made)).count("one of 2: ") == 2
+
+
+def test_no_change_is_told_with_what_was_tested() -> None:
+    found = results.merged()
+    assert found.bisect
+    bad = tuple(replace(c, outcome="layers-dropped", verdict="bad") for c in found.cells)
+    made = replace(found, cells=bad, bisect=replace(found.bisect, changes=(), status="found"))
+    assert render.finding(made) == (
+        "No change of outcome between v0.24.0 and v0.32.0, bad throughout. "
+        "Tested with lazy snapshotter (stargz), two base images: 8 of 99 commits."
+    )
+
+
+def test_more_than_one_change_is_no_first_bad_commit() -> None:
+    found = results.refused()
+    assert found.bisect
+    earlier = "m3, which m1 comes from, is bad already: the history turned more than once"
+    for reason in (f"m3 is bad: x, and m4 is good: y; {MORE_THAN_ONCE}", earlier):
+        info = replace(found.bisect, status="inconclusive", reason=reason)
+        assert render.finding(replace(found, bisect=info)).startswith(
+            "No single first bad commit: the outcome changed more than once. Tested with lazy"
+        )
+
+
+def test_the_headline_of_a_bisection_has_its_cell_range_and_overlay() -> None:
+    """Of three candidates chosen by hand, under a patch."""
+    info = results.bisect().bisect
+    assert info
+    found = results.bisect(
+        bisect=replace(info, patches=("lazy-variants",), total=3, confidence=0.9993)
+    )
+    assert render.finding(found) == (
+        f"First bad commit: {results.sha(138)[:12]} (cache: change 138), confidence 99.93 %. "
+        "Tested with lazy-variants applied, lazy snapshotter (stargz), two base images, "
+        "3 candidates in v0.24.0..v0.25.0."
+    )
+
+
+def test_a_commit_whose_revert_changes_nothing_is_doubted_in_the_headline() -> None:
+    info = results.bisect().bisect
+    assert info
+    found = results.bisect(bisect=replace(info, reverted="NOT confirmed: master without it is bad"))
+    assert "but reverting it does not undo it." in render.finding(found)
 
 
 def test_confidence_is_never_rounded_up_to_100_percent() -> None:
@@ -371,3 +453,127 @@ def test_confidence_is_never_rounded_up_to_100_percent() -> None:
     sure = results.bisect(bisect=replace(info, confidence=0.999999))
     assert "99.99 %" in render.finding(sure)
     assert "100 %" not in render.markdown(sure)
+
+
+#: Reports of every kind, some with names that are too long for a headline.
+KINDS = {
+    "matrix": results.matrix(),
+    "two scenarios": results.two_scenarios(),
+    "many": results.many(84),
+    "run": only(results.cell("v1", 1, "cached", bases="same", snapshotter="stargz")),
+    "bisect": results.bisect(),
+    "refused": results.refused(),
+    "boundaries": results.boundaries(),
+    "merged": results.merged(),
+    "validate": validated(),
+    "hostile": results.hostile(),
+    "hostile many": results.hostile_many(12),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_headline_has_two_sentences_in_200_characters(name: str) -> None:
+    found = render.finding(KINDS[name])
+    assert 10 < len(found) <= 200
+    if "hostile" not in name:
+        assert len(re.findall(r"\.(?: |$)", found)) <= 2
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_below_the_headline_are_at_most_five_rows(name: str) -> None:
+    page = GFM.render(first_screen(render.markdown(KINDS[name])))
+    assert page.count("<table>") <= 1
+    assert 1 <= len(rows(page)) - 1 <= 5
+
+
+def test_500_cells_are_under_6_kb_before_the_folds() -> None:
+    made = [
+        results.many(84),
+        replace(results.many(84), patches=()),
+        results.many(10, 50),
+        only(*itertools.chain.from_iterable(
+            results.row(f"v0.{n}.0", n, "layers-dropped", "cached",
+                        patches=(f"p{n % 7}",) * (n % 3))
+            for n in range(84)
+        )),
+    ]  # fmt: skip
+    for result in made:
+        assert len(result.cells) >= 500
+        assert len(first_screen(render.markdown(result)).encode()) < 6_000
+
+
+def test_adjacent_revisions_that_show_the_same_are_one_row() -> None:
+    cells = [
+        *results.row("v0.24.0", 24, "layers-dropped", "cached"),
+        *results.row("v0.25.0", 25, "export-failed", "cached"),
+        *itertools.chain(*(results.row(f"v0.{n}.0", n, "layers-dropped", "cached")
+                           for n in range(26, 35))),
+    ]  # fmt: skip
+    made = first_screen(render.markdown(only(*cells)))
+    table = [[re.sub("<.*?>", "", cell) for cell in row] for row in rows(GFM.render(made))]
+    assert table == [
+        ["revision", "lazy snapshotter (stargz), two base images"],
+        ["v0.24.0", "❌ layers dropped3 of 3"],
+        ["v0.25.0", "❌ export failed3 of 3"],
+        ["v0.26.0 … v0.34.09 revisions: same", "❌ layers dropped27 of 27"],
+    ]
+    assert "1 more tested cell of each row: good everywhere" in made
+    assert "controls, which the bug cannot affect: all 44 good" in made
+
+
+def test_patches_that_fix_and_that_break_have_a_row_before_others() -> None:
+    cells = [results.row(f"v{n}", n, *ways) for n, ways in enumerate(
+        [("layers-dropped", "cached"), ("export-failed", "cached")] * 4)]  # fmt: skip
+    for patches, ways in {
+        "nothing": ("export-failed", "cached"),
+        "else": ("layers-dropped", "cached"),
+        "fix": ("cached", "cached"),
+        "break": ("export-failed", "layers-dropped"),
+    }.items():
+        cells.append(results.row("v7", 7, *ways, patches=(patches,)))
+    made = first_screen(render.markdown(only(*itertools.chain(*cells))))
+    first = [re.sub("<.*?>", "", row[0]) for row in rows(GFM.render(made))[1:]]
+    assert first[-4:] == ["v7", "v7 + fix", "v7 + break", "and 8 more rows, folded below"]
+
+
+def test_each_scenario_has_its_own_legend() -> None:
+    """Two scenarios give the outcome *cached* different meanings."""
+    other = tuple(
+        {**rule, "means": f"elsewhere, {rule['means']}"} for rule in results.scenario().outcomes
+    )
+    scenarios = (results.scenario(), results.scenario("cross-stage-dedup", outcomes=other))
+    result = replace(results.two_scenarios(), scenarios=scenarios)
+    means = "the stable RUN came from the imported cache"
+    for made in (render.markdown(result), render.html(result)):
+        lazy, _, dedup = made.partition(f"elsewhere, {means}")
+        assert means in lazy
+        assert dedup
+    fold = render.markdown(result).partition("<summary>All outcomes")[2].partition("</details>")[0]
+    assert fold.index(f": {means}") < fold.index("<code>cross-stage-dedup</code>")
+    assert fold.index("<code>cross-stage-dedup</code>") < fold.index(f"elsewhere, {means}")
+
+
+def test_cells_of_several_scenarios_are_named_with_theirs() -> None:
+    """One cell would seem to be both cached and run."""
+    result = results.two_scenarios()
+    title = "cross-stage-dedup: same layers pulled before"
+    evidence = render.markdown(result).partition("<summary>Evidence")[2]
+    assert title in evidence
+    assert "cross-stage-lazy: lazy snapshotter" in evidence
+    base = results.cell("master", 999, "layers-dropped", scenario="cross-stage-dedup", warm="yes")
+    patched = replace(base, patches=("record-ctx-opts",))
+    page = render.html(replace(result, cells=(*result.cells, patched)))
+    versus = page.partition("Before and after</h2>")[2].partition("</section>")[0]
+    assert f'<th scope="row">{title}</th>' in versus
+    assert '<th scope="row">cross-stage-lazy: lazy snapshotter' in versus
+
+
+def test_without_a_page_there_are_no_links_to_it() -> None:
+    result = results.matrix()
+    assert "whole report" not in render.markdown(result)
+    assert ">comment<" not in render.html(result)
+    url = "https://someone.example/bk/ID/report.html"
+    comment = "https://github.com/moby/buildkit/issues/6893#issuecomment-1"
+    there = replace(result, page=url, comment=comment)
+    assert f"[whole report]({url})" in first_screen(render.markdown(there))
+    assert f'<a href="{comment}" rel="noreferrer">comment</a>' in render.html(there)

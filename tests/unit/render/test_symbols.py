@@ -10,7 +10,7 @@ import pytest
 
 from buildkit_bisect.model import ToolOutcome, Verdict
 from buildkit_bisect.render import symbols
-from buildkit_bisect.result import CellEffect, CheckEffect, FitState
+from buildkit_bisect.result import CellEffect, CheckEffect, CheckInfo, FitState
 from buildkit_bisect.system.checkout import TEMPLATES
 
 
@@ -18,12 +18,27 @@ from buildkit_bisect.system.checkout import TEMPLATES
     ("table", "choice"),
     [
         (symbols.CELL_EFFECTS, CellEffect),
-        (symbols.CHECK_EFFECTS, CheckEffect),
         (symbols.FITS, FitState),
     ],
 )
 def test_a_table_has_every_word(table: Mapping[StrEnum, object], choice: type[StrEnum]) -> None:
     assert set(table) == set(choice)
+
+
+def test_a_check_of_upstreams_has_a_tick_only_if_nothing_in_it_failed() -> None:
+    def shown(change: CheckEffect, **more: tuple[str, ...]) -> symbols.Symbol:
+        return symbols.of_check(
+            CheckInfo(kind="test", subject="x", change=change, before="", after="", **more)
+        )
+
+    assert [shown(change).css for change in CheckEffect] == [
+        symbols.GOOD.css, symbols.BAD.css, symbols.GOOD.css, symbols.PRE_EXISTING.css,
+        symbols.SKIP.css,
+    ]  # fmt: skip
+    assert shown(CheckEffect.PRE_EXISTING) is symbols.PRE_EXISTING
+    assert shown(CheckEffect.SAME, known=("TestOld",)) is symbols.PRE_EXISTING
+    assert shown(CheckEffect.BETTER, flaky=("TestOld",)) is symbols.MIXED
+    assert shown(CheckEffect.WORSE, flaky=("TestOld",)) is symbols.BAD
 
 
 def test_each_verdict_has_its_own_symbol() -> None:

@@ -38,6 +38,18 @@ def test_shipped_scenarios_load(name: str) -> None:
     assert {r.verdict for r in loaded.outcomes} >= {"good", "bad"}
 
 
+@pytest.mark.parametrize("name", scenario.names())
+def test_shipped_scenarios_label_every_axis_value(name: str) -> None:
+    for axis in scenario.load(name).axes.values():
+        assert set(axis.labels) == set(axis.values)
+
+
+def test_labels_do_not_change_the_run_digest(root: Path) -> None:
+    before = scenario.load("cross-stage-lazy", root)
+    edit(root, '"two base images"', '"two images"')
+    assert before.run_digest == scenario.load("cross-stage-lazy", root).run_digest
+
+
 def test_control_of_a_lazy_cell_keeps_the_other_axes() -> None:
     loaded = scenario.load("cross-stage-lazy")
     lazy, eager = LAZY
@@ -93,7 +105,7 @@ BROKEN = [
     ('controls = ["overlayfs", "native"]', 'controls = ["btrfs"]', "axes.snapshotter.controls"),
     ('values = ["different", "same"]', "values = [1, 2]", "axes"),
     ('values = ["different", "same"]', "values = []", "axes.bases.values"),
-    ("different = ", "diferent = ", "vars.final.values"),
+    ('different = "$', 'diferent = "$', "vars.final.values"),
     ('compression = "estargz"', 'compression = "lzma"', "compression"),
     ('"build.Dockerfile"', '"nothing.Dockerfile"', "file 'nothing.Dockerfile' not found"),
     ('"build.Dockerfile"', '"../../../../etc/passwd"', "not a path inside"),
@@ -102,6 +114,12 @@ BROKEN = [
     ('extends = "_cross-stage"', 'extends = "../_cross-stage"', "extends"),
     ('extends = "_cross-stage"', 'extends = "_nothing"', "extends"),
     ("[axes.bases]", "[axes.bases", "invalid TOML"),
+    ('different = "two base', 'other = "two base', "axes.bases.labels: 'other' is not in values"),
+    ('"two base images"', '"one base image"', "axes.bases.labels: must not repeat"),
+    ('"two base images"', '" two base images"', "axes.bases.labels.different: must be one line"),
+    ('"two base images"', f'"{"x" * 41}"', "axes.bases.labels.different: must be one line"),
+    ('"two base images"', '""', "axes.bases.labels.different: must be one line"),
+    ('"two base images"', "2", "labels"),
 ]
 
 

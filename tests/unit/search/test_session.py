@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.search import (
     Ask,
     BisectSession,
@@ -444,6 +445,18 @@ def test_refused_because_an_end_shows_something_else() -> None:
     assert result.kind is RefusalKind.OTHER_OUTCOME
     assert result.reason == "v0.24.3 is neither good nor bad: odd (3 of 3)"
     assert result.hint == "./inv bisect --good v0.24.3 --bad v0.30.0 --good-when odd"
+
+
+def test_refused_because_an_end_is_bad_in_another_way() -> None:
+    """The report has a red cross beside it, which says bad."""
+    other = Tested(
+        counts={"layers-partly-dropped": 3}, verdicts={"layers-partly-dropped": Verdict.BAD}
+    )
+    result = refusal({"m4"}, r2=other)
+    assert result.kind is RefusalKind.OTHER_OUTCOME
+    assert result.reason == (
+        "v0.24.3 is bad, but not as v0.30.0 is: layers-partly-dropped (3 of 3)"
+    )
 
 
 def test_a_merge_base_that_does_not_build_is_replaced_by_an_ancestor() -> None:

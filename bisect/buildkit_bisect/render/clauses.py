@@ -1,0 +1,193 @@
+"""What a matrix shows, clause by clause: where it is broken and how, and what patches do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from buildkit_bisect.events import Column
+from buildkit_bisect.headline import Mark
+from buildkit_bisect.model import ToolOutcome, Verdict
+from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.render import patched, symbols, table
+from buildkit_bisect.render.text import shorten
+from buildkit_bisect.result import (
+    CellInfo,
+    Result,
+)
+from buildkit_bisect.result.labels import axis_label
+
+#: Maximum number of columns that a sentence names.
+_NAMED = 3
+
+#: Maximum length of a name in a sentence with many.
+_NAME = 80
+
+
+def clauses(result: Result, mark: Mark = str) -> list[str]:
+    """Return what a matrix shows, clause by clause; [] if nothing ran or there is a search.
+
+    Names are passed through *mark*, and the rest is plain.
+    """
+
+    def brief(name: str) -> str:
+        return mark(shorten(name, _NAME))
+
+    grid = table.matrix(result)
+    if result.bisect or result.validation or not grid.cells:
+        return []
+    found = [
+        *_broken(grid, brief),
+        *patched.clauses(grid, brief),
+        _flaky_elsewhere(grid, brief),
+        *controls(grid, brief),
+    ]
+    return [part[:1].upper() + part[1:] for part in found if part]
+
+
+def tested_cells(grid: table.Matrix) -> dict[tuple[table.Row, Column], CellInfo]:
+    """Return the cells that are not controls."""
+    return {key: cell for key, cell in grid.cells.items() if not key[1].control}
+
+
+def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
+    """Return clauses on which unpatched variants are broken, where and how."""
+    tested = {k: c for k, c in tested_cells(grid).items() if not k[0].patches}
+    own: dict[table.Row, list[CellInfo]] = defaultdict(list)
+    for (row, _), cell in tested.items():
+        own[row].append(cell)
+    rows = [r for r in grid.rows if r in own]
+    if not rows:
+        return []
+    ways: dict[str, list[table.Row]] = defaultdict(list)
+    places: dict[str, list[Column]] = defaultdict(list)
+    bad_columns: list[Column] = []
+    for (row, column), cell in tested.items():
+        if cell.verdict == Verdict.BAD:
+            bad_columns.append(column)
+            places[cell.outcome].append(column)
+            if row not in ways[cell.outcome]:
+                ways[cell.outcome].append(row)
+    bad = [r for r in rows if any(c.verdict == Verdict.BAD for c in own[r])]
+    if not bad:
+        return [whole(own, mark)]
+    if len(rows) == 1:
+        head = f"broken in {mark(rows[0].label)}"
+    elif len(bad) == len(rows):
+        head = f"broken in all {len(rows)} revisions"
+    else:
+        head = f"broken in {len(bad)} of {len(rows)} revisions"
+    common = only_in(grid, tested, bad_columns, mark)
+    columns, failing = {column for _, column in tested}, set(bad_columns)
+    parts = []
+    for outcome in sorted(ways, key=lambda o: (-len(places[o]), o)):
+        cells = _cells(grid, places[outcome], columns, mark)
+        where = spans(rows, ways[outcome], mark) if len(rows) > 1 else []
+        every = bool(common) and set(places[outcome]) == failing
+        with_ = f" with {listed(cells)}" if cells and not every else ""
+        parts.append(
+            f"{mark(symbols.word(outcome))}{with_}" + (f" ({_few(where)})" if where else "")
+        )
+    untested = [r for r in rows if all(c.verdict in {Verdict.SKIP, Verdict.INFRA} for c in own[r])]
+    missing = f"{listed([mark(r.label) for r in untested])} could not be tested"
+    flaky = [k[0] for k, c in tested.items() if c.outcome == ToolOutcome.FLAKY]
+    names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
+    doubt = f"{plural(len(flaky), 'cell')} flaky ({names})"
+    return [
+        f"{head}{common}: {_few(parts)}",
+        doubt if flaky else "",
+        missing if untested else "",
+    ]
+
+
+def _cells(grid: table.Matrix, some: list[Column], tested: set[Column], mark: Mark) -> list[str]:
+    """Return the headers of *some* columns; none if they are many, or all that were tested."""
+    distinct = dict.fromkeys(some)
+    if len(distinct) == len(tested) or len(distinct) > _NAMED:
+        return []
+    headers = {c: grid.name(c) for g in grid.groups for c in g.columns}
+    return [mark(headers[column]) for column in headers if column in distinct]
+
+
+def _few(names: list[str], limit: int = 6) -> str:
+    """Join at most *limit* names for a parenthesis."""
+    more = len(names) - limit + 1
+    shown = [*names[: limit - 1], f"{more} more"] if more > 1 else names
+    return ", ".join(shown)
+
+
+def whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
+    """Return the clause for a matrix without a bad cell."""
+    unsure = [
+        mark(r.label) for r, cells in own.items() if any(c.verdict != Verdict.GOOD for c in cells)
+    ]
+    if unsure:
+        return f"no tested cell is bad, but some cells of {listed(unsure)} are inconclusive"
+    count = sum(len(cells) for cells in own.values())
+    return f"nothing is broken: all {plural(count, 'tested cell')} are good"
+
+
+def only_in(
+    grid: table.Matrix,
+    tested: Iterable[tuple[table.Row, Column]],
+    bad: Sequence[Column],
+    mark: Mark,
+) -> str:
+    """Return the axis values that all bad cells have, but not all tested cells."""
+    common = []
+    columns = {column for _, column in tested}
+    scenarios = {group.scenario.name: group.scenario for group in grid.groups}
+    if len({c.scenario for c in bad}) == 1 and len({c.scenario for c in columns}) > 1:
+        common.append(f"scenario {mark(bad[0].scenario)}")
+    if len({c.scenario for c in bad}) == 1:
+        for name, _ in bad[0].axes:
+            values = {dict(c.axes)[name] for c in bad}
+            every = {dict(c.axes)[name] for c in columns if c.scenario == bad[0].scenario}
+            if len(values) == 1 and len(every) > 1:
+                common.append(mark(axis_label(scenarios[bad[0].scenario], name, values.pop())))
+    return f", only with {listed(common)}" if common else ""
+
+
+def spans(rows: list[table.Row], some: list[table.Row], mark: Mark) -> list[str]:
+    """Return labels of rows, with three or more adjacent ones as ``v0.20.0 to v0.24.0``."""
+    spans: list[list[table.Row]] = []
+    for n, row in enumerate(rows):
+        if row not in some:
+            continue
+        if spans and n and rows[n - 1] is spans[-1][-1]:
+            spans[-1].append(row)
+        else:
+            spans.append([row])
+    named: list[str] = []
+    for span in spans:
+        if len(span) > 2:  # noqa: PLR2004 - both are named
+            named.append(f"{mark(span[0].label)} to {mark(span[-1].label)}")
+        else:
+            named += [mark(row.label) for row in span]
+    return named
+
+
+def _flaky_elsewhere(grid: table.Matrix, mark: Mark) -> str:
+    """Return a clause on cells whose trials agree here, but not all that are known; or ""."""
+    rows = [
+        row
+        for (row, _), cell in grid.cells.items()
+        if symbols.flaky(cell) and cell.outcome != ToolOutcome.FLAKY
+    ]
+    names = listed([mark(row.label) for row in dict.fromkeys(rows)])
+    known = "by all trials known on this machine"
+    return f"{plural(len(rows), 'cell')} flaky {known} ({names})" if rows else ""
+
+
+def controls(grid: table.Matrix, mark: Mark) -> list[str]:
+    """Return a clause on the controls; a row whose controls fail proves nothing."""
+    controls = {k: c for k, c in grid.cells.items() if k[1].control}
+    ran = [c for c in controls.values() if c.verdict != Verdict.SKIP or c.trials]
+    if not ran:
+        return []
+    failed = [k[0] for k, c in controls.items() if c in ran and c.verdict != Verdict.GOOD]
+    if not failed:
+        return [f"all {len(ran)} control cells are good"]
+    rows = listed([mark(r.label) for r in dict.fromkeys(failed)])
+    count = f"{len(failed)} of {len(ran)}"
+    return [f"{count} control cells are not good, so their rows prove nothing ({rows})"]
