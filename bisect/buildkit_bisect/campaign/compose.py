@@ -195,8 +195,8 @@ def _advised(info: _Advice | None, request: Request) -> _Advice | None:
     """Return *info* with commands that are about the repository, patches and cells of *request*."""
     if info is None:
         return None
-    notes = tuple(again(note, request) for note in info.notes)
-    return replace(info, hint=again(info.hint, request), notes=notes)
+    notes = tuple(again(note, request.command) for note in info.notes)
+    return replace(info, hint=again(info.hint, request.command), notes=notes)
 
 
 def result(

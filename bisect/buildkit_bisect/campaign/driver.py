@@ -73,7 +73,7 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
         raise
     except (BisectError, OSError) as error:
         if isinstance(error, BisectError):
-            error.hint = again(error.hint, setup.request)
+            error.hint = again(error.hint, setup.request.command)
         reason = str(error)
         raise
     finally:

@@ -79,13 +79,13 @@ _OWN = frozenset({
 _COMMAND = re.compile(r"\./inv ([a-z-]+)((?: (?!\./inv)\S+)*?)(?=;|, | and | \(|$)")
 
 
-def again(hint: str, request: Request) -> str:
-    """Return *hint*, with the options of *request* in each command that has them too.
+def again(hint: str, command: str) -> str:
+    """Return *hint*, with the options of a campaign's *command* in each command that has them too.
 
-    So a command that follows from a campaign is about the same repository, patches, scenario and
-    cells, though what proposes it knows only revisions. What the command itself says holds.
+    So what follows from a campaign is about the same repository, patches, scenario and cells,
+    though what proposes it knows only revisions. What a command in the hint says itself holds.
     """
-    given = _given(request)
+    given = _given(command)
 
     def completed(match: re.Match[str]) -> str:
         kind = TASKS.get(match[1])
@@ -99,10 +99,14 @@ def again(hint: str, request: Request) -> str:
     return _COMMAND.sub(completed, hint) if given else hint
 
 
-def _given(request: Request) -> list[tuple[str, list[str]]]:
-    """Return the flag, and the words, of each option that the command of *request* gives."""
-    flags = {option.flag: option for option in options_of(type(request))}
-    words, found = iter(shlex.split(request.command)[2:]), []
+def _given(command: str) -> list[tuple[str, list[str]]]:
+    """Return the flag, and the words, of each option that a campaign's command gives."""
+    try:
+        _, task, *rest = shlex.split(command)
+    except ValueError:  # a document may contain anything
+        return []
+    flags = {option.flag: option for option in options_of(TASKS[task])} if task in TASKS else {}
+    words, found = iter(rest), []
     for word in words:
         flag, joined, _ = word.partition("=")
         option = flags.get(flag)

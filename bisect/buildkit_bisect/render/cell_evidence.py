@@ -35,6 +35,7 @@ class Place:
     row: table.Row
     column: Column
     header: str  # the column in words, with its scenario if there are several
+    values: str  # its axis values as options name them: ``stargz bases different``
     cell: CellInfo
 
 
@@ -108,8 +109,8 @@ def places(grid: table.Matrix) -> Iterator[Place]:
             for column in group.columns:
                 cell = grid.cell(row, column)
                 if cell:
-                    header = grid.name(column)
-                    yield Place(row=row, column=column, header=header, cell=cell)
+                    header, values = grid.name(column), " ".join(group.header(column))
+                    yield Place(row=row, column=column, header=header, values=values, cell=cell)
 
 
 def lines(cell: CellInfo, folder: Path | None, limit: int, dull: frozenset[str]) -> Iterator[str]:

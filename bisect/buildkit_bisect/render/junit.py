@@ -29,7 +29,7 @@ def junit(result: Result, folder: Path | None = None) -> str:
     for place in cell_evidence.places(grid):
         cell = place.cell
         case = junitparser.TestCase(
-            name=clean(f"{place.row.label}: {place.header}"),
+            name=clean(f"{place.row.label}: {place.values}"),
             classname=clean(f"{cell.scenario}.{place.row.short}"),
             time=round(sum(t.seconds for t in cell.trials), 3),
         )

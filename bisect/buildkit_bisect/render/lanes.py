@@ -134,7 +134,7 @@ def lanes(
 
 def _title(result: Result) -> str:
     """Return the finding without the list of changes, which the picture shows."""
-    return finding(result).partition(":")[0]
+    return finding(result).partition(" (")[0]
 
 
 def _inside(

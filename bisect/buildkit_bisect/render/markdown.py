@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
+from buildkit_bisect.options.command import again
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.render import cell_evidence, legend, symbols, table, text, validation
 from buildkit_bisect.render.brief import Brief, brief, change_name, change_ways
@@ -100,6 +101,8 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         ],
         steps_of=collapsed,
         issues=_issues(result),
+        # Results of earlier versions have hints without the campaign's own options.
+        hint=again(_hint(result), result.command),
         check_counts=Counter(symbols.of_check(c) for c in v.checks).items() if v else (),
         fits=_fits(v) if v else "",
         size=_size(grid),
@@ -127,6 +130,11 @@ def _table(made: Brief | None) -> tuple[list[Markup], tuple[str, ...]]:
         return [], ()
     rows = [Markup("| {} |").format(Markup(" | ").join(row)) for row in (made.head, *made.rows)]
     return [rows[0], Markup("|" + " :-- |" * len(made.head)), *rows[1:]], made.notes  # noqa: S704
+
+
+def _hint(result: Result) -> str:
+    """Return the next command, or ""."""
+    return next((part.hint for part in (result.bisect, result.validation) if part), "")
 
 
 def _issues(result: Result) -> list[tuple[str, list[str]]]:

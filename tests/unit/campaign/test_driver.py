@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -17,13 +18,13 @@ from buildkit_bisect.campaign import driver, record
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work, drive
 from buildkit_bisect.campaign.setup import Setup
-from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
 from buildkit_bisect.events import Event, Events, Finished, Planned, Said
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.live import recorder
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.requests import Matrix
-from buildkit_bisect.result import CampaignKind, Result
+from buildkit_bisect.result import BisectInfo, CampaignKind, Result
 from buildkit_bisect.scenario import Action, Scenario, Step
 from buildkit_bisect.source import Source
 
@@ -76,8 +77,14 @@ class FakeCampaign:
 
     kind = CampaignKind.MATRIX
 
-    def __init__(self, error: BaseException | None = None, plan: Planned | None = PLAN) -> None:
+    def __init__(
+        self,
+        error: BaseException | None = None,
+        plan: Planned | None = PLAN,
+        findings: Findings | None = None,
+    ) -> None:
         self._error = error
+        self._findings = findings or Findings(revisions=(REVISION,), patches=(), cells=())
         self._plan = plan
         self.work: Work | None = None
 
@@ -91,7 +98,7 @@ class FakeCampaign:
         work.events.emit(Said(text="working"))
         if self._error:
             raise self._error
-        return Findings(revisions=(REVISION,), patches=(), cells=())
+        return self._findings
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +140,30 @@ def only_folder(out: Path) -> Path:
 
 def recorded(folder: Path) -> list[Event]:
     return [event for event, _ in recorder.events(folder / record.EVENTS)]
+
+
+def test_hints_are_about_the_campaigns_repository_and_patches(tmp_path: Path) -> None:
+    """What proposes them, a search, knows revisions only."""
+    command = "./inv bisect --good a --bad b --repo /src/bk --patches p"
+    page = "https://x.example/{id}/r.html"
+    request = Matrix(out=tmp_path, command=command, publish=page)
+    asked = replace(setup(tmp_path), request=request)
+    info = BisectInfo(
+        status="refused", good="a", bad="b", scenario="s", axes={}, hint="./inv run --rev a",
+        reason="no", notes=("to list all: ./inv boundaries --from a --to b",),
+    )  # fmt: skip
+    findings = Findings(revisions=(REVISION,), patches=(), cells=(), bisect=info)
+    campaign = FakeCampaign(findings=findings)
+    document = drive(campaign, asked, publish)
+    assert document.bisect
+    assert document.bisect.hint == "./inv run --rev a --repo /src/bk --patches p"
+    assert document.bisect.notes == (
+        "to list all: ./inv boundaries --from a --to b --repo /src/bk --patches p",
+    )
+    assert document.page == f"https://x.example/{document.id}/r.html"
+    error = NoAnswer("no good end", hint="./inv matrix --revs a")
+    with pytest.raises(NoAnswer, match=r"--revs a --repo /src/bk --patches p\)$"):
+        drive(FakeCampaign(error), asked, publish)
 
 
 @pytest.mark.usefixtures("noon")

@@ -6,6 +6,7 @@ import pytest
 
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import again, applicable, inv, twin, words
+from buildkit_bisect.options.option import Given
 from buildkit_bisect.options.reading import read
 from buildkit_bisect.options.requests import Bisect, Boundaries, Campaign, Clean, Post
 
@@ -81,7 +82,7 @@ CELL = " --axis=snapshotter=stargz --axis=bases=same --patches p,q"
 def test_the_next_command_is_about_the_same_repository_patches_and_cells(
     hint: str, expected: str
 ) -> None:
-    given = {
+    given: dict[str, Given] = {
         "repo": "/src/bk",
         "script": "./t.sh",
         "axis": ["snapshotter=stargz", "bases=same"],
@@ -91,11 +92,13 @@ def test_the_next_command_is_about_the_same_repository_patches_and_cells(
         "fresh": True,
         "json": True,
     }
-    assert again(hint, read(Bisect, given, {})) == expected
+    assert again(hint, read(Bisect, given, {}).command) == expected
+    assert again(expected, read(Bisect, given, {}).command) == expected, "no option twice"
 
 
 def test_a_command_without_options_changes_nothing() -> None:
-    assert again(inv("run", rev="a"), Bisect()) == "./inv run --rev a"
+    for command in ("", "./inv bisect --good a", "./inv nothing --repo x", "'", "./inv"):
+        assert again(inv("run", rev="a"), command) == "./inv run --rev a"
 
 
 @pytest.mark.parametrize(

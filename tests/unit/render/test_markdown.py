@@ -577,3 +577,11 @@ def test_without_a_page_there_are_no_links_to_it() -> None:
     there = replace(result, page=url, comment=comment)
     assert f"[whole report]({url})" in first_screen(render.markdown(there))
     assert f'<a href="{comment}" rel="noreferrer">comment</a>' in render.html(there)
+
+
+def test_the_next_command_is_about_the_same_repository_and_patches() -> None:
+    """Also in results of earlier versions, whose hints name revisions only."""
+    command = "./inv bisect --good a --bad b --repo /src/buildkit --patches lazy-variants --fresh"
+    made = first_screen(render.markdown(replace(results.refused(), command=command)))
+    shown = re.sub(r"&#(\d+);", lambda found: chr(int(found[1])), made)
+    assert "./inv bisect --bad 6c0aa8c8f --find-good --repo PATH --patches lazy-variants" in shown

@@ -161,8 +161,8 @@ def test_json_cannot_end_its_element() -> None:
 
 def test_a_page_compares_before_and_after_a_patch() -> None:
     text = render.html(results.matrix())
-    assert re.search(r"change-changed.*?stargz bases different", text, re.DOTALL)
-    assert re.search(r"change-fixed.*?stargz bases same", text, re.DOTALL)
+    assert re.search(r"change-changed.*?two base images", text, re.DOTALL)
+    assert re.search(r"change-fixed.*?one base image", text, re.DOTALL)
     assert not re.search(r'<tr class="change-broken"', text)
 
 

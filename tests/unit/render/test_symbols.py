@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 import pytest
@@ -26,10 +27,11 @@ def test_a_table_has_every_word(table: Mapping[StrEnum, object], choice: type[St
 
 
 def test_a_check_of_upstreams_has_a_tick_only_if_nothing_in_it_failed() -> None:
-    def shown(change: CheckEffect, **more: tuple[str, ...]) -> symbols.Symbol:
-        return symbols.of_check(
-            CheckInfo(kind="test", subject="x", change=change, before="", after="", **more)
-        )
+    def shown(
+        change: CheckEffect, known: tuple[str, ...] = (), flaky: tuple[str, ...] = ()
+    ) -> symbols.Symbol:
+        check = CheckInfo(kind="test", subject="x", change=change, before="", after="")
+        return symbols.of_check(replace(check, known=known, flaky=flaky))
 
     assert [shown(change).css for change in CheckEffect] == [
         symbols.GOOD.css, symbols.BAD.css, symbols.GOOD.css, symbols.PRE_EXISTING.css,
