@@ -123,6 +123,18 @@ def test_a_timeline_is_whole_on_a_phone(kind: str, reader: Reader) -> None:
     assert page.locator(".timeline:visible svg").count() == int(searched)
 
 
+@each_kind
+def test_the_answer_is_on_the_first_screen_of_a_phone(kind: str, reader: Reader) -> None:
+    """Headline, then the small table, then the rest; the longest attacks may take more room."""
+    page = reader.open(KINDS[kind](), width=PHONE)
+    tops = [page.locator(name).bounding_box() for name in ("h1", ".brief", "main")]
+    ys = [box["y"] for box in tops if box]
+    assert len(ys) == 3
+    assert ys == sorted(ys)
+    if kind != "hostile":
+        assert ys[1] < 400, "the table begins in the upper half"
+
+
 def test_a_region_with_more_in_it_shows_on_which_side(reader: Reader) -> None:
     page = reader.open(results.two_scenarios(), width=PHONE)
     region = page.get_by_role("region", name="Matrix, scrollable")

@@ -11,6 +11,7 @@ from buildkit_bisect.render.brief import Brief
 
 _LINK = re.compile(r"\[([^\[\]]*)\]\((https://[^\s()<>\"]+)\)")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _FOLDED = ", folded below"
 _SYMBOL = '<span class="sym {}" aria-hidden="true">{}</span>'
 
@@ -32,6 +33,8 @@ def cell(markdown: str) -> Markup:
     `text.markdown` writes each ``[``, ``(``, ``*`` and ``<`` of a text as an entity, so what
     these characters mark is ours.
     """
+    if _DATE.fullmatch(str(markdown)):
+        return Markup('<span class="date">{}</span>').format(str(markdown))
     made = _LINK.sub(lambda m: f'<a href="{m[2]}" rel="noreferrer">{m[1]}</a>', str(markdown))
     made = _BOLD.sub(r"<b>\1</b>", made).replace(_FOLDED, ", below")
     for symbol in (*symbols.ALL, symbols.PRE_EXISTING):

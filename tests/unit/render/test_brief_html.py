@@ -39,6 +39,11 @@ def test_our_markdown_becomes_html() -> None:
     assert made.plain == "first bad v1 \u2717"
 
 
+def test_a_date_stays_on_one_line() -> None:
+    assert brief_html.cell(markdown("2025-09-11")) == '<span class="date">2025-09-11</span>'
+    assert "date" not in brief_html.cell(markdown("2025-09-11 and later"))
+
+
 def test_markdown_of_others_stays_text() -> None:
     made = Tags(brief_html.cell(markdown(f"**x** [a](https://evil.example) {results.HOSTILE}")))
     assert made.elements == []
