@@ -20,7 +20,7 @@ _LETTER, _SMALL, _MONO = 6.7, 5.6, 7.4  # width of a letter
 _BOX = (92, 184)  # minimum and maximum width of a box
 _NAME = (64, 210)  # and of the names on the left
 _CELL_NAME = (64, 190)  # and of the cells' names there
-_SYMBOL = 40  # a box without its text
+_SYMBOL = 37  # a box without its text
 _LINES = 5  # of a text that is wrapped
 
 
@@ -121,7 +121,8 @@ def _sheet(grid: table.Matrix, slots: Sequence[_Slot]) -> Sheet:
     titles = [slot.group.scenario.name for slot in slots]
     boxes = tuple(tuple(_box(grid, row, slot) for slot in slots) for row in grid.rows)
     widths = [
-        _width([line[n] for line in boxes], slot.lines, _LETTER) for n, slot in enumerate(slots)
+        _width([line[n] for line in boxes], " ".join(slot.lines).split(), _LETTER)
+        for n, slot in enumerate(slots)
     ]
     for _, run in groupby(range(len(slots)), key=lambda n: titles[n]):
         own = list(run)  # together at least as wide as the scenario's name
