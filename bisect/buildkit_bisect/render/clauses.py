@@ -181,13 +181,25 @@ def _flaky_elsewhere(grid: table.Matrix, mark: Mark) -> str:
 
 def controls(grid: table.Matrix, mark: Mark) -> list[str]:
     """Return a clause on the controls; a row whose controls fail proves nothing."""
-    controls = {k: c for k, c in grid.cells.items() if k[1].control}
-    ran = [c for c in controls.values() if c.verdict != Verdict.SKIP or c.trials]
+    ran = _ran(grid)
     if not ran:
         return []
-    failed = [k[0] for k, c in controls.items() if c in ran and c.verdict != Verdict.GOOD]
+    failed = failed_controls(grid)
     if not failed:
         return [f"all {len(ran)} control cells are good"]
     rows = listed([mark(r.label) for r in dict.fromkeys(failed)])
     count = f"{len(failed)} of {len(ran)}"
     return [f"{count} control cells are not good, so their rows prove nothing ({rows})"]
+
+
+def failed_controls(grid: table.Matrix) -> list[table.Row]:
+    """Return the row of each control that ran and is not good."""
+    return [row for row, cell in _ran(grid) if cell.verdict != Verdict.GOOD]
+
+
+def _ran(grid: table.Matrix) -> list[tuple[table.Row, CellInfo]]:
+    return [
+        (row, cell)
+        for (row, column), cell in grid.cells.items()
+        if column.control and (cell.verdict != Verdict.SKIP or cell.trials)
+    ]

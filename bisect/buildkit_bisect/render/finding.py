@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from buildkit_bisect.headline import Mark, Said, Words, headline
+from buildkit_bisect.headline import Mark, Said, Words, cut, headline
 from buildkit_bisect.model import ToolOutcome, Verdict
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.render import changes, clauses, patched, symbols, table
@@ -24,6 +24,10 @@ from buildkit_bisect.search.notes import MORE_THAN_ONCE
 
 #: How a search says that there are several changes; the second in results of earlier versions.
 _MORE_THAN_ONCE = (MORE_THAN_ONCE, "the history turned more than once")
+
+
+#: How much longer than a subject a clause on patches may be that a headline quotes.
+_CLAUSE = 30
 
 
 def finding(result: Result, mark: Mark = str) -> str:
@@ -74,7 +78,7 @@ def _is(cell: CellInfo) -> str:
 
 def _matrix(grid: table.Matrix, words: Words) -> Said:
     effects = clauses.controls(grid, words.name)
-    failed = any("not good" in clause for clause in effects)
+    failed = any(clauses.failed_controls(grid))
     patches = _patches(grid, words)
     flaky = sum(symbols.of_cell(cell) is symbols.MIXED for cell in grid.cells.values())
     first = _broken(grid, words)
@@ -116,29 +120,44 @@ def _patches(grid: table.Matrix, words: Words) -> str:
     effects = {p: r for p, r in patched.ranks(grid).items() if r != {Rank.UNTESTED}}
     if not effects:
         return ""
-    only = patched.clauses(grid, words.name)
-    if len(only) == 1 and len(only[0]) <= words.reach + 30:
-        return only[0]
+    # Measured without marks, so that both texts of a headline say the same.
+    plain = patched.clauses(grid, lambda name: cut(one_line(name), words.width))
+    if len(plain) == 1 and len(plain[0]) <= words.reach + _CLAUSE:
+        return patched.clauses(grid, words.name)[0]
+    return _several_sets(grid, effects, words)
+
+
+def _several_sets(
+    grid: table.Matrix, effects: Mapping[tuple[str, ...], set[Rank]], words: Words
+) -> str:
     fix = [p for p, ranks in effects.items() if ranks == {Rank.FIXES}]
     broke = [p for p, ranks in effects.items() if Rank.BREAKS in ranks]
-    rest = len(effects) - len(fix)
+    rest = [p for p in effects if p not in fix]
     if fix:
         said = f"with {_on(grid, fix, words)}, every broken cell is good"
-        others = f"{rest} other {'set' if rest == 1 else 'sets'} of patches"
-    else:
-        said, others = "", plural(rest, "set") + " of patches"
-    if broke and len(broke) == len(effects):
-        names = _on(grid, broke, words)
-        said = f"with {names}, {'a cell that was good is' if len(broke) == 1 else 'cells that were good are'} bad"  # noqa: E501
-    elif broke:
-        breaks = "breaks" if len(broke) == 1 else "break"
-        tail = f"{len(broke)} of {others} {breaks} a good cell"
-        said = f"{said}; {tail}" if said else tail
-    elif rest and fix:
-        said += f"; {others} {'does' if rest == 1 else 'do'} less"
-    elif not fix:
-        said = f"with {_on(grid, list(effects), words)}, some cells are still bad"
-    return said
+        others = f"{len(rest)} other {'set' if len(rest) == 1 else 'sets'} of patches"
+        if broke:
+            return f"{said}; {len(broke)} of {others} {_break(broke)} a good cell"
+        return f"{said}; not so with {others}" if rest else said
+    if len(broke) == len(effects):
+        cells = "a cell that was good is" if len(broke) == 1 else "cells that were good are"
+        return f"with {_on(grid, broke, words)}, {cells} bad"
+    if broke:
+        return f"{len(broke)} of {plural(len(rest), 'set')} of patches {_break(broke)} a good cell"
+    return f"with {_on(grid, rest, words)}, {_without_effect(grid)}"
+
+
+def _break(sets: list[tuple[str, ...]]) -> str:
+    return "breaks" if len(sets) == 1 else "break"
+
+
+def _without_effect(grid: table.Matrix) -> str:
+    """Return what patched cells show if none is fixed or broken beyond chance."""
+    cells = clauses.tested_cells(grid)
+    bad = [bool(row.patches) for (row, _), c in cells.items() if c.verdict == Verdict.BAD]
+    if any(bad):
+        return "some cells are bad"
+    return "no cell is bad, which may be chance" if bad else "no cell is bad either"
 
 
 def _sets(sets: list[tuple[str, ...]], words: Words) -> str:

@@ -18,6 +18,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.render import brief_html, legend, page, svg, symbols, table, text, validation
 from buildkit_bisect.render.brief import brief
 from buildkit_bisect.render.finding import finding, percent
+from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance
 from buildkit_bisect.result.labels import axis_labels, cell_label
@@ -89,6 +90,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         subject={r.sha: text.clean(r.subject) for r in result.revisions},
         names=table.names(result),
         percent=percent,
+        steps_of=collapsed,
         symbol=symbols.of,
         tally=symbols.tally,
     )

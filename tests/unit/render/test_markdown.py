@@ -16,7 +16,7 @@ from buildkit_bisect import render
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import reports, symbols
 from buildkit_bisect.render.clauses import clauses
-from buildkit_bisect.render.text import clean
+from buildkit_bisect.render.text import clean, markdown
 from buildkit_bisect.result import CandidateInfo, CellInfo, Result
 from buildkit_bisect.search.notes import MORE_THAN_ONCE
 from buildkit_bisect.system import checkout
@@ -585,3 +585,45 @@ def test_the_next_command_is_about_the_same_repository_and_patches() -> None:
     made = first_screen(render.markdown(replace(results.refused(), command=command)))
     shown = re.sub(r"&#(\d+);", lambda found: chr(int(found[1])), made)
     assert "./inv bisect --bad 6c0aa8c8f --find-good --repo PATH --patches lazy-variants" in shown
+
+
+ONE = ("cached",)  # a single trial proves nothing
+
+
+@pytest.mark.parametrize(
+    ("base", "sets", "said"),
+    [
+        (RAN, {("fix",): ("cached", "cached"), ("p",): (RAN, "cached"), ("q",): (RAN, "cached")},
+         "With fix on a, every broken cell is good; not so with 2 other sets of patches"),
+        (RAN, {("fix",): ("cached", "cached"), ("p",): (RAN, RAN), ("q",): (RAN, "cached")},
+         "With fix on a, every broken cell is good; 1 of 2 other sets of patches breaks a good"),
+        (RAN, {("p",): (RAN, RAN), ("q",): (RAN, "cached")},
+         "1 of 2 sets of patches breaks a good cell"),
+        (RAN, {("p",): (RAN, RAN), ("q",): ("cached", RAN)},
+         "With each of p and q on a, cells that were good are bad"),
+        (RAN, {("p",): (RAN, "cached"), ("q",): ("export-failed", "cached")},
+         "With each of p and q on a, some cells are bad"),
+        ((RAN,), {("p",): (ONE, "cached"), ("q",): (ONE * 2, "cached")},
+         "With each of p and q on a, no cell is bad, which may be chance"),
+        ("cached", {("p",): ("cached", "cached"), ("q",): ("cached", ("cached", "unclassified"))},
+         "With each of p and q on a, no cell is bad either"),
+    ],
+)  # fmt: skip
+def test_the_headline_on_several_sets_of_patches(
+    base: Any, sets: dict[tuple[str, ...], tuple[Any, Any]], said: str
+) -> None:
+    rows = [results.row("a", 1, *ways, patches=patches) for patches, ways in sets.items()]
+    found = render.finding(only(*results.row("a", 1, base, "cached"), *itertools.chain(*rows)))
+    assert f". {said}" in found
+
+
+def test_marks_do_not_change_what_a_headline_says() -> None:
+    """Escapes make names longer, and may not decide which sentence fits."""
+    rows = [
+        *results.row("a", 1, RAN, "cached"),
+        *results.row("a", 1, "cached", "cached", patches=("a_patch_with_an_underscore_" * 2,)),
+    ]
+    result = only(*rows)
+    plain = re.sub(r"&#(\d+);", lambda found: chr(int(found[1])),
+                   render.finding(result, lambda name: str(markdown(name))))  # fmt: skip
+    assert plain == render.finding(result)

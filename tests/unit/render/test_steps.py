@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import results
+from buildkit_bisect import render
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.result import BisectStep
 
@@ -35,3 +39,12 @@ def test_other_verdicts_phases_and_untested_steps_stay_alone() -> None:
         step(4, "proof", "x", "skip"), step(5, "proof", "x", "skip"),
     ]  # fmt: skip
     assert [numbers for numbers, _ in collapsed(steps)] == ["1", "2", "3", "4", "5"]
+
+
+def test_both_reports_show_joined_steps() -> None:
+    result = results.bisect()
+    assert result.bisect
+    again = replace(result.bisect.steps[-1], number=9)
+    made = replace(result, bisect=replace(result.bisect, steps=(*result.bisect.steps, again)))
+    assert "| 7 and 9 |" in render.markdown(made)
+    assert "<td>7 and 9</td>" in render.html(made)
