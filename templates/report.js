@@ -23,6 +23,21 @@
   const GLYPH = { good: "✓", bad: "✗", flaky: "≈", weak: "?", skip: "»", infra: "!", none: "·" };
   const symbol = (css) => el("span", { class: `sym ${css}`, "aria-hidden": "true" }, GLYPH[css] || "?");
 
+  // A region that scrolls fades towards the sides on which there is more.
+  const SIDES = ["left", "right", "up", "down"];
+  const cue = (box) => {
+    const look = () => {
+      const right = box.scrollWidth - box.clientWidth - box.scrollLeft, down = box.scrollHeight - box.clientHeight - box.scrollTop;
+      const more = [box.scrollLeft, right, box.scrollTop, down];
+      SIDES.forEach((side, n) => box.classList.toggle(`more-${side}`, more[n] > 1));
+    };
+    box.addEventListener("scroll", look, { passive: true });
+    new ResizeObserver(look).observe(box);
+    if (box.firstElementChild) new ResizeObserver(look).observe(box.firstElementChild);
+    return box;
+  };
+  all(".scroll").forEach(cue);
+
   // Filters hide rows and columns, and fade cells of other outcomes.
   const form = document.querySelector(".filters");
   const table = document.querySelector(".matrix");
@@ -219,7 +234,7 @@
         : `${plural(nodes.length, "record")}; none lost layers that the control (${control}) has`;
     return [
       el("p", {}, found),
-      el("div", { class: "graph", tabindex: "0", role: "region", "aria-label": "cache records, scrollable" }, picture),
+      cue(el("div", { class: "graph", tabindex: "0", role: "region", "aria-label": "cache records, scrollable" }, picture)),
     ];
   };
 

@@ -26,22 +26,26 @@ class Words:
 
     def name(self, text: str) -> str:
         """Return a name, cut to the room there is."""
-        return self.mark(cut(text, self.width))
+        return self._marked(text, self.width)
 
     def long(self, text: str) -> str:
         """Return a subject or a reason, cut to the room there is; it may be longer than a name."""
-        return self.mark(cut(text, self.reach))
+        return self._marked(text, self.reach)
 
     def sum(self, names: Sequence[str]) -> str:
         """Return ``a + b + c``, or ``a + 2 more`` where there is no room."""
         whole = " + ".join(names)
         if len(whole) <= max(self.reach, self.width) or len(names) < 2:  # noqa: PLR2004
-            return self.mark(cut(whole, max(self.reach, self.width)))
+            return self._marked(whole, max(self.reach, self.width))
         return f"{self.name(names[0])} + {len(names) - 1} more"
 
     def cell(self, text: str) -> str:
         """Return the label of a cell, cut to the room there is."""
-        return self.mark(cut(text, self.label))
+        return self._marked(text, self.label)
+
+    def _marked(self, text: str, width: int) -> str:
+        # A plain string: what is added to a Markup is escaped, also the marks of another name.
+        return str(self.mark(cut(text, width)))
 
     def list(self, names: Iterable[str]) -> str:
         """Return the first names, and how many more there are."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.render import page, svg, symbols, table, text, validation
+from buildkit_bisect.render import brief_html, legend, page, svg, symbols, table, text, validation
+from buildkit_bisect.render.brief import brief
 from buildkit_bisect.render.finding import finding, percent
-from buildkit_bisect.render.markdown import means
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance
+from buildkit_bisect.result.labels import axis_labels, cell_label
 
 #: Maximum size of a page, in bytes; logs are shortened until it fits.
 LIMIT = 1_500_000
@@ -68,10 +71,15 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         axes_of=_axes_of,
         known=any(symbols.more(c) for c in result.cells),
         legend=[s for s in symbols.ALL if s in used],
-        means=means(result),
+        control=symbols.CONTROL if any(c.control for c in result.cells) else "",
+        meanings=legend.legends(result),
+        brief=brief_html.in_html(brief(result)),
+        words_of=partial(_words_of, result),
+        labels=lambda group, column: axis_labels(group.scenario, dict(column.axes)),
         versus=_versus(grid),
         times=_times(grid),
-        timeline=Markup(svg.timeline(result, templates=templates, inline=True)),  # noqa: S704 - an escaping template
+        timeline=_picture(result, templates),
+        slim_timeline=_picture(result, templates, narrow=True),
         data=page.script_json(page.data(result, folder, lines)),
         diff_lines=lines * _DIFF_LINES,
         style=Markup(style),  # noqa: S704 - ours, or the user's own
@@ -86,6 +94,19 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         symbol=symbols.of,
         tally=symbols.tally,
     )
+
+
+def _words_of(result: Result, name: str, axes: Mapping[str, str]) -> str:
+    """Return a cell as ``cross-stage-lazy: lazy snapshotter (stargz), two base images``."""
+    scenario = next((s for s in result.scenarios if s.name == name), None)
+    values = " ".join(f"{axis} {value}" for axis, value in sorted(axes.items()))
+    label = cell_label(scenario, axes) if scenario else values
+    return f"{name}: {label}" if label else name
+
+
+def _picture(result: Result, templates: Templates, *, narrow: bool = False) -> Markup:
+    made = svg.timeline(result, templates=templates, inline=True, narrow=narrow)
+    return Markup(made)  # noqa: S704 - an escaping template
 
 
 def _policy(style: str, script: str) -> str:
@@ -137,6 +158,16 @@ class _Versus:
     row: table.Row
     base: table.Row
     pairs: tuple[_Pair, ...]
+
+    @property
+    def changed(self) -> list[_Pair]:
+        """The cells that do not simply have the same outcome."""
+        return [pair for pair in self.pairs if pair.change is not Change.SAME]
+
+    @property
+    def same(self) -> list[_Pair]:
+        """The cells with the same outcome on both sides."""
+        return [pair for pair in self.pairs if pair.change is Change.SAME]
 
 
 def _versus(grid: table.Matrix) -> list[_Versus]:

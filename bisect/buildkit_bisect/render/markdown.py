@@ -13,7 +13,7 @@ from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.options.command import again
 from buildkit_bisect.phrases import listed, plural
-from buildkit_bisect.render import cell_evidence, symbols, table, text, validation
+from buildkit_bisect.render import cell_evidence, legend, symbols, table, text, validation
 from buildkit_bisect.render.brief import Brief, brief, change_name, change_ways
 from buildkit_bisect.render.changes import changes as history
 from buildkit_bisect.render.clauses import clauses
@@ -234,14 +234,10 @@ def means(result: Result) -> list[tuple[str, list[Meaning]]]:
 
     Two scenarios may give one name to different outcomes.
     """
-    found = []
-    for scenario in result.scenarios:
-        cells = [c for c in result.cells if c.scenario == scenario.name]
-        seen = {c.outcome for c in cells} | {name for c in cells for name in c.counts}
-        rules = [r for r in scenario.outcomes if r["name"] in seen]
-        if rules:
-            found.append((scenario.name, [(r["name"], r["verdict"], r["means"]) for r in rules]))
-    return found
+    return [
+        (one.scenario.name, [(m.outcome, m.verdict, m.means) for m in one.meanings])
+        for one in legend.legends(result)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from buildkit_bisect.events import Column
-from buildkit_bisect.render import symbols, table, text
+from buildkit_bisect.render import legend, sheets, symbols, table, text
 from buildkit_bisect.render.finding import finding
+from buildkit_bisect.render.sheets import PAD, WIDTH, Box, Head, Sheet
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import fit
 from buildkit_bisect.render.timeline import timeline
@@ -15,9 +16,17 @@ from buildkit_bisect.result import Result
 
 __all__ = ["matrix", "timeline"]
 
-_ROW, _PAD, _TITLE, _HEAD = 38, 16, 18, 14  # pixels: a row's, the margin, a line's
-_LETTER, _SMALL, _MONO, _BOLD = 6.7, 5.6, 7.4, 8.7  # width of a letter
-_CELL = (96, 300)  # minimum and maximum width
+_ROW, _TITLE, _HEAD, _SMALL_LINE, _SCENARIO = 38, 18, 14, 12, 24  # pixels: height of a line
+_SMALL, _MONO, _BOLD = 5.6, 7.4, 8.7  # width of a letter
+_NARROWEST = 480  # a title needs some room
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Text:
+    x: float
+    y: float
+    css: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,109 +34,142 @@ class _Cell:
     x: float
     y: float
     width: float
+    height: float
+    box: Box
+    texts: tuple[_Text, ...]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Drawing:
+    """What was placed so far, and where it ends."""
+
+    y: float
+    texts: list[_Text]
+    rules: list[float]
+    cells: list[_Cell]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Mark:
+    """A symbol of the legend, and what it means."""
+
+    x: float
+    y: float
     css: str
-    word: str
-    tally: str
-    known: str  # for the tooltip
+    says: str
 
 
 def matrix(result: Result, *, templates: Templates | None = None) -> str:
-    """Return the matrix as SVG, with a symbol, the outcome and k of n in each cell."""
+    """Return the matrix as SVG, with a symbol, the outcome and k of n in each cell.
+
+    It is at most about 780 pixels wide, so that its letters are readable beside other text.
+    """
     grid = table.matrix(result)
-    label = max((len(r.label) for r in grid.rows), default=0)
-    left = _PAD + min(360.0, max(90.0, label * _MONO + 12))
-    x, heads, cells, titles = left, [], [], []
-    widths = {c: w for g in grid.groups for c, w in _widths(grid, g)}
-    full = max(320.0, left + sum(widths.values()) + _PAD * len(grid.groups))
-    title = _wrap(finding(result), full - 2 * _PAD)
-    head = 10 + _TITLE * len(title)
-    depth = max((len(_head(g, c)) for g in grid.groups for c in g.columns), default=0)
-    top = head + 40 + _HEAD * depth
-    bottom = top + len(grid.rows) * _ROW
-    for group in grid.groups:
-        titles.append((x, fit(group.scenario.name, _CELL[1], _MONO)))
-        for column in group.columns:
-            width = widths[column]
-            lines = [fit(line, width - 10, _LETTER) for line in _head(group, column)]
-            heads.append((x, lines, column.control))
-            for n, row in enumerate(grid.rows):
-                cell, symbol = grid.cell(row, column), grid.symbol(row, column)
-                cells.append(
-                    _Cell(
-                        x=x,
-                        y=top + n * _ROW,
-                        width=width,
-                        css=symbol.css,
-                        word=fit(symbols.word(cell.outcome), width - 36, _LETTER)
-                        if cell
-                        else "not run",
-                        tally=fit(symbols.brief(cell), width - 36, _SMALL) if cell else "",
-                        known=text.clean(symbols.all_known(cell)) if cell else "",
-                    )
-                )
-            x += width
-        x += _PAD
-    used = [s for s in symbols.ALL if any(c.css == s.css for c in cells)]
-    legend = _legend(used, full)
+    made = sheets.sheets(grid)
+    full = max([float(_NARROWEST), *(sheet.width for sheet in made)])
+    title = textwrap.wrap(text.clean(finding(result)), max(20, int((full - 2 * PAD) / _BOLD)))
+    drawing = _Drawing(y=10.0 + _TITLE * max(1, len(title)), texts=[], rules=[], cells=[])
+    for sheet in made:
+        _place(drawing, sheet)
+    marks = list(_legend(result, drawing, full))
     return (templates or Templates()).render(
         "matrix.svg.j2",
         title=title,
         full=text.clean(finding(result)),
-        width=full,
-        head=head,
-        height=bottom + 20 + _TITLE * (1 + max((line for _, line, _ in legend), default=0)),
-        rows=[
-            (top + n * _ROW, _lines(row.label, left - _PAD - 4)) for n, row in enumerate(grid.rows)
-        ],
-        heads=heads,
-        titles=titles,
-        cells=cells,
-        row_height=_ROW,
-        legend=[(x, bottom + 22 + line * _TITLE, s) for x, line, s in legend],
+        width=round(full),
+        height=round(drawing.y + 8),
+        texts=drawing.texts,
+        rules=drawing.rules,
+        cells=drawing.cells,
+        legend=marks,
     )
 
 
-def _lines(label: str, width: float) -> list[str]:
-    """Return a row's name in one or two lines, truncated if it does not fit."""
-    letters = max(1, int(width / _MONO))
-    first, *rest = textwrap.wrap(text.clean(label), letters, break_on_hyphens=False) or [""]
-    return [fit(first, width, _MONO), *([fit(" ".join(rest), width, _MONO)] if rest else [])]
+def _place(drawing: _Drawing, sheet: Sheet) -> None:
+    """Add a table below what is there."""
+    xs: list[float] = []
+    x = PAD + sheet.name
+    for head, width in zip(sheet.columns, sheet.widths, strict=True):
+        x += PAD if xs and head.title else 0
+        xs.append(x)
+        x += width
+    if any(head.title for head in sheet.columns):
+        drawing.y += _SCENARIO
+        for x, head in zip(xs, sheet.columns, strict=True):
+            if head.title:
+                title = fit(head.title, WIDTH - x, _MONO)
+                drawing.texts.append(_Text(x=x + 4, y=drawing.y - 4, css="mono small", text=title))
+    drawing.y += 6
+    for x, head in zip(xs, sheet.columns, strict=True):
+        drawing.texts += _names(head, x + 4, drawing.y + 12)
+    drawing.y += 6 + _HEAD * max((len(head.lines) for head in sheet.columns), default=0)
+    for head, boxes in zip(sheet.rows, sheet.boxes, strict=True):
+        if head.title:
+            drawing.y += _SCENARIO
+            title = fit(head.title, WIDTH - PAD, _MONO)
+            drawing.texts.append(_Text(x=PAD, y=drawing.y - 7, css="mono small", text=title))
+        height = max(
+            _ROW,
+            _HEAD * len(head.lines) + 10,
+            *(_tall(box, width) for box, width in zip(boxes, sheet.widths, strict=True)),
+        )
+        drawing.rules.append(drawing.y)
+        first = drawing.y + (height - _HEAD * len(head.lines)) / 2 + 11
+        drawing.texts += _names(head, PAD, first)
+        for x, width, box in zip(xs, sheet.widths, boxes, strict=True):
+            drawing.cells.append(_cell(box, x, drawing.y, width, height))
+        drawing.y += height
+    drawing.y += 6
 
 
-def _head(group: table.Group, column: Column) -> list[str]:
-    return [*group.header(column), *(["control"] if column.control else [])]
+def _names(head: Head, x: float, y: float) -> Iterator[_Text]:
+    """Yield the lines of a head."""
+    for n, line in enumerate(head.lines):
+        css = "mono" if head.variant else "dim" if head.control else ""
+        yield _Text(x=x, y=y + n * _HEAD, css=css, text=line)
 
 
-def _widths(grid: table.Matrix, group: table.Group) -> list[tuple[Column, float]]:
-    """Return columns with their widths, together at least as wide as the scenario's name."""
-    widths = [_width(grid, group, column) for column in group.columns]
-    name = len(text.clean(group.scenario.name)) * _MONO
-    widths[-1] += max(0.0, min(name, _CELL[1]) - sum(widths))
-    return list(zip(group.columns, widths, strict=True))
+def _tall(box: Box, width: float) -> float:
+    words, tallies = sheets.word_lines(box, width), sheets.tally_lines(box, width)
+    return _HEAD * len(words) + _SMALL_LINE * len(tallies) + 10
 
 
-def _width(grid: table.Matrix, group: table.Group, column: Column) -> float:
-    """Return a width that fits the longest text in a column, within `_CELL`."""
-    cells = [cell for row in grid.rows if (cell := grid.cell(row, column))]
-    words = [len(symbols.word(cell.outcome)) * _LETTER for cell in cells]
-    tallies = [len(symbols.brief(cell)) * _SMALL for cell in cells]
-    heads = [len(line) * _LETTER - 26 for line in group.header(column)]
-    return round(min(_CELL[1], max([_CELL[0] - 40, *words, *tallies, *heads]) + 40))
+def _cell(box: Box, x: float, y: float, width: float, height: float) -> _Cell:
+    line = y + (height - _tall(box, width) + 10) / 2 - 3
+    texts = []
+    for word in sheets.word_lines(box, width):
+        line += _HEAD
+        texts.append(_Text(x=x + 31, y=line, css="word", text=word))
+    for tally in sheets.tally_lines(box, width):
+        line += _SMALL_LINE
+        texts.append(_Text(x=x + 31, y=line, css="small", text=tally))
+    return _Cell(x=x, y=y, width=width, height=height, box=box, texts=tuple(texts))
 
 
-def _legend(used: list[symbols.Symbol], width: float) -> list[tuple[float, int, symbols.Symbol]]:
-    """Return (x, line, symbol) of the legend, in as many lines as needed."""
-    placed: list[tuple[float, int, symbols.Symbol]] = []
-    x, line = float(_PAD), 0
-    for symbol in used:
-        takes = 40 + len(symbol.says) * _SMALL
-        if placed and x + takes > width:
-            x, line = float(_PAD), line + 1
-        placed.append((x, line, symbol))
+def _legend(result: Result, drawing: _Drawing, width: float) -> Iterator[_Mark]:
+    """Yield what the symbols mean, then what the outcomes of each scenario mean."""
+    used = [s for s in symbols.ALL if any(c.box.css == s.css for c in drawing.cells)]
+    says = [(s.css, s.says) for s in used]
+    if any(cell.box.control for cell in drawing.cells):
+        says.append(("control", symbols.CONTROL))
+    x = float(PAD)
+    drawing.y += 18
+    for css, words in says:
+        takes = 40 + len(words) * _SMALL
+        if x > PAD and x + takes > width:
+            x = float(PAD)
+            drawing.y += _TITLE
+        yield _Mark(x=x, y=drawing.y, css=css, says=words)
         x += takes
-    return placed
-
-
-def _wrap(content: str, width: float) -> list[str]:
-    """Return *content* in lines of about *width* pixels in the title's font."""
-    return textwrap.wrap(text.clean(content), max(20, int(width / _BOLD))) or [""]
+    for each in legend.legends(result):
+        drawing.y += _SCENARIO
+        name = fit(each.scenario.name, width - 2 * PAD, _MONO)
+        drawing.texts.append(_Text(x=PAD, y=drawing.y, css="mono small", text=name))
+        for meaning in each.meanings:
+            line = text.one_line(f"{symbols.word(meaning.outcome)}: {meaning.means}")
+            first, *more = sheets.wrapped(line, width - 2 * PAD - 22, _SMALL)
+            drawing.y += 16
+            yield _Mark(x=PAD, y=drawing.y, css=meaning.symbol.css, says=first)
+            for rest in more:
+                drawing.y += _SMALL_LINE
+                drawing.texts.append(_Text(x=PAD + 22, y=drawing.y, css="small", text=rest))

@@ -29,6 +29,9 @@ SKIP = Symbol(emoji="⏭️", glyph="»", css="skip", says="could not be tested"
 INFRA = Symbol(emoji="🔌", glyph="!", css="infra", says="infrastructure failure: no verdict")
 NONE = Symbol(emoji="▫️", glyph="·", css="none", says="not run")
 
+#: What a box with an outline instead of a fill is.
+CONTROL = "control: the failure cannot show there, so it must be good"
+
 ALL = (BAD, MIXED, GOOD, WEAK, SKIP, INFRA, NONE)
 _BY_VERDICT: dict[str, Symbol] = {
     Verdict.GOOD: GOOD,

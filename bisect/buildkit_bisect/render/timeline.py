@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.render import lanes, symbols, text
+from buildkit_bisect.render import lanes, releases, sheets, symbols, text
 from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import fit
 from buildkit_bisect.result import BisectInfo, BisectStep, CampaignKind, CellInfo, Result
 from buildkit_bisect.search import Phase
 
-_LINE, _LEFT, _TRACK = 26, 250, 420  # pixels
+_HEAD = 13  # pixels: the height of a line
 #: Phases whose commits are not on the first-parent line, or were already narrowed down to.
 _INSIDE = (Phase.DESCEND, Phase.PROOF)
-_LETTER, _BOLD = 6.7, 8.7  # width of a letter
+_LETTER, _SMALL, _MONO, _BOLD = 6.9, 5.9, 7.4, 8.7  # width of a letter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Frame:
+    """Where a search is drawn: the names and the outcomes beside its history, or above it."""
+
+    width: int = 780
+    left: float = 232.0
+    track: float = 290.0
+    above: bool = False
+
+    def x(self, at: float, span: float) -> float:
+        """Return the x coordinate of a place in a history that is *span* long."""
+        return round(self.left + self.track * at / span, 1)
+
+
+_WIDE, _NARROW = _Frame(), _Frame(width=366, left=28.0, track=310.0, above=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,70 +44,158 @@ class _Point:
     y: float
     x: float
     css: str
-    label: str
-    seen: str
+    texts: tuple[tuple[float, float, str, str], ...]  # (x, y, class, text)
     known: str  # for the tooltip
     low: float  # what was left to search before it, from low to high
     high: float
     culprit: bool
 
 
-def timeline(result: Result, *, templates: Templates | None = None, inline: bool = False) -> str:
+def timeline(
+    result: Result,
+    *,
+    templates: Templates | None = None,
+    inline: bool = False,
+    narrow: bool = False,
+) -> str:
     """Return a picture of the outcome at each commit; "" if nothing was searched.
 
     Commits are in the order of their first tests from top to bottom, and in the order of history
-    from left to right. *inline*: for a page with its own styles.
+    from left to right. *inline*: for a page with its own styles. *narrow*: for a phone.
     """
     info = result.bisect
     steps = [*info.gate, *info.steps] if info else []
     if info is None or not steps:
         return ""
     if result.kind == CampaignKind.BOUNDARIES:
-        drawn = lanes.lanes(result, templates=templates, inline=inline)
+        drawn = lanes.lanes(result, templates=templates, inline=inline, narrow=narrow)
         if drawn:
             return drawn
+    frame = _NARROW if narrow else _WIDE
     places = _places(result, info, steps)
-    span = max(places.values()) or 1
+    span = max(places.values()) or 1.0
+    names = _releases(result, steps, places, frame)
+    title = () if inline else sheets.wrapped(finding(result), frame.width - 32, _BOLD)
+    head = 18 * len(title) + 26  # the line with the ends of the history
+    top = head + 14 + _HEAD * (1 + max((line for _, _, line in names.labels), default=-1))
+    points = list(_points(result, info, steps, places, frame=frame, top=top))
+    bottom = points[-1].y + 20
+    culprit = next((r for r in result.revisions if r.sha == info.first_bad), None)
+    caption = f"{info.first_bad[:10]} {culprit.subject if culprit else ''}"
+    which = "change" if info.changes else Verdict.GOOD if info.find_fix else Verdict.BAD
+    sure = f" ({percent(info.confidence)})" if info.confidence else ""
+    first = f"first {which}: {text.one_line(caption)}{sure}"
+    since = f"; first release: {info.contained[0]}" if info.contained else ""
+    lines = sheets.wrapped(first + since, frame.width - 32, _LETTER) if culprit else ()
+    return (templates or Templates()).render(
+        "timeline.svg.j2",
+        title=title,
+        head=head,
+        full=text.clean(finding(result)),
+        points=points,
+        names=names,
+        strip=_strip(steps, places, frame, span),
+        changes=[frame.x(places[c.sha], span) for c in info.changes if c.sha in places],
+        x0=frame.x(0, span),
+        x1=frame.x(span, span),
+        culprit=frame.x(places[info.first_bad], span) if info.first_bad in places else None,
+        which=Verdict.GOOD if info.find_fix else Verdict.BAD,
+        caption=lines,
+        total=info.total,
+        frame=frame,
+        top=top,
+        bottom=bottom,
+        height=bottom + 46 + 16 * len(lines),
+        inline=inline,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Names:
+    """The releases along a history, and the one before it."""
+
+    labels: tuple[tuple[float, str, int], ...]
+    marks: tuple[tuple[float, bool], ...]  # (x, whether a tested commit has the name)
+    after: str
+
+    @property
+    def between(self) -> bool:
+        """Whether a release is drawn between two tested commits."""
+        return not all(exact for _, exact in self.marks)
+
+
+def _releases(
+    result: Result, steps: list[BisectStep], places: dict[str, float], frame: _Frame
+) -> _Names:
+    """Return the releases at and between the commits on the first-parent line."""
+    line = {s.sha: float(s.position) for s in steps if s.position is not None}
+    found = releases.releases(result, line or places)
+    if not line:  # in the order of steps, nothing is between two commits
+        found = tuple(one for one in found if one.exact)
+    span = max(places.values()) or 1.0
+    tag, exact = releases.tag(result, min(places, key=lambda sha: places[sha]))
+    wanted = [(frame.x(one.place, span), text.clean(one.name)[:16]) for one in found]
+    placed = releases.labels(wanted, _SMALL, frame.left - 12, frame.left + frame.track + 12)
+    return _Names(
+        labels=tuple(placed),
+        marks=tuple(sorted({(frame.x(one.place, span), one.exact) for one in found})),
+        after="" if exact else text.clean(tag)[:16],
+    )
+
+
+def _points(
+    result: Result,
+    info: BisectInfo,
+    steps: list[BisectStep],
+    places: dict[str, float],
+    *,
+    frame: _Frame,
+    top: float,
+) -> Iterator[_Point]:
+    span = max(places.values()) or 1.0
     commits: dict[str, list[BisectStep]] = {}
     for step in steps:
         commits.setdefault(step.sha, []).append(step)
     searched = [c for c in result.cells if not info.axes or c.axes == info.axes]
-    cells = {(c.revision, c.patches): c for c in searched}
-    beside = {sha: cells.get((sha, tests[0].patches)) for sha, tests in commits.items()}
-    ends = _ends(info, steps, places, float(span))
-    points = [
-        _Point(
-            y=64 + n * _LINE,
-            x=_x(places[sha], span),
-            css=_symbol(tests, beside[sha]).css,
-            label=_label(tests),
-            seen=fit(_seen(tests, beside[sha]), 320, _LETTER),
-            known=text.clean(symbols.all_known(cell)) if (cell := beside[sha]) else "",
-            low=_x(ends[sha][0], span),
-            high=_x(ends[sha][1], span),
+    cells = {(cell.revision, cell.patches): cell for cell in searched}
+    ends = _ends(info, steps, places, span)
+    y = top
+    for sha, tests in commits.items():
+        cell = cells.get((sha, tests[0].patches))
+        named = sheets.wrapped(_label(tests), frame.left - 20, _MONO)
+        room = frame.width - frame.left - frame.track - 36
+        seen = sheets.wrapped(_seen(tests, cell), room, _LETTER)
+        if frame.above:
+            named = (fit(_label(tests), frame.width - 32, _MONO),)
+            seen = sheets.wrapped(_seen(tests, cell), frame.width - 32, _LETTER)
+            above = 16.0 + _HEAD * (1 + len(seen))
+            texts = [(16.0, y + 16.0, "mono", named[0])]
+            texts += [(16.0, y + 30.0 + _HEAD * n, "word", line) for n, line in enumerate(seen)]
+            y, below = y + above + 6, 12.0
+        else:
+            tall = max(26.0, _HEAD * max(len(named), len(seen)) + 8)
+            y += tall / 2
+            texts = [(16.0, y + at, "mono", line) for at, line in _middle(named)]
+            x = frame.left + frame.track + 20
+            texts += [(x, y + at, "word", line) for at, line in _middle(seen)]
+            below = tall / 2
+        yield _Point(
+            y=round(y, 1),
+            x=frame.x(places[sha], span),
+            css=_symbol(tests, cell).css,
+            texts=tuple(texts),
+            known=text.clean(symbols.all_known(cell)) if cell else "",
+            low=frame.x(ends[sha][0], span),
+            high=frame.x(ends[sha][1], span),
             culprit=sha == info.first_bad,
         )
-        for n, (sha, tests) in enumerate(commits.items())
-    ]
-    names = {r.sha: r for r in result.revisions}
-    culprit = names.get(info.first_bad)
-    return (templates or Templates()).render(
-        "timeline.svg.j2",
-        title=fit(finding(result), 990, _BOLD),
-        full=text.clean(finding(result)),
-        points=points,
-        strip=_strip(steps, places, span),
-        changes=[_x(places[c.sha], span) for c in info.changes if c.sha in places],
-        x0=_x(0, span),
-        x1=_x(span, span),
-        culprit=_x(places[info.first_bad], span) if info.first_bad in places else None,
-        which=Verdict.GOOD if info.find_fix else Verdict.BAD,
-        caption=fit(f"{info.first_bad[:10]} {culprit.subject if culprit else ''}", 520, _LETTER),
-        confidence=percent(info.confidence) if info.confidence else "",
-        total=info.total,
-        height=64 + len(points) * _LINE + 76,
-        inline=inline,
-    )
+        y += below
+
+
+def _middle(lines: Sequence[str]) -> list[tuple[float, str]]:
+    """Return (y, line) of lines around y = 0."""
+    first = 4 - _HEAD * (len(lines) - 1) / 2
+    return [(first + _HEAD * n, line) for n, line in enumerate(lines)]
 
 
 def _label(tests: list[BisectStep]) -> str:
@@ -112,11 +218,11 @@ def _seen(tests: list[BisectStep], cell: CellInfo | None) -> str:
     counts = _counts(tests)
     more = symbols.more(cell) if cell else {}
     beside = f" ({symbols.known(cell.outcome, more, 'known')})" if cell and more else ""
-    if len(tests) == 1 or not counts:
+    if not counts:
         return tests[-1].shown + beside
     total = sum(counts.values())
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{outcome} {n} of {total}" for outcome, n in ranked) + beside
+    return ", ".join(f"{symbols.word(name)} {n} of {total}" for name, n in ranked) + beside
 
 
 def _symbol(tests: list[BisectStep], cell: CellInfo | None) -> symbols.Symbol:
@@ -148,10 +254,6 @@ def _places(result: Result, info: BisectInfo, steps: list[BisectStep]) -> dict[s
     return places
 
 
-def _x(at: float, span: float) -> float:
-    return round(_LEFT + _TRACK * at / span, 1)
-
-
 def _ends(
     info: BisectInfo, steps: list[BisectStep], places: dict[str, float], span: float
 ) -> dict[str, tuple[float, float]]:
@@ -178,14 +280,14 @@ def _narrow(
 
 
 def _strip(
-    steps: list[BisectStep], places: dict[str, float], span: float
+    steps: list[BisectStep], places: dict[str, float], frame: _Frame, span: float
 ) -> list[tuple[float, float, str]]:
     """Return (from, to, class) between adjacent tested commits; "open" if their verdicts differ."""
     tested = sorted(
         (places[s.sha], s.verdict) for s in steps if s.verdict in {Verdict.GOOD, Verdict.BAD}
     )
     return [
-        (_x(a, span), _x(b, span), symbols.of("", v).css if v == w else "open")
+        (frame.x(a, span), frame.x(b, span), symbols.of("", v).css if v == w else "open")
         for (a, v), (b, w) in pairwise(tested)
         if b > a
     ]

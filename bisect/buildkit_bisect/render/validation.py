@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from buildkit_bisect.phrases import listed, plural, several
 from buildkit_bisect.render import symbols
@@ -23,6 +24,9 @@ from buildkit_bisect.result import (
 )
 from buildkit_bisect.result.labels import cell_label
 
+#: More cells than this are folded if there is nothing to say of them but their names.
+_FOLD = 3
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellGroup:
@@ -30,6 +34,7 @@ class CellGroup:
 
     symbol: Symbol
     title: str  # "still bad on stargz"
+    folded: bool  # many of which there is nothing to say
     cells: tuple[tuple[str, str], ...]  # (cell, "layers dropped 3 of 3, then cached 3 of 3")
 
 
@@ -70,13 +75,9 @@ def groups(
         symbol, effect = CELL_EFFECTS[change]
         where = f" on {snapshotter}" if snapshotter else ""
         title = f"controls {effect}" if control else f"{effect}{where}"
-        made.append(
-            CellGroup(
-                symbol=symbol,
-                title=title,
-                cells=tuple((name(c, scenarios), described(c)) for c in some),
-            )
-        )
+        named = tuple((name(c, scenarios), described(c)) for c in some)
+        dull = len(named) > _FOLD and not any(how for _, how in named)
+        made.append(CellGroup(symbol=symbol, title=title, folded=dull, cells=named))
     return made
 
 
@@ -187,6 +188,16 @@ def backports(info: ValidationInfo) -> list[tuple[BackportInfo, str]]:
     return [(b, FITS[FitState(b.state)]) for b in reversed(info.backports)]
 
 
+def fits(info: ValidationInfo) -> list[tuple[str, str, list[BackportInfo]]]:
+    """Return (whether the patches apply, why not, branches); adjacent equal ones are together."""
+    return [
+        (state, detail, [b for b, _ in run])
+        for (state, detail), run in groupby(
+            backports(info), key=lambda pair: (pair[1], pair[0].detail)
+        )
+    ]
+
+
 def values(result: Result) -> dict[str, object]:
     """Return the template variables for a validation, empty if there is none."""
     info = result.validation
@@ -196,4 +207,5 @@ def values(result: Result) -> dict[str, object]:
         "validation_series": series(info) if info else [],
         "validation_checks": checks(info) if info else [],
         "validation_backports": backports(info) if info else [],
+        "validation_fits": fits(info) if info else [],
     }

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import results
+import validations
 from buildkit_bisect import render
 from buildkit_bisect.render import page
-from buildkit_bisect.result import StepInfo
+from buildkit_bisect.result import BackportInfo, StepInfo
 
 
 class Seen(HTMLParser):
@@ -69,7 +70,7 @@ def test_only_our_own_code_may_run(name: str) -> None:
 def test_each_change_inside_a_merge_is_a_row_with_the_merge() -> None:
     text = render.html(results.merged())
     rows = re.findall(r"<tr>.*?</tr>", text, re.DOTALL)
-    merged = [r for r in rows if "cross-stage-lazy bases" in r and ", in merge <a" in r]
+    merged = [r for r in rows if "cross-stage-lazy: lazy" in r and ", in merge <a" in r]
     assert len(merged) == 4
     for n, row in zip((11, 13, 14), merged, strict=False):
         commits = re.findall(r"<code>(\w+)</code>", row)
@@ -187,3 +188,51 @@ def test_equal_evidence_is_stored_once() -> None:
     one = results.many(1)
     twice = replace(one, cells=(*one.cells, *(replace(c, ref="other") for c in one.cells)))
     assert len(embedded(render.html(twice))["pool"]) == len(embedded(render.html(one))["pool"])
+
+
+def test_cells_that_are_the_same_are_folded_below_those_that_changed() -> None:
+    text = render.html(validations.result())
+    before = text[text.index('id="h-versus"') : text.index('id="h-matrix"')]
+    changed, _, same = before.partition("<details>")
+    assert "change-changed" in changed
+    assert "change-same" not in changed
+    assert "change-same" in same
+    assert re.search(r"<summary>\d+ cells with the same outcome</summary>", same)
+
+
+def test_branches_with_the_same_state_are_one_row() -> None:
+    branches = tuple(
+        BackportInfo(ref=f"v0.{n}", sha=results.sha(n), state="conflicts", detail="solver.go:147")
+        if n < 23 else BackportInfo(ref=f"v0.{n}", sha=results.sha(n), state="applies")
+        for n in range(20, 26)
+    )  # fmt: skip
+    text = render.html(validations.result(backports=branches))
+    table = text[text.index('aria-label="Where it applies"') : text.index('id="h-versus"')]
+    rows = [re.findall(r">(v0\.\d+)<", row) for row in table.split("<tr>")[2:]]
+    assert rows == [["v0.25", "v0.24", "v0.23"], ["v0.22", "v0.21", "v0.20"]]
+
+
+def test_good_cells_of_a_validation_are_folded_if_they_are_many() -> None:
+    good = tuple(
+        validations.change("still-good", "cross-stage-lazy", "overlayfs", control=True,
+                           bases=f"b{n}", snapshotter="overlayfs")
+        for n in range(4)
+    )  # fmt: skip
+    few = render.html(validations.result(cells=(*validations.CELLS[:3], *good[:3])))
+    many = render.html(validations.result(cells=(*validations.CELLS[:3], *good)))
+    assert "<details><summary>4 cells</summary>" in many
+    assert "<details><summary>3 cells</summary>" not in few
+
+
+def test_each_scenario_has_a_legend_of_its_own() -> None:
+    whole = results.two_scenarios()
+    other = replace(
+        whole.scenarios[1],
+        outcomes=({"name": "cached", "verdict": "good", "means": "the base was lazy"},),
+    )
+    text = render.html(replace(whole, scenarios=(whole.scenarios[0], other)))
+    first, second = text.split("<h3>Outcomes of ")[1:3]
+    assert first.startswith("cross-stage-lazy")
+    assert "the base was lazy" not in first
+    assert second.startswith("cross-stage-dedup")
+    assert "the base was lazy" in second
