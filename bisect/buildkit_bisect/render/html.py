@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -21,7 +20,7 @@ from buildkit_bisect.render.finding import finding, percent
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance
-from buildkit_bisect.result.labels import axis_labels, cell_label
+from buildkit_bisect.result.labels import axis_labels, words_of
 
 #: Maximum size of a page, in bytes; logs are shortened until it fits.
 LIMIT = 1_500_000
@@ -74,7 +73,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         control=symbols.CONTROL if any(c.control for c in result.cells) else "",
         meanings=legend.legends(result),
         brief=brief_html.in_html(brief(result)),
-        words_of=partial(_words_of, result),
+        words_of=partial(words_of, result),
         labels=lambda group, column: axis_labels(group.scenario, dict(column.axes)),
         versus=_versus(grid),
         times=_times(grid),
@@ -94,14 +93,6 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         symbol=symbols.of,
         tally=symbols.tally,
     )
-
-
-def _words_of(result: Result, name: str, axes: Mapping[str, str]) -> str:
-    """Return a cell as ``cross-stage-lazy: lazy snapshotter (stargz), two base images``."""
-    scenario = next((s for s in result.scenarios if s.name == name), None)
-    values = " ".join(f"{axis} {value}" for axis, value in sorted(axes.items()))
-    label = cell_label(scenario, axes) if scenario else values
-    return f"{name}: {label}" if label else name
 
 
 def _picture(result: Result, templates: Templates, *, narrow: bool = False) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
@@ -23,7 +24,7 @@ from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.symbols import FITS
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, FitState, Result, ValidationInfo, chance
-from buildkit_bisect.result.labels import axis_labels
+from buildkit_bisect.result.labels import axis_labels, words_of
 
 #: Maximum length of a report, in characters. GitHub accepts 65,536 in a comment.
 LIMIT = 60_000
@@ -100,6 +101,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
             (change_name(result, c), change_ways(c), c) for c in history(result)[: detail.more]
         ],
         steps_of=collapsed,
+        words_of=partial(words_of, result),
         issues=_issues(result),
         # Results of earlier versions have hints without the campaign's own options.
         hint=again(_hint(result), result.command),

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 
 from buildkit_bisect import scenario as scenarios
-from buildkit_bisect.result.document import ScenarioInfo
+from buildkit_bisect.result.document import Result, ScenarioInfo
 
 #: An axis value of this length needs no axis name; ``yes`` and ``no`` do.
 _SPEAKS = 4
@@ -18,6 +18,14 @@ def cell_label(scenario: ScenarioInfo, axes: Mapping[str, str]) -> str:
     Axes with one value in the whole scenario are left out, unless there is no other.
     """
     return ", ".join(axis_labels(scenario, axes))
+
+
+def words_of(result: Result, name: str, axes: Mapping[str, str]) -> str:
+    """Return a cell of the scenario *name* as ``cross-stage-lazy: lazy snapshotter (stargz)``."""
+    scenario = next((s for s in result.scenarios if s.name == name), None)
+    values = " ".join(f"{axis} {value}" for axis, value in sorted(axes.items()))
+    label = cell_label(scenario, axes) if scenario else values
+    return f"{name}: {label}" if label else name
 
 
 def axis_labels(scenario: ScenarioInfo, axes: Mapping[str, str]) -> tuple[str, ...]:
