@@ -264,7 +264,7 @@ SOURCES: Mapping[str, _Source] = {
     "NAME=SECONDS": _deadlines,
     "FILE": _files,
     **dict.fromkeys(
-        ("N", "P", "NAME", "TEXT", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
+        ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
          "OWNER/NAME", "PATH,PATH", "NAME=SOCKET[:ROOT]"),
         _nothing,
     ),

@@ -59,8 +59,8 @@ def guarded(command: Callable[[], int], kind: type[Request]) -> int:
         print(f"error: {printable(message)}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
-        kept = f"; completed builds and trials are kept: {_onward(inv('resume'))}"
-        print(f"interrupted{kept if issubclass(kind, Building) else ''}", file=sys.stderr)
+        kept = f"interrupted; completed builds and trials are kept: {_onward(inv('resume'))}"
+        print(kept if issubclass(kind, Building) else "interrupted.", file=sys.stderr)
         code = INTERRUPTED
     except OSError as error:  # a full disk, an unwritable directory
         named = f"{error.filename}: " if error.filename else ""

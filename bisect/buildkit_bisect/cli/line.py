@@ -74,7 +74,7 @@ def normal(argv: Sequence[str]) -> list[str]:
             if word in HELP:
                 out[-1:] = [word, "patch"]
                 continue
-        if out and out[-1] in OPTIONAL and not word.startswith("-"):
+        if out and out[-1] in OPTIONAL and not word.startswith(_DASHES):
             out.append(OPTIONAL[out[-1]].flag)
         out.append(_WORDS.get(word, word) if first else word)
     return out

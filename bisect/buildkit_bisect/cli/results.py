@@ -131,16 +131,20 @@ def status(request: requests.Status) -> int:
         found = record.campaigns(request.out, _warn)
         if not request.watch:
             for one in found:
-                state = f"{one.status}: {one.reason}" if one.reason else one.status
-                print(f"{printable_line(one.id)}  {one_line(state)}\n    {one_line(one.command)}")
+                _list(one)
         if not found:
             print(f"no campaigns in {printable_line(request.out)}")
-            return DONE
-        print(flush=True)
-        _show(found[-1].folder, watch=request.watch)
+        elif request.watch or (found[-1].folder / record.EVENTS).is_file():
+            print(flush=True)
+            _show(found[-1].folder, watch=request.watch)
         return DONE
     _show(find.find(request.id, request.out), watch=request.watch)
     return DONE
+
+
+def _list(one: record.Record) -> None:
+    state = f"{one.status}: {one.reason}" if one.reason else one.status
+    print(f"{printable_line(one.id)}  {one_line(state)}\n    {one_line(one.command)}")
 
 
 def _show(folder: Path, *, watch: bool) -> None:
@@ -149,6 +153,9 @@ def _show(folder: Path, *, watch: bool) -> None:
     if events.is_file():
         one = record.read(folder)
         follow(events, sys.stdout, watch=watch, alive=one.alive)
+        return
+    if (folder / record.FILE).is_file() and not (folder / "result.json").is_file():
+        _list(record.read(folder))  # it ended before its first event
         return
     done = result.read(folder)
     print(f"{printable_line(done.id)}  {one_line(done.status)}\n    {one_line(done.command)}")

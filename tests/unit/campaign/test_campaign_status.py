@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from buildkit_bisect import events as ev
-from buildkit_bisect.campaign import record
+from buildkit_bisect.campaign import find, record
 from buildkit_bisect.cli import results
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.live import recorder
@@ -116,7 +116,7 @@ def test_report_paths_with_control_characters_are_escaped(
     folder.mkdir()
     published = Path(__file__).parents[3] / "results" / "issue-6893" / "bisect-refused"
     (folder / "result.json").write_bytes((published / "result.json").read_bytes())
-    monkeypatch.setattr(results, "_folder", lambda *_: folder)
+    monkeypatch.setattr(find, "find", lambda *_: folder)
     assert results.report(Report()) == 0
     printed = capsys.readouterr().out
     assert "2026\\x1b]0;PWNED\\x07/report.md\n" in printed

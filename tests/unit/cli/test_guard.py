@@ -44,7 +44,7 @@ KEPT = "interrupted; completed builds and trials are kept: "
         (Matrix, Path("/srv/out/x-matrix"), f"{KEPT}./inv resume /srv/out/x-matrix\n"),
         (Matrix, None, f"{KEPT}the same command again\n"),
         (Build, None, f"{KEPT}the same command again\n"),
-        (Status, None, "interrupted\n"),
+        (Status, None, "interrupted.\n"),
     ],
 )
 def test_interrupted(

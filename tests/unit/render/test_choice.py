@@ -16,7 +16,7 @@ def test_markdown_has_a_row_for_each_cell() -> None:
     table = made[made.index("| cell | good end") :].split("\n\n")[0].splitlines()
     good, bad = "<code>v0.24.0</code>", "<code>v0.25.0</code>"
     assert table[0] == f"| cell | good end {good} | bad end {bad} | search |"
-    assert table[2].startswith("| bases <code>different</code> snapshotter <code>stargz</code> | ")
+    assert table[2].startswith("| cross-stage-lazy: lazy snapshotter (stargz), two base images | ")
     assert table[2].count("layers-dropped (1 of 1)") == 2
     assert table[2].endswith("| no: v0.24.0 is already bad |")
     assert "cached (1 of 1)" in table[3]
@@ -34,14 +34,14 @@ def test_the_page_has_a_row_for_each_cell() -> None:
     made = render.html(results.chosen())
     (table,) = re.findall(r'aria-label="Cells that were tried">(.*?)</table>', made, re.DOTALL)
     assert table.count("<tr>") == 3
-    assert "bases different, snapshotter stargz" in table
+    assert "cross-stage-lazy: lazy snapshotter (stargz), two base images" in table
     assert "no: v0.24.0 is already bad" in table
     assert "<td>here</td>" in table
     assert "<dt>cell</dt><dd>searching with bases=same, the only one</dd>" in made
 
 
 def test_a_search_in_the_only_cell_has_no_such_table() -> None:
-    assert "good end" not in render.markdown(results.bisect())
+    assert "| cell | good end" not in render.markdown(results.bisect())
     assert "Cells that were tried" not in render.html(results.bisect())
 
 

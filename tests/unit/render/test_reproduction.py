@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +40,8 @@ def test_it_is_folded_with_the_name_of_its_cell() -> None:
     page = GFM.render(render.markdown(whole(results.matrix())))
     (fold,) = re.findall(r"<details><summary>Reproduce without.*?</details>", page, re.DOTALL)
     head, _, script = fold.partition("</summary>")
-    wanted = "by a script: master with bases different, snapshotter stargz"
-    assert re.sub("<[^>]*>", "", head).endswith(wanted)
+    wanted = "by a script: master, cross-stage-lazy: lazy snapshotter (stargz), two base images"
+    assert html.unescape(re.sub("<[^>]*>", "", head)).endswith(wanted)
     assert "&lt;&lt;'EOF'\nARG BUILD_BASE=scratch\nARG FINAL_BASE=scratch\n\nFROM" in script
 
 
