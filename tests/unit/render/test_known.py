@@ -133,7 +133,7 @@ def test_a_search_shows_what_is_known_of_its_commits() -> None:
     assert result.bisect
     step = result.bisect.steps[0]
     cell = replace(
-        results.cell("x", 1, "layers-dropped", **result.bisect.axes),
+        results.cell("x", 1, "layers-dropped"), axes=result.bisect.axes,
         revision=step.sha, patches=step.patches, known=DROPPED,
     )  # fmt: skip
     plain = svg.timeline(replace(result, cells=()))
