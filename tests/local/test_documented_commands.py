@@ -104,6 +104,7 @@ def upstream(path: Path) -> GolangRepo:
                 repo.merge(merge, f"for-{merge}")
                 repo.tag(merge, annotated=False)
         repo.git("branch", f"v0.{minor}")
+    repo.git("tag", "v0.32.0-rc1", "v0.32.0~1")
     repo.commit("tip", {"util/words/tip.go": "package words\n"})
     repo.branch("my-fix")
     repo.commit("words: fix", {"util/words/words.go": words("fixed")})
@@ -195,6 +196,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for entry in checkout.PROJECT.iterdir():
         if entry.name not in ("results", "inv") and not entry.name.startswith("."):
             (root / entry.name).symlink_to(entry)
+    (root / "fix.diff").write_text(own.git("diff"))
     script = root / "my-test.sh"
     script.write_text("#!/bin/sh\nexit 0\n")
     script.chmod(0o755)
@@ -317,7 +319,7 @@ def test_a_hint(where: str, line: str, home: Path) -> None:
         ("./inv validate --patches nothing", "nothing"),
         ("./inv matrix --revs master+nothing", "nothing"),
         ("./inv bisect --good v0.24.0 --bad v0.26.0 --script ./other.sh", "other.sh"),
-        ("./inv report results/issue-6893/nothing", "no result at"),
+        ("./inv report results/issue-6893/nothing", "no campaign results/issue-6893/nothing"),
         ("./inv patch check --revs v0.99", "v0.99"),
         ("./inv matrix --trials many", "--trials 'many'"),
     ],

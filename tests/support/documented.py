@@ -24,7 +24,7 @@ PAGES = sorted(
 _PLACEHOLDER = re.compile(r"(?:[a-z-]+=)?[A-Z][A-Z_]*(?:[,.=:/][A-Z][A-Z_]*)*|\$.*")
 
 #: What may follow ``./inv`` instead of a task.
-_NO_TASK = re.compile(r"TASK|\.\.\.|of|-.*")
+_NO_TASK = re.compile(r"TASK|\.\.\.|of|list|-.*")
 
 #: The patch that documents make with ``patch new``; a shipped one stands for it elsewhere.
 READERS_PATCH = "my-fix"
@@ -86,7 +86,10 @@ def in_line(line: str, where: str, *, span: bool = False) -> Iterator[Command]:
         words = _until_its_end(text)
         env = dict(re.findall(r"\b(BKBISECT_\w+)=(\S+)(?=(?: [A-Z_]+=\S+)* $)", before))
         before = text
-        if words and not _NO_TASK.fullmatch(words[0]):
+        if words[:1] == ["help"]:  # bare `./inv` has a description beside it
+            words = [*words[1:], "--help"] if len(words) == 2 else ["--help"]
+        named = next((word for word in words if word != "plan"), "plan")
+        if words and not _NO_TASK.fullmatch(named.strip("[]")):
             made = Command(where=where, words=tuple(words), env=env)
             yield replace(made, mention=span and not env and _bare(made))
 

@@ -13,28 +13,11 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from buildkit_bisect.cli.guard import guarded
-from buildkit_bisect.errors import BadInput
-from buildkit_bisect.options.command import inv
 from buildkit_bisect.options.option import Form, Given, Option, Position, options_of
 from buildkit_bisect.options.reading import read
-from buildkit_bisect.options.requests import TASKS, Plan, Request
-from buildkit_bisect.options.shared import WithPlan
+from buildkit_bisect.options.requests import Request
 
 R = TypeVar("R", bound=Request)
-
-
-#: Tasks that ran before in this process: `plan` is followed by another one.
-_earlier: list[type[Request]] = []
-
-
-def _check_plan(kind: type[Request]) -> None:
-    """Raise `BadInput` if the task has no plan: it would run instead."""
-    planned = [name for name, other in TASKS.items() if issubclass(other, WithPlan)]
-    if not issubclass(kind, WithPlan):
-        raise BadInput(
-            f"{kind.task} has no plan; tasks that have one: {', '.join(planned)}",
-            hint=f"{inv('plan')} matrix",
-        )
 
 
 class OptionArgument(Argument):
@@ -84,13 +67,7 @@ def task(kind: type[R], *, ends: bool = True) -> Callable[[Callable[[R], int]], 
     def declare(command: Callable[[R], int]) -> RequestTask:
         @functools.wraps(command)
         def body(_: Context, **given: Given) -> None:
-            def run() -> int:
-                if Plan in _earlier:
-                    _check_plan(kind)
-                return command(read(kind, given, os.environ))
-
-            code = guarded(run, kind)
-            _earlier.append(kind)
+            code = guarded(lambda: command(read(kind, given, os.environ)), kind)
             if ends or code:
                 sys.exit(code)
 
