@@ -279,7 +279,7 @@ class Bisection:
             patches=tuple(p.name for p in self._line.overlay_names),
             gate=tuple(s for s in steps if s.phase == Phase.GATE),
             steps=tuple(s for s in steps if s.phase != Phase.GATE),
-            total=len(self._line.candidates),
+            total=self._line.commits,
             tested=len(tested),
             skipped=len(skipped),
             reproduce=self._setup.request.command,

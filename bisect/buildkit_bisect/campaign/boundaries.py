@@ -200,7 +200,7 @@ class BoundaryCampaign:
             " commit"
             if open_ends
             else "",
-            total=len(self._line.candidates),
+            total=self._line.commits,
             tested=len(found.tested),
             skipped=len(found.skipped),
             reproduce=self._setup.request.command,

@@ -59,6 +59,12 @@ class Line:
         return Version(first) > Version(last)
 
     @property
+    def commits(self) -> int:
+        """Number of commits that one end contains and the other, older one does not."""
+        good, bad = self.history.ancestors(self.good), self.history.ancestors(self.bad)
+        return (bad & ~good or good & ~bad).bit_count()
+
+    @property
     def distinct(self) -> int:
         """Number of different builds among the candidates, as far as they are known."""
         return len({self.same_build.get(c, c) for c in self.candidates})

@@ -41,6 +41,7 @@ class Templates:
             clean=text.clean,
             short=text.short,
             command=text.command,
+            commands=text.commands,
             duration=text.duration,
             head=text.head,
             listed=listed,

@@ -92,6 +92,11 @@ def command(text: str) -> str:
     return re.sub(r"(?<=[\s=])/[^\s'\"]+", "PATH", clean(text))
 
 
+def commands(hint: str) -> list[str]:
+    """Return the commands of a hint, ``./inv A, or ./inv B``, each as `command` does."""
+    return [command(one) for one in re.split(r", or (?=\./inv )", hint)]
+
+
 def shorten(line: str, limit: int = LINE) -> str:
     """Return *line* with its middle replaced by a count if it is longer than *limit*.
 

@@ -226,7 +226,7 @@ class BisectInfo:
     gate: tuple[BisectStep, ...] = ()
     steps: tuple[BisectStep, ...] = ()
     changes: tuple[ChangeInfo, ...] = ()  # boundaries: all, oldest first, branch before merge
-    total: int = 0  # candidates at the start
+    total: int = 0  # commits between the ends
     tested: int = 0
     skipped: int = 0
     reproduce: str = ""  # the exact command that reproduces it

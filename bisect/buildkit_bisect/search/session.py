@@ -22,7 +22,7 @@ from buildkit_bisect.search.judge import at_its_word, ends
 from buildkit_bisect.search.noisy import noisy
 from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.tally import Evidence, Status
+from buildkit_bisect.search.tally import Evidence, Status, Tally
 from buildkit_bisect.search.vocabulary import Ask, SearchOptions, Skip, SkipKind, Step, Tested
 
 
@@ -134,10 +134,16 @@ class BisectSession:
         match tally.status:
             case Status.OLD | Status.NEW:
                 return (Verdict.GOOD if good else Verdict.BAD), str(tally)
+            case Status.WEAK if commit == self._state.good_end and self._is_bad(tally):
+                return Verdict.BAD, str(tally)
             case Status.MIXED | Status.WEAK:
                 return Verdict.WEAK, str(tally)
             case Status.SKIPPED | Status.UNTESTED:
                 return Verdict.SKIP, str(tally)
+
+    def _is_bad(self, tally: Tally) -> bool:
+        rule = self._state.evidence.rule
+        return {rule(outcome) for outcome, _ in tally.outcomes} == {Verdict.BAD}
 
     @property
     def steps(self) -> tuple[tuple[Ask | None, str, Tested], ...]:

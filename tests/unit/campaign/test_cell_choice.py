@@ -121,9 +121,9 @@ def test_a_refusal_has_the_commands_that_may_be_meant() -> None:
 def test_a_good_end_that_fails_in_another_way_is_shown_as_it_is() -> None:
     answer, rows = refusal({DIFFERENT: (seen(crash=1), BAD), SAME: (BAD, BAD)})
     assert cell_choice.lines(rows, ENDS)[0] == (
-        "bases=different: v0.24.0 shows crash (1 of 1); v0.26.0 is bad, dropped (1 of 1)"
+        "bases=different: v0.24.0 is bad, crash (1 of 1); v0.26.0 is bad, dropped (1 of 1)"
     )
-    assert (rows[0].good_verdict, rows[0].bad_verdict) == ("weak", "bad")
+    assert (rows[0].good_verdict, rows[0].bad_verdict) == ("bad", "bad")
     assert answer.hint.startswith("./inv bisect --bad v0.24.0 --find-good, or ")
 
 
