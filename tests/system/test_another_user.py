@@ -107,7 +107,7 @@ def test_what_needs_no_root_works_with_an_own_environment(desk: Desk) -> None:
     assert "matrix\t" in desk.with_environment("--complete", "words", "mat").stdout
     published = next((desk.checkout / "results").glob("issue-*/matrix"))
     copy = desk.own / "copy"
-    done = desk.with_environment("report", str(published), "--publish", str(copy))
+    done = desk.with_environment("report", str(published), "--copy", str(copy))
     assert done.code == 0, done.stderr
     assert (copy / "report.md").is_file()
     assert desk.with_environment("clean", cache=desk.own / "cache").code == 0

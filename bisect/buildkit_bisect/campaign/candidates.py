@@ -163,6 +163,7 @@ def overlay_of(
 def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) -> Line:
     """Return release tags in order of version, each as the parent of the next."""
     ends = [source.resolve(ref) for ref in (good, bad)]
+    good, bad = (r.ref for r in ends)  # v0.26.0 for 0.26.0
     finals = {r.ref: r for r in source.releases()}
     for ref in (good, bad):
         if ref not in finals:
@@ -176,13 +177,14 @@ def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) 
         (r for r in finals.values() if low <= Version(r.ref) <= high),
         key=lambda r: Version(r.ref),
     )
-    known = {identity(r): r for r in chain} | {identity(r): r for r in ends}
+    # A module's list has no commit ids, and what is known of one version may have: one name each.
+    known = {identity(r): r for r in chain} | {identity(finals[r.ref]): r for r in ends}
     ids = [identity(r) for r in chain]
     return Line(
         source=source,
         history=History({c: ids[n - 1 : n] if n else [] for n, c in enumerate(ids)}),
-        good=identity(ends[0]),
-        bad=identity(ends[1]),
+        good=identity(finals[good]),
+        bad=identity(finals[bad]),
         labels={identity(r): r.ref for r in chain},
         candidates=tuple(ids[1:]),
         before=frozenset(ids[:1]),
