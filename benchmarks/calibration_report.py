@@ -260,8 +260,8 @@ def _alike(done: Sequence[Done]) -> str:
         f"Both ends behave the same (A/A), and nothing changes between them: {done[0].row.runs:,} "
         "runs a row, at 95 %. *Drifting* rates fall by a third after 25 trials.\n\n"
         + _table('rate | "no change" | a commit named | neither | trials | builds', rows)
-        + f"\n\nThe most searches of a row that name a commit: {named:.1%} at a confidence of 80 %, "
-        f"{sure:.1%} at 99 %."
+        + f"\n\nThe most searches of a row that name a commit: {named:.1%} at a confidence of "
+        f"80 %, {sure:.1%} at 99 %."
     )
 
 

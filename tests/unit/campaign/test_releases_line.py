@@ -20,7 +20,7 @@ def proxy() -> Source:
 
     def resolve(ref: str) -> Revision:
         name = ref if ref.startswith("v") else f"v{ref}"
-        return Revision(ref=name, sha=name[3] * 40, describe=name)
+        return Revision(ref=name, sha=name[4] * 40, describe=name)
 
     releases = [Revision(ref=name, sha="", describe=name) for name in LISTED]
     return cast(Source, SimpleNamespace(resolve=resolve, releases=lambda: releases))
