@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,7 @@ from buildkit_bisect.source import (
     open_source,
     remembered,
 )
+from buildkit_bisect.source import mirror as mirrors
 from buildkit_bisect.system import gitcmd, paths, retry
 from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GolangRepo, buildkit_like
@@ -424,12 +426,19 @@ def test_a_warning_reports_a_shallow_clone(repo: GolangRepo, tmp_path: Path) -> 
         source.resolve("v0.1.0")
 
 
-def test_concurrent_opens_make_one_mirror(repo: GolangRepo) -> None:
-    messages: list[str] = []
+def test_concurrent_opens_make_one_mirror(
+    repo: GolangRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloned: list[mirrors.Mirror] = []
+    clone = mirrors._clone
+
+    def counted(mirror: mirrors.Mirror, say: Callable[[str], None]) -> None:
+        cloned.append(mirror)
+        clone(mirror, say)
+
+    monkeypatch.setattr(mirrors, "_clone", counted)
     with ThreadPoolExecutor(4) as pool:
-        made = list(
-            pool.map(lambda _: GitSource.open(str(repo.path), say=messages.append), range(4))
-        )
+        made = list(pool.map(lambda _: GitSource.open(str(repo.path)), range(4)))
         assert len({source.mirror for source in made}) == 1
         found = list(pool.map(lambda s: s.resolve("v0.2.0").sha, made))
         assert set(found) == {repo.commits["merge-culprit"]}
@@ -439,7 +448,7 @@ def test_concurrent_opens_make_one_mirror(repo: GolangRepo) -> None:
                 return (tree / "README.md").read_text()
 
         assert set(pool.map(readme, made)) == {"three\n"}
-    assert len(messages) == 1
+    assert len(cloned) == 1
 
 
 def test_without_git_modules_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
