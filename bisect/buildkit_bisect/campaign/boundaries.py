@@ -189,8 +189,8 @@ class BoundaryCampaign:
         open_ends = [c for c in found.changes if c.commit is None]
         return BisectInfo(
             status=(SearchStatus.RANGE if open_ends else SearchStatus.FOUND).value,
-            good=self._request.start,
-            bad=self._request.end,
+            good=self._line.labels[self._line.good],
+            bad=self._line.labels[self._line.bad],
             scenario=",".join(dict.fromkeys(s.name for s, _ in self._cells.values())),
             axes={},
             patches=tuple(p.name for p in self._line.overlay_names),

@@ -26,7 +26,7 @@ _BROKEN = (Verdict.BAD, Verdict.WEAK)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ends:
-    """The ends as the user named them."""
+    """The names of the ends, of what was found: not ``latest``, but its tag."""
 
     good: str
     bad: str
