@@ -22,3 +22,8 @@ def several(items: Sequence[str], limit: int) -> str:
 def plural(n: int, word: str) -> str:
     """``1 cell``, ``2 cells``."""
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
+def percent(share: float) -> str:
+    """``99.7 %``; never rounded up to 100 %."""
+    return f"{min(share * 100, 99.99):.4g} %"

@@ -170,6 +170,14 @@ def test_find_good_without_a_good_release_says_what_each_cell_showed(repo: Golan
 
 def test_releases(repo: GolangRepo) -> None:
     here = machine(repo, 0, cells=CELLS, rate=rate)
-    found, _ = here.search(good="v0.0.0", bad="v0.3.0", releases=True)
+    found, _ = here.search(good="0.0.0", bad="latest", releases=True)
     assert (found.status, found.axes) == ("found", {"at": "lazy"})
+    assert (found.good, found.bad) == ("v0.0.0", "v0.3.0")
     assert found.first_bad == repo.commits["c50"]
+
+
+def test_a_report_names_the_releases_that_were_found(repo: GolangRepo) -> None:
+    here = machine(repo, 0, cells=CELLS, rate=rate)
+    found, _ = here.search(good="0.0.0", bad="latest")
+    assert (found.good, found.bad) == ("v0.0.0", "v0.3.0")
+    assert found.choice.endswith("that is good at v0.0.0 and bad at v0.3.0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -389,6 +390,9 @@ def test_a_campaign_keeps_its_patches(repo: GolangRepo, tmp_path: Path) -> None:
     assert [(p.name, p.digest) for p in again] == [(p.name, p.digest) for p in found]
     assert patches.load(str(kept / "fix")).digest == found[1].digest
     with pytest.raises(BadInput, match="cannot read the patch"):
+        loader(repo).load(str(file))
+    os.mkfifo(file)
+    with pytest.raises(BadInput, match=f"the patch {file} is not a file"):
         loader(repo).load(str(file))
 
 

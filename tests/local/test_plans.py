@@ -17,22 +17,22 @@ pytestmark = pytest.mark.local
 
 SWAPPED = (
     "master (good) contains v0.1.0 (bad): the endpoints are swapped"
-    " (try: ./inv bisect --bad v0.1.0 --good master --find-fix, or ./inv bisect --good v0.1.0"
-    " --bad master)"
+    " (try: ./inv bisect --bad v0.1.0 --good master --find-fix --repo {0}, or ./inv bisect"
+    " --good v0.1.0 --bad master --repo {0})"
 )
 TURNED_BACK = (
     "v0.2.0 is newer than v0.1.1: the endpoints are swapped"
-    " (try: ./inv boundaries --from v0.1.1 --to v0.2.0)"
+    " (try: ./inv boundaries --from v0.1.1 --to v0.2.0 --repo {0})"
 )
 #: Releases on two branches: neither contains the other.
 BACK = (
     "v0.2.0 (good) is a later release than v0.1.1 (bad): the endpoints are swapped"
-    " (try: ./inv bisect --bad v0.1.1 --good v0.2.0 --find-fix, or ./inv bisect --good v0.1.1"
-    " --bad v0.2.0)"
+    " (try: ./inv bisect --bad v0.1.1 --good v0.2.0 --find-fix --repo {0}, or ./inv bisect"
+    " --good v0.1.1 --bad v0.2.0 --repo {0})"
 )
 TURNED = (
     "master is newer than v0.1.0: the endpoints are swapped"
-    " (try: ./inv boundaries --from v0.1.0 --to master)"
+    " (try: ./inv boundaries --from v0.1.0 --to master --repo {0})"
 )
 SCRIPT = "#!/bin/sh\nexit 0\n"
 
@@ -123,7 +123,7 @@ def test_ends_that_cannot_be_searched_between_are_told_at_once(
     words = ("--good", good, "--bad", bad)
     plan = place.run("plan", "bisect", *words)
     assert plan.code == 4
-    assert f"error: {said}" in plan.stderr
+    assert f"error: {said.format(place.repo.path)}" in plan.stderr
     assert plan.stdout == ""
     done = place.run("bisect", *words, "--json", "--out", str(place.out))
     assert done.code == 4
@@ -149,7 +149,7 @@ def test_boundaries_tells_equal_and_swapped_ends_at_once(
     for task in (("plan", "boundaries"), ("boundaries",)):
         done = place.run(*task, "--from", start, "--to", end)
         assert done.code == 2
-        assert f"error: {said}" in done.stderr
+        assert f"error: {said.format(place.repo.path)}" in done.stderr
     assert place.built == []
 
 

@@ -68,7 +68,8 @@ class Bisection:
         self._line: Line = candidates.load(
             setup.source, request.good, request.bad, overlay, releases=request.releases
         )
-        self._ends = cell_choice.Ends(good=request.good, bad=request.bad, find_fix=request.find_fix)
+        good, bad = (self._line.labels[end] for end in (self._line.good, self._line.bad))
+        self._ends = cell_choice.Ends(good=good, bad=bad, find_fix=request.find_fix)
         self._priors = Priors(line=self._line, request=request)
         self._costs = costs = candidates.known_costs(setup.builder, self._line)
         weights = self._priors.weights()
@@ -269,8 +270,8 @@ class Bisection:
         skipped = {s.sha for s in self._steps} - tested
         info = BisectInfo(
             status="",
-            good=self._request.good,
-            bad=self._request.bad,
+            good=self._ends.good,
+            bad=self._ends.bad,
             scenario=self._search.scenario.name,
             axes=dict(self._search.axes) if self._searchable else {},
             tried=self._tried,

@@ -20,7 +20,7 @@ from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Verdict
 from buildkit_bisect.options import requests
-from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BisectInfo,
@@ -189,8 +189,8 @@ class BoundaryCampaign:
         open_ends = [c for c in found.changes if c.commit is None]
         return BisectInfo(
             status=(SearchStatus.RANGE if open_ends else SearchStatus.FOUND).value,
-            good=self._request.start,
-            bad=self._request.end,
+            good=self._line.labels[self._line.good],
+            bad=self._line.labels[self._line.bad],
             scenario=",".join(dict.fromkeys(s.name for s, _ in self._cells.values())),
             axes={},
             patches=tuple(p.name for p in self._line.overlay_names),
@@ -244,7 +244,7 @@ def _check_order(line: Line, request: requests.Boundaries) -> None:
     if line.good == line.bad:
         raise BadInput(
             f"both endpoints are {start}" if start == end else f"{start} and {end} are one commit",
-            hint=words(requests.Boundaries, from_="R", to="R"),
+            hint=inv("boundaries", from_="v0.24.0", to="master"),
         )
     if line.is_back(line.good, line.bad):
         raise BadInput(

@@ -120,7 +120,8 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
     extra = tuple(sorted({i for p in patches for i in p.imports}))
     inputs = source.input_keys([*dict.fromkeys([old, new, *between])], extra)
     base = source.merge_base(old, new)
-    labels = {revision.sha: ref for ref, revision in ends.items()}
+    # The name of what was found: `latest` is another release next month.
+    labels = {revision.sha: revision.ref for revision in ends.values()}
     if base and base not in labels:
         labels[base] = source.revision(base).describe
     older, newer = (new, old) if source.is_ancestor(new, old) else (old, new)

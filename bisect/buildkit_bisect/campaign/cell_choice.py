@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from buildkit_bisect.model import Axes, Verdict
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
-from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.phrases import listed, percent, plural
 from buildkit_bisect.result import CellTried
 from buildkit_bisect.search import (
     Answer,
@@ -19,7 +19,6 @@ from buildkit_bisect.search import (
     RefusalKind,
     Refused,
 )
-from buildkit_bisect.search.explain import percent
 
 #: What a good end shows that is bad, fails in another way, or fails sometimes.
 _BROKEN = (Verdict.BAD, Verdict.WEAK)
@@ -27,7 +26,7 @@ _BROKEN = (Verdict.BAD, Verdict.WEAK)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ends:
-    """The ends as the user named them."""
+    """The names of the ends, of what was found: not ``latest``, but its tag."""
 
     good: str
     bad: str

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from buildkit_bisect import __version__
 from buildkit_bisect.cli.columns import columns, wrapped
+from buildkit_bisect.cli.line import spoken
 from buildkit_bisect.errors import BadInput, BisectError, printable_line
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.options.reading import read
@@ -54,14 +55,10 @@ def usage(width: int) -> str:
     lines = ["Usage: ./inv TASK [--options]"]
     longest = max(map(len, TASKS))
     for title, tasks in GROUPS.items():
-        rows = [(f"{_name(task):{longest}}", (TASKS[task].__doc__ or "")) for task in tasks]
+        rows = [(f"{spoken(task):{longest}}", (TASKS[task].__doc__ or "")) for task in tasks]
         lines += ["", title, *columns(rows, width)]
     more = "./inv help TASK prints the options of a task, ./inv list an example of each task."
     return "\n".join([*lines, "", *wrapped(more, width)])
-
-
-def _name(task: str) -> str:
-    return task.replace("patch-", "patch ", 1)
 
 
 def _state() -> Iterator[str]:

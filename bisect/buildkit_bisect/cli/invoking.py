@@ -13,9 +13,11 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from buildkit_bisect.cli.guard import guarded
+from buildkit_bisect.errors import BisectError
+from buildkit_bisect.options.command import again
 from buildkit_bisect.options.option import Form, Given, Option, Position, options_of
 from buildkit_bisect.options.reading import read
-from buildkit_bisect.options.requests import Request
+from buildkit_bisect.options.requests import Building, Request
 
 R = TypeVar("R", bound=Request)
 
@@ -67,10 +69,20 @@ def task(kind: type[R], *, ends: bool = True) -> Callable[[Callable[[R], int]], 
     def declare(command: Callable[[R], int]) -> RequestTask:
         @functools.wraps(command)
         def body(_: Context, **given: Given) -> None:
-            code = guarded(lambda: command(read(kind, given, os.environ)), kind)
+            code = guarded(lambda: _run(command, read(kind, given, os.environ)), kind)
             if ends or code:
                 sys.exit(code)
 
         return RequestTask(body, kind)
 
     return declare
+
+
+def _run(command: Callable[[R], int], request: R) -> int:
+    """Run *command*; commands in the hint of its error are about the same repository and cells."""
+    try:
+        return command(request)
+    except BisectError as error:
+        if isinstance(request, Building):
+            error.hint = again(error.hint, request.command)
+        raise

@@ -5,6 +5,7 @@ Invoke's messages for a wrong word name neither the task nor a word that would b
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +13,7 @@ from enum import StrEnum
 from buildkit_bisect.nearest import nearest
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.option import Form, Option, Position, options_of
-from buildkit_bisect.options.requests import TASKS, Campaign, Plan
+from buildkit_bisect.options.requests import TASKS, Bisect, Campaign, Plan
 
 HELP = ("--help", "-h")
 
@@ -30,6 +31,9 @@ OPTIONAL = {
     for option in options_of(kind)
     if option.position is Position.OPTIONAL
 }
+
+#: The option of `bisect` and `boundaries` that takes both ends.
+RANGE = words(Bisect, range=True)
 
 _DASHES = ("-", "–", "—")  # noqa: RUF001 - text editors and chats replace two dashes
 
@@ -206,10 +210,19 @@ def _stray(word: Word, before: Sequence[Word]) -> str:
     if last.option and listed and value and last.option.form is not Form.SWITCH:
         joined = f"{value.rstrip(',')},{word.text.lstrip(',')}"
         return f"{word.text!r} follows a space; a list has none (try: {last.option.flag} {joined})"
-    if last.role is Role.OPTION and last.option and last.option.form is Form.SWITCH:
-        return f"{last.text} takes no value, not {word.text!r} (try: {last.text})"
     optional = OPTIONAL.get(word.task)
-    if optional and optional.flag not in [one.text for one in before]:
+    missing = optional is not None and optional.flag not in [one.text for one in before]
+    if last.role is Role.OPTION and last.option and last.option.form is Form.SWITCH:
+        whole = f"./inv {spoken(word.task)} {shlex.quote(word.text)} {last.text}"
+        tried = whole if missing else last.text
+        return f"{last.text} takes no value, not {word.text!r} (try: {tried})"
+    if last.option and last.option.flag == RANGE and value:
+        joined = shlex.quote(f"{value}..{word.text}")
+        return (
+            f"{word.text!r} follows a space; a range has none"
+            f" (try: ./inv {spoken(word.task)} {joined})"
+        )
+    if optional and missing:
         return (
             f"{word.text!r} must come right after {spoken(word.task)}"
             f" (try: {optional.flag} {word.text})"

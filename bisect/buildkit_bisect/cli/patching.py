@@ -24,6 +24,7 @@ from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render.symbols import FITS
 from buildkit_bisect.source import GitSource, forms, open_source
+from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 
 Loaded = TypeVar("Loaded")
@@ -145,7 +146,10 @@ def check(request: PatchCheck) -> int:
         raise BadInput(f"no patches in {root}", hint=inv("patch-new", "NAME", from_branch="REF"))
     asked = [ref for item in request.revs for ref in forms.expanded(item, opened().tags, _log)]
     revisions = [opened().resolve(ref) for ref in asked] or backports.lines(opened())
-    found = {name: backports.table(opened(), revisions, parts) for name, parts in loaded.items()}
+    with announce("checking where the patches apply"):
+        found = {
+            name: backports.table(opened(), revisions, parts) for name, parts in loaded.items()
+        }
     if request.json:
         _print([
             {"name": name, "applies": [asdict(fit) for fit in fits]}

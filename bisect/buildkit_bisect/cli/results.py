@@ -165,7 +165,13 @@ def _show(folder: Path, *, watch: bool) -> None:
 def resume(request: requests.Resume) -> int:
     """Run an unfinished campaign's command again; completed builds and trials are reused."""
     if request.id:
-        found = record.read(find.find(request.id, request.out))
+        folder = find.find(request.id, request.out)
+        if not (folder / record.FILE).is_file():
+            raise BadInput(
+                f"{folder} is a copy of a campaign's reports: nothing in it can be resumed",
+                hint=inv("status"),
+            )
+        found = record.read(folder)
     else:
         known = record.campaigns(request.out, _warn)
         unfinished = [r for r in known if r.status in record.UNFINISHED]

@@ -79,12 +79,16 @@ def applicable(hint: str, kind: type[Request]) -> str:
 
 #: Options that say which revisions, how the answer is shown, or that nothing stored is used.
 _OWN = frozenset({
-    *("rev", "revs", "good", "bad", "find-good", "find-fix", "from", "to", "base", "culprit"),
+    *("rev", "revs", "range", "good", "bad", "find-good", "find-fix", "from", "to"),
+    *("base", "culprit"),
     *("format", "json", "fresh"),
 })  # fmt: skip
 
+#: A word of a command, as `shlex.quote` writes it: a quoted part may contain spaces.
+_SHELL_WORD = r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+"
+
 #: A command in a hint: up to the next alternative, or the end.
-_COMMAND = re.compile(r"\./inv ([a-z-]+)((?: (?!\./inv)\S+)*?)(?=;|, | and | \(|$)")
+_COMMAND = re.compile(rf"\./inv ([a-z-]+)((?: (?!\./inv){_SHELL_WORD})*?)(?=;|, | and | \(|$)")
 
 
 def again(hint: str, command: str) -> str:

@@ -16,7 +16,7 @@ from buildkit_bisect.result import FitState
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.source.commits import branch_name
 from buildkit_bisect.system import gitcmd, paths
-from buildkit_bisect.system.announce import announce
+from buildkit_bisect.system.announce import announce, by_default
 
 #: Git's words for a hunk that does not apply, and for a missing file.
 _FAILED = re.compile(r"(?:patch failed: |^|; )([^\s:;]+)(?::\d+|: No such file)")
@@ -60,10 +60,10 @@ def _minor(tag: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-@announce("checking where the patches apply")
 def table(source: GitSource, revisions: Sequence[Revision], chosen: Sequence[Patch]) -> list[Fit]:
     """Return whether *chosen* apply, in order, to each of *revisions*."""
-    return [fit(source, revision, chosen) for revision in revisions]
+    with by_default("checking where the patches apply"):
+        return [fit(source, revision, chosen) for revision in revisions]
 
 
 def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:

@@ -80,6 +80,10 @@ class Loader:
     def _of_file(self, text: str) -> list[Patch]:
         path = Path(text).expanduser()
         try:
+            if path.exists() and not path.is_file():  # a FIFO is never read to its end
+                raise BadInput(
+                    f"the patch {text} is not a file", hint=words(Building, patches="FILE.patch")
+                )
             with path.open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
         except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from buildkit_bisect.headline import Mark, Said, Words, cut, headline
 from buildkit_bisect.model import ToolOutcome, Verdict
-from buildkit_bisect.phrases import plural
+from buildkit_bisect.phrases import percent, plural
 from buildkit_bisect.render import changes, clauses, patched, symbols, table
 from buildkit_bisect.render.patched import Rank
 from buildkit_bisect.render.text import one_line
@@ -217,7 +217,8 @@ def _search(result: Result, info: BisectInfo, words: Words) -> Said:
             first = f"No single first {which} commit: the outcome changed more than once"
         case _:
             first = f"No answer: {words.long(info.reason)}"
-    return Said(first=first, must=(place,))
+    # Without cells nothing ran: the ends themselves were refused.
+    return Said(first=first, must=(place,) if result.cells else ())
 
 
 def _unconfirmed(info: BisectInfo) -> bool:
@@ -257,8 +258,3 @@ def _unsure(result: Result) -> bool:
     """Whether some trials were inconclusive, flaky or missing."""
     sure = (Verdict.GOOD, Verdict.BAD)
     return any(c.verdict not in sure or c.outcome == ToolOutcome.FLAKY for c in result.cells)
-
-
-def percent(share: float) -> str:
-    """Return ``99.7 %``; never rounded up to 100 %."""
-    return f"{min(share * 100, 99.99):.4g} %"

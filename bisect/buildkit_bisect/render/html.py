@@ -14,9 +14,10 @@ from markupsafe import Markup
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import percent
 from buildkit_bisect.render import brief_html, legend, page, svg, symbols, table, text, validation
 from buildkit_bisect.render.brief import brief
-from buildkit_bisect.render.finding import finding, percent
+from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance

@@ -13,12 +13,12 @@ from markupsafe import Markup
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.options.command import again
-from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.phrases import listed, percent, plural
 from buildkit_bisect.render import cell_evidence, legend, symbols, table, text, validation
 from buildkit_bisect.render.brief import Brief, brief, change_name, change_ways
 from buildkit_bisect.render.changes import changes as history
 from buildkit_bisect.render.clauses import clauses
-from buildkit_bisect.render.finding import finding, percent
+from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.links import commit
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.symbols import FITS

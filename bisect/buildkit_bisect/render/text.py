@@ -27,6 +27,9 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 
+#: An absolute path in a command line, quoted as `shlex.quote` does if need be.
+_PATH = re.compile(r"""(?<=[\s=])(?:/[^\s'"]+|'/[^']*'(?:"'"'[^']*')*)""")
+
 # Logs are untrusted, so these take linear time. A pattern that may start anywhere in a run of
 # characters would scan the rest of the run from each start. Those below start only where the run
 # does, and find the same.
@@ -89,11 +92,11 @@ def one_line(text: str) -> str:
 
 def command(text: str) -> str:
     """Return a command line, cleaned, with ``PATH`` for each absolute path of this host."""
-    return re.sub(r"(?<=[\s=])/[^\s'\"]+", "PATH", clean(text))
+    return _PATH.sub("PATH", clean(text))
 
 
 def commands(hint: str) -> list[str]:
-    """Return the commands of a hint, ``./inv A, or ./inv B``, each as `command` does."""
+    """Return the commands of a hint, ``./inv TASK, or ./inv TASK``, each as `command` does."""
     return [command(one) for one in re.split(r", or (?=\./inv )", hint)]
 
 

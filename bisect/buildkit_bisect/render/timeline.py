@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import percent
 from buildkit_bisect.render import lanes, releases, sheets, symbols, text
-from buildkit_bisect.render.finding import finding, percent
+from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import fit
 from buildkit_bisect.result import BisectInfo, BisectStep, CampaignKind, CellInfo, Result

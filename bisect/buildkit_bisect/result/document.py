@@ -205,7 +205,7 @@ class BisectInfo:
     """How a search went and ended. Subjects and dates of commits are in `Result.revisions`."""
 
     status: str  # found, range, refused, inconclusive
-    good: str  # refs, as asked
+    good: str  # refs; the tag that `latest` was
     bad: str
     scenario: str
     axes: dict[str, str]  # of the one cell that was searched with; empty if none was

@@ -63,11 +63,6 @@ def undecided(state: State, commits: Collection[str]) -> str:
     ])  # fmt: skip
 
 
-def percent(share: float) -> str:
-    """``99.7 %``; never rounded up to 100 %."""
-    return f"{min(share * 100, 99.99):.4g} %"
-
-
 def cost_phrase(build_seconds: float) -> str:
     """What the build is expected to cost."""
     return f"build predicted {build_seconds:.0f} s" if build_seconds > 0 else "already built"

@@ -13,7 +13,7 @@ from buildkit_bisect import result
 from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.choices import Format
-from buildkit_bisect.options.requests import Diff, Report
+from buildkit_bisect.options.requests import Diff, Report, Resume
 from buildkit_bisect.result import Result
 
 
@@ -68,3 +68,9 @@ def test_report_links_to_the_page_that_publish_names(tmp_path: Path) -> None:
     assert there in (copy / "report.md").read_text()
     assert result.read(copy).page == there
     assert not result.read(Path(folder)).page, "the campaign's own document stays"
+
+
+def test_a_copy_of_reports_cannot_be_resumed(tmp_path: Path) -> None:
+    folder = campaign(tmp_path / "published", results.matrix())
+    with pytest.raises(BadInput, match="is a copy of a campaign's reports"):
+        commands.resume(Resume(id=folder))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from buildkit_bisect.options import requests
@@ -94,6 +96,28 @@ def test_the_next_command_is_about_the_same_repository_patches_and_cells(
     }
     assert again(hint, read(Bisect, given, {}).command) == expected
     assert again(expected, read(Bisect, given, {}).command) == expected, "no option twice"
+
+
+def test_the_next_command_has_no_range_beside_other_ends() -> None:
+    """The command meant by swapped ends would be refused: it gave both ends twice."""
+    command = read(Bisect, {"range": "v2..v1", "repo": "/src/bk"}, {}).command
+    hint = inv("bisect", good="v1", bad="v2")
+    assert again(hint, command) == f"{hint} --repo /src/bk"
+
+
+@pytest.mark.parametrize("path", ["/a and b", "/a, or b", "/it's; x", "/x (y) z", "/$HOME `id`"])
+def test_a_quoted_path_stays_whole(path: str) -> None:
+    """A hint is completed when the result is made, and again when it is rendered."""
+    given: dict[str, Given] = {"repo": path, "patches": f"{path}.diff", "axis": ["a=b"]}
+    command = read(Bisect, {**given, "good": "v1", "bad": "v2"}, {}).command
+    once = again(f"{inv('run', rev='a')}, or {inv('doctor')}", command)
+    assert again(once, command) == once
+    first, rest = once.rsplit(", or ", 1)
+    assert rest == "./inv doctor"
+    assert shlex.split(first) == [
+        *("./inv", "run", "--rev", "a", "--repo", path, "--axis=a=b"),
+        *("--patches", f"{path}.diff"),
+    ]
 
 
 def test_a_command_without_options_changes_nothing() -> None:

@@ -251,6 +251,10 @@ def only(*cells: object) -> Result:
         ),
         (results.refused(), "No search: 6c0aa8c8f is already bad: layers-dropped 3 of 3. Tested w"),
         (
+            replace(results.refused(), cells=()),
+            "No search: 6c0aa8c8f is already bad: layers-dropped 3 of 3.",
+        ),
+        (
             results.boundaries(),
             ("The outcome changes between v0.24.0 and v0.32.0 at 2 commits "
              f"({results.sha(181)[:12]} and {results.sha(411)[:12]}) and in 1 range of untestable"

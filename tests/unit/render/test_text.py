@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from html.parser import HTMLParser
 
@@ -76,6 +77,9 @@ def test_a_command_has_no_path_of_this_host() -> None:
     assert text.command("./inv matrix --repo /src/bk --out=/tmp/o") == (
         "./inv matrix --repo PATH --out=PATH"
     )
+    for path in ("/src/b k", "/src/it's here", "/src/a;b"):
+        quoted = shlex.join(["./inv", "matrix", "--repo", path, "--trials", "3"])
+        assert text.command(quoted) == "./inv matrix --repo PATH --trials 3"
 
 
 def test_matters_returns_failures_not_the_end() -> None:
