@@ -282,7 +282,7 @@ def test_clauses_name_the_cells_of_each_failure() -> None:
     lazy = "cross-stage-lazy: lazy snapshotter (stargz)"
     assert clauses(made)[0] == (
         f"Broken in all 3 revisions: layers dropped with {lazy}, two base images and "
-        "cross-stage-dedup: same layers pulled before (v1 to v3), "
+        "cross-stage-dedup: overlayfs, same layers pulled before (v1 to v3), "
         f"export failed with {lazy}, one base image (v1 to v3)"
     )
 
@@ -564,7 +564,7 @@ def test_each_scenario_has_its_own_legend() -> None:
 def test_cells_of_several_scenarios_are_named_with_theirs() -> None:
     """One cell would seem to be both cached and run."""
     result = results.two_scenarios()
-    title = "cross-stage-dedup: same layers pulled before"
+    title = "cross-stage-dedup: overlayfs, same layers pulled before"
     evidence = render.markdown(result).partition("<summary>Evidence")[2]
     assert title in evidence
     assert "cross-stage-lazy: lazy snapshotter" in evidence
