@@ -46,7 +46,8 @@ def test_filters(reader: Reader) -> None:
     page = reader.open(results.two_scenarios())
     page.get_by_label("snapshotter").select_option("stargz")
     assert columns(page) == [
-        *LAZY, "same layers pulled before", "nothing pulled before control",
+        *LAZY, "overlayfs, same layers pulled before",
+        "overlayfs, nothing pulled before control",
     ]  # fmt: skip
     page.locator("[name=scenario]").select_option("cross-stage-lazy")
     assert columns(page) == LAZY

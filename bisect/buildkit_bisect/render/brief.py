@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -23,12 +24,16 @@ from buildkit_bisect.result import (
     SearchStatus,
     ValidationInfo,
 )
+from buildkit_bisect.result.labels import words_of
 
 #: Maximum number of rows and of columns with outcomes; a comment is read on a phone too.
 ROWS, COLUMNS = 5, 4
 
 #: Maximum length of a name and of a list in the table, in characters.
 _NAME, _LIST = 48, 120
+
+#: What one cell showed at an end of a search.
+_COUNTED = re.compile(r"([\w-]+) \((\d+ of \d+)\)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,6 +228,8 @@ def _counts(one: _Rows) -> Markup:
 
 
 def _of_search(result: Result, info: BisectInfo) -> Brief:
+    if len(info.tried) > 1 and not info.axes:
+        return _of_tried(result, info)
     old, new = ("bad", "good") if info.find_fix else ("good", "bad")
     older, newer = (info.bad, info.good) if info.find_fix else (info.good, info.bad)
     by_ref = {r.ref: r.sha for r in result.revisions}
@@ -241,9 +248,13 @@ def _of_search(result: Result, info: BisectInfo) -> Brief:
         middle = left[: ROWS - 2]
     known = {one.sha for one in middle}
     ends = [one for one in (first, last) if not one.sha or one.sha not in known]
-    order = [one for one in (first, *middle, last) if one in middle or one in ends]
+    dates = {r.sha: r.date for r in result.revisions}
+    # A commit older than the older end says why there is no single change: it comes first.
+    early = [one for one in left if "" < dates.get(one.sha, "") < dates.get(first.sha, "")]
+    late = [one for one in middle if one not in early]
+    order = [one for one in (*early, first, *late, last) if one in middle or one in ends]
     rows = [_commit_row(result, info, one) for one in order]
-    undone = next((c for c in result.cells if info.first_bad and _reverts(c)), None)
+    undone = next((c for c in _own(result, info) if info.first_bad and _reverts(c)), None)
     if undone:
         name = Markup("{} without it").format(commit(result, undone.revision, cut(newer, _NAME)))
         rows.append((Markup("revert"), name, _shown(undone)))
@@ -255,6 +266,45 @@ def _of_search(result: Result, info: BisectInfo) -> Brief:
     return Brief(
         head=(Markup(""), Markup("commit"), Markup("outcome")), rows=tuple(rows), notes=tuple(notes)
     )
+
+
+def _of_tried(result: Result, info: BisectInfo) -> Brief:
+    """Return both ends in each cell, of which none could be searched in."""
+    ends = (("good", info.good), ("bad", info.bad))
+    by_ref = {r.ref: r.sha for r in result.revisions}
+    heads = [
+        Markup("given as {}: {}").format(what, commit(result, by_ref.get(ref, ""), cut(ref, _NAME)))
+        for what, ref in (reversed(ends) if info.find_fix else ends)
+    ]
+    shown = info.tried if len(info.tried) <= ROWS else info.tried[: ROWS - 1]
+    rows: list[tuple[Markup, ...]] = []
+    for one in shown:
+        seen = [_tried(one.good, one.good_verdict), _tried(one.bad, one.bad_verdict)]
+        name = _text(words_of(result, info.scenario, one.axes), 2 * _NAME)
+        rows.append((name, *(reversed(seen) if info.find_fix else seen)))
+    if len(info.tried) > len(shown):
+        more = markdown(f"and {plural(len(info.tried) - len(shown), 'more cell')}, folded below")
+        rows.append((more, Markup(""), Markup("")))
+    return Brief(head=(Markup("cell"), *heads), rows=tuple(rows))
+
+
+def _tried(seen: str, verdict: str) -> Markup:
+    """Return ``layers-dropped (3 of 3)`` as a symbol, the outcome, and its trials below."""
+    symbol = symbols.of("", verdict) if seen else symbols.NONE
+    counted = _COUNTED.fullmatch(seen)
+    if not counted:
+        return Markup("{} {}").format(symbol.emoji, _text(seen, _LIST))
+    outcome, trials = _text(symbols.word(counted[1])), _text(counted[2])
+    return Markup("{} {}<br><sub>{}</sub>").format(symbol.emoji, outcome, trials)
+
+
+def _own(result: Result, info: BisectInfo) -> list[CellInfo]:
+    """Return the tested cells of the search: it may have tried its ends in others too."""
+    return [
+        c
+        for c in result.cells
+        if c.scenario == info.scenario and (c.axes == info.axes if info.axes else not c.control)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -278,7 +328,7 @@ def _commit_row(result: Result, info: BisectInfo, one: _Commit) -> tuple[Markup,
     number = changes.pull_of_commit(result, info, one.sha) if one.sha == info.first_bad else ""
     if number:
         name += Markup(" ({})").format(link(f"PR {number}", changes.pull_url(result, number)))
-    cell = next((c for c in result.cells if c.revision == one.sha and not _reverts(c)), None)
+    cell = next((c for c in _own(result, info) if c.revision == one.sha and not _reverts(c)), None)
     step = next((s for s in (*info.steps, *info.gate) if s.sha == one.sha), None)
     outcome = _shown(cell)
     if cell is None and step:
@@ -302,7 +352,12 @@ def _of_changes(result: Result) -> Brief | None:
     ]
     known = [(name, column) for name, column in optional if any(column)]
     rows = [
-        (markdown(c.date), change_name(result, c), change_ways(c), *(col[n] for _, col in known))
+        (
+            markdown(c.date),
+            change_name(result, c),
+            change_ways(result, c),
+            *(col[n] for _, col in known),
+        )
         for n, c in enumerate(shown)
     ]
     if len(found) > len(shown):
@@ -322,13 +377,23 @@ def change_name(result: Result, change: changes.Change) -> Markup:
     return commit(result, change.sha) + Markup(" {}").format(_text(change.subject, 72)) + compare
 
 
-def change_ways(change: changes.Change) -> Markup:
+def change_ways(result: Result, change: changes.Change) -> Markup:
     """Return what changes and in which cells, a line for each way."""
+    verdicts = symbols.verdicts(result)
     parts = []
     for (before, after), cells in change.ways.items():
-        how = Markup("{} → {}").format(_text(symbols.word(before)), _text(symbols.word(after)))
+        how = Markup("{} → {}").format(_side(before, verdicts), _side(after, verdicts))
         parts.append(Markup("{}<br><sub>{}</sub>").format(how, _text(several(cells, 3), _LIST)))
     return Markup("<br>").join(parts)
+
+
+def _side(outcome: str, verdicts: Mapping[str, str]) -> Markup:
+    """Return one side of a change, with a symbol if the outcome has one verdict everywhere."""
+    shown = _text(symbols.word(outcome))
+    if outcome not in verdicts:
+        return shown
+    # A no-break space, since the two sides follow each other in one line.
+    return Markup("{}\u00a0{}").format(symbols.of(outcome, verdicts[outcome]).emoji, shown)
 
 
 def _pull(result: Result, change: changes.Change) -> Markup:
@@ -343,6 +408,10 @@ def _of_validation(result: Result, info: ValidationInfo) -> Brief:
         (Markup("{} {}").format(symbol.emoji, title), _text(names, 2 * _LIST), _text(how, _LIST))
         for symbol, title, names, how in effects(info, result.scenarios)
     ]
+    of = plural(len(info.cells), "cell")
+    trials = f"{plural(info.trials, 'trial')} of {of}, alternating without and with the patches"
     return Brief(
-        head=(Markup(""), Markup("cells"), Markup("before → after")), rows=tuple(rows[:ROWS])
+        head=(Markup(""), Markup("cells"), Markup("before → after")),
+        rows=tuple(rows[:ROWS]),
+        notes=(trials,) if info.trials else (),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from buildkit_bisect.headline import Mark, Said, Words, cut, headline
@@ -84,6 +85,7 @@ def _matrix(grid: table.Matrix, words: Words) -> Said:
     first = _broken(grid, words)
     rest = [
         *([f"{plural(flaky, 'cell')} {'is' if flaky == 1 else 'are'} flaky"] if flaky else []),
+        *_least(grid),
         *(() if failed else effects),
     ]
     must = [*(effects if failed else []), *([patches] if patches and first else [])]
@@ -114,6 +116,24 @@ def _broken(grid: table.Matrix, words: Words) -> str:
     without = "unpatched " if any(row.patches for row in grid.rows) else ""
     share = f"all {len(rows)}" if len(bad) == len(rows) else f"{len(bad)} of {len(rows)}"
     return f"Broken in {share} {without}revisions ({spans}){where}{how}"
+
+
+def _least(grid: table.Matrix) -> list[str]:
+    """Return how many cells of each broken unpatched revision are bad, if that says more."""
+    tested = {k: c for k, c in clauses.tested_cells(grid).items() if not k[0].patches}
+    bad = [key for key, cell in tested.items() if cell.verdict == Verdict.BAD]
+    counts = Counter(row for row, _ in bad)
+    every = len({column for _, column in tested})
+    if any(cell.verdict in {Verdict.SKIP, Verdict.INFRA} for cell in tested.values()):
+        return []
+    if len(counts) < 2 or set(counts.values()) == {every}:  # noqa: PLR2004
+        return []
+    if clauses.only_in(grid, tested, [column for _, column in bad], str):
+        return []
+    few, many = min(counts.values()), max(counts.values())
+    joined = "or" if many == few + 1 else "to"
+    count = f"{few}" if few == many else f"{few} {joined} {many}"
+    return [f"in each, {count} of the {every} tested cells {'is' if many == 1 else 'are'} bad"]
 
 
 def _patches(grid: table.Matrix, words: Words) -> str:

@@ -18,6 +18,7 @@ from buildkit_bisect.phrases import percent
 from buildkit_bisect.render import brief_html, legend, page, svg, symbols, table, text, validation
 from buildkit_bisect.render.brief import brief
 from buildkit_bisect.render.finding import finding
+from buildkit_bisect.render.markdown import issues, next_command, short_command
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance
@@ -86,6 +87,9 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         script=Markup(script),  # noqa: S704 - same
         policy=_policy(style, script),
         command=text.command(result.command),
+        hint=next_command(result),
+        short_command=short_command(result),
+        issues=issues(result),
         commit_url=lambda sha: table.commit_url(result, sha),
         subject={r.sha: text.clean(r.subject) for r in result.revisions},
         names=table.names(result),

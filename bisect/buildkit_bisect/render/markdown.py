@@ -57,6 +57,12 @@ _DETAILS = (
 #: Minimum length of a variant's name, in characters, if space is short.
 _LABEL = 16
 
+#: Maximum number of scenarios that a report names with their titles below its table.
+_TITLES = 2
+
+#: Maximum length of a command that is shown below the table, in characters.
+_COMMAND = 160
+
 #: With more cells than this, the evidence cannot fit: skip this many levels of detail.
 _MANY, _SKIP = 1500, 6
 
@@ -98,13 +104,14 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         brief=_table(brief(result)),
         clauses=[Markup(c) for c in clauses(result, text.markdown)],  # noqa: S704 - as above
         history=[
-            (change_name(result, c), change_ways(c), c) for c in history(result)[: detail.more]
+            (change_name(result, c), change_ways(result, c), c)
+            for c in history(result)[: detail.more]
         ],
         steps_of=collapsed,
         words_of=partial(words_of, result),
-        issues=_issues(result),
-        # Results of earlier versions have hints without the campaign's own options.
-        hint=again(_hint(result), result.command),
+        issues=issues(result),
+        short_command=short_command(result),
+        hint=next_command(result),
         check_counts=Counter(symbols.of_check(c) for c in v.checks).items() if v else (),
         fits=_fits(v) if v else "",
         size=_size(grid),
@@ -134,16 +141,30 @@ def _table(made: Brief | None) -> tuple[list[Markup], tuple[str, ...]]:
     return [rows[0], Markup("|" + " :-- |" * len(made.head)), *rows[1:]], made.notes  # noqa: S704
 
 
-def _hint(result: Result) -> str:
-    """Return the next command, or ""."""
-    return next((part.hint for part in (result.bisect, result.validation) if part), "")
+def next_command(result: Result) -> str:
+    """Return the next command, or "", with the campaign's own options.
+
+    Hints in results of earlier versions lack these.
+    """
+    hint = next((part.hint for part in (result.bisect, result.validation) if part), "")
+    return again(hint, result.command)
 
 
-def _issues(result: Result) -> list[tuple[str, list[str]]]:
-    """Return the scenarios by the issue that they reproduce, "" for those without one."""
+def short_command(result: Result) -> str:
+    """Return the campaign's command if the reader sees it without unfolding anything, or ""."""
+    line = text.command(result.command)
+    return line if len(line) <= _COMMAND else ""
+
+
+def issues(result: Result) -> list[tuple[str, list[str]]]:
+    """Return the scenarios by the issue that they reproduce, "" for those without one.
+
+    A few have their titles: what was asked.
+    """
     found: dict[str, list[str]] = {}
     for scenario in result.scenarios:
-        found.setdefault(scenario.issue, []).append(scenario.name)
+        title = f" ({scenario.title})" if len(result.scenarios) <= _TITLES else ""
+        found.setdefault(scenario.issue, []).append(scenario.name + title)
     return list(found.items())
 
 

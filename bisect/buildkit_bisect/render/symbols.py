@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from buildkit_bisect.model import ToolOutcome, Verdict
-from buildkit_bisect.result import CellEffect, CellInfo, CheckEffect, CheckInfo, FitState
+from buildkit_bisect.result import (
+    CellEffect,
+    CellInfo,
+    CheckEffect,
+    CheckInfo,
+    FitState,
+    Result,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +95,15 @@ def of_check(check: CheckInfo) -> Symbol:
 def of_cell(cell: CellInfo) -> Symbol:
     """Return the symbol of a cell; that of flaky also if only all known trials disagree."""
     return MIXED if flaky(cell) else of(cell.outcome, cell.verdict)
+
+
+def verdicts(result: Result) -> dict[str, str]:
+    """Return the verdict of each outcome; none for a name that scenarios judge differently."""
+    found: dict[str, set[str]] = {}
+    for scenario in result.scenarios:
+        for outcome in scenario.outcomes:
+            found.setdefault(outcome["name"], set()).add(outcome["verdict"])
+    return {name: some.pop() for name, some in found.items() if len(some) == 1}
 
 
 def flaky(cell: CellInfo) -> bool:

@@ -235,7 +235,8 @@ def _places(result: Result, info: BisectInfo, steps: list[BisectStep]) -> dict[s
     """Return the place of each commit: its position in the history, if it has one.
 
     Otherwise an endpoint is before the first-parent line, and a commit inside the merge that
-    introduced the change is just before the merge.
+    introduced the change is just before the merge, or just after the last commit on the
+    first-parent line without the change if the merge was not tested.
     """
     known = {s.sha: float(s.position) for s in steps if s.position is not None}
     if not known:
@@ -245,6 +246,11 @@ def _places(result: Result, info: BisectInfo, steps: list[BisectStep]) -> dict[s
     newer = shas.get(info.good if info.find_fix else info.bad, "")
     known.setdefault(newer, max(known.values()))
     inside = known[info.merge] - 0.5 if info.merge in known else None
+    if inside is None and info.merge:
+        older = Verdict.BAD if info.find_fix else Verdict.GOOD
+        latest = {s.sha: s.verdict for s in steps if s.position is not None}
+        without = [known[sha] for sha, verdict in latest.items() if verdict == older]
+        inside = max(without, default=0.0) + 0.5
     last = 0.0
     places: dict[str, float] = {}
     for step in steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -95,7 +96,8 @@ def effects(
         some = [c for c in info.cells if c.change == effect]
         symbol, title = CELL_EFFECTS[effect]
         if some:
-            ways = list(dict.fromkeys(_way(c) for c in some))
+            counts = Counter(_way(c) for c in some)
+            ways = [f"{way} ({n})" if len(counts) > 1 else way for way, n in counts.items()]
             how = some[0].reason if effect == CellEffect.UNTESTED else several(ways, 3)
             names = several([name(c, scenarios) for c in some], 4)
             rows.append((symbol, f"{title}: {len(some)} of {_those(info, effect)}", names, how))

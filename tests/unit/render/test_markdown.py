@@ -15,6 +15,7 @@ import results
 from buildkit_bisect import render
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import reports, symbols
+from buildkit_bisect.render.brief import brief
 from buildkit_bisect.render.clauses import clauses
 from buildkit_bisect.render.text import clean, markdown
 from buildkit_bisect.result import CandidateInfo, CellInfo, Result
@@ -285,7 +286,7 @@ def test_clauses_name_the_cells_of_each_failure() -> None:
     lazy = "cross-stage-lazy: lazy snapshotter (stargz)"
     assert clauses(made)[0] == (
         f"Broken in all 3 revisions: layers dropped with {lazy}, two base images and "
-        "cross-stage-dedup: same layers pulled before (v1 to v3), "
+        "cross-stage-dedup: overlayfs, same layers pulled before (v1 to v3), "
         f"export failed with {lazy}, one base image (v1 to v3)"
     )
 
@@ -364,13 +365,13 @@ def test_a_commit_is_one_row_for_all_the_cells_it_changed() -> None:
     table = rows(GFM.render(first_screen(render.markdown(found))))
     assert len(table) == 2
     both = "lazy snapshotter (stargz), two base images; lazy snapshotter (stargz), one base image"
-    assert f"layers dropped → cached<br><sub>{both}</sub>" in table[1][2]
+    assert f"❌\u00a0layers dropped → ✅\u00a0cached<br><sub>{both}</sub>" in table[1][2]
 
 
 def test_changes_inside_merges_are_in_the_order_of_history() -> None:
     found = results.merged()
     table = rows(GFM.render(first_screen(render.markdown(found))))[1:]
-    assert [re.sub("<br>.*", "", row[2]) for row in table] == [
+    assert [re.sub("<br>.*|[❌✅]\u00a0", "", row[2]) for row in table] == [
         "cached → export failed", "export failed → layers dropped",
         "layers dropped → export failed", "export failed → cached",
     ]  # fmt: skip
@@ -567,7 +568,7 @@ def test_each_scenario_has_its_own_legend() -> None:
 def test_cells_of_several_scenarios_are_named_with_theirs() -> None:
     """One cell would seem to be both cached and run."""
     result = results.two_scenarios()
-    title = "cross-stage-dedup: same layers pulled before"
+    title = "cross-stage-dedup: overlayfs, same layers pulled before"
     evidence = render.markdown(result).partition("<summary>Evidence")[2]
     assert title in evidence
     assert "cross-stage-lazy: lazy snapshotter" in evidence
@@ -638,3 +639,74 @@ def test_marks_do_not_change_what_a_headline_says() -> None:
     plain = re.sub(r"&#(\d+);", lambda found: chr(int(found[1])),
                    render.finding(result, lambda name: str(markdown(name))))  # fmt: skip
     assert plain == render.finding(result)
+
+
+def test_a_side_of_a_change_has_no_symbol_if_scenarios_judge_its_outcome_differently() -> None:
+    found = results.boundaries()
+    outcomes = tuple({**one, "verdict": "bad"} for one in found.scenarios[0].outcomes)
+    other = replace(found.scenarios[0], name="other", outcomes=outcomes)
+    made = render.markdown(replace(found, scenarios=(*found.scenarios, other)))
+    assert "| ❌\u00a0layers dropped → cached<br>" in made
+
+
+def test_a_long_command_is_only_in_the_fold() -> None:
+    found = replace(results.matrix(), command=f"./inv matrix --revs {','.join(['v0.24.0'] * 20)}")
+    assert "Reproduce: " not in render.markdown(found)
+    assert "Reproduce: <code>./inv matrix</code>" in render.markdown(
+        replace(found, command="./inv matrix")
+    )
+
+
+def test_only_a_few_scenarios_have_their_titles_below_the_table() -> None:
+    found = results.two_scenarios()
+    third = replace(found.scenarios[0], name="third")
+    titles = [html.unescape(f"({one.title})") for one in found.scenarios]
+    few = html.unescape(first_screen(render.markdown(found)))
+    more = replace(found, scenarios=(*found.scenarios, third))
+    many = html.unescape(first_screen(render.markdown(more)))
+    assert all(title in few for title in titles)
+    assert not any(title in many for title in titles)
+
+
+def test_a_commit_older_than_the_older_end_comes_first() -> None:
+    """It is why there is no single first bad commit."""
+    found = results.bisect()
+    assert found.bisect
+    old = results.sha(126)
+    info = replace(
+        found.bisect, status="inconclusive", first_bad="", candidates=(
+            CandidateInfo(sha=old, reason="bad", probability=None),)
+    )  # fmt: skip
+    ends = {results.sha(100): "v0.24.0", results.sha(200): "v0.25.0"}
+    for date, first in (("2025-09-10", "tested"), ("2025-09-12", "given as good")):
+        revisions = tuple(
+            replace(r, ref=ends.get(r.sha, r.ref), date=date if r.sha == old else r.date)
+            for r in found.revisions
+        )
+        table = brief(replace(found, bisect=info, revisions=revisions))
+        assert table
+        assert table.rows[0][0] == first
+        assert len(table.rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("cells", "counted"),
+    [((("lost", "lost"), ("lost", "cached")), "In each, 1 or 2 of the 2 tested cells are bad; "),
+     ((("cached", "lost"), ("lost", "cached")), "In each, 1 of the 2 tested cells is bad; "),
+     ((("lost", "cached"), ("lost", "cached")), ""),  # the first sentence says where
+     ((("lost", "lost"), ("lost", "lost")), ""),
+     ((("lost", "lost"), ("lost", "skip (build)")), ""),
+     ((("lost", "cached"),), "")],
+)  # fmt: skip
+def test_the_headline_counts_the_bad_cells_of_a_broken_revision(
+    cells: tuple[tuple[str, str], ...], counted: str
+) -> None:
+    """Broken in all revisions does not mean broken in all cells."""
+    seen = {"lost": "layers-dropped"}
+    rows = [
+        results.row(f"v{n}", n, seen.get(one, one), seen.get(other, other))
+        for n, (one, other) in enumerate(cells)
+    ]
+    found = render.finding(only(*itertools.chain(*rows)))
+    assert ("In each, " in found) == bool(counted)
+    assert counted.rstrip() in found

@@ -63,8 +63,29 @@ def test_only_our_own_code_may_run(name: str) -> None:
     for tag, attributes in seen.elements:
         assert not any(n.startswith("on") or n in {"style", "src", "srcdoc"} for n in attributes)
         address = attributes.get("href") or ""
-        ours = ("https://github.com/moby/buildkit", "result.json")
+        ours = ("https://github.com/moby/buildkit", "result.json", "#h-again")
         assert not address or address.startswith(ours), (tag, address)
+
+
+@pytest.mark.parametrize("name", ["matrix", "bisect", "refused"])
+def test_the_first_screen_says_what_was_asked_and_how_to_go_on(name: str) -> None:
+    found = getattr(results, name)()
+    head = render.html(found).split("<main>")[0]
+    assert f"cross-stage-lazy ({found.scenarios[0].title})" in head
+    assert f'<a href="{results.scenario().issue}" rel="noreferrer">issue</a>' in head
+    assert '<a href="#h-again">reproduce</a>' in head
+    if name == "refused":
+        assert "Next: <code>./inv bisect --bad 6c0aa8c8f --find-good</code>" in head
+        assert "Reproduce: " not in head
+    else:
+        assert "Reproduce: <code>./inv " in head
+
+
+def test_the_page_completes_the_hint_of_an_earlier_version() -> None:
+    asked = "./inv bisect --good 6c0aa8c8f --bad v0.26.0 --patches p"
+    made = render.html(replace(results.refused(), command=asked))
+    hint = "<code>./inv bisect --bad 6c0aa8c8f --find-good --patches p</code>"
+    assert made.count(hint) == 2
 
 
 def test_each_change_inside_a_merge_is_a_row_with_the_merge() -> None:

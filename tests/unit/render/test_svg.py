@@ -215,6 +215,21 @@ def test_the_older_endpoint_is_on_the_left_and_a_merged_culprit_before_its_merge
     assert xs[5] == xs[6] == pytest.approx(522 - 290 / 200, abs=0.1)
 
 
+def test_a_commit_in_a_merge_that_was_not_tested_is_after_the_last_good_one() -> None:
+    """It was tested first of all, so no earlier step has a place: it is not at the good end."""
+    found = results.bisect()
+    assert found.bisect
+    inside = results.sha(138)
+    descend = next(replace(s, phase="descend", position=None)
+                   for s in found.bisect.steps if s.sha == inside)  # fmt: skip
+    rest = tuple(s for s in found.bisect.steps if s.sha != inside)
+    steps = (descend, *rest)
+    made = svg.timeline(replace(found, bisect=replace(found.bisect, steps=steps)))
+    xs = [float(x) for x in re.findall(r'<circle[^>]*cx="([\d.]+)"', made)]
+    last_good = max(s.position for s in rest if s.verdict == "good" and s.position is not None)
+    assert xs[2] == pytest.approx(232 + 290 * (last_good + 0.5) / 100, abs=0.1)
+
+
 def test_a_search_for_a_fix_calls_its_commit_good() -> None:
     info = results.bisect().bisect
     assert info

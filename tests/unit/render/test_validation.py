@@ -80,7 +80,7 @@ def test_the_table_counts_cells_once_and_folds_what_is_no_worse() -> None:
     assert [row.split("\n")[1] for row in rows[1:]] == [
         "✅ fixed: 1 of 3 broken", "❌ still bad: 2 of 3 broken", "✅ no worse",
     ]  # fmt: skip
-    assert "layers dropped → layers partly dropped; layers dropped, as before" in rows[2]
+    assert "layers dropped → layers partly dropped (1); layers dropped, as before (1)" in rows[2]
     assert "1 cell, 1 control and 3 checks of upstream" in rows[3]
 
 

@@ -30,7 +30,7 @@ def test_results_without_labels_have_those_of_the_shipped_scenario() -> None:
     assert not old.labels
     assert cell_label(old, LAZY) == "lazy snapshotter (stargz), two base images"
     dedup = results.scenario("cross-stage-dedup")
-    assert cell_label(dedup, {"warm": "yes"}) == "same layers pulled before"
+    assert cell_label(dedup, {"warm": "yes"}) == "overlayfs, same layers pulled before"
 
 
 def test_axes_with_one_value_are_left_out_unless_there_is_no_other() -> None:
