@@ -96,7 +96,7 @@ def command(text: str) -> str:
 
 
 def commands(hint: str) -> list[str]:
-    """Return the commands of a hint, ``./inv TASK, or ./inv TASK``, each as `command` does."""
+    """Return the commands of a hint, ``./inv doctor, or ./inv status``, each as `command` does."""
     return [command(one) for one in re.split(r", or (?=\./inv )", hint)]
 
 
