@@ -11,6 +11,7 @@ from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.model import DEFAULT_REPO, Revision
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
+from buildkit_bisect.source import github
 from buildkit_bisect.source.git import GitSource
 from buildkit_bisect.source.mirror import Silent, Unreachable
 from buildkit_bisect.source.module import ModuleSource
@@ -68,7 +69,8 @@ def open_source(
 
     ``auto`` is git, or modules if the remote is unreachable; `Source.note` then has the reason,
     and *say* gets it. Raises `BadInput` for another kind, or if *repo* is not a repository.
-    ``git`` also raises `Missing`, or `Unreachable` past a deadline.
+    ``git``, and ``auto`` for another repository on GitHub than upstream's, also raise `Missing`;
+    ``git`` raises `Unreachable` past a deadline.
     """
     within = deadlines or Deadlines()
     if kind == "module":
@@ -82,6 +84,11 @@ def open_source(
     except (Unreachable, Missing) as err:
         if kind == "git" and isinstance(err, Silent):
             raise  # the remote does not answer
+        name = repo if github.is_repository(repo) else github.owner_and_name(repo)
+        if name.lower() not in ("", github.UPSTREAM):
+            # The module is upstream's: it does not replace a fork.
+            clone = f"{words(Building, repo='PATH')} of a clone"
+            raise Missing(err.message, hint=clone) from None
         if kind == "git":
             raise Missing(
                 err.message,

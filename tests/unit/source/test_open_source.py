@@ -38,3 +38,12 @@ def test_requested_modules_have_no_note() -> None:
 def test_requested_git_is_not_replaced() -> None:
     with pytest.raises(Missing, match="no network"):
         open_source("git")
+
+
+@pytest.mark.usefixtures("_unreachable")
+def test_upstreams_module_does_not_replace_a_fork() -> None:
+    for upstream in ("https://github.com/Moby/buildkit.git", "moby/buildkit"):
+        assert open_source("auto", upstream).kind == "module"
+    for fork in ("https://github.com/me/buildkit.git", "me/buildkit"):
+        with pytest.raises(Missing, match=r"no network \(try: --repo PATH of a clone\)"):
+            open_source("auto", fork)
