@@ -11,6 +11,7 @@ from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.model import DEFAULT_REPO, Revision
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
+from buildkit_bisect.source import github
 from buildkit_bisect.source.git import GitSource
 from buildkit_bisect.source.mirror import Silent, Unreachable
 from buildkit_bisect.source.module import ModuleSource
@@ -66,9 +67,10 @@ def open_source(
 ) -> Source:
     """Return the source of *kind*: ``git``, ``module``, or ``auto``.
 
-    ``auto`` is git, or modules if the remote is unreachable; `Source.note` then has the reason,
-    and *say* gets it. Raises `BadInput` for another kind, or if *repo* is not a repository.
-    ``git`` also raises `Missing`, or `Unreachable` past a deadline.
+    ``auto`` is git, or modules if there is no git, or if upstream is unreachable: modules exist of
+    no other repository. `Source.note` then has the reason, and *say* gets it. Raises `BadInput`
+    for another kind, or if *repo* is not a repository. ``git``, and ``auto`` for a fork, also
+    raise `Missing`, or `Unreachable` past a deadline.
     """
     within = deadlines or Deadlines()
     if kind == "module":
@@ -80,9 +82,10 @@ def open_source(
     try:
         return GitSource.open(repo, say=say, deadlines=deadlines)
     except (Unreachable, Missing) as err:
-        if kind == "git" and isinstance(err, Silent):
+        other = isinstance(err, Unreachable) and not github.is_upstream(repo)
+        if (kind == "git" or other) and isinstance(err, Silent):
             raise  # the remote does not answer
-        if kind == "git":
+        if kind == "git" or other:
             raise Missing(
                 err.message,
                 hint=f"{words(Building, repo='PATH')} of a clone, or"
