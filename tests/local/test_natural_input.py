@@ -168,8 +168,8 @@ def test_revisions_of_a_fork(repo: GolangRepo) -> None:
 NEAR = {
     "v0.1.9": "no revision 'v0.1.9' in PATH (try: one of v0.1.2, v0.1.1, v0.1.0)",
     "0.2.7": "no revision '0.2.7' in PATH (try: one of v0.2.0, v0.2.0-rc1)",
-    "mastr": "no revision 'mastr' in PATH (try: one of master)",
-    "upstrem/mastr": "no revision 'upstrem/mastr' in PATH (try: one of master)",
+    "mastr": "no revision 'mastr' in PATH (try: master)",
+    "upstrem/mastr": "no revision 'upstrem/mastr' in PATH (try: master)",
     "v0.9.x": "no revision 'v0.9.x' in PATH (try: one of v0.3.0, v0.2.0, v0.1.2, v0.1.1, v0.1.0)",
     "newest": "no revision 'newest' in PATH (try: one of v0.3.0, v0.2.0, v0.1.2, v0.1.1, v0.1.0)",
     "7": "no revision '7' in PATH (try: pr/7, if you mean the pull request)",

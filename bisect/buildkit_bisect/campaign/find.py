@@ -18,6 +18,9 @@ LATEST = "latest"
 #: Files of a campaign; a published one has only the last.
 _FILES = (record.FILE, record.EVENTS, "result.json")
 
+#: At most this many campaigns are named in a hint.
+_SHOWN = 3
+
 _ID = re.compile(r"\d{8}-\d{6}-")
 
 
@@ -62,13 +65,33 @@ def find(name: str, out: Path) -> Path:
             hint=", or ".join(begun[-3:]),
         )
     if os.path.isdir(path):  # noqa: PTH112
-        raise BadInput(f"no campaign in {printable_line(path)}", hint=inv("status"))
+        inside = [str(found) for found in _below(path)]
+        raise BadInput(
+            f"no campaign in {printable_line(path)}",
+            hint=", or ".join([*map(printable_line, inside), inv("status")]),
+        )
     beside = ids(path.parent) if path.parent.name else []
-    near = nearest(name, known) or [str(path.parent / one) for one in nearest(path.name, beside)]
+    there = out.parent / name  # a path within the checkout, from another directory
+    near = (
+        [str(there)]
+        if _is_campaign(there)
+        else nearest(name, known) or [str(path.parent / one) for one in nearest(path.name, beside)]
+    )
     raise BadInput(
         f"no campaign {printable_line(name)} in {printable_line(out)}",
         hint=", or ".join([*map(printable_line, near), inv("status")]),
     )
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return a few campaigns inside *folder*."""
+    try:
+        near = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    except OSError:
+        return []
+    found = [entry for entry in near if _is_campaign(entry)]
+    found += [entry / name for entry in near for name in ids(entry)]
+    return found[-_SHOWN:]
 
 
 def _is_campaign(folder: Path) -> bool:

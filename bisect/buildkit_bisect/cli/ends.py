@@ -52,7 +52,7 @@ def _ends(
     if given and not ranges:
         raise BadInput(
             f"{given[:60]!r} is not a range OLDER..NEWER",
-            hint=command(f"{given}..master"),
+            hint=command(_joined(given)),
         )
     if not ranges:
         return None
@@ -62,3 +62,9 @@ def _ends(
             hint=command(ranges[0]),
         )
     return forms.ends(ranges[0])
+
+
+def _joined(given: str) -> str:
+    """Return the range that was meant by one revision, or by two joined in another way."""
+    older, _, newer = given.partition(":")
+    return f"{older}..{newer or 'master'}"

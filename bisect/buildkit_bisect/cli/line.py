@@ -32,8 +32,28 @@ OPTIONAL = {
     if option.position is Position.OPTIONAL
 }
 
-#: The option of `bisect` and `boundaries` that takes both ends.
-RANGE = words(Bisect, range=True)
+#: Options of other programs, and ours that mean the same: those that the task has are named.
+_MEANT: Mapping[str, Sequence[str]] = {
+    "old": ("good",),
+    "new": ("bad",),
+    "start": ("good", "from"),
+    "end": ("bad", "to"),
+    **dict.fromkeys(("since", "after"), ("good", "from")),
+    **dict.fromkeys(("until", "before"), ("bad", "to")),
+    **dict.fromkeys(("commit", "ref", "sha", "tag", "version"), ("rev", "revs", "good", "base")),
+    **dict.fromkeys(("cmd", "command", "exec", "test"), ("script",)),
+    **dict.fromkeys(("clone", "dir", "git", "path", "url"), ("repo",)),
+    **dict.fromkeys(("count", "repeat", "runs"), ("trials",)),
+    **dict.fromkeys(("parallel", "workers"), ("jobs",)),
+    **dict.fromkeys(("force", "no-cache", "rerun"), ("fresh", "yes")),
+    **dict.fromkeys(("pr", "pull", "apply", "fix"), ("patches",)),
+    **dict.fromkeys(("bases", "snapshotter", "warm", "worker"), ("axis",)),
+    "timeout": ("deadline", "script-timeout"),
+    "all": ("cache",),
+}
+
+#: Words that follow ``git bisect``; here one command does it all.
+_GIT_BISECT = ("start", "good", "bad", "old", "new", "run", "reset", "skip", "log", "replay")
 
 _DASHES = ("-", "–", "—")  # noqa: RUF001 - text editors and chats replace two dashes
 
@@ -158,7 +178,9 @@ def problem(line: Sequence[Word]) -> str:
             case Role.UNKNOWN:
                 return _unknown(word)
             case Role.STRAY:
-                return _stray(word, line[:at])
+                return _stray(word, line[:at], after)
+            case Role.VALUE if _from_git(word):
+                return _one_command(line[at:])
             case Role.OPTION if word.option:
                 if found := _misused(word, word.option, after, seen):
                     return found
@@ -188,9 +210,16 @@ def _unknown(word: Word) -> str:
         return f"no option {word.text} (try: {', or '.join((own or near)[:2] or ['./inv help'])})"
     flags = _flags(word.task)
     missing = f"{spoken(word.task)} has no option {word.text}"
-    found = nearest(wrong, flags)
+    name = wrong.lstrip("-")
+    meant = [f"--{one}" for one in _MEANT.get(name, ()) if f"--{one}" in flags]
+    meant = [f"{one} {name}=VALUE" if one == words(Campaign, axis=True) else one for one in meant]
+    found = meant or nearest(wrong, flags)
     others = [spoken(task) for task in TASKS if word.text in _flags(task)]
-    if others and not any(one.startswith(wrong) or wrong.startswith(one) for one in found):
+    if (
+        others
+        and not meant
+        and not any(one.startswith(wrong) or wrong.startswith(one) for one in found)
+    ):
         return f"{missing}; {_some(others)} (try: ./inv {spoken(word.task)} --help)"
     tried = ", or ".join([*found, f"./inv {spoken(word.task)} --help"])
     return f"{missing} (try: {tried})"
@@ -201,27 +230,19 @@ def _some(tasks: Sequence[str]) -> str:
     return f"{shown} {'has' if len(tasks) == 1 else 'have'} it"
 
 
-def _stray(word: Word, before: Sequence[Word]) -> str:
+def _stray(word: Word, before: Sequence[Word], after: Word | None) -> str:
     if not word.task:
-        return no_task(word.text)
+        second = after and word.text == "patch" and after.role is Role.STRAY
+        return no_task(f"patch {after.text}" if after and second else word.text)
     last = before[-1]
-    listed = last.option is not None and "," in last.option.value
-    value = last.attached if last.role is Role.OPTION else last.text
-    if last.option and listed and value and last.option.form is not Form.SWITCH:
-        joined = f"{value.rstrip(',')},{word.text.lstrip(',')}"
-        return f"{word.text!r} follows a space; a list has none (try: {last.option.flag} {joined})"
+    if found := _without_dashes(last, word) or _without_dashes(word, after) or _apart(last, word):
+        return found
     optional = OPTIONAL.get(word.task)
     missing = optional is not None and optional.flag not in [one.text for one in before]
     if last.role is Role.OPTION and last.option and last.option.form is Form.SWITCH:
         whole = f"./inv {spoken(word.task)} {shlex.quote(word.text)} {last.text}"
         tried = whole if missing else last.text
         return f"{last.text} takes no value, not {word.text!r} (try: {tried})"
-    if last.option and last.option.flag == RANGE and value:
-        joined = shlex.quote(f"{value}..{word.text}")
-        return (
-            f"{word.text!r} follows a space; a range has none"
-            f" (try: ./inv {spoken(word.task)} {joined})"
-        )
     if optional and missing:
         return (
             f"{word.text!r} must come right after {spoken(word.task)}"
@@ -232,6 +253,50 @@ def _stray(word: Word, before: Sequence[Word]) -> str:
     return f"{word.text!r} is neither a task nor an option of {spoken(word.task)} (try: {tried})"
 
 
+def _without_dashes(name: Word, value: Word | None) -> str:
+    """Return the message for ``trials 20``; "" if *name* is not the name of an option."""
+    free = name.option is None or name.option == OPTIONAL.get(name.task)
+    option = f"--{name.text}"
+    if value is None or not free or option not in _flags(name.task):
+        return ""
+    return f"{name.text!r} lacks its two dashes (try: {option} {value.text})"
+
+
+def _apart(last: Word, word: Word) -> str:
+    """Return the message for *word* after a space that ends a list or a range; "" for others."""
+    option, value = last.option, last.attached if last.role is Role.OPTION else last.text
+    if not option or not value or option.form is Form.SWITCH:
+        return ""
+    what = f"{word.text!r} follows a space"
+    if "," in option.value:
+        joined = f"{value.rstrip(',')},{word.text.lstrip(',')}"
+        return f"{what}; a list has none (try: {option.flag} {joined})"
+    if ".." in option.value and ".." not in value:
+        joined = f"./inv {spoken(word.task)} {value}..{word.text}"
+        return f"{what}; two dots join both ends (try: {joined})"
+    return ""
+
+
+def _from_git(word: Word) -> bool:
+    return (
+        word.task == Bisect.task
+        and word.option == OPTIONAL[Bisect.task]
+        and word.text in _GIT_BISECT
+    )
+
+
+def _one_command(line: Sequence[Word]) -> str:
+    """Return the message for ``bisect start`` and the like; *line* begins with the second word."""
+    word, *more = line
+    strays = [one.text for one in more if one.role is Role.STRAY]
+    script = words(Bisect, script=strays[0] if strays else "./test.sh")
+    shown = f" {script}" if word.text == "run" else ""
+    return (
+        f"{word.text!r} is a step of git bisect; here one command does all of them"
+        f" (try: {inv('bisect', good='v0.24.0', bad='v0.26.0')}{shown})"
+    )
+
+
 def _misused(word: Word, option: Option, after: Word | None, seen: set[tuple[str, str]]) -> str:
     """Return what is wrong with a known option."""
     if option.form is Form.SWITCH:
@@ -239,6 +304,8 @@ def _misused(word: Word, option: Option, after: Word | None, seen: set[tuple[str
         return f"{word.text} takes no value, not {given!r} (try: {word.text})" if given else ""
     if word.attached is None and (after is None or after.role is not Role.VALUE):
         return f"{word.text} needs a value (try: {option.sample})"
+    if not (after.text if word.attached is None and after else word.attached):
+        return f"the value of {word.text} is empty (try: {option.sample}, or leave out {word.text})"
     if (word.task, word.text) in seen:
         return (
             f"{word.text} is given twice (try: it once; ./inv --help {word.task}"
@@ -250,16 +317,16 @@ def _misused(word: Word, option: Option, after: Word | None, seen: set[tuple[str
 def _incomplete(task: str, own: Sequence[Word]) -> str:
     """Return which positional values are missing; not if help is asked for, or a word is wrong."""
     required = [o for o in options_of(TASKS[task]) if o.position is Position.REQUIRED]
-    given = [one for one in own if one.role is Role.POSITIONAL]
+    given = [one for one in own if one.role is Role.POSITIONAL and one.text]
     named = {one.text for one in own if one.role is Role.OPTION}
     wrong = any(one.role in (Role.HELP, Role.UNKNOWN, Role.PROGRAM) for one in own)
     missing = [o for o in required[len(given) :] if o.flag not in named]
     if wrong or not missing:
         return ""
     values, examples = zip(*((o.value, o.example) for o in required), strict=True)
-    return (
-        f"{spoken(task)} needs {' '.join(values)} (try: ./inv {spoken(task)} {' '.join(examples)})"
-    )
+    also = [o.sample for o in options_of(TASKS[task]) if o.required and o not in required][:1]
+    shown = " ".join([*examples, *also])
+    return f"{spoken(task)} needs {' '.join(values)} (try: ./inv {spoken(task)} {shown})"
 
 
 def _unplanned(task: str, after: Sequence[Word]) -> str:

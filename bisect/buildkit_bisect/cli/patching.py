@@ -36,7 +36,7 @@ def new(request: PatchNew) -> int:
     origins = (request.from_worktree, request.from_branch, request.from_pr)
     if not name or sum(map(bool, origins)) != 1:
         raise BadInput(
-            "patch-new takes a name and exactly one source of changes",
+            "patch new takes a name and exactly one source of changes",
             hint=f"{inv('patch-new', 'NAME', from_worktree='DIR')},"
             f" {words(PatchNew, from_branch='REF')} or {words(PatchNew, from_pr='N')}",
         )

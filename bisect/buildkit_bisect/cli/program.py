@@ -54,6 +54,8 @@ class Inv(Program):
         """
         program = {name: arg.takes_value for name, arg in self.initial_context.flags.items()}
         words = list(line.read(self.core.unparsed, program))
+        if left := self.core.remainder:
+            _refuse(f"-- hides what follows it: {left[:60]!r} (try: leave out --)")
         asked = next((word.task for word in words if word.role is Role.HELP), "")
         if asked:
             self.core[0].args.help.value = asked

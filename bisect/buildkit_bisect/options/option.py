@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -157,9 +158,14 @@ class Option:
             raise BadInput(
                 f"{self.flag} {text[:60]!r} contains a control character, a line break or"
                 " invalid UTF-8",
-                hint="./inv --help TASK",
+                hint=f"{self.flag} {_printable(text[:60])}",
             )
         return text
+
+
+def _printable(text: str) -> str:
+    """Return *text* without the characters that cannot be printed, quoted for a shell."""
+    return shlex.quote("".join(filter(str.isprintable, text)).strip())
 
 
 def option(

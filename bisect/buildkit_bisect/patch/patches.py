@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,7 +21,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import PatchRef
 from buildkit_bisect.nearest import did_you_mean, nearest
-from buildkit_bisect.options.command import words
+from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch import diffs
 from buildkit_bisect.patch.diffs import Diff
@@ -209,6 +210,11 @@ def _expand(name: str, root: Path, inside: tuple[str, ...]) -> list[Patch]:
 def _folder(name: str, root: Path) -> Path:
     folder = Path(name) if "/" in name or name.startswith(".") else root / name
     if not (folder / _FILE).is_file():
+        if Path(name).is_file():
+            raise BadInput(
+                f"the file {name!r} does not end in .patch or .diff",
+                hint=f"mv {shlex.quote(name)} {shlex.quote(f'{name}.patch')}, if it is a patch",
+            )
         if name.strip("./") and folder.is_dir():
             raise BadInput(
                 f"no {_FILE} in the folder {folder}",
@@ -224,15 +230,15 @@ def _folder(name: str, root: Path) -> Path:
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
     """Return the value that *name* may have meant instead of a patch in ``patches/``."""
-    if Path(name).is_file():
-        return f"{name}.patch, if that is the file's new name"
     if name.isdecimal():
         return f"{words(Building, patches=f'pr/{name}')}, if it is a pull request"
     if _HEX.fullmatch(name):
         commit = f"moby/buildkit@{name}"
         return f"{words(Building, patches=commit)}, if it is a commit"
     near = nearest(name, known)
-    return f"{words(Building, patches=near[0])}, or a {KINDS}" if near else f"a {KINDS}"
+    if near:
+        return f"{words(Building, patches=near[0])}, or a {KINDS}"
+    return f"a {KINDS}; {inv('patch-new', 'my-fix', from_branch=name)} makes one from a branch"
 
 
 def metadata(folder: Path) -> Metadata:

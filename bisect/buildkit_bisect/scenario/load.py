@@ -43,6 +43,11 @@ def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
     """
     folder = root / name if NAME.fullmatch(name) else Path(name.removesuffix("/scenario.toml"))
     if not (folder / "scenario.toml").is_file():
+        if not NAME.fullmatch(name) and Path(name).exists():
+            raise BadInput(
+                f"unknown scenario {name!r}; a scenario is a folder with scenario.toml in it",
+                hint=_HELP,
+            )
         known = names(root)
         # A name without a dot or slash may also be a folder here.
         here = NAME.fullmatch(name) and Path(name, "scenario.toml").is_file()

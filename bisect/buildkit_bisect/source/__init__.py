@@ -67,10 +67,10 @@ def open_source(
 ) -> Source:
     """Return the source of *kind*: ``git``, ``module``, or ``auto``.
 
-    ``auto`` is git, or modules if the remote is unreachable; `Source.note` then has the reason,
-    and *say* gets it. Raises `BadInput` for another kind, or if *repo* is not a repository.
-    ``git``, and ``auto`` for another repository on GitHub than upstream's, also raise `Missing`;
-    ``git`` raises `Unreachable` past a deadline.
+    ``auto`` is git, or modules if there is no git, or if upstream is unreachable: modules exist of
+    no other repository. `Source.note` then has the reason, and *say* gets it. Raises `BadInput`
+    for another kind, or if *repo* is not a repository. ``git``, and ``auto`` for a fork, also
+    raise `Missing`, or `Unreachable` past a deadline.
     """
     within = deadlines or Deadlines()
     if kind == "module":
@@ -82,14 +82,10 @@ def open_source(
     try:
         return GitSource.open(repo, say=say, deadlines=deadlines)
     except (Unreachable, Missing) as err:
-        if kind == "git" and isinstance(err, Silent):
+        other = isinstance(err, Unreachable) and not github.is_upstream(repo)
+        if (kind == "git" or other) and isinstance(err, Silent):
             raise  # the remote does not answer
-        name = repo if github.is_repository(repo) else github.owner_and_name(repo)
-        if name.lower() not in ("", github.UPSTREAM):
-            # The module is upstream's: it does not replace a fork.
-            clone = f"{words(Building, repo='PATH')} of a clone"
-            raise Missing(err.message, hint=clone) from None
-        if kind == "git":
+        if kind == "git" or other:
             raise Missing(
                 err.message,
                 hint=f"{words(Building, repo='PATH')} of a clone, or"

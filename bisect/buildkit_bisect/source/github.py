@@ -19,6 +19,9 @@ _COMMIT = re.compile(
 )
 _REF = re.compile(r"(?:tree|commits|releases/tag)/(.+)")
 _ISSUE = re.compile(r"issues/(\d{1,9})(?:/.*)?")
+_MODULE = re.compile(
+    rf"(?:github\.com/)?{_NAME}/{_NAME}@(v\d[\w.-]{{1,50}}|latest|master)", re.ASCII
+)
 _COMPARE = re.compile(r"compare/(.+)")
 _SHORT = re.compile(
     rf"(?P<repo>{_NAME}/{_NAME})?(?:#(?P<pull>\d{{1,9}})|@(?P<sha>[0-9a-f]{{4,40}}))"
@@ -43,7 +46,8 @@ def address(text: str) -> Address | None:
 
     Pull requests are also ``pr/7107``, ``origin/pr/7107``, ``pull/7107/head``, ``#7107`` and
     ``moby/buildkit#7107``.
-    Raises `BadInput` for a page of GitHub that is neither a revision nor a change.
+    Raises `BadInput` for a page of GitHub that is neither a revision nor a change, and for a
+    version of a Go module.
     """
     text = text.strip()
     if bare := _BARE.fullmatch(text):
@@ -52,6 +56,8 @@ def address(text: str) -> Address | None:
         if short["pull"]:
             return Address(repo=short["repo"] or "", pull=int(short["pull"]))
         return Address(repo=short["repo"], commit=short["sha"]) if short["repo"] else None
+    if module := _MODULE.fullmatch(text):
+        raise BadInput(f"{text!r} is not a revision but a version of a Go module", hint=module[1])
     site = _SITE.match(text)
     return _on_site(text, site["path"].strip("/")) if site else None
 
@@ -97,6 +103,13 @@ def owner_and_name(url: str) -> str:
     path = site["path"].strip("/").removesuffix(".git") if site else ""
     return path if _REPO.fullmatch(path) else ""
 
+
+def is_upstream(repo: str) -> bool:
+    """Whether *repo* is ``moby/buildkit``, on GitHub or in a mirror of it elsewhere."""
+    return bool(_UPSTREAM.fullmatch(repo))
+
+
+_UPSTREAM = re.compile(r"(?:.*[/:])?moby/buildkit(?:\.git)?/?", re.IGNORECASE)
 
 #: The repository in which pull requests are made.
 UPSTREAM = owner_and_name(DEFAULT_REPO)

@@ -10,7 +10,8 @@ from packaging.version import InvalidVersion, Version
 
 from buildkit_bisect import nearest as words_near
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.options.command import inv
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Campaign
 
 _RELEASE = re.compile(r"^v\d+\.\d+\.\d+$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
@@ -20,6 +21,11 @@ _LONGEST = 250
 _RANGE = re.compile(r"[\w/.~^@{}-]*[\w}~^]\.{2,3}[\w/.~^@{}-]*", re.ASCII)
 _PATTERN = re.compile(r"[\w/.-]*[*?\[][\w/.*?\[\]!-]*", re.ASCII)
 _IMAGE = re.compile(r"[\w./-]+/buildkit:(v?\d[\w.-]*|latest|master)", re.ASCII)
+
+_BETWEEN = re.compile(r"(v?\d+\.\d+[\w.]*)-(v?\d+\.\d+[\w.]*)", re.ASCII)
+_QUOTES = "'\"`\u2018\u2019\u201c\u201d,;"
+_PATH = re.compile(r"(\.{1,2}|~)?/.*")
+_FILE = re.compile(r".+\.(sh|bash|py|go)")
 
 #: Abbreviated commit ids in BuildKit have at least this many digits.
 _SHORTEST_ID = 7
@@ -43,6 +49,7 @@ def checked(ref: str) -> str:
         or len(ref) > _LONGEST
         or ref.startswith(("-", ":", "^"))
         or ".." in ref
+        or _PATH.fullmatch(ref)
         or any(c.isspace() or not c.isprintable() or c in "\\?*[:" for c in ref)
     )
     if bad:
@@ -68,9 +75,19 @@ def _not_one(ref: str) -> BadInput:
             f"{shown} is not a revision but a pattern; this takes one revision",
             hint=inv("matrix", revs=ref),
         )
+    if _PATH.fullmatch(ref) and len(ref) <= _LONGEST:
+        return BadInput(f"{shown} is not a revision but a path", hint=_of_path(ref))
     if image := _IMAGE.fullmatch(ref):
         return BadInput(f"{shown} is not a revision but an image", hint=f"{image[1]}")
     return BadInput(f"{shown} is not a revision", hint=_KINDS)
+
+
+def _of_path(path: str) -> str:
+    """Return the options that *path* may have been meant for."""
+    return (
+        f"{words(Campaign, script=path)}, if it is your test script,"
+        f" or {words(Campaign, repo=path)}, if it is a clone"
+    )
 
 
 def is_release(tag: str) -> bool:
@@ -114,6 +131,9 @@ def nearest(
     Of a version they are those of the same minor release, else its neighbours in time.
     """
     known = newest_first(tags)
+    plain = ref.strip(_QUOTES).casefold()
+    if exact := [one for one in (*branches, *known) if one.casefold() == plain]:
+        return exact
     kind, version = version_key(re.sub(r"\.[xX]$", "", ref))
     if kind:
         same = [t for t in known if version_key(t)[0] and _minor(t) == (*version.release, 0)[:2]]
@@ -148,7 +168,11 @@ def unknown(
         fetch = ["git fetch in the clone"] if local else []
         digits = [] if is_full_sha(ref) else ["all 40 digits of the commit id"]
         hint = ", or ".join([", ".join([*fetch, *digits]), "a tag"]).removeprefix(", or ")
+    elif _FILE.fullmatch(ref):
+        hint = words(Campaign, script=ref)
+    elif two := _BETWEEN.fullmatch(ref):
+        hint = f"{two[1]},{two[2]} for both, or {two[1]}..{two[2]} for a range"
     else:
         near = nearest(ref, tags, branches)
-        hint = f"one of {', '.join(near)}" if near else ""
+        hint = f"one of {', '.join(near)}" if len(near) > 1 else "".join(near)
     return BadInput(f"no revision {ref!r} in {where}", hint=hint)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
+from buildkit_bisect.errors import BadInput
 from buildkit_bisect.system import owner
 
 #: Directories in the cache. Cleaning the cache removes these and `FILES`, nothing else.
@@ -41,9 +42,17 @@ def cache_place() -> Path:
 
 
 def cache_root() -> Path:
-    """Return `cache_place`; created if missing."""
+    """Return `cache_place`; created if missing. Raises `BadInput` if the user's cannot exist."""
     root = cache_place()
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+        if not os.environ.get("BKBISECT_CACHE_DIR"):
+            raise
+        raise BadInput(
+            f"BKBISECT_CACHE_DIR={root} cannot be made a folder: {error.strerror}",
+            hint="BKBISECT_CACHE_DIR=DIR, a folder or a new name in one",
+        ) from None
     return root
 
 

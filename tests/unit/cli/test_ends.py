@@ -43,6 +43,7 @@ def test_the_ends_of_boundaries(key: str) -> None:
     ("given", "message"),
     [
         ({"range": "v0.24.0"}, r"not a range OLDER..NEWER \(try: ./inv bisect v0.24.0..master\)"),
+        ({"range": "v1:v2"}, r"\(try: ./inv bisect v1..v2\)"),
         ({"range": "v1..v2", "bad": "v3"}, r"v1..v2 gives both ends.* \(try: ./inv bisect v1..v2"),
         ({"good": "v1..v2", "bad": "v3"}, "gives both ends"),
         ({"range": "..v2"}, r"has no older end \(try: ./inv bisect v0.24.0..v2\)"),

@@ -57,17 +57,42 @@ def problem(command: str) -> str:
         ),
         (
             "inv bisect v0.24.0 v0.26.0",
-            "'v0.26.0' follows a space; a range has none (try: ./inv bisect v0.24.0..v0.26.0)",
+            "'v0.26.0' follows a space; two dots join both ends (try: ./inv bisect v0.24.0..v0.26.0)",
         ),
         ("inv run --fresh=1", "--fresh takes no value, not '1' (try: --fresh)"),
         ("inv clean everything", "'everything' is neither a task nor an option of clean (try: "),
         ("inv status --watch x", "--watch takes no value, not 'x' (try: ./inv status x --watch)"),
         ("inv status --out a b", "'b' must come right after status (try: --id b)"),
         ("inv diff a", "diff needs ID ID (try: ./inv diff 20260821-101500-matrix 2026"),
-        ("inv post --issue 1", "post needs ID (try: ./inv post latest)"),
+        ("inv post --issue 1", "post needs ID (try: ./inv post latest --issue "),
         ("inv run --rev", "--rev needs a value (try: --rev v0.26.0)"),
         ("inv run --rev --trials 3", "--rev needs a value (try: --rev v0.26.0)"),
         ("inv run --trials 3 --trials 4", "--trials is given twice (try: it once; "),
+        ("inv post ''", "post needs ID (try: ./inv post latest --issue "),
+        ("inv patch new", "patch new needs NAME (try: ./inv patch new my-fix --from-worktree "),
+        ("inv patch chekc x", "no task 'patch chekc' (try: ./inv patch check"),
+        ("inv patch", "no task 'patch' (try: ./inv patch check"),
+        (
+            "inv bisect v0.24.0 v0.26.0",
+            "'v0.26.0' follows a space; two dots join both ends (try: ./inv bisect v0.24.0..v0.2",
+        ),
+        ("inv boundaries v0.24.0 v0.26.0", "'v0.26.0' follows a space; two dots join both"),
+        ("inv bisect v0.24.0..v0.26.0 v0.27.0", "'v0.27.0' is neither a task nor an option of"),
+        ("inv bisect start", "'start' is a step of git bisect; here one command does all of them"),
+        ("inv bisect good v0.24.0", "'good' is a step of git bisect; here one command does all"),
+        ("inv bisect run ./t.sh", "'run' is a step of git bisect; here one command does all"),
+        ("inv bisect --old a --new b", "bisect has no option --old (try: --good, or"),
+        ("inv boundaries --since a", "boundaries has no option --since (try: --from, or"),
+        ("inv matrix --snapshotter stargz", "matrix has no option --snapshotter (try: --axis sn"),
+        ("inv matrix --no-cache", "matrix has no option --no-cache (try: --fresh, or"),
+        ("inv bisect --cmd x", "bisect has no option --cmd (try: --script, or"),
+        ("inv clean --all", "clean has no option --all (try: --cache, or"),
+        ("inv matrix revs v0.24.0", "'revs' lacks its two dashes (try: --revs v0.24.0)"),
+        ("inv run v0.24.0 trials 3", "'trials' lacks its two dashes (try: --trials 3)"),
+        ("inv matrix --revs ''", "the value of --revs is empty (try: --revs v0.25.0,master, or l"),
+        ("inv matrix --revs=", "the value of --revs is empty (try: "),
+        ("inv bisect --script '' --good a", "the value of --script is empty (try: "),
+        ("inv run ''", "the value of --rev is empty (try: "),
         ("inv plan", "plan needs a task after it (try: ./inv plan matrix)"),
         ("inv plan doctor", "doctor has no plan (try: ./inv doctor --help)"),
         ("inv plan matrix --rev x", "matrix has no option --rev (try: --revs, or"),
@@ -99,7 +124,8 @@ def test_a_mistake_names_what_would_be_right(command: str, message: str) -> None
         "inv run --rev v1 --axis a=1 --axis b=2 --repo -x",
         "inv patch new my-fix --from-pr 7",
         "inv doctor matrix",
-        "inv matrix -- anything --at-all",
+        "inv matrix -- anything --at-all",  # the program refuses it
+        "inv bisect --good start --bad run",
     ],
 )
 def test_a_right_command_line_has_no_problem(command: str) -> None:
@@ -139,3 +165,7 @@ def test_a_value_is_not_read_as_a_task_or_an_option() -> None:
         ("--x", Role.VALUE, None),
         ("--title", Role.OPTION, "a=b"),
     ]
+
+
+def test_a_script_for_git_bisect_is_one_for_ours() -> None:
+    assert problem("inv bisect run ./t.sh").endswith("--bad v0.26.0 --script ./t.sh)")

@@ -39,6 +39,13 @@ def run(*words: str) -> None:
     Inv().run(normal(argv), exit=False)
 
 
+def test_what_follows_two_dashes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("plan", "matrix", "--", "--revs", "v0.24.0")
+    assert ended.value.code == 2
+    assert "-- hides what follows it: '--revs v0.24.0'" in capsys.readouterr().err
+
+
 def asked(collection: Collection, *words: str) -> tuple[type[Request], dict[str, Given]]:
     """Return the request type for a command line, and the options that Invoke passes."""
     (context,) = Parser(contexts=collection.to_contexts()).parse_argv(normal(list(words)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import DEFAULT_REPO, RuntimeKind
 from buildkit_bisect.options.choices import Checks, Images, SourceKind
 from buildkit_bisect.options.option import LONGEST, Given
-from buildkit_bisect.options.reading import read
+from buildkit_bisect.options.reading import misspelled, read
 from buildkit_bisect.options.requests import (
     TASKS,
     Bisect,
@@ -20,6 +21,7 @@ from buildkit_bisect.options.requests import (
     Run,
     Validate,
 )
+from buildkit_bisect.system import checkout
 
 
 def test_defaults() -> None:
@@ -79,6 +81,35 @@ def test_an_option_overrides_its_environment_variable() -> None:
 
 def test_variables_of_options_that_a_task_does_not_have_are_ignored() -> None:
     assert read(Report, {"id": "a"}, {"BKBISECT_TRIALS": "many"}).id == "a"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("BKBISECT_CACHEDIR", "BKBISECT_CACHE_DIR"),
+        ("BKBISECT_TRIAL", "BKBISECT_TRIALS"),
+        ("BKBISECT_SCENARIOS", "BKBISECT_SCENARIO"),
+        ("bkbisect_trials", "BKBISECT_TRIALS"),
+        ("BKBISECT_CACHE_DRI", "BKBISECT_CACHE_DIR"),
+    ],
+)
+def test_a_misspelled_variable(name: str, meant: str) -> None:
+    with pytest.raises(BadInput, match=f"{name} is set, and nothing reads it") as raised:
+        read(Matrix, {}, {name: "/x y"})
+    assert raised.value.hint == f"{meant}='/x y'"
+
+
+def test_other_variables_are_left_alone() -> None:
+    ours = ("SCREENSHOTS", "FIGURES", "TEST_SEED", "MY_TOKEN", *_used())
+    assert misspelled({f"BKBISECT_{name}": "1" for name in ours}) is None
+    assert misspelled({"BKBISECT_TRIAL": "", "KBISECT_TRIALS": "1"}) is None
+
+
+def _used() -> set[str]:
+    """Return the variables in our code, without their prefix."""
+    folder = checkout.PROJECT / "bisect" / "buildkit_bisect"
+    texts = [path.read_text() for path in [*folder.rglob("*.py"), checkout.PROJECT / "inv"]]
+    return {one for text in texts for one in re.findall(r"BKBISECT_([A-Z][A-Z_]+)", text)}
 
 
 def test_the_command_has_options_instead_of_variables() -> None:

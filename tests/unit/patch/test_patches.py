@@ -135,6 +135,14 @@ def test_bad_diffs(tmp_path: Path, data: str | bytes, message: str) -> None:
         assert caught.value.hint == f"sed -i 's/\\r$//' {tmp_path}/p/it.patch"
 
 
+def test_a_file_with_another_name(tmp_path: Path) -> None:
+    path = tmp_path / "my fix.txt"
+    path.touch()
+    with pytest.raises(BadInput, match=r"does not end in \.patch or \.diff") as caught:
+        patches.load(str(path), tmp_path)
+    assert caught.value.hint == f"mv '{path}' '{path}.patch', if it is a patch"
+
+
 def test_a_folder_without_metadata(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     for name in ("bare", str(tmp_path / "bare")):

@@ -187,6 +187,14 @@ def test_a_shadowed_rule_can_never_match(root: Path) -> None:
         scenario.load("cross-stage-lazy", root)
 
 
+@pytest.mark.parametrize("name", ["own.yaml", "folder"])
+def test_a_path_that_is_not_a_scenario(tmp_path: Path, name: str) -> None:
+    (tmp_path / "own.yaml").write_text("name: own\n")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadInput, match=rf"{name}'; a scenario is a folder with scenario\.toml"):
+        scenario.load(str(tmp_path / name))
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(BadInput, match="did you mean cross-stage-lazy or cross-stage-dedup"):
         scenario.load("cross-stage-lasy")

@@ -111,7 +111,7 @@ def test_a_snapshotter_that_is_not_built_in_listens_on_a_socket() -> None:
 
 def test_a_users_own_program(tmp_path: Path) -> None:
     program = tmp_path / "my test.sh"
-    program.write_text("exit 1\n")
+    program.write_text("#!/bin/sh\nexit 1\n")
     program.chmod(0o755)
     made = script(scenario.from_script(str(program), timeout=5), ())
     assert "\"$here\"/'my test.sh' 2>&1 | tee script.log\n" in made

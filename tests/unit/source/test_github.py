@@ -52,6 +52,36 @@ def test_what_is_not_an_address(text: str) -> None:
     assert github.address(text) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("github.com/moby/buildkit@v0.24.0", "v0.24.0"),
+        ("moby/buildkit@latest", "latest"),
+        ("me/buildkit@v0.0.0-20251126020151-292043fcaad5", "v0.0.0-20251126020151-292043fcaad5"),
+    ],
+)
+def test_a_version_of_a_go_module(text: str, version: str) -> None:
+    with pytest.raises(BadInput, match="version of a Go module") as raised:
+        github.address(text)
+    assert raised.value.hint == version
+
+
+@pytest.mark.parametrize(
+    ("repo", "upstream"),
+    [
+        ("https://github.com/moby/buildkit.git", True),
+        ("git@github.com:moby/buildkit", True),
+        ("git://mirror.example/moby/buildkit.git", True),
+        ("moby/buildkit", True),
+        ("git@github.com:moby/buildkti.git", False),
+        ("me/buildkit", False),
+        ("https://example.org/notmoby/buildkit", False),
+    ],
+)
+def test_only_upstream_has_modules(repo: str, upstream: bool) -> None:
+    assert github.is_upstream(repo) == upstream
+
+
 @pytest.mark.parametrize("path", ["", "me", "-x/y", "me/../..", "me/buildkit/wiki", "a/b/issues/7"])
 def test_pages_that_are_neither_a_revision_nor_a_change(path: str) -> None:
     with pytest.raises(BadInput):

@@ -24,6 +24,8 @@ def test_newest_first_sorts_versions_before_other_tags() -> None:
         ("0.26", ["v0.26.3", "v0.26.1", "v0.26.0"]),
         ("othr", ["other"]),
         ("v0.26.x", ["v0.26.3", "v0.26.1", "v0.26.0"]),
+        ("V0.26.1", ["v0.26.1"]),
+        ("\u201cv0.26.1\u201d", ["v0.26.1"]),
         ("nonsense", ["v0.27.0", "v0.26.3", "v0.26.1"]),
     ],
 )
@@ -49,6 +51,28 @@ def test_the_nearest_branch(ref: str) -> None:
 )
 def test_what_to_do_about_an_unknown_id(ref: str, local: bool, hint: str) -> None:
     assert names.unknown(ref, TAGS, where="here", local=local).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("ref", "hint"),
+    [
+        ("v0.26.0-v0.27.0", "v0.26.0,v0.27.0 for both, or v0.26.0..v0.27.0 for a range"),
+        ("0.26-0.27", "0.26,0.27 for both, or 0.26..0.27 for a range"),
+        ("v0.27.0-rc9", "one of v0.27.0, v0.27.0-rc1"),
+        ("V0.26.0", "v0.26.0"),
+        ("test.sh", "--script test.sh"),
+    ],
+)
+def test_what_to_do_about_an_unknown_name(ref: str, hint: str) -> None:
+    assert names.unknown(ref, TAGS, where="a mirror").hint == hint
+
+
+@pytest.mark.parametrize("ref", ["./test.sh", "../buildkit", "/srv/buildkit", "~/buildkit"])
+def test_a_path_is_not_a_revision(ref: str) -> None:
+    with pytest.raises(BadInput, match="is not a revision but a path") as raised:
+        names.checked(ref)
+    assert "--script " in raised.value.hint
+    assert "--repo " in raised.value.hint
 
 
 def test_nearest_in_a_repository_without_tags() -> None:

@@ -30,6 +30,13 @@ def test_modules_that_replace_git_say_why() -> None:
 
 
 @pytest.mark.usefixtures("_unreachable")
+def test_modules_do_not_replace_a_fork() -> None:
+    with pytest.raises(Missing, match="no network") as raised:
+        open_source("auto", "https://github.com/me/buildkit")
+    assert "--source module" in raised.value.hint
+
+
+@pytest.mark.usefixtures("_unreachable")
 def test_requested_modules_have_no_note() -> None:
     assert open_source("module").note == ""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from buildkit_bisect.errors import BadInput
 from buildkit_bisect.system import owner, paths
 
 
@@ -25,6 +26,17 @@ def aged(entry: Path) -> Path:
     old = time.time() - 2 * 86_400
     os.utime(entry, (old, old))
     return entry
+
+
+@pytest.mark.parametrize("name", ["/proc/none", "{tmp}/file", "{tmp}/file/below"])
+def test_a_cache_that_cannot_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    place = name.format(tmp=tmp_path)
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", place)
+    with pytest.raises(BadInput, match=f"BKBISECT_CACHE_DIR={place} cannot be made a folder: "):
+        paths.cache_root()
 
 
 def test_scratch_is_owned_during_the_block() -> None:
