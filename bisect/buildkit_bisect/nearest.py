@@ -8,6 +8,9 @@ from collections.abc import Iterable
 #: Share of common letters above which a word is near.
 _NEAR = 0.6
 
+#: Share of common letters above which a word is a misspelling, and no word of its own.
+_SAME = 0.8
+
 #: A shorter word is part of too many others.
 _PART = 3
 
@@ -49,6 +52,11 @@ def did_you_mean(word: str, valid: Iterable[str], *, what: str = "known") -> str
         return f"did you mean {' or '.join(near)}?"
     more = [f"{len(words) - _LISTED} more"] if len(words) > _LISTED else []
     return f"{what}: {', '.join([*words[:_LISTED], *more]) or 'none'}"
+
+
+def misspelled(word: str, valid: Iterable[str]) -> str:
+    """Return the word that *word* is a misspelling of; "" if it may be a word of its own."""
+    return next(iter(difflib.get_close_matches(word, list(valid), n=1, cutoff=_SAME)), "")
 
 
 def first(word: str, valid: Iterable[str]) -> str:

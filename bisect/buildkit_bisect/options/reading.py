@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.nearest import misspelled
 from buildkit_bisect.options.command import reproduce
 from buildkit_bisect.options.option import Given, options_of
 from buildkit_bisect.options.requests import TASKS, Request
@@ -15,9 +15,6 @@ from buildkit_bisect.options.requests import TASKS, Request
 R = TypeVar("R", bound=Request)
 
 _PREFIX = "BKBISECT"
-
-#: Share of common letters above which a variable is a misspelled one.
-_NEAR = 0.8
 
 #: Variables that are not of an option: of the user, of test scripts, of processes started here.
 OTHERS = frozenset(
@@ -60,6 +57,6 @@ def misspelled(env: Mapping[str, str]) -> tuple[str, str] | None:
     for name in sorted(env):
         own = name.upper().startswith(f"{_PREFIX}_") and name not in known and env[name]
         wanted = name.upper().replace("_", "").removeprefix(_PREFIX)
-        if own and (near := difflib.get_close_matches(wanted, plain, n=1, cutoff=_NEAR)):
-            return name, plain[near[0]]
+        if own and (meant := misspelled(wanted, plain)):
+            return name, plain[meant]
     return None

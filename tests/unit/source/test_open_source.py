@@ -52,5 +52,7 @@ def test_upstreams_module_does_not_replace_a_fork() -> None:
     for upstream in ("https://github.com/Moby/buildkit.git", "moby/buildkit"):
         assert open_source("auto", upstream).kind == "module"
     for fork in ("https://github.com/me/buildkit.git", "me/buildkit"):
-        with pytest.raises(Missing, match=r"no network \(try: --repo PATH of a clone, or --source module\)"):
+        with pytest.raises(
+            Missing, match=r"no network \(try: --repo PATH of a clone, or --source module\)"
+        ):
             open_source("auto", fork)
