@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from buildkit_bisect import nearest
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.nearest import misspelled
 from buildkit_bisect.options.command import reproduce
 from buildkit_bisect.options.option import Given, options_of
 from buildkit_bisect.options.requests import TASKS, Request
@@ -57,6 +57,6 @@ def misspelled(env: Mapping[str, str]) -> tuple[str, str] | None:
     for name in sorted(env):
         own = name.upper().startswith(f"{_PREFIX}_") and name not in known and env[name]
         wanted = name.upper().replace("_", "").removeprefix(_PREFIX)
-        if own and (meant := misspelled(wanted, plain)):
+        if own and (meant := nearest.misspelled(wanted, plain)):
             return name, plain[meant]
     return None

@@ -57,7 +57,10 @@ def problem(command: str) -> str:
         ),
         (
             "inv bisect v0.24.0 v0.26.0",
-            "'v0.26.0' follows a space; two dots join both ends (try: ./inv bisect v0.24.0..v0.26.0)",
+            (
+                "'v0.26.0' follows a space; two dots join both ends"
+                " (try: ./inv bisect v0.24.0..v0.26.0)"
+            ),
         ),
         ("inv run --fresh=1", "--fresh takes no value, not '1' (try: --fresh)"),
         ("inv clean everything", "'everything' is neither a task nor an option of clean (try: "),
