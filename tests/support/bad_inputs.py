@@ -65,7 +65,7 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     ("matrices",),
     ("matrix", "--colour", "red"),
     ("matrix", "--revs"),
-    ("matrix", "extra"),
+    ("matrix", "v0.26.0", "extra"),
     ("matrix", "-x"),
     ("--no-such-core-option",),
     ("matrix", "--json=yes"),
