@@ -183,7 +183,7 @@ NEAR = {
     f"{PAGE}/actions": f"'{PAGE}/actions' is neither a pull request nor a commit"
     f" (try: {PAGE}/pull/7107, or /commit/SHA)",
     "v0.1.0..v0.2.0": "'v0.1.0..v0.2.0' is not a revision but a range; this takes one revision"
-    " (try: ./inv bisect v0.1.0..v0.2.0)",
+    " (try: ./inv bisect v0.1.0..v0.2.0 --repo /",
     "v0.1.*": "'v0.1.*' is not a revision but a pattern; this takes one revision"
     " (try: ./inv matrix --revs 'v0.1.*')",
     "moby/buildkit:v0.1.0": "'moby/buildkit:v0.1.0' is not a revision but an image (try: v0.1.0)",
@@ -482,9 +482,9 @@ MISTAKES = {
     "run v0.2.0 --runtime dokcer": "error: --runtime 'dokcer' is not one of auto, host, docker,"
     " buildx (try: --runtime docker)",
     "validate record-ctx-opt": "error: no patch 'record-ctx-opt'; did you mean record-ctx-opts",
-    "validate": "error: no patches given (try: ./inv validate pr/7107; ./inv patch-list)",
-    "run v0.1.0..v0.2.0": "(try: ./inv bisect v0.1.0..v0.2.0)",
-    "bisect v0.1.0": "'v0.1.0' is not a range OLDER..NEWER (try: ./inv bisect v0.1.0..master)",
+    "validate": "error: no patches given (try: ./inv validate pr/7107 --repo /",
+    "run v0.1.0..v0.2.0": "(try: ./inv bisect v0.1.0..v0.2.0 --repo /",
+    "bisect v0.1.0": "'v0.1.0' is not a range OLDER..NEWER (try: ./inv bisect v0.1.0..master --repo /",
     "matrix v7.*": "error: no release matches 'v7.*' (try: 'v0.2[4-9].x'; the newest are v0.3.0",
 }  # fmt: skip
 
