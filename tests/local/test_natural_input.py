@@ -484,7 +484,7 @@ MISTAKES = {
     "validate record-ctx-opt": "error: no patch 'record-ctx-opt'; did you mean record-ctx-opts",
     "validate": "error: no patches given (try: ./inv validate pr/7107 --repo /",
     "run v0.1.0..v0.2.0": "(try: ./inv bisect v0.1.0..v0.2.0 --repo /",
-    "bisect v0.1.0": "'v0.1.0' is not a range OLDER..NEWER (try: ./inv bisect v0.1.0..master --repo /",
+    "bisect v0.1.0": "is not a range OLDER..NEWER (try: ./inv bisect v0.1.0..master --repo",
     "matrix v7.*": "error: no release matches 'v7.*' (try: 'v0.2[4-9].x'; the newest are v0.3.0",
 }  # fmt: skip
 
