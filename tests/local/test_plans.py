@@ -219,7 +219,8 @@ def test_a_fix_is_not_refused_for_its_order(place: Place) -> None:
     assert done.code == 0, done.stderr
     turned = place.run("plan", "bisect", "--find-fix", "--bad", "v0.2.0", "--good", "v0.1.1")
     assert turned.code == 4
-    assert "(try: ./inv bisect --good v0.1.1 --bad v0.2.0, or ./inv bisect --bad" in turned.stderr
+    assert "(try: ./inv bisect --good v0.1.1 --bad v0.2.0 --repo /" in turned.stderr
+    assert ", or ./inv bisect --bad v0.1.1 --good v0.2.0 --find-fix --repo /" in turned.stderr
 
 
 def test_the_plan_of_boundaries_counts_both_ends(place: Place) -> None:
