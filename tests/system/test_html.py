@@ -100,7 +100,9 @@ def test_the_dropped_record_in_the_published_page_is_two_clicks_away(browser: Br
     page.locator("td.bad:not(.faded) button").first.click()
     panel = page.get_by_role("dialog")
     text = panel.get_by_text(re.compile("records lost layers that the control"))
-    expect(text).to_contain_text("2 of 8 records lost layers that the control (overlayfs")
+    expect(text).to_contain_text(
+        "2 of 8 records lost layers that the control (eager snapshotter (overlayfs)"
+    )
     for lost in panel.locator("svg g.lost").all():
         expect(lost).to_be_in_viewport()
         expect(lost).to_contain_text(re.compile(r"(RECORD|LAYERS) MISSING \(\d\)"))
