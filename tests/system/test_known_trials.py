@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def test_campaigns_that_disagree_say_that_the_cell_is_flaky(tmp_path: Path) -> N
     assert f"good, script good 3 of 3 ({said})" in third.stderr
     for name in ("report.md", "report.html", "matrix.svg"):
         text = (out / third.document["id"] / name).read_text()
-        assert "flaky: 5 of 6 known" in text, name
+        shown = " ".join(re.sub(r"<[^>]*>", " ", text).split())  # a picture breaks the line
+        assert "flaky: 5 of 6 known" in shown, (name, shown[-600:])
     assert len((tmp_path / "runs").read_text()) == 6
 
     diff = inv("diff", first.document["id"], second.document["id"], "--out", str(out), env=env)
