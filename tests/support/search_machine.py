@@ -198,7 +198,7 @@ class Bench:
 
 
 def walk(found: BisectInfo) -> list[tuple[str, str, dict[str, int]]]:
-    """Return what a search asked for, and what it was told."""
+    """Return what a search asked for, and the trials that answered."""
     return [(s.phase, s.sha, s.counts) for s in (*found.gate, *found.steps)]
 
 

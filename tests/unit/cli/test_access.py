@@ -1,4 +1,4 @@
-"""What another user is told: whose file it is, and what to do instead."""
+"""Messages to another user: whose file it is, and what to do instead."""
 
 from __future__ import annotations
 
