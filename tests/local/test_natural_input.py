@@ -183,7 +183,7 @@ NEAR = {
     f"{PAGE}/actions": f"'{PAGE}/actions' is neither a pull request nor a commit"
     f" (try: {PAGE}/pull/7107, or /commit/SHA)",
     "v0.1.0..v0.2.0": "'v0.1.0..v0.2.0' is not a revision but a range; this takes one revision"
-    " (try: ./inv bisect v0.1.0..v0.2.0 --repo /",
+    " (try: ./inv bisect v0.1.0..v0.2.0)",
     "v0.1.*": "'v0.1.*' is not a revision but a pattern; this takes one revision"
     " (try: ./inv matrix --revs 'v0.1.*')",
     "moby/buildkit:v0.1.0": "'moby/buildkit:v0.1.0' is not a revision but an image (try: v0.1.0)",

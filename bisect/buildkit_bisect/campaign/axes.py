@@ -6,12 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.lab.trial import RUNTIME_AXIS
 from buildkit_bisect.model import RuntimeKind
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import all_runtimes, snapshotters
-from buildkit_bisect.scenario import Axis, Scenario
+from buildkit_bisect.scenario import RUNTIME_AXIS, Axis, Scenario
 
 SNAPSHOTTER_AXIS = "snapshotter"
 
@@ -32,13 +31,14 @@ def with_runtimes(scenario: Scenario, runtimes: Sequence[RuntimeKind]) -> Scenar
     """Return *scenario* with an axis for *runtimes* if there are several to compare."""
     if len(runtimes) == 1:
         return scenario
-    if RUNTIME_AXIS in scenario.axes:
-        raise BadInput(
-            f"{scenario.name} already has an axis {RUNTIME_AXIS!r}; choose one runtime",
-            hint=words(Campaign, runtime="host"),
-        )
     axis = Axis(values=tuple(str(r) for r in runtimes))
     return replace(scenario, axes={**scenario.axes, RUNTIME_AXIS: axis})
+
+
+def without_runtimes(scenario: Scenario) -> Scenario:
+    """Return *scenario* without the axis of runtimes, as it was before `with_runtimes`."""
+    axes = {name: axis for name, axis in scenario.axes.items() if name != RUNTIME_AXIS}
+    return replace(scenario, axes=axes)
 
 
 def with_snapshotters(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from buildkit_bisect.campaign.axes import without_runtimes
 from buildkit_bisect.lab.base_images import REFERENCE
-from buildkit_bisect.lab.trial import RUNTIME_AXIS
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.result import CellInfo, ReproductionInfo, Result
 from buildkit_bisect.result.words import CampaignKind
-from buildkit_bisect.scenario import Scenario, reproduction
+from buildkit_bisect.scenario import RUNTIME_AXIS, Scenario, reproduction
 
 
 def added(result: Result, scenarios: Iterable[Scenario]) -> Result:
@@ -22,7 +22,7 @@ def added(result: Result, scenarios: Iterable[Scenario]) -> Result:
     known = {scenario.name: scenario for scenario in scenarios}
     if cell is None or cell.scenario not in known:
         return result
-    scenario = known[cell.scenario]
+    scenario = without_runtimes(known[cell.scenario])
     info = next(s for s in result.scenarios if s.name == cell.scenario)
     published = bool(info.images) and all(
         image["ref"] == scenario.images[name].public for name, image in info.images.items()

@@ -25,7 +25,7 @@ from buildkit_bisect.lab.cell import Cell, Origin, Recalled, Trial
 from buildkit_bisect.lab.coverage import Covered, covered
 from buildkit_bisect.lab.journal import Journal, Stored
 from buildkit_bisect.lab.runner import Runner
-from buildkit_bisect.lab.trial import RUNTIME_AXIS, TrialJob
+from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import (
     Axes,
     Build,
@@ -41,7 +41,7 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.runtime.backend import Backend
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import Scenario, outcome
+from buildkit_bisect.scenario import RUNTIME_AXIS, Scenario, outcome
 from buildkit_bisect.system import deadlines
 from buildkit_bisect.system.announce import shown_otherwise
 

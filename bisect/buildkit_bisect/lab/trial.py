@@ -22,16 +22,13 @@ from buildkit_bisect.runtime.backend import Backend, Order
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import Scenario, uses_registry
+from buildkit_bisect.scenario import RUNTIME_AXIS, Scenario, uses_registry
 from buildkit_bisect.system import cache_limit, machine, paths, pipes
 from buildkit_bisect.system.announce import shown_otherwise
 from buildkit_bisect.system.deadlines import Deadlines
 
 #: Raise it when trials change what they do: earlier trials then do not count.
 FORMAT = 1
-
-#: The axis that is added to a scenario if a campaign names several runtimes.
-RUNTIME_AXIS = "runtime"
 
 _NO_SPACE = "no space left on device"
 

@@ -2,6 +2,7 @@
 
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import (
+    RUNTIME_AXIS,
     Action,
     Axis,
     Condition,
@@ -17,6 +18,7 @@ from buildkit_bisect.scenario.load import load, names
 from buildkit_bisect.scenario.script import from_script
 
 __all__ = [
+    "RUNTIME_AXIS",
     "Action",
     "Axis",
     "Condition",

@@ -11,7 +11,15 @@ from buildkit_bisect.model import Axes, ToolOutcome, Verdict
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario import attributes, pattern
-from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step, VertexIs
+from buildkit_bisect.scenario.definition import (
+    RUNTIME_AXIS,
+    Action,
+    Condition,
+    Rule,
+    Scenario,
+    Step,
+    VertexIs,
+)
 from buildkit_bisect.scenario.placeholders import fill, names_in
 from buildkit_bisect.system import deadlines
 from buildkit_bisect.system.addresses import is_image, is_link
@@ -83,6 +91,7 @@ def _check_axes(scenario: Scenario) -> None:
     for name, axis in scenario.axes.items():
         where = f"axes.{name}"
         _require(bool(_ID.fullmatch(name)), where, f"{name!r} is not a plain name (a-z, 0-9, -)")
+        _require(name != RUNTIME_AXIS, where, "this name is reserved for --runtime")
         _require(bool(axis.values), f"{where}.values", "must not be empty")
         for value in axis.values:
             _require(

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from buildkit_bisect.model import Axes, Verdict
 
+#: The axis that is added to a scenario if a campaign names several runtimes.
+RUNTIME_AXIS = "runtime"
+
 
 class Action(StrEnum):
     """What a step can do."""

@@ -9,7 +9,9 @@ import pytest
 
 import results
 from buildkit_bisect import scenario
+from buildkit_bisect.campaign.axes import with_runtimes
 from buildkit_bisect.campaign.reproduction import added, chosen
+from buildkit_bisect.model import RuntimeKind
 from buildkit_bisect.result import CellInfo, Result, RevisionInfo
 
 LOADED = [scenario.load("cross-stage-lazy"), scenario.load("cross-stage-dedup")]
@@ -76,7 +78,8 @@ def test_what_was_measured_is_in_the_script() -> None:
 def test_a_runtime_is_no_axis_of_the_script_and_is_named() -> None:
     cell = results.cell("master", 999, "layers-dropped", patches=("p",))
     cell = replace(cell, axes={**STARGZ, "runtime": "docker"})
-    made = added(dated(cells=(cell,)), LOADED).reproduction
+    compared = [with_runtimes(s, [RuntimeKind.HOST, RuntimeKind.DOCKER]) for s in LOADED]
+    made = added(dated(cells=(cell,)), compared).reproduction
     assert made
     assert "runtime docker; this script runs buildkitd directly" in made.script
     assert "# Here with bases different and snapshotter stargz.\n" in made.script

@@ -114,6 +114,7 @@ BROKEN = [
     ('extends = "_cross-stage"', 'extends = "../_cross-stage"', "extends"),
     ('extends = "_cross-stage"', 'extends = "_nothing"', "extends"),
     ("[axes.bases]", "[axes.bases", "invalid TOML"),
+    ("[axes.bases]", "[axes.runtime]", "axes.runtime: this name is reserved for --runtime"),
     ('different = "two base', 'other = "two base', "axes.bases.labels: 'other' is not in values"),
     ('"two base images"', '"one base image"', "axes.bases.labels: must not repeat"),
     ('"two base images"', '" two base images"', "axes.bases.labels.different: must be one line"),
