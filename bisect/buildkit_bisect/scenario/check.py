@@ -34,13 +34,14 @@ _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 def check(scenario: Scenario) -> None:
     """Raise `BadInput` for the first error found; its message names the key."""
     require_name(scenario.name, "name")
+    require(bool(scenario.title.strip()), "title", "must not be empty")
     require(is_link(scenario.issue), "issue", "not an https:// address")
     require(bool(scenario.steps), "steps", "must not be empty")
     require(bool(scenario.outcomes), "outcomes", "must not be empty")
     _check_axes(scenario)
     for name, seconds in scenario.deadlines.items():
         where = below("deadlines", name)
-        require_word(name, deadlines.SCENARIO, where)
+        require_word(name, deadlines.SCENARIO, "deadlines")
         require(
             0 < seconds <= deadlines.LONGEST, where, "must be a number of seconds, at most a day"
         )

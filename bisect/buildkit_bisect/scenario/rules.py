@@ -32,6 +32,7 @@ def check_rules(scenario: Scenario) -> None:
         require_name(rule.name, f"{where}.name")
         free = rule.name not in set(ToolOutcome)
         require(free, f"{where}.name", f"{rule.name!r} is reserved")
+        require(bool(rule.means.strip()), f"{where}.means", "must not be empty")
         require_word(rule.verdict, VERDICTS, f"{where}.verdict")
         # Trials are counted by the names of their outcomes.
         other = verdicts.setdefault(rule.name, rule.verdict)
