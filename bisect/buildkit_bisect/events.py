@@ -27,6 +27,11 @@ class Column:
         """Axis values without names, in the order of axis names: ``different stargz``."""
         return " ".join(value for _, value in self.axes)
 
+    @property
+    def name(self) -> str:
+        """The scenario, and its axis values if any: ``cross-stage-lazy different stargz``."""
+        return " ".join([self.scenario, *(value for _, value in self.axes)])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Search:

@@ -45,7 +45,7 @@ class Words:
 
     def _marked(self, text: str, width: int) -> str:
         # A plain string: what is added to a Markup is escaped, also the marks of another name.
-        return str(self.mark(cut(text, width)))
+        return str(self.mark(cut(text, width))) if text else ""
 
     def list(self, names: Iterable[str]) -> str:
         """Return the first names, and how many more there are."""

@@ -19,6 +19,16 @@ def several(items: Sequence[str], limit: int) -> str:
     return "; ".join([*items[:limit], *([f"{more} more"] if more > 0 else [])])
 
 
+def labelled(label: str, text: str) -> str:
+    """``label: text``; where one of them is empty, the other alone."""
+    return ": ".join(filter(None, (label, text)))
+
+
+def spaced(*parts: str) -> str:
+    """The parts that are not empty, with a space between two."""
+    return " ".join(filter(None, parts))
+
+
 def plural(n: int, word: str) -> str:
     """``1 cell``, ``2 cells``."""
     return f"{n} {word}" if n == 1 else f"{n} {word}s"

@@ -437,6 +437,54 @@ def merged() -> Result:
     )  # fmt: skip
 
 
+def bare(result: Result, *, texts: bool = False) -> Result:
+    """Return *result* as of a scenario without axes, issue, summary, labels and images.
+
+    Nothing optional is known of it: subjects, dates, releases, hints, notes, the machine, times.
+    Without *texts*, titles, meanings and reasons are empty too.
+    """
+
+    def kept(text: str) -> str:
+        return text if texts else ""
+
+    cells = {
+        (c.scenario, c.ref, c.revision, c.patches): replace(
+            c, axes={}, reason=kept(c.reason),
+            trials=tuple(replace(t, reason=kept(t.reason)) for t in c.trials),
+        )
+        for c in result.cells
+        if not c.control
+    }  # fmt: skip
+    made = replace(
+        result, cells=tuple(cells.values()), host={}, seconds={}, notes=(), reproduction=None,
+        scenarios=tuple(
+            replace(s, axes={}, issue="", title=kept(s.title), summary="", labels={}, images={},
+                    outcomes=tuple({**o, "means": kept(str(o["means"]))} for o in s.outcomes))
+            for s in result.scenarios
+        ),
+        revisions=tuple(replace(r, subject="", date="", describe="") for r in result.revisions),
+        patches=tuple(replace(p, title=kept(p.title)) for p in result.patches),
+    )  # fmt: skip
+    if info := result.bisect:
+        made = replace(made, bisect=replace(
+            info, axes={}, reason=kept(info.reason), choice="", hint="", notes=(), reverted="",
+            reproduce="", confidence=info.confidence if texts else 0.0, contained=(), picks={},
+            tried=(),
+            changes=tuple(replace(c, axes={}, reason=kept(c.reason)) for c in info.changes),
+            candidates=tuple(replace(c, reason=kept(c.reason)) for c in info.candidates),
+            gate=tuple(replace(s, why=kept(s.why)) for s in info.gate),
+            steps=tuple(replace(s, why=kept(s.why)) for s in info.steps),
+        ))  # fmt: skip
+    if known := result.validation:
+        own = {c.scenario: c for c in known.cells if not c.control}
+        made = replace(made, validation=replace(
+            known, reason=kept(known.reason), reverted="", notes=(), hint="",
+            cells=tuple(replace(c, axes={}, reason="", snapshotter="") for c in own.values()),
+            checks=tuple(replace(c, note="") for c in known.checks),
+        ))  # fmt: skip
+    return made
+
+
 HOSTILE = (
     "<script>alert(1)</script> `tick` | pipe </details></pre> \x1b[31mred\x1b[0m "
     "\x1b]8;;http://evil.example\x07link\x1b]8;;\x07 [x](javascript:alert(1)) "

@@ -22,6 +22,7 @@ from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Ve
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.phrases import labelled
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
@@ -145,11 +146,11 @@ class BoundaryCampaign:
             build_seconds=build.seconds if isinstance(build, Build) else None,
             trial_seconds=sum(seconds) / len(seconds) if seconds else None,
         )
-        verdict, shown = _shown(build, tested.values())
+        verdict, outcomes = shown(build, tested.values())
         self._steps.append(
             step.done(
                 verdict,
-                shown,
+                outcomes,
                 reused=all(t.reused for c in tested.values() for t in c.trials),
                 position=self._line.position(ask.commit),
             )
@@ -267,12 +268,13 @@ def _outcome(cell: Cell) -> str | None:
     return name if times * 3 >= sum(cell.counts.values()) * 2 else ToolOutcome.FLAKY
 
 
-def _shown(build: Build | NoBuild, cells: Collection[Cell]) -> tuple[Verdict, str]:
+def shown(build: Build | NoBuild, cells: Collection[Cell]) -> tuple[Verdict, str]:
+    """Return the worst verdict of a commit's cells, and the outcome of each."""
     if isinstance(build, NoBuild):
         return Verdict.SKIP, f"{build.stage}: {build.reason}"
     verdicts = {c.outcome.verdict for c in cells}
-    shown = "; ".join(
-        f"{' '.join(v for _, v in c.axes)}: {counted(c.counts) or c.outcome.name}" for c in cells
+    each = "; ".join(
+        labelled(" ".join(v for _, v in c.axes), counted(c.counts) or c.outcome.name) for c in cells
     )
     worst = (Verdict.BAD, Verdict.WEAK, Verdict.INFRA, Verdict.SKIP, Verdict.GOOD)
-    return next(v for v in worst if v in verdicts), shown
+    return next(v for v in worst if v in verdicts), each

@@ -200,7 +200,7 @@ def _advised(info: _Advice | None, request: Request) -> _Advice | None:
     """Return *info* with commands that are about the repository, patches and cells of *request*."""
     if info is None:
         return None
-    notes = tuple(again(note, request.command) for note in info.notes)
+    notes = tuple(again(note, request.command) for note in info.notes if note)
     return replace(info, hint=again(info.hint, request.command), notes=notes)
 
 

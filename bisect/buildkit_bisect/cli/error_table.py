@@ -38,6 +38,10 @@ _MEANS = {
         f"`{inv('doctor')}`, then `{inv('resume')}`"),
 }  # fmt: skip
 
+#: Where the keys of TOML files are explained.
+_SCENARIO = "docs/scenarios.md"
+_FILES = f"{_SCENARIO}, or docs/patches.md for patch.toml"
+
 _HEAD = """# Errors
 
 Every error is one line on stderr, `error: MESSAGE (try: REMEDY)`, and an exit code. The message
@@ -101,18 +105,29 @@ def _in_module(path: Path) -> Iterator[Row]:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args):
+        if not (isinstance(node, ast.Call) and node.args):
+            continue
+        if about := _about_key(node):
+            yield Row(code=2, module=module, line=node.lineno, message=f"KEY: {about}",
+                      hint=_SCENARIO if module.startswith("scenario/") else _FILES)  # fmt: skip
+        if not isinstance(node.func, ast.Name):
             continue
         hint = next((_words(k.value, constants) for k in node.keywords if k.arg == "hint"), "")
-        if node.func.id == "_require":  # scenario/check.py: condition, key, message
-            message = f"KEY: {_words(node.args[2], {})}"
-            yield Row(code=2, module=module, line=node.lineno, message=message,
-                      hint="docs/scenarios.md")  # fmt: skip
-        elif node.func.id in _KINDS:
+        if node.func.id in _KINDS:
             message = _words(node.args[0], {})
             if message not in ("MESSAGE", "WHERE: MESSAGE", "REASON"):  # passed on from elsewhere
                 yield Row(code=_KINDS[node.func.id], module=module, line=node.lineno,
                           message=message, hint=hint)  # fmt: skip
+
+
+def _about_key(call: ast.Call) -> str:
+    """Return the message of a call that checks a key of a TOML file; "" if it is another call."""
+    match call:
+        case ast.Call(func=ast.Name(id="require"), args=[_, _, message]):  # scenario/require.py
+            return _words(message, {})
+        case ast.Call(func=ast.Attribute(attr="_wrong"), args=[_, message]):  # system/typed.py
+            return _words(message, {})
+    return ""
 
 
 def _words(node: ast.expr, constants: dict[str, ast.expr]) -> str:  # noqa: PLR0911 - a table
@@ -135,6 +150,8 @@ def _words(node: ast.expr, constants: dict[str, ast.expr]) -> str:  # noqa: PLR0
             return _words(value, constants)
         case ast.Call(func=ast.Name(id="inv" | "words" as called)):
             return command_line(called, node, lambda part: _words(part, constants))
+        case ast.Call(func=ast.Name(id="not_one_of"), args=[word, *_]):
+            return f"{_words(word, constants)} is not one of ..."
     return "..."
 
 

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Column, Event
-from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.phrases import labelled, listed, plural
 from buildkit_bisect.render.symbols import known, word
 from buildkit_bisect.render.text import duration, one_line, shorten
 
@@ -42,24 +42,23 @@ class Lines:
                 return f"build {event.row}: {how}"
             case ev.BuildSkipped():
                 how = "not built" if event.infra else "skipped"
-                return f"build {event.row}: {how} ({event.stage}): {event.reason}"
+                return labelled(f"build {event.row}: {how} ({event.stage})", event.reason)
             case ev.TrialDone():
                 how = "reused" if event.reused else duration(event.seconds)
-                where = f"{event.row}, {event.column.scenario} {event.column.label}"
+                where = f"{event.row}, {event.column.name}"
                 outcome = f"{event.verdict}, {word(event.outcome)} ({how})"
                 return f"trial {event.number} of {event.of}: {where}: {outcome}"
             case ev.CellDone():
-                return f"cell {event.row}, {event.column.scenario} {event.column.label}: " + cell(
-                    event
-                )
+                return f"cell {event.row}, {event.column.name}: {cell(event)}"
             case ev.StepAsked():
+                why = f" ({event.why})" if event.why else ""
                 return (
-                    f"step {event.number}: test {event.row} ({event.why}); "
+                    f"step {event.number}: test {event.row}{why}; "
                     f"{plural(event.left, 'candidate')}, about "
                     f"{plural(event.expected_steps, 'step')}, {event.forecast} left"
                 )
             case ev.StepDone():
-                return f"step {event.number}: {event.row} is {event.verdict}: {event.shown}"
+                return labelled(f"step {event.number}: {event.row} is {event.verdict}", event.shown)
             case ev.Working():
                 return self._work(event)
             case ev.Worked():
@@ -77,7 +76,7 @@ class Lines:
         if (event.row, event.column) in self._running:
             return ""
         self._running.add((event.row, event.column))
-        where = f"{event.row}, {event.column.scenario} {event.column.label}"
+        where = f"{event.row}, {event.column.name}"
         return f"trial {event.number} of {event.of}: {where}"
 
     def _work(self, event: ev.Working) -> str:
@@ -115,7 +114,7 @@ def plan_line(event: ev.Planned) -> str:
     if event.search:
         cells = plural(len(event.columns), "cell")
         if len(event.columns) == 1:
-            cells = f"{event.columns[0].scenario} {event.columns[0].label}".strip()
+            cells = event.columns[0].name
         if event.tried_at:
             cells = f"one of {cells}, after {listed(event.tried_at)} in each"
         steps, builds = plural(event.search.steps, "step"), plural(event.search.builds, "build")

@@ -130,7 +130,8 @@ def _keys(progress: Progress, width: int) -> Iterator[Text]:
         if column.scenario != scenario:
             if line:
                 yield Text(line, style="dim")
-            scenario, line = column.scenario, f"{one_line(column.scenario)}:"
+            # A scenario without axes is itself the name of its column.
+            scenario, line = column.scenario, f"{one_line(column.scenario)}:" if column.axes else ""
         if line and len(line) + len(entry) + 2 > width:
             yield Text(line, style="dim")
             line = " "
@@ -150,7 +151,8 @@ def _named(column: Column, columns: list[Column]) -> str:
     varies = [n for n, v in column.axes if any(dict(c.axes).get(n) != v for c in same)]
     values = dict(column.axes)
     named = [values[n] if len(values[n]) > 3 else f"{n} {values[n]}" for n in varies]  # noqa: PLR2004
-    return one_line("/".join(named or values.values())) + (" (control)" if column.control else "")
+    name = "/".join(named or values.values()) or column.scenario
+    return one_line(name) + (" (control)" if column.control else "")
 
 
 def _packages(build: BuildState | WorkState) -> str:

@@ -10,13 +10,8 @@ import hashlib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
-
-from cattrs import Converter
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
-from cattrs.gen import make_dict_structure_fn, override
 
 from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import PatchRef
@@ -25,7 +20,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch import diffs
 from buildkit_bisect.patch.diffs import Diff
-from buildkit_bisect.system import checkout, gitcmd, tomlfile
+from buildkit_bisect.system import checkout, gitcmd, tomlfile, typed
 
 _FILE = "patch.toml"
 _HELP = "docs/patches.md"
@@ -246,14 +241,9 @@ def metadata(folder: Path) -> Metadata:
     path = folder / _FILE
     where = f"{folder.name}/{_FILE}"
     data = tomlfile.read(path, hint=_HELP)
-    hints = get_type_hints(Metadata)
-    for key, value in data.items():
-        if key.replace("-", "_") in hints:
-            _check_type(where, key, value, hints[key.replace("-", "_")])
-    try:
-        meta = _CONVERTER.structure(data, Metadata)
-    except ClassValidationError as err:
-        raise BadInput(f"{where}: {_explain(err)}", hint=f"keys: {', '.join(_KEYS)}") from err
+    meta, problems = typed.structure(data, Metadata, key=lambda name: name.replace("_", "-"))
+    if meta is None:
+        raise BadInput(f"{where}: {'; '.join(problems[:4])}", hint=_HELP)
     if not meta.title.strip():
         raise BadInput(f"{where}: title is empty", hint=_HELP)
     if meta.series and (meta.diffs or meta.files):
@@ -278,38 +268,3 @@ def _patch(folder: Path, meta: Metadata) -> Patch:
             f"{folder.name}/{_FILE}: files must list what the diffs touch: {touched}", hint=_HELP
         )
     return patch
-
-
-def _check_type(where: str, key: str, value: Any, wanted: Any) -> None:
-    # cattrs silently converts numbers to strings and strings to lists of letters.
-    if get_origin(wanted) is tuple:
-        item = get_args(wanted)[0]
-        good = isinstance(value, list) and all(type(v) is item for v in value)
-        name = f"a list of {'strings' if item is str else 'numbers'}"
-    else:
-        good = type(value) is wanted
-        name = {str: "a string", int: "a whole number"}[wanted]
-    if not good:
-        raise BadInput(f"{where}: {key} must be {name}", hint=_HELP)
-
-
-def _explain(err: ClassValidationError) -> str:
-    for inner in err.exceptions:
-        if isinstance(inner, ForbiddenExtraKeysError):
-            return f"unknown key {', '.join(sorted(inner.extra_fields))}"
-        if isinstance(inner, KeyError):
-            return f"key {inner.args[0]} is missing"
-    return str(err.exceptions[0])
-
-
-_KEYS = [f.name.replace("_", "-") for f in fields(Metadata)]
-_CONVERTER = Converter(forbid_extra_keys=True)
-_CONVERTER.register_structure_hook(
-    Metadata,
-    make_dict_structure_fn(
-        Metadata,
-        _CONVERTER,
-        _cattrs_forbid_extra_keys=True,
-        **{f.name: override(rename=f.name.replace("_", "-")) for f in fields(Metadata)},  # type: ignore[arg-type]
-    ),
-)

@@ -14,7 +14,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import listed, plural, several
 from buildkit_bisect.render import changes, patched, symbols, table
 from buildkit_bisect.render.links import commit, link
-from buildkit_bisect.render.text import markdown
+from buildkit_bisect.render.text import markdown, spaced_markup
 from buildkit_bisect.render.validation import effects
 from buildkit_bisect.result import (
     BisectInfo,
@@ -373,8 +373,8 @@ def change_name(result: Result, change: changes.Change) -> Markup:
         names = [commit(result, sha) for sha in change.candidates[:4]]
         return Markup("one of {}: {}").format(len(change.candidates), Markup(", ").join(names))
     url = table.compare_url(result, change.last_before, change.sha)
-    compare = Markup(" ({})").format(link("compare", url)) if url else ""
-    return commit(result, change.sha) + Markup(" {}").format(_text(change.subject, 72)) + compare
+    compare = Markup("({})").format(link("compare", url)) if url else Markup("")
+    return spaced_markup(commit(result, change.sha), _text(change.subject, 72), compare)
 
 
 def change_ways(result: Result, change: changes.Change) -> Markup:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
-from buildkit_bisect.phrases import plural
+from buildkit_bisect.phrases import plural, spaced
 from buildkit_bisect.render import symbols
 from buildkit_bisect.render.text import one_line
 from buildkit_bisect.result import CellInfo, Result, chance
@@ -78,7 +78,7 @@ def _key(cell: CellInfo) -> _Key:
 def _name(key: _Key) -> str:
     scenario, ref, patches, axes = key
     cell = ", ".join(f"{name} {value}" for name, value in axes)
-    return f"{' + '.join([ref, *patches])}: {scenario} {cell}"
+    return f"{' + '.join([ref, *patches])}: {spaced(scenario, cell)}"
 
 
 def _difference(name: str, before: CellInfo | None, after: CellInfo | None) -> Difference:
@@ -140,4 +140,4 @@ def _shown(cell: CellInfo | None) -> str:
     if cell is None:
         return "none"
     glyph = symbols.of_cell(cell).glyph
-    return f"{glyph} {symbols.word(cell.outcome)} {symbols.tally(cell)}".rstrip()
+    return spaced(glyph, symbols.word(cell.outcome), symbols.tally(cell))

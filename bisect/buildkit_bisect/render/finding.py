@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from buildkit_bisect.headline import Mark, Said, Words, cut, headline
 from buildkit_bisect.model import ToolOutcome, Verdict
-from buildkit_bisect.phrases import percent, plural
+from buildkit_bisect.phrases import labelled, percent, plural
 from buildkit_bisect.render import changes, clauses, patched, symbols, table
 from buildkit_bisect.render.patched import Rank
 from buildkit_bisect.render.text import one_line
@@ -56,8 +56,8 @@ def _said(result: Result, words: Words) -> Said:
 
 def _cell(grid: table.Matrix, words: Words) -> Said:
     (((row, column), cell),) = grid.cells.items()
-    label = grid.name(column)
-    where = f" with {words.cell(label)}" if label else ""
+    # A scenario without axes has one cell in each row: nothing distinguishes it.
+    where = f" with {words.cell(grid.name(column))}" if column.axes else ""
     tally = symbols.own(cell)
     shown = f"{words.name(symbols.word(cell.outcome))}{f' ({words.long(tally)})' if tally else ''}"
     beside = symbols.more(cell)
@@ -227,16 +227,17 @@ def _search(result: Result, info: BisectInfo, words: Words) -> Said:
             doubt = ", but reverting it does not undo it" if _unconfirmed(info) else ""
             first = f"First {which} commit: {words.name(info.first_bad[:12])}{title}{sure}{doubt}"
         case SearchStatus.RANGE if len(info.candidates) == 1:  # it could not be tested itself
-            first = f"The first {which} commit is not proven: {words.long(info.reason)}"
+            not_proven = f"The first {which} commit is not proven"
+            first = labelled(not_proven, words.long(info.reason))
         case SearchStatus.RANGE:
             names = words.list([c.sha[:12] for c in info.candidates])
             first = f"The first {which} commit is one of {len(info.candidates)}: {names}"
         case SearchStatus.REFUSED:
-            first = f"No search: {words.long(info.reason)}"
+            first = labelled("No search", words.long(info.reason))
         case _ if any(phrase in info.reason for phrase in _MORE_THAN_ONCE):
             first = f"No single first {which} commit: the outcome changed more than once"
         case _:
-            first = f"No answer: {words.long(info.reason)}"
+            first = labelled("No answer", words.long(info.reason))
     # Without cells nothing ran: the ends themselves were refused.
     return Said(first=first, must=(place,) if result.cells else ())
 
@@ -252,13 +253,14 @@ def _boundaries(result: Result, info: BisectInfo, words: Words) -> Said:
     if len(cells) == 1:
         ((name, axes),) = cells
         scenario = _scenarios(result).get(name)
-        label = words.cell(cell_label(scenario, dict(axes)) if scenario else name)
-        where = f"with {label}" if label else where
+        label = cell_label(scenario, dict(axes)) if scenario else ""
+        where = f"with {words.cell(label or name)}"
     applied = f"with {words.sum(info.patches)} applied " if info.patches else ""
     tested = f"tested {applied}{where}: {info.tested} of {plural(info.total, 'commit')}"
     if not info.changes:
         if info.status in (SearchStatus.REFUSED, SearchStatus.INCONCLUSIVE):
-            return Said(first=f"No answer: {words.long(info.reason)}", must=(tested,))
+            first = labelled("No answer", words.long(info.reason))
+            return Said(first=first, must=(tested,))
         bad = any(c.verdict == Verdict.BAD for c in result.cells if not c.control)
         good = any(c.verdict == Verdict.GOOD for c in result.cells if not c.control)
         state = ("bad" if bad else "good") if bad != good else ""

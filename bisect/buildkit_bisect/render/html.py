@@ -22,7 +22,7 @@ from buildkit_bisect.render.markdown import issues, next_command, short_command
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance
-from buildkit_bisect.result.labels import axis_labels, words_of
+from buildkit_bisect.result.labels import heading, words_of
 
 #: Maximum size of a page, in bytes; logs are shortened until it fits.
 LIMIT = 1_500_000
@@ -76,7 +76,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         meanings=legend.legends(result),
         brief=brief_html.in_html(brief(result)),
         words_of=partial(words_of, result),
-        labels=lambda group, column: axis_labels(group.scenario, dict(column.axes)),
+        labels=lambda group, column: heading(group.scenario, dict(column.axes)),
         versus=_versus(grid),
         times=_times(grid),
         timeline=_picture(result, templates),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import junitparser
 
+from buildkit_bisect.phrases import labelled, spaced
 from buildkit_bisect.render import cell_evidence, symbols, table, validation
 from buildkit_bisect.render.cases import Case, judge
 from buildkit_bisect.render.text import clean
@@ -29,13 +30,14 @@ def junit(result: Result, folder: Path | None = None) -> str:
     for place in cell_evidence.places(grid):
         cell = place.cell
         case = junitparser.TestCase(
-            name=clean(f"{place.row.label}: {place.values}"),
+            name=clean(labelled(place.row.label, place.values)),
             classname=clean(f"{cell.scenario}.{place.row.short}"),
             time=round(sum(t.seconds for t in cell.trials), 3),
         )
         how, why = judged(cell)
         if how is not Case.PASSED:
-            message = f"{symbols.word(cell.outcome)} {symbols.tally(cell)}: {cell.reason}"
+            shown = spaced(symbols.word(cell.outcome), symbols.tally(cell))
+            message = labelled(shown, cell.reason)
             text = "\n".join(cell_evidence.lines(cell, folder, _LOG_LINES, dull))
             message = "; ".join(filter(None, [why, message]))
             case.result = [_case_result(how, message, cell.outcome, text)]
@@ -84,7 +86,7 @@ def _checks(result: Result) -> junitparser.TestSuite:
         )
         how = _CHECKS.get(check.change)
         if how:
-            message = f"{check.before}, then {check.after}: {what}"
+            message = labelled(f"{check.before}, then {check.after}", what)
             case.result = [_case_result(how, message, check.change, clean("\n".join(check.log)))]
         suite.add_testcase(case)
     return suite

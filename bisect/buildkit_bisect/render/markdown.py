@@ -24,7 +24,7 @@ from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.symbols import FITS
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, FitState, Result, ValidationInfo, chance
-from buildkit_bisect.result.labels import axis_labels, words_of
+from buildkit_bisect.result.labels import heading, words_of
 
 #: Maximum length of a report, in characters. GitHub accepts 65,536 in a comment.
 LIMIT = 60_000
@@ -163,7 +163,8 @@ def issues(result: Result) -> list[tuple[str, list[str]]]:
     """
     found: dict[str, list[str]] = {}
     for scenario in result.scenarios:
-        title = f" ({scenario.title})" if len(result.scenarios) <= _TITLES else ""
+        few = scenario.title and len(result.scenarios) <= _TITLES
+        title = f" ({scenario.title})" if few else ""
         found.setdefault(scenario.issue, []).append(scenario.name + title)
     return list(found.items())
 
@@ -201,7 +202,7 @@ def _blocks(result: Result, grid: table.Matrix, detail: _Detail) -> Iterator[_Bl
     for group in grid.groups:
         head = tuple(
             Markup("<br>").join(
-                text.markdown(part) for part in axis_labels(group.scenario, dict(c.axes))
+                text.markdown(part) for part in heading(group.scenario, dict(c.axes))
             )
             + (Markup("<br><sub>control</sub>") if c.control else "")
             for c in group.columns
@@ -228,7 +229,8 @@ def _lines(grid: table.Matrix) -> Iterator[str]:
     for group in grid.groups:
         yield f"{group.scenario.name}, from left to right:"
         for column in group.columns:
-            yield f"  {group.label(column)}{' (control)' if column.control else ''}"
+            label = ", ".join(heading(group.scenario, dict(column.axes)))
+            yield f"  {label}{' (control)' if column.control else ''}"
     yield ""
     room = max(_LABEL, LIMIT // 2 // max(1, len(grid.rows)))
     for row in grid.rows:

@@ -11,7 +11,7 @@ from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.render import symbols, table, text
 from buildkit_bisect.render.text import fit
-from buildkit_bisect.result.labels import axis_labels
+from buildkit_bisect.result.labels import heading
 
 #: Pixels. A picture of at most this width is shown without being scaled down.
 WIDTH, PAD = 780, 16
@@ -77,7 +77,7 @@ class _Slot:
     def lines(self) -> tuple[str, ...]:
         if len(self.columns) > 1:
             return (f"{len(self.columns)} controls",)
-        labels = axis_labels(self.group.scenario, dict(self.columns[0].axes))
+        labels = heading(self.group.scenario, dict(self.columns[0].axes))
         return (*labels, *(["control"] if self.control else []))
 
 

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from buildkit_bisect.phrases import labelled
 from buildkit_bisect.render import legend, sheets, symbols, table, text
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.sheets import PAD, WIDTH, Box, Head, Sheet
@@ -166,7 +167,7 @@ def _legend(result: Result, drawing: _Drawing, width: float) -> Iterator[_Mark]:
         name = fit(each.scenario.name, width - 2 * PAD, _MONO)
         drawing.texts.append(_Text(x=PAD, y=drawing.y, css="mono small", text=name))
         for meaning in each.meanings:
-            line = text.one_line(f"{symbols.word(meaning.outcome)}: {meaning.means}")
+            line = text.one_line(labelled(symbols.word(meaning.outcome), meaning.means))
             first, *more = sheets.wrapped(line, width - 2 * PAD - 22, _SMALL)
             drawing.y += 16
             yield _Mark(x=PAD, y=drawing.y, css=meaning.symbol.css, says=first)

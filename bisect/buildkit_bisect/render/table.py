@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from buildkit_bisect.events import Column
+from buildkit_bisect.phrases import labelled
 from buildkit_bisect.render import symbols
 from buildkit_bisect.result import CellInfo, Result, RevisionInfo, ScenarioInfo
 from buildkit_bisect.result.labels import cell_label
@@ -59,7 +60,10 @@ class Group:
         )
 
     def label(self, column: Column) -> str:
-        """Return the column in words: ``lazy snapshotter (stargz), two base images``."""
+        """Return the column in words: ``lazy snapshotter (stargz), two base images``.
+
+        It is "" if the scenario has no axes; `Matrix.name` never is.
+        """
         return cell_label(self.scenario, dict(column.axes))
 
 
@@ -76,10 +80,13 @@ class Matrix:
         return self.cells.get((row, column))
 
     def name(self, column: Column) -> str:
-        """Return the column in words, after its scenario's name if there are several."""
+        """Return the column in words, after its scenario's name if there are several.
+
+        The column of a scenario without axes has the scenario's name.
+        """
         group = next(g for g in self.groups if g.scenario.name == column.scenario)
         label = group.label(column)
-        return label if len(self.groups) == 1 else f"{column.scenario}: {label}"
+        return label if label and len(self.groups) == 1 else labelled(column.scenario, label)
 
     def symbol(self, row: Row, column: Column) -> symbols.Symbol:
         """Return the symbol of the cell."""

@@ -49,6 +49,7 @@ class Templates:
         )
         self._env.globals.update(
             plural=plural,
+            spaced=text.spaced_markup,
             CampaignKind=CampaignKind,
             CampaignStatus=CampaignStatus,
             Verdict=Verdict,

@@ -204,6 +204,11 @@ def markdown(text: object) -> Markup:
     return Markup(re.sub(r"(?<!&)#(?=\d)", "#&#8203;", line))  # noqa: S704 - escaped above
 
 
+def spaced_markup(*parts: str) -> Markup:
+    """Return the parts that are not empty, escaped, with a space between two."""
+    return Markup(" ").join(part for part in parts if part)
+
+
 def code(text: object) -> Markup:
     """Return *text* as inline code, in both Markdown and HTML."""
     return Markup(f"<code>{markdown(text)}</code>")  # noqa: S704 - escaped by markdown()

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 
 from buildkit_bisect import scenario as scenarios
+from buildkit_bisect.phrases import labelled
 from buildkit_bisect.result.document import Result, ScenarioInfo
 
 #: An axis value of this length needs no axis name; ``yes`` and ``no`` do.
@@ -15,7 +16,8 @@ _SPEAKS = 4
 def cell_label(scenario: ScenarioInfo, axes: Mapping[str, str]) -> str:
     """Return ``lazy snapshotter (stargz), two base images`` for a cell of *scenario*.
 
-    Axes with one value in the whole scenario are left out, unless there is no other.
+    Axes with one value in the whole scenario are left out, unless there is no other. A cell of a
+    scenario without axes has no label: `words_of` names it.
     """
     return ", ".join(axis_labels(scenario, axes))
 
@@ -25,7 +27,12 @@ def words_of(result: Result, name: str, axes: Mapping[str, str]) -> str:
     scenario = next((s for s in result.scenarios if s.name == name), None)
     values = " ".join(f"{axis} {value}" for axis, value in sorted(axes.items()))
     label = cell_label(scenario, axes) if scenario else values
-    return f"{name}: {label}" if label else name
+    return labelled(name, label)
+
+
+def heading(scenario: ScenarioInfo, axes: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the parts of a column's heading below the scenario's name; never empty."""
+    return axis_labels(scenario, axes) or ("outcome",)
 
 
 def axis_labels(scenario: ScenarioInfo, axes: Mapping[str, str]) -> tuple[str, ...]:

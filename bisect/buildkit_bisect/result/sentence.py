@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from buildkit_bisect.headline import Mark, Said, Words, headline
-from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.phrases import labelled, listed, plural
 from buildkit_bisect.result.document import CellChange, CheckInfo, ValidationInfo
 from buildkit_bisect.result.words import CellEffect, CheckEffect, CheckKind, ValidationStatus
 
@@ -30,14 +30,15 @@ def say_verdict(info: ValidationInfo, words: Words) -> Said:
     if info.sha[:7] != info.base[:7]:
         where += f" ({words.name(info.sha[:12])})"
     if info.status == ValidationStatus.REFUSED:
-        return Said(first=f"There is nothing to fix: {words.long(info.reason)}")
+        return Said(first=labelled("There is nothing to fix", words.long(info.reason)))
     tested = [c for c in info.cells if not c.control]
     fixed, bad, broke = (
         _having(tested, c) for c in (CellEffect.FIXED, CellEffect.STILL_BAD, CellEffect.REGRESSED)
     )
     broken = len(fixed) + len(bad)
     if not broken and not broke:
-        return Said(first=f"The effect of {who} on {where} is unknown: {words.long(info.reason)}")
+        unknown = f"The effect of {who} on {where} is unknown"
+        return Said(first=labelled(unknown, words.long(info.reason)))
     if info.status == ValidationStatus.INCONCLUSIVE:
         cells = plural(broken, "broken cell")
         first = f"Inconclusive on {where}: with {who}, {len(fixed)} of {cells} {_is(fixed)} good"

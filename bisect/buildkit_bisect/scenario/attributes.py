@@ -10,6 +10,8 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 
+from buildkit_bisect.system.typed import not_one_of
+
 #: BuildKit lowercases keys and splits at the first "=": other keys could hide a `dest`.
 _KEY = re.compile(r"[a-z][a-z0-9._-]*")
 
@@ -41,9 +43,9 @@ def problem(key: str, entry: Mapping[str, str]) -> tuple[str, str]:
         return "", f"{odd[0]!r} is not a valid attribute name"
     kind = entry.get("type")
     if kind is None:
-        return "", "an entry has no type"
+        return ".type", "is missing"
     if kind not in TYPES[key]:
-        return ".type", f"{kind!r} is not one of {', '.join(TYPES[key])}"
+        return ".type", not_one_of(kind, TYPES[key])
     for name in ("ref", "name"):
         if name in entry and not (_OWN.fullmatch(entry[name]) and ".." not in entry[name]):
             return f".{name}", "must be ${registry}/NAME:TAG"

@@ -6,27 +6,23 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from buildkit_bisect.errors import BadInput
-from buildkit_bisect.model import Axes, ToolOutcome, Verdict
+from buildkit_bisect.model import Axes
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import attributes, pattern
+from buildkit_bisect.scenario import attributes
 from buildkit_bisect.scenario.definition import (
     RUNTIME_AXIS,
     Action,
-    Condition,
-    Rule,
     Scenario,
     Step,
-    VertexIs,
 )
 from buildkit_bisect.scenario.placeholders import fill, names_in
+from buildkit_bisect.scenario.require import require, require_known, require_name, require_word
+from buildkit_bisect.scenario.rules import check_rules
 from buildkit_bisect.system import deadlines
 from buildkit_bisect.system.addresses import is_image, is_link
+from buildkit_bisect.system.typed import below
 
-_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
-_EXIT = re.compile(r"|ok|failed|late|\d{1,3}(-\d{1,3})?")
-_VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
 #: Longest file name in bytes; the kernel's limit.
 _LONGEST_NAME = 255
@@ -37,86 +33,82 @@ _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 def check(scenario: Scenario) -> None:
     """Raise `BadInput` for the first error found; its message names the key."""
-    _require(
-        bool(_ID.fullmatch(scenario.name)),
-        "name",
-        f"{scenario.name!r} is not a plain name (a-z, 0-9, -)",
-    )
-    _require(is_link(scenario.issue), "issue", "not an https:// address")
-    _require(bool(scenario.steps), "steps", "must not be empty")
-    _require(bool(scenario.outcomes), "outcomes", "must not be empty")
+    require_name(scenario.name, "name")
+    require(bool(scenario.title.strip()), "title", "must not be empty")
+    require(is_link(scenario.issue), "issue", "not an https:// address")
+    require(bool(scenario.steps), "steps", "must not be empty")
+    require(bool(scenario.outcomes), "outcomes", "must not be empty")
     _check_axes(scenario)
     for name, seconds in scenario.deadlines.items():
-        where = f"deadlines.{name}"
-        _require(
-            name in deadlines.SCENARIO, where, f"must be one of {', '.join(deadlines.SCENARIO)}"
-        )
-        _require(
+        where = below("deadlines", name)
+        require_word(name, deadlines.SCENARIO, "deadlines")
+        require(
             0 < seconds <= deadlines.LONGEST, where, "must be a number of seconds, at most a day"
         )
     for name, image in scenario.images.items():
-        where = f"images.{name}"
-        _require(bool(_ID.fullmatch(name)), where, f"{name!r} is not a plain name (a-z, 0-9, -)")
+        where = below("images", name)
+        require_name(name, where)
         _check_file(scenario, image.dockerfile, f"{where}.dockerfile")
-        _require(
-            image.compression in _COMPRESSIONS,
-            f"{where}.compression",
-            f"{image.compression!r} is not one of {', '.join(_COMPRESSIONS)}",
-        )
-        _require(
+        require_word(image.compression, _COMPRESSIONS, f"{where}.compression")
+        require(
             not image.public or is_image(image.public), f"{where}.public", "not an image reference"
         )
     seen: set[str] = set()
     for index, step in enumerate(scenario.steps):
-        _require(
-            bool(_ID.fullmatch(step.id)),
-            f"steps[{index}].id",
-            f"{step.id!r} is not a plain name (a-z, 0-9, -)",
-        )
-        _require(step.id not in seen, f"steps[{index}].id", f"{step.id!r} is used twice")
+        require_name(step.id, f"steps[{index}].id")
+        require(step.id not in seen, f"steps[{index}].id", f"{step.id!r} is used twice")
         seen.add(step.id)
         _check_step(scenario, step, f"steps[{index}]")
+    _check_runs(scenario)
     for where, text in _texts(scenario):
         _check_names(scenario, text, where)
     _check_daemon(scenario)
-    _check_rules(scenario)
+    check_rules(scenario)
 
 
-def _require(holds: bool, where: str, message: str) -> None:
-    if not holds:
-        raise BadInput(f"{where}: {message}", hint="docs/scenarios.md")
+def _check_runs(scenario: Scenario) -> None:
+    """Check that no two runs of steps have one name."""
+    owners: dict[str, str] = {step.id: step.id for step in scenario.steps}
+    for index, step in enumerate(scenario.steps):
+        for run in step.runs[1:]:
+            owner = owners.setdefault(run, step.id)
+            require(
+                owner == step.id,
+                f"steps[{index}].repeat",
+                f"a run is called {run!r}, but a step or a run of {owner!r} has this name",
+            )
 
 
 def _check_axes(scenario: Scenario) -> None:
     for name, axis in scenario.axes.items():
-        where = f"axes.{name}"
-        _require(bool(_ID.fullmatch(name)), where, f"{name!r} is not a plain name (a-z, 0-9, -)")
-        _require(name != RUNTIME_AXIS, where, "this name is reserved for --runtime")
-        _require(bool(axis.values), f"{where}.values", "must not be empty")
-        for value in axis.values:
-            _require(
-                bool(_ID.fullmatch(value)),
-                f"{where}.values",
-                f"{value!r} is not a plain name (a-z, 0-9, -)",
-            )
-        _require(len(set(axis.values)) == len(axis.values), f"{where}.values", "must not repeat")
-        for value in axis.controls:
-            _require(value in axis.values, f"{where}.controls", f"{value!r} is not in values")
+        where = below("axes", name)
+        require_name(name, where)
+        require(
+            name != RUNTIME_AXIS,
+            where,
+            f"this name is reserved for {words(Campaign, runtime=True)}",
+        )
+        require(bool(axis.values), f"{where}.values", "must not be empty")
+        for number, value in enumerate(axis.values):
+            require_name(value, f"{where}.values[{number}]")
+        require(len(set(axis.values)) == len(axis.values), f"{where}.values", "must not repeat")
+        for number, value in enumerate(axis.controls):
+            require_known(value, axis.values, f"{where}.controls[{number}]", "value")
         for value, label in axis.labels.items():
-            _require(value in axis.values, f"{where}.labels", f"{value!r} is not in values")
+            require_known(value, axis.values, f"{where}.labels", "value")
             plain = label == " ".join(label.split()) and label.isprintable()
-            _require(
+            require(
                 plain and 0 < len(label) <= _LONGEST_LABEL,
-                f"{where}.labels.{value}",
+                below(f"{where}.labels", value),
                 f"must be one line of 1 to {_LONGEST_LABEL} characters, without spaces around it",
             )
         repeated = len(set(axis.labels.values())) < len(axis.labels)
-        _require(not repeated, f"{where}.labels", "must not repeat")
+        require(not repeated, f"{where}.labels", "must not repeat")
     for name, var in scenario.vars.items():
-        where = f"vars.{name}"
-        _require(var.axis in scenario.axes, f"{where}.axis", f"unknown axis {var.axis!r}")
+        where = below("vars", name)
+        require_known(var.axis, scenario.axes, f"{where}.axis", "axis")
         wanted = set(scenario.axes[var.axis].values)
-        _require(
+        require(
             set(var.values) == wanted,
             f"{where}.values",
             f"must have exactly the values of {var.axis}: {', '.join(sorted(wanted))}",
@@ -126,27 +118,27 @@ def _check_axes(scenario: Scenario) -> None:
 def _check_file(scenario: Scenario, name: str, where: str) -> None:
     _check_relative(name, where)
     path = scenario.file(name)
-    _require(path.is_file(), where, f"file {name!r} not found")
+    require(path.is_file(), where, f"file {name!r} not found")
     inside = any(path.resolve().is_relative_to(folder) for folder in scenario.folders)
-    _require(inside, where, f"{name!r} is outside the scenario")
+    require(inside, where, f"{name!r} is outside the scenario")
 
 
 def _check_relative(name: str, where: str) -> None:
     path = PurePosixPath(name)
     short = all(len(part.encode()) <= _LONGEST_NAME for part in path.parts)
     plain = bool(path.parts) and not path.is_absolute() and ".." not in path.parts and short
-    _require(plain, where, f"{name!r} is not a path inside the scenario")
+    require(plain, where, f"{name!r} is not a path inside the scenario")
 
 
 def _check_step(scenario: Scenario, step: Step, where: str) -> None:
     for axis, values in step.when.items():
-        _require(axis in scenario.axes, f"{where}.when", f"unknown axis {axis!r}")
-        for value in values:
-            known = value in scenario.axes[axis].values
-            _require(known, f"{where}.when.{axis}", f"{value!r} is not a value of the axis")
-        _require(bool(values), f"{where}.when.{axis}", "must not be empty")
-    _require(0 <= step.timeout <= 3600, f"{where}.timeout", "must be between 0 and 3600 seconds")  # noqa: PLR2004
-    _require(1 <= step.repeat <= 100, f"{where}.repeat", "must be between 1 and 100")  # noqa: PLR2004
+        require_known(axis, scenario.axes, f"{where}.when", "axis")
+        at = below(f"{where}.when", axis)
+        for number, value in enumerate(values):
+            require_known(value, scenario.axes[axis].values, f"{at}[{number}]", "value")
+        require(bool(values), at, "must not be empty")
+    require(0 <= step.timeout <= 3600, f"{where}.timeout", "must be between 0 and 3600 seconds")  # noqa: PLR2004
+    require(1 <= step.repeat <= 100, f"{where}.repeat", "must be between 1 and 100")  # noqa: PLR2004
     _check_action(scenario, step, where)
 
 
@@ -157,14 +149,12 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
         case Action.WRITE:
             _check_relative(step.path, f"{where}.path")
         case Action.DAEMON:
-            _require(
-                step.start in ("restart", "fresh"), f"{where}.start", "must be restart or fresh"
-            )
+            require_word(step.start, ("restart", "fresh"), f"{where}.start")
         case Action.DELETE_BLOB:
             _check_relative(step.cache, f"{where}.cache")
-            _require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
+            require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
         case Action.SCRIPT:
-            _require(
+            require(
                 False,
                 f"{where}.action",
                 f"a script runs with {words(Campaign, script=True)}, not from a scenario file",
@@ -180,14 +170,14 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
         ("imports", step.imports),
         ("outputs", step.outputs),
     ):
-        for entry in entries:
+        for number, entry in enumerate(entries):
             at, problem = attributes.problem(key, entry)
-            _require(not problem, f"{where}.{key}{at}", problem)
+            require(not problem, f"{where}.{key}[{number}]{at}", problem)
             for name in ("dest", "src"):
                 if name in entry:
-                    _check_relative(entry[name], f"{where}.{key}.{name}")
+                    _check_relative(entry[name], f"{where}.{key}[{number}].{name}")
     for name in step.args:
-        _require(
+        require(
             bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a valid build argument"
         )
 
@@ -201,13 +191,9 @@ def _check_daemon(scenario: Scenario) -> None:
             return fill(text, scenario=scenario, axes=axes, images=images, registry="127.0.0.1:1")
 
         name = filled(scenario.daemon.snapshotter)
-        _require(
-            bool(_ID.fullmatch(name)),
-            "daemon.snapshotter",
-            f"{name!r} is not a plain name (a-z, 0-9, -)",
-        )
+        require_name(name, "daemon.snapshotter")
         problem = attributes.config_problem(filled(scenario.daemon.config))
-        _require(not problem, "daemon.config", problem)
+        require(not problem, "daemon.config", problem)
 
 
 def uses_registry(scenario: Scenario) -> bool:
@@ -220,84 +206,24 @@ def _texts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield "daemon.config", scenario.daemon.config
     for name, var in scenario.vars.items():
         for value, text in var.values.items():
-            yield f"vars.{name}.values.{value}", text
+            yield below(f"{below('vars', name)}.values", value), text
     for index, step in enumerate(scenario.steps):
         yield f"steps[{index}].target", step.target
         yield f"steps[{index}].content", step.content
         for key, text in step.args.items():
-            yield f"steps[{index}].args.{key}", text
-        for entry in (*step.exports, *step.imports, *step.outputs):
-            for key, text in entry.items():
-                yield f"steps[{index}].{key}", text
+            yield below(f"steps[{index}].args", key), text
+        for kind in ("exports", "imports", "outputs"):
+            for number, entry in enumerate(getattr(step, kind)):
+                for key, text in entry.items():
+                    yield below(f"steps[{index}].{kind}[{number}]", key), text
 
 
 def _check_names(scenario: Scenario, text: str, where: str) -> None:
+    known = [
+        *(f"${{image.{name}}}" for name in scenario.images),
+        *(f"${{axis.{name}}}" for name in scenario.axes),
+        *(f"${{var.{name}}}" for name in scenario.vars if not where.startswith("vars.")),
+        "${registry}",
+    ]
     for kind, name in names_in(text):
-        known = {
-            "image": name in scenario.images,
-            "axis": name in scenario.axes,
-            "var": name in scenario.vars and not where.startswith("vars."),
-            "registry": name == "",
-        }.get(kind, False)
-        _require(known, where, f"unknown placeholder ${{{kind}{'.' if name else ''}{name}}}")
-
-
-def _check_rules(scenario: Scenario) -> None:
-    seen: dict[tuple[Condition, ...], str] = {}
-    for index, rule in enumerate(scenario.outcomes):
-        where = f"outcomes[{index}]"
-        plain = bool(_ID.fullmatch(rule.name))
-        _require(plain, f"{where}.name", f"{rule.name!r} is not a plain name (a-z, 0-9, -)")
-        free = rule.name not in set(ToolOutcome)
-        _require(free, f"{where}.name", f"{rule.name!r} is reserved")
-        _require(rule.verdict in _VERDICTS, f"{where}.verdict", "must be good, bad or weak")
-        _require(bool(rule.all), f"{where}.all", "must not be empty")
-        for number, condition in enumerate(rule.all):
-            _check_condition(scenario, condition, f"{where}.all[{number}]")
-        _check_contradiction(rule, where)
-        for conditions, earlier in seen.items():
-            # A rule that has all conditions of an earlier one only holds if that one does.
-            if set(conditions) <= set(rule.all):
-                raise BadInput(
-                    f"{where}: can never match: {earlier!r} above always matches first",
-                    hint="docs/scenarios.md",
-                )
-        seen[rule.all] = rule.name
-
-
-def _check_condition(scenario: Scenario, condition: Condition, where: str) -> None:
-    step = next((s for s in scenario.steps if s.id == condition.step), None)
-    if step is None:
-        known = ", ".join(s.id for s in scenario.steps)
-        raise BadInput(
-            f"{where}.step: unknown step {condition.step!r}; known: {known}",
-            hint="docs/scenarios.md",
-        )
-    _require(
-        bool(_EXIT.fullmatch(condition.exit)), f"{where}.exit", "must be late, ok, failed, N or N-M"
-    )
-    for key, text in (("stderr", condition.stderr), ("vertex", condition.vertex)):
-        wrong = pattern.problem(text)
-        _require(not wrong, f"{where}.{key}", f"not a valid RE2 regular expression: {wrong}")
-    paired = bool(condition.vertex) == (condition.is_ is not None)
-    _require(paired, where, "vertex and is must be used together")
-    fact = condition.exit or condition.stderr or condition.vertex or condition.inner_layers
-    _require(bool(fact), where, "needs exit, stderr, vertex or inner_layers")
-    builds = step.action is Action.BUILD
-    _require(builds or not condition.vertex, where, f"can never match: {step.id} is not a build")
-    exports = any(e.get("type") in ("local", "registry") for e in step.exports)
-    if condition.inner_layers is not None:
-        _require(exports, where, f"can never match: {step.id} exports no cache")
-
-
-def _check_contradiction(rule: Rule, where: str) -> None:
-    exits: dict[str, str] = {}
-    states: dict[tuple[str, str], VertexIs] = {}
-    kept: dict[str, str] = {}
-    for c in rule.all:
-        clash = (
-            (c.exit and exits.setdefault(c.step, c.exit) != c.exit)
-            or (c.is_ and states.setdefault((c.step, c.vertex), c.is_) != c.is_)
-            or (c.inner_layers and kept.setdefault(c.step, c.inner_layers) != c.inner_layers)
-        )
-        _require(not clash, where, f"can never match: contradictory conditions on step {c.step!r}")
+        require_known(f"${{{kind}{'.' if name else ''}{name}}}", known, where, "placeholder")

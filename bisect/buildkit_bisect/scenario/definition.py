@@ -102,12 +102,18 @@ class Step:
     cache: str = ""
     layer: int = 0
 
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The ids of its runs: ``push``, ``push-2``, ``push-3`` for ``repeat = 3``."""
+        return (self.id, *(f"{self.id}-{n}" for n in range(2, self.repeat + 1)))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """Facts about one step that must all hold."""
+    """Facts about one step that must all hold, if it is repeated in the same run of it."""
 
     step: str
+    runs: str = ""  # of a repeated step: "any", "every" or "at least 2"; `runs.needed`
     # "ok", "failed" (or timed out), "late" (timed out), a status "125" or a range "1-124"
     exit: str = ""
     stderr: str = ""  # a regular expression, searched
@@ -177,16 +183,16 @@ class Scenario:
         ]
 
     def groups(self, axes: Axes) -> list[tuple[Step, ...]]:
-        """The steps that run at *axes*, in groups that run concurrently, repeats expanded.
+        """The steps that run at *axes*, in groups that run concurrently, one for each run.
 
-        Repeats of a step are called ``ID-2``, ``ID-3``; rules refer to the first run's ID.
+        Rules refer to all runs of a step by its own id.
         """
         chosen = dict(axes)
         wanted = [
-            replace(step, id=step.id if n == 1 else f"{step.id}-{n}")
+            replace(step, id=run, repeat=1)
             for step in self.steps
             if all(chosen[axis] in values for axis, values in step.when.items())
-            for n in range(1, step.repeat + 1)
+            for run in step.runs
         ]
         groups: list[tuple[Step, ...]] = []
         for name, neighbours in groupby(wanted, key=lambda s: s.parallel):

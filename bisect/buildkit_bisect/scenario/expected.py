@@ -6,11 +6,19 @@ Pure. The commands are bash, for the script of `reproduction`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from buildkit_bisect.scenario import shell
+from buildkit_bisect.scenario import runs, shell
 from buildkit_bisect.scenario.cache_config import MEDIA_TYPE
-from buildkit_bisect.scenario.definition import Action, Condition, Kept, Scenario, Step, VertexIs
+from buildkit_bisect.scenario.definition import (
+    Action,
+    Condition,
+    Kept,
+    Rule,
+    Scenario,
+    Step,
+    VertexIs,
+)
 
 _EXIT = {"ok": "exits 0", "failed": "fails", "late": "times out"}
 
@@ -56,6 +64,10 @@ inner() {
 
 def condition(one: Condition) -> str:
     """Return a condition in words: ``in import, "RUN echo stable" is CACHED``."""
+    return "; ".join(_facts(one))
+
+
+def _facts(one: Condition) -> list[str]:
     facts = []
     if one.exit:
         low, _, high = one.exit.partition("-")
@@ -67,15 +79,24 @@ def condition(one: Condition) -> str:
         text += [f'in {one.step}, "{one.vertex}" {_VERTEX[one.is_]}']
     if one.inner_layers is not None:
         text += [f"in {one.step}, {_KEPT[one.inner_layers]}"]
-    return "; ".join(text)
+    return text
 
 
 def rules(scenario: Scenario) -> list[str]:
     """Return each rule in words, in the order in which they are tried: the first one counts."""
+    repeats = {step.id: step.repeat for step in scenario.steps}
     return [
-        f"{rule.verdict} ({rule.name}): {rule.means}.\n    {'; '.join(map(condition, rule.all))}."
+        f"{rule.verdict} ({rule.name}): {rule.means}.\n"
+        f"    {'; '.join(_condition(c, rule, repeats.get(c.step, 1)) for c in rule.all)}."
         for rule in scenario.outcomes
     ]
+
+
+def _condition(one: Condition, rule: Rule, repeat: int) -> str:
+    if repeat == 1:
+        return condition(one)
+    # "and": the facts of one condition hold in the same run.
+    return f"in {runs.phrase(one, rule.verdict, repeat)}: {' and '.join(_facts(one))}"
 
 
 def needs_jq(scenario: Scenario, steps: Sequence[Step]) -> bool:
@@ -95,10 +116,8 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
     """Yield commands that show what the rules are about, and then the rules themselves."""
     ended = [s.id for s in steps if s.action in (Action.BUILD, Action.SCRIPT, Action.PRUNE)]
     yield f'for step in {shlex.join(ended)}; do echo "$step: exit $(cat $step.exit)"; done'
-    ids = {step.id for step in steps}
-    for step, regex in dict.fromkeys(
-        (c.step, c.stderr) for r in scenario.outcomes for c in r.all if c.stderr and c.step in ids
-    ):
+    printed = ((c.step, c.stderr) for r in scenario.outcomes for c in r.all if c.stderr)
+    for step, regex in _each_run(scenario, steps, printed):
         yield f"echo {shlex.quote(f'-- {step}, lines with {regex}')}"
         yield f"grep -P -m 3 {shlex.quote(regex)} {step}.log"
     for step, regex in _vertices(scenario, steps):
@@ -112,18 +131,31 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
 
 
 def _vertices(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]]:
-    ids = {step.id for step in steps}
     pairs = ((c.step, c.vertex) for r in scenario.outcomes for c in r.all if c.vertex)
-    return [pair for pair in dict.fromkeys(pairs) if pair[0] in ids]
+    return _each_run(scenario, steps, pairs)
+
+
+def _each_run(
+    scenario: Scenario, steps: Sequence[Step], pairs: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return the pairs of a step and a text once, for each run of the step that is in *steps*."""
+    ids = {step.id for step in steps}
+    of = {step.id: step.runs for step in scenario.steps}
+    once = dict.fromkeys(pairs)
+    return [(run, text) for step, text in once for run in of.get(step, ()) if run in ids]
 
 
 def _exported(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]]:
-    """Return the steps whose local cache some rule looks into, with its folder."""
+    """Return the steps whose local cache some rule looks into, with its folder.
+
+    The runs of a repeated step write the same folder: the last one's cache is in it.
+    """
     asked = {c.step for r in scenario.outcomes for c in r.all if c.inner_layers is not None}
+    last = {step.runs[-1] for step in scenario.steps if step.id in asked}
     return [
         (step.id, entry["dest"])
         for step in steps
-        if step.id in asked
+        if step.id in last
         for entry in step.exports
         if entry["type"] == "local"
     ]

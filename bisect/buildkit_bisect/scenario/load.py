@@ -5,13 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args, get_origin
-
-import cattrs
-from cattrs.gen import make_dict_structure_fn, override
+from typing import Any
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
@@ -19,8 +15,10 @@ from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario.check import check
-from buildkit_bisect.scenario.definition import Action, Condition, Kept, Scenario, Step, VertexIs
-from buildkit_bisect.system import checkout, tomlfile
+from buildkit_bisect.scenario.definition import Action, Scenario
+from buildkit_bisect.scenario.rules import VERDICTS
+from buildkit_bisect.scenario.runs import needed
+from buildkit_bisect.system import checkout, tomlfile, typed
 from buildkit_bisect.system.deadlines import Deadlines
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -78,7 +76,7 @@ def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
     return replace(
         scenario,
         steps=tuple(replace(s, timeout=s.timeout or usual) for s in scenario.steps),
-        digest=_digest(scenario, own),
+        digest=_digest(scenario, own | _judged(scenario)),
         run_digest=_digest(scenario, _executed(own)),
     )
 
@@ -97,57 +95,19 @@ def _merge(own: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _converter() -> cattrs.Converter:
-    made = cattrs.Converter(forbid_extra_keys=True)
-
-    for kind in (str, int, float):
-        made.register_structure_hook(kind, _plain)
-    made.register_structure_hook_factory(_is_list, lambda kind: _list_of(made, kind))
-    for choice in (Action, Kept, Verdict, VertexIs):  # otherwise the hook for str applies
-        made.register_structure_hook(choice, lambda value, kind: kind(value))
-    made.register_structure_hook(
-        Condition, make_dict_structure_fn(Condition, made, is_=override(rename="is"))
-    )
-    made.register_structure_hook(Step, make_dict_structure_fn(Step, made))
-    omitted = {name: override(omit=True) for name in _NOT_IN_FILE}
-    made.register_structure_hook(Scenario, make_dict_structure_fn(Scenario, made, **omitted))  # type: ignore[arg-type]
-    return made
-
-
-def _is_list(kind: Any) -> bool:
-    return get_origin(kind) is tuple
-
-
-def _list_of(made: cattrs.Converter, kind: Any) -> Callable[[Any, Any], tuple[Any, ...]]:
-    """A hook that accepts lists only: cattrs would also take the letters of a string."""
-    item = get_args(kind)[0]
-
-    def structured(value: Any, _: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise TypeError(f"{value!r} is not a list")
-        return tuple(made.structure(one, item) for one in value)
-
-    return structured
-
-
-def _plain(value: Any, kind: type) -> Any:
-    """A TOML scalar as it is: no number from a string, no string from a number."""
-    allowed = (int, float) if kind is float else kind
-    if isinstance(value, bool) or not isinstance(value, allowed):
-        raise TypeError(f"{value!r} is not a {kind.__name__}")
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError(f"{value!r} contains a NUL")
-    return kind(value)
-
-
 def _structure(data: dict[str, Any], path: Path) -> Scenario:
     if repr(data.pop("schema", None)) != "1":  # True and 1.0 are equal to 1
         raise BadInput(f"{path}: schema: only schema = 1 is supported", hint=_HELP)
-    try:
-        return _converter().structure(data, Scenario)
-    except cattrs.BaseValidationError as error:
-        errors = [line.replace(" @ $", " at ") for line in cattrs.transform_error(error)]
-        raise BadInput(f"{path}: {'; '.join(errors[:4])}", hint=_HELP) from None
+    scenario, problems = typed.structure(
+        data,
+        Scenario,
+        key=lambda name: name.removesuffix("_"),  # is_
+        omit=_NOT_IN_FILE,
+        words={Verdict: VERDICTS, Action: [a for a in Action if a is not Action.SCRIPT]},
+    )
+    if scenario is None:
+        raise BadInput(f"{path}: {'; '.join(problems[:4])}", hint=_HELP)
+    return scenario
 
 
 #: Keys that describe and judge but do not change what a trial executes.
@@ -163,6 +123,21 @@ def _executed(data: dict[str, Any]) -> dict[str, Any]:
     )
     kept["axes"] = sorted(data.get("axes", {}))  # a new value does not invalidate stored trials
     return kept
+
+
+def _judged(scenario: Scenario) -> dict[str, Any]:
+    """Return in how many runs of repeated steps each condition must hold, so that it is digested.
+
+    The number may be a default, and results that another default gave must not compare as equal.
+    """
+    repeats = {step.id: step.repeat for step in scenario.steps}
+    least = [
+        needed(c, rule.verdict, repeats[c.step])
+        for rule in scenario.outcomes
+        for c in rule.all
+        if repeats[c.step] > 1
+    ]
+    return {"needed": least} if least else {}
 
 
 def _digest(scenario: Scenario, data: dict[str, Any]) -> str:

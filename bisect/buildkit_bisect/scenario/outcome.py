@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from buildkit_bisect.model import (
     Observation,
@@ -13,8 +13,9 @@ from buildkit_bisect.model import (
     Verdict,
     VertexState,
 )
-from buildkit_bisect.scenario import cache_config, pattern
-from buildkit_bisect.scenario.definition import Condition, Kept, Scenario, VertexIs
+from buildkit_bisect.phrases import listed
+from buildkit_bisect.scenario import cache_config, pattern, runs
+from buildkit_bisect.scenario.definition import Condition, Kept, Rule, Scenario, Step, VertexIs
 
 
 def judge(scenario: Scenario, seen: Observation, control: Observation | None) -> Outcome:
@@ -28,19 +29,28 @@ def judge(scenario: Scenario, seen: Observation, control: Observation | None) ->
         return ToolOutcome.INFRA.because(seen.infra)
     if seen.no_daemon:
         return ToolOutcome.NO_DAEMON.because(seen.no_daemon)
+    steps = {step.id: step for step in scenario.steps}
     for rule in scenario.outcomes:
-        if all(holds(condition, seen, control) for condition in rule.all):
+        if all(_enough(rule, c, steps[c.step], seen, control) for c in rule.all):
             return Outcome(
-                name=rule.name, verdict=rule.verdict, reason=_because(rule.means, seen, control)
+                name=rule.name,
+                verdict=rule.verdict,
+                reason=_because(rule, steps, seen, control),
             )
     return ToolOutcome.UNCLASSIFIED.because(_what_happened(seen))
 
 
-def holds(condition: Condition, seen: Observation, control: Observation | None) -> bool:
-    """Whether every fact that *condition* names holds."""
-    step = seen.step(condition.step)
-    if step is None:
-        return False
+def _enough(
+    rule: Rule, condition: Condition, step: Step, seen: Observation, control: Observation | None
+) -> bool:
+    """Whether *condition* of *rule* holds in as many runs of *step* as it asks for."""
+    ended = [run for run in map(seen.step, step.runs) if run is not None]
+    count = sum(holds(condition, run, control) for run in ended)
+    return count >= runs.needed(condition, rule.verdict, step.repeat)
+
+
+def holds(condition: Condition, step: StepResult, control: Observation | None) -> bool:
+    """Whether every fact that *condition* names holds of *step*, one run of the step it names."""
     return (
         (not condition.exit or _exited(step, condition.exit))
         and (not condition.stderr or pattern.found(condition.stderr, step.stderr))
@@ -79,13 +89,31 @@ def _kept(step: StepResult, control: Observation | None) -> Kept | None:
     return Kept.ALL if here == wanted else Kept.SOME if here else Kept.NONE
 
 
-def _because(means: str, seen: Observation, control: Observation | None) -> str:
-    for step in seen.steps:
-        other = control.step(step.id) if control else None
-        if step.export and other and other.export:
-            here, wanted = cache_config.kept(step.export, other.export)
-            return f"{means} ({here} of {wanted} inner records have layers)"
-    return means
+def _because(
+    rule: Rule, steps: Mapping[str, Step], seen: Observation, control: Observation | None
+) -> str:
+    """What *rule* means, in which runs of repeated steps, and how many records kept layers."""
+    repeated = [(c, steps[c.step]) for c in rule.all if steps[c.step].repeat > 1]
+    details = [f"{runs.phrase(c, rule.verdict, step.repeat)} of {step.id}" for c, step in repeated]
+    details += _records(steps.values(), seen, control)
+    return f"{rule.means} ({', '.join(dict.fromkeys(details))})" if details else rule.means
+
+
+def _records(
+    steps: Iterable[Step], seen: Observation, control: Observation | None
+) -> Iterator[str]:
+    """How many inner records have layers in the first export that the control has too."""
+    for step in steps:
+        both = [(seen.step(run), control and control.step(run)) for run in step.runs]
+        kept = [
+            cache_config.kept(one.export, other.export)
+            for one, other in both
+            if one and other and one.export and other.export
+        ]
+        if kept:
+            counts = listed([f"{here} of {wanted}" for here, wanted in dict.fromkeys(kept)])
+            yield f"{counts} inner records have layers"
+            return
 
 
 def _what_happened(seen: Observation) -> str:

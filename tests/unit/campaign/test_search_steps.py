@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from buildkit_bisect.campaign import boundaries
 from buildkit_bisect.campaign.search_steps import (
     Step,
     as_tested,
@@ -231,3 +232,13 @@ def test_a_step_is_announced_when_it_starts_and_when_it_is_done() -> None:
     assert (done.why, done.left, done.reused) == ("halves what is left", 8, True)
     assert (done.patches, done.position) == (("fix-it",), 7)
     assert done.seconds > 0
+
+
+def test_a_step_of_boundaries_names_only_cells_that_have_axes() -> None:
+    """It wrote ``: good 3 of 3``."""
+    named = boundaries.shown(BUILD, [cell(BROKEN, BROKEN)])
+    assert named == (Verdict.BAD, f"{' '.join(v for _, v in LAZY)}: broken 2 of 2")
+    assert boundaries.shown(BUILD, [cell(BROKEN, BROKEN, axes=())]) == (
+        Verdict.BAD,
+        "broken 2 of 2",
+    )

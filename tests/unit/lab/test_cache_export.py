@@ -88,5 +88,5 @@ def test_a_ref_must_be_in_the_trials_own_registry(tmp_path: Path, ref: str) -> N
         all = [{{ step = "build", exit = "ok" }}]
         """
     )
-    with pytest.raises(BadInput, match=r"exports\.ref"):
+    with pytest.raises(BadInput, match=r"exports\[0\]\.ref"):
         scenario.load(str(tmp_path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -468,3 +469,41 @@ def test_several_receivers_get_the_same() -> None:
     both = ev.Several(Keep(), ev.Silent(), Keep())
     both.emit(ev.Said(text="a"))
     assert seen == [ev.Said(text="a")] * 2
+
+
+ALONE = Column(scenario="script", axes=())
+
+
+def test_a_scenario_without_axes_leaves_no_gap() -> None:
+    """It wrote ``trial 1 of 3: v0.25.0, script : bad``."""
+    stream = io.StringIO()
+    story: list[Event] = [
+        ev.Planned(kind="run", rows=("v0.25.0",), columns=(ALONE,), trials=3),
+        ev.TrialStarted(row="v0.25.0", column=ALONE, number=1, of=3),
+        trial("v0.25.0", ALONE, 1, "cached"),
+        ev.CellDone(row="v0.25.0", column=ALONE, outcome="cached", verdict=Verdict.GOOD,
+                    counts={"cached": 3}),
+        ev.BuildSkipped(row="v0.25.0", stage="patch", reason=""),
+        ev.StepAsked(number=1, row="v0.25.0", why="", left=3, expected_steps=2,
+                     expected_seconds=9.0),
+        ev.StepDone(number=1, row="v0.25.0", verdict=Verdict.GOOD, shown=""),
+        ev.Finished(status="done", finding="", folder=""),
+    ]  # fmt: skip
+    for event in story:
+        Lines(stream).emit(event)
+    written = stream.getvalue().splitlines()
+    assert "trial 1 of 3: v0.25.0, script: good, cached (2.0 s)" in written
+    assert "cell v0.25.0, script: good, cached 3 of 3" in written
+    assert "build v0.25.0: skipped (patch)" in written
+    assert "step 1: v0.25.0 is good" in written
+    for line in written:
+        assert not re.search(r"  |\(\)| [:;,.]|: ?$", line), line
+
+
+def test_a_scenario_without_axes_has_a_name_on_the_screen() -> None:
+    progress = Progress()
+    progress.take(ev.Planned(kind="run", rows=("v1",), columns=(ALONE, LAZY), trials=3), 0.0)
+    progress.take(ev.TrialStarted(row="v1", column=ALONE, number=1, of=3), 0.0)
+    shown = [line.strip() for line in drawn(progress, now=1.0).splitlines()]
+    assert "1 script" in shown
+    assert any(line.startswith("trial  v1  script  1 of 3") for line in shown), shown

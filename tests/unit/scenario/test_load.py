@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -101,6 +102,7 @@ def test_fill_expands_vars() -> None:
 
 BROKEN = [
     ("schema = 1", "schema = 2", "schema"),
+    ('title = "mode=max', 'title = "" # "', "title: must not be empty"),
     ('title = "mode', 'titel = "mode', "titel"),
     ('controls = ["overlayfs", "native"]', 'controls = ["btrfs"]', "axes.snapshotter.controls"),
     ('values = ["different", "same"]', "values = [1, 2]", "axes"),
@@ -115,7 +117,11 @@ BROKEN = [
     ('extends = "_cross-stage"', 'extends = "_nothing"', "extends"),
     ("[axes.bases]", "[axes.bases", "invalid TOML"),
     ("[axes.bases]", "[axes.runtime]", "axes.runtime: this name is reserved for --runtime"),
-    ('different = "two base', 'other = "two base', "axes.bases.labels: 'other' is not in values"),
+    (
+        'different = "two base',
+        'other = "two base',
+        "axes.bases.labels: unknown value 'other'; known: different, same",
+    ),
     ('"two base images"', '"one base image"', "axes.bases.labels: must not repeat"),
     ('"two base images"', '" two base images"', "axes.bases.labels.different: must be one line"),
     ('"two base images"', f'"{"x" * 41}"', "axes.bases.labels.different: must be one line"),
@@ -147,7 +153,7 @@ BROKEN_SHARED = [
     (
         '{ step = "export", exit = "ok" }',
         '{ step = "export", exit = "fine" }',
-        "ok, failed, N or N-M",
+        "'fine' is not ok, failed, late, a status",
     ),
     (
         '{ step = "export", exit = "ok" }',
@@ -162,7 +168,17 @@ BROKEN_SHARED = [
         '{ step = "export", exit = "failed" }, { step = "export", exit = "ok" },',
         "can never match",
     ),
+    (
+        '{ step = "export", exit = "ok" }',
+        '{ step = "export", exit = "9-3" }',
+        "outcomes[0].all[0].exit: can never match: '9-3' is an empty range",
+    ),
     ('name = "cached"', 'name = "flaky"', "'flaky' is reserved"),
+    (
+        'name = "cached"',
+        'name = "export-failed"',
+        "outcomes[1].verdict: 'export-failed' above is good: not both",
+    ),
     ('verdict = "good"', 'verdict = "infra"', "verdict"),
 ]
 
@@ -174,6 +190,201 @@ def test_mistakes_in_steps_and_rules_are_named(
     edit(root, old, new, "_cross-stage")
     with pytest.raises(BadInput, match=message.replace("[", r"\[")):
         scenario.load("cross-stage-lazy", root)
+
+
+EXACT = [
+    # An unknown key of a step, with its index.
+    ('action = "prune"', 'action = "prune"\nopts = 1', "steps[1].opts: unknown key; did you mean"),
+    (
+        'action = "prune"',
+        'action = "prunes"',
+        "steps[1].action: 'prunes' is not one of build, prune, write, daemon, delete-blob; did you",
+    ),
+    (
+        'verdict = "good"',
+        'verdict = "fine"',
+        "outcomes[0].verdict: 'fine' is not one of good, bad, weak",
+    ),
+    (
+        'is = "cached"',
+        'is = "cahced"',
+        "outcomes[0].all[2].is: 'cahced' is not one of cached, ran, failed, absent; did you mean",
+    ),
+    (
+        'inner_layers = "none"',
+        'inner_layers = "no"',
+        "outcomes[2].all[1].inner_layers: 'no' is not one of all, some, none; did you mean none?",
+    ),
+    ('id = "prune"', 'id = "pru\\u0000ne"', "steps[1].id: contains a NUL (U+0000)"),
+    ('id = "prune"', "id = 3", "steps[1].id: must be a text, not a whole number (3)"),
+    ('id = "prune"', "", "steps[1].id: is missing"),
+    (
+        'means = "the stable RUN came from the imported cache"',
+        'means = " "',
+        "outcomes[0].means: must",
+    ),
+    (
+        'BUST = "1"',
+        "BUST = 1",
+        "steps[0].args.BUST: must be a text, not a whole number (1)",
+    ),
+    (
+        'dest = "cache"',
+        "dest = 1",
+        "steps[0].exports[0].dest: must be a text, not a whole number (1)",
+    ),
+    (
+        'dest = "cache"',
+        'dest = "/cache"',
+        "steps[0].exports[0].dest: '/cache' is not a path inside",
+    ),
+    (
+        'type = "local", mode',
+        'type = "locl", mode',
+        "steps[0].exports[0].type: 'locl' is not one of",
+    ),
+    ('{ type = "local", mode', "{ mode", "steps[0].exports[0].type: is missing"),
+    (
+        'dest = "cache"',
+        'dest = "${axis.x}"',
+        "steps[0].exports[0].dest: unknown placeholder '${axis.x}'",
+    ),
+    (
+        'action = "prune"',
+        'action = "prune"\nwhen = { bases = ["same", "differnt"] }',
+        "steps[1].when.bases[1]: unknown value 'differnt'; did you mean different?",
+    ),
+    (
+        'action = "prune"',
+        'action = "daemon"\nstart = "fresch"',
+        "steps[1].start: 'fresch' is not one of restart, fresh; did you mean fresh?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), EXACT)
+def test_messages_name_the_whole_path_and_the_words(
+    root: Path, old: str, new: str, message: str
+) -> None:
+    edit(root, old, new, "_cross-stage")
+    with pytest.raises(BadInput) as raised:
+        scenario.load("cross-stage-lazy", root)
+    path = root / "cross-stage-lazy" / "scenario.toml"
+    assert raised.value.message.startswith(f"{path}: {message}")
+
+
+PUSH_IS_OK = '{ step = "export", exit = "ok" }'
+
+REPEATED = [
+    ('runs = "all"', 'outcomes[0].all[0].runs: \'all\' is not "any", "every" or "at least N"'),
+    ('runs = "2"', "outcomes[0].all[0].runs: '2' is not"),
+    ('runs = "at least 0"', "outcomes[0].all[0].runs: 'at least 0' is not"),
+    ('runs = "at least 4"', "'at least 4' can never hold: export runs 3 times"),
+    ("runs = 2", "outcomes[0].all[0].runs"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), REPEATED)
+def test_runs_are_checked(root: Path, given: str, message: str) -> None:
+    edit(root, 'id = "export"', 'id = "export"\nrepeat = 3', "_cross-stage")
+    scenario.load("cross-stage-lazy", root)
+    edit(root, PUSH_IS_OK, PUSH_IS_OK.replace(" }", f", {given} }}"), "_cross-stage")
+    with pytest.raises(BadInput, match=message.replace("[", r"\[")):
+        scenario.load("cross-stage-lazy", root)
+
+
+@pytest.mark.parametrize("given", ["any", "every", "at least 1", "at least 3"])
+def test_runs_that_are_valid(root: Path, given: str) -> None:
+    edit(root, 'id = "export"', 'id = "export"\nrepeat = 3', "_cross-stage")
+    edit(root, PUSH_IS_OK, PUSH_IS_OK.replace(" }", f', runs = "{given}" }}'), "_cross-stage")
+    assert scenario.load("cross-stage-lazy", root).outcomes[0].all[0].runs == given
+
+
+@pytest.mark.parametrize("given", ["any", "every", "at least 1"])
+def test_runs_of_a_step_that_is_not_repeated(root: Path, given: str) -> None:
+    edit(root, PUSH_IS_OK, PUSH_IS_OK.replace(" }", f', runs = "{given}" }}'), "_cross-stage")
+    with pytest.raises(BadInput, match=r"\.runs: export runs once: it has no repeat"):
+        scenario.load("cross-stage-lazy", root)
+
+
+def test_a_condition_names_the_step_and_not_one_of_its_runs(root: Path) -> None:
+    edit(root, 'id = "export"', 'id = "export"\nrepeat = 3', "_cross-stage")
+    edit(root, PUSH_IS_OK, PUSH_IS_OK.replace("export", "export-2"), "_cross-stage")
+    with pytest.raises(BadInput, match=r"\.step: 'export-2' is a run of 'export'; name that step"):
+        scenario.load("cross-stage-lazy", root)
+
+
+@pytest.mark.parametrize("other", ["prune", "import"])
+def test_a_step_and_a_run_of_another_with_one_name(root: Path, other: str) -> None:
+    """The rules could not tell them apart, nor could the files of evidence."""
+    edit(root, f'id = "{other}"', 'id = "export-3"', "_cross-stage")
+    if other == "import":
+        edit(root, 'step = "import"', 'step = "export-3"', "_cross-stage")
+    scenario.load("cross-stage-lazy", root)
+    edit(root, 'id = "export"', 'id = "export"\nrepeat = 3', "_cross-stage")
+    with pytest.raises(BadInput, match=r"steps\[0\].repeat: a run is called 'export-3', but"):
+        scenario.load("cross-stage-lazy", root)
+
+
+def test_runs_of_two_steps_with_one_name(root: Path) -> None:
+    edit(root, 'id = "export"', 'id = "export"\nrepeat = 3', "_cross-stage")
+    edit(root, 'id = "prune"', 'id = "export-2"\nrepeat = 2', "_cross-stage")
+    with pytest.raises(BadInput, match="'export-2', but a step or a run of 'export-2' has"):
+        scenario.load("cross-stage-lazy", root)
+
+
+def test_runs_do_not_change_the_run_digest(root: Path) -> None:
+    """Trials store every run, so that they are judged again without a new trial."""
+    edit(root, 'id = "export"', 'id = "export"\nrepeat = 2', "_cross-stage")
+    default = scenario.load("cross-stage-lazy", root)
+    edit(root, PUSH_IS_OK, PUSH_IS_OK.replace(" }", ', runs = "any" }'), "_cross-stage")
+    any_run = scenario.load("cross-stage-lazy", root)
+    assert any_run.run_digest == default.run_digest
+    assert any_run.digest != default.digest
+
+
+def test_the_digest_covers_what_a_condition_without_runs_means(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results whose rules meant something else must not compare as those of equal scenarios."""
+    once = scenario.load("cross-stage-lazy", root)
+    edit(root, 'id = "prune"', 'id = "prune"\nrepeat = 2', "_cross-stage")
+    unused = scenario.load("cross-stage-lazy", root)
+    edit(root, 'id = "export"', 'id = "export"\nrepeat = 2', "_cross-stage")
+    repeated = scenario.load("cross-stage-lazy", root)
+    loading = importlib.import_module("buildkit_bisect.scenario.load")
+    monkeypatch.setattr(loading, "needed", lambda *_: 1)  # the rule that held before: one run
+    again = scenario.load("cross-stage-lazy", root)
+    assert again.digest != repeated.digest
+    edit(root, 'id = "export"\nrepeat = 2', 'id = "export"', "_cross-stage")
+    assert scenario.load("cross-stage-lazy", root).digest == unused.digest
+    edit(root, 'id = "prune"\nrepeat = 2', 'id = "prune"', "_cross-stage")
+    assert scenario.load("cross-stage-lazy", root).digest == once.digest
+
+
+def test_rules_of_a_repeated_step_that_cannot_match(root: Path) -> None:
+    edit(root, 'id = "export"', 'id = "export"\nrepeat = 3', "_cross-stage")
+    scenario.load("cross-stage-lazy", root)
+    rule = '\n[[outcomes]]\nname = "own"\nverdict = "{}"\nmeans = "x"\nall = [\n{}\n]\n'
+    failed = '{{ step = "export", exit = "failed", runs = "{}" }},'
+    some_ok = '{{ step = "export", exit = "ok", runs = "{}" }},'
+    path = root / "_cross-stage" / "scenario.toml"
+    text = path.read_text()
+
+    def read(*rules: str) -> None:
+        path.write_text(text + "".join(rules))
+        scenario.load("cross-stage-lazy", root)
+
+    read(rule.format("bad", failed.format("at least 2") + some_ok.format("any")))
+    with pytest.raises(BadInput, match=r"outcomes\[5\]: can never match: contradictory"):
+        read(rule.format("bad", failed.format("at least 2") + some_ok.format("at least 2")))
+    with pytest.raises(BadInput, match=r"outcomes\[5\]: can never match: contradictory"):
+        read(rule.format("bad", failed.format("every") + some_ok.format("any")))
+    # every run failed, so at least two did
+    first = rule.format("weak", failed.format("at least 2"))
+    with pytest.raises(BadInput, match=r"outcomes\[6\]: can never match: 'own' above"):
+        read(first, rule.format("bad", failed.format("every")).replace('"own"', '"second"'))
+    read(first, rule.format("bad", failed.format("any")).replace('"own"', '"second"'))
 
 
 def test_a_shadowed_rule_can_never_match(root: Path) -> None:

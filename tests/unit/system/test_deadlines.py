@@ -82,9 +82,9 @@ def test_only_the_step_deadline_changes_the_trial(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("[deadlines]\nclone = 3", "deadlines.clone: must be one of daemon, step, teardown"),
+    ("[deadlines]\nclone = 3", "deadlines: 'clone' is not one of daemon, step, teardown"),
     ("[deadlines]\nstep = 0", "deadlines.step: must be a number of seconds"),
-    ('[deadlines]\nstep = "3"', "expected float at .deadlines"),
+    ('[deadlines]\nstep = "3"', "deadlines.step: must be a number, not a text"),
 ])  # fmt: skip
 def test_errors_in_a_scenario_name_the_key(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):

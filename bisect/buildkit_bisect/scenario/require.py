@@ -1,0 +1,36 @@
+"""What a key of a ``scenario.toml`` must be; each message names the key. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.nearest import did_you_mean
+from buildkit_bisect.system.typed import not_one_of
+
+_PLAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+
+
+def require(holds: bool, where: str, message: str) -> None:
+    """Raise `BadInput` with the key *where* unless *holds*."""
+    if not holds:
+        raise BadInput(f"{where}: {message}", hint="docs/scenarios.md")
+
+
+def require_name(text: str, where: str) -> None:
+    """Raise `BadInput` unless *text* is a name for a scenario, step, axis, value or outcome."""
+    plain = _PLAIN.fullmatch(text)
+    require(bool(plain), where, f"{text!r} is not a plain name (a-z, 0-9, -)")
+
+
+def require_word(word: str, words: Iterable[str], where: str) -> None:
+    """Raise `BadInput` unless *word* is one of *words*, which the message lists."""
+    known = list(words)
+    require(word in known, where, not_one_of(word, known))
+
+
+def require_known(name: str, names: Iterable[str], where: str, what: str) -> None:
+    """Raise `BadInput` unless *name* is one of *names*, each a *what* that the file defines."""
+    known = list(names)
+    require(name in known, where, f"unknown {what} {name!r}; {did_you_mean(name, known)}")
