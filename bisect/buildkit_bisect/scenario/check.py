@@ -276,11 +276,14 @@ def _check_condition(scenario: Scenario, condition: Condition, where: str) -> No
     _require(
         bool(_EXIT.fullmatch(condition.exit)), f"{where}.exit", "must be late, ok, failed, N or N-M"
     )
-    for key, text in (("stderr", condition.stderr), ("vertex", condition.vertex)):
+    patterns = {"stderr": condition.stderr, "vertex": condition.vertex, "log": condition.log}
+    for key, text in patterns.items():
         wrong = pattern.problem(text)
         _require(not wrong, f"{where}.{key}", f"not a valid RE2 regular expression: {wrong}")
-    paired = bool(condition.vertex) == (condition.is_ is not None)
-    _require(paired, where, "vertex and is must be used together")
+    paired = bool(condition.vertex) == (condition.is_ is not None or bool(condition.log))
+    _require(paired, where, "vertex must be used together with is or log")
+    absent = condition.is_ is VertexIs.ABSENT and condition.log
+    _require(not absent, where, "can never match: a vertex that is absent has no log")
     fact = condition.exit or condition.stderr or condition.vertex or condition.inner_layers
     _require(bool(fact), where, "needs exit, stderr, vertex or inner_layers")
     builds = step.action is Action.BUILD
@@ -293,11 +296,13 @@ def _check_condition(scenario: Scenario, condition: Condition, where: str) -> No
 def _check_contradiction(rule: Rule, where: str) -> None:
     exits: dict[str, str] = {}
     states: dict[tuple[str, str], VertexIs] = {}
+    logged = {(c.step, c.vertex) for c in rule.all if c.log}
     kept: dict[str, str] = {}
     for c in rule.all:
         clash = (
             (c.exit and exits.setdefault(c.step, c.exit) != c.exit)
             or (c.is_ and states.setdefault((c.step, c.vertex), c.is_) != c.is_)
+            or (c.is_ is VertexIs.ABSENT and (c.step, c.vertex) in logged)
             or (c.inner_layers and kept.setdefault(c.step, c.inner_layers) != c.inner_layers)
         )
         _require(not clash, where, f"can never match: contradictory conditions on step {c.step!r}")

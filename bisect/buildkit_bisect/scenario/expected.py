@@ -33,6 +33,9 @@ vertex() {
   for n in $(grep -P "^#[0-9]+ $2" "$1" | cut -d ' ' -f 1 | sort -u); do grep "^$n " "$1"; done
 }"""
 
+#: Keeps what a vertex printed: the plain progress numbers the lines, with seconds since its start.
+_UNNUMBERED = r"sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]+ //p'"
+
 #: Prints the JSON with the records and layers of an exported cache, in both forms that it has had.
 _CONFIG = f"""
 config() {{
@@ -65,6 +68,8 @@ def condition(one: Condition) -> str:
     text = [f"{one.step} {' and '.join(facts)}"] if facts else []
     if one.is_ is not None:
         text += [f'in {one.step}, "{one.vertex}" {_VERTEX[one.is_]}']
+    if one.log:
+        text += [f'in {one.step}, "{one.vertex}" prints "{one.log}"']
     if one.inner_layers is not None:
         text += [f"in {one.step}, {_KEPT[one.inner_layers]}"]
     return "; ".join(text)
@@ -102,13 +107,27 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
         yield f"echo {shlex.quote(f'-- {step}, lines with {regex}')}"
         yield f"grep -P -m 3 {shlex.quote(regex)} {step}.log"
     for step, regex in _vertices(scenario, steps):
-        name = regex[1:] if regex.startswith("^") else f".*(?:{regex})"
         yield f"echo {shlex.quote(f'-- {step}, {regex}')}"
-        yield f"vertex {step}.log {shlex.quote(name)}"
+        yield f"vertex {step}.log {shlex.quote(_named(regex))}"
+    for step, regex, printed in _logs(scenario, steps):
+        yield f"echo {shlex.quote(f'-- {step}, {regex}, lines with {printed}')}"
+        lines = f"vertex {step}.log {shlex.quote(_named(regex))} | {_UNNUMBERED}"
+        yield f"{lines} | grep -P -m 3 {shlex.quote(printed)}"
     for step, folder in _exported(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, its cache')}"
         yield f"inner {shlex.quote(folder)}"
     yield "cat <<" + shell.document("\n".join(["", "The first that holds:", *rules(scenario)]))
+
+
+def _named(regex: str) -> str:
+    """Return a regular expression over names for the function ``vertex``."""
+    return regex[1:] if regex.startswith("^") else f".*(?:{regex})"
+
+
+def _logs(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str, str]]:
+    ids = {step.id for step in steps}
+    found = ((c.step, c.vertex, c.log) for r in scenario.outcomes for c in r.all if c.log)
+    return [each for each in dict.fromkeys(found) if each[0] in ids]
 
 
 def _vertices(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]]:
