@@ -164,8 +164,9 @@
       const errors = data.pool[step.error];
       return el("div", { class: "step" },
         el("h3", {}, symbol(step.failed ? "bad" : "good"), ` ${step.id}: ${step.ended}`, el("small", {}, ` ${step.seconds} s`)),
-        el("ul", { class: "vertices" }, ...data.pool[step.vertices].map(([state, name, error]) =>
-          el("li", { class: `v-${state}` }, el("b", {}, state), name, error ? el("em", {}, error) : null))),
+        el("ul", { class: "vertices" }, ...data.pool[step.vertices].map(([state, name, error, printed]) =>
+          el("li", { class: `v-${state}` }, el("b", {}, state), name, error ? el("em", {}, error) : null,
+            printed.length ? logOf(printed.map((line) => [line, 1])) : null))),
         errors.length ? logOf(errors.map((line) => [line, 1])) : null);
     })));
     const daemon = data.pool[trial.daemon];

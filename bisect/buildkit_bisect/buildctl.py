@@ -1,19 +1,28 @@
-"""buildctl's arguments and its progress output. Pure: nothing here runs a process."""
+"""buildctl's arguments, and how it can report progress. Pure: nothing here runs a process."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from buildkit_bisect.model import Vertex
 
-#: Bytes of messages that an observation keeps: the last ones.
-MESSAGES_LIMIT = 64 * 1024
+class Reporting(StrEnum):
+    """How a buildctl reports what a build does, to programs."""
+
+    RAWJSON = "--progress=rawjson"  # since v0.13 (37131781d)
+    TRACE = "--trace"
+
+
+#: The oldest release that was tested. Older ones are run if they have what `build` uses.
+OLDEST = "v0.11"
+
+#: What `build` uses beside one of `Reporting`.
+_OPTIONS = ("--export-cache", "--frontend", "--import-cache", "--local", "--opt", "--output")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +46,33 @@ def attributes(entry: Mapping[str, str]) -> str:
     return line.getvalue()
 
 
-def build(address: str, request: BuildRequest) -> list[str]:
-    """Return the arguments that build *request*; progress is JSON lines on stderr (v0.13+)."""
-    argv = ["--addr", address, "build", "--progress=rawjson", "--frontend=dockerfile.v0"]
+#: The arguments that print the options of ``buildctl build``, for `lacking` and `reporting`.
+BUILD_HELP = ("build", "--help")
+
+
+def lacking(build_help: str) -> str:
+    """Return an option that `build` uses and *build_help* does not list; "" if it lists all."""
+    listed = set(re.findall(r"(?m)^\s*(--[a-z-]+)", build_help))
+    traced = (Reporting.TRACE,) if reporting(build_help) is Reporting.TRACE else ()
+    return next((option for option in (*_OPTIONS, *traced) if option not in listed), "")
+
+
+def reporting(build_help: str) -> Reporting:
+    """Return how the buildctl that printed *build_help* reports what a build does.
+
+    Not by its version: commits between releases and patched builds have none, or a wrong one.
+    """
+    raw = re.search(r"(?m)^\s*--progress\b.*\brawjson\b", build_help)
+    return Reporting.RAWJSON if raw else Reporting.TRACE
+
+
+def build(address: str, request: BuildRequest, trace: Path | None = None) -> list[str]:
+    """Return the arguments that build *request*; `solve_status` reads what it did.
+
+    Its progress is on stderr as ``rawjson``, or in the file *trace* if that is given.
+    """
+    progress = ["--progress=plain", f"--trace={trace}"] if trace else ["--progress=rawjson"]
+    argv = ["--addr", address, "build", *progress, "--frontend=dockerfile.v0"]
     argv += [f"--local=context={request.context}"]
     argv += [f"--local=dockerfile={request.dockerfile.parent}"]
     argv += [f"--opt=filename={request.dockerfile.name}"]
@@ -68,53 +101,6 @@ def prune_histories(address: str) -> list[str]:
 def workers(address: str) -> list[str]:
     """Return the arguments of a command that succeeds once the daemon serves."""
     return ["--addr", address, "debug", "workers"]
-
-
-def parse_progress(stderr: str) -> tuple[tuple[Vertex, ...], str]:
-    """Return one vertex per digest, merged from the SolveStatus lines of *stderr*, and the rest.
-
-    Later updates of a vertex omit ``cached`` and ``error``, so both are kept once seen.
-    """
-    merged: dict[str, dict[str, Any]] = {}
-    messages: list[str] = []
-    for line in stderr.splitlines():
-        updates = _updates(line)
-        if updates is None:
-            messages.append(line)
-            continue
-        for update in updates:
-            vertex = merged.setdefault(update["digest"], {})
-            vertex.update({k: v for k, v in update.items() if v})
-    vertices = tuple(
-        Vertex(
-            name=str(vertex.get("name", "")),
-            digest=digest,
-            cached=bool(vertex.get("cached")),
-            started=bool(vertex.get("started")),
-            completed=bool(vertex.get("completed")),
-            error=str(vertex.get("error", "")),
-        )
-        for digest, vertex in merged.items()
-    )
-    return vertices, "\n".join(messages)[-MESSAGES_LIMIT:]
-
-
-def _updates(line: str) -> list[dict[str, Any]] | None:
-    """Return the vertex updates of a line; None if it is not a well-formed SolveStatus."""
-    if not line.startswith("{"):
-        return None
-    try:
-        status = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    known = ("vertexes", "statuses", "logs", "warnings")
-    if not isinstance(status, dict) or not any(k in status for k in known):
-        return None
-    updates = status.get("vertexes") or []
-    well_formed = isinstance(updates, list) and all(
-        isinstance(u, dict) and isinstance(u.get("digest"), str) for u in updates
-    )
-    return updates if well_formed else None
 
 
 def notable(log: Iterable[str], limit: int = 16 * 1024) -> str:

@@ -46,6 +46,7 @@ class ToolOutcome(StrEnum):
     INFRA = "infra", Verdict.INFRA, "a registry, disk, engine or toolchain failed, not BuildKit"
     NO_BUILD = "no-build", Verdict.SKIP, "a patch does not apply, or the source does not compile"
     NO_DAEMON = "no-daemon", Verdict.SKIP, "the daemon exited instead of serving"
+    UNSUPPORTED = "unsupported", Verdict.SKIP, "this tool does not work with this buildctl"
     CONTROL_FAILED = "control-failed", Verdict.SKIP, "the control is not good"
     FLAKY = "flaky", Verdict.WEAK, "trials disagree"
     UNCLASSIFIED = "unclassified", Verdict.WEAK, "no rule matched"
@@ -167,6 +168,7 @@ class Vertex:
     started: bool = False
     completed: bool = False
     error: str = ""
+    log: str = ""  # what it printed: its command's output; `solve_status.clipped`
 
     @property
     def state(self) -> VertexState:
@@ -217,6 +219,7 @@ class Observation:
     seconds: float
     infra: str = ""  # which infrastructure failed; steps may then be incomplete
     no_daemon: str = ""  # why the daemon under test never served: its own fault, so skip
+    unsupported: str = ""  # why its client cannot be used, or its reports not be read: also skip
     evidence: str = ""  # directory with logs, progress and cache config
     daemon_log: str = ""  # warnings and errors of the daemon's log, at most 16 KiB
     facts: dict[str, Any] = field(default_factory=dict)  # runtime facts: snapshotter, image digests

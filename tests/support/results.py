@@ -509,7 +509,7 @@ def hostile() -> Result:
     first = cell("master", 999, "layers-dropped", bases="different", snapshotter="stargz")
     step = StepInfo(
         id=bad, exit=1, seconds=1, error=f"error: {bad}\n\n{bad * 50}",
-        vertices=({"name": f"RUN {bad}", "state": "failed", "error": bad},),
+        vertices=({"name": f"RUN {bad}", "state": "failed", "error": bad, "log": bad},),
         records=({"digest": bad, "layers": 0, "inputs": [bad]},),
     )  # fmt: skip
     trial = replace(

@@ -15,7 +15,16 @@ from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.evidence import keep_evidence
-from buildkit_bisect.model import Build, NoBuild, Observation, PatchRef, Revision, StepResult
+from buildkit_bisect.model import (
+    Build,
+    NoBuild,
+    Observation,
+    PatchRef,
+    Revision,
+    StepResult,
+    Vertex,
+    VertexState,
+)
 from buildkit_bisect.options.command import again
 from buildkit_bisect.options.requests import Request
 from buildkit_bisect.patch.patches import Patch
@@ -39,6 +48,9 @@ from buildkit_bisect.system import machine
 
 #: Last lines of a failed step's stderr that the document contains.
 _ERROR_LINES = 6
+
+#: Last lines of what a failed vertex printed that the document contains, and characters of these.
+_LOG_LINES, _LOG_LENGTH = 10, 2000
 
 
 def scenario_info(scenario: Scenario, refs: Mapping[str, ImageRef]) -> ScenarioInfo:
@@ -141,7 +153,12 @@ def step_info(step: StepResult, control: Observation | None) -> StepInfo:
         timed_out=step.timed_out,
         error="\n".join(step.stderr.strip().splitlines()[-_ERROR_LINES:]) if failed else "",
         vertices=tuple(
-            {"name": v.name, "state": str(v.state), **({"error": v.error} if v.error else {})}
+            {
+                "name": v.name,
+                "state": str(v.state),
+                **({"error": v.error} if v.error else {}),
+                **({"log": last} if (last := _last_printed(v)) else {}),
+            }
             for v in step.vertices
             if not v.name.startswith("[internal]")
         ),
@@ -153,6 +170,13 @@ def step_info(step: StepResult, control: Observation | None) -> StepInfo:
         if both and step.export and other and other.export
         else None,
     )
+
+
+def _last_printed(vertex: Vertex) -> str:
+    """Return the end of what a failed vertex printed; "" for any other vertex."""
+    if vertex.state is not VertexState.FAILED:
+        return ""
+    return "\n".join(vertex.log.strip().splitlines()[-_LOG_LINES:])[-_LOG_LENGTH:]
 
 
 def _build_info(build: Build | NoBuild) -> BuildInfo | None:

@@ -116,7 +116,7 @@ def create(
 
 
 def build(name: str, request: BuildRequest) -> list[str]:
-    """Arguments that build *request*, with progress as JSON lines on stderr."""
+    """Arguments that build *request*, with its progress as ``rawjson`` on stderr."""
     argv = ["build", "--builder", name, "--progress=rawjson", "--file", str(request.dockerfile)]
     if request.target:
         argv += ["--target", request.target]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect import buildctl
+from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.model import Build
 from buildkit_bisect.options.command import inv, words
@@ -151,9 +151,10 @@ def _build_all(
                 request = _request(
                     scenario.file(image.dockerfile), image, context, ref, deadlines.image
                 )
-                done = daemon.build(request)
+                built = daemon.build(request)
+                done = built.done
                 if not done.ok:
-                    _, messages = buildctl.parse_progress(done.stderr)
+                    messages = solve_status.read(done.stderr, built.trace).messages
                     late = f"timed out after {deadlines.image:g} s; " if done.timed_out else ""
                     raise InfraFailed(
                         f"cannot build base image {name} of {scenario.name}: {late}"

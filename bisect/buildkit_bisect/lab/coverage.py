@@ -90,8 +90,8 @@ def _run(
             started = time.monotonic()
             with announce("running the reproducer on the instrumented build"):
                 seen = run_trial(replace(job, backend=HostBackend(counters=counters)))
-        if seen.infra or seen.no_daemon:
-            raise InfraFailed(seen.infra or seen.no_daemon)
+        if seen.infra or seen.no_daemon or seen.unsupported:
+            raise InfraFailed(seen.infra or seen.no_daemon or seen.unsupported)
         functions = _read(counters, job.build, builder)
         return functions, time.monotonic() - started
 

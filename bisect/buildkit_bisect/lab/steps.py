@@ -11,10 +11,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from buildkit_bisect import buildctl
+from buildkit_bisect import buildctl, solve_status
+from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab import cache_export
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
-from buildkit_bisect.runtime import Runtime
+from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario import Action, Scenario, Step
 from buildkit_bisect.scenario.placeholders import fill
@@ -79,7 +80,7 @@ def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
 
 
 def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
-    done = runtime.build(
+    built = runtime.build(
         buildctl.BuildRequest(
             context=bench.context,
             dockerfile=bench.scenario.file(step.dockerfile),
@@ -91,9 +92,7 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             timeout=step.timeout,
         )
     )
-    (bench.evidence / f"{step.id}.progress.jsonl").write_text(done.stderr)
-    # With a part of its progress missing, a vertex that ran may look cached.
-    result = _result(step, done.whole())
+    result = _built(bench, step, built)
     for entry in step.exports:
         found = _exported(bench, _entry(bench, entry))
         if found:
@@ -101,6 +100,34 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             (bench.evidence / f"{step.id}.cacheconfig.json").write_text(json.dumps(raw, indent=1))
             return replace(result, export=config)
     return result
+
+
+def _built(bench: Bench, step: Step, built: Built) -> StepResult:
+    """Return what a build did, and keep all of it as evidence.
+
+    Raises `UnsupportedClient` if it reported nothing, `InfraFailed` if a part of its progress is
+    missing: a vertex that ran may then look cached, or absent.
+    """
+    done, trace = built.done, built.trace
+    progress = solve_status.read(done.stderr, trace, cut=done.timed_out)
+    kept = {"progress.jsonl": done.stderr if trace is None else trace}
+    kept |= {} if trace is None else {"stderr": done.stderr}
+    kept |= {"vertices.log": printed} if (printed := solve_status.logs(progress.vertices)) else {}
+    for name, text in kept.items():
+        (bench.evidence / f"{step.id}.{name}").write_text(text)
+    done.whole()
+    if progress.trouble:
+        raise InfraFailed(f"the progress of step {step.id} cannot be read: {progress.trouble}")
+    if done.ok and not progress.vertices:
+        raise UnsupportedClient(f"step {step.id} exited 0, but no vertex was found in its progress")
+    return StepResult(
+        id=step.id,
+        exit=done.exit,
+        seconds=done.seconds,
+        stderr=progress.messages,
+        timed_out=done.timed_out,
+        vertices=tuple(replace(v, log=solve_status.clipped(v.log)) for v in progress.vertices),
+    )
 
 
 def _exported(bench: Bench, entry: Mapping[str, str]) -> tuple[CacheConfig, dict[str, Any]] | None:
@@ -121,14 +148,12 @@ def _entry(bench: Bench, entry: Mapping[str, str]) -> dict[str, str]:
 
 
 def _result(step: Step, done: Completed) -> StepResult:
-    vertices, messages = buildctl.parse_progress(done.stderr)
     return StepResult(
         id=step.id,
         exit=done.exit,
         seconds=done.seconds,
-        stderr=messages,
+        stderr=done.stderr[-solve_status.MESSAGES_LIMIT :],
         timed_out=done.timed_out,
-        vertices=vertices,
     )
 
 
@@ -142,7 +167,7 @@ def _script(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
         id=step.id,
         exit=done.exit,
         seconds=done.seconds,
-        stderr=(done.stderr or done.stdout)[-buildctl.MESSAGES_LIMIT :],
+        stderr=(done.stderr or done.stdout)[-solve_status.MESSAGES_LIMIT :],
         timed_out=done.timed_out,
     )
 

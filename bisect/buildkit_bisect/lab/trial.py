@@ -17,18 +17,21 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
 from buildkit_bisect.lab import steps
 from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
-from buildkit_bisect.runtime import DaemonFailed
+from buildkit_bisect.runtime import DaemonFailed, UnsupportedClient
 from buildkit_bisect.runtime.backend import Backend, Order
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import RUNTIME_AXIS, Scenario, uses_registry
+from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Scenario, uses_registry
 from buildkit_bisect.system import cache_limit, machine, paths, pipes
 from buildkit_bisect.system.announce import shown_otherwise
 from buildkit_bisect.system.deadlines import Deadlines
 
 #: Raise it when trials change what they do: earlier trials then do not count.
 FORMAT = 1
+
+#: The same for trials that build: raise it when what a build did is read in another way.
+PROGRESS_FORMAT = 2
 
 _NO_SPACE = "no space left on device"
 
@@ -76,6 +79,8 @@ class TrialJob:
             "runtime": self.backend.kind,
             "machine": machine.fingerprint(),
         }
+        if any(step.action is Action.BUILD for step in self.scenario.steps):
+            parts["progress"] = PROGRESS_FORMAT
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
@@ -110,7 +115,7 @@ def _reason(error: OSError) -> str:
 def _run(job: TrialJob) -> Observation:
     started, clock = monotonic(), Clock.now()
     seen: list[StepResult] = []
-    infra = no_daemon = log = ""
+    infra = no_daemon = unsupported = log = ""
     registries = [Registry(address=job.registry)] if job.registry else []
     with paths.scratch("trial") as home, contextlib.ExitStack() as stack:
         for name in ("work", "context", "evidence"):
@@ -147,6 +152,8 @@ def _run(job: TrialJob) -> Observation:
                 infra = daemon.trouble()
         except DaemonFailed as error:
             no_daemon = error.message
+        except UnsupportedClient as error:
+            unsupported = error.message
         except InfraFailed as error:
             infra = error.message
         except OSError as error:
@@ -156,13 +163,14 @@ def _run(job: TrialJob) -> Observation:
             printed = pipes.excerpt(log_file)  # a daemon may print without end
             log = buildctl.notable(printed.splitlines())
             (home / "evidence" / "buildkitd.log").write_text(printed)
-        infra = infra or _infra(job, seen, no_daemon, registries) or clock.jumped()
+        infra = infra or _infra(job, seen, no_daemon or unsupported, registries) or clock.jumped()
         evidence = _keep(home / "evidence", job.key)
     return Observation(
         steps=tuple(seen),
         seconds=monotonic() - started,
         infra=infra,
         no_daemon="" if infra else no_daemon,
+        unsupported="" if infra else unsupported,
         evidence=str(evidence),
         daemon_log=log,
         facts={
@@ -198,14 +206,14 @@ class Clock:
 def _infra(
     job: TrialJob,
     seen: list[StepResult],
-    no_daemon: str,
+    skipped: str,
     registries: list[Registry],
 ) -> str:
     """Return the infrastructure failure that explains a failed trial, or ""."""
     failed = [s for s in seen if s.exit != 0 or s.timed_out]
-    if not failed and not no_daemon:
+    if not failed and not skipped:
         return ""
-    texts = [no_daemon, *(s.stderr for s in failed), *(v.error for s in failed for v in s.vertices)]
+    texts = [skipped, *(s.stderr for s in failed), *(v.error for s in failed for v in s.vertices)]
     # A script may fail for lack of space silently, or report it in another language.
     if disk_full() or any(_NO_SPACE in text.lower() for text in texts):
         return "no space left on the disk"

@@ -138,6 +138,8 @@ def trial_lines(trial: TrialInfo, limit: int, dull: frozenset[str]) -> Iterator[
         for vertex in step.vertices:
             if " RUN " in f" {vertex['name']} " or vertex["state"] == VertexState.FAILED:
                 yield f"  {vertex['state']:6} {text.shorten(vertex['name'], 120)}"
+                printed = text.stripped(vertex.get("log", ""))[-limit:] if limit else ()
+                yield from (f"    | {text.shorten(line)}" for line in printed)
         if step.error:
             yield from (f"  {line}" for line in text.matters(step.error, limit))
     if trial.daemon_log and trial.verdict != Verdict.GOOD:

@@ -127,7 +127,9 @@ def _trial(
             "seconds": round(step.seconds, 2),
             "vertices": pool.number([
                 [v["state"], text.shorten(" ".join(text.stripped(v["name"])), 200),
-                 text.shorten(" ".join(text.stripped(v.get("error", ""))), 300)]
+                 text.shorten(" ".join(text.stripped(v.get("error", ""))), 300),
+                 [text.shorten(line) for line in text.stripped(v.get("log", ""))][-limit:]
+                 if limit else []]
                 for v in step.vertices
             ]),
             "graph": pool.number(graph(step, control_steps.get(step.id))),

@@ -87,7 +87,7 @@ class StepInfo:
     seconds: float
     timed_out: bool = False
     error: str = ""  # the last lines of its messages, if it failed
-    vertices: tuple[dict[str, str], ...] = ()  # {"name", "state", "error"?}; internal ones left out
+    vertices: tuple[dict[str, str], ...] = ()  # {"name", "state", "error"?, "log"?}, none internal
     records: tuple[dict[str, Any], ...] = ()  # {"digest", "layers": n, "inputs": [digest]}
     kept: tuple[int, int] | None = None  # (here, of the control's) inner records with layers
 

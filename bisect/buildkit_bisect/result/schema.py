@@ -68,7 +68,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     "RevisionInfo.sha": _COMMIT,
     "StepInfo.vertices": {
         "type": "array",
-        "items": _record(name=_TEXT, state={"enum": list(checks.STATES)}, error_=_TEXT),
+        "items": _record(name=_TEXT, state={"enum": list(checks.STATES)}, error_=_TEXT, log_=_TEXT),
     },
     "StepInfo.records": {
         "type": "array",

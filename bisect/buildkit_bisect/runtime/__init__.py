@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,20 @@ class DaemonFailed(BisectError):
     exit_code = 5
 
 
+class UnsupportedClient(BisectError):
+    """The client under test lacks an option, or reports in a form that is not known."""
+
+    exit_code = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """A build that has ended, for `solve_status.read`."""
+
+    done: Completed
+    trace: str | None = None  # what it wrote to a trace file; None if its progress is on stderr
+
+
 class Runtime(Protocol):
     """A running daemon, as steps see it whatever runs it."""
 
@@ -28,8 +43,8 @@ class Runtime(Protocol):
         """Return what a script needs: BUILDKIT_HOST, BKBISECT_BUILDKITD, BKBISECT_BUILDCTL."""
         ...
 
-    def build(self, request: BuildRequest) -> Completed:
-        """Run one build; its progress as JSON and its messages are on stderr."""
+    def build(self, request: BuildRequest) -> Built:
+        """Run one build. Raises `UnsupportedClient`; `InfraFailed` if its client does not run."""
         ...
 
     def prune(self, timeout: float) -> Completed:

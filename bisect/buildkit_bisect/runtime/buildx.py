@@ -27,7 +27,7 @@ from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.runtime import DaemonFailed
+from buildkit_bisect.runtime import Built, DaemonFailed
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.container import container_log, ended_by, last_words, remove
 from buildkit_bisect.runtime.containers import Containers, Preparation
@@ -144,9 +144,10 @@ class BuildxRuntime:
             except docker.errors.NotFound:
                 return None
 
-    def build(self, request: BuildRequest) -> process.Completed:
-        """See `Runtime`."""
-        return self._buildx(buildx_plugin.build(self._name, request), timeout=request.timeout)
+    def build(self, request: BuildRequest) -> Built:
+        """See `Runtime`. buildx reports as `buildx_plugin.OLDEST` does, whatever the daemon is."""
+        done = self._buildx(buildx_plugin.build(self._name, request), timeout=request.timeout)
+        return Built(done=done)
 
     def prune(self, timeout: float) -> process.Completed:
         """See `Runtime`."""

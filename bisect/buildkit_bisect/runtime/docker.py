@@ -27,7 +27,7 @@ from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.runtime import DaemonFailed
+from buildkit_bisect.runtime import Built, DaemonFailed, client
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.container import (
     archive,
@@ -200,9 +200,10 @@ class DockerRuntime:
         argv = [str(self._binaries / "buildctl"), *arguments]
         return process.run(argv, timeout=timeout, env=self.environment(), check=False)
 
-    def build(self, request: buildctl.BuildRequest) -> process.Completed:
+    def build(self, request: buildctl.BuildRequest) -> Built:
         """See `Runtime`."""
-        return self._buildctl(buildctl.build(self._address, request), timeout=request.timeout)
+        program = self._binaries / "buildctl"
+        return client.build(program, self._buildctl, self._address, request, self.log.parent)
 
     def prune(self, timeout: float) -> process.Completed:
         """See `Runtime`. Not with the Engine's API, because an exec cannot be cancelled."""

@@ -24,7 +24,7 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.runtime import DaemonFailed, fuse
+from buildkit_bisect.runtime import Built, DaemonFailed, client, fuse
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
@@ -137,9 +137,10 @@ class HostRuntime:
         argv = [str(self._binaries / "buildctl"), *arguments]
         return process.run(argv, timeout=timeout, env=self._counting(), check=False)
 
-    def build(self, request: buildctl.BuildRequest) -> process.Completed:
+    def build(self, request: buildctl.BuildRequest) -> Built:
         """See `Runtime`."""
-        return self._buildctl(buildctl.build(self._address, request), timeout=request.timeout)
+        program = self._binaries / "buildctl"
+        return client.build(program, self._buildctl, self._address, request, self._home)
 
     def prune(self, timeout: float) -> process.Completed:
         """See `Runtime`."""

@@ -119,6 +119,7 @@ class Condition:
     stderr: str = ""  # a regular expression, searched
     vertex: str = ""  # a regular expression over vertex names
     is_: VertexIs | None = None
+    log: str = ""  # a regular expression, searched in what these vertices printed
     inner_layers: Kept | None = None
 
 

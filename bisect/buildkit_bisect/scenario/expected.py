@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from buildkit_bisect.scenario import runs, shell
 from buildkit_bisect.scenario.cache_config import MEDIA_TYPE
@@ -40,6 +41,12 @@ _VERTEX_LINES = r"""
 vertex() {
   for n in $(grep -P "^#[0-9]+ $2" "$1" | cut -d ' ' -f 1 | sort -u); do grep "^$n " "$1"; done
 }"""
+
+#: What a rule looks for in a step.
+_Text = TypeVar("_Text", str, tuple[str, str])
+
+#: Keeps what a vertex printed: the plain progress numbers the lines, with seconds since its start.
+_UNNUMBERED = r"sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]+ //p'"
 
 #: Prints the JSON with the records and layers of an exported cache, in both forms that it has had.
 _CONFIG = f"""
@@ -77,6 +84,8 @@ def _facts(one: Condition) -> list[str]:
     text = [f"{one.step} {' and '.join(facts)}"] if facts else []
     if one.is_ is not None:
         text += [f'in {one.step}, "{one.vertex}" {_VERTEX[one.is_]}']
+    if one.log:
+        text += [f'in {one.step}, "{one.vertex}" prints "{one.log}"']
     if one.inner_layers is not None:
         text += [f"in {one.step}, {_KEPT[one.inner_layers]}"]
     return text
@@ -121,13 +130,27 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
         yield f"echo {shlex.quote(f'-- {step}, lines with {regex}')}"
         yield f"grep -P -m 3 {shlex.quote(regex)} {step}.log"
     for step, regex in _vertices(scenario, steps):
-        name = regex[1:] if regex.startswith("^") else f".*(?:{regex})"
         yield f"echo {shlex.quote(f'-- {step}, {regex}')}"
-        yield f"vertex {step}.log {shlex.quote(name)}"
+        yield f"vertex {step}.log {shlex.quote(_named(regex))}"
+    for step, (regex, wanted) in _logs(scenario, steps):
+        yield f"echo {shlex.quote(f'-- {step}, {regex}, lines with {wanted}')}"
+        lines = f"vertex {step}.log {shlex.quote(_named(regex))} | {_UNNUMBERED}"
+        yield f"{lines} | grep -P -m 3 {shlex.quote(wanted)}"
     for step, folder in _exported(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, its cache')}"
         yield f"inner {shlex.quote(folder)}"
     yield "cat <<" + shell.document("\n".join(["", "The first that holds:", *rules(scenario)]))
+
+
+def _named(regex: str) -> str:
+    """Return a regular expression over names for the function ``vertex``."""
+    return regex[1:] if regex.startswith("^") else f".*(?:{regex})"
+
+
+def _logs(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, tuple[str, str]]]:
+    """Return the steps, each with a vertex whose log some rule looks into, and for what."""
+    asked = ((c.step, (c.vertex, c.log)) for r in scenario.outcomes for c in r.all if c.log)
+    return _each_run(scenario, steps, asked)
 
 
 def _vertices(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]]:
@@ -136,8 +159,8 @@ def _vertices(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]
 
 
 def _each_run(
-    scenario: Scenario, steps: Sequence[Step], pairs: Iterable[tuple[str, str]]
-) -> list[tuple[str, str]]:
+    scenario: Scenario, steps: Sequence[Step], pairs: Iterable[tuple[str, _Text]]
+) -> list[tuple[str, _Text]]:
     """Return the pairs of a step and a text once, for each run of the step that is in *steps*."""
     ids = {step.id for step in steps}
     of = {step.id: step.runs for step in scenario.steps}

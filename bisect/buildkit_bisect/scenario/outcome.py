@@ -29,6 +29,8 @@ def judge(scenario: Scenario, seen: Observation, control: Observation | None) ->
         return ToolOutcome.INFRA.because(seen.infra)
     if seen.no_daemon:
         return ToolOutcome.NO_DAEMON.because(seen.no_daemon)
+    if seen.unsupported:
+        return ToolOutcome.UNSUPPORTED.because(seen.unsupported)
     steps = {step.id: step for step in scenario.steps}
     for rule in scenario.outcomes:
         if all(_enough(rule, c, steps[c.step], seen, control) for c in rule.all):
@@ -55,6 +57,7 @@ def holds(condition: Condition, step: StepResult, control: Observation | None) -
         (not condition.exit or _exited(step, condition.exit))
         and (not condition.stderr or pattern.found(condition.stderr, step.stderr))
         and (condition.is_ is None or _vertex(step, condition.vertex) is condition.is_)
+        and (not condition.log or _logged(step, condition))
         and (condition.inner_layers is None or _kept(step, control) is condition.inner_layers)
     )
 
@@ -77,6 +80,14 @@ def _vertex(step: StepResult, wanted: str) -> VertexIs | None:
     if VertexState.RAN in states:
         return VertexIs.RAN
     return VertexIs.CACHED if states == {VertexState.CACHED} else None
+
+
+def _logged(step: StepResult, condition: Condition) -> bool:
+    return any(
+        pattern.found(condition.log, vertex.log)
+        for vertex in step.vertices
+        if pattern.found(condition.vertex, vertex.name)
+    )
 
 
 def _kept(step: StepResult, control: Observation | None) -> Kept | None:

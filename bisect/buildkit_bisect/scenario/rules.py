@@ -10,7 +10,7 @@ from itertools import combinations
 
 from buildkit_bisect.model import ToolOutcome, Verdict
 from buildkit_bisect.scenario import pattern, runs
-from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario
+from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, VertexIs
 from buildkit_bisect.scenario.require import require, require_known, require_name, require_word
 
 _EXIT = re.compile(r"|ok|failed|late|[0-9]{1,3}(-[0-9]{1,3})?")
@@ -80,11 +80,14 @@ def _check_condition(scenario: Scenario, condition: Condition, where: str) -> No
     )
     empty = condition.exit and not _statuses(condition.exit)
     require(not empty, f"{where}.exit", f"can never match: {condition.exit!r} is an empty range")
-    for key, text in (("stderr", condition.stderr), ("vertex", condition.vertex)):
+    patterns = {"stderr": condition.stderr, "vertex": condition.vertex, "log": condition.log}
+    for key, text in patterns.items():
         wrong = pattern.problem(text)
         require(not wrong, f"{where}.{key}", f"not a valid RE2 regular expression: {wrong}")
-    paired = bool(condition.vertex) == (condition.is_ is not None)
-    require(paired, where, "vertex and is must be used together")
+    paired = bool(condition.vertex) == (condition.is_ is not None or bool(condition.log))
+    require(paired, where, "vertex must be used together with is or log")
+    absent = condition.is_ is VertexIs.ABSENT and condition.log
+    require(not absent, where, "can never match: a vertex that is absent has no log")
     fact = condition.exit or condition.stderr or condition.vertex or condition.inner_layers
     require(bool(fact), where, "needs exit, stderr, vertex or inner_layers")
     builds = step.action is Action.BUILD
@@ -108,7 +111,14 @@ def _exclusive(one: Condition, other: Condition) -> bool:
     return bool(
         (one.exit and other.exit and _statuses(one.exit).isdisjoint(_statuses(other.exit)))
         or (one.is_ and other.is_ and one.vertex == other.vertex and one.is_ != other.is_)
+        or (one.vertex == other.vertex and _absent_with_log(one, other))
         or (one.inner_layers and other.inner_layers and one.inner_layers != other.inner_layers)
+    )
+
+
+def _absent_with_log(one: Condition, other: Condition) -> bool:
+    return bool(
+        (one.is_ is VertexIs.ABSENT and other.log) or (other.is_ is VertexIs.ABSENT and one.log)
     )
 
 

@@ -122,10 +122,11 @@ def test_what_fails_is_said_and_not_stored(monkeypatch: pytest.MonkeyPatch, scri
     for seen in (
         Observation(steps=(), seconds=1.0, infra="the disk is full"),
         Observation(steps=(), seconds=1.0, no_daemon="panic"),
+        Observation(steps=(), seconds=1.0, unsupported="has no --opt"),
     ):
         covered.seen = seen
         failed = covered()
-        assert failed.trouble == seen.infra or seen.no_daemon
+        assert failed.trouble == (seen.infra or seen.no_daemon or seen.unsupported)
         assert not failed.functions
 
     def broken(*_: object) -> Any:

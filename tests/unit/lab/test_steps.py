@@ -1,81 +1,22 @@
-"""The progress and command lines of buildctl, and exported cache configs."""
+"""Builds of a scenario: command lines, what is kept of them, and exported cache configs."""
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from buildkit_bisect import buildctl, scenario
-from buildkit_bisect.buildctl import BuildRequest, attributes, parse_progress
+from buildkit_bisect.buildctl import BuildRequest, Reporting, attributes
+from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab import cache_export, steps
-from buildkit_bisect.runtime import Runtime
+from buildkit_bisect.model import StepResult
+from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.scenario import Action, Step, cache_config
-
-
-def status(**vertex: Any) -> str:
-    return json.dumps({"vertexes": [{"digest": "sha256:1", "name": "RUN x", **vertex}]})
-
-
-def test_updates_of_a_vertex_are_merged() -> None:
-    lines = [
-        status(),
-        "warning: local cache import failed",
-        status(cached=True, started="t", completed="t"),
-        status(started="t"),
-        '{"statuses": []}',
-        '{"not": "progress"}',
-    ]
-    vertices, messages = parse_progress("\n".join(lines))
-    assert [(v.name, v.state) for v in vertices] == [("RUN x", "cached")]
-    assert messages == 'warning: local cache import failed\n{"not": "progress"}'
-
-
-@pytest.mark.parametrize(
-    ("vertex", "state"),
-    [
-        ({}, "pending"),
-        ({"started": "t"}, "ran"),
-        ({"started": "t", "error": "exit 1"}, "failed"),
-        ({"started": "t", "cached": True}, "cached"),
-    ],
-)
-def test_the_state_of_a_vertex(vertex: dict[str, Any], state: str) -> None:
-    assert parse_progress(status(**vertex))[0][0].state == state
-
-
-@given(st.text())
-@settings(deadline=None)
-def test_any_text_is_progress_or_messages(text: str) -> None:
-    vertices, messages = parse_progress(text)
-    assert not vertices or "vertexes" in text
-    assert len(messages) <= buildctl.MESSAGES_LIMIT
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"vertexes": 5}',
-        '{"vertexes": ["x"]}',
-        '{"vertexes": [{"digest": {}}]}',
-        '{"vertexes": [{}]}',
-        '{"vertexes": ' + "[" * 100_000,
-    ],
-    ids=lambda line: line[:30],
-)
-def test_invalid_progress_is_a_message(line: str) -> None:
-    vertices, messages = parse_progress(f"{status()}\n{line}")
-    assert [v.name for v in vertices] == ["RUN x"]
-    assert messages == line[-buildctl.MESSAGES_LIMIT :]
-
-
-def test_the_name_of_a_vertex_is_text() -> None:
-    ((vertex,), _) = parse_progress(status(name=5))
-    assert vertex.name == "5"
+from buildkit_bisect.system.process import Completed
 
 
 def test_the_arguments_of_a_build() -> None:
@@ -94,6 +35,114 @@ def test_the_arguments_of_a_build() -> None:
     assert "--opt=filename=My.Dockerfile" in argv
     assert "--opt=build-arg:A=1" in argv
     assert '--export-cache=type=local,"dest=/x,y"' in argv
+
+
+def test_a_trace_takes_the_place_of_rawjson() -> None:
+    request = BuildRequest(context=Path("/c"), dockerfile=Path("/d/Dockerfile"), args={})
+    traced = buildctl.build("a", request, Path("/t/trace.json"))
+    assert traced[3:5] == ["--progress=plain", "--trace=/t/trace.json"]
+    plain = [a for a in traced if a not in traced[3:5]]
+    assert plain == [a for a in buildctl.build("a", request) if a != "--progress=rawjson"]
+
+
+HELP = """
+OPTIONS:
+   --output value, -o value    Define exports for build result
+   --progress value            Set type of progress (auto, plain, tty{}). Use plain to show container output (default: "auto")
+   --trace value               Path to trace file. Defaults to no tracing.
+   --local value               Allow build access to the local directory
+   --frontend value            Define frontend used for build
+   --opt value                 Define custom options for frontend, e.g. --opt target=foo
+   --export-cache value        Export build cache
+   --import-cache value        Import build cache
+"""  # noqa: E501 - as it is printed
+
+
+def test_what_a_buildctl_can_do_is_in_its_help() -> None:
+    old, new = HELP.format(""), HELP.format(", rawjson")
+    assert (buildctl.reporting(old), buildctl.reporting(new)) == (
+        Reporting.TRACE,
+        Reporting.RAWJSON,
+    )
+    assert buildctl.lacking(old) == buildctl.lacking(new) == ""
+    assert buildctl.lacking(old.replace("--trace", "--tracer")) == "--trace"
+    assert buildctl.lacking(new.replace("--trace", "--tracer")) == ""
+    assert buildctl.lacking(new.replace("   --opt ", "   --frontend-opt ")) == "--opt"
+
+
+VERTEX = {"digest": "sha256:1", "name": "[2/2] RUN x", "started": "t"}
+PROGRESS = json.dumps({"vertexes": [VERTEX]})
+PRINTED = json.dumps({"logs": [{"vertex": "sha256:1", "data": "b25lCnR3bwo="}]})  # one, two
+
+
+class Ended:
+    """A runtime whose build ends as given."""
+
+    def __init__(self, stderr: str, trace: str | None = None, **ended: Any) -> None:
+        done = {"argv": (), "exit": 0, "stdout": "", "seconds": 1.0, **ended}
+        self.built = Built(done=Completed(stderr=stderr, **done), trace=trace)
+
+    def build(self, _request: BuildRequest) -> Built:
+        return self.built
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> steps.Bench:
+    return steps.Bench(
+        scenario=scenario.load("single-chain"),
+        axes=(("compression", "gzip"), ("snapshotter", "overlayfs")),
+        images={"base": "b"}, registry="", work=tmp_path, context=tmp_path, evidence=tmp_path,
+    )  # fmt: skip
+
+
+def built(bench: steps.Bench, stderr: str, trace: str | None = None, **ended: Any) -> StepResult:
+    step = Step(id="go", action=Action.BUILD, dockerfile="Dockerfile")
+    return steps.run(bench, cast(Runtime, Ended(stderr, trace, **ended)), step)
+
+
+def test_a_build_without_any_vertex_is_not_supported(bench: steps.Bench) -> None:
+    with pytest.raises(UnsupportedClient, match="step go exited 0, but no vertex was found"):
+        built(bench, "error: a form that is not known\n")
+    with pytest.raises(UnsupportedClient):
+        built(bench, "", trace="")
+    failed = built(bench, "error: no daemon\n", exit=1)
+    assert (failed.exit, failed.vertices, failed.stderr) == (1, (), "error: no daemon")
+    assert built(bench, "", timed_out=True, exit=-15).vertices == ()
+
+
+def test_progress_that_is_damaged_is_an_infrastructure_failure(bench: steps.Bench) -> None:
+    with pytest.raises(InfraFailed, match=r'progress of step go cannot be read: \{"vertexes'):
+        built(bench, f'{PROGRESS}\n{{"vertexes": 5}}\n')
+    assert "vertexes" in (bench.evidence / "go.progress.jsonl").read_text(), "it is kept"
+    with pytest.raises(InfraFailed, match="printed too much: 7 bytes"):
+        built(bench, PROGRESS, left_out=7)
+    with pytest.raises(InfraFailed):
+        built(bench, PROGRESS[:-4], exit=-9)
+    assert built(bench, f"{PROGRESS}\n{PRINTED[:-4]}", exit=-15, timed_out=True).vertices
+
+
+def test_what_vertices_print_is_kept(bench: steps.Bench) -> None:
+    result = built(bench, f"{PROGRESS}\n{PRINTED}\nwarning: x\n")
+    assert [v.log for v in result.vertices] == ["one\ntwo\n"]
+    assert result.stderr.strip() == "warning: x"
+    assert (bench.evidence / "go.vertices.log").read_text() == "[2/2] RUN x\none\ntwo\n"
+    assert not (bench.evidence / "go.stderr").exists()
+
+
+def test_a_trace_is_kept_beside_what_was_printed(bench: steps.Bench) -> None:
+    result = built(bench, "#1 [2/2] RUN x\n#1 0.1 one\nwarning: x\n", f"{PROGRESS}\n{PRINTED}\n")
+    assert [(v.state, v.log) for v in result.vertices] == [("ran", "one\ntwo\n")]
+    assert result.stderr == "warning: x"
+    assert (bench.evidence / "go.progress.jsonl").read_text() == f"{PROGRESS}\n{PRINTED}\n"
+    assert (bench.evidence / "go.stderr").read_text().endswith("warning: x\n")
+
+
+def test_evidence_has_the_whole_log(bench: steps.Bench) -> None:
+    data = base64.b64encode(b"y" * 100_000).decode()
+    long = json.dumps({"logs": [{"vertex": "sha256:1", "data": data}]})
+    result = built(bench, f"{PROGRESS}\n{long}\n")
+    assert len(result.vertices[0].log) < 70_000
+    assert len((bench.evidence / "go.vertices.log").read_text()) > 100_000
 
 
 def test_attributes_are_csv() -> None:

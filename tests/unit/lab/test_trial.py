@@ -1,23 +1,31 @@
-"""The key of a trial, which must not change for stored trials."""
+"""The key of a trial, which must not change for stored trials, and trials that are skipped."""
 
 from __future__ import annotations
 
 import pickle
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 
+from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.engine.base import Base
 from buildkit_bisect.engine.buildx_plugin import Buildx
+from buildkit_bisect.lab import trial
 from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import Axes, Build, Revision, RuntimeKind, Variant
-from buildkit_bisect.runtime.backend import Backend
+from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
+from buildkit_bisect.runtime.backend import Backend, Place
 from buildkit_bisect.runtime.buildx import BuildxBackend
 from buildkit_bisect.runtime.containers import Containers
 from buildkit_bisect.runtime.docker import DockerBackend
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import Scenario
+from buildkit_bisect.scenario import Action, Scenario, Step, outcome
 
+BUILDING = Step(id="go", action=Action.BUILD, dockerfile="Dockerfile")
 STARGZ_PROXY = {"stargz-proxy": Proxy(name="stargz", version="v0.18.2", program="/p")}
 
 
@@ -90,6 +98,44 @@ def test_the_keys_of_stored_trials_do_not_change(
 ) -> None:
     """If these change, no stored trial is reused; only a new `trial.FORMAT` may do that."""
     assert job(backend(kind), snapshotter=snapshotter).key == key
+
+
+def test_trials_that_build_count_again_if_their_progress_is_read_in_another_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = job(HostBackend())
+    building = replace(script, scenario=replace(script.scenario, steps=(BUILDING,)))
+    before = script.key, building.key
+    monkeypatch.setattr(trial, "PROGRESS_FORMAT", trial.PROGRESS_FORMAT + 1)
+    assert (script.key == before[0], building.key == before[1]) == (True, False)
+
+
+class OldClient(HostBackend):
+    """A backend whose client has no --opt."""
+
+    def place(self, _build: Build, _variant: Variant, _campaign: str, /) -> Place:
+        return lambda _order: nullcontext(cast(Runtime, self))
+
+    def build(self, _request: BuildRequest) -> Built:
+        raise UnsupportedClient("this buildctl build has no --opt")
+
+    def trouble(self) -> str:
+        return ""
+
+
+def test_a_trial_with_a_client_that_is_not_supported_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Step(id="first", action=Action.WRITE, path="x", content="y")
+    made = job(OldClient())
+    scenario = replace(made.scenario, steps=(first, BUILDING), folders=(tmp_path,))
+    old = replace(made, registry="", scenario=scenario)
+    seen = trial.run_trial(old)
+    assert (seen.unsupported, seen.infra) == ("this buildctl build has no --opt", "")
+    assert [step.id for step in seen.steps] == ["first"]
+    assert outcome.judge(old.scenario, seen, None).name == "unsupported"
+    monkeypatch.setattr(trial, "disk_full", lambda: True)
+    assert trial.run_trial(old).infra == "no space left on the disk"
 
 
 def test_a_trial_counts_with_and_without_the_runtime_axis() -> None:

@@ -112,6 +112,31 @@ def test_hostile_text_stays_text() -> None:
     assert "49" not in re.findall(r"\{\{.*?\}\}", clean(results.HOSTILE))
 
 
+def printing(log: str, lines: int = 1) -> Result:
+    """Return a result whose one failed vertex printed *log*."""
+    cell = results.cell("v1", 1, "export-failed", bases="same", snapshotter="stargz")
+    vertex = {"name": "[2/2] RUN mkdir /x/y", "state": "failed", "log": log * lines}
+    trials = tuple(
+        replace(t, steps=(replace(t.steps[0], vertices=(vertex,)),)) for t in cell.trials
+    )
+    return results.matrix(cells=(replace(cell, trials=trials),))
+
+
+def test_a_failed_vertex_shows_what_it_printed() -> None:
+    log = "hello\nmkdir: \x1b[31m/x/y\x1b[0m: not a directory\npassword=hunter22"
+    made = render.markdown(printing(log))
+    assert (
+        "\n  failed [2/2] RUN mkdir /x/y\n"
+        "    | hello\n    | mkdir: /x/y: not a directory\n    | password=***\n"
+    ) in made
+
+
+def test_a_long_log_of_a_vertex_does_not_push_out_the_rest() -> None:
+    made = render.markdown(printing("y" * 1000 + "\n", lines=10_000))
+    assert "    | yyy" in made
+    assert len(made) < 60_000
+
+
 def test_compile_output_is_read_from_beside_the_result(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "build.log").write_text(

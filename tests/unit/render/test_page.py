@@ -119,6 +119,21 @@ def test_long_texts_are_shortened_too() -> None:
     assert not any(secret in text for secret in ("hunter22", "user:pw", "someone", "\x1b"))
 
 
+def test_a_failed_vertex_has_what_it_printed() -> None:
+    vertices = (
+        {"name": "RUN mkdir /x/y", "state": "failed", "error": "exit 1", "log": "one\n\x1b[1mtwo"},
+        {"name": "RUN true", "state": "ran"},
+    )
+    cell = results.cell("v1", 1, "export-failed", bases="same", snapshotter="stargz")
+    steps = (StepInfo(id="go", exit=1, seconds=1, vertices=vertices),)
+    trials = tuple(replace(t, steps=steps) for t in cell.trials)
+    made = embedded(render.html(results.matrix(cells=(replace(cell, trials=trials),))))
+    assert [
+        ["failed", "RUN mkdir /x/y", "exit 1", ["one", "two"]],
+        ["ran", "RUN true", "", []],
+    ] in made["pool"]
+
+
 def test_logs_are_shortened_to_fit_the_limit() -> None:
     result = results.many(84)
     small = render.html(result, limit=700_000)

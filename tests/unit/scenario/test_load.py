@@ -163,6 +163,16 @@ BROKEN_SHARED = [
     ("'RUN echo stable', is", "'RUN (echo', is", "not a valid RE2 regular expression"),
     ('step = "export", inner_layers', 'step = "import", inner_layers', "can never match"),
     ("'RUN echo stable', is = \"ran\"", "'RUN echo stable'", "must be used together"),
+    ("vertex = 'RUN echo stable', is = \"ran\"", "log = 'x'", "must be used together"),
+    ("'RUN echo stable', is = \"ran\"", "'RUN echo stable', log = '(x'", "log: not a valid RE2"),
+    ("'RUN echo stable', is = \"ran\"", "'RUN echo stable', log = 5", "log"),
+    ('is = "ran"', "is = \"absent\", log = 'x'", "a vertex that is absent has no log"),
+    (
+        "'RUN echo stable', is = \"ran\" },",
+        "'RUN a', is = \"absent\" }, { step = \"import\", vertex = 'RUN a', log = 'x' },",
+        "contradictory conditions on step 'import'",
+    ),
+    ('step = "import", vertex', 'step = "prune", vertex', "prune is not a build"),
     (
         '{ step = "export", exit = "failed" },',
         '{ step = "export", exit = "failed" }, { step = "export", exit = "ok" },',

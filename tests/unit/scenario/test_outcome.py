@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from buildkit_bisect import buildctl, scenario
+from buildkit_bisect import scenario, solve_status
 from buildkit_bisect.model import (
     CacheConfig,
     CacheRecord,
@@ -17,7 +18,8 @@ from buildkit_bisect.model import (
 )
 from buildkit_bisect.scenario import pattern
 from buildkit_bisect.scenario.cache_config import inner_with_layers, kept
-from buildkit_bisect.scenario.outcome import combine, judge
+from buildkit_bisect.scenario.definition import Condition, VertexIs
+from buildkit_bisect.scenario.outcome import combine, holds, judge
 
 SCENARIO = scenario.load("cross-stage-lazy")
 
@@ -69,7 +71,7 @@ def test_a_pattern_cannot_hang_the_tool(hostile: str) -> None:
     """Python's own matcher takes longer than the age of the universe for these."""
     assert pattern.problem(hostile) == ""
     started = time.monotonic()
-    assert not pattern.found(hostile, "a" * buildctl.MESSAGES_LIMIT + "!")
+    assert not pattern.found(hostile, "a" * solve_status.MESSAGES_LIMIT + "!")
     assert time.monotonic() - started < 5
 
 
@@ -114,6 +116,41 @@ def test_observations_get_the_right_outcome(observation: Observation, name: str)
     assert (outcome.verdict is Verdict.BAD) == (name not in ("cached", "unclassified"))
 
 
+def failed_with(**logs: str) -> Observation:
+    vertices = tuple(
+        Vertex(name=f"[2/3] RUN {name}", digest=name, started=True, error="exit code: 1", log=log)
+        for name, log in logs.items()
+    )
+    step = StepResult(id="export", exit=1, seconds=1, stderr="exit code: 1", vertices=vertices)
+    return Observation(steps=(step,), seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted"),
+    [
+        ({"log": "not a directory"}, True),
+        ({"log": "^mkdir"}, False),
+        ({"log": "(?m)^mkdir"}, True),
+        ({"log": "disk full"}, False),
+        ({"vertex": "RUN second", "log": "not a directory"}, False),
+        ({"vertex": "RUN third", "log": "x?"}, False),
+        ({"is_": VertexIs.FAILED, "log": "not a directory"}, True),
+        ({"is_": VertexIs.RAN, "log": "not a directory"}, False),
+    ],
+)
+def test_a_condition_looks_into_what_a_vertex_printed(facts: dict[str, Any], wanted: bool) -> None:
+    seen = failed_with(first="hello\nmkdir /var/www: not a directory\n", second="disk on fire\n")
+    (step,) = seen.steps
+    condition = Condition(step="export", **{"vertex": "RUN", **facts})
+    assert holds(condition, step, None) is wanted
+
+
+def test_messages_do_not_have_what_a_vertex_printed() -> None:
+    condition = Condition(step="export", stderr="not a directory")
+    (step,) = failed_with(first="not a directory").steps
+    assert not holds(condition, step, None)
+
+
 def test_without_a_control_layers_are_not_judged() -> None:
     assert judge(SCENARIO, seen(config(stable=False)), None).name == "unclassified"
 
@@ -133,6 +170,9 @@ def test_infrastructure_and_a_dead_daemon_are_never_bad() -> None:
     bad = seen(None, "ran", 1, HANDLERS)
     assert judge(SCENARIO, replace(bad, infra="registry down"), CONTROL).verdict is Verdict.INFRA
     assert judge(SCENARIO, replace(bad, no_daemon="panic"), CONTROL).verdict is Verdict.SKIP
+    unsupported = judge(SCENARIO, replace(bad, unsupported="has no --opt"), CONTROL)
+    assert (unsupported.name, unsupported.verdict) == ("unsupported", Verdict.SKIP)
+    assert unsupported.reason == "has no --opt"
 
 
 def test_an_observation_cut_short_matches_no_rule() -> None:

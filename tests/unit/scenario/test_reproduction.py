@@ -11,7 +11,7 @@ import pytest
 from buildkit_bisect import scenario
 from buildkit_bisect.model import Axes
 from buildkit_bisect.render.text import plain
-from buildkit_bisect.scenario import Action, Scenario, Step, expected, shell
+from buildkit_bisect.scenario import Action, Condition, Scenario, Step, expected, shell
 from buildkit_bisect.scenario.reproduction import script
 
 LAZY = (("bases", "different"), ("snapshotter", "stargz"))
@@ -131,6 +131,22 @@ def test_a_document_ends_where_it_should(text: str) -> None:
     quoted, *lines = shell.document(text).split("\n")
     assert lines.count(quoted.strip("'")) == 1
     assert "\n".join(lines[:-1]).rstrip("\n") == text.rstrip("\n")
+
+
+def logging() -> Scenario:
+    loaded = scenario.load("cross-stage-lazy")
+    condition = Condition(step="import", vertex="RUN echo 'x'", log="(?m)^it's not")
+    return replace(loaded, outcomes=(replace(loaded.outcomes[0], all=(condition,)),))
+
+
+def test_a_condition_on_a_log_is_shown_with_its_lines() -> None:
+    made = script(logging(), LAZY)
+    assert (
+        """\nvertex import.log '.*(?:RUN echo '"'"'x'"'"')' | """
+        r"sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]+ //p'"
+        """ | grep -P -m 3 '(?m)^it'"'"'s not'\n"""
+    ) in made
+    assert """    in import, "RUN echo 'x'" prints "(?m)^it's not".\n""" in made
 
 
 def test_every_kind_of_condition_has_words() -> None:
