@@ -257,7 +257,9 @@ def _boundaries(result: Result, info: BisectInfo, words: Words) -> Said:
     applied = f"with {words.sum(info.patches)} applied " if info.patches else ""
     tested = f"tested {applied}{where}: {info.tested} of {plural(info.total, 'commit')}"
     if not info.changes:
-        if info.status in (SearchStatus.REFUSED, SearchStatus.INCONCLUSIVE):
+        if info.status == SearchStatus.REFUSED:
+            return Said(first=f"No search: {words.long(info.reason)}")
+        if info.status == SearchStatus.INCONCLUSIVE:
             return Said(first=f"No answer: {words.long(info.reason)}", must=(tested,))
         bad = any(c.verdict == Verdict.BAD for c in result.cells if not c.control)
         good = any(c.verdict == Verdict.GOOD for c in result.cells if not c.control)
