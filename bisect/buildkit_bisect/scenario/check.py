@@ -30,7 +30,7 @@ _VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK)
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
 #: Longest file name in bytes; the kernel's limit.
 _LONGEST_NAME = 255
-#: Longest label of an axis value, in characters: a headline names each axis of a cell.
+#: Longest label of an axis value or outcome, in characters: a headline names several.
 _LONGEST_LABEL = 40
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
@@ -104,12 +104,7 @@ def _check_axes(scenario: Scenario) -> None:
             _require(value in axis.values, f"{where}.controls", f"{value!r} is not in values")
         for value, label in axis.labels.items():
             _require(value in axis.values, f"{where}.labels", f"{value!r} is not in values")
-            plain = label == " ".join(label.split()) and label.isprintable()
-            _require(
-                plain and 0 < len(label) <= _LONGEST_LABEL,
-                f"{where}.labels.{value}",
-                f"must be one line of 1 to {_LONGEST_LABEL} characters, without spaces around it",
-            )
+            _check_label(label, f"{where}.labels.{value}")
         repeated = len(set(axis.labels.values())) < len(axis.labels)
         _require(not repeated, f"{where}.labels", "must not repeat")
     for name, var in scenario.vars.items():
@@ -121,6 +116,15 @@ def _check_axes(scenario: Scenario) -> None:
             f"{where}.values",
             f"must have exactly the values of {var.axis}: {', '.join(sorted(wanted))}",
         )
+
+
+def _check_label(label: str, where: str) -> None:
+    plain = label == " ".join(label.split()) and label.isprintable()
+    _require(
+        plain and 0 < len(label) <= _LONGEST_LABEL,
+        where,
+        f"must be one line of 1 to {_LONGEST_LABEL} characters, without spaces around it",
+    )
 
 
 def _check_file(scenario: Scenario, name: str, where: str) -> None:
@@ -250,6 +254,9 @@ def _check_rules(scenario: Scenario) -> None:
         _require(plain, f"{where}.name", f"{rule.name!r} is not a plain name (a-z, 0-9, -)")
         free = rule.name not in set(ToolOutcome)
         _require(free, f"{where}.name", f"{rule.name!r} is reserved")
+        if rule.label is not None:
+            _check_label(rule.label, f"{where}.label")
+            _require(not _taken(scenario, rule), f"{where}.label", "must not repeat")
         _require(rule.verdict in _VERDICTS, f"{where}.verdict", "must be good, bad or weak")
         _require(bool(rule.all), f"{where}.all", "must not be empty")
         for number, condition in enumerate(rule.all):
@@ -263,6 +270,15 @@ def _check_rules(scenario: Scenario) -> None:
                     hint="docs/scenarios.md",
                 )
         seen[rule.all] = rule.name
+
+
+def _taken(scenario: Scenario, rule: Rule) -> bool:
+    """Whether reports would call another outcome like *rule*, or *rule* itself in two ways."""
+    others = [r for r in scenario.outcomes if r.name != rule.name]
+    names = {r.name.replace("-", " ") for r in others} | {r.label for r in others}
+    reserved = {name.replace("-", " ") for name in ToolOutcome}
+    twice = {r.label for r in scenario.outcomes if r.name == rule.name} != {rule.label}
+    return rule.label in names | reserved or twice
 
 
 def _check_condition(scenario: Scenario, condition: Condition, where: str) -> None:
