@@ -38,6 +38,21 @@
   };
   all(".scroll").forEach(cue);
 
+  // Commands are copied where the browser allows it, and selected elsewhere.
+  all(".copy").forEach((button) => {
+    const command = button.parentElement.querySelector("pre");
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const told = (text) => {
+        button.textContent = text;
+        setTimeout(() => { button.textContent = "copy"; }, 2000);
+      };
+      const select = () => { getSelection().selectAllChildren(command); told("selected"); };
+      if (!navigator.clipboard) { select(); return; }
+      navigator.clipboard.writeText(command.textContent).then(() => told("copied"), select);
+    });
+  });
+
   // Filters hide rows and columns, and fade cells of other outcomes.
   const form = document.querySelector(".filters");
   const table = document.querySelector(".matrix");

@@ -6,7 +6,7 @@ The campaign depends on this module alone. The screen, the line log and the reco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -262,6 +262,11 @@ class Events(Protocol):
     def emit(self, event: Event, /) -> None:
         """Handle *event*; never raise for an event that cannot be shown."""
         ...
+
+
+def sayer(events: Events) -> Callable[[str], None]:
+    """Return what emits a text to *events* as a message for the user."""
+    return lambda text: events.emit(Said(text=text))
 
 
 class Silent:

@@ -146,10 +146,20 @@ def test_ends_that_cannot_be_searched_between_are_told_at_once(
 def test_boundaries_tells_equal_and_swapped_ends_at_once(
     place: Place, start: str, end: str, said: str
 ) -> None:
-    for task in (("plan", "boundaries"), ("boundaries",)):
-        done = place.run(*task, "--from", start, "--to", end)
-        assert done.code == 2
-        assert f"error: {said.format(place.repo.path)}" in done.stderr
+    words = ("--from", start, "--to", end)
+    plan = place.run("plan", "boundaries", *words)
+    assert plan.code == 4
+    assert f"error: {said.format(place.repo.path)}" in plan.stderr
+    assert plan.stdout == ""
+    done = place.run("boundaries", *words, "--json", "--out", str(place.out))
+    assert done.code == 4
+    found = done.document["bisect"]
+    assert found["status"] == "refused"
+    assert said.startswith(found["reason"])
+    assert f"No search: {found['reason']}." in done.stderr
+    (report,) = place.out.glob("*/report.md")
+    assert report.read_text().startswith("**No search: ")
+    assert "base images" not in done.stderr
     assert place.built == []
 
 

@@ -69,7 +69,10 @@ def scenario(name: str = "cross-stage-lazy", **changes: Any) -> ScenarioInfo:
         digest="5ce0" * 16,
         summary="The issue's reproducer.",
         axes=dedup if name == "cross-stage-dedup" else lazy,
-        outcomes=tuple({"name": n, "verdict": v, "means": m} for n, v, m in RULES),
+        # Without labels of their own, they would have those of the shipped scenario.
+        outcomes=tuple(
+            {"name": n, "verdict": v, "means": m, "label": n.replace("-", " ")} for n, v, m in RULES
+        ),
         images={"build": {"ref": "127.0.0.1:5000/build:1", "digest": "sha256:" + "ab" * 32}},
     )
     return replace(made, **changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
+from dataclasses import replace
 
 from buildkit_bisect.campaign import candidates, compose, search_plan, verify
 from buildkit_bisect.campaign.candidates import Line
@@ -14,7 +15,6 @@ from buildkit_bisect.campaign.matrix import TRIALS
 from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, refuse_infra, skip_of
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft, ran
-from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Planned
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
@@ -62,7 +62,14 @@ class BoundaryCampaign:
         self._line: Line = candidates.load(
             setup.source, request.start, request.end, overlay, releases=request.releases
         )
-        _check_order(self._line, request)
+        self._steps: list[BisectStep] = []
+        self._tested: dict[str, list[Cell]] = {}
+        self._refusal = _refusal(self._line, request)
+        if not self._refusal:
+            self._open_search()
+
+    def _open_search(self) -> None:
+        setup, request = self._setup, self._request
         commits, self._notes = candidates.whole_line(self._line)
         self._costs = candidates.known_costs(setup.builder, self._line)
         cost = candidates.cost(self._line, self._costs, None)
@@ -77,11 +84,17 @@ class BoundaryCampaign:
             same_build=self._line.same_build,
             labels=self._line.labels,
         )
-        self._steps: list[BisectStep] = []
-        self._tested: dict[str, list[Cell]] = {}
 
-    def settled(self) -> None:
-        """Return None: the constructor refuses."""
+    def settled(self) -> Findings | None:
+        """Return the refusal of ends that no history is between; None if there is one."""
+        if not self._refusal:
+            return None
+        reason, hint = self._refusal
+        info = replace(self._asked(SearchStatus.REFUSED), reason=reason, hint=hint)
+        ends = dict.fromkeys([self._line.good, self._line.bad])
+        return Findings(
+            revisions=tuple(self._line.revisions(list(ends))), patches=(), cells=(), bisect=info
+        )
 
     def plan(self) -> Planned:
         """Return a plan with one column per tested cell and the minimum cost of the search."""
@@ -188,29 +201,35 @@ class BoundaryCampaign:
 
     def _info(self, found: Boundaries) -> BisectInfo:
         open_ends = [c for c in found.changes if c.commit is None]
-        return BisectInfo(
-            status=(SearchStatus.RANGE if open_ends else SearchStatus.FOUND).value,
-            good=self._line.labels[self._line.good],
-            bad=self._line.labels[self._line.bad],
-            scenario=",".join(dict.fromkeys(s.name for s, _ in self._cells.values())),
-            axes={},
-            patches=tuple(p.name for p in self._line.overlay_names),
+        return replace(
+            self._asked(SearchStatus.RANGE if open_ends else SearchStatus.FOUND),
             steps=tuple(self._steps),
             changes=tuple(self._change_info(c) for c in found.changes),
             reason=f"{len(open_ends)} of {len(found.changes)} changes could not be narrowed to one"
             " commit"
             if open_ends
             else "",
-            total=self._line.commits,
             tested=len(found.tested),
             skipped=len(found.skipped),
-            reproduce=self._setup.request.command,
             notes=(
                 *self._notes,
                 found.untested_note,
                 *(() if self._request.releases else (_MERGE_NOTE,)),
                 *self._flaky_notes(),
             ),
+        )
+
+    def _asked(self, status: SearchStatus) -> BisectInfo:
+        """Return what was asked for: the ends, cells and patches."""
+        return BisectInfo(
+            status=status.value,
+            good=self._line.labels[self._line.good],
+            bad=self._line.labels[self._line.bad],
+            scenario=",".join(dict.fromkeys(s.name for s, _ in self._cells.values())),
+            axes={},
+            patches=tuple(p.name for p in self._line.overlay_names),
+            total=self._line.commits,
+            reproduce=self._setup.request.command,
         )
 
     def _change_info(self, change: Change) -> ChangeInfo:
@@ -239,19 +258,18 @@ class BoundaryCampaign:
         return next(iter(verify.releases_with(source, commit)), "")
 
 
-def _check_order(line: Line, request: requests.Boundaries) -> None:
-    """Raise `BadInput` if the second end is the first one, or comes before it."""
+def _refusal(line: Line, request: requests.Boundaries) -> tuple[str, str] | None:
+    """Return the reason and hint if the second end is the first one, or comes before it."""
     start, end = request.start, request.end
     if line.good == line.bad:
-        raise BadInput(
-            f"both endpoints are {start}" if start == end else f"{start} and {end} are one commit",
-            hint=inv("boundaries", from_="v0.24.0", to="master"),
+        reason = (
+            f"both endpoints are {start}" if start == end else f"{start} and {end} are one commit"
         )
+        return reason, inv("boundaries", from_="v0.24.0", to="master")
     if line.is_back(line.good, line.bad):
-        raise BadInput(
-            f"{start} is newer than {end}: the endpoints are swapped",
-            hint=inv("boundaries", from_=end, to=start),
-        )
+        reason = f"{start} is newer than {end}: the endpoints are swapped"
+        return reason, inv("boundaries", from_=end, to=start)
+    return None
 
 
 def _outcome(cell: Cell) -> str | None:

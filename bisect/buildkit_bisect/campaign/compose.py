@@ -64,7 +64,9 @@ def scenario_info(scenario: Scenario, refs: Mapping[str, ImageRef]) -> ScenarioI
         axes={n: {"values": a.values, "controls": a.controls} for n, a in scenario.axes.items()},
         labels={n: dict(a.labels) for n, a in scenario.axes.items() if a.labels},
         outcomes=tuple(
-            {"name": r.name, "verdict": str(r.verdict), "means": r.means} for r in scenario.outcomes
+            {"name": r.name, "verdict": str(r.verdict), "means": r.means}
+            | ({"label": r.label} if r.label else {})
+            for r in scenario.outcomes
         ),
         # The registry's port changes from run to run; the digest identifies the image.
         images={

@@ -13,7 +13,7 @@ from buildkit_bisect.builds import Builder
 from buildkit_bisect.campaign import privilege, record
 from buildkit_bisect.campaign.axes import SNAPSHOTTER_AXIS, extend
 from buildkit_bisect.errors import BadInput, Missing
-from buildkit_bisect.events import Events, Said
+from buildkit_bisect.events import Events, sayer
 from buildkit_bisect.lab import base_images
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.executors import executor
@@ -44,7 +44,7 @@ class Workshop:
 
     def say(self, text: str) -> None:
         """Print *text* beside the progress."""
-        self.events.emit(Said(text=text))
+        sayer(self.events)(text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,10 +81,7 @@ def open_workshop(request: Building, events: Events, chosen: Sequence[Patch]) ->
 
     Raises `BadInput` if the repository does not exist.
     """
-
-    def say(text: str) -> None:
-        events.emit(Said(text=text))
-
+    say = sayer(events)
     cache_limit.used(paths.cache_root())  # nothing used from now on is evicted while we run
     within = deadlines.of(request.deadline)
     source = open_source(request.source, request.repo, say=say, deadlines=within)
@@ -162,10 +159,7 @@ def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario])
 
 def patch_loader(request: Building, events: Events) -> Loader:
     """Return what loads the patches that *request* names; it opens the source if it has to."""
-
-    def say(text: str) -> None:
-        events.emit(Said(text=text))
-
+    say = sayer(events)
     within = deadlines.of(request.deadline)
     kept = os.environ.get(record.KEPT, "")
     return Loader(
@@ -180,10 +174,7 @@ def patch_loader(request: Building, events: Events) -> Loader:
 def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[str, ImageRef]]]]:
     """Provide a lab and the images of each scenario; close what they use after the block."""
     request = setup.request
-
-    def say(text: str) -> None:
-        setup.events.emit(Said(text=text))
-
+    say = sayer(setup.events)
     local_images = request.images is not Images.PUBLIC and any(s.images for s in setup.scenarios)
     # Processes left by a killed run would compete with our trials.
     for left in marks.orphans():

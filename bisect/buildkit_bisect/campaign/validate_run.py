@@ -12,7 +12,7 @@ from buildkit_bisect.campaign import validate_judge as judge
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.setup import Setup
-from buildkit_bisect.events import Said
+from buildkit_bisect.events import sayer
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
 from buildkit_bisect.options.choices import Checks
@@ -254,10 +254,7 @@ class ValidationRun:
     def _add_checks(self, info: ValidationInfo) -> ValidationInfo:
         """Add where the patches apply, and upstream's tests and cross builds unless excluded."""
         candidate = self._candidate
-
-        def say(text: str) -> None:
-            self._events.emit(Said(text=text))
-
+        say = sayer(self._events)
         source = candidate.source
         fits = backports.table(source, backports.lines(source), candidate.patches)
         info = replace(info, backports=tuple(map(_backport, fits)))

@@ -14,7 +14,7 @@ from buildkit_bisect.cli.campaigns import asked_for, trim
 from buildkit_bisect.cli.guard import DONE
 from buildkit_bisect.cli.plans import show_plan
 from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
-from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Planned, Said
+from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Planned, sayer
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import NoBuild, Variant
 from buildkit_bisect.options import requests
@@ -31,7 +31,7 @@ def build(request: requests.Build) -> int:
     image = imaging.wanted(request)
     with Display() as events:
         if not request.dry_run:
-            doctor.ensure(lambda text: events.emit(Said(text=text)), trials=False)
+            doctor.ensure(sayer(events), trials=False)
         given = patch_loader(request, events).load(with_ or request.patches)
         workshop = open_workshop(request, events, given)
         variant = Variant(

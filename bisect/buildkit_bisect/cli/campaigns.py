@@ -20,7 +20,7 @@ from buildkit_bisect.cli import doctor, ends
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.cli.plans import show_plan
 from buildkit_bisect.errors import BadInput, NoAnswer
-from buildkit_bisect.events import Events, Said
+from buildkit_bisect.events import Events, Said, sayer
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.options import requests
@@ -191,9 +191,7 @@ def conduct(campaign: driver.Campaign, setup: Setup) -> int:
             raise NoAnswer(settled.bisect.reason, hint=settled.bisect.hint)
         return show_plan(request, campaign.plan())
     if not settled:
-        doctor.ensure(
-            lambda text: events.emit(Said(text=text)), trials=True, without=_unneeded(request)
-        )
+        doctor.ensure(sayer(events), trials=True, without=_unneeded(request))
     document = driver.drive(campaign, setup, partial(_publish, request))
     if request.json:
         sys.stdout.write(result.dump(document))

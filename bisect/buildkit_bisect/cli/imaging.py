@@ -47,12 +47,8 @@ def from_binaries(
     workshop: Workshop, request: requests.Build, variant: Variant, made: Build
 ) -> tuple[Engine, image.VariantImage, str]:
     """Return the image, and what it was built from."""
-
-    def say(text: str) -> None:
-        workshop.events.emit(Said(text=text))
-
     engine = open_engine()
-    on = base.find(engine, request.base_image, say)
+    on = base.find(engine, request.base_image, workshop.say)
     return engine, image.ensure(engine, made, variant, on), f"binaries on {on.ref}"
 
 
@@ -60,10 +56,7 @@ def from_upstream(
     workshop: Workshop, variant: Variant, patches: Sequence[Patch]
 ) -> tuple[Engine, image.VariantImage, str]:
     """Return the published image of an unpatched release, else one built with the Dockerfile."""
-
-    def say(text: str) -> None:
-        workshop.events.emit(Said(text=text))
-
+    say = workshop.say
     engine = open_engine()
     instead = ""
     if ref := upstream_image.published(variant):

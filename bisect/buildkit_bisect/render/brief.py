@@ -24,7 +24,7 @@ from buildkit_bisect.result import (
     SearchStatus,
     ValidationInfo,
 )
-from buildkit_bisect.result.labels import words_of
+from buildkit_bisect.result.labels import axis_labels, words_of
 
 #: Maximum number of rows and of columns with outcomes; a comment is read on a phone too.
 ROWS, COLUMNS = 5, 4
@@ -33,7 +33,7 @@ ROWS, COLUMNS = 5, 4
 _NAME, _LIST = 48, 120
 
 #: What one cell showed at an end of a search.
-_COUNTED = re.compile(r"([\w-]+) \((\d+ of \d+)\)")
+_COUNTED = re.compile(r"([^()]+) \((\d+ of \d+)\)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +97,7 @@ def _of_matrix(result: Result, grid: table.Matrix) -> Brief:
     if len(kept) < len(shown):
         more = markdown(f"and {plural(len(shown) - len(kept), 'more row')}, folded below")
         rows.append((more, *[Markup("")] * (len(rows[0]) - 1)))
-    head = (Markup("**tested cells**"),) if counted else tuple(
+    head = (_tested(grid, tested),) if counted else tuple(
         _text(grid.name(column), 2 * _NAME) for column in columns)  # fmt: skip
     notes = [] if counted or len(columns) == len(tested) else [
         f"{plural(len(tested) - len(columns), 'more tested cell')} of each row: good everywhere"
@@ -107,6 +107,19 @@ def _of_matrix(result: Result, grid: table.Matrix) -> Brief:
         rows=tuple(rows),
         notes=(*notes, *_controls(grid)),
     )
+
+
+def _tested(grid: table.Matrix, tested: Sequence[Column]) -> Markup:
+    """Return the head of a column that counts cells: what all of them have in common."""
+    labels = [
+        axis_labels(group.scenario, dict(column.axes))
+        for group in grid.groups
+        for column in group.columns
+        if column in tested
+    ]
+    common = [part for part in labels[0] if all(part in each for each in labels)]
+    shared = Markup(", all with {}").format(_text(listed(common), _LIST)) if common else ""
+    return Markup("**tested cells**") + shared
 
 
 def _controls(grid: table.Matrix) -> Iterator[str]:
@@ -210,7 +223,7 @@ def _same(cells: Sequence[CellInfo | None]) -> Markup:
 
 
 def _counts(one: _Rows) -> Markup:
-    """Return how many cells have each outcome: ``❌ 8 layers dropped · ✅ 2 cached``."""
+    """Return how many cells have each outcome: ``❌ layers dropped: 8 · ✅ cached: 2``."""
     found: dict[tuple[symbols.Symbol, str], int] = {}
     for cells in one.cells:
         for cell in cells:
@@ -218,7 +231,7 @@ def _counts(one: _Rows) -> Markup:
             found[key] = found.get(key, 0) + 1
     ranked = sorted(found.items(), key=lambda item: symbols.ALL.index(item[0][0]))
     parts = [
-        Markup("{} {} {}").format(symbol.emoji, n, _text(symbols.word(outcome), 32))
+        Markup("{} {}: {}").format(symbol.emoji, _text(symbols.word(outcome), 40), n)
         for (symbol, outcome), n in ranked
     ]
     return Markup(" · ").join(parts[:5])
@@ -408,10 +421,7 @@ def _of_validation(result: Result, info: ValidationInfo) -> Brief:
         (Markup("{} {}").format(symbol.emoji, title), _text(names, 2 * _LIST), _text(how, _LIST))
         for symbol, title, names, how in effects(info, result.scenarios)
     ]
-    of = plural(len(info.cells), "cell")
-    trials = f"{plural(info.trials, 'trial')} of {of}, alternating without and with the patches"
     return Brief(
         head=(Markup(""), Markup("cells"), Markup("before → after")),
         rows=tuple(rows[:ROWS]),
-        notes=(trials,) if info.trials else (),
     )

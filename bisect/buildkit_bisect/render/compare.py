@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
 from buildkit_bisect.phrases import plural, spaced
 from buildkit_bisect.render import symbols
+from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.text import one_line
 from buildkit_bisect.result import CellInfo, Result, chance
 
@@ -62,11 +63,19 @@ _Key = tuple[str, str, tuple[str, ...], tuple[tuple[str, str], ...]]
 def compare(old: Result, new: Result) -> Comparison:
     """Compare cells of equal ref, patches, scenario and axes; a branch may have moved."""
     before, after = ({_key(c): c for c in r.cells} for r in (old, new))
+    was, now = ({_key(c): c for c in spoken(r).cells} for r in (old, new))
     keys = [*after, *(k for k in before if k not in after)]
     return Comparison(
         old=old.id,
         new=new.id,
-        differences=tuple(_difference(_name(key), before.get(key), after.get(key)) for key in keys),
+        differences=tuple(
+            replace(
+                _difference(_name(key), before.get(key), after.get(key)),
+                before=was.get(key),
+                after=now.get(key),
+            )
+            for key in keys
+        ),
         notes=tuple(_notes(old, new)),
     )
 

@@ -10,6 +10,7 @@ from buildkit_bisect.model import ToolOutcome, Verdict
 from buildkit_bisect.phrases import labelled, percent, plural
 from buildkit_bisect.render import changes, clauses, patched, symbols, table
 from buildkit_bisect.render.patched import Rank
+from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.text import one_line
 from buildkit_bisect.result import (
     BisectInfo,
@@ -36,6 +37,7 @@ def finding(result: Result, mark: Mark = str) -> str:
 
     Without what *mark* adds it is at most `headline.LIMIT` characters long.
     """
+    result = spoken(result)
     return headline(lambda words: _said(result, words), mark, clean=one_line)
 
 
@@ -258,7 +260,9 @@ def _boundaries(result: Result, info: BisectInfo, words: Words) -> Said:
     applied = f"with {words.sum(info.patches)} applied " if info.patches else ""
     tested = f"tested {applied}{where}: {info.tested} of {plural(info.total, 'commit')}"
     if not info.changes:
-        if info.status in (SearchStatus.REFUSED, SearchStatus.INCONCLUSIVE):
+        if info.status == SearchStatus.REFUSED:
+            return Said(first=labelled("No search", words.long(info.reason)))
+        if info.status == SearchStatus.INCONCLUSIVE:
             first = labelled("No answer", words.long(info.reason))
             return Said(first=first, must=(tested,))
         bad = any(c.verdict == Verdict.BAD for c in result.cells if not c.control)
@@ -273,7 +277,25 @@ def _boundaries(result: Result, info: BisectInfo, words: Words) -> Said:
     parts = [f"at {plural(count, 'commit')} ({named})"] if count else []
     if hidden:
         parts.append(f"in {plural(hidden, 'range')} of untestable commits")
-    return Said(first=f"The outcome changes {ends} {' and '.join(parts)}", must=(tested,))
+    return Said(
+        first=f"The outcome changes {ends} {' and '.join(parts)}",
+        must=(tested,),
+        may=_bad_at_the_end(result, info),
+    )
+
+
+def _bad_at_the_end(result: Result, info: BisectInfo) -> tuple[str, ...]:
+    """Return how many cells are bad at the newest tested commit of the line, if some are."""
+    places = {step.sha: step.position for step in info.steps if step.position is not None}
+    seen = [c for c in result.cells if c.revision in places and not c.control]
+    last = max((places[c.revision] for c in seen), default=0)
+    newest = [c for c in seen if places[c.revision] == last]
+    bad = sum(c.verdict == Verdict.BAD for c in newest)
+    if not bad or len(newest) == 1:
+        return ()
+    every = "both" if bad == 2 else f"all {bad}"  # noqa: PLR2004
+    share = every if bad == len(newest) else f"{bad} of {len(newest)}"
+    return (f"{share} cells {'is' if bad == 1 else 'are'} bad at the newest",)
 
 
 def _unsure(result: Result) -> bool:

@@ -13,6 +13,7 @@ from buildkit_bisect.render import cell_evidence, symbols, table
 from buildkit_bisect.render.cases import Case, judge
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.markdown import markdown
+from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import clean
 from buildkit_bisect.result import CheckEffect, Result
@@ -52,6 +53,7 @@ def commands(result: Result) -> list[str]:
 
     Cells that a validation expects to be bad get neither.
     """
+    result = spoken(result)
     messages: dict[str, list[str]] = {"error": [], "warning": []}
     for case, why, fold in _cases(result):
         if case is Case.PASSED or why.startswith("expected"):

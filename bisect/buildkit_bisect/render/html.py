@@ -16,9 +16,11 @@ from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import percent
 from buildkit_bisect.render import brief_html, legend, page, svg, symbols, table, text, validation
+from buildkit_bisect.render.basis import basis, sentence
 from buildkit_bisect.render.brief import brief
 from buildkit_bisect.render.finding import finding
-from buildkit_bisect.render.markdown import issues, next_command, short_command
+from buildkit_bisect.render.markdown import issues, next_command
+from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, Result, chance
@@ -28,6 +30,9 @@ from buildkit_bisect.result.labels import heading, words_of
 LIMIT = 1_500_000
 
 _LOG_LINES = (200, 60, 20, 8, 0)
+
+#: A command longer than this, in characters, is one line that scrolls; a shorter one is wrapped.
+_LONG = 120
 
 #: Lines of a diff per line of a log, as patches matter more.
 _DIFF_LINES = 10
@@ -41,7 +46,7 @@ def html(
     limit: int = LIMIT,
 ) -> str:
     """Return the page for *result*; it links to the evidence beside ``result.json``."""
-    templates = templates or Templates()
+    result, templates = spoken(result), templates or Templates()
     for lines in _LOG_LINES:
         made = _render(result, folder, lines, templates)
         if len(made.encode()) < limit:
@@ -75,6 +80,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         control=symbols.CONTROL if any(c.control for c in result.cells) else "",
         meanings=legend.legends(result),
         brief=brief_html.in_html(brief(result)),
+        basis=sentence(basis(result)),
         words_of=partial(words_of, result),
         labels=lambda group, column: heading(group.scenario, dict(column.axes)),
         versus=_versus(grid),
@@ -88,7 +94,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         policy=_policy(style, script),
         command=text.command(result.command),
         hint=next_command(result),
-        short_command=short_command(result),
+        long=_LONG,
         issues=issues(result),
         commit_url=lambda sha: table.commit_url(result, sha),
         subject={r.sha: text.clean(r.subject) for r in result.revisions},

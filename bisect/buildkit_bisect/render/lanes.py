@@ -10,6 +10,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.render import releases, sheets, symbols, table, text
 from buildkit_bisect.render.finding import finding
+from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.result import CellInfo, ChangeInfo, Result
 
@@ -89,6 +90,7 @@ def lanes(
     Of the commits inside a merge, only those that changed an outcome are drawn. *narrow*: for a
     phone.
     """
+    result = spoken(result)
     info = result.bisect
     steps = [*info.gate, *info.steps] if info else []
     line = {s.sha: float(s.position) for s in steps if s.position is not None}

@@ -15,11 +15,13 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.options.command import again
 from buildkit_bisect.phrases import listed, percent, plural
 from buildkit_bisect.render import cell_evidence, legend, symbols, table, text, validation
+from buildkit_bisect.render.basis import basis
 from buildkit_bisect.render.brief import Brief, brief, change_name, change_ways
 from buildkit_bisect.render.changes import changes as history
 from buildkit_bisect.render.clauses import clauses
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.links import commit
+from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.symbols import FITS
 from buildkit_bisect.render.templates import Templates
@@ -78,7 +80,7 @@ def markdown(
 
     *folder* contains the result's evidence; without it the report has no compiler output.
     """
-    templates = templates or Templates()
+    result, templates = spoken(result), templates or Templates()
     for detail in _DETAILS[_SKIP if len(result.cells) > _MANY else 0 :]:
         made = _render(result, folder, detail, templates)
         if len(made) < limit:
@@ -101,7 +103,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         grid=grid,
         blocks=list(_blocks(result, grid, detail)) if detail.cells != "text" else [],
         lines=list(_lines(grid)) if detail.cells == "text" else [],
-        brief=_table(brief(result)),
+        brief=_table(brief(result), basis(result)),
         clauses=[Markup(c) for c in clauses(result, text.markdown)],  # noqa: S704 - as above
         history=[
             (change_name(result, c), change_ways(result, c), c)
@@ -133,12 +135,12 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
     )
 
 
-def _table(made: Brief | None) -> tuple[list[Markup], tuple[str, ...]]:
-    """Return the table below the headline as lines, and what it leaves out."""
+def _table(made: Brief | None, rests_on: tuple[str, ...]) -> tuple[list[Markup], tuple[str, ...]]:
+    """Return the table below the headline as lines, and the notes below it."""
     if made is None:
-        return [], ()
+        return [], rests_on
     rows = [Markup("| {} |").format(Markup(" | ").join(row)) for row in (made.head, *made.rows)]
-    return [rows[0], Markup("|" + " :-- |" * len(made.head)), *rows[1:]], made.notes  # noqa: S704
+    return [rows[0], Markup("|" + " :-- |" * len(made.head)), *rows[1:]], (*rests_on, *made.notes)  # noqa: S704
 
 
 def next_command(result: Result) -> str:

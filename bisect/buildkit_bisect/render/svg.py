@@ -10,6 +10,7 @@ from buildkit_bisect.phrases import labelled
 from buildkit_bisect.render import legend, sheets, symbols, table, text
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.sheets import PAD, WIDTH, Box, Head, Sheet
+from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import fit
 from buildkit_bisect.render.timeline import timeline
@@ -65,6 +66,7 @@ def matrix(result: Result, *, templates: Templates | None = None) -> str:
 
     It is at most about 780 pixels wide, so that its letters are readable beside other text.
     """
+    result = spoken(result)
     grid = table.matrix(result)
     made = sheets.sheets(grid)
     full = max([float(_NARROWEST), *(sheet.width for sheet in made)])

@@ -10,6 +10,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import percent
 from buildkit_bisect.render import lanes, releases, sheets, symbols, text
 from buildkit_bisect.render.finding import finding
+from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import fit
 from buildkit_bisect.result import BisectInfo, BisectStep, CampaignKind, CellInfo, Result
@@ -64,6 +65,7 @@ def timeline(
     Commits are in the order of their first tests from top to bottom, and in the order of history
     from left to right. *inline*: for a page with its own styles. *narrow*: for a phone.
     """
+    result = spoken(result)
     info = result.bisect
     steps = [*info.gate, *info.steps] if info else []
     if info is None or not steps:

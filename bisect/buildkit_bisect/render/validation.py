@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from buildkit_bisect.result import (
     ValidationInfo,
 )
 from buildkit_bisect.result.labels import cell_label
+
+#: What follows an outcome: its trials, or a reason.
+_AFTER_OUTCOME = re.compile(r"[:,]| \d+ of \d+")
 
 #: More cells than this are folded if there is nothing to say of them but their names.
 _FOLD = 3
@@ -131,7 +135,7 @@ def _way(cell: CellChange) -> str:
 
 def _bare(shown: str) -> str:
     """Return the outcome in ``layers-dropped 3 of 3``."""
-    return shown.split(" ", maxsplit=1)[0].rstrip(":,")
+    return _AFTER_OUTCOME.split(shown, maxsplit=1)[0]
 
 
 def name(cell: CellChange, scenarios: Sequence[ScenarioInfo] = ()) -> str:

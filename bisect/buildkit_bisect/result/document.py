@@ -32,7 +32,7 @@ class ScenarioInfo:
     digest: str
     summary: str
     axes: dict[str, dict[str, tuple[str, ...]]]  # name -> {"values", "controls"}
-    outcomes: tuple[dict[str, str], ...]  # {"name", "verdict", "means"}, in order
+    outcomes: tuple[dict[str, str], ...]  # {"name", "verdict", "means", "label"?}
     images: dict[str, dict[str, str]]  # name -> {"ref", "digest"}
     labels: dict[str, dict[str, str]] = field(default_factory=dict)  # axis -> value -> its name
 

@@ -1,4 +1,4 @@
-"""What a cell is, in words: from the labels that its scenario gives to axis values."""
+"""What a cell is and shows, in words: the labels of its scenario for axis values and outcomes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.phrases import labelled
 from buildkit_bisect.result.document import Result, ScenarioInfo
+from buildkit_bisect.scenario import Scenario
 
 #: An axis value of this length needs no axis name; ``yes`` and ``no`` do.
 _SPEAKS = 4
@@ -49,17 +50,40 @@ def axis_label(scenario: ScenarioInfo, axis: str, value: str) -> str:
 
     The name of the scenario's first axis is left out then if the value says enough: ``stargz``.
     """
-    given = scenario.labels.get(axis, {}).get(value) or _shipped(scenario.name, axis, value)
+    given = scenario.labels.get(axis, {}).get(value) or _of_axis(scenario.name, axis, value)
     if given:
         return given
     first = next(iter(scenario.axes), "") == axis
     return value if first and len(value) >= _SPEAKS else f"{axis} {value}"
 
 
-@functools.cache
-def _shipped(name: str, axis: str, value: str) -> str:
+def outcome_labels(scenario: ScenarioInfo) -> dict[str, str]:
+    """Return the label of each outcome of *scenario* that has one: ``{"ran": "step ran again"}``.
+
+    A hyphen in a label is U+2010, as reports show a hyphen in an outcome's name as a space.
+    """
+    labels = {}
+    for outcome in scenario.outcomes:
+        name, means = outcome["name"], outcome["means"]
+        if label := outcome.get("label") or _of_outcome(scenario.name, name, means):
+            labels[name] = label.replace("-", "\N{HYPHEN}")
+    return labels
+
+
+def _of_axis(name: str, axis: str, value: str) -> str:
     """Return a label of a shipped scenario: results of earlier versions contain none."""
-    if name not in scenarios.names():
-        return ""
-    known = scenarios.load(name).axes.get(axis)
+    shipped = _shipped(name)
+    known = shipped.axes.get(axis) if shipped else None
     return known.labels.get(value, "") if known else ""
+
+
+def _of_outcome(name: str, outcome: str, means: str) -> str:
+    """Return the same for an outcome, if it means the same."""
+    shipped = _shipped(name)
+    rules = shipped.outcomes if shipped else ()
+    return next((r.label or "" for r in rules if (r.name, r.means) == (outcome, means)), "")
+
+
+@functools.cache
+def _shipped(name: str) -> Scenario | None:
+    return scenarios.load(name) if name in scenarios.names() else None

@@ -59,7 +59,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     },
     "ScenarioInfo.outcomes": {
         "type": "array",
-        "items": _record(name=_TEXT, verdict=_VERDICT, means=_TEXT),
+        "items": _record(name=_TEXT, verdict=_VERDICT, means=_TEXT, label_=_TEXT),
     },
     "ScenarioInfo.images": {
         "type": "object",

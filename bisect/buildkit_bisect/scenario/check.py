@@ -17,7 +17,13 @@ from buildkit_bisect.scenario.definition import (
     Step,
 )
 from buildkit_bisect.scenario.placeholders import fill, names_in
-from buildkit_bisect.scenario.require import require, require_known, require_name, require_word
+from buildkit_bisect.scenario.require import (
+    require,
+    require_known,
+    require_label,
+    require_name,
+    require_word,
+)
 from buildkit_bisect.scenario.rules import check_rules
 from buildkit_bisect.system import deadlines
 from buildkit_bisect.system.addresses import is_image, is_link
@@ -26,8 +32,6 @@ from buildkit_bisect.system.typed import below
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
 #: Longest file name in bytes; the kernel's limit.
 _LONGEST_NAME = 255
-#: Longest label of an axis value, in characters: a headline names each axis of a cell.
-_LONGEST_LABEL = 40
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 
@@ -96,12 +100,7 @@ def _check_axes(scenario: Scenario) -> None:
             require_known(value, axis.values, f"{where}.controls[{number}]", "value")
         for value, label in axis.labels.items():
             require_known(value, axis.values, f"{where}.labels", "value")
-            plain = label == " ".join(label.split()) and label.isprintable()
-            require(
-                plain and 0 < len(label) <= _LONGEST_LABEL,
-                below(f"{where}.labels", value),
-                f"must be one line of 1 to {_LONGEST_LABEL} characters, without spaces around it",
-            )
+            require_label(label, below(f"{where}.labels", value))
         repeated = len(set(axis.labels.values())) < len(axis.labels)
         require(not repeated, f"{where}.labels", "must not repeat")
     for name, var in scenario.vars.items():

@@ -131,6 +131,7 @@ class Rule:
     verdict: Verdict
     means: str
     all: tuple[Condition, ...]
+    label: str | None = None  # its name in reports
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,8 @@ from buildkit_bisect.nearest import did_you_mean
 from buildkit_bisect.system.typed import not_one_of
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+#: Longest label of an axis value or outcome, in characters: a headline names several.
+_LONGEST_LABEL = 40
 
 
 def require(holds: bool, where: str, message: str) -> None:
@@ -22,6 +24,16 @@ def require_name(text: str, where: str) -> None:
     """Raise `BadInput` unless *text* is a name for a scenario, step, axis, value or outcome."""
     plain = _PLAIN.fullmatch(text)
     require(bool(plain), where, f"{text!r} is not a plain name (a-z, 0-9, -)")
+
+
+def require_label(label: str, where: str) -> None:
+    """Raise `BadInput` unless *label* can stand in a headline."""
+    plain = label == " ".join(label.split()) and label.isprintable()
+    require(
+        plain and 0 < len(label) <= _LONGEST_LABEL,
+        where,
+        f"must be one line of 1 to {_LONGEST_LABEL} characters, without spaces around it",
+    )
 
 
 def require_word(word: str, words: Iterable[str], where: str) -> None:

@@ -11,7 +11,13 @@ from itertools import combinations
 from buildkit_bisect.model import ToolOutcome, Verdict
 from buildkit_bisect.scenario import pattern, runs
 from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, VertexIs
-from buildkit_bisect.scenario.require import require, require_known, require_name, require_word
+from buildkit_bisect.scenario.require import (
+    require,
+    require_known,
+    require_label,
+    require_name,
+    require_word,
+)
 
 _EXIT = re.compile(r"|ok|failed|late|[0-9]{1,3}(-[0-9]{1,3})?")
 #: Verdicts that a rule may give.
@@ -32,6 +38,9 @@ def check_rules(scenario: Scenario) -> None:
         require_name(rule.name, f"{where}.name")
         free = rule.name not in set(ToolOutcome)
         require(free, f"{where}.name", f"{rule.name!r} is reserved")
+        if rule.label is not None:
+            require_label(rule.label, f"{where}.label")
+            require(not _taken(scenario, rule), f"{where}.label", "must not repeat")
         require(bool(rule.means.strip()), f"{where}.means", "must not be empty")
         require_word(rule.verdict, VERDICTS, f"{where}.verdict")
         # Trials are counted by the names of their outcomes.
@@ -50,6 +59,15 @@ def check_rules(scenario: Scenario) -> None:
             shadowed = all(n <= least.get(facts, 0) for facts, n in fewer.items())
             require(not shadowed, where, f"can never match: {name!r} above always matches first")
         above.append((rule.name, least))
+
+
+def _taken(scenario: Scenario, rule: Rule) -> bool:
+    """Whether reports would call another outcome like *rule*, or *rule* itself in two ways."""
+    others = [r for r in scenario.outcomes if r.name != rule.name]
+    names = {r.name.replace("-", " ") for r in others} | {r.label for r in others}
+    reserved = {name.replace("-", " ") for name in ToolOutcome}
+    twice = {r.label for r in scenario.outcomes if r.name == rule.name} != {rule.label}
+    return rule.label in names | reserved or twice
 
 
 def _needed(rule: Rule, repeats: Mapping[str, int]) -> dict[Condition, int]:

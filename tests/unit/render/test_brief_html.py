@@ -62,9 +62,9 @@ def test_the_page_has_the_table_of_the_comment_first(result: Result) -> None:
     ours = {"a", "b", "code", "span", "br", "sub"}
     assert {tag for cell in cells for tag, _ in Tags(cell).elements} <= ours
     page = render.html(result)
-    assert page.index('class="plain brief"') < page.index("<main>")
+    assert page.index('class="plain brief') < page.index("<main>")
     assert all(str(cell) in page for cell in cells)
-    assert "folded" not in page[page.index('class="plain brief"') : page.index("<main>")]
+    assert "folded" not in page[page.index('class="plain brief') : page.index("<main>")]
 
 
 def test_nothing_run_has_no_table() -> None:

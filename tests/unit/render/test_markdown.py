@@ -275,10 +275,10 @@ def only(*cells: object) -> Result:
              " Tested with lazy snapshotter (stargz), two base images, 100 candidates in"
              " v0.24.0..v0.25.0."),
         ),
-        (results.refused(), "No search: 6c0aa8c8f is already bad: layers-dropped 3 of 3. Tested w"),
+        (results.refused(), "No search: 6c0aa8c8f is already bad: layers dropped 3 of 3. Tested w"),
         (
             replace(results.refused(), cells=()),
-            "No search: 6c0aa8c8f is already bad: layers-dropped 3 of 3.",
+            "No search: 6c0aa8c8f is already bad: layers dropped 3 of 3.",
         ),
         (
             results.boundaries(),
@@ -290,6 +290,21 @@ def only(*cells: object) -> Result:
 )  # fmt: skip
 def test_finding(result: Result, sentence: str) -> None:
     assert sentence in render.finding(result)
+
+
+def test_the_headline_of_boundaries_says_how_it_is_at_the_newest_commit() -> None:
+    found = results.boundaries()
+    info = found.bisect
+    assert info
+    short = replace(found, bisect=replace(info, good="a", bad="b", changes=info.changes[:1]))
+    assert render.finding(short).endswith(" commits; both cells are bad at the newest.")
+    last = max(s.position or 0 for s in info.steps)
+    newest = next(s.sha for s in info.steps if s.position == last)
+    for good, says in ((1, " commits; 1 of 2 cells is bad at the newest."), (2, " commits.")):
+        cells = list(short.cells)
+        for n in [n for n, c in enumerate(cells) if c.revision == newest and not c.control][:good]:
+            cells[n] = replace(cells[n], outcome="cached", verdict="good")
+        assert render.finding(replace(short, cells=tuple(cells))).endswith(says)
 
 
 def test_finding_names_the_axis_that_matters() -> None:

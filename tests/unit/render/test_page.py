@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,8 +14,8 @@ import pytest
 import results
 import validations
 from buildkit_bisect import render
-from buildkit_bisect.render import page
-from buildkit_bisect.result import BackportInfo, StepInfo
+from buildkit_bisect.render import page, text
+from buildkit_bisect.result import BackportInfo, Result, StepInfo
 
 
 class Seen(HTMLParser):
@@ -67,6 +68,12 @@ def test_only_our_own_code_may_run(name: str) -> None:
         assert not address or address.startswith(ours), (tag, address)
 
 
+def again(page: str) -> list[tuple[str, str]]:
+    """Return the commands above the table, each after what it is for."""
+    shown = re.findall(r'<div class="again"><span>(\w+)</span><pre[^>]*>(.*?)</pre>', page)
+    return [(what, unescape(command)) for what, command in shown]
+
+
 @pytest.mark.parametrize("name", ["matrix", "bisect", "refused"])
 def test_the_first_screen_says_what_was_asked_and_how_to_go_on(name: str) -> None:
     found = getattr(results, name)()
@@ -75,17 +82,61 @@ def test_the_first_screen_says_what_was_asked_and_how_to_go_on(name: str) -> Non
     assert f'<a href="{results.scenario().issue}" rel="noreferrer">issue</a>' in head
     assert '<a href="#h-again">reproduce</a>' in head
     if name == "refused":
-        assert "Next: <code>./inv bisect --bad 6c0aa8c8f --find-good</code>" in head
-        assert "Reproduce: " not in head
+        assert again(head) == [("Next", "./inv bisect --bad 6c0aa8c8f --find-good")]
     else:
-        assert "Reproduce: <code>./inv " in head
+        assert again(head) == [("Reproduce", text.command(found.command))]
 
 
 def test_the_page_completes_the_hint_of_an_earlier_version() -> None:
     asked = "./inv bisect --good 6c0aa8c8f --bad v0.26.0 --patches p"
     made = render.html(replace(results.refused(), command=asked))
-    hint = "<code>./inv bisect --bad 6c0aa8c8f --find-good --patches p</code>"
-    assert made.count(hint) == 2
+    hint = "./inv bisect --bad 6c0aa8c8f --find-good --patches p"
+    assert again(made) == [("Next", hint)]
+    assert made.count(f"<code>{hint}</code>") == 1
+
+
+def test_a_long_command_is_one_line_that_scrolls() -> None:
+    short, long = (
+        render.html(replace(results.matrix(), command=f"./inv matrix --revs {'v1,' * n}v2"))
+        for n in (5, 80)
+    )
+    assert '<pre tabindex="0" aria-label="command">./inv matrix' in short
+    assert '<pre class="long" tabindex="0" aria-label="command">./inv matrix' in long
+
+
+def test_every_command_of_a_hint_can_be_copied() -> None:
+    found = results.refused()
+    assert found.bisect
+    hint = "./inv bisect --bad v1 --find-good, or ./inv boundaries --from v0 --to v1"
+    page = render.html(replace(found, bisect=replace(found.bisect, hint=hint)))
+    assert [what for what, _ in again(page)] == ["Next", "or"]
+    assert page.count('class="copy" hidden') == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (results.matrix(), "3 trials in each of 30 cells; no commit was looked for: that is ./inv"),
+        (results.bisect(), "7 commits tested, 3 trials in each cell."),
+        (results.boundaries(), "5 commits tested, 3 trials in each cell."),
+        (validations.result(), "alternating without and with the patches; no commit was looked"),
+    ],
+)
+def test_trials_are_above_the_table_with_whether_a_commit_was_looked_for(
+    found: Result, says: str
+) -> None:
+    head = render.html(found).split('class="plain brief')[0]
+    assert says in head
+
+
+def test_a_wide_table_is_stacked_on_a_phone_and_stays_a_table() -> None:
+    found = results.boundaries()
+    revisions = tuple(replace(r, subject=f"{r.subject} (#6129)") for r in found.revisions)
+    page = render.html(replace(found, revisions=revisions))
+    assert 'class="plain brief stack changes" role="table"' in page
+    assert 'data-head="PR"' in page
+    assert 'class="plain brief stack columns-3"' in render.html(results.two_scenarios())
+    assert 'class="plain brief" role="table"' in render.html(results.bisect())
 
 
 def test_each_change_inside_a_merge_is_a_row_with_the_merge() -> None:

@@ -48,7 +48,24 @@ def test_shipped_scenarios_label_every_axis_value(name: str) -> None:
 def test_labels_do_not_change_the_run_digest(root: Path) -> None:
     before = scenario.load("cross-stage-lazy", root)
     edit(root, '"two base images"', '"two images"')
+    edit(root, '"step cached"', '"step from the cache"', "_cross-stage")
     assert before.run_digest == scenario.load("cross-stage-lazy", root).run_digest
+
+
+def test_an_outcome_of_several_rules_has_one_label(root: Path) -> None:
+    shared = '[[outcomes]]\nname = "{}"\nlabel = "{}"\nverdict = "bad"\nmeans = "no"\n'
+    rule = (
+        shared
+        + 'all = [{{ step = "export", exit = "failed" }}, {{ step = "import", exit = "late" }}]\n'
+    )
+    path = root / "cross-stage-lazy/scenario.toml"
+    text = path.read_text()
+    path.write_text(text + rule.format("export-failed", "cache export failed"))
+    names = [r.label for r in scenario.load("cross-stage-lazy", root).outcomes]
+    assert names.count("cache export failed") == 2
+    path.write_text(text + rule.format("export-failed", "no export"))
+    with pytest.raises(BadInput, match="label: must not repeat"):
+        scenario.load("cross-stage-lazy", root)
 
 
 def test_control_of_a_lazy_cell_keeps_the_other_axes() -> None:
@@ -128,6 +145,25 @@ BROKEN = [
     ('"two base images"', '""', "axes.bases.labels.different: must be one line"),
     ('"two base images"', "2", "labels"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ('"cache export failed"', "must not repeat"),
+        ('"layers dropped"', "must not repeat"),
+        ('"no build"', "must not repeat"),
+        ('"step  cached"', "must be one line"),
+        (f'"{"x" * 41}"', "must be one line"),
+        ('""', "must be one line"),
+        ("2", "at .outcomes.label"),
+    ],
+)
+def test_a_label_of_an_outcome_is_checked(root: Path, label: str, message: str) -> None:
+    """Reports must not call two outcomes alike, also not one by its name."""
+    edit(root, '"step cached"', label, "_cross-stage")
+    with pytest.raises(BadInput, match=message):
+        scenario.load("cross-stage-lazy", root)
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BROKEN)

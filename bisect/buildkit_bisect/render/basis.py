@@ -1,0 +1,50 @@
+"""What a report rests on: how many trials there were, and whether a commit was looked for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from buildkit_bisect.options.command import inv
+from buildkit_bisect.phrases import plural
+from buildkit_bisect.result import BisectInfo, Result, ValidationInfo
+
+
+def basis(result: Result) -> tuple[str, ...]:
+    """Return clauses that answer "how sure?" and "which commit?" where the headline does not."""
+    return tuple(_clauses(result))
+
+
+def sentence(clauses: tuple[str, ...]) -> str:
+    """Return *clauses* as one sentence; "" if there are none."""
+    text = "; ".join(clauses)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _clauses(result: Result) -> Iterator[str]:
+    own = [n for cell in result.cells if (n := sum(cell.counts.values()))]
+    if result.bisect:
+        yield from _search(result.bisect, own)
+        return
+    if result.validation and result.validation.trials:
+        yield from _validation(result.validation)
+    elif own:
+        yield f"{_range(own)} in each of {len(own)} cells" if len(own) > 1 else _range(own)
+    if own:
+        bisection = "" if result.validation else f": that is {inv('bisect')}"
+        yield f"no commit was looked for{bisection}"
+
+
+def _range(numbers: list[int]) -> str:
+    """Return ``3 trials``, or ``1 to 6 trials``."""
+    few, many = min(numbers), max(numbers)
+    return plural(many, "trial") if few == many else f"{few} to {plural(many, 'trial')}"
+
+
+def _search(info: BisectInfo, own: list[int]) -> Iterator[str]:
+    if own and info.tested:
+        yield f"{plural(info.tested, 'commit')} tested, {_range(own)} in each cell"
+
+
+def _validation(info: ValidationInfo) -> Iterator[str]:
+    cells = plural(len(info.cells), "cell")
+    yield f"{plural(info.trials, 'trial')} of {cells}, alternating without and with the patches"

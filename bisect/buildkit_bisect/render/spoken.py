@@ -1,0 +1,120 @@
+"""A result with its outcomes called by their labels, as its scenarios name them for readers. Pure.
+
+Reports are made from what `spoken` returns; the document and its comparisons keep the names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from buildkit_bisect.result import (
+    BisectInfo,
+    BisectStep,
+    CellInfo,
+    Result,
+    ScenarioInfo,
+    ValidationInfo,
+)
+from buildkit_bisect.result.labels import outcome_labels
+
+#: Outcome -> label. An outcome without a label is missing.
+_Labels = Mapping[str, str]
+
+
+def spoken(result: Result) -> Result:
+    """Return *result* with labels instead of outcome names. Twice is the same as once."""
+    labels = {s.name: made for s in result.scenarios if (made := outcome_labels(s))}
+    if not labels:
+        return result
+    return replace(
+        result,
+        scenarios=tuple(_scenario(s, labels.get(s.name, {})) for s in result.scenarios),
+        cells=tuple(_cell(c, labels.get(c.scenario, {})) for c in result.cells),
+        bisect=_search(result.bisect, labels) if result.bisect else None,
+        validation=_validation(result.validation, labels) if result.validation else None,
+    )
+
+
+def _scenario(scenario: ScenarioInfo, labels: _Labels) -> ScenarioInfo:
+    named = ({**o, "name": labels.get(o["name"], o["name"])} for o in scenario.outcomes)
+    return replace(scenario, outcomes=tuple(named))
+
+
+def _keys(counts: Mapping[str, int], labels: _Labels) -> dict[str, int]:
+    return {labels.get(name, name): n for name, n in counts.items()}
+
+
+def _cell(cell: CellInfo, labels: _Labels) -> CellInfo:
+    known = cell.known and replace(cell.known, counts=_keys(cell.known.counts, labels))
+    trials = (replace(t, outcome=labels.get(t.outcome, t.outcome)) for t in cell.trials)
+    return replace(
+        cell,
+        outcome=labels.get(cell.outcome, cell.outcome),
+        reason=_said(cell.reason, labels),
+        counts=_keys(cell.counts, labels),
+        known=known,
+        trials=tuple(trials),
+    )
+
+
+def _said(text: str, labels: _Labels) -> str:
+    """Return *text* with labels for outcomes, which are all of it or have a number of trials."""
+    if not labels or text in labels:
+        return labels.get(text, text)
+    names = "|".join(map(re.escape, sorted(labels, key=len, reverse=True)))
+    counted = re.compile(rf"(?<![\w-])({names})(?= \(?\d+ of \d+)")
+    return counted.sub(lambda found: labels[found[1]], text)
+
+
+def _search(info: BisectInfo, labels: Mapping[str, _Labels]) -> BisectInfo:
+    own = _shared(labels.get(name, {}) for name in info.scenario.split(","))
+
+    def steps(some: Iterable[BisectStep]) -> tuple[BisectStep, ...]:
+        return tuple(
+            replace(
+                step,
+                shown=_said(step.shown, own),
+                why=_said(step.why, own),
+                counts=_keys(step.counts, own),
+            )
+            for step in some
+        )
+
+    changes = (
+        replace(c, before=_said(c.before, mine), after=_said(c.after, mine))
+        for c in info.changes
+        for mine in (labels.get(c.scenario, {}),)
+    )
+    tried = (replace(c, good=_said(c.good, own), bad=_said(c.bad, own)) for c in info.tried)
+    return replace(
+        info,
+        gate=steps(info.gate),
+        steps=steps(info.steps),
+        changes=tuple(changes),
+        tried=tuple(tried),
+        reason=_said(info.reason, own),
+        choice=_said(info.choice, own),
+        reverted=_said(info.reverted, own),
+        notes=tuple(_said(note, own) for note in info.notes),
+    )
+
+
+def _validation(info: ValidationInfo, labels: Mapping[str, _Labels]) -> ValidationInfo:
+    every = _shared(labels.values())
+    cells = (
+        replace(c, before=_said(c.before, own), after=_said(c.after, own))
+        for c in info.cells
+        for own in (labels.get(c.scenario, {}),)
+    )
+    return replace(info, cells=tuple(cells), reverted=_said(info.reverted, every))
+
+
+def _shared(some: Iterable[_Labels]) -> _Labels:
+    """Return the labels of several scenarios, without the outcomes that they call differently."""
+    found: dict[str, set[str]] = {}
+    for labels in some:
+        for name, label in labels.items():
+            found.setdefault(name, set()).add(label)
+    return {name: labels.pop() for name, labels in found.items() if len(labels) == 1}
