@@ -8,7 +8,10 @@ import pytest
 
 from buildkit_bisect import scenario
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Observation, StepResult
+from buildkit_bisect.scenario.outcome import judge
 from buildkit_bisect.scenario.placeholders import fill
+from buildkit_bisect.system import checkout
 from buildkit_bisect.system.checkout import SCENARIOS
 
 LAZY = (
@@ -385,6 +388,27 @@ def test_rules_of_a_repeated_step_that_cannot_match(root: Path) -> None:
     with pytest.raises(BadInput, match=r"outcomes\[6\]: can never match: 'own' above"):
         read(first, rule.format("bad", failed.format("every")).replace('"own"', '"second"'))
     read(first, rule.format("bad", failed.format("any")).replace('"own"', '"second"'))
+
+
+def test_the_documented_example_of_runs(tmp_path: Path) -> None:
+    """One or two failures in three are one outcome, three another: as docs/scenarios.md says."""
+    text = (checkout.PROJECT / "docs" / "scenarios.md").read_text()
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "scenario.toml").write_text(
+        f'schema = 1\nname = "x"\ntitle = "x"\nissue = "https://example.org/1"\n{example}'
+    )
+    loaded = scenario.load(str(tmp_path))
+
+    def outcome(*exits: int) -> str:
+        runs = zip(loaded.steps[0].runs, exits, strict=True)
+        steps = tuple(StepResult(id=run, exit=exit_, seconds=1) for run, exit_ in runs)
+        return judge(loaded, Observation(steps=steps, seconds=3), None).name
+
+    assert outcome(0, 0, 0) == "pushed"
+    assert outcome(0, 1, 1) == "sometimes-pushed"
+    assert outcome(1, 0, 0) == "sometimes-pushed"
+    assert outcome(1, 1, 1) == "push-failed"
 
 
 def test_a_shadowed_rule_can_never_match(root: Path) -> None:
