@@ -219,6 +219,11 @@ EXACT = [
         "outcomes[2].all[1].inner_layers: 'no' is not one of all, some, none; did you mean none?",
     ),
     ('id = "prune"', 'id = "pru\\u0000ne"', "steps[1].id: contains a NUL (U+0000)"),
+    (
+        'verdict = "good"',
+        'verdict = "infra"',
+        "outcomes[0].verdict: 'infra' is not one of good, bad,",
+    ),
     ('id = "prune"', "id = 3", "steps[1].id: must be a text, not a whole number (3)"),
     ('id = "prune"', "", "steps[1].id: is missing"),
     (
@@ -429,6 +434,24 @@ def test_a_path_that_is_not_a_scenario(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadInput, match=rf"{name}'; a scenario is a folder with scenario\.toml"):
         scenario.load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"name = \xff", "invalid UTF-8 at byte 7"),
+        (b"name = " + b"9" * 6000, "a number or date is not valid, or too long"),
+        (b"name = " + b"[" * 9000 + b"]" * 9000, "nested too deeply"),
+        (b"name =", "invalid TOML: Invalid value"),
+        (b"schema = 1\nextend = 1", "extend: unknown key; did you mean extends?"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, data: bytes, message: str) -> None:
+    """Python's own messages name codecs and functions."""
+    (tmp_path / "scenario.toml").write_bytes(data)
+    with pytest.raises(BadInput) as raised:
+        scenario.load(str(tmp_path))
+    assert raised.value.message.startswith(f"{tmp_path}/scenario.toml: {message}")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
