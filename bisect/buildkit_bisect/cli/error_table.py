@@ -130,7 +130,7 @@ def _about_key(call: ast.Call) -> str:
     return ""
 
 
-def _words(node: ast.expr, constants: dict[str, ast.expr]) -> str:  # noqa: PLR0911 - a table
+def _words(node: ast.expr, constants: dict[str, ast.expr]) -> str:  # noqa: C901, PLR0911 - a table
     """Return the text of an expression, with the names of variables in capitals."""
     match node:
         case ast.Constant(value=str(value)):
@@ -150,6 +150,8 @@ def _words(node: ast.expr, constants: dict[str, ast.expr]) -> str:  # noqa: PLR0
             return _words(value, constants)
         case ast.Call(func=ast.Name(id="inv" | "words" as called)):
             return command_line(called, node, lambda part: _words(part, constants))
+        case ast.Call(func=ast.Name(id="shown"), args=[value]):
+            return _words(value, constants)
         case ast.Call(func=ast.Name(id="not_one_of"), args=[word, *_]):
             return f"{_words(word, constants)} is not one of ..."
     return "..."

@@ -103,6 +103,7 @@ def _structure(data: dict[str, Any], path: Path) -> Scenario:
         Scenario,
         key=lambda name: name.removesuffix("_"),  # is_
         omit=_NOT_IN_FILE,
+        also=("schema", "extends"),
         words={Verdict: VERDICTS, Action: [a for a in Action if a is not Action.SCRIPT]},
     )
     if scenario is None:

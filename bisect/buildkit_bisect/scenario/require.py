@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.nearest import did_you_mean
-from buildkit_bisect.system.typed import not_one_of
+from buildkit_bisect.system.typed import not_one_of, shown
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 #: Longest label of an axis value or outcome, in characters: a headline names several.
@@ -23,7 +23,7 @@ def require(holds: bool, where: str, message: str) -> None:
 def require_name(text: str, where: str) -> None:
     """Raise `BadInput` unless *text* is a name for a scenario, step, axis, value or outcome."""
     plain = _PLAIN.fullmatch(text)
-    require(bool(plain), where, f"{text!r} is not a plain name (a-z, 0-9, -)")
+    require(bool(plain), where, f"{shown(text)} is not a plain name (a-z, 0-9, -)")
 
 
 def require_label(label: str, where: str) -> None:
@@ -45,4 +45,4 @@ def require_word(word: str, words: Iterable[str], where: str) -> None:
 def require_known(name: str, names: Iterable[str], where: str, what: str) -> None:
     """Raise `BadInput` unless *name* is one of *names*, each a *what* that the file defines."""
     known = list(names)
-    require(name in known, where, f"unknown {what} {name!r}; {did_you_mean(name, known)}")
+    require(name in known, where, f"unknown {what} {shown(name)}; {did_you_mean(name, known)}")

@@ -17,8 +17,14 @@ def read(path: Path, *, hint: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST:
             raise BadInput(f"{path}: larger than {LARGEST} bytes", hint=hint)
-        return tomllib.loads(path.read_text())
-    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number too long
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path}: invalid TOML: {error}", hint=hint) from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: invalid UTF-8 at byte {error.start}", hint=hint) from None
+    except RecursionError:
+        raise BadInput(f"{path}: nested too deeply", hint=hint) from None
+    except ValueError:  # Python reads no whole number of over 4300 digits
+        raise BadInput(f"{path}: a number or date is not valid, or too long", hint=hint) from None
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}", hint=hint) from None

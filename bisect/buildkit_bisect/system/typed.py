@@ -40,14 +40,15 @@ def structure(
     *,
     key: Callable[[str], str] = str,
     omit: Iterable[str] = (),
+    also: Iterable[str] = (),
     words: Mapping[type[StrEnum], Iterable[str]] | None = None,
 ) -> tuple[_T | None, list[str]]:
     """Return *data* as the dataclass *kind* and no problems, or None and the problems.
 
-    *key* makes a key of a field's name. Fields in *omit* have no key. *words* are those of an
-    enumeration that a message lists, if not all.
+    *key* makes a key of a field's name. Fields in *omit* have no key; *also* are keys of the file
+    that are read elsewhere. *words* are those of an enumeration that a message lists, if not all.
     """
-    reader = _Reader(key=key, omit=frozenset(omit), words=dict(words or {}))
+    reader = _Reader(key=key, omit=frozenset(omit), also=tuple(also), words=dict(words or {}))
     made = reader.table(data, kind, "")
     return (None, reader.problems) if reader.problems else (made, [])
 
@@ -56,7 +57,7 @@ def not_one_of(word: str, words: Iterable[str]) -> str:
     """``'prunes' is not one of build, prune; did you mean prune?``."""
     known = list(words)
     near = f"; {did_you_mean(word, known)}" if nearest(word, known) else ""
-    return f"{_shown(word)} is not one of {', '.join(known)}{near}"
+    return f"{shown(word)} is not one of {', '.join(known)}{near}"
 
 
 def below(path: str, name: str) -> str:
@@ -69,6 +70,7 @@ def below(path: str, name: str) -> str:
 class _Reader:
     key: Callable[[str], str]
     omit: frozenset[str]
+    also: tuple[str, ...]
     words: Mapping[type[StrEnum], Iterable[str]]
     problems: list[str] = field(default_factory=list)
 
@@ -93,7 +95,8 @@ class _Reader:
                 own = known[name].name
                 made[own] = self.value(inner, hints[own], below(path, name))
             else:
-                self._wrong(below(path, name), f"unknown key; {did_you_mean(name, known)}")
+                valid = [*known, *(self.also if not path else ())]
+                self._wrong(below(path, name), f"unknown key; {did_you_mean(name, valid)}")
         for name, one in known.items():
             required = one.default is MISSING and one.default_factory is MISSING
             if required and name not in value:
@@ -148,12 +151,13 @@ def _described(value: Any) -> str:
         return word
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{word} ({_shown(value)})"
+    return f"{word} ({shown(value)})"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a scalar as a message shows it: a text in quotes, and at most `_SHOWN` characters."""
     try:
-        text = repr(value) if isinstance(value, str) else str(value)
+        text = repr(str(value)) if isinstance(value, str) else str(value)
     except ValueError:  # Python prints no whole number of over 4300 digits
         return "too long to show"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

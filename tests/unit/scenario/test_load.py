@@ -8,7 +8,10 @@ import pytest
 
 from buildkit_bisect import scenario
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Observation, StepResult
+from buildkit_bisect.scenario.outcome import judge
 from buildkit_bisect.scenario.placeholders import fill
+from buildkit_bisect.system import checkout
 from buildkit_bisect.system.checkout import SCENARIOS
 
 LAZY = (
@@ -262,6 +265,11 @@ EXACT = [
         "outcomes[2].all[1].inner_layers: 'no' is not one of all, some, none; did you mean none?",
     ),
     ('id = "prune"', 'id = "pru\\u0000ne"', "steps[1].id: contains a NUL (U+0000)"),
+    (
+        'verdict = "good"',
+        'verdict = "infra"',
+        "outcomes[0].verdict: 'infra' is not one of good, bad,",
+    ),
     ('id = "prune"', "id = 3", "steps[1].id: must be a text, not a whole number (3)"),
     ('id = "prune"', "", "steps[1].id: is missing"),
     (
@@ -433,6 +441,27 @@ def test_rules_of_a_repeated_step_that_cannot_match(root: Path) -> None:
     read(first, rule.format("bad", failed.format("any")).replace('"own"', '"second"'))
 
 
+def test_the_documented_example_of_runs(tmp_path: Path) -> None:
+    """One or two failures in three are one outcome, three another: as docs/scenarios.md says."""
+    text = (checkout.PROJECT / "docs" / "scenarios.md").read_text()
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "scenario.toml").write_text(
+        f'schema = 1\nname = "x"\ntitle = "x"\nissue = "https://example.org/1"\n{example}'
+    )
+    loaded = scenario.load(str(tmp_path))
+
+    def outcome(*exits: int) -> str:
+        runs = zip(loaded.steps[0].runs, exits, strict=True)
+        steps = tuple(StepResult(id=run, exit=exit_, seconds=1) for run, exit_ in runs)
+        return judge(loaded, Observation(steps=steps, seconds=3), None).name
+
+    assert outcome(0, 0, 0) == "pushed"
+    assert outcome(0, 1, 1) == "sometimes-pushed"
+    assert outcome(1, 0, 0) == "sometimes-pushed"
+    assert outcome(1, 1, 1) == "push-failed"
+
+
 def test_a_shadowed_rule_can_never_match(root: Path) -> None:
     with (root / "_cross-stage" / "scenario.toml").open("a") as file:
         file.write(
@@ -451,6 +480,24 @@ def test_a_path_that_is_not_a_scenario(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadInput, match=rf"{name}'; a scenario is a folder with scenario\.toml"):
         scenario.load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"name = \xff", "invalid UTF-8 at byte 7"),
+        (b"name = " + b"9" * 6000, "a number or date is not valid, or too long"),
+        (b"name = " + b"[" * 9000 + b"]" * 9000, "nested too deeply"),
+        (b"name =", "invalid TOML: Invalid value"),
+        (b"schema = 1\nextend = 1", "extend: unknown key; did you mean extends?"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, data: bytes, message: str) -> None:
+    """Python's own messages name codecs and functions."""
+    (tmp_path / "scenario.toml").write_bytes(data)
+    with pytest.raises(BadInput) as raised:
+        scenario.load(str(tmp_path))
+    assert raised.value.message.startswith(f"{tmp_path}/scenario.toml: {message}")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
