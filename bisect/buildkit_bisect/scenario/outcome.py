@@ -14,7 +14,7 @@ from buildkit_bisect.model import (
     VertexState,
 )
 from buildkit_bisect.scenario import cache_config, pattern
-from buildkit_bisect.scenario.definition import Condition, Kept, Scenario, VertexIs
+from buildkit_bisect.scenario.definition import Condition, Kept, Rule, Scenario, VertexIs
 
 
 def judge(scenario: Scenario, seen: Observation, control: Observation | None) -> Outcome:
@@ -30,9 +30,10 @@ def judge(scenario: Scenario, seen: Observation, control: Observation | None) ->
         return ToolOutcome.NO_DAEMON.because(seen.no_daemon)
     for rule in scenario.outcomes:
         if all(holds(condition, seen, control) for condition in rule.all):
-            return Outcome(
-                name=rule.name, verdict=rule.verdict, reason=_because(rule.means, seen, control)
-            )
+            reason = _because(rule.means, seen, control)
+            if rule.verdict is Verdict.SKIP:
+                reason += _last_line(rule, seen)
+            return Outcome(name=rule.name, verdict=rule.verdict, reason=reason)
     return ToolOutcome.UNCLASSIFIED.because(_what_happened(seen))
 
 
@@ -86,6 +87,13 @@ def _because(means: str, seen: Observation, control: Observation | None) -> str:
             here, wanted = cache_config.kept(step.export, other.export)
             return f"{means} ({here} of {wanted} inner records have layers)"
     return means
+
+
+def _last_line(rule: Rule, seen: Observation) -> str:
+    """Return the last line that the step of a *rule* printed: why a commit could not be tested."""
+    step = seen.step(rule.all[0].step)
+    lines = step.stderr.strip().splitlines() if step else []
+    return f"; last line of output: {lines[-1][:300]}" if lines else "; it printed nothing"
 
 
 def _what_happened(seen: Observation) -> str:
