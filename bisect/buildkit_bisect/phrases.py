@@ -29,6 +29,14 @@ def spaced(*parts: str) -> str:
     return " ".join(filter(None, parts))
 
 
+def hashed(names: Sequence[str]) -> str:
+    """``the script t.sh and 2 files: a, b``: a script, and the files that it declares."""
+    script, *files = names
+    if not files:
+        return f"the script {script} alone"
+    return f"the script {script} and {plural(len(files), 'file')}: {listed(files)}"
+
+
 def plural(n: int, word: str) -> str:
     """``1 cell``, ``2 cells``."""
     return f"{n} {word}" if n == 1 else f"{n} {word}s"

@@ -172,7 +172,7 @@ def parsed(line: list[str]) -> Request:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Upstream's repository, a contributor's clone of it, a campaign, and a reader's script."""
+    """Upstream's repository, a contributor's clone of it, a campaign, and a reader's files."""
     root = tmp_path_factory.mktemp("home")
     repo = upstream(root / "upstream")
     clone = root / "src" / "buildkit"
@@ -200,6 +200,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = root / "my-test.sh"
     script.write_text("#!/bin/sh\nexit 0\n")
     script.chmod(0o755)
+    (root / "helper.sh").touch()
+    (root / "data").mkdir()
+    (root / "data" / "a.json").touch()
     return root
 
 

@@ -147,6 +147,13 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     (*BISECT, "--script=/bin/true", "--scenario=cross-stage-lazy"),
     *((*BISECT, f"--script={s}") for s in (
         "/nowhere", "/etc/passwd", "/etc", "-x", "x" * 300, "a\nb", "\udcff", "/dev/null")),
+    (*RUN, "--script-files=/bin/true"),
+    *((*RUN, "--script=/bin/true", f"--script-files={f}") for f in (
+        "/nowhere", "/etc/passwd", "..", "/dev/null", "/bin/no*such", "x" * 300, "a\nb", "\udcff")),
+    *((*RUN, "--script=/bin/true", f"--script-bad={c}") for c in ("0", "125", "128", "9-3", "x")),
+    *((*RUN, "--script=/bin/true", f"--outcome={o}") for o in (
+        "3", "3=slow", "3=slow:weak", "0=a:bad", "137=a:bad", "3=flaky:bad", "9" * 6000)),
+    (*RUN, "--script=/bin/true", "--outcome=3=a:bad", "--script-bad=3"),
     (*RUN, "--images=public", "--scenario=cross-stage-dedup"),
     ("build", "--rev=master", "--repo=REPO", "--builder=dockerfile", "--base-image=x"),
     *(("build", "--rev=master", "--repo=REPO", f"--save={s}") for s in (

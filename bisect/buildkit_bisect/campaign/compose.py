@@ -68,6 +68,9 @@ def scenario_info(scenario: Scenario, refs: Mapping[str, ImageRef]) -> ScenarioI
             | ({"label": r.label} if r.label else {})
             for r in scenario.outcomes
         ),
+        files=tuple(
+            {"name": f.name, "mode": f"{f.mode:04o}", "sha256": f.sha256} for f in scenario.files
+        ),
         # The registry's port changes from run to run; the digest identifies the image.
         images={
             name: {"ref": re.sub(r"^127\.0\.0\.1:\d+/", "", ref.ref), "digest": ref.digest}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from buildkit_bisect import result
-from buildkit_bisect.campaign import compose, known, record
+from buildkit_bisect.campaign import compose, known, record, scripts
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.setup import Setup, open_lab
 from buildkit_bisect.errors import BadInput, BisectError
@@ -108,6 +108,8 @@ def _document(campaign: Campaign, setup: Setup, name: str, folder: Path) -> Resu
     if findings := campaign.settled():
         spent = {"total": time.monotonic() - started, "builds": 0.0, "trials": 0.0}
         return document(findings, refs={}, seconds=spent, engine={})
+    for said in scripts.said(setup.scenarios):
+        setup.events.emit(said)
     setup.events.emit(campaign.plan())
     with open_lab(setup, name) as (lab, refs):
         findings = campaign.run(Work(lab=lab, events=setup.events, folder=folder))

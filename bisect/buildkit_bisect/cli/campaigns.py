@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from buildkit_bisect import render, result
-from buildkit_bisect.campaign import driver
+from buildkit_bisect.campaign import driver, scripts
 from buildkit_bisect.campaign import matrix as matrices
 from buildkit_bisect.campaign.bisect import Bisection
 from buildkit_bisect.campaign.boundaries import BoundaryCampaign
@@ -151,8 +151,25 @@ def boundaries(request: requests.Boundaries) -> int:
 def scripted(request: Campaign) -> Scenario | None:
     """Return the user's test script as a scenario; None if *request* has no script."""
     if not request.script:
+        for given, option in (
+            (request.script_files, words(Campaign, script_files=True)),
+            (request.script_bad, words(Campaign, script_bad=True)),
+            (request.outcome, words(Campaign, outcome=True)),
+        ):
+            if given:
+                raise BadInput(
+                    f"{option} needs {words(Campaign, script=True)}",
+                    hint=words(Campaign, script="./test.sh"),
+                )
         return None
-    return from_script(request.script, timeout=request.script_timeout)
+    with announce(f"reading {request.script} and the files that it declares"):
+        return from_script(
+            request.script,
+            timeout=request.script_timeout,
+            files=request.script_files,
+            bad=request.script_bad,
+            named=request.outcome,
+        )
 
 
 def _check_ends(request: Bisect) -> None:
@@ -189,7 +206,10 @@ def conduct(campaign: driver.Campaign, setup: Setup) -> int:
     if request.dry_run:
         if settled and settled.bisect:
             raise NoAnswer(settled.bisect.reason, hint=settled.bisect.hint)
-        return show_plan(request, campaign.plan())
+        for warning in scripts.warnings(setup.scenarios):
+            events.emit(warning)
+        names = [file.name for scenario in setup.scenarios for file in scenario.files]
+        return show_plan(request, campaign.plan(), script=names)
     if not settled:
         doctor.ensure(sayer(events), trials=True, without=_unneeded(request))
     document = driver.drive(campaign, setup, partial(_publish, request))

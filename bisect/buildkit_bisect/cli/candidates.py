@@ -262,10 +262,10 @@ SOURCES: Mapping[str, _Source] = {
     "ID": _campaigns,
     "OUTCOME,OUTCOME": _outcomes,
     "NAME=SECONDS": _deadlines,
-    "FILE": _files,
+    **dict.fromkeys(("FILE", "FILE,FILE"), _files),
     **dict.fromkeys(
         ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
-         "OWNER/NAME", "PATH,PATH", "NAME=SOCKET[:ROOT]"),
+         "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT", "NAME=SOCKET[:ROOT]"),
         _nothing,
     ),
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,15 +11,19 @@ from buildkit_bisect.cli.guard import DONE
 from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.forecast import forecast
 from buildkit_bisect.options.requests import Building
-from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.phrases import hashed, listed, plural
 
 
-def show_plan(request: Building, planned: Planned) -> int:
-    """Print *planned*, as JSON if *request* asks for it."""
+def show_plan(request: Building, planned: Planned, script: Sequence[str] = ()) -> int:
+    """Print *planned*, as JSON if *request* asks for it.
+
+    *script*: the names of a test script and of the files that it declares.
+    """
     if request.json:
-        print(json.dumps(_facts(planned), indent=1))
+        hashed_ = {"hashed": list(script)} if script else {}
+        print(json.dumps({**_facts(planned), **hashed_}, indent=1))
     else:
-        print("\n".join(_lines(planned)))
+        print("\n".join([*([f"hashed {hashed(script)}"] if script else []), *_lines(planned)]))
     return DONE
 
 

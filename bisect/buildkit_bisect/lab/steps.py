@@ -15,9 +15,10 @@ from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab import cache_export
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.runtime.registry import Registry
-from buildkit_bisect.scenario import Action, Scenario, Step
+from buildkit_bisect.scenario import Action, Scenario, Step, script_files
 from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.system import process
 from buildkit_bisect.system.process import Completed
@@ -158,9 +159,23 @@ def _result(step: Step, done: Completed) -> StepResult:
 
 
 def _script(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
-    """Run a user's program against the daemon, in an empty directory."""
+    """Run a user's program against the daemon, in an empty directory.
+
+    Raises `InfraFailed` if it or a file that it declares is not what the trial is known by.
+    """
     env = {**runtime.environment(), **bench.environment}
+    files = bench.scenario.files
+    if name := script_files.changed(files):
+        raise InfraFailed(
+            f"{name} changed since the campaign began: the same command again takes it as it is",
+            hint=inv("status"),
+        )
     done = process.run([step.path], timeout=step.timeout, cwd=bench.work, env=env, check=False)
+    if name := script_files.changed(files):
+        raise InfraFailed(
+            f"{name} changed while the script ran: a declared file must stay as it is",
+            hint=inv("status"),
+        )
     (bench.evidence / f"{step.id}.stdout").write_text(done.stdout)
     (bench.evidence / f"{step.id}.stderr").write_text(done.stderr)
     return StepResult(

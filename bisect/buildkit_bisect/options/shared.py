@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from buildkit_bisect.model import DEFAULT_REPO, RuntimeKind, Served
-from buildkit_bisect.options import parse
+from buildkit_bisect.options import exits, parse
 from buildkit_bisect.options.choices import Format, Images, SourceKind
+from buildkit_bisect.options.exits import NamedExit
 from buildkit_bisect.options.option import Position, option, repeated, switch
 from buildkit_bisect.system import checkout
 
@@ -118,8 +119,35 @@ class Scripted:
         default="",
         unset="the scenario's steps",
         value="FILE",
-        help="your test script instead of a scenario: exit 0 is good, 125 skip, other 1-127 bad",
+        help="your test script instead of a scenario: exit 0 is good, 1-124 bad, 125-127 skip",
         example="./test.sh",
+    )
+    script_files: tuple[str, ...] = option(
+        parse.names,
+        default=(),
+        unset="those in its comment `# bkbisect-files: ...`",
+        value="FILE,FILE",
+        help="files beside your test script that it needs: stored trials count while they and the"
+        " script are the same; also folders and patterns",
+        example="helper.sh,'data/*.json'",
+    )
+    script_bad: frozenset[int] = option(
+        exits.codes,
+        default=frozenset(),
+        unset="126 and 127 are skip",
+        value="CODE,CODE",
+        help="exit codes of your test script that are bad too",
+        example="127",
+    )
+    outcome: tuple[NamedExit, ...] = repeated(
+        exits.outcomes,
+        exits.write_outcomes,
+        default=(),
+        unset="script-good, script-bad, script-skip",
+        value="CODE=NAME:VERDICT",
+        help="exit code or range of your test script that is an outcome of its own, good, bad or"
+        " skip; repeatable",
+        example="3=slow:bad",
     )
     script_timeout: int = option(
         parse.number(1, 86400),

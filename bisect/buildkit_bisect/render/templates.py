@@ -11,7 +11,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Report
-from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.phrases import hashed, listed, plural
 from buildkit_bisect.render import symbols, text
 from buildkit_bisect.result import CampaignKind, CampaignStatus
 from buildkit_bisect.system import checkout
@@ -45,6 +45,7 @@ class Templates:
             duration=text.duration,
             head=text.head,
             listed=listed,
+            hashed=hashed,
             word=symbols.word,
         )
         self._env.globals.update(

@@ -29,6 +29,7 @@ SHAPES: dict[str, dict[str, type]] = {
     "ScenarioInfo.axes": {"values": tuple, "controls": tuple},
     "ScenarioInfo.outcomes": {"name": str, "verdict": str, "means": str},
     "ScenarioInfo.images": {"ref": str, "digest": str},
+    "ScenarioInfo.files": {"name": str, "mode": str, "sha256": str},
     "StepInfo.vertices": {"name": str, "state": str},
     "StepInfo.records": {"digest": str, "layers": int, "inputs": list},
 }

@@ -35,6 +35,7 @@ class ScenarioInfo:
     outcomes: tuple[dict[str, str], ...]  # {"name", "verdict", "means", "label"?}
     images: dict[str, dict[str, str]]  # name -> {"ref", "digest"}
     labels: dict[str, dict[str, str]] = field(default_factory=dict)  # axis -> value -> its name
+    files: tuple[dict[str, str], ...] = ()  # {"name", "mode", "sha256"}: a script, what it declares
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,6 +65,10 @@ _TIGHTER: dict[str, dict[str, Any]] = {
         "type": "object",
         "additionalProperties": _record(ref=_TEXT, digest=_TEXT),
     },
+    "ScenarioInfo.files": {
+        "type": "array",
+        "items": _record(name=_TEXT, mode=_TEXT, sha256=_TEXT),
+    },
     "RevisionInfo.sha": _COMMIT,
     "StepInfo.vertices": {
         "type": "array",
@@ -98,6 +102,7 @@ ADDED = (
     "Result.page",
     "Result.reproduction",
     "RevisionInfo.author",
+    "ScenarioInfo.files",
     "ScenarioInfo.labels",
 )
 

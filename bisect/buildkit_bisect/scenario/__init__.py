@@ -11,6 +11,7 @@ from buildkit_bisect.scenario.definition import (
     Kept,
     Rule,
     Scenario,
+    ScriptFile,
     Step,
     VertexIs,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Kept",
     "Rule",
     "Scenario",
+    "ScriptFile",
     "Step",
     "VertexIs",
     "from_script",

@@ -135,6 +135,17 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ScriptFile:
+    """A user's own program, or a file that it declares, as it was when the campaign began."""
+
+    name: str  # relative to the program's folder
+    path: Path
+    mode: int  # permission bits
+    sha256: str
+    link: str = ""  # what it points to, if it is a symbolic link; the rest is of the file there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Scenario:
     """One reproducer."""
 
@@ -153,6 +164,8 @@ class Scenario:
     folders: tuple[Path, ...] = ()  # own folder, then the one it extends
     digest: str = ""  # of everything
     run_digest: str = ""  # of what a trial executes: rules may change without a new trial
+    files: tuple[ScriptFile, ...] = ()  # the program of --script, then the files that it declares
+    beside: tuple[str, ...] = ()  # files beside that program that it names and does not declare
 
     def file(self, name: str) -> Path:
         """The path of a file, first in its own folder, then in the one it extends."""

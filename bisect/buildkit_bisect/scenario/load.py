@@ -25,7 +25,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 _HELP = "docs/scenarios.md"
 
-_NOT_IN_FILE = ("folders", "digest", "run_digest")
+_NOT_IN_FILE = ("folders", "digest", "run_digest", "files", "beside")
 
 
 def names(root: Path = checkout.SCENARIOS) -> list[str]:

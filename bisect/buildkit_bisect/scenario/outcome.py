@@ -34,11 +34,10 @@ def judge(scenario: Scenario, seen: Observation, control: Observation | None) ->
     steps = {step.id: step for step in scenario.steps}
     for rule in scenario.outcomes:
         if all(_enough(rule, c, steps[c.step], seen, control) for c in rule.all):
-            return Outcome(
-                name=rule.name,
-                verdict=rule.verdict,
-                reason=_because(rule, steps, seen, control),
-            )
+            reason = _because(rule, steps, seen, control)
+            if rule.verdict is Verdict.SKIP:
+                reason += _last_line(rule, seen)
+            return Outcome(name=rule.name, verdict=rule.verdict, reason=reason)
     return ToolOutcome.UNCLASSIFIED.because(_what_happened(seen))
 
 
@@ -125,6 +124,13 @@ def _records(
             counts = listed([f"{here} of {wanted}" for here, wanted in dict.fromkeys(kept)])
             yield f"{counts} inner records have layers"
             return
+
+
+def _last_line(rule: Rule, seen: Observation) -> str:
+    """Return the last line that the step of a *rule* printed: why a commit could not be tested."""
+    step = seen.step(rule.all[0].step)
+    lines = step.stderr.strip().splitlines() if step else []
+    return f"; last line of output: {lines[-1][:300]}" if lines else "; it printed nothing"
 
 
 def _what_happened(seen: Observation) -> str:

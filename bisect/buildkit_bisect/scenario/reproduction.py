@@ -26,6 +26,9 @@ _BUILT_IN = ("auto", "fuse-overlayfs", "native", "overlayfs", "stargz")
 #: differ as in a trial: within one registry BuildKit may mount a blob instead of fetching it.
 IMAGES, PUSHED = "127.0.0.1:5000", "127.0.0.1:5001"
 
+#: Declared files that the script names.
+MOST_NAMES = 100
+
 _SETUP = """\
 set -u
 cd "$(mktemp -d)" && echo "files are in $PWD"
@@ -150,6 +153,8 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
         yield "- in PATH: jq, to read the exported cache"
     if _scripted(cell):
         yield f"- in the current directory: {scenario.title}, the reproducer itself"
+        if names := [file.name for file in scenario.files[1:]]:
+            yield f"- beside it, the files that it declares: {listed(names, limit=MOST_NAMES)}"
     for address in cell.registries:
         yield f"- a registry at {address}: docker run -d -p {address}:5000 registry:2"
     yield from _control(cell)

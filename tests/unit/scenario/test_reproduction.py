@@ -117,8 +117,20 @@ def test_a_users_own_program(tmp_path: Path) -> None:
     assert "\"$here\"/'my test.sh' 2>&1 | tee script.log\n" in made
     assert "- in the current directory: my test.sh, the reproducer itself" in made
     assert str(tmp_path) not in made
-    assert "bad (script-bad): the script exited 1 to 127, but not 125.\n" in made
-    assert "    script exits 1 to 127.\n" in made
+    assert "bad (script-bad): the script exited 1 to 124.\n    script exits 1 to 124.\n" in made
+    assert "skip (program-not-found): exit 127: by the convention of shells, a pro" in made
+    assert "the files that it declares" not in made
+
+
+def test_the_files_that_a_program_declares_are_named(tmp_path: Path) -> None:
+    for name in ("a.json", "b helper.sh"):
+        (tmp_path / name).touch()
+    program = tmp_path / "test.sh"
+    program.write_text("#!/bin/sh\n# bkbisect-files: *helper.sh a.json\n")
+    program.chmod(0o755)
+    made = script(scenario.from_script(str(program), timeout=5), ())
+    assert "# - beside it, the files that it declares: a.json and b helper.sh\n" in made
+    assert plain(made)
 
 
 @pytest.mark.parametrize("text", ["a\nrm -rf /", "a\rb", "a\x85b", "a\u2028b"])
