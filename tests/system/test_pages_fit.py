@@ -21,6 +21,9 @@ from buildkit_bisect.system.checkout import PROJECT
 pytestmark = pytest.mark.system
 
 PHONE, HALF, DESK = 390, 780, 1280
+#: Height of a phone's screen.
+TALL = 844
+PUBLISHED = sorted(p.parent.name for p in (PROJECT / "results/issue-6893").glob("*/result.json"))
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 
 
@@ -134,6 +137,42 @@ def test_the_answer_is_on_the_first_screen_of_a_phone(kind: str, reader: Reader)
     assert ys == sorted(ys)
     if kind != "hostile":
         assert ys[1] < 400, "the table begins in the upper half"
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_phone_shows_four_answers_without_scrolling(name: str, reader: Reader) -> None:
+    """What is broken where; which commit, or that none was looked for; trials; the command."""
+    document = published(name)()
+    reader.write(document)
+    page = reader.again(width=PHONE, height=TALL)
+    trials = page.locator("header .basis")
+    command = page.locator(".again pre").first
+    for answer in (page.locator("h1"), trials, command, page.locator(".brief tbody tr").first):
+        box = answer.bounding_box()
+        assert box
+        assert box["y"] + box["height"] <= TALL
+    assert "trial" in trials.inner_text()
+    assert command.inner_text().startswith("./inv ")
+    found = document.bisect
+    if found is None:
+        assert "no commit was looked for" in trials.inner_text()
+    named = [found.first_bad, *(c.sha for c in found.changes)] if found else []
+    for sha in filter(None, named):
+        box = page.locator(f".brief a[href$='/commit/{sha}']").first.bounding_box()
+        assert box
+        assert box["y"] + box["height"] <= TALL
+
+
+def test_a_command_is_copied_or_selected(reader: Reader) -> None:
+    page = reader.open(results.refused(), width=PHONE)
+    command, button = page.locator(".again pre").first, page.locator(".copy").first
+    button.click()
+    expect(button).to_have_text(re.compile("copied|selected"))
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    expect(button).to_have_text("copy", timeout=5000)
+    button.click()
+    expect(button).to_have_text("selected")
+    assert page.evaluate("getSelection().toString().trim()") == command.inner_text().strip()
 
 
 def test_a_region_with_more_in_it_shows_on_which_side(reader: Reader) -> None:
