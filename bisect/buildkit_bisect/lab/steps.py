@@ -15,6 +15,7 @@ from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab import cache_export
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario import Action, Scenario, Step
@@ -117,7 +118,10 @@ def _built(bench: Bench, step: Step, built: Built) -> StepResult:
         (bench.evidence / f"{step.id}.{name}").write_text(text)
     done.whole()
     if progress.trouble:
-        raise InfraFailed(f"the progress of step {step.id} cannot be read: {progress.trouble}")
+        raise InfraFailed(
+            f"the progress of step {step.id} cannot be read: {progress.trouble}",
+            hint=f"{inv('doctor')}, then {inv('resume')}",
+        )
     if done.ok and not progress.vertices:
         raise UnsupportedClient(f"step {step.id} exited 0, but no vertex was found in its progress")
     return StepResult(
