@@ -19,7 +19,7 @@ class Reporting(StrEnum):
 
 
 #: The oldest release that was tested. Older ones are run if they have what `build` uses.
-OLDEST = "v0.11"
+OLDEST = "v0.10.6"
 
 #: What `build` uses beside one of `Reporting`.
 _OPTIONS = ("--export-cache", "--frontend", "--import-cache", "--local", "--opt", "--output")

@@ -81,7 +81,7 @@ def test_it_is_asked_once(tmp_path: Path) -> None:
 
 
 def test_one_that_lacks_an_option_is_not_supported(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedClient, match=r"has no --trace; v0\.11 is the oldest release"):
+    with pytest.raises(UnsupportedClient, match=r"has no --trace; v0\.10\.6 is the oldest release"):
         built(script(tmp_path, trace=""))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect import scenario
-from buildkit_bisect.scenario import Action, Scenario, Step
+from buildkit_bisect.scenario import Action, Condition, Scenario, Step
 from buildkit_bisect.scenario.reproduction import script
 
 pytestmark = pytest.mark.local
@@ -50,6 +50,8 @@ def odd() -> Scenario:
         replace(build, id="b", parallel="p", target=evil),
     )
     rules = tuple(replace(rule, means=evil) for rule in loaded.outcomes)
+    printed = Condition(step="a", vertex=evil, log=evil)
+    rules += (replace(rules[0], all=(printed,)),)
     return replace(loaded, title=evil, issue=evil, steps=steps, outcomes=rules)
 
 

@@ -87,7 +87,7 @@ class Builder:
         try:
             want = wanted(dockerfile, gomod)
         except Missing as err:
-            return NoBuild(stage=Stage.TOOLCHAIN, reason=err.message)
+            return NoBuild(stage=Stage.TOOLCHAIN, reason=err.message, hint=err.hint)
         try:
             toolchain = self._toolchains.find(want)
         except Missing as err:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from buildkit_bisect.campaign import estimate, matrix
 from buildkit_bisect.campaign.setup import Workshop, open_workshop, patch_loader
@@ -54,14 +54,7 @@ def build(request: requests.Build) -> int:
                 ),
             )
         if isinstance(made, NoBuild):
-            if made.infra:
-                raise InfraFailed(
-                    f"cannot build {row}: {made.stage}: {made.reason}", hint=made.hint
-                )
-            raise NoAnswer(
-                f"cannot build {row}: {made.stage}: {made.reason}",
-                hint=f"less {made.log}" if made.log else inv("doctor"),
-            )
+            _refuse(row, made)
         events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
         trim(events, request.cache_size)
         if image:
@@ -75,6 +68,17 @@ def build(request: requests.Build) -> int:
         how = "already built" if made.reused else f"built in {estimate.minutes(made.seconds)}"
         print(f"{row}: {how} with Go {made.go}\n{made.directory}")
     return DONE
+
+
+def _refuse(row: str, made: NoBuild) -> NoReturn:
+    if made.infra:
+        raise InfraFailed(f"cannot build {row}: {made.stage}: {made.reason}", hint=made.hint)
+    if made.hint:
+        raise NoAnswer(f"cannot build {row}: {made.stage}: {made.reason}", hint=made.hint)
+    raise NoAnswer(
+        f"cannot build {row}: {made.stage}: {made.reason}",
+        hint=f"less {made.log}" if made.log else inv("doctor"),
+    )
 
 
 def _planned(workshop: Workshop, variant: Variant, *, image: bool) -> Planned:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from buildkit_bisect.buildctl import OLDEST as OLDEST_RELEASE
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.environment import environment
 from buildkit_bisect.system import addresses, cache_limit, paths, process
@@ -21,8 +22,14 @@ from buildkit_bisect.system import addresses, cache_limit, paths, process
 _ARG_GO = re.compile(
     r"^[ \t]*ARG[ \t]+GO_VERSION[ \t]*=[ \t]*[\"']?(\d+)\.(\d+)", re.MULTILINE | re.IGNORECASE
 )
+#: Before v0.12 the image of the first stage that has Go names the version.
+_FROM_GO = re.compile(r"^[ \t]*FROM[ \t][^\n]*\bgolang:(\d+)\.(\d+)", re.MULTILINE | re.IGNORECASE)
 _MOD_GO = re.compile(r"^go[ \t]+(\d+)\.(\d+)(?:\.(\d+))?", re.MULTILINE)
 _VERSION = re.compile(r"^go(\d+)\.(\d+)(?:\.(\d+))?$")
+
+
+#: The first minor version whose ``go build`` has all options of a build (``-buildvcs``).
+OLDEST = (1, 18)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +71,11 @@ def parse_version(text: str) -> tuple[int, int, int] | None:
 
 
 def asked_in_dockerfile(dockerfile: str) -> tuple[int, int] | None:
-    """Return the minor version of ``ARG GO_VERSION``, as in ``(1, 25)``; None if there is none."""
-    asked = _ARG_GO.search(dockerfile)
+    """Return the minor version of ``ARG GO_VERSION``, or of the first image ``golang:1.19-...``.
+
+    It is a pair such as ``(1, 25)``; None if there is none.
+    """
+    asked = _ARG_GO.search(dockerfile) or _FROM_GO.search(dockerfile)
     return (int(asked[1]), int(asked[2])) if asked else None
 
 
@@ -73,7 +83,7 @@ def wanted(dockerfile: str | None, gomod: str | None) -> GoWanted:
     """Return the Go version in a commit's Dockerfile, or else in its go.mod.
 
     With ``GOTOOLCHAIN=local`` go.mod is also a lower bound, including the patch release.
-    Raises `Missing` if neither names a version.
+    Raises `Missing` if neither names a version, or one before `OLDEST`.
     """
     asked = asked_in_dockerfile(dockerfile or "")
     bound = _MOD_GO.search(gomod or "")
@@ -85,6 +95,12 @@ def wanted(dockerfile: str | None, gomod: str | None) -> GoWanted:
     floor = (int(bound[1]), int(bound[2]), int(bound[3] or 0)) if bound else (0, 0, 0)
     minor = asked or floor[:2]
     minor = max(minor, floor[:2])
+    if minor < OLDEST:
+        raise Missing(
+            f"the commit needs Go {minor[0]}.{minor[1]}, which is too old: {OLDEST_RELEASE} is the"
+            " oldest release that this tool supports",
+            hint=f"{OLDEST_RELEASE} or later",
+        )
     return GoWanted(minor=minor, patch=floor[2] if floor[:2] == minor else 0)
 
 

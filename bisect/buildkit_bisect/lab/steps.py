@@ -118,7 +118,10 @@ def _built(bench: Bench, step: Step, built: Built) -> StepResult:
         (bench.evidence / f"{step.id}.{name}").write_text(text)
     done.whole()
     if progress.trouble:
-        raise InfraFailed(f"the progress of step {step.id} cannot be read: {progress.trouble}")
+        raise InfraFailed(
+            f"the progress of step {step.id} cannot be read: {progress.trouble}",
+            hint=f"{inv('doctor')}, then {inv('resume')}",
+        )
     if done.ok and not progress.vertices:
         raise UnsupportedClient(f"step {step.id} exited 0, but no vertex was found in its progress")
     return StepResult(

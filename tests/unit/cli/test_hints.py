@@ -35,7 +35,7 @@ FOREIGN = frozenset({
     "--addr", "--address", "--all", "--batch", "--config", "--fork", "--git", "--grep",
     "--kill-child", "--mount", "--mount-proc", "--no-install-recommends", "--numstat",
     "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents", "--pid",
-    "--privileged", "--propagation", "--raw", "--root", "--since",
+    "--privileged", "--progress", "--propagation", "--raw", "--root", "--since", "--trace",
 })  # fmt: skip
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.

@@ -32,12 +32,19 @@ def goroot(path: Path, version: str) -> Path:
     [
         ("ARG GO_VERSION=1.25\n", "go 1.24.0\n", (1, 25), 0),
         ("ARG GO_VERSION=1.26\n", "module x\n\ngo 1.26.3\n", (1, 26), 3),
-        ("ARG GO_VERSION=1.13-buster\n", "go 1.13\n", (1, 13), 0),
+        ("ARG GO_VERSION=1.18-buster\n", "go 1.13\n", (1, 18), 0),
+        (
+            "FROM --platform=$P golang:1.19-alpine${ALPINE_VERSION} AS go\nFROM golang:1.20\n",
+            "go 1.18\n",
+            (1, 19),
+            0,
+        ),
+        ("FROM golang:1.19\nARG GO_VERSION=1.20\n", "go 1.18\n", (1, 20), 0),
         ('  arg GO_VERSION="1.23.4"\n', None, (1, 23), 0),
         ("FROM golang\n", "go 1.21\n", (1, 21), 0),
         (None, "go 1.24.2\ntoolchain go1.25.1\n", (1, 24), 2),
         ("ARG GO_VERSION=1.24\n", "go 1.25.1\n", (1, 25), 1),  # an older Go cannot build it
-        ("#ARG GO_VERSION=1.9\nARG GO_VERSION=1.10\n", "", (1, 10), 0),
+        ("#ARG GO_VERSION=1.9\nARG GO_VERSION=1.20\n", "", (1, 20), 0),
     ],
 )
 def test_wanted(
@@ -49,6 +56,15 @@ def test_wanted(
 def test_a_commit_without_a_go_version() -> None:
     with pytest.raises(Missing, match="has no Go version"):
         wanted("ARG GOVERSION=1\n", "module x\n")
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "gomod"),
+    [("ARG GO_VERSION=1.17\n", "go 1.17\n"), ("FROM golang:1.17-alpine\n", ""), ("", "go 1.17")],
+)
+def test_a_commit_before_the_oldest_supported_release(dockerfile: str, gomod: str) -> None:
+    with pytest.raises(Missing, match=r"needs Go 1\.17, which is too old: v0\.10\.6 is the oldest"):
+        wanted(dockerfile, gomod)
 
 
 def test_only_the_same_minor_and_no_older_patch_is_accepted() -> None:
