@@ -141,7 +141,7 @@ def test_the_answer_is_on_the_first_screen_of_a_phone(kind: str, reader: Reader)
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_phone_shows_four_answers_without_scrolling(name: str, reader: Reader) -> None:
-    """What is broken where; which commit, or that none was looked for; trials; the command."""
+    """What is broken where; which commit, or that none was searched for; trials; the command."""
     document = published(name)()
     reader.write(document)
     page = reader.again(width=PHONE, height=TALL)
@@ -155,7 +155,7 @@ def test_a_phone_shows_four_answers_without_scrolling(name: str, reader: Reader)
     assert command.inner_text().startswith("./inv ")
     found = document.bisect
     if found is None:
-        assert "no commit was looked for" in trials.inner_text()
+        assert "not bisected" in trials.inner_text()
     named = [found.first_bad, *(c.sha for c in found.changes)] if found else []
     for sha in filter(None, named):
         box = page.locator(f".brief a[href$='/commit/{sha}']").first.bounding_box()

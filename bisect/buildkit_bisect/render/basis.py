@@ -1,4 +1,4 @@
-"""What a report rests on: how many trials there were, and whether a commit was looked for. Pure."""
+"""What a report rests on: how many trials there were, and whether it is of a bisection. Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _clauses(result: Result) -> Iterator[str]:
     elif own:
         yield f"{_range(own)} in each of {len(own)} cells" if len(own) > 1 else _range(own)
     if own:
-        bisection = "" if result.validation else f": that is {inv('bisect')}"
-        yield f"no commit was looked for{bisection}"
+        bisection = "" if result.validation else f" (see {inv('bisect')})"
+        yield f"not bisected{bisection}"
 
 
 def _range(numbers: list[int]) -> str:

@@ -38,9 +38,6 @@ def check_rules(scenario: Scenario) -> None:
         require_name(rule.name, f"{where}.name")
         free = rule.name not in set(ToolOutcome)
         require(free, f"{where}.name", f"{rule.name!r} is reserved")
-        if rule.label is not None:
-            require_label(rule.label, f"{where}.label")
-            require(not _taken(scenario, rule), f"{where}.label", "must not repeat")
         require(bool(rule.means.strip()), f"{where}.means", "must not be empty")
         require_word(rule.verdict, VERDICTS, f"{where}.verdict")
         # Trials are counted by the names of their outcomes.
@@ -59,6 +56,10 @@ def check_rules(scenario: Scenario) -> None:
             shadowed = all(n <= least.get(facts, 0) for facts, n in fewer.items())
             require(not shadowed, where, f"can never match: {name!r} above always matches first")
         above.append((rule.name, least))
+    for index, rule in enumerate(scenario.outcomes):
+        if rule.label is not None:
+            require_label(rule.label, f"outcomes[{index}].label")
+            require(not _taken(scenario, rule), f"outcomes[{index}].label", "must not repeat")
 
 
 def _taken(scenario: Scenario, rule: Rule) -> bool:

@@ -159,7 +159,7 @@ BROKEN = [
         ('"step  cached"', "must be one line"),
         (f'"{"x" * 41}"', "must be one line"),
         ('""', "must be one line"),
-        ("2", "at .outcomes.label"),
+        ("2", "must be a text, not a whole number"),
     ],
 )
 def test_a_label_of_an_outcome_is_checked(root: Path, label: str, message: str) -> None:
