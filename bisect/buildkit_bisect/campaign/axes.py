@@ -14,9 +14,6 @@ from buildkit_bisect.scenario import RUNTIME_AXIS, Axis, Scenario
 
 SNAPSHOTTER_AXIS = "snapshotter"
 
-#: A control: it pulls eagerly, so a failure that needs lazy layers cannot occur with it.
-FUSE_OVERLAYFS = "fuse-overlayfs"
-
 
 def extend(scenario: Scenario, request: Campaign) -> Scenario:
     """Return *scenario* with the axes of *request*. Raises `BadInput` if they conflict."""
@@ -52,7 +49,7 @@ def with_snapshotters(
     axis = scenario.axes.get(SNAPSHOTTER_AXIS)
     if axis is None:
         return scenario
-    known = (FUSE_OVERLAYFS, snapshotters.STARGZ, *sockets)
+    known = (snapshotters.FUSE_OVERLAYFS, snapshotters.STARGZ, *sockets)
     new = [v for v in dict.fromkeys(requested) if v in known and v not in axis.values]
     if not new:
         return scenario
@@ -64,6 +61,6 @@ def with_snapshotters(
             hint=f"another {words(Campaign, scenario=True)},"
             f" or values.{new[0]} in its [vars.{depending[0]}]",
         )
-    controls = [v for v in new if v == FUSE_OVERLAYFS and axis.controls]
+    controls = [v for v in new if v == snapshotters.FUSE_OVERLAYFS and axis.controls]
     extended = replace(axis, values=(*axis.values, *new), controls=(*axis.controls, *controls))
     return replace(scenario, axes={**scenario.axes, SNAPSHOTTER_AXIS: extended})

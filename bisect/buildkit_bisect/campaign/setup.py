@@ -19,7 +19,7 @@ from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
-from buildkit_bisect.model import Axes, Build, Variant
+from buildkit_bisect.model import Axes, Build, RuntimeKind, Variant
 from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.choices import Images
 from buildkit_bisect.options.command import inv, words
@@ -187,9 +187,12 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             say=say,
             deadlines=setup.builder.deadlines,
         )
+        asked = request.axis.get(SNAPSHOTTER_AXIS, ())
+        if RuntimeKind.HOST in request.runtime:
+            snapshotters.check_installed(asked)
         backends = all_runtimes.prepare(request.runtime, shared)
         proxies = snapshotters.find(
-            request.axis.get(SNAPSHOTTER_AXIS, ()),
+            asked,
             request.snapshotter_socket,
             say,
             setup.builder.deadlines,

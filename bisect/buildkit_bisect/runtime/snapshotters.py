@@ -6,12 +6,13 @@ snapshotter; ``--snapshotter-socket NAME=SOCKET[:ROOT]`` is a user's own, which 
 
 from __future__ import annotations
 
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.golang import gotool
 from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.model import Served
@@ -21,6 +22,9 @@ from buildkit_bisect.system.deadlines import Deadlines
 
 #: The axis value for the compiled one.
 STARGZ = "stargz-proxy"
+
+#: Built into buildkitd. Eager, so a failure that needs lazy layers cannot occur with it.
+FUSE_OVERLAYFS = "fuse-overlayfs"
 
 #: Not every module proxy has the nested module of containerd-stargz-grpc. This program does the
 #: same without its configuration. It runs buildkitd as its child, so that both see the same
@@ -56,6 +60,18 @@ class Proxy:
             *("--oci-worker-snapshotter", self.name),
             *("--oci-worker-proxy-snapshotter-path", str(socket)),
         ]
+
+
+def check_installed(values: Iterable[str]) -> None:
+    """Raise `Missing` for one of *values* that needs a program that is not installed.
+
+    buildkitd starts without it, and each build step fails.
+    """
+    if FUSE_OVERLAYFS in values and not shutil.which(FUSE_OVERLAYFS):
+        raise Missing(
+            f"{FUSE_OVERLAYFS} is not installed; the snapshotter of that name mounts with it",
+            hint=f"apt-get install -y {FUSE_OVERLAYFS}",
+        )
 
 
 def find(

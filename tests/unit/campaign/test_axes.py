@@ -10,7 +10,7 @@ import pytest
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.campaign import axes
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.model import RuntimeKind, Served
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import docker, snapshotters
@@ -101,3 +101,13 @@ def test_another_root_gives_another_version(tmp_path: Path) -> None:
             for root in ("/var", "/var/lib")
         )
     assert wrong.version != right.version
+
+
+def test_fuse_overlayfs_needs_its_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    snapshotters.check_installed(["overlayfs", "stargz"])
+    with pytest.raises(Missing, match="fuse-overlayfs is not installed"):
+        snapshotters.check_installed(["overlayfs", "fuse-overlayfs"])
+    program = tmp_path / "fuse-overlayfs"
+    program.touch(0o755)
+    snapshotters.check_installed(["fuse-overlayfs"])
