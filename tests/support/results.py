@@ -557,3 +557,8 @@ def hostile_many(rows: int) -> Result:
         replace(r, ref=f"{r.ref} {HOSTILE}", subject=HOSTILE * 5) for r in plain.revisions
     )
     return replace(plain, cells=cells, revisions=revisions, notes=(HOSTILE * 30,) * 50)
+
+
+def only(*cells: object) -> Result:
+    """The matrix with these cells alone."""
+    return matrix(cells=cells)
