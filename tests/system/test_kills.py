@@ -48,6 +48,7 @@ _VOLATILE = frozenset(
         "log",
         "source",
         "digest",
+        "sha256",  # of the script, which writes into its own lab
         "reproduce",
         "why",
     )
