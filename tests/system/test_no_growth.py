@@ -51,6 +51,31 @@ all = [{ step = "build", exit = "ok" }]
 """
 
 
+#: A program that lists the options that the tool looks for, and reports one vertex of a build.
+BUILDCTL = """package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[len(os.Args)-1] == "--help" {
+		fmt.Println("  --progress value  (auto, plain, tty, rawjson)")
+		fmt.Println("  --export-cache value")
+		fmt.Println("  --frontend value")
+		fmt.Println("  --import-cache value")
+		fmt.Println("  --local value")
+		fmt.Println("  --opt value")
+		fmt.Println("  --output value")
+		return
+	}
+	fmt.Fprintln(os.Stderr, `{"vertexes": [{"digest": "sha256:00", "name": "load",` +
+		` "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z"}]}`)
+}
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     trials: int
@@ -110,6 +135,7 @@ def seen_in(of: list[Sample], what: str) -> frozenset[str]:
 
 def test_a_thousand_trials_use_constant_resources(tmp_path: Path) -> None:
     repo = GolangRepo.create(tmp_path / "upstream")
+    repo.commit("buildctl", {"cmd/buildctl/main.go": BUILDCTL})
     scenario, out, cache = (tmp_path / n for n in ("small", "out", "cache"))
     for folder in (scenario, cache):
         folder.mkdir()
