@@ -111,9 +111,8 @@ def prepare(
             " cannot be combined",
             hint="leave out one of them",
         )
-    loaded = (
-        (script,) if script else tuple(scenarios.load(name) for name in request.scenario or default)
-    )
+    named = scenarios.expanded(request.scenario or default)
+    loaded = (script,) if script else tuple(map(scenarios.load, named))
     loaded = tuple(extend(s, request).within(request.deadline.get("step")) for s in loaded)
     _check_axes(request.axis, loaded)
     if request.images is Images.PUBLIC:

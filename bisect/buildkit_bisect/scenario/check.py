@@ -37,7 +37,7 @@ _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 def check(scenario: Scenario) -> None:
     """Raise `BadInput` for the first error found; its message names the key."""
-    require_name(scenario.name, "name")
+    require_name(scenario.name.removeprefix("library/"), "name")
     require(bool(scenario.title.strip()), "title", "must not be empty")
     require(is_link(scenario.issue), "issue", "not an https:// address")
     require(bool(scenario.steps), "steps", "must not be empty")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,32 @@ from buildkit_bisect.system.deadlines import Deadlines
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
+#: The folder of reports with proven answers; alone, it names all of them.
+LIBRARY = "library"
+
 _HELP = "docs/scenarios.md"
 
 _NOT_IN_FILE = ("folders", "digest", "run_digest", "files", "beside")
 
 
 def names(root: Path = checkout.SCENARIOS) -> list[str]:
-    """Scenarios that ship with the tool; a leading underscore marks shared parts."""
+    """Scenarios that ship with the tool; a leading underscore marks shared parts.
+
+    Those of the library are not among them: `library`.
+    """
     return sorted(p.parent.name for p in root.glob("[!_]*/scenario.toml"))
+
+
+def library(root: Path = checkout.SCENARIOS) -> list[str]:
+    """The scenarios of the library, as ``library/NAME``."""
+    found = (root / LIBRARY).glob("*/scenario.toml")
+    return sorted(f"{LIBRARY}/{p.parent.name}" for p in found)
+
+
+def expanded(asked: Iterable[str], root: Path = checkout.SCENARIOS) -> list[str]:
+    """*asked* with ``library`` replaced by the names of all its scenarios, each name once."""
+    every = (library(root) if name == LIBRARY else [name] for name in asked)
+    return list(dict.fromkeys(chain.from_iterable(every)))
 
 
 def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
@@ -39,14 +59,15 @@ def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
     Raises `BadInput` for an unknown name, and for an invalid file with the path of the key at
     fault.
     """
-    folder = root / name if NAME.fullmatch(name) else Path(name.removesuffix("/scenario.toml"))
+    shipped = NAME.fullmatch(name) or name in library(root)
+    folder = root / name if shipped else Path(name.removesuffix("/scenario.toml"))
     if not (folder / "scenario.toml").is_file():
         if not NAME.fullmatch(name) and Path(name).exists():
             raise BadInput(
                 f"unknown scenario {name!r}; a scenario is a folder with scenario.toml in it",
                 hint=_HELP,
             )
-        known = names(root)
+        known = [*names(root), *library(root)]
         # A name without a dot or slash may also be a folder here.
         here = NAME.fullmatch(name) and Path(name, "scenario.toml").is_file()
         wanted = f"./{name}" if here else first(name, known)
