@@ -152,8 +152,9 @@ def _scenarios(_option: Option, part: str, _words: list[Word]) -> Iterator[Candi
 
     yield from map(_word, scenarios.names())
     yield Candidate(word=scenarios.LIBRARY, text="reports with proven answers, all of them")
-    yield from map(_word, scenarios.library())
-    if "/" in part:
+    if part.startswith(f"{scenarios.LIBRARY}/"):
+        yield from map(_word, scenarios.library())
+    elif "/" in part:
         yield Candidate(word=FOLDERS)
 
 

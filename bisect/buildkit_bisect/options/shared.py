@@ -208,7 +208,7 @@ class WithScenarios:
         default=(),
         unset="cross-stage-lazy; matrix and boundaries: also cross-stage-dedup; validate: all",
         value="NAME_OR_DIR",
-        help="comma-separated names or folders of scenarios",
+        help="comma-separated names or folders of scenarios; library: all reports of the library",
         example="cross-stage-lazy",
     )
     axis: Mapping[str, tuple[str, ...]] = repeated(

@@ -42,6 +42,32 @@ def test_shipped_scenarios_load(name: str) -> None:
     assert {r.verdict for r in loaded.outcomes} >= {"good", "bad"}
 
 
+@pytest.mark.parametrize("name", scenario.library())
+def test_reports_of_the_library_load(name: str) -> None:
+    loaded = scenario.load(name)
+    assert loaded.name == name
+    assert {r.verdict for r in loaded.outcomes} >= {"good", "bad"}
+    good = [r for r in loaded.outcomes if r.verdict == "good"]
+    proved = [{c.step for c in r.all} for r in good]
+    assert all(len(steps) > 1 for steps in proved), "a step that is good either way is a control"
+
+
+def test_library_names_all_of_its_reports_once() -> None:
+    every = scenario.library()
+    assert "library/empty-trim-expansion" in every
+    assert scenario.expanded(["library"]) == every
+    assert scenario.expanded([every[1], "inline", "library"]) == [
+        every[1], "inline", every[0], *every[2:]]  # fmt: skip
+
+
+def test_the_library_is_no_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="unknown scenario 'library/empty-trim'; did you mean"):
+        scenario.load("library/empty-trim")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(SCENARIOS / "library/empty-trim-expansion", tmp_path / "library/own")
+    assert scenario.load("library/own").title == "a variable trimmed by an empty pattern"
+
+
 @pytest.mark.parametrize("name", scenario.names())
 def test_shipped_scenarios_label_every_axis_value(name: str) -> None:
     for axis in scenario.load(name).axes.values():
