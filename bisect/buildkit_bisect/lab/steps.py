@@ -13,12 +13,12 @@ from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export
+from buildkit_bisect.lab import cache_export, layout
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.runtime.registry import Registry
-from buildkit_bisect.scenario import Action, Scenario, Step, script_files
+from buildkit_bisect.scenario import Action, Scenario, Step, build_step, script_files
 from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.system import process
 from buildkit_bisect.system.process import Completed
@@ -81,6 +81,10 @@ def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
 
 
 def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
+    try:
+        options = _options(bench, step)
+    except (OSError, ValueError) as error:
+        return StepResult(id=step.id, exit=1, seconds=0.0, stderr=str(error))
     built = runtime.build(
         buildctl.BuildRequest(
             context=bench.context,
@@ -90,6 +94,7 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             exports=tuple(_entry(bench, e) for e in step.exports),
             imports=tuple(_entry(bench, e) for e in step.imports),
             outputs=tuple(_entry(bench, e) for e in step.outputs),
+            options=options,
             timeout=step.timeout,
         )
     )
@@ -101,6 +106,21 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             (bench.evidence / f"{step.id}.cacheconfig.json").write_text(json.dumps(raw, indent=1))
             return replace(result, export=config)
     return result
+
+
+def _options(bench: Bench, step: Step) -> buildctl.Options:
+    """Return the options of a build.
+
+    Raises OSError or ValueError, which say it, if something that they name is not there.
+    """
+    places = build_step.Places(
+        output=lambda dest: bench.work / dest, context=bench.context, digest=layout.digest
+    )
+    options = build_step.options(bench.scenario, step, bench.text, places)
+    for name, context in options.contexts.items():
+        if context.folder is not None:
+            layout.check_inside(context.folder, (bench.work, bench.context), name)
+    return options
 
 
 def _built(bench: Bench, step: Step, built: Built) -> StepResult:

@@ -93,6 +93,14 @@ class Step:
     exports: tuple[dict[str, str], ...] = ()
     imports: tuple[dict[str, str], ...] = ()
     outputs: tuple[dict[str, str], ...] = ()
+    # build: options, see `build_step`
+    contexts: dict[str, str] = field(default_factory=dict)  # name -> "image:REF", "step:ID", ...
+    no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()  # stages
+    platform: str = ""
+    attests: dict[str, str] = field(default_factory=dict)  # "provenance" -> "mode=max"
+    labels: dict[str, str] = field(default_factory=dict)
+    epoch: int | None = None  # SOURCE_DATE_EPOCH
     # write: a file of the build context; script: the program
     path: str = ""
     content: str = ""

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from buildkit_bisect.scenario import runs, shell
+from buildkit_bisect.scenario import build_step, runs, shell
 from buildkit_bisect.scenario.cache_config import MEDIA_TYPE
 from buildkit_bisect.scenario.definition import (
     Action,
@@ -58,6 +58,10 @@ config() {{
     | .digest | sub("sha256:"; "")' "$blobs/$top")
   cat "$blobs/$top"
 }}"""
+
+#: Prints the digest of the image that was put last into an OCI layout.
+_LAYOUT = """
+digest() { jq -r '.manifests[-1].digest' "$1/index.json"; }"""
 
 #: Counts the records that another record depends on, and those of them that have layers.
 _INNER = """
@@ -108,15 +112,21 @@ def _condition(one: Condition, rule: Rule, repeat: int) -> str:
     return f"in {runs.phrase(one, rule.verdict, repeat)}: {' and '.join(_facts(one))}"
 
 
-def needs_jq(scenario: Scenario, steps: Sequence[Step]) -> bool:
-    """Return whether the script reads an exported cache."""
+def read_with_jq(scenario: Scenario, steps: Sequence[Step]) -> list[str]:
+    """Return what the script reads with jq, in words."""
+    read = ["the exported cache"] if _reads_cache(scenario, steps) else []
+    return [*read, "OCI layouts"] if build_step.uses_layouts(scenario, steps) else read
+
+
+def _reads_cache(scenario: Scenario, steps: Sequence[Step]) -> bool:
     return bool(_exported(scenario, steps)) or any(s.action is Action.DELETE_BLOB for s in steps)
 
 
 def functions(scenario: Scenario, steps: Sequence[Step]) -> str:
     """Return the bash functions that `facts` and steps use; "" if none."""
     used = [_VERTEX_LINES] if any(_vertices(scenario, steps)) else []
-    used += [_CONFIG] if needs_jq(scenario, steps) else []
+    used += [_CONFIG] if _reads_cache(scenario, steps) else []
+    used += [_LAYOUT] if build_step.uses_layouts(scenario, steps) else []
     used += [_INNER] if _exported(scenario, steps) else []
     return "\n".join(text.strip("\n") for text in used)
 

@@ -6,6 +6,7 @@ the functions that make those of a trial.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import expected, shell
+from buildkit_bisect.scenario import build_step, expected, shell
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
 from buildkit_bisect.scenario.placeholders import fill
@@ -149,8 +150,8 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
     yield "- in PATH: buildkitd and buildctl of the version to test, and runc"
     if cell.builds_images:
         yield "- in PATH: a static busybox, for the base images (Debian: busybox-static)"
-    if expected.needs_jq(scenario, cell.steps):
-        yield "- in PATH: jq, to read the exported cache"
+    if read := expected.read_with_jq(scenario, cell.steps):
+        yield f"- in PATH: jq, to read {listed(read)}"
     if _scripted(cell):
         yield f"- in the current directory: {scenario.title}, the reproducer itself"
         if names := [file.name for file in scenario.files[1:]]:
@@ -295,6 +296,16 @@ def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:
         exports=cell.entries(step.exports),
         imports=cell.entries(step.imports),
         outputs=cell.entries(step.outputs),
+        options=build_step.options(cell.scenario, step, cell.text, _places(cell)),
+    )
+
+
+def _places(cell: _Cell) -> build_step.Places:
+    """Return the places in the script; `_buildctl` replaces what stands for a layout's digest."""
+    return build_step.Places(
+        output=lambda dest: Path(cell.text(dest)),
+        context=Path("context"),
+        digest=lambda folder: hashlib.sha256(str(folder).encode()).hexdigest(),
     )
 
 
@@ -305,4 +316,9 @@ def _written(cell: _Cell, dockerfile: str) -> Path:
 def _buildctl(request: buildctl.BuildRequest) -> str:
     """Return buildctl's command; its address is in the environment."""
     words = [w for w in buildctl.build("", request)[2:] if w != "--progress=rawjson"]
-    return shell.command(["buildctl", words[0], "--progress=plain", *words[1:]])
+    command = shell.command(["buildctl", words[0], "--progress=plain", *words[1:]])
+    for context in request.options.contexts.values():
+        if context.layout is not None:
+            found = f'"$(digest {shlex.quote(str(context.layout))})"'
+            command = command.replace(context.digest, found)
+    return command

@@ -1,0 +1,213 @@
+"""The options of a build step: what they must be, and what a build is given for them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildkit_bisect.buildctl import EPOCH, NamedContext, Options
+from buildkit_bisect.model import Axes
+from buildkit_bisect.scenario.definition import Action, Scenario, Step
+from buildkit_bisect.scenario.placeholders import fill
+from buildkit_bisect.scenario.require import (
+    require,
+    require_known,
+    require_relative,
+    require_word,
+)
+from buildkit_bisect.system.addresses import is_image
+from buildkit_bisect.system.typed import below
+
+#: What a named context may be, before its colon.
+_STEP, _CONTEXT, _IMAGE, _LAYOUT = KINDS = ("step", "context", "image", "oci-layout")
+
+#: What a Dockerfile may call a named context: an image's or a stage's name, maybe with a platform.
+_NAME = re.compile(r"[a-z0-9][a-z0-9._/:-]{0,127}", re.ASCII)
+
+_STAGE = re.compile(r"[A-Za-z0-9][\w.-]{0,100}", re.ASCII)
+
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?", re.ASCII)
+
+#: What BuildKit attaches to an image.
+_ATTESTATIONS = ("provenance", "sbom")
+
+#: Its attributes; BuildKit reads them as CSV, so they have no quotes.
+_ATTRIBUTES = re.compile(r"([a-z][a-z0-9-]*=[^\s,\"]*(,[a-z][a-z0-9-]*=[^\s,\"]*)*)?", re.ASCII)
+
+_LABEL = re.compile(r"[A-Za-z0-9][\w./-]{0,200}", re.ASCII)
+
+#: The last second of year 9999, the latest time that a tar archive's reader takes for one.
+_LATEST = 253402300799
+
+#: A step in which no option is set.
+_PLAIN = Step(id="", action=Action.BUILD)
+
+#: Keys that only a build has; the older ones are not checked on other steps.
+_OWN = (*("contexts", "no_cache", "no_cache_filter", "platform", "attests", "labels", "epoch"),)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where a build finds what its options name."""
+
+    output: Callable[[str], Path]  # of a step, by its `dest`
+    context: Path
+    digest: Callable[[Path], str]  # of the image in an OCI layout
+
+
+def texts(step: Step, where: str) -> Iterator[tuple[str, str]]:
+    """Yield each text of the options that may have placeholders, after the path of its key."""
+    yield f"{where}.platform", step.platform
+    for key in ("contexts", "attests", "labels"):
+        for name, text in getattr(step, key).items():
+            yield below(f"{where}.{key}", name), text
+
+
+def check(scenario: Scenario, step: Step, where: str) -> None:
+    """Raise `BadInput` for the first invalid option; the placeholders in *step* are valid."""
+    if step.action is not Action.BUILD:
+        for key in _OWN:
+            unset = getattr(step, key) == getattr(_PLAIN, key)
+            require(unset, f"{where}.{key}", f"is for a build, not for {step.action}")
+        return
+    _check_cache(step, where)
+    for name in step.contexts:
+        _check_context(scenario, step, name, below(f"{where}.contexts", name))
+    for text in _filled(scenario, step, step.platform):
+        right = all(_PLATFORM.fullmatch(one) for one in text.split(","))
+        need = "must be like linux/arm64; several are separated by commas"
+        require(right or not text, f"{where}.platform", f"{text!r} {need}")
+    for kind, attributes in step.attests.items():
+        at = below(f"{where}.attests", kind)
+        require_word(kind, _ATTESTATIONS, f"{where}.attests")
+        for text in _filled(scenario, step, attributes):
+            right = bool(_ATTRIBUTES.fullmatch(text))
+            require(right, at, f"{text!r} is not a list like mode=max,inline-only=true")
+    for name, value in step.labels.items():
+        at = below(f"{where}.labels", name)
+        require(bool(_LABEL.fullmatch(name)), f"{where}.labels", f"{name!r} is no label's name")
+        require(value.isprintable(), at, "must be one line")
+    if step.epoch is not None:
+        require(0 <= step.epoch <= _LATEST, f"{where}.epoch", "must be seconds since 1970")
+        require(EPOCH not in step.args, f"{where}.epoch", f"args has {EPOCH} too")
+
+
+def _check_cache(step: Step, where: str) -> None:
+    both = step.no_cache and step.no_cache_filter
+    require(not both, f"{where}.no_cache_filter", "no_cache already builds every stage anew")
+    for number, stage in enumerate(step.no_cache_filter):
+        at = f"{where}.no_cache_filter[{number}]"
+        require(bool(_STAGE.fullmatch(stage)), at, f"{stage!r} is not the name of a stage")
+
+
+def _check_context(scenario: Scenario, step: Step, name: str, where: str) -> None:
+    right = bool(_NAME.fullmatch(name)) and ".." not in name
+    require(right, where, f"{name!r} is not a name that a Dockerfile can use (a-z, 0-9, . _ / : -)")
+    kind, colon, text = step.contexts[name].partition(":")
+    known = ", ".join(f"{word}:" for word in KINDS)
+    require(bool(colon) and kind in KINDS, where, f"must begin with one of {known}")
+    match kind:
+        case "step":
+            _check_earlier(scenario, step, text, where)
+        case "image":
+            for ref in _filled(scenario, step, text):
+                require(is_image(ref), where, f"{ref!r} is not an image reference")
+        case _:
+            require_relative(text, where)
+
+
+def _check_earlier(scenario: Scenario, step: Step, name: str, where: str) -> None:
+    """Check that the step *name* has ended before *step*, wherever that runs, with one output."""
+    index = next(n for n, one in enumerate(scenario.steps) if one.id == step.id)
+    earlier = {one.id: one for one in scenario.steps[:index]}
+    require_known(name, earlier, where, "earlier step")
+    other = earlier[name]
+    together = other.parallel and other.parallel == step.parallel
+    require(not together, where, f"{name} runs at the same time as {step.id}")
+    always = all(_runs(other, axes) for axes in scenario.cells() if _runs(step, axes))
+    require(always, where, f"{name} does not run in every cell in which {step.id} does")
+    found = len(_outputs(other))
+    need = "needs one output that is a folder"
+    how = '{ type = "local" } or { type = "oci", tar = "false" }'
+    require(found == 1, where, f"{name} {need}, {how}; it has {found}")
+
+
+def _outputs(step: Step) -> list[tuple[str, str]]:
+    """Return the outputs of *step* that are folders: the kind of each and its ``dest``."""
+    kinds = {("local", None): _CONTEXT, ("oci", "false"): _LAYOUT}
+    return [
+        (kinds[found], entry["dest"])
+        for entry in step.outputs
+        if (found := (entry.get("type"), entry.get("tar"))) in kinds and "dest" in entry
+    ]
+
+
+def _runs(step: Step, axes: Axes) -> bool:
+    return all(dict(axes)[axis] in values for axis, values in step.when.items())
+
+
+def _filled(scenario: Scenario, step: Step, text: str) -> set[str]:
+    """Return what *text* can be where *step* runs, with stand-ins for images and registries."""
+    return {
+        fill(
+            text,
+            scenario=scenario,
+            axes=axes,
+            images=dict.fromkeys(scenario.images, "image"),
+            registry="127.0.0.1:1",
+        )
+        for axes in (scenario.cells() if "${" in text else scenario.cells()[:1])
+        if _runs(step, axes) or "${" not in text
+    }
+
+
+def options(scenario: Scenario, step: Step, text: Callable[[str], str], places: Places) -> Options:
+    """Return the options of *step*; *text* replaces placeholders.
+
+    Raises ValueError, with a message, if an earlier step has not left what one names.
+    """
+
+    def filled(table: Mapping[str, str]) -> dict[str, str]:
+        return {name: text(value) for name, value in table.items()}
+
+    return Options(
+        contexts={
+            name: _named(scenario, value, text, places) for name, value in step.contexts.items()
+        },
+        no_cache=step.no_cache,
+        no_cache_filter=step.no_cache_filter,
+        platform=text(step.platform),
+        attests=filled(step.attests),
+        labels=filled(step.labels),
+        epoch=step.epoch,
+    )
+
+
+def _named(
+    scenario: Scenario, value: str, text: Callable[[str], str], places: Places
+) -> NamedContext:
+    kind, _, rest = value.partition(":")
+    folder = places.context / rest
+    if kind == _IMAGE:
+        return NamedContext(image=text(rest))
+    if kind == _STEP:
+        kind, dest = next(_outputs(step)[0] for step in scenario.steps if step.id == rest)
+        folder = places.output(dest)
+    elif kind == _LAYOUT:
+        folder = places.output(rest)
+    if kind == _LAYOUT:
+        return NamedContext(layout=folder, digest=places.digest(folder))
+    return NamedContext(folder=folder)
+
+
+def uses_layouts(scenario: Scenario, steps: Iterable[Step]) -> bool:
+    """Return whether a build of *steps* has an OCI layout as a named context."""
+    by_id = {step.id: step for step in scenario.steps}
+
+    def is_layout(value: str) -> bool:
+        kind, _, rest = value.partition(":")
+        return kind == _LAYOUT or (kind == _STEP and _outputs(by_id[rest])[0][0] == _LAYOUT)
+
+    return any(is_layout(value) for step in steps for value in step.contexts.values())
