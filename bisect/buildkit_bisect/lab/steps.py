@@ -13,12 +13,20 @@ from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export, layout
+from buildkit_bisect.lab import cache_export, layout, program_step
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.runtime.registry import Registry
-from buildkit_bisect.scenario import Action, Scenario, Step, build_step, script_files
+from buildkit_bisect.scenario import (
+    Action,
+    Scenario,
+    Step,
+    build_step,
+    script_files,
+    script_step,
+    uses_registry,
+)
 from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.system import process
 from buildkit_bisect.system.process import Completed
@@ -45,6 +53,16 @@ class Bench:
             axes=self.axes,
             images=self.images,
             registry=self.registry,
+        )
+
+    def own_environment(self) -> dict[str, str]:
+        """Return what a program of the scenario's folder finds in its environment besides."""
+        return script_step.environment(
+            self.axes,
+            self.images,
+            context=str(self.context),
+            work=str(self.work),
+            registry=self.registry if uses_registry(self.scenario) else "",
         )
 
 
@@ -187,6 +205,14 @@ def _script(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
     Raises `InfraFailed` if it or a file that it declares is not what the trial is known by.
     """
     env = {**runtime.environment(), **bench.environment}
+    if script_step.own(step):
+        return program_step.run(
+            step,
+            bench.scenario.programs,
+            work=bench.work,
+            evidence=bench.evidence,
+            env={**env, **bench.own_environment()},
+        )
     files = bench.scenario.files
     if name := script_files.changed(files):
         raise InfraFailed(

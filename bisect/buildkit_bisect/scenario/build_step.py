@@ -77,8 +77,11 @@ def check(scenario: Scenario, step: Step, where: str) -> None:
         _check_context(scenario, step, name, below(f"{where}.contexts", name))
     for text in _filled(scenario, step, step.platform):
         right = all(_PLATFORM.fullmatch(one) for one in text.split(","))
-        need = "must be like linux/arm64; several are separated by commas"
-        require(right or not text, f"{where}.platform", f"{text!r} {need}")
+        require(
+            right or not text,
+            f"{where}.platform",
+            f"{text!r} must be like linux/arm64; several are separated by commas",
+        )
     for kind, attributes in step.attests.items():
         at = below(f"{where}.attests", kind)
         require_word(kind, _ATTESTATIONS, f"{where}.attests")
@@ -129,9 +132,12 @@ def _check_earlier(scenario: Scenario, step: Step, name: str, where: str) -> Non
     always = all(_runs(other, axes) for axes in scenario.cells() if _runs(step, axes))
     require(always, where, f"{name} does not run in every cell in which {step.id} does")
     found = len(_outputs(other))
-    need = "needs one output that is a folder"
-    how = '{ type = "local" } or { type = "oci", tar = "false" }'
-    require(found == 1, where, f"{name} {need}, {how}; it has {found}")
+    require(
+        found == 1,
+        where,
+        f'{name} needs one output that is a folder, {{ type = "local" }} or'
+        f' {{ type = "oci", tar = "false" }}; it has {found}',
+    )
 
 
 def _outputs(step: Step) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import build_step, expected, shell
+from buildkit_bisect.scenario import build_step, expected, script_step, shell
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
 from buildkit_bisect.scenario.placeholders import fill
@@ -97,9 +97,13 @@ class _Cell:
             text,
             scenario=self.scenario,
             axes=self.axes,
-            images={n: self.ref(n, i) for n, i in self.scenario.images.items()},
+            images=self.refs,
             registry=self.pushed,
         )
+
+    @property
+    def refs(self) -> dict[str, str]:
+        return {name: self.ref(name, image) for name, image in self.scenario.images.items()}
 
     def ref(self, name: str, image: Image) -> str:
         return image.public if self.published else f"{self.images}/{name}:{image.compression}"
@@ -127,7 +131,7 @@ def script(
     )  # fmt: skip
     parts = [
         "\n".join(["#!/usr/bin/env bash", *map(shell.comment, _head(cell, seen))]),
-        f"{_HERE}{_SETUP}" if _scripted(cell) else _SETUP,
+        f"{_HERE}{_SETUP}" if scenario.files else _SETUP,
         *_files(cell),
         _daemon(cell),
         expected.functions(scenario, cell.steps),
@@ -152,17 +156,13 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
         yield "- in PATH: a static busybox, for the base images (Debian: busybox-static)"
     if read := expected.read_with_jq(scenario, cell.steps):
         yield f"- in PATH: jq, to read {listed(read)}"
-    if _scripted(cell):
+    if scenario.files:
         yield f"- in the current directory: {scenario.title}, the reproducer itself"
         if names := [file.name for file in scenario.files[1:]]:
             yield f"- beside it, the files that it declares: {listed(names, limit=MOST_NAMES)}"
     for address in cell.registries:
         yield f"- a registry at {address}: docker run -d -p {address}:5000 registry:2"
     yield from _control(cell)
-
-
-def _scripted(cell: _Cell) -> bool:
-    return any(step.action is Action.SCRIPT for step in cell.steps)
 
 
 def _control(cell: _Cell) -> Iterator[str]:
@@ -190,6 +190,10 @@ def _files(cell: _Cell) -> Iterator[str]:
     names += [step.dockerfile for step in cell.steps if step.dockerfile]
     for path in dict.fromkeys(map(cell.scenario.file, names)):
         yield shell.file(f"dockerfiles/{path.name}", path.read_text())
+    used = {name for step in cell.steps for name in script_step.names(step)}
+    for file in cell.scenario.programs:
+        if file.name in used:
+            yield shell.exact_file(f"scripts/{file.name}", file.path.read_bytes(), file.mode)
 
 
 def _daemon(cell: _Cell) -> str:
@@ -277,9 +281,27 @@ def _action(cell: _Cell, step: Step) -> str:
                 f'rm {folder}/blobs/"$blob"'
             )
         case Action.SCRIPT:
-            exports = "export BKBISECT_BUILDKITD=$(command -v buildkitd)\n"
-            exports += "export BKBISECT_BUILDCTL=$(command -v buildctl)\n"
-            return exports + _logged(step, f'"$here"/{shlex.quote(Path(step.path).name)}')
+            return _program(cell, step)
+
+
+def _program(cell: _Cell, step: Step) -> str:
+    exports = [
+        "export BKBISECT_BUILDKITD=$(command -v buildkitd)",
+        "export BKBISECT_BUILDCTL=$(command -v buildctl)",
+    ]
+    if not script_step.own(step):
+        called = f'"$here"/{shlex.quote(Path(step.path).name)}'
+        return "\n".join([*exports, _logged(step, called)])
+    env = script_step.environment(
+        cell.axes,
+        cell.refs,
+        context="",
+        work="",
+        registry=cell.pushed if uses_registry(cell.scenario) else "",
+    )
+    exports += ["export BKBISECT_CONTEXT=$PWD/context BKBISECT_WORK=$PWD"]
+    exports += [f"export {name}={shlex.quote(value)}" for name, value in env.items() if value]
+    return "\n".join([*exports, _logged(step, shlex.quote(f"scripts/{step.path}"))])
 
 
 def _logged(step: Step, command: str) -> str:
