@@ -13,7 +13,7 @@ from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export, layout, program_step
+from buildkit_bisect.lab import cache_export, layout, private, program_step
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
@@ -99,23 +99,12 @@ def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
 
 
 def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
-    try:
-        options = _options(bench, step)
-    except (OSError, ValueError) as error:
-        return StepResult(id=step.id, exit=1, seconds=0.0, stderr=str(error))
-    built = runtime.build(
-        buildctl.BuildRequest(
-            context=bench.context,
-            dockerfile=bench.scenario.file(step.dockerfile),
-            target=bench.text(step.target),
-            args={k: bench.text(v) for k, v in step.args.items()},
-            exports=tuple(_entry(bench, e) for e in step.exports),
-            imports=tuple(_entry(bench, e) for e in step.imports),
-            outputs=tuple(_entry(bench, e) for e in step.outputs),
-            options=options,
-            timeout=step.timeout,
-        )
-    )
+    with private.Private(bench.work.parent) as own:
+        try:
+            request = _request(bench, step, own)
+        except (OSError, ValueError) as error:
+            return StepResult(id=step.id, exit=1, seconds=0.0, stderr=str(error))
+        built = private.hidden(runtime.build(request), own.secrets)
     result = _built(bench, step, built)
     for entry in step.exports:
         found = _exported(bench, _entry(bench, entry))
@@ -126,19 +115,34 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
     return result
 
 
-def _options(bench: Bench, step: Step) -> buildctl.Options:
-    """Return the options of a build.
+def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRequest:
+    """Return the build of *step*.
 
-    Raises OSError or ValueError, which say it, if something that they name is not there.
+    Raises OSError or ValueError, which say it, if something that it names is not there.
     """
     places = build_step.Places(
-        output=lambda dest: bench.work / dest, context=bench.context, digest=layout.digest
+        output=lambda dest: bench.work / dest,
+        context=bench.context,
+        digest=layout.digest,
+        secret=own.secret,
+        key=own.key,
     )
     options = build_step.options(bench.scenario, step, bench.text, places)
     for name, context in options.contexts.items():
         if context.folder is not None:
             layout.check_inside(context.folder, (bench.work, bench.context), name)
-    return options
+    written = build_step.in_context(step)
+    return buildctl.BuildRequest(
+        context=bench.context,
+        dockerfile=bench.context / written if written else bench.scenario.file(step.dockerfile),
+        target=bench.text(step.target),
+        args={k: bench.text(v) for k, v in step.args.items()},
+        exports=tuple(_entry(bench, e) for e in step.exports),
+        imports=tuple(_entry(bench, e) for e in step.imports),
+        outputs=tuple(_entry(bench, e) for e in step.outputs),
+        options=options,
+        timeout=step.timeout,
+    )
 
 
 def _built(bench: Bench, step: Step, built: Built) -> StepResult:

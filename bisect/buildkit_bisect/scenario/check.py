@@ -144,7 +144,10 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
 
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
-    require_file(scenario, step.dockerfile, f"{where}.dockerfile")
+    if path := build_step.in_context(step):
+        require_relative(path, f"{where}.dockerfile")
+    else:
+        require_file(scenario, step.dockerfile, f"{where}.dockerfile")
     for key, entries in (
         ("exports", step.exports),
         ("imports", step.imports),

@@ -101,6 +101,10 @@ class Step:
     attests: dict[str, str] = field(default_factory=dict)  # "provenance" -> "mode=max"
     labels: dict[str, str] = field(default_factory=dict)
     epoch: int | None = None  # SOURCE_DATE_EPOCH
+    secrets: dict[str, str] = field(default_factory=dict)  # id -> text
+    ssh: tuple[str, ...] = ()  # ids of agents, each with a key of its own
+    allow: tuple[str, ...] = ()  # entitlements
+    frontend: str = ""  # an image
     # write: a file of the build context; script: the program
     path: str = ""
     content: str = ""

@@ -14,7 +14,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import script_step
+from buildkit_bisect.scenario import build_step, script_step
 from buildkit_bisect.scenario.check import check
 from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.scenario.rules import VERDICTS
@@ -146,7 +146,8 @@ def _judged(scenario: Scenario) -> dict[str, Any]:
 def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
     """The digest of the data and of every file that steps and images use."""
     sha = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode())
-    used = {s.dockerfile for s in scenario.steps} | {i.dockerfile for i in scenario.images.values()}
+    used = {s.dockerfile for s in scenario.steps if not build_step.in_context(s)}
+    used |= {i.dockerfile for i in scenario.images.values()}
     for name in sorted(used - {""}):
         sha.update(name.encode() + b"\0" + scenario.file(name).read_bytes() + b"\0")
     for file in script_step.programs(scenario):

@@ -6,7 +6,6 @@ the functions that make those of a trial.
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from pathlib import Path
 from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import build_step, expected, script_step, shell
+from buildkit_bisect.scenario import build_step, expected, reproduced, script_step, shell
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
 from buildkit_bisect.scenario.placeholders import fill
@@ -160,6 +159,7 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
         yield f"- in the current directory: {scenario.title}, the reproducer itself"
         if names := [file.name for file in scenario.files[1:]]:
             yield f"- beside it, the files that it declares: {listed(names, limit=MOST_NAMES)}"
+    yield from reproduced.needs(cell.steps)
     for address in cell.registries:
         yield f"- a registry at {address}: docker run -d -p {address}:5000 registry:2"
     yield from _control(cell)
@@ -187,7 +187,8 @@ def _files(cell: _Cell) -> Iterator[str]:
     """Yield commands that write the Dockerfiles."""
     images = cell.scenario.images.values() if cell.builds_images else ()
     names = [image.dockerfile for image in images]
-    names += [step.dockerfile for step in cell.steps if step.dockerfile]
+    builds = [step for step in cell.steps if step.action is Action.BUILD]
+    names += [step.dockerfile for step in builds if not build_step.in_context(step)]
     for path in dict.fromkeys(map(cell.scenario.file, names)):
         yield shell.file(f"dockerfiles/{path.name}", path.read_text())
     used = {name for step in cell.steps for name in script_step.names(step)}
@@ -213,7 +214,8 @@ def _daemon(cell: _Cell) -> str:
 def _worker(cell: _Cell) -> str:
     served = cell.snapshotter not in _BUILT_IN
     proxy = ' --oci-worker-proxy-snapshotter-path "$SOCKET"' if served else ""
-    return f'--oci-worker-snapshotter "$SNAPSHOTTER"{proxy}'
+    allowed = [f" --allow-insecure-entitlement={w}" for w in build_step.entitlements(cell.steps)]
+    return f'--oci-worker-snapshotter "$SNAPSHOTTER"{proxy}{"".join(allowed)}'
 
 
 def _base_images(cell: _Cell) -> Iterator[str]:
@@ -261,7 +263,8 @@ def _steps(cell: _Cell) -> Iterator[str]:
 def _action(cell: _Cell, step: Step) -> str:
     match step.action:
         case Action.BUILD:
-            return _logged(step, _buildctl(_request(cell, step)))
+            build = _logged(step, _buildctl(_request(cell, step)))
+            return "\n".join([*reproduced.private(step), build])
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
         case Action.WRITE:
@@ -285,23 +288,10 @@ def _action(cell: _Cell, step: Step) -> str:
 
 
 def _program(cell: _Cell, step: Step) -> str:
-    exports = [
-        "export BKBISECT_BUILDKITD=$(command -v buildkitd)",
-        "export BKBISECT_BUILDCTL=$(command -v buildctl)",
-    ]
-    if not script_step.own(step):
-        called = f'"$here"/{shlex.quote(Path(step.path).name)}'
-        return "\n".join([*exports, _logged(step, called)])
-    env = script_step.environment(
-        cell.axes,
-        cell.refs,
-        context="",
-        work="",
-        registry=cell.pushed if uses_registry(cell.scenario) else "",
-    )
-    exports += ["export BKBISECT_CONTEXT=$PWD/context BKBISECT_WORK=$PWD"]
-    exports += [f"export {name}={shlex.quote(value)}" for name, value in env.items() if value]
-    return "\n".join([*exports, _logged(step, shlex.quote(f"scripts/{step.path}"))])
+    registry = cell.pushed if uses_registry(cell.scenario) else ""
+    env = script_step.environment(cell.axes, cell.refs, context="", work="", registry=registry)
+    exports, command = reproduced.program(step, env)
+    return "\n".join([*exports, _logged(step, command)])
 
 
 def _logged(step: Step, command: str) -> str:
@@ -310,24 +300,16 @@ def _logged(step: Step, command: str) -> str:
 
 
 def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:
+    path = build_step.in_context(step)
     return buildctl.BuildRequest(
         context=Path("context"),
-        dockerfile=_written(cell, step.dockerfile),
+        dockerfile=Path("context", path) if path else _written(cell, step.dockerfile),
         target=cell.text(step.target),
         args={k: cell.text(v) for k, v in step.args.items()},
         exports=cell.entries(step.exports),
         imports=cell.entries(step.imports),
         outputs=cell.entries(step.outputs),
-        options=build_step.options(cell.scenario, step, cell.text, _places(cell)),
-    )
-
-
-def _places(cell: _Cell) -> build_step.Places:
-    """Return the places in the script; `_buildctl` replaces what stands for a layout's digest."""
-    return build_step.Places(
-        output=lambda dest: Path(cell.text(dest)),
-        context=Path("context"),
-        digest=lambda folder: hashlib.sha256(str(folder).encode()).hexdigest(),
+        options=build_step.options(cell.scenario, step, cell.text, reproduced.places(cell.text)),
     )
 
 
@@ -339,8 +321,4 @@ def _buildctl(request: buildctl.BuildRequest) -> str:
     """Return buildctl's command; its address is in the environment."""
     words = [w for w in buildctl.build("", request)[2:] if w != "--progress=rawjson"]
     command = shell.command(["buildctl", words[0], "--progress=plain", *words[1:]])
-    for context in request.options.contexts.values():
-        if context.layout is not None:
-            found = f'"$(digest {shlex.quote(str(context.layout))})"'
-            command = command.replace(context.digest, found)
-    return command
+    return reproduced.with_digests(command, request.options)

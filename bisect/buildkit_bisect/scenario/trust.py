@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from buildkit_bisect.scenario import script_step
+from buildkit_bisect.scenario import build_step, script_step
 from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.system import checkout
 
@@ -17,4 +17,6 @@ def needed(scenario: Scenario) -> str:
     for index, step in enumerate(scenario.steps):
         if script_step.own(step):
             return f"steps[{index}] runs {step.path!r} as root on this machine"
+        if build_step.INSECURE in step.allow:
+            return f"steps[{index}] allows {build_step.INSECURE}, which is root on this machine"
     return ""
