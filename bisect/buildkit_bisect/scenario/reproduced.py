@@ -15,6 +15,27 @@ from buildkit_bisect.scenario.definition import Step
 #: A secret for whoever runs the script without it.
 _STAND_IN = "no secret"
 
+#: Prints its input with ``[secret ID]`` for each secret, as evidence has it.
+_HIDE = """\
+hide() {
+  local text file
+  text=$(cat)
+  for file in private/secret-*; do
+    text=${text//"$(cat "$file")"/"[secret ${file#private/secret-}]"}
+  done
+  printf '%s\\n' "$text"
+}"""
+
+
+def functions(steps: Iterable[Step]) -> str:
+    """Return the bash functions that `hiding` uses; "" if none."""
+    return _HIDE if any(step.secrets for step in steps) else ""
+
+
+def hiding(step: Step) -> str:
+    """Return the part of a pipe through which *step* prints; "" if it has no secrets."""
+    return " | hide" if step.secrets else ""
+
 
 def needs(steps: Iterable[Step]) -> Iterator[str]:
     """Yield what the script needs for *steps*, as lines of its head."""

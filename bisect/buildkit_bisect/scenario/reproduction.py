@@ -134,6 +134,7 @@ def script(
         *_files(cell),
         _daemon(cell),
         expected.functions(scenario, cell.steps),
+        reproduced.functions(cell.steps),
         *_base_images(cell),
         f"start {_worker(cell)}",
         *_steps(cell),
@@ -296,7 +297,8 @@ def _program(cell: _Cell, step: Step) -> str:
 
 def _logged(step: Step, command: str) -> str:
     """Return *command* with its output on the screen and in a log, and its status in a file."""
-    return f'{command} 2>&1 | tee {step.id}.log\necho "${{PIPESTATUS[0]}}" > {step.id}.exit'
+    printed = f"{command} 2>&1{reproduced.hiding(step)} | tee {step.id}.log"
+    return f'{printed}\necho "${{PIPESTATUS[0]}}" > {step.id}.exit'
 
 
 def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:

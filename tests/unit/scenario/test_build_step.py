@@ -339,7 +339,7 @@ def test_a_script_that_reproduces_it_has_every_option(tmp_path: Path) -> None:
         "  --secret=id=token,src=private/secret-token \\\n"
         "  --ssh=default=private/key-default \\\n"
         "  --ssh=other=private/key-other \\\n"
-        "  --allow=network.host 2>&1 | tee go.log\n"
+        "  --allow=network.host 2>&1 | hide | tee go.log\n"
     ) in text
     assert "  --frontend=gateway.v0 \\\n  --opt=source=127.0.0.1:5000/base:gzip \\\n" in text
     assert 'start --oci-worker-snapshotter "$SNAPSHOTTER" --allow-insecure-entitlement=netw' in text
@@ -347,6 +347,7 @@ def test_a_script_that_reproduces_it_has_every_option(tmp_path: Path) -> None:
     assert 'printf %s "${SECRET_token:-no secret}" > private/secret-token\n' in text
     assert "ssh-keygen -q -t ecdsa -m PEM -N '' -f private/key-other\n" in text
     assert "12345678" not in text, "a secret of someone's own is not in a report"
+    assert "hide" not in script(load(tmp_path, "no_cache = true"), (("arch", "amd64"),))
     assert "jq" not in script(load(tmp_path, "no_cache = true"), (("arch", "amd64"),))
 
 
