@@ -49,6 +49,10 @@ class Options:
     attests: Mapping[str, str] = field(default_factory=dict)  # "provenance" -> "mode=max"
     labels: Mapping[str, str] = field(default_factory=dict)
     epoch: int | None = None  # SOURCE_DATE_EPOCH, in seconds
+    secrets: Mapping[str, Path] = field(default_factory=dict)  # id -> a file with its text
+    ssh: Mapping[str, Path] = field(default_factory=dict)  # id -> a private key
+    allow: tuple[str, ...] = ()  # entitlements
+    frontend: str = ""  # an image with another frontend than the daemon's own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +114,7 @@ def build(address: str, request: BuildRequest, trace: Path | None = None) -> lis
     Its progress is on stderr as ``rawjson``, or in the file *trace* if that is given.
     """
     progress = ["--progress=plain", f"--trace={trace}"] if trace else ["--progress=rawjson"]
-    argv = ["--addr", address, "build", *progress, "--frontend=dockerfile.v0"]
+    argv = ["--addr", address, "build", *progress, *_frontend(request.options.frontend)]
     argv += [f"--local=context={request.context}"]
     argv += [f"--local=dockerfile={request.dockerfile.parent}"]
     argv += [f"--opt=filename={request.dockerfile.name}"]
@@ -127,6 +131,14 @@ def build(address: str, request: BuildRequest, trace: Path | None = None) -> lis
     return argv
 
 
+def _frontend(image: str) -> list[str]:
+    return (
+        ["--frontend=gateway.v0", f"--opt=source={image}"]
+        if image
+        else ["--frontend=dockerfile.v0"]
+    )
+
+
 def _own_options(options: Options) -> list[str]:
     argv = [
         word
@@ -141,7 +153,15 @@ def _own_options(options: Options) -> list[str]:
         argv.append(f"--opt=platform={options.platform}")
     argv += [f"--opt=attest:{kind}={text}" for kind, text in options.attests.items()]
     argv += [f"--opt=label:{name}={text}" for name, text in options.labels.items()]
+    argv += [f"--secret={secret(name, file)}" for name, file in options.secrets.items()]
+    argv += [f"--ssh={name}={key}" for name, key in options.ssh.items()]
+    argv += [f"--allow={word}" for word in options.allow]
     return argv
+
+
+def secret(name: str, file: Path) -> str:
+    """Return what ``--secret`` takes for a file, in buildctl as in buildx."""
+    return attributes({"id": name, "src": str(file)})
 
 
 def _named_context(name: str, context: NamedContext, own: str) -> list[str]:

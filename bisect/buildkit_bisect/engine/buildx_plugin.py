@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect.buildctl import BuildRequest, NamedContext, Options, attributes
+from buildkit_bisect.buildctl import BuildRequest, NamedContext, Options, attributes, secret
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.golang import gotool
 from buildkit_bisect.golang.toolchain import GoWanted
@@ -147,6 +147,11 @@ def _own_options(options: Options) -> list[str]:
     for kind, text in options.attests.items():
         words.append(("--attest", f"type={kind},{text}".removesuffix(",")))
     words += [("--label", f"{name}={text}") for name, text in options.labels.items()]
+    words += [("--secret", secret(name, file)) for name, file in options.secrets.items()]
+    words += [("--ssh", f"{name}={key}") for name, key in options.ssh.items()]
+    words += [("--allow", word) for word in options.allow]
+    if options.frontend:  # the daemon's own frontend passes the build on to it
+        words.append(("--build-arg", f"BUILDKIT_SYNTAX={options.frontend}"))
     return [word for option in words for word in option]
 
 

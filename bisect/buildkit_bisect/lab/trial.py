@@ -22,7 +22,7 @@ from buildkit_bisect.runtime.backend import Backend, Order
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Scenario, uses_registry
+from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Scenario, build_step, uses_registry
 from buildkit_bisect.system import cache_limit, machine, paths, pipes
 from buildkit_bisect.system.announce import shown_otherwise
 from buildkit_bisect.system.deadlines import Deadlines
@@ -145,6 +145,9 @@ def _run(job: TrialJob) -> Observation:
                 proxy=job.proxies.get(snapshotter),
                 loopback=bool(registries),
                 deadlines=job.deadlines,
+                entitlements=build_step.entitlements(
+                    step for group in job.scenario.groups(job.axes) for step in group
+                ),
             )
             with place(order) as daemon:
                 # One by one, to keep the steps that finish before a daemon fails.

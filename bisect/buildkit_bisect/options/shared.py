@@ -211,6 +211,9 @@ class WithScenarios:
         help="comma-separated names or folders of scenarios; library: all reports of the library",
         example="cross-stage-lazy",
     )
+    trust_scenario: bool = switch(
+        help="also run your own scenarios that run programs as root on this machine"
+    )
     axis: Mapping[str, tuple[str, ...]] = repeated(
         parse.axes,
         parse.write_axes,

@@ -38,6 +38,18 @@ _ATTRIBUTES = re.compile(r"([a-z][a-z0-9-]*=[^\s,\"]*(,[a-z][a-z0-9-]*=[^\s,\"]*
 
 _LABEL = re.compile(r"[A-Za-z0-9][\w./-]{0,200}", re.ASCII)
 
+#: A secret or an agent, as a Dockerfile names it.
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,60}", re.ASCII)
+
+#: Fewest and most characters of a secret.
+SECRET_LENGTHS = (8, 4096)
+
+#: What a build may be allowed. The second gives a build step the whole machine.
+_, INSECURE = ENTITLEMENTS = ("network.host", "security.insecure")
+
+#: Before the path of a Dockerfile in the build context, which steps write.
+_FROM_CONTEXT = "context:"
+
 #: The last second of year 9999, the latest time that a tar archive's reader takes for one.
 _LATEST = 253402300799
 
@@ -45,7 +57,10 @@ _LATEST = 253402300799
 _PLAIN = Step(id="", action=Action.BUILD)
 
 #: Keys that only a build has; the older ones are not checked on other steps.
-_OWN = (*("contexts", "no_cache", "no_cache_filter", "platform", "attests", "labels", "epoch"),)
+_OWN = (
+    *("contexts", "no_cache", "no_cache_filter", "platform", "attests", "labels", "epoch"),
+    *("secrets", "ssh", "allow", "frontend"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,14 +70,28 @@ class Places:
     output: Callable[[str], Path]  # of a step, by its `dest`
     context: Path
     digest: Callable[[Path], str]  # of the image in an OCI layout
+    secret: Callable[[str, str], Path]  # a file for the text of the secret with this id
+    key: Callable[[str], Path]  # a private key for the agent with this id
 
 
 def texts(step: Step, where: str) -> Iterator[tuple[str, str]]:
     """Yield each text of the options that may have placeholders, after the path of its key."""
     yield f"{where}.platform", step.platform
-    for key in ("contexts", "attests", "labels"):
+    yield f"{where}.frontend", step.frontend
+    for key in ("contexts", "attests", "labels", "secrets"):
         for name, text in getattr(step, key).items():
             yield below(f"{where}.{key}", name), text
+
+
+def in_context(step: Step) -> str:
+    """Return the path of the step's Dockerfile in the build context; "" if it is not there."""
+    path = step.dockerfile.removeprefix(_FROM_CONTEXT)
+    return "" if path == step.dockerfile else path
+
+
+def entitlements(steps: Iterable[Step]) -> tuple[str, ...]:
+    """Return what a daemon must let builds of *steps* ask for."""
+    return tuple(sorted({word for step in steps for word in step.allow}))
 
 
 def check(scenario: Scenario, step: Step, where: str) -> None:
@@ -75,10 +104,24 @@ def check(scenario: Scenario, step: Step, where: str) -> None:
     _check_cache(step, where)
     for name in step.contexts:
         _check_context(scenario, step, name, below(f"{where}.contexts", name))
+    _check_image(scenario, step, where)
+    _check_private(step, where)
+    for number, word in enumerate(step.allow):
+        require_word(word, ENTITLEMENTS, f"{where}.allow[{number}]")
+    for ref in _filled(scenario, step, step.frontend):
+        right = is_image(ref) or not step.frontend
+        require(right, f"{where}.frontend", f"{ref!r} is not an image reference")
+
+
+def _check_image(scenario: Scenario, step: Step, where: str) -> None:
+    """Check what describes the image that is built."""
     for text in _filled(scenario, step, step.platform):
         right = all(_PLATFORM.fullmatch(one) for one in text.split(","))
-        need = "must be like linux/arm64; several are separated by commas"
-        require(right or not text, f"{where}.platform", f"{text!r} {need}")
+        require(
+            right or not text,
+            f"{where}.platform",
+            f"{text!r} must be like linux/arm64; several are separated by commas",
+        )
     for kind, attributes in step.attests.items():
         at = below(f"{where}.attests", kind)
         require_word(kind, _ATTESTATIONS, f"{where}.attests")
@@ -92,6 +135,20 @@ def check(scenario: Scenario, step: Step, where: str) -> None:
     if step.epoch is not None:
         require(0 <= step.epoch <= _LATEST, f"{where}.epoch", "must be seconds since 1970")
         require(EPOCH not in step.args, f"{where}.epoch", f"args has {EPOCH} too")
+
+
+def _check_private(step: Step, where: str) -> None:
+    for name, secret in step.secrets.items():
+        at = below(f"{where}.secrets", name)
+        require(bool(_ID.fullmatch(name)), f"{where}.secrets", f"{name!r} is not a secret's id")
+        # Evidence leaves its text out: a short one would be found in other words.
+        least, most = SECRET_LENGTHS
+        fits = least <= len(secret) <= most
+        require(fits, at, f"must have {least} to {most} characters")
+    for number, name in enumerate(step.ssh):
+        at = f"{where}.ssh[{number}]"
+        require(bool(_ID.fullmatch(name)), at, f"{name!r} is not an agent's id, such as default")
+        require(name not in step.ssh[:number], at, f"{name!r} is named twice")
 
 
 def _check_cache(step: Step, where: str) -> None:
@@ -129,9 +186,12 @@ def _check_earlier(scenario: Scenario, step: Step, name: str, where: str) -> Non
     always = all(_runs(other, axes) for axes in scenario.cells() if _runs(step, axes))
     require(always, where, f"{name} does not run in every cell in which {step.id} does")
     found = len(_outputs(other))
-    need = "needs one output that is a folder"
-    how = '{ type = "local" } or { type = "oci", tar = "false" }'
-    require(found == 1, where, f"{name} {need}, {how}; it has {found}")
+    require(
+        found == 1,
+        where,
+        f'{name} needs one output that is a folder, {{ type = "local" }} or'
+        f' {{ type = "oci", tar = "false" }}; it has {found}',
+    )
 
 
 def _outputs(step: Step) -> list[tuple[str, str]]:
@@ -182,6 +242,10 @@ def options(scenario: Scenario, step: Step, text: Callable[[str], str], places: 
         attests=filled(step.attests),
         labels=filled(step.labels),
         epoch=step.epoch,
+        secrets={name: places.secret(name, text(value)) for name, value in step.secrets.items()},
+        ssh={name: places.key(name) for name in step.ssh},
+        allow=step.allow,
+        frontend=text(step.frontend),
     )
 
 

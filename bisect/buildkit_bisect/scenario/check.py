@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from buildkit_bisect.model import Axes
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import attributes, build_step
+from buildkit_bisect.scenario import attributes, build_step, script_step
 from buildkit_bisect.scenario.definition import (
     RUNTIME_AXIS,
     Action,
@@ -18,6 +18,7 @@ from buildkit_bisect.scenario.definition import (
 from buildkit_bisect.scenario.placeholders import fill, names_in
 from buildkit_bisect.scenario.require import (
     require,
+    require_file,
     require_known,
     require_label,
     require_name,
@@ -50,7 +51,7 @@ def check(scenario: Scenario) -> None:
     for name, image in scenario.images.items():
         where = below("images", name)
         require_name(name, where)
-        _check_file(scenario, image.dockerfile, f"{where}.dockerfile")
+        require_file(scenario, image.dockerfile, f"{where}.dockerfile")
         require_word(image.compression, _COMPRESSIONS, f"{where}.compression")
         require(
             not image.public or is_image(image.public), f"{where}.public", "not an image reference"
@@ -114,14 +115,6 @@ def _check_axes(scenario: Scenario) -> None:
         )
 
 
-def _check_file(scenario: Scenario, name: str, where: str) -> None:
-    require_relative(name, where)
-    path = scenario.file(name)
-    require(path.is_file(), where, f"file {name!r} not found")
-    inside = any(path.resolve().is_relative_to(folder) for folder in scenario.folders)
-    require(inside, where, f"{name!r} is outside the scenario")
-
-
 def _check_step(scenario: Scenario, step: Step, where: str) -> None:
     for axis, values in step.when.items():
         require_known(axis, scenario.axes, f"{where}.when", "axis")
@@ -145,18 +138,16 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
         case Action.DELETE_BLOB:
             require_relative(step.cache, f"{where}.cache")
             require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
-        case Action.SCRIPT:
-            require(
-                False,
-                f"{where}.action",
-                f"a script runs with {words(Campaign, script=True)}, not from a scenario file",
-            )
-        case Action.PRUNE:
+        case Action.SCRIPT | Action.PRUNE:
             pass
+    script_step.check(scenario, step, where)
 
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
-    _check_file(scenario, step.dockerfile, f"{where}.dockerfile")
+    if path := build_step.in_context(step):
+        require_relative(path, f"{where}.dockerfile")
+    else:
+        require_file(scenario, step.dockerfile, f"{where}.dockerfile")
     for key, entries in (
         ("exports", step.exports),
         ("imports", step.imports),

@@ -22,7 +22,7 @@ class Action(StrEnum):
     WRITE = "write"  # create or replace a file of the build context
     DAEMON = "daemon"  # restart, or start again from an empty state
     DELETE_BLOB = "delete-blob"  # from an exported local cache
-    SCRIPT = "script"  # a user's own program; only through --script
+    SCRIPT = "script"  # a program of the scenario's folder, or the one of --script
 
 
 class VertexIs(StrEnum):
@@ -101,9 +101,15 @@ class Step:
     attests: dict[str, str] = field(default_factory=dict)  # "provenance" -> "mode=max"
     labels: dict[str, str] = field(default_factory=dict)
     epoch: int | None = None  # SOURCE_DATE_EPOCH
+    secrets: dict[str, str] = field(default_factory=dict)  # id -> text
+    ssh: tuple[str, ...] = ()  # ids of agents, each with a key of its own
+    allow: tuple[str, ...] = ()  # entitlements
+    frontend: str = ""  # an image
     # write: a file of the build context; script: the program
     path: str = ""
     content: str = ""
+    # script: what the program needs, in the scenario's folder
+    needs: tuple[str, ...] = ()
     # daemon
     start: str = "restart"  # or "fresh"
     # delete-blob
@@ -144,9 +150,9 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScriptFile:
-    """A user's own program, or a file that it declares, as it was when the campaign began."""
+    """A program that steps run, or a file that it needs, as it was when the campaign began."""
 
-    name: str  # relative to the program's folder
+    name: str  # relative to the folder of --script's program, or to the scenario's
     path: Path
     mode: int  # permission bits
     sha256: str
@@ -173,6 +179,7 @@ class Scenario:
     digest: str = ""  # of everything
     run_digest: str = ""  # of what a trial executes: rules may change without a new trial
     files: tuple[ScriptFile, ...] = ()  # the program of --script, then the files that it declares
+    programs: tuple[ScriptFile, ...] = ()  # of script steps, and the files that they need
     beside: tuple[str, ...] = ()  # files beside that program that it names and does not declare
 
     def file(self, name: str) -> Path:

@@ -16,8 +16,9 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
+from buildkit_bisect.scenario import build_step, script_step
 from buildkit_bisect.scenario.check import check
-from buildkit_bisect.scenario.definition import Action, Scenario
+from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.scenario.rules import VERDICTS
 from buildkit_bisect.scenario.runs import needed
 from buildkit_bisect.system import checkout, tomlfile, typed
@@ -30,7 +31,7 @@ LIBRARY = "library"
 
 _HELP = "docs/scenarios.md"
 
-_NOT_IN_FILE = ("folders", "digest", "run_digest", "files", "beside")
+_NOT_IN_FILE = ("folders", "digest", "run_digest", "files", "programs", "beside")
 
 
 def names(root: Path = checkout.SCENARIOS) -> list[str]:
@@ -96,6 +97,7 @@ def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
         raise BadInput(f"{folder / 'scenario.toml'}: {error.message}", hint=error.hint) from None
     return replace(
         scenario,
+        programs=script_step.programs(scenario),
         steps=tuple(replace(s, timeout=s.timeout or usual) for s in scenario.steps),
         digest=_digest(scenario, own | _judged(scenario)),
         run_digest=_digest(scenario, _executed(own)),
@@ -125,7 +127,7 @@ def _structure(data: dict[str, Any], path: Path) -> Scenario:
         key=lambda name: name.removesuffix("_"),  # is_
         omit=_NOT_IN_FILE,
         also=("schema", "extends"),
-        words={Verdict: VERDICTS, Action: [a for a in Action if a is not Action.SCRIPT]},
+        words={Verdict: VERDICTS},
     )
     if scenario is None:
         raise BadInput(f"{path}: {'; '.join(problems[:4])}", hint=_HELP)
@@ -165,7 +167,10 @@ def _judged(scenario: Scenario) -> dict[str, Any]:
 def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
     """The digest of the data and of every file that steps and images use."""
     sha = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode())
-    used = {s.dockerfile for s in scenario.steps} | {i.dockerfile for i in scenario.images.values()}
+    used = {s.dockerfile for s in scenario.steps if not build_step.in_context(s)}
+    used |= {i.dockerfile for i in scenario.images.values()}
     for name in sorted(used - {""}):
         sha.update(name.encode() + b"\0" + scenario.file(name).read_bytes() + b"\0")
+    for file in script_step.programs(scenario):
+        sha.update(f"{file.name}\0{file.mode:o} {file.sha256}\0".encode())
     return sha.hexdigest()

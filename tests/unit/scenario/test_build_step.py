@@ -11,8 +11,8 @@ from buildkit_bisect import buildctl, scenario
 from buildkit_bisect.buildctl import BuildRequest, NamedContext, Options
 from buildkit_bisect.engine import buildx_plugin
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.scenario import Scenario
-from buildkit_bisect.scenario.build_step import Places, options
+from buildkit_bisect.scenario import Scenario, trust
+from buildkit_bisect.scenario.build_step import Places, entitlements, options
 from buildkit_bisect.scenario.reproduction import script
 from buildkit_bisect.system import checkout
 
@@ -65,7 +65,6 @@ parallel = "p"
 [[steps]]
 id = "go"
 action = "build"
-dockerfile = "Dockerfile"
 """
 TAIL = """
 [[steps]]
@@ -83,7 +82,8 @@ all = [{ step = "go", exit = "ok" }]
 def load(folder: Path, keys: str, tail: str = TAIL) -> Scenario:
     """Return the scenario whose step ``go`` has *keys*."""
     (folder / "Dockerfile").write_text("FROM scratch\n")
-    (folder / "scenario.toml").write_text(f"{HEAD}{keys}\n{tail}")
+    own = "" if "dockerfile = " in keys else 'dockerfile = "Dockerfile"\n'
+    (folder / "scenario.toml").write_text(f"{HEAD}{own}{keys}\n{tail}")
     return scenario.load(str(folder))
 
 
@@ -133,6 +133,23 @@ WRONG = [
     ("epoch = 1.5", "epoch: must be a whole number"),
     ("epoch = true", "epoch: must be a whole number, not true"),
     ('epoch = 1\nargs = { SOURCE_DATE_EPOCH = "2" }', "epoch: args has SOURCE_DATE_EPOCH too"),
+    ('secrets = { "a b" = "12345678" }', "secrets: 'a b' is not a secret's id"),
+    ('secrets = { "a,b" = "12345678" }', "secrets: 'a,b' is not a secret's id"),
+    ('secrets = { "../a" = "12345678" }', "secrets: '../a' is not a secret's id"),
+    ('secrets = { a = "1234567" }', "secrets.a: must have 8 to 4096 characters"),
+    ('secrets = { a = "${registry" }\nssh = ["../a"]', "ssh[0]: '../a' is not an agent's id"),
+    ('ssh = ["a=b"]', "ssh[0]: 'a=b' is not an agent's id, such as default"),
+    ('ssh = ["a", "a"]', "ssh[1]: 'a' is named twice"),
+    ("ssh = true", "ssh: must be a list"),
+    (
+        'allow = ["security.insecur"]',
+        "allow[0]: 'security.insecur' is not one of network.host, sec",
+    ),
+    ('allow = ["device"]', "allow[0]: 'device' is not one of network.host, security.insecure"),
+    ('frontend = "a b"', "frontend: 'a b' is not an image reference"),
+    ('frontend = "${image.bas}"', "frontend: unknown placeholder '${image.bas}'; did you mean"),
+    ('dockerfile = "context:../x"', "dockerfile: '../x' is not a path inside the scenario"),
+    ('dockerfile = "context:"', "dockerfile: file 'context:' not found"),
     ("no-cache = true", "no-cache: unknown key; did you mean no_cache"),
 ]
 
@@ -148,7 +165,11 @@ def test_a_wrong_option_is_named(tmp_path: Path, keys: str, message: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "key", ["no_cache = true", "epoch = 0", 'platform = "a/b"', 'labels.a = "b"', 'contexts.x = ""']
+    "key",
+    [
+        *("no_cache = true", "epoch = 0", 'platform = "a/b"', 'labels.a = "b"', 'contexts.x = ""'),
+        *('secrets.a = "12345678"', 'ssh = ["default"]', 'allow = ["x"]', 'frontend = "a"'),
+    ],
 )
 def test_an_option_is_for_a_build(tmp_path: Path, key: str) -> None:
     tail = TAIL.replace('"prune"', f'"prune"\n{key}')
@@ -161,6 +182,9 @@ ALL = """\
 platform = "linux/${axis.arch},linux/386"
 epoch = 0
 no_cache_filter = ["one", "two"]
+ssh = ["default", "other"]
+allow = ["network.host"]
+frontend = "${image.base}"
 [steps.contexts]
 base = "step:layout"
 lay = "oci-layout:a lay"
@@ -170,6 +194,8 @@ img = "image:${registry}/x:1"
 [steps.attests]
 provenance = "mode=max"
 sbom = ""
+[steps.secrets]
+token = "12345678"
 [steps.labels]
 "org.example/x" = "a, ${axis.arch}"
 """
@@ -179,7 +205,11 @@ DIGEST = "sha256:" + "0" * 64
 def made(loaded: Scenario) -> Options:
     step = next(step for step in loaded.steps if step.id == "go")
     places = Places(
-        output=lambda dest: Path("/w") / dest, context=Path("/c"), digest=lambda _: DIGEST
+        output=lambda dest: Path("/w") / dest,
+        context=Path("/c"),
+        digest=lambda _: DIGEST,
+        secret=lambda name, text: Path(f"/p/{name}-{len(text)}"),
+        key=lambda name: Path(f"/p/{name}"),
     )
     return options(loaded, step, lambda text: text.replace("${axis.arch}", "arm64"), places)
 
@@ -216,6 +246,15 @@ def test_the_arguments_of_buildctl(tmp_path: Path) -> None:
         "--opt=attest:provenance=mode=max",
         "--opt=attest:sbom=",
         "--opt=label:org.example/x=a, arm64",
+        "--secret=id=token,src=/p/token-8",
+        "--ssh=default=/p/default",
+        "--ssh=other=/p/other",
+        "--allow=network.host",
+    ]
+    assert argv[3:6] == [
+        "--progress=rawjson",
+        "--frontend=gateway.v0",
+        "--opt=source=${image.base}",
     ]
     assert "--no-cache" in buildctl.build("a", request(Options(no_cache=True)))
 
@@ -233,6 +272,10 @@ def test_the_arguments_of_buildx(tmp_path: Path) -> None:
         *("--platform", "linux/arm64,linux/386"),
         *("--attest", "type=provenance,mode=max", "--attest", "type=sbom"),
         *("--label", "org.example/x=a, arm64"),
+        *("--secret", "id=token,src=/p/token-8"),
+        *("--ssh", "default=/p/default", "--ssh", "other=/p/other"),
+        *("--allow", "network.host"),
+        *("--build-arg", "BUILDKIT_SYNTAX=${image.base}"),
     ]
     assert "--no-cache" in buildx_plugin.build("b", request(Options(no_cache=True)))
 
@@ -292,8 +335,19 @@ def test_a_script_that_reproduces_it_has_every_option(tmp_path: Path) -> None:
         "  --opt=platform=linux/amd64,linux/386 \\\n"
         "  --opt=attest:provenance=mode=max \\\n"
         "  --opt=attest:sbom= \\\n"
-        "  '--opt=label:org.example/x=a, amd64' 2>&1 | tee go.log\n"
+        "  '--opt=label:org.example/x=a, amd64' \\\n"
+        "  --secret=id=token,src=private/secret-token \\\n"
+        "  --ssh=default=private/key-default \\\n"
+        "  --ssh=other=private/key-other \\\n"
+        "  --allow=network.host 2>&1 | hide | tee go.log\n"
     ) in text
+    assert "  --frontend=gateway.v0 \\\n  --opt=source=127.0.0.1:5000/base:gzip \\\n" in text
+    assert 'start --oci-worker-snapshotter "$SNAPSHOTTER" --allow-insecure-entitlement=netw' in text
+    assert "# - in SECRET_token: the secret token; otherwise it is 'no secret'\n" in text
+    assert 'printf %s "${SECRET_token:-no secret}" > private/secret-token\n' in text
+    assert "ssh-keygen -q -t ecdsa -m PEM -N '' -f private/key-other\n" in text
+    assert "12345678" not in text, "a secret of someone's own is not in a report"
+    assert "hide" not in script(load(tmp_path, "no_cache = true"), (("arch", "amd64"),))
     assert "jq" not in script(load(tmp_path, "no_cache = true"), (("arch", "amd64"),))
 
 
@@ -314,3 +368,32 @@ def test_the_documented_example(tmp_path: Path) -> None:
     tail = TAIL.replace('"go"', '"child"')
     (tmp_path / "scenario.toml").write_text(f"{head}{example}{tail}")
     assert scenario.load(str(tmp_path)).steps[1].contexts == {"parent": "step:parent"}
+
+
+def test_what_a_secret_is_does_not_appear_in_messages(tmp_path: Path) -> None:
+    for keys in ('secrets = { a = "hunter2" }', 'secrets = { "?" = "hunter2hunter2" }'):
+        with pytest.raises(BadInput) as raised:
+            load(tmp_path, keys)
+        assert "hunter2" not in raised.value.message
+
+
+def test_a_dockerfile_that_steps_write(tmp_path: Path) -> None:
+    loaded = load(tmp_path, 'dockerfile = "context:sub/My.Dockerfile"')
+    text = script(loaded, (("arch", "amd64"),))
+    assert (
+        "  --local=dockerfile=context/sub \\\n  --opt=filename=My.Dockerfile 2>&1 | tee go.log\n"
+    ) in text
+    assert "cat > dockerfiles/My.Dockerfile" not in text
+
+
+def test_a_daemon_allows_what_the_steps_of_its_cell_ask_for(tmp_path: Path) -> None:
+    loaded = load(tmp_path, 'allow = ["security.insecure", "network.host"]')
+    assert entitlements(loaded.steps) == ("network.host", "security.insecure")
+    assert entitlements(loaded.steps[:-2]) == ()
+
+
+def test_root_on_this_machine_must_be_trusted(tmp_path: Path) -> None:
+    assert trust.needed(load(tmp_path, 'allow = ["network.host"]')) == ""
+    assert trust.needed(load(tmp_path, 'allow = ["network.host", "security.insecure"]')) == (
+        "steps[6] allows security.insecure, which is root on this machine"
+    )

@@ -273,7 +273,7 @@ EXACT = [
     (
         'action = "prune"',
         'action = "prunes"',
-        "steps[1].action: 'prunes' is not one of build, prune, write, daemon, delete-blob; did you",
+        "steps[1].action: 'prunes' is not one of build, prune, write, daemon, delete-blob, script;",
     ),
     (
         'verdict = "good"',
