@@ -197,7 +197,7 @@ BROKEN_SHARED = [
     (
         '{ step = "export", exit = "ok" }',
         '{ step = "export" }',
-        "needs exit, stderr, vertex or inner_layers",
+        "needs exit, stderr, vertex, inner_layers, file or image",
     ),
     ("'RUN echo stable', is", "'RUN (echo', is", "not a valid RE2 regular expression"),
     ('step = "export", inner_layers', 'step = "import", inner_layers', "can never match"),
@@ -252,7 +252,7 @@ EXACT = [
     (
         'verdict = "good"',
         'verdict = "fine"',
-        "outcomes[0].verdict: 'fine' is not one of good, bad, weak",
+        "outcomes[0].verdict: 'fine' is not one of good, bad, weak, skip",
     ),
     (
         'is = "cached"',
