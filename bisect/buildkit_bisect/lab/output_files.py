@@ -51,6 +51,8 @@ class Found:
     """The files of an output that were read so far."""
 
     files: dict[str, FileFacts] = field(default_factory=dict)
+    depths: dict[str, int] = field(default_factory=dict)  # path -> layer, 0 is the uppermost
+    depth: int = 0  # of the layer that is read
     left_out: str = ""  # why they are not all
     read: int = 0  # bytes
 
@@ -59,6 +61,7 @@ class Found:
         if len(self.files) >= MOST_FILES and file.path not in self.files:
             raise TooMuch(f"it has more than {MOST_FILES} files")
         self.files[file.path] = file
+        self.depths[file.path] = self.depth
 
     def count(self, number: int) -> None:
         """Count bytes that are read. Raises `TooMuch`."""
@@ -67,15 +70,17 @@ class Found:
             raise TooMuch(f"it has more than {MOST_BYTES // 2**20} MiB")
 
     def kept(self) -> tuple[FileFacts, ...]:
-        """Return the files by path, with the texts of the smallest first of the upper layers."""
+        """Return the files by path; texts are kept of the upper layers first, small ones first."""
         left = MOST_TEXT
-        kept = {}
-        for path, file in self.files.items():  # upper layers come first
-            text = file.text
-            if text is not None and file.kind == "file":
-                size = len(text.encode())
-                text, left = (text, left - size) if size <= left else (None, left)
-            kept[path] = replace(file, text=text)
+        kept = dict(self.files)
+        for path in sorted(kept, key=lambda path: (self.depths[path], kept[path].size, path)):
+            file = kept[path]
+            if file.kind == "file" and file.text is not None:
+                size = len(file.text.encode())
+                if size > left:
+                    kept[path] = replace(file, text=None)
+                else:
+                    left -= size
         return tuple(kept[path] for path in sorted(kept))
 
 
@@ -168,6 +173,7 @@ def of_layers(blobs: Blobs, descriptors: Sequence[Mapping[str, Any]], found: Fou
                         below.add(entry.path)
         gone |= deleted
         covered |= below | deleted
+        found.depth += 1
 
 
 def _hidden(path: str, found: Found, gone: set[str], covered: set[str]) -> bool:
