@@ -339,7 +339,7 @@ MISTAKES = [
         ": can never match: contradictory conditions on step 'first'",
     ),
     (
-        f"{BOTH} image = 'config.x', exists = false }}, {BOTH} image = 'config.x', matches = 'x' }}",
+        f"{BOTH} image = 'config.x', exists = false }}, {BOTH} image = 'config.x', matches = 'x'}}",
         ": can never match: contradictory conditions on step 'both'",
     ),
     (
