@@ -69,12 +69,13 @@ in_tar() {
   tar -tvf "$1" --full-time --no-recursion -- "$name"
   tar -xOf "$1" -- "$name" | sha256sum
   tar -xOf "$1" -- "$name" | head -c 1000
+  echo
 }
 file() {
   if [ -f "$1" ]; then in_tar "$1" "$2" || echo "there is no $2"
   elif [ -e "$1/$2" ] || [ -L "$1/$2" ]; then
     stat -c '%A %a %s bytes, modified at %Y (%y)' "$1/$2"
-    [ ! -f "$1/$2" ] || { sha256sum < "$1/$2" && head -c 1000 "$1/$2"; }
+    [ ! -f "$1/$2" ] || { sha256sum < "$1/$2" && head -c 1000 "$1/$2" && echo; }
   else echo "there is no $2"; fi
 }"""
 
