@@ -14,7 +14,7 @@ from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.scenario.require import (
     require,
     require_known,
-    require_relative,
+    require_path,
     require_word,
 )
 from buildkit_bisect.system.addresses import is_image
@@ -172,7 +172,7 @@ def _check_context(scenario: Scenario, step: Step, name: str, where: str) -> Non
             for ref in _filled(scenario, step, text):
                 require(is_image(ref), where, f"{ref!r} is not an image reference")
         case _:
-            require_relative(text, where)
+            require_path(text, where)
 
 
 def _check_earlier(scenario: Scenario, step: Step, name: str, where: str) -> None:

@@ -22,7 +22,7 @@ from buildkit_bisect.scenario.require import (
     require_known,
     require_label,
     require_name,
-    require_relative,
+    require_path,
     require_word,
 )
 from buildkit_bisect.scenario.rules import check_rules
@@ -132,11 +132,11 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
         case Action.BUILD:
             _check_build(scenario, step, where)
         case Action.WRITE:
-            require_relative(step.path, f"{where}.path")
+            require_path(step.path, f"{where}.path")
         case Action.DAEMON:
             require_word(step.start, ("restart", "fresh"), f"{where}.start")
         case Action.DELETE_BLOB:
-            require_relative(step.cache, f"{where}.cache")
+            require_path(step.cache, f"{where}.cache")
             require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
         case Action.SCRIPT | Action.PRUNE:
             pass
@@ -145,7 +145,7 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
     if path := build_step.in_context(step):
-        require_relative(path, f"{where}.dockerfile")
+        require_path(path, f"{where}.dockerfile")
     else:
         require_file(scenario, step.dockerfile, f"{where}.dockerfile")
     for key, entries in (
@@ -158,7 +158,7 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
             require(not problem, f"{where}.{key}[{number}]{at}", problem)
             for name in ("dest", "src"):
                 if name in entry:
-                    require_relative(entry[name], f"{where}.{key}[{number}].{name}")
+                    require_path(entry[name], f"{where}.{key}[{number}].{name}")
     for name in step.args:
         require(
             bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a valid build argument"

@@ -14,7 +14,14 @@ from pathlib import Path
 from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import build_step, expected, reproduced, script_step, shell
+from buildkit_bisect.scenario import (
+    build_step,
+    expected,
+    reproduced,
+    script_step,
+    shell,
+    shown_outputs,
+)
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
 from buildkit_bisect.scenario.placeholders import fill
@@ -138,9 +145,15 @@ def script(
         *_base_images(cell),
         f"start {_worker(cell)}",
         *_steps(cell),
-        "\n".join(["stop", "echo", *expected.facts(scenario, cell.steps)]),
+        _end(cell),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _end(cell: _Cell) -> str:
+    """Return commands that stop the daemon and show the facts."""
+    shown = expected.facts(cell.scenario, cell.steps)
+    return "\n".join([*expected.before_the_end(cell.scenario), "stop", "echo", *shown])
 
 
 def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
@@ -156,6 +169,8 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
         yield "- in PATH: a static busybox, for the base images (Debian: busybox-static)"
     if read := expected.read_with_jq(scenario, cell.steps):
         yield f"- in PATH: jq, to read {listed(read)}"
+    if shown_outputs.reads_image(scenario, cell.steps):
+        yield "- in PATH: jq and curl, to read the images that steps write"
     if scenario.files:
         yield f"- in the current directory: {scenario.title}, the reproducer itself"
         if names := [file.name for file in scenario.files[1:]]:
@@ -265,7 +280,8 @@ def _action(cell: _Cell, step: Step) -> str:
     match step.action:
         case Action.BUILD:
             build = _logged(step, _buildctl(_request(cell, step)))
-            return "\n".join([*reproduced.private(step), build])
+            written = shown_outputs.after(cell.scenario, step, cell.text)
+            return "\n".join([*reproduced.private(step), build, *([written] if written else [])])
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
         case Action.WRITE:
