@@ -16,6 +16,7 @@ from buildkit_bisect.cli import library
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.render import redact, reports
 from buildkit_bisect.render.library import KEPT, Entry, agrees
+from buildkit_bisect.render.text import markdown
 from buildkit_bisect.scenario import upstream
 from buildkit_bisect.system.checkout import PROJECT
 
@@ -35,7 +36,7 @@ def test_each_search_is_of_a_report_of_the_library_and_the_rest_is_listed() -> N
     assert done <= set(scenario.library())
     _, _, rest = library.text().partition("Not bisected yet:")
     for name in scenario.library():
-        assert (f": {scenario.load(name).title}\n" in rest) == (name not in done)
+        assert (f": {markdown(scenario.load(name).title)}\n" in rest) == (name not in done)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
