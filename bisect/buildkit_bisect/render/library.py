@@ -28,7 +28,8 @@ answer, which is in the scenario's `upstream.toml`. A name links to the report o
 
 *Minutes* are those of the search's builds and trials on a machine with 2 cores that did other work
 too, also of those that another search had left. *Bad in* are the tested releases at which the
-scenario is bad: the ends of the search{and_matrix}.
+scenario is bad: the ends of the search{and_matrix}. Release branches may have the same change as
+another commit.
 
 """
 
@@ -101,7 +102,7 @@ def _pull(entry: Entry) -> str:
 
 
 def _row(entry: Entry, matrix: Result | None) -> tuple[str, ...]:
-    result = entry.result
+    info, result = entry.search, entry.result
     name = entry.scenario.name.partition("/")[2]
     number = _pull(entry)
     trials = sum(len(cell.trials) for cell in result.cells)
@@ -111,7 +112,7 @@ def _row(entry: Entry, matrix: Result | None) -> tuple[str, ...]:
         markdown(entry.scenario.title),
         _answer(entry),
         link(f"#{number}", changes.pull_url(result, number)) if number else "",
-        markdown(_bad_in(entry, matrix)),
+        markdown("; ".join(filter(None, [_bad_in(entry, matrix), _since(info)]))),
         f"{_seconds(result) / 60:.0f}",
         str(trials),
         _upstream(entry),
@@ -159,6 +160,12 @@ def _bad_in(entry: Entry, matrix: Result | None) -> str:
         if not cells:
             return info.bad
     return listed(_spans(rows, bad)) or "none of the tested"
+
+
+def _since(info: BisectInfo) -> str:
+    """Return the first release that has the commit; others may have the same change picked."""
+    what = "the fix" if info.find_fix else "the commit"
+    return f"{what} is in {info.contained[0]} and newer" if info.contained else ""
 
 
 def _spans(rows: Sequence[str], bad: set[str]) -> Iterator[str]:

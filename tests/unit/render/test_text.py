@@ -171,7 +171,8 @@ _SHORT = (
     (re.compile(
         r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key)[\w-]*"
         r"[\"']?\s*[=:]\s*)(\"[^\"]+\"|'[^']+'|[^\s,;\"'&]{4,})"), r"\1***"),
-    (re.compile(r"(?:/[^\s/\"':=,]+)*/tmp/(?:trial|images|build|bench|bkb)[\w-]*-\d+-\w+"), "TRIAL"),
+    (re.compile(
+        r"(?:/[^\s/\"':=,]+)*/tmp/(?:trial|images|build|bench|bkb)[\w-]*-\d+-\w+"), "TRIAL"),
     (re.compile(r"(?:/[^\s/\"':=,]+)*/\.?(?:cache/)?buildkit-bisect(?=/)"), "CACHE"),
 )  # fmt: skip
 _PIECES = (
