@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
@@ -128,8 +127,8 @@ def _seconds(result: Result) -> float:
 
 def _report(url: str) -> str:
     """Return ``moby/buildkit#5052`` for the address of an issue or a pull request."""
-    match urlsplit(url).path.strip("/").split("/"):
-        case [owner, repository, "issues" | "pull", number]:
+    match url.split("/"):
+        case ["https:", "", "github.com", owner, repository, "issues" | "pull", number]:
             return f"{owner}/{repository}#{number}"
     return "report"
 
