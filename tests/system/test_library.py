@@ -19,7 +19,8 @@ def ends() -> dict[tuple[str, str], str]:
         done = result.read(path.parent)
         if done.bisect:
             at = {done.bisect.good, done.bisect.bad}
-            found |= {(c.scenario, c.ref): c.outcome for c in done.cells if c.ref in at}
+            plain = [c for c in done.cells if c.ref in at and not c.patches]
+            found |= {(c.scenario, c.ref): c.outcome for c in plain}
     return found
 
 
