@@ -16,8 +16,8 @@ from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
 from buildkit_bisect.lab import steps
-from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
-from buildkit_bisect.runtime import DaemonFailed, UnsupportedClient
+from buildkit_bisect.model import Axes, Build, Observation, RuntimeKind, StepResult, Variant
+from buildkit_bisect.runtime import DaemonFailed, UnsupportedClient, snapshotters
 from buildkit_bisect.runtime.backend import Backend, Order
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
@@ -65,6 +65,10 @@ class TrialJob:
         control = self.scenario.is_control(self.axes)
         return Column(scenario=self.scenario.name, axes=self.axes, control=control)
 
+    def _mounting(self) -> dict[str, str]:
+        asked = (value for _, value in self.axes)
+        return snapshotters.programs([*asked, self.scenario.daemon.snapshotter])
+
     @property
     def key(self) -> str:
         """A digest of what determines a trial's result: jobs with equal keys are one cell."""
@@ -86,6 +90,8 @@ class TrialJob:
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
         if used:
             parts["proxies"] = [proxy.version for proxy in used]
+        if self.backend.kind is RuntimeKind.HOST and (mounting := self._mounting()):
+            parts["programs"] = mounting
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
