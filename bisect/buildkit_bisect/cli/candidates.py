@@ -151,7 +151,10 @@ def _scenarios(_option: Option, part: str, _words: list[Word]) -> Iterator[Candi
     from buildkit_bisect import scenario as scenarios  # noqa: PLC0415 - takes a tenth of a second
 
     yield from map(_word, scenarios.names())
-    if "/" in part:
+    yield Candidate(word=scenarios.LIBRARY, text="reports with proven answers, all of them")
+    if part.startswith(f"{scenarios.LIBRARY}/"):
+        yield from map(_word, scenarios.library())
+    elif "/" in part:
         yield Candidate(word=FOLDERS)
 
 
@@ -180,7 +183,7 @@ def _loaded(words: list[Word]) -> Iterator[Scenario]:
     from buildkit_bisect import scenario as scenarios  # noqa: PLC0415
 
     named = _given(words, "scenario")
-    for name in named.split(",") if named else scenarios.names():
+    for name in scenarios.expanded(named.split(",")) if named else scenarios.names():
         yield scenarios.load(name)
 
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -226,6 +226,7 @@ def buildx_runtime(
     host_network: bool,
     campaign: str = "",
     deadlines: Deadlines | None = None,
+    flags: Sequence[str] = (),
 ) -> Iterator[BuildxRuntime]:
     """Yield a ready builder of *image* on *engine*, with its log below *home*.
 
@@ -237,7 +238,7 @@ def buildx_runtime(
         image=image,
         binaries=binaries,
         home=home,
-        flags=[f"--oci-worker-snapshotter={snapshotter}"],
+        flags=[f"--oci-worker-snapshotter={snapshotter}", *flags],
         config=config,
         host_network=host_network,
         campaign=campaign,
@@ -304,6 +305,7 @@ class BuildxBackend:
                 host_network=order.loopback,
                 campaign=campaign,
                 deadlines=order.deadlines,
+                flags=order.flags,
             )
 
         return opened

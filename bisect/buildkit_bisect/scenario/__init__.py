@@ -15,10 +15,11 @@ from buildkit_bisect.scenario.definition import (
     Step,
     VertexIs,
 )
-from buildkit_bisect.scenario.load import load, names
+from buildkit_bisect.scenario.load import LIBRARY, expanded, library, load, names
 from buildkit_bisect.scenario.script import from_script
 
 __all__ = [
+    "LIBRARY",
     "RUNTIME_AXIS",
     "Action",
     "Axis",
@@ -31,7 +32,9 @@ __all__ = [
     "ScriptFile",
     "Step",
     "VertexIs",
+    "expanded",
     "from_script",
+    "library",
     "load",
     "names",
     "uses_registry",

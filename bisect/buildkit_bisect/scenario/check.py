@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from buildkit_bisect.model import Axes
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import attributes
+from buildkit_bisect.scenario import attributes, build_step, script_step
 from buildkit_bisect.scenario.definition import (
     RUNTIME_AXIS,
     Action,
@@ -19,9 +18,11 @@ from buildkit_bisect.scenario.definition import (
 from buildkit_bisect.scenario.placeholders import fill, names_in
 from buildkit_bisect.scenario.require import (
     require,
+    require_file,
     require_known,
     require_label,
     require_name,
+    require_path,
     require_word,
 )
 from buildkit_bisect.scenario.rules import check_rules
@@ -30,14 +31,12 @@ from buildkit_bisect.system.addresses import is_image, is_link
 from buildkit_bisect.system.typed import below
 
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
-#: Longest file name in bytes; the kernel's limit.
-_LONGEST_NAME = 255
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 
 def check(scenario: Scenario) -> None:
     """Raise `BadInput` for the first error found; its message names the key."""
-    require_name(scenario.name, "name")
+    require_name(scenario.name.removeprefix("library/"), "name")
     require(bool(scenario.title.strip()), "title", "must not be empty")
     require(is_link(scenario.issue), "issue", "not an https:// address")
     require(bool(scenario.steps), "steps", "must not be empty")
@@ -52,7 +51,7 @@ def check(scenario: Scenario) -> None:
     for name, image in scenario.images.items():
         where = below("images", name)
         require_name(name, where)
-        _check_file(scenario, image.dockerfile, f"{where}.dockerfile")
+        require_file(scenario, image.dockerfile, f"{where}.dockerfile")
         require_word(image.compression, _COMPRESSIONS, f"{where}.compression")
         require(
             not image.public or is_image(image.public), f"{where}.public", "not an image reference"
@@ -66,6 +65,8 @@ def check(scenario: Scenario) -> None:
     _check_runs(scenario)
     for where, text in _texts(scenario):
         _check_names(scenario, text, where)
+    for index, step in enumerate(scenario.steps):
+        build_step.check(scenario, step, f"steps[{index}]")
     _check_daemon(scenario)
     check_rules(scenario)
 
@@ -114,21 +115,6 @@ def _check_axes(scenario: Scenario) -> None:
         )
 
 
-def _check_file(scenario: Scenario, name: str, where: str) -> None:
-    _check_relative(name, where)
-    path = scenario.file(name)
-    require(path.is_file(), where, f"file {name!r} not found")
-    inside = any(path.resolve().is_relative_to(folder) for folder in scenario.folders)
-    require(inside, where, f"{name!r} is outside the scenario")
-
-
-def _check_relative(name: str, where: str) -> None:
-    path = PurePosixPath(name)
-    short = all(len(part.encode()) <= _LONGEST_NAME for part in path.parts)
-    plain = bool(path.parts) and not path.is_absolute() and ".." not in path.parts and short
-    require(plain, where, f"{name!r} is not a path inside the scenario")
-
-
 def _check_step(scenario: Scenario, step: Step, where: str) -> None:
     for axis, values in step.when.items():
         require_known(axis, scenario.axes, f"{where}.when", "axis")
@@ -146,24 +132,22 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
         case Action.BUILD:
             _check_build(scenario, step, where)
         case Action.WRITE:
-            _check_relative(step.path, f"{where}.path")
+            require_path(step.path, f"{where}.path")
         case Action.DAEMON:
             require_word(step.start, ("restart", "fresh"), f"{where}.start")
         case Action.DELETE_BLOB:
-            _check_relative(step.cache, f"{where}.cache")
+            require_path(step.cache, f"{where}.cache")
             require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
-        case Action.SCRIPT:
-            require(
-                False,
-                f"{where}.action",
-                f"a script runs with {words(Campaign, script=True)}, not from a scenario file",
-            )
-        case Action.PRUNE:
+        case Action.SCRIPT | Action.PRUNE:
             pass
+    script_step.check(scenario, step, where)
 
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
-    _check_file(scenario, step.dockerfile, f"{where}.dockerfile")
+    if path := build_step.in_context(step):
+        require_path(path, f"{where}.dockerfile")
+    else:
+        require_file(scenario, step.dockerfile, f"{where}.dockerfile")
     for key, entries in (
         ("exports", step.exports),
         ("imports", step.imports),
@@ -174,7 +158,7 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
             require(not problem, f"{where}.{key}[{number}]{at}", problem)
             for name in ("dest", "src"):
                 if name in entry:
-                    _check_relative(entry[name], f"{where}.{key}[{number}].{name}")
+                    require_path(entry[name], f"{where}.{key}[{number}].{name}")
     for name in step.args:
         require(
             bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a valid build argument"
@@ -215,6 +199,7 @@ def _texts(scenario: Scenario) -> Iterator[tuple[str, str]]:
             for number, entry in enumerate(getattr(step, kind)):
                 for key, text in entry.items():
                     yield below(f"steps[{index}].{kind}[{number}]", key), text
+        yield from build_step.texts(step, f"steps[{index}]")
 
 
 def _check_names(scenario: Scenario, text: str, where: str) -> None:
