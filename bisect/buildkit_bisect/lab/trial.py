@@ -41,6 +41,9 @@ OUTPUTS_FORMAT = 1
 #: The same for trials whose rules are about the daemon: earlier ones did not record its state.
 DAEMON_FORMAT = 1
 
+#: The same for trials whose rules are about the time or order of vertices.
+TIMES_FORMAT = 1
+
 _NO_SPACE = "no space left on device"
 
 #: Bytes; with less free space, a failed trial failed for lack of space.
@@ -103,8 +106,11 @@ class TrialJob:
             parts["progress"] = PROGRESS_FORMAT
         if any_readable(self.scenario):
             parts["outputs"] = OUTPUTS_FORMAT
-        if any(c.daemon for rule in self.scenario.outcomes for c, _ in rule.leaves()):
+        asked = [c for rule in self.scenario.outcomes for c, _ in rule.leaves()]
+        if any(c.daemon for c in asked):
             parts["daemon"] = DAEMON_FORMAT
+        if any(c.took or c.before for c in asked):
+            parts["times"] = TIMES_FORMAT
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import combinations, product
 
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.scenario import runs
+from buildkit_bisect.scenario import bounds, runs
 from buildkit_bisect.scenario.definition import Condition, Rule, VertexIs
 
 #: Statuses that ``exit`` can name are below the first; a timeout has none, so it gets the second,
@@ -131,8 +131,7 @@ def implies(one: Condition, other: Condition) -> bool:
         mine, wanted = getattr(one, key.name), getattr(other, key.name)
         if wanted in ("", None) or mine == wanted:
             continue
-        narrower = key.name == "exit" and mine and statuses(mine) <= statuses(wanted)
-        if not narrower:
+        if not (mine and _narrower(key.name, mine, wanted)):
             return False
     # What both name must be looked for in the same place.
     return all(
@@ -141,6 +140,16 @@ def implies(one: Condition, other: Condition) -> bool:
         if getattr(other, group)
         for key in keys
     )
+
+
+def _narrower(key: str, mine: str, wanted: str) -> bool:
+    """Whether *mine* of a key means that *wanted* of the same one holds too."""
+    if key == "exit":
+        return statuses(mine) <= statuses(wanted)
+    if key == "took":
+        (longer, bound), (other, least) = bounds.took(mine), bounds.took(wanted)
+        return longer is other and (bound >= least if longer else bound <= least)
+    return False
 
 
 #: What narrows down where a fact is looked for, for each key that begins one.
@@ -152,17 +161,23 @@ def _exclusive(one: Condition, other: Condition) -> bool:
     return bool(
         (one.exit and other.exit and statuses(one.exit).isdisjoint(statuses(other.exit)))
         or (one.is_ and other.is_ and one.vertex == other.vertex and one.is_ != other.is_)
-        or (one.vertex == other.vertex and _absent_with_log(one, other))
+        or (one.vertex == other.vertex and _exclusive_vertices(one, other))
         or (one.inner_layers and other.inner_layers and one.inner_layers != other.inner_layers)
         or (_same_place(one, other, "file") and _exclusive_files(one, other))
         or (_same_place(one, other, "image") and _absent_and_not(one, other))
     )
 
 
-def _absent_with_log(one: Condition, other: Condition) -> bool:
-    return bool(
-        (one.is_ is VertexIs.ABSENT and other.log) or (other.is_ is VertexIs.ABSENT and one.log)
-    )
+def _exclusive_vertices(one: Condition, other: Condition) -> bool:
+    for a, b in ((one, other), (other, one)):
+        if a.is_ is VertexIs.ABSENT and (b.log or b.took or b.before):
+            return True
+    if not (one.took and other.took):
+        return False
+    (longer, bound), (second, limit) = bounds.took(one.took), bounds.took(other.took)
+    # One vertex took longer than `least`, and each took less than `most`.
+    least, most = (bound, limit) if longer else (limit, bound)
+    return longer is not second and least >= most
 
 
 def _same_place(one: Condition, other: Condition, key: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from buildkit_bisect.scenario import alternatives, document_path, outputs, pattern, runs
+from buildkit_bisect.scenario import alternatives, bounds, document_path, outputs, pattern, runs
 from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step, VertexIs
 from buildkit_bisect.scenario.require import require, require_known, require_path
 from buildkit_bisect.system.typed import not_one_of
@@ -20,7 +20,11 @@ _DEEPEST = 5
 _OF_DAEMON = ("daemon", "daemon_log")
 
 #: Keys that are regular expressions.
-_PATTERNS = ("stderr", "vertex", "log", "content", "matches", "daemon_log")
+_PATTERNS = ("stderr", "vertex", "log", "before", "content", "matches", "daemon_log")
+
+#: What `vertex` may be asked, beside that.
+_OF_VERTEX = ("is_", "log", "took", "before")
+_NOUNS = {"took": "time"}
 
 #: What `file` and `image` may be asked, beside that.
 _OF_FILE = ("content", "mode", "mtime", "exists", "same_as")
@@ -92,10 +96,16 @@ def _check_step(scenario: Scenario, condition: Condition, where: str) -> None:
 
 
 def _check_vertex(condition: Condition, step: Step, where: str) -> None:
-    paired = bool(condition.vertex) == (condition.is_ is not None or bool(condition.log))
-    require(paired, where, "vertex must be used together with is or log")
-    absent = condition.is_ is VertexIs.ABSENT and condition.log
-    require(not absent, where, "can never match: a vertex that is absent has no log")
+    asked = [key for key in _OF_VERTEX if _given(condition, key)]
+    paired = bool(condition.vertex) == bool(asked)
+    require(paired, where, "vertex must be used together with is, log, took or before")
+    if condition.took:
+        wrong = bounds.took_problem(condition.took)
+        require(not wrong, f"{where}.took", wrong)
+    extra = next((key for key in asked if key != "is_"), "")
+    absent = condition.is_ is VertexIs.ABSENT and extra
+    has = "started before no other" if extra == "before" else f"has no {_NOUNS.get(extra, extra)}"
+    require(not absent, where, f"can never match: a vertex that is absent {has}")
     builds = step.action is Action.BUILD
     require(builds or not condition.vertex, where, f"can never match: {step.id} is not a build")
 

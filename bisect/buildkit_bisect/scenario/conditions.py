@@ -19,7 +19,7 @@ from buildkit_bisect.model import (
     Vertex,
     VertexState,
 )
-from buildkit_bisect.scenario import cache_config, document_path, pattern, runs
+from buildkit_bisect.scenario import bounds, cache_config, document_path, pattern, runs
 from buildkit_bisect.scenario.definition import Condition, Kept, Step, VertexIs
 
 #: Characters of the daemon's warnings and errors that a trial keeps.
@@ -80,6 +80,8 @@ def holds(
         _searched(condition.stderr, step.stderr, solve_status.MESSAGES_LIMIT),
         _vertex(step, condition.vertex) is condition.is_ if condition.is_ else True,
         _logged(step, condition) if condition.log else True,
+        _took(step, condition) if condition.took else True,
+        _before(step, condition) if condition.before else True,
         _layers(step, control, condition.inner_layers) if condition.inner_layers else True,
         _file(condition, step, seen) if condition.file else True,
         _image(condition, step, seen) if condition.image else True,
@@ -143,6 +145,28 @@ def _logged(step: StepResult, condition: Condition) -> Known:
     return _any(
         _searched(condition.log, vertex.log, solve_status.LOG_LIMIT)
         for vertex in _named(step, condition.vertex)
+    )
+
+
+def _took(step: StepResult, condition: Condition) -> Known:
+    """Whether one of the vertices took longer, or each took less; there must be one."""
+    longer, bound = bounds.took(condition.took)
+    times = [vertex.took for vertex in _named(step, condition.vertex)]
+    if longer:
+        return _any(None if time is None else time > bound for time in times)
+    return _all(None if time is None else time < bound for time in times) if times else False
+
+
+def _before(step: StepResult, condition: Condition) -> Known:
+    """Whether each vertex ended before any of the others started; there must be some of both."""
+    earlier, later = _named(step, condition.vertex), _named(step, condition.before)
+    if not earlier or not later:
+        return False
+    return _all(
+        None if one.ended is None or other.began is None else one.ended <= other.began
+        for one in earlier
+        for other in later
+        if one.digest != other.digest
     )
 
 

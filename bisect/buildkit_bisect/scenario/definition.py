@@ -143,6 +143,8 @@ class Condition:
     vertex: str = ""  # a regular expression over vertex names
     is_: VertexIs | None = None
     log: str = ""  # a regular expression, searched in what these vertices printed
+    took: str = ""  # "> 5": seconds that one of these vertices took; "< 5": that each did
+    before: str = ""  # a regular expression over the names of vertices that started later
     inner_layers: Kept | None = None
     output: str = ""  # which output of the step: its `dest` or `name`, as the step has it
     file: str = ""  # a path in that output

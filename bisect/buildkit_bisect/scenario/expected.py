@@ -20,6 +20,14 @@ vertex() {
   for n in $(grep -P "^#[0-9]+ $2" "$1" | cut -d ' ' -f 1 | sort -u); do grep "^$n " "$1"; done
 }"""
 
+#: Prints the first and last line of vertices, with their line numbers: their order.
+_ORDER = r"""
+order() {
+  for n in $(grep -P "^#[0-9]+ (?:$2|$3)" "$1" | cut -d ' ' -f 1 | sort -u); do
+    grep -n "^$n " "$1" | sed -n '1p;$p'
+  done | sort -n
+}"""
+
 #: What a rule looks for in a step.
 _Text = TypeVar("_Text", str, tuple[str, str])
 
@@ -69,6 +77,7 @@ def _reads_cache(scenario: Scenario, steps: Sequence[Step]) -> bool:
 def functions(scenario: Scenario, steps: Sequence[Step]) -> str:
     """Return the bash functions that `facts` and steps use; "" if none."""
     used = [_VERTEX_LINES] if any(_vertices(scenario, steps)) else []
+    used += [_ORDER] if _ordered(scenario, steps) else []
     used += [_CONFIG] if _reads_cache(scenario, steps) else []
     used += [_LAYOUT] if build_step.uses_layouts(scenario, steps) else []
     used += [_INNER] if _exported(scenario, steps) else []
@@ -91,6 +100,9 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
         yield f"echo {shlex.quote(f'-- {step}, {regex}, lines with {wanted}')}"
         lines = f"vertex {step}.log {shlex.quote(_named(regex))} | {_UNNUMBERED}"
         yield f"{lines} | grep -P -m 3 {shlex.quote(wanted)}"
+    for step, (regex, later) in _ordered(scenario, steps):
+        yield f"echo {shlex.quote(f'-- {step}, {regex} before {later}')}"
+        yield f"order {step}.log {shlex.quote(_named(regex))} {shlex.quote(_named(later))}"
     for step, folder in _exported(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, its cache')}"
         yield f"inner {shlex.quote(folder)}"
@@ -122,6 +134,12 @@ def _named(regex: str) -> str:
 def _logs(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, tuple[str, str]]]:
     """Return the steps, each with a vertex whose log some rule looks into, and for what."""
     asked = ((c.step, (c.vertex, c.log)) for c in conditions(scenario) if c.log)
+    return _each_run(scenario, steps, asked)
+
+
+def _ordered(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, tuple[str, str]]]:
+    """Return the steps, each with the vertices whose order some rule is about."""
+    asked = ((c.step, (c.vertex, c.before)) for c in conditions(scenario) if c.before)
     return _each_run(scenario, steps, asked)
 
 
