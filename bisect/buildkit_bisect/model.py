@@ -209,6 +209,7 @@ class StepResult:
     timed_out: bool = False
     vertices: tuple[Vertex, ...] = ()
     export: CacheConfig | None = None
+    metrics: dict[str, float] = field(default_factory=dict)  # what a step counted, by name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from time import monotonic, time_ns
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
-from buildkit_bisect.lab import base_images, context, steps
+from buildkit_bisect.lab import base_images, context, serving, steps
 from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
 from buildkit_bisect.runtime import DaemonFailed, UnsupportedClient
 from buildkit_bisect.runtime.backend import Backend, Order
@@ -127,6 +127,7 @@ def _run(job: TrialJob) -> Observation:
             if uses_registry(job.scenario):
                 # A registry per trial, so that the next one does not see what this one pushes.
                 registries.append(stack.enter_context(serve(home / "registry")))
+            stand = serving.opened(job.scenario, stack)
             bench = steps.Bench(
                 scenario=job.scenario,
                 axes=job.axes,
@@ -136,6 +137,7 @@ def _run(job: TrialJob) -> Observation:
                 context=home / "context",
                 evidence=home / "evidence",
                 environment=job.variant,
+                stand=stand,
             )
             config = [r.config for r in registries] + [bench.text(job.scenario.daemon.config)]
             place = job.backend.place(job.build, job.of, job.campaign)
@@ -146,7 +148,7 @@ def _run(job: TrialJob) -> Observation:
                 snapshotter=snapshotter,
                 config="".join(config),
                 proxy=job.proxies.get(snapshotter),
-                loopback=bool(registries),
+                loopback=bool(registries or job.scenario.servers),
                 deadlines=job.deadlines,
             )
             with place(order) as daemon:

@@ -17,16 +17,21 @@ _LATEST = 2**33 - 1
 
 #: Keys of a step that only these actions use. The older keys are ignored where they are not used.
 _USED = {
-    "base64": (Action.WRITE,),
-    "file": (Action.WRITE,),
+    "base64": (Action.WRITE, Action.SERVE),
+    "file": (Action.WRITE, Action.SERVE),
     "symlink": (Action.WRITE,),
-    "tar": (Action.WRITE,),
+    "tar": (Action.WRITE, Action.SERVE),
     "mode": (Action.WRITE, Action.MKDIR),
-    "mtime": (Action.WRITE, Action.MKDIR),
+    "mtime": (Action.WRITE, Action.MKDIR, Action.SERVE),
     "to": (Action.RENAME,),
+    "server": (Action.SERVE, Action.COMMIT, Action.REQUESTS),
+    "etag": (Action.SERVE,),
+    "status": (Action.SERVE,),
+    "tree": (Action.COMMIT,),
+    "branch": (Action.COMMIT,),
+    "tag": (Action.COMMIT,),
+    "annotated": (Action.COMMIT,),
 }
-
-_UNSET: tuple[object, ...] = ("", None, (), {})
 
 
 def check_context(scenario: Scenario) -> None:
@@ -58,9 +63,10 @@ def check_context(scenario: Scenario) -> None:
 
 def check_keys(step: Step, where: str) -> None:
     """Raise `BadInput` for a key that the step's action does not use."""
+    usual = Step(id="", action=step.action)
     for key, actions in _USED.items():
-        set_ = getattr(step, key) not in _UNSET
-        require(not set_ or step.action in actions, f"{where}.{key}", f"{step.action} has no {key}")
+        same = getattr(step, key) == getattr(usual, key)
+        require(same or step.action in actions, f"{where}.{key}", f"{step.action} has no {key}")
 
 
 def check_step(scenario: Scenario, step: Step, where: str) -> None:
@@ -73,7 +79,7 @@ def check_step(scenario: Scenario, step: Step, where: str) -> None:
         check_sources(scenario, step, where)
         require(not (step.symlink and step.mode), f"{where}.mode", "a symbolic link has no mode")
     _check_mode(step.mode, f"{where}.mode")
-    _check_mtime(step.mtime, f"{where}.mtime")
+    check_mtime(step.mtime, f"{where}.mtime")
 
 
 def check_sources(scenario: Scenario, step: Step, where: str) -> None:
@@ -98,7 +104,7 @@ def _check_entry(entry: TarEntry, where: str) -> None:
     require(not (folder and given), where, "a path that ends in a slash is a folder: it has none")
     _check_base64(entry.base64, f"{where}.base64")
     _check_mode(entry.mode, f"{where}.mode")
-    _check_mtime(entry.mtime, f"{where}.mtime")
+    check_mtime(entry.mtime, f"{where}.mtime")
 
 
 def _check_base64(text: str, where: str) -> None:
@@ -116,7 +122,8 @@ def _check_mode(mode: str, where: str) -> None:
     )
 
 
-def _check_mtime(mtime: int | None, where: str) -> None:
+def check_mtime(mtime: int | None, where: str) -> None:
+    """Raise `BadInput` unless *mtime* is a modification time that archives can say."""
     valid = mtime is None or 0 <= mtime <= _LATEST
     require(valid, where, f"must be seconds since 1970, from 0 to {_LATEST}")
 

@@ -25,6 +25,9 @@ class Action(StrEnum):
     MKDIR = "mkdir"  # in the build context
     DAEMON = "daemon"  # restart, or start again from an empty state
     DELETE_BLOB = "delete-blob"  # from an exported local cache
+    SERVE = "serve"  # a file from an http server
+    COMMIT = "commit"  # to the repository of a git server
+    REQUESTS = "requests"  # what a server was asked for
     SCRIPT = "script"  # a user's own program; only through --script
 
 
@@ -87,6 +90,20 @@ class ContextSpec:
     busybox: bool = False  # a static busybox as `busybox`
 
 
+class ServerKind(StrEnum):
+    """What a server on loopback has."""
+
+    HTTP = "http"  # files
+    GIT = "git"  # one repository, ``repo.git``
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A server on loopback that a trial starts for itself: ``${server.NAME}`` is its address."""
+
+    kind: ServerKind
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TarEntry:
     """A file, a symbolic link, or a folder (its path ends in a slash) of a tar archive."""
@@ -128,6 +145,16 @@ class Step:
     mtime: int | None = None  # seconds since 1970
     # rename
     to: str = ""
+    # serve, commit, requests
+    server: str = ""
+    # serve; the rest as write
+    etag: str = ""
+    status: int = 200
+    # commit
+    tree: dict[str, str] = field(default_factory=dict)  # path -> content
+    branch: str = "main"
+    tag: str = ""
+    annotated: bool = False  # the tag is an object of its own
     # daemon
     start: str = "restart"  # or "fresh"
     # delete-blob
@@ -191,6 +218,7 @@ class Scenario:
     images: dict[str, Image] = field(default_factory=dict)
     daemon: DaemonSpec = field(default_factory=DaemonSpec)
     context: ContextSpec = field(default_factory=ContextSpec)
+    servers: dict[str, Server] = field(default_factory=dict)
     deadlines: dict[str, float] = field(default_factory=dict)  # of deadlines.SCENARIO
     summary: str = ""
     # not from the file:

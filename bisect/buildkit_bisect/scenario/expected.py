@@ -36,6 +36,9 @@ _KEPT = {
     Kept.NONE: "no inner record of its cache has layers that has them in the control's",
 }
 
+#: Actions whose output and exit status the script keeps.
+_LOGGED = (Action.BUILD, Action.SCRIPT, Action.PRUNE, Action.REQUESTS)
+
 #: Prints the lines of the vertices of a log whose names match; a vertex's lines have one number.
 _VERTEX_LINES = r"""
 vertex() {
@@ -123,7 +126,7 @@ def functions(scenario: Scenario, steps: Sequence[Step]) -> str:
 
 def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
     """Yield commands that show what the rules are about, and then the rules themselves."""
-    ended = [s.id for s in steps if s.action in (Action.BUILD, Action.SCRIPT, Action.PRUNE)]
+    ended = [s.id for s in steps if s.action in _LOGGED]
     yield f'for step in {shlex.join(ended)}; do echo "$step: exit $(cat $step.exit)"; done'
     printed = ((c.step, c.stderr) for r in scenario.outcomes for c in r.all if c.stderr)
     for step, regex in _each_run(scenario, steps, printed):

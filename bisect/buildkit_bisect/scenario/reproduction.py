@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import context_script, expected, shell
+from buildkit_bisect.scenario import context_script, expected, server_script, shell
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
+from buildkit_bisect.scenario.made import Made
 from buildkit_bisect.scenario.placeholders import fill
 
 #: Snapshotters that buildkitd contains; any other one listens on a socket.
@@ -73,6 +74,8 @@ class _Cell:
     images: str
     pushed: str
     published: bool
+    made: Mapping[str, str] = field(default_factory=dict)  # see `placeholders.fill`
+    commits: Mapping[str, int] = field(default_factory=dict)  # step -> its number in a repository
 
     @property
     def steps(self) -> list[Step]:
@@ -99,6 +102,7 @@ class _Cell:
             axes=self.axes,
             images={n: self.ref(n, i) for n, i in self.scenario.images.items()},
             registry=self.pushed,
+            made=self.made,
         )
 
     def ref(self, name: str, image: Image) -> str:
@@ -125,12 +129,14 @@ def script(
     cell = _Cell(
         scenario=scenario, axes=axes, images=images, pushed=pushed, published=published
     )  # fmt: skip
+    cell = _after_steps(cell)
     parts = [
         "\n".join(["#!/usr/bin/env bash", *map(shell.comment, _head(cell, seen))]),
         f"{_HERE}{_SETUP}" if _scripted(cell) else _SETUP,
         *_files(cell),
         "\n".join(context_script.begin(scenario)),
         _daemon(cell),
+        "\n".join(server_script.begin(scenario, cell.steps)),
         expected.functions(scenario, cell.steps),
         *_base_images(cell),
         f"start {_worker(cell)}",
@@ -138,6 +144,17 @@ def script(
         "\n".join(["stop", "echo", *expected.facts(scenario, cell.steps)]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _after_steps(cell: _Cell) -> _Cell:
+    """Return *cell* with what its steps make: their commits are the same wherever they run."""
+    made = Made(cell.scenario, server_script.hosts(cell.scenario))
+    commits: dict[str, int] = {}
+    for step in cell.steps:
+        if step.action is Action.COMMIT:
+            commits[step.id] = made.repositories[step.server].number
+        made.note(step, replace(cell, made=made.values).text)
+    return replace(cell, made=made.values, commits=commits)
 
 
 def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
@@ -151,6 +168,7 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
     yield "- in PATH: buildkitd and buildctl of the version to test, and runc"
     if cell.builds_images or scenario.context.busybox:
         yield "- in PATH: a static busybox, for images (Debian: busybox-static)"
+    yield from server_script.needs(scenario)
     if expected.needs_jq(scenario, cell.steps):
         yield "- in PATH: jq, to read the exported cache"
     if _scripted(cell):
@@ -261,21 +279,31 @@ def _action(cell: _Cell, step: Step) -> str:
             return _logged(step, _buildctl(_request(cell, step)))
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
-        case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:
-            return context_script.action(step, cell.scenario, cell.text)
         case Action.DAEMON:
             fresh = "rm -rf state\n" if step.start == "fresh" else ""
             return f"stop\n{fresh}start {_worker(cell)}"
+        case Action.SCRIPT:
+            exports = "export BKBISECT_BUILDKITD=$(command -v buildkitd)\n"
+            exports += "export BKBISECT_BUILDCTL=$(command -v buildctl)\n"
+            return exports + _logged(step, f'"$here"/{shlex.quote(Path(step.path).name)}')
+        case _:
+            return _apart(cell, step)
+
+
+def _apart(cell: _Cell, step: Step) -> str:
+    """Return the commands of a step that does not use the daemon."""
+    match step.action:
         case Action.DELETE_BLOB:
             folder = shlex.quote(step.cache)
             return (
                 f'blob=$(config {folder} | jq -r \'.layers[{step.layer}].blob | sub(":"; "/")\')\n'
                 f'rm {folder}/blobs/"$blob"'
             )
-        case Action.SCRIPT:
-            exports = "export BKBISECT_BUILDKITD=$(command -v buildkitd)\n"
-            exports += "export BKBISECT_BUILDCTL=$(command -v buildctl)\n"
-            return exports + _logged(step, f'"$here"/{shlex.quote(Path(step.path).name)}')
+        case Action.SERVE | Action.COMMIT | Action.REQUESTS:
+            made = server_script.action(step, cell.scenario, cell.text, cell.commits)
+            return _logged(step, made) if step.action is Action.REQUESTS else made
+        case _:
+            return context_script.action(step, cell.scenario, cell.text)
 
 
 def _logged(step: Step, command: str) -> str:

@@ -1,0 +1,50 @@
+"""A scenario's build context and servers on real BuildKit: the examples of docs/scenarios.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from buildkit_bisect.system import checkout
+from tool import TaskOutput, inv, left_behind
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+
+REVISION = "v0.25.0"
+
+
+def documented(folder: Path, name: str) -> Path:
+    """Write the example *name* of docs/scenarios.md and its Dockerfile to *folder*."""
+    text = (checkout.PROJECT / "docs" / "scenarios.md").read_text()
+    blocks = text.partition(f'```toml\nschema = 1\nname = "{name}"\n')[2]
+    toml, _, rest = blocks.partition("```")
+    dockerfile = rest.partition("```dockerfile\n")[2].partition("```")[0]
+    assert toml
+    assert dockerfile
+    folder.mkdir(exist_ok=True)
+    (folder / "scenario.toml").write_text(f'schema = 1\nname = "{name}"\n{toml}')
+    (folder / "Dockerfile").write_text(dockerfile)
+    return folder
+
+
+def ran(folder: Path, *options: str) -> TaskOutput:
+    done = inv(
+        *("run", "--source", "module", "--rev", REVISION, "--scenario", str(folder), "--json"),
+        *("--fresh", "--trials", "1", "--out", str(folder / "results"), *options),
+    )
+    assert left_behind() == []
+    return done
+
+
+def outcomes(done: TaskOutput) -> list[str]:
+    assert done.code == 0, done.stderr
+    return [cell["outcome"] for cell in done.document["cells"]]
+
+
+def test_a_file_that_dockerignore_excludes(tmp_path: Path) -> None:
+    folder = documented(tmp_path / "s", "ignored-change")
+    assert outcomes(ran(folder)) == ["ignored"]
+    text = (folder / "scenario.toml").read_text()
+    (folder / "scenario.toml").write_text(text.replace("*.log\n!keep.log", "*.txt"))
+    assert outcomes(ran(folder)) == ["not-ignored"]
