@@ -48,3 +48,7 @@ def test_a_file_that_dockerignore_excludes(tmp_path: Path) -> None:
     text = (folder / "scenario.toml").read_text()
     (folder / "scenario.toml").write_text(text.replace("*.log\n!keep.log", "*.txt"))
     assert outcomes(ran(folder)) == ["not-ignored"]
+
+
+def test_a_tag_that_moves_and_a_file_that_does_not_change(tmp_path: Path) -> None:
+    assert outcomes(ran(documented(tmp_path / "s", "moved-tag"))) == ["new-commit"]

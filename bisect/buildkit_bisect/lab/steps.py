@@ -13,7 +13,7 @@ from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export, context
+from buildkit_bisect.lab import cache_export, context, daemon_state
 from buildkit_bisect.lab.serving import Stand
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
@@ -70,6 +70,10 @@ def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             return _result(step, runtime.prune(step.timeout))
         case Action.SCRIPT:
             return _script(bench, runtime, step)
+        case Action.DU | Action.HISTORIES:
+            found, printed = daemon_state.look(runtime, step)
+            (bench.evidence / f"{step.id}.json").write_text(printed)
+            return found
         case Action.DAEMON:
             started = monotonic()
             runtime.restart(fresh=step.start == "fresh")

@@ -22,8 +22,8 @@ from buildkit_bisect.runtime.backend import Backend, Order
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Scenario, uses_registry
-from buildkit_bisect.system import cache_limit, machine, paths, pipes
+from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Scenario, mirrors, uses_registry
+from buildkit_bisect.system import cache_limit, machine, paths, pipes, tomltext
 from buildkit_bisect.system.announce import shown_otherwise
 from buildkit_bisect.system.deadlines import Deadlines
 
@@ -139,14 +139,15 @@ def _run(job: TrialJob) -> Observation:
                 environment=job.variant,
                 stand=stand,
             )
-            config = [r.config for r in registries] + [bench.text(job.scenario.daemon.config)]
+            config = [r.config for r in registries] + mirrors.config(job.scenario, bench.text)
+            config += [bench.text(job.scenario.daemon.config)]
             place = job.backend.place(job.build, job.of, job.campaign)
             started = monotonic()  # an image is made once; that is not part of the trial
             snapshotter = bench.text(job.scenario.daemon.snapshotter)
             order = Order(
                 home=home,
                 snapshotter=snapshotter,
-                config="".join(config),
+                config=tomltext.joined(*config),
                 proxy=job.proxies.get(snapshotter),
                 loopback=bool(registries or job.scenario.servers),
                 deadlines=job.deadlines,

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -28,7 +28,7 @@ from buildkit_bisect.runtime import Built, DaemonFailed, client, fuse
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.system import paths, pipes, process
+from buildkit_bisect.system import paths, pipes, process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -70,10 +70,9 @@ class HostRuntime:
         self._cgroup = f"bkbisect-{socket.parent.name}"
         self._counters = counters
         self._config = home / "buildkitd.toml"
-        self._config.write_text(
-            f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
-            f"[worker.containerd]\n  enabled = false\n{config}"
-        )
+        own = f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
+        own += "[worker.containerd]\n  enabled = false\n"
+        self._config.write_text(tomltext.joined(own, config))
         self.log = home / "buildkitd.log"
 
     def environment(self) -> dict[str, str]:
@@ -148,6 +147,10 @@ class HostRuntime:
         first = self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
         left = timeout - first.seconds
         return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
+
+    def ask(self, words: Sequence[str], timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildctl(["--addr", self._address, *words], timeout=timeout)
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""

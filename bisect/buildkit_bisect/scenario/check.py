@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from buildkit_bisect.model import Axes
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import attributes, context_steps, server_steps
+from buildkit_bisect.scenario import attributes, context_steps, mirrors, server_steps
 from buildkit_bisect.scenario.definition import (
     RUNTIME_AXIS,
     Action,
@@ -149,7 +149,7 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
                 f"{where}.action",
                 f"a script runs with {words(Campaign, script=True)}, not from a scenario file",
             )
-        case Action.PRUNE:
+        case Action.PRUNE | Action.DU | Action.HISTORIES:
             pass
 
 
@@ -174,6 +174,7 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
 
 def _check_daemon(scenario: Scenario) -> None:
     """Check the daemon's settings as they are filled in for each cell."""
+    mirrors.check(scenario)
     for axes in scenario.cells():
 
         def filled(text: str, axes: Axes = axes) -> str:
@@ -207,6 +208,8 @@ def uses_loopback(scenario: Scenario) -> bool:
 def _texts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield "daemon.snapshotter", scenario.daemon.snapshotter
     yield "daemon.config", scenario.daemon.config
+    for name, mirror in scenario.daemon.mirrors.items():
+        yield below("daemon.mirrors", name), mirror
     for name, var in scenario.vars.items():
         for value, text in var.values.items():
             yield below(f"{below('vars', name)}.values", value), text

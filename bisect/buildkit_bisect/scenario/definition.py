@@ -28,6 +28,8 @@ class Action(StrEnum):
     SERVE = "serve"  # a file from an http server
     COMMIT = "commit"  # to the repository of a git server
     REQUESTS = "requests"  # what a server was asked for
+    DU = "du"  # what the daemon's cache has
+    HISTORIES = "histories"  # the daemon's records of builds
     SCRIPT = "script"  # a user's own program; only through --script
 
 
@@ -79,7 +81,8 @@ class DaemonSpec:
     """How the daemon under test is started."""
 
     snapshotter: str = "overlayfs"
-    config: str = ""  # appended to buildkitd.toml
+    config: str = ""  # added to buildkitd.toml
+    mirrors: dict[str, str] = field(default_factory=dict)  # registry -> what to ask first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,7 +37,10 @@ _KEPT = {
 }
 
 #: Actions whose output and exit status the script keeps.
-_LOGGED = (Action.BUILD, Action.SCRIPT, Action.PRUNE, Action.REQUESTS)
+_LOGGED = (
+    *(Action.BUILD, Action.SCRIPT, Action.PRUNE),
+    *(Action.REQUESTS, Action.DU, Action.HISTORIES),
+)
 
 #: Prints the lines of the vertices of a log whose names match; a vertex's lines have one number.
 _VERTEX_LINES = r"""

@@ -14,11 +14,12 @@ from pathlib import Path
 from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import context_script, expected, server_script, shell
+from buildkit_bisect.scenario import context_script, expected, mirrors, server_script, shell
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
 from buildkit_bisect.scenario.made import Made
 from buildkit_bisect.scenario.placeholders import fill
+from buildkit_bisect.system import tomltext
 
 #: Snapshotters that buildkitd contains; any other one listens on a socket.
 _BUILT_IN = ("auto", "fuse-overlayfs", "native", "overlayfs", "stargz")
@@ -60,6 +61,9 @@ stop() {
   daemon=
 }
 trap stop EXIT"""
+
+#: What a daemon has, as text: buildctl's JSON is for programs.
+_LISTS = {Action.DU: "buildctl du --verbose", Action.HISTORIES: "buildctl debug histories"}
 
 #: A proxy snapshotter mounts layers later; they must be visible to the daemon.
 _SERVED = ("--mount-proc", "--mount-proc --propagation slave")
@@ -213,9 +217,10 @@ def _files(cell: _Cell) -> Iterator[str]:
 
 def _daemon(cell: _Cell) -> str:
     """Return commands that write buildkitd.toml, and functions that start and stop buildkitd."""
-    config = "[worker.containerd]\n  enabled = false\n"
-    config += "".join(f'[registry."{address}"]\n  http = true\n' for address in cell.registries)
-    made = shell.file("buildkitd.toml", config + cell.text(cell.scenario.daemon.config))
+    parts = ["[worker.containerd]\n  enabled = false\n"]
+    parts += [f'[registry."{address}"]\n  http = true\n' for address in cell.registries]
+    parts += [*mirrors.config(cell.scenario, cell.text), cell.text(cell.scenario.daemon.config)]
+    made = shell.file("buildkitd.toml", tomltext.joined(*parts))
     served = cell.snapshotter not in _BUILT_IN
     name = cell.snapshotter.removesuffix("-proxy")
     socket = f': "${{SOCKET:?is the socket of a running {name} snapshotter}}"\n'
@@ -291,7 +296,7 @@ def _action(cell: _Cell, step: Step) -> str:
 
 
 def _apart(cell: _Cell, step: Step) -> str:
-    """Return the commands of a step that does not use the daemon."""
+    """Return the commands of a step that does not change the daemon."""
     match step.action:
         case Action.DELETE_BLOB:
             folder = shlex.quote(step.cache)
@@ -302,6 +307,8 @@ def _apart(cell: _Cell, step: Step) -> str:
         case Action.SERVE | Action.COMMIT | Action.REQUESTS:
             made = server_script.action(step, cell.scenario, cell.text, cell.commits)
             return _logged(step, made) if step.action is Action.REQUESTS else made
+        case Action.DU | Action.HISTORIES:
+            return _logged(step, _LISTS[step.action])
         case _:
             return context_script.action(step, cell.scenario, cell.text)
 
