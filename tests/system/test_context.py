@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import engine as engines
 from buildkit_bisect.system import checkout
+from engine import TestEngine
 from tool import TaskOutput, inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
@@ -52,3 +55,46 @@ def test_a_file_that_dockerignore_excludes(tmp_path: Path) -> None:
 
 def test_a_tag_that_moves_and_a_file_that_does_not_change(tmp_path: Path) -> None:
     assert outcomes(ran(documented(tmp_path / "s", "moved-tag"))) == ["new-commit"]
+
+
+def test_a_mirror_is_asked(tmp_path: Path) -> None:
+    folder = documented(tmp_path / "s", "mirrored-base")
+    assert outcomes(ran(folder)) == ["mirrored"]
+    text = (folder / "scenario.toml").read_text()
+    mirrors = 'mirrors = { "docker.io" = "${registry}" }'
+    assert mirrors in text
+    (folder / "scenario.toml").write_text(text.replace(mirrors, ""))
+    assert outcomes(ran(folder)) == ["not-mirrored"]
+
+
+def test_garbage_is_collected_by_a_policy(tmp_path: Path) -> None:
+    """Of two cells: with garbage collection, and without."""
+    assert outcomes(ran(documented(tmp_path / "s", "gc-policy"))) == ["collected", "kept"]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[TestEngine]:
+    with engines.running() as made:
+        yield made
+
+
+def test_containers_reach_the_servers(engine: TestEngine, tmp_path: Path) -> None:
+    """And buildctl reaches daemons in containers."""
+    folder = documented(tmp_path / "s", "moved-tag")
+    text = (folder / "scenario.toml").read_text()
+    lists = "".join(f'[[steps]]\nid = "{a}"\naction = "{a}"\n\n' for a in ("du", "histories"))
+    text = text.replace("[[outcomes]]", f"{lists}[[outcomes]]", 1)
+    seen = '{ step = "histories", stderr = "^completed" }, { step = "du", stderr = "source.git" },'
+    old = "all = [\n"
+    assert old in text
+    (folder / "scenario.toml").write_text(text.replace(old, f"{old}    {seen}\n", 1))
+    done = inv(
+        *("matrix", "--source", "module", "--revs", REVISION, "--scenario", str(folder), "--json"),
+        *("--runtime", "host,docker,buildx", "--trials", "1", "--fresh"),
+        *("--out", str(folder / "results")),
+        env=engine.environment,
+    )
+    assert done.code == 0, done.stderr
+    outcomes = {c["axes"]["runtime"]: c["outcome"] for c in done.document["cells"]}
+    assert outcomes == dict.fromkeys(("host", "docker", "buildx"), "new-commit")
+    assert left_behind() == []

@@ -106,7 +106,10 @@ class HostRuntime:
         ]  # fmt: skip
         with self.log.open("ab") as sink:
             self._child = process.start(
-                argv, stdout=sink, stderr=subprocess.STDOUT, env=self._counting()
+                argv,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env={**self._counting(), **direct(os.environ)},
             )
         left = within = self._deadlines.daemon
         deadline = time.monotonic() + within
@@ -209,6 +212,19 @@ class HostRuntime:
                 os.kill(pid, sig)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(max(0.0, patience))
+
+
+def direct(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables with which a daemon's git asks no proxy for what is on loopback.
+
+    Empty if *environ* names no proxy. Go's HTTP client never asks one for that.
+    """
+    names = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+    if not any(environ.get(name) for name in names):
+        return {}
+    known = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    value = ",".join(filter(None, (known, "127.0.0.1", "localhost")))
+    return {"no_proxy": value, "NO_PROXY": value}
 
 
 def _children(pid: int) -> list[int]:
