@@ -73,6 +73,7 @@ _START = """\
 servers=()
 serve() {
   mkdir -p "servers/$1/files"
+  if (: < "/dev/tcp/127.0.0.1/$2") 2> probe.log; then echo "port $2 is in use"; exit 1; fi
   python3 serve.py "servers/$1" "$2" 2> "servers/$1/log" &
   servers+=($!)
   until (: < "/dev/tcp/127.0.0.1/$2") 2> probe.log; do
