@@ -63,7 +63,7 @@ stop() {
 trap stop EXIT"""
 
 #: What a daemon has, as text: buildctl's JSON is for programs.
-_LISTS = {Action.DU: "buildctl du --verbose", Action.HISTORIES: "buildctl debug histories"}
+_LISTS = {Action.DU: "buildctl du -v", Action.HISTORIES: "buildctl debug histories"}
 
 #: A proxy snapshotter mounts layers later; they must be visible to the daemon.
 _SERVED = ("--mount-proc", "--mount-proc --propagation slave")

@@ -32,10 +32,11 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
-    "--addr", "--address", "--all", "--batch", "--config", "--fork", "--git", "--grep",
-    "--kill-child", "--mount", "--mount-proc", "--no-install-recommends", "--numstat",
-    "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents", "--pid",
-    "--privileged", "--progress", "--propagation", "--raw", "--root", "--since", "--trace",
+    "--add", "--addr", "--address", "--all", "--bare", "--batch", "--cacheinfo", "--config",
+    "--fork", "--git", "--git-dir", "--grep", "--kill-child", "--mount", "--mount-proc",
+    "--no-install-recommends", "--numstat", "--oci-worker-proxy-snapshotter-path",
+    "--oci-worker-snapshotter", "--parents", "--pid", "--privileged", "--progress",
+    "--propagation", "--raw", "--replace", "--root", "--since", "--trace", "--verify",
 })  # fmt: skip
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
