@@ -185,6 +185,11 @@ def prune_histories(address: str) -> list[str]:
     return ["--addr", address, "prune-histories"]
 
 
+#: Lists what the cache has (v0.11+), and the records of builds (v0.13+), as JSON.
+DISK_USAGE = ("du", "--format", "{{json .}}")
+HISTORIES = ("debug", "histories", "--format", "{{json .}}")
+
+
 def workers(address: str) -> list[str]:
     """Return the arguments of a command that succeeds once the daemon serves."""
     return ["--addr", address, "debug", "workers"]

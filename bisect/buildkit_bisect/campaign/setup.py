@@ -28,7 +28,7 @@ from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
 from buildkit_bisect.runtime.containers import Preparation
-from buildkit_bisect.scenario import Scenario, trust, uses_registry
+from buildkit_bisect.scenario import Scenario, trust, uses_loopback
 from buildkit_bisect.source import ModuleSource, Source, open_source
 from buildkit_bisect.system import cache_limit, deadlines, marks, paths
 from buildkit_bisect.system.announce import announce
@@ -193,7 +193,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
     with _closed_aloud() as stack:
         shared = Preparation(
             base_image=request.base_image,
-            loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
+            loopback=local_images or any(uses_loopback(s) for s in setup.scenarios),
             say=say,
             deadlines=setup.builder.deadlines,
         )

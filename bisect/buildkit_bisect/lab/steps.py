@@ -13,7 +13,16 @@ from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export, layout, outputs, private, program_step
+from buildkit_bisect.lab import (
+    cache_export,
+    context,
+    daemon_state,
+    layout,
+    outputs,
+    private,
+    program_step,
+)
+from buildkit_bisect.lab.serving import Stand
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
@@ -44,6 +53,7 @@ class Bench:
     context: Path  # the build context
     evidence: Path
     environment: Mapping[str, str] = field(default_factory=dict)  # describes the variant to scripts
+    stand: Stand | None = None  # its servers and what steps made; None without servers
 
     def text(self, text: str) -> str:
         """Return *text* with its placeholders replaced."""
@@ -53,6 +63,7 @@ class Bench:
             axes=self.axes,
             images=self.images,
             registry=self.registry,
+            made=self.stand.made.values if self.stand else {},
         )
 
     def own_environment(self) -> dict[str, str]:
@@ -78,24 +89,38 @@ def run_all(bench: Bench, runtime: Runtime) -> Iterator[StepResult]:
 
 def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
     """Run one step. A failure of its action is an observation, not an error."""
-    started = monotonic()
     match step.action:
         case Action.BUILD:
             return _build(bench, runtime, step)
         case Action.PRUNE:
-            done = runtime.prune(step.timeout)
-            return _result(step, done)
-        case Action.WRITE:
-            path = bench.context / step.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(bench.text(step.content))
-        case Action.DAEMON:
-            runtime.restart(fresh=step.start == "fresh")
-        case Action.DELETE_BLOB:
-            return _delete_blob(bench, step)
+            return _result(step, runtime.prune(step.timeout))
         case Action.SCRIPT:
             return _script(bench, runtime, step)
-    return StepResult(id=step.id, exit=0, seconds=monotonic() - started)
+        case Action.DU | Action.HISTORIES:
+            found, printed = daemon_state.look(runtime, step)
+            (bench.evidence / f"{step.id}.json").write_text(printed)
+            return found
+        case Action.DAEMON:
+            started = monotonic()
+            runtime.restart(fresh=step.start == "fresh")
+            return StepResult(id=step.id, exit=0, seconds=monotonic() - started)
+        case _:
+            return _apart(bench, step)
+
+
+def _apart(bench: Bench, step: Step) -> StepResult:
+    """Run a step that does not use the daemon."""
+    match step.action:
+        case Action.DELETE_BLOB:
+            return _delete_blob(bench, step)
+        case Action.SERVE | Action.COMMIT | Action.REQUESTS:
+            assert bench.stand  # a scenario with such a step has a server
+            return bench.stand.do(step, bench.text)
+        case _:
+            if bench.stand:
+                bench.stand.made.note(step, bench.text)
+            problem = context.change(bench.context, step, bench.scenario, bench.text)
+            return StepResult(id=step.id, exit=int(bool(problem)), seconds=0.0, stderr=problem)
 
 
 def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
@@ -128,9 +153,9 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
         key=own.key,
     )
     options = build_step.options(bench.scenario, step, bench.text, places)
-    for name, context in options.contexts.items():
-        if context.folder is not None:
-            layout.check_inside(context.folder, (bench.work, bench.context), name)
+    for name, named in options.contexts.items():
+        if named.folder is not None:
+            layout.check_inside(named.folder, (bench.work, bench.context), name)
     written = build_step.in_context(step)
     return buildctl.BuildRequest(
         context=bench.context,

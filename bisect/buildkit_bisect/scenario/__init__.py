@@ -1,6 +1,6 @@
 """Reproducers as folders: ``scenario.toml`` and the files that its steps use."""
 
-from buildkit_bisect.scenario.check import uses_registry
+from buildkit_bisect.scenario.check import uses_loopback, uses_registry
 from buildkit_bisect.scenario.definition import (
     RUNTIME_AXIS,
     Action,
@@ -37,5 +37,6 @@ __all__ = [
     "library",
     "load",
     "names",
+    "uses_loopback",
     "uses_registry",
 ]

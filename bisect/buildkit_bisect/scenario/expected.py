@@ -14,6 +14,12 @@ from buildkit_bisect.scenario.cache_config import MEDIA_TYPE
 from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step
 from buildkit_bisect.scenario.wording import rules
 
+#: Actions whose output and exit status the script keeps.
+_LOGGED = (
+    *(Action.BUILD, Action.SCRIPT, Action.PRUNE),
+    *(Action.REQUESTS, Action.DU, Action.HISTORIES),
+)
+
 #: Prints the lines of the vertices of a log whose names match; a vertex's lines have one number.
 _VERTEX_LINES = r"""
 vertex() {
@@ -87,7 +93,7 @@ def functions(scenario: Scenario, steps: Sequence[Step]) -> str:
 
 def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
     """Yield commands that show what the rules are about, and then the rules themselves."""
-    ended = [s.id for s in steps if s.action in (Action.BUILD, Action.SCRIPT, Action.PRUNE)]
+    ended = [s.id for s in steps if s.action in _LOGGED]
     yield f'for step in {shlex.join(ended)}; do echo "$step: exit $(cat $step.exit)"; done'
     printed = ((c.step, c.stderr) for c in conditions(scenario) if c.stderr)
     for step, regex in _each_run(scenario, steps, printed):

@@ -32,11 +32,12 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
-    "--addr", "--address", "--all", "--allow-insecure-entitlement", "--batch", "--config",
-    "--fork", "--git", "--grep", "--kill-child", "--mount", "--mount-proc",
+    "--add", "--addr", "--address", "--all", "--allow-insecure-entitlement", "--bare", "--batch",
+    "--cacheinfo", "--config",
+    "--fork", "--git", "--git-dir", "--grep", "--kill-child", "--mount", "--mount-proc",
     "--no-install-recommends", "--numstat", "--oci-worker-proxy-snapshotter-path",
     "--oci-worker-snapshotter", "--parents", "--pid", "--privileged", "--progress", "--propagation",
-    "--raw", "--root", "--secret", "--since", "--trace",
+    "--raw", "--replace", "--root", "--secret", "--since", "--trace", "--verify",
 })  # fmt: skip
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.

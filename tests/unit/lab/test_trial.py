@@ -107,7 +107,11 @@ def test_a_program_that_mounts_layers_on_the_host_is_part_of_the_key(
 ) -> None:
     """A trial without it, or with another version, may have another outcome."""
     keys: dict[tuple[RuntimeKind, str], set[str]] = {}
-    for version in ("not installed", "fuse-overlayfs: version 1.10", "fuse-overlayfs: version 1.13"):
+    for version in (
+        "not installed",
+        "fuse-overlayfs: version 1.10",
+        "fuse-overlayfs: version 1.13",
+    ):
         monkeypatch.setattr(machine, "version", lambda _, found=version: found)
         for kind in (RuntimeKind.HOST, RuntimeKind.DOCKER):
             for snapshotter in ("overlayfs", "fuse-overlayfs"):

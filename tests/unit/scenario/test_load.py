@@ -276,7 +276,7 @@ EXACT = [
     (
         'action = "prune"',
         'action = "prunes"',
-        "steps[1].action: 'prunes' is not one of build, prune, write, daemon, delete-blob, script;",
+        "steps[1].action: 'prunes' is not one of build, prune, write, ",
     ),
     (
         'verdict = "good"',
