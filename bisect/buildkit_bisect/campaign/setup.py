@@ -106,9 +106,9 @@ def prepare(
     is cloned or built before.
     """
     if script and request.scenario:
+        given = words(Campaign, **{"script" if request.script else "dockerfile": True})
         raise BadInput(
-            f"{words(Campaign, script=True)} and {words(Campaign, scenario=True)}"
-            " cannot be combined",
+            f"{given} and {words(Campaign, scenario=True)} cannot be combined",
             hint="leave out one of them",
         )
     loaded = (

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.choices import Checks, ImageBuilder, Prior
+from buildkit_bisect.options.one_line import OneLine
 from buildkit_bisect.options.option import Position, option, switch
 from buildkit_bisect.options.shared import (
     PATCH_KINDS,
@@ -44,6 +45,7 @@ class Building(
 @dataclass(frozen=True, kw_only=True)
 class Campaign(
     Scripted,
+    OneLine,
     WithScenarios,
     WithRuntimes,
     WithTrials,
