@@ -13,7 +13,7 @@ from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export
+from buildkit_bisect.lab import cache_export, context
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
@@ -67,10 +67,10 @@ def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
         case Action.PRUNE:
             done = runtime.prune(step.timeout)
             return _result(step, done)
-        case Action.WRITE:
-            path = bench.context / step.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(bench.text(step.content))
+        case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:
+            problem = context.change(bench.context, step, bench.scenario, bench.text)
+            if problem:
+                return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
         case Action.DAEMON:
             runtime.restart(fresh=step.start == "fresh")
         case Action.DELETE_BLOB:

@@ -15,7 +15,7 @@ from time import monotonic, time_ns
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
-from buildkit_bisect.lab import steps
+from buildkit_bisect.lab import base_images, context, steps
 from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
 from buildkit_bisect.runtime import DaemonFailed, UnsupportedClient
 from buildkit_bisect.runtime.backend import Backend, Order
@@ -81,6 +81,8 @@ class TrialJob:
         }
         if any(step.action is Action.BUILD for step in self.scenario.steps):
             parts["progress"] = PROGRESS_FORMAT
+        if self.scenario.context.busybox:
+            parts["busybox"] = hashlib.sha256(base_images.busybox().read_bytes()).hexdigest()
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
@@ -121,6 +123,7 @@ def _run(job: TrialJob) -> Observation:
         for name in ("work", "context", "evidence"):
             (home / name).mkdir()
         try:
+            context.begin(job.scenario, home / "context")
             if uses_registry(job.scenario):
                 # A registry per trial, so that the next one does not see what this one pushes.
                 registries.append(stack.enter_context(serve(home / "registry")))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from buildkit_bisect.model import Axes
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import attributes
+from buildkit_bisect.scenario import attributes, context_steps
 from buildkit_bisect.scenario.definition import (
     RUNTIME_AXIS,
     Action,
@@ -19,9 +18,11 @@ from buildkit_bisect.scenario.definition import (
 from buildkit_bisect.scenario.placeholders import fill, names_in
 from buildkit_bisect.scenario.require import (
     require,
+    require_file,
     require_known,
     require_label,
     require_name,
+    require_relative,
     require_word,
 )
 from buildkit_bisect.scenario.rules import check_rules
@@ -30,8 +31,6 @@ from buildkit_bisect.system.addresses import is_image, is_link
 from buildkit_bisect.system.typed import below
 
 _ARG = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
-#: Longest file name in bytes; the kernel's limit.
-_LONGEST_NAME = 255
 _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 
@@ -52,11 +51,12 @@ def check(scenario: Scenario) -> None:
     for name, image in scenario.images.items():
         where = below("images", name)
         require_name(name, where)
-        _check_file(scenario, image.dockerfile, f"{where}.dockerfile")
+        require_file(scenario, image.dockerfile, f"{where}.dockerfile")
         require_word(image.compression, _COMPRESSIONS, f"{where}.compression")
         require(
             not image.public or is_image(image.public), f"{where}.public", "not an image reference"
         )
+    context_steps.check_context(scenario)
     seen: set[str] = set()
     for index, step in enumerate(scenario.steps):
         require_name(step.id, f"steps[{index}].id")
@@ -114,21 +114,6 @@ def _check_axes(scenario: Scenario) -> None:
         )
 
 
-def _check_file(scenario: Scenario, name: str, where: str) -> None:
-    _check_relative(name, where)
-    path = scenario.file(name)
-    require(path.is_file(), where, f"file {name!r} not found")
-    inside = any(path.resolve().is_relative_to(folder) for folder in scenario.folders)
-    require(inside, where, f"{name!r} is outside the scenario")
-
-
-def _check_relative(name: str, where: str) -> None:
-    path = PurePosixPath(name)
-    short = all(len(part.encode()) <= _LONGEST_NAME for part in path.parts)
-    plain = bool(path.parts) and not path.is_absolute() and ".." not in path.parts and short
-    require(plain, where, f"{name!r} is not a path inside the scenario")
-
-
 def _check_step(scenario: Scenario, step: Step, where: str) -> None:
     for axis, values in step.when.items():
         require_known(axis, scenario.axes, f"{where}.when", "axis")
@@ -138,6 +123,7 @@ def _check_step(scenario: Scenario, step: Step, where: str) -> None:
         require(bool(values), at, "must not be empty")
     require(0 <= step.timeout <= 3600, f"{where}.timeout", "must be between 0 and 3600 seconds")  # noqa: PLR2004
     require(1 <= step.repeat <= 100, f"{where}.repeat", "must be between 1 and 100")  # noqa: PLR2004
+    context_steps.check_keys(step, where)
     _check_action(scenario, step, where)
 
 
@@ -145,12 +131,12 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
     match step.action:
         case Action.BUILD:
             _check_build(scenario, step, where)
-        case Action.WRITE:
-            _check_relative(step.path, f"{where}.path")
+        case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:
+            context_steps.check_step(scenario, step, where)
         case Action.DAEMON:
             require_word(step.start, ("restart", "fresh"), f"{where}.start")
         case Action.DELETE_BLOB:
-            _check_relative(step.cache, f"{where}.cache")
+            require_relative(step.cache, f"{where}.cache")
             require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
         case Action.SCRIPT:
             require(
@@ -163,7 +149,7 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
 
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
-    _check_file(scenario, step.dockerfile, f"{where}.dockerfile")
+    require_file(scenario, step.dockerfile, f"{where}.dockerfile")
     for key, entries in (
         ("exports", step.exports),
         ("imports", step.imports),
@@ -174,7 +160,7 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
             require(not problem, f"{where}.{key}[{number}]{at}", problem)
             for name in ("dest", "src"):
                 if name in entry:
-                    _check_relative(entry[name], f"{where}.{key}[{number}].{name}")
+                    require_relative(entry[name], f"{where}.{key}[{number}].{name}")
     for name in step.args:
         require(
             bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a valid build argument"
@@ -209,6 +195,7 @@ def _texts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     for index, step in enumerate(scenario.steps):
         yield f"steps[{index}].target", step.target
         yield f"steps[{index}].content", step.content
+        yield from context_steps.texts(step, f"steps[{index}]")
         for key, text in step.args.items():
             yield below(f"steps[{index}].args", key), text
         for kind in ("exports", "imports", "outputs"):

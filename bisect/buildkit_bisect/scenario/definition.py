@@ -20,6 +20,9 @@ class Action(StrEnum):
     BUILD = "build"
     PRUNE = "prune"
     WRITE = "write"  # create or replace a file of the build context
+    DELETE = "delete"  # from the build context
+    RENAME = "rename"  # in the build context
+    MKDIR = "mkdir"  # in the build context
     DAEMON = "daemon"  # restart, or start again from an empty state
     DELETE_BLOB = "delete-blob"  # from an exported local cache
     SCRIPT = "script"  # a user's own program; only through --script
@@ -77,6 +80,26 @@ class DaemonSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ContextSpec:
+    """What the build context has before the first step."""
+
+    folder: str = ""  # a folder of the scenario, copied
+    busybox: bool = False  # a static busybox as `busybox`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TarEntry:
+    """A file, a symbolic link, or a folder (its path ends in a slash) of a tar archive."""
+
+    path: str
+    content: str = ""
+    base64: str = ""
+    symlink: str = ""  # its target
+    mode: str = ""  # octal digits
+    mtime: int | None = None  # seconds since 1970
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
     """One step of a trial. Which keys apply depends on the action."""
 
@@ -93,9 +116,18 @@ class Step:
     exports: tuple[dict[str, str], ...] = ()
     imports: tuple[dict[str, str], ...] = ()
     outputs: tuple[dict[str, str], ...] = ()
-    # write: a file of the build context; script: the program
+    # write, delete, rename, mkdir: in the build context; script: the program
     path: str = ""
+    # write: one of these
     content: str = ""
+    base64: str = ""
+    file: str = ""  # a file of the scenario's folder
+    symlink: str = ""  # its target
+    tar: tuple[TarEntry, ...] = ()
+    mode: str = ""  # octal digits
+    mtime: int | None = None  # seconds since 1970
+    # rename
+    to: str = ""
     # daemon
     start: str = "restart"  # or "fresh"
     # delete-blob
@@ -158,6 +190,7 @@ class Scenario:
     vars: dict[str, Var] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     daemon: DaemonSpec = field(default_factory=DaemonSpec)
+    context: ContextSpec = field(default_factory=ContextSpec)
     deadlines: dict[str, float] = field(default_factory=dict)  # of deadlines.SCENARIO
     summary: str = ""
     # not from the file:
@@ -171,6 +204,13 @@ class Scenario:
         """The path of a file, first in its own folder, then in the one it extends."""
         for folder in self.folders:
             if (folder / name).is_file():
+                return folder / name
+        return self.folders[0] / name
+
+    def folder(self, name: str) -> Path:
+        """The path of a folder, first in its own folder, then in the one it extends."""
+        for folder in self.folders:
+            if (folder / name).is_dir():
                 return folder / name
         return self.folders[0] / name
 

@@ -14,6 +14,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
+from buildkit_bisect.scenario import content
 from buildkit_bisect.scenario.check import check
 from buildkit_bisect.scenario.definition import Action, Scenario
 from buildkit_bisect.scenario.rules import VERDICTS
@@ -147,4 +148,6 @@ def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
     used = {s.dockerfile for s in scenario.steps} | {i.dockerfile for i in scenario.images.values()}
     for name in sorted(used - {""}):
         sha.update(name.encode() + b"\0" + scenario.file(name).read_bytes() + b"\0")
+    for part in content.identity(scenario):
+        sha.update(part)
     return sha.hexdigest()

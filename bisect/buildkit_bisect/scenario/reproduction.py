@@ -14,7 +14,7 @@ from pathlib import Path
 from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import expected, shell
+from buildkit_bisect.scenario import context_script, expected, shell
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
 from buildkit_bisect.scenario.placeholders import fill
@@ -31,6 +31,7 @@ MOST_NAMES = 100
 
 _SETUP = """\
 set -u
+umask 022
 cd "$(mktemp -d)" && echo "files are in $PWD"
 export BUILDKIT_HOST=unix://$PWD/buildkitd.sock
 mkdir context dockerfiles"""
@@ -128,6 +129,7 @@ def script(
         "\n".join(["#!/usr/bin/env bash", *map(shell.comment, _head(cell, seen))]),
         f"{_HERE}{_SETUP}" if _scripted(cell) else _SETUP,
         *_files(cell),
+        "\n".join(context_script.begin(scenario)),
         _daemon(cell),
         expected.functions(scenario, cell.steps),
         *_base_images(cell),
@@ -147,8 +149,8 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
     yield ""
     yield "Run it as root: bash reproduce.sh. What it needs:"
     yield "- in PATH: buildkitd and buildctl of the version to test, and runc"
-    if cell.builds_images:
-        yield "- in PATH: a static busybox, for the base images (Debian: busybox-static)"
+    if cell.builds_images or scenario.context.busybox:
+        yield "- in PATH: a static busybox, for images (Debian: busybox-static)"
     if expected.needs_jq(scenario, cell.steps):
         yield "- in PATH: jq, to read the exported cache"
     if _scripted(cell):
@@ -259,13 +261,8 @@ def _action(cell: _Cell, step: Step) -> str:
             return _logged(step, _buildctl(_request(cell, step)))
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
-        case Action.WRITE:
-            path = Path("context") / step.path
-            content = shlex.quote(cell.text(step.content))
-            return (
-                f"mkdir -p {shlex.quote(str(path.parent))}\n"
-                f"printf %s {content} > {shlex.quote(str(path))}"
-            )
+        case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:
+            return context_script.action(step, cell.scenario, cell.text)
         case Action.DAEMON:
             fresh = "rm -rf state\n" if step.start == "fresh" else ""
             return f"stop\n{fresh}start {_worker(cell)}"
