@@ -106,9 +106,9 @@ def prepare(
     is cloned or built before.
     """
     if script and request.scenario:
-        given = words(Campaign, **{"script" if request.script else "dockerfile": True})
+        own = words(Campaign, script=True) if request.script else words(Campaign, dockerfile=True)
         raise BadInput(
-            f"{given} and {words(Campaign, scenario=True)} cannot be combined",
+            f"{own} and {words(Campaign, scenario=True)} cannot be combined",
             hint="leave out one of them",
         )
     loaded = (

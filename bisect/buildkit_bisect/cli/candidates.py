@@ -265,7 +265,8 @@ SOURCES: Mapping[str, _Source] = {
     **dict.fromkeys(("FILE", "FILE,FILE"), _files),
     **dict.fromkeys(
         ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
-         "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT", "NAME=SOCKET[:ROOT]"),
+         "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT",
+         "EXPECTATION", "NAME=VALUE", "STAGE", "NAME=SOCKET[:ROOT]"),
         _nothing,
     ),
 }  # fmt: skip

@@ -14,9 +14,6 @@ from buildkit_bisect.scenario.one_line import Asked, Draft, draft
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.announce import announce
 
-#: Its folder in the cache.
-FOLDER = "one-line"
-
 
 def scenario(request: Campaign) -> Scenario | None:
     """Return the Dockerfile of *request* and its expectation as a scenario; None without one.
@@ -68,10 +65,10 @@ def _check(request: Campaign) -> None:
 
 def _kept(made: Draft) -> Path:
     """Return the folder with *made* in it: complete, or new."""
-    folder = paths.cache(FOLDER) / made.digest[:32]
+    folder = paths.cache("one-line") / made.digest[:32]
     if folder.is_dir():
         return folder
-    with paths.scratch(FOLDER) as tmp:
+    with paths.scratch("one-line") as tmp:
         (tmp / "made").mkdir()
         made.write(tmp / "made")
         try:

@@ -30,6 +30,9 @@ from buildkit_bisect.system.addresses import is_image
 #: The scenario's name, in results too.
 NAME = "dockerfile"
 
+#: The folder in the cache with the folders of such scenarios.
+FOLDER = "one-line"
+
 #: Where issues are, for a scenario that is about none yet.
 ISSUE = "https://github.com/moby/buildkit/issues"
 
@@ -206,7 +209,7 @@ def _check_images(path: Path, file: Dockerfile, found: list[Base], *, public: bo
         for name in _from(one.flags, one.mounts):
             if name.lower() not in stages and "$" not in name:
                 raise BadInput(
-                    f"{path}: {one.word} --from={name} names an image, not a stage",
+                    f"{path}: {one.word} takes files from {name}, an image and not a stage",
                     hint=f"FROM {name} AS NAME in the Dockerfile, or {pull}",
                 )
         program = twins.lacking(one.rest) if one.word == "RUN" else ""

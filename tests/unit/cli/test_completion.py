@@ -41,7 +41,7 @@ def offered(*words: str) -> list[str]:
         (("--help", "va"), ["validate"]),
         (("plan", "b"), ["bisect", "boundaries"]),
         (("plan", "matrix", "--revs", "v0.26"), ["v0.26.1"]),
-        (("matrix", "--re"), ["--revs", "--repo", "--registry"]),
+        (("matrix", "--re"), ["--revs", "--rebuild-arg", "--repo", "--registry"]),
         (("matrix", "--revs", "v0.25.0", "--rev"), []),
         (("matrix", "--revs", "m"), ["master"]),
         (("matrix", "--repo", "/src", "--revs", ""), ["mine"]),

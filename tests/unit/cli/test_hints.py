@@ -24,7 +24,8 @@ BELOW = "system/"
 
 #: Declarations of options: a help text may name another option.
 DECLARATIONS = tuple(f"options/{name}.py" for name in (
-    "shared", "campaign_requests", "patch_requests", "result_requests", "upkeep_requests",
+    "shared", "one_line", "campaign_requests", "patch_requests", "result_requests",
+    "upkeep_requests",
 ))  # fmt: skip
 
 #: The module that makes command lines, and the one that evaluates calls of it.
@@ -32,14 +33,16 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
-    "--addr", "--address", "--all", "--batch", "--config", "--fork", "--git", "--grep",
+    "--addr", "--address", "--all", "--batch", "--config", "--fork", "--git", "--grep", "--install",
     "--kill-child", "--mount", "--mount-proc", "--no-install-recommends", "--numstat",
     "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents", "--pid",
     "--privileged", "--progress", "--propagation", "--raw", "--root", "--since", "--trace",
 })  # fmt: skip
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
-SHARED = frozenset({"--before", "--builder", "--format", "--local", "--name"})
+SHARED = frozenset({
+    "--before", "--build-arg", "--builder", "--context", "--format", "--local", "--name", "--target",
+})  # fmt: skip
 
 #: Options of Invoke itself, and placeholders.
 GENERIC = frozenset({

@@ -15,7 +15,11 @@ from small_scenario import loaded, written
 
 @pytest.fixture
 def made(tmp_path: Path) -> Scenario:
-    files: dict[str, bytes | str] = {"context/a/run.sh": "echo", "context/b": "b", "data": b"\0\xff"}
+    files: dict[str, bytes | str] = {
+        "context/a/run.sh": "echo",
+        "context/b": "b",
+        "data": b"\0\xff",
+    }
     folder = written(tmp_path / "scenario", '[context]\nfolder = "context"\n', files=files)
     (folder / "context/a/run.sh").chmod(0o750)
     (folder / "context/link").symlink_to("/etc/passwd")

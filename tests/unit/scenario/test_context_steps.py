@@ -86,7 +86,12 @@ BROKEN = [
 @pytest.mark.parametrize(("text", "message"), BROKEN)
 def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
     many = {f"many/{n}": "" for n in range(501)}
-    files: dict[str, bytes | str] = {"own/busybox": "", "big/x": b"x" * 1_000_001, "odd/a\nb": "", **many}
+    files: dict[str, bytes | str] = {
+        "own/busybox": "",
+        "big/x": b"x" * 1_000_001,
+        "odd/a\nb": "",
+        **many,
+    }
     folder = written(tmp_path / "s", text, files=files)
     outside = tmp_path / "outside"
     outside.mkdir()
