@@ -41,7 +41,8 @@ FOREIGN = frozenset({
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
 SHARED = frozenset({
-    "--before", "--build-arg", "--builder", "--context", "--format", "--local", "--name", "--target",
+    "--before", "--build-arg", "--builder", "--context", "--format", "--local", "--name",
+    "--target",
 })  # fmt: skip
 
 #: Options of Invoke itself, and placeholders.
