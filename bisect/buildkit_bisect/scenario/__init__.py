@@ -15,7 +15,7 @@ from buildkit_bisect.scenario.definition import (
     Step,
     VertexIs,
 )
-from buildkit_bisect.scenario.load import load, names
+from buildkit_bisect.scenario.load import load, load_file, names
 from buildkit_bisect.scenario.script import from_script
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "VertexIs",
     "from_script",
     "load",
+    "load_file",
     "names",
     "uses_registry",
 ]

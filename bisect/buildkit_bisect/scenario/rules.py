@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 
+from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import ToolOutcome, Verdict
 from buildkit_bisect.scenario import pattern, runs
 from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, VertexIs
@@ -150,3 +151,16 @@ def _statuses(wanted: str) -> frozenset[int]:
         return frozenset({*range(1, _STATUSES), _LATE})
     low, _, high = wanted.partition("-")
     return frozenset(range(int(low), int(high or low) + 1))
+
+
+def together(scenario: Scenario, one: Rule, other: Rule) -> bool:
+    """Return whether one trial may match both rules, as far as their conditions show."""
+    repeats = {step.id: step.repeat for step in scenario.steps}
+    least = _needed(one, repeats)
+    for facts, count in _needed(other, repeats).items():
+        least[facts] = max(count, least.get(facts, 0))
+    try:
+        _check_contradiction(least, repeats, "")
+    except BadInput:
+        return False
+    return True

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.cli import error_table
+from buildkit_bisect.cli.line import GROUPS
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import twin
 from buildkit_bisect.options.option import options_of
@@ -25,6 +26,7 @@ BELOW = "system/"
 #: Declarations of options: a help text may name another option.
 DECLARATIONS = tuple(f"options/{name}.py" for name in (
     "shared", "one_line", "campaign_requests", "patch_requests", "result_requests",
+    "scenario_requests",
     "upkeep_requests",
 ))  # fmt: skip
 
@@ -128,8 +130,8 @@ def task_of(words: list[str]) -> str:
     first, *more = [word.strip("'\".:") for word in words] or ["..."]
     if first == "plan" and more and more[0] in TASKS:
         return more[0]
-    if first == "patch" and more:
-        return "TASK" if more[0] in ("TASK", "--help", "-h") else f"patch-{more[0]}"
+    if first in GROUPS and more:
+        return "TASK" if more[0] in ("TASK", "--help", "-h") else f"{first}-{more[0]}"
     return "TASK" if "{}" in first else first
 
 
