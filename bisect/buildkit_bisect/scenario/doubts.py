@@ -134,14 +134,14 @@ def _images(scenario: Scenario) -> Iterator[Finding]:
                 " between trials that use it"
             )
             yield Finding(level=Level.NOTE, text=text)
-    for path, base in _outer(scenario):
-        pinned = "@sha256:" in base.image
-        text = f"{path}: FROM {base.image} is pulled in each trial{'' if pinned else ', unpinned'}"
+    for path, image in dict.fromkeys(_outer(scenario)):
+        pinned = "@sha256:" in image
+        text = f"{path}: FROM {image} is pulled in each trial{'' if pinned else ', unpinned'}"
         yield Finding(level=Level.NOTE if pinned else Level.FLAKY, text=text)
 
 
-def _outer(scenario: Scenario) -> Iterator[tuple[str, dockerfiles.Base]]:
-    """Yield the images that Dockerfiles name themselves."""
+def _outer(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Yield the Dockerfile and the name of each image that one names itself."""
     for step in scenario.steps:
         for path, text in _text(scenario, step):
             args = {name: value for name, value in step.args.items() if "${" not in value}
@@ -149,7 +149,7 @@ def _outer(scenario: Scenario) -> Iterator[tuple[str, dockerfiles.Base]]:
             for base in dockerfiles.bases(dockerfiles.parse(text), args):
                 own = any(name in base.written for name in ours)
                 if base.outer and base.image and not own:
-                    yield path, base
+                    yield path, base.image
 
 
 def _text(scenario: Scenario, step: Step) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ itself: so the rule that is made of it gives each of these trials the verdict of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -27,6 +28,8 @@ from buildkit_bisect.scenario.outcome import judge
 
 #: A fact must hold in this many trials of an end, or it may be chance.
 LEAST = 2
+
+_NUMBERED = re.compile(r"\[(\S+ )?\d+/\d+\] (?=\S)")
 
 #: Lines of one text that are shown for each end: the first ones say most.
 _MOST_LINES = 5
@@ -295,20 +298,21 @@ class _Cell:
             yield from result.vertices
 
     def _names(self, step: Step) -> dict[str, str]:
-        """Return a pattern for each name of a vertex, by its normal form."""
+        """Return a pattern for each name of a vertex, by its name without numbers.
+
+        The stage is in the pattern only if several stages have such a vertex.
+        """
         names = {
-            str(_name(vertex)): _name(vertex)
+            str(named): named
             for trial in (*self._good, *self._bad)
             for vertex in self._vertices(step, trial)
             if vertex.name.strip() and vertex.name.isprintable()
+            if (named := _name(vertex))
         }
-        # The number of a step in its stage changes between releases: it is in the pattern only if
-        # several vertices would match without it.
-        short = {shown: f"{_bare(line)}{line.end}" for shown, line in names.items()}
-        taken = list(short.values())
+        short = [named.command for named in names.values()]
         return {
-            shown: short[shown] if taken.count(short[shown]) == 1 else f"^{line.pattern}{line.end}"
-            for shown, line in names.items()
+            shown: named.command if short.count(named.command) == 1 else named.whole
+            for shown, named in names.items()
         }
 
     # --- what is only shown --------------------------------------------------------------------
@@ -351,16 +355,36 @@ class _Cell:
                 yield self._made(Kind.DAEMON, texts=(text, "") if good else ("", text))
 
 
-def _name(vertex: Vertex) -> normal.Line:
-    return normal.line(vertex.name)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Name:
+    """The name of a vertex; those that differ in numbers or in what varies are equal."""
+
+    stage: str  # "build"; "" without a name
+    line: normal.Line  # the rest
+    numbered: bool
+
+    def __str__(self) -> str:
+        return f"[{self.stage}] {self.line}" if self.numbered else str(self.line)
+
+    @property
+    def command(self) -> str:
+        """A pattern for the vertices of any stage with this command."""
+        return f"{self.line.pattern}{self.line.end}"
+
+    @property
+    def whole(self) -> str:
+        """A pattern for the vertices of this stage with this command."""
+        stage = f"{literal(self.stage)} " if self.stage else ""
+        head = rf"\[{stage}[0-9]+/[0-9]+\] " if self.numbered else ""
+        return f"^{head}{self.command}"
 
 
-def _bare(line: normal.Line) -> str:
-    """Return the pattern of a name without ``[stage 2/3]`` before it."""
-    head, bracket, rest = line.text.partition("] ")
-    if not (bracket and head.startswith("[") and rest):
-        return line.pattern
-    return line.pattern.removeprefix(literal(f"{head}] "))
+def _name(vertex: Vertex) -> _Name:
+    """The numbers of a step in its stage, ``[build 2/3]``, change when another step is added."""
+    match = _NUMBERED.match(vertex.name)
+    rest = vertex.name[match.end() :] if match else vertex.name
+    stage = (match[1] or "").strip() if match else ""
+    return _Name(stage=stage, line=normal.line(rest), numbered=bool(match))
 
 
 def _kind_of(found: Difference) -> Kind:
