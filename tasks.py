@@ -99,7 +99,7 @@ def patch_check(request: requests.PatchCheck) -> int:
 
 @task(requests.ScenarioLearn)
 def scenario_learn(request: requests.ScenarioLearn) -> int:
-    """Find what tells two ends apart: ./inv scenario learn DIR --good R --bad R --pick 1"""
+    """Find what tells two ends apart: ./inv scenario-learn DIR --good R --bad R --pick 1"""
     from buildkit_bisect.cli import learning
 
     return learning.learn(request)
@@ -107,7 +107,7 @@ def scenario_learn(request: requests.ScenarioLearn) -> int:
 
 @task(requests.ScenarioCheck)
 def scenario_check(request: requests.ScenarioCheck) -> int:
-    """Check a scenario's rules, and what makes it flaky: ./inv scenario check DIR --rev v0.26.0"""
+    """Check a scenario's rules, and what makes it flaky: ./inv scenario-check DIR --rev v0.26.0"""
     from buildkit_bisect.cli import learning
 
     return learning.check(request)

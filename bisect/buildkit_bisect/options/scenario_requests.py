@@ -9,6 +9,7 @@ from typing import ClassVar
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.campaign_requests import Campaign
+from buildkit_bisect.options.ends import OfEnds
 from buildkit_bisect.options.option import Option, Position, option, repeated
 
 
@@ -46,7 +47,7 @@ class OfScenario:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScenarioLearn(OfScenario, Campaign):
+class ScenarioLearn(OfScenario, OfEnds, Campaign):
     """Find the facts that tell two revisions apart, and make rules of them."""
 
     task = "scenario-learn"
@@ -57,22 +58,6 @@ class ScenarioLearn(OfScenario, Campaign):
         "trials": "3, at least 2",
     }
 
-    good: str = option(
-        parse.text,
-        default="",
-        required=True,
-        value="REV",
-        help="revision without the failure",
-        example="v0.24.0",
-    )
-    bad: str = option(
-        parse.text,
-        default="",
-        required=True,
-        value="REV",
-        help="revision with the failure",
-        example="v0.26.0",
-    )
     pick: tuple[int, ...] = repeated(
         picks,
         write_picks,

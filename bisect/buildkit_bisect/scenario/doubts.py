@@ -134,9 +134,9 @@ def _images(scenario: Scenario) -> Iterator[Finding]:
                 " between trials that use it"
             )
             yield Finding(level=Level.NOTE, text=text)
-    for path, image in dict.fromkeys(_outer(scenario)):
-        pinned = "@sha256:" in image
-        text = f"{path}: FROM {image} is pulled in each trial{'' if pinned else ', unpinned'}"
+    for path, base in dict.fromkeys(_outer(scenario)):
+        pinned = "@sha256:" in base
+        text = f"{path}: FROM {base} is pulled in each trial{'' if pinned else ', unpinned'}"
         yield Finding(level=Level.NOTE if pinned else Level.FLAKY, text=text)
 
 

@@ -25,7 +25,7 @@ BELOW = "system/"
 
 #: Declarations of options: a help text may name another option.
 DECLARATIONS = tuple(f"options/{name}.py" for name in (
-    "shared", "one_line", "campaign_requests", "patch_requests", "result_requests",
+    "shared", "ends", "one_line", "campaign_requests", "patch_requests", "result_requests",
     "scenario_requests",
     "upkeep_requests",
 ))  # fmt: skip
