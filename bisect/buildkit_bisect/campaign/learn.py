@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from buildkit_bisect.campaign import compose
 from buildkit_bisect.campaign.compose import Findings
@@ -13,10 +14,22 @@ from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.errors import InfraFailed, NoAnswer
 from buildkit_bisect.events import Planned
 from buildkit_bisect.lab.cell import Cell
-from buildkit_bisect.model import Axes, NoBuild, Variant
+from buildkit_bisect.model import Axes, Build, NoBuild, Variant
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.result import CampaignKind
+from buildkit_bisect.scenario import NOT_JUDGED, Scenario
 from buildkit_bisect.scenario.learned import Both, End
+
+
+def _without_controls(scenario: Scenario) -> Scenario | None:
+    """Return a *scenario* that has no rules yet without controls, which could not be good.
+
+    None if it has rules. Its trials are the same ones.
+    """
+    if [rule.name for rule in scenario.outcomes] != [NOT_JUDGED]:
+        return None
+    axes = {name: replace(axis, controls=()) for name, axis in scenario.axes.items()}
+    return replace(scenario, axes=axes)
 
 
 class Watch:
@@ -27,6 +40,7 @@ class Watch:
     def __init__(self, setup: Setup, variants: Sequence[Variant], trials: int) -> None:
         self._setup = setup
         self._scenario = setup.scenarios[0]
+        self._unjudged = _without_controls(self._scenario)
         self._variants = tuple(variants)
         self._trials = trials
         self.cells: dict[tuple[str, Axes], Cell] = {}
@@ -40,10 +54,15 @@ class Watch:
 
     def run(self, work: Work) -> Findings:
         """Run every cell of every variant, controls first."""
+        run = self._unjudged or self._scenario
         for variant in self._variants:
             for axes in ordered(self._scenario, self._setup.cells(self._scenario)):
-                trials = max(self._trials, work.lab.stored(variant, self._scenario, axes))
-                cell = work.lab.cell(variant, self._scenario, axes, trials)
+                trials = max(self._trials, work.lab.stored(variant, run, axes))
+                cell = work.lab.cell(variant, run, axes, trials)
+                control = self._scenario.control_of(axes) if self._unjudged else None
+                if control is not None and isinstance(cell.build, Build):
+                    beside = work.lab.cell(variant, run, control, 1).trials[0].observation
+                    cell = replace(cell, control=None if beside.infra else beside)
                 self.cells[variant.label, axes] = cell
                 work.events.emit(cell_done(cell))
         return Findings(

@@ -209,7 +209,7 @@ def check(request: ScenarioCheck) -> int:
             if request.dry_run:
                 return code
         found += _of_trials(watch)
-    elif request.trials or request.dry_run:
+    elif request.trials:
         raise BadInput(
             f"trials need {words(ScenarioCheck, rev=True)}",
             hint=words(ScenarioCheck, rev="v0.26.0"),

@@ -15,10 +15,11 @@ from buildkit_bisect.scenario.definition import (
     Step,
     VertexIs,
 )
-from buildkit_bisect.scenario.load import load, load_file, names
+from buildkit_bisect.scenario.load import NOT_JUDGED, load, load_file, names
 from buildkit_bisect.scenario.script import from_script
 
 __all__ = [
+    "NOT_JUDGED",
     "RUNTIME_AXIS",
     "Action",
     "Axis",

@@ -35,7 +35,8 @@ def names(root: Path = checkout.SCENARIOS) -> list[str]:
 
 
 #: The rule of a scenario that has none yet: nothing that its trials show has a verdict.
-_UNJUDGED = {"name": "not-judged", "verdict": "weak", "means": "the scenario has no rules yet"}
+NOT_JUDGED = "not-judged"
+_UNJUDGED = {"name": NOT_JUDGED, "verdict": "weak", "means": "the scenario has no rules yet"}
 
 
 def load(name: str, root: Path = checkout.SCENARIOS, *, unjudged: bool = False) -> Scenario:
