@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export, context
+from buildkit_bisect.lab import cache_export, context, outputs
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
@@ -93,7 +93,7 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             timeout=step.timeout,
         )
     )
-    result = _built(bench, step, built)
+    result = _with_outputs(bench, step, _built(bench, step, built))
     for entry in step.exports:
         found = _exported(bench, _entry(bench, entry))
         if found:
@@ -101,6 +101,19 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             (bench.evidence / f"{step.id}.cacheconfig.json").write_text(json.dumps(raw, indent=1))
             return replace(result, export=config)
     return result
+
+
+def _with_outputs(bench: Bench, step: Step, result: StepResult) -> StepResult:
+    """Return *result* with what the build wrote, if it succeeded; also keep it as evidence."""
+    if result.exit != 0 or result.timed_out:
+        return result
+    registry = Registry(address=bench.registry) if bench.registry else None
+    read = [outputs.read(entry, _entry(bench, entry), registry) for entry in step.outputs]
+    found = tuple(output for output in read if output)
+    if found:
+        shown = json.dumps([asdict(output) for output in found], indent=1)
+        (bench.evidence / f"{step.id}.outputs.json").write_text(shown)
+    return replace(result, outputs=found)
 
 
 def _built(bench: Bench, step: Step, built: Built) -> StepResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -17,12 +18,13 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
 from buildkit_bisect.lab import base_images, context, steps
 from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
-from buildkit_bisect.runtime import DaemonFailed, UnsupportedClient
+from buildkit_bisect.runtime import DaemonFailed, Runtime, UnsupportedClient
 from buildkit_bisect.runtime.backend import Backend, Order
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Scenario, uses_registry
+from buildkit_bisect.scenario.outputs import any_readable
 from buildkit_bisect.system import cache_limit, machine, paths, pipes
 from buildkit_bisect.system.announce import shown_otherwise
 from buildkit_bisect.system.deadlines import Deadlines
@@ -33,6 +35,15 @@ FORMAT = 1
 #: The same for trials that build: raise it when what a build did is read in another way.
 PROGRESS_FORMAT = 2
 
+#: The same for trials whose builds write outputs: raise it when these are read in another way.
+OUTPUTS_FORMAT = 1
+
+#: The same for trials whose rules are about the daemon: earlier ones did not record its state.
+DAEMON_FORMAT = 1
+
+#: The same for trials whose rules are about the time or order of vertices.
+TIMES_FORMAT = 1
+
 _NO_SPACE = "no space left on device"
 
 #: Bytes; with less free space, a failed trial failed for lack of space.
@@ -40,6 +51,14 @@ _LEAST_FREE = 2**20
 
 #: Seconds by which the wall clock may drift from the monotonic one in a trial; NTP slews less.
 _JUMP = 5.0
+
+
+#: How a client reports that its daemon went away, and seconds for the daemon's process to end then.
+_LOST = re.compile(r"\bEOF\b|Unavailable|connection re(set|fused)|error reading from server")
+_ENDS = 0.5
+
+#: How Go reports an end that the program did not choose. buildx starts the daemon again at once.
+_PANIC = re.compile(r"(?m)^(panic|fatal error): ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +102,13 @@ class TrialJob:
             parts["progress"] = PROGRESS_FORMAT
         if self.scenario.context.busybox:
             parts["busybox"] = hashlib.sha256(base_images.busybox().read_bytes()).hexdigest()
+        if any_readable(self.scenario):
+            parts["outputs"] = OUTPUTS_FORMAT
+        asked = [c for rule in self.scenario.outcomes for c, _ in rule.leaves()]
+        if any(c.daemon for c in asked):
+            parts["daemon"] = DAEMON_FORMAT
+        if any(c.took or c.before for c in asked):
+            parts["times"] = TIMES_FORMAT
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
@@ -104,6 +130,14 @@ def run_trial(job: TrialJob) -> Observation:
         return Observation(steps=(), seconds=0.0, infra=_reason(error))
 
 
+def _alive(daemon: Runtime, result: StepResult) -> bool:
+    """Return whether *daemon* runs after a step; its process may end a moment after the step."""
+    until = monotonic() + (_ENDS if _LOST.search(result.stderr) else 0.0)
+    while (alive := daemon.alive()) and monotonic() < until:
+        time.sleep(0.05)
+    return alive
+
+
 def disk_full() -> bool:
     """Return whether the cache's disk is too full for any trial to succeed."""
     return shutil.disk_usage(paths.cache_root()).free < _LEAST_FREE
@@ -117,7 +151,8 @@ def _reason(error: OSError) -> str:
 def _run(job: TrialJob) -> Observation:
     started, clock = monotonic(), Clock.now()
     seen: list[StepResult] = []
-    infra = no_daemon = unsupported = log = ""
+    infra = no_daemon = unsupported = log = printed = ""
+    alive: bool | None = None
     registries = [Registry(address=job.registry)] if job.registry else []
     with paths.scratch("trial") as home, contextlib.ExitStack() as stack:
         for name in ("work", "context", "evidence"):
@@ -151,7 +186,9 @@ def _run(job: TrialJob) -> Observation:
             )
             with place(order) as daemon:
                 # One by one, to keep the steps that finish before a daemon fails.
-                seen.extend(steps.run_all(bench, daemon))
+                for result in steps.run_all(bench, daemon):
+                    seen.append(result)
+                    alive = alive is not False and _alive(daemon, result)
                 infra = daemon.trouble()
         except DaemonFailed as error:
             no_daemon = error.message
@@ -176,6 +213,11 @@ def _run(job: TrialJob) -> Observation:
         unsupported="" if infra else unsupported,
         evidence=str(evidence),
         daemon_log=log,
+        daemon=""
+        if alive is None
+        else "died"
+        if not alive or _PANIC.search(printed)
+        else "running",
         facts={
             "runtime": str(job.backend.kind),
             "images": dict(job.image_digests),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby, product
@@ -43,6 +43,12 @@ class Kept(StrEnum):
     ALL = "all"
     SOME = "some"
     NONE = "none"
+
+
+class DaemonIs(StrEnum):
+    """The state of the daemon, as a condition names it."""
+
+    DIED = "died"  # by itself, during the trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,9 +148,12 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """Facts about one step that must all hold, if it is repeated in the same run of it."""
+    """Facts about one step that must all hold, if it is repeated in the same run of it.
 
-    step: str
+    Or facts about the daemon; or other conditions, one of which must hold or which must not.
+    """
+
+    step: str = ""  # "" only for `daemon`, `daemon_log`, `any` and `not_`
     runs: str = ""  # of a repeated step: "any", "every" or "at least 2"; `runs.needed`
     # "ok", "failed" (or timed out), "late" (timed out), a status "125" or a range "1-124"
     exit: str = ""
@@ -152,7 +161,35 @@ class Condition:
     vertex: str = ""  # a regular expression over vertex names
     is_: VertexIs | None = None
     log: str = ""  # a regular expression, searched in what these vertices printed
+    took: str = ""  # "> 5": seconds that one of these vertices took; "< 5": that each did
+    before: str = ""  # a regular expression over the names of vertices that started later
     inner_layers: Kept | None = None
+    output: str = ""  # which output of the step: its `dest` or `name`, as the step has it
+    file: str = ""  # a path in that output
+    content: str = ""  # a regular expression, searched in that file
+    mode: str = ""  # its permission bits: "0755"
+    mtime: int | None = None  # in seconds since 1970
+    exists: bool | None = None  # that file, or what `image` names
+    same_as: str = ""  # the step whose first run has the same file, or value of `image`
+    image: str = ""  # a path into the documents of an image; `document_path`
+    matches: str = ""  # a regular expression, searched in what `image` names
+    daemon: DaemonIs | None = None
+    daemon_log: str = ""  # a regular expression, searched in the daemon's warnings and errors
+    any: tuple[Condition, ...] = ()
+    not_: Condition | None = None
+
+    def leaves(self, *, negated: bool = False) -> Iterator[tuple[Condition, bool]]:
+        """Yield the innermost conditions, those without `any` and `not_`.
+
+        Each with whether it must not hold for the outer one to hold, which itself is *negated* or
+        not.
+        """
+        if not self.any and self.not_ is None:
+            yield self, negated
+        for one in self.any:
+            yield from one.leaves(negated=negated)
+        if self.not_ is not None:
+            yield from self.not_.leaves(negated=not negated)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,6 +201,11 @@ class Rule:
     means: str
     all: tuple[Condition, ...]
     label: str | None = None  # its name in reports
+
+    def leaves(self) -> Iterator[tuple[Condition, bool]]:
+        """Yield the innermost conditions of all, each with whether it must not hold."""
+        for one in self.all:
+            yield from one.leaves()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from enum import IntEnum
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.model import Axes, Observation, StepResult, Verdict, Vertex
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import expected, normal, toml_text
+from buildkit_bisect.scenario import normal, toml_text, wording
 from buildkit_bisect.scenario.definition import (
     Condition,
     Kept,
@@ -198,8 +198,8 @@ class _Cell:
             kind=kind,
             good=good,
             bad=bad,
-            good_text=texts[0] or (expected.condition(good) if good else ""),
-            bad_text=texts[1] or (expected.condition(bad) if bad else ""),
+            good_text=texts[0] or (wording.condition(good) if good else ""),
+            bad_text=texts[1] or (wording.condition(bad) if bad else ""),
             cells=(self._cell.axes,),
             trials=self._trials,
         )

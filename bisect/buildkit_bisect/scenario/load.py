@@ -120,14 +120,17 @@ def _merge(own: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
 def _structure(data: dict[str, Any], path: Path) -> Scenario:
     if repr(data.pop("schema", None)) != "1":  # True and 1.0 are equal to 1
         raise BadInput(f"{path}: schema: only schema = 1 is supported", hint=_HELP)
-    scenario, problems = typed.structure(
-        data,
-        Scenario,
-        key=lambda name: name.removesuffix("_"),  # is_
-        omit=_NOT_IN_FILE,
-        also=("schema", "extends"),
-        words={Verdict: VERDICTS, Action: [a for a in Action if a is not Action.SCRIPT]},
-    )
+    try:
+        scenario, problems = typed.structure(
+            data,
+            Scenario,
+            key=lambda name: name.removesuffix("_"),  # is_, not_
+            omit=_NOT_IN_FILE,
+            also=("schema", "extends"),
+            words={Verdict: VERDICTS, Action: [a for a in Action if a is not Action.SCRIPT]},
+        )
+    except RecursionError:  # keys with dots may be deeper than tomllib itself can read tables
+        raise BadInput(f"{path}: nested too deeply", hint=_HELP) from None
     if scenario is None:
         raise BadInput(f"{path}: {'; '.join(problems[:4])}", hint=_HELP)
     return scenario
@@ -155,10 +158,10 @@ def _judged(scenario: Scenario) -> dict[str, Any]:
     """
     repeats = {step.id: step.repeat for step in scenario.steps}
     least = [
-        needed(c, rule.verdict, repeats[c.step])
+        needed(c, rule.verdict, repeats[c.step], negated)
         for rule in scenario.outcomes
-        for c in rule.all
-        if repeats[c.step] > 1
+        for c, negated in rule.leaves()
+        if repeats.get(c.step, 1) > 1
     ]
     return {"needed": least} if least else {}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import context_script, expected, shell
+from buildkit_bisect.scenario import context_script, expected, shell, shown_outputs
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
 from buildkit_bisect.scenario.placeholders import fill
@@ -135,9 +135,15 @@ def script(
         *_base_images(cell),
         f"start {_worker(cell)}",
         *_steps(cell),
-        "\n".join(["stop", "echo", *expected.facts(scenario, cell.steps)]),
+        _end(cell),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _end(cell: _Cell) -> str:
+    """Return commands that stop the daemon and show the facts."""
+    shown = expected.facts(cell.scenario, cell.steps)
+    return "\n".join([*expected.before_the_end(cell.scenario), "stop", "echo", *shown])
 
 
 def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
@@ -151,8 +157,10 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
     yield "- in PATH: buildkitd and buildctl of the version to test, and runc"
     if cell.builds_images or scenario.context.busybox:
         yield "- in PATH: a static busybox, for images (Debian: busybox-static)"
-    if expected.needs_jq(scenario, cell.steps):
+    if expected.reads_cache(scenario, cell.steps):
         yield "- in PATH: jq, to read the exported cache"
+    if shown_outputs.reads_image(scenario, cell.steps):
+        yield "- in PATH: jq and curl, to read the images that steps write"
     if _scripted(cell):
         yield f"- in the current directory: {scenario.title}, the reproducer itself"
         if names := [file.name for file in scenario.files[1:]]:
@@ -258,7 +266,9 @@ def _steps(cell: _Cell) -> Iterator[str]:
 def _action(cell: _Cell, step: Step) -> str:
     match step.action:
         case Action.BUILD:
-            return _logged(step, _buildctl(_request(cell, step)))
+            build = _logged(step, _buildctl(_request(cell, step)))
+            written = shown_outputs.after(cell.scenario, step, cell.text)
+            return f"{build}\n{written}" if written else build
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
         case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:

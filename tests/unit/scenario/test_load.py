@@ -197,12 +197,16 @@ BROKEN_SHARED = [
     (
         '{ step = "export", exit = "ok" }',
         '{ step = "export" }',
-        "needs exit, stderr, vertex or inner_layers",
+        "needs exit, stderr, vertex, inner_layers, file or image",
     ),
     ("'RUN echo stable', is", "'RUN (echo', is", "not a valid RE2 regular expression"),
     ('step = "export", inner_layers', 'step = "import", inner_layers', "can never match"),
     ("'RUN echo stable', is = \"ran\"", "'RUN echo stable'", "must be used together"),
-    ("vertex = 'RUN echo stable', is = \"ran\"", "log = 'x'", "must be used together"),
+    (
+        "vertex = 'RUN echo stable', is = \"ran\"",
+        "log = 'x'",
+        "used together with is, log, took or",
+    ),
     ("'RUN echo stable', is = \"ran\"", "'RUN echo stable', log = '(x'", "log: not a valid RE2"),
     ("'RUN echo stable', is = \"ran\"", "'RUN echo stable', log = 5", "log"),
     ('is = "ran"', "is = \"absent\", log = 'x'", "a vertex that is absent has no log"),
@@ -252,7 +256,7 @@ EXACT = [
     (
         'verdict = "good"',
         'verdict = "fine"',
-        "outcomes[0].verdict: 'fine' is not one of good, bad, weak",
+        "outcomes[0].verdict: 'fine' is not one of good, bad, weak, skip",
     ),
     (
         'is = "cached"',
