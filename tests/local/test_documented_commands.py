@@ -200,6 +200,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = root / "my-test.sh"
     script.write_text("#!/bin/sh\nexit 0\n")
     script.chmod(0o755)
+    (root / "Dockerfile").write_text("FROM alpine\nRUN echo stable\n")
     (root / "helper.sh").touch()
     (root / "data").mkdir()
     (root / "data" / "a.json").touch()

@@ -106,9 +106,9 @@ def prepare(
     is cloned or built before.
     """
     if script and request.scenario:
+        own = words(Campaign, script=True) if request.script else words(Campaign, dockerfile=True)
         raise BadInput(
-            f"{words(Campaign, script=True)} and {words(Campaign, scenario=True)}"
-            " cannot be combined",
+            f"{own} and {words(Campaign, scenario=True)} cannot be combined",
             hint="leave out one of them",
         )
     named = scenarios.expanded(request.scenario or default)

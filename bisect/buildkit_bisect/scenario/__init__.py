@@ -15,11 +15,20 @@ from buildkit_bisect.scenario.definition import (
     Step,
     VertexIs,
 )
-from buildkit_bisect.scenario.load import LIBRARY, expanded, library, load, names
+from buildkit_bisect.scenario.load import (
+    LIBRARY,
+    NOT_JUDGED,
+    expanded,
+    library,
+    load,
+    load_file,
+    names,
+)
 from buildkit_bisect.scenario.script import from_script
 
 __all__ = [
     "LIBRARY",
+    "NOT_JUDGED",
     "RUNTIME_AXIS",
     "Action",
     "Axis",
@@ -36,6 +45,7 @@ __all__ = [
     "from_script",
     "library",
     "load",
+    "load_file",
     "names",
     "uses_loopback",
     "uses_registry",
