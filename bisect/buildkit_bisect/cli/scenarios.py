@@ -49,9 +49,7 @@ def new(request: ScenarioNew) -> int:
     name, folder = _place(request.name)
     source = _read(request.from_)
     draft = paste_draft.draft(source.text)
-    draft = replace(
-        draft, title=source.title or draft.title, issue=source.issue or draft.issue
-    )
+    draft = replace(draft, title=source.title or draft.title, issue=source.issue or draft.issue)
     if not draft.steps:
         _refuse(draft, source)
     _write(folder, name, draft)
@@ -113,9 +111,7 @@ def _file(path: Path, text: str) -> bytes:
 
 def _decoded(data: bytes, where: str) -> str:
     if len(data) > LONGEST:
-        raise BadInput(
-            f"{where} is larger than {LONGEST} bytes", hint="the part with the commands"
-        )
+        raise BadInput(f"{where} is larger than {LONGEST} bytes", hint="the part with the commands")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

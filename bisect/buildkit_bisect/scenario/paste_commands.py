@@ -5,46 +5,29 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from buildkit_bisect.scenario import paste_options
+from buildkit_bisect.scenario.paste_files import PROGRAMS, Event, Files, plain
 from buildkit_bisect.scenario.paste_options import Build
 from buildkit_bisect.scenario.paste_shell import Command, Left
-from buildkit_bisect.scenario.paste_words import Untaken, Words
+from buildkit_bisect.scenario.paste_words import Untaken
 
 #: What stands for the file whose content a command prints.
 _PRINTED = "a rule says what a build must print or leave: see the outcomes in docs/scenarios.md"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One thing that happens."""
-
-    number: int
-    source: str
-    kind: str  # "build", "prune", "daemon", "write", "append", "symlink", "delete", "mkdir", "rename"
-    path: str = ""
-    content: str = ""  # of a file; the target of a symbolic link; where it is renamed to
-    start: str = ""  # of a daemon
-    build: Build | None = None
-    document: str | None = None  # the Dockerfile on standard input
-    folder: str = ""  # where the command is run
-
-
 @dataclass(kw_only=True)
-class Desk:
+class Desk(Files):
     """A reporter's shell: it knows where it is, and which builder it uses."""
 
     variables: dict[str, str] = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)  # of buildkitd
     config: str = ""  # the file with buildkitd's configuration, as named
     versions: list[str] = field(default_factory=list)  # of BuildKit, that the text names
     container: bool = False  # whether a builder is a buildkitd of its own, as in trials
-    prints: str = ""  # the file that the last command prints
-    _cwd: str = ""
     _builder: str = ""
     _last: str = ""  # the builder of the last build
     _used: set[str] = field(default_factory=set)
@@ -56,9 +39,7 @@ class Desk:
         try:
             self._take(command)
         except Untaken as error:
-            self.left.append(
-                Left(number=command.number, source=command.source, reason=str(error))
-            )
+            self.left.append(Left(number=command.number, source=command.source, reason=str(error)))
 
     def _take(self, command: Command) -> None:
         given = command.words
@@ -75,136 +56,41 @@ class Desk:
             pairs = (word.partition("=") for word in words[1:])
             self.variables.update({key: value for key, equals, value in pairs if equals})
             return
-        handler = _HANDLERS.get(name)
-        if handler is not None:
-            handler(self, command, words[1:])
+        if name in PROGRAMS:
+            PROGRAMS[name](self, command, words[1:])
+        elif name == "buildkitd":
+            self._buildkitd(words[1:])
+        elif name in ("buildctl", "buildctl-daemonless.sh"):
+            self._buildctl(command, words[1:])
         elif name and not (name in _SILENT and not given.output):
             raise Untaken(_OTHER.get(name, f"{name[:40]!r} is not a command of a build"))
-
-    # --- files
-
-    def _place(self, path: str) -> str:
-        """Return *path* from where the paste begins; absolute ones stay so. Raises `Untaken`."""
-        path = re.sub(r"^(?:~|\$HOME)(?=/|$)", "/home", path)
-        joined = posixpath.normpath(posixpath.join(self._cwd or ".", path))
-        if joined.startswith(".."):
-            raise Untaken(f"{path}: leads out of the folder in which the paste begins")
-        return "" if joined == "." else joined
-
-    def _event(self, command: Command, kind: str, path: str = "", content: str = "") -> None:
-        place = self._place(path) if path else ""
-        self.events.append(
-            Event(number=command.number, source=command.source, kind=kind, path=place,
-                  content=content)
-        )  # fmt: skip
-
-    def _cd(self, command: Command, words: Sequence[str]) -> None:
-        if not words:
-            raise Untaken("cd without a folder")
-        del command
-        self._cwd = self._place(words[-1])
-
-    def _echo(self, command: Command, words: Sequence[str]) -> None:
-        if not command.words.output:
-            return
-        name, *rest = words if words[:1] == ["echo"] else ("", *words)
-        text = " ".join(word for word in rest if word not in ("-n", "-e", "-ne", "-en"))
-        end = "" if {"-n", "-ne", "-en"} & set(words) else "\n"
-        del name
-        self._write(command, text.replace("\\n", "\n") + end)
-
-    def _printf(self, command: Command, words: Sequence[str]) -> None:
-        if not command.words.output:
-            return
-        form, *values = words or ("",)
-        form = form.replace("\\n", "\n").replace("\\t", "    ")
-        if form.count("%") != form.count("%s") or form.count("%s") not in (0, len(values)):
-            raise Untaken("printf with a format: write the file's content")
-        for value in values:
-            form = form.replace("%s", value, 1)
-        self._write(command, form)
-
-    def _cat(self, command: Command, words: Sequence[str]) -> None:
-        given = command.words
-        if given.output and given.document is not None:
-            self._write(command, given.document)
-        elif given.output:
-            raise Untaken("a file made of others: write its content")
-        elif len(words) == 1:
-            self.prints = self._place(words[0])
-
-    def _tee(self, command: Command, words: Sequence[str]) -> None:
-        if command.words.document is None or len(words) != 1:
-            raise Untaken("tee: only a file with a here-document is known")
-        self._event(command, "write", words[0], command.words.document)
-
-    def _write(self, command: Command, content: str) -> None:
-        kind = "append" if command.words.append else "write"
-        self._event(command, kind, command.words.output, content)
-
-    def _touch(self, command: Command, words: Sequence[str]) -> None:
-        if any(word.startswith("-") for word in words):
-            raise Untaken("touch with an option: a step `write` can have an mtime")
-        for word in _braces(words):
-            self._event(command, "append", word)
-
-    def _mkdir(self, command: Command, words: Sequence[str]) -> None:
-        for word in _braces(_plain(words)):
-            self._event(command, "mkdir", word)
-
-    def _rm(self, command: Command, words: Sequence[str]) -> None:
-        for word in _braces(_plain(words)):
-            if re.search(r"[*?]", word):
-                raise Untaken("rm with a pattern: name the files")
-            self._event(command, "delete", word)
-
-    def _mv(self, command: Command, words: Sequence[str]) -> None:
-        names = _plain(words)
-        if len(names) != 2:  # noqa: PLR2004
-            raise Untaken("mv: only one file to another name is known")
-        self._event(command, "rename", names[0], self._place(names[1]))
-
-    def _ln(self, command: Command, words: Sequence[str]) -> None:
-        names = _plain(words)
-        symbolic = any(re.fullmatch(r"-\w*s\w*|--symbolic", word) for word in words)
-        if not symbolic or len(names) != 2:  # noqa: PLR2004
-            raise Untaken("ln: only one symbolic link is known")
-        self._event(command, "symlink", names[1], names[0])
-
-    def _script(self, command: Command, words: Sequence[str]) -> None:
-        del command
-        what = words[0] if words else "a script"
-        raise Untaken(f"{what} is a program of its own: `--script FILE` runs one in a trial")
-
-    # --- builders and builds
 
     def _docker(self, command: Command, words: Sequence[str]) -> None:
         words = _after_globals(words)
         match words:
             case ["buildx", *more]:
                 self._buildx(command, _after_globals(self._global_builder(more)))
-            case ["build", *more] | ["image", "build", *more] | ["builder", "build", *more]:
+            case ["build", *more] | [("image" | "builder"), "build", *more]:
                 self._build(command, paste_options.docker(more, self._environment(command)))
-            case ["builder", "prune", *more] | ["system", "prune", *more]:
+            case [("builder" | "system"), "prune", *more]:
                 self._prune(command, more)
-            case ["restart" | "stop" | "kill", *more] if _is_builder(more):
-                self._daemon(command, "restart")
-            case ["rm", *more] if _is_builder(more):
-                self._gone = bool(self._last)
-            case ["volume", "rm", *more] if _is_builder(more):
-                self._gone = bool(self._last)
-            case ["start", *more] if _is_builder(more):
-                pass
             case ["run", *more]:
                 self._run(more)
             case [("compose" | "bake"), *_]:
                 raise Untaken("its builds are in another file: write them as docker buildx build")
-            case [word, *_] if word in _HARMLESS:
-                pass
-            case [word, *_]:
+            case [_, *more] if any("buildkit" in word for word in more):
+                self._container(command, words)
+            case [word, *_] if word not in _HARMLESS:
                 raise Untaken(f"docker {word}: {_PRINTED}")
-            case _:
+            case []:
                 raise Untaken("docker without a command")
+
+    def _container(self, command: Command, words: Sequence[str]) -> None:
+        """Take what docker does to the container or the volume of a builder."""
+        if words[0] in ("restart", "stop", "kill"):
+            self._daemon(command, "restart")
+        elif words[0] in ("rm", "volume"):
+            self._gone = bool(self._used)
 
     def _global_builder(self, words: Sequence[str]) -> list[str]:
         """Return *words* without a ``--builder`` before the command, which is kept."""
@@ -224,9 +110,9 @@ class Desk:
             case ["prune", *more]:
                 self._prune(command, more)
             case [("rm" | "remove"), *more]:
-                self._gone = self._gone or self._is_current(_plain(more))
+                self._gone = self._gone or self._is_current(plain(more))
             case ["use", *more]:
-                self._builder = (_plain(more) or [""])[-1]
+                self._builder = (plain(more) or [""])[-1]
             case ["stop", *_]:
                 self._daemon(command, "restart")
             case ["bake", *_]:
@@ -261,7 +147,7 @@ class Desk:
                 case "--buildkitd-flags":
                     self._daemon_flags(shlex.split(value))
                 case "--buildkitd-config" | "--config":
-                    self.config = self._place(value)
+                    self.config = self.place(value)
                 case "--driver-opt":
                     found = re.search(r"image=([^,\s\"]+)", value)
                     self.versions += [found[1]] if found else []
@@ -273,7 +159,7 @@ class Desk:
         while left:
             name, equals, value = left.pop(0).partition("=")
             if name in ("--config", "-config"):
-                self.config = self._place(value if equals else left.pop(0) if left else "")
+                self.config = self.place(value if equals else left.pop(0) if left else "")
                 continue
             if not equals and left and not left[0].startswith("-"):
                 value, equals = left.pop(0), "="
@@ -292,8 +178,7 @@ class Desk:
             return
         raise Untaken(f"docker run: {_PRINTED}")
 
-    def _buildkitd(self, command: Command, words: Sequence[str]) -> None:
-        del command
+    def _buildkitd(self, words: Sequence[str]) -> None:
         self.container = True
         self._daemon_flags(words)
 
@@ -318,7 +203,7 @@ class Desk:
     def _prune(self, command: Command, words: Sequence[str]) -> None:
         part = next((w for w in words if w.startswith(("--filter", "--keep", "--max", "--min",
                                                        "--reserved"))), "")  # fmt: skip
-        self._event(command, "prune")
+        self.event(command, "prune")
         if part:
             reason = f"{part.partition('=')[0]}: the step prune removes everything"
             self.left.append(Left(number=command.number, source=command.source, reason=reason))
@@ -339,14 +224,18 @@ class Desk:
         document = given.document
         if build.file == "-" or build.context == "-":
             if document is None and given.input:
-                build.file = self._place(given.input)
+                build.file = self.place(given.input)
             elif document is None:
                 raise Untaken("a build of standard input: the paste does not show what that is")
         else:
             document = None
-            build.file = self._place(build.file) if build.file and build.dockerfile_dir is None else build.file
+            build.file = (
+                self.place(build.file)
+                if build.file and build.dockerfile_dir is None
+                else build.file
+            )
         if build.dockerfile_dir is not None:
-            folder = self._place(build.dockerfile_dir or ".")
+            folder = self.place(build.dockerfile_dir or ".")
             build.file = posixpath.join(folder, build.file or "Dockerfile")
         if build.context != "-" and (build.context or build.dockerfile_dir is None):
             build.context = self._context(build.context)
@@ -354,13 +243,13 @@ class Desk:
         build.contexts = {k: self._named(v, build) for k, v in build.contexts.items()}
         self.events.append(
             Event(number=command.number, source=command.source, kind="build", build=build,
-                  document=document, folder=self._cwd)
+                  document=document, folder=self.folder)
         )  # fmt: skip
 
     def _context(self, context: str) -> str:
         if re.match(r"[a-z]+://|git@|github\.com/", context):
             raise Untaken(f"{context}: a remote build context, which may change between two trials")
-        place = self._place(context or ".")
+        place = self.place(context or ".")
         if place in ("/", "/home", "/root", "/tmp"):  # noqa: S108
             raise Untaken(f"{context}: as a build context it leads out of the paste")
         return place
@@ -370,15 +259,15 @@ class Desk:
         kind, colon, rest = place.partition(":")
         rest = rest.removeprefix("//")
         if kind == "local" and colon and rest in build.locals:
-            return f"folder:{self._place(build.locals[rest])}"
+            return f"folder:{self.place(build.locals[rest])}"
         if kind == "oci-layout":
             name = re.split(r"@|:(?=[\w.-]+$)", rest)[0]
-            return f"oci-layout:{self._place(build.layouts.get(name, name))}"
+            return f"oci-layout:{self.place(build.layouts.get(name, name))}"
         if kind in ("docker-image", "image"):
             return f"image:{rest}"
         if kind == "input" or (colon and re.match(r"[a-z]+$", kind)):
             raise Untaken(f"the named context {place}: neither an image nor a folder of the paste")
-        return f"folder:{self._place(place)}"
+        return f"folder:{self.place(place)}"
 
     def _switch(self, command: Command, builder: str) -> None:
         """Start an empty daemon for another builder than the last one's."""
@@ -411,30 +300,6 @@ def _after_globals(words: Sequence[str]) -> list[str]:
     return left
 
 
-def _plain(words: Sequence[str]) -> list[str]:
-    return [word for word in words if not word.startswith("-")]
-
-
-def _braces(words: Sequence[str]) -> list[str]:
-    """Return *words* with ``a{1,2}`` written out."""
-    out: list[str] = []
-    for word in words:
-        found = re.fullmatch(r"(.*)\{([^{}]*,[^{}]*)\}(.*)", word)
-        numbers = re.fullmatch(r"(.*)\{(\d{1,2})\.\.(\d{1,2})\}(.*)", word)
-        if found:
-            out += [f"{found[1]}{part}{found[3]}" for part in found[2].split(",")]
-        elif numbers:
-            ends = range(int(numbers[2]), int(numbers[3]) + 1)
-            out += [f"{numbers[1]}{n}{numbers[4]}" for n in ends]
-        else:
-            out.append(word)
-    return out
-
-
-def _is_builder(words: Sequence[str]) -> bool:
-    return any("buildx_buildkit" in word or "buildkit" in word for word in words)
-
-
 _STARTERS = ("sudo", "time", "command", "env", "nohup", "exec", "nice", "timeout", "stdbuf")
 
 #: Options of ``buildx create`` with a value.
@@ -458,11 +323,13 @@ _SILENT = frozenset({
     *("tar", "crane", "skopeo", "oras", "regctl"),
 })  # fmt: skip
 
+_SCRIPT = "a program of its own: --script FILE runs one in a trial"
+
 _OTHER = {
+    **dict.fromkeys(("bash", "sh", "go", "python", "python3"), _SCRIPT),
     "git": "git: a trial has only the files that steps write",
     "curl": "curl: a trial downloads nothing",
     "wget": "wget: a trial downloads nothing",
-    "go": "go: a program of its own; `--script FILE` runs one in a trial",
     "make": "make: its rules are in another file",
     "chmod": "chmod: a step `write` can have a mode",
     "cp": "cp: write the file's content",
@@ -470,23 +337,4 @@ _OTHER = {
     "sed": "sed: write the file's content",
     "systemctl": "systemctl: a step `daemon` restarts buildkitd",
     "buildah": "buildah is not BuildKit",
-}
-
-_HANDLERS: Mapping[str, Callable[[Desk, Command, Sequence[str]], None]] = {
-    "bash": Desk._script,  # noqa: SLF001
-    "buildctl": Desk._buildctl,  # noqa: SLF001
-    "buildctl-daemonless.sh": Desk._buildctl,  # noqa: SLF001
-    "buildkitd": Desk._buildkitd,  # noqa: SLF001
-    "cat": Desk._cat,  # noqa: SLF001
-    "cd": Desk._cd,  # noqa: SLF001
-    "echo": Desk._echo,  # noqa: SLF001
-    "ln": Desk._ln,  # noqa: SLF001
-    "mkdir": Desk._mkdir,  # noqa: SLF001
-    "mv": Desk._mv,  # noqa: SLF001
-    "printf": Desk._printf,  # noqa: SLF001
-    "pushd": Desk._cd,  # noqa: SLF001
-    "rm": Desk._rm,  # noqa: SLF001
-    "sh": Desk._script,  # noqa: SLF001
-    "tee": Desk._tee,  # noqa: SLF001
-    "touch": Desk._touch,  # noqa: SLF001
 }

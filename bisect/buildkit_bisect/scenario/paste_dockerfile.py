@@ -117,7 +117,8 @@ def _stages(instructions: Sequence[Instruction], known: Mapping[str, str]) -> It
 
 def _instructions(lines: Sequence[str], at: int, escape: str) -> Iterator[Instruction]:
     while at < len(lines):
-        first, parts = at, []
+        first = at
+        parts: list[str] = []
         while at < len(lines):
             line = lines[at]
             at += 1

@@ -7,7 +7,7 @@ else in it, so that a trial needs no network and always has the same base.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from buildkit_bisect.scenario import paste_dockerfile
@@ -15,24 +15,22 @@ from buildkit_bisect.scenario.paste_dockerfile import Dockerfile, Instruction, S
 from buildkit_bisect.system.addresses import is_image
 
 #: Programs that Debian's static busybox has, and builtins and words of its shell.
-_HAS = frozenset(
-    (
-        "[ [[ ar arch ash awk base64 basename bc bunzip2 busybox bzcat bzip2 cat chgrp chmod chown"
-        " chroot cksum clear cmp cp cpio crc32 cut date dc dd df diff dirname dmesg dos2unix du echo"
-        " ed egrep env expand expr factor fallocate false fgrep find fold free getopt grep groups"
-        " gunzip gzip head hexdump hostid hostname id install ip kill killall less link ln logger"
-        " login ls lzcat lzma lzop md5sum mkdir mkfifo mknod mktemp more mount mountpoint mv nc"
-        " nice nl nohup nologin nproc nslookup od paste patch pidof ping printenv printf ps pwd"
-        " readlink realpath renice reset rev rm rmdir run-parts sed seq setsid sh sha1sum sha256sum"
-        " sha3sum sha512sum shred shuf sleep sort split stat strings stty su sum sync sysctl tac"
-        " tail tar taskset tee test timeout top touch tr tree true truncate tty umount uname"
-        " uncompress unexpand uniq unix2dos unlink unlzma unxz unzip uptime usleep uudecode uuencode"
-        " vi watch wc which who whoami xargs xxd xz xzcat yes zcat"
-        " . : alias break cd command continue eval exec exit export hash local read return set"
-        " shift source times trap type ulimit umask unalias unset wait"
-        " ! case do done elif else esac fi for if in then until while { }"
-    ).split()
-)
+_PROGRAMS = """
+[ [[ ar arch ash awk base64 basename bc bunzip2 busybox bzcat bzip2 cat chgrp chmod chown chroot
+cksum clear cmp cp cpio crc32 cut date dc dd df diff dirname dmesg dos2unix du echo ed egrep env
+expand expr factor fallocate false fgrep find fold free getopt grep groups gunzip gzip head hexdump
+hostid hostname id install ip kill killall less link ln logger login ls lzcat lzma lzop md5sum mkdir
+mkfifo mknod mktemp more mount mountpoint mv nc nice nl nohup nologin nproc nslookup od paste patch
+pidof ping printenv printf ps pwd readlink realpath renice reset rev rm rmdir run-parts sed seq
+setsid sh sha1sum sha256sum sha3sum sha512sum shred shuf sleep sort split stat strings stty su sum
+sync sysctl tac tail tar taskset tee test timeout top touch tr tree true truncate tty umount uname
+uncompress unexpand uniq unix2dos unlink unlzma unxz unzip uptime usleep uudecode uuencode vi watch
+wc which who whoami xargs xxd xz xzcat yes zcat
+. : alias break cd command continue eval exec exit export hash local read return set shift source
+times trap type ulimit umask unalias unset wait
+! case do done elif else esac fi for if in then until while { }
+"""
+_HAS = frozenset(_PROGRAMS.split())
 
 #: What may stand before a command.
 _BEFORE = ("!", "do", "elif", "else", "env", "exec", "if", "nice", "nohup", "then", "time", "until",
@@ -85,11 +83,14 @@ class Swapped:
     syntax: str = ""  # the external frontend that it asks for, left out
 
 
-def swap(text: str, args: Mapping[str, str], own: Mapping[str, str]) -> Swapped:
+def swap(
+    text: str, args: Mapping[str, str], own: Mapping[str, str], contexts: Collection[str] = ()
+) -> Swapped:
     """Return the Dockerfile *text* without images of the network, as far as that is possible.
 
     *args* are the build arguments; *own* are images that an earlier step pushed: they are
-    arguments too. Raises ValueError, with the reason, if an image cannot be pulled by anyone.
+    arguments too. Named *contexts* replace images, which stay as they are written.
+    Raises ValueError, with the reason, if an image cannot be pulled by anyone.
     """
     file = paste_dockerfile.read(text, args)
     lines = list(file.lines)
@@ -98,7 +99,7 @@ def swap(text: str, args: Mapping[str, str], own: Mapping[str, str]) -> Swapped:
     names: dict[str, str] = {}
     for stage in file.stages:
         image = _outer(file, stage)
-        if not image:
+        if not image or image in contexts:
             continue
         if image not in own and (why := _lacking(file, image)):
             kept[image] = why
@@ -110,7 +111,7 @@ def swap(text: str, args: Mapping[str, str], own: Mapping[str, str]) -> Swapped:
             _from(stage.base, names[image]),
             *([""] * (stage.base.last - first - 1)),
         ]
-    stages = _copied(file, own, found, kept, lines)
+    stages = _copied(file, own, found=found, kept=kept, lines=lines, contexts=contexts)
     own_args = {word.partition("=")[0] for one in file.before for word in _arg_words(one)}
     declared = [f"ARG {name}={image}" for name, image in found.items() if name not in own_args]
     start = [line for line in lines[: file.head] if not line.lower().lstrip("# ").startswith("syn")]
@@ -159,9 +160,11 @@ def _from(base: Instruction, argument: str) -> str:
 def _copied(
     file: Dockerfile,
     own: Mapping[str, str],
+    *,
     found: dict[str, str],
     kept: dict[str, str],
     lines: list[str],
+    contexts: Collection[str],
 ) -> list[str]:
     """Replace images that instructions copy from by stages, since --from takes no argument.
 
@@ -171,7 +174,7 @@ def _copied(
     wanted = [
         (one, name)
         for one, name in paste_dockerfile.copied_from(file)
-        if name.lower() not in stages and not name.isdigit() and "$" not in name
+        if name.lower() not in {*stages, *contexts} and not name.isdigit() and "$" not in name
     ]
     numbered = any(name.isdigit() for _, name in paste_dockerfile.copied_from(file))
     out: list[str] = []
@@ -184,8 +187,9 @@ def _copied(
             continue
         argument = f"IMAGE_{re.sub(r'[^A-Z0-9]+', '_', name_of(name).upper())}"
         stage = f"image-{name_of(name)}"
-        if found.setdefault(argument, name) == name and f"FROM ${{{argument}}} AS {stage}" not in out:
-            out.append(f"FROM ${{{argument}}} AS {stage}")
+        line = f"FROM ${{{argument}}} AS {stage}"
+        if found.setdefault(argument, name) == name and line not in out:
+            out.append(line)
         for at in range(one.first, one.last):
             lines[at] = lines[at].replace(f"from={name}", f"from={stage}")
     return out

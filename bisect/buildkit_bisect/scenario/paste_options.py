@@ -7,29 +7,23 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from buildkit_bisect.scenario.paste_words import Untaken
 
 #: Options without a value.
 _SWITCHES = frozenset({
-    *("--no-cache", "--push", "--load", "--pull", "--quiet", "-q", "--rm", "--force-rm", "--squash"),
-    *("--debug", "-D", "--compress", "--check", "--no-push"),
+    *("--no-cache", "--push", "--load", "--pull", "--quiet", "-q", "--rm", "--force-rm"),
+    *("--squash", "--debug", "-D", "--compress", "--check"),
 })  # fmt: skip
 
 #: Options that change what is shown, or where a build runs, and nothing that a trial observes.
 _SHOWN = frozenset({
-    *("--progress", "--quiet", "-q", "--rm", "--force-rm", "--pull", "--metadata-file", "--iidfile"),
-    *("--debug", "-D", "--addr", "--trace", "--metadata", "--tlscacert", "--tlscert", "--tlskey"),
-    *("--trace-file", "--ref-file", "--registry-auth-tlscontext", "--tlsservername", "--timeout"),
+    *("--progress", "--quiet", "-q", "--rm", "--force-rm", "--pull", "--metadata-file"),
+    *("--iidfile", "--debug", "-D", "--addr", "--trace", "--tlscacert", "--tlscert", "--tlskey"),
+    *("--ref-file", "--registry-auth-tlscontext", "--tlsservername", "--timeout"),
 })  # fmt: skip
-
-#: Options of containers that older builders had.
-_OLD = frozenset({"--memory", "-m", "--cpu-shares", "--cpuset-cpus", "--isolation", "--squash",
-                  "--compress", "--cgroup-parent", "--ulimit", "--shm-size", "--add-host",
-                  "--network", "--check", "--call", "--policy", "--source-policy-file",
-                  "--annotation"})  # fmt: skip
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,8 +65,12 @@ def docker(words: Sequence[str], variables: Mapping[str, str]) -> Build:
     for name, value in _options(words, short={"-t": "--tag", "-f": "--file", "-o": "--output"}):
         if not name:
             places.append(value)
-            continue
-        _docker_option(build, name, value, variables)
+        elif name in _DOCKER:
+            _DOCKER[name](build, value)
+        elif name == "--build-arg":
+            _argument(build, value, variables)
+        else:
+            _common(build, name, value)
     if len(places) != 1:
         found = f"{len(places)}: {', '.join(places)[:80]}" if places else "none"
         raise Untaken(f"a build takes one build context, and this line has {found}")
@@ -80,100 +78,22 @@ def docker(words: Sequence[str], variables: Mapping[str, str]) -> Build:
     return build
 
 
-def _docker_option(build: Build, name: str, value: str, variables: Mapping[str, str]) -> None:
-    match name:
-        case "--tag":
-            build.tags.append(value)
-        case "--file":
-            build.file = value
-        case "--target":
-            build.target = value
-        case "--builder":
-            build.builder = value
-        case "--build-arg":
-            _argument(build, value, variables)
-        case "--cache-to":
-            build.exports += [_backend(build, value, "--cache-to")]
-        case "--cache-from":
-            build.imports += [_backend(build, value, "--cache-from")]
-        case "--output":
-            build.outputs.append(_output(value))
-        case "--push":
-            build.push = True
-        case "--load":
-            build.load = True
-        case "--build-context":
-            key, _, place = value.partition("=")
-            build.contexts[key] = place
-        case "--label":
-            key, _, text = value.partition("=")
-            build.labels[key] = text
-        case "--secret":
-            _secret(build, value)
-        case "--attest":
-            entry = _csv(value)
-            kind = entry.pop("type", "")
-            _attest(build, kind, ",".join(f"{k}={v}" for k, v in entry.items()))
-        case "--provenance" | "--sbom":
-            _attest(build, name[2:], value)
-        case _:
-            _common(build, name, value)
-
-
-def _common(build: Build, name: str, value: str) -> None:
-    """Take an option that docker and buildctl share."""
-    match name:
-        case "--no-cache":
-            build.no_cache = value != "false"
-        case "--no-cache-filter":
-            build.no_cache_filter += value.split(",")
-        case "--platform":
-            build.platform = ",".join(filter(None, [build.platform, value]))
-        case "--ssh":
-            build.ssh.append(value.partition("=")[0])
-        case "--allow":
-            build.allow.append(value)
-        case "--progress" if value == "rawjson":
-            pass
-        case _ if name in _SHOWN:
-            pass
-        case _ if name in _OLD:
-            build.left.append((f"{name} {value}".strip(), "a step has no such option"))
-        case _:
-            build.left.append((f"{name} {value}".strip(), "this option is not known"))
-
-
 def buildctl(words: Sequence[str], variables: Mapping[str, str]) -> Build:
     """Return the build of the words after ``buildctl build``. Raises `Untaken`."""
     build = Build()
     frontend = ""
     for name, value in _options(words, short={"-o": "--output"}):
-        match name:
-            case "--frontend":
-                frontend = value
-            case "--local":
-                key, _, place = value.partition("=")
-                build.locals[key] = place
-            case "--opt" | "--frontend-opt":
-                key, _, text = value.partition("=")
-                _opt(build, key, text, variables)
-            case "--output":
-                build.outputs.append(_output(value))
-            case "--export-cache":
-                build.exports.append(_backend(build, value, name))
-            case "--import-cache":
-                build.imports.append(_backend(build, value, name))
-            case "--oci-layout":
-                key, _, place = value.partition("=")
-                build.layouts[key] = place
-            case "--secret":
-                _secret(build, value)
-            case "--exporter" | "--exporter-opt" | "--export-cache-opt":
-                raise Untaken(f"{name}: an option of releases before v0.4; write --output")
-            case "":
-                raise Untaken(f"buildctl build takes no word {value[:60]!r}")
-            case _:
-                _common(build, name, value)
+        if name == "--frontend":
+            frontend = value
+        elif name in ("--opt", "--frontend-opt"):
+            key, _, text = value.partition("=")
+            _opt(build, key, text, variables)
+        elif name in _BUILDCTL:
+            _BUILDCTL[name](build, value)
+        elif not name:
+            raise Untaken(f"buildctl build takes no word {value[:60]!r}")
+        else:
+            _common(build, name, value)
     if frontend == "gateway.v0" and build.frontend:
         frontend = "dockerfile.v0"
     if frontend != "dockerfile.v0":
@@ -184,32 +104,100 @@ def buildctl(words: Sequence[str], variables: Mapping[str, str]) -> Build:
     return build
 
 
+def _into(table: dict[str, str], value: str) -> None:
+    """Put ``NAME=VALUE`` into *table*."""
+    key, _, text = value.partition("=")
+    table[key] = text
+
+
+def _attested(build: Build, value: str) -> None:
+    entry = _csv(value)
+    kind = entry.pop("type", "")
+    _attest(build, kind, ",".join(f"{k}={v}" for k, v in entry.items()))
+
+
+def _secret(build: Build, value: str) -> None:
+    entry = _csv(value)
+    name = entry.get("id", "")
+    if not name:
+        raise Untaken(f"--secret {value}: has no id")
+    build.secrets[name] = f"text of the secret {name}"
+
+
+def _set(name: str) -> Callable[[Build, str], None]:
+    """Return what sets a field of a build to the option's value."""
+    return lambda build, value: setattr(build, name, value)
+
+
+def _on(name: str) -> Callable[[Build, str], None]:
+    """Return what sets a switch, unless its value is false."""
+    return lambda build, value: setattr(build, name, value.lower() != "false")
+
+
+#: Options of both programs.
+_COMMON: Mapping[str, Callable[[Build, str], None]] = {
+    "--allow": lambda build, value: build.allow.append(value),
+    "--no-cache": _on("no_cache"),
+    "--no-cache-filter": lambda build, value: build.no_cache_filter.extend(value.split(",")),
+    "--output": lambda build, value: build.outputs.append(_output(value)),
+    "--platform": _set("platform"),
+    "--secret": _secret,
+    "--ssh": lambda build, value: build.ssh.append(value.partition("=")[0]),
+}
+
+_DOCKER: Mapping[str, Callable[[Build, str], None]] = {
+    "--attest": _attested,
+    "--build-context": lambda build, value: _into(build.contexts, value),
+    "--builder": _set("builder"),
+    "--cache-from": lambda b, v: b.imports.append(_backend(b, v, "--cache-from")),
+    "--cache-to": lambda b, v: b.exports.append(_backend(b, v, "--cache-to")),
+    "--file": _set("file"),
+    "--label": lambda build, value: _into(build.labels, value),
+    "--load": _on("load"),
+    "--provenance": lambda build, value: _attest(build, "provenance", value),
+    "--push": _on("push"),
+    "--sbom": lambda build, value: _attest(build, "sbom", value),
+    "--tag": lambda build, value: build.tags.append(value),
+    "--target": _set("target"),
+}
+
+_BUILDCTL: Mapping[str, Callable[[Build, str], None]] = {
+    "--export-cache": lambda b, v: b.exports.append(_backend(b, v, "--export-cache")),
+    "--import-cache": lambda b, v: b.imports.append(_backend(b, v, "--import-cache")),
+    "--local": lambda build, value: _into(build.locals, value),
+    "--oci-layout": lambda build, value: _into(build.layouts, value),
+}
+
+
+def _common(build: Build, name: str, value: str) -> None:
+    """Take an option that both programs have. Raises `Untaken` for one of old releases."""
+    if name in _COMMON:
+        _COMMON[name](build, value)
+    elif name in ("--exporter", "--exporter-opt", "--export-cache-opt"):
+        raise Untaken(f"{name}: an option of releases before v0.4; write --output")
+    elif name not in _SHOWN:
+        build.left.append((f"{name} {value}".strip(), "a step has no such option"))
+
+
 def _opt(build: Build, key: str, value: str, variables: Mapping[str, str]) -> None:
     kind, colon, name = key.partition(":")
-    match kind:
-        case "build-arg" if colon:
-            _argument(build, f"{name}={value}", variables)
-        case "context" if colon:
-            build.contexts[name] = value
-        case "attest" if colon:
-            _attest(build, name, value)
-        case "label" if colon:
-            build.labels[name] = value
-        case "target":
-            build.target = value
-        case "filename":
-            build.file = value
-        case "platform":
-            build.platform = value
-        case "source":
-            build.frontend = value
-        case "no-cache":
-            build.no_cache = not value
-            build.no_cache_filter = value.split(",") if value else []
-        case "context" | "dockerfilekey":
-            raise Untaken(f"--opt {key}={value}: a remote build context")
-        case _:
-            build.left.append((f"--opt {key}={value}", "a step has no such option"))
+    tables = {"context": build.contexts, "label": build.labels}
+    fields = {"target": "target", "filename": "file", "platform": "platform", "source": "frontend"}
+    if kind == "build-arg" and colon:
+        _argument(build, f"{name}={value}", variables)
+    elif kind == "attest" and colon:
+        _attest(build, name, value)
+    elif kind in tables and colon:
+        tables[kind][name] = value
+    elif kind in fields:
+        setattr(build, fields[kind], value)
+    elif kind == "no-cache":
+        build.no_cache = not value
+        build.no_cache_filter = value.split(",") if value else []
+    elif kind in ("context", "dockerfilekey"):
+        raise Untaken(f"--opt {key}={value}: a remote build context")
+    else:
+        build.left.append((f"--opt {key}={value}", "a step has no such option"))
 
 
 def _argument(build: Build, text: str, variables: Mapping[str, str]) -> None:
@@ -234,14 +222,6 @@ def _attest(build: Build, kind: str, value: str) -> None:
         build.left.append((f"attestation {kind}", "only provenance and sbom are known"))
     elif value.lower() not in ("false", "disabled=true"):
         build.attests[kind] = "" if value.lower() == "true" else value
-
-
-def _secret(build: Build, value: str) -> None:
-    entry = _csv(value)
-    name = entry.get("id", "")
-    if not name:
-        raise Untaken(f"--secret {value}: has no id")
-    build.secrets[name] = f"text of the secret {name}"
 
 
 def _backend(build: Build, value: str, option: str) -> dict[str, str]:
@@ -302,5 +282,3 @@ def _options(words: Sequence[str], *, short: Mapping[str, str]) -> Iterator[tupl
             yield name, ""
         else:
             yield name, left.pop(0)
-
-

@@ -61,36 +61,47 @@ def normal(ref: str) -> str:
     return ref if ":" in ref.rpartition("/")[2] or "@" in ref else f"{ref}:latest"
 
 
+#: Caches and outputs that stay within a trial.
+_KINDS = {
+    "exports": ("local", "registry", "inline"),
+    "imports": ("local", "registry"),
+    "outputs": ("local", "tar", "oci", "docker", "image"),
+}
+
+
 def entry(
-    kind: str, given: Mapping[str, str], places: Places, cwd: str
+    key: str, given: Mapping[str, str], places: Places, folder: str
 ) -> tuple[dict[str, str], str]:
     """Return attributes of a cache or an output as a step has them, and why not if not.
 
-    *kind* is ``exports``, ``imports`` or ``outputs``; *cwd* is where relative paths begin.
+    *key* is ``exports``, ``imports`` or ``outputs``; relative paths begin in *folder*.
     """
     out = {k: v for k, v in given.items() if re.fullmatch(r"[a-z][a-z0-9._-]*", k)}
-    if kind == "outputs" and out.get("type") == "cacheonly":
+    kind = out.get("type", "")
+    if key == "outputs" and kind == "cacheonly":
         return {}, ""
-    known = ("local", "tar", "oci", "docker", "image") if kind == "outputs" else (
-        ("local", "registry", "inline") if kind == "exports" else ("local", "registry"))  # fmt: skip
-    if out.get("type") not in known:
-        return {}, f"a step has no {kind[:-1]} of type {out.get('type', '')!r}"
-    for key in ("ref", "name"):
-        if key in out and out["type"] in ("registry", "image"):
-            out[key] = ",".join(in_registry(one) for one in out[key].split(","))
-            if "," in out[key]:
-                return {}, "several names of one image: write an output for each"
-        elif key in out:
-            del out[key]
-    for key in ("dest", "src"):
-        if key in out:
-            out[key] = places.of(posixpath.join(cwd, out[key]))
-    folder = out["type"] == "local" and kind != "outputs"
-    missing = {"exports": "dest", "imports": "src"}.get(kind, "dest")
-    needs = folder or (kind == "outputs" and out["type"] in ("local", "tar", "oci", "docker"))
-    if needs and missing not in out:
-        name = "output" if out["type"] == "local" else f"image.{out['type']}.tar"
-        out[missing] = places.of(posixpath.join(cwd, name))
-    if out["type"] == "registry" and "ref" not in out:
+    if kind not in _KINDS[key]:
+        return {}, f"a step has no {key[:-1]} of type {kind!r}"
+    if "," in out.get("name", ""):
+        return {}, "several names of one image: write an output for each"
+    for name in ("ref", "name"):
+        if name in out and kind in ("registry", "image"):
+            out[name] = in_registry(out[name])
+        else:
+            out.pop(name, None)
+    for name in ("dest", "src"):
+        if name in out:
+            out[name] = places.of(posixpath.join(folder, out[name]))
+    if kind == "registry" and "ref" not in out:
         return {}, "a registry cache without a ref"
+    _complete(key, kind, out, places, folder)
     return out, ""
+
+
+def _complete(key: str, kind: str, out: dict[str, str], places: Places, folder: str) -> None:
+    """Give a cache or an output that is a file or a folder its place, if it has none."""
+    name = "src" if key == "imports" else "dest"
+    if kind in ("inline", "registry", "image") or name in out:
+        return
+    usual = "output" if kind == "local" else f"image.{kind}.tar"
+    out[name] = places.of(posixpath.join(folder, usual))

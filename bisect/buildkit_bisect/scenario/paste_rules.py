@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from buildkit_bisect.scenario import pattern
@@ -23,8 +23,8 @@ _META = re.compile(r"([\\.+*?()|\[\]{}^$])")
 _CACHED = re.compile(r"\bCACHED\b|\bcached\b|\bcache hit\b", re.IGNORECASE)
 _MUST = re.compile(r"\b(?:should|expect\w*|must|ought|supposed)\b", re.IGNORECASE)
 _NOT = re.compile(
-    r"\b(?:not|never|no longer|isn't|without|instead of)\b(?:\W+\w+){0,2}\W+(?:be )?"
-    r"(?:cached|cache)", re.IGNORECASE,
+    r"\b(?:not|never|no longer|isn't)\b(?:\W+(?:be|get|been|getting|being|from|the|in|a|using))*"
+    r"\W+cached?\b", re.IGNORECASE,
 )  # fmt: skip
 _RUN = re.compile(r"\bRUN\s+([^`\n]+)")
 
@@ -51,8 +51,10 @@ def stated(
     *vertices* are the RUN instructions of their Dockerfiles, *stable* those that are the same in
     the first build and the last one.
     """
-    line, message = _error(printed)
+    line, message = _error(sorted([*printed, *_quoted(prose)], key=lambda one: one.number))
     where, vertex, inferred = _must_be_cached(prose, list(vertices), stable)
+    if not vertex:
+        where, vertex = _shown_as_expected(printed, prose, list(vertices))
     return Stated(
         error=message, error_line=line, cached=vertex, cached_line=where, inferred=inferred
     )
@@ -88,11 +90,14 @@ def literal(text: str) -> str:
 
 
 def vertex(run: str) -> str:
-    """Return a pattern for the vertex of a RUN: its flags may be written in another way."""
+    """Return a pattern for the vertex of a RUN, whose flags and quotes may be written otherwise.
+
+    It ends before the first variable: a vertex has the value of a build argument.
+    """
     bare = re.sub(r"^(?:--[a-z-]+(?:=\S*)?\s+)+", "", run)
-    plain = re.split(r"[\n$\"']|\s{2,}|\s*(?:&&|>|\|)", bare, maxsplit=1)[0].strip()
+    plain = re.split(r"[\n$]|\s{2,}|\s*(?:&&|>|\|)", bare, maxsplit=1)[0].strip()
     flags = r"(--\S+ )*" if bare != run else ""
-    return f"RUN {flags}{literal(plain[:60])}".strip()
+    return re.sub(r"[\"']", ".?", f"RUN {flags}{literal(plain[:60])}".strip())
 
 
 def _must_be_cached(
@@ -100,21 +105,56 @@ def _must_be_cached(
 ) -> tuple[int, str, bool]:
     for at, line in enumerate(prose):
         near = " ".join(one.text for one in prose[max(0, at - 1) : at + 2])
-        if not (_CACHED.search(line.text) and _MUST.search(near)) or _NOT.search(line.text):
+        complaint = bool(_NOT.search(line.text)) and not _MUST.search(line.text)
+        stated_ = _CACHED.search(line.text) and _MUST.search(near) and not _NOT.search(line.text)
+        if not stated_ and not complaint:
             continue
-        named = [one.strip() for one in _RUN.findall(near)]
+        named = [one.strip() for one in _RUN.findall(line.text if complaint else near)]
         for run in runs:
             if any(_same(run, one) for one in named):
                 return line.number, vertex(run), False
-        if stable:
+        if stable and not complaint:
             return line.number, vertex(stable[-1]), True
     return 0, "", False
+
+
+def _quoted(prose: Sequence[Line]) -> Iterator[Line]:
+    """Yield the prose, and its inline code, as lines that may show an error."""
+    for line in prose:
+        yield line
+        for part in re.findall(r"`([^`]+)`", line.text):
+            yield Line(number=line.number, text=part)
+
+
+def _shown_as_expected(
+    printed: Sequence[Line], prose: Sequence[Line], runs: Sequence[str]
+) -> tuple[int, str]:
+    """Return a RUN that is CACHED in an output which the text before calls expected."""
+    wanted = [line.number for line in prose if _MUST.search(line.text)]
+    names: dict[str, str] = {}
+    for line in printed:
+        if named := re.match(r"\s*(#\d+) \[.*?\] RUN (.*)", line.text):
+            names[named[1]] = named[2]
+        cached = re.match(r"\s*(#\d+) CACHED", line.text)
+        shown = names.get(cached[1], "") if cached else ""
+        if tty := re.match(r"\s*=> CACHED \[.*?\] RUN (.*?)(?:\s+\d+\.\d+s)?\s*$", line.text):
+            shown = tty[1]
+        near = [number for number in wanted if 0 < line.number - number <= _NEAR]
+        for run in runs if shown and near else ():
+            if _same(run, shown):
+                return near[-1], vertex(run)
+    return 0, ""
+
+
+#: Lines between a sentence and the output that it introduces.
+_NEAR = 25
 
 
 def _same(run: str, named: str) -> bool:
     """Whether *named*, maybe shortened with dots, is the instruction *run*."""
     plain = " ".join(re.split(r"\.{3}|…", named)[0].split())
-    return bool(plain) and " ".join(run.split()).startswith(plain[:30])
+    whole = " ".join(run.split())
+    return bool(plain) and (whole.startswith(plain[:30]) or plain.startswith(f"{whole}'"))
 
 
 Table = Mapping[str, object]

@@ -15,7 +15,8 @@ from buildkit_bisect.scenario.paste_words import Untaken, Words, commands
 
 #: A prompt, as terminals show it. A lone ``#`` is one only if the block has no other command.
 _PROMPT = re.compile(
-    r"\s*(?:\([\w.-]+\) )?(?:\[?[\w.-]+@[\w.-]+[\]: ]?[^\s$#%>]*\]?\s?[$#%]|[~\w./-]*[$%❯➜]"
+    r"\s*(?:\([\w.-]+\) )?"
+    r"(?:\[?[\w.-]+@[\w.-]+[\]: ]?[^\s$#%>]*\]?\s?[$#%]|[~\w./-]*[$%\u276f\u279c]"
     r"|PS [^>]*>)\s+(?=\S)"
 )
 _ROOT_PROMPT = re.compile(r"\s*#\s+(?=\S)")
@@ -98,7 +99,7 @@ def read(block: Block, variables: MutableMapping[str, str]) -> Iterator[Command 
 
 def _unprompted(block: Block) -> list[Line | Printed]:
     """Return the lines that are typed, without prompts, and those that are printed."""
-    lines = [line for line in block.lines]
+    lines = block.lines
     prompt = _prompt(lines)
     if prompt is None:
         return list(_sorted_out(lines, explicit=block.kind is Kind.SHELL))
@@ -132,9 +133,7 @@ def _prompt(lines: Sequence[Line]) -> re.Pattern[str] | None:
     """Return the prompts of *lines*; None if they have none."""
     if any(_PROMPT.match(line.text) for line in lines if not OUTPUT.match(line.text)):
         return _PROMPT
-    bare = any(
-        COMMAND.match(line.text) for line in lines if not _ROOT_PROMPT.match(line.text)
-    )
+    bare = any(COMMAND.match(line.text) for line in lines if not _ROOT_PROMPT.match(line.text))
     rooted = any(
         COMMAND.match(_ROOT_PROMPT.sub("", line.text))
         for line in lines

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from buildkit_bisect.scenario import paste_blocks, paste_shell
 from buildkit_bisect.scenario.paste_blocks import COMMAND, Block, Kind, Line, Paste
-from buildkit_bisect.scenario.paste_commands import Desk, Event
+from buildkit_bisect.scenario.paste_commands import Desk
+from buildkit_bisect.scenario.paste_files import Event
 from buildkit_bisect.scenario.paste_options import Build
 from buildkit_bisect.scenario.paste_shell import Command, Left, Printed
 
@@ -157,9 +158,7 @@ class _Reader:
         build = Build(context="", file=one.name or "Dockerfile")
         number = one.number + one.text.count("\n")
         source = "(the text shows a Dockerfile and no build: this is a plain build of it)"
-        self.desk.events.append(
-            Event(number=number, source=source, kind="build", build=build)
-        )
+        self.desk.events.append(Event(number=number, source=source, kind="build", build=build))
 
 
 def _has_build(block: Block) -> bool:

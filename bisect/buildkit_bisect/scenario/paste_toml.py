@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
@@ -19,9 +18,9 @@ def string(text: str) -> str:
     if "\n" in text and all(c.isprintable() or c == "\n" for c in text):
         if "'''" not in text and not text.endswith("'"):
             return f"'''\n{text}'''"
-    elif text.isprintable() and "\\" in text and "'" not in text:
-        return f"'{text}'"
-    elif text.isprintable() and '"' in text and "'" not in text:
+    elif (text.isprintable() and "\\" in text and "'" not in text) or (
+        text.isprintable() and '"' in text and "'" not in text
+    ):
         return f"'{text}'"
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -40,14 +39,12 @@ def value(found: object) -> str:
             return str(found).lower()
         case int() | float():
             return repr(found)
-        case datetime() | date() | time():
-            return found.isoformat()
         case Mapping():
             inner = ", ".join(f"{key(str(k))} = {value(v)}" for k, v in found.items())
             return f"{{ {inner} }}" if inner else "{}"
         case Sequence():
             return f"[{', '.join(map(value, found))}]"
-    raise TypeError(type(found))
+    return str(found)  # a date
 
 
 def pair(name: str, found: object) -> str:

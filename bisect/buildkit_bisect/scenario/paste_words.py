@@ -12,8 +12,10 @@ _SPECIAL = re.compile(r"[A-Za-z0-9_@*#?!$-]")
 _REDIRECTION = re.compile(r"(?P<fd>\d*|&)(?P<op>>>|>|<<<|<<-?|<)(?P<to>&\d|&-)?")
 
 #: Programs that only show what a build prints; a pipe into them is left out.
-_FILTERS = ("awk", "cat", "cut", "egrep", "grep", "head", "jq", "less", "more", "sed", "sort", "tail",
-            "tee", "tr", "uniq", "wc")  # fmt: skip
+_FILTERS = (
+    *("awk", "cat", "cut", "egrep", "grep", "head", "jq", "less", "more", "sed", "sort", "tail"),
+    *("tee", "tr", "uniq", "wc"),
+)
 
 #: Programs whose output differs each time: an argument that keeps a step from the cache.
 _CHANGING = re.compile(r"(?:date|uuidgen|mktemp -u|openssl rand|od |cat /proc/sys/kernel/random)\b")
@@ -123,41 +125,41 @@ def _simple(
         raise Untaken("a group of commands: write its lines one by one")
     env: dict[str, str] = {}
     words: list[str] = []
-    into = source = ""
+    files: dict[str, str] = {}  # by operator
     document: str | None = None
-    append = False
     pieces = list(_pieces(text.strip(), variables))
-    at = 0
-    while at < len(pieces):
-        piece = pieces[at]
-        at += 1
-        if isinstance(piece, re.Match):
-            operator, fd = piece["op"], piece["fd"]
-            if piece["to"]:
-                continue
-            target = pieces[at] if at < len(pieces) else None
-            if not isinstance(target, _Word):
-                raise Untaken("a redirection without a file")
-            at += 1
-            if operator.startswith("<<") and operator != "<<<":
-                if documents:
-                    body, expand = documents.pop(0)
-                    document = _expanded(body, variables) if expand else body
-            elif operator == "<<<":
-                document = f"{target.text}\n"
-            elif operator == "<":
-                source = target.text
-            elif fd in ("", "1", "&") and target.text != "/dev/null":
-                into, append = target.text, operator == ">>"
+    while pieces:
+        piece = pieces.pop(0)
+        if isinstance(piece, _Word):
+            found = _ASSIGNMENT.fullmatch(piece.text)
+            if found and not words:
+                env[found[1]] = found[2]
+            else:
+                words.append(piece.text)
             continue
-        found = _ASSIGNMENT.fullmatch(piece.text)
-        if found and not words:
-            env[found[1]] = found[2]
-        else:
-            words.append(piece.text)
+        if piece["to"]:
+            continue
+        target = pieces.pop(0) if pieces else None
+        if not isinstance(target, _Word):
+            raise Untaken("a redirection without a file")
+        if piece["op"] in ("<<", "<<-") and documents:
+            body, expand = documents.pop(0)
+            document = _expanded(body, variables) if expand else body
+        elif piece["op"] == "<<<":
+            document = f"{target.text}\n"
+        elif _is_kept(piece, target.text):
+            files[piece["op"]] = target.text
     return Words(
-        words=tuple(words), env=env, document=document, input=source, output=into, append=append
-    )
+        words=tuple(words), env=env, document=document, input=files.get("<", ""),
+        output=files.get(">") or files.get(">>", ""), append=">>" in files and ">" not in files,
+    )  # fmt: skip
+
+
+def _is_kept(redirection: re.Match[str], target: str) -> bool:
+    """Whether a redirection gives a command its input, or keeps what it prints on stdout."""
+    if redirection["op"] == "<":
+        return True
+    return redirection["fd"] in ("", "1", "&") and target != "/dev/null"
 
 
 def _pieces(text: str, variables: MutableMapping[str, str]) -> Iterator[_Word | re.Match[str]]:

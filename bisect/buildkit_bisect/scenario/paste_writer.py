@@ -1,4 +1,4 @@
-"""Writes a scenario that was made of an issue's text: ``scenario.toml`` as text, and files. Pure."""
+"""The files of a scenario that was made of an issue's text, and what is reported of it. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.scenario.paste_daemon import CONTROL
-from buildkit_bisect.scenario.paste_draft import Draft, Step
+from buildkit_bisect.scenario.paste_draft import Draft
+from buildkit_bisect.scenario.paste_steps import Step
 from buildkit_bisect.scenario.paste_toml import pair
 
 _OUTLINE = """\
@@ -159,4 +160,3 @@ def summary(draft: Draft, folder: str) -> Iterator[str]:
     yield from rules_said(draft)
     if draft.versions:
         yield f"BuildKit in the text: {', '.join(draft.versions)}"
-
