@@ -44,7 +44,7 @@ def new(request: ScenarioNew) -> int:
     if not request.from_:
         raise BadInput(
             "scenario new takes an issue's text",
-            hint=inv("scenario-new", request.name or "NAME", from_="FILE"),
+            hint=inv("scenario-new", "NAME", from_="FILE"),
         )
     name, folder = _place(request.name)
     source = _read(request.from_)
@@ -99,14 +99,15 @@ def _read(text: str) -> _Text:
 
 
 def _file(path: Path, text: str) -> bytes:
-    hint = words(ScenarioNew, from_="FILE")
     try:
         if path.exists() and not path.is_file():  # a FIFO is never read to its end
-            raise BadInput(f"{text} is not a file", hint=hint)
+            raise BadInput(f"{text} is not a file", hint=words(ScenarioNew, from_="FILE"))
         with path.open("rb") as file:
             return file.read(LONGEST + 1)
     except OSError as error:
-        raise BadInput(f"cannot read {text}: {error.strerror or error}", hint=hint) from None
+        raise BadInput(
+            f"cannot read {text}: {error.strerror or error}", hint=words(ScenarioNew, from_="FILE")
+        ) from None
 
 
 def _decoded(data: bytes, where: str) -> str:

@@ -63,7 +63,7 @@ class Desk(Files):
         elif name in ("buildctl", "buildctl-daemonless.sh"):
             self._buildctl(command, words[1:])
         elif name and not (name in _SILENT and not given.output):
-            raise Untaken(_OTHER.get(name, f"{name[:40]!r} is not a command of a build"))
+            raise Untaken(_OTHER.get(name, f"{words[0][:40]!r} is not a command of a build"))
 
     def _docker(self, command: Command, words: Sequence[str]) -> None:
         words = _after_globals(words)

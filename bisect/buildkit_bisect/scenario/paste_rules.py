@@ -15,7 +15,7 @@ _GRPC = re.compile(r"^(?:rpc error: code = \w+ desc = )+")
 
 #: Parts of a message that differ between two runs, or with images of the trial.
 _VARYING = re.compile(
-    r"sha256:[0-9a-f*.]+|\b[0-9a-f]{12,}\b|\b[a-z0-9]{25}\b|(?:[\w.-]+/)+[\w.-]+(?::[\w.-]+)?(?:@\S+)?"
+    r"sha256:[0-9a-f*.]+|\b[0-9a-f]{12,}\b|\b[a-z0-9]{25}\b|(?<![\w/.-])(?:[\w.-]+/)+[\w.-]+(?::[\w.-]+)?(?:@\S+)?"
     r"|/(?:tmp|var|home|root|run)/\S+|\b\d+(?:\.\d+)+\S*|\*{3}|\b[\w.-]+:\d+\b"
 )
 _META = re.compile(r"([\\.+*?()|\[\]{}^$])")

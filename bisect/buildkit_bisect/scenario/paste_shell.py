@@ -16,7 +16,7 @@ from buildkit_bisect.scenario.paste_words import Untaken, Words, commands
 #: A prompt, as terminals show it. A lone ``#`` is one only if the block has no other command.
 _PROMPT = re.compile(
     r"\s*(?:\([\w.-]+\) )?"
-    r"(?:\[?[\w.-]+@[\w.-]+[\]: ]?[^\s$#%>]*\]?\s?[$#%]|[~\w./-]*[$%\u276f\u279c]"
+    r"(?:\[?[\w.-]+@[\w.-]+[\]: ]?[^\s$#%>]*\]?\s?[$#%]|[~\w./-]*(?:[$%]|\s?[\u276f\u279c])"
     r"|PS [^>]*>)\s+(?=\S)"
 )
 _ROOT_PROMPT = re.compile(r"\s*#\s+(?=\S)")
@@ -178,8 +178,9 @@ def _logical(lines: Sequence[Line | Printed]) -> Iterator[_Logical | Printed]:
             continue
         parts = [line.text]
         while _goes_on(parts[-1]) and at < len(lines) and isinstance(lines[at], Line):
-            parts[-1] = parts[-1].rstrip().removesuffix("\\")
-            parts.append(lines[at].text)
+            if not lines[at].text.lstrip().startswith("#"):  # people comment the options
+                parts[-1] = parts[-1].rstrip().removesuffix("\\")
+                parts.append(lines[at].text)
             at += 1
         while _open_quote("\n".join(parts)) and at < len(lines) and isinstance(lines[at], Line):
             parts.append(lines[at].text)
@@ -205,9 +206,8 @@ def _goes_on(text: str) -> bool:
 
 
 def _joined(parts: Sequence[str]) -> str:
-    """Return continued lines as one; people also put comments between them."""
-    kept = [p for n, p in enumerate(parts) if n == 0 or not p.lstrip().startswith("#")]
-    return "\n".join(kept) if _open_quote(kept[0]) else " ".join(kept)
+    """Return continued lines as one."""
+    return "\n".join(parts) if _open_quote(parts[0]) else " ".join(parts)
 
 
 def _open_quote(text: str) -> bool:
