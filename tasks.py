@@ -113,6 +113,14 @@ def scenario_check(request: requests.ScenarioCheck) -> int:
     return learning.check(request)
 
 
+@task(requests.ScenarioNew)
+def scenario_new(request: requests.ScenarioNew) -> int:
+    """Create a scenario from an issue's text: ./inv scenario-new my-issue --from issue.md"""
+    from buildkit_bisect.cli import scenarios
+
+    return scenarios.new(request)
+
+
 @task(requests.Report)
 def report(request: requests.Report) -> int:
     """Render a campaign's reports again: ./inv report latest --png"""

@@ -267,7 +267,7 @@ SOURCES: Mapping[str, _Source] = {
     "ID": _campaigns,
     "OUTCOME,OUTCOME": _outcomes,
     "NAME=SECONDS": _deadlines,
-    **dict.fromkeys(("FILE", "FILE,FILE"), _files),
+    **dict.fromkeys(("FILE", "FILE,FILE", "FILE|URL|-"), _files),
     **dict.fromkeys(
         ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
          "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT",

@@ -36,9 +36,9 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
     "--add", "--addr", "--address", "--all", "--allow-insecure-entitlement", "--bare", "--batch",
-    "--cacheinfo", "--config",
-    "--fork", "--git", "--git-dir", "--grep", "--install", "--kill-child", "--mount", "--mount-proc",
-    "--no-install-recommends", "--numstat", "--oci-worker-proxy-snapshotter-path",
+    "--cacheinfo", "--config", "--fork", "--git", "--git-dir", "--grep", "--install",
+    "--kill-child", "--mount", "--mount-proc", "--no-install-recommends", "--numstat",
+    "--oci-worker-proxy-snapshotter-path",
     "--oci-worker-snapshotter", "--parents", "--pid", "--privileged", "--progress", "--propagation",
     "--raw", "--replace", "--root", "--secret", "--since", "--trace", "--verify",
 })  # fmt: skip
