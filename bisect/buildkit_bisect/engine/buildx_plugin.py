@@ -130,7 +130,7 @@ def build(name: str, request: BuildRequest) -> list[str]:
     ):
         for entry in entries:
             argv += [flag, attributes(entry)]
-    return [*argv, str(request.context)]
+    return [*argv, request.remote or str(request.context)]
 
 
 def prune(name: str) -> list[str]:

@@ -101,7 +101,10 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
     built = runtime.build(
         buildctl.BuildRequest(
             context=bench.context,
-            dockerfile=bench.scenario.file(step.dockerfile),
+            dockerfile=(
+                Path(step.dockerfile) if step.context else bench.scenario.file(step.dockerfile)
+            ),
+            remote=bench.text(step.context),
             target=bench.text(step.target),
             args={k: bench.text(v) for k, v in step.args.items()},
             exports=tuple(_entry(bench, e) for e in step.exports),

@@ -154,7 +154,10 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
 
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
-    require_file(scenario, step.dockerfile, f"{where}.dockerfile")
+    if step.context:
+        server_steps.check_remote(step, where)
+    else:
+        require_file(scenario, step.dockerfile, f"{where}.dockerfile")
     for key, entries in (
         ("exports", step.exports),
         ("imports", step.imports),

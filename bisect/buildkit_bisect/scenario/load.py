@@ -145,7 +145,9 @@ def _judged(scenario: Scenario) -> dict[str, Any]:
 def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
     """The digest of the data and of every file that steps and images use."""
     sha = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode())
-    used = {s.dockerfile for s in scenario.steps} | {i.dockerfile for i in scenario.images.values()}
+    used = {s.dockerfile for s in scenario.steps if not s.context} | {
+        i.dockerfile for i in scenario.images.values()
+    }
     for name in sorted(used - {""}):
         sha.update(name.encode() + b"\0" + scenario.file(name).read_bytes() + b"\0")
     for part in content.identity(scenario):

@@ -210,7 +210,7 @@ def _files(cell: _Cell) -> Iterator[str]:
     """Yield commands that write the Dockerfiles."""
     images = cell.scenario.images.values() if cell.builds_images else ()
     names = [image.dockerfile for image in images]
-    names += [step.dockerfile for step in cell.steps if step.dockerfile]
+    names += [s.dockerfile for s in cell.steps if s.dockerfile and not s.context]
     for path in dict.fromkeys(map(cell.scenario.file, names)):
         yield shell.file(f"dockerfiles/{path.name}", path.read_text())
 
@@ -321,7 +321,8 @@ def _logged(step: Step, command: str) -> str:
 def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:
     return buildctl.BuildRequest(
         context=Path("context"),
-        dockerfile=_written(cell, step.dockerfile),
+        dockerfile=Path(step.dockerfile) if step.context else _written(cell, step.dockerfile),
+        remote=cell.text(step.context),
         target=cell.text(step.target),
         args={k: cell.text(v) for k, v in step.args.items()},
         exports=cell.entries(step.exports),

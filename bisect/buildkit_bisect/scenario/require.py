@@ -12,10 +12,10 @@ from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.system.typed import not_one_of, shown
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
-#: Longest label of an axis value or outcome, in characters: a headline names several.
-_LONGEST_LABEL = 40
 #: Longest file name in bytes; the kernel's limit.
 _LONGEST_NAME = 255
+#: Longest label of an axis value or outcome, in characters: a headline names several.
+_LONGEST_LABEL = 40
 
 
 def require(holds: bool, where: str, message: str) -> None:
@@ -53,7 +53,7 @@ def require_known(name: str, names: Iterable[str], where: str, what: str) -> Non
 
 
 def require_relative(name: str, where: str) -> None:
-    """Raise `BadInput` unless *name* is a path that stays below the folder it is in."""
+    """Raise `BadInput` unless *name* is a path that cannot lead out of the folder it is in."""
     path = PurePosixPath(name)
     short = all(len(part.encode()) <= _LONGEST_NAME for part in path.parts)
     plain = bool(path.parts) and not path.is_absolute() and ".." not in path.parts and short
@@ -61,7 +61,7 @@ def require_relative(name: str, where: str) -> None:
 
 
 def require_file(scenario: Scenario, name: str, where: str) -> None:
-    """Raise `BadInput` unless *name* is a file in the folder of *scenario*."""
+    """Raise `BadInput` unless *name* is a file of the scenario or of the one that it extends."""
     require_relative(name, where)
     path = scenario.file(name)
     require(path.is_file(), where, f"file {name!r} not found")
