@@ -156,10 +156,10 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
     for name, named in options.contexts.items():
         if named.folder is not None:
             layout.check_inside(named.folder, (bench.work, bench.context), name)
-    written = build_step.in_context(step)
     return buildctl.BuildRequest(
         context=bench.context,
-        dockerfile=bench.context / written if written else bench.scenario.file(step.dockerfile),
+        dockerfile=_dockerfile(bench, step),
+        remote=bench.text(step.context),
         target=bench.text(step.target),
         args={k: bench.text(v) for k, v in step.args.items()},
         exports=tuple(_entry(bench, e) for e in step.exports),
@@ -168,6 +168,14 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
         options=options,
         timeout=step.timeout,
     )
+
+
+def _dockerfile(bench: Bench, step: Step) -> Path:
+    """Return the path of a Dockerfile; below the remote context, if the step has one."""
+    if step.context:
+        return Path(step.dockerfile)
+    written = build_step.in_context(step)
+    return bench.context / written if written else bench.scenario.file(step.dockerfile)
 
 
 def _with_outputs(bench: Bench, step: Step, result: StepResult) -> StepResult:

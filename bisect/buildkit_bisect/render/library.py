@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
@@ -111,8 +111,8 @@ def _row(entry: Entry, matrix: Result | None) -> tuple[str, ...]:
 
 def _report(url: str) -> str:
     """Return ``moby/buildkit#5052`` for the address of an issue or a pull request."""
-    match urlsplit(url).path.strip("/").split("/"):
-        case [owner, repository, "issues" | "pull", number]:
+    match re.split("[?#]", url.removeprefix("https://"))[0].strip("/").split("/"):
+        case [_, owner, repository, "issues" | "pull", number]:
             return f"{owner}/{repository}#{number}"
     return "report"
 

@@ -158,7 +158,9 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
 
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
-    if path := build_step.in_context(step):
+    if step.context:
+        server_steps.check_remote(step, where)
+    elif path := build_step.in_context(step):
         require_path(path, f"{where}.dockerfile")
     else:
         require_file(scenario, step.dockerfile, f"{where}.dockerfile")

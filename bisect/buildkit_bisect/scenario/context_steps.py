@@ -17,6 +17,7 @@ _LATEST = 2**33 - 1
 
 #: Keys of a step that only these actions use. The older keys are ignored where they are not used.
 _USED = {
+    "context": (Action.BUILD,),
     "base64": (Action.WRITE, Action.SERVE),
     "file": (Action.WRITE, Action.SERVE),
     "symlink": (Action.WRITE,),

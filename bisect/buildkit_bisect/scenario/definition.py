@@ -136,6 +136,7 @@ class Step:
     repeat: int = 1
     parallel: str = ""  # neighbours with the same name run concurrently
     # build
+    context: str = ""  # of a server, with the Dockerfile in it; "" for the files of this trial
     dockerfile: str = ""
     target: str = ""
     args: dict[str, str] = field(default_factory=dict)

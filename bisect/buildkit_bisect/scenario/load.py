@@ -191,7 +191,7 @@ def _judged(scenario: Scenario) -> dict[str, Any]:
 def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
     """The digest of the data and of every file that steps and images use."""
     sha = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode())
-    used = {s.dockerfile for s in scenario.steps if not build_step.in_context(s)}
+    used = {s.dockerfile for s in scenario.steps if build_step.of_scenario(s)}
     used |= {i.dockerfile for i in scenario.images.values()}
     for name in sorted(used - {""}):
         sha.update(name.encode() + b"\0" + scenario.file(name).read_bytes() + b"\0")

@@ -230,8 +230,7 @@ def _files(cell: _Cell) -> Iterator[str]:
     """Yield commands that write the Dockerfiles."""
     images = cell.scenario.images.values() if cell.builds_images else ()
     names = [image.dockerfile for image in images]
-    builds = [step for step in cell.steps if step.action is Action.BUILD]
-    names += [step.dockerfile for step in builds if not build_step.in_context(step)]
+    names += [step.dockerfile for step in cell.steps if build_step.of_scenario(step)]
     for path in dict.fromkeys(map(cell.scenario.file, names)):
         yield shell.file(f"dockerfiles/{path.name}", path.read_text())
     used = {name for step in cell.steps for name in script_step.names(step)}
@@ -357,10 +356,10 @@ def _logged(step: Step, command: str) -> str:
 
 
 def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:
-    path = build_step.in_context(step)
     return buildctl.BuildRequest(
         context=Path("context"),
-        dockerfile=Path("context", path) if path else _written(cell, step.dockerfile),
+        dockerfile=_dockerfile(cell, step),
+        remote=cell.text(step.context),
         target=cell.text(step.target),
         args={k: cell.text(v) for k, v in step.args.items()},
         exports=cell.entries(step.exports),
@@ -368,6 +367,13 @@ def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:
         outputs=cell.entries(step.outputs),
         options=build_step.options(cell.scenario, step, cell.text, reproduced.places(cell.text)),
     )
+
+
+def _dockerfile(cell: _Cell, step: Step) -> Path:
+    if step.context:
+        return Path(step.dockerfile)
+    path = build_step.in_context(step)
+    return Path("context", path) if path else _written(cell, step.dockerfile)
 
 
 def _written(cell: _Cell, dockerfile: str) -> Path:

@@ -21,6 +21,12 @@ _ETAG = re.compile(r'[\x21\x23-\x7e]{0,100}|(?:W/)?"[\x21\x23-\x7e]{0,100}"')
 #: Statuses of errors; 200 is the usual one. A redirect would need an address.
 _LOWEST, _HIGHEST = 400, 599
 
+#: A context on a server of the trial. The first placeholder is one, so it cannot be another host.
+_REMOTE = re.compile(
+    r"\$\{server\.[a-z0-9-]+\}(?:/[A-Za-z0-9._~/-]*)?(?:#(?:[A-Za-z0-9._/:-]|\$\{[a-z0-9.-]+\})*)?",
+    re.ASCII,
+)
+
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,100}", re.ASCII)
 
 #: Servers of one scenario.
@@ -57,6 +63,14 @@ def check_step(scenario: Scenario, step: Step, where: str) -> None:
         require(known, f"{where}.status", f"must be 200, or {_LOWEST} to {_HIGHEST}")
 
 
+def check_remote(step: Step, where: str) -> None:
+    """Raise `BadInput` unless a build's context is on a server, with its Dockerfile in it."""
+    good = bool(_REMOTE.fullmatch(step.context))
+    usual = "${server.NAME}, with a path or a #REF:FOLDER behind it"
+    require(good, f"{where}.context", f"{shown(step.context)} is not {usual}")
+    require_path(step.dockerfile, f"{where}.dockerfile")
+
+
 def _check_commit(step: Step, where: str) -> None:
     require(bool(step.tree), f"{where}.tree", "must not be empty")
     for path in step.tree:
@@ -77,6 +91,7 @@ def _check_commit(step: Step, where: str) -> None:
 
 def texts(step: Step, where: str) -> Iterator[tuple[str, str]]:
     """Yield the keys of *step* whose texts may have placeholders, with these texts."""
+    yield f"{where}.context", step.context
     for path, content in step.tree.items():
         yield below(f"{where}.tree", path), content
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.scenario import uses_loopback
 from buildkit_bisect.scenario.made import Made
+from buildkit_bisect.scenario.reproduction import script
 from small_scenario import loaded, written
 
 SERVERS = '[servers.web]\nkind = "http"\n[servers.repo]\nkind = "git"\n'
@@ -113,6 +115,23 @@ BROKEN = [
 ]  # fmt: skip
 
 
+def remote(context: str, dockerfile: str = "Dockerfile") -> str:
+    return SERVERS + step("build", context=f'"{context}"', dockerfile=f'"{dockerfile}"')
+
+
+BROKEN += [
+    (remote("https://example.org/x.git"), "steps[0].context: 'https://example.org/x.git' is not"),
+    (remote("${server.web}.example.org/x"), "steps[0].context: '${server.web}.example.org/x' is"),
+    (remote("${server.web}@example.org"), "steps[0].context: '${server.web}@example.org' is not"),
+    (remote("${registry}/x"), "steps[0].context: '${registry}/x' is not ${server.NAME}, with a"),
+    (remote("${server.wbe}"), "steps[0].context: unknown placeholder '${server.wbe}'"),
+    (remote("${server.repo}#${commit.x}"), "steps[0].context: unknown placeholder '${commit.x}'"),
+    (remote("${server.repo}", "/Dockerfile"), "steps[0].dockerfile: '/Dockerfile' is not a path"),
+    (remote("${server.repo}", ""), "steps[0].dockerfile: '' is not a path inside"),
+    (SERVERS + serve(context='"${server.web}"'), "steps[0].context: serve has no context"),
+]
+
+
 @pytest.mark.parametrize(("text", "message"), BROKEN)
 def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
     folder = written(tmp_path, text)
@@ -138,6 +157,24 @@ def test_what_steps_make_has_names(tmp_path: Path) -> None:
     known.note(made.steps[1], lambda text: text)
     assert known.values["sha256.file"].startswith("2d711642b726b044")
     assert len(known.values["commit.one"]) == 40
+
+
+def test_a_context_on_a_server(tmp_path: Path) -> None:
+    """Its Dockerfile is not one of the scenario's folder; also in the script."""
+    text = SERVERS + commit(id="one", tree='{ "sub/my.Dockerfile" = "FROM scratch\\n" }')
+    built = step(
+        "build", id="far", context='"${server.repo}#${commit.one}:sub"',
+        dockerfile='"my.Dockerfile"',
+    )  # fmt: skip
+    made = script(loaded(written(tmp_path, text + built)), ())
+    sha = re.search(r"repo\.git#([0-9a-f]{40}):sub", made)
+    assert sha
+    assert (
+        "  --progress=plain \\\n  --frontend=dockerfile.v0 \\\n"
+        f"  '--opt=context=http://127.0.0.1:5003/repo.git#{sha[1]}:sub' \\\n"
+        "  --opt=filename=my.Dockerfile 2>&1 | tee far.log\n"
+    ) in made
+    assert "dockerfiles/my.Dockerfile" not in made
 
 
 def test_a_scenario_without_servers_needs_no_loopback(tmp_path: Path) -> None:
