@@ -21,9 +21,9 @@ from buildkit_bisect.scenario.require import (
     require_known,
     require_label,
     require_name,
-    require_path,
     require_word,
 )
+from buildkit_bisect.scenario.require import require_path as _check_relative
 from buildkit_bisect.scenario.rules import check_rules
 from buildkit_bisect.system import deadlines
 from buildkit_bisect.system.addresses import is_image, is_link
@@ -113,7 +113,7 @@ def _check_axes(scenario: Scenario) -> None:
 
 
 def _check_file(scenario: Scenario, name: str, where: str) -> None:
-    require_path(name, where)
+    _check_relative(name, where)
     path = scenario.file(name)
     require(path.is_file(), where, f"file {name!r} not found")
     inside = any(path.resolve().is_relative_to(folder) for folder in scenario.folders)
@@ -137,11 +137,11 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
         case Action.BUILD:
             _check_build(scenario, step, where)
         case Action.WRITE:
-            require_path(step.path, f"{where}.path")
+            _check_relative(step.path, f"{where}.path")
         case Action.DAEMON:
             require_word(step.start, ("restart", "fresh"), f"{where}.start")
         case Action.DELETE_BLOB:
-            require_path(step.cache, f"{where}.cache")
+            _check_relative(step.cache, f"{where}.cache")
             require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
         case Action.SCRIPT:
             require(
@@ -165,7 +165,7 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
             require(not problem, f"{where}.{key}[{number}]{at}", problem)
             for name in ("dest", "src"):
                 if name in entry:
-                    require_path(entry[name], f"{where}.{key}[{number}].{name}")
+                    _check_relative(entry[name], f"{where}.{key}[{number}].{name}")
     for name in step.args:
         require(
             bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a valid build argument"
