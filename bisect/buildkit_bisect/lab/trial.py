@@ -51,6 +51,9 @@ DAEMON_FORMAT = 1
 #: The same for trials whose rules are about the time or order of vertices.
 TIMES_FORMAT = 1
 
+#: The same for trials whose rules are about the bytes that a build transferred.
+BYTES_FORMAT = 1
+
 _NO_SPACE = "no space left on device"
 
 #: Bytes; with less free space, a failed trial failed for lack of space.
@@ -120,6 +123,8 @@ class TrialJob:
             parts["times"] = TIMES_FORMAT
         if self.scenario.context.busybox:
             parts["busybox"] = hashlib.sha256(base_images.busybox().read_bytes()).hexdigest()
+        if any(c.metric == "bytes" for c in asked):
+            parts["bytes"] = BYTES_FORMAT
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
