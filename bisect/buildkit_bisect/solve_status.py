@@ -60,6 +60,7 @@ class Progress:
     vertices: tuple[Vertex, ...] = ()  # one per digest, in the order of their first updates
     messages: str = ""  # what is no progress; the last `MESSAGES_LIMIT` bytes
     trouble: str = ""  # what of the progress cannot be read: a vertex may then be missing
+    transferred: int = 0  # bytes: of the context, of blobs, of files that were copied out
 
 
 def read(stderr: str, trace: str | None = None, *, cut: bool = False) -> Progress:
@@ -73,7 +74,24 @@ def read(stderr: str, trace: str | None = None, *, cut: bool = False) -> Progres
         # A trace has nothing but values.
         trouble = trouble or _first(rest)
         rest = _without_plain(stderr, vertices)
-    return Progress(vertices=vertices, messages=rest[-MESSAGES_LIMIT:], trouble=trouble)
+    return Progress(
+        vertices=vertices,
+        messages=rest[-MESSAGES_LIMIT:],
+        trouble=trouble,
+        transferred=_transferred(values),
+    )
+
+
+def _transferred(values: Sequence[dict[str, Any]]) -> int:
+    """Return the bytes of all statuses: of each the most that it had reached."""
+    most: dict[tuple[str, str], int] = {}
+    for status in map(_lower, values):
+        for update in map(_lower, status.get("statuses") or ()):
+            key = str(update.get("vertex")), str(update.get("id"))
+            current = update.get("current")
+            if type(current) is int:
+                most[key] = max(current, most.get(key, 0))
+    return sum(most.values())
 
 
 def clipped(log: str) -> str:

@@ -144,6 +144,7 @@ def _built(bench: Bench, step: Step, built: Built) -> StepResult:
         stderr=progress.messages,
         timed_out=done.timed_out,
         vertices=tuple(replace(v, log=solve_status.clipped(v.log)) for v in progress.vertices),
+        metrics={"bytes": float(progress.transferred)},
     )
 
 

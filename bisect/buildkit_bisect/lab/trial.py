@@ -44,6 +44,9 @@ DAEMON_FORMAT = 1
 #: The same for trials whose rules are about the time or order of vertices.
 TIMES_FORMAT = 1
 
+#: The same for trials whose rules are about the bytes that a build transferred.
+BYTES_FORMAT = 1
+
 _NO_SPACE = "no space left on device"
 
 #: Bytes; with less free space, a failed trial failed for lack of space.
@@ -109,6 +112,8 @@ class TrialJob:
             parts["daemon"] = DAEMON_FORMAT
         if any(c.took or c.before for c in asked):
             parts["times"] = TIMES_FORMAT
+        if any(c.metric == "bytes" for c in asked):
+            parts["bytes"] = BYTES_FORMAT
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]

@@ -150,11 +150,20 @@ def _narrower(key: str, mine: str, wanted: str) -> bool:
     if key == "took":
         (longer, bound), (other, least) = bounds.took(mine), bounds.took(wanted)
         return longer is other and (bound >= least if longer else bound <= least)
+    if key in ("over", "under"):
+        own, given = bounds.limit(mine), bounds.limit(wanted)
+        farther = own.number >= given.number if key == "over" else own.number <= given.number
+        return own.of_control is given.of_control and farther
     return False
 
 
 #: What narrows down where a fact is looked for, for each key that begins one.
-_PLACES = {"vertex": ("vertex",), "file": ("file", "output"), "image": ("image", "output")}
+_PLACES = {
+    "vertex": ("vertex",),
+    "metric": ("metric",),
+    "file": ("file", "output"),
+    "image": ("image", "output"),
+}
 
 
 def _exclusive(one: Condition, other: Condition) -> bool:
@@ -164,6 +173,7 @@ def _exclusive(one: Condition, other: Condition) -> bool:
         or (one.is_ and other.is_ and one.vertex == other.vertex and one.is_ != other.is_)
         or (one.vertex == other.vertex and _exclusive_vertices(one, other))
         or (one.inner_layers and other.inner_layers and one.inner_layers != other.inner_layers)
+        or (_same_place(one, other, "metric") and _exclusive_limits(one, other))
         or (_same_place(one, other, "file") and _exclusive_files(one, other))
         or (_same_place(one, other, "image") and _absent_and_not(one, other))
     )
@@ -194,6 +204,14 @@ def _exclusive_files(one: Condition, other: Condition) -> bool:
     modes = [int(c.mode, 8) for c in (one, other) if c.mode]
     times = [c.mtime for c in (one, other) if c.mtime is not None]
     return _absent_and_not(one, other) or len(set(modes)) > 1 or len(set(times)) > 1
+
+
+def _exclusive_limits(one: Condition, other: Condition) -> bool:
+    over = [bounds.limit(c.over) for c in (one, other) if c.over]
+    under = [bounds.limit(c.under) for c in (one, other) if c.under]
+    if not over or not under or over[0].of_control is not under[0].of_control:
+        return False
+    return over[0].number >= under[0].number
 
 
 def _exhaustive(one: Condition, other: Condition) -> bool:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from buildkit_bisect.scenario import alternatives, bounds, document_path, outputs, pattern, runs
+from buildkit_bisect.scenario import (
+    alternatives,
+    bounds,
+    document_path,
+    metrics,
+    outputs,
+    pattern,
+    runs,
+)
 from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step, VertexIs
 from buildkit_bisect.scenario.require import require, require_known, require_path
 from buildkit_bisect.system.typed import not_one_of
@@ -30,7 +38,7 @@ _NOUNS = {"took": "time"}
 _OF_FILE = ("content", "mode", "mtime", "exists", "same_as")
 _OF_IMAGE = ("matches", "exists", "same_as")
 
-_NEEDS = "exit, stderr, vertex, inner_layers, file, image"
+_NEEDS = "exit, stderr, vertex, inner_layers, metric, file, image"
 
 
 def check_condition(scenario: Scenario, condition: Condition, where: str, depth: int = 0) -> None:
@@ -92,6 +100,7 @@ def _check_step(scenario: Scenario, condition: Condition, where: str) -> None:
     exports = any(e.get("type") in ("local", "registry") for e in step.exports)
     if condition.inner_layers is not None:
         require(exports, where, f"can never match: {step.id} exports no cache")
+    _check_metric(scenario, condition, step, where)
     _check_output(steps, condition, step, where)
 
 
@@ -108,6 +117,31 @@ def _check_vertex(condition: Condition, step: Step, where: str) -> None:
     require(not absent, where, f"can never match: a vertex that is absent {has}")
     builds = step.action is Action.BUILD
     require(builds or not condition.vertex, where, f"can never match: {step.id} is not a build")
+
+
+def _check_metric(scenario: Scenario, condition: Condition, step: Step, where: str) -> None:
+    bounded = [key for key in ("over", "under") if _given(condition, key)]
+    if not condition.metric:
+        require(not bounded, where, f"{''.join(bounded[:1])} needs metric")
+        return
+    names = metrics.names(step)
+    at = f"{where}.metric"
+    require(condition.metric in names, at, not_one_of(condition.metric, names))
+    require(len(bounded) == 1, where, "metric needs one of over and under")
+    key = bounded[0]
+    wrong = bounds.limit_problem(getattr(condition, key), over=key == "over")
+    require(not wrong, f"{where}.{key}", wrong)
+    if not metrics.relative(condition):
+        return
+    controlled = any(axis.controls for axis in scenario.axes.values())
+    require(controlled, f"{where}.{key}", "can never match: no axis has controls")
+    require(not condition.runs, f"{where}.runs", "is not for a comparison with the control")
+    alone = Condition(
+        step=condition.step, metric=condition.metric, over=condition.over, under=condition.under
+    )
+    require(
+        condition == alone, where, "compares all trials: write other facts as another condition"
+    )
 
 
 def _check_output(steps: dict[str, Step], condition: Condition, step: Step, where: str) -> None:

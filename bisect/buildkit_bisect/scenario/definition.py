@@ -173,6 +173,9 @@ class Condition:
     same_as: str = ""  # the step whose first run has the same file, or value of `image`
     image: str = ""  # a path into the documents of an image; `document_path`
     matches: str = ""  # a regular expression, searched in what `image` names
+    metric: str = ""  # a number of the step; `metrics.names`
+    over: str = ""  # "10", or "2 x control": over trials, by a rank test
+    under: str = ""
     daemon: DaemonIs | None = None
     daemon_log: str = ""  # a regular expression, searched in the daemon's warnings and errors
     any: tuple[Condition, ...] = ()

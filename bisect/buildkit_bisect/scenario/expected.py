@@ -28,6 +28,13 @@ order() {
   done | sort -n
 }"""
 
+#: Commands that show a metric of a step. The plain progress has rounded sizes.
+_METRICS = {
+    "seconds": "awk 'NR == 1 {{ began = $1 }} END {{ print $1 - began }}' {0}.times",
+    "vertices_run": "grep -cE '^#[0-9]+ (DONE|ERROR)' {0}.log",
+    "bytes": "grep -E '^#[0-9]+ (transferring|copying|sha256:).* [0-9.]+[kMG]?B' {0}.log",
+}
+
 #: What a rule looks for in a step.
 _Text = TypeVar("_Text", str, tuple[str, str])
 
@@ -93,6 +100,9 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
     for step, (regex, later) in _ordered(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, {regex} before {later}')}"
         yield f"order {step}.log {shlex.quote(_named(regex))} {shlex.quote(_named(later))}"
+    for step, metric in _measured(scenario, steps):
+        yield f"echo {shlex.quote(f'-- {step}, {metric}')}"
+        yield _METRICS.get(metric, "cat {0}.log").format(step)
     for step, folder in _exported(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, its cache')}"
         yield f"inner {shlex.quote(folder)}"
@@ -114,6 +124,19 @@ def _of_daemon(scenario: Scenario) -> Iterator[str]:
     for regex in dict.fromkeys(c.daemon_log for c in conditions(scenario) if c.daemon_log):
         yield f"echo {shlex.quote(f'-- the daemon, lines with {regex}')}"
         yield f"grep -P -m 3 {shlex.quote(regex)} buildkitd.log"
+
+
+def timed(scenario: Scenario, step: Step, command: str) -> str:
+    """Return *command* of *step*, one run; its start and end are in a file if a rule needs them."""
+    if (step.id, "seconds") not in _measured(scenario, [step]):
+        return command
+    return f"date +%s.%N > {step.id}.times\n{command}\ndate +%s.%N >> {step.id}.times"
+
+
+def _measured(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]]:
+    """Return the steps, each with a metric that some rule has a bound for."""
+    asked = ((c.step, c.metric) for c in conditions(scenario) if c.metric)
+    return _each_run(scenario, steps, asked)
 
 
 def _named(regex: str) -> str:

@@ -257,18 +257,23 @@ def _steps(cell: _Cell) -> Iterator[str]:
     """Yield each step; those of one parallel group run in the background together."""
     for group in cell.scenario.groups(cell.axes):
         if len(group) == 1:
-            yield f"# step {group[0].id}\n{_action(cell, group[0])}"
+            yield f"# step {group[0].id}\n{_timed(cell, group[0])}"
             continue
-        together = [f"# step {step.id}\n( {_action(cell, step)} ) & group+=($!)" for step in group]
+        together = [f"# step {step.id}\n( {_timed(cell, step)} ) & group+=($!)" for step in group]
         yield "\n".join(["group=()", *together, 'wait "${group[@]}"'])
+
+
+def _timed(cell: _Cell, step: Step) -> str:
+    written = shown_outputs.after(cell.scenario, step, cell.text)
+    return "\n".join(
+        part for part in (expected.timed(cell.scenario, step, _action(cell, step)), written) if part
+    )
 
 
 def _action(cell: _Cell, step: Step) -> str:
     match step.action:
         case Action.BUILD:
-            build = _logged(step, _buildctl(_request(cell, step)))
-            written = shown_outputs.after(cell.scenario, step, cell.text)
-            return f"{build}\n{written}" if written else build
+            return _logged(step, _buildctl(_request(cell, step)))
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
         case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:

@@ -160,8 +160,8 @@ def test_the_same_value_in_another_step() -> None:
 def test_the_daemon(facts: dict[str, Any], seen: dict[str, Any], known: bool | None) -> None:
     trial = Observation(steps=(), seconds=1, **seen)
     condition = Condition(**facts)
-    assert holds_in_trial(condition, Verdict.BAD, {}, trial, None) is known
-    opposite = holds_in_trial(Condition(not_=condition), Verdict.BAD, {}, trial, None)
+    assert holds_in_trial(condition, Verdict.BAD, {}, trial, None, compared={}) is known
+    opposite = holds_in_trial(Condition(not_=condition), Verdict.BAD, {}, trial, None, compared={})
     assert opposite is (None if known is None else not known)
 
 
@@ -396,7 +396,7 @@ MISTAKES = [
     ('{ daemon = "died", exit = "ok" }', "all[0]: daemon and daemon_log are of no step: write two"),
     (
         '{ exit = "ok" }',
-        "all[0]: needs step with exit, stderr, vertex, inner_layers, file, image; or",
+        "all[0]: needs step with exit, stderr, vertex, inner_layers, metric, file",
     ),
     ("{ any = [] }", "all[0]: needs step with"),
     ('{ any = [{ step = "first" }] }', "all[0].any[0]: needs exit, stderr, vertex"),

@@ -197,7 +197,7 @@ BROKEN_SHARED = [
     (
         '{ step = "export", exit = "ok" }',
         '{ step = "export" }',
-        "needs exit, stderr, vertex, inner_layers, file or image",
+        "needs exit, stderr, vertex, inner_layers, metric, file or image",
     ),
     ("'RUN echo stable', is", "'RUN (echo', is", "not a valid RE2 regular expression"),
     ('step = "export", inner_layers', 'step = "import", inner_layers', "can never match"),

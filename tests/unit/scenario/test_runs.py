@@ -272,7 +272,7 @@ def test_a_condition_or_its_opposite_holds_of_a_whole_trial(
     trial = seen(*exits, vertices=vertices)
 
     def known(one: Condition) -> bool | None:
-        return holds_in_trial(one, verdict, {"push": PUSH}, trial, None)
+        return holds_in_trial(one, verdict, {"push": PUSH}, trial, None, compared={})
 
     assert known(Condition(not_=exact)) is (not known(exact))
     assert known(Condition(not_=Condition(not_=condition))) is known(condition)
