@@ -62,7 +62,7 @@ class Watch:
                 control = self._scenario.control_of(axes) if self._unjudged else None
                 if control is not None and isinstance(cell.build, Build):
                     beside = work.lab.cell(variant, run, control, 1).trials[0].observation
-                    cell = replace(cell, control=None if beside.infra else beside)
+                    cell = replace(cell, controls=None if beside.infra else (beside,))
                 self.cells[variant.label, axes] = cell
                 work.events.emit(cell_done(cell))
         return Findings(
