@@ -60,7 +60,7 @@ class OneLine:
         unset="none",
         value="EXPECTATION",
         help="what a build of --dockerfile does where it is good: 'cached: VERTEX', 'ran: VERTEX',"
-        " ok, fails, 'fails: REGEX' or 'prints: REGEX'",
+        " ok, fails, 'fails: REGEX', 'prints: REGEX' or 'file: PATH=REGEX'",
         example="'cached: RUN echo stable'",
     )
     context: str = option(

@@ -93,7 +93,7 @@ def _controls(scenario: Scenario) -> Iterator[Finding]:
             text = "every cell is a control: there is nothing to test"
             yield Finding(level=Level.WRONG, text=text)
         return
-    compared = [r.name for r in scenario.outcomes if any(c.inner_layers for c in r.all)]
+    compared = [r.name for r in scenario.outcomes if any(c.inner_layers for c, _ in r.leaves())]
     if compared:
         text = f"there is no control, so {listed(compared)} can never match: inner_layers needs one"
         yield Finding(level=Level.WRONG, text=text)
@@ -181,7 +181,7 @@ def _late(scenario: Scenario) -> Iterator[Finding]:
     """Yield rules about a timeout: a slow machine alone can make them match."""
     limits = {step.id: step.timeout for step in scenario.steps}
     for rule in scenario.outcomes:
-        for condition in rule.all:
+        for condition, _ in rule.leaves():
             if condition.exit == "late" and rule.verdict is not Verdict.WEAK:
                 text = (
                     f"{rule.name!r} is {rule.verdict} if {condition.step} takes more than"

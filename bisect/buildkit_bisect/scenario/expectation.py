@@ -14,12 +14,16 @@ from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario import pattern
 from buildkit_bisect.scenario.definition import Condition, Rule, VertexIs
+from buildkit_bisect.scenario.require import require_path
 
 #: The ids of the steps: the first build, and for `cached` and `ran` a prune and a second build.
 BUILD, PRUNE, AGAIN = "build", "prune", "again"
 
 #: The folder of the cache that the first build exports.
 CACHE = "cache"
+
+#: The folder of the files that a build outputs, if they are asked about.
+OUTPUT = "out"
 
 #: Messages of a build that could not reach a server: they say nothing about BuildKit.
 _NETWORK = r"dial tcp|no such host|i/o timeout|TLS handshake timeout|toomanyrequests"
@@ -36,16 +40,25 @@ class Kind(StrEnum):
     OK = "ok"
     FAILS = "fails"
     PRINTS = "prints"
+    FILE = "file"
 
     @property
     def needs(self) -> str:
         """What must follow the colon; "" if nothing may."""
-        return {Kind.CACHED: "VERTEX", Kind.RAN: "VERTEX", Kind.PRINTS: "REGEX"}.get(self, "")
+        return _NEEDS.get(self, "")
 
     @property
     def rebuilds(self) -> bool:
         """Whether it is about a second build, with the cache of the first one."""
         return self in (Kind.CACHED, Kind.RAN)
+
+
+_NEEDS = {
+    Kind.CACHED: "VERTEX",
+    Kind.RAN: "VERTEX",
+    Kind.PRINTS: "REGEX",
+    Kind.FILE: "PATH=REGEX",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,10 +67,12 @@ class Expectation:
 
     kind: Kind
     text: str = ""  # a part of a vertex's name, or a regular expression
+    path: str = ""  # of a file in the output
 
     def __str__(self) -> str:
         """Return it as it is written."""
-        return f"{self.kind}: {self.text}" if self.text else str(self.kind)
+        path = f"{self.path}=" if self.path else ""
+        return f"{self.kind}: {path}{self.text}" if self.text else str(self.kind)
 
 
 def read(given: str) -> Expectation:
@@ -83,22 +98,42 @@ def read(given: str) -> Expectation:
             f"{option} {given!r} does not say with which message",
             hint=f"{words(Campaign, expect='fails')} for any",
         )
-    if kind in (Kind.FAILS, Kind.PRINTS) and (wrong := pattern.problem(text)):
+    path = ""
+    if kind is Kind.FILE:
+        path, equals, text = text.partition("=")
+        path = path.strip().lstrip("/")
+        if not (equals and text and path):
+            raise BadInput(
+                f"{option} {given!r} is not file: PATH=REGEX",
+                hint=words(Campaign, expect=f"file: {_SAMPLES[kind]}"),
+            )
+        try:
+            require_path(path, f"{option} {given!r}", "the output")
+        except BadInput as error:
+            raise BadInput(
+                error.message, hint=words(Campaign, expect=f"file: {_SAMPLES[kind]}")
+            ) from None
+    if kind in (Kind.FAILS, Kind.PRINTS, Kind.FILE) and (wrong := pattern.problem(text)):
         raise BadInput(
             f"{option} {given!r}: not a valid RE2 regular expression: {wrong}",
             hint="docs/scenarios.md",
         )
     if kind.rebuilds and (wrong := pattern.problem(vertex(text))):
         raise BadInput(f"{option} {given[:60]!r}: {wrong}", hint="docs/scenarios.md")
-    return Expectation(kind=kind, text=text)
+    return Expectation(kind=kind, text=text, path=path)
 
 
 def _meant(word: str) -> str:
-    known = ("cached: VERTEX", "ran: VERTEX", "ok", "fails", "fails: REGEX", "prints: REGEX")
+    known = [f"{kind}: {kind.needs}" if kind.needs else str(kind) for kind in Kind]
     return did_you_mean(word, Kind) if nearest(word, Kind) else f"known: {', '.join(known)}"
 
 
-_SAMPLES = {Kind.CACHED: "RUN make", Kind.RAN: "RUN make", Kind.PRINTS: "v[0-9]+"}
+_SAMPLES = {
+    Kind.CACHED: "RUN make",
+    Kind.RAN: "RUN make",
+    Kind.PRINTS: "v[0-9]+",
+    Kind.FILE: "etc/image=^base-1$",
+}
 
 
 def vertex(text: str) -> str:
@@ -152,6 +187,19 @@ def rules(expected: Expectation) -> Iterator[Rule]:
             yield _rule("printed", Verdict.GOOD, means, ok, printed)
             yield _rule("not-printed", Verdict.BAD, f"no RUN prints {expected.text!r}", ok)
             yield _rule("failed", Verdict.WEAK, "the build fails", failed)
+        case Kind.FILE:
+            yield from _of_file(expected, ok, failed)
+
+
+def _of_file(expected: Expectation, ok: Condition, failed: Condition) -> Iterator[Rule]:
+    """A file that was not read is neither as it should be nor wrong."""
+    has = Condition(step=BUILD, file=expected.path, content=expected.text)
+    named = f"the file {expected.path}"
+    yield _rule("content", Verdict.GOOD, f"{named} has {expected.text!r}", ok, has)
+    lacks = Condition(not_=has)
+    means = f"{named} is missing, or has no {expected.text!r}"
+    yield _rule("other-content", Verdict.BAD, means, ok, lacks)
+    yield _rule("failed", Verdict.WEAK, "the build fails", failed)
 
 
 def _of_rebuilds(expected: Expectation) -> Iterator[Rule]:
@@ -193,7 +241,9 @@ def steps(
     build |= {"target": target} if target else {}
     with_args = {"args": dict(args)} if args else {}
     if not expected.kind.rebuilds:
-        yield {"id": BUILD, **build, **with_args}
+        local = [{"type": "local", "dest": OUTPUT}]
+        read = {"outputs": local} if expected.kind is Kind.FILE else {}
+        yield {"id": BUILD, **build, **with_args, **read}
         return
     exported = {"type": "local", "mode": "max", "dest": CACHE}
     yield {"id": BUILD, **build, **with_args, "exports": [exported]}

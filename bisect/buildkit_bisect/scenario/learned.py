@@ -6,7 +6,6 @@ itself: so the rule that is made of it gives each of these trials the verdict of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -14,22 +13,21 @@ from enum import IntEnum
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.model import Axes, Observation, StepResult, Verdict, Vertex
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import normal, toml_text, wording
+from buildkit_bisect.scenario import learned_outputs, normal, toml_text, wording
 from buildkit_bisect.scenario.definition import (
     Condition,
+    DaemonIs,
     Kept,
     Rule,
     Scenario,
     Step,
     VertexIs,
 )
-from buildkit_bisect.scenario.expectation import literal
+from buildkit_bisect.scenario.learned_names import name_of
 from buildkit_bisect.scenario.outcome import judge
 
 #: A fact must hold in this many trials of an end, or it may be chance.
 LEAST = 2
-
-_NUMBERED = re.compile(r"\[(\S+ )?\d+/\d+\] (?=\S)")
 
 #: Lines of one text that are shown for each end: the first ones say most.
 _MOST_LINES = 5
@@ -40,14 +38,17 @@ class Kind(IntEnum):
 
     REUSE = 1  # a vertex is cached at one end and runs at the other
     EXIT = 2  # of a step
-    FAILURE = 3  # a vertex fails at one end
-    LOG = 4  # what a vertex printed
-    MESSAGE = 5  # of a step
-    LAYERS = 6  # of inner records, compared with the control
-    PRESENCE = 7  # a vertex is there at one end only
-    RECORDS = 8  # numbers of an exported cache
-    DAEMON = 9  # the daemon's log
-    DIGEST = 10  # of vertices and layers: they often change without meaning
+    DEATH = 3  # of the daemon
+    FAILURE = 4  # a vertex fails at one end
+    FILE = 5  # of an output
+    IMAGE = 6  # the configuration and manifests of one
+    LOG = 7  # what a vertex printed
+    MESSAGE = 8  # of a step
+    LAYERS = 9  # of inner records, compared with the control
+    PRESENCE = 10  # a vertex is there at one end only
+    DAEMON = 11  # the daemon's log
+    RECORDS = 12  # numbers of an exported cache
+    DIGEST = 13  # of vertices and layers: they often change without meaning
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +157,7 @@ class _Cell:
                 continue
             yield from self._of_exits(step)
             yield from self._of_vertices(step)
+            yield from self._of_outputs(step)
             yield from self._of_messages(step)
             yield from self._of_layers(step)
             yield from self._of_exports(step)
@@ -242,13 +244,19 @@ class _Cell:
         for shown, pattern in patterns.items():
 
             def log(trial: Observation, shown: str = shown) -> str:
-                named = (v for v in self._vertices(step, trial) if str(_name(v)) == shown)
+                named = (v for v in self._vertices(step, trial) if str(name_of(v)) == shown)
                 return "\n".join(v.log for v in named)
 
             def made(line: normal.Line, pattern: str = pattern) -> Condition:
                 return Condition(step=step.id, vertex=pattern, log=line.pattern)
 
             yield from self._of_lines(Kind.LOG, step, log, made)
+
+    def _of_outputs(self, step: Step) -> Iterator[Difference]:
+        for found in learned_outputs.candidates(step, self._good, self._bad):
+            conditions = [c for one in found.conditions for c in self._of_runs(step, one)]
+            kind = Kind.FILE if found.of == "file" else Kind.IMAGE
+            yield from self._difference(kind, conditions, conditions)
 
     def _of_messages(self, step: Step) -> Iterator[Difference]:
         def messages(trial: Observation) -> str:
@@ -307,7 +315,7 @@ class _Cell:
             for trial in (*self._good, *self._bad)
             for vertex in self._vertices(step, trial)
             if vertex.name.strip() and vertex.name.isprintable()
-            if (named := _name(vertex))
+            if (named := name_of(vertex))
         }
         short = [named.command for named in names.values()]
         return {
@@ -349,42 +357,13 @@ class _Cell:
             yield self._made(kind, texts=texts)
 
     def _of_daemons(self) -> Iterator[Difference]:
+        died = Condition(daemon=DaemonIs.DIED)
+        lives = Condition(not_=died)
+        yield from self._difference(Kind.DEATH, (died, lives), (died, lives))
         for lines, good in self._only(lambda trial: trial.daemon_log):
             for line in lines[:_MOST_LINES]:
-                text = f"the daemon logs {line.text!r}"
-                yield self._made(Kind.DAEMON, texts=(text, "") if good else ("", text))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Name:
-    """The name of a vertex; those that differ in numbers or in what varies are equal."""
-
-    stage: str  # "build"; "" without a name
-    line: normal.Line  # the rest
-    numbered: bool
-
-    def __str__(self) -> str:
-        return f"[{self.stage}] {self.line}" if self.numbered else str(self.line)
-
-    @property
-    def command(self) -> str:
-        """A pattern for the vertices of any stage with this command."""
-        return f"{self.line.pattern}{self.line.end}"
-
-    @property
-    def whole(self) -> str:
-        """A pattern for the vertices of this stage with this command."""
-        stage = f"{literal(self.stage)} " if self.stage else ""
-        head = rf"\[{stage}[0-9]+/[0-9]+\] " if self.numbered else ""
-        return f"^{head}{self.command}"
-
-
-def _name(vertex: Vertex) -> _Name:
-    """The numbers of a step in its stage, ``[build 2/3]``, change when another step is added."""
-    match = _NUMBERED.match(vertex.name)
-    rest = vertex.name[match.end() :] if match else vertex.name
-    stage = (match[1] or "").strip() if match else ""
-    return _Name(stage=stage, line=normal.line(rest), numbered=bool(match))
+                one = (Condition(daemon_log=line.pattern),)
+                yield from self._difference(Kind.DAEMON, one if good else (), () if good else one)
 
 
 def _kind_of(found: Difference) -> Kind:

@@ -37,7 +37,8 @@ def made(scenario: Scenario, picked: Sequence[Difference], cells: Sequence[Both]
             hint="pick a fact that has a condition for bad",
         )
     used = [c for c in cells if any(c.axes in d.cells for d in picked)]
-    steps = {c.step for c in (*good, *bad)}
+    # A fact about the daemon is of no step: all of them are as they were.
+    steps = {c.step for c in (*good, *bad)} - {""} or {step.id for step in scenario.steps}
     bad_rule = Rule(
         name=BAD,
         verdict=Verdict.BAD,

@@ -57,10 +57,16 @@ def condition(one: Condition) -> dict[str, object]:
     """Return the keys of a condition that are set, as a scenario file names them."""
     found = {name: getattr(one, name) for name in _KEYS}
     return {
-        name.removesuffix("_"): str(of) if isinstance(of, str) else of
-        for name, of in found.items()
-        if of not in (None, "", ())
+        name.removesuffix("_"): _plain(of) for name, of in found.items() if of not in (None, "", ())
     }
+
+
+def _plain(of: object) -> object:
+    if isinstance(of, Condition):
+        return condition(of)
+    if isinstance(of, tuple):
+        return [_plain(one) for one in of]
+    return str(of) if isinstance(of, str) else of
 
 
 def rule(one: Rule) -> str:

@@ -15,12 +15,15 @@ from buildkit_bisect.errors import BadInput, NoAnswer
 from buildkit_bisect.model import (
     CacheConfig,
     CacheRecord,
+    FileFacts,
     Observation,
+    OutputFacts,
     StepResult,
     Verdict,
     Vertex,
 )
 from buildkit_bisect.scenario import Action, Axis, Condition, Scenario, Step, load
+from buildkit_bisect.scenario.definition import DaemonIs
 from buildkit_bisect.scenario.learned import Both, Difference, End, Kind, as_data, differences
 from buildkit_bisect.scenario.learned_rules import BAD, GOOD, made, refusal, written
 from buildkit_bisect.scenario.outcome import judge
@@ -134,22 +137,88 @@ def test_a_vertex_of_one_end_only_comes_after_what_it_follows_from() -> None:
     assert kinds == [Kind.EXIT, Kind.FAILURE, Kind.MESSAGE, Kind.PRESENCE, Kind.DIGEST]
 
 
-def test_digests_records_and_the_daemons_log_are_shown_and_are_no_rules() -> None:
+def test_digests_and_records_are_shown_and_are_no_rules() -> None:
     def exported(layers: tuple[str, ...], digest: str) -> StepResult:
         records = (CacheRecord(digest="1", layers=layers), CacheRecord(digest="2"))
         config = CacheConfig(records=records, layers=layers, form="image")
         return replace(step("a", vertex(STABLE, digest=digest)), export=config)
 
-    good = trial(exported(("sha256:aa",), "sha256:1"), daemon_log="level=warn msg=x")
-    bad = trial(exported((), "sha256:2"), daemon_log="level=warn msg=y")
+    good = trial(exported(("sha256:aa",), "sha256:1"))
+    bad = trial(exported((), "sha256:2"))
     seen = found([good] * 2, [bad] * 2)
-    assert [one.kind for one in seen] == [
-        Kind.RECORDS, Kind.DAEMON, Kind.DAEMON, Kind.DIGEST, Kind.DIGEST,
-    ]  # fmt: skip
+    assert [one.kind for one in seen] == [Kind.RECORDS, Kind.DIGEST, Kind.DIGEST]
     assert not any(one.good or one.bad for one in seen)
     assert seen[0].good_text == "a exports 2 records, 1 of them with layers"
     with pytest.raises(BadInput, match="none of these facts is of the bad end"):
         made(scenario(), seen[:1], [both([good] * 2, [bad] * 2)])
+
+
+def test_a_daemon_that_dies_and_what_it_logs() -> None:
+    good = trial(step("a"), daemon="running", daemon_log="level=warn msg=x")
+    bad = trial(step("a"), daemon="died", daemon_log="level=warn msg=x\npanic: at 0xc000123abc")
+    one, two = found([good] * 2, [bad] * 2)
+    assert (one.kind, one.bad) == (Kind.DEATH, Condition(daemon=DaemonIs.DIED))
+    assert one.good == Condition(not_=Condition(daemon=DaemonIs.DIED))
+    assert (two.kind, two.bad_text) == (
+        Kind.DAEMON, 'the daemon\'s log has "panic: at [0-9a-fx]+"',
+    )  # fmt: skip
+    cell = both([good] * 2, [bad] * 2)
+    rules = made(scenario("a"), [one], [cell])
+    assert refusal(replace(scenario("a"), outcomes=tuple(rules)), [one], [cell]) is None
+    # A fact of no step: all steps are as they were at the good end.
+    rules = made(scenario("a"), [two], [cell])
+    assert [(c.step, c.exit) for c in rules[1].all] == [("a", "ok")]
+    text = written(FILE, rules, "2 trials.")
+    assert 'daemon_log = "panic: at [0-9a-fx]+"' in text
+
+
+def output(*files: FileFacts, **documents: Any) -> Observation:
+    facts = OutputFacts(name="out", kind="oci", files=files, documents=documents)
+    return trial(replace(step("a"), outputs=(facts,)))
+
+
+def with_output() -> Scenario:
+    of = Step(id="a", action=Action.BUILD, outputs=({"type": "oci", "dest": "out"},))
+    return replace(scenario("a"), steps=(of,))
+
+
+def file(path: str, text: str = "", mode: int = 0o644) -> FileFacts:
+    return FileFacts(path=path, kind="file", mode=mode, mtime=0, sha256=f"{text}{mode}", text=text)
+
+
+def test_files_of_an_output() -> None:
+    good = output(file("x", "one\ntwo\n"), file("m", mode=0o755), file("same"))
+    bad = output(file("x", "one\n"), file("m"), file("same"), file("more"))
+    seen = differences(with_output(), [both([good] * 2, [bad] * 2)])
+    assert texts(seen) == [
+        ("FILE", "in a, the file m has the mode 0755", "in a, the file m has the mode 0644"),
+        ("FILE", "in a, the file more does not exist", "in a, the file more exists"),
+        ("FILE", 'in a, the file x has "two"', ""),
+    ]
+
+
+def test_documents_of_an_image() -> None:
+    def config(label: str, created: str, **more: Any) -> dict[str, Any]:
+        return {"created": created, "config": {"Labels": {"a.b": label}, **more}}
+
+    good = output(config=config("old", "2026-11-30T14:09:44Z"))
+    bad = output(config=config("new", "2026-11-30T15:09:44Z", User="root"))
+    seen = differences(with_output(), [both([good] * 2, [bad] * 2)])
+    assert texts(seen) == [
+        (
+            "IMAGE",
+            'in a, the image\'s config.config.Labels."a.b" has "^old$"',
+            'in a, the image\'s config.config.Labels."a.b" has "^new$"',
+        ),
+        (
+            "IMAGE",
+            "in a, the image's config.config.User does not exist",
+            'in a, the image\'s config.config.User has "^root$"',
+        ),
+    ]
+    cell = both([good] * 2, [bad] * 2)
+    rules = made(with_output(), seen, [cell])
+    assert refusal(replace(with_output(), outcomes=tuple(rules)), seen, [cell]) is None
 
 
 def test_inner_layers_are_compared_with_the_control() -> None:

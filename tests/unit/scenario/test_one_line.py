@@ -11,7 +11,7 @@ import pytest
 
 from buildkit_bisect.cli.campaigns import scripted
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.model import Observation, StepResult, Vertex
+from buildkit_bisect.model import FileFacts, Observation, OutputFacts, StepResult, Vertex
 from buildkit_bisect.options.reading import read
 from buildkit_bisect.options.requests import Bisect, Run
 from buildkit_bisect.scenario import Scenario, load, reproduction, twins
@@ -137,6 +137,26 @@ def test_what_a_run_prints(tmp_path: Path, expect: str, status: int) -> None:
     assert verdict(made(tmp_path, expect), build).startswith("good")
 
 
+def test_a_file_of_the_output(tmp_path: Path) -> None:
+    scenario = made(tmp_path, "file: /etc/x=^v1$")
+    assert scenario.steps[0].outputs == ({"type": "local", "dest": "out"},)
+
+    def seen(*files: str, left_out: str = "") -> str:
+        found = tuple(
+            FileFacts(path="etc/x", kind="file", mode=0o644, mtime=0, sha256=text, text=text)
+            for text in files
+        )
+        output = OutputFacts(name="out", kind="local", files=found, left_out=left_out)
+        return verdict(scenario, replace(step("build"), outputs=(output,)))
+
+    assert seen("v1") == "good content"
+    assert seen("v2") == "bad other-content"
+    assert seen() == "bad other-content"
+    assert seen(left_out="more than 2000 files") == "weak unclassified"
+    assert verdict(scenario, step("build", status=1)) == "weak failed"
+    assert 'content = "^v1$"' in (scenario.folders[0] / "scenario.toml").read_text()
+
+
 def test_the_name_of_a_vertex_is_not_a_pattern(tmp_path: Path) -> None:
     text = "FROM alpine\nRUN echo 'a.b' $(ls | wc) \\\n  {x} [y]* \\\\ ^+?\n"
     scenario = made(tmp_path, "cached: RUN echo 'a.b' $(ls | wc)  {x} [y]* \\\\ ^+?", text)
@@ -181,6 +201,11 @@ def test_local_images_share_no_layer() -> None:
         ("prints:", "does not say of what: prints: REGEX"),
         ("ok: x", "nothing follows ok"),
         ("fails:", "does not say with which message"),
+        ("file: x", "is not file: PATH=REGEX"),
+        ("file: =x", "is not file: PATH=REGEX"),
+        ("file: /=x", "is not file: PATH=REGEX"),
+        ("file: ../a=x", "'../a' is not a path inside the output"),
+        ("file: a=(", "not a valid RE2 regular expression: missing"),
         ("fails: (", "not a valid RE2 regular expression: missing"),
         ("prints: (?=x)", "not a valid RE2 regular expression"),
         (f"cached: {'x' * 2000}", "longer than 1000 characters"),
