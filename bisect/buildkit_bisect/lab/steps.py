@@ -131,8 +131,8 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             return StepResult(id=step.id, exit=1, seconds=0.0, stderr=str(error))
         built = private.hidden(runtime.build(request), own.secrets)
     result = _with_outputs(bench, step, _built(bench, step, built))
-    for entry in step.exports:
-        found = _exported(bench, _entry(bench, entry))
+    for entry in request.exports:
+        found = _exported(bench, entry)
         if found:
             config, raw = found
             (bench.evidence / f"{step.id}.cacheconfig.json").write_text(json.dumps(raw, indent=1))
@@ -154,8 +154,8 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
     )
     options = build_step.options(bench.scenario, step, bench.text, places)
     for name, named in options.contexts.items():
-        if named.folder is not None:
-            layout.check_inside(named.folder, (bench.work, bench.context), name)
+        if folder := named.folder or named.layout:
+            layout.check_context(folder, (bench.work, bench.context), name)
     return buildctl.BuildRequest(
         context=bench.context,
         dockerfile=_dockerfile(bench, step),
@@ -233,10 +233,13 @@ def _exported(bench: Bench, entry: Mapping[str, str]) -> tuple[CacheConfig, dict
 
 
 def _entry(bench: Bench, entry: Mapping[str, str]) -> dict[str, str]:
+    """Return attributes with texts and paths filled in. Raises ValueError if one leads out."""
     filled = {k: bench.text(v) for k, v in entry.items()}
     for key in ("dest", "src"):
         if key in filled:
-            filled[key] = str(bench.work / entry[key])
+            path = bench.work / entry[key]
+            layout.check_inside(path, (bench.work,), key)
+            filled[key] = str(path)
     return filled
 
 
