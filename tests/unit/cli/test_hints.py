@@ -32,10 +32,12 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
-    "--addr", "--address", "--all", "--batch", "--config", "--fork", "--git", "--grep",
-    "--kill-child", "--mount", "--mount-proc", "--no-install-recommends", "--numstat",
+    "--addr", "--address", "--all", "--arg", "--argjson", "--batch", "--config", "--fork",
+    "--full-time", "--git", "--grep", "--kill-child", "--mount", "--mount-proc",
+    "--no-install-recommends", "--no-recursion", "--numstat",
     "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents", "--pid",
-    "--privileged", "--progress", "--propagation", "--raw", "--root", "--since", "--trace",
+    "--privileged", "--progress", "--propagation", "--raw", "--root", "--since", "--slurpfile",
+    "--trace",
 })  # fmt: skip
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
