@@ -77,11 +77,12 @@ def _together(parts: list[list[Alternative]]) -> list[Alternative]:
     for part in parts:
         if len(made) * len(part) > MOST:
             raise TooMany
-        made = [_both(one, other) for one, other in product(made, part)]
+        made = [both(one, other) for one, other in product(made, part)]
     return made
 
 
-def _both(one: Alternative, other: Alternative) -> Alternative:
+def both(one: Alternative, other: Alternative) -> Alternative:
+    """The facts of both, which must hold together."""
     least, below = dict(one.least), dict(one.below)
     for facts, count in other.least.items():
         least[facts] = max(count, least.get(facts, 0))

@@ -20,9 +20,17 @@ class Action(StrEnum):
     BUILD = "build"
     PRUNE = "prune"
     WRITE = "write"  # create or replace a file of the build context
+    DELETE = "delete"  # from the build context
+    RENAME = "rename"  # in the build context
+    MKDIR = "mkdir"  # in the build context
     DAEMON = "daemon"  # restart, or start again from an empty state
     DELETE_BLOB = "delete-blob"  # from an exported local cache
-    SCRIPT = "script"  # a user's own program; only through --script
+    SERVE = "serve"  # a file from an http server
+    COMMIT = "commit"  # to the repository of a git server
+    REQUESTS = "requests"  # what a server was asked for
+    DU = "du"  # what the daemon's cache has
+    HISTORIES = "histories"  # the daemon's records of builds
+    SCRIPT = "script"  # a program of the scenario's folder, or the one of --script
 
 
 class VertexIs(StrEnum):
@@ -79,7 +87,42 @@ class DaemonSpec:
     """How the daemon under test is started."""
 
     snapshotter: str = "overlayfs"
-    config: str = ""  # appended to buildkitd.toml
+    config: str = ""  # added to buildkitd.toml
+    mirrors: dict[str, str] = field(default_factory=dict)  # registry -> what to ask first
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContextSpec:
+    """What the build context has before the first step."""
+
+    folder: str = ""  # a folder of the scenario, copied
+    busybox: bool = False  # a static busybox as `busybox`
+
+
+class ServerKind(StrEnum):
+    """What a server on loopback has."""
+
+    HTTP = "http"  # files
+    GIT = "git"  # one repository, ``repo.git``
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A server on loopback that a trial starts for itself: ``${server.NAME}`` is its address."""
+
+    kind: ServerKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TarEntry:
+    """A file, a symbolic link, or a folder (its path ends in a slash) of a tar archive."""
+
+    path: str
+    content: str = ""
+    base64: str = ""
+    symlink: str = ""  # its target
+    mode: str = ""  # octal digits
+    mtime: int | None = None  # seconds since 1970
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,15 +136,49 @@ class Step:
     repeat: int = 1
     parallel: str = ""  # neighbours with the same name run concurrently
     # build
+    context: str = ""  # of a server, with the Dockerfile in it; "" for the files of this trial
     dockerfile: str = ""
     target: str = ""
     args: dict[str, str] = field(default_factory=dict)
     exports: tuple[dict[str, str], ...] = ()
     imports: tuple[dict[str, str], ...] = ()
     outputs: tuple[dict[str, str], ...] = ()
-    # write: a file of the build context; script: the program
+    # build: options, see `build_step`
+    contexts: dict[str, str] = field(default_factory=dict)  # name -> "image:REF", "step:ID", ...
+    no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()  # stages
+    platform: str = ""
+    attests: dict[str, str] = field(default_factory=dict)  # "provenance" -> "mode=max"
+    labels: dict[str, str] = field(default_factory=dict)
+    epoch: int | None = None  # SOURCE_DATE_EPOCH
+    secrets: dict[str, str] = field(default_factory=dict)  # id -> text
+    ssh: tuple[str, ...] = ()  # ids of agents, each with a key of its own
+    allow: tuple[str, ...] = ()  # entitlements
+    frontend: str = ""  # an image
+    # write, delete, rename, mkdir: in the build context; script: the program
     path: str = ""
+    # write: one of these
     content: str = ""
+    base64: str = ""
+    file: str = ""  # a file of the scenario's folder
+    symlink: str = ""  # its target
+    tar: tuple[TarEntry, ...] = ()
+    mode: str = ""  # octal digits
+    mtime: int | None = None  # seconds since 1970
+    # rename
+    to: str = ""
+    # serve, commit, requests
+    server: str = ""
+    # serve; the rest as write
+    etag: str = ""
+    status: int = 200
+    # commit
+    tree: dict[str, str] = field(default_factory=dict)  # path -> content
+    branch: str = "main"
+    tag: str = ""
+    annotated: bool = False  # the tag is an object of its own
+    # script: what the program needs, in the scenario's folder
+    needs: tuple[str, ...] = ()
     # daemon
     start: str = "restart"  # or "fresh"
     # delete-blob
@@ -181,9 +258,9 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScriptFile:
-    """A user's own program, or a file that it declares, as it was when the campaign began."""
+    """A program that steps run, or a file that it needs, as it was when the campaign began."""
 
-    name: str  # relative to the program's folder
+    name: str  # relative to the folder of --script's program, or to the scenario's
     path: Path
     mode: int  # permission bits
     sha256: str
@@ -203,6 +280,8 @@ class Scenario:
     vars: dict[str, Var] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     daemon: DaemonSpec = field(default_factory=DaemonSpec)
+    context: ContextSpec = field(default_factory=ContextSpec)
+    servers: dict[str, Server] = field(default_factory=dict)
     deadlines: dict[str, float] = field(default_factory=dict)  # of deadlines.SCENARIO
     summary: str = ""
     # not from the file:
@@ -210,12 +289,20 @@ class Scenario:
     digest: str = ""  # of everything
     run_digest: str = ""  # of what a trial executes: rules may change without a new trial
     files: tuple[ScriptFile, ...] = ()  # the program of --script, then the files that it declares
+    programs: tuple[ScriptFile, ...] = ()  # of script steps, and the files that they need
     beside: tuple[str, ...] = ()  # files beside that program that it names and does not declare
 
     def file(self, name: str) -> Path:
         """The path of a file, first in its own folder, then in the one it extends."""
         for folder in self.folders:
             if (folder / name).is_file():
+                return folder / name
+        return self.folders[0] / name
+
+    def folder(self, name: str) -> Path:
+        """The path of a folder, first in its own folder, then in the one it extends."""
+        for folder in self.folders:
+            if (folder / name).is_dir():
                 return folder / name
         return self.folders[0] / name
 

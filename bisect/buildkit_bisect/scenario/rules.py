@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 
 from buildkit_bisect.model import ToolOutcome, Verdict
 from buildkit_bisect.scenario import alternatives
@@ -99,3 +100,14 @@ def _check_above(
         by.append(first)
     names = " or ".join(map(repr, dict.fromkeys(by)))
     require(False, where, f"can never match: {names} above always matches first")
+
+
+def together(scenario: Scenario, one: Rule, other: Rule) -> bool:
+    """Return whether one trial may match both rules, as far as their conditions show."""
+    repeats = {step.id: step.repeat for step in scenario.steps}
+    try:
+        pairs = product(alternatives.of(one, repeats, ""), alternatives.of(other, repeats, ""))
+    except alternatives.TooMany:
+        return True
+    return any(alternatives.contradiction(alternatives.both(*pair), repeats) is None
+               for pair in pairs)  # fmt: skip
