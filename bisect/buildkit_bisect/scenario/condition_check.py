@@ -167,8 +167,11 @@ def _check_output(steps: dict[str, Step], condition: Condition, step: Step, wher
     else:
         wrong = document_path.problem(condition.image)
         require(not wrong, f"{where}.image", wrong)
-    mode = f"{condition.mode!r} is not permission bits such as 0755"
-    require(bool(_MODE.fullmatch(condition.mode)), f"{where}.mode", mode)
+    require(
+        bool(_MODE.fullmatch(condition.mode)),
+        f"{where}.mode",
+        f"{condition.mode!r} is not permission bits such as 0755",
+    )
     _check_written(condition, step, of, where)
     if condition.same_as:
         _check_same(steps, condition, of, where)

@@ -12,7 +12,19 @@ from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Ste
 
 #: Metrics of every step, and of steps with some actions.
 _ALL = ("seconds",)
-_OF: Mapping[Action, tuple[str, ...]] = {Action.BUILD: ("vertices_run", "bytes")}
+_OF: Mapping[Action, tuple[str, ...]] = {
+    Action.BUILD: ("vertices_run", "bytes"),
+    Action.DU: ("records", "bytes", "reclaimable", "in_use"),
+    Action.HISTORIES: (
+        "histories", "completed", "failed", "running", "steps", "cached_steps",
+    ),
+    Action.REQUESTS: ("requests", "not_modified", "bytes"),
+}  # fmt: skip
+
+#: The types that records of a cache have; `du` counts each apart, if there are some.
+_TYPES = ("regular", "internal", "frontend", "source.local", "source.git.checkout",
+          "exec.cachemount")  # fmt: skip
+_BY_TYPE = tuple(f"{name}.{kind}" for name in ("records", "bytes") for kind in _TYPES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +37,8 @@ class Compared:
 
 def names(step: Step) -> tuple[str, ...]:
     """The metrics that *step* has."""
-    return (*_ALL, *_OF.get(step.action, ()))
+    by_type = _BY_TYPE if step.action is Action.DU else ()
+    return (*_ALL, *_OF.get(step.action, ()), *by_type)
 
 
 def value(step: StepResult, metric: str) -> float | None:
@@ -35,7 +48,9 @@ def value(step: StepResult, metric: str) -> float | None:
     if metric == "vertices_run":
         ran = (VertexState.RAN, VertexState.FAILED)
         return float(sum(vertex.state in ran for vertex in step.vertices))
-    return step.metrics.get(metric)
+    # `du` and `histories` leave out what they did not count, but not all.
+    none = 0.0 if step.metrics and metric != "bytes" else None
+    return step.metrics.get(metric, none)
 
 
 def within(step: StepResult, condition: Condition) -> bool | None:

@@ -22,7 +22,7 @@ VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK, Verdict.SKIP)
 #: Conditions of a rule: each is compared with all others.
 _MOST = 100
 #: Alternatives of all rules together.
-_MOST_TOGETHER = 2000
+_MOST_TOGETHER = 1000
 
 
 def check_rules(scenario: Scenario) -> None:
@@ -74,8 +74,9 @@ def _possible(rule: Rule, repeats: Mapping[str, int], where: str) -> list[Altern
         require(False, f"{where}.all", f"has {most}; write several outcomes of one name")
         raise AssertionError from None
     possible = []
+    contradictions = alternatives.Contradictions(repeats)
     for one in found:
-        clash = alternatives.contradiction(one, repeats)
+        clash = contradictions.of(one)
         if clash is None:
             possible.append(one)
         elif len(found) == 1:

@@ -35,12 +35,12 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
-    "--add", "--addr", "--address", "--all", "--allow-insecure-entitlement", "--bare", "--batch",
-    "--cacheinfo", "--config", "--fork", "--git", "--git-dir", "--grep", "--install",
-    "--kill-child", "--mount", "--mount-proc", "--no-install-recommends", "--numstat",
-    "--oci-worker-proxy-snapshotter-path",
+    "--add", "--addr", "--address", "--all", "--allow-insecure-entitlement", "--arg", "--argjson",
+    "--bare", "--batch", "--cacheinfo", "--config", "--fork", "--full-time", "--git", "--git-dir",
+    "--grep", "--install", "--kill-child", "--mount", "--mount-proc", "--no-install-recommends",
+    "--no-recursion", "--numstat", "--oci-worker-proxy-snapshotter-path",
     "--oci-worker-snapshotter", "--parents", "--pid", "--privileged", "--progress", "--propagation",
-    "--raw", "--replace", "--root", "--secret", "--since", "--trace", "--verify",
+    "--raw", "--replace", "--root", "--secret", "--since", "--slurpfile", "--trace", "--verify",
 })  # fmt: skip
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.

@@ -29,6 +29,7 @@ from buildkit_bisect.model import (
 )
 from buildkit_bisect.scenario import Action, Axis, Condition, Rule, Scenario, Step, rank, wording
 from buildkit_bisect.scenario.conditions import holds
+from buildkit_bisect.scenario.metrics import names
 from buildkit_bisect.scenario.outcome import combine, judge, judge_all
 from buildkit_bisect.scenario.reproduction import script
 from buildkit_bisect.scenario.rules import check_rules
@@ -91,6 +92,21 @@ def test_a_plain_bound(facts: dict[str, str], known: bool) -> None:
     old = replace(step, metrics={})  # stored before metrics were
     wanted = None if facts.get("metric") == "bytes" else known
     assert holds(metric(**facts), old, None) is wanted
+
+
+def test_what_du_and_histories_did_not_count_is_none() -> None:
+    """A `du` that failed counted nothing at all."""
+    lists = [
+        (Action.DU, {"records": 2.0, "records.regular": 2.0}, "records.exec.cachemount"),
+        (Action.HISTORIES, {"histories": 0.0}, "cached_steps"),
+    ]
+    for action, counted, name in lists:
+        step = Step(id="go", action=action)
+        rules((Verdict.BAD, metric(metric=name, over="1")), steps=(step,))
+        seen = StepResult(id="go", exit=0, seconds=1, metrics=counted)
+        assert holds(metric(metric=name, under="1"), seen, None) is True
+        failed = replace(seen, exit=1, metrics={})
+        assert holds(metric(metric=name, under="1"), failed, None) is None
 
 
 def test_over_trials_slower_than_the_control() -> None:
@@ -257,6 +273,7 @@ def test_a_comparison_needs_a_control_and_no_runs() -> None:
     with pytest.raises(BadInput, match=r"all\[0\].runs: is not for a comparison with the control"):
         rules((Verdict.BAD, replace(SLOW, runs="any")), steps=(replace(GO, repeat=2),))
     prune = Step(id="go", action=Action.PRUNE)
+    assert names(prune) == ("seconds",)
     with pytest.raises(BadInput, match=r"'vertices_run' is not one of seconds"):
         rules((Verdict.BAD, metric(metric="vertices_run", over="1")), steps=(prune,))
 

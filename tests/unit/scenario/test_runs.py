@@ -405,8 +405,8 @@ def test_a_rule_that_two_above_cover_together() -> None:
 
 
 def test_too_many_combinations() -> None:
-    ways = Condition(any=tuple(Condition(step="push", stderr=f"x{n}") for n in range(15)))
-    with pytest.raises(BadInput, match=r"outcomes\[0\].all: has more than 200 combinations of any"):
+    ways = Condition(any=tuple(Condition(step="push", stderr=f"x{n}") for n in range(11)))
+    with pytest.raises(BadInput, match=r"outcomes\[0\].all: has more than 100 combinations of any"):
         pushed(rule(Verdict.BAD, ways, ways))
 
 
