@@ -12,6 +12,7 @@ from buildkit_bisect.scenario.definition import (
     Rule,
     Scenario,
     ScriptFile,
+    ServerKind,
     Step,
     VertexIs,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Rule",
     "Scenario",
     "ScriptFile",
+    "ServerKind",
     "Step",
     "VertexIs",
     "from_script",

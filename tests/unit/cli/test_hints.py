@@ -33,6 +33,7 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
     "--add", "--addr", "--address", "--all", "--bare", "--batch", "--cacheinfo", "--config",
+    "--exec-path",
     "--fork", "--git", "--git-dir", "--grep", "--kill-child", "--mount", "--mount-proc",
     "--no-install-recommends", "--numstat", "--oci-worker-proxy-snapshotter-path",
     "--oci-worker-snapshotter", "--parents", "--pid", "--privileged", "--progress",
