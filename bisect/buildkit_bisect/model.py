@@ -169,6 +169,10 @@ class Vertex:
     completed: bool = False
     error: str = ""
     log: str = ""  # what it printed: its command's output; `solve_status.clipped`
+    # By the daemon's clock; None if it did not report them, or has not ended.
+    began: float | None = None  # its first start, in seconds since 1970
+    ended: float | None = None  # its last end
+    took: float | None = None  # seconds; a vertex may start several times
 
     @property
     def state(self) -> VertexState:
@@ -199,6 +203,33 @@ class CacheConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FileFacts:
+    """One file, directory or link of an output."""
+
+    path: str  # in the output, without a slash at its beginning
+    kind: str  # "file", "directory", "link" (symbolic) or "other"
+    mode: int  # permission bits
+    mtime: int  # in seconds since 1970
+    size: int = 0  # bytes of a file
+    sha256: str = ""  # of a file's bytes; "" if it was not read to its end
+    # The first characters of a file, or what a link points to; None if it is not UTF-8 text, or
+    # was not kept.
+    text: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputFacts:
+    """What one output of a build contains, as far as it was read."""
+
+    name: str  # its `dest` or `name`, as the step has it
+    kind: str  # its `type`
+    files: tuple[FileFacts, ...] = ()  # of an image: of its root file system
+    left_out: str = ""  # why `files` are not all of them; "" if they are
+    documents: dict[str, Any] = field(default_factory=dict)  # of an image: "config" -> parsed JSON
+    too_large: tuple[str, ...] = ()  # documents that were not kept
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepResult:
     """The result of one step of a trial."""
 
@@ -209,6 +240,7 @@ class StepResult:
     timed_out: bool = False
     vertices: tuple[Vertex, ...] = ()
     export: CacheConfig | None = None
+    outputs: tuple[OutputFacts, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)  # what a step counted, by name
 
 
@@ -225,6 +257,7 @@ class Observation:
     daemon_log: str = ""  # warnings and errors of the daemon's log, at most 16 KiB
     facts: dict[str, Any] = field(default_factory=dict)  # runtime facts: snapshotter, image digests
     ended: str = ""  # ISO 8601, UTC: the order of trials is evidence too
+    daemon: str = ""  # "running" or "died" by itself; "" if the trial did not record it
 
     def step(self, step_id: str) -> StepResult | None:
         """Return the step with that id, or None if the trial ended before it."""

@@ -6,20 +6,36 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export, context, daemon_state
+from buildkit_bisect.lab import (
+    cache_export,
+    context,
+    daemon_state,
+    layout,
+    outputs,
+    private,
+    program_step,
+)
 from buildkit_bisect.lab.serving import Stand
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.runtime.registry import Registry
-from buildkit_bisect.scenario import Action, Scenario, Step, script_files
+from buildkit_bisect.scenario import (
+    Action,
+    Scenario,
+    Step,
+    build_step,
+    script_files,
+    script_step,
+    uses_registry,
+)
 from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.system import process
 from buildkit_bisect.system.process import Completed
@@ -48,6 +64,16 @@ class Bench:
             images=self.images,
             registry=self.registry,
             made=self.stand.made.values if self.stand else {},
+        )
+
+    def own_environment(self) -> dict[str, str]:
+        """Return what a program of the scenario's folder finds in its environment besides."""
+        return script_step.environment(
+            self.axes,
+            self.images,
+            context=str(self.context),
+            work=str(self.work),
+            registry=self.registry if uses_registry(self.scenario) else "",
         )
 
 
@@ -98,22 +124,13 @@ def _apart(bench: Bench, step: Step) -> StepResult:
 
 
 def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
-    built = runtime.build(
-        buildctl.BuildRequest(
-            context=bench.context,
-            dockerfile=(
-                Path(step.dockerfile) if step.context else bench.scenario.file(step.dockerfile)
-            ),
-            remote=bench.text(step.context),
-            target=bench.text(step.target),
-            args={k: bench.text(v) for k, v in step.args.items()},
-            exports=tuple(_entry(bench, e) for e in step.exports),
-            imports=tuple(_entry(bench, e) for e in step.imports),
-            outputs=tuple(_entry(bench, e) for e in step.outputs),
-            timeout=step.timeout,
-        )
-    )
-    result = _built(bench, step, built)
+    with private.Private(bench.work.parent) as own:
+        try:
+            request = _request(bench, step, own)
+        except (OSError, ValueError) as error:
+            return StepResult(id=step.id, exit=1, seconds=0.0, stderr=str(error))
+        built = private.hidden(runtime.build(request), own.secrets)
+    result = _with_outputs(bench, step, _built(bench, step, built))
     for entry in step.exports:
         found = _exported(bench, _entry(bench, entry))
         if found:
@@ -121,6 +138,57 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             (bench.evidence / f"{step.id}.cacheconfig.json").write_text(json.dumps(raw, indent=1))
             return replace(result, export=config)
     return result
+
+
+def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRequest:
+    """Return the build of *step*.
+
+    Raises OSError or ValueError, which say it, if something that it names is not there.
+    """
+    places = build_step.Places(
+        output=lambda dest: bench.work / dest,
+        context=bench.context,
+        digest=layout.digest,
+        secret=own.secret,
+        key=own.key,
+    )
+    options = build_step.options(bench.scenario, step, bench.text, places)
+    for name, named in options.contexts.items():
+        if named.folder is not None:
+            layout.check_inside(named.folder, (bench.work, bench.context), name)
+    return buildctl.BuildRequest(
+        context=bench.context,
+        dockerfile=_dockerfile(bench, step),
+        remote=bench.text(step.context),
+        target=bench.text(step.target),
+        args={k: bench.text(v) for k, v in step.args.items()},
+        exports=tuple(_entry(bench, e) for e in step.exports),
+        imports=tuple(_entry(bench, e) for e in step.imports),
+        outputs=tuple(_entry(bench, e) for e in step.outputs),
+        options=options,
+        timeout=step.timeout,
+    )
+
+
+def _dockerfile(bench: Bench, step: Step) -> Path:
+    """Return the path of a Dockerfile; below the remote context, if the step has one."""
+    if step.context:
+        return Path(step.dockerfile)
+    written = build_step.in_context(step)
+    return bench.context / written if written else bench.scenario.file(step.dockerfile)
+
+
+def _with_outputs(bench: Bench, step: Step, result: StepResult) -> StepResult:
+    """Return *result* with what the build wrote, if it succeeded; also keep it as evidence."""
+    if result.exit != 0 or result.timed_out:
+        return result
+    registry = Registry(address=bench.registry) if bench.registry else None
+    read = [outputs.read(entry, _entry(bench, entry), registry) for entry in step.outputs]
+    found = tuple(output for output in read if output)
+    if found:
+        shown = json.dumps([asdict(output) for output in found], indent=1)
+        (bench.evidence / f"{step.id}.outputs.json").write_text(shown)
+    return replace(result, outputs=found)
 
 
 def _built(bench: Bench, step: Step, built: Built) -> StepResult:
@@ -151,6 +219,7 @@ def _built(bench: Bench, step: Step, built: Built) -> StepResult:
         stderr=progress.messages,
         timed_out=done.timed_out,
         vertices=tuple(replace(v, log=solve_status.clipped(v.log)) for v in progress.vertices),
+        metrics={"bytes": float(progress.transferred)},
     )
 
 
@@ -187,6 +256,14 @@ def _script(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
     Raises `InfraFailed` if it or a file that it declares is not what the trial is known by.
     """
     env = {**runtime.environment(), **bench.environment}
+    if script_step.own(step):
+        return program_step.run(
+            step,
+            bench.scenario.programs,
+            work=bench.work,
+            evidence=bench.evidence,
+            env={**env, **bench.own_environment()},
+        )
     files = bench.scenario.files
     if name := script_files.changed(files):
         raise InfraFailed(

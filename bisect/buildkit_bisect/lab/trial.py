@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -16,13 +17,21 @@ from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
 from buildkit_bisect.lab import base_images, context, serving, steps
-from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
-from buildkit_bisect.runtime import DaemonFailed, UnsupportedClient
+from buildkit_bisect.model import Axes, Build, Observation, RuntimeKind, StepResult, Variant
+from buildkit_bisect.runtime import DaemonFailed, Runtime, UnsupportedClient, snapshotters
 from buildkit_bisect.runtime.backend import Backend, Order
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Scenario, mirrors, uses_registry
+from buildkit_bisect.scenario import (
+    RUNTIME_AXIS,
+    Action,
+    Scenario,
+    build_step,
+    mirrors,
+    uses_registry,
+)
+from buildkit_bisect.scenario.outputs import any_readable
 from buildkit_bisect.system import cache_limit, machine, paths, pipes, tomltext
 from buildkit_bisect.system.announce import shown_otherwise
 from buildkit_bisect.system.deadlines import Deadlines
@@ -33,6 +42,18 @@ FORMAT = 1
 #: The same for trials that build: raise it when what a build did is read in another way.
 PROGRESS_FORMAT = 2
 
+#: The same for trials whose builds write outputs: raise it when these are read in another way.
+OUTPUTS_FORMAT = 1
+
+#: The same for trials whose rules are about the daemon: earlier ones did not record its state.
+DAEMON_FORMAT = 1
+
+#: The same for trials whose rules are about the time or order of vertices.
+TIMES_FORMAT = 1
+
+#: The same for trials whose rules are about the bytes that a build transferred.
+BYTES_FORMAT = 1
+
 _NO_SPACE = "no space left on device"
 
 #: Bytes; with less free space, a failed trial failed for lack of space.
@@ -40,6 +61,14 @@ _LEAST_FREE = 2**20
 
 #: Seconds by which the wall clock may drift from the monotonic one in a trial; NTP slews less.
 _JUMP = 5.0
+
+
+#: How a client reports that its daemon went away, and seconds for the daemon's process to end then.
+_LOST = re.compile(r"\bEOF\b|Unavailable|connection re(set|fused)|error reading from server")
+_ENDS = 0.5
+
+#: How Go reports an end that the program did not choose. buildx starts the daemon again at once.
+_PANIC = re.compile(r"(?m)^(panic|fatal error): ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +94,10 @@ class TrialJob:
         control = self.scenario.is_control(self.axes)
         return Column(scenario=self.scenario.name, axes=self.axes, control=control)
 
+    def _mounting(self) -> dict[str, str]:
+        asked = (value for _, value in self.axes)
+        return snapshotters.programs([*asked, self.scenario.daemon.snapshotter])
+
     @property
     def key(self) -> str:
         """A digest of what determines a trial's result: jobs with equal keys are one cell."""
@@ -81,13 +114,24 @@ class TrialJob:
         }
         if any(step.action is Action.BUILD for step in self.scenario.steps):
             parts["progress"] = PROGRESS_FORMAT
+        if any_readable(self.scenario):
+            parts["outputs"] = OUTPUTS_FORMAT
+        asked = [c for rule in self.scenario.outcomes for c, _ in rule.leaves()]
+        if any(c.daemon for c in asked):
+            parts["daemon"] = DAEMON_FORMAT
+        if any(c.took or c.before for c in asked):
+            parts["times"] = TIMES_FORMAT
         if self.scenario.context.busybox:
             parts["busybox"] = hashlib.sha256(base_images.busybox().read_bytes()).hexdigest()
+        if any(c.metric == "bytes" for c in asked):
+            parts["bytes"] = BYTES_FORMAT
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
         if used:
             parts["proxies"] = [proxy.version for proxy in used]
+        if self.backend.kind is RuntimeKind.HOST and (mounting := self._mounting()):
+            parts["programs"] = mounting
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -104,6 +148,14 @@ def run_trial(job: TrialJob) -> Observation:
         return Observation(steps=(), seconds=0.0, infra=_reason(error))
 
 
+def _alive(daemon: Runtime, result: StepResult) -> bool:
+    """Return whether *daemon* runs after a step; its process may end a moment after the step."""
+    until = monotonic() + (_ENDS if _LOST.search(result.stderr) else 0.0)
+    while (alive := daemon.alive()) and monotonic() < until:
+        time.sleep(0.05)
+    return alive
+
+
 def disk_full() -> bool:
     """Return whether the cache's disk is too full for any trial to succeed."""
     return shutil.disk_usage(paths.cache_root()).free < _LEAST_FREE
@@ -117,7 +169,8 @@ def _reason(error: OSError) -> str:
 def _run(job: TrialJob) -> Observation:
     started, clock = monotonic(), Clock.now()
     seen: list[StepResult] = []
-    infra = no_daemon = unsupported = log = ""
+    infra = no_daemon = unsupported = log = printed = ""
+    alive: bool | None = None
     registries = [Registry(address=job.registry)] if job.registry else []
     with paths.scratch("trial") as home, contextlib.ExitStack() as stack:
         for name in ("work", "context", "evidence"):
@@ -151,10 +204,15 @@ def _run(job: TrialJob) -> Observation:
                 proxy=job.proxies.get(snapshotter),
                 loopback=bool(registries or job.scenario.servers),
                 deadlines=job.deadlines,
+                entitlements=build_step.entitlements(
+                    step for group in job.scenario.groups(job.axes) for step in group
+                ),
             )
             with place(order) as daemon:
                 # One by one, to keep the steps that finish before a daemon fails.
-                seen.extend(steps.run_all(bench, daemon))
+                for result in steps.run_all(bench, daemon):
+                    seen.append(result)
+                    alive = alive is not False and _alive(daemon, result)
                 infra = daemon.trouble()
         except DaemonFailed as error:
             no_daemon = error.message
@@ -179,6 +237,11 @@ def _run(job: TrialJob) -> Observation:
         unsupported="" if infra else unsupported,
         evidence=str(evidence),
         daemon_log=log,
+        daemon=""
+        if alive is None
+        else "died"
+        if not alive or _PANIC.search(printed)
+        else "running",
         facts={
             "runtime": str(job.backend.kind),
             "images": dict(job.image_digests),

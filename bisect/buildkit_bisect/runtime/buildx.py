@@ -233,6 +233,7 @@ def buildx_runtime(
     host_network: bool,
     campaign: str = "",
     deadlines: Deadlines | None = None,
+    flags: Sequence[str] = (),
 ) -> Iterator[BuildxRuntime]:
     """Yield a ready builder of *image* on *engine*, with its log below *home*.
 
@@ -244,7 +245,7 @@ def buildx_runtime(
         image=image,
         binaries=binaries,
         home=home,
-        flags=[f"--oci-worker-snapshotter={snapshotter}"],
+        flags=[f"--oci-worker-snapshotter={snapshotter}", *flags],
         config=config,
         host_network=host_network,
         campaign=campaign,
@@ -311,6 +312,7 @@ class BuildxBackend:
                 host_network=order.loopback,
                 campaign=campaign,
                 deadlines=order.deadlines,
+                flags=order.flags,
             )
 
         return opened

@@ -281,20 +281,27 @@ def docker_runtime(
     host_network: bool,
     campaign: str = "",
     deadlines: Deadlines | None = None,
+    flags: Sequence[str] = (),
 ) -> Iterator[DockerRuntime]:
     """Yield a ready daemon in a container of *image*, with its log below *home*.
 
     *binaries* holds the ``buildctl`` that talks to it. A registry on loopback needs
-    *host_network*. Raises `DaemonFailed`, and `InfraFailed` if the Engine is at fault.
+    *host_network*; *flags* are more flags of buildkitd. Raises `DaemonFailed`, and `InfraFailed` if
+    the Engine is at fault.
     """
     runtime = DockerRuntime(
         engine=engine,
         image=image,
         binaries=binaries,
         home=home,
-        flags=(
-            proxy.flags(Path(PROXY_SOCKET)) if proxy else ["--oci-worker-snapshotter", snapshotter]
-        ),
+        flags=[
+            *(
+                proxy.flags(Path(PROXY_SOCKET))
+                if proxy
+                else ["--oci-worker-snapshotter", snapshotter]
+            ),
+            *flags,
+        ],
         config=config,
         proxy=proxy,
         host_network=host_network,
@@ -356,6 +363,7 @@ class DockerBackend:
                 host_network=order.loopback,
                 campaign=campaign,
                 deadlines=order.deadlines,
+                flags=order.flags,
             )
 
         return opened

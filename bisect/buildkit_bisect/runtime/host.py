@@ -57,6 +57,7 @@ class HostRuntime:
         proxy: Proxy | None,
         deadlines: Deadlines,
         counters: Path | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         self._binaries = binaries
         self._home = home
@@ -69,6 +70,7 @@ class HostRuntime:
         self._proxy_socket = Path(served.socket) if served else socket.with_name("p")
         self._cgroup = f"bkbisect-{socket.parent.name}"
         self._counters = counters
+        self._flags = flags
         self._config = home / "buildkitd.toml"
         own = f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
         own += "[worker.containerd]\n  enabled = false\n"
@@ -103,6 +105,7 @@ class HostRuntime:
             *(self._proxy.flags(self._proxy_socket) if self._proxy
               else ["--oci-worker-snapshotter", self._snapshotter]),
             "--config", str(self._config),
+            *self._flags,
         ]  # fmt: skip
         with self.log.open("ab") as sink:
             self._child = process.start(
@@ -254,11 +257,13 @@ def host_runtime(
     proxy: Proxy | None = None,
     deadlines: Deadlines | None = None,
     counters: Path | None = None,
+    flags: Sequence[str] = (),
 ) -> Iterator[HostRuntime]:
     """Yield a ready daemon with its state below *home*, which the caller removes.
 
     *binaries* holds ``buildkitd`` and ``buildctl``; *proxy* serves the snapshotter if it is not
-    built in. *counters* is where an instrumented daemon writes what it ran. Raises `DaemonFailed`,
+    built in. *counters* is where an instrumented daemon writes what it ran, *flags* are more flags
+    of buildkitd. Raises `DaemonFailed`,
     and `InfraFailed` when one of *deadlines* passes.
     """
     with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir=SOCKETS) as short:
@@ -272,6 +277,7 @@ def host_runtime(
             proxy=proxy,
             deadlines=deadlines or Deadlines(),
             counters=counters,
+            flags=flags,
         )
         try:
             runtime.start()
@@ -317,6 +323,7 @@ class HostBackend:
                 proxy=order.proxy,
                 deadlines=order.deadlines,
                 counters=self.counters,
+                flags=order.flags,
             )
 
         return opened

@@ -16,10 +16,20 @@ from buildkit_bisect.scenario.definition import (
     Step,
     VertexIs,
 )
-from buildkit_bisect.scenario.load import load, names
+from buildkit_bisect.scenario.load import (
+    LIBRARY,
+    NOT_JUDGED,
+    expanded,
+    library,
+    load,
+    load_file,
+    names,
+)
 from buildkit_bisect.scenario.script import from_script
 
 __all__ = [
+    "LIBRARY",
+    "NOT_JUDGED",
     "RUNTIME_AXIS",
     "Action",
     "Axis",
@@ -33,8 +43,11 @@ __all__ = [
     "ServerKind",
     "Step",
     "VertexIs",
+    "expanded",
     "from_script",
+    "library",
     "load",
+    "load_file",
     "names",
     "uses_loopback",
     "uses_registry",

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from buildkit_bisect.model import Axes
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import attributes, context_steps, mirrors, server_steps
+from buildkit_bisect.scenario import (
+    attributes,
+    build_step,
+    context_steps,
+    mirrors,
+    script_step,
+    server_steps,
+)
 from buildkit_bisect.scenario.definition import (
     RUNTIME_AXIS,
     Action,
@@ -22,7 +29,7 @@ from buildkit_bisect.scenario.require import (
     require_known,
     require_label,
     require_name,
-    require_relative,
+    require_path,
     require_word,
 )
 from buildkit_bisect.scenario.rules import check_rules
@@ -36,7 +43,7 @@ _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 def check(scenario: Scenario) -> None:
     """Raise `BadInput` for the first error found; its message names the key."""
-    require_name(scenario.name, "name")
+    require_name(scenario.name.removeprefix("library/"), "name")
     require(bool(scenario.title.strip()), "title", "must not be empty")
     require(is_link(scenario.issue), "issue", "not an https:// address")
     require(bool(scenario.steps), "steps", "must not be empty")
@@ -67,6 +74,8 @@ def check(scenario: Scenario) -> None:
     _check_runs(scenario)
     for where, text in _texts(scenario):
         _check_names(scenario, text, where)
+    for index, step in enumerate(scenario.steps):
+        build_step.check(scenario, step, f"steps[{index}]")
     used = {n: list(_step_texts(step, f"steps[{n}]")) for n, step in enumerate(scenario.steps)}
     server_steps.check_order(scenario, used)
     _check_daemon(scenario)
@@ -141,21 +150,18 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
         case Action.DAEMON:
             require_word(step.start, ("restart", "fresh"), f"{where}.start")
         case Action.DELETE_BLOB:
-            require_relative(step.cache, f"{where}.cache")
+            require_path(step.cache, f"{where}.cache")
             require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
-        case Action.SCRIPT:
-            require(
-                False,
-                f"{where}.action",
-                f"a script runs with {words(Campaign, script=True)}, not from a scenario file",
-            )
-        case Action.PRUNE | Action.DU | Action.HISTORIES:
+        case Action.SCRIPT | Action.PRUNE | Action.DU | Action.HISTORIES:
             pass
+    script_step.check(scenario, step, where)
 
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
     if step.context:
         server_steps.check_remote(step, where)
+    elif path := build_step.in_context(step):
+        require_path(path, f"{where}.dockerfile")
     else:
         require_file(scenario, step.dockerfile, f"{where}.dockerfile")
     for key, entries in (
@@ -168,7 +174,7 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
             require(not problem, f"{where}.{key}[{number}]{at}", problem)
             for name in ("dest", "src"):
                 if name in entry:
-                    require_relative(entry[name], f"{where}.{key}[{number}].{name}")
+                    require_path(entry[name], f"{where}.{key}[{number}].{name}")
     for name in step.args:
         require(
             bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a valid build argument"
@@ -231,6 +237,7 @@ def _step_texts(step: Step, where: str) -> Iterator[tuple[str, str]]:
         for number, entry in enumerate(getattr(step, kind)):
             for key, text in entry.items():
                 yield below(f"{where}.{kind}[{number}]", key), text
+    yield from build_step.texts(step, where)
 
 
 def _check_names(scenario: Scenario, text: str, where: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from buildkit_bisect.scenario import content
 from buildkit_bisect.scenario.definition import Action, Scenario, Step, TarEntry
-from buildkit_bisect.scenario.require import require, require_file, require_relative
+from buildkit_bisect.scenario.require import require, require_file, require_path
 from buildkit_bisect.system.typed import shown
 
 _MODE = re.compile(r"[0-7]{3,4}", re.ASCII)
@@ -41,7 +41,7 @@ def check_context(scenario: Scenario) -> None:
     if not name:
         return
     where = "context.folder"
-    require_relative(name, where)
+    require_path(name, where)
     folder = scenario.folder(name)
     require(folder.is_dir(), where, f"folder {shown(name)} not found")
     taken = scenario.context.busybox and (folder / "busybox").exists()
@@ -72,9 +72,9 @@ def check_keys(step: Step, where: str) -> None:
 
 def check_step(scenario: Scenario, step: Step, where: str) -> None:
     """Raise `BadInput` for the first error in a step that changes the build context."""
-    require_relative(step.path, f"{where}.path")
+    require_path(step.path, f"{where}.path")
     if step.action is Action.RENAME:
-        require_relative(step.to, f"{where}.to")
+        require_path(step.to, f"{where}.to")
     if step.action is Action.WRITE:
         require(not step.path.endswith("/"), f"{where}.path", "names a folder; mkdir makes folders")
         check_sources(scenario, step, where)
@@ -98,7 +98,7 @@ def check_sources(scenario: Scenario, step: Step, where: str) -> None:
 
 
 def _check_entry(entry: TarEntry, where: str) -> None:
-    require_relative(entry.path, f"{where}.path")
+    require_path(entry.path, f"{where}.path")
     given = [k for k in ("content", "base64", "symlink") if getattr(entry, k)]
     require(len(given) <= 1, where, f"{' and '.join(given)}: only one can be in an entry")
     folder = entry.path.endswith("/")

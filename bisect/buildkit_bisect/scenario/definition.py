@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby, product
@@ -30,7 +30,7 @@ class Action(StrEnum):
     REQUESTS = "requests"  # what a server was asked for
     DU = "du"  # what the daemon's cache has
     HISTORIES = "histories"  # the daemon's records of builds
-    SCRIPT = "script"  # a user's own program; only through --script
+    SCRIPT = "script"  # a program of the scenario's folder, or the one of --script
 
 
 class VertexIs(StrEnum):
@@ -48,6 +48,12 @@ class Kept(StrEnum):
     ALL = "all"
     SOME = "some"
     NONE = "none"
+
+
+class DaemonIs(StrEnum):
+    """The state of the daemon, as a condition names it."""
+
+    DIED = "died"  # by itself, during the trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +143,18 @@ class Step:
     exports: tuple[dict[str, str], ...] = ()
     imports: tuple[dict[str, str], ...] = ()
     outputs: tuple[dict[str, str], ...] = ()
+    # build: options, see `build_step`
+    contexts: dict[str, str] = field(default_factory=dict)  # name -> "image:REF", "step:ID", ...
+    no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()  # stages
+    platform: str = ""
+    attests: dict[str, str] = field(default_factory=dict)  # "provenance" -> "mode=max"
+    labels: dict[str, str] = field(default_factory=dict)
+    epoch: int | None = None  # SOURCE_DATE_EPOCH
+    secrets: dict[str, str] = field(default_factory=dict)  # id -> text
+    ssh: tuple[str, ...] = ()  # ids of agents, each with a key of its own
+    allow: tuple[str, ...] = ()  # entitlements
+    frontend: str = ""  # an image
     # write, delete, rename, mkdir: in the build context; script: the program
     path: str = ""
     # write: one of these
@@ -159,6 +177,8 @@ class Step:
     branch: str = "main"
     tag: str = ""
     annotated: bool = False  # the tag is an object of its own
+    # script: what the program needs, in the scenario's folder
+    needs: tuple[str, ...] = ()
     # daemon
     start: str = "restart"  # or "fresh"
     # delete-blob
@@ -173,9 +193,12 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """Facts about one step that must all hold, if it is repeated in the same run of it."""
+    """Facts about one step that must all hold, if it is repeated in the same run of it.
 
-    step: str
+    Or facts about the daemon; or other conditions, one of which must hold or which must not.
+    """
+
+    step: str = ""  # "" only for `daemon`, `daemon_log`, `any` and `not_`
     runs: str = ""  # of a repeated step: "any", "every" or "at least 2"; `runs.needed`
     # "ok", "failed" (or timed out), "late" (timed out), a status "125" or a range "1-124"
     exit: str = ""
@@ -183,7 +206,38 @@ class Condition:
     vertex: str = ""  # a regular expression over vertex names
     is_: VertexIs | None = None
     log: str = ""  # a regular expression, searched in what these vertices printed
+    took: str = ""  # "> 5": seconds that one of these vertices took; "< 5": that each did
+    before: str = ""  # a regular expression over the names of vertices that started later
     inner_layers: Kept | None = None
+    output: str = ""  # which output of the step: its `dest` or `name`, as the step has it
+    file: str = ""  # a path in that output
+    content: str = ""  # a regular expression, searched in that file
+    mode: str = ""  # its permission bits: "0755"
+    mtime: int | None = None  # in seconds since 1970
+    exists: bool | None = None  # that file, or what `image` names
+    same_as: str = ""  # the step whose first run has the same file, or value of `image`
+    image: str = ""  # a path into the documents of an image; `document_path`
+    matches: str = ""  # a regular expression, searched in what `image` names
+    metric: str = ""  # a number of the step; `metrics.names`
+    over: str = ""  # "10", or "2 x control": over trials, by a rank test
+    under: str = ""
+    daemon: DaemonIs | None = None
+    daemon_log: str = ""  # a regular expression, searched in the daemon's warnings and errors
+    any: tuple[Condition, ...] = ()
+    not_: Condition | None = None
+
+    def leaves(self, *, negated: bool = False) -> Iterator[tuple[Condition, bool]]:
+        """Yield the innermost conditions, those without `any` and `not_`.
+
+        Each with whether it must not hold for the outer one to hold, which itself is *negated* or
+        not.
+        """
+        if not self.any and self.not_ is None:
+            yield self, negated
+        for one in self.any:
+            yield from one.leaves(negated=negated)
+        if self.not_ is not None:
+            yield from self.not_.leaves(negated=not negated)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,12 +250,17 @@ class Rule:
     all: tuple[Condition, ...]
     label: str | None = None  # its name in reports
 
+    def leaves(self) -> Iterator[tuple[Condition, bool]]:
+        """Yield the innermost conditions of all, each with whether it must not hold."""
+        for one in self.all:
+            yield from one.leaves()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScriptFile:
-    """A user's own program, or a file that it declares, as it was when the campaign began."""
+    """A program that steps run, or a file that it needs, as it was when the campaign began."""
 
-    name: str  # relative to the program's folder
+    name: str  # relative to the folder of --script's program, or to the scenario's
     path: Path
     mode: int  # permission bits
     sha256: str
@@ -230,6 +289,7 @@ class Scenario:
     digest: str = ""  # of everything
     run_digest: str = ""  # of what a trial executes: rules may change without a new trial
     files: tuple[ScriptFile, ...] = ()  # the program of --script, then the files that it declares
+    programs: tuple[ScriptFile, ...] = ()  # of script steps, and the files that they need
     beside: tuple[str, ...] = ()  # files beside that program that it names and does not declare
 
     def file(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""What to look for after a scenario's steps: its rules in words, and commands that show the facts.
+"""What to look for after a scenario's steps: commands that show the facts that its rules are about.
 
 Pure. The commands are bash, for the script of `reproduction`.
 """
@@ -9,32 +9,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from buildkit_bisect.scenario import runs, shell
+from buildkit_bisect.scenario import build_step, shell, shown_outputs
 from buildkit_bisect.scenario.cache_config import MEDIA_TYPE
-from buildkit_bisect.scenario.definition import (
-    Action,
-    Condition,
-    Kept,
-    Rule,
-    Scenario,
-    Step,
-    VertexIs,
-)
-
-_EXIT = {"ok": "exits 0", "failed": "fails", "late": "times out"}
-
-_VERTEX = {
-    VertexIs.CACHED: "is CACHED",
-    VertexIs.RAN: "runs: it is not CACHED",
-    VertexIs.FAILED: "fails",
-    VertexIs.ABSENT: "is absent",
-}
-
-_KEPT = {
-    Kept.ALL: "every inner record of its cache that has layers in the control's has layers",
-    Kept.SOME: "some inner records of its cache have no layers, but have them in the control's",
-    Kept.NONE: "no inner record of its cache has layers that has them in the control's",
-}
+from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step
+from buildkit_bisect.scenario.wording import rules
 
 #: Actions whose output and exit status the script keeps.
 _LOGGED = (
@@ -47,6 +25,21 @@ _VERTEX_LINES = r"""
 vertex() {
   for n in $(grep -P "^#[0-9]+ $2" "$1" | cut -d ' ' -f 1 | sort -u); do grep "^$n " "$1"; done
 }"""
+
+#: Prints the first and last line of vertices, with their line numbers: their order.
+_ORDER = r"""
+order() {
+  for n in $(grep -P "^#[0-9]+ (?:$2|$3)" "$1" | cut -d ' ' -f 1 | sort -u); do
+    grep -n "^$n " "$1" | sed -n '1p;$p'
+  done | sort -n
+}"""
+
+#: Commands that show a metric of a step. The plain progress has rounded sizes.
+_METRICS = {
+    "seconds": "awk 'NR == 1 {{ began = $1 }} END {{ print $1 - began }}' {0}.times",
+    "vertices_run": "grep -cE '^#[0-9]+ (DONE|ERROR)' {0}.log",
+    "bytes": "grep -E '^#[0-9]+ (transferring|copying|sha256:).* [0-9.]+[kMG]?B' {0}.log",
+}
 
 #: What a rule looks for in a step.
 _Text = TypeVar("_Text", str, tuple[str, str])
@@ -65,6 +58,10 @@ config() {{
   cat "$blobs/$top"
 }}"""
 
+#: Prints the digest of the image that was put last into an OCI layout.
+_LAYOUT = """
+digest() { jq -r '.manifests[-1].digest' "$1/index.json"; }"""
+
 #: Counts the records that another record depends on, and those of them that have layers.
 _INNER = """
 inner() {
@@ -75,55 +72,29 @@ inner() {
 }"""
 
 
-def condition(one: Condition) -> str:
-    """Return a condition in words: ``in import, "RUN echo stable" is CACHED``."""
-    return "; ".join(_facts(one))
+def conditions(scenario: Scenario) -> list[Condition]:
+    """Return the innermost conditions of all rules."""
+    return [condition for rule in scenario.outcomes for condition, _ in rule.leaves()]
 
 
-def _facts(one: Condition) -> list[str]:
-    facts = []
-    if one.exit:
-        low, _, high = one.exit.partition("-")
-        facts += [_EXIT.get(one.exit, f"exits {low}" + (f" to {high}" if high else ""))]
-    if one.stderr:
-        facts += [f'prints "{one.stderr}"']
-    text = [f"{one.step} {' and '.join(facts)}"] if facts else []
-    if one.is_ is not None:
-        text += [f'in {one.step}, "{one.vertex}" {_VERTEX[one.is_]}']
-    if one.log:
-        text += [f'in {one.step}, "{one.vertex}" prints "{one.log}"']
-    if one.inner_layers is not None:
-        text += [f"in {one.step}, {_KEPT[one.inner_layers]}"]
-    return text
+def read_with_jq(scenario: Scenario, steps: Sequence[Step]) -> list[str]:
+    """Return what the script reads with jq, in words."""
+    read = ["the exported cache"] if _reads_cache(scenario, steps) else []
+    return [*read, "OCI layouts"] if build_step.uses_layouts(scenario, steps) else read
 
 
-def rules(scenario: Scenario) -> list[str]:
-    """Return each rule in words, in the order in which they are tried: the first one counts."""
-    repeats = {step.id: step.repeat for step in scenario.steps}
-    return [
-        f"{rule.verdict} ({rule.name}): {rule.means}.\n"
-        f"    {'; '.join(_condition(c, rule, repeats.get(c.step, 1)) for c in rule.all)}."
-        for rule in scenario.outcomes
-    ]
-
-
-def _condition(one: Condition, rule: Rule, repeat: int) -> str:
-    if repeat == 1:
-        return condition(one)
-    # "and": the facts of one condition hold in the same run.
-    return f"in {runs.phrase(one, rule.verdict, repeat)}: {' and '.join(_facts(one))}"
-
-
-def needs_jq(scenario: Scenario, steps: Sequence[Step]) -> bool:
-    """Return whether the script reads an exported cache."""
+def _reads_cache(scenario: Scenario, steps: Sequence[Step]) -> bool:
     return bool(_exported(scenario, steps)) or any(s.action is Action.DELETE_BLOB for s in steps)
 
 
 def functions(scenario: Scenario, steps: Sequence[Step]) -> str:
     """Return the bash functions that `facts` and steps use; "" if none."""
     used = [_VERTEX_LINES] if any(_vertices(scenario, steps)) else []
-    used += [_CONFIG] if needs_jq(scenario, steps) else []
+    used += [_ORDER] if _ordered(scenario, steps) else []
+    used += [_CONFIG] if _reads_cache(scenario, steps) else []
+    used += [_LAYOUT] if build_step.uses_layouts(scenario, steps) else []
     used += [_INNER] if _exported(scenario, steps) else []
+    used += shown_outputs.functions(scenario, steps)
     return "\n".join(text.strip("\n") for text in used)
 
 
@@ -131,7 +102,7 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
     """Yield commands that show what the rules are about, and then the rules themselves."""
     ended = [s.id for s in steps if s.action in _LOGGED]
     yield f'for step in {shlex.join(ended)}; do echo "$step: exit $(cat $step.exit)"; done'
-    printed = ((c.step, c.stderr) for r in scenario.outcomes for c in r.all if c.stderr)
+    printed = ((c.step, c.stderr) for c in conditions(scenario) if c.stderr)
     for step, regex in _each_run(scenario, steps, printed):
         yield f"echo {shlex.quote(f'-- {step}, lines with {regex}')}"
         yield f"grep -P -m 3 {shlex.quote(regex)} {step}.log"
@@ -142,10 +113,46 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
         yield f"echo {shlex.quote(f'-- {step}, {regex}, lines with {wanted}')}"
         lines = f"vertex {step}.log {shlex.quote(_named(regex))} | {_UNNUMBERED}"
         yield f"{lines} | grep -P -m 3 {shlex.quote(wanted)}"
+    for step, (regex, later) in _ordered(scenario, steps):
+        yield f"echo {shlex.quote(f'-- {step}, {regex} before {later}')}"
+        yield f"order {step}.log {shlex.quote(_named(regex))} {shlex.quote(_named(later))}"
+    for step, metric in _measured(scenario, steps):
+        yield f"echo {shlex.quote(f'-- {step}, {metric}')}"
+        yield _METRICS.get(metric, "cat {0}.log").format(step)
     for step, folder in _exported(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, its cache')}"
         yield f"inner {shlex.quote(folder)}"
+    yield from shown_outputs.facts(scenario, steps)
+    yield from _of_daemon(scenario)
     yield "cat <<" + shell.document("\n".join(["", "The first that holds:", *rules(scenario)]))
+
+
+def before_the_end(scenario: Scenario) -> list[str]:
+    """Return a command that keeps whether the daemon still runs, if some rule is about that."""
+    asked = any(c.daemon for c in conditions(scenario))
+    return ['kill -0 "$daemon" 2> /dev/null; echo $? > daemon.exit'] if asked else []
+
+
+def _of_daemon(scenario: Scenario) -> Iterator[str]:
+    """Yield commands that show whether the daemon died, and the lines of its log in question."""
+    if before_the_end(scenario):
+        yield '[ "$(cat daemon.exit)" = 0 ] && echo "-- the daemon runs" || echo "-- it died"'
+    for regex in dict.fromkeys(c.daemon_log for c in conditions(scenario) if c.daemon_log):
+        yield f"echo {shlex.quote(f'-- the daemon, lines with {regex}')}"
+        yield f"grep -P -m 3 {shlex.quote(regex)} buildkitd.log"
+
+
+def timed(scenario: Scenario, step: Step, command: str) -> str:
+    """Return *command* of *step*, one run; its start and end are in a file if a rule needs them."""
+    if (step.id, "seconds") not in _measured(scenario, [step]):
+        return command
+    return f"date +%s.%N > {step.id}.times\n{command}\ndate +%s.%N >> {step.id}.times"
+
+
+def _measured(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]]:
+    """Return the steps, each with a metric that some rule has a bound for."""
+    asked = ((c.step, c.metric) for c in conditions(scenario) if c.metric)
+    return _each_run(scenario, steps, asked)
 
 
 def _named(regex: str) -> str:
@@ -155,12 +162,18 @@ def _named(regex: str) -> str:
 
 def _logs(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, tuple[str, str]]]:
     """Return the steps, each with a vertex whose log some rule looks into, and for what."""
-    asked = ((c.step, (c.vertex, c.log)) for r in scenario.outcomes for c in r.all if c.log)
+    asked = ((c.step, (c.vertex, c.log)) for c in conditions(scenario) if c.log)
+    return _each_run(scenario, steps, asked)
+
+
+def _ordered(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, tuple[str, str]]]:
+    """Return the steps, each with the vertices whose order some rule is about."""
+    asked = ((c.step, (c.vertex, c.before)) for c in conditions(scenario) if c.before)
     return _each_run(scenario, steps, asked)
 
 
 def _vertices(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]]:
-    pairs = ((c.step, c.vertex) for r in scenario.outcomes for c in r.all if c.vertex)
+    pairs = ((c.step, c.vertex) for c in conditions(scenario) if c.vertex)
     return _each_run(scenario, steps, pairs)
 
 
@@ -179,7 +192,7 @@ def _exported(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]
 
     The runs of a repeated step write the same folder: the last one's cache is in it.
     """
-    asked = {c.step for r in scenario.outcomes for c in r.all if c.inner_layers is not None}
+    asked = {c.step for c in conditions(scenario) if c.inner_layers is not None}
     last = {step.runs[-1] for step in scenario.steps if step.id in asked}
     return [
         (step.id, entry["dest"])

@@ -8,22 +8,43 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from buildkit_bisect.model import (
     Observation,
     Outcome,
-    StepResult,
     ToolOutcome,
     Verdict,
-    VertexState,
 )
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import cache_config, pattern, runs
-from buildkit_bisect.scenario.definition import Condition, Kept, Rule, Scenario, Step, VertexIs
+from buildkit_bisect.scenario import cache_config, metrics, runs
+from buildkit_bisect.scenario.conditions import all_known, holds_in_trial
+from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step
+from buildkit_bisect.scenario.metrics import Compared
 
 
-def judge(scenario: Scenario, seen: Observation, control: Observation | None) -> Outcome:
+def judge_all(
+    scenario: Scenario, trials: Sequence[Observation], controls: Sequence[Observation] | None
+) -> tuple[Outcome, ...]:
+    """The outcomes of all *trials* of one cell, in their order.
+
+    *controls* are the trials of its control; what does not compare all trials compares with the
+    first. None if the cell is a control itself, or has none.
+    """
+    if controls is None:
+        compared = metrics.of_control(scenario)
+    else:
+        compared = metrics.compare(scenario, trials, controls)
+    first = controls[0] if controls else None
+    return tuple(judge(scenario, seen, first, compared) for seen in trials)
+
+
+def judge(
+    scenario: Scenario,
+    seen: Observation,
+    control: Observation | None,
+    compared: Mapping[Condition, Compared] | None = None,
+) -> Outcome:
     """The outcome that *scenario*'s rules give *seen*.
 
     *control* is the same variant's observation in an eager cell; conditions that compare
-    with it do not hold if it is None. If no rule matches, the outcome is unclassified, which is
-    weak and never bad.
+    with it do not hold if it is None. *compared* are those that compare all trials. If no rule
+    matches, the outcome is unclassified, which is weak and never bad.
     """
     if seen.infra:
         return ToolOutcome.INFRA.because(seen.infra)
@@ -32,79 +53,48 @@ def judge(scenario: Scenario, seen: Observation, control: Observation | None) ->
     if seen.unsupported:
         return ToolOutcome.UNSUPPORTED.because(seen.unsupported)
     steps = {step.id: step for step in scenario.steps}
+    known = {condition: each.holds for condition, each in (compared or {}).items()}
+
+    def holds(rule: Rule, assumed: Mapping[Condition, bool | None]) -> bool | None:
+        return all_known(
+            holds_in_trial(c, rule.verdict, steps, seen, control, compared=assumed)
+            for c in rule.all
+        )
+
     for rule in scenario.outcomes:
-        if all(_enough(rule, c, steps[c.step], seen, control) for c in rule.all):
-            reason = _because(rule, steps, seen, control)
+        found = holds(rule, known)
+        if found:
+            reason = _because(rule, steps, seen, control, compared or {})
             if rule.verdict is Verdict.SKIP:
-                reason += _last_line(rule, seen)
+                reason += _last_line(rule, steps, seen)
             return Outcome(name=rule.name, verdict=rule.verdict, reason=reason)
+        open_ = [c for c, _ in rule.leaves() if metrics.relative(c) and known.get(c) is None]
+        # A later rule must not match because trials are too few for this one.
+        if open_ and any(holds(rule, {**known, **dict.fromkeys(open_, v)}) for v in (True, False)):
+            few = (compared or {}).get(open_[0])
+            text = few.text if few else "one trial alone is not compared with the control"
+            return ToolOutcome.UNCLASSIFIED.because(f"{rule.name} is not decided: {text}")
     return ToolOutcome.UNCLASSIFIED.because(_what_happened(seen))
 
 
-def _enough(
-    rule: Rule, condition: Condition, step: Step, seen: Observation, control: Observation | None
-) -> bool:
-    """Whether *condition* of *rule* holds in as many runs of *step* as it asks for."""
-    ended = [run for run in map(seen.step, step.runs) if run is not None]
-    count = sum(holds(condition, run, control) for run in ended)
-    return count >= runs.needed(condition, rule.verdict, step.repeat)
-
-
-def holds(condition: Condition, step: StepResult, control: Observation | None) -> bool:
-    """Whether every fact that *condition* names holds of *step*, one run of the step it names."""
-    return (
-        (not condition.exit or _exited(step, condition.exit))
-        and (not condition.stderr or pattern.found(condition.stderr, step.stderr))
-        and (condition.is_ is None or _vertex(step, condition.vertex) is condition.is_)
-        and (not condition.log or _logged(step, condition))
-        and (condition.inner_layers is None or _kept(step, control) is condition.inner_layers)
-    )
-
-
-def _exited(step: StepResult, wanted: str) -> bool:
-    if wanted == "late":
-        return step.timed_out
-    if wanted in ("ok", "failed"):
-        return (step.exit != 0 or step.timed_out) == (wanted == "failed")
-    low, _, high = wanted.partition("-")
-    return not step.timed_out and int(low) <= step.exit <= int(high or low)
-
-
-def _vertex(step: StepResult, wanted: str) -> VertexIs | None:
-    states = {v.state for v in step.vertices if pattern.found(wanted, v.name)}
-    if not states:
-        return VertexIs.ABSENT
-    if VertexState.FAILED in states:
-        return VertexIs.FAILED
-    if VertexState.RAN in states:
-        return VertexIs.RAN
-    return VertexIs.CACHED if states == {VertexState.CACHED} else None
-
-
-def _logged(step: StepResult, condition: Condition) -> bool:
-    return any(
-        pattern.found(condition.log, vertex.log)
-        for vertex in step.vertices
-        if pattern.found(condition.vertex, vertex.name)
-    )
-
-
-def _kept(step: StepResult, control: Observation | None) -> Kept | None:
-    other = control.step(step.id) if control else None
-    if step.export is None or other is None or other.export is None:
-        return None
-    here, wanted = cache_config.kept(step.export, other.export)
-    if not wanted:
-        return None
-    return Kept.ALL if here == wanted else Kept.SOME if here else Kept.NONE
-
-
 def _because(
-    rule: Rule, steps: Mapping[str, Step], seen: Observation, control: Observation | None
+    rule: Rule,
+    steps: Mapping[str, Step],
+    seen: Observation,
+    control: Observation | None,
+    compared: Mapping[Condition, Compared],
 ) -> str:
-    """What *rule* means, in which runs of repeated steps, and how many records kept layers."""
-    repeated = [(c, steps[c.step]) for c in rule.all if steps[c.step].repeat > 1]
-    details = [f"{runs.phrase(c, rule.verdict, step.repeat)} of {step.id}" for c, step in repeated]
+    """What *rule* means, in which runs of repeated steps, and the numbers that it is about."""
+    repeated = [
+        (c, steps[c.step], negated)
+        for c, negated in rule.leaves()
+        if c.step and steps[c.step].repeat > 1 and not metrics.relative(c)
+    ]
+    details = [
+        f"{(runs.opposite if negated else runs.phrase)(c, rule.verdict, step.repeat)} of {step.id}"
+        for c, step, negated in repeated
+    ]
+    details += [each.text for c, _ in rule.leaves() if (each := compared.get(c)) and each.text]
     details += _records(steps.values(), seen, control)
     return f"{rule.means} ({', '.join(dict.fromkeys(details))})" if details else rule.means
 
@@ -126,11 +116,14 @@ def _records(
             return
 
 
-def _last_line(rule: Rule, seen: Observation) -> str:
+def _last_line(rule: Rule, steps: Mapping[str, Step], seen: Observation) -> str:
     """Return the last line that the step of a *rule* printed: why a commit could not be tested."""
-    step = seen.step(rule.all[0].step)
+    named = next((c.step for c, _ in rule.leaves() if c.step), "")
+    step = seen.step(named)
     lines = step.stderr.strip().splitlines() if step else []
-    return f"; last line of output: {lines[-1][:300]}" if lines else "; it printed nothing"
+    if lines:
+        return f"; last line of output: {lines[-1][:300]}"
+    return "; it printed nothing" if named and steps[named].action is Action.SCRIPT else ""
 
 
 def _what_happened(seen: Observation) -> str:

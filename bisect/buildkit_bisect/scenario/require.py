@@ -52,17 +52,17 @@ def require_known(name: str, names: Iterable[str], where: str, what: str) -> Non
     require(name in known, where, f"unknown {what} {shown(name)}; {did_you_mean(name, known)}")
 
 
-def require_relative(name: str, where: str) -> None:
-    """Raise `BadInput` unless *name* is a path that cannot lead out of the folder it is in."""
+def require_path(name: str, where: str, inside: str = "the scenario") -> None:
+    """Raise `BadInput` unless *name* is a relative path that does not lead out of *inside*."""
     path = PurePosixPath(name)
     short = all(len(part.encode()) <= _LONGEST_NAME for part in path.parts)
     plain = bool(path.parts) and not path.is_absolute() and ".." not in path.parts and short
-    require(plain, where, f"{name!r} is not a path inside the scenario")
+    require(plain, where, f"{name!r} is not a path inside {inside}")
 
 
 def require_file(scenario: Scenario, name: str, where: str) -> None:
     """Raise `BadInput` unless *name* is a file of the scenario or of the one that it extends."""
-    require_relative(name, where)
+    require_path(name, where)
     path = scenario.file(name)
     require(path.is_file(), where, f"file {name!r} not found")
     inside = any(path.resolve().is_relative_to(folder) for folder in scenario.folders)

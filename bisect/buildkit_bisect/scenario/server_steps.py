@@ -9,7 +9,7 @@ from buildkit_bisect.scenario import git_objects
 from buildkit_bisect.scenario.context_steps import check_mtime, check_sources
 from buildkit_bisect.scenario.definition import Action, Scenario, ServerKind, Step
 from buildkit_bisect.scenario.placeholders import names_in
-from buildkit_bisect.scenario.require import require, require_known, require_name, require_relative
+from buildkit_bisect.scenario.require import require, require_known, require_name, require_path
 from buildkit_bisect.system.typed import below, shown
 
 #: A path in a URL that needs no escapes.
@@ -51,7 +51,7 @@ def check_step(scenario: Scenario, step: Step, where: str) -> None:
         _check_commit(step, where)
         return
     if step.path or step.action is Action.SERVE:
-        require_relative(step.path, f"{where}.path")
+        require_path(step.path, f"{where}.path")
         plain = bool(_PATH.fullmatch(step.path)) and not step.path.endswith("/")
         require(plain, f"{where}.path", f"{shown(step.path)} is not a plain path of a URL")
     if step.action is Action.SERVE:
@@ -68,14 +68,14 @@ def check_remote(step: Step, where: str) -> None:
     good = bool(_REMOTE.fullmatch(step.context))
     usual = "${server.NAME}, with a path or a #REF:FOLDER behind it"
     require(good, f"{where}.context", f"{shown(step.context)} is not {usual}")
-    require_relative(step.dockerfile, f"{where}.dockerfile")
+    require_path(step.dockerfile, f"{where}.dockerfile")
 
 
 def _check_commit(step: Step, where: str) -> None:
     require(bool(step.tree), f"{where}.tree", "must not be empty")
     for path in step.tree:
         at = below(f"{where}.tree", path)
-        require_relative(path, at)
+        require_path(path, at)
         parts = path.split("/")
         plain = not {"", ".", ".git"} & {part.lower() for part in parts} and path.isprintable()
         require(plain, at, f"{shown(path)} is not a path in a git tree")

@@ -34,6 +34,9 @@ def offered(*words: str) -> list[str]:
         (("mat",), ["matrix"]),
         (("li",), ["list"]),
         (("pat",), ["patch"]),
+        (("sce",), ["scenario"]),
+        (("scenario", ""), ["check", "learn"]),
+        (("scenario", "learn", "x", "--goo"), ["--good"]),
         (("patch", ""), ["check", "list", "new"]),
         (("patch", "check", "--re"), ["--revs", "--repo"]),
         (("help", "bi"), ["bisect"]),
@@ -41,7 +44,7 @@ def offered(*words: str) -> list[str]:
         (("--help", "va"), ["validate"]),
         (("plan", "b"), ["bisect", "boundaries"]),
         (("plan", "matrix", "--revs", "v0.26"), ["v0.26.1"]),
-        (("matrix", "--re"), ["--revs", "--repo", "--registry"]),
+        (("matrix", "--re"), ["--revs", "--rebuild-arg", "--repo", "--registry"]),
         (("matrix", "--revs", "v0.25.0", "--rev"), []),
         (("matrix", "--revs", "m"), ["master"]),
         (("matrix", "--repo", "/src", "--revs", ""), ["mine"]),
@@ -72,7 +75,8 @@ def test_what_is_offered(words: tuple[str, ...], found: list[str]) -> None:
 
 
 def test_all_scenarios_patches_and_axes_are_offered() -> None:
-    assert offered("run", "--scenario", "") == scenario.names()
+    assert offered("run", "--scenario", "") == [*scenario.names(), scenario.LIBRARY]
+    assert offered("run", "--scenario", "library/") == scenario.library()
     assert offered("validate", "--patches", "") == patches.names()
     axes = {name for one in scenario.names() for name in scenario.load(one).axes}
     assert set(offered("matrix", "--axis", "")) == {f"{name}=" for name in axes}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.cli import error_table
+from buildkit_bisect.cli.line import GROUPS
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import twin
 from buildkit_bisect.options.option import options_of
@@ -24,7 +25,9 @@ BELOW = "system/"
 
 #: Declarations of options: a help text may name another option.
 DECLARATIONS = tuple(f"options/{name}.py" for name in (
-    "shared", "campaign_requests", "patch_requests", "result_requests", "upkeep_requests",
+    "shared", "ends", "one_line", "campaign_requests", "patch_requests", "result_requests",
+    "scenario_requests",
+    "upkeep_requests",
 ))  # fmt: skip
 
 #: The module that makes command lines, and the one that evaluates calls of it.
@@ -32,16 +35,19 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
-    "--add", "--addr", "--address", "--all", "--bare", "--batch", "--cacheinfo", "--config",
-    "--exec-path",
-    "--fork", "--git", "--git-dir", "--grep", "--kill-child", "--mount", "--mount-proc",
-    "--no-install-recommends", "--numstat", "--oci-worker-proxy-snapshotter-path",
-    "--oci-worker-snapshotter", "--parents", "--pid", "--privileged", "--progress",
-    "--propagation", "--raw", "--replace", "--root", "--since", "--trace", "--verify",
+    "--add", "--addr", "--address", "--all", "--allow-insecure-entitlement", "--bare", "--batch",
+    "--cacheinfo", "--config", "--exec-path", "--fork", "--git", "--git-dir", "--grep",
+    "--install", "--kill-child", "--mount", "--mount-proc", "--no-install-recommends",
+    "--numstat", "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents",
+    "--pid", "--privileged", "--progress", "--propagation", "--raw", "--replace", "--root",
+    "--secret", "--since", "--trace", "--verify",
 })  # fmt: skip
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
-SHARED = frozenset({"--before", "--builder", "--format", "--local", "--name"})
+SHARED = frozenset({
+    "--before", "--build-arg", "--builder", "--context", "--format", "--local", "--name",
+    "--target",
+})  # fmt: skip
 
 #: Options of Invoke itself, and placeholders.
 GENERIC = frozenset({
@@ -126,8 +132,8 @@ def task_of(words: list[str]) -> str:
     first, *more = [word.strip("'\".:") for word in words] or ["..."]
     if first == "plan" and more and more[0] in TASKS:
         return more[0]
-    if first == "patch" and more:
-        return "TASK" if more[0] in ("TASK", "--help", "-h") else f"patch-{more[0]}"
+    if first in GROUPS and more:
+        return "TASK" if more[0] in ("TASK", "--help", "-h") else f"{first}-{more[0]}"
     return "TASK" if "{}" in first else first
 
 

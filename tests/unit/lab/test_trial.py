@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -15,15 +15,17 @@ from buildkit_bisect.engine.base import Base
 from buildkit_bisect.engine.buildx_plugin import Buildx
 from buildkit_bisect.lab import trial
 from buildkit_bisect.lab.trial import TrialJob
-from buildkit_bisect.model import Axes, Build, Revision, RuntimeKind, Variant
+from buildkit_bisect.model import Axes, Build, Revision, RuntimeKind, Variant, Verdict
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
-from buildkit_bisect.runtime.backend import Backend, Place
+from buildkit_bisect.runtime.backend import Backend, Order, Place
 from buildkit_bisect.runtime.buildx import BuildxBackend
 from buildkit_bisect.runtime.containers import Containers
 from buildkit_bisect.runtime.docker import DockerBackend
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import Action, Scenario, Step, outcome
+from buildkit_bisect.scenario import Action, Condition, Rule, Scenario, Step, outcome
+from buildkit_bisect.scenario.definition import DaemonIs, DaemonSpec
+from buildkit_bisect.system import machine
 
 BUILDING = Step(id="go", action=Action.BUILD, dockerfile="Dockerfile")
 STARGZ_PROXY = {"stargz-proxy": Proxy(name="stargz", version="v0.18.2", program="/p")}
@@ -100,6 +102,38 @@ def test_the_keys_of_stored_trials_do_not_change(
     assert job(backend(kind), snapshotter=snapshotter).key == key
 
 
+def test_a_program_that_mounts_layers_on_the_host_is_part_of_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A trial without it, or with another version, may have another outcome."""
+    keys: dict[tuple[RuntimeKind, str], set[str]] = {}
+    for version in (
+        "not installed",
+        "fuse-overlayfs: version 1.10",
+        "fuse-overlayfs: version 1.13",
+    ):
+        monkeypatch.setattr(machine, "version", lambda _, found=version: found)
+        for kind in (RuntimeKind.HOST, RuntimeKind.DOCKER):
+            for snapshotter in ("overlayfs", "fuse-overlayfs"):
+                key = job(backend(kind), snapshotter=snapshotter).key
+                keys.setdefault((kind, snapshotter), set()).add(key)
+    assert {where: len(found) for where, found in keys.items()} == {
+        (RuntimeKind.HOST, "overlayfs"): 1,
+        (RuntimeKind.HOST, "fuse-overlayfs"): 3,
+        (RuntimeKind.DOCKER, "overlayfs"): 1,  # the image has its own
+        (RuntimeKind.DOCKER, "fuse-overlayfs"): 1,
+    }
+
+
+def test_a_scenario_may_name_that_snapshotter_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = job(HostBackend())
+    daemon = DaemonSpec(snapshotter="fuse-overlayfs")
+    own = replace(made, scenario=replace(made.scenario, daemon=daemon))
+    before = own.key
+    monkeypatch.setattr(machine, "version", lambda _: "fuse-overlayfs: version 9")
+    assert own.key != before
+
+
 def test_trials_that_build_count_again_if_their_progress_is_read_in_another_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -121,6 +155,64 @@ class OldClient(HostBackend):
 
     def trouble(self) -> str:
         return ""
+
+    def alive(self) -> bool:
+        return True
+
+
+def test_trials_with_outputs_or_rules_about_the_daemon_have_keys_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Earlier trials did not record these."""
+    plain = job(HostBackend())
+    died = Rule(name="x", verdict=Verdict.BAD, means="x", all=(Condition(daemon=DaemonIs.DIED),))
+    nested = replace(died, all=(Condition(not_=died.all[0]),))
+    written = replace(BUILDING, outputs=({"type": "local", "dest": "out"},))
+    hidden = replace(BUILDING, outputs=({"type": "image", "name": "${registry}/x:1"},))
+
+    def keys(*steps: Step, rules: tuple[Rule, ...] = ()) -> str:
+        made = replace(plain.scenario, steps=steps, outcomes=rules)
+        return replace(plain, scenario=made).key
+
+    assert keys(BUILDING) == keys(hidden), "that one cannot be read"
+    assert len({keys(BUILDING), keys(written), keys(BUILDING, rules=(died,))}) == 3
+    assert keys(BUILDING, rules=(died,)) == keys(BUILDING, rules=(nested,))
+    before = keys(BUILDING), keys(written)
+    monkeypatch.setattr(trial, "OUTPUTS_FORMAT", trial.OUTPUTS_FORMAT + 1)
+    assert (keys(BUILDING) == before[0], keys(written) == before[1]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("alive", "log", "state"),
+    [
+        ([True, True], "", "running"),
+        ([True, False], "", "died"),
+        ([False, True], "", "died"),  # a restart in between does not undo it
+        ([True, True], "panic: index out of range\n\ngoroutine 1 [running]:\n", "died"),
+        ([True, True], 'level=info msg="panic: x"\n', "running"),
+    ],
+)
+def test_a_daemon_that_dies_is_recorded(
+    tmp_path: Path, alive: list[bool], log: str, state: str
+) -> None:
+    """Also one that buildx started again at once: its log has the panic."""
+    steps = tuple(Step(id=f"s{n}", action=Action.WRITE, path="x") for n in range(2))
+    left = iter(alive)
+
+    class Dying(OldClient):
+        def place(self, _build: Build, _variant: Variant, _campaign: str, /) -> Place:
+            def opened(order: Order) -> AbstractContextManager[Runtime]:
+                (order.home / "buildkitd.log").write_text(log)
+                return nullcontext(cast(Runtime, self))
+
+            return opened
+
+        def alive(self) -> bool:
+            return next(left)
+
+    made = job(Dying())
+    scenario = replace(made.scenario, steps=steps, folders=(tmp_path,))
+    assert trial.run_trial(replace(made, registry="", scenario=scenario)).daemon == state
 
 
 def test_a_trial_with_a_client_that_is_not_supported_is_skipped(

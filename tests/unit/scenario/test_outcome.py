@@ -18,8 +18,9 @@ from buildkit_bisect.model import (
 )
 from buildkit_bisect.scenario import pattern
 from buildkit_bisect.scenario.cache_config import inner_with_layers, kept
+from buildkit_bisect.scenario.conditions import holds
 from buildkit_bisect.scenario.definition import Condition, VertexIs
-from buildkit_bisect.scenario.outcome import combine, holds, judge
+from buildkit_bisect.scenario.outcome import combine, judge
 
 SCENARIO = scenario.load("cross-stage-lazy")
 

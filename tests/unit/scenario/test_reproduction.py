@@ -11,11 +11,12 @@ import pytest
 from buildkit_bisect import scenario
 from buildkit_bisect.model import Axes
 from buildkit_bisect.render.text import plain
-from buildkit_bisect.scenario import Action, Condition, Scenario, Step, expected, shell
+from buildkit_bisect.scenario import Action, Condition, Scenario, Step, shell, wording
 from buildkit_bisect.scenario.reproduction import script
 
 LAZY = (("bases", "different"), ("snapshotter", "stargz"))
-CELLS = [(name, axes) for name in scenario.names() for axes in scenario.load(name).cells()]
+SHIPPED = [*scenario.names(), *scenario.library()]
+CELLS = [(name, axes) for name in SHIPPED for axes in scenario.load(name).cells()]
 
 
 @pytest.mark.parametrize(("name", "axes"), CELLS)
@@ -164,10 +165,10 @@ def test_a_condition_on_a_log_is_shown_with_its_lines() -> None:
 def test_every_kind_of_condition_has_words() -> None:
     loaded = scenario.load("cross-stage-lazy")
     conditions = [c for rule in loaded.outcomes for c in rule.all]
-    texts = {expected.condition(c) for c in conditions}
+    texts = {wording.condition(c) for c in conditions}
     assert "export exits 0" in texts
     assert 'export prints "missing descriptor handlers for lazy blobs"' in texts
     assert 'in import, "RUN echo stable" runs: it is not CACHED' in texts
     exits = {"late": "x times out", "125": "x exits 125", "1-124": "x exits 1 to 124"}
     for given, wanted in exits.items():
-        assert expected.condition(replace(conditions[0], step="x", exit=given)) == wanted
+        assert wording.condition(replace(conditions[0], step="x", exit=given)) == wanted

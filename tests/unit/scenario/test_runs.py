@@ -30,6 +30,7 @@ from buildkit_bisect.scenario import (
     VertexIs,
     reproduction,
 )
+from buildkit_bisect.scenario.conditions import holds_in_trial
 from buildkit_bisect.scenario.outcome import judge
 from buildkit_bisect.scenario.rules import check_rules
 
@@ -231,16 +232,26 @@ CONDITIONS = st.builds(
     FACTS,
     st.sampled_from(["", "any", "every", "at least 2"]),
 )
+NESTED = st.recursive(
+    CONDITIONS,
+    lambda inner: st.one_of(
+        st.builds(lambda one: Condition(not_=one), inner),
+        st.builds(lambda each: Condition(any=tuple(each)), st.lists(inner, min_size=1, max_size=3)),
+    ),
+    max_leaves=4,
+)
 RULES = st.lists(
     st.builds(
-        lambda verdict, all_: rule(verdict, *all_), VERDICTS, st.lists(CONDITIONS, min_size=1)
+        lambda verdict, all_: rule(verdict, *all_),
+        VERDICTS,
+        st.lists(NESTED, min_size=1, max_size=3),
     ),
     min_size=1,
     max_size=3,
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=500)
 @given(RULES, EXITS, VERTICES)
 def test_a_rule_that_is_refused_never_matches(
     rules: list[Rule], exits: list[int], vertices: tuple[str, ...]
@@ -251,14 +262,152 @@ def test_a_rule_that_is_refused_never_matches(
     assert judge(unchecked, seen(*exits, vertices=vertices), None).name != refused
 
 
+@settings(deadline=None)
+@given(NESTED, VERDICTS, EXITS, VERTICES)
+def test_a_condition_or_its_opposite_holds_of_a_whole_trial(
+    condition: Condition, verdict: Verdict, exits: list[int], vertices: tuple[str, ...]
+) -> None:
+    """With ``runs`` in each condition, so that its opposite is about the same number of runs."""
+    exact = _exact(condition)
+    trial = seen(*exits, vertices=vertices)
+
+    def known(one: Condition) -> bool | None:
+        return holds_in_trial(one, verdict, {"push": PUSH}, trial, None, compared={})
+
+    assert known(Condition(not_=exact)) is (not known(exact))
+    assert known(Condition(not_=Condition(not_=condition))) is known(condition)
+
+
+def _exact(condition: Condition) -> Condition:
+    return replace(
+        condition,
+        runs="" if condition.any or condition.not_ else condition.runs or "any",
+        any=tuple(map(_exact, condition.any)),
+        not_=condition.not_ and _exact(condition.not_),
+    )
+
+
 def _refused(unchecked: Scenario) -> str:
     """Return the name of the rule that can never match; "" if all can."""
     try:
         check_rules(unchecked)
     except BadInput as error:
+        if "can never hold" in error.message:  # a part of a rule that may match
+            return ""
         number = re.match(r"outcomes\[(\d)\]: can never match", error.message)
         return unchecked.outcomes[int(number[1])].name if number else error.message
     return ""
+
+
+NOT_FAILED = Condition(not_=FAILED)
+
+
+@pytest.mark.parametrize(
+    ("condition", "verdict", "exits", "holds"),
+    [
+        (NOT_FAILED, Verdict.GOOD, (0, 0, 0), True),
+        (NOT_FAILED, Verdict.GOOD, (0, 1, 0), False),
+        (NOT_FAILED, Verdict.BAD, (0, 1, 1), True),
+        (NOT_FAILED, Verdict.BAD, (1, 1, 1), False),
+        (Condition(not_=replace(FAILED, runs="at least 2")), Verdict.BAD, (0, 1, 0), True),
+        (Condition(not_=replace(FAILED, runs="at least 2")), Verdict.GOOD, (1, 1, 0), False),
+        (Condition(not_=OK), Verdict.BAD, (0, 0, 1), True),
+        (Condition(not_=OK), Verdict.GOOD, (0, 0, 1), False),
+        (Condition(not_=NOT_FAILED), Verdict.GOOD, (0, 0, 1), False),
+        (Condition(not_=NOT_FAILED), Verdict.GOOD, (1, 1, 1), True),
+        (Condition(any=(FAILED, OK)), Verdict.GOOD, (1, 1, 0), False),
+        (Condition(any=(FAILED, OK)), Verdict.GOOD, (1, 1, 1), True),
+        (Condition(not_=Condition(any=(FAILED, RAN))), Verdict.GOOD, (0, 0, 0), True),
+        (Condition(not_=Condition(any=(FAILED, RAN))), Verdict.GOOD, (0, 0, 1), False),
+    ],
+)
+def test_what_not_means_of_repeated_steps(
+    condition: Condition, verdict: Verdict, exits: tuple[int, ...], holds: bool
+) -> None:
+    """Good: of no run is the condition true. Otherwise: there is a run of which it is not."""
+    assert matches(verdict, condition, seen(*exits)) is holds
+
+
+def test_neither_a_condition_nor_its_opposite_holds_of_a_run_that_did_not_happen() -> None:
+    for condition in (FAILED, NOT_FAILED, Condition(not_=OK)):
+        assert not matches(Verdict.GOOD, condition, Observation(steps=(), seconds=1))
+    # one run is enough to know this
+    assert matches(Verdict.BAD, FAILED, seen(1))
+    assert matches(Verdict.BAD, NOT_FAILED, seen(0))
+
+
+def test_the_reason_says_of_how_many_runs_something_is_not_true() -> None:
+    good = pushed(rule(Verdict.GOOD, NOT_FAILED), rule(Verdict.BAD, NOT_FAILED))
+    assert judge(good, seen(0, 0, 0), None).reason == "it is (none of 3 runs of push)"
+    assert judge(good, seen(0, 1, 0), None).reason == "it is (not each of 3 runs of push)"
+    most = pushed(rule(Verdict.BAD, Condition(not_=replace(FAILED, runs="at least 2"))))
+    assert judge(most, seen(0, 1, 0), None).reason == "it is (fewer than 2 of 3 runs of push)"
+
+
+CLASHES = [
+    ((OK, Condition(not_=OK)), "outcomes[0]: can never match: contradictory"),
+    ((Condition(not_=OK), Condition(not_=FAILED)), "outcomes[0]: can never match: contradictory"),
+    (
+        (Condition(any=(OK, FAILED)), Condition(not_=OK), Condition(not_=FAILED)),
+        "outcomes[0]: can never match: each combination of any is contradictory",
+    ),
+    (
+        (FAILED, Condition(any=(OK, RAN))),
+        "outcomes[0].all[1].any[0]: can never hold: contradicts the other conditions",
+    ),
+    (
+        (replace(FAILED, stderr="x"), Condition(not_=FAILED)),
+        "outcomes[0]: can never match: contradictory",
+    ),
+]
+
+
+@pytest.mark.parametrize(("conditions", "message"), CLASHES)
+def test_contradictions_between_nested_conditions(
+    conditions: tuple[Condition, ...], message: str
+) -> None:
+    with pytest.raises(BadInput, match=re.escape(message)):
+        pushed(rule(Verdict.GOOD, *conditions))
+
+
+def test_nested_conditions_that_can_hold() -> None:
+    """In different runs, or in none."""
+    pushed(rule(Verdict.BAD, replace(OK, runs="any"), Condition(not_=OK)))
+    pushed(rule(Verdict.BAD, Condition(not_=OK), Condition(not_=FAILED)))
+    pushed(rule(Verdict.GOOD, FAILED, Condition(not_=replace(FAILED, stderr="x"))))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ((Condition(any=(OK, RAN)),), (OK,)),
+        ((Condition(any=(OK, RAN)),), (Condition(any=(RAN, OK)),)),
+        ((FAILED,), (replace(FAILED, stderr="denied"),)),
+        ((replace(FAILED, exit="1-124"),), (replace(FAILED, exit="1"),)),
+        ((NOT_FAILED,), (Condition(not_=Condition(any=(FAILED, CACHED))),)),
+        ((Condition(not_=replace(FAILED, stderr="x")),), (NOT_FAILED,)),
+    ],
+)
+def test_a_nested_rule_below_one_that_always_matches(
+    earlier: tuple[Condition, ...], later: tuple[Condition, ...]
+) -> None:
+    first, second = rule(Verdict.GOOD, *earlier), replace(rule(Verdict.GOOD, *later), name="second")
+    with pytest.raises(BadInput, match=r"outcomes\[1\]: can never match: 'good-one' above always"):
+        pushed(first, second)
+    if earlier[0] != later[0] and not (earlier[0].any and later[0].any):
+        pushed(replace(second, name="good-one"), replace(first, name="second"))
+
+
+def test_a_rule_that_two_above_cover_together() -> None:
+    either = replace(rule(Verdict.BAD, Condition(any=(OK, FAILED))), name="third")
+    with pytest.raises(BadInput, match="'good-one' or 'bad-one' above always matches first"):
+        pushed(rule(Verdict.GOOD, replace(OK, runs="every")), rule(Verdict.BAD, FAILED), either)
+
+
+def test_too_many_combinations() -> None:
+    ways = Condition(any=tuple(Condition(step="push", stderr=f"x{n}") for n in range(15)))
+    with pytest.raises(BadInput, match=r"outcomes\[0\].all: has more than 200 combinations of any"):
+        pushed(rule(Verdict.BAD, ways, ways))
 
 
 def test_a_reproduction_shows_every_run(tmp_path: Path) -> None:
