@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import engine as engines
+from buildkit_bisect import scenario
+from buildkit_bisect.builds import Builder
+from buildkit_bisect.model import Build, Variant
+from buildkit_bisect.scenario.reproduction import script
+from buildkit_bisect.scenario.server_script import FIRST_PORT
+from buildkit_bisect.source import ModuleSource
 from buildkit_bisect.system import checkout
 from engine import TestEngine
 from tool import TaskOutput, inv, left_behind
@@ -98,3 +107,28 @@ def test_containers_reach_the_servers(engine: TestEngine, tmp_path: Path) -> Non
     outcomes = {c["axes"]["runtime"]: c["outcome"] for c in done.document["cells"]}
     assert outcomes == dict.fromkeys(("host", "docker", "buildx"), "new-commit")
     assert left_behind() == []
+
+
+def test_the_script_shows_the_same(tmp_path: Path) -> None:
+    """With its own servers, on the ports that it names."""
+    source = ModuleSource()
+    build = Builder(source=source).build(Variant(revision=source.resolve(REVISION)))
+    assert isinstance(build, Build)
+    loaded = scenario.load(f"{documented(tmp_path / 's', 'moved-tag')}/scenario.toml")
+    (tmp_path / "reproduce.sh").write_text(script(loaded, ()))
+    env = {
+        "PATH": f"{build.directory}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": os.environ["HOME"],
+        "TMPDIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        ["/bin/bash", "reproduce.sh"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    facts = done.stdout.partition("\nfirst: exit 0\n")[2].partition("\nThe first that holds:\n")[0]
+    assert "\n-- asked-again, lines with ^HEAD /data 304 \nHEAD /data 304 0\n" in facts
+    assert facts.endswith("\n-- second, RUN, lines with ^2\n2\n")
+    for port in (FIRST_PORT, FIRST_PORT + 1):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)

@@ -13,6 +13,7 @@ from buildkit_bisect.model import StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Runtime, UnsupportedClient
 from buildkit_bisect.scenario import Action, Step
+from buildkit_bisect.scenario.metrics import of_action as names
 from buildkit_bisect.system.process import Completed
 
 #: The oldest releases whose buildctl lists them as JSON.
@@ -83,7 +84,7 @@ def _keys(value: Any) -> dict[str, Any]:
 def usage(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, float]]:
     """Return a line for each record of a cache, the biggest first, and what they add up to."""
     lines = []
-    metrics: Counter[str] = Counter(records=0, bytes=0, reclaimable=0, in_use=0)
+    metrics: Counter[str] = Counter(dict.fromkeys(names(Action.DU), 0))
     for one in sorted(records, key=lambda r: (-max(0, _int(r, "size")), str(r.get("id")))):
         size, used = max(0, _int(one, "size")), bool(one.get("inuse"))
         kind = str(one.get("recordtype") or "regular")
@@ -97,7 +98,7 @@ def usage(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, fl
 def histories(events: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, float]]:
     """Return a line for each record of a build, the oldest first, and how many have each status."""
     lines = []
-    metrics: Counter[str] = Counter(histories=0, completed=0, failed=0, running=0)
+    metrics: Counter[str] = Counter(dict.fromkeys(names(Action.HISTORIES), 0))
     records = [_keys(event.get("record")) for event in events]
     for one in sorted(records, key=_created):
         error = _keys(one.get("error"))

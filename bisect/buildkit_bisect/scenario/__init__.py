@@ -12,6 +12,7 @@ from buildkit_bisect.scenario.definition import (
     Rule,
     Scenario,
     ScriptFile,
+    ServerKind,
     Step,
     VertexIs,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Rule",
     "Scenario",
     "ScriptFile",
+    "ServerKind",
     "Step",
     "VertexIs",
     "expanded",

@@ -116,9 +116,11 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
     for step, (regex, later) in _ordered(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, {regex} before {later}')}"
         yield f"order {step}.log {shlex.quote(_named(regex))} {shlex.quote(_named(later))}"
+    builds = {step.id for step in steps if step.action is Action.BUILD}
     for step, metric in _measured(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, {metric}')}"
-        yield _METRICS.get(metric, "cat {0}.log").format(step)
+        counted = metric == "seconds" or step in builds
+        yield (_METRICS[metric] if counted else "cat {0}.log").format(step)
     for step, folder in _exported(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, its cache')}"
         yield f"inner {shlex.quote(folder)}"

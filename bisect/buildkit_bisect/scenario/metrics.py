@@ -10,21 +10,23 @@ from buildkit_bisect.model import Observation, StepResult, VertexState
 from buildkit_bisect.scenario import bounds, rank
 from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step
 
+#: Types of records in a daemon's cache.
+RECORD_TYPES = (
+    *("regular", "internal", "frontend"),
+    *("source.local", "source.git.checkout", "exec.cachemount"),
+)
+
 #: Metrics of every step, and of steps with some actions.
 _ALL = ("seconds",)
 _OF: Mapping[Action, tuple[str, ...]] = {
     Action.BUILD: ("vertices_run", "bytes"),
-    Action.DU: ("records", "bytes", "reclaimable", "in_use"),
-    Action.HISTORIES: (
-        "histories", "completed", "failed", "running", "steps", "cached_steps",
-    ),
     Action.REQUESTS: ("requests", "not_modified", "bytes"),
-}  # fmt: skip
-
-#: The types that records of a cache have; `du` counts each apart, if there are some.
-_TYPES = ("regular", "internal", "frontend", "source.local", "source.git.checkout",
-          "exec.cachemount")  # fmt: skip
-_BY_TYPE = tuple(f"{name}.{kind}" for name in ("records", "bytes") for kind in _TYPES)
+    Action.DU: (
+        *("records", "bytes", "reclaimable", "in_use"),
+        *(f"{what}.{kind}" for what in ("records", "bytes") for kind in RECORD_TYPES),
+    ),
+    Action.HISTORIES: ("histories", "completed", "failed", "running", "steps", "cached_steps"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +39,12 @@ class Compared:
 
 def names(step: Step) -> tuple[str, ...]:
     """The metrics that *step* has."""
-    by_type = _BY_TYPE if step.action is Action.DU else ()
-    return (*_ALL, *_OF.get(step.action, ()), *by_type)
+    return (*_ALL, *of_action(step.action))
+
+
+def of_action(action: Action) -> tuple[str, ...]:
+    """The metrics that only steps with *action*, and maybe others, have."""
+    return _OF.get(action, ())
 
 
 def value(step: StepResult, metric: str) -> float | None:

@@ -125,3 +125,12 @@ def test_a_step_that_runs_buildctl_needs_docker_with_buildx(
     axes.extend(scenarios.load("cross-stage-lazy"), wanted)
     with pytest.raises(Missing, match="not installed; step space needs it with --runtime buildx"):
         axes.extend(made, wanted)
+
+
+def test_a_git_server_needs_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = loaded(written(tmp_path, '[servers.repo]\nkind = "git"\n'))
+    axes.extend(made, Campaign())
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    axes.extend(scenarios.load("cross-stage-lazy"), Campaign())
+    with pytest.raises(Missing, match="git is not installed; the server repo of small needs it"):
+        axes.extend(made, Campaign())

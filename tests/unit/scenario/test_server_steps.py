@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Observation, StepResult
 from buildkit_bisect.scenario import uses_loopback
 from buildkit_bisect.scenario.made import Made
+from buildkit_bisect.scenario.outcome import judge
 from buildkit_bisect.scenario.reproduction import script
 from small_scenario import loaded, written
 
@@ -175,6 +178,37 @@ def test_a_context_on_a_server(tmp_path: Path) -> None:
         "  --opt=filename=my.Dockerfile 2>&1 | tee far.log\n"
     ) in made
     assert "dockerfiles/my.Dockerfile" not in made
+
+
+def test_rules_may_have_bounds_for_what_steps_count(tmp_path: Path) -> None:
+    counted = {"requests": "not_modified", "du": "bytes.exec.cachemount", "histories": "failed"}
+    text = SERVERS + "".join(
+        step(action, id=action, **({"server": '"web"'} if action == "requests" else {}))
+        for action in counted
+    )
+    rules = ", ".join(
+        f'{{ step = "{action}", metric = "{metric}", over = "1" }}'
+        for action, metric in counted.items()
+    )
+    text += f'[[outcomes]]\nname = "few"\nverdict = "bad"\nmeans = "x"\nall = [{rules}]\n'
+    folder = written(tmp_path, text)
+    made = loaded(folder)
+    results = {
+        action: StepResult(id=action, exit=0, seconds=1, metrics={metric: 2})
+        for action, metric in counted.items()
+    }
+    seen = Observation(steps=tuple(results.values()), seconds=1)
+    assert judge(made, seen, None).name == "few"
+    few = replace(results["du"], metrics={"bytes.exec.cachemount": 1})
+    seen = Observation(steps=tuple({**results, "du": few}.values()), seconds=1)
+    assert judge(made, seen, None).name == "unclassified"
+    shown = script(made, ())
+    for action, metric in counted.items():
+        assert f"echo '-- {action}, {metric}'\ncat {action}.log\n" in shown
+    toml = folder / "scenario.toml"
+    toml.write_text(toml.read_text().replace("not_modified", "bites"))
+    with pytest.raises(BadInput, match="metric: 'bites' is not one of seconds, requests, not_mod"):
+        loaded(folder)
 
 
 def test_a_scenario_without_servers_needs_no_loopback(tmp_path: Path) -> None:
