@@ -171,12 +171,16 @@ class _Cell:
         return judge(alone, trial, end.control).name == rule.name
 
     def _separates(self, condition: Condition, *, good: bool) -> bool:
-        """Whether *condition* holds in every trial of one end, and in none of the other."""
+        """Whether *condition* holds in every trial of one end, and does not in those of the other.
+
+        What is not known of a trial, such as a file that was not read, is neither.
+        """
         cell = self._cell
         own, other = (cell.good, cell.bad) if good else (cell.bad, cell.good)
         verdict = Verdict.GOOD if good else Verdict.BAD
-        return all(self._holds(condition, t, own, verdict) for t in own.usable) and not any(
-            self._holds(condition, t, other, verdict) for t in other.usable
+        lacks = Condition(not_=condition)
+        return all(self._holds(condition, t, own, verdict) for t in own.usable) and all(
+            self._holds(lacks, t, other, verdict) for t in other.usable
         )
 
     def _difference(

@@ -172,6 +172,15 @@ def test_a_daemon_that_dies_and_what_it_logs() -> None:
     assert 'daemon_log = "panic: at [0-9a-fx]+"' in text
 
 
+def test_what_is_not_known_of_a_trial_is_no_difference() -> None:
+    before, running = trial(step("a")), trial(step("a"), daemon="running")
+    assert found([before] * 2, [running] * 2, "a") == []
+    left_out = OutputFacts(name="out", kind="oci", left_out="more than 2000 files")
+    unread = trial(replace(step("a"), outputs=(left_out,)))
+    read = output(file("x", "one"))
+    assert differences(with_output(), [both([read] * 2, [unread] * 2)]) == []
+
+
 def output(*files: FileFacts, **documents: Any) -> Observation:
     facts = OutputFacts(name="out", kind="oci", files=files, documents=documents)
     return trial(replace(step("a"), outputs=(facts,)))
