@@ -166,6 +166,10 @@ _TYPED = re.compile(
 )
 
 
+#: Lines of one command.
+_MOST = 200
+
+
 def _logical(lines: Sequence[Line | Printed]) -> Iterator[_Logical | Printed]:
     at = 0
     while at < len(lines):
@@ -176,13 +180,17 @@ def _logical(lines: Sequence[Line | Printed]) -> Iterator[_Logical | Printed]:
             continue
         if not line.text.strip() or line.text.lstrip().startswith("#"):
             continue
-        parts = [line.text]
-        while _goes_on(parts[-1]) and at < len(lines) and isinstance(lines[at], Line):
+        parts, end = [line.text], at + _MOST
+        while _goes_on(parts[-1]) and at < min(len(lines), end) and isinstance(lines[at], Line):
             if not lines[at].text.lstrip().startswith("#"):  # people comment the options
                 parts[-1] = parts[-1].rstrip().removesuffix("\\")
                 parts.append(lines[at].text)
             at += 1
-        while _open_quote("\n".join(parts)) and at < len(lines) and isinstance(lines[at], Line):
+        while (
+            _open_quote("\n".join(parts))
+            and at < min(len(lines), end)
+            and isinstance(lines[at], Line)
+        ):
             parts.append(lines[at].text)
             at += 1
         text = _joined(parts)
