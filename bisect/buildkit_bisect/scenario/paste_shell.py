@@ -91,10 +91,12 @@ def read(block: Block, variables: MutableMapping[str, str]) -> Iterator[Command 
             yield Left(number=one.number, source=source, reason=_WHAT[what])
             continue
         try:
-            for words in commands(one.text, one.documents, one.expands, variables):
-                yield Command(number=one.number, source=source, words=words)
+            taken = list(commands(one.text, one.documents, one.expands, variables))
         except Untaken as error:
             yield Left(number=one.number, source=source, reason=str(error))
+            continue
+        for words in taken:
+            yield Command(number=one.number, source=source, words=words)
 
 
 def _unprompted(block: Block) -> list[Line | Printed]:
