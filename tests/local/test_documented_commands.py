@@ -130,6 +130,9 @@ class World:
         line = documented.filled(command, self.home, CAMPAIGN)
         if command.task == "patch-new":
             self.monkeypatch.setenv("BKBISECT_INTO", str(self.into))
+        if command.task == "scenario-new" and "--help" not in line:
+            new = next(n for n, word in enumerate(line) if word == "my-issue")
+            line[new] = str(self.into.parent / "scenarios" / "my-issue")
         for name, value in command.env.items():
             self.monkeypatch.setenv(name, value)
         if command.task in NOT_RUN and "--help" not in line:
@@ -202,6 +205,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script.chmod(0o755)
     (root / "Dockerfile").write_text("FROM alpine\nRUN echo stable\n")
     (root / "helper.sh").touch()
+    (root / "issue.md").write_text("```Dockerfile\nFROM busybox\nRUN echo x\n```\n")
     (root / "data").mkdir()
     (root / "data" / "a.json").touch()
     return root

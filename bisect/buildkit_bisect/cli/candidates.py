@@ -53,9 +53,10 @@ def _all(before: Sequence[str], words: list[Word], current: str) -> Iterator[Can
     last = words[-1] if words else None
     if not last or last.text in line.HELP:
         yield from _tasks(helped=bool(last))
-    elif before[-1] in line.GROUPS and last.role is Role.STRAY:
-        group = before[-1]
-        yield from (Candidate(word=one, text=_what(f"{group}-{one}")) for one in line.GROUPS[group])
+    elif before[-1] in line.FAMILIES:
+        family = before[-1]
+        for one in line.FAMILIES[family]:
+            yield Candidate(word=one, text=_what(f"{family}-{one}"))
     elif option := _unfinished(last):
         yield from _values(option, current, words)
     elif last.task == Plan.task:
@@ -115,7 +116,7 @@ def _positional(
 
 def _tasks(*, helped: bool) -> Iterator[Candidate]:
     for name in TASKS:
-        if line.spoken(name) == name:
+        if name.partition("-")[0] not in line.FAMILIES:
             yield Candidate(word=name, text=_what(name))
     yield Candidate(word="patch", text="Create, list and check patches.")
     yield Candidate(word="scenario", text="Create scenarios, learn their rules, check them.")
@@ -264,7 +265,7 @@ SOURCES: Mapping[str, _Source] = {
     "ID": _campaigns,
     "OUTCOME,OUTCOME": _outcomes,
     "NAME=SECONDS": _deadlines,
-    **dict.fromkeys(("FILE", "FILE,FILE"), _files),
+    **dict.fromkeys(("FILE", "FILE,FILE", "FILE|URL|-"), _files),
     **dict.fromkeys(
         ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
          "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT",

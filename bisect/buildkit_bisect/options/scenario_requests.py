@@ -12,6 +12,7 @@ from buildkit_bisect.options import parse
 from buildkit_bisect.options.campaign_requests import Campaign
 from buildkit_bisect.options.ends import OfEnds
 from buildkit_bisect.options.option import Option, Position, option, repeated
+from buildkit_bisect.options.shared import Request, WithJson
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 
@@ -32,6 +33,34 @@ def picks(option: Option, given: Sequence[str]) -> tuple[int, ...]:
 def write_picks(option: Option, value: Sequence[int]) -> list[str]:
     """Return one option for all numbers."""
     return [option.flag, ",".join(map(str, value))] if value else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioNew(WithJson, Request):
+    """Create a scenario from an issue's text."""
+
+    task = "scenario-new"
+
+    name: str = option(
+        parse.text,
+        default="",
+        required=True,
+        value="NAME",
+        help="name of the new scenario, a folder in ./scenarios/; or the path of the new folder",
+        example="my-issue",
+        position=Position.REQUIRED,
+    )
+    from_: str = option(
+        parse.text,
+        name="from",
+        variable="from_text",
+        default="",
+        required=True,
+        value="FILE|URL|-",
+        help="issue's text: a file with Markdown, a script or a Dockerfile; the address of an"
+        " issue on GitHub or of a file; or - for standard input",
+        example="issue.md",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
