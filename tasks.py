@@ -97,14 +97,6 @@ def patch_check(request: requests.PatchCheck) -> int:
     return patching.check(request)
 
 
-@task(requests.ScenarioNew)
-def scenario_new(request: requests.ScenarioNew) -> int:
-    """Create a scenario from an issue's text: ./inv scenario-new my-issue --from issue.md"""
-    from buildkit_bisect.cli import scenarios
-
-    return scenarios.new(request)
-
-
 @task(requests.ScenarioLearn)
 def scenario_learn(request: requests.ScenarioLearn) -> int:
     """Find what tells two ends apart: ./inv scenario-learn DIR --good R --bad R --pick 1"""
@@ -119,6 +111,14 @@ def scenario_check(request: requests.ScenarioCheck) -> int:
     from buildkit_bisect.cli import learning
 
     return learning.check(request)
+
+
+@task(requests.ScenarioNew)
+def scenario_new(request: requests.ScenarioNew) -> int:
+    """Create a scenario from an issue's text: ./inv scenario-new my-issue --from issue.md"""
+    from buildkit_bisect.cli import scenarios
+
+    return scenarios.new(request)
 
 
 @task(requests.Report)

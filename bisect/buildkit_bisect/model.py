@@ -241,7 +241,7 @@ class StepResult:
     vertices: tuple[Vertex, ...] = ()
     export: CacheConfig | None = None
     outputs: tuple[OutputFacts, ...] = ()
-    metrics: dict[str, float] = field(default_factory=dict)  # name -> number
+    metrics: dict[str, float] = field(default_factory=dict)  # what a step counted, by name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

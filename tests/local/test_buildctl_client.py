@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect.buildctl import BuildRequest
+from buildkit_bisect.buildctl import BuildRequest, NamedContext, Options
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.runtime import Built, UnsupportedClient, client
 from buildkit_bisect.system import pipes, process
@@ -50,10 +50,13 @@ def run(program: Path, arguments: list[str], /, *, timeout: float) -> process.Co
     return process.run([str(program), *arguments], timeout=timeout, check=False)
 
 
-def built(program: Path) -> Built:
+def built(program: Path, options: Options | None = None) -> Built:
     scratch = program.with_name("scratch")
     scratch.mkdir(exist_ok=True)
-    request = BuildRequest(context=Path("/c"), dockerfile=Path("/d/Dockerfile"), args={}, timeout=9)
+    request = BuildRequest(
+        context=Path("/c"), dockerfile=Path("/d/Dockerfile"), args={}, timeout=9,
+        options=options or Options(),
+    )  # fmt: skip
     done = client.build(program, functools.partial(run, program), ADDRESS, request, scratch)
     assert list(scratch.iterdir()) == [], "no trace is left"
     return done
@@ -83,6 +86,16 @@ def test_it_is_asked_once(tmp_path: Path) -> None:
 def test_one_that_lacks_an_option_is_not_supported(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedClient, match=r"has no --trace; v0\.10\.6 is the oldest release"):
         built(script(tmp_path, trace=""))
+
+
+def test_one_that_lacks_what_a_step_needs_is_not_supported_for_that_step(tmp_path: Path) -> None:
+    program = script(tmp_path)
+    layout = NamedContext(layout=Path("/l"), digest="sha256:1")
+    with pytest.raises(UnsupportedClient, match=r"has no --oci-layout, which the step needs$"):
+        built(program, Options(contexts={"base": layout}))
+    assert built(program, Options(platform="linux/arm64")).trace, "another step of it runs"
+    calls = program.with_name("buildctl.calls").read_text().splitlines()
+    assert len(calls) == 2, "it is not asked to build what it cannot"
 
 
 def test_one_that_does_not_run_is_an_infrastructure_failure(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def check(folder: Path, scripts: list[str]) -> None:
         assert done.stdout == ""
 
 
-@pytest.mark.parametrize("name", scenario.names())
+@pytest.mark.parametrize("name", [*scenario.names(), *scenario.library()])
 def test_every_shipped_scenario(name: str, tmp_path: Path) -> None:
     loaded = scenario.load(name)
     check(tmp_path, [script(loaded, axes) for axes in loaded.cells()])

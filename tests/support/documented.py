@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from buildkit_bisect.cli.line import FAMILIES
+from buildkit_bisect.cli.line import GROUPS, spoken
 from buildkit_bisect.options.option import Form, Option, Position, options_of
 from buildkit_bisect.options.requests import TASKS
 from buildkit_bisect.system import checkout
@@ -49,8 +49,8 @@ class Command:
     def task(self) -> str:
         """The task's name in `TASKS`; "" if it is none."""
         words = [word for word in self.words if word != "plan"] or ["plan"]
-        two = words[0] in FAMILIES and len(words) > 1
-        name = f"{words[0]}-{words[1]}" if two else words[0]
+        grouped = words[0] in GROUPS and len(words) > 1
+        name = f"{words[0]}-{words[1]}" if grouped else words[0]
         return name if name in TASKS else ""
 
 
@@ -98,14 +98,7 @@ def in_line(line: str, where: str, *, span: bool = False) -> Iterator[Command]:
 
 def _bare(command: Command) -> bool:
     """Whether *command* is a task's name and nothing else."""
-    return set(command.words) <= _names(command)
-
-
-def _names(command: Command) -> set[str]:
-    """Return the words that name the task of *command*, written in any way."""
-    family, dash, word = command.task.partition("-")
-    both = {family, word} if dash and family in FAMILIES else set()
-    return {"plan", command.task, *both}
+    return set(command.words) <= {"plan", command.task, *spoken(command.task).split()}
 
 
 def _until_its_end(text: str) -> list[str]:
@@ -133,7 +126,7 @@ def filled(command: Command, home: Path, campaign: str) -> list[str]:
     positions = [o for o in options if o.position is not Position.NONE]
     made: list[str] = []
     pending: Option | None = None
-    names = _names(command)
+    names = {"plan", command.task, *spoken(command.task).split()}
     for word in command.words:
         name, equals, value = word.partition("=")
         if pending:

@@ -163,7 +163,7 @@ def fish(line: str, env: dict[str, str]) -> list[str]:
 def test_fish_offers_the_words(world: World) -> None:
     for before, after in world.lines():
         assert after.split()[-1] in fish(before, world.env), before
-    assert fish("./inv run --scenario ", world.env) == sorted(scenario.names())
+    assert fish("./inv run --scenario ", world.env) == sorted([*scenario.names(), "library"])
 
 
 def bash(line: str, env: dict[str, str], program: str = "./inv") -> list[str]:
@@ -190,7 +190,7 @@ def bash(line: str, env: dict[str, str], program: str = "./inv") -> list[str]:
 
 def test_bash_offers_values(world: World) -> None:
     assert bash("./inv validate --patches ", world.env) == patches.names()
-    assert bash("./inv matrix --scenario ", world.env) == scenario.names()
+    assert bash("./inv matrix --scenario ", world.env) == [*scenario.names(), "library"]
     assert bash("./inv run --axis snapshotter=", world.env) == ["overlayfs", "native", "stargz"]
 
 

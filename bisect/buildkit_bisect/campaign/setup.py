@@ -28,7 +28,7 @@ from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
 from buildkit_bisect.runtime.containers import Preparation
-from buildkit_bisect.scenario import Scenario, uses_registry
+from buildkit_bisect.scenario import Scenario, trust, uses_loopback
 from buildkit_bisect.source import ModuleSource, Source, open_source
 from buildkit_bisect.system import cache_limit, deadlines, marks, paths
 from buildkit_bisect.system.announce import announce
@@ -111,9 +111,10 @@ def prepare(
             f"{own} and {words(Campaign, scenario=True)} cannot be combined",
             hint="leave out one of them",
         )
-    loaded = (
-        (script,) if script else tuple(scenarios.load(name) for name in request.scenario or default)
-    )
+    named = scenarios.expanded(request.scenario or default)
+    loaded = (script,) if script else tuple(map(scenarios.load, named))
+    if not script and not request.trust_scenario:
+        _check_trust(loaded)
     loaded = tuple(extend(s, request).within(request.deadline.get("step")) for s in loaded)
     _check_axes(request.axis, loaded)
     if request.images is Images.PUBLIC:
@@ -130,6 +131,15 @@ def prepare(
         patches=tuple(chosen),
         resumed=record.resumed(os.environ),
     )
+
+
+def _check_trust(loaded: Sequence[Scenario]) -> None:
+    for scenario in loaded:
+        if why := trust.needed(scenario):
+            raise BadInput(
+                f"scenario {scenario.name}: {why}",
+                hint=f"read it, then {words(Campaign, trust_scenario=True)}; docs/trust.md",
+            )
 
 
 def _check_axes(axes: Mapping[str, tuple[str, ...]], loaded: Sequence[Scenario]) -> None:
@@ -183,7 +193,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
     with _closed_aloud() as stack:
         shared = Preparation(
             base_image=request.base_image,
-            loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
+            loopback=local_images or any(uses_loopback(s) for s in setup.scenarios),
             say=say,
             deadlines=setup.builder.deadlines,
         )

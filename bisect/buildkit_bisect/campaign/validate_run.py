@@ -31,7 +31,7 @@ from buildkit_bisect.result import (
 )
 from buildkit_bisect.result.chance import may_be_chance
 from buildkit_bisect.result.sentence import verdict
-from buildkit_bisect.scenario import Action, Scenario
+from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import GitSource
 
 #: A cell gets at most this many times the usual trials, until chance is excluded.
@@ -291,7 +291,7 @@ def _where(cell: CellInfo) -> str:
 
 def _snapshotter(scenario: Scenario, axes: Axes) -> str:
     """Return the snapshotter of a cell's daemon; "" if the steps are a user's script."""
-    if any(step.action is Action.SCRIPT for step in scenario.steps):
+    if scenario.files:
         return ""
     values = dict(axes)
     named = scenario.daemon.snapshotter

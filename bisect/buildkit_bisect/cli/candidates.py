@@ -53,10 +53,9 @@ def _all(before: Sequence[str], words: list[Word], current: str) -> Iterator[Can
     last = words[-1] if words else None
     if not last or last.text in line.HELP:
         yield from _tasks(helped=bool(last))
-    elif before[-1] in line.FAMILIES:
-        family = before[-1]
-        for one in line.FAMILIES[family]:
-            yield Candidate(word=one, text=_what(f"{family}-{one}"))
+    elif before[-1] in line.GROUPS and last.role is Role.STRAY:
+        group = before[-1]
+        yield from (Candidate(word=one, text=_what(f"{group}-{one}")) for one in line.GROUPS[group])
     elif option := _unfinished(last):
         yield from _values(option, current, words)
     elif last.task == Plan.task:
@@ -116,7 +115,7 @@ def _positional(
 
 def _tasks(*, helped: bool) -> Iterator[Candidate]:
     for name in TASKS:
-        if name.partition("-")[0] not in line.FAMILIES:
+        if line.spoken(name) == name:
             yield Candidate(word=name, text=_what(name))
     yield Candidate(word="patch", text="Create, list and check patches.")
     yield Candidate(word="scenario", text="Create scenarios, learn their rules, check them.")
@@ -154,7 +153,10 @@ def _scenarios(_option: Option, part: str, _words: list[Word]) -> Iterator[Candi
     from buildkit_bisect import scenario as scenarios  # noqa: PLC0415 - takes a tenth of a second
 
     yield from map(_word, scenarios.names())
-    if "/" in part:
+    yield Candidate(word=scenarios.LIBRARY, text="reports with proven answers, all of them")
+    if part.startswith(f"{scenarios.LIBRARY}/"):
+        yield from map(_word, scenarios.library())
+    elif "/" in part:
         yield Candidate(word=FOLDERS)
 
 
@@ -183,7 +185,7 @@ def _loaded(words: list[Word]) -> Iterator[Scenario]:
     from buildkit_bisect import scenario as scenarios  # noqa: PLC0415
 
     named = _given(words, "scenario")
-    for name in named.split(",") if named else scenarios.names():
+    for name in scenarios.expanded(named.split(",")) if named else scenarios.names():
         yield scenarios.load(name)
 
 

@@ -68,8 +68,8 @@ class Inv(Program):
     def parse_cleanup(self) -> None:
         """Handle ``--help`` and ``--list``."""
         asked = self.args.help.value
-        if asked in line.FAMILIES:
-            self._print_family(asked)
+        if asked in line.GROUPS:
+            self._print_group_help(asked)
             raise Exit
         if isinstance(asked, str) and asked not in TASKS:
             _refuse(line.no_task(asked))
@@ -105,11 +105,11 @@ class Inv(Program):
             print(text)
         print()
 
-    def _print_family(self, family: str) -> None:
-        print(f"Usage: ./inv {family} TASK [--options]\n\nTasks:")
-        for word in line.FAMILIES[family]:
-            print(f"  {family} {word:5}  {self._first_line(f'{family}-{word}')}")
-        print(f"\n./inv {family} TASK --help prints the options of a task.")
+    def _print_group_help(self, group: str) -> None:
+        print(f"Usage: ./inv {group} TASK [--options]\n\nTasks:")
+        for word in line.GROUPS[group]:
+            print(f"  {group} {word:5}  {self._first_line(f'{group}-{word}')}")
+        print(f"\n./inv {group} TASK --help prints the options of a task.")
 
     def _first_line(self, task: str) -> str:
         return (inspect.getdoc(self.collection[task]) or "").partition("\n")[0]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect.buildctl import BuildRequest, attributes
+from buildkit_bisect.buildctl import BuildRequest, NamedContext, Options, attributes, secret
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.golang import gotool
 from buildkit_bisect.golang.toolchain import GoWanted
@@ -120,8 +120,9 @@ def build(name: str, request: BuildRequest) -> list[str]:
     argv = ["build", "--builder", name, "--progress=rawjson", "--file", str(request.dockerfile)]
     if request.target:
         argv += ["--target", request.target]
-    for key, value in request.args.items():
+    for key, value in request.all_args.items():
         argv += ["--build-arg", f"{key}={value}"]
+    argv += _own_options(request.options)
     outputs: Sequence[Mapping[str, str]] = request.outputs or ({"type": "cacheonly"},)
     for flag, entries in (
         ("--cache-to", request.exports),
@@ -130,7 +131,36 @@ def build(name: str, request: BuildRequest) -> list[str]:
     ):
         for entry in entries:
             argv += [flag, attributes(entry)]
-    return [*argv, str(request.context)]
+    return [*argv, request.remote or str(request.context)]
+
+
+def _own_options(options: Options) -> list[str]:
+    words: list[tuple[str, ...]] = [
+        ("--build-context", f"{name}={_named_context(context)}")
+        for name, context in options.contexts.items()
+    ]
+    if options.no_cache:
+        words.append(("--no-cache",))
+    words += [("--no-cache-filter", stage) for stage in options.no_cache_filter]
+    if options.platform:
+        words.append(("--platform", options.platform))
+    for kind, text in options.attests.items():
+        words.append(("--attest", f"type={kind},{text}".removesuffix(",")))
+    words += [("--label", f"{name}={text}") for name, text in options.labels.items()]
+    words += [("--secret", secret(name, file)) for name, file in options.secrets.items()]
+    words += [("--ssh", f"{name}={key}") for name, key in options.ssh.items()]
+    words += [("--allow", word) for word in options.allow]
+    if options.frontend:  # the daemon's own frontend passes the build on to it
+        words.append(("--build-arg", f"BUILDKIT_SYNTAX={options.frontend}"))
+    return [word for option in words for word in option]
+
+
+def _named_context(context: NamedContext) -> str:
+    if context.folder is not None:
+        return str(context.folder)
+    if context.layout is not None:
+        return f"oci-layout://{context.layout}@{context.digest}"
+    return f"docker-image://{context.image}"
 
 
 def prune(name: str) -> list[str]:

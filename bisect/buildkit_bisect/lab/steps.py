@@ -13,12 +13,29 @@ from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export, context, outputs
+from buildkit_bisect.lab import (
+    cache_export,
+    context,
+    daemon_state,
+    layout,
+    outputs,
+    private,
+    program_step,
+)
+from buildkit_bisect.lab.serving import Stand
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.runtime.registry import Registry
-from buildkit_bisect.scenario import Action, Scenario, Step, script_files
+from buildkit_bisect.scenario import (
+    Action,
+    Scenario,
+    Step,
+    build_step,
+    script_files,
+    script_step,
+    uses_registry,
+)
 from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.system import process
 from buildkit_bisect.system.process import Completed
@@ -36,6 +53,7 @@ class Bench:
     context: Path  # the build context
     evidence: Path
     environment: Mapping[str, str] = field(default_factory=dict)  # describes the variant to scripts
+    stand: Stand | None = None  # its servers and what steps made; None without servers
 
     def text(self, text: str) -> str:
         """Return *text* with its placeholders replaced."""
@@ -45,6 +63,17 @@ class Bench:
             axes=self.axes,
             images=self.images,
             registry=self.registry,
+            made=self.stand.made.values if self.stand else {},
+        )
+
+    def own_environment(self) -> dict[str, str]:
+        """Return what a program of the scenario's folder finds in its environment besides."""
+        return script_step.environment(
+            self.axes,
+            self.images,
+            context=str(self.context),
+            work=str(self.work),
+            registry=self.registry if uses_registry(self.scenario) else "",
         )
 
 
@@ -60,39 +89,47 @@ def run_all(bench: Bench, runtime: Runtime) -> Iterator[StepResult]:
 
 def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
     """Run one step. A failure of its action is an observation, not an error."""
-    started = monotonic()
     match step.action:
         case Action.BUILD:
             return _build(bench, runtime, step)
         case Action.PRUNE:
-            done = runtime.prune(step.timeout)
-            return _result(step, done)
-        case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:
-            problem = context.change(bench.context, step, bench.scenario, bench.text)
-            if problem:
-                return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
-        case Action.DAEMON:
-            runtime.restart(fresh=step.start == "fresh")
-        case Action.DELETE_BLOB:
-            return _delete_blob(bench, step)
+            return _result(step, runtime.prune(step.timeout))
         case Action.SCRIPT:
             return _script(bench, runtime, step)
-    return StepResult(id=step.id, exit=0, seconds=monotonic() - started)
+        case Action.DU | Action.HISTORIES:
+            found, printed = daemon_state.look(runtime, step)
+            (bench.evidence / f"{step.id}.json").write_text(printed)
+            return found
+        case Action.DAEMON:
+            started = monotonic()
+            runtime.restart(fresh=step.start == "fresh")
+            return StepResult(id=step.id, exit=0, seconds=monotonic() - started)
+        case _:
+            return _apart(bench, step)
+
+
+def _apart(bench: Bench, step: Step) -> StepResult:
+    """Run a step that does not use the daemon."""
+    match step.action:
+        case Action.DELETE_BLOB:
+            return _delete_blob(bench, step)
+        case Action.SERVE | Action.COMMIT | Action.REQUESTS:
+            assert bench.stand  # a scenario with such a step has a server
+            return bench.stand.do(step, bench.text)
+        case _:
+            if bench.stand:
+                bench.stand.made.note(step, bench.text)
+            problem = context.change(bench.context, step, bench.scenario, bench.text)
+            return StepResult(id=step.id, exit=int(bool(problem)), seconds=0.0, stderr=problem)
 
 
 def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
-    built = runtime.build(
-        buildctl.BuildRequest(
-            context=bench.context,
-            dockerfile=bench.scenario.file(step.dockerfile),
-            target=bench.text(step.target),
-            args={k: bench.text(v) for k, v in step.args.items()},
-            exports=tuple(_entry(bench, e) for e in step.exports),
-            imports=tuple(_entry(bench, e) for e in step.imports),
-            outputs=tuple(_entry(bench, e) for e in step.outputs),
-            timeout=step.timeout,
-        )
-    )
+    with private.Private(bench.work.parent) as own:
+        try:
+            request = _request(bench, step, own)
+        except (OSError, ValueError) as error:
+            return StepResult(id=step.id, exit=1, seconds=0.0, stderr=str(error))
+        built = private.hidden(runtime.build(request), own.secrets)
     result = _with_outputs(bench, step, _built(bench, step, built))
     for entry in step.exports:
         found = _exported(bench, _entry(bench, entry))
@@ -101,6 +138,44 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
             (bench.evidence / f"{step.id}.cacheconfig.json").write_text(json.dumps(raw, indent=1))
             return replace(result, export=config)
     return result
+
+
+def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRequest:
+    """Return the build of *step*.
+
+    Raises OSError or ValueError, which say it, if something that it names is not there.
+    """
+    places = build_step.Places(
+        output=lambda dest: bench.work / dest,
+        context=bench.context,
+        digest=layout.digest,
+        secret=own.secret,
+        key=own.key,
+    )
+    options = build_step.options(bench.scenario, step, bench.text, places)
+    for name, named in options.contexts.items():
+        if named.folder is not None:
+            layout.check_inside(named.folder, (bench.work, bench.context), name)
+    return buildctl.BuildRequest(
+        context=bench.context,
+        dockerfile=_dockerfile(bench, step),
+        remote=bench.text(step.context),
+        target=bench.text(step.target),
+        args={k: bench.text(v) for k, v in step.args.items()},
+        exports=tuple(_entry(bench, e) for e in step.exports),
+        imports=tuple(_entry(bench, e) for e in step.imports),
+        outputs=tuple(_entry(bench, e) for e in step.outputs),
+        options=options,
+        timeout=step.timeout,
+    )
+
+
+def _dockerfile(bench: Bench, step: Step) -> Path:
+    """Return the path of a Dockerfile; below the remote context, if the step has one."""
+    if step.context:
+        return Path(step.dockerfile)
+    written = build_step.in_context(step)
+    return bench.context / written if written else bench.scenario.file(step.dockerfile)
 
 
 def _with_outputs(bench: Bench, step: Step, result: StepResult) -> StepResult:
@@ -181,6 +256,14 @@ def _script(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
     Raises `InfraFailed` if it or a file that it declares is not what the trial is known by.
     """
     env = {**runtime.environment(), **bench.environment}
+    if script_step.own(step):
+        return program_step.run(
+            step,
+            bench.scenario.programs,
+            work=bench.work,
+            evidence=bench.evidence,
+            env={**env, **bench.own_environment()},
+        )
     files = bench.scenario.files
     if name := script_files.changed(files):
         raise InfraFailed(

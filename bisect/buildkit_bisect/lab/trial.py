@@ -16,16 +16,23 @@ from time import monotonic, time_ns
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
-from buildkit_bisect.lab import base_images, context, steps
-from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
-from buildkit_bisect.runtime import DaemonFailed, Runtime, UnsupportedClient
+from buildkit_bisect.lab import base_images, context, serving, steps
+from buildkit_bisect.model import Axes, Build, Observation, RuntimeKind, StepResult, Variant
+from buildkit_bisect.runtime import DaemonFailed, Runtime, UnsupportedClient, snapshotters
 from buildkit_bisect.runtime.backend import Backend, Order
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Scenario, uses_registry
+from buildkit_bisect.scenario import (
+    RUNTIME_AXIS,
+    Action,
+    Scenario,
+    build_step,
+    mirrors,
+    uses_registry,
+)
 from buildkit_bisect.scenario.outputs import any_readable
-from buildkit_bisect.system import cache_limit, machine, paths, pipes
+from buildkit_bisect.system import cache_limit, machine, paths, pipes, tomltext
 from buildkit_bisect.system.announce import shown_otherwise
 from buildkit_bisect.system.deadlines import Deadlines
 
@@ -87,6 +94,10 @@ class TrialJob:
         control = self.scenario.is_control(self.axes)
         return Column(scenario=self.scenario.name, axes=self.axes, control=control)
 
+    def _mounting(self) -> dict[str, str]:
+        asked = (value for _, value in self.axes)
+        return snapshotters.programs([*asked, self.scenario.daemon.snapshotter])
+
     @property
     def key(self) -> str:
         """A digest of what determines a trial's result: jobs with equal keys are one cell."""
@@ -103,8 +114,6 @@ class TrialJob:
         }
         if any(step.action is Action.BUILD for step in self.scenario.steps):
             parts["progress"] = PROGRESS_FORMAT
-        if self.scenario.context.busybox:
-            parts["busybox"] = hashlib.sha256(base_images.busybox().read_bytes()).hexdigest()
         if any_readable(self.scenario):
             parts["outputs"] = OUTPUTS_FORMAT
         asked = [c for rule in self.scenario.outcomes for c, _ in rule.leaves()]
@@ -112,6 +121,8 @@ class TrialJob:
             parts["daemon"] = DAEMON_FORMAT
         if any(c.took or c.before for c in asked):
             parts["times"] = TIMES_FORMAT
+        if self.scenario.context.busybox:
+            parts["busybox"] = hashlib.sha256(base_images.busybox().read_bytes()).hexdigest()
         if any(c.metric == "bytes" for c in asked):
             parts["bytes"] = BYTES_FORMAT
         if found := self.backend.fingerprint():
@@ -119,6 +130,8 @@ class TrialJob:
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
         if used:
             parts["proxies"] = [proxy.version for proxy in used]
+        if self.backend.kind is RuntimeKind.HOST and (mounting := self._mounting()):
+            parts["programs"] = mounting
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -167,6 +180,7 @@ def _run(job: TrialJob) -> Observation:
             if uses_registry(job.scenario):
                 # A registry per trial, so that the next one does not see what this one pushes.
                 registries.append(stack.enter_context(serve(home / "registry")))
+            stand = serving.opened(job.scenario, stack)
             bench = steps.Bench(
                 scenario=job.scenario,
                 axes=job.axes,
@@ -176,18 +190,23 @@ def _run(job: TrialJob) -> Observation:
                 context=home / "context",
                 evidence=home / "evidence",
                 environment=job.variant,
+                stand=stand,
             )
-            config = [r.config for r in registries] + [bench.text(job.scenario.daemon.config)]
+            config = [r.config for r in registries] + mirrors.config(job.scenario, bench.text)
+            config += [bench.text(job.scenario.daemon.config)]
             place = job.backend.place(job.build, job.of, job.campaign)
             started = monotonic()  # an image is made once; that is not part of the trial
             snapshotter = bench.text(job.scenario.daemon.snapshotter)
             order = Order(
                 home=home,
                 snapshotter=snapshotter,
-                config="".join(config),
+                config=tomltext.joined(*config),
                 proxy=job.proxies.get(snapshotter),
-                loopback=bool(registries),
+                loopback=bool(registries or job.scenario.servers),
                 deadlines=job.deadlines,
+                entitlements=build_step.entitlements(
+                    step for group in job.scenario.groups(job.axes) for step in group
+                ),
             )
             with place(order) as daemon:
                 # One by one, to keep the steps that finish before a daemon fails.

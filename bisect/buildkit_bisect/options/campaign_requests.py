@@ -232,7 +232,7 @@ class Validate(Campaign):
 
     task = "validate"
     unset: ClassVar[Mapping[str, str]] = {
-        "scenario": "all",
+        "scenario": "all outside of the library",
         "trials": "3",
     }
 

@@ -36,34 +36,6 @@ def write_picks(option: Option, value: Sequence[int]) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScenarioNew(WithJson, Request):
-    """Create a scenario from an issue's text."""
-
-    task = "scenario-new"
-
-    name: str = option(
-        parse.text,
-        default="",
-        required=True,
-        value="NAME",
-        help="name of the new scenario, a folder in ./scenarios/; or the path of the new folder",
-        example="my-issue",
-        position=Position.REQUIRED,
-    )
-    from_: str = option(
-        parse.text,
-        name="from",
-        variable="from_text",
-        default="",
-        required=True,
-        value="FILE|URL|-",
-        help="issue's text: a file with Markdown, a script or a Dockerfile; the address of an"
-        " issue on GitHub or of a file; or - for standard input",
-        example="issue.md",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class OfScenario:
     """A scenario's folder; required."""
 
@@ -119,4 +91,32 @@ class ScenarioCheck(OfScenario, Campaign):
         value="REV",
         help="also run the trials of this revision: do they agree, and which rules match",
         example="v0.26.0",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioNew(WithJson, Request):
+    """Create a scenario from an issue's text."""
+
+    task = "scenario-new"
+
+    name: str = option(
+        parse.text,
+        default="",
+        required=True,
+        value="NAME",
+        help="name of the new scenario, a folder in ./scenarios/; or the path of the new folder",
+        example="my-issue",
+        position=Position.REQUIRED,
+    )
+    from_: str = option(
+        parse.text,
+        name="from",
+        variable="from_text",
+        default="",
+        required=True,
+        value="FILE|URL|-",
+        help="issue's text: a file with Markdown, a script or a Dockerfile; the address of an"
+        " issue on GitHub or of a file; or - for standard input",
+        example="issue.md",
     )

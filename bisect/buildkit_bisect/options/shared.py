@@ -208,8 +208,11 @@ class WithScenarios:
         default=(),
         unset="cross-stage-lazy; matrix and boundaries: also cross-stage-dedup; validate: all",
         value="NAME_OR_DIR",
-        help="comma-separated names or folders of scenarios",
+        help="comma-separated names or folders of scenarios; library: all reports of the library",
         example="cross-stage-lazy",
+    )
+    trust_scenario: bool = switch(
+        help="also run your own scenarios that run programs as root on this machine"
     )
     axis: Mapping[str, tuple[str, ...]] = repeated(
         parse.axes,

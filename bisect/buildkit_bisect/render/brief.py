@@ -29,6 +29,9 @@ from buildkit_bisect.result.labels import axis_labels, words_of
 #: Maximum number of rows and of columns with outcomes; a comment is read on a phone too.
 ROWS, COLUMNS = 5, 4
 
+#: Maximum number of scenarios, if each has one cell and those that are not good are the rows.
+SCENARIOS = 15
+
 #: Maximum length of a name and of a list in the table, in characters.
 _NAME, _LIST = 48, 120
 
@@ -87,6 +90,9 @@ def _of_matrix(result: Result, grid: table.Matrix) -> Brief:
     tested = [c for c in every if not c.control] or every
     bad = [c for c in tested if any(grid.symbol(r, c) is not symbols.GOOD for r in grid.rows)]
     counted = len(bad or tested) > COLUMNS
+    single = all(sum(not c.control for c in group.columns) == 1 for group in grid.groups)
+    if counted and bad and single and len(grid.rows) <= COLUMNS:
+        return _of_scenarios(result, grid, bad)
     columns = tested if counted or not bad else bad
     shown = _collapsed(grid, columns)
     kept = _important(grid, shown)
@@ -104,6 +110,24 @@ def _of_matrix(result: Result, grid: table.Matrix) -> Brief:
     ]  # fmt: skip
     return Brief(
         head=(Markup("revision"), *head),
+        rows=tuple(rows),
+        notes=(*notes, *_controls(grid)),
+    )
+
+
+def _of_scenarios(result: Result, grid: table.Matrix, bad: Sequence[Column]) -> Brief:
+    """Return a row for each scenario that is not good everywhere: the library has many."""
+    good = sum(not c.control for g in grid.groups for c in g.columns) - len(bad)
+    shown = bad if len(bad) <= SCENARIOS else bad[: SCENARIOS - 1]
+    rows = [
+        (_text(column.scenario), *(_shown(grid.cell(row, column)) for row in grid.rows))
+        for column in shown
+    ]
+    notes = [f"{plural(good, 'more scenario')}: good everywhere"] if good else []
+    if len(shown) < len(bad):
+        notes.insert(0, f"{plural(len(bad) - len(shown), 'more scenario')}, folded below")
+    return Brief(
+        head=(Markup("scenario"), *(_label(result, _Rows(rows=(r,), cells=())) for r in grid.rows)),
         rows=tuple(rows),
         notes=(*notes, *_controls(grid)),
     )

@@ -39,7 +39,8 @@ _SECRETS = (
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "***"),
     # If the first eyJ of a run is too near its end, so are all others: no second one is tried.
     (re.compile(r"(?<![\w-])((?>[\w-]*?\b(?=eyJ)))eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"), r"\1***"),
-    (re.compile(r"(\w://)[^/\s@]*@"), r"\1***@"),
+    # A layout has no credentials: oci-layout://NAME@DIGEST.
+    (re.compile(r"((?<!\boci-layout)(?<=\w)://)[^/\s@]*@"), r"\1***@"),
     (re.compile(r"(?i)\b(authorization\W{1,3}(?:bearer|basic|token)?|bearer)\s+[\w.+/=-]{8,}"),
      r"\1 ***"),
     (re.compile(

@@ -25,6 +25,12 @@ class Order:
     proxy: Proxy | None  # serves the snapshotter if it is not built in
     loopback: bool  # the daemon must reach a registry on this machine's loopback
     deadlines: Deadlines
+    entitlements: tuple[str, ...] = ()  # that builds may ask for
+
+    @property
+    def flags(self) -> list[str]:
+        """Return the flags of buildkitd that every runtime passes on."""
+        return [f"--allow-insecure-entitlement={word}" for word in self.entitlements]
 
 
 #: Yields a ready daemon and removes it after the block. Raises `DaemonFailed` and `InfraFailed`.

@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -32,7 +32,7 @@ from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.container import container_log, ended_by, last_words, remove
 from buildkit_bisect.runtime.containers import Containers, Preparation
 from buildkit_bisect.runtime.snapshotters import STARGZ
-from buildkit_bisect.system import process
+from buildkit_bisect.system import process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines
 
 _DOCKER = words(Campaign, runtime="docker")
@@ -68,7 +68,8 @@ class BuildxRuntime:
         self._records = home / "buildx"
         self._records.mkdir(exist_ok=True)
         self._config = home / "buildkitd.toml"
-        self._config.write_text(f"[worker.containerd]\n  enabled = false\n{config}")
+        own = "[worker.containerd]\n  enabled = false\n"
+        self._config.write_text(tomltext.joined(own, config))
         self._started = ""  # StartedAt of the container; buildx may restart it by itself
         self._earlier = b""  # logs of containers that `restart` removed
         self.log = home / "buildkitd.log"
@@ -155,6 +156,12 @@ class BuildxRuntime:
         left = timeout - first.seconds
         return first if left <= 0 else self._buildx(buildx_plugin.prune(self._name), timeout=left)
 
+    def ask(self, words: Sequence[str], timeout: float) -> process.Completed:
+        """See `Runtime`. Not with buildx, whose output changes from release to release."""
+        address = self.environment()["BUILDKIT_HOST"]
+        argv = [str(self._binaries / "buildctl"), "--addr", address, *words]
+        return process.run(argv, timeout=timeout, env=self.environment(), check=False)
+
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
         if fresh:
@@ -226,6 +233,7 @@ def buildx_runtime(
     host_network: bool,
     campaign: str = "",
     deadlines: Deadlines | None = None,
+    flags: Sequence[str] = (),
 ) -> Iterator[BuildxRuntime]:
     """Yield a ready builder of *image* on *engine*, with its log below *home*.
 
@@ -237,7 +245,7 @@ def buildx_runtime(
         image=image,
         binaries=binaries,
         home=home,
-        flags=[f"--oci-worker-snapshotter={snapshotter}"],
+        flags=[f"--oci-worker-snapshotter={snapshotter}", *flags],
         config=config,
         host_network=host_network,
         campaign=campaign,
@@ -304,6 +312,7 @@ class BuildxBackend:
                 host_network=order.loopback,
                 campaign=campaign,
                 deadlines=order.deadlines,
+                flags=order.flags,
             )
 
         return opened

@@ -32,7 +32,15 @@ def build(program: Path, run: Run, address: str, request: BuildRequest, scratch:
 
     Raises `UnsupportedClient` if it lacks an option, `InfraFailed` if it does not print its help.
     """
-    if _reporting(program, program.stat().st_mtime_ns) is Reporting.RAWJSON:
+    listed = _help(program, program.stat().st_mtime_ns)
+    if lacking := buildctl.lacking(listed):
+        raise UnsupportedClient(
+            f"this buildctl build has no {lacking}; {buildctl.OLDEST} is the oldest release that"
+            " this tool supports"
+        )
+    if lacking := buildctl.lacking(listed, request):
+        raise UnsupportedClient(f"this buildctl build has no {lacking}, which the step needs")
+    if buildctl.reporting(listed) is Reporting.RAWJSON:
         return Built(done=run(buildctl.build(address, request), timeout=request.timeout))
     with tempfile.TemporaryDirectory(dir=scratch, prefix="trace-") as folder:
         trace = Path(folder) / "trace.json"  # buildctl appends, so it must be new
@@ -47,8 +55,8 @@ def build(program: Path, run: Run, address: str, request: BuildRequest, scratch:
 
 
 @functools.cache
-def _reporting(program: Path, _modified: int) -> Reporting:
-    """Return how *program* reports progress. It is asked once per process and program."""
+def _help(program: Path, _modified: int) -> str:
+    """Return the options that *program* lists. It is asked once per process and program."""
     done = process.run([str(program), *buildctl.BUILD_HELP], timeout=_HELP, check=False)
     if not done.ok or "--" not in done.stdout:
         how = f"timed out after {_HELP:g} s" if done.timed_out else f"exited {done.exit}"
@@ -56,9 +64,4 @@ def _reporting(program: Path, _modified: int) -> Reporting:
             f"buildctl build --help {how}, and did not list its options: {done.tail(3)[-500:]}",
             hint=f"{inv('doctor')}, then {inv('resume')}",
         )
-    if lacking := buildctl.lacking(done.stdout):
-        raise UnsupportedClient(
-            f"this buildctl build has no {lacking}; {buildctl.OLDEST} is the oldest release that"
-            " this tool supports"
-        )
-    return buildctl.reporting(done.stdout)
+    return done.stdout

@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
@@ -38,7 +38,7 @@ from buildkit_bisect.runtime.container import (
 )
 from buildkit_bisect.runtime.containers import Containers, Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.system import process
+from buildkit_bisect.system import process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines
 
 STATE = "/var/lib/buildkit"
@@ -93,7 +93,7 @@ class DockerRuntime:
         self._image = image
         self._binaries = binaries
         self._flags = flags
-        self._toml = f"[worker.containerd]\n  enabled = false\n{config}"
+        self._toml = tomltext.joined("[worker.containerd]\n  enabled = false\n", config)
         self._proxy = proxy
         self._program = proxy.program if proxy else ""
         self._host_network = host_network
@@ -211,6 +211,10 @@ class DockerRuntime:
         left = timeout - first.seconds
         return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
 
+    def ask(self, words: Sequence[str], timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildctl(["--addr", self._address, *words], timeout=timeout)
+
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
         if fresh or self._container is None:
@@ -277,20 +281,27 @@ def docker_runtime(
     host_network: bool,
     campaign: str = "",
     deadlines: Deadlines | None = None,
+    flags: Sequence[str] = (),
 ) -> Iterator[DockerRuntime]:
     """Yield a ready daemon in a container of *image*, with its log below *home*.
 
     *binaries* holds the ``buildctl`` that talks to it. A registry on loopback needs
-    *host_network*. Raises `DaemonFailed`, and `InfraFailed` if the Engine is at fault.
+    *host_network*; *flags* are more flags of buildkitd. Raises `DaemonFailed`, and `InfraFailed` if
+    the Engine is at fault.
     """
     runtime = DockerRuntime(
         engine=engine,
         image=image,
         binaries=binaries,
         home=home,
-        flags=(
-            proxy.flags(Path(PROXY_SOCKET)) if proxy else ["--oci-worker-snapshotter", snapshotter]
-        ),
+        flags=[
+            *(
+                proxy.flags(Path(PROXY_SOCKET))
+                if proxy
+                else ["--oci-worker-snapshotter", snapshotter]
+            ),
+            *flags,
+        ],
         config=config,
         proxy=proxy,
         host_network=host_network,
@@ -352,6 +363,7 @@ class DockerBackend:
                 host_network=order.loopback,
                 campaign=campaign,
                 deadlines=order.deadlines,
+                flags=order.flags,
             )
 
         return opened

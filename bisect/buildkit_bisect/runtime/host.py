@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -28,7 +28,7 @@ from buildkit_bisect.runtime import Built, DaemonFailed, client, fuse
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.system import paths, pipes, process
+from buildkit_bisect.system import paths, pipes, process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -57,6 +57,7 @@ class HostRuntime:
         proxy: Proxy | None,
         deadlines: Deadlines,
         counters: Path | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         self._binaries = binaries
         self._home = home
@@ -69,11 +70,11 @@ class HostRuntime:
         self._proxy_socket = Path(served.socket) if served else socket.with_name("p")
         self._cgroup = f"bkbisect-{socket.parent.name}"
         self._counters = counters
+        self._flags = flags
         self._config = home / "buildkitd.toml"
-        self._config.write_text(
-            f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
-            f"[worker.containerd]\n  enabled = false\n{config}"
-        )
+        own = f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
+        own += "[worker.containerd]\n  enabled = false\n"
+        self._config.write_text(tomltext.joined(own, config))
         self.log = home / "buildkitd.log"
 
     def environment(self) -> dict[str, str]:
@@ -104,10 +105,14 @@ class HostRuntime:
             *(self._proxy.flags(self._proxy_socket) if self._proxy
               else ["--oci-worker-snapshotter", self._snapshotter]),
             "--config", str(self._config),
+            *self._flags,
         ]  # fmt: skip
         with self.log.open("ab") as sink:
             self._child = process.start(
-                argv, stdout=sink, stderr=subprocess.STDOUT, env=self._counting()
+                argv,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env={**self._counting(), **direct(os.environ)},
             )
         left = within = self._deadlines.daemon
         deadline = time.monotonic() + within
@@ -148,6 +153,10 @@ class HostRuntime:
         first = self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
         left = timeout - first.seconds
         return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
+
+    def ask(self, words: Sequence[str], timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildctl(["--addr", self._address, *words], timeout=timeout)
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
@@ -208,6 +217,19 @@ class HostRuntime:
             child.wait(max(0.0, patience))
 
 
+def direct(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables with which a daemon's git asks no proxy for what is on loopback.
+
+    Empty if *environ* names no proxy. Go's HTTP client never asks one for that.
+    """
+    names = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+    if not any(environ.get(name) for name in names):
+        return {}
+    known = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    value = ",".join(filter(None, (known, "127.0.0.1", "localhost")))
+    return {"no_proxy": value, "NO_PROXY": value}
+
+
 def _children(pid: int) -> list[int]:
     try:
         return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -235,11 +257,13 @@ def host_runtime(
     proxy: Proxy | None = None,
     deadlines: Deadlines | None = None,
     counters: Path | None = None,
+    flags: Sequence[str] = (),
 ) -> Iterator[HostRuntime]:
     """Yield a ready daemon with its state below *home*, which the caller removes.
 
     *binaries* holds ``buildkitd`` and ``buildctl``; *proxy* serves the snapshotter if it is not
-    built in. *counters* is where an instrumented daemon writes what it ran. Raises `DaemonFailed`,
+    built in. *counters* is where an instrumented daemon writes what it ran, *flags* are more flags
+    of buildkitd. Raises `DaemonFailed`,
     and `InfraFailed` when one of *deadlines* passes.
     """
     with tempfile.TemporaryDirectory(prefix=f"bkb-{os.getpid()}-", dir=SOCKETS) as short:
@@ -253,6 +277,7 @@ def host_runtime(
             proxy=proxy,
             deadlines=deadlines or Deadlines(),
             counters=counters,
+            flags=flags,
         )
         try:
             runtime.start()
@@ -298,6 +323,7 @@ class HostBackend:
                 proxy=order.proxy,
                 deadlines=order.deadlines,
                 counters=self.counters,
+                flags=order.flags,
             )
 
         return opened

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from buildkit_bisect.model import Axes
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import attributes, context_steps
+from buildkit_bisect.scenario import (
+    attributes,
+    build_step,
+    context_steps,
+    mirrors,
+    script_step,
+    server_steps,
+)
 from buildkit_bisect.scenario.definition import (
     RUNTIME_AXIS,
     Action,
@@ -22,7 +29,7 @@ from buildkit_bisect.scenario.require import (
     require_known,
     require_label,
     require_name,
-    require_relative,
+    require_path,
     require_word,
 )
 from buildkit_bisect.scenario.rules import check_rules
@@ -36,7 +43,7 @@ _COMPRESSIONS = ("gzip", "zstd", "estargz", "uncompressed")
 
 def check(scenario: Scenario) -> None:
     """Raise `BadInput` for the first error found; its message names the key."""
-    require_name(scenario.name, "name")
+    require_name(scenario.name.removeprefix("library/"), "name")
     require(bool(scenario.title.strip()), "title", "must not be empty")
     require(is_link(scenario.issue), "issue", "not an https:// address")
     require(bool(scenario.steps), "steps", "must not be empty")
@@ -57,6 +64,7 @@ def check(scenario: Scenario) -> None:
             not image.public or is_image(image.public), f"{where}.public", "not an image reference"
         )
     context_steps.check_context(scenario)
+    server_steps.check_servers(scenario)
     seen: set[str] = set()
     for index, step in enumerate(scenario.steps):
         require_name(step.id, f"steps[{index}].id")
@@ -66,6 +74,10 @@ def check(scenario: Scenario) -> None:
     _check_runs(scenario)
     for where, text in _texts(scenario):
         _check_names(scenario, text, where)
+    for index, step in enumerate(scenario.steps):
+        build_step.check(scenario, step, f"steps[{index}]")
+    used = {n: list(_step_texts(step, f"steps[{n}]")) for n, step in enumerate(scenario.steps)}
+    server_steps.check_order(scenario, used)
     _check_daemon(scenario)
     check_rules(scenario)
 
@@ -133,23 +145,25 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
             _check_build(scenario, step, where)
         case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:
             context_steps.check_step(scenario, step, where)
+        case Action.SERVE | Action.COMMIT | Action.REQUESTS:
+            server_steps.check_step(scenario, step, where)
         case Action.DAEMON:
             require_word(step.start, ("restart", "fresh"), f"{where}.start")
         case Action.DELETE_BLOB:
-            require_relative(step.cache, f"{where}.cache")
+            require_path(step.cache, f"{where}.cache")
             require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
-        case Action.SCRIPT:
-            require(
-                False,
-                f"{where}.action",
-                f"a script runs with {words(Campaign, script=True)}, not from a scenario file",
-            )
-        case Action.PRUNE:
+        case Action.SCRIPT | Action.PRUNE | Action.DU | Action.HISTORIES:
             pass
+    script_step.check(scenario, step, where)
 
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
-    require_file(scenario, step.dockerfile, f"{where}.dockerfile")
+    if step.context:
+        server_steps.check_remote(step, where)
+    elif path := build_step.in_context(step):
+        require_path(path, f"{where}.dockerfile")
+    else:
+        require_file(scenario, step.dockerfile, f"{where}.dockerfile")
     for key, entries in (
         ("exports", step.exports),
         ("imports", step.imports),
@@ -160,7 +174,7 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
             require(not problem, f"{where}.{key}[{number}]{at}", problem)
             for name in ("dest", "src"):
                 if name in entry:
-                    require_relative(entry[name], f"{where}.{key}[{number}].{name}")
+                    require_path(entry[name], f"{where}.{key}[{number}].{name}")
     for name in step.args:
         require(
             bool(_ARG.fullmatch(name)), f"{where}.args", f"{name!r} is not a valid build argument"
@@ -169,11 +183,20 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
 
 def _check_daemon(scenario: Scenario) -> None:
     """Check the daemon's settings as they are filled in for each cell."""
+    mirrors.check(scenario)
     for axes in scenario.cells():
 
         def filled(text: str, axes: Axes = axes) -> str:
             images = dict.fromkeys(scenario.images, "image")
-            return fill(text, scenario=scenario, axes=axes, images=images, registry="127.0.0.1:1")
+            made = {f"server.{name}": "http://127.0.0.1:1" for name in scenario.servers}
+            return fill(
+                text,
+                scenario=scenario,
+                axes=axes,
+                images=images,
+                registry="127.0.0.1:1",
+                made=made,
+            )
 
         name = filled(scenario.daemon.snapshotter)
         require_name(name, "daemon.snapshotter")
@@ -186,30 +209,46 @@ def uses_registry(scenario: Scenario) -> bool:
     return any(("registry", "") in names_in(text) for _, text in _texts(scenario))
 
 
+def uses_loopback(scenario: Scenario) -> bool:
+    """Whether daemons must reach servers on this machine's loopback, beside that of images."""
+    return bool(scenario.servers) or uses_registry(scenario)
+
+
 def _texts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield "daemon.snapshotter", scenario.daemon.snapshotter
     yield "daemon.config", scenario.daemon.config
+    for name, mirror in scenario.daemon.mirrors.items():
+        yield below("daemon.mirrors", name), mirror
     for name, var in scenario.vars.items():
         for value, text in var.values.items():
             yield below(f"{below('vars', name)}.values", value), text
     for index, step in enumerate(scenario.steps):
-        yield f"steps[{index}].target", step.target
-        yield f"steps[{index}].content", step.content
-        yield from context_steps.texts(step, f"steps[{index}]")
-        for key, text in step.args.items():
-            yield below(f"steps[{index}].args", key), text
-        for kind in ("exports", "imports", "outputs"):
-            for number, entry in enumerate(getattr(step, kind)):
-                for key, text in entry.items():
-                    yield below(f"steps[{index}].{kind}[{number}]", key), text
+        yield from _step_texts(step, f"steps[{index}]")
+
+
+def _step_texts(step: Step, where: str) -> Iterator[tuple[str, str]]:
+    yield f"{where}.target", step.target
+    yield f"{where}.content", step.content
+    yield from context_steps.texts(step, where)
+    yield from server_steps.texts(step, where)
+    for key, text in step.args.items():
+        yield below(f"{where}.args", key), text
+    for kind in ("exports", "imports", "outputs"):
+        for number, entry in enumerate(getattr(step, kind)):
+            for key, text in entry.items():
+                yield below(f"{where}.{kind}[{number}]", key), text
+    yield from build_step.texts(step, where)
 
 
 def _check_names(scenario: Scenario, text: str, where: str) -> None:
+    makes = [name for step in scenario.steps for name in server_steps.makes(step)]
     known = [
         *(f"${{image.{name}}}" for name in scenario.images),
         *(f"${{axis.{name}}}" for name in scenario.axes),
         *(f"${{var.{name}}}" for name in scenario.vars if not where.startswith("vars.")),
         "${registry}",
+        *(f"${{server.{name}}}" for name in scenario.servers),
+        *(f"${{{name}}}" for name in makes if where.startswith("steps")),
     ]
     for kind, name in names_in(text):
         require_known(f"${{{kind}{'.' if name else ''}{name}}}", known, where, "placeholder")

@@ -91,6 +91,11 @@ def data(step: Step, scenario: Scenario, text: Callable[[str], str]) -> bytes:
     return text(step.content).encode()
 
 
+def etag(given: str) -> str:
+    """Return an ETag header: *given* in quotes, unless it has its own; "" for none."""
+    return given if not given or given.endswith('"') else f'"{given}"'
+
+
 def decoded(text: str) -> bytes:
     """Return what base64 *text* stands for; line breaks and spaces do not count.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from buildkit_bisect.scenario import content
 from buildkit_bisect.scenario.definition import Action, Scenario, Step, TarEntry
-from buildkit_bisect.scenario.require import require, require_file, require_relative
+from buildkit_bisect.scenario.require import require, require_file, require_path
 from buildkit_bisect.system.typed import shown
 
 _MODE = re.compile(r"[0-7]{3,4}", re.ASCII)
@@ -17,16 +17,22 @@ _LATEST = 2**33 - 1
 
 #: Keys of a step that only these actions use. The older keys are ignored where they are not used.
 _USED = {
-    "base64": (Action.WRITE,),
-    "file": (Action.WRITE,),
+    "context": (Action.BUILD,),
+    "base64": (Action.WRITE, Action.SERVE),
+    "file": (Action.WRITE, Action.SERVE),
     "symlink": (Action.WRITE,),
-    "tar": (Action.WRITE,),
+    "tar": (Action.WRITE, Action.SERVE),
     "mode": (Action.WRITE, Action.MKDIR),
-    "mtime": (Action.WRITE, Action.MKDIR),
+    "mtime": (Action.WRITE, Action.MKDIR, Action.SERVE),
     "to": (Action.RENAME,),
+    "server": (Action.SERVE, Action.COMMIT, Action.REQUESTS),
+    "etag": (Action.SERVE,),
+    "status": (Action.SERVE,),
+    "tree": (Action.COMMIT,),
+    "branch": (Action.COMMIT,),
+    "tag": (Action.COMMIT,),
+    "annotated": (Action.COMMIT,),
 }
-
-_UNSET: tuple[object, ...] = ("", None, (), {})
 
 
 def check_context(scenario: Scenario) -> None:
@@ -35,7 +41,7 @@ def check_context(scenario: Scenario) -> None:
     if not name:
         return
     where = "context.folder"
-    require_relative(name, where)
+    require_path(name, where)
     folder = scenario.folder(name)
     require(folder.is_dir(), where, f"folder {shown(name)} not found")
     taken = scenario.context.busybox and (folder / "busybox").exists()
@@ -58,22 +64,23 @@ def check_context(scenario: Scenario) -> None:
 
 def check_keys(step: Step, where: str) -> None:
     """Raise `BadInput` for a key that the step's action does not use."""
+    usual = Step(id="", action=step.action)
     for key, actions in _USED.items():
-        set_ = getattr(step, key) not in _UNSET
-        require(not set_ or step.action in actions, f"{where}.{key}", f"{step.action} has no {key}")
+        same = getattr(step, key) == getattr(usual, key)
+        require(same or step.action in actions, f"{where}.{key}", f"{step.action} has no {key}")
 
 
 def check_step(scenario: Scenario, step: Step, where: str) -> None:
     """Raise `BadInput` for the first error in a step that changes the build context."""
-    require_relative(step.path, f"{where}.path")
+    require_path(step.path, f"{where}.path")
     if step.action is Action.RENAME:
-        require_relative(step.to, f"{where}.to")
+        require_path(step.to, f"{where}.to")
     if step.action is Action.WRITE:
         require(not step.path.endswith("/"), f"{where}.path", "names a folder; mkdir makes folders")
         check_sources(scenario, step, where)
         require(not (step.symlink and step.mode), f"{where}.mode", "a symbolic link has no mode")
     _check_mode(step.mode, f"{where}.mode")
-    _check_mtime(step.mtime, f"{where}.mtime")
+    check_mtime(step.mtime, f"{where}.mtime")
 
 
 def check_sources(scenario: Scenario, step: Step, where: str) -> None:
@@ -91,14 +98,14 @@ def check_sources(scenario: Scenario, step: Step, where: str) -> None:
 
 
 def _check_entry(entry: TarEntry, where: str) -> None:
-    require_relative(entry.path, f"{where}.path")
+    require_path(entry.path, f"{where}.path")
     given = [k for k in ("content", "base64", "symlink") if getattr(entry, k)]
     require(len(given) <= 1, where, f"{' and '.join(given)}: only one can be in an entry")
     folder = entry.path.endswith("/")
     require(not (folder and given), where, "a path that ends in a slash is a folder: it has none")
     _check_base64(entry.base64, f"{where}.base64")
     _check_mode(entry.mode, f"{where}.mode")
-    _check_mtime(entry.mtime, f"{where}.mtime")
+    check_mtime(entry.mtime, f"{where}.mtime")
 
 
 def _check_base64(text: str, where: str) -> None:
@@ -116,7 +123,8 @@ def _check_mode(mode: str, where: str) -> None:
     )
 
 
-def _check_mtime(mtime: int | None, where: str) -> None:
+def check_mtime(mtime: int | None, where: str) -> None:
+    """Raise `BadInput` unless *mtime* is a modification time that archives can say."""
     valid = mtime is None or 0 <= mtime <= _LATEST
     require(valid, where, f"must be seconds since 1970, from 0 to {_LATEST}")
 

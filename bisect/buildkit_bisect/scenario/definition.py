@@ -25,7 +25,12 @@ class Action(StrEnum):
     MKDIR = "mkdir"  # in the build context
     DAEMON = "daemon"  # restart, or start again from an empty state
     DELETE_BLOB = "delete-blob"  # from an exported local cache
-    SCRIPT = "script"  # a user's own program; only through --script
+    SERVE = "serve"  # a file from an http server
+    COMMIT = "commit"  # to the repository of a git server
+    REQUESTS = "requests"  # what a server was asked for
+    DU = "du"  # what the daemon's cache has
+    HISTORIES = "histories"  # the daemon's records of builds
+    SCRIPT = "script"  # a program of the scenario's folder, or the one of --script
 
 
 class VertexIs(StrEnum):
@@ -82,7 +87,8 @@ class DaemonSpec:
     """How the daemon under test is started."""
 
     snapshotter: str = "overlayfs"
-    config: str = ""  # appended to buildkitd.toml
+    config: str = ""  # added to buildkitd.toml
+    mirrors: dict[str, str] = field(default_factory=dict)  # registry -> what to ask first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +97,20 @@ class ContextSpec:
 
     folder: str = ""  # a folder of the scenario, copied
     busybox: bool = False  # a static busybox as `busybox`
+
+
+class ServerKind(StrEnum):
+    """What a server on loopback has."""
+
+    HTTP = "http"  # files
+    GIT = "git"  # one repository, ``repo.git``
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A server on loopback that a trial starts for itself: ``${server.NAME}`` is its address."""
+
+    kind: ServerKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,12 +136,25 @@ class Step:
     repeat: int = 1
     parallel: str = ""  # neighbours with the same name run concurrently
     # build
+    context: str = ""  # of a server, with the Dockerfile in it; "" for the files of this trial
     dockerfile: str = ""
     target: str = ""
     args: dict[str, str] = field(default_factory=dict)
     exports: tuple[dict[str, str], ...] = ()
     imports: tuple[dict[str, str], ...] = ()
     outputs: tuple[dict[str, str], ...] = ()
+    # build: options, see `build_step`
+    contexts: dict[str, str] = field(default_factory=dict)  # name -> "image:REF", "step:ID", ...
+    no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()  # stages
+    platform: str = ""
+    attests: dict[str, str] = field(default_factory=dict)  # "provenance" -> "mode=max"
+    labels: dict[str, str] = field(default_factory=dict)
+    epoch: int | None = None  # SOURCE_DATE_EPOCH
+    secrets: dict[str, str] = field(default_factory=dict)  # id -> text
+    ssh: tuple[str, ...] = ()  # ids of agents, each with a key of its own
+    allow: tuple[str, ...] = ()  # entitlements
+    frontend: str = ""  # an image
     # write, delete, rename, mkdir: in the build context; script: the program
     path: str = ""
     # write: one of these
@@ -134,6 +167,18 @@ class Step:
     mtime: int | None = None  # seconds since 1970
     # rename
     to: str = ""
+    # serve, commit, requests
+    server: str = ""
+    # serve; the rest as write
+    etag: str = ""
+    status: int = 200
+    # commit
+    tree: dict[str, str] = field(default_factory=dict)  # path -> content
+    branch: str = "main"
+    tag: str = ""
+    annotated: bool = False  # the tag is an object of its own
+    # script: what the program needs, in the scenario's folder
+    needs: tuple[str, ...] = ()
     # daemon
     start: str = "restart"  # or "fresh"
     # delete-blob
@@ -213,9 +258,9 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScriptFile:
-    """A user's own program, or a file that it declares, as it was when the campaign began."""
+    """A program that steps run, or a file that it needs, as it was when the campaign began."""
 
-    name: str  # relative to the program's folder
+    name: str  # relative to the folder of --script's program, or to the scenario's
     path: Path
     mode: int  # permission bits
     sha256: str
@@ -236,6 +281,7 @@ class Scenario:
     images: dict[str, Image] = field(default_factory=dict)
     daemon: DaemonSpec = field(default_factory=DaemonSpec)
     context: ContextSpec = field(default_factory=ContextSpec)
+    servers: dict[str, Server] = field(default_factory=dict)
     deadlines: dict[str, float] = field(default_factory=dict)  # of deadlines.SCENARIO
     summary: str = ""
     # not from the file:
@@ -243,6 +289,7 @@ class Scenario:
     digest: str = ""  # of everything
     run_digest: str = ""  # of what a trial executes: rules may change without a new trial
     files: tuple[ScriptFile, ...] = ()  # the program of --script, then the files that it declares
+    programs: tuple[ScriptFile, ...] = ()  # of script steps, and the files that they need
     beside: tuple[str, ...] = ()  # files beside that program that it names and does not declare
 
     def file(self, name: str) -> Path:

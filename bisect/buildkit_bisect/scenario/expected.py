@@ -9,10 +9,16 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from buildkit_bisect.scenario import shell, shown_outputs
+from buildkit_bisect.scenario import build_step, shell, shown_outputs
 from buildkit_bisect.scenario.cache_config import MEDIA_TYPE
 from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step
 from buildkit_bisect.scenario.wording import rules
+
+#: Actions whose output and exit status the script keeps.
+_LOGGED = (
+    *(Action.BUILD, Action.SCRIPT, Action.PRUNE),
+    *(Action.REQUESTS, Action.DU, Action.HISTORIES),
+)
 
 #: Prints the lines of the vertices of a log whose names match; a vertex's lines have one number.
 _VERTEX_LINES = r"""
@@ -52,6 +58,10 @@ config() {{
   cat "$blobs/$top"
 }}"""
 
+#: Prints the digest of the image that was put last into an OCI layout.
+_LAYOUT = """
+digest() { jq -r '.manifests[-1].digest' "$1/index.json"; }"""
+
 #: Counts the records that another record depends on, and those of them that have layers.
 _INNER = """
 inner() {
@@ -67,8 +77,13 @@ def conditions(scenario: Scenario) -> list[Condition]:
     return [condition for rule in scenario.outcomes for condition, _ in rule.leaves()]
 
 
-def reads_cache(scenario: Scenario, steps: Sequence[Step]) -> bool:
-    """Return whether the script reads an exported cache."""
+def read_with_jq(scenario: Scenario, steps: Sequence[Step]) -> list[str]:
+    """Return what the script reads with jq, in words."""
+    read = ["the exported cache"] if _reads_cache(scenario, steps) else []
+    return [*read, "OCI layouts"] if build_step.uses_layouts(scenario, steps) else read
+
+
+def _reads_cache(scenario: Scenario, steps: Sequence[Step]) -> bool:
     return bool(_exported(scenario, steps)) or any(s.action is Action.DELETE_BLOB for s in steps)
 
 
@@ -76,7 +91,8 @@ def functions(scenario: Scenario, steps: Sequence[Step]) -> str:
     """Return the bash functions that `facts` and steps use; "" if none."""
     used = [_VERTEX_LINES] if any(_vertices(scenario, steps)) else []
     used += [_ORDER] if _ordered(scenario, steps) else []
-    used += [_CONFIG] if reads_cache(scenario, steps) else []
+    used += [_CONFIG] if _reads_cache(scenario, steps) else []
+    used += [_LAYOUT] if build_step.uses_layouts(scenario, steps) else []
     used += [_INNER] if _exported(scenario, steps) else []
     used += shown_outputs.functions(scenario, steps)
     return "\n".join(text.strip("\n") for text in used)
@@ -84,7 +100,7 @@ def functions(scenario: Scenario, steps: Sequence[Step]) -> str:
 
 def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
     """Yield commands that show what the rules are about, and then the rules themselves."""
-    ended = [s.id for s in steps if s.action in (Action.BUILD, Action.SCRIPT, Action.PRUNE)]
+    ended = [s.id for s in steps if s.action in _LOGGED]
     yield f'for step in {shlex.join(ended)}; do echo "$step: exit $(cat $step.exit)"; done'
     printed = ((c.step, c.stderr) for c in conditions(scenario) if c.stderr)
     for step, regex in _each_run(scenario, steps, printed):

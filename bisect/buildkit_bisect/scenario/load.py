@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import content
+from buildkit_bisect.scenario import build_step, content, script_step
 from buildkit_bisect.scenario.check import check
-from buildkit_bisect.scenario.definition import Action, Scenario
+from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.scenario.rules import VERDICTS
 from buildkit_bisect.scenario.runs import needed
 from buildkit_bisect.system import checkout, tomlfile, typed
@@ -24,13 +26,19 @@ from buildkit_bisect.system.deadlines import Deadlines
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
+#: The folder of reports with proven answers; alone, it names all of them.
+LIBRARY = "library"
+
 _HELP = "docs/scenarios.md"
 
-_NOT_IN_FILE = ("folders", "digest", "run_digest", "files", "beside")
+_NOT_IN_FILE = ("folders", "digest", "run_digest", "files", "programs", "beside")
 
 
 def names(root: Path = checkout.SCENARIOS) -> list[str]:
-    """Scenarios that ship with the tool; a leading underscore marks shared parts."""
+    """Scenarios that ship with the tool; a leading underscore marks shared parts.
+
+    Those of the library are not among them: `library`.
+    """
     return sorted(p.parent.name for p in root.glob("[!_]*/scenario.toml"))
 
 
@@ -39,20 +47,33 @@ NOT_JUDGED = "not-judged"
 _UNJUDGED = {"name": NOT_JUDGED, "verdict": "weak", "means": "the scenario has no rules yet"}
 
 
+def library(root: Path = checkout.SCENARIOS) -> list[str]:
+    """The scenarios of the library, as ``library/NAME``."""
+    found = (root / LIBRARY).glob("*/scenario.toml")
+    return sorted(f"{LIBRARY}/{p.parent.name}" for p in found)
+
+
+def expanded(asked: Iterable[str], root: Path = checkout.SCENARIOS) -> list[str]:
+    """*asked* with ``library`` replaced by the names of all its scenarios, each name once."""
+    every = (library(root) if name == LIBRARY else [name] for name in asked)
+    return list(dict.fromkeys(chain.from_iterable(every)))
+
+
 def load(name: str, root: Path = checkout.SCENARIOS, *, unjudged: bool = False) -> Scenario:
     """The scenario *name*, or the one in the folder *name*; if *unjudged*, it may have no outcomes.
 
     Raises `BadInput` for an unknown name, and for an invalid file with the path of the key at
     fault.
     """
-    folder = root / name if NAME.fullmatch(name) else Path(name.removesuffix("/scenario.toml"))
+    shipped = NAME.fullmatch(name) or name in library(root)
+    folder = root / name if shipped else Path(name.removesuffix("/scenario.toml"))
     if not (folder / "scenario.toml").is_file():
         if not NAME.fullmatch(name) and Path(name).exists():
             raise BadInput(
                 f"unknown scenario {name!r}; a scenario is a folder with scenario.toml in it",
                 hint=_HELP,
             )
-        known = names(root)
+        known = [*names(root), *library(root)]
         # A name without a dot or slash may also be a folder here.
         here = NAME.fullmatch(name) and Path(name, "scenario.toml").is_file()
         wanted = f"./{name}" if here else first(name, known)
@@ -89,6 +110,7 @@ def load_file(path: Path, root: Path = checkout.SCENARIOS, *, unjudged: bool = F
         raise BadInput(f"{path}: {error.message}", hint=error.hint) from None
     return replace(
         scenario,
+        programs=script_step.programs(scenario),
         steps=tuple(replace(s, timeout=s.timeout or usual) for s in scenario.steps),
         digest=_digest(scenario, own | _judged(scenario)),
         run_digest=_digest(scenario, _executed(own)),
@@ -127,7 +149,7 @@ def _structure(data: dict[str, Any], path: Path) -> Scenario:
             key=lambda name: name.removesuffix("_"),  # is_, not_
             omit=_NOT_IN_FILE,
             also=("schema", "extends"),
-            words={Verdict: VERDICTS, Action: [a for a in Action if a is not Action.SCRIPT]},
+            words={Verdict: VERDICTS},
         )
     except RecursionError:  # keys with dots may be deeper than tomllib itself can read tables
         raise BadInput(f"{path}: nested too deeply", hint=_HELP) from None
@@ -169,9 +191,12 @@ def _judged(scenario: Scenario) -> dict[str, Any]:
 def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
     """The digest of the data and of every file that steps and images use."""
     sha = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode())
-    used = {s.dockerfile for s in scenario.steps} | {i.dockerfile for i in scenario.images.values()}
+    used = {s.dockerfile for s in scenario.steps if build_step.of_scenario(s)}
+    used |= {i.dockerfile for i in scenario.images.values()}
     for name in sorted(used - {""}):
         sha.update(name.encode() + b"\0" + scenario.file(name).read_bytes() + b"\0")
+    for file in script_step.programs(scenario):
+        sha.update(f"{file.name}\0{file.mode:o} {file.sha256}\0".encode())
     for part in content.identity(scenario):
         sha.update(part)
     return sha.hexdigest()

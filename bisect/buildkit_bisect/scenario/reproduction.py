@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import context_script, expected, shell, shown_outputs
+from buildkit_bisect.scenario import (
+    build_step,
+    context_script,
+    expected,
+    mirrors,
+    reproduced,
+    script_step,
+    server_script,
+    shell,
+    shown_outputs,
+)
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
+from buildkit_bisect.scenario.made import Made
 from buildkit_bisect.scenario.placeholders import fill
+from buildkit_bisect.system import tomltext
 
 #: Snapshotters that buildkitd contains; any other one listens on a socket.
 _BUILT_IN = ("auto", "fuse-overlayfs", "native", "overlayfs", "stargz")
@@ -60,6 +72,9 @@ stop() {
 }
 trap stop EXIT"""
 
+#: What a daemon has, as text: buildctl's JSON is for programs.
+_LISTS = {Action.DU: "buildctl du -v", Action.HISTORIES: "buildctl debug histories"}
+
 #: A proxy snapshotter mounts layers later; they must be visible to the daemon.
 _SERVED = ("--mount-proc", "--mount-proc --propagation slave")
 
@@ -73,6 +88,8 @@ class _Cell:
     images: str
     pushed: str
     published: bool
+    made: Mapping[str, str] = field(default_factory=dict)  # see `placeholders.fill`
+    commits: Mapping[str, int] = field(default_factory=dict)  # step -> its number in a repository
 
     @property
     def steps(self) -> list[Step]:
@@ -97,9 +114,14 @@ class _Cell:
             text,
             scenario=self.scenario,
             axes=self.axes,
-            images={n: self.ref(n, i) for n, i in self.scenario.images.items()},
+            images=self.refs,
             registry=self.pushed,
+            made=self.made,
         )
+
+    @property
+    def refs(self) -> dict[str, str]:
+        return {name: self.ref(name, image) for name, image in self.scenario.images.items()}
 
     def ref(self, name: str, image: Image) -> str:
         return image.public if self.published else f"{self.images}/{name}:{image.compression}"
@@ -125,13 +147,16 @@ def script(
     cell = _Cell(
         scenario=scenario, axes=axes, images=images, pushed=pushed, published=published
     )  # fmt: skip
+    cell = _after_steps(cell)
     parts = [
         "\n".join(["#!/usr/bin/env bash", *map(shell.comment, _head(cell, seen))]),
-        f"{_HERE}{_SETUP}" if _scripted(cell) else _SETUP,
+        f"{_HERE}{_SETUP}" if scenario.files else _SETUP,
         *_files(cell),
         "\n".join(context_script.begin(scenario)),
         _daemon(cell),
+        "\n".join(server_script.begin(scenario, cell.steps)),
         expected.functions(scenario, cell.steps),
+        reproduced.functions(cell.steps),
         *_base_images(cell),
         f"start {_worker(cell)}",
         *_steps(cell),
@@ -146,6 +171,17 @@ def _end(cell: _Cell) -> str:
     return "\n".join([*expected.before_the_end(cell.scenario), "stop", "echo", *shown])
 
 
+def _after_steps(cell: _Cell) -> _Cell:
+    """Return *cell* with what its steps make: their commits are the same wherever they run."""
+    made = Made(cell.scenario, server_script.hosts(cell.scenario))
+    commits: dict[str, int] = {}
+    for step in cell.steps:
+        if step.action is Action.COMMIT:
+            commits[step.id] = made.repositories[step.server].number
+        made.note(step, replace(cell, made=made.values).text)
+    return replace(cell, made=made.values, commits=commits)
+
+
 def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
     scenario = cell.scenario
     yield from filter(None, (scenario.issue, scenario.title))
@@ -157,21 +193,19 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
     yield "- in PATH: buildkitd and buildctl of the version to test, and runc"
     if cell.builds_images or scenario.context.busybox:
         yield "- in PATH: a static busybox, for images (Debian: busybox-static)"
-    if expected.reads_cache(scenario, cell.steps):
-        yield "- in PATH: jq, to read the exported cache"
+    yield from server_script.needs(scenario)
+    if read := expected.read_with_jq(scenario, cell.steps):
+        yield f"- in PATH: jq, to read {listed(read)}"
     if shown_outputs.reads_image(scenario, cell.steps):
         yield "- in PATH: jq and curl, to read the images that steps write"
-    if _scripted(cell):
+    if scenario.files:
         yield f"- in the current directory: {scenario.title}, the reproducer itself"
         if names := [file.name for file in scenario.files[1:]]:
             yield f"- beside it, the files that it declares: {listed(names, limit=MOST_NAMES)}"
+    yield from reproduced.needs(cell.steps)
     for address in cell.registries:
         yield f"- a registry at {address}: docker run -d -p {address}:5000 registry:2"
     yield from _control(cell)
-
-
-def _scripted(cell: _Cell) -> bool:
-    return any(step.action is Action.SCRIPT for step in cell.steps)
 
 
 def _control(cell: _Cell) -> Iterator[str]:
@@ -196,16 +230,21 @@ def _files(cell: _Cell) -> Iterator[str]:
     """Yield commands that write the Dockerfiles."""
     images = cell.scenario.images.values() if cell.builds_images else ()
     names = [image.dockerfile for image in images]
-    names += [step.dockerfile for step in cell.steps if step.dockerfile]
+    names += [step.dockerfile for step in cell.steps if build_step.of_scenario(step)]
     for path in dict.fromkeys(map(cell.scenario.file, names)):
         yield shell.file(f"dockerfiles/{path.name}", path.read_text())
+    used = {name for step in cell.steps for name in script_step.names(step)}
+    for file in cell.scenario.programs:
+        if file.name in used:
+            yield shell.exact_file(f"scripts/{file.name}", file.path.read_bytes(), file.mode)
 
 
 def _daemon(cell: _Cell) -> str:
     """Return commands that write buildkitd.toml, and functions that start and stop buildkitd."""
-    config = "[worker.containerd]\n  enabled = false\n"
-    config += "".join(f'[registry."{address}"]\n  http = true\n' for address in cell.registries)
-    made = shell.file("buildkitd.toml", config + cell.text(cell.scenario.daemon.config))
+    parts = ["[worker.containerd]\n  enabled = false\n"]
+    parts += [f'[registry."{address}"]\n  http = true\n' for address in cell.registries]
+    parts += [*mirrors.config(cell.scenario, cell.text), cell.text(cell.scenario.daemon.config)]
+    made = shell.file("buildkitd.toml", tomltext.joined(*parts))
     served = cell.snapshotter not in _BUILT_IN
     name = cell.snapshotter.removesuffix("-proxy")
     socket = f': "${{SOCKET:?is the socket of a running {name} snapshotter}}"\n'
@@ -218,7 +257,8 @@ def _daemon(cell: _Cell) -> str:
 def _worker(cell: _Cell) -> str:
     served = cell.snapshotter not in _BUILT_IN
     proxy = ' --oci-worker-proxy-snapshotter-path "$SOCKET"' if served else ""
-    return f'--oci-worker-snapshotter "$SNAPSHOTTER"{proxy}'
+    allowed = [f" --allow-insecure-entitlement={w}" for w in build_step.entitlements(cell.steps)]
+    return f'--oci-worker-snapshotter "$SNAPSHOTTER"{proxy}{"".join(allowed)}'
 
 
 def _base_images(cell: _Cell) -> Iterator[str]:
@@ -273,14 +313,20 @@ def _timed(cell: _Cell, step: Step) -> str:
 def _action(cell: _Cell, step: Step) -> str:
     match step.action:
         case Action.BUILD:
-            return _logged(step, _buildctl(_request(cell, step)))
+            build = _logged(step, _buildctl(_request(cell, step)))
+            return "\n".join([*reproduced.private(step), build])
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
-        case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:
-            return context_script.action(step, cell.scenario, cell.text)
         case Action.DAEMON:
             fresh = "rm -rf state\n" if step.start == "fresh" else ""
             return f"stop\n{fresh}start {_worker(cell)}"
+        case _:
+            return _apart(cell, step)
+
+
+def _apart(cell: _Cell, step: Step) -> str:
+    """Return the commands of a step that does not change the daemon."""
+    match step.action:
         case Action.DELETE_BLOB:
             folder = shlex.quote(step.cache)
             return (
@@ -288,26 +334,48 @@ def _action(cell: _Cell, step: Step) -> str:
                 f'rm {folder}/blobs/"$blob"'
             )
         case Action.SCRIPT:
-            exports = "export BKBISECT_BUILDKITD=$(command -v buildkitd)\n"
-            exports += "export BKBISECT_BUILDCTL=$(command -v buildctl)\n"
-            return exports + _logged(step, f'"$here"/{shlex.quote(Path(step.path).name)}')
+            return _program(cell, step)
+        case Action.SERVE | Action.COMMIT | Action.REQUESTS:
+            made = server_script.action(step, cell.scenario, cell.text, cell.commits)
+            return _logged(step, made) if step.action is Action.REQUESTS else made
+        case Action.DU | Action.HISTORIES:
+            return _logged(step, _LISTS[step.action])
+        case _:
+            return context_script.action(step, cell.scenario, cell.text)
+
+
+def _program(cell: _Cell, step: Step) -> str:
+    registry = cell.pushed if uses_registry(cell.scenario) else ""
+    env = script_step.environment(cell.axes, cell.refs, context="", work="", registry=registry)
+    exports, command = reproduced.program(step, env)
+    return "\n".join([*exports, _logged(step, command)])
 
 
 def _logged(step: Step, command: str) -> str:
     """Return *command* with its output on the screen and in a log, and its status in a file."""
-    return f'{command} 2>&1 | tee {step.id}.log\necho "${{PIPESTATUS[0]}}" > {step.id}.exit'
+    printed = f"{command} 2>&1{reproduced.hiding(step)} | tee {step.id}.log"
+    return f'{printed}\necho "${{PIPESTATUS[0]}}" > {step.id}.exit'
 
 
 def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:
     return buildctl.BuildRequest(
         context=Path("context"),
-        dockerfile=_written(cell, step.dockerfile),
+        dockerfile=_dockerfile(cell, step),
+        remote=cell.text(step.context),
         target=cell.text(step.target),
         args={k: cell.text(v) for k, v in step.args.items()},
         exports=cell.entries(step.exports),
         imports=cell.entries(step.imports),
         outputs=cell.entries(step.outputs),
+        options=build_step.options(cell.scenario, step, cell.text, reproduced.places(cell.text)),
     )
+
+
+def _dockerfile(cell: _Cell, step: Step) -> Path:
+    if step.context:
+        return Path(step.dockerfile)
+    path = build_step.in_context(step)
+    return Path("context", path) if path else _written(cell, step.dockerfile)
 
 
 def _written(cell: _Cell, dockerfile: str) -> Path:
@@ -317,4 +385,5 @@ def _written(cell: _Cell, dockerfile: str) -> Path:
 def _buildctl(request: buildctl.BuildRequest) -> str:
     """Return buildctl's command; its address is in the environment."""
     words = [w for w in buildctl.build("", request)[2:] if w != "--progress=rawjson"]
-    return shell.command(["buildctl", words[0], "--progress=plain", *words[1:]])
+    command = shell.command(["buildctl", words[0], "--progress=plain", *words[1:]])
+    return reproduced.with_digests(command, request.options)

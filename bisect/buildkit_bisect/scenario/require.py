@@ -12,10 +12,10 @@ from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.system.typed import not_one_of, shown
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
-#: Longest label of an axis value or outcome, in characters: a headline names several.
-_LONGEST_LABEL = 40
 #: Longest file name in bytes; the kernel's limit.
 _LONGEST_NAME = 255
+#: Longest label of an axis value or outcome, in characters: a headline names several.
+_LONGEST_LABEL = 40
 
 
 def require(holds: bool, where: str, message: str) -> None:
@@ -60,14 +60,9 @@ def require_path(name: str, where: str, inside: str = "the scenario") -> None:
     require(plain, where, f"{name!r} is not a path inside {inside}")
 
 
-def require_relative(name: str, where: str) -> None:
-    """Raise `BadInput` unless *name* is a path that stays below the scenario's folder."""
-    require_path(name, where)
-
-
 def require_file(scenario: Scenario, name: str, where: str) -> None:
-    """Raise `BadInput` unless *name* is a file in the folder of *scenario*."""
-    require_relative(name, where)
+    """Raise `BadInput` unless *name* is a file of the scenario or of the one that it extends."""
+    require_path(name, where)
     path = scenario.file(name)
     require(path.is_file(), where, f"file {name!r} not found")
     inside = any(path.resolve().is_relative_to(folder) for folder in scenario.folders)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ from buildkit_bisect.options.exits import (
 )
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import script_files
+from buildkit_bisect.scenario import program, script_files
 from buildkit_bisect.scenario.definition import (
     Action,
     Condition,
@@ -44,9 +43,6 @@ _UNSTARTED = {
     126: (NOT_EXECUTABLE, "could not be executed"),
     127: (NOT_FOUND, "was not found"),
 }
-
-#: Bytes in which the first line of a script ends.
-_FIRST = 256
 
 
 def from_script(
@@ -66,29 +62,29 @@ def from_script(
     declared file that cannot be taken, and for an exit code with two meanings.
     """
     _check(path)
-    program = Path(path).absolute()
-    text = _text(program)
-    declared = script_files.declared(program, text, files)
-    known = (script_files.digested(program, program.name), *declared)
+    own = Path(path).absolute()
+    text = _text(own)
+    declared = script_files.declared(own, text, files)
+    known = (script_files.digested(own, own.name), *declared)
     rules = tuple(_rules(bad, named))
     run_digest = _digest([FORMAT, timeout, *map(_identity, known)])
     return Scenario(
         name="script",
-        title=program.name,
+        title=own.name,
         issue="",
-        steps=(Step(id="script", action=Action.SCRIPT, path=str(program), timeout=timeout),),
+        steps=(Step(id="script", action=Action.SCRIPT, path=str(own), timeout=timeout),),
         outcomes=rules,
-        folders=(program.parent,),
+        folders=(own.parent,),
         digest=_digest([run_digest, *([r.name, r.verdict, r.all[0].exit] for r in rules)]),
         run_digest=run_digest,
         files=known,
-        beside=script_files.undeclared(program, text, known),
+        beside=script_files.undeclared(own, text, known),
     )
 
 
-def _text(program: Path) -> str:
+def _text(path: Path) -> str:
     """Return the text of a script; "" for a compiled program."""
-    data = program.read_bytes()
+    data = path.read_bytes()
     return data.decode(errors="surrogateescape") if data.startswith(b"#!") else ""
 
 
@@ -143,7 +139,6 @@ def _spans(codes: set[int]) -> str:
 
 def _check(path: str) -> None:
     """Raise `BadInput` if *path* cannot be started, so that no build is done for it."""
-    shown = shlex.quote(path)
     if os.path.isdir(path):  # noqa: PTH112 - false, not an error, for a name that cannot exist
         inside = words(Campaign, script=f"{path.rstrip('/')}/test.sh")
         raise BadInput(
@@ -151,33 +146,9 @@ def _check(path: str) -> None:
         )
     if not os.path.isfile(path):  # noqa: PTH113
         raise _not_found(path)
-    if not os.access(path, os.X_OK):
-        raise BadInput(
-            f"{words(Campaign, script=True)} {path!r} is not an executable file",
-            hint=f"chmod +x {shown}",
-        )
-    with Path(path).open("rb") as file:
-        first = file.read(_FIRST).partition(b"\n")[0]
-    if first.startswith(b"\x7fELF"):
-        return
-    if not first.startswith(b"#!"):
-        raise BadInput(
-            f"{words(Campaign, script=True)} {path!r} is neither a program"
-            " nor a script that begins with #!",
-            hint="#!/bin/sh as its first line",
-        )
-    if first.endswith(b"\r"):
-        raise BadInput(
-            f"{words(Campaign, script=True)} {path!r} has CRLF line endings",
-            hint=f"sed -i 's/\\r$//' {shown}",
-        )
-    interpreter = next(iter(os.fsdecode(first[2:]).split()), "")
-    if not os.access(interpreter, os.X_OK):
-        raise BadInput(
-            f"{words(Campaign, script=True)} {path!r} begins with #!{interpreter},"
-            " which is not a program",
-            hint="#!/bin/sh as its first line",
-        )
+    why, hint = program.problem(path)
+    if why:
+        raise BadInput(f"{words(Campaign, script=True)} {path!r} {why}", hint=hint)
 
 
 def _not_found(path: str) -> BadInput:

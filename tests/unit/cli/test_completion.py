@@ -75,7 +75,8 @@ def test_what_is_offered(words: tuple[str, ...], found: list[str]) -> None:
 
 
 def test_all_scenarios_patches_and_axes_are_offered() -> None:
-    assert offered("run", "--scenario", "") == scenario.names()
+    assert offered("run", "--scenario", "") == [*scenario.names(), scenario.LIBRARY]
+    assert offered("run", "--scenario", "library/") == scenario.library()
     assert offered("validate", "--patches", "") == patches.names()
     axes = {name for one in scenario.names() for name in scenario.load(one).axes}
     assert set(offered("matrix", "--axis", "")) == {f"{name}=" for name in axes}

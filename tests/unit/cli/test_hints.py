@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.cli import error_table
-from buildkit_bisect.cli.line import FAMILIES
+from buildkit_bisect.cli.line import GROUPS
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import twin
 from buildkit_bisect.options.option import options_of
@@ -35,10 +35,12 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
-    "--addr", "--address", "--all", "--batch", "--config", "--fork", "--git", "--grep", "--install",
+    "--add", "--addr", "--address", "--all", "--allow-insecure-entitlement", "--bare", "--batch",
+    "--cacheinfo", "--config", "--fork", "--git", "--git-dir", "--grep", "--install",
     "--kill-child", "--mount", "--mount-proc", "--no-install-recommends", "--numstat",
-    "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents", "--pid",
-    "--privileged", "--progress", "--propagation", "--raw", "--root", "--since", "--trace",
+    "--oci-worker-proxy-snapshotter-path",
+    "--oci-worker-snapshotter", "--parents", "--pid", "--privileged", "--progress", "--propagation",
+    "--raw", "--replace", "--root", "--secret", "--since", "--trace", "--verify",
 })  # fmt: skip
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
@@ -130,7 +132,7 @@ def task_of(words: list[str]) -> str:
     first, *more = [word.strip("'\".:") for word in words] or ["..."]
     if first == "plan" and more and more[0] in TASKS:
         return more[0]
-    if first in FAMILIES and more:
+    if first in GROUPS and more:
         return "TASK" if more[0] in ("TASK", "--help", "-h") else f"{first}-{more[0]}"
     return "TASK" if "{}" in first else first
 

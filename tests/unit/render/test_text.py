@@ -50,6 +50,8 @@ class Seen(HTMLParser):
         ("token ghp_0123456789abcdefABCD", "token ***"),
         ("Authorization: Bearer abcdefgh.ijkl", "Authorization: Bearer ***"),
         ("https://user:secret@example.org/x", "https://***@example.org/x"),
+        ("context:a=oci-layout://named-0@sha256:1", "context:a=oci-layout://named-0@sha256:1"),
+        ("xoci-layout://user:secret@example.org", "xoci-layout://***@example.org"),
         ('{"password": "hunter22", "a": 1}', '{"password": ***, "a": 1}'),
         ("NPM_TOKEN=abcd1234 go", "NPM_TOKEN=*** go"),
         ("AKIAABCDEFGHIJKLMNOP", "***"),

@@ -42,6 +42,31 @@ def test_shipped_scenarios_load(name: str) -> None:
     assert {r.verdict for r in loaded.outcomes} >= {"good", "bad"}
 
 
+@pytest.mark.parametrize("name", scenario.library())
+def test_reports_of_the_library_load(name: str) -> None:
+    loaded = scenario.load(name)
+    assert loaded.name == name
+    assert {r.verdict for r in loaded.outcomes} >= {"good", "bad"}
+    good = [r for r in loaded.outcomes if r.verdict == "good"]
+    assert all(len(r.all) > 1 for r in good), "one fact is the control: it holds either way"
+
+
+def test_library_names_all_of_its_reports_once() -> None:
+    every = scenario.library()
+    assert "library/empty-trim-expansion" in every
+    assert scenario.expanded(["library"]) == every
+    assert scenario.expanded([every[1], "inline", "library"]) == [
+        every[1], "inline", every[0], *every[2:]]  # fmt: skip
+
+
+def test_the_library_is_no_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="unknown scenario 'library/empty-trim'; did you mean"):
+        scenario.load("library/empty-trim")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(SCENARIOS / "library/empty-trim-expansion", tmp_path / "library/own")
+    assert scenario.load("library/own").title == "a variable trimmed by an empty pattern"
+
+
 @pytest.mark.parametrize("name", scenario.names())
 def test_shipped_scenarios_label_every_axis_value(name: str) -> None:
     for axis in scenario.load(name).axes.values():
@@ -448,8 +473,8 @@ def test_rules_of_a_repeated_step_that_cannot_match(root: Path) -> None:
 def test_the_documented_example_of_runs(tmp_path: Path) -> None:
     """One or two failures in three are one outcome, three another: as docs/scenarios.md says."""
     text = (checkout.PROJECT / "docs" / "scenarios.md").read_text()
-    after = text.partition("\n## Outcomes\n")[2]
-    example = after.partition("```toml\n")[2].partition("```")[0]
+    blocks = [block.partition("```")[0] for block in text.split("```toml\n")[1:]]
+    example = next(block for block in blocks if "sometimes-pushed" in block)
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     (tmp_path / "scenario.toml").write_text(
         f'schema = 1\nname = "x"\ntitle = "x"\nissue = "https://example.org/1"\n{example}'

@@ -15,7 +15,8 @@ from buildkit_bisect.scenario import Action, Condition, Scenario, Step, shell, w
 from buildkit_bisect.scenario.reproduction import script
 
 LAZY = (("bases", "different"), ("snapshotter", "stargz"))
-CELLS = [(name, axes) for name in scenario.names() for axes in scenario.load(name).cells()]
+SHIPPED = [*scenario.names(), *scenario.library()]
+CELLS = [(name, axes) for name in SHIPPED for axes in scenario.load(name).cells()]
 
 
 @pytest.mark.parametrize(("name", "axes"), CELLS)

@@ -1,0 +1,6 @@
+ARG BASE=scratch
+FROM ${BASE}
+ARG WORD=xxyy
+ARG PREFIX=x
+ENV REST="${WORD#$PREFIX}"
+RUN test "$REST" = xyy

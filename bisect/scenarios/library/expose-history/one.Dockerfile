@@ -1,0 +1,3 @@
+FROM scratch
+COPY file /file
+EXPOSE 2375

@@ -1,0 +1,3 @@
+ARG BASE=scratch
+FROM ${BASE}
+RUN echo replaced > /marker

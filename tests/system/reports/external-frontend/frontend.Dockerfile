@@ -1,0 +1,3 @@
+FROM scratch
+COPY frontend /bin/frontend
+ENTRYPOINT ["/bin/frontend"]

@@ -1,0 +1,110 @@
+"""Named contexts that steps left: what the build under test or a step may have made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from buildkit_bisect import scenario
+from buildkit_bisect.buildctl import BuildRequest, NamedContext
+from buildkit_bisect.lab import layout, steps
+from buildkit_bisect.model import StepResult
+from buildkit_bisect.runtime import Built, Runtime
+from buildkit_bisect.scenario import Action, Step
+from buildkit_bisect.system.process import Completed
+
+DIGEST = "sha256:" + "1" * 64
+STATUS = '{"vertexes":[{"digest":"sha256:1","name":"x","started":"t"}]}\n'
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        None,
+        "",
+        "[]",
+        "{}",
+        '{"manifests": []}',
+        '{"manifests": 3}',
+        '{"manifests": [{}]}',
+        '{"manifests": [{"digest": 5}]}',
+        '{"manifests": [{"digest": "sha256:../../etc"}]}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_not_a_layout(tmp_path: Path, index: str | None) -> None:
+    if index is not None:
+        (tmp_path / "index.json").write_text(index)
+    with pytest.raises(ValueError, match=tmp_path.name):
+        layout.digest(tmp_path)
+
+
+class Seen:
+    """A runtime that keeps the request of a build."""
+
+    def __init__(self) -> None:
+        self.requests: list[BuildRequest] = []
+
+    def build(self, request: BuildRequest) -> Built:
+        self.requests.append(request)
+        done: Any = {"argv": (), "exit": 0, "stdout": "", "seconds": 1.0}
+        return Built(done=Completed(stderr=STATUS, **done))
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+def build(folder: Path, seen: Seen, context: str) -> StepResult:
+    """Run a build with a named context, in a trial whose directories are in *folder*."""
+    for name in ("work", "context", "evidence"):
+        (folder / name).mkdir(exist_ok=True)
+    bench = steps.Bench(
+        scenario=scenario.load("single-chain"),
+        axes=(("compression", "gzip"), ("snapshotter", "overlayfs")),
+        images={"base": "b"}, registry="", work=folder / "work", context=folder / "context",
+        evidence=folder / "evidence",
+    )  # fmt: skip
+    step = Step(id="go", action=Action.BUILD, dockerfile="Dockerfile", contexts={"a": context})
+    return steps.run(bench, cast(Runtime, seen), step)
+
+
+def test_the_image_that_was_put_last_into_a_layout(tmp_path: Path, seen: Seen) -> None:
+    made = tmp_path / "work" / "lay"
+    made.mkdir(parents=True)
+    manifests = [{"digest": f"sha256:{'2' * 64}"}, {"digest": DIGEST}]
+    (made / "index.json").write_text(json.dumps({"manifests": manifests}))
+    assert build(tmp_path, seen, "oci-layout:lay").exit == 0
+    assert seen.requests[0].options.contexts == {"a": NamedContext(layout=made, digest=DIGEST)}
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ("oci-layout:lay", "lay is not an OCI layout with an image in it"),
+        ("context:lib", "the named context a is not a directory: lib"),
+    ],
+)
+def test_what_an_earlier_step_did_not_leave_is_a_failure_of_the_step(
+    tmp_path: Path, seen: Seen, context: str, message: str
+) -> None:
+    done = build(tmp_path, seen, context)
+    assert (done.exit, done.stderr, seen.requests) == (1, message, [])
+
+
+def test_a_link_does_not_lead_out_of_a_trial(tmp_path: Path, seen: Seen) -> None:
+    """The build reads the folder on the host, as root."""
+    (tmp_path / "context").mkdir()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "context" / "lib").symlink_to("../secret")
+    done = build(tmp_path, seen, "context:lib")
+    assert (done.exit, seen.requests) == (1, [])
+    assert done.stderr == "the named context a leads out of the trial: lib"
+    (tmp_path / "context" / "lib").unlink()
+    (tmp_path / "context" / "real").mkdir()
+    (tmp_path / "context" / "lib").symlink_to("real")
+    assert build(tmp_path, seen, "context:lib").exit == 0
