@@ -113,7 +113,8 @@ def prepare(
         )
     named = scenarios.expanded(request.scenario or default)
     loaded = (script,) if script else tuple(map(scenarios.load, named))
-    if not script and not request.trust_scenario:
+    # Not by *script*: the scenario tasks give a scenario of a folder too.
+    if not request.script and not request.trust_scenario:
         _check_trust(loaded)
     loaded = tuple(extend(s, request).within(request.deadline.get("step")) for s in loaded)
     _check_axes(request.axis, loaded)

@@ -17,7 +17,9 @@ from buildkit_bisect.errors import BadInput, NoAnswer, printable, printable_line
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import Variant
 from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.option import find
 from buildkit_bisect.options.requests import Campaign, ScenarioCheck, ScenarioLearn
+from buildkit_bisect.options.scenario_requests import picks
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.scenario import Scenario, doubts, learned, learned_rules
 from buildkit_bisect.scenario.doubts import Finding, Level
@@ -138,13 +140,8 @@ def _picked(request: ScenarioLearn, found: Sequence[Difference]) -> list[Differe
     """Return the facts that the request names, or that the user chooses on a terminal."""
     numbers: Sequence[int] = request.pick
     if not numbers and not request.json and sys.stdin.isatty() and sys.stdout.isatty():
-        given = input("Make rules of which facts? Numbers, or nothing for none: ")
-        wrong = [word for word in given.replace(",", " ").split() if not word.isdecimal()]
-        if wrong:
-            raise BadInput(
-                f"{wrong[0]!r} is not the number of a fact", hint=words(ScenarioLearn, pick=1)
-            )
-        numbers = [int(word) for word in given.replace(",", " ").split()]
+        given = input("Make rules of which facts? Numbers, or nothing for none: ").split()
+        numbers = picks(find(ScenarioLearn, "pick"), given) if given else ()
     elif not numbers and not request.json:
         print(f"{words(ScenarioLearn, pick=1)} makes rules of a fact; trials are reused.")
     for number in numbers:

@@ -25,7 +25,7 @@ from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 
 #: Longest text that is read, in bytes; GitHub's limit for an issue is 65,536 characters.
-LONGEST = 1 << 20
+LONGEST = 1 << 18
 
 #: Where new scenarios are, in the current directory.
 FOLDER = "scenarios"
@@ -171,6 +171,7 @@ def _refuse(draft: Draft, source: _Text) -> None:
 
 def _write(folder: Path, name: str, draft: Draft) -> None:
     """Write the folder as a whole. Raises `BadInput`, and leaves nothing, if it does not load."""
+    new = not folder.parent.exists()
     folder.parent.mkdir(parents=True, exist_ok=True)
     tmp = folder.parent / f".{name}.{os.getpid()}"
     try:
@@ -185,6 +186,8 @@ def _write(folder: Path, name: str, draft: Draft) -> None:
         tmp.rename(folder)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
+        if new and not folder.exists():
+            folder.parent.rmdir()
 
 
 def _report(draft: Draft, folder: Path, *, as_json: bool) -> None:

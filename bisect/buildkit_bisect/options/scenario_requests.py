@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,14 +14,16 @@ from buildkit_bisect.options.ends import OfEnds
 from buildkit_bisect.options.option import Option, Position, option, repeated
 from buildkit_bisect.options.shared import Request, WithJson
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
+
 
 def picks(option: Option, given: Sequence[str]) -> tuple[int, ...]:
     """Return the numbers in *given*, each once; several may be in one text, with commas."""
     found: dict[int, None] = {}
     for text in ",".join(given).split(","):
-        if not (text.strip().isascii() and text.strip().isdigit() and int(text) > 0):
+        if not _NUMBER.fullmatch(text.strip()):
             raise BadInput(
-                f"--{option.name} {text!r} is not the number of a fact",
+                f"--{option.name} {text[:60]!r} is not the number of a fact",
                 hint=f"--{option.name} {option.example}",
             )
         found[int(text)] = None

@@ -62,7 +62,8 @@ class Dockerfile:
 
 def parse(text: str) -> Dockerfile:
     """Return the directives and the instructions of a Dockerfile. Anything parses."""
-    lines = tuple(text.splitlines())
+    # Not `splitlines`, which also takes U+2028 and others for the end of a line.
+    lines = tuple(text.removesuffix("\n").split("\n"))
     directives: dict[str, str] = {}
     for line in lines:
         found = _DIRECTIVE.fullmatch(line.strip())
@@ -96,7 +97,7 @@ def _instructions(lines: tuple[str, ...], escape: str) -> Iterator[Instruction]:
         word, _, text = "".join(parts).strip().partition(" ")
         ends = _ends(text) if word.upper() in _WITH_DOCUMENTS else []
         for name in ends:
-            while at < len(lines) and lines[at].lstrip("\t") != name:
+            while at < len(lines) and lines[at].lstrip("\t").rstrip("\r") != name:
                 at += 1
             at += 1
         flags, mounts, rest = _flags(text.strip())

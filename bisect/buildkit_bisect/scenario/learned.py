@@ -45,10 +45,11 @@ class Kind(IntEnum):
     LOG = 7  # what a vertex printed
     MESSAGE = 8  # of a step
     LAYERS = 9  # of inner records, compared with the control
-    PRESENCE = 10  # a vertex is there at one end only
-    DAEMON = 11  # the daemon's log
-    RECORDS = 12  # numbers of an exported cache
-    DIGEST = 13  # of vertices and layers: they often change without meaning
+    NUMBER = 10  # of a step: vertices that ran, records that the daemon has
+    PRESENCE = 11  # a vertex is there at one end only
+    DAEMON = 12  # the daemon's log
+    RECORDS = 13  # numbers of an exported cache
+    DIGEST = 14  # of vertices and layers: they often change without meaning
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,12 +172,16 @@ class _Cell:
         return judge(alone, trial, end.control).name == rule.name
 
     def _separates(self, condition: Condition, *, good: bool) -> bool:
-        """Whether *condition* holds in every trial of one end, and in none of the other."""
+        """Whether *condition* holds in every trial of one end, and does not in those of the other.
+
+        What is not known of a trial, such as a file that was not read, is neither.
+        """
         cell = self._cell
         own, other = (cell.good, cell.bad) if good else (cell.bad, cell.good)
         verdict = Verdict.GOOD if good else Verdict.BAD
-        return all(self._holds(condition, t, own, verdict) for t in own.usable) and not any(
-            self._holds(condition, t, other, verdict) for t in other.usable
+        lacks = Condition(not_=condition)
+        return all(self._holds(condition, t, own, verdict) for t in own.usable) and all(
+            self._holds(lacks, t, other, verdict) for t in other.usable
         )
 
     def _difference(
@@ -253,10 +258,10 @@ class _Cell:
             yield from self._of_lines(Kind.LOG, step, log, made)
 
     def _of_outputs(self, step: Step) -> Iterator[Difference]:
-        for found in learned_outputs.candidates(step, self._good, self._bad):
+        seen = (step, self._good, self._bad)
+        for found in (*learned_outputs.candidates(*seen), *learned_outputs.numbers(*seen)):
             conditions = [c for one in found.conditions for c in self._of_runs(step, one)]
-            kind = Kind.FILE if found.of == "file" else Kind.IMAGE
-            yield from self._difference(kind, conditions, conditions)
+            yield from self._difference(Kind[found.of.upper()], conditions, conditions)
 
     def _of_messages(self, step: Step) -> Iterator[Difference]:
         def messages(trial: Observation) -> str:

@@ -1,4 +1,4 @@
-"""Which conditions on files and images of outputs may tell two ends apart. Pure.
+"""Which conditions on numbers, files and images may tell two ends apart. Pure.
 
 They are candidates: `learned` asks of each whether it does.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from buildkit_bisect.model import FileFacts, Observation, OutputFacts
-from buildkit_bisect.scenario import document_path, normal, outputs
+from buildkit_bisect.scenario import bounds, document_path, metrics, normal, outputs
 from buildkit_bisect.scenario.definition import Condition, Step
 
 #: Files, and values in the documents of an image, that are compared in one output.
@@ -28,7 +28,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_/-]+")
 class Candidates:
     """Conditions about one subject: one may hold at the good end, another one at the bad end."""
 
-    of: str  # "file" or "image"
+    of: str  # "file", "image" or "number"
     conditions: tuple[Condition, ...]
 
 
@@ -47,6 +47,37 @@ def candidates(
         base = Condition(step=step.id, output=name if len(images) > 1 else "")
         ends = [[_outputs(step, name, trial) for trial in trials] for trials in (good, bad)]
         yield from _documents(base, ends)
+
+
+def numbers(
+    step: Step, good: Sequence[Observation], bad: Sequence[Observation]
+) -> Iterator[Candidates]:
+    """Yield bounds between the numbers of *step* at both ends, if they are apart.
+
+    Not of its seconds, which another machine has others of.
+    """
+    for metric in metrics.names(step):
+        if metric == "seconds":
+            continue
+        one, other = (
+            [
+                found
+                for trial in trials
+                for run in step.runs
+                if (result := trial.step(run))
+                and (found := metrics.value(result, metric)) is not None
+            ]
+            for trials in (good, bad)
+        )
+        if one and other and (max(one) < min(other) or max(other) < min(one)):
+            low, high = sorted((one, other), key=max)
+            between = f"{(max(low) + min(high)) / 2:.15g}"
+            if not any(bounds.limit_problem(between, over=over) for over in (True, False)):
+                base = Condition(step=step.id, metric=metric)
+                yield Candidates(
+                    of="number",
+                    conditions=(replace(base, over=between), replace(base, under=between)),
+                )
 
 
 def _outputs(step: Step, name: str, trial: Observation) -> list[OutputFacts]:

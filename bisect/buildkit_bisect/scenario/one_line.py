@@ -84,7 +84,7 @@ class Draft:
     def write(self, folder: Path) -> None:
         """Write the scenario into *folder*, which exists. Raises OSError."""
         for name, text in self.texts.items():
-            (folder / name).write_text(text, errors="surrogateescape")
+            (folder / name).write_text(text, errors="surrogateescape", newline="")
         for name, path in self.context.items():
             to = folder / "context" / name
             to.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,10 @@ def draft(asked: Asked) -> Draft:
     texts = {f"{name}.Dockerfile": twins.dockerfile(name) for name in names.values()}
     files = used(path, file, context)
     own = _written(file, found, names, public=asked.public)
-    made = _toml(asked, expected, path, names, with_context=bool(files))
+    notes = [f"{image} is a local image of busybox" for image in names if not asked.public]
+    if unset := [name for name in dockerfiles.undeclared(file) if name not in asked.args]:
+        notes.append(f"no value for {listed(unset)}: {words(Campaign, build_arg='NAME=VALUE')}")
+    made = _toml(asked, expected, path, names, notes, with_context=bool(files))
     return Draft(texts={**texts, "Dockerfile": own, "scenario.toml": made}, context=files)
 
 
@@ -133,7 +136,7 @@ def _read(name: str) -> tuple[Path, str]:
             )
         if path.stat().st_size > _LARGEST:
             raise BadInput(f"{given}: larger than {_LARGEST} bytes", hint="docs/scenarios.md")
-        return path, path.read_text(encoding="utf-8")
+        return path, path.read_bytes().decode("utf-8-sig")  # BuildKit skips the mark too
     except OSError as error:
         raise BadInput(f"{given}: {error.strerror}", hint=words(Campaign, dockerfile="F")) from None
     except UnicodeDecodeError as error:
@@ -257,10 +260,10 @@ def _toml(
     expected: Expectation,
     path: Path,
     names: Mapping[str, str],
+    notes: Collection[str],
     *,
     with_context: bool,
 ) -> str:
-    notes = [f"{image} is a local image of busybox" for image in names] if not asked.public else []
     head: dict[str, object] = {
         "schema": 1,
         "name": NAME,

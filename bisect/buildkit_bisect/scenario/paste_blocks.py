@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _FENCE = re.compile(r"\s{0,3}(?:>\s?)*\s*(?P<fence>`{3,}|~{3,})\s*(?P<info>[^`]*)")
@@ -41,6 +41,10 @@ OUTPUT = re.compile(
     r"\s*(?:#\d+ |=> |\[\+\] Building|-{4,}|>>> |ERROR[: ]|error[: ]|WARNING[: ]|WARN\[|ERRO\["
     r"|INFO\[|Dockerfile\S*:\d+$|\s*\d+ \|| > \[| > |View build details|\d+\.\d+ |time=\")"
 )
+
+
+#: Characters of a line that is read.
+LONGEST_LINE = 4000
 
 
 class Kind(StrEnum):
@@ -85,11 +89,18 @@ class Paste:
 
     blocks: tuple[Block, ...]
     prose: tuple[Line, ...]  # what is outside of blocks
+    long: tuple[Line, ...] = ()  # lines that are left out
 
 
 def read(text: str) -> Paste:
     """Return the blocks and the prose of *text*. Any text is taken."""
-    lines = [Line(number=n, text=t) for n, t in enumerate(_plain(text).split("\n"), 1)]
+    whole = [Line(number=n, text=t) for n, t in enumerate(_plain(text).split("\n"), 1)]
+    long = tuple(line for line in whole if len(line.text) > LONGEST_LINE)
+    lines = [replace(line, text="") if len(line.text) > LONGEST_LINE else line for line in whole]
+    return replace(_read(lines), long=long)
+
+
+def _read(lines: Sequence[Line]) -> Paste:
     if not any(_FENCE.match(line.text) for line in lines):
         return _unfenced(lines)
     blocks, prose = _fenced(lines)

@@ -145,7 +145,7 @@ class Desk(Files):
                 case "--use":
                     used = True
                 case "--buildkitd-flags":
-                    self._daemon_flags(shlex.split(value))
+                    self._daemon_flags(_split(value))
                 case "--buildkitd-config" | "--config":
                     self.config = self.place(value)
                 case "--driver-opt":
@@ -277,6 +277,13 @@ class Desk(Files):
             self._daemon(command, "fresh")
         self._last, self._gone = builder, False
         self._used.add(builder)
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise Untaken(f"--buildkitd-flags {text[:60]}: {error}") from None
 
 
 def _bare(words: Sequence[str]) -> tuple[str, ...]:

@@ -41,14 +41,24 @@ class Draft:
     issue: str = ""
 
 
+#: Events that are taken: builds, changes of files.
+MOST = 200
+
+
+def _many(event: Event) -> Left:
+    reason = f"at most {MOST} builds and changes of files are taken"
+    return Left(number=event.number, source=event.source, reason=reason)
+
+
 def draft(text: str) -> Draft:
     """Return the scenario in *text*: Markdown, a script, or a Dockerfile.
 
     `Draft.steps` is empty if the text has no build.
     """
     told = paste_text.told(text)
-    maker = Maker(told=told)
-    maker.left += told.left
+    left = [*told.left, *(_many(event) for event in told.events[MOST:])]
+    told = replace(told, events=told.events[:MOST])
+    maker = Maker(told=told, left=left)
     for event in told.events:
         _take(maker, event)
     daemon = paste_daemon.of(told, maker.left, maker.notes)
@@ -57,8 +67,7 @@ def draft(text: str) -> Draft:
     builds = [step for step in maker.steps if step.values["action"] == "build"]
     ids = [str(step.values["id"]) for step in builds]
     said = _said(maker, told, builds)
-    left = sorted({(one.number, one.source, one.reason): one for one in maker.left}.values(),
-                  key=lambda one: one.number)  # fmt: skip
+    named = {(one.number, one.source, one.reason): one for one in maker.left}
     return Draft(
         steps=tuple(_trimmed(maker.steps)) if builds else (),
         outcomes=tuple(paste_rules.rules(ids, said)) if builds else (),
@@ -66,7 +75,7 @@ def draft(text: str) -> Draft:
         twins=tuple(twins.values()),
         files=maker.files,
         daemon=daemon,
-        left=tuple(left),
+        left=tuple(sorted(named.values(), key=lambda one: one.number)),
         notes=tuple(dict.fromkeys(maker.notes)),
         versions=tuple(dict.fromkeys(told.versions)),
         title=told.title,

@@ -42,6 +42,10 @@ _QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"")
 _ESTARGZ = re.compile(r"[-:]esgz\b|estargz")
 
 
+#: Stages of a Dockerfile that are looked at.
+MOST_STAGES = 200
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Twin:
     """A local image."""
@@ -93,6 +97,8 @@ def swap(
     Raises ValueError, with the reason, if an image cannot be pulled by anyone.
     """
     file = paste_dockerfile.read(text, args)
+    if len(file.stages) > MOST_STAGES:
+        raise ValueError(f"its Dockerfile has more than {MOST_STAGES} stages")
     lines = list(file.lines)
     found: dict[str, str] = {}
     kept: dict[str, str] = {}

@@ -91,10 +91,12 @@ def read(block: Block, variables: MutableMapping[str, str]) -> Iterator[Command 
             yield Left(number=one.number, source=source, reason=_WHAT[what])
             continue
         try:
-            for words in commands(one.text, one.documents, one.expands, variables):
-                yield Command(number=one.number, source=source, words=words)
+            taken = list(commands(one.text, one.documents, one.expands, variables))
         except Untaken as error:
             yield Left(number=one.number, source=source, reason=str(error))
+            continue
+        for words in taken:
+            yield Command(number=one.number, source=source, words=words)
 
 
 def _unprompted(block: Block) -> list[Line | Printed]:
@@ -166,6 +168,10 @@ _TYPED = re.compile(
 )
 
 
+#: Lines of one command.
+_MOST = 200
+
+
 def _logical(lines: Sequence[Line | Printed]) -> Iterator[_Logical | Printed]:
     at = 0
     while at < len(lines):
@@ -176,13 +182,17 @@ def _logical(lines: Sequence[Line | Printed]) -> Iterator[_Logical | Printed]:
             continue
         if not line.text.strip() or line.text.lstrip().startswith("#"):
             continue
-        parts = [line.text]
-        while _goes_on(parts[-1]) and at < len(lines) and isinstance(lines[at], Line):
+        parts, end = [line.text], at + _MOST
+        while _goes_on(parts[-1]) and at < min(len(lines), end) and isinstance(lines[at], Line):
             if not lines[at].text.lstrip().startswith("#"):  # people comment the options
                 parts[-1] = parts[-1].rstrip().removesuffix("\\")
                 parts.append(lines[at].text)
             at += 1
-        while _open_quote("\n".join(parts)) and at < len(lines) and isinstance(lines[at], Line):
+        while (
+            _open_quote("\n".join(parts))
+            and at < min(len(lines), end)
+            and isinstance(lines[at], Line)
+        ):
             parts.append(lines[at].text)
             at += 1
         text = _joined(parts)

@@ -69,7 +69,7 @@ def told(text: str) -> Told:
         listings=tuple(reader.listings),
         printed=tuple(reader.printed),
         prose=paste.prose,
-        left=tuple(desk.left),
+        left=(*desk.left, *map(_long, paste.long)),
         repeats=reader.repeats,
         versions=(*desk.versions, *_IMAGE.findall(text)),
         flags=tuple(desk.flags),
@@ -159,6 +159,11 @@ class _Reader:
         number = one.number + one.text.count("\n")
         source = "(the text shows a Dockerfile and no build: this is a plain build of it)"
         self.desk.events.append(Event(number=number, source=source, kind="build", build=build))
+
+
+def _long(line: Line) -> Left:
+    reason = f"longer than {paste_blocks.LONGEST_LINE} characters"
+    return Left(number=line.number, source=line.text[:60], reason=reason)
 
 
 def _has_build(block: Block) -> bool:

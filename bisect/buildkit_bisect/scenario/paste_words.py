@@ -265,23 +265,27 @@ def _value(text: str, at: int, variables: MutableMapping[str, str]) -> tuple[str
         return _substituted(text[at + 2 : end], variables), end + 1
     if text.startswith("${", at):
         end = text.find("}", at)
-        inner = text[at + 2 : end] if end > 0 else text[at + 2 :]
-        name, default = re.fullmatch(r"(\w*)(.*)", inner, re.DOTALL).groups()  # type: ignore[union-attr]
-        known = _known(name, variables)
-        if default.startswith((":-", "-")):
-            return (known or default.lstrip(":-")), end + 1
-        if known is None or default:
-            raise Untaken(f"the paste does not say what ${{{inner}}} is")
-        return known, end + 1
+        if end < 0:
+            raise Untaken("a bracket that does not end")
+        return _braced(text[at + 2 : end], variables), end + 1
     found = _NAME.match(text, at + 1)
-    if not found:
-        if at + 1 < len(text) and _SPECIAL.match(text[at + 1]):
-            raise Untaken(f"the paste does not say what {text[at : at + 2]} is")
-        return "$", at + 1
-    known = _known(found[0], variables)
-    if known is None:
-        raise Untaken(f"the paste does not say what ${found[0]} is")
-    return known, found.end()
+    if found:
+        return _braced(found[0], variables, written=f"${found[0]}"), found.end()
+    if at + 1 < len(text) and _SPECIAL.match(text[at + 1]):
+        raise Untaken(f"the paste does not say what {text[at : at + 2]} is")
+    return "$", at + 1
+
+
+def _braced(inner: str, variables: MutableMapping[str, str], written: str = "") -> str:
+    """Return the value of what is in braces: a variable, perhaps with a default."""
+    name = re.match(r"\w*", inner)[0]  # type: ignore[index]
+    default = inner[len(name) :]
+    known = _known(name, variables)
+    if default.startswith((":-", "-")):
+        return known or default.lstrip(":-")
+    if known is None or default:
+        raise Untaken(f"the paste does not say what {written or f'${{{inner}}}'} is")
+    return known
 
 
 def _known(name: str, variables: MutableMapping[str, str]) -> str | None:

@@ -35,7 +35,7 @@ def offered(*words: str) -> list[str]:
         (("li",), ["list"]),
         (("pat",), ["patch"]),
         (("sce",), ["scenario"]),
-        (("scenario", ""), ["check", "learn"]),
+        (("scenario", ""), ["check", "learn", "new"]),
         (("scenario", "learn", "x", "--goo"), ["--good"]),
         (("patch", ""), ["check", "list", "new"]),
         (("patch", "check", "--re"), ["--revs", "--repo"]),

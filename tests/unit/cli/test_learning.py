@@ -293,3 +293,17 @@ def test_a_scenario_without_rules_and_steps_is_refused(folder: Path, steps: str)
     (folder / "scenario.toml").write_text(steps + head)
     with pytest.raises(BadInput, match=r"scenario\.toml: "):
         scenarios.load(f"{folder}/", unjudged=True)
+
+
+@pytest.mark.parametrize("task", ["learn", "check"])
+def test_a_scenario_that_runs_a_program_must_be_trusted(folder: Path, task: str) -> None:
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    step = '\n[[steps]]\nid = "s"\naction = "script"\npath = "run.sh"\n'
+    (folder / "scenario.toml").write_text(FILE + step + RULES)
+    ends = {"learn": {"good": "v1", "bad": "v2"}, "check": {"rev": "v1"}}[task]
+    kind = {"learn": ScenarioLearn, "check": ScenarioCheck}[task]
+    request: Any = read(kind, {"folder": f"{folder}/", **ends}, env={})
+    with pytest.raises(BadInput, match=r"steps\[1\] runs 'run.sh' as root") as error:
+        getattr(learning, task)(request)
+    assert "--trust-scenario" in error.value.hint

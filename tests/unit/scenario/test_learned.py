@@ -77,7 +77,7 @@ STABLE = "[build 2/3] RUN echo stable > /stable"
 def test_a_vertex_that_is_cached_and_one_that_runs() -> None:
     good = trial(step("a", vertex(STABLE)), step("b", vertex(STABLE, "cached")))
     bad = trial(step("a", vertex(STABLE)), step("b", vertex(STABLE)))
-    (one,) = found([good] * 2, [bad] * 2)
+    one, *_ = found([good] * 2, [bad] * 2)
     assert one.kind is Kind.REUSE
     pattern = "RUN echo stable > /stable$"
     assert one.good == Condition(step="b", vertex=pattern, is_="cached")  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ def test_a_vertex_that_is_cached_and_one_that_runs() -> None:
 def test_the_number_of_a_step_in_its_stage_may_differ() -> None:
     good = trial(step("a", vertex("[build 2/3] RUN x", "cached")))
     bad = trial(step("a", vertex("[build 2/4] RUN x")))
-    (one,) = found([good] * 2, [bad] * 2)
+    one, *_ = found([good] * 2, [bad] * 2)
     assert (one.kind, one.good_text) == (Kind.REUSE, 'in a, "RUN x$" is CACHED')
 
 
@@ -97,7 +97,7 @@ def test_vertices_of_two_stages_with_one_command_are_told_apart() -> None:
     names = ("[one 2/3] RUN x", "[two 2/3] RUN x")
     good = trial(step("a", *(vertex(name, "cached") for name in names)))
     bad = trial(step("a", vertex(names[0], "cached"), vertex(names[1])))
-    (one,) = found([good] * 2, [bad] * 2)
+    one, *_ = found([good] * 2, [bad] * 2)
     assert one.bad is not None
     assert one.bad.vertex == r"^\[two [0-9]+/[0-9]+\] RUN x$"
 
@@ -134,7 +134,7 @@ def test_a_vertex_of_one_end_only_comes_after_what_it_follows_from() -> None:
     good = trial(step("a", vertex("[1/2] RUN a"), vertex("[2/2] RUN b")))
     bad = trial(step("a", vertex("[1/2] RUN a", "failed"), status=1, stderr="failed to solve"))
     kinds = [one.kind for one in found([good] * 2, [bad] * 2)]
-    assert kinds == [Kind.EXIT, Kind.FAILURE, Kind.MESSAGE, Kind.PRESENCE, Kind.DIGEST]
+    assert kinds == [Kind.EXIT, Kind.FAILURE, Kind.MESSAGE, Kind.NUMBER, Kind.PRESENCE, Kind.DIGEST]
 
 
 def test_digests_and_records_are_shown_and_are_no_rules() -> None:
@@ -170,6 +170,28 @@ def test_a_daemon_that_dies_and_what_it_logs() -> None:
     assert [(c.step, c.exit) for c in rules[1].all] == [("a", "ok")]
     text = written(FILE, rules, "2 trials.")
     assert 'daemon_log = "panic: at [0-9a-fx]+"' in text
+
+
+def test_numbers_of_a_step() -> None:
+    def seen(records: float, size: float) -> Observation:
+        return trial(replace(step("a"), metrics={"bytes": size, "records": records}))
+
+    good, bad = [seen(1, 500), seen(2, 900)], [seen(1, 1000.5), seen(1, 2000)]
+    (one,) = found(good, bad, "a")
+    assert one.kind is Kind.NUMBER
+    assert one.good == Condition(step="a", metric="bytes", under="950.25")
+    assert one.bad == Condition(step="a", metric="bytes", over="950.25")
+    assert found([seen(1, 1e-12)] * 2, [seen(1, 2e-12)] * 2, "a") == []
+    assert found([seen(1, 500), seen(1, 1500)], bad, "a") == []
+
+
+def test_what_is_not_known_of_a_trial_is_no_difference() -> None:
+    before, running = trial(step("a")), trial(step("a"), daemon="running")
+    assert found([before] * 2, [running] * 2, "a") == []
+    left_out = OutputFacts(name="out", kind="oci", left_out="more than 2000 files")
+    unread = trial(replace(step("a"), outputs=(left_out,)))
+    read = output(file("x", "one"))
+    assert differences(with_output(), [both([read] * 2, [unread] * 2)]) == []
 
 
 def output(*files: FileFacts, **documents: Any) -> Observation:
@@ -444,7 +466,7 @@ def test_the_rules_load(tmp_path: Path) -> None:
 def test_rules_hold_the_exits_of_the_steps_that_they_are_about() -> None:
     good = [trial(step("a"), step("b", vertex(STABLE, "cached")))] * 2
     bad = [trial(step("a"), step("b", vertex(STABLE)))] * 2
-    one, two = made(scenario(), found(good, bad), [both(good, bad)])
+    one, two = made(scenario(), found(good, bad)[:1], [both(good, bad)])
     assert [(c.step, c.exit) for c in one.all] == [("b", "ok"), ("b", "")]
     assert (one.verdict, two.verdict) == ("good", "bad")
     assert two.means == 'in b, "RUN echo stable > /stable$" runs: it is not CACHED'

@@ -187,6 +187,29 @@ def test_public_images_stay(tmp_path: Path) -> None:
     assert scenario.summary == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (b"\xef\xbb\xbfFROM alpine\n", "FROM ${BKBISECT_BASE_1}\n"),
+        (b"FROM alpine\r\nRUN a\r\n", "FROM ${BKBISECT_BASE_1}\nRUN a\r\n"),
+        ("FROM alpine\nRUN a\u2028b\x0cc".encode(), "FROM ${BKBISECT_BASE_1}\nRUN a\u2028b\x0cc\n"),
+        (b"# escape=`\nfrom `\n alpine\n", "FROM ${BKBISECT_BASE_1}\n\n"),
+    ],
+)
+def test_the_rest_of_the_dockerfile_stays(tmp_path: Path, text: bytes, wanted: str) -> None:
+    (tmp_path / "Dockerfile").write_bytes(text)
+    found = draft(Asked(dockerfile=str(tmp_path / "Dockerfile"), expect="ok"))
+    assert found.texts["Dockerfile"].partition("ARG BKBISECT_BASE_1=alpine\n")[2] == wanted
+    (tmp_path / "made").mkdir()
+    found.write(tmp_path / "made")
+    assert (tmp_path / "made/Dockerfile").read_bytes().decode() == found.texts["Dockerfile"]
+
+
+def test_arguments_without_a_value_are_named(tmp_path: Path) -> None:
+    assert made(tmp_path, "ok").summary.endswith("; no value for BUST: --build-arg NAME=VALUE.")
+    assert "BUST" not in made(tmp_path, "ok", args={"BUST": "1"}).summary
+
+
 def test_local_images_share_no_layer() -> None:
     one, two = (twins.dockerfile(name).splitlines() for name in ("base-1", "base-2"))
     assert [a for a, b in zip(one, two, strict=True) if a == b] == ["FROM scratch"]

@@ -96,6 +96,10 @@ def test_a_value_that_differs_each_time() -> None:
         ("cat Dockerfile | docker build -", [1], "a pipe"),
         ("(cd x; docker build .)", [1], "a group of commands"),
         ("docker build 'x", [1], "a quote that does not end"),
+        ("docker build ${x", [1], "a bracket that does not end"),
+        ("docker build $((", [1], "a bracket that does not end"),
+        ("docker build `x", [1], "a quote that does not end"),
+        ("docker build >", [1], "a redirection without a file"),
     ],
 )
 def test_what_is_not_taken_is_named_line_by_line(text: str, lines: list[int], reason: str) -> None:
