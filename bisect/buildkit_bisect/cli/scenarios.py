@@ -15,7 +15,7 @@ from buildkit_bisect import scenario
 from buildkit_bisect.cli.guard import DONE
 from buildkit_bisect.errors import BadInput, printable
 from buildkit_bisect.options.command import inv, words
-from buildkit_bisect.options.requests import TASKS, ScenarioNew
+from buildkit_bisect.options.requests import ScenarioNew
 from buildkit_bisect.scenario import paste_draft, paste_writer
 from buildkit_bisect.scenario.load import NAME
 from buildkit_bisect.scenario.paste_draft import Draft
@@ -218,8 +218,6 @@ def _facts(draft: Draft, folder: str) -> Mapping[str, Any]:
 def _next(folder: str) -> Iterator[str]:
     """Yield the commands that follow."""
     yield inv("run", rev="v0.26.0", scenario=folder)
-    if "scenario-learn" in TASKS:
-        yield inv("scenario-learn", folder, good="R", bad="R")
 
 
 def _log(text: str) -> None:
