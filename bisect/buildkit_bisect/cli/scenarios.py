@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,7 @@ def _report(draft: Draft, folder: Path, *, as_json: bool) -> None:
         return
     for line in paste_writer.summary(draft, shown):
         print(printable(line))
-    print(f"next: {', then '.join(_next(shown))}")
+    print(f"next: {_next(draft, shown)}")
 
 
 def _facts(draft: Draft, folder: str) -> Mapping[str, Any]:
@@ -211,13 +212,15 @@ def _facts(draft: Draft, folder: str) -> Mapping[str, Any]:
         ],
         "notes": list(draft.notes),
         "outcomes": [dict(rule) for rule in draft.outcomes],
-        "next": list(_next(folder)),
+        "next": _next(draft, folder),
     }
 
 
-def _next(folder: str) -> Iterator[str]:
-    """Yield the commands that follow."""
-    yield inv("run", rev="v0.26.0", scenario=folder)
+def _next(draft: Draft, folder: str) -> str:
+    """Return the command that follows: with the last release that the text names."""
+    tags = [image.rpartition(":")[2] for image in draft.versions]
+    releases = [tag for tag in tags if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
+    return inv("run", rev=releases[-1] if releases else "v0.26.0", scenario=folder)
 
 
 def _log(text: str) -> None:

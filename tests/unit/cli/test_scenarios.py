@@ -228,7 +228,7 @@ def test_a_text_without_a_build(here: Path, capsys: pytest.CaptureFixture[str]) 
         new()
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[1] for line in lines] == [
-        "line 2", "line 3", "line 4", "line 5", "line 6", "line 7", "line 11",
+        "line 2", "line 3", "line 4", "line 5", "line 6", "line 7", "line 10",
     ]  # fmt: skip
     assert not (here / "scenarios").exists()
 
