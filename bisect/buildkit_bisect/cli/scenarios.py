@@ -61,7 +61,7 @@ def new(request: ScenarioNew) -> int:
 def _place(text: str) -> tuple[str, Path]:
     """Return the name of a new scenario and its folder. Raises `BadInput`."""
     folder = Path(text).expanduser() if "/" in text else Path(FOLDER) / text
-    name = folder.name
+    name = folder.name if "/" in text else text
     if not NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise BadInput(
             f"{name[:80]!r} is not a name of a scenario: a-z, 0-9 and -, at most"
@@ -71,7 +71,7 @@ def _place(text: str) -> tuple[str, Path]:
     if os.path.lexists(folder):
         raise BadInput(
             f"{folder} exists already",
-            hint=f"another name, or rm -r {folder}",
+            hint=inv("scenario-new", "OTHER-NAME", from_="FILE"),
         )
     return name, folder
 
@@ -89,6 +89,8 @@ def _read(text: str) -> _Text:
         return _of_issue(issue)
     if "://" in text:
         where = web.shown(text)
+        if not re.match(r"[a-z]+://[^/]", text, re.IGNORECASE):
+            raise BadInput(f"{where} has no host", hint=words(ScenarioNew, from_="URL"))
         data = _fetched(text, where)
         if data.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
             raise BadInput(

@@ -191,6 +191,8 @@ def test_a_server_that_fails_for_now_is_not_bad_input(monkeypatch: pytest.Monkey
         ("Mine", "issue.md", "'Mine' is not a name of a scenario"),
         ("-x", "issue.md", "'-x' is not a name of a scenario"),
         ("..", "issue.md", "'..' is not a name of a scenario"),
+        (".", "issue.md", "'.' is not a name of a scenario"),
+        ("mine", "https://", "https:// has no host"),
         ("a/..", "issue.md", "'..' is not a name of a scenario"),
         ("x" * 42, "issue.md", "is not a name of a scenario"),
         ("mine", "nothing.md", "cannot read nothing.md: No such file or directory"),
