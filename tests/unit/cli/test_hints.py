@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.cli import error_table
+from buildkit_bisect.cli.line import FAMILIES
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import twin
 from buildkit_bisect.options.option import options_of
@@ -124,12 +125,12 @@ def segments(content: str) -> Iterator[tuple[str, str]]:
 
 
 def task_of(words: list[str]) -> str:
-    """Return the task of a command; ``plan`` and ``patch`` precede its name."""
+    """Return the task of a command; ``plan`` and ``patch`` may precede its name."""
     first, *more = [word.strip("'\".:") for word in words] or ["..."]
     if first == "plan" and more and more[0] in TASKS:
         return more[0]
-    if first == "patch" and more:
-        return "TASK" if more[0] in ("TASK", "--help", "-h") else f"patch-{more[0]}"
+    if first in FAMILIES and more:
+        return "TASK" if more[0] in ("TASK", "--help", "-h") else f"{first}-{more[0]}"
     return "TASK" if "{}" in first else first
 
 
