@@ -202,6 +202,16 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     ("patch-new", "mine", "--from-branch=master", "--repo=REPO", "--base=master"),
     ("patch-check", "--into=/nowhere", "--repo=REPO"),
     ("patch-check", "--patches=nothing", "--repo=REPO"),
+    # scenario-new
+    ("scenario",),
+    ("scenario-new",),
+    ("scenario-new", "mine"),
+    ("scenario-new", "mine", "--from"),
+    *(("scenario-new", n, "--from=/etc/hostname") for n in (
+        "../Mine", "Mine", "a b", ".", "..", "x" * 300, "\udcff", "é", "-", "/", "/etc", "x\n")),
+    *(("scenario-new", "mine", f"--from={f}") for f in (
+        "/nowhere", "/etc", "/dev/zero", "x" * 300, "a\nb", "\udcff",
+        "http://example.org/x", "ftp://x/y", "file:///etc/passwd", "https://", "https://[::1")),
     # campaigns
     *((task, *ids) for task, ids in itertools.product(
         ("report", "status", "resume", "post"),

@@ -258,3 +258,94 @@ docker buildx build --push --cache-from localhost:5000/test:1 --cache-to type=in
 ```
 The step `RUN echo one > /one.txt` should be cached.
 """
+
+#: moby/buildkit#5070: prompts of another shell, two builders of two releases, an error.
+TWO_RELEASES = """\
+```dockerfile
+FROM public.ecr.aws/debian/debian:bookworm-slim AS a
+RUN mkdir -p /var/www && ln -s /var/www /srv/www
+FROM a
+COPY --link x /var/www/x
+```
+```
+\u276f docker buildx create --name ok --driver-opt image=moby/buildkit:v0.13.2
+ok
+\u276f docker buildx build --builder=ok .
+[+] Building 6.3s (11/11) FINISHED                               docker-container:ok
+\u276f docker buildx create --name ko --driver-opt image=moby/buildkit:v0.14.0
+ko
+\u276f docker buildx build --builder=ko .
+ => ERROR [stage-1 2/2] COPY --link x /var/www/x                                0.0s
+ERROR: failed to solve: mkdir /var/www: not a directory
+```
+"""
+
+#: moby/buildkit#4780: some commands of a listing have a prompt and some have none.
+MIXED_PROMPTS = """\
+```
+FROM ubuntu:latest
+RUN --mount=type=bind,target=/mydir/,source=.,readwrite \\
+    --mount=type=bind,target=/mydir/old/,source=./old,readwrite \\
+    echo test
+```
+```
+# The Dockerfile is here
+$ cat Dockerfile
+
+# Two entries
+$ touch file1
+$ mkdir old
+
+# The first build
+docker build -f Dockerfile .
+
+# Another content
+$ echo edit1 > file1
+
+docker build -f Dockerfile .
+```
+"""
+
+#: moby/moby#38982: a block that is two files, and a command in a list.
+TWO_FILES = """\
+1. Files
+
+`Dockerfile` :
+
+```
+FROM ubuntu
+RUN mkdir -p /opt/a && ln -s /opt/a /opt/link
+COPY one.txt /opt/a/
+COPY two.txt /opt/link/
+```
+
+`one.txt`, `two.txt` :
+
+```
+test file
+```
+
+2. `export DOCKER_BUILDKIT=1`
+3. `docker build --no-cache .`
+"""
+
+#: moby/moby#42473: a script, then the output of the classic builder.
+CLASSIC = """\
+```bash
+mkdir example && cd example
+echo hello > foo
+cat > Dockerfile <<EOT
+FROM busybox
+COPY foo /foo
+RUN ln -s none /bar/notarget
+EOT
+```
+
+```bash
+docker build -t foo .
+Sending build context to Docker daemon  4.096kB
+ Step 1/3 : FROM busybox
+ latest: Pulling from library/busybox
+ The command '/bin/sh -c ln' returned a non-zero code: 1
+```
+"""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from buildkit_bisect import scenario
 from buildkit_bisect.cli.guard import DONE
 from buildkit_bisect.errors import BadInput, printable
 from buildkit_bisect.options.command import inv, words
-from buildkit_bisect.options.requests import TASKS, ScenarioNew
+from buildkit_bisect.options.requests import ScenarioNew
 from buildkit_bisect.scenario import paste_draft, paste_writer
 from buildkit_bisect.scenario.load import NAME
 from buildkit_bisect.scenario.paste_draft import Draft
@@ -60,7 +61,7 @@ def new(request: ScenarioNew) -> int:
 def _place(text: str) -> tuple[str, Path]:
     """Return the name of a new scenario and its folder. Raises `BadInput`."""
     folder = Path(text).expanduser() if "/" in text else Path(FOLDER) / text
-    name = folder.name
+    name = folder.name if "/" in text else text
     if not NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise BadInput(
             f"{name[:80]!r} is not a name of a scenario: a-z, 0-9 and -, at most"
@@ -70,7 +71,7 @@ def _place(text: str) -> tuple[str, Path]:
     if os.path.lexists(folder):
         raise BadInput(
             f"{folder} exists already",
-            hint=f"another name, or rm -r {folder}",
+            hint=inv("scenario-new", "OTHER-NAME", from_="FILE"),
         )
     return name, folder
 
@@ -88,6 +89,8 @@ def _read(text: str) -> _Text:
         return _of_issue(issue)
     if "://" in text:
         where = web.shown(text)
+        if not re.match(r"[a-z]+://[^/]", text, re.IGNORECASE):
+            raise BadInput(f"{where} has no host", hint=words(ScenarioNew, from_="URL"))
         data = _fetched(text, where)
         if data.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
             raise BadInput(
@@ -197,7 +200,7 @@ def _report(draft: Draft, folder: Path, *, as_json: bool) -> None:
         return
     for line in paste_writer.summary(draft, shown):
         print(printable(line))
-    print(f"next: {', then '.join(_next(shown))}")
+    print(f"next: {_next(draft, shown)}")
 
 
 def _facts(draft: Draft, folder: str) -> Mapping[str, Any]:
@@ -211,15 +214,15 @@ def _facts(draft: Draft, folder: str) -> Mapping[str, Any]:
         ],
         "notes": list(draft.notes),
         "outcomes": [dict(rule) for rule in draft.outcomes],
-        "next": list(_next(folder)),
+        "next": _next(draft, folder),
     }
 
 
-def _next(folder: str) -> Iterator[str]:
-    """Yield the commands that follow."""
-    yield inv("run", rev="v0.26.0", scenario=folder)
-    if "scenario-learn" in TASKS:
-        yield inv("scenario-learn", folder, good="R", bad="R")
+def _next(draft: Draft, folder: str) -> str:
+    """Return the command that follows: with the last release that the text names."""
+    tags = [image.rpartition(":")[2] for image in draft.versions]
+    releases = [tag for tag in tags if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
+    return inv("run", rev=releases[-1] if releases else "v0.26.0", scenario=folder)
 
 
 def _log(text: str) -> None:

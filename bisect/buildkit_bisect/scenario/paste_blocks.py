@@ -32,13 +32,15 @@ _FROM = re.compile(r"\s*FROM\s+\S", re.IGNORECASE)
 
 #: A line that begins with a program of a build, also behind a prompt.
 COMMAND = re.compile(
-    r"\s*(?:[\w.@~:/\[\]() -]{0,60}?[$#%>]\s+)?(?:sudo\s+|time\s+|[A-Z_]+=\S*\s+)*"
+    r"\s*(?:[\w.@~:/\[\]() -]{0,60}?[$#%>\u276f\u279c\u00bb]\s+)?"
+    r"(?:sudo\s+|time\s+|[A-Z_]+=\S*\s+)*"
     r"(?:docker|buildx|buildctl|buildctl-daemonless\.sh|buildkitd|nerdctl|podman)\s+[\w-]"
 )
 
 #: Lines that builds print.
 OUTPUT = re.compile(
     r"\s*(?:#\d+ |=> |\[\+\] Building|-{4,}|>>> |ERROR[: ]|error[: ]|WARNING[: ]|WARN\[|ERRO\["
+    r"|Sending build context|Step \d+/\d+ : | ---> |Successfully |Removing intermediate"
     r"|INFO\[|Dockerfile\S*:\d+$|\s*\d+ \|| > \[| > |View build details|\d+\.\d+ |time=\")"
 )
 
@@ -118,7 +120,7 @@ def _unfenced(lines: Sequence[Line]) -> Paste:
     outside = [line for line in lines if line.text.strip() and line not in indented]
     prose = [line for line in outside if not COMMAND.match(line.text)]
     if any(COMMAND.match(line.text) for line in indented) and len(prose) == len(outside):
-        blocks = [_block(group, "", ()) for group in _groups(lines)]
+        blocks = [block for group in _groups(lines) for block in _block(group, "", ())]
         return Paste(blocks=tuple(blocks), prose=tuple(outside))
     found = kind([line.text for line in lines])
     if found is Kind.OUTPUT:
@@ -155,12 +157,12 @@ def _fenced(lines: Sequence[Line]) -> tuple[list[Block], list[Line]]:
             else:
                 prose.append(line)
         elif found and found["fence"].startswith(fence) and not found["info"].strip():
-            blocks.append(_block(inside, info, prose))
+            blocks += _block(inside, info, prose)
             fence = ""
         else:
             inside.append(Line(number=line.number, text=_dedented(line.text, indent)))
     if fence:  # GitHub too takes it to the end
-        blocks.append(_block(inside, info, prose))
+        blocks += _block(inside, info, prose)
     return blocks, prose
 
 
@@ -169,14 +171,17 @@ def _dedented(text: str, indent: int) -> str:
     return text[indent:] if re.fullmatch(r"[\s>]*", text[:indent]) else text
 
 
-def _block(lines: Sequence[Line], info: str, before: Sequence[Line]) -> Block:
+def _block(lines: Sequence[Line], info: str, before: Sequence[Line]) -> list[Block]:
+    """Return a block; of a file that the line before gives several names, one for each."""
     word = re.split(r"[\s{,:]", info.lower(), maxsplit=1)[0]
     found = kind([line.text for line in lines], word)
     number = lines[0].number if lines else 0
-    name = _caption(info, before, number)
-    if found is Kind.OUTPUT and (word not in _TEXTS or (name and _captioned(before, name, number))):
+    names = _NAMED.findall(info) or _NAMED.findall(" ".join(_near(before, number))) or [""]
+    captioned = bool(names[0]) and _captioned(before, names, number)
+    if found is Kind.OUTPUT and (word not in _TEXTS or captioned):
         found = Kind.FILE
-    return Block(kind=found, lines=tuple(lines), name=name)
+    chosen = names if captioned and found is Kind.FILE else names[-1:]
+    return [Block(kind=found, lines=tuple(lines), name=name) for name in chosen]
 
 
 def kind(texts: Sequence[str], word: str = "") -> Kind:
@@ -196,22 +201,16 @@ def _is_dockerfile(texts: Sequence[str]) -> bool:
     return bool(_INSTRUCTION.match(first)) and any(_FROM.match(text) for text in texts)
 
 
-def _caption(info: str, before: Sequence[Line], number: int) -> str:
-    """Return the file that the fence's own line, or the line of prose before it, names."""
-    if found := _NAMED.search(info):
-        return found[1]
-    found_all = [_NAMED.findall(text) for text in _near(before, number)]
-    return found_all[0][-1] if found_all and found_all[0] else ""
-
-
 def _near(before: Sequence[Line], number: int) -> list[str]:
     """Return the last line of text before line *number*, unless it is far away."""
     return [line.text for line in before if line.text.strip() and number - line.number <= 4][-1:]  # noqa: PLR2004
 
 
-def _captioned(before: Sequence[Line], name: str, number: int) -> bool:
-    """Whether the line before is little more than the name of a file."""
-    rest = " ".join(_near(before, number)).replace(name, "")
+def _captioned(before: Sequence[Line], names: Sequence[str], number: int) -> bool:
+    """Whether the line before is little more than names of files."""
+    rest = " ".join(_near(before, number))
+    for name in names:
+        rest = rest.replace(name, "")
     return len(re.sub(r"[\W_]", "", rest)) <= 20  # noqa: PLR2004
 
 

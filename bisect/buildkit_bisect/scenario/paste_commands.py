@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from buildkit_bisect.options.command import words as option
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario import paste_options
 from buildkit_bisect.scenario.paste_files import PROGRAMS, Event, Files, plain
 from buildkit_bisect.scenario.paste_options import Build
@@ -330,7 +332,7 @@ _SILENT = frozenset({
     *("tar", "crane", "skopeo", "oras", "regctl"),
 })  # fmt: skip
 
-_SCRIPT = "a program of its own: --script FILE runs one in a trial"
+_SCRIPT = f"a program of its own: {option(Campaign, script='FILE')} runs one in a trial"
 
 _OTHER = {
     **dict.fromkeys(("bash", "sh", "go", "python", "python3"), _SCRIPT),

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario import attributes
 from buildkit_bisect.scenario.paste_shell import Left
 from buildkit_bisect.scenario.paste_text import Told
@@ -16,6 +18,8 @@ from buildkit_bisect.scenario.paste_toml import key, value
 #: Snapshotters that a daemon here can have, and the one that is each trial's control.
 _SNAPSHOTTERS = ("native", "overlayfs", "stargz", "fuse-overlayfs")
 CONTROL = "overlayfs"
+
+_SOCKET = words(Campaign, snapshotter_socket="NAME=SOCKET")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +38,7 @@ def of(told: Told, left: list[Left], notes: list[str]) -> Daemon:
         if name in ("--oci-worker-snapshotter", "--containerd-worker-snapshotter"):
             snapshotter = text
         elif name == "--oci-worker-proxy-snapshotter-path":
-            notes.append(f"{flag}: give your own snapshotter with --snapshotter-socket")
+            notes.append(f"{flag}: your own snapshotter is one of {_SOCKET}")
         elif name not in _OWN:
             left.append(Left(number=0, source=flag, reason="buildkitd's own flag: not taken"))
     data = _parsed(told.config, left)
@@ -49,8 +53,7 @@ def of(told: Told, left: list[Left], notes: list[str]) -> Daemon:
         snapshotter = ""
     if snapshotter and snapshotter not in _SNAPSHOTTERS:
         notes.append(
-            f"the snapshotter {snapshotter} is not built in: --snapshotter-socket"
-            f" {snapshotter}=SOCKET says where yours listens"
+            f"the snapshotter {snapshotter} is not built in: {_SOCKET} says where it listens"
         )
     return Daemon(snapshotter="" if snapshotter in (CONTROL, "auto") else snapshotter,
                   config=config)  # fmt: skip

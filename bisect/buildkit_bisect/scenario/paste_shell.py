@@ -16,9 +16,10 @@ from buildkit_bisect.scenario.paste_words import Untaken, Words, commands
 #: A prompt, as terminals show it. A lone ``#`` is one only if the block has no other command.
 _PROMPT = re.compile(
     r"\s*(?:\([\w.-]+\) )?"
-    r"(?:\[?[\w.-]+@[\w.-]+[\]: ]?[^\s$#%>]*\]?\s?[$#%]|[~\w./-]*(?:[$%]|\s?[\u276f\u279c])"
+    r"(?:\[?[\w.-]+@[\w.-]+[\]: ]?[^\s$#%>]*\]?\s?[$#%]|[~\w./-]*(?:[$%]|\s?[\u276f\u279c\u00bb])"
     r"|PS [^>]*>)\s+(?=\S)"
 )
+_NO_PROMPT = re.compile("").match("")
 _ROOT_PROMPT = re.compile(r"\s*#\s+(?=\S)")
 _CONTINUED = re.compile(r"\s*>\s?")
 _HEREDOC = re.compile(r"(?<!<)<<(?P<dash>-?)\s*(?P<quote>['\"\\]?)(?P<end>[A-Za-z_]\w*)['\"]?")
@@ -106,15 +107,17 @@ def _unprompted(block: Block) -> list[Line | Printed]:
     if prompt is None:
         return list(_sorted_out(lines, explicit=block.kind is Kind.SHELL))
     out: list[Line | Printed] = []
-    open_, end = False, ""
+    open_, end, alone = False, "", True
     for line in lines:
-        found = prompt.match(line.text)
+        # People leave out a prompt, after an empty line or a comment.
+        found = prompt.match(line.text) or (alone and COMMAND.match(line.text) and _NO_PROMPT)
+        alone = not line.text.strip() or line.text.startswith("# ")
         if end:
             text = _CONTINUED.sub("", line.text) if line.text.lstrip().startswith(">") else None
             out.append(Line(number=line.number, text=line.text if text is None else text))
             end = "" if out[-1].text.strip() == end else end
         elif found:
-            text = line.text[found.end() :]
+            text = line.text[found.end() :] if found is not _NO_PROMPT else line.text
             out.append(Line(number=line.number, text=text))
             open_, end = text.rstrip().endswith("\\"), _end(text)
         elif open_:

@@ -148,7 +148,7 @@ class _Reader:
 
     def _shown(self, name: str, lines: Sequence[Printed]) -> None:
         """Take what ``cat FILE`` printed."""
-        if name and lines:
+        if name and any(line.text.strip() and line.text[0] != "#" for line in lines):
             text = "".join(f"{line.text}\n" for line in lines).rstrip("\n") + "\n"
             self._listing(lines[0].number, name, text)
 
@@ -156,9 +156,11 @@ class _Reader:
         """Add a build of the last Dockerfile, for a text that shows no command."""
         one = [listing for listing in self.listings if listing.dockerfile][-1]
         build = Build(context="", file=one.name or "Dockerfile")
-        number = one.number + one.text.count("\n")
+        number = one.number + one.text.count("\n") - 1
         source = "(the text shows a Dockerfile and no build: this is a plain build of it)"
-        self.desk.events.append(Event(number=number, source=source, kind="build", build=build))
+        self.desk.events.append(
+            Event(number=number, source=source, kind="build", build=build, document=one.text)
+        )
 
 
 def _long(line: Line) -> Left:

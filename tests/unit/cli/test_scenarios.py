@@ -191,6 +191,8 @@ def test_a_server_that_fails_for_now_is_not_bad_input(monkeypatch: pytest.Monkey
         ("Mine", "issue.md", "'Mine' is not a name of a scenario"),
         ("-x", "issue.md", "'-x' is not a name of a scenario"),
         ("..", "issue.md", "'..' is not a name of a scenario"),
+        (".", "issue.md", "'.' is not a name of a scenario"),
+        ("mine", "https://", "https:// has no host"),
         ("a/..", "issue.md", "'..' is not a name of a scenario"),
         ("x" * 42, "issue.md", "is not a name of a scenario"),
         ("mine", "nothing.md", "cannot read nothing.md: No such file or directory"),
@@ -228,7 +230,7 @@ def test_a_text_without_a_build(here: Path, capsys: pytest.CaptureFixture[str]) 
         new()
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[1] for line in lines] == [
-        "line 2", "line 3", "line 4", "line 5", "line 6", "line 7", "line 11",
+        "line 2", "line 3", "line 4", "line 5", "line 6", "line 7", "line 10",
     ]  # fmt: skip
     assert not (here / "scenarios").exists()
 
