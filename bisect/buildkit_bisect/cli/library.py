@@ -34,7 +34,9 @@ def text(published: Path = PUBLISHED) -> str:
     ]
     matrix = published / _MATRIX
     over = result.read(matrix) if (matrix / "result.json").is_file() else None
-    return library.index(entries, over)
+    done = {entry.scenario.name for entry in entries}
+    waiting = [scenarios.load(name) for name in scenarios.library() if name not in done]
+    return library.index(entries, over, waiting)
 
 
 def publish(folder: Path, published: Path = PUBLISHED) -> Path:

@@ -14,6 +14,7 @@ from buildkit_bisect.render import changes, table
 from buildkit_bisect.render.links import commit, link
 from buildkit_bisect.render.text import markdown
 from buildkit_bisect.result import BisectInfo, Result, ScenarioInfo, SearchStatus
+from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.scenario.upstream import Upstream
 
 #: The files of a published search; the page and the matrix say no more than its report.
@@ -25,9 +26,10 @@ Each scenario of `bisect/scenarios/library/` is a public report about BuildKit. 
 each of them between two releases, on a clone of moby/buildkit (`PATH`), and did not read upstream's
 answer, which is in the scenario's `upstream.toml`. A name links to the report of the search.
 
-*Minutes* are those of the search on a machine with 2 cores; builds that another search had left
-were reused. *Trials* are all of the search. *Bad in* are the tested releases at which the scenario
-is bad: the ends of the search{and_matrix}.
+*Minutes* are those of the search's builds and trials on a machine with 2 cores that did other work
+too, also of those that another search had left. *Bad in* are the tested releases at which the
+scenario is bad: the ends of the search{and_matrix}. Release branches may have the same change as
+another commit.
 
 """
 
@@ -57,10 +59,11 @@ class Entry:
         return next(s for s in self.result.scenarios if s.name == self.search.scenario)
 
 
-def index(entries: Sequence[Entry], matrix: Result | None) -> str:
+def index(entries: Sequence[Entry], matrix: Result | None, waiting: Sequence[Scenario] = ()) -> str:
     """Return the index as Markdown, a row for each of *entries*.
 
-    *matrix* is one of the library over releases; it adds to where a scenario is bad.
+    *matrix* is one of the library over releases; it adds to where a scenario is bad. *waiting*
+    are the scenarios that were not bisected.
     """
     also = ", and those of [the matrix](matrix/report.md)" if matrix else ""
     rows = [_COLUMNS, tuple("---" for _ in _COLUMNS), *(_row(one, matrix) for one in entries)]
@@ -72,7 +75,15 @@ def index(entries: Sequence[Entry], matrix: Result | None) -> str:
         f"{plural(found, 'commit')} found in {plural(len(entries), 'report')}; upstream names one"
         f" in {len(named)} of them, and {same} of these agree."
     )
-    return _HEAD.format(and_matrix=also) + "\n".join(lines) + f"\n\n{said}\n"
+    return _HEAD.format(and_matrix=also) + "\n".join(lines) + f"\n\n{said}\n{_rest(waiting)}"
+
+
+def _rest(waiting: Sequence[Scenario]) -> str:
+    """Return the list of the scenarios that were not bisected; "" if there are none."""
+    if not waiting:
+        return ""
+    rows = [f"- {link(_report(one.issue), one.issue)}: {markdown(one.title)}" for one in waiting]
+    return "\n".join(["", "Not bisected yet:", "", *rows, ""])
 
 
 def agrees(entry: Entry) -> bool:
@@ -91,7 +102,7 @@ def _pull(entry: Entry) -> str:
 
 
 def _row(entry: Entry, matrix: Result | None) -> tuple[str, ...]:
-    result = entry.result
+    info, result = entry.search, entry.result
     name = entry.scenario.name.partition("/")[2]
     number = _pull(entry)
     trials = sum(len(cell.trials) for cell in result.cells)
@@ -101,12 +112,18 @@ def _row(entry: Entry, matrix: Result | None) -> tuple[str, ...]:
         markdown(entry.scenario.title),
         _answer(entry),
         link(f"#{number}", changes.pull_url(result, number)) if number else "",
-        markdown(_bad_in(entry, matrix)),
-        f"{result.seconds.get('total', 0.0) / 60:.0f}",
+        markdown("; ".join(filter(None, [_bad_in(entry, matrix), _since(info)]))),
+        f"{_seconds(result) / 60:.0f}",
         str(trials),
         _upstream(entry),
         _agree(entry),
     )
+
+
+def _seconds(result: Result) -> float:
+    """Return the time of all builds and trials, also of those that were there already."""
+    builds = {cell.build.key: cell.build.seconds for cell in result.cells if cell.build}
+    return sum(builds.values()) + sum(t.seconds for c in result.cells for t in c.trials)
 
 
 def _report(url: str) -> str:
@@ -143,6 +160,12 @@ def _bad_in(entry: Entry, matrix: Result | None) -> str:
         if not cells:
             return info.bad
     return listed(_spans(rows, bad)) or "none of the tested"
+
+
+def _since(info: BisectInfo) -> str:
+    """Return the first release that has the commit; others may have the same change picked."""
+    what = "the fix" if info.find_fix else "the commit"
+    return f"{what} is in {info.contained[0]} and newer" if info.contained else ""
 
 
 def _spans(rows: Sequence[str], bad: set[str]) -> Iterator[str]:

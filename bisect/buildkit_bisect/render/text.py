@@ -55,7 +55,7 @@ _PARTS = r"(?:/[^\s/\"':=,]+)"  # of an absolute path
 # path is matched by the group as a whole, and kept.
 _PATHS = (
     (re.compile(
-        rf"{_PARTS}*/tmp/(?:trial|images|build|bench)[\w-]*-\d+-\w+|({_PARTS}+)"), "TRIAL"),
+        rf"{_PARTS}*/tmp/(?:trial|images|build|bench|bkb)[\w-]*-\d+-\w+|({_PARTS}+)"), "TRIAL"),
     # A checkout has the same name by default. What a user needs of it is not the cache's.
     (re.compile(
         rf"{_PARTS}*/\.?(?:cache/)?buildkit-bisect(?=/)(?!/(?:results|patches|templates)/)"

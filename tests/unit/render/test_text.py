@@ -50,6 +50,7 @@ class Seen(HTMLParser):
         ("token ghp_0123456789abcdefABCD", "token ***"),
         ("Authorization: Bearer abcdefgh.ijkl", "Authorization: Bearer ***"),
         ("https://user:secret@example.org/x", "https://***@example.org/x"),
+        ("read unix @->/tmp/bkb-21535-wl6p2sc5/s: reset", "read unix @->TRIAL/s: reset"),
         ("context:a=oci-layout://named-0@sha256:1", "context:a=oci-layout://named-0@sha256:1"),
         ("xoci-layout://user:secret@example.org", "xoci-layout://***@example.org"),
         ('{"password": "hunter22", "a": 1}', '{"password": ***, "a": 1}'),
@@ -170,7 +171,8 @@ _SHORT = (
     (re.compile(
         r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key)[\w-]*"
         r"[\"']?\s*[=:]\s*)(\"[^\"]+\"|'[^']+'|[^\s,;\"'&]{4,})"), r"\1***"),
-    (re.compile(r"(?:/[^\s/\"':=,]+)*/tmp/(?:trial|images|build|bench)[\w-]*-\d+-\w+"), "TRIAL"),
+    (re.compile(
+        r"(?:/[^\s/\"':=,]+)*/tmp/(?:trial|images|build|bench|bkb)[\w-]*-\d+-\w+"), "TRIAL"),
     (re.compile(r"(?:/[^\s/\"':=,]+)*/\.?(?:cache/)?buildkit-bisect(?=/)"), "CACHE"),
 )  # fmt: skip
 _PIECES = (
