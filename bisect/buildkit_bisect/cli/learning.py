@@ -15,7 +15,7 @@ from buildkit_bisect.cli.campaigns import asked_for, conduct
 from buildkit_bisect.cli.guard import DONE, NO_ANSWER
 from buildkit_bisect.errors import BadInput, NoAnswer, printable, printable_line
 from buildkit_bisect.live import Display
-from buildkit_bisect.model import Variant
+from buildkit_bisect.model import ToolOutcome, Variant
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.option import find
 from buildkit_bisect.options.requests import Campaign, ScenarioCheck, ScenarioLearn
@@ -230,7 +230,7 @@ def _of_trials(watch: Watch) -> Iterable[Finding]:
         control = " (control)" if cell.scenario.is_control(axes) else ""
         agree = len(cell.counts) == 1
         text = f"{where}{control}: {cell.outcome.verdict}, {counts or cell.outcome.reason}"
-        if not cell.judged or cell.outcome.name == "control-failed":
+        if not cell.judged or cell.outcome.name == ToolOutcome.CONTROL_FAILED:
             yield Finding(level=Level.WRONG, text=f"{text}; {cell.outcome.reason}")
         else:
             yield Finding(level=Level.OK if agree else Level.WRONG, text=text)

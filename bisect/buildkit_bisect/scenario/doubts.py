@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
-from buildkit_bisect.model import Observation, Verdict
+from buildkit_bisect.model import Observation, ToolOutcome, Verdict
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario.definition import Action, Scenario, Step
@@ -33,7 +33,7 @@ class Level(StrEnum):
     """How much a finding matters."""
 
     WRONG = "wrong"  # an answer may be wrong
-    FLAKY = "flaky"  # trials may disagree
+    FLAKY = ToolOutcome.FLAKY.value  # trials may disagree
     NOTE = "note"  # worth knowing
     OK = "ok"
 

@@ -212,9 +212,9 @@ class Desk(Files):
 
     def _daemon(self, command: Command, start: str) -> None:
         last = self.events[-1] if self.events else None
-        if last is not None and (last.kind != "daemon" or last.start != start):
+        if last is not None and (last.does != "daemon" or last.start != start):
             self.events.append(
-                Event(number=command.number, source=command.source, kind="daemon", start=start)
+                Event(number=command.number, source=command.source, does="daemon", start=start)
             )
 
     def _build(self, command: Command, build: Build) -> None:
@@ -244,7 +244,7 @@ class Desk(Files):
         self._switch(command, build.builder)
         build.contexts = {k: self._named(v, build) for k, v in build.contexts.items()}
         self.events.append(
-            Event(number=command.number, source=command.source, kind="build", build=build,
+            Event(number=command.number, source=command.source, does="build", build=build,
                   document=document, folder=self.folder)
         )  # fmt: skip
 

@@ -115,15 +115,15 @@ def _said(maker: Maker, told: Told, builds: Sequence[Step]) -> paste_rules.State
 
 
 def _take(maker: Maker, event: Event) -> None:
-    match event.kind:
+    match event.does:
         case "build":
             try:
                 paste_builds.take(maker, event)
             except ValueError as error:
                 leave(maker, event, str(error))
         case "prune" | "daemon":
-            values: dict[str, object] = {"action": event.kind}
-            name = "prune" if event.kind == "prune" else event.start
+            values: dict[str, object] = {"action": event.does}
+            name = "prune" if event.does == "prune" else event.start
             if event.start:
                 values["start"] = event.start
             if maker.steps and maker.steps[-1].values.items() >= values.items():

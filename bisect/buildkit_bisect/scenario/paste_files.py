@@ -18,7 +18,7 @@ class Event:
 
     number: int
     source: str
-    kind: (
+    does: (
         str  # "build", "prune", "daemon", "write", "append", "symlink", "delete", "mkdir", "rename"
     )
     path: str = ""
@@ -49,7 +49,7 @@ class Files:
         """Note that *command* does something to *path*."""
         place = self.place(path) if path else ""
         self.events.append(
-            Event(number=command.number, source=command.source, kind=kind, path=place,
+            Event(number=command.number, source=command.source, does=kind, path=place,
                   content=content)
         )  # fmt: skip
 

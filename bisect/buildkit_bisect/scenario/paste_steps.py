@@ -65,7 +65,7 @@ def change(maker: Maker, event: Event) -> None:
     """Do what an event does to files; it is a step only if a build may see it."""
     path = event.path
     maker.wrote[path] = event
-    match event.kind:
+    match event.does:
         case "write":
             _put(maker, event, event.content)
         case "append":

@@ -59,7 +59,7 @@ def told(text: str) -> Told:
     reader = _Reader(paste)
     reader.read()
     desk = reader.desk
-    builds = [event for event in desk.events if event.kind == "build"]
+    builds = [event for event in desk.events if event.does == "build"]
     if not builds and any(one.dockerfile for one in reader.listings):
         reader.plain_build()
     issues = dict.fromkeys(_ISSUE.findall(text))
@@ -159,7 +159,7 @@ class _Reader:
         number = one.number + one.text.count("\n") - 1
         source = "(the text shows a Dockerfile and no build: this is a plain build of it)"
         self.desk.events.append(
-            Event(number=number, source=source, kind="build", build=build, document=one.text)
+            Event(number=number, source=source, does="build", build=build, document=one.text)
         )
 
 
@@ -188,7 +188,7 @@ def _whole_build(text: str) -> bool:
 def _config(desk: Desk, listings: Sequence[Listing]) -> str:
     """Return the configuration of buildkitd that the text shows."""
     for event in reversed(desk.events):
-        if desk.config and event.kind == "write" and event.path == desk.config:
+        if desk.config and event.does == "write" and event.path == desk.config:
             return event.content
     names = [posixpath.basename(desk.config)] if desk.config else []
     for one in _configs(listings):
