@@ -30,8 +30,11 @@ _VARYING = (
 
 _ANY = re.compile("|".join(f"(?P<v{n}>{looks})" for n, (_, looks, _) in enumerate(_VARYING)))
 
-#: Characters of a line; more say nothing more, and a pattern has a limit.
+#: Characters of a line in its normal form; more say nothing more, and a pattern has a limit.
 _LONGEST = 200
+
+#: Characters of a line that are looked at.
+_MOST = 2000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,18 +51,22 @@ class Line:
 
 
 def line(text: str) -> Line:
-    """Return *text*, one line, in its normal form, without blanks around it."""
+    """Return *text*, one line, in its normal form, without blanks around it, and maybe cut."""
     whole = text.strip()
-    text = whole[:_LONGEST].rstrip()
+    # Cut after a blank, so that half of a digest does not count as text.
+    text = whole if len(whole) <= _MOST else whole[:_MOST].rpartition(" ")[0] or whole[:_LONGEST]
     shown, pattern, at = "", "", 0
-    for match in _ANY.finditer(text):
-        name, _, matches = _VARYING[int(str(match.lastgroup)[1:])]
-        before = text[at : match.start()]
-        shown += f"{before}<{name}>"
-        pattern += literal(before) + matches
-        at = match.end()
-    end = "$" if len(whole) <= _LONGEST else ""
-    return Line(text=shown + text[at:], pattern=pattern + literal(text[at:]), end=end)
+    for match in (*_ANY.finditer(text), None):
+        literally = text[at : match.start() if match else len(text)]
+        room = _LONGEST - len(shown)
+        if len(literally) > room:
+            kept = literally[:room].rstrip()
+            return Line(text=shown + kept, pattern=pattern + literal(kept), end="")
+        shown, pattern = shown + literally, pattern + literal(literally)
+        if match:
+            name, _, matches = _VARYING[int(str(match.lastgroup)[1:])]
+            shown, pattern, at = f"{shown}<{name}>", pattern + matches, match.end()
+    return Line(text=shown, pattern=pattern, end="$" if text == whole else "")
 
 
 def lines(text: str) -> Iterator[Line]:

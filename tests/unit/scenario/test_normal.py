@@ -58,6 +58,11 @@ def test_a_long_line_is_cut() -> None:
     assert (len(line.text), line.end) == (200, "")
     assert pattern.problem(line.pattern) == ""
     assert normal.line("x" * 200).end == "$"
+    digests = "lazy blobs [" + " ".join(["sha256:" + "0123" * 16] * 100)
+    line = normal.line(digests)
+    assert line.text.startswith("lazy blobs [<digest> <digest>")
+    assert "0123" not in line.text
+    assert pattern.found(line.pattern, digests)
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=300))

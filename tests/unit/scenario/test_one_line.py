@@ -130,9 +130,12 @@ def test_one_build(tmp_path: Path, expect: str, build: StepResult, wanted: str) 
     assert verdict(made(tmp_path, expect), build) == wanted
 
 
-@pytest.mark.parametrize(("expect", "status"), [("prints: v[0-9]", 0), ("fails: v[0-9]", 1)])
+@pytest.mark.parametrize(
+    ("expect", "status"),
+    [("prints: v[0-9]", 0), ("fails: v[0-9]", 1), ("prints: ^is v1$", 0), ("fails: ^is v1$", 1)],
+)
 def test_what_a_run_prints(tmp_path: Path, expect: str, status: int) -> None:
-    printed = Vertex(name="[1/2] RUN x", digest="x", started=True, completed=True, log="is v1")
+    printed = Vertex(name="[1/2] RUN x", digest="x", started=True, completed=True, log="a\nis v1\n")
     build = replace(step("build", status=status), vertices=(printed,))
     assert verdict(made(tmp_path, expect), build).startswith("good")
 
@@ -150,11 +153,14 @@ def test_a_file_of_the_output(tmp_path: Path) -> None:
         return verdict(scenario, replace(step("build"), outputs=(output,)))
 
     assert seen("v1") == "good content"
+    assert seen("v1\n") == "good content"
+    assert seen("v0\nv1\n") == "good content"
+    assert seen("v10\n") == "bad other-content"
     assert seen("v2") == "bad other-content"
     assert seen() == "bad other-content"
     assert seen(left_out="more than 2000 files") == "weak unclassified"
     assert verdict(scenario, step("build", status=1)) == "weak failed"
-    assert 'content = "^v1$"' in (scenario.folders[0] / "scenario.toml").read_text()
+    assert 'content = "(?m)^v1$"' in (scenario.folders[0] / "scenario.toml").read_text()
 
 
 def test_the_name_of_a_vertex_is_not_a_pattern(tmp_path: Path) -> None:
