@@ -242,6 +242,9 @@ def _bring_one(maker: Maker, event: Event, name: str, instruction: str) -> None:
 def _note(
     maker: Maker, event: Event, swapped: paste_images.Swapped, file: paste_dockerfile.Dockerfile
 ) -> None:
+    """Note what the step does in another way than the text."""
+    build = event.build
+    assert build is not None
     if swapped.syntax:
         maker.notes.append(
             f"line {event.number}: the Dockerfile's `# syntax={swapped.syntax}` is left out: the"
@@ -251,6 +254,12 @@ def _note(
         maker.notes.append(
             f"line {event.number}: {image} has no local image, because {why}: trials pull it"
             " from its registry"
+        )
+    for name in build.secrets:
+        maker.notes.append(f"line {event.number}: the text of the secret {name} is made up")
+    if build.platform and swapped.args:
+        maker.notes.append(
+            f"line {event.number}: the platform {build.platform}: local images have this machine's"
         )
     for address in paste_dockerfile.remote_files(file):
         maker.notes.append(f"line {event.number}: ADD {address}: trials download it")

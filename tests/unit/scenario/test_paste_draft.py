@@ -319,3 +319,27 @@ def test_the_pattern_of_an_error(line: str, pattern: str) -> None:
     assert made.said.error == pattern
     bad = [rule for rule in data(made)["outcomes"] if rule["verdict"] == "bad"]
     assert bad[0]["all"][1]["stderr"] == pattern
+
+
+@pytest.mark.parametrize(
+    ("option", "note"),
+    [
+        ("--secret id=t,src=x", "line 7: the text of the secret t is made up"),
+        ("--platform linux/arm64", "line 7: the platform linux/arm64: local images have this"),
+    ],
+)
+def test_what_is_done_in_another_way_is_noted(option: str, note: str) -> None:
+    made = shell(f"docker build {option} .")
+    assert any(one.startswith(note) for one in made.notes), made.notes
+
+
+def test_a_line_that_is_too_long_is_named() -> None:
+    made = shell("docker build .\n" + "x" * 5000)
+    assert reasons(made) == ["longer than 4000 characters"]
+
+
+def test_more_builds_than_a_scenario_may_have() -> None:
+    made = shell("docker build .\n" * 203)
+    assert len([s for s in made.steps if s.values["action"] == "build"]) == 200
+    assert len(made.left) == 3
+    assert "at most 200" in reasons(made)[0]
