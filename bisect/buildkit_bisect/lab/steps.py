@@ -171,11 +171,17 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
 
 
 def _dockerfile(bench: Bench, step: Step) -> Path:
-    """Return the path of a Dockerfile; below the remote context, if the step has one."""
+    """Return the path of a Dockerfile; below the remote context, if the step has one.
+
+    Raises ValueError if it is in the build context and a link there leads out of it.
+    """
     if step.context:
         return Path(step.dockerfile)
-    written = build_step.in_context(step)
-    return bench.context / written if written else bench.scenario.file(step.dockerfile)
+    if written := build_step.in_context(step):
+        path = bench.context / written
+        layout.check_inside(path, (bench.context,), "the Dockerfile")
+        return path
+    return bench.scenario.file(step.dockerfile)
 
 
 def _with_outputs(bench: Bench, step: Step, result: StepResult) -> StepResult:

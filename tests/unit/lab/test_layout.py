@@ -62,6 +62,7 @@ def seen() -> Seen:
 def build(folder: Path, seen: Seen, context: str = "", **keys: Any) -> StepResult:
     """Run a build with a named context, in a trial whose directories are in *folder*."""
     keys |= {"contexts": {"a": context}} if context else {}
+    keys = {"dockerfile": "Dockerfile"} | keys
     for name in ("work", "context", "evidence"):
         (folder / name).mkdir(exist_ok=True)
     bench = steps.Bench(
@@ -70,7 +71,7 @@ def build(folder: Path, seen: Seen, context: str = "", **keys: Any) -> StepResul
         images={"base": "b"}, registry="", work=folder / "work", context=folder / "context",
         evidence=folder / "evidence",
     )  # fmt: skip
-    step = Step(id="go", action=Action.BUILD, dockerfile="Dockerfile", **keys)
+    step = Step(id="go", action=Action.BUILD, **keys)
     return steps.run(bench, cast(Runtime, seen), step)
 
 
@@ -109,6 +110,19 @@ def test_a_link_does_not_lead_out_of_a_trial(tmp_path: Path, seen: Seen) -> None
     (tmp_path / "context" / "real").mkdir()
     (tmp_path / "context" / "lib").symlink_to("real")
     assert build(tmp_path, seen, "context:lib").exit == 0
+
+
+def test_a_dockerfile_of_the_context_is_not_somewhere_else(tmp_path: Path, seen: Seen) -> None:
+    """The first line of a file that is no Dockerfile would be in the message of the build."""
+    (tmp_path / "context").mkdir()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "context" / "a").symlink_to("../secret")
+    (tmp_path / "context" / "Dockerfile").symlink_to("../secret/Dockerfile")
+    for name in ("a/Dockerfile", "Dockerfile"):
+        done = build(tmp_path, seen, dockerfile=f"context:{name}")
+        assert (done.exit, seen.requests) == (1, [])
+        assert done.stderr == "the Dockerfile leads out of the trial: Dockerfile"
 
 
 def test_a_layout_in_an_output_is_not_somewhere_else(tmp_path: Path, seen: Seen) -> None:
