@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -128,8 +127,8 @@ def _seconds(result: Result) -> float:
 
 def _report(url: str) -> str:
     """Return ``moby/buildkit#5052`` for the address of an issue or a pull request."""
-    match re.split("[?#]", url.removeprefix("https://"))[0].strip("/").split("/"):
-        case [_, owner, repository, "issues" | "pull", number]:
+    match url.split("/"):
+        case ["https:", "", "github.com", owner, repository, "issues" | "pull", number]:
             return f"{owner}/{repository}#{number}"
     return "report"
 
