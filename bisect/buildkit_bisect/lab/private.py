@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from buildkit_bisect import solve_status
+from buildkit_bisect.model import OutputFacts
 from buildkit_bisect.runtime import Built
 from buildkit_bisect.scenario.build_step import SECRET_LENGTHS
 
@@ -73,6 +74,18 @@ def hidden(built: Built, secrets: Mapping[str, str]) -> Built:
         return replace(built, done=replace(done, stderr=_progress(done.stderr, secrets)))
     done = replace(done, stderr=without(done.stderr, secrets))
     return replace(built, done=done, trace=_progress(built.trace, secrets))
+
+
+def in_outputs(found: OutputFacts, secrets: Mapping[str, str]) -> OutputFacts:
+    """Return what is known of an output without the texts of *secrets*."""
+    if not secrets:
+        return found
+    files = (
+        file if file.text is None else replace(file, text=without(file.text, secrets))
+        for file in found.files
+    )
+    documents = json.loads(without(json.dumps(found.documents, ensure_ascii=False), secrets))
+    return replace(found, files=tuple(files), documents=documents)
 
 
 def without(text: str, secrets: Mapping[str, str]) -> str:

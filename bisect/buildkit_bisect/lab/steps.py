@@ -130,7 +130,7 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
         except (OSError, ValueError) as error:
             return StepResult(id=step.id, exit=1, seconds=0.0, stderr=str(error))
         built = private.hidden(runtime.build(request), own.secrets)
-    result = _with_outputs(bench, step, _built(bench, step, built))
+    result = _with_outputs(bench, step, _built(bench, step, built), own.secrets)
     for entry in request.exports:
         found = _exported(bench, entry)
         if found:
@@ -184,13 +184,15 @@ def _dockerfile(bench: Bench, step: Step) -> Path:
     return bench.scenario.file(step.dockerfile)
 
 
-def _with_outputs(bench: Bench, step: Step, result: StepResult) -> StepResult:
+def _with_outputs(
+    bench: Bench, step: Step, result: StepResult, secrets: Mapping[str, str]
+) -> StepResult:
     """Return *result* with what the build wrote, if it succeeded; also keep it as evidence."""
     if result.exit != 0 or result.timed_out:
         return result
     registry = Registry(address=bench.registry) if bench.registry else None
     read = [outputs.read(entry, _entry(bench, entry), registry) for entry in step.outputs]
-    found = tuple(output for output in read if output)
+    found = tuple(private.in_outputs(output, secrets) for output in read if output)
     if found:
         shown = json.dumps([asdict(output) for output in found], indent=1)
         (bench.evidence / f"{step.id}.outputs.json").write_text(shown)
