@@ -144,11 +144,6 @@ def vertex(text: str) -> str:
     return r"\s+".join(literal(word) for word in text.split())
 
 
-def in_lines(regex: str) -> str:
-    """Return *regex* with ``^`` and ``$`` for the ends of lines: a file ends in a line break."""
-    return f"(?m){regex}" if "^" in regex or "$" in regex else regex
-
-
 def literal(text: str) -> str:
     """Return a regular expression that matches *text* alone; readable in a TOML file."""
     return re.sub(r"([][\\.^$*+?{}|()])", r"\\\1", text)
@@ -176,8 +171,8 @@ def rules(expected: Expectation) -> Iterator[Rule]:
             yield _rule("failed", Verdict.BAD, "the build fails", failed)
         case Kind.FAILS if expected.text:
             means = f"the build fails with {expected.text!r}"
-            said = Condition(step=BUILD, stderr=in_lines(expected.text))
-            printed = Condition(step=BUILD, vertex=_ANY, log=in_lines(expected.text))
+            said = Condition(step=BUILD, stderr=expected.text)
+            printed = Condition(step=BUILD, vertex=_ANY, log=expected.text)
             yield _rule("failed", Verdict.GOOD, means, failed, said)
             yield _rule("failed", Verdict.GOOD, means, failed, printed)
             yield _rule("failed-otherwise", Verdict.WEAK, "the build fails in another way", failed)
@@ -187,7 +182,7 @@ def rules(expected: Expectation) -> Iterator[Rule]:
             yield _rule("failed", Verdict.GOOD, "the build fails", failed)
             yield _rule("ok", Verdict.BAD, "the build is ok", ok)
         case Kind.PRINTS:
-            printed = Condition(step=BUILD, vertex=_ANY, log=in_lines(expected.text))
+            printed = Condition(step=BUILD, vertex=_ANY, log=expected.text)
             means = f"a RUN prints {expected.text!r}"
             yield _rule("printed", Verdict.GOOD, means, ok, printed)
             yield _rule("not-printed", Verdict.BAD, f"no RUN prints {expected.text!r}", ok)
@@ -198,7 +193,7 @@ def rules(expected: Expectation) -> Iterator[Rule]:
 
 def _of_file(expected: Expectation, ok: Condition, failed: Condition) -> Iterator[Rule]:
     """A file that was not read is neither as it should be nor wrong."""
-    has = Condition(step=BUILD, file=expected.path, content=in_lines(expected.text))
+    has = Condition(step=BUILD, file=expected.path, content=expected.text)
     named = f"the file {expected.path}"
     yield _rule("content", Verdict.GOOD, f"{named} has {expected.text!r}", ok, has)
     lacks = Condition(not_=has)
