@@ -46,7 +46,7 @@ def ends() -> dict[tuple[str, str], str]:
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> TaskOutput:
     scenarios, revisions = (sorted({key[n] for key in ends()}) for n in (0, 1))
     done = inv(
-        *("matrix", "--source", "module", "--revs", ",".join(releases)),
+        *("matrix", "--source", "module", "--revs", ",".join(revisions)),
         *("--scenario", ",".join(scenarios), "--trials", "1", "--fresh", "--json"),
         *("--out", str(tmp_path_factory.mktemp("results"))),
     )
