@@ -125,6 +125,7 @@ COMMAND_LINES: list[tuple[str, ...]] = [
         "nothing", "../../etc", "/etc", "/etc/passwd", "/dev/null", "-x", "_cross-stage", "a\nb",
         "cross-stage-lazy,nothing", "cross-stage-lazy/../nothing", "\udcff", "x" * 300,
         "a/" * 3000, "\x1b[2J", "CROSS-STAGE-LAZY", "$(id)", "~root", "file:///x",
+        "inline,./bisect/scenarios/inline",  # two of one name
     )),
     *((*RUN, f"--patches={p}") for p in (
         "nothing", "../x", "/etc", "record-ctx-opts,nothing", "-x", "a\nb", "x" * 300, "./",

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
@@ -26,6 +27,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building, Campaign
 from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.phrases import listed
 from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
 from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.scenario import Scenario, trust, uses_loopback
@@ -113,6 +115,7 @@ def prepare(
         )
     named = scenarios.expanded(request.scenario or default)
     loaded = (script,) if script else tuple(map(scenarios.load, named))
+    _check_names(loaded)
     # Not by *script*: the scenario tasks give a scenario of a folder too.
     if not request.script and not request.trust_scenario:
         _check_trust(loaded)
@@ -132,6 +135,17 @@ def prepare(
         patches=tuple(chosen),
         resumed=record.resumed(os.environ),
     )
+
+
+def _check_names(loaded: Sequence[Scenario]) -> None:
+    """Raise `BadInput` for two scenarios of one name: cells are told apart by it."""
+    for one, other in combinations(loaded, 2):
+        if one.name == other.name:
+            where = listed(dict.fromkeys(str(s.folders[0]) for s in (one, other)))
+            raise BadInput(
+                f"two scenarios are called {one.name!r}: {where}",
+                hint="another name in one scenario.toml, or leave one out",
+            )
 
 
 def _check_trust(loaded: Sequence[Scenario]) -> None:
