@@ -70,8 +70,8 @@ NO_PLAN = {
 
 #: Upstream's releases: the number of the last patch release, by minor version.
 RELEASES = {
-    19: 0, 20: 2, 21: 1, 22: 0, 23: 2, 24: 0, 25: 2,
-    26: 3, 27: 1, 28: 1, 29: 0, 30: 0, 31: 2, 32: 2,
+    14: 1, 15: 2, 16: 0, 17: 3, 18: 2, 19: 0, 20: 2, 21: 1, 22: 0,
+    23: 2, 24: 0, 25: 2, 26: 3, 27: 1, 28: 1, 29: 0, 30: 0, 31: 2, 32: 2,
 }  # fmt: skip
 
 #: Commits of upstream in results/; here they are tags of merges with these names.
