@@ -153,7 +153,7 @@ def _scenarios(_option: Option, part: str, _words: list[Word]) -> Iterator[Candi
     from buildkit_bisect import scenario as scenarios  # noqa: PLC0415 - takes a tenth of a second
 
     yield from map(_word, scenarios.names())
-    yield Candidate(word=scenarios.LIBRARY, text="reports with proven answers, all of them")
+    yield Candidate(word=scenarios.LIBRARY, text="all public reports in it")
     if part.startswith(f"{scenarios.LIBRARY}/"):
         yield from map(_word, scenarios.library())
     elif "/" in part:

@@ -22,8 +22,9 @@ KEPT = ("report.md", "result.json", "reproduce.sh", "timeline.svg")
 _HEAD = """# The library: reports with proven answers
 
 Each scenario of `bisect/scenarios/library/` is a public report about BuildKit. This tool bisected
-each of them between two releases, on a clone of moby/buildkit (`PATH`), and did not read upstream's
-answer, which is in the scenario's `upstream.toml`. A name links to the report of the search.
+those in the table between two releases, on a clone of moby/buildkit (`PATH`), and did not read
+upstream's answer, which is in the scenario's `upstream.toml`. A name links to the report of the
+search.
 
 *Minutes* are those of the search's builds and trials on a machine with 2 cores that did other work
 too, also of those that another search had left. *Bad in* are the tested releases at which the

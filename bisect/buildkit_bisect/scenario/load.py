@@ -26,7 +26,7 @@ from buildkit_bisect.system.deadlines import Deadlines
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
-#: The folder of reports with proven answers; alone, it names all of them.
+#: The folder of public reports; alone, it names all of them.
 LIBRARY = "library"
 
 _HELP = "docs/scenarios.md"
