@@ -9,7 +9,7 @@ from buildkit_bisect.phrases import plural
 from buildkit_bisect.scenario.paste_daemon import CONTROL
 from buildkit_bisect.scenario.paste_draft import Draft
 from buildkit_bisect.scenario.paste_steps import Step
-from buildkit_bisect.scenario.paste_toml import pair
+from buildkit_bisect.scenario.toml_text import pair, table
 
 _OUTLINE = """\
 # More rules, above the ones below, since the first that matches names the outcome. For example:
@@ -42,7 +42,7 @@ def toml(draft: Draft, name: str) -> str:
         *(_step(step) for step in draft.steps),
         "\n".join([f"# {line}" for line in rules_said(draft)]),
         _OUTLINE,
-        *(_table("outcomes", dict(rule)) for rule in draft.outcomes),
+        *(table("[[outcomes]]", dict(rule)).rstrip() for rule in draft.outcomes),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -118,11 +118,7 @@ def _images(draft: Draft) -> Iterator[str]:
 
 def _step(step: Step) -> str:
     where = f"# line {step.number}: {_one_line(step.source)}"[:_WIDEST].rstrip()
-    return f"{where}\n{_table('steps', step.values)}"
-
-
-def _table(name: str, values: dict[str, object]) -> str:
-    return "\n".join([f"[[{name}]]", *(pair(k, v) for k, v in values.items())])
+    return f"{where}\n{table('[[steps]]', step.values).rstrip()}"
 
 
 def _one_line(text: str) -> str:

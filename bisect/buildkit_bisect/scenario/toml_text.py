@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date, time
 
 from buildkit_bisect.scenario.definition import Condition, Rule
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
-#: Longest line of a rule, in characters; a longer one has a line for each condition.
+#: Longest line, in characters; a longer list has a line for each of its values.
 _LINE = 100
 
 #: The keys of a condition in the order in which they are read best.
@@ -18,7 +19,7 @@ _KEYS = tuple(Condition.__slots__)
 
 
 def string(text: str) -> str:
-    """Return *text* as a TOML string: as it is between quotes, if it can be."""
+    """Return *text* as a TOML string on one line: as it is between quotes, if it can be."""
     for quote in ('"', "'"):
         if text.isprintable() and quote not in text and (quote == "'" or "\\" not in text):
             return f"{quote}{text}{quote}"
@@ -27,7 +28,7 @@ def string(text: str) -> str:
 
 
 def value(of: object) -> str:
-    """Return a text, number, list or mapping as TOML on one line."""
+    """Return a text, number, date, list or mapping as TOML on one line. Raises TypeError."""
     match of:
         case str():
             return string(of)
@@ -35,6 +36,8 @@ def value(of: object) -> str:
             return str(of).lower()
         case int() | float():
             return repr(of)
+        case date() | time():
+            return of.isoformat()
         case Mapping():
             inside = ", ".join(f"{key(str(k))} = {value(v)}" for k, v in of.items())
             return f"{{ {inside} }}" if inside else "{}"
@@ -48,9 +51,28 @@ def key(name: str) -> str:
     return name if _BARE.fullmatch(name) else string(name)
 
 
+def pair(name: str, of: object) -> str:
+    """Return ``name = value``: a text with its line breaks, a long list with a line for each value.
+
+    So a value that fits on one line is on one line.
+    """
+    if isinstance(of, str) and _has_lines(of):
+        return f"{key(name)} = '''\n{of}'''"
+    line = f"{key(name)} = {value(of)}"
+    if isinstance(of, Sequence) and not isinstance(of, str) and len(line) > _LINE:
+        return "\n".join([f"{key(name)} = [", *(f"    {value(one)}," for one in of), "]"])
+    return line
+
+
+def _has_lines(text: str) -> bool:
+    """Whether *text* has several lines and may be between three quotes as it is."""
+    plain = all(c.isprintable() or c == "\n" for c in text)
+    return "\n" in text and plain and "'''" not in text and not text.endswith("'")
+
+
 def table(head: str, values: Mapping[str, object]) -> str:
     """Return a table, such as ``[axes.snapshotter]`` or ``[[steps]]``, with a line for each key."""
-    return "\n".join([head, *(f"{key(k)} = {value(v)}" for k, v in values.items())]) + "\n"
+    return "\n".join([head, *(pair(k, v) for k, v in values.items())]) + "\n"
 
 
 def condition(one: Condition) -> dict[str, object]:
@@ -71,10 +93,6 @@ def _plain(of: object) -> object:
 
 def rule(one: Rule) -> str:
     """Return *one* as a table ``[[outcomes]]``."""
-    head = {"name": one.name, "verdict": str(one.verdict), "means": one.means}
+    head: dict[str, object] = {"name": one.name, "verdict": str(one.verdict), "means": one.means}
     head |= {} if one.label is None else {"label": one.label}
-    conditions = [value(condition(c)) for c in one.all]
-    whole = f"all = [{', '.join(conditions)}]"
-    if len(whole) > _LINE:
-        whole = "\n".join(["all = [", *(f"    {text}," for text in conditions), "]"])
-    return f"{table('[[outcomes]]', head)}{whole}\n"
+    return table("[[outcomes]]", head | {"all": [condition(c) for c in one.all]})
