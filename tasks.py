@@ -97,6 +97,30 @@ def patch_check(request: requests.PatchCheck) -> int:
     return patching.check(request)
 
 
+@task(requests.ScenarioLearn)
+def scenario_learn(request: requests.ScenarioLearn) -> int:
+    """Find what tells two ends apart: ./inv scenario-learn DIR --good R --bad R --pick 1"""
+    from buildkit_bisect.cli import learning
+
+    return learning.learn(request)
+
+
+@task(requests.ScenarioCheck)
+def scenario_check(request: requests.ScenarioCheck) -> int:
+    """Check a scenario's rules, and what makes it flaky: ./inv scenario-check DIR --rev v0.26.0"""
+    from buildkit_bisect.cli import learning
+
+    return learning.check(request)
+
+
+@task(requests.ScenarioNew)
+def scenario_new(request: requests.ScenarioNew) -> int:
+    """Create a scenario from an issue's text: ./inv scenario-new my-issue --from issue.md"""
+    from buildkit_bisect.cli import scenarios
+
+    return scenarios.new(request)
+
+
 @task(requests.Report)
 def report(request: requests.Report) -> int:
     """Render a campaign's reports again: ./inv report latest --png"""

@@ -60,7 +60,8 @@ class BuildRequest:
     """One Dockerfile build that any runtime can run."""
 
     context: Path
-    dockerfile: Path
+    dockerfile: Path  # relative if it is in a remote context
+    remote: str = ""  # the URL of a context that the daemon fetches, instead of the folder
     target: str = ""
     args: Mapping[str, str]
     exports: tuple[Mapping[str, str], ...] = ()
@@ -115,9 +116,12 @@ def build(address: str, request: BuildRequest, trace: Path | None = None) -> lis
     """
     progress = ["--progress=plain", f"--trace={trace}"] if trace else ["--progress=rawjson"]
     argv = ["--addr", address, "build", *progress, *_frontend(request.options.frontend)]
-    argv += [f"--local=context={request.context}"]
-    argv += [f"--local=dockerfile={request.dockerfile.parent}"]
-    argv += [f"--opt=filename={request.dockerfile.name}"]
+    if request.remote:
+        argv += [f"--opt=context={request.remote}", f"--opt=filename={request.dockerfile}"]
+    else:
+        argv += [f"--local=context={request.context}"]
+        argv += [f"--local=dockerfile={request.dockerfile.parent}"]
+        argv += [f"--opt=filename={request.dockerfile.name}"]
     if request.target:
         argv.append(f"--opt=target={request.target}")
     argv += [f"--opt=build-arg:{name}={value}" for name, value in request.all_args.items()]
@@ -183,6 +187,11 @@ def prune(address: str) -> list[str]:
 def prune_histories(address: str) -> list[str]:
     """Return the arguments that remove build histories, whose records hold references (v0.12+)."""
     return ["--addr", address, "prune-histories"]
+
+
+#: Lists what the cache has (v0.11+), and the records of builds (v0.13+), as JSON.
+DISK_USAGE = ("du", "--format", "{{json .}}")
+HISTORIES = ("debug", "histories", "--format", "{{json .}}")
 
 
 def workers(address: str) -> list[str]:

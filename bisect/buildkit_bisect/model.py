@@ -169,6 +169,10 @@ class Vertex:
     completed: bool = False
     error: str = ""
     log: str = ""  # what it printed: its command's output; `solve_status.clipped`
+    # By the daemon's clock; None if it did not report them, or has not ended.
+    began: float | None = None  # its first start, in seconds since 1970
+    ended: float | None = None  # its last end
+    took: float | None = None  # seconds; a vertex may start several times
 
     @property
     def state(self) -> VertexState:
@@ -237,6 +241,7 @@ class StepResult:
     vertices: tuple[Vertex, ...] = ()
     export: CacheConfig | None = None
     outputs: tuple[OutputFacts, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)  # what a step counted, by name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,6 +43,12 @@ _PLAIN = re.compile(r"#\d+ .*")
 #: What the plain progress prints last: the end of the log of each failed vertex.
 _FAILED_LOG = re.compile(r"(?m)^------\n > (?:.*\n)*?------\n")
 
+#: A time in RFC 3339, and the days before 1970 as `seconds` counts them.
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d(?:\.\d+)?)(Z|[+-]\d\d:\d\d)", re.ASCII
+)
+_EPOCH, _MARCH = 719_469, 3
+
 #: buildctl's own line about its trace file.
 _TRACING = re.compile(r'time="[^"]*" level=info msg="tracing logs to .*')
 
@@ -54,6 +60,7 @@ class Progress:
     vertices: tuple[Vertex, ...] = ()  # one per digest, in the order of their first updates
     messages: str = ""  # what is no progress; the last `MESSAGES_LIMIT` bytes
     trouble: str = ""  # what of the progress cannot be read: a vertex may then be missing
+    transferred: int = 0  # bytes: of the context, of blobs, of files that were copied out
 
 
 def read(stderr: str, trace: str | None = None, *, cut: bool = False) -> Progress:
@@ -67,7 +74,24 @@ def read(stderr: str, trace: str | None = None, *, cut: bool = False) -> Progres
         # A trace has nothing but values.
         trouble = trouble or _first(rest)
         rest = _without_plain(stderr, vertices)
-    return Progress(vertices=vertices, messages=rest[-MESSAGES_LIMIT:], trouble=trouble)
+    return Progress(
+        vertices=vertices,
+        messages=rest[-MESSAGES_LIMIT:],
+        trouble=trouble,
+        transferred=_transferred(values),
+    )
+
+
+def _transferred(values: Sequence[dict[str, Any]]) -> int:
+    """Return the bytes of all statuses: of each the most that it had reached."""
+    most: dict[tuple[str, str], int] = {}
+    for status in map(_lower, values):
+        for update in map(_lower, status.get("statuses") or ()):
+            key = str(update.get("vertex")), str(update.get("id"))
+            current = update.get("current")
+            if type(current) is int:
+                most[key] = max(current, most.get(key, 0))
+    return sum(most.values())
 
 
 def clipped(log: str) -> str:
@@ -161,10 +185,13 @@ def _vertices(values: Sequence[dict[str, Any]]) -> tuple[Vertex, ...]:
     """Merge updates and logs; later updates omit ``cached`` and ``error``, so both are kept."""
     merged: dict[str, dict[str, Any]] = {}
     printed: dict[str, bytearray] = {}
+    runs: dict[str, dict[float, float | None]] = {}  # start -> end
     for status in map(_lower, values):
         for update in map(_lower, status.get("vertexes") or ()):
             vertex = merged.setdefault(update["digest"], {})
             vertex.update({k: v for k, v in update.items() if v})
+            if (started := seconds(update.get("started"))) is not None:
+                runs.setdefault(update["digest"], {})[started] = seconds(update.get("completed"))
         for log in map(_lower, status.get("logs") or ()):
             printed.setdefault(log["vertex"], bytearray()).extend(_data(log) or b"")
     return tuple(
@@ -176,9 +203,36 @@ def _vertices(values: Sequence[dict[str, Any]]) -> tuple[Vertex, ...]:
             completed=bool(vertex.get("completed")),
             error=str(vertex.get("error", "")),
             log=printed.get(digest, b"").decode(errors="replace"),
+            **_times(runs.get(digest, {})),
         )
         for digest, vertex in merged.items()
     )
+
+
+def _times(runs: dict[float, float | None]) -> dict[str, float]:
+    """Return the times of a vertex that started and ended as in *runs*; empty if it never did."""
+    ends = [end for end in runs.values() if end is not None]
+    times = {"began": min(runs)} if runs else {}
+    if runs and len(ends) == len(runs):
+        spent = sum(end - start for start, end in zip(runs, ends, strict=True))
+        times |= {"ended": max(ends), "took": max(0.0, spent)}
+    return times
+
+
+def seconds(moment: Any) -> float | None:
+    """Return the seconds since 1970 of a time as Go writes it in JSON; None if it is not one."""
+    found = _TIME.fullmatch(moment) if isinstance(moment, str) else None
+    if not found:
+        return None
+    year, month, day, hour, minute = (int(found[n]) for n in range(1, 6))
+    # Days by the proleptic Gregorian calendar, whose year begins in March here.
+    year, month = (year - 1, month + 9) if month < _MARCH else (year, month - 3)
+    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day
+    shift = 0
+    if found[7] != "Z":
+        sign, hours, minutes = found[7][0], int(found[7][1:3]), int(found[7][4:])
+        shift = (hours * 60 + minutes) * (-60 if sign == "-" else 60)
+    return (days - _EPOCH) * 86_400 + hour * 3600 + minute * 60 + float(found[6]) - shift
 
 
 def _without_plain(stderr: str, vertices: Sequence[Vertex]) -> str:

@@ -70,8 +70,8 @@ NO_PLAN = {
 
 #: Upstream's releases: the number of the last patch release, by minor version.
 RELEASES = {
-    19: 0, 20: 2, 21: 1, 22: 0, 23: 2, 24: 0, 25: 2,
-    26: 3, 27: 1, 28: 1, 29: 0, 30: 0, 31: 2, 32: 2,
+    14: 1, 15: 2, 16: 0, 17: 3, 18: 2, 19: 0, 20: 2, 21: 1, 22: 0,
+    23: 2, 24: 0, 25: 2, 26: 3, 27: 1, 28: 1, 29: 0, 30: 0, 31: 2, 32: 2,
 }  # fmt: skip
 
 #: Commits of upstream in results/; here they are tags of merges with these names.
@@ -130,6 +130,9 @@ class World:
         line = documented.filled(command, self.home, CAMPAIGN)
         if command.task == "patch-new":
             self.monkeypatch.setenv("BKBISECT_INTO", str(self.into))
+        if command.task == "scenario-new" and "--help" not in line:
+            new = next(n for n, word in enumerate(line) if word == "my-issue")
+            line[new] = str(self.into.parent / "scenarios" / "my-issue")
         for name, value in command.env.items():
             self.monkeypatch.setenv(name, value)
         if command.task in NOT_RUN and "--help" not in line:
@@ -200,7 +203,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = root / "my-test.sh"
     script.write_text("#!/bin/sh\nexit 0\n")
     script.chmod(0o755)
+    (root / "Dockerfile").write_text("FROM alpine\nRUN echo stable\n")
     (root / "helper.sh").touch()
+    (root / "issue.md").write_text("```Dockerfile\nFROM busybox\nRUN echo x\n```\n")
     (root / "data").mkdir()
     (root / "data" / "a.json").touch()
     return root

@@ -11,6 +11,7 @@ import pytest
 
 from buildkit_bisect import scenario
 from buildkit_bisect.scenario import Action, Condition, Scenario, Step
+from buildkit_bisect.scenario.definition import DaemonIs
 from buildkit_bisect.scenario.reproduction import script
 
 pytestmark = pytest.mark.local
@@ -41,7 +42,10 @@ def odd() -> Scenario:
     """Return a scenario with every action, and text that would be code if it were not quoted."""
     evil = "x'; touch evil; '$(touch evil)`touch evil`\ntouch evil\nEOF\ntouch evil\n"
     loaded = scenario.load("cross-stage-lazy")
-    build = Step(id="a", action=Action.BUILD, dockerfile="Dockerfile", args={"X": evil})
+    build = Step(
+        id="a", action=Action.BUILD, dockerfile="Dockerfile", args={"X": evil},
+        outputs=({"type": "local", "dest": evil}, {"type": "oci", "dest": f"{evil}.tar"}),
+    )  # fmt: skip
     steps = (
         Step(id="text", action=Action.WRITE, path=f"{evil[:20]}/x", content=evil),
         Step(id="again", action=Action.DAEMON, start="fresh"),
@@ -50,8 +54,16 @@ def odd() -> Scenario:
         replace(build, id="b", parallel="p", target=evil),
     )
     rules = tuple(replace(rule, means=evil) for rule in loaded.outcomes)
-    printed = Condition(step="a", vertex=evil, log=evil)
-    rules += (replace(rules[0], all=(printed,)),)
+    asked = (
+        Condition(step="a", vertex=evil, log=evil, before=evil),
+        Condition(step="a", output=evil, file=evil, content=evil),
+        Condition(not_=Condition(step="a", output=f"{evil}.tar", file=evil, same_as="b")),
+        Condition(any=(Condition(step="a", image=f'config."{evil}"', matches=evil),)),
+        Condition(daemon=DaemonIs.DIED, daemon_log=evil),
+        Condition(step="a", metric="seconds", over="2"),
+        Condition(step="a", metric="bytes", under="2"),
+    )
+    rules += (replace(rules[0], all=asked),)
     return replace(loaded, title=evil, issue=evil, steps=steps, outcomes=rules)
 
 
@@ -62,7 +74,7 @@ def test_every_action_and_hostile_text(tmp_path: Path) -> None:
     # With programs that do nothing, only text of the scenario could make the file.
     stubs = tmp_path / "bin"
     stubs.mkdir()
-    for name in ("buildctl", "buildkitd", "unshare", "jq", "busybox", "pkill"):
+    for name in ("buildctl", "buildkitd", "unshare", "jq", "busybox", "pkill", "curl"):
         (stubs / name).write_text("#!/bin/sh\nexit 0\n")
         (stubs / name).chmod(0o755)
     run = subprocess.run(

@@ -125,6 +125,7 @@ COMMAND_LINES: list[tuple[str, ...]] = [
         "nothing", "../../etc", "/etc", "/etc/passwd", "/dev/null", "-x", "_cross-stage", "a\nb",
         "cross-stage-lazy,nothing", "cross-stage-lazy/../nothing", "\udcff", "x" * 300,
         "a/" * 3000, "\x1b[2J", "CROSS-STAGE-LAZY", "$(id)", "~root", "file:///x",
+        "inline,./bisect/scenarios/inline",  # two of one name
     )),
     *((*RUN, f"--patches={p}") for p in (
         "nothing", "../x", "/etc", "record-ctx-opts,nothing", "-x", "a\nb", "x" * 300, "./",
@@ -154,6 +155,31 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     *((*RUN, "--script=/bin/true", f"--outcome={o}") for o in (
         "3", "3=slow", "3=slow:weak", "0=a:bad", "137=a:bad", "3=flaky:bad", "9" * 6000)),
     (*RUN, "--script=/bin/true", "--outcome=3=a:bad", "--script-bad=3"),
+    # a Dockerfile in one line
+    (*RUN, "--expect=ok"),
+    (*RUN, "--dockerfile=/bin/sh"),
+    *((*RUN, "--expect=ok", f"--dockerfile={f}") for f in (
+        "/nowhere", "/etc", "/bin/sh", "/dev/null", "-", "x" * 300, "a\nb", "\udcff")),
+    *((*RUN, "--dockerfile=bisect/scenarios/inline/Dockerfile", f"--expect={e}") for e in (
+        "", " ", "cached", "cached:", "cached : ", "good", "ok: yes", "fails:", "fails: (",
+        "file: x", "file: ../x=y", "prints: (?=x)", "cached: " + "x" * 2000, "cached: RUN nothing",
+        "\n")),
+    *((*RUN, "--dockerfile=Dockerfile", "--expect=ok", f"--build-arg={a}") for a in (
+        "A", "=1", "1=2", "a b=c", "A=${image.x}", "-=1")),
+    # scenarios
+    ("scenario", "burn"),
+    ("scenario-learn",),
+    ("scenario-learn", "inline"),
+    ("scenario-learn", "inline", "--good=v0.1.0", "--bad=master", *GIT, "--trials=1"),
+    ("scenario-learn", "inline", "--good=v0.1.0", "--bad=v0.1.0", *GIT),
+    ("scenario-learn", "inline", "--good=v0.1.0", "--bad=master", "--script=/bin/true", *GIT),
+    *(("scenario-learn", "inline", "--good=v0.1.0", "--bad=master", *GIT, f"--pick={p}") for p in (
+        "0", "-1", "one", "1,,2", "9" * 5000)),
+    *((task, f, *GIT) for task, f in itertools.product(
+        ("scenario-check", "scenario-learn"),
+        ("nothing", "/nowhere", "/etc", "/etc/passwd", "..", "x" * 300, "a\nb", "\udcff"))),
+    ("scenario-check", "inline", "--trials=5"),
+    ("scenario-check", "inline", "--rev=nothing", *GIT),
     (*RUN, "--images=public", "--scenario=cross-stage-dedup"),
     ("build", "--rev=master", "--repo=REPO", "--builder=dockerfile", "--base-image=x"),
     *(("build", "--rev=master", "--repo=REPO", f"--save={s}") for s in (
@@ -177,6 +203,16 @@ COMMAND_LINES: list[tuple[str, ...]] = [
     ("patch-new", "mine", "--from-branch=master", "--repo=REPO", "--base=master"),
     ("patch-check", "--into=/nowhere", "--repo=REPO"),
     ("patch-check", "--patches=nothing", "--repo=REPO"),
+    # scenario-new
+    ("scenario",),
+    ("scenario-new",),
+    ("scenario-new", "mine"),
+    ("scenario-new", "mine", "--from"),
+    *(("scenario-new", n, "--from=/etc/hostname") for n in (
+        "../Mine", "Mine", "a b", ".", "..", "x" * 300, "\udcff", "é", "-", "/", "/etc", "x\n")),
+    *(("scenario-new", "mine", f"--from={f}") for f in (
+        "/nowhere", "/etc", "/dev/zero", "x" * 300, "a\nb", "\udcff",
+        "http://example.org/x", "ftp://x/y", "file:///etc/passwd", "https://", "https://[::1")),
     # campaigns
     *((task, *ids) for task, ids in itertools.product(
         ("report", "status", "resume", "post"),

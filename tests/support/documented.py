@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from buildkit_bisect.cli.line import GROUPS, spoken
 from buildkit_bisect.options.option import Form, Option, Position, options_of
 from buildkit_bisect.options.requests import TASKS
 from buildkit_bisect.system import checkout
@@ -48,7 +49,8 @@ class Command:
     def task(self) -> str:
         """The task's name in `TASKS`; "" if it is none."""
         words = [word for word in self.words if word != "plan"] or ["plan"]
-        name = f"patch-{words[1]}" if words[0] == "patch" and len(words) > 1 else words[0]
+        grouped = words[0] in GROUPS and len(words) > 1
+        name = f"{words[0]}-{words[1]}" if grouped else words[0]
         return name if name in TASKS else ""
 
 
@@ -96,8 +98,7 @@ def in_line(line: str, where: str, *, span: bool = False) -> Iterator[Command]:
 
 def _bare(command: Command) -> bool:
     """Whether *command* is a task's name and nothing else."""
-    name = command.task.removeprefix("patch-")
-    return set(command.words) <= {"plan", "patch", command.task, name}
+    return set(command.words) <= {"plan", command.task, *spoken(command.task).split()}
 
 
 def _until_its_end(text: str) -> list[str]:
@@ -125,7 +126,7 @@ def filled(command: Command, home: Path, campaign: str) -> list[str]:
     positions = [o for o in options if o.position is not Position.NONE]
     made: list[str] = []
     pending: Option | None = None
-    names = {"plan", "patch", command.task, command.task.removeprefix("patch-")}
+    names = {"plan", command.task, *spoken(command.task).split()}
     for word in command.words:
         name, equals, value = word.partition("=")
         if pending:

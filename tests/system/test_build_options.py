@@ -10,10 +10,17 @@ from pathlib import Path
 import pytest
 
 import engine as engines
+from buildkit_bisect import scenario
+from buildkit_bisect.builds import Builder
 from buildkit_bisect.golang import gotool
 from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.lab import base_images
+from buildkit_bisect.model import Build, Variant
+from buildkit_bisect.runtime.registry import serve
+from buildkit_bisect.scenario.reproduction import script
+from buildkit_bisect.source import ModuleSource
 from engine import TestEngine
+from reproducing import processes, run_script, shown
 from tool import inv, left_behind
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
@@ -70,6 +77,28 @@ def test_an_option_has_its_effect(name: str, tmp_path: Path) -> None:
     kept = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert "open sesame" not in kept
     assert base64.b64encode(b"open sesame").decode() not in kept
+
+
+@pytest.fixture(scope="module")
+def build() -> Build:
+    source = ModuleSource()
+    made = Builder(source=source).build(Variant(revision=source.resolve(base_images.REFERENCE)))
+    assert isinstance(made, Build)
+    return made
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_script_that_reproduces_it_shows_the_outcome(
+    name: str, build: Build, tmp_path: Path
+) -> None:
+    loaded = scenario.load(str(REPORTS / name))
+    with serve(tmp_path / "images") as images, serve(tmp_path / "pushed") as pushed:
+        for axes in loaded.cells():
+            text = script(loaded, axes, images=images.address, pushed=pushed.address)
+            done = run_script(text, build, tmp_path, env={"SECRET_token": "open sesame"})
+            outcome = EXPECTED[name][dict(axes).popitem()[1]]
+            assert shown(done.stdout).outcome(loaded) == outcome, done.stdout
+    assert processes(str(tmp_path)) == []
 
 
 @pytest.mark.parametrize("name", [*EXPECTED, "external-frontend"])

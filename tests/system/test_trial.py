@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def job(build: Build) -> Iterator[TrialJob]:
         )
 
 
-def with_daemon(job: TrialJob, **spec: str) -> TrialJob:
+def with_daemon(job: TrialJob, **spec: Any) -> TrialJob:
     return replace(job, scenario=replace(job.scenario, daemon=DaemonSpec(**spec)))
 
 

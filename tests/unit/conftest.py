@@ -19,3 +19,4 @@ def _no_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("buildkit_bisect.system.machine.fingerprint", lambda: "test machine")
+    monkeypatch.setattr("buildkit_bisect.system.machine.version", lambda program: f"{program} 1")

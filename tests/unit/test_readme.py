@@ -11,6 +11,7 @@ from buildkit_bisect import result
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.patch import patches
 from buildkit_bisect.render import symbols
+from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.result import CellInfo
 from buildkit_bisect.system.checkout import PATCHES, PROJECT
 
@@ -54,7 +55,7 @@ def claims(label: str, text: str, among: list[str]) -> Iterator[tuple[str, tuple
     """Each revision and patches of a row with the outcome that one cell of it states.
 
     A row is ``FIRST to LAST`` or ``REV + PATCH``. A cell is an outcome, or several:
-    ``✅ cached to v0.22.0, then ⚠️ flaky``.
+    ``✅ step cached to v0.22.0, then ⚠️ flaky``.
     """
     first, _, patch = label.partition(" + ")
     names = tuple(patches.metadata(PATCHES / patch).series) if patch else ()
@@ -75,7 +76,7 @@ def shown(cell: CellInfo) -> str:
 
 @pytest.fixture(scope="module")
 def matrix() -> result.Result:
-    return result.read(PUBLISHED / "matrix-whole")
+    return spoken(result.read(PUBLISHED / "matrix-whole"))
 
 
 def test_the_table_is_what_was_measured(matrix: result.Result) -> None:
@@ -98,7 +99,7 @@ def test_the_table_is_what_was_measured(matrix: result.Result) -> None:
 
 
 def test_one_row_is_fixed() -> None:
-    fixed = [row for row in table()[1:] if all(cell == "✅ cached" for cell in row[1:])]
+    fixed = [row for row in table()[1:] if all(cell == "✅ step cached" for cell in row[1:])]
     assert len(fixed) == 1
     assert " + " in fixed[0][0]
 
@@ -110,7 +111,7 @@ def test_a_wrong_row_is_found(matrix: result.Result) -> None:
         ("v0.25.0", (), "❌ layers dropped"),
     ]
     with pytest.raises(AssertionError, match="does not say"):
-        list(claims("v0.24.0 to v0.25.0", "✅ cached to v0.24.0", versions(matrix)))
+        list(claims("v0.24.0 to v0.25.0", "✅ step cached to v0.24.0", versions(matrix)))
 
 
 def test_the_sentences_below_it(matrix: result.Result) -> None:
@@ -123,7 +124,7 @@ def test_the_sentences_below_it(matrix: result.Result) -> None:
         if cell.ref == "v0.24.0" and cell.axes == {"bases": "same", "snapshotter": "stargz"}
     )
     assert (shorter.outcome, shorter.rate) == ("cached", (3, 3))
-    assert "A flaky cell is cached in 2 of 3 trials; at v0.24.0, the shorter matrix" in PROSE
+    assert "A flaky cell is ✅ in 2 of 3 trials; at v0.24.0, the shorter matrix" in PROSE
     assert "above saw it in 3 of 3." in PROSE
     releases = [name for name in versions(matrix) if name != "master"]
     assert f"These are {len(releases)} releases and master." in PROSE

@@ -222,3 +222,50 @@ def test_an_error_of_several_lines_is_not_a_message() -> None:
     plain = f"#1 {name}\n#1 ERROR: {error}\n------\n > {name}:\n0.1 error: y\n------\nerror: it\n"
     found = read(plain, json.dumps({"Vertexes": [vertex]}))
     assert (found.messages, found.trouble) == ("error: it", "")
+
+
+@pytest.mark.parametrize(
+    ("moment", "seconds"),
+    [
+        ("1970-01-01T00:00:00Z", 0.0),
+        ("2024-02-29T23:59:59.5+05:30", 1709231399.5),
+        ("2000-03-01T00:00:00Z", 951868800.0),
+        ("2023-12-31T12:00:00-08:00", 1704052800.0),
+        ("2026-11-30T06:53:38.013240417Z", pytest.approx(1796021618.01324, abs=1e-5)),
+        ("2026-11-30 06:53:38Z", None),
+        ("yesterday", None),
+        (None, None),
+        (5, None),
+    ],
+)
+def test_moments_as_go_writes_them(moment: object, seconds: float | None) -> None:
+    assert solve_status.seconds(moment) == seconds
+
+
+def test_the_time_of_a_vertex_that_starts_twice() -> None:
+    def at(second: int) -> str:
+        return f"2024-01-01T00:00:0{second}Z"
+
+    once = [status(started=at(1)), status(started=at(1), completed=at(3))]
+    (vertex,) = read("\n".join(once)).vertices
+    assert (vertex.began, vertex.ended, vertex.took) == (1704067201.0, 1704067203.0, 2.0)
+    (again,) = read("\n".join([*once, status(started=at(5))])).vertices
+    assert (again.began, again.ended, again.took) == (vertex.began, None, None), "it runs"
+    twice = [*once, status(started=at(5), completed=at(6))]
+    (vertex,) = read("\n".join(twice)).vertices
+    assert (vertex.ended, vertex.took) == (1704067206.0, 3.0)
+    (vertex,) = read(status()).vertices
+    assert (vertex.began, vertex.ended, vertex.took) == (None, None, None)
+
+
+@pytest.mark.parametrize("release", ["v0.10.6", "v0.13.0", "v0.25.0"])
+def test_vertices_of_real_releases_have_times(release: str) -> None:
+    trace = RECORDED / f"{release}.trace"
+    text = trace.read_text() if trace.exists() else None
+    found = read((RECORDED / f"{release}.stderr").read_text(), text)
+    assert found.vertices
+    for vertex in found.vertices:
+        assert vertex.began is not None
+        assert vertex.ended is not None
+        assert vertex.took is not None
+        assert 0 <= vertex.took <= vertex.ended - vertex.began + 1e-6

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.model import RuntimeKind
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import all_runtimes, snapshotters
-from buildkit_bisect.scenario import RUNTIME_AXIS, Axis, Scenario
+from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Axis, Scenario, ServerKind
 
 SNAPSHOTTER_AXIS = "snapshotter"
 
@@ -19,9 +20,33 @@ def extend(scenario: Scenario, request: Campaign) -> Scenario:
     """Return *scenario* with the axes of *request*. Raises `BadInput` if they conflict."""
     requested = request.axis.get(SNAPSHOTTER_AXIS, ())
     all_runtimes.check(request.runtime, requested, request.snapshotter_socket)
+    _check_git(scenario)
+    if RuntimeKind.BUILDX in request.runtime:
+        _check_buildx(scenario)
     return with_snapshotters(
         with_runtimes(scenario, request.runtime), requested, request.snapshotter_socket
     )
+
+
+def _check_git(scenario: Scenario) -> None:
+    """Raise `Missing` if the daemon, also one in an image made of local packages, gets no git."""
+    servers = [name for name, one in scenario.servers.items() if one.kind is ServerKind.GIT]
+    if servers and not shutil.which("git"):
+        raise Missing(
+            f"git is not installed; the server {servers[0]} of {scenario.name} needs it",
+            hint="apt-get install -y git",
+        )
+
+
+def _check_buildx(scenario: Scenario) -> None:
+    """Raise `Missing` if a step runs buildctl and it cannot reach the builder's container."""
+    asks = [step for step in scenario.steps if step.action in (Action.DU, Action.HISTORIES)]
+    if asks and not shutil.which("docker"):
+        raise Missing(
+            f"the docker command is not installed; step {asks[0].id} needs it with"
+            f" {words(Campaign, runtime='buildx')}",
+            hint="apt-get install -y docker.io",
+        )
 
 
 def with_runtimes(scenario: Scenario, runtimes: Sequence[RuntimeKind]) -> Scenario:

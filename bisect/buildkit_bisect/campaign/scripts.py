@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from buildkit_bisect.events import Said
 from buildkit_bisect.phrases import hashed, listed
-from buildkit_bisect.scenario import Scenario
+from buildkit_bisect.scenario import Scenario, one_line
 from buildkit_bisect.scenario.script_files import WORD
 
 
@@ -16,6 +16,9 @@ def said(scenarios: Iterable[Scenario]) -> Iterator[Said]:
     for scenario in scenarios:
         if len(scenario.files) > 1:
             yield Said(text=f"hashed: {hashed([file.name for file in scenario.files])}")
+        if scenario.name == one_line.NAME and scenario.folders[0].parent.name == one_line.FOLDER:
+            text = f"the scenario of this Dockerfile: {scenario.folders[0]}/scenario.toml"
+            yield Said(text=f"{text}; {scenario.summary}" if scenario.summary else text)
         yield from warnings([scenario])
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
@@ -26,9 +27,10 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building, Campaign
 from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.phrases import listed
 from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
 from buildkit_bisect.runtime.containers import Preparation
-from buildkit_bisect.scenario import Scenario, trust, uses_registry
+from buildkit_bisect.scenario import Scenario, trust, uses_loopback
 from buildkit_bisect.source import ModuleSource, Source, open_source
 from buildkit_bisect.system import cache_limit, deadlines, marks, paths
 from buildkit_bisect.system.announce import announce
@@ -106,14 +108,16 @@ def prepare(
     is cloned or built before.
     """
     if script and request.scenario:
+        own = words(Campaign, script=True) if request.script else words(Campaign, dockerfile=True)
         raise BadInput(
-            f"{words(Campaign, script=True)} and {words(Campaign, scenario=True)}"
-            " cannot be combined",
+            f"{own} and {words(Campaign, scenario=True)} cannot be combined",
             hint="leave out one of them",
         )
     named = scenarios.expanded(request.scenario or default)
     loaded = (script,) if script else tuple(map(scenarios.load, named))
-    if not script and not request.trust_scenario:
+    _check_names(loaded)
+    # Not by *script*: the scenario tasks give a scenario of a folder too.
+    if not request.script and not request.trust_scenario:
         _check_trust(loaded)
     loaded = tuple(extend(s, request).within(request.deadline.get("step")) for s in loaded)
     _check_axes(request.axis, loaded)
@@ -131,6 +135,17 @@ def prepare(
         patches=tuple(chosen),
         resumed=record.resumed(os.environ),
     )
+
+
+def _check_names(loaded: Sequence[Scenario]) -> None:
+    """Raise `BadInput` for two scenarios of one name: cells are told apart by it."""
+    for one, other in combinations(loaded, 2):
+        if one.name == other.name:
+            where = listed(dict.fromkeys(str(s.folders[0]) for s in (one, other)))
+            raise BadInput(
+                f"two scenarios are called {one.name!r}: {where}",
+                hint="another name in one scenario.toml, or leave one out",
+            )
 
 
 def _check_trust(loaded: Sequence[Scenario]) -> None:
@@ -193,7 +208,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
     with _closed_aloud() as stack:
         shared = Preparation(
             base_image=request.base_image,
-            loopback=local_images or any(uses_registry(s) for s in setup.scenarios),
+            loopback=local_images or any(uses_loopback(s) for s in setup.scenarios),
             say=say,
             deadlines=setup.builder.deadlines,
         )

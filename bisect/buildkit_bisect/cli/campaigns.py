@@ -16,7 +16,7 @@ from buildkit_bisect.campaign.boundaries import BoundaryCampaign
 from buildkit_bisect.campaign.find_good import GoodEndBisection
 from buildkit_bisect.campaign.matrix import MatrixCampaign
 from buildkit_bisect.campaign.setup import Setup, patch_loader, prepare
-from buildkit_bisect.cli import doctor, ends
+from buildkit_bisect.cli import doctor, ends, one_line
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.cli.plans import show_plan
 from buildkit_bisect.errors import BadInput, NoAnswer
@@ -149,7 +149,9 @@ def boundaries(request: requests.Boundaries) -> int:
 
 
 def scripted(request: Campaign) -> Scenario | None:
-    """Return the user's test script as a scenario; None if *request* has no script."""
+    """Return the user's test script or Dockerfile as a scenario; None if *request* has neither."""
+    if made := one_line.scenario(request):
+        return made
     if not request.script:
         for given, option in (
             (request.script_files, words(Campaign, script_files=True)),

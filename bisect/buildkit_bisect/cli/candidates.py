@@ -53,8 +53,9 @@ def _all(before: Sequence[str], words: list[Word], current: str) -> Iterator[Can
     last = words[-1] if words else None
     if not last or last.text in line.HELP:
         yield from _tasks(helped=bool(last))
-    elif before[-1] == "patch":
-        yield from (Candidate(word=one, text=_what(f"patch-{one}")) for one in line.PATCH_TASKS)
+    elif before[-1] in line.GROUPS and last.role is Role.STRAY:
+        group = before[-1]
+        yield from (Candidate(word=one, text=_what(f"{group}-{one}")) for one in line.GROUPS[group])
     elif option := _unfinished(last):
         yield from _values(option, current, words)
     elif last.task == Plan.task:
@@ -114,9 +115,10 @@ def _positional(
 
 def _tasks(*, helped: bool) -> Iterator[Candidate]:
     for name in TASKS:
-        if not name.startswith("patch-"):
+        if line.spoken(name) == name:
             yield Candidate(word=name, text=_what(name))
     yield Candidate(word="patch", text="Create, list and check patches.")
+    yield Candidate(word="scenario", text="Create scenarios, learn their rules, check them.")
     if not helped:
         yield Candidate(word="help", text="Print all tasks, or the options of one.")
         yield Candidate(word="list", text="Print an example of each task.")
@@ -265,10 +267,11 @@ SOURCES: Mapping[str, _Source] = {
     "ID": _campaigns,
     "OUTCOME,OUTCOME": _outcomes,
     "NAME=SECONDS": _deadlines,
-    **dict.fromkeys(("FILE", "FILE,FILE"), _files),
+    **dict.fromkeys(("FILE", "FILE,FILE", "FILE|URL|-"), _files),
     **dict.fromkeys(
         ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
-         "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT", "NAME=SOCKET[:ROOT]"),
+         "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT",
+         "EXPECTATION", "NAME=VALUE", "STAGE", "NAME=SOCKET[:ROOT]"),
         _nothing,
     ),
 }  # fmt: skip

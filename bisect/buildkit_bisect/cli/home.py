@@ -31,6 +31,7 @@ QUESTIONS = (
 GROUPS = {
     "Where is it broken?": ("matrix", "run"),
     "Which commit broke or fixed it?": ("bisect", "boundaries"),
+    "What does the report say?": ("scenario-new", "scenario-learn", "scenario-check"),
     "Does a patch fix it?": ("validate", "patch-new", "patch-list", "patch-check"),
     "What happened?": ("status", "report", "diff", "post", "resume"),
     "Before and after": ("plan", "doctor", "build", "clean", "completion"),

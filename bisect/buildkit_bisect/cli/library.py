@@ -14,6 +14,8 @@ from pathlib import Path
 from buildkit_bisect import result
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.render import library, redact, reports
 from buildkit_bisect.result import CampaignKind, Result
 from buildkit_bisect.scenario import upstream
@@ -67,11 +69,17 @@ def _place(done: Result) -> str:
     names = {one.name for one in done.scenarios}
     known = set(scenarios.library())
     if not names or not names <= known:
-        raise BadInput(f"{done.id} is not of the library: {', '.join(sorted(names - known))}")
+        raise BadInput(
+            f"{done.id} is not of the library: {', '.join(sorted(names - known))}",
+            hint=words(Campaign, scenario="library/NAME"),
+        )
     if done.kind == CampaignKind.MATRIX:
         return _MATRIX
     if done.kind != CampaignKind.BISECT or len(names) != 1:
-        raise BadInput(f"{done.id} is neither a bisection nor a matrix")
+        raise BadInput(
+            f"{done.id} is neither a bisection nor a matrix",
+            hint=f"a campaign of {inv('bisect')} or {inv('matrix')}",
+        )
     return names.pop().partition("/")[2]
 
 

@@ -20,8 +20,12 @@ HELP = ("--help", "-h")
 #: `./inv WORD` for options of the program itself: people try the word first.
 _WORDS = {"help": "--help", "list": "--list", "version": "--version"}
 
-#: `./inv patch new NAME` reads better than Invoke's one word, `patch-new`; both work.
-PATCH_TASKS = sorted(t.removeprefix("patch-") for t in TASKS if t.startswith("patch-"))
+#: `./inv patch new NAME` reads better than Invoke's one word, `patch-new`; both work. By the first
+#: word, the second ones.
+GROUPS: Mapping[str, Sequence[str]] = {
+    group: sorted(t.removeprefix(f"{group}-") for t in TASKS if t.startswith(f"{group}-"))
+    for group in ("patch", "scenario")
+}
 
 #: By task: the option of an optional positional value. Invoke's positional arguments are always
 #: required, so `./inv status ID` is parsed as `./inv status --id ID`.
@@ -91,12 +95,13 @@ def normal(argv: Sequence[str]) -> list[str]:
     out: list[str] = []
     for word in argv:
         first = len(out) == 1 or (len(out) == 3 and out[1] == "--search-root")  # noqa: PLR2004
-        if out[-1:] == ["patch"] and (out[-2] in HELP or not out[-2].startswith("--")):
-            if word in PATCH_TASKS:
-                out[-1] = f"patch-{word}"
+        group = out[-1] if out[-1:] and out[-1] in GROUPS else ""
+        if group and (out[-2] in HELP or not out[-2].startswith("--")):
+            if word in GROUPS[group]:
+                out[-1] = f"{group}-{word}"
                 continue
             if word in HELP:
-                out[-1:] = [word, "patch"]
+                out[-1:] = [word, group]
                 continue
         if out and out[-1] in OPTIONAL and not word.startswith(_DASHES):
             out.append(OPTIONAL[out[-1]].flag)
@@ -232,8 +237,8 @@ def _some(tasks: Sequence[str]) -> str:
 
 def _stray(word: Word, before: Sequence[Word], after: Word | None) -> str:
     if not word.task:
-        second = after and word.text == "patch" and after.role is Role.STRAY
-        return no_task(f"patch {after.text}" if after and second else word.text)
+        second = after and word.text in GROUPS and after.role is Role.STRAY
+        return no_task(f"{word.text} {after.text}" if after and second else word.text)
     last = before[-1]
     if found := _without_dashes(last, word) or _without_dashes(word, after) or _apart(last, word):
         return found
@@ -348,4 +353,5 @@ def _flags(task: str) -> set[str]:
 
 def spoken(task: str) -> str:
     """Return a task as people write it: ``patch new``."""
-    return task.replace("patch-", "patch ", 1)
+    group, _, rest = task.partition("-")
+    return f"{group} {rest}" if rest in GROUPS.get(group, ()) else task

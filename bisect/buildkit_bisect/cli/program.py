@@ -68,8 +68,8 @@ class Inv(Program):
     def parse_cleanup(self) -> None:
         """Handle ``--help`` and ``--list``."""
         asked = self.args.help.value
-        if asked == "patch":
-            self._print_patch_help()
+        if asked in line.GROUPS:
+            self._print_group_help(asked)
             raise Exit
         if isinstance(asked, str) and asked not in TASKS:
             _refuse(line.no_task(asked))
@@ -105,11 +105,11 @@ class Inv(Program):
             print(text)
         print()
 
-    def _print_patch_help(self) -> None:
-        print("Usage: ./inv patch TASK [--options]\n\nTasks:")
-        for word in line.PATCH_TASKS:
-            print(f"  patch {word:5}  {self._first_line(f'patch-{word}')}")
-        print("\n./inv patch TASK --help prints the options of a task.")
+    def _print_group_help(self, group: str) -> None:
+        print(f"Usage: ./inv {group} TASK [--options]\n\nTasks:")
+        for word in line.GROUPS[group]:
+            print(f"  {group} {word:5}  {self._first_line(f'{group}-{word}')}")
+        print(f"\n./inv {group} TASK --help prints the options of a task.")
 
     def _first_line(self, task: str) -> str:
         return (inspect.getdoc(self.collection[task]) or "").partition("\n")[0]

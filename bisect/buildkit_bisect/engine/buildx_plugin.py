@@ -131,7 +131,7 @@ def build(name: str, request: BuildRequest) -> list[str]:
     ):
         for entry in entries:
             argv += [flag, attributes(entry)]
-    return [*argv, str(request.context)]
+    return [*argv, request.remote or str(request.context)]
 
 
 def _own_options(options: Options) -> list[str]:

@@ -1,7 +1,7 @@
 """A root file system for buildkitd from this machine's own packages; needs no network.
 
-runc, fusermount3 and fuse-overlayfs with their shared libraries, busybox, CA certificates:
-what build steps and the stargz and fuse-overlayfs snapshotters call.
+runc, fusermount3, fuse-overlayfs and git with their shared libraries, busybox, CA certificates:
+what build steps, git sources and the stargz and fuse-overlayfs snapshotters call.
 """
 
 from __future__ import annotations
@@ -34,11 +34,24 @@ PROGRAMS = {
 OPTIONAL = {
     "fuse-overlayfs": "usr/bin/fuse-overlayfs",
     "mount.fuse3": "usr/sbin/mount.fuse3",  # containerd mounts fuse-overlayfs with it
+    "git": "usr/bin/git",  # without it, buildkitd has no git sources
 }
+
+#: What git runs to fetch over HTTP and for submodules, in a folder that is compiled into it.
+_GIT_HELPERS = (
+    *("git-remote-http", "git-remote-https"),
+    *("git-submodule", "git-sh-setup", "git-sh-i18n", "git-sh-i18n--envsubst"),
+)
+
+#: What busybox is called as: git's scripts use those of the second line.
+_APPLETS = (
+    *("sh", "cat", "ls", "mount", "umount", "sleep", "ps"),
+    *("basename", "dirname", "expr", "sed", "uname"),
+)
 
 _LINKS = {
     "usr/bin/fusermount": "fusermount3",
-    **{f"bin/{name}": "busybox" for name in ("sh", "cat", "ls", "mount", "umount", "sleep", "ps")},
+    **{f"bin/{name}": "busybox" for name in _APPLETS},
 }
 _FOLDERS = {
     **dict.fromkeys(("dev", "etc/buildkit", "proc", "root", "run", "sys", "var/lib"), 0o755),
@@ -99,12 +112,26 @@ def assemble() -> RootFs:
                 f"{program} is not installed; the base image needs it",
                 hint=f"{inv('doctor')}, or {words(Building, base_image='IMAGE')}",
             )
-        files[place] = Path(path).resolve()
-        for library in libraries(process.run(["ldd", path], timeout=30, check=False).stdout):
-            files[library.lstrip("/")] = Path(library).resolve()
+        files |= _with_libraries(path, place)
+    if OPTIONAL["git"] in files:
+        for path in _git_helpers():
+            files |= _with_libraries(path, path.lstrip("/"))
     if _CERTIFICATES.is_file():
         files["etc/ssl/certs/ca-certificates.crt"] = _CERTIFICATES
     return RootFs(files=files, key=_key(files.items()))
+
+
+def _with_libraries(path: str, place: str) -> dict[str, Path]:
+    """Return a program for *place* in the image, and the shared libraries that it needs."""
+    needed = libraries(process.run(["ldd", path], timeout=30, check=False).stdout)
+    found = {library.lstrip("/"): Path(library).resolve() for library in needed}
+    return {place: Path(path).resolve(), **found}
+
+
+def _git_helpers() -> list[str]:
+    folder = process.run(["git", "--exec-path"], timeout=30, check=False).stdout.strip()
+    paths = [f"{folder}/{name}" for name in _GIT_HELPERS]
+    return [path for path in paths if Path(path).is_file()]
 
 
 def libraries(output: str) -> list[str]:

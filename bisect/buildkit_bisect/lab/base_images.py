@@ -118,14 +118,15 @@ def present(
 
 def _tag(scenario: Scenario) -> str:
     sha = hashlib.sha256(f"{FORMAT} {REFERENCE}\n".encode())
-    sha.update(_busybox().read_bytes())
+    sha.update(busybox().read_bytes())
     for name, image in sorted(scenario.images.items()):
         dockerfile = scenario.file(image.dockerfile).read_text()
         sha.update(json.dumps([name, image.compression, dockerfile]).encode())
     return sha.hexdigest()[:16]
 
 
-def _busybox() -> Path:
+def busybox() -> Path:
+    """Return this machine's static busybox. Raises `Missing`."""
     found = shutil.which("busybox")
     if found is None:
         raise Missing("busybox is not installed", hint=inv("doctor"))
@@ -138,7 +139,7 @@ def _build_all(
     with paths.scratch("images") as home:
         context = home / "context"
         context.mkdir()
-        shutil.copy(_busybox(), context / "busybox")
+        shutil.copy(busybox(), context / "busybox")
         with host_runtime(
             binaries=Path(reference.directory),
             home=home,

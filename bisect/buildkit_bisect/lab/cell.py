@@ -17,7 +17,7 @@ from buildkit_bisect.model import (
     Variant,
     Verdict,
 )
-from buildkit_bisect.scenario import Scenario, outcome
+from buildkit_bisect.scenario import Scenario, metrics, outcome
 
 #: Outcomes of a cell that do not come from its trials.
 _OVERRULES = (ToolOutcome.CONTROL_FAILED, ToolOutcome.NO_BUILD)
@@ -61,7 +61,12 @@ class Cell:
     counts: Mapping[str, int] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     judged: tuple[Outcome, ...] = ()  # one per trial
-    control: Observation | None = None  # what conditions compare with
+    controls: tuple[Observation, ...] | None = None  # what conditions compare with; None: nothing
+
+    @property
+    def control(self) -> Observation | None:
+        """The first of `controls`."""
+        return self.controls[0] if self.controls else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,14 +88,18 @@ def merge(parts: Sequence[Cell]) -> Cell:
     """Merge several visits to one cell; every trial counts once."""
     if len(parts) == 1:
         return parts[0]
+    trials = tuple(t for part in parts for t in part.trials)
     judged = tuple(o for part in parts for o in part.judged)
+    controls = max((part.controls or () for part in parts), key=len) or parts[0].controls
+    if metrics.comparisons(parts[0].scenario):  # all trials together may show what few did not
+        judged = outcome.judge_all(parts[0].scenario, [t.observation for t in trials], controls)
     combined, counts = outcome.combine(judged) if judged else (parts[-1].outcome, Counter())
     overruled = [p.outcome for p in parts if p.outcome.name in _OVERRULES]
     return replace(
         parts[0],
         outcome=overruled[-1] if overruled else combined,
         counts=counts,
-        trials=tuple(t for part in parts for t in part.trials),
+        trials=trials,
         judged=judged,
-        control=parts[0].control,
+        controls=controls,
     )

@@ -41,7 +41,7 @@ from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.runtime.backend import Backend
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import RUNTIME_AXIS, Scenario, outcome
+from buildkit_bisect.scenario import RUNTIME_AXIS, Scenario, metrics, outcome
 from buildkit_bisect.system import deadlines
 from buildkit_bisect.system.announce import shown_otherwise
 
@@ -58,7 +58,7 @@ class _Visit:
 
     key: str
     scenario: Scenario
-    control: Observation | None
+    controls: tuple[Observation, ...] | None
 
 
 class Lab:
@@ -145,12 +145,14 @@ class Lab:
             kind = ToolOutcome.INFRA if build.infra else ToolOutcome.NO_BUILD
             because = kind.because(f"{build.stage}: {build.reason}")
             return Cell(variant=variant, scenario=scenario, axes=axes, build=build, outcome=because)
-        control: Observation | None = None
+        controls: tuple[Observation, ...] | None = None
         overruled: Outcome | None = None
         control_axes = scenario.control_of(axes)
         if control_axes is not None:
-            beside = self._control(variant, scenario, control_axes)
-            control = beside.trials[0].observation
+            # A comparison needs as many trials of the control.
+            beside_of = after + trials if metrics.comparisons(scenario) else 1
+            beside = self._control(variant, scenario, control_axes, beside_of)
+            controls = tuple(trial.observation for trial in beside.trials)
             if beside.outcome.verdict is Verdict.INFRA:
                 overruled = beside.outcome
             elif beside.outcome.verdict is not Verdict.GOOD:
@@ -162,9 +164,12 @@ class Lab:
         job = self._job(variant, build, scenario, axes)
         revision = variant.revision.sha or variant.revision.describe
         place = (revision, tuple(p.name for p in variant.patches), scenario.name, axes)
-        self._visited[place] = _Visit(key=job.key, scenario=scenario, control=control)
+        self._visited[place] = _Visit(key=job.key, scenario=scenario, controls=controls)
+        control = controls[0] if controls else None
         ran = self._trials(job, trials, after=after, control=control, of=of)
-        judged = tuple(outcome.judge(scenario, t.observation, control) for t in ran)
+        earlier = self._known(job.key, of)[:after] if metrics.comparisons(scenario) else []
+        together = [trial.observation for trial in (*earlier, *ran)]
+        judged = outcome.judge_all(scenario, together, controls)[len(earlier) :]
         combined, counts = outcome.combine(judged)
         return Cell(
             variant=variant,
@@ -175,7 +180,7 @@ class Lab:
             counts=counts,
             trials=tuple(ran),
             judged=judged,
-            control=control,
+            controls=controls,
         )
 
     def stored(self, variant: Variant, scenario: Scenario, axes: Axes) -> int:
@@ -193,35 +198,34 @@ class Lab:
         build = self._builder.cached(variant)
         if not isinstance(build, Build):
             return None
-        control: Observation | None = None
+        controls: list[Observation] | None = None
         control_axes = scenario.control_of(axes)
         if control_axes is not None:
             beside = self._known(self._job(variant, build, scenario, control_axes).key, None)
-            good = [
-                trial.observation
-                for trial in beside
-                if outcome.judge(scenario, trial.observation, None).verdict is Verdict.GOOD
-            ]
-            if not good:
+            seen = [trial.observation for trial in beside]
+            judged = outcome.judge_all(scenario, seen, None)
+            pairs = zip(seen, judged, strict=True)
+            controls = [one for one, each in pairs if each.verdict is Verdict.GOOD]
+            if not controls:
                 return None
-            control = good[0]
         key = self._job(variant, build, scenario, axes).key
         trials = [trial.observation for trial in self._known(key, None)]
         if not trials:
             return None
-        combined, counts = outcome.combine([outcome.judge(scenario, t, control) for t in trials])
+        combined, counts = outcome.combine(outcome.judge_all(scenario, trials, controls))
         last = self._journal.trials(key)[-1].campaign
         return Recalled(verdict=combined.verdict, counts=counts, campaign=last)
 
-    def _control(self, variant: Variant, scenario: Scenario, axes: Axes) -> Cell:
-        """Return a control with one trial, the first that is evidence; once per campaign.
+    def _control(self, variant: Variant, scenario: Scenario, axes: Axes, count: int) -> Cell:
+        """Return a control with *count* trials or more, of which the first is evidence.
 
         A trial that matches no rule is no evidence, so it does not fail a control at once.
         """
         asked = (variant.label, scenario.name, axes)
-        if asked not in self._controls:
+        known = self._controls.get(asked)
+        if known is None or len(known.trials) < count:
             for earlier in range(_CONTROL_TRIALS):
-                control = self.cell(variant, scenario, axes, 1, after=earlier)
+                control = self.cell(variant, scenario, axes, count, after=earlier)
                 if control.outcome.verdict is not Verdict.WEAK:
                     break
             self._controls[asked] = control
@@ -237,10 +241,8 @@ class Lab:
         visit = self._visited.get((revision, patches, scenario, axes))
         if visit is None:
             return None
-        return [
-            outcome.judge(visit.scenario, row.observation, visit.control)
-            for row in self._journal.trials(visit.key)
-        ]
+        stored = [row.observation for row in self._journal.trials(visit.key)]
+        return list(outcome.judge_all(visit.scenario, stored, visit.controls))
 
     def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:
         """Return the last campaign that ran this cell of all *variants*; empty if none did."""
@@ -348,7 +350,9 @@ class Lab:
     def _emit_trial(
         self, job: TrialJob, trial: Trial, control: Observation | None, number: int, of: int
     ) -> None:
-        judged = outcome.judge(job.scenario, trial.observation, control)
+        # All trials together may show more than this one.
+        controls = None if control is None else (control,)
+        (judged,) = outcome.judge_all(job.scenario, [trial.observation], controls)
         self._emit(
             TrialDone(
                 row=job.of.label,

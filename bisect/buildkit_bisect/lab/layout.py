@@ -1,4 +1,4 @@
-"""Named contexts that earlier steps left in a trial's own directories."""
+"""Paths in a trial's own directories: what earlier steps left there, and where links lead."""
 
 from __future__ import annotations
 
@@ -24,13 +24,18 @@ def digest(folder: Path) -> str:
     return found
 
 
-def check_inside(folder: Path, places: Iterable[Path], name: str) -> None:
-    """Raise ValueError unless *folder* is one of *places* or a directory below, links followed.
-
-    It is read on the host as root: a link in it, which a step may make, must not lead out.
-    """
+def check_context(folder: Path, places: Iterable[Path], name: str) -> None:
+    """Raise ValueError unless *folder*, the named context *name*, is a directory in *places*."""
     if not folder.is_dir():
         raise ValueError(f"the named context {name} is not a directory: {folder.name}")
-    real = folder.resolve()
+    check_inside(folder, places, f"the named context {name}")
+
+
+def check_inside(path: Path, places: Iterable[Path], what: str) -> None:
+    """Raise ValueError unless *path* is one of *places* or below one, links followed.
+
+    buildctl reads or writes it on the host as root: an output may contain a link that leads out.
+    """
+    real = path.resolve()
     if not any(real.is_relative_to(place.resolve()) for place in places):
-        raise ValueError(f"the named context {name} leads out of the trial: {folder.name}")
+        raise ValueError(f"{what} leads out of the trial: {path.name}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from buildkit_bisect import solve_status
+from buildkit_bisect.model import OutputFacts
 from buildkit_bisect.runtime import Built
 from buildkit_bisect.scenario.build_step import SECRET_LENGTHS
 
@@ -68,14 +69,26 @@ def hidden(built: Built, secrets: Mapping[str, str]) -> Built:
     """Return what a build printed and did without the texts of *secrets*."""
     if not secrets:
         return built
-    done = replace(built.done, stdout=_without(built.done.stdout, secrets))
+    done = replace(built.done, stdout=without(built.done.stdout, secrets))
     if built.trace is None:
         return replace(built, done=replace(done, stderr=_progress(done.stderr, secrets)))
-    done = replace(done, stderr=_without(done.stderr, secrets))
+    done = replace(done, stderr=without(done.stderr, secrets))
     return replace(built, done=done, trace=_progress(built.trace, secrets))
 
 
-def _without(text: str, secrets: Mapping[str, str]) -> str:
+def in_outputs(found: OutputFacts, secrets: Mapping[str, str]) -> OutputFacts:
+    """Return what is known of an output without the texts of *secrets*."""
+    if not secrets:
+        return found
+    files = (
+        file if file.text is None else replace(file, text=without(file.text, secrets))
+        for file in found.files
+    )
+    documents = json.loads(without(json.dumps(found.documents, ensure_ascii=False), secrets))
+    return replace(found, files=tuple(files), documents=documents)
+
+
+def without(text: str, secrets: Mapping[str, str]) -> str:
     """Return *text* with ``[secret ID]`` for each secret, and for each longer line of one."""
     forms = {
         form: name
@@ -91,9 +104,9 @@ def _without(text: str, secrets: Mapping[str, str]) -> str:
 
 def _progress(text: str, secrets: Mapping[str, str]) -> str:
     """Return the progress of a build in which neither texts nor logs have a secret."""
-    text = _DATA.sub(lambda match: _recoded(match, secrets), _without(text, secrets))
+    text = _DATA.sub(lambda match: _recoded(match, secrets), without(text, secrets))
     logs = "".join(vertex.log for vertex in solve_status.read(text).vertices)
-    if _without(logs, secrets) == logs:
+    if without(logs, secrets) == logs:
         return text
     # It is spread over several messages: then none of them is kept.
     return _DATA.sub(r'\1"', text)
@@ -105,5 +118,5 @@ def _recoded(match: re.Match[str], secrets: Mapping[str, str]) -> str:
     except (binascii.Error, ValueError):
         return match[0]
     # Bytes that are no text stay as they are.
-    text = _without(data.decode(errors="surrogateescape"), secrets)
+    text = without(data.decode(errors="surrogateescape"), secrets)
     return f'{match[1]}{base64.b64encode(text.encode(errors="surrogateescape")).decode()}"'

@@ -94,5 +94,5 @@ class Runner:
         self._unfit = bool(seen.infra)
         if seen.infra:
             return f"; the canary ({shown}) fails too: {seen.infra}"
-        judged = outcome.judge(job.scenario, seen, None)
+        (judged,) = outcome.judge_all(job.scenario, [seen], None)
         return f"; the canary ({shown}) was {judged.name} right after it"

@@ -13,7 +13,16 @@ from typing import Any
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.lab import cache_export, layout, outputs, private, program_step
+from buildkit_bisect.lab import (
+    cache_export,
+    context,
+    daemon_state,
+    layout,
+    outputs,
+    private,
+    program_step,
+)
+from buildkit_bisect.lab.serving import Stand
 from buildkit_bisect.model import Axes, CacheConfig, StepResult
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
@@ -44,6 +53,7 @@ class Bench:
     context: Path  # the build context
     evidence: Path
     environment: Mapping[str, str] = field(default_factory=dict)  # describes the variant to scripts
+    stand: Stand | None = None  # its servers and what steps made; None without servers
 
     def text(self, text: str) -> str:
         """Return *text* with its placeholders replaced."""
@@ -53,6 +63,7 @@ class Bench:
             axes=self.axes,
             images=self.images,
             registry=self.registry,
+            made=self.stand.made.values if self.stand else {},
         )
 
     def own_environment(self) -> dict[str, str]:
@@ -78,24 +89,38 @@ def run_all(bench: Bench, runtime: Runtime) -> Iterator[StepResult]:
 
 def run(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
     """Run one step. A failure of its action is an observation, not an error."""
-    started = monotonic()
     match step.action:
         case Action.BUILD:
             return _build(bench, runtime, step)
         case Action.PRUNE:
-            done = runtime.prune(step.timeout)
-            return _result(step, done)
-        case Action.WRITE:
-            path = bench.context / step.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(bench.text(step.content))
-        case Action.DAEMON:
-            runtime.restart(fresh=step.start == "fresh")
-        case Action.DELETE_BLOB:
-            return _delete_blob(bench, step)
+            return _result(step, runtime.prune(step.timeout))
         case Action.SCRIPT:
             return _script(bench, runtime, step)
-    return StepResult(id=step.id, exit=0, seconds=monotonic() - started)
+        case Action.DU | Action.HISTORIES:
+            found, printed = daemon_state.look(runtime, step)
+            (bench.evidence / f"{step.id}.json").write_text(printed)
+            return found
+        case Action.DAEMON:
+            started = monotonic()
+            runtime.restart(fresh=step.start == "fresh")
+            return StepResult(id=step.id, exit=0, seconds=monotonic() - started)
+        case _:
+            return _apart(bench, step)
+
+
+def _apart(bench: Bench, step: Step) -> StepResult:
+    """Run a step that does not use the daemon."""
+    match step.action:
+        case Action.DELETE_BLOB:
+            return _delete_blob(bench, step)
+        case Action.SERVE | Action.COMMIT | Action.REQUESTS:
+            assert bench.stand  # a scenario with such a step has a server
+            return bench.stand.do(step, bench.text)
+        case _:
+            if bench.stand:
+                bench.stand.made.note(step, bench.text)
+            problem = context.change(bench.context, step, bench.scenario, bench.text)
+            return StepResult(id=step.id, exit=int(bool(problem)), seconds=0.0, stderr=problem)
 
 
 def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
@@ -105,9 +130,9 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
         except (OSError, ValueError) as error:
             return StepResult(id=step.id, exit=1, seconds=0.0, stderr=str(error))
         built = private.hidden(runtime.build(request), own.secrets)
-    result = _with_outputs(bench, step, _built(bench, step, built))
-    for entry in step.exports:
-        found = _exported(bench, _entry(bench, entry))
+    result = _with_outputs(bench, step, _built(bench, step, built), own.secrets)
+    for entry in request.exports:
+        found = _exported(bench, entry)
         if found:
             config, raw = found
             (bench.evidence / f"{step.id}.cacheconfig.json").write_text(json.dumps(raw, indent=1))
@@ -128,13 +153,13 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
         key=own.key,
     )
     options = build_step.options(bench.scenario, step, bench.text, places)
-    for name, context in options.contexts.items():
-        if context.folder is not None:
-            layout.check_inside(context.folder, (bench.work, bench.context), name)
-    written = build_step.in_context(step)
+    for name, named in options.contexts.items():
+        if folder := named.folder or named.layout:
+            layout.check_context(folder, (bench.work, bench.context), name)
     return buildctl.BuildRequest(
         context=bench.context,
-        dockerfile=bench.context / written if written else bench.scenario.file(step.dockerfile),
+        dockerfile=_dockerfile(bench, step),
+        remote=bench.text(step.context),
         target=bench.text(step.target),
         args={k: bench.text(v) for k, v in step.args.items()},
         exports=tuple(_entry(bench, e) for e in step.exports),
@@ -145,13 +170,29 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
     )
 
 
-def _with_outputs(bench: Bench, step: Step, result: StepResult) -> StepResult:
+def _dockerfile(bench: Bench, step: Step) -> Path:
+    """Return the path of a Dockerfile; below the remote context, if the step has one.
+
+    Raises ValueError if it is in the build context and a link there leads out of it.
+    """
+    if step.context:
+        return Path(step.dockerfile)
+    if written := build_step.in_context(step):
+        path = bench.context / written
+        layout.check_inside(path, (bench.context,), "the Dockerfile")
+        return path
+    return bench.scenario.file(step.dockerfile)
+
+
+def _with_outputs(
+    bench: Bench, step: Step, result: StepResult, secrets: Mapping[str, str]
+) -> StepResult:
     """Return *result* with what the build wrote, if it succeeded; also keep it as evidence."""
     if result.exit != 0 or result.timed_out:
         return result
     registry = Registry(address=bench.registry) if bench.registry else None
     read = [outputs.read(entry, _entry(bench, entry), registry) for entry in step.outputs]
-    found = tuple(output for output in read if output)
+    found = tuple(private.in_outputs(output, secrets) for output in read if output)
     if found:
         shown = json.dumps([asdict(output) for output in found], indent=1)
         (bench.evidence / f"{step.id}.outputs.json").write_text(shown)
@@ -186,6 +227,7 @@ def _built(bench: Bench, step: Step, built: Built) -> StepResult:
         stderr=progress.messages,
         timed_out=done.timed_out,
         vertices=tuple(replace(v, log=solve_status.clipped(v.log)) for v in progress.vertices),
+        metrics={"bytes": float(progress.transferred)},
     )
 
 
@@ -199,10 +241,13 @@ def _exported(bench: Bench, entry: Mapping[str, str]) -> tuple[CacheConfig, dict
 
 
 def _entry(bench: Bench, entry: Mapping[str, str]) -> dict[str, str]:
+    """Return attributes with texts and paths filled in. Raises ValueError if one leads out."""
     filled = {k: bench.text(v) for k, v in entry.items()}
     for key in ("dest", "src"):
         if key in filled:
-            filled[key] = str(bench.work / entry[key])
+            path = bench.work / entry[key]
+            layout.check_inside(path, (bench.work,), key)
+            filled[key] = str(path)
     return filled
 
 

@@ -16,16 +16,23 @@ from time import monotonic, time_ns
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
-from buildkit_bisect.lab import steps
-from buildkit_bisect.model import Axes, Build, Observation, StepResult, Variant
-from buildkit_bisect.runtime import DaemonFailed, Runtime, UnsupportedClient
+from buildkit_bisect.lab import base_images, context, serving, steps
+from buildkit_bisect.model import Axes, Build, Observation, RuntimeKind, StepResult, Variant
+from buildkit_bisect.runtime import DaemonFailed, Runtime, UnsupportedClient, snapshotters
 from buildkit_bisect.runtime.backend import Backend, Order
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.registry import Registry, serve
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.scenario import RUNTIME_AXIS, Action, Scenario, build_step, uses_registry
+from buildkit_bisect.scenario import (
+    RUNTIME_AXIS,
+    Action,
+    Scenario,
+    build_step,
+    mirrors,
+    uses_registry,
+)
 from buildkit_bisect.scenario.outputs import any_readable
-from buildkit_bisect.system import cache_limit, machine, paths, pipes
+from buildkit_bisect.system import cache_limit, machine, paths, pipes, tomltext
 from buildkit_bisect.system.announce import shown_otherwise
 from buildkit_bisect.system.deadlines import Deadlines
 
@@ -40,6 +47,12 @@ OUTPUTS_FORMAT = 1
 
 #: The same for trials whose rules are about the daemon: earlier ones did not record its state.
 DAEMON_FORMAT = 1
+
+#: The same for trials whose rules are about the time or order of vertices.
+TIMES_FORMAT = 1
+
+#: The same for trials whose rules are about the bytes that a build transferred.
+BYTES_FORMAT = 1
 
 _NO_SPACE = "no space left on device"
 
@@ -81,6 +94,10 @@ class TrialJob:
         control = self.scenario.is_control(self.axes)
         return Column(scenario=self.scenario.name, axes=self.axes, control=control)
 
+    def _mounting(self) -> dict[str, str]:
+        asked = (value for _, value in self.axes)
+        return snapshotters.programs([*asked, self.scenario.daemon.snapshotter])
+
     @property
     def key(self) -> str:
         """A digest of what determines a trial's result: jobs with equal keys are one cell."""
@@ -99,13 +116,22 @@ class TrialJob:
             parts["progress"] = PROGRESS_FORMAT
         if any_readable(self.scenario):
             parts["outputs"] = OUTPUTS_FORMAT
-        if any(c.daemon for rule in self.scenario.outcomes for c, _ in rule.leaves()):
+        asked = [c for rule in self.scenario.outcomes for c, _ in rule.leaves()]
+        if any(c.daemon for c in asked):
             parts["daemon"] = DAEMON_FORMAT
+        if any(c.took or c.before for c in asked):
+            parts["times"] = TIMES_FORMAT
+        if self.scenario.context.busybox:
+            parts["busybox"] = hashlib.sha256(base_images.busybox().read_bytes()).hexdigest()
+        if any(c.metric == "bytes" for c in asked):
+            parts["bytes"] = BYTES_FORMAT
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
         if used:
             parts["proxies"] = [proxy.version for proxy in used]
+        if self.backend.kind is RuntimeKind.HOST and (mounting := self._mounting()):
+            parts["programs"] = mounting
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -150,9 +176,11 @@ def _run(job: TrialJob) -> Observation:
         for name in ("work", "context", "evidence"):
             (home / name).mkdir()
         try:
+            context.begin(job.scenario, home / "context")
             if uses_registry(job.scenario):
                 # A registry per trial, so that the next one does not see what this one pushes.
                 registries.append(stack.enter_context(serve(home / "registry")))
+            stand = serving.opened(job.scenario, stack)
             bench = steps.Bench(
                 scenario=job.scenario,
                 axes=job.axes,
@@ -162,17 +190,19 @@ def _run(job: TrialJob) -> Observation:
                 context=home / "context",
                 evidence=home / "evidence",
                 environment=job.variant,
+                stand=stand,
             )
-            config = [r.config for r in registries] + [bench.text(job.scenario.daemon.config)]
+            config = [r.config for r in registries] + mirrors.config(job.scenario, bench.text)
+            config += [bench.text(job.scenario.daemon.config)]
             place = job.backend.place(job.build, job.of, job.campaign)
             started = monotonic()  # an image is made once; that is not part of the trial
             snapshotter = bench.text(job.scenario.daemon.snapshotter)
             order = Order(
                 home=home,
                 snapshotter=snapshotter,
-                config="".join(config),
+                config=tomltext.joined(*config),
                 proxy=job.proxies.get(snapshotter),
-                loopback=bool(registries),
+                loopback=bool(registries or job.scenario.servers),
                 deadlines=job.deadlines,
                 entitlements=build_step.entitlements(
                     step for group in job.scenario.groups(job.axes) for step in group

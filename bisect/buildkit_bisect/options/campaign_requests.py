@@ -8,6 +8,8 @@ from typing import ClassVar
 
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.choices import Checks, ImageBuilder, Prior
+from buildkit_bisect.options.ends import OfEnds
+from buildkit_bisect.options.one_line import OneLine
 from buildkit_bisect.options.option import Position, option, switch
 from buildkit_bisect.options.shared import (
     PATCH_KINDS,
@@ -44,6 +46,7 @@ class Building(
 @dataclass(frozen=True, kw_only=True)
 class Campaign(
     Scripted,
+    OneLine,
     WithScenarios,
     WithRuntimes,
     WithTrials,
@@ -126,34 +129,18 @@ class Matrix(WithFormat, Campaign):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bisect(OfHistory, Campaign):
+class Bisect(OfEnds, OfHistory, Campaign):
     """Find the commit that introduced or fixed a failure."""
 
     task = "bisect"
     unset: ClassVar[Mapping[str, str]] = {
         "scenario": "cross-stage-lazy",
         "axis": "the cell in which the ends differ",
+        "good": "required unless --find-good is given",
         "patches": "none",
         "trials": "as many as it needs",
     }
 
-    good: str = option(
-        parse.text,
-        default="",
-        unset="required unless --find-good is given",
-        required=True,
-        value="REV",
-        help="revision without the failure",
-        example="v0.24.0",
-    )
-    bad: str = option(
-        parse.text,
-        default="",
-        required=True,
-        value="REV",
-        help="revision with the failure",
-        example="v0.26.0",
-    )
     find_good: bool = switch(help="find the good endpoint among the releases before --bad")
     find_fix: bool = switch(help="find the commit that fixed it; --bad is the older endpoint")
     no_first_parent: bool = switch(help="search all commits at once, not first parents first")

@@ -16,6 +16,7 @@ from buildkit_bisect.options.campaign_requests import (
 )
 from buildkit_bisect.options.patch_requests import PatchCheck, PatchList, PatchNew
 from buildkit_bisect.options.result_requests import Diff, Post, Report, Resume, Status
+from buildkit_bisect.options.scenario_requests import ScenarioCheck, ScenarioLearn, ScenarioNew
 from buildkit_bisect.options.shared import Request
 from buildkit_bisect.options.upkeep_requests import (
     Check,
@@ -32,6 +33,7 @@ TASKS: Mapping[str, type[Request]] = {
     for kind in (
         *(Doctor, Build, Run, Matrix, Bisect, Boundaries, Validate),
         *(PatchNew, PatchList, PatchCheck),
+        *(ScenarioNew, ScenarioLearn, ScenarioCheck),
         *(Report, Diff, Post, Resume, Status, Clean, Completion, Test, Check, Plan),
     )
 }
@@ -58,6 +60,9 @@ __all__ = [
     "Request",
     "Resume",
     "Run",
+    "ScenarioCheck",
+    "ScenarioLearn",
+    "ScenarioNew",
     "Status",
     "Test",
     "Validate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from buildkit_bisect.render import symbols
@@ -16,6 +17,7 @@ class Meaning:
     outcome: str
     verdict: str
     means: str
+    option: str = ""  # what options call it, if that is not the outcome's text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +40,7 @@ def legends(result: Result) -> tuple[Legend, ...]:
                     outcome=rule["name"],
                     verdict=rule["verdict"],
                     means=rule["means"],
+                    option=_option(rule),
                 )
                 for rule in scenario.outcomes
                 if (scenario.name, rule["name"]) in seen
@@ -46,3 +49,8 @@ def legends(result: Result) -> tuple[Legend, ...]:
         for scenario in result.scenarios
     )
     return tuple(legend for legend in made if legend.meanings)
+
+
+def _option(rule: Mapping[str, str]) -> str:
+    name = rule.get("option", rule["name"])
+    return "" if name.replace("-", " ") == rule["name"].replace("-", " ") else name

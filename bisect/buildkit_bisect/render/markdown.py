@@ -123,6 +123,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         cut=detail is not _DETAILS[0],
         known=any(symbols.more(c) for c in result.cells),
         legend=[s for s in symbols.ALL if s in used],
+        symbol=symbols.of,
         means=means(result),
         changes=_changes(result, grid)[: detail.more],
         command=text.command(result.command),
@@ -130,7 +131,6 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         subject={r.sha: r.subject for r in result.revisions},
         names=table.names(result),
         percent=percent,
-        symbol=symbols.of,
         tally=symbols.tally,
     )
 
@@ -253,18 +253,12 @@ def _cell(grid: table.Matrix, row: table.Row, column: Column, detail: _Detail) -
     return symbol + " " + text.markdown(symbols.word(cell.outcome)) + counted
 
 
-Meaning = tuple[str, str, str]
-
-
-def means(result: Result) -> list[tuple[str, list[Meaning]]]:
-    """Return, for each scenario, the (outcome, verdict, meaning) of what its cells and trials show.
+def means(result: Result) -> list[tuple[str, tuple[legend.Meaning, ...]]]:
+    """Return, for each scenario, the meanings of the outcomes that its cells and trials show.
 
     Two scenarios may give one name to different outcomes.
     """
-    return [
-        (one.scenario.name, [(m.outcome, m.verdict, m.means) for m in one.meanings])
-        for one in legend.legends(result)
-    ]
+    return [(one.scenario.name, one.meanings) for one in legend.legends(result)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

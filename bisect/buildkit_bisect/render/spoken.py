@@ -38,7 +38,10 @@ def spoken(result: Result) -> Result:
 
 
 def _scenario(scenario: ScenarioInfo, labels: _Labels) -> ScenarioInfo:
-    named = ({**o, "name": labels.get(o["name"], o["name"])} for o in scenario.outcomes)
+    named = (
+        {"option": o["name"], **o, "name": labels.get(o["name"], o["name"])}
+        for o in scenario.outcomes
+    )
     return replace(scenario, outcomes=tuple(named))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -49,6 +50,10 @@ class Runtime(Protocol):
 
     def prune(self, timeout: float) -> Completed:
         """Remove all cache records and build histories."""
+        ...
+
+    def ask(self, words: Sequence[str], timeout: float) -> Completed:
+        """Run the variant's own buildctl with *words* against the daemon."""
         ...
 
     def restart(self, *, fresh: bool) -> None:

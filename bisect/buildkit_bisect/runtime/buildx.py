@@ -32,7 +32,7 @@ from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.container import container_log, ended_by, last_words, remove
 from buildkit_bisect.runtime.containers import Containers, Preparation
 from buildkit_bisect.runtime.snapshotters import STARGZ
-from buildkit_bisect.system import process
+from buildkit_bisect.system import process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines
 
 _DOCKER = words(Campaign, runtime="docker")
@@ -68,7 +68,8 @@ class BuildxRuntime:
         self._records = home / "buildx"
         self._records.mkdir(exist_ok=True)
         self._config = home / "buildkitd.toml"
-        self._config.write_text(f"[worker.containerd]\n  enabled = false\n{config}")
+        own = "[worker.containerd]\n  enabled = false\n"
+        self._config.write_text(tomltext.joined(own, config))
         self._started = ""  # StartedAt of the container; buildx may restart it by itself
         self._earlier = b""  # logs of containers that `restart` removed
         self.log = home / "buildkitd.log"
@@ -154,6 +155,12 @@ class BuildxRuntime:
         first = self._buildx(buildx_plugin.forget(self._name), timeout=timeout)
         left = timeout - first.seconds
         return first if left <= 0 else self._buildx(buildx_plugin.prune(self._name), timeout=left)
+
+    def ask(self, words: Sequence[str], timeout: float) -> process.Completed:
+        """See `Runtime`. Not with buildx, whose output changes from release to release."""
+        address = self.environment()["BUILDKIT_HOST"]
+        argv = [str(self._binaries / "buildctl"), "--addr", address, *words]
+        return process.run(argv, timeout=timeout, env=self.environment(), check=False)
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""

@@ -38,7 +38,7 @@ from buildkit_bisect.runtime.container import (
 )
 from buildkit_bisect.runtime.containers import Containers, Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.system import process
+from buildkit_bisect.system import process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines
 
 STATE = "/var/lib/buildkit"
@@ -93,7 +93,7 @@ class DockerRuntime:
         self._image = image
         self._binaries = binaries
         self._flags = flags
-        self._toml = f"[worker.containerd]\n  enabled = false\n{config}"
+        self._toml = tomltext.joined("[worker.containerd]\n  enabled = false\n", config)
         self._proxy = proxy
         self._program = proxy.program if proxy else ""
         self._host_network = host_network
@@ -210,6 +210,10 @@ class DockerRuntime:
         first = self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
         left = timeout - first.seconds
         return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
+
+    def ask(self, words: Sequence[str], timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildctl(["--addr", self._address, *words], timeout=timeout)
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""

@@ -28,7 +28,7 @@ from buildkit_bisect.runtime import Built, DaemonFailed, client, fuse
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
-from buildkit_bisect.system import paths, pipes, process
+from buildkit_bisect.system import paths, pipes, process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -72,10 +72,9 @@ class HostRuntime:
         self._counters = counters
         self._flags = flags
         self._config = home / "buildkitd.toml"
-        self._config.write_text(
-            f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
-            f"[worker.containerd]\n  enabled = false\n{config}"
-        )
+        own = f'[worker.oci]\n  defaultCgroupParent = "{self._cgroup}"\n'
+        own += "[worker.containerd]\n  enabled = false\n"
+        self._config.write_text(tomltext.joined(own, config))
         self.log = home / "buildkitd.log"
 
     def environment(self) -> dict[str, str]:
@@ -110,7 +109,10 @@ class HostRuntime:
         ]  # fmt: skip
         with self.log.open("ab") as sink:
             self._child = process.start(
-                argv, stdout=sink, stderr=subprocess.STDOUT, env=self._counting()
+                argv,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env={**self._counting(), **direct(os.environ)},
             )
         left = within = self._deadlines.daemon
         deadline = time.monotonic() + within
@@ -151,6 +153,10 @@ class HostRuntime:
         first = self._buildctl(buildctl.prune_histories(self._address), timeout=timeout)
         left = timeout - first.seconds
         return first if left <= 0 else self._buildctl(buildctl.prune(self._address), timeout=left)
+
+    def ask(self, words: Sequence[str], timeout: float) -> process.Completed:
+        """See `Runtime`."""
+        return self._buildctl(["--addr", self._address, *words], timeout=timeout)
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
@@ -209,6 +215,19 @@ class HostRuntime:
                 os.kill(pid, sig)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(max(0.0, patience))
+
+
+def direct(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables with which a daemon's git asks no proxy for what is on loopback.
+
+    Empty if *environ* names no proxy. Go's HTTP client never asks one for that.
+    """
+    names = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+    if not any(environ.get(name) for name in names):
+        return {}
+    known = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    value = ",".join(filter(None, (known, "127.0.0.1", "localhost")))
+    return {"no_proxy": value, "NO_PROXY": value}
 
 
 def _children(pid: int) -> list[int]:

@@ -18,6 +18,7 @@ from buildkit_bisect.golang.toolchain import GoWanted
 from buildkit_bisect.model import Served
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
+from buildkit_bisect.system import machine
 from buildkit_bisect.system.deadlines import Deadlines
 
 #: The axis value for the compiled one.
@@ -72,6 +73,14 @@ def check_installed(values: Iterable[str]) -> None:
             f"{FUSE_OVERLAYFS} is not installed; the snapshotter of that name mounts with it",
             hint=f"apt-get install -y {FUSE_OVERLAYFS}",
         )
+
+
+def programs(values: Iterable[str]) -> dict[str, str]:
+    """Return the version of each program of this machine that mounts one of *values*.
+
+    What a daemon on the host does with such a snapshotter depends on it.
+    """
+    return {FUSE_OVERLAYFS: machine.version(FUSE_OVERLAYFS)} if FUSE_OVERLAYFS in values else {}
 
 
 def find(

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from itertools import combinations, product
 
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.scenario import runs
+from buildkit_bisect.scenario import bounds, runs
 from buildkit_bisect.scenario.definition import Condition, Rule, VertexIs
 
 #: Statuses that ``exit`` can name are below the first; a timeout has none, so it gets the second,
@@ -18,20 +20,26 @@ from buildkit_bisect.scenario.definition import Condition, Rule, VertexIs
 _STATUSES, _LATE, _KILLED = 1000, -1, -2
 
 #: Alternatives of one rule: each is compared with all others.
-MOST = 200
+MOST = 100
 
 
 class TooMany(Exception):
     """A rule has more than `MOST` alternatives."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Alternative:
     """Facts that must hold together, each in so many runs of its step, or in fewer."""
 
     least: Mapping[Condition, int]  # runs in which a condition must hold at least
     below: Mapping[Condition, int]  # in fewer runs than these it may hold
     chosen: frozenset[str]  # the keys of the conditions of ``any`` that it takes
+
+    @cached_property
+    def named(self) -> frozenset[tuple[str, object]]:
+        """The keys and values of `least`, but those of which another value may imply one."""
+        given = (pair for facts in self.least for pair in _given(facts).items())
+        return frozenset(pair for pair in given if pair[0] not in _ORDERED)
 
 
 def of(rule: Rule, repeats: Mapping[str, int], where: str) -> list[Alternative]:
@@ -77,11 +85,12 @@ def _together(parts: list[list[Alternative]]) -> list[Alternative]:
     for part in parts:
         if len(made) * len(part) > MOST:
             raise TooMany
-        made = [_both(one, other) for one, other in product(made, part)]
+        made = [both(one, other) for one, other in product(made, part)]
     return made
 
 
-def _both(one: Alternative, other: Alternative) -> Alternative:
+def both(one: Alternative, other: Alternative) -> Alternative:
+    """The facts of both, which must hold together."""
     least, below = dict(one.least), dict(one.below)
     for facts, count in other.least.items():
         least[facts] = max(count, least.get(facts, 0))
@@ -90,79 +99,144 @@ def _both(one: Alternative, other: Alternative) -> Alternative:
     return Alternative(least=least, below=below, chosen=one.chosen | other.chosen)
 
 
+class Contradictions:
+    """Finds them in the alternatives of one rule, which have most of their conditions in common."""
+
+    def __init__(self, repeats: Mapping[str, int]) -> None:
+        self._repeats = repeats
+        self._known: dict[tuple[int, int, object], bool] = {}
+
+    def of(self, one: Alternative) -> Condition | None:
+        """A condition of *one* that clashes with another one of it; None if it can hold."""
+        return next(self._all(one), None)
+
+    def _is(
+        self, relation: Callable[[Condition, Condition], bool], a: Condition, b: Condition
+    ) -> bool:
+        asked = id(a), id(b), relation
+        if asked not in self._known:
+            self._known[asked] = relation(a, b)
+        return self._known[asked]
+
+    def _all(self, one: Alternative) -> Iterator[Condition]:
+        may = [(facts, n) for facts, n in one.least.items() if _excludes(facts)]
+        for (a, n), (b, m) in combinations(may, 2):
+            # No run fulfils both, and too few runs are left for that.
+            if n + m > self._repeats.get(a.step, 1) and self._is(_exclusive, a, b):
+                yield a
+        for a, n in one.least.items():
+            for b, m in one.below.items():
+                if n >= m and self._is(implies, a, b):
+                    yield a
+        for (a, n), (b, m) in combinations(one.below.items(), 2):
+            # Each run fulfils one of both.
+            few = (n - 1) + (m - 1) < self._repeats.get(a.step, 1)
+            if few and self._is(_exhaustive, a, b):
+                yield a
+
+
 def contradiction(one: Alternative, repeats: Mapping[str, int]) -> Condition | None:
     """A condition of *one* that clashes with another one of it; None if it can hold."""
-    return next(_contradictions(one, repeats), None)
-
-
-def _contradictions(one: Alternative, repeats: Mapping[str, int]) -> Iterator[Condition]:
-    for (a, n), (b, m) in combinations(one.least.items(), 2):
-        # No run fulfils both, and too few runs are left for that.
-        if a.step == b.step and n + m > repeats.get(a.step, 1) and _exclusive(a, b):
-            yield a
-    for a, n in one.least.items():
-        for b, m in one.below.items():
-            if n >= m and implies(a, b):
-                yield a
-    for (a, n), (b, m) in combinations(one.below.items(), 2):
-        # Each run fulfils one of both.
-        if a.step == b.step and (n - 1) + (m - 1) < repeats.get(a.step, 1) and _exhaustive(a, b):
-            yield a
+    return Contradictions(repeats).of(one)
 
 
 def shadows(earlier: Alternative, later: Alternative) -> bool:
     """Whether *earlier* holds wherever *later* does."""
-    return all(
-        any(count >= needed and implies(own, facts) for own, count in later.least.items())
-        for facts, needed in earlier.least.items()
-    ) and all(
-        any(count <= most and implies(facts, own) for own, count in later.below.items())
-        for facts, most in earlier.below.items()
+    return (
+        earlier.named <= later.named
+        and all(
+            any(count >= needed and implies(own, facts) for own, count in later.least.items())
+            for facts, needed in earlier.least.items()
+        )
+        and all(
+            any(count <= most and implies(facts, own) for own, count in later.below.items())
+            for facts, most in earlier.below.items()
+        )
     )
 
 
 def implies(one: Condition, other: Condition) -> bool:
     """Whether *other* holds in each run in which *one* does."""
-    if one == other:
-        return True
+    own, wanted = _given(one), _given(other)
     if one.step != other.step:
         return False
-    for key in fields(Condition):
-        mine, wanted = getattr(one, key.name), getattr(other, key.name)
-        if wanted in ("", None) or mine == wanted:
-            continue
-        narrower = key.name == "exit" and mine and statuses(mine) <= statuses(wanted)
-        if not narrower:
+    for key, value in wanted.items():
+        mine = own.get(key)
+        if mine != value and not (
+            mine and key in _ORDERED and _narrower(key, str(mine), str(value))
+        ):
             return False
     # What both name must be looked for in the same place.
     return all(
-        getattr(one, key) == getattr(other, key)
+        own.get(key) == wanted.get(key)
         for group, keys in _PLACES.items()
-        if getattr(other, group)
+        if group in wanted
         for key in keys
     )
 
 
+@functools.lru_cache(4096)
+def _given(condition: Condition) -> Mapping[str, object]:
+    """The keys that *condition* has, with their values."""
+    values = ((key.name, getattr(condition, key.name)) for key in fields(Condition))
+    return {key: value for key, value in values if value not in ("", None, ())}
+
+
+def _narrower(key: str, mine: str, wanted: str) -> bool:
+    """Whether *mine* of a key means that *wanted* of the same one holds too."""
+    if key == "exit":
+        return statuses(mine) <= statuses(wanted)
+    if key == "took":
+        (longer, bound), (other, least) = bounds.took(mine), bounds.took(wanted)
+        return longer is other and (bound >= least if longer else bound <= least)
+    if key in ("over", "under"):
+        own, given = bounds.limit(mine), bounds.limit(wanted)
+        farther = own.number >= given.number if key == "over" else own.number <= given.number
+        return own.of_control is given.of_control and farther
+    return False
+
+
+#: Keys of which one value may imply another: `_narrower`.
+_ORDERED = ("exit", "took", "over", "under")
+
 #: What narrows down where a fact is looked for, for each key that begins one.
-_PLACES = {"vertex": ("vertex",), "file": ("file", "output"), "image": ("image", "output")}
+_PLACES = {
+    "vertex": ("vertex",),
+    "metric": ("metric",),
+    "file": ("file", "output"),
+    "image": ("image", "output"),
+}
+
+
+def _excludes(facts: Condition) -> bool:
+    """Whether *facts* has a key for which `_exclusive` may be true."""
+    others = facts.vertex or facts.inner_layers or facts.metric or facts.file or facts.image
+    return bool(facts.exit or others)
 
 
 def _exclusive(one: Condition, other: Condition) -> bool:
     """Whether no run of a step fulfils both."""
-    return bool(
+    return one.step == other.step and bool(
         (one.exit and other.exit and statuses(one.exit).isdisjoint(statuses(other.exit)))
         or (one.is_ and other.is_ and one.vertex == other.vertex and one.is_ != other.is_)
-        or (one.vertex == other.vertex and _absent_with_log(one, other))
+        or (one.vertex == other.vertex and _exclusive_vertices(one, other))
         or (one.inner_layers and other.inner_layers and one.inner_layers != other.inner_layers)
+        or (_same_place(one, other, "metric") and _exclusive_limits(one, other))
         or (_same_place(one, other, "file") and _exclusive_files(one, other))
         or (_same_place(one, other, "image") and _absent_and_not(one, other))
     )
 
 
-def _absent_with_log(one: Condition, other: Condition) -> bool:
-    return bool(
-        (one.is_ is VertexIs.ABSENT and other.log) or (other.is_ is VertexIs.ABSENT and one.log)
-    )
+def _exclusive_vertices(one: Condition, other: Condition) -> bool:
+    for a, b in ((one, other), (other, one)):
+        if a.is_ is VertexIs.ABSENT and (b.log or b.took or b.before):
+            return True
+    if not (one.took and other.took):
+        return False
+    (longer, bound), (second, limit) = bounds.took(one.took), bounds.took(other.took)
+    # One vertex took longer than `least`, and each took less than `most`.
+    least, most = (bound, limit) if longer else (limit, bound)
+    return longer is not second and least >= most
 
 
 def _same_place(one: Condition, other: Condition, key: str) -> bool:
@@ -180,9 +254,18 @@ def _exclusive_files(one: Condition, other: Condition) -> bool:
     return _absent_and_not(one, other) or len(set(modes)) > 1 or len(set(times)) > 1
 
 
+def _exclusive_limits(one: Condition, other: Condition) -> bool:
+    over = [bounds.limit(c.over) for c in (one, other) if c.over]
+    under = [bounds.limit(c.under) for c in (one, other) if c.under]
+    if not over or not under or over[0].of_control is not under[0].of_control:
+        return False
+    return over[0].number >= under[0].number
+
+
 def _exhaustive(one: Condition, other: Condition) -> bool:
     """Whether each run of a step fulfils one of both."""
-    if any(c != Condition(step=c.step, exit=c.exit) for c in (one, other)):
+    alone = all(c == Condition(step=one.step, exit=c.exit) for c in (one, other))
+    if not (alone and one.step and one.exit and other.exit):
         return False
     return statuses(one.exit) | statuses(other.exit) == statuses("ok") | statuses("failed")
 

@@ -89,6 +89,12 @@ def in_context(step: Step) -> str:
     return "" if path == step.dockerfile else path
 
 
+def of_scenario(step: Step) -> bool:
+    """Return whether the step builds a Dockerfile of the scenario's folder."""
+    own = not in_context(step) and not step.context
+    return step.action is Action.BUILD and own and bool(step.dockerfile)
+
+
 def entitlements(steps: Iterable[Step]) -> tuple[str, ...]:
     """Return what a daemon must let builds of *steps* ask for."""
     return tuple(sorted({word for step in steps for word in step.allow}))

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from buildkit_bisect.model import Axes
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import attributes, build_step, script_step
+from buildkit_bisect.scenario import (
+    attributes,
+    build_step,
+    context_steps,
+    mirrors,
+    script_step,
+    server_steps,
+)
 from buildkit_bisect.scenario.definition import (
     RUNTIME_AXIS,
     Action,
@@ -56,6 +63,8 @@ def check(scenario: Scenario) -> None:
         require(
             not image.public or is_image(image.public), f"{where}.public", "not an image reference"
         )
+    context_steps.check_context(scenario)
+    server_steps.check_servers(scenario)
     seen: set[str] = set()
     for index, step in enumerate(scenario.steps):
         require_name(step.id, f"steps[{index}].id")
@@ -67,6 +76,8 @@ def check(scenario: Scenario) -> None:
         _check_names(scenario, text, where)
     for index, step in enumerate(scenario.steps):
         build_step.check(scenario, step, f"steps[{index}]")
+    used = {n: list(_step_texts(step, f"steps[{n}]")) for n, step in enumerate(scenario.steps)}
+    server_steps.check_order(scenario, used)
     _check_daemon(scenario)
     check_rules(scenario)
 
@@ -124,6 +135,7 @@ def _check_step(scenario: Scenario, step: Step, where: str) -> None:
         require(bool(values), at, "must not be empty")
     require(0 <= step.timeout <= 3600, f"{where}.timeout", "must be between 0 and 3600 seconds")  # noqa: PLR2004
     require(1 <= step.repeat <= 100, f"{where}.repeat", "must be between 1 and 100")  # noqa: PLR2004
+    context_steps.check_keys(step, where)
     _check_action(scenario, step, where)
 
 
@@ -131,20 +143,24 @@ def _check_action(scenario: Scenario, step: Step, where: str) -> None:
     match step.action:
         case Action.BUILD:
             _check_build(scenario, step, where)
-        case Action.WRITE:
-            require_path(step.path, f"{where}.path")
+        case Action.WRITE | Action.DELETE | Action.RENAME | Action.MKDIR:
+            context_steps.check_step(scenario, step, where)
+        case Action.SERVE | Action.COMMIT | Action.REQUESTS:
+            server_steps.check_step(scenario, step, where)
         case Action.DAEMON:
             require_word(step.start, ("restart", "fresh"), f"{where}.start")
         case Action.DELETE_BLOB:
             require_path(step.cache, f"{where}.cache")
             require(step.layer >= 0, f"{where}.layer", "must be 0 or more")
-        case Action.SCRIPT | Action.PRUNE:
+        case Action.SCRIPT | Action.PRUNE | Action.DU | Action.HISTORIES:
             pass
     script_step.check(scenario, step, where)
 
 
 def _check_build(scenario: Scenario, step: Step, where: str) -> None:
-    if path := build_step.in_context(step):
+    if step.context:
+        server_steps.check_remote(step, where)
+    elif path := build_step.in_context(step):
         require_path(path, f"{where}.dockerfile")
     else:
         require_file(scenario, step.dockerfile, f"{where}.dockerfile")
@@ -167,11 +183,20 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
 
 def _check_daemon(scenario: Scenario) -> None:
     """Check the daemon's settings as they are filled in for each cell."""
+    mirrors.check(scenario)
     for axes in scenario.cells():
 
         def filled(text: str, axes: Axes = axes) -> str:
             images = dict.fromkeys(scenario.images, "image")
-            return fill(text, scenario=scenario, axes=axes, images=images, registry="127.0.0.1:1")
+            made = {f"server.{name}": "http://127.0.0.1:1" for name in scenario.servers}
+            return fill(
+                text,
+                scenario=scenario,
+                axes=axes,
+                images=images,
+                registry="127.0.0.1:1",
+                made=made,
+            )
 
         name = filled(scenario.daemon.snapshotter)
         require_name(name, "daemon.snapshotter")
@@ -184,30 +209,46 @@ def uses_registry(scenario: Scenario) -> bool:
     return any(("registry", "") in names_in(text) for _, text in _texts(scenario))
 
 
+def uses_loopback(scenario: Scenario) -> bool:
+    """Whether daemons must reach servers on this machine's loopback, beside that of images."""
+    return bool(scenario.servers) or uses_registry(scenario)
+
+
 def _texts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield "daemon.snapshotter", scenario.daemon.snapshotter
     yield "daemon.config", scenario.daemon.config
+    for name, mirror in scenario.daemon.mirrors.items():
+        yield below("daemon.mirrors", name), mirror
     for name, var in scenario.vars.items():
         for value, text in var.values.items():
             yield below(f"{below('vars', name)}.values", value), text
     for index, step in enumerate(scenario.steps):
-        yield f"steps[{index}].target", step.target
-        yield f"steps[{index}].content", step.content
-        for key, text in step.args.items():
-            yield below(f"steps[{index}].args", key), text
-        for kind in ("exports", "imports", "outputs"):
-            for number, entry in enumerate(getattr(step, kind)):
-                for key, text in entry.items():
-                    yield below(f"steps[{index}].{kind}[{number}]", key), text
-        yield from build_step.texts(step, f"steps[{index}]")
+        yield from _step_texts(step, f"steps[{index}]")
+
+
+def _step_texts(step: Step, where: str) -> Iterator[tuple[str, str]]:
+    yield f"{where}.target", step.target
+    yield f"{where}.content", step.content
+    yield from context_steps.texts(step, where)
+    yield from server_steps.texts(step, where)
+    for key, text in step.args.items():
+        yield below(f"{where}.args", key), text
+    for kind in ("exports", "imports", "outputs"):
+        for number, entry in enumerate(getattr(step, kind)):
+            for key, text in entry.items():
+                yield below(f"{where}.{kind}[{number}]", key), text
+    yield from build_step.texts(step, where)
 
 
 def _check_names(scenario: Scenario, text: str, where: str) -> None:
+    makes = [name for step in scenario.steps for name in server_steps.makes(step)]
     known = [
         *(f"${{image.{name}}}" for name in scenario.images),
         *(f"${{axis.{name}}}" for name in scenario.axes),
         *(f"${{var.{name}}}" for name in scenario.vars if not where.startswith("vars.")),
         "${registry}",
+        *(f"${{server.{name}}}" for name in scenario.servers),
+        *(f"${{{name}}}" for name in makes if where.startswith("steps")),
     ]
     for kind, name in names_in(text):
         require_known(f"${{{kind}{'.' if name else ''}{name}}}", known, where, "placeholder")

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from buildkit_bisect.scenario import alternatives, document_path, outputs, pattern, runs
+from buildkit_bisect.scenario import (
+    alternatives,
+    bounds,
+    document_path,
+    metrics,
+    outputs,
+    pattern,
+    runs,
+)
 from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step, VertexIs
 from buildkit_bisect.scenario.require import require, require_known, require_path
 from buildkit_bisect.system.typed import not_one_of
@@ -20,13 +28,17 @@ _DEEPEST = 5
 _OF_DAEMON = ("daemon", "daemon_log")
 
 #: Keys that are regular expressions.
-_PATTERNS = ("stderr", "vertex", "log", "content", "matches", "daemon_log")
+_PATTERNS = ("stderr", "vertex", "log", "before", "content", "matches", "daemon_log")
+
+#: What `vertex` may be asked, beside that.
+_OF_VERTEX = ("is_", "log", "took", "before")
+_NOUNS = {"took": "time"}
 
 #: What `file` and `image` may be asked, beside that.
 _OF_FILE = ("content", "mode", "mtime", "exists", "same_as")
 _OF_IMAGE = ("matches", "exists", "same_as")
 
-_NEEDS = "exit, stderr, vertex, inner_layers, file, image"
+_NEEDS = "exit, stderr, vertex, inner_layers, metric, file, image"
 
 
 def check_condition(scenario: Scenario, condition: Condition, where: str, depth: int = 0) -> None:
@@ -88,16 +100,48 @@ def _check_step(scenario: Scenario, condition: Condition, where: str) -> None:
     exports = any(e.get("type") in ("local", "registry") for e in step.exports)
     if condition.inner_layers is not None:
         require(exports, where, f"can never match: {step.id} exports no cache")
+    _check_metric(scenario, condition, step, where)
     _check_output(steps, condition, step, where)
 
 
 def _check_vertex(condition: Condition, step: Step, where: str) -> None:
-    paired = bool(condition.vertex) == (condition.is_ is not None or bool(condition.log))
-    require(paired, where, "vertex must be used together with is or log")
-    absent = condition.is_ is VertexIs.ABSENT and condition.log
-    require(not absent, where, "can never match: a vertex that is absent has no log")
+    asked = [key for key in _OF_VERTEX if _given(condition, key)]
+    paired = bool(condition.vertex) == bool(asked)
+    require(paired, where, "vertex must be used together with is, log, took or before")
+    if condition.took:
+        wrong = bounds.took_problem(condition.took)
+        require(not wrong, f"{where}.took", wrong)
+    extra = next((key for key in asked if key != "is_"), "")
+    absent = condition.is_ is VertexIs.ABSENT and extra
+    has = "started before no other" if extra == "before" else f"has no {_NOUNS.get(extra, extra)}"
+    require(not absent, where, f"can never match: a vertex that is absent {has}")
     builds = step.action is Action.BUILD
     require(builds or not condition.vertex, where, f"can never match: {step.id} is not a build")
+
+
+def _check_metric(scenario: Scenario, condition: Condition, step: Step, where: str) -> None:
+    bounded = [key for key in ("over", "under") if _given(condition, key)]
+    if not condition.metric:
+        require(not bounded, where, f"{''.join(bounded[:1])} needs metric")
+        return
+    names = metrics.names(step)
+    at = f"{where}.metric"
+    require(condition.metric in names, at, not_one_of(condition.metric, names))
+    require(len(bounded) == 1, where, "metric needs one of over and under")
+    key = bounded[0]
+    wrong = bounds.limit_problem(getattr(condition, key), over=key == "over")
+    require(not wrong, f"{where}.{key}", wrong)
+    if not metrics.relative(condition):
+        return
+    controlled = any(axis.controls for axis in scenario.axes.values())
+    require(controlled, f"{where}.{key}", "can never match: no axis has controls")
+    require(not condition.runs, f"{where}.runs", "is not for a comparison with the control")
+    alone = Condition(
+        step=condition.step, metric=condition.metric, over=condition.over, under=condition.under
+    )
+    require(
+        condition == alone, where, "compares all trials: write other facts as another condition"
+    )
 
 
 def _check_output(steps: dict[str, Step], condition: Condition, step: Step, where: str) -> None:
@@ -123,8 +167,11 @@ def _check_output(steps: dict[str, Step], condition: Condition, step: Step, wher
     else:
         wrong = document_path.problem(condition.image)
         require(not wrong, f"{where}.image", wrong)
-    mode = f"{condition.mode!r} is not permission bits such as 0755"
-    require(bool(_MODE.fullmatch(condition.mode)), f"{where}.mode", mode)
+    require(
+        bool(_MODE.fullmatch(condition.mode)),
+        f"{where}.mode",
+        f"{condition.mode!r} is not permission bits such as 0755",
+    )
     _check_written(condition, step, of, where)
     if condition.same_as:
         _check_same(steps, condition, of, where)

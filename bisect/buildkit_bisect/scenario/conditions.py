@@ -19,7 +19,7 @@ from buildkit_bisect.model import (
     Vertex,
     VertexState,
 )
-from buildkit_bisect.scenario import cache_config, document_path, pattern, runs
+from buildkit_bisect.scenario import bounds, cache_config, document_path, metrics, pattern, runs
 from buildkit_bisect.scenario.definition import Condition, Kept, Step, VertexIs
 
 #: Characters of the daemon's warnings and errors that a trial keeps.
@@ -36,22 +36,24 @@ def holds_in_trial(
     seen: Observation,
     control: Observation | None,
     *,
+    compared: Mapping[Condition, Known],
     negated: bool = False,
 ) -> Known:
     """Whether *condition* of a rule with *verdict* holds of the trial *seen*.
 
-    *negated* if its opposite is asked for: then without ``runs`` another number of runs counts.
+    *compared* has the conditions that compare all trials with the control's. *negated* if the
+    opposite is asked for: then without ``runs`` another number of runs counts.
     """
+    given = (verdict, steps, seen, control)
     if condition.not_ is not None:
         inner = condition.not_
-        return _not(
-            holds_in_trial(inner, verdict, steps, seen, control, negated=not negated)
-        )  # fmt: skip
+        return _not(holds_in_trial(inner, *given, compared=compared, negated=not negated))
     if condition.any:
         return _any(
-            holds_in_trial(one, verdict, steps, seen, control, negated=negated)
-            for one in condition.any
+            holds_in_trial(one, *given, compared=compared, negated=negated) for one in condition.any
         )
+    if metrics.relative(condition):
+        return compared.get(condition)
     if not condition.step:
         return _daemon(condition, seen)
     step = steps[condition.step]
@@ -80,20 +82,24 @@ def holds(
         _searched(condition.stderr, step.stderr, solve_status.MESSAGES_LIMIT),
         _vertex(step, condition.vertex) is condition.is_ if condition.is_ else True,
         _logged(step, condition) if condition.log else True,
+        _took(step, condition) if condition.took else True,
+        _before(step, condition) if condition.before else True,
         _layers(step, control, condition.inner_layers) if condition.inner_layers else True,
+        metrics.within(step, condition) if condition.metric else True,
         _file(condition, step, seen) if condition.file else True,
         _image(condition, step, seen) if condition.image else True,
     ]
-    return _all(facts)
+    return all_known(facts)
 
 
-def _all(facts: Iterable[Known]) -> Known:
+def all_known(facts: Iterable[Known]) -> Known:
+    """Whether all *facts* hold."""
     found = list(facts)
     return False if False in found else None if None in found else True
 
 
 def _any(facts: Iterable[Known]) -> Known:
-    return _not(_all([_not(fact) for fact in facts]))
+    return _not(all_known([_not(fact) for fact in facts]))
 
 
 def _not(fact: Known) -> Known:
@@ -109,7 +115,7 @@ def _searched(wanted: str, text: str, limit: int) -> Known:
 
 def _daemon(condition: Condition, seen: Observation) -> Known:
     died = None if not seen.daemon else seen.daemon == condition.daemon
-    return _all([
+    return all_known([
         died if condition.daemon else True,
         _searched(condition.daemon_log, seen.daemon_log, DAEMON_LOG_LIMIT),
     ])  # fmt: skip
@@ -143,6 +149,28 @@ def _logged(step: StepResult, condition: Condition) -> Known:
     return _any(
         _searched(condition.log, vertex.log, solve_status.LOG_LIMIT)
         for vertex in _named(step, condition.vertex)
+    )
+
+
+def _took(step: StepResult, condition: Condition) -> Known:
+    """Whether one of the vertices took longer, or each took less; there must be one."""
+    longer, bound = bounds.took(condition.took)
+    times = [vertex.took for vertex in _named(step, condition.vertex)]
+    if longer:
+        return _any(None if time is None else time > bound for time in times)
+    return all_known(None if time is None else time < bound for time in times) if times else False
+
+
+def _before(step: StepResult, condition: Condition) -> Known:
+    """Whether each vertex ended before any of the others started; there must be some of both."""
+    earlier, later = _named(step, condition.vertex), _named(step, condition.before)
+    if not earlier or not later:
+        return False
+    return all_known(
+        None if one.ended is None or other.began is None else one.ended <= other.began
+        for one in earlier
+        for other in later
+        if one.digest != other.digest
     )
 
 
@@ -195,7 +223,7 @@ def _file(condition: Condition, step: StepResult, seen: Observation | None) -> K
         other = _same(condition, seen)
         there = _output(other, _anywhere(condition, other)) if other else None
         facts += [_same_file(file, there)]
-    return _all(facts)
+    return all_known(facts)
 
 
 def _anywhere(condition: Condition, other: StepResult) -> Condition:
@@ -242,7 +270,7 @@ def _image(condition: Condition, step: StepResult, seen: Observation | None) -> 
         other = _same(condition, seen)
         there = None if other is None else _named_value(_anywhere(condition, other), other)
         facts += [None if there is None else bool(found) and found == there]
-    return _all(facts)
+    return all_known(facts)
 
 
 def _named_value(condition: Condition, step: StepResult) -> list[Any] | None:

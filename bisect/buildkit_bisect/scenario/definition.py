@@ -20,8 +20,16 @@ class Action(StrEnum):
     BUILD = "build"
     PRUNE = "prune"
     WRITE = "write"  # create or replace a file of the build context
+    DELETE = "delete"  # from the build context
+    RENAME = "rename"  # in the build context
+    MKDIR = "mkdir"  # in the build context
     DAEMON = "daemon"  # restart, or start again from an empty state
     DELETE_BLOB = "delete-blob"  # from an exported local cache
+    SERVE = "serve"  # a file from an http server
+    COMMIT = "commit"  # to the repository of a git server
+    REQUESTS = "requests"  # what a server was asked for
+    DU = "du"  # what the daemon's cache has
+    HISTORIES = "histories"  # the daemon's records of builds
     SCRIPT = "script"  # a program of the scenario's folder, or the one of --script
 
 
@@ -79,7 +87,42 @@ class DaemonSpec:
     """How the daemon under test is started."""
 
     snapshotter: str = "overlayfs"
-    config: str = ""  # appended to buildkitd.toml
+    config: str = ""  # added to buildkitd.toml
+    mirrors: dict[str, str] = field(default_factory=dict)  # registry -> what to ask first
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContextSpec:
+    """What the build context has before the first step."""
+
+    folder: str = ""  # a folder of the scenario, copied
+    busybox: bool = False  # a static busybox as `busybox`
+
+
+class ServerKind(StrEnum):
+    """What a server on loopback has."""
+
+    HTTP = "http"  # files
+    GIT = "git"  # one repository, ``repo.git``
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A server on loopback that a trial starts for itself: ``${server.NAME}`` is its address."""
+
+    kind: ServerKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TarEntry:
+    """A file, a symbolic link, or a folder (its path ends in a slash) of a tar archive."""
+
+    path: str
+    content: str = ""
+    base64: str = ""
+    symlink: str = ""  # its target
+    mode: str = ""  # octal digits
+    mtime: int | None = None  # seconds since 1970
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +136,7 @@ class Step:
     repeat: int = 1
     parallel: str = ""  # neighbours with the same name run concurrently
     # build
+    context: str = ""  # of a server, with the Dockerfile in it; "" for the files of this trial
     dockerfile: str = ""
     target: str = ""
     args: dict[str, str] = field(default_factory=dict)
@@ -111,9 +155,28 @@ class Step:
     ssh: tuple[str, ...] = ()  # ids of agents, each with a key of its own
     allow: tuple[str, ...] = ()  # entitlements
     frontend: str = ""  # an image
-    # write: a file of the build context; script: the program
+    # write, delete, rename, mkdir: in the build context; script: the program
     path: str = ""
+    # write: one of these
     content: str = ""
+    base64: str = ""
+    file: str = ""  # a file of the scenario's folder
+    symlink: str = ""  # its target
+    tar: tuple[TarEntry, ...] = ()
+    mode: str = ""  # octal digits
+    mtime: int | None = None  # seconds since 1970
+    # rename
+    to: str = ""
+    # serve, commit, requests
+    server: str = ""
+    # serve; the rest as write
+    etag: str = ""
+    status: int = 200
+    # commit
+    tree: dict[str, str] = field(default_factory=dict)  # path -> content
+    branch: str = "main"
+    tag: str = ""
+    annotated: bool = False  # the tag is an object of its own
     # script: what the program needs, in the scenario's folder
     needs: tuple[str, ...] = ()
     # daemon
@@ -143,6 +206,8 @@ class Condition:
     vertex: str = ""  # a regular expression over vertex names
     is_: VertexIs | None = None
     log: str = ""  # a regular expression, searched in what these vertices printed
+    took: str = ""  # "> 5": seconds that one of these vertices took; "< 5": that each did
+    before: str = ""  # a regular expression over the names of vertices that started later
     inner_layers: Kept | None = None
     output: str = ""  # which output of the step: its `dest` or `name`, as the step has it
     file: str = ""  # a path in that output
@@ -153,6 +218,9 @@ class Condition:
     same_as: str = ""  # the step whose first run has the same file, or value of `image`
     image: str = ""  # a path into the documents of an image; `document_path`
     matches: str = ""  # a regular expression, searched in what `image` names
+    metric: str = ""  # a number of the step; `metrics.names`
+    over: str = ""  # "10", or "2 x control": over trials, by a rank test
+    under: str = ""
     daemon: DaemonIs | None = None
     daemon_log: str = ""  # a regular expression, searched in the daemon's warnings and errors
     any: tuple[Condition, ...] = ()
@@ -212,6 +280,8 @@ class Scenario:
     vars: dict[str, Var] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     daemon: DaemonSpec = field(default_factory=DaemonSpec)
+    context: ContextSpec = field(default_factory=ContextSpec)
+    servers: dict[str, Server] = field(default_factory=dict)
     deadlines: dict[str, float] = field(default_factory=dict)  # of deadlines.SCENARIO
     summary: str = ""
     # not from the file:
@@ -226,6 +296,13 @@ class Scenario:
         """The path of a file, first in its own folder, then in the one it extends."""
         for folder in self.folders:
             if (folder / name).is_file():
+                return folder / name
+        return self.folders[0] / name
+
+    def folder(self, name: str) -> Path:
+        """The path of a folder, first in its own folder, then in the one it extends."""
+        for folder in self.folders:
+            if (folder / name).is_dir():
                 return folder / name
         return self.folders[0] / name
 

@@ -14,11 +14,32 @@ from buildkit_bisect.scenario.cache_config import MEDIA_TYPE
 from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step
 from buildkit_bisect.scenario.wording import rules
 
+#: Actions whose output and exit status the script keeps.
+_LOGGED = (
+    *(Action.BUILD, Action.SCRIPT, Action.PRUNE),
+    *(Action.REQUESTS, Action.DU, Action.HISTORIES),
+)
+
 #: Prints the lines of the vertices of a log whose names match; a vertex's lines have one number.
 _VERTEX_LINES = r"""
 vertex() {
   for n in $(grep -P "^#[0-9]+ $2" "$1" | cut -d ' ' -f 1 | sort -u); do grep "^$n " "$1"; done
 }"""
+
+#: Prints the first and last line of vertices, with their line numbers: their order.
+_ORDER = r"""
+order() {
+  for n in $(grep -P "^#[0-9]+ (?:$2|$3)" "$1" | cut -d ' ' -f 1 | sort -u); do
+    grep -n "^$n " "$1" | sed -n '1p;$p'
+  done | sort -n
+}"""
+
+#: Commands that show a metric of a step. The plain progress has rounded sizes.
+_METRICS = {
+    "seconds": "awk 'NR == 1 {{ began = $1 }} END {{ print $1 - began }}' {0}.times",
+    "vertices_run": "grep -cE '^#[0-9]+ (DONE|ERROR)' {0}.log",
+    "bytes": "grep -E '^#[0-9]+ (transferring|copying|sha256:).* [0-9.]+[kMG]?B' {0}.log",
+}
 
 #: What a rule looks for in a step.
 _Text = TypeVar("_Text", str, tuple[str, str])
@@ -69,6 +90,7 @@ def _reads_cache(scenario: Scenario, steps: Sequence[Step]) -> bool:
 def functions(scenario: Scenario, steps: Sequence[Step]) -> str:
     """Return the bash functions that `facts` and steps use; "" if none."""
     used = [_VERTEX_LINES] if any(_vertices(scenario, steps)) else []
+    used += [_ORDER] if _ordered(scenario, steps) else []
     used += [_CONFIG] if _reads_cache(scenario, steps) else []
     used += [_LAYOUT] if build_step.uses_layouts(scenario, steps) else []
     used += [_INNER] if _exported(scenario, steps) else []
@@ -78,7 +100,7 @@ def functions(scenario: Scenario, steps: Sequence[Step]) -> str:
 
 def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
     """Yield commands that show what the rules are about, and then the rules themselves."""
-    ended = [s.id for s in steps if s.action in (Action.BUILD, Action.SCRIPT, Action.PRUNE)]
+    ended = [s.id for s in steps if s.action in _LOGGED]
     yield f'for step in {shlex.join(ended)}; do echo "$step: exit $(cat $step.exit)"; done'
     printed = ((c.step, c.stderr) for c in conditions(scenario) if c.stderr)
     for step, regex in _each_run(scenario, steps, printed):
@@ -91,6 +113,14 @@ def facts(scenario: Scenario, steps: Sequence[Step]) -> Iterator[str]:
         yield f"echo {shlex.quote(f'-- {step}, {regex}, lines with {wanted}')}"
         lines = f"vertex {step}.log {shlex.quote(_named(regex))} | {_UNNUMBERED}"
         yield f"{lines} | grep -P -m 3 {shlex.quote(wanted)}"
+    for step, (regex, later) in _ordered(scenario, steps):
+        yield f"echo {shlex.quote(f'-- {step}, {regex} before {later}')}"
+        yield f"order {step}.log {shlex.quote(_named(regex))} {shlex.quote(_named(later))}"
+    builds = {step.id for step in steps if step.action is Action.BUILD}
+    for step, metric in _measured(scenario, steps):
+        yield f"echo {shlex.quote(f'-- {step}, {metric}')}"
+        counted = metric == "seconds" or step in builds
+        yield (_METRICS[metric] if counted else "cat {0}.log").format(step)
     for step, folder in _exported(scenario, steps):
         yield f"echo {shlex.quote(f'-- {step}, its cache')}"
         yield f"inner {shlex.quote(folder)}"
@@ -114,6 +144,19 @@ def _of_daemon(scenario: Scenario) -> Iterator[str]:
         yield f"grep -P -m 3 {shlex.quote(regex)} buildkitd.log"
 
 
+def timed(scenario: Scenario, step: Step, command: str) -> str:
+    """Return *command* of *step*, one run; its start and end are in a file if a rule needs them."""
+    if (step.id, "seconds") not in _measured(scenario, [step]):
+        return command
+    return f"date +%s.%N > {step.id}.times\n{command}\ndate +%s.%N >> {step.id}.times"
+
+
+def _measured(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]]:
+    """Return the steps, each with a metric that some rule has a bound for."""
+    asked = ((c.step, c.metric) for c in conditions(scenario) if c.metric)
+    return _each_run(scenario, steps, asked)
+
+
 def _named(regex: str) -> str:
     """Return a regular expression over names for the function ``vertex``."""
     return regex[1:] if regex.startswith("^") else f".*(?:{regex})"
@@ -122,6 +165,12 @@ def _named(regex: str) -> str:
 def _logs(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, tuple[str, str]]]:
     """Return the steps, each with a vertex whose log some rule looks into, and for what."""
     asked = ((c.step, (c.vertex, c.log)) for c in conditions(scenario) if c.log)
+    return _each_run(scenario, steps, asked)
+
+
+def _ordered(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, tuple[str, str]]]:
+    """Return the steps, each with the vertices whose order some rule is about."""
+    asked = ((c.step, (c.vertex, c.before)) for c in conditions(scenario) if c.before)
     return _each_run(scenario, steps, asked)
 
 

@@ -16,7 +16,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import build_step, script_step
+from buildkit_bisect.scenario import build_step, content, script_step
 from buildkit_bisect.scenario.check import check
 from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.scenario.rules import VERDICTS
@@ -42,6 +42,11 @@ def names(root: Path = checkout.SCENARIOS) -> list[str]:
     return sorted(p.parent.name for p in root.glob("[!_]*/scenario.toml"))
 
 
+#: The rule of a scenario that has none yet: nothing that its trials show has a verdict.
+NOT_JUDGED = "not-judged"
+_UNJUDGED = {"name": NOT_JUDGED, "verdict": "weak", "means": "the scenario has no rules yet"}
+
+
 def library(root: Path = checkout.SCENARIOS) -> list[str]:
     """The scenarios of the library, as ``library/NAME``."""
     found = (root / LIBRARY).glob("*/scenario.toml")
@@ -54,8 +59,8 @@ def expanded(asked: Iterable[str], root: Path = checkout.SCENARIOS) -> list[str]
     return list(dict.fromkeys(chain.from_iterable(every)))
 
 
-def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
-    """The scenario *name*, or the one in the folder *name*.
+def load(name: str, root: Path = checkout.SCENARIOS, *, unjudged: bool = False) -> Scenario:
+    """The scenario *name*, or the one in the folder *name*; if *unjudged*, it may have no outcomes.
 
     Raises `BadInput` for an unknown name, and for an invalid file with the path of the key at
     fault.
@@ -76,25 +81,33 @@ def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
             f"unknown scenario {name!r}; {did_you_mean(name, known)}",
             hint=words(Campaign, scenario=wanted) + ", or the path of a folder",
         )
-    own = tomlfile.read(folder / "scenario.toml", hint=_HELP)
-    folders = [folder.resolve()]
+    return load_file(folder / "scenario.toml", root, unjudged=unjudged)
+
+
+def load_file(path: Path, root: Path = checkout.SCENARIOS, *, unjudged: bool = False) -> Scenario:
+    """The scenario in the file *path*, whatever it is called; see `load`."""
+    own = tomlfile.read(path, hint=_HELP)
+    folders = [path.parent.resolve()]
     if (base := own.pop("extends", None)) is not None:
         if not isinstance(base, str) or not re.fullmatch(r"_[a-z0-9-]+", base):
             raise BadInput(
-                f"{folder / 'scenario.toml'}: extends: {base!r} is not the name of a shared part",
+                f"{path}: extends: {base!r} is not the name of a shared part",
                 hint=_HELP,
             )
         shared = root / base
         if not (shared / "scenario.toml").is_file():
-            raise BadInput(f"{folder / 'scenario.toml'}: extends: {base!r} not found", hint=_HELP)
+            raise BadInput(f"{path}: extends: {base!r} not found", hint=_HELP)
         own = _merge(own, tomlfile.read(shared / "scenario.toml", hint=_HELP))
         folders.append(shared.resolve())
-    scenario = replace(_structure(own, folder / "scenario.toml"), folders=tuple(folders))
+    if unjudged and "outcomes" not in own:
+        own["outcomes"] = [{**_UNJUDGED, "all": [{"step": step, "exit": "ok"}]}
+                           for step in _first_step(own)]  # fmt: skip
+    scenario = replace(_structure(own, path), folders=tuple(folders))
     usual = scenario.deadlines.get("step", Deadlines().step)
     try:
         check(scenario)
     except BadInput as error:
-        raise BadInput(f"{folder / 'scenario.toml'}: {error.message}", hint=error.hint) from None
+        raise BadInput(f"{path}: {error.message}", hint=error.hint) from None
     return replace(
         scenario,
         programs=script_step.programs(scenario),
@@ -102,6 +115,14 @@ def load(name: str, root: Path = checkout.SCENARIOS) -> Scenario:
         digest=_digest(scenario, own | _judged(scenario)),
         run_digest=_digest(scenario, _executed(own)),
     )
+
+
+def _first_step(data: dict[str, Any]) -> list[str]:
+    """Return the id of the first step, in a list; an empty one if *data* has no valid step."""
+    steps = data.get("steps")
+    first = steps[0] if isinstance(steps, list) and steps else None
+    found = first.get("id") if isinstance(first, dict) else None
+    return [found] if isinstance(found, str) else []
 
 
 def _merge(own: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
@@ -170,10 +191,12 @@ def _judged(scenario: Scenario) -> dict[str, Any]:
 def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
     """The digest of the data and of every file that steps and images use."""
     sha = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode())
-    used = {s.dockerfile for s in scenario.steps if not build_step.in_context(s)}
+    used = {s.dockerfile for s in scenario.steps if build_step.of_scenario(s)}
     used |= {i.dockerfile for i in scenario.images.values()}
     for name in sorted(used - {""}):
         sha.update(name.encode() + b"\0" + scenario.file(name).read_bytes() + b"\0")
     for file in script_step.programs(scenario):
         sha.update(f"{file.name}\0{file.mode:o} {file.sha256}\0".encode())
+    for part in content.identity(scenario):
+        sha.update(part)
     return sha.hexdigest()

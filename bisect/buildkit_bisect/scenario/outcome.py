@@ -12,17 +12,39 @@ from buildkit_bisect.model import (
     Verdict,
 )
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import cache_config, runs
-from buildkit_bisect.scenario.conditions import holds_in_trial
-from buildkit_bisect.scenario.definition import Action, Rule, Scenario, Step
+from buildkit_bisect.scenario import cache_config, metrics, runs
+from buildkit_bisect.scenario.conditions import all_known, holds_in_trial
+from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step
+from buildkit_bisect.scenario.metrics import Compared
 
 
-def judge(scenario: Scenario, seen: Observation, control: Observation | None) -> Outcome:
+def judge_all(
+    scenario: Scenario, trials: Sequence[Observation], controls: Sequence[Observation] | None
+) -> tuple[Outcome, ...]:
+    """The outcomes of all *trials* of one cell, in their order.
+
+    *controls* are the trials of its control; what does not compare all trials compares with the
+    first. None if the cell is a control itself, or has none.
+    """
+    if controls is None:
+        compared = metrics.of_control(scenario)
+    else:
+        compared = metrics.compare(scenario, trials, controls)
+    first = controls[0] if controls else None
+    return tuple(judge(scenario, seen, first, compared) for seen in trials)
+
+
+def judge(
+    scenario: Scenario,
+    seen: Observation,
+    control: Observation | None,
+    compared: Mapping[Condition, Compared] | None = None,
+) -> Outcome:
     """The outcome that *scenario*'s rules give *seen*.
 
     *control* is the same variant's observation in an eager cell; conditions that compare
-    with it do not hold if it is None. If no rule matches, the outcome is unclassified, which is
-    weak and never bad.
+    with it do not hold if it is None. *compared* are those that compare all trials. If no rule
+    matches, the outcome is unclassified, which is weak and never bad.
     """
     if seen.infra:
         return ToolOutcome.INFRA.because(seen.infra)
@@ -31,28 +53,48 @@ def judge(scenario: Scenario, seen: Observation, control: Observation | None) ->
     if seen.unsupported:
         return ToolOutcome.UNSUPPORTED.because(seen.unsupported)
     steps = {step.id: step for step in scenario.steps}
+    known = {condition: each.holds for condition, each in (compared or {}).items()}
+
+    def holds(rule: Rule, assumed: Mapping[Condition, bool | None]) -> bool | None:
+        return all_known(
+            holds_in_trial(c, rule.verdict, steps, seen, control, compared=assumed)
+            for c in rule.all
+        )
+
     for rule in scenario.outcomes:
-        if all(holds_in_trial(c, rule.verdict, steps, seen, control) for c in rule.all):
-            reason = _because(rule, steps, seen, control)
+        found = holds(rule, known)
+        if found:
+            reason = _because(rule, steps, seen, control, compared or {})
             if rule.verdict is Verdict.SKIP:
                 reason += _last_line(rule, steps, seen)
             return Outcome(name=rule.name, verdict=rule.verdict, reason=reason)
+        open_ = [c for c, _ in rule.leaves() if metrics.relative(c) and known.get(c) is None]
+        # A later rule must not match because trials are too few for this one.
+        if open_ and any(holds(rule, {**known, **dict.fromkeys(open_, v)}) for v in (True, False)):
+            few = (compared or {}).get(open_[0])
+            text = few.text if few else "one trial alone is not compared with the control"
+            return ToolOutcome.UNCLASSIFIED.because(f"{rule.name} is not decided: {text}")
     return ToolOutcome.UNCLASSIFIED.because(_what_happened(seen))
 
 
 def _because(
-    rule: Rule, steps: Mapping[str, Step], seen: Observation, control: Observation | None
+    rule: Rule,
+    steps: Mapping[str, Step],
+    seen: Observation,
+    control: Observation | None,
+    compared: Mapping[Condition, Compared],
 ) -> str:
-    """What *rule* means, in which runs of repeated steps, and how many records kept layers."""
+    """What *rule* means, in which runs of repeated steps, and the numbers that it is about."""
     repeated = [
         (c, steps[c.step], negated)
         for c, negated in rule.leaves()
-        if c.step and steps[c.step].repeat > 1
+        if c.step and steps[c.step].repeat > 1 and not metrics.relative(c)
     ]
     details = [
         f"{(runs.opposite if negated else runs.phrase)(c, rule.verdict, step.repeat)} of {step.id}"
         for c, step, negated in repeated
     ]
+    details += [each.text for c, _ in rule.leaves() if (each := compared.get(c)) and each.text]
     details += _records(steps.values(), seen, control)
     return f"{rule.means} ({', '.join(dict.fromkeys(details))})" if details else rule.means
 

@@ -28,9 +28,13 @@ def problem(pattern: str) -> str:
 
 
 def found(pattern: str, text: str) -> bool:
-    """Whether *pattern*, which must be valid, matches anywhere in *text*."""
+    """Whether *pattern*, which must be valid, matches anywhere in *text*.
+
+    ``^`` and ``$`` match at the ends of each line, as grep has it in scripts that reproduce a cell.
+    Otherwise ``$`` would not match before a file's last line break: RE2's is only the very end.
+    """
     plain = text.encode(errors="replace").decode()  # JSON may contain lone surrogates
-    return _compiled(pattern).search(plain) is not None
+    return _compiled(f"(?m){pattern}").search(plain) is not None
 
 
 @functools.cache

@@ -1,4 +1,7 @@
-"""``${image.NAME}``, ``${axis.NAME}``, ``${var.NAME}`` and ``${registry}`` in scenario texts."""
+"""``${image.NAME}``, ``${axis.NAME}``, ``${var.NAME}`` and ``${registry}`` in scenario texts.
+
+Also ``${server.NAME}``, and ``${commit.STEP}`` and ``${sha256.STEP}`` of steps that have ended.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Mapping
 from buildkit_bisect.model import Axes
 from buildkit_bisect.scenario.definition import Scenario
 
-_NAME = re.compile(r"\$\{([a-z]+)(?:\.([a-z0-9-]+))?\}")
+_NAME = re.compile(r"\$\{([a-z]+|sha256)(?:\.([a-z0-9-]+))?\}")
 
 
 def names_in(text: str) -> list[tuple[str, str]]:
@@ -17,9 +20,18 @@ def names_in(text: str) -> list[tuple[str, str]]:
 
 
 def fill(
-    text: str, *, scenario: Scenario, axes: Axes, images: Mapping[str, str], registry: str
+    text: str,
+    *,
+    scenario: Scenario,
+    axes: Axes,
+    images: Mapping[str, str],
+    registry: str,
+    made: Mapping[str, str] | None = None,
 ) -> str:
-    """*text* with every placeholder replaced; the loader has checked that all are known."""
+    """*text* with every placeholder replaced; the loader has checked that all are known.
+
+    *made* are the values of ``server.NAME``, ``commit.STEP`` and ``sha256.STEP``.
+    """
     chosen = dict(axes)
 
     def value(match: re.Match[str]) -> str:
@@ -31,6 +43,6 @@ def fill(
         if kind == "var":
             var = scenario.vars[name]
             return _NAME.sub(value, var.values[chosen[var.axis]])
-        return registry
+        return registry if kind == "registry" else (made or {})[f"{kind}.{name}"]
 
     return _NAME.sub(value, text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildkit_bisect import buildctl
@@ -16,15 +16,20 @@ from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import (
     build_step,
+    context_script,
     expected,
+    mirrors,
     reproduced,
     script_step,
+    server_script,
     shell,
     shown_outputs,
 )
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
+from buildkit_bisect.scenario.made import Made
 from buildkit_bisect.scenario.placeholders import fill
+from buildkit_bisect.system import tomltext
 
 #: Snapshotters that buildkitd contains; any other one listens on a socket.
 _BUILT_IN = ("auto", "fuse-overlayfs", "native", "overlayfs", "stargz")
@@ -38,6 +43,7 @@ MOST_NAMES = 100
 
 _SETUP = """\
 set -u
+umask 022
 cd "$(mktemp -d)" && echo "files are in $PWD"
 export BUILDKIT_HOST=unix://$PWD/buildkitd.sock
 mkdir context dockerfiles"""
@@ -66,6 +72,9 @@ stop() {
 }
 trap stop EXIT"""
 
+#: What a daemon has, as text: buildctl's JSON is for programs.
+_LISTS = {Action.DU: "buildctl du -v", Action.HISTORIES: "buildctl debug histories"}
+
 #: A proxy snapshotter mounts layers later; they must be visible to the daemon.
 _SERVED = ("--mount-proc", "--mount-proc --propagation slave")
 
@@ -79,6 +88,8 @@ class _Cell:
     images: str
     pushed: str
     published: bool
+    made: Mapping[str, str] = field(default_factory=dict)  # see `placeholders.fill`
+    commits: Mapping[str, int] = field(default_factory=dict)  # step -> its number in a repository
 
     @property
     def steps(self) -> list[Step]:
@@ -105,6 +116,7 @@ class _Cell:
             axes=self.axes,
             images=self.refs,
             registry=self.pushed,
+            made=self.made,
         )
 
     @property
@@ -135,11 +147,14 @@ def script(
     cell = _Cell(
         scenario=scenario, axes=axes, images=images, pushed=pushed, published=published
     )  # fmt: skip
+    cell = _after_steps(cell)
     parts = [
         "\n".join(["#!/usr/bin/env bash", *map(shell.comment, _head(cell, seen))]),
         f"{_HERE}{_SETUP}" if scenario.files else _SETUP,
         *_files(cell),
+        "\n".join(context_script.begin(scenario)),
         _daemon(cell),
+        "\n".join(server_script.begin(scenario, cell.steps)),
         expected.functions(scenario, cell.steps),
         reproduced.functions(cell.steps),
         *_base_images(cell),
@@ -156,6 +171,17 @@ def _end(cell: _Cell) -> str:
     return "\n".join([*expected.before_the_end(cell.scenario), "stop", "echo", *shown])
 
 
+def _after_steps(cell: _Cell) -> _Cell:
+    """Return *cell* with what its steps make: their commits are the same wherever they run."""
+    made = Made(cell.scenario, server_script.hosts(cell.scenario))
+    commits: dict[str, int] = {}
+    for step in cell.steps:
+        if step.action is Action.COMMIT:
+            commits[step.id] = made.repositories[step.server].number
+        made.note(step, replace(cell, made=made.values).text)
+    return replace(cell, made=made.values, commits=commits)
+
+
 def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
     scenario = cell.scenario
     yield from filter(None, (scenario.issue, scenario.title))
@@ -165,8 +191,9 @@ def _head(cell: _Cell, seen: Sequence[str]) -> Iterator[str]:
     yield ""
     yield "Run it as root: bash reproduce.sh. What it needs:"
     yield "- in PATH: buildkitd and buildctl of the version to test, and runc"
-    if cell.builds_images:
-        yield "- in PATH: a static busybox, for the base images (Debian: busybox-static)"
+    if cell.builds_images or scenario.context.busybox:
+        yield "- in PATH: a static busybox, for images (Debian: busybox-static)"
+    yield from server_script.needs(scenario)
     if read := expected.read_with_jq(scenario, cell.steps):
         yield f"- in PATH: jq, to read {listed(read)}"
     if shown_outputs.reads_image(scenario, cell.steps):
@@ -203,8 +230,7 @@ def _files(cell: _Cell) -> Iterator[str]:
     """Yield commands that write the Dockerfiles."""
     images = cell.scenario.images.values() if cell.builds_images else ()
     names = [image.dockerfile for image in images]
-    builds = [step for step in cell.steps if step.action is Action.BUILD]
-    names += [step.dockerfile for step in builds if not build_step.in_context(step)]
+    names += [step.dockerfile for step in cell.steps if build_step.of_scenario(step)]
     for path in dict.fromkeys(map(cell.scenario.file, names)):
         yield shell.file(f"dockerfiles/{path.name}", path.read_text())
     used = {name for step in cell.steps for name in script_step.names(step)}
@@ -215,9 +241,10 @@ def _files(cell: _Cell) -> Iterator[str]:
 
 def _daemon(cell: _Cell) -> str:
     """Return commands that write buildkitd.toml, and functions that start and stop buildkitd."""
-    config = "[worker.containerd]\n  enabled = false\n"
-    config += "".join(f'[registry."{address}"]\n  http = true\n' for address in cell.registries)
-    made = shell.file("buildkitd.toml", config + cell.text(cell.scenario.daemon.config))
+    parts = ["[worker.containerd]\n  enabled = false\n"]
+    parts += [f'[registry."{address}"]\n  http = true\n' for address in cell.registries]
+    parts += [*mirrors.config(cell.scenario, cell.text), cell.text(cell.scenario.daemon.config)]
+    made = shell.file("buildkitd.toml", tomltext.joined(*parts))
     served = cell.snapshotter not in _BUILT_IN
     name = cell.snapshotter.removesuffix("-proxy")
     socket = f': "${{SOCKET:?is the socket of a running {name} snapshotter}}"\n'
@@ -270,30 +297,36 @@ def _steps(cell: _Cell) -> Iterator[str]:
     """Yield each step; those of one parallel group run in the background together."""
     for group in cell.scenario.groups(cell.axes):
         if len(group) == 1:
-            yield f"# step {group[0].id}\n{_action(cell, group[0])}"
+            yield f"# step {group[0].id}\n{_timed(cell, group[0])}"
             continue
-        together = [f"# step {step.id}\n( {_action(cell, step)} ) & group+=($!)" for step in group]
+        together = [f"# step {step.id}\n( {_timed(cell, step)} ) & group+=($!)" for step in group]
         yield "\n".join(["group=()", *together, 'wait "${group[@]}"'])
+
+
+def _timed(cell: _Cell, step: Step) -> str:
+    written = shown_outputs.after(cell.scenario, step, cell.text)
+    return "\n".join(
+        part for part in (expected.timed(cell.scenario, step, _action(cell, step)), written) if part
+    )
 
 
 def _action(cell: _Cell, step: Step) -> str:
     match step.action:
         case Action.BUILD:
             build = _logged(step, _buildctl(_request(cell, step)))
-            written = shown_outputs.after(cell.scenario, step, cell.text)
-            return "\n".join([*reproduced.private(step), build, *([written] if written else [])])
+            return "\n".join([*reproduced.private(step), build])
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
-        case Action.WRITE:
-            path = Path("context") / step.path
-            content = shlex.quote(cell.text(step.content))
-            return (
-                f"mkdir -p {shlex.quote(str(path.parent))}\n"
-                f"printf %s {content} > {shlex.quote(str(path))}"
-            )
         case Action.DAEMON:
             fresh = "rm -rf state\n" if step.start == "fresh" else ""
             return f"stop\n{fresh}start {_worker(cell)}"
+        case _:
+            return _apart(cell, step)
+
+
+def _apart(cell: _Cell, step: Step) -> str:
+    """Return the commands of a step that does not change the daemon."""
+    match step.action:
         case Action.DELETE_BLOB:
             folder = shlex.quote(step.cache)
             return (
@@ -302,6 +335,13 @@ def _action(cell: _Cell, step: Step) -> str:
             )
         case Action.SCRIPT:
             return _program(cell, step)
+        case Action.SERVE | Action.COMMIT | Action.REQUESTS:
+            made = server_script.action(step, cell.scenario, cell.text, cell.commits)
+            return _logged(step, made) if step.action is Action.REQUESTS else made
+        case Action.DU | Action.HISTORIES:
+            return _logged(step, _LISTS[step.action])
+        case _:
+            return context_script.action(step, cell.scenario, cell.text)
 
 
 def _program(cell: _Cell, step: Step) -> str:
@@ -318,10 +358,10 @@ def _logged(step: Step, command: str) -> str:
 
 
 def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:
-    path = build_step.in_context(step)
     return buildctl.BuildRequest(
         context=Path("context"),
-        dockerfile=Path("context", path) if path else _written(cell, step.dockerfile),
+        dockerfile=_dockerfile(cell, step),
+        remote=cell.text(step.context),
         target=cell.text(step.target),
         args={k: cell.text(v) for k, v in step.args.items()},
         exports=cell.entries(step.exports),
@@ -329,6 +369,13 @@ def _request(cell: _Cell, step: Step) -> buildctl.BuildRequest:
         outputs=cell.entries(step.outputs),
         options=build_step.options(cell.scenario, step, cell.text, reproduced.places(cell.text)),
     )
+
+
+def _dockerfile(cell: _Cell, step: Step) -> Path:
+    if step.context:
+        return Path(step.dockerfile)
+    path = build_step.in_context(step)
+    return Path("context", path) if path else _written(cell, step.dockerfile)
 
 
 def _written(cell: _Cell, dockerfile: str) -> Path:

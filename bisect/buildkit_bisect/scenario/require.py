@@ -12,10 +12,10 @@ from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.system.typed import not_one_of, shown
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
-#: Longest label of an axis value or outcome, in characters: a headline names several.
-_LONGEST_LABEL = 40
 #: Longest file name in bytes; the kernel's limit.
 _LONGEST_NAME = 255
+#: Longest label of an axis value or outcome, in characters: a headline names several.
+_LONGEST_LABEL = 40
 
 
 def require(holds: bool, where: str, message: str) -> None:

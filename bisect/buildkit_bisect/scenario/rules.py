@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 
 from buildkit_bisect.model import ToolOutcome, Verdict
 from buildkit_bisect.scenario import alternatives
@@ -21,7 +22,7 @@ VERDICTS = (Verdict.GOOD, Verdict.BAD, Verdict.WEAK, Verdict.SKIP)
 #: Conditions of a rule: each is compared with all others.
 _MOST = 100
 #: Alternatives of all rules together.
-_MOST_TOGETHER = 2000
+_MOST_TOGETHER = 1000
 
 
 def check_rules(scenario: Scenario) -> None:
@@ -73,8 +74,9 @@ def _possible(rule: Rule, repeats: Mapping[str, int], where: str) -> list[Altern
         require(False, f"{where}.all", f"has {most}; write several outcomes of one name")
         raise AssertionError from None
     possible = []
+    contradictions = alternatives.Contradictions(repeats)
     for one in found:
-        clash = alternatives.contradiction(one, repeats)
+        clash = contradictions.of(one)
         if clash is None:
             possible.append(one)
         elif len(found) == 1:
@@ -99,3 +101,14 @@ def _check_above(
         by.append(first)
     names = " or ".join(map(repr, dict.fromkeys(by)))
     require(False, where, f"can never match: {names} above always matches first")
+
+
+def together(scenario: Scenario, one: Rule, other: Rule) -> bool:
+    """Return whether one trial may match both rules, as far as their conditions show."""
+    repeats = {step.id: step.repeat for step in scenario.steps}
+    try:
+        pairs = product(alternatives.of(one, repeats, ""), alternatives.of(other, repeats, ""))
+    except alternatives.TooMany:
+        return True
+    return any(alternatives.contradiction(alternatives.both(*pair), repeats) is None
+               for pair in pairs)  # fmt: skip

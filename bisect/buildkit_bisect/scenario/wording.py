@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from buildkit_bisect.scenario import runs
+from buildkit_bisect.scenario import bounds, runs
 from buildkit_bisect.scenario.definition import Condition, Kept, Rule, Scenario, VertexIs
 
 _EXIT = {"ok": "exits 0", "failed": "fails", "late": "times out"}
@@ -63,6 +63,14 @@ def _facts(one: Condition) -> list[str]:
         text += [f'in {one.step}, "{one.vertex}" {_VERTEX[one.is_]}']
     if one.log:
         text += [f'in {one.step}, "{one.vertex}" prints "{one.log}"']
+    if one.took:
+        longer, least = bounds.took(one.took)
+        text += [f'in {one.step}, "{one.vertex}" takes {"over" if longer else "under"} {least:g} s']
+    if one.before:
+        text += [f'in {one.step}, "{one.vertex}" ends before "{one.before}" starts']
+    if one.metric:
+        bound = f"over {one.over}" if one.over else f"under {one.under}"
+        text += [f"{one.metric} of {one.step} is {bound}"]
     if one.inner_layers is not None:
         text += [f"in {one.step}, {_KEPT[one.inner_layers]}"]
     text += [f"{_place(one)} {' and '.join(_about(one))}"] if one.file or one.image else []

@@ -87,6 +87,52 @@ def _on_site(text: str, path: str) -> Address:
 _EXAMPLE = "https://github.com/moby/buildkit/pull/7107, or /commit/SHA"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issue:
+    """An issue, or one comment of it."""
+
+    repo: str  # OWNER/NAME
+    number: int
+    comment: int = 0
+
+    @property
+    def page(self) -> str:
+        """The address of the issue's page."""
+        return f"https://github.com/{self.repo}/issues/{self.number}"
+
+    @property
+    def data(self) -> str:
+        """The address of the text, as JSON."""
+        place = f"comments/{self.comment}" if self.comment else str(self.number)
+        return f"{_API}/repos/{self.repo}/issues/{place}"
+
+
+_API = "https://api.github.com"
+_COMMENTED = re.compile(r"#issuecomment-(\d{1,19})")
+_NUMBERED = re.compile(r"(?:issues|pull)/(\d{1,9})(?:/.*)?")
+_SHORT_ISSUE = re.compile(rf"({_NAME}/{_NAME})#(\d{{1,9}})", re.ASCII)
+
+
+def issue(text: str) -> Issue | None:
+    """Return the issue, pull request or comment that *text* names; None if it names none.
+
+    *text* is the address of its page, or ``moby/buildkit#6893``.
+    """
+    text = text.strip()
+    if short := _SHORT_ISSUE.fullmatch(text):
+        return Issue(repo=short[1], number=int(short[2]))
+    site = _SITE.match(text)
+    owner, _, rest = (site["path"] if site else "").partition("/")
+    name, _, page = rest.partition("/")
+    found = _NUMBERED.fullmatch(page.rstrip("/"))
+    if not found or not _REPO.fullmatch(f"{owner}/{name}"):
+        return None
+    comment = _COMMENTED.search(text)
+    return Issue(
+        repo=f"{owner}/{name}", number=int(found[1]), comment=int(comment[1]) if comment else 0
+    )
+
+
 def is_repository(text: str) -> bool:
     """Whether *text* has the form ``OWNER/NAME``."""
     return bool(_REPO.fullmatch(text)) and not text.startswith(".")

@@ -26,13 +26,16 @@ def facts() -> dict[str, str]:
         "cpus": str(os.cpu_count() or 0),
         "memory": f"{memory:.0f} GiB",
         "python": platform.python_version(),
-        "runc": _version(["runc", "--version"]),
-        "fusermount3": _version(["fusermount3", "--version"]),
-        "docker-registry": _version(["docker-registry", "--version"]),
+        "runc": version("runc"),
+        "fusermount3": version("fusermount3"),
+        "docker-registry": version("docker-registry"),
     }
 
 
-def _version(argv: list[str]) -> str:
+@functools.cache
+def version(program: str) -> str:
+    """Return the first line that *program* prints for ``--version``; words if there is none."""
+    argv = [program, "--version"]
     if not shutil.which(argv[0]):
         return "not installed"
     done = process.run(argv, timeout=10, check=False)

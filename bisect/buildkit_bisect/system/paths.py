@@ -20,8 +20,8 @@ from buildkit_bisect.system import owner
 DIRECTORIES = frozenset(
     {
         *("builds", "coverage", "engines", "evidence", "failures", "gocache", "gomod", "inputs"),
-        *("locks", "logs", "mirrors", "patches", "registry", "searches", "tmp", "toolchains"),
-        "tools",
+        *("locks", "logs", "mirrors", "one-line", "patches", "registry", "searches", "tmp"),
+        *("toolchains", "tools"),
     }
 )
 

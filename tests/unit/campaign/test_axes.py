@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.model import RuntimeKind, Served
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import docker, snapshotters
+from small_scenario import loaded, written
 
 
 def test_snapshotters_are_added_only_if_requested() -> None:
@@ -111,3 +113,24 @@ def test_fuse_overlayfs_needs_its_program(monkeypatch: pytest.MonkeyPatch, tmp_p
     program = tmp_path / "fuse-overlayfs"
     program.touch(0o755)
     snapshotters.check_installed(["fuse-overlayfs"])
+
+
+def test_a_step_that_runs_buildctl_needs_docker_with_buildx(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = loaded(written(tmp_path, '[[steps]]\nid = "space"\naction = "du"\n'))
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    axes.extend(made, Campaign(runtime=(RuntimeKind.HOST,)))
+    wanted = Campaign(runtime=(RuntimeKind.HOST, RuntimeKind.BUILDX))
+    axes.extend(scenarios.load("cross-stage-lazy"), wanted)
+    with pytest.raises(Missing, match="not installed; step space needs it with --runtime buildx"):
+        axes.extend(made, wanted)
+
+
+def test_a_git_server_needs_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = loaded(written(tmp_path, '[servers.repo]\nkind = "git"\n'))
+    axes.extend(made, Campaign())
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    axes.extend(scenarios.load("cross-stage-lazy"), Campaign())
+    with pytest.raises(Missing, match="git is not installed; the server repo of small needs it"):
+        axes.extend(made, Campaign())

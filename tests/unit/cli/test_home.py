@@ -11,6 +11,7 @@ from invoke.loader import FilesystemLoader
 
 from buildkit_bisect.campaign import record
 from buildkit_bisect.cli import home
+from buildkit_bisect.cli.line import spoken
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.model import Observation
 from buildkit_bisect.options.requests import TASKS
@@ -94,4 +95,4 @@ def test_help_names_every_task_once_with_what_it_does(width: int) -> None:
     for kind in TASKS.values():
         words = " ".join((kind.__doc__ or "").split())
         assert words.endswith(".")
-        assert f"{kind.task.replace('patch-', 'patch ', 1)} {words}" in flat
+        assert f"{spoken(kind.task)} {words}" in flat

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -19,7 +20,7 @@ from buildkit_bisect.engine import client, grant, labels, memory, rootfs, ssh
 from buildkit_bisect.engine.contexts import DEFAULT_URL, Endpoint, endpoint, written
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.runtime.container import ended_by, last_words
-from buildkit_bisect.system import owner
+from buildkit_bisect.system import owner, process
 
 
 def context(home: Path, name: str, url: str, *, tls: bool = False, skip: bool = False) -> None:
@@ -327,3 +328,31 @@ def test_a_failed_transfer_reports_the_reason() -> None:
 def test_a_transfer_returns_its_facts() -> None:
     lines = ({"status": "x"}, {"aux": {"Digest": "sha256:1"}})
     assert client.transferred((line for line in lines), 60) == {"Digest": "sha256:1"}
+
+
+def test_a_base_of_local_packages_has_git_with_what_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, a daemon in a container has no git sources; and it is not required."""
+    for name in ("runc", "fusermount3", "busybox", "git", "core/git-remote-http", "libcurl.so"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+
+    def run(argv: list[str], **_: object) -> process.Completed:
+        fetches = argv == ["ldd", f"{tmp_path}/core/git-remote-http"]
+        printed = f"\tlibcurl.so => {tmp_path}/libcurl.so (0x1)\n" if fetches else ""
+        printed = f"{tmp_path}/core\n" if argv == ["git", "--exec-path"] else printed
+        return process.Completed(argv=(), exit=0, stdout=printed, stderr="", seconds=0.0)
+
+    def which(name: str) -> str | None:
+        return str(tmp_path / name) if (tmp_path / name).exists() else None
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(shutil, "which", which)
+    made = rootfs.assemble()
+    inside = str(tmp_path).lstrip("/")
+    assert made.files["usr/bin/git"] == tmp_path / "git"
+    assert made.files[f"{inside}/core/git-remote-http"] == tmp_path / "core/git-remote-http"
+    assert made.files[f"{inside}/libcurl.so"] == tmp_path / "libcurl.so"
+    (tmp_path / "git").unlink()
+    assert not any("git" in name for name in rootfs.assemble().files)

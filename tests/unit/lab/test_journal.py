@@ -158,3 +158,17 @@ def test_an_invalid_observation_is_an_error(file: Path) -> None:
         db.execute("UPDATE trial SET observation = '{\"steps\": 3'")
     with closing(Journal()) as journal, pytest.raises(InfraFailed, match="a trial in the journal"):
         journal.trials("k")
+
+
+def test_a_trial_without_metrics_and_one_with_them(file: Path) -> None:
+    """A trial that was stored before steps had metrics counts as one whose steps have none."""
+    counted = StepResult(id="du", exit=0, seconds=1, metrics={"records": 3, "bytes.regular": 0.5})
+    with closing(Journal()) as journal:
+        journal.add("k", Observation(steps=(counted,), seconds=1), "c")
+        with closing(sqlite3.connect(file)) as db, db:
+            old = '{"steps": [{"id": "a", "exit": 0, "seconds": 1}], "seconds": 1}'
+            db.execute(
+                "INSERT INTO trial (key, number, campaign, observation) VALUES ('k', 2, 'c', ?)",
+                (old,),
+            )
+        assert [s.metrics for o in seen(journal) for s in o.steps] == [counted.metrics, {}]

@@ -77,13 +77,14 @@ class Machine:
         self.ran: list[TrialJob] = []
         self.infra: list[str] = []  # failures of the next trials
         self.exits: Mapping[Axes, int] = {}
+        self.seconds: Mapping[Axes, float] = {}  # of the step
         self.next_exits: list[int] = []  # of the next trials, whatever their axes
 
     def __call__(self, job: TrialJob) -> Observation:
         self.ran.append(job)
         infra = self.infra.pop(0) if self.infra else ""
         code = self.next_exits.pop(0) if self.next_exits else self.exits.get(job.axes, 0)
-        step = StepResult(id="go", exit=code, seconds=1.0)
+        step = StepResult(id="go", exit=code, seconds=self.seconds.get(job.axes, 1.0))
         return Observation(steps=() if infra else (step,), seconds=1.0, infra=infra)
 
 
@@ -269,6 +270,31 @@ def test_a_control_that_never_matches_a_rule_has_failed(machine: Machine, journa
     assert "the control (at=eager) is unclassified (" in cell.outcome.reason
     assert "step go exited 9" in cell.outcome.reason
     assert [job.axes for job in machine.ran] == [EAGER, EAGER, EAGER, LAZY]
+
+
+def test_a_comparison_runs_as_many_trials_of_the_control(
+    machine: Machine, journal: Journal
+) -> None:
+    slow = Condition(step="go", metric="seconds", over="2 x control")
+    slower = Rule(name="slower", verdict=Verdict.BAD, means="m", all=(slow,))
+    scenario = replace(SCENARIO, outcomes=(slower, *SCENARIO.outcomes))
+    machine.seconds = {LAZY: 5.0}
+    one = lab(journal)
+    first = one.cell(VARIANT, scenario, LAZY, 2)
+    assert (first.outcome.name, first.outcome.verdict) == ("unclassified", Verdict.WEAK)
+    assert "needs 3 trials of both; there are 2, and 2 of the control" in first.outcome.reason
+    second = one.cell(VARIANT, scenario, LAZY, 1, after=2)
+    assert [o.name for o in second.judged] == ["slower"], "judged with the earlier trials"
+    assert dict(merge([first, second]).counts) == {"slower": 3}
+    assert [job.axes for job in machine.ran].count(EAGER) == 3
+    place = (VARIANT.revision.sha, (), scenario.name, LAZY)
+    assert [o.name for o in one.known(*place) or ()] == ["slower"] * 3
+    recalled = lab(journal).recalled(VARIANT, scenario, LAZY)
+    assert recalled is not None
+    assert dict(recalled.counts) == {"slower": 3}
+    # Their trials are the same: only the rules differ.
+    assert lab(journal).cell(VARIANT, SCENARIO, LAZY, 3).counts == {"fine": 3}
+    assert len(machine.ran) == 6
 
 
 def test_a_variant_that_does_not_build_runs_no_trial(machine: Machine, journal: Journal) -> None:

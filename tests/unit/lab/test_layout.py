@@ -59,8 +59,10 @@ def seen() -> Seen:
     return Seen()
 
 
-def build(folder: Path, seen: Seen, context: str) -> StepResult:
+def build(folder: Path, seen: Seen, context: str = "", **keys: Any) -> StepResult:
     """Run a build with a named context, in a trial whose directories are in *folder*."""
+    keys |= {"contexts": {"a": context}} if context else {}
+    keys = {"dockerfile": "Dockerfile"} | keys
     for name in ("work", "context", "evidence"):
         (folder / name).mkdir(exist_ok=True)
     bench = steps.Bench(
@@ -69,7 +71,7 @@ def build(folder: Path, seen: Seen, context: str) -> StepResult:
         images={"base": "b"}, registry="", work=folder / "work", context=folder / "context",
         evidence=folder / "evidence",
     )  # fmt: skip
-    step = Step(id="go", action=Action.BUILD, dockerfile="Dockerfile", contexts={"a": context})
+    step = Step(id="go", action=Action.BUILD, **keys)
     return steps.run(bench, cast(Runtime, seen), step)
 
 
@@ -108,3 +110,46 @@ def test_a_link_does_not_lead_out_of_a_trial(tmp_path: Path, seen: Seen) -> None
     (tmp_path / "context" / "real").mkdir()
     (tmp_path / "context" / "lib").symlink_to("real")
     assert build(tmp_path, seen, "context:lib").exit == 0
+
+
+def test_a_dockerfile_of_the_context_is_not_somewhere_else(tmp_path: Path, seen: Seen) -> None:
+    """The first line of a file that is no Dockerfile would be in the message of the build."""
+    (tmp_path / "context").mkdir()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "context" / "a").symlink_to("../secret")
+    (tmp_path / "context" / "Dockerfile").symlink_to("../secret/Dockerfile")
+    for name in ("a/Dockerfile", "Dockerfile"):
+        done = build(tmp_path, seen, dockerfile=f"context:{name}")
+        assert (done.exit, seen.requests) == (1, [])
+        assert done.stderr == "the Dockerfile leads out of the trial: Dockerfile"
+
+
+def test_a_layout_in_an_output_is_not_somewhere_else(tmp_path: Path, seen: Seen) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "index.json").write_text(
+        f'{{"manifests": [{{"digest": "{DIGEST}"}}]}}'
+    )
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "lay").symlink_to("../elsewhere")
+    done = build(tmp_path, seen, "oci-layout:lay")
+    assert (done.stderr, seen.requests) == ("the named context a leads out of the trial: lay", [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "message"),
+    [
+        ("outputs", {"type": "local", "dest": "out/link/x"}, "dest leads out of the trial: x"),
+        ("outputs", {"type": "oci", "dest": "out/link"}, "dest leads out of the trial: link"),
+        ("exports", {"type": "local", "dest": "out/link/x"}, "dest leads out of the trial: x"),
+        ("imports", {"type": "local", "src": "out/link"}, "src leads out of the trial: link"),
+    ],
+)
+def test_an_output_with_a_link_takes_no_later_one_out_of_a_trial(
+    tmp_path: Path, seen: Seen, kind: str, entry: dict[str, str], message: str
+) -> None:
+    """buildctl would follow the link that a build put into a local output, as root."""
+    (tmp_path / "work" / "out").mkdir(parents=True)
+    (tmp_path / "work" / "out" / "link").symlink_to(tmp_path)
+    done = build(tmp_path, seen, "", **{kind: (entry,)})
+    assert (done.exit, done.stderr, seen.requests) == (1, message, [])

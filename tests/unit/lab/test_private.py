@@ -13,6 +13,7 @@ import pytest
 from buildkit_bisect import scenario, solve_status
 from buildkit_bisect.buildctl import BuildRequest
 from buildkit_bisect.lab import private, steps
+from buildkit_bisect.model import FileFacts, OutputFacts
 from buildkit_bisect.runtime import Built, Runtime
 from buildkit_bisect.scenario import Action, Step
 from buildkit_bisect.system.process import Completed
@@ -48,6 +49,24 @@ def test_it_is_in_no_log(tmp_path: Path) -> None:
         "",
     )
     assert made.stdout == "out [secret token]"
+
+
+def test_it_is_in_no_output() -> None:
+    """A build may write a secret into a file, a label or its history."""
+    facts = OutputFacts(
+        name="out",
+        kind="oci",
+        files=(
+            FileFacts(path="a", kind="file", mode=0o644, mtime=0, text=f"x {SECRET}\n"),
+            FileFacts(path="b", kind="file", mode=0o644, mtime=0),
+        ),
+        documents={"config": {"config": {"Labels": {"a": SECRET}}, "size": 3}},
+    )
+    made = private.in_outputs(facts, SECRETS)
+    assert [file.text for file in made.files] == ["x [secret token]\n", None]
+    labels = {"config": {"Labels": {"a": "[secret token]"}}, "size": 3}
+    assert made.documents == {"config": labels}
+    assert private.in_outputs(facts, {}) is facts
 
 
 def test_it_is_in_no_log_that_is_split(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from buildkit_bisect import buildctl, scenario
 from buildkit_bisect.buildctl import BuildRequest, Reporting, attributes
+from buildkit_bisect.engine import buildx_plugin
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab import cache_export, steps
 from buildkit_bisect.model import StepResult
@@ -35,6 +36,19 @@ def test_the_arguments_of_a_build() -> None:
     assert "--opt=filename=My.Dockerfile" in argv
     assert "--opt=build-arg:A=1" in argv
     assert '--export-cache=type=local,"dest=/x,y"' in argv
+
+
+def test_the_arguments_of_a_build_with_a_remote_context() -> None:
+    """A folder and a Dockerfile of this machine are not sent."""
+    request = BuildRequest(
+        context=Path("/c"), dockerfile=Path("sub/Dockerfile"), args={}, remote="http://h/r.git#b"
+    )
+    argv = buildctl.build("a", request)
+    assert argv[-2:] == ["--opt=context=http://h/r.git#b", "--opt=filename=sub/Dockerfile"]
+    assert "/c" not in "".join(argv)
+    argv = buildx_plugin.build("b", request)
+    assert argv[-1] == "http://h/r.git#b"
+    assert argv[argv.index("--file") + 1] == "sub/Dockerfile"
 
 
 def test_a_trace_takes_the_place_of_rawjson() -> None:

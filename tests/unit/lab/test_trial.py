@@ -24,7 +24,8 @@ from buildkit_bisect.runtime.docker import DockerBackend
 from buildkit_bisect.runtime.host import HostBackend
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.scenario import Action, Condition, Rule, Scenario, Step, outcome
-from buildkit_bisect.scenario.definition import DaemonIs
+from buildkit_bisect.scenario.definition import DaemonIs, DaemonSpec
+from buildkit_bisect.system import machine
 
 BUILDING = Step(id="go", action=Action.BUILD, dockerfile="Dockerfile")
 STARGZ_PROXY = {"stargz-proxy": Proxy(name="stargz", version="v0.18.2", program="/p")}
@@ -99,6 +100,38 @@ def test_the_keys_of_stored_trials_do_not_change(
 ) -> None:
     """If these change, no stored trial is reused; only a new `trial.FORMAT` may do that."""
     assert job(backend(kind), snapshotter=snapshotter).key == key
+
+
+def test_a_program_that_mounts_layers_on_the_host_is_part_of_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A trial without it, or with another version, may have another outcome."""
+    keys: dict[tuple[RuntimeKind, str], set[str]] = {}
+    for version in (
+        "not installed",
+        "fuse-overlayfs: version 1.10",
+        "fuse-overlayfs: version 1.13",
+    ):
+        monkeypatch.setattr(machine, "version", lambda _, found=version: found)
+        for kind in (RuntimeKind.HOST, RuntimeKind.DOCKER):
+            for snapshotter in ("overlayfs", "fuse-overlayfs"):
+                key = job(backend(kind), snapshotter=snapshotter).key
+                keys.setdefault((kind, snapshotter), set()).add(key)
+    assert {where: len(found) for where, found in keys.items()} == {
+        (RuntimeKind.HOST, "overlayfs"): 1,
+        (RuntimeKind.HOST, "fuse-overlayfs"): 3,
+        (RuntimeKind.DOCKER, "overlayfs"): 1,  # the image has its own
+        (RuntimeKind.DOCKER, "fuse-overlayfs"): 1,
+    }
+
+
+def test_a_scenario_may_name_that_snapshotter_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = job(HostBackend())
+    daemon = DaemonSpec(snapshotter="fuse-overlayfs")
+    own = replace(made, scenario=replace(made.scenario, daemon=daemon))
+    before = own.key
+    monkeypatch.setattr(machine, "version", lambda _: "fuse-overlayfs: version 9")
+    assert own.key != before
 
 
 def test_trials_that_build_count_again_if_their_progress_is_read_in_another_way(

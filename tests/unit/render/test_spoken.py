@@ -41,10 +41,19 @@ def test_reports_use_labels_only(result: Result) -> None:
     for text in (render.markdown(labelled(result)), render.html(labelled(result))):
         shown = text.replace("result.json", "").split('<script type="application/json"')[0]
         shown = shown.replace("RUN re\N{HYPHEN}used", "")
+        for name in LABELS:  # of the legend, for options
+            shown = shown.replace(f"<code>{name}</code>", "")
         for name in ("layers-dropped", "layers dropped", "export-failed", "export failed"):
             assert name not in shown
     labels = {label.replace("-", "\N{HYPHEN}") for label in LABELS.values()}
     assert any(label in render.markdown(labelled(result)) for label in labels)
+
+
+def test_the_legend_has_the_names_that_options_take() -> None:
+    result = labelled(results.matrix())
+    assert "**no export at all** (<code>export-failed</code>): " in render.markdown(result)
+    assert "no export at all <code>export-failed</code></dt>" in render.html(result)
+    assert "<code>export-failed</code>" not in render.markdown(results.matrix())
 
 
 @pytest.mark.parametrize("result", ALL)

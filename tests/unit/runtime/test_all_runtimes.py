@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,14 @@ def test_buildx_does_not_run_a_trial_without_its_proxy(
                   loopback=False, deadlines=Deadlines())  # fmt: skip
     with pytest.raises(BadInput, match="cannot run stargz-proxy beside it"):
         place(order)
+
+
+def test_a_daemon_is_told_what_builds_may_ask_for(tmp_path: Path) -> None:
+    plain = Order(home=tmp_path, snapshotter="native", config="", proxy=None,
+                  loopback=False, deadlines=Deadlines())  # fmt: skip
+    assert plain.flags == []
+    asked = replace(plain, entitlements=("network.host", "security.insecure"))
+    assert asked.flags == [
+        "--allow-insecure-entitlement=network.host",
+        "--allow-insecure-entitlement=security.insecure",
+    ]

@@ -10,7 +10,14 @@ import pytest
 
 from buildkit_bisect import scenario
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.model import FileFacts, Observation, OutputFacts, StepResult, Verdict
+from buildkit_bisect.model import (
+    FileFacts,
+    Observation,
+    OutputFacts,
+    StepResult,
+    Verdict,
+    Vertex,
+)
 from buildkit_bisect.scenario import Condition, Scenario, document_path, wording
 from buildkit_bisect.scenario.conditions import DAEMON_LOG_LIMIT, holds, holds_in_trial
 from buildkit_bisect.scenario.definition import DaemonIs
@@ -153,9 +160,51 @@ def test_the_same_value_in_another_step() -> None:
 def test_the_daemon(facts: dict[str, Any], seen: dict[str, Any], known: bool | None) -> None:
     trial = Observation(steps=(), seconds=1, **seen)
     condition = Condition(**facts)
-    assert holds_in_trial(condition, Verdict.BAD, {}, trial, None) is known
-    opposite = holds_in_trial(Condition(not_=condition), Verdict.BAD, {}, trial, None)
+    assert holds_in_trial(condition, Verdict.BAD, {}, trial, None, compared={}) is known
+    opposite = holds_in_trial(Condition(not_=condition), Verdict.BAD, {}, trial, None, compared={})
     assert opposite is (None if known is None else not known)
+
+
+def vertex(name: str, began: float | None, ended: float | None) -> Vertex:
+    took = None if began is None or ended is None else ended - began
+    return Vertex(
+        name=name, digest=f"{name} {began}", started=True, began=began, ended=ended, took=took
+    )
+
+
+TIMED = StepResult(
+    id="go", exit=0, seconds=9,
+    vertices=(vertex("a 1", 0, 2), vertex("a 2", 1, 5), vertex("b", 5, 5.5), vertex("c", 4, 6),
+              vertex("open", 3, None), vertex("old", None, None)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "known"),
+    [
+        ({"vertex": "a", "took": "> 3"}, True),
+        ({"vertex": "a", "took": "> 4"}, False),
+        ({"vertex": "a", "took": "<4.5"}, True),
+        ({"vertex": "a", "took": "< 3"}, False),
+        ({"vertex": "x", "took": "> 0"}, False),
+        ({"vertex": "x", "took": "< 9"}, False),
+        ({"vertex": "open", "took": "> 1"}, None),
+        ({"vertex": "open|a", "took": "> 3"}, True),
+        ({"vertex": "open|a", "took": "< 3"}, False),
+        ({"vertex": "open|a", "took": "< 9"}, None),
+        ({"vertex": "a", "before": "^b"}, True),
+        ({"vertex": "a", "before": "^[bc]$"}, False),
+        ({"vertex": "a 1", "before": "c"}, True),
+        ({"vertex": "a", "before": "x"}, False),
+        ({"vertex": "x", "before": "a"}, False),
+        ({"vertex": "a 1", "before": "open"}, True),
+        ({"vertex": "open", "before": "b"}, None),
+        ({"vertex": "a", "before": "old"}, None),
+        ({"vertex": "a 1|b", "before": "b"}, True),
+    ],
+)
+def test_the_time_and_order_of_vertices(facts: dict[str, Any], known: bool | None) -> None:
+    assert holds(Condition(step="go", **facts), TIMED, None) is known
 
 
 @pytest.mark.parametrize(
@@ -226,6 +275,7 @@ def loaded(tmp_path: Path, *rules: str) -> Scenario:
 
 
 FIRST, BOTH = "{ step = 'first', file = 'f',", "{ step = 'both', output = 'o.tar',"
+X = "{ step = 'first', vertex = 'x',"
 
 MISTAKES = [
     (
@@ -307,6 +357,36 @@ MISTAKES = [
         '{ step = "first", file = "f", same_as = "both" }',
         "all[0].same_as: both has several outputs: output must be one of o.tar, ${registry}/x:1",
     ),
+    ('{ step = "first", took = "> 5" }', "all[0]: vertex must be used together with is, log, took"),
+    (
+        '{ step = "first", vertex = "x" }',
+        "all[0]: vertex must be used together with is, log, took or",
+    ),
+    (
+        "{ step = 'first', vertex = 'x', took = '5' }",
+        "all[0].took: '5' is not a bound in seconds such",
+    ),
+    (
+        "{ step = 'first', vertex = 'x', took = '< 0' }",
+        "all[0].took: '< 0' is not a bound in seconds",
+    ),
+    ("{ step = 'first', vertex = 'x', before = '(' }", "all[0].before: not a valid RE2 regular"),
+    (
+        "{ step = 'first', vertex = 'x', is = 'absent', took = '> 1' }",
+        "all[0]: can never match: a vertex that is absent has no time",
+    ),
+    (
+        "{ step = 'first', vertex = 'x', is = 'absent', before = 'y' }",
+        "all[0]: can never match: a vertex that is absent started before no other",
+    ),
+    (
+        f"{X} took = '> 5' }}, {X} took = '<5' }}",
+        ": can never match: contradictory conditions on step 'first'",
+    ),
+    (
+        f"{X} took = '> 5' }}, {{ not = {X} took = '> 4' }} }}",
+        ": can never match: contradictory conditions on step 'first'",
+    ),
     ('{ daemon = "dead" }', "all[0].daemon: 'dead' is not one of died"),
     ('{ daemon_log = "(" }', "all[0].daemon_log: not a valid RE2"),
     (
@@ -316,7 +396,7 @@ MISTAKES = [
     ('{ daemon = "died", exit = "ok" }', "all[0]: daemon and daemon_log are of no step: write two"),
     (
         '{ exit = "ok" }',
-        "all[0]: needs step with exit, stderr, vertex, inner_layers, file, image; or",
+        "all[0]: needs step with exit, stderr, vertex, inner_layers, metric, file",
     ),
     ("{ any = [] }", "all[0]: needs step with"),
     ('{ any = [{ step = "first" }] }', "all[0].any[0]: needs exit, stderr, vertex"),
@@ -389,6 +469,7 @@ def test_words_and_commands_for_every_condition(tmp_path: Path) -> None:
         ' { not = { step = "both", output = "o.tar", image = "config.x", matches = "y" } }] }',
         'bad { step = "both", output = "${registry}/x:1", file = "f", same_as = "first" }',
         'skip { daemon = "died", daemon_log = "panic: " }',
+        "bad { step = 'first', vertex = '^a', took = '< 1.50', before = 'b' }",
     )
     words = "\n".join(wording.rules(made))
     assert (
@@ -400,7 +481,9 @@ def test_words_and_commands_for_every_condition(tmp_path: Path) -> None:
     )
     assert "the file f of ${registry}/x:1 is the same as in first" in words
     assert 'the daemon died; the daemon\'s log has "panic: "' in words
+    assert 'in first, "^a" takes under 1.5 s; in first, "^a" ends before "b" starts.' in words
     text = script(made, ())
+    assert "-- first, ^a before b'\norder first.log a '.*(?:b)'\n" in text
     assert "-- first, ./d/f of out'\nfile out d/f\n" in text
     assert """documents o.tar | jq '.["config"]["x"]'\n""" in text
     assert "image_file 127.0.0.1:5001/x:1 f\n" in text

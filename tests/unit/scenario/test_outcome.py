@@ -130,8 +130,10 @@ def failed_with(**logs: str) -> Observation:
     ("facts", "wanted"),
     [
         ({"log": "not a directory"}, True),
-        ({"log": "^mkdir"}, False),
-        ({"log": "(?m)^mkdir"}, True),
+        ({"log": "^mkdir .*directory$"}, True),
+        ({"log": r"\Amkdir"}, False),
+        ({"log": r"^hello$"}, True),
+        ({"log": r"^hell$"}, False),
         ({"log": "disk full"}, False),
         ({"vertex": "RUN second", "log": "not a directory"}, False),
         ({"vertex": "RUN third", "log": "x?"}, False),

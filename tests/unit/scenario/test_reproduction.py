@@ -92,9 +92,9 @@ def test_steps_that_no_shipped_scenario_has(tmp_path: Path) -> None:
         ),
         LAZY,
     )
-    assert (
-        "mkdir -p 'context/a dir'\nprintf %s 'it'\"'\"'s different' > 'context/a dir/file'" in made
-    )
+    file = "'context/a dir/file'"
+    assert f"mkdir -p 'context/a dir'\nrm -f {file}\nprintf %s 'it'" in made
+    assert f"'s different' > {file}\n" in made
     assert "# step again\nstop\nstart --oci-worker" in made
     assert ".layers[2].blob" in made
     assert "# step twice-2" in made

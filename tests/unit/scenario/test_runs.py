@@ -272,7 +272,7 @@ def test_a_condition_or_its_opposite_holds_of_a_whole_trial(
     trial = seen(*exits, vertices=vertices)
 
     def known(one: Condition) -> bool | None:
-        return holds_in_trial(one, verdict, {"push": PUSH}, trial, None)
+        return holds_in_trial(one, verdict, {"push": PUSH}, trial, None, compared={})
 
     assert known(Condition(not_=exact)) is (not known(exact))
     assert known(Condition(not_=Condition(not_=condition))) is known(condition)
@@ -405,8 +405,8 @@ def test_a_rule_that_two_above_cover_together() -> None:
 
 
 def test_too_many_combinations() -> None:
-    ways = Condition(any=tuple(Condition(step="push", stderr=f"x{n}") for n in range(15)))
-    with pytest.raises(BadInput, match=r"outcomes\[0\].all: has more than 200 combinations of any"):
+    ways = Condition(any=tuple(Condition(step="push", stderr=f"x{n}") for n in range(11)))
+    with pytest.raises(BadInput, match=r"outcomes\[0\].all: has more than 100 combinations of any"):
         pushed(rule(Verdict.BAD, ways, ways))
 
 

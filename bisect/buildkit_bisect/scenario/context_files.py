@@ -1,0 +1,105 @@
+"""Which files of a build context a Dockerfile copies. Pure: reads files."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.nearest import did_you_mean
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
+from buildkit_bisect.scenario.dockerfile import Dockerfile, Instruction
+
+#: Limits of a context: every trial copies it.
+MOST_FILES = 1000
+MOST_BYTES = 100 * 10**6
+
+_IGNORED = ".dockerignore"
+_REMOTE = re.compile(r"[a-z]+://|git@", re.IGNORECASE)
+
+
+def used(path: Path, file: Dockerfile, context: Path) -> dict[str, Path]:
+    """Return the files of *context* that the Dockerfile at *path* copies, by their paths in it.
+
+    All files, if it may copy any. Raises `BadInput` for a file that is missing or outside of
+    *context*, and if they are too many or too big.
+    """
+    found: dict[str, Path] = {}
+    total = 0
+    for name, one in _files(path, file, context):
+        if name in found:
+            continue
+        found[name] = one
+        total += one.lstat().st_size
+        if len(found) > MOST_FILES or total > MOST_BYTES:
+            raise BadInput(
+                f"{path} copies more than {MOST_FILES} files or {MOST_BYTES // 10**6} MB of"
+                f" {context}",
+                hint=f"{words(Campaign, context='DIR')}, a folder with only what it needs",
+            )
+    ignored = context / _IGNORED
+    if found and ignored.is_file():
+        found[_IGNORED] = ignored
+    return found
+
+
+def _files(path: Path, file: Dockerfile, context: Path) -> Iterator[tuple[str, Path]]:
+    for one in file.instructions:
+        for source in _sources(one):
+            yield from _of(path, one, source, context)
+
+
+def _sources(one: Instruction) -> Iterator[str]:
+    """Yield what an instruction takes from the context; ``.`` for all of it."""
+    if one.word in ("COPY", "ADD") and "from" not in one.flags:
+        for source in one.sources:
+            if not _REMOTE.match(source):
+                yield "." if "$" in source else source
+    for mount in one.mounts:
+        values = dict(part.partition("=")[::2] for part in mount.split(","))
+        if values.get("type", "bind") == "bind" and "from" not in values:
+            yield values.get("source") or values.get("src") or "."
+
+
+def _of(path: Path, one: Instruction, source: str, context: Path) -> Iterator[tuple[str, Path]]:
+    plain = os.path.normpath(source.lstrip("/") or ".")
+    if plain.startswith(".."):
+        raise BadInput(
+            f"{path}: {one.word} {source} leads out of the build context",
+            hint=words(Campaign, context="DIR"),
+        )
+    whole = context / plain
+    if os.path.lexists(whole):
+        yield from _below(whole, context)
+        return
+    matched = sorted(glob.glob(plain, root_dir=context)) if glob.has_magic(plain) else []  # noqa: PTH207
+    if not matched:
+        known = [entry.name for entry in context.iterdir()]
+        raise BadInput(
+            f"{path}: {one.word} {source}: not in {context}; {did_you_mean(plain, known)}",
+            hint=words(Campaign, context=shlex.quote("DIR")),
+        )
+    for name in matched:
+        yield from _below(context / name, context)
+
+
+def _below(path: Path, context: Path) -> Iterator[tuple[str, Path]]:
+    """Yield a file, or every file below a folder; links as they are."""
+    if path.is_symlink() or path.is_file():
+        yield str(path.relative_to(context)), path
+        return
+    if not path.is_dir():
+        raise BadInput(
+            f"{path} is neither a file nor a folder", hint=words(Campaign, context="DIR")
+        )
+    for folder, names, files in os.walk(path):
+        names.sort()
+        links = [name for name in names if (Path(folder) / name).is_symlink()]
+        for name in sorted([*files, *links]):
+            one = Path(folder) / name
+            yield str(one.relative_to(context)), one

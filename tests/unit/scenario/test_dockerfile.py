@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+
+from buildkit_bisect.scenario.dockerfile import bases, parse, stages, undeclared
+
+TEXT = """\
+# syntax=docker/dockerfile:1
+# a comment
+ARG BASE=alpine
+ARG TAG=3.20
+FROM --platform=linux/amd64 ${BASE}:$TAG AS Build
+RUN --mount=type=cache,target=/c --mount=from=build,source=/x,target=/y echo a \\
+    # a comment between
+
+    && echo b
+RUN <<EOF
+FROM not-an-image
+EOF
+COPY <<one <<-"two" /dir/
+1
+one
+\t2
+\ttwo
+FROM build
+COPY --from=build --chmod=755 ["a b", "c", "/d"]
+FROM scratch
+ADD a* 'b c' /
+"""
+
+
+def test_instructions_are_read_with_their_continuations_and_documents() -> None:
+    file = parse(TEXT)
+    assert file.directives == {"syntax": "docker/dockerfile:1"}
+    words = [one.word for one in file.instructions]
+    assert words == ["ARG", "ARG", "FROM", "RUN", "RUN", "COPY", "FROM", "COPY", "FROM", "ADD"]
+    run = file.instructions[3]
+    assert " ".join(run.rest.split()) == "echo a && echo b"
+    assert run.mounts == ("type=cache,target=/c", "from=build,source=/x,target=/y")
+    assert (run.start, run.end) == (5, 9)
+    document = file.instructions[4]
+    assert document.documents
+    assert file.lines[document.start : document.end] == ("RUN <<EOF", "FROM not-an-image", "EOF")
+    assert file.instructions[5].sources == ()
+    copy = file.instructions[7]
+    assert copy.flags == {"from": "build", "chmod": "755"}
+    assert copy.sources == ("a b", "c")
+    assert file.instructions[9].sources == ("a*", "b c")
+
+
+def test_bases_are_images_stages_or_scratch() -> None:
+    found = list(bases(parse(TEXT), {"TAG": "3.19"}))
+    assert [(one.image, one.stage, one.outer) for one in found] == [
+        ("alpine:3.19", "build", True),
+        ("build", "", False),
+        ("scratch", "", False),
+    ]
+    assert found[0].written == "${BASE}:$TAG"
+    assert stages(parse(TEXT)) == {"build", "0", "1", "2"}
+
+
+@pytest.mark.parametrize(
+    ("written", "image"),
+    [
+        ("$NONE", ""),
+        ("${NONE}", ""),
+        ("${NONE:-debian}", "debian"),
+        ("${EMPTY:-debian}", "debian"),
+        ("${SET:-debian}", "alpine"),
+        ("x-$SET", "x-alpine"),
+    ],
+)
+def test_variables_of_an_image(written: str, image: str) -> None:
+    (found,) = bases(parse(f"ARG EMPTY\nARG SET=alpine\nFROM {written}\n"), {})
+    assert found.image == image
+
+
+def test_an_argument_below_the_first_from_does_not_count_for_images() -> None:
+    found = list(bases(parse("FROM alpine\nARG X=debian\nFROM $X\n"), {}))
+    assert [one.image for one in found] == ["alpine", ""]
+
+
+def test_another_escape_character() -> None:
+    file = parse("# escape=`\nFROM alpine\nRUN echo a `\n b\nRUN echo c\\\nRUN d\n")
+    assert [one.word for one in file.instructions] == ["FROM", "RUN", "RUN", "RUN"]
+
+
+def test_arguments_without_a_default() -> None:
+    text = "ARG TARGETPLATFORM\nARG A\nFROM alpine\nARG B=1\nARG BUST\nARG A=2 C\n"
+    assert undeclared(parse(text)) == ["BUST", "C"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "#", "RUN <<EOF", "FROM", "COPY [", "COPY 'a", "\\", "FROM a\\"]
+)
+def test_anything_parses(text: str) -> None:
+    file = parse(text)
+    list(bases(file, {}))
+    assert all(one.end <= len(file.lines) for one in file.instructions)
+    assert all(isinstance(one.sources, tuple) for one in file.instructions)
