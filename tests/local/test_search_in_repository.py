@@ -54,6 +54,20 @@ def search(repo: GolangRepo, options: SearchOptions) -> tuple[object, list[Ask]]
     return drive(session, answer)
 
 
+def test_the_candidates_of_a_fix_are_those_of_the_newer_end(
+    histories: dict[str, GolangRepo],
+) -> None:
+    """The older end is on a release branch, so each end has commits that the other lacks."""
+    repo = histories["four-1"]
+    source = GitSource.open(str(repo.path))
+    fix = candidates.load(source, "master", "v0.1.1", (), releases=False, find_fix=True)
+    regression = candidates.load(source, "v0.1.1", "master", (), releases=False)
+    count = int(repo.git("rev-list", "--count", "v0.1.1..master"))
+    assert count != int(repo.git("rev-list", "--count", "master..v0.1.1"))
+    assert (fix.commits, regression.commits) == (count, count)
+    assert fix.candidates == regression.candidates
+
+
 @pytest.mark.parametrize("options", MODES, ids=str)
 @pytest.mark.parametrize("culprit", ["four-1", "three-2"])
 def test_a_commit_is_found_inside_merges_that_do_not_compile(

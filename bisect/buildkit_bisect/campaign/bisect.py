@@ -66,7 +66,12 @@ class Bisection:
         self._setup = setup
         self._request = request
         self._line: Line = candidates.load(
-            setup.source, request.good, request.bad, overlay, releases=request.releases
+            setup.source,
+            request.good,
+            request.bad,
+            overlay,
+            releases=request.releases,
+            find_fix=request.find_fix,
         )
         good, bad = (self._line.labels[end] for end in (self._line.good, self._line.bad))
         self._ends = cell_choice.Ends(good=good, bad=bad, find_fix=request.find_fix)

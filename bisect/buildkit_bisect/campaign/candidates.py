@@ -60,9 +60,10 @@ class Line:
 
     @property
     def commits(self) -> int:
-        """Number of commits that one end contains and the other, older one does not."""
-        good, bad = self.history.ancestors(self.good), self.history.ancestors(self.bad)
-        return (bad & ~good or good & ~bad).bit_count()
+        """Number of commits that the newer end contains and the older one does not."""
+        newer = self.candidates[-1] if self.candidates else self.bad
+        older = self.bad if newer == self.good else self.good
+        return (self.history.ancestors(newer) & ~self.history.ancestors(older)).bit_count()
 
     @property
     def distinct(self) -> int:
@@ -100,8 +101,19 @@ class Line:
 
 
 @announce("reading the history between the ends")
-def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, releases: bool) -> Line:
-    """Return the history between two refs. Raises `BadInput` if a ref or the source is unusable."""
+def load(
+    source: Source,
+    good: str,
+    bad: str,
+    patches: Sequence[Patch],
+    *,
+    releases: bool,
+    find_fix: bool = False,
+) -> Line:
+    """Return the history between two refs; with *find_fix*, *good* is the newer one.
+
+    Raises `BadInput` if a ref or the source is unusable.
+    """
     if releases:
         return _of_releases(source, good, bad, patches)
     if not isinstance(source, GitSource):
@@ -124,7 +136,9 @@ def load(source: Source, good: str, bad: str, patches: Sequence[Patch], *, relea
     labels = {revision.sha: revision.ref for revision in ends.values()}
     if base and base not in labels:
         labels[base] = source.revision(base).describe
-    older, newer = (new, old) if source.is_ancestor(new, old) else (old, new)
+    # A release is not an ancestor of a later one if it is on a release branch.
+    swapped = source.is_ancestor(new, old) or (find_fix and not source.is_ancestor(old, new))
+    older, newer = (new, old) if swapped else (old, new)
     return Line(
         source=source,
         history=dag,
