@@ -8,7 +8,6 @@ with it. Pure: reads and writes files.
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario import expectation, toml_text, twins
 from buildkit_bisect.scenario.context_files import used
-from buildkit_bisect.scenario.dockerfile import Base, Dockerfile
+from buildkit_bisect.scenario.dockerfile import Dockerfile, Stage
 from buildkit_bisect.scenario.expectation import Expectation
 from buildkit_bisect.scenario.placeholders import names_in
 from buildkit_bisect.system.addresses import is_image
@@ -43,8 +42,6 @@ _LARGEST = 1 << 20
 _BUILT_IN = ("overlayfs", "native", "stargz")
 _EAGER = ("overlayfs", "native", "fuse-overlayfs")
 _CONTROL = "overlayfs"
-
-_SYNTAX = re.compile(r"\s*#\s*syntax\s*=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +109,7 @@ def draft(asked: Asked) -> Draft:
             f"{words(Campaign, context=True)} {asked.context!r} is not a folder",
             hint=words(Campaign, context=str(path.parent)),
         )
-    found = list(dockerfiles.bases(file, asked.args))
+    found = dockerfiles.stages(file, asked.args)
     outer = {base.image: None for base in found if base.outer}
     names = {image: f"base-{n}" for n, image in enumerate(outer, 1)}
     _check_images(path, file, found, public=asked.public)
@@ -161,7 +158,7 @@ def _check_values(asked: Asked) -> None:
 
 def _check_names(asked: Asked, file: Dockerfile, expected: Expectation) -> None:
     """Raise `BadInput` for a stage or a RUN that does not exist, and for useless options."""
-    if asked.target and asked.target.lower() not in (known := dockerfiles.stages(file)):
+    if asked.target and asked.target.lower() not in (known := dockerfiles.names(file)):
         raise BadInput(
             f"{asked.dockerfile} has no stage {asked.target!r};"
             f" {did_you_mean(asked.target, sorted(known), what='known stages')}",
@@ -188,7 +185,7 @@ def _joined(text: str) -> str:
     return " ".join(text.split())
 
 
-def _check_images(path: Path, file: Dockerfile, found: list[Base], *, public: bool) -> None:
+def _check_images(path: Path, file: Dockerfile, found: list[Stage], *, public: bool) -> None:
     """Raise `BadInput` for an image that a trial cannot use."""
     pull = words(Campaign, images="public")
     for base in found:
@@ -207,9 +204,9 @@ def _check_images(path: Path, file: Dockerfile, found: list[Base], *, public: bo
             )
     if public:
         return
-    stages = dockerfiles.stages(file)
+    stages = dockerfiles.names(file)
     for one in file.instructions:
-        for name in _from(one.flags, one.mounts):
+        for name in one.others:
             if name.lower() not in stages and "$" not in name:
                 raise BadInput(
                     f"{path}: {one.word} takes files from {name}, an image and not a stage",
@@ -223,32 +220,18 @@ def _check_images(path: Path, file: Dockerfile, found: list[Base], *, public: bo
             )
 
 
-def _from(flags: Mapping[str, str], mounts: Collection[str]) -> Iterator[str]:
-    if flags.get("from"):
-        yield flags["from"]
-    for mount in mounts:
-        if match := re.search(r"(?:^|,)from=([^,]+)", mount):
-            yield match[1]
-
-
-def _written(file: Dockerfile, found: list[Base], names: Mapping[str, str], *, public: bool) -> str:
+def _written(
+    file: Dockerfile, found: list[Stage], names: Mapping[str, str], *, public: bool
+) -> str:
     """Return the Dockerfile with an argument in place of each image."""
     lines = list(file.lines)
-    for base in found:
-        if base.outer:
-            one = base.instruction
-            text = _joined(f"FROM {one.text}")
-            argument = f" ${{{_arg(names[base.image])}}}"
-            lines[one.start] = text.replace(f" {base.written}", argument, 1)
-            for more in range(one.start + 1, one.end):
-                lines[more] = ""
-    first = next(one.start for one in file.instructions)
-    head = lines[:first]
-    if not public:
-        # An external frontend is an image too: the daemon's own is what is tested.
-        head = [line for line in head if not _SYNTAX.match(line)]
-    lines[:first] = [*head, *(f"ARG {_arg(name)}={image}" for image, name in names.items())]
-    return "\n".join(lines) + "\n"
+    for stage in found:
+        if stage.outer:
+            dockerfiles.start_from(lines, stage, f"${{{_arg(names[stage.image])}}}")
+    at = len(file.directives)
+    head = lines[:at] if public else file.own_frontend
+    own = [f"ARG {_arg(name)}={image}" for image, name in names.items()]
+    return "\n".join([*head, *own, *lines[at:]]) + "\n"
 
 
 def _arg(name: str) -> str:

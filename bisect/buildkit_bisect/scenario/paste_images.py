@@ -7,11 +7,11 @@ else in it, so that a trial needs no network and always has the same base.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from buildkit_bisect.scenario import paste_dockerfile
-from buildkit_bisect.scenario.paste_dockerfile import Dockerfile, Instruction, Stage
+from buildkit_bisect.scenario import dockerfile as dockerfiles
+from buildkit_bisect.scenario.dockerfile import Dockerfile, Instruction, Stage
 from buildkit_bisect.system.addresses import is_image
 
 #: Programs that Debian's static busybox has, and builtins and words of its shell.
@@ -96,49 +96,43 @@ def swap(
     arguments too. Named *contexts* replace images, which stay as they are written.
     Raises ValueError, with the reason, if an image cannot be pulled by anyone.
     """
-    file = paste_dockerfile.read(text, args)
-    if len(file.stages) > MOST_STAGES:
+    file = dockerfiles.parse(text)
+    all_stages = dockerfiles.stages(file, args)
+    if len(all_stages) > MOST_STAGES:
         raise ValueError(f"its Dockerfile has more than {MOST_STAGES} stages")
     lines = list(file.lines)
     found: dict[str, str] = {}
     kept: dict[str, str] = {}
     names: dict[str, str] = {}
-    for stage in file.stages:
-        image = _outer(file, stage)
+    for stage in all_stages:
+        image = _outer(stage)
         if not image or image in contexts:
             continue
-        if image not in own and (why := _lacking(file, image)):
+        if image not in own and (why := _lacking(all_stages, image)):
             kept[image] = why
             continue
         names.setdefault(image, _argument(stage, image, names))
         found[names[image]] = image
-        first = stage.base.first
-        lines[first : stage.base.last] = [
-            _from(stage.base, names[image]),
-            *([""] * (stage.base.last - first - 1)),
-        ]
-    stages = _copied(file, own, found=found, kept=kept, lines=lines, contexts=contexts)
-    own_args = {word.partition("=")[0] for one in file.before for word in _arg_words(one)}
+        dockerfiles.start_from(lines, stage, f"${{{names[image]}}}")
+    new = _copied(file, own, found=found, kept=kept, lines=lines, contexts=contexts)
+    first = next((one.start.start for one in all_stages), len(lines))
+    above = [one for one in file.instructions if one.start < first]
+    own_args = {name for one in above for name in dockerfiles.declared(one)}
     declared = [f"ARG {name}={image}" for name, image in found.items() if name not in own_args]
-    start = [line for line in lines[: file.head] if not line.lower().lstrip("# ").startswith("syn")]
+    rest = lines[len(file.directives) :]
     return Swapped(
-        text="\n".join([*start, *declared, *stages, *lines[file.head :]]).strip("\n") + "\n",
+        text="\n".join([*file.own_frontend, *declared, *new, *rest]).strip("\n") + "\n",
         args=found,
         kept=tuple(kept.items()),
-        syntax=file.syntax,
+        syntax=file.directives.get("syntax", ""),
     )
 
 
-def _arg_words(one: Instruction) -> list[str]:
-    return paste_dockerfile.words(one.rest) if one.word == "ARG" else []
-
-
-def _outer(file: Dockerfile, stage: Stage) -> str:
+def _outer(stage: Stage) -> str:
     """Return the image that *stage* starts from; "" if that is another stage, or scratch."""
-    earlier = {one.name for one in file.stages if one.base.first < stage.base.first} - {""}
-    if stage.image is None:
+    if not stage.image:
         raise ValueError(f"FROM {stage.written}: the paste does not say which image that is")
-    if stage.image.lower() in ("scratch", *earlier):
+    if not stage.outer:
         return ""
     if not is_image(stage.image):
         raise ValueError(f"FROM {stage.image}: not an image that can be pulled")
@@ -157,12 +151,6 @@ def _argument(stage: Stage, image: str, taken: Mapping[str, str]) -> str:
     return next(one for one in free if one not in taken.values())
 
 
-def _from(base: Instruction, argument: str) -> str:
-    flags = "".join(f"--{name}={value} " for name, value in base.flags)
-    rest = base.rest.split(maxsplit=1)[1:]
-    return " ".join(["FROM", f"{flags}${{{argument}}}", *rest])
-
-
 def _copied(
     file: Dockerfile,
     own: Mapping[str, str],
@@ -176,13 +164,10 @@ def _copied(
 
     Returns the lines of these stages; a file whose stages have numbers is left as it is.
     """
-    stages = {one.name for one in file.stages}
-    wanted = [
-        (one, name)
-        for one, name in paste_dockerfile.copied_from(file)
-        if name.lower() not in {*stages, *contexts} and not name.isdigit() and "$" not in name
-    ]
-    numbered = any(name.isdigit() for _, name in paste_dockerfile.copied_from(file))
+    known = {*dockerfiles.names(file), *contexts}
+    copied = [(one, name) for one in file.instructions for name in one.others]
+    wanted = [(o, n) for o, n in copied if n.lower() not in known and "$" not in n]
+    numbered = any(name.isdigit() for _, name in copied)
     out: list[str] = []
     for one, name in wanted:
         if name not in own:
@@ -196,20 +181,20 @@ def _copied(
         line = f"FROM ${{{argument}}} AS {stage}"
         if found.setdefault(argument, name) == name and line not in out:
             out.append(line)
-        for at in range(one.first, one.last):
+        for at in range(one.start, one.end):
             lines[at] = lines[at].replace(f"from={name}", f"from={stage}")
     return out
 
 
-def _lacking(file: Dockerfile, image: str) -> str:
+def _lacking(stages: Sequence[Stage], image: str) -> str:
     """Return what the stages that start from *image* run and a twin lacks; "" if nothing."""
     below: set[str] = set()
-    for stage in file.stages:
-        if stage.image != image and (stage.image or "").lower() not in below:
+    for stage in stages:
+        if stage.image != image and stage.image.lower() not in below:
             continue
         below |= {stage.name} - {""}
         for one in stage.body:
-            if one.word == "SHELL" and (program := _program(paste_dockerfile.words(one.rest)[0:1])):
+            if one.word == "SHELL" and (program := _program(dockerfiles.words(one.rest)[0:1])):
                 return f"SHELL needs {program}"
             for command in _commands(one) if one.word == "RUN" else ():
                 if program := _program(command):
@@ -220,14 +205,14 @@ def _lacking(file: Dockerfile, image: str) -> str:
 def _commands(one: Instruction) -> Iterator[list[str]]:
     """Yield the words of each command that a RUN runs; quoted ones are blank."""
     if one.rest.startswith("["):
-        words = paste_dockerfile.words(one.rest)
+        words = dockerfiles.words(one.rest)
         yield words[:1]
         if words[1:2] == ["-c"] and len(words) > 2:  # noqa: PLR2004
             yield from (part.split() for part in _OPERATORS.split(_QUOTED.sub("''", words[2])))
         return
     text = one.rest
     if text.startswith("<<"):
-        body = one.document.split("\n")[:-1]
+        body = "".join(one.documents).splitlines()
         if body and body[0].startswith("#!"):
             yield [body[0][2:].split()[0]] if body[0][2:].split() else []
         text = "\n".join(line for line in body if not line.lstrip().startswith("#"))

@@ -86,6 +86,20 @@ def test_directives_stay_first() -> None:
     assert made.syntax == "docker/dockerfile:1"
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("# escape=`\nFROM `\n alpine AS x\nRUN ls\n", "FROM ${IMAGE_ALPINE} AS x\n\nRUN ls\n"),
+        ("FROM alpine\nRUN echo a\u2028FROM b\n", "FROM ${IMAGE_ALPINE}\nRUN echo a\u2028FROM b\n"),
+        ("FROM alpine\nRUN <<-X\n\tls\n\tX\n", "FROM ${IMAGE_ALPINE}\nRUN <<-X\n\tls\n\tX\n"),
+    ],
+)
+def test_the_rest_of_the_text_stays(text: str, wanted: str) -> None:
+    made = swap(text, {}, {})
+    assert made.text.partition("ARG IMAGE_ALPINE=alpine\n")[2] == wanted
+    assert list(made.args.values()) == ["alpine"]
+
+
 def test_stages_and_scratch_are_not_images() -> None:
     text = "FROM scratch AS Base\nFROM base\nFROM stage-$TARGETARCH\n"
     made = swap(f"FROM scratch AS stage-amd64\n{text}", {}, {})
