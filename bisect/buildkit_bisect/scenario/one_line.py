@@ -24,6 +24,7 @@ from buildkit_bisect.scenario.context_files import used
 from buildkit_bisect.scenario.dockerfile import Dockerfile, Stage
 from buildkit_bisect.scenario.expectation import Expectation
 from buildkit_bisect.scenario.placeholders import names_in
+from buildkit_bisect.scenario.twins import Twin
 from buildkit_bisect.system.addresses import is_image
 
 #: The scenario's name, in results too.
@@ -113,13 +114,15 @@ def draft(asked: Asked) -> Draft:
     outer = {base.image: None for base in found if base.outer}
     names = {image: f"base-{n}" for n, image in enumerate(outer, 1)}
     _check_images(path, file, found, public=asked.public)
-    texts = {f"{name}.Dockerfile": twins.dockerfile(name) for name in names.values()}
+    compression = "estargz" if _lazy(asked.snapshotters) else "gzip"
+    local = [Twin(name=n, public=image, compression=compression) for image, n in names.items()]
+    texts = {twin.file: twin.dockerfile for twin in local}
     files = used(path, file, context)
     own = _written(file, found, names, public=asked.public)
     notes = [f"{image} is a local image of busybox" for image in names if not asked.public]
     if unset := [name for name in dockerfiles.undeclared(file) if name not in asked.args]:
         notes.append(f"no value for {listed(unset)}: {words(Campaign, build_arg='NAME=VALUE')}")
-    made = _toml(asked, expected, path, names, notes, with_context=bool(files))
+    made = _toml(asked, expected, path, local, notes, with_context=bool(files))
     return Draft(texts={**texts, "Dockerfile": own, "scenario.toml": made}, context=files)
 
 
@@ -202,8 +205,13 @@ def _check_images(path: Path, file: Dockerfile, found: list[Stage], *, public: b
                 f" only of {listed(twins.PLAIN, limit=len(twins.PLAIN))}",
                 hint=f"{pull} pulls it",
             )
-    if public:
-        return
+    if not public:
+        _check_local(path, file, found)
+
+
+def _check_local(path: Path, file: Dockerfile, found: list[Stage]) -> None:
+    """Raise `BadInput` for what a local image has not: files of an image, programs."""
+    pull = words(Campaign, images="public")
     stages = dockerfiles.names(file)
     for one in file.instructions:
         for name in one.others:
@@ -212,11 +220,12 @@ def _check_images(path: Path, file: Dockerfile, found: list[Stage], *, public: b
                     f"{path}: {one.word} takes files from {name}, an image and not a stage",
                     hint=f"FROM {name} AS NAME in the Dockerfile, or {pull}",
                 )
-        program = twins.lacking(one.rest) if one.word == "RUN" else ""
-        if program and any(base.outer for base in found):
+    for image in dict.fromkeys(base.image for base in found if base.outer):
+        if lacking := twins.lacking(found, image):
+            one, program = lacking
             raise BadInput(
-                f"{path}: RUN {one.text[:60]}: the local image has no {program}",
-                hint=f"{pull}, or a RUN that needs only busybox",
+                f"{path}: {one.word} {one.text[:60]}: the local image has no {program}",
+                hint=f"{pull}, or a {one.word} that needs only busybox",
             )
 
 
@@ -242,7 +251,7 @@ def _toml(
     asked: Asked,
     expected: Expectation,
     path: Path,
-    names: Mapping[str, str],
+    local: Collection[Twin],
     notes: Collection[str],
     *,
     with_context: bool,
@@ -255,19 +264,14 @@ def _toml(
     }
     if notes:
         head["summary"] = f"{'; '.join(notes)}."
-    lazy = any(name not in _EAGER for name in asked.snapshotters)
     parts = ["\n".join(f"{k} = {toml_text.value(v)}" for k, v in head.items()) + "\n"]
-    parts += _daemon(asked.snapshotters, lazy=lazy)
+    parts += _daemon(asked.snapshotters)
     if with_context:
         parts.append(toml_text.table("[context]", {"folder": "context"}))
-    for image, name in names.items():
-        values = {
-            "dockerfile": f"{name}.Dockerfile",
-            "compression": "estargz" if lazy else "gzip",
-            "public": image,
-        }
-        parts.append(toml_text.table(f"[images.{name}]", values))
-    given = {_arg(name): f"${{image.{name}}}" for name in names.values()}
+    for twin in local:
+        values = {"dockerfile": twin.file, "compression": twin.compression, "public": twin.public}
+        parts.append(toml_text.table(f"[images.{twin.name}]", values))
+    given = {_arg(twin.name): f"${{image.{twin.name}}}" for twin in local}
     given |= asked.args
     steps = expectation.steps(expected, target=asked.target, args=given, again=asked.again)
     parts += [toml_text.table("[[steps]]", step) for step in steps]
@@ -275,13 +279,18 @@ def _toml(
     return "\n".join(parts)
 
 
-def _daemon(snapshotters: Collection[str], *, lazy: bool) -> Iterator[str]:
+def _lazy(snapshotters: Collection[str]) -> bool:
+    return any(name not in _EAGER for name in snapshotters)
+
+
+def _daemon(snapshotters: Collection[str]) -> Iterator[str]:
     """Yield an axis of the *snapshotters* asked for; an eager one is the control of lazy ones.
 
     Those that buildkitd does not contain are added by whoever knows how to run them.
     """
     if not snapshotters:
         return
+    lazy = _lazy(snapshotters)
     kept = [name for name in _BUILT_IN if name in snapshotters or (lazy and name == _CONTROL)]
     axis = {"values": kept or [_CONTROL], **({"controls": [_CONTROL]} if lazy else {})}
     yield toml_text.table("[axes.snapshotter]", axis)

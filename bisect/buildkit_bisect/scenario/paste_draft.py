@@ -13,15 +13,14 @@ from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario import (
     paste_builds,
     paste_daemon,
-    paste_images,
     paste_rules,
     paste_text,
 )
 from buildkit_bisect.scenario.paste_files import Event
-from buildkit_bisect.scenario.paste_images import Twin
 from buildkit_bisect.scenario.paste_shell import Left
 from buildkit_bisect.scenario.paste_steps import Maker, Step, add, change, leave
 from buildkit_bisect.scenario.paste_text import Told
+from buildkit_bisect.scenario.twins import Twin, twins_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +61,7 @@ def draft(text: str) -> Draft:
     for event in told.events:
         _take(maker, event)
     daemon = paste_daemon.of(told, maker.left, maker.notes)
-    twins = paste_images.twins(list(maker.images), lazy=daemon.snapshotter == "stargz")
+    twins = twins_of(maker.images, lazy=daemon.snapshotter == "stargz")
     _name_images(maker, twins)
     builds = [step for step in maker.steps if step.values["action"] == "build"]
     ids = [str(step.values["id"]) for step in builds]
