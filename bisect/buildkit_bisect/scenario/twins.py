@@ -22,15 +22,14 @@ PLAIN = (
 #: Programs that Debian's static busybox has, and builtins and words of its shell.
 _PROGRAMS = """
 [ [[ ar arch ash awk base64 basename bc bunzip2 busybox bzcat bzip2 cat chgrp chmod chown chroot
-cksum clear cmp cp cpio crc32 cut date dc dd df diff dirname dmesg dos2unix du echo ed egrep env
-expand expr factor fallocate false fgrep find fold free getopt grep groups gunzip gzip head hexdump
-hostid hostname id install ip kill killall less link ln logger login ls lzcat lzma lzop md5sum mkdir
-mkfifo mknod mktemp more mount mountpoint mv nc nice nl nohup nologin nproc nslookup od paste patch
-pidof ping printenv printf ps pwd readlink realpath renice reset rev rm rmdir run-parts sed seq
-setsid sh sha1sum sha256sum sha3sum sha512sum shred shuf sleep sort split stat strings stty su sum
-sync sysctl tac tail tar taskset tee test timeout top touch tr tree true truncate tty umount uname
-uncompress unexpand uniq unix2dos unlink unlzma unxz unzip uptime usleep uudecode uuencode vi watch
-wc which who whoami xargs xxd xz xzcat yes zcat
+clear cmp cp cpio crc32 cut date dc dd df diff dirname dmesg dos2unix du echo ed egrep env expand
+expr factor fallocate false fgrep find fold free getopt grep groups gunzip gzip head hexdump hostid
+hostname id ip kill killall less link ln logger login ls lzcat lzma lzop md5sum mkdir mkfifo mknod
+mktemp more mount mv nc nl nologin nproc nslookup od paste patch pidof ping printf ps pwd readlink
+realpath renice reset rev rm rmdir run-parts sed seq setsid sh sha1sum sha256sum sha3sum sha512sum
+shred shuf sleep sort stat strings stty su sync sysctl tac tail tar taskset tee test timeout top
+touch tr true truncate tty umount uname uncompress unexpand uniq unix2dos unlink unlzma unxz unzip
+uptime usleep uudecode uuencode vi watch wc which who whoami xargs xxd xz xzcat yes zcat
 . : alias break cd command continue eval exec exit export hash local read return set shift source
 times trap type ulimit umask unalias unset wait
 ! case do done elif else esac fi for if in then until while { }
@@ -38,7 +37,7 @@ times trap type ulimit umask unalias unset wait
 _HAS = frozenset(_PROGRAMS.split())
 
 #: What may stand before a command.
-_BEFORE = ("!", "do", "elif", "else", "env", "exec", "if", "nice", "nohup", "then", "time", "until",
+_BEFORE = ("!", "do", "elif", "else", "env", "exec", "if", "then", "time", "until",
            "while", "{")  # fmt: skip
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _OPERATORS = re.compile(r"[;|&\n()]+")
@@ -71,7 +70,7 @@ class Twin:
 
     @property
     def dockerfile(self) -> str:
-        """Its Dockerfile: no layer of it is one of another twin's, as no layer of theirs was."""
+        """Its Dockerfile: no layer of it is one of another twin's, as of the public images."""
         box = f"/sbin/busybox-{self.name}"
         setup = (
             f"{box} mkdir -p /bin /etc /home /opt /root /tmp /usr/bin /usr/local/bin /var"
@@ -110,7 +109,7 @@ def lacking(stages: Sequence[Stage], image: str) -> tuple[Instruction, str] | No
 
 
 def _commands(one: Instruction) -> Iterator[list[str]]:
-    """Yield the words of each command that a RUN runs; quoted ones are blank."""
+    """Yield the words of each command that a RUN runs; what is quoted is blank."""
     if one.rest.startswith("["):
         words = dockerfiles.words(one.rest)
         yield words[:1]
@@ -128,7 +127,7 @@ def _commands(one: Instruction) -> Iterator[list[str]]:
 
 def _split(text: str) -> Iterator[list[str]]:
     """Yield the words of each command in *text*, of a shell."""
-    text = _QUOTED.sub("''", text.replace("\\\n", " "))
+    text = _QUOTED.sub(_unquoted, text.replace("\\\n", " "))
     text = _PATTERN.sub(";;", _ARITHMETIC.sub("0", text))
     inner: list[str] = []
 
@@ -140,6 +139,12 @@ def _split(text: str) -> Iterator[list[str]]:
         text = _INNER.sub(blank, text)
     for part in [*_OPERATORS.split(text), *(p for one in inner for p in _OPERATORS.split(one))]:
         yield part.split()
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    """Return a blank text for a quoted one, with the commands in it that the shell runs."""
+    inner = _INNER.finditer(found[0]) if found[0].startswith('"') else ()
+    return "".join(["''", *(one[0] for one in inner)])
 
 
 def _program(command: list[str]) -> str:

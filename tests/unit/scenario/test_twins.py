@@ -20,8 +20,9 @@ from buildkit_bisect.scenario.twins import lacking
         "RUN <<EOF\nif true; then\n  echo a \\\n    b\nfi\n# git\nEOF",
         "RUN <<EOF\n#!/usr/bin/env sh\nls\nEOF",
         "RUN cat <<EOF > /x\ngit\nEOF",
-        "RUN env A=1 nice ls",
+        "RUN env A=1 time ls",
         "RUN A=1",
+        "RUN echo '$(git status)' \"git $(ls) git\" it\\'s",
     ],
 )
 def test_what_busybox_has(run: str) -> None:
@@ -33,12 +34,13 @@ def test_what_busybox_has(run: str) -> None:
     [
         ("RUN echo $(ls $(git status)) x", "git"),
         ("RUN echo `git status` x", "git"),
+        ('RUN echo "a $(git status) b"', "git"),
         ("RUN (ls) || rsync a b", "rsync"),
         ("RUN case $X in a) ls;; b) git status;; esac", "git"),
         ("RUN <<EOF\n#!/usr/bin/env bash\nls\nEOF", "bash"),
         ("RUN <<A <<B\nls\nA\ngit status\nB", "git"),
         ("RUN python3 <<EOF\nprint()\nEOF", "python3"),
-        ("RUN env A=1 nice /usr/bin/gcc x.c", "gcc"),
+        ("RUN env A=1 time /usr/bin/gcc x.c", "gcc"),
         ("RUN\tgit status", "git"),
     ],
 )
