@@ -219,10 +219,14 @@ def _facts(draft: Draft, folder: str) -> Mapping[str, Any]:
 
 
 def _next(draft: Draft, folder: str) -> str:
-    """Return the command that follows: with the last release that the text names."""
+    """Return what follows: a run, with the last release that the text names, or rules to learn."""
     tags = [image.rpartition(":")[2] for image in draft.versions]
     releases = [tag for tag in tags if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
-    return inv("run", rev=releases[-1] if releases else "v0.26.0", scenario=folder)
+    run = inv("run", rev=releases[-1] if releases else "v0.26.0", scenario=folder)
+    if draft.said.cached or draft.said.error:
+        return run
+    # Every outcome is weak: what tells a good revision from a bad one can be seen only at both.
+    return f"{run}, or {inv('scenario-learn', folder, good='R', bad='R')}"
 
 
 def _log(text: str) -> None:

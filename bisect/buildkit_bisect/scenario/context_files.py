@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,6 @@ MOST_FILES = 1000
 MOST_BYTES = 100 * 10**6
 
 _IGNORED = ".dockerignore"
-_REMOTE = re.compile(r"[a-z]+://|git@", re.IGNORECASE)
 
 
 def used(path: Path, file: Dockerfile, context: Path) -> dict[str, Path]:
@@ -50,20 +48,8 @@ def used(path: Path, file: Dockerfile, context: Path) -> dict[str, Path]:
 
 def _files(path: Path, file: Dockerfile, context: Path) -> Iterator[tuple[str, Path]]:
     for one in file.instructions:
-        for source in _sources(one):
-            yield from _of(path, one, source, context)
-
-
-def _sources(one: Instruction) -> Iterator[str]:
-    """Yield what an instruction takes from the context; ``.`` for all of it."""
-    if one.word in ("COPY", "ADD") and "from" not in one.flags:
-        for source in one.sources:
-            if not _REMOTE.match(source):
-                yield "." if "$" in source else source
-    for mount in one.mounts:
-        values = dict(part.partition("=")[::2] for part in mount.split(","))
-        if values.get("type", "bind") == "bind" and "from" not in values:
-            yield values.get("source") or values.get("src") or "."
+        for source in one.files:
+            yield from _of(path, one, "." if "$" in source else source, context)
 
 
 def _of(path: Path, one: Instruction, source: str, context: Path) -> Iterator[tuple[str, Path]]:

@@ -1,6 +1,7 @@
-"""What a Dockerfile says: its instructions, the images it starts from, the files it copies. Pure.
+"""What a Dockerfile says: instructions, stages, the images and files it uses. Pure.
 
-This is no frontend: it reads as much as is needed to say which images and files a build uses.
+This is no frontend: it reads as much as is needed to say which images and files a build uses, and
+to replace images.
 """
 
 from __future__ import annotations
@@ -8,16 +9,27 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
-_DIRECTIVE = re.compile(r"#\s*([a-z]+)\s*=\s*(.+?)\s*", re.IGNORECASE)
-_HEREDOC = re.compile(r"<<-?\s*(['\"]?)([A-Za-z_][\w.]*)\1")
+_DIRECTIVE = re.compile(r"#\s*(syntax|escape|check)\s*=\s*(\S.*?)\s*", re.IGNORECASE)
+_HEREDOC = re.compile(r"(?:^|(?<=\s))\d*<<(-?)\s*(['\"]?)([A-Za-z_][\w.-]*)\2(?=[\s;|&)>]|$)")
+_BLANKS = re.compile(r"[\t\v\f\r ]+")
 _FLAG = re.compile(r"--([a-z-]+)(?:=(\S*))?\s*")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
+_REMOTE = re.compile(r"[a-z]+://|git@", re.IGNORECASE)
+_PATTERN = re.compile(r"[*?\[]")
 
 #: Instructions whose arguments may be documents.
 _WITH_DOCUMENTS = ("RUN", "COPY", "ADD")
+
+#: Arguments that BuildKit sets, with the values of most machines: they choose a stage, seldom more.
+_PLATFORM = {
+    f"{side}{key}": value
+    for side in ("BUILD", "TARGET")
+    for key, value in (("PLATFORM", "linux/amd64"), ("OS", "linux"), ("ARCH", "amd64"))
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,24 +43,46 @@ class Instruction:
     flags: Mapping[str, str]  # ``from`` -> ``build``; the last of several
     mounts: tuple[str, ...]  # the values of ``--mount``
     rest: str  # the text without flags
-    documents: bool  # whether it has here-documents
+    documents: tuple[str, ...]  # its here-documents, without the lines that end them
 
     @property
     def sources(self) -> tuple[str, ...]:
         """What a COPY or ADD takes, as written; not its here-documents."""
-        words = _words(self.rest)
-        return tuple(word for word in words[:-1] if not word.startswith("<<"))
+        found = words(self.rest)
+        return tuple(word for word in found[:-1] if not word.startswith("<<"))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What a COPY, an ADD or a ``--mount`` takes from the build context; ``.`` is all."""
+        found: list[str] = []
+        if self.word in ("COPY", "ADD") and "from" not in self.flags:
+            found += [source for source in self.sources if not _REMOTE.match(source)]
+        for mount in map(_mount, self.mounts):
+            if mount.get("type", "bind") == "bind" and "from" not in mount:
+                found.append(mount.get("source") or mount.get("src") or ".")
+        return tuple(found)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The stages and images that it copies or mounts something from."""
+        found = [self.flags.get("from", ""), *(_mount(one).get("from", "") for one in self.mounts)]
+        return tuple(filter(None, found))
+
+
+def _mount(text: str) -> dict[str, str]:
+    return dict(part.partition("=")[::2] for part in text.split(","))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Base:
-    """The image that a stage starts from."""
+class Stage:
+    """A stage: the image or stage that it starts from, and its instructions."""
 
-    instruction: Instruction
-    written: str  # as in the Dockerfile: ``${BASE}``
+    start: Instruction  # its FROM
+    written: str  # after FROM, as in the Dockerfile: ``${BASE}``
     image: str  # with its variables replaced; "" if one has no value
-    stage: str  # the stage's name, in small letters; "" without one
-    outer: bool  # whether it is an image, and neither ``scratch`` nor an earlier stage
+    name: str  # in small letters; "" without one
+    outer: bool  # whether it starts from an image, and neither ``scratch`` nor an earlier stage
+    body: tuple[Instruction, ...]  # without FROM
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +90,14 @@ class Dockerfile:
     """A parsed Dockerfile."""
 
     lines: tuple[str, ...]
-    directives: Mapping[str, str]  # ``syntax`` -> ``docker/dockerfile:1``
+    directives: Mapping[str, str]  # ``syntax`` -> ``docker/dockerfile:1``; each in one line, first
     instructions: tuple[Instruction, ...]
+
+    @property
+    def own_frontend(self) -> list[str]:
+        """The lines of its directives without ``syntax``: an external frontend is an image too."""
+        pairs = zip(self.directives, self.lines, strict=False)
+        return [line for name, line in pairs if name != "syntax"]
 
 
 def parse(text: str) -> Dockerfile:
@@ -66,11 +106,12 @@ def parse(text: str) -> Dockerfile:
     lines = tuple(text.removesuffix("\n").split("\n"))
     directives: dict[str, str] = {}
     for line in lines:
-        found = _DIRECTIVE.fullmatch(line.strip())
+        found = _DIRECTIVE.fullmatch(line)
         if not found or found[1].lower() in directives:
             break
         directives[found[1].lower()] = found[2]
-    escape = directives.get("escape", "\\")
+    escape = directives.get("escape", "")
+    escape = escape if escape == "`" else "\\"
     return Dockerfile(
         lines=lines, directives=directives, instructions=tuple(_instructions(lines, escape))
     )
@@ -94,21 +135,22 @@ def _instructions(lines: tuple[str, ...], escape: str) -> Iterator[Instruction]:
                 break
         if not parts:
             return
-        word, _, text = "".join(parts).strip().partition(" ")
-        ends = _ends(text) if word.upper() in _WITH_DOCUMENTS else []
-        for name in ends:
-            while at < len(lines) and lines[at].lstrip("\t").rstrip("\r") != name:
+        word, text = [*_BLANKS.split("".join(parts).strip(), maxsplit=1), ""][:2]
+        documents: list[str] = []
+        for chomp, _, name in _HEREDOC.findall(text) if word.upper() in _WITH_DOCUMENTS else []:
+            document = []
+            while at < len(lines):
+                line = (lines[at].lstrip("\t") if chomp else lines[at]).rstrip("\r")
                 at += 1
-            at += 1
+                if line == name:
+                    break
+                document.append(line)
+            documents.append("".join(f"{line}\n" for line in document))
         flags, mounts, rest = _flags(text.strip())
         yield Instruction(
-            word=word.upper(), text=text.strip(), start=start, end=min(at, len(lines)),
-            flags=flags, mounts=mounts, rest=rest, documents=bool(ends),
+            word=word.upper(), text=text.strip(), start=start, end=at,
+            flags=flags, mounts=mounts, rest=rest, documents=tuple(documents),
         )  # fmt: skip
-
-
-def _ends(text: str) -> list[str]:
-    return [match[2] for match in _HEREDOC.finditer(text)]
 
 
 def _flags(text: str) -> tuple[dict[str, str], tuple[str, ...], str]:
@@ -121,46 +163,60 @@ def _flags(text: str) -> tuple[dict[str, str], tuple[str, ...], str]:
     return flags, tuple(mounts), text
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     """Return the words of an argument list, in either of its forms."""
     if text.startswith("["):
         try:
-            words = json.loads(text)
+            found = json.loads(text)
         except ValueError:
             return []
-        return [word for word in words if isinstance(word, str)]
+        return [word for word in found if isinstance(word, str)]
     try:
         return shlex.split(text)
     except ValueError:
         return text.split()
 
 
-def bases(file: Dockerfile, args: Mapping[str, str]) -> Iterator[Base]:
-    """Yield what each stage starts from; *args* are the values of build arguments."""
-    known: dict[str, str] = {}
-    stages: set[str] = set()
-    before = True  # the first FROM: only arguments above it count
-    for one in file.instructions:
-        if one.word == "ARG" and before:
-            for name, value in _arguments(one.text):
-                known[name] = args.get(name, _expanded(value, known) or "")
-        if one.word != "FROM":
-            continue
-        before = False
-        words = one.rest.split()
-        if not words:
-            continue
-        image = _expanded(words[0], known) or ""
-        named = words[2].lower() if len(words) > 2 and words[1].lower() == "as" else ""  # noqa: PLR2004
-        outer = image.lower() != "scratch" and image.lower() not in stages
-        yield Base(instruction=one, written=words[0], image=image, stage=named, outer=outer)
-        stages.add(named)
+def stages(file: Dockerfile, args: Mapping[str, str]) -> list[Stage]:
+    """Return the stages; *args* are the values of build arguments."""
+    starts = [n for n, one in enumerate(file.instructions) if one.word == "FROM"]
+    known = _arguments(file.instructions[: starts[0]] if starts else (), args)
+    found: list[Stage] = []
+    inner = {"scratch"}
+    for start, end in pairwise([*starts, len(file.instructions)]):
+        parts = file.instructions[start].rest.split()
+        written = parts[0] if parts else ""
+        image = _expanded(written.strip("\"'"), known) or ""
+        named = len(parts) > 2 and parts[1].lower() == "as"  # noqa: PLR2004
+        name = parts[2].lower() if named else ""
+        found.append(
+            Stage(
+                start=file.instructions[start],
+                written=written,
+                image=image,
+                name=name,
+                outer=bool(parts) and image.lower() not in inner,
+                body=file.instructions[start + 1 : end],
+            )
+        )
+        inner |= {name} - {""}
+    return found
 
 
-def _arguments(text: str) -> Iterator[tuple[str, str]]:
-    for word in _words(text):
-        name, _, value = word.partition("=")
-        yield name, value
+def _arguments(instructions: Collection[Instruction], args: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of the arguments that *instructions* declare, for FROM."""
+    known = dict(_PLATFORM)
+    for one in instructions:
+        for name, default in declared(one).items():
+            if (value := args.get(name, _expanded(default, known))) or name not in known:
+                known[name] = value or ""
+    return known
+
+
+def declared(one: Instruction) -> dict[str, str]:
+    """Return the arguments that an ARG declares, with their defaults; "" for none."""
+    found = words(one.rest) if one.word == "ARG" else []
+    return {name: value for name, _, value in (word.partition("=") for word in found)}
 
 
 def _expanded(text: str, known: Mapping[str, str]) -> str | None:
@@ -177,10 +233,10 @@ def _expanded(text: str, known: Mapping[str, str]) -> str | None:
     return None if missing else out
 
 
-def stages(file: Dockerfile) -> set[str]:
+def names(file: Dockerfile) -> set[str]:
     """Return the names of the stages, in small letters, and their numbers."""
-    found = list(bases(file, {}))
-    return {base.stage for base in found if base.stage} | {str(n) for n in range(len(found))}
+    found = stages(file, {})
+    return {one.name for one in found if one.name} | {str(n) for n in range(len(found))}
 
 
 def undeclared(file: Dockerfile) -> list[str]:
@@ -188,14 +244,11 @@ def undeclared(file: Dockerfile) -> list[str]:
 
     Those that BuildKit sets itself are left out.
     """
-    names = {
-        name: value
-        for one in file.instructions
-        if one.word == "ARG"
-        for name, value in _arguments(one.text)
-    }
+    found: dict[str, str] = {}
+    for one in file.instructions:
+        found |= declared(one)
     own = ("TARGET", "BUILD")
-    return [name for name, value in names.items() if not value and not _is_platform(name, own)]
+    return [name for name, value in found.items() if not value and not _is_platform(name, own)]
 
 
 def _is_platform(name: str, prefixes: tuple[str, ...]) -> bool:
@@ -204,3 +257,53 @@ def _is_platform(name: str, prefixes: tuple[str, ...]) -> bool:
         for prefix in prefixes
         for part in ("PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT", "STAGE")
     )
+
+
+def start_from(lines: list[str], stage: Stage, image: str) -> None:
+    """Replace, in the *lines* of its Dockerfile, what *stage* starts from; their number stays."""
+    one = stage.start
+    flags = [f"--{name}={value}" for name, value in one.flags.items()]
+    lines[one.start] = " ".join(["FROM", *flags, image, *one.rest.split()[1:]])
+    lines[one.start + 1 : one.end] = [""] * (one.end - one.start - 1)
+
+
+def remote_files(file: Dockerfile) -> list[str]:
+    """Return the addresses that ADD takes something from."""
+    added = [one for one in file.instructions if one.word == "ADD"]
+    return [name for one in added for name in one.sources if _REMOTE.match(name)]
+
+
+def runs(file: Dockerfile) -> list[str]:
+    """Return what RUN instructions run, with their flags, as vertices are named."""
+    return [one.text for one in file.instructions if one.word == "RUN"]
+
+
+def stable_runs(file: Dockerfile, args: Collection[str], files: Collection[str]) -> list[str]:
+    """Return the RUN instructions that neither *args* nor *files* of the context can change."""
+    found: list[str] = []
+    dirty: set[str] = set()
+    for number, stage in enumerate(stages(file, {})):
+        changed = stage.image.lower() in dirty
+        for one in () if changed else stage.body:
+            if _changes(one, args, files, dirty):
+                changed = True
+                break
+            if one.word == "RUN" and not one.rest.startswith(("[", "<<")):
+                found.append(one.text)
+        if changed:
+            dirty |= {stage.name, str(number)} - {""}
+    return found
+
+
+def _changes(
+    one: Instruction, args: Collection[str], files: Collection[str], dirty: Collection[str]
+) -> bool:
+    """Whether *one* gets another input if *args* and *files* change."""
+    taken = [name.strip("./") for name in one.files]
+    touched = any(
+        not name or path == name or path.startswith(f"{name}/") or _PATTERN.search(name)
+        for name in taken
+        for path in files
+    )
+    own = any(name.lower() in dirty for name in one.others)
+    return bool(set(declared(one)) & set(args)) or touched or own

@@ -146,10 +146,10 @@ def _outer(scenario: Scenario) -> Iterator[tuple[str, str]]:
         for path, text in _text(scenario, step):
             args = {name: value for name, value in step.args.items() if "${" not in value}
             ours = {name for name, value in step.args.items() if "${" in value}
-            for base in dockerfiles.bases(dockerfiles.parse(text), args):
-                own = any(name in base.written for name in ours)
-                if base.outer and base.image and not own:
-                    yield path, base.image
+            for stage in dockerfiles.stages(dockerfiles.parse(text), args):
+                own = any(name in stage.written for name in ours)
+                if stage.outer and stage.image and not own:
+                    yield path, stage.image
 
 
 def _text(scenario: Scenario, step: Step) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,6 @@ with it. Pure: reads and writes files.
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,9 +21,10 @@ from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario import expectation, toml_text, twins
 from buildkit_bisect.scenario.context_files import used
-from buildkit_bisect.scenario.dockerfile import Base, Dockerfile
+from buildkit_bisect.scenario.dockerfile import Dockerfile, Stage
 from buildkit_bisect.scenario.expectation import Expectation
 from buildkit_bisect.scenario.placeholders import names_in
+from buildkit_bisect.scenario.twins import Twin
 from buildkit_bisect.system.addresses import is_image
 
 #: The scenario's name, in results too.
@@ -43,8 +43,6 @@ _LARGEST = 1 << 20
 _BUILT_IN = ("overlayfs", "native", "stargz")
 _EAGER = ("overlayfs", "native", "fuse-overlayfs")
 _CONTROL = "overlayfs"
-
-_SYNTAX = re.compile(r"\s*#\s*syntax\s*=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,17 +110,19 @@ def draft(asked: Asked) -> Draft:
             f"{words(Campaign, context=True)} {asked.context!r} is not a folder",
             hint=words(Campaign, context=str(path.parent)),
         )
-    found = list(dockerfiles.bases(file, asked.args))
+    found = dockerfiles.stages(file, asked.args)
     outer = {base.image: None for base in found if base.outer}
     names = {image: f"base-{n}" for n, image in enumerate(outer, 1)}
     _check_images(path, file, found, public=asked.public)
-    texts = {f"{name}.Dockerfile": twins.dockerfile(name) for name in names.values()}
+    compression = "estargz" if _lazy(asked.snapshotters) else "gzip"
+    local = [Twin(name=n, public=image, compression=compression) for image, n in names.items()]
+    texts = {twin.file: twin.dockerfile for twin in local}
     files = used(path, file, context)
     own = _written(file, found, names, public=asked.public)
     notes = [f"{image} is a local image of busybox" for image in names if not asked.public]
     if unset := [name for name in dockerfiles.undeclared(file) if name not in asked.args]:
         notes.append(f"no value for {listed(unset)}: {words(Campaign, build_arg='NAME=VALUE')}")
-    made = _toml(asked, expected, path, names, notes, with_context=bool(files))
+    made = _toml(asked, expected, path, local, notes, with_context=bool(files))
     return Draft(texts={**texts, "Dockerfile": own, "scenario.toml": made}, context=files)
 
 
@@ -161,7 +161,7 @@ def _check_values(asked: Asked) -> None:
 
 def _check_names(asked: Asked, file: Dockerfile, expected: Expectation) -> None:
     """Raise `BadInput` for a stage or a RUN that does not exist, and for useless options."""
-    if asked.target and asked.target.lower() not in (known := dockerfiles.stages(file)):
+    if asked.target and asked.target.lower() not in (known := dockerfiles.names(file)):
         raise BadInput(
             f"{asked.dockerfile} has no stage {asked.target!r};"
             f" {did_you_mean(asked.target, sorted(known), what='known stages')}",
@@ -188,7 +188,7 @@ def _joined(text: str) -> str:
     return " ".join(text.split())
 
 
-def _check_images(path: Path, file: Dockerfile, found: list[Base], *, public: bool) -> None:
+def _check_images(path: Path, file: Dockerfile, found: list[Stage], *, public: bool) -> None:
     """Raise `BadInput` for an image that a trial cannot use."""
     pull = words(Campaign, images="public")
     for base in found:
@@ -205,50 +205,42 @@ def _check_images(path: Path, file: Dockerfile, found: list[Base], *, public: bo
                 f" only of {listed(twins.PLAIN, limit=len(twins.PLAIN))}",
                 hint=f"{pull} pulls it",
             )
-    if public:
-        return
-    stages = dockerfiles.stages(file)
+    if not public:
+        _check_local(path, file, found)
+
+
+def _check_local(path: Path, file: Dockerfile, found: list[Stage]) -> None:
+    """Raise `BadInput` for what a local image has not: files of an image, programs."""
+    pull = words(Campaign, images="public")
+    stages = dockerfiles.names(file)
     for one in file.instructions:
-        for name in _from(one.flags, one.mounts):
+        for name in one.others:
             if name.lower() not in stages and "$" not in name:
                 raise BadInput(
                     f"{path}: {one.word} takes files from {name}, an image and not a stage",
                     hint=f"FROM {name} AS NAME in the Dockerfile, or {pull}",
                 )
-        program = twins.lacking(one.rest) if one.word == "RUN" else ""
-        if program and any(base.outer for base in found):
+    for image in dict.fromkeys(base.image for base in found if base.outer):
+        if lacking := twins.lacking(found, image):
+            one, program = lacking
             raise BadInput(
-                f"{path}: RUN {one.text[:60]}: the local image has no {program}",
-                hint=f"{pull}, or a RUN that needs only busybox",
+                f"{path}: {one.word} {one.text[:60]}: the local image has no {program}",
+                hint=f"{pull}, or a {one.word} that needs only busybox",
             )
 
 
-def _from(flags: Mapping[str, str], mounts: Collection[str]) -> Iterator[str]:
-    if flags.get("from"):
-        yield flags["from"]
-    for mount in mounts:
-        if match := re.search(r"(?:^|,)from=([^,]+)", mount):
-            yield match[1]
-
-
-def _written(file: Dockerfile, found: list[Base], names: Mapping[str, str], *, public: bool) -> str:
+def _written(
+    file: Dockerfile, found: list[Stage], names: Mapping[str, str], *, public: bool
+) -> str:
     """Return the Dockerfile with an argument in place of each image."""
     lines = list(file.lines)
-    for base in found:
-        if base.outer:
-            one = base.instruction
-            text = _joined(f"FROM {one.text}")
-            argument = f" ${{{_arg(names[base.image])}}}"
-            lines[one.start] = text.replace(f" {base.written}", argument, 1)
-            for more in range(one.start + 1, one.end):
-                lines[more] = ""
-    first = next(one.start for one in file.instructions)
-    head = lines[:first]
-    if not public:
-        # An external frontend is an image too: the daemon's own is what is tested.
-        head = [line for line in head if not _SYNTAX.match(line)]
-    lines[:first] = [*head, *(f"ARG {_arg(name)}={image}" for image, name in names.items())]
-    return "\n".join(lines) + "\n"
+    for stage in found:
+        if stage.outer:
+            dockerfiles.start_from(lines, stage, f"${{{_arg(names[stage.image])}}}")
+    at = len(file.directives)
+    head = lines[:at] if public else file.own_frontend
+    own = [f"ARG {_arg(name)}={image}" for image, name in names.items()]
+    return "\n".join([*head, *own, *lines[at:]]) + "\n"
 
 
 def _arg(name: str) -> str:
@@ -259,7 +251,7 @@ def _toml(
     asked: Asked,
     expected: Expectation,
     path: Path,
-    names: Mapping[str, str],
+    local: Collection[Twin],
     notes: Collection[str],
     *,
     with_context: bool,
@@ -272,19 +264,14 @@ def _toml(
     }
     if notes:
         head["summary"] = f"{'; '.join(notes)}."
-    lazy = any(name not in _EAGER for name in asked.snapshotters)
     parts = ["\n".join(f"{k} = {toml_text.value(v)}" for k, v in head.items()) + "\n"]
-    parts += _daemon(asked.snapshotters, lazy=lazy)
+    parts += _daemon(asked.snapshotters)
     if with_context:
         parts.append(toml_text.table("[context]", {"folder": "context"}))
-    for image, name in names.items():
-        values = {
-            "dockerfile": f"{name}.Dockerfile",
-            "compression": "estargz" if lazy else "gzip",
-            "public": image,
-        }
-        parts.append(toml_text.table(f"[images.{name}]", values))
-    given = {_arg(name): f"${{image.{name}}}" for name in names.values()}
+    for twin in local:
+        values = {"dockerfile": twin.file, "compression": twin.compression, "public": twin.public}
+        parts.append(toml_text.table(f"[images.{twin.name}]", values))
+    given = {_arg(twin.name): f"${{image.{twin.name}}}" for twin in local}
     given |= asked.args
     steps = expectation.steps(expected, target=asked.target, args=given, again=asked.again)
     parts += [toml_text.table("[[steps]]", step) for step in steps]
@@ -292,13 +279,18 @@ def _toml(
     return "\n".join(parts)
 
 
-def _daemon(snapshotters: Collection[str], *, lazy: bool) -> Iterator[str]:
+def _lazy(snapshotters: Collection[str]) -> bool:
+    return any(name not in _EAGER for name in snapshotters)
+
+
+def _daemon(snapshotters: Collection[str]) -> Iterator[str]:
     """Yield an axis of the *snapshotters* asked for; an eager one is the control of lazy ones.
 
     Those that buildkitd does not contain are added by whoever knows how to run them.
     """
     if not snapshotters:
         return
+    lazy = _lazy(snapshotters)
     kept = [name for name in _BUILT_IN if name in snapshotters or (lazy and name == _CONTROL)]
     axis = {"values": kept or [_CONTROL], **({"controls": [_CONTROL]} if lazy else {})}
     yield toml_text.table("[axes.snapshotter]", axis)

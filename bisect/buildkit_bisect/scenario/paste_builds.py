@@ -6,7 +6,9 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from buildkit_bisect.scenario import paste_dockerfile, paste_images, paste_places
+from buildkit_bisect.scenario import dockerfile as dockerfiles
+from buildkit_bisect.scenario import paste_images, paste_places
+from buildkit_bisect.scenario.dockerfile import Dockerfile
 from buildkit_bisect.scenario.paste_files import Event
 from buildkit_bisect.scenario.paste_options import Build
 from buildkit_bisect.scenario.paste_steps import (
@@ -28,7 +30,7 @@ def take(maker: Maker, event: Event) -> None:
     text = _dockerfile(maker, event, build)
     contexts = {name: _context(maker, event, place) for name, place in build.contexts.items()}
     swapped = paste_images.swap(text, build.args, images_made(maker), contexts)
-    file = paste_dockerfile.read(text, build.args)
+    file = dockerfiles.parse(text)
     _root(maker, event, build, file)
     _bring(maker, event, file)
     for option, reason in build.left:
@@ -157,9 +159,9 @@ def _used_later(maker: Maker, event: Event, tag: str) -> bool:
             text = _dockerfile(maker, other, other.build)
         except ValueError:
             text = ""
-        file = paste_dockerfile.read(text, other.build.args)
-        names += [stage.image or "" for stage in file.stages]
-        names += [name for _, name in paste_dockerfile.copied_from(file)]
+        file = dockerfiles.parse(text)
+        names += [stage.image for stage in dockerfiles.stages(file, other.build.args)]
+        names += [name for one in file.instructions for name in one.others]
         names += [entry.get("ref", "") for entry in other.build.imports]
         if wanted & {paste_places.normal(name) for name in names if name}:
             return True
@@ -191,9 +193,9 @@ def listing(listings: Sequence[Listing], path: str, number: int) -> Listing | No
     return before[-1] if before else chosen[0] if chosen else None
 
 
-def _root(maker: Maker, event: Event, build: Build, file: paste_dockerfile.Dockerfile) -> None:
+def _root(maker: Maker, event: Event, build: Build, file: Dockerfile) -> None:
     """Take the build's context as the scenario's. Raises ValueError if there is another one."""
-    uses = any(True for _ in paste_dockerfile.used_files(file))
+    uses = any(one.files for one in file.instructions)
     if build.context == "-" or (maker.root is not None and not uses):
         return
     if maker.root is None:
@@ -207,9 +209,10 @@ def _root(maker: Maker, event: Event, build: Build, file: paste_dockerfile.Docke
         )
 
 
-def _bring(maker: Maker, event: Event, file: paste_dockerfile.Dockerfile) -> None:
+def _bring(maker: Maker, event: Event, file: Dockerfile) -> None:
     """Write files that the Dockerfile takes and no command wrote."""
-    for name, instruction in paste_dockerfile.used_files(file):
+    used = [(name, f"{o.word} {o.rest}") for o in file.instructions for name in o.files]
+    for name, instruction in used:
         plain = posixpath.normpath(name.strip("/") or ".")
         if plain.startswith(".."):
             raise ValueError(f"{instruction}: leads out of the build context")
@@ -239,9 +242,7 @@ def _bring_one(maker: Maker, event: Event, name: str, instruction: str) -> None:
     show(maker, event, name, f"{name}\n")
 
 
-def _note(
-    maker: Maker, event: Event, swapped: paste_images.Swapped, file: paste_dockerfile.Dockerfile
-) -> None:
+def _note(maker: Maker, event: Event, swapped: paste_images.Swapped, file: Dockerfile) -> None:
     """Note what the step does in another way than the text."""
     build = event.build
     assert build is not None
@@ -261,7 +262,7 @@ def _note(
         maker.notes.append(
             f"line {event.number}: the platform {build.platform}: local images have this machine's"
         )
-    for address in paste_dockerfile.remote_files(file):
+    for address in dockerfiles.remote_files(file):
         maker.notes.append(f"line {event.number}: ADD {address}: trials download it")
 
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario import (
     paste_builds,
     paste_daemon,
-    paste_dockerfile,
-    paste_images,
     paste_rules,
     paste_text,
 )
 from buildkit_bisect.scenario.paste_files import Event
-from buildkit_bisect.scenario.paste_images import Twin
 from buildkit_bisect.scenario.paste_shell import Left
 from buildkit_bisect.scenario.paste_steps import Maker, Step, add, change, leave
 from buildkit_bisect.scenario.paste_text import Told
+from buildkit_bisect.scenario.twins import Twin, twins_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +61,7 @@ def draft(text: str) -> Draft:
     for event in told.events:
         _take(maker, event)
     daemon = paste_daemon.of(told, maker.left, maker.notes)
-    twins = paste_images.twins(list(maker.images), lazy=daemon.snapshotter == "stargz")
+    twins = twins_of(maker.images, lazy=daemon.snapshotter == "stargz")
     _name_images(maker, twins)
     builds = [step for step in maker.steps if step.values["action"] == "build"]
     ids = [str(step.values["id"]) for step in builds]
@@ -99,7 +98,7 @@ def _said(maker: Maker, told: Told, builds: Sequence[Step]) -> paste_rules.State
         return paste_rules.Stated()
     ids = [str(step.values["id"]) for step in builds]
     last = ids[-1]
-    file = paste_dockerfile.read(maker.texts[last], {})
+    file = dockerfiles.parse(maker.texts[last])
     same = [one for one in ids[:-1] if maker.texts[one] == maker.texts[last]]
     again = bool(same) or "repeat" in builds[-1].values
     stable: list[str] = []
@@ -107,9 +106,9 @@ def _said(maker: Maker, told: Told, builds: Sequence[Step]) -> paste_rules.State
         args = maker.made[last].args
         before = maker.made[same[0]].args if same else args
         differ = {name for name in {*args, *before} if args.get(name) != before.get(name)}
-        stable = paste_dockerfile.stable_runs(file, differ, maker.changed)
+        stable = dockerfiles.stable_runs(file, differ, maker.changed)
     said = paste_rules.stated(
-        told.printed, told.prose, paste_dockerfile.runs(file) if again else (), stable
+        told.printed, told.prose, dockerfiles.runs(file) if again else (), stable
     )
     return said if again else replace(said, cached="", cached_line=0)
 

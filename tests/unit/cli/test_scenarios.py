@@ -49,6 +49,27 @@ def test_a_folder_that_loads(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "every outcome is weak" in " ".join(out.split())
 
 
+LEARN = "./inv scenario-learn scenarios/mine --good R --bad R"
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ("", f", or {LEARN}"),
+        ("It fails:\n```\nERROR: failed to solve: lost blob\n```\n", ""),
+        ("```\n$ docker build .\n```\nThe step should be cached: `RUN echo x`\n", ""),
+    ],
+)
+def test_rules_are_learned_if_the_text_gives_none(
+    more: str, wanted: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "issue.md").write_text(PLAIN + more)
+    new(as_json=True)
+    assert json.loads(capsys.readouterr().out)["next"] == (
+        f"./inv run --rev v0.26.0 --scenario scenarios/mine{wanted}"
+    )
+
+
 def test_what_is_not_taken_is_in_the_file_too(here: Path) -> None:
     new()
     text = (here / "scenarios" / "mine" / "scenario.toml").read_text()

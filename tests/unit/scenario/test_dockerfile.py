@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from buildkit_bisect.scenario.dockerfile import bases, parse, stages, undeclared
+from buildkit_bisect.scenario.dockerfile import (
+    names,
+    parse,
+    remote_files,
+    stable_runs,
+    stages,
+    undeclared,
+)
 
 TEXT = """\
 # syntax=docker/dockerfile:1
@@ -49,14 +56,14 @@ def test_instructions_are_read_with_their_continuations_and_documents() -> None:
 
 
 def test_bases_are_images_stages_or_scratch() -> None:
-    found = list(bases(parse(TEXT), {"TAG": "3.19"}))
-    assert [(one.image, one.stage, one.outer) for one in found] == [
+    found = list(stages(parse(TEXT), {"TAG": "3.19"}))
+    assert [(one.image, one.name, one.outer) for one in found] == [
         ("alpine:3.19", "build", True),
         ("build", "", False),
         ("scratch", "", False),
     ]
     assert found[0].written == "${BASE}:$TAG"
-    assert stages(parse(TEXT)) == {"build", "0", "1", "2"}
+    assert names(parse(TEXT)) == {"build", "0", "1", "2"}
 
 
 @pytest.mark.parametrize(
@@ -71,18 +78,69 @@ def test_bases_are_images_stages_or_scratch() -> None:
     ],
 )
 def test_variables_of_an_image(written: str, image: str) -> None:
-    (found,) = bases(parse(f"ARG EMPTY\nARG SET=alpine\nFROM {written}\n"), {})
+    (found,) = stages(parse(f"ARG EMPTY\nARG SET=alpine\nFROM {written}\n"), {})
     assert found.image == image
 
 
 def test_an_argument_below_the_first_from_does_not_count_for_images() -> None:
-    found = list(bases(parse("FROM alpine\nARG X=debian\nFROM $X\n"), {}))
+    found = list(stages(parse("FROM alpine\nARG X=debian\nFROM $X\n"), {}))
     assert [one.image for one in found] == ["alpine", ""]
 
 
 def test_another_escape_character() -> None:
     file = parse("# escape=`\nFROM alpine\nRUN echo a `\n b\nRUN echo c\\\nRUN d\n")
     assert [one.word for one in file.instructions] == ["FROM", "RUN", "RUN", "RUN"]
+
+
+@pytest.mark.parametrize(
+    ("run", "documents"),
+    [
+        ("RUN <<EOF\na\n\tEOF\nb\nEOF", ("a\n\tEOF\nb\n",)),
+        ("RUN <<-EOF\n\ta\n\t\tEOF", ("a\n",)),
+        ("RUN <<A cat 3<<'B-1'\n1\nA\n2\nB-1", ("1\n", "2\n")),
+        ("RUN cat <<EOF | sh\na\r\nEOF\r", ("a\n",)),
+        ("RUN cat <<< EOF", ()),
+        ('RUN echo "a<<b" $((1<<x))', ()),
+        ("ENV A=<<EOF", ()),
+    ],
+)
+def test_documents(run: str, documents: tuple[str, ...]) -> None:
+    file = parse(f"FROM a\n{run}\nUSER x\n")
+    assert [one.word for one in file.instructions] == ["FROM", run[:3], "USER"]
+    assert file.instructions[1].documents == documents
+
+
+def test_what_ends_a_line_and_a_word() -> None:
+    file = parse("FROM\ta\nRUN a\u2028RUN b\x0cc\nRUN echo a\\\nb\n")
+    assert [(one.word, one.text) for one in file.instructions] == [
+        ("FROM", "a"), ("RUN", "a\u2028RUN b\x0cc"), ("RUN", "echo ab"),
+    ]  # fmt: skip
+
+
+def test_directives_end_at_the_first_line_that_is_none() -> None:
+    file = parse("# Check=skip=all\n# escape=x\n# author=me\n# syntax=a\nFROM a\nRUN b\\\nc\n")
+    assert file.directives == {"check": "skip=all", "escape": "x"}
+    assert file.instructions[1].text == "bc"
+    assert parse("#syntax=a\n# escape=`\nFROM a\n").own_frontend == ["# escape=`"]
+
+
+def test_files_and_images_that_are_used() -> None:
+    file = parse(
+        "FROM a\nCOPY --from=0 x /\nADD https://x.y/z git@x:y b /\n"
+        "RUN --mount=from=c,target=/c --mount=source=d,target=/d --mount=target=/e ls\n"
+    )
+    assert [one.files for one in file.instructions] == [(), (), ("b",), ("d", ".")]
+    assert [one.others for one in file.instructions] == [(), ("0",), (), ("c",)]
+    assert remote_files(file) == ["https://x.y/z", "git@x:y"]
+
+
+def test_what_a_changed_argument_or_file_cannot_affect() -> None:
+    file = parse(
+        "FROM a\nRUN one\nARG BUST\nRUN two\nFROM b AS x\nCOPY f /\nRUN three\n"
+        "FROM c\nRUN four\nCOPY --from=0 /x /\nRUN five\nFROM x\nRUN six\n"
+    )
+    assert stable_runs(file, ["BUST"], ["f"]) == ["one", "four"]
+    assert stable_runs(file, [], ["f"]) == ["one", "two", "four", "five"]
 
 
 def test_arguments_without_a_default() -> None:
@@ -95,6 +153,6 @@ def test_arguments_without_a_default() -> None:
 )
 def test_anything_parses(text: str) -> None:
     file = parse(text)
-    list(bases(file, {}))
+    list(stages(file, {}))
     assert all(one.end <= len(file.lines) for one in file.instructions)
     assert all(isinstance(one.sources, tuple) for one in file.instructions)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from buildkit_bisect.scenario import paste_images
-from buildkit_bisect.scenario.paste_images import swap, twins
+from buildkit_bisect.scenario.paste_images import swap
+from buildkit_bisect.scenario.twins import name_of, twins_of
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,20 @@ def test_directives_stay_first() -> None:
     assert made.syntax == "docker/dockerfile:1"
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("# escape=`\nFROM `\n alpine AS x\nRUN ls\n", "FROM ${IMAGE_ALPINE} AS x\n\nRUN ls\n"),
+        ("FROM alpine\nRUN echo a\u2028FROM b\n", "FROM ${IMAGE_ALPINE}\nRUN echo a\u2028FROM b\n"),
+        ("FROM alpine\nRUN <<-X\n\tls\n\tX\n", "FROM ${IMAGE_ALPINE}\nRUN <<-X\n\tls\n\tX\n"),
+    ],
+)
+def test_the_rest_of_the_text_stays(text: str, wanted: str) -> None:
+    made = swap(text, {}, {})
+    assert made.text.partition("ARG IMAGE_ALPINE=alpine\n")[2] == wanted
+    assert list(made.args.values()) == ["alpine"]
+
+
 def test_stages_and_scratch_are_not_images() -> None:
     text = "FROM scratch AS Base\nFROM base\nFROM stage-$TARGETARCH\n"
     made = swap(f"FROM scratch AS stage-amd64\n{text}", {}, {})
@@ -107,7 +121,7 @@ def test_files_of_an_image_that_a_step_pushed() -> None:
 
 
 def test_twins_share_no_layer_and_have_plain_names() -> None:
-    made = twins(["docker.io/library/alpine:3", "alpine:2", "ghcr.io/x/y-esgz:1"], lazy=False)
+    made = twins_of(["docker.io/library/alpine:3", "alpine:2", "ghcr.io/x/y-esgz:1"], lazy=False)
     assert [one.name for one in made.values()] == ["alpine", "alpine-2", "y-esgz"]
     layers = [
         line for one in made.values() for line in one.dockerfile.splitlines() if "COPY" in line
@@ -118,11 +132,11 @@ def test_twins_share_no_layer_and_have_plain_names() -> None:
 
 @pytest.mark.parametrize("image", ["ghcr.io/stargz-containers/alpine:3.15.3-esgz", "x:esgz"])
 def test_an_estargz_image_has_an_estargz_twin(image: str) -> None:
-    assert twins([image], lazy=False)[image].compression == "estargz"
+    assert twins_of([image], lazy=False)[image].compression == "estargz"
 
 
 def test_a_lazy_snapshotter_needs_estargz() -> None:
-    assert twins(["alpine"], lazy=True)["alpine"].compression == "estargz"
+    assert twins_of(["alpine"], lazy=True)["alpine"].compression == "estargz"
 
 
 @pytest.mark.parametrize(
@@ -130,4 +144,4 @@ def test_a_lazy_snapshotter_needs_estargz() -> None:
     [("docker.io/library/Debian:12", "debian"), ("h:5000/a/b_c@sha256:0", "b-c"), ("x", "x")],
 )
 def test_the_name_of_an_image(image: str, name: str) -> None:
-    assert paste_images.name_of(image) == name
+    assert name_of(image) == name
