@@ -10,10 +10,11 @@
 #
 # Run it as root: bash reproduce.sh. What it needs:
 # - in PATH: buildkitd and buildctl of the version to test, and runc
-# - in PATH: a static busybox, for the base images (Debian: busybox-static)
+# - in PATH: a static busybox, for images (Debian: busybox-static)
 # - a registry at 127.0.0.1:5000: docker run -d -p 127.0.0.1:5000:5000 registry:2
 
 set -u
+umask 022
 cd "$(mktemp -d)" && echo "files are in $PWD"
 export BUILDKIT_HOST=unix://$PWD/buildkitd.sock
 mkdir context dockerfiles
@@ -81,6 +82,7 @@ start --oci-worker-snapshotter "$SNAPSHOTTER"
 
 # step context
 mkdir -p context
+rm -f context/file
 printf %s text > context/file
 
 # step linked
