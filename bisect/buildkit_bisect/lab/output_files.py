@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
+from buildkit_bisect.lab import opened
 from buildkit_bisect.model import FileFacts
 
 #: Files, directories and links of one output that a trial keeps.
@@ -86,30 +87,31 @@ class Found:
 
 def of_folder(folder: Path, found: Found) -> None:
     """Add the files below *folder* to *found*; links are not followed. Raises `TooMuch`."""
-    for directory, names, files in os.walk(folder, onerror=_raise):
-        names.sort()
-        for name in sorted([*names, *files]):
-            path = Path(directory, name)
-            found.add(_on_disk(path, str(path.relative_to(folder)), found))
+    with opened.directory(folder) as top:
+        for directory, names, files, here in os.fwalk(".", dir_fd=top, onerror=_raise):
+            names.sort()
+            for name in sorted([*names, *files]):
+                path = os.path.normpath(Path(directory, name))
+                found.add(_on_disk(here, name, path, found))
 
 
 def _raise(error: OSError) -> None:
     raise error
 
 
-def _on_disk(path: Path, name: str, found: Found) -> FileFacts:
-    status = path.lstat()
+def _on_disk(here: int, name: str, path: str, found: Found) -> FileFacts:
+    """Return the file *name* of the folder with the descriptor *here*, as *path*."""
+    status = os.stat(name, dir_fd=here, follow_symlinks=False)
     shown = FileFacts(
-        path=name, kind="other", mode=stat.S_IMODE(status.st_mode), mtime=int(status.st_mtime)
+        path=path, kind="other", mode=stat.S_IMODE(status.st_mode), mtime=int(status.st_mtime)
     )
     if stat.S_ISDIR(status.st_mode):
         return replace(shown, kind="directory")
     if stat.S_ISLNK(status.st_mode):
-        return _link(shown, str(path.readlink()))
+        return _link(shown, os.readlink(name, dir_fd=here))
     if not stat.S_ISREG(status.st_mode):
         return shown
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    with os.fdopen(os.open(path, flags), "rb") as file:
+    with opened.at(here, name) as file:
         return _content(shown, file, found, counted=False)
 
 
@@ -118,10 +120,10 @@ def _link(file: FileFacts, target: str) -> FileFacts:
     return replace(file, kind="link", text=plain, size=len(plain.encode()))
 
 
-def _content(file: FileFacts, opened: IO[bytes], found: Found, *, counted: bool) -> FileFacts:
-    """Return *file* with the digest and text of what *opened* has."""
+def _content(file: FileFacts, data: IO[bytes], found: Found, *, counted: bool) -> FileFacts:
+    """Return *file* with the digest and text of what *data* has."""
     digest, start, size = hashlib.sha256(), b"", 0
-    while chunk := opened.read(_CHUNK):
+    while chunk := data.read(_CHUNK):
         digest.update(chunk)
         size += len(chunk)
         if len(start) < TEXT_LIMIT:
@@ -209,8 +211,8 @@ def _entry(
     if member.islnk():
         target = "/".join(part for part in member.linkname.split("/") if part not in ("", "."))
         return replace(here[target], path=path) if target in here else shown
-    opened = archive.extractfile(member) if member.isreg() else None
-    return _content(shown, opened, found, counted=True) if opened else shown
+    data = archive.extractfile(member) if member.isreg() else None
+    return _content(shown, data, found, counted=True) if data else shown
 
 
 def _plain(file: IO[bytes]) -> IO[bytes]:

@@ -210,6 +210,19 @@ def _outputs(step: Step) -> list[tuple[str, str]]:
     ]
 
 
+def read_folders(scenario: Scenario, step: Step) -> Iterator[tuple[str, str, bool]]:
+    """Yield the named contexts of *step* that are in a trial's own directory.
+
+    Each has its name, its path, and whether it is given as the output of a step. They are valid.
+    """
+    for name, value in step.contexts.items():
+        kind, _, rest = value.partition(":")
+        if kind == _LAYOUT:
+            yield name, rest, False
+        elif kind == _STEP:
+            yield name, next(_outputs(s)[0][1] for s in scenario.steps if s.id == rest), True
+
+
 def _runs(step: Step, axes: Axes) -> bool:
     return all(dict(axes)[axis] in values for axis, values in step.when.items())
 

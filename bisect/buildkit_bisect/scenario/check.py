@@ -13,6 +13,7 @@ from buildkit_bisect.scenario import (
     build_step,
     context_steps,
     mirrors,
+    places,
     script_step,
     server_steps,
 )
@@ -76,6 +77,7 @@ def check(scenario: Scenario) -> None:
         _check_names(scenario, text, where)
     for index, step in enumerate(scenario.steps):
         build_step.check(scenario, step, f"steps[{index}]")
+    places.check(scenario)
     used = {n: list(_step_texts(step, f"steps[{n}]")) for n, step in enumerate(scenario.steps)}
     server_steps.check_order(scenario, used)
     _check_daemon(scenario)

@@ -28,6 +28,7 @@ from buildkit_bisect.scenario import (
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
 from buildkit_bisect.scenario.made import Made
+from buildkit_bisect.scenario.outputs import local_dests
 from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.system import tomltext
 
@@ -314,7 +315,7 @@ def _action(cell: _Cell, step: Step) -> str:
     match step.action:
         case Action.BUILD:
             build = _logged(step, _buildctl(_request(cell, step)))
-            return "\n".join([*reproduced.private(step), build])
+            return "\n".join([*reproduced.private(step), *_emptied(step), build])
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
         case Action.DAEMON:
@@ -322,6 +323,11 @@ def _action(cell: _Cell, step: Step) -> str:
             return f"stop\n{fresh}start {_worker(cell)}"
         case _:
             return _apart(cell, step)
+
+
+def _emptied(step: Step) -> list[str]:
+    """Return the commands that remove what earlier builds left where *step* writes files."""
+    return [f"rm -rf -- {shlex.quote(dest)}" for dest in local_dests(step)]
 
 
 def _apart(cell: _Cell, step: Step) -> str:

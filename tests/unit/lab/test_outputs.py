@@ -204,11 +204,11 @@ def test_a_pushed_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     top = attested(written, image(written, tar({"f": b"x"})))
     asked = []
 
-    def manifest(_self: Registry, name: str, tag: str) -> Any:
+    def manifest(_self: Registry, name: str, tag: str) -> IO[bytes]:
         asked.append((name, tag))
-        return json.loads(written.blobs[top if tag == "1" else tag])
+        return written.blob(top if tag == "1" else tag)
 
-    monkeypatch.setattr(Registry, "manifest", manifest)
+    monkeypatch.setattr(Registry, "open_manifest", manifest)
     monkeypatch.setattr(Registry, "open_blob", lambda _self, _name, digest: written.blob(digest))
     entry = {"type": "image", "name": "${registry}/a/b:1", "push": "true"}
     filled = {**entry, "name": "127.0.0.1:5/a/b:1"}
@@ -311,3 +311,77 @@ def test_a_digest_cannot_lead_out_of_a_layout(tmp_path: Path) -> None:
         '{"manifests": [{"digest": "sha256:../../../etc/passwd"}]}'
     )
     assert "ValueError" in read(tmp_path / "o", "oci").left_out
+
+
+def put(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def test_documents_of_the_machine_are_not_read_through_a_layout(tmp_path: Path) -> None:
+    """The config of the image is a link to a file that root can read; so is the folder of blobs."""
+    written = Written()
+    top = image(written, tar({"f": b"x"}), labels={"secret": "s3cret"})
+    put(tmp_path / "machine", layout(written, top))
+    lay, blobs = tmp_path / "lay", tmp_path / "machine" / "blobs" / "sha256"
+    put(lay, layout(written, top))
+    config = json.loads(written.blobs[top])["config"]["digest"].partition(":")[2]
+    (lay / "blobs" / "sha256" / config).unlink()
+    (lay / "blobs" / "sha256" / config).symlink_to(blobs / config)
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "index.json").write_bytes((lay / "index.json").read_bytes())
+    (tmp_path / "far" / "blobs").symlink_to(blobs.parent)
+    (tmp_path / "whole").symlink_to(tmp_path / "machine")
+    for name in ("lay", "far", "whole"):
+        found = read(tmp_path / name, "oci")
+        assert found.left_out.startswith("cannot be read")
+        assert "s3cret" not in json.dumps(asdict(found))
+
+
+@pytest.mark.parametrize("kind", ["local", "tar", "oci"])
+def test_a_fifo_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    if kind == "local":
+        assert [file.kind for file in read(tmp_path, kind).files] == ["other"]
+    else:
+        assert "fifo is not a regular file" in read(tmp_path / "fifo", kind).left_out
+
+
+def test_a_fifo_in_a_layout_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "index.json")
+    assert "index.json is not a regular file" in read(tmp_path, "oci").left_out
+
+
+def test_an_attestation_that_is_named_many_times_is_read_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Written()
+    own = image(written, tar({"f": b"x"}))
+    statement = written.json({"a": "x" * 2**20})
+    manifest = written.json({"layers": [{"digest": statement}] * 2000})
+    annotations = {"vnd.docker.reference.type": "attestation-manifest"}
+    top = written.json({
+        "manifests": [{"digest": own}, {"digest": manifest, "annotations": annotations}]
+    })  # fmt: skip
+    put(tmp_path, layout(written, top))
+    asked = []
+    blob = image_source.Folder.blob
+
+    def counted(self: image_source.Folder, digest: str) -> IO[bytes]:
+        asked.append(digest)
+        return blob(self, digest)
+
+    monkeypatch.setattr(image_source.Folder, "blob", counted)
+    found = read(tmp_path, "oci")
+    assert found.too_large == ("attestations",)
+    assert found.documents["config"]
+    assert shown(found) == {"f": "x"}
+    assert asked.count(statement) <= image_source.MOST_DOCUMENTS // 2**20
+
+
+def test_a_document_that_is_nested_too_deep_is_not_kept(tmp_path: Path) -> None:
+    written = Written()
+    own = written.add(b'{"config": ' + b"[" * 300 + b"]" * 300 + b"}")
+    put(tmp_path, layout(written, own))
+    assert "nested too deep" in read(tmp_path, "oci").left_out

@@ -237,8 +237,8 @@ def test_a_cache_config_of_another_shape_gives_none(tmp_path: Path, config: Any)
 )
 def test_a_blob_path_is_inside_its_cache(digest: Any) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        cache_export.blob_path(Path("/cache"), digest)
-    assert cache_export.blob_path(Path("/c"), "sha256:ab") == Path("/c/blobs/sha256/ab")
+        cache_export.blob_path(digest)
+    assert cache_export.blob_path("sha256:ab") == "blobs/sha256/ab"
 
 
 def test_a_cycle_of_parents_terminates() -> None:
@@ -271,3 +271,18 @@ def test_a_crafted_export_cannot_make_a_step_delete_another_file(
     done = steps.run(bench, cast(Runtime, None), step)
     assert victim.exists()
     assert (done.exit, done.stderr) == (1, "layer 0 of the cache 'cache' has no valid digest")
+
+
+def test_a_blob_of_the_machine_is_not_deleted_through_a_link(tmp_path: Path) -> None:
+    work, victim = tmp_path / "work", tmp_path / "victim"
+    write_cache(work / "cache", "image")
+    (work / "cache" / "blobs").rename(victim)
+    (work / "cache" / "blobs").symlink_to(victim)
+    before = sorted(victim.rglob("*"))
+    bench = steps.Bench(
+        scenario=scenario.load("single-chain"),
+        axes=(), images={}, registry="", work=work, context=work, evidence=work,
+    )  # fmt: skip
+    step = Step(id="delete", action=Action.DELETE_BLOB, cache="cache", layer=0)
+    assert steps.run(bench, cast(Runtime, None), step).exit == 1
+    assert sorted(victim.rglob("*")) == before
