@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from buildkit_bisect.scenario import build_step, shell, shown_outputs
+from buildkit_bisect.scenario import build_step, context_script, shell, shown_outputs
 from buildkit_bisect.scenario.cache_config import MEDIA_TYPE
 from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step
 from buildkit_bisect.scenario.wording import rules
@@ -18,6 +18,7 @@ from buildkit_bisect.scenario.wording import rules
 _LOGGED = (
     *(Action.BUILD, Action.SCRIPT, Action.PRUNE),
     *(Action.REQUESTS, Action.DU, Action.HISTORIES),
+    *context_script.ACTIONS,
 )
 
 #: Prints the lines of the vertices of a log whose names match; a vertex's lines have one number.

@@ -93,8 +93,9 @@ def test_steps_that_no_shipped_scenario_has(tmp_path: Path) -> None:
         LAZY,
     )
     file = "'context/a dir/file'"
-    assert f"mkdir -p 'context/a dir'\nrm -f {file}\nprintf %s 'it'" in made
-    assert f"'s different' > {file}\n" in made
+    write = f"( set -e\nguard {file}\nmkdir -p 'context/a dir'\nrm -f {file}\nprintf %s 'it'"
+    assert write in made
+    assert f"'s different' > {file}\n) 2>&1 | tee text.log\n" in made
     assert "# step again\nstop\nstart --oci-worker" in made
     assert ".layers[2].blob" in made
     assert "# step twice-2" in made
