@@ -160,7 +160,11 @@ def _measured(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]
 
 def _named(regex: str) -> str:
     """Return a regular expression over names for the function ``vertex``."""
-    return regex[1:] if regex.startswith("^") else f".*(?:{regex})"
+    begin = next((b for b in ("^", r"\A") if regex.startswith(b)), None)
+    if begin is None:
+        return f".*(?:{regex})"
+    rest = regex.removeprefix(begin)
+    return f"(?:{rest})" if "|" in rest else rest
 
 
 def _logs(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, tuple[str, str]]]:
