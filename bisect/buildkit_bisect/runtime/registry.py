@@ -106,9 +106,10 @@ def external(address: str) -> Registry:
 
 
 @contextlib.contextmanager
-def serve(storage: Path) -> Iterator[Registry]:
+def serve(storage: Path, *, read_only: bool = False) -> Iterator[Registry]:
     """Run a registry over *storage* on a free loopback port for the duration of a block.
 
+    It asks nobody who they are: what build steps may reach is *read_only* if others rely on it.
     Raises `InfraFailed` if it does not start.
     """
     with paths.scratch("registry") as home:
@@ -117,7 +118,7 @@ def serve(storage: Path) -> Iterator[Registry]:
             port = _free_port()
             config = home / "config.yml"
             # JSON is valid YAML and quotes every path.
-            config.write_text(json.dumps(_config(storage, port)))
+            config.write_text(json.dumps(_config(storage, port, read_only=read_only)))
             with process.running(["docker-registry", "serve", str(config)], log=log) as child:
                 registry = Registry(address=f"127.0.0.1:{port}")
                 deadline = time.monotonic() + START
@@ -138,13 +139,14 @@ def _free_port() -> int:
         return port
 
 
-def _config(storage: Path, port: int) -> dict[str, object]:
+def _config(storage: Path, port: int, *, read_only: bool) -> dict[str, object]:
     return {
         "version": "0.1",
         "log": {"level": "warn"},
         "storage": {
             "filesystem": {"rootdirectory": str(storage)},
-            "delete": {"enabled": True},
+            "delete": {"enabled": not read_only},
+            "maintenance": {"readonly": {"enabled": read_only}},
         },
         "http": {"addr": f"127.0.0.1:{port}"},
     }

@@ -45,7 +45,7 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,60}", re.ASCII)
 SECRET_LENGTHS = (8, 4096)
 
 #: What a build may be allowed. The second gives a build step the whole machine.
-_, INSECURE = ENTITLEMENTS = ("network.host", "security.insecure")
+NETWORK, INSECURE = ENTITLEMENTS = ("network.host", "security.insecure")
 
 #: Before the path of a Dockerfile in the build context, which steps write.
 _FROM_CONTEXT = "context:"

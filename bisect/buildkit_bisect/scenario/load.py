@@ -103,6 +103,7 @@ def load_file(path: Path, root: Path = checkout.SCENARIOS, *, unjudged: bool = F
         own["outcomes"] = [{**_UNJUDGED, "all": [{"step": step, "exit": "ok"}]}
                            for step in _first_step(own)]  # fmt: skip
     scenario = replace(_structure(own, path), folders=tuple(folders))
+    _check_library(scenario, path, root)
     usual = scenario.deadlines.get("step", Deadlines().step)
     try:
         check(scenario)
@@ -115,6 +116,16 @@ def load_file(path: Path, root: Path = checkout.SCENARIOS, *, unjudged: bool = F
         digest=_digest(scenario, own | _judged(scenario)),
         run_digest=_digest(scenario, _executed(own)),
     )
+
+
+def _check_library(scenario: Scenario, path: Path, root: Path) -> None:
+    """Raise `BadInput` if a scenario of another folder has the name of one of the library."""
+    own = scenario.folders[0].parent == (root / LIBRARY).resolve()
+    if scenario.name.startswith(f"{LIBRARY}/") and not own:
+        raise BadInput(
+            f"{path}: name: {scenario.name!r} is for a scenario in the folder of the library",
+            hint=f'name = "{scenario.name.removeprefix(f"{LIBRARY}/")}"',
+        )
 
 
 def _first_step(data: dict[str, Any]) -> list[str]:

@@ -154,6 +154,7 @@ def script(
         f"{_HERE}{_SETUP}" if scenario.files else _SETUP,
         *_files(cell),
         "\n".join(context_script.begin(scenario)),
+        context_script.functions(cell.steps),
         _daemon(cell),
         "\n".join(server_script.begin(scenario, cell.steps)),
         expected.functions(scenario, cell.steps),
@@ -337,7 +338,7 @@ def _apart(cell: _Cell, step: Step) -> str:
             folder = shlex.quote(step.cache)
             return (
                 f'blob=$(config {folder} | jq -r \'.layers[{step.layer}].blob | sub(":"; "/")\')\n'
-                f'rm {folder}/blobs/"$blob"'
+                f'[[ $blob =~ ^sha256/[0-9a-f]{{64}}$ ]] && rm {folder}/blobs/"$blob"'
             )
         case Action.SCRIPT:
             return _program(cell, step)
@@ -347,7 +348,7 @@ def _apart(cell: _Cell, step: Step) -> str:
         case Action.DU | Action.HISTORIES:
             return _logged(step, _LISTS[step.action])
         case _:
-            return context_script.action(step, cell.scenario, cell.text)
+            return _logged(step, context_script.action(step, cell.scenario, cell.text))
 
 
 def _program(cell: _Cell, step: Step) -> str:

@@ -64,6 +64,16 @@ def test_the_library_is_no_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         scenario.load("library/empty-trim")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(SCENARIOS / "library/empty-trim-expansion", tmp_path / "library/own")
+    # Its name is for the library: results and their index would take it for the report there.
+    with pytest.raises(BadInput) as error:
+        scenario.load("library/own")
+    assert error.value.message == (
+        "library/own/scenario.toml: name: 'library/empty-trim-expansion' is for a scenario in the"
+        " folder of the library"
+    )
+    assert error.value.hint == 'name = "empty-trim-expansion"'
+    file = tmp_path / "library/own/scenario.toml"
+    file.write_text(file.read_text().replace('"library/empty-', '"empty-'))
     assert scenario.load("library/own").title == "a variable trimmed by an empty pattern"
 
 
