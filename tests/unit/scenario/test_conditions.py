@@ -254,7 +254,10 @@ def test_what_a_build_did_not_come_to_is_not_known(
 
 def test_what_a_build_that_told_nothing_printed_is_not_known() -> None:
     seen = StepResult(id="go", exit=1, seconds=1)
-    for facts in ({"log": "x"}, {"took": "> 1"}, {"took": "< 1"}, {"before": "y"}):
+    asked: list[dict[str, Any]] = [
+        {"log": "x"}, {"took": "> 1"}, {"took": "< 1"}, {"before": "y"}
+    ]  # fmt: skip
+    for facts in asked:
         condition = Condition(step="go", vertex="RUN", **facts)
         assert holds(condition, seen, None) is None
         assert holds(condition, replace(seen, exit=0), None) is False
