@@ -17,8 +17,10 @@ import cattrs
 import pytest
 
 from buildkit_bisect.lab import image_source, output_files, outputs
-from buildkit_bisect.model import FileFacts, OutputFacts
+from buildkit_bisect.model import FileFacts, Observation, OutputFacts, StepResult
 from buildkit_bisect.runtime.registry import Registry
+from buildkit_bisect.scenario import Condition
+from buildkit_bisect.scenario.conditions import holds
 
 #: A member of an archive: its content, or a `tarfile.TarInfo` without its name.
 Member = bytes | tarfile.TarInfo
@@ -246,6 +248,63 @@ def test_upper_layers_replace_and_delete() -> None:
     assert "i/a/c" in both
     assert "i/a/b" not in both
     assert layers(lower, tar({".wh..wh..opq": b"", "z": b"3"})) == {"z": "3"}
+
+
+def test_what_a_layer_between_replaced_is_gone() -> None:
+    """The file ``d`` of the middle layer replaced the directory, which the upper one made anew."""
+    low = tar({"d/": DIRECTORY, "d/old": b"1"})
+    top = tar({"d/": DIRECTORY, "d/new": b"3"})
+    assert layers(low, tar({"d": b"2"}), top) == {"d": None, "d/new": "3"}
+    assert layers(low, tar({".wh.d": b""}), tar({"d/new": b"3"})) == {"d/new": "3"}
+    assert layers(low, tar({".wh.d": b"", "d/new": b"3"})) == {"d/new": "3"}
+    assert layers(tar([("f", b"1"), ("f", b"2")])) == {"f": "2"}, "the last entry of a layer"
+
+
+def test_files_below_what_is_no_directory_in_a_lower_layer_are_left_out(tmp_path: Path) -> None:
+    """``bin/x`` over ``bin -> usr/bin``: containerd unpacks it in ``usr/bin``."""
+    written = Written()
+    low = tar({"bin": special(tarfile.SYMTYPE, "usr/bin"), "usr/bin/": DIRECTORY})
+    path = tmp_path / "o.tar"
+    path.write_bytes(tar(layout(written, image(written, low, tar({"bin/x": b"2"})))))
+    assert read(path, "oci").left_out == (
+        "a layer has files below bin, which is no directory in a lower one"
+    )
+    written = Written()
+    path.write_bytes(tar(layout(written, image(written, low, tar({"bin/": DIRECTORY})))))
+    assert read(path, "oci").left_out == ""
+
+
+def test_a_hard_link_into_a_lower_layer_is_a_file_of_unknown_content() -> None:
+    written = Written()
+    found = output_files.Found()
+    both = (tar({"a": b"x"}), tar({"b": special(tarfile.LNKTYPE, "a")}))
+    output_files.of_layers(written, [{"digest": written.add(one)} for one in both], found)
+    link = found.files["b"]
+    assert (link.kind, link.text, link.sha256) == ("file", None, "")
+    output = OutputFacts(name="o", kind="oci", files=found.kept())
+    step = StepResult(id="go", exit=0, seconds=1, outputs=(output,))
+    for facts, known in (({"content": "x"}, None), ({"same_as": "go"}, None), ({"exists": True},
+                         True)):  # fmt: skip
+        seen = Observation(steps=(step,), seconds=1)
+        assert holds(Condition(step="go", file="b", **facts), step, None, seen) is known
+
+
+def test_an_archive_that_does_not_end_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    # Two headers with a block of content each, then blocks of zeros.
+    whole = tar({"a": b"1", "b": b"2"})
+    for content in (whole[:1024], whole[:2048], whole[:1124], whole[:1536] + b"x" * 512):
+        path.write_bytes(content)
+        found = read(path, "tar")
+        assert found.left_out.startswith("cannot be read: ReadError"), len(content)
+        assert "a" in shown(found)
+        path.write_bytes(gzip.compress(content))
+        assert read(path, "tar").left_out
+    path.write_bytes(whole[:1024] + b"x" * 512 + whole[1536:])
+    assert read(path, "tar").left_out, "a damaged header is no end"
+    for content in (whole, whole[:2048] + bytes(1024), tar({})):
+        path.write_bytes(content)
+        assert read(path, "tar").left_out == ""
 
 
 def test_a_hard_link_has_the_content_of_its_target() -> None:

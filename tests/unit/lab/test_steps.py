@@ -17,6 +17,7 @@ from buildkit_bisect.lab import cache_export, steps
 from buildkit_bisect.model import StepResult
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.scenario import Action, Step, cache_config
+from buildkit_bisect.system import pipes
 from buildkit_bisect.system.process import Completed
 
 
@@ -252,6 +253,13 @@ def test_a_cycle_of_parents_terminates() -> None:
 def test_notable_lines_of_a_log() -> None:
     log = ["level=info msg=fine", "level=error msg=bad", "panic: no"]
     assert buildctl.notable(log) == "level=error msg=bad\npanic: no"
+
+
+def test_notable_lines_of_a_log_of_which_the_middle_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("panic: one\n" + "x" * 50 + "\npanic: two\n")
+    log = pipes.excerpt(path, 40).splitlines()
+    assert buildctl.notable(log) == "panic: one\n[33 bytes left out]\npanic: two"
 
 
 @pytest.mark.parametrize("digest", ["DIR:victim", "sha256:../../../victim"])
