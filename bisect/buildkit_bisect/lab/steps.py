@@ -31,6 +31,7 @@ from buildkit_bisect.scenario import (
     Action,
     Scenario,
     Step,
+    build_files,
     build_step,
     script_files,
     script_step,
@@ -181,7 +182,9 @@ def _dockerfile(bench: Bench, step: Step) -> Path:
         path = bench.context / written
         layout.check_inside(path, (bench.context,), "the Dockerfile")
         return path
-    return bench.scenario.file(step.dockerfile)
+    return build_files.alone(
+        bench.scenario, step.dockerfile, bench.work.parent / "dockerfiles" / step.id
+    )
 
 
 def _with_outputs(
