@@ -300,3 +300,8 @@ def test_a_build_gets_a_folder_with_the_files_that_are_digested(
     assert {p.name: p.read_text() for p in given.parent.iterdir()} == {
         name: (folder / name).read_text() for name in wanted
     }
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(InfraFailed, match="Dockerfile of step go cannot be copied: No such file"):
+        steps.run(own, cast(Runtime, runtime), Step(id="go", action=Action.BUILD,
+                                                    dockerfile="Dockerfile"))  # fmt: skip
