@@ -32,6 +32,7 @@ from buildkit_bisect.scenario import (
     Action,
     Scenario,
     Step,
+    build_files,
     build_step,
     script_files,
     script_step,
@@ -177,7 +178,8 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
 def _dockerfile(bench: Bench, step: Step) -> Path:
     """Return the path of a Dockerfile; below the remote context, if the step has one.
 
-    Raises ValueError if it is in the build context and a link there leads out of it.
+    Raises ValueError if it is in the build context and a link there leads out of it, `InfraFailed`
+    if it cannot be copied.
     """
     if step.context:
         return Path(step.dockerfile)
@@ -185,7 +187,14 @@ def _dockerfile(bench: Bench, step: Step) -> Path:
         path = bench.context / written
         layout.check_inside(path, (bench.context,), "the Dockerfile")
         return path
-    return bench.scenario.file(step.dockerfile)
+    folder = bench.work.parent / "dockerfiles" / step.id
+    try:
+        return build_files.alone(bench.scenario, step.dockerfile, folder)
+    except OSError as error:
+        raise InfraFailed(
+            f"the Dockerfile of step {step.id} cannot be copied: {error.strerror}",
+            hint=inv("doctor"),
+        ) from None
 
 
 def _with_outputs(

@@ -43,7 +43,7 @@ FORMAT = 1
 PROGRESS_FORMAT = 2
 
 #: The same for trials whose builds write outputs: raise it when these are read in another way.
-OUTPUTS_FORMAT = 2
+OUTPUTS_FORMAT = 3
 
 #: The same for trials whose rules are about the daemon: earlier ones did not record its state.
 DAEMON_FORMAT = 1

@@ -15,6 +15,7 @@ from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import (
+    build_files,
     build_step,
     context_script,
     expected,
@@ -233,7 +234,8 @@ def _files(cell: _Cell) -> Iterator[str]:
     images = cell.scenario.images.values() if cell.builds_images else ()
     names = [image.dockerfile for image in images]
     names += [step.dockerfile for step in cell.steps if build_step.of_scenario(step)]
-    for path in dict.fromkeys(map(cell.scenario.file, names)):
+    parts = [path for name in names for path in build_files.of(cell.scenario, name)]
+    for path in dict.fromkeys(parts):
         yield shell.file(f"dockerfiles/{path.name}", path.read_text())
     used = {name for step in cell.steps for name in script_step.names(step)}
     for file in cell.scenario.programs:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -96,8 +98,10 @@ class Ended:
     def __init__(self, stderr: str, trace: str | None = None, **ended: Any) -> None:
         done = {"argv": (), "exit": 0, "stdout": "", "seconds": 1.0, **ended}
         self.built = Built(done=Completed(stderr=stderr, **done), trace=trace)
+        self.requests: list[BuildRequest] = []
 
-    def build(self, _request: BuildRequest) -> Built:
+    def build(self, request: BuildRequest) -> Built:
+        self.requests.append(request)
         return self.built
 
 
@@ -294,3 +298,33 @@ def test_a_blob_of_the_machine_is_not_deleted_through_a_link(tmp_path: Path) -> 
     step = Step(id="delete", action=Action.DELETE_BLOB, cache="cache", layer=0)
     assert steps.run(bench, cast(Runtime, None), step).exit == 1
     assert sorted(victim.rglob("*")) == before
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_build_gets_a_folder_with_the_files_that_are_digested(
+    bench: steps.Bench, tmp_path: Path, *, ignored: bool
+) -> None:
+    folder, work = tmp_path / "own", tmp_path / "home" / "work"
+    folder.mkdir()
+    work.mkdir(parents=True)
+    wanted = {"Dockerfile"}
+    for name in ("Dockerfile", "Other.dockerignore", ".dockerignore", "scenario.toml"):
+        (folder / name).write_text(name)
+    if ignored:
+        (folder / "Dockerfile.dockerignore").write_text("*")
+        wanted |= {"Dockerfile.dockerignore"}
+    own = replace(bench, scenario=replace(bench.scenario, folders=(folder,)), work=work)
+    runtime = Ended("", "")
+    with suppress(UnsupportedClient):
+        steps.run(own, cast(Runtime, runtime), Step(id="go", action=Action.BUILD,
+                                                    dockerfile="Dockerfile"))  # fmt: skip
+    given = runtime.requests[0].dockerfile
+    assert given.parent != folder
+    assert {p.name: p.read_text() for p in given.parent.iterdir()} == {
+        name: (folder / name).read_text() for name in wanted
+    }
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(InfraFailed, match="Dockerfile of step go cannot be copied: No such file"):
+        steps.run(own, cast(Runtime, runtime), Step(id="go", action=Action.BUILD,
+                                                    dockerfile="Dockerfile"))  # fmt: skip

@@ -226,6 +226,7 @@ def test_a_trial_with_a_client_that_is_not_supported_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Step(id="first", action=Action.WRITE, path="x", content="y")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     made = job(OldClient())
     scenario = replace(made.scenario, steps=(first, BUILDING), folders=(tmp_path,))
     old = replace(made, registry="", scenario=scenario)
