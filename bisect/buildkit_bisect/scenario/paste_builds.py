@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from buildkit_bisect.phrases import cut
 from buildkit_bisect.scenario import dockerfile as dockerfiles
@@ -144,7 +145,9 @@ def _outputs(maker: Maker, event: Event, build: Build) -> list[dict[str, str]]:
         )
     outputs += [{"type": "image", "name": tag, "push": "true"} for tag in pushed]
     if kept:
-        outputs.append({"type": "docker"})
+        # The format of `docker load` has one image; such a build has a list of them.
+        several = "," in build.platform or bool(build.attests)
+        outputs.append({"type": "oci" if several and not build.load else "docker"})
     for output in outputs:
         name = output.get("name") or next(iter(build.tags), "")
         if output.get("type") == "image" and name:
@@ -253,7 +256,7 @@ def _bring_dockerfiles(maker: Maker, event: Event, text: str, file: Dockerfile) 
     here |= {name: text for name in [_own(maker, event)] if name}
     for name, content in here.items():
         folders = [".", name, *(name[:n] for n, char in enumerate(name) if char == "/")]
-        if is_dockerfile(name) and set(folders) & set(taken):
+        if is_dockerfile(name) and any(fnmatchcase(f, t) for f in folders for t in taken):
             copied(maker, event, name, content)
 
 

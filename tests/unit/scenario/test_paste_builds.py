@@ -25,6 +25,11 @@ def archive(name: str = "image.docker.tar") -> list[dict[str, str]]:
         ("docker build -t x .\ndocker build -t x .", [archive(), archive("image-2.docker.tar")]),
         ("docker build -t x .\ndocker build --load .", [archive(), archive("image-2.docker.tar")]),
         ("docker build -t a -t b .", [archive()]),
+        (
+            "docker build -t x --platform linux/amd64,linux/arm64 .",
+            [[{"type": "oci", "dest": "image.oci.tar"}]],
+        ),
+        ("docker build -t x --sbom=true .", [[{"type": "oci", "dest": "image.oci.tar"}]]),
         ("docker build -t x -o out .", [[{"type": "local", "dest": "out"}]]),
         ("docker build -t x -o type=cacheonly .", [None]),
         ("docker build .", [None]),
@@ -65,6 +70,7 @@ def test_a_dockerfile_that_is_copied_is_in_the_context() -> None:
     [
         ("COPY . /x", ["Dockerfile"]),
         ("COPY ./Dockerfile other.Dockerfile /x/", ["Dockerfile", "other.Dockerfile"]),
+        ("COPY *Dockerfile /x/", ["Dockerfile", "other.Dockerfile"]),
         ("COPY a.txt /x", ["a.txt"]),
         ("RUN echo x", []),
     ],
