@@ -185,11 +185,13 @@ _TYPED = re.compile(
 )
 
 
-_BUILD = re.compile(
+_BUILD_WORDS = (
     r"(?:^|[\s;&|(/])(?:docker|docker-compose|nerdctl|podman|buildx|buildctl|buildctl-daemonless\.sh)"
     r"(?:\s+-\S+(?:\s+[^-\s]\S*)?){0,6}?(?:\s+(?:buildx|builder|image|compose))?"
-    r"(?:\s+-\S+(?:\s+[^-\s]\S*)?){0,6}?\s+(?:b|bake|build)(?=\s|$)"
+    r"(?:\s+-\S+(?:\s+[^-\s]\S*)?){0,6}?\s+(?:b|bake|build)"
 )
+_BUILD = re.compile(rf"{_BUILD_WORDS}(?=\s|$)")
+BUILD_WITH_MORE = re.compile(rf"{_BUILD_WORDS}\s+\S")
 
 
 #: Lines of one command.

@@ -27,7 +27,7 @@ _SHORT_ISSUE = re.compile(r"(?<![\w./-])([\w.-]{1,40}/[\w.-]{1,60})#(\d{1,6})\b"
 _IMAGE = re.compile(r"\bmoby/buildkit:[\w.-]+")
 _RELEASE = re.compile(r"(?<![\w.-])(v0\.\d{1,3}\.\d{1,3})(?:-rootless)?(?![\w.-]*\w)")
 _ITS_RELEASE = re.compile(
-    r"buildkitd?(?:\s+(?:release|version))?\W{1,20}(v0\.\d{1,3}\.\d{1,3})(?!-rc|[.\d]*\d)",
+    r"buildkitd?(?:\s+(?:release|version))?\W{1,20}v?(0\.\d{1,3}\.\d{1,3})(?!-rc|[.\d]*\d)",
     re.IGNORECASE,
 )
 _OTHER_PROGRAM = re.compile(
@@ -72,9 +72,10 @@ def told(text: str) -> Told:
     reader.read()
     desk = reader.desk
     builds = [event for event in desk.events if event.does == "build"]
-    refused = any(one.build for one in desk.left)
-    if not builds and not refused and any(one.dockerfile for one in reader.listings):
-        reader.plain_build()
+    if not builds and any(one.dockerfile for one in reader.listings):
+        desk.left += reader.elsewhere()
+        if not any(one.build for one in desk.left):
+            reader.plain_build()
     short = (f"https://github.com/{repo}/issues/{n}" for repo, n in _SHORT_ISSUE.findall(text))
     issues = dict.fromkeys(_ISSUE.findall(text)) or dict.fromkeys(short)
     heading = next((m[1] for m in map(_HEADING.fullmatch, (p.text for p in paste.prose)) if m), "")
@@ -177,6 +178,19 @@ class _Reader:
             text = "".join(f"{line.text}\n" for line in lines).rstrip("\n") + "\n"
             self._listing(lines[0].number, name, text)
 
+    def elsewhere(self) -> list[Left]:
+        """Return builds in code of a sentence and in files and outputs, which are not taken."""
+        known = {one.number for one in self.desk.left}
+        lines = [line for line, _ in paste_blocks.spans(self.paste)]
+        for block in self.paste.blocks:
+            lines += block.lines if block.kind in (Kind.FILE, Kind.OUTPUT) else ()
+        reason = "a build that is not in a block of shell with all of its options"
+        return [
+            Left(number=line.number, source=line.text, reason=reason)
+            for line in lines
+            if line.number not in known and paste_shell.BUILD_WITH_MORE.search(line.text)
+        ]
+
     def plain_build(self) -> None:
         """Add a build of the last Dockerfile, for a text that shows no command."""
         one = [listing for listing in self.listings if listing.dockerfile][-1]
@@ -192,8 +206,12 @@ def _releases(text: str, prose: Sequence[Line]) -> Iterator[str]:
     """Yield the releases of BuildKit: other programs have such tags too."""
     plain = {line.number for line in prose if not _OTHER_PROGRAM.search(line.text)}
     for number, line in enumerate(text.split("\n"), 1):
-        if "v0." in line and len(line) <= paste_blocks.LONGEST_LINE:
-            yield from (_RELEASE if number in plain else _ITS_RELEASE).findall(line)
+        if "0." in line and len(line) <= paste_blocks.LONGEST_LINE:
+            found = {one.start(1): one[1] for one in _ITS_RELEASE.finditer(line)}
+            found |= {
+                one.start(1) + 1: one[1] for one in _RELEASE.finditer(line) if number in plain
+            }
+            yield from (f"v{found[at].removeprefix('v')}" for at in sorted(found))
 
 
 def _long(line: Line) -> Left:

@@ -273,6 +273,25 @@ def test_no_build_is_invented_for_one_that_is_not_taken(line: str, here: Path) -
     assert not (here / "scenarios").exists()
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "I ran `docker buildx build --push -t $X/y`",
+        "```yaml\n- run: docker build -t x .\n```",
+        "```\n+ docker build -t x .\n```",
+    ],
+)
+def test_a_build_that_is_no_line_of_shell_is_not_a_plain_one(shown: str, here: Path) -> None:
+    (here / "issue.md").write_text(f"{shown}\n```\nFROM alpine\nRUN echo x\n```\n")
+    with pytest.raises(BadInput, match=r"issue\.md: 1 build was not taken"):
+        new()
+
+
+def test_a_dockerfile_and_a_word_about_builds_is_a_plain_one(here: Path) -> None:
+    (here / "issue.md").write_text("`docker build` fails\n```\nFROM alpine\nRUN echo x\n```\n")
+    assert new() == 0
+
+
 def test_releases_of_the_text_are_the_next_ones(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

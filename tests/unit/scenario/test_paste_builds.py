@@ -195,6 +195,7 @@ def test_a_line_that_is_cut_ends_with_an_ellipsis() -> None:
          ("v0.12.5",)),
         ("moby/buildkit:v0.14.0-rootless and v0.15.0-rc1", ("v0.14.0",)),
         ("Docker v0.1.2", ()),
+        ("Works with BuildKit 0.12.5, broken with v0.13.0", ("v0.12.5", "v0.13.0")),
     ],
 )  # fmt: skip
 def test_releases_of_the_text(text: str, releases: tuple[str, ...]) -> None:
