@@ -42,6 +42,11 @@ def plural(n: int, word: str) -> str:
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
+def cut(text: str, most: int) -> str:
+    """Return *text*, or its first characters and an ellipsis if it has more than *most*."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
 def percent(share: float) -> str:
     """``99.7 %``; never rounded up to 100 %."""
     return f"{min(share * 100, 99.99):.4g} %"

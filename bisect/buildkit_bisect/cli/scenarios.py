@@ -17,6 +17,7 @@ from buildkit_bisect.cli.guard import DONE
 from buildkit_bisect.errors import BadInput, printable
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import ScenarioNew
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.scenario import paste_draft, paste_writer
 from buildkit_bisect.scenario.load import NAME
 from buildkit_bisect.scenario.paste_draft import Draft
@@ -164,10 +165,16 @@ def _refuse(draft: Draft, source: _Text) -> None:
     """Raise `BadInput` for a text without a build, after a line for each of its lines."""
     for line in paste_writer.unresolved(draft):
         _log(line)
-    what = "no build that can be a step" if draft.left else "no build"
+    if refused := {one.number for one in draft.left if one.build}:
+        were = "was" if len(refused) == 1 else "were"
+        raise BadInput(
+            f"{source.where}: {plural(len(refused), 'build')} {were} not taken, for the reasons"
+            " above, and there is no other",
+            hint="a file with the Dockerfile and the build's command",
+        )
     raise BadInput(
-        f"{source.where} has {what}: neither a Dockerfile nor a line with docker build,"
-        " docker buildx build or buildctl build that is taken",
+        f"{source.where} has no build that can be a step: neither a Dockerfile nor a line with"
+        " docker build, docker buildx build or buildctl build",
         hint="a file with the Dockerfile and the build's command",
     )
 
@@ -220,13 +227,14 @@ def _facts(draft: Draft, folder: str) -> Mapping[str, Any]:
 
 def _next(draft: Draft, folder: str) -> str:
     """Return what follows: a run, with the last release that the text names, or rules to learn."""
-    tags = [image.rpartition(":")[2] for image in draft.versions]
-    releases = [tag for tag in tags if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
+    releases = draft.releases
     run = inv("run", rev=releases[-1] if releases else "v0.26.0", scenario=folder)
     if draft.said.cached or draft.said.error:
         return run
     # Every outcome is weak: what tells a good revision from a bad one can be seen only at both.
-    return f"{run}, or {inv('scenario-learn', folder, good='R', bad='R')}"
+    ends = sorted(set(releases), key=lambda tag: [int(part) for part in tag[1:].split(".")])
+    good = ends[0] if len(ends) > 1 else "R"
+    return f"{run}, or {inv('scenario-learn', folder, good=good, bad=ends[-1] if ends else 'R')}"
 
 
 def _log(text: str) -> None:

@@ -278,8 +278,14 @@ def runs(file: Dockerfile) -> list[str]:
     return [one.text for one in file.instructions if one.word == "RUN"]
 
 
-def stable_runs(file: Dockerfile, args: Collection[str], files: Collection[str]) -> list[str]:
-    """Return the RUN instructions that neither *args* nor *files* of the context can change."""
+def stable_runs(
+    file: Dockerfile, args: Collection[str], files: Collection[str], *, any_form: bool = False
+) -> list[str]:
+    """Return the RUN instructions that neither *args* nor *files* of the context can change.
+
+    Those in exec form and with documents are left out, unless *any_form*: how their vertices are
+    named differs between releases.
+    """
     found: list[str] = []
     dirty: set[str] = set()
     for number, stage in enumerate(stages(file, {})):
@@ -288,7 +294,7 @@ def stable_runs(file: Dockerfile, args: Collection[str], files: Collection[str])
             if _changes(one, args, files, dirty):
                 changed = True
                 break
-            if one.word == "RUN" and not one.rest.startswith(("[", "<<")):
+            if one.word == "RUN" and (any_form or not one.rest.startswith(("[", "<<"))):
                 found.append(one.text)
         if changed:
             dirty |= {stage.name, str(number)} - {""}

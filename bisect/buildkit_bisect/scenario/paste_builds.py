@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
+from buildkit_bisect.phrases import cut
 from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario import paste_images, paste_places
 from buildkit_bisect.scenario.dockerfile import Dockerfile
@@ -14,8 +16,10 @@ from buildkit_bisect.scenario.paste_options import Build
 from buildkit_bisect.scenario.paste_steps import (
     Maker,
     add,
+    copied,
     empty_folder,
     inside,
+    is_dockerfile,
     leave,
     show,
     written,
@@ -37,6 +41,7 @@ def take(maker: Maker, event: Event) -> None:
     file = dockerfiles.parse(text)
     _root(maker, event, build, file)
     _bring(maker, event, file)
+    _bring_dockerfiles(maker, event, text, file)
     for option, reason in build.left:
         leave(maker, event, f"{option}: {reason}")
     _note(maker, event, swapped, file)
@@ -131,18 +136,22 @@ def _entries(maker: Maker, event: Event, build: Build) -> dict[str, list[dict[st
 def _outputs(maker: Maker, event: Event, build: Build) -> list[dict[str, str]]:
     """Return what a build outputs: also the image that a tag stands for.
 
-    An image that a later build uses is pushed: a trial has no images of an Engine.
+    An image that a later build uses is pushed: a trial has no images of an Engine. Any other
+    one is a file, as of ``--load``: only of what a step leaves, rules can say something.
     """
     outputs = [dict(output) for output in build.outputs]
-    tags = {tag: build.push or _used_later(maker, event, tag) for tag in build.tags}
-    plain = not outputs and not build.load
-    for tag, pushed in tags.items():
-        # Only dockerd keeps an image that has a tag and nothing else.
-        if pushed or (plain and not maker.told.container):
-            push = {"push": "true"} if pushed else {}
-            outputs.append({"type": "image", "name": tag, **push})
-    if build.load:
-        outputs.append({"type": "docker"})
+    pushed = [tag for tag in build.tags if build.push or _used_later(maker, event, tag)]
+    kept = build.load or (bool(build.tags) and not pushed and not outputs)
+    if kept and not build.load and maker.told.container:
+        maker.notes.append(
+            f"line {event.number}: a builder of its own keeps no image of a build that has only a"
+            " tag; the step writes it to a file, so that a rule can be about it"
+        )
+    outputs += [{"type": "image", "name": tag, "push": "true"} for tag in pushed]
+    if kept:
+        # The format of `docker load` has one image; such a build has a list of them.
+        several = "," in build.platform or bool(build.attests)
+        outputs.append({"type": "oci" if several and not build.load else "docker"})
     for output in outputs:
         name = output.get("name") or next(iter(build.tags), "")
         if output.get("type") == "image" and name:
@@ -153,10 +162,12 @@ def _outputs(maker: Maker, event: Event, build: Build) -> list[dict[str, str]]:
 
 
 def _used_later(maker: Maker, event: Event, tag: str) -> bool:
-    """Whether another build starts from the image *tag* of this one."""
+    """Whether a later build starts from the image *tag* of this one, or imports it."""
     wanted = {paste_places.normal(tag)}
-    for other in maker.told.events:
-        if other.build is None or other is event:
+    at = next(n for n, one in enumerate(maker.told.events) if one is event)
+    again = maker.told.repeats.get(event.number, 1) > 1
+    for other in maker.told.events[at if again else at + 1 :]:
+        if other.build is None:
             continue
         names = [v.removeprefix("image:") for v in other.build.contexts.values()]
         try:
@@ -224,8 +235,33 @@ def _bring(maker: Maker, event: Event, file: Dockerfile) -> None:
             for one in maker.told.listings:
                 if one.name and not one.dockerfile:
                     show(maker, event, one.name, one.text)
-        elif not re.search(r"[$*?\[]", name):
+        elif not re.search(r"[$*?\[]", name) and not _is_own(maker, event, plain):
             _bring_one(maker, event, plain, instruction)
+
+
+def _is_own(maker: Maker, event: Event, name: str) -> bool:
+    """Whether *name* in the build context is the Dockerfile of this build."""
+    return bool(name) and name == _own(maker, event)
+
+
+def _own(maker: Maker, event: Event) -> str:
+    """Return the name of the build's Dockerfile in the context; "" if it is not in it."""
+    build = event.build
+    assert build is not None
+    if event.document is not None or build.context == "-":
+        return ""
+    return inside(maker, build.file or posixpath.join(build.context, "Dockerfile"))
+
+
+def _bring_dockerfiles(maker: Maker, event: Event, text: str, file: Dockerfile) -> None:
+    """Write the Dockerfiles that the build copies: a step reads its own from elsewhere."""
+    taken = [posixpath.normpath(n.strip("/") or ".") for o in file.instructions for n in o.files]
+    here = {inside(maker, path): content for path, content in maker.here.items()}
+    here |= {name: text for name in [_own(maker, event)] if name}
+    for name, content in here.items():
+        folders = [".", name, *(name[:n] for n, char in enumerate(name) if char == "/")]
+        if is_dockerfile(name) and any(fnmatchcase(f, t) for f in folders for t in taken):
+            copied(maker, event, name, content)
 
 
 def _bring_one(maker: Maker, event: Event, name: str, instruction: str) -> None:
@@ -240,7 +276,7 @@ def _bring_one(maker: Maker, event: Event, name: str, instruction: str) -> None:
         show(maker, event, name, found.text)
         return
     maker.notes.append(
-        f"line {event.number}: {instruction[:60]}: the text does not show {name}; the step"
+        f"line {event.number}: {cut(instruction, 60)}: the text does not show {name}; the step"
         " writes a file with one line"
     )
     show(maker, event, name, f"{name}\n")

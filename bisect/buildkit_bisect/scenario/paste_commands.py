@@ -14,10 +14,12 @@ from buildkit_bisect.scenario import paste_options
 from buildkit_bisect.scenario.paste_files import PROGRAMS, Event, Files, plain
 from buildkit_bisect.scenario.paste_options import Build
 from buildkit_bisect.scenario.paste_shell import Command, Left
-from buildkit_bisect.scenario.paste_words import Untaken
+from buildkit_bisect.scenario.paste_words import Untaken, another, require_known, written
 
 #: What stands for the file whose content a command prints.
 _PRINTED = "a rule says what a build must print or leave: see the outcomes in docs/scenarios.md"
+
+_ENGINE = "images of dockerd: a trial has only those that builds push or write to a file"
 
 
 @dataclass(kw_only=True)
@@ -41,7 +43,9 @@ class Desk(Files):
         try:
             self._take(command)
         except Untaken as error:
-            self.left.append(Left(number=command.number, source=command.source, reason=str(error)))
+            self.left.append(
+                Left(number=command.number, source=command.source, reason=written(str(error)))
+            )
 
     def _take(self, command: Command) -> None:
         given = command.words
@@ -58,14 +62,24 @@ class Desk(Files):
             pairs = (word.partition("=") for word in words[1:])
             self.variables.update({key: value for key, equals, value in pairs if equals})
             return
-        if name in PROGRAMS:
-            PROGRAMS[name](self, command, words[1:])
+        if name in PROGRAMS or (name in _CHANGING and given.output):
+            self._file(command, name, words[1:])
         elif name == "buildkitd":
             self._buildkitd(words[1:])
         elif name in ("buildctl", "buildctl-daemonless.sh"):
             self._buildctl(command, words[1:])
         elif name and not (name in _SILENT and not given.output):
             raise Untaken(_OTHER.get(name, f"{words[0][:40]!r} is not a command of a build"))
+
+    def _file(self, command: Command, name: str, words: Sequence[str]) -> None:
+        """Do what a program does to files."""
+        given = command.words
+        for text in (*words, given.document or "", given.output):
+            require_known(text)
+        if name in _CHANGING:
+            self.date(command, another(self.variables))
+        else:
+            PROGRAMS[name](self, command, words)
 
     def _docker(self, command: Command, words: Sequence[str]) -> None:
         words = _after_globals(words)
@@ -82,6 +96,8 @@ class Desk(Files):
                 raise Untaken("its builds are in another file: write them as docker buildx build")
             case [_, *more] if any("buildkit" in word for word in more):
                 self._container(command, words)
+            case [("rmi" | "save" | "load" | "image" | "import" | "export" | "commit") as word, *_]:
+                raise Untaken(f"docker {word}: {_ENGINE}")
             case [word, *_] if word not in _HARMLESS:
                 raise Untaken(f"docker {word}: {_PRINTED}")
             case []:
@@ -219,6 +235,8 @@ class Desk(Files):
 
     def _build(self, command: Command, build: Build) -> None:
         given = command.words
+        paste_options.fill_in(build)
+        require_known(given.document or "")
         epoch = given.env.get("SOURCE_DATE_EPOCH", self.variables.get("SOURCE_DATE_EPOCH", ""))
         if build.epoch is None and epoch.isdigit():
             build.epoch = int(epoch)
@@ -308,6 +326,9 @@ def _after_globals(words: Sequence[str]) -> list[str]:
             left.pop(0)
     return left
 
+
+#: Programs that print something else each time.
+_CHANGING = ("date", "uuidgen")
 
 _STARTERS = ("sudo", "time", "command", "env", "nohup", "exec", "nice", "timeout", "stdbuf")
 

@@ -6,9 +6,10 @@ is listed with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from buildkit_bisect.phrases import cut
 from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario import (
     paste_builds,
@@ -36,6 +37,7 @@ class Draft:
     left: tuple[Left, ...]  # what is not taken
     notes: tuple[str, ...]  # what is taken in another way than written
     versions: tuple[str, ...]  # of BuildKit, as named in the text
+    releases: tuple[str, ...] = ()  # tags among them
     title: str = ""
     issue: str = ""
 
@@ -77,6 +79,7 @@ def draft(text: str) -> Draft:
         left=tuple(sorted(named.values(), key=lambda one: one.number)),
         notes=tuple(dict.fromkeys(maker.notes)),
         versions=tuple(dict.fromkeys(told.versions)),
+        releases=told.releases,
         title=told.title,
         issue=told.issue,
     )
@@ -102,15 +105,36 @@ def _said(maker: Maker, told: Told, builds: Sequence[Step]) -> paste_rules.State
     same = [one for one in ids[:-1] if maker.texts[one] == maker.texts[last]]
     again = bool(same) or "repeat" in builds[-1].values
     stable: list[str] = []
+    same_runs: list[str] = []
+    differ: set[str] = set()
     if again:
         args = maker.made[last].args
         before = maker.made[same[0]].args if same else args
         differ = {name for name in {*args, *before} if args.get(name) != before.get(name)}
         stable = dockerfiles.stable_runs(file, differ, maker.changed)
+        same_runs = dockerfiles.stable_runs(file, differ, maker.changed, any_form=True)
     said = paste_rules.stated(
         told.printed, told.prose, dockerfiles.runs(file) if again else (), stable
     )
-    return said if again else replace(said, cached="", cached_line=0)
+    if not again:
+        return replace(said, cached="", cached_line=0, open_line=0)
+    what = _differing(differ, maker.changed)
+    if said.cached and said.run not in same_runs:
+        maker.notes.append(
+            f"line {said.cached_line}: RUN {cut(said.run, 60)} follows {what}, which differs"
+            " between the builds: it always runs, so no build is good"
+        )
+    if said.open_line and what:
+        maker.notes.append(
+            f"line {said.open_line}: says that a step should be cached, but {what}, which differs"
+            " between the builds, affects every RUN: no rule is made of it"
+        )
+    return said
+
+
+def _differing(args: Collection[str], files: Collection[str]) -> str:
+    names = [f"the argument {name}" for name in sorted(args)]
+    return " and ".join([*names, *(f"the file {name}" for name in sorted(files))][:3])
 
 
 def _take(maker: Maker, event: Event) -> None:

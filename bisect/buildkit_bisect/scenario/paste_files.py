@@ -70,6 +70,10 @@ class Files:
         del name
         self._write(command, text.replace("\\n", "\n") + end)
 
+    def date(self, command: Command, value: str) -> None:
+        """Write *value*, which differs each time."""
+        self._write(command, f"{value}\n")
+
     def printf(self, command: Command, words: Sequence[str]) -> None:
         """Write a text to a file."""
         if not command.words.output:

@@ -6,11 +6,12 @@ What a step can say becomes its keys. What it cannot is listed with the reason.
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from buildkit_bisect.scenario.paste_words import Untaken
+from buildkit_bisect.scenario.paste_words import Untaken, named, require_known, written
 
 #: Options without a value.
 _SWITCHES = frozenset({
@@ -56,6 +57,15 @@ class Build:
     epoch: int | None = None
     frontend: str = ""  # an image
     left: list[tuple[str, str]] = field(default_factory=list)  # option, reason
+
+
+def fill_in(build: Build) -> None:
+    """Give images and caches names where the paste does not say all of them. Raises `Untaken`."""
+    build.tags = [named(tag) for tag in build.tags]
+    for entry in (*build.exports, *build.imports, *build.outputs):
+        entry |= {key: named(entry[key]) for key in ("ref", "name") if key in entry}
+    build.left = [(written(option), reason) for option, reason in build.left]
+    require_known(json.dumps(asdict(build), ensure_ascii=False))
 
 
 def docker(words: Sequence[str], variables: Mapping[str, str]) -> Build:

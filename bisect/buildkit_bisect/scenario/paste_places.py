@@ -21,10 +21,16 @@ class Places:
         key = posixpath.normpath(path)
         if key not in self._names:
             plain = re.sub(r"[^A-Za-z0-9._-]+", "-", key.rpartition("/")[2]).strip("-.") or "out"
-            names = (plain, *(f"{plain}-{n}" for n in range(2, 1000)))
-            self._names[key] = next(name for name in names if name not in self._taken)
-            self._taken.add(self._names[key])
+            self._names[key] = self.fresh(plain)
         return self._names[key]
+
+    def fresh(self, name: str) -> str:
+        """Return *name*, or a name like it that nothing has yet."""
+        stem, dot, kind = name.partition(".")
+        names = (name, *(f"{stem}-{n}{dot}{kind}" for n in range(2, 1000)))
+        found = next(one for one in names if one not in self._taken)
+        self._taken.add(found)
+        return found
 
     def known(self, path: str) -> bool:
         """Whether a build has left something at *path*."""
@@ -104,4 +110,6 @@ def _complete(key: str, kind: str, out: dict[str, str], places: Places, folder: 
     if kind in ("inline", "registry", "image") or name in out:
         return
     usual = "output" if kind == "local" else f"image.{kind}.tar"
-    out[name] = places.of(posixpath.join(folder, usual))
+    # A cache is read where it was written; what a build outputs is its own.
+    own = key == "outputs"
+    out[name] = places.fresh(usual) if own else places.of(posixpath.join(folder, usual))

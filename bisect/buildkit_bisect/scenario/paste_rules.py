@@ -18,14 +18,37 @@ _VARYING = re.compile(
     r"sha256:[0-9a-f*.]+|\b[0-9a-f]{12,}\b|\b[a-z0-9]{25}\b|(?<![\w/.-])(?:[\w.-]+/)+[\w.-]+(?::[\w.-]+)?(?:@\S+)?"
     r"|/(?:tmp|var|home|root|run)/\S+|\b\d+(?:\.\d+)+\S*|\*{3}|\b[\w.-]+:\d+\b"
 )
+_NUMBER = re.compile(r"(?<!exit code: )(?<![\w.])\d+(?![\w.]*\w)")
 _META = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 _CACHED = re.compile(r"\bCACHED\b|\bcached\b|\bcache hit\b", re.IGNORECASE)
 _MUST = re.compile(r"\b(?:should|expect\w*|must|ought|supposed)\b", re.IGNORECASE)
 _NOT = re.compile(
-    r"\b(?:not|never|no longer|isn't)\b(?:\W+(?:be|get|been|getting|being|from|the|in|a|using))*"
-    r"\W+cached?\b", re.IGNORECASE,
-)  # fmt: skip
+    r"\b(?:not|never|no longer|isn't)\b"
+    r"(?:\W+(?:be|get|been|getting|being|from|the|in|a|using|use|reuse|hit)){0,6}\W+cached?\b",
+    re.IGNORECASE,
+)
+
+#: A build that uses the cache, or does not; each part is bounded.
+_USES = re.compile(
+    r"\b(?:(?:re-?)?us(?:e|es|ed|ing)|hit|hits|hitting)"
+    r"(?:\s+(?:the|its|this|that|any|local|remote|registry|inline|build|layer|imported|exported"
+    r"|existing)){0,4}\s+cache\b"
+    r"|\bcache(?!\s+(?:dir|export|folder|import|key|mount|volume))(?:\s+[\w']{1,12}){0,5}\s+(?:re-?)?(?:used|hit)\b",
+    re.IGNORECASE,
+)
+_INSTEAD = re.compile(
+    r"\b(?:re-?)?(?:execut(?:ed|es?)|runs?|ran|buil(?:ds?|t))(?:\s+again)?\s+(?:instead\s+of"
+    r"|rather\s+than)(?:\s+(?:being|coming|taken|from|using|the)){0,3}\s+cached?\b",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:not|never|no longer|cannot|without|\w{2,7}n't)\b", re.IGNORECASE)
+_OTHERWISE = re.compile(
+    r"\b(?:if|unless)\b|\b(?:I|we|you)\s+(?:am|are|can|could|did|do|should|were)(?:n't|\s+not)\b"
+    r"|\bfirst\s+(?:build|run)\b(?!.{0,80}\b(?:second|again|next|subsequent)\b)",
+    re.IGNORECASE,
+)
+_CLAUSES = re.compile(r"[.;!?](?=\s|$)|,?\s(?:but|however)\b|,\s{1,3}instead\b(?!\s+of)")
 _RUN = re.compile(r"\bRUN\s+([^`\n]+)")
 
 #: Characters of a pattern that is made of a message or an instruction.
@@ -41,6 +64,8 @@ class Stated:
     cached: str = ""  # a pattern for a vertex that must be cached
     cached_line: int = 0
     inferred: bool = False  # whether the vertex is not named but follows from the arguments
+    run: str = ""  # the RUN of that vertex, as the Dockerfile has it
+    open_line: int = 0  # says that a step must be cached; no RUN is named, and none is stable
 
 
 def stated(
@@ -52,11 +77,19 @@ def stated(
     the first build and the last one.
     """
     line, message = _error(sorted([*printed, *_quoted(prose)], key=lambda one: one.number))
-    where, vertex, inferred = _must_be_cached(prose, list(vertices), stable)
-    if not vertex:
-        where, vertex = _shown_as_expected(printed, prose, list(vertices))
+    runs = list(vertices)
+    where, run, inferred = _must_be_cached(prose, runs, stable)
+    open_line = 0 if run else where
+    if not run:
+        where, run = _shown_as_expected(printed, prose, runs)
     return Stated(
-        error=message, error_line=line, cached=vertex, cached_line=where, inferred=inferred
+        error=message,
+        error_line=line,
+        cached=vertex(run) if run else "",
+        cached_line=where if run else 0,
+        inferred=inferred,
+        run=run,
+        open_line=0 if run else open_line,
     )
 
 
@@ -74,14 +107,22 @@ def _error(lines: Sequence[Line]) -> tuple[int, str]:
 
 
 def loose(message: str) -> str:
-    """Return a pattern for *message* in which digests, names and numbers may differ."""
+    """Return a pattern for *message* in which digests, names and numbers may differ.
+
+    A line of a Dockerfile has another number here, since arguments for images stand above it. The
+    exit code of a program stays: another one is another error.
+    """
     parts, at = [], 0
     for found in _VARYING.finditer(message[:_LONGEST]):
-        parts.append(literal(message[at : found.start()]))
+        parts.append(_numbers(message[at : found.start()]))
         parts.append(r"\S+")
         at = found.end()
-    text = "".join([*parts, literal(message[at:_LONGEST])]).strip()
+    text = "".join([*parts, _numbers(message[at:_LONGEST])]).strip()
     return text if not pattern.problem(text) else literal(message[:40])
+
+
+def _numbers(text: str) -> str:
+    return _NUMBER.sub("[0-9]+", literal(text))
 
 
 def literal(text: str) -> str:
@@ -103,19 +144,44 @@ def vertex(run: str) -> str:
 def _must_be_cached(
     prose: Sequence[Line], runs: Sequence[str], stable: Sequence[str]
 ) -> tuple[int, str, bool]:
+    """Return the line that says so, the RUN, and whether that is inferred.
+
+    The RUN is "" if no line names one and none is *stable*.
+    """
+    inferred = 0  # the first line that names no RUN: one that does says more
     for at, line in enumerate(prose):
+        text = line.text[:_SENTENCES].replace("\u2019", "'")
         near = " ".join(one.text for one in prose[max(0, at - 1) : at + 2])
-        complaint = bool(_NOT.search(line.text)) and not _MUST.search(line.text)
-        stated_ = _CACHED.search(line.text) and _MUST.search(near) and not _NOT.search(line.text)
-        if not stated_ and not complaint:
+        uses = _uses_cache(text)
+        complaint = bool(_NOT.search(text)) and not _MUST.search(text)
+        stated_ = _CACHED.search(text) and _MUST.search(near) and not _NOT.search(text)
+        if not stated_ and not complaint and not uses:
             continue
-        named = [one.strip() for one in _RUN.findall(line.text if complaint else near)]
+        named = [one.strip() for one in _RUN.findall(text if complaint or uses else near)]
         for run in runs:
             if any(_same(run, one) for one in named):
-                return line.number, vertex(run), False
-        if stable and not complaint:
-            return line.number, vertex(stable[-1]), True
-    return 0, "", False
+                return line.number, run, False
+        if complaint and not uses:
+            continue
+        inferred = inferred or line.number
+    return (inferred, stable[-1], True) if inferred and stable else (inferred, "", False)
+
+
+def _uses_cache(text: str) -> bool:
+    """Whether *text* says that a build must use the cache, or complains that it does not."""
+    for clause in _CLAUSES.split(text):
+        if not clause or _OTHERWISE.search(clause):
+            continue
+        must, denied = _MUST.search(clause), _DENIED.search(clause)
+        if _USES.search(clause) and bool(must) != bool(denied):
+            return True
+        if _INSTEAD.search(clause) and not must and not denied:
+            return True
+    return False
+
+
+#: Characters of a line that are read for what it says of the cache.
+_SENTENCES = 1000
 
 
 def _quoted(prose: Sequence[Line]) -> Iterator[Line]:
@@ -142,7 +208,7 @@ def _shown_as_expected(
         near = [number for number in wanted if 0 < line.number - number <= _NEAR]
         for run in runs if shown and near else ():
             if _same(run, shown):
-                return near[-1], vertex(run)
+                return near[-1], run
     return 0, ""
 
 

@@ -55,6 +55,12 @@ class Left:
     number: int
     source: str
     reason: str
+    shown: bool = False  # what a command printed: for a reader of the output only
+
+    @property
+    def build(self) -> bool:
+        """Whether it runs a build."""
+        return bool(_BUILD.search(self.source))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,26 +155,43 @@ def _prompt(lines: Sequence[Line]) -> re.Pattern[str] | None:
 
 def _sorted_out(lines: Sequence[Line], *, explicit: bool) -> Iterator[Line | Printed]:
     """Yield lines without prompts: from the first one that a build prints on, until a command."""
-    printed, end, open_ = not explicit, "", False
+    printed, end, open_, versions = not explicit, "", False, False
     for line in lines:
         if end:
             yield line
             end = "" if line.text.strip() == end else end
             continue
         if not open_:
-            if OUTPUT.match(line.text):
-                printed = True
+            if OUTPUT.match(line.text) or VERSIONS.match(line.text):
+                printed, versions = True, bool(VERSIONS.match(line.text))
             elif COMMAND.match(line.text) or _TYPED.match(line.text):
-                printed = False
+                printed = versions = False
+            elif versions and not _VERSION.match(line.text):
+                printed = versions = not explicit
         yield Printed(number=line.number, text=line.text) if printed else line
         if not printed:
             open_, end = line.text.rstrip().endswith("\\"), _end(line.text)
 
 
+#: How ``docker version`` and ``docker info`` begin.
+VERSIONS = re.compile(r"\s*(?:Client|Server):(?:\s|$)")
+
+#: What follows in the same output.
+_VERSION = re.compile(r"\s|$|[A-Z][^:]{0,60}:")
+
 #: What people type beside builds.
 _TYPED = re.compile(
     r"\s*(?:cat|cd|cp|echo|export|git|ln|mkdir|mv|printf|rm|set|touch)\s+\S|\s*[A-Za-z_]\w*=\S"
 )
+
+
+_BUILD_WORDS = (
+    r"(?:^|[\s;&|(/])(?:docker|docker-compose|nerdctl|podman|buildx|buildctl|buildctl-daemonless\.sh)"
+    r"(?:\s+-\S+(?:\s+[^-\s]\S*)?){0,6}?(?:\s+(?:buildx|builder|image|compose))?"
+    r"(?:\s+-\S+(?:\s+[^-\s]\S*)?){0,6}?\s+(?:b|bake|build)"
+)
+_BUILD = re.compile(rf"{_BUILD_WORDS}(?=\s|$)")
+BUILD_WITH_MORE = re.compile(rf"{_BUILD_WORDS}\s+\S")
 
 
 #: Lines of one command.

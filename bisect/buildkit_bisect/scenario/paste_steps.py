@@ -42,6 +42,7 @@ class Maker:
     texts: dict[str, str] = field(default_factory=dict)  # the Dockerfile of each build step
     made: dict[str, Build] = field(default_factory=dict)  # the build of each build step
     changed: set[str] = field(default_factory=set)  # files that change after the first build
+    dockerfiles: dict[str, str] = field(default_factory=dict)  # that a build copies
     layouts: dict[str, str] = field(default_factory=dict)  # folder of an output -> its step
 
 
@@ -97,7 +98,7 @@ def _renamed(maker: Maker, event: Event) -> None:
         return
     maker.here[event.content] = maker.here.pop(event.path)
     old, new = inside(maker, event.path), inside(maker, event.content)
-    if maker.root is not None and old and new:
+    if maker.root is not None and old and new and _is_there(maker, old):
         maker.changed |= {old, new}
         add(maker, event, "rename", {"action": "rename", "path": old, "to": new})
 
@@ -107,7 +108,8 @@ def _deleted(maker: Maker, event: Event) -> None:
     for name in gone:
         del maker.here[name]
     name = inside(maker, event.path)
-    if gone and name and maker.root is not None:
+    if gone and name and maker.root is not None and _is_there(maker, name):
+        maker.dockerfiles.pop(name, None)
         maker.changed.add(name)
         add(maker, event, f"delete {name}", {"action": "delete", "path": name})
 
@@ -123,13 +125,33 @@ def inside(maker: Maker, path: str) -> str:
 def written(maker: Maker, event: Event, path: str, *, later: bool = True) -> None:
     """Add a step that writes the file at *path* of the paste."""
     name = inside(maker, path)
-    if not name or re.search(r"(?:^|/)(?:[\w.-]*Dockerfile[\w.-]*)$", name):
+    if not name or is_dockerfile(name):
         return
     text = maker.here[path]
     if later:
         maker.changed.add(name)
     what = {"symlink": text[1:]} if text.startswith("\0") else {"content": text}
     add(maker, maker.wrote.get(path, event), name, {"action": "write", "path": name, **what})
+
+
+def is_dockerfile(name: str) -> bool:
+    """Whether *name* is one of a Dockerfile, which is in the context only if it is copied."""
+    return "Dockerfile" in name.rpartition("/")[2]
+
+
+def _is_there(maker: Maker, name: str) -> bool:
+    return not is_dockerfile(name) or name in maker.dockerfiles
+
+
+def copied(maker: Maker, event: Event, name: str, text: str) -> None:
+    """Write a Dockerfile that a build copies, if the context does not have it so."""
+    if maker.dockerfiles.get(name) == text:
+        return
+    if name in maker.dockerfiles:
+        maker.changed.add(name)
+    maker.dockerfiles[name] = text
+    what = {"symlink": text[1:]} if text.startswith("\0") else {"content": text}
+    add(maker, event, name, {"action": "write", "path": name, **what})
 
 
 def show(maker: Maker, event: Event, name: str, text: str) -> None:

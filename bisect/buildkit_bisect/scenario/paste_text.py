@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from buildkit_bisect.phrases import cut
 from buildkit_bisect.scenario import paste_blocks, paste_shell
 from buildkit_bisect.scenario.paste_blocks import COMMAND, Block, Kind, Line, Paste
 from buildkit_bisect.scenario.paste_commands import Desk
@@ -22,7 +23,17 @@ _REPEATED = re.compile(
 _NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "ten": 10}
 _ISSUE = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+/(?:issues|pull)/\d+")
 _HEADING = re.compile(r"#\s+(\S.*?)\s*#*")
+_SHORT_ISSUE = re.compile(r"(?<![\w./-])([\w.-]{1,40}/[\w.-]{1,60})#(\d{1,6})\b")
 _IMAGE = re.compile(r"\bmoby/buildkit:[\w.-]+")
+_RELEASE = re.compile(r"(?<![\w.-])(v0\.\d{1,3}\.\d{1,3})(?:-rootless)?(?![\w.-]*\w)")
+_ITS_RELEASE = re.compile(
+    r"buildkitd?(?:\s+(?:release|version))?\W{1,20}v?(0\.\d{1,3}\.\d{1,3})(?!-rc|[.\d]*\d)",
+    re.IGNORECASE,
+)
+_OTHER_PROGRAM = re.compile(
+    r"buildx|compose|containerd|docker\b|engine|moby\b(?!/buildkit)|runc|dockerfile\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +56,8 @@ class Told:
     prose: tuple[Line, ...]
     left: tuple[Left, ...]
     repeats: Mapping[int, int]  # line of a build -> how often it is run
-    versions: tuple[str, ...]
+    versions: tuple[str, ...]  # images of BuildKit
+    releases: tuple[str, ...]  # tags of BuildKit, in the order of the text
     flags: tuple[str, ...]  # of buildkitd
     config: str  # buildkitd.toml, as the text shows it
     container: bool  # whether builds run in a BuildKit of their own, not in dockerd
@@ -61,8 +73,11 @@ def told(text: str) -> Told:
     desk = reader.desk
     builds = [event for event in desk.events if event.does == "build"]
     if not builds and any(one.dockerfile for one in reader.listings):
-        reader.plain_build()
-    issues = dict.fromkeys(_ISSUE.findall(text))
+        desk.left += reader.elsewhere()
+        if not any(one.build for one in desk.left):
+            reader.plain_build()
+    short = (f"https://github.com/{repo}/issues/{n}" for repo, n in _SHORT_ISSUE.findall(text))
+    issues = dict.fromkeys(_ISSUE.findall(text)) or dict.fromkeys(short)
     heading = next((m[1] for m in map(_HEADING.fullmatch, (p.text for p in paste.prose)) if m), "")
     return Told(
         events=tuple(desk.events),
@@ -72,6 +87,7 @@ def told(text: str) -> Told:
         left=(*desk.left, *map(_long, paste.long)),
         repeats=reader.repeats,
         versions=(*desk.versions, *_IMAGE.findall(text)),
+        releases=tuple(dict.fromkeys(_releases(text, paste.prose))),
         flags=tuple(desk.flags),
         config=_config(desk, reader.listings),
         container=desk.container,
@@ -134,6 +150,7 @@ class _Reader:
         name = ""
         for one in paste_shell.read(block, self.desk.variables):
             if isinstance(one, Printed):
+                self._versions(one, shown)
                 shown.append(one)
                 self.printed.append(Line(number=one.number, text=one.text))
                 continue
@@ -146,11 +163,33 @@ class _Reader:
                 self.desk.left.append(one)
         self._shown(name, shown)
 
+    def _versions(self, line: Printed, before: Sequence[Printed]) -> None:
+        """Note once that a command printed its versions."""
+        known = any(paste_shell.VERSIONS.match(one.text) for one in before)
+        if paste_shell.VERSIONS.match(line.text) and not known:
+            reason = "what docker version or docker info prints"
+            self.desk.left.append(
+                Left(number=line.number, source=line.text, reason=reason, shown=True)
+            )
+
     def _shown(self, name: str, lines: Sequence[Printed]) -> None:
         """Take what ``cat FILE`` printed."""
         if name and any(line.text.strip() and line.text[0] != "#" for line in lines):
             text = "".join(f"{line.text}\n" for line in lines).rstrip("\n") + "\n"
             self._listing(lines[0].number, name, text)
+
+    def elsewhere(self) -> list[Left]:
+        """Return builds in code of a sentence and in files and outputs, which are not taken."""
+        known = {one.number for one in self.desk.left}
+        lines = [line for line, _ in paste_blocks.spans(self.paste)]
+        for block in self.paste.blocks:
+            lines += block.lines if block.kind in (Kind.FILE, Kind.OUTPUT) else ()
+        reason = "a build that is not in a block of shell with all of its options"
+        return [
+            Left(number=line.number, source=line.text, reason=reason)
+            for line in lines
+            if line.number not in known and paste_shell.BUILD_WITH_MORE.search(line.text)
+        ]
 
     def plain_build(self) -> None:
         """Add a build of the last Dockerfile, for a text that shows no command."""
@@ -163,9 +202,21 @@ class _Reader:
         )
 
 
+def _releases(text: str, prose: Sequence[Line]) -> Iterator[str]:
+    """Yield the releases of BuildKit: other programs have such tags too."""
+    plain = {line.number for line in prose if not _OTHER_PROGRAM.search(line.text)}
+    for number, line in enumerate(text.split("\n"), 1):
+        if "0." in line and len(line) <= paste_blocks.LONGEST_LINE:
+            found = {one.start(1): one[1] for one in _ITS_RELEASE.finditer(line)}
+            found |= {
+                one.start(1) + 1: one[1] for one in _RELEASE.finditer(line) if number in plain
+            }
+            yield from (f"v{found[at].removeprefix('v')}" for at in sorted(found))
+
+
 def _long(line: Line) -> Left:
     reason = f"longer than {paste_blocks.LONGEST_LINE} characters"
-    return Left(number=line.number, source=line.text[:60], reason=reason)
+    return Left(number=line.number, source=cut(line.text, 60), reason=reason)
 
 
 def _has_build(block: Block) -> bool:

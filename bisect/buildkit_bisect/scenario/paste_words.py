@@ -6,6 +6,13 @@ import re
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
+#: An assignment of what the reader has to fill in: ``REGISTRY=<your registry>``.
+_FILLED_IN = re.compile(
+    r"\s*(?:export\s+|declare\s+|local\s+|readonly\s+)?([A-Za-z_]\w*)="
+    r"(?:<[^<>|&;\n]{1,80}>|'<[^<>'\n]{1,80}>'|\"<[^<>\"\n]{1,80}>\")([\w./:-]*)\s*"
+)
+_UNKNOWN = re.compile("\ufdd0(\\w+)\ufdd1")
+
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
 _SPECIAL = re.compile(r"[A-Za-z0-9_@*#?!$-]")
@@ -34,6 +41,26 @@ _GIVEN = "."
 
 class Untaken(ValueError):
     """A part of the shell that is not understood; the message says which."""
+
+
+def named(text: str) -> str:
+    """Return *text* with the values that the paste does not say as an image's name has them.
+
+    ``$REGISTRY/app`` is an image of some registry.
+    """
+    text = re.sub("^\ufdd0\\w+\ufdd1(?=/)", "registry.invalid", text)
+    return _UNKNOWN.sub(lambda found: found[1].lower(), text)
+
+
+def written(text: str) -> str:
+    """Return *text* with the names of values that the paste does not say."""
+    return _UNKNOWN.sub(lambda found: f"${found[1]}", text)
+
+
+def require_known(text: str) -> None:
+    """Raise `Untaken` if *text* has a value that the paste does not say."""
+    if found := _UNKNOWN.search(text):
+        raise Untaken(f"the paste does not say what ${found[1]} is")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +96,11 @@ def commands(
     left = list(zip(documents, expands, strict=True))
     joint = ""
     for part, ends in _parts(text):
-        made = _simple(part, left, variables)
         before, joint = joint, ends
+        if found := _FILLED_IN.fullmatch(part):
+            variables[found[1]] = f"\ufdd0{found[1]}\ufdd1{found[2]}"
+            continue
+        made = _simple(part, left, variables)
         if before == "|":
             if made.words and made.words[0] in _FILTERS and not made.output.endswith("Dockerfile"):
                 continue
@@ -311,11 +341,11 @@ def _braced(inner: str, variables: MutableMapping[str, str], written: str = "") 
 
 def _known(name: str, variables: MutableMapping[str, str]) -> str | None:
     if name == "RANDOM":
-        return _another(variables)
+        return another(variables)
     return variables.get(name)
 
 
-def _another(variables: MutableMapping[str, str]) -> str:
+def another(variables: MutableMapping[str, str]) -> str:
     """Return a value that no earlier call returned, the same in every run of this program."""
     count = int(variables.get("", "0")) + 1
     variables[""] = str(count)
@@ -336,9 +366,9 @@ def _substituted(command: str, variables: MutableMapping[str, str]) -> str:
     if command == "pwd":
         return "."
     if re.match(r"mktemp\b(?!.*-u)", command):
-        return f"{SCRATCH}{_another(variables)}"
+        return f"{SCRATCH}{another(variables)}"
     if _CHANGING.match(command):
-        return _another(variables)
+        return another(variables)
     found = re.fullmatch(r"(?:echo|printf)\s+(['\"]?)([\w./:@=-]*)\1", command)
     if found:
         return found[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from buildkit_bisect.phrases import plural
+from buildkit_bisect.phrases import cut, plural
 from buildkit_bisect.scenario.paste_daemon import CONTROL
 from buildkit_bisect.scenario.paste_draft import Draft
 from buildkit_bisect.scenario.paste_steps import Step
@@ -51,18 +51,25 @@ def toml(draft: Draft, name: str) -> str:
 
 def _head(draft: Draft, name: str) -> Iterator[str]:
     yield "# Made by `./inv scenario new` of an issue's text: check each step against it."
-    for line in unresolved(draft):
+    for line in unresolved(draft, shown=False):
         yield from _comment(line)
     yield "schema = 1"
     yield pair("name", name)
     yield pair("title", _one_line(draft.title) or name)
+    if not draft.issue:
+        yield "# Fill in the address of the issue: the text does not name one, or names several."
     yield pair("issue", draft.issue or "https://github.com/moby/buildkit/issues")
 
 
-def unresolved(draft: Draft) -> list[str]:
-    """Return what was not taken, and what was taken in another way, in lines of text."""
+def unresolved(draft: Draft, *, shown: bool = True) -> list[str]:
+    """Return what was not taken, and what was taken in another way, in lines of text.
+
+    Without *shown*, what a command printed is left out.
+    """
     lines = []
     for one in draft.left:
+        if one.shown and not shown:
+            continue
         where = f"line {one.number}: " if one.number else ""
         lines.append(f"not taken: {where}{_one_line(one.source)}: {one.reason}")
     return [*lines, *draft.notes]
@@ -119,14 +126,14 @@ def _images(draft: Draft) -> Iterator[str]:
 
 
 def _step(step: Step) -> str:
-    where = f"# line {step.number}: {_one_line(step.source)}"[:_WIDEST].rstrip()
+    where = cut(f"# line {step.number}: {_one_line(step.source)}", _WIDEST)
     return f"{where}\n{table('[[steps]]', step.values).rstrip()}"
 
 
 def _one_line(text: str) -> str:
     """Return *text* as printable text without line breaks."""
     plain = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(plain.split())[:200]
+    return cut(" ".join(plain.split()), 200)
 
 
 def _comment(text: str) -> Iterator[str]:
@@ -151,10 +158,12 @@ def summary(draft: Draft, folder: str) -> Iterator[str]:
     width = max(len(str(step.values["id"])) for step in draft.steps)
     for step in draft.steps:
         values = step.values
-        yield f"  {values['id']!s:{width}}  line {step.number}: {_one_line(step.source)[:90]}"
+        yield f"  {values['id']!s:{width}}  line {step.number}: {cut(_one_line(step.source), 90)}"
     for twin in draft.twins:
         yield f"  image {twin.name} stands for {twin.public}"
     yield from unresolved(draft)
     yield from rules_said(draft)
-    if draft.versions:
-        yield f"BuildKit in the text: {', '.join(draft.versions)}"
+    tags = [image.rpartition(":")[2] for image in draft.versions]
+    named = [*draft.versions, *(one for one in draft.releases if one not in tags)]
+    if named:
+        yield f"BuildKit in the text: {', '.join(named)}"

@@ -247,13 +247,60 @@ def test_a_text_without_a_build(here: Path, capsys: pytest.CaptureFixture[str]) 
         "```sh\nfor i in 1 2; do\n  docker build .\ndone\ngo run . | buildctl build\n"
         "docker build -t $X .\ndocker build ..\n```\n```\nFROM <IMAGE>\n```\n"
     )
-    with pytest.raises(BadInput, match=r"issue\.md has no build that can be a step"):
+    with pytest.raises(BadInput, match=r"issue\.md: 4 builds were not taken"):
         new()
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[1] for line in lines] == [
-        "line 2", "line 3", "line 4", "line 5", "line 6", "line 7", "line 10",
+        "line 2", "line 3", "line 4", "line 5", "line 6", "line 7",
     ]  # fmt: skip
     assert not (here / "scenarios").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "docker build -t $X .",
+        "docker buildx bake",
+        "sudo docker compose build",
+        "cd x && docker buildx --builder b build $Y",
+        "buildctl --addr unix:///x build --opt a=$Z",
+    ],
+)
+def test_no_build_is_invented_for_one_that_is_not_taken(line: str, here: Path) -> None:
+    (here / "issue.md").write_text(f"```sh\n{line}\n```\n```\nFROM alpine\nRUN echo x\n```\n")
+    with pytest.raises(BadInput, match=r"issue\.md: 1 build was not taken"):
+        new()
+    assert not (here / "scenarios").exists()
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "I ran `docker buildx build --push -t $X/y`",
+        "```yaml\n- run: docker build -t x .\n```",
+        "```\n+ docker build -t x .\n```",
+    ],
+)
+def test_a_build_that_is_no_line_of_shell_is_not_a_plain_one(shown: str, here: Path) -> None:
+    (here / "issue.md").write_text(f"{shown}\n```\nFROM alpine\nRUN echo x\n```\n")
+    with pytest.raises(BadInput, match=r"issue\.md: 1 build was not taken"):
+        new()
+
+
+def test_a_dockerfile_and_a_word_about_builds_is_a_plain_one(here: Path) -> None:
+    (here / "issue.md").write_text("`docker build` fails\n```\nFROM alpine\nRUN echo x\n```\n")
+    assert new() == 0
+
+
+def test_releases_of_the_text_are_the_next_ones(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "issue.md").write_text(f"Broken in v0.26.0, fine in v0.9.3.\n{PLAIN}")
+    new(as_json=True)
+    assert json.loads(capsys.readouterr().out)["next"] == (
+        "./inv run --rev v0.9.3 --scenario scenarios/mine, or"
+        " ./inv scenario-learn scenarios/mine --good v0.9.3 --bad v0.26.0"
+    )
 
 
 def test_a_scenario_that_does_not_load_is_not_left(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,3 +45,17 @@ def test_a_long_text_takes_no_long_time() -> None:
     """Patterns are linear: the longest text that is taken."""
     for part in ("a", "`", "x/", "FROM x\n", "\\\n"):
         draft(part * (2**18 // len(part)))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("the cache ", "not use the ", "cache isn't ", "no first build ", "rebuilt instead of "),
+        *("docker -a b ", "buildkit version ", "v0.1", "A=<x", "a/b#1", "Client: "),
+    ],
+)
+def test_long_lines_take_no_long_time(part: str) -> None:
+    line = part * (4000 // len(part))
+    text = f"{line}\n" * 30
+    draft(f"```\n$ docker build .\n{text}```\n{text}```sh\n{text}```\n")

@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any
 
 import pytest
 
 from buildkit_bisect.scenario import paste_writer
-from buildkit_bisect.scenario.paste_draft import Draft, draft
-
-DOCKERFILE = "```dockerfile\nFROM alpine\nCOPY a.txt /\nRUN echo stable\n```\n"
-
-
-def shell(text: str, dockerfile: str = DOCKERFILE) -> Draft:
-    return draft(f"{dockerfile}```bash\n{text}\n```\n")
-
-
-def data(made: Draft) -> dict[str, Any]:
-    return tomllib.loads(paste_writer.toml(made, "name"))
-
-
-def actions(made: Draft) -> list[tuple[str, str]]:
-    steps = data(made)["steps"]
-    return [(s["action"], s.get("path", s.get("start", s["id"]))) for s in steps]
-
-
-def reasons(made: Draft) -> list[str]:
-    return [one.reason for one in made.left]
-
-
-def test_a_tag_without_an_engine_is_no_output() -> None:
-    """A builder of its own leaves nothing of a build that has only a tag."""
-    made = shell("docker buildx create --use\ndocker buildx build -t x .")
-    assert "outputs" not in made.steps[-1].values
+from buildkit_bisect.scenario.paste_draft import draft
+from drafting import DOCKERFILE, actions, data, reasons, shell
 
 
 def test_an_image_that_a_later_build_uses_is_pushed() -> None:
@@ -288,13 +263,66 @@ def test_the_text_says_nothing_of_the_outcome() -> None:
         ("RUN echo stable should not be cached", ""),
         ("The cache should be small", ""),
         ("it is not cached", ""),
+        ("The second build doesn't use the cache.", "RUN echo stable"),
+        ("The second build doesn\u2019t use the cache.", "RUN echo stable"),
+        ("The cache is not used in the second build.", "RUN echo stable"),
+        ("The cache isn't used during the second build command.", "RUN echo stable"),
+        ("I expect the second build to use the cache.", "RUN echo stable"),
+        ("I expected it to use the cache, but it does not.", "RUN echo stable"),
+        ("RUN steps are re-executed instead of being cached", "RUN echo stable"),
+        ("The second build should use the cache for `RUN echo stable`, instead it is rebuilt.",
+         "RUN echo stable"),
+        ("The cache is not used.\n`RUN echo stable` should be cached", "RUN echo stable"),
+        ("The second build never hits the imported cache", "RUN echo stable"),
+        ("The second build should not use the cache.", ""),
+        ("It should not use the cached result.", ""),
+        ("I don't use the cache.", ""),
+        ("The first build doesn't use the cache.", ""),
+        ("It fails if the cache is not used.", ""),
+        ("We use the registry cache.", ""),
+        ("You must use a registry cache.", ""),
+        ("The cache mounts aren't used.", ""),
+        ("Steps should be rebuilt instead of being taken from cache.", ""),
     ],
-)
+)  # fmt: skip
 def test_what_must_be_cached(sentence: str, vertex: str) -> None:
     made = draft(
         f"{DOCKERFILE}{sentence}\n```\n$ touch a.txt\n$ docker build .\n$ docker build .\n```\n"
     )
     assert made.said.cached == vertex
+
+
+ARGUMENT = (
+    "```dockerfile\nFROM alpine\n{}ARG BUST\nRUN echo built\n```\n{}\n```\n"
+    "$ docker build --build-arg BUST=1 .\n$ docker build --build-arg BUST=2 .\n```\n"
+)
+
+
+def test_arguments_that_affect_every_run() -> None:
+    made = draft(ARGUMENT.format("", "The second build doesn't use the cache."))
+    assert made.said.cached == ""
+    assert made.notes == (
+        (
+            "line 6: says that a step should be cached, but the argument BUST, which differs"
+            " between the builds, affects every RUN: no rule is made of it"
+        ),
+    )
+
+
+def test_a_named_run_that_always_runs() -> None:
+    made = draft(ARGUMENT.format("RUN echo a\n", "`RUN echo built` should be cached"))
+    assert made.said.cached == "RUN echo built"
+    assert made.notes == (
+        (
+            "line 7: RUN echo built follows the argument BUST, which differs between the builds:"
+            " it always runs, so no build is good"
+        ),
+    )
+
+
+def test_a_named_run_before_the_argument_gets_no_warning() -> None:
+    made = draft(ARGUMENT.format("RUN echo a\n", "`RUN echo a` should be cached"))
+    assert (made.said.cached, made.notes) == ("RUN echo a", ())
 
 
 def test_one_build_has_nothing_to_be_cached() -> None:
@@ -311,6 +339,10 @@ def test_one_build_has_nothing_to_be_cached() -> None:
          r"failed to mount \S+ no space"),
         ('ERROR: process "/bin/sh -c x" did not complete successfully: exit code: 1',
          r'process "/bin/sh -c x" did not complete successfully: exit code: 1'),
+        ("ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: RUNN",
+         r"dockerfile parse error on line [0-9]+: unknown instruction: RUNN"),
+        ("ERROR: layer 3 of 12 in x86_64 (2) lost",
+         r"layer [0-9]+ of [0-9]+ in x86_64 \([0-9]+\) lost"),
         ("#9 ERROR: cannot copy to [non-directory] (x)", r"cannot copy to \[non-directory\] \(x\)"),
     ],
 )  # fmt: skip

@@ -68,7 +68,7 @@ def build(line: str) -> dict[str, Any]:
         ),
         (
             "docker build -t x .",
-            {"outputs": [{"type": "image", "name": "${registry}/x:latest"}]},
+            {"outputs": [{"type": "docker", "dest": "image.docker.tar"}]},
         ),
         (
             "docker buildx build -o type=registry,name=h.io/x .",

@@ -231,10 +231,12 @@ def test_5070_two_builders_are_two_daemons() -> None:
 def test_4780_commands_with_and_without_prompts() -> None:
     _, data = read(pastes.MIXED_PROMPTS)
     assert [step["action"] for step in data["steps"]] == [
-        "write", "mkdir", "build", "write", "build",
+        "write", "mkdir", "write", "build", "write", "build",
     ]  # fmt: skip
     contents = [step["content"] for step in data["steps"] if step["action"] == "write"]
-    assert contents == ["", "edit1\n"]
+    assert contents[0] == ""
+    assert contents[1].startswith("FROM ")  # its Dockerfile is copied too
+    assert contents[2] == "edit1\n"
 
 
 def test_38982_one_block_for_two_files() -> None:
