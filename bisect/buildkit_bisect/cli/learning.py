@@ -1,4 +1,4 @@
-"""The ``scenario-learn`` and ``scenario-check`` tasks."""
+"""The ``scenario learn`` and ``scenario check`` tasks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from buildkit_bisect.errors import BadInput, NoAnswer, printable, printable_line
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import ToolOutcome, Variant
 from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.option import find
 from buildkit_bisect.options.requests import Campaign, ScenarioCheck, ScenarioLearn
 from buildkit_bisect.options.scenario_requests import picks
@@ -87,7 +88,7 @@ def _check(request: ScenarioLearn | ScenarioCheck) -> None:
     ):
         if given:
             raise BadInput(
-                f"{request.task} is about {request.folder!r}, and {option} names another",
+                f"{spoken(request.task)} is about {request.folder!r}, and {option} names another",
                 hint=f"leave out {option}",
             )
 

@@ -167,7 +167,7 @@ def test_picked_facts_become_rules(folder: Path, capsys: pytest.CaptureFixture[s
         ({"trials": "1"}, "--trials 1: facts of one trial never make a rule"),
         ({"bad": ""}, "scenario learn needs both endpoints"),
         ({"bad": "v1"}, "both ends are v1"),
-        ({"scenario": "inline"}, "scenario-learn is about '.*', and --scenario names another"),
+        ({"scenario": "inline"}, "scenario learn is about '.*', and --scenario names another"),
         ({"script": "x"}, "and --script names another"),
         ({"dockerfile": "x"}, "and --dockerfile names another"),
     ],
