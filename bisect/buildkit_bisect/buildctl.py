@@ -200,7 +200,14 @@ def workers(address: str) -> list[str]:
 
 
 def notable(log: Iterable[str], limit: int = 16 * 1024) -> str:
-    """Return the warnings, errors and panics of a daemon's log, at most *limit* characters."""
+    """Return the warnings, errors and panics of a daemon's log, at most *limit* characters.
+
+    A line about bytes that `pipes.excerpt` left out stays: there may be more.
+    """
     marks = ("level=warn", "level=error", "level=fatal", "panic", "goroutine ", "fatal error")
-    lines = [line.rstrip("\n") for line in log if any(mark in line for mark in marks)]
+    lines = [
+        line.rstrip("\n")
+        for line in log
+        if any(mark in line for mark in marks) or re.fullmatch(r"\[\d+ bytes left out\]\n?", line)
+    ]
     return "\n".join(lines)[:limit]

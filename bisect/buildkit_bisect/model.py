@@ -207,11 +207,11 @@ class FileFacts:
     """One file, directory or link of an output."""
 
     path: str  # in the output, without a slash at its beginning
-    kind: str  # "file", "directory", "link" (symbolic) or "other"
+    kind: str  # "file" (also a hard link), "directory", "link" (symbolic) or "other"
     mode: int  # permission bits
     mtime: int  # in seconds since 1970
     size: int = 0  # bytes of a file
-    sha256: str = ""  # of a file's bytes; "" if it was not read to its end
+    sha256: str = ""  # of a file's bytes; "" if it was not read, and its size is not known
     # The first characters of a file, or what a link points to; None if it is not UTF-8 text, or
     # was not kept.
     text: str | None = None
@@ -236,7 +236,7 @@ class StepResult:
     id: str
     exit: int
     seconds: float
-    stderr: str = ""  # messages without the progress JSON; the last 64 KiB
+    stderr: str = ""  # messages without the progress JSON, or a list; the last 64 KiB
     timed_out: bool = False
     vertices: tuple[Vertex, ...] = ()
     export: CacheConfig | None = None
@@ -254,7 +254,8 @@ class Observation:
     no_daemon: str = ""  # why the daemon under test never served: its own fault, so skip
     unsupported: str = ""  # why its client cannot be used, or its reports not be read: also skip
     evidence: str = ""  # directory with logs, progress and cache config
-    daemon_log: str = ""  # warnings and errors of the daemon's log, at most 16 KiB
+    # Warnings and errors of the daemon's log, at most 16 KiB; `kept_text` finds where it is cut.
+    daemon_log: str = ""
     facts: dict[str, Any] = field(default_factory=dict)  # runtime facts: snapshotter, image digests
     ended: str = ""  # ISO 8601, UTC: the order of trials is evidence too
     daemon: str = ""  # "running" or "died" by itself; "" if the trial did not record it

@@ -139,7 +139,7 @@ def test_the_same_context(made: Scenario, tmp_path: Path) -> None:
     own = [s for s in made.steps if s.id != "build"]
 
     def run(commands: list[str]) -> None:
-        script = "set -eu\numask 022\n" + "\n".join(commands)
+        script = "\n".join(["set -eu\numask 022", context_script.functions(own), *commands])
         done = subprocess.run(
             ["/bin/bash", "-c", script], cwd=theirs, capture_output=True, text=True, check=False
         )
@@ -156,3 +156,98 @@ def test_the_same_context(made: Scenario, tmp_path: Path) -> None:
         assert {int((r / name).lstat().st_mtime) for r in (ours, theirs / "context")} == {mtime}
     assert list(tmp_path.rglob("evil")) == []
     assert list(theirs.iterdir()) == [theirs / "context"]
+
+
+LINKS = r"""
+[context]
+folder = "start"
+busybox = true
+
+[[steps]]
+id = "link"
+action = "write"
+path = "l"
+symlink = "OUTSIDE"
+
+[[steps]]
+id = "write"
+action = "write"
+path = "l/.ssh/authorized_keys"
+content = "a key"
+
+[[steps]]
+id = "over"
+action = "write"
+path = "l/victim/x"
+content = "lost"
+
+[[steps]]
+id = "delete"
+action = "delete"
+path = "l/victim"
+
+[[steps]]
+id = "mkdir"
+action = "mkdir"
+path = "l/made"
+
+[[steps]]
+id = "mode"
+action = "mkdir"
+path = "l"
+mode = "0777"
+
+[[steps]]
+id = "away"
+action = "rename"
+path = "l/victim"
+to = "mine"
+
+[[steps]]
+id = "into"
+action = "rename"
+path = "own"
+to = "l/own"
+
+[[steps]]
+id = "missing"
+action = "delete"
+path = "nowhere"
+
+[[steps]]
+id = "last"
+action = "write"
+path = "d/last"
+content = "it goes on"
+"""
+
+
+def test_nothing_is_changed_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "victim").mkdir(parents=True)
+    (outside / "victim/x").write_text("kept")
+    before = state(outside, times=True)
+    start = {"start/own": "own"}
+    folder = written(tmp_path / "scenario", LINKS.replace("OUTSIDE", str(outside)), files=start)
+    made = loaded(folder)
+    steps = [s for s in made.steps if s.id != "build"]
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    ours.mkdir()
+    (theirs / "context").mkdir(parents=True)
+    context.begin(made, ours)
+    exits = {s.id: int(bool(context.change(ours, s, made, str))) for s in steps}
+    script = ["umask 022", context_script.functions(steps), *context_script.begin(made)]
+    for step in steps:
+        script += [context_script.action(step, made, str), f'echo "{step.id} $?"']
+    done = subprocess.run(
+        ["/bin/bash", "-c", "\n".join(script)], cwd=theirs, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    printed = done.stdout.splitlines()
+    assert [line for line in printed if line[-2:] in (" 0", " 1")] == [
+        f"{name} {status}" for name, status in exits.items()
+    ]
+    assert exits == {**dict.fromkeys(exits, 1), "link": 0, "last": 0}
+    assert printed.count("context/l is a symbolic link, which steps do not follow") == 7
+    assert state(outside, times=True) == before
+    assert state(ours, times=False) == state(theirs / "context", times=False)

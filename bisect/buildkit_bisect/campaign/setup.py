@@ -229,16 +229,15 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         elif local_images:
             if request.registry:
                 store = registry.external(request.registry)
+                refs = _ensured(setup, store)
             else:
-                cache_limit.used(paths.cache("registry"))
-                store = stack.enter_context(registry.serve(paths.cache("registry")))
-            for scenario in setup.scenarios:
-                refs[scenario.name] = base_images.ensure(
-                    scenario,
-                    store,
-                    lambda: reference_build(setup.builder),
-                    setup.builder.deadlines,
-                )
+                storage = paths.cache("registry")
+                cache_limit.used(storage)
+                with registry.serve(storage) as writable:
+                    _ensured(setup, writable)
+                # Build steps reach it: a scenario must not change the base images of others.
+                store = stack.enter_context(registry.serve(storage, read_only=True))
+                refs = _ensured(setup, store)
         lab = Lab(
             builder=setup.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
@@ -254,6 +253,16 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             resumed=setup.resumed,
         )
         yield lab, refs
+
+
+def _ensured(setup: Setup, store: registry.Registry) -> dict[str, dict[str, ImageRef]]:
+    """Return the images of each scenario in *store*; build those that are missing."""
+    return {
+        scenario.name: base_images.ensure(
+            scenario, store, lambda: reference_build(setup.builder), setup.builder.deadlines
+        )
+        for scenario in setup.scenarios
+    }
 
 
 @contextmanager

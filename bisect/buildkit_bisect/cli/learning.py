@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.campaign.learn import Watch
@@ -210,15 +212,24 @@ def _write(
     trials = min(one.trials for one in picked)
     comment = f"{trials} trials of each of {ends}."
     new = learned_rules.written(text, rules, comment)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    # A new file with a name that nobody knows before: a link there is not written through.
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = Path(name)
     try:
-        draft.write_text(new, encoding="utf-8", newline="")
-        draft.chmod(path.stat().st_mode & 0o7777)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)
+            file.write(new)
         try:
             loaded = scenarios.load_file(draft)
         except BadInput as error:
             message = error.message.replace(str(draft), str(path))
             raise BadInput(f"these rules are refused: {message}", hint="another fact") from None
+        if loaded.run_digest != scenario.run_digest:
+            raise BadInput(
+                f"{path}: its steps or files changed since the trials began: these rules are not of"
+                " what it is now",
+                hint="the same command again",
+            )
         judged = replace(extended, outcomes=loaded.outcomes)
         if refused := learned_rules.refusal(judged, picked, seen):
             raise refused

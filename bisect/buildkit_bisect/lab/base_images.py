@@ -20,6 +20,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime.host import host_runtime
 from buildkit_bisect.runtime.registry import Registry
+from buildkit_bisect.scenario import build_files
 from buildkit_bisect.scenario.definition import Image, Scenario
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.announce import announce
@@ -120,8 +121,8 @@ def _tag(scenario: Scenario) -> str:
     sha = hashlib.sha256(f"{FORMAT} {REFERENCE}\n".encode())
     sha.update(busybox().read_bytes())
     for name, image in sorted(scenario.images.items()):
-        dockerfile = scenario.file(image.dockerfile).read_text()
-        sha.update(json.dumps([name, image.compression, dockerfile]).encode())
+        texts = [path.read_text() for path in build_files.of(scenario, image.dockerfile)]
+        sha.update(json.dumps([name, image.compression, *texts]).encode())
     return sha.hexdigest()[:16]
 
 
@@ -149,9 +150,10 @@ def _build_all(
         ) as daemon:
             for name, image in scenario.images.items():
                 ref = f"{registry.address}/{_repository(scenario, name)}:{tag}"
-                request = _request(
-                    scenario.file(image.dockerfile), image, context, ref, deadlines.image
+                dockerfile = build_files.alone(
+                    scenario, image.dockerfile, home / "dockerfiles" / name
                 )
+                request = _request(dockerfile, image, context, ref, deadlines.image)
                 built = daemon.build(request)
                 done = built.done
                 if not done.ok:

@@ -6,12 +6,13 @@ it is the config of an image manifest (moby/buildkit#5630; before that: image-ma
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from buildkit_bisect.lab import opened
 from buildkit_bisect.model import CacheConfig
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario.cache_config import MEDIA_TYPE, parse, text
@@ -20,7 +21,7 @@ from buildkit_bisect.scenario.cache_config import MEDIA_TYPE, parse, text
 def read_local(directory: Path) -> tuple[CacheConfig, dict[str, Any]] | None:
     """Return the parsed config and its raw JSON; None if *directory* holds no cache export."""
     try:
-        index = json.loads((directory / "index.json").read_text())
+        index = opened.document(directory, "index.json")
         top = _blob(directory, index["manifests"][0]["digest"])
         return _found(top, partial(_blob, directory))
     except _NO_CACHE:
@@ -30,8 +31,15 @@ def read_local(directory: Path) -> tuple[CacheConfig, dict[str, Any]] | None:
 def read_registry(registry: Registry, ref: str) -> tuple[CacheConfig, dict[str, Any]] | None:
     """Return the same for the cache at *ref*, ``ADDRESS/NAME:TAG`` in *registry*."""
     name, _, tag = ref.removeprefix(f"{registry.address}/").rpartition(":")
+
+    def blob(digest: str) -> Any:
+        with registry.open_blob(name, digest) as file:
+            return opened.parsed(file)[0]
+
     try:
-        return _found(registry.manifest(name, tag), partial(registry.blob, name))
+        with registry.open_manifest(name, tag) as file:
+            top = opened.parsed(file)[0]
+        return _found(top, blob)
     except _NO_CACHE:
         return None
 
@@ -39,7 +47,7 @@ def read_registry(registry: Registry, ref: str) -> tuple[CacheConfig, dict[str, 
 #: What reading an export may raise: the build under test wrote it and may write anything.
 _NO_CACHE = (
     *(OSError, ValueError, KeyError, IndexError, StopIteration, TypeError, AttributeError),
-    RecursionError,
+    *(RecursionError, HTTPException),
 )
 
 
@@ -55,16 +63,16 @@ def _found(top: Any, blob: Callable[[str], Any]) -> tuple[CacheConfig, dict[str,
     return parse(raw, form), raw
 
 
-def blob_path(directory: Path, digest: str) -> Path:
-    """Return the path of a blob of the exported cache in *directory*.
+def blob_path(digest: str) -> str:
+    """Return the path of a blob in an OCI layout or an exported cache.
 
     Raises ValueError for an invalid digest: an export may name any path instead.
     """
     algorithm, _, encoded = text(digest).partition(":")
     if not (algorithm.isalnum() and encoded.isalnum()):
         raise ValueError(digest)
-    return directory / "blobs" / algorithm / encoded
+    return f"blobs/{algorithm}/{encoded}"
 
 
 def _blob(directory: Path, digest: str) -> Any:
-    return json.loads(blob_path(directory, digest).read_text())
+    return opened.document(directory, blob_path(digest))

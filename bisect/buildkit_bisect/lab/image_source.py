@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from buildkit_bisect.lab import opened
 from buildkit_bisect.lab.cache_export import blob_path
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario.cache_config import text
 
-#: Bytes of a document that a trial keeps, as JSON, and of one that is read.
-DOCUMENT_LIMIT, _MOST = 256 * 1024, 4 * 2**20
+#: Bytes of a document that a trial keeps, as JSON.
+DOCUMENT_LIMIT = 256 * 1024
+
+#: Bytes of all documents of an image that are read: an index may name one of them many times.
+MOST_DOCUMENTS = 16 * 2**20
 
 #: How an index marks the attestations of another manifest in it.
 _REFERENCE, _ATTESTATION = "vnd.docker.reference.type", "attestation-manifest"
@@ -29,6 +33,13 @@ class Documents:
     found: dict[str, Any] = field(default_factory=dict)
     too_large: list[str] = field(default_factory=list)
     descriptors: Sequence[Mapping[str, Any]] = ()  # of the layers, lowest first
+    left: int = MOST_DOCUMENTS  # bytes that may still be read
+
+    def parsed(self, file: IO[bytes]) -> Any:
+        """Return the document in *file*. Raises as `opened.parsed`."""
+        document, size = opened.parsed(file, min(self.left, opened.MOST))
+        self.left -= size
+        return document
 
     def add(self, name: str, document: Any) -> None:
         """Keep *document*, unless it is too large."""
@@ -62,12 +73,12 @@ class Folder:
 
     def documents(self) -> Documents:
         """See `Image`."""
-        with (self._folder / "index.json").open("rb") as file:
-            return _of_layout(_parsed(file), self)
+        with opened.file(self._folder, "index.json") as file:
+            return _of_layout(file, self)
 
     def blob(self, digest: str) -> IO[bytes]:
         """See `Image`."""
-        return blob_path(self._folder, digest).open("rb")
+        return opened.file(self._folder, blob_path(digest))
 
     def close(self) -> None:
         """See `Image`."""
@@ -77,26 +88,32 @@ class Archive:
     """An OCI layout in a tar archive, which archives for Docker are too."""
 
     def __init__(self, path: Path) -> None:
-        self._tar = tarfile.open(path, mode="r:")  # noqa: SIM115 - `close` closes it
+        self._file = opened.file(path.parent, path.name)
+        try:
+            self._tar = tarfile.open(fileobj=self._file, mode="r:")  # noqa: SIM115 - `close` closes it
+        except BaseException:
+            self._file.close()
+            raise
 
     def documents(self) -> Documents:
         """See `Image`."""
         with self._member("index.json") as file:
-            return _of_layout(_parsed(file), self)
+            return _of_layout(file, self)
 
     def blob(self, digest: str) -> IO[bytes]:
         """See `Image`."""
-        return self._member(str(blob_path(Path(), digest)))
+        return self._member(blob_path(digest))
 
     def _member(self, name: str) -> IO[bytes]:
-        opened = self._tar.extractfile(name)
-        if opened is None:
+        member = self._tar.extractfile(name)
+        if member is None:
             raise ValueError(f"{name} is not a file")
-        return opened
+        return member
 
     def close(self) -> None:
         """See `Image`."""
         self._tar.close()
+        self._file.close()
 
 
 class Pushed:
@@ -109,8 +126,12 @@ class Pushed:
     def documents(self) -> Documents:
         """See `Image`."""
         made = Documents()
-        top = self._registry.manifest(self._name, self._tag)
-        _add(top, made, lambda digest: self._registry.manifest(self._name, digest), self)
+
+        def manifest(tag: str) -> Any:
+            with self._registry.open_manifest(self._name, tag) as file:
+                return made.parsed(file)
+
+        _add(manifest(self._tag), made, manifest, self)
         return made
 
     def blob(self, digest: str) -> IO[bytes]:
@@ -125,21 +146,15 @@ class _ReadsManifest(Protocol):
     def __call__(self, digest: str, /) -> Any: ...
 
 
-def _parsed(file: IO[bytes]) -> Any:
-    data = file.read(_MOST + 1)
-    if len(data) > _MOST:
-        raise ValueError(f"a document is larger than {_MOST} bytes")
-    return json.loads(data)
-
-
-def _of_layout(layout: Any, image: Image) -> Documents:
-    """Return the documents of the first image that ``index.json`` names."""
+def _of_layout(index: IO[bytes], image: Image) -> Documents:
+    """Return the documents of the first image that *index*, the file ``index.json``, names."""
     made = Documents()
+    layout = made.parsed(index)
     made.add("layout", layout)
 
     def manifest(digest: str) -> Any:
         with image.blob(digest) as file:
-            return _parsed(file)
+            return made.parsed(file)
 
     top = manifest(layout["manifests"][0]["digest"])
     if "manifests" not in top:
@@ -160,14 +175,19 @@ def _add(top: Any, made: Documents, manifest: _ReadsManifest, image: Image) -> N
     made.add("manifest", own)
     made.descriptors = own["layers"]
     with image.blob(text(own["config"]["digest"])) as file:
-        config = _parsed(file)
+        config = made.parsed(file)
     made.add("config", config)
     ids = (config.get("rootfs") or {}).get("diff_ids") or []
     padded = [*ids, *[""] * len(made.descriptors)]
     made.add(
         "layers", [{**d, "diff_id": i} for d, i in zip(made.descriptors, padded, strict=False)]
     )
-    made.add("attestations", [a for e in attached for a in _attestations(e, manifest, image)])
+    try:
+        found = [a for e in attached for a in _attestations(e, manifest, image, made)]
+    except opened.TooLarge:
+        made.too_large.append("attestations")
+    else:
+        made.add("attestations", found)
 
 
 def _attests(entry: Mapping[str, Any]) -> bool:
@@ -179,12 +199,12 @@ def _about(entry: Mapping[str, Any]) -> str:
 
 
 def _attestations(
-    entry: Mapping[str, Any], manifest: _ReadsManifest, image: Image
+    entry: Mapping[str, Any], manifest: _ReadsManifest, image: Image, made: Documents
 ) -> list[dict[str, Any]]:
-    made = []
+    found = []
     for layer in manifest(text(entry["digest"]))["layers"]:
         with image.blob(text(layer["digest"])) as file:
-            statement = _parsed(file)
+            statement = made.parsed(file)
         kind = (layer.get("annotations") or {}).get(_PREDICATE, "")
-        made.append({"predicate_type": kind, "statement": statement})
-    return made
+        found.append({"predicate_type": kind, "statement": statement})
+    return found

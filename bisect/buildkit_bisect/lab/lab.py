@@ -97,6 +97,7 @@ class Lab:
         self._controls: dict[tuple[str, str, Axes], Cell] = {}
         self._visited: dict[_Place, _Visit] = {}
         self._made: dict[str, Build | NoBuild] = {}
+        self._digests: dict[str, str] = {}  # of scenarios, by name
         self.build_seconds = 0.0
 
     def build(self, variant: Variant) -> Build | NoBuild:
@@ -290,6 +291,9 @@ class Lab:
         self._builder.patches = (*self._builder.patches, patch)
 
     def _job(self, variant: Variant, build: Build, scenario: Scenario, axes: Axes) -> TrialJob:
+        # Images, controls and cells are kept by its name.
+        digest = self._digests.setdefault(scenario.name, scenario.run_digest)
+        assert digest == scenario.run_digest, f"two scenarios are called {scenario.name}"
         images = self._images[scenario.name]
         return TrialJob(
             build=build,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+
+from buildkit_bisect.lab import opened
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -16,8 +17,8 @@ def digest(folder: Path) -> str:
     Raises ValueError if *folder* is none: the build under test wrote it and may write anything.
     """
     try:
-        found = json.loads((folder / "index.json").read_text())["manifests"][-1]["digest"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        found = opened.document(folder, "index.json")["manifests"][-1]["digest"]
+    except (OSError, ValueError, LookupError, TypeError):
         raise ValueError(f"{folder.name} is not an OCI layout with an image in it") from None
     if not isinstance(found, str) or not _DIGEST.fullmatch(found):
         raise ValueError(f"the image in the OCI layout {folder.name} has no valid digest")

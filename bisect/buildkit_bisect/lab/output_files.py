@@ -10,15 +10,17 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Protocol, Self, cast
 
+from buildkit_bisect.lab import opened
 from buildkit_bisect.model import FileFacts
+from buildkit_bisect.scenario.kept_text import FILE_LIMIT
 
 #: Files, directories and links of one output that a trial keeps.
 MOST_FILES = 2000
 
 #: Bytes of one file whose text is kept, and of all texts of one output.
-TEXT_LIMIT, MOST_TEXT = 8 * 1024, 256 * 1024
+TEXT_LIMIT, MOST_TEXT = FILE_LIMIT, 256 * 1024
 
 #: Bytes of one output that are read, decompressed.
 MOST_BYTES = 256 * 2**20
@@ -86,30 +88,31 @@ class Found:
 
 def of_folder(folder: Path, found: Found) -> None:
     """Add the files below *folder* to *found*; links are not followed. Raises `TooMuch`."""
-    for directory, names, files in os.walk(folder, onerror=_raise):
-        names.sort()
-        for name in sorted([*names, *files]):
-            path = Path(directory, name)
-            found.add(_on_disk(path, str(path.relative_to(folder)), found))
+    with opened.directory(folder) as top:
+        for directory, names, files, here in os.fwalk(".", dir_fd=top, onerror=_raise):
+            names.sort()
+            for name in sorted([*names, *files]):
+                path = os.path.normpath(Path(directory, name))
+                found.add(_on_disk(here, name, path, found))
 
 
 def _raise(error: OSError) -> None:
     raise error
 
 
-def _on_disk(path: Path, name: str, found: Found) -> FileFacts:
-    status = path.lstat()
+def _on_disk(here: int, name: str, path: str, found: Found) -> FileFacts:
+    """Return the file *name* of the folder with the descriptor *here*, as *path*."""
+    status = os.stat(name, dir_fd=here, follow_symlinks=False)
     shown = FileFacts(
-        path=name, kind="other", mode=stat.S_IMODE(status.st_mode), mtime=int(status.st_mtime)
+        path=path, kind="other", mode=stat.S_IMODE(status.st_mode), mtime=int(status.st_mtime)
     )
     if stat.S_ISDIR(status.st_mode):
         return replace(shown, kind="directory")
     if stat.S_ISLNK(status.st_mode):
-        return _link(shown, str(path.readlink()))
+        return _link(shown, os.readlink(name, dir_fd=here))
     if not stat.S_ISREG(status.st_mode):
         return shown
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    with os.fdopen(os.open(path, flags), "rb") as file:
+    with opened.at(here, name) as file:
         return _content(shown, file, found, counted=False)
 
 
@@ -118,10 +121,10 @@ def _link(file: FileFacts, target: str) -> FileFacts:
     return replace(file, kind="link", text=plain, size=len(plain.encode()))
 
 
-def _content(file: FileFacts, opened: IO[bytes], found: Found, *, counted: bool) -> FileFacts:
-    """Return *file* with the digest and text of what *opened* has."""
+def _content(file: FileFacts, data: IO[bytes], found: Found, *, counted: bool) -> FileFacts:
+    """Return *file* with the digest and text of what *data* has."""
     digest, start, size = hashlib.sha256(), b"", 0
-    while chunk := opened.read(_CHUNK):
+    while chunk := data.read(_CHUNK):
         digest.update(chunk)
         size += len(chunk)
         if len(start) < TEXT_LIMIT:
@@ -154,9 +157,14 @@ def of_layers(blobs: Blobs, descriptors: Sequence[Mapping[str, Any]], found: Fou
 
     The uppermost layer is read first: what is left out then changes nothing of what was read.
     Raises `TooMuch`, and whatever the blobs raise.
+
+    A directory that an upper layer only has files below may have no entry there. If a lower layer
+    has something else at its path, where these files are depends on who unpacks the image: that is
+    reported as left out.
     """
     gone: set[str] = set()  # deleted by an upper layer
     covered: set[str] = set()  # what lower layers have below these is not in the image
+    above: set[str] = set()  # directories in which upper layers have something
     for descriptor in reversed(descriptors):
         below: set[str] = set()
         deleted: set[str] = set()
@@ -167,26 +175,38 @@ def of_layers(blobs: Blobs, descriptors: Sequence[Mapping[str, Any]], found: Fou
                     below.add(folder)
                 elif name.startswith(_GONE):
                     deleted.add(f"{folder}/{name[len(_GONE) :]}".lstrip("/"))
-                elif not _hidden(entry.path, found, gone, covered) and name not in _ESTARGZ:
-                    found.add(entry)
+                elif name not in _ESTARGZ:
                     if entry.kind != "directory":
-                        below.add(entry.path)
+                        below.add(entry.path)  # also if it is hidden itself
+                    if _hidden(entry.path, found, gone, covered):
+                        continue
+                    if entry.kind != "directory" and entry.path in above:
+                        found.left_out = (
+                            f"a layer has files below {entry.path}, which is no directory in a"
+                            " lower one"
+                        )
+                    found.add(entry)
         gone |= deleted
         covered |= below | deleted
+        above |= {str(parent) for path in found.files for parent in Path(path).parents}
         found.depth += 1
 
 
 def _hidden(path: str, found: Found, gone: set[str], covered: set[str]) -> bool:
-    if path in found.files or path in gone or "" in covered:
+    """Return whether an upper layer replaced or deleted *path*; a layer's last entry counts."""
+    if found.depths.get(path, found.depth) < found.depth or path in gone or "" in covered:
         return True
     return any(str(parent) in covered for parent in Path(path).parents)
 
 
 def _entries(file: IO[bytes], found: Found) -> Iterator[FileFacts]:
-    """Yield the entries of a tar archive, plain or gzip; hard links are files."""
+    """Yield the entries of a tar archive, plain or gzip; hard links are files.
+
+    Raises `tarfile.ReadError` if it does not end as archives do.
+    """
     here: dict[str, FileFacts] = {}
     counted = cast(IO[bytes], _Counted(_plain(file), found))
-    with tarfile.open(fileobj=counted, mode="r|") as archive:
+    with tarfile.open(fileobj=counted, mode="r|", tarinfo=_Header) as archive:
         for member in archive:
             path = "/".join(part for part in member.name.split("/") if part not in ("", "."))
             if path:
@@ -208,9 +228,25 @@ def _entry(
         return _link(shown, member.linkname)
     if member.islnk():
         target = "/".join(part for part in member.linkname.split("/") if part not in ("", "."))
-        return replace(here[target], path=path) if target in here else shown
-    opened = archive.extractfile(member) if member.isreg() else None
-    return _content(shown, opened, found, counted=True) if opened else shown
+        # The target may be in a lower layer: then its content is not known, but it is a file.
+        return replace(here[target], path=path) if target in here else replace(shown, kind="file")
+    data = archive.extractfile(member) if member.isreg() else None
+    return _content(shown, data, found, counted=True) if data else shown
+
+
+class _Header(tarfile.TarInfo):
+    """A header of an archive; `tarfile` takes one that is damaged or cut for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        if len(buf) != tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("the archive is cut short")
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if any(buf):
+                raise tarfile.ReadError(str(error)) from error
+            raise  # a block of zeros is the end
 
 
 def _plain(file: IO[bytes]) -> IO[bytes]:

@@ -10,9 +10,10 @@ import contextlib
 import tarfile
 import zlib
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 
-from buildkit_bisect.lab import image_source, output_files
+from buildkit_bisect.lab import image_source, opened, output_files
 from buildkit_bisect.lab.image_source import Image
 from buildkit_bisect.lab.output_files import Found
 from buildkit_bisect.model import OutputFacts
@@ -22,7 +23,7 @@ from buildkit_bisect.scenario import outputs
 #: What reading may raise, beside what each reader expects.
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
-    *(RecursionError, tarfile.TarError, zlib.error),
+    *(RecursionError, tarfile.TarError, zlib.error, HTTPException),
 )
 
 
@@ -42,7 +43,8 @@ def read(
         if written.kind == "local":
             output_files.of_folder(Path(filled["dest"]), found)
         elif written.kind == "tar":
-            with Path(filled["dest"]).open("rb") as file:
+            path = Path(filled["dest"])
+            with opened.file(path.parent, path.name) as file:
                 output_files.of_tar(file, found)
         else:
             with contextlib.closing(_image(written.kind, filled, registry)) as image:

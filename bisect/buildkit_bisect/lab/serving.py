@@ -9,11 +9,9 @@ from buildkit_bisect.model import StepResult
 from buildkit_bisect.runtime.servers import Page, Server, serve
 from buildkit_bisect.scenario import Action, Scenario, Step, content
 from buildkit_bisect.scenario.made import Made
+from buildkit_bisect.solve_status import MESSAGES_LIMIT
 
 _NOT_MODIFIED = 304
-
-#: Characters of the list of requests in a step's messages.
-_LISTED = 16 * 1024
 
 
 class Stand:
@@ -52,13 +50,21 @@ class Stand:
             id=step.id,
             exit=0,
             seconds=0.0,
-            stderr="".join(f"{request}\n" for request in asked)[:_LISTED],
+            stderr=_listed("".join(f"{request}\n" for request in asked)),
             metrics={
                 "requests": float(len(asked)),
                 "not_modified": float(sum(r.status == _NOT_MODIFIED for r in asked)),
                 "bytes": float(sum(r.sent for r in asked)),
             },
         )
+
+
+def _listed(requests: str) -> str:
+    """Return the requests; of a long list the last ones, below a line about the others."""
+    over = len(requests) - MESSAGES_LIMIT
+    if over <= 0:
+        return requests
+    return f"[{over} characters left out]\n{requests[over:]}"
 
 
 def opened(scenario: Scenario, stack: ExitStack) -> Stand:

@@ -18,6 +18,7 @@ from buildkit_bisect.lab import (
     context,
     daemon_state,
     layout,
+    opened,
     outputs,
     private,
     program_step,
@@ -31,11 +32,13 @@ from buildkit_bisect.scenario import (
     Action,
     Scenario,
     Step,
+    build_files,
     build_step,
     script_files,
     script_step,
     uses_registry,
 )
+from buildkit_bisect.scenario.outputs import local_dests
 from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.system import process
 from buildkit_bisect.system.process import Completed
@@ -130,7 +133,7 @@ def _build(bench: Bench, runtime: Runtime, step: Step) -> StepResult:
         except (OSError, ValueError) as error:
             return StepResult(id=step.id, exit=1, seconds=0.0, stderr=str(error))
         built = private.hidden(runtime.build(request), own.secrets)
-    result = _with_outputs(bench, step, _built(bench, step, built), own.secrets)
+    result = _with_outputs(bench, step, request, _built(bench, step, built), own.secrets)
     for entry in request.exports:
         found = _exported(bench, entry)
         if found:
@@ -145,6 +148,8 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
 
     Raises OSError or ValueError, which say it, if something that it names is not there.
     """
+    for dest in local_dests(step):
+        opened.renew(bench.work, dest)
     places = build_step.Places(
         output=lambda dest: bench.work / dest,
         context=bench.context,
@@ -173,7 +178,8 @@ def _request(bench: Bench, step: Step, own: private.Private) -> buildctl.BuildRe
 def _dockerfile(bench: Bench, step: Step) -> Path:
     """Return the path of a Dockerfile; below the remote context, if the step has one.
 
-    Raises ValueError if it is in the build context and a link there leads out of it.
+    Raises ValueError if it is in the build context and a link there leads out of it, `InfraFailed`
+    if it cannot be copied.
     """
     if step.context:
         return Path(step.dockerfile)
@@ -181,17 +187,29 @@ def _dockerfile(bench: Bench, step: Step) -> Path:
         path = bench.context / written
         layout.check_inside(path, (bench.context,), "the Dockerfile")
         return path
-    return bench.scenario.file(step.dockerfile)
+    folder = bench.work.parent / "dockerfiles" / step.id
+    try:
+        return build_files.alone(bench.scenario, step.dockerfile, folder)
+    except OSError as error:
+        raise InfraFailed(
+            f"the Dockerfile of step {step.id} cannot be copied: {error.strerror}",
+            hint=inv("doctor"),
+        ) from None
 
 
 def _with_outputs(
-    bench: Bench, step: Step, result: StepResult, secrets: Mapping[str, str]
+    bench: Bench,
+    step: Step,
+    request: buildctl.BuildRequest,
+    result: StepResult,
+    secrets: Mapping[str, str],
 ) -> StepResult:
     """Return *result* with what the build wrote, if it succeeded; also keep it as evidence."""
     if result.exit != 0 or result.timed_out:
         return result
     registry = Registry(address=bench.registry) if bench.registry else None
-    read = [outputs.read(entry, _entry(bench, entry), registry) for entry in step.outputs]
+    pairs = zip(step.outputs, request.outputs, strict=True)
+    read = [outputs.read(entry, filled, registry) for entry, filled in pairs]
     found = tuple(private.in_outputs(output, secrets) for output in read if output)
     if found:
         shown = json.dumps([asdict(output) for output in found], indent=1)
@@ -307,10 +325,13 @@ def _delete_blob(bench: Bench, step: Step) -> StepResult:
         problem = f"the cache {step.cache!r} has no layer {step.layer}"
         return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
     try:
-        blob = cache_export.blob_path(cache, layers[step.layer])
+        blob = cache_export.blob_path(layers[step.layer])
     except ValueError:
         problem = f"layer {step.layer} of the cache {step.cache!r} has no valid digest"
         return StepResult(id=step.id, exit=1, seconds=0.0, stderr=problem)
-    with suppress(FileNotFoundError):
-        blob.unlink()
+    try:
+        with suppress(FileNotFoundError):
+            opened.unlink(cache, blob)
+    except OSError as error:  # the build under test wrote it: a link, or a folder
+        return StepResult(id=step.id, exit=1, seconds=0.0, stderr=f"cannot delete {blob}: {error}")
     return StepResult(id=step.id, exit=0, seconds=0.0)

@@ -43,7 +43,7 @@ FORMAT = 1
 PROGRESS_FORMAT = 2
 
 #: The same for trials whose builds write outputs: raise it when these are read in another way.
-OUTPUTS_FORMAT = 1
+OUTPUTS_FORMAT = 3
 
 #: The same for trials whose rules are about the daemon: earlier ones did not record its state.
 DAEMON_FORMAT = 1
@@ -53,6 +53,12 @@ TIMES_FORMAT = 1
 
 #: The same for trials whose rules are about the bytes that a build transferred.
 BYTES_FORMAT = 1
+
+#: The same for trials whose rules are about the daemon's log: earlier ones hid where it is cut.
+DAEMON_LOG_FORMAT = 1
+
+#: The same for trials that list requests: earlier ones kept fewer.
+REQUESTS_FORMAT = 1
 
 _NO_SPACE = "no space left on device"
 
@@ -112,19 +118,9 @@ class TrialJob:
             "runtime": self.backend.kind,
             "machine": machine.fingerprint(),
         }
-        if any(step.action is Action.BUILD for step in self.scenario.steps):
-            parts["progress"] = PROGRESS_FORMAT
-        if any_readable(self.scenario):
-            parts["outputs"] = OUTPUTS_FORMAT
-        asked = [c for rule in self.scenario.outcomes for c, _ in rule.leaves()]
-        if any(c.daemon for c in asked):
-            parts["daemon"] = DAEMON_FORMAT
-        if any(c.took or c.before for c in asked):
-            parts["times"] = TIMES_FORMAT
+        parts |= _formats(self.scenario)
         if self.scenario.context.busybox:
             parts["busybox"] = hashlib.sha256(base_images.busybox().read_bytes()).hexdigest()
-        if any(c.metric == "bytes" for c in asked):
-            parts["bytes"] = BYTES_FORMAT
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
@@ -133,6 +129,22 @@ class TrialJob:
         if self.backend.kind is RuntimeKind.HOST and (mounting := self._mounting()):
             parts["programs"] = mounting
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _formats(scenario: Scenario) -> dict[str, int]:
+    """Return the formats that apply to trials of *scenario*, by their names in a trial's key."""
+    asked = [c for rule in scenario.outcomes for c, _ in rule.leaves()]
+    actions = {step.action for step in scenario.steps}
+    applying = {
+        "progress": (PROGRESS_FORMAT, Action.BUILD in actions),
+        "outputs": (OUTPUTS_FORMAT, any_readable(scenario)),
+        "requests": (REQUESTS_FORMAT, Action.REQUESTS in actions),
+        "daemon": (DAEMON_FORMAT, any(c.daemon for c in asked)),
+        "daemon log": (DAEMON_LOG_FORMAT, any(c.daemon_log for c in asked)),
+        "times": (TIMES_FORMAT, any(c.took or c.before for c in asked)),
+        "bytes": (BYTES_FORMAT, any(c.metric == "bytes" for c in asked)),
+    }
+    return {name: number for name, (number, applies) in applying.items() if applies}
 
 
 def run_trial(job: TrialJob) -> Observation:

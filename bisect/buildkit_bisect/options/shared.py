@@ -212,7 +212,7 @@ class WithScenarios:
         example="cross-stage-lazy",
     )
     trust_scenario: bool = switch(
-        help="also run your own scenarios that run programs as root on this machine"
+        help="also run your own scenarios that are root on this machine, or use its network"
     )
     axis: Mapping[str, tuple[str, ...]] = repeated(
         parse.axes,

@@ -57,7 +57,10 @@ class Runtime(Protocol):
         ...
 
     def restart(self, *, fresh: bool) -> None:
-        """Stop and start again, from an empty state if *fresh*. Raises `DaemonFailed`."""
+        """Stop and start again, from an empty state if *fresh*.
+
+        Raises `DaemonFailed`, and `InfraFailed` if something else had ended it: see `trouble`.
+        """
         ...
 
     def alive(self) -> bool:

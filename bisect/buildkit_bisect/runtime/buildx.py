@@ -164,6 +164,8 @@ class BuildxRuntime:
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
+        if trouble := self.trouble():  # the next daemon's state would hide it
+            raise InfraFailed(trouble, hint="docker events --since 1h")
         if fresh:
             self.stop()
             self.start()

@@ -217,6 +217,8 @@ class DockerRuntime:
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
+        if trouble := self.trouble():  # the next daemon's state would hide it
+            raise InfraFailed(trouble, hint="docker events --since 1h")
         if fresh or self._container is None:
             self.stop()
         else:

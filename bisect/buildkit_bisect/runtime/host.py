@@ -39,6 +39,10 @@ _HUNG = 1.0
 #: Bytes of a daemon's log that are searched for the reason it ended.
 _LAST_WORDS = 2**20
 
+#: What `unshare` prints, and exits with 1, if SIGKILL ended the first process of its namespace: it
+#: tries to end by the same signal, and SIGKILL has no handler that it could reset.
+_UNSHARE_KILLED = "unshare: sigprocmask unblock failed"
+
 #: Directory for sockets; not below the state, because a socket's path is limited to 107 characters.
 SOCKETS = Path("/tmp")  # noqa: S108 - mkdtemp makes them, readable by us alone
 
@@ -121,6 +125,8 @@ class HostRuntime:
             if answer.ok:
                 return
             if not self.alive():
+                if trouble := self.trouble():
+                    raise InfraFailed(trouble, hint=inv("doctor"))
                 raise DaemonFailed(f"buildkitd exited {self._child.returncode}: {self._last()}")
             left = deadline - time.monotonic()
             if left <= 0:
@@ -137,6 +143,9 @@ class HostRuntime:
         lines = pipes.excerpt(self.log, _LAST_WORDS).strip().splitlines()
         telling = [line for line in lines if "panic" in line or line.startswith("buildkitd:")]
         return (telling or lines or ["it printed nothing"])[-1][:500]
+
+    def _last_line(self) -> str:
+        return (pipes.excerpt(self.log, _LAST_WORDS).strip().splitlines() or [""])[-1]
 
     def _buildctl(self, arguments: list[str], *, timeout: float) -> process.Completed:
         argv = [str(self._binaries / "buildctl"), *arguments]
@@ -160,6 +169,8 @@ class HostRuntime:
 
     def restart(self, *, fresh: bool) -> None:
         """See `Runtime`."""
+        if trouble := self.trouble():  # the next daemon's status would hide it
+            raise InfraFailed(trouble, hint=inv("doctor"))
         self.stop(grace=0 if fresh else process.GRACE)
         if fresh:
             shutil.rmtree(self._home / "state", ignore_errors=True)
@@ -172,8 +183,11 @@ class HostRuntime:
     def trouble(self) -> str:
         """See `Runtime`."""
         status = self._child.poll() if self._child else None
-        # `unshare` ends by the same signal, or exits with 128 + signal like a shell.
-        killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        # `unshare` ends by the same signal, or exits with 128 + signal like a shell, or cannot do
+        # so and prints it, after all that could print to the log has ended.
+        killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL) or (
+            status == 1 and self._last_line().startswith(_UNSHARE_KILLED)
+        )
         return "something killed buildkitd with SIGKILL (out of memory?)" if killed else ""
 
     def stop(self, *, grace: float = 0) -> None:

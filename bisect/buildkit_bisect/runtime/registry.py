@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.options.command import inv, words
@@ -53,23 +53,16 @@ class Registry:
         name, _, tag = rest.rpartition(":")
         return host != self.address or self.digest(name, tag) is not None
 
-    def manifest(self, name: str, tag: str) -> Any:
-        """Return the parsed manifest of ``name:tag``, or of the digest *tag*.
+    def open_manifest(self, name: str, tag: str) -> IO[bytes]:
+        """Open the manifest of ``name:tag``, or of the digest *tag*.
 
         Raises `OSError` or `ValueError`.
         """
-        return _json(f"http://{self.address}/v2/{name}/manifests/{tag}")
-
-    def blob(self, name: str, digest: str) -> Any:
-        """Return a parsed JSON blob of repository *name*. Raises `OSError` or `ValueError`."""
-        return _json(f"http://{self.address}/v2/{name}/blobs/{digest}")
+        return _opened(f"http://{self.address}/v2/{name}/manifests/{tag}")
 
     def open_blob(self, name: str, digest: str) -> IO[bytes]:
         """Open a blob of repository *name*. Raises `OSError` or `ValueError`."""
-        try:
-            return _open(f"http://{self.address}/v2/{name}/blobs/{digest}")
-        except web.NotServed as error:
-            raise OSError(error.message) from None
+        return _opened(f"http://{self.address}/v2/{name}/blobs/{digest}")
 
 
 def on_disk(storage: Path, name: str, tag: str) -> str | None:
@@ -90,10 +83,9 @@ def _get(url: str) -> str | None:
         return None
 
 
-def _json(url: str) -> Any:
+def _opened(url: str) -> HTTPResponse:
     try:
-        with _open(url) as answer:
-            return json.load(answer)
+        return _open(url)
     except web.NotServed as error:
         raise OSError(error.message) from None
 
@@ -114,9 +106,10 @@ def external(address: str) -> Registry:
 
 
 @contextlib.contextmanager
-def serve(storage: Path) -> Iterator[Registry]:
+def serve(storage: Path, *, read_only: bool = False) -> Iterator[Registry]:
     """Run a registry over *storage* on a free loopback port for the duration of a block.
 
+    It asks nobody who they are: what build steps may reach is *read_only* if others rely on it.
     Raises `InfraFailed` if it does not start.
     """
     with paths.scratch("registry") as home:
@@ -125,7 +118,7 @@ def serve(storage: Path) -> Iterator[Registry]:
             port = _free_port()
             config = home / "config.yml"
             # JSON is valid YAML and quotes every path.
-            config.write_text(json.dumps(_config(storage, port)))
+            config.write_text(json.dumps(_config(storage, port, read_only=read_only)))
             with process.running(["docker-registry", "serve", str(config)], log=log) as child:
                 registry = Registry(address=f"127.0.0.1:{port}")
                 deadline = time.monotonic() + START
@@ -146,13 +139,14 @@ def _free_port() -> int:
         return port
 
 
-def _config(storage: Path, port: int) -> dict[str, object]:
+def _config(storage: Path, port: int, *, read_only: bool) -> dict[str, object]:
     return {
         "version": "0.1",
         "log": {"level": "warn"},
         "storage": {
             "filesystem": {"rootdirectory": str(storage)},
-            "delete": {"enabled": True},
+            "delete": {"enabled": not read_only},
+            "maintenance": {"readonly": {"enabled": read_only}},
         },
         "http": {"addr": f"127.0.0.1:{port}"},
     }

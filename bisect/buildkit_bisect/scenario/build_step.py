@@ -45,7 +45,7 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,60}", re.ASCII)
 SECRET_LENGTHS = (8, 4096)
 
 #: What a build may be allowed. The second gives a build step the whole machine.
-_, INSECURE = ENTITLEMENTS = ("network.host", "security.insecure")
+NETWORK, INSECURE = ENTITLEMENTS = ("network.host", "security.insecure")
 
 #: Before the path of a Dockerfile in the build context, which steps write.
 _FROM_CONTEXT = "context:"
@@ -208,6 +208,19 @@ def _outputs(step: Step) -> list[tuple[str, str]]:
         for entry in step.outputs
         if (found := (entry.get("type"), entry.get("tar"))) in kinds and "dest" in entry
     ]
+
+
+def read_folders(scenario: Scenario, step: Step) -> Iterator[tuple[str, str, bool]]:
+    """Yield the named contexts of *step* that are in a trial's own directory.
+
+    Each has its name, its path, and whether it is given as the output of a step. They are valid.
+    """
+    for name, value in step.contexts.items():
+        kind, _, rest = value.partition(":")
+        if kind == _LAYOUT:
+            yield name, rest, False
+        elif kind == _STEP:
+            yield name, next(_outputs(s)[0][1] for s in scenario.steps if s.id == rest), True
 
 
 def _runs(step: Step, axes: Axes) -> bool:

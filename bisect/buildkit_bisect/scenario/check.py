@@ -10,9 +10,11 @@ from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario import (
     attributes,
+    build_files,
     build_step,
     context_steps,
     mirrors,
+    places,
     script_step,
     server_steps,
 )
@@ -59,6 +61,7 @@ def check(scenario: Scenario) -> None:
         where = below("images", name)
         require_name(name, where)
         require_file(scenario, image.dockerfile, f"{where}.dockerfile")
+        build_files.check(scenario, image.dockerfile, f"{where}.dockerfile")
         require_word(image.compression, _COMPRESSIONS, f"{where}.compression")
         require(
             not image.public or is_image(image.public), f"{where}.public", "not an image reference"
@@ -76,6 +79,7 @@ def check(scenario: Scenario) -> None:
         _check_names(scenario, text, where)
     for index, step in enumerate(scenario.steps):
         build_step.check(scenario, step, f"steps[{index}]")
+    places.check(scenario)
     used = {n: list(_step_texts(step, f"steps[{n}]")) for n, step in enumerate(scenario.steps)}
     server_steps.check_order(scenario, used)
     _check_daemon(scenario)
@@ -164,6 +168,7 @@ def _check_build(scenario: Scenario, step: Step, where: str) -> None:
         require_path(path, f"{where}.dockerfile")
     else:
         require_file(scenario, step.dockerfile, f"{where}.dockerfile")
+        build_files.check(scenario, step.dockerfile, f"{where}.dockerfile")
     for key, entries in (
         ("exports", step.exports),
         ("imports", step.imports),

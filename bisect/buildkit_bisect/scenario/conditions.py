@@ -1,15 +1,16 @@
 """Whether conditions hold of a trial: yes, no, or not known. Pure.
 
-What a trial did not record is not known: a step that did not run, a file of an output that was too
-large, a comparison without a control. Neither a condition nor its opposite holds then.
+Neither a condition nor its opposite holds if it is not known. There are two reasons: it does not
+apply, as to a step that did not run, to the output of a build that failed, or to a cell without a
+control; or it is open, since the trial did not record it: a file of an output that was too large.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from buildkit_bisect import solve_status
 from buildkit_bisect.model import (
     FileFacts,
     Observation,
@@ -19,11 +20,16 @@ from buildkit_bisect.model import (
     Vertex,
     VertexState,
 )
-from buildkit_bisect.scenario import bounds, cache_config, document_path, metrics, pattern, runs
+from buildkit_bisect.scenario import (
+    bounds,
+    cache_config,
+    document_path,
+    kept_text,
+    metrics,
+    pattern,
+    runs,
+)
 from buildkit_bisect.scenario.definition import Condition, Kept, Step, VertexIs
-
-#: Characters of the daemon's warnings and errors that a trial keeps.
-DAEMON_LOG_LIMIT = 16 * 1024
 
 #: Whether something holds; None if it is not known.
 Known = bool | None
@@ -38,33 +44,72 @@ def holds_in_trial(
     *,
     compared: Mapping[Condition, Known],
     negated: bool = False,
+    hoped: bool = False,
 ) -> Known:
     """Whether *condition* of a rule with *verdict* holds of the trial *seen*.
 
     *compared* has the conditions that compare all trials with the control's. *negated* if the
-    opposite is asked for: then without ``runs`` another number of runs counts.
+    opposite is asked for: then without ``runs`` another number of runs counts. If *hoped*, what is
+    open is as the rule needs it.
     """
     given = (verdict, steps, seen, control)
+    more: dict[str, Any] = {"compared": compared, "hoped": hoped}
     if condition.not_ is not None:
-        inner = condition.not_
-        return _not(holds_in_trial(inner, *given, compared=compared, negated=not negated))
+        return _not(holds_in_trial(condition.not_, *given, **more, negated=not negated))
     if condition.any:
-        return _any(
-            holds_in_trial(one, *given, compared=compared, negated=negated) for one in condition.any
-        )
-    if metrics.relative(condition):
-        return compared.get(condition)
+        return _any(holds_in_trial(c, *given, **more, negated=negated) for c in condition.any)
+    hope = not negated if hoped else None
     if not condition.step:
-        return _daemon(condition, seen)
+        return _or(_daemon(condition, seen), hope)
     step = steps[condition.step]
+    if metrics.relative(condition):
+        applies = metrics.succeeded(step, seen)
+        return _or(compared.get(condition), hope) if applies else None
     needed = runs.needed(condition, verdict, step.repeat, negated)
     each = [
-        None if (run := seen.step(name)) is None else holds(condition, run, control, seen)
+        None if (run := seen.step(name)) is None else _in_run(condition, run, control, seen, hope)
         for name in step.runs
     ]
     if each.count(True) >= needed:
         return True
     return False if len(each) - each.count(False) < needed else None
+
+
+def _or(known: Known, hope: Known) -> Known:
+    return hope if known is None else known
+
+
+def _in_run(
+    condition: Condition,
+    run: StepResult,
+    control: Observation | None,
+    seen: Observation,
+    hope: Known,
+) -> Known:
+    """Whether *condition* holds of one run; *hope* if that is open."""
+    known = holds(condition, run, control, seen)
+    return hope if known is None and _applies(condition, run, control, seen) else known
+
+
+def _applies(
+    condition: Condition, run: StepResult, control: Observation | None, seen: Observation
+) -> bool:
+    """Whether what *condition* is about exists, recorded or not."""
+    if condition.inner_layers and (control is None or control.step(run.id) is None):
+        return False
+    if condition.same_as and ((other := _same(condition, seen)) is None or _failed(other)):
+        return False
+    if not _failed(run):
+        return True
+    # A step that failed has texts too, but nothing else of which a part was not recorded.
+    if condition.log and not _named(run, condition.vertex):
+        return False
+    rest = replace(condition, stderr="", log="")
+    return rest != condition and holds(rest, run, control, seen) is True
+
+
+def _failed(step: StepResult) -> bool:
+    return step.exit != 0 or step.timed_out
 
 
 def holds(
@@ -79,8 +124,8 @@ def holds(
     """
     facts = [
         _exited(step, condition.exit) if condition.exit else True,
-        _searched(condition.stderr, step.stderr, solve_status.MESSAGES_LIMIT),
-        _vertex(step, condition.vertex) is condition.is_ if condition.is_ else True,
+        _searched(condition.stderr, kept_text.of_messages(step.stderr)),
+        _vertex(step, condition.vertex, condition.is_) if condition.is_ else True,
         _logged(step, condition) if condition.log else True,
         _took(step, condition) if condition.took else True,
         _before(step, condition) if condition.before else True,
@@ -106,18 +151,15 @@ def _not(fact: Known) -> Known:
     return None if fact is None else not fact
 
 
-def _searched(wanted: str, text: str, limit: int) -> Known:
-    """Whether *wanted* is in *text*; of one that was shortened to *limit* more may be unknown."""
-    if not wanted or pattern.found(wanted, text):
-        return True
-    return None if len(text) >= limit else False
+def _searched(wanted: str, parts: list[kept_text.Part]) -> Known:
+    return kept_text.searched(wanted, parts) if wanted else True
 
 
 def _daemon(condition: Condition, seen: Observation) -> Known:
     died = None if not seen.daemon else seen.daemon == condition.daemon
     return all_known([
         died if condition.daemon else True,
-        _searched(condition.daemon_log, seen.daemon_log, DAEMON_LOG_LIMIT),
+        _searched(condition.daemon_log, kept_text.of_daemon_log(seen.daemon_log)),
     ])  # fmt: skip
 
 
@@ -125,7 +167,7 @@ def _exited(step: StepResult, wanted: str) -> bool:
     if wanted == "late":
         return step.timed_out
     if wanted in ("ok", "failed"):
-        return (step.exit != 0 or step.timed_out) == (wanted == "failed")
+        return _failed(step) == (wanted == "failed")
     low, _, high = wanted.partition("-")
     return not step.timed_out and int(low) <= step.exit <= int(high or low)
 
@@ -134,43 +176,65 @@ def _named(step: StepResult, wanted: str) -> list[Vertex]:
     return [v for v in step.vertices if pattern.found(wanted, v.name)]
 
 
-def _vertex(step: StepResult, wanted: str) -> VertexIs | None:
-    states = {v.state for v in _named(step, wanted)}
-    if not states:
-        return VertexIs.ABSENT
-    if VertexState.FAILED in states:
-        return VertexIs.FAILED
-    if VertexState.RAN in states:
-        return VertexIs.RAN
-    return VertexIs.CACHED if states == {VertexState.CACHED} else None
+def _told(step: StepResult) -> bool:
+    """Whether the progress of *step* has every vertex that the build came to.
+
+    Not of a build that was cut short, nor of one that failed before it told of any.
+    """
+    return not step.timed_out and (step.exit == 0 or bool(step.vertices))
+
+
+def _vertex(step: StepResult, name: str, wanted: VertexIs) -> Known:
+    states = {v.state for v in _named(step, name)}
+    for state, found in (
+        (VertexState.FAILED, VertexIs.FAILED),
+        (VertexState.RAN, VertexIs.RAN),
+    ):
+        if state in states:
+            return wanted is found
+    if states == {VertexState.CACHED}:
+        return wanted is VertexIs.CACHED
+    if states and wanted is VertexIs.ABSENT:
+        return False
+    # There are none, or some of them never started.
+    if not _told(step):
+        return None
+    if wanted is VertexIs.CACHED and (states or _failed(step)):
+        return None  # the build did not come to them: whether the cache has them is not known
+    return wanted is VertexIs.ABSENT
 
 
 def _logged(step: StepResult, condition: Condition) -> Known:
-    return _any(
-        _searched(condition.log, vertex.log, solve_status.LOG_LIMIT)
-        for vertex in _named(step, condition.vertex)
-    )
+    named = _named(step, condition.vertex)
+    if not named and not _told(step):
+        return None
+    return _any(_searched(condition.log, kept_text.of_log(vertex.log)) for vertex in named)
 
 
 def _took(step: StepResult, condition: Condition) -> Known:
     """Whether one of the vertices took longer, or each took less; there must be one."""
     longer, bound = bounds.took(condition.took)
     times = [vertex.took for vertex in _named(step, condition.vertex)]
+    if not times:
+        return False if _told(step) else None
     if longer:
         return _any(None if time is None else time > bound for time in times)
-    return all_known(None if time is None else time < bound for time in times) if times else False
+    return all_known(None if time is None else time < bound for time in times)
 
 
 def _before(step: StepResult, condition: Condition) -> Known:
-    """Whether each vertex ended before any of the others started; there must be some of both."""
-    earlier, later = _named(step, condition.vertex), _named(step, condition.before)
-    if not earlier or not later:
-        return False
+    """Whether each vertex ended before any of the others started; there must be two of them."""
+    pairs = [
+        (one, other)
+        for one in _named(step, condition.vertex)
+        for other in _named(step, condition.before)
+        if one.digest != other.digest
+    ]
+    if not pairs:
+        return False if _told(step) else None
     return all_known(
         None if one.ended is None or other.began is None else one.ended <= other.began
-        for one in earlier
-        for other in later
-        if one.digest != other.digest
+        for one, other in pairs
     )
 
 
@@ -209,10 +273,10 @@ def _file(condition: Condition, step: StepResult, seen: Observation | None) -> K
     if output is None:
         return None
     file = _at(output, condition.file)
+    if file is None and condition.exists is False and _below(output, condition.file):
+        return False  # a directory without an entry of its own
     if file is None:
-        if output.left_out:
-            return None
-        return condition.exists is False
+        return None if _unsure(output, condition.file) else condition.exists is False
     facts: list[Known] = [
         condition.exists is not False,
         file.mode == int(condition.mode, 8) if condition.mode else True,
@@ -232,9 +296,28 @@ def _anywhere(condition: Condition, other: StepResult) -> Condition:
     return condition if known else Condition(file=condition.file, image=condition.image)
 
 
+def _plain(path: str) -> str:
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
 def _at(output: OutputFacts, path: str) -> FileFacts | None:
-    plain = "/".join(part for part in path.split("/") if part not in ("", "."))
+    plain = _plain(path)
     return next((f for f in output.files if f.path == plain), None)
+
+
+def _unsure(output: OutputFacts, path: str) -> bool:
+    """Whether a file that is not listed may be there all the same.
+
+    Links are not followed: ``bin/sh`` may be ``usr/bin/sh``.
+    """
+    plain = _plain(path)
+    linked = any(f.kind == "link" and plain.startswith(f"{f.path}/") for f in output.files)
+    return bool(output.left_out) or linked or _below(output, path)
+
+
+def _below(output: OutputFacts, path: str) -> bool:
+    """Whether the output has files below *path*, which so is a directory."""
+    return any(f.path.startswith(f"{_plain(path)}/") for f in output.files)
 
 
 def _content(wanted: str, file: FileFacts) -> Known:
@@ -242,15 +325,14 @@ def _content(wanted: str, file: FileFacts) -> Known:
         return False
     if file.text is None:
         return None
-    whole = len(file.text.encode(errors="replace")) >= file.size
-    return pattern.found(wanted, file.text) or (False if whole else None)
+    return kept_text.searched(wanted, kept_text.of_file(file))
 
 
 def _same_file(file: FileFacts, output: OutputFacts | None) -> Known:
     other = _at(output, file.path) if output else None
-    if output is None or (other is None and output.left_out):
+    if output is None or (other is None and _unsure(output, file.path)):
         return None
-    if other is None or (file.kind, file.size) != (other.kind, other.size):
+    if other is None or file.kind != other.kind:
         return False
     if file.kind == "file":
         return file.sha256 == other.sha256 if file.sha256 and other.sha256 else None

@@ -18,6 +18,9 @@ from buildkit_bisect.scenario.dockerfile import Dockerfile, Instruction
 MOST_FILES = 1000
 MOST_BYTES = 100 * 10**6
 
+#: As many as Linux follows.
+_MOST_LINKS = 40
+
 _IGNORED = ".dockerignore"
 
 
@@ -54,14 +57,13 @@ def _files(path: Path, file: Dockerfile, context: Path) -> Iterator[tuple[str, P
 
 def _of(path: Path, one: Instruction, source: str, context: Path) -> Iterator[tuple[str, Path]]:
     plain = os.path.normpath(source.lstrip("/") or ".")
-    if plain.startswith(".."):
-        raise BadInput(
-            f"{path}: {one.word} {source} leads out of the build context",
-            hint=words(Campaign, context="DIR"),
-        )
-    whole = context / plain
-    if os.path.lexists(whole):
-        yield from _below(whole, context)
+    if plain == ".." or plain.startswith("../"):
+        raise _leads_out(path, one, source)
+    way = _through(context, plain)
+    if way is None:
+        raise _leads_out(path, one, source)
+    if os.path.lexists(context / plain):
+        yield from _reached(way, context)
         return
     matched = sorted(glob.glob(plain, root_dir=context)) if glob.has_magic(plain) else []  # noqa: PTH207
     if not matched:
@@ -71,7 +73,54 @@ def _of(path: Path, one: Instruction, source: str, context: Path) -> Iterator[tu
             hint=words(Campaign, context=shlex.quote("DIR")),
         )
     for name in matched:
-        yield from _below(context / name, context)
+        way = _through(context, name)
+        if way is None:
+            raise _leads_out(path, one, source)
+        yield from _reached(way, context)
+
+
+def _leads_out(path: Path, one: Instruction, source: str) -> BadInput:
+    return BadInput(
+        f"{path}: {one.word} {source} leads out of the build context",
+        hint=words(Campaign, context="DIR"),
+    )
+
+
+def _through(context: Path, name: str) -> list[str] | None:
+    """Return the links through which *name* leads, then the path below *context* without them.
+
+    The last part of *name* may be a link, which is copied as one. None if a link leads out, also
+    one with an absolute target: a build sees no path but those of its context.
+    """
+    links: list[str] = []
+    at: list[str] = []
+    left = name.split("/")
+    while left:
+        part = left.pop(0)
+        here = "/".join([*at, part])
+        if part == "..":
+            if not at:
+                return None
+            at.pop()
+        elif part in ("", "."):
+            continue
+        elif left and (context / here).is_symlink():
+            target = str((context / here).readlink())
+            if target.startswith("/") or len(links) == _MOST_LINKS:
+                return None
+            links.append(here)
+            left = [*target.split("/"), *left]
+        else:
+            at.append(part)
+    return [*links, "/".join(at) or "."]
+
+
+def _reached(way: list[str], context: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the links of a *way* of `_through`, and what is at its end."""
+    *links, real = way
+    for link in links:
+        yield link, context / link
+    yield from _below(context / real, context)
 
 
 def _below(path: Path, context: Path) -> Iterator[tuple[str, Path]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import shlex
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from buildkit_bisect.scenario import content, shell
@@ -13,6 +13,27 @@ from buildkit_bisect.scenario.definition import Action, Scenario, Step
 
 #: The folder of the build context in the script.
 CONTEXT = PurePosixPath("context")
+
+#: Actions whose commands `action` returns.
+ACTIONS = (Action.WRITE, Action.DELETE, Action.RENAME, Action.MKDIR)
+
+#: Fails if a folder above a path is a link: as in a trial, nothing outside of the context changes.
+_GUARD = """\
+guard() {
+  local path at rest
+  for path; do
+    at=${path%%/*} rest=${path#*/}
+    while [[ $rest == */* ]]; do
+      at+=/${rest%%/*} rest=${rest#*/}
+      [ ! -L "$at" ] || { echo "$at is a symbolic link, which steps do not follow"; return 1; }
+    done
+  done
+}"""
+
+
+def functions(steps: Iterable[Step]) -> str:
+    """Return the bash function that the commands of `action` use; "" if there are none."""
+    return _GUARD if any(step.action in ACTIONS for step in steps) else ""
 
 
 def begin(scenario: Scenario) -> Iterator[str]:
@@ -35,25 +56,35 @@ def begin(scenario: Scenario) -> Iterator[str]:
 
 
 def action(step: Step, scenario: Scenario, text: Callable[[str], str]) -> str:
-    """Return the commands of a step that changes the context; *text* fills in placeholders."""
+    """Return the commands of a step that changes the context; *text* fills in placeholders.
+
+    They are one command, in a subshell: it fails where the first of them does.
+    """
+    return "\n".join(["( set -e", *_commands(step, scenario, text), ")"])
+
+
+def _commands(step: Step, scenario: Scenario, text: Callable[[str], str]) -> list[str]:
     path = CONTEXT / step.path
-    quoted = shlex.quote(str(path))
+    quoted = _quoted(path)
+    guard = f"guard {quoted}"
     match step.action:
         case Action.DELETE:
-            return f"rm -r {quoted}"
+            return [guard, f"rm -r {quoted}"]
         case Action.RENAME:
-            return f"{_parents(CONTEXT / step.to)}\nmv -T {quoted} {_quoted(CONTEXT / step.to)}"
+            to = CONTEXT / step.to
+            return [f"{guard} {_quoted(to)}", _parents(to), f"mv -T {quoted} {_quoted(to)}"]
         case Action.MKDIR:
-            made = [f"mkdir -p {quoted}"]
+            # With a slash at its end, the path itself must not be a link either.
+            made = [f"guard {_quoted(path, '/')}", f"mkdir -p {quoted}"]
         case _:
-            made = [_parents(path), f"rm -f {quoted}"]
+            made = [guard, _parents(path), f"rm -f {quoted}"]
             if step.symlink:
                 made += [f"ln -s -- {shlex.quote(text(step.symlink))} {quoted}"]
             else:
                 made += [bytes_to(str(path), content.data(step, scenario, text))]
     made += _mode(str(path), step.mode)
     made += [f"touch -h -d @{step.mtime} {quoted}"] if step.mtime is not None else []
-    return "\n".join(made)
+    return made
 
 
 def bytes_to(path: str, data: bytes) -> str:
@@ -70,8 +101,8 @@ def bytes_to(path: str, data: bytes) -> str:
     return f"printf %s {shlex.quote(text)} > {shlex.quote(path)}"
 
 
-def _quoted(path: PurePosixPath) -> str:
-    return shlex.quote(str(path))
+def _quoted(path: PurePosixPath, end: str = "") -> str:
+    return shlex.quote(f"{path}{end}")
 
 
 def _parents(path: PurePosixPath) -> str:

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from buildkit_bisect.scenario import build_step, shell, shown_outputs
+from buildkit_bisect.scenario import build_step, context_script, shell, shown_outputs
 from buildkit_bisect.scenario.cache_config import MEDIA_TYPE
 from buildkit_bisect.scenario.definition import Action, Condition, Scenario, Step
 from buildkit_bisect.scenario.wording import rules
@@ -18,6 +18,7 @@ from buildkit_bisect.scenario.wording import rules
 _LOGGED = (
     *(Action.BUILD, Action.SCRIPT, Action.PRUNE),
     *(Action.REQUESTS, Action.DU, Action.HISTORIES),
+    *context_script.ACTIONS,
 )
 
 #: Prints the lines of the vertices of a log whose names match; a vertex's lines have one number.
@@ -159,7 +160,11 @@ def _measured(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, str]
 
 def _named(regex: str) -> str:
     """Return a regular expression over names for the function ``vertex``."""
-    return regex[1:] if regex.startswith("^") else f".*(?:{regex})"
+    begin = next((b for b in ("^", r"\A") if regex.startswith(b)), None)
+    if begin is None:
+        return f".*(?:{regex})"
+    rest = regex.removeprefix(begin)
+    return f"(?:{rest})" if "|" in rest else rest
 
 
 def _logs(scenario: Scenario, steps: Sequence[Step]) -> list[tuple[str, tuple[str, str]]]:

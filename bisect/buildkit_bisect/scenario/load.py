@@ -16,7 +16,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
-from buildkit_bisect.scenario import build_step, content, script_step
+from buildkit_bisect.scenario import build_files, build_step, content, script_step
 from buildkit_bisect.scenario.check import check
 from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.scenario.rules import VERDICTS
@@ -103,6 +103,7 @@ def load_file(path: Path, root: Path = checkout.SCENARIOS, *, unjudged: bool = F
         own["outcomes"] = [{**_UNJUDGED, "all": [{"step": step, "exit": "ok"}]}
                            for step in _first_step(own)]  # fmt: skip
     scenario = replace(_structure(own, path), folders=tuple(folders))
+    _check_library(scenario, path, root)
     usual = scenario.deadlines.get("step", Deadlines().step)
     try:
         check(scenario)
@@ -115,6 +116,16 @@ def load_file(path: Path, root: Path = checkout.SCENARIOS, *, unjudged: bool = F
         digest=_digest(scenario, own | _judged(scenario)),
         run_digest=_digest(scenario, _executed(own)),
     )
+
+
+def _check_library(scenario: Scenario, path: Path, root: Path) -> None:
+    """Raise `BadInput` if a scenario of another folder has the name of one of the library."""
+    own = scenario.folders[0].parent == (root / LIBRARY).resolve()
+    if scenario.name.startswith(f"{LIBRARY}/") and not own:
+        raise BadInput(
+            f"{path}: name: {scenario.name!r} is for a scenario in the folder of the library",
+            hint=f'name = "{scenario.name.removeprefix(f"{LIBRARY}/")}"',
+        )
 
 
 def _first_step(data: dict[str, Any]) -> list[str]:
@@ -194,7 +205,9 @@ def _digest(scenario: Scenario, data: dict[str, Any]) -> str:
     used = {s.dockerfile for s in scenario.steps if build_step.of_scenario(s)}
     used |= {i.dockerfile for i in scenario.images.values()}
     for name in sorted(used - {""}):
-        sha.update(name.encode() + b"\0" + scenario.file(name).read_bytes() + b"\0")
+        for path in build_files.of(scenario, name):
+            called = name if path == scenario.file(name) else f"{name}{build_files.IGNORED}"
+            sha.update(called.encode() + b"\0" + path.read_bytes() + b"\0")
     for file in script_step.programs(scenario):
         sha.update(f"{file.name}\0{file.mode:o} {file.sha256}\0".encode())
     for part in content.identity(scenario):

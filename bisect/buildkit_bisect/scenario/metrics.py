@@ -33,7 +33,8 @@ _OF: Mapping[Action, tuple[str, ...]] = {
 class Compared:
     """What trials and those of the control show about one condition."""
 
-    holds: bool | None  # None: too few trials to know
+    # False only if the trials show that the bound is kept; None: they show neither
+    holds: bool | None
     text: str  # the numbers, or how many trials are needed
 
 
@@ -101,11 +102,21 @@ def compare(
     }
 
 
+def succeeded(step: Step, seen: Observation) -> bool:
+    """Whether some run of *step* ended well: only such runs are compared with the control's."""
+    return bool(_ended_well(step, seen))
+
+
+def _ended_well(step: Step, seen: Observation) -> list[StepResult]:
+    runs = (seen.step(name) for name in step.runs)
+    return [run for run in runs if run and run.exit == 0 and not run.timed_out]
+
+
 def _values(condition: Condition, step: Step, observations: Sequence[Observation]) -> list[float]:
-    """One number for each trial that has it: the median of the step's runs."""
+    """One number for each trial that has it: the median of the step's runs that ended well."""
     found = []
     for seen in observations:
-        runs = [value(run, condition.metric) for run in map(seen.step, step.runs) if run]
+        runs = [value(run, condition.metric) for run in _ended_well(step, seen)]
         known = [number for number in runs if number is not None]
         if known and not seen.infra:
             found.append(median(known))
@@ -123,7 +134,17 @@ def _compared(condition: Condition, here: Sequence[float], there: Sequence[float
         )
     limit = bounds.limit(condition.over or condition.under)
     scaled = [limit.number * number for number in there]
-    chance = rank.larger(here, scaled) if condition.over else rank.larger(scaled, here)
+    below, above = (scaled, here) if condition.over else (here, scaled)
     shown = f"{what}: median {median(here):g}, of the control {median(there):g}"
     trials = f"{len(here)} and {len(there)} trials"
-    return Compared(holds=chance <= rank.ALPHA, text=f"{shown}, p = {chance:.2g} in {trials}")
+    if (chance := rank.larger(above, below)) <= rank.ALPHA:
+        return Compared(holds=True, text=f"{shown}, p = {chance:.2g} in {trials}")
+    # That no difference is seen does not prove that there is none: the opposite must be shown too.
+    if (opposite := rank.not_smaller(below, above)) <= rank.ALPHA:
+        return Compared(holds=False, text=f"{shown}, p = {opposite:.2g} in {trials}")
+    beyond = f"over {condition.over}" if condition.over else f"under {condition.under}"
+    return Compared(
+        holds=None,
+        text=f"{shown}: {trials} show neither that it is {beyond} (p = {chance:.2g}) nor that it"
+        f" is not (p = {opposite:.2g})",
+    )

@@ -8,6 +8,7 @@ with it. Pure: reads and writes files.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario import expectation, toml_text, twins
+from buildkit_bisect.scenario.build_files import ignore_file
 from buildkit_bisect.scenario.context_files import used
 from buildkit_bisect.scenario.dockerfile import Dockerfile, Stage
 from buildkit_bisect.scenario.expectation import Expectation
@@ -123,7 +125,19 @@ def draft(asked: Asked) -> Draft:
     if unset := [name for name in dockerfiles.undeclared(file) if name not in asked.args]:
         notes.append(f"no value for {listed(unset)}: {words(Campaign, build_arg='NAME=VALUE')}")
     made = _toml(asked, expected, path, local, notes, with_context=bool(files))
-    return Draft(texts={**texts, "Dockerfile": own, "scenario.toml": made}, context=files)
+    texts |= {"Dockerfile": own, "scenario.toml": made}
+    return Draft(texts=texts | _ignored(path), context=files)
+
+
+def _ignored(path: Path) -> dict[str, str]:
+    """Return the file that the Dockerfile *path* ignores by, if it has its own."""
+    beside = ignore_file(path)
+    if not os.path.lexists(beside):
+        return {}
+    if beside.is_symlink():  # BuildKit does not follow it out of the folder
+        raise BadInput(f"{beside} is a link", hint="a file")
+    _, text = _read(str(beside))
+    return {ignore_file(Path("Dockerfile")).name: text}
 
 
 def _read(name: str) -> tuple[Path, str]:

@@ -13,7 +13,7 @@ from buildkit_bisect.model import (
     Verdict,
 )
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import cache_config, metrics, runs
+from buildkit_bisect.scenario import cache_config, metrics, runs, wording
 from buildkit_bisect.scenario.conditions import all_known, holds_in_trial
 from buildkit_bisect.scenario.definition import Action, Condition, Rule, Scenario, Step
 from buildkit_bisect.scenario.metrics import Compared
@@ -45,7 +45,8 @@ def judge(
 
     *control* is the same variant's observation in an eager cell; conditions that compare
     with it do not hold if it is None. *compared* are those that compare all trials. If no rule
-    matches, the outcome is unclassified, which is weak and never bad.
+    matches, or one that may match is not decided, the outcome is unclassified, which is weak and
+    never bad.
     """
     if seen.infra:
         return ToolOutcome.INFRA.because(seen.infra)
@@ -56,28 +57,38 @@ def judge(
     steps = {step.id: step for step in scenario.steps}
     known = {condition: each.holds for condition, each in (compared or {}).items()}
 
-    def holds(rule: Rule, assumed: Mapping[Condition, bool | None]) -> bool | None:
-        return all_known(
-            holds_in_trial(c, rule.verdict, steps, seen, control, compared=assumed)
-            for c in rule.all
+    def holds(rule: Rule, *, hoped: bool = False) -> bool | None:
+        given = (rule.verdict, steps, seen, control)
+        return all_known(holds_in_trial(c, *given, compared=known, hoped=hoped) for c in rule.all)
+
+    def is_open(rule: Rule, leaf: Condition, negated: bool) -> bool:
+        given = (leaf, rule.verdict, steps, seen, control)
+        now, then = (
+            holds_in_trial(*given, compared=known, negated=negated, hoped=hoped)
+            for hoped in (False, True)
         )
+        return now is None and then is not None
 
     for rule in scenario.outcomes:
-        found = holds(rule, known)
-        if found:
+        if holds(rule):
             reason = _because(rule, steps, seen, control, compared or {})
-            if rule.verdict is Verdict.SKIP:
-                reason += _last_line(rule, steps, seen)
-            elif rule.verdict is Verdict.WEAK:
-                reason += _failure(rule, steps, seen)
+            reason += _cause(rule, steps, seen)
             return Outcome(name=rule.name, verdict=rule.verdict, reason=reason)
-        open_ = [c for c, _ in rule.leaves() if metrics.relative(c) and known.get(c) is None]
-        # A later rule must not match because trials are too few for this one.
-        if open_ and any(holds(rule, {**known, **dict.fromkeys(open_, v)}) for v in (True, False)):
-            few = (compared or {}).get(open_[0])
-            text = few.text if few else "one trial alone is not compared with the control"
+        # A later rule must not match because this one lacks trials, or what was not recorded.
+        if holds(rule, hoped=True):
+            leaf = next(c for c, negated in rule.leaves() if is_open(rule, c, negated))
+            text = _open(leaf, (compared or {}).get(leaf))
             return ToolOutcome.UNCLASSIFIED.because(f"{rule.name} is not decided: {text}")
     return ToolOutcome.UNCLASSIFIED.because(_what_happened(seen))
+
+
+def _open(leaf: Condition, compared: Compared | None) -> str:
+    """Why it is not known whether *leaf* holds."""
+    if compared:
+        return compared.text
+    if metrics.relative(leaf):
+        return "one trial alone is not compared with the control"
+    return f"it is not known whether {' '.join(wording.condition(leaf).split())}"
 
 
 def _because(
@@ -117,6 +128,13 @@ def _records(
             counts = listed([f"{here} of {wanted}" for here, wanted in dict.fromkeys(kept)])
             yield f"{counts} inner records have layers"
             return
+
+
+def _cause(rule: Rule, steps: Mapping[str, Step], seen: Observation) -> str:
+    """Return what was printed, for a *rule* whose verdict leaves the cause to the reader."""
+    if rule.verdict is Verdict.SKIP:
+        return _last_line(rule, steps, seen)
+    return _failure(rule, steps, seen) if rule.verdict is Verdict.WEAK else ""
 
 
 def _last_line(rule: Rule, steps: Mapping[str, Step], seen: Observation) -> str:

@@ -47,6 +47,11 @@ def written(entry: Mapping[str, str]) -> Written | None:
     return None
 
 
+def local_dests(step: Step) -> list[str]:
+    """The folders to which *step* writes files; each is empty before it runs."""
+    return [e["dest"] for e in step.outputs if e["type"] == "local" and "dest" in e]
+
+
 def any_readable(scenario: Scenario) -> bool:
     """Whether a trial of *scenario* reads an output."""
     return any(readable(step) for step in scenario.steps)

@@ -21,6 +21,10 @@ from buildkit_bisect.scenario.paste_steps import (
     written,
 )
 from buildkit_bisect.scenario.paste_text import Listing
+from buildkit_bisect.scenario.twins import IMAGE_FILE
+
+#: Longest name of a Dockerfile, without a number that tells it from others.
+_LONGEST = 100
 
 
 def take(maker: Maker, event: Event) -> None:
@@ -266,14 +270,19 @@ def _note(maker: Maker, event: Event, swapped: paste_images.Swapped, file: Docke
         maker.notes.append(f"line {event.number}: ADD {address}: trials download it")
 
 
+def _is_ours(name: str) -> bool:
+    """Whether a scenario's folder has a file *name* that no text may replace."""
+    return name in ("scenario.toml", "upstream.toml") or name.endswith(IMAGE_FILE)
+
+
 def _stored(maker: Maker, build: Build, text: str) -> str:
     """Return the name of the file with the Dockerfile *text*, which is added."""
     for name, known in maker.files.items():
         if known == text:
             return name
     base = re.sub(r"[^A-Za-z0-9._-]+", "-", build.file.rpartition("/")[2]).strip(".-")
-    base = base or "Dockerfile"
+    base = base[:_LONGEST] or "Dockerfile"
     names = (base, *(f"{base}-{n}" for n in range(2, 1000)))
-    name = next(one for one in names if one not in maker.files)
+    name = next(one for one in names if one not in maker.files and not _is_ours(one))
     maker.files[name] = text
     return name

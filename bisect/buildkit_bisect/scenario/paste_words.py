@@ -24,6 +24,14 @@ _CHANGING = re.compile(r"(?:date|uuidgen|mktemp -u|openssl rand|od |cat /proc/sy
 SCRATCH = "/tmp/scratch"  # noqa: S108 - nothing is made there
 
 
+#: Longest word, value or here-document with variables in it, and all texts that variables of one
+#: paste gave, in characters: `A=$A$A` doubles a value.
+_LONGEST, _MOST = 64 << 10, 16 << 20
+
+#: No variable's name: how much variables have given so far.
+_GIVEN = "."
+
+
 class Untaken(ValueError):
     """A part of the shell that is not understood; the message says which."""
 
@@ -207,6 +215,8 @@ def _take(text: str, at: int, word: _Word, variables: MutableMapping[str, str]) 
         end = _closing(text, at + 1)
         inner = _expanded(text[at + 1 : end], variables)
         word.text += re.sub(r'\\(["\\$`\n])', r"\1", inner)
+        if len(word.text) > max(_LONGEST, len(text)):
+            raise Untaken("with its variables, a text is longer than 64 KiB")
         word.quoted = True
         return end + 1
     if char == "\\":
@@ -214,10 +224,21 @@ def _take(text: str, at: int, word: _Word, variables: MutableMapping[str, str]) 
         return at + 2
     if char in "$`":
         value, end = _value(text, at, variables)
-        word.text += value
+        word.text = _with(word.text, value, variables)
         return end
     word.text += char
     return at + 1
+
+
+def _with(text: str, value: str, variables: MutableMapping[str, str]) -> str:
+    """Return *text* with the *value* of a variable after it. Raises `Untaken` if it is too long."""
+    given = int(variables.get(_GIVEN, "0")) + len(value)
+    if len(text) + len(value) > _LONGEST:
+        raise Untaken("with its variables, a text is longer than 64 KiB")
+    if given > _MOST:
+        raise Untaken("the variables of the paste give more than 16 MiB of text")
+    variables[_GIVEN] = str(given)
+    return text + value
 
 
 def _closing(text: str, at: int) -> int:
@@ -246,7 +267,7 @@ def _expanded(text: str, variables: MutableMapping[str, str]) -> str:
             at += 2
         elif text[at] in "$`":
             value, at = _value(text, at, variables)
-            out += value
+            out = _with(out, value, variables)
         else:
             out += text[at]
             at += 1

@@ -30,7 +30,9 @@ _WIDEST = 98
 def files(draft: Draft, name: str) -> dict[str, str]:
     """Return each file of the scenario *name*: ``scenario.toml``, Dockerfiles."""
     twins = {twin.file: twin.dockerfile for twin in draft.twins}
-    return {"scenario.toml": toml(draft, name), **draft.files, **twins}
+    own = {"scenario.toml": toml(draft, name), **twins}
+    assert not own.keys() & draft.files.keys(), "a pasted file has the name of one of these"
+    return {**own, **draft.files}
 
 
 def toml(draft: Draft, name: str) -> str:

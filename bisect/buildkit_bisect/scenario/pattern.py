@@ -11,6 +11,9 @@ from typing import Any
 
 import re2
 
+#: What may be beside a cut: all assertions depend on is whether it is a word, a line break or else.
+_BESIDE = ("a", "\n", "-")
+
 #: Characters that a pattern may have.
 LONGEST = 1000
 
@@ -27,14 +30,23 @@ def problem(pattern: str) -> str:
     return ""
 
 
-def found(pattern: str, text: str) -> bool:
+def found(pattern: str, text: str, *, before: bool = False, after: bool = False) -> bool:
     """Whether *pattern*, which must be valid, matches anywhere in *text*.
+
+    If more text was *before* or *after* it, which is not known, what matches must do so whatever
+    that was: its end is then no end.
 
     ``^`` and ``$`` match at the ends of each line, as grep has it in scripts that reproduce a cell.
     Otherwise ``$`` would not match before a file's last line break: RE2's is only the very end.
     """
     plain = text.encode(errors="replace").decode()  # JSON may contain lone surrogates
-    return _compiled(f"(?m){pattern}").search(plain) is not None
+    search = _compiled(f"(?m){pattern}").search
+    # RE2 looks at what is outside of the part to search in for `^`, `$`, `\b`, `\A` and `\z`.
+    return all(
+        search(first + plain + last, len(first), len(first) + len(plain)) is not None
+        for first in (_BESIDE if before else ("",))
+        for last in (_BESIDE if after else ("",))
+    )
 
 
 @functools.cache

@@ -30,6 +30,16 @@ def larger(xs: Sequence[float], ys: Sequence[float]) -> float:
     return _normal(ranks, len(xs), seen)
 
 
+def not_smaller(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The same for *xs* that are as high as *ys* or higher: equal values rank in their favour.
+
+    Of numbers that are the same in every trial, `larger` could never say anything.
+    """
+    order = sorted([(y, 0) for y in ys] + [(x, 1) for x in xs])
+    places = {key: float(place) for place, key in enumerate(dict.fromkeys(order))}
+    return larger([places[x, 1] for x in xs], [places[y, 0] for y in ys])
+
+
 def smallest(here: int, there: int) -> float:
     """The smallest chance that `larger` can return for so many values."""
     return 1 / math.comb(here + there, here)

@@ -74,6 +74,7 @@ def private(step: Step) -> Iterator[str]:
     if step.secrets or step.ssh:
         yield "mkdir -p private && chmod 700 private"
     for name in step.secrets:
+        yield f"rm -f private/secret-{name}"  # not through a link that a build left there
         yield f'printf %s "${{{_variable(name)}:-{_STAND_IN}}}" > private/secret-{name}'
     for name in step.ssh:
         key = f"private/key-{name}"

@@ -15,6 +15,7 @@ from buildkit_bisect import buildctl
 from buildkit_bisect.model import Axes
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import (
+    build_files,
     build_step,
     context_script,
     expected,
@@ -28,6 +29,7 @@ from buildkit_bisect.scenario import (
 from buildkit_bisect.scenario.check import uses_registry
 from buildkit_bisect.scenario.definition import Action, Image, Scenario, Step
 from buildkit_bisect.scenario.made import Made
+from buildkit_bisect.scenario.outputs import local_dests
 from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.system import tomltext
 
@@ -153,6 +155,7 @@ def script(
         f"{_HERE}{_SETUP}" if scenario.files else _SETUP,
         *_files(cell),
         "\n".join(context_script.begin(scenario)),
+        context_script.functions(cell.steps),
         _daemon(cell),
         "\n".join(server_script.begin(scenario, cell.steps)),
         expected.functions(scenario, cell.steps),
@@ -231,7 +234,8 @@ def _files(cell: _Cell) -> Iterator[str]:
     images = cell.scenario.images.values() if cell.builds_images else ()
     names = [image.dockerfile for image in images]
     names += [step.dockerfile for step in cell.steps if build_step.of_scenario(step)]
-    for path in dict.fromkeys(map(cell.scenario.file, names)):
+    parts = [path for name in names for path in build_files.of(cell.scenario, name)]
+    for path in dict.fromkeys(parts):
         yield shell.file(f"dockerfiles/{path.name}", path.read_text())
     used = {name for step in cell.steps for name in script_step.names(step)}
     for file in cell.scenario.programs:
@@ -314,7 +318,7 @@ def _action(cell: _Cell, step: Step) -> str:
     match step.action:
         case Action.BUILD:
             build = _logged(step, _buildctl(_request(cell, step)))
-            return "\n".join([*reproduced.private(step), build])
+            return "\n".join([*reproduced.private(step), *_emptied(step), build])
         case Action.PRUNE:
             return f"buildctl prune-histories\n{_logged(step, 'buildctl prune --all')}"
         case Action.DAEMON:
@@ -324,6 +328,11 @@ def _action(cell: _Cell, step: Step) -> str:
             return _apart(cell, step)
 
 
+def _emptied(step: Step) -> list[str]:
+    """Return the commands that remove what earlier builds left where *step* writes files."""
+    return [f"rm -rf -- {shlex.quote(dest)}" for dest in local_dests(step)]
+
+
 def _apart(cell: _Cell, step: Step) -> str:
     """Return the commands of a step that does not change the daemon."""
     match step.action:
@@ -331,7 +340,7 @@ def _apart(cell: _Cell, step: Step) -> str:
             folder = shlex.quote(step.cache)
             return (
                 f'blob=$(config {folder} | jq -r \'.layers[{step.layer}].blob | sub(":"; "/")\')\n'
-                f'rm {folder}/blobs/"$blob"'
+                f'[[ $blob =~ ^sha256/[0-9a-f]{{64}}$ ]] && rm {folder}/blobs/"$blob"'
             )
         case Action.SCRIPT:
             return _program(cell, step)
@@ -341,7 +350,7 @@ def _apart(cell: _Cell, step: Step) -> str:
         case Action.DU | Action.HISTORIES:
             return _logged(step, _LISTS[step.action])
         case _:
-            return context_script.action(step, cell.scenario, cell.text)
+            return _logged(step, context_script.action(step, cell.scenario, cell.text))
 
 
 def _program(cell: _Cell, step: Step) -> str:

@@ -55,6 +55,10 @@ _NAME = re.compile(r"[A-Za-z_][\w.+-]*")
 _ESTARGZ = re.compile(r"[-:]esgz\b|estargz")
 
 
+#: The end of the name of a twin's Dockerfile.
+IMAGE_FILE = "-image.Dockerfile"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Twin:
     """A local image."""
@@ -66,7 +70,7 @@ class Twin:
     @property
     def file(self) -> str:
         """The name of its Dockerfile."""
-        return f"{self.name}-image.Dockerfile"
+        return f"{self.name}{IMAGE_FILE}"
 
     @property
     def dockerfile(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import platformdirs
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.system import owner
+from buildkit_bisect.system.removal import remove
 
 #: Directories in the cache. Cleaning the cache removes these and `FILES`, nothing else.
 DIRECTORIES = frozenset(
@@ -85,7 +85,7 @@ def scratch(prefix: str) -> Iterator[Path]:
         claim(path)
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path, ignore_errors=True)
 
 
 def claim(folder: Path) -> None:

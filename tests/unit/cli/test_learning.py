@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -156,6 +157,49 @@ def test_picked_facts_become_rules(folder: Path, capsys: pytest.CaptureFixture[s
     assert "# Learned from 3 trials of each of v1 (good) and v2 (bad)." in text
     assert (folder / "scenario.toml").stat().st_mode & 0o777 == 0o640
     assert sorted(path.name for path in folder.iterdir()) == ["Dockerfile", "scenario.toml"]
+
+
+@pytest.mark.usefixtures("trials")
+def test_no_link_in_the_folder_is_written_through(folder: Path, tmp_path: Path) -> None:
+    """A file that the folder has already is not written, whatever it is called."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    planted = folder / f".scenario.toml.{os.getpid()}"
+    planted.symlink_to(victim)
+    assert learn(folder, pick=["1"]) == 0
+    assert victim.read_text() == "mine"
+    assert planted.is_symlink()
+    assert scenarios.load(f"{folder}/").outcomes
+
+
+@pytest.mark.parametrize("changed", ["scenario.toml", "Dockerfile"])
+@pytest.mark.usefixtures("trials")
+def test_rules_are_not_written_into_steps_that_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    def during(*_: object) -> int:
+        with (folder / changed).open("a") as file:
+            file.write({"Dockerfile": "RUN x\n"}.get(changed, 'args = { X = "1" }\n'))
+        return 0
+
+    monkeypatch.setattr(learning, "conduct", during)
+    with pytest.raises(BadInput, match="changed since the trials began"):
+        learn(folder, pick=["1"])
+    assert "outcomes" not in (folder / "scenario.toml").read_text()
+    assert sorted(path.name for path in folder.iterdir()) == ["Dockerfile", "scenario.toml"]
+
+
+@pytest.mark.usefixtures("trials")
+def test_words_may_change_while_the_trials_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def during(*_: object) -> int:
+        (folder / "scenario.toml").write_text(FILE.replace('title = "x"', 'title = "y"'))
+        return 0
+
+    monkeypatch.setattr(learning, "conduct", during)
+    assert learn(folder, pick=["1"]) == 0
+    assert scenarios.load(f"{folder}/").title == "y"
 
 
 @pytest.mark.usefixtures("trials")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import pytest
 
@@ -25,14 +27,14 @@ class Pushed(Registry):
 
     top: ClassVar[dict[str, Any]] = {}
 
-    def manifest(self, name: str, tag: str) -> Any:
+    def open_manifest(self, name: str, tag: str) -> IO[bytes]:
         if (name, tag) != ("deep/cache", "first"):
             raise OSError("404")
-        return self.top
+        return io.BytesIO(json.dumps(self.top).encode())
 
-    def blob(self, name: str, digest: str) -> Any:
+    def open_blob(self, name: str, digest: str) -> IO[bytes]:
         assert (name, digest) == ("deep/cache", "sha256:c0")
-        return CONFIG
+        return io.BytesIO(json.dumps(CONFIG).encode())
 
 
 @pytest.mark.parametrize(

@@ -337,3 +337,13 @@ def test_a_cell_whose_control_is_not_good_is_not_recalled(
     machine.exits = {EAGER: 1, LAZY: 1}
     lab(journal, "earlier").cell(VARIANT, SCENARIO, LAZY, 3)
     assert lab(journal).recalled(VARIANT, SCENARIO, LAZY) is None
+
+
+def test_two_scenarios_of_one_name_are_not_mixed_up(machine: Machine, journal: Journal) -> None:
+    """Images, controls and cells are kept by name; a campaign refuses two before it begins."""
+    one = lab(journal)
+    one.cell(VARIANT, SCENARIO, LAZY, 1)
+    one.cell(VARIANT, replace(SCENARIO, outcomes=SCENARIO.outcomes[:1]), LAZY, 1)
+    with pytest.raises(AssertionError, match="two scenarios are called s"):
+        one.cell(VARIANT, replace(SCENARIO, run_digest="other"), LAZY, 1)
+    assert machine.ran

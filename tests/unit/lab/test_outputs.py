@@ -17,8 +17,10 @@ import cattrs
 import pytest
 
 from buildkit_bisect.lab import image_source, output_files, outputs
-from buildkit_bisect.model import FileFacts, OutputFacts
+from buildkit_bisect.model import FileFacts, Observation, OutputFacts, StepResult
 from buildkit_bisect.runtime.registry import Registry
+from buildkit_bisect.scenario import Condition
+from buildkit_bisect.scenario.conditions import holds
 
 #: A member of an archive: its content, or a `tarfile.TarInfo` without its name.
 Member = bytes | tarfile.TarInfo
@@ -204,11 +206,11 @@ def test_a_pushed_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     top = attested(written, image(written, tar({"f": b"x"})))
     asked = []
 
-    def manifest(_self: Registry, name: str, tag: str) -> Any:
+    def manifest(_self: Registry, name: str, tag: str) -> IO[bytes]:
         asked.append((name, tag))
-        return json.loads(written.blobs[top if tag == "1" else tag])
+        return written.blob(top if tag == "1" else tag)
 
-    monkeypatch.setattr(Registry, "manifest", manifest)
+    monkeypatch.setattr(Registry, "open_manifest", manifest)
     monkeypatch.setattr(Registry, "open_blob", lambda _self, _name, digest: written.blob(digest))
     entry = {"type": "image", "name": "${registry}/a/b:1", "push": "true"}
     filled = {**entry, "name": "127.0.0.1:5/a/b:1"}
@@ -246,6 +248,63 @@ def test_upper_layers_replace_and_delete() -> None:
     assert "i/a/c" in both
     assert "i/a/b" not in both
     assert layers(lower, tar({".wh..wh..opq": b"", "z": b"3"})) == {"z": "3"}
+
+
+def test_what_a_layer_between_replaced_is_gone() -> None:
+    """The file ``d`` of the middle layer replaced the directory, which the upper one made anew."""
+    low = tar({"d/": DIRECTORY, "d/old": b"1"})
+    top = tar({"d/": DIRECTORY, "d/new": b"3"})
+    assert layers(low, tar({"d": b"2"}), top) == {"d": None, "d/new": "3"}
+    assert layers(low, tar({".wh.d": b""}), tar({"d/new": b"3"})) == {"d/new": "3"}
+    assert layers(low, tar({".wh.d": b"", "d/new": b"3"})) == {"d/new": "3"}
+    assert layers(tar([("f", b"1"), ("f", b"2")])) == {"f": "2"}, "the last entry of a layer"
+
+
+def test_files_below_what_is_no_directory_in_a_lower_layer_are_left_out(tmp_path: Path) -> None:
+    """``bin/x`` over ``bin -> usr/bin``: containerd unpacks it in ``usr/bin``."""
+    written = Written()
+    low = tar({"bin": special(tarfile.SYMTYPE, "usr/bin"), "usr/bin/": DIRECTORY})
+    path = tmp_path / "o.tar"
+    path.write_bytes(tar(layout(written, image(written, low, tar({"bin/x": b"2"})))))
+    assert read(path, "oci").left_out == (
+        "a layer has files below bin, which is no directory in a lower one"
+    )
+    written = Written()
+    path.write_bytes(tar(layout(written, image(written, low, tar({"bin/": DIRECTORY})))))
+    assert read(path, "oci").left_out == ""
+
+
+def test_a_hard_link_into_a_lower_layer_is_a_file_of_unknown_content() -> None:
+    written = Written()
+    found = output_files.Found()
+    both = (tar({"a": b"x"}), tar({"b": special(tarfile.LNKTYPE, "a")}))
+    output_files.of_layers(written, [{"digest": written.add(one)} for one in both], found)
+    link = found.files["b"]
+    assert (link.kind, link.text, link.sha256) == ("file", None, "")
+    output = OutputFacts(name="o", kind="oci", files=found.kept())
+    step = StepResult(id="go", exit=0, seconds=1, outputs=(output,))
+    for facts, known in (({"content": "x"}, None), ({"same_as": "go"}, None), ({"exists": True},
+                         True)):  # fmt: skip
+        seen = Observation(steps=(step,), seconds=1)
+        assert holds(Condition(step="go", file="b", **facts), step, None, seen) is known
+
+
+def test_an_archive_that_does_not_end_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    # Two headers with a block of content each, then blocks of zeros.
+    whole = tar({"a": b"1", "b": b"2"})
+    for content in (whole[:1024], whole[:2048], whole[:1124], whole[:1536] + b"x" * 512):
+        path.write_bytes(content)
+        found = read(path, "tar")
+        assert found.left_out.startswith("cannot be read: ReadError"), len(content)
+        assert "a" in shown(found)
+        path.write_bytes(gzip.compress(content))
+        assert read(path, "tar").left_out
+    path.write_bytes(whole[:1024] + b"x" * 512 + whole[1536:])
+    assert read(path, "tar").left_out, "a damaged header is no end"
+    for content in (whole, whole[:2048] + bytes(1024), tar({})):
+        path.write_bytes(content)
+        assert read(path, "tar").left_out == ""
 
 
 def test_a_hard_link_has_the_content_of_its_target() -> None:
@@ -311,3 +370,77 @@ def test_a_digest_cannot_lead_out_of_a_layout(tmp_path: Path) -> None:
         '{"manifests": [{"digest": "sha256:../../../etc/passwd"}]}'
     )
     assert "ValueError" in read(tmp_path / "o", "oci").left_out
+
+
+def put(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def test_documents_of_the_machine_are_not_read_through_a_layout(tmp_path: Path) -> None:
+    """The config of the image is a link to a file that root can read; so is the folder of blobs."""
+    written = Written()
+    top = image(written, tar({"f": b"x"}), labels={"secret": "s3cret"})
+    put(tmp_path / "machine", layout(written, top))
+    lay, blobs = tmp_path / "lay", tmp_path / "machine" / "blobs" / "sha256"
+    put(lay, layout(written, top))
+    config = json.loads(written.blobs[top])["config"]["digest"].partition(":")[2]
+    (lay / "blobs" / "sha256" / config).unlink()
+    (lay / "blobs" / "sha256" / config).symlink_to(blobs / config)
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "index.json").write_bytes((lay / "index.json").read_bytes())
+    (tmp_path / "far" / "blobs").symlink_to(blobs.parent)
+    (tmp_path / "whole").symlink_to(tmp_path / "machine")
+    for name in ("lay", "far", "whole"):
+        found = read(tmp_path / name, "oci")
+        assert found.left_out.startswith("cannot be read")
+        assert "s3cret" not in json.dumps(asdict(found))
+
+
+@pytest.mark.parametrize("kind", ["local", "tar", "oci"])
+def test_a_fifo_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    if kind == "local":
+        assert [file.kind for file in read(tmp_path, kind).files] == ["other"]
+    else:
+        assert "fifo is not a regular file" in read(tmp_path / "fifo", kind).left_out
+
+
+def test_a_fifo_in_a_layout_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "index.json")
+    assert "index.json is not a regular file" in read(tmp_path, "oci").left_out
+
+
+def test_an_attestation_that_is_named_many_times_is_read_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Written()
+    own = image(written, tar({"f": b"x"}))
+    statement = written.json({"a": "x" * 2**20})
+    manifest = written.json({"layers": [{"digest": statement}] * 2000})
+    annotations = {"vnd.docker.reference.type": "attestation-manifest"}
+    top = written.json({
+        "manifests": [{"digest": own}, {"digest": manifest, "annotations": annotations}]
+    })  # fmt: skip
+    put(tmp_path, layout(written, top))
+    asked = []
+    blob = image_source.Folder.blob
+
+    def counted(self: image_source.Folder, digest: str) -> IO[bytes]:
+        asked.append(digest)
+        return blob(self, digest)
+
+    monkeypatch.setattr(image_source.Folder, "blob", counted)
+    found = read(tmp_path, "oci")
+    assert found.too_large == ("attestations",)
+    assert found.documents["config"]
+    assert shown(found) == {"f": "x"}
+    assert asked.count(statement) <= image_source.MOST_DOCUMENTS // 2**20
+
+
+def test_a_document_that_is_nested_too_deep_is_not_kept(tmp_path: Path) -> None:
+    written = Written()
+    own = written.add(b'{"config": ' + b"[" * 300 + b"]" * 300 + b"}")
+    put(tmp_path, layout(written, own))
+    assert "nested too deep" in read(tmp_path, "oci").left_out

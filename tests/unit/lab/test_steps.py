@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +19,7 @@ from buildkit_bisect.lab import cache_export, steps
 from buildkit_bisect.model import StepResult
 from buildkit_bisect.runtime import Built, Runtime, UnsupportedClient
 from buildkit_bisect.scenario import Action, Step, cache_config
+from buildkit_bisect.system import pipes
 from buildkit_bisect.system.process import Completed
 
 
@@ -95,8 +98,10 @@ class Ended:
     def __init__(self, stderr: str, trace: str | None = None, **ended: Any) -> None:
         done = {"argv": (), "exit": 0, "stdout": "", "seconds": 1.0, **ended}
         self.built = Built(done=Completed(stderr=stderr, **done), trace=trace)
+        self.requests: list[BuildRequest] = []
 
-    def build(self, _request: BuildRequest) -> Built:
+    def build(self, request: BuildRequest) -> Built:
+        self.requests.append(request)
         return self.built
 
 
@@ -237,8 +242,8 @@ def test_a_cache_config_of_another_shape_gives_none(tmp_path: Path, config: Any)
 )
 def test_a_blob_path_is_inside_its_cache(digest: Any) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        cache_export.blob_path(Path("/cache"), digest)
-    assert cache_export.blob_path(Path("/c"), "sha256:ab") == Path("/c/blobs/sha256/ab")
+        cache_export.blob_path(digest)
+    assert cache_export.blob_path("sha256:ab") == "blobs/sha256/ab"
 
 
 def test_a_cycle_of_parents_terminates() -> None:
@@ -252,6 +257,13 @@ def test_a_cycle_of_parents_terminates() -> None:
 def test_notable_lines_of_a_log() -> None:
     log = ["level=info msg=fine", "level=error msg=bad", "panic: no"]
     assert buildctl.notable(log) == "level=error msg=bad\npanic: no"
+
+
+def test_notable_lines_of_a_log_of_which_the_middle_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("panic: one\n" + "x" * 50 + "\npanic: two\n")
+    log = pipes.excerpt(path, 40).splitlines()
+    assert buildctl.notable(log) == "panic: one\n[33 bytes left out]\npanic: two"
 
 
 @pytest.mark.parametrize("digest", ["DIR:victim", "sha256:../../../victim"])
@@ -271,3 +283,48 @@ def test_a_crafted_export_cannot_make_a_step_delete_another_file(
     done = steps.run(bench, cast(Runtime, None), step)
     assert victim.exists()
     assert (done.exit, done.stderr) == (1, "layer 0 of the cache 'cache' has no valid digest")
+
+
+def test_a_blob_of_the_machine_is_not_deleted_through_a_link(tmp_path: Path) -> None:
+    work, victim = tmp_path / "work", tmp_path / "victim"
+    write_cache(work / "cache", "image")
+    (work / "cache" / "blobs").rename(victim)
+    (work / "cache" / "blobs").symlink_to(victim)
+    before = sorted(victim.rglob("*"))
+    bench = steps.Bench(
+        scenario=scenario.load("single-chain"),
+        axes=(), images={}, registry="", work=work, context=work, evidence=work,
+    )  # fmt: skip
+    step = Step(id="delete", action=Action.DELETE_BLOB, cache="cache", layer=0)
+    assert steps.run(bench, cast(Runtime, None), step).exit == 1
+    assert sorted(victim.rglob("*")) == before
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_build_gets_a_folder_with_the_files_that_are_digested(
+    bench: steps.Bench, tmp_path: Path, *, ignored: bool
+) -> None:
+    folder, work = tmp_path / "own", tmp_path / "home" / "work"
+    folder.mkdir()
+    work.mkdir(parents=True)
+    wanted = {"Dockerfile"}
+    for name in ("Dockerfile", "Other.dockerignore", ".dockerignore", "scenario.toml"):
+        (folder / name).write_text(name)
+    if ignored:
+        (folder / "Dockerfile.dockerignore").write_text("*")
+        wanted |= {"Dockerfile.dockerignore"}
+    own = replace(bench, scenario=replace(bench.scenario, folders=(folder,)), work=work)
+    runtime = Ended("", "")
+    with suppress(UnsupportedClient):
+        steps.run(own, cast(Runtime, runtime), Step(id="go", action=Action.BUILD,
+                                                    dockerfile="Dockerfile"))  # fmt: skip
+    given = runtime.requests[0].dockerfile
+    assert given.parent != folder
+    assert {p.name: p.read_text() for p in given.parent.iterdir()} == {
+        name: (folder / name).read_text() for name in wanted
+    }
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(InfraFailed, match="Dockerfile of step go cannot be copied: No such file"):
+        steps.run(own, cast(Runtime, runtime), Step(id="go", action=Action.BUILD,
+                                                    dockerfile="Dockerfile"))  # fmt: skip

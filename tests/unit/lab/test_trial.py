@@ -177,6 +177,13 @@ def test_trials_with_outputs_or_rules_about_the_daemon_have_keys_of_their_own(
     assert keys(BUILDING) == keys(hidden), "that one cannot be read"
     assert len({keys(BUILDING), keys(written), keys(BUILDING, rules=(died,))}) == 3
     assert keys(BUILDING, rules=(died,)) == keys(BUILDING, rules=(nested,))
+    logged = replace(died, all=(Condition(daemon_log="panic"),))
+    asked = Step(id="asked", action=Action.REQUESTS, server="web")
+    found = [keys(BUILDING), keys(BUILDING, rules=(logged,)), keys(BUILDING, asked)]
+    for name in ("DAEMON_LOG_FORMAT", "REQUESTS_FORMAT"):
+        monkeypatch.setattr(trial, name, 9)
+    now = [keys(BUILDING), keys(BUILDING, rules=(logged,)), keys(BUILDING, asked)]
+    assert [a == b for a, b in zip(found, now, strict=True)] == [True, False, False]
     before = keys(BUILDING), keys(written)
     monkeypatch.setattr(trial, "OUTPUTS_FORMAT", trial.OUTPUTS_FORMAT + 1)
     assert (keys(BUILDING) == before[0], keys(written) == before[1]) == (True, False)
@@ -219,6 +226,7 @@ def test_a_trial_with_a_client_that_is_not_supported_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Step(id="first", action=Action.WRITE, path="x", content="y")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     made = job(OldClient())
     scenario = replace(made.scenario, steps=(first, BUILDING), folders=(tmp_path,))
     old = replace(made, registry="", scenario=scenario)

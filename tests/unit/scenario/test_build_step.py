@@ -392,8 +392,13 @@ def test_a_daemon_allows_what_the_steps_of_its_cell_ask_for(tmp_path: Path) -> N
     assert entitlements(loaded.steps[:-2]) == ()
 
 
-def test_root_on_this_machine_must_be_trusted(tmp_path: Path) -> None:
-    assert trust.needed(load(tmp_path, 'allow = ["network.host"]')) == ""
+def test_the_machine_must_be_trusted(tmp_path: Path) -> None:
+    """With the host's network, a ``RUN`` reaches the registry of base images, for example."""
+    assert trust.needed(load(tmp_path, "")) == ""
+    assert trust.needed(load(tmp_path, 'allow = ["network.host"]')) == (
+        "steps[6] allows network.host, which is this machine's network with its servers on"
+        " 127.0.0.1"
+    )
     assert trust.needed(load(tmp_path, 'allow = ["network.host", "security.insecure"]')) == (
         "steps[6] allows security.insecure, which is root on this machine"
     )

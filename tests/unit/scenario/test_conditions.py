@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_bisect import scenario
+from buildkit_bisect import buildctl, scenario, solve_status
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import (
     FileFacts,
@@ -18,9 +18,10 @@ from buildkit_bisect.model import (
     Verdict,
     Vertex,
 )
-from buildkit_bisect.scenario import Condition, Scenario, document_path, wording
-from buildkit_bisect.scenario.conditions import DAEMON_LOG_LIMIT, holds, holds_in_trial
-from buildkit_bisect.scenario.definition import DaemonIs
+from buildkit_bisect.scenario import Condition, Scenario, document_path, kept_text, wording
+from buildkit_bisect.scenario.conditions import holds, holds_in_trial
+from buildkit_bisect.scenario.definition import DaemonIs, VertexIs
+from buildkit_bisect.scenario.kept_text import DAEMON_LOG_LIMIT
 from buildkit_bisect.scenario.outcome import judge
 from buildkit_bisect.scenario.reproduction import script
 
@@ -205,6 +206,147 @@ TIMED = StepResult(
 )
 def test_the_time_and_order_of_vertices(facts: dict[str, Any], known: bool | None) -> None:
     assert holds(Condition(step="go", **facts), TIMED, None) is known
+
+
+ONE = vertex("RUN test", 0, 1)
+
+
+def test_a_vertex_is_not_before_itself() -> None:
+    alone = StepResult(id="go", exit=0, seconds=9, vertices=(ONE,))
+    condition = Condition(step="go", vertex="RUN", before="RUN test")
+    assert holds(condition, alone, None) is False
+    two = replace(alone, vertices=(ONE, vertex("RUN x", 0, 2)))
+    assert holds(condition, two, None) is False
+    assert holds(condition, replace(two, vertices=(vertex("RUN x", 3, 4), ONE)), None) is False
+    later = replace(two, vertices=(vertex("RUN x", -2, -1), ONE))
+    assert holds(condition, later, None) is True
+
+
+PENDING = Vertex(name="RUN test", digest="p")
+CACHED = replace(PENDING, digest="c", cached=True)
+OTHER = Vertex(name="FROM", digest="f", started=True, error="no such image")
+STATES = [VertexIs.CACHED, VertexIs.RAN, VertexIs.FAILED, VertexIs.ABSENT]
+
+
+@pytest.mark.parametrize(
+    ("how", "vertices", "known"),  # known: of cached, ran, failed, absent
+    [
+        ({}, (CACHED,), (True, False, False, False)),
+        ({}, (), (False, False, False, True)),
+        ({}, (PENDING,), (None, False, False, False)),
+        ({}, (PENDING, CACHED), (None, False, False, False)),
+        ({}, (PENDING, ONE), (False, True, False, False)),
+        ({"exit": 1}, (OTHER,), (None, False, False, True)),
+        ({"exit": 1}, (OTHER, PENDING), (None, False, False, False)),
+        ({"exit": 1}, (OTHER, replace(ONE, error="x")), (False, False, True, False)),
+        ({"exit": 1}, (), (None, None, None, None)),
+        ({"timed_out": True}, (OTHER,), (None, None, None, None)),
+        ({"timed_out": True}, (PENDING,), (None, None, None, False)),
+    ],
+)
+def test_what_a_build_did_not_come_to_is_not_known(
+    how: dict[str, Any], vertices: tuple[Vertex, ...], known: tuple[bool | None, ...]
+) -> None:
+    seen = StepResult(id="go", **{"exit": 0, "seconds": 1, **how}, vertices=vertices)
+    asked = [Condition(step="go", vertex="RUN test", is_=state) for state in STATES]
+    assert tuple(holds(condition, seen, None) for condition in asked) == known
+
+
+def test_what_a_build_that_told_nothing_printed_is_not_known() -> None:
+    seen = StepResult(id="go", exit=1, seconds=1)
+    asked: list[dict[str, Any]] = [
+        {"log": "x"}, {"took": "> 1"}, {"took": "< 1"}, {"before": "y"}
+    ]  # fmt: skip
+    for facts in asked:
+        condition = Condition(step="go", vertex="RUN", **facts)
+        assert holds(condition, seen, None) is None
+        assert holds(condition, replace(seen, exit=0), None) is False
+
+
+@pytest.mark.parametrize(
+    ("text", "parts", "known"),
+    [
+        ("begin", (True, False), True),
+        (r"\Abegin$", (True, False), True),
+        ("^end", (True, False), None),
+        ("las$", (True, False), None),
+        (r"las\z", (True, False), None),
+        (r"\blas\b", (True, False), None),
+        (r"[a-z]\z", (True, False), None),
+        ("(?s)begin.*", (True, False), True),
+        ("other", (True, False), None),
+        (r"st\z", (False, True), True),
+        ("^st$", (False, True), None),
+        (r"\Ast", (False, True), None),
+        (r"\Bst", (False, True), None),
+        ("other", (True, True), False),
+        ("^last$", (True, True), True),
+    ],
+)
+def test_the_end_of_a_part_is_no_end(
+    text: str, parts: tuple[bool, bool], known: bool | None
+) -> None:
+    """The text is "begin", a line break and "last"; of the latter "las" or "st" is known."""
+    begins, ends = parts
+    kept = "begin\nlast" if begins and ends else "begin\nlas" if begins else "st"
+    part = kept_text.Part(text=kept, before=not begins, after=not ends)
+    assert kept_text.searched(text, [part]) is known
+
+
+def test_texts_that_are_cut() -> None:
+    limit = solve_status.MESSAGES_LIMIT
+    whole = StepResult(id="go", exit=0, seconds=1, stderr="y" * (limit - 1))
+    prints = Condition(step="go", stderr=r"\Ay")
+    assert holds(prints, whole, None) is True
+    assert holds(prints, replace(whole, stderr="y" * limit), None) is None
+    # a list of requests has a line about the rest, which is not one of them
+    listed = replace(whole, stderr="[7 characters left out]\n" + "y" * limit)
+    assert holds(Condition(step="go", stderr="left out"), listed, None) is None
+    # a vertex's log
+    log = solve_status.clipped("first\n" + "z" * 2 * limit + "\nlast")
+    ran = replace(whole, vertices=(replace(ONE, log=log),))
+    for pattern, known in (
+        (r"\Afirst$", True), (r"^last\z", True), ("characters left out", None), ("^z", True),
+        ("z$", True), (r"\Az", None), ("w", None), ("^zzz+$", None),
+    ):  # fmt: skip
+        assert holds(Condition(step="go", vertex="RUN", log=pattern), ran, None) is known, pattern
+    # a file
+    short = replace(OUT, files=(file("d/f", "a" * 8192, size=8192),))
+    ends = Condition(step="go", file="d/f", content=r"a\z")
+    assert holds(ends, step(short), None) is True
+    cut = replace(OUT, files=(file("d/f", "a" * 8192, size=8193),))
+    assert holds(ends, step(cut), None) is None
+    # with a secret in it, whose placeholder is longer
+    hidden = replace(OUT, files=(file("d/f", "a" * 9000, size=8500),))
+    assert holds(ends, step(hidden), None) is None
+    # the middle of the daemon's log
+    text = buildctl.notable(["panic: a", "x", "[5 bytes left out]", "error", "panic: b"])
+    seen = Observation(steps=(), seconds=1, daemon_log=text)
+    for pattern, known in (("panic: a", True), ("panic: b", True), ("panic: c", None),
+                           ("a$", None), ("left out", None), (r"\Apanic", True)):  # fmt: skip
+        condition = Condition(daemon_log=pattern)
+        assert holds_in_trial(condition, Verdict.BAD, {}, seen, None, compared={}) is known, pattern
+
+
+def test_a_file_below_a_link_is_not_known() -> None:
+    """``bin/sh`` where ``bin`` is a link to ``usr/bin``, as in images of Debian."""
+    link = FileFacts(path="bin", kind="link", mode=0o777, mtime=5, size=7, text="usr/bin")
+    linked = replace(OUT, files=(link, file("usr/bin/sh")))
+    for facts, known in (
+        ({"file": "bin/sh", "exists": False}, None),
+        ({"file": "bin/sh", "exists": True}, None),
+        ({"file": "bin/sh", "content": "x"}, None),
+        ({"file": "bin", "exists": True}, True),
+        ({"file": "bin2/sh", "exists": False}, True),
+        # a directory without an entry of its own
+        ({"file": "usr/bin", "exists": False}, False),
+        ({"file": "usr", "mode": "0755"}, None),
+    ):
+        assert holds(Condition(step="go", **facts), step(linked), None) is known, facts
+    seen = Observation(steps=(step(OUT), step(linked, name="there")), seconds=1)
+    plain = replace(OUT, files=(file("bin/sh"),))
+    same = Condition(step="go", file="bin/sh", same_as="there")
+    assert holds(same, step(plain), None, seen) is None
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,16 @@ def test_the_library_is_no_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         scenario.load("library/empty-trim")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(SCENARIOS / "library/empty-trim-expansion", tmp_path / "library/own")
+    # Its name is for the library: results and their index would take it for the report there.
+    with pytest.raises(BadInput) as error:
+        scenario.load("library/own")
+    assert error.value.message == (
+        "library/own/scenario.toml: name: 'library/empty-trim-expansion' is for a scenario in the"
+        " folder of the library"
+    )
+    assert error.value.hint == 'name = "empty-trim-expansion"'
+    file = tmp_path / "library/own/scenario.toml"
+    file.write_text(file.read_text().replace('"library/empty-', '"empty-'))
     assert scenario.load("library/own").title == "a variable trimmed by an empty pattern"
 
 
@@ -131,6 +141,37 @@ def test_files_change_the_run_digest(root: Path) -> None:
     with (root / "_cross-stage" / "Dockerfile").open("a") as file:
         file.write("RUN true\n")
     assert before.run_digest != scenario.load("cross-stage-lazy", root).run_digest
+
+
+def test_the_ignore_file_of_a_dockerfile_changes_the_run_digest(root: Path) -> None:
+    """BuildKit reads it beside the Dockerfile; that of another Dockerfile has no part in it."""
+    folder = root / "_cross-stage"
+    without = scenario.load("cross-stage-lazy", root)
+    (folder / "Other.dockerignore").write_text("*")
+    (folder / ".dockerignore").write_text("*")
+    assert scenario.load("cross-stage-lazy", root).run_digest == without.run_digest
+    beside = folder / "Dockerfile.dockerignore"
+    digests = [without.run_digest]
+    for text in ("", "*\n"):
+        beside.write_text(text)
+        digests.append(scenario.load("cross-stage-lazy", root).run_digest)
+    assert len(set(digests)) == 3
+    beside.unlink()
+    assert scenario.load("cross-stage-lazy", root).run_digest == without.run_digest
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "binary"])
+def test_an_ignore_file_is_a_text_file(root: Path, kind: str) -> None:
+    beside = root / "_cross-stage" / "Dockerfile.dockerignore"
+    match kind:
+        case "link":
+            beside.symlink_to("/etc/passwd")
+        case "folder":
+            beside.mkdir()
+        case _:
+            beside.write_bytes(b"\xff")
+    with pytest.raises(BadInput, match=r"steps\[\d\].dockerfile: Dockerfile.dockerignore beside"):
+        scenario.load("cross-stage-lazy", root)
 
 
 def test_fill_expands_vars() -> None:

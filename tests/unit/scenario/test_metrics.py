@@ -114,14 +114,50 @@ def test_over_trials_slower_than_the_control() -> None:
     assert {o.verdict for o in outcomes} == {Verdict.BAD}
     numbers = "seconds of go: median 6, of the control 1, p = 0.05 in 3 and 3 trials"
     assert outcomes[0].reason == f"it is ({numbers})"
-    # as slow as twice the control, but not slower
-    outcomes = judge_all(SLOWER, trials(2, 4, 7), trials(1, 2, 1))
+    # at most twice as slow as the control: as slow counts
+    outcomes = judge_all(SLOWER, trials(2, 1, 1), trials(1, 2, 1))
     assert {o.name for o in outcomes} == {"good-1"}
     assert combine(outcomes)[0].verdict is Verdict.GOOD
 
 
+@pytest.mark.parametrize("made", [SLOWER, NOT_SLOWER])
+def test_that_no_difference_is_seen_does_not_prove_that_there_is_none(made: Scenario) -> None:
+    outcome = judge_all(made, trials(2, 4, 7), trials(1, 2, 1))[0]
+    assert outcome.name == ToolOutcome.UNCLASSIFIED
+    assert outcome.reason == (
+        f"{made.outcomes[0].name} is not decided: seconds of go: median 4, of the control 1:"
+        " 3 and 3 trials show neither that it is over 2 x control (p = 0.35)"
+        " nor that it is not (p = 0.6)"
+    )
+
+
+def test_numbers_that_are_always_the_same_are_not_over_the_control() -> None:
+    more = metric(metric="bytes", over="1 x control")
+    made = rules((Verdict.BAD, more), (Verdict.GOOD, Condition(not_=more)))
+    assert judge_all(made, trials(1, 2, 3), trials(1, 2, 3))[0].name == "good-1"
+
+
+def test_a_step_that_failed_or_timed_out_has_no_number_to_compare() -> None:
+    """A build that fails at once is not fast, and one that hangs is not slow."""
+
+    def ended(seconds: float, **how: Any) -> Observation:
+        (step,) = trial(seconds).steps
+        return Observation(steps=(replace(step, **how),), seconds=seconds)
+
+    failed, late = ended(0.1, exit=1), ended(100, timed_out=True)
+    few = judge_all(SLOWER, [*trials(5, 6), late], trials(1, 1, 1))
+    assert "there are 2, and 3 of the control" in few[0].reason
+    # Nor does what other trials show make the failed one good.
+    same = judge_all(NOT_SLOWER, [*trials(1, 1, 1), failed], trials(1, 1, 1))
+    assert [o.name for o in same] == ["good-0"] * 3 + [ToolOutcome.UNCLASSIFIED]
+    # A rule about failures below still matches, however few trials there are.
+    broken = rules((Verdict.BAD, SLOW), (Verdict.BAD, Condition(step="go", exit="failed")))
+    for seen in (failed, late):
+        assert judge_all(broken, [seen], trials(1))[0].name == "bad-1"
+
+
 def test_the_opposite_needs_enough_trials_too() -> None:
-    assert judge_all(NOT_SLOWER, trials(2, 4, 7), trials(1, 2, 1))[0].verdict is Verdict.GOOD
+    assert judge_all(NOT_SLOWER, trials(1, 1, 1.5), trials(1, 2, 1))[0].verdict is Verdict.GOOD
     assert judge_all(NOT_SLOWER, trials(5, 6, 7), trials(1, 2, 1))[0].verdict is Verdict.BAD
     assert judge_all(NOT_SLOWER, trials(2, 4), trials(1, 2))[0].verdict is Verdict.WEAK
 
@@ -172,7 +208,7 @@ def test_trials_of_failed_infrastructure_do_not_count() -> None:
 def test_under_the_control() -> None:
     made = rules((Verdict.GOOD, metric(under="0.5 x control")), (Verdict.BAD, metric(over="0")))
     assert judge_all(made, trials(1, 1.1, 1.2), trials(3, 3, 4))[0].verdict is Verdict.GOOD
-    assert judge_all(made, trials(1, 1.1, 2), trials(3, 3, 4))[0].verdict is Verdict.BAD
+    assert judge_all(made, trials(2, 2.1, 2), trials(3, 3, 4))[0].verdict is Verdict.BAD
 
 
 def test_the_runs_of_a_step_are_one_number_for_each_trial() -> None:

@@ -18,6 +18,7 @@ from buildkit_bisect.scenario import Scenario, load, reproduction
 from buildkit_bisect.scenario.one_line import Asked, draft
 from buildkit_bisect.scenario.outcome import judge
 from buildkit_bisect.scenario.twins import Twin
+from buildkit_bisect.solve_status import LOG_LIMIT, clipped
 
 ISSUE = """\
 # syntax=docker/dockerfile:1.4
@@ -116,10 +117,10 @@ def test_what_must_run_again(tmp_path: Path, state: str, wanted: str) -> None:
         ("ok", step("build"), "good ok"),
         ("ok", step("build", status=1, stderr="failed to solve: no"), "bad failed"),
         ("ok", step("build", status=1, late=True), "weak late"),
-        ("ok", step("build", status=1, stderr="dial tcp: no such host"), "weak no-network"),
+        ("ok", step("build", status=1, stderr="dial tcp: no such host"), "weak transient"),
         ("fails", step("build", status=1, stderr="x"), "good failed"),
         ("fails", step("build"), "bad ok"),
-        ("fails", step("build", status=1, stderr="i/o timeout"), "weak no-network"),
+        ("fails", step("build", status=1, stderr="i/o timeout"), "weak transient"),
         ("fails: lazy blobs?", step("build", status=1, stderr="lazy blob"), "good failed"),
         ("fails: lazy blobs?", step("build", status=1, stderr="other"), "weak failed-otherwise"),
         ("fails: lazy blobs?", step("build"), "bad ok"),
@@ -139,6 +140,59 @@ def test_what_a_run_prints(tmp_path: Path, expect: str, status: int) -> None:
     printed = Vertex(name="[1/2] RUN x", digest="x", started=True, completed=True, log="a\nis v1\n")
     build = replace(step("build", status=status), vertices=(printed,))
     assert verdict(made(tmp_path, expect), build).startswith("good")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "pulling from host x failed: unexpected status code [manifests v1]: 503 no",
+        "unexpected status from HEAD request to https://r.io/v2/x: 500 Internal Server Error",
+        "429 Too Many Requests - Server message: toomanyrequests",
+        "httpReadSeeker: failed open: unexpected status code https://r.io/v2/x: 502",
+        "read tcp 10.0.0.2:4->1.2.3.4:443: read: connection reset by peer",
+        'failed to do request: Get "https://r.io/v2/": EOF',
+        "failed to copy: unexpected EOF",
+        "lookup r.io: Temporary failure in name resolution",
+        "lookup r.io on 127.0.0.11:53: server misbehaving: no such host",
+        'process "/bin/sh -c make" did not complete successfully: exit code: 137',
+        "dial tcp 1.2.3.4:443: connect: network is unreachable",
+    ],
+)
+@pytest.mark.parametrize("expect", ["ok", "fails"])
+def test_a_failure_that_may_pass_says_nothing(tmp_path: Path, expect: str, message: str) -> None:
+    scenario = made(tmp_path, expect)
+    assert verdict(scenario, step("build", status=1, stderr=f"error: {message}")) == (
+        "weak transient"
+    )
+    printed = Vertex(name="[1/2] RUN x", digest="x", started=True, error="x", log=f"a\n{message}\n")
+    build = replace(step("build", status=1, stderr="exit code: 1"), vertices=(printed,))
+    assert verdict(scenario, build) == "weak transient"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "rpc error: code = Unavailable desc = error reading from server: EOF",
+        "read unix @->/run/buildkit/buildkitd.sock: read: connection reset by peer",
+        'process "/bin/sh -c make" did not complete successfully: exit code: 1',
+        "failed to solve: lazy blob 5035 not found",
+    ],
+)
+def test_a_daemon_that_dies_is_not_the_network(tmp_path: Path, message: str) -> None:
+    assert verdict(made(tmp_path, "ok"), step("build", status=1, stderr=message)) == "bad failed"
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [(LOG_LIMIT // 2, "bad not-printed"), (LOG_LIMIT * 2, "weak unclassified")],
+)
+def test_what_is_not_in_a_shortened_log_may_have_been_printed(
+    tmp_path: Path, size: int, wanted: str
+) -> None:
+    log = clipped("x\n" * (size // 2))
+    printed = Vertex(name="[1/2] RUN x", digest="x", started=True, completed=True, log=log)
+    build = replace(step("build"), vertices=(printed,))
+    assert verdict(made(tmp_path, "prints: v[0-9]"), build) == wanted
 
 
 def test_a_file_of_the_output(tmp_path: Path) -> None:
@@ -363,6 +417,86 @@ def test_only_the_files_that_are_copied_are_in_the_context(
     (tmp_path / "Dockerfile").write_text(f"FROM alpine\n{copy}\n")
     found = draft(Asked(dockerfile=str(tmp_path / "Dockerfile"), expect="ok"))
     assert sorted(found.context) == files
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A context with links out of it and links in it; a file outside has a secret."""
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/secret.json").write_text("secret")
+    context = tmp_path / "context"
+    (context / "real/sub").mkdir(parents=True)
+    (context / "real/a").write_text("a")
+    (context / "real/sub/up").symlink_to("..")
+    (context / "link").symlink_to(tmp_path / "host")
+    (context / "list").symlink_to("../host")
+    (context / "inner").symlink_to("second")
+    (context / "second").symlink_to("./real")
+    (context / "own").symlink_to(context / "real")
+    (context / "loop").symlink_to("loop")
+    return context
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["link/secret.json", "list/secret.json", "li*/*", "inner/../link/../link/secret.json",
+     "lin[k]/secret.json", "list/../host/secret.json/.", "real/sub/up/../host/*", "own/a",
+     "loop/a", "/link/secret.json"],
+)  # fmt: skip
+def test_no_file_is_copied_through_a_link_out_of_the_context(linked: Path, source: str) -> None:
+    (linked / "Dockerfile").write_text(f"FROM alpine\nCOPY {source} /\n")
+    with pytest.raises(BadInput, match=r"leads out of the build context|not in "):
+        draft(Asked(dockerfile=str(linked / "Dockerfile"), expect="ok"))
+
+
+@pytest.mark.parametrize(
+    ("source", "files"),
+    [
+        ("li*", ["link", "list"]),
+        ("li*/..", ["Dockerfile", "inner", "link", "list", "loop", "own", "real/a", "real/sub/up",
+                    "second"]),
+        ("inner/a", ["inner", "real/a", "second"]),
+        ("inner/sub/up/a", ["inner", "real/a", "real/sub/up", "second"]),
+        ("inn*/a", ["inner", "real/a", "second"]),
+    ],
+)  # fmt: skip
+def test_links_are_copied_as_links(
+    linked: Path, tmp_path: Path, source: str, files: list[str]
+) -> None:
+    (linked / "Dockerfile").write_text(f"FROM alpine\nCOPY {source} /\n")
+    found = draft(Asked(dockerfile=str(linked / "Dockerfile"), expect="ok"))
+    assert sorted(found.context) == files
+    (tmp_path / "made").mkdir()
+    found.write(tmp_path / "made")
+    there = tmp_path / "made/context"
+    assert not any("secret" in p.read_text() for p in there.rglob("*") if p.is_file()
+                   and there in p.resolve().parents)  # fmt: skip
+    assert all((there / name).is_symlink() == (linked / name).is_symlink() for name in files)
+    assert (tmp_path / "host/secret.json").read_text() == "secret"
+
+
+def test_the_dockerfiles_own_ignore_file_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    file = tmp_path / "My.Dockerfile"
+    file.write_text("FROM alpine\nCOPY a /\n")
+    (tmp_path / "Dockerfile.dockerignore").write_text("of another Dockerfile")
+    asked = Asked(dockerfile=str(file), expect="ok")
+    without = draft(asked)
+    beside = tmp_path / "My.Dockerfile.dockerignore"
+    beside.write_text("a\n")
+    found = draft(asked)
+    assert found.digest != without.digest
+    assert {**found.texts, **without.texts} == found.texts
+    assert found.texts["Dockerfile.dockerignore"] == "a\n"
+    (tmp_path / "made").mkdir()
+    found.write(tmp_path / "made")
+    loaded = load(str(tmp_path / "made"))
+    text = reproduction.script(loaded, ())
+    assert "dockerfiles/Dockerfile.dockerignore" in text
+    beside.unlink()
+    beside.symlink_to("/etc/passwd")
+    with pytest.raises(BadInput, match=r"My.Dockerfile.dockerignore is a link"):
+        draft(asked)
 
 
 def test_a_context_that_is_too_big(tmp_path: Path) -> None:

@@ -343,3 +343,20 @@ def test_more_builds_than_a_scenario_may_have() -> None:
     assert len([s for s in made.steps if s.values["action"] == "build"]) == 200
     assert len(made.left) == 3
     assert "at most 200" in reasons(made)[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["scenario.toml", "upstream.toml", "alpine-image.Dockerfile", "sub/scenario.toml"]
+)
+def test_a_pasted_file_does_not_replace_one_of_the_scenario(name: str) -> None:
+    """The scenario on disk is the one that the tool shows."""
+    folder = "mkdir sub\n" if "/" in name else ""
+    text = f"{folder}cat > {name} <<EOF\nFROM alpine\nRUN echo mine\nEOF\ndocker build -f {name} ."
+    made = shell(text, "")
+    files = paste_writer.files(made, "name")
+    stored = name.rpartition("/")[2] + "-2"
+    assert set(files) == {"scenario.toml", "alpine-image.Dockerfile", stored}
+    assert files["scenario.toml"] == paste_writer.toml(made, "name")
+    assert "RUN echo mine" in files[stored]
+    assert "FROM scratch" in files["alpine-image.Dockerfile"]
+    assert data(made)["steps"][-1]["dockerfile"] == stored

@@ -159,3 +159,28 @@ def test_what_a_block_is(text: str, kinds: list[Kind]) -> None:
 def test_the_number_of_a_line_is_that_of_the_text() -> None:
     paste = paste_blocks.read("a\r\nb\r\n```\r\ndocker build .\r\n```\r\n")
     assert paste.blocks[0].lines[0] == Line(number=4, text="docker build .")
+
+
+@pytest.mark.parametrize("again", ["A=$A$A", 'A="$A$A"', 'A="$A""$A"', "A=${A}${A}", "A=x$A$A"])
+def test_a_variable_that_doubles_ends(again: str) -> None:
+    variables: dict[str, str] = {}
+    text = "\n".join(["A=0123456789", *[again] * 60])
+    left = [one for one in paste_shell.read(block(text), variables) if isinstance(one, Left)]
+    assert {one.reason for one in left} == {"with its variables, a text is longer than 64 KiB"}
+    assert len(variables["A"]) <= 64 << 10
+    assert len(left) == 60 - 12
+
+
+def test_variables_give_so_much_text_in_all() -> None:
+    text = "\n".join([f"A={'x' * 60_000}", *["echo $A > f"] * 400])
+    found = read(text)
+    kept = [one for one in found if isinstance(one, Command)]
+    assert len(kept) == (16 << 20) // 60_000
+    (reason,) = {one.reason for one in found if isinstance(one, Left)}
+    assert reason == "the variables of the paste give more than 16 MiB of text"
+
+
+def test_a_document_with_variables_has_a_limit() -> None:
+    text = "\n".join([f"A={'x' * 60_000}", "cat > f <<EOF", "$A$A", "EOF", "cat > f <<'EOF'",
+                      "y" * 70_000, "EOF"])  # fmt: skip
+    assert reasons(text) == [(2, "with its variables, a text is longer than 64 KiB")]

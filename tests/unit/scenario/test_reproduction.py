@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from buildkit_bisect import scenario
 from buildkit_bisect.model import Axes
 from buildkit_bisect.render.text import plain
 from buildkit_bisect.scenario import Action, Condition, Scenario, Step, shell, wording
+from buildkit_bisect.scenario.definition import VertexIs
 from buildkit_bisect.scenario.reproduction import script
 
 LAZY = (("bases", "different"), ("snapshotter", "stargz"))
@@ -93,8 +95,9 @@ def test_steps_that_no_shipped_scenario_has(tmp_path: Path) -> None:
         LAZY,
     )
     file = "'context/a dir/file'"
-    assert f"mkdir -p 'context/a dir'\nrm -f {file}\nprintf %s 'it'" in made
-    assert f"'s different' > {file}\n" in made
+    write = f"( set -e\nguard {file}\nmkdir -p 'context/a dir'\nrm -f {file}\nprintf %s 'it'"
+    assert write in made
+    assert f"'s different' > {file}\n) 2>&1 | tee text.log\n" in made
     assert "# step again\nstop\nstart --oci-worker" in made
     assert ".layers[2].blob" in made
     assert "# step twice-2" in made
@@ -172,3 +175,23 @@ def test_every_kind_of_condition_has_words() -> None:
     exits = {"late": "x times out", "125": "x exits 125", "1-124": "x exits 1 to 124"}
     for given, wanted in exits.items():
         assert wording.condition(replace(conditions[0], step="x", exit=given)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("regex", "shown"),
+    [
+        ("RUN", ".*(?:RUN)"),
+        ("^RUN", "RUN"),
+        (r"\ARUN", "RUN"),
+        (r"RUN a\z", r".*(?:RUN a\z)"),
+        ("^RUN|COPY", "(?:RUN|COPY)"),
+    ],
+)
+def test_a_vertex_is_found_behind_its_number(regex: str, shown: str) -> None:
+    loaded = scenario.load("cross-stage-lazy")
+    step = next(s.id for s in loaded.steps if s.action is Action.BUILD)
+    rule = replace(
+        loaded.outcomes[0], all=(Condition(step=step, vertex=regex, is_=VertexIs.CACHED),)
+    )
+    made = script(replace(loaded, outcomes=(rule,)), LAZY)
+    assert f"vertex {step}.log {shlex.quote(shown)}\n" in made

@@ -72,3 +72,13 @@ def test_an_entry_with_an_invalid_owner_counts_as_alive_for_a_day(entry: Path, n
 def test_the_owner_was_killed_before_it_claimed_the_entry(entry: Path) -> None:
     assert paths.owner_alive(entry)
     assert not paths.owner_alive(entry.rename(entry.with_name(f"trial-{2**22}-x")))
+
+
+def test_scratch_is_removed_however_deep_it_is() -> None:
+    """A build under test may write as many folders in one another as fit into a path."""
+    with paths.scratch("trial") as home:
+        deep = home
+        for _ in range(1500):
+            deep /= "d"
+            deep.mkdir()
+    assert not home.exists()
