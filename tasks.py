@@ -75,7 +75,7 @@ def validate(request: requests.Validate) -> int:
 
 @task(requests.PatchNew)
 def patch_new(request: requests.PatchNew) -> int:
-    """Create a patch from your work: ./inv patch-new my-fix --from-worktree ~/src/buildkit"""
+    """Create a patch from your work: ./inv patch new my-fix --from-worktree ~/src/buildkit"""
     from buildkit_bisect.cli import patching
 
     return patching.new(request)
@@ -91,7 +91,7 @@ def patch_list(request: requests.PatchList) -> int:
 
 @task(requests.PatchCheck)
 def patch_check(request: requests.PatchCheck) -> int:
-    """Show where patches apply, are already applied, or conflict: ./inv patch-check --repo PATH"""
+    """Show where patches apply, are already applied, or conflict: ./inv patch check --repo PATH"""
     from buildkit_bisect.cli import patching
 
     return patching.check(request)
@@ -99,7 +99,7 @@ def patch_check(request: requests.PatchCheck) -> int:
 
 @task(requests.ScenarioLearn)
 def scenario_learn(request: requests.ScenarioLearn) -> int:
-    """Find what tells two ends apart: ./inv scenario-learn DIR --good R --bad R --pick 1"""
+    """Find what tells two ends apart: ./inv scenario learn DIR --good R --bad R --pick 1"""
     from buildkit_bisect.cli import learning
 
     return learning.learn(request)
@@ -107,7 +107,7 @@ def scenario_learn(request: requests.ScenarioLearn) -> int:
 
 @task(requests.ScenarioCheck)
 def scenario_check(request: requests.ScenarioCheck) -> int:
-    """Check a scenario's rules, and what makes it flaky: ./inv scenario-check DIR --rev v0.26.0"""
+    """Check a scenario's rules, and what makes it flaky: ./inv scenario check DIR --rev v0.26.0"""
     from buildkit_bisect.cli import learning
 
     return learning.check(request)
@@ -115,7 +115,7 @@ def scenario_check(request: requests.ScenarioCheck) -> int:
 
 @task(requests.ScenarioNew)
 def scenario_new(request: requests.ScenarioNew) -> int:
-    """Create a scenario from an issue's text: ./inv scenario-new my-issue --from issue.md"""
+    """Create a scenario from an issue's text: ./inv scenario new my-issue --from issue.md"""
     from buildkit_bisect.cli import scenarios
 
     return scenarios.new(request)

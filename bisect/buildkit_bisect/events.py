@@ -209,6 +209,7 @@ class Said:
 
     text: str
     warning: bool = False
+    path: str = ""  # after the text, as it is: only reports leave out where this machine's cache is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

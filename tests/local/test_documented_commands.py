@@ -167,7 +167,7 @@ def as_run(line: list[str]) -> list[str]:
 
 def parsed(line: list[str]) -> Request:
     """Return the request of a command line, which is not run."""
-    (context,) = Parser(contexts=tasks().to_contexts()).parse_argv(normal(line))
+    (context,) = Parser(contexts=tasks().to_contexts()).parse_argv(normal(["inv", *line])[1:])
     task = tasks()[context.name]
     assert isinstance(task, invoking.RequestTask)
     return read(task.kind, context.as_kwargs, {})

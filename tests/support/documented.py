@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from buildkit_bisect.cli.line import GROUPS, spoken
+from buildkit_bisect.options.groups import GROUPS, spoken
 from buildkit_bisect.options.option import Form, Option, Position, options_of
 from buildkit_bisect.options.requests import TASKS
 from buildkit_bisect.system import checkout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from buildkit_bisect.campaign import compose
 from buildkit_bisect.campaign.compose import Findings
@@ -44,6 +45,7 @@ class Watch:
         self._variants = tuple(variants)
         self._trials = trials
         self.cells: dict[tuple[str, Axes], Cell] = {}
+        self.folder: Path | None = None  # of the results, once it has run
 
     def settled(self) -> None:
         """Return None: trials are always needed."""
@@ -54,7 +56,7 @@ class Watch:
 
     def run(self, work: Work) -> Findings:
         """Run every cell of every variant, controls first."""
-        run = self._unjudged or self._scenario
+        run, self.folder = self._unjudged or self._scenario, work.folder
         for variant in self._variants:
             for axes in ordered(self._scenario, self._setup.cells(self._scenario)):
                 trials = max(self._trials, work.lab.stored(variant, run, axes))

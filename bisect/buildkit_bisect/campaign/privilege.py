@@ -7,6 +7,7 @@ import os
 from buildkit_bisect.errors import Missing
 from buildkit_bisect.options.choices import Format
 from buildkit_bisect.options.command import inv
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.requests import Campaign, Matrix
 
 
@@ -14,7 +15,7 @@ def check(request: Campaign) -> None:
     """Raise `Missing` unless this process is root, or *request* only prints something."""
     prints = isinstance(request, Matrix) and request.format is Format.GITHUB_MATRIX
     if os.geteuid() and not request.dry_run and not prints:
-        command = request.command or f"./inv {request.task}"
+        command = request.command or f"./inv {spoken(request.task)}"
         planned = f"{inv('plan')}{command.removeprefix('./inv')}"
         raise Missing(
             "not running as root, which trials need for buildkitd",

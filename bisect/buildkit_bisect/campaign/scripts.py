@@ -17,8 +17,10 @@ def said(scenarios: Iterable[Scenario]) -> Iterator[Said]:
         if len(scenario.files) > 1:
             yield Said(text=f"hashed: {hashed([file.name for file in scenario.files])}")
         if scenario.name == one_line.NAME and scenario.folders[0].parent.name == one_line.FOLDER:
-            text = f"the scenario of this Dockerfile: {scenario.folders[0]}/scenario.toml"
-            yield Said(text=f"{text}; {scenario.summary}" if scenario.summary else text)
+            if scenario.summary:
+                yield Said(text=scenario.summary)
+            path = str(scenario.folders[0] / "scenario.toml")
+            yield Said(text="the scenario of this Dockerfile", path=path)
         yield from warnings([scenario])
 
 

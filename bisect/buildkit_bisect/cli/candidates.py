@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from buildkit_bisect.cli import line
 from buildkit_bisect.cli.line import Role, Word
+from buildkit_bisect.options.groups import GROUPS, spoken
 from buildkit_bisect.options.option import Form, Option, Position, options_of
 from buildkit_bisect.options.requests import TASKS, Campaign, Plan
 from buildkit_bisect.system import checkout, deadlines
@@ -53,9 +54,9 @@ def _all(before: Sequence[str], words: list[Word], current: str) -> Iterator[Can
     last = words[-1] if words else None
     if not last or last.text in line.HELP:
         yield from _tasks(helped=bool(last))
-    elif before[-1] in line.GROUPS and last.role is Role.STRAY:
+    elif before[-1] in GROUPS and last.role is Role.STRAY:
         group = before[-1]
-        yield from (Candidate(word=one, text=_what(f"{group}-{one}")) for one in line.GROUPS[group])
+        yield from (Candidate(word=one, text=_what(f"{group}-{one}")) for one in GROUPS[group])
     elif option := _unfinished(last):
         yield from _values(option, current, words)
     elif last.task == Plan.task:
@@ -115,7 +116,7 @@ def _positional(
 
 def _tasks(*, helped: bool) -> Iterator[Candidate]:
     for name in TASKS:
-        if line.spoken(name) == name:
+        if spoken(name) == name:
             yield Candidate(word=name, text=_what(name))
     yield Candidate(word="patch", text="Create, list and check patches.")
     yield Candidate(word="scenario", text="Create scenarios, learn their rules, check them.")

@@ -14,6 +14,7 @@ from buildkit_bisect.cli import access
 from buildkit_bisect.errors import BisectError, printable
 from buildkit_bisect.events import Event
 from buildkit_bisect.options.command import applicable, inv, resume
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.requests import Building, Request
 from buildkit_bisect.system.announce import announcing
 
@@ -53,7 +54,7 @@ def guarded(command: Callable[[], int], kind: type[Request]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except BisectError as error:
-        hint = applicable(error.hint, kind) or (error.hint and f"./inv {kind.task} --help")
+        hint = applicable(error.hint, kind) or (error.hint and f"./inv {spoken(kind.task)} --help")
         hint = _onward(hint)
         message = str(BisectError(error.message, hint=hint))
         print(f"error: {printable(message)}", file=sys.stderr)

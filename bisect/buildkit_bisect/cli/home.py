@@ -9,9 +9,9 @@ from pathlib import Path
 
 from buildkit_bisect import __version__
 from buildkit_bisect.cli.columns import columns, wrapped
-from buildkit_bisect.cli.line import spoken
 from buildkit_bisect.errors import BadInput, BisectError, printable_line
 from buildkit_bisect.options.command import inv
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.reading import read
 from buildkit_bisect.options.requests import TASKS, Status
 from buildkit_bisect.phrases import plural

@@ -1,4 +1,4 @@
-"""The ``scenario-learn`` and ``scenario-check`` tasks."""
+"""The ``scenario learn`` and ``scenario check`` tasks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from buildkit_bisect.errors import BadInput, NoAnswer, printable, printable_line
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import ToolOutcome, Variant
 from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.option import find
 from buildkit_bisect.options.requests import Campaign, ScenarioCheck, ScenarioLearn
 from buildkit_bisect.options.scenario_requests import picks
 from buildkit_bisect.phrases import listed, plural
-from buildkit_bisect.scenario import Scenario, doubts, learned, learned_rules
+from buildkit_bisect.scenario import Scenario, doubts, learned, learned_rules, learned_steps
 from buildkit_bisect.scenario.doubts import Finding, Level
 from buildkit_bisect.scenario.learned import Both, Difference
 from buildkit_bisect.system import tomlfile
@@ -66,11 +67,12 @@ def learn(request: ScenarioLearn) -> int:
         print(json.dumps([learned.as_data(d, n) for n, d in enumerate(found, 1)], indent=1))
     else:
         _show(found, good, bad, several=len(seen) > 1)
-    if not found:
-        raise NoAnswer(
-            f"no fact tells {good.label} and {bad.label} apart in every trial",
-            hint=f"other endpoints, or {words(Campaign, trials=20)}",
-        )
+    only = learned_steps.only(found)
+    if not found or only:
+        if not request.json:
+            _show_steps(watch, setup.scenarios[0], seen, good, bad)
+        lacking = learned_steps.lacks_output(setup.scenarios[0], seen)
+        raise _nothing(f"{good.label} and {bad.label}", only, lacking=lacking)
     picked = _picked(request, found)
     if not picked:
         return DONE
@@ -88,7 +90,7 @@ def _check(request: ScenarioLearn | ScenarioCheck) -> None:
     ):
         if given:
             raise BadInput(
-                f"{request.task} is about {request.folder!r}, and {option} names another",
+                f"{spoken(request.task)} is about {request.folder!r}, and {option} names another",
                 hint=f"leave out {option}",
             )
 
@@ -138,6 +140,34 @@ def _show(found: Sequence[Difference], good: Variant, bad: Variant, *, several: 
         )
 
 
+def _show_steps(
+    watch: Watch, scenario: Scenario, seen: Sequence[Both], good: Variant, bad: Variant
+) -> None:
+    """Print what each step did at both ends, and where all that was recorded is."""
+    print("What the steps did:")
+    for line in learned_steps.did(scenario, seen, good.label, bad.label):
+        print(f"     {printable_line(line)}")
+    if watch.folder:
+        print(f"Logs and progress of each trial: {printable_line(watch.folder)}")
+
+
+def _nothing(ends: str, only: str, *, lacking: bool) -> NoAnswer:
+    """Return why no rule can be made.
+
+    *only* is what differs and cannot be a rule; *lacking*: no output of a build was recorded.
+    """
+    if only:
+        message = f"only {only} differ{'' if only.endswith('s') else 's'} between {ends}"
+    else:
+        message = f"no fact tells {ends} apart in every trial"
+    if not lacking:
+        return NoAnswer(message, hint=f"other endpoints, or {words(Campaign, trials=20)}")
+    return NoAnswer(
+        f"{message}; no output of a build was recorded",
+        hint="add an output to a build: outputs = [{ type = 'local', dest = 'out' }]",
+    )
+
+
 def _picked(request: ScenarioLearn, found: Sequence[Difference]) -> list[Difference]:
     """Return the facts that the request names, or that the user chooses on a terminal."""
     numbers: Sequence[int] = request.pick
@@ -153,8 +183,14 @@ def _picked(request: ScenarioLearn, found: Sequence[Difference]) -> list[Differe
                 hint=words(ScenarioLearn, pick=1),
             )
         if not (found[number - 1].good or found[number - 1].bad):
+            log = found[number - 1].kind is learned.Kind.DAEMON
+            because = (
+                "what a daemon logs differs between releases and machines, except a panic"
+                if log
+                else "no condition of scenarios is about it"
+            )
             raise BadInput(
-                f"fact {number} cannot be a rule: no condition of scenarios is about it",
+                f"fact {number} cannot be a rule: {because}",
                 hint=f"{words(ScenarioLearn, pick=1)}, or another that has no note (no rule)",
             )
     return [found[number - 1] for number in dict.fromkeys(numbers)]

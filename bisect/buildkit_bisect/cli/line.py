@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from buildkit_bisect.nearest import nearest
 from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.groups import GROUPS, spoken
 from buildkit_bisect.options.option import Form, Option, Position, options_of
 from buildkit_bisect.options.requests import TASKS, Bisect, Campaign, Plan
 
@@ -19,13 +20,6 @@ HELP = ("--help", "-h")
 
 #: `./inv WORD` for options of the program itself: people try the word first.
 _WORDS = {"help": "--help", "list": "--list", "version": "--version"}
-
-#: `./inv patch new NAME` reads better than Invoke's one word, `patch-new`; both work. By the first
-#: word, the second ones.
-GROUPS: Mapping[str, Sequence[str]] = {
-    group: sorted(t.removeprefix(f"{group}-") for t in TASKS if t.startswith(f"{group}-"))
-    for group in ("patch", "scenario")
-}
 
 #: By task: the option of an optional positional value. Invoke's positional arguments are always
 #: required, so `./inv status ID` is parsed as `./inv status --id ID`.
@@ -313,7 +307,7 @@ def _misused(word: Word, option: Option, after: Word | None, seen: set[tuple[str
         return f"the value of {word.text} is empty (try: {option.sample}, or leave out {word.text})"
     if (word.task, word.text) in seen:
         return (
-            f"{word.text} is given twice (try: it once; ./inv --help {word.task}"
+            f"{word.text} is given twice (try: it once; ./inv --help {spoken(word.task)}"
             " shows which options may be repeated)"
         )
     return ""
@@ -349,9 +343,3 @@ def _unplanned(task: str, after: Sequence[Word]) -> str:
 
 def _flags(task: str) -> set[str]:
     return {one.flag for one in options_of(TASKS[task]) if one.position is not Position.REQUIRED}
-
-
-def spoken(task: str) -> str:
-    """Return a task as people write it: ``patch new``."""
-    group, _, rest = task.partition("-")
-    return f"{group} {rest}" if rest in GROUPS.get(group, ()) else task

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from buildkit_bisect.options.command import inv, twin
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.option import Option, Position, options_of
 from buildkit_bisect.options.requests import TASKS, Campaign
 from buildkit_bisect.source import forms
@@ -49,12 +50,12 @@ _REVISIONS = (
     (
         "`'v0.2[4-9].*'`",
         (
-            "in `matrix` and `patch-check`: every final release that matches, as in"
+            "in `matrix` and `patch check`: every final release that matches, as in"
             " `git tag --list` (with a dash, as in `'v0.26.0-rc*'`, also candidates), at most"
             f" {forms.MOST}"
         ),
     ),
-    ("`'v0.2[4-9].x'`", "in `matrix` and `patch-check`: the newest patch release of each"),
+    ("`'v0.2[4-9].x'`", "in `matrix` and `patch check`: the newest patch release of each"),
 )
 
 _COLUMNS = ("option", "environment variable", "default", "description", "example")
@@ -81,7 +82,7 @@ def text() -> str:
     for task, kind in TASKS.items():
         own = [o for o in options_of(kind) if o not in shared or task not in campaigns]
         if own:
-            parts += [f"\n## {task}\n\n", _table(_COLUMNS, map(_row, own))]
+            parts += [f"\n## {spoken(task)}\n\n", _table(_COLUMNS, map(_row, own))]
     return "".join(parts)
 
 
@@ -92,7 +93,7 @@ def _tasks() -> Iterator[tuple[str, ...]]:
         is_campaign = issubclass(kind, Campaign)
         names = [_name(o) for o in options_of(kind) if not (is_campaign and o in common)]
         names += ["[options of every campaign](#every-campaign)"] if is_campaign else []
-        yield f"`{task}`", ", ".join(names) or "none"
+        yield f"`{spoken(task)}`", ", ".join(names) or "none"
 
 
 def _name(option: Option) -> str:
@@ -116,7 +117,7 @@ def _table(head: Sequence[str], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def _listed(tasks: Sequence[str]) -> str:
-    *most, last = [f"`{task}`" for task in tasks]
+    *most, last = [f"`{spoken(task)}`" for task in tasks]
     return f"{', '.join(most)} and {last}"
 
 

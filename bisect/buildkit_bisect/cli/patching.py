@@ -1,4 +1,4 @@
-"""The ``patch-new``, ``patch-list`` and ``patch-check`` tasks."""
+"""The ``patch new``, ``patch list`` and ``patch check`` tasks."""
 
 from __future__ import annotations
 

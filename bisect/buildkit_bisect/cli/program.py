@@ -17,6 +17,7 @@ from buildkit_bisect.cli.columns import columns
 from buildkit_bisect.cli.guard import BAD_INPUT
 from buildkit_bisect.cli.line import Role
 from buildkit_bisect.errors import printable
+from buildkit_bisect.options.groups import GROUPS, spoken
 from buildkit_bisect.options.option import Position, options_of
 from buildkit_bisect.options.requests import TASKS, Plan
 
@@ -68,7 +69,7 @@ class Inv(Program):
     def parse_cleanup(self) -> None:
         """Handle ``--help`` and ``--list``."""
         asked = self.args.help.value
-        if asked in line.GROUPS:
+        if asked in GROUPS:
             self._print_group_help(asked)
             raise Exit
         if isinstance(asked, str) and asked not in TASKS:
@@ -92,7 +93,7 @@ class Inv(Program):
         given += [f"[{o.value}]" for o in options if o.position is Position.OPTIONAL]
         given += ["TASK"] if name == Plan.task else []
         named = any(o.position is not Position.REQUIRED for o in options)
-        words = [line.spoken(name), *given, *(["[--options]"] if named else [])]
+        words = [spoken(name), *given, *(["[--options]"] if named else [])]
         print(f"Usage: ./inv {' '.join(words)}\n")
         for text in columns([("", self._first_line(name))], pty_size()[0]):
             print(f"  {text.strip()}")
@@ -107,7 +108,7 @@ class Inv(Program):
 
     def _print_group_help(self, group: str) -> None:
         print(f"Usage: ./inv {group} TASK [--options]\n\nTasks:")
-        for word in line.GROUPS[group]:
+        for word in GROUPS[group]:
             print(f"  {group} {word:5}  {self._first_line(f'{group}-{word}')}")
         print(f"\n./inv {group} TASK --help prints the options of a task.")
 

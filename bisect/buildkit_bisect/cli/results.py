@@ -18,6 +18,7 @@ from buildkit_bisect.live import follow
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.choices import Format
 from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.groups import named
 from buildkit_bisect.render import compare, github, redact, reports
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import one_line
@@ -26,8 +27,6 @@ from buildkit_bisect.system import checkout
 from buildkit_bisect.system.addresses import is_link
 
 #: The campaign tasks, which `resume` may run again.
-_CAMPAIGNS = [name for name, kind in requests.TASKS.items() if issubclass(kind, requests.Campaign)]
-
 #: Exit code of `diff` if a cell got worse, like that of diff(1) for a difference.
 WORSE = 1
 
@@ -204,7 +203,8 @@ def _words_of(found: record.Record) -> list[str]:
         command = shlex.split(found.command)
     except ValueError:
         command = []
-    if command[:2] not in (["./inv", kind] for kind in _CAMPAIGNS):
+    kind = named(command[1], command[2:]) if len(command) > 1 else None
+    if kind is None or not issubclass(kind, requests.Campaign) or command[0] != "./inv":
         raise BadInput(
             f"{found.folder}: not the command of a campaign: {found.command!r}", hint=inv("status")
         )

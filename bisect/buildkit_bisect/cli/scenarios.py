@@ -1,4 +1,4 @@
-"""The ``scenario-new`` task: a scenario of an issue's text."""
+"""The ``scenario new`` task: a scenario of an issue's text."""
 
 from __future__ import annotations
 

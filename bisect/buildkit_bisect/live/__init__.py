@@ -16,12 +16,12 @@ from rich.text import Text
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.events import Event
-from buildkit_bisect.live.lines import Lines, finished_line, plan_line
+from buildkit_bisect.live.lines import Lines, cell, finished_line, plan_line, unsure, with_path
 from buildkit_bisect.live.progress import Progress
 from buildkit_bisect.live.recorder import Recorder, events, replay
 from buildkit_bisect.live.screen import screen
 from buildkit_bisect.options.command import resume
-from buildkit_bisect.render.text import duration, one_line
+from buildkit_bisect.render.text import duration, one_line, shorten
 from buildkit_bisect.system.announce import announcing
 
 __all__ = ["Display", "Progress", "Recorder", "follow", "replay"]
@@ -114,7 +114,10 @@ class Display:
                     console.print(Text(one_line(line)))
             case ev.Said():
                 style = "yellow" if event.warning else ""
-                console.print(Text(one_line(event.text), style=style))
+                console.print(Text(with_path(one_line(event.text), event.path), style=style))
+            case ev.CellDone() if reason := unsure(event):
+                line = f"{event.row}, {event.column.name}: {cell(event)}: {reason}"
+                console.print(Text(shorten(one_line(line), 400), style="yellow"))
             case ev.BuildSkipped():
                 how = "not built" if event.infra else "skipped"
                 line = f"{event.row}: {how} ({event.stage}): {event.reason}"

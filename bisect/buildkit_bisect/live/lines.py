@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TextIO
 
 from buildkit_bisect import events as ev
+from buildkit_bisect.errors import printable_line
 from buildkit_bisect.events import Column, Event
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import labelled, listed, plural
 from buildkit_bisect.render.symbols import known, word
 from buildkit_bisect.render.text import duration, one_line, shorten
@@ -22,8 +24,9 @@ class Lines:
     def emit(self, event: Event, /) -> None:
         """Write *event*, if it has a line."""
         known = event.known if isinstance(event, ev.Planned) else ()
+        path = event.path if isinstance(event, ev.Said) else ""
         for line in filter(None, (self._line(event), *known)):
-            self._stream.write(shorten(one_line(line), 400) + "\n")
+            self._stream.write(with_path(shorten(one_line(line), 400), path) + "\n")
             self._stream.flush()
 
     def _line(self, event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case per event
@@ -49,7 +52,8 @@ class Lines:
                 outcome = f"{event.verdict}, {word(event.outcome)} ({how})"
                 return f"trial {event.number} of {event.of}: {where}: {outcome}"
             case ev.CellDone():
-                return f"cell {event.row}, {event.column.name}: {cell(event)}"
+                line = f"cell {event.row}, {event.column.name}: {cell(event)}"
+                return labelled(line, unsure(event))
             case ev.StepAsked():
                 why = f" ({event.why})" if event.why else ""
                 return (
@@ -103,6 +107,16 @@ def cell(event: ev.CellDone) -> str:
     if len(each) > 1:
         return f"{event.verdict}, {word(event.outcome)}: " + ", ".join(each) + beside
     return f"{event.verdict}, {each[0] if each else word(event.outcome)}{beside}"
+
+
+def with_path(line: str, path: str) -> str:
+    """Return *line*, which is clean, with a *path* of this machine after it, if there is one."""
+    return labelled(line, printable_line(path))
+
+
+def unsure(event: ev.CellDone) -> str:
+    """Return why a cell is weak; "" for others, and for a flaky one, which shows its counts."""
+    return event.reason if event.verdict is Verdict.WEAK and len(event.counts) == 1 else ""
 
 
 def plan_line(event: ev.Planned) -> str:

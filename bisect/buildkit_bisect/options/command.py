@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from buildkit_bisect.options.groups import named, spoken
 from buildkit_bisect.options.option import Form, Option, Position, find, options_of
 from buildkit_bisect.options.requests import TASKS, Request
 from buildkit_bisect.system import checkout
@@ -34,7 +35,7 @@ def inv(task: str, /, *values: str, **options: Value) -> str:
     if len(values) > sum(o.position is not Position.NONE for o in options_of(kind)):
         raise LookupError(f"{task} takes no positional value {values[-1]!r}")
     positional = " ".join(map(shlex.quote, values))
-    return " ".join(filter(None, ["./inv", task, positional, words(kind, **options)]))
+    return " ".join(filter(None, ["./inv", spoken(task), positional, words(kind, **options)]))
 
 
 def resume(folder: Path) -> str:
@@ -100,7 +101,7 @@ def again(hint: str, command: str) -> str:
     given = _given(command)
 
     def completed(match: re.Match[str]) -> str:
-        kind = TASKS.get(match[1])
+        kind = named(match[1], match[2].split())
         if kind is None:
             return match[0]
         own = {word.partition("=")[0] for word in match[2].split()}
@@ -117,7 +118,8 @@ def _given(command: str) -> list[tuple[str, list[str]]]:
         _, task, *rest = shlex.split(command)
     except ValueError:  # a document may contain anything
         return []
-    flags = {option.flag: option for option in options_of(TASKS[task])} if task in TASKS else {}
+    kind = named(task, rest)
+    flags = {option.flag: option for option in options_of(kind)} if kind else {}
     words, found = iter(rest), []
     for word in words:
         flag, joined, _ = word.partition("=")
@@ -140,7 +142,7 @@ def reproduce(
     *texts* may come from the command line or the environment; *values* are the parsed values, by
     attribute.
     """
-    line = ["./inv", kind.task]
+    line = ["./inv", *spoken(kind.task).split()]
     for option, given in texts:
         value = values[option.attribute]
         if not option.repeats:

@@ -10,6 +10,7 @@ from itertools import combinations
 
 from buildkit_bisect.model import Observation, ToolOutcome, Verdict
 from buildkit_bisect.phrases import listed
+from buildkit_bisect.scenario import daemon_log
 from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario.definition import Action, Scenario, Step
 from buildkit_bisect.scenario.learned_rules import matching
@@ -56,6 +57,7 @@ def static(scenario: Scenario) -> Iterator[Finding]:
     yield from _images(scenario)
     yield from _commands(scenario)
     yield from _late(scenario)
+    yield from _logs(scenario)
 
 
 def _verdicts(scenario: Scenario) -> Iterator[Finding]:
@@ -188,6 +190,17 @@ def _late(scenario: Scenario) -> Iterator[Finding]:
                     f" {limits[condition.step]:g} s: a slow machine may do that too"
                 )
                 yield Finding(level=Level.FLAKY, text=text)
+
+
+def _logs(scenario: Scenario) -> Iterator[Finding]:
+    """Yield rules about nothing but lines of the daemon's log, which differ without meaning."""
+    for rule in scenario.outcomes:
+        if rule.verdict in (Verdict.GOOD, Verdict.BAD) and daemon_log.alone(rule):
+            text = (
+                f"{rule.name!r} is {rule.verdict} for the daemon's log alone, and no panic or fatal"
+                " error: what a daemon logs as it starts differs between releases and machines"
+            )
+            yield Finding(level=Level.FLAKY, text=text)
 
 
 def observed(

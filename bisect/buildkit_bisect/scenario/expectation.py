@@ -137,6 +137,7 @@ def read(given: str) -> Expectation:
 
 def _meant(word: str) -> str:
     known = [f"{kind}: {kind.needs}" if kind.needs else str(kind) for kind in Kind]
+    known.insert(known.index(Kind.FAILS) + 1, f"{Kind.FAILS}: REGEX")  # it may follow
     return did_you_mean(word, Kind) if nearest(word, Kind) else f"known: {', '.join(known)}"
 
 

@@ -14,6 +14,7 @@ from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.model import Axes, Observation, StepResult, Verdict, Vertex
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import learned_outputs, normal, toml_text, wording
+from buildkit_bisect.scenario.daemon_log import is_crash
 from buildkit_bisect.scenario.definition import (
     Condition,
     DaemonIs,
@@ -39,17 +40,18 @@ class Kind(IntEnum):
     REUSE = 1  # a vertex is cached at one end and runs at the other
     EXIT = 2  # of a step
     DEATH = 3  # of the daemon
-    FAILURE = 4  # a vertex fails at one end
-    FILE = 5  # of an output
-    IMAGE = 6  # the configuration and manifests of one
-    LOG = 7  # what a vertex printed
-    MESSAGE = 8  # of a step
-    LAYERS = 9  # of inner records, compared with the control
-    NUMBER = 10  # of a step: vertices that ran, records that the daemon has
-    PRESENCE = 11  # a vertex is there at one end only
-    DAEMON = 12  # the daemon's log
+    PANIC = 4  # a panic or a fatal error in the daemon's log
+    FAILURE = 5  # a vertex fails at one end
+    FILE = 6  # of an output
+    IMAGE = 7  # the configuration and manifests of one
+    LOG = 8  # what a vertex printed
+    MESSAGE = 9  # of a step
+    LAYERS = 10  # of inner records, compared with the control
+    NUMBER = 11  # of a step: vertices that ran, records that the daemon has
+    PRESENCE = 12  # a vertex is there at one end only
     RECORDS = 13  # numbers of an exported cache
     DIGEST = 14  # of vertices and layers: they often change without meaning
+    DAEMON = 15  # the rest of the daemon's log, which differs between releases and machines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +106,8 @@ def differences(scenario: Scenario, cells: Sequence[Both]) -> list[Difference]:
     """Return what tells the ends apart in at least one of *cells*, best first.
 
     Best is what can be a rule; then what holds in more cells; then the greater `separation`; then
-    the lower `Kind`; then the earlier step. Raises `NoAnswer` if an end has fewer than `LEAST`
-    trials that are evidence, in every cell.
+    the lower `Kind`; then the earlier step. Lines of the daemon's log come last.
+    Raises `NoAnswer` if an end has fewer than `LEAST` trials that are evidence, in every cell.
     """
     enough = [c for c in cells if min(len(c.good.usable), len(c.bad.usable)) >= LEAST]
     if not enough:
@@ -123,7 +125,8 @@ def differences(scenario: Scenario, cells: Sequence[Both]) -> list[Difference]:
     def rank(one: Difference) -> tuple[object, ...]:
         step = next((c.step for c in (one.bad, one.good) if c), "")
         return (
-            not one.can_be_bad, -len(one.cells), -one.separation, one.kind, order.get(step, 0),
+            one.kind is Kind.DAEMON, not one.can_be_bad, -len(one.cells), -one.separation,
+            one.kind, order.get(step, 0),
         )  # fmt: skip
 
     return sorted(found.values(), key=rank)
@@ -366,9 +369,12 @@ class _Cell:
         lives = Condition(not_=died)
         yield from self._difference(Kind.DEATH, (died, lives), (died, lives))
         for lines, good in self._only(lambda trial: trial.daemon_log):
-            for line in lines[:_MOST_LINES]:
-                one = (Condition(daemon_log=line.pattern),)
-                yield from self._difference(Kind.DAEMON, one if good else (), () if good else one)
+            for line in [one for one in lines if is_crash(str(one))][:_MOST_LINES]:
+                made = (Condition(daemon_log=line.pattern),)
+                yield from self._difference(Kind.PANIC, made if good else (), () if good else made)
+            for line in [one for one in lines if not is_crash(str(one))][:_MOST_LINES]:
+                text = wording.condition(Condition(daemon_log=line.pattern))
+                yield self._made(Kind.DAEMON, texts=(text, "") if good else ("", text))
 
 
 def _kind_of(found: Difference) -> Kind:

@@ -28,6 +28,24 @@ _VARYING = (
     ("number", r"\b\d{4,}\b", "[0-9]+"),
 )  # fmt: skip
 
+#: The parts of a pattern that `line` made: what varies, an escaped character, an end of the line.
+_PARTS = re.compile(
+    "|".join(
+        [
+            *(
+                re.escape(matches)
+                for matches in sorted({one[2] for one in _VARYING}, key=len, reverse=True)
+            ),
+            r"\\(?P<char>.)",
+            r"(?P<end>^\^|\$$)",
+        ]
+    ),
+    re.DOTALL,
+)
+
+#: The name of what varies, by its pattern; the first one that has it.
+_NAMES = {matches: name for name, _, matches in reversed(_VARYING)}
+
 _ANY = re.compile("|".join(f"(?P<v{n}>{looks})" for n, (_, looks, _) in enumerate(_VARYING)))
 
 #: Characters of a line in its normal form; more say nothing more, and a pattern has a limit.
@@ -67,6 +85,20 @@ def line(text: str) -> Line:
             name, _, matches = _VARYING[int(str(match.lastgroup)[1:])]
             shown, pattern, at = f"{shown}<{name}>", pattern + matches, match.end()
     return Line(text=shown, pattern=pattern, end="$" if text == whole else "")
+
+
+def in_words(pattern: str) -> str:
+    """Return a pattern that `line` made as the text that it finds: ``took <seconds>``, ``$HOME``.
+
+    So words show no escapes; a pattern itself is for rules.
+    """
+
+    def shown(match: re.Match[str]) -> str:
+        if match["char"] is not None:
+            return match["char"]
+        return "" if match["end"] is not None else f"<{_NAMES[match[0]]}>"
+
+    return _PARTS.sub(shown, pattern)
 
 
 def lines(text: str) -> Iterator[Line]:

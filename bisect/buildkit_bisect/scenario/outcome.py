@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from buildkit_bisect.model import (
     Observation,
     Outcome,
+    StepResult,
     ToolOutcome,
     Verdict,
 )
@@ -71,8 +72,7 @@ def judge(
     for rule in scenario.outcomes:
         if holds(rule):
             reason = _because(rule, steps, seen, control, compared or {})
-            if rule.verdict is Verdict.SKIP:
-                reason += _last_line(rule, steps, seen)
+            reason += _cause(rule, steps, seen)
             return Outcome(name=rule.name, verdict=rule.verdict, reason=reason)
         # A later rule must not match because this one lacks trials, or what was not recorded.
         if holds(rule, hoped=True):
@@ -130,6 +130,13 @@ def _records(
             return
 
 
+def _cause(rule: Rule, steps: Mapping[str, Step], seen: Observation) -> str:
+    """Return what was printed, for a *rule* whose verdict leaves the cause to the reader."""
+    if rule.verdict is Verdict.SKIP:
+        return _last_line(rule, steps, seen)
+    return _failure(rule, steps, seen) if rule.verdict is Verdict.WEAK else ""
+
+
 def _last_line(rule: Rule, steps: Mapping[str, Step], seen: Observation) -> str:
     """Return the last line that the step of a *rule* printed: why a commit could not be tested."""
     named = next((c.step for c, _ in rule.leaves() if c.step), "")
@@ -140,15 +147,28 @@ def _last_line(rule: Rule, steps: Mapping[str, Step], seen: Observation) -> str:
     return "; it printed nothing" if named and steps[named].action is Action.SCRIPT else ""
 
 
+def _failure(rule: Rule, steps: Mapping[str, Step], seen: Observation) -> str:
+    """Return how a step failed that a *rule* wants to fail: what is weak has a cause to look at."""
+    wanted = [c.step for c, negated in rule.leaves() if c.exit == "failed" and not negated]
+    for run in (run for step in wanted for run in steps[step].runs):
+        if (result := seen.step(run)) and (shown := _failed(result)):
+            return f"; {shown}"
+    return ""
+
+
+def _failed(step: StepResult) -> str:
+    """Return how a step failed, with the last line of its messages; "" if it exited 0."""
+    if step.timed_out:
+        return f"step {step.id} timed out"
+    if step.exit == 0:
+        return ""
+    last = step.stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
+    return f"step {step.id} exited {step.exit}: {last[0][:300]}"
+
+
 def _what_happened(seen: Observation) -> str:
-    because = ToolOutcome.UNCLASSIFIED.means
-    for step in seen.steps:
-        if step.timed_out:
-            return f"{because}; step {step.id} timed out"
-        if step.exit != 0:
-            last = step.stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
-            return f"{because}; step {step.id} exited {step.exit}: {last[0][:300]}"
-    return f"{because}; every step exited 0"
+    failed = next(filter(None, map(_failed, seen.steps)), "every step exited 0")
+    return f"{ToolOutcome.UNCLASSIFIED.means}; {failed}"
 
 
 def combine(outcomes: Sequence[Outcome]) -> tuple[Outcome, Counter[str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from buildkit_bisect.scenario import bounds, runs
+from buildkit_bisect.scenario import bounds, normal, runs
 from buildkit_bisect.scenario.definition import Condition, Kept, Rule, Scenario, VertexIs
 
 _EXIT = {"ok": "exits 0", "failed": "fails", "late": "times out"}
@@ -24,8 +24,11 @@ _KEPT = {
 
 
 def condition(one: Condition) -> str:
-    """Return a condition in words: ``in import, "RUN echo stable" is CACHED``."""
-    return _words(one, {}, None, negated=False)
+    """Return a condition that was learned: ``in import, "RUN echo stable" is CACHED``.
+
+    Its patterns are shown as the text that they are of.
+    """
+    return _words(one, {}, None, negated=False, shown=normal.in_words)
 
 
 def rules(scenario: Scenario) -> list[str]:
@@ -38,44 +41,54 @@ def rules(scenario: Scenario) -> list[str]:
     ]
 
 
-def _words(one: Condition, repeats: Mapping[str, int], rule: Rule | None, *, negated: bool) -> str:
+def _words(
+    one: Condition,
+    repeats: Mapping[str, int],
+    rule: Rule | None,
+    *,
+    negated: bool,
+    shown: Callable[[str], str] = str,
+) -> str:
+    """Return *one* in words, each of its patterns as *shown* returns it."""
     if one.not_ is not None:
-        return f"not ({_words(one.not_, repeats, rule, negated=not negated)})"
+        return f"not ({_words(one.not_, repeats, rule, negated=not negated, shown=shown)})"
     if one.any:
-        each = [_words(inner, repeats, rule, negated=negated) for inner in one.any]
+        each = [_words(inner, repeats, rule, negated=negated, shown=shown) for inner in one.any]
         return " or ".join(f"({text})" for text in each)
     repeat = repeats.get(one.step, 1)
     if repeat == 1 or rule is None:
-        return "; ".join(_facts(one))
+        return "; ".join(_facts(one, shown))
     # "and": the facts of one condition hold in the same run.
-    return f"in {runs.phrase(one, rule.verdict, repeat, negated)}: {' and '.join(_facts(one))}"
+    return (
+        f"in {runs.phrase(one, rule.verdict, repeat, negated)}: {' and '.join(_facts(one, shown))}"
+    )
 
 
-def _facts(one: Condition) -> list[str]:
-    facts = []
+def _facts(one: Condition, shown: Callable[[str], str]) -> list[str]:
+    facts, vertex = [], shown(one.vertex)
     if one.exit:
         low, _, high = one.exit.partition("-")
         facts += [_EXIT.get(one.exit, f"exits {low}" + (f" to {high}" if high else ""))]
     if one.stderr:
-        facts += [f'prints "{one.stderr}"']
+        facts += [f'prints "{shown(one.stderr)}"']
     text = [f"{one.step} {' and '.join(facts)}"] if facts else []
     if one.is_ is not None:
-        text += [f'in {one.step}, "{one.vertex}" {_VERTEX[one.is_]}']
+        text += [f'in {one.step}, "{vertex}" {_VERTEX[one.is_]}']
     if one.log:
-        text += [f'in {one.step}, "{one.vertex}" prints "{one.log}"']
+        text += [f'in {one.step}, "{vertex}" prints "{shown(one.log)}"']
     if one.took:
         longer, least = bounds.took(one.took)
-        text += [f'in {one.step}, "{one.vertex}" takes {"over" if longer else "under"} {least:g} s']
+        text += [f'in {one.step}, "{vertex}" takes {"over" if longer else "under"} {least:g} s']
     if one.before:
-        text += [f'in {one.step}, "{one.vertex}" ends before "{one.before}" starts']
+        text += [f'in {one.step}, "{vertex}" ends before "{shown(one.before)}" starts']
     if one.metric:
         bound = f"over {one.over}" if one.over else f"under {one.under}"
         text += [f"{one.metric} of {one.step} is {bound}"]
     if one.inner_layers is not None:
         text += [f"in {one.step}, {_KEPT[one.inner_layers]}"]
-    text += [f"{_place(one)} {' and '.join(_about(one))}"] if one.file or one.image else []
+    text += [f"{_place(one)} {' and '.join(_about(one, shown))}"] if one.file or one.image else []
     text += ["the daemon died"] if one.daemon else []
-    text += [f'the daemon\'s log has "{one.daemon_log}"'] if one.daemon_log else []
+    text += [f'the daemon\'s log has "{shown(one.daemon_log)}"'] if one.daemon_log else []
     return text
 
 
@@ -86,11 +99,11 @@ def _place(one: Condition) -> str:
     return f"in {one.step}, {what}{output}"
 
 
-def _about(one: Condition) -> list[str]:
+def _about(one: Condition, shown: Callable[[str], str]) -> list[str]:
     facts = []
     if one.exists is not None:
         facts += ["exists" if one.exists else "does not exist"]
-    facts += [f'has "{one.content or one.matches}"'] if one.content or one.matches else []
+    facts += [f'has "{shown(one.content or one.matches)}"'] if one.content or one.matches else []
     facts += [f"has the mode {one.mode}"] if one.mode else []
     facts += [f"was modified at {one.mtime}"] if one.mtime is not None else []
     facts += [f"is the same as in {one.same_as}"] if one.same_as else []

@@ -34,6 +34,21 @@ def test_the_declared_files_are_said(tmp_path: Path) -> None:
     assert list(scripts.said([load("single-chain"), scenario(tmp_path, "exit 0")])) == []
 
 
+def test_the_path_of_a_dockerfiles_scenario_is_apart_from_what_is_cleaned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "buildkit-bisect"))
+    (tmp_path / "Dockerfile").write_text("FROM alpine:3.20\n")
+    given = {"rev": "v1", "dockerfile": str(tmp_path / "Dockerfile"), "expect": "ok"}
+    made = scripted(read(Run, given, env={}))
+    assert made
+    summary, path = scripts.said([made])
+    assert summary.text == "alpine:3.20 is a local image of busybox."
+    assert path.text == "the scenario of this Dockerfile"
+    assert Path(path.path).is_file()
+    assert Path(path.path).is_relative_to(tmp_path / "buildkit-bisect" / "one-line")
+
+
 def test_files_that_are_named_and_not_declared_are_a_warning(tmp_path: Path) -> None:
     made = scenario(tmp_path, '. "${0%/*}/a.sh"; . "${0%/*}/b.sh"')
     (said,) = scripts.said([made])

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.cli import error_table
-from buildkit_bisect.cli.line import GROUPS
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import twin
+from buildkit_bisect.options.groups import GROUPS
 from buildkit_bisect.options.option import options_of
 from buildkit_bisect.options.requests import TASKS
 from buildkit_bisect.system import checkout

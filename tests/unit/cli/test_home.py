@@ -11,9 +11,9 @@ from invoke.loader import FilesystemLoader
 
 from buildkit_bisect.campaign import record
 from buildkit_bisect.cli import home
-from buildkit_bisect.cli.line import spoken
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.model import Observation
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.requests import TASKS
 from buildkit_bisect.system import checkout, paths
 

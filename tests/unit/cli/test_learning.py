@@ -20,6 +20,7 @@ from buildkit_bisect.model import (
     Build,
     Observation,
     Outcome,
+    OutputFacts,
     Revision,
     StepResult,
     Variant,
@@ -65,6 +66,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Observation]]:
     class Watch:
         def __init__(self, setup: Any, variants: list[Variant], number: int) -> None:
             self.setup, self.variants, self.number = setup, variants, number
+            self.folder = Path("/srv/results/20261130-learn")
 
         def both(self, good: Variant, bad: Variant) -> list[Both]:
             ends = [End(trials=tuple(shown[v.label])) for v in (good, bad)]
@@ -125,7 +127,7 @@ def test_facts_are_printed_and_nothing_is_written(
     assert learn(folder) == 0
     output = capsys.readouterr().out
     assert output.startswith("  1  0.80\n     v1: a exits 0\n     v2: a fails\n  2  0.80\n")
-    assert 'v2: in a, "RUN x$" prints "no such record"' in output
+    assert 'v2: in a, "RUN x" prints "no such record"' in output
     assert "  3  0.80 (no rule)\n" in output
     assert "agrees with all 3 of it: (n + 1) / (n + 2)" in output
     assert "--pick 1 makes rules of a fact" in output
@@ -209,7 +211,7 @@ def test_words_may_change_while_the_trials_run(
         ({"trials": "1"}, "--trials 1: facts of one trial never make a rule"),
         ({"bad": ""}, "scenario learn needs both endpoints"),
         ({"bad": "v1"}, "both ends are v1"),
-        ({"scenario": "inline"}, "scenario-learn is about '.*', and --scenario names another"),
+        ({"scenario": "inline"}, "scenario learn is about '.*', and --scenario names another"),
         ({"script": "x"}, "and --script names another"),
         ({"dockerfile": "x"}, "and --dockerfile names another"),
     ],
@@ -226,10 +228,65 @@ def test_the_number_of_a_fact(pick: str) -> None:
         read(ScenarioLearn, {"pick": [pick]}, env={})
 
 
-def test_ends_that_do_not_differ(folder: Path, trials: dict[str, list[Observation]]) -> None:
+def with_output(folder: Path) -> None:
+    steps = f'{FILE}outputs = [{{ type = "local", dest = "out" }}]\n'
+    (folder / "scenario.toml").write_text(steps)
+
+
+def test_ends_that_do_not_differ(
+    folder: Path, trials: dict[str, list[Observation]], capsys: pytest.CaptureFixture[str]
+) -> None:
     trials["v2"] = trials["v1"]
-    with pytest.raises(NoAnswer, match="no fact tells v1 and v2 apart in every trial"):
+    with pytest.raises(NoAnswer, match="no fact tells v1 and v2 apart in every trial; no out") as e:
         learn(folder)
+    assert e.value.hint == (
+        "add an output to a build: outputs = [{ type = 'local', dest = 'out' }]"
+    )
+    assert capsys.readouterr().out == (
+        "What the steps did:\n"
+        "     v1 (3 trials): a exits 0, vertices: 1 ran\n"
+        "     v2 (3 trials): a exits 0, vertices: 1 ran\n"
+        "Logs and progress of each trial: /srv/results/20261130-learn\n"
+    )
+    facts = OutputFacts(name="out", kind="local")
+    trials["v1"][0] = replace(
+        trials["v1"][0], steps=(replace(trials["v1"][0].steps[0], outputs=(facts,)),)
+    )
+    with_output(folder)
+    with pytest.raises(NoAnswer, match=r"apart in every trial \(try") as e:
+        learn(folder, json=True)
+    assert e.value.hint == "other endpoints, or --trials 20"
+    assert capsys.readouterr().out == "[]\n"
+
+
+@pytest.mark.parametrize("pick", [[], ["1"]])
+def test_ends_that_differ_in_the_daemons_log_alone(
+    folder: Path,
+    trials: dict[str, list[Observation]],
+    pick: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cdi = 'level=error msg="CDI setup error /etc/cdi"'
+    trials["v1"] = [replace(seen(0), daemon_log=cdi)] * 3
+    trials["v2"] = [replace(seen(0), daemon_log="level=warn msg=disk")] * 3
+    with pytest.raises(NoAnswer) as error:
+        learn(folder, pick=pick)
+    assert error.value.message == (
+        "only the daemon's log differs between v1 and v2; no output of a build was recorded"
+    )
+    assert "add an output" in error.value.hint
+    assert (folder / "scenario.toml").read_text() == FILE
+    output = capsys.readouterr().out
+    assert "  1  0.80 (no rule)\n     v1: the daemon's log has \"level=error" in output
+    assert "v2 (3 trials): a exits 0, vertices: 1 ran\n" in output
+
+
+def test_a_line_of_the_daemons_log_cannot_be_picked(
+    folder: Path, trials: dict[str, list[Observation]]
+) -> None:
+    trials["v1"] = [replace(one, daemon_log="level=warn msg=disk") for one in trials["v1"]]
+    with pytest.raises(BadInput, match="fact 4 cannot be a rule: what a daemon logs differs"):
+        learn(folder, pick=["4"])
 
 
 @pytest.mark.usefixtures("trials")

@@ -8,6 +8,7 @@ import pytest
 
 from buildkit_bisect.cli import line
 from buildkit_bisect.cli.line import Role
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.requests import TASKS
 
 PROGRAM = {"--help": True, "-h": True, "--list": True, "--version": False}
@@ -155,7 +156,7 @@ def test_words_that_mean_options_of_the_program(command: str, parsed: str) -> No
 def test_every_task_with_one_letter_changed_is_found() -> None:
     for task in TASKS:
         wrong = f"{task[:2]}{task[3:]}"
-        assert f"./inv {line.spoken(task)}" in line.no_task(wrong), wrong
+        assert f"./inv {spoken(task)}" in line.no_task(wrong), wrong
 
 
 def test_a_value_is_not_read_as_a_task_or_an_option() -> None:

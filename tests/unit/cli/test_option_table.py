@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from buildkit_bisect.cli import option_table
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.option import Position, options_of
 from buildkit_bisect.options.requests import TASKS
 from buildkit_bisect.system import checkout
@@ -18,7 +19,7 @@ def test_the_published_table_is_up_to_date() -> None:
 def test_every_option_of_every_task_is_in_it() -> None:
     table = option_table.text()
     for task, kind in TASKS.items():
-        assert f"| `{task}` | " in table
+        assert f"| `{spoken(task)}` | " in table
         for option in options_of(kind):
             usage = option.usage.replace("|", "\\|")
             variable = "none" if option.position is Position.REQUIRED else f"`{option.twin}`"

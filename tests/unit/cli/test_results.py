@@ -10,6 +10,7 @@ import pytest
 
 import results
 from buildkit_bisect import result
+from buildkit_bisect.campaign import record
 from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.choices import Format
@@ -74,3 +75,34 @@ def test_a_copy_of_reports_cannot_be_resumed(tmp_path: Path) -> None:
     folder = campaign(tmp_path / "published", results.matrix())
     with pytest.raises(BadInput, match="is a copy of a campaign's reports"):
         commands.resume(Resume(id=folder))
+
+
+@pytest.mark.parametrize(
+    ("command", "resumed"),
+    [
+        ("./inv scenario learn D --good a --bad b", True),
+        ("./inv scenario-learn D --good a --bad b", True),  # of an earlier version
+        ("./inv run --rev a", True),
+        ("./inv scenario new D --from f", False),
+        ("./inv clean --cache", False),
+        ("sh run --rev a", False),
+        ("./inv", False),
+        ("", False),
+    ],
+)
+def test_only_the_command_of_a_campaign_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, resumed: bool
+) -> None:
+    text = {"kind": "matrix", "command": command, "status": "failed", "reason": "", "pid": 1}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / record.FILE).write_text(json.dumps(text))
+    ran: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, argv: ran.append(argv))
+    monkeypatch.setattr("os.environ", {})
+    if resumed:
+        commands.resume(Resume(id="a", out=tmp_path))
+        assert ran[0][5:-2] == command.split()[1:]
+        return
+    with pytest.raises(BadInput, match="not the command of a campaign"):
+        commands.resume(Resume(id="a", out=tmp_path))
+    assert ran == []

@@ -49,7 +49,7 @@ def test_a_folder_that_loads(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "every outcome is weak" in " ".join(out.split())
 
 
-LEARN = "./inv scenario-learn scenarios/mine --good R --bad R"
+LEARN = "./inv scenario learn scenarios/mine --good R --bad R"
 
 
 @pytest.mark.parametrize(

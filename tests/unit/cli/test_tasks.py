@@ -16,9 +16,10 @@ from invoke.collection import Collection
 from invoke.loader import FilesystemLoader
 from invoke.parser import Parser
 
-from buildkit_bisect.cli import guard, invoking, line
+from buildkit_bisect.cli import guard, invoking
 from buildkit_bisect.cli.line import normal
 from buildkit_bisect.cli.program import Inv
+from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.option import Form, Given, Position, options_of
 from buildkit_bisect.options.reading import read
 from buildkit_bisect.options.requests import TASKS, Bisect, Request
@@ -48,7 +49,7 @@ def test_what_follows_two_dashes_is_refused(capsys: pytest.CaptureFixture[str]) 
 
 def asked(collection: Collection, *words: str) -> tuple[type[Request], dict[str, Given]]:
     """Return the request type for a command line, and the options that Invoke passes."""
-    (context,) = Parser(contexts=collection.to_contexts()).parse_argv(normal(list(words)))
+    (context,) = Parser(contexts=collection.to_contexts()).parse_argv(normal(["inv", *words])[1:])
     task = collection[context.name]
     assert isinstance(task, invoking.RequestTask)
     return task.kind, context.as_kwargs
@@ -83,7 +84,7 @@ def test_help_shows_every_option_with_its_value_its_help_and_its_default(
 ) -> None:
     run(task, "--help")
     output = capsys.readouterr().out
-    assert output.startswith(f"Usage: ./inv {line.spoken(task)}")
+    assert output.startswith(f"Usage: ./inv {spoken(task)}")
     assert max(map(len, output.splitlines())) <= 100
     lines = output.partition("\nOptions:\n")[2].rstrip()
     # Entries are indented by two; lines indented further continue the entry above.

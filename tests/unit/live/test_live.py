@@ -386,6 +386,35 @@ def test_the_folder_of_the_results_is_shown_as_it_is(
     assert "\x1b[2J" not in shown
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_path_is_shown_as_it_is_and_a_weak_cell_with_its_reason(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: terminal)
+    path = "/root/.cache/buildkit-bisect/one-line/0/scenario.toml\x1b[2J"
+    weak = ev.CellDone(
+        row="v1", column=LAZY, outcome="failed", verdict=Verdict.WEAK, counts={"failed": 3},
+        reason="the build fails; step build exited 1: error: no such file",
+    )  # fmt: skip
+    with Display(out, clock=lambda: 0.0) as display:
+        display.emit(ev.Said(text="the scenario of this Dockerfile", path=path))
+        display.emit(weak)
+        display.emit(replace(weak, verdict=Verdict.BAD, reason="not shown"))
+        display.emit(replace(weak, counts={"a": 1, "b": 2}, reason="not shown"))
+    shown = out.getvalue()
+    assert (
+        "the scenario of this Dockerfile: /root/.cache/buildkit-bisect/one-line/0/scenario.toml"
+    ) in shown
+    assert "\x1b[2J" not in shown
+    assert f"{LAZY.name}: weak, failed 3 of 3: the build fails; step build exited 1: error: no" in (
+        " ".join(shown.split())
+    )
+    assert "not shown" not in shown
+
+
 def test_every_event_survives_the_record() -> None:
     every = [event for _, event in STORY]
     every += [

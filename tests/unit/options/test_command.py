@@ -21,6 +21,8 @@ def test_a_whole_command() -> None:
     )
     assert inv("post", "ID", issue=6893) == "./inv post ID --issue 6893"
     assert inv("resume", "ID") == "./inv resume ID"
+    assert inv("scenario-learn", "D", good="R") == "./inv scenario learn D --good R"
+    assert inv("patch-list") == "./inv patch list"
     assert inv("clean", cache=True, cache_size=0) == "./inv clean --cache --cache-size 0"
 
 
@@ -65,7 +67,7 @@ CELL = " --axis=snapshotter=stargz --axis=bases=same --patches p,q"
             "./inv bisect --good a --bad 'b^2' --find-fix --script ./t.sh --repo /src/bk" + CELL,
         ),
         (inv("build", rev="a"), "./inv build --rev a --repo /src/bk --patches p,q"),
-        (inv("patch-check"), "./inv patch-check --repo /src/bk --patches p,q"),
+        (inv("patch-check"), "./inv patch check --repo /src/bk --patches p,q"),
         (inv("doctor"), "./inv doctor"),
         (
             f"{inv('run', rev='a', patches='r')}, or {inv('doctor')}",
@@ -96,6 +98,16 @@ def test_the_next_command_is_about_the_same_repository_patches_and_cells(
     }
     assert again(hint, read(Bisect, given, {}).command) == expected
     assert again(expected, read(Bisect, given, {}).command) == expected, "no option twice"
+
+
+@pytest.mark.parametrize("task", ["scenario learn", "scenario-learn"])
+def test_a_command_of_two_words_and_of_one(task: str) -> None:
+    """A result of an earlier version has the one word."""
+    assert again(inv("patch-check"), f"./inv {task} D --good a --bad b --repo /r --trials 3") == (
+        "./inv patch check --repo /r"
+    )
+    given: dict[str, Given] = {"folder": "D", "good": "a", "bad": "b"}
+    assert read(requests.ScenarioLearn, given, {}).command.startswith("./inv scenario learn D ")
 
 
 def test_the_next_command_has_no_range_beside_other_ends() -> None:

@@ -603,6 +603,23 @@ def test_a_rule_may_skip(tmp_path: Path) -> None:
     assert judge(made, dead, None).reason == "m"
 
 
+def test_a_weak_rule_about_a_failure_says_how_it_failed(tmp_path: Path) -> None:
+    first, both = (f'{{ step = "{name}", exit = "failed" }}' for name in ("first", "both"))
+    made = loaded(tmp_path, f"weak {{ any = [{first}, {both}] }}", f"weak {{ not = {first} }}")
+
+    def reason(*steps: StepResult) -> str:
+        return judge(made, Observation(steps=steps, seconds=1), None).reason
+
+    fails = StepResult(id="both", exit=1, seconds=1, stderr="one\nerror: no such file\n")
+    ok = StepResult(id="first", exit=0, seconds=1, stderr="warning")
+    assert reason(ok, fails) == "m; step both exited 1: error: no such file"
+    assert reason(replace(ok, exit=2, stderr=" "), fails) == (
+        "m; step first exited 2: nothing on stderr"
+    )
+    assert reason(replace(ok, timed_out=True)) == "m; step first timed out"
+    assert reason(ok) == "m"
+
+
 def test_words_and_commands_for_every_condition(tmp_path: Path) -> None:
     made = loaded(
         tmp_path,

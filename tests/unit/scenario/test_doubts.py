@@ -176,6 +176,29 @@ def test_a_rule_about_a_timeout(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("conditions", "flaky"),
+    [
+        ('{ step = "b", exit = "ok" }, { daemon_log = "CDI setup error" }', True),
+        ('{ daemon_log = "failed to get disk size" }', True),
+        ('{ any = [{ daemon_log = "x" }, { not = { daemon_log = "y" } }] }', True),
+        ('{ step = "b", exit = "ok" }, { daemon_log = "panic: x" }', False),
+        ('{ daemon_log = "(?i)FATAL error" }', False),
+        ('{ step = "b", exit = "failed" }, { daemon_log = "lease does not exist" }', False),
+        ('{ step = "b", vertex = "RUN x", is = "ran" }, { daemon_log = "x" }', False),
+        ('{ step = "b", exit = "ok" }', False),
+    ],
+)
+def test_a_rule_about_the_daemons_log_alone(tmp_path: Path, conditions: str, flaky: bool) -> None:
+    rules = '\n[[outcomes]]\nname = "logged"\nverdict = "bad"\nmeans = "it is logged"\n'
+    found = texts(made(tmp_path, TWO, f"{rules}all = [{conditions}]\n"), Level.FLAKY)
+    wanted = (
+        "'logged' is bad for the daemon's log alone, and no panic or fatal error: what a daemon"
+        " logs as it starts differs between releases and machines"
+    )
+    assert found == ([wanted] if flaky else [])
+
+
 def seen(state: str, *, seconds: float = 1, status: int = 0) -> Observation:
     vertex = Vertex(name="RUN x", digest="x", cached=state == "cached", started=True)
     both = (

@@ -26,6 +26,7 @@ from buildkit_bisect.scenario import Action, Axis, Condition, Scenario, Step, lo
 from buildkit_bisect.scenario.definition import DaemonIs
 from buildkit_bisect.scenario.learned import Both, Difference, End, Kind, as_data, differences
 from buildkit_bisect.scenario.learned_rules import BAD, GOOD, made, refusal, written
+from buildkit_bisect.scenario.learned_steps import did, lacks_output, only
 from buildkit_bisect.scenario.outcome import judge
 
 RULE = replace(load("inline").outcomes[0], name="r", verdict=Verdict.WEAK, label=None)
@@ -82,7 +83,7 @@ def test_a_vertex_that_is_cached_and_one_that_runs() -> None:
     pattern = "RUN echo stable > /stable$"
     assert one.good == Condition(step="b", vertex=pattern, is_="cached")  # type: ignore[arg-type]
     assert one.bad == Condition(step="b", vertex=pattern, is_="ran")  # type: ignore[arg-type]
-    assert one.good_text == f'in b, "{pattern}" is CACHED'
+    assert one.good_text == 'in b, "RUN echo stable > /stable" is CACHED'
     assert (one.trials, one.separation) == (2, 0.75)
 
 
@@ -90,7 +91,7 @@ def test_the_number_of_a_step_in_its_stage_may_differ() -> None:
     good = trial(step("a", vertex("[build 2/3] RUN x", "cached")))
     bad = trial(step("a", vertex("[build 2/4] RUN x")))
     one, *_ = found([good] * 2, [bad] * 2)
-    assert (one.kind, one.good_text) == (Kind.REUSE, 'in a, "RUN x$" is CACHED')
+    assert (one.kind, one.good_text) == (Kind.REUSE, 'in a, "RUN x" is CACHED')
 
 
 def test_vertices_of_two_stages_with_one_command_are_told_apart() -> None:
@@ -100,6 +101,21 @@ def test_vertices_of_two_stages_with_one_command_are_told_apart() -> None:
     one, *_ = found([good] * 2, [bad] * 2)
     assert one.bad is not None
     assert one.bad.vertex == r"^\[two [0-9]+/[0-9]+\] RUN x$"
+    assert one.bad_text == 'in a, "[two <number>/<number>] RUN x" runs: it is not CACHED'
+
+
+def test_words_have_no_escapes_and_rules_have() -> None:
+    """Of an issue that a variable's name brought: the words were those of the pattern."""
+    run = "[2/2] RUN echo ${jammy:-x} | tee /a.b (c) 12345"
+    good, bad = (trial(step("a", vertex(run, state))) for state in ("cached", "ran"))
+    one, *_ = found([good] * 2, [bad] * 2)
+    shown = "RUN echo ${jammy:-x} | tee /a.b (c) <number>"
+    assert one.bad_text == f'in a, "{shown}" runs: it is not CACHED'
+    rules = made(scenario("a", "b"), [one], [both([good] * 2, [bad] * 2)])
+    assert [rule.means for rule in rules] == [one.good_text, one.bad_text]
+    assert rules[1].all[1].vertex == (
+        r"RUN echo \$\{jammy:-x\} \| tee /a\.b \(c\) [0-9]+$"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -124,9 +140,9 @@ def test_what_a_vertex_prints_and_messages() -> None:
     good = [seen(f"took 0.{n}s\nv1.{n}", f"id {n}0123456789abcdef") for n in range(3)]
     bad = [seen(f"took 1.{n}s\nmkdir: not a directory", "warning: lost") for n in range(3)]
     assert texts(found(good, bad)) == [
-        ("LOG", "", 'in a, "RUN echo stable > /stable$" prints "mkdir: not a directory"'),
+        ("LOG", "", 'in a, "RUN echo stable > /stable" prints "mkdir: not a directory"'),
         ("MESSAGE", "", 'a prints "warning: lost"'),
-        ("MESSAGE", 'a prints "id [0-9a-fx]+"', ""),
+        ("MESSAGE", 'a prints "id <id>"', ""),
     ]
 
 
@@ -160,7 +176,7 @@ def test_a_daemon_that_dies_and_what_it_logs() -> None:
     assert (one.kind, one.bad) == (Kind.DEATH, Condition(daemon=DaemonIs.DIED))
     assert one.good == Condition(not_=Condition(daemon=DaemonIs.DIED))
     assert (two.kind, two.bad_text) == (
-        Kind.DAEMON, 'the daemon\'s log has "panic: at [0-9a-fx]+"',
+        Kind.PANIC, 'the daemon\'s log has "panic: at <id>"',
     )  # fmt: skip
     cell = both([good] * 2, [bad] * 2)
     rules = made(scenario("a"), [one], [cell])
@@ -170,6 +186,53 @@ def test_a_daemon_that_dies_and_what_it_logs() -> None:
     assert [(c.step, c.exit) for c in rules[1].all] == [("a", "ok")]
     text = written(FILE, rules, "2 trials.")
     assert 'daemon_log = "panic: at [0-9a-fx]+"' in text
+
+
+#: What two releases logged on one machine, as they started.
+STARTS = (
+    'level=error msg="CDI setup error /etc/cdi: failed to monitor for changes"',
+    'level=warn msg="failed to get disk size"',
+)
+
+
+def test_what_a_daemon_logs_as_it_starts_is_shown_last_and_is_no_rule() -> None:
+    good = trial(step("a", vertex(STABLE, digest="sha256:1")), daemon_log=STARTS[0])
+    bad = trial(step("a", vertex(STABLE, digest="sha256:2")), daemon_log=STARTS[1])
+    seen = found([good] * 2, [bad] * 2, "a")
+    assert [one.kind for one in seen] == [Kind.DIGEST, Kind.DAEMON, Kind.DAEMON]
+    assert not any(one.good or one.bad for one in seen)
+    assert "failed to get disk size" in seen[2].bad_text
+    assert only(seen) == "the daemon's log and digests"
+    assert only(seen[1:]) == "the daemon's log"
+    changed = replace(bad, steps=(step("a", status=1),))
+    seen = found([good] * 2, [changed] * 2, "a")
+    assert seen[0].kind is Kind.EXIT
+    assert [one.kind for one in seen[-2:]] == [Kind.DAEMON, Kind.DAEMON]
+    assert only(seen) == ""
+
+
+def test_a_panic_is_found_after_many_other_lines() -> None:
+    log = "\n".join([*(f"level=warn msg=w{n}x" for n in range(9)), "fatal error: all asleep"])
+    one = found([trial(step("a"))] * 2, [trial(step("a"), daemon_log=log)] * 2, "a")[0]
+    assert (one.kind, one.bad) == (Kind.PANIC, Condition(daemon_log="fatal error: all asleep"))
+
+
+def test_what_each_step_did() -> None:
+    build = step("a", vertex("x", "cached"), vertex("y"), vertex("z"))
+    other = trial(step("a", status=1, late=True))
+    cell = both([trial(build, step("b"))] * 2, [trial(build), trial(build), other])
+    steps = scenario("a", "b").steps
+    prune = replace(steps[1], action=Action.PRUNE)
+    shown = replace(scenario(), steps=(steps[0], prune))
+    one, two = did(shown, [replace(cell, axes=(("s", "native"),))], "v1", "v2")
+    assert one == "v1 s=native (2 trials): a exits 0, vertices: 1 CACHED and 2 ran; b exits 0"
+    assert two == (
+        "v2 s=native (3 trials): a exits 0, vertices: 1 CACHED and 2 ran (2 of 3)"
+        " or timed out, vertices: none (1 of 3)"
+    )
+    assert lacks_output(shown, [cell])
+    assert not lacks_output(shown, [both([output()], [])])
+    assert not lacks_output(replace(shown, steps=(prune,)), [cell])
 
 
 def test_numbers_of_a_step() -> None:
@@ -229,13 +292,13 @@ def test_documents_of_an_image() -> None:
     assert texts(seen) == [
         (
             "IMAGE",
-            'in a, the image\'s config.config.Labels."a.b" has "^old$"',
-            'in a, the image\'s config.config.Labels."a.b" has "^new$"',
+            'in a, the image\'s config.config.Labels."a.b" has "old"',
+            'in a, the image\'s config.config.Labels."a.b" has "new"',
         ),
         (
             "IMAGE",
             "in a, the image's config.config.User does not exist",
-            'in a, the image\'s config.config.User has "^root$"',
+            'in a, the image\'s config.config.User has "root"',
         ),
     ]
     cell = both([good] * 2, [bad] * 2)
@@ -469,7 +532,7 @@ def test_rules_hold_the_exits_of_the_steps_that_they_are_about() -> None:
     one, two = made(scenario(), found(good, bad)[:1], [both(good, bad)])
     assert [(c.step, c.exit) for c in one.all] == [("b", "ok"), ("b", "")]
     assert (one.verdict, two.verdict) == ("good", "bad")
-    assert two.means == 'in b, "RUN echo stable > /stable$" runs: it is not CACHED'
+    assert two.means == 'in b, "RUN echo stable > /stable" runs: it is not CACHED'
     failed = trial(step("a"), step("b", vertex(STABLE), status=1))
     judged = replace(scenario(), outcomes=(one, two))
     assert judge(judged, failed, None).verdict is Verdict.WEAK

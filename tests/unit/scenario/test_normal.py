@@ -48,6 +48,13 @@ def test_what_varies_has_a_name(text: str, shown: str) -> None:
     assert pattern.found(line.pattern, text)
 
 
+def test_words_are_the_normal_form() -> None:
+    text = "RUN echo ${jammy:-x} ^a$ | sha256:0a1b2c3d4e5f (9.5s) [0-9]+ C:\\x 14:09:44"
+    made = normal.line(text)
+    words = "RUN echo ${jammy:-x} ^a$ | <digest> (<seconds>) [0-9]+ C:\\x <time>"
+    assert normal.in_words(f"{made.pattern}{made.end}") == str(made) == words
+
+
 def test_lines_that_differ_only_in_what_varies_are_one() -> None:
     text = "a sha256:00112233\nb\na sha256:99887766\n\n  \n#7 0.123 progress\n\x07bell\nb\n"
     assert [line.text for line in normal.lines(text)] == ["a <digest>", "b"]
@@ -71,6 +78,12 @@ def test_the_pattern_finds_the_line_that_it_is_of(text: str) -> None:
     assert pattern.problem(line.pattern) == ""
     assert pattern.found(line.pattern, text)
     assert pattern.found(f"^{line.pattern}{line.end}", text.strip())
+
+
+@given(st.lists(st.sampled_from(["a", "$", "^", "\\", "[", "+", ".", " ", "12345", "1.5s", "::1"])))
+def test_words_of_any_pattern_are_the_normal_form(parts: list[str]) -> None:
+    made = normal.line("".join(parts))
+    assert normal.in_words(f"{made.pattern}{made.end}") == str(made)
 
 
 @given(

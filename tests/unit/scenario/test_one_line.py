@@ -287,7 +287,13 @@ def test_local_images_share_no_layer() -> None:
     ("expect", "message"),
     [
         ("cashed: RUN x", "not an expectation; did you mean cached?"),
-        ("RUN echo", "not an expectation; known: cached: VERTEX, ran: VERTEX, ok, fails"),
+        (
+            "RUN echo",
+            (
+                "not an expectation; known: cached: VERTEX, ran: VERTEX, ok, fails, fails: REGEX,"
+                " prints: REGEX, file: PATH=REGEX"
+            ),
+        ),
         ("cached", "does not say of what: cached: VERTEX"),
         ("prints:", "does not say of what: prints: REGEX"),
         ("ok: x", "nothing follows ok"),

@@ -40,7 +40,7 @@ def test_the_documentation_lists_the_fixed_timeouts() -> None:
         "pulling an image, including retries": base.PULL,
         "`build --push`, and `build --save`": image.TRANSFER,
         "a git command on the mirror": gitcmd.QUICK,
-        "a git command in your work tree, `patch-new`": contribution.TIMEOUT,
+        "a git command in your work tree, `patch new`": contribution.TIMEOUT,
         "the start of the local registry": registry.START,
         "the journal, while another process holds it": journal.PATIENCE,
         "one response of GitHub, `post`": post.TIMEOUT,
