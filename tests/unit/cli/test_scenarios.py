@@ -299,7 +299,7 @@ def test_releases_of_the_text_are_the_next_ones(
     new(as_json=True)
     assert json.loads(capsys.readouterr().out)["next"] == (
         "./inv run --rev v0.9.3 --scenario scenarios/mine, or"
-        " ./inv scenario-learn scenarios/mine --good v0.9.3 --bad v0.26.0"
+        " ./inv scenario learn scenarios/mine --good v0.9.3 --bad v0.26.0"
     )
 
 
