@@ -246,9 +246,9 @@ def rules(builds: Sequence[str], said: Stated) -> list[Table]:
         ]  # fmt: skip
     return [
         {"name": "ended", "verdict": "weak", "all": ended,
-         "means": "every build exited 0; the report does not say what is expected"},
+         "means": "every build exited 0; the issue's text does not say what is expected"},
         *({"name": "failed", "verdict": "weak", "all": [{"step": name, "exit": "failed"}],
-           "means": "a build failed; the report does not say what is expected"}
+           "means": "a build failed; the issue's text does not say what is expected"}
           for name in builds),
     ]  # fmt: skip
 
