@@ -60,11 +60,19 @@ class TestEngine:
         """Return a client; the caller closes it."""
         return docker.DockerClient(base_url=self.url, timeout=60)
 
-    def left(self) -> list[str]:
-        """Return the containers and volumes that exist now."""
+    def left(self, *, patience: float = 0) -> list[str]:
+        """Return the containers and volumes that exist, after *patience* seconds if there are any.
+
+        A volume that takes longer than a trial's teardown is left to the Engine, which continues.
+        """
+        until = time.monotonic() + patience
         with closing(self.client()) as client:
-            containers = [f"container {c.name}" for c in client.containers.list(all=True)]
-            return containers + [f"volume {v.name}" for v in client.volumes.list()]
+            while True:
+                found = [f"container {c.name}" for c in client.containers.list(all=True)]
+                found += [f"volume {v.name}" for v in client.volumes.list()]
+                if not found or time.monotonic() > until:
+                    return found
+                time.sleep(0.2)
 
     def kill(self) -> None:
         """Kill it."""

@@ -114,7 +114,7 @@ def test_containers_have_the_same_options(name: str, engine: TestEngine, tmp_pat
         for value, outcome in expected.items()
         for runtime in ("docker", "buildx")
     }
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
 
 
 def test_a_frontend_from_an_image_and_an_insecure_step(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_builders_container_is_removed_with_its_volume(
     holds(client, ground.id, volume, buildx_plugin.container("bkbisect-1"))
     output = clean(engine)
     assert f"removed container {buildx_plugin.container('bkbisect-1')}" in output
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
 
 
 @pytest.mark.parametrize("volume", ["bkbisect-1", buildx_plugin.volume("bkbisect-1")])

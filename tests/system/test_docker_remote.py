@@ -114,7 +114,7 @@ def is_cached(done: TaskOutput, endpoint: str, engine: TestEngine) -> None:
     outcomes = [cell["outcome"] for cell in done.document["cells"]]
     assert set(outcomes) == {"cached"}, done.stderr
     assert f" at {endpoint} (" in done.document["host"]["docker"]
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
     assert left_behind() == []
 
 

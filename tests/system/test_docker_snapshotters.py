@@ -69,7 +69,7 @@ def test_fuse_overlayfs_is_a_control(done: TaskOutput) -> None:
 
 
 def test_nothing_is_left(done: TaskOutput, engine: TestEngine) -> None:
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
     assert left_behind() == []
 
 
@@ -100,7 +100,7 @@ def test_a_users_own_snapshotter(
     assert done.code == 0, done.stderr
     (cell,) = done.document["cells"]
     assert cell["outcome"] == "export-failed", cell["reason"]
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_every_runtime_gives_the_same_outcomes(side_by_side: TaskOutput) -> None
 
 
 def test_nothing_is_left(side_by_side: TaskOutput, engine: TestEngine) -> None:
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
     assert left_behind() == []
 
 
@@ -132,7 +132,7 @@ def test_ctrl_c_removes_everything(engine: TestEngine, tmp_path: Path, runtime: 
     _container(engine)
     os.killpg(running.pid, signal.SIGINT)
     assert running.wait(60) == 130
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
     assert left_behind() == []
 
 
@@ -202,7 +202,7 @@ def test_concurrent_campaigns_share_an_engine(engine: TestEngine, tmp_path: Path
     both = [_start(engine, tmp_path / runtime, runtime) for runtime in ("docker", "buildx")]
     codes = [one.wait(300) for one in both]
     assert codes == [0, 0], [(tmp_path / r / "stderr").read_text() for r in ("docker", "buildx")]
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
 
 
 def test_an_engine_that_stops_is_infrastructure(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_container_that_is_not_removed_in_time_is_infrastructure(
     assert any("container bkbisect-" in left or "buildx" in left for left in engine.left())
     swept = inv("clean", env=engine.environment)
     assert swept.code == 0, swept.stderr
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
 
 
 def test_a_container_that_never_responds_is_infrastructure(
@@ -272,7 +272,7 @@ def test_a_container_that_never_responds_is_infrastructure(
             pass
         assert time.monotonic() - started < 3 + 5 + 10
         client.images.remove("silent:1")
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
 
 
 def test_an_error_reports_missing_permission_for_the_socket(
@@ -345,7 +345,7 @@ def _is_infra(done: TaskOutput, engine: TestEngine | None = None) -> None:
     assert done.code == 5, done.stderr
     assert {c["verdict"] for c in done.document["cells"]} == {"infra"}
     assert "Traceback" not in done.stderr
-    assert engine is None or engine.left() == []
+    assert engine is None or engine.left(patience=5) == []
 
 
 class _repeatedly:  # noqa: N801 - reads as the statement it begins

@@ -313,4 +313,4 @@ def test_a_local_image_of_that_name_is_not_the_published_one(
 
 def test_only_images_are_left(engine: TestEngine, repo: GolangRepo) -> None:
     assert build(engine, repo, repo.commits["tip"]).code == 0
-    assert engine.left() == []
+    assert engine.left(patience=5) == []
