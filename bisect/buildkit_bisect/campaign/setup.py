@@ -138,7 +138,7 @@ def prepare(
 
 
 def _check_names(loaded: Sequence[Scenario]) -> None:
-    """Raise `BadInput` for two scenarios of one name: cells are told apart by it."""
+    """Raise `BadInput` for two scenarios with the same name: their cells would be the same."""
     for one, other in combinations(loaded, 2):
         if one.name == other.name:
             where = listed(dict.fromkeys(str(s.folders[0]) for s in (one, other)))

@@ -27,7 +27,7 @@ HEX = "0123456789abcdef"
         ("dial 127.0.0.1:38123: refused", "dial <address>: refused"),
         ("http://localhost:5000/x", "http://<address>/x"),
         ("http://[::1]:5000/x", "http://<address>/x"),
-        ("open /root/.cache/b/tmp/trial-123-ab_c/work/cache: no", "open <folder>/work/cache: no"),
+        ("open /srv/cache/tmp/trial-123-ab_c/work/cache: no", "open <folder>/work/cache: no"),
         ("session 123e4567-e89b-12d3-a456-426614174000 lost", "session <id> lost"),
         ("ref v8i0eapzkpxc6crmhtbsgb2ah was not found", "ref <id> was not found"),
         ("goroutine at 0xc000123abc", "goroutine at <id>"),
