@@ -23,10 +23,10 @@ from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch import contribution, diffs, patches, patchmaker
 from buildkit_bisect.patch.contribution import Work
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.patch.patchmaker import MOST_BYTES, toml_string
+from buildkit_bisect.patch.patchmaker import MOST_BYTES
 from buildkit_bisect.source import GitSource, Source, github
 from buildkit_bisect.source.github import Address
-from buildkit_bisect.system import paths, strictjson, web
+from buildkit_bisect.system import paths, strictjson, tomltext, web
 
 _SUFFIXES = (".patch", ".diff")
 
@@ -193,7 +193,9 @@ def _of_text(data: bytes, name: str, *, where: str, source: str) -> list[Patch]:
             folder.mkdir()
             (folder / diff.name).write_text(diff.text)
             (folder / "patch.toml").write_text(
-                "".join(f"{key} = {toml_string(value)}\n" for key, value in facts.items() if value)
+                "".join(
+                    f"{key} = {tomltext.string(value)}\n" for key, value in facts.items() if value
+                )
             )
             made.append(_store(folder))
     return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from buildkit_bisect.patch.contribution import TIMEOUT, Work
 from buildkit_bisect.patch.diffs import Change
 from buildkit_bisect.patch.patches import Patch, PatchFailed
 from buildkit_bisect.source import GitSource
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import paths, tomltext
 from buildkit_bisect.system.gitcmd import git
 
 #: Lines of context to try, fewest first: with fewer lines a patch applies to more of upstream.
@@ -112,7 +111,7 @@ def _write(text: bytes, folder: Path, base: Revision, metadata: str) -> Patch:
         raise BadInput(f"no changes since {base.ref}", hint=words(PatchNew, base="R"))
     name = f"{folder.name}.patch"
     (folder / name).write_bytes(text)
-    files = ", ".join(map(toml_string, diffs.parse(name, text).files))
+    files = ", ".join(map(tomltext.string, diffs.parse(name, text).files))
     (folder / "patch.toml").write_text(f"{metadata}files = [{files}]\n")
     return patches.load(str(folder))
 
@@ -211,12 +210,6 @@ def _metadata(work: Work, title: str) -> str:
     """Return ``patch.toml`` without its list of files."""
     known = {"title": title, "claim": work.body, "author": work.author, "source": work.origin}
     known["commit"] = work.commit
-    lines = [f"{key} = {toml_string(value)}\n" for key, value in known.items() if value]
+    lines = [f"{key} = {tomltext.string(value)}\n" for key, value in known.items() if value]
     issue = re.search(r"(?:fix(?:es)?|close[sd]?|resolve[sd]?)\s+#(\d+)", work.body, re.IGNORECASE)
     return "".join(lines) + (f"issue = {issue[1]}\n" if issue else "")
-
-
-def toml_string(text: str) -> str:
-    """Return a TOML basic string: a JSON string, without the delete character."""
-    plain = "".join(c for c in text if c.isprintable() or c == "\n")
-    return json.dumps(plain, ensure_ascii=False)

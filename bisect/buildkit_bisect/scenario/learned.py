@@ -13,7 +13,7 @@ from enum import IntEnum
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.model import Axes, Observation, StepResult, Verdict, Vertex
 from buildkit_bisect.phrases import listed
-from buildkit_bisect.scenario import learned_outputs, normal, toml_text, wording
+from buildkit_bisect.scenario import learned_outputs, normal, rule_text, wording
 from buildkit_bisect.scenario.daemon_log import is_crash
 from buildkit_bisect.scenario.definition import (
     Condition,
@@ -391,8 +391,8 @@ def as_data(one: Difference, number: int) -> Mapping[str, object]:
         "kind": one.kind.name.lower(),
         "good": one.good_text,
         "bad": one.bad_text,
-        "good_condition": toml_text.condition(one.good) if one.good else None,
-        "bad_condition": toml_text.condition(one.bad) if one.bad else None,
+        "good_condition": rule_text.condition(one.good) if one.good else None,
+        "bad_condition": rule_text.condition(one.bad) if one.bad else None,
         "cells": [dict(axes) for axes in one.cells],
         "trials": one.trials,
         "separation": round(one.separation, 3),

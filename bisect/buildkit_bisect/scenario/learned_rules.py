@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from buildkit_bisect.errors import BadInput, NoAnswer
 from buildkit_bisect.model import Observation, Verdict
-from buildkit_bisect.scenario import toml_text
+from buildkit_bisect.scenario import rule_text
 from buildkit_bisect.scenario.definition import Condition, Rule, Scenario
 from buildkit_bisect.scenario.learned import Both, Difference, End
 from buildkit_bisect.scenario.outcome import judge
@@ -133,7 +133,7 @@ def written(text: str, rules: Sequence[Rule], comment: str) -> str:
     """
     old = tomllib.loads(text)
     kept = [r for r in old.get("outcomes", []) if r.get("name") not in (GOOD, BAD)]
-    blocks = "\n".join(map(toml_text.rule, rules))
+    blocks = "\n".join(map(rule_text.rule, rules))
     new = tomllib.loads(blocks)["outcomes"]
     wanted = {**old, "outcomes": [*new, *kept]}
     block = f"{MARK}{_one_line(comment)}\n{blocks}"

@@ -20,13 +20,14 @@ from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import dockerfile as dockerfiles
-from buildkit_bisect.scenario import expectation, toml_text, twins
+from buildkit_bisect.scenario import expectation, rule_text, twins
 from buildkit_bisect.scenario.build_files import ignore_file
 from buildkit_bisect.scenario.context_files import used
 from buildkit_bisect.scenario.dockerfile import Dockerfile, Stage
 from buildkit_bisect.scenario.expectation import Expectation
 from buildkit_bisect.scenario.placeholders import names_in
 from buildkit_bisect.scenario.twins import Twin
+from buildkit_bisect.system import tomltext
 from buildkit_bisect.system.addresses import is_image
 
 #: The scenario's name, in results too.
@@ -278,18 +279,18 @@ def _toml(
     }
     if notes:
         head["summary"] = f"{'; '.join(notes)}."
-    parts = ["\n".join(f"{k} = {toml_text.value(v)}" for k, v in head.items()) + "\n"]
+    parts = ["\n".join(f"{k} = {tomltext.value(v)}" for k, v in head.items()) + "\n"]
     parts += _daemon(asked.snapshotters)
     if with_context:
-        parts.append(toml_text.table("[context]", {"folder": "context"}))
+        parts.append(tomltext.table("[context]", {"folder": "context"}))
     for twin in local:
         values = {"dockerfile": twin.file, "compression": twin.compression, "public": twin.public}
-        parts.append(toml_text.table(f"[images.{twin.name}]", values))
+        parts.append(tomltext.table(f"[images.{twin.name}]", values))
     given = {_arg(twin.name): f"${{image.{twin.name}}}" for twin in local}
     given |= asked.args
     steps = expectation.steps(expected, target=asked.target, args=given, again=asked.again)
-    parts += [toml_text.table("[[steps]]", step) for step in steps]
-    parts += [toml_text.rule(rule) for rule in expectation.rules(expected)]
+    parts += [tomltext.table("[[steps]]", step) for step in steps]
+    parts += [rule_text.rule(rule) for rule in expectation.rules(expected)]
     return "\n".join(parts)
 
 
@@ -307,8 +308,8 @@ def _daemon(snapshotters: Collection[str]) -> Iterator[str]:
     lazy = _lazy(snapshotters)
     kept = [name for name in _BUILT_IN if name in snapshotters or (lazy and name == _CONTROL)]
     axis = {"values": kept or [_CONTROL], **({"controls": [_CONTROL]} if lazy else {})}
-    yield toml_text.table("[axes.snapshotter]", axis)
-    yield toml_text.table("[daemon]", {"snapshotter": "${axis.snapshotter}"})
+    yield tomltext.table("[axes.snapshotter]", axis)
+    yield tomltext.table("[daemon]", {"snapshotter": "${axis.snapshotter}"})
 
 
 def _printable(text: str) -> str:

@@ -13,7 +13,7 @@ from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario import attributes
 from buildkit_bisect.scenario.paste_shell import Left
 from buildkit_bisect.scenario.paste_text import Told
-from buildkit_bisect.scenario.toml_text import key, value
+from buildkit_bisect.system.tomltext import key, value
 
 #: Snapshotters that a daemon here can have, and the one that is each trial's control.
 _SNAPSHOTTERS = ("native", "overlayfs", "stargz", "fuse-overlayfs")

@@ -9,7 +9,7 @@ from buildkit_bisect.phrases import cut, plural
 from buildkit_bisect.scenario.paste_daemon import CONTROL
 from buildkit_bisect.scenario.paste_draft import Draft
 from buildkit_bisect.scenario.paste_steps import Step
-from buildkit_bisect.scenario.toml_text import pair, table
+from buildkit_bisect.system.tomltext import pair, table
 
 _OUTLINE = """\
 # More rules, above the ones below, since the first that matches names the outcome. For example:

@@ -1,14 +1,74 @@
-"""Joins TOML texts whose tables overlap, such as the parts of a buildkitd.toml. Pure."""
+"""TOML text: values as TOML, and texts with the same tables joined into one. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+#: Longest line, in characters; a longer list has a line for each of its values.
+_LINE = 100
+
+
+def string(text: str) -> str:
+    """Return *text* as a TOML string on one line: as it is between quotes, if it can be."""
+    for quote in ('"', "'"):
+        if text.isprintable() and quote not in text and (quote == "'" or "\\" not in text):
+            return f"{quote}{text}{quote}"
+    escaped = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return escaped.encode(errors="replace").decode()
+
+
+def value(of: object) -> str:
+    """Return a text, number, date, list or mapping as TOML on one line. Raises TypeError."""
+    match of:
+        case str():
+            return string(of)
+        case bool():
+            return str(of).lower()
+        case int() | float():
+            return repr(of)
+        case Mapping():
+            inside = ", ".join(f"{key(str(k))} = {value(v)}" for k, v in of.items())
+            return f"{{ {inside} }}" if inside else "{}"
+        case Sequence():
+            return f"[{', '.join(map(value, of))}]"
+    if date := getattr(of, "isoformat", None):  # `datetime` is closed to pure rooms: it has a clock
+        return str(date())
+    raise TypeError(type(of))
+
+
+def key(name: str) -> str:
+    """Return *name* as a TOML key."""
+    return name if _BARE.fullmatch(name) else string(name)
+
+
+def pair(name: str, of: object) -> str:
+    """Return ``name = value``: a text with its line breaks, a long list with a line for each value.
+
+    So a value that fits on one line is on one line.
+    """
+    if isinstance(of, str) and _has_lines(of):
+        return f"{key(name)} = '''\n{of}'''"
+    line = f"{key(name)} = {value(of)}"
+    if isinstance(of, Sequence) and not isinstance(of, str) and len(line) > _LINE:
+        return "\n".join([f"{key(name)} = [", *(f"    {value(one)}," for one in of), "]"])
+    return line
+
+
+def _has_lines(text: str) -> bool:
+    """Whether *text* has several lines and may be between three quotes as it is."""
+    plain = all(c.isprintable() or c == "\n" for c in text)
+    return "\n" in text and plain and "'''" not in text and not text.endswith("'")
+
+
+def table(head: str, values: Mapping[str, object]) -> str:
+    """Return a table, such as ``[axes.snapshotter]`` or ``[[steps]]``, with a line for each key."""
+    return "\n".join([head, *(pair(k, v) for k, v in values.items())]) + "\n"
 
 
 def joined(*texts: str) -> str:
@@ -29,56 +89,39 @@ def joined(*texts: str) -> str:
         same = tomllib.loads(plain) == whole
     except ValueError:
         same = False
-    return plain if same else "".join(f"{line}\n" for line in _table(whole, ()))
+    return plain if same else "".join(f"{line}\n" for line in _lines(whole, ()))
 
 
 def _add(whole: dict[str, Any], part: Mapping[str, Any]) -> None:
-    for key, value in part.items():
-        there = whole.get(key)
-        if isinstance(there, dict) and isinstance(value, dict):
-            _add(there, value)
+    for name, of in part.items():
+        there = whole.get(name)
+        if isinstance(there, dict) and isinstance(of, dict):
+            _add(there, of)
         else:
-            whole[key] = value
+            whole[name] = of
 
 
-def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+def _lines(whole: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     """Yield the lines of a table: its values first, as a header is for all that follows."""
-    inner = {k: v for k, v in table.items() if isinstance(v, dict)}
-    lists = {k: v for k, v in table.items() if _is_tables(v)}
-    values = {k: v for k, v in table.items() if k not in inner and k not in lists}
+    inner = {k: v for k, v in whole.items() if isinstance(v, dict)}
+    lists = {k: v for k, v in whole.items() if _is_tables(v)}
+    values = {k: v for k, v in whole.items() if k not in inner and k not in lists}
     if path and (values or not (inner or lists)):
         yield f"[{_dotted(path)}]"
-    for key, value in values.items():
-        yield f"{_dotted((key,))} = {_value(value)}"
-    for key, one in inner.items():
-        yield from _table(one, (*path, key))
-    for key, several in lists.items():
+    for name, of in values.items():
+        yield f"{key(name)} = {value(of)}"
+    for name, one in inner.items():
+        yield from _lines(one, (*path, name))
+    for name, several in lists.items():
         for one in several:
-            yield f"[[{_dotted((*path, key))}]]"
-            for name, value in one.items():
-                yield f"{_dotted((name,))} = {_value(value)}"
+            yield f"[[{_dotted((*path, name))}]]"
+            for inside, of in one.items():
+                yield f"{key(inside)} = {value(of)}"
 
 
-def _is_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+def _is_tables(of: Any) -> bool:
+    return isinstance(of, list) and bool(of) and all(isinstance(v, dict) for v in of)
 
 
 def _dotted(path: tuple[str, ...]) -> str:
-    return ".".join(part if _BARE.fullmatch(part) else _text(part) for part in path)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_dotted((k,))} = {_value(v)}' for k, v in value.items())} }}"
-    return str(value)
-
-
-def _text(text: str) -> str:
-    # JSON's escapes are TOML's too, but not those for characters beyond U+FFFF; DEL is not escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return ".".join(map(key, path))
