@@ -157,7 +157,8 @@ def _fetched(url: str, where: str) -> bytes:
         if error.passing:
             raise
         raise BadInput(
-            f"cannot download {where}: {error.message}", hint="save the text in a file"
+            f"cannot download {where}: {error.message.removeprefix(f'{where}: ')}",
+            hint="save the text in a file",
         ) from None
 
 

@@ -196,6 +196,16 @@ def test_an_address_that_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
         new(from_="moby/buildkit#1")
 
 
+def test_an_address_that_is_not_served_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(url: str, **__: object) -> bytes:
+        raise web.NotServed(f"{url}: HTTP 404 Not Found")
+
+    monkeypatch.setattr(web, "read", read)
+    with pytest.raises(BadInput) as error:
+        new(from_="https://x.y/z")
+    assert error.value.message == "cannot download https://x.y/z: HTTP 404 Not Found"
+
+
 def test_a_server_that_fails_for_now_is_not_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(*_: object, **__: object) -> bytes:
         raise web.NotServedNow("x: HTTP 503")
