@@ -1,0 +1,3 @@
+# check=experimental=CopyIgnoredFile;error=true
+FROM scratch
+COPY build.log /
