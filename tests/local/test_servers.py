@@ -86,6 +86,14 @@ action = "commit"
 server = "repo"
 tree = { "new/x" = "3" }
 tag = "v2"
+
+[[steps]]
+id = "fourth"
+action = "commit"
+server = "repo"
+tree = { "new/x" = "4" }
+branch = "topic/x/y"
+delete_branch = "topic/x"
 """
 
 
@@ -201,7 +209,8 @@ def test_git_clones_it(ours: tuple[Place, Stand], tmp_path: Path) -> None:
     place, _ = ours
     seen = clone(f"http://{place.hosts['repo']}/repo.git", tmp_path / "clone")
     assert f"{place.commits['third']} refs/heads/main\n" in seen
-    assert f"{place.commits['second']} refs/heads/topic/x\n" in seen
+    assert f"{place.commits['fourth']} refs/heads/topic/x/y\n" in seen
+    assert "refs/heads/topic/x\n" not in seen
     assert f"{place.commits['second']} refs/tags/v1^{{}}\n" in seen
     assert f"{place.commits['third']} refs/tags/v2\n" in seen
     assert seen.endswith("refs/heads/main\n")

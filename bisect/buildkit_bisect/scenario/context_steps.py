@@ -32,6 +32,7 @@ _USED = {
     "branch": (Action.COMMIT,),
     "tag": (Action.COMMIT,),
     "annotated": (Action.COMMIT,),
+    "delete_branch": (Action.COMMIT,),
 }
 
 

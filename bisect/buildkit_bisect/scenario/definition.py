@@ -177,6 +177,7 @@ class Step:
     branch: str = "main"
     tag: str = ""
     annotated: bool = False  # the tag is an object of its own
+    delete_branch: str = ""  # another one, deleted first
     # script: what the program needs, in the scenario's folder
     needs: tuple[str, ...] = ()
     # daemon

@@ -35,12 +35,21 @@ class Repository:
         return len(self._files)
 
     def commit(
-        self, tree: Mapping[str, str], *, message: str, branch: str, tag: str, annotated: bool
+        self,
+        tree: Mapping[str, str],
+        *,
+        message: str,
+        branch: str,
+        tag: str,
+        annotated: bool,
+        delete_branch: str = "",
     ) -> str:
         """Add the files of *tree* (path to content) to *branch*; return the commit's id.
 
-        A new branch starts at the last commit. *tag* is made or moved; "" for none.
+        A new branch starts at the last commit. *tag* is made or moved, and *delete_branch*, if it
+        is there, is deleted; "" for none.
         """
+        self.refs.pop(f"refs/heads/{delete_branch}", None)
         where = f"refs/heads/{branch}"
         parent = self.refs.get(where) or self._last
         files = dict(self._files.get(parent, {}))

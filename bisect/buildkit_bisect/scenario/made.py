@@ -36,6 +36,7 @@ class Made:
                 branch=step.branch,
                 tag=step.tag,
                 annotated=step.annotated,
+                delete_branch=step.delete_branch,
             )
         elif step.action in (Action.WRITE, Action.SERVE) and not step.symlink:
             data = content.data(step, self._scenario, text)

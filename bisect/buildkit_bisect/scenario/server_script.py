@@ -162,6 +162,8 @@ def _commit(step: Step, text: Callable[[str], str], number: int) -> Iterator[str
     for who in ("AUTHOR", "COMMITTER"):
         named = f"GIT_{who}_NAME={git_objects.NAME} GIT_{who}_EMAIL={git_objects.EMAIL}"
         yield f"export {named} GIT_{who}_DATE='{when}'"
+    if step.delete_branch:
+        yield f"git update-ref -d refs/heads/{step.delete_branch}"
     yield f"parent=$(git rev-parse -q --verify refs/heads/{step.branch} || cat {last})"
     yield 'git read-tree "${parent:---empty}"'
     for path, inside in step.tree.items():

@@ -49,6 +49,7 @@ def check_step(scenario: Scenario, step: Step, where: str) -> None:
     require(wanted in (None, kind), f"{where}.server", other)
     if step.action is Action.COMMIT:
         _check_commit(step, where)
+        _check_deleted(scenario, step, where)
         return
     if step.path or step.action is Action.SERVE:
         require_path(step.path, f"{where}.path")
@@ -81,12 +82,24 @@ def _check_commit(step: Step, where: str) -> None:
         require(plain, at, f"{shown(path)} is not a path in a git tree")
     clash = git_objects.clashing(step.tree)
     require(not clash, f"{where}.tree", f"{shown(clash)} is both a file and a folder")
-    for key, name in (("branch", step.branch), ("tag", step.tag)):
+    names = {"branch": step.branch, "tag": step.tag, "delete_branch": step.delete_branch}
+    for key, name in names.items():
         if name or key == "branch":
             odd = re.search(r"\.\.|//|/\.|\.lock(/|$)|[./]$", name)
             good = bool(_BRANCH.fullmatch(name)) and not odd
-            require(good, f"{where}.{key}", f"{shown(name)} is not a plain name of a {key}")
+            kind = key.removeprefix("delete_")
+            require(good, f"{where}.{key}", f"{shown(name)} is not a plain name of a {kind}")
     require(bool(step.tag) or not step.annotated, f"{where}.annotated", "needs a tag")
+
+
+def _check_deleted(scenario: Scenario, step: Step, where: str) -> None:
+    if not step.delete_branch:
+        return
+    key = f"{where}.delete_branch"
+    require(step.delete_branch != step.branch, key, "must not be the branch of this commit")
+    before = scenario.steps[: scenario.steps.index(step)]
+    known = {s.branch for s in before if s.action is Action.COMMIT and s.server == step.server}
+    require_known(step.delete_branch, known, key, "branch")
 
 
 def texts(step: Step, where: str) -> Iterator[tuple[str, str]]:

@@ -77,6 +77,19 @@ BROKEN = [
     (SERVERS + commit(tag='"x.lock"'), "steps[0].tag: 'x.lock' is not a plain name of a tag"),
     (SERVERS + commit(annotated="true"), "steps[0].annotated: needs a tag"),
     (
+        SERVERS + commit(delete_branch='"a..b"'),
+        "steps[0].delete_branch: 'a..b' is not a plain name of a branch",
+    ),
+    (
+        SERVERS + commit(delete_branch='"main"'),
+        "steps[0].delete_branch: must not be the branch of this commit",
+    ),
+    (
+        SERVERS + commit(id="one", branch='"topic"') + commit(delete_branch='"tobic"'),
+        "steps[1].delete_branch: unknown branch 'tobic'; did you mean topic?",
+    ),
+    (SERVERS + serve(delete_branch='"x"'), "steps[0].delete_branch: serve has no delete_branch"),
+    (
         serve(server='"web"', content='"${server.web}"'),
         "steps[0].server: unknown server 'web'",
     ),
