@@ -154,10 +154,7 @@ class State:
         return self.space() if self.floor else reach & ~self._unchanged(reach)
 
     def space(self) -> Mask:
-        """Every commit that may be the one, before any test between the ends.
-
-        A commit that is the same build as one of its parents changed nothing.
-        """
+        """Every commit that may be the one, before any test between the ends."""
         seen = (self.evidence.merges, self.floor)
         if self._space[0] != seen:
             reach = self.reach_mask()
@@ -199,14 +196,23 @@ class State:
         return self._counts[1:]
 
     def _unchanged(self, reach: Mask) -> Mask:
+        """What two commits that are the same build do not have in common: it changed nothing.
+
+        So a merge that is the same build as its first parent rules out its whole branch, whatever
+        the branch began from.
+        """
         history, evidence = self.history, self.evidence
         if evidence.all_distinct:
             return 0
+        common: dict[str, tuple[Mask, Mask]] = {}  # identity -> in any, in all of its commits
+        ends = (history.number(end) for end in (self.old, *self.floor) if end in history)
+        for i in {*bits(reach), *ends}:
+            identity, contained = evidence.identity(history.sha(i)), history.ancestors_at(i)
+            any_, all_ = common.get(identity, (contained, contained))
+            common[identity] = (any_ | contained, all_ & contained)
         mask = 0
-        for i in bits(reach):
-            sha = history.sha(i)
-            if any(evidence.same(sha, p) for p in history.parents(sha)):
-                mask |= 1 << i
+        for any_, all_ in common.values():
+            mask |= any_ & ~all_
         return mask
 
     def seconds(self, cells: Cells, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:

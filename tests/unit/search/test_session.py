@@ -121,6 +121,54 @@ def test_equal_builds_are_one_candidate_and_run_once(
     assert len(tested) == len(set(tested))
 
 
+@given(histories(), st.integers(0, 10**6), st.data())
+@settings(max_examples=100, deadline=None)
+def test_merges_that_are_the_same_build_as_another_commit(
+    parents: dict[str, list[str]], pick: int, data: st.DataObject
+) -> None:
+    """Each build is what the commits in it changed, so many merges are the same as a parent."""
+    tip = tip_of(parents)
+    inside = sorted(World(parents, "m0").ancestors(tip) - {"m0"})
+    world = World(parents, inside[pick % len(inside)])
+    changing = data.draw(st.frozensets(st.sampled_from(inside))) | {world.culprit}
+    keys = {c: " ".join(sorted(changing & world.ancestors(c))) for c in parents}
+    options = SearchOptions(trials=data.draw(st.sampled_from([1, None])))
+    one = session(parents, good="m0", bad=tip, same_build=keys, options=options)
+    answer, asks = drive(one, world.answer)
+    assert isinstance(answer, Found)
+    assert answer.first_bad == world.culprit
+    tested = [keys[a.commit] for a in asks if a.phase is not Phase.PROOF]
+    assert options.trials is None or len(tested) == len(set(tested))
+
+
+def test_a_branch_whose_merge_changed_nothing_is_not_searched() -> None:
+    """The branch began where the fault was not there yet, so its commits are good: v0.18.0 was bad,
+    a merge after it brought tests only and is the same build, and a fix followed. The search went
+    into that branch, found its base good, and said that the outcome had changed more than once.
+    """
+    parents = {
+        **{"base": [], "fault": ["base"], "tests": ["base"]},
+        **{"merge": ["fault", "tests"], "fix": ["merge"], "fixed": ["merge", "fix"]},
+        "end": ["fixed"],
+    }
+    keys = {"tests": "1", "fault": "2", "merge": "2", "fix": "3", "fixed": "3", "end": "4"}
+    answer, asks = drive(
+        session(
+            parents,
+            good="end",
+            bad="fault",
+            same_build=keys,
+            options=SearchOptions(find_fix=True),
+        ),
+        lambda ask: seen(
+            **{"dropped" if ask.commit in {"fault", "merge"} else "cached": ask.trials}
+        ),
+    )
+    assert isinstance(answer, Found)
+    assert answer.first_bad == "fix"
+    assert not {"tests", "base"} & {ask.commit for ask in asks}
+
+
 def test_a_commit_that_changes_nothing_that_is_built_is_no_candidate() -> None:
     parents = linear(20)
     keys = {f"c{i}": f"k{i // 4}" for i in range(21)}
