@@ -10,6 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 import clean_start
+from lanes import pytest_collection_modifyitems
+
+__all__ = ["pytest_collection_modifyitems"]
 
 
 @pytest.fixture(scope="session", autouse=True)

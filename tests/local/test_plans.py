@@ -12,8 +12,9 @@ import pytest
 
 import tool
 from golang_repo import GolangRepo, buildkit_like
+from lanes import MACHINE
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, MACHINE]
 
 SWAPPED = (
     "master (good) contains v0.1.0 (bad): the endpoints are swapped"

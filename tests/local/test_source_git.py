@@ -30,8 +30,9 @@ from buildkit_bisect.source import mirror as mirrors
 from buildkit_bisect.system import gitcmd, paths, retry
 from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GolangRepo, buildkit_like
+from lanes import MACHINE
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, MACHINE]
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import tool
+from lanes import MACHINE
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, MACHINE]
 
 CAMPAIGN = """
 import sys, time

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import buildkit_bisect
+
 _MOST = 1 << 20  # bytes of an order
 
 #: Variables that count when Python starts, and those of the launcher.
@@ -48,7 +50,8 @@ class Warm:
             listener.bind(self._path)
             listener.listen(64)
             # The last word makes its forks this tool's processes for `owner.is_ours`.
-            argv = [sys.executable, str(Path(__file__)), str(listener.fileno()), "buildkit_bisect"]
+            ours, socket_number = buildkit_bisect.__name__, str(listener.fileno())
+            argv = [sys.executable, str(Path(__file__)), socket_number, ours]
             self._child = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, pass_fds=[listener.fileno()]
             )
@@ -92,7 +95,7 @@ def _text(file: IO[bytes]) -> str:
 def _serve(listener: socket.socket) -> Any:
     """Fork for each order, until standard input ends. Returns the order only in the forks."""
     while True:
-        ready, _, _ = select.select([listener, 0], [], [])
+        ready, _, _ = select.select([listener.fileno(), 0], [], [])
         if 0 in ready:
             sys.exit()
         asked, _ = listener.accept()

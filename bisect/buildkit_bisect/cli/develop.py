@@ -29,9 +29,10 @@ class Tier:
 
 #: In the order in which they run: the fastest first.
 TIERS = (
-    # Unit tests share nothing, so they run in parallel; all others share the machine.
+    # Unit tests share nothing. The tests of a file of local tests
+    # share its fixtures; see tests/support/lanes.py.
     Tier(name="unit", options=("-n", "auto")),
-    Tier(name="local"),
+    Tier(name="local", options=("-n", "auto", "--dist", "loadgroup")),
     Tier(name="system", prepared=True),
 )
 
