@@ -26,8 +26,9 @@ import buildkit_bisect
 
 _MOST = 1 << 20  # bytes of an order
 
-#: Variables that count when Python starts, and those of the launcher.
-_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "BKBISECT_VENV", "BKBISECT_PYTHON", "BKBISECT_LOCK")
+#: Variables that count when Python starts, and those that the launcher reads.
+_AT_START = ("PYTHON", "LANG", "LC_", "LD_")
+_OF_LAUNCHER = ("BKBISECT_VENV", "BKBISECT_PYTHON", "BKBISECT_LOCK")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +84,9 @@ class Warm:
 
 def suits(env: Mapping[str, str]) -> bool:
     """Whether a fork with *env* behaves like a new process with it."""
-    changed = (n for n in {*env, *os.environ} if n.startswith(_AT_START))
-    return all(env.get(name) == os.environ.get(name) for name in changed)
+    count = {name for name in {*env, *os.environ} if name.startswith(_AT_START)}
+    count |= {name for name in _OF_LAUNCHER if name in env}
+    return all(env.get(name) == os.environ.get(name) for name in count)
 
 
 def _text(file: IO[bytes]) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.system.checkout import PROJECT
+from lanes import MACHINE
 from tool import TaskOutput, environment
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, MACHINE]
 
 NOBODY, NOGROUP = 65534, 65534
 

@@ -29,9 +29,10 @@ from buildkit_bisect.cli.line import normal
 from buildkit_bisect.cli.program import Inv
 from buildkit_bisect.system import checkout
 from golang_repo import buildkit_like
+from lanes import CHECKOUT
 from tool import figure
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, CHECKOUT]
 
 MATRIX = ("matrix", "--revs=master")
 

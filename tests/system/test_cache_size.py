@@ -12,9 +12,10 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
+from lanes import MACHINE
 from tool import TaskOutput, argv, environment, inv
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, MACHINE]
 
 OLD = 100_000.0
 

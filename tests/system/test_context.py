@@ -22,7 +22,7 @@ from engine import TestEngine
 from sizes import WHOLE
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 REVISION = "v0.25.0"
 

@@ -12,7 +12,7 @@ from buildkit_bisect.model import Verdict
 from sizes import WHOLE
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(3600), pytest.mark.alone]
 
 
 #: They have the same Go version, and test_learning.py compiles both.

@@ -13,8 +13,9 @@ from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.options.requests import Report
 from buildkit_bisect.render import svg
+from lanes import CHECKOUT
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, CHECKOUT]
 
 
 def size(png: Path) -> tuple[int, int]:

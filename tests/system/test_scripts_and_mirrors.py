@@ -13,9 +13,10 @@ import pytest
 from buildkit_bisect.cli import leftovers
 from buildkit_bisect.system import marks, owner, paths, pipes
 from golang_repo import GolangRepo
+from lanes import MACHINE
 from tool import TaskOutput, argv, environment, inv
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, MACHINE]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,7 +14,7 @@ from buildkit_bisect.options import requests
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.system import checkout
 
-#: pytest's exit code if it ran no test: a tier may have none that matches ``-k``.
+#: pytest's exit code if it ran no test: a pass may have none, and a tier none that matches ``-k``.
 _NONE_CHOSEN = 5
 
 
@@ -23,17 +23,18 @@ class Tier:
     """Tests with the same requirements."""
 
     name: str  # of the option, and of the folder in tests/
-    options: tuple[str, ...] = ()  # of pytest
+    passes: tuple[tuple[str, ...], ...] = ((),)  # options of pytest each time it runs
     prepared: bool = False  # needs root, and the programs that `doctor` installs
 
 
+_LANES = ("-n", "auto", "--dist", "loadgroup")
+
 #: In the order in which they run: the fastest first.
 TIERS = (
-    # Unit tests share nothing. The tests of a file of local tests
-    # share its fixtures; see tests/support/lanes.py.
-    Tier(name="unit", options=("-n", "auto")),
-    Tier(name="local", options=("-n", "auto", "--dist", "loadgroup")),
-    Tier(name="system", prepared=True),
+    # Unit tests share nothing. What the others share is in tests/support/lanes.py.
+    Tier(name="unit", passes=(("-n", "auto"),)),
+    Tier(name="local", passes=(_LANES,)),
+    Tier(name="system", passes=((*_LANES, "-m", "not alone"), ("-m", "alone")), prepared=True),
 )
 
 
@@ -52,10 +53,11 @@ def test(request: requests.Test) -> int:
     if any(tier.prepared for tier, _ in runs):
         doctor.ensure(_say, trials=True, also=doctor.FOR_TESTS)
     codes = [
-        _python("-m", "pytest", *tier.options, *paths, *(("-k", name) if name else ()))
+        _python("-m", "pytest", *options, *paths, *(("-k", name) if name else ()))
         for tier, paths in runs
+        for options in tier.passes
     ]
-    if name and codes:
+    if codes:
         codes = [code for code in codes if code != _NONE_CHOSEN] or [_NONE_CHOSEN]
     return next((code for code in codes if code), 0)
 
