@@ -27,7 +27,7 @@ import buildkit_bisect
 _MOST = 1 << 20  # bytes of an order
 
 #: Variables that count when Python starts, and those that the launcher reads.
-_AT_START = ("PYTHON", "LANG", "LC_", "LD_")
+_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "PATH")
 _OF_LAUNCHER = ("BKBISECT_VENV", "BKBISECT_PYTHON", "BKBISECT_LOCK")
 
 
@@ -142,6 +142,7 @@ def _main() -> None:
     for module in pkgutil.iter_modules(doors.__path__, "buildkit_bisect.cli."):
         importlib.import_module(module.name)
     main = importlib.import_module("buildkit_bisect.__main__")
+    importlib.import_module("git")  # which the tool imports late
     gc.collect()
     gc.freeze()  # so that no fork visits, and thereby copies, what they share
     argv, env, place = _serve(listener)
