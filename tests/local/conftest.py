@@ -10,9 +10,6 @@ from collections.abc import Iterator
 import pytest
 
 import clean_start
-from lanes import pytest_collection_modifyitems
-
-__all__ = ["pytest_collection_modifyitems"]
 
 
 @pytest.fixture(scope="session", autouse=True)

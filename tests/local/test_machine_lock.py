@@ -9,10 +9,9 @@ import pytest
 
 from buildkit_bisect.system import machine_lock as module
 from buildkit_bisect.system.machine_lock import machine_lock
-from lanes import MACHINE
 from tool import environment
 
-pytestmark = [pytest.mark.local, MACHINE]
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 HOLD = """
 import time

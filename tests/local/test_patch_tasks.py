@@ -9,10 +9,9 @@ import pytest
 
 from buildkit_bisect.patch import patches
 from golang_repo import GolangRepo, buildkit_like, words
-from lanes import MACHINE
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.local, MACHINE]
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 WORDS = "util/words/words.go"
 LINES = "".join(f"const L{n} = {n}\n" for n in range(12))

@@ -12,9 +12,8 @@ import pytest
 
 import tool
 from golang_repo import GolangRepo, buildkit_like
-from lanes import MACHINE
 
-pytestmark = [pytest.mark.local, MACHINE]
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 SWAPPED = (
     "master (good) contains v0.1.0 (bad): the endpoints are swapped"

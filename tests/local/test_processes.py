@@ -18,10 +18,9 @@ from buildkit_bisect.system import checkout, marks, pipes, process
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.process import ProcessError
 from golang_repo import GolangRepo
-from lanes import MACHINE
 from tool import inv
 
-pytestmark = [pytest.mark.local, MACHINE]
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 #: MiB that this tool may use while a child prints gigabytes: two streams are kept, each as bytes
 #: and as text, and Python and the imports take 40.

@@ -21,10 +21,9 @@ from buildkit_bisect.runtime.servers import Page, serve
 from buildkit_bisect.scenario import Action, Scenario, Step
 from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.scenario.reproduction import script
-from lanes import MACHINE
 from small_scenario import loaded, written
 
-pytestmark = [pytest.mark.local, MACHINE]
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 SCENARIO = r"""
 [servers.web]

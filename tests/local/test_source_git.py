@@ -30,9 +30,8 @@ from buildkit_bisect.source import mirror as mirrors
 from buildkit_bisect.system import gitcmd, paths, retry
 from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GolangRepo, buildkit_like
-from lanes import MACHINE
 
-pytestmark = [pytest.mark.local, MACHINE]
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 
 @pytest.fixture(autouse=True)

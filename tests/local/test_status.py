@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 import tool
-from lanes import MACHINE
 
-pytestmark = [pytest.mark.local, MACHINE]
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 CAMPAIGN = """
 import sys, time

@@ -10,9 +10,6 @@ from playwright.sync_api import Browser
 
 import clean_start
 from browsing import Reader, chromium
-from lanes import pytest_collection_modifyitems
-
-__all__ = ["pytest_collection_modifyitems"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.system.checkout import PROJECT
-from lanes import MACHINE
 from tool import TaskOutput, environment
 
-pytestmark = [pytest.mark.system, MACHINE]
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 NOBODY, NOGROUP = 65534, 65534
 

@@ -29,10 +29,9 @@ from buildkit_bisect.cli.line import normal
 from buildkit_bisect.cli.program import Inv
 from buildkit_bisect.system import checkout
 from golang_repo import buildkit_like
-from lanes import CHECKOUT
 from tool import figure
 
-pytestmark = [pytest.mark.system, CHECKOUT]
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 MATRIX = ("matrix", "--revs=master")
 

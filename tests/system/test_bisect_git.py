@@ -9,10 +9,9 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, merges_that_do_not_compile, words
-from lanes import MACHINE
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, MACHINE]
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 _SHARED = ("toolchains", "gocache", "gomod")
 

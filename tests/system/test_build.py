@@ -23,9 +23,8 @@ from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
 from golang_repo import GO, GolangRepo, buildkit_like, words
-from lanes import MACHINE
 
-pytestmark = [pytest.mark.system, MACHINE]
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 _SHARED = ("toolchains", "gocache", "gomod")
 

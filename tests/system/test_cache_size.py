@@ -12,10 +12,9 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
-from lanes import MACHINE
 from tool import TaskOutput, argv, environment, inv
 
-pytestmark = [pytest.mark.system, MACHINE]
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 OLD = 100_000.0
 

@@ -15,9 +15,8 @@ from browsing import Reader, keep
 from buildkit_bisect import render
 from buildkit_bisect.result import CellInfo
 from buildkit_bisect.system.checkout import PROJECT
-from lanes import CHECKOUT
 
-pytestmark = [pytest.mark.system, CHECKOUT]
+pytestmark = pytest.mark.system
 
 
 LAZY = [f"lazy snapshotter (stargz), {bases}" for bases in ("two base images", "one base image")]

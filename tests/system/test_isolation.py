@@ -13,10 +13,9 @@ import pytest
 
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, base_files, buildkit_like, file_proxy
-from lanes import MACHINE
 from tool import TaskOutput, figure, inv
 
-pytestmark = [pytest.mark.system, MACHINE]
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 HOOKS = (
     *("post-checkout", "pre-commit", "post-index-change", "reference-transaction"),

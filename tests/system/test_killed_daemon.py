@@ -16,9 +16,8 @@ import pytest
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.runtime import DaemonFailed
 from buildkit_bisect.runtime.host import HostRuntime, _children, host_runtime
-from lanes import MACHINE
 
-pytestmark = [pytest.mark.system, MACHINE]
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 BY_SIGKILL = "something killed buildkitd with SIGKILL"
 

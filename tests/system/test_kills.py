@@ -23,11 +23,10 @@ from buildkit_bisect import result
 from buildkit_bisect.campaign import record
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
-from lanes import MACHINE
 from sizes import size
 from tool import argv, environment, figure, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), MACHINE]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 #: Least number of kills during matrices and bisections, and of those with real BuildKit.
 KILLS, REAL_KILLS = size((25, 3), (100, 5))
@@ -159,7 +158,6 @@ def test_kills_do_not_change_the_result(
     figure("processes, mounts, worktrees, scratch and socket directories left after them", "0")
 
 
-@pytest.mark.alone
 def test_kills_on_real_buildkit(tmp_path: Path, seed: random.Random) -> None:
     # --fresh: only trials of the killed run count for the run that resumes it.
     words = (

@@ -17,9 +17,8 @@ from browsing import Reader, keep
 from buildkit_bisect import result
 from buildkit_bisect.result import Result
 from buildkit_bisect.system.checkout import PROJECT
-from lanes import CHECKOUT
 
-pytestmark = [pytest.mark.system, CHECKOUT]
+pytestmark = pytest.mark.system
 
 PHONE, HALF, DESK = 390, 780, 1280
 #: Height of a phone's screen.

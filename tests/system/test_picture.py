@@ -13,9 +13,8 @@ from buildkit_bisect.cli import results as commands
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.options.requests import Report
 from buildkit_bisect.render import svg
-from lanes import CHECKOUT
 
-pytestmark = [pytest.mark.system, CHECKOUT]
+pytestmark = pytest.mark.system
 
 
 def size(png: Path) -> tuple[int, int]:

@@ -13,10 +13,9 @@ import pytest
 from buildkit_bisect.cli import leftovers
 from buildkit_bisect.system import marks, owner, paths, pipes
 from golang_repo import GolangRepo
-from lanes import MACHINE
 from tool import TaskOutput, argv, environment, inv
 
-pytestmark = [pytest.mark.system, MACHINE]
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module", autouse=True)

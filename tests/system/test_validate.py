@@ -13,10 +13,9 @@ from buildkit_bisect import result
 from buildkit_bisect.campaign import record
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, words
-from lanes import MACHINE
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, MACHINE]
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 _SHARED = ("toolchains", "gocache", "gomod")
 

@@ -27,14 +27,16 @@ class Tier:
     prepared: bool = False  # needs root, and the programs that `doctor` installs
 
 
-_LANES = ("-n", "auto", "--dist", "loadgroup")
+#: Each file on one core, as its tests share fixtures; then what runs real BuildKit, kills tasks, or
+#: looks for what killed tasks left anywhere on the machine.
+_BESIDE_AND_ALONE = (("-n", "auto", "--dist", "loadfile", "-m", "not alone"), ("-m", "alone"))
 
 #: In the order in which they run: the fastest first.
 TIERS = (
-    # Unit tests share nothing. What the others share is in tests/support/lanes.py.
+    # Unit tests share nothing.
     Tier(name="unit", passes=(("-n", "auto"),)),
-    Tier(name="local", passes=(_LANES,)),
-    Tier(name="system", passes=((*_LANES, "-m", "not alone"), ("-m", "alone")), prepared=True),
+    Tier(name="local", passes=_BESIDE_AND_ALONE),
+    Tier(name="system", passes=_BESIDE_AND_ALONE, prepared=True),
 )
 
 
