@@ -1,6 +1,6 @@
 """Small sizes for every change, and whole ones each night: ``BKBISECT_TESTS=whole``.
 
-Both prove the same. The whole ones repeat it more often, on more releases, and give the figures of
+Both prove the same. The whole ones repeat it more often, and give the figures of
 docs/reliability.md.
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sqlite3
 import subprocess
 import time
@@ -135,25 +134,13 @@ def made(root: Path, template: GolangRepo, cache: Path, out: Path) -> Lab:
     return Lab(root=root, repo=template, cache=cache, out=out)
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory, template: GolangRepo) -> tuple[Lab, Path]:
-    """A lab with trials in its journal, and a copy of it."""
-    folder = tmp_path_factory.mktemp("stored")
-    root, copy = folder / "lab", folder / "copy"
-    lab = made(root, template, root / "cache", root / "out")
+@pytest.fixture
+def lab(tmp_path: Path, template: GolangRepo) -> Lab:
+    """A lab with trials in its journal."""
+    lab = made(tmp_path, template, tmp_path / "cache", tmp_path / "out")
     done = lab.matrix(STORED)
     assert done.code == 0, done.stderr
     assert lab.ran() == STORED
-    shutil.copytree(root, copy, symlinks=True)
-    return lab, copy
-
-
-@pytest.fixture
-def lab(stored: tuple[Lab, Path]) -> Lab:
-    """The lab as it was made, in the same place: its journal has paths."""
-    lab, copy = stored
-    shutil.rmtree(lab.root)
-    shutil.copytree(copy, lab.root, symlinks=True)
     return lab
 
 
