@@ -5,7 +5,7 @@
 Runs the tests that measure, about twenty minutes on an idle machine. If a test fails, nothing is
 printed and the exit status is 1. A run of all tests that start processes measures the same:
 
-    export BKBISECT_FIGURES=$PWD/figures
+    export BKBISECT_FIGURES=$PWD/figures BKBISECT_TESTS=whole
     .venv/bin/python -m pytest tests/local tests/system --junit-xml=report.xml
     .venv/bin/python benchmarks/reliability.py figures report.xml > docs/reliability.md
 """
@@ -47,8 +47,9 @@ Measured on {date} at {commit}, on {cores} cores, by
 
     .venv/bin/python benchmarks/reliability.py > docs/reliability.md
 
-which runs the tests in the last column. They also run in CI, and fail if a figure is worse than its
-limit. To measure one line, run `.venv/bin/python -m pytest -s` with its file.
+which runs the tests in the last column. They also run in CI, some with fewer repetitions except at
+night, and fail if a figure is worse than its limit. To measure one line, run
+`BKBISECT_TESTS=whole .venv/bin/python -m pytest -s` with its file.
 
 | what | measured | by |
 | --- | --- | --- |
@@ -62,7 +63,7 @@ def run(folder: Path) -> tuple[Path, Path]:
         [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}"]
         + [f"tests/{name}" for name in FILES],
         cwd=PROJECT,
-        env={**os.environ, "BKBISECT_FIGURES": str(figures_file)},
+        env={**os.environ, "BKBISECT_FIGURES": str(figures_file), "BKBISECT_TESTS": "whole"},
         stdout=sys.stderr,
         check=False,
     )

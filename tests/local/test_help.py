@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from buildkit_bisect import __version__
+from buildkit_bisect.system import checkout
 from tool import inv
 
 pytestmark = pytest.mark.local
@@ -61,7 +65,7 @@ def test_bare_inv_is_quick_and_answers_the_four_questions(tmp_path: Path) -> Non
     spent = []
     for _ in range(3):
         before = os.times()
-        done = inv(env=env)
+        done = inv(env=env, cold=True)
         after = os.times()
         spent.append(sum(after[2:4]) - sum(before[2:4]))
     assert done.code == 0
@@ -121,3 +125,22 @@ def test_a_repeatable_option_and_a_value_like_an_option() -> None:
     done = inv("matrix", *axes)
     assert done.code == 2
     assert "twice" not in done.stderr
+
+
+#: The modules that tasks import when they run.
+COMMANDS = sorted(
+    set(
+        re.findall(
+            r"from buildkit_bisect\.cli import (\w+)$",
+            (checkout.PROJECT / "tasks.py").read_text(),
+            re.MULTILINE,
+        )
+    )
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_imports_what_it_needs(command: str) -> None:
+    """Other tests start tasks in a process in which all modules are imported."""
+    code = f"import buildkit_bisect.cli.{command}"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)

@@ -11,7 +11,7 @@ from buildkit_bisect.system import machine_lock as module
 from buildkit_bisect.system.machine_lock import machine_lock
 from tool import environment
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 HOLD = """
 import time

@@ -11,7 +11,7 @@ from buildkit_bisect.patch import patches
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 WORDS = "util/words/words.go"
 LINES = "".join(f"const L{n} = {n}\n" for n in range(12))

@@ -13,7 +13,7 @@ import pytest
 import tool
 from golang_repo import GolangRepo, buildkit_like
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 SWAPPED = (
     "master (good) contains v0.1.0 (bad): the endpoints are swapped"

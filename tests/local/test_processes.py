@@ -20,7 +20,7 @@ from buildkit_bisect.system.process import ProcessError
 from golang_repo import GolangRepo
 from tool import inv
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 #: MiB that this tool may use while a child prints gigabytes: two streams are kept, each as bytes
 #: and as text, and Python and the imports take 40.

@@ -23,7 +23,7 @@ from buildkit_bisect.scenario.placeholders import fill
 from buildkit_bisect.scenario.reproduction import script
 from small_scenario import loaded, written
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 SCENARIO = r"""
 [servers.web]

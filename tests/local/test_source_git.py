@@ -31,7 +31,7 @@ from buildkit_bisect.system import gitcmd, paths, retry
 from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GolangRepo, buildkit_like
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 
 @pytest.fixture(autouse=True)

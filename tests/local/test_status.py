@@ -12,7 +12,7 @@ import pytest
 
 import tool
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.alone]
 
 CAMPAIGN = """
 import sys, time

@@ -16,7 +16,7 @@ import pytest
 from buildkit_bisect.system.checkout import PROJECT
 from tool import TaskOutput, environment
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 NOBODY, NOGROUP = 65534, 65534
 

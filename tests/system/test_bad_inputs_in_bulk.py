@@ -31,7 +31,7 @@ from buildkit_bisect.system import checkout
 from golang_repo import buildkit_like
 from tool import figure
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 MATRIX = ("matrix", "--revs=master")
 

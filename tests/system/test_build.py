@@ -24,7 +24,7 @@ from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
 from golang_repo import GO, GolangRepo, buildkit_like, words
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 _SHARED = ("toolchains", "gocache", "gomod")
 

@@ -23,7 +23,7 @@ from engine import TestEngine
 from reproducing import processes, run_script, shown
 from tool import inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 REPORTS = Path(__file__).parent / "reports"
 

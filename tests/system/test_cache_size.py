@@ -14,7 +14,7 @@ from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
 from tool import TaskOutput, argv, environment, inv
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 OLD = 100_000.0
 

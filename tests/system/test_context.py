@@ -21,7 +21,7 @@ from buildkit_bisect.system import checkout
 from engine import TestEngine
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 REVISION = "v0.25.0"
 

@@ -31,7 +31,7 @@ from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GolangRepo, words
 from tool import figure, inv
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 #: Most seconds that anything may take after its deadline.
 AFTER = 10.0

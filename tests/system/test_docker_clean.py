@@ -23,7 +23,7 @@ from buildkit_bisect.system import owner
 from engine import TestEngine
 from tool import inv
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.alone]
 
 DEAD = {labels.OURS: "trial", labels.OWNER: f"{owner.machine()}:{2**22}:1"}
 VARIANT = Variant(revision=Revision(ref="v0.25.0", sha="", describe="v0.25.0"))

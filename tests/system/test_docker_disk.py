@@ -16,7 +16,7 @@ from buildkit_bisect.system import process
 from engine import TestEngine
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(3600), pytest.mark.alone]
 
 MIB = 1 << 20
 

@@ -17,7 +17,7 @@ from buildkit_bisect.system import process
 from engine import TestEngine
 from tool import TaskOutput, inv
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200), pytest.mark.alone]
 
 REV = ("--rev", "v0.25.0", "--source", "module")
 

@@ -22,7 +22,7 @@ from engine import TestEngine
 from sshd import Sshd
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200), pytest.mark.alone]
 
 REV = ("--rev", "v0.25.0", "--source", "module")
 CELL = (

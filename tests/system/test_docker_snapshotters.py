@@ -15,7 +15,7 @@ from buildkit_bisect.system import process
 from engine import TestEngine
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 ALL = "overlayfs,native,fuse-overlayfs,stargz,stargz-proxy"
 ONE = ("--rev", "v0.25.0", "--source", "module", "--scenario", "cross-stage-lazy")

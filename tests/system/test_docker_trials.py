@@ -29,7 +29,7 @@ from runc_within_limits import NAMES, held
 from stuck_engine import stuck
 from tool import TaskOutput, argv, environment, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(2400), pytest.mark.alone]
 
 RUNTIMES = ("host", "docker", "buildx")
 #: A control alone, so that only one cell has trials that fail three times.

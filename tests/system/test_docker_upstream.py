@@ -24,7 +24,7 @@ from engine import TestEngine
 from golang_repo import GolangRepo
 from tool import TaskOutput, inv
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900), pytest.mark.alone]
 
 #: In the Engine's own network, so the port is free.
 REGISTRY = "127.0.0.1:5000"

@@ -15,7 +15,7 @@ from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, base_files, buildkit_like, file_proxy
 from tool import TaskOutput, figure, inv
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 HOOKS = (
     *("post-checkout", "pre-commit", "post-index-change", "reference-transaction"),

@@ -17,6 +17,8 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.runtime import DaemonFailed
 from buildkit_bisect.runtime.host import HostRuntime, _children, host_runtime
 
+pytestmark = [pytest.mark.system, pytest.mark.alone]
+
 BY_SIGKILL = "something killed buildkitd with SIGKILL"
 
 

@@ -23,12 +23,16 @@ from buildkit_bisect import result
 from buildkit_bisect.campaign import record
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
+from sizes import size
 from tool import argv, environment, figure, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
-#: Least number of kills during one matrix and one bisection.
-KILLS = 100
+#: Least number of kills during matrices and bisections, and of those with real BuildKit.
+KILLS, REAL_KILLS = size((25, 3), (100, 5))
+
+#: Trials of each cell of the matrix and of the bisection, and with real BuildKit.
+MATRIX, BISECTION, REAL = size((6, 4, 2), (16, 12, 3))
 
 #: A task is killed at most this many seconds after its start, at first. Starting takes a part of
 #: it, more on a busy machine; while tasks get nothing done, the limit grows.
@@ -118,7 +122,7 @@ def seed() -> random.Random:
     return random.Random(value)  # noqa: S311 - moments, not secrets
 
 
-def test_a_hundred_kills_do_not_change_the_result(
+def test_kills_do_not_change_the_result(
     template: GolangRepo,
     tmp_path: Path,
     seed: random.Random,
@@ -128,8 +132,8 @@ def test_a_hundred_kills_do_not_change_the_result(
         template.commits[n] for n in ("base", "docs", "refactor", "culprit", "tip")
     )
     campaigns = (
-        ("matrix", "--trials", "16", "--revs", revisions),
-        ("bisect", "--trials", "12", "--good", "v0.1.0", "--bad", "master"),
+        ("matrix", "--trials", str(MATRIX), "--revs", revisions),
+        ("bisect", "--trials", str(BISECTION), "--good", "v0.1.0", "--bad", "master"),
     )
     calm = Lab.create(tmp_path / "calm", template)
     calmly = [_undisturbed(calm, *words) for words in campaigns]
@@ -157,7 +161,7 @@ def test_a_hundred_kills_do_not_change_the_result(
 def test_kills_on_real_buildkit(tmp_path: Path, seed: random.Random) -> None:
     # --fresh: only trials of the killed run count for the run that resumes it.
     words = (
-        *("run", "--rev", "v0.25.0", "--source", "module", "--trials", "3", "--fresh"),
+        *("run", "--rev", "v0.25.0", "--source", "module", "--trials", str(REAL), "--fresh"),
         *("--scenario", "cross-stage-lazy", "--axis", "bases=different", "--out"),
     )
     calm = inv(*words, str(tmp_path / "calm"))
@@ -177,9 +181,9 @@ def test_kills_on_real_buildkit(tmp_path: Path, seed: random.Random) -> None:
         out = tmp_path / f"killed{number}"
         kills += _kill_until_done([*words, str(out)], out, {}, moment)
         assert _answers(out) == expected
-        if kills >= 5:
+        if kills >= REAL_KILLS:
             break
-    assert kills >= 5
+    assert kills >= REAL_KILLS
     assert inv("clean").code == 0
     assert left_behind() == []
     figure(

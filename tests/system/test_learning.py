@@ -11,7 +11,7 @@ from buildkit_bisect import scenario
 from buildkit_bisect.system import checkout
 from tool import inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 #: With a warmed base the first build exports its cache at one, and fails at the other.
 EXPORTS, FAILS = "v0.26.0", "v0.25.0"

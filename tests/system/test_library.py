@@ -11,7 +11,7 @@ from buildkit_bisect.cli.library import PUBLISHED
 from buildkit_bisect.model import Verdict
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(3600), pytest.mark.alone]
 
 
 def published() -> list[result.Result]:

@@ -12,7 +12,7 @@ from buildkit_bisect import render, result
 from buildkit_bisect.system import checkout
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(2400), pytest.mark.alone]
 
 #: Both fail, in different ways; the first also builds the base images.
 REVISIONS = ("v0.25.0", "v0.26.3")

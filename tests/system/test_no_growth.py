@@ -17,7 +17,7 @@ from buildkit_bisect.system import paths
 from golang_repo import GolangRepo
 from tool import argv, environment, figure
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900), pytest.mark.alone]
 
 TRIALS = 1000
 

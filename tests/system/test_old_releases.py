@@ -12,7 +12,7 @@ import pytest
 from buildkit_bisect.lab import base_images
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 OLD, NEW = "v0.12.5", base_images.REFERENCE
 

@@ -11,7 +11,7 @@ import pytest
 
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 SCENARIOS = ("inline", "single-chain", "warm-reexport", "lazy-registry-import")
 

@@ -17,7 +17,7 @@ from buildkit_bisect.scenario.reproduction import script
 from buildkit_bisect.source import ModuleSource
 from tool import inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 BASE = """\
 FROM scratch

@@ -10,7 +10,7 @@ import pytest
 
 from buildkit_bisect.runtime import registry
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 MANIFEST = b'{"schemaVersion": 2, "manifests": []}'
 INDEX = "application/vnd.oci.image.index.v1+json"

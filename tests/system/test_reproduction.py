@@ -20,7 +20,7 @@ from buildkit_bisect.source import ModuleSource
 from reproducing import processes, run_script, shown
 from tool import left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 LAZY = (("bases", "different"), ("snapshotter", "stargz"))
 

@@ -9,7 +9,7 @@ import pytest
 import pastes
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 
 def made(folder: Path, text: str) -> str:

@@ -15,7 +15,7 @@ from buildkit_bisect.system import marks, owner, paths, pipes
 from golang_repo import GolangRepo
 from tool import TaskOutput, argv, environment, inv
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -24,7 +24,7 @@ from buildkit_bisect.source import ModuleSource
 from buildkit_bisect.system import paths
 from tool import argv, environment, inv, left_behind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800), pytest.mark.alone]
 
 LAZY = (("bases", "different"), ("snapshotter", "stargz"))
 

@@ -14,7 +14,7 @@ from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like
 from tool import argv, environment, figure
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 SCRIPT = """#!/bin/sh
 sleep 0.4

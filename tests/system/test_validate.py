@@ -15,7 +15,7 @@ from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, buildkit_like, words
 from tool import TaskOutput, inv, left_behind
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.alone]
 
 _SHARED = ("toolchains", "gocache", "gomod")
 

@@ -14,7 +14,7 @@ from buildkit_bisect.options import requests
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.system import checkout
 
-#: pytest's exit code if it ran no test: a tier may have none that matches ``-k``.
+#: pytest's exit code if it ran no test: a pass may have none, and a tier none that matches ``-k``.
 _NONE_CHOSEN = 5
 
 
@@ -23,16 +23,20 @@ class Tier:
     """Tests with the same requirements."""
 
     name: str  # of the option, and of the folder in tests/
-    options: tuple[str, ...] = ()  # of pytest
+    passes: tuple[tuple[str, ...], ...] = ((),)  # options of pytest each time it runs
     prepared: bool = False  # needs root, and the programs that `doctor` installs
 
 
+#: Each file on one core, as its tests share fixtures; then what runs real BuildKit, kills tasks, or
+#: looks for what killed tasks left anywhere on the machine.
+_BESIDE_AND_ALONE = (("-n", "auto", "--dist", "loadfile", "-m", "not alone"), ("-m", "alone"))
+
 #: In the order in which they run: the fastest first.
 TIERS = (
-    # Unit tests share nothing, so they run in parallel; all others share the machine.
-    Tier(name="unit", options=("-n", "auto")),
-    Tier(name="local"),
-    Tier(name="system", prepared=True),
+    # Unit tests share nothing.
+    Tier(name="unit", passes=(("-n", "auto"),)),
+    Tier(name="local", passes=_BESIDE_AND_ALONE),
+    Tier(name="system", passes=_BESIDE_AND_ALONE, prepared=True),
 )
 
 
@@ -51,10 +55,11 @@ def test(request: requests.Test) -> int:
     if any(tier.prepared for tier, _ in runs):
         doctor.ensure(_say, trials=True, also=doctor.FOR_TESTS)
     codes = [
-        _python("-m", "pytest", *tier.options, *paths, *(("-k", name) if name else ()))
+        _python("-m", "pytest", *options, *paths, *(("-k", name) if name else ()))
         for tier, paths in runs
+        for options in tier.passes
     ]
-    if name and codes:
+    if codes:
         codes = [code for code in codes if code != _NONE_CHOSEN] or [_NONE_CHOSEN]
     return next((code for code in codes if code), 0)
 

@@ -90,6 +90,10 @@ class Option:
     attribute: str = ""  # of the request
     order: int = 0  # of the declaration
 
+    def __deepcopy__(self, _: object) -> Option:
+        """Return the option itself: Invoke copies arguments several times at each start."""
+        return self
+
     @property
     def key(self) -> str:
         """The name as a Python keyword argument."""
