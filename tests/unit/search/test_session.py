@@ -147,8 +147,12 @@ def test_a_branch_whose_merge_changed_nothing_is_not_searched() -> None:
     into that branch, found its base good, and said that the outcome had changed more than once.
     """
     parents = {
-        **{"base": [], "fault": ["base"], "tests": ["base"]},
-        **{"merge": ["fault", "tests"], "fix": ["merge"], "fixed": ["merge", "fix"]},
+        "base": [],
+        "fault": ["base"],
+        "tests": ["base"],
+        "merge": ["fault", "tests"],
+        "fix": ["merge"],
+        "fixed": ["merge", "fix"],
         "end": ["fixed"],
     }
     keys = {"tests": "1", "fault": "2", "merge": "2", "fix": "3", "fixed": "3", "end": "4"}
