@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 import results
-from buildkit_bisect import render, result
+from buildkit_bisect import render
 from buildkit_bisect.render.brief import brief
-from buildkit_bisect.result import CandidateInfo
+from buildkit_bisect.result import CandidateInfo, read
 from buildkit_bisect.system.checkout import PROJECT
 from comments import GFM, first_screen, rows
 from validations import result as validated
@@ -202,7 +202,7 @@ def test_a_commit_older_than_the_older_end_comes_first() -> None:
 
 def test_a_commit_that_ran_as_its_merge_shows_what_the_merge_shows() -> None:
     """The culprit of moby/moby#49851 is the same build as its merge, which alone was run."""
-    done = result.read(PROJECT / "results/library/chmod-new-folder")
+    done = read(PROJECT / "results/library/chmod-new-folder")
     assert done.bisect
     without = [c for c in done.cells if c.revision != done.bisect.merge]
     for one, note in (
