@@ -121,7 +121,7 @@ def test_tests_that_import_a_changed_module_are_selected_and_say_why(checkout: C
     assert chosen[SVG] == " <- render.svg <- render.timeline <- render.lanes"
     assert SESSION not in chosen
     assert ADDRESSES not in chosen
-    assert chosen["tests/local/test_help.py"].startswith(" <- tool.py <- inv <- __main__ <- ")
+    assert chosen["tests/local/test_plans.py"].startswith(" <- tool.py <- inv <- __main__ <- ")
 
 
 def test_commits_of_the_branch_count_and_those_of_main_do_not(checkout: Checkout) -> None:
