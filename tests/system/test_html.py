@@ -285,6 +285,7 @@ def test_dark_mode_has_its_own_colours(reader: Reader) -> None:
     assert reader.open(results.matrix(), dark=True).evaluate(look) == "rgb(13, 17, 23)"
 
 
+@pytest.mark.alone
 def test_five_hundred_cells_are_fast(reader: Reader) -> None:
     """Within a second on an idle machine; four times the cells take only a little longer."""
 
