@@ -84,6 +84,33 @@ def test_in_a_contributors_clone_upstreams_branches_are_used(
     assert verify.elsewhere(source, c["fine"])[0] == {"upstream/v0.1": c["picked"]}
 
 
+@pytest.mark.parametrize(
+    ("also", "conflicts"),
+    [
+        ("solver/solver_test.go", ""),
+        ("docs/a b.md", ""),
+        ("solver/answer.go", "the revert conflicts in solver/answer.go"),
+    ],
+)
+def test_a_revert_leaves_out_conflicts_in_files_that_are_not_built(
+    repo: GolangRepo, tmp_path: Path, also: str, conflicts: str
+) -> None:
+    """584ec4008581 (moby/moby#47693) conflicts on v0.13.0 in a test only."""
+    repo.switch("master")
+    first = repo.commit("first", {also: "// one\n", "solver/fault.go": "package solver\n"})
+    second = repo.commit("second", {also: "// two\n", "solver/fault.go": "package solver // x\n"})
+    tip = repo.commit("third", {also: "// three\n"})
+    assert first
+    source = GitSource.open(str(repo.path))
+    made = verify.revert(source, second, source.resolve(tip), tmp_path)
+    if conflicts:
+        assert made == conflicts
+        return
+    assert not isinstance(made, str)
+    assert made.files == ("solver/fault.go",)
+    assert made.ref.title == f"revert of {second[:12]} on {tip} without the conflicts in {also}"
+
+
 MOBY = "https://github.com/moby/buildkit"
 
 
