@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -59,11 +60,15 @@ def test_rules_are_learned_and_hold(folder: Path, tmp_path: Path) -> None:
         ("learned-good", "good"),
         ("learned-bad", "bad"),
     ]
-    # The trials of `learn` count: only two more of the cell, and those of the control.
+    # The trials of `learn` count: only two more of the cell, and those of the control. Those of an
+    # earlier run of this test, which the cache may have, count too.
     for revision, verdict in ((FAILS, "bad, learned-bad"), (EXPORTS, "good, learned-good")):
         done = inv("scenario", "check", str(folder), "--rev", revision, *common)
         assert done.code == 0, done.stdout + done.stderr
-        assert f"ok     {revision} warm=yes: {verdict} 5 of 5\n" in done.stdout
+        line = rf"^ok     {re.escape(revision)} warm=yes: {verdict} (\d+) of \1$"
+        found = re.search(line, done.stdout, re.MULTILINE)
+        assert found, done.stdout
+        assert int(found[1]) >= 5
     assert left_behind() == []
 
 
