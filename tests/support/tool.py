@@ -64,7 +64,9 @@ def inv(
 ) -> TaskOutput:
     """Run a task and wait for it: *cold* as ``./inv``, otherwise with its imports done."""
     whole = environment(env)
-    if not cold and warm.suits(whole):
+    # Worker processes end a moment after the task: the pipes of a process are waited for, too.
+    workers = "--jobs" in words or "BKBISECT_JOBS" in whole
+    if not cold and not workers and warm.suits(whole):
         ended = _warm().run(["--search-root", str(checkout.PROJECT), *words], whole, timeout)
         return TaskOutput(code=ended.code, stdout=ended.stdout, stderr=ended.stderr)
     done = subprocess.run(
