@@ -35,9 +35,6 @@ SCENARIOS = 15
 #: Maximum length of a name and of a list in the table, in characters.
 _NAME, _LIST = 48, 120
 
-#: Digits of a commit.
-_SHA = 12
-
 #: What one cell showed at an end of a search.
 _COUNTED = re.compile(r"([^()]+) \((\d+ of \d+)\)")
 
@@ -375,21 +372,17 @@ def _commit_row(result: Result, info: BisectInfo, one: _Commit) -> tuple[Markup,
         symbol = symbols.of("", step.verdict)
         outcome = Markup("{} {}").format(symbol.emoji, _text(step.shown))
     elif cell is None:
-        outcome = _same_build(result, info, one.sha) or outcome
+        outcome = _same_build(info, one.sha) or outcome
     return Markup(one.what), name, outcome  # noqa: S704 - ours
 
 
-def _same_build(result: Result, info: BisectInfo, sha: str) -> Markup | None:
+def _same_build(info: BisectInfo, sha: str) -> Markup | None:
     """Return what a commit shows whose build was run as that of another commit, often its merge."""
     reason = next((c.reason for c in info.candidates if c.sha == sha), "")
     verdict, _, seen = reason.partition(": ")
     if not _COUNTED.fullmatch(seen):
         return None
-    cells = (c for c in _own(result, info) if c.revision == info.merge and not c.patches)
-    if merge := next(cells, None):
-        note = Markup("<br><sub>as {}, the same build</sub>").format(info.merge[:_SHA])
-        return _shown(merge) + note
-    return _tried(seen, verdict) + Markup("<br><sub>as another commit, the same build</sub>")
+    return _tried(seen, verdict) + Markup("<br><sub>run as another commit, the same build</sub>")
 
 
 # --- changes along a history ----------------------------------------------------------------
