@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import posixpath
 import re
 import shlex
@@ -205,9 +206,9 @@ class GitSource(Lookup):
         attributes = self.mirror.path / "info" / "attributes"
         if not attributes.is_file() or attributes.read_text() != _AS_STORED:
             attributes.parent.mkdir(exist_ok=True)
-            with paths.scratch("attributes") as folder:
-                (folder / "attributes").write_text(_AS_STORED)
-                (folder / "attributes").replace(attributes)
+            draft = attributes.with_name(f"attributes.{os.getpid()}")
+            draft.write_text(_AS_STORED)
+            draft.replace(attributes)
 
     def _add(self, tree: Path, revision: Revision) -> None:
         add = ("worktree", "add", "--quiet", "--force", "--detach", str(tree), revision.sha)
