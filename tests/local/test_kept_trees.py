@@ -184,7 +184,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("ref", ["v0.1.0", "v0.2.0"])
-def test_a_damaged_tree_is_mended(damage: str, ref: str, source: GitSource) -> None:
+def test_a_damaged_tree_is_repaired(damage: str, ref: str, source: GitSource) -> None:
     want = fresh(source, ref)
     with source.build_tree(source.resolve("v0.1.0")) as tree:
         DAMAGE[damage](tree)
@@ -212,7 +212,7 @@ def _big(repo: GolangRepo) -> None:
         repo.tag(f"v0.9.{len(numbers) - 400 + (name == 'others')}", annotated=False)
 
 
-def test_a_killed_move_is_mended(repo: GolangRepo) -> None:
+def test_a_killed_move_is_repaired(repo: GolangRepo) -> None:
     _big(repo)
     source = GitSource.open(str(repo.path))
     refs = ("v0.9.0", "v0.9.1", "v0.1.0")

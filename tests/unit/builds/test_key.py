@@ -16,6 +16,9 @@ from buildkit_bisect.system import paths
 
 RECIPE = Recipe(goarch="amd64")
 
+#: The key that a request had before binaries were linked without debug information.
+EARLIER = "f4f15668a97cbc6f465f6ee20fb08225be0ff5b2fc099621e46fc9f8ab1e5406"
+
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,6 +50,11 @@ def test_a_key_depends_on_everything_that_decides_the_bytes() -> None:
     again = Recipe(goarch="amd64", programs=("buildkitd",))
     assert program_key("buildkitd", "i", ("p", "q"), "1.25.5", again) == keys[0]
     assert build_key({"buildctl": "b", "buildkitd": "a"}) == keys[-3]
+
+
+def test_builds_of_earlier_versions_are_found_with_debug_information() -> None:
+    recipe = Recipe(goarch="amd64", debug_info=True)
+    assert request_key("git", "i", ("p", "q"), recipe) == EARLIER
 
 
 def test_the_recipe() -> None:
