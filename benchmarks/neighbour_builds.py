@@ -240,7 +240,9 @@ def main(words: Sequence[str] | None = None) -> int:
     with own_cache(options.gocache) as states:
         source = GitSource.open(options.repo)
         target, commits = chosen(source, options.to)
-        print(f"building {target.sha} after {', '.join(c.ref for c in commits.values())}")
+        print(
+            f"building {target.sha} after {', '.join(c.ref for c in commits.values())}", flush=True
+        )
         with source.checkout(target) as there:
             bench = Bench(source=source, target=target, there=there, states=states)
             earlier = "given"
