@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -12,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect.builds import Builder, history
+from buildkit_bisect.builds import Builder, Recipe, history
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
-from buildkit_bisect.golang.toolchain import GoWanted
+from buildkit_bisect.golang.toolchain import GoWanted, host_arch
 from buildkit_bisect.model import Build, NoBuild, Stage, Variant
 from buildkit_bisect.patch import patches
 from buildkit_bisect.source import GitSource
@@ -148,7 +149,8 @@ def test_commits_with_the_same_inputs_are_one_build(builder: Builder, source: Gi
 def test_another_directory_gives_the_same_bytes(builder: Builder, source: GitSource) -> None:
     asked = variant(source, "v0.1.0")
     first = builder.build(asked)
-    shutil.rmtree(paths.cache("builds"))
+    for name in ("builds", "programs", "trees"):
+        shutil.rmtree(paths.cache(name))
     (paths.cache_root() / "gocache").unlink()  # no stored build to copy
     second = builder.build(asked)
     assert isinstance(first, Build)
@@ -164,7 +166,8 @@ def test_the_users_go_settings_do_not_change_the_bytes(
 ) -> None:
     asked = variant(source, "v0.1.0")
     first = builder.build(asked)
-    shutil.rmtree(paths.cache("builds"))
+    for name in ("builds", "programs"):
+        shutil.rmtree(paths.cache(name))
     settings = {"GOFLAGS": "-race -tags=x", "GOAMD64": "v3", "CGO_ENABLED": "1", "GOOS": "windows"}
     for name, value in (settings | {"GOEXPERIMENT": "nope", "GOWORK": "/nowhere"}).items():
         monkeypatch.setenv(name, value)
@@ -221,6 +224,127 @@ def test_a_patch_changes_only_the_patched_build(
     assert leftovers() == []
     with pytest.raises(BadInput, match="does not have patch p"):
         Builder(source=source).build(variant(source, "v0.2.0-rc1", patch))
+
+
+def only_of_the_daemon(repo: GolangRepo) -> str:
+    """Commit a change that only buildkitd is built from; return its text."""
+    text = repo.git("show", "master:cmd/buildkitd/main.go").replace("Answer()", "Answer(), 1")
+    repo.commit("daemon", {"cmd/buildkitd/main.go": f"{text}\n"})
+    return text
+
+
+def test_buildctl_is_linked_only_where_its_inputs_changed(repo: GolangRepo) -> None:
+    only_of_the_daemon(repo)
+    repo.tag("v0.4.0")
+    source = GitSource.open(str(repo.path))
+    before, after = (Builder(source=source).build(variant(source, r)) for r in ("v0.2.0", "v0.4.0"))
+    assert isinstance(before, Build)
+    assert isinstance(after, Build)
+    assert ran(after) == "buildkitd ran 1 v0.0.0+bkbisect bkbisect"
+    assert before.buildkitd_sha256 != after.buildkitd_sha256
+    assert before.buildctl_sha256 == after.buildctl_sha256
+    assert programs(before) == [*programs(after)[:1], *programs(before)[1:]]
+    assert len(list(paths.cache("programs").iterdir())) == 3
+    assert "cmd/buildctl" not in (Path(after.directory) / "build.log").read_text()
+
+
+def programs(build: Build) -> list[str]:
+    """Return the paths of buildctl and buildkitd."""
+    return [str((Path(build.directory) / p).resolve()) for p in ("buildctl", "buildkitd")]
+
+
+def test_a_removed_program_is_linked_again(builder: Builder, source: GitSource) -> None:
+    asked = variant(source, "v0.1.0")
+    first = builder.build(asked)
+    assert isinstance(first, Build)
+    shutil.rmtree(Path(programs(first)[0]).parent)
+    assert builder.cached(asked) is None
+    again = builder.build(asked)
+    assert isinstance(again, Build)
+    assert ran(again, "buildctl").startswith("buildctl cached")
+    assert programs(again) == programs(first)
+    assert (again.key, again.buildctl_sha256) == (first.key, first.buildctl_sha256)
+
+
+def test_a_patch_of_one_program(repo: GolangRepo, tmp_path: Path) -> None:
+    """The other is the one without it; and a patch of neither is still another build."""
+    text = repo.git("show", "master:cmd/buildkitd/main.go").replace("Answer()", "Answer(), 1")
+    one = make_patch(tmp_path / "one", repo, "master", "cmd/buildkitd/main.go", f"{text}\n")
+    neither = make_patch(tmp_path / "neither", repo, "master", "README.md", "patched\n")
+    source = GitSource.open(str(repo.path))
+    builder = Builder(source=source, patches=[one, neither])
+    plain, patched, other = (
+        builder.build(variant(source, "master", *p)) for p in ((), (one,), (neither,))
+    )
+    assert isinstance(plain, Build)
+    assert isinstance(patched, Build)
+    assert isinstance(other, Build)
+    assert ran(patched) == "buildkitd ran 1 v0.0.0+bkbisect bkbisect"
+    assert programs(plain)[0] == programs(patched)[0]
+    assert programs(plain)[1] != programs(patched)[1]
+    assert plain.key != other.key
+    failed = builder.build(variant(source, "v0.1.0", neither))
+    assert isinstance(failed, NoBuild)
+    assert failed.stage == "patch"
+    assert ran(builder.build(variant(source, "v0.1.0"))).startswith("buildkitd cached")
+
+
+def test_a_tree_with_a_patch_is_as_before_for_the_next_build(
+    repo: GolangRepo, source: GitSource, tmp_path: Path
+) -> None:
+    patch = make_patch(tmp_path / "p", repo, "v0.2.0", "util/words/words.go", words("fixed"))
+    builder = Builder(source=source, patches=[patch])
+    for chosen, said in (((patch,), "fixed"), ((), "ran")):
+        assert ran(builder.build(variant(source, "v0.2.0", *chosen))).split()[1] == said
+    assert [p.name for p in paths.cache("trees").iterdir()] == ["0"]
+
+
+def sections(build: Build | NoBuild) -> str:
+    assert isinstance(build, Build), build
+    binary = Path(build.directory) / "buildkitd"
+    return "".join(s for s in (".symtab", ".debug_info") if s.encode() in binary.read_bytes())
+
+
+PANICS = """package solver
+
+// Answer panics in a function of its own.
+func Answer() string {
+	var none map[string]string
+	return fill(none)
+}
+
+//go:noinline
+func fill(none map[string]string) string {
+	none["a"] = "b"
+	return none["a"]
+}
+"""
+
+
+def test_a_stack_trace_needs_no_debug_information(repo: GolangRepo) -> None:
+    repo.commit("panics", {"solver/solver.go": PANICS})
+    source = GitSource.open(str(repo.path))
+    asked = variant(source, "master")
+    traces = []
+    for debug_info in (False, True):
+        recipe = Recipe(goarch=host_arch(), debug_info=debug_info)
+        build = Builder(source=source, recipe=recipe).build(asked)
+        assert bool(sections(build)) is debug_info
+        assert isinstance(build, Build)
+        done = subprocess.run(
+            [f"{build.directory}/buildkitd"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        traces.append(re.sub(r"0x[0-9a-f]+", "0x", done.stderr))
+    assert traces[0] == traces[1]
+    for part in (
+        "panic: assignment to entry in nil map",
+        "goroutine 1 [running]:",
+        "github.com/moby/buildkit/solver.fill(",
+        "github.com/moby/buildkit/solver/solver.go:11 +0x",
+        "github.com/moby/buildkit/cmd/buildkitd/main.go:11 +0x",
+    ):
+        assert part in traces[0]
 
 
 def test_modules_cannot_be_patched(repo: GolangRepo, source: GitSource, tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ def test_files_and_inputs() -> None:
     revision = source.resolve("v0.1.0")
     assert source.read(revision, "README.md") == "one\n"
     assert source.read(revision, "nothing") is None
-    assert source.inputs(revision).startswith("github.com/moby/buildkit@v0.1.0 h1:")
+    inputs = source.inputs(revision)
+    assert set(inputs) == {"buildkitd", "buildctl"}
+    assert inputs["buildkitd"].startswith("github.com/moby/buildkit@v0.1.0 h1:")
     assert source.inputs(revision) != source.inputs(source.resolve("v0.2.0"))
     with source.checkout(revision) as tree:
         assert (tree / "cmd/buildkitd/main.go").is_file()

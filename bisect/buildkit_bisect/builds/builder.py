@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,19 @@ _AGAIN = "the same command again"
 
 #: ``(packages compiled so far, packages expected or 0)``; the go command skips cached ones.
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    """A variant to compile: with what, and the key of each program."""
+
+    variant: Variant
+    toolchain: Toolchain
+    programs: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        return keys.build_key(self.programs)
 
 
 @dataclass(kw_only=True)
@@ -92,10 +105,12 @@ class Builder:
             toolchain = self._toolchains.find(want)
         except Missing as err:
             return _no_go(err)
-        key = self._key(variant, toolchain)
-        made = self._build(variant, toolchain, key, on_progress)
+        job = _Job(
+            variant=variant, toolchain=toolchain, programs=self._programs(variant, toolchain)
+        )
+        made = self._build(job, on_progress)
         with contextlib.suppress(OSError):  # it only saves time later
-            store.remember(self._request(variant), key)
+            store.remember(self._request(variant), job.key)
         return made
 
     def _request(self, variant: Variant) -> str:
@@ -104,11 +119,26 @@ class Builder:
         digests = tuple(p.digest for p in variant.patches)
         return keys.request_key(self.source.kind, name, digests, self.recipe)
 
-    def _key(self, variant: Variant, toolchain: Toolchain) -> str:
-        added = tuple(sorted({i for p in self._patches(variant) for i in p.imports}))
-        inputs = self.source.inputs(variant.revision, added)
+    def _programs(self, variant: Variant, toolchain: Toolchain) -> dict[str, str]:
+        """Return the key of each program; one that the patches cannot change is the plain one.
+
+        Patches are in at least one key, so a build with patches never counts for one without.
+        """
+        revision, chosen = variant.revision, self._patches(variant)
+        added = tuple(sorted({i for p in chosen for i in p.imports}))
+        files = {f for p in chosen for f in p.files}
+        affected = self.source.affected(revision, files, added) if files else frozenset()
+        patched = affected.intersection(self.recipe.programs) or self.recipe.programs
+        inputs = self.source.inputs(revision)
+        with_patches = self.source.inputs(revision, added) if added else inputs
         digests = tuple(p.digest for p in variant.patches)
-        return keys.build_key(inputs, digests, toolchain.version, self.recipe)
+        go = toolchain.version
+        return {
+            p: keys.program_key(p, with_patches[p], digests, go, self.recipe)
+            if p in patched
+            else keys.program_key(p, inputs[p], (), go, self.recipe)
+            for p in self.recipe.programs
+        }
 
     def _patches(self, variant: Variant) -> list[Patch]:
         have = {p.ref.digest: p for p in self.patches}
@@ -117,83 +147,93 @@ class Builder:
             raise BadInput(f"the builder does not have patch {missing[0]}", hint=inv("patch-list"))
         return [have[p.digest] for p in variant.patches]
 
-    def _build(
-        self, variant: Variant, toolchain: Toolchain, key: str, on_progress: Progress
-    ) -> Build | NoBuild:
-        with store.lock(key):
-            known = store.load(key) or store.failure(key)
+    def _build(self, job: _Job, on_progress: Progress) -> Build | NoBuild:
+        with store.lock(job.key):
+            known = store.load(job.key) or store.failure(job.key)
             if known:
                 return known
             store.sweep()
             store.forget_unproven()
             try:
                 with machine_lock(self._waiting), paths.scratch("build") as made:
-                    return self._compile(variant, toolchain, key, made / "entry", on_progress)
+                    return self._compile(job, made, on_progress)
             except OSError as err:  # usually a full disk, and never the variant's fault
                 raise InfraFailed(
-                    f"cannot build {variant.label}: {err}",
+                    f"cannot build {job.variant.label}: {err}",
                     hint=f"df -h; {inv('clean', cache=True)}",
                 ) from err
 
     def _waiting(self) -> None:
         self.say("waiting for another build or trial to end")
 
-    def _compile(
-        self, variant: Variant, toolchain: Toolchain, key: str, entry: Path, on_progress: Progress
-    ) -> Build | NoBuild:
+    def _compile(self, job: _Job, made: Path, on_progress: Progress) -> Build | NoBuild:
+        """Compile the programs of *job* that are not stored yet, in the folder *made*."""
+        entry, out = made / "entry", made / "out"
         entry.mkdir()
+        out.mkdir()
         log = entry / "build.log"
-        with self.source.checkout(variant.revision) as tree:
-            try:
-                apply(tree, self._patches(variant))
-            except PatchFailed as err:
-                if not complaint.of_patch(err.message):
-                    raise InfraFailed(err.message, hint=_AGAIN) from err
-                return store.save_failure(entry, key, Stage.PATCH, err.message)
-            expected = store.expected_packages()
-            try:
-                result = compile_tree(
-                    tree,
-                    entry,
-                    toolchain=toolchain,
-                    recipe=self.recipe,
-                    # A module's zip may contain vendor/modules.txt, but never the rest of vendor/.
-                    vendored=self.source.kind == "git" and (tree / "vendor/modules.txt").is_file(),
-                    log=log,
-                    timeout=self.deadlines.compile,
-                    on_package=lambda done: on_progress(done, expected),
-                    say=self.say,
-                )
-            except InfraFailed as err:
-                kept = store.keep_log(log, key)
-                hint = f"less {kept}, then {err.hint}" if kept else err.hint
-                raise InfraFailed(err.message, hint=hint) from err
-        if self.recipe.cover:
-            store.mark_instrumented(entry)
+        binary = self.recipe.binary
+        missing = [p for p, key in job.programs.items() if not store.program(key, binary(p))]
+        result = Compiled(seconds=0.0, packages=0)
+        if missing:
+            with self.source.build_tree(job.variant.revision) as tree:
+                try:
+                    apply(tree, self._patches(job.variant))
+                except PatchFailed as err:
+                    if not complaint.of_patch(err.message):
+                        raise InfraFailed(err.message, hint=_AGAIN) from err
+                    return store.save_failure(entry, job.key, Stage.PATCH, err.message)
+                result = self._compiled(job, missing, tree, made, on_progress)
         if result.late:  # it may build with a longer deadline
             return NoBuild(
                 stage=Stage.BUILD,
                 reason=result.error,
-                log=str(store.keep_log(log, key) or ""),
+                log=str(store.keep_log(log, job.key) or ""),
                 infra=True,
                 hint=f"{words(Building, deadline='compile=SECONDS')}, or {_AGAIN}",
             )
         if result.error:
-            return store.save_failure(entry, key, Stage.BUILD, result.error)
-        return store.save(entry, self._meta(key, entry, toolchain, result))
+            return store.save_failure(entry, job.key, Stage.BUILD, result.error)
+        for program in missing:
+            store.save_program(out / binary(program), job.programs[program])
+        if self.recipe.cover:
+            store.mark_instrumented(entry)
+        store.link_programs(entry, {binary(p): key for p, key in job.programs.items()})
+        return store.save(entry, self._meta(job, result))
 
-    def _meta(
-        self, key: str, entry: Path, toolchain: Toolchain, result: Compiled
-    ) -> dict[str, Any]:
+    def _compiled(
+        self, job: _Job, programs: Sequence[str], tree: Path, made: Path, on_progress: Progress
+    ) -> Compiled:
+        """Compile *programs* into ``made/out``. Raises `InfraFailed`, and keeps the log then."""
+        log = made / "entry" / "build.log"
+        expected = store.expected_packages()
+        try:
+            return compile_tree(
+                tree,
+                made / "out",
+                toolchain=job.toolchain,
+                recipe=self.recipe.only(programs),
+                # A module's zip may contain vendor/modules.txt, but never the rest of vendor/.
+                vendored=self.source.kind == "git" and (tree / "vendor/modules.txt").is_file(),
+                log=log,
+                timeout=self.deadlines.compile,
+                on_package=lambda done: on_progress(done, expected),
+                say=self.say,
+            )
+        except InfraFailed as err:
+            kept = store.keep_log(log, job.key)
+            hint = f"less {kept}, then {err.hint}" if kept else err.hint
+            raise InfraFailed(err.message, hint=hint) from err
+
+    def _meta(self, job: _Job, result: Compiled) -> dict[str, Any]:
+        binaries = {p: store.program(k, self.recipe.binary(p)) for p, k in job.programs.items()}
         sums = {
-            f"{p}_sha256": store.file_sha256(file)
-            if (file := entry / self.recipe.binary(p)).exists()
-            else ""
+            f"{p}_sha256": store.file_sha256(binary) if (binary := binaries.get(p)) else ""
             for p in ("buildkitd", "buildctl")
         }
         return {
-            "key": key,
-            "go": toolchain.version,
+            "key": job.key,
+            "go": job.toolchain.version,
             "source": self.source.kind,
             "seconds": round(result.seconds, 2),
             "packages": result.packages,

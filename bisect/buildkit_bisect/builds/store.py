@@ -1,6 +1,7 @@
 """The build cache: one directory per key, which appears only when it is complete.
 
-``builds/KEY/`` holds the binaries, ``build.log`` and ``build.json``;
+``programs/KEY/`` holds one binary;
+``builds/KEY/`` links to its binaries, ``build.log`` of what was compiled for it and ``build.json``;
 ``builds/requests/KEY`` the build key of a request;
 ``failures/KEY/`` the ``build.log`` and ``failure.json`` of inputs that cannot be built.
 """
@@ -12,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,46 @@ def lock(key: str, *, wait: float = -1) -> FileLock:
     return FileLock(paths.cache("locks") / name, timeout=wait, thread_local=False)
 
 
+def program(key: str, name: str) -> Path | None:
+    """Return the binary *name* with that key; None if it is not stored."""
+    entry = paths.cache("programs") / key
+    cache_limit.used(entry)
+    return entry / name if (entry / name).is_file() else None
+
+
+def save_program(made: Path, key: str) -> None:
+    """Move the binary *made*, on the cache's file system, to its entry.
+
+    Callers that compile the same program must not do so at once.
+    """
+    with paths.scratch("program") as folder:
+        draft = folder / "entry"
+        draft.mkdir()
+        made.rename(draft / made.name)
+        _sync(draft)
+        _replace(draft, paths.cache("programs") / key)
+
+
+def link_programs(made: Path, programs: Mapping[str, str]) -> None:
+    """Give the build *made*, which is not stored yet, its *programs*: file name -> key."""
+    for name, key in programs.items():
+        (made / name).symlink_to(f"../../programs/{key}/{name}")
+
+
 def load(key: str) -> Build | None:
-    """Return the finished build for *key*; None if there is none, or it has another format."""
-    cache_limit.used(_builds() / key)
-    return _load(_builds() / key)
+    """Return the finished build for *key*.
+
+    None if there is none, it has another format, or one of its programs was removed.
+    """
+    entry = _builds() / key
+    cache_limit.used(entry)
+    found = _load(entry)
+    if found is None:
+        return None
+    binaries = [path for path in entry.iterdir() if path.is_symlink()]
+    for binary in binaries:
+        cache_limit.used(entry / binary.readlink().parent)
+    return found if all(binary.is_file() for binary in binaries) else None
 
 
 def _load(entry: Path) -> Build | None:
@@ -217,8 +254,8 @@ def _replace(made: Path, entry: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    # The bytes must reach the disk before the rename does.
-    _flush(*folder.iterdir(), folder)
+    # The bytes must reach the disk before the rename does. Those behind a link did.
+    _flush(*(path for path in folder.iterdir() if not path.is_symlink()), folder)
 
 
 def _flush(*these: Path) -> None:

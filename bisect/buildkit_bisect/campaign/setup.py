@@ -10,11 +10,12 @@ from itertools import combinations
 from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
-from buildkit_bisect.builds import Builder
+from buildkit_bisect.builds import Builder, Recipe
 from buildkit_bisect.campaign import privilege, record
 from buildkit_bisect.campaign.axes import SNAPSHOTTER_AXIS, extend
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, sayer
+from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.lab import base_images
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.executors import executor
@@ -89,7 +90,13 @@ def open_workshop(request: Building, events: Events, chosen: Sequence[Patch]) ->
     source = open_source(request.source, request.repo, say=say, deadlines=within)
     return Workshop(
         source=source,
-        builder=Builder(source=source, patches=tuple(chosen), say=say, deadlines=within),
+        builder=Builder(
+            source=source,
+            patches=tuple(chosen),
+            recipe=Recipe(goarch=host_arch(), debug_info=request.debug_info),
+            say=say,
+            deadlines=within,
+        ),
         events=events,
     )
 

@@ -42,6 +42,10 @@ class Building(
 ):
     """A task that builds variants."""
 
+    debug_info: bool = switch(
+        help="link the binaries with debug information, for dlv and gdb; links take longer"
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign(

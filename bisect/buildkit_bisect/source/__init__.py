@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -48,14 +48,22 @@ class Source(Protocol):
     def read(self, revision: Revision, path: str) -> str | None:
         """Return the text of a file in a revision; None if there is no such file."""
 
-    def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:
-        """Return an identifier of the content of all files that the binaries are built from.
+    def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> dict[str, str]:
+        """Return, by program, an identifier of the content of all files that it is built from.
 
         *extra* are import paths that patches add.
         """
 
+    def affected(
+        self, revision: Revision, files: Iterable[str], extra: tuple[str, ...] = ()
+    ) -> frozenset[str]:
+        """Return the programs that may be others if patches change *files* and add *extra*."""
+
     def checkout(self, revision: Revision) -> AbstractContextManager[Path]:
         """Provide a directory with the revision's files during the block."""
+
+    def build_tree(self, revision: Revision) -> AbstractContextManager[Path]:
+        """Provide the same for `go build` alone, faster: no program of the source may run in it."""
 
 
 def open_source(

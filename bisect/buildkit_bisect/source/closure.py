@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 from buildkit_bisect.source.goimports import GoFile
 
-ROOTS = ("cmd/buildkitd", "cmd/buildctl")
-
 _SOURCES = (
     *(".go", ".s", ".S", ".sx", ".syso", ".c", ".cc", ".cpp", ".cxx", ".m", ".f", ".F"),
     *(".for", ".f90", ".h", ".hh", ".hpp", ".hxx", ".inc", ".swig", ".swigcxx"),
@@ -124,7 +122,8 @@ def compute(
     around: Around,
     learn: Callable[[list[Directory]], None],
     extra: Iterable[str] = (),
-    roots: Iterable[str] = ROOTS,
+    *,
+    roots: Iterable[str],
 ) -> Closure:
     """Return the closure of *tree*'s programs *roots* and of the import paths *extra*.
 

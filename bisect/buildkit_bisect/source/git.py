@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import posixpath
 import re
 import shlex
 import shutil
@@ -17,8 +20,8 @@ from buildkit_bisect.golang.toolchain import asked_in_dockerfile
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
-from buildkit_bisect.source.closure import ROOTS
-from buildkit_bisect.source.inputs import InputKeys
+from buildkit_bisect.source.inputs import PROGRAMS, InputKeys
+from buildkit_bisect.source.kept_trees import kept_tree
 from buildkit_bisect.source.lookup import Lookup
 from buildkit_bisect.source.mirror import open_mirror
 from buildkit_bisect.system import paths
@@ -35,6 +38,12 @@ MOST_BYTES = 10 * 10**9
 
 #: Git's words for a path that is not a file of a tree; a submodule's commit is no blob.
 _NO_FILE = re.compile(r"does not exist in|exists on disk, but not in|bad file")
+
+#: Files that are inputs of every program.
+_EVERY_PROGRAM = {"go.mod", "go.sum", "vendor/modules.txt"}
+
+#: Attributes of every file, which overrule those in a commit's own files.
+_AS_STORED = "* -text !ident !filter !working-tree-encoding\n"
 
 #: Seconds to list a tree; BuildKit's takes a tenth of one.
 _LISTING = 30.0
@@ -90,20 +99,45 @@ class GitSource(Lookup):
             hint=f"{inv('doctor')}, then the same command again",
         )
 
-    def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:
-        """Return a digest of all files that the binaries may be built from, and of the Go version.
+    def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> dict[str, str]:
+        """Return, by program, a digest of all files that it may be built from.
 
-        *extra* are import paths that patches add. Two commits with the same digest have the
-        same binaries; the reverse is not guaranteed.
+        It includes the Go version. *extra* are import paths that patches add. Two commits with the
+        same digest have the same program; the reverse is not guaranteed.
         """
-        return self.input_keys([revision.sha], extra)[revision.sha]
+        with self._keys() as keys:
+            return keys.of([revision.sha], extra)[revision.sha]
 
     def input_keys(self, commits: Iterable[str], extra: tuple[str, ...] = ()) -> dict[str, str]:
-        """Return `inputs` of many commits; a whole range takes little longer than one commit."""
+        """Return what tells the builds of many commits apart: equal ones have equal programs.
+
+        A whole range takes little longer than one commit.
+        """
+        with self._keys() as keys:
+            found = keys.of(list(commits), extra)
+        return {commit: " ".join(digests.values()) for commit, digests in found.items()}
+
+    def affected(
+        self, revision: Revision, files: Iterable[str], extra: tuple[str, ...] = ()
+    ) -> frozenset[str]:
+        """Return the programs that may be others if *files* are changed, added or removed.
+
+        *extra* are import paths that the changes add.
+        """
+        changed = set(files)
+        if changed & _EVERY_PROGRAM:
+            return frozenset(PROGRAMS)
+        folders = {posixpath.dirname(name) for name in changed}
+        with self._keys() as keys:
+            read = {p: keys.closure(revision.sha, p, extra) for p in PROGRAMS}
+        return frozenset(p for p, closure in read.items() if closure.touched(folders))
+
+    @contextmanager
+    def _keys(self) -> Iterator[InputKeys]:
         folder = paths.cache("inputs")
         try:
             with self._repo() as repo, InputKeys(repo, folder) as keys:
-                return keys.of(list(commits), extra)
+                yield keys
         except sqlite3.Error as err:
             # All of it can be computed again, but other processes may be writing to it.
             broken = not isinstance(err, sqlite3.OperationalError)
@@ -127,8 +161,8 @@ class GitSource(Lookup):
 
     def daemon_packages(self, sha: str) -> frozenset[str]:
         """Return the directories that a commit's buildkitd imports, on any operating system."""
-        with self._repo() as repo, InputKeys(repo, paths.cache("inputs")) as keys:
-            return keys.directories(sha, ROOTS[:1])
+        with self._keys() as keys:
+            return keys.closure(sha, PROGRAMS[0]).directories
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
@@ -138,20 +172,43 @@ class GitSource(Lookup):
         """
         self.prune()
         self._bounded(revision)
+        self._as_stored()
         with paths.scratch("worktree") as tmp:
             tree = tmp / tmp.name  # git gives the entry in the mirror the same name
-            try:
+            with _no_tree_of(revision):
                 self._add(tree, revision)
-            except ProcessError as err:
-                raise InfraFailed(
-                    f"cannot create a work tree of {revision.ref}: {err.message}",
-                    hint=f"{inv('doctor')}, or another revision",
-                ) from err
             try:
                 yield tree
             finally:
                 shutil.rmtree(tree, ignore_errors=True)
                 self.prune()
+
+    @contextmanager
+    def build_tree(self, revision: Revision) -> Iterator[Path]:
+        """Provide a tree that stays in the cache, with the revision's files, during the block.
+
+        For `go build` and patches: no program of the source may run in it. Raises what `checkout`
+        raises.
+        """
+        self._bounded(revision)
+        self._as_stored()
+        with contextlib.ExitStack() as held:
+            with _no_tree_of(revision):
+                tree = held.enter_context(kept_tree(self.mirror.path, revision.sha))
+            yield tree or held.enter_context(self.checkout(revision))
+
+    def _as_stored(self) -> None:
+        """Have files written as they are stored, whatever attributes a commit gives them.
+
+        That is what `inputs` describes. Otherwise a file that two commits share could be written
+        with other line ends for one of them.
+        """
+        attributes = self.mirror.path / "info" / "attributes"
+        if not attributes.is_file() or attributes.read_text() != _AS_STORED:
+            attributes.parent.mkdir(exist_ok=True)
+            draft = attributes.with_name(f"attributes.{os.getpid()}")
+            draft.write_text(_AS_STORED)
+            draft.replace(attributes)
 
     def _add(self, tree: Path, revision: Revision) -> None:
         add = ("worktree", "add", "--quiet", "--force", "--detach", str(tree), revision.sha)
@@ -192,3 +249,15 @@ class GitSource(Lookup):
             if not paths.owner_alive(lock.parent):
                 lock.unlink(missing_ok=True)
         git(self.mirror.path, "worktree", "prune", "--expire=now", check=False)
+
+
+@contextmanager
+def _no_tree_of(revision: Revision) -> Iterator[None]:
+    """Turn a failure of git in the block into `InfraFailed`."""
+    try:
+        yield
+    except ProcessError as err:
+        raise InfraFailed(
+            f"cannot create a work tree of {revision.ref}: {err.message}",
+            hint=f"{inv('doctor')}, or another revision",
+        ) from err

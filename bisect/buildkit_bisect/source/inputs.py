@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from buildkit_bisect.golang.toolchain import asked_in_dockerfile
 from buildkit_bisect.source.closure import (
@@ -26,10 +26,22 @@ from buildkit_bisect.source.trees import TreeReader
 if TYPE_CHECKING:
     from git import Repo
 
+#: Program -> the directory of its main package.
+ROOTS = {"buildkitd": "cmd/buildkitd", "buildctl": "cmd/buildctl"}
+PROGRAMS = tuple(ROOTS)
+
 #: Increment it when the results of `closure` or `goimports` change: older ones are then unused.
 FORMAT = 2
 
 _MODULE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
+
+
+class _Seen(NamedTuple):
+    """A commit whose closures are known."""
+
+    tree: Tree
+    around: Around
+    closures: Mapping[str, Closure]  # by program
 
 
 class InputKeys:
@@ -51,49 +63,44 @@ class InputKeys:
     def __exit__(self, why: type[BaseException] | None, *_: object) -> None:
         self._remembered.__exit__(why)
 
-    def of(self, commits: Sequence[str], extra: tuple[str, ...] = ()) -> dict[str, str]:
-        """Return commit id -> digest of its build inputs."""
+    def of(self, commits: Sequence[str], extra: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
+        """Return commit id -> program -> digest of its build inputs."""
         suffix = f" {' '.join(sorted(extra))}" if extra else ""
-        known = self._remembered.digests([c + suffix for c in commits])
-        missing = [c for c in commits if c + suffix not in known]
+        names = {(c, p): f"{c} {p}{suffix}" for c in commits for p in PROGRAMS}
+        known = self._remembered.digests(list(names.values()))
+        missing = [c for c in commits if any(names[c, p] not in known for p in PROGRAMS)]
         if missing:
-            made = {c + suffix: d for c, d in self._compute(missing, extra).items()}
+            made = {names[at]: digest for at, digest in self._compute(missing, extra).items()}
             self._remembered.save(made)
             known |= made
-        return {c: known[c + suffix] for c in commits}
+        return {c: {p: known[names[c, p]] for p in PROGRAMS} for c in commits}
 
-    def directories(self, commit: str, roots: Sequence[str]) -> frozenset[str]:
-        """Return the directories of a commit's tree that the programs *roots* import."""
+    def closure(self, commit: str, program: str, extra: tuple[str, ...] = ()) -> Closure:
+        """Return what a commit's *program* is built from, with the import paths *extra*."""
         tree = self._trees.tree(self._trees.roots([commit])[commit])
-        return compute(tree, self._around(tree), self._learn, roots=roots).directories
+        return compute(tree, self._around(tree), self._learn, extra, roots=(ROOTS[program],))
 
-    def _compute(self, commits: list[str], extra: tuple[str, ...]) -> dict[str, str]:
+    def _compute(self, commits: list[str], extra: tuple[str, ...]) -> dict[tuple[str, str], str]:
+        """Return the digest of each commit's programs."""
         roots = self._trees.roots(commits)
-        result: dict[str, str] = {}
-        last: tuple[Tree, Around, Closure] | None = None
+        result: dict[tuple[str, str], str] = {}
+        last: _Seen | None = None
         for sha in commits:
             tree = self._trees.tree(roots[sha])
             around = self._around(tree)
-            closure = self._from_last(last, tree, around) if last else None
-            if closure is None:
-                closure = compute(tree, around, self._learn, extra)
-            last = (tree, around, closure)
-            result[sha] = closure.digest
+            changes = _changes(last.tree, tree) if last and last.around == around else None
+            closures: dict[str, Closure] = {}
+            for program, root in ROOTS.items():
+                # Neighbouring commits share most inputs, or at least imports.
+                closure = None
+                if last and changes is not None:
+                    closure = update(last.closures[program], changes, tree, around, self._learn)
+                if closure is None:
+                    closure = compute(tree, around, self._learn, extra, roots=(root,))
+                closures[program] = closure
+                result[sha, program] = closure.digest
+            last = _Seen(tree, around, closures)
         return result
-
-    def _from_last(
-        self, last: tuple[Tree, Around, Closure], tree: Tree, around: Around
-    ) -> Closure | None:
-        """Update the last closure: neighbouring commits share most inputs, or at least imports."""
-        before, around_before, closure = last
-        if around != around_before:
-            return None
-        changes = {
-            d: (before.get(d), tree.get(d))
-            for d in tree.keys() | before.keys()
-            if tree.get(d) is not before.get(d)
-        }
-        return update(closure, changes, tree, around, self._learn)
 
     def _around(self, tree: Tree) -> Around:
         top = tree[""].files if "" in tree else {}
@@ -129,6 +136,15 @@ class InputKeys:
             self._remembered.note(blob, json.dumps([found.imports, found.embeds, found.never]))
         for directory in directories:
             directory.learn(self._files)
+
+
+def _changes(before: Tree, now: Tree) -> dict[str, tuple[Directory | None, Directory | None]]:
+    """Return the directories that differ between two trees, as they are in each."""
+    return {
+        d: (before.get(d), now.get(d))
+        for d in now.keys() | before.keys()
+        if now.get(d) is not before.get(d)
+    }
 
 
 def _lists(tree: Tree, top: Files) -> tuple[str, ...]:

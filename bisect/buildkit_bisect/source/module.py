@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.source import forms, github, names
+from buildkit_bisect.source.inputs import PROGRAMS
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.announce import announce, by_default
 from buildkit_bisect.system.deadlines import Deadlines
@@ -110,15 +111,31 @@ class ModuleSource:
                 f"cannot read {path} of {revision.describe}: {err}", hint=_GIT
             ) from err
 
-    def inputs(self, revision: Revision, extra: tuple[str, ...] = ()) -> str:  # noqa: ARG002
-        """Return the canonical version and the checksum of its zip."""
+    def inputs(
+        self,
+        revision: Revision,
+        extra: tuple[str, ...] = (),  # noqa: ARG002
+    ) -> dict[str, str]:
+        """Return, for each program, the canonical version and the checksum of its zip."""
         self._directory(revision)
-        return f"{self.module}@{revision.describe} {self._zip_sum(revision)}"
+        found = f"{self.module}@{revision.describe} {self._zip_sum(revision)}"
+        return dict.fromkeys(PROGRAMS, found)
+
+    def affected(
+        self,
+        revision: Revision,  # noqa: ARG002
+        files: Iterable[str],  # noqa: ARG002
+        extra: tuple[str, ...] = (),  # noqa: ARG002
+    ) -> frozenset[str]:
+        """Return every program: modules are not patched."""
+        return frozenset(PROGRAMS)
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
         """Provide the module's read-only directory in our module cache."""
         yield self._directory(revision)
+
+    build_tree = checkout
 
     def _directory(self, revision: Revision) -> Path:
         version = revision.describe

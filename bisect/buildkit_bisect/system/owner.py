@@ -29,6 +29,11 @@ def gone(name: str) -> bool | None:
     return started(int(pid)) != since
 
 
+def boot(name: str) -> str:
+    """Return what tells the boot of the machine on which the process *name* ran; "" if unknown."""
+    return name.partition(":")[0].rpartition("-")[0]
+
+
 def number(name: str) -> int:
     """Return the process id in *name*, valid in its own PID namespace; 0 if *name* is invalid."""
     pid = name.split(":")[1:2]

@@ -21,7 +21,7 @@ DIRECTORIES = frozenset(
     {
         *("builds", "coverage", "engines", "evidence", "failures", "gocache", "gomod", "inputs"),
         *("locks", "logs", "mirrors", "one-line", "patches", "registry", "searches", "tmp"),
-        *("toolchains", "tools"),
+        *("programs", "toolchains", "tools", "trees"),
     }
 )
 
@@ -32,7 +32,7 @@ FILES = re.compile(rf"{re.escape(JOURNAL)}(-journal|-shm|-wal)?|{re.escape(SIZES
 _DAY = 86_400.0
 
 #: File in a scratch directory that holds the name of its process; see `owner`.
-_OWNER = ".owner"
+OWNER = ".owner"
 
 
 def cache_place() -> Path:
@@ -90,14 +90,14 @@ def scratch(prefix: str) -> Iterator[Path]:
 
 def claim(folder: Path) -> None:
     """Record this process as the owner of *folder*."""
-    (folder / _OWNER).write_text(owner.me())
+    (folder / OWNER).write_text(owner.me())
 
 
 def is_claimed(folder: Path) -> bool:
     """Whether a process of this user has called `claim` for *folder*."""
     try:
         mine = folder.lstat().st_uid == os.geteuid()
-        return mine and not folder.is_symlink() and (folder / _OWNER).is_file()
+        return mine and not folder.is_symlink() and (folder / OWNER).is_file()
     except OSError:
         return False
 
@@ -111,7 +111,7 @@ def owner_alive(entry: Path) -> bool:
     # Git's entry for a work tree in scratch has the same name in another directory.
     for folder in (entry, cache("tmp") / entry.name):
         try:
-            gone = owner.gone((folder / _OWNER).read_text())
+            gone = owner.gone((folder / OWNER).read_text())
         except (OSError, ValueError):  # killed before it called claim
             continue
         return is_young(entry) if gone is None else not gone

@@ -8,13 +8,16 @@ import pytest
 
 from buildkit_bisect.builds import store
 from buildkit_bisect.builds.compile import go_env
-from buildkit_bisect.builds.key import Recipe, build_key, request_key
+from buildkit_bisect.builds.key import Recipe, build_key, program_key, request_key
 from buildkit_bisect.builds.store import sweep
 from buildkit_bisect.golang.toolchain import Toolchain
 from buildkit_bisect.model import Stage
 from buildkit_bisect.system import paths
 
 RECIPE = Recipe(goarch="amd64")
+
+#: The key that a request had before binaries were linked without debug information.
+EARLIER = "f4f15668a97cbc6f465f6ee20fb08225be0ff5b2fc099621e46fc9f8ab1e5406"
 
 
 @pytest.fixture(autouse=True)
@@ -24,28 +27,43 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_key_depends_on_everything_that_decides_the_bytes() -> None:
     keys = [
-        build_key("i", ("p", "q"), "1.25.5", RECIPE),
-        build_key("j", ("p", "q"), "1.25.5", RECIPE),
-        build_key("i", ("q", "p"), "1.25.5", RECIPE),
-        build_key("i", (), "1.25.5", RECIPE),
-        build_key("i", ("pq",), "1.25.5", RECIPE),
-        build_key("i", ("p", "q"), "1.25.4", RECIPE),
-        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, goarch="arm64")),
-        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, goos="windows")),
-        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, tags="x")),
-        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, programs=("buildctl",))),
-        build_key("i", ("p", "q"), "1.25.5", replace(RECIPE, cover=True)),
+        program_key("buildkitd", "i", ("p", "q"), "1.25.5", RECIPE),
+        program_key("buildctl", "i", ("p", "q"), "1.25.5", RECIPE),
+        program_key("buildkitd", "j", ("p", "q"), "1.25.5", RECIPE),
+        program_key("buildkitd", "i", ("q", "p"), "1.25.5", RECIPE),
+        program_key("buildkitd", "i", (), "1.25.5", RECIPE),
+        program_key("buildkitd", "i", ("pq",), "1.25.5", RECIPE),
+        program_key("buildkitd", "i", ("p", "q"), "1.25.4", RECIPE),
+        program_key("buildkitd", "i", ("p", "q"), "1.25.5", replace(RECIPE, goarch="arm64")),
+        program_key("buildkitd", "i", ("p", "q"), "1.25.5", replace(RECIPE, goos="windows")),
+        program_key("buildkitd", "i", ("p", "q"), "1.25.5", replace(RECIPE, tags="x")),
+        program_key("buildkitd", "i", ("p", "q"), "1.25.5", replace(RECIPE, cover=True)),
+        program_key("buildkitd", "i", ("p", "q"), "1.25.5", replace(RECIPE, debug_info=True)),
         request_key("git", "i", ("p", "q"), RECIPE),
+        request_key("git", "i", ("p", "q"), replace(RECIPE, debug_info=True)),
         request_key("module", "i", ("p", "q"), RECIPE),
+        build_key({"buildkitd": "a", "buildctl": "b"}),
+        build_key({"buildkitd": "b", "buildctl": "a"}),
+        build_key({"buildctl": "b"}),
     ]
     assert len(set(keys)) == len(keys)
-    assert build_key("i", ("p", "q"), "1.25.5", Recipe(goarch="amd64")) == keys[0]
+    again = Recipe(goarch="amd64", programs=("buildkitd",))
+    assert program_key("buildkitd", "i", ("p", "q"), "1.25.5", again) == keys[0]
+    assert build_key({"buildctl": "b", "buildkitd": "a"}) == keys[-3]
+
+
+def test_builds_of_earlier_versions_are_found_with_debug_information() -> None:
+    recipe = Recipe(goarch="amd64", debug_info=True)
+    assert request_key("git", "i", ("p", "q"), recipe) == EARLIER
 
 
 def test_the_recipe() -> None:
     line = " ".join(RECIPE.arguments())
     for flag in ("-trimpath", "-buildvcs=false", "static_build seccomp", "Version=v0.0.0+bkbisect"):
         assert flag in line
+    assert "-ldflags -s -w -X" in line
+    assert "-s -w" not in " ".join(replace(RECIPE, debug_info=True).arguments())
+    assert RECIPE.only(["buildctl"]).packages() == ["./cmd/buildctl"]
     assert RECIPE.packages() == ["./cmd/buildkitd", "./cmd/buildctl"]
     assert replace(RECIPE, goos="windows").binary("buildctl") == "buildctl.exe"
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from buildkit_bisect.builds import store
-from buildkit_bisect.model import NoBuild, Stage
-from buildkit_bisect.system import paths
+from buildkit_bisect.builds.key import build_key
+from buildkit_bisect.model import Build, NoBuild, Stage
+from buildkit_bisect.system import cache_limit, paths
 
 COMPLAINT = "solver/x.go:3:9: undefined: missing"
 BROKEN = f"a/b\n# github.com/moby/buildkit/solver\n{COMPLAINT}\n"
@@ -81,3 +84,58 @@ def test_a_build_that_runs_keeps_its_entry() -> None:
         assert entry.exists()
         assert store.failure(KEY) is None
     assert store.forget_unproven() == 1
+
+
+def built(programs: dict[str, str]) -> Build:
+    """Store a build whose programs are stored too: file name -> key."""
+    with paths.scratch("build") as made:
+        for name, key in programs.items():
+            if not store.program(key, name):
+                (made / name).write_text(f"{name} {key}")
+                store.save_program(made / name, key)
+        (made / "entry").mkdir()
+        store.link_programs(made / "entry", programs)
+        meta = dict.fromkeys(("go", "source", "buildkitd_sha256", "buildctl_sha256"), "x")
+        key = build_key(programs)
+        return store.save(made / "entry", {"key": key, "seconds": 1.0, "packages": 1, **meta})
+
+
+def test_builds_share_programs() -> None:
+    one = built({"buildkitd": "d1", "buildctl": "c1"})
+    other = built({"buildkitd": "d2", "buildctl": "c1"})
+    assert sorted(p.name for p in paths.cache("programs").iterdir()) == ["c1", "d1", "d2"]
+    for build, daemon in ((one, "d1"), (other, "d2")):
+        assert (Path(build.directory) / "buildkitd").read_text() == f"buildkitd {daemon}"
+        assert (Path(build.directory) / "buildctl").read_text() == "buildctl c1"
+        loaded = store.load(build.key)
+        assert loaded
+        assert loaded.reused
+    assert list(paths.cache("tmp").iterdir()) == []
+
+
+def test_a_build_without_one_of_its_programs_is_none() -> None:
+    one = built({"buildkitd": "d1", "buildctl": "c1"})
+    shutil.rmtree(paths.cache("programs") / "c1")
+    assert store.load(one.key) is None
+    assert [b.key for b in store.history()] == [one.key], "its time still counts"
+    again = built({"buildkitd": "d1", "buildctl": "c1"})
+    assert store.load(one.key) is not None
+    assert again.key == one.key
+
+
+def test_programs_of_builds_in_use_are_not_removed() -> None:
+    one = built({"buildkitd": "d1", "buildctl": "c1"})
+    for entry in (*paths.cache("programs").iterdir(), Path(one.directory)):
+        os.utime(entry, (1, 1))
+    assert store.load(one.key)
+    gone = cache_limit.surplus(cache_limit.entries(), 0)
+    assert [e for e in gone if e.kind in {"builds", "programs"}] == []
+
+
+def test_a_build_of_an_earlier_version_holds_its_programs() -> None:
+    with paths.scratch("build") as made:
+        (made / "entry").mkdir()
+        (made / "entry" / "buildkitd").write_text("d")
+        meta = dict.fromkeys(("go", "source", "buildkitd_sha256", "buildctl_sha256"), "x")
+        store.save(made / "entry", {"key": KEY, "seconds": 1.0, "packages": 1, **meta})
+    assert store.load(KEY)

@@ -22,6 +22,9 @@ MODULE = "github.com/moby/buildkit"
 AROUND = Around(module=MODULE, go="1.25", lists=("gomod", "modules"))
 
 
+ROOTS = ("cmd/buildkitd", "cmd/buildctl")
+
+
 def sha(text: str) -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -46,7 +49,7 @@ class Files:
             directory.learn({b: scan(self.texts[b]) for b in directory.go_blobs()})
 
     def closure(self, files: Mapping[str, str], around: Around = AROUND) -> Closure:
-        return compute(self.tree(files), around, self.learn)
+        return compute(self.tree(files), around, self.learn, roots=ROOTS)
 
 
 BASE = {
@@ -161,7 +164,7 @@ CHANGES: list[dict[str, str]] = [
 def test_an_update_equals_a_full_computation(start: dict[str, str], change: dict[str, str]) -> None:
     files = Files()
     before, after = files.tree(BASE | start), files.tree(BASE | start | change)
-    last = compute(before, AROUND, files.learn)
+    last = compute(before, AROUND, files.learn, roots=ROOTS)
     changes = {
         d: (before.get(d), after.get(d))
         for d in before.keys() | after.keys()
@@ -178,7 +181,7 @@ def test_an_update_is_possible_if_imports_do_not_change() -> None:
     files = Files()
     before = files.tree(BASE)
     after = files.tree(BASE | {"solver/solver.go": "package solver\n\n// other\n"})
-    last = compute(before, AROUND, files.learn)
+    last = compute(before, AROUND, files.learn, roots=ROOTS)
     quick = update(
         last, {"solver": (before["solver"], after["solver"])}, after, AROUND, files.learn
     )

@@ -1,0 +1,269 @@
+"""Seconds of a build whose neighbour is built: the old way, now, and `go build` alone.
+
+    benchmarks/neighbour_builds.py --repo ~/src/buildkit --write docs/performance.md
+
+One commit is built again and again, each time with a Go cache that has seen only what its row says:
+the commit before it, the one ten before it, one with another minor version of Go, itself. Three
+ways take turns:
+
+- before: a fresh work tree, and both programs with debug information;
+- now: the tree that stays, without debug information, and buildctl only if its inputs changed;
+- bare: `go build` of buildkitd alone, with the same flags as now, in a tree that is there and that
+  Go has read.
+
+CPU seconds are those of go and git. Exits with 1 if a goal is missed. Needs an idle machine, the Go
+versions of both commits, about 5 GB, and an hour with all rows: two builds are from nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import section
+
+from buildkit_bisect.builds import Builder, Recipe
+from buildkit_bisect.builds.compile import go_env
+from buildkit_bisect.golang.provision import Toolchains
+from buildkit_bisect.golang.toolchain import host_arch, wanted
+from buildkit_bisect.model import Build, Revision, Variant
+from buildkit_bisect.source import GitSource
+from buildkit_bisect.system import paths, process
+
+#: Goals for the neighbour: now divided by before, and by bare.
+OF_BEFORE, OF_BARE = 0.5, 1.3
+
+WAYS = ("before", "now", "bare")
+SHARED = ("gomod", "inputs", "mirrors", "toolchains")
+
+#: Go remembers a package only if its files are older than two seconds.
+_SETTLES = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seconds:
+    """What one build took."""
+
+    wall: float
+    cpu: float
+
+
+class FreshTrees(GitSource):
+    """A source that makes a work tree for each build, as it was."""
+
+    @contextmanager
+    def build_tree(self, revision: Revision) -> Iterator[Path]:
+        """Provide a work tree that is removed after the block."""
+        with self.checkout(revision) as tree:
+            yield tree
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """A commit to build, a tree of it that is there, and the Go caches of each row."""
+
+    source: GitSource
+    target: Revision
+    there: Path
+    states: Path
+
+    def build(self, revision: Revision, way: str) -> None:
+        """Build a revision the old way, or as it is now."""
+        source = self.source
+        if way == "before":
+            source = FreshTrees(mirror=source.mirror, say=source.say)
+        recipe = Recipe(goarch=host_arch(), debug_info=way == "before")
+        made = Builder(source=source, recipe=recipe).build(Variant(revision=revision))
+        if not isinstance(made, Build):
+            raise SystemExit(f"{revision.ref} does not build: {made.reason}")
+        assert not made.reused
+
+    def go(self, *words: str) -> None:
+        """Run the target's Go in the tree that is there, with the flags of a build."""
+        texts = (self.source.read(self.target, name) for name in ("Dockerfile", "go.mod"))
+        toolchain = Toolchains().find(wanted(*texts))
+        recipe = Recipe(goarch=host_arch(), programs=("buildkitd",))
+        flags = [word for word in recipe.arguments()[1:] if word != "-v"]
+        with paths.scratch("gotmp") as tmp:
+            process.run(
+                [toolchain.go, words[0], *flags, "-mod=vendor", *words[1:], *recipe.packages()],
+                timeout=3600,
+                cwd=self.there,
+                env=go_env(toolchain, recipe, tmp=tmp),
+                inherit=False,
+            )
+
+    def bare(self) -> None:
+        """Compile and link buildkitd in the tree that is there."""
+        with tempfile.TemporaryDirectory() as out:
+            self.go("build", "-o", f"{out}/")
+
+    def prepare(self, name: str, earlier: str, revision: Revision) -> None:
+        """Make the state *name*: *earlier*, or an empty Go cache, and a build of *revision*."""
+        self._restore(earlier)
+        self.build(revision, "now")
+        self.go("list", "-deps")
+        state = self.states / name
+        state.mkdir()
+        for part in ("gocache", "builds", "programs"):
+            _link(paths.cache_root() / part, state / part)
+
+    def measure(self, name: str, at: Revision, way: str) -> Seconds:
+        """Build the target from the state *name*, in which the tree that stays is at *at*."""
+        self._restore(name)
+        with self.source.build_tree(at):
+            pass
+        if at == self.target:
+            for part in ("builds", "programs"):
+                shutil.rmtree(paths.cache(part))
+        time.sleep(_SETTLES)
+        todo: Callable[[], None] = self.bare
+        if way != "bare":
+            todo = lambda: self.build(self.target, way)  # noqa: E731
+        cpu, start = _cpu(), time.monotonic()
+        todo()
+        return Seconds(wall=time.monotonic() - start, cpu=_cpu() - cpu)
+
+    def _restore(self, name: str) -> None:
+        for part in ("gocache", "builds", "programs", "failures"):
+            shutil.rmtree(paths.cache(part))
+            if (self.states / name / part).is_dir():
+                _link(self.states / name / part, paths.cache_root() / part)
+
+
+def _link(folder: Path, target: Path) -> None:
+    subprocess.run(["/usr/bin/env", "cp", "-al", str(folder), str(target)], check=True)
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def chosen(source: GitSource, to: str) -> tuple[Revision, dict[str, Revision]]:
+    """Return the commit to build, and for each row the commit that is built before it.
+
+    It is the newest one up to *to* whose buildkitd is another than that of the commit before.
+    """
+    tip = source.resolve(to)
+    line = source.first_parent_line(source.resolve(f"{tip.sha}~400").sha, tip.sha)
+    source.input_keys(line)  # as a bisection does before its first build
+    go = source.go_versions(line)
+    at = next(
+        n
+        for n in range(len(line) - 1, 0, -1)
+        if source.inputs(source.revision(line[n], ref=line[n]))["buildkitd"]
+        != source.inputs(source.revision(line[n - 1], ref=line[n - 1]))["buildkitd"]
+    )
+    other = next(sha for sha in reversed(line[:at]) if go[sha] != go[line[at]])
+    rows = {
+        "ten commits away": line[at - 10],
+        "neighbour": line[at - 1],
+        "the same commit": line[at],
+        "another Go minor": other,
+    }
+    found = {name: source.revision(sha, ref=sha[:12]) for name, sha in rows.items()}
+    return found["the same commit"], found
+
+
+@contextmanager
+def own_cache(gocache: Path | None) -> Iterator[Path]:
+    """Use a cache of its own, with links to what builds do not change; yield a folder beside it."""
+    shared = {name: paths.cache(name).resolve() for name in SHARED}
+    place = paths.cache_root()
+    with tempfile.TemporaryDirectory(prefix="neighbour-", dir=place.parent) as folder:
+        root = Path(folder) / "cache"
+        root.mkdir()
+        for name, path in shared.items():
+            (root / name).symlink_to(path)
+        os.environ["BKBISECT_CACHE_DIR"] = str(root)
+        states = Path(folder) / "states"
+        states.mkdir()
+        if gocache:
+            (states / "given").mkdir()
+            _link(gocache.resolve(), states / "given" / "gocache")
+        yield states
+
+
+def table(found: dict[str, dict[str, list[Seconds]]]) -> str:
+    """Return the medians of each row as a table."""
+    lines = [
+        "| built before | before | now | bare | now / before | now / bare | CPU: now / before |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, ways in found.items():
+        wall = {way: median(s.wall for s in ways[way]) for way in WAYS}
+        cpu = {way: median(s.cpu for s in ways[way]) for way in WAYS}
+        seconds = " | ".join(f"{wall[way]:.1f} s" for way in WAYS)
+        ratios = [wall["now"] / wall["before"], wall["now"] / wall["bare"]]
+        ratios.append(cpu["now"] / cpu["before"])
+        lines.append(f"| {name} | {seconds} | {' | '.join(f'{r:.2f} x' for r in ratios)} |")
+    return "\n".join(lines)
+
+
+def missed(ways: dict[str, list[Seconds]]) -> list[str]:
+    """Return the goals that the neighbour's build misses."""
+    wall = {way: median(s.wall for s in ways[way]) for way in WAYS}
+    goals = {"before": OF_BEFORE, "bare": OF_BARE}
+    return [
+        f"{wall['now'] / wall[way]:.2f} x of {way}, and at most {goal} is the goal"
+        for way, goal in goals.items()
+        if wall["now"] > goal * wall[way]
+    ]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, and print or write the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--repo", required=True, help="a clone of moby/buildkit")
+    parser.add_argument("--to", default="v0.32.0", help="the newest commit to look at")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", default="ten commits away,neighbour,the same commit,"
+                        "another Go minor", help="names of rows, with commas")  # fmt: skip
+    parser.add_argument("--gocache", type=Path, help="begin with this Go cache instead of none;"
+                        " it must not have compiled the commit")  # fmt: skip
+    parser.add_argument("--write", type=Path, metavar="DOCUMENT")
+    options = parser.parse_args(words)
+    rows = options.rows.split(",")
+    found: dict[str, dict[str, list[Seconds]]] = {}
+    with own_cache(options.gocache) as states:
+        source = GitSource.open(options.repo)
+        target, commits = chosen(source, options.to)
+        print(
+            f"building {target.sha} after {', '.join(c.ref for c in commits.values())}", flush=True
+        )
+        with source.checkout(target) as there:
+            bench = Bench(source=source, target=target, there=there, states=states)
+            earlier = "given"
+            for name, commit in commits.items():
+                if name not in rows:
+                    continue
+                # Each row knows what the ones above it know, but not another version of Go.
+                bench.prepare(name, "" if name == "another Go minor" else earlier, commit)
+                earlier = name
+                found[name] = {way: [] for way in WAYS}
+                for _ in range(options.rounds):
+                    for way in WAYS:
+                        took = bench.measure(name, commit, way)
+                        found[name][way].append(took)
+                        print(f"{name}: {way} {took.wall:.1f} s, CPU {took.cpu:.1f} s", flush=True)
+    section.put(options.write, "neighbour-builds", table(found))
+    wrong = missed(found["neighbour"]) if "neighbour" in found else []
+    for line in wrong:
+        print(f"a neighbour's build takes {line}")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
