@@ -31,6 +31,7 @@ from buildkit_bisect.options.shared import (
     WithPlan,
     WithRuntimes,
     WithScenarios,
+    WithStore,
     WithTemplates,
     WithTrials,
 )
@@ -38,7 +39,14 @@ from buildkit_bisect.options.shared import (
 
 @dataclass(frozen=True, kw_only=True)
 class Building(
-    OfSource, WithPatches, WithBaseImage, WithDeadlines, WithCacheSize, WithJson, Request
+    OfSource,
+    WithPatches,
+    WithBaseImage,
+    WithStore,
+    WithDeadlines,
+    WithCacheSize,
+    WithJson,
+    Request,
 ):
     """A task that builds variants."""
 
