@@ -38,6 +38,8 @@ _CHUNK = 1 << 18
 _OK, _CREATED, _ACCEPTED, _UNAUTHORIZED, _NOT_FOUND = 200, 201, 202, 401, 404
 _NOT_PLAIN = re.compile(r"[^\x20-\x7e]+")
 
+_OBJECT = re.compile(r"^\w+\([^)]*\): ")  # HTTPConnection(host=...): ...
+
 
 class Unavailable(Exception):
     """A store does not answer, or not as a registry does; the text says how."""
@@ -152,8 +154,9 @@ class Remote:
     ) -> Iterator[requests.Response]:
         try:
             answer = self._send(method, url, headers or {}, data)
-            if answer.status_code == _UNAUTHORIZED and self._log_in(answer, method):
-                answer.close()
+            if answer.status_code == _UNAUTHORIZED:
+                with answer:
+                    self._log_in(answer, method)
                 answer = self._send(method, url, headers or {}, data)
             with answer:
                 yield answer
@@ -166,33 +169,36 @@ class Remote:
         self, method: str, url: str, headers: Mapping[str, str], data: bytes
     ) -> requests.Response:
         # A token is only for the registry: an upload may go to another host.
-        own = {"Authorization": self._token} if urlsplit(url).netloc == self._host else {}
-        if not self._token:
-            own = {}
+        ours = self._token and urlsplit(url).netloc == self._host
+        own = {"Authorization": self._token} if ours else {}
         return self._session.request(
             method, url, headers={**headers, **own}, data=data or None, stream=True
         )
 
-    def _log_in(self, answer: requests.Response, method: str) -> bool:
-        """Get a token as *answer* asks for; return whether there is another one than before."""
+    def _log_in(self, answer: requests.Response, method: str) -> None:
+        """Get a token as *answer* asks for. Raises `Unavailable` if that gives no other one."""
         scheme, _, rest = answer.headers.get("WWW-Authenticate", "").partition(" ")
         before, basic = self._token, _login(self._host)
         if scheme.lower() == "basic":
             self._token = basic
         elif scheme.lower() == "bearer":
-            asked = parse_keqv_list(parse_http_list(rest))
-            actions = "pull" if method in ("GET", "HEAD") else "pull,push"
-            scope = asked.get("scope") or f"repository:{self._name}:{actions}"
-            with self._session.get(
-                str(asked.get("realm", "")),
-                params={"service": str(asked.get("service", "")), "scope": scope},
-                headers={"Authorization": basic} if basic else {},
-                stream=True,
-            ) as given:
-                self._expect(given, _OK)
-                token = document(b"".join(_chunks(given, LARGEST_TEXT)), "the token")
-            self._token = f"Bearer {token.get('token') or token.get('access_token', '')}"
-        return self._token not in ("", before)
+            self._token = self._bearer(parse_keqv_list(parse_http_list(rest)), basic, method)
+        if self._token in ("", before):
+            raise Unavailable(f"it wants a login: docker login {self._host}")
+
+    def _bearer(self, asked: Mapping[str, str], basic: str, method: str) -> str:
+        actions = "pull" if method in ("GET", "HEAD") else "pull,push"
+        scope = asked.get("scope") or f"repository:{self._name}:{actions}"
+        with self._session.get(
+            asked.get("realm", ""),
+            params={"service": asked.get("service", ""), "scope": scope},
+            headers={"Authorization": basic} if basic else {},
+            stream=True,
+        ) as given:
+            self._expect(given, _OK)
+            found = document(b"".join(_chunks(given, LARGEST_TEXT)), "the token")
+        token = found.get("token") or found.get("access_token")
+        return f"Bearer {token}" if token else ""
 
     @staticmethod
     def _expect(answer: requests.Response, status: int) -> None:
@@ -234,5 +240,5 @@ def _root_cause(error: BaseException) -> str:
         if not isinstance(inner, BaseException):
             break
         error = inner
-    text = getattr(error, "strerror", None) or str(error).rpartition(">: ")[2]
+    text = _OBJECT.sub("", getattr(error, "strerror", None) or str(error))
     return " ".join(_NOT_PLAIN.sub(" ", text).split())[:200] or type(error).__name__

@@ -23,7 +23,8 @@ def public_key(path: Path) -> minisign.PublicKey:
         return minisign.PublicKey.from_bytes(_content(path))
     except (OSError, ValueError) as error:
         raise BadInput(
-            f"{words(Building, store_key=True)} {str(path)!r} is not a public key of minisign: {_why(error)}",
+            f"{words(Building, store_key=True)} {str(path)!r} is not a public key of minisign:"
+            f" {_why(error)}",
             hint=f"minisign -G, then {words(Building, store_key='minisign.pub')}",
         ) from None
 
@@ -34,12 +35,14 @@ def secret_key(path: Path) -> minisign.SecretKey:
         key = minisign.SecretKey.from_bytes(_content(path))
     except (OSError, ValueError) as error:
         raise BadInput(
-            f"{words(Building, store_sign=True)} {str(path)!r} is not a secret key of minisign: {_why(error)}",
+            f"{words(Building, store_sign=True)} {str(path)!r} is not a secret key of minisign:"
+            f" {_why(error)}",
             hint=f"minisign -G -W -s FILE, then {words(Building, store_sign='FILE')}",
         ) from None
     if key.is_encrypted():
         raise BadInput(
-            f"{words(Building, store_sign=True)} {str(path)!r} is protected by a password, which nobody could type",
+            f"{words(Building, store_sign=True)} {str(path)!r} has a password, and nobody is asked"
+            " for it",
             hint=f"minisign -C -W -s {path}, for a copy without one",
         )
     return key

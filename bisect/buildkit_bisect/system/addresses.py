@@ -20,7 +20,7 @@ _LONGEST = 255
 #: ``oci://HOST:PORT/REPOSITORY``; as in names of images, a host has a dot or a port, or is
 #: localhost.
 _STORE = re.compile(
-    r"oci://(localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d{1,5})?|[a-z0-9-]+:\d{1,5})"
+    r"oci://(?P<host>localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d{1,5})?|[a-z0-9-]+:\d{1,5})"
     r"(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+",
     re.ASCII,
 )
@@ -36,7 +36,9 @@ def is_image(text: str) -> bool:
 
 def is_store(text: str) -> bool:
     """Whether *text* is ``oci://REGISTRY/REPOSITORY``, without a tag, a user or a password."""
-    return len(text) <= _LONGEST and bool(_STORE.fullmatch(text))
+    found = _STORE.fullmatch(text) if len(text) <= _LONGEST else None
+    port = found["host"].partition(":")[2] if found else ""
+    return found is not None and 0 < int(port or 80) <= _PORTS
 
 
 def is_link(text: str) -> bool:
