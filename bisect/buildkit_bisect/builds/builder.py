@@ -102,6 +102,11 @@ class Builder:
             store.remember(self._request(variant), key)
         return made
 
+    def share(self, made: Build | NoBuild) -> None:
+        """Push *made*, which the cache had, to the shared store, unless it is there."""
+        if self.shared and self.shared.pushes and isinstance(made, Build):
+            exchange.push(self.shared, exchange.asked(made.key, made.go, self.recipe))
+
     def _request(self, variant: Variant) -> str:
         revision = variant.revision
         name = revision.sha if self.source.kind == "git" else revision.describe

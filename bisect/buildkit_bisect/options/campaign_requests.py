@@ -102,6 +102,36 @@ class Build(OfRevision, WithPlan, Building):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Warm(WithPlan, Building):
+    """Make every different build of a range, so that campaigns find them."""
+
+    task = "warm"
+    unset: ClassVar[Mapping[str, str]] = {"patches": "none"}
+
+    start: str = option(
+        parse.text,
+        name="from",
+        variable="warm_from",
+        default="",
+        required=True,
+        value="REV",
+        help="older end",
+        example="v0.26.0",
+    )
+    end: str = option(
+        parse.text,
+        name="to",
+        variable="warm_to",
+        default="",
+        required=True,
+        value="REV",
+        help="newer end",
+        example="master",
+    )
+    releases: bool = switch(help="only release tags; needs no git source")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run(OfRevision, Campaign):
     """Run the cells of one revision."""
 
