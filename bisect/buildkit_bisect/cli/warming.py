@@ -78,8 +78,10 @@ def warm(request: requests.Warm) -> int:
 def different(line: Line) -> list[Variant]:
     """Return a variant for each build of *line*, oldest first; equal inputs are one build."""
     commits, _ = candidates.whole_line(line)
-    first = {line.same_build.get(commit, commit): commit for commit in reversed(commits)}
-    return [line.variant(commit) for commit in reversed(first.values())]
+    first: dict[str, str] = {}
+    for commit in commits:
+        first.setdefault(line.same_build.get(commit, commit), commit)
+    return [line.variant(commit) for commit in first.values()]
 
 
 def _made(workshop: Workshop, variant: Variant) -> str:
