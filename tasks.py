@@ -33,6 +33,14 @@ def build(request: requests.Build) -> int:
     return building.build(request)
 
 
+@task(requests.Warm)
+def warm(request: requests.Warm) -> int:
+    """Make every different build of a range: ./inv warm --from v0.26.0 --to master"""
+    from buildkit_bisect.cli import warming
+
+    return warming.warm(request)
+
+
 @task(requests.Run)
 def run(request: requests.Run) -> int:
     """Run one revision's cells: ./inv run --rev v0.26.0 --axis snapshotter=stargz"""

@@ -58,6 +58,8 @@ NOT_RUN = {
 READERS_OWN = {
     ("CONTRIBUTING.md", "restart-keeps-cache"): "a scenario of the worked example",
     ("CONTRIBUTING.md", "host-json"): "a runtime of the worked example",
+    ("docs/usage.md", "minisign.pub"): "the reader's public key",
+    ("docs/usage.md", "minisign.key"): "the reader's secret key",
     ("CONTRIBUTING.md", "--last"): "an option of the worked example",
 }
 

@@ -98,6 +98,18 @@ COMMAND_LINES: list[tuple[str, ...]] = [
         "snapshotter=a\nb", "snapshotter=\x1b[31m", "../x=y", "--x=y", "snapshotter=" + "x" * 9000,
         "bases=,", "=", "snapshotter=stargz=stargz", "snapshotter=\udcff",
     )),
+    *((*RUN, f"--store={s}") for s in (
+        "x", "https://ghcr.io/me/x", "oci://", "oci://ghcr.io", "oci://ghcr.io/", "oci://me/x",
+        "oci://ghcr.io/Me", "oci://ghcr.io/me:tag", "oci://u:p@ghcr.io/me", "oci://ghcr.io/me?x",
+        "oci://ghcr.io/../me", "oci://ghcr.io/me\n", f"oci://ghcr.io/{'x' * 300}",
+    )),
+    (*RUN, "--store-push"),
+    (*RUN, "--store-key=REPO"),
+    (*RUN, "--store-key=nowhere", "--store=oci://ghcr.io/me/x"),
+    (*RUN, "--store-key=/etc/passwd", "--store=oci://ghcr.io/me/x"),
+    (*RUN, "--store-sign=/etc/passwd", "--store=oci://ghcr.io/me/x"),
+    (*RUN, "--store-sign=/etc/passwd", "--store-push", "--store=oci://ghcr.io/me/x"),
+    (*RUN, f"--store-by={'x' * 201}"),
     *((*RUN, f"--snapshotter-socket={s}") for s in (
         "mine", "mine=", "=/run/x", "mine=relative", "mine=--flag", "a=/x,b",
         "mine=/run/\x1b[0m,", "mine=/x:", "mine=/x:/", "mine=/x:/y/..",

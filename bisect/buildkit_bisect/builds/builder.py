@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from buildkit_bisect.builds import complaint, store
+from buildkit_bisect.builds import complaint, exchange, store
 from buildkit_bisect.builds import key as keys
 from buildkit_bisect.builds.compile import Compiled, compile_tree
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
@@ -19,6 +19,7 @@ from buildkit_bisect.model import Build, NoBuild, Stage, Variant
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
+from buildkit_bisect.sharing import Asked, SharedStore
 from buildkit_bisect.source import Source
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
@@ -47,6 +48,8 @@ class _Job:
 class Builder:
     """Builds variants of one source; *patches* are the ones that variants may use.
 
+    With *shared*, builds are looked up there before they are compiled.
+
     Safe beside other builders with the same cache, in this process and in others.
     """
 
@@ -55,6 +58,7 @@ class Builder:
     recipe: keys.Recipe = field(default_factory=lambda: keys.Recipe(goarch=host_arch()))
     deadlines: Deadlines = field(default_factory=Deadlines)
     say: Callable[[str], None] = lambda _: None
+    shared: SharedStore | None = None
 
     def __post_init__(self) -> None:
         self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
@@ -74,7 +78,7 @@ class Builder:
         Only reads two small files: no process, no network.
         """
         found = store.answer(self._request(variant))
-        return (store.load(found) or store.failure(found)) if found else None
+        return self._stored(found) if found else None
 
     def build(
         self, variant: Variant, on_progress: Progress = lambda _done, _expected: None
@@ -113,6 +117,11 @@ class Builder:
             store.remember(self._request(variant), job.key)
         return made
 
+    def share(self, made: Build | NoBuild) -> None:
+        """Push *made*, which the cache had, to the shared store, unless it is there."""
+        if self.shared and self.shared.pushes and isinstance(made, Build):
+            exchange.push(self.shared, exchange.asked(made.key, made.go, self.recipe))
+
     def _request(self, variant: Variant) -> str:
         revision = variant.revision
         name = revision.sha if self.source.kind == "git" else revision.describe
@@ -148,20 +157,35 @@ class Builder:
         return [have[p.digest] for p in variant.patches]
 
     def _build(self, job: _Job, on_progress: Progress) -> Build | NoBuild:
+        wanted = exchange.asked(job.key, job.toolchain.version, self.recipe)
         with store.lock(job.key):
-            known = store.load(job.key) or store.failure(job.key)
+            known = self._stored(job.key) or self._pulled(job.variant, wanted)
             if known:
                 return known
             store.sweep()
             store.forget_unproven()
             try:
                 with machine_lock(self._waiting), paths.scratch("build") as made:
-                    return self._compile(job, made, on_progress)
+                    done = self._compile(job, made, on_progress)
             except OSError as err:  # usually a full disk, and never the variant's fault
-                raise InfraFailed(
-                    f"cannot build {job.variant.label}: {err}",
-                    hint=f"df -h; {inv('clean', cache=True)}",
-                ) from err
+                raise _disk(job.variant, err) from err
+        if self.shared and self.shared.pushes:
+            exchange.push(self.shared, wanted)
+        return done
+
+    def _stored(self, key: str) -> Build | NoBuild | None:
+        if not exchange.believed(key, self.shared):
+            return None
+        return store.load(key) or store.failure(key)
+
+    def _pulled(self, variant: Variant, wanted: Asked) -> Build | NoBuild | None:
+        """Return what the shared store has; None if there is none, or nothing for *variant*."""
+        if self.shared is None:
+            return None
+        try:
+            return exchange.pull(self.shared, wanted, variant.label, self.say)
+        except OSError as err:
+            raise _disk(variant, err) from err
 
     def _waiting(self) -> None:
         self.say("waiting for another build or trial to end")
@@ -240,6 +264,12 @@ class Builder:
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **sums,
         }
+
+
+def _disk(variant: Variant, err: OSError) -> InfraFailed:
+    return InfraFailed(
+        f"cannot build {variant.label}: {err}", hint=f"df -h; {inv('clean', cache=True)}"
+    )
 
 
 def _silent(_: str) -> None:

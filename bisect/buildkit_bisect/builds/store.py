@@ -22,9 +22,12 @@ from filelock import FileLock, Timeout
 
 from buildkit_bisect.builds import complaint
 from buildkit_bisect.model import Build, NoBuild, Stage
-from buildkit_bisect.system import cache_limit, paths
+from buildkit_bisect.system import cache_limit, paths, typed
 
 FORMAT = 1
+
+#: What an entry says of itself.
+BUILD_FACTS, FAILURE_FACTS = "build.json", "failure.json"
 
 #: File in the entry of a build that counts what runs: its time says nothing of usual builds.
 _INSTRUMENTED = "instrumented"
@@ -85,7 +88,7 @@ def load(key: str) -> Build | None:
 
 def _load(entry: Path) -> Build | None:
     try:
-        meta = json.loads((entry / "build.json").read_text())
+        meta = json.loads((entry / BUILD_FACTS).read_text())
     except (OSError, ValueError):
         return None
     if meta.pop("format", None) != FORMAT:
@@ -96,13 +99,31 @@ def _load(entry: Path) -> Build | None:
 
 def save(made: Path, meta: dict[str, Any]) -> Build:
     """Store *made*, a directory on the cache's file system, as the build that *meta* describes."""
-    (made / "build.json").write_text(json.dumps({"format": FORMAT, **meta}, indent=1))
+    (made / BUILD_FACTS).write_text(json.dumps({"format": FORMAT, **meta}, indent=1))
     _sync(made)
     entry = _builds() / meta["key"]
     _replace(made, entry)
     build = _load(entry)
     assert build
     return replace(build, reused=False)
+
+
+def adopt(
+    made: Path, key: str, go: str, facts: Mapping[str, Any], sums: Mapping[str, str]
+) -> Build | None:
+    """Store *made*, which another machine built, like `save`; None if *facts* are not of it.
+
+    *facts* are those of its `build.json`, *sums* the digests of its files by name.
+    """
+    meta = {name: value for name, value in facts.items() if name not in ("format", "created")}
+    build, _ = typed.structure({"directory": str(made), **meta}, Build)
+    if build is None or {"directory", "reused"} & facts.keys() or facts.get("format") != FORMAT:
+        return None
+    ours = (build.key, build.go) == (key, go) and build.source in ("git", "module")
+    stated = {n.removesuffix("_sha256"): v for n, v in meta.items() if n.endswith("_sha256")}
+    if not ours or any(sums.get(name, "") != digest for name, digest in stated.items()):
+        return None
+    return replace(save(made, {**meta, "created": facts.get("created", "")}), reused=True)
 
 
 def failure(key: str) -> NoBuild | None:
@@ -116,7 +137,7 @@ def failure(key: str) -> NoBuild | None:
 def _failure(entry: Path) -> NoBuild | None:
     log = entry / "build.log"
     try:
-        meta = json.loads((entry / "failure.json").read_text())
+        meta = json.loads((entry / FAILURE_FACTS).read_text())
         stage, reason = Stage(meta["stage"]), str(meta["reason"])
         if stage is Stage.PATCH:
             proven = complaint.of_patch(reason)
@@ -153,11 +174,18 @@ def save_failure(made: Path, key: str, stage: Stage, reason: str) -> NoBuild:
     Only for a complaint that `complaint` finds in the log, or for a patch that does not apply.
     """
     meta = {"format": FORMAT, "stage": stage, "reason": reason}
-    (made / "failure.json").write_text(json.dumps(meta))
+    (made / FAILURE_FACTS).write_text(json.dumps(meta))
     _sync(made)
     _replace(made, paths.cache("failures") / key)
     log = paths.cache("failures") / key / "build.log"
     return NoBuild(stage=stage, reason=reason, log=str(log) if log.exists() else "")
+
+
+def adopt_failure(made: Path, key: str, facts: Mapping[str, Any]) -> NoBuild | None:
+    """Store *made*, a failure on another machine; None unless its evidence proves it here too."""
+    (made / FAILURE_FACTS).write_text(json.dumps(dict(facts)))
+    proven = _failure(made)
+    return save_failure(made, key, proven.stage, proven.reason) if proven else None
 
 
 def keep_log(log: Path, key: str) -> Path | None:
@@ -195,9 +223,9 @@ def history() -> list[Build]:
     entries = [
         e
         for e in _builds().iterdir()
-        if (e / "build.json").is_file() and not (e / _INSTRUMENTED).exists()
+        if (e / BUILD_FACTS).is_file() and not (e / _INSTRUMENTED).exists()
     ]
-    entries.sort(key=lambda e: (e / "build.json").stat().st_mtime)
+    entries.sort(key=lambda e: (e / BUILD_FACTS).stat().st_mtime)
     return [b for b in map(_load, entries) if b]
 
 

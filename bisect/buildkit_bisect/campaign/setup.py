@@ -32,6 +32,7 @@ from buildkit_bisect.phrases import listed
 from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
 from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.scenario import Scenario, trust, uses_loopback
+from buildkit_bisect.sharing import open_store
 from buildkit_bisect.source import ModuleSource, Source, open_source
 from buildkit_bisect.system import cache_limit, deadlines, marks, paths
 from buildkit_bisect.system.announce import announce
@@ -82,11 +83,12 @@ class Setup(Workshop):
 def open_workshop(request: Building, events: Events, chosen: Sequence[Patch]) -> Workshop:
     """Return the source that *request* names, and a builder with the *chosen* patches.
 
-    Raises `BadInput` if the repository does not exist.
+    Raises `BadInput` if the repository does not exist, or the options of a store are wrong.
     """
     say = sayer(events)
     cache_limit.used(paths.cache_root())  # nothing used from now on is evicted while we run
     within = deadlines.of(request.deadline)
+    shared = open_store(request, within.store, say)
     source = open_source(request.source, request.repo, say=say, deadlines=within)
     return Workshop(
         source=source,
@@ -96,6 +98,7 @@ def open_workshop(request: Building, events: Events, chosen: Sequence[Patch]) ->
             recipe=Recipe(goarch=host_arch(), debug_info=request.debug_info),
             say=say,
             deadlines=within,
+            shared=shared,
         ),
         events=events,
     )

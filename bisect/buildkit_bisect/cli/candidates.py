@@ -271,7 +271,7 @@ SOURCES: Mapping[str, _Source] = {
     **dict.fromkeys(("FILE", "FILE,FILE", "FILE|URL|-"), _files),
     **dict.fromkeys(
         ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
-         "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT",
+         "oci://REGISTRY/REPOSITORY", "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT",
          "EXPECTATION", "NAME=VALUE", "STAGE", "NAME=SOCKET[:ROOT]"),
         _nothing,
     ),

@@ -329,6 +329,7 @@ def cross(
             recipe=recipe,
             deadlines=builder.deadlines,
             say=builder.say,
+            shared=builder.shared,
         )
         try:
             found.append(_crossed(one, *(_built(other, v, subject) for v in (base, patched))))

@@ -31,6 +31,7 @@ from buildkit_bisect.options.shared import (
     WithPlan,
     WithRuntimes,
     WithScenarios,
+    WithStore,
     WithTemplates,
     WithTrials,
 )
@@ -38,7 +39,14 @@ from buildkit_bisect.options.shared import (
 
 @dataclass(frozen=True, kw_only=True)
 class Building(
-    OfSource, WithPatches, WithBaseImage, WithDeadlines, WithCacheSize, WithJson, Request
+    OfSource,
+    WithPatches,
+    WithBaseImage,
+    WithStore,
+    WithDeadlines,
+    WithCacheSize,
+    WithJson,
+    Request,
 ):
     """A task that builds variants."""
 
@@ -95,6 +103,36 @@ class Build(OfRevision, WithPlan, Building):
         help="file to save the image to, for `docker load`",
         example="./image.tar",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warm(WithPlan, Building):
+    """Make every different build of a range, so that campaigns find them."""
+
+    task = "warm"
+    unset: ClassVar[Mapping[str, str]] = {"patches": "none"}
+
+    start: str = option(
+        parse.text,
+        name="from",
+        variable="warm_from",
+        default="",
+        required=True,
+        value="REV",
+        help="older end",
+        example="v0.26.0",
+    )
+    end: str = option(
+        parse.text,
+        name="to",
+        variable="warm_to",
+        default="",
+        required=True,
+        value="REV",
+        help="newer end",
+        example="master",
+    )
+    releases: bool = switch(help="only release tags; needs no git source")
 
 
 @dataclass(frozen=True, kw_only=True)

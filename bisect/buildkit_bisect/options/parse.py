@@ -24,6 +24,8 @@ _SNAPSHOTTER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _UNITS = " kmgt"
 
+_LONGEST_TEXT = 200
+
 #: Maximum size in bytes; a float cannot hold a number of 400 digits.
 _MOST = 10**18
 
@@ -108,6 +110,16 @@ def image(option: Option, given: str) -> str:
     return given
 
 
+def store(option: Option, given: str) -> str:
+    """Return the address of a repository in a registry."""
+    if not addresses.is_store(given):
+        raise BadInput(
+            f"--{option.name} {given[:100]!r} is not oci://REGISTRY/REPOSITORY",
+            hint=f"--{option.name} {option.example}",
+        )
+    return given
+
+
 def loopback(option: Option, given: str) -> str:
     """Return the address of a registry on this machine."""
     if not addresses.is_local_registry(given):
@@ -160,6 +172,16 @@ def _is_place(path: str) -> bool:
 def path(_: Option, given: str) -> Path:
     """Return the absolute path; it need not exist."""
     return Path(given).absolute()
+
+
+def short_text(option: Option, given: str) -> str:
+    """Return the text, of at most 200 characters."""
+    if len(given) > _LONGEST_TEXT:
+        raise BadInput(
+            f"--{option.name} has {len(given)} characters: {given[:20]!r}...",
+            hint=f"at most {_LONGEST_TEXT} characters",
+        )
+    return given
 
 
 def folder(option: Option, given: str) -> Path:

@@ -13,6 +13,7 @@ from buildkit_bisect.options.campaign_requests import (
     Matrix,
     Run,
     Validate,
+    Warm,
 )
 from buildkit_bisect.options.patch_requests import PatchCheck, PatchList, PatchNew
 from buildkit_bisect.options.result_requests import Diff, Post, Report, Resume, Status
@@ -31,7 +32,7 @@ from buildkit_bisect.options.upkeep_requests import (
 TASKS: Mapping[str, type[Request]] = {
     kind.task: kind
     for kind in (
-        *(Doctor, Build, Run, Matrix, Bisect, Boundaries, Validate),
+        *(Doctor, Build, Warm, Run, Matrix, Bisect, Boundaries, Validate),
         *(PatchNew, PatchList, PatchCheck),
         *(ScenarioNew, ScenarioLearn, ScenarioCheck),
         *(Report, Diff, Post, Resume, Status, Clean, Completion, Test, Check, Plan),
@@ -66,4 +67,5 @@ __all__ = [
     "Status",
     "Test",
     "Validate",
+    "Warm",
 ]

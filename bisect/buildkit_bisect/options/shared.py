@@ -327,6 +327,49 @@ class WithDeadlines:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WithStore:
+    """Where builds are shared. Commands to reproduce have none of it: pulled builds run as root."""
+
+    store: str = option(
+        parse.store,
+        default="",
+        unset="none",
+        value="oci://REGISTRY/REPOSITORY",
+        help="pull builds, which run as root here, from this registry instead of compiling them",
+        example="oci://ghcr.io/me/builds",
+        repeats=False,
+    )
+    store_key: Path | None = option(
+        parse.path,
+        default=None,
+        unset="signatures are not required",
+        value="FILE",
+        help="use only builds that are signed for this public key of minisign",
+        example="minisign.pub",
+        repeats=False,
+    )
+    store_push: bool = switch(help="push what is compiled here to the store", repeats=False)
+    store_sign: Path | None = option(
+        parse.path,
+        default=None,
+        unset="not signed",
+        value="FILE",
+        help="secret key of minisign, without a password, to sign what is pushed",
+        example="minisign.key",
+        repeats=False,
+    )
+    store_by: str = option(
+        parse.short_text,
+        default="",
+        unset="no name",
+        value="TEXT",
+        help="who built what is pushed; others see it",
+        example="nightly",
+        repeats=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class WithCacheSize:
     """The limit of the cache."""
 

@@ -17,6 +17,14 @@ _IMAGE = re.compile(
 )
 _LONGEST = 255
 
+#: ``oci://HOST:PORT/REPOSITORY``; as in names of images, a host has a dot or a port, or is
+#: localhost.
+_STORE = re.compile(
+    r"oci://(?P<host>localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d{1,5})?|[a-z0-9-]+:\d{1,5})"
+    r"(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+",
+    re.ASCII,
+)
+
 #: A link that is safe in any document: no character ends a link in Markdown or HTML.
 LINK = r"https://[!#$%&*+,./0-9:;=?@A-Z_a-z~-]{1,500}"
 
@@ -24,6 +32,13 @@ LINK = r"https://[!#$%&*+,./0-9:;=?@A-Z_a-z~-]{1,500}"
 def is_image(text: str) -> bool:
     """Whether *text* is a valid name of an image or a registry."""
     return len(text) <= _LONGEST and bool(_IMAGE.fullmatch(text))
+
+
+def is_store(text: str) -> bool:
+    """Whether *text* is ``oci://REGISTRY/REPOSITORY``, without a tag, a user or a password."""
+    found = _STORE.fullmatch(text) if len(text) <= _LONGEST else None
+    port = found["host"].partition(":")[2] if found else ""
+    return found is not None and 0 < int(port or 80) <= _PORTS
 
 
 def is_link(text: str) -> bool:

@@ -64,3 +64,23 @@ def test_daemon_config_that_a_scenario_may_not_set(config: str) -> None:
 
 def test_daemon_config_that_a_scenario_may_set() -> None:
     assert attributes.config_problem("debug = true\n[worker.oci]\ngc = false\n") == ""
+
+
+@pytest.mark.parametrize(
+    "good",
+    ["oci://ghcr.io/me/x", "oci://localhost/x", "oci://localhost:5000/x", "oci://127.0.0.1:5000/x",
+     "oci://registry:5000/x/y_z"],
+)  # fmt: skip
+def test_stores(good: str) -> None:
+    assert addresses.is_store(good)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["", "ghcr.io/me/x", "https://ghcr.io/me", "oci://ghcr.io", "oci://ghcr.io/", "oci://me/x",
+     "oci://ghcr.io/Me", "oci://ghcr.io/me:1", "oci://ghcr.io/me@sha256:0", "oci://u:p@ghcr.io/me",
+     "oci://ghcr.io/me?x", "oci://ghcr.io/../me", "oci://ghcr.io/me\n", "oci://127.0.0.1:99999/x",
+     "oci://127.0.0.1:0/x", f"oci://ghcr.io/{'x' * 300}"],
+)  # fmt: skip
+def test_addresses_that_are_not_a_store(bad: str) -> None:
+    assert not addresses.is_store(bad)

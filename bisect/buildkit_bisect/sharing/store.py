@@ -1,0 +1,358 @@
+"""A store of builds: asks for them, verifies them, and adds those that this machine made.
+
+Whatever is wrong with a store, the campaign goes on by compiling, and says so once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import minisign
+
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Building
+from buildkit_bisect.sharing import entry as entries
+from buildkit_bisect.sharing import manifest as manifests
+from buildkit_bisect.sharing import packing, signing
+from buildkit_bisect.sharing.entry import BUILD, Asked, Entry, StoredFile
+from buildkit_bisect.sharing.manifest import Blob, Layer, Manifest
+from buildkit_bisect.sharing.refused import Refused
+from buildkit_bisect.sharing.remote import Remote, Unavailable, within
+from buildkit_bisect.system.announce import announce
+
+T = TypeVar("T")
+
+_SCHEME = "oci://"
+
+#: Files below this size are not worth a delta, in bytes.
+_SMALL = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """An entry that a store has: verified itself, but none of its files yet."""
+
+    entry: Entry
+    manifest: Manifest
+    text: bytes  # the entry as it was signed
+
+
+@dataclass(kw_only=True)
+class SharedStore:
+    """One repository of a registry; *place* is ``HOST[:PORT]/REPOSITORY``.
+
+    After trouble with the connection it is not asked again, and after trouble with a push nothing
+    more is pushed. An entry that does not verify is not used; others are still asked for.
+    """
+
+    place: str
+    seconds: float  # for each question, download and push
+    key: minisign.PublicKey | None = None  # entries without its signature are not used
+    secret: minisign.SecretKey | None = None
+    pushes: bool = False
+    by: str = ""
+    say: Callable[[str], None] = lambda _: None
+    _told: set[str] = field(default_factory=set)
+    _wrong: set[str] = field(default_factory=set)  # keys whose entries did not verify
+    _down: bool = False
+    _remote: Remote | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "say": _silent, "_remote": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    @property
+    def address(self) -> str:
+        """``oci://HOST/REPOSITORY``."""
+        return f"{_SCHEME}{self.place}"
+
+    def find(self, asked: Asked) -> Found | None:
+        """Return the verified entry of *asked*; None if there is none that can be used."""
+
+        def look() -> Found | None:
+            found = self._read(self._asked(), asked.key)
+            if found:
+                entries.check_asked(found.entry, asked)
+                manifests.check_layers(found.manifest, found.entry)
+            return found
+
+        return self._guarded(asked.key, look)
+
+    def download(self, found: Found, into: Path, base: Path | None = None) -> bool:
+        """Write the files of *found* to the folder *into*; return whether all of them verified.
+
+        *base* is the folder of the entry that deltas are against.
+        """
+
+        def get() -> bool:
+            remote = self._asked()
+            layers = {layer.name: layer for layer in found.manifest.layers}
+            for file in found.entry.files:
+                _get(remote, file, layers[file.name], into, base)
+            return True
+
+        with announce(f"pulling a build from {self.address}"):
+            return self._guarded(found.entry.key, get) or False
+
+    def note(self, found: Found) -> str:
+        """Return what a build cache keeps beside the files of *found*, for `signed`."""
+        kept = {
+            "store": self.address,
+            "entry": found.text.decode(),
+            "signature": found.manifest.signature,
+        }
+        return json.dumps(kept, indent=1)
+
+    def signed(self, note: str) -> bool:
+        """Return whether the *note* of an earlier pull has the signature that is required now."""
+        try:
+            kept = entries.document(note.encode(), "the note")
+            text, signature = str(kept.get("entry", "")), str(kept.get("signature", ""))
+            if self.key:
+                signing.verify(text.encode(), signature, self.key)
+        except Refused:
+            return False
+        return True
+
+    def refuse(self, key: str, why: str) -> None:
+        """Say, once, that what the store has for *key* is not used."""
+        self._wrong.add(key)
+        self._tell(
+            "wrong",
+            f"warning: {self.address} has an entry that is not used: {why} ({key[:12]});"
+            " such builds are compiled here",
+        )
+
+    def push(
+        self,
+        asked: Asked,
+        kind: str,
+        folder: Path,
+        *,
+        meta: Mapping[str, Any],
+        names: tuple[str, ...],
+        local: Callable[[str], Path | None],
+    ) -> bool:
+        """Add the files *names* of *folder* as the entry of *asked*; return whether it has it now.
+
+        *local* returns the folder of an entry that this machine has: a delta needs the base. What
+        the store has already stays, unless it did not verify.
+        """
+        if self._down or "push" in self._told:
+            return False
+        made = Entry(
+            kind=kind,
+            key=asked.key,
+            go=asked.go,
+            flags=asked.flags,
+            built_by=self.by,
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            files=tuple(_described(folder / name) for name in names),
+            meta=dict(meta),
+        )
+
+        def put() -> bool:
+            remote = self._asked()
+            if asked.key in self._wrong or not remote.has_manifest(asked.key):
+                self._put(remote, asked, made, folder, local)
+            return True
+
+        try:
+            with announce(f"pushing a build to {self.address}"):
+                return within(self.seconds, put)
+        except (Unavailable, Refused) as error:
+            self._tell(
+                "push", f"warning: cannot push to {self.address}: {error}; nothing more is pushed"
+            )
+            return False
+
+    def _guarded(self, key: str, call: Callable[[], T]) -> T | None:
+        if self._down:
+            return None
+        try:
+            return within(self.seconds, call)
+        except Unavailable as error:
+            self._down = True
+            self._tell(
+                "down", f"warning: {self.address} cannot be used: {error}; builds are compiled here"
+            )
+        except Refused as error:
+            self.refuse(key, str(error))
+        return None
+
+    def _asked(self) -> Remote:
+        """Return the connection, which is kept: many registries want a login for each."""
+        self._remote = self._remote or Remote(self.place)
+        return self._remote
+
+    def _tell(self, what: str, text: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            self.say(text)
+
+    def _read(self, remote: Remote, tag: str) -> Found | None:
+        """Return what *tag* names, if its signature is as required; None if there is nothing."""
+        data = remote.manifest(tag)
+        if data is None:
+            return None
+        manifest = manifests.read(data)
+        text = b"".join(remote.blob(manifest.entry))
+        if self.key:
+            signing.verify(text, manifest.signature, self.key)
+        return Found(entry=entries.read(text), manifest=manifest, text=text)
+
+    def _put(
+        self,
+        remote: Remote,
+        asked: Asked,
+        made: Entry,
+        folder: Path,
+        local: Callable[[str], Path | None],
+    ) -> None:
+        tag = _base_tag(asked)
+        packed, base = self._packed(remote, tag, made, folder, local)
+        text = entries.write(made)
+        for layer, data in packed:
+            remote.put_blob(layer.blob, data)
+        config = _blob(text)
+        remote.put_blob(config, text)
+        data = manifests.write(
+            Manifest(
+                entry=config,
+                layers=tuple(layer for layer, _ in packed),
+                signature=signing.sign(text, self.secret) if self.secret else "",
+                base=base,
+            )
+        )
+        remote.put_manifest(asked.key, data)
+        if made.kind == BUILD and not base:
+            remote.put_manifest(tag, data)
+
+    def _packed(
+        self,
+        remote: Remote,
+        tag: str,
+        made: Entry,
+        folder: Path,
+        local: Callable[[str], Path | None],
+    ) -> tuple[list[tuple[Layer, bytes]], str]:
+        """Return the layers of *made*, and the key of the base if they are deltas.
+
+        Deltas are used where they save a half of what the base takes, which is about what this
+        entry would take: packing it twice would cost more time than it saves.
+        """
+        found = self._base(remote, tag) if made.kind == BUILD else None
+        base = local(found.entry.key) if found else None
+        if found and base:
+            packed = [_pack(file, folder, base) for file in made.files]
+            if sum(len(data) for _, data in packed) <= found.manifest.size / 2:
+                return packed, found.entry.key
+        return [_pack(file, folder, None) for file in made.files], ""
+
+    def _base(self, remote: Remote, tag: str) -> Found | None:
+        try:
+            found = self._read(remote, tag)
+        except Refused:  # a new base replaces it
+            return None
+        return None if found and found.manifest.base else found
+
+
+def open_store(request: Building, seconds: float, say: Callable[[str], None]) -> SharedStore | None:
+    """Return the store that *request* names; None if it names none. Nothing is asked yet.
+
+    Raises `BadInput` if a key is not one, or options conflict.
+    """
+    _check_options(request)
+    if not request.store:
+        return None
+    return SharedStore(
+        place=request.store.removeprefix(_SCHEME),
+        seconds=seconds,
+        key=signing.public_key(request.store_key) if request.store_key else None,
+        secret=signing.secret_key(request.store_sign) if request.store_sign else None,
+        pushes=request.store_push,
+        by=request.store_by,
+        say=say,
+    )
+
+
+def _check_options(request: Building) -> None:
+    sign = words(Building, store_sign=True)
+    if not request.store:
+        given = {
+            words(Building, store_push=True): request.store_push,
+            sign: request.store_sign,
+            words(Building, store_key=True): request.store_key,
+        }
+        alone = next((option for option, value in given.items() if value), "")
+        if alone:
+            raise BadInput(
+                f"{alone} needs a store", hint=words(Building, store="oci://REGISTRY/REPOSITORY")
+            )
+    elif request.store_sign and not request.store_push:
+        raise BadInput(
+            f"{sign} is for what is pushed, and nothing is", hint=words(Building, store_push=True)
+        )
+
+
+def _get(remote: Remote, file: StoredFile, layer: Layer, into: Path, base: Path | None) -> None:
+    old = None
+    if layer.delta:
+        if base is None or not (base / file.name).is_file():
+            raise Refused(f"the base has no {file.name}")
+        old = (base / file.name).read_bytes()
+    target = into / file.name
+    with target.open("xb") as out:
+        chunks = remote.blob(layer.blob)
+        for part in packing.unpack(chunks, size=file.size, sha256=file.sha256, base=old):
+            out.write(part)
+        _drained(chunks)
+    target.chmod(0o755 if file.executable else 0o644)
+
+
+def _drained(chunks: Iterator[bytes]) -> None:
+    for _ in chunks:  # its end is where the digest of the packed bytes is compared
+        raise Refused("a file has bytes after its end")
+
+
+def _pack(file: StoredFile, folder: Path, base: Path | None) -> tuple[Layer, bytes]:
+    data = (folder / file.name).read_bytes()
+    old = base / file.name if base and file.size >= _SMALL else None
+    delta = old is not None and old.is_file()
+    packed = packing.pack(data, old.read_bytes() if old and delta else None)
+    return Layer(name=file.name, blob=_blob(packed), delta=delta), packed
+
+
+def _described(path: Path) -> StoredFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    status = path.stat()
+    return StoredFile(
+        name=path.name,
+        size=status.st_size,
+        sha256=digest,
+        executable=bool(status.st_mode & 0o100),
+    )
+
+
+def _blob(data: bytes) -> Blob:
+    return Blob(digest=f"sha256:{hashlib.sha256(data).hexdigest()}", size=len(data))
+
+
+def _base_tag(asked: Asked) -> str:
+    """Return the tag of the base for deltas: the latest whole build of that Go and those flags."""
+    names = "\0".join((asked.go, *asked.flags))
+    return f"base-{hashlib.sha256(names.encode()).hexdigest()}"
+
+
+def _silent(_: str) -> None:
+    pass

@@ -1,0 +1,130 @@
+"""The ``warm`` task: which builds a range has, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from buildkit_bisect.campaign.candidates import Line
+from buildkit_bisect.cli import warming
+from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.events import Planned
+from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
+from buildkit_bisect.options import requests
+from buildkit_bisect.search import History
+
+COMMITS = ("a", "b", "c", "d", "e")
+
+
+def line(same_build: Mapping[str, str]) -> Line:
+    source: Any = None
+    return Line(
+        source=source,
+        history=History({c: list(COMMITS[n - 1 : n]) if n else [] for n, c in enumerate(COMMITS)}),
+        good="a",
+        bad="e",
+        labels={},
+        candidates=COMMITS[1:],
+        before=frozenset("a"),
+        overlay=None,
+        overlay_names=(),
+        same_build=same_build,
+        known={c: Revision(ref=c, sha=c) for c in COMMITS},
+    )
+
+
+def labels(variants: list[Variant]) -> list[str]:
+    return [variant.label for variant in variants]
+
+
+def test_equal_inputs_are_one_build() -> None:
+    assert labels(warming.different(line({}))) == list(COMMITS)
+    same = {"a": "1", "b": "1", "c": "2", "d": "1", "e": "3"}
+    assert labels(warming.different(line(same))) == ["a", "c", "e"]
+
+
+def build(label: str, *, reused: bool) -> Build:
+    return Build(key=label, go="1.25", source="git", directory="/x", buildkitd_sha256="1",
+                 buildctl_sha256="2", seconds=5, reused=reused)  # fmt: skip
+
+
+class Builder:
+    """Has build a, pulls b, compiles c, cannot build d, and fails at e."""
+
+    def __init__(self) -> None:
+        self.shared: list[str] = []
+
+    def cached(self, variant: Variant) -> Build | None:
+        return build("a", reused=True) if variant.label == "a" else None
+
+    def build(self, variant: Variant, _: object) -> Build | NoBuild:
+        broken = {
+            "d": NoBuild(stage=Stage.BUILD, reason="undefined: x"),
+            "e": NoBuild(stage=Stage.TOOLCHAIN, reason="no Go", infra=True),
+        }
+        return broken.get(variant.label) or build(variant.label, reused=variant.label == "b")
+
+    def share(self, made: Build) -> None:
+        self.shared.append(made.key)
+
+
+@pytest.fixture
+def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
+    made = Builder()
+    events: Any = SimpleNamespace(emit=lambda _: None)
+    workshop = SimpleNamespace(source=None, builder=made, events=events, say=lambda _: None)
+    plan = Planned(kind="warm", rows=COMMITS, columns=(), trials=0, basis="typical times",
+                   build_seconds={c: 0 if c == "a" else 30 for c in COMMITS})  # fmt: skip
+    for name, value in {
+        "Display": lambda: nullcontext(events),
+        "doctor": SimpleNamespace(ensure=lambda *_, **__: None),
+        "patch_loader": lambda *_: SimpleNamespace(load=lambda _: ()),
+        "open_workshop": lambda *_: workshop,
+        "candidates": SimpleNamespace(
+            load=lambda *_, **__: line({}), whole_line=lambda _: (list(COMMITS), ())
+        ),
+        "matrix": SimpleNamespace(built=lambda *_: plan),
+        "trim": lambda *_: None,
+    }.items():
+        monkeypatch.setattr(warming, name, value)
+    return made
+
+
+def test_each_build_is_made_and_counted(
+    builder: Builder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InfraFailed, match="1 of 5 builds failed, and not because of the source"):
+        warming.warm(requests.Warm(start="a", end="e"))
+    assert capsys.readouterr().out == (
+        "5 builds: 1 already built, 1 pulled, 1 compiled, 1 not buildable, 1 failed\n"
+    )
+    assert builder.shared == ["a"]  # the others are pushed by the builder itself
+    with pytest.raises(InfraFailed):
+        warming.warm(requests.Warm(start="a", end="e", json=True))
+    assert json.loads(capsys.readouterr().out) == {
+        "builds": 5, "already built": 1, "pulled": 1, "compiled": 1, "not buildable": 1,
+        "failed": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("builder")
+def test_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert warming.warm(requests.Warm(start="a", end="e", dry_run=True)) == 0
+    plan = capsys.readouterr().out
+    assert plan.startswith("4 commits, 5 builds: ")
+    assert plan.endswith(" to compile 4, based on typical times; about 280.0 MB\n")
+    warming.warm(requests.Warm(start="a", end="e", dry_run=True, cache_size=10**8))
+    assert "the cache is trimmed to 100.0 MB afterwards" in capsys.readouterr().out
+    warming.warm(requests.Warm(start="a", end="e", dry_run=True, json=True))
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["builds"], facts["missing"], facts["bytes"]) == (5, 4, 280_000_000)
+
+
+def test_a_range_is_required() -> None:
+    with pytest.raises(BadInput, match=r"no range given \(try: ./inv warm --from v0.26.0"):
+        warming.warm(requests.Warm(start="a"))
