@@ -132,6 +132,8 @@ class Builder:
         """Return the key of each program; one that the patches cannot change is the plain one.
 
         Patches are in at least one key, so a build with patches never counts for one without.
+        So is what the patches find in the files that they touch: whether they apply, and what is
+        moved to another file, does not depend on the inputs alone.
         """
         revision, chosen = variant.revision, self._patches(variant)
         added = tuple(sorted({i for p in chosen for i in p.imports}))
@@ -141,6 +143,9 @@ class Builder:
         inputs = self.source.inputs(revision)
         with_patches = self.source.inputs(revision, added) if added else inputs
         digests = tuple(p.digest for p in variant.patches)
+        if chosen:
+            whole = any(p.reveals for p in chosen)
+            digests += (self.source.content(revision, None if whole else files),)
         go = toolchain.version
         return {
             p: keys.program_key(p, with_patches[p], digests, go, self.recipe)

@@ -51,8 +51,8 @@ def shared_with(monkeypatch: pytest.MonkeyPatch, remote: FakeRemote) -> Builder:
     source: Any = SimpleNamespace(
         kind="git",
         read=lambda _, name: files[name],
-        inputs=lambda *_: "inputs",
-        checkout=no_checkout,
+        inputs=lambda *_: {"buildkitd": "inputs", "buildctl": "inputs"},
+        build_tree=no_checkout,
     )
     store = SharedStore(place="x/y", seconds=5, pushes=True)
     return Builder(source=source, recipe=Recipe(goarch="amd64"), shared=store)
