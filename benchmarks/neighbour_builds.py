@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -175,6 +176,24 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def shares(source: GitSource, since: str, to: str) -> str:
+    """Return a sentence on how many commits change buildkitd, and how many of them buildctl too."""
+    start = source.resolve(since).sha
+    line = [start, *source.first_parent_line(start, source.resolve(to).sha)]
+    source.input_keys(line)
+    inputs = [source.inputs(source.revision(sha, ref=sha)) for sha in line]
+    changed = [
+        old["buildctl"] != new["buildctl"]
+        for old, new in pairwise(inputs)
+        if old["buildkitd"] != new["buildkitd"]
+    ]
+    return (
+        f"Of the {len(line) - 1} commits on the first-parent line from {since} to {to},"
+        f" {len(changed)} have another\nbuildkitd than the one before; {changed.count(False)} of"
+        " these have its buildctl."
+    )
+
+
 def chosen(source: GitSource, to: str) -> dict[str, Row]:
     """Return the rows; each Go cache has seen nothing newer than the commit before its target.
 
@@ -292,6 +311,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repo", required=True, help="a clone of moby/buildkit")
     parser.add_argument("--to", default="v0.32.0", help="the newest commit to look at")
+    parser.add_argument("--since", default="v0.26.0", help="count changed programs from here")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", help="names of rows, with commas; default: all")
     parser.add_argument("--gocache", type=Path, help="begin with this Go cache instead of none;"
@@ -305,7 +325,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if unknown := set(asked) - rows.keys():
             parser.error(f"no rows {', '.join(unknown)}; there are {', '.join(rows)}")
         found = measure(source, rows, asked, states, options.rounds)
-    section.put(options.write, "neighbour-builds", table(found))
+        text = f"{table(found)}\n\n{shares(source, options.since, options.to)}"
+    section.put(options.write, "neighbour-builds", text)
     wrong = missed(found)
     for text in wrong:
         say(text)
