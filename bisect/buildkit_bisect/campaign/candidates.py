@@ -225,7 +225,10 @@ def cost(line: Line, now: SearchCosts, first: SearchCosts | None) -> CostModel:
 
 @announce("looking up which candidates are built")
 def known_costs(builder: Builder, line: Line) -> SearchCosts:
-    """Return what this machine has recorded that tells what builds and trials will take."""
+    """Return what this machine has recorded that tells what builds and trials will take.
+
+    Builds that the shared store has count as built, unless patches are applied.
+    """
     commits = _in_order(line)
     cached = {c: b for c in commits if isinstance(b := builder.cached(_bare(line, c)), Build)}
     inside = {b.key: c for c, b in reversed(cached.items())}
@@ -241,8 +244,10 @@ def known_costs(builder: Builder, line: Line) -> SearchCosts:
         met.add(minor(build.go))
     with closing(Journal()) as journal:
         trial = journal.mean_seconds()
+    # What a store has takes a second or two, as little as a build that is here.
+    pulled = builder.in_store([c for c in commits if c not in cached])
     return SearchCosts(
-        built=tuple(cached),
+        built=(*cached, *(c for c in commits if c in pulled)),
         known_go=tuple(sorted({minor(b.go) for b in recorded} - {""})),
         pace=pace.mean,
         recorded=pace.count,

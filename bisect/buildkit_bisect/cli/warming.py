@@ -98,7 +98,7 @@ def _made(workshop: Workshop, variant: Variant) -> str:
             ),
         )
         if known:
-            builder.share(known)
+            builder.share(variant, known)
     if isinstance(made, NoBuild):
         workshop.events.emit(
             BuildSkipped(row=row, stage=made.stage, reason=made.reason, infra=made.infra)
