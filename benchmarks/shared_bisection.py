@@ -1,9 +1,9 @@
-"""Seconds to a proven commit on a machine that has no builds and a store that has them.
+r"""Seconds to a proven commit on a machine that has no builds and a store that has them.
 
-    ./inv warm --from v0.26.0 --to v0.29.0 --repo PATH \\
+    ./inv warm --from v0.26.0 --to v0.29.0 --repo PATH \
         --store oci://127.0.0.1:5000/builds --store-push
-    benchmarks/shared_bisection.py --repo PATH --good v0.26.0 --bad v0.29.0 \\
-        --scenario library/ignored-copy-negation --store oci://127.0.0.1:5000/builds \\
+    benchmarks/shared_bisection.py --repo PATH --good v0.26.0 --bad v0.29.0 \
+        --scenario library/ignored-copy-negation --store oci://127.0.0.1:5000/builds \
         --write docs/performance.md
 
 The store is a registry on loopback, so its network costs nothing: *MB moved* says what a real one

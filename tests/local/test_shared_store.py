@@ -43,13 +43,12 @@ class Registry(http.server.ThreadingHTTPServer):
         query = parse_qs(urlsplit(handler.path).query)
         tags = sorted(self.has.manifests)
         rest = [tag for tag in tags if tag > query.get("last", [""])[0]]
-        link = f'</v2/me/builds/tags/list?n=2&last={rest[1]}>; rel="next"' if rest[2:] else ""
-        answer(
-            handler,
-            200,
-            json.dumps({"tags": rest[:2]}).encode(),
-            **({"Link": link} if link else {}),
-        )
+        body = json.dumps({"tags": rest[:2]}).encode()
+        if rest[2:]:
+            following = f"/v2/me/builds/tags/list?n=2&last={rest[1]}"
+            answer(handler, 200, body, Link=f'<{following}>; rel="next"')
+        else:
+            answer(handler, 200, body)
 
     @property
     def place(self) -> str:
