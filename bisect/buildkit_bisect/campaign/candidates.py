@@ -130,8 +130,8 @@ def load(
     # The overlay asks for every commit of the range: a git process for each is too slow.
     overlay = overlay_of(source, patches, lambda a, b: a in dag and b in dag and dag.contains(b, a))
     extra = tuple(sorted({i for p in patches for i in p.imports}))
-    inputs = source.input_keys([*dict.fromkeys([old, new, *between])], extra)
     base = source.merge_base(old, new)
+    inputs = source.input_keys([*dict.fromkeys([old, new, *filter(None, [base]), *between])], extra)
     # The name of what was found: `latest` is another release next month.
     labels = {revision.sha: revision.ref for revision in ends.values()}
     if base and base not in labels:
