@@ -167,6 +167,8 @@ class Builder:
         """Return, by program, the digest of its inputs and those of the patches that change it.
 
         Patches are with at least one program, so a build with patches never counts for one without.
+        So is what the patches find in the files that they touch: whether they apply, and what is
+        moved to another file, does not depend on the inputs alone.
         """
         revision, chosen = variant.revision, self._patches(variant)
         added = tuple(sorted({i for p in chosen for i in p.imports}))
@@ -176,6 +178,9 @@ class Builder:
         inputs = self.source.inputs(revision)
         with_patches = self.source.inputs(revision, added) if added else inputs
         digests = tuple(p.digest for p in variant.patches)
+        if chosen:
+            whole = any(p.reveals for p in chosen)
+            digests += (self.source.content(revision, None if whole else files),)
         return {
             p: (with_patches[p], digests) if p in patched else (inputs[p], ())
             for p in self.recipe.programs

@@ -149,13 +149,26 @@ def load(
         before=frozenset({older, base or older}),
         overlay=overlay,
         overlay_names=tuple(p.ref for p in patches),
-        same_build={
-            sha: " ".join([key, *(p.digest for p in (overlay.at(sha) if overlay else ()))])
-            for sha, key in inputs.items()
-        },
+        same_build=_same_build(source, inputs, overlay, patches),
         go=source.go_versions(list(inputs)),
         known={revision.sha: revision for revision in ends.values()},
     )
+
+
+def _same_build(
+    source: GitSource, inputs: Mapping[str, str], overlay: Overlay | None, chosen: Sequence[Patch]
+) -> dict[str, str]:
+    """Return what tells the builds of commits apart, with the patches that each one gets."""
+    if overlay is None:
+        return dict(inputs)
+    files = {f for p in chosen for f in p.files}
+    # As in the keys of builds: whether a patch applies does not depend on the inputs alone.
+    found = source.contents(list(inputs), None if any(p.reveals for p in chosen) else files)
+    return {
+        sha: " ".join([key, *([*(p.digest for p in used), found[sha]] if used else ())])
+        for sha, key in inputs.items()
+        for used in [overlay.at(sha)]
+    }
 
 
 def overlay_of(

@@ -159,5 +159,6 @@ def _missing(plan: Planned) -> Sequence[str]:
 def _bytes(plan: Planned) -> int:
     """Return the bytes that the missing builds of *plan* should take in the cache."""
     last = [Path(build.directory) for build in history()[-1:]]
-    usual = sum(file.stat().st_size for folder in last for file in folder.iterdir()) or _USUAL
+    files = (file for folder in last for file in folder.iterdir() if file.is_file())
+    usual = sum(file.stat().st_size for file in files) or _USUAL
     return len(_missing(plan)) * usual

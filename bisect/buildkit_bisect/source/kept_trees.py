@@ -88,8 +88,8 @@ def _owner(folder: Path) -> str:
 
 def _claim(folder: Path) -> None:
     """Make *folder* ours; what a machine that stopped may have lost of it is removed."""
+    cache_limit.used(folder)  # from here on it is not removed
     (folder / "files").mkdir(parents=True, exist_ok=True)
-    cache_limit.used(folder)
     if owner.boot(_owner(folder)) != owner.boot(owner.me()):
         _empty(folder)
     paths.claim(folder)
