@@ -28,6 +28,9 @@ FOLDERS = {
     "var": 0o755,
 }
 
+#: The permissions of folders with umask 022.
+_USUAL = 0o755
+
 #: Its files, which anyone may read.
 FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
@@ -40,11 +43,13 @@ def commands(folder: str, *, rootfs: bool) -> Iterator[str]:
     if not rootfs:
         return
     top = f"{folder}/{ROOTFS}"
-    yield f"mkdir {top}"
+    yield f"mkdir -p {top}/{{{','.join(FOLDERS)}}}"
     for path, mode in FOLDERS.items():
-        yield f"mkdir -m {mode:o} {top}/{path}"
+        if mode != _USUAL:
+            yield f"chmod {mode:o} {top}/{path}"
     for path, text in FILES.items():
-        lines = " ".join(f"'{line}'" for line in text.splitlines())
+        # A report takes /root for somebody's home, and would write another name.
+        lines = " ".join(f"'{line}'" for line in text.replace("/root", "/''root").splitlines())
         yield f"printf '%s\\n' {lines} > {top}/{path}"
     yield (
         "for name in $(busybox --list); do"
