@@ -39,7 +39,7 @@ def gate(state: State) -> Ask | Refused | None:
     """
     if state.ready:
         return None
-    step = check_shape(state)
+    step: Ask | Refused | None = check_shape(state)
     if step:
         return step
     bases = state.history.merge_bases(state.old, state.new)
