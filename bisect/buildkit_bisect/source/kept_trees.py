@@ -22,7 +22,7 @@ from buildkit_bisect.system.gitcmd import git
 from buildkit_bisect.system.process import ProcessError
 from buildkit_bisect.system.removal import remove
 
-#: Trees in the cache; BuildKit's has about 90 MB.
+#: Trees in the cache; BuildKit's has about 80 MB.
 MOST = 4
 
 #: Seconds to write a whole tree.
