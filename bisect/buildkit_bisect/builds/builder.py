@@ -67,23 +67,32 @@ class Builder:
 
     def __post_init__(self) -> None:
         self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
+        self._found: dict[str, Build] = {}  # by request
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state.pop("_toolchains")
+        state.pop("_found")
         return state | {"say": _silent}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
+        self.__post_init__()
 
     def cached(self, variant: Variant) -> Build | NoBuild | None:
         """Return the result of an earlier `build` of *variant*; None if it was never built.
 
-        Only reads two small files: no process, no network.
+        Only reads two small files: no process, no network. A build that was found is found again
+        without them: what a process has used stays in the cache until the process ends.
         """
-        found = store.answer(self._request(variant))
-        return self._stored(found) if found else None
+        request = self._request(variant)
+        if request in self._found:
+            return self._found[request]
+        key = store.answer(request)
+        found = self._stored(key) if key else None
+        if isinstance(found, Build):
+            self._found[request] = found
+        return found
 
     def build(
         self, variant: Variant, on_progress: Progress = lambda _done, _expected: None

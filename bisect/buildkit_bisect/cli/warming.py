@@ -60,7 +60,7 @@ def warm(request: requests.Warm) -> int:
             return _show(request, line, plan)
         workshop.say(_summary(line, plan))
         counts = Counter(_made(workshop, variant) for variant in variants)
-        trim(events, request.cache_size)
+        trim(events, request.cache_size, grew=counts["already built"] < len(variants))
     if request.json:
         print(json.dumps({"builds": len(variants), **{how: counts[how] for how in _HOW}}, indent=1))
     else:

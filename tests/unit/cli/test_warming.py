@@ -90,7 +90,7 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
             load=lambda *_, **__: line({}), whole_line=lambda _: (list(COMMITS), ())
         ),
         "matrix": SimpleNamespace(built=lambda *_: plan),
-        "trim": lambda *_: None,
+        "trim": lambda *_, grew: None,
     }.items():
         monkeypatch.setattr(warming, name, value)
     return made
