@@ -120,7 +120,7 @@ class Builder:
         except Missing as err:
             return NoBuild(stage=Stage.TOOLCHAIN, reason=err.message, hint=err.hint)
         parts = self._parts(variant)
-        key, made = self._found(variant, want, parts)
+        key, made = self._existing(variant, want, parts)
         if made is None:
             try:
                 toolchain = self._toolchains.find(want)
@@ -206,7 +206,7 @@ class Builder:
         """Return the name in a store of the build with any patch release of Go."""
         return f"inputs-{keys.build_key(self._programs(parts, ''))}"
 
-    def _found(
+    def _existing(
         self, variant: Variant, want: GoWanted, parts: Mapping[str, _Inputs]
     ) -> tuple[str, Build | NoBuild | None]:
         """Return what the cache or the store has of *variant*, with any Go that it accepts.
