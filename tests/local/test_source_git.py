@@ -8,10 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from buildkit_bisect.source import (
     remembered,
 )
 from buildkit_bisect.source import mirror as mirrors
-from buildkit_bisect.system import gitcmd, paths, retry
+from buildkit_bisect.system import gitcmd, paths, process, retry
 from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GolangRepo, buildkit_like
 
@@ -82,6 +83,30 @@ def test_every_way_to_name_a_commit(repo: GolangRepo, source: GitSource) -> None
     assert {ref: source.resolve(ref).sha for ref in names} == {
         ref: commits[name] for ref, name in names.items()
     }
+
+
+def test_many_revisions_take_few_git_processes(
+    repo: GolangRepo, source: GitSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = ["v0.1.0", "v0.1.1", "v0.2.0", "v0.1.0", " v0.2.0"]
+    one_by_one = [source.resolve(ref) for ref in releases]
+    started: list[str] = []
+    original = process.start
+
+    def start(argv: Sequence[str], **more: Any) -> process.Child:
+        started.append(argv[3])
+        return original(argv, **more)
+
+    monkeypatch.setattr(process, "start", start)
+    assert source.resolve_all(releases[:4]) == one_by_one[:4]
+    assert started == ["cat-file", "describe", "log"]
+    assert source.resolve_all(releases) == one_by_one
+    with pytest.raises(BadInput, match="v0.9.0"):
+        source.resolve_all(["v0.1.0", "v0.9.0"])
+    # A branch with the name of a release is not a release: it may be behind its remote's.
+    repo.branch("v0.3.0")
+    again = GitSource.open(str(repo.path))
+    assert again.resolve_all(["v0.3.0", "v0.1.0"])[0].sha == repo.git("rev-parse", "HEAD")
 
 
 def test_a_date_is_resolved_on_the_first_parent_line(tmp_path: Path) -> None:

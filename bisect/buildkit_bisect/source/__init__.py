@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +38,9 @@ class Source(Protocol):
 
         The revision's ``ref`` is the name of what was found: ``v0.26.0`` for ``0.26.0``.
         """
+
+    def resolve_all(self, refs: Sequence[str]) -> list[Revision]:
+        """Return what `resolve` does for each of *refs*, which may be faster."""
 
     def releases(self) -> list[Revision]:
         """Return final releases, newest first."""

@@ -113,9 +113,15 @@ class GitSource(Lookup):
 
         A whole range takes little longer than one commit.
         """
-        with self._keys() as keys:
-            found = keys.of(list(commits), extra)
+        found = self.all_inputs(commits, extra)
         return {commit: " ".join(digests.values()) for commit, digests in found.items()}
+
+    def all_inputs(
+        self, commits: Iterable[str], extra: tuple[str, ...] = ()
+    ) -> dict[str, dict[str, str]]:
+        """Return `inputs` of many commits."""
+        with self._keys() as keys:
+            return keys.of(list(commits), extra)
 
     def affected(
         self, revision: Revision, files: Iterable[str], extra: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +75,10 @@ class ModuleSource:
             describe=str(info["Version"]),
             date=str(info.get("Time", "")),
         )
+
+    def resolve_all(self, refs: Sequence[str]) -> list[Revision]:
+        """Return what `resolve` does for each of *refs*."""
+        return list(map(self.resolve, refs))
 
     def _named(self, ref: str) -> str:
         """Return *ref* as the proxy knows it."""
