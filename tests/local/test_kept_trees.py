@@ -260,9 +260,29 @@ def test_a_tree_of_a_machine_that_stopped_is_written_again(
     """What git wrote may be lost, and the index not."""
     with source.build_tree(source.resolve("v0.1.0")) as tree:
         before = (tree / "go.mod").stat().st_mtime_ns
-    monkeypatch.setattr(owner, "machine", lambda: "another-boot-1")
-    with source.build_tree(source.resolve("v0.1.0")) as tree:
+    (tree.parent / paths.OWNER).write_text("another-boot-1:1:1")
+    monkeypatch.setattr(kept_trees, "MOST", 1)
+    with source.build_tree(source.resolve("v0.1.0")) as again:
+        assert again == tree
         assert (tree / "go.mod").stat().st_mtime_ns != before
+
+
+def test_a_tree_of_another_container_is_taken_last(
+    source: GitSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody here can say whether its process still runs. Its files are as that one left them."""
+    with source.build_tree(source.resolve("v0.1.0")) as tree:
+        before = (tree / "go.mod").stat().st_mtime_ns
+    other = f"{owner.boot(owner.me())}-1:1:1"
+    (tree.parent / paths.OWNER).write_text(other)
+    kept(source, "v0.2.0")
+    assert folders() == ["0", "1"]
+    assert (tree.parent / paths.OWNER).read_text() == other
+    shutil.rmtree(tree.parent.parent / "1")
+    monkeypatch.setattr(kept_trees, "MOST", 1)
+    with source.build_tree(source.resolve("v0.2.0")) as again:
+        assert again == tree
+        assert (tree / "go.mod").stat().st_mtime_ns == before
 
 
 def _elsewhere(source: GitSource, body: str) -> subprocess.Popen[bytes]:

@@ -70,14 +70,19 @@ def _folders() -> list[Path]:
 
 
 def _busy(folder: Path) -> bool:
-    # A process that is killed while it claims a folder leaves an empty name.
-    return bool(_owner(folder)) and paths.owner_alive(folder)
+    """Whether a process that runs keeps to it; of one that is not visible here nobody can say."""
+    return owner.gone(_owner(folder)) is False
 
 
-def _preference(folder: Path) -> tuple[bool, float]:
-    """Sort our own first, then the one that was used last."""
+def _preference(folder: Path) -> tuple[bool, bool, float]:
+    """Sort our own first and another container's last; among others the one used last is first.
+
+    That of an earlier boot counts as another container's.
+    """
+    name = _owner(folder)
+    hidden = bool(name) and owner.gone(name) is None
     used = folder.stat().st_mtime if folder.exists() else 0.0
-    return _owner(folder) != owner.me(), -used
+    return name != owner.me(), hidden, -used
 
 
 def _owner(folder: Path) -> str:
