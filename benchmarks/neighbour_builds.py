@@ -254,8 +254,10 @@ def own_cache(gocache: Path | None) -> Iterator[Path]:
 def table(found: dict[str, dict[str, list[Seconds]]]) -> str:
     """Return the medians of each row as a table."""
     lines = [
-        "| built before | before | now | bare | now / before | now / bare | bare / before"
-        " | CPU: now / before |",
+        (
+            "| built before | before | now | bare | now / before | now / bare | bare / before"
+            " | CPU: now / before |"
+        ),
         f"| --- |{' ---: |' * 7}",
     ]
     for name, ways in found.items():
