@@ -9,6 +9,9 @@ from buildkit_bisect.search.vocabulary import Inconclusive
 #: In the reason of an answer and in a note, if there is no single change between the ends.
 MORE_THAN_ONCE = "the outcome changed more than once"
 
+#: In a note, after the name of an end in whose place a nearer commit was run.
+NOT_RUN = "was not run"
+
 
 def notes(state: State) -> tuple[str, ...]:
     """What makes the history less simple than one change between two ends."""
@@ -38,9 +41,7 @@ def _not_run(state: State) -> list[str]:
     if state.old not in history.merge_bases(state.given, state.new):
         where = f"which {state.name(state.new)} contains and {state.name(state.given)} does not"
     shown = f"{state.old_word}, {state.evidence.tally(state.old)}"
-    return [
-        f"{state.name(state.given)} was not run, but {state.name(state.old)} ({where}): {shown}"
-    ]
+    return [f"{state.name(state.given)} {NOT_RUN}, but {state.name(state.old)} ({where}): {shown}"]
 
 
 def _other_outcomes(state: State) -> list[str]:
