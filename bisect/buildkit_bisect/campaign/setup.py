@@ -64,6 +64,15 @@ class Setup(Workshop):
         """Return the scenario's cells that ``--axis`` selects."""
         return scenario.cells(self.request.axis)
 
+    def all_tested(self) -> list[Axes]:
+        """Return every cell that is not a control, also those that ``--axis`` leaves out."""
+        return [
+            axes
+            for scenario in self.scenarios
+            for axes in scenario.cells()
+            if not scenario.is_control(axes)
+        ]
+
     def tested_cells(self) -> list[tuple[Scenario, Axes]]:
         """Return every cell that is not a control. Raises `BadInput` if there are only controls."""
         found = [

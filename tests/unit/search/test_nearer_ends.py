@@ -199,6 +199,23 @@ def test_the_bad_end_of_a_search_for_a_fix_is_run() -> None:
     assert [a.commit for a in asks[:3]] == ["v1", "m100", "m20"]
 
 
+def test_a_good_end_that_is_the_same_build_as_its_merge_base() -> None:
+    one = BisectSession(
+        History(RELEASE),
+        good="v1",
+        bad="m100",
+        options=ONCE,
+        cost=go_costs(RELEASE),
+        same_build={"v1": "k", "m20": "k"},
+        late=True,
+    )
+    answer, asks = drive(one, World(RELEASE, "m30").answer)
+    assert isinstance(answer, Found)
+    assert "v1" not in [a.commit for a in asks]
+    note = "v1 was not run, but m20 (which is the same build): good, cached (1 of 1)"
+    assert answer.notes == (note,)
+
+
 @given(st.data())
 @settings(max_examples=200, deadline=None)
 def test_the_answer_is_right_whatever_is_dear(data: st.DataObject) -> None:
