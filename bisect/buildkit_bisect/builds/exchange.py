@@ -89,8 +89,8 @@ def believed(key: str, shared: SharedStore | None) -> bool:
 
 
 def _local(key: str) -> Path | None:
-    folder = paths.cache("builds") / key
-    return folder if (folder / store.BUILD_FACTS).is_file() else None
+    # Whole, and it stays so: the cache limit removes programs by themselves.
+    return paths.cache("builds") / key if store.load(key) else None
 
 
 def _base(shared: SharedStore, wanted: Asked, key: str, stack: contextlib.ExitStack) -> Path | None:
