@@ -374,6 +374,39 @@ def test_a_new_import_in_a_patch_adds_inputs(repo: GolangRepo, source: GitSource
     assert source.inputs(one, extra) != source.inputs(other, extra)
 
 
+def test_which_programs_a_patch_may_change(repo: GolangRepo) -> None:
+    """The import of a package that is not there yet counts too, and whole modules."""
+    daemon = (repo.path / "cmd/buildkitd/main.go").read_text()
+    late = daemon.replace('"fmt"', '"fmt"\n\t_ "github.com/moby/buildkit/late"')
+    tip = repo.commit("late", {"cmd/buildkitd/main.go": late})
+    source = GitSource.open(str(repo.path))
+    revision = source.resolve(tip)
+
+    def affected(*files: str, extra: tuple[str, ...] = ()) -> list[str]:
+        return sorted(source.affected(revision, files, extra))
+
+    both = ["buildctl", "buildkitd"]
+    assert affected("README.md", "docs/x.go", "util/unused/unused.go") == []
+    assert affected("late/late.go") == affected("cmd/buildkitd/default.pgo") == ["buildkitd"]
+    assert affected("util/words/words.go") == affected("solver/renamed.go") == both
+    for name in ("go.mod", "go.sum", "vendor/modules.txt", "util/go.mod"):
+        assert affected(name) == both
+    assert (
+        affected("util/unused/unused.go", extra=("github.com/moby/buildkit/util/unused",)) == both
+    )
+
+
+def test_the_content_of_files(repo: GolangRepo, source: GitSource) -> None:
+    one, other = (source.resolve(r) for r in ("v0.2.0", "master"))  # differ in util/unused
+    same: list[list[str]] = [["README.md", "util/none.go", "none/x"], ["util/unused"], []]
+    for names in same:
+        assert source.content(one, names) == source.content(other, names)
+    for changed in (["README.md", "util/unused/unused.go"], None):
+        assert source.content(one, changed) != source.content(other, changed)
+    moved = [source.content(one, [name]) for name in ("README.md", "util/none.go")]
+    assert len(set(moved)) == 2
+
+
 def test_read_and_checkout(repo: GolangRepo, source: GitSource) -> None:
     old = source.resolve("v0.1.0")
     assert source.read(old, "README.md") == "one\n"

@@ -43,7 +43,7 @@ def search_options(request: Bisect) -> SearchOptions:
 
 
 class CellSearch:
-    """One search in one cell.
+    """One search in one cell; *late*: see `BisectSession`.
 
     Nothing is shared with the searches in other cells but the history and the builds: a search in
     a cell that was chosen is the one that ``--axis`` asks for.
@@ -58,6 +58,7 @@ class CellSearch:
         line: Line,
         costs: SearchCosts,
         weights: Mapping[str, float],
+        late: bool = False,
     ) -> None:
         self.scenario, self.axes = scenario, axes
         self.options = search_options(request)
@@ -71,6 +72,7 @@ class CellSearch:
             [f"{axis}={value}" for axis, value in axes],
             [p.digest for p in line.overlay_names],
             [request.prior, *request.suspect],
+            *(["late"] if late else []),
         )
         first = None if request.fresh else search_costs.load(self._name)
         cost = candidates.cost(line, costs, first)
@@ -98,6 +100,7 @@ class CellSearch:
             labels=line.labels,
             weights=weights,
             back=line.is_back(*ends),
+            late=late,
         )
         self.cells: dict[str, list[Cell]] = {}  # by commit; of a revert by its label
         self.steps: list[BisectStep] = []

@@ -73,7 +73,8 @@ def built(
 ) -> Planned:
     """Return the plan of building *variants*, after what *before* expects.
 
-    That gets the Go versions that something was built with, and the pace of builds.
+    That gets the Go versions that something was built with, and the pace of builds. A build that a
+    shared store has takes no time.
     """
     skipped = {v.label: why for v in variants if (why := _skipped(workshop, v))}
     recorded = [
@@ -86,8 +87,11 @@ def built(
     first = before(known_go, pace.factor)
     if base_images.COMPILING in first:
         known_go.add(base_images.REFERENCE_GO)
+    there = workshop.builder.in_store([v.revision.sha for v in variants if not v.patches])
     seconds = estimate.build_seconds(
-        [_row(workshop, v, skipped) for v in variants], known_go=known_go, factor=pace.factor
+        [_row(workshop, v, skipped, there) for v in variants],
+        known_go=known_go,
+        factor=pace.factor,
     )
     return Planned(
         kind=kind,
@@ -115,7 +119,9 @@ def _skipped(workshop: Workshop, variant: Variant) -> str:
     return f"{known.stage}: {known.reason}" if isinstance(known, NoBuild) else ""
 
 
-def _row(workshop: Workshop, variant: Variant, skipped: Collection[str]) -> estimate.Row:
+def _row(
+    workshop: Workshop, variant: Variant, skipped: Collection[str], there: Collection[str]
+) -> estimate.Row:
     revision = variant.revision
     built = isinstance(workshop.builder.cached(variant), Build)
     known = built or variant.label in skipped
@@ -124,6 +130,7 @@ def _row(workshop: Workshop, variant: Variant, skipped: Collection[str]) -> esti
         revision=revision.sha or revision.describe,
         go="" if known else _go(workshop.source, revision),
         built=built,
+        pulled=not variant.patches and revision.sha in there,
         skipped=variant.label in skipped,
     )
 

@@ -271,7 +271,8 @@ def _of_search(result: Result, info: BisectInfo) -> Brief:
     older, newer = (info.bad, info.good) if info.find_fix else (info.good, info.bad)
     by_ref = {r.ref: r.sha for r in result.revisions}
     given = "{} end" if info.first_bad else "given as {}"
-    first = _Commit(what=given.format(old), sha=by_ref.get(older, ""), ref=older)
+    oldest = given if _ran(info, by_ref.get(older, "")) else "given as {}"
+    first = _Commit(what=oldest.format(old), sha=by_ref.get(older, ""), ref=older)
     last = _Commit(what=given.format(new), sha=by_ref.get(newer, ""), ref=newer)
     middle = [
         *(_Commit(what=f"last {old}", sha=sha) for sha in info.parents[:1] if info.first_bad),
@@ -355,6 +356,11 @@ class _Commit:
 
 def _reverts(cell: CellInfo) -> bool:
     return any(name.startswith("revert-") for name in cell.patches)
+
+
+def _ran(info: BisectInfo, sha: str) -> bool:
+    """Whether a commit was run: a nearer one may stand for the older end."""
+    return any(step.sha == sha for step in (*info.gate, *info.steps))
 
 
 def _commit_row(result: Result, info: BisectInfo, one: _Commit) -> tuple[Markup, ...]:

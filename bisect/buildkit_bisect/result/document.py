@@ -77,6 +77,7 @@ class BuildInfo:
     binary_sha256: str
     seconds: float
     reused: bool
+    pulled_from: str = ""  # the shared store, if another machine compiled it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,8 +17,8 @@ _SURPRISE = 3.0
 _PRIOR, _MEMORY = 2, 12
 
 #: Seconds of a build that only links, of one far from every other, and of the first one of a Go
-#: version: measured on two cores.
-WARM, FAR, COLD = 20.0, 50.0, 110.0
+#: version, on two cores without debug information: docs/search.md says from which builds.
+WARM, FAR, COLD = 10.0, 45.0, 165.0
 
 
 class CostModel(Protocol):

@@ -10,6 +10,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.midpoint import Choice
+from buildkit_bisect.search.nearer import nearer_ends
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Phase, SkipKind
@@ -123,7 +124,11 @@ def make_ask(
 
 def _ends_left(state: State, commit: str) -> list[str]:
     """The ends, and the merge bases between them, that were not tested yet, without *commit*."""
+    if state.given:  # this ask is for a nearer end
+        return []
     ends = [state.old, state.new, *state.history.merge_bases(state.old, state.new)]
+    if state.late and state.nearer is None:
+        ends = [state.new, *(nearer_ends(state)[:1] or ends)]
     return [
         c
         for c in dict.fromkeys(ends)

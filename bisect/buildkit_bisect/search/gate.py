@@ -12,6 +12,7 @@ from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.search import judge
 from buildkit_bisect.search.explain import another_way, make_ask, see
 from buildkit_bisect.search.history import History
+from buildkit_bisect.search.nearer import nearer_ends
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Phase, RefusalKind, Refused, SkipKind
@@ -38,11 +39,18 @@ def gate(state: State) -> Ask | Refused | None:
     """
     if state.ready:
         return None
-    step = check_shape(state) or _ends(state)
+    step: Ask | Refused | None = check_shape(state)
+    if step:
+        return step
+    bases = state.history.merge_bases(state.old, state.new)
+    if state.late:
+        step = _nearer(state, bases)
+        if step or state.ready:
+            return step
+    step = _ends(state)
     if step:
         return step
     floor: list[str] = []
-    bases = state.history.merge_bases(state.old, state.new)
     for base in bases if bases != (state.old,) else ():
         shown = _merge_base(state, base)
         if not isinstance(shown, str):
@@ -51,6 +59,63 @@ def gate(state: State) -> Ask | Refused | None:
     state.floor = tuple(floor) or (state.old,)
     state.ready = True
     return None
+
+
+def as_named(state: State) -> bool:
+    """Go back from a nearer end to the one that was named; False if that is the end already.
+
+    A refusal is about the ends as they were named, so they have to be run for it.
+    """
+    if not state.given:
+        return False
+    state.old, state.given = state.given, ""
+    state.late = state.ready = False
+    state.floor = ()
+    return True
+
+
+def _nearer(state: State, bases: tuple[str, ...]) -> Ask | None:
+    """Ask for the newer end, then for nearer ends; ``state.ready`` if one will do.
+
+    The search then begins with the merge bases as its floor, though they were not run: what is
+    between them and the nearer end stays in question like any other candidate.
+    """
+    newer = state.evidence.status(state.new)
+    if newer is Status.UNTESTED:
+        return _ask(state, state.new, f"gate: is {state.name(state.new)} {state.new_word}?")
+    if newer not in {Status.NEW, Status.MIXED}:
+        return None
+    if state.nearer is None:
+        state.nearer = nearer_ends(state)
+    named = state.old
+    for commit in state.nearer:
+        state.old, state.given = commit, named  # its trials are those of the older end
+        step = _shows_old(state, commit, bases)
+        if step is True:
+            state.floor, state.ready = bases, True
+            return None
+        state.old, state.given = named, ""
+        if isinstance(step, Ask):
+            return step
+    return None
+
+
+def _shows_old(state: State, commit: str, bases: tuple[str, ...]) -> Ask | bool:
+    """Whether a nearer end shows the old behaviour, or the trial that may tell."""
+    where = "the merge base" if commit in bases else "between the endpoints"
+    why = (
+        f"gate: is {state.name(commit)} ({where}) {state.old_word}? "
+        f"Then {state.name(state.given)} need not be built"
+    )
+    shown = judge.of_base(state, commit)
+    if shown is Status.UNTESTED:
+        return _ask(state, commit, why)
+    if shown is Status.MIXED and judge.may_ask_again(state, commit):
+        return _ask(state, commit, f"{why}. {state.evidence.tally(commit)}: not sure yet")
+    if shown is not Status.OLD:
+        return False
+    step = None if judge.at_its_word(state) else _by_their_rates(state)
+    return step if isinstance(step, Ask) else step is None
 
 
 def check_shape(state: State) -> Refused | None:

@@ -12,7 +12,7 @@ MORE_THAN_ONCE = "the outcome changed more than once"
 
 def notes(state: State) -> tuple[str, ...]:
     """What makes the history less simple than one change between two ends."""
-    return (*_other_outcomes(state), *_turns_back(state))
+    return (*_not_run(state), *_other_outcomes(state), *_turns_back(state))
 
 
 def turned_twice(state: State, base: str, later: str) -> Inconclusive:
@@ -27,6 +27,20 @@ def turned_twice(state: State, base: str, later: str) -> Inconclusive:
         candidates=(state.candidate(base), state.candidate(later)),
         notes=notes(state),
     )
+
+
+def _not_run(state: State) -> list[str]:
+    """What was run in place of the end that the user named, unless that was run after all."""
+    if not state.given or state.evidence.settled(state.given):
+        return []
+    history = state.history
+    where = f"its merge base with {state.name(state.new)}"
+    if state.old not in history.merge_bases(state.given, state.new):
+        where = f"which {state.name(state.new)} contains and {state.name(state.given)} does not"
+    shown = f"{state.old_word}, {state.evidence.tally(state.old)}"
+    return [
+        f"{state.name(state.given)} was not run, but {state.name(state.old)} ({where}): {shown}"
+    ]
 
 
 def _other_outcomes(state: State) -> list[str]:

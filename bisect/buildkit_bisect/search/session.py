@@ -16,14 +16,22 @@ from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search.answer import stalled
 from buildkit_bisect.search.cost import CostModel, FlatCost
 from buildkit_bisect.search.exact import exact
-from buildkit_bisect.search.gate import gate
+from buildkit_bisect.search.gate import as_named, gate
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.judge import at_its_word, ends
 from buildkit_bisect.search.noisy import noisy
 from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Evidence, Status, Tally
-from buildkit_bisect.search.vocabulary import Ask, SearchOptions, Skip, SkipKind, Step, Tested
+from buildkit_bisect.search.vocabulary import (
+    Ask,
+    Refused,
+    SearchOptions,
+    Skip,
+    SkipKind,
+    Step,
+    Tested,
+)
 
 
 class BisectSession:
@@ -32,8 +40,9 @@ class BisectSession:
     *good* and *bad* are full commit ids in *history*. *same_build* maps commits to the key of
     what they are built from: equal keys are one build, one candidate and one verdict.
     *labels* are names for commits in messages. *weights*: see `prefer`. *back*: the end that should
-    be the newer one is an older release, on another branch. Raises `BadInput` for an unknown commit
-    or an option that makes no sense.
+    be the newer one is an older release, on another branch. *late*: the good end is run only if no
+    nearer commit shows the same (not with ``find_fix``, whose older end says what is looked for).
+    Raises `BadInput` for an unknown commit or an option that makes no sense.
     """
 
     def __init__(
@@ -48,6 +57,7 @@ class BisectSession:
         labels: Mapping[str, str] | None = None,
         weights: Mapping[str, float] | None = None,
         back: bool = False,
+        late: bool = False,
     ) -> None:
         options = options or SearchOptions()
         _check(options)
@@ -63,6 +73,7 @@ class BisectSession:
             new=new,
             labels=labels or {},
             back=back,
+            late=late and not options.find_fix,
         )
         for sha in history.first_parent_line(new):
             self._state.line |= 1 << history.number(sha)
@@ -74,9 +85,14 @@ class BisectSession:
     def next(self) -> Step:
         """What to test now, or how the search ends; the same until something is told."""
         if self._next is None:
-            search = exact if at_its_word(self._state) else noisy
-            self._next = stalled(self._state) or gate(self._state) or search(self._state)
+            self._next = self._step()
+            if isinstance(self._next, Refused) and as_named(self._state):
+                self._next = self._step()
         return self._next
+
+    def _step(self) -> Step:
+        search = exact if at_its_word(self._state) else noisy
+        return stalled(self._state) or gate(self._state) or search(self._state)
 
     def tell(self, commit: str, tested: Tested) -> None:
         """Take in the results of a commit: the one asked for, or any other.

@@ -28,7 +28,7 @@ KNOWN = tuple(s for s in Status if s is not Status.UNTESTED)
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """One search; *old* and *new* are the ends as they were named by the user."""
+    """One search; *old* and *new* are the ends, as the user named them but for `given`."""
 
     history: History
     evidence: Evidence
@@ -38,6 +38,9 @@ class State:
     new: str
     labels: Mapping[str, str] = field(default_factory=dict)
     back: bool = False  # *new* is an older release than *old*, on another branch
+    late: bool = False  # the good end is run only if no nearer commit shows the same
+    given: str = ""  # the good end as it was named, if *old* is a nearer commit in its place
+    nearer: tuple[str, ...] | None = None  # such commits, once they were looked for
     weights: Weights = field(default_factory=Weights)  # they choose what is asked, nothing else
     floor: tuple[str, ...] = ()  # ancestors of *new* that show the old behaviour; set by the gate
     line: Mask = 0  # the first-parent line of *new*
@@ -81,6 +84,11 @@ class State:
         """The other end."""
         return self.new if self.options.find_fix else self.old
 
+    @property
+    def named_old(self) -> str:
+        """The older end as the user named it."""
+        return self.given or self.old
+
     def command(self, *, old: str, new: str, find_fix: bool) -> str:
         """The command line for a bisection between other ends."""
         if find_fix:
@@ -90,13 +98,13 @@ class State:
     @property
     def more_trials_command(self) -> str:
         """The command line for the same search with more trials of each commit."""
-        again = self.command(old=self.old, new=self.new, find_fix=self.options.find_fix)
+        again = self.command(old=self.named_old, new=self.new, find_fix=self.options.find_fix)
         return f"{again} {words(Bisect, trials=20)}"
 
     @property
     def boundaries_command(self) -> str:
         """The command line that lists every change of outcome between the ends."""
-        return inv("boundaries", from_=self.name(self.old), to=self.name(self.new))
+        return inv("boundaries", from_=self.name(self.named_old), to=self.name(self.new))
 
     def merge_of(self, commit: str) -> str | None:
         """The merge on the first-parent line that brought a commit; None if it is on the line."""
@@ -111,7 +119,7 @@ class State:
     def reach(self) -> int:
         """Commits that the newer end contains and the older one does not."""
         history = self.history
-        return (history.ancestors(self.new) & ~history.ancestors(self.old)).bit_count()
+        return (history.ancestors(self.new) & ~history.ancestors(self.named_old)).bit_count()
 
     def reach_mask(self) -> Mask:
         """Every commit between the ends: contained in the newer one, and in no old one."""

@@ -62,6 +62,9 @@ class Source(Protocol):
     ) -> frozenset[str]:
         """Return the programs that may be others if patches change *files* and add *extra*."""
 
+    def content(self, revision: Revision, files: Iterable[str] | None) -> str:
+        """Return an identifier of what a revision has at *files*; None: of all its files."""
+
     def checkout(self, revision: Revision) -> AbstractContextManager[Path]:
         """Provide a directory with the revision's files during the block."""
 

@@ -11,6 +11,7 @@ that process lives. Only the lock decides who may change a tree.
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from buildkit_bisect.system.gitcmd import git
 from buildkit_bisect.system.process import ProcessError
 from buildkit_bisect.system.removal import remove
 
-#: Trees in the cache; BuildKit's has about 90 MB.
+#: Trees in the cache; BuildKit's has about 80 MB.
 MOST = 4
 
 #: Seconds to write a whole tree.
@@ -88,8 +89,8 @@ def _owner(folder: Path) -> str:
 
 def _claim(folder: Path) -> None:
     """Make *folder* ours; what a machine that stopped may have lost of it is removed."""
+    cache_limit.used(folder)  # from here on it is not removed
     (folder / "files").mkdir(parents=True, exist_ok=True)
-    cache_limit.used(folder)
     if owner.boot(_owner(folder)) != owner.boot(owner.me()):
         _empty(folder)
     paths.claim(folder)
@@ -117,4 +118,4 @@ def _move(folder: Path, mirror: Path, sha: str) -> None:
         "GIT_INDEX_FILE": str(folder / "index"),
     }
     for words in (("clean", "--quiet", "-ffdx"), ("read-tree", "--reset", "-u", sha)):
-        git(tree, *words, timeout=_WRITES, check=True, **place)
+        git(tree, *words, timeout=_WRITES, check=True, stdin=subprocess.DEVNULL, **place)

@@ -134,6 +134,10 @@ class ModuleSource:
         """Return every program: modules are not patched."""
         return frozenset(PROGRAMS)
 
+    def content(self, revision: Revision, files: Iterable[str] | None) -> str:  # noqa: ARG002
+        """Return the canonical version, which decides the content of every file."""
+        return revision.describe
+
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
         """Provide the module's read-only directory in our module cache."""

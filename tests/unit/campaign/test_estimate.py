@@ -7,7 +7,7 @@ import pytest
 
 import worlds
 from buildkit_bisect.campaign import estimate
-from buildkit_bisect.campaign.estimate import Recorded, Row, build_seconds, pace
+from buildkit_bisect.campaign.estimate import LATER, Recorded, Row, build_seconds, pace
 from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.forecast import forecast
 from buildkit_bisect.search import (
@@ -18,6 +18,7 @@ from buildkit_bisect.search import (
     SearchOptions,
     Tested,
 )
+from buildkit_bisect.search.cost import COLD
 from worlds import World, linear, seen
 
 
@@ -32,7 +33,7 @@ def row(label: str, *, go: str = "1.25", revision: str = "", built: bool = False
 def test_a_second_release_of_a_go_version_is_not_as_dear_as_the_first() -> None:
     rows = [row("v0.28.0"), row("v0.28.1"), row("v0.30.0", go="1.26"), row("v0.24.0", go="1.24")]
     seconds = build_seconds(rows, known_go=["1.24"], factor=1.0)
-    assert seconds == {"v0.28.0": 110, "v0.28.1": 30, "v0.30.0": 110, "v0.24.0": 30}
+    assert seconds == {"v0.28.0": COLD, "v0.28.1": LATER, "v0.30.0": COLD, "v0.24.0": LATER}
 
 
 def test_rows_that_are_built_or_skipped_cost_nothing() -> None:
@@ -43,11 +44,12 @@ def test_rows_that_are_built_or_skipped_cost_nothing() -> None:
 def test_a_patched_revision_is_near_the_revision() -> None:
     rows = [row("master", built=True), row("master + a", revision="master")]
     seconds = build_seconds(rows, known_go=["1.25"], factor=1.0)
-    assert seconds["master + a"] == 20
+    assert seconds["master + a"] == estimate.PATCHED
 
 
 def test_a_slow_machine_is_learned_from_several_builds_and_not_from_one() -> None:
-    slow = [Recorded(go="1.25", seconds=330.0)] + [Recorded(go="1.25", seconds=90.0)] * 20
+    cold, later = (Recorded(go="1.25", seconds=3 * usual) for usual in (COLD, LATER))
+    slow = [cold] + [later] * 20
     assert pace(slow[:1]).factor < 1.5, "one cold build, three times as long as usual"
     assert pace(slow).factor == pytest.approx(3, rel=0.15)
     assert pace([]).factor == 1
@@ -100,7 +102,7 @@ def told(*, cold: float, near: float, seed: int) -> list[tuple[float, float, flo
     return steps
 
 
-@pytest.mark.parametrize(("cold", "near"), [(110, 30), (250, 60), (60, 15)])
+@pytest.mark.parametrize(("cold", "near"), [(165, 17), (290, 30), (82, 8.5)])
 def test_the_time_left_lies_in_the_range_after_the_second_build(cold: float, near: float) -> None:
     later = [s for seed in range(10) for s in told(cold=cold, near=near, seed=seed)[2:]]
     inside = sum(least <= actual <= most for least, most, actual in later)

@@ -49,8 +49,8 @@ READERS = "scenario/paste_"
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
 SHARED = frozenset({
-    "--before", "--build-arg", "--builder", "--context", "--format", "--local", "--name",
-    "--target",
+    "--before", "--build-arg", "--builder", "--context", "--first-parent", "--format", "--local",
+    "--name", "--target",
 })  # fmt: skip
 
 #: Options of Invoke itself, and placeholders.

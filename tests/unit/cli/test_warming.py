@@ -69,7 +69,8 @@ class Builder:
         }
         return broken.get(variant.label) or build(variant.label, reused=variant.label == "b")
 
-    def share(self, made: Build) -> None:
+    def share(self, variant: Variant, made: Build) -> None:
+        assert variant.label in made.key
         self.shared.append(made.key)
 
 

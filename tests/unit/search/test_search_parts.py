@@ -23,6 +23,7 @@ from buildkit_bisect.search import (
     SearchOptions,
     Tested,
 )
+from buildkit_bisect.search.cost import COLD, FAR, WARM
 from worlds import BROKEN, World, histories, linear, seen, tip_of
 
 
@@ -86,8 +87,8 @@ def test_a_build_costs_more_the_further_it_is_from_the_last() -> None:
     cost = NearestBuilt(order, built=["c100"], same_build={"c101": "k", "c102": "k"})
     near, far = cost.build_seconds("c104"), cost.build_seconds("c900")
     assert cost.build_seconds("c100") == 0
-    assert 20 < near < 24
-    assert 48 < far <= 50
+    assert WARM < near < WARM + 5
+    assert FAR - 2 < far <= FAR
     cost.learn("c101", build_seconds=None, trial_seconds=2.0)
     assert cost.build_seconds("c102") == 0
     assert cost.trial_seconds("c1") == 6.0, "what was expected counts as one trial"
@@ -119,36 +120,36 @@ def test_the_first_split_of_a_range_is_nearly_even(seconds: float | None) -> Non
 def test_weights_say_how_much_a_commit_changes() -> None:
     order = [f"c{i}" for i in range(100)]
     cost = NearestBuilt(order, built=["c0"], weights={"c20": 500.0})
-    assert cost.build_seconds("c19") < 33
-    assert cost.build_seconds("c20") > 49
+    assert cost.build_seconds("c19") < (WARM + FAR) / 2
+    assert cost.build_seconds("c20") > FAR - 1
 
 
 def test_the_first_build_of_a_go_version_is_dear_wherever_it_is() -> None:
     order = [f"c{i}" for i in range(100)]
     go = {c: "1.25" if i < 50 else "1.26" for i, c in enumerate(order)}
     cost = NearestBuilt(order, built=["c49"], go=go)
-    assert cost.build_seconds("c48") < 21
-    assert cost.build_seconds("c50") == 110
-    cost.learn("c99", build_seconds=110, trial_seconds=None)
-    assert 20 < cost.build_seconds("c50") < 50
+    assert cost.build_seconds("c48") < WARM + 1
+    assert cost.build_seconds("c50") == COLD
+    cost.learn("c99", build_seconds=COLD, trial_seconds=None)
+    assert WARM < cost.build_seconds("c50") < FAR
     elsewhere = NearestBuilt(order, built=["c49"], go=go, known_go=["1.26"])
-    assert elsewhere.build_seconds("c50") == 50, "built with it, but not in this history"
+    assert elsewhere.build_seconds("c50") == FAR, "built with it, but not in this history"
 
 
 def test_a_merge_base_before_the_candidates_is_not_taken_for_a_cold_build() -> None:
     order = [f"c{i}" for i in range(100)]
     go = dict.fromkeys(order, "1.25")
-    assert NearestBuilt(order, go=go).build_seconds("base") == 110, "nothing was ever built"
-    assert NearestBuilt(order, go=go, built=["c1"]).build_seconds("base") == 50
-    assert NearestBuilt(order, go=go, known_go=["1.24"]).build_seconds("base") == 50
+    assert NearestBuilt(order, go=go).build_seconds("base") == COLD, "nothing was ever built"
+    assert NearestBuilt(order, go=go, built=["c1"]).build_seconds("base") == FAR
+    assert NearestBuilt(order, go=go, known_go=["1.24"]).build_seconds("base") == FAR
 
 
 def test_later_builds_come_nearer_and_nearer() -> None:
     cost = NearestBuilt([f"c{i}" for i in range(300)], built=["c0"])
     later = cost.later_builds(8, 256)
     assert list(later) == sorted(later, reverse=True)
-    assert 40 < later[0] < 50
-    assert 20 < later[-1] < 21
+    assert FAR - 10 < later[0] < FAR
+    assert WARM < later[-1] < WARM + 1
 
 
 def test_a_repeated_search_sees_the_costs_of_the_first_and_spends_those_of_now() -> None:

@@ -1,0 +1,292 @@
+"""A search that runs a nearer commit in place of a good end whose build is dear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buildkit_bisect.search import (
+    Ask,
+    BisectSession,
+    FlatCost,
+    Found,
+    History,
+    NearestBuilt,
+    Phase,
+    Range,
+    RefusalKind,
+    Refused,
+    SearchOptions,
+    Tested,
+)
+from worlds import World, drive, histories, linear, searched, seen, tip_of
+
+ONCE = SearchOptions(trials=1)
+
+#: A release branch, of which v1 is the good end: its merge base with the bad end is m20.
+RELEASE: dict[str, list[str]] = {
+    **{f"m{i}": [f"m{i - 1}"] if i else [] for i in range(101)},
+    "r1": ["m20"],
+    "v1": ["r1"],
+}
+
+
+class Dear(FlatCost):
+    """Builds of some commits take ten times as long as others, until one of them is built."""
+
+    def __init__(self, dear: frozenset[str]) -> None:
+        super().__init__()
+        self.dear = dear
+
+    def build_seconds(self, commit: str) -> float:
+        """Return 600 seconds for the first dear build."""
+        usual = super().build_seconds(commit)
+        return usual * 10 if commit in self.dear and not self._built & self.dear else usual
+
+
+def go_of(number: int) -> str:
+    """Return the Go version of a commit of `RELEASE` or of a line."""
+    return "1.25" if number < 40 else "1.26"
+
+
+def go_costs(parents: Mapping[str, list[str]]) -> NearestBuilt:
+    numbers = {c: int(c[1:]) if c[0] in "mc" else 20 for c in parents}
+    order = sorted(parents, key=lambda c: (numbers[c], c))
+    return NearestBuilt(order, go={c: go_of(n) for c, n in numbers.items()})
+
+
+def of_release(culprit: str, options: SearchOptions = ONCE) -> tuple[object, list[Ask]]:
+    one = BisectSession(
+        History(RELEASE),
+        good="v1",
+        bad="m100",
+        options=options,
+        cost=go_costs(RELEASE),
+        late=True,
+    )
+    return drive(one, World(RELEASE, culprit).answer)
+
+
+@pytest.mark.parametrize("trials", [1, None])
+def test_the_other_version_of_go_is_not_compiled_if_the_change_is_in_this_one(
+    trials: int | None,
+) -> None:
+    answer, asks = of_release("m70", SearchOptions(trials=trials))
+    assert isinstance(answer, Found)
+    assert answer.first_bad == "m70"
+    assert [a.commit for a in asks[:1]] == ["m100"]
+    assert asks[1].phase is Phase.GATE
+    assert asks[1].why == (
+        f"gate: is {asks[1].commit} (between the endpoints) good? Then v1 need not be built"
+    )
+    assert all(go_of(int(a.commit[1:])) == "1.26" for a in asks)
+    assert answer.notes[0].startswith(
+        f"v1 was not run, but {asks[1].commit} (which m100 contains and v1 does not): good,"
+    )
+
+
+@pytest.mark.parametrize("trials", [1, None])
+def test_the_merge_base_bounds_a_search_before_the_other_version_of_go(trials: int | None) -> None:
+    answer, asks = of_release("m30", SearchOptions(trials=trials))
+    assert isinstance(answer, Found)
+    assert answer.first_bad == "m30"
+    gate = [a.commit for a in asks if a.phase is Phase.GATE]
+    assert gate[0] == "m100"
+    assert gate[-1] == "m20"
+    assert go_of(int(gate[1][1:])) == "1.26"
+    assert "v1" not in [a.commit for a in asks]
+    assert "v1 was not run, but m20 (its merge base with m100): good," in answer.notes[0]
+
+
+def test_the_first_candidate_is_proven_by_the_merge_base() -> None:
+    answer, asks = of_release("m21")
+    assert isinstance(answer, Found)
+    assert [p.commit for p in answer.parents_tested] == ["m20"]
+    assert "v1" not in [a.commit for a in asks]
+
+
+@pytest.mark.parametrize("trials", [1, 3, None])
+def test_a_refusal_is_about_the_end_that_was_named(trials: int | None) -> None:
+    one = BisectSession(
+        History(RELEASE),
+        good="v1",
+        bad="m100",
+        options=SearchOptions(trials=trials),
+        cost=go_costs(RELEASE),
+        late=True,
+    )
+    answer, asks = drive(one, lambda ask: seen(dropped=ask.trials))
+    assert isinstance(answer, Refused)
+    assert "v1 " in answer.reason
+    assert "v1" in [a.commit for a in asks]
+    assert answer.kind in {RefusalKind.ALREADY_BAD, RefusalKind.MERGE_BASE}
+
+
+def test_refused_because_it_was_fixed_on_the_release_branch() -> None:
+    one = BisectSession(
+        History(RELEASE),
+        good="v1",
+        bad="m100",
+        options=ONCE,
+        cost=go_costs(RELEASE),
+        late=True,
+    )
+
+    def answer(ask: Ask) -> Tested:
+        return seen(cached=1) if ask.commit == "v1" else seen(dropped=1)
+
+    result, _ = drive(one, answer)
+    assert isinstance(result, Refused)
+    assert result.kind is RefusalKind.MERGE_BASE
+
+
+def test_a_lucky_trial_of_the_newer_end_is_no_reason_to_refuse_before_the_named_end_was_run() -> (
+    None
+):
+    first = iter([True])
+
+    def answer(ask: Ask) -> Tested:
+        lucky = ask.commit == "m100" and next(first, False)
+        rest = ask.trials - lucky
+        counts = {"dropped": int(lucky), "cached": rest}
+        return seen(**{name: n for name, n in counts.items() if n})
+
+    one = BisectSession(History(RELEASE), good="v1", bad="m100", cost=go_costs(RELEASE), late=True)
+    result, asks = drive(one, answer)
+    assert isinstance(result, Refused)
+    assert "v1" in [a.commit for a in asks]
+    assert "v1 shows" in result.reason
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_an_end_of_the_same_version_of_go_is_run(late: bool) -> None:
+    """Then no commit between the ends is worth a build for it alone."""
+    parents = linear(64)
+    cost = NearestBuilt([*parents], go=dict.fromkeys(parents, "1.26"))
+    one = BisectSession(History(parents), good="c0", bad="c64", options=ONCE, cost=cost, late=late)
+    answer, asks = drive(one, World(parents, "c20").answer)
+    assert isinstance(answer, Found)
+    assert [a.commit for a in asks[:2]] == ["c64", "c0"]
+    assert not answer.notes
+
+
+def test_an_end_that_is_built_is_run() -> None:
+    cost = go_costs(RELEASE)
+    cost.learn("v1", build_seconds=None, trial_seconds=None)
+    one = BisectSession(History(RELEASE), good="v1", bad="m100", options=ONCE, cost=cost, late=True)
+    answer, asks = drive(one, World(RELEASE, "m70").answer)
+    assert isinstance(answer, Found)
+    assert [a.commit for a in asks[:3]] == ["m100", "v1", "m20"]
+
+
+def test_the_bad_end_of_a_search_for_a_fix_is_run() -> None:
+    """It says what is looked for."""
+    options = SearchOptions(trials=1, find_fix=True)
+    one = BisectSession(
+        History(RELEASE), good="m100", bad="v1", options=options, cost=go_costs(RELEASE), late=True
+    )
+
+    def answer(ask: Ask) -> Tested:
+        fixed = ask.commit[0] == "m" and int(ask.commit[1:]) >= 70
+        return seen(cached=1) if fixed else seen(dropped=1)
+
+    found, asks = drive(one, answer)
+    assert isinstance(found, Found)
+    assert found.first_bad == "m70"
+    assert [a.commit for a in asks[:3]] == ["v1", "m100", "m20"]
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_the_answer_is_right_whatever_is_dear(data: st.DataObject) -> None:
+    """And both neighbours of a found commit were run, by whichever end the search began."""
+    parents = data.draw(histories())
+    tip = tip_of(parents)
+    inside = sorted(World(parents, "m0").ancestors(tip) - {"m0"})
+    culprit = data.draw(st.sampled_from(inside))
+    dear = data.draw(st.frozensets(st.sampled_from(sorted(set(parents) - {tip}))))
+    inner = sorted({*inside} - {tip})
+    few = st.frozensets(st.sampled_from(inner), max_size=len(inner) // 3)
+    broken = data.draw(few if inner else st.just(frozenset[str]()))
+    options = SearchOptions(
+        trials=data.draw(st.sampled_from([1, None])), first_parent=data.draw(st.booleans())
+    )
+    world = World(parents, culprit, broken=broken)
+    one = BisectSession(
+        History(parents),
+        good="m0",
+        bad=tip,
+        options=options,
+        cost=Dear(dear | {"m0"}),
+        late=True,
+    )
+    answer, asks = drive(one, world.answer)
+    ran = {a.commit for a in asks}
+    if isinstance(answer, Range):
+        assert broken
+        assert options.trials is None or culprit in {c.commit for c in answer.candidates}
+        return
+    assert isinstance(answer, Found)
+    assert answer.first_bad == culprit
+    assert {culprit, *parents[culprit]} <= ran
+    assert all(p.old == p.trials >= 2 for p in answer.parents_tested)
+    told = any(note.startswith("m0 was not run") for note in answer.notes)
+    assert told is not ("m0" in ran)
+
+
+@given(histories(), st.integers(0, 10**6), st.integers(1, 30))
+@settings(max_examples=60, deadline=None)
+def test_the_same_results_give_the_same_asks(
+    parents: dict[str, list[str]], pick: int, crash: int
+) -> None:
+    tip = tip_of(parents)
+    inside = sorted(World(parents, "m0").ancestors(tip) - {"m0"})
+    world = World(parents, inside[pick % len(inside)])
+
+    def session() -> BisectSession:
+        return BisectSession(
+            History(parents), good="m0", bad=tip, cost=Dear(frozenset({"m0"})), late=True
+        )
+
+    first = session()
+    answer, asks = drive(first, world.answer)
+    again = session()
+    for ask, commit, tested in first.steps[:crash]:
+        assert again.next() == ask
+        again.tell(commit, tested)
+    resumed, rest = drive(again, world.answer)
+    assert resumed == answer
+    assert rest == asks[crash:]
+
+
+def test_it_costs_less_where_the_other_version_of_go_is_not_needed() -> None:
+    def spent(late: bool, culprit: str, answer: Callable[[Ask], Tested]) -> float:
+        cost, seconds = go_costs(RELEASE), 0.0
+        one = BisectSession(
+            History(RELEASE), good="v1", bad="m100", options=ONCE, cost=cost, late=late
+        )
+        while isinstance(step := one.next(), Ask):
+            seconds += cost.build_seconds(step.commit)
+            one.tell(step.commit, answer(step))
+        assert isinstance(step, Found)
+        assert step.first_bad == culprit
+        return seconds
+
+    saved = {}
+    for number in range(21, 101, 4):
+        world = World(RELEASE, f"m{number}")
+        first, late = (spent(kind, f"m{number}", world.answer) for kind in (False, True))
+        saved[number] = first - late
+    assert min(saved[n] for n in saved if n > 45) > 60
+    assert min(saved.values()) > -30  # it cost a build that told little
+    assert sum(saved.values()) / len(saved) > 40
+
+
+def test_the_search_goes_on_as_from_any_other_test() -> None:
+    """The nearer end splits the candidates, also if it shows the new behaviour."""
+    _, asks = of_release("m30")
+    first = searched(asks)[0]
+    assert first.candidates_left <= 30
