@@ -96,8 +96,10 @@ def _data(text: str) -> str:
 
 
 def setup_of(repo: Path, rev: str, names: Sequence[str]) -> Setup:
-    """Return what the run of one revision looks up; shipped scenarios by their *names*."""
-    request = requests.Run(rev=rev, repo=str(repo), source=SourceKind.GIT, scenario=tuple(names))
+    """Return what the run of one revision looks up; *names* are of scenarios, or their files."""
+    request = requests.Run(
+        rev=rev, repo=str(repo), source=SourceKind.GIT, scenario=tuple(names), dry_run=True
+    )
     return prepare(request, Silent())
 
 
@@ -169,7 +171,9 @@ def _build(source: GitSource, variant: Variant, number: int) -> Build:
 
 
 def _with_evidence(seen: Observation, key: str) -> Observation:
-    """Return *seen* with a copy of its evidence in this cache."""
+    """Return *seen* with a copy of its evidence in this cache, if it has some."""
+    if not seen.evidence:
+        return seen
     folder = paths.cache("evidence") / key[:32]
     folder.mkdir(exist_ok=True)
     target = folder / str(time.time_ns())

@@ -272,7 +272,8 @@ def _served(
     with ExitStack() as ours:
         store = ours.enter_context(registry.serve(storage, read_only=True))
         there = {
-            s.name: base_images.present(s, store.address, store.digest) for s in setup.scenarios
+            s.name: base_images.present(s, store.address, store.digest) if s.images else {}
+            for s in setup.scenarios
         }
         complete = {name: images for name, images in there.items() if images is not None}
         if len(complete) == len(there):
