@@ -20,7 +20,7 @@ from buildkit_bisect.source import github
 from buildkit_bisect.system import addresses, cache_limit, paths, process
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
-from buildkit_bisect.system.gitcmd import QUICK, git, hermetic_env, lines
+from buildkit_bisect.system.gitcmd import git, hermetic_env, lines
 from buildkit_bisect.system.process import Completed
 from buildkit_bisect.system.retry import passing, retried
 
@@ -30,8 +30,6 @@ _REFSPECS = (
     "+refs/tags/*:refs/tags/*",
     "+refs/remotes/*:refs/remotes/*",
 )
-#: Prints what each line of its input names.
-_BATCH = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
 _URL = re.compile(r"^(https?|ssh|git)://[^/-]|^[\w.-]+@[\w.-]+:[^-]")
 # The repository's hooks and helpers may belong to another user; none of them runs.
 _SAFE = (
@@ -115,11 +113,8 @@ class Mirror:
         with tempfile.TemporaryFile() as asked:
             asked.write("".join(f"{name}^{{commit}}\n" for name in names).encode())
             asked.seek(0)
-            done = process.run(
-                ["git", "-C", str(self.path), *_BATCH], stdin=asked.fileno(),
-                timeout=QUICK, env=hermetic_env(),
-            )  # fmt: skip
-            answers = lines(done.stdout)
+            options = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
+            answers = lines(git(self.path, *options, stdin=asked.fileno()).stdout)
         found = (answer.split(" ") for answer in answers)
         return {
             name: sha for name, (sha, kind) in zip(names, found, strict=True) if kind == "commit"
