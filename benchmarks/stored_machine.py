@@ -24,10 +24,12 @@ from buildkit_bisect.campaign import groundwork
 from buildkit_bisect.campaign.setup import Setup, prepare
 from buildkit_bisect.events import Silent
 from buildkit_bisect.golang.toolchain import host_arch
+from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import Axes, Build, Observation, Variant
 from buildkit_bisect.options import requests
+from buildkit_bisect.options.choices import SourceKind
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths
@@ -94,14 +96,17 @@ def _data(text: str) -> str:
 
 
 def setup_of(repo: Path, rev: str, names: Sequence[str]) -> Setup:
-    """Return what the run of one revision looks up; shipped scenarios by their *names*."""
-    request = requests.Run(rev=rev, repo=str(repo), source="git", scenario=tuple(names))
+    """Return what the run of one revision looks up; *names* are of scenarios, or their files."""
+    request = requests.Run(
+        rev=rev, repo=str(repo), source=SourceKind.GIT, scenario=tuple(names), dry_run=True
+    )
     return prepare(request, Silent())
 
 
-def job(setup: Setup, variant: Variant, build: Build, scenario: Scenario, axes: Axes) -> TrialJob:
+def job(
+    variant: Variant, build: Build, scenario: Scenario, axes: Axes, images: Mapping[str, ImageRef]
+) -> TrialJob:
     """Return a trial of a cell as campaigns run it."""
-    images = groundwork.images(setup, scenario) or {}
     return TrialJob(
         build=build,
         scenario=scenario,
@@ -119,12 +124,14 @@ def fill(repo: Path, tags: Sequence[str], names: Sequence[str], observed: Observ
     source = setup.source
     assert isinstance(source, GitSource)
     rows: list[tuple[str, int, str, str]] = []
-    for number, tag in enumerate(tags):
-        variant = Variant(revision=source.resolve(tag))
+    images = {s.name: groundwork.images(setup, s) or {} for s in setup.scenarios}
+    variants = [Variant(revision=found) for found in source.resolve_all(tags)]
+    source.input_keys([variant.revision.sha for variant in variants])  # of all at once
+    for number, variant in enumerate(variants):
         build = _build(source, variant, number)
         for scenario in setup.scenarios:
             for axes in setup.cells(scenario):
-                key = job(setup, variant, build, scenario, axes).key
+                key = job(variant, build, scenario, axes, images[scenario.name]).key
                 trials = map(_with_evidence, observed(scenario, axes, number), [key] * 1000)
                 rows += [
                     (key, n, "20260101-000000-matrix", json.dumps(asdict(o)))
@@ -164,7 +171,9 @@ def _build(source: GitSource, variant: Variant, number: int) -> Build:
 
 
 def _with_evidence(seen: Observation, key: str) -> Observation:
-    """Return *seen* with a copy of its evidence in this cache."""
+    """Return *seen* with a copy of its evidence in this cache, if it has some."""
+    if not seen.evidence:
+        return seen
     folder = paths.cache("evidence") / key[:32]
     folder.mkdir(exist_ok=True)
     target = folder / str(time.time_ns())
@@ -180,7 +189,7 @@ def recorded(
     They are those of this machine's cache, where ``./inv run`` has put them. Raises `SystemExit`
     if it has not.
     """
-    request = requests.Run(rev=rev, source="module", scenario=tuple(names))
+    request = requests.Run(rev=rev, source=SourceKind.MODULE, scenario=tuple(names))
     setup = prepare(request, Silent())
     variant = Variant(revision=setup.source.resolve(rev))
     build = setup.builder.cached(variant)
@@ -190,7 +199,8 @@ def recorded(
             for axes in setup.cells(scenario):
                 if not isinstance(build, Build):
                     raise SystemExit(f"{rev} is not built")
-                key = job(setup, variant, build, scenario, axes).key
+                images = groundwork.images(setup, scenario) or {}
+                key = job(variant, build, scenario, axes, images).key
                 stored = [row.observation for row in journal.trials(key)]
                 usable = [seen for seen in stored if Path(seen.evidence).is_dir()]
                 if not usable:

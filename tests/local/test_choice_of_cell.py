@@ -82,8 +82,8 @@ def test_the_search_is_the_one_that_names_the_cell(
     here = machine(repo, seed, cells=CELLS, rate=rates)
     found, seen = here.search(trials=trials)
     monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "another"))
-    alone = machine(repo, seed, cells=("lazy",), rate=rates)
-    named, its = alone.search(trials=trials)
+    alone = machine(repo, seed, cells=CELLS, rate=rates)
+    named, its = alone.search(trials=trials, axis={"at": ("lazy",)})
     assert found.axes == {"at": "lazy"}
     assert walk(found) == walk(named)
     assert (found.first_bad, found.confidence) == (named.first_bad, named.confidence)

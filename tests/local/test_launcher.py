@@ -140,7 +140,7 @@ def test_a_second_start_compiles_no_module_of_ours(checkout: Path) -> None:
         # Two are imported before the tool can say where they are stored.
         assert len(read) > 100, second.stderr[-2000:]
         assert len(compiled) <= (2 if more else 0), compiled
-    beside = {path for path in checkout.glob("bisect/**/*.pyc")}
+    beside = set(checkout.glob("bisect/**/*.pyc"))
     for path in beside:
         path.unlink()
     launch(checkout, "status", "--out", "/nowhere", PYTHONDONTWRITEBYTECODE="1")

@@ -79,9 +79,8 @@ class Bisection:
         self._priors = Priors(line=self._line, request=request)
         self._costs = costs = candidates.known_costs(setup.builder, self._line)
         weights = self._priors.weights()
-        cells = setup.tested_cells()
-        # Of several cells the one is chosen in which the ends differ: so both run in each of them.
-        late = len(cells) == 1 and not request.releases
+        # In one cell of several, the ends run as they do where it is one to choose from.
+        late = len(setup.all_tested()) == 1 and not request.releases
         self._searches: dict[Axes, CellSearch] = {
             axes: CellSearch(
                 scenario,
@@ -92,7 +91,7 @@ class Bisection:
                 weights=weights,
                 late=late,
             )
-            for scenario, axes in cells
+            for scenario, axes in setup.tested_cells()
         }
         if self._priors.pending:
             newer = self._line.variant(self._priors.newer)

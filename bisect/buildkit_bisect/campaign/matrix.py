@@ -154,17 +154,19 @@ class MatrixCampaign:
         self._setup = setup
         self._variants = tuple(variants)
         self._trials = setup.request.trials or TRIALS
+        self._first: Planned | None = None
 
     def settled(self) -> None:
         """Return None: a matrix is always run."""
 
     def plan(self) -> Planned:
         """Return a plan with a row for each variant and a column for each cell."""
-        return planned(self._setup, self._variants, self._trials, self.kind)
+        self._first = planned(self._setup, self._variants, self._trials, self.kind)
+        return self._first
 
     def run(self, work: Work) -> Findings:
         """Run every cell of every variant, controls first."""
-        first = self.plan()
+        first = self._first or self.plan()  # as it was shown
         # Only now is it known which trials in containers are stored.
         plan = with_stored(first, self._setup, self._variants, work.lab)
         if plan.stored != first.stored:

@@ -25,6 +25,7 @@ from buildkit_bisect.result import (
     ValidationInfo,
 )
 from buildkit_bisect.result.labels import axis_labels, words_of
+from buildkit_bisect.search.notes import NOT_RUN
 
 #: Maximum number of rows and of columns with outcomes; a comment is read on a phone too.
 ROWS, COLUMNS = 5, 4
@@ -271,7 +272,7 @@ def _of_search(result: Result, info: BisectInfo) -> Brief:
     older, newer = (info.bad, info.good) if info.find_fix else (info.good, info.bad)
     by_ref = {r.ref: r.sha for r in result.revisions}
     given = "{} end" if info.first_bad else "given as {}"
-    oldest = given if _ran(info, by_ref.get(older, "")) else "given as {}"
+    oldest = "given as {}" if _not_run(info, older) else given
     first = _Commit(what=oldest.format(old), sha=by_ref.get(older, ""), ref=older)
     last = _Commit(what=given.format(new), sha=by_ref.get(newer, ""), ref=newer)
     middle = [
@@ -358,9 +359,9 @@ def _reverts(cell: CellInfo) -> bool:
     return any(name.startswith("revert-") for name in cell.patches)
 
 
-def _ran(info: BisectInfo, sha: str) -> bool:
-    """Whether a commit was run: a nearer one may stand for the older end."""
-    return any(step.sha == sha for step in (*info.gate, *info.steps))
+def _not_run(info: BisectInfo, end: str) -> bool:
+    """Whether the notes of a search say that an end was not run: a nearer commit was."""
+    return any(note.startswith(f"{end} {NOT_RUN}") for note in info.notes)
 
 
 def _commit_row(result: Result, info: BisectInfo, one: _Commit) -> tuple[Markup, ...]:

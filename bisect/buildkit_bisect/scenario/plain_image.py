@@ -17,6 +17,9 @@ from buildkit_bisect.scenario.definition import Scenario
 from buildkit_bisect.scenario.dockerfile import Dockerfile, Instruction
 from buildkit_bisect.scenario.image_context import BUSYBOX, FILES, FOLDERS, ROOTFS
 
+#: Layers of an image that is made here; all of them are held in memory.
+MOST_COPIES = 20
+
 _DEST = re.compile(r"/[\w.+/-]{0,80}", re.ASCII)
 _DOCUMENT = re.compile(r"<<([A-Za-z_][\w.-]{0,40})", re.ASCII)
 
@@ -120,7 +123,7 @@ def read(text: str) -> PlainImage | None:
         if copied is None or not all(map(tree.put, copied.parts)):
             return None
         copies.append(copied)
-    if not copies:
+    if not 0 < len(copies) <= MOST_COPIES:
         return None
     return PlainImage(
         copies=tuple(copies), cmd=words.get("CMD", ()), entrypoint=words.get("ENTRYPOINT", ())

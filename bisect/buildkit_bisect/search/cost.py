@@ -36,6 +36,9 @@ class CostModel(Protocol):
     def later_builds(self, count: int, among: int) -> tuple[float, ...]:
         """Expected seconds of each of the next *count* builds, which halve *among* commits."""
 
+    def usual_builds(self, count: int, among: int) -> tuple[float, ...]:
+        """The same by what was known earlier, where the search chooses by that."""
+
     @property
     def recorded(self) -> int:
         """Number of builds that the predictions rest on."""
@@ -71,6 +74,8 @@ class FlatCost:
     def later_builds(self, count: int, among: int) -> tuple[float, ...]:  # noqa: ARG002
         """The flat cost of each."""
         return (self._build,) * count
+
+    usual_builds = later_builds
 
     def learn(
         self,
@@ -173,6 +178,8 @@ class NearestBuilt:
         """Each is half as far from what is built as the one before."""
         return tuple(self._pace.factor * self.at(among / 2 ** (n + 2)) for n in range(count))
 
+    usual_builds = later_builds
+
     def learn(
         self, commit: str, *, build_seconds: float | None, trial_seconds: float | None
     ) -> None:
@@ -243,6 +250,10 @@ class AsBefore:
     def later_builds(self, count: int, among: int) -> tuple[float, ...]:
         """As it is now."""
         return self._now.later_builds(count, among)
+
+    def usual_builds(self, count: int, among: int) -> tuple[float, ...]:
+        """As the earlier search knew it."""
+        return self._first.later_builds(count, among)
 
     def learn(
         self, commit: str, *, build_seconds: float | None, trial_seconds: float | None

@@ -110,8 +110,10 @@ def _shows_old(state: State, commit: str, bases: tuple[str, ...]) -> Ask | bool:
     shown = judge.of_base(state, commit)
     if shown is Status.UNTESTED:
         return _ask(state, commit, why)
-    if shown is Status.MIXED and judge.may_ask_again(state, commit):
-        return _ask(state, commit, f"{why}. {state.evidence.tally(commit)}: not sure yet")
+    tally = state.evidence.tally(commit)
+    # What looks new is not asked again: it may be, and then the trials were for nothing.
+    if shown is Status.MIXED and tally.old > tally.new and judge.may_ask_again(state, commit):
+        return _ask(state, commit, f"{why}. {tally}: not sure yet")
     if shown is not Status.OLD:
         return False
     step = None if judge.at_its_word(state) else _by_their_rates(state)

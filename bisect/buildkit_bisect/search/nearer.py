@@ -41,7 +41,7 @@ def _on_the_line(state: State, beyond: float) -> str | None:
     total = candidates.bit_count()
     if not total:
         return None
-    each = state.cost.later_builds(max(1, math.ceil(math.log2(total))), total)
+    each = state.cost.usual_builds(max(1, math.ceil(math.log2(total))), total)
     usual = sum(each) / len(each) + state.runs * state.cost.trial_seconds(state.new)
     best, least = None, beyond - usual
     for number in bits(state.line & candidates):

@@ -9,6 +9,9 @@ from buildkit_bisect.search.vocabulary import Inconclusive
 #: In the reason of an answer and in a note, if there is no single change between the ends.
 MORE_THAN_ONCE = "the outcome changed more than once"
 
+#: In a note, after the name of an end in whose place a nearer commit was run.
+NOT_RUN = "was not run"
+
 
 def notes(state: State) -> tuple[str, ...]:
     """What makes the history less simple than one change between two ends."""
@@ -31,16 +34,17 @@ def turned_twice(state: State, base: str, later: str) -> Inconclusive:
 
 def _not_run(state: State) -> list[str]:
     """What was run in place of the end that the user named, unless that was run after all."""
-    if not state.given or state.evidence.settled(state.given):
+    given, ran = state.given, state.old
+    if not given or given in state.evidence.told():
         return []
-    history = state.history
-    where = f"its merge base with {state.name(state.new)}"
-    if state.old not in history.merge_bases(state.given, state.new):
-        where = f"which {state.name(state.new)} contains and {state.name(state.given)} does not"
-    shown = f"{state.old_word}, {state.evidence.tally(state.old)}"
-    return [
-        f"{state.name(state.given)} was not run, but {state.name(state.old)} ({where}): {shown}"
-    ]
+    if state.evidence.same(given, ran):
+        what = "which is the same build"
+    elif ran in state.history.merge_bases(given, state.new):
+        what = f"its merge base with {state.name(state.new)}"
+    else:
+        what = f"which {state.name(state.new)} contains and {state.name(given)} does not"
+    shown = f"{state.old_word}, {state.evidence.tally(ran)}"
+    return [f"{state.name(given)} {NOT_RUN}, but {state.name(ran)} ({what}): {shown}"]
 
 
 def _other_outcomes(state: State) -> list[str]:

@@ -73,6 +73,7 @@ class GitSource(Lookup):
             "_fresh": self._fresh,
             "_warned": self._warned,
             "_pulls": self._pulls,
+            "_ids": self._ids,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ that process lives. Only the lock decides who may change a tree.
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,4 +122,4 @@ def _move(folder: Path, mirror: Path, sha: str) -> None:
         "GIT_INDEX_FILE": str(folder / "index"),
     }
     for words in (("clean", "--quiet", "-ffdx"), ("read-tree", "--reset", "-u", sha)):
-        git(tree, *words, timeout=_WRITES, check=True, stdin=subprocess.DEVNULL, **place)
+        git(tree, *words, timeout=_WRITES, check=True, **place)

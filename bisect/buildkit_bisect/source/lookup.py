@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
@@ -31,6 +31,7 @@ class Lookup(History):
     _fresh: bool = field(default=False, repr=False)
     _warned: set[str] = field(default_factory=set, repr=False)  # branches, and other names of refs
     _pulls: dict[Address, str] = field(default_factory=dict, repr=False)
+    _ids: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def where(self) -> str:
@@ -66,6 +67,18 @@ class Lookup(History):
         plain = [ref for ref in asked if ref in there and f"refs/heads/{ref}" not in there]
         found = dict(zip(plain, self._described([there[ref] for ref in plain]), strict=True))
         return [replace(found[ref], ref=ref) if ref in found else self.resolve(ref) for ref in refs]
+
+    def known_id(self, commit: str) -> str:
+        """Return the full id of a commit that a patch names; "" if the repository has none.
+
+        It is looked up once: a table of patches asks for each revision and patch.
+        """
+        if commit not in self._ids:
+            try:
+                self._ids[commit] = self.resolve(commit).sha
+            except BisectError:
+                self._ids[commit] = ""
+        return self._ids[commit]
 
     def _before(self, revision: Revision, suffix: str) -> Revision:
         """Return the commit of *revision* with a suffix such as ``~1``."""

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from buildkit_bisect.campaign import matrix
+from buildkit_bisect.campaign.estimate import LATER
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.cli.plans import show_plan
 from buildkit_bisect.events import Planned
@@ -14,6 +15,7 @@ from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Revision, Stag
 from buildkit_bisect.options.requests import Matrix
 from buildkit_bisect.result import CampaignKind
 from buildkit_bisect.scenario import Axis, Scenario
+from buildkit_bisect.search.cost import COLD
 
 SCENARIO = Scenario(
     name="s",
@@ -79,9 +81,9 @@ def variant(ref: str, go: str = "1.25", *patches: str) -> Variant:
 def test_patched_rows_without_a_git_source_cost_nothing() -> None:
     planned = plan("module", variant("v1"), variant("v1", "1.25", "fix"))
     assert planned.skipped == {"v1 + fix": "patches need a git source"}
-    assert planned.build_seconds == {"v1": 110, "v1 + fix": 0}
+    assert planned.build_seconds == {"v1": COLD, "v1 + fix": 0}
     assert planned.cells == 1
-    assert planned.expected.seconds == 110 + 3 * planned.trial_seconds
+    assert planned.expected.seconds == COLD + 3 * planned.trial_seconds
     assert "v1 + fix" not in plan("git", variant("v1"), variant("v1", "1.25", "fix")).skipped
 
 
@@ -94,13 +96,13 @@ def test_rows_that_are_known_not_to_build_cost_nothing() -> None:
 
 def test_the_second_release_of_a_go_version_is_cheaper() -> None:
     planned = plan("git", variant("v1"), variant("v2"), variant("v3", "1.26"))
-    assert planned.build_seconds == {"v1": 110, "v2": 30, "v3": 110}
+    assert planned.build_seconds == {"v1": COLD, "v2": LATER, "v3": COLD}
 
 
 def test_builds_that_a_store_has_cost_nothing() -> None:
     both = variant("v1"), variant("v1", "1.25", "fix")
     planned = plan("git", *both, variant("v2"), shared=["v1v1v1"])
-    assert planned.build_seconds == {"v1": 0, "v1 + fix": 110, "v2": 30}
+    assert planned.build_seconds == {"v1": 0, "v1 + fix": COLD, "v2": LATER}
 
 
 def test_the_printed_plan_has_a_range_and_says_what_is_skipped(
@@ -109,6 +111,6 @@ def test_the_printed_plan_has_a_range_and_says_what_is_skipped(
     planned = plan("module", variant("v1"), variant("v1", "1.25", "fix"))
     assert show_plan(Matrix(), planned) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == "build  v1: 25 s to 5 min"
+    assert shown[0] == "build  v1: 40 s to 7 min"
     assert shown[1] == "skip   v1 + fix: patches need a git source"
-    assert shown[-1] == "30 s to 5 min, based on typical times on 2 cores"
+    assert shown[-1] == "45 s to 7 min, based on typical times on 2 cores"

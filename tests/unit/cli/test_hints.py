@@ -37,9 +37,10 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 FOREIGN = frozenset({
     "--add", "--addr", "--address", "--all", "--allow-insecure-entitlement", "--arg", "--argjson",
     "--bare", "--batch", "--batch-check", "--cacheinfo", "--config", "--exec-path", "--fork",
-    "--full-time", "--git", "--git-dir", "--grep", "--install", "--kill-child", "--mount", "--mount-proc",
-    "--no-install-recommends", "--no-recursion", "--numstat", "--oci-worker-proxy-snapshotter-path",
-    "--oci-worker-snapshotter", "--parents", "--pid", "--privileged", "--progress", "--propagation",
+    "--full-time", "--git", "--git-dir", "--grep", "--install", "--kill-child", "--mount",
+    "--mount-proc", "--no-install-recommends", "--no-recursion", "--numstat",
+    "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents", "--pid",
+    "--privileged", "--progress", "--propagation",
     "--raw", "--replace", "--root", "--secret", "--since", "--slurpfile", "--trace", "--verify",
 })  # fmt: skip
 

@@ -179,9 +179,12 @@ def test_an_observation_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     store("a", "a", "b")
     read: list[str] = []
     original = journals._observation
-    monkeypatch.setattr(
-        journals, "_observation", lambda created, text: read.append(text) or original(created, text)
-    )
+
+    def observation(created: str, text: str) -> Observation:
+        read.append(text)
+        return original(created, text)
+
+    monkeypatch.setattr(journals, "_observation", observation)
     with closing(Journal()) as journal, closing(Journal()) as another:
         assert [number for number, _ in journal.rows("a")] == [1, 2]
         assert not read, "the numbers need no observation"

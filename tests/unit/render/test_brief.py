@@ -210,3 +210,17 @@ def test_a_commit_that_ran_as_another_one_shows_what_that_showed() -> None:
     assert "❌" in shown
     assert "2 of 2" in shown
     assert "run as another commit, the same build" in shown
+
+
+def test_an_end_that_was_not_run_is_one_that_was_given() -> None:
+    found = results.bisect()
+    assert found.bisect
+    note = (
+        "v0.24.0 was not run, but 000000000000 (its merge base with v0.25.0): good, cached (1 of 1)"
+    )
+    late = replace(found, bisect=replace(found.bisect, notes=(note,)))
+    assert "| good end | v0.24.0 |" in render.markdown(found)
+    shown = render.markdown(late)
+    assert "| given as good | v0.24.0 |" in shown
+    assert "v0.24.0 was not run, but" in shown
+    assert "good end" not in shown

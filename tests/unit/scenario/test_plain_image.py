@@ -176,6 +176,8 @@ def test_words_that_start_a_container() -> None:
         "COPY rootfs /\nCOPY rootfs /bin/sh\n",
         "COPY busybox /bin\nCOPY rootfs /\n",
         "COPY busybox /etc/passwd\nCOPY rootfs /\n",
+        # many layers
+        "".join(f"COPY busybox /{n}\n" for n in range(plain_image.MOST_COPIES + 1)),
         "",
     ],
 )

@@ -173,6 +173,18 @@ def test_an_end_of_the_same_version_of_go_is_run(late: bool) -> None:
     assert not answer.notes
 
 
+def test_a_commit_that_an_earlier_campaign_built_takes_the_place_of_a_far_end() -> None:
+    parents = linear(400)
+    cost = NearestBuilt([*parents], built=["c30"], go=dict.fromkeys(parents, "1.26"))
+    one = BisectSession(
+        History(parents), good="c0", bad="c400", options=ONCE, cost=cost, late=True
+    )
+    answer, asks = drive(one, World(parents, "c200").answer)
+    assert isinstance(answer, Found)
+    assert [a.commit for a in asks[:2]] == ["c400", "c30"]
+    assert "c0" not in [a.commit for a in asks]
+
+
 def test_an_end_that_is_built_is_run() -> None:
     cost = go_costs(RELEASE)
     cost.learn("v1", build_seconds=None, trial_seconds=None)
@@ -197,6 +209,23 @@ def test_the_bad_end_of_a_search_for_a_fix_is_run() -> None:
     assert isinstance(found, Found)
     assert found.first_bad == "m70"
     assert [a.commit for a in asks[:3]] == ["v1", "m100", "m20"]
+
+
+def test_a_good_end_that_is_the_same_build_as_its_merge_base() -> None:
+    one = BisectSession(
+        History(RELEASE),
+        good="v1",
+        bad="m100",
+        options=ONCE,
+        cost=go_costs(RELEASE),
+        same_build={"v1": "k", "m20": "k"},
+        late=True,
+    )
+    answer, asks = drive(one, World(RELEASE, "m30").answer)
+    assert isinstance(answer, Found)
+    assert "v1" not in [a.commit for a in asks]
+    note = "v1 was not run, but m20 (which is the same build): good, cached (1 of 1)"
+    assert answer.notes == (note,)
 
 
 @given(st.data())

@@ -180,9 +180,12 @@ def test_what_did_not_make_the_cache_grow_measures_only_what_never_was(
     assert cache_limit.trim(10 * MB) == []
     measured: list[str] = []
     original = cache_limit._measure
-    monkeypatch.setattr(
-        cache_limit, "_measure", lambda path: measured.append(path.name) or original(path)
-    )
+
+    def measure(path: Path) -> int:
+        measured.append(path.name)
+        return original(path)
+
+    monkeypatch.setattr(cache_limit, "_measure", measure)
     cache_limit.used(paths.cache("gocache"))
     make("evidence/new", 9000)
     assert cache_limit.trim(10 * MB, grew=False) == []
