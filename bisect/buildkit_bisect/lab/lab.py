@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.events import (
@@ -59,6 +59,7 @@ class _Visit:
     key: str
     scenario: Scenario
     controls: tuple[Observation, ...] | None
+    judged: tuple[Outcome, ...] | None = None  # of all that were stored then; None if of some
 
 
 class Lab:
@@ -165,12 +166,16 @@ class Lab:
         job = self._job(variant, build, scenario, axes)
         revision = variant.revision.sha or variant.revision.describe
         place = (revision, tuple(p.name for p in variant.patches), scenario.name, axes)
-        self._visited[place] = _Visit(key=job.key, scenario=scenario, controls=controls)
+        visit = _Visit(key=job.key, scenario=scenario, controls=controls)
+        self._visited[place] = visit
         control = controls[0] if controls else None
         ran = self._trials(job, trials, after=after, control=control, of=of)
         earlier = self._known(job.key, of, slice(after)) if metrics.comparisons(scenario) else []
         together = [trial.observation for trial in (*earlier, *ran)]
         judged = outcome.judge_all(scenario, together, controls)[len(earlier) :]
+        some = after or of is not None or self._fresh or any(seen.infra for seen in together)
+        if not some:
+            self._visited[place] = replace(visit, judged=judged)
         combined, counts = outcome.combine(judged)
         return Cell(
             variant=variant,
@@ -242,6 +247,8 @@ class Lab:
         visit = self._visited.get((revision, patches, scenario, axes))
         if visit is None:
             return None
+        if visit.judged and len(visit.judged) == len(self._journal.rows(visit.key)):
+            return list(visit.judged)  # the cell has all of them, and rows are only added
         stored = [row.observation for row in self._journal.trials(visit.key)]
         return list(outcome.judge_all(visit.scenario, stored, visit.controls))
 
