@@ -321,7 +321,7 @@ def _check_options(request: Building) -> None:
         alone = next((option for option, value in given.items() if value), "")
         if alone:
             raise BadInput(
-                f"{alone} needs a store", hint=words(Building, store="oci://REGISTRY/REPOSITORY")
+                f"{alone} needs a store", hint=words(Building, store="oci://ghcr.io/me/builds")
             )
     elif request.store_sign and not request.store_push:
         raise BadInput(

@@ -115,11 +115,13 @@ def _move(folder: Path, mirror: Path, sha: str) -> None:
     """
     (folder / "index.lock").unlink(missing_ok=True)
     tree = folder / "files"
-    # Not the HEAD of the mirror: `git reset --hard` would move that.
-    place = {
-        "GIT_DIR": str(mirror),
-        "GIT_WORK_TREE": str(tree),
-        "GIT_INDEX_FILE": str(folder / "index"),
-    }
     for words in (("clean", "--quiet", "-ffdx"), ("read-tree", "--reset", "-u", sha)):
-        git(tree, *words, timeout=_WRITES, check=True, **place)
+        git(
+            tree,
+            *words,
+            timeout=_WRITES,
+            # Not the HEAD of the mirror: `git reset --hard` would move that.
+            GIT_DIR=str(mirror),
+            GIT_WORK_TREE=str(tree),
+            GIT_INDEX_FILE=str(folder / "index"),
+        )
