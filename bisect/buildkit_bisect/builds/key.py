@@ -55,7 +55,7 @@ class Recipe:
 
 def request_key(source: str, revision: str, patches: tuple[str, ...], recipe: Recipe) -> str:
     """Return the key of a request, "this revision with these patches", whatever its inputs."""
-    return _digest("request", source, revision, list(patches), _flags(recipe))
+    return _digest("request of programs", source, revision, list(patches), _flags(recipe))
 
 
 def program_key(

@@ -236,11 +236,11 @@ class Bisection:
             return "not tried: a release is not one commit"
         newer = self._line.good if self._request.find_fix else self._line.bad
         tip = self._line.variant(newer)
-        # A revert is compiled, which takes longer than the search where builds are stored.
-        work.events.emit(Said(text=self._told(found, tip)))
         revert = verify.revert(source, found.first_bad, tip.revision, work.folder)
         if isinstance(revert, str):
             return f"not possible on {tip.revision.ref}: {revert}"
+        # A revert is compiled, which takes longer than the search where builds are stored.
+        work.events.emit(Said(text=self._told(found, tip)))
         work.lab.add_patch(revert)
         variant = replace(tip, patches=(*tip.patches, revert.ref))
         cell = search.visit(work, variant)
@@ -256,7 +256,7 @@ class Bisection:
         sure = f", confidence {percent(found.confidence)}" if found.confidence else ""
         return (
             f"first {which} commit: {revision.sha[:12]} ({revision.subject}){sure};"
-            f" next is {tip.revision.ref} without it"
+            f" now {tip.label} is tried without it"
         )
 
     def _mentioned(self, answer: Answer) -> list[str]:

@@ -258,7 +258,8 @@ def known_costs(builder: Builder, line: Line) -> SearchCosts:
     with closing(Journal()) as journal:
         trial = journal.mean_seconds()
     # What a store has takes a second or two, as little as a build that is here.
-    pulled = builder.in_store([c for c in commits if c not in cached])
+    bare = [c for c in commits if c not in cached and not _bare(line, c).patches]
+    pulled = builder.in_store(bare)
     return SearchCosts(
         built=(*cached, *(c for c in commits if c in pulled)),
         known_go=tuple(sorted({minor(b.go) for b in recorded} - {""})),

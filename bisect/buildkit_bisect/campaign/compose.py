@@ -249,7 +249,7 @@ def _notes(cells: Iterable[CellInfo]) -> tuple[str, ...]:
     if not pulled:
         return ()
     count, where = plural(len(builds), "build"), " and ".join(places)
-    return (f"{pulled} of {count} came from {where}: this machine did not compile them",)
+    return (f"pulled from {where}, not compiled: {pulled} of {count}",)
 
 
 def result(

@@ -65,7 +65,13 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
     Raises `BadInput` if the folder cannot be created, and any error of the campaign.
     """
     name, folder = _new_folder(setup.request.out, campaign.kind)
-    record.begin(folder, campaign.kind, setup.request.command, setup.resumed)
+    record.begin(
+        folder,
+        campaign.kind,
+        setup.request.command,
+        setup.resumed,
+        store_key=str(setup.request.store_key or ""),
+    )
     recorder = Recorder(folder / record.EVENTS)
     status, reason = str(CampaignStatus.FAILED), ""
     try:

@@ -62,6 +62,7 @@ class Record:
     owner: str = ""  # its process, see `owner`; "" in records of earlier versions
     resumed: tuple[str, ...] = ()  # ids of the campaigns that it resumes
     cwd: str = ""  # what relative paths in the command are relative to
+    store_key: str = ""  # path of the key whose signature pulled builds had to have
 
     @property
     def gone(self) -> bool | None:
@@ -87,11 +88,14 @@ def begun() -> Path | None:
     return _begun[-1] if _begun else None
 
 
-def begin(folder: Path, kind: str, command: str, resumed: Sequence[str] = ()) -> None:
+def begin(
+    folder: Path, kind: str, command: str, resumed: Sequence[str] = (), *, store_key: str = ""
+) -> None:
     """Record that the campaign in *folder* has started."""
     _begun[:] = [folder]
     facts = {"kind": kind, "command": command, "status": CampaignStatus.RUNNING, "reason": ""}
-    _write(folder, {**facts, "resumed": list(resumed), "cwd": str(Path.cwd())})
+    beside = {"resumed": list(resumed), "cwd": str(Path.cwd()), "store_key": store_key}
+    _write(folder, {**facts, **beside})
 
 
 def end(folder: Path, status: str, reason: str) -> None:
@@ -132,6 +136,7 @@ def read(folder: Path) -> Record:
         owner=str(data.get("owner", "")),
         resumed=tuple(data.get("resumed", ())),
         cwd=data.get("cwd", ""),
+        store_key=data.get("store_key", ""),
     )
     if found.status == CampaignStatus.RUNNING and not found.alive():
         found = replace(found, status=CampaignStatus.KILLED)
@@ -155,7 +160,8 @@ def _is_valid(data: Any) -> bool:
     """Whether *data* has the types and values that `begin` and `end` write."""
     if not isinstance(data, dict) or {key: type(data.get(key)) for key in _KEYS} != _KEYS:
         return False
-    resumed, others = data.get("resumed", []), [data.get("cwd", ""), data.get("owner", "")]
+    resumed = data.get("resumed", [])
+    others = [data.get(name, "") for name in ("cwd", "owner", "store_key")]
     if not isinstance(resumed, list) or not 0 <= data["pid"] < _PIDS:
         return False
     return all(_is_os_text(text) for text in (data["command"], *others, *resumed)) and not (

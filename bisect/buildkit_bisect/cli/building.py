@@ -56,7 +56,7 @@ def build(request: requests.Build) -> int:
         if isinstance(made, NoBuild):
             _refuse(row, made)
         events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
-        trim(events, request.cache_size, grew=not made.reused)
+        trim(events, request.cache_size, grew=not made.reused or bool(made.pulled_from))
         if image:
             engine, ready, how = imaging.from_binaries(workshop, request, variant, made)
             done = imaging.deliver(engine, ready, request)
@@ -65,7 +65,9 @@ def build(request: requests.Build) -> int:
     if request.json:
         print(json.dumps({"variant": row, **asdict(made)}, indent=1))
     else:
-        how = "already built" if made.reused else f"built in {estimate.minutes(made.seconds)}"
+        place = made.pulled_from
+        there = f"pulled from {place}" if place else "already built"
+        how = there if made.reused else f"built in {estimate.minutes(made.seconds)}"
         print(f"{row}: {how} with Go {made.go}\n{made.directory}")
     return DONE
 

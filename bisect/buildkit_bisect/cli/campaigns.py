@@ -232,9 +232,12 @@ def _publish(request: Campaign, document: Result, folder: Path, events: Events) 
 
 
 def _made(document: Result) -> bool:
-    """Whether a build or a trial of *document* is new, or was tried in vain."""
+    """Whether a build or a trial of *document* may be new, or was tried in vain."""
     return any(
-        not cell.build or not cell.build.reused or any(not t.reused for t in cell.trials)
+        not cell.build
+        or not cell.build.reused
+        or cell.build.pulled_from  # now or earlier
+        or any(not t.reused for t in cell.trials)
         for cell in document.cells
     )
 

@@ -19,6 +19,7 @@ from buildkit_bisect.options import requests
 from buildkit_bisect.options.choices import Format
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.groups import named
+from buildkit_bisect.options.option import options_of
 from buildkit_bisect.render import compare, github, redact, reports
 from buildkit_bisect.render.templates import Templates
 from buildkit_bisect.render.text import one_line
@@ -161,6 +162,10 @@ def _show(folder: Path, *, watch: bool) -> None:
     print(one_line(render.finding(done)))
 
 
+_TWINS = {option.key: option.twin for option in options_of(requests.Building)}
+_STORE, _STORE_KEY = _TWINS["store"], _TWINS["store_key"]
+
+
 def resume(request: requests.Resume) -> int:
     """Run an unfinished campaign's command again; completed builds and trials are reused."""
     if request.id:
@@ -185,6 +190,9 @@ def resume(request: requests.Resume) -> int:
     print(message, file=sys.stderr, flush=True)
     os.environ[record.RESUMED] = ",".join([*found.resumed, found.id])
     os.environ[record.KEPT] = str((found.folder / record.PATCHES).absolute())
+    if found.store_key and _STORE in os.environ:
+        # The command does not name it, and a store without it is another degree of trust.
+        os.environ.setdefault(_STORE_KEY, found.store_key)
     out = str(found.folder.parent.absolute())
     if found.cwd:
         os.chdir(found.cwd)

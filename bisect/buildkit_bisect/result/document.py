@@ -77,7 +77,7 @@ class BuildInfo:
     binary_sha256: str
     seconds: float
     reused: bool
-    pulled_from: str = ""  # the shared store, if another machine compiled it
+    pulled_from: str = ""  # the shared store that it was pulled from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,6 +78,29 @@ def test_a_copy_of_reports_cannot_be_resumed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "then"),
+    [
+        ({}, {}),
+        ({"BKBISECT_STORE": "oci://a/b"}, {"BKBISECT_STORE_KEY": "/k.pub"}),
+        ({"BKBISECT_STORE": "oci://a/b", "BKBISECT_STORE_KEY": "/other"}, {}),
+    ],
+)
+def test_a_signature_that_was_required_is_required_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], then: dict[str, str]
+) -> None:
+    (tmp_path / "a").mkdir()
+    record.begin(tmp_path / "a", "run", "./inv run --rev a", store_key="/k.pub")
+    record.end(tmp_path / "a", "failed", "")
+    environment = dict(given)
+    monkeypatch.setattr("os.execv", lambda *_: None)
+    monkeypatch.setattr("os.environ", environment)
+    monkeypatch.setattr("os.chdir", lambda _: None)
+    commands.resume(Resume(id="a", out=tmp_path))
+    stores = {name: value for name, value in environment.items() if "STORE" in name}
+    assert stores == given | then
+
+
+@pytest.mark.parametrize(
     ("command", "resumed"),
     [
         ("./inv scenario learn D --good a --bad b", True),
