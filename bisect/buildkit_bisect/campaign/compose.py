@@ -241,8 +241,8 @@ def _repo(setup: Setup) -> str:
     return source.where if isinstance(source, GitSource) and not source.mirror.local else given
 
 
-def _notes(cells: Iterable[CellInfo]) -> tuple[str, ...]:
-    """Return what a reader has to know of the builds that ran."""
+def pulled_notes(cells: Iterable[CellInfo]) -> tuple[str, ...]:
+    """Return a note if builds of *cells* came from shared stores."""
     builds = {cell.build.key: cell.build for cell in cells if cell.build}
     places = sorted({b.pulled_from for b in builds.values() if b.pulled_from})
     pulled = sum(bool(b.pulled_from) for b in builds.values())
@@ -282,6 +282,6 @@ def result(
         validation=_advised(findings.validation, request),
         status=str(CampaignStatus.DONE),
         page=request.publish.replace("{id}", campaign),
-        notes=_notes(findings.cells),
+        notes=pulled_notes(findings.cells),
     )
     return reproduction.added(document, setup.scenarios)
