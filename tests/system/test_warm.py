@@ -122,7 +122,9 @@ def test_a_bisection_with_the_builds_of_another_machine(
         second.cache.mkdir()
         # The mirror of the repository is in place.
         shutil.copytree(first.cache / "mirrors", second.cache / "mirrors", symlinks=True)
-        assert "nothing to compile" in second.inv(*warming[:-1], "--dry-run").stdout
+        assert (
+            f"builds: {BUILDS + 2} to pull; about" in second.inv(*warming[:-1], "--dry-run").stdout
+        )
         found = second.inv(
             *("bisect", "--good", "v0.1.0", "--bad", "v0.2.0", *where, "--script", str(script)),
             *("--json", "--out", str(tmp_path / "out")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect.builds import history
@@ -24,7 +25,7 @@ from buildkit_bisect.events import (
     sayer,
 )
 from buildkit_bisect.live import Display
-from buildkit_bisect.model import NoBuild, Variant
+from buildkit_bisect.model import Build, NoBuild, Variant
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.phrases import plural
@@ -42,7 +43,7 @@ def warm(request: requests.Warm) -> int:
     """Make every different build of a range, or print the plan; the same command goes on.
 
     Raises `BadInput` without a range, `InfraFailed` if builds failed for which the source is not
-    at fault.
+    at fault, or could not be pushed.
     """
     if not (request.start and request.end):
         raise BadInput("no range given", hint=inv("warm", from_="v0.26.0", to="master"))
@@ -55,10 +56,10 @@ def warm(request: requests.Warm) -> int:
             workshop.source, request.start, request.end, given, releases=request.releases
         )
         variants = different(line, first_parent=request.first_parent)
-        plan = matrix.built(workshop, variants, "warm")
+        needs = _needs(workshop, variants)
         if request.dry_run:
-            return _show(request, line, plan)
-        workshop.say(_summary(line, plan))
+            return _show(request, line, needs)
+        workshop.say(_summary(line, needs))
         counts = Counter(_made(workshop, variant) for variant in variants)
         trim(events, request.cache_size, grew=counts["already built"] < len(variants))
     if request.json:
@@ -71,6 +72,11 @@ def warm(request: requests.Warm) -> int:
             f"{counts['failed']} of {plural(len(variants), 'build')} failed, and not because of"
             " the source",
             hint="the same command again",
+        )
+    shared = workshop.builder.shared
+    if request.store_push and shared and shared.trouble:
+        raise InfraFailed(
+            f"not all builds were pushed to {shared.address}", hint="the same command again"
         )
     return DONE
 
@@ -107,58 +113,77 @@ def _made(workshop: Workshop, variant: Variant) -> str:
                 BuildProgress(row=row, done=done, expected=expected)
             ),
         )
-        if known:
-            builder.share(variant, known)
+        # What was compiled now was pushed. The cache may have it for another commit, too.
+        if known or (isinstance(made, Build) and made.reused):
+            builder.share(variant, made)
     if isinstance(made, NoBuild):
         workshop.events.emit(
             BuildSkipped(row=row, stage=made.stage, reason=made.reason, infra=made.infra)
         )
         return "failed" if made.infra else "not buildable"
     workshop.events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
-    if known:
-        return "already built"
-    return "pulled" if made.reused else "compiled"
+    if known or not made.reused:
+        return "already built" if known else "compiled"
+    return "pulled" if made.pulled_from else "already built"
 
 
-def _show(request: requests.Warm, line: Line, plan: Planned) -> int:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Needs:
+    """What is not in the cache."""
+
+    plan: Planned
+    compiled: int  # builds
+    pulled: int
+
+    @property
+    def bytes(self) -> int:
+        """What they should take in the cache."""
+        last = [Path(build.directory) for build in history()[-1:]]
+        files = (file for folder in last for file in folder.iterdir() if file.is_file())
+        usual = sum(file.stat().st_size for file in files) or _USUAL
+        return (self.compiled + self.pulled) * usual
+
+
+def _needs(workshop: Workshop, variants: Sequence[Variant]) -> _Needs:
+    plan = matrix.built(workshop, variants, "warm")
+    missing = [v for v in variants if workshop.builder.cached(v) is None]
+    compiled = sum(bool(plan.build_seconds.get(v.label)) for v in missing)
+    skipped = sum(v.label in plan.skipped for v in missing)
+    return _Needs(plan=plan, compiled=compiled, pulled=len(missing) - compiled - skipped)
+
+
+def _show(request: requests.Warm, line: Line, needs: _Needs) -> int:
+    expected = needs.plan.expected
     if request.json:
         facts = {
-            "kind": plan.kind,
+            "kind": needs.plan.kind,
             "commits": line.commits,
-            "builds": len(plan.rows),
-            "missing": len(_missing(plan)),
-            "bytes": _bytes(plan),
-            "seconds": plan.expected.seconds,
-            "range": [plan.expected.least, plan.expected.most],
-            "basis": plan.basis,
+            "builds": len(needs.plan.rows),
+            "missing": needs.compiled,
+            "in_store": needs.pulled,
+            "bytes": needs.bytes,
+            "seconds": expected.seconds,
+            "range": [expected.least, expected.most],
+            "basis": needs.plan.basis,
         }
         print(json.dumps(facts, indent=1))
         return DONE
-    print(_summary(line, plan))
-    if _bytes(plan) > request.cache_size:
+    print(_summary(line, needs))
+    if needs.bytes > request.cache_size:
         limit = cache_limit.shown(request.cache_size)
         print(f"the cache is trimmed to {limit} afterwards, and does not hold all of them")
     return DONE
 
 
-def _summary(line: Line, plan: Planned) -> str:
-    missing = _missing(plan)
-    needs = (
-        f"{plan.expected} to compile {len(missing)}, based on {plan.basis};"
-        f" about {cache_limit.shown(_bytes(plan))}"
-        if missing
-        else "nothing to compile"
+def _summary(line: Line, needs: _Needs) -> str:
+    plan = needs.plan
+    parts = [f"{needs.pulled} to pull"] if needs.pulled else []
+    if needs.compiled:
+        parts.append(f"{plan.expected} to compile {needs.compiled}, based on {plan.basis}")
+    elif not parts:
+        parts.append("nothing to compile")
+    if needs.bytes:
+        parts.append(f"about {cache_limit.shown(needs.bytes)}")
+    return (
+        f"{plural(line.commits, 'commit')}, {plural(len(plan.rows), 'build')}: {'; '.join(parts)}"
     )
-    return f"{plural(line.commits, 'commit')}, {plural(len(plan.rows), 'build')}: {needs}"
-
-
-def _missing(plan: Planned) -> Sequence[str]:
-    return [row for row in plan.rows if plan.build_seconds.get(row) and row not in plan.skipped]
-
-
-def _bytes(plan: Planned) -> int:
-    """Return the bytes that the missing builds of *plan* should take in the cache."""
-    last = [Path(build.directory) for build in history()[-1:]]
-    files = (file for folder in last for file in folder.iterdir() if file.is_file())
-    usual = sum(file.stat().st_size for file in files) or _USUAL
-    return len(_missing(plan)) * usual

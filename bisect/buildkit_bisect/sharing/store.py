@@ -76,6 +76,11 @@ class SharedStore:
         """``oci://HOST/REPOSITORY``."""
         return f"{_SCHEME}{self.place}"
 
+    @property
+    def trouble(self) -> bool:
+        """Whether the store could not be used, or something could not be pushed to it."""
+        return self._down or "push" in self._told
+
     def go(self, tag: str) -> str | None:
         """Return the Go that the build named *tag* says to be of; None if there is none.
 

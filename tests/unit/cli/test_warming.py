@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,7 +58,8 @@ class Builder:
     """Has build a, pulls b, compiles c, cannot build d, and fails at e."""
 
     def __init__(self) -> None:
-        self.shared: list[str] = []
+        self.sent: list[str] = []
+        self.shared = SimpleNamespace(trouble=False, address="oci://x/y")
 
     def cached(self, variant: Variant) -> Build | None:
         return build("a", reused=True) if variant.label == "a" else None
@@ -67,11 +69,13 @@ class Builder:
             "d": NoBuild(stage=Stage.BUILD, reason="undefined: x"),
             "e": NoBuild(stage=Stage.TOOLCHAIN, reason="no Go", infra=True),
         }
-        return broken.get(variant.label) or build(variant.label, reused=variant.label == "b")
+        made = build(variant.label, reused=variant.label == "b")
+        pulled = replace(made, pulled_from="oci://x/y" if made.reused else "")
+        return broken.get(variant.label) or pulled
 
     def share(self, variant: Variant, made: Build) -> None:
         assert variant.label in made.key
-        self.shared.append(made.key)
+        self.sent.append(made.key)
 
 
 @pytest.fixture
@@ -104,13 +108,31 @@ def test_each_build_is_made_and_counted(
     assert capsys.readouterr().out == (
         "5 builds: 1 already built, 1 pulled, 1 compiled, 1 not buildable, 1 failed\n"
     )
-    assert builder.shared == ["a"]  # the others are pushed by the builder itself
+    assert builder.sent == ["a", "b"]  # what is compiled is pushed by the builder itself
     with pytest.raises(InfraFailed):
         warming.warm(requests.Warm(start="a", end="e", json=True))
     assert json.loads(capsys.readouterr().out) == {
         "builds": 5, "already built": 1, "pulled": 1, "compiled": 1, "not buildable": 1,
         "failed": 1,
     }  # fmt: skip
+
+
+def test_a_push_that_fails_is_an_error(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = requests.Warm(start="a", end="e", store="oci://x/y", store_push=True)
+    monkeypatch.setattr(builder, "build", lambda v, _: build(v.label, reused=False))
+    assert warming.warm(whole) == 0
+    builder.shared.trouble = True
+    with pytest.raises(InfraFailed, match="not all builds were pushed to oci://x/y"):
+        warming.warm(whole)
+
+
+def test_what_another_commit_built_is_no_pull(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(builder, "build", lambda v, _: build(v.label, reused=True))
+    assert warming.warm(requests.Warm(start="a", end="e")) == 0
+    assert capsys.readouterr().out == "5 builds: 5 already built\n"
+    assert builder.sent == list(COMMITS)
 
 
 @pytest.mark.usefixtures("builder")
@@ -124,6 +146,18 @@ def test_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
     warming.warm(requests.Warm(start="a", end="e", dry_run=True, json=True))
     facts = json.loads(capsys.readouterr().out)
     assert (facts["builds"], facts["missing"], facts["bytes"]) == (5, 4, 280_000_000)
+    assert facts["in_store"] == 0
+
+
+def test_the_plan_of_what_a_store_has(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = Planned(kind="warm", rows=COMMITS, columns=(), trials=0, basis="typical times",
+                   build_seconds=dict.fromkeys(COMMITS, 0))  # fmt: skip
+    monkeypatch.setattr(warming, "matrix", SimpleNamespace(built=lambda *_: plan))
+    monkeypatch.setattr(builder, "cached", lambda _: None)
+    assert warming.warm(requests.Warm(start="a", end="e", dry_run=True)) == 0
+    assert capsys.readouterr().out == "4 commits, 5 builds: 5 to pull; about 350.0 MB\n"
 
 
 def test_a_range_is_required() -> None:
