@@ -84,6 +84,16 @@ def test_files_that_do_not_change_keep_their_times(source: GitSource) -> None:
     assert list(paths.cache("tmp").iterdir()) == []
 
 
+def test_no_tree_is_kept_if_git_would_outlive_us(
+    source: GitSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An orphan would go on in a tree that the next process moves."""
+    which = shutil.which
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "setpriv" else which(name))
+    assert kept(source, "v0.1.0") == fresh(source, "v0.1.0")
+    assert folders() == []
+
+
 def test_the_mirror_and_the_given_repository_are_not_moved(
     repo: GolangRepo, source: GitSource
 ) -> None:

@@ -62,6 +62,10 @@ odd
 COPY rootfs /deep/er
 COPY <<EOF /deep/er/etc/more
 EOF
+COPY <<note /tmp/
+in a folder with permissions of its own
+note
+COPY busybox /deep/er/root/a/b
 CMD ["/bin/sh"]
 ENTRYPOINT ["/bin/busybox", "sh", "-c", "echo $NOTHING"]
 """

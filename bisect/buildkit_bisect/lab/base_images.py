@@ -16,6 +16,7 @@ from pathlib import Path
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.lab import image_files, plain_images
+from buildkit_bisect.lab.image_files import Busybox
 from buildkit_bisect.model import Build
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Campaign
@@ -42,7 +43,7 @@ COMPILING = f"compiling BuildKit {REFERENCE} for the base images"
 
 #: Part of an image's tag; raise one when the way in which such images are made changes: by
 #: BuildKit, and without it.
-FORMAT, PLAIN_FORMAT = "2", "plain 1"
+FORMAT, PLAIN_FORMAT = "2", "plain 2"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,19 +79,21 @@ def ensure(
     """
     if not scenario.images:
         return {}
-    tag = _tag(scenario)
+    deadlines = deadlines or Deadlines()
     with locked("images.lock", "builds base images"):
-        found = present(scenario, registry.address, registry.digest)
+        box = image_files.busybox()
+        tag = _tag(scenario, box)
+        found = _tagged(scenario, tag, registry.address, registry.digest)
         if found is None:
             plain = plain_image.all_of(scenario)
             if plain is not None:
                 with announce(making(scenario)):
-                    _make_all(scenario, registry, plain, tag)
+                    _make_all(scenario, registry, plain, tag, box=box, deadlines=deadlines)
             else:
                 build = reference()
                 with announce(making(scenario)):
-                    _build_all(scenario, registry, build, tag, deadlines or Deadlines())
-            found = present(scenario, registry.address, registry.digest)
+                    _build_all(scenario, registry, build, tag, box=box, deadlines=deadlines)
+            found = _tagged(scenario, tag, registry.address, registry.digest)
     if found is None:
         raise InfraFailed(
             f"the registry at {registry.address} does not have the images just pushed to it",
@@ -117,7 +120,12 @@ def present(
     *digest_of* returns the digest of a repository and a tag in the registry. Raises `Missing`
     without busybox.
     """
-    tag = _tag(scenario)
+    return _tagged(scenario, _tag(scenario, image_files.busybox()), address, digest_of)
+
+
+def _tagged(
+    scenario: Scenario, tag: str, address: str, digest_of: Callable[[str, str], str | None]
+) -> dict[str, ImageRef] | None:
     found: dict[str, ImageRef] = {}
     for name in scenario.images:
         repository = _repository(scenario, name)
@@ -128,12 +136,13 @@ def present(
     return found
 
 
-def _tag(scenario: Scenario) -> str:
+def _tag(scenario: Scenario, box: Busybox) -> str:
     way = f"{FORMAT} {REFERENCE}" if needs_buildkit(scenario) else PLAIN_FORMAT
     sha = hashlib.sha256(f"{way}\n".encode())
-    sha.update(image_files.busybox().read_bytes())
+    sha.update(box.data)
     for name, image in sorted(scenario.images.items()):
-        texts = [path.read_text() for path in build_files.of(scenario, image.dockerfile)]
+        files = build_files.of(scenario, image.dockerfile)
+        texts = [path.read_bytes().decode() for path in files]
         sha.update(json.dumps([name, image.compression, *texts]).encode())
     return sha.hexdigest()[:16]
 
@@ -144,20 +153,32 @@ def needs_buildkit(scenario: Scenario) -> bool:
 
 
 def _make_all(
-    scenario: Scenario, registry: Registry, plain: Mapping[str, PlainImage], tag: str
+    scenario: Scenario,
+    registry: Registry,
+    plain: Mapping[str, PlainImage],
+    tag: str,
+    *,
+    box: Busybox,
+    deadlines: Deadlines,
 ) -> None:
     for name, image in plain.items():
-        made = plain_images.make(image, scenario.images[name].compression)
-        plain_images.push(made, registry, _repository(scenario, name), tag)
+        made = plain_images.make(image, scenario.images[name].compression, box)
+        plain_images.push(made, registry, _repository(scenario, name), tag, deadlines.image)
 
 
 def _build_all(
-    scenario: Scenario, registry: Registry, reference: Build, tag: str, deadlines: Deadlines
+    scenario: Scenario,
+    registry: Registry,
+    reference: Build,
+    tag: str,
+    *,
+    box: Busybox,
+    deadlines: Deadlines,
 ) -> None:
     with paths.scratch("images") as home:
         context = home / "context"
         context.mkdir()
-        image_files.write(context)
+        image_files.write(context, box)
         with host_runtime(
             binaries=Path(reference.directory),
             home=home,

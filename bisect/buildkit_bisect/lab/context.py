@@ -44,7 +44,7 @@ def begin(scenario: Scenario, root: Path) -> None:
     if scenario.context.busybox:
         busybox = root / "busybox"
         _remove(busybox)
-        shutil.copyfile(image_files.busybox(), busybox)
+        busybox.write_bytes(image_files.busybox().data)
         busybox.chmod(content.EXECUTABLE)
     for path in (*root.rglob("*"), root):
         _touch(path, content.MTIME)

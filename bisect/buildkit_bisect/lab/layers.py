@@ -38,6 +38,11 @@ class Entry:
     data: bytes | None = None  # of a file
     link: str = ""  # the target of a link; a folder has neither
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.data is None and not self.link
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:
@@ -70,12 +75,15 @@ def time_text() -> str:
     return datetime.fromtimestamp(MTIME, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def layer(entries: Iterable[Entry], compression: str) -> Layer:
+def layer(
+    entries: Iterable[Entry], compression: str, modes: Mapping[str, int] | None = None
+) -> Layer:
     """Return the layer with *entries*; folders that are not among them are added.
 
-    *compression* is one of a scenario's: gzip, zstd, estargz or uncompressed.
+    *compression* is one of a scenario's: gzip, zstd, estargz or uncompressed. *modes* are the
+    permissions of folders in the layers below, which they keep.
     """
-    whole = _with_parents(entries)
+    whole = _with_parents(entries, modes or {})
     if compression == "estargz":
         return _estargz(whole)
     data = b"".join(part for entry in whole for part in _archived(entry)) + _END
@@ -90,14 +98,14 @@ def layer(entries: Iterable[Entry], compression: str) -> Layer:
             raise ValueError(f"{compression} is no compression")
 
 
-def _with_parents(entries: Iterable[Entry]) -> list[Entry]:
+def _with_parents(entries: Iterable[Entry], modes: Mapping[str, int]) -> list[Entry]:
     """Return *entries* and their parents, sorted."""
     found: dict[str, Entry] = {}
     for entry in entries:
         parts = entry.path.split("/")
         for end in range(1, len(parts)):
             parent = "/".join(parts[:end])
-            found.setdefault(parent, Entry(path=parent, mode=0o755))
+            found.setdefault(parent, Entry(path=parent, mode=modes.get(parent, 0o755)))
         found[entry.path] = entry
     return [found[path] for path in sorted(found)]
 

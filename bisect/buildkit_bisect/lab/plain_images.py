@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.lab import image_files, layers
+from buildkit_bisect.lab.image_files import Busybox
 from buildkit_bisect.lab.layers import Entry, Layer
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario.image_context import BUSYBOX, ROOTFS
-from buildkit_bisect.scenario.plain_image import Copied, Placed, PlainImage
+from buildkit_bisect.scenario.plain_image import Placed, PlainImage
 from buildkit_bisect.sharing.manifest import MANIFEST_TYPE, Blob
 from buildkit_bisect.sharing.refused import Refused
-from buildkit_bisect.sharing.remote import Remote, Unavailable
+from buildkit_bisect.sharing.remote import Remote, Unavailable, within
 
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 
@@ -41,12 +42,9 @@ class Made:
         return layers.digest(self.manifest)
 
 
-def make(image: PlainImage, compression: str) -> Made:
-    """Return *image* with layers of that *compression*.
-
-    Raises `Missing` without busybox, `ProcessError` if busybox does not list its programs.
-    """
-    made = tuple(layers.layer(_entries(copied), compression) for copied in image.copies)
+def make(image: PlainImage, compression: str, box: Busybox) -> Made:
+    """Return *image* with layers of that *compression*. Raises as `Busybox.programs`."""
+    made = tuple(_layers(image, compression, box))
     config = json.dumps(_config(image, made)).encode()
     manifest = {
         "schemaVersion": 2,
@@ -57,13 +55,17 @@ def make(image: PlainImage, compression: str) -> Made:
     return Made(manifest=json.dumps(manifest).encode(), config=config, layers=made)
 
 
-def push(made: Made, registry: Registry, repository: str, tag: str) -> None:
-    """Push an image. Raises `InfraFailed` if the registry does not take it."""
+def push(made: Made, registry: Registry, repository: str, tag: str, seconds: float) -> None:
+    """Push an image. Raises `InfraFailed` if the registry has not taken it in *seconds*."""
     remote = Remote(f"{registry.address}/{repository}")
-    try:
+
+    def put() -> None:
         for data in (made.config, *(one.data for one in made.layers)):
             remote.put_blob(Blob(digest=layers.digest(data), size=len(data)), data)
         remote.put_manifest(tag, made.manifest)
+
+    try:
+        within(seconds, put)
     except (Unavailable, Refused) as error:
         raise InfraFailed(
             f"the registry at {registry.address} does not take {repository}: {error}",
@@ -71,17 +73,20 @@ def push(made: Made, registry: Registry, repository: str, tag: str) -> None:
         ) from None
 
 
-def _entries(copied: Copied) -> Iterator[Entry]:
-    for part in copied.parts:
-        yield from _placed(part)
+def _layers(image: PlainImage, compression: str, box: Busybox) -> Iterator[Layer]:
+    modes: dict[str, int] = {}
+    for copied in image.copies:
+        entries = [entry for part in copied.parts for entry in _placed(part, box)]
+        yield layers.layer(entries, compression, modes)
+        modes |= {entry.path: entry.mode for entry in entries if entry.is_folder}
 
 
-def _placed(part: Placed) -> Iterator[Entry]:
+def _placed(part: Placed, box: Busybox) -> Iterator[Entry]:
     if part.source == BUSYBOX:
-        yield image_files.program(part.path)
+        yield box.entry(part.path)
     elif part.source == ROOTFS:
         above = f"{part.path}/" if part.path else ""
-        for entry in image_files.rootfs():
+        for entry in image_files.rootfs(box):
             yield Entry(path=above + entry.path, mode=entry.mode, data=entry.data, link=entry.link)
     else:
         yield image_files.text(part.path, part.text)

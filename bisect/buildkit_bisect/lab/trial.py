@@ -120,7 +120,7 @@ class TrialJob:
         }
         parts |= _formats(self.scenario)
         if self.scenario.context.busybox:
-            parts["busybox"] = hashlib.sha256(image_files.busybox().read_bytes()).hexdigest()
+            parts["busybox"] = hashlib.sha256(image_files.busybox().data).hexdigest()
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]

@@ -6,12 +6,16 @@ to replace images.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+
+from buildkit_bisect.system import strictjson
+
+#: A first line that begins with it is left to a shell, and a key of `Dockerfile.directives`.
+SHEBANG = "#!"
 
 _DIRECTIVE = re.compile(r"#\s*(syntax|escape|check)\s*=\s*(\S.*?)\s*", re.IGNORECASE)
 _HEREDOC = re.compile(r"(?:^|(?<=\s))\d*<<(-?)\s*(['\"]?)([A-Za-z_][\w.-]*)\2(?=[\s;|&)>]|$)")
@@ -44,6 +48,7 @@ class Instruction:
     mounts: tuple[str, ...]  # the values of ``--mount``
     rest: str  # the text without flags
     documents: tuple[str, ...]  # its here-documents, without the lines that end them
+    ended: bool  # whether each of them has such a line
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -90,7 +95,8 @@ class Dockerfile:
     """A parsed Dockerfile."""
 
     lines: tuple[str, ...]
-    directives: Mapping[str, str]  # ``syntax`` -> ``docker/dockerfile:1``; each in one line, first
+    #: ``syntax`` -> ``docker/dockerfile:1``; each in one line, first. So is a line ``#!...``.
+    directives: Mapping[str, str]
     instructions: tuple[Instruction, ...]
 
     @property
@@ -103,14 +109,17 @@ class Dockerfile:
 def parse(text: str) -> Dockerfile:
     """Return the directives and the instructions of a Dockerfile. Anything parses."""
     # Not `splitlines`, which also takes U+2028 and others for the end of a line.
-    lines = tuple(text.removesuffix("\n").split("\n"))
-    directives: dict[str, str] = {}
-    for line in lines:
+    lines = tuple(text.removeprefix("\ufeff").removesuffix("\n").split("\n"))
+    # BuildKit looks for `syntax` and `check` below it; for its parser it is a comment, which ends
+    # the directives, so that there is no `escape`.
+    shebang = lines[0].startswith(SHEBANG)
+    directives = {SHEBANG: lines[0].removeprefix(SHEBANG)} if shebang else {}
+    for line in lines[len(directives) :]:
         found = _DIRECTIVE.fullmatch(line)
         if not found or found[1].lower() in directives:
             break
         directives[found[1].lower()] = found[2]
-    escape = directives.get("escape", "")
+    escape = "" if shebang else directives.get("escape", "")
     escape = escape if escape == "`" else "\\"
     return Dockerfile(
         lines=lines, directives=directives, instructions=tuple(_instructions(lines, escape))
@@ -137,12 +146,15 @@ def _instructions(lines: tuple[str, ...], escape: str) -> Iterator[Instruction]:
             return
         word, text = [*_BLANKS.split("".join(parts).strip(), maxsplit=1), ""][:2]
         documents: list[str] = []
+        ended = True
         for chomp, _, name in _HEREDOC.findall(text) if word.upper() in _WITH_DOCUMENTS else []:
             document = []
+            ended = False
             while at < len(lines):
                 line = (lines[at].lstrip("\t") if chomp else lines[at]).rstrip("\r")
                 at += 1
                 if line == name:
+                    ended = True
                     break
                 document.append(line)
             documents.append("".join(f"{line}\n" for line in document))
@@ -150,6 +162,7 @@ def _instructions(lines: tuple[str, ...], escape: str) -> Iterator[Instruction]:
         yield Instruction(
             word=word.upper(), text=text.strip(), start=start, end=at,
             flags=flags, mounts=mounts, rest=rest, documents=tuple(documents),
+            ended=ended,
         )  # fmt: skip
 
 
@@ -167,7 +180,7 @@ def words(text: str) -> list[str]:
     """Return the words of an argument list, in either of its forms."""
     if text.startswith("["):
         try:
-            found = json.loads(text)
+            found = strictjson.loads(text)
         except ValueError:
             return []
         return [word for word in found if isinstance(word, str)]

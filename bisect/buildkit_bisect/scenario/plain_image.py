@@ -6,7 +6,6 @@ something that BuildKit could take in another way, is for BuildKit.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -14,16 +13,21 @@ from pathlib import PurePosixPath
 from buildkit_bisect.scenario import build_files
 from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario.definition import Scenario
-from buildkit_bisect.scenario.dockerfile import Dockerfile, Instruction
+from buildkit_bisect.scenario.dockerfile import Instruction
 from buildkit_bisect.scenario.image_context import BUSYBOX, FILES, FOLDERS, ROOTFS
+from buildkit_bisect.system import strictjson
 
 #: Layers of an image that is made here; all of them are held in memory.
 MOST_COPIES = 20
 
+#: What such a Dockerfile is written with: printable ASCII without a backslash and a backquote,
+#: which may escape something. Of other blanks Python and Go have different notions.
+_WRITTEN = re.compile(r"[\t\n\x20-\x5b\x5d-\x5f\x61-\x7e]*")
 _DEST = re.compile(r"/[\w.+/-]{0,80}", re.ASCII)
 _DOCUMENT = re.compile(r"<<([A-Za-z_][\w.-]{0,40})", re.ASCII)
 
-#: Names of files that have a meaning in a layer: they delete others, or list an eStargz layer.
+#: Names that have a meaning in a layer, of folders too: such files delete others, or list an
+#: eStargz layer.
 _SPECIAL = re.compile(r"\.wh\..*|stargz\.index\.json|\.(no\.)?prefetch\.landmark")
 
 
@@ -65,15 +69,18 @@ class _Tree:
         """Add *part*; false if it meets something in its place, or goes through a link."""
         if part.source != ROOTFS:
             return self._file(part.path)
+        bin_ = _below(part.path, "bin")
+        if any(_parent(folder) == bin_ for folder in self.folders):
+            return False  # a link may have its name
         inner = [_below(part.path, name) for name in FOLDERS]
         if not all(map(self._folder, [part.path, *inner])):
             return False
-        self.links.add(_below(part.path, "bin"))
+        self.links.add(bin_)
         return all(self._file(_below(part.path, name)) for name in FILES)
 
     def _file(self, path: str) -> bool:
         free = path not in self.files | self.folders
-        if not free or _SPECIAL.fullmatch(PurePosixPath(path).name):
+        if not free or any(map(_SPECIAL.fullmatch, path.split("/"))):
             return False
         self.files.add(path)
         return _parent(path) not in self.links and self._folder(_parent(path))
@@ -95,7 +102,7 @@ def all_of(scenario: Scenario) -> dict[str, PlainImage] | None:
     found: dict[str, PlainImage] = {}
     for name, image in scenario.images.items():
         file, *ignored = build_files.of(scenario, image.dockerfile)
-        plain = None if ignored else read(file.read_text(encoding="utf-8"))
+        plain = None if ignored else read(file.read_bytes().decode())
         if plain is None:
             return None
         found[name] = plain
@@ -103,8 +110,8 @@ def all_of(scenario: Scenario) -> dict[str, PlainImage] | None:
 
 
 def read(text: str) -> PlainImage | None:
-    """Return what a Dockerfile copies; None if it does anything else."""
-    if not text.isascii() or "\\" in text or "\r" in text:
+    """Return what a Dockerfile copies, its line ends as in the file; None if it does more."""
+    if not _WRITTEN.fullmatch(text):
         return None
     file = dockerfiles.parse(text)
     first, *rest = file.instructions or (None,)
@@ -119,7 +126,7 @@ def read(text: str) -> PlainImage | None:
                 return None
             words[one.word] = found
             continue
-        copied = _copied(file, one) if one.word == "COPY" else None
+        copied = _copied(one) if one.word == "COPY" else None
         if copied is None or not all(map(tree.put, copied.parts)):
             return None
         copies.append(copied)
@@ -133,7 +140,7 @@ def read(text: str) -> PlainImage | None:
 def _exec_form(one: Instruction) -> tuple[str, ...]:
     """Return the words of ``["a", "b"]``; none of any other form."""
     try:
-        found = json.loads(one.text) if one.text.startswith("[") else None
+        found = strictjson.loads(one.text) if one.text.startswith("[") else None
     except ValueError:
         return ()
     if not isinstance(found, list) or not all(isinstance(word, str) and word for word in found):
@@ -141,7 +148,7 @@ def _exec_form(one: Instruction) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _copied(file: Dockerfile, one: Instruction) -> Copied | None:
+def _copied(one: Instruction) -> Copied | None:
     *sources, dest = one.text.split() or [""]
     documents = [match[1] for word in sources if (match := _DOCUMENT.fullmatch(word))]
     names = [word.removesuffix("/") for word in sources if not _DOCUMENT.fullmatch(word)]
@@ -149,8 +156,7 @@ def _copied(file: Dockerfile, one: Instruction) -> Copied | None:
     known = len(set(names)) == len(names) and not {*names} - {BUSYBOX, ROOTFS}
     if not known or f"{BUSYBOX}/" in sources or len(documents) != len(one.documents):
         return None
-    ended = not documents or file.lines[one.end - 1] == documents[-1]
-    if not ended or any("$" in text for text in one.documents) or not _DEST.fullmatch(dest):
+    if not one.ended or any("$" in text for text in one.documents) or not _DEST.fullmatch(dest):
         return None
     place = dest.strip("/")
     inside = dest.endswith("/")

@@ -10,6 +10,9 @@ _TOKEN = re.compile(
     r"""\s+ | ; | //[^\n]* | /\*.*?(?:\*/|\Z) | "[^"\n]*" | `[^`]*` | [()] | [^\s;"`()/]+ | .""",
     re.DOTALL | re.VERBOSE,
 )
+# What may be above the package clause.
+_HEADER = re.compile(r"(?:[ \t\r\n]|//[^\n]*\n|/\*.*?\*/)*+package\b", re.DOTALL)
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 # The constraint of generators and tool lists: our build tags never satisfy it.
 _NEVER = re.compile(r"//go:build[ \t]+(ignore|tools?)[ \t\r]*")
 
@@ -30,20 +33,31 @@ def scan(text: str) -> GoFile:
     imports, but never too few.
     """
     imports: set[str] = set()
-    words = _words(text.removeprefix("\ufeff"))
-    for word in words:
-        if word.startswith("//"):
-            if _NEVER.fullmatch(word):
-                return GoFile(never=True)
-        elif word == "package":
+    text = text.removeprefix("\ufeff")
+    if _never(text):
+        return GoFile(never=True)
+    code = (word for word in _words(text) if not word.startswith("//"))
+    for word in code:
+        if word == "package":
             break
-    code = (w for w in words if not w.startswith("//"))
     next(code, None)  # the package's name
     for word in code:
         if word != "import":
             break
         imports.update(_one_declaration(code))
     return GoFile(imports=tuple(sorted(imports)), embeds="//go:embed" in text)
+
+
+def _never(text: str) -> bool:
+    """Whether go leaves the file out. It refuses one with several constraints, or with a NUL."""
+    header = _HEADER.match(text)
+    if not header or "\0" in text:
+        return False
+    found = [one for one in _COMMENT.finditer(header[0]) if one[0].startswith("//go:build")]
+    if len(found) != 1 or not _NEVER.fullmatch(found[0][0]):
+        return False
+    # Behind a block comment it is none.
+    return not header[0][: found[0].start()].rpartition("\n")[2].strip()
 
 
 def _one_declaration(words: Iterator[str]) -> Iterator[str]:

@@ -33,7 +33,7 @@ ROOTS = {"buildkitd": "cmd/buildkitd", "buildctl": "cmd/buildctl"}
 PROGRAMS = tuple(ROOTS)
 
 #: Increment it when the results of `closure` or `goimports` change: older ones are then unused.
-FORMAT = 3
+FORMAT = 4
 
 _MODULE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 

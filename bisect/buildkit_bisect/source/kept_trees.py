@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from buildkit_bisect.system import cache_limit, owner, paths
+from buildkit_bisect.system import cache_limit, owner, paths, process
 from buildkit_bisect.system.gitcmd import git
 from buildkit_bisect.system.process import ProcessError
 from buildkit_bisect.system.removal import remove
@@ -33,11 +33,12 @@ _WRITES = 300.0
 def kept_tree(mirror: Path, sha: str) -> Iterator[Path | None]:
     """Provide a tree with exactly the files of commit *sha* of *mirror* during the block.
 
-    None if others use all of them. Nothing of the source may run in it. Raises `ProcessError` if
-    git cannot write the files, after a second try with an empty tree.
+    None if others use all of them, or if git would outlive us: it would go on while the next
+    process, which has the lock then, moves the same tree. Nothing of the source may run in it.
+    Raises `ProcessError` if git cannot write the files, after a second try with an empty tree.
     """
     with contextlib.ExitStack() as held:
-        folder = _take(held)
+        folder = _take(held) if process.death_signal() else None
         if folder is None:
             yield None
             return

@@ -107,6 +107,11 @@ class Child(subprocess.Popen[bytes]):
     mark = ""
 
 
+def death_signal() -> bool:
+    """Whether children are killed with the thread that started them: `setpriv` is installed."""
+    return shutil.which("setpriv") is not None
+
+
 def _wrap(argv: Sequence[str]) -> list[str]:
     # setpriv instead of preexec_fn, which is not safe with threads.
     setpriv = shutil.which("setpriv")

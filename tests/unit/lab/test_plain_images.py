@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +14,18 @@ import pytest
 
 from buildkit_bisect.errors import InfraFailed, Missing
 from buildkit_bisect.lab import image_files, layers, plain_images
+from buildkit_bisect.lab.image_files import Busybox
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario.plain_image import PlainImage, read
 from buildkit_bisect.sharing.manifest import Blob
 from buildkit_bisect.sharing.remote import Unavailable
 
-BUSYBOX = "a program"
+BOX = Busybox(path=Path("busybox"), data=b"a program")
 
 
 @pytest.fixture(autouse=True)
-def _busybox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    program = tmp_path / "busybox"
-    program.write_text(BUSYBOX)
-    program.chmod(0o755)
-    monkeypatch.setattr(image_files, "busybox", lambda: program)
-    monkeypatch.setattr(image_files, "_programs", lambda: ["busybox", "sh", "[", "true", "sh"])
+def _programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Busybox, "programs", lambda _: ["busybox", "sh", "[", "true", "sh"])
     monkeypatch.setattr(plain_images, "host_arch", lambda: "amd64")
 
 
@@ -42,7 +42,7 @@ WHOLE = image(
 
 
 def test_a_manifest_names_its_layers_and_its_configuration() -> None:
-    made = plain_images.make(WHOLE, "estargz")
+    made = plain_images.make(WHOLE, "estargz", BOX)
     manifest: dict[str, Any] = json.loads(made.manifest)
     assert manifest["layers"] == [one.descriptor for one in made.layers]
     assert all(one["mediaType"].endswith("tar+gzip") for one in manifest["layers"])
@@ -70,28 +70,28 @@ def test_a_manifest_names_its_layers_and_its_configuration() -> None:
 )
 def test_digests_never_change(compression: str, digest: str) -> None:
     """They are equal on machines with the same busybox; else raise `PLAIN_FORMAT`."""
-    assert plain_images.make(WHOLE, compression).digest == f"sha256:{digest}"
+    assert plain_images.make(WHOLE, compression, BOX).digest == f"sha256:{digest}"
 
 
 def test_the_same_layer_in_two_images() -> None:
-    one = plain_images.make(image("COPY busybox /bin/busybox\n"), "gzip")
-    two = plain_images.make(image("COPY busybox /bin/busybox\nCOPY rootfs /\n"), "zstd")
+    one = plain_images.make(image("COPY busybox /bin/busybox\n"), "gzip", BOX)
+    two = plain_images.make(image("COPY busybox /bin/busybox\nCOPY rootfs /\n"), "zstd", BOX)
     assert one.layers[0].diff_id == two.layers[0].diff_id
     assert one.layers[0].data != two.layers[0].data
 
 
 def test_no_link_takes_the_place_of_busybox() -> None:
-    paths = {entry.path: entry.link for entry in image_files.rootfs() if entry.link}
+    paths = {entry.path: entry.link for entry in image_files.rootfs(BOX) if entry.link}
     assert paths == {"bin/[": "/bin/busybox", "bin/sh": "/bin/busybox", "bin/true": "/bin/busybox"}
 
 
 def test_the_context_on_disk_is_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "context"
     folder.mkdir()
-    image_files.write(folder)
-    assert (folder / "busybox").read_text() == BUSYBOX
+    image_files.write(folder, BOX)
+    assert (folder / "busybox").read_bytes() == BOX.data
     assert (folder / "busybox").stat().st_mode & 0o777 == 0o755
-    for entry in image_files.rootfs():
+    for entry in image_files.rootfs(BOX):
         path = folder / "rootfs" / entry.path
         if entry.link:
             assert str(path.readlink()) == entry.link
@@ -121,18 +121,68 @@ class Pushed:
 def test_what_a_registry_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     pushed = Pushed("")
     monkeypatch.setattr(plain_images, "Remote", lambda place: replace(pushed, place=place))
-    made = plain_images.make(image("COPY busybox /a\n"), "gzip")
-    plain_images.push(made, Registry(address="127.0.0.1:1"), "some/name", "7")
+    made = plain_images.make(image("COPY busybox /a\n"), "gzip", BOX)
+    plain_images.push(made, Registry(address="127.0.0.1:1"), "some/name", "7", 60)
     config, layer = layers.digest(made.config), layers.digest(made.layers[0].data)
     assert pushed.got == [config, layer, f"7 {made.digest}"]
 
     pushed.open_ = False
     with pytest.raises(InfraFailed, match=r"127.0.0.1:1 does not take some/name: HTTP 405"):
-        plain_images.push(made, Registry(address="127.0.0.1:1"), "some/name", "7")
+        plain_images.push(made, Registry(address="127.0.0.1:1"), "some/name", "7", 60)
+
+
+def test_a_push_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = threading.Event()
+
+    class Silent(Pushed):
+        def put_blob(self, blob: Blob, data: bytes) -> None:
+            end.wait(60)
+
+    monkeypatch.setattr(plain_images, "Remote", Silent)
+    made = plain_images.make(image("COPY busybox /a\n"), "gzip", BOX)
+    with pytest.raises(InfraFailed, match=r"take some/name: no whole answer in 0.01 s"):
+        plain_images.push(made, Registry(address="127.0.0.1:1"), "some/name", "7", 0.01)
+    end.set()
+
+
+def folders(layer: layers.Layer) -> dict[str, int]:
+    with tarfile.open(fileobj=io.BytesIO(layer.data)) as tar:
+        return {one.name: one.mode for one in tar if one.isdir()}
+
+
+def test_folders_keep_the_permissions_of_layers_below() -> None:
+    text = (
+        "COPY rootfs/ /\nCOPY <<note /tmp/\na\nnote\nCOPY busybox /root/a/b\n"
+        "COPY rootfs /c\nCOPY busybox /c/tmp/d\n"
+    )
+    made = plain_images.make(image(text), "uncompressed", BOX).layers
+    assert [folders(one) for one in (made[1], made[2], made[4])] == [
+        {"tmp": 0o1777},
+        {"root": 0o700, "root/a": 0o755},
+        {"c": 0o755, "c/tmp": 0o1777},
+    ]
+    first = plain_images.make(image("COPY busybox /tmp/a\nCOPY rootfs /\n"), "uncompressed", BOX)
+    assert [folders(one)["tmp"] for one in first.layers] == [0o755, 0o1777]
+
+
+def test_busybox_and_its_programs_are_of_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    program = tmp_path / "busybox"
+    program.write_text("#!/bin/sh\necho one two\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda _: str(program))
+    box = image_files.busybox()
+    assert box.entry("a").data == program.read_bytes()
+    monkeypatch.undo()
+    assert box.programs() == ["one", "two"]
+    program.write_text("#!/bin/sh\necho three\n")
+    with pytest.raises(InfraFailed, match="busybox was replaced while base images were made"):
+        box.programs()
 
 
 def test_no_busybox(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(Missing, match="busybox is not installed"):
-        plain_images.make(WHOLE, "gzip")
+        image_files.busybox()

@@ -9,6 +9,7 @@ from buildkit_bisect.scenario.dockerfile import (
     stable_runs,
     stages,
     undeclared,
+    words,
 )
 
 TEXT = """\
@@ -39,8 +40,8 @@ ADD a* 'b c' /
 def test_instructions_are_read_with_their_continuations_and_documents() -> None:
     file = parse(TEXT)
     assert file.directives == {"syntax": "docker/dockerfile:1"}
-    words = [one.word for one in file.instructions]
-    assert words == ["ARG", "ARG", "FROM", "RUN", "RUN", "COPY", "FROM", "COPY", "FROM", "ADD"]
+    found = [one.word for one in file.instructions]
+    assert found == ["ARG", "ARG", "FROM", "RUN", "RUN", "COPY", "FROM", "COPY", "FROM", "ADD"]
     run = file.instructions[3]
     assert " ".join(run.rest.split()) == "echo a && echo b"
     assert run.mounts == ("type=cache,target=/c", "from=build,source=/x,target=/y")
@@ -122,6 +123,38 @@ def test_directives_end_at_the_first_line_that_is_none() -> None:
     assert file.directives == {"check": "skip=all", "escape": "x"}
     assert file.instructions[1].text == "bc"
     assert parse("#syntax=a\n# escape=`\nFROM a\n").own_frontend == ["# escape=`"]
+
+
+def test_directives_below_a_line_for_a_shell() -> None:
+    """BuildKit looks for a frontend there; its parser has no ``escape`` then."""
+    file = parse("#!/x\n# syntax=a\n# escape=`\n# check=b\nFROM a\nRUN b\\\nc`\nRUN d\n")
+    assert file.own_frontend == ["#!/x", "# escape=`", "# check=b"]
+    assert file.lines[len(file.directives)] == "FROM a"
+    assert [one.text for one in file.instructions] == ["a", "bc`", "d"]
+    again = parse("\n".join([*file.own_frontend, *file.lines[len(file.directives) :]]))
+    assert [one.text for one in again.instructions] == ["a", "bc`", "d"]
+    assert "syntax" not in again.directives
+
+
+def test_a_byte_order_mark_hides_no_directive() -> None:
+    file = parse("\ufeff# syntax=a\nFROM a\n")
+    assert file.directives == {"syntax": "a"}
+    assert file.own_frontend == []
+
+
+@pytest.mark.parametrize("deep", [3000, 200_000])
+def test_words_nested_too_deep_are_none(deep: int) -> None:
+    (run,) = parse(f"RUN {'[' * deep}{']' * deep}\n").instructions
+    assert words(run.rest) == []
+    assert parse(f"COPY {'[' * deep}\n").instructions[0].sources == ()
+
+
+def test_each_document_is_ended_or_not() -> None:
+    found = parse("COPY <<a <<b /\n1\na\n2\nb\nCOPY <<a <<b /\n1\nb\n").instructions
+    assert [(one.ended, one.documents) for one in found] == [
+        (True, ("1\n", "2\n")),
+        (False, ("1\nb\n", "")),
+    ]
 
 
 def test_files_and_images_that_are_used() -> None:

@@ -120,6 +120,9 @@ def test_words_that_start_a_container() -> None:
         'CMD ["a", 1]\n',
         'CMD ["a"\n',
         'CMD ["a"]\nCMD ["b"]\n',
+        f"CMD {'[' * 3000}\n",
+        f"CMD {'[' * 200_000}\n",
+        f"CMD {'[' * 3000}{']' * 3000}\n",
         # sources
         "COPY other /a\n",
         "COPY . /a\n",
@@ -153,6 +156,11 @@ def test_words_that_start_a_container() -> None:
         "COPY busybox /.wh.etc\n",
         "COPY busybox /stargz.index.json\n",
         "COPY busybox /.no.prefetch.landmark\n",
+        "COPY busybox /bin/.wh.sh/\n",
+        "COPY busybox /bin/.wh.sh/a\n",
+        "COPY rootfs /.wh.a\n",
+        "COPY rootfs /.wh.a/b\n",
+        "COPY <<EOF /.wh.a/\nEOF\n",
         # documents
         "COPY <<EOF /a\n$A\nEOF\n",
         "COPY <<EOF /a\nb\n",
@@ -163,6 +171,10 @@ def test_words_that_start_a_container() -> None:
         "COPY <<EOF <<EOF /a/\nb\nEOF\nc\nEOF\n",
         "COPY <<busybox busybox /a/\nb\nbusybox\n",
         "COPY 3<<EOF /a\nb\nEOF\n",
+        "COPY <<a <<b /x/\nfoo\nb\n",
+        "COPY <<a <<b /x/\nfoo\na\nbar\n",
+        "COPY <<a <<b /x/\n",
+        "COPY <<a /x/",
         # what meets something in its place
         "COPY busybox /a\nCOPY busybox /a\n",
         "COPY busybox /a/b\nCOPY busybox /a\n",
@@ -175,6 +187,9 @@ def test_words_that_start_a_container() -> None:
         "COPY rootfs /\nCOPY rootfs /\n",
         "COPY rootfs /\nCOPY rootfs /bin/sh\n",
         "COPY busybox /bin\nCOPY rootfs /\n",
+        "COPY busybox /bin/sh/\nCOPY rootfs/ /\n",
+        "COPY busybox /a/bin/sh/b/c\nCOPY rootfs/ /a\n",
+        "COPY rootfs /bin/sh\nCOPY rootfs /\n",
         "COPY busybox /etc/passwd\nCOPY rootfs /\n",
         # many layers
         "".join(f"COPY busybox /{n}\n" for n in range(plain_image.MOST_COPIES + 1)),
@@ -184,6 +199,21 @@ def test_words_that_start_a_container() -> None:
 def test_everything_else_is_for_buildkit(text: str) -> None:
     assert read(f"{HEAD}{text}") is None
     assert read(f"{HEAD}COPY busybox /good\n{text}") is None or not text
+
+
+@pytest.mark.parametrize("one", [*(chr(n) for n in range(32) if n not in (9, 10)), *"\x7f\x85\xa0"])
+def test_characters_that_go_and_python_do_not_read_alike(one: str) -> None:
+    """Some are blanks for one of them only, as \\x1c is for Python."""
+    assert read(f"{HEAD}COPY{one}busybox /a\n") is None
+    assert read(f"{HEAD}COPY busybox /a{one}\n") is None
+    assert read(f"{HEAD}COPY busybox /a\n#{one}\n") is None
+    assert read(f"{HEAD}COPY <<a /a\n{one}\na\n") is None
+    assert read(f"{HEAD}COPY\tbusybox\t/a\n# ~!\t\n") is not None
+
+
+def test_a_backquote_may_escape_something() -> None:
+    """BuildKit takes the directive, also behind a blank, for its parser."""
+    assert read(f" # escape=`\n{HEAD}COPY <<a /a\n``\na\n") is None
 
 
 @pytest.mark.parametrize(
@@ -198,6 +228,8 @@ def test_everything_else_is_for_buildkit(text: str) -> None:
         "# syntax=docker/dockerfile:1\nFROM scratch\n",
         "# escape=`\nFROM scratch\n",
         "# check=error=true\nFROM scratch\n",
+        "#!/x\nFROM scratch\n",
+        "#!/x\n# syntax=evil/f\nFROM scratch\n",
     ],
 )
 def test_only_one_plain_stage_from_scratch(head: str) -> None:
@@ -224,6 +256,15 @@ def test_one_image_that_runs_something_makes_all_need_a_buildkit(tmp_path: Path)
 
     assert plain_image.all_of(loaded()) is not None
     assert plain_image.all_of(loaded('[images.runs]\ndockerfile = "runs.Dockerfile"\n')) is None
+    # Python would read it as the end of a line, and BuildKit does not.
+    path = tmp_path / "plain.Dockerfile"
+    good = path.read_bytes()
+    path.write_bytes(b"FROM scratch\nCOPY busybox /bin/\rCOPY rootfs/ /\n")
+    assert plain_image.all_of(loaded()) is None
+    path.write_bytes(b"FROM scratch\r\nCOPY <<a /a\r\nb\r\na\r\n")
+    assert plain_image.all_of(loaded()) is None
+    path.write_bytes(good)
+    assert plain_image.all_of(loaded()) is not None
     # What of the context a build does not see is BuildKit's to know.
     (tmp_path / "plain.Dockerfile.dockerignore").write_text("busybox\n")
     assert plain_image.all_of(loaded()) is None

@@ -247,6 +247,17 @@ def test_files_that_our_builds_never_read() -> None:
     assert scan('//go:build ignore\n\npackage main\nimport "a"\n') == ignored
     assert scan("// Copyright\n\n//go:build tools\n// +build tools\n\npackage tools\n") == ignored
     assert not scan("//go:build !ignore\n\npackage main\n").never
+    assert scan("/* a */ // b\n//go:build ignore\r\n/* c */ package main\n") == ignored
+    assert scan("\ufeff//go:build ignore\n\npackage main\n") == ignored
     assert not scan("/*\n//go:build ignore\n*/\npackage main\n").never
+    assert not scan("/* a */ //go:build ignore\n\npackage main\n").never
+    assert not scan("/*\n*/ //go:build ignore\n\npackage main\n").never
     assert not scan("package main\n//go:build ignore\n").never
+    for second in ("linux", "ignore", "", "!", " linux"):
+        # The go command refuses a file with two of them.
+        text = f'//go:build ignore\n//go:build {second}\n\npackage main\nimport "a"\n'
+        assert scan(text) == GoFile(imports=("a",))
+    for above in ("; ", "\x1c", "\0", "// \0\n", "var a\n"):
+        # Nor does it take these.
+        assert not scan(f"{above}//go:build ignore\n\npackage main\n").never, above
     assert scan("package x\nvar (\n\t//go:embed x\n\ty string\n)\n").embeds
