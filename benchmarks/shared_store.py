@@ -1,20 +1,22 @@
 """Measures a store: what builds take in it, and the CPU time of this tool for a push and a pull.
 
-    sudo .venv/bin/python benchmarks/shared_store.py [KEY ...]
+    sudo .venv/bin/python benchmarks/shared_store.py [--write docs/performance.md] [KEY ...]
 
-Pushes builds of the cache, the latest eight of one Go without an argument, to a docker-registry on
+Pushes builds of the cache, the latest eight of one Go without a key, to a docker-registry on
 loopback, and pulls them into an empty cache. Compiles nothing and changes nothing in the cache.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import section
 
 from buildkit_bisect.builds import exchange, history
 from buildkit_bisect.builds.key import Recipe
@@ -52,13 +54,19 @@ def size(folder: Path) -> int:
 
 
 def main() -> None:
-    """Print a table of the builds, and the sums."""
-    builds = chosen(sys.argv[1:])
+    """Print or write a table of the builds, and the sums."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="the first characters of a build's")
+    parser.add_argument("--write", type=Path, metavar="DOCUMENT")
+    options = parser.parse_args()
+    builds = chosen(options.keys)
     recipe = Recipe(goarch=host_arch())
     asked = [exchange.asked(build.key, build.go, recipe) for build in builds]
     sums = [0.0] * 4
-    print("| build | Go | MB | MB in the store | push, CPU s | pull, CPU s |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    lines = [
+        "| build | Go | MB | MB in the store | push, CPU s | pull, CPU s |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
     with (
         tempfile.TemporaryDirectory() as storage,
         tempfile.TemporaryDirectory() as empty,
@@ -76,8 +84,9 @@ def main() -> None:
             row = (size(Path(build.directory)) / 1e6, packed / 1e6, pushed, pulled)
             sums = [total + part for total, part in zip(sums, row, strict=True)]
             shown = " | ".join(f"{part:.1f}" for part in row)
-            print(f"| {build.key[:12]} | {build.go} | {shown} |", flush=True)
-    print(f"| all | | {' | '.join(f'{part:.1f}' for part in sums)} |")
+            lines.append(f"| {build.key[:12]} | {build.go} | {shown} |")
+    lines.append(f"| all | | {' | '.join(f'{part:.1f}' for part in sums)} |")
+    section.put(options.write, "shared-store", "\n".join(lines))
 
 
 if __name__ == "__main__":

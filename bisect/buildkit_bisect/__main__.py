@@ -8,6 +8,7 @@ import sys
 
 def main() -> None:
     """Run the program; Invoke exits with the task's code."""
+    _store_bytecode()
     # Imported late: a shell that completes a word waits for it, and does not need Invoke.
     try:
         if "--complete" in sys.argv[1:4]:
@@ -22,6 +23,17 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # `--list | head` is not an error; `guarded` catches a task's own
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _store_bytecode() -> None:
+    """Store compiled modules in the environment if none may be beside the sources.
+
+    Images of containers often set ``PYTHONDONTWRITEBYTECODE``, and each start would take a second
+    longer. The environment is this tool's own.
+    """
+    if sys.dont_write_bytecode and sys.prefix != sys.base_prefix:
+        sys.pycache_prefix = sys.pycache_prefix or os.path.join(sys.prefix, "bytecode")  # noqa: PTH118 - pathlib takes long to import
+        sys.dont_write_bytecode = False
 
 
 if __name__ == "__main__":

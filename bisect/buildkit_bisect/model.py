@@ -120,6 +120,7 @@ class Build:
     seconds: float  # how long the compile took, also if it is reused
     packages: int = 0  # Go packages that compile built
     reused: bool = False
+    pulled_from: str = ""  # the shared store, if another machine compiled it
 
     @property
     def binary_sha256(self) -> str:

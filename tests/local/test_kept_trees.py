@@ -18,7 +18,7 @@ import pytest
 import hostile_repo
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.source import GitSource, kept_trees
-from buildkit_bisect.system import gitcmd, owner, paths
+from buildkit_bisect.system import cache_limit, gitcmd, owner, paths
 from golang_repo import GolangRepo, buildkit_like
 
 pytestmark = pytest.mark.local
@@ -168,9 +168,23 @@ def _same_size_and_time(tree: Path) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+def _link_for_folder(tree: Path) -> None:
+    """Leave a link to files with the names, the sizes and the times of those that it hides."""
+    outside = tree.parent.parent.parent / "outside"
+    shutil.copytree(tree / "solver", outside)
+    shutil.rmtree(tree / "solver")
+    (tree / "solver").symlink_to(outside)
+
+
+def _untouched(tree: Path) -> bool:
+    outside = tree.parent.parent.parent / "outside"
+    return not outside.exists() or (outside / "solver.go").is_file()
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "scribbled": _scribble,
     "same-size-and-time": _same_size_and_time,
+    "link-for-folder": _link_for_folder,
     "locked": lambda tree: (tree.parent / "index.lock").write_text(""),
     "no-index": lambda tree: (tree.parent / "index").unlink(),
     "empty-index": lambda tree: (tree.parent / "index").write_bytes(b""),
@@ -190,6 +204,7 @@ def test_a_damaged_tree_is_repaired(damage: str, ref: str, source: GitSource) ->
         DAMAGE[damage](tree)
     assert kept(source, ref) == want
     assert folders() == ["0"]
+    assert _untouched(tree), "what a link leads to is nobody's to change"
 
 
 _MOVES = (
@@ -245,9 +260,29 @@ def test_a_tree_of_a_machine_that_stopped_is_written_again(
     """What git wrote may be lost, and the index not."""
     with source.build_tree(source.resolve("v0.1.0")) as tree:
         before = (tree / "go.mod").stat().st_mtime_ns
-    monkeypatch.setattr(owner, "machine", lambda: "another-boot-1")
-    with source.build_tree(source.resolve("v0.1.0")) as tree:
+    (tree.parent / paths.OWNER).write_text("another-boot-1:1:1")
+    monkeypatch.setattr(kept_trees, "MOST", 1)
+    with source.build_tree(source.resolve("v0.1.0")) as again:
+        assert again == tree
         assert (tree / "go.mod").stat().st_mtime_ns != before
+
+
+def test_a_tree_of_another_container_is_taken_last(
+    source: GitSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody here can say whether its process still runs. Its files are as that one left them."""
+    with source.build_tree(source.resolve("v0.1.0")) as tree:
+        before = (tree / "go.mod").stat().st_mtime_ns
+    other = f"{owner.boot(owner.me())}-1:1:1"
+    (tree.parent / paths.OWNER).write_text(other)
+    kept(source, "v0.2.0")
+    assert folders() == ["0", "1"]
+    assert (tree.parent / paths.OWNER).read_text() == other
+    shutil.rmtree(tree.parent.parent / "1")
+    monkeypatch.setattr(kept_trees, "MOST", 1)
+    with source.build_tree(source.resolve("v0.2.0")) as again:
+        assert again == tree
+        assert (tree / "go.mod").stat().st_mtime_ns == before
 
 
 def _elsewhere(source: GitSource, body: str) -> subprocess.Popen[bytes]:
@@ -289,6 +324,23 @@ def test_the_number_of_trees_is_bounded(source: GitSource, monkeypatch: pytest.M
         assert content(third) == want
     assert list(paths.cache("tmp").iterdir()) == []
     assert not list((source.mirror.path / "worktrees").glob("*"))
+
+
+def test_a_tree_that_the_cache_limit_removes_is_written_again(
+    source: GitSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tree is safe from when it is in use; before, it may go at any moment."""
+    want = fresh(source, "v0.2.0")
+    kept(source, "v0.1.0")
+    in_use = cache_limit.used
+
+    def removed_just_before(folder: Path) -> None:
+        shutil.rmtree(folder)
+        in_use(folder)
+
+    monkeypatch.setattr(cache_limit, "used", removed_just_before)
+    assert kept(source, "v0.2.0") == want
+    assert folders() == ["0"]
 
 
 def test_trees_of_two_repositories(source: GitSource, tmp_path: Path) -> None:

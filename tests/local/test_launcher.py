@@ -126,3 +126,22 @@ def test_a_second_start_is_fast() -> None:
     ours = best([str(PROJECT / "inv"), "--list"])
     plain = best([sys.executable, "-m", "invoke", "--list"])
     assert ours - plain < OVERHEAD, f"{ours:.2f} s against {plain:.2f} s"
+
+
+def test_a_second_start_compiles_no_module_of_ours(checkout: Path) -> None:
+    """Neither if Invoke forbids to store them, nor if the user wants none beside the sources."""
+    for more in ({}, {"PYTHONDONTWRITEBYTECODE": "1"}):
+        launch(checkout, "status", "--out", "/nowhere", **more)
+        second = launch(checkout, "status", "--out", "/nowhere", PYTHONVERBOSE="1", **more)
+        # What Python imports from a source is "code object from '...py'".
+        ours = [text for text in second.stderr.splitlines() if "buildkit_bisect" in text]
+        compiled = [text for text in ours if "code object from" in text and ".py'" in text]
+        read = [text for text in ours if "code object from" in text and ".pyc'" in text]
+        # Two are imported before the tool can say where they are stored.
+        assert len(read) > 100, second.stderr[-2000:]
+        assert len(compiled) <= (2 if more else 0), compiled
+    beside = set(checkout.glob("bisect/**/*.pyc"))
+    for path in beside:
+        path.unlink()
+    launch(checkout, "status", "--out", "/nowhere", PYTHONDONTWRITEBYTECODE="1")
+    assert not list(checkout.glob("bisect/**/*.pyc"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import tool
+from buildkit_bisect.system import checkout
 from golang_repo import GolangRepo, buildkit_like
 
 pytestmark = [pytest.mark.local, pytest.mark.alone]
@@ -71,9 +73,8 @@ def place(tmp_path: Path, repo: GolangRepo) -> Place:
 def test_the_plan_of_a_bisection_counts_candidates_steps_and_builds(place: Place) -> None:
     done = place.run("plan", "bisect", "--good", "v0.1.0", "--bad", "master")
     assert done.code == 0, done.stderr
-    first, image, search, cell, other, then, needs, total = done.stdout.splitlines()
-    assert first.startswith("first  compiling BuildKit v0.25.0 for the base images: ")
-    assert image.startswith("first  building the base images of cross-stage-lazy: ")
+    image, search, cell, other, then, needs, total = done.stdout.splitlines()
+    assert image.startswith("first  making the base images of cross-stage-lazy: ")
     assert search == "search 10 candidates between v0.1.0 and master (4 different builds)"
     ends = "snapshotter=stargz: at least 1 trial of master and v0.1.0"
     assert cell == f"cell   cross-stage-lazy bases=different {ends}"
@@ -170,10 +171,20 @@ def test_the_plan_of_a_search_for_the_good_end(place: Place) -> None:
     assert "also   bisect from the release that is good: more steps and builds\n" in done.stdout
 
 
-def test_a_matrix_counts_the_reference_unless_it_is_a_row(place: Place) -> None:
-    done = place.run("plan", "matrix", "--revs", "v0.1.0,master", "--json")
+def test_a_matrix_counts_the_reference_only_for_images_that_need_it(
+    place: Place, tmp_path: Path
+) -> None:
+    words = ("plan", "matrix", "--revs", "v0.1.0,master", "--json")
     first = "compiling BuildKit v0.25.0 for the base images"
-    assert first in done.document["before"]
+    done = place.run(*words, "--scenario", "cross-stage-lazy")
+    assert [*done.document["before"]] == ["making the base images of cross-stage-lazy"]
+
+    for name in ("_cross-stage", "cross-stage-lazy"):
+        shutil.copytree(checkout.SCENARIOS / name, tmp_path / name)
+    own = tmp_path / "cross-stage-lazy"
+    (own / "build.Dockerfile").write_text("FROM scratch\nCOPY busybox /a\nRUN true\n")
+    done = place.run(*words, "--scenario", str(own))
+    assert [*done.document["before"]] == [first, "building the base images of cross-stage-lazy"]
     builds = sum(done.document["build_seconds"].values())
     assert done.document["seconds"] > builds + done.document["before"][first]
 

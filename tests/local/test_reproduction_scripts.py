@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect import scenario
-from buildkit_bisect.scenario import Action, Condition, Scenario, Step
+from buildkit_bisect.scenario import Action, Condition, Scenario, Step, image_context
 from buildkit_bisect.scenario.definition import DaemonIs
 from buildkit_bisect.scenario.reproduction import script
 
@@ -88,3 +88,21 @@ def test_every_action_and_hostile_text(tmp_path: Path) -> None:
     )
     assert "The first that holds:" in run.stdout, run.stderr
     assert list(tmp_path.rglob("evil")) == []
+
+
+def test_the_script_makes_the_same_context(tmp_path: Path) -> None:
+    """The script of a report makes in bash what base images are made of."""
+    (tmp_path / "busybox").write_text("#!/bin/sh\nprintf '%s\\n' busybox sh '[' '[['\n")
+    (tmp_path / "busybox").chmod(0o755)
+    text = "\n".join(["set -eu", "umask 022", *image_context.commands("base", rootfs=True)])
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["/bin/bash", "-c", text], cwd=tmp_path, env=env, check=True)
+    top = tmp_path / "base" / "rootfs"
+    found = {str(path.relative_to(top)): path for path in top.rglob("*")}
+    links = {name: str(path.readlink()) for name, path in found.items() if path.is_symlink()}
+    assert links == dict.fromkeys(("bin/sh", "bin/[", "bin/[["), "/bin/busybox")
+    modes = {name: path.stat().st_mode & 0o7777 for name, path in found.items() if path.is_dir()}
+    assert modes == image_context.FOLDERS
+    files = {n: p.read_text() for n, p in found.items() if p.is_file() and not p.is_symlink()}
+    assert files == image_context.FILES
+    assert list(image_context.commands("base", rootfs=False)) == text.splitlines()[2:3]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -37,6 +38,18 @@ class Registry(http.server.ThreadingHTTPServer):
         self.asked: list[str] = []
         self.logins: list[str] = []
 
+    def list_tags(self, handler: Handler) -> None:
+        """Answer with a page of two tags, and where the next one is."""
+        query = parse_qs(urlsplit(handler.path).query)
+        tags = sorted(self.has.manifests)
+        rest = [tag for tag in tags if tag > query.get("last", [""])[0]]
+        body = json.dumps({"tags": rest[:2]}).encode()
+        if rest[2:]:
+            following = f"/v2/me/builds/tags/list?n=2&last={rest[1]}"
+            answer(handler, 200, body, Link=f'<{following}>; rel="next"')
+        else:
+            answer(handler, 200, body)
+
     @property
     def place(self) -> str:
         return f"127.0.0.1:{self.server_address[1]}/me/builds"
@@ -48,6 +61,9 @@ class _Answers(Handler):
         server.asked.append(self.path)
         server.logins.append(self.headers.get("Authorization", ""))
         if server.trouble and server.trouble(self):
+            return
+        if "/tags/list" in self.path:
+            server.list_tags(self)
             return
         kind, _, name = self.path.removeprefix("/v2/me/builds/").partition("/")
         data = (server.has.manifests if kind == "manifests" else server.has.blobs).get(name)
@@ -338,3 +354,48 @@ def test_the_users_proxy_is_not_asked_for_loopback(
 def test_an_error_of_the_caller_is_not_lost() -> None:
     with pytest.raises(ZeroDivisionError):
         remote.within(5, lambda: 1 // 0)
+
+
+def test_the_names_in_a_store(registry: Registry) -> None:
+    for number in (2, 3, 4, 5):
+        registry.has.manifests[key(number)] = b"{}"
+    said: list[str] = []
+    store = SharedStore(place=registry.place, seconds=5, say=said.append)
+    assert store.tags() == store.tags() == set(registry.has.manifests)
+    assert len(registry.asked) == len(registry.has.manifests) / 2
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "names"),
+    [
+        (404, b"", set()),
+        (200, b'{"tags": null}', set()),
+        (200, b'{"tags": [1, "a", {}]}', {"a"}),
+        (200, b"[]", set()),
+        (500, b"", set()),
+    ],
+)
+def test_a_list_of_names_that_is_something_else(
+    registry: Registry, status: int, body: bytes, names: set[str]
+) -> None:
+    def other(handler: Handler) -> bool:
+        answer(handler, status, body)
+        return True
+
+    registry.trouble = other
+    assert SharedStore(place=registry.place, seconds=5).tags() == names
+
+
+def test_a_list_of_names_without_an_end(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(handler: Handler) -> bool:
+        link = f'<{handler.path}>; rel="next"'
+        answer(handler, 200, b'{"tags": ["a"]}', Link=link)
+        return True
+
+    monkeypatch.setattr(remote, "_PAGES", 5)
+    registry.trouble = endless
+    assert SharedStore(place=registry.place, seconds=5).tags() == {"a"}
+    assert len(registry.asked) == 5

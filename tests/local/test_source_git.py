@@ -8,10 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from buildkit_bisect.source import (
     remembered,
 )
 from buildkit_bisect.source import mirror as mirrors
-from buildkit_bisect.system import gitcmd, paths, retry
+from buildkit_bisect.system import gitcmd, paths, process, retry
 from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import GolangRepo, buildkit_like
 
@@ -82,6 +83,30 @@ def test_every_way_to_name_a_commit(repo: GolangRepo, source: GitSource) -> None
     assert {ref: source.resolve(ref).sha for ref in names} == {
         ref: commits[name] for ref, name in names.items()
     }
+
+
+def test_many_revisions_take_few_git_processes(
+    repo: GolangRepo, source: GitSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = ["v0.1.0", "v0.1.1", "v0.2.0", "v0.1.0", " v0.2.0"]
+    one_by_one = [source.resolve(ref) for ref in releases]
+    started: list[str] = []
+    original = process.start
+
+    def start(argv: Sequence[str], **more: Any) -> process.Child:
+        started.append(argv[3])
+        return original(argv, **more)
+
+    monkeypatch.setattr(process, "start", start)
+    assert source.resolve_all(releases[:4]) == one_by_one[:4]
+    assert started == ["cat-file", "describe", "log"]
+    assert source.resolve_all(releases) == one_by_one
+    with pytest.raises(BadInput, match=r"v0\.9\.0"):
+        source.resolve_all(["v0.1.0", "v0.9.0"])
+    # A branch with the name of a release is not a release: it may be behind its remote's.
+    repo.branch("v0.3.0")
+    again = GitSource.open(str(repo.path))
+    assert again.resolve_all(["v0.3.0", "v0.1.0"])[0].sha == repo.git("rev-parse", "HEAD")
 
 
 def test_a_date_is_resolved_on_the_first_parent_line(tmp_path: Path) -> None:
@@ -347,6 +372,39 @@ def test_a_new_import_in_a_patch_adds_inputs(repo: GolangRepo, source: GitSource
     extra = ("github.com/moby/buildkit/util/unused",)
     assert source.inputs(one) == source.inputs(other)
     assert source.inputs(one, extra) != source.inputs(other, extra)
+
+
+def test_which_programs_a_patch_may_change(repo: GolangRepo) -> None:
+    """The import of a package that is not there yet counts too, and whole modules."""
+    daemon = (repo.path / "cmd/buildkitd/main.go").read_text()
+    late = daemon.replace('"fmt"', '"fmt"\n\t_ "github.com/moby/buildkit/late"')
+    tip = repo.commit("late", {"cmd/buildkitd/main.go": late})
+    source = GitSource.open(str(repo.path))
+    revision = source.resolve(tip)
+
+    def affected(*files: str, extra: tuple[str, ...] = ()) -> list[str]:
+        return sorted(source.affected(revision, files, extra))
+
+    both = ["buildctl", "buildkitd"]
+    assert affected("README.md", "docs/x.go", "util/unused/unused.go") == []
+    assert affected("late/late.go") == affected("cmd/buildkitd/default.pgo") == ["buildkitd"]
+    assert affected("util/words/words.go") == affected("solver/renamed.go") == both
+    for name in ("go.mod", "go.sum", "vendor/modules.txt", "util/go.mod"):
+        assert affected(name) == both
+    assert (
+        affected("util/unused/unused.go", extra=("github.com/moby/buildkit/util/unused",)) == both
+    )
+
+
+def test_the_content_of_files(repo: GolangRepo, source: GitSource) -> None:
+    one, other = (source.resolve(r) for r in ("v0.2.0", "master"))  # differ in util/unused
+    same: list[list[str]] = [["README.md", "util/none.go", "none/x"], ["util/unused"], []]
+    for names in same:
+        assert source.content(one, names) == source.content(other, names)
+    for changed in (["README.md", "util/unused/unused.go"], None):
+        assert source.content(one, changed) != source.content(other, changed)
+    moved = [source.content(one, [name]) for name in ("README.md", "util/none.go")]
+    assert len(set(moved)) == 2
 
 
 def test_read_and_checkout(repo: GolangRepo, source: GitSource) -> None:

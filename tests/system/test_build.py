@@ -23,7 +23,7 @@ from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
-from golang_repo import GO, GolangRepo, buildkit_like, words
+from golang_repo import GO, MODULE, GolangRepo, buildkit_like, words
 
 pytestmark = [pytest.mark.system, pytest.mark.alone]
 
@@ -287,6 +287,93 @@ def test_a_patch_of_one_program(repo: GolangRepo, tmp_path: Path) -> None:
     assert isinstance(failed, NoBuild)
     assert failed.stage == "patch"
     assert ran(builder.build(variant(source, "v0.1.0"))).startswith("buildkitd cached")
+
+
+def difference(folder: Path, repo: GolangRepo, files: dict[str, str | None]) -> patches.Patch:
+    """Return a patch that changes *files* of the current commit, which stays the current one."""
+    folder.mkdir(parents=True)
+    before = repo.git("rev-parse", "HEAD")
+    repo.commit("changed", files)
+    repo.git("diff", "-M", f"--output={folder / 'it.patch'}", before, "HEAD")
+    (folder / "patch.toml").write_text('title = "test"\n')
+    repo.git("reset", "--quiet", "--hard", before)
+    return patches.load(str(folder))
+
+
+@pytest.mark.parametrize("order", [("v0.1.0", "docs"), ("docs", "v0.1.0")])
+def test_a_patch_that_fits_the_programs_alone(
+    order: tuple[str, str], repo: GolangRepo, source: GitSource, tmp_path: Path
+) -> None:
+    """Two commits with the same programs have different documents, and the patch changes one."""
+    repo.git("reset", "--quiet", "--hard", "v0.1.0")
+    both = {"README.md": "patched\n", "util/words/words.go": words("fixed")}
+    builder = Builder(source=source, patches=[difference(tmp_path / "p", repo, dict(both))])
+    made = {}
+    for ref in order:
+        asked = variant(source, repo.commits.get(ref, ref), *builder.patches)
+        made[ref] = builder.build(asked)
+    assert ran(made["v0.1.0"]).startswith("buildkitd fixed")
+    failed = made["docs"]
+    assert isinstance(failed, NoBuild)
+    assert "patch failed: README.md:1" in failed.reason
+
+
+def prints_what_was(repo: GolangRepo, path: str, text: str) -> list[str]:
+    """Commit *text* twice, which says FIRST and then SECOND; no program is built from *path*."""
+    return [repo.commit(word, {path: text.replace("WORD", word)}) for word in ("FIRST", "SECOND")]
+
+
+def test_a_patch_that_moves_a_file_into_a_program(repo: GolangRepo, tmp_path: Path) -> None:
+    """What it holds is in no line of the patch, and in no input of the commit."""
+    more = 'package words\n\nconst More = "WORD"\n'
+    first, second = prints_what_was(repo, "docs/more.txt", more)
+    files = {
+        "docs/more.txt": None,
+        "util/words/more.go": more.replace("WORD", "SECOND"),
+        "util/words/words.go": "package words\n\nconst Cached = More\n",
+    }
+    patch = difference(tmp_path / "p", repo, files)
+    assert "similarity index 100%" in patch.diffs[0].text
+    source = GitSource.open(str(repo.path))
+    builder = Builder(source=source, patches=[patch])
+    for commit, word in ((first, "FIRST"), (second, "SECOND")):
+        assert ran(builder.build(variant(source, commit, patch))).split()[1] == word
+
+
+_USES = f'import "{MODULE}/util/unused"\n\n// */\nfunc init() {{ println(unused.X) }}\n'
+_EMBEDS = 'import _ "embed"\n\n// EMBED\nvar data string\n\nfunc init() { println(data) }\n'
+_OTHERS = ("util/unused/unused.go", 'package unused\n\nconst X = "WORD"\n')
+
+#: A file of the solver, what a patch changes in it, and what it then depends on.
+REVEALS = {
+    "constraint": (f"//go:build ignore\n\npackage solver\n\n{_USES}", ("ignore", "linux"), _OTHERS),
+    "comment": (f"package solver\n\n/*\n{_USES}", ("/*\n", ""), _OTHERS),
+    "embed": (
+        f"package solver\n\n{_EMBEDS}",
+        ("// EMBED", "//go:embed data.txt"),
+        ("solver/data.txt", "WORD"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REVEALS)
+def test_a_patch_that_reveals_what_no_added_line_names(
+    kind: str, repo: GolangRepo, tmp_path: Path
+) -> None:
+    hidden, change, other = REVEALS[kind]
+    repo.commit("hidden", {"solver/hidden.go": hidden})
+    commits = prints_what_was(repo, *other)
+    shown: dict[str, str | None] = {"solver/hidden.go": hidden.replace(*change)}
+    patch = difference(tmp_path / "p", repo, shown)
+    source = GitSource.open(str(repo.path))
+    assert len({source.inputs(source.resolve(c))["buildkitd"] for c in commits}) == 1
+    builder = Builder(source=source, patches=[patch])
+    for commit, word in zip(commits, ("FIRST", "SECOND"), strict=True):
+        build = builder.build(variant(source, commit, patch))
+        assert isinstance(build, Build), build
+        daemon = [f"{build.directory}/buildkitd"]
+        done = subprocess.run(daemon, capture_output=True, text=True, check=True)
+        assert done.stderr.strip() == word
 
 
 def test_a_tree_with_a_patch_is_as_before_for_the_next_build(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from buildkit_bisect.builds import key as keys
 from buildkit_bisect.builds.compile import Compiled, compile_tree
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.provision import Toolchains
-from buildkit_bisect.golang.toolchain import Toolchain, host_arch, wanted
-from buildkit_bisect.model import Build, NoBuild, Stage, Variant
+from buildkit_bisect.golang.toolchain import GoWanted, Toolchain, host_arch, local, wanted
+from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
-from buildkit_bisect.sharing import Asked, SharedStore
-from buildkit_bisect.source import Source
+from buildkit_bisect.sharing import SharedStore
+from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
@@ -31,6 +31,10 @@ _AGAIN = "the same command again"
 Progress = Callable[[int, int], None]
 
 
+#: The digest of a program's inputs, and those of the patches that change it.
+_Inputs = tuple[str, tuple[str, ...]]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Job:
     """A variant to compile: with what, and the key of each program."""
@@ -38,6 +42,7 @@ class _Job:
     variant: Variant
     toolchain: Toolchain
     programs: Mapping[str, str]
+    tag: str  # of a shared store
 
     @property
     def key(self) -> str:
@@ -62,23 +67,32 @@ class Builder:
 
     def __post_init__(self) -> None:
         self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
+        self._found: dict[str, Build] = {}  # by request
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state.pop("_toolchains")
+        state.pop("_found")
         return state | {"say": _silent}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
+        self.__post_init__()
 
     def cached(self, variant: Variant) -> Build | NoBuild | None:
         """Return the result of an earlier `build` of *variant*; None if it was never built.
 
-        Only reads two small files: no process, no network.
+        Only reads two small files: no process, no network. A build that was found is found again
+        without them: what a process has used stays in the cache until the process ends.
         """
-        found = store.answer(self._request(variant))
-        return self._stored(found) if found else None
+        request = self._request(variant)
+        if request in self._found:
+            return self._found[request]
+        key = store.answer(request)
+        found = self._stored(key) if key else None
+        if isinstance(found, Build):
+            self._found[request] = found
+        return found
 
     def build(
         self, variant: Variant, on_progress: Progress = lambda _done, _expected: None
@@ -105,22 +119,52 @@ class Builder:
             want = wanted(dockerfile, gomod)
         except Missing as err:
             return NoBuild(stage=Stage.TOOLCHAIN, reason=err.message, hint=err.hint)
-        try:
-            toolchain = self._toolchains.find(want)
-        except Missing as err:
-            return _no_go(err)
-        job = _Job(
-            variant=variant, toolchain=toolchain, programs=self._programs(variant, toolchain)
-        )
-        made = self._build(job, on_progress)
+        parts = self._parts(variant)
+        key, made = self._existing(variant, want, parts)
+        if made is None:
+            try:
+                toolchain = self._toolchains.find(want)
+            except Missing as err:
+                return _no_go(err)
+            programs = self._programs(parts, toolchain.version)
+            job = _Job(
+                variant=variant, toolchain=toolchain, programs=programs, tag=self._tag(parts)
+            )
+            key, made = job.key, self._build(job, on_progress)
         with contextlib.suppress(OSError):  # it only saves time later
-            store.remember(self._request(variant), job.key)
+            store.remember(self._request(variant), key)
         return made
 
-    def share(self, made: Build | NoBuild) -> None:
-        """Push *made*, which the cache had, to the shared store, unless it is there."""
-        if self.shared and self.shared.pushes and isinstance(made, Build):
-            exchange.push(self.shared, exchange.asked(made.key, made.go, self.recipe))
+    def in_store(self, commits: Sequence[str]) -> frozenset[str]:
+        """Return those of *commits* whose build, without patches, the shared store should have.
+
+        It only looks at names: whether the builds can be used is known when they are pulled.
+        """
+        tags = self.shared.tags() if self.shared else frozenset[str]()
+        if not tags or not isinstance(self.source, GitSource):
+            return frozenset()
+        found = self.source.all_inputs(commits)
+        return frozenset(
+            commit
+            for commit, inputs in found.items()
+            if self._tag({p: (inputs[p], ()) for p in self.recipe.programs}) in tags
+        )
+
+    def share(self, variant: Variant, made: Build | NoBuild) -> None:
+        """Push *made*, which the cache had for *variant*, unless the store has it."""
+        if not self.shared or not self.shared.pushes:
+            return
+        if isinstance(made, NoBuild) and made.stage is Stage.TOOLCHAIN:
+            return
+        want = self._wanted(variant.revision)
+        here = local(want)
+        go = made.go if isinstance(made, Build) else here.version if here else ""
+        parts = self._parts(variant)
+        asked = exchange.asked(keys.build_key(self._programs(parts, go)), go, self.recipe)
+        exchange.push(self.shared, asked, self._tag(parts))
+
+    def _wanted(self, revision: Revision) -> GoWanted:
+        return wanted(*(self.source.read(revision, name) for name in ("Dockerfile", "go.mod")))
 
     def _request(self, variant: Variant) -> str:
         revision = variant.revision
@@ -128,10 +172,12 @@ class Builder:
         digests = tuple(p.digest for p in variant.patches)
         return keys.request_key(self.source.kind, name, digests, self.recipe)
 
-    def _programs(self, variant: Variant, toolchain: Toolchain) -> dict[str, str]:
-        """Return the key of each program; one that the patches cannot change is the plain one.
+    def _parts(self, variant: Variant) -> dict[str, _Inputs]:
+        """Return, by program, the digest of its inputs and those of the patches that change it.
 
-        Patches are in at least one key, so a build with patches never counts for one without.
+        Patches are with at least one program, so a build with patches never counts for one without.
+        So is what the patches find in the files that they touch: whether they apply, and what is
+        moved to another file, does not depend on the inputs alone.
         """
         revision, chosen = variant.revision, self._patches(variant)
         added = tuple(sorted({i for p in chosen for i in p.imports}))
@@ -141,13 +187,48 @@ class Builder:
         inputs = self.source.inputs(revision)
         with_patches = self.source.inputs(revision, added) if added else inputs
         digests = tuple(p.digest for p in variant.patches)
-        go = toolchain.version
+        if chosen:
+            whole = any(p.reveals for p in chosen)
+            digests += (self.source.content(revision, None if whole else files),)
         return {
-            p: keys.program_key(p, with_patches[p], digests, go, self.recipe)
-            if p in patched
-            else keys.program_key(p, inputs[p], (), go, self.recipe)
+            p: (with_patches[p], digests) if p in patched else (inputs[p], ())
             for p in self.recipe.programs
         }
+
+    def _programs(self, parts: Mapping[str, _Inputs], go: str) -> dict[str, str]:
+        """Return the key of each program with that Go."""
+        return {
+            p: keys.program_key(p, inputs, patches, go, self.recipe)
+            for p, (inputs, patches) in parts.items()
+        }
+
+    def _tag(self, parts: Mapping[str, _Inputs]) -> str:
+        """Return the name in a store of the build with any patch release of Go."""
+        return f"inputs-{keys.build_key(self._programs(parts, ''))}"
+
+    def _existing(
+        self, variant: Variant, want: GoWanted, parts: Mapping[str, _Inputs]
+    ) -> tuple[str, Build | NoBuild | None]:
+        """Return what the cache or the store has of *variant*, with any Go that it accepts.
+
+        The store is asked before a Go is downloaded, which may not be needed then.
+        """
+        for go in self._releases(want, self._tag(parts)):
+            key = keys.build_key(self._programs(parts, go))
+            with store.lock(key):
+                made = self._stored(key) or self._pulled(variant, key, go)
+            if made:
+                return key, made
+        return "", None
+
+    def _releases(self, want: GoWanted, tag: str) -> Iterator[str]:
+        """Yield the Go that this machine would compile with, then the one of the store's build."""
+        here = local(want)
+        if here:
+            yield here.version
+        there = self.shared.go(tag) if self.shared else None
+        if there and there != (here and here.version) and want.accepts(there):
+            yield there
 
     def _patches(self, variant: Variant) -> list[Patch]:
         have = {p.ref.digest: p for p in self.patches}
@@ -157,9 +238,8 @@ class Builder:
         return [have[p.digest] for p in variant.patches]
 
     def _build(self, job: _Job, on_progress: Progress) -> Build | NoBuild:
-        wanted = exchange.asked(job.key, job.toolchain.version, self.recipe)
         with store.lock(job.key):
-            known = self._stored(job.key) or self._pulled(job.variant, wanted)
+            known = self._stored(job.key)
             if known:
                 return known
             store.sweep()
@@ -170,7 +250,8 @@ class Builder:
             except OSError as err:  # usually a full disk, and never the variant's fault
                 raise _disk(job.variant, err) from err
         if self.shared and self.shared.pushes:
-            exchange.push(self.shared, wanted)
+            asked = exchange.asked(job.key, job.toolchain.version, self.recipe)
+            exchange.push(self.shared, asked, job.tag)
         return done
 
     def _stored(self, key: str) -> Build | NoBuild | None:
@@ -178,12 +259,13 @@ class Builder:
             return None
         return store.load(key) or store.failure(key)
 
-    def _pulled(self, variant: Variant, wanted: Asked) -> Build | NoBuild | None:
-        """Return what the shared store has; None if there is none, or nothing for *variant*."""
+    def _pulled(self, variant: Variant, key: str, go: str) -> Build | NoBuild | None:
+        """Return what the shared store has for *key*; None if there is no store, or nothing."""
         if self.shared is None:
             return None
+        asked = exchange.asked(key, go, self.recipe)
         try:
-            return exchange.pull(self.shared, wanted, variant.label, self.say)
+            return exchange.pull(self.shared, asked, variant.label, self.say)
         except OSError as err:
             raise _disk(variant, err) from err
 

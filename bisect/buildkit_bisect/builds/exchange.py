@@ -20,11 +20,8 @@ from buildkit_bisect.sharing import Asked, Entry, Found, SharedStore
 from buildkit_bisect.sharing.entry import BUILD, FAILURE
 from buildkit_bisect.system import paths
 
-#: In the entry of a build that was pulled.
-PULLED = "pulled.json"
-
 #: Written by this machine, whatever a store has.
-_OWN = frozenset({store.BUILD_FACTS, store.FAILURE_FACTS, PULLED})
+_OWN = frozenset({store.BUILD_FACTS, store.FAILURE_FACTS, store.PULLED})
 
 
 def asked(key: str, go: str, recipe: Recipe) -> Asked:
@@ -58,8 +55,11 @@ def pull(
         return done
 
 
-def push(shared: SharedStore, wanted: Asked) -> bool:
-    """Add the cache's entry of *wanted* to the store; return whether the store has it now."""
+def push(shared: SharedStore, wanted: Asked, tag: str = "") -> bool:
+    """Add the cache's entry of *wanted* to the store; return whether the store has it now.
+
+    *tag* is another name for it.
+    """
     for kind, folder, facts in (
         (BUILD, paths.cache("builds") / wanted.key, store.BUILD_FACTS),
         (FAILURE, paths.cache("failures") / wanted.key, store.FAILURE_FACTS),
@@ -68,7 +68,9 @@ def push(shared: SharedStore, wanted: Asked) -> bool:
             continue
         names = sorted(f.name for f in folder.iterdir() if f.is_file() and f.name not in _OWN)
         meta = json.loads((folder / facts).read_text())
-        return shared.push(wanted, kind, folder, meta=meta, names=tuple(names), local=_local)
+        return shared.push(
+            wanted, kind, folder, meta=meta, names=tuple(names), local=_local, tag=tag
+        )
     return False
 
 
@@ -80,15 +82,15 @@ def believed(key: str, shared: SharedStore | None) -> bool:
     if shared is None or shared.key is None:
         return True
     for room in ("builds", "failures"):
-        note = paths.cache(room) / key / PULLED
+        note = paths.cache(room) / key / store.PULLED
         if note.exists() and not shared.signed(note.read_text(errors="replace")):
             return False
     return True
 
 
 def _local(key: str) -> Path | None:
-    folder = paths.cache("builds") / key
-    return folder if (folder / store.BUILD_FACTS).is_file() else None
+    # Whole, and it stays so: the cache limit removes programs by themselves.
+    return paths.cache("builds") / key if store.load(key) else None
 
 
 def _base(shared: SharedStore, wanted: Asked, key: str, stack: contextlib.ExitStack) -> Path | None:
@@ -120,7 +122,7 @@ def _downloaded(
     made.mkdir()
     if not shared.download(found, made, base):
         return None
-    (made / PULLED).write_text(shared.note(found))
+    (made / store.PULLED).write_text(shared.note(found))
     kept = _kept(made, entry)
     if kept is None:
         shared.refuse(entry.key, "its facts are not those of its files")

@@ -29,6 +29,12 @@ FORMAT = 1
 #: What an entry says of itself.
 BUILD_FACTS, FAILURE_FACTS = "build.json", "failure.json"
 
+#: In an entry that was pulled from a shared store: from where, and the signature.
+PULLED = "pulled.json"
+
+#: Of a `Build`, what only this machine knows.
+_SAID_HERE = frozenset({"directory", "reused", "pulled_from"})
+
 #: File in the entry of a build that counts what runs: its time says nothing of usual builds.
 _INSTRUMENTED = "instrumented"
 
@@ -94,7 +100,14 @@ def _load(entry: Path) -> Build | None:
     if meta.pop("format", None) != FORMAT:
         return None
     meta.pop("created", None)
-    return Build(**meta, directory=str(entry), reused=True)
+    return Build(**meta, directory=str(entry), reused=True, pulled_from=_pulled_from(entry))
+
+
+def _pulled_from(entry: Path) -> str:
+    try:
+        return str(json.loads((entry / PULLED).read_text())["store"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def save(made: Path, meta: dict[str, Any]) -> Build:
@@ -117,7 +130,11 @@ def adopt(
     """
     meta = {name: value for name, value in facts.items() if name not in ("format", "created")}
     build, _ = typed.structure({"directory": str(made), **meta}, Build)
-    if build is None or {"directory", "reused"} & facts.keys() or facts.get("format") != FORMAT:
+    if (
+        build is None
+        or {"directory", "reused", "pulled_from"} & facts.keys()
+        or facts.get("format") != FORMAT
+    ):
         return None
     ours = (build.key, build.go) == (key, go) and build.source in ("git", "module")
     stated = {n.removesuffix("_sha256"): v for n, v in meta.items() if n.endswith("_sha256")}
@@ -219,11 +236,12 @@ def mark_instrumented(made: Path) -> None:
 
 
 def history() -> list[Build]:
-    """Return every usual build in the cache, oldest first; ``seconds`` is its compile time."""
+    """Return every usual build that was compiled here, oldest first; ``seconds`` is its time."""
     entries = [
         e
         for e in _builds().iterdir()
-        if (e / BUILD_FACTS).is_file() and not (e / _INSTRUMENTED).exists()
+        if (e / BUILD_FACTS).is_file()
+        and not any((e / n).exists() for n in (_INSTRUMENTED, PULLED))
     ]
     entries.sort(key=lambda e: (e / BUILD_FACTS).stat().st_mtime)
     return [b for b in map(_load, entries) if b]

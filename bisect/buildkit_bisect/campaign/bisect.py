@@ -24,10 +24,11 @@ from buildkit_bisect.campaign.search_steps import counted
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.events import Events, Planned, Said
 from buildkit_bisect.lab.cell import merge
-from buildkit_bisect.model import Axes, PatchRef, Verdict
+from buildkit_bisect.model import Axes, PatchRef, Variant, Verdict
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.phrases import percent
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
@@ -235,6 +236,8 @@ class Bisection:
             return "not tried: a release is not one commit"
         newer = self._line.good if self._request.find_fix else self._line.bad
         tip = self._line.variant(newer)
+        # A revert is compiled, which takes longer than the search where builds are stored.
+        work.events.emit(Said(text=self._told(found, tip)))
         revert = verify.revert(source, found.first_bad, tip.revision, work.folder)
         if isinstance(revert, str):
             return f"not possible on {tip.revision.ref}: {revert}"
@@ -246,6 +249,15 @@ class Bisection:
         answer = "confirmed" if search.is_old(cell.outcome) else "NOT confirmed"
         observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
         return f"{answer}: {tip.revision.ref} without this commit is {observed}"
+
+    def _told(self, found: Found, tip: Variant) -> str:
+        revision = self._line.revision(found.first_bad)
+        which = Verdict.GOOD if self._request.find_fix else Verdict.BAD
+        sure = f", confidence {percent(found.confidence)}" if found.confidence else ""
+        return (
+            f"first {which} commit: {revision.sha[:12]} ({revision.subject}){sure};"
+            f" next is {tip.revision.ref} without it"
+        )
 
     def _mentioned(self, answer: Answer) -> list[str]:
         shas = [self._line.good, self._line.bad, *(s.sha for s in self._steps)]

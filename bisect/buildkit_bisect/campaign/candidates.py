@@ -149,13 +149,26 @@ def load(
         before=frozenset({older, base or older}),
         overlay=overlay,
         overlay_names=tuple(p.ref for p in patches),
-        same_build={
-            sha: " ".join([key, *(p.digest for p in (overlay.at(sha) if overlay else ()))])
-            for sha, key in inputs.items()
-        },
+        same_build=_same_build(source, inputs, overlay, patches),
         go=source.go_versions(list(inputs)),
         known={revision.sha: revision for revision in ends.values()},
     )
+
+
+def _same_build(
+    source: GitSource, inputs: Mapping[str, str], overlay: Overlay | None, chosen: Sequence[Patch]
+) -> dict[str, str]:
+    """Return what tells the builds of commits apart, with the patches that each one gets."""
+    if overlay is None:
+        return dict(inputs)
+    files = {f for p in chosen for f in p.files}
+    # As in the keys of builds: whether a patch applies does not depend on the inputs alone.
+    found = source.contents(list(inputs), None if any(p.reveals for p in chosen) else files)
+    return {
+        sha: " ".join([key, *([*(p.digest for p in used), found[sha]] if used else ())])
+        for sha, key in inputs.items()
+        for used in [overlay.at(sha)]
+    }
 
 
 def overlay_of(
@@ -225,7 +238,10 @@ def cost(line: Line, now: SearchCosts, first: SearchCosts | None) -> CostModel:
 
 @announce("looking up which candidates are built")
 def known_costs(builder: Builder, line: Line) -> SearchCosts:
-    """Return what this machine has recorded that tells what builds and trials will take."""
+    """Return what this machine has recorded that tells what builds and trials will take.
+
+    Builds that the shared store has count as built, unless patches are applied.
+    """
     commits = _in_order(line)
     cached = {c: b for c in commits if isinstance(b := builder.cached(_bare(line, c)), Build)}
     inside = {b.key: c for c, b in reversed(cached.items())}
@@ -241,8 +257,10 @@ def known_costs(builder: Builder, line: Line) -> SearchCosts:
         met.add(minor(build.go))
     with closing(Journal()) as journal:
         trial = journal.mean_seconds()
+    # What a store has takes a second or two, as little as a build that is here.
+    pulled = builder.in_store([c for c in commits if c not in cached])
     return SearchCosts(
-        built=tuple(cached),
+        built=(*cached, *(c for c in commits if c in pulled)),
         known_go=tuple(sorted({minor(b.go) for b in recorded} - {""})),
         pace=pace.mean,
         recorded=pace.count,

@@ -28,6 +28,7 @@ from buildkit_bisect.model import (
 from buildkit_bisect.options.command import again
 from buildkit_bisect.options.requests import Request
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import (
     BisectInfo,
     BuildInfo,
@@ -194,6 +195,7 @@ def _build_info(build: Build | NoBuild) -> BuildInfo | None:
         binary_sha256=build.buildkitd_sha256,
         seconds=build.seconds,
         reused=build.reused,
+        pulled_from=build.pulled_from,
     )
 
 
@@ -239,6 +241,17 @@ def _repo(setup: Setup) -> str:
     return source.where if isinstance(source, GitSource) and not source.mirror.local else given
 
 
+def _notes(cells: Iterable[CellInfo]) -> tuple[str, ...]:
+    """Return what a reader has to know of the builds that ran."""
+    builds = {cell.build.key: cell.build for cell in cells if cell.build}
+    places = sorted({b.pulled_from for b in builds.values() if b.pulled_from})
+    pulled = sum(bool(b.pulled_from) for b in builds.values())
+    if not pulled:
+        return ()
+    count, where = plural(len(builds), "build"), " and ".join(places)
+    return (f"{pulled} of {count} came from {where}: this machine did not compile them",)
+
+
 def result(
     setup: Setup,
     findings: Findings,
@@ -269,5 +282,6 @@ def result(
         validation=_advised(findings.validation, request),
         status=str(CampaignStatus.DONE),
         page=request.publish.replace("{id}", campaign),
+        notes=_notes(findings.cells),
     )
     return reproduction.added(document, setup.scenarios)

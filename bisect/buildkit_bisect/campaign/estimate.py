@@ -26,6 +26,7 @@ class Row:
     revision: str
     go: str  # "1.25"; "" if unknown
     built: bool = False
+    pulled: bool = False  # a shared store has it, so nothing is compiled near it either
     skipped: bool = False  # it will not be built
 
 
@@ -60,7 +61,7 @@ def build_seconds(
     built = {row.revision for row in rows if row.built}
     seconds: dict[str, float] = {}
     for row in rows:
-        if row.built or row.skipped:
+        if row.built or row.pulled or row.skipped:
             seconds[row.label] = 0.0
             continue
         first = COLD if row.go not in met else LATER

@@ -1,4 +1,4 @@
-"""What a campaign makes before its first trial: base images, and the BuildKit that builds them."""
+"""What a campaign makes before its first trial: base images, and a BuildKit if they need one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search.cost import COLD
 from buildkit_bisect.system import paths
 
-#: Seconds to build and push one base image.
-_IMAGE = 4.0
+#: Seconds to build and push one base image, with BuildKit and without it.
+_BUILT, _MADE = 4.0, 0.3
 
 
 def images(setup: Setup, scenario: Scenario) -> dict[str, ImageRef] | None:
@@ -53,10 +53,14 @@ def expected(
     missing = [s for s in setup.scenarios if images(setup, s) is None]
     if not missing:
         return {}
-    build = _compile_seconds(setup.builder, rows, known_go)
+    built = {s.name for s in missing if base_images.needs_buildkit(s)}
+    build = _compile_seconds(setup.builder, rows, known_go) if built else 0.0
     return {
         **({COMPILING: build * pace} if build else {}),
-        **{base_images.making(s): _IMAGE * len(s.images) for s in missing},
+        **{
+            base_images.making(s): (_BUILT if s.name in built else _MADE) * len(s.images)
+            for s in missing
+        },
     }
 
 

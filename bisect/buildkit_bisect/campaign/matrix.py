@@ -73,7 +73,8 @@ def built(
 ) -> Planned:
     """Return the plan of building *variants*, after what *before* expects.
 
-    That gets the Go versions that something was built with, and the pace of builds.
+    That gets the Go versions that something was built with, and the pace of builds. A build that a
+    shared store has takes no time.
     """
     skipped = {v.label: why for v in variants if (why := _skipped(workshop, v))}
     recorded = [
@@ -86,8 +87,11 @@ def built(
     first = before(known_go, pace.factor)
     if base_images.COMPILING in first:
         known_go.add(base_images.REFERENCE_GO)
+    there = workshop.builder.in_store([v.revision.sha for v in variants if not v.patches])
     seconds = estimate.build_seconds(
-        [_row(workshop, v, skipped) for v in variants], known_go=known_go, factor=pace.factor
+        [_row(workshop, v, skipped, there) for v in variants],
+        known_go=known_go,
+        factor=pace.factor,
     )
     return Planned(
         kind=kind,
@@ -115,7 +119,9 @@ def _skipped(workshop: Workshop, variant: Variant) -> str:
     return f"{known.stage}: {known.reason}" if isinstance(known, NoBuild) else ""
 
 
-def _row(workshop: Workshop, variant: Variant, skipped: Collection[str]) -> estimate.Row:
+def _row(
+    workshop: Workshop, variant: Variant, skipped: Collection[str], there: Collection[str]
+) -> estimate.Row:
     revision = variant.revision
     built = isinstance(workshop.builder.cached(variant), Build)
     known = built or variant.label in skipped
@@ -124,6 +130,7 @@ def _row(workshop: Workshop, variant: Variant, skipped: Collection[str]) -> esti
         revision=revision.sha or revision.describe,
         go="" if known else _go(workshop.source, revision),
         built=built,
+        pulled=not variant.patches and revision.sha in there,
         skipped=variant.label in skipped,
     )
 
@@ -147,17 +154,19 @@ class MatrixCampaign:
         self._setup = setup
         self._variants = tuple(variants)
         self._trials = setup.request.trials or TRIALS
+        self._first: Planned | None = None
 
     def settled(self) -> None:
         """Return None: a matrix is always run."""
 
     def plan(self) -> Planned:
         """Return a plan with a row for each variant and a column for each cell."""
-        return planned(self._setup, self._variants, self._trials, self.kind)
+        self._first = planned(self._setup, self._variants, self._trials, self.kind)
+        return self._first
 
     def run(self, work: Work) -> Findings:
         """Run every cell of every variant, controls first."""
-        first = self.plan()
+        first = self._first or self.plan()  # as it was shown
         # Only now is it known which trials in containers are stored.
         plan = with_stored(first, self._setup, self._variants, work.lab)
         if plan.stored != first.stored:

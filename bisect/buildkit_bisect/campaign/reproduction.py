@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from buildkit_bisect.campaign.axes import without_runtimes
-from buildkit_bisect.lab.base_images import REFERENCE
+from buildkit_bisect.lab.base_images import REFERENCE, needs_buildkit
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.result import CellInfo, ReproductionInfo, Result
 from buildkit_bisect.result.words import CampaignKind
@@ -37,7 +37,10 @@ def added(result: Result, scenarios: Iterable[Scenario]) -> Result:
         outcome=cell.outcome,
         verdict=cell.verdict,
         script=reproduction.script(
-            scenario, axes, seen=_seen(result, cell, published=published), published=published
+            scenario,
+            axes,
+            seen=[*_seen(result, cell), *_images(result, scenario, published=published)],
+            published=published,
         ),
     )
     return replace(result, reproduction=made)
@@ -67,8 +70,18 @@ def chosen(result: Result) -> CellInfo | None:
     return max(result.cells, key=rank, default=None)
 
 
-def _seen(result: Result, cell: CellInfo, *, published: bool) -> list[str]:
-    """Return lines on what was measured, with which binaries and base images."""
+def _images(result: Result, scenario: Scenario, *, published: bool) -> list[str]:
+    """Return lines on how the base images of *scenario* came to be."""
+    images = next(s.images for s in result.scenarios if s.name == scenario.name)
+    if not images or published:
+        return []
+    if needs_buildkit(scenario):
+        return [f"BuildKit {REFERENCE} built the base images; here the version to test does."]
+    return ["No BuildKit made the base images, of files alone; here the version to test does."]
+
+
+def _seen(result: Result, cell: CellInfo) -> list[str]:
+    """Return lines on what was measured, with which binaries."""
     with_ = f" with the patches {', '.join(cell.patches)}" if cell.patches else ""
     name = cell.ref if cell.ref == cell.revision else f"{cell.ref} ({cell.revision})"
     count, of = cell.rate
@@ -81,7 +94,4 @@ def _seen(result: Result, cell: CellInfo, *, published: bool) -> list[str]:
     runtime = cell.axes.get(RUNTIME_AXIS) or result.host.get("runtime", "host")
     if runtime != "host":
         lines += [f"It was measured in the runtime {runtime}; this script runs buildkitd directly."]
-    images = next(s.images for s in result.scenarios if s.name == cell.scenario)
-    if images and not published:
-        lines += [f"BuildKit {REFERENCE} built the base images; here the version to test does."]
     return lines

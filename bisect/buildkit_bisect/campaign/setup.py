@@ -252,11 +252,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             else:
                 storage = paths.cache("registry")
                 cache_limit.used(storage)
-                with registry.serve(storage) as writable:
-                    _ensured(setup, writable)
-                # Build steps reach it: a scenario must not change the base images of others.
-                store = stack.enter_context(registry.serve(storage, read_only=True))
-                refs = _ensured(setup, store)
+                store, refs = _served(setup, storage, stack)
         lab = Lab(
             builder=setup.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
@@ -272,6 +268,30 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             resumed=setup.resumed,
         )
         yield lab, refs
+
+
+def _served(
+    setup: Setup, storage: Path, stack: ExitStack
+) -> tuple[registry.Registry, dict[str, dict[str, ImageRef]]]:
+    """Return a registry over *storage* until the end of *stack*, and each scenario's images in it.
+
+    Build steps reach it, so it is read-only: a scenario must not change the base images of others.
+    One that can be written runs before it only if an image is missing, as on a machine's first run.
+    """
+    with ExitStack() as ours:
+        store = ours.enter_context(registry.serve(storage, read_only=True))
+        there = {
+            s.name: base_images.present(s, store.address, store.digest) if s.images else {}
+            for s in setup.scenarios
+        }
+        complete = {name: images for name, images in there.items() if images is not None}
+        if len(complete) == len(there):
+            stack.enter_context(ours.pop_all())
+            return store, complete
+    with registry.serve(storage) as writable:
+        _ensured(setup, writable)
+    store = stack.enter_context(registry.serve(storage, read_only=True))
+    return store, _ensured(setup, store)
 
 
 def _ensured(setup: Setup, store: registry.Registry) -> dict[str, dict[str, ImageRef]]:

@@ -56,7 +56,7 @@ def build(request: requests.Build) -> int:
         if isinstance(made, NoBuild):
             _refuse(row, made)
         events.emit(BuildDone(row=row, seconds=made.seconds, reused=made.reused))
-        trim(events, request.cache_size)
+        trim(events, request.cache_size, grew=not made.reused)
         if image:
             engine, ready, how = imaging.from_binaries(workshop, request, variant, made)
             done = imaging.deliver(engine, ready, request)

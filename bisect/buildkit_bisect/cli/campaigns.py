@@ -81,7 +81,8 @@ def _matrix(
         if request.patches:
             asked += [(ref, request.patches) for ref, _ in asked]
         asked += [(asked[-1][0], text) for text in shipped]
-        resolved = {ref: setup.source.resolve(ref) for ref, _ in asked}
+        refs = list(dict.fromkeys(ref for ref, _ in asked))
+        resolved = dict(zip(refs, setup.source.resolve_all(refs), strict=True))
         variants = [
             Variant(revision=resolved[ref], patches=tuple(p.ref for p in loaded[text]))
             for ref, text in asked
@@ -226,15 +227,23 @@ def _publish(request: Campaign, document: Result, folder: Path, events: Events) 
     with announce("writing the reports"):
         reports.write(document, folder, templates)
     github.publish(document, folder, env=os.environ, log=sys.stderr, templates=templates)
-    trim(events, request.cache_size)
+    trim(events, request.cache_size, grew=_made(document))
     return render.finding(document)
 
 
-def trim(events: Events, bound: int) -> None:
-    """Trim the cache to *bound* bytes; a failure is only a warning."""
+def _made(document: Result) -> bool:
+    """Whether a build or a trial of *document* is new, or was tried in vain."""
+    return any(
+        not cell.build or not cell.build.reused or any(not t.reused for t in cell.trials)
+        for cell in document.cells
+    )
+
+
+def trim(events: Events, bound: int, *, grew: bool) -> None:
+    """Trim the cache to *bound* bytes, see `cache_limit.trim`; a failure is only a warning."""
     try:
         with announce("trimming the cache"):
-            gone = cache_limit.trim(bound)
+            gone = cache_limit.trim(bound, grew=grew)
     except OSError as error:
         events.emit(Said(text=f"cannot trim the cache: {error}", warning=True))
         return

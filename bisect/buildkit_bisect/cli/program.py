@@ -44,9 +44,15 @@ class Inv(Program):
         )
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """Parse Invoke's own options."""
+        """Parse Invoke's own options, without what it does to Python.
+
+        It forbids Python to store compiled modules, for the sake of ``tasks.py``; then most of this
+        package would be compiled at each start, for a second.
+        """
+        forbidden = sys.dont_write_bytecode
         with _ParseErrors():
             super().parse_core(argv)
+        sys.dont_write_bytecode = forbidden
 
     def parse_tasks(self) -> None:
         """Parse task names and their options, after a check that names what would be right.

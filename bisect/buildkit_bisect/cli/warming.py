@@ -54,13 +54,13 @@ def warm(request: requests.Warm) -> int:
         line = candidates.load(
             workshop.source, request.start, request.end, given, releases=request.releases
         )
-        variants = different(line)
+        variants = different(line, first_parent=request.first_parent)
         plan = matrix.built(workshop, variants, "warm")
         if request.dry_run:
             return _show(request, line, plan)
         workshop.say(_summary(line, plan))
         counts = Counter(_made(workshop, variant) for variant in variants)
-        trim(events, request.cache_size)
+        trim(events, request.cache_size, grew=counts["already built"] < len(variants))
     if request.json:
         print(json.dumps({"builds": len(variants), **{how: counts[how] for how in _HOW}}, indent=1))
     else:
@@ -75,11 +75,21 @@ def warm(request: requests.Warm) -> int:
     return DONE
 
 
-def different(line: Line) -> list[Variant]:
-    """Return a variant for each build of *line*, oldest first; equal inputs are one build."""
+def different(line: Line, *, first_parent: bool = False) -> list[Variant]:
+    """Return a variant for each build of *line*; equal inputs are one build.
+
+    Those on the first-parent line come first, oldest first, then what the newer end merged, which
+    a search may look into, unless *first_parent* leaves them out.
+    """
     commits, _ = candidates.whole_line(line)
+    order = [*commits, *sorted({*line.before, line.good, line.bad}, key=line.history.number)]
+    if not first_parent:
+        newer = line.candidates[-1] if line.candidates else line.bad
+        older = line.bad if newer == line.good else line.good
+        merged = line.history.ancestors(newer) & ~line.history.ancestors(older)
+        order += line.history.shas(merged)
     first: dict[str, str] = {}
-    for commit in commits:
+    for commit in order:
         first.setdefault(line.same_build.get(commit, commit), commit)
     return [line.variant(commit) for commit in first.values()]
 
@@ -98,7 +108,7 @@ def _made(workshop: Workshop, variant: Variant) -> str:
             ),
         )
         if known:
-            builder.share(known)
+            builder.share(variant, known)
     if isinstance(made, NoBuild):
         workshop.events.emit(
             BuildSkipped(row=row, stage=made.stage, reason=made.reason, infra=made.infra)
@@ -114,7 +124,7 @@ def _show(request: requests.Warm, line: Line, plan: Planned) -> int:
     if request.json:
         facts = {
             "kind": plan.kind,
-            "commits": len(line.candidates),
+            "commits": line.commits,
             "builds": len(plan.rows),
             "missing": len(_missing(plan)),
             "bytes": _bytes(plan),
@@ -139,7 +149,7 @@ def _summary(line: Line, plan: Planned) -> str:
         if missing
         else "nothing to compile"
     )
-    return f"{plural(len(line.candidates), 'commit')}, {plural(len(plan.rows), 'build')}: {needs}"
+    return f"{plural(line.commits, 'commit')}, {plural(len(plan.rows), 'build')}: {needs}"
 
 
 def _missing(plan: Planned) -> Sequence[str]:
@@ -149,5 +159,6 @@ def _missing(plan: Planned) -> Sequence[str]:
 def _bytes(plan: Planned) -> int:
     """Return the bytes that the missing builds of *plan* should take in the cache."""
     last = [Path(build.directory) for build in history()[-1:]]
-    usual = sum(file.stat().st_size for folder in last for file in folder.iterdir()) or _USUAL
+    files = (file for folder in last for file in folder.iterdir() if file.is_file())
+    usual = sum(file.stat().st_size for file in files) or _USUAL
     return len(_missing(plan)) * usual

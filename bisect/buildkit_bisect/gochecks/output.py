@@ -191,7 +191,9 @@ def _log(tested: PackageRun, names: Collection[str]) -> list[str]:
     for name in leaves(names):
         output = tested.output if name == _WHOLE else tested.test_output.get(name, [])
         lines += [line for line in output if not _DULL.match(line)]
-    return lines[-LOG_LINES:]
+    # A panic ends the tests. Its first lines say what happened; the end of its trace is go's own.
+    panics = next((i for i, line in enumerate(lines) if line.startswith("panic: ")), None)
+    return lines[-LOG_LINES:] if panics is None else lines[panics:][:LOG_LINES]
 
 
 def first_error(output: str) -> str:

@@ -1,34 +1,37 @@
-"""Base images: built once per machine by one fixed BuildKit, the same for every cell.
+"""Base images: made once per machine, the same for every cell.
 
 The build under test never builds its own base images, so two variants differ only in their
-binaries. ``--images public`` uses the scenario's published images instead.
+binaries. Images of copied files are made here (`plain_images`), in a second; one fixed BuildKit
+builds all others. ``--images public`` uses the scenario's published images instead.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect import buildctl, solve_status
-from buildkit_bisect.errors import BadInput, InfraFailed, Missing
+from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.lab import image_files, plain_images
 from buildkit_bisect.model import Build
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime.host import host_runtime
 from buildkit_bisect.runtime.registry import Registry
-from buildkit_bisect.scenario import build_files
+from buildkit_bisect.scenario import build_files, plain_image
 from buildkit_bisect.scenario.definition import Image, Scenario
+from buildkit_bisect.scenario.plain_image import PlainImage
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.locks import locked
 
-#: The release that builds base images. It is fixed, so that images do not vary with the build
-#: under test, and its estargz writer works with the Go version that its Dockerfile pins.
+#: The release that builds base images which do more than copy. It is fixed, so that images do not
+#: vary with the build under test, and its estargz writer works with the Go version that its
+#: Dockerfile pins.
 REFERENCE = "v0.25.0"
 
 #: The Go version in its Dockerfile.
@@ -37,8 +40,9 @@ REFERENCE_GO = "1.25"
 #: What compiling it is called while it runs.
 COMPILING = f"compiling BuildKit {REFERENCE} for the base images"
 
-#: Part of every image's tag; raise it when the way images are built changes.
-FORMAT = "1"
+#: Part of an image's tag; raise one when the way in which such images are made changes: by
+#: BuildKit, and without it.
+FORMAT, PLAIN_FORMAT = "2", "plain 1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,10 +70,11 @@ def ensure(
     reference: Callable[[], Build],
     deadlines: Deadlines | None = None,
 ) -> dict[str, ImageRef]:
-    """Return the scenario's images in *registry*; build all with *reference* if one is missing.
+    """Return the scenario's images in *registry*; make all of them if one is missing.
 
-    They are built together or not at all: images of one scenario may share layers, and a layer
-    built twice is not the same layer. Raises `InfraFailed` if a build or a push fails.
+    *reference* returns the BuildKit that builds them, if they need one. All are made in one way:
+    images of one scenario may share layers, and a layer that BuildKit built twice is not the same
+    layer. Raises `InfraFailed` if a build or a push fails.
     """
     if not scenario.images:
         return {}
@@ -77,9 +82,14 @@ def ensure(
     with locked("images.lock", "builds base images"):
         found = present(scenario, registry.address, registry.digest)
         if found is None:
-            build = reference()
-            with announce(making(scenario)):
-                _build_all(scenario, registry, build, tag, deadlines or Deadlines())
+            plain = plain_image.all_of(scenario)
+            if plain is not None:
+                with announce(making(scenario)):
+                    _make_all(scenario, registry, plain, tag)
+            else:
+                build = reference()
+                with announce(making(scenario)):
+                    _build_all(scenario, registry, build, tag, deadlines or Deadlines())
             found = present(scenario, registry.address, registry.digest)
     if found is None:
         raise InfraFailed(
@@ -94,8 +104,9 @@ def _repository(scenario: Scenario, name: str) -> str:
 
 
 def making(scenario: Scenario) -> str:
-    """Return what building the images of *scenario* is called while it runs."""
-    return f"building the base images of {scenario.name}"
+    """Return what building or making the images of *scenario* is called while it runs."""
+    word = "building" if needs_buildkit(scenario) else "making"
+    return f"{word} the base images of {scenario.name}"
 
 
 def present(
@@ -118,20 +129,26 @@ def present(
 
 
 def _tag(scenario: Scenario) -> str:
-    sha = hashlib.sha256(f"{FORMAT} {REFERENCE}\n".encode())
-    sha.update(busybox().read_bytes())
+    way = f"{FORMAT} {REFERENCE}" if needs_buildkit(scenario) else PLAIN_FORMAT
+    sha = hashlib.sha256(f"{way}\n".encode())
+    sha.update(image_files.busybox().read_bytes())
     for name, image in sorted(scenario.images.items()):
         texts = [path.read_text() for path in build_files.of(scenario, image.dockerfile)]
         sha.update(json.dumps([name, image.compression, *texts]).encode())
     return sha.hexdigest()[:16]
 
 
-def busybox() -> Path:
-    """Return this machine's static busybox. Raises `Missing`."""
-    found = shutil.which("busybox")
-    if found is None:
-        raise Missing("busybox is not installed", hint=inv("doctor"))
-    return Path(found)
+def needs_buildkit(scenario: Scenario) -> bool:
+    """Whether a BuildKit builds the images of *scenario*: one of them does more than copy."""
+    return plain_image.all_of(scenario) is None
+
+
+def _make_all(
+    scenario: Scenario, registry: Registry, plain: Mapping[str, PlainImage], tag: str
+) -> None:
+    for name, image in plain.items():
+        made = plain_images.make(image, scenario.images[name].compression)
+        plain_images.push(made, registry, _repository(scenario, name), tag)
 
 
 def _build_all(
@@ -140,7 +157,7 @@ def _build_all(
     with paths.scratch("images") as home:
         context = home / "context"
         context.mkdir()
-        shutil.copy(busybox(), context / "busybox")
+        image_files.write(context)
         with host_runtime(
             binaries=Path(reference.directory),
             home=home,

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from buildkit_bisect.lab import base_images
+from buildkit_bisect.lab import image_files
 from buildkit_bisect.scenario import Action, Scenario, Step, content
 
 #: Steps of a parallel group change the context one by one: between the look at a path and its use,
@@ -44,7 +44,7 @@ def begin(scenario: Scenario, root: Path) -> None:
     if scenario.context.busybox:
         busybox = root / "busybox"
         _remove(busybox)
-        shutil.copyfile(base_images.busybox(), busybox)
+        shutil.copyfile(image_files.busybox(), busybox)
         busybox.chmod(content.EXECUTABLE)
     for path in (*root.rglob("*"), root):
         _touch(path, content.MTIME)

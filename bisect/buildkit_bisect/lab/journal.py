@@ -32,6 +32,9 @@ PATIENCE = 30.0
 #: Bytes; with less free space the disk counts as full, whatever SQLite reports.
 _LEAST_FREE = 2**18
 
+#: Trials that are kept in memory once read: a report asks twice. One takes about 100 kB.
+_REMEMBERED = 2000
+
 _CONVERTER = cattrs.Converter()
 
 _SCHEMA = """
@@ -61,6 +64,7 @@ class Journal:
     def __init__(self, *, patience: float = PATIENCE) -> None:
         self._path = paths.cache_root() / paths.JOURNAL
         self._patience = patience
+        self._read: dict[tuple[str, int], Observation] = {}
         with self._journal_errors():
             if not self._path.exists():
                 self._create()
@@ -129,23 +133,39 @@ class Journal:
 
     def trials(self, key: str, campaigns: Collection[str] | None = None) -> list[Stored]:
         """Return the stored trials of the cell *key*, oldest first; only those of *campaigns*."""
+        return [
+            Stored(number=number, campaign=campaign, observation=self.observation(key, number))
+            for number, campaign in self.rows(key)
+            if campaigns is None or campaign in campaigns
+        ]
+
+    def rows(self, key: str) -> list[tuple[int, str]]:
+        """Return the number and the campaign of each stored trial of *key*, oldest first.
+
+        It reads no observation: these are nearly all of the file.
+        """
         with self._journal_errors():
-            rows = self._db.execute(
-                "SELECT number, campaign, created, observation FROM trial WHERE key = ?"
-                " ORDER BY number",
-                (key,),
+            return self._db.execute(
+                "SELECT number, campaign FROM trial WHERE key = ? ORDER BY number", (key,)
             ).fetchall()
-            return [
-                Stored(number=number, campaign=campaign, observation=_observation(created, text))
-                for number, campaign, created, text in rows
-                if campaigns is None or campaign in campaigns
-            ]
 
     def campaigns(self, key: str) -> set[str]:
         """Return the campaigns that ran trials of the cell *key*."""
+        return {campaign for _, campaign in self.rows(key)}
+
+    def observation(self, key: str, number: int) -> Observation:
+        """Return a stored trial, as it was when this journal first read it: no row changes."""
+        if found := self._read.get((key, number)):
+            return found
         with self._journal_errors():
-            rows = self._db.execute("SELECT DISTINCT campaign FROM trial WHERE key = ?", (key,))
-            return {campaign for (campaign,) in rows}
+            row = self._db.execute(
+                "SELECT created, observation FROM trial WHERE key = ? AND number = ?", (key, number)
+            ).fetchone()
+            found = _observation(*row)
+        if len(self._read) >= _REMEMBERED:
+            self._read.pop(next(iter(self._read)))
+        self._read[key, number] = found
+        return found
 
     def add(self, key: str, observation: Observation, campaign: str) -> int:
         """Store an observation of *key*, durable on return. Returns its number."""

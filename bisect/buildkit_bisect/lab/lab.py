@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.events import (
@@ -23,7 +23,7 @@ from buildkit_bisect.events import (
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell, Origin, Recalled, Trial
 from buildkit_bisect.lab.coverage import Covered, covered
-from buildkit_bisect.lab.journal import Journal, Stored
+from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.runner import Runner
 from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import (
@@ -59,6 +59,7 @@ class _Visit:
     key: str
     scenario: Scenario
     controls: tuple[Observation, ...] | None
+    judged: tuple[Outcome, ...] | None = None  # of all that were stored then; None if of some
 
 
 class Lab:
@@ -165,12 +166,16 @@ class Lab:
         job = self._job(variant, build, scenario, axes)
         revision = variant.revision.sha or variant.revision.describe
         place = (revision, tuple(p.name for p in variant.patches), scenario.name, axes)
-        self._visited[place] = _Visit(key=job.key, scenario=scenario, controls=controls)
+        visit = _Visit(key=job.key, scenario=scenario, controls=controls)
+        self._visited[place] = visit
         control = controls[0] if controls else None
         ran = self._trials(job, trials, after=after, control=control, of=of)
-        earlier = self._known(job.key, of)[:after] if metrics.comparisons(scenario) else []
+        earlier = self._known(job.key, of, slice(after)) if metrics.comparisons(scenario) else []
         together = [trial.observation for trial in (*earlier, *ran)]
         judged = outcome.judge_all(scenario, together, controls)[len(earlier) :]
+        some = after or of is not None or self._fresh or any(seen.infra for seen in together)
+        if not some:
+            self._visited[place] = replace(visit, judged=judged)
         combined, counts = outcome.combine(judged)
         return Cell(
             variant=variant,
@@ -189,7 +194,7 @@ class Lab:
         build = self._builder.cached(variant)
         if not isinstance(build, Build):
             return 0
-        return len(self._known(self._job(variant, build, scenario, axes).key, None))
+        return len(self._counted(self._job(variant, build, scenario, axes).key, None))
 
     def recalled(self, variant: Variant, scenario: Scenario, axes: Axes) -> Recalled | None:
         """Return what the stored trials of a cell show; None without any, or without its control.
@@ -214,7 +219,7 @@ class Lab:
         if not trials:
             return None
         combined, counts = outcome.combine(outcome.judge_all(scenario, trials, controls))
-        last = self._journal.trials(key)[-1].campaign
+        _, last = self._journal.rows(key)[-1]
         return Recalled(verdict=combined.verdict, counts=counts, campaign=last)
 
     def _control(self, variant: Variant, scenario: Scenario, axes: Axes, count: int) -> Cell:
@@ -242,6 +247,8 @@ class Lab:
         visit = self._visited.get((revision, patches, scenario, axes))
         if visit is None:
             return None
+        if visit.judged and len(visit.judged) == len(self._journal.rows(visit.key)):
+            return list(visit.judged)  # the cell has all of them, and rows are only added
         stored = [row.observation for row in self._journal.trials(visit.key)]
         return list(outcome.judge_all(visit.scenario, stored, visit.controls))
 
@@ -323,7 +330,7 @@ class Lab:
         control: Observation | None,
         of: Collection[str] | None,
     ) -> list[Trial]:
-        trials = self._known(job.key, of)[after:][:wanted]
+        trials = self._known(job.key, of, slice(after, after + wanted))
         for number, trial in enumerate(trials, 1):
             self._emit_trial(job, trial, control, number, wanted)
         missing = range(len(trials) + 1, wanted + 1)
@@ -335,21 +342,31 @@ class Lab:
             self._emit_trial(job, trials[-1], control, len(trials), wanted)
         return trials
 
-    def _known(self, key: str, of: Collection[str] | None) -> list[Trial]:
+    def _known(
+        self, key: str, of: Collection[str] | None, part: slice = slice(None)
+    ) -> list[Trial]:
         """Return the stored trials of a cell that count, in the order in which they ran."""
+        return [
+            Trial(observation=self._journal.observation(key, number), origin=origin)
+            for number, origin in self._counted(key, of)[part]
+        ]
+
+    def _counted(self, key: str, of: Collection[str] | None) -> list[tuple[int, Origin]]:
+        """Return the numbers and origins of the stored trials of a cell that count."""
         own = {self._campaign, *self._resumed}
         counted = own if self._fresh else None if of is None else {*of, *own}
-        known = [
-            Trial(observation=row.observation, origin=self._origin(key, row))
-            for row in self._journal.trials(key, counted)
+        found = [
+            (number, self._origin(key, number, campaign))
+            for number, campaign in self._journal.rows(key)
+            if counted is None or campaign in counted
         ]
         # Ids are times: a campaign with another result folder may have the same one.
-        return [t for t in known if not (self._fresh and t.origin is Origin.STORED)]
+        return [each for each in found if not (self._fresh and each[1] is Origin.STORED)]
 
-    def _origin(self, key: str, row: Stored) -> Origin:
-        if (key, row.number) in self._ours:
+    def _origin(self, key: str, number: int, campaign: str) -> Origin:
+        if (key, number) in self._ours:
             return Origin.NOW
-        return Origin.RESUMED if row.campaign in self._resumed else Origin.STORED
+        return Origin.RESUMED if campaign in self._resumed else Origin.STORED
 
     def _emit_trial(
         self, job: TrialJob, trial: Trial, control: Observation | None, number: int, of: int

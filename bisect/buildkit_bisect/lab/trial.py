@@ -16,7 +16,7 @@ from time import monotonic, time_ns
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
-from buildkit_bisect.lab import base_images, context, serving, steps
+from buildkit_bisect.lab import context, image_files, serving, steps
 from buildkit_bisect.model import Axes, Build, Observation, RuntimeKind, StepResult, Variant
 from buildkit_bisect.runtime import DaemonFailed, Runtime, UnsupportedClient, snapshotters
 from buildkit_bisect.runtime.backend import Backend, Order
@@ -120,7 +120,7 @@ class TrialJob:
         }
         parts |= _formats(self.scenario)
         if self.scenario.context.busybox:
-            parts["busybox"] = hashlib.sha256(base_images.busybox().read_bytes()).hexdigest()
+            parts["busybox"] = hashlib.sha256(image_files.busybox().read_bytes()).hexdigest()
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]

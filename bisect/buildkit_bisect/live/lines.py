@@ -92,8 +92,9 @@ class Lines:
 
     def _quarter(self, what: str, done: int, expected: int) -> str:
         """Return ``200 of 800 packages`` whenever another quarter is done, otherwise ""."""
-        quarter = 4 * done // expected if expected else 0
-        if quarter in {0, 4} or self._quarters.get(what) == quarter:
+        # What was expected is the most that a build here has had; this one may have more.
+        quarter = 4 * done // expected if done < expected else 0
+        if not quarter or self._quarters.get(what) == quarter:
             return ""
         self._quarters[what] = quarter
         return f"{done} of {expected} packages"

@@ -279,7 +279,7 @@ class Progress:
                 spent = now - build.since
                 by_packages = (
                     spent * (build.expected - build.done) / build.done
-                    if build.done and build.expected
+                    if 0 < build.done <= build.expected
                     else whole - spent
                 )
                 # Packages differ in cost, the first ones most: take the mean of both guesses.

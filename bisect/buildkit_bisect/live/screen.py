@@ -156,13 +156,14 @@ def _named(column: Column, columns: list[Column]) -> str:
 
 
 def _packages(build: BuildState | WorkState) -> str:
-    if not build.expected:
+    # What is expected is the most that a build here has had, or 0: not known.
+    if not build.expected or build.done > build.expected:
         return f"{build.done} packages" if build.done else ""
     return f"{build.done} of {build.expected} packages"
 
 
 def _bar(line: Text, state: BuildState | WorkState, now: float) -> Text:
-    if state.expected:
+    if state.done <= state.expected > 0:
         full = int(state.done / state.expected * _BAR)
         line.append("█" * full, style="blue").append("░" * (_BAR - full), style="dim")
         line.append(f"  {_packages(state)}  ")

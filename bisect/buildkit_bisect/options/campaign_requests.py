@@ -133,6 +133,7 @@ class Warm(WithPlan, Building):
         example="master",
     )
     releases: bool = switch(help="only release tags; needs no git source")
+    first_parent: bool = switch(help="only the first-parent line, not what it merged")
 
 
 @dataclass(frozen=True, kw_only=True)

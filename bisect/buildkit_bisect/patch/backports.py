@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect.errors import BisectError
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch, PatchFailed
@@ -140,11 +139,10 @@ def _fuzz(tree: Path, patch: Patch) -> str:
 
 def _has(source: GitSource, revision: Revision, commit: str) -> bool:
     """Whether *revision* has *commit* or a cherry-pick of it; true if *commit* is unknown."""
-    try:
-        sha = source.resolve(commit).sha
-    except BisectError:
-        return True
-    return source.is_ancestor(sha, revision.sha) or bool(source.picks(sha, [revision.sha]))
+    sha = source.known_id(commit)
+    return (
+        not sha or source.is_ancestor(sha, revision.sha) or bool(source.picks(sha, [revision.sha]))
+    )
 
 
 def _is_merged(source: GitSource, revision: Revision, patch: Patch) -> bool:

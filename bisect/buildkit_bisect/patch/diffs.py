@@ -20,6 +20,12 @@ _MODE = re.compile(r"^(?:new file mode|new mode|old mode|deleted file mode|index
 _IMPORT = re.compile(
     r"^\+\s*(?:import\s+)?(?:[\w.]+\s+)?\"([\w.~-]+(?:/[\w.~+-]+)+)\"\s*(?://.*)?$"
 )
+#: Lines of a diff that may have a program import or embed what no added line names: they move a
+#: file, end a comment, change a build constraint, or import in a form that `_IMPORT` does not know.
+_REVEALS = re.compile(
+    r"(?:rename|copy) (?:from|to) |"
+    r"[-+](?:.*(?:/\*|\*/|//go:build|//\s*\+build|//go:embed)|\s*import\b.*[`;]|[^\"]*`[^`]+`\s*$)"
+)
 _BINARY = re.compile(rb"^(?:GIT binary patch|Binary files )", re.MULTILINE)
 #: A number in a hunk's header that Python or git cannot parse; `unidiff` splits lines the same way.
 _ENDLESS = re.compile(r"@@ [-+,\d ]*\d{11}")
@@ -45,6 +51,7 @@ class Diff:
     text: str
     files: tuple[str, ...]  # paths it touches, relative to the tree, sorted
     imports: tuple[str, ...]  # import paths in its added lines, sorted
+    reveals: bool  # it may import or embed more than that
     changes: tuple[Change, ...]  # one per hunk, except hunks that create files
     bare: bool  # a hunk has no context on at least one side
 
@@ -93,6 +100,7 @@ def parse(name: str, data: bytes, *, where: str = "") -> Diff:
         text=text,
         files=tuple(files),
         imports=tuple(sorted({m[1] for line in text.splitlines() if (m := _IMPORT.match(line))})),
+        reveals=any(map(_REVEALS.match, text.splitlines())),
         changes=tuple(changes),
         bare=any(_is_bare(h) for f in patch if not f.is_added_file for h in f),
     )

@@ -97,6 +97,11 @@ class Patch:
         """Import paths that its diffs add, sorted."""
         return tuple(sorted({i for d in self.diffs for i in d.imports}))
 
+    @property
+    def reveals(self) -> bool:
+        """Whether a program with it may import or embed more than `imports`."""
+        return any(d.reveals for d in self.diffs)
+
     def apply(self, tree: Path) -> str:
         """Apply the first diff that applies to *tree*; return its name.
 

@@ -25,8 +25,7 @@ def junit(result: Result, folder: Path | None = None) -> str:
     grid = table.matrix(result)
     dull = cell_evidence.boring(result)
     judged = judge(result)
-    suites = {group.scenario.name: junitparser.TestSuite(clean(group.scenario.name))
-              for group in grid.groups}  # fmt: skip
+    cases: dict[str, list[junitparser.TestCase]] = {g.scenario.name: [] for g in grid.groups}
     for place in cell_evidence.places(grid):
         cell = place.cell
         case = junitparser.TestCase(
@@ -41,8 +40,9 @@ def junit(result: Result, folder: Path | None = None) -> str:
             text = "\n".join(cell_evidence.lines(cell, folder, _LOG_LINES, dull))
             message = "; ".join(filter(None, [why, message]))
             case.result = [_case_result(how, message, cell.outcome, text)]
-        suites[cell.scenario].add_testcase(case)
-    all_ = [*suites.values(), *([_checks(result)] if _has_checks(result) else [])]
+        cases[cell.scenario].append(case)
+    suites = [_suite(name, its) for name, its in cases.items()]
+    all_ = [*suites, *([_checks(result)] if _has_checks(result) else [])]
     made = junitparser.JUnitXml(clean(f"{result.tool} {result.kind} {result.id}"))
     for suite in all_:
         suite.timestamp = clean(result.created)
@@ -72,6 +72,12 @@ def _case_result(how: Case, message: str, kind: str, text: str) -> _CaseResult:
     return made
 
 
+def _suite(name: str, cases: list[junitparser.TestCase]) -> junitparser.TestSuite:
+    made = junitparser.TestSuite(clean(name))
+    made.add_testcases(cases)  # one by one, each would have all of them counted again
+    return made
+
+
 def _has_checks(result: Result) -> bool:
     return bool(result.validation and result.validation.checks)
 
@@ -79,7 +85,7 @@ def _has_checks(result: Result) -> bool:
 def _checks(result: Result) -> junitparser.TestSuite:
     """Return the suite of upstream's tests, vet and cross builds; those that got worse fail."""
     assert result.validation
-    suite = junitparser.TestSuite("upstream's own checks")
+    cases = []
     for _, check, what in validation.checks(result.validation):
         case = junitparser.TestCase(
             name=clean(f"{check.kind} {check.subject}"), classname=clean(f"upstream.{check.kind}")
@@ -88,5 +94,5 @@ def _checks(result: Result) -> junitparser.TestSuite:
         if how:
             message = labelled(f"{check.before}, then {check.after}", what)
             case.result = [_case_result(how, message, check.change, clean("\n".join(check.log)))]
-        suite.add_testcase(case)
-    return suite
+        cases.append(case)
+    return _suite("upstream's own checks", cases)

@@ -88,6 +88,7 @@ def _build(cell: CellInfo) -> list[str]:
         return []
     b = cell.build
     how = "build reused" if b.reused else f"built in {text.duration(b.seconds)}"
+    how = f"pulled from {b.pulled_from}" if b.pulled_from else how
     parts = (f"Go {b.go}", f"from {b.source}", how, f"buildkitd sha256 {b.binary_sha256[:12]}")
     return [text.clean(part) for part in parts]
 

@@ -22,9 +22,19 @@ from buildkit_bisect.result.labels import outcome_labels
 #: Outcome -> label. An outcome without a label is missing.
 _Labels = Mapping[str, str]
 
+#: The last result and what it became.
+_last: list[Result] = []
+
 
 def spoken(result: Result) -> Result:
     """Return *result* with labels instead of outcome names. Twice is the same as once."""
+    # Every report asks for the same one. Kept as a whole, so that its id is not another's.
+    if not any(result is each for each in _last):
+        _last[:] = [result, _spoken(result)]
+    return _last[1]
+
+
+def _spoken(result: Result) -> Result:
     labels = {s.name: made for s in result.scenarios if (made := outcome_labels(s))}
     if not labels:
         return result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,33 @@ from buildkit_bisect.render import symbols, text
 from buildkit_bisect.result import CampaignKind, CampaignStatus
 from buildkit_bisect.system import checkout
 
+#: Raise it when the options of the environment below change: they are part of what is compiled.
+_FORMAT = 1
+
+
+class _Compiled(jinja2.FileSystemBytecodeCache):
+    """Compiled templates, in this tool's own Python environment like its compiled modules.
+
+    Compiling them takes as long as the rest of a report. Where they cannot be stored they are
+    compiled each time.
+    """
+
+    def __init__(self) -> None:
+        place = Path(sys.prefix) / "templates" / f"{jinja2.__version__}-{_FORMAT}"
+        with contextlib.suppress(OSError):
+            place.mkdir(parents=True, exist_ok=True)
+        super().__init__(str(place))
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Load a template that was compiled from the same source."""
+        with contextlib.suppress(OSError, EOFError, ValueError, TypeError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Store a compiled template."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
+
 
 class Templates:
     """Templates by name, from *folder* if it contains that name, else the shipped ones.
@@ -28,6 +57,7 @@ class Templates:
             raise BadInput(f"template folder not found: {folder}", hint="ls templates/")
         self._env = jinja2.Environment(
             loader=jinja2.FileSystemLoader([folder, shipped] if folder else [shipped]),
+            bytecode_cache=_Compiled() if sys.prefix != sys.base_prefix else None,
             autoescape=True,  # Markdown too: all that no filter has made safe is HTML-escaped
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,

@@ -5,7 +5,6 @@ Values are plain (strings, numbers, tuples, dicts of these), so that the JSON is
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import cattrs
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.result import checks as resultcheck
+from buildkit_bisect.result import jsontext
 from buildkit_bisect.result.words import CampaignStatus
 from buildkit_bisect.system import strictjson
 
@@ -77,6 +77,7 @@ class BuildInfo:
     binary_sha256: str
     seconds: float
     reused: bool
+    pulled_from: str = ""  # the shared store, if another machine compiled it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -370,7 +371,7 @@ def structure(data: dict[str, Any]) -> Result:
 
 def dump(result: Result) -> str:
     """The document as JSON text."""
-    return json.dumps(unstructure(result), indent=1, ensure_ascii=False) + "\n"
+    return f"{jsontext.indented(unstructure(result))}\n"
 
 
 def write(result: Result, folder: Path) -> Path:

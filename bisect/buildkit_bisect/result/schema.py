@@ -93,6 +93,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
 ADDED = (
     "BisectInfo.choice",
     "BisectInfo.tried",
+    "BuildInfo.pulled_from",
     "CellInfo.known",
     "ChangeInfo.release",
     "PatchInfo.commit",

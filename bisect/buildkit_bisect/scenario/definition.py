@@ -75,7 +75,7 @@ class Var:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """A base image, built once per machine by the reference BuildKit and pushed."""
+    """A base image, made once per machine and pushed: of files alone, or by one fixed BuildKit."""
 
     dockerfile: str
     compression: str = "gzip"

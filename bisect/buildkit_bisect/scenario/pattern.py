@@ -17,6 +17,9 @@ _BESIDE = ("a", "\n", "-")
 #: Characters that a pattern may have.
 LONGEST = 1000
 
+#: Characters of a text whose answer is remembered.
+_SHORT = 200
+
 
 def problem(pattern: str) -> str:
     """Why *pattern* is invalid; "" if it is valid."""
@@ -39,6 +42,10 @@ def found(pattern: str, text: str, *, before: bool = False, after: bool = False)
     ``^`` and ``$`` match at the ends of each line, as grep has it in scripts that reproduce a cell.
     Otherwise ``$`` would not match before a file's last line break: RE2's is only the very end.
     """
+    return (_found_before if len(text) <= _SHORT else _found)(pattern, text, before, after)
+
+
+def _found(pattern: str, text: str, before: bool, after: bool) -> bool:
     plain = text.encode(errors="replace").decode()  # JSON may contain lone surrogates
     search = _compiled(f"(?m){pattern}").search
     # RE2 looks at what is outside of the part to search in for `^`, `$`, `\b`, `\A` and `\z`.
@@ -47,6 +54,10 @@ def found(pattern: str, text: str, *, before: bool = False, after: bool = False)
         for first in (_BESIDE if before else ("",))
         for last in (_BESIDE if after else ("",))
     )
+
+
+#: The same names of vertices are in every trial.
+_found_before = functools.lru_cache(maxsize=1 << 14)(_found)
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from buildkit_bisect.scenario import (
     build_step,
     context_script,
     expected,
+    image_context,
     mirrors,
     reproduced,
     script_step,
@@ -277,7 +278,7 @@ def _base_images(cell: _Cell) -> Iterator[str]:
         notes += [f"Published images of the same kind: {named}."]
     yield "\n".join([
         *map(shell.comment, notes),
-        'mkdir base && cp "$(command -v busybox)" base/busybox',
+        *image_context.commands("base", rootfs=_copies_rootfs(cell)),
         "start --oci-worker-snapshotter native",
     ])  # fmt: skip
     for name, image in images.items():
@@ -295,6 +296,12 @@ def _base_images(cell: _Cell) -> Iterator[str]:
         )  # fmt: skip
         yield f"{_buildctl(request)} || exit 1"
     yield "stop\nrm -rf state"
+
+
+def _copies_rootfs(cell: _Cell) -> bool:
+    """Whether a Dockerfile of a base image names the folder ``rootfs``."""
+    files = {cell.scenario.file(image.dockerfile) for image in cell.scenario.images.values()}
+    return any(image_context.ROOTFS in path.read_text() for path in files)
 
 
 def _steps(cell: _Cell) -> Iterator[str]:

@@ -75,17 +75,10 @@ class Twin:
     @property
     def dockerfile(self) -> str:
         """Its Dockerfile: no layer of it is one of another twin's, as of the public images."""
-        box = f"/sbin/busybox-{self.name}"
-        setup = (
-            f"{box} mkdir -p /bin /etc /home /opt /root /tmp /usr/bin /usr/local/bin /var"
-            f" && {box} --install -s /bin && chmod 1777 /tmp"
-            " && echo root:x:0:0:root:/root:/bin/sh > /etc/passwd"
-            " && echo nobody:x:65534:65534:nobody:/:/bin/sh >> /etc/passwd"
-            f" && echo {self.name} > /etc/image"
-        )
+        text = f"name={self.name}\nimage\n"
         return (
             f"# Stands for {self.public}: a shell and busybox's programs.\n"
-            f'FROM scratch\nCOPY busybox {box}\nRUN ["{box}", "sh", "-c", "{setup}"]\n'
+            f"FROM scratch\nCOPY busybox <<image /bin/\n{text}COPY rootfs/ <<image /\n{text}"
             'CMD ["/bin/sh"]\n'
         )
 

@@ -35,6 +35,10 @@ T = TypeVar("T")
 _SILENCE = 20.0
 
 _CHUNK = 1 << 18
+
+#: Tags of a page, and pages of which all are read: 100,000 builds.
+_TAGS, _PAGES = 1000, 200
+
 _OK, _CREATED, _ACCEPTED, _UNAUTHORIZED, _NOT_FOUND = 200, 201, 202, 401, 404
 _NOT_PLAIN = re.compile(r"[^\x20-\x7e]+")
 
@@ -114,6 +118,21 @@ class Remote:
         headers = {"Accept": MANIFEST_TYPE}
         with self._asked("HEAD", f"{self._root}/manifests/{tag}", headers=headers) as answer:
             return answer.status_code == _OK
+
+    def tags(self) -> Iterator[str]:
+        """Yield the tags of the repository; none if there is no such repository yet."""
+        url = f"{self._root}/tags/list?n={_TAGS}"
+        for _ in range(_PAGES):
+            with self._asked("GET", url) as answer:
+                if answer.status_code == _NOT_FOUND:
+                    return
+                self._expect(answer, _OK)
+                listed = document(b"".join(_chunks(answer, LARGEST_TEXT)), "the list of tags")
+                following = answer.links.get("next", {}).get("url")
+            yield from (tag for tag in listed.get("tags") or () if isinstance(tag, str))
+            if not following:
+                return
+            url = urljoin(url, following)
 
     def blob(self, blob: Blob) -> Iterator[bytes]:
         """Yield a blob. Raises `Refused` if there is none, or at its end if it is another one."""

@@ -62,6 +62,7 @@ class SharedStore:
     _told: set[str] = field(default_factory=set)
     _wrong: set[str] = field(default_factory=set)  # keys whose entries did not verify
     _down: bool = False
+    _tags: frozenset[str] | None = None
     _remote: Remote | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -74,6 +75,25 @@ class SharedStore:
     def address(self) -> str:
         """``oci://HOST/REPOSITORY``."""
         return f"{_SCHEME}{self.place}"
+
+    def go(self, tag: str) -> str | None:
+        """Return the Go that the build named *tag* says to be of; None if there is none.
+
+        Which key that build must have follows from it, so `find` then verifies it.
+        """
+
+        def look() -> str | None:
+            found = self._read(self._asked(), tag)
+            return found.entry.go if found else None
+
+        return self._guarded(tag, look)
+
+    def tags(self) -> frozenset[str]:
+        """Return all names in the store, as far as it lists them; asked once."""
+        if self._tags is None:
+            found = self._guarded("tags", lambda: frozenset(self._asked().tags()))
+            self._tags = found or frozenset()
+        return self._tags
 
     def find(self, asked: Asked) -> Found | None:
         """Return the verified entry of *asked*; None if there is none that can be used."""
@@ -141,11 +161,13 @@ class SharedStore:
         meta: Mapping[str, Any],
         names: tuple[str, ...],
         local: Callable[[str], Path | None],
+        tag: str = "",
     ) -> bool:
         """Add the files *names* of *folder* as the entry of *asked*; return whether it has it now.
 
-        *local* returns the folder of an entry that this machine has: a delta needs the base. What
-        the store has already stays, unless it did not verify.
+        *tag* names it for those who do not know the Go. *local* returns the folder of an entry
+        that this machine has: a delta needs the base. What the store has already stays, unless it
+        did not verify.
         """
         if self._down or "push" in self._told:
             return False
@@ -162,8 +184,9 @@ class SharedStore:
 
         def put() -> bool:
             remote = self._asked()
-            if asked.key in self._wrong or not remote.has_manifest(asked.key):
-                self._put(remote, asked, made, folder, local)
+            wrong = {asked.key, tag} & self._wrong
+            if wrong or not all(map(remote.has_manifest, filter(None, (asked.key, tag)))):
+                self._put(asked, made, folder, local, tag)
             return True
 
         try:
@@ -212,14 +235,14 @@ class SharedStore:
 
     def _put(
         self,
-        remote: Remote,
         asked: Asked,
         made: Entry,
         folder: Path,
         local: Callable[[str], Path | None],
+        tag: str,
     ) -> None:
-        tag = _base_tag(asked)
-        packed, base = self._packed(remote, tag, made, folder, local)
+        remote, base_tag = self._asked(), _base_tag(asked)
+        packed, base = self._packed(remote, base_tag, made, folder, local)
         text = entries.write(made)
         for layer, data in packed:
             remote.put_blob(layer.blob, data)
@@ -234,8 +257,10 @@ class SharedStore:
             )
         )
         remote.put_manifest(asked.key, data)
-        if made.kind == BUILD and not base:
+        if tag:
             remote.put_manifest(tag, data)
+        if made.kind == BUILD and not base:
+            remote.put_manifest(base_tag, data)
 
     def _packed(
         self,
@@ -296,7 +321,7 @@ def _check_options(request: Building) -> None:
         alone = next((option for option, value in given.items() if value), "")
         if alone:
             raise BadInput(
-                f"{alone} needs a store", hint=words(Building, store="oci://REGISTRY/REPOSITORY")
+                f"{alone} needs a store", hint=words(Building, store="oci://ghcr.io/me/builds")
             )
     elif request.store_sign and not request.store_push:
         raise BadInput(

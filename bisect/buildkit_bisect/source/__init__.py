@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -39,6 +39,9 @@ class Source(Protocol):
         The revision's ``ref`` is the name of what was found: ``v0.26.0`` for ``0.26.0``.
         """
 
+    def resolve_all(self, refs: Sequence[str]) -> list[Revision]:
+        """Return what `resolve` does for each of *refs*, which may be faster."""
+
     def releases(self) -> list[Revision]:
         """Return final releases, newest first."""
 
@@ -58,6 +61,9 @@ class Source(Protocol):
         self, revision: Revision, files: Iterable[str], extra: tuple[str, ...] = ()
     ) -> frozenset[str]:
         """Return the programs that may be others if patches change *files* and add *extra*."""
+
+    def content(self, revision: Revision, files: Iterable[str] | None) -> str:
+        """Return an identifier of what a revision has at *files*; None: of all its files."""
 
     def checkout(self, revision: Revision) -> AbstractContextManager[Path]:
         """Provide a directory with the revision's files during the block."""

@@ -18,6 +18,9 @@ _SOURCES = (
     *(".go", ".s", ".S", ".sx", ".syso", ".c", ".cc", ".cpp", ".cxx", ".m", ".f", ".F"),
     *(".for", ".f90", ".h", ".hh", ".hpp", ".hxx", ".inc", ".swig", ".swigcxx"),
 )
+#: The profile that the go command optimizes a program with, beside its main package.
+_PROFILE = "default.pgo"
+
 _LOCAL_REPLACE = re.compile(r"=>\s*(\.{1,2}/\S*)")
 
 #: File name -> (mode, blob id) in one directory.
@@ -83,7 +86,8 @@ def is_go(name: str) -> bool:
 
 def is_source(name: str) -> bool:
     """Whether *name* is a Go file, or a file that may be compiled or included with Go files."""
-    return is_go(name) or (name.endswith(_SOURCES[1:]) and name[0] not in "._")
+    others = name.endswith(_SOURCES[1:]) or name == _PROFILE
+    return is_go(name) or (others and name[0] not in "._")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +112,7 @@ class Around:
     go: str  # the minor version in the Dockerfile
     lists: tuple[str, ...]  # blobs of go.mod and its lists: vendor/modules.txt or go.sum
     replaced: tuple[str, ...] = ()  # directories of the tree that replace modules in go.mod
+    modules: tuple[str, ...] = ()  # other modules' directories: their packages are not the tree's
 
 
 def replaced_directories(gomod: str) -> tuple[str, ...]:
@@ -115,6 +120,12 @@ def replaced_directories(gomod: str) -> tuple[str, ...]:
     return tuple(
         sorted({m[1].removeprefix("./").strip("/") for m in _LOCAL_REPLACE.finditer(gomod)})
     )
+
+
+def other_modules(tree: Tree) -> tuple[str, ...]:
+    """Return the directories of modules in the tree, but for itself and vendored ones."""
+    found = (name for name, directory in tree.items() if name and "go.mod" in directory.files)
+    return tuple(sorted(name for name in found if not name.startswith("vendor/")))
 
 
 def compute(
@@ -190,6 +201,9 @@ def _closure_digest(
     tree: Tree, around: Around, seen: Collection[str], whole: Collection[str]
 ) -> str:
     total = hashlib.sha256("\n".join([around.go, *around.lists, ""]).encode())
+    for module in around.modules:
+        if any(map(_below([module]), seen)):
+            total.update(f"module {module}\n".encode(errors="surrogateescape"))
     below = set(filter(_below(whole), tree)) if whole else set()
     for name in sorted(below.union(seen)):
         if name in tree:

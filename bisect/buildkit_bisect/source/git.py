@@ -73,6 +73,7 @@ class GitSource(Lookup):
             "_fresh": self._fresh,
             "_warned": self._warned,
             "_pulls": self._pulls,
+            "_ids": self._ids,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -113,9 +114,15 @@ class GitSource(Lookup):
 
         A whole range takes little longer than one commit.
         """
-        with self._keys() as keys:
-            found = keys.of(list(commits), extra)
+        found = self.all_inputs(commits, extra)
         return {commit: " ".join(digests.values()) for commit, digests in found.items()}
+
+    def all_inputs(
+        self, commits: Iterable[str], extra: tuple[str, ...] = ()
+    ) -> dict[str, dict[str, str]]:
+        """Return `inputs` of many commits."""
+        with self._keys() as keys:
+            return keys.of(list(commits), extra)
 
     def affected(
         self, revision: Revision, files: Iterable[str], extra: tuple[str, ...] = ()
@@ -125,12 +132,22 @@ class GitSource(Lookup):
         *extra* are import paths that the changes add.
         """
         changed = set(files)
-        if changed & _EVERY_PROGRAM:
+        # A folder with a go.mod of its own is another module's.
+        if changed & _EVERY_PROGRAM or "go.mod" in map(posixpath.basename, changed):
             return frozenset(PROGRAMS)
         folders = {posixpath.dirname(name) for name in changed}
         with self._keys() as keys:
             read = {p: keys.closure(revision.sha, p, extra) for p in PROGRAMS}
         return frozenset(p for p, closure in read.items() if closure.touched(folders))
+
+    def content(self, revision: Revision, files: Iterable[str] | None) -> str:
+        """Return a digest of a revision's *files*, which need not exist; None: of all files."""
+        return self.contents([revision.sha], files)[revision.sha]
+
+    def contents(self, commits: Sequence[str], files: Iterable[str] | None) -> dict[str, str]:
+        """Return what `content` returns of many commits."""
+        with self._keys() as keys:
+            return keys.content(commits, files)
 
     @contextmanager
     def _keys(self) -> Iterator[InputKeys]:

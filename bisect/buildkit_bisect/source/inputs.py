@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -16,6 +17,7 @@ from buildkit_bisect.source.closure import (
     Files,
     Tree,
     compute,
+    other_modules,
     replaced_directories,
     update,
 )
@@ -31,7 +33,7 @@ ROOTS = {"buildkitd": "cmd/buildkitd", "buildctl": "cmd/buildctl"}
 PROGRAMS = tuple(ROOTS)
 
 #: Increment it when the results of `closure` or `goimports` change: older ones are then unused.
-FORMAT = 2
+FORMAT = 3
 
 _MODULE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 
@@ -80,6 +82,17 @@ class InputKeys:
         tree = self._trees.tree(self._trees.roots([commit])[commit])
         return compute(tree, self._around(tree), self._learn, extra, roots=(ROOTS[program],))
 
+    def content(self, commits: Sequence[str], names: Iterable[str] | None) -> dict[str, str]:
+        """Return commit id -> digest of its files *names*, which need not exist; None: of all."""
+        roots = self._trees.roots(list(commits))
+        if names is None:
+            return roots
+        asked = sorted(names)
+        found = {root: [self._trees.blob(root, name) for name in asked] for root in roots.values()}
+        return {
+            c: hashlib.sha256(json.dumps(found[r]).encode()).hexdigest() for c, r in roots.items()
+        }
+
     def _compute(self, commits: list[str], extra: tuple[str, ...]) -> dict[tuple[str, str], str]:
         """Return the digest of each commit's programs."""
         roots = self._trees.roots(commits)
@@ -111,6 +124,7 @@ class InputKeys:
             go=self._dockerfile_go(top),
             lists=_lists(tree, top),
             replaced=replaced_directories(gomod),
+            modules=other_modules(tree),
         )
 
     def _dockerfile_go(self, top: Files) -> str:

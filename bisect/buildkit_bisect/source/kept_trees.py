@@ -22,7 +22,7 @@ from buildkit_bisect.system.gitcmd import git
 from buildkit_bisect.system.process import ProcessError
 from buildkit_bisect.system.removal import remove
 
-#: Trees in the cache; BuildKit's has about 90 MB.
+#: Trees in the cache; BuildKit's has about 80 MB.
 MOST = 4
 
 #: Seconds to write a whole tree.
@@ -69,14 +69,19 @@ def _folders() -> list[Path]:
 
 
 def _busy(folder: Path) -> bool:
-    # A process that is killed while it claims a folder leaves an empty name.
-    return bool(_owner(folder)) and paths.owner_alive(folder)
+    """Whether a process that runs keeps to it; of one that is not visible here nobody can say."""
+    return owner.gone(_owner(folder)) is False
 
 
-def _preference(folder: Path) -> tuple[bool, float]:
-    """Sort our own first, then the one that was used last."""
+def _preference(folder: Path) -> tuple[bool, bool, float]:
+    """Sort our own first and another container's last; among others the one used last is first.
+
+    That of an earlier boot counts as another container's.
+    """
+    name = _owner(folder)
+    hidden = bool(name) and owner.gone(name) is None
     used = folder.stat().st_mtime if folder.exists() else 0.0
-    return _owner(folder) != owner.me(), -used
+    return name != owner.me(), hidden, -used
 
 
 def _owner(folder: Path) -> str:
@@ -88,8 +93,8 @@ def _owner(folder: Path) -> str:
 
 def _claim(folder: Path) -> None:
     """Make *folder* ours; what a machine that stopped may have lost of it is removed."""
+    cache_limit.used(folder)  # from here on it is not removed
     (folder / "files").mkdir(parents=True, exist_ok=True)
-    cache_limit.used(folder)
     if owner.boot(_owner(folder)) != owner.boot(owner.me()):
         _empty(folder)
     paths.claim(folder)
@@ -110,11 +115,13 @@ def _move(folder: Path, mirror: Path, sha: str) -> None:
     """
     (folder / "index.lock").unlink(missing_ok=True)
     tree = folder / "files"
-    # Not the HEAD of the mirror: `git reset --hard` would move that.
-    place = {
-        "GIT_DIR": str(mirror),
-        "GIT_WORK_TREE": str(tree),
-        "GIT_INDEX_FILE": str(folder / "index"),
-    }
     for words in (("clean", "--quiet", "-ffdx"), ("read-tree", "--reset", "-u", sha)):
-        git(tree, *words, timeout=_WRITES, check=True, **place)
+        git(
+            tree,
+            *words,
+            timeout=_WRITES,
+            # Not the HEAD of the mirror: `git reset --hard` would move that.
+            GIT_DIR=str(mirror),
+            GIT_WORK_TREE=str(tree),
+            GIT_INDEX_FILE=str(folder / "index"),
+        )

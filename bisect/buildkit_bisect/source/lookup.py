@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
@@ -14,7 +14,7 @@ from buildkit_bisect.source import elsewhere, forms, github, names, upstream
 from buildkit_bisect.source.commits import SEPARATOR, History, branch_name
 from buildkit_bisect.source.github import Address
 from buildkit_bisect.source.mirror import Unreachable
-from buildkit_bisect.system.gitcmd import git, lines
+from buildkit_bisect.system.gitcmd import lines
 
 #: A remote's branches may move; after this many seconds the mirror is fetched again.
 STALE = 24 * 3600.0
@@ -31,6 +31,7 @@ class Lookup(History):
     _fresh: bool = field(default=False, repr=False)
     _warned: set[str] = field(default_factory=set, repr=False)  # branches, and other names of refs
     _pulls: dict[Address, str] = field(default_factory=dict, repr=False)
+    _ids: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def where(self) -> str:
@@ -54,6 +55,30 @@ class Lookup(History):
         name, sha = self._commit(ref)
         self._warn_if_behind(name)
         return self.revision(sha, ref=name)
+
+    def resolve_all(self, refs: Sequence[str]) -> list[Revision]:
+        """Return what `resolve` does for each of *refs*.
+
+        All releases together take three git processes; one by one, each takes four or more.
+        """
+        asked = [ref for ref in dict.fromkeys(refs) if names.is_release(ref) and ref == ref.strip()]
+        # A branch with the name of a release may be behind its remote's.
+        there = self.mirror.commits([*asked, *(f"refs/heads/{ref}" for ref in asked)])
+        plain = [ref for ref in asked if ref in there and f"refs/heads/{ref}" not in there]
+        found = dict(zip(plain, self._described([there[ref] for ref in plain]), strict=True))
+        return [replace(found[ref], ref=ref) if ref in found else self.resolve(ref) for ref in refs]
+
+    def known_id(self, commit: str) -> str:
+        """Return the full id of a commit that a patch names; "" if the repository has none.
+
+        It is looked up once: a table of patches asks for each revision and patch.
+        """
+        if commit not in self._ids:
+            try:
+                self._ids[commit] = self.resolve(commit).sha
+            except BisectError:
+                self._ids[commit] = ""
+        return self._ids[commit]
 
     def _before(self, revision: Revision, suffix: str) -> Revision:
         """Return the commit of *revision* with a suffix such as ``~1``."""
@@ -100,12 +125,20 @@ class Lookup(History):
 
     def revision(self, sha: str, *, ref: str = "") -> Revision:
         """Return the revision of a commit in the mirror; *ref* is its name in reports."""
-        found = self.revisions([sha])[0]
-        described = git(
-            self.mirror.path,
-            *("describe", "--tags", "--always", "--abbrev=12", "--match=v[0-9]*", sha),
-        ).stdout.strip()
-        return replace(found, ref=ref or found.ref, describe=described)
+        (found,) = self._described([sha])
+        return replace(found, ref=ref or found.ref)
+
+    def _described(self, shas: Sequence[str]) -> list[Revision]:
+        """Return the revisions of *shas* with their `describe`; ref is the short id."""
+        if not shas:
+            return []
+        described = self._git(
+            *("describe", "--tags", "--always", "--abbrev=12", "--match=v[0-9]*", *shas)
+        )
+        return [
+            replace(revision, describe=name)
+            for revision, name in zip(self.revisions(shas), lines(described), strict=True)
+        ]
 
     def releases(self) -> list[Revision]:
         """Return the final releases ``vX.Y.Z``, newest version first."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,7 +20,7 @@ from buildkit_bisect.source import github
 from buildkit_bisect.system import addresses, cache_limit, paths, process
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
-from buildkit_bisect.system.gitcmd import git, hermetic_env
+from buildkit_bisect.system.gitcmd import git, hermetic_env, lines
 from buildkit_bisect.system.process import Completed
 from buildkit_bisect.system.retry import passing, retried
 
@@ -101,6 +102,23 @@ class Mirror:
         """Return the commit id of *name*; "" if there is no such commit."""
         options = ("--verify", "--quiet", "--end-of-options")
         return self.query("rev-parse", *options, f"{name}^{{commit}}")
+
+    def commits(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the commit id of each of *names* that has one, with one git process.
+
+        They must not contain blanks.
+        """
+        if not names:
+            return {}
+        with tempfile.TemporaryFile() as asked:
+            asked.write("".join(f"{name}^{{commit}}\n" for name in names).encode())
+            asked.seek(0)
+            options = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
+            answers = lines(git(self.path, *options, stdin=asked.fileno()).stdout)
+        found = (answer.split(" ") for answer in answers)
+        return {
+            name: sha for name, (sha, kind) in zip(names, found, strict=True) if kind == "commit"
+        }
 
     def query(self, *args: str) -> str:
         """Return git's output, "" if it prints none. Raises `InfraFailed` on a timeout."""

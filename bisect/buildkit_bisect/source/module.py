@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +76,10 @@ class ModuleSource:
             date=str(info.get("Time", "")),
         )
 
+    def resolve_all(self, refs: Sequence[str]) -> list[Revision]:
+        """Return what `resolve` does for each of *refs*."""
+        return list(map(self.resolve, refs))
+
     def _named(self, ref: str) -> str:
         """Return *ref* as the proxy knows it."""
         if address := github.address(ref):
@@ -129,6 +133,10 @@ class ModuleSource:
     ) -> frozenset[str]:
         """Return every program: modules are not patched."""
         return frozenset(PROGRAMS)
+
+    def content(self, revision: Revision, files: Iterable[str] | None) -> str:  # noqa: ARG002
+        """Return the canonical version, which decides the content of every file."""
+        return revision.describe
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:

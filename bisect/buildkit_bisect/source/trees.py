@@ -41,6 +41,19 @@ class TreeReader:
         """Return the content of a file."""
         return str(self._repo.git.get_object_data(blob)[3].decode(errors="replace"))
 
+    def blob(self, root: str, path: str) -> str:
+        """Return the id of a file's content in the tree with id *root*; "" if it has no such file.
+
+        Reads only the directories that lead to it.
+        """
+        *above, name = path.split("/")
+        tree = root
+        for folder in above:
+            tree = self._directory(tree)[1].get(folder, "")
+            if not tree:
+                return ""
+        return self._directory(tree)[0].files.get(name, ("", ""))[1]
+
     def _read(self, tree: str, path: str) -> Tree:
         known = self._below.get((path, tree))
         if known is not None:

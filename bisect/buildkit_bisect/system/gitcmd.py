@@ -72,12 +72,17 @@ def _config(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def git(
-    repo: Path, *args: str, timeout: float = QUICK, check: bool = True, **extra: str
+    repo: Path,
+    *args: str,
+    timeout: float = QUICK,
+    check: bool = True,
+    stdin: int = subprocess.DEVNULL,
+    **extra: str,
 ) -> Completed:
     """Run git in *repo*, a bare repository or a work tree, with `hermetic_env`."""
-    return process.run(
-        ["git", "-C", str(repo), *args], timeout=timeout, env=hermetic_env(**extra), check=check
-    )
+    argv = ["git", "-C", str(repo), *args]
+    env = hermetic_env(**extra)
+    return process.run(argv, timeout=timeout, stdin=stdin, env=env, check=check)
 
 
 def patch_ids(repo: Path, shas: Sequence[str], *, timeout: float = QUICK) -> str:

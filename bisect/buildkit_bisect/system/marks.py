@@ -20,6 +20,9 @@ from buildkit_bisect.system import owner
 
 NAME = "BKBISECT_CHILD"
 
+#: How it is written in a process's environment, after the end of another variable.
+_VARIABLE = f"\0{NAME}=".encode()
+
 _numbers = itertools.count(1)
 
 
@@ -75,11 +78,14 @@ def _every() -> Iterator[tuple[int, str]]:
 
 
 def _mark_of(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        for word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-            if word.startswith(f"{NAME}=".encode()):
-                return word.decode(errors="replace").partition("=")[2]
-    return ""
+    # Every child that ends has all processes of the machine read, so no line here is idle.
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123
+            found = b"\0" + file.read()
+    except OSError:
+        return ""
+    _, there, rest = found.partition(_VARIABLE)
+    return rest.partition(b"\0")[0].decode(errors="replace") if there else ""
 
 
 def _command(pid: int) -> str:

@@ -17,7 +17,13 @@ _PID = re.compile(r"[0-9]{1,10}")
 
 def me() -> str:
     """Return the name of this process."""
-    return f"{machine()}:{os.getpid()}:{started(os.getpid())}"
+    return _running(os.getpid())
+
+
+@functools.cache
+def _running(pid: int) -> str:
+    # By its id, because a fork has another name.
+    return f"{machine()}:{pid}:{started(pid)}"
 
 
 def gone(name: str) -> bool | None:

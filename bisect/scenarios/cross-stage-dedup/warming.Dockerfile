@@ -1,3 +1,3 @@
 ARG BASE=scratch
 FROM ${BASE}
-RUN ["/sbin/busybox", "sh", "-c", "echo warm > /warm"]
+RUN ["/bin/busybox", "sh", "-c", "echo warm > /warm"]

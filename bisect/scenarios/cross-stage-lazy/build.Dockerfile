@@ -1,4 +1,4 @@
 # The base of the build stage.
 FROM scratch
-COPY busybox /sbin/busybox
-RUN ["/sbin/busybox", "sh", "-c", "/sbin/busybox mkdir /bin && /sbin/busybox --install -s /bin"]
+COPY busybox /bin/busybox
+COPY rootfs/ /

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -18,11 +19,19 @@ from buildkit_bisect.scenario import Scenario, load
 from buildkit_bisect.search.cost import COLD
 
 SCENARIO = load("cross-stage-lazy")
+MADE = "making the base images of cross-stage-lazy"
 IMAGES = "building the base images of cross-stage-lazy"
 BUILT = Build(
     key="k", go="1.25.5", source="git", directory="/b", seconds=1.0,
     buildkitd_sha256="d", buildctl_sha256="c",
 )  # fmt: skip
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Scenario:
+    """A scenario with an image that only a BuildKit can build."""
+    (tmp_path / "build.Dockerfile").write_text("FROM scratch\nCOPY busybox /a\nRUN a\n")
+    return replace(SCENARIO, folders=(tmp_path, *SCENARIO.folders))
 
 
 @dataclass
@@ -57,27 +66,43 @@ def expected(fake: Fake, *rows: Variant, known_go: tuple[str, ...] = ()) -> dict
     return dict(groundwork.expected(cast("Setup", fake), rows, known_go, 2.0))
 
 
-def test_images_and_their_builder_are_counted() -> None:
+def test_images_of_copied_files_need_no_builder() -> None:
     found = expected(Fake())
+    assert list(found) == [MADE]
+    assert 0 < found[MADE] < 2
+
+
+def test_one_builder_for_all_that_need_it(runs: Scenario) -> None:
+    assert list(expected(Fake(scenarios=(SCENARIO, replace(runs, name="runs"))))) == [
+        COMPILING,
+        MADE,
+        "building the base images of runs",
+    ]
+
+
+def test_images_and_their_builder_are_counted(runs: Scenario) -> None:
+    found = expected(Fake(scenarios=(runs,)))
     assert list(found) == [COMPILING, IMAGES]
     assert found[COMPILING] == 2 * COLD
     assert 0 < found[IMAGES] < 60
-    assert expected(Fake(), known_go=(REFERENCE_GO,))[COMPILING] == 2 * estimate.LATER
+    known = expected(Fake(scenarios=(runs,)), known_go=(REFERENCE_GO,))
+    assert known[COMPILING] == 2 * estimate.LATER
 
 
-def test_a_builder_that_is_built_or_a_row_is_not_counted() -> None:
-    assert list(expected(Fake(Builder(built=True)))) == [IMAGES]
+def test_a_builder_that_is_built_or_a_row_is_not_counted(runs: Scenario) -> None:
+    assert list(expected(Fake(Builder(built=True), scenarios=(runs,)))) == [IMAGES]
     row = Variant(revision=Revision(ref=REFERENCE, sha="a" * 40))
-    assert list(expected(Fake(), row)) == [IMAGES]
+    fake = Fake(scenarios=(runs,))
+    assert list(expected(fake, row)) == [IMAGES]
     patch = PatchRef(name="p", digest="p", title="p")
     patched = Variant(revision=row.revision, patches=(patch,))
-    assert list(expected(Fake(), patched)) == [COMPILING, IMAGES]
+    assert list(expected(fake, patched)) == [COMPILING, IMAGES]
 
 
 def test_a_clone_without_the_release_does_not_ask_the_network(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, runs: Scenario
 ) -> None:
-    fake = Fake(Builder(Source(tagged=False)))
+    fake = Fake(Builder(Source(tagged=False)), scenarios=(runs,))
     monkeypatch.setattr(groundwork, "of_modules", lambda _: Builder(built=True))
     assert list(expected(fake)) == [IMAGES]
     monkeypatch.setattr(groundwork, "of_modules", lambda _: Builder())

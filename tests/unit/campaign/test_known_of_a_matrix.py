@@ -67,6 +67,9 @@ class FakeBuilder:
             buildkitd_sha256=variant.label, buildctl_sha256="c",
         )  # fmt: skip
 
+    def in_store(self, _: object) -> frozenset[str]:
+        return frozenset()
+
 
 class Machine:
     """The fourth trial of v0.24.0's lazy cell is bad."""

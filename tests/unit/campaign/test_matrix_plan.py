@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -37,8 +38,12 @@ class Source:
 
 
 class Builder:
-    def __init__(self, known: dict[str, Build | NoBuild]) -> None:
+    def __init__(self, known: dict[str, Build | NoBuild], shared: Collection[str] = ()) -> None:
         self._known = known
+        self._shared = shared
+
+    def in_store(self, commits: Iterable[str]) -> frozenset[str]:
+        return frozenset(commits) & {*self._shared}
 
     def cached(self, variant: Variant) -> Build | NoBuild | None:
         return self._known.get(variant.label)
@@ -56,8 +61,13 @@ class Fake:
         return [(("at", "lazy"),)]
 
 
-def plan(kind: str, *variants: Variant, known: dict[str, Build | NoBuild] | None = None) -> Planned:
-    setup = cast("Setup", Fake(Source(kind), Builder(known or {})))
+def plan(
+    kind: str,
+    *variants: Variant,
+    known: dict[str, Build | NoBuild] | None = None,
+    shared: Collection[str] = (),
+) -> Planned:
+    setup = cast("Setup", Fake(Source(kind), Builder(known or {}, shared)))
     return matrix.planned(setup, variants, 3, CampaignKind.MATRIX)
 
 
@@ -87,6 +97,12 @@ def test_rows_that_are_known_not_to_build_cost_nothing() -> None:
 def test_the_second_release_of_a_go_version_is_cheaper() -> None:
     planned = plan("git", variant("v1"), variant("v2"), variant("v3", "1.26"))
     assert planned.build_seconds == {"v1": COLD, "v2": LATER, "v3": COLD}
+
+
+def test_builds_that_a_store_has_cost_nothing() -> None:
+    both = variant("v1"), variant("v1", "1.25", "fix")
+    planned = plan("git", *both, variant("v2"), shared=["v1v1v1"])
+    assert planned.build_seconds == {"v1": 0, "v1 + fix": COLD, "v2": LATER}
 
 
 def test_the_printed_plan_has_a_range_and_says_what_is_skipped(

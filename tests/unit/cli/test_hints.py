@@ -36,10 +36,11 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 #: Options of other programs, such as git, docker and apt-get.
 FOREIGN = frozenset({
     "--add", "--addr", "--address", "--all", "--allow-insecure-entitlement", "--arg", "--argjson",
-    "--bare", "--batch", "--cacheinfo", "--config", "--exec-path", "--fork", "--full-time", "--git",
-    "--git-dir", "--grep", "--install", "--kill-child", "--mount", "--mount-proc",
-    "--no-install-recommends", "--no-recursion", "--numstat", "--oci-worker-proxy-snapshotter-path",
-    "--oci-worker-snapshotter", "--parents", "--pid", "--privileged", "--progress", "--propagation",
+    "--bare", "--batch", "--batch-check", "--cacheinfo", "--config", "--exec-path", "--fork",
+    "--full-time", "--git", "--git-dir", "--grep", "--install", "--kill-child", "--mount",
+    "--mount-proc", "--no-install-recommends", "--no-recursion", "--numstat",
+    "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents", "--pid",
+    "--privileged", "--progress", "--propagation",
     "--raw", "--replace", "--root", "--secret", "--since", "--slurpfile", "--trace", "--verify",
 })  # fmt: skip
 
@@ -48,8 +49,8 @@ READERS = "scenario/paste_"
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
 SHARED = frozenset({
-    "--before", "--build-arg", "--builder", "--context", "--format", "--local", "--name",
-    "--target",
+    "--before", "--build-arg", "--builder", "--context", "--first-parent", "--format", "--local",
+    "--name", "--target",
 })  # fmt: skip
 
 #: Options of Invoke itself, and placeholders.

@@ -38,7 +38,7 @@ def used_directories() -> Iterator[str]:
 def test_every_directory_of_the_cache_is_listed_and_no_other() -> None:
     listed = {*used_directories(), *cache_limit.KINDS}
     assert listed == paths.DIRECTORIES
-    assert len(paths.DIRECTORIES) == 18
+    assert len(paths.DIRECTORIES) == 20
 
 
 def test_an_unlisted_directory_is_rejected() -> None:
@@ -60,7 +60,7 @@ def test_the_cache_is_removed_and_other_files_are_kept(
         (root / name).mkdir()
         (root / name / "thesis.txt").touch()
     assert maintenance.clean(Clean(cache=True, dry_run=True)) == 0
-    assert len(list(root.iterdir())) == 18 + 4 + len(theirs)
+    assert len(list(root.iterdir())) == 20 + 4 + len(theirs)
     assert maintenance.clean(Clean(cache=True)) == 0
     assert sorted(p.name for p in root.iterdir()) == sorted(theirs)
     assert all((root / name / "thesis.txt").is_file() for name in theirs)

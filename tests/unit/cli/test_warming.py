@@ -69,7 +69,8 @@ class Builder:
         }
         return broken.get(variant.label) or build(variant.label, reused=variant.label == "b")
 
-    def share(self, made: Build) -> None:
+    def share(self, variant: Variant, made: Build) -> None:
+        assert variant.label in made.key
         self.shared.append(made.key)
 
 
@@ -89,7 +90,7 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
             load=lambda *_, **__: line({}), whole_line=lambda _: (list(COMMITS), ())
         ),
         "matrix": SimpleNamespace(built=lambda *_: plan),
-        "trim": lambda *_: None,
+        "trim": lambda *_, grew: None,
     }.items():
         monkeypatch.setattr(warming, name, value)
     return made

@@ -109,6 +109,23 @@ def test_tests_added_by_a_patch() -> None:
     assert PackageRun().summary == "no such package"
 
 
+def test_the_log_of_a_panic_has_what_happened() -> None:
+    trace = [
+        "panic: boom [recovered]",
+        "",
+        "goroutine 7 [running]:",
+        *(f"f{n}()" for n in range(30)),
+    ]
+    broken = ran(A="fail", B="fail")
+    broken.test_output = {"A": ["=== RUN A", "a failure"] * 20, "B": trace}
+    made = checks.package_check("./solver", ran(A="pass", B="pass"), broken)
+    assert made.log[:3] == ("panic: boom [recovered]", "goroutine 7 [running]:", "f0()")
+    assert len(made.log) == checks.LOG_LINES
+    broken.test_output["B"] = ["the last one"]
+    last = checks.package_check("./solver", ran(A="pass", B="pass"), broken).log
+    assert (len(last), last[-1]) == (checks.LOG_LINES, "the last one")
+
+
 def test_vet() -> None:
     output = (
         f"# {MODULE}/solver\nsolver/a.go:3:2: unreachable code\n"

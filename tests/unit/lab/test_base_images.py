@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from buildkit_bisect.lab import base_images
+from buildkit_bisect.lab import base_images, image_files, plain_images
+from buildkit_bisect.model import Build
 from buildkit_bisect.runtime import registry
 from buildkit_bisect.scenario import load
 
@@ -57,3 +60,44 @@ def test_another_busybox_is_another_image(tmp_path: Path) -> None:
     assert found(tmp_path)
     (tmp_path / "busybox").write_text("another program")
     assert found(tmp_path) is None
+
+
+def test_another_way_of_making_them_is_another_image(tmp_path: Path) -> None:
+    """The tag tells images of BuildKit from those that are made without it."""
+    texts = {"plain": "COPY busybox /a\n", "runs": "COPY busybox /a\nRUN a\n"}
+    tags = []
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "build.Dockerfile").write_text(f"FROM scratch\n{text}")
+        changed = replace(SCENARIO, folders=(tmp_path / name, *SCENARIO.folders))
+        assert base_images.needs_buildkit(changed) is (name == "runs")
+        tags.append(base_images._tag(changed))
+    assert len({*tags, base_images._tag(SCENARIO)}) == 3
+
+
+def test_no_buildkit_is_asked_for_if_none_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: dict[str, str] = {}
+
+    def push(made: plain_images.Made, _: registry.Registry, name: str, tag: str) -> None:
+        pushed[name] = made.digest
+        assert tag == base_images._tag(SCENARIO)
+
+    @dataclass(frozen=True)
+    class Fake:
+        address: str = "here"
+
+        def digest(self, name: str, _: str) -> str | None:
+            return pushed.get(name)
+
+    def reference() -> Build:
+        raise AssertionError("a BuildKit is compiled")
+
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_files, "_programs", lambda: ["busybox", "sh"])
+    monkeypatch.setattr(plain_images, "push", push)
+    found = base_images.ensure(SCENARIO, cast("registry.Registry", Fake()), reference)
+    assert {name: ref.digest for name, ref in found.items()} == {
+        name: pushed[f"bkbisect/{SCENARIO.name}-{name}"] for name in SCENARIO.images
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit_bisect.lab import base_images, context
+from buildkit_bisect.lab import context, image_files
 from buildkit_bisect.scenario import Action, Scenario, Step, content
 from small_scenario import loaded, written
 
@@ -65,7 +65,7 @@ def test_the_initial_context(made: Scenario, root: Path) -> None:
 
 def test_busybox(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").write_text("#!/bin/sh\n")
-    monkeypatch.setattr(base_images, "busybox", lambda: tmp_path / "bin")
+    monkeypatch.setattr(image_files, "busybox", lambda: tmp_path / "bin")
     context.begin(loaded(written(tmp_path / "s", "[context]\nbusybox = true\n")), root)
     assert tree(root) == {"busybox": "755"}
     assert (root / "busybox").read_text() == "#!/bin/sh\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.lab import journal as journals
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.model import CacheConfig, CacheRecord, Observation, StepResult, Vertex
 from buildkit_bisect.system import paths
@@ -172,3 +173,32 @@ def test_a_trial_without_metrics_and_one_with_them(file: Path) -> None:
                 (old,),
             )
         assert [s.metrics for o in seen(journal) for s in o.steps] == [counted.metrics, {}]
+
+
+def test_an_observation_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    store("a", "a", "b")
+    read: list[str] = []
+    original = journals._observation
+
+    def observation(created: str, text: str) -> Observation:
+        read.append(text)
+        return original(created, text)
+
+    monkeypatch.setattr(journals, "_observation", observation)
+    with closing(Journal()) as journal, closing(Journal()) as another:
+        assert [number for number, _ in journal.rows("a")] == [1, 2]
+        assert not read, "the numbers need no observation"
+        before = journal.trials("a")
+        number = another.add("a", before[0].observation, "later")
+        assert [row.number for row in journal.trials("a")] == [1, 2, number]
+        assert journal.trials("a")[:2] == before
+        assert len(read) == 3
+
+
+def test_what_a_journal_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "_REMEMBERED", 2)
+    store("a", "a", "a")
+    with closing(Journal()) as journal:
+        assert len(journal.trials("a")) == 3
+        assert len(journal._read) == 2
+        assert len(journal.trials("a")) == 3

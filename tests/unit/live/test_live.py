@@ -113,6 +113,18 @@ def test_work_beside_the_matrix_is_on_the_screen_while_it_runs() -> None:
     assert "compiling" not in drawn(folded(story), now=61)
 
 
+def test_no_more_packages_than_expected_are_said() -> None:
+    more = ev.BuildProgress(row="v0.25.0", done=4, expected=2)
+    shown = drawn(folded([*STORY, (31, more)]), now=40, width=120)
+    assert "4 packages" in shown
+    assert "of 2" not in shown
+    stream = io.StringIO()
+    lines = Lines(stream)
+    for done in range(1, 5):
+        lines.emit(ev.BuildProgress(row="v0.25.0", done=done, expected=2))
+    assert stream.getvalue() == "build v0.25.0: 1 of 2 packages\n"
+
+
 def test_what_is_made_first_is_in_the_plan_and_in_the_time_left() -> None:
     plan = ev.Planned(
         kind="matrix", rows=ROWS[:1], columns=(LAZY,), trials=3, build_seconds={"v0.24.0": 90},

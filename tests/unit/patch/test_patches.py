@@ -64,6 +64,39 @@ diffs = ["it.patch"]
     assert patches.load(str(tmp_path / "p")) == patch == copied(patch)
 
 
+@pytest.mark.parametrize(
+    ("line", "reveals"),
+    [
+        ('+\t"github.com/moby/buildkit/util/x"', False),
+        ("+// a comment", False),
+        ("+const text = `raw`", True),  # it looks like an import, and costs a build at most
+        ("+import (", False),
+        ("-//go:build ignore", True),
+        ("+// +build linux", True),
+        ("+//go:embed data", True),
+        ("-/*", True),
+        ("+*/", True),
+        ("+import `github.com/moby/buildkit/util/x`", True),
+        ("+\tx `github.com/moby/buildkit/util/x`", True),
+        ('+import "a.b/c"; import "d.e/f"', True),
+        ('+text := "x" + `y`', False),
+    ],
+)
+def test_lines_that_may_reveal_imports(line: str, reveals: bool, tmp_path: Path) -> None:
+    old, new = (2 + (line[0] == sign) for sign in "-+")
+    text = f"--- a/x.go\n+++ b/x.go\n@@ -1,{old} +1,{new} @@\n a\n{line}\n b\n"
+    folder(tmp_path, it__patch=text)
+    assert patches.load("p", tmp_path).reveals is reveals
+
+
+def test_a_moved_file_reveals_imports(tmp_path: Path) -> None:
+    moved = "diff --git a/y b/z.go\nsimilarity index 100%\nrename from y\nrename to z.go\n"
+    folder(
+        tmp_path, it__patch=f"{moved}diff --git a/solver/exporter.go b/solver/exporter.go\n{DIFF}"
+    )
+    assert patches.load("p", tmp_path).reveals
+
+
 def test_the_digest_depends_on_the_diffs_and_not_on_the_metadata(tmp_path: Path) -> None:
     folder(tmp_path, "one")
     folder(tmp_path, "two", toml='title = "something else"\n')

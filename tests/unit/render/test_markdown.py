@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jinja2
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
@@ -212,3 +214,39 @@ def test_an_invalid_template_is_named(tmp_path: Path) -> None:
         render.markdown(results.matrix(), templates=render.Templates(tmp_path))
     with pytest.raises(BadInput, match="template folder not found"):
         render.Templates(tmp_path / "none")
+
+
+def test_templates_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    made = render.markdown(results.matrix(), templates=render.Templates())
+    monkeypatch.setattr(
+        jinja2.Environment, "compile", lambda *_, **__: pytest.fail("compiled again")
+    )
+    assert render.markdown(results.matrix(), templates=render.Templates()) == made
+    (stored,) = (tmp_path / "templates").iterdir()
+    damaged = sorted(stored.iterdir())
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    for number, path in enumerate(damaged):
+        path.write_bytes(path.read_bytes()[: 10 * number])
+    assert render.markdown(results.matrix(), templates=render.Templates()) == made
+
+
+def test_templates_are_compiled_where_they_cannot_be_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = render.markdown(results.matrix(), templates=render.Templates())
+    (tmp_path / "templates").write_text("no folder")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert render.markdown(results.matrix(), templates=render.Templates()) == made
+
+
+def test_an_own_template_that_changes_is_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    own = tmp_path / "own"
+    own.mkdir()
+    for text in ("one", "two"):
+        (own / "report.md.j2").write_text(text)
+        assert render.Templates(own).render("report.md.j2") == text

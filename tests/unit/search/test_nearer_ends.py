@@ -176,9 +176,7 @@ def test_an_end_of_the_same_version_of_go_is_run(late: bool) -> None:
 def test_a_commit_that_an_earlier_campaign_built_takes_the_place_of_a_far_end() -> None:
     parents = linear(400)
     cost = NearestBuilt([*parents], built=["c30"], go=dict.fromkeys(parents, "1.26"))
-    one = BisectSession(
-        History(parents), good="c0", bad="c400", options=ONCE, cost=cost, late=True
-    )
+    one = BisectSession(History(parents), good="c0", bad="c400", options=ONCE, cost=cost, late=True)
     answer, asks = drive(one, World(parents, "c200").answer)
     assert isinstance(answer, Found)
     assert [a.commit for a in asks[:2]] == ["c400", "c30"]

@@ -338,6 +338,26 @@ def test_a_neighbour_is_a_delta_and_its_base_is_pulled_too(
     assert remote.asked == ["manifest"] + ["blob"] * 4  # without the base
 
 
+def test_a_base_whose_programs_were_removed_is_pulled(
+    remote: FakeRemote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The cache limit removes a program that only one build links to, and not the build."""
+    for number in (1, 2):
+        built(number)
+        assert exchange.push(shared([], pushes=True), asked(number))
+    empty_cache(monkeypatch, tmp_path / "second")
+    base = built(1)
+    (base / "buildkitd").unlink()
+    (base / "buildkitd").symlink_to(f"../../programs/{key_of(9)}/buildkitd")
+    made = pull([], 2)
+    assert isinstance(made, Build)
+    assert (Path(made.directory) / "buildkitd").read_bytes() == binary(2)
+    (paths.cache("builds") / key_of(1) / "buildkitd").unlink()
+    (paths.cache("builds") / key_of(1) / "buildkitd").symlink_to("nowhere")
+    built(3)
+    assert exchange.push(shared([], pushes=True), asked(3)), "without that base"
+
+
 def test_the_base_of_another_go_or_of_other_flags_is_not_used(remote: FakeRemote) -> None:
     built(1)
     assert exchange.push(shared([], pushes=True), asked(1))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from buildkit_bisect.source.closure import (
     compute,
     directory_of,
     is_source,
+    other_modules,
     replaced_directories,
     update,
 )
@@ -86,6 +88,7 @@ def test_the_closure_follows_imports_of_every_platform() -> None:
         ("solver/solver.go", True),
         ("solver/new.go", True),
         ("solver/asm_amd64.s", True),
+        ("cmd/buildkitd/default.pgo", True),
         ("util/windows/w.go", True),
         ("vendor/github.com/urfave/cli/cli.go", True),
         ("solver/solver_test.go", False),
@@ -116,6 +119,17 @@ def test_go_version_and_module_lists_affect_the_digest() -> None:
         )
     }
     assert len(digests) == 3
+
+
+def test_a_module_inside_takes_its_packages_out() -> None:
+    files = Files()
+    inside, beside = (files.tree(BASE | {f"{d}/go.mod": "module x\n"}) for d in ("util", "docs"))
+    assert (other_modules(inside), other_modules(beside)) == (("util",), ("docs",))
+    vendored = files.tree(BASE | {"vendor/github.com/urfave/cli/go.mod": "module x\n"})
+    assert other_modules(vendored) == other_modules(files.tree(BASE)) == ()
+    digest = files.closure(BASE).digest
+    assert files.closure(BASE, replace(AROUND, modules=("util",))).digest != digest
+    assert files.closure(BASE, replace(AROUND, modules=("docs", "utility"))).digest == digest
 
 
 def test_every_file_below_an_embedding_directory_counts() -> None:

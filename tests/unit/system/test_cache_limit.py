@@ -168,3 +168,33 @@ def test_loading_a_build_marks_it_as_used() -> None:
     path = make("builds/key", 3000)
     assert store.load("key") is None  # no build.json in it
     assert time.time() - path.stat().st_mtime < 60
+
+
+def test_what_did_not_make_the_cache_grow_measures_only_what_never_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make("gocache/00", 9000)
+    make("evidence/abc", 9000)
+    linked = make("evidence/linked", 9000)
+    (paths.cache_root() / "result").hardlink_to(linked / "file")
+    assert cache_limit.trim(10 * MB) == []
+    measured: list[str] = []
+    original = cache_limit._measure
+
+    def measure(path: Path) -> int:
+        measured.append(path.name)
+        return original(path)
+
+    monkeypatch.setattr(cache_limit, "_measure", measure)
+    cache_limit.used(paths.cache("gocache"))
+    make("evidence/new", 9000)
+    assert cache_limit.trim(10 * MB, grew=False) == []
+    assert measured == ["new"]
+    assert cache_limit.trim(10 * MB) == []
+    assert set(measured) == {"new", "gocache", "linked"}
+
+
+def test_a_cache_that_was_too_large_is_trimmed_by_what_did_not_make_it_grow() -> None:
+    make("evidence/abc", 9000)
+    cache_limit.trim(10 * MB)
+    assert names(cache_limit.trim(0, grew=False)) == ["evidence/abc"]
