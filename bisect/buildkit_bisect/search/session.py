@@ -19,6 +19,7 @@ from buildkit_bisect.search.exact import exact
 from buildkit_bisect.search.gate import as_named, gate
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.judge import at_its_word, ends
+from buildkit_bisect.search.nearer import nearer_ends
 from buildkit_bisect.search.noisy import noisy
 from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.state import State
@@ -131,13 +132,24 @@ class BisectSession:
 
     @property
     def begun(self) -> bool:
-        """Whether the search has begun: both ends and their merge base show what they should."""
+        """Whether the search has begun: the ends, or a nearer one, show what they should."""
         self.next()
         return self._state.ready
 
     @property
+    def not_run(self) -> str:
+        """The good end, if a nearer commit was run in its place; else ""."""
+        self.next()
+        return self._state.not_run
+
+    @property
+    def spares(self) -> bool:
+        """Whether a nearer commit is run before the good end, which may then not be needed."""
+        return self._state.late and bool(nearer_ends(self._state))
+
+    @property
     def certainty(self) -> float:
-        """How likely the ends differ as they should, by the trials of both."""
+        """How likely the ends differ as they should, by the trials of those that are run."""
         return ends(self._state).differ
 
     def shown(self, commit: str) -> tuple[Verdict, str]:
