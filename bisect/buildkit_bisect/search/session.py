@@ -19,7 +19,6 @@ from buildkit_bisect.search.exact import exact
 from buildkit_bisect.search.gate import as_named, gate
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.judge import at_its_word, ends
-from buildkit_bisect.search.nearer import nearer_ends
 from buildkit_bisect.search.noisy import noisy
 from buildkit_bisect.search.prior import Weights
 from buildkit_bisect.search.state import State
@@ -144,8 +143,11 @@ class BisectSession:
 
     @property
     def spares(self) -> bool:
-        """Whether a nearer commit is run before the good end, which may then not be needed."""
-        return self._state.late and bool(nearer_ends(self._state))
+        """Whether a nearer commit may be run before the good end, and that then not at all.
+
+        Which one pays is known only once the bad end is built.
+        """
+        return self._state.late and self._state.cost.build_seconds(self._state.old) > 0
 
     @property
     def certainty(self) -> float:
