@@ -76,8 +76,8 @@ def planned(
         before=before,
         search=Search(
             what=f"{plural(commits, 'candidate')} between {ends}"
-            f" ({plural(distinct, 'different build')})"
-            + (f"; a nearer commit may be run in place of {spared}" if spared else ""),
+            f" ({plural(distinct, 'different build')})",
+            spared=spared,
             steps=step.expected_steps,
             builds=len(left.builds(step)),
         ),
