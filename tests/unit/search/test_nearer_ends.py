@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -15,6 +14,7 @@ from buildkit_bisect.search import (
     FlatCost,
     Found,
     History,
+    Inconclusive,
     NearestBuilt,
     Phase,
     Range,
@@ -422,55 +422,52 @@ def test_whichever_end_is_named_a_bad_one_is_refused_and_no_candidate(data: st.D
         assert answer.first_bad == world.culprit
 
 
-def test_a_nearer_end_that_was_lucky_once_is_not_called_good() -> None:
+def lucky(seed: int) -> Callable[[Ask], Tested]:
+    """Return answers that are bad 7 of 10 times from m30 on, but good the first time near v1."""
+    roll, met = dice(seed), set[str]()
+
+    def answer(ask: Ask) -> Tested:
+        first = "need not be built" in ask.why and ask.commit not in met
+        met.add(ask.commit)
+        new = ask.commit[0] == "m" and int(ask.commit[1:]) >= 30 and not first
+        bad = sum(new and roll.random() < 0.7 for _ in range(ask.trials))
+        counts = {"dropped": bad, "cached": ask.trials - bad}
+        return seen(**{name: n for name, n in counts.items() if n})
+
+    return answer
+
+
+def unlucky_search(seed: int, options: SearchOptions) -> tuple[object, list[Ask]]:
+    one = BisectSession(
+        History(RELEASE),
+        good="v1",
+        bad="m100",
+        options=options,
+        cost=go_costs(RELEASE),
+        late=True,
+    )
+    return drive(one, lucky(seed))
+
+
+def test_a_nearer_end_that_was_lucky_once_gives_way_to_the_parents_of_what_is_found() -> None:
     """It contains the commit that is found, so the parents of that say more."""
-    found = 0
+    noted = []
     for seed in range(12):
-        roll, lucky = dice(seed), {"m100": False}
-
-        def answer(ask: Ask, roll: random.Random = roll, lucky: dict[str, bool] = lucky) -> Tested:
-            first = lucky.setdefault(ask.commit, "need not be built" in ask.why)
-            lucky[ask.commit] = False
-            new = int(ask.commit[1:]) >= 30 if ask.commit[0] == "m" else False
-            bad = sum(new and not first and roll.random() < 0.7 for _ in range(ask.trials))
-            counts = {"dropped": bad, "cached": ask.trials - bad}
-            return seen(**{name: n for name, n in counts.items() if n})
-
-        one = BisectSession(
-            History(RELEASE), good="v1", bad="m100", cost=go_costs(RELEASE), late=True
-        )
-        result, asks = drive(one, answer)
-        nearer = next((a.commit for a in asks if "between the endpoints" in a.why), "m20")
-        if (
-            not isinstance(result, Found)
-            or result.first_bad != "m30"
-            or "v1" in [a.commit for a in asks]
-        ):
-            continue
-        if int(nearer[1:]) >= 30:
-            found += 1
-            assert result.notes[0].startswith(
-                "v1 was not run in this search, but m29 (parent of m30): good, cached ("
-            )
-    assert found
+        answer, asks = unlucky_search(seed, SearchOptions())
+        if isinstance(answer, Found) and "v1" not in [a.commit for a in asks]:
+            assert answer.first_bad == "m30"
+            noted.append(answer.notes[0])
+    start = "v1 was not run in this search, but m29 (parent of m30): good, cached ("
+    assert len(noted) > 2
+    assert all(note.startswith(start) for note in noted)
 
 
 def test_a_nearer_end_whose_trials_disagree_has_a_tally_and_no_word() -> None:
-    one = BisectSession(
-        History(RELEASE), good="v1", bad="m100", cost=go_costs(RELEASE), late=True,
-        options=SearchOptions(max_trials=20),
-    )  # fmt: skip
-    shown = iter([False])
-
-    def answer(ask: Ask) -> Tested:
-        if ask.commit == "m100":
-            return seen(dropped=ask.trials)
-        bad = ask.trials if next(shown, True) else 0
-        return seen(**({"dropped": bad} if bad else {"cached": ask.trials}))
-
-    result, _ = drive(one, answer)
-    assert not isinstance(result, Found)
-    assert not any("good, dropped" in note for note in result.notes)
+    answer, _ = unlucky_search(0, SearchOptions(max_trials=25))
+    assert isinstance(answer, Inconclusive)
+    where = "m40 (which m100 contains and v1 does not)"
+    (note,) = answer.notes
+    assert note.startswith(f"v1 was not run in this search, but {where}: dropped (")
 
 
 def test_candidates_are_those_of_the_end_from_which_is_searched() -> None:
