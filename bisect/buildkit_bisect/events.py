@@ -40,6 +40,7 @@ class Search:
     what: str  # "12 candidates between v0.24.0 and v0.26.0, with 5 different build inputs"
     steps: int
     builds: int  # among them the ends
+    spared: str = ""  # the good end, if a nearer commit may be run in its place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -63,7 +63,10 @@ class Bisection:
 
     kind = CampaignKind.BISECT
 
-    def __init__(self, setup: Setup, request: Bisect, overlay: Sequence[Patch]) -> None:
+    def __init__(
+        self, setup: Setup, request: Bisect, overlay: Sequence[Patch], *, late: bool = True
+    ) -> None:
+        """*late*: with one cell, the good end is run only if no nearer commit shows the same."""
         self._setup = setup
         self._request = request
         self._line: Line = candidates.load(
@@ -80,7 +83,7 @@ class Bisection:
         self._costs = costs = candidates.known_costs(setup.builder, self._line)
         weights = self._priors.weights()
         # In one cell of several, the ends run as they do where it is one to choose from.
-        late = len(setup.all_tested()) == 1 and not request.releases
+        late = late and len(setup.all_tested()) == 1 and not request.releases
         self._searches: dict[Axes, CellSearch] = {
             axes: CellSearch(
                 scenario,
@@ -127,6 +130,7 @@ class Bisection:
             search.left,
             commits=step.candidates_left,
             distinct=self._line.distinct_inside,
+            spared=self._ends.good if search.session.spares else "",
             costs=self._costs,
             kind=self.kind,
             cells=[(each.scenario, axes) for axes, each in self._searches.items()],
@@ -297,6 +301,7 @@ class Bisection:
             status="",
             good=self._ends.good,
             bad=self._ends.bad,
+            not_run=self._line.labels.get(self._search.session.not_run, ""),
             scenario=self._search.scenario.name,
             axes=dict(self._search.axes) if self._searchable else {},
             tried=self._tried,

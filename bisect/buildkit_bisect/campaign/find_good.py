@@ -108,7 +108,8 @@ class GoodEndBisection:
         Raises `NoAnswer` with the outcome of each release if none is good in any cell.
         """
         request = replace(self._request, good=self._good_end(work))
-        bisection = Bisection(self._setup, request, self._overlay)
+        # That end has just been run, so no nearer commit need take its place.
+        bisection = Bisection(self._setup, request, self._overlay, late=False)
         if not bisection.settled():
             work.events.emit(bisection.plan())
         return bisection.run(work)

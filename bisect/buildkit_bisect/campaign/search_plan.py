@@ -35,6 +35,7 @@ def planned(
     *,
     commits: int,
     distinct: int,
+    spared: str = "",
     costs: SearchCosts,
     kind: str,
     cells: Collection[tuple[Scenario, Axes]],
@@ -46,7 +47,8 @@ def planned(
 ) -> Planned:
     """Return the plan of a search on *line* whose first step is *step*.
 
-    Its *commits* are *distinct* different builds. *beside* is the number of trials in cells that
+    Its *commits* are *distinct* different builds. *spared* is an end that may not be run, as a
+    nearer commit may. *beside* is the number of trials in cells that
     are only *tried_at* the ends.
     """
     pace = math.exp(costs.pace)
@@ -75,6 +77,7 @@ def planned(
         search=Search(
             what=f"{plural(commits, 'candidate')} between {ends}"
             f" ({plural(distinct, 'different build')})",
+            spared=spared,
             steps=step.expected_steps,
             builds=len(left.builds(step)),
         ),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from buildkit_bisect.cli.guard import DONE
-from buildkit_bisect.events import Column, Planned
+from buildkit_bisect.events import Column, Planned, Search
 from buildkit_bisect.forecast import forecast
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.phrases import hashed, listed, plural
@@ -73,11 +73,16 @@ def _lines(planned: Planned) -> Iterator[str]:
     for text in planned.known:
         yield f"known  {text}"
     if planned.search:
-        steps, builds = plural(planned.search.steps, "step"), plural(planned.search.builds, "build")
-        yield f"needs  about {steps}, {builds}"
+        yield from _needed(planned.search)
     for text in planned.also:
         yield f"also   {text}"
     yield _total(planned)
+
+
+def _needed(search: Search) -> Iterator[str]:
+    if search.spared:
+        yield f"maybe  {search.spared}, if no nearer commit is run in its place"
+    yield f"needs  about {plural(search.steps, 'step')}, {plural(search.builds, 'build')}"
 
 
 def _row(planned: Planned, row: str) -> str:

@@ -25,7 +25,6 @@ from buildkit_bisect.result import (
     ValidationInfo,
 )
 from buildkit_bisect.result.labels import axis_labels, words_of
-from buildkit_bisect.search.notes import NOT_RUN
 
 #: Maximum number of rows and of columns with outcomes; a comment is read on a phone too.
 ROWS, COLUMNS = 5, 4
@@ -272,7 +271,7 @@ def _of_search(result: Result, info: BisectInfo) -> Brief:
     older, newer = (info.bad, info.good) if info.find_fix else (info.good, info.bad)
     by_ref = {r.ref: r.sha for r in result.revisions}
     given = "{} end" if info.first_bad else "given as {}"
-    oldest = "given as {}" if _not_run(info, older) else given
+    oldest = "{} end, not run" if info.not_run == older else given
     first = _Commit(what=oldest.format(old), sha=by_ref.get(older, ""), ref=older)
     last = _Commit(what=given.format(new), sha=by_ref.get(newer, ""), ref=newer)
     middle = [
@@ -357,11 +356,6 @@ class _Commit:
 
 def _reverts(cell: CellInfo) -> bool:
     return any(name.startswith("revert-") for name in cell.patches)
-
-
-def _not_run(info: BisectInfo, end: str) -> bool:
-    """Whether the notes of a search say that an end was not run: a nearer commit was."""
-    return any(note.startswith(f"{end} {NOT_RUN}") for note in info.notes)
 
 
 def _commit_row(result: Result, info: BisectInfo, one: _Commit) -> tuple[Markup, ...]:

@@ -77,7 +77,8 @@ def timeline(
     frame = _NARROW if narrow else _WIDE
     places = _places(result, info, steps)
     span = max(places.values()) or 1.0
-    names = _releases(result, steps, places, frame)
+    older = info.bad if info.find_fix else info.good
+    names = _releases(result, steps, places, older, frame)
     title = () if inline else sheets.wrapped(finding(result), frame.width - 32, _BOLD)
     head = 18 * len(title) + 26  # the line with the ends of the history
     top = head + 14 + _HEAD * (1 + max((line for _, _, line in names.labels), default=-1))
@@ -128,7 +129,7 @@ class _Names:
 
 
 def _releases(
-    result: Result, steps: list[BisectStep], places: dict[str, float], frame: _Frame
+    result: Result, steps: list[BisectStep], places: dict[str, float], older: str, frame: _Frame
 ) -> _Names:
     """Return the releases at and between the commits on the first-parent line."""
     line = {s.sha: float(s.position) for s in steps if s.position is not None}
@@ -137,6 +138,8 @@ def _releases(
         found = tuple(one for one in found if one.exact)
     span = max(places.values()) or 1.0
     tag, exact = releases.tag(result, min(places, key=lambda sha: places[sha]))
+    if line and min(places.values()) > 0:  # then the older end was not run
+        tag, exact = older, False
     wanted = [(frame.x(one.place, span), text.clean(one.name)[:16]) for one in found]
     placed = releases.labels(wanted, _SMALL, frame.left - 12, frame.left + frame.track + 12)
     return _Names(

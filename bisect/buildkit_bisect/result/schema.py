@@ -92,6 +92,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
 #: Fields that results of earlier versions lack.
 ADDED = (
     "BisectInfo.choice",
+    "BisectInfo.not_run",
     "BisectInfo.tried",
     "BuildInfo.pulled_from",
     "CellInfo.known",

@@ -21,7 +21,7 @@ def found(state: State, commit: str, now: Belief) -> Found:
         parents_tested=parents_tested(state, commit),
         confidence=now.stated(now.of(commit)),
         credible_set=now.credible(state.options.confidence),
-        notes=notes(state),
+        notes=notes(state, found=commit),
     )
 
 

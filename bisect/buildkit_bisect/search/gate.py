@@ -34,11 +34,13 @@ _MOST = 120
 def gate(state: State) -> Ask | Refused | None:
     """The next ask or a refusal; None once both ends and the merge bases are proven.
 
-    On success ``state.floor`` is set: the ancestors of the newer end that show the old
-    behaviour, which bound the search.
+    On success ``state.floor`` is set: the ancestors of the newer end that bound the search. They
+    show the old behaviour; behind a nearer end they are the merge bases, which may not have run.
     """
-    if state.ready:
+    if state.ready and not _floor_fails(state):
         return None
+    if state.ready:
+        as_named(state)
     step: Ask | Refused | None = check_shape(state)
     if step:
         return step
@@ -74,11 +76,19 @@ def as_named(state: State) -> bool:
     return True
 
 
+def _floor_fails(state: State) -> bool:
+    """Whether a merge base behind a nearer end was run after all, and may not bound the search."""
+    return bool(state.given) and any(
+        judge.of_base(state, base) in {Status.NEW, Status.SKIPPED, Status.WEAK}
+        for base in state.floor
+    )
+
+
 def _nearer(state: State, bases: tuple[str, ...]) -> Ask | None:
     """Ask for the newer end, then for nearer ends; ``state.ready`` if one will do.
 
-    The search then begins with the merge bases as its floor, though they were not run: what is
-    between them and the nearer end stays in question like any other candidate.
+    The search then begins with the merge bases as its floor, though they were not run: the nearer
+    end contains them, and what is between stays in question like any other candidate.
     """
     newer = state.evidence.status(state.new)
     if newer is Status.UNTESTED:

@@ -38,6 +38,7 @@ def _on_the_line(state: State, beyond: float) -> str | None:
     """
     history = state.history
     candidates = state.candidates()
+    bases = history.merge_bases(state.old, state.new)
     total = candidates.bit_count()
     if not total:
         return None
@@ -48,6 +49,8 @@ def _on_the_line(state: State, beyond: float) -> str | None:
         commit = history.sha(number)
         if commit == state.new or state.evidence.settled(commit):
             continue
+        if not all(history.contains(commit, base) for base in bases):
+            continue  # what the named end shows may have come by a branch that is merged later
         newer = 1 - (history.ancestors_at(number) & candidates).bit_count() / total
         seconds = state.cost_of(commit, state.runs)
         seconds += (1 - newer) * beyond - entropy(newer) * usual

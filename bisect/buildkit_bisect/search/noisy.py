@@ -133,7 +133,8 @@ def _alone(state: State, now: Belief, commit: str) -> Ask | None:
 def _ask(state: State, now: Belief, best: Weighed) -> Ask:
     tally = state.evidence.tally(best.commit)
     if best.phase is Phase.CALIBRATE:
-        what = "an endpoint, to estimate its failure rate"
+        end = best.commit in {state.named_old, state.new}
+        what = f"{'an endpoint' if end else 'the older side'}, to estimate its failure rate"
     else:
         by = " by the prior" if best.by_prior else ""
         what = f"{_PLACE[best.phase]}: {best.p:.0%} likely to have it{by}"

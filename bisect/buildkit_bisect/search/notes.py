@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from buildkit_bisect.phrases import listed
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Inconclusive
@@ -9,13 +10,10 @@ from buildkit_bisect.search.vocabulary import Inconclusive
 #: In the reason of an answer and in a note, if there is no single change between the ends.
 MORE_THAN_ONCE = "the outcome changed more than once"
 
-#: In a note, after the name of an end in whose place a nearer commit was run.
-NOT_RUN = "was not run"
 
-
-def notes(state: State) -> tuple[str, ...]:
-    """What makes the history less simple than one change between two ends."""
-    return (*_not_run(state), *_other_outcomes(state), *_turns_back(state))
+def notes(state: State, *, found: str = "") -> tuple[str, ...]:
+    """What makes the history less simple than one change between two ends; *found*: the answer."""
+    return (*_not_run(state, found), *_other_outcomes(state), *_turns_back(state))
 
 
 def turned_twice(state: State, base: str, later: str) -> Inconclusive:
@@ -32,19 +30,35 @@ def turned_twice(state: State, base: str, later: str) -> Inconclusive:
     )
 
 
-def _not_run(state: State) -> list[str]:
-    """What was run in place of the end that the user named, unless that was run after all."""
-    given, ran = state.given, state.old
-    if not given or given in state.evidence.told():
+def _not_run(state: State, found: str) -> list[str]:
+    """What was run in place of the end that the user named, unless that was run after all.
+
+    Those are the parents of the commit that was found, if the nearer commit only looked good once.
+    """
+    given, ran = state.not_run, state.old
+    if not given:
         return []
-    if state.evidence.same(given, ran):
-        what = "which is the same build"
-    elif ran in state.history.merge_bases(given, state.new):
-        what = f"its merge base with {state.name(state.new)}"
+    if found and state.history.contains(ran, found):
+        parents = state.history.parents(found)
+        shown = [_shown(state, p, f"parent of {state.name(found)}") for p in parents]
     else:
-        what = f"which {state.name(state.new)} contains and {state.name(given)} does not"
-    shown = f"{state.old_word}, {state.evidence.tally(ran)}"
-    return [f"{state.name(given)} {NOT_RUN}, but {state.name(ran)} ({what}): {shown}"]
+        shown = [_shown(state, ran, _place(state, given, ran))]
+    return [f"{state.name(given)} was not run in this search, but {listed(shown)}"]
+
+
+def _shown(state: State, commit: str, what: str) -> str:
+    """``m20 (its merge base with v2): good, cached (1 of 1)``; no word where trials disagree."""
+    word = f"{state.old_word}, " if state.evidence.status(commit) is Status.OLD else ""
+    return f"{state.name(commit)} ({what}): {word}{state.evidence.tally(commit)}"
+
+
+def _place(state: State, given: str, ran: str) -> str:
+    """What the commit that was run is to the end in whose place it was."""
+    if state.evidence.same(given, ran):
+        return "which is the same build"
+    if ran in state.history.merge_bases(given, state.new):
+        return f"its merge base with {state.name(state.new)}"
+    return f"which {state.name(state.new)} contains and {state.name(given)} does not"
 
 
 def _other_outcomes(state: State) -> list[str]:

@@ -131,13 +131,27 @@ class BisectSession:
 
     @property
     def begun(self) -> bool:
-        """Whether the search has begun: both ends and their merge base show what they should."""
+        """Whether the search has begun: the ends, or a nearer one, show what they should."""
         self.next()
         return self._state.ready
 
     @property
+    def not_run(self) -> str:
+        """The good end, if a nearer commit was run in its place; else ""."""
+        self.next()
+        return self._state.not_run
+
+    @property
+    def spares(self) -> bool:
+        """Whether a nearer commit may be run before the good end, and that then not at all.
+
+        Which one pays is known only once the bad end is built.
+        """
+        return self._state.late and self._state.cost.build_seconds(self._state.old) > 0
+
+    @property
     def certainty(self) -> float:
-        """How likely the ends differ as they should, by the trials of both."""
+        """How likely the ends differ as they should, by the trials of those that are run."""
         return ends(self._state).differ
 
     def shown(self, commit: str) -> tuple[Verdict, str]:

@@ -42,7 +42,7 @@ class State:
     given: str = ""  # the good end as it was named, if *old* is a nearer commit in its place
     nearer: tuple[str, ...] | None = None  # such commits, once they were looked for
     weights: Weights = field(default_factory=Weights)  # they choose what is asked, nothing else
-    floor: tuple[str, ...] = ()  # ancestors of *new* that show the old behaviour; set by the gate
+    floor: tuple[str, ...] = ()  # ancestors of *new* that bound the search; set by the gate
     line: Mask = 0  # the first-parent line of *new*
     ready: bool = False  # the gate has let the search begin
     _ran: tuple[int, Mapping[str, str]] = (-1, MappingProxyType({}))
@@ -51,9 +51,9 @@ class State:
     _trial: Floats = field(default_factory=lambda: as_floats([]))
     _learned: set[str] = field(default_factory=set)
     _reach: tuple[tuple[str, ...] | None, Mask] = (None, 0)
-    _cells: dict[Weights | None, tuple[Mask, Cells]] = field(default_factory=dict)
+    _cells: dict[Weights | None, tuple[tuple[Mask, Mask], Cells]] = field(default_factory=dict)
     _shown: tuple[int, Mapping[Status, Mask]] = (-1, MappingProxyType({}))
-    _space: tuple[tuple[int, tuple[str, ...]], Mask] = ((-1, ()), 0)
+    _space: tuple[tuple[int, str, tuple[str, ...]], Mask] = ((-1, "", ()), 0)
 
     def name(self, commit: str) -> str:
         """The label the caller gave, else twelve hex digits."""
@@ -88,6 +88,11 @@ class State:
     def named_old(self) -> str:
         """The older end as the user named it."""
         return self.given or self.old
+
+    @property
+    def not_run(self) -> str:
+        """The good end as the user named it, if a nearer commit was run in its place; else ""."""
+        return "" if self.given in self.evidence.told() else self.given
 
     def command(self, *, old: str, new: str, find_fix: bool) -> str:
         """The command line for a bisection between other ends."""
@@ -163,7 +168,7 @@ class State:
 
     def space(self) -> Mask:
         """Every commit that may be the one, before any test between the ends."""
-        seen = (self.evidence.merges, self.floor)
+        seen = (self.evidence.merges, self.old, self.floor)
         if self._space[0] != seen:
             reach = self.reach_mask()
             self._space = (seen, reach & ~self._unchanged(reach))
@@ -171,13 +176,13 @@ class State:
 
     def cells(self, weights: Weights | None = None) -> Cells:
         """The candidates in cells, cut by every build that was run; all alike without *weights*."""
-        space = self.space()
+        among = self.reach_mask(), self.space()
         ran = tuple(self.ran())
         known = self._cells.get(weights)
-        cells = known[1] if known and known[0] == space else None
+        cells = known[1] if known and known[0] == among else None
         if cells is None or tuple(cells.tests) != ran[: len(cells.tests)]:
-            cells = Cells(self.history, self.reach_mask(), space, weights)
-            self._cells[weights] = (space, cells)
+            cells = Cells(self.history, *among, weights)
+            self._cells[weights] = (among, cells)
         for commit in ran[len(cells.tests) :]:
             cells.cut(commit, aside=not self.history.contains(self.new, commit))
         return cells

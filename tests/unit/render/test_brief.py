@@ -215,12 +215,14 @@ def test_a_commit_that_ran_as_another_one_shows_what_that_showed() -> None:
 def test_an_end_that_was_not_run_is_one_that_was_given() -> None:
     found = results.bisect()
     assert found.bisect
-    note = (
-        "v0.24.0 was not run, but 000000000000 (its merge base with v0.25.0): good, cached (1 of 1)"
-    )
-    late = replace(found, bisect=replace(found.bisect, notes=(note,)))
+    note = "v0.24.0 was not run in this search, but its merge base was"
+    late = replace(found, bisect=replace(found.bisect, not_run="v0.24.0", notes=(note,)))
     assert "| good end | v0.24.0 |" in render.markdown(found)
     shown = render.markdown(late)
-    assert "| given as good | v0.24.0 |" in shown
-    assert "v0.24.0 was not run, but" in shown
-    assert "good end" not in shown
+    assert "| good end, not run | v0.24.0 |" in shown
+    assert note in shown
+    assert (
+        "- Endpoints: given as good <code>v0.24.0</code> (not run), bad <code>v0.25.0</code>"
+        in shown
+    )
+    assert "given as good <code>v0.24.0</code> (not run), bad" in render.html(late)

@@ -12,7 +12,8 @@ from syrupy.extensions.image import SVGImageSnapshotExtension
 
 import results
 from buildkit_bisect.render import svg
-from buildkit_bisect.result import Result
+from buildkit_bisect.result import Result, read
+from buildkit_bisect.system.checkout import PROJECT
 
 NS = "{http://www.w3.org/2000/svg}"
 
@@ -228,6 +229,22 @@ def test_a_commit_in_a_merge_that_was_not_tested_is_after_the_last_good_one() ->
     xs = [float(x) for x in re.findall(r'<circle[^>]*cx="([\d.]+)"', made)]
     last_good = max(s.position for s in rest if s.verdict == "good" and s.position is not None)
     assert xs[2] == pytest.approx(232 + 290 * (last_good + 0.5) / 100, abs=0.1)
+
+
+def test_a_history_begins_after_the_end_that_was_named_if_that_was_not_run() -> None:
+    """The tag of the first commit that was run is further on, and not where the line begins."""
+    found = read(PROJECT / "results/issue-6893/bisect-same-bases")
+    assert found.bisect
+    before = f"older, after {found.bisect.good}"
+    assert before not in svg.timeline(found)
+    nearer = replace(
+        found.bisect,
+        not_run=found.bisect.good,
+        gate=tuple(s for s in found.bisect.gate if s.position),
+        steps=tuple(s for s in found.bisect.steps if s.position),
+    )
+    made = svg.timeline(replace(found, bisect=nearer))
+    assert texts(made).count(before) == 1
 
 
 def test_a_search_for_a_fix_calls_its_commit_good() -> None:

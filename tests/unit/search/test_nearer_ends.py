@@ -14,6 +14,7 @@ from buildkit_bisect.search import (
     FlatCost,
     Found,
     History,
+    Inconclusive,
     NearestBuilt,
     Phase,
     Range,
@@ -22,7 +23,9 @@ from buildkit_bisect.search import (
     SearchOptions,
     Tested,
 )
-from worlds import World, drive, histories, linear, searched, seen, tip_of
+from buildkit_bisect.search.state import State
+from buildkit_bisect.search.tally import Evidence
+from worlds import World, dice, drive, histories, linear, searched, seen, tip_of
 
 ONCE = SearchOptions(trials=1)
 
@@ -84,7 +87,8 @@ def test_the_other_version_of_go_is_not_compiled_if_the_change_is_in_this_one(
     )
     assert all(go_of(int(a.commit[1:])) == "1.26" for a in asks)
     assert answer.notes[0].startswith(
-        f"v1 was not run, but {asks[1].commit} (which m100 contains and v1 does not): good,"
+        f"v1 was not run in this search, but {asks[1].commit} "
+        "(which m100 contains and v1 does not): good,"
     )
 
 
@@ -98,7 +102,10 @@ def test_the_merge_base_bounds_a_search_before_the_other_version_of_go(trials: i
     assert gate[-1] == "m20"
     assert go_of(int(gate[1][1:])) == "1.26"
     assert "v1" not in [a.commit for a in asks]
-    assert "v1 was not run, but m20 (its merge base with m100): good," in answer.notes[0]
+    assert (
+        "v1 was not run in this search, but m20 (its merge base with m100): good,"
+        in answer.notes[0]
+    )
 
 
 def test_the_first_candidate_is_proven_by_the_merge_base() -> None:
@@ -222,7 +229,7 @@ def test_a_good_end_that_is_the_same_build_as_its_merge_base() -> None:
     answer, asks = drive(one, World(RELEASE, "m30").answer)
     assert isinstance(answer, Found)
     assert "v1" not in [a.commit for a in asks]
-    note = "v1 was not run, but m20 (which is the same build): good, cached (1 of 1)"
+    note = "v1 was not run in this search, but m20 (which is the same build): good, cached (1 of 1)"
     assert answer.notes == (note,)
 
 
@@ -287,6 +294,197 @@ def test_the_same_results_give_the_same_asks(
     resumed, rest = drive(again, world.answer)
     assert resumed == answer
     assert rest == asks[crash:]
+
+
+#: A branch from m10 that is merged at m40: b1 is the good end, of which r1 is a release.
+BRANCH: dict[str, list[str]] = {
+    **{f"m{i}": [f"m{i - 1}"] if i else [] for i in range(60)},
+    "b1": ["m10"],
+    "b2": ["b1"],
+    "b3": ["b2"],
+    "m40": ["m39", "b3"],
+    "r1": ["b1"],
+}
+
+
+def between(good: str, options: SearchOptions) -> BisectSession:
+    """Return a search in `BRANCH` from a good end that is dear to build."""
+    cost = Dear(frozenset({good}))
+    return BisectSession(
+        History(BRANCH), good=good, bad="m59", options=options, cost=cost, late=True
+    )
+
+
+@pytest.mark.parametrize("trials", [1, 2, None])
+@pytest.mark.parametrize("good", ["b1", "b2", "r1"])
+def test_a_bad_good_end_on_a_branch_that_is_merged_later_is_called_so(
+    good: str, trials: int | None
+) -> None:
+    """A commit between the ends that does not contain the good end says nothing of it."""
+    answer, asks = drive(between(good, SearchOptions(trials=trials)), World(BRANCH, "b1").answer)
+    assert isinstance(answer, Refused)
+    assert answer.kind is RefusalKind.ALREADY_BAD
+    assert answer.hint == f"./inv bisect --bad {good} --find-good"
+    assert len(asks) <= 12
+
+
+@pytest.mark.parametrize("trials", [1, None])
+def test_a_good_end_on_a_branch_that_does_not_build_is_no_candidate(trials: int | None) -> None:
+    world = World(BRANCH, "b2", broken=frozenset({"b1"}))
+    answer, _ = drive(between("b1", SearchOptions(trials=trials)), world.answer)
+    assert isinstance(answer, Refused)
+    assert answer.kind is RefusalKind.UNTESTABLE
+
+
+def test_a_nearer_end_contains_every_merge_base() -> None:
+    """They cross: g and the line each merged the other's first commit."""
+    parents = {
+        "m0": [], "a": ["m0"], "b": ["m0"], "g": ["b", "a"], "m1": ["a"], "m2": ["m1"],
+        "m3": ["m2", "b"], **{f"m{i}": [f"m{i - 1}"] for i in range(4, 40)},
+    }  # fmt: skip
+    for culprit in ("b", "a", "m2", "m30"):
+        for trials in (1, None):
+            one = BisectSession(
+                History(parents),
+                good="g",
+                bad="m39",
+                options=SearchOptions(trials=trials),
+                cost=Dear(frozenset({"g"})),
+                late=True,
+            )
+            answer, asks = drive(one, World(parents, culprit).answer)
+            nearer = [a.commit for a in asks if "need not be built" in a.why]
+            assert nearer
+            assert not {"m1", "m2"} & {*nearer}
+            if culprit in {"a", "b"}:
+                assert isinstance(answer, Refused)
+            else:
+                assert isinstance(answer, Found)
+                assert answer.first_bad == culprit
+
+
+@pytest.mark.parametrize("trials", [1, None])
+@pytest.mark.parametrize("named", ["good", "bad"])
+def test_a_merge_base_that_is_bad_after_all_leads_back_to_the_end_that_was_named(
+    trials: int | None, named: str
+) -> None:
+    """The nearer end was good and contains it: so it changed more than once, or that was luck."""
+    one = BisectSession(
+        History(RELEASE),
+        good="v1",
+        bad="m100",
+        options=SearchOptions(trials=trials),
+        cost=go_costs(RELEASE),
+        late=True,
+    )
+    for _ in range(2):
+        step = one.next()
+        assert isinstance(step, Ask)
+        one.tell(step.commit, seen(**{"dropped" if step.commit == "m100" else "cached": 1}))
+    assert one.not_run == "v1"
+    assert one.begun
+    one.tell("m20", seen(dropped=6))
+    step = one.next()
+    assert isinstance(step, Ask)
+    assert step.commit == "v1"
+    assert not one.not_run
+    shown = seen(cached=6) if named == "good" else seen(dropped=6)
+    answer, _ = drive(one, lambda ask: shown if ask.commit == "v1" else seen(dropped=ask.trials))
+    assert isinstance(answer, Refused)
+    kinds = {"good": RefusalKind.MERGE_BASE, "bad": RefusalKind.ALREADY_BAD}
+    assert answer.kind is kinds[named]
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_whichever_end_is_named_a_bad_one_is_refused_and_no_candidate(data: st.DataObject) -> None:
+    parents = data.draw(histories())
+    tip = tip_of(parents)
+    good = data.draw(st.sampled_from(sorted(set(parents) - {tip})))
+    inside = sorted(World(parents, "m0").ancestors(tip) - {"m0"})
+    world = World(parents, data.draw(st.sampled_from(inside)))
+    options = SearchOptions(
+        trials=data.draw(st.sampled_from([1, 2, None])), first_parent=data.draw(st.booleans())
+    )
+    one = BisectSession(
+        History(parents),
+        good=good,
+        bad=tip,
+        options=options,
+        cost=Dear(frozenset({good})),
+        late=True,
+    )
+    answer, _ = drive(one, world.answer)
+    if world.is_new(good):
+        assert isinstance(answer, Refused)
+    else:
+        assert isinstance(answer, Found)
+        assert answer.first_bad == world.culprit
+
+
+def lucky(seed: int) -> Callable[[Ask], Tested]:
+    """Return answers that are bad 7 of 10 times from m30 on, but good the first time near v1."""
+    roll, met = dice(seed), set[str]()
+
+    def answer(ask: Ask) -> Tested:
+        first = "need not be built" in ask.why and ask.commit not in met
+        met.add(ask.commit)
+        new = ask.commit[0] == "m" and int(ask.commit[1:]) >= 30 and not first
+        bad = sum(new and roll.random() < 0.7 for _ in range(ask.trials))
+        counts = {"dropped": bad, "cached": ask.trials - bad}
+        return seen(**{name: n for name, n in counts.items() if n})
+
+    return answer
+
+
+def unlucky_search(seed: int, options: SearchOptions) -> tuple[object, list[Ask]]:
+    one = BisectSession(
+        History(RELEASE),
+        good="v1",
+        bad="m100",
+        options=options,
+        cost=go_costs(RELEASE),
+        late=True,
+    )
+    return drive(one, lucky(seed))
+
+
+def test_a_nearer_end_that_was_lucky_once_gives_way_to_the_parents_of_what_is_found() -> None:
+    """It contains the commit that is found, so the parents of that say more."""
+    noted = []
+    for seed in range(12):
+        answer, asks = unlucky_search(seed, SearchOptions())
+        if isinstance(answer, Found) and "v1" not in [a.commit for a in asks]:
+            assert answer.first_bad == "m30"
+            noted.append(answer.notes[0])
+    start = "v1 was not run in this search, but m29 (parent of m30): good, cached ("
+    assert len(noted) > 2
+    assert all(note.startswith(start) for note in noted)
+
+
+def test_a_nearer_end_whose_trials_disagree_has_a_tally_and_no_word() -> None:
+    answer, _ = unlucky_search(0, SearchOptions(max_trials=25))
+    assert isinstance(answer, Inconclusive)
+    where = "m40 (which m100 contains and v1 does not)"
+    (note,) = answer.notes
+    assert note.startswith(f"v1 was not run in this search, but {where}: dropped (")
+
+
+def test_candidates_are_those_of_the_end_from_which_is_searched() -> None:
+    """v1 is the same build as m25, so between these nothing changed; behind a nearer end it may."""
+    one = State(
+        history=History(RELEASE),
+        evidence=Evidence(options=ONCE, bad_end="m100", same_build={"v1": "k", "m25": "k"}),
+        options=ONCE,
+        cost=FlatCost(),
+        old="m60",
+        new="m100",
+        given="v1",
+        floor=("m20",),
+    )
+    assert "m23" in one.history.shas(one.space())
+    one.old, one.given = "v1", ""
+    assert "m23" not in one.history.shas(one.space())
 
 
 def test_it_costs_less_where_the_other_version_of_go_is_not_needed() -> None:
