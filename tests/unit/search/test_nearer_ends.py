@@ -470,6 +470,18 @@ def test_a_nearer_end_whose_trials_disagree_has_a_tally_and_no_word() -> None:
     assert note.startswith(f"v1 was not run in this search, but {where}: dropped (")
 
 
+def test_a_trial_of_a_nearer_end_is_one_of_the_older_side_and_not_of_an_endpoint() -> None:
+    sides = set()
+    for seed in range(12):
+        _, asks = unlucky_search(seed, SearchOptions(max_trials=25))
+        for ask in asks:
+            if ask.phase is Phase.CALIBRATE and "to estimate its failure rate" in ask.why:
+                named = "an endpoint," if ask.commit in {"v1", "m100"} else "the older side,"
+                assert named in ask.why
+                sides.add(named)
+    assert len(sides) == 2
+
+
 def test_candidates_are_those_of_the_end_from_which_is_searched() -> None:
     """v1 is the same build as m25, so between these nothing changed; behind a nearer end it may."""
     one = State(
