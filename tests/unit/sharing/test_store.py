@@ -253,6 +253,14 @@ def test_a_failure_that_lies(
     assert "the entry is invalid: meta " in said[0]
 
 
+@pytest.mark.parametrize("error", [ValueError, TypeError, IndexError, KeyError, RecursionError])
+def test_an_answer_of_a_form_that_no_check_expects(
+    pushed: FakeRemote, error: type[Exception]
+) -> None:
+    pushed.trouble = error("a\x1b[2J" + "x" * 300)
+    not_used(f"it cannot be read: {error.__name__}: ")
+
+
 def test_a_file_that_only_this_machine_may_write(pushed: FakeRemote) -> None:
     pushed.change_entry(1, file(1, name="build.json"))
     pushed.change(1, layer(1, annotations={"org.opencontainers.image.title": "build.json"}))
