@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,11 +73,16 @@ def push(shared: SharedStore, wanted: Asked, *, kind: str = BUILD, tag: str = ""
     folder, facts = _room(kind) / wanted.key, _FACTS[kind]
     if not (folder / facts).is_file() or (folder / store.PULLED).exists():
         return False
-    allowed = {*wanted.binaries, *_BESIDE} if kind == BUILD else {_LOG}
-    names = tuple(name for name in sorted(allowed) if (folder / name).is_file())
-    if kind == FAILURE and (not names or (folder / _LOG).stat().st_size > _LARGEST_LOG):
+    needed, more = (wanted.binaries, _BESIDE) if kind == BUILD else ((_LOG,), frozenset[str]())
+    names = tuple(name for name in sorted({*needed, *more}) if (folder / name).is_file())
+    if not set(needed) <= set(names):
         return False
-    meta = json.loads((folder / facts).read_text())
+    try:
+        meta = json.loads((folder / facts).read_text())
+        if kind == FAILURE and (folder / _LOG).stat().st_size > _LARGEST_LOG:
+            return False
+    except (OSError, ValueError):
+        return False
     return shared.push(wanted, kind, folder, meta=meta, names=names, local=_local, tag=tag)
 
 
@@ -88,13 +93,19 @@ def believed(key: str, shared: SharedStore | None) -> bool:
     """
     if shared is None or shared.key is None:
         return True
-    notes = (_room(kind) / key / store.PULLED for kind in _FACTS)
-    return all(shared.signed(n.read_text(errors="replace")) for n in notes if n.exists())
+    return all(map(shared.signed, _notes(key)))
 
 
 def pulled(key: str) -> bool:
     """Whether the cache's entry of *key* was pulled."""
-    return any((_room(kind) / key / store.PULLED).exists() for kind in _FACTS)
+    return any(True for _ in _notes(key))
+
+
+def _notes(key: str) -> Iterator[str]:
+    for kind in _FACTS:
+        # Another process may replace the entry in this moment.
+        with contextlib.suppress(FileNotFoundError):
+            yield (_room(kind) / key / store.PULLED).read_text(errors="replace")
 
 
 def _room(kind: str) -> Path:

@@ -285,6 +285,14 @@ def test_a_failure_that_others_would_not_use_is_not_pushed(remote: FakeRemote) -
     assert remote.manifests == {}
 
 
+@pytest.mark.parametrize("name", ["buildkitd", "build.json"])
+def test_a_build_that_is_not_whole_is_not_pushed(remote: FakeRemote, name: str) -> None:
+    (built() / name).unlink()
+    assert not exchange.push(shared([], pushes=True), asked())
+    (paths.cache("builds") / key_of(1) / name).write_text("{")
+    assert exchange.push(shared([], pushes=True), asked()) is (name == "buildkitd")
+
+
 def test_nothing_proves_that_a_patch_did_not_apply_elsewhere(
     remote: FakeRemote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
