@@ -214,9 +214,9 @@ class SharedStore:
         except Unavailable as error:
             self._down = True
             late = self._spent + time.monotonic() - began >= self.seconds
-            why = f"no whole answer in {self.seconds:g} s" if late else error
+            said = f"no whole answer in {self.seconds:g} s" if late else error
             self._tell(
-                "down", f"warning: {self.address} cannot be used: {why}; builds are compiled here"
+                "down", f"warning: {self.address} cannot be used: {said}; builds are compiled here"
             )
         except Refused as error:
             self.refuse(key, str(error))
