@@ -306,8 +306,9 @@ def test_a_login_without_a_token(registry: Registry, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "challenge",
-    ['Basic realm="x"', "Bearer", 'Bearer realm="http://192.0.2.1/"', 'Bearer realm="x"', "x", ""],
-)
+    ['Basic realm="x"', "Bearer", 'Bearer realm="http://192.0.2.1/"', 'Bearer realm="x"', "x", "",
+     "Bearer realm="],
+)  # fmt: skip
 def test_a_login_that_nobody_has(registry: Registry, challenge: str) -> None:
     def refuses(handler: Handler) -> bool:
         answer(handler, 401, b"", WWW_Authenticate=challenge)
@@ -371,20 +372,83 @@ def test_the_names_in_a_store(registry: Registry) -> None:
     [
         (404, b"", set()),
         (200, b'{"tags": null}', set()),
+        (200, b"{}", set()),
         (200, b'{"tags": [1, "a", {}]}', {"a"}),
-        (200, b"[]", set()),
-        (500, b"", set()),
+        # one page, whatever was asked for
+        (200, json.dumps({"tags": [key(n) for n in range(10_000)]}).encode(),
+         {key(n) for n in range(10_000)}),
     ],
-)
-def test_a_list_of_names_that_is_something_else(
-    registry: Registry, status: int, body: bytes, names: set[str]
-) -> None:
+    ids=["none", "null", "empty", "others", "long"],
+)  # fmt: skip
+def test_a_list_of_names(registry: Registry, status: int, body: bytes, names: set[str]) -> None:
     def other(handler: Handler) -> bool:
         answer(handler, status, body)
         return True
 
     registry.trouble = other
-    assert SharedStore(place=registry.place, seconds=5).tags() == names
+    said: list[str] = []
+    assert SharedStore(place=registry.place, seconds=5, say=said.append).tags() == names
+    assert not said
+
+
+LARGE = b'{"tags": []}' + b" " * 5_000_000
+LATER = "Mon, 01 Jan 99999999999 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "more", "why"),
+    [
+        (200, b"[]", {}, "the list of tags is not a JSON object"),
+        (200, b'{"tags": 5}', {}, "the list of tags is not a list"),
+        (200, b'{"tags": "a"}', {}, "the list of tags is not a list"),
+        (200, b'{"tags": ' + b"[" * 100_000, {}, "the list of tags is not JSON: nested too deep"),
+        (200, b"1" * 5000, {}, "the list of tags is not JSON"),
+        (200, b" " * 9_000_000, {}, "more than the 8388608 bytes that it may"),
+        (200, LARGE, {"Link": '</v2/x>; rel="next"'}, "has more than 8388608 bytes"),
+        (200, b"{}", {"Link": '<http://[/x>; rel="next"'}, "Invalid IPv6 URL"),
+        (200, b"{}", {"Link": '<http://192.0.2.1/x>; rel="next"'}, "cleartext"),
+        (405, b"", {}, "HTTP 405"),
+        (503, b"", {}, "HTTP 503"),
+        (503, b"", {"Retry-After": LATER}, "cannot list the builds"),  # in Python's own words
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_without_a_list_of_names_builds_are_pulled(
+    registry: Registry, status: int, body: bytes, more: dict[str, Any], why: str
+) -> None:
+    def other(handler: Handler) -> bool:
+        if "manifests" in handler.path or "blobs" in handler.path:
+            return False
+        answer(handler, status, body, **more)
+        return True
+
+    registry.trouble = other
+    said: list[str] = []
+    store = SharedStore(place=registry.place, seconds=20, say=said.append)
+    assert store.tags() == store.tags() == set()
+    (text,) = said
+    assert text.startswith(f"warning: cannot list the builds of oci://{registry.place}: ")
+    assert text.endswith("; plans do not count on them")
+    assert why in text
+    assert text.isprintable()
+    assert isinstance(exchange.pull(store, asked(), "v1", said.append), Build)
+
+
+def test_a_list_of_names_that_is_slow(registry: Registry) -> None:
+    def slow(handler: Handler) -> bool:
+        try:
+            return "/tags/list" in handler.path and dripping(handler)
+        except OSError:  # nobody reads it any more
+            return True
+
+    registry.trouble = slow
+    said: list[str] = []
+    store = SharedStore(place=registry.place, seconds=1, say=said.append)
+    began = time.monotonic()
+    assert store.tags() == set()
+    assert time.monotonic() - began < 4
+    assert "no whole answer in 1 s; plans do not count on them" in said[0]
+    assert isinstance(exchange.pull(store, asked(), "v1", said.append), Build)
 
 
 def test_a_list_of_names_without_an_end(

@@ -1,7 +1,7 @@
 """What a store says of a build: its key, Go, flags, files and who built it. Pure.
 
 This is the config of the OCI artifact, and what is signed. Nothing in it is believed before it
-was read here; `tests/unit/sharing/test_entry.py` has a lie for each check.
+was read here; `tests/unit/sharing/test_store.py` has a lie for each check.
 """
 
 from __future__ import annotations
@@ -27,10 +27,18 @@ MOST_FILES = 16
 #: Longest name of who built an entry, in characters.
 LONGEST_NAME = 200
 
+#: Bounds of what is compared or printed: flags, texts of `Entry.meta`, and the number of both.
+LONGEST_TEXT = 4096
+MOST_TEXTS = 64
+
 BUILD, FAILURE = "build", "failure"
+
+#: What the build cache says of a failure.
+_FAILURE_META = frozenset({"format", "stage", "reason"})
 
 KEY = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_GO = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){1,2}")
 _CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
@@ -82,13 +90,13 @@ def write(entry: Entry) -> bytes:
 def read(data: bytes) -> Entry:
     """Return the entry in *data*. Raises `Refused` if anything in it is not as `write` makes it."""
     value = document(data, "the entry")
-    # What the build cache wrote is of any form: it is checked where it is used.
+    # What the build cache wrote is checked again where it is used.
     meta = value.get("meta")
     made, problems = typed.structure(
         {name: part for name, part in value.items() if name != "meta"}, _Form
     )
     if made is None or not isinstance(meta, dict):
-        raise Refused(f"the entry is invalid: {(problems or ['meta: must be a table'])[0]}")
+        raise Refused(f"the entry is invalid: {(problems or ['meta: must be a table'])[0][:200]}")
     entry = Entry(**{name: getattr(made, name) for name in _Form.__slots__}, meta=meta)
     if problem := _problem(entry):
         raise Refused(f"the entry is invalid: {problem}")
@@ -135,20 +143,45 @@ class _Form:
 
 def _problem(entry: Entry) -> str:
     """Return what is wrong with *entry*; "" if nothing is."""
-    texts = (entry.go, entry.built_by, *entry.flags)
+    texts = (entry.built_by, *entry.flags)
     checks: Sequence[tuple[bool, str]] = (
         (entry.schema == SCHEMA, f"schema {entry.schema} is not {SCHEMA}"),
         (entry.kind in (BUILD, FAILURE), "kind is neither build nor failure"),
         (bool(KEY.fullmatch(entry.key)), "key is not a sha256"),
+        (bool(_GO.fullmatch(entry.go)), "go is not a release"),
         (bool(_CREATED.fullmatch(entry.created)), "created is not a time"),
         (all(text.isprintable() for text in texts), "a text is not printable"),
         (len(entry.built_by) <= LONGEST_NAME, "built_by is too long"),
+        (len(entry.flags) <= MOST_TEXTS, f"more than {MOST_TEXTS} flags"),
+        (all(len(flag) <= LONGEST_TEXT for flag in entry.flags), "a flag is too long"),
         (len(entry.files) <= MOST_FILES, f"more than {MOST_FILES} files"),
         (len({f.name for f in entry.files}) == len(entry.files), "two files have one name"),
         (entry.size <= LARGEST_ENTRY, f"files of more than {LARGEST_ENTRY} bytes"),
         *_of_files(entry.files),
+        *_of_meta(entry.meta, entry.kind),
     )
     return next((problem for good, problem in checks if not good), "")
+
+
+def _of_meta(meta: Mapping[str, Any], kind: str) -> list[tuple[bool, str]]:
+    texts = [*meta, *(value for value in meta.values() if isinstance(value, str))]
+    return [
+        (len(meta) <= MOST_TEXTS, f"meta has more than {MOST_TEXTS} keys"),
+        (
+            all(isinstance(value, str | int | float) for value in meta.values()),  # and booleans
+            "meta has something else than texts, numbers and booleans",
+        ),
+        (all(len(text) <= LONGEST_TEXT for text in texts), "a text of meta is too long"),
+        # A compiler's complaint may have tabs.
+        (
+            all(text.replace("\t", " ").isprintable() for text in texts),
+            "a text of meta is not printable",
+        ),
+        (
+            kind != FAILURE or meta.keys() == _FAILURE_META,
+            f"meta of a failure is not {', '.join(sorted(_FAILURE_META))}",
+        ),
+    ]
 
 
 def _of_files(files: Sequence[StoredFile]) -> list[tuple[bool, str]]:

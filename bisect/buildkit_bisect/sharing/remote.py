@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
 
 import docker.auth
@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
-from buildkit_bisect.errors import BisectError
+from buildkit_bisect.errors import BisectError, printable_line
 from buildkit_bisect.sharing.entry import LARGEST_TEXT, document
 from buildkit_bisect.sharing.manifest import MANIFEST_TYPE, Blob
 from buildkit_bisect.sharing.refused import Refused
@@ -36,11 +36,20 @@ _SILENCE = 20.0
 
 _CHUNK = 1 << 18
 
-#: Tags of a page, and pages of which all are read: 100,000 builds.
+#: Tags to ask for in a page, which some registries ignore; and how many pages are read.
 _TAGS, _PAGES = 1000, 200
+
+#: Bytes of all these pages: over 50,000 builds, each with two names.
+_LARGEST_LIST = 1 << 23
+
+_REDIRECTS = 10
+
+#: Bytes of an answer that is read for what it says of an error, or to use its connection again.
+_SAID = 2000
 
 _OK, _CREATED, _ACCEPTED, _UNAUTHORIZED, _NOT_FOUND = 200, 201, 202, 401, 404
 _NOT_PLAIN = re.compile(r"[^\x20-\x7e]+")
+_TOKEN = re.compile(r"[\x21-\x7e]+")  # requests prints a header that it cannot send
 
 _OBJECT = re.compile(r"^\w+\([^)]*\): ")  # HTTPConnection(host=...): ...
 
@@ -74,17 +83,33 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     return done[0]
 
 
+class _Session(requests.Session):
+    """Follows no redirect by itself: it would read all of its body, and ask .netrc for a login."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """See the base class."""
+        del resp
+        return None
+
+
 class _Adapter(HTTPAdapter):
-    """Sends only over https, or to loopback, also after a redirect; and never without a timeout."""
+    """Sends over https, from a *local* store also to loopback; and never without a timeout."""
+
+    def __init__(self, *, local: bool, tries: Retry) -> None:
+        super().__init__(max_retries=tries)
+        self._local = local
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         """See the base class."""
-        web.check(request.url or "", what="the store asks for")
+        url = request.url or ""
+        if not self._local and addresses.is_cleartext(url):  # also to what listens on loopback here
+            raise requests.exceptions.InvalidURL(f"it leads to plain HTTP: {web.shown(url)}")
+        web.check(url, what="the store asks for")
         return super().send(request, **{**options, "timeout": _SILENCE})
 
 
 class Remote:
-    """One repository of a registry; every method raises `Unavailable`.
+    """One repository of a registry; every method raises `Unavailable`, and `Refused` for nonsense.
 
     *place* is ``HOST[:PORT]/REPOSITORY``: plain HTTP if the host is loopback, else https.
     """
@@ -94,15 +119,16 @@ class Remote:
         local = addresses.is_local_registry(self._host)
         self._root = f"{'http' if local else 'https'}://{self._host}/v2/{self._name}"
         self._token = ""
-        self._session = requests.Session()
-        # On loopback neither a proxy nor .netrc: they are for other hosts.
-        self._session.trust_env = not local
+        self._session = _Session()
+        self._session.trust_env = not local  # proxies are for other hosts
+        # Only the login of docker is used: .netrc would replace it, and a token too.
+        self._session.auth = lambda request: request
         # Bytes are digests' bytes, and unpacking what a server packed would be a bomb of its own.
         self._session.headers["Accept-Encoding"] = "identity"
         tries = Retry(total=2, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
         tries.raise_on_status = False
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter(max_retries=tries))
+            self._session.mount(scheme, _Adapter(local=local, tries=tries))
 
     def manifest(self, tag: str) -> bytes | None:
         """Return the manifest that *tag* names; None if there is none."""
@@ -122,17 +148,21 @@ class Remote:
     def tags(self) -> Iterator[str]:
         """Yield the tags of the repository; none if there is no such repository yet."""
         url = f"{self._root}/tags/list?n={_TAGS}"
+        read = 0
         for _ in range(_PAGES):
             with self._asked("GET", url) as answer:
                 if answer.status_code == _NOT_FOUND:
                     return
                 self._expect(answer, _OK)
-                listed = document(b"".join(_chunks(answer, LARGEST_TEXT)), "the list of tags")
+                page = b"".join(_chunks(answer, _LARGEST_LIST))
                 following = answer.links.get("next", {}).get("url")
-            yield from (tag for tag in listed.get("tags") or () if isinstance(tag, str))
-            if not following:
+                url = urljoin(url, following) if following else ""
+            read += len(page)
+            if read > _LARGEST_LIST:
+                raise Refused(f"the list of its tags has more than {_LARGEST_LIST} bytes")
+            yield from _names(page)
+            if not url:
                 return
-            url = urljoin(url, following)
 
     def blob(self, blob: Blob) -> Iterator[bytes]:
         """Yield a blob. Raises `Refused` if there is none, or at its end if it is another one."""
@@ -155,7 +185,7 @@ class Remote:
         with self._asked("POST", f"{self._root}/blobs/uploads/") as answer:
             self._expect(answer, _ACCEPTED)
             place = urljoin(f"{self._root}/", answer.headers.get("Location", ""))
-        url = f"{place}{'&' if urlsplit(place).query else '?'}digest={blob.digest}"
+            url = f"{place}{'&' if urlsplit(place).query else '?'}digest={blob.digest}"
         headers = {"Content-Type": "application/octet-stream"}
         with self._asked("PUT", url, headers=headers, data=data) as answer:
             self._expect(answer, _CREATED)
@@ -172,27 +202,49 @@ class Remote:
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, data: bytes = b""
     ) -> Iterator[requests.Response]:
         try:
-            answer = self._send(method, url, headers or {}, data)
-            if answer.status_code == _UNAUTHORIZED:
+            answer = self._registry(method, url, headers or {}, data)
+            # Only the registry itself may ask for the login, not a host that it redirects to.
+            if answer.status_code == _UNAUTHORIZED and _is_of(answer.url, self._host):
                 with answer:
                     self._log_in(answer, method)
-                answer = self._send(method, url, headers or {}, data)
+                answer = self._registry(method, url, headers or {}, data)
             with answer:
                 yield answer
         except (requests.RequestException, HTTPError, OSError, DockerException) as error:
             raise Unavailable(_root_cause(error)) from None
-        except (BisectError, ValueError) as error:  # an address that may not be asked, or is none
-            raise Unavailable(str(error)[:300]) from None
+        # An address that may not be asked or is none, or a header that is not as it has to be.
+        except (BisectError, ValueError, LookupError, ArithmeticError) as error:
+            raise Unavailable(printable_line(error)[:300]) from None
 
-    def _send(
+    def _registry(
         self, method: str, url: str, headers: Mapping[str, str], data: bytes
     ) -> requests.Response:
-        # A token is only for the registry: an upload may go to another host.
-        ours = self._token and urlsplit(url).netloc == self._host
-        own = {"Authorization": self._token} if ours else {}
-        return self._session.request(
-            method, url, headers={**headers, **own}, data=data or None, stream=True
+        return self._send(
+            method, url, headers=headers, data=data, login=self._token, host=self._host
         )
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        data: bytes = b"",
+        login: str,
+        host: str,
+    ) -> requests.Response:
+        """Return the answer after all redirects; *login* goes only to *host*."""
+        for _ in range(_REDIRECTS):
+            own = {"Authorization": login} if login and _is_of(url, host) else {}
+            answer = self._session.request(
+                method, url, headers={**headers, **own}, data=data or None, stream=True
+            )
+            if not answer.is_redirect:
+                return answer
+            with answer:
+                b"".join(_chunks(answer, _SAID, cut=True))
+                url = urljoin(answer.url, answer.headers["Location"])
+        raise Unavailable(f"it redirects more than {_REDIRECTS} times")
 
     def _log_in(self, answer: requests.Response, method: str) -> None:
         """Get a token as *answer* asks for. Raises `Unavailable` if that gives no other one."""
@@ -206,24 +258,26 @@ class Remote:
             raise Unavailable(f"it wants a login: docker login {self._host}")
 
     def _bearer(self, asked: Mapping[str, str], basic: str, method: str) -> str:
+        """Return a token of the host that the registry names, which gets the login."""
         actions = "pull" if method in ("GET", "HEAD") else "pull,push"
         scope = asked.get("scope") or f"repository:{self._name}:{actions}"
-        with self._session.get(
-            asked.get("realm", ""),
-            params={"service": asked.get("service", ""), "scope": scope},
-            headers={"Authorization": basic} if basic else {},
-            stream=True,
-        ) as given:
+        realm = asked["realm"]
+        query = urlencode({"service": asked.get("service", ""), "scope": scope})
+        url = f"{realm}{'&' if urlsplit(realm).query else '?'}{query}"
+        host = urlsplit(realm).netloc
+        with self._send("GET", url, headers={}, login=basic, host=host) as given:
             self._expect(given, _OK)
             found = document(b"".join(_chunks(given, LARGEST_TEXT)), "the token")
         token = found.get("token") or found.get("access_token")
-        return f"Bearer {token}" if token else ""
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise Unavailable("it gives no valid token")
+        return f"Bearer {token}"
 
     @staticmethod
     def _expect(answer: requests.Response, status: int) -> None:
         """Raise `Unavailable` with the registry's own words unless it answered *status*."""
         if answer.status_code != status:
-            said = b"".join(_chunks(answer, 2000, cut=True)).decode(errors="replace")
+            said = b"".join(_chunks(answer, _SAID, cut=True)).decode(errors="replace")
             words = " ".join(_NOT_PLAIN.sub(" ", said).split())[:200]
             raise Unavailable(f"HTTP {answer.status_code}{f': {words}' if words else ''}")
 
@@ -240,6 +294,18 @@ def _chunks(answer: requests.Response, most: int, *, cut: bool = False) -> Itera
         left -= len(chunk)
         if cut and not left:
             return
+
+
+def _names(page: bytes) -> list[str]:
+    """Return the tags of a page. Raises `Refused` if it is something else."""
+    found = document(page, "the list of tags").get("tags") or []
+    if not isinstance(found, list):
+        raise Refused("the list of tags is not a list")
+    return [tag for tag in found if isinstance(tag, str)]
+
+
+def _is_of(url: str, host: str) -> bool:
+    return urlsplit(url).netloc == host
 
 
 def _login(host: str) -> str:

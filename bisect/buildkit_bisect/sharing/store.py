@@ -23,7 +23,7 @@ from buildkit_bisect.sharing import files, signing
 from buildkit_bisect.sharing import manifest as manifests
 from buildkit_bisect.sharing.entry import BUILD, Asked, Entry
 from buildkit_bisect.sharing.manifest import Layer, Manifest
-from buildkit_bisect.sharing.refused import Refused
+from buildkit_bisect.sharing.refused import NONSENSE, Refused, why
 from buildkit_bisect.sharing.remote import Remote, Unavailable, within
 from buildkit_bisect.system.announce import announce
 
@@ -92,12 +92,22 @@ class SharedStore:
         return self._guarded(tag, look)
 
     def tags(self) -> frozenset[str]:
-        """Return all names in the store, as far as it lists them; asked once."""
+        """Return all names in the store, none after trouble with its list; asked once."""
         if self._tags is None:
-            self.begin()
-            found = self._guarded("tags", lambda: frozenset(self._asked().tags()))
-            self._tags = found or frozenset()
+            self._tags = frozenset() if self._down else self._listed()
         return self._tags
+
+    def _listed(self) -> frozenset[str]:
+        try:
+            return within(self.seconds, lambda: frozenset(self._asked().tags()))
+        except (Unavailable, Refused, *NONSENSE) as error:  # many have builds and list nothing
+            self._remote = None  # what is late may still use it
+            where, reason = self.address, why(error)
+        self._tell(
+            "tags",
+            f"warning: cannot list the builds of {where}: {reason}; plans do not count on them",
+        )
+        return frozenset()
 
     def find(self, asked: Asked) -> Found | None:
         """Return the verified entry of *asked*; None if there is none that can be used."""
@@ -218,8 +228,8 @@ class SharedStore:
             self._tell(
                 "down", f"warning: {self.address} cannot be used: {said}; builds are compiled here"
             )
-        except Refused as error:
-            self.refuse(key, str(error))
+        except (Refused, *NONSENSE) as error:
+            self.refuse(key, why(error))
         finally:
             self._spent += time.monotonic() - began
         return None

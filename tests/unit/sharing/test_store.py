@@ -154,6 +154,13 @@ def file(number: int, **more: Any) -> Callable[[dict[str, Any]], object]:
     return lambda value: value["files"][number].update(more)
 
 
+def deep(levels: int) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for _ in range(levels):
+        made = {"x": made}
+    return made
+
+
 def meta(**more: Any) -> Callable[[dict[str, Any]], object]:
     return lambda value: value["meta"].update(more)
 
@@ -171,6 +178,22 @@ def meta(**more: Any) -> Callable[[dict[str, Any]], object]:
         (with_(built_by="\ud800"), "a lone surrogate"),
         (with_(created="now"), "created is not a time"),
         (with_(more=1), "more: unknown key"),
+        (with_(**{"m" * 10_000: 1}), "the entry is invalid: mmm"),
+        (with_(go="1.25." + "1" * 5000), "go is not a release"),
+        (with_(go="1.25.\u0665"), "go is not a release"),
+        (with_(go="1.25.5\n"), "go is not a release"),
+        (with_(go="1"), "go is not a release"),
+        (with_(go="1.25rc1"), "go is not a release"),
+        (with_(flags=["x"] * 65), "more than 64 flags"),
+        (with_(flags=["x" * 5000]), "a flag is too long"),
+        (meta(deep=deep(900)), "meta has something else than texts, numbers and booleans"),
+        (meta(source=["git"]), "meta has something else than texts, numbers and booleans"),
+        (meta(source=None), "meta has something else than texts, numbers and booleans"),
+        (meta(source="x" * 5000), "a text of meta is too long"),
+        (meta(**{"x" * 5000: 1}), "a text of meta is too long"),
+        (meta(source="a\x1b[2J"), "a text of meta is not printable"),
+        (meta(**{f"k{n}": n for n in range(64)}), "meta has more than 64 keys"),
+        (with_(kind="failure"), "meta of a failure is not format, reason, stage"),
         (without("go"), "go: is missing"),
         (without("meta"), "meta: must be a table"),
         (with_(files="x"), "files: must be a list"),
@@ -211,6 +234,39 @@ def test_an_entry_that_lies(
 ) -> None:
     pushed.change_entry(1, change)
     not_used(why)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        meta(reason=deep(900)),
+        meta(more=deep(900)),
+        meta(more="x"),
+        meta(stage=["build"]),
+        lambda value: value["meta"].pop("reason"),
+    ],
+)
+def test_a_failure_that_lies(
+    remote: FakeRemote,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    change: Callable[[dict[str, Any]], object],
+) -> None:
+    failed_build()
+    assert exchange.push(shared([], pushes=True), asked(), kind=FAILURE)
+    empty_cache(monkeypatch, tmp_path / "second")
+    remote.change_entry(1, change)
+    said: list[str] = []
+    assert pull(said) is None
+    assert "the entry is invalid: meta " in said[0]
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, IndexError, KeyError, RecursionError])
+def test_an_answer_of_a_form_that_no_check_expects(
+    pushed: FakeRemote, error: type[Exception]
+) -> None:
+    pushed.trouble = error("a\x1b[2J" + "x" * 300)
+    not_used(f"it cannot be read: {error.__name__}: ")
 
 
 def test_a_file_that_only_this_machine_may_write(pushed: FakeRemote) -> None:
@@ -351,6 +407,7 @@ def not_used(why: str) -> None:
     assert said[0].startswith("warning: oci://127.0.0.1:5/a/b has an entry that is not used: ")
     assert said[0].endswith(f"({key_of(1)[:12]}); such builds are compiled here")
     assert said[0].isprintable()
+    assert len(said[0]) < 500
     assert store.load(key_of(1)) is None
     assert list(paths.cache("builds").iterdir()) == []
     assert list(paths.cache("tmp").iterdir()) == []
