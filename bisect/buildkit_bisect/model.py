@@ -123,6 +123,11 @@ class Build:
     pulled_from: str = ""  # the shared store that it was pulled from
 
     @property
+    def seconds_here(self) -> float:
+        """Seconds of its compile if that ran on this machine, else 0."""
+        return 0.0 if self.pulled_from else self.seconds
+
+    @property
     def binary_sha256(self) -> str:
         """Digest of the daemon: equal for two builds with the same bytes."""
         return self.buildkitd_sha256

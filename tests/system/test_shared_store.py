@@ -17,6 +17,7 @@ from buildkit_bisect.model import Build, NoBuild, Variant
 from buildkit_bisect.runtime import registry
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.sharing import SharedStore
+from buildkit_bisect.sharing.entry import FAILURE
 from buildkit_bisect.source import ModuleSource
 from buildkit_bisect.system import paths
 from shared_builds import COMPLAINT, asked, binary, built, empty_cache, failed, key
@@ -55,7 +56,8 @@ def test_builds_deltas_and_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         empty_cache(monkeypatch, tmp_path / "first")
         built(1), built(2), failed(3)
         one = shared(at, said)
-        assert all(exchange.push(one, asked(number)) for number in (1, 2, 3))
+        assert all(exchange.push(one, asked(number)) for number in (1, 2))
+        assert exchange.push(one, asked(3), kind=FAILURE)
         assert said == []
         empty_cache(monkeypatch, tmp_path / "second")
         made = pull(at, said, 2)

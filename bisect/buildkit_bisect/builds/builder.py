@@ -20,6 +20,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
 from buildkit_bisect.sharing import SharedStore
+from buildkit_bisect.sharing.entry import BUILD, FAILURE
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
@@ -53,7 +54,8 @@ class _Job:
 class Builder:
     """Builds variants of one source; *patches* are the ones that variants may use.
 
-    With *shared*, builds are looked up there before they are compiled.
+    With *shared*, builds are looked up there before they are compiled. With *own*, only what this
+    machine compiled is used: neither a store nor what was pulled from one.
 
     Safe beside other builders with the same cache, in this process and in others.
     """
@@ -64,6 +66,7 @@ class Builder:
     deadlines: Deadlines = field(default_factory=Deadlines)
     say: Callable[[str], None] = lambda _: None
     shared: SharedStore | None = None
+    own: bool = False
 
     def __post_init__(self) -> None:
         self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
@@ -152,16 +155,26 @@ class Builder:
 
     def share(self, variant: Variant, made: Build | NoBuild) -> None:
         """Push *made*, which the cache had for *variant*, unless the store has it."""
-        if not self.shared or not self.shared.pushes:
-            return
-        if isinstance(made, NoBuild) and made.stage is Stage.TOOLCHAIN:
+        if not self._pushes(made):
             return
         want = self._wanted(variant.revision)
         here = local(want)
         go = made.go if isinstance(made, Build) else here.version if here else ""
         parts = self._parts(variant)
-        asked = exchange.asked(keys.build_key(self._programs(parts, go)), go, self.recipe)
-        exchange.push(self.shared, asked, self._tag(parts))
+        key = keys.build_key(self._programs(parts, go))
+        with store.lock(key):
+            self._push(made, key, go, self._tag(parts))
+
+    def _pushes(self, made: Build | NoBuild) -> bool:
+        """Whether *made* is for the store: only a log proves a failure to others."""
+        proven = isinstance(made, Build) or (made.stage is Stage.BUILD and not made.infra)
+        return proven and self.shared is not None and self.shared.pushes
+
+    def _push(self, made: Build | NoBuild, key: str, go: str, tag: str) -> None:
+        """Push *made*; the lock of *key* is held, so that it stays the same meanwhile."""
+        if self.shared and self._pushes(made):
+            kind = BUILD if isinstance(made, Build) else FAILURE
+            exchange.push(self.shared, exchange.asked(key, go, self.recipe), kind=kind, tag=tag)
 
     def _wanted(self, revision: Revision) -> GoWanted:
         return wanted(*(self.source.read(revision, name) for name in ("Dockerfile", "go.mod")))
@@ -213,6 +226,8 @@ class Builder:
 
         The store is asked before a Go is downloaded, which may not be needed then.
         """
+        if self.shared:
+            self.shared.begin()
         for go in self._releases(want, self._tag(parts)):
             key = keys.build_key(self._programs(parts, go))
             with store.lock(key):
@@ -226,7 +241,7 @@ class Builder:
         here = local(want)
         if here:
             yield here.version
-        there = self.shared.go(tag) if self.shared else None
+        there = self.shared.go(tag) if self.shared and not self.own else None
         if there and there != (here and here.version) and want.accepts(there):
             yield there
 
@@ -249,19 +264,17 @@ class Builder:
                     done = self._compile(job, made, on_progress)
             except OSError as err:  # usually a full disk, and never the variant's fault
                 raise _disk(job.variant, err) from err
-        if self.shared and self.shared.pushes:
-            asked = exchange.asked(job.key, job.toolchain.version, self.recipe)
-            exchange.push(self.shared, asked, job.tag)
+            self._push(done, job.key, job.toolchain.version, job.tag)
         return done
 
     def _stored(self, key: str) -> Build | NoBuild | None:
-        if not exchange.believed(key, self.shared):
+        if not exchange.believed(key, self.shared) or (self.own and exchange.pulled(key)):
             return None
         return store.load(key) or store.failure(key)
 
     def _pulled(self, variant: Variant, key: str, go: str) -> Build | NoBuild | None:
         """Return what the shared store has for *key*; None if there is no store, or nothing."""
-        if self.shared is None:
+        if self.shared is None or self.own:
             return None
         asked = exchange.asked(key, go, self.recipe)
         try:

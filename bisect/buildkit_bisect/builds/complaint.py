@@ -22,6 +22,9 @@ TROUBLE = re.compile(
     re.IGNORECASE,
 )
 
+#: Characters of a line that is read: go's are far shorter, and a log may come from a store.
+_LONGEST = 4096
+
 #: Go 1.13 and 1.17 have the compiler's status 2, Go 1.20 and 1.26 have 1.
 _FAILED = (1, 2)
 
@@ -57,7 +60,7 @@ _LOADER = re.compile(
     r"|use of (internal|vendored) package \S+ not allowed"
     r"|import cycle not allowed"
     r"|build constraints exclude all Go files in .*"
-    r"|found packages \S+ \(.*\) and \S+ \(.*\) in .*"
+    r"|found packages \S+ \([^()]*\) and \S+ \([^()]*\) in .*"
     r"|import \S+ is a program, not an importable package"
     r"|(invalid|malformed) import path.*|local import \S+ in non-local package"
     r"|pattern \S+: (no matching files found|cannot embed .*|invalid pattern syntax)"
@@ -74,7 +77,8 @@ _STACK = re.compile(r"package \S+")
 _IMPORTS = re.compile(r"imports \S+")
 _NAMED = re.compile(r"(package|imports) (?P<package>\S+)( from \S+)?: (?P<text>.+)")
 _COMMAND = re.compile(
-    r"stat \S+/cmd/\S+: directory not found|no Go files in \S+/cmd/\S+|import cycle not allowed"
+    r"stat \S+/cmd/[^\s/]+: directory not found|no Go files in \S+/cmd/[^\s/]+"
+    r"|import cycle not allowed"
     r"|build (?P<path>\./cmd/\S+): cannot find module for path (?P=path)"
 )
 #: Before Go 1.18, of a package that is not in ``vendor/`` or not in the tree.
@@ -124,6 +128,9 @@ def _read(output: str) -> tuple[list[str], list[str]]:
     strange: list[str] = []
     package = ""  # whose compiler or linker prints
     for first, *rest in _messages(output):
+        if any(len(line) > _LONGEST for line in (first, *rest)):
+            strange.append(first[:_LONGEST])
+            continue
         if header := _HEADER.fullmatch(first):
             package = header["package"]
         if header or _NOISE.fullmatch(first) or _PACKAGE.fullmatch(first):

@@ -36,7 +36,10 @@ PULLED = "pulled.json"
 _SAID_HERE = frozenset({"directory", "reused", "pulled_from"})
 
 #: File in the entry of a build that counts what runs: its time says nothing of usual builds.
-_INSTRUMENTED = "instrumented"
+INSTRUMENTED = "instrumented"
+
+#: Seconds of a compile that another machine may state.
+_LONGEST = 86_400
 
 
 def _builds() -> Path:
@@ -79,7 +82,7 @@ def link_programs(made: Path, programs: Mapping[str, str]) -> None:
 def load(key: str) -> Build | None:
     """Return the finished build for *key*.
 
-    None if there is none, it has another format, or one of its programs was removed.
+    None if there is none, it has another format, or one of its programs is missing.
     """
     entry = _builds() / key
     cache_limit.used(entry)
@@ -89,7 +92,18 @@ def load(key: str) -> Build | None:
     binaries = [path for path in entry.iterdir() if path.is_symlink()]
     for binary in binaries:
         cache_limit.used(entry / binary.readlink().parent)
-    return found if all(binary.is_file() for binary in binaries) else None
+    whole = all(binary.is_file() for binary in binaries) and _has_programs(entry, found)
+    return found if whole else None
+
+
+def _has_programs(entry: Path, build: Build) -> bool:
+    """Whether *entry* has each program that *build* has a digest of."""
+    digests = {"buildkitd": build.buildkitd_sha256, "buildctl": build.buildctl_sha256}
+    return all(
+        any((entry / name).is_file() for name in (program, f"{program}.exe"))
+        for program, digest in digests.items()
+        if digest
+    )
 
 
 def _load(entry: Path) -> Build | None:
@@ -111,11 +125,15 @@ def _pulled_from(entry: Path) -> str:
 
 
 def save(made: Path, meta: dict[str, Any]) -> Build:
-    """Store *made*, a directory on the cache's file system, as the build that *meta* describes."""
+    """Store *made*, a directory on the cache's file system, as the build that *meta* describes.
+
+    A failure of that key that was pulled is removed: what the cache has of a key is of one origin.
+    """
     (made / BUILD_FACTS).write_text(json.dumps({"format": FORMAT, **meta}, indent=1))
     _sync(made)
     entry = _builds() / meta["key"]
     _replace(made, entry)
+    _drop_pulled(paths.cache("failures") / meta["key"])
     build = _load(entry)
     assert build
     return replace(build, reused=False)
@@ -126,7 +144,7 @@ def adopt(
 ) -> Build | None:
     """Store *made*, which another machine built, like `save`; None if *facts* are not of it.
 
-    *facts* are those of its `build.json`, *sums* the digests of its files by name.
+    *facts* are those of its `build.json`, *sums* the digests of its programs by name.
     """
     meta = {name: value for name, value in facts.items() if name not in ("format", "created")}
     build, _ = typed.structure({"directory": str(made), **meta}, Build)
@@ -137,8 +155,9 @@ def adopt(
     ):
         return None
     ours = (build.key, build.go) == (key, go) and build.source in ("git", "module")
-    stated = {n.removesuffix("_sha256"): v for n, v in meta.items() if n.endswith("_sha256")}
-    if not ours or any(sums.get(name, "") != digest for name, digest in stated.items()):
+    stated = {"buildkitd": build.buildkitd_sha256, "buildctl": build.buildctl_sha256}
+    plausible = 0 <= build.seconds <= _LONGEST and build.packages >= 0
+    if not ours or not plausible or any(sums.get(n, "") != d for n, d in stated.items()):
         return None
     return replace(save(made, {**meta, "created": facts.get("created", "")}), reused=True)
 
@@ -148,7 +167,9 @@ def failure(key: str) -> NoBuild | None:
 
     Older versions stored other failures too, so the evidence is read again each time.
     """
-    return _failure(paths.cache("failures") / key)
+    entry = paths.cache("failures") / key
+    cache_limit.used(entry)
+    return _failure(entry)
 
 
 def _failure(entry: Path) -> NoBuild | None:
@@ -189,20 +210,27 @@ def save_failure(made: Path, key: str, stage: Stage, reason: str) -> NoBuild:
     """Store *made*, which may hold ``build.log``, as the failure for *key*.
 
     Only for a complaint that `complaint` finds in the log, or for a patch that does not apply.
+    A build of that key that was pulled is removed, like the failure in `save`.
     """
     meta = {"format": FORMAT, "stage": stage, "reason": reason}
     (made / FAILURE_FACTS).write_text(json.dumps(meta))
     _sync(made)
     _replace(made, paths.cache("failures") / key)
+    _drop_pulled(_builds() / key)
     log = paths.cache("failures") / key / "build.log"
     return NoBuild(stage=stage, reason=reason, log=str(log) if log.exists() else "")
 
 
 def adopt_failure(made: Path, key: str, facts: Mapping[str, Any]) -> NoBuild | None:
-    """Store *made*, a failure on another machine; None unless its evidence proves it here too."""
+    """Store *made*, a failure on another machine; None unless its log proves it here too.
+
+    Nothing proves that a patch did not apply.
+    """
     (made / FAILURE_FACTS).write_text(json.dumps(dict(facts)))
     proven = _failure(made)
-    return save_failure(made, key, proven.stage, proven.reason) if proven else None
+    if proven is None or proven.stage is not Stage.BUILD:
+        return None
+    return save_failure(made, key, proven.stage, proven.reason)
 
 
 def keep_log(log: Path, key: str) -> Path | None:
@@ -232,7 +260,7 @@ def remember(request: str, key: str) -> None:
 
 def mark_instrumented(made: Path) -> None:
     """Keep *made*, which is not stored yet, out of `history`."""
-    (made / _INSTRUMENTED).touch()
+    (made / INSTRUMENTED).touch()
 
 
 def history() -> list[Build]:
@@ -240,8 +268,7 @@ def history() -> list[Build]:
     entries = [
         e
         for e in _builds().iterdir()
-        if (e / BUILD_FACTS).is_file()
-        and not any((e / n).exists() for n in (_INSTRUMENTED, PULLED))
+        if (e / BUILD_FACTS).is_file() and not any((e / n).exists() for n in (INSTRUMENTED, PULLED))
     ]
     entries.sort(key=lambda e: (e / BUILD_FACTS).stat().st_mtime)
     return [b for b in map(_load, entries) if b]
@@ -287,6 +314,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _drop_pulled(entry: Path) -> None:
+    if (entry / PULLED).exists():
+        with paths.scratch("old") as old:
+            entry.rename(old / "entry")
 
 
 def _replace(made: Path, entry: Path) -> None:

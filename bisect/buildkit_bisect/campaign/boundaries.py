@@ -156,7 +156,7 @@ class BoundaryCampaign:
             {key: _outcome(cell) for key, cell in tested.items()},
             skip=skip_of(build) if isinstance(build, NoBuild) else None,
             binary=build.buildkitd_sha256 if isinstance(build, Build) else "",
-            build_seconds=build.seconds if isinstance(build, Build) else None,
+            build_seconds=build.seconds_here or None if isinstance(build, Build) else None,
             trial_seconds=sum(seconds) / len(seconds) if seconds else None,
         )
         verdict, outcomes = shown(build, tested.values())

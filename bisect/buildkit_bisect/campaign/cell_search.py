@@ -169,7 +169,7 @@ class CellSearch:
                 break
         cell = merge(parts)
         # As stored, so that the same command learns the same from a build that it finds.
-        return cell, as_tested(cell, build.seconds)
+        return cell, as_tested(cell, build.seconds_here)
 
     def visit(self, work: Work, variant: Variant) -> Cell:
         """Run a variant that is no part of the search: the newer end with a commit reverted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.campaign.estimate import LATER
@@ -65,7 +66,11 @@ def expected(
 
 
 def _compile_seconds(builder: Builder, rows: Sequence[Variant], known_go: Collection[str]) -> float:
-    """Return the seconds that the reference BuildKit adds; 0 if it is built or a row anyway."""
+    """Return the seconds that the reference BuildKit adds; 0 if it is built or a row anyway.
+
+    With a store, a row may be pulled, and the reference never is.
+    """
+    builder = replace(builder, own=True)
     try:
         reference = Variant(revision=builder.source.resolve(REFERENCE))
     except BadInput:
@@ -73,6 +78,8 @@ def _compile_seconds(builder: Builder, rows: Sequence[Variant], known_go: Collec
         reference = Variant(revision=Revision(ref=REFERENCE, sha="", describe=REFERENCE))
     if isinstance(builder.cached(reference), Build):
         return 0.0
-    if any(not v.patches and v.revision.sha == reference.revision.sha != "" for v in rows):
+    if builder.shared is None and any(
+        not v.patches and v.revision.sha == reference.revision.sha != "" for v in rows
+    ):
         return 0.0
     return LATER if REFERENCE_GO in known_go else COLD

@@ -322,7 +322,11 @@ def of_modules(builder: Builder) -> Builder:
 
 
 def reference_build(builder: Builder) -> Build:
-    """Return the BuildKit that builds base images. Raises `Missing` if it cannot be built."""
+    """Return the BuildKit that builds base images. Raises `Missing` if it cannot be built.
+
+    It is compiled here: its images stay, and would outlive the trust in who made a pulled one.
+    """
+    builder = replace(builder, own=True)
     try:
         revision = builder.source.resolve(base_images.REFERENCE)
     except BadInput:

@@ -72,7 +72,7 @@ def covered(
             )
         functions, ran = _run(job, counting, waiting)
         # A build made by an earlier search is part of what the list costs; waiting is not.
-        seconds = build.seconds + ran
+        seconds = build.seconds_here + ran
         draft = stored.with_name(f".{stored.name}.{os.getpid()}")
         draft.write_text(json.dumps({"functions": sorted(functions), "seconds": round(seconds, 1)}))
         draft.replace(stored)
@@ -97,7 +97,8 @@ def _run(
 
 
 def _key(job: TrialJob) -> str:
-    parts = [FORMAT, job.build.key, job.scenario.run_digest, job.axes]
+    # What a build made is believed no longer than the build: another may have its key.
+    parts = [FORMAT, job.build.key, job.build.buildkitd_sha256, job.scenario.run_digest, job.axes]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

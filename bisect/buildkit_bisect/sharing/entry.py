@@ -49,6 +49,7 @@ class Asked:
     key: str
     go: str  # "1.25.5"
     flags: tuple[str, ...]  # GOOS, GOARCH, and the arguments of go
+    binaries: tuple[str, ...]  # the files of its programs, which a build must have
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +19,10 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.sharing import entry as entries
+from buildkit_bisect.sharing import files, signing
 from buildkit_bisect.sharing import manifest as manifests
-from buildkit_bisect.sharing import packing, signing
-from buildkit_bisect.sharing.entry import BUILD, Asked, Entry, StoredFile
-from buildkit_bisect.sharing.manifest import Blob, Layer, Manifest
+from buildkit_bisect.sharing.entry import BUILD, Asked, Entry
+from buildkit_bisect.sharing.manifest import Layer, Manifest
 from buildkit_bisect.sharing.refused import NONSENSE, Refused, why
 from buildkit_bisect.sharing.remote import Remote, Unavailable, within
 from buildkit_bisect.system.announce import announce
@@ -30,9 +30,6 @@ from buildkit_bisect.system.announce import announce
 T = TypeVar("T")
 
 _SCHEME = "oci://"
-
-#: Files below this size are not worth a delta, in bytes.
-_SMALL = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +46,12 @@ class SharedStore:
     """One repository of a registry; *place* is ``HOST[:PORT]/REPOSITORY``.
 
     After trouble with the connection it is not asked again, and after trouble with a push nothing
-    more is pushed. An entry that does not verify is not used; others are still asked for.
+    more is pushed. An entry that does not verify is not used; others are still asked for. All that
+    is asked for a build, since `begin`, takes at most *seconds*.
     """
 
     place: str
-    seconds: float  # for each question, download and push
+    seconds: float  # for all that is asked and downloaded for a build, and for each push
     key: minisign.PublicKey | None = None  # entries without its signature are not used
     secret: minisign.SecretKey | None = None
     pushes: bool = False
@@ -62,6 +60,7 @@ class SharedStore:
     _told: set[str] = field(default_factory=set)
     _wrong: set[str] = field(default_factory=set)  # keys whose entries did not verify
     _down: bool = False
+    _spent: float = 0.0  # seconds, since `begin`
     _tags: frozenset[str] | None = None
     _remote: Remote | None = None
 
@@ -80,6 +79,10 @@ class SharedStore:
     def trouble(self) -> bool:
         """Whether the store could not be used, or something could not be pushed to it."""
         return self._down or "push" in self._told
+
+    def begin(self) -> None:
+        """Begin a build: it has all of the time."""
+        self._spent = 0.0
 
     def go(self, tag: str) -> str | None:
         """Return the Go that the build named *tag* says to be of; None if there is none.
@@ -133,7 +136,7 @@ class SharedStore:
             remote = self._asked()
             layers = {layer.name: layer for layer in found.manifest.layers}
             for file in found.entry.files:
-                _get(remote, file, layers[file.name], into, base)
+                files.get(remote, file, layers[file.name], into, base)
             return True
 
         with announce(f"pulling a build from {self.address}"):
@@ -187,28 +190,31 @@ class SharedStore:
         """
         if self._down or "push" in self._told:
             return False
-        made = Entry(
-            kind=kind,
-            key=asked.key,
-            go=asked.go,
-            flags=asked.flags,
-            built_by=self.by,
-            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            files=tuple(_described(folder / name) for name in names),
-            meta=dict(meta),
-        )
 
         def put() -> bool:
             remote = self._asked()
             wrong = {asked.key, tag} & self._wrong
-            if wrong or not all(map(remote.has_manifest, filter(None, (asked.key, tag)))):
-                self._put(asked, made, folder, local, tag)
+            has = remote.has_manifest(asked.key)
+            if not wrong and has and (not tag or remote.has_manifest(tag)):
+                return True
+            made = Entry(
+                kind=kind,
+                key=asked.key,
+                go=asked.go,
+                flags=asked.flags,
+                built_by=self.by,
+                created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                files=tuple(files.described(folder / name) for name in names),
+                meta=dict(meta),
+            )
+            # Deltas of others may be against what is replaced: it is whole then too.
+            self._put(asked, made, folder, _nothing if has else local, tag)
             return True
 
         try:
             with announce(f"pushing a build to {self.address}"):
                 return within(self.seconds, put)
-        except (Unavailable, Refused) as error:
+        except (Unavailable, Refused, OSError) as error:  # also if a file here cannot be read
             self._tell(
                 "push", f"warning: cannot push to {self.address}: {error}; nothing more is pushed"
             )
@@ -217,15 +223,20 @@ class SharedStore:
     def _guarded(self, key: str, call: Callable[[], T]) -> T | None:
         if self._down:
             return None
+        began = time.monotonic()
         try:
-            return within(self.seconds, call)
+            return within(self.seconds - self._spent, call)
         except Unavailable as error:
             self._down = True
+            late = self._spent + time.monotonic() - began >= self.seconds
+            said = f"no whole answer in {self.seconds:g} s" if late else error
             self._tell(
-                "down", f"warning: {self.address} cannot be used: {error}; builds are compiled here"
+                "down", f"warning: {self.address} cannot be used: {said}; builds are compiled here"
             )
         except (Refused, *NONSENSE) as error:
             self.refuse(key, why(error))
+        finally:
+            self._spent += time.monotonic() - began
         return None
 
     def _asked(self) -> Remote:
@@ -258,11 +269,11 @@ class SharedStore:
         tag: str,
     ) -> None:
         remote, base_tag = self._asked(), _base_tag(asked)
-        packed, base = self._packed(remote, base_tag, made, folder, local)
+        packed, base = self._packed(remote, asked, made, folder, local)
         text = entries.write(made)
         for layer, data in packed:
             remote.put_blob(layer.blob, data)
-        config = _blob(text)
+        config = files.blob(text)
         remote.put_blob(config, text)
         data = manifests.write(
             Manifest(
@@ -281,7 +292,7 @@ class SharedStore:
     def _packed(
         self,
         remote: Remote,
-        tag: str,
+        asked: Asked,
         made: Entry,
         folder: Path,
         local: Callable[[str], Path | None],
@@ -291,20 +302,24 @@ class SharedStore:
         Deltas are used where they save a half of what the base takes, which is about what this
         entry would take: packing it twice would cost more time than it saves.
         """
-        found = self._base(remote, tag) if made.kind == BUILD else None
+        found = self._base(remote, asked) if made.kind == BUILD else None
         base = local(found.entry.key) if found else None
-        if found and base:
-            packed = [_pack(file, folder, base) for file in made.files]
+        if found and base and files.same(found.entry, base, asked.binaries):
+            packed = [files.pack(file, folder, base) for file in made.files]
             if sum(len(data) for _, data in packed) <= found.manifest.size / 2:
                 return packed, found.entry.key
-        return [_pack(file, folder, None) for file in made.files], ""
+        return [files.pack(file, folder, None) for file in made.files], ""
 
-    def _base(self, remote: Remote, tag: str) -> Found | None:
+    def _base(self, remote: Remote, asked: Asked) -> Found | None:
+        """Return the whole build that deltas of *asked* may be against; None if there is none."""
         try:
-            found = self._read(remote, tag)
+            found = self._read(remote, _base_tag(asked))
+            if found is None or found.manifest.base or found.entry.key == asked.key:
+                return None
+            entries.check_asked(found.entry, replace(asked, key=found.entry.key))
         except Refused:  # a new base replaces it
             return None
-        return None if found and found.manifest.base else found
+        return found
 
 
 def open_store(request: Building, seconds: float, say: Callable[[str], None]) -> SharedStore | None:
@@ -345,54 +360,14 @@ def _check_options(request: Building) -> None:
         )
 
 
-def _get(remote: Remote, file: StoredFile, layer: Layer, into: Path, base: Path | None) -> None:
-    old = None
-    if layer.delta:
-        if base is None or not (base / file.name).is_file():
-            raise Refused(f"the base has no {file.name}")
-        old = (base / file.name).read_bytes()
-    target = into / file.name
-    with target.open("xb") as out:
-        chunks = remote.blob(layer.blob)
-        for part in packing.unpack(chunks, size=file.size, sha256=file.sha256, base=old):
-            out.write(part)
-        _drained(chunks)
-    target.chmod(0o755 if file.executable else 0o644)
-
-
-def _drained(chunks: Iterator[bytes]) -> None:
-    for _ in chunks:  # its end is where the digest of the packed bytes is compared
-        raise Refused("a file has bytes after its end")
-
-
-def _pack(file: StoredFile, folder: Path, base: Path | None) -> tuple[Layer, bytes]:
-    data = (folder / file.name).read_bytes()
-    old = base / file.name if base and file.size >= _SMALL else None
-    delta = old is not None and old.is_file()
-    packed = packing.pack(data, old.read_bytes() if old and delta else None)
-    return Layer(name=file.name, blob=_blob(packed), delta=delta), packed
-
-
-def _described(path: Path) -> StoredFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    status = path.stat()
-    return StoredFile(
-        name=path.name,
-        size=status.st_size,
-        sha256=digest,
-        executable=bool(status.st_mode & 0o100),
-    )
-
-
-def _blob(data: bytes) -> Blob:
-    return Blob(digest=f"sha256:{hashlib.sha256(data).hexdigest()}", size=len(data))
-
-
 def _base_tag(asked: Asked) -> str:
     """Return the tag of the base for deltas: the latest whole build of that Go and those flags."""
     names = "\0".join((asked.go, *asked.flags))
     return f"base-{hashlib.sha256(names.encode()).hexdigest()}"
+
+
+def _nothing(_: str) -> None:
+    return None
 
 
 def _silent(_: str) -> None:

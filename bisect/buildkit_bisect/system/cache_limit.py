@@ -28,12 +28,14 @@ from pathlib import Path
 from buildkit_bisect.system import owner, paths
 
 #: Kinds whose subdirectories are one entry each, and kinds that are one entry as a whole.
-_EACH = ("builds", "evidence", "mirrors", "programs", "toolchains", "tools", "trees")
+_EACH = (
+    *("builds", "evidence", "failures", "mirrors", "programs", "toolchains", "tools", "trees"),
+)
 _WHOLE = ("gocache", "gomod", "registry")
 KINDS = tuple(sorted((*_EACH, *_WHOLE)))
 
 #: Directories that never change once created; they are measured once.
-_FIXED = ("builds", "programs", "toolchains", "tools")
+_FIXED = ("builds", "failures", "programs", "toolchains", "tools")
 
 #: The go command updates the time of a file in GOCACHE at most once an hour.
 _GO_RENEWS = 3600.0

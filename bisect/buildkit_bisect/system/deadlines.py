@@ -25,7 +25,7 @@ class Deadlines:
     fetch: float = 600.0  # an update of a mirror
     toolchain: float = 900.0  # 60 to 80 MB from PyPI or the module proxy, both tries together
     module: float = 600.0  # one command that uses the module proxy
-    store: float = 120.0  # one question to a shared store, one pull or one push
+    store: float = 120.0  # what a shared store is asked for one build, or one push
     compile: float = 1800.0  # a cold one takes about two minutes on two cores
     image: float = 300.0  # one base image, built and pushed
     daemon: float = 60.0  # from its start until it serves

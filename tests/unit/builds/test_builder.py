@@ -9,13 +9,17 @@ from typing import Any, NoReturn
 
 import minisign
 import pytest
+from filelock import Timeout
 
 from buildkit_bisect.builds import Builder, exchange, store
 from buildkit_bisect.builds.key import Recipe
+from buildkit_bisect.campaign.setup import reference_build
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.sharing import SharedStore
-from shared_builds import GO, FakeRemote, asked, built, empty_cache, key
+from buildkit_bisect.sharing.entry import BUILD, FAILURE
+from buildkit_bisect.system import paths
+from shared_builds import COMPLAINT, GO, LOG, FakeRemote, asked, built, empty_cache, key
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,7 @@ def test_a_build_of_a_store_is_not_compiled(
     built()
     assert exchange.push(SharedStore(place="x/y", seconds=5, pushes=True), asked())
     empty_cache(monkeypatch, tmp_path / "second")
+    monkeypatch.setattr(builder.shared, "_spent", 5.0)  # by earlier builds
     made = builder.build(VARIANT)
     assert isinstance(made, Build)
     assert made.reused
@@ -149,7 +154,7 @@ def test_a_name_that_leads_to_another_build_is_not_believed(
     monkeypatch.setattr(builder.shared, "say", said.append)
     for number in (1, 2):
         built(number)
-        assert exchange.push(builder.shared, asked(number), "inputs-" + key(number))
+        assert exchange.push(builder.shared, asked(number), tag="inputs-" + key(number))
     empty_cache(monkeypatch, tmp_path / "second")
     # The key that follows from the inputs is that of build 1, whatever has its name.
     (tag,) = {t for t in remote.manifests if t.startswith("inputs-")} - {f"inputs-{key(2)}"}
@@ -158,3 +163,89 @@ def test_a_name_that_leads_to_another_build_is_not_believed(
     with pytest.raises(InfraFailed, match="it is compiled"):
         builder.build(VARIANT)
     assert "it is of another key" in said[0]
+
+
+def test_a_failure_here_is_pushed_and_not_the_build_that_was_pulled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The pulled build has no signature, so it is compiled; and it may not get ours."""
+    remote = FakeRemote()
+    builder = shared_with(monkeypatch, remote)
+    built()
+    assert exchange.push(SharedStore(place="x/y", seconds=5, pushes=True), asked())
+    empty_cache(monkeypatch, tmp_path / "second")
+    assert isinstance(builder.build(VARIANT), Build)
+    pair = minisign.KeyPair.generate()
+    signed = SharedStore(
+        place="x/y", seconds=5, pushes=True, key=pair.public_key, secret=pair.secret_key
+    )
+
+    def compiled(_: Builder, job: Any, made: Path, __: object) -> NoBuild:
+        (made / "entry").mkdir()
+        (made / "entry" / "build.log").write_text(LOG)
+        return store.save_failure(made / "entry", job.key, Stage.BUILD, COMPLAINT)
+
+    monkeypatch.setattr(Builder, "_compile", compiled)
+    strict = replace(builder, shared=signed)
+    made = strict.build(VARIANT)
+    assert isinstance(made, NoBuild)
+    assert strict.cached(VARIANT) == made
+    found = SharedStore(place="x/y", seconds=5, key=pair.public_key).find(asked())
+    assert found
+    assert found.entry.kind == FAILURE
+    assert store.load(key(1)) is None
+
+
+def test_what_is_pushed_cannot_change_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = shared_with(monkeypatch, FakeRemote())
+    pushes: list[str] = []
+
+    def push(*_: object, kind: str, tag: str) -> None:
+        pushes.append(kind)
+        with pytest.raises(Timeout), store.lock(key(1), wait=0):
+            pass
+
+    def compiled(*_: object) -> Build | None:
+        built()
+        return store.load(key(1))
+
+    monkeypatch.setattr(exchange, "push", push)
+    monkeypatch.setattr(Builder, "_compile", compiled)
+    made = builder.build(VARIANT)
+    builder.share(VARIANT, made)
+    assert pushes == [BUILD, BUILD]
+
+
+@pytest.mark.parametrize("stage", [Stage.PATCH, Stage.TOOLCHAIN])
+def test_only_a_failure_that_a_log_proves_is_pushed(
+    monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    remote = FakeRemote()
+    shared_with(monkeypatch, remote).share(VARIANT, NoBuild(stage=stage, reason="x"))
+    assert remote.asked == []
+
+
+def test_what_was_pulled_does_not_build_base_images(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    remote = FakeRemote()
+    builder = shared_with(monkeypatch, remote)
+    monkeypatch.setattr(builder.source, "resolve", lambda _: VARIANT.revision, raising=False)
+    built()
+    assert exchange.push(SharedStore(place="x/y", seconds=5, pushes=True), asked())
+    empty_cache(monkeypatch, tmp_path / "second")
+    assert isinstance(builder.build(VARIANT), Build)
+    remote.asked.clear()
+    for shared in (builder.shared, None):
+        with pytest.raises(InfraFailed, match="it is compiled"):
+            reference_build(replace(builder, shared=shared))
+    assert remote.asked == []
+
+    def compiled(*_: object) -> Build | None:
+        with paths.scratch("old") as old:
+            (paths.cache("builds") / key(1)).rename(old / "pulled")
+        built()
+        return store.load(key(1))
+
+    monkeypatch.setattr(Builder, "_compile", compiled)
+    assert not reference_build(builder).pulled_from

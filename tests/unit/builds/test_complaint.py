@@ -8,6 +8,7 @@ source can be at fault, else ``machine:``), and the output.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,23 @@ def test_every_truncation_of_a_machines_output_is_infrastructure() -> None:
 )
 def test_the_reason_of_a_patch(reason: str, expected: bool) -> None:
     assert of_patch(reason) is expected
+
+
+def test_a_log_that_takes_long_to_read() -> None:
+    """A log of a store may have anything: no line takes more than its length allows."""
+    evil = "a.go:1:1: found packages a (" + ") and b (" * 400
+    began = time.monotonic()
+    assert of_source("\n".join([evil] * 250)) == ""
+    assert of_source("a.go:1:1: " * 100_000) == ""
+    assert of_source("a.go:1:1: found packages a (" + ") and b (" * 100_000) == ""
+    assert of_source("\n".join(["stat " + "/cmd/a" * 600 + " "] * 250)) == ""
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("before", ["", HEADER])
+def test_a_line_that_go_would_not_print_is_no_complaint(before: str) -> None:
+    line = "solver/x.go:3:9: expected x, found "
+    assert of_source(f"{before}{line}{'y' * 100}\n")
+    long = f"{before}{line}{'y' * 5000}\n"
+    assert of_source(long) == ""
+    assert len(of_trouble(long)) == 4096

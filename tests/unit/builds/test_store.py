@@ -136,6 +136,17 @@ def test_a_build_of_an_earlier_version_holds_its_programs() -> None:
     with paths.scratch("build") as made:
         (made / "entry").mkdir()
         (made / "entry" / "buildkitd").write_text("d")
+        (made / "entry" / "buildctl").write_text("c")
         meta = dict.fromkeys(("go", "source", "buildkitd_sha256", "buildctl_sha256"), "x")
         store.save(made / "entry", {"key": KEY, "seconds": 1.0, "packages": 1, **meta})
     assert store.load(KEY)
+    (paths.cache("builds") / KEY / "buildctl").unlink()
+    assert store.load(KEY) is None
+
+
+def test_a_failure_in_use_is_not_removed() -> None:
+    entry = stored("build", COMPLAINT, BROKEN)
+    os.utime(entry, (1, 1))
+    assert [e.path for e in cache_limit.surplus(cache_limit.entries(), 0)] == [entry]
+    assert store.failure(KEY)
+    assert cache_limit.surplus(cache_limit.entries(), 0) == []

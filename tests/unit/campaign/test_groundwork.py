@@ -49,9 +49,12 @@ class Source:
 class Builder:
     source: Source = field(default_factory=Source)
     built: bool = False
+    shared: str | None = None
+    own: bool = False
 
     def cached(self, variant: Variant) -> Build | None:
         assert variant.revision.ref == REFERENCE
+        assert self.own, "a pulled build does not build images"
         return BUILT if self.built else None
 
 
@@ -97,15 +100,17 @@ def test_a_builder_that_is_built_or_a_row_is_not_counted(runs: Scenario) -> None
     patch = PatchRef(name="p", digest="p", title="p")
     patched = Variant(revision=row.revision, patches=(patch,))
     assert list(expected(fake, patched)) == [COMPILING, IMAGES]
+    pulls = Fake(Builder(shared="oci://x/y"), scenarios=(runs,))
+    assert list(expected(pulls, row)) == [COMPILING, IMAGES], "the row may be pulled"
 
 
 def test_a_clone_without_the_release_does_not_ask_the_network(
     monkeypatch: pytest.MonkeyPatch, runs: Scenario
 ) -> None:
     fake = Fake(Builder(Source(tagged=False)), scenarios=(runs,))
-    monkeypatch.setattr(groundwork, "of_modules", lambda _: Builder(built=True))
+    monkeypatch.setattr(groundwork, "of_modules", lambda b: replace(b, built=True))
     assert list(expected(fake)) == [IMAGES]
-    monkeypatch.setattr(groundwork, "of_modules", lambda _: Builder())
+    monkeypatch.setattr(groundwork, "of_modules", lambda b: b)
     assert list(expected(fake)) == [COMPILING, IMAGES]
 
 

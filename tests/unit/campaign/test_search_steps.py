@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from buildkit_bisect.campaign import boundaries
+from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.search_steps import (
     Step,
     as_tested,
@@ -242,3 +247,17 @@ def test_a_step_of_boundaries_names_only_cells_that_have_axes() -> None:
         Verdict.BAD,
         "broken 2 of 2",
     )
+
+
+@pytest.mark.parametrize(("store", "learned"), [("", 61.5), ("oci://x/y", None)])
+def test_the_compile_of_another_machine_tells_nothing_of_this_one(
+    store: str, learned: float | None
+) -> None:
+    seen = cell(FINE)
+    assert isinstance(seen.build, Build)
+    build = replace(seen.build, seconds=61.5, pulled_from=store)
+    lab: Any = SimpleNamespace(build=lambda _: build, cell=lambda *_, **__: seen)
+    search: Any = SimpleNamespace(scenario=None, axes=(), _used=Counter())
+    ask: Any = SimpleNamespace(until_bad=False, trials=1)
+    _, tested = CellSearch._observe(search, lab, seen.variant, ask)
+    assert tested.build_seconds == learned

@@ -112,6 +112,12 @@ def test_a_run_is_made_once(monkeypatch: pytest.MonkeyPatch, script: str) -> Non
     assert len(covered.jobs) == 1
     covered.made = replace(BUILD, key="other")
     assert not covered().reused
+    # One with that key was pulled, and what is compiled here later has other bytes.
+    covered.made = replace(BUILD, buildkitd_sha256="other")
+    assert not covered().reused
+    # What another machine took is not what the list took here.
+    covered.made = replace(BUILD, key="pulled", pulled_from="oci://x/y", seconds=86_400)
+    assert covered().seconds < BUILD.seconds
 
 
 def test_what_fails_is_said_and_not_stored(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -144,6 +150,7 @@ def test_an_instrumented_build_has_its_own_key_and_no_part_in_predictions(tmp_pa
     for key, instrumented in (("a", False), ("b", True)):
         made = tmp_path / key
         made.mkdir()
+        (made / "buildkitd").touch()
         if instrumented:
             store.mark_instrumented(made)
         meta = {n: getattr(BUILD, n) for n in ("go", "source", "buildkitd_sha256", "seconds")}

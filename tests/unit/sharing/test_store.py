@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import minisign
@@ -13,7 +16,8 @@ import pytest
 
 from buildkit_bisect.builds import exchange, store
 from buildkit_bisect.model import Build, NoBuild, Stage
-from buildkit_bisect.sharing import Asked, SharedStore, packing
+from buildkit_bisect.sharing import SharedStore, files, packing
+from buildkit_bisect.sharing.entry import FAILURE, StoredFile
 from buildkit_bisect.sharing.remote import Unavailable
 from buildkit_bisect.system import paths
 from shared_builds import COMPLAINT, GO, LOG, FakeRemote, asked, binary, built, empty_cache
@@ -68,7 +72,7 @@ def test_a_failure_is_the_same_on_another_machine(
     remote: FakeRemote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     failed_build()
-    assert exchange.push(shared([], pushes=True), asked())
+    assert exchange.push(shared([], pushes=True), asked(), kind=FAILURE)
     empty_cache(monkeypatch, tmp_path / "second")
     made = pull([])
     assert isinstance(made, NoBuild)
@@ -90,7 +94,7 @@ def test_a_failure_that_its_log_does_not_prove_is_not_used(
     remote: FakeRemote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: str, log: str
 ) -> None:
     failed_build(1, reason, log)
-    exchange.push(shared([], pushes=True), asked())
+    exchange.push(shared([], pushes=True), asked(), kind=FAILURE)
     empty_cache(monkeypatch, tmp_path / "second")
     said: list[str] = []
     assert pull(said) is None
@@ -206,6 +210,7 @@ def meta(**more: Any) -> Callable[[dict[str, Any]], object]:
         (file(1, sha256="0" * 64), "a file has the digest"),
         (file(1, size=199_000), "a file unpacks to more than its 199000 bytes"),
         (file(1, size=250_000), "a file unpacks to"),
+        (file(1, executable=False), "it has no program buildctl"),
         (lambda v: v["files"].extend([dict(v["files"][0], name=f"f{n}") for n in range(20)]),
          "more than 16 files"),
         (meta(key=key_of(2)), "its facts are not those of its files"),
@@ -215,6 +220,9 @@ def meta(**more: Any) -> Callable[[dict[str, Any]], object]:
         (meta(directory="/usr/bin"), "its facts are not those of its files"),
         (meta(reused=False), "its facts are not those of its files"),
         (meta(seconds="1"), "its facts are not those of its files"),
+        (meta(seconds=-1), "its facts are not those of its files"),
+        (meta(seconds=86_401), "its facts are not those of its files"),
+        (meta(packages=-1), "its facts are not those of its files"),
         (meta(buildkitd_sha256="0" * 64), "its facts are not those of its files"),
         (meta(buildkitd_sha256=""), "its facts are not those of its files"),
         (meta(unknown="x"), "its facts are not those of its files"),
@@ -245,7 +253,7 @@ def test_a_failure_that_lies(
     change: Callable[[dict[str, Any]], object],
 ) -> None:
     failed_build()
-    assert exchange.push(shared([], pushes=True), asked())
+    assert exchange.push(shared([], pushes=True), asked(), kind=FAILURE)
     empty_cache(monkeypatch, tmp_path / "second")
     remote.change_entry(1, change)
     said: list[str] = []
@@ -264,7 +272,94 @@ def test_an_answer_of_a_form_that_no_check_expects(
 def test_a_file_that_only_this_machine_may_write(pushed: FakeRemote) -> None:
     pushed.change_entry(1, file(1, name="build.json"))
     pushed.change(1, layer(1, annotations={"org.opencontainers.image.title": "build.json"}))
-    not_used("it has a file that only this machine may write")
+    not_used("build.json is not a file of a build")
+
+
+def test_a_genuine_file_beside_another_one(pushed: FakeRemote) -> None:
+    """The digests in the facts are those of `buildkitd.orig`, and `buildkitd` would run."""
+    evil = b"evil" * 1000
+    digest = hashlib.sha256(evil).hexdigest()
+
+    def add(entry: dict[str, Any]) -> None:
+        genuine = entry["files"][2]
+        assert genuine["name"] == "buildkitd"
+        entry["files"][2] = {**genuine, "sha256": digest, "size": len(evil)}
+        entry["files"].append({**genuine, "name": "buildkitd.orig"})
+
+    def add_layer(value: dict[str, Any]) -> None:
+        title = {"org.opencontainers.image.title": "buildkitd.orig"}
+        value["layers"].append({**value["layers"][2], "annotations": title})
+
+    pushed.change_entry(1, add)
+    pushed.change(1, add_layer)
+    pushed.replace_file(1, "buildkitd", packing.pack(evil))
+    not_used("buildkitd.orig is not a file of a build")
+
+
+def test_a_program_that_is_not_that_of_the_facts(pushed: FakeRemote) -> None:
+    evil = b"evil" * 1000
+    digest = hashlib.sha256(evil).hexdigest()
+    pushed.change_entry(1, file(2, sha256=digest, size=len(evil)))
+    pushed.replace_file(1, "buildkitd", packing.pack(evil))
+    not_used("its facts are not those of its files")
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_build_without_its_programs(pushed: FakeRemote, left: int) -> None:
+    no_sums = meta(buildkitd_sha256="", buildctl_sha256="")
+    pushed.change_entry(1, lambda v: (v["files"].__delitem__(slice(left, None)), no_sums(v)))
+    pushed.change(1, lambda v: v["layers"].__delitem__(slice(left, None)))
+    not_used("it has no program build")
+
+
+def test_a_failure_with_more_than_a_log(
+    remote: FakeRemote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failed_build()
+    assert exchange.push(shared([], pushes=True), asked(), kind=FAILURE)
+    empty_cache(monkeypatch, tmp_path / "second")
+    good = dict(remote.manifests)
+    remote.change_entry(1, lambda v: v["files"].append({**v["files"][0], "name": "more"}))
+    title = {"org.opencontainers.image.title": "more"}
+    remote.change(1, lambda v: v["layers"].append({**v["layers"][0], "annotations": title}))
+    said: list[str] = []
+    assert pull(said) is None
+    assert "a failure has build.log and nothing else" in said[0]
+    remote.manifests = dict(good)
+    remote.change_entry(1, file(0, size=(1 << 20) + 1))
+    remote.asked.clear()
+    said.clear()
+    assert pull(said) is None
+    assert "the log of a failure has more than 1048576 bytes" in said[0]
+    assert remote.asked == ["manifest", "blob"], "it is not even downloaded"
+
+
+def test_a_failure_that_others_would_not_use_is_not_pushed(remote: FakeRemote) -> None:
+    failed_build(1, log=LOG + "a/b\n" * (1 << 18))
+    assert store.failure(key_of(1))
+    assert not exchange.push(shared([], pushes=True), asked(), kind=FAILURE)
+    assert remote.manifests == {}
+
+
+@pytest.mark.parametrize("name", ["buildkitd", "build.json"])
+def test_a_build_that_is_not_whole_is_not_pushed(remote: FakeRemote, name: str) -> None:
+    (built() / name).unlink()
+    assert not exchange.push(shared([], pushes=True), asked())
+    (paths.cache("builds") / key_of(1) / name).write_text("{")
+    assert exchange.push(shared([], pushes=True), asked()) is (name == "buildkitd")
+
+
+def test_nothing_proves_that_a_patch_did_not_apply_elsewhere(
+    remote: FakeRemote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failed_build()
+    assert exchange.push(shared([], pushes=True), asked(), kind=FAILURE)
+    empty_cache(monkeypatch, tmp_path / "second")
+    remote.change_entry(1, meta(stage="patch", reason="p does not apply: patch failed: f:1"))
+    said: list[str] = []
+    assert pull(said) is None
+    assert "its facts are not those of its files" in said[0]
+    assert store.failure(key_of(1)) is None
 
 
 @pytest.mark.parametrize(
@@ -419,7 +514,7 @@ def test_the_base_of_another_go_or_of_other_flags_is_not_used(remote: FakeRemote
     built(1)
     assert exchange.push(shared([], pushes=True), asked(1))
     built(2, go="1.26.0")
-    other = Asked(key=key_of(2), go="1.26.0", flags=asked().flags)
+    other = replace(asked(2), go="1.26.0")
     assert exchange.push(shared([], pushes=True), other)
     assert "base" not in remote.manifests[key_of(2)].decode()
     assert len(remote.manifests) == 4
@@ -539,8 +634,195 @@ def test_a_full_disk_here_is_not_the_fault_of_the_store(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("buildkit_bisect.sharing.store._get", full)
+    monkeypatch.setattr("buildkit_bisect.sharing.files.get", full)
     said: list[str] = []
     with pytest.raises(OSError, match="No space left"):
         pull(said)
     assert said == []
+
+
+def test_what_was_pulled_is_not_pushed_with_our_signature(pushed: FakeRemote) -> None:
+    assert isinstance(pull([]), Build)
+    pushed.manifests.clear()
+    assert not exchange.push(shared([], pushes=True, secret=PAIR.secret_key), asked())
+    assert pushed.manifests == {}
+
+
+def test_what_the_cache_has_of_a_key_is_of_one_origin(
+    remote: FakeRemote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    built(1)
+    failed_build(2)
+    assert exchange.push(shared([], pushes=True), asked(1))
+    assert exchange.push(shared([], pushes=True), asked(2), kind=FAILURE)
+    empty_cache(monkeypatch, tmp_path / "second")
+    assert isinstance(pull([], 1), Build)
+    assert isinstance(pull([], 2), NoBuild)
+    required = shared([], key=PAIR.public_key)
+    with paths.scratch("made") as made:
+        (made / "one").mkdir()
+        (made / "one" / "build.log").write_text(LOG)
+        store.save_failure(made / "one", key_of(1), Stage.BUILD, COMPLAINT)
+        facts = json.loads((built(3) / "build.json").read_text())
+        (made / "two").mkdir()
+        store.save(made / "two", {**facts, "key": key_of(2)})
+    assert [entry.name for entry in paths.cache("failures").iterdir()] == [key_of(1)]
+    assert {e.name for e in paths.cache("builds").iterdir()} == {key_of(2), key_of(3)}
+    assert all(exchange.believed(key_of(number), required) for number in (1, 2))
+
+
+def base_of(remote: FakeRemote, number: int) -> str:
+    """The key that the deltas of a build are against; "" if it is whole."""
+    value = json.loads(remote.manifests[key_of(number)])
+    deltas = [layer for layer in value["layers"] if "delta" in layer["mediaType"]]
+    base = value["annotations"].get("buildkit-bisect.base", "") if "annotations" in value else ""
+    assert bool(base) == bool(deltas)
+    return str(base)
+
+
+def test_a_base_of_which_this_machine_has_other_bytes_is_not_used(remote: FakeRemote) -> None:
+    folder = built(1)
+    assert exchange.push(shared([], pushes=True), asked(1))
+    changed = bytearray(binary(1))
+    changed[50_000] ^= 1
+    (folder / "buildkitd").write_bytes(changed)
+    built(2)
+    assert exchange.push(shared([], pushes=True), asked(2))
+    assert base_of(remote, 2) == ""
+
+
+def test_a_base_tag_that_names_the_build_of_another_go(remote: FakeRemote) -> None:
+    built(1)
+    assert exchange.push(shared([], pushes=True), asked(1))
+    (base,) = (tag for tag in remote.manifests if tag.startswith("base-"))
+    built(2, go="1.26.0")
+    assert exchange.push(shared([], pushes=True), replace(asked(2), go="1.26.0"))
+    remote.manifests[base] = remote.manifests[key_of(2)]
+    built(3)
+    assert exchange.push(shared([], pushes=True), asked(3))
+    assert base_of(remote, 3) == ""
+
+
+def test_a_log_is_never_a_delta(remote: FakeRemote) -> None:
+    """Here the base may have had more or less to compile."""
+    for number in (1, 2):
+        (built(number) / "build.log").write_text(f"package {number}\n" * 20_000)
+        assert exchange.push(shared([], pushes=True), asked(number))
+    kinds = {
+        layer["annotations"]["org.opencontainers.image.title"]: "delta" in layer["mediaType"]
+        for layer in json.loads(remote.manifests[key_of(2)])["layers"]
+    }
+    assert kinds == {"build.log": False, "buildctl": True, "buildkitd": True}
+
+
+def test_what_is_replaced_is_whole(
+    remote: FakeRemote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Build 2 is a delta against build 1, and build 3 is the base of later ones."""
+    for number in (1, 2):
+        built(number)
+        assert exchange.push(shared([], pushes=True), asked(number))
+    folder = built(3)
+    for name in ("buildkitd", "buildctl"):
+        (folder / name).write_bytes(bytes(reversed(binary(3))))
+    assert exchange.push(shared([], pushes=True), asked(3))
+    assert (base_of(remote, 2), base_of(remote, 3)) == (key_of(1), "")
+    for name in ("buildkitd", "buildctl"):  # near the new base
+        data = (folder / name).read_bytes()
+        (paths.cache("builds") / key_of(1) / name).write_bytes(data + b"!")
+    asking = shared([], pushes=True)
+    asking.refuse(key_of(1), "it lied")
+    assert exchange.push(asking, asked(1))
+    assert base_of(remote, 1) == ""
+    # So is one that gets another name, and one that is the base itself.
+    assert exchange.push(shared([], pushes=True), asked(1), tag="inputs-1")
+    assert base_of(remote, 1) == ""
+    assert remote.manifests["inputs-1"] == remote.manifests[key_of(1)]
+    del remote.manifests[key_of(1)]
+    assert exchange.push(shared([], pushes=True), asked(1))
+    assert base_of(remote, 1) == ""
+
+
+def test_what_the_store_has_is_not_even_read(
+    pushed: FakeRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built()
+
+    def unexpected(_: Path) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("buildkit_bisect.sharing.files.described", unexpected)
+    assert exchange.push(shared([], pushes=True), asked())
+
+
+def test_a_file_that_disappears_or_changes_while_it_is_pushed(
+    remote: FakeRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = files.described
+
+    def gone(path: Path) -> StoredFile:
+        path.unlink()
+        return described(path)
+
+    def changed(path: Path) -> StoredFile:
+        found = described(path)
+        path.write_bytes(b"other")
+        return found
+
+    for number, meanwhile, why in (
+        (1, gone, "No such file or directory"),
+        (2, changed, "build.log was changed meanwhile"),
+    ):
+        built(number)
+        said: list[str] = []
+        monkeypatch.setattr("buildkit_bisect.sharing.files.described", meanwhile)
+        assert not exchange.push(shared(said, pushes=True), asked(number))
+        assert said[0].startswith("warning: cannot push to oci://127.0.0.1:5/a/b: ")
+        assert why in said[0]
+        assert remote.manifests == {}
+
+
+@pytest.mark.parametrize(("each", "questions"), [(50, 3), (25, 4), (130, 1)])
+def test_all_that_is_asked_for_a_build_has_one_deadline(
+    remote: FakeRemote,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    each: float,
+    questions: int,
+) -> None:
+    """A delta takes four: what it is, what its base is, the base, and the delta."""
+    for number in (1, 2):
+        built(number)
+        assert exchange.push(shared([], pushes=True), asked(number))
+    empty_cache(monkeypatch, tmp_path / "second")
+    now = 0.0
+    took: list[float] = []
+
+    def slow(seconds: float, call: Callable[[], Any]) -> Any:
+        nonlocal now
+        took.append(min(seconds, each))
+        now += took[-1]
+        if seconds < each:
+            raise Unavailable(f"no whole answer in {seconds:g} s")
+        return call()
+
+    monkeypatch.setattr("buildkit_bisect.sharing.store.within", slow)
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("buildkit_bisect.sharing.store.time", clock)
+    said: list[str] = []
+    asking = replace(shared(said), seconds=120)
+    asking.begin()
+    made = exchange.pull(asking, asked(2), "v1", said.append)
+    assert len(took) == questions
+    assert sum(took) <= 120
+    if questions == 4:
+        assert isinstance(made, Build)
+        asking.begin()
+        assert exchange.pull(asking, asked(3), "v1", said.append) is None
+        assert len(took) == 5, "the next build has all of the time"
+        return
+    assert made is None
+    assert "cannot be used: no whole answer in 120 s; builds are compiled here" in said[0]
+    asking.begin()
+    assert exchange.pull(asking, asked(1), "v1", said.append) is None
+    assert len(took) == questions, "it is not asked again"

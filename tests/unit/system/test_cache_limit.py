@@ -42,9 +42,10 @@ def test_the_least_recently_used_entry_is_removed_first() -> None:
     make("builds/old", 3000)
     make("toolchains/go1.22.1-linux-amd64", 2000)
     make("evidence/abc", 1000)
+    make("failures/def", 2500)
     assert cache_limit.surplus(cache_limit.entries(), 10 * MB) == []
     found = cache_limit.surplus(cache_limit.entries(), int(2.5 * MB))
-    assert names(found) == ["builds/old", "toolchains/go1.22.1-linux-amd64"]
+    assert names(found) == ["builds/old", "failures/def", "toolchains/go1.22.1-linux-amd64"]
     assert names(cache_limit.trim(int(2.5 * MB))) == names(found)
     assert sorted(names(cache_limit.entries())) == ["builds/new", "evidence/abc"]
     assert list(paths.cache("tmp").iterdir()) == []
@@ -148,7 +149,7 @@ def test_only_changed_entries_are_measured_again(
 def test_other_directories_and_links_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "shared" / "x").mkdir(parents=True)
     (paths.cache_root() / "mirrors").symlink_to(tmp_path / "shared")
-    for name in ("inputs/a", "failures/b", "builds/requests", "locks/c", "tmp/trial-1-x"):
+    for name in ("inputs/a", "coverage/b", "builds/requests", "locks/c", "tmp/trial-1-x"):
         make(name, 3000)
     (paths.cache_root() / "journal.sqlite3").write_text("x" * 5000)
     assert cache_limit.entries() == []
