@@ -244,7 +244,7 @@ class Bisection:
         if isinstance(revert, str):
             return f"not possible on {tip.revision.ref}: {revert}"
         # A revert is compiled, which takes longer than the search where builds are stored.
-        work.events.emit(Said(text=self._told(found, tip)))
+        work.events.emit(Said(text=self._answer_line(found, tip)))
         work.lab.add_patch(revert)
         variant = replace(tip, patches=(*tip.patches, revert.ref))
         cell = search.visit(work, variant)
@@ -254,7 +254,7 @@ class Bisection:
         observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
         return f"{answer}: {tip.revision.ref} without this commit is {observed}"
 
-    def _told(self, found: Found, tip: Variant) -> str:
+    def _answer_line(self, found: Found, tip: Variant) -> str:
         revision = self._line.revision(found.first_bad)
         which = Verdict.GOOD if self._request.find_fix else Verdict.BAD
         sure = f", confidence {percent(found.confidence)}" if found.confidence else ""

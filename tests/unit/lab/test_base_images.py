@@ -95,7 +95,7 @@ def test_line_ends_are_part_of_a_tag(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Fake:
-    """A registry that has what it is told."""
+    """A registry whose tags are given."""
 
     pushed: dict[tuple[str, str], str]
     address: str = "here"
