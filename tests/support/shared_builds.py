@@ -14,6 +14,7 @@ import pytest
 
 from buildkit_bisect.builds import exchange
 from buildkit_bisect.builds.key import Recipe
+from buildkit_bisect.model import Build, NoBuild
 from buildkit_bisect.sharing import Asked, SharedStore
 from buildkit_bisect.sharing.manifest import Blob
 from buildkit_bisect.sharing.refused import Refused
@@ -143,3 +144,15 @@ def other(store: SharedStore, said: list[str], **more: Any) -> SharedStore:
     return SharedStore(
         **{"place": store.place, "seconds": store.seconds, "say": said.append, **more}
     )
+
+
+def shared(said: list[str], **more: Any) -> SharedStore:
+    return SharedStore(place="127.0.0.1:5/a/b", seconds=30, say=said.append, **more)
+
+
+def pull(said: list[str], number: int = 1, **more: Any) -> Build | NoBuild | None:
+    return exchange.pull(shared(said, **more), asked(number), "v1", said.append)
+
+
+def with_(**more: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda value: value.update(more)
