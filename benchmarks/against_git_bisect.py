@@ -38,6 +38,7 @@ from pathlib import Path
 from statistics import median
 
 import section
+import stopping
 
 from buildkit_bisect import events as ev
 from buildkit_bisect.builds import Recipe
@@ -470,7 +471,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where runs and Go caches stay")
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     options = parser.parse_args(words)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left running
+    stopping.removes_on_sigterm()
     with _kept(options.keep) as keep:
         bench = Bench(repo=options.repo, keep=keep, walk=options.walk, tests=options.test.resolve())
         for _ in range(options.rounds):

@@ -34,6 +34,7 @@ from pathlib import Path
 from statistics import median
 
 import section
+import stopping
 
 from buildkit_bisect.builds import Builder, Recipe
 from buildkit_bisect.builds.compile import go_env
@@ -321,6 +322,7 @@ def main(words: Sequence[str] | None = None) -> int:
                         " it must not have compiled the commits")  # fmt: skip
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     options = parser.parse_args(words)
+    stopping.removes_on_sigterm()
     with own_cache(options.gocache) as states:
         source = GitSource.open(options.repo)
         rows = chosen(source, options.to)

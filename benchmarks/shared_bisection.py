@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import section
+import stopping
 
 from buildkit_bisect.system import paths
 
@@ -180,6 +181,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--alone", action="store_true", help="then the same without the store")
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     options = parser.parse_args(words)
+    stopping.removes_on_sigterm()
     host, _, repository = options.store.removeprefix("oci://").partition("/")
     moved = Counting(host)
     moved.start()

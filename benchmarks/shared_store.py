@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import section
+import stopping
 
 from buildkit_bisect.builds import exchange, history
 from buildkit_bisect.builds.key import Recipe
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("keys", nargs="*", metavar="KEY", help="the first characters of a build's")
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     options = parser.parse_args()
+    stopping.removes_on_sigterm()
     builds = chosen(options.keys)
     recipe = Recipe(goarch=host_arch())
     asked = [exchange.asked(build.key, build.go, recipe) for build in builds]

@@ -27,6 +27,7 @@ from pathlib import Path
 from statistics import median
 
 import section
+import stopping
 
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.checkout import PROJECT
@@ -114,6 +115,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     options = parser.parse_args(words)
+    stopping.removes_on_sigterm()
     found: dict[str, list[Start]] = {way: [] for way in WAYS}
     for _ in range(options.rounds):
         for way in WAYS:

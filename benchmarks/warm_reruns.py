@@ -27,6 +27,7 @@ from pathlib import Path
 from statistics import median
 
 import section
+import stopping
 import stored_machine
 
 from buildkit_bisect.model import Axes, Observation
@@ -155,6 +156,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", default="", help="names of rows, with commas; all by default")
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     options = parser.parse_args(words)
+    stopping.removes_on_sigterm()
     trials = stored_machine.recorded(REFERENCE, [SCENARIO], TRIALS)
     with tempfile.TemporaryDirectory(prefix="warm-", dir=paths.cache_root().parent) as folder:
         root = Path(folder)
