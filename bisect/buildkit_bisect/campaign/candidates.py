@@ -20,8 +20,9 @@ from buildkit_bisect.model import Build, PatchRef, Revision, Variant
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect, Campaign
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.search import AsBefore, CostModel, History, NearestBuilt
+from buildkit_bisect.search import AsBefore, CostModel, NearestBuilt
 from buildkit_bisect.search.cost import COLD, Pace
+from buildkit_bisect.search.history import History
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.source.names import is_release
 from buildkit_bisect.system.announce import announce
