@@ -97,6 +97,7 @@ def different(line: Line, *, first_parent: bool = False) -> list[Variant]:
     first: dict[str, str] = {}
     for commit in order:
         first.setdefault(line.same_build.get(commit, commit), commit)
+    line.revisions(first.values())  # of all at once
     return [line.variant(commit) for commit in first.values()]
 
 
