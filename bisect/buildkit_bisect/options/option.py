@@ -10,6 +10,7 @@ options are frozen dataclasses without slots, as Python cannot combine several s
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import shlex
@@ -280,6 +281,7 @@ def _field(declared: Option) -> Any:
     return field(default_factory=lambda: declared.default, metadata={_KEY: declared})
 
 
+@functools.cache
 def options_of(kind: type[Any]) -> tuple[Option, ...]:
     """Return the options of a class: positional ones, required ones, its own, inherited ones.
 
