@@ -18,13 +18,14 @@ def indented(value: Any) -> str:
 
 def _text(value: Any, start: str) -> str:
     """*start* is the line break and the indentation of the line that *value* begins on."""
-    if isinstance(value, str):  # most values
-        return _quoted(value)
     inner = f"{start} "
     if isinstance(value, dict) and value:
-        parts = [f"{_quoted(key)}: {_text(each, inner)}" for key, each in value.items()]
+        parts = [
+            f"{_quoted(key)}: {_quoted(each) if isinstance(each, str) else _text(each, inner)}"
+            for key, each in value.items()
+        ]
         return f"{{{inner}{f',{inner}'.join(parts)}{start}}}"
     if isinstance(value, list | tuple) and value:
-        parts = [_text(each, inner) for each in value]
+        parts = [_quoted(each) if isinstance(each, str) else _text(each, inner) for each in value]
         return f"[{inner}{f',{inner}'.join(parts)}{start}]"
     return _encoded(value)
