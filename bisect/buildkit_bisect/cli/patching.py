@@ -145,7 +145,7 @@ def check(request: PatchCheck) -> int:
     if not loaded:
         raise BadInput(f"no patches in {root}", hint=inv("patch-new", "NAME", from_branch="REF"))
     asked = [ref for item in request.revs for ref in forms.expanded(item, opened().tags, _log)]
-    revisions = [opened().resolve(ref) for ref in asked] or backports.lines(opened())
+    revisions = opened().resolve_all(asked) or backports.lines(opened())
     with announce("checking where the patches apply"):
         found = {
             name: backports.table(opened(), revisions, parts) for name, parts in loaded.items()

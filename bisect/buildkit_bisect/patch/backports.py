@@ -46,7 +46,7 @@ def lines(source: GitSource) -> list[Revision]:
         found.setdefault(_minor(release.ref), release.ref)
     found |= source.release_branches()
     refs = [found[minor] for minor in sorted(found) if minor >= SINCE]
-    return [source.resolve(ref) for ref in [*refs, main_line(source)]]
+    return source.resolve_all([*refs, main_line(source)])
 
 
 def main_line(source: GitSource) -> str:

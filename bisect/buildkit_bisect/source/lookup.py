@@ -80,8 +80,9 @@ class Lookup(History):
         It is looked up once: a table of patches asks for each revision and patch.
         """
         if commit not in self._ids:
+            whole = names.is_full_sha(commit)
             try:
-                self._ids[commit] = self.resolve(commit).sha
+                self._ids[commit] = self._looked_up(commit) if whole else self.resolve(commit).sha
             except BisectError:
                 self._ids[commit] = ""
         return self._ids[commit]
@@ -290,6 +291,8 @@ class Lookup(History):
         """Return the commit id or ""; raises `BadInput` if an abbreviated id is ambiguous."""
         if found := self.mirror.commit(ref):
             return found
+        if names.is_full_sha(ref):
+            return ""  # nothing else is called that
         for remote in self._remotes():
             if found := self.mirror.commit(f"refs/remotes/{remote}/{ref}"):
                 return found
