@@ -60,17 +60,17 @@ def matrix(request: requests.Matrix) -> int:
 @task(requests.Bisect)
 def bisect(request: requests.Bisect) -> int:
     """Find the commit that broke or fixed it: ./inv bisect --good v0.24.0 --bad v0.26.0"""
-    from buildkit_bisect.cli import campaigns
+    from buildkit_bisect.cli import bisecting
 
-    return campaigns.bisect(request)
+    return bisecting.bisect(request)
 
 
 @task(requests.Boundaries)
 def boundaries(request: requests.Boundaries) -> int:
     """Find every change of outcome: ./inv boundaries --from v0.24.0 --to master --repo PATH"""
-    from buildkit_bisect.cli import campaigns
+    from buildkit_bisect.cli import boundaries
 
-    return campaigns.boundaries(request)
+    return boundaries.boundaries(request)
 
 
 @task(requests.Validate)

@@ -39,7 +39,6 @@ from simulated import Noise, Shape
 
 from buildkit_bisect.search import (
     Ask,
-    BisectSession,
     FlatCost,
     Found,
     Inconclusive,
@@ -49,6 +48,7 @@ from buildkit_bisect.search import (
     SearchOptions,
     Step,
 )
+from buildkit_bisect.search.session import BisectSession
 
 WITH_IT = (1.0, 0.95, 0.9, 0.8, 0.5, 0.3, 0.15)
 WITHOUT = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)

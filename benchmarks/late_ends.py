@@ -27,7 +27,8 @@ import simulated
 
 from buildkit_bisect.campaign import candidates
 from buildkit_bisect.campaign.candidates import Line
-from buildkit_bisect.search import Ask, BisectSession, Found, NearestBuilt, Tested
+from buildkit_bisect.search import Ask, Found, NearestBuilt, Tested
+from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.source import GitSource
 
 RANGES = ("v0.28.0..v0.32.0", "v0.26.0..v0.32.2", "v0.24.0..v0.26.0", "v0.13.0..v0.32.0")

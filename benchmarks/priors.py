@@ -37,16 +37,9 @@ from buildkit_bisect.lab.coverage import Covered
 from buildkit_bisect.model import Build, Variant
 from buildkit_bisect.options import requests
 from buildkit_bisect.scenario import from_script
-from buildkit_bisect.search import (
-    Ask,
-    BisectSession,
-    FlatCost,
-    Found,
-    NearestBuilt,
-    SearchOptions,
-    Tested,
-)
+from buildkit_bisect.search import Ask, FlatCost, Found, NearestBuilt, SearchOptions, Tested
 from buildkit_bisect.search.prior import combined
+from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.source import GitSource
 
 RANGES = Path(__file__).with_name("priors.toml")

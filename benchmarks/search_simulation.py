@@ -18,16 +18,9 @@ from pathlib import Path
 import section
 
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.search import (
-    Ask,
-    BisectSession,
-    FlatCost,
-    Found,
-    History,
-    Phase,
-    SearchOptions,
-    Tested,
-)
+from buildkit_bisect.search import Ask, FlatCost, Found, Phase, SearchOptions, Tested
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
 
 VERDICTS = {"cached": Verdict.GOOD, "dropped": Verdict.BAD}
 

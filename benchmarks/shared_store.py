@@ -24,7 +24,7 @@ from buildkit_bisect.builds.key import Recipe
 from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.model import Build
 from buildkit_bisect.runtime import registry
-from buildkit_bisect.sharing import SharedStore
+from buildkit_bisect.sharing.store import SharedStore
 from buildkit_bisect.system import paths
 
 _LATEST = 8

@@ -9,7 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.search import Ask, History, Tested
+from buildkit_bisect.search import Ask, Tested
+from buildkit_bisect.search.history import History
 
 VERDICTS = {"cached": Verdict.GOOD, "dropped": Verdict.BAD}
 

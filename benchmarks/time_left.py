@@ -30,15 +30,9 @@ from buildkit_bisect.live.progress import Progress
 from buildkit_bisect.model import Axes, Verdict
 from buildkit_bisect.patch import patches as patch_folders
 from buildkit_bisect.result import BisectStep, BuildInfo, CellInfo, Result, TrialInfo
-from buildkit_bisect.search import (
-    Ask,
-    BisectSession,
-    BoundarySearch,
-    SearchOptions,
-    Skip,
-    SkipKind,
-    Tested,
-)
+from buildkit_bisect.search import Ask, SearchOptions, Skip, SkipKind, Tested
+from buildkit_bisect.search.boundary_search import BoundarySearch
+from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.source import open_source
 
 #: Builds that a campaign has made before its steps count.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from buildkit_bisect.campaign import candidates
-from buildkit_bisect.search import Ask, BisectSession, Found, Phase, Range, SearchOptions, Tested
+from buildkit_bisect.search import Ask, Found, Phase, Range, SearchOptions, Tested
+from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.source import GitSource
 from golang_repo import GolangRepo, merges_that_do_not_compile, words
 from worlds import BROKEN, drive, seen

@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 
 import worlds
-from buildkit_bisect.search import (
-    Ask,
-    BisectSession,
-    Found,
-    History,
-    NearestBuilt,
-    SearchOptions,
-)
+from buildkit_bisect.search import Ask, Found, NearestBuilt, SearchOptions
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.system import process
 
 pytestmark = pytest.mark.local

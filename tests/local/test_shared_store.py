@@ -18,7 +18,8 @@ import pytest
 
 from buildkit_bisect.builds import exchange
 from buildkit_bisect.model import Build, NoBuild
-from buildkit_bisect.sharing import SharedStore, remote
+from buildkit_bisect.sharing import remote
+from buildkit_bisect.sharing.store import SharedStore
 from shared_builds import FakeRemote, asked, binary, built, empty_cache, key
 
 pytestmark = pytest.mark.local

@@ -15,9 +15,10 @@ import pytest
 from buildkit_bisect.builds import exchange
 from buildkit_bisect.builds.key import Recipe
 from buildkit_bisect.model import Build, NoBuild
-from buildkit_bisect.sharing import Asked, SharedStore
+from buildkit_bisect.sharing import Asked
 from buildkit_bisect.sharing.manifest import Blob
 from buildkit_bisect.sharing.refused import Refused
+from buildkit_bisect.sharing.store import SharedStore
 from buildkit_bisect.system import paths
 
 GO = "1.25.5"

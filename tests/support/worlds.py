@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.search import Answer, Ask, BisectSession, Phase, Skip, SkipKind, Tested
+from buildkit_bisect.search import Answer, Ask, Phase, Skip, SkipKind, Tested
+from buildkit_bisect.search.session import BisectSession
 
 VERDICTS = {
     "cached": Verdict.GOOD,

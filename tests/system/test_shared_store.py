@@ -16,8 +16,8 @@ from buildkit_bisect.lab import base_images
 from buildkit_bisect.model import Build, NoBuild, Variant
 from buildkit_bisect.runtime import registry
 from buildkit_bisect.runtime.registry import Registry
-from buildkit_bisect.sharing import SharedStore
 from buildkit_bisect.sharing.entry import FAILURE
+from buildkit_bisect.sharing.store import SharedStore
 from buildkit_bisect.source import ModuleSource
 from buildkit_bisect.system import paths
 from shared_builds import COMPLAINT, asked, binary, built, empty_cache, failed, key

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from buildkit_bisect.builds import complaint, exchange, store
 from buildkit_bisect.builds import key as keys
@@ -19,12 +19,14 @@ from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
-from buildkit_bisect.sharing import SharedStore
 from buildkit_bisect.sharing.entry import BUILD, FAILURE
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
+
+if TYPE_CHECKING:
+    from buildkit_bisect.sharing.store import SharedStore
 
 _AGAIN = "the same command again"
 

@@ -11,15 +11,19 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
 from buildkit_bisect.builds import store
 from buildkit_bisect.builds.key import Recipe
 from buildkit_bisect.model import Build, NoBuild
-from buildkit_bisect.sharing import Asked, Entry, Found, SharedStore
+from buildkit_bisect.sharing import Asked, Entry
 from buildkit_bisect.sharing.entry import BUILD, FAILURE
 from buildkit_bisect.system import paths
+
+if TYPE_CHECKING:
+    from buildkit_bisect.sharing.store import Found, SharedStore
 
 _FACTS = {BUILD: store.BUILD_FACTS, FAILURE: store.FAILURE_FACTS}
 

@@ -42,16 +42,13 @@ from buildkit_bisect.search import (
     Answer,
     Ask,
     Candidate,
-    CellChoice,
-    Chosen,
     Found,
     Inconclusive,
-    NoneDiffers,
     Phase,
     Range,
     Refused,
-    Try,
 )
+from buildkit_bisect.search.choice import CellChoice, Chosen, NoneDiffers, Try
 from buildkit_bisect.source import GitSource
 
 #: Commits that are tested in every cell: the ends.

@@ -32,7 +32,9 @@ from buildkit_bisect.result import (
     SearchStatus,
 )
 from buildkit_bisect.scenario import Scenario
-from buildkit_bisect.search import Ask, Boundaries, BoundarySearch, Change
+from buildkit_bisect.search import Ask
+from buildkit_bisect.search.boundary_search import BoundarySearch
+from buildkit_bisect.search.changes import Boundaries, Change
 from buildkit_bisect.source import GitSource
 
 #: A limit of the search; another note counts the commits that were not built.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from packaging.version import Version
@@ -20,8 +20,9 @@ from buildkit_bisect.model import Build, PatchRef, Revision, Variant
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect, Campaign
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.search import AsBefore, CostModel, History, NearestBuilt
+from buildkit_bisect.search import AsBefore, CostModel, NearestBuilt
 from buildkit_bisect.search.cost import COLD, Pace
+from buildkit_bisect.search.history import History
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.source.names import is_release
 from buildkit_bisect.system.announce import announce
@@ -83,15 +84,17 @@ class Line:
 
     def revision(self, commit: str) -> Revision:
         """Return the revision of a commit; git describes each commit once."""
-        if commit not in self.known:
-            assert isinstance(self.source, GitSource)
-            label = self.labels.get(commit, "")
-            self.known[commit] = self.source.revision(commit, ref=label)
-        return self.known[commit]
+        (found,) = self.revisions([commit])
+        return found
 
     def revisions(self, commits: Iterable[str]) -> list[Revision]:
-        """Return the revisions of several commits, in order."""
-        return [self.revision(commit) for commit in commits]
+        """Return the revisions of several commits, in order; git describes all of them at once."""
+        asked = list(commits)
+        if new := [commit for commit in dict.fromkeys(asked) if commit not in self.known]:
+            assert isinstance(self.source, GitSource)
+            for found in self.source.described(new):
+                self.known[found.sha] = replace(found, ref=self.labels.get(found.sha) or found.ref)
+        return [self.known[commit] for commit in asked]
 
     def position(self, commit: str) -> int | None:
         """Return the place on the searched line, from 1; 0 before it; None if not on it."""
@@ -122,11 +125,12 @@ def load(
             hint=f"{words(Bisect, repo='PATH')}, or {words(Bisect, releases=True)} to search among"
             " release tags",
         )
-    ends = {ref: source.resolve(ref) for ref in (good, bad)}
+    ends = dict(zip((good, bad), source.resolve_all([good, bad]), strict=True))
     old, new = ends[good].sha, ends[bad].sha
     parents = source.parents([old, new])
-    between = [*source.parents([new], [old]), *source.parents([old], [new])]
     dag = History(parents)
+    # Children first, as neighbours in that order have similar inputs.
+    between = reversed(dag.shas(dag.ancestors(old) ^ dag.ancestors(new)))
     # The overlay asks for every commit of the range: a git process for each is too slow.
     overlay = overlay_of(source, patches, lambda a, b: a in dag and b in dag and dag.contains(b, a))
     extra = tuple(sorted({i for p in patches for i in p.imports}))
@@ -137,7 +141,7 @@ def load(
     if base and base not in labels:
         labels[base] = source.revision(base).describe
     # A release is not an ancestor of a later one if it is on a release branch.
-    swapped = source.is_ancestor(new, old) or (find_fix and not source.is_ancestor(old, new))
+    swapped = dag.contains(old, new) or (find_fix and not dag.contains(new, old))
     older, newer = (new, old) if swapped else (old, new)
     return Line(
         source=source,
@@ -190,7 +194,7 @@ def overlay_of(
 
 def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) -> Line:
     """Return release tags in order of version, each as the parent of the next."""
-    ends = [source.resolve(ref) for ref in (good, bad)]
+    ends = source.resolve_all([good, bad])
     good, bad = (r.ref for r in ends)  # v0.26.0 for 0.26.0
     finals = {r.ref: r for r in source.releases()}
     for ref in (good, bad):

@@ -10,15 +10,9 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.phrases import listed, percent, plural
 from buildkit_bisect.result import CellTried
-from buildkit_bisect.search import (
-    Answer,
-    BisectSession,
-    Chosen,
-    Inconclusive,
-    NoneDiffers,
-    RefusalKind,
-    Refused,
-)
+from buildkit_bisect.search import Answer, Inconclusive, RefusalKind, Refused
+from buildkit_bisect.search.choice import Chosen, NoneDiffers
+from buildkit_bisect.search.session import BisectSession
 
 #: What a good end shows that is bad, fails in another way, or fails sometimes.
 _BROKEN = (Verdict.BAD, Verdict.WEAK)

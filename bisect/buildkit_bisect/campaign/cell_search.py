@@ -24,7 +24,8 @@ from buildkit_bisect.model import Axes, NoBuild, Outcome, Variant, Verdict
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.result import BisectStep
 from buildkit_bisect.scenario import Scenario
-from buildkit_bisect.search import Ask, BisectSession, SearchOptions, Tested
+from buildkit_bisect.search import Ask, SearchOptions, Tested
+from buildkit_bisect.search.session import BisectSession
 
 #: Trials of a variant that is no part of the search, unless the request gives a number.
 _VISIT = 3

@@ -24,7 +24,9 @@ from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import CampaignKind
-from buildkit_bisect.search import FlatCost, GoodEndOfCell, GoodEndOfCells, GoodEndSearch, Try
+from buildkit_bisect.search import FlatCost
+from buildkit_bisect.search.choice import GoodEndOfCell, GoodEndOfCells, Try
+from buildkit_bisect.search.ends import GoodEndSearch
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.system.announce import announce
 

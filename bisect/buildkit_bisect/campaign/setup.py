@@ -30,7 +30,7 @@ from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
-from buildkit_bisect.runtime.containers import Preparation
+from buildkit_bisect.runtime.preparation import Preparation
 from buildkit_bisect.scenario import Scenario, trust, uses_loopback
 from buildkit_bisect.sharing import open_store
 from buildkit_bisect.source import ModuleSource, Source, open_source

@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 from buildkit_bisect.campaign import estimate, matrix
 from buildkit_bisect.campaign.setup import Workshop, open_workshop, patch_loader
 from buildkit_bisect.cli import doctor, imaging
-from buildkit_bisect.cli.campaigns import asked_for, trim
+from buildkit_bisect.cli.cache import trim
 from buildkit_bisect.cli.guard import DONE
 from buildkit_bisect.cli.plans import show_plan
+from buildkit_bisect.cli.variants import asked_for
 from buildkit_bisect.errors import BadInput, InfraFailed, NoAnswer
 from buildkit_bisect.events import BuildDone, BuildProgress, BuildStarted, Planned, sayer
 from buildkit_bisect.live import Display

@@ -1,4 +1,4 @@
-"""The ``run``, ``matrix``, ``bisect`` and ``boundaries`` tasks."""
+"""The ``run`` and ``matrix`` tasks, and what every campaign does."""
 
 from __future__ import annotations
 
@@ -11,29 +11,26 @@ from pathlib import Path
 from buildkit_bisect import render, result
 from buildkit_bisect.campaign import driver, scripts
 from buildkit_bisect.campaign import matrix as matrices
-from buildkit_bisect.campaign.bisect import Bisection
-from buildkit_bisect.campaign.boundaries import BoundaryCampaign
-from buildkit_bisect.campaign.find_good import GoodEndBisection
 from buildkit_bisect.campaign.matrix import MatrixCampaign
 from buildkit_bisect.campaign.setup import Setup, patch_loader, prepare
-from buildkit_bisect.cli import doctor, ends, one_line
+from buildkit_bisect.cli import doctor, one_line
+from buildkit_bisect.cli.cache import trim
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.cli.plans import show_plan
+from buildkit_bisect.cli.variants import asked_for
 from buildkit_bisect.errors import BadInput, NoAnswer
-from buildkit_bisect.events import Events, Said, sayer
+from buildkit_bisect.events import Events, sayer
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.options import requests
-from buildkit_bisect.options.choices import Format, Images, Prior
+from buildkit_bisect.options.choices import Format, Images
 from buildkit_bisect.options.command import inv, words
-from buildkit_bisect.options.requests import Bisect, Building, Campaign
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.patch import patches
-from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render import github, reports
 from buildkit_bisect.result import CampaignKind, Result, SearchStatus, ValidationStatus
 from buildkit_bisect.scenario import Scenario, from_script
 from buildkit_bisect.source import forms
-from buildkit_bisect.system import cache_limit
 from buildkit_bisect.system.announce import announce
 
 ALL_SCENARIOS = ("cross-stage-lazy", "cross-stage-dedup")
@@ -96,59 +93,6 @@ def _matrix(
         return conduct(MatrixCampaign(setup, variants, CampaignKind(request.task)), setup)
 
 
-def asked_for(item: str, request: Building) -> tuple[str, str]:
-    """Split ``REV`` or ``REV+PATCH+PATCH`` into the revision and ``"PATCH,PATCH"`` or "".
-
-    Raises `BadInput` if *request* names patches as well. A branch with a plus sign in its name
-    must be given by its commit ID.
-    """
-    ref, *with_ = item.split("+")
-    if not all([ref, *with_]):
-        raise BadInput(
-            f"{item!r} is neither a revision nor REV+PATCH",
-            hint=words(requests.Matrix, revs="v0.26.0,master+PATCH")
-            if isinstance(request, requests.Matrix)
-            else words(requests.Run, rev="v0.26.0+PATCH"),
-        )
-    if with_ and request.patches:
-        raise BadInput(
-            f"{item} and {words(Building, patches=True)} both name patches",
-            hint=f"{words(Building, patches=True)} applies to every revision; leave out either"
-            " it or the part after +",
-        )
-    return ref, ",".join(with_)
-
-
-def bisect(request: Bisect) -> int:
-    """Find the commit that introduced or fixed a failure."""
-    request = ends.of_bisection(request)
-    _check_ends(request)
-    _check_prior(request)
-    with Display() as events:
-        given: list[Patch] = patch_loader(request, events).load(request.patches)
-        script = scripted(request)
-        setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS[:1], script=script)
-        if len(setup.scenarios) != 1:
-            raise BadInput("bisect takes exactly one scenario", hint=words(Bisect, scenario="NAME"))
-
-        searched = Bisection if request.good else GoodEndBisection
-        return conduct(searched(setup, request, given), setup)
-
-
-def boundaries(request: requests.Boundaries) -> int:
-    """Find every change of outcome in a history."""
-    request = ends.of_boundaries(request)
-    if not (request.start and request.end):
-        raise BadInput(
-            "boundaries needs both endpoints", hint=inv("boundaries", from_="v0.24.0", to="master")
-        )
-    with Display() as events:
-        given = patch_loader(request, events).load(request.patches)
-        script = scripted(request)
-        setup = prepare(request, events, chosen=given, default=ALL_SCENARIOS, script=script)
-        return conduct(BoundaryCampaign(setup, request, given), setup)
-
-
 def scripted(request: Campaign) -> Scenario | None:
     """Return the user's test script or Dockerfile as a scenario; None if *request* has neither."""
     if made := one_line.scenario(request):
@@ -173,33 +117,6 @@ def scripted(request: Campaign) -> Scenario | None:
             bad=request.script_bad,
             named=request.outcome,
         )
-
-
-def _check_ends(request: Bisect) -> None:
-    """Raise `BadInput` unless *request* has both endpoints, or a bad one and ``find_good``."""
-    if request.find_good and request.good:
-        raise BadInput(
-            f"{words(Bisect, find_good=True)} and {words(Bisect, good=True)} exclude each other",
-            hint=f"leave out {words(Bisect, good=True)}",
-        )
-    if not request.bad or not (request.good or request.find_good):
-        raise BadInput(
-            "bisect needs both endpoints",
-            hint=f"{words(Bisect, good='R', bad='R')}, or {words(Bisect, find_good=True, bad='R')}",
-        )
-
-
-def _check_prior(request: Bisect) -> None:
-    """Raise `BadInput` for weights that releases cannot have: they are not one commit each."""
-    for asked, option in (
-        (request.suspect, words(Bisect, suspect=True)),
-        (request.prior is not Prior.UNIFORM, words(Bisect, prior=True)),
-    ):
-        if request.releases and asked:
-            raise BadInput(
-                f"{option} weighs commits, and {words(Bisect, releases=True)} searches releases",
-                hint=f"leave out {option}",
-            )
 
 
 def conduct(campaign: driver.Campaign, setup: Setup) -> int:
@@ -240,20 +157,6 @@ def _made(document: Result) -> bool:
         or any(not t.reused for t in cell.trials)
         for cell in document.cells
     )
-
-
-def trim(events: Events, bound: int, *, grew: bool) -> None:
-    """Trim the cache to *bound* bytes, see `cache_limit.trim`; a failure is only a warning."""
-    try:
-        with announce("trimming the cache"):
-            gone = cache_limit.trim(bound, grew=grew)
-    except OSError as error:
-        events.emit(Said(text=f"cannot trim the cache: {error}", warning=True))
-        return
-    if gone:
-        size = cache_limit.shown(sum(e.bytes for e in gone))
-        limit = cache_limit.shown(bound)
-        events.emit(Said(text=f"removed {size} from the cache to keep it below {limit}"))
 
 
 def _code(done: Result) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildkit_bisect.engine import open_engine
 from buildkit_bisect.errors import BisectError, Missing
 from buildkit_bisect.golang.toolchain import cached, on_path
 from buildkit_bisect.model import DEFAULT_REPO
@@ -189,6 +188,9 @@ def _go() -> Check:
 
 
 def _docker() -> Check:
+    # Imported late: Docker's client takes long to import, and every campaign checks the rest.
+    from buildkit_bisect.engine import open_engine  # noqa: PLC0415
+
     try:
         engine = open_engine()
     except BisectError as error:

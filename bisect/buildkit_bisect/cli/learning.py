@@ -13,8 +13,9 @@ from pathlib import Path
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.campaign.learn import Watch
 from buildkit_bisect.campaign.setup import Setup, patch_loader, prepare
-from buildkit_bisect.cli.campaigns import asked_for, conduct
+from buildkit_bisect.cli.campaigns import conduct
 from buildkit_bisect.cli.guard import DONE, NO_ANSWER
+from buildkit_bisect.cli.variants import asked_for
 from buildkit_bisect.errors import BadInput, NoAnswer, printable, printable_line
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import ToolOutcome, Variant

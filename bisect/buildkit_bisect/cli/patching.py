@@ -145,11 +145,9 @@ def check(request: PatchCheck) -> int:
     if not loaded:
         raise BadInput(f"no patches in {root}", hint=inv("patch-new", "NAME", from_branch="REF"))
     asked = [ref for item in request.revs for ref in forms.expanded(item, opened().tags, _log)]
-    revisions = [opened().resolve(ref) for ref in asked] or backports.lines(opened())
+    revisions = opened().resolve_all(asked) or backports.lines(opened())
     with announce("checking where the patches apply"):
-        found = {
-            name: backports.table(opened(), revisions, parts) for name, parts in loaded.items()
-        }
+        found = backports.tables(opened(), revisions, loaded)
     if request.json:
         _print([
             {"name": name, "applies": [asdict(fit) for fit in fits]}

@@ -13,7 +13,7 @@ from buildkit_bisect.campaign import candidates, matrix
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.setup import Workshop, open_workshop, patch_loader
 from buildkit_bisect.cli import doctor
-from buildkit_bisect.cli.campaigns import trim
+from buildkit_bisect.cli.cache import trim
 from buildkit_bisect.cli.guard import DONE
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.events import (
@@ -97,6 +97,7 @@ def different(line: Line, *, first_parent: bool = False) -> list[Variant]:
     first: dict[str, str] = {}
     for commit in order:
         first.setdefault(line.same_build.get(commit, commit), commit)
+    line.revisions(first.values())  # of all at once
     return [line.variant(commit) for commit in first.values()]
 
 

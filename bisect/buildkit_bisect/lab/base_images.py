@@ -15,7 +15,7 @@ from pathlib import Path
 
 from buildkit_bisect import buildctl, solve_status
 from buildkit_bisect.errors import BadInput, InfraFailed
-from buildkit_bisect.lab import image_files, plain_images
+from buildkit_bisect.lab import image_files
 from buildkit_bisect.lab.image_files import Busybox
 from buildkit_bisect.model import Build
 from buildkit_bisect.options.command import inv, words
@@ -161,6 +161,9 @@ def _make_all(
     box: Busybox,
     deadlines: Deadlines,
 ) -> None:
+    # Imported late: what pushes takes long to import, and images are made once per machine.
+    from buildkit_bisect.lab import plain_images  # noqa: PLC0415
+
     for name, image in plain.items():
         made = plain_images.make(image, scenario.images[name].compression, box)
         plain_images.push(made, registry, _repository(scenario, name), tag, deadlines.image)

@@ -7,6 +7,7 @@ With `os` and texts: a report of 500 cells links 10,000 files, for which `pathli
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -24,14 +25,19 @@ def keep_evidence(observation: Observation, folder: Path, name: str) -> str:
     with cache_limit.using(Path(source).parent):
         if not os.path.isdir(source):
             return ""
-        own = os.path.realpath(paths.cache_root() / "evidence")
-        if not os.path.realpath(source).startswith(f"{own}{os.sep}"):
+        if not os.path.realpath(source).startswith(f"{_own(paths.cache_root())}{os.sep}"):
             raise InfraFailed(
                 f"the evidence {source} is not in the cache",
                 hint="set BKBISECT_CACHE_DIR as it was for that trial",
             )
         _link_all(source, f"{folder}/evidence/{name}")
     return f"evidence/{name}"
+
+
+@functools.cache
+def _own(cache: Path) -> str:
+    """Return the real path of the evidence in *cache*."""
+    return os.path.realpath(cache / "evidence")
 
 
 def _link_all(source: str, target: str) -> None:

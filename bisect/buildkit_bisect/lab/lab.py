@@ -169,10 +169,12 @@ class Lab:
         visit = _Visit(key=job.key, scenario=scenario, controls=controls)
         self._visited[place] = visit
         control = controls[0] if controls else None
-        ran = self._trials(job, trials, after=after, control=control, of=of)
-        earlier = self._known(job.key, of, slice(after)) if metrics.comparisons(scenario) else []
-        together = [trial.observation for trial in (*earlier, *ran)]
-        judged = outcome.judge_all(scenario, together, controls)[len(earlier) :]
+        ran, judged = self._trials(job, trials, after=after, control=control, of=of)
+        together = [trial.observation for trial in ran]
+        if metrics.comparisons(scenario):  # all trials together may show more than each alone
+            earlier = [t.observation for t in self._known(job.key, of, slice(after))]
+            together = [*earlier, *together]
+            judged = outcome.judge_all(scenario, together, controls)[len(earlier) :]
         some = after or of is not None or self._fresh or any(seen.infra for seen in together)
         if not some:
             self._visited[place] = replace(visit, judged=judged)
@@ -329,18 +331,21 @@ class Lab:
         after: int,
         control: Observation | None,
         of: Collection[str] | None,
-    ) -> list[Trial]:
+    ) -> tuple[list[Trial], tuple[Outcome, ...]]:
+        """Return trials of a cell, and the outcome of each alone."""
         trials = self._known(job.key, of, slice(after, after + wanted))
-        for number, trial in enumerate(trials, 1):
+        judged = [
             self._emit_trial(job, trial, control, number, wanted)
+            for number, trial in enumerate(trials, 1)
+        ]
         missing = range(len(trials) + 1, wanted + 1)
         for observation in self._runner.run(job, missing):
             if not observation.infra:
                 number = self._journal.add(job.key, observation, self._campaign)
                 self._ours.add((job.key, number))
             trials.append(Trial(observation=observation, origin=Origin.NOW))
-            self._emit_trial(job, trials[-1], control, len(trials), wanted)
-        return trials
+            judged.append(self._emit_trial(job, trials[-1], control, len(trials), wanted))
+        return trials, tuple(judged)
 
     def _known(
         self, key: str, of: Collection[str] | None, part: slice = slice(None)
@@ -370,8 +375,7 @@ class Lab:
 
     def _emit_trial(
         self, job: TrialJob, trial: Trial, control: Observation | None, number: int, of: int
-    ) -> None:
-        # All trials together may show more than this one.
+    ) -> Outcome:
         controls = None if control is None else (control,)
         (judged,) = outcome.judge_all(job.scenario, [trial.observation], controls)
         self._emit(
@@ -386,3 +390,4 @@ class Lab:
                 reused=trial.reused,
             )
         )
+        return judged

@@ -280,12 +280,22 @@ def _field(declared: Option) -> Any:
     return field(default_factory=lambda: declared.default, metadata={_KEY: declared})
 
 
+#: What `options_of` returned: the start of a command asks for the options of each task five times.
+_found: dict[type[Any], tuple[Option, ...]] = {}
+
+
 def options_of(kind: type[Any]) -> tuple[Option, ...]:
     """Return the options of a class: positional ones, required ones, its own, inherited ones.
 
     Within each of these they are in the order of declaration. ``kind.unset`` has the defaults of
     inherited options that differ in this task, by attribute.
     """
+    if kind not in _found:
+        _found[kind] = _options_of(kind)
+    return _found[kind]
+
+
+def _options_of(kind: type[Any]) -> tuple[Option, ...]:
     own = inspect.get_annotations(kind)
     unset: Mapping[str, str] = getattr(kind, "unset", {})
     found = [

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from buildkit_bisect.model import Revision
@@ -46,7 +50,7 @@ def lines(source: GitSource) -> list[Revision]:
         found.setdefault(_minor(release.ref), release.ref)
     found |= source.release_branches()
     refs = [found[minor] for minor in sorted(found) if minor >= SINCE]
-    return [source.resolve(ref) for ref in [*refs, main_line(source)]]
+    return source.resolve_all([*refs, main_line(source)])
 
 
 def main_line(source: GitSource) -> str:
@@ -61,33 +65,61 @@ def _minor(tag: str) -> tuple[int, int]:
 
 def table(source: GitSource, revisions: Sequence[Revision], chosen: Sequence[Patch]) -> list[Fit]:
     """Return whether *chosen* apply, in order, to each of *revisions*."""
+    return tables(source, revisions, {"": chosen})[""]
+
+
+def tables(
+    source: GitSource, revisions: Sequence[Revision], by_name: Mapping[str, Sequence[Patch]]
+) -> dict[str, list[Fit]]:
+    """Return `table` of each of *by_name*; the files of a revision are read once for all."""
+    found: dict[str, list[Fit]] = {name: [] for name in by_name}
     with by_default("checking where the patches apply"):
-        return [fit(source, revision, chosen) for revision in revisions]
+        for revision in revisions:
+            with touched(source, revision, list(chain(*by_name.values()))) as whole:
+                for name, chosen in by_name.items():
+                    found[name].append(_fit(source, revision, chosen, _part(whole, chosen)))
+    return found
 
 
 def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
     """Return whether *chosen* apply, in order, to *revision*; already applied ones are skipped."""
+    return table(source, [revision], chosen)[0]
 
+
+def _part(whole: Path, chosen: Sequence[Patch]) -> Path:
+    """Return a new directory beside *whole* with the files of it that *chosen* touch."""
+    part = Path(tempfile.mkdtemp(dir=whole.parent))
+    for name in {f for patch in chosen for f in patch.files}:
+        if not os.path.lexists(whole / name):
+            continue
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        if (whole / name).is_dir():  # in the place of a file of the patch
+            shutil.copytree(whole / name, part / name, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copy2(whole / name, part / name, follow_symlinks=False)
+    return part
+
+
+def _fit(source: GitSource, revision: Revision, chosen: Sequence[Patch], tree: Path) -> Fit:
     def made(state: FitState, detail: str = "", short: str = "") -> Fit:
         return Fit(ref=revision.ref, sha=revision.sha, state=state, detail=detail, short=short)
 
     there, used = [], []
-    with touched(source, revision, chosen) as tree:
-        for patch in chosen:
-            try:
-                name = patch.apply(tree)
-            except PatchFailed as failed:
-                if not failed.already and not _is_merged(source, revision, patch):
-                    reason = failed.message
-                    if len(chosen) == 1:
-                        reason = reason.removeprefix(f"{patch.name} does not apply: ")
-                    lacking, _ = _lacking(source, revision, [patch])
-                    parts = [lacking, f"{reason}{_fuzz(tree, patch)}"]
-                    detail = "; ".join(filter(None, parts))
-                    return made(FitState.CONFLICTS, detail, _conflict(reason))
-                there.append(patch.name)
-            else:
-                used += [name] if len(patch.diffs) > 1 else []
+    for patch in chosen:
+        try:
+            name = patch.apply(tree)
+        except PatchFailed as failed:
+            if not failed.already and not _is_merged(source, revision, patch):
+                reason = failed.message
+                if len(chosen) == 1:
+                    reason = reason.removeprefix(f"{patch.name} does not apply: ")
+                lacking, _ = _lacking(source, revision, [patch])
+                parts = [lacking, f"{reason}{_fuzz(tree, patch)}"]
+                detail = "; ".join(filter(None, parts))
+                return made(FitState.CONFLICTS, detail, _conflict(reason))
+            there.append(patch.name)
+        else:
+            used += [name] if len(patch.diffs) > 1 else []
     if len(there) == len(chosen):
         return made(FitState.THERE)
     lacking, commits = _lacking(source, revision, chosen)

@@ -22,7 +22,7 @@ from buildkit_bisect.result import (
 )
 from buildkit_bisect.result.labels import cell_label
 from buildkit_bisect.result.sentence import say_verdict
-from buildkit_bisect.search.notes import MORE_THAN_ONCE
+from buildkit_bisect.search.vocabulary import MORE_THAN_ONCE
 
 #: How a search says that there are several changes; the second in results of earlier versions.
 _MORE_THAN_ONCE = (MORE_THAN_ONCE, "the history turned more than once")

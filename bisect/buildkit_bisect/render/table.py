@@ -100,8 +100,21 @@ def column_of(cell: CellInfo) -> Column:
     return Column(scenario=cell.scenario, axes=axes, control=cell.control)
 
 
+#: The last results and their matrices. Results as a whole, so that an id is not another's.
+_last: list[tuple[Result, Matrix]] = []
+
+
 def matrix(result: Result) -> Matrix:
     """Return rows in the order of revisions, unpatched first, and columns in that of the axes."""
+    # Every part of a report asks for it, of the document and of what `spoken` makes of it.
+    for known, made in _last:
+        if known is result:
+            return made
+    _last[:] = [(result, _matrix(result)), *_last[:1]]
+    return _last[0][1]
+
+
+def _matrix(result: Result) -> Matrix:
     order = {(r.ref, r.sha): n for n, r in enumerate(result.revisions)}
     infos = {r.sha: r for r in result.revisions} | {
         (r.ref + r.sha): r for r in result.revisions

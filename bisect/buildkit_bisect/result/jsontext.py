@@ -7,6 +7,9 @@ from typing import Any
 
 _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
+#: The same for a text.
+_quoted = json.encoder.encode_basestring
+
 
 def indented(value: Any) -> str:
     """Return what ``json.dumps(value, indent=1, ensure_ascii=False)`` does; keys must be texts."""
@@ -17,9 +20,12 @@ def _text(value: Any, start: str) -> str:
     """*start* is the line break and the indentation of the line that *value* begins on."""
     inner = f"{start} "
     if isinstance(value, dict) and value:
-        parts = [f"{_encoded(key)}: {_text(each, inner)}" for key, each in value.items()]
+        parts = [
+            f"{_quoted(key)}: {_quoted(each) if isinstance(each, str) else _text(each, inner)}"
+            for key, each in value.items()
+        ]
         return f"{{{inner}{f',{inner}'.join(parts)}{start}}}"
     if isinstance(value, list | tuple) and value:
-        parts = [_text(each, inner) for each in value]
+        parts = [_quoted(each) if isinstance(each, str) else _text(each, inner) for each in value]
         return f"[{inner}{f',{inner}'.join(parts)}{start}]"
     return _encoded(value)

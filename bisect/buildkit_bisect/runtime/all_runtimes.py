@@ -6,17 +6,27 @@ from collections.abc import Collection, Iterable, Mapping
 
 from buildkit_bisect.model import RuntimeKind, Served
 from buildkit_bisect.runtime.backend import Backend
-from buildkit_bisect.runtime.buildx import BuildxBackend
-from buildkit_bisect.runtime.containers import Preparation
-from buildkit_bisect.runtime.docker import DockerBackend
 from buildkit_bisect.runtime.host import HostBackend
+from buildkit_bisect.runtime.preparation import Preparation
 
-#: To add a runtime: write its module, add its line here and its name to `RuntimeKind`.
-ALL: Mapping[RuntimeKind, type[Backend]] = {
-    RuntimeKind.HOST: HostBackend,
-    RuntimeKind.DOCKER: DockerBackend,
-    RuntimeKind.BUILDX: BuildxBackend,
-}
+
+def backend(kind: RuntimeKind) -> type[Backend]:
+    """Return the class of a runtime.
+
+    To add one: write its module, add its case here and its name to `RuntimeKind`.
+    """
+    # Imported late: Docker's client takes long to import, and the host needs none.
+    match kind:
+        case RuntimeKind.HOST:
+            return HostBackend
+        case RuntimeKind.DOCKER:
+            from buildkit_bisect.runtime.docker import DockerBackend  # noqa: PLC0415
+
+            return DockerBackend
+        case RuntimeKind.BUILDX:
+            from buildkit_bisect.runtime.buildx import BuildxBackend  # noqa: PLC0415
+
+            return BuildxBackend
 
 
 def check(
@@ -24,11 +34,11 @@ def check(
 ) -> None:
     """Raise `BadInput` if one of *kinds* does not support a snapshotter; see `Backend.check`."""
     for kind in kinds:
-        ALL[kind].check(asked, sockets)
+        backend(kind).check(asked, sockets)
 
 
 def prepare(kinds: Collection[RuntimeKind], shared: Preparation) -> tuple[Backend, ...]:
     """Prepare each of *kinds* for a campaign; return them in the given order."""
-    # Prepared in the order of the table, so that the cheapest checks come first.
-    made = {kind: backend.prepare(shared) for kind, backend in ALL.items() if kind in kinds}
+    # Prepared in the order of their declaration, so that the cheapest checks come first.
+    made = {kind: backend(kind).prepare(shared) for kind in RuntimeKind if kind in kinds}
     return tuple(made[kind] for kind in kinds)

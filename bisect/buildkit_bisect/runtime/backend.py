@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol, Self
 
 from buildkit_bisect.model import Build, RuntimeKind, Served, Variant
 from buildkit_bisect.runtime import Runtime
-from buildkit_bisect.runtime.containers import Preparation
+from buildkit_bisect.runtime.preparation import Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.system.deadlines import Deadlines
 

@@ -30,7 +30,8 @@ from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import Built, DaemonFailed
 from buildkit_bisect.runtime.backend import Order, Place
 from buildkit_bisect.runtime.container import container_log, ended_by, last_words, remove
-from buildkit_bisect.runtime.containers import Containers, Preparation
+from buildkit_bisect.runtime.containers import Containers
+from buildkit_bisect.runtime.preparation import Preparation
 from buildkit_bisect.runtime.snapshotters import STARGZ
 from buildkit_bisect.system import process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 from buildkit_bisect.engine import Engine, base, image, open_engine, sweep
 from buildkit_bisect.engine.loopback import reaches
@@ -13,7 +12,6 @@ from buildkit_bisect.model import Build, Variant
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.system.announce import announce
-from buildkit_bisect.system.deadlines import Deadlines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,46 +45,29 @@ class Containers:
             raise InfraFailed(error.message, hint=error.hint) from error
 
 
-class Preparation:
-    """What a campaign's runtimes share while they are prepared: one Engine and one base."""
+def connected(base_image: str, *, loopback: bool, say: Callable[[str], None]) -> Containers:
+    """Return the Engine, after removing what killed runs left on it, and the base image.
 
-    def __init__(
-        self,
-        *,
-        base_image: str = "",
-        loopback: bool = True,
-        say: Callable[[str], None] = lambda _: None,
-        deadlines: Deadlines | None = None,
-    ) -> None:
-        """*loopback* means that trials use a registry on this machine's loopback."""
-        self.say = say
-        self.deadlines = deadlines
-        self._base_image = base_image
-        self._loopback = loopback
-
-    @cached_property
-    def containers(self) -> Containers:
-        """The Engine, after removing what killed runs left on it, and the base image.
-
-        Raises `Missing` if no Engine responds or it cannot reach the registry, `BadInput` if the
-        base image does not exist.
-        """
-        with announce("connecting to the Docker Engine"):
-            engine = open_engine()
-            reached = not self._loopback or reaches(engine)
-        if not reached:
-            raise Missing(
-                f"the Docker Engine at {engine.where.shown} is on another machine or network and"
-                " cannot reach the registry on this machine's loopback",
-                hint=f"{words(Campaign, images='public')}, or {words(Campaign, runtime='host')}",
-            )
-        with announce("looking for what killed runs left on the Docker Engine"):
-            found = sweep.find(engine)
-        for left in found:
-            why = sweep.remove(engine, left)
-            removed = f"removed {left}, which a killed run left"
-            self.say(f"cannot remove {left}: {why}" if why else removed)
-        return Containers(
-            base=base.find(engine, self._base_image, self.say),
-            engine=tuple(sorted(engine.facts.items())),
+    *loopback* means that it has to reach a registry on this machine's loopback. Raises `Missing`
+    if no Engine responds or it cannot reach the registry, `BadInput` if the base image does not
+    exist.
+    """
+    with announce("connecting to the Docker Engine"):
+        engine = open_engine()
+        reached = not loopback or reaches(engine)
+    if not reached:
+        raise Missing(
+            f"the Docker Engine at {engine.where.shown} is on another machine or network and"
+            " cannot reach the registry on this machine's loopback",
+            hint=f"{words(Campaign, images='public')}, or {words(Campaign, runtime='host')}",
         )
+    with announce("looking for what killed runs left on the Docker Engine"):
+        found = sweep.find(engine)
+    for left in found:
+        why = sweep.remove(engine, left)
+        removed = f"removed {left}, which a killed run left"
+        say(f"cannot remove {left}: {why}" if why else removed)
+    return Containers(
+        base=base.find(engine, base_image, say),
+        engine=tuple(sorted(engine.facts.items())),
+    )

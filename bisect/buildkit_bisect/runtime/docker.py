@@ -36,7 +36,8 @@ from buildkit_bisect.runtime.container import (
     last_words,
     remove,
 )
-from buildkit_bisect.runtime.containers import Containers, Preparation
+from buildkit_bisect.runtime.containers import Containers
+from buildkit_bisect.runtime.preparation import Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.system import process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines

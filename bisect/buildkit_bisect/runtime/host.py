@@ -26,7 +26,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import Built, DaemonFailed, client, fuse
 from buildkit_bisect.runtime.backend import Order, Place
-from buildkit_bisect.runtime.containers import Preparation
+from buildkit_bisect.runtime.preparation import Preparation
 from buildkit_bisect.runtime.snapshotters import Proxy
 from buildkit_bisect.system import paths, pipes, process, tomltext
 from buildkit_bisect.system.deadlines import Deadlines

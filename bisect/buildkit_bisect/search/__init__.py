@@ -2,22 +2,12 @@
 
 Nothing here starts a process, reads a clock, or touches git, docker or the network. The
 caller drives: ``step = session.next()``, build and run what it asks, ``session.tell(...)``.
+
+Here are its words, and what builds and trials cost. Sessions are imported from their modules:
+they load numpy, which takes a tenth of a second, and most commands do not search.
 """
 
-from buildkit_bisect.search.boundary_search import BoundarySearch
-from buildkit_bisect.search.changes import Boundaries, Change, Gap
-from buildkit_bisect.search.choice import (
-    CellChoice,
-    Chosen,
-    GoodEndOfCell,
-    GoodEndOfCells,
-    NoneDiffers,
-    Try,
-)
 from buildkit_bisect.search.cost import AsBefore, CostModel, FlatCost, NearestBuilt
-from buildkit_bisect.search.ends import EndsFound, GoodEndSearch
-from buildkit_bisect.search.history import History
-from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.search.vocabulary import (
     Answer,
     Ask,
@@ -40,25 +30,12 @@ __all__ = [
     "Answer",
     "AsBefore",
     "Ask",
-    "BisectSession",
-    "Boundaries",
-    "BoundarySearch",
     "Candidate",
-    "CellChoice",
-    "Change",
-    "Chosen",
     "CostModel",
-    "EndsFound",
     "FlatCost",
     "Found",
-    "Gap",
-    "GoodEndOfCell",
-    "GoodEndOfCells",
-    "GoodEndSearch",
-    "History",
     "Inconclusive",
     "NearestBuilt",
-    "NoneDiffers",
     "ParentTested",
     "Phase",
     "Range",
@@ -69,5 +46,4 @@ __all__ = [
     "SkipKind",
     "Step",
     "Tested",
-    "Try",
 ]

@@ -16,8 +16,7 @@ from buildkit_bisect.options.command import words
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.search.branches import Branch, branches
 from buildkit_bisect.search.changes import Boundaries, Change, Line, Outcomes
-from buildkit_bisect.search.cost import CostModel, FlatCost
-from buildkit_bisect.search.explain import cost_phrase
+from buildkit_bisect.search.cost import CostModel, FlatCost, cost_phrase
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.vocabulary import Ask, Candidate, Phase, Skip

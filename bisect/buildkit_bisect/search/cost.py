@@ -21,6 +21,11 @@ _PRIOR, _MEMORY = 2, 12
 WARM, FAR, COLD = 10.0, 45.0, 165.0
 
 
+def cost_phrase(build_seconds: float) -> str:
+    """What the build is expected to cost."""
+    return f"build predicted {build_seconds:.0f} s" if build_seconds > 0 else "already built"
+
+
 class CostModel(Protocol):
     """Owned by the caller, who knows which builds are cached and what changed since them."""
 

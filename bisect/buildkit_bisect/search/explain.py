@@ -9,6 +9,7 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.phrases import plural
+from buildkit_bisect.search.cost import cost_phrase
 from buildkit_bisect.search.midpoint import Choice
 from buildkit_bisect.search.nearer import nearer_ends
 from buildkit_bisect.search.state import State
@@ -62,11 +63,6 @@ def undecided(state: State, commits: Collection[str]) -> str:
         *([f"{plural(skipped, 'commit')} could not be tested"] if skipped or not weak else []),
         *([f"{plural(weak, 'commit')} {neither}"] if weak else []),
     ])  # fmt: skip
-
-
-def cost_phrase(build_seconds: float) -> str:
-    """What the build is expected to cost."""
-    return f"build predicted {build_seconds:.0f} s" if build_seconds > 0 else "already built"
 
 
 def split_ask(state: State, choice: Choice, *, phase: Phase, total: int) -> Ask:

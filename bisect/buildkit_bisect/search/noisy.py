@@ -8,7 +8,8 @@ from dataclasses import replace
 from buildkit_bisect.phrases import percent, plural
 from buildkit_bisect.search import judge
 from buildkit_bisect.search.answer import found, gave_up, too_many_skips
-from buildkit_bisect.search.explain import cost_phrase, make_ask, see, undecided
+from buildkit_bisect.search.cost import cost_phrase
+from buildkit_bisect.search.explain import make_ask, see, undecided
 from buildkit_bisect.search.gate import refuse_alike
 from buildkit_bisect.search.notes import notes, turned_twice
 from buildkit_bisect.search.posterior import Belief, belief

@@ -5,10 +5,7 @@ from __future__ import annotations
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
-from buildkit_bisect.search.vocabulary import Inconclusive
-
-#: In the reason of an answer and in a note, if there is no single change between the ends.
-MORE_THAN_ONCE = "the outcome changed more than once"
+from buildkit_bisect.search.vocabulary import MORE_THAN_ONCE, Inconclusive
 
 
 def notes(state: State, *, found: str = "") -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from typing import Self
 
 import numpy as np
 
-from buildkit_bisect.search.history import AncestorTable, History, Mask, bits
+from buildkit_bisect.search.ancestors import AncestorTable
+from buildkit_bisect.search.history import History, Mask, bits
 from buildkit_bisect.search.rates import Floats
 
 

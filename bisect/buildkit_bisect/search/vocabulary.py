@@ -9,6 +9,9 @@ from typing import ClassVar
 
 from buildkit_bisect.model import Verdict
 
+#: In the reason of an answer and in a note, if there is no single change between the ends.
+MORE_THAN_ONCE = "the outcome changed more than once"
+
 
 class Phase(StrEnum):
     """Why a commit is asked for."""

@@ -1,6 +1,9 @@
-"""Builds that machines share: OCI artifacts in a registry, verified before use."""
+"""Builds that machines share: OCI artifacts in a registry, verified before use.
+
+`store` is imported only where one is used: it loads what speaks to a registry.
+"""
 
 from buildkit_bisect.sharing.entry import Asked, Entry
-from buildkit_bisect.sharing.store import Found, SharedStore, open_store
+from buildkit_bisect.sharing.opening import open_store
 
-__all__ = ["Asked", "Entry", "Found", "SharedStore", "open_store"]
+__all__ = ["Asked", "Entry", "open_store"]

@@ -15,21 +15,17 @@ from typing import Any, TypeVar
 
 import minisign
 
-from buildkit_bisect.errors import BadInput
-from buildkit_bisect.options.command import words
-from buildkit_bisect.options.requests import Building
 from buildkit_bisect.sharing import entry as entries
 from buildkit_bisect.sharing import files, signing
 from buildkit_bisect.sharing import manifest as manifests
 from buildkit_bisect.sharing.entry import BUILD, Asked, Entry
 from buildkit_bisect.sharing.manifest import Layer, Manifest
+from buildkit_bisect.sharing.opening import SCHEME
 from buildkit_bisect.sharing.refused import NONSENSE, Refused, why
 from buildkit_bisect.sharing.remote import Remote, Unavailable, within
 from buildkit_bisect.system.announce import announce
 
 T = TypeVar("T")
-
-_SCHEME = "oci://"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +69,7 @@ class SharedStore:
     @property
     def address(self) -> str:
         """``oci://HOST/REPOSITORY``."""
-        return f"{_SCHEME}{self.place}"
+        return f"{SCHEME}{self.place}"
 
     @property
     def trouble(self) -> bool:
@@ -320,44 +316,6 @@ class SharedStore:
         except Refused:  # a new base replaces it
             return None
         return found
-
-
-def open_store(request: Building, seconds: float, say: Callable[[str], None]) -> SharedStore | None:
-    """Return the store that *request* names; None if it names none. Nothing is asked yet.
-
-    Raises `BadInput` if a key is not one, or options conflict.
-    """
-    _check_options(request)
-    if not request.store:
-        return None
-    return SharedStore(
-        place=request.store.removeprefix(_SCHEME),
-        seconds=seconds,
-        key=signing.public_key(request.store_key) if request.store_key else None,
-        secret=signing.secret_key(request.store_sign) if request.store_sign else None,
-        pushes=request.store_push,
-        by=request.store_by,
-        say=say,
-    )
-
-
-def _check_options(request: Building) -> None:
-    sign = words(Building, store_sign=True)
-    if not request.store:
-        given = {
-            words(Building, store_push=True): request.store_push,
-            sign: request.store_sign,
-            words(Building, store_key=True): request.store_key,
-        }
-        alone = next((option for option, value in given.items() if value), "")
-        if alone:
-            raise BadInput(
-                f"{alone} needs a store", hint=words(Building, store="oci://ghcr.io/me/builds")
-            )
-    elif request.store_sign and not request.store_push:
-        raise BadInput(
-            f"{sign} is for what is pushed, and nothing is", hint=words(Building, store_push=True)
-        )
 
 
 def _base_tag(asked: Asked) -> str:

@@ -24,6 +24,7 @@ from buildkit_bisect.source.inputs import PROGRAMS, InputKeys
 from buildkit_bisect.source.kept_trees import kept_tree
 from buildkit_bisect.source.lookup import Lookup
 from buildkit_bisect.source.mirror import open_mirror
+from buildkit_bisect.source.trees import TreeReader
 from buildkit_bisect.system import paths
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.gitcmd import git, lines
@@ -153,7 +154,10 @@ class GitSource(Lookup):
     def _keys(self) -> Iterator[InputKeys]:
         folder = paths.cache("inputs")
         try:
-            with self._repo() as repo, InputKeys(repo, folder) as keys:
+            with (
+                TreeReader(self.mirror.path, self._repo) as trees,
+                InputKeys(trees, folder) as keys,
+            ):
                 yield keys
         except sqlite3.Error as err:
             # All of it can be computed again, but other processes may be writing to it.

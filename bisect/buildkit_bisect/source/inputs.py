@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from buildkit_bisect.golang.toolchain import asked_in_dockerfile
 from buildkit_bisect.source.closure import (
@@ -24,9 +24,6 @@ from buildkit_bisect.source.closure import (
 from buildkit_bisect.source.goimports import GoFile, scan
 from buildkit_bisect.source.remembered import Remembered
 from buildkit_bisect.source.trees import TreeReader
-
-if TYPE_CHECKING:
-    from git import Repo
 
 #: Program -> the directory of its main package.
 ROOTS = {"buildkitd": "cmd/buildkitd", "buildctl": "cmd/buildctl"}
@@ -53,8 +50,8 @@ class InputKeys:
     ids of git objects. Use as a context manager.
     """
 
-    def __init__(self, repo: Repo, folder: Path) -> None:
-        self._trees = TreeReader(repo)
+    def __init__(self, trees: TreeReader, folder: Path) -> None:
+        self._trees = trees
         self._remembered = Remembered(folder / f"inputs-{FORMAT}.sqlite")
         self._files: dict[str, GoFile] = {}
         self._texts: dict[str, str] = {}

@@ -45,6 +45,24 @@ class Lookup(History):
         what they mean. The mirror is fetched if it does not have the ref, or if a branch may have
         moved. Raises `BadInput` with the nearest names, or with the candidates of an ambiguous id.
         """
+        (found,) = self.resolve_all([ref])
+        return found
+
+    def resolve_all(self, refs: Sequence[str]) -> list[Revision]:
+        """Return what `resolve` does for each of *refs*.
+
+        All releases together take three git processes; any other ref takes four or more.
+        """
+        asked = [ref for ref in dict.fromkeys(refs) if names.is_release(ref) and ref == ref.strip()]
+        # A branch with the name of a release may be behind its remote's.
+        there = self.mirror.commits([*asked, *(f"refs/heads/{ref}" for ref in asked)])
+        plain = [ref for ref in asked if ref in there and f"refs/heads/{ref}" not in there]
+        found = dict(zip(plain, self.described([there[ref] for ref in plain]), strict=True))
+        return [
+            replace(found[ref], ref=ref) if ref in found else self._resolved(ref) for ref in refs
+        ]
+
+    def _resolved(self, ref: str) -> Revision:
         base, suffix = forms.split(ref.strip())
         address = github.address(base)
         if address and not self._is_branch(base):
@@ -56,26 +74,15 @@ class Lookup(History):
         self._warn_if_behind(name)
         return self.revision(sha, ref=name)
 
-    def resolve_all(self, refs: Sequence[str]) -> list[Revision]:
-        """Return what `resolve` does for each of *refs*.
-
-        All releases together take three git processes; one by one, each takes four or more.
-        """
-        asked = [ref for ref in dict.fromkeys(refs) if names.is_release(ref) and ref == ref.strip()]
-        # A branch with the name of a release may be behind its remote's.
-        there = self.mirror.commits([*asked, *(f"refs/heads/{ref}" for ref in asked)])
-        plain = [ref for ref in asked if ref in there and f"refs/heads/{ref}" not in there]
-        found = dict(zip(plain, self._described([there[ref] for ref in plain]), strict=True))
-        return [replace(found[ref], ref=ref) if ref in found else self.resolve(ref) for ref in refs]
-
     def known_id(self, commit: str) -> str:
         """Return the full id of a commit that a patch names; "" if the repository has none.
 
         It is looked up once: a table of patches asks for each revision and patch.
         """
         if commit not in self._ids:
+            whole = names.is_full_sha(commit)
             try:
-                self._ids[commit] = self.resolve(commit).sha
+                self._ids[commit] = self._looked_up(commit) if whole else self.resolve(commit).sha
             except BisectError:
                 self._ids[commit] = ""
         return self._ids[commit]
@@ -125,10 +132,10 @@ class Lookup(History):
 
     def revision(self, sha: str, *, ref: str = "") -> Revision:
         """Return the revision of a commit in the mirror; *ref* is its name in reports."""
-        (found,) = self._described([sha])
+        (found,) = self.described([sha])
         return replace(found, ref=ref or found.ref)
 
-    def _described(self, shas: Sequence[str]) -> list[Revision]:
+    def described(self, shas: Sequence[str]) -> list[Revision]:
         """Return the revisions of *shas* with their `describe`; ref is the short id."""
         if not shas:
             return []
@@ -284,6 +291,8 @@ class Lookup(History):
         """Return the commit id or ""; raises `BadInput` if an abbreviated id is ambiguous."""
         if found := self.mirror.commit(ref):
             return found
+        if names.is_full_sha(ref):
+            return ""  # nothing else is called that
         for remote in self._remotes():
             if found := self.mirror.commit(f"refs/remotes/{remote}/{ref}"):
                 return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from buildkit_bisect.source.closure import Directory, Tree
 from buildkit_bisect.system.gitcmd import git, lines
@@ -17,17 +19,33 @@ _MODULE = "160000"  # a submodule, which is not checked out
 
 
 class TreeReader:
-    """Reads trees through one ``git cat-file --batch``."""
+    """Reads trees of the mirror at *path* through one ``git cat-file --batch``.
 
-    def __init__(self, repo: Repo) -> None:
-        self._repo = repo
+    The repository is opened when its first object is read: what is asked is often known already.
+    Use as a context manager.
+    """
+
+    def __init__(self, path: Path, open_repo: Callable[[], AbstractContextManager[Repo]]) -> None:
+        self._path = path
+        self._open_repo = open_repo
+        self._opened = ExitStack()
         self._below: dict[tuple[str, str], Tree] = {}
         self._directories: dict[str, tuple[Directory, dict[str, str]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    @cached_property
+    def _repo(self) -> Repo:
+        return self._opened.enter_context(self._open_repo())
 
     def roots(self, commits: list[str]) -> dict[str, str]:
         """Return commit id -> id of its tree."""
         shown = ("log", "--no-walk=unsorted", "--format=%H %T")
-        out = git(Path(self._repo.git_dir), *shown, *commits, "--").stdout
+        out = git(self._path, *shown, *commits, "--").stdout
         return dict(line.split() for line in lines(out))
 
     def tree(self, root: str) -> Tree:

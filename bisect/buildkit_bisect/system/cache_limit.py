@@ -208,7 +208,7 @@ def _go_files(cache: Entry) -> Iterator[Entry]:
 
 @contextmanager
 def _gate(how: int) -> Iterator[None]:
-    descriptor = os.open(paths.cache("locks") / "use.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(f"{paths.cache('locks')}/use.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, how)
         yield

@@ -44,6 +44,8 @@ def cache_place() -> Path:
 def cache_root() -> Path:
     """Return `cache_place`; created if missing. Raises `BadInput` if the user's cannot exist."""
     root = cache_place()
+    if os.path.isdir(root):  # noqa: PTH112 - asked thousands of times; pathlib takes longer
+        return root
     try:
         root.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
@@ -64,7 +66,8 @@ def cache(name: str) -> Path:
     if name.partition("/")[0] not in DIRECTORIES:
         raise ValueError(f"{name} is not in paths.DIRECTORIES")
     path = cache_root() / name
-    path.mkdir(parents=True, exist_ok=True)
+    if not os.path.isdir(path):  # noqa: PTH112 - as above
+        path.mkdir(parents=True, exist_ok=True)
     return path
 
 

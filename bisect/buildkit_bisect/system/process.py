@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,9 @@ GRACE = 5.0
 #: rest of its output. With `GRACE`, every child ends within its deadline plus ten seconds.
 _KILLED = 2.0
 _DRAIN = 2.0
+
+#: Milliseconds that one call can wait: three weeks.
+_LONGEST_POLL = 2**31 - 1
 
 #: Characters at the end of an output that `Completed.tail` reads.
 _TAIL = 4000
@@ -105,6 +109,30 @@ class Child(subprocess.Popen[bytes]):
     """A child with the mark that its descendants inherit."""
 
     mark = ""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it ends, or raise `subprocess.TimeoutExpired` after *timeout* seconds.
+
+        Python's own method looks again and again, with longer and longer pauses: it notices the end
+        of a git command that takes 8 ms after 16.
+        """
+        if timeout is not None and self.poll() is None:
+            with contextlib.suppress(OSError):  # an old kernel
+                # The id is still the child's: nothing else reaps it.
+                if not _ended(self.pid, timeout):
+                    raise subprocess.TimeoutExpired(self.args, timeout)
+        return super().wait(timeout)
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    """Whether process *pid* ends within *seconds*. Raises OSError if the kernel cannot say."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        end = select.poll()
+        end.register(descriptor, select.POLLIN)
+        return bool(end.poll(min(max(0, seconds) * 1000, _LONGEST_POLL)))
+    finally:
+        os.close(descriptor)
 
 
 def death_signal() -> bool:

@@ -16,8 +16,8 @@ from buildkit_bisect.builds.key import Recipe
 from buildkit_bisect.campaign.setup import reference_build
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
-from buildkit_bisect.sharing import SharedStore
 from buildkit_bisect.sharing.entry import BUILD, FAILURE
+from buildkit_bisect.sharing.store import SharedStore
 from buildkit_bisect.system import paths
 from shared_builds import COMPLAINT, GO, LOG, FakeRemote, asked, built, empty_cache, key
 

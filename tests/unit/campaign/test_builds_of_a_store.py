@@ -11,7 +11,7 @@ from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.overlay import Overlay
 from buildkit_bisect.model import PatchRef, Variant
 from buildkit_bisect.result import CellInfo
-from buildkit_bisect.search import History
+from buildkit_bisect.search.history import History
 
 
 class Store:

@@ -6,19 +6,10 @@ from buildkit_bisect.campaign import cell_choice
 from buildkit_bisect.campaign.cell_choice import Ends
 from buildkit_bisect.model import Axes
 from buildkit_bisect.result import CellTried
-from buildkit_bisect.search import (
-    BisectSession,
-    CellChoice,
-    Chosen,
-    History,
-    Inconclusive,
-    NoneDiffers,
-    RefusalKind,
-    Refused,
-    SearchOptions,
-    Tested,
-    Try,
-)
+from buildkit_bisect.search import Inconclusive, RefusalKind, Refused, SearchOptions, Tested
+from buildkit_bisect.search.choice import CellChoice, Chosen, NoneDiffers, Try
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
 from worlds import linear, seen
 
 DIFFERENT: Axes = (("bases", "different"), ("snapshotter", "stargz"))

@@ -10,15 +10,10 @@ from buildkit_bisect.campaign import estimate
 from buildkit_bisect.campaign.estimate import LATER, Recorded, Row, build_seconds, pace
 from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.forecast import forecast
-from buildkit_bisect.search import (
-    Ask,
-    BisectSession,
-    History,
-    NearestBuilt,
-    SearchOptions,
-    Tested,
-)
+from buildkit_bisect.search import Ask, NearestBuilt, SearchOptions, Tested
 from buildkit_bisect.search.cost import COLD
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
 from worlds import World, linear, seen
 
 

@@ -8,12 +8,12 @@ import pytest
 from buildkit_bisect.campaign import priors
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.priors import Priors
-from buildkit_bisect.cli import campaigns
+from buildkit_bisect.cli import bisecting
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.lab.coverage import Covered
 from buildkit_bisect.options.choices import Prior
 from buildkit_bisect.options.requests import Bisect
-from buildkit_bisect.search import History
+from buildkit_bisect.search.history import History
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.source.changes import Changes
 
@@ -130,4 +130,4 @@ def test_without_coverage_the_search_goes_on(line: Line) -> None:
 @pytest.mark.parametrize("options", [{"suspect": ("solver",)}, {"prior": Prior.COVERAGE}])
 def test_releases_are_not_one_commit_each(options: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="weighs commits"):
-        campaigns.bisect(Bisect(good="v0.24.0", bad="v0.25.0", releases=True, **options))
+        bisecting.bisect(Bisect(good="v0.24.0", bad="v0.25.0", releases=True, **options))

@@ -23,7 +23,12 @@ def proxy() -> Source:
         return Revision(ref=name, sha=name[4] * 40, describe=name)
 
     releases = [Revision(ref=name, sha="", describe=name) for name in LISTED]
-    return cast(Source, SimpleNamespace(resolve=resolve, releases=lambda: releases))
+    return cast(
+        Source,
+        SimpleNamespace(
+            resolve_all=lambda refs: list(map(resolve, refs)), releases=lambda: releases
+        ),
+    )
 
 
 def test_an_end_has_one_name_whatever_the_proxy_knows_of_it() -> None:

@@ -17,7 +17,7 @@ from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.events import Planned
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.options import requests
-from buildkit_bisect.search import History
+from buildkit_bisect.search.history import History
 
 COMMITS = ("a", "b", "c", "d", "e")
 

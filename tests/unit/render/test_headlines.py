@@ -14,7 +14,7 @@ from buildkit_bisect import render
 from buildkit_bisect.render.clauses import clauses
 from buildkit_bisect.render.text import markdown
 from buildkit_bisect.result import CandidateInfo, CellInfo, Result
-from buildkit_bisect.search.notes import MORE_THAN_ONCE
+from buildkit_bisect.search.vocabulary import MORE_THAN_ONCE
 from comments import GFM, first_screen, rows
 
 

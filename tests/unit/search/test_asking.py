@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from buildkit_bisect.search import Ask, BisectSession, FlatCost, Found, History, Phase
+from buildkit_bisect.search import Ask, FlatCost, Found, Phase
+from buildkit_bisect.search.history import History
 from buildkit_bisect.search.posterior import belief
+from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.search.weigh import WORTHWHILE, _again, _fresh, worth
 from worlds import dice, linear, random_history, seen, tip_of
 

@@ -9,15 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.search import (
-    Ask,
-    Boundaries,
-    BoundarySearch,
-    History,
-    Phase,
-    Skip,
-    SkipKind,
-)
+from buildkit_bisect.search import Ask, Phase, Skip, SkipKind
+from buildkit_bisect.search.boundary_search import BoundarySearch
+from buildkit_bisect.search.changes import Boundaries
+from buildkit_bisect.search.history import History
 from worlds import dice, linear, random_history, tip_of
 
 BROKEN = Skip(kind=SkipKind.BUILD, reason="undefined: x")

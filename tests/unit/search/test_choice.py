@@ -6,15 +6,6 @@ import pytest
 
 from buildkit_bisect.search import (
     Ask,
-    BisectSession,
-    CellChoice,
-    Chosen,
-    EndsFound,
-    GoodEndOfCell,
-    GoodEndOfCells,
-    GoodEndSearch,
-    History,
-    NoneDiffers,
     Phase,
     RefusalKind,
     Refused,
@@ -22,8 +13,18 @@ from buildkit_bisect.search import (
     Skip,
     SkipKind,
     Tested,
+)
+from buildkit_bisect.search.choice import (
+    CellChoice,
+    Chosen,
+    GoodEndOfCell,
+    GoodEndOfCells,
+    NoneDiffers,
     Try,
 )
+from buildkit_bisect.search.ends import EndsFound, GoodEndSearch
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
 from worlds import dice, linear, seen
 
 SIZE = 20

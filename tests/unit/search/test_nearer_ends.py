@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from buildkit_bisect.search import (
     Ask,
-    BisectSession,
     FlatCost,
     Found,
-    History,
     Inconclusive,
     NearestBuilt,
     Phase,
@@ -23,6 +21,8 @@ from buildkit_bisect.search import (
     SearchOptions,
     Tested,
 )
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Evidence
 from worlds import World, dice, drive, histories, linear, searched, seen, tip_of

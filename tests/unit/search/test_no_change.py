@@ -10,17 +10,17 @@ import pytest
 from buildkit_bisect.search import (
     Answer,
     Ask,
-    BisectSession,
     FlatCost,
     Found,
-    History,
     Phase,
     RefusalKind,
     Refused,
     SearchOptions,
     Tested,
 )
+from buildkit_bisect.search.history import History
 from buildkit_bisect.search.posterior import belief
+from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.search.weigh import _again, _fresh
 from worlds import dice, drive, linear, seen
 

@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 
 from buildkit_bisect.search import (
     Ask,
-    BisectSession,
     Found,
-    History,
     Inconclusive,
     NearestBuilt,
     Phase,
@@ -29,9 +27,11 @@ from buildkit_bisect.search import (
     Tested,
 )
 from buildkit_bisect.search.cells import Cells
+from buildkit_bisect.search.history import History
 from buildkit_bisect.search.information import Outlook
 from buildkit_bisect.search.posterior import MARGIN, cautious, likelihoods, stated
 from buildkit_bisect.search.rates import FIX, REGRESSION, RatePrior
+from buildkit_bisect.search.session import BisectSession
 from worlds import World, dice, drive, histories, linear, random_history, searched, seen, tip_of
 
 

@@ -14,17 +14,17 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search import (
     Answer,
     Ask,
-    BisectSession,
     FlatCost,
     Found,
-    History,
     Inconclusive,
     Range,
     SearchOptions,
     Tested,
 )
+from buildkit_bisect.search.history import History
 from buildkit_bisect.search.posterior import belief
 from buildkit_bisect.search.prior import Weights, combined
+from buildkit_bisect.search.session import BisectSession
 from worlds import World, dice, drive, histories, linear, searched, seen, tip_of
 
 #: From next to nothing to nearly all.

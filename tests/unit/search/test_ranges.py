@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from buildkit_bisect.search import (
     Answer,
     Ask,
-    BisectSession,
     Found,
-    History,
     Inconclusive,
     Range,
     RefusalKind,
@@ -24,6 +22,8 @@ from buildkit_bisect.search import (
     SkipKind,
     Tested,
 )
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
 from worlds import BROKEN, Case, World, dice, drive, hard_case, linear, seen
 
 MODES = st.sampled_from([1, 3, None])

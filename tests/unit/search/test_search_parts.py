@@ -12,10 +12,6 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.search import (
     AsBefore,
     Ask,
-    BisectSession,
-    EndsFound,
-    GoodEndSearch,
-    History,
     NearestBuilt,
     Phase,
     RefusalKind,
@@ -24,6 +20,9 @@ from buildkit_bisect.search import (
     Tested,
 )
 from buildkit_bisect.search.cost import COLD, FAR, WARM
+from buildkit_bisect.search.ends import EndsFound, GoodEndSearch
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
 from worlds import BROKEN, World, histories, linear, seen, tip_of
 
 

@@ -13,10 +13,8 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.search import (
     Ask,
-    BisectSession,
     FlatCost,
     Found,
-    History,
     Inconclusive,
     Phase,
     Range,
@@ -28,6 +26,8 @@ from buildkit_bisect.search import (
     Step,
     Tested,
 )
+from buildkit_bisect.search.history import History
+from buildkit_bisect.search.session import BisectSession
 from worlds import BROKEN, World, drive, histories, linear, searched, seen, tip_of
 
 ONCE = SearchOptions(trials=1)
