@@ -218,7 +218,7 @@ def conduct(campaign: driver.Campaign, setup: Setup) -> int:
     document = driver.drive(campaign, setup, partial(_publish, request))
     if request.json:
         sys.stdout.write(result.dump(document))
-    return _code(document)
+    return code(document)
 
 
 def _publish(request: Campaign, document: Result, folder: Path, events: Events) -> str:
@@ -256,7 +256,8 @@ def trim(events: Events, bound: int, *, grew: bool) -> None:
         events.emit(Said(text=f"removed {size} from the cache to keep it below {limit}"))
 
 
-def _code(done: Result) -> int:
+def code(done: Result) -> int:
+    """Return the exit code of a campaign."""
     if any(cell.verdict == Verdict.INFRA for cell in done.cells):
         return INFRA
     if done.bisect and done.bisect.status != SearchStatus.FOUND:

@@ -72,11 +72,12 @@ def wrong(part: Any) -> str:
 
 
 def _unknown_machine(result: Any) -> str:
-    """A machine of a cell or a part that the document does not describe; "" if there is none."""
-    known = result.machines or {"": {}}
+    """A machine that the document does not describe, or a cell that names none; "" if neither."""
     for each in (*result.cells, *result.parts):
-        if each.machine not in known:
+        if each.machine and each.machine not in result.machines:
             return f"{type(each).__name__}.machine: no {each.machine!r} in the machines"
+    if result.machines and any(cell.trials and not cell.machine for cell in result.cells):
+        return "CellInfo.machine: trials of one of several machines, and not of which"
     return ""
 
 

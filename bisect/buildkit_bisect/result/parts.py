@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from buildkit_bisect.options.shards import MOST as MOST_SHARDS
 from buildkit_bisect.phrases import listed
 
-#: The most parts that a matrix is cut into.
-MOST_SHARDS = 10_000
+__all__ = ["MOST_SHARDS", "PartInfo", "ShardInfo", "lacking", "missing", "of_machines"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +74,8 @@ def _ranges(numbers: Sequence[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    named = [
-        f"{run[0]} to {run[-1]}" if len(run) > 2 else " and ".join(map(str, run)) for run in runs
-    ]  # noqa: PLR2004
+    named: list[str] = []
+    for run in runs:
+        long = len(run) > 2  # noqa: PLR2004 - both are named
+        named += [f"{run[0]} to {run[-1]}"] if long else map(str, run)
     return listed(named)
