@@ -48,6 +48,13 @@ def run(request: requests.Run) -> int:
 
 def matrix(request: requests.Matrix) -> int:
     """Find which variants are broken, and in which cells."""
+    if request.shard and request.format is Format.GITHUB_MATRIX:
+        option = words(requests.Matrix, format="github-matrix")
+        raise BadInput(
+            f"{option} has a job for each variant, and {words(requests.Matrix, shard=True)} is a"
+            " part of the matrix",
+            hint=f"leave out {option}",
+        )
     return _matrix(request, request.revs, default=ALL_SCENARIOS, form=request.format)
 
 
@@ -93,7 +100,8 @@ def _matrix(
                 github.strategy((ref, tuple(filter(None, text.split(",")))) for ref, text in asked)
             )
             return DONE
-        return conduct(MatrixCampaign(setup, variants, CampaignKind(request.task)), setup)
+        shard = request.shard if isinstance(request, requests.Matrix) else None
+        return conduct(MatrixCampaign(setup, variants, CampaignKind(request.task), shard), setup)
 
 
 def asked_for(item: str, request: Building) -> tuple[str, str]:

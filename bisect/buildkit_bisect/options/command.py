@@ -82,7 +82,7 @@ def applicable(hint: str, kind: type[Request]) -> str:
 #: Options that say which revisions, how the answer is shown, or that nothing stored is used.
 _OWN = frozenset({
     *("rev", "revs", "range", "good", "bad", "find-good", "find-fix", "from", "to"),
-    *("base", "culprit"),
+    *("base", "culprit", "shard"),
     *("format", "json", "fresh"),
 })  # fmt: skip
 

@@ -5,11 +5,13 @@ The documents may come from other people.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.options.command import inv
+from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.requests import Matrix
 from buildkit_bisect.phrases import labelled
 from buildkit_bisect.result.document import BuildInfo, CellInfo, Result, ScenarioInfo
 from buildkit_bisect.result.words import CampaignKind, CampaignStatus
@@ -60,7 +62,7 @@ def check(given: Sequence[Given]) -> None:
     """Raise `BadInput` for the first thing that two of *given* disagree on."""
     for one in given:
         _check_kind(one)
-    for differs in (_scenario, _patch, _commit, _binary):
+    for differs in (_scenario, _patch, _commit, _binary, _plan):
         differs(given)
 
 
@@ -159,8 +161,35 @@ def _binary(given: Sequence[Given]) -> None:
     _once(given, binaries, "the same Go, options and source for all")
 
 
+def _plan(given: Sequence[Given]) -> None:
+    def plans(result: Result) -> Iterator[tuple[object, str, object, str]]:
+        if shard := result.shard:
+            command = unsharded(result.command)
+            shown = f"shard {shard.number} of plan {shard.plan[:_SHORT]}"
+            yield (command, shard.of), "the matrix of one command", shard.plan, shown
+
+    _once(given, plans, "run them with the same sources, so that all find the same commits")
+
+
 def _shown(build: BuildInfo) -> str:
     return f"sha256 {build.binary_sha256[:_SHORT]} (build {build.key[:_SHORT]}, Go {build.go})"
+
+
+def unsharded(command: str) -> str:
+    """Return a campaign's command without the option that makes it run a part of a matrix."""
+    flag = words(Matrix, shard=True)
+    try:
+        left = shlex.split(command)
+    except ValueError:  # a document may contain anything
+        return command
+    kept: list[str] = []
+    while left:
+        word = left.pop(0)
+        if word == flag:
+            left[:1] = []
+        elif not word.startswith(f"{flag}="):
+            kept.append(word)
+    return shlex.join(kept)
 
 
 class Seen:

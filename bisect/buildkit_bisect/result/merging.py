@@ -5,14 +5,11 @@ Trials of a cell that ran on several machines stay apart: each machine has a cel
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from buildkit_bisect.errors import BadInput
-from buildkit_bisect.options.command import words
-from buildkit_bisect.options.requests import Matrix
 from buildkit_bisect.result import belonging
 from buildkit_bisect.result.belonging import Given
 from buildkit_bisect.result.document import CellInfo, Result, ScenarioInfo
@@ -198,25 +195,8 @@ def _parts(result: Result, called: Mapping[str, str]) -> Iterator[PartInfo]:
 
 def _command(results: Sequence[Result], command: str) -> str:
     """Return the command that runs the whole matrix, or *command* if the results have several."""
-    whole = {unsharded(result.command) for result in results}
+    whole = {belonging.unsharded(result.command) for result in results}
     return whole.pop() if len(whole) == 1 else command
-
-
-def unsharded(command: str) -> str:
-    """Return a campaign's command without the option that makes it run a part of a matrix."""
-    flag = words(Matrix, shard=True)
-    try:
-        left = shlex.split(command)
-    except ValueError:  # a document may contain anything
-        return command
-    kept: list[str] = []
-    while left:
-        word = left.pop(0)
-        if word == flag:
-            left[:1] = []
-        elif not word.startswith(f"{flag}="):
-            kept.append(word)
-    return shlex.join(kept)
 
 
 def _source(results: Sequence[Result]) -> dict[str, str]:
