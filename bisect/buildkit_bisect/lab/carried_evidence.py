@@ -97,8 +97,7 @@ def _below(folder: int, name: str, shown: str, target: str, depth: int) -> Itera
     if stat.S_ISREG(status.st_mode):
         if status.st_size > MOST_BYTES:
             raise BadInput(
-                f"{shown} has {cache_limit.shown(status.st_size)}, more than"
-                f" {cache_limit.shown(MOST_BYTES)}",
+                f"{shown} has {status.st_size} bytes, more than {MOST_BYTES}",
                 hint="leave that result out, or remove the file",
             )
         yield _File(folder=folder, name=name, path=shown, target=target, status=status)
