@@ -34,10 +34,13 @@ def shard(option: Option, given: str) -> Shard:
             f"--{option.name} {given[:40]!r} is not I/N", hint=f"--{option.name} {option.example}"
         )
     number, of = map(int, found.groups())
-    if not 1 <= number <= of <= MOST:
-        most = f"; at most {MOST} shards" if of > MOST else ""
+    if of > MOST:
         raise BadInput(
-            f"--{option.name} {given}: there is no shard {number} of {of}{most}",
-            hint=f"--{option.name} 1/{min(max(of, 1), MOST)}",
+            f"--{option.name} {given}: at most {MOST} shards", hint=f"--{option.name} 1/{MOST}"
+        )
+    if not 1 <= number <= of:
+        raise BadInput(
+            f"--{option.name} {given}: there is no shard {number} of {of}",
+            hint=f"--{option.name} 1/{max(of, 1)}",
         )
     return Shard(number=number, of=of)
