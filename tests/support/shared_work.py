@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,13 +88,8 @@ def written(folder: Path, one: Result) -> Path:
     return folder
 
 
-def document(folder: Path) -> dict[str, object]:
+def document(folder: Path) -> dict[str, Any]:
     """The JSON of the only result below *folder*."""
     (path,) = folder.glob("*/result.json")
-    loaded: dict[str, object] = json.loads(path.read_text())
+    loaded: dict[str, Any] = json.loads(path.read_text())
     return loaded
-
-
-def names(machines: Sequence[str]) -> list[str]:
-    """*machines* without those of cells that ran on none, each once."""
-    return list(dict.fromkeys(filter(None, machines)))

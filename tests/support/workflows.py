@@ -34,13 +34,13 @@ _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 _NAME = re.compile(r"[a-z_]+(?:\.[\w-]+)+")
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[Any, Any]:
     """Return the workflow or action at *path*."""
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
+    loaded: dict[Any, Any] = yaml.safe_load(path.read_text())
     return loaded
 
 
-def inputs(workflow: Mapping[str, Any], **given: Any) -> dict[str, Any]:
+def inputs(workflow: Mapping[Any, Any], **given: Any) -> dict[str, Any]:
     """Return the inputs of a reusable workflow: those *given*, and the defaults of the others."""
     # YAML 1.1 reads the key `on` as true.
     declared = workflow[True]["workflow_call"]["inputs"]
