@@ -5,6 +5,7 @@ The documents may come from other people.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Matrix
 from buildkit_bisect.phrases import labelled
-from buildkit_bisect.result.document import BuildInfo, CellInfo, Result, ScenarioInfo
+from buildkit_bisect.result.document import BuildInfo, CellInfo, Result, ScenarioInfo, TrialInfo
 from buildkit_bisect.result.words import CampaignKind, CampaignStatus
 
 #: Campaigns whose cells mean something without the rest of the document.
@@ -192,11 +193,17 @@ def unsharded(command: str) -> str:
     return shlex.join(kept)
 
 
+def _digest(cell: CellInfo, trial: TrialInfo) -> bytes:
+    """Return what is equal for one trial in two results, and for no two trials."""
+    same = replace(trial, evidence="", reused=False)
+    return hashlib.sha256(f"{key(cell)} {same}".encode(errors="replace")).digest()
+
+
 class Seen:
     """The trials of the results so far: those that two of them have count once."""
 
     def __init__(self) -> None:
-        self._trials: dict[str, Given] = {}
+        self._trials: dict[bytes, Given] = {}
         self._without: dict[tuple[Key, str, tuple[tuple[str, str], ...]], Given] = {}
         self._other: dict[int, Given] = {}
 
@@ -205,7 +212,7 @@ class Seen:
 
         Raises `BadInput` if one has some of the trials.
         """
-        own = [f"{key(cell)} {replace(t, evidence='', reused=False)}" for t in cell.trials]
+        own = [_digest(cell, trial) for trial in cell.trials]
         there = [trial for trial in own if trial in self._trials]
         if there and len(there) < len(own):
             other = self._trials[there[0]]
