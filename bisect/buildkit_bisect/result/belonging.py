@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import inv, words
@@ -194,9 +194,13 @@ def unsharded(command: str) -> str:
 
 
 def _digest(cell: CellInfo, trial: TrialInfo) -> bytes:
-    """Return what is equal for one trial in two results, and for no two trials."""
-    same = replace(trial, evidence="", reused=False)
-    return hashlib.sha256(f"{key(cell)} {same}".encode(errors="replace")).digest()
+    """Return what is equal for one trial in two results, and for no two trials: its times.
+
+    What was made of them may differ: a step is compared with the control of that campaign.
+    """
+    steps = [(step.id, step.exit, step.seconds) for step in trial.steps]
+    same = key(cell), trial.ended, trial.seconds, steps
+    return hashlib.sha256(repr(same).encode(errors="replace")).digest()
 
 
 class Seen:
