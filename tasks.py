@@ -145,6 +145,14 @@ def diff(request: requests.Diff) -> int:
     return results.diff(request)
 
 
+@task(requests.Merge)
+def merge(request: requests.Merge) -> int:
+    """Join results of shards, or of several machines, in one report: ./inv merge shards/*"""
+    from buildkit_bisect.cli import merging
+
+    return merging.merge(request)
+
+
 @task(requests.Post)
 def post(request: requests.Post) -> int:
     """Post a report as an issue comment with gh, or update it: ./inv post latest --issue 6893"""

@@ -65,6 +65,7 @@ class Planned:
     least: float = 0.0  # seconds of a search, with `before`; nine times in ten it takes from this
     most: float = 0.0  # to this; 0: builds and cells say how long
     tried_at: tuple[str, ...] = ()  # ends that run in every column; the search is in one of them
+    shard: str = ""  # "2 of 5, with 3 of 14 rows", if it is a part of a matrix
 
     def columns_of(self, row: str) -> tuple[Column, ...]:
         """Return the cells that *row* may run; without controls if it is in `only_bad_of`."""

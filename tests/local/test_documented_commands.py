@@ -50,6 +50,7 @@ NOT_RUN = {
     "build": "it compiles BuildKit; its revision and its patches are resolved",
     "check": "it runs for minutes, in CI",
     "doctor": "it installs packages",
+    "merge": "it needs results of shards; test_merge.py runs it",
     "resume": "it replaces this process by the campaign's command",
     "test": "it would run this test",
 }

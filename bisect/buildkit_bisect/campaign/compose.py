@@ -39,6 +39,7 @@ from buildkit_bisect.result import (
     Result,
     RevisionInfo,
     ScenarioInfo,
+    ShardInfo,
     StepInfo,
     TrialInfo,
     ValidationInfo,
@@ -222,6 +223,7 @@ class Findings:
     cells: tuple[CellInfo, ...]
     bisect: BisectInfo | None = None
     validation: ValidationInfo | None = None
+    shard: ShardInfo | None = None
 
 
 _Advice = TypeVar("_Advice", BisectInfo, ValidationInfo)
@@ -283,5 +285,6 @@ def result(
         status=str(CampaignStatus.DONE),
         page=request.publish.replace("{id}", campaign),
         notes=pulled_notes(findings.cells),
+        shard=findings.shard,
     )
     return reproduction.added(document, setup.scenarios)

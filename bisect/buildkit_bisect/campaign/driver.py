@@ -64,7 +64,7 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
 
     Raises `BadInput` if the folder cannot be created, and any error of the campaign.
     """
-    name, folder = _new_folder(setup.request.out, campaign.kind)
+    name, folder = new_folder(setup.request.out, campaign.kind)
     record.begin(
         folder,
         campaign.kind,
@@ -126,8 +126,8 @@ def _document(campaign: Campaign, setup: Setup, name: str, folder: Path) -> Resu
         )
 
 
-def _new_folder(out: Path, kind: str) -> tuple[str, Path]:
-    """Return a campaign's id and its new folder below *out*."""
+def new_folder(out: Path, kind: str) -> tuple[str, Path]:
+    """Return a campaign's id and its new folder below *out*. Raises `BadInput`."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     hint = words(requests.Campaign, out="DIR")
     try:

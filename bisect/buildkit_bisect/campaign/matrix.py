@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from buildkit_bisect.builds import history
-from buildkit_bisect.campaign import compose, estimate, groundwork, recall
+from buildkit_bisect.campaign import compose, estimate, groundwork, recall, shards
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_steps import cell_done
@@ -21,6 +21,7 @@ from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, Revision, Variant
+from buildkit_bisect.options.shards import Shard
 from buildkit_bisect.result import CampaignKind, CellInfo
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
@@ -149,19 +150,28 @@ def _go(source: Source, revision: Revision) -> str:
 class MatrixCampaign:
     """Every variant in every cell; the document is complete even if builds or cells fail."""
 
-    def __init__(self, setup: Setup, variants: Sequence[Variant], kind: CampaignKind) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        variants: Sequence[Variant],
+        kind: CampaignKind,
+        shard: Shard | None = None,
+    ) -> None:
         self.kind = kind
         self._setup = setup
-        self._variants = tuple(variants)
         self._trials = setup.request.trials or TRIALS
+        self._part = shards.part(setup, variants, self._trials, shard) if shard else None
+        self._variants = self._part.variants if self._part else tuple(variants)
         self._first: Planned | None = None
 
-    def settled(self) -> None:
-        """Return None: a matrix is always run."""
+    def settled(self) -> Findings | None:
+        """Return the findings of a shard without rows; None for others, which are run."""
+        return self._findings(()) if not self._variants else None
 
     def plan(self) -> Planned:
         """Return a plan with a row for each variant and a column for each cell."""
-        self._first = planned(self._setup, self._variants, self._trials, self.kind)
+        plan = planned(self._setup, self._variants, self._trials, self.kind)
+        self._first = replace(plan, shard=str(self._part or ""))
         return self._first
 
     def run(self, work: Work) -> Findings:
@@ -181,8 +191,12 @@ class MatrixCampaign:
                 cells += [
                     compose.cell_info(done[a], work.folder) for a in self._setup.cells(scenario)
                 ]
+        return self._findings(cells)
+
+    def _findings(self, cells: Sequence[CellInfo]) -> Findings:
         return Findings(
             revisions=tuple({v.revision.ref: v.revision for v in self._variants}.values()),
             patches=tuple({p.name: p for v in self._variants for p in v.patches}.values()),
             cells=tuple(cells),
+            shard=self._part.info if self._part else None,
         )

@@ -45,6 +45,13 @@ def run(request: requests.Run) -> int:
 
 def matrix(request: requests.Matrix) -> int:
     """Find which variants are broken, and in which cells."""
+    if request.shard and request.format is Format.GITHUB_MATRIX:
+        option = words(requests.Matrix, format="github-matrix")
+        raise BadInput(
+            f"{option} has a job for each variant, and {words(requests.Matrix, shard=True)} is a"
+            " part of the matrix",
+            hint=f"leave out {option}",
+        )
     return _matrix(request, request.revs, default=ALL_SCENARIOS, form=request.format)
 
 
@@ -90,7 +97,8 @@ def _matrix(
                 github.strategy((ref, tuple(filter(None, text.split(",")))) for ref, text in asked)
             )
             return DONE
-        return conduct(MatrixCampaign(setup, variants, CampaignKind(request.task)), setup)
+        shard = request.shard if isinstance(request, requests.Matrix) else None
+        return conduct(MatrixCampaign(setup, variants, CampaignKind(request.task), shard), setup)
 
 
 def scripted(request: Campaign) -> Scenario | None:
@@ -135,7 +143,7 @@ def conduct(campaign: driver.Campaign, setup: Setup) -> int:
     document = driver.drive(campaign, setup, partial(_publish, request))
     if request.json:
         sys.stdout.write(result.dump(document))
-    return _code(document)
+    return code(document)
 
 
 def _publish(request: Campaign, document: Result, folder: Path, events: Events) -> str:
@@ -159,7 +167,8 @@ def _made(document: Result) -> bool:
     )
 
 
-def _code(done: Result) -> int:
+def code(done: Result) -> int:
+    """Return the exit code of a campaign."""
     if any(cell.verdict == Verdict.INFRA for cell in done.cells):
         return INFRA
     if done.bisect and done.bisect.status != SearchStatus.FOUND:

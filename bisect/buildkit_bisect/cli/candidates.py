@@ -110,8 +110,10 @@ def _positional(
     done = sum(one.role is Role.POSITIONAL and one.task == last.task for one in words)
     if done < len(required):
         yield from _values(required[done], current, words)
-    elif last.role is Role.TASK and last.task in line.OPTIONAL:
-        yield from _values(line.OPTIONAL[last.task], current, words)
+    elif optional := line.OPTIONAL.get(last.task):
+        another = last.option == optional and optional.form is Form.REPEATED
+        if last.role is Role.TASK or another:
+            yield from _values(optional, current, words)
 
 
 def _tasks(*, helped: bool) -> Iterator[Candidate]:
@@ -265,14 +267,14 @@ SOURCES: Mapping[str, _Source] = {
     "NAME_OR_DIR": _scenarios,
     "KEY=VALUE": _axes,
     **dict.fromkeys(("NAME,NAME", "NAME|FILE|URL|pr/N,..."), _patches),
-    "ID": _campaigns,
+    **dict.fromkeys(("ID", "RESULT"), _campaigns),
     "OUTCOME,OUTCOME": _outcomes,
     "NAME=SECONDS": _deadlines,
     **dict.fromkeys(("FILE", "FILE,FILE", "FILE|URL|-"), _files),
     **dict.fromkeys(
         ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
          "oci://REGISTRY/REPOSITORY", "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT",
-         "EXPECTATION", "NAME=VALUE", "STAGE", "NAME=SOCKET[:ROOT]"),
+         "EXPECTATION", "NAME=VALUE", "STAGE", "NAME=SOCKET[:ROOT]", "I/N"),
         _nothing,
     ),
 }  # fmt: skip

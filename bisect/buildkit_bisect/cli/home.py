@@ -33,7 +33,7 @@ GROUPS = {
     "Which commit broke or fixed it?": ("bisect", "boundaries"),
     "What does the report say?": ("scenario-new", "scenario-learn", "scenario-check"),
     "Does a patch fix it?": ("validate", "patch-new", "patch-list", "patch-check"),
-    "What happened?": ("status", "report", "diff", "post", "resume"),
+    "What happened?": ("status", "report", "diff", "merge", "post", "resume"),
     "Before and after": ("plan", "doctor", "build", "warm", "clean", "completion"),
     "For this project itself": ("test", "check"),
 }

@@ -84,9 +84,10 @@ def normal(argv: Sequence[str]) -> list[str]:
     """Return *argv* (the program's name first) as Invoke parses it.
 
     ``help TASK`` becomes ``--help TASK``, ``patch new`` becomes ``patch-new``, and ``--id`` comes
-    before an optional positional value.
+    before an optional positional value; before each, if there may be several.
     """
     out: list[str] = []
+    several: Option | None = None  # what the words up to the next option are values of
     for word in argv:
         first = len(out) == 1 or (len(out) == 3 and out[1] == "--search-root")  # noqa: PLR2004
         group = out[-1] if out[-1:] and out[-1] in GROUPS else ""
@@ -97,8 +98,14 @@ def normal(argv: Sequence[str]) -> list[str]:
             if word in HELP:
                 out[-1:] = [word, group]
                 continue
-        if out and out[-1] in OPTIONAL and not word.startswith(_DASHES):
-            out.append(OPTIONAL[out[-1]].flag)
+        if word.startswith(_DASHES):
+            several = None
+        elif several:
+            out.append(several.flag)
+        elif out and out[-1] in OPTIONAL:
+            optional = OPTIONAL[out[-1]]
+            several = optional if optional.form is Form.REPEATED else None
+            out.append(optional.flag)
         out.append(_WORDS.get(word, word) if first else word)
     return out
 
@@ -237,7 +244,9 @@ def _stray(word: Word, before: Sequence[Word], after: Word | None) -> str:
     if found := _without_dashes(last, word) or _without_dashes(word, after) or _apart(last, word):
         return found
     optional = OPTIONAL.get(word.task)
-    missing = optional is not None and optional.flag not in [one.text for one in before]
+    once = optional is not None and optional.form is not Form.REPEATED
+    named = optional is not None and optional.flag in [one.text for one in before]
+    missing = optional is not None and not (once and named)
     if last.role is Role.OPTION and last.option and last.option.form is Form.SWITCH:
         whole = f"./inv {spoken(word.task)} {shlex.quote(word.text)} {last.text}"
         tried = whole if missing else last.text

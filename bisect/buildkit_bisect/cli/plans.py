@@ -23,7 +23,11 @@ def show_plan(request: Building, planned: Planned, script: Sequence[str] = ()) -
         hashed_ = {"hashed": list(script)} if script else {}
         print(json.dumps({**_facts(planned), **hashed_}, indent=1))
     else:
-        print("\n".join([*([f"hashed {hashed(script)}"] if script else []), *_lines(planned)]))
+        first = [f"hashed {hashed(script)}"] if script else []
+        first += [f"shard  {planned.shard}"] if planned.shard else []
+        empty = planned.shard and not planned.rows
+        rest = ["nothing to build or run"] if empty else _lines(planned)
+        print("\n".join([*first, *rest]))
     return DONE
 
 
@@ -37,6 +41,7 @@ def _facts(planned: Planned) -> dict[str, Any]:
         "stored": {row: list(trials) for row, trials in planned.stored.items()},
         "search": asdict(planned.search) if planned.search else {},
         "tried_at": list(planned.tried_at),
+        "shard": planned.shard,
     }
     return {
         "kind": planned.kind,

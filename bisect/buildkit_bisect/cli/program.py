@@ -18,7 +18,7 @@ from buildkit_bisect.cli.guard import BAD_INPUT
 from buildkit_bisect.cli.line import Role
 from buildkit_bisect.errors import printable
 from buildkit_bisect.options.groups import GROUPS, spoken
-from buildkit_bisect.options.option import Position, options_of
+from buildkit_bisect.options.option import Form, Position, options_of
 from buildkit_bisect.options.requests import TASKS, Plan
 
 
@@ -96,7 +96,10 @@ class Inv(Program):
         """Print what a task does, and each option with its value, help and default."""
         options = options_of(TASKS[name])
         given = [o.value for o in options if o.position is Position.REQUIRED]
-        given += [f"[{o.value}]" for o in options if o.position is Position.OPTIONAL]
+        for option in options:
+            if option.position is Position.OPTIONAL:
+                several = option.form is Form.REPEATED
+                given.append(f"{option.value}..." if several else f"[{option.value}]")
         given += ["TASK"] if name == Plan.task else []
         named = any(o.position is not Position.REQUIRED for o in options)
         words = [spoken(name), *given, *(["[--options]"] if named else [])]

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from buildkit_bisect.options import parse
+from buildkit_bisect.options import parse, shards
 from buildkit_bisect.options.choices import Checks, ImageBuilder, Prior
 from buildkit_bisect.options.ends import OfEnds
 from buildkit_bisect.options.one_line import OneLine
 from buildkit_bisect.options.option import Position, option, switch
+from buildkit_bisect.options.shards import Shard
 from buildkit_bisect.options.shared import (
     PATCH_KINDS,
     PATCH_VALUE,
@@ -168,6 +169,15 @@ class Matrix(WithFormat, Campaign):
         " 'v0.2[4-9].x' the newest patch release of each; REV+PATCH applies a patch",
         example="v0.25.0,master",
         position=Position.OPTIONAL,
+    )
+    shard: Shard | None = option(
+        shards.shard,
+        default=None,
+        unset="all of it",
+        value="I/N",
+        help="run only the I-th of N parts of the matrix, which take about the same time; merge"
+        " joins their results",
+        example="2/5",
     )
 
 

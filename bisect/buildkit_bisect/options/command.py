@@ -32,7 +32,8 @@ def inv(task: str, /, *values: str, **options: Value) -> str:
     kind = TASKS.get(task)
     if kind is None:
         raise LookupError(f"no task {task!r}")
-    if len(values) > sum(o.position is not Position.NONE for o in options_of(kind)):
+    placed = [option for option in options_of(kind) if option.position is not Position.NONE]
+    if len(values) > len(placed) and not any(o.form is Form.REPEATED for o in placed):
         raise LookupError(f"{task} takes no positional value {values[-1]!r}")
     positional = " ".join(map(shlex.quote, values))
     return " ".join(filter(None, ["./inv", spoken(task), positional, words(kind, **options)]))
@@ -81,7 +82,7 @@ def applicable(hint: str, kind: type[Request]) -> str:
 #: Options that say which revisions, how the answer is shown, or that nothing stored is used.
 _OWN = frozenset({
     *("rev", "revs", "range", "good", "bad", "find-good", "find-fix", "from", "to"),
-    *("base", "culprit"),
+    *("base", "culprit", "shard"),
     *("format", "json", "fresh"),
 })  # fmt: skip
 

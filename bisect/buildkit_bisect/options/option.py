@@ -220,8 +220,10 @@ def repeated(
     example: str,
     unset: str,
     name: str = "",
+    required: bool = False,
+    position: Position = Position.NONE,
 ) -> T:
-    """Declare an option that may be given several times.
+    """Declare an option that may be given several times, or several values without its name.
 
     *write* returns the command-line words that yield the same value.
     """
@@ -236,6 +238,8 @@ def repeated(
             example=example,
             unset=unset,
             name=name,
+            required=required,
+            position=position,
             order=next(_count),
         )
     )

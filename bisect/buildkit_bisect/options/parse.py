@@ -212,6 +212,16 @@ def size(option: Option, given: str) -> int:
     return int(value)
 
 
+def several(_: Option, given: Sequence[str]) -> tuple[str, ...]:
+    """Return the texts, in order."""
+    return tuple(given)
+
+
+def write_several(option: Option, value: Sequence[str]) -> list[str]:
+    """Return the option once for each text."""
+    return [word for text in value for word in (option.flag, text)]
+
+
 def axes(option: Option, given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the values of each key; a key may be repeated or have comma-separated values."""
     chosen: dict[str, tuple[str, ...]] = {}

@@ -16,7 +16,7 @@ from buildkit_bisect.options.campaign_requests import (
     Warm,
 )
 from buildkit_bisect.options.patch_requests import PatchCheck, PatchList, PatchNew
-from buildkit_bisect.options.result_requests import Diff, Post, Report, Resume, Status
+from buildkit_bisect.options.result_requests import Diff, Merge, Post, Report, Resume, Status
 from buildkit_bisect.options.scenario_requests import ScenarioCheck, ScenarioLearn, ScenarioNew
 from buildkit_bisect.options.shared import Request
 from buildkit_bisect.options.upkeep_requests import (
@@ -35,7 +35,7 @@ TASKS: Mapping[str, type[Request]] = {
         *(Doctor, Build, Warm, Run, Matrix, Bisect, Boundaries, Validate),
         *(PatchNew, PatchList, PatchCheck),
         *(ScenarioNew, ScenarioLearn, ScenarioCheck),
-        *(Report, Diff, Post, Resume, Status, Clean, Completion, Test, Check, Plan),
+        *(Report, Diff, Merge, Post, Resume, Status, Clean, Completion, Test, Check, Plan),
     )
 }
 
@@ -52,6 +52,7 @@ __all__ = [
     "Diff",
     "Doctor",
     "Matrix",
+    "Merge",
     "PatchCheck",
     "PatchList",
     "PatchNew",

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from buildkit_bisect.options import parse
-from buildkit_bisect.options.option import Position, option, switch
+from buildkit_bisect.options.option import Position, option, repeated, switch
 from buildkit_bisect.options.shared import (
     OfAnyCampaign,
     OfCampaign,
     Request,
     WithFormat,
+    WithJson,
     WithOut,
     WithPage,
     WithTemplates,
@@ -60,6 +61,25 @@ class Diff(WithOut, Request):
         help="later campaign: the same",
         example="20260822-090000-matrix",
         position=Position.REQUIRED,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge(WithTemplates, WithPage, WithOut, WithJson, Request):
+    """Join the results of shards of a matrix, or of several machines, in one report."""
+
+    task = "merge"
+
+    result: tuple[str, ...] = repeated(
+        parse.several,
+        parse.write_several,
+        default=(),
+        required=True,
+        unset="required",
+        value="RESULT",
+        help="result to join: a campaign's ID or the beginning of it, its folder or result.json",
+        example="shards/1",
+        position=Position.OPTIONAL,
     )
 
 

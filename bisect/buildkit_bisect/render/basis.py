@@ -32,6 +32,8 @@ def _clauses(result: Result) -> Iterator[str]:
     if own:
         bisection = "" if result.validation else f" (see {inv('bisect')})"
         yield f"not bisected{bisection}"
+    if result.machines:
+        yield f"on {len(result.machines)} machines, each with its own rows"
 
 
 def _range(numbers: list[int]) -> str:

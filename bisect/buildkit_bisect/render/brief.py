@@ -157,9 +157,13 @@ def _controls(grid: table.Matrix) -> Iterator[str]:
 
 
 def _collapsed(grid: table.Matrix, columns: Sequence[Column]) -> list[_Rows]:
-    """Return adjacent unpatched rows that show the same as one, and sets of patches alike."""
+    """Return adjacent unpatched rows that show the same as one, and sets of patches alike.
+
+    Only rows of one machine: their trials are counted together.
+    """
     found: list[tuple[object, list[table.Row], list[tuple[CellInfo | None, ...]]]] = []
-    for row in grid.rows:
+    machines = list(dict.fromkeys(row.machine for row in grid.rows))
+    for row in sorted(grid.rows, key=lambda row: machines.index(row.machine)):
         if row.patches:
             continue
         cells, key = _row(grid, row, columns)
@@ -185,8 +189,8 @@ def _row(
     grid: table.Matrix, row: table.Row, columns: Sequence[Column]
 ) -> tuple[tuple[CellInfo | None, ...], object]:
     cells = tuple(grid.cell(row, column) for column in columns)
-    return cells, tuple((grid.symbol(row, c), x.outcome if x else "") for c, x in zip(
-        columns, cells, strict=True))  # fmt: skip
+    return cells, (row.machine, *((grid.symbol(row, c), x.outcome if x else "") for c, x in zip(
+        columns, cells, strict=True)))  # fmt: skip
 
 
 def _important(grid: table.Matrix, shown: list[_Rows]) -> list[_Rows]:
@@ -219,11 +223,11 @@ def _label(result: Result, one: _Rows) -> Markup:
         name = commit(result, first.sha, cut(first.label, _NAME))
         if first is last:
             return name
-        count = plural(len(rows), "revision")
+        count = plural(len(rows), table.noun(rows))
         until = commit(result, last.sha, cut(last.label, _NAME))
         return Markup("{} … {}<br><sub>{}: same</sub>").format(name, until, count)
     sets = list(dict.fromkeys(" + ".join(row.patches) for row in rows))
-    refs = list(dict.fromkeys(row.ref for row in rows))
+    refs = list(dict.fromkeys(row.named(row.ref) for row in rows))
     where = _text(listed(refs, 3))
     if len(sets) == 1:
         return Markup("{} + {}").format(where, _text(sets[0], _LIST))

@@ -74,9 +74,9 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     if len(rows) == 1:
         head = f"broken in {mark(rows[0].label)}"
     elif len(bad) == len(rows):
-        head = f"broken in all {len(rows)} revisions"
+        head = f"broken in all {len(rows)} {table.noun(rows)}s"
     else:
-        head = f"broken in {len(bad)} of {len(rows)} revisions"
+        head = f"broken in {len(bad)} of {len(rows)} {table.noun(rows)}s"
     common = only_in(grid, tested, bad_columns, mark)
     columns, failing = {column for _, column in tested}, set(bad_columns)
     parts = []

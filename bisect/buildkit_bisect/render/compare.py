@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -59,18 +61,27 @@ class Comparison:
 
 _Key = tuple[str, str, tuple[str, ...], tuple[tuple[str, str], ...]]
 
+#: With the machine, if there are several in either campaign that ran the cell.
+_Place = tuple[_Key, tuple[object, ...]]
+
 
 def compare(old: Result, new: Result) -> Comparison:
-    """Compare cells of equal ref, patches, scenario and axes; a branch may have moved."""
-    before, after = ({_key(c): c for c in r.cells} for r in (old, new))
-    was, now = ({_key(c): c for c in spoken(r).cells} for r in (old, new))
+    """Compare cells of equal ref, patches, scenario and axes; a branch may have moved.
+
+    Cells that several machines ran are compared with those of a machine with the same facts.
+    """
+    several = _on_several(old) | _on_several(new)
+    before, after = ({_place(r, c, several): c for c in r.cells} for r in (old, new))
+    was, now = ({_place(r, c, several): c for c in spoken(r).cells} for r in (old, new))
     keys = [*after, *(k for k in before if k not in after)]
     return Comparison(
         old=old.id,
         new=new.id,
         differences=tuple(
             replace(
-                _difference(_name(key), before.get(key), after.get(key)),
+                _difference(
+                    _name(key, after.get(key) or before[key]), before.get(key), after.get(key)
+                ),
                 before=was.get(key),
                 after=now.get(key),
             )
@@ -84,10 +95,27 @@ def _key(cell: CellInfo) -> _Key:
     return cell.scenario, cell.ref, cell.patches, tuple(sorted(cell.axes.items()))
 
 
-def _name(key: _Key) -> str:
-    scenario, ref, patches, axes = key
-    cell = ", ".join(f"{name} {value}" for name, value in axes)
-    return f"{' + '.join([ref, *patches])}: {spaced(scenario, cell)}"
+def _on_several(result: Result) -> set[_Key]:
+    """Return the cells that several machines ran."""
+    return {key for key, count in Counter(map(_key, result.cells)).items() if count > 1}
+
+
+def _place(result: Result, cell: CellInfo, several: Collection[_Key]) -> _Place:
+    key = _key(cell)
+    if key not in several:
+        return key, ()
+    facts = result.machines.get(cell.machine, result.host)
+    # Two machines may have the same facts: the first of them is compared with the first.
+    alike = [name for name, others in result.machines.items() if others == facts]
+    number = alike.index(cell.machine) if cell.machine in alike else 0
+    return key, (number, *sorted(facts.items()))
+
+
+def _name(place: _Place, cell: CellInfo) -> str:
+    (scenario, ref, patches, axes), machine = place
+    values = ", ".join(f"{name} {value}" for name, value in axes)
+    on = f" on {cell.machine}" if machine and cell.machine else ""
+    return f"{' + '.join([ref, *patches])}{on}: {spaced(scenario, values)}"
 
 
 def _difference(name: str, before: CellInfo | None, after: CellInfo | None) -> Difference:
@@ -114,10 +142,20 @@ def _notes(old: Result, new: Result) -> list[str]:
         was = moved.get(cell.ref, cell.revision)
         if was != cell.revision:
             notes.append(f"{cell.ref} moved from {was[:12]} to {cell.revision[:12]}")
-    differ = sorted(k for k in old.host if new.host.get(k, old.host[k]) != old.host[k])
+    were, are = _facts(old), _facts(new)
+    differ = sorted(k for k in were if are.get(k, were[k]) != were[k])
     if differ:
         notes.append(f"the machines differ in {', '.join(differ)}")
     return notes
+
+
+def _facts(result: Result) -> dict[str, set[str]]:
+    """Return the values of each fact, over all machines."""
+    found: dict[str, set[str]] = {}
+    for facts in (*result.machines.values(),) or (result.host,):
+        for key, value in facts.items():
+            found.setdefault(key, set()).add(value)
+    return found
 
 
 def text(comparison: Comparison) -> str:

@@ -117,7 +117,7 @@ def _broken(grid: table.Matrix, words: Words) -> str:
     spans = ", ".join(clauses.spans(rows, bad, words.name)[: words.few])
     without = "unpatched " if any(row.patches for row in grid.rows) else ""
     share = f"all {len(rows)}" if len(bad) == len(rows) else f"{len(bad)} of {len(rows)}"
-    return f"Broken in {share} {without}revisions ({spans}){where}{how}"
+    return f"Broken in {share} {without}{table.noun(rows)}s ({spans}){where}{how}"
 
 
 def _least(grid: table.Matrix) -> list[str]:
@@ -193,7 +193,7 @@ def _sets(sets: list[tuple[str, ...]], words: Words) -> str:
 
 def _on(grid: table.Matrix, sets: list[tuple[str, ...]], words: Words) -> str:
     """Return the revisions that *sets* of patches were applied to."""
-    refs = dict.fromkeys(row.ref for row in grid.rows if row.patches in sets)
+    refs = dict.fromkeys(row.named(row.ref) for row in grid.rows if row.patches in sets)
     return f"{_sets(sets, words)} on {words.list(refs)}"
 
 

@@ -19,6 +19,7 @@ from buildkit_bisect.render import brief_html, legend, page, svg, symbols, table
 from buildkit_bisect.render.basis import basis, sentence
 from buildkit_bisect.render.brief import brief
 from buildkit_bisect.render.finding import finding
+from buildkit_bisect.render.machines import incomplete, machines, parts
 from buildkit_bisect.render.markdown import issues, next_command
 from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.steps import collapsed
@@ -93,6 +94,9 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         script=Markup(script),  # noqa: S704 - same
         policy=_policy(style, script),
         command=text.command(result.command),
+        incomplete=incomplete(result),
+        machines=machines(result),
+        parts=parts(result),
         hint=next_command(result),
         long=_LONG,
         issues=issues(result),
@@ -173,10 +177,10 @@ class _Versus:
 
 
 def _versus(grid: table.Matrix) -> list[_Versus]:
-    bases = {row.sha + row.ref: row for row in grid.rows if not row.patches}
+    bases = {(row.sha, row.ref, row.machine): row for row in grid.rows if not row.patches}
     made = []
     for row in grid.rows:
-        base = bases.get(row.sha + row.ref)
+        base = bases.get((row.sha, row.ref, row.machine))
         if row.patches and base:
             pairs = tuple(
                 _pair(c, grid.name(c), before, after)

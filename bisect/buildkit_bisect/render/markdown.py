@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from buildkit_bisect.render.changes import changes as history
 from buildkit_bisect.render.clauses import clauses
 from buildkit_bisect.render.finding import finding
 from buildkit_bisect.render.links import commit
+from buildkit_bisect.render.machines import incomplete, machines, parts
 from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.steps import collapsed
 from buildkit_bisect.render.symbols import FITS
@@ -127,6 +129,9 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         means=means(result),
         changes=_changes(result, grid)[: detail.more],
         command=text.command(result.command),
+        incomplete=incomplete(result),
+        machines=machines(result),
+        parts=parts(result),
         commit=lambda sha, label="": commit(result, sha, label),
         subject={r.sha: r.subject for r in result.revisions},
         names=table.names(result),
@@ -179,12 +184,13 @@ def _fits(info: ValidationInfo) -> str:
 
 def _size(grid: table.Matrix) -> str:
     """Return ``15 revisions, 16 patched; 3 cells and 5 controls each``."""
-    plain = sum(not row.patches for row in grid.rows)
+    unpatched = [row for row in grid.rows if not row.patches]
+    plain = len(unpatched)
     columns = [c for g in grid.groups for c in g.columns]
     controls = sum(c.control for c in columns)
     more = len(grid.rows) - plain
     return "; ".join([
-        listed(filter(None, [plural(plain, "revision") if plain else "",
+        listed(filter(None, [plural(plain, table.noun(unpatched)) if plain else "",
                              f"{more} with patches" if more else ""])),
         listed(filter(None, [plural(len(columns) - controls, "cell"),
                              plural(controls, "control") if controls else ""])) + " each",
@@ -273,15 +279,20 @@ class _Change:
 
 
 def _changes(result: Result, grid: table.Matrix) -> list[_Change]:
-    """Return where unpatched rows change, then where they may; untested rows are skipped."""
+    """Return where unpatched rows change, then where they may; untested rows are skipped.
+
+    Rows of different machines are not compared.
+    """
     found: dict[tuple[bool, table.Row, table.Row], dict[str, list[str]]] = {}
+    every = list(dict.fromkeys(row.machine for row in grid.rows))
     for group in grid.groups:
-        for column in group.columns:
+        for column, machine in itertools.product(group.columns, every):
             tested = [
                 (row, cell)
                 for row in grid.rows
-                if not row.patches and (cell := grid.cell(row, column)) and _conclusive(cell)
-            ]
+                if not row.patches and row.machine == machine
+                and (cell := grid.cell(row, column)) and _conclusive(cell)
+            ]  # fmt: skip
             for (old, before), (new, after), odds in _turns(tested):
                 how = ", then ".join(
                     text.shorten(symbols.word(cell.outcome), 100) for cell in (before, after)

@@ -41,7 +41,7 @@ def clauses(grid: table.Matrix, mark: Mark) -> list[str]:
         if row.patches and own:
             patches = mark(" + ".join(row.patches))
             effect = compare(base_of(grid, row), own, mark)
-            effects.setdefault((patches, effect), []).append(mark(row.ref))
+            effects.setdefault((patches, effect), []).append(mark(row.named(row.ref)))
     alike: dict[tuple[tuple[Rank, str], tuple[str, ...]], list[str]] = {}
     for (patches, effect), refs in effects.items():
         alike.setdefault((effect, tuple(refs)), []).append(patches)
@@ -64,7 +64,8 @@ def ranks(grid: table.Matrix) -> dict[tuple[str, ...], set[Rank]]:
 
 def base_of(grid: table.Matrix, row: table.Row) -> Cells:
     """Return the tested cells of the unpatched revision of *row*, {} if it was not run."""
-    plain = next((r for r in grid.rows if r.sha == row.sha and not r.patches), None)
+    same = (r for r in grid.rows if (r.sha, r.machine) == (row.sha, row.machine))
+    plain = next((r for r in same if not r.patches), None)
     return _tested(grid, plain) if plain else {}
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from buildkit_bisect.phrases import labelled
 from buildkit_bisect.render import legend, sheets, symbols, table, text
 from buildkit_bisect.render.finding import finding
+from buildkit_bisect.render.machines import machines
 from buildkit_bisect.render.sheets import PAD, WIDTH, Box, Head, Sheet
 from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.templates import Templates
@@ -164,6 +165,12 @@ def _legend(result: Result, drawing: _Drawing, width: float) -> Iterator[_Mark]:
             drawing.y += _TITLE
         yield _Mark(x=x, y=drawing.y, css=css, says=words)
         x += takes
+    if result.machines:
+        drawing.y += 6
+    for machine in machines(result):
+        for part in sheets.wrapped(machine, width - 2 * PAD, _SMALL):
+            drawing.y += _SMALL_LINE + 2
+            drawing.texts.append(_Text(x=PAD, y=drawing.y, css="small", text=part))
     for each in legend.legends(result):
         drawing.y += _SCENARIO
         name = fit(each.scenario.name, width - 2 * PAD, _MONO)

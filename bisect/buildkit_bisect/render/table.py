@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from buildkit_bisect.events import Column
@@ -21,17 +22,22 @@ _SPEAKS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Row:
-    """A variant. A matrix has one object for each, which makes looking up its cells cheap."""
+    """A variant on a machine. A matrix has one object for each: looking up its cells is cheap."""
 
     ref: str
     sha: str  # as `CellInfo.revision`
     patches: tuple[str, ...]
     info: RevisionInfo | None
+    machine: str = ""  # as `CellInfo.machine`
 
     @property
     def label(self) -> str:
-        """The same as `model.Variant.label`."""
-        return " + ".join([self.ref, *self.patches])
+        """The same as `model.Variant.label`, and the machine if the result has several."""
+        return self.named(" + ".join([self.ref, *self.patches]))
+
+    def named(self, text: str) -> str:
+        """Return *text*, a name of this row's, with its machine if the result has several."""
+        return f"{text} on {self.machine}" if self.machine else text
 
     @property
     def short(self) -> str:
@@ -94,6 +100,14 @@ class Matrix:
         return symbols.of_cell(cell) if cell else symbols.NONE
 
 
+#: The ref, the revision, the patches and the machine of a row.
+_Key = tuple[str, str, tuple[str, ...], str]
+
+
+def _key(cell: CellInfo) -> _Key:
+    return cell.ref, cell.revision, cell.patches, cell.machine
+
+
 def column_of(cell: CellInfo) -> Column:
     """Return the column of *cell*."""
     axes = tuple(sorted(cell.axes.items()))
@@ -119,11 +133,19 @@ def _matrix(result: Result) -> Matrix:
     infos = {r.sha: r for r in result.revisions} | {
         (r.ref + r.sha): r for r in result.revisions
     }  # a commit may have two refs
-    rows: dict[tuple[str, str, tuple[str, ...]], Row] = {}
+    rows: dict[_Key, Row] = {}
     for cell in result.cells:
-        key = (cell.ref, cell.revision, cell.patches)
+        key = _key(cell)
+        if key in rows:
+            continue
         info = infos.get(cell.ref + cell.revision) or infos.get(cell.revision)
-        rows.setdefault(key, Row(ref=cell.ref, sha=cell.revision, patches=cell.patches, info=info))
+        rows[key] = Row(
+            ref=cell.ref,
+            sha=cell.revision,
+            patches=cell.patches,
+            info=info,
+            machine=cell.machine,
+        )
     where = {key: n for n, key in enumerate(rows)}
     ranked = sorted(
         rows,
@@ -134,8 +156,13 @@ def _matrix(result: Result) -> Matrix:
     return Matrix(
         rows=tuple(rows[k] for k in ranked),
         groups=tuple(g for g in groups if g.columns),
-        cells={(rows[c.ref, c.revision, c.patches], column_of(c)): c for c in result.cells},
+        cells={(rows[_key(c)], column_of(c)): c for c in result.cells},
     )
+
+
+def noun(rows: Sequence[Row]) -> str:
+    """Return ``revision``, or ``row`` if a revision is in several of *rows*, unpatched ones."""
+    return "revision" if len({(row.ref, row.sha) for row in rows}) == len(rows) else "row"
 
 
 def _columns(scenario: ScenarioInfo, columns: set[Column]) -> tuple[Column, ...]:

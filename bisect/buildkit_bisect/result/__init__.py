@@ -28,6 +28,7 @@ from buildkit_bisect.result.document import (
     unstructure,
     write,
 )
+from buildkit_bisect.result.parts import PartInfo, ShardInfo
 from buildkit_bisect.result.words import (
     ENDED,
     CampaignKind,
@@ -60,12 +61,14 @@ __all__ = [
     "CheckKind",
     "FitState",
     "KnownInfo",
+    "PartInfo",
     "PatchInfo",
     "ReproductionInfo",
     "Result",
     "RevisionInfo",
     "ScenarioInfo",
     "SearchStatus",
+    "ShardInfo",
     "StepInfo",
     "SubsetInfo",
     "TrialInfo",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from buildkit_bisect.model import Verdict, VertexState
+from buildkit_bisect.result.parts import MOST_SHARDS, ShardInfo
 from buildkit_bisect.result.words import (
     ENDED,
     CampaignKind,
@@ -66,6 +68,16 @@ def wrong(part: Any) -> str:
         name, value = f"{type(part).__name__}.{each.name}", getattr(part, each.name)
         if found := _wrong_value(name, value) or wrong(value):
             return found
+    return _unknown_machine(part) if type(part).__name__ == "Result" else ""
+
+
+def _unknown_machine(result: Any) -> str:
+    """A machine that the document does not describe, or a cell that names none; "" if neither."""
+    for each in (*result.cells, *result.parts):
+        if each.machine and each.machine not in result.machines:
+            return f"{type(each).__name__}.machine: no {each.machine!r} in the machines"
+    if result.machines and any(cell.trials and not cell.machine for cell in result.cells):
+        return "CellInfo.machine: trials of one of several machines, and not of which"
     return ""
 
 
@@ -75,6 +87,8 @@ def _wrong_value(name: str, value: Any) -> str:
     match name:
         case name if name in LINKS and value and not is_link(value):
             return f"{name}: {value!r} is not an https:// address"
+        case "Result.shard" | "PartInfo.shard" if value:
+            return _misnumbered(value)
         case "ScenarioInfo.outcomes":
             words, choices = [outcome.get("verdict") for outcome in value], VERDICTS
         case "StepInfo.vertices":
@@ -89,6 +103,13 @@ def _wrong_value(name: str, value: Any) -> str:
             return ""
     odd = [word for word in words if word not in choices]
     return f"{name}: {odd[0]!r} is not one of {', '.join(choices)}" if odd else ""
+
+
+def _misnumbered(shard: ShardInfo) -> str:
+    """What no campaign writes of a shard; "" if nothing."""
+    if not 1 <= shard.number <= shard.of <= MOST_SHARDS:
+        return f"ShardInfo: there is no shard {shard.number} of {shard.of}"
+    return "" if re.fullmatch("[0-9a-f]{64}", shard.plan) else "ShardInfo.plan: not a SHA-256"
 
 
 def _misshapen(shape: Mapping[str, type], value: Any) -> str:

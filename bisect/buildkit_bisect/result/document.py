@@ -16,6 +16,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.result import checks as resultcheck
 from buildkit_bisect.result import jsontext
+from buildkit_bisect.result.parts import PartInfo, ShardInfo
 from buildkit_bisect.result.words import CampaignStatus
 from buildkit_bisect.system import strictjson
 
@@ -140,6 +141,7 @@ class CellInfo:
     build: BuildInfo | None = None
     log: str = ""  # kept compile output, below the result's folder
     known: KnownInfo | None = None  # missing in results of earlier versions, null if there is none
+    machine: str = ""  # a key of `Result.machines`; "" if all cells ran on one kind of machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -339,7 +341,7 @@ class Result:
     created: str  # ISO 8601, UTC
     command: str
     tool: str  # "buildkit-bisect 0.1.0"
-    host: dict[str, str]
+    host: dict[str, str]  # facts of the machine; of several, those that are equal on all
     source: dict[str, str]  # {"kind": git|module, "repo", "note"}
     scenarios: tuple[ScenarioInfo, ...]
     revisions: tuple[RevisionInfo, ...]
@@ -354,6 +356,9 @@ class Result:
     page: str = ""  # https:// address of report.html, "" if it is not published
     comment: str = ""  # https:// address of the comment that `post` wrote, "" if there is none
     reproduction: ReproductionInfo | None = None  # missing in results of earlier versions
+    machines: dict[str, dict[str, str]] = field(default_factory=dict)  # all facts, if several kinds
+    shard: ShardInfo | None = None  # if it is a part of a matrix
+    parts: tuple[PartInfo, ...] = ()  # the campaigns that were merged into it
 
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True, omit_if_default=False)

@@ -21,6 +21,7 @@ from buildkit_bisect.result import (
     ValidationStatus,
     checks,
 )
+from buildkit_bisect.result.parts import MOST_SHARDS
 from buildkit_bisect.system.addresses import LINK
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -85,6 +86,10 @@ _TIGHTER: dict[str, dict[str, Any]] = {
     "BisectInfo.first_bad": _COMMIT,
     "BisectInfo.merge": _COMMIT,
     "BackportInfo.sha": _COMMIT,
+    "PartInfo.created": {"type": "string", "format": "date-time"},
+    "ShardInfo.number": {"type": "integer", "minimum": 1, "maximum": MOST_SHARDS},
+    "ShardInfo.of": {"type": "integer", "minimum": 1, "maximum": MOST_SHARDS},
+    "ShardInfo.plan": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "ValidationInfo.sha": _COMMIT,
     "ValidationInfo.culprit": _COMMIT,
 }
@@ -96,13 +101,17 @@ ADDED = (
     "BisectInfo.tried",
     "BuildInfo.pulled_from",
     "CellInfo.known",
+    "CellInfo.machine",
     "ChangeInfo.release",
     "PatchInfo.commit",
     "PatchInfo.sha256",
     "PatchInfo.source",
     "Result.comment",
+    "Result.machines",
     "Result.page",
+    "Result.parts",
     "Result.reproduction",
+    "Result.shard",
     "RevisionInfo.author",
     "ScenarioInfo.files",
     "ScenarioInfo.labels",

@@ -32,6 +32,12 @@ def offered(*words: str) -> list[str]:
     ("words", "found"),
     [
         (("mat",), ["matrix"]),
+        (("mer",), ["merge"]),
+        (("merge", "l"), ["latest"]),
+        (("merge", "latest", "l"), ["latest"]),
+        (("merge", "latest", "--o"), ["--out"]),
+        (("merge", "latest", "--out", "x", "l"), []),
+        (("matrix", "--sh"), ["--shard"]),
         (("li",), ["list"]),
         (("pat",), ["patch"]),
         (("sce",), ["scenario"]),
@@ -93,6 +99,7 @@ def test_campaigns_are_offered_newest_first(tmp_path: Path) -> None:
     for task in ("report", "status", "post", "resume"):
         assert offered(task, "--out", str(tmp_path), "--id", "2") == both or task == "post"
     assert offered("diff", "--out", str(tmp_path), "20260101") == both[1:]
+    assert offered("merge", "--out", str(tmp_path), "--result", "20260101") == both[1:]
 
 
 def test_tasks_and_options_have_a_description() -> None:

@@ -50,6 +50,8 @@ def problem(command: str) -> str:
             "inv matrix --revs=v0.24.0 v0.26.0",
             "'v0.26.0' follows a space; a list has none (try: --revs v0.24.0,v0.26.0)",
         ),
+        ("inv merge --out c a", "'a' must come right after merge (try: --result a)"),
+        ("inv merge a --json b", "--json takes no value, not 'b' (try: ./inv merge b --json)"),
         ("inv run --fresh 1", "--fresh takes no value, not '1' (try: ./inv run 1 --fresh)"),
         ("inv run v1 --fresh 1", "--fresh takes no value, not '1' (try: --fresh)"),
         (
@@ -147,6 +149,12 @@ def test_a_right_command_line_has_no_problem(command: str) -> None:
         ("inv run --rev list", "inv run --rev list"),
         ("inv patch --help", "inv --help patch"),
         ("inv report latest", "inv report --id latest"),
+        ("inv merge a", "inv merge --result a"),
+        ("inv merge a b c", "inv merge --result a --result b --result c"),
+        ("inv merge a matrix --out c", "inv merge --result a --result matrix --out c"),
+        ("inv merge --out c a", "inv merge --out c a"),
+        ("inv merge --result a --result b", "inv merge --result a --result b"),
+        ("inv report latest matrix", "inv report --id latest matrix"),
     ],
 )
 def test_words_that_mean_options_of_the_program(command: str, parsed: str) -> None:

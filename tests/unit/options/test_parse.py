@@ -10,7 +10,8 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import RuntimeKind, Served
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.option import find
-from buildkit_bisect.options.requests import Build, Campaign, Clean, Report, Request
+from buildkit_bisect.options.requests import Build, Campaign, Clean, Matrix, Report, Request
+from buildkit_bisect.options.shards import Shard
 
 
 def parsed(key: str, *texts: str, kind: type[Request] = Campaign) -> Any:
@@ -59,6 +60,29 @@ def test_sockets() -> None:
     for wrong in ("a", "a=", "=/s", "a=s"):
         with pytest.raises(BadInput):
             parsed("snapshotter_socket", wrong)
+
+
+def test_a_shard() -> None:
+    assert parsed("shard", "2/5", kind=Matrix) == Shard(number=2, of=5)
+    assert parsed("shard", "10000/10000", kind=Matrix) == Shard(number=10000, of=10000)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("0/3", "--shard 0/3: there is no shard 0 of 3", "--shard 1/3"),
+        ("4/3", "--shard 4/3: there is no shard 4 of 3", "--shard 1/3"),
+        ("1/0", "--shard 1/0: there is no shard 1 of 0", "--shard 1/1"),
+        ("1/10001", "--shard 1/10001: at most 10000 shards",
+         "--shard 1/10000"),
+        *((text, f"--shard {text!r} is not I/N", "--shard 2/5")
+          for text in ("x/y", "2", "1/2/3", "-1/3", "1/ 3", "٢/5", "1/2\u00b2", "1" * 7 + "/2")),
+    ],
+)  # fmt: skip
+def test_there_is_no_such_shard(text: str, message: str, hint: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parsed("shard", text, kind=Matrix)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
 @pytest.mark.parametrize(
