@@ -17,7 +17,7 @@ from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, sayer
 from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.lab import base_images
-from buildkit_bisect.lab.ahead import Here
+from buildkit_bisect.lab.ahead import AtOnce, Here, here
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.journal import Journal
@@ -60,6 +60,11 @@ class Setup(Workshop):
     scenarios: tuple[Scenario, ...]
     patches: tuple[Patch, ...] = ()  # without reverts, which campaigns add to the builder
     resumed: tuple[str, ...] = ()  # ids of the campaigns that this one resumes
+
+    @property
+    def at_once(self) -> AtOnce:
+        """How many cells are asked for at once: ``--jobs``, and where there are cores, compiles."""
+        return here(self.request.jobs)
 
     def cells(self, scenario: Scenario) -> list[Axes]:
         """Return the scenario's cells that ``--axis`` selects."""
@@ -261,7 +266,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             registry=store.address if store else "",
             journal=stack.enter_context(closing(Journal())),
             executor=trials,
-            crew=Here(trials, request.jobs),
+            crew=Here(trials, setup.at_once),
             events=setup.events,
             campaign=campaign,
             backends=backends,

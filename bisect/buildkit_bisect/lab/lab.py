@@ -20,7 +20,7 @@ from buildkit_bisect.events import (
     Said,
     TrialDone,
 )
-from buildkit_bisect.lab.ahead import Ahead, Crew, Here, Means, Wanted, controls_beside
+from buildkit_bisect.lab.ahead import Ahead, AtOnce, Crew, Here, Means, Wanted, controls_beside
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell, Origin, Recalled, Trial
 from buildkit_bisect.lab.coverage import Covered, covered
@@ -89,7 +89,7 @@ class Lab:
         self._registry = registry
         self._stored = Stored(journal, campaign, fresh=fresh, resumed=frozenset(resumed))
         self._runner = Runner(executor, events)
-        self.crew = crew or Here(executor, 1)
+        self.crew = crew or Here(executor, AtOnce())
         self._emit = events.emit
         self._backends = {backend.kind: backend for backend in backends}
         self._usual = backends[0].kind
