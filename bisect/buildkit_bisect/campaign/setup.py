@@ -17,6 +17,7 @@ from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.events import Events, sayer
 from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.lab import base_images
+from buildkit_bisect.lab.ahead import AtOnce, Here, here
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.journal import Journal
@@ -59,6 +60,11 @@ class Setup(Workshop):
     scenarios: tuple[Scenario, ...]
     patches: tuple[Patch, ...] = ()  # without reverts, which campaigns add to the builder
     resumed: tuple[str, ...] = ()  # ids of the campaigns that this one resumes
+
+    @property
+    def at_once(self) -> AtOnce:
+        """How many cells are asked for at once: ``--jobs``, and where there are cores, compiles."""
+        return here(self.request.jobs)
 
     def cells(self, scenario: Scenario) -> list[Axes]:
         """Return the scenario's cells that ``--axis`` selects."""
@@ -253,12 +259,14 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
                 storage = paths.cache("registry")
                 cache_limit.used(storage)
                 store, refs = _served(setup, storage, stack)
+        trials = stack.enter_context(executor(request.jobs))
         lab = Lab(
             builder=setup.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
             registry=store.address if store else "",
             journal=stack.enter_context(closing(Journal())),
-            executor=stack.enter_context(executor(request.jobs)),
+            executor=trials,
+            crew=Here(trials, setup.at_once),
             events=setup.events,
             campaign=campaign,
             backends=backends,
