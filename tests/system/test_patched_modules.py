@@ -105,7 +105,7 @@ def test_a_patch_of_a_vendored_package_is_skipped_and_says_why(proxy: Proxy) -> 
     done = proxy.task("build", "v0.21.0", "--patches", vendored)
     assert done.code == 4
     assert "vendored changes vendor/x/y/z.go, which is not in the Go module" in done.stderr
-    assert "it needs a git source (try: --repo PATH)" in done.stderr
+    assert "it needs a git source (try: --source git --repo PATH)" in done.stderr
 
 
 def test_a_validation(proxy: Proxy) -> None:

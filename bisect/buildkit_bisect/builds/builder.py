@@ -27,6 +27,7 @@ from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
 
 _AGAIN = "the same command again"
+_GIT = words(Building, source="git", repo="PATH")
 
 #: ``(packages compiled so far, packages expected or 0)``; the go command skips cached ones.
 Progress = Callable[[int, int], None]
@@ -111,7 +112,7 @@ class Builder:
         if known:
             return known
         if why := self.refused(variant):
-            return NoBuild(stage=Stage.PATCH, reason=why, hint=words(Building, repo="PATH"))
+            return NoBuild(stage=Stage.PATCH, reason=why, hint=_GIT)
         revision = variant.revision
         try:
             # The download of a module may need the Go that the module asks for.

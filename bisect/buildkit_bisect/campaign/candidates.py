@@ -188,7 +188,7 @@ def overlay_of(
         raise BadInput(
             f"the patch {limited[0]} is limited to some commits (introduced-by, fixed-by), which"
             " needs a git source",
-            hint=words(Campaign, repo="PATH"),
+            hint=words(Campaign, source="git", repo="PATH"),
         )
     return Overlay(
         patches,

@@ -107,7 +107,9 @@ def _check_fit(source: Source, revision: Revision, chosen: Sequence[Patch]) -> N
             hint=f"{words(Validate, patches=True)} without it",
         )
     if fit.state is FitState.UNKNOWN:
-        raise BadInput(f"on {revision.ref}, {fit.detail}", hint=words(Validate, repo="PATH"))
+        raise BadInput(
+            f"on {revision.ref}, {fit.detail}", hint=words(Validate, source="git", repo="PATH")
+        )
     if fit.state is FitState.CONFLICTS:
         found = backports.table(source, backports.lines(source), chosen)
         hint = backports.hint(found, lambda ref: f"{words(Validate, base=ref)}, where it applies")
@@ -124,7 +126,7 @@ def _find_culprit(source: Source, base: Revision, chosen: Sequence[Patch], asked
             raise BadInput(
                 f"{words(Validate, culprit=asked)} needs a git source: a module has no commits to"
                 " revert",
-                hint=words(Validate, repo="PATH"),
+                hint=words(Validate, source="git", repo="PATH"),
             )
         return ""
     if asked:
