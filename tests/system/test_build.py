@@ -434,15 +434,6 @@ def test_a_stack_trace_needs_no_debug_information(repo: GolangRepo) -> None:
         assert part in traces[0]
 
 
-def test_modules_cannot_be_patched(repo: GolangRepo, source: GitSource, tmp_path: Path) -> None:
-    patch = make_patch(tmp_path / "p", repo, "v0.2.0", "util/words/words.go", words("fixed"))
-    builder = Builder(source=source, patches=[patch])
-    source.kind = "module"
-    assert builder.build(variant(source, "v0.2.0", patch)) == NoBuild(
-        stage=Stage.PATCH, reason="needs a git source"
-    )
-
-
 def test_a_missing_toolchain_is_a_reason_and_is_looked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

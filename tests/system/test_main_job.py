@@ -17,6 +17,10 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(2400), pytest.mark.alone]
 #: Both fail, in different ways; the first also builds the base images.
 REVISIONS = ("v0.25.0", "v0.26.3")
 
+#: It fixes every broken cell, without a git source too.
+SERIES = "lazy-export-series"
+PARTS = ["cross-stage-ancestors", "lazy-variants", "loaded-cache-opts"]
+
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,8 +30,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def matrix(out: Path) -> TaskOutput:
     return inv(
-        *("matrix", "--source", "module", "--revs", ",".join(REVISIONS)),
-        *("--patches", "record-ctx-opts", "--trials", "2", "--fresh", "--json"),
+        *("matrix", "--source", "module", "--revs", f"{','.join(REVISIONS)},v0.26.3+{SERIES}"),
+        *("--trials", "2", "--fresh", "--json"),
         *("--out", str(out)),
         timeout=2300,
     )
@@ -67,10 +71,30 @@ def test_plain_overlayfs_fails_too(matrix: TaskOutput) -> None:
         assert cell["verdict"] == "bad"
 
 
-def test_cells_that_need_patches_are_skipped_and_say_why(matrix: TaskOutput) -> None:
+def test_the_patched_row_shows_the_fix_without_a_git_source(matrix: TaskOutput) -> None:
     patched = [c for c in matrix.document["cells"] if c["patches"]]
-    assert patched
-    assert {(c["verdict"], c["reason"]) for c in patched} == {("skip", "patch: needs a git source")}
+    assert len(patched) == 8
+    assert {(c["ref"], *c["patches"]) for c in patched} == {("v0.26.3", *PARTS)}
+    assert {c["verdict"] for c in patched} == {"good"}
+    assert {c["build"]["source"] for c in matrix.document["cells"]} == {"module"}
+
+
+def test_a_patch_is_validated_without_a_git_source(matrix: TaskOutput, out: Path) -> None:
+    assert matrix.code == 0, "its builds are used"
+    done = inv(
+        *("validate", SERIES, "--source", "module", "--base", "v0.26.3", "--checks", "none"),
+        *("--scenario", "cross-stage-lazy", "--axis", "bases=different"),
+        *("--axis", "snapshotter=overlayfs,stargz", "--json", "--out", str(out)),
+        timeout=1200,
+    )
+    assert done.code == 0, done.stderr
+    found = done.document["validation"]
+    assert (found["status"], found["patches"]) == ("fixes", PARTS)
+    control, lazy = sorted(found["cells"], key=lambda c: not c["control"])
+    assert (control["change"], lazy["change"]) == ("still-good", "fixed")
+    assert (lazy["before"], lazy["after"]) == ("layers-dropped 3 of 3", "cached 3 of 3")
+    assert done.document["seconds"]["builds"] == 0
+    assert left_behind() == []
 
 
 def test_the_document_follows_its_schema(matrix: TaskOutput) -> None:

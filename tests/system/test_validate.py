@@ -343,7 +343,6 @@ def test_a_patch_that_is_already_applied(bench: Bench) -> None:
         (("--culprit", "v9.9.9"), "no revision 'v9.9.9'"),
         (("--culprit", "v0.25"), "is not an ancestor of master"),
         (("--base", "nowhere"), "no revision 'nowhere'"),
-        (("--source", "module"), "need a git source"),
     ],
 )
 def test_errors_of_validate(bench: Bench, options: tuple[str, ...], names: str) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from buildkit_bisect.sharing.store import SharedStore
 
 _AGAIN = "the same command again"
+_GIT = words(Building, source="git", repo="PATH")
 
 #: ``(packages compiled so far, packages expected or 0)``; the go command skips cached ones.
 Progress = Callable[[int, int], None]
@@ -114,8 +115,8 @@ class Builder:
         known = self.cached(variant)
         if known:
             return known
-        if variant.patches and self.source.kind != "git":
-            return NoBuild(stage=Stage.PATCH, reason="needs a git source")
+        if why := self.refused(variant):
+            return NoBuild(stage=Stage.PATCH, reason=why, hint=_GIT)
         revision = variant.revision
         try:
             # The download of a module may need the Go that the module asks for.
@@ -141,6 +142,16 @@ class Builder:
         with contextlib.suppress(OSError):  # it only saves time later
             store.remember(self._request(variant), key)
         return made
+
+    def refused(self, variant: Variant) -> str:
+        """Return why the patches of *variant* cannot be applied to any tree of the source, or "".
+
+        Raises `BadInput` if the variant names a patch that this builder does not have.
+        """
+        if self.source.kind == "git":
+            return ""
+        found = (patch.not_for_modules for patch in self._patches(variant))
+        return next(filter(None, found), "")
 
     def in_store(self, commits: Sequence[str]) -> frozenset[str]:
         """Return those of *commits* whose build, without patches, the shared store should have.
@@ -300,9 +311,12 @@ class Builder:
         missing = [p for p, key in job.programs.items() if not store.program(key, binary(p))]
         result = Compiled(seconds=0.0, packages=0)
         if missing:
-            with self.source.build_tree(job.variant.revision) as tree:
+            chosen, of_module = self._patches(job.variant), self.source.kind == "module"
+            copied = of_module and chosen  # the module cache is shared, and read-only
+            provide = self.source.checkout if copied else self.source.build_tree
+            with provide(job.variant.revision) as tree:
                 try:
-                    apply(tree, self._patches(job.variant))
+                    apply(tree, chosen, of_module=of_module)
                 except PatchFailed as err:
                     if not complaint.of_patch(err.message):
                         raise InfraFailed(err.message, hint=_AGAIN) from err

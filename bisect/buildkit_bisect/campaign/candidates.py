@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TypedDict
+from typing import NoReturn, TypedDict
 
 from packaging.version import Version
 
@@ -180,16 +180,29 @@ def overlay_of(
     patches: Sequence[Patch],
     is_ancestor: Callable[[str, str], bool] | None = None,
 ) -> Overlay | None:
-    """Return an overlay of *patches*; None if there are none. Raises `BadInput` without git."""
+    """Return an overlay of *patches*; None if there are none.
+
+    Raises `BadInput` if a module would have to know which commits it contains.
+    """
     if not patches:
         return None
-    if not isinstance(source, GitSource):
-        raise BadInput("patches need a git source", hint=words(Campaign, repo="PATH"))
+    if isinstance(source, GitSource):
+        is_ancestor = is_ancestor or source.is_ancestor
+    elif limited := [p.name for p in patches if p.meta.introduced_by or p.meta.fixed_by]:
+        raise BadInput(
+            f"the patch {limited[0]} is limited to some commits (introduced-by, fixed-by), which"
+            " needs a git source",
+            hint=words(Campaign, source="git", repo="PATH"),
+        )
     return Overlay(
         patches,
         resolve=lambda ref: source.resolve(ref).sha,
-        is_ancestor=is_ancestor or source.is_ancestor,
+        is_ancestor=is_ancestor or _unasked,
     )
+
+
+def _unasked(_start: str, _commit: str) -> NoReturn:
+    raise AssertionError("no patch is limited to some commits")
 
 
 def _of_releases(source: Source, good: str, bad: str, patches: Sequence[Patch]) -> Line:

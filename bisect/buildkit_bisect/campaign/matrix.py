@@ -20,7 +20,7 @@ from buildkit_bisect.lab import base_images
 from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
-from buildkit_bisect.model import Axes, Build, NoBuild, Revision, Variant
+from buildkit_bisect.model import Axes, Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.options.shards import Shard
 from buildkit_bisect.result import CampaignKind, CellInfo
 from buildkit_bisect.scenario import Scenario
@@ -114,8 +114,8 @@ def with_stored(plan: Planned, setup: Setup, variants: Sequence[Variant], lab: L
 
 def _skipped(workshop: Workshop, variant: Variant) -> str:
     """Return why a row will be skipped; "" if it will run, as far as is known."""
-    if variant.patches and workshop.source.kind != "git":
-        return "patches need a git source"
+    if why := workshop.builder.refused(variant):
+        return f"{Stage.PATCH}: {why}"
     known = workshop.builder.cached(variant)
     return f"{known.stage}: {known.reason}" if isinstance(known, NoBuild) else ""
 

@@ -44,8 +44,6 @@ class Unit:
     base: str  # what the build is without patches
     go: str  # minor version, or what stands for it
     trials: float  # seconds of all of its cells
-    patched: bool = False
-    skipped: bool = False  # it cannot be built from this source
     variants: list[Variant] = field(default_factory=list)
 
 
@@ -78,8 +76,6 @@ def units(setup: Setup, variants: Sequence[Variant], trials: int) -> list[Unit]:
                 base=base,
                 go=go[base],
                 trials=cells * trials * estimate.TRIAL,
-                patched=bool(patches),
-                skipped=bool(patches) and setup.source.kind != "git",
             ),
         )
         unit.variants.append(variant)
@@ -146,11 +142,10 @@ def _growing(units: Sequence[Unit], start: int) -> Iterator[tuple[int, int]]:
     seconds, met, built = 0.0, set[str](), set[str]()
     for end in range(start + 1, len(units) + 1):
         unit = units[end - 1]
-        if not unit.skipped:
-            near = estimate.PATCHED if unit.base in built else estimate.LATER
-            seconds += (near if unit.go in met else COLD) + unit.trials * len(unit.variants)
-            met.add(unit.go)
-            built.add(unit.base)
+        near = estimate.PATCHED if unit.base in built else estimate.LATER
+        seconds += (near if unit.go in met else COLD) + unit.trials * len(unit.variants)
+        met.add(unit.go)
+        built.add(unit.base)
         yield end, round(seconds)
 
 

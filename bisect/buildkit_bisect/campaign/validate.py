@@ -22,7 +22,7 @@ from buildkit_bisect.options.requests import Validate
 from buildkit_bisect.patch import backports
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import CampaignKind, FitState
-from buildkit_bisect.source import GitSource
+from buildkit_bisect.source import GitSource, Source
 
 
 class Validation:
@@ -42,9 +42,7 @@ class Validation:
                 hint=f"{inv('validate', patches='NAME')}; {inv('patch-list')}",
             )
         source = setup.source
-        if not isinstance(source, GitSource):
-            raise BadInput("patches need a git source", hint=words(Validate, repo="PATH"))
-        base = Variant(revision=source.resolve(request.base or backports.main_line(source)))
+        base = Variant(revision=source.resolve(request.base or backports.newest(source)))
         _check_fit(source, base.revision, chosen)
         names = [p.name for p in chosen]
         self._candidate = Candidate(
@@ -84,7 +82,10 @@ def _also(candidate: Candidate) -> tuple[str, ...]:
             lines.append(
                 f"revert {candidate.culprit[:12]} on {candidate.base.revision.ref}: one more row"
             )
-        lines.append("check where the patches apply: release branches since v0.20, main branch")
+        where = "release branches since v0.20, main branch"
+        if not isinstance(candidate.source, GitSource):
+            where = "the newest release of each minor since v0.20"
+        lines.append(f"check where the patches apply: {where}")
     if candidate.checks is Checks.ALL:
         packages = gochecks.packages(f for p in candidate.patches for f in p.files)
         lines.append(f"go test and go vet, before and after: {' '.join(packages) or 'none'}")
@@ -92,7 +93,7 @@ def _also(candidate: Candidate) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _check_fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> None:
+def _check_fit(source: Source, revision: Revision, chosen: Sequence[Patch]) -> None:
     fit = backports.fit(source, revision, chosen)
     names = " + ".join(p.name for p in chosen)
     if fit.state is FitState.THERE:
@@ -105,17 +106,29 @@ def _check_fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -
             f"{revision.ref}: {fit.detail}",
             hint=f"{words(Validate, patches=True)} without it",
         )
+    if fit.state is FitState.UNKNOWN:
+        raise BadInput(
+            f"on {revision.ref}, {fit.detail}", hint=words(Validate, source="git", repo="PATH")
+        )
     if fit.state is FitState.CONFLICTS:
         found = backports.table(source, backports.lines(source), chosen)
         hint = backports.hint(found, lambda ref: f"{words(Validate, base=ref)}, where it applies")
         raise BadInput(f"on {revision.ref}, {fit.detail}", hint=hint)
 
 
-def _find_culprit(source: GitSource, base: Revision, chosen: Sequence[Patch], asked: str) -> str:
+def _find_culprit(source: Source, base: Revision, chosen: Sequence[Patch], asked: str) -> str:
     """Return the commit to revert for comparison, "" if none is known.
 
     It is *asked* if given, else the only commit that ``introduced-by`` of the patches names.
     """
+    if not isinstance(source, GitSource):
+        if asked:
+            raise BadInput(
+                f"{words(Validate, culprit=asked)} needs a git source: a module has no commits to"
+                " revert",
+                hint=words(Validate, source="git", repo="PATH"),
+            )
+        return ""
     if asked:
         sha = source.resolve(asked).sha
         if not source.is_ancestor(sha, base.sha):

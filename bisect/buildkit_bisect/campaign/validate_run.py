@@ -32,7 +32,7 @@ from buildkit_bisect.result import (
 from buildkit_bisect.result.chance import may_be_chance
 from buildkit_bisect.result.sentence import verdict
 from buildkit_bisect.scenario import Scenario
-from buildkit_bisect.source import GitSource
+from buildkit_bisect.source import GitSource, Source
 
 #: A cell gets at most this many times the usual trials, until chance is excluded.
 _MAX_FACTOR = 4
@@ -46,14 +46,20 @@ class Candidate:
     """A patch or a series on a base, and how it is validated."""
 
     setup: Setup
-    source: GitSource
+    source: Source
     patches: tuple[Patch, ...]
     base: Variant
     tested: tuple[tuple[Scenario, Axes], ...]  # every cell that is not a control
     subsets: tuple[tuple[str, ...], ...]  # names of the parts of a series to try
     trials: int  # of each cell, more if they disagree
     checks: Checks
-    culprit: str  # commit to revert for comparison; "" if none
+    culprit: str  # commit to revert for comparison; "" if none, as without git
+
+    @property
+    def git(self) -> GitSource:
+        """The source of a candidate with a culprit."""
+        assert isinstance(self.source, GitSource)
+        return self.source
 
     @property
     def patched(self) -> Variant:
@@ -98,7 +104,7 @@ class ValidationRun:
         info = replace(info, verdict=verdict(info))
         revisions = [candidate.base.revision]
         if candidate.culprit:
-            revisions.append(candidate.source.revision(candidate.culprit))
+            revisions.append(candidate.git.revision(candidate.culprit))
         return Findings(
             revisions=tuple(revisions),
             patches=(*(p.ref for p in candidate.patches), *self._collected.reverts),
@@ -199,6 +205,12 @@ class ValidationRun:
             self._collected.notes.append(
                 f"{' + '.join(few)} alone fixes as many cells as the whole series"
             )
+        named = {p.meta.introduced_by[:12] for p in self._candidate.patches} - {""}
+        if named and not isinstance(self._candidate.source, GitSource):
+            self._collected.notes.append(
+                f"{', '.join(sorted(named))}, which the patches fix, is not reverted for"
+                " comparison: a module has no commits to revert"
+            )
         return replace(
             info,
             subsets=tuple(tried),
@@ -241,7 +253,7 @@ class ValidationRun:
         """Return what the base shows with the culprit reverted, as a sentence."""
         candidate = self._candidate
         tip = candidate.base.revision
-        revert = verify.revert(candidate.source, candidate.culprit, tip, self._folder)
+        revert = verify.revert(candidate.git, candidate.culprit, tip, self._folder)
         if isinstance(revert, str):
             return f"not possible on {tip.ref}: {revert}"
         self._lab.add_patch(revert)

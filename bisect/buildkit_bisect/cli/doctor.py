@@ -232,7 +232,7 @@ def _git_remote() -> Check:
         ok=ok,
         detail=DEFAULT_REPO if ok else f"cannot reach {DEFAULT_REPO}: {reason}",
         fix=f"{words(Campaign, repo='PATH')} of a clone;"
-        " without git, Go modules are used, which cannot be patched",
+        " without git, Go modules are used, which have no history to bisect",
         needed=False,
     )
 

@@ -23,7 +23,7 @@ from buildkit_bisect.patch.contribution import Work
 from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.render.symbols import FITS
-from buildkit_bisect.source import GitSource, forms, open_source
+from buildkit_bisect.source import GitSource, Source, forms, open_source
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 
@@ -132,10 +132,10 @@ def check(request: PatchCheck) -> int:
     """Print where patches apply, are already applied, or conflict. Return 2 if one is invalid."""
     root = request.into
     names = request.patches or patches.names(root)
-    source: list[GitSource] = []  # opened once, and only if there is a patch to check
+    source: list[Source] = []  # opened once, and only if there is a patch to check
 
-    def opened() -> GitSource:
-        source[:] = source or [_open(request.repo)]
+    def opened() -> Source:
+        source[:] = source or [open_source(request.source, request.repo, say=_log)]
         return source[0]
 
     loader = Loader(open_source=opened, say=_log, seconds=Deadlines().connect, root=root)
@@ -162,6 +162,8 @@ def check(request: PatchCheck) -> int:
         return _exit_code(errors)
     for line in fit_table.table(found, shutil.get_terminal_size().columns):
         print(line)
+    if not isinstance(opened(), GitSource):
+        print("Whether a release contains what a patch fixes or requires needs a git source.")
     print(f"{words(PatchCheck, verbose=True)} prints every revision with git's reason.")
     return _exit_code(errors)
 
@@ -170,7 +172,8 @@ def _lines(found: Sequence[Fit]) -> Iterator[str]:
     width = max((len(fit.ref) for fit in found), default=0)
     for fit in found:
         detail = f": {fit.detail}" if fit.detail else ""
-        yield f"  {fit.ref:{width}}  {fit.sha[:12]}  {FITS[fit.state]}{detail}"
+        sha = f"{fit.sha[:12]}  " if fit.sha else ""
+        yield f"  {fit.ref:{width}}  {sha}{FITS[fit.state]}{detail}"
 
 
 def _facts(made: Patch, found: Sequence[Fit]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from buildkit_bisect.golang.toolchain import Toolchain, host_arch, network_setti
 from buildkit_bisect.model import Build, Revision, Variant
 from buildkit_bisect.patch.patches import Patch, apply
 from buildkit_bisect.result import CheckEffect, CheckInfo, CheckKind
-from buildkit_bisect.source import GitSource
+from buildkit_bisect.source import Source
 from buildkit_bisect.system import paths, process
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
@@ -140,7 +140,7 @@ def _explain(tested: PackageRun, parsed: dict[str, PackageRun], stderr: str) -> 
 
 
 def check(
-    source: GitSource,
+    source: Source,
     revision: Revision,
     chosen: Sequence[Patch],
     *,
@@ -171,7 +171,7 @@ def check(
 
 
 def _check(
-    source: GitSource,
+    source: Source,
     revision: Revision,
     chosen: Sequence[Patch],
     names: tuple[str, ...],
@@ -191,7 +191,8 @@ def _check(
         with announce("checking whether the race detector works"):
             no_race = _no_race(toolchain, tmp, deadlines.compile)
         note = f"no race detector: {no_race}" if no_race else "with the race detector"
-        vendored = (tree / "vendor/modules.txt").is_file()
+        of_module = source.kind == "module"
+        vendored = not of_module and (tree / "vendor/modules.txt").is_file()
         bench = _Bench(
             tree=tree,
             toolchain=toolchain,
@@ -207,7 +208,7 @@ def _check(
         with announce(f"{what}, {note}"):
             before, complained = bench.test(names), bench.vet(names)
             unsteady = {name: _passes_again(bench, name, before[name].failed) for name in names}
-        apply(tree, chosen)
+        apply(tree, chosen, of_module=of_module)
         with announce(f"{what} with {' + '.join(p.name for p in chosen)}"):
             after, complains = bench.test(names), bench.vet(names)
             seen = {n: _seen_twice(bench, n, before[n], after[n]) for n in names}

@@ -301,7 +301,7 @@ class Validate(Campaign):
     base: str = option(
         parse.text,
         default="",
-        unset="the main branch",
+        unset="the main branch; of modules, the newest release",
         value="REV",
         help="revision to patch",
         example="v0.26.0",

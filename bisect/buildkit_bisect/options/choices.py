@@ -10,7 +10,7 @@ class SourceKind(StrEnum):
 
     AUTO = "auto"  # git, or module if the git remote is unreachable
     GIT = "git"
-    MODULE = "module"  # the Go module proxy: releases and commits, without patches
+    MODULE = "module"  # the Go module proxy: releases and commits, without history
 
 
 class Images(StrEnum):

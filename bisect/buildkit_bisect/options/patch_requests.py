@@ -11,7 +11,7 @@ from buildkit_bisect.options.shared import (
     PATCH_KINDS,
     PATCH_VALUE,
     OfFolder,
-    OfRepository,
+    OfSource,
     Request,
     WithJson,
 )
@@ -93,7 +93,7 @@ class PatchList(OfFolder, WithJson, Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchCheck(OfRepository, OfFolder, WithJson, Request):
+class PatchCheck(OfSource, OfFolder, WithJson, Request):
     """Check where patches apply, are already applied, or conflict."""
 
     task = "patch-check"
@@ -110,7 +110,7 @@ class PatchCheck(OfRepository, OfFolder, WithJson, Request):
     revs: tuple[str, ...] = option(
         parse.names,
         default=(),
-        unset="release branches since v0.20, and the main branch",
+        unset="release branches since v0.20, and the main branch; of modules, newest releases",
         value="REV,REV",
         help="comma-separated revisions, or patterns for tags such as 'v0.2[4-9].x'",
         example="v0.26.0,master",

@@ -193,7 +193,7 @@ class OfSource(OfRepository):
         parse.one_of(SourceKind),
         default=SourceKind.AUTO,
         value="auto|git|module",
-        help="git, module (Go module proxy, no patches), or auto: git if reachable, else module"
+        help="git, module (Go module proxy, no history), or auto: git if reachable, else module"
         " unless --repo is a fork",
         example="module",
     )

@@ -1,4 +1,7 @@
-"""Checks without a build where patches apply: all minor release branches and the main branch."""
+"""Checks without a build where patches apply: all minor release branches and the main branch.
+
+The Go module has releases instead, and no history: what it contains is not known.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch, PatchFailed
 from buildkit_bisect.result import FitState
-from buildkit_bisect.source import GitSource
+from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.source.commits import branch_name
 from buildkit_bisect.system import gitcmd, paths
 from buildkit_bisect.system.announce import announce, by_default
@@ -40,17 +43,21 @@ class Fit:
 
 
 @announce("looking up the release branches")
-def lines(source: GitSource) -> list[Revision]:
+def lines(source: Source) -> list[Revision]:
     """Return the tip of every minor release branch since v0.20, oldest first, then main.
 
-    If the repository does not have the branch of a minor release, its newest tag is used.
+    If the source does not have the branch of a minor release, its newest tag is used. A module has
+    neither these branches nor main.
     """
     found: dict[tuple[int, int], str] = {}
     for release in source.releases():
         found.setdefault(_minor(release.ref), release.ref)
-    found |= source.release_branches()
+    main: tuple[str, ...] = ()
+    if isinstance(source, GitSource):
+        found |= source.release_branches()
+        main = (main_line(source),)
     refs = [found[minor] for minor in sorted(found) if minor >= SINCE]
-    return source.resolve_all([*refs, main_line(source)])
+    return source.resolve_all([*refs, *main])
 
 
 def main_line(source: GitSource) -> str:
@@ -58,18 +65,23 @@ def main_line(source: GitSource) -> str:
     return branch_name(source.default_branch())
 
 
+def newest(source: Source) -> str:
+    """Return the name of the main branch; of the newest release if the source has no branches."""
+    return main_line(source) if isinstance(source, GitSource) else "latest"
+
+
 def _minor(tag: str) -> tuple[int, int]:
     major, minor, *_ = tag.removeprefix("v").split(".")
     return int(major), int(minor)
 
 
-def table(source: GitSource, revisions: Sequence[Revision], chosen: Sequence[Patch]) -> list[Fit]:
+def table(source: Source, revisions: Sequence[Revision], chosen: Sequence[Patch]) -> list[Fit]:
     """Return whether *chosen* apply, in order, to each of *revisions*."""
     return tables(source, revisions, {"": chosen})[""]
 
 
 def tables(
-    source: GitSource, revisions: Sequence[Revision], by_name: Mapping[str, Sequence[Patch]]
+    source: Source, revisions: Sequence[Revision], by_name: Mapping[str, Sequence[Patch]]
 ) -> dict[str, list[Fit]]:
     """Return `table` of each of *by_name*; the files of a revision are read once for all."""
     found: dict[str, list[Fit]] = {name: [] for name in by_name}
@@ -81,7 +93,7 @@ def tables(
     return found
 
 
-def fit(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Fit:
+def fit(source: Source, revision: Revision, chosen: Sequence[Patch]) -> Fit:
     """Return whether *chosen* apply, in order, to *revision*; already applied ones are skipped."""
     return table(source, [revision], chosen)[0]
 
@@ -100,17 +112,20 @@ def _part(whole: Path, chosen: Sequence[Patch]) -> Path:
     return part
 
 
-def _fit(source: GitSource, revision: Revision, chosen: Sequence[Patch], tree: Path) -> Fit:
+def _fit(source: Source, revision: Revision, chosen: Sequence[Patch], tree: Path) -> Fit:
     def made(state: FitState, detail: str = "", short: str = "") -> Fit:
         return Fit(ref=revision.ref, sha=revision.sha, state=state, detail=detail, short=short)
 
+    of_module = source.kind == "module"
     there, used = [], []
     for patch in chosen:
         try:
-            name = patch.apply(tree)
+            name = patch.apply(tree, of_module=of_module)
         except PatchFailed as failed:
             if not failed.already and not _is_merged(source, revision, patch):
                 reason = failed.message
+                if failed.unknown:
+                    return made(FitState.UNKNOWN, reason)
                 if len(chosen) == 1:
                     reason = reason.removeprefix(f"{patch.name} does not apply: ")
                 lacking, _ = _lacking(source, revision, [patch])
@@ -127,31 +142,17 @@ def _fit(source: GitSource, revision: Revision, chosen: Sequence[Patch], tree: P
     if there:
         parts = [f"already applied: {', '.join(there)}", detail]
         return made(FitState.PARTLY, "; ".join(filter(None, parts)), ", ".join(there))
-    state = FitState.LACKING if lacking else FitState.APPLIES
+    state = FitState.LACKING if commits else FitState.APPLIES
     return made(state, detail, ", ".join(commit[:7] for commit in commits))
 
 
 @contextmanager
-def touched(source: GitSource, revision: Revision, chosen: Sequence[Patch]) -> Iterator[Path]:
+def touched(source: Source, revision: Revision, chosen: Sequence[Patch]) -> Iterator[Path]:
     """Provide a directory with only the files of *revision* that *chosen* touch."""
-    files = sorted({f for patch in chosen for f in patch.files})
     with paths.scratch("touched") as tmp:
         tree = tmp / "tree"
         tree.mkdir()
-
-        def run(*arguments: str) -> str:
-            return gitcmd.git(
-                tree,
-                *arguments,
-                GIT_DIR=str(source.mirror.path),
-                GIT_WORK_TREE=str(tree),
-                GIT_INDEX_FILE=str(tmp / "index"),
-            ).stdout
-
-        run("read-tree", revision.sha)
-        here = [name for name in run("ls-files", "-z", "--", *files).split("\0") if name]
-        if here:
-            run("checkout-index", "--quiet", "--force", "--", *here)
+        source.write(revision, sorted({f for patch in chosen for f in patch.files}), tree)
         yield tree
 
 
@@ -169,37 +170,48 @@ def _fuzz(tree: Path, patch: Patch) -> str:
     return ""
 
 
-def _has(source: GitSource, revision: Revision, commit: str) -> bool:
-    """Whether *revision* has *commit* or a cherry-pick of it; true if *commit* is unknown."""
+def _has(source: Source, revision: Revision, commit: str) -> bool | None:
+    """Whether *revision* has *commit* or a cherry-pick of it; true if *commit* is unknown.
+
+    None without a history.
+    """
+    if not isinstance(source, GitSource):
+        return None
     sha = source.known_id(commit)
     return (
         not sha or source.is_ancestor(sha, revision.sha) or bool(source.picks(sha, [revision.sha]))
     )
 
 
-def _is_merged(source: GitSource, revision: Revision, patch: Patch) -> bool:
-    """Whether *revision* contains the commit that *patch* was made from."""
+def _is_merged(source: Source, revision: Revision, patch: Patch) -> bool:
+    """Whether *revision* is known to contain the commit that *patch* was made from."""
+    if not isinstance(source, GitSource):
+        return False
     commit = patch.meta.commit
     known = bool(commit) and source.mirror.commit(commit) == commit
     return known and source.is_ancestor(commit, revision.sha)
 
 
-def _lacking(
-    source: GitSource, revision: Revision, chosen: Sequence[Patch]
-) -> tuple[str, list[str]]:
-    """Describe and return commits that the patches fix or require and *revision* does not have."""
+def _lacking(source: Source, revision: Revision, chosen: Sequence[Patch]) -> tuple[str, list[str]]:
+    """Describe and return commits that the patches fix or require and *revision* does not have.
+
+    Those of which that is not known are only described.
+    """
     fixed = dict.fromkeys(p.meta.introduced_by for p in chosen if p.meta.introduced_by)
     required = dict.fromkeys(c for patch in chosen for c in patch.meta.requires)
-    missing = [
-        (commit, what)
-        for what, commits in (("fixes", fixed), ("requires", required))
-        for commit in commits
-        if not _has(source, revision, commit)
-    ]
-    detail = "; ".join(
-        f"does not contain {commit[:12]}, which the patch {what}" for commit, what in missing
-    )
-    return detail, [commit for commit, _ in missing]
+    missing, described, unknown = [], [], []
+    for what, commits in (("fixes", fixed), ("requires", required)):
+        for commit in commits:
+            has = _has(source, revision, commit)
+            named = f"{commit[:12]}, which the patch {what}"
+            if has is None:
+                unknown.append(f"{named},")
+            elif not has:
+                missing.append(commit)
+                described.append(f"does not contain {named}")
+    if unknown:
+        described.append(f"whether it contains {' and '.join(unknown)} needs a git source")
+    return "; ".join(described), missing
 
 
 def _conflict(reason: str) -> str:

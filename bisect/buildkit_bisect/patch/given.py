@@ -121,7 +121,9 @@ class Loader:
         source = self.open_source()
         if not isinstance(source, GitSource):
             raise BadInput(
-                f"{text} as a patch needs a git source", hint=words(Building, repo="PATH_OR_URL")
+                f"{text} as a patch needs a git source",
+                hint=f"{words(Building, repo='PATH_OR_URL')}, or"
+                f" {words(Building, patches='FILE.diff')} of it",
             )
         name, work = _work(source, text, address)
         if doubt := contribution.doubt(work):

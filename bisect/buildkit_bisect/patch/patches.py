@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.model import PatchRef
@@ -27,6 +27,9 @@ _HELP = "docs/patches.md"
 
 _HEX = re.compile(r"[0-9a-f]{7,40}")
 
+#: Git's reason for a diff that would apply if the tree had its files; it gives two at most.
+_NO_FILE = re.compile(r"(\S+): No such file or directory(; \S+: No such file or directory)?")
+
 #: What a patch may be besides a name.
 KINDS = "folder, FILE.patch, FILE.diff, URL or pr/N"
 
@@ -34,17 +37,20 @@ KINDS = "folder, FILE.patch, FILE.diff, URL or pr/N"
 class PatchFailed(BisectError):
     """The patch does not apply to this tree: verdict skip (patch), with git's reason."""
 
-    def __init__(self, message: str, *, hint: str = "", already: bool = False) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", already: bool = False, unknown: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.already = already  # the change is already applied
+        self.unknown = unknown  # the repository may have a file that the tree lacks
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle with both attributes."""
-        return _failed, (self.message, self.hint, self.already)
+        """Pickle with all attributes."""
+        return _failed, (self.message, self.hint, self.already, self.unknown)
 
 
-def _failed(message: str, hint: str, already: bool) -> PatchFailed:
-    return PatchFailed(message, hint=hint, already=already)
+def _failed(message: str, hint: str, already: bool, unknown: bool) -> PatchFailed:
+    return PatchFailed(message, hint=hint, already=already, unknown=unknown)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,13 +108,22 @@ class Patch:
         """Whether a program with it may import or embed more than `imports`."""
         return any(d.reveals for d in self.diffs)
 
-    def apply(self, tree: Path) -> str:
+    @property
+    def not_for_modules(self) -> str:
+        """Why it cannot be applied to any Go module; "" if it may be."""
+        vendored = [f for f in self.files if "vendor" in PurePosixPath(f).parts[:-1]]
+        return self._not_there(vendored[0]) if vendored else ""
+
+    def apply(self, tree: Path, *, of_module: bool = False) -> str:
         """Apply the first diff that applies to *tree*; return its name.
 
         Raises `PatchFailed` and leaves the tree unchanged if none applies, or if the change is
-        already applied.
+        already applied; *of_module*, also if the tree lacks a file that the repository may have.
         """
+        if of_module and self.not_for_modules:
+            raise PatchFailed(self.not_for_modules, unknown=True)
         reasons = []
+        absent = ""
         already = False
         for diff in self.diffs:
             path = self._path(diff)
@@ -121,10 +136,20 @@ class Patch:
             if not reason:
                 gitcmd.apply(tree, path, bare=diff.bare)
                 return diff.name
+            if no_file := _NO_FILE.fullmatch(reason):
+                absent = absent or no_file[1]
             reasons.append(reason if len(self.diffs) == 1 else f"{diff.name}: {reason}")
         if already:
             raise PatchFailed(f"{self.name} is already applied", already=True)
+        if of_module and absent:
+            raise PatchFailed(self._not_there(absent), unknown=True)
         raise PatchFailed(f"{self.name} does not apply: {'; '.join(reasons)}")
+
+    def _not_there(self, file: str) -> str:
+        return (
+            f"{self.name} changes {file}, which is not in the Go module (vendored packages, nested"
+            " modules and symlinks are left out): it needs a git source"
+        )
 
     def _path(self, diff: Diff) -> Path:
         return Path(self.folder) / diff.name
@@ -139,10 +164,10 @@ def _ambiguous(tree: Path, diff: Diff) -> str:
     return ""
 
 
-def apply(tree: Path, chosen: Sequence[Patch]) -> None:
+def apply(tree: Path, chosen: Sequence[Patch], *, of_module: bool = False) -> None:
     """Apply *chosen* in order; raises `PatchFailed` with the one that does not apply."""
     for patch in chosen:
-        patch.apply(tree)
+        patch.apply(tree, of_module=of_module)
 
 
 def names(root: Path | None = None) -> list[str]:

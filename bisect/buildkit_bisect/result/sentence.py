@@ -27,7 +27,7 @@ def say_verdict(info: ValidationInfo, words: Words) -> Said:
     """What patches fix and break, in the room that *words* has."""
     who = words.sum(info.patches)
     where = words.name(info.base)
-    if info.sha[:7] != info.base[:7]:
+    if info.sha and info.sha[:7] != info.base[:7]:
         where += f" ({words.name(info.sha[:12])})"
     if info.status == ValidationStatus.REFUSED:
         return Said(first=labelled("There is nothing to fix", words.long(info.reason)))

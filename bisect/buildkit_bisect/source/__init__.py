@@ -23,7 +23,7 @@ class Source(Protocol):
 
     @property
     def kind(self) -> str:
-        """``git``, which can be patched and searched, or ``module``."""
+        """``git``, which has a history to search, or ``module``."""
 
     @property
     def where(self) -> str:
@@ -65,11 +65,17 @@ class Source(Protocol):
     def content(self, revision: Revision, files: Iterable[str] | None) -> str:
         """Return an identifier of what a revision has at *files*; None: of all its files."""
 
+    def write(self, revision: Revision, files: Iterable[str], folder: Path) -> None:
+        """Write those of *files* that a revision has to *folder*, which is empty."""
+
     def checkout(self, revision: Revision) -> AbstractContextManager[Path]:
-        """Provide a directory with the revision's files during the block."""
+        """Provide a directory with the revision's files during the block; it may be changed."""
 
     def build_tree(self, revision: Revision) -> AbstractContextManager[Path]:
-        """Provide the same for `go build` alone, faster: no program of the source may run in it."""
+        """Provide the same for `go build` alone, faster: no program of the source may run in it.
+
+        That of a module is the module cache's own, which must not be changed.
+        """
 
 
 def open_source(

@@ -185,6 +185,24 @@ class GitSource(Lookup):
         with self._keys() as keys:
             return keys.closure(sha, PROGRAMS[0]).directories
 
+    def write(self, revision: Revision, files: Iterable[str], folder: Path) -> None:
+        """Write those of *files* that a revision has to *folder*, which is empty."""
+        with paths.scratch("index") as tmp:
+
+            def run(*arguments: str) -> str:
+                return git(
+                    folder,
+                    *arguments,
+                    GIT_DIR=str(self.mirror.path),
+                    GIT_WORK_TREE=str(folder),
+                    GIT_INDEX_FILE=str(tmp / "index"),
+                ).stdout
+
+            run("read-tree", revision.sha)
+            here = [name for name in run("ls-files", "-z", "--", *files).split("\0") if name]
+            if here:
+                run("checkout-index", "--quiet", "--force", "--", *here)
+
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
         """Create a work tree of the mirror for the block and remove it afterwards.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.golang.provision import Toolchains
 from buildkit_bisect.golang.toolchain import GoWanted, fetch_env, network_settings
 from buildkit_bisect.model import Revision
-from buildkit_bisect.options.command import words
+from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.source import forms, github, names
 from buildkit_bisect.source.inputs import PROGRAMS
@@ -35,10 +37,10 @@ _NOT_THERE = re.compile(
 
 @dataclass(kw_only=True)
 class ModuleSource:
-    """Tags of the module, and commit ids if the proxy serves them; cannot be patched.
+    """Tags of the module, and commit ids if the proxy serves them; it has no history.
 
     A revision's ``describe`` is its canonical module version; its ``sha`` is empty if the proxy
-    does not report the commit.
+    does not report the commit. A module's zip has no vendored packages, nested modules, symlinks.
     """
 
     say: Callable[[str], None] = lambda _: None
@@ -120,10 +122,11 @@ class ModuleSource:
         revision: Revision,
         extra: tuple[str, ...] = (),  # noqa: ARG002
     ) -> dict[str, str]:
-        """Return, for each program, the canonical version and the checksum of its zip."""
-        self._directory(revision)
-        found = f"{self.module}@{revision.describe} {self._zip_sum(revision)}"
-        return dict.fromkeys(PROGRAMS, found)
+        """Return, for each program, the canonical version and the checksum of its zip.
+
+        These decide every file and, by its ``go.sum``, every dependency.
+        """
+        return dict.fromkeys(PROGRAMS, self._identity(revision))
 
     def affected(
         self,
@@ -131,19 +134,43 @@ class ModuleSource:
         files: Iterable[str],  # noqa: ARG002
         extra: tuple[str, ...] = (),  # noqa: ARG002
     ) -> frozenset[str]:
-        """Return every program: modules are not patched."""
+        """Return every program: which of them reads a file is not looked up here."""
         return frozenset(PROGRAMS)
 
     def content(self, revision: Revision, files: Iterable[str] | None) -> str:  # noqa: ARG002
-        """Return the canonical version, which decides the content of every file."""
-        return revision.describe
+        """Return the canonical version and the checksum of its zip, which decide every file."""
+        return self._identity(revision)
+
+    def _identity(self, revision: Revision) -> str:
+        self._directory(revision)
+        return f"{self.module}@{revision.describe} {self._zip_sum(revision)}"
+
+    def write(self, revision: Revision, files: Iterable[str], folder: Path) -> None:
+        """Copy those of *files* that the module has to *folder*."""
+        original = self._directory(revision)
+        with _copying(revision):
+            for name in files:
+                if (original / name).is_file():
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(original / name, folder / name)
 
     @contextmanager
     def checkout(self, revision: Revision) -> Iterator[Path]:
+        """Provide a copy of the module's directory, and remove it after the block.
+
+        It has at most 500 MB: the go command refuses modules with more.
+        """
+        original = self._directory(revision)
+        with paths.scratch("module") as tmp:
+            tree = tmp / "tree"
+            with _copying(revision):
+                _copy(original, tree)
+            yield tree
+
+    @contextmanager
+    def build_tree(self, revision: Revision) -> Iterator[Path]:
         """Provide the module's read-only directory in our module cache."""
         yield self._directory(revision)
-
-    build_tree = checkout
 
     def _directory(self, revision: Revision) -> Path:
         version = revision.describe
@@ -234,6 +261,33 @@ class ModuleSource:
 
 _GIT = words(Building, source="git", repo="PATH_OR_URL")
 _LATER = f"{words(Building, deadline='module=SECONDS')}, or {_GIT}"
+
+
+@contextmanager
+def _copying(revision: Revision) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:  # usually a full disk
+        raise InfraFailed(
+            f"cannot copy the files of {revision.describe}: {err}",
+            hint=f"df -h; {inv('clean', cache=True)}",
+        ) from err
+
+
+def _copy(original: Path, tree: Path) -> None:
+    """Copy a directory of the module cache, where everything is read-only, to writable files."""
+    for folder, below, files in os.walk(original, onerror=_raise):
+        # A zip may have a repository in it, whose settings git would use.
+        below[:] = [name for name in below if name.lower() != ".git"]
+        target = tree / Path(folder).relative_to(original)
+        target.mkdir()
+        for name in files:
+            if name.lower() != ".git":
+                shutil.copyfile(Path(folder, name), target / name)
+
+
+def _raise(err: OSError) -> NoReturn:
+    raise err
 
 
 def _escape(version: str) -> str:

@@ -116,6 +116,7 @@ def test_every_truncation_of_a_machines_output_is_infrastructure() -> None:
         ("p does not apply: f: already exists in working directory", True),
         ("p does not apply: its context matches at 2 places in solver/x.go", True),
         ("p is already applied", True),
+        ("p changes vendor/x/y.go, which is not in the Go module (vendored packages, ...", True),
         ("p does not apply: can't open patch '/x/p.patch': No such file or directory", False),
         ("p does not apply: git apply exited -9", False),
         ("p does not apply: fatal: Out of memory, malloc failed", False),

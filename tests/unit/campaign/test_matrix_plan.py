@@ -38,12 +38,17 @@ class Source:
 
 
 class Builder:
+    refuses = ""
+
     def __init__(self, known: dict[str, Build | NoBuild], shared: Collection[str] = ()) -> None:
         self._known = known
         self._shared = shared
 
     def in_store(self, commits: Iterable[str]) -> frozenset[str]:
         return frozenset(commits) & {*self._shared}
+
+    def refused(self, variant: Variant) -> str:
+        return self.refuses if variant.patches else ""
 
     def cached(self, variant: Variant) -> Build | NoBuild | None:
         return self._known.get(variant.label)
@@ -78,13 +83,22 @@ def variant(ref: str, go: str = "1.25", *patches: str) -> Variant:
     )
 
 
-def test_patched_rows_without_a_git_source_cost_nothing() -> None:
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Builder, "refuses", "fix needs a git source")
+
+
+@pytest.mark.usefixtures("refused")
+def test_patched_rows_that_the_source_refuses_cost_nothing() -> None:
     planned = plan("module", variant("v1"), variant("v1", "1.25", "fix"))
-    assert planned.skipped == {"v1 + fix": "patches need a git source"}
+    assert planned.skipped == {"v1 + fix": "patch: fix needs a git source"}
     assert planned.build_seconds == {"v1": COLD, "v1 + fix": 0}
     assert planned.cells == 1
     assert planned.expected.seconds == COLD + 3 * planned.trial_seconds
-    assert "v1 + fix" not in plan("git", variant("v1"), variant("v1", "1.25", "fix")).skipped
+
+
+def test_patched_rows_of_a_module_are_built() -> None:
+    assert plan("module", variant("v1"), variant("v1", "1.25", "fix")).skipped == {}
 
 
 def test_rows_that_are_known_not_to_build_cost_nothing() -> None:
@@ -105,6 +119,7 @@ def test_builds_that_a_store_has_cost_nothing() -> None:
     assert planned.build_seconds == {"v1": 0, "v1 + fix": COLD, "v2": LATER}
 
 
+@pytest.mark.usefixtures("refused")
 def test_the_printed_plan_has_a_range_and_says_what_is_skipped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -112,5 +127,5 @@ def test_the_printed_plan_has_a_range_and_says_what_is_skipped(
     assert show_plan(Matrix(), planned) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "build  v1: 40 s to 7 min"
-    assert shown[1] == "skip   v1 + fix: patches need a git source"
+    assert shown[1] == "skip   v1 + fix: patch: fix needs a git source"
     assert shown[-1] == "45 s to 7 min, based on typical times on 2 cores"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,6 +11,8 @@ import pytest
 from buildkit_bisect.campaign import candidates
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Revision
+from buildkit_bisect.patch import patches
+from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.source import Source
 
 LISTED = ("v0.26.0", "v0.25.0", "v0.24.0")
@@ -47,3 +50,28 @@ def test_ends_may_be_named_as_people_do() -> None:
 def test_an_end_that_is_no_release_is_refused() -> None:
     with pytest.raises(BadInput, match=r"needs release tags, and 'v0\.25\.0-rc1' is not one"):
         candidates.load(proxy(), "v0.24.0", "v0.25.0-rc1", [], releases=True)
+
+
+def patch(folder: Path, name: str, metadata: str = "") -> Patch:
+    (folder / name).mkdir()
+    (folder / name / "patch.toml").write_text(f'title = "t"\n{metadata}')
+    diff = "--- a/solver/x.go\n+++ b/solver/x.go\n@@ -1 +1 @@\n-a\n+b\n"
+    (folder / name / "it.patch").write_text(diff)
+    return patches.load(str(folder / name))
+
+
+def test_without_a_history_a_patch_is_used_at_every_release(tmp_path: Path) -> None:
+    chosen = patch(tmp_path, "everywhere")
+    line = candidates.load(proxy(), "v0.24.0", "v0.26.0", [chosen], releases=True)
+    assert {c: line.variant(c).patches for c in line.candidates} == dict.fromkeys(
+        ("v0.25.0", "v0.26.0"), (chosen.ref,)
+    )
+
+
+@pytest.mark.parametrize("key", ["introduced-by", "fixed-by"])
+def test_without_a_history_nobody_knows_which_releases_a_patch_is_for(
+    tmp_path: Path, key: str
+) -> None:
+    chosen = [patch(tmp_path, "first"), patch(tmp_path, "limited", f'{key} = "051818cf3"\n')]
+    with pytest.raises(BadInput, match="the patch limited is limited to some commits"):
+        candidates.load(proxy(), "v0.24.0", "v0.26.0", chosen, releases=True)

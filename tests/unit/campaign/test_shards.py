@@ -112,12 +112,14 @@ def test_more_shards_than_builds() -> None:
     ]  # fmt: skip
 
 
-def test_rows_that_a_module_cannot_have_cost_nothing_and_nothing_is_downloaded() -> None:
+def test_modules_are_cut_without_a_download() -> None:
     module = setup(source=Source(kind="module"))
     three = (variant("v0.25.0"), variant("v0.26.0"), variant("v0.26.0", "1.25", "fix"))
     assert rows(1, 2, *three, of_setup=module) == ["v0.25.0"]
-    (_, base, patched) = shards.units(module, three, TRIALS)
-    assert (base.go, base.skipped, patched.skipped) == ("sha of v0.26", False, True)
+    assert rows(2, 2, *three, of_setup=module) == ["v0.26.0", "v0.26.0 + fix"]
+    assert [unit.go for unit in shards.units(module, three, TRIALS)] == [
+        "sha of v0.25", "sha of v0.26", "sha of v0.26"
+    ]  # fmt: skip
 
 
 def plan(of_setup: Setup, *variants: Variant, trials: int = TRIALS, of: int = 2) -> str:
@@ -161,7 +163,6 @@ UNITS = st.lists(
         base=st.sampled_from("abcd"),
         go=st.sampled_from(["1.24", "1.25"]),
         trials=st.sampled_from([0.0, 18.0, 300.0]),
-        skipped=st.booleans(),
         variants=st.just([variant("v1")]),
     ),
     max_size=7,
@@ -172,8 +173,6 @@ def seconds(units: list[Unit]) -> float:
     """What *units* take on a machine that has nothing, said once more."""
     total, goes, bases = 0.0, set[str](), set[str]()
     for unit in units:
-        if unit.skipped:
-            continue
         first, near = unit.go not in goes, unit.base in bases
         total += (COLD if first else PATCHED if near else LATER) + unit.trials
         goes.add(unit.go)

@@ -36,7 +36,7 @@ from buildkit_bisect.options.requests import Validate
 from buildkit_bisect.patch.patches import Metadata, Patch
 from buildkit_bisect.result import ValidationInfo
 from buildkit_bisect.scenario import Action, Axis, Scenario, Step, outcome
-from buildkit_bisect.source import GitSource
+from buildkit_bisect.source import GitSource, ModuleSource, Source
 
 EAGER: Axes = (("at", "eager"),)
 LAZY: Axes = (("at", "lazy"),)
@@ -116,10 +116,15 @@ class FakeLab:
 
 
 def validate(
-    lab: FakeLab, folder: Path, *patches: Patch, checks: Checks = Checks.NONE, trials: int = 3
+    lab: FakeLab,
+    folder: Path,
+    *patches: Patch,
+    checks: Checks = Checks.NONE,
+    trials: int = 3,
+    source: Source | None = None,
 ) -> ValidationInfo:
     setup = Setup(
-        source=cast(GitSource, SimpleNamespace()),
+        source=source or cast(GitSource, SimpleNamespace()),
         builder=cast(Builder, SimpleNamespace()),
         events=Silent(),
         request=Validate(out=folder),
@@ -128,7 +133,7 @@ def validate(
     names = [p.name for p in patches]
     candidate = Candidate(
         setup=setup,
-        source=cast(GitSource, setup.source),
+        source=setup.source,
         patches=patches,
         base=BASE,
         tested=tuple(setup.tested_cells()),
@@ -270,3 +275,13 @@ def test_equal_binaries_are_noted(tmp_path: Path, equal: bool) -> None:
     noted = "the binaries with and without the patches are identical"
     assert info.notes == ((noted,) if equal else ())
     assert info.status == "no"
+
+
+def test_a_culprit_is_not_reverted_without_a_history(tmp_path: Path) -> None:
+    lab = FakeLab({"master": [BROKEN], "master + one": [FINE]})
+    blaming = replace(ONE, meta=Metadata(title="one", introduced_by="051818cf383e" + "0" * 28))
+    note = "051818cf383e, which the patches fix, is not reverted for comparison: a module has no"
+    for patch, notes in ((ONE, ()), (blaming, (f"{note} commits to revert",))):
+        info = validate(lab, tmp_path, patch, checks=Checks.CELLS, source=ModuleSource())
+        assert (info.status, info.culprit, info.reverted) == ("fixes", "", "")
+        assert info.notes == notes

@@ -24,6 +24,7 @@ FOUND = {
         fit("master", FitState.APPLIES),
     ],
     "a-series": [
+        fit("v0.19", FitState.UNKNOWN),
         fit("v0.20", FitState.PARTLY, "my-fix, another-patch-with-a-long-name"),
         fit("v0.21", FitState.THERE),
         fit("master", FitState.THERE),
@@ -41,7 +42,8 @@ def test_neighbours_with_the_same_result_are_one_row() -> None:
         "          v0.24           applies",
         "          v0.25           conflicts",
         "          master          applies",
-        "a-series  v0.20           already applied: my-fix,",
+        "a-series  v0.19           needs a git source",
+        "          v0.20           already applied: my-fix,",
         "                          another-patch-with-a-long-name",
         "          v0.21 - master  already applied",
     ]

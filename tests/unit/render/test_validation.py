@@ -49,6 +49,11 @@ def test_the_sentence(cells: tuple[CellChange, ...], part: str) -> None:
     assert part in verdict(info(cells=cells))
 
 
+def test_the_sentence_on_a_release_whose_commit_is_not_known() -> None:
+    assert " on v0.34.2. " in info(base="v0.34.2", sha="").verdict
+    assert " on v0.34.2 (" in info(base="v0.34.2").verdict
+
+
 def test_the_sentence_on_upstreams_checks() -> None:
     def about(*checks: CheckInfo) -> str:
         return verdict(info(cells=CELLS[1:2], checks=checks)).split("; ")[-1]
