@@ -6,6 +6,8 @@ trial is a copy of a real one, with its evidence.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -17,13 +19,18 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
+from buildkit_bisect.builds import builder, store
 from buildkit_bisect.builds import key as keys
-from buildkit_bisect.builds import store
+from buildkit_bisect.builds.compile import Compiled
 from buildkit_bisect.campaign import groundwork
 from buildkit_bisect.campaign.setup import Setup, prepare
+from buildkit_bisect.cli.program import Inv
 from buildkit_bisect.events import Silent
 from buildkit_bisect.golang.toolchain import host_arch
+from buildkit_bisect.lab import runner
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.trial import TrialJob
@@ -33,6 +40,7 @@ from buildkit_bisect.options.choices import SourceKind
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths
+from buildkit_bisect.system.checkout import PROJECT
 
 #: Trials of a cell: (scenario, axis values, number of the revision) -> what is stored.
 Observed = Callable[[Scenario, Axes, int], Sequence[Observation]]
@@ -61,21 +69,26 @@ def own_cache(root: Path, shared: Sequence[str] = ()) -> Iterator[Path]:
             os.environ["BKBISECT_CACHE_DIR"] = before
 
 
-def repository(path: Path, releases: int) -> list[str]:
-    """Create a repository like BuildKit's with one commit a release; return their tags in order."""
+def repository(path: Path, releases: int, *, apart: bool = False) -> list[str]:
+    """Create a repository like BuildKit's with one commit a release; return their tags in order.
+
+    With *apart*, each commit adds a file, ``solver/nNUMBER.go``, so that it can be reverted.
+    """
     path.mkdir(parents=True)
     env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     git = ["/usr/bin/env", "git", "-C", str(path)]
     subprocess.run([*git, "init", "--quiet", "--bare", "--template="], env=env, check=True)
     tags = [f"v0.{n}.0" for n in range(1, releases + 1)]
-    stream = "".join(_commit(n, tag) for n, tag in enumerate(tags))
+    stream = "".join(_commit(n, tag, apart=apart) for n, tag in enumerate(tags))
     subprocess.run([*git, "fast-import", "--quiet"], env=env, input=stream, text=True, check=True)
     subprocess.run([*git, "symbolic-ref", "HEAD", "refs/heads/master"], env=env, check=True)
     return tags
 
 
-def _commit(number: int, tag: str) -> str:
-    files = {"solver/solver.go": f"package solver\n\nconst N = {number}\n"}
+def _commit(number: int, tag: str, *, apart: bool) -> str:
+    own = apart and number
+    name, constant = (f"n{number}", f"N{number}") if own else ("solver", "N")
+    files = {f"solver/{name}.go": f"package solver\n\nconst {constant} = {number}\n"}
     if not number:
         files |= {
             "Dockerfile": "ARG GO_VERSION=1.25\nFROM scratch\n",
@@ -179,6 +192,42 @@ def _with_evidence(seen: Observation, key: str) -> Observation:
     target = folder / str(time.time_ns())
     shutil.copytree(seen.evidence, target)
     return replace(seen, evidence=str(target))
+
+
+def made_once(words: Sequence[str], observed: Callable[[TrialJob, str], Observation]) -> None:
+    """Run a command in this process; what it builds and runs is stored, so that it can run again.
+
+    Nothing is compiled: a program is a text with the names of the files of ``solver``. No trial
+    runs: *observed* is asked for what a job shows whose buildkitd has that text. Raises
+    `SystemExit` if the command fails.
+    """
+
+    def compiled(tree: Path, out: Path, *, recipe: keys.Recipe, log: Path, **_: Any) -> Compiled:
+        out.mkdir(parents=True, exist_ok=True)
+        names = " ".join(sorted(path.name for path in (tree / "solver").iterdir()))
+        for program in recipe.programs:
+            (out / recipe.binary(program)).write_text(f"{program}: {names}")
+        log.write_text("")
+        return Compiled(seconds=39.5, packages=28)
+
+    def ran(job: TrialJob) -> Observation:
+        return _with_evidence(
+            observed(job, Path(job.build.directory, "buildkitd").read_text()), job.key
+        )
+
+    said = io.StringIO()
+    with (
+        mock.patch.object(builder, "compile_tree", compiled),
+        mock.patch.object(runner, "run_trial", ran),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        try:
+            Inv().run(["inv", "--search-root", str(PROJECT), *words])
+        except SystemExit as ended:
+            code = ended.code
+    if code:
+        raise SystemExit(f"{' '.join(words)[:200]} exited {code}: {said.getvalue()[-1000:]}")
 
 
 def recorded(

@@ -5,7 +5,8 @@
 
 The first command makes, once, the trials that are copied here: `stored_machine` puts a repository
 with 125 releases, a build of each and three trials of each of their 500 cells into a cache of its
-own. So no figure is about BuildKit: each is what this tool adds.
+own. So no figure is about BuildKit: each is what this tool adds. Commands that build with
+a patch were run once before, with texts for programs and copies of trials.
 
 Each row is a whole process, the median of several, and its ratio to a bare Python that only imports
 the tool, which takes turns with it. A rerun that builds or runs anything is an error. Exits with 1
@@ -17,11 +18,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -30,6 +32,7 @@ import section
 import stopping
 import stored_machine
 
+from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import Axes, Observation
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.system import paths
@@ -43,6 +46,9 @@ RELEASES, TRIALS = 125, 3
 
 #: The release from which on the cell of a search is bad, and the last one of the search.
 _CULPRIT, _SEARCHED = 9, 16
+
+#: Releases of the repository for commands that build with a patch.
+_APART = 30
 
 _BARE = (sys.executable, "-c", "import buildkit_bisect.cli.program, buildkit_bisect.cli.campaigns")
 
@@ -89,14 +95,62 @@ def rows(repo: Path, tags: Sequence[str], out: Path) -> list[Row]:
     ]  # fmt: skip
 
 
+def changing_rows(root: Path, out: Path) -> list[Row]:
+    """Return the commands that build with a patch: of a repository below *root* of its own.
+
+    It has 30 releases, so that a patch is checked against as many branches as of BuildKit's.
+    """
+    repo = root / "apart.git"
+    tags = stored_machine.repository(repo, _APART, apart=True)
+    fix = root / "fix"
+    fix.mkdir()
+    name = f"solver/n{_CULPRIT}.go"
+    (fix / "patch.toml").write_text('title = "Remove the culprit"\n')
+    (fix / "fix.patch").write_text(
+        f"diff --git a/{name} b/{name}\ndeleted file mode 100644\n--- a/{name}\n+++ /dev/null\n"
+        f"@@ -1,3 +0,0 @@\n-package solver\n-\n-const N{_CULPRIT} = {_CULPRIT}\n"
+    )
+    asked = (
+        *("--repo", str(repo), "--scenario", SCENARIO, "--axis", "compression=gzip"),
+        *("--trials", str(TRIALS), "--out", str(out)),
+    )
+    # The base is not an end of the search: a validation compares trials that one campaign ran.
+    last, base = tags[_SEARCHED], tags[_SEARCHED + 1]
+    return [
+        Row(name="bisect with the revert", words=("bisect", "--good", tags[0], "--bad", last,
+                                                  *asked)),
+        Row(name="validate", words=("validate", "--patches", str(fix), "--base", base,
+                                    "--checks", "cells", *asked)),
+    ]  # fmt: skip
+
+
+def shown(
+    trials: Mapping[tuple[str, Axes], Sequence[Observation]],
+) -> Callable[[TrialJob, str], Observation]:
+    """Return what a job shows: a recorded trial, a good one without the culprit's file."""
+
+    def of(job: TrialJob, built_from: str) -> Observation:
+        axes = job.axes
+        if f"n{_CULPRIT}.go" not in built_from:
+            axes = _good(axes)
+        return trials[job.scenario.name, axes][0]
+
+    return of
+
+
+def _good(axes: Axes) -> Axes:
+    """Return the axis values of the cell that is good."""
+    return tuple((k, "estargz" if k == "compression" else v) for k, v in axes)
+
+
 def observed(
     trials: Mapping[tuple[str, Axes], Sequence[Observation]],
 ) -> stored_machine.Observed:
     """Return what cells show: the recorded trials, but good ones before the culprit."""
 
     def of(scenario: Scenario, axes: Axes, number: int) -> Sequence[Observation]:
-        if number < _CULPRIT:  # those of the cell that is good
-            axes = tuple((k, "estargz" if k == "compression" else v) for k, v in axes)
+        if number < _CULPRIT:
+            axes = _good(axes)
         # A search proves its answer with further trials.
         return [*trials[scenario.name, axes]] * (4 if number <= _SEARCHED else 1)
 
@@ -166,7 +220,12 @@ def main(words: Sequence[str] | None = None) -> int:
             count = stored_machine.fill(repo, tags, [SCENARIO], observed(trials))
             print(f"stored {count} trials of {len(tags)} releases", flush=True)
             asked = [name for name in options.rows.split(",") if name]
-            chosen = [r for r in rows(repo, tags, out) if not asked or r.name in asked]
+            changing = changing_rows(root, out)
+            for row in changing:
+                stored_machine.made_once(row.words, shown(trials))
+            shutil.rmtree(out)  # what was made is not what is measured
+            every = [*rows(repo, tags, out), *changing]
+            chosen = [r for r in every if not asked or r.name in asked]
             found = measured(chosen, options.rounds, out)
     section.put(options.write, "warm-reruns", table(found))
     missed = [row for row in chosen if found[row.name][0] > row.goal]

@@ -57,6 +57,9 @@ from buildkit_bisect.source import GitSource
 #: Commits that are tested in every cell: the ends.
 _ENDS = 2
 
+#: Builds of the range that git describes before it is known which of them the search asks for.
+_FEW = 50
+
 
 class Bisection:
     """One search in one cell: of those that are not controls, the one where the ends differ."""
@@ -151,6 +154,8 @@ class Bisection:
 
     def run(self, work: Work) -> Findings:
         """Try the ends, then test the commits that the search in one cell asks for."""
+        if len(self._costs.built) <= _FEW:
+            self._line.revisions(self._costs.built)  # of all at once: a rerun asks for these
         found = self._choose(work)
         if isinstance(found, NoneDiffers):
             step: Answer = cell_choice.refusal(found.answers, self._tried, self._ends)

@@ -76,10 +76,11 @@ class BoundaryCampaign:
         self._costs = candidates.known_costs(setup.builder, self._line)
         cost = candidates.cost(self._line, self._costs, None)
         self._left = TimeLeft(cost)
+        self._must = [] if request.releases else candidates.releases_on(setup.source, commits)
         self._search = BoundarySearch(
             commits,
             history=None if request.releases else self._line.history,
-            must_test=[] if request.releases else candidates.releases_on(setup.source, commits),
+            must_test=self._must,
             resolution=1 if request.releases else request.resolution,
             trials=self._trials * len(self._cells),
             cost=cost,
@@ -118,6 +119,7 @@ class BoundaryCampaign:
 
     def run(self, work: Work) -> Findings:
         """Test the commits that the search asks for until every change is narrowed down."""
+        self._line.revisions(self._must)  # of all at once: the search asks for each
         while isinstance(step := self._search.next(), Ask):
             self._test(work, step)
         patches = {p.name: p for cells in self._tested.values() for p in cells[0].variant.patches}
