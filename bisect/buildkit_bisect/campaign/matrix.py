@@ -17,7 +17,7 @@ from buildkit_bisect.errors import BisectError
 from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.golang.toolchain import wanted
 from buildkit_bisect.lab import base_images
-from buildkit_bisect.lab.cell import Cell
+from buildkit_bisect.lab.ahead import Wanted
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, Revision, Stage, Variant
@@ -181,16 +181,24 @@ class MatrixCampaign:
         plan = with_stored(first, self._setup, self._variants, work.lab)
         if plan.stored != first.stored:
             work.events.emit(plan)
-        cells: list[CellInfo] = []
-        for variant in self._variants:
-            for scenario in self._setup.scenarios:
-                done: dict[Axes, Cell] = {}
-                for axes in ordered(scenario, self._setup.cells(scenario)):
-                    done[axes] = work.lab.cell(variant, scenario, axes, self._trials)
-                    work.events.emit(cell_done(done[axes]))
-                cells += [
-                    compose.cell_info(done[a], work.folder) for a in self._setup.cells(scenario)
-                ]
+        wanted = [
+            Wanted(variant=variant, scenario=scenario, axes=axes, trials=self._trials)
+            for variant in self._variants
+            for scenario in self._setup.scenarios
+            for axes in ordered(scenario, self._setup.cells(scenario))
+        ]
+        done: dict[tuple[str, str, Axes], CellInfo] = {}
+        for one in work.lab.ahead(wanted):
+            cell = work.lab.cell(one.variant, one.scenario, one.axes, one.trials)
+            work.events.emit(cell_done(cell))
+            info = compose.cell_info(cell, work.folder)
+            done[one.variant.label, one.scenario.name, one.axes] = info
+        cells = [
+            done[variant.label, scenario.name, axes]
+            for variant in self._variants
+            for scenario in self._setup.scenarios
+            for axes in self._setup.cells(scenario)
+        ]
         return self._findings(cells)
 
     def _findings(self, cells: Sequence[CellInfo]) -> Findings:

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from buildkit_bisect.search.beside import among_noise
+from buildkit_bisect.search.cost import cost_phrase
 from buildkit_bisect.search.descend import branch_ends
-from buildkit_bisect.search.explain import PLACE, cost_phrase, make_ask
+from buildkit_bisect.search.explain import PLACE, make_ask
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.judge import at_its_word
 from buildkit_bisect.search.left import left_by
