@@ -176,7 +176,7 @@ def test_a_shard_that_failed_is_missing_in_the_report(
     again.run(WORKFLOW["jobs"]["merge"])
     why = f"Shard {lost} of {SHARDS} is not among the merged results"
     assert f"warning: {why}" in again.shown
-    assert again.summary.startswith(f"**{why}: this report is incomplete.**")
+    assert f"**{why}: this report is incomplete.**" in again.summary
 
 
 def test_a_plan_is_the_same_on_a_machine_that_has_builds(run: Run, world: World) -> None:
