@@ -44,7 +44,6 @@ class Unit:
     base: str  # what the build is without patches
     go: str  # minor version, or what stands for it
     trials: float  # seconds of all of its cells
-    patched: bool = False
     skipped: bool = False  # it cannot be built from this source
     variants: list[Variant] = field(default_factory=list)
 
@@ -78,7 +77,6 @@ def units(setup: Setup, variants: Sequence[Variant], trials: int) -> list[Unit]:
                 base=base,
                 go=go[base],
                 trials=cells * trials * estimate.TRIAL,
-                patched=bool(patches),
                 skipped=bool(patches) and setup.source.kind != "git",
             ),
         )
