@@ -118,23 +118,26 @@ def bisected(options: argparse.Namespace, name: str, more: Sequence[str], moved:
             *(["--no-verify"] if options.no_revert else []),
             *more,
         ]
+        document = Path(out) / "stdout"  # larger than a pipe holds while stderr is read
         began, answered = time.monotonic(), 0.0
-        with subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "BKBISECT_CACHE_DIR": str(root)},
-        ) as process:
+        with (
+            document.open("w") as stdout,
+            subprocess.Popen(
+                command,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "BKBISECT_CACHE_DIR": str(root)},
+            ) as process,
+        ):
             assert process.stderr
-            assert process.stdout
             for line in process.stderr:
                 at = time.monotonic() - began
                 print(f"{at:7.1f} {line}", end="", flush=True)
                 if line.startswith(_ANSWERS):
                     answered = at
-            result = json.loads(process.stdout.read() or "{}")
         ended = time.monotonic() - began
+        result = json.loads(document.read_text() or "{}")
     answer = result.get("bisect") or {}
     if answer.get("status") != "found":
         raise SystemExit(f"{name}: no commit was found")

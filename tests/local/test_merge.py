@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 import results
+import workflows
 from buildkit_bisect import result
 from buildkit_bisect.result import Result
 from golang_repo import GolangRepo, words
 from shared_work import elsewhere, part, written
-from tool import inv
+from tool import TaskOutput, inv
+from workflows import Job
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(120)]
 
@@ -27,13 +29,19 @@ def shards(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def problems(done: TaskOutput) -> list[str]:
+    """What *done* complained of, without what took long."""
+    words = ("error: ", "warning: ")
+    return [line for line in done.stderr.splitlines() if line.startswith(words)]
+
+
 def test_results_by_folder_file_and_id(shards: Path) -> None:
     done = inv(
         *("merge", str(shards / "shard-1"), str(shards / "shard-2" / "result.json")),
         *("--out", str(shards / "out")),
         cold=True,
     )
-    assert (done.code, done.stderr) == (0, "")
+    assert (done.code, problems(done)) == (0, [])
     (folder,) = (shards / "out").iterdir()
     assert done.stdout.endswith(f" Results: {folder}\n")
     assert len(result.read(folder).cells) == len(results.matrix().cells)
@@ -44,7 +52,7 @@ def test_results_by_folder_file_and_id(shards: Path) -> None:
     assert shown.stdout.startswith("**Broken in 4 of 5 unpatched revisions")
     one = inv("merge", "shard-1", "--out", str(shards), "--json")
     assert one.document["parts"][0]["shard"]["number"] == 1
-    assert one.stderr == "warning: Shard 2 of 2 is not among the merged results\n"
+    assert problems(one) == ["warning: Shard 2 of 2 is not among the merged results"]
 
 
 def other_schema(folder: Path) -> None:
@@ -110,9 +118,9 @@ def test_what_is_refused_is_one_line(shards: Path, case: str) -> None:
     change(shards / "shard-2")
     done = inv("merge", "shard-1", "shard-2", "--out", str(shards))
     assert done.code == 2
-    assert message in done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+    (line,) = problems(done)
+    assert line.startswith("error: ")
+    assert message in line
     assert done.stdout == ""
     assert sorted(path.name for path in shards.iterdir()) == ["shard-1", "shard-2"]
 
@@ -134,8 +142,7 @@ def test_mistakes(tmp_path: Path, command: tuple[str, ...], message: str) -> Non
     out = () if "run" in command or "nothing" not in command else ("--out", str(tmp_path))
     done = inv(*command, *out)
     assert done.code == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert message in done.stderr.splitlines()[-1]
 
 
 def test_plans_of_all_shards_have_each_row_once(tmp_path: Path) -> None:
@@ -157,3 +164,31 @@ def test_plans_of_all_shards_have_each_row_once(tmp_path: Path) -> None:
     assert inv(*plan, "--shard", "1/4").stdout.startswith("shard  1 of 4, with ")
     empty = inv(*plan, "--shard", "40/40")
     assert empty.stdout == "shard  40 of 40, with none of 6 rows\nnothing to build or run\n"
+
+
+def test_the_last_job_of_the_workflow_merges_what_the_others_kept(tmp_path: Path) -> None:
+    workflow = workflows.load(workflows.WORKFLOWS / "matrix.yml")
+    inputs = workflows.inputs(workflow, revs="a,b", shards=3)
+    kept = tmp_path / "artifacts"
+    for number in (1, 3):
+        written(kept / f"matrix-shard-{number}" / f"{number}-matrix", part(number, 3))
+    # That of another call in the same run.
+    written(kept / "other-shard-1" / "1-matrix", part(1, 5))
+    jobs = {
+        name: Job(
+            root=tmp_path / name,
+            artifacts=kept,
+            contexts={"inputs": inputs},
+            env=workflows.environment(),
+        )
+        for name in ("plan", "merge")
+    }
+    assert jobs["plan"].run(workflow["jobs"]["plan"]) == {"shards": "[1,2,3]"}
+    jobs["merge"].run(workflow["jobs"]["merge"])
+    assert jobs["merge"].codes == [0], jobs["merge"].shown
+    why = "Shard 2 of 3 is not among the merged results"
+    assert f"warning: {why}" in jobs["merge"].shown
+    assert f"::warning title=incomplete::{why}" in jobs["merge"].shown
+    assert f"**{why}: this report is incomplete.**" in jobs["merge"].summary
+    (folder,) = (kept / "matrix").iterdir()
+    assert [p.shard.number for p in result.read(folder).parts if p.shard] == [1, 3]

@@ -34,6 +34,9 @@ ACTIONLINT = gotool.GoTool(
     package="github.com/rhysd/actionlint/cmd/actionlint",
 )
 
+#: Without programs that some machines have: what it finds is the same everywhere.
+QUIET = ("-no-color", "-shellcheck=", "-pyflakes=")
+
 WORKFLOW = workflows.load(workflows.WORKFLOWS / "matrix.yml")
 REVISIONS = ("v0.1.0", "v0.2.0", "v0.3.0", "v0.4.0")
 
@@ -176,7 +179,7 @@ def test_a_shard_that_failed_is_missing_in_the_report(
     again.run(WORKFLOW["jobs"]["merge"])
     why = f"Shard {lost} of {SHARDS} is not among the merged results"
     assert f"warning: {why}" in again.shown
-    assert again.summary.startswith(f"**{why}: this report is incomplete.**")
+    assert f"**{why}: this report is incomplete.**" in again.summary
 
 
 def test_a_plan_is_the_same_on_a_machine_that_has_builds(run: Run, world: World) -> None:
@@ -195,7 +198,7 @@ def test_a_plan_is_the_same_on_a_machine_that_has_builds(run: Run, world: World)
 
 def test_workflows_and_actions_pass_actionlint() -> None:
     program = gotool.ensure(ACTIONLINT)
-    done = process.run([str(program), "-no-color"], timeout=60, cwd=checkout.PROJECT, check=False)
+    done = process.run([str(program), *QUIET], timeout=60, cwd=checkout.PROJECT, check=False)
     assert done.ok, done.stdout + done.stderr
 
 
@@ -209,5 +212,5 @@ def test_actionlint_would_find_a_mistake(tmp_path: Path, before: str, after: str
     assert before in text
     wrong = tmp_path / "matrix.yml"
     wrong.write_text(text.replace(before, after))
-    done = process.run([str(program), "-no-color", str(wrong)], timeout=60, check=False)
+    done = process.run([str(program), *QUIET, str(wrong)], timeout=60, check=False)
     assert done.exit == 1

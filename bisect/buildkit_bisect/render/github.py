@@ -12,6 +12,7 @@ from buildkit_bisect.phrases import listed
 from buildkit_bisect.render import cell_evidence, symbols, table
 from buildkit_bisect.render.cases import Case, judge
 from buildkit_bisect.render.finding import finding
+from buildkit_bisect.render.machines import missing
 from buildkit_bisect.render.markdown import markdown
 from buildkit_bisect.render.spoken import spoken
 from buildkit_bisect.render.templates import Templates
@@ -67,6 +68,7 @@ def commands(result: Result) -> list[str]:
             title, names = f"worse: {check.kind} {check.subject}", listed(check.worse)
             messages["error"].append(_command("error", title, names or check.after))
     lines = [_command("notice", f"buildkit-bisect {result.kind}", finding(result))]
+    lines += [_command("warning", "incomplete", text) for text in missing(result)]
     for kind, all_ in messages.items():
         lines += all_[: ANNOTATIONS - 1]
         rest = len(all_) - (ANNOTATIONS - 1)

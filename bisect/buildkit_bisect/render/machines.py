@@ -37,9 +37,14 @@ def incomplete(result: Result) -> tuple[str, ...]:
     """Return why cells of a matrix are not in *result*, a sentence each; none if all are."""
     shard = result.shard
     own = (f"This is shard {shard.number} of {shard.of} of a matrix",) if shard else ()
-    texts = lacking(result.parts)
-    return own + tuple(
-        f"{text[:1].upper()}{text[1:]} {_is(text)} not among the merged results" for text in texts
+    return own + missing(result)
+
+
+def missing(result: Result) -> tuple[str, ...]:
+    """Return which shards were not merged, a sentence for each matrix."""
+    return tuple(
+        f"{text[:1].upper()}{text[1:]} {_is(text)} not among the merged results"
+        for text in lacking(result.parts)
     )
 
 

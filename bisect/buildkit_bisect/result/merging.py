@@ -128,6 +128,8 @@ def _machines(
                 f"{one.name} has no trials but those of {seen.other(one)}", hint="leave it out"
             )
         for name, cells in new.items():
+            if not cells:
+                continue  # others have them all, and may have called the machine otherwise
             its[name] = _place(machines, belonging.facts(one.result, name), cells)
             for key, cell in cells.items():
                 its[name].cells[key] = places.moved(one, cell)

@@ -124,10 +124,12 @@ def test_shards_that_are_missing_are_in_bold() -> None:
     assert incomplete(made) == (why,)
     assert f"**{why}: this report is incomplete.**" in render.markdown(made)
     assert f"<strong>{why}: this report is incomplete.</strong>" in render.html(made)
+    assert f"::warning title=incomplete::{why}" in github.commands(made)
     assert "incomplete" not in render.markdown(joined(*(part(n) for n in range(1, 6))))
 
 
 def test_a_shard_says_so() -> None:
+    assert not any("incomplete" in line for line in github.commands(part(2)))
     assert "**This is shard 2 of 5 of a matrix: this report is incomplete.**" in render.markdown(
         part(2)
     )

@@ -126,6 +126,16 @@ def test_trials_that_two_results_have_count_once() -> None:
     assert len(made.cells) == len(WHOLE.cells)
 
 
+def test_a_machine_whose_cells_are_all_known_is_not_named_again() -> None:
+    one, other = part(1), elsewhere(part(2), kernel="6.8")
+    updated = replace(one, host={**one.host, "python": "3.12"})
+    made = joined(one, joined(updated, other))
+    assert list(made.machines) == ["machine 1", "machine 2"]
+    assert made.machines["machine 1"] == one.host
+    assert [p.machine for p in made.parts] == ["machine 1", "", "machine 2"]
+    assert len(made.cells) == len(one.cells) + len(other.cells)
+
+
 @pytest.mark.parametrize("facts", [{}, {"python": "3.12"}])
 def test_a_result_without_trials_of_its_own_is_refused(facts: dict[str, str]) -> None:
     again = replace(WHOLE, id="another", host={**WHOLE.host, **facts})
