@@ -70,6 +70,9 @@ class FakeBuilder:
     def in_store(self, _: object) -> frozenset[str]:
         return frozenset()
 
+    def refused(self, _: Variant) -> str:
+        return ""
+
 
 class Machine:
     """The fourth trial of v0.24.0's lazy cell is bad."""
