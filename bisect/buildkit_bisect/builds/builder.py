@@ -55,7 +55,8 @@ class Builder:
     """Builds variants of one source; *patches* are the ones that variants may use.
 
     With *shared*, builds are looked up there before they are compiled. With *own*, only what this
-    machine compiled is used: neither a store nor what was pulled from one.
+    machine compiled is used: neither a store nor what was pulled from one. Without *alone*, the
+    caller has locked the machine, for several compiles at once.
 
     Safe beside other builders with the same cache, in this process and in others.
     """
@@ -67,6 +68,7 @@ class Builder:
     say: Callable[[str], None] = lambda _: None
     shared: SharedStore | None = None
     own: bool = False
+    alone: bool = True
 
     def __post_init__(self) -> None:
         self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
@@ -260,7 +262,8 @@ class Builder:
             store.sweep()
             store.forget_unproven()
             try:
-                with machine_lock(self._waiting), paths.scratch("build") as made:
+                machine = machine_lock(self._waiting) if self.alone else contextlib.nullcontext()
+                with machine, paths.scratch("build") as made:
                     done = self._compile(job, made, on_progress)
             except OSError as err:  # usually a full disk, and never the variant's fault
                 raise _disk(job.variant, err) from err

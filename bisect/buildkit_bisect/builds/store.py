@@ -63,14 +63,16 @@ def program(key: str, name: str) -> Path | None:
 def save_program(made: Path, key: str) -> None:
     """Move the binary *made*, on the cache's file system, to its entry.
 
-    Callers that compile the same program must not do so at once.
+    If another build has compiled the same program meanwhile, that one stays.
     """
     with paths.scratch("program") as folder:
         draft = folder / "entry"
         draft.mkdir()
         made.rename(draft / made.name)
         _sync(draft)
-        _replace(draft, paths.cache("programs") / key)
+        with FileLock(paths.cache("locks") / "programs.lock", thread_local=False):
+            if not program(key, made.name):
+                _replace(draft, paths.cache("programs") / key)
 
 
 def link_programs(made: Path, programs: Mapping[str, str]) -> None:

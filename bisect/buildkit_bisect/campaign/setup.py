@@ -17,6 +17,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Events, sayer
 from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.lab import base_images, served_images
+from buildkit_bisect.lab.ahead import Here
 from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
@@ -253,12 +254,14 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, Refs]]:
                 storage = paths.cache("registry")
                 cache_limit.used(storage)
                 store, refs = served_images.served(setup.builder, setup.scenarios, storage, stack)
+        trials = stack.enter_context(executor(request.jobs))
         lab = Lab(
             builder=setup.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
             registry=store.address if store else "",
             journal=stack.enter_context(closing(Journal())),
-            executor=stack.enter_context(executor(request.jobs)),
+            executor=trials,
+            crew=Here(trials, request.jobs),
             events=setup.events,
             campaign=campaign,
             backends=backends,
