@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder, Recipe
-from buildkit_bisect.campaign import privilege, record
+from buildkit_bisect.campaign import elsewhere, privilege, record
 from buildkit_bisect.campaign.axes import SNAPSHOTTER_AXIS, extend
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Events, sayer
 from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.lab import base_images, served_images
-from buildkit_bisect.lab.ahead import Here
-from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.lab.served_images import Refs
@@ -145,12 +143,14 @@ def prepare(
         for scenario in loaded:
             base_images.public(scenario)
     privilege.check(request)
+    if request.executor:
+        elsewhere.check(request, loaded)
     workshop = open_workshop(request, events, chosen)
     return Setup(
         request=request,
         source=workshop.source,
         scenarios=loaded,
-        builder=workshop.builder,
+        builder=replace(workshop.builder, elsewhere=bool(request.executor)),
         events=events,
         patches=tuple(chosen),
         resumed=record.resumed(os.environ),
@@ -254,14 +254,15 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, Refs]]:
                 storage = paths.cache("registry")
                 cache_limit.used(storage)
                 store, refs = served_images.served(setup.builder, setup.scenarios, storage, stack)
-        trials = stack.enter_context(executor(request.jobs))
+        hands = elsewhere.hands(setup.builder, request, setup.scenarios, say, stack)
         lab = Lab(
-            builder=setup.builder,
+            builder=hands.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
             registry=store.address if store else "",
             journal=stack.enter_context(closing(Journal())),
-            executor=trials,
-            crew=Here(trials, request.jobs),
+            executor=hands.executor,
+            crew=hands.crew,
+            machine=hands.machine,
             events=setup.events,
             campaign=campaign,
             backends=backends,

@@ -25,6 +25,7 @@ from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell, Origin, Recalled, Trial
 from buildkit_bisect.lab.coverage import Covered, covered
 from buildkit_bisect.lab.journal import Journal
+from buildkit_bisect.lab.machine_kind import MachineKind
 from buildkit_bisect.lab.runner import Runner
 from buildkit_bisect.lab.stored import Stored
 from buildkit_bisect.lab.trial import TrialJob
@@ -76,6 +77,7 @@ class Lab:
         journal: Journal,
         executor: Executor,
         crew: Crew | None = None,
+        machine: MachineKind | None = None,
         events: Events,
         campaign: str,
         backends: Sequence[Backend] = (HostBackend(),),
@@ -88,8 +90,9 @@ class Lab:
         self._images = images
         self._registry = registry
         self._stored = Stored(journal, campaign, fresh=fresh, resumed=frozenset(resumed))
-        self._runner = Runner(executor, events)
         self.crew = crew or Here(executor, 1)
+        self._runner = Runner(executor, events, self.crew.running)
+        self._machine = machine  # that runs trials; None: this one
         self._emit = events.emit
         self._backends = {backend.kind: backend for backend in backends}
         self._usual = backends[0].kind
@@ -304,9 +307,10 @@ class Lab:
         """Seconds that trials took so far, not counting reused ones."""
         return self._runner.seconds
 
-    def engine_facts(self) -> dict[str, str]:
-        """Return the facts about the Docker Engine for results; empty without an Engine."""
-        return {k: v for backend in self._backends.values() for k, v in backend.facts().items()}
+    def host_facts(self) -> dict[str, str]:
+        """Return the facts about the machines that run trials, and their Engine, for results."""
+        engine = {k: v for each in self._backends.values() for k, v in each.facts().items()}
+        return {**self.crew.host(), **engine}
 
     def seconds(self, started: float) -> dict[str, float]:
         """Return the durations for a result; *started* (monotonic) is the campaign's start."""
@@ -337,6 +341,7 @@ class Lab:
             of=variant,
             campaign=self._stored.campaign,
             deadlines=deadlines.of(self._limits, scenario.deadlines),
+            machine=self._machine,
             variant={
                 "BKBISECT_REVISION": variant.revision.sha or variant.revision.describe,
                 "BKBISECT_REF": variant.revision.ref,

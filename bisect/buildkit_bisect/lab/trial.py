@@ -245,7 +245,7 @@ def _run(job: TrialJob) -> Observation:
             log = buildctl.notable(printed.splitlines())
             (home / "evidence" / "buildkitd.log").write_text(printed)
         infra = infra or _infra(job, seen, no_daemon or unsupported, registries) or clock.jumped()
-        evidence = _keep(home / "evidence", job.key)
+        evidence = keep(home / "evidence", job.key)
     return Observation(
         steps=tuple(seen),
         seconds=monotonic() - started,
@@ -310,7 +310,7 @@ def _infra(
     return f"the base image {gone[0]} is no longer in the registry" if gone else ""
 
 
-def _keep(made: Path, key: str) -> Path:
+def keep(made: Path, key: str) -> Path:
     """Move a trial's evidence to its place in the cache, to which results refer."""
     folder = paths.cache("evidence") / key[:32]
     # Never reuse a name: the journal may refer to one whose files are gone.
