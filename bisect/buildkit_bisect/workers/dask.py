@@ -1,4 +1,4 @@
-"""What this tool sets of Dask, and says for its errors; the one place that imports it early."""
+"""What this tool sets of Dask, and says for its errors; importing this does not import Dask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.system import addresses
 
 #: Seconds for the first answer of a scheduler.
-CONNECT = 8.0
+CONNECT = 6.0
 
 #: Seconds that a scheduler which is lost may take to be there again, for workers and campaigns.
 RETURN_WORKER, RETURN_HOME = 600.0, 60.0
@@ -28,6 +28,8 @@ def needed() -> None:
 
 def quiet(level: int = logging.CRITICAL) -> None:
     """Have Dask log nothing below *level*: this tool says what matters itself."""
+    import distributed  # noqa: F401, PLC0415 - takes long, and sets up logging itself
+
     warnings.filterwarnings("ignore", module=r"distributed\b.*")
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(level)
