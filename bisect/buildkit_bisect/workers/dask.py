@@ -42,10 +42,9 @@ def address(where: str) -> str:
 
 def absent(where: str) -> Missing:
     """Return the error for a scheduler that does not answer."""
-    port = where.rpartition(":")[2]
     return Missing(
         f"no Dask scheduler answers at {where}",
-        hint=f"dask scheduler --host 127.0.0.1 --port {port}, there; docs/usage.md",
+        hint="start one there: docs/usage.md, Workers on other machines",
     )
 
 
