@@ -90,11 +90,12 @@ class Cluster:
     root: Path
     port: int
     scheduler: Program
+    tls: Mapping[str, str] = field(default_factory=dict)
     workers: dict[str, Program] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
-        return f"dask://127.0.0.1:{self.port}"
+        return f"dask{'+tls' if self.tls else ''}://127.0.0.1:{self.port}"
 
     @property
     def executor(self) -> tuple[str, str]:
@@ -111,7 +112,7 @@ class Cluster:
         folder.mkdir(exist_ok=True)
         own = cache or cache_in(folder, *shared)
         words = argv("worker", self.where, "--worker-name", name, *more)
-        env = environment({"BKBISECT_CACHE_DIR": str(own)})
+        env = environment({"BKBISECT_CACHE_DIR": str(own), **self.tls})
         made = self.workers[name] = Program(words=words, log=folder / "log", env=env)
         made.start()
         return made
@@ -140,17 +141,32 @@ def free_port() -> int:
         return port
 
 
+def certified(certificates: Path) -> dict[str, str]:
+    """Return Dask's configuration for TLS, for every role, as its environment has it."""
+    prefix = "DASK_DISTRIBUTED__COMM__TLS"
+    files = {"CERT": "cert.pem", "KEY": "key.pem"}
+    return {f"{prefix}__CA_FILE": str(certificates / "ca.pem")} | {
+        f"{prefix}__{role}__{what}": str(certificates / name)
+        for role in ("SCHEDULER", "WORKER", "CLIENT")
+        for what, name in files.items()
+    }
+
+
 @contextmanager
-def scheduling(root: Path) -> Iterator[Cluster]:
-    """Provide a scheduler without workers; end it and the workers that are added."""
+def scheduling(root: Path, *, tls: Path | None = None) -> Iterator[Cluster]:
+    """Provide a scheduler without workers; end it and the workers that are added.
+
+    With *tls*, certificates, there is no plain connection.
+    """
     root.mkdir(parents=True, exist_ok=True)
     port = free_port()
     words = [
         *(sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1"),
-        *("--port", str(port), "--no-dashboard"),
+        *("--port", str(port), "--no-dashboard", "--protocol", "tls" if tls else "tcp"),
     ]
-    scheduler = Program(words=words, log=root / "scheduler.log", env=environment())
-    made = Cluster(root=root, port=port, scheduler=scheduler)
+    more = certified(tls) if tls else {}
+    scheduler = Program(words=words, log=root / "scheduler.log", env=environment(more))
+    made = Cluster(root=root, port=port, scheduler=scheduler, tls=more)
     with ExitStack() as stack:
         scheduler.start()
         stack.callback(scheduler.kill)

@@ -21,6 +21,7 @@ import small_disk
 from buildkit_bisect import result
 from buildkit_bisect.result import Result
 from buildkit_bisect.system import checkout
+from certificates import Authority
 from cluster import Cluster, Home, running, scheduling, soon
 from essence import essence, newest
 from golang_repo import GolangRepo, buildkit_like
@@ -104,10 +105,10 @@ def test_a_matrix_and_a_bisection_are_those_of_this_machine(
     expected = calm(here, *matrix)
     done = inv(*there.words(*matrix, *three.executor), env=there.env)
     assert done.code == 0, done.stderr
-    assert f"3 workers at {three.where}: ann, bob and cem" in done.stderr
+    assert f"3 workers at {three.where}: ann, bob and cem\n" in done.stderr
     check_whole(there, expected)
     document = read(there)
-    assert document.host["workers"] == "3: ann, bob and cem"
+    assert document.host["workers"] == "3"
     assert {trial.worker for cell in document.cells for trial in cell.trials} == set(NAMES)
     for cell in document.cells:
         for trial in cell.trials:
@@ -256,6 +257,22 @@ def test_workers_that_cannot_be_used(template: GolangRepo, tmp_path: Path) -> No
         worker.stop()
         plain.stop()
     assert not home.out.exists() or list(home.out.glob("*/result.json")) == []
+
+
+def test_tls_needs_a_certificate(template: GolangRepo, tmp_path: Path) -> None:
+    home = Home.create(tmp_path / "home", template, SCRIPT)
+    ours = Authority(tmp_path / "ours").sign(tmp_path / "certificates")
+    others = Authority(tmp_path / "others").sign(tmp_path / "other-certificates")
+    run = home.words("run", "--rev", "v0.1.0", "--trials", "1")
+    with scheduling(tmp_path / "cluster", tls=ours) as made:
+        made.add("ann").ready("waits for work")
+        assert made.where.startswith("dask+tls://127.0.0.1:")
+        for wrong in ({}, cluster.certified(others)):
+            done = inv(*run, *made.executor, env={**home.env, **wrong})
+            assert done.code in (2, 3)
+            assert made.where in done.stderr
+        done = inv(*run, *made.executor, env={**home.env, **cluster.certified(ours)})
+        assert done.code == 0, done.stderr
 
 
 def _another_version(folder: Path) -> Path:
