@@ -41,6 +41,8 @@ class Search:
     steps: int
     builds: int  # among them the ends
     spared: str = ""  # the good end, if a nearer commit may be run in its place
+    at_once: int = 1  # commits that it may ask for at once
+    compiles: int = 1  # how many of these may need a compile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

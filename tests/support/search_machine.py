@@ -6,7 +6,7 @@ The repository is real. Builds take minutes or seconds by chance; trials err, an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +21,7 @@ from buildkit_bisect.campaign.driver import Campaign, Work
 from buildkit_bisect.campaign.find_good import GoodEndBisection
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.events import Event, Planned, Said, Silent, StepAsked
+from buildkit_bisect.lab.ahead import Wanted
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, Observation, Outcome, Variant, Verdict
@@ -79,6 +80,7 @@ class Machine:
     cells: tuple[str, ...] = ("lazy",)
     rate: Callable[[str, int], float] = usual
     built: Counter[str] = field(default_factory=Counter)
+    rounds: list[list[str]] = field(default_factory=list)  # commits that were made at once
     trials: Counter[tuple[str, str]] = field(default_factory=Counter)  # stored, of a cell's commit
 
     def build(self, commit: str) -> Build:
@@ -171,6 +173,10 @@ class Bench:
 
     def build(self, variant: Variant) -> Build:
         return self._machine.build(variant.revision.sha)
+
+    def ahead(self, wanted: Sequence[Wanted]) -> Iterator[Wanted]:
+        self._machine.rounds.append([w.variant.revision.sha for w in wanted])
+        yield from wanted
 
     def cell(
         self, variant: Variant, scenario: Scenario, axes: Axes, trials: int, *, after: int = 0

@@ -12,6 +12,7 @@ from buildkit_bisect.campaign import (
     cell_choice,
     compose,
     recall,
+    rounds,
     search_plan,
     verify,
 )
@@ -20,6 +21,7 @@ from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.priors import Priors
+from buildkit_bisect.campaign.rounds import Asked
 from buildkit_bisect.campaign.search_steps import counted
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.events import Events, Planned, Said
@@ -50,7 +52,7 @@ from buildkit_bisect.search import (
     Phase,
     Range,
     Refused,
-    Try,
+    Tested,
 )
 from buildkit_bisect.source import GitSource
 
@@ -84,6 +86,7 @@ class Bisection:
         weights = self._priors.weights()
         # In one cell of several, the ends run as they do where it is one to choose from.
         late = late and len(setup.all_tested()) == 1 and not request.releases
+        late = late and setup.at_once.compiles == 1  # else the ends are built at once
         self._searches: dict[Axes, CellSearch] = {
             axes: CellSearch(
                 scenario,
@@ -93,6 +96,7 @@ class Bisection:
                 costs=costs,
                 weights=weights,
                 late=late,
+                at_once=setup.at_once,
             )
             for scenario, axes in setup.tested_cells()
         }
@@ -121,8 +125,9 @@ class Bisection:
             (self._line.variant(self._line.bad), Verdict.BAD),
         ]
         called = cell_choice.names(list(self._searches))
-        step = search.session.next()
-        assert isinstance(step, Ask)
+        asks = search.next_k()
+        assert isinstance(asks, tuple)
+        step = asks[0]
         return search_plan.planned(
             self._setup,
             self._line,
@@ -130,6 +135,7 @@ class Bisection:
             search.left,
             commits=step.candidates_left,
             distinct=self._line.distinct_inside,
+            at_once=self._setup.at_once,
             spared=self._ends.good if search.session.spares else "",
             costs=self._costs,
             kind=self.kind,
@@ -183,18 +189,19 @@ class Bisection:
         sessions = {axes: search.session for axes, search in self._searches.items()}
         choice = CellChoice(sessions)
         called = cell_choice.names(list(self._searches))
-        while isinstance(step := choice.next(), Try):
-            search = self._searches[step.cell]
-            others = [s for s in self._searches.values() if s is not search]
-            untried = sum(max(0, _ENDS - len(s.steps)) for s in others)
-            tested = search.test(
-                work,
-                step.ask,
-                before=sum(len(s.steps) for s in others),
-                where=called[step.cell],
-                beside=untried * step.ask.trials,
-            )
-            choice.tell(step.cell, step.ask.commit, tested)
+        at_once = self._setup.at_once
+        while isinstance(step := choice.next_k(at_once.cells, builds=at_once.compiles), tuple):
+            asked = [
+                Asked(
+                    search=self._searches[one.cell],
+                    ask=one.ask,
+                    where=called[one.cell],
+                    beside=self._untried(one.cell) * one.ask.trials,
+                )
+                for one in step
+            ]
+            for one, tested in zip(step, self._tested(work, asked), strict=True):
+                choice.tell(one.cell, one.ask.commit, tested)
         if len(sessions) > 1 and any(search.steps for search in self._searches.values()):
             self._tried = cell_choice.tried(
                 sessions, step, good=self._line.good, bad=self._line.bad
@@ -210,14 +217,24 @@ class Bisection:
             self._choice = cell_choice.why(self._tried, self._ends)
             work.events.emit(Said(text=self._choice))
         search.began()
-        before = sum(len(s.steps) for s in self._searches.values()) - len(search.steps)
-        while isinstance(step := search.session.next(), Ask):
+        while isinstance(asks := search.next_k(), tuple):
             if self._priors.pending:
                 self._cover(work)
                 continue
-            search.session.tell(step.commit, search.test(work, step, before=before))
+            asked = [Asked(search=search, ask=ask) for ask in asks]
+            for ask, tested in zip(asks, self._tested(work, asked), strict=True):
+                search.session.tell(ask.commit, tested)
         search.ended()
-        return step
+        return asks
+
+    def _tested(self, work: Work, asked: Sequence[Asked]) -> list[Tested]:
+        before = sum(len(search.steps) for search in self._searches.values())
+        return rounds.tested(work, asked, before=before)
+
+    def _untried(self, cell: Axes) -> int:
+        """Return how many ends were not run in the cells beside this one."""
+        others = (s for axes, s in self._searches.items() if axes != cell)
+        return sum(max(0, _ENDS - len(s.steps)) for s in others)
 
     def _cover(self, work: Work) -> None:
         """Weigh the candidates by what the reproducer runs at the newer end."""

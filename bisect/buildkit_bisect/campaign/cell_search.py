@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from buildkit_bisect.campaign import candidates, estimate, search_costs
 from buildkit_bisect.campaign.candidates import Line
@@ -18,13 +18,14 @@ from buildkit_bisect.campaign.search_steps import (
     verdict_of,
 )
 from buildkit_bisect.campaign.time_left import TimeLeft, ran
+from buildkit_bisect.lab.ahead import AtOnce, Wanted
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
-from buildkit_bisect.model import Axes, NoBuild, Outcome, Variant, Verdict
+from buildkit_bisect.model import Axes, Build, Outcome, Variant, Verdict
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.result import BisectStep
 from buildkit_bisect.scenario import Scenario
-from buildkit_bisect.search import Ask, BisectSession, SearchOptions, Tested
+from buildkit_bisect.search import Answer, Ask, BisectSession, SearchOptions, Tested
 
 #: Trials of a variant that is no part of the search, unless the request gives a number.
 _VISIT = 3
@@ -59,12 +60,15 @@ class CellSearch:
         costs: SearchCosts,
         weights: Mapping[str, float],
         late: bool = False,
+        at_once: AtOnce | None = None,
     ) -> None:
         self.scenario, self.axes = scenario, axes
         self.options = search_options(request)
         self._line = line
         self._costs = costs
         self._fresh = request.fresh
+        self._at_once = at_once = at_once or AtOnce()
+        several = at_once.cells > 1
         self._name = search_costs.name(
             self.options,
             *(line.good, line.bad, "releases" if request.releases else "commits"),
@@ -73,6 +77,7 @@ class CellSearch:
             [p.digest for p in line.overlay_names],
             [request.prior, *request.suspect],
             *(["late"] if late else []),
+            *([f"{at_once.cells} at once, {at_once.compiles} compiles"] if several else []),
         )
         first = None if request.fresh else search_costs.load(self._name)
         cost = candidates.cost(line, costs, first)
@@ -88,6 +93,7 @@ class CellSearch:
             builds=(estimate.PATCHED,) if verifies else (),
             trials=(self.options.trials or _VISIT) if verifies else 0,
             stored=self.stored,
+            compiles=at_once.compiles,
         )
         ends = (line.bad, line.good) if request.find_fix else (line.good, line.bad)
         self.session = BisectSession(
@@ -105,6 +111,10 @@ class CellSearch:
         self.cells: dict[str, list[Cell]] = {}  # by commit; of a revert by its label
         self.steps: list[BisectStep] = []
         self._used: Counter[str] = Counter()  # binary -> trials of it used so far
+
+    def next_k(self) -> tuple[Ask, ...] | Answer:
+        """Return what is asked for at once, or the answer."""
+        return self.session.next_k(self._at_once.cells, builds=self._at_once.compiles)
 
     def began(self) -> None:
         """Store what the search knows of costs now."""
@@ -125,9 +135,20 @@ class CellSearch:
         *before* is the number of steps in other cells. While these are tried, *where* names this
         one, and *beside* is the number of trials that they need. Raises `InfraFailed`.
         """
-        own = len(self.steps) + 1
-        step = Step(
-            number=before + own,
+        number = before + len(self.steps) + 1
+        step = self.asked(work, ask, number=number, where=where, beside=beside)
+        began, built = time.monotonic(), work.lab.build_seconds
+        parts: list[Cell] = []
+        for wanted in self.parts(step.variant, ask, parts):
+            self.run(work.lab, wanted, parts)
+        built = work.lab.build_seconds - built
+        self.left.learn(ran(parts), time.monotonic() - began - built)
+        return self.seen(work, step, parts)
+
+    def asked(self, work: Work, ask: Ask, *, number: int, where: str = "", beside: int = 0) -> Step:
+        """Begin step *number*; see `test`."""
+        return Step(
+            number=number,
             ask=ask,
             variant=self._line.variant(ask.commit),
             events=work.events,
@@ -135,41 +156,61 @@ class CellSearch:
             where=where,
             beside=beside,
         )
-        began, built = time.monotonic(), work.lab.build_seconds
-        cell, tested = self._observe(work.lab, step.variant, ask)
-        built = work.lab.build_seconds - built
-        self.left.learn(ran([cell]), time.monotonic() - began - built)
-        self.cells.setdefault(ask.commit, []).append(cell)
+
+    def parts(self, variant: Variant, ask: Ask, seen: Sequence[Cell]) -> Iterator[Wanted]:
+        """Yield the trials that *ask* needs; the caller has `run` add each of them to *seen*.
+
+        One at a time if the first bad trial decides.
+        """
+        sizes = [1] * ask.trials if ask.until_bad else [ask.trials]
+        for size in sizes:
+            yield Wanted(
+                variant=variant,
+                scenario=self.scenario,
+                axes=self.axes,
+                trials=size,
+                after=self._after(ask, seen),
+            )
+            if seen[-1].outcome.verdict is not Verdict.GOOD:
+                break
+
+    def _after(self, ask: Ask, seen: Sequence[Cell]) -> int:
+        """Trials of the build of *ask* that this search has used; 0 before it is made."""
+        known = seen or self.cells.get(ask.commit)
+        build = known[-1].build if known else None
+        return self._used[build.buildkitd_sha256] if isinstance(build, Build) else 0
+
+    def run(self, lab: Lab, wanted: Wanted, seen: list[Cell]) -> None:
+        """Build and run one of `parts`."""
+        build = lab.build(wanted.variant)
+        trials, after = 1, 0
+        if isinstance(build, Build):
+            trials, after = wanted.trials, self._used[build.buildkitd_sha256]
+        cell = lab.cell(wanted.variant, self.scenario, self.axes, trials, after=after)
+        if isinstance(build, Build):
+            self._used[build.buildkitd_sha256] += len(cell.trials)
+        seen.append(cell)
+
+    def seen(
+        self, work: Work, step: Step, parts: Sequence[Cell], *, seconds: float | None = None
+    ) -> Tested:
+        """End a step with the cell that its *parts* make; *seconds*: see `Step.done`."""
+        cell = merge(parts)
+        # As stored, so that the same command learns the same from a build that it finds.
+        tested = as_tested(cell, cell.build.seconds_here if isinstance(cell.build, Build) else 0.0)
+        self.cells.setdefault(step.ask.commit, []).append(cell)
         work.events.emit(cell_done(cell))
         done = step.done(
             verdict_of(cell, tested),
             shown(tested),
             counts=tested.counts,
             reused=bool(cell.trials) and all(t.reused for t in cell.trials),
-            position=self._line.position(ask.commit),
-            own=own,
+            position=self._line.position(step.ask.commit),
+            own=len(self.steps) + 1,
+            seconds=seconds,
         )
         self.steps.append(done)
         return tested
-
-    def _observe(self, lab: Lab, variant: Variant, ask: Ask) -> tuple[Cell, Tested]:
-        build = lab.build(variant)
-        if isinstance(build, NoBuild):
-            cell = lab.cell(variant, self.scenario, self.axes, 1)
-            return cell, as_tested(cell)
-        parts: list[Cell] = []
-        # One at a time if the first bad trial decides.
-        sizes = [1] * ask.trials if ask.until_bad else [ask.trials]
-        for size in sizes:
-            after = self._used[build.buildkitd_sha256]
-            cell = lab.cell(variant, self.scenario, self.axes, size, after=after)
-            self._used[build.buildkitd_sha256] += len(cell.trials)
-            parts.append(cell)
-            if cell.outcome.verdict is not Verdict.GOOD:
-                break
-        cell = merge(parts)
-        # As stored, so that the same command learns the same from a build that it finds.
-        return cell, as_tested(cell, build.seconds_here)
 
     def visit(self, work: Work, variant: Variant) -> Cell:
         """Run a variant that is no part of the search: the newer end with a commit reverted."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.lab import base_images
-from buildkit_bisect.lab.ahead import Crew, Here
+from buildkit_bisect.lab.ahead import AtOnce, Crew, Here
 from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.machine_kind import MachineKind
 from buildkit_bisect.model import RuntimeKind
@@ -32,10 +32,10 @@ class Hands:
     machine: MachineKind | None = None  # of the workers; None: this one
 
 
-def check(request: Campaign, scenarios: Sequence[Scenario]) -> None:
-    """Raise `BadInput` for what workers cannot do, `Missing` without a scheduler or workers.
+def check(request: Campaign, scenarios: Sequence[Scenario]) -> int:
+    """Return how many workers there are; 0 with ``--dry-run``, which asks nothing of a scheduler.
 
-    With ``--dry-run`` nothing is asked of the scheduler.
+    Raises `BadInput` for what workers cannot do, `Missing` without a scheduler or workers.
     """
     option = words(Campaign, executor=request.executor)
     alone = {
@@ -58,28 +58,28 @@ def check(request: Campaign, scenarios: Sequence[Scenario]) -> None:
                 hint=f"{words(Campaign, images='public')}, or Dockerfiles that only copy",
             )
     dask.needed()
-    if not request.dry_run:
-        from buildkit_bisect.workers.link import DaskLink  # noqa: PLC0415 - imports Dask
+    if request.dry_run:
+        return 0
+    from buildkit_bisect.workers.link import DaskLink  # noqa: PLC0415 - imports Dask
 
-        with announce(f"connecting to {request.executor}"):
-            DaskLink(request.executor).close()
+    with announce(f"connecting to {request.executor}"), closing(DaskLink(request.executor)) as link:
+        return len(link.chosen.workers)
 
 
 def hands(
     builder: Builder,
     request: Campaign,
-    scenarios: Sequence[Scenario],
+    at_once: AtOnce,
     say: Callable[[str], None],
     stack: ExitStack,
 ) -> Hands:
     """Return who works for a campaign until the end of *stack*. Raises as `check`."""
     if not request.executor:
         trials = stack.enter_context(executor(request.jobs))
-        return Hands(builder=builder, executor=trials, crew=Here(trials, request.jobs))
+        return Hands(builder=builder, executor=trials, crew=Here(trials, at_once))
     from buildkit_bisect.workers.crew import Workers  # noqa: PLC0415 - imports Dask
 
     workers = stack.enter_context(closing(Workers(request.executor, builder, say)))
-    workers.check(scenarios)
     say(workers.said)
     return Hands(
         builder=workers.builder,

@@ -13,6 +13,7 @@ from buildkit_bisect.campaign.search_costs import SearchCosts
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.events import Column, Planned, Search
+from buildkit_bisect.lab.ahead import AtOnce
 from buildkit_bisect.lab.base_images import COMPILING, REFERENCE_GO
 from buildkit_bisect.model import Axes, Build, Variant
 from buildkit_bisect.phrases import plural
@@ -35,6 +36,7 @@ def planned(
     *,
     commits: int,
     distinct: int,
+    at_once: AtOnce | None = None,
     spared: str = "",
     costs: SearchCosts,
     kind: str,
@@ -80,6 +82,8 @@ def planned(
             spared=spared,
             steps=step.expected_steps,
             builds=len(left.builds(step)),
+            at_once=at_once.cells if at_once else 1,
+            compiles=at_once.compiles if at_once else 1,
         ),
         known=tuple(known),
         tried_at=tuple(tried_at),

@@ -58,10 +58,12 @@ class Step:
         reused: bool = False,
         position: int | None = None,
         own: int | None = None,
+        seconds: float | None = None,
     ) -> BisectStep:
         """Emit `StepDone` and return the step as results describe it.
 
-        *own* is its number among the steps of its cell, if that is another one.
+        *own* is its number among the steps of its cell, if that is another one; *seconds* what it
+        took, if not all the time since it was asked for.
         """
         row = self.variant.label
         seen = f"{shown} with {self.where}" if self.where else shown
@@ -75,7 +77,7 @@ class Step:
             why=self.ask.why,
             counts=dict(counts or {}),
             left=self.ask.candidates_left,
-            seconds=round(time.monotonic() - self.started, 1),
+            seconds=round(time.monotonic() - self.started if seconds is None else seconds, 1),
             reused=reused,
             patches=tuple(p.name for p in self.variant.patches),
             position=position,

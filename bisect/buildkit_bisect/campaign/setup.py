@@ -17,6 +17,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Events, sayer
 from buildkit_bisect.golang.toolchain import host_arch
 from buildkit_bisect.lab import base_images, served_images
+from buildkit_bisect.lab.ahead import AtOnce, here
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.lab.served_images import Refs
@@ -58,6 +59,15 @@ class Setup(Workshop):
     scenarios: tuple[Scenario, ...]
     patches: tuple[Patch, ...] = ()  # without reverts, which campaigns add to the builder
     resumed: tuple[str, ...] = ()  # ids of the campaigns that this one resumes
+    workers: int = 0  # of the scheduler that ``--executor`` names
+
+    @property
+    def at_once(self) -> AtOnce:
+        """How many cells are asked for at once: ``--jobs``, and where there are cores, compiles.
+
+        On workers it is one of either on each.
+        """
+        return AtOnce(self.workers, self.workers) if self.workers else here(self.request.jobs)
 
     def cells(self, scenario: Scenario) -> list[Axes]:
         """Return the scenario's cells that ``--axis`` selects."""
@@ -143,8 +153,7 @@ def prepare(
         for scenario in loaded:
             base_images.public(scenario)
     privilege.check(request)
-    if request.executor:
-        elsewhere.check(request, loaded)
+    workers = elsewhere.check(request, loaded) if request.executor else 0
     workshop = open_workshop(request, events, chosen)
     return Setup(
         request=request,
@@ -154,6 +163,7 @@ def prepare(
         events=events,
         patches=tuple(chosen),
         resumed=record.resumed(os.environ),
+        workers=workers,
     )
 
 
@@ -254,7 +264,7 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, Refs]]:
                 storage = paths.cache("registry")
                 cache_limit.used(storage)
                 store, refs = served_images.served(setup.builder, setup.scenarios, storage, stack)
-        hands = elsewhere.hands(setup.builder, request, setup.scenarios, say, stack)
+        hands = elsewhere.hands(setup.builder, request, setup.at_once, say, stack)
         lab = Lab(
             builder=hands.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},

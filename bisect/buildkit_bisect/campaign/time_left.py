@@ -30,7 +30,7 @@ class TimeLeft:
 
     *cost* predicts builds and trials. At the end come *builds* more and *trials* more, which the
     search does not know of: a revert that confirms the answer. A *stored* search has had its answer
-    before: it takes seconds, unless a trial turns out to run again.
+    before: it takes seconds, unless a trial turns out to run again. So many *compiles* run at once.
     """
 
     def __init__(
@@ -40,8 +40,10 @@ class TimeLeft:
         builds: Sequence[float] = (),
         trials: int = 0,
         stored: bool = False,
+        compiles: int = 1,
     ) -> None:
         self._stored = stored
+        self._compiles = compiles
         self._cost = cost
         self._builds = tuple(builds)
         self._trials = trials
@@ -57,7 +59,8 @@ class TimeLeft:
         if self._stored and not before:
             return _STORED
         each = self._cost.trial_seconds(ask.commit) * self._wall / self._run
-        builds = [*before, *(b + _CHECKOUT for b in self.builds(ask)), *self._extra]
+        each_build = ((b + _CHECKOUT) / self._compiles for b in self.builds(ask))
+        builds = [*before, *each_build, *self._extra]
         return forecast(
             builds,
             (ask.trials_left + self._trials + beside) * each,

@@ -83,6 +83,10 @@ def _needed(search: Search) -> Iterator[str]:
     if search.spared:
         yield f"maybe  {search.spared}, if no nearer commit is run in its place"
     yield f"needs  about {plural(search.steps, 'step')}, {plural(search.builds, 'build')}"
+    if search.at_once > 1:
+        few = f", of which {search.compiles} may need a compile"
+        less = few if search.compiles < search.at_once else ""
+        yield f"rounds of up to {plural(search.at_once, 'commit')} at once{less}"
 
 
 def _row(planned: Planned, row: str) -> str:

@@ -78,15 +78,28 @@ class Crew(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """How many cells a campaign asks for at once."""
+
+    cells: int = 1
+    compiles: int = 1  # how many of these may need a compile
+
+
+def here(jobs: int, *, cores: int | None = None) -> AtOnce:
+    """Return what *jobs* and the cores of this machine allow: at least one compile."""
+    cores = len(os.sched_getaffinity(0)) if cores is None else cores
+    return AtOnce(jobs, max(1, min(jobs, cores // COMPILE_CORES)))
+
+
 class Here:
-    """This machine: trials on *executor*, *jobs* at a time, and compiles where there are cores."""
+    """This machine: trials on *executor*, and compiles too where several run at once."""
 
     apart = False
 
-    def __init__(self, executor: Executor, jobs: int, *, cores: int | None = None) -> None:
+    def __init__(self, executor: Executor, at_once: AtOnce) -> None:
         self._executor = executor
-        self.cells = jobs
-        self.compiles = compiles(jobs, cores)
+        self.cells, self.compiles = at_once.cells, at_once.compiles
 
     def compiling(self, on_wait: Callable[[], None], /) -> AbstractContextManager[None]:
         """One lock for all of them, since each would wait for the others' own."""
@@ -107,12 +120,6 @@ class Here:
     def host(self) -> Mapping[str, str]:
         """See `Crew`."""
         return machine.facts()
-
-
-def compiles(jobs: int, cores: int | None = None) -> int:
-    """Return how many compiles of *jobs* run at once on this machine: at least one."""
-    cores = len(os.sched_getaffinity(0)) if cores is None else cores
-    return max(1, min(jobs, cores // COMPILE_CORES))
 
 
 def _build(builder: Builder, variant: Variant) -> Build | NoBuild:

@@ -20,7 +20,7 @@ from buildkit_bisect.events import (
     Said,
     TrialDone,
 )
-from buildkit_bisect.lab.ahead import Ahead, Crew, Here, Means, Wanted, controls_beside
+from buildkit_bisect.lab.ahead import Ahead, AtOnce, Crew, Here, Means, Wanted, controls_beside
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell, Origin, Recalled, Trial
 from buildkit_bisect.lab.coverage import Covered, covered
@@ -90,7 +90,7 @@ class Lab:
         self._images = images
         self._registry = registry
         self._stored = Stored(journal, campaign, fresh=fresh, resumed=frozenset(resumed))
-        self.crew = crew or Here(executor, 1)
+        self.crew = crew or Here(executor, AtOnce())
         self._runner = Runner(executor, events, self.crew.running)
         self._machine = machine
         self._emit = events.emit

@@ -16,10 +16,13 @@ from buildkit_bisect.search.noisy import as_ask, best_of
 from buildkit_bisect.search.posterior import Belief, belief
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.vocabulary import Ask, Phase
-from buildkit_bisect.search.weigh import Weighed, ends_in_turn, weigh_beside
+from buildkit_bisect.search.weigh import NOTHING, WORTHWHILE, Weighed, ends_in_turn, weigh_beside
 
 #: How many times as often as there are commits to choose one is chosen, some of them again.
 _PICKS = 3
+
+#: Share of what the first ask tells a trial that another one has to tell, where that is little.
+_AS_MUCH = 0.5
 
 
 def among_noise(state: State, plain: Ask, most: int, builds: int | None) -> list[Ask]:
@@ -33,7 +36,9 @@ def among_noise(state: State, plain: Ask, most: int, builds: int | None) -> list
         times = max(1, most // len(ends))
         return [as_ask(state, now, replace(end, trials=end.trials * times)) for end in ends]
     base = belief(state, state.weights) if best.by_prior else now
-    choice = _Choice(state, base, [Run(ask.commit, ask.trials) for ask in first], builds)
+    least = max(NOTHING, min(WORTHWHILE, _AS_MUCH * best.gain / best.trials))
+    runs = [Run(ask.commit, ask.trials) for ask in first]
+    choice = _Choice(state, base, runs, least=least, builds=builds)
     chosen = [] if first else [best]
     commits = {ask.commit for ask in first} | {one.commit for one in chosen}
     for _ in range(_PICKS * most):
@@ -69,11 +74,18 @@ class _Choice:
     """Chooses what tells most beside *fixed* runs and others."""
 
     def __init__(
-        self, state: State, base: Belief, fixed: Sequence[Run], builds: int | None
+        self,
+        state: State,
+        base: Belief,
+        fixed: Sequence[Run],
+        *,
+        least: float,
+        builds: int | None,
     ) -> None:
         self._state = state
         self._base = base
         self._fixed = fixed
+        self._least = least
         self._builds = builds
 
     def beside(self, others: Sequence[Weighed]) -> Weighed | None:
@@ -85,6 +97,7 @@ class _Choice:
             self._state,
             After(self._base, runs),
             asked,
+            least=self._least,
             longest=max((self._state.cost_of(c, n) for c, n in asked.items()), default=0.0),
             may_build=self._builds is None or to_build < self._builds,
         )

@@ -6,13 +6,13 @@ in one cell, and the trials that prove them are the first trials of the search i
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from buildkit_bisect.search.ends import EndsFound, GoodEndSearch
 from buildkit_bisect.search.session import BisectSession
-from buildkit_bisect.search.vocabulary import Answer, Ask, Phase, Refused, Tested
+from buildkit_bisect.search.vocabulary import Answer, Ask, Phase, Refused, Step, Tested
 
 #: Decimals of a probability that count: cells that differ by less are equally certain.
 _DECIMALS = 3
@@ -58,9 +58,7 @@ class CellChoice(Generic[K]):
         """The next trials at an end or a merge base, or how the choice ended."""
         steps = {cell: session.next() for cell, session in self._sessions.items()}
         begun = [cell for cell, session in self._sessions.items() if session.begun]
-        asks = {c: s for c, s in steps.items() if isinstance(s, Ask) and c not in begun}
-        first = {c: ask for c, ask in asks.items() if ask.phase is Phase.GATE}
-        if waiting := first or ({} if begun else asks):
+        if waiting := self._waiting(steps, begun):
             # In turns, so that one build serves every cell before the next one is made.
             cell = min(waiting, key=lambda c: len(self._sessions[c].steps))
             return Try(cell=cell, ask=waiting[cell])
@@ -68,6 +66,31 @@ class CellChoice(Generic[K]):
             certainty = {c: round(self._sessions[c].certainty, _DECIMALS) for c in begun}
             return Chosen(cell=max(begun, key=lambda c: certainty[c]), certainty=certainty)
         return NoneDiffers(answers={c: s for c, s in steps.items() if not isinstance(s, Ask)})
+
+    def next_k(
+        self, k: int, *, builds: int | None = None
+    ) -> tuple[Try[K], ...] | Chosen[K] | NoneDiffers[K]:
+        """The next trials of up to *k* commits in every cell that waits; see `BisectSession`."""
+        step = self.next()
+        if not isinstance(step, Try):
+            return step
+        if k == 1:
+            return (step,)
+        steps = {cell: session.next() for cell, session in self._sessions.items()}
+        begun = [cell for cell, session in self._sessions.items() if session.begun]
+        tries: list[Try[K]] = []
+        for cell in self._waiting(steps, begun):
+            asks = self._sessions[cell].next_k(k, builds=builds)
+            assert isinstance(asks, tuple)
+            tries += [Try(cell=cell, ask=ask) for ask in asks]
+        order = list(dict.fromkeys(one.ask.commit for one in tries))
+        return tuple(sorted(tries, key=lambda one: order.index(one.ask.commit)))
+
+    def _waiting(self, steps: Mapping[K, Step], begun: Collection[K]) -> dict[K, Ask]:
+        """What is asked for next in the cells for which the choice waits."""
+        asks = {c: s for c, s in steps.items() if isinstance(s, Ask) and c not in begun}
+        first = {c: ask for c, ask in asks.items() if ask.phase is Phase.GATE}
+        return first or ({} if begun else asks)
 
     def tell(self, cell: K, commit: str, tested: Tested) -> None:
         """Take in what was seen at a commit in a cell."""

@@ -119,7 +119,7 @@ def _within(state: State, asks: Sequence[Ask], builds: int | None) -> list[Ask]:
 def _with_steps(
     state: State, asks: Sequence[Ask], plain: Ask, most: int, builds: int | None
 ) -> tuple[Ask, ...]:
-    """Say of each ask what is still to come, for all of this round and those after it.
+    """Say of each ask what is still to come: all of this round, and the rounds after it.
 
     A round of k commits tells as much as log2(k + 1) commits one at a time.
     """
@@ -132,20 +132,16 @@ def _with_steps(
     needed = later if builds is None else min(later, later // width * builds)
     to_build = state.cost.later_builds(needed, plain.candidates_left)
     usual = 1 if state.options.trials is None else state.options.trials
-    found: list[Ask] = []
-    for at, ask in enumerate(asks):
-        rest = asks[at:]
-        left = (*(state.cost.left_seconds(one.commit) for one in rest), *to_build)
-        trials = sum(one.trials for one in rest) + usual * later + proof * state.options.proof_runs
-        seconds = sum(left) + trials * state.cost.trial_seconds(ask.commit)
-        found.append(
-            replace(
-                ask,
-                expected_steps=len(rest) + later + proof,
-                expected_seconds=seconds,
-                builds_left=left,
-                trials_left=trials,
-                together=(),
-            )
+    left = (*(state.cost.left_seconds(ask.commit) for ask in asks), *to_build)
+    trials = sum(ask.trials for ask in asks) + usual * later + proof * state.options.proof_runs
+    return tuple(
+        replace(
+            ask,
+            expected_steps=len(asks) + later + proof,
+            expected_seconds=sum(left) + trials * state.cost.trial_seconds(ask.commit),
+            builds_left=left,
+            trials_left=trials,
+            together=(),
         )
-    return tuple(found)
+        for ask in asks
+    )

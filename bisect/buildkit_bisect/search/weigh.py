@@ -108,9 +108,15 @@ def ends_in_turn(
 
 
 def weigh_beside(
-    state: State, after: After, asked: Mapping[str, int], *, longest: float, may_build: bool
+    state: State,
+    after: After,
+    asked: Mapping[str, int],
+    *,
+    least: float,
+    longest: float,
+    may_build: bool,
 ) -> Weighed | None:
-    """The best ask beside the trials of *asked* commits; None where no trial tells enough.
+    """The best ask beside the trials of *asked* commits; None if none tells *least* bits a trial.
 
     They take *longest* seconds anyway, so an ask that takes less costs as much. Without *may_build*
     it is of a commit that is built, or is built for them.
@@ -119,7 +125,7 @@ def weigh_beside(
     def may(ask: Weighed) -> bool:
         few = ask.trials + asked.get(ask.commit, 0) <= _MOST_AT_ONCE
         ready = may_build or ask.commit in asked or not state.cost.build_seconds(ask.commit)
-        return ask.worthwhile and ready and (few or ask.commit not in asked)
+        return ask.gain > least * ask.trials and ready and (few or ask.commit not in asked)
 
     asks = [a for a in (*_again(state, after), *_fresh(state, after)) if may(a)]
     best = _most([replace(a, rate=a.gain / max(a.seconds, longest)) for a in asks])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
@@ -50,11 +50,6 @@ class Workers:
         """Cancel what runs."""
         self._dispatch.close()
         self._link.close()
-
-    def check(self, scenarios: Iterable[Scenario]) -> None:
-        """Raise `BadInput` if *scenarios* have too many files to be sent."""
-        for scenario in scenarios:
-            self._files_of(scenario)
 
     @property
     def cells(self) -> int:

@@ -1,0 +1,303 @@
+"""Builds and trials that are made before their cells are asked for, several at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from buildkit_bisect.builds import Builder
+from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.events import BuildDone, BuildStarted, Event, TrialDone, TrialStarted
+from buildkit_bisect.lab import runner
+from buildkit_bisect.lab.ahead import COMPILE_CORES, AtOnce, Here, Wanted, here
+from buildkit_bisect.lab.cell import Origin
+from buildkit_bisect.lab.executors import Inline
+from buildkit_bisect.lab.journal import Journal
+from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.lab.trial import TrialJob
+from buildkit_bisect.model import (
+    Axes,
+    Build,
+    NoBuild,
+    Observation,
+    Revision,
+    Stage,
+    StepResult,
+    ToolOutcome,
+    Variant,
+    Verdict,
+)
+from buildkit_bisect.scenario import Action, Axis, Condition, Rule, Scenario, Step
+
+SCENARIO = Scenario(
+    name="s",
+    title="t",
+    issue="https://example.org/1",
+    steps=(Step(id="go", action=Action.PRUNE),),
+    outcomes=(
+        Rule(name="fine", verdict=Verdict.GOOD, means="m", all=(Condition(step="go", exit="ok"),)),
+        Rule(name="broken", verdict=Verdict.BAD, means="m", all=(Condition(step="go", exit="1"),)),
+    ),
+    axes={"at": Axis(values=("eager", "lazy"), controls=("eager",))},
+    run_digest="r",
+)
+EAGER: Axes = (("at", "eager"),)
+LAZY: Axes = (("at", "lazy"),)
+
+
+def variant(name: str) -> Variant:
+    return Variant(revision=Revision(ref=name, sha=name * 40))
+
+
+def build(name: str, binary: str = "") -> Build:
+    return Build(
+        key=name, go="1.25.5", source="git", directory="/b", seconds=1.0,
+        buildkitd_sha256=binary or name, buildctl_sha256="c",
+    )  # fmt: skip
+
+
+class Crew:
+    """Works in threads, notes what it was given, and waits until as much as a test wants runs."""
+
+    def __init__(self, *, compiles: int = 8, apart: bool = True, at_once: int = 1) -> None:
+        self.cells, self.compiles, self.apart = 8, compiles, apart
+        self.built: list[str] = []
+        self.ran: Counter[tuple[str, Axes]] = Counter()
+        self.failures: dict[str, Build | NoBuild | Exception] = {}
+        self.binaries: dict[str, str] = {}
+        self.infra: set[Axes] = set()
+        self.held: list[str] = []  # locks, as they are taken
+        self.log: list[str] = []
+        self._pool = ThreadPoolExecutor(8)
+        self._together = threading.Barrier(at_once)
+
+    @contextmanager
+    def _hold(self, name: str) -> Iterator[None]:
+        self.log.append(f"take {name}")
+        yield
+        self.log.append(f"leave {name}")
+
+    def compiling(self, _: Callable[[], None], /) -> AbstractContextManager[None]:
+        return self._hold("compiles")
+
+    def running(self, _: Callable[[], None], /) -> AbstractContextManager[None]:
+        return self._hold("trials")
+
+    def build(self, _: Builder, of: Variant, /) -> Future[Build | NoBuild]:
+        return self._pool.submit(self._build, of)
+
+    def trial(self, job: TrialJob, /) -> Future[Observation]:
+        return self._pool.submit(self._trial, job)
+
+    def _build(self, of: Variant) -> Build | NoBuild:
+        self._together.wait(20)
+        name = of.revision.ref
+        self.built.append(name)
+        self.log.append(f"build {name}")
+        made = self.failures.get(name, build(name, self.binaries.get(name, "")))
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def _trial(self, job: TrialJob) -> Observation:
+        self._together.wait(20)
+        self.ran[job.of.label, job.axes] += 1
+        self.log.append(f"trial {job.of.label}")
+        infra = "the registry is down" if job.axes in self.infra else ""
+        step = StepResult(id="go", exit=0, seconds=1.0)
+        return Observation(steps=() if infra else (step,), seconds=1.0, infra=infra)
+
+
+class NothingBuilt:
+    """A builder whose builds are those of a crew."""
+
+    def cached(self, _: Variant) -> None:
+        return None
+
+    def build(self, of: Variant, *_: object) -> Build:
+        raise AssertionError(f"{of.label} was built one at a time")
+
+
+class Events(list[Event]):
+    def emit(self, event: Event, /) -> None:
+        self.append(event)
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    with closing(Journal()) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> Counter[Axes]:
+    """Return the trials that are run one at a time, by `Lab.cell`."""
+    ran: Counter[Axes] = Counter()
+
+    def trial(job: TrialJob) -> Observation:
+        ran[job.axes] += 1
+        return Observation(steps=(StepResult(id="go", exit=0, seconds=1.0),), seconds=1.0)
+
+    monkeypatch.setattr(runner, "run_trial", trial)
+    return ran
+
+
+def lab(journal: Journal, crew: Any, **more: Any) -> Lab:
+    usual = {"builder": cast(Builder, NothingBuilt()), "events": Events(), **more}
+    return Lab(
+        images={"s": {}}, registry="", journal=journal, executor=Inline(), campaign="ours",
+        crew=crew, **usual,
+    )  # fmt: skip
+
+
+def wanted(name: str, trials: int = 1, axes: Axes = LAZY, after: int = 0) -> Wanted:
+    return Wanted(variant=variant(name), scenario=SCENARIO, axes=axes, trials=trials, after=after)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_cell_finds_what_was_made_ahead(
+    journal: Journal, alone: Counter[Axes], apart: bool
+) -> None:
+    crew, events = Crew(apart=apart), Events()
+    one = lab(journal, crew, events=events)
+    asked = [wanted("a", 2), wanted("b", 1), wanted("c", 0)]
+    assert sorted(one.ahead(asked), key=asked.index) == asked
+    assert sorted(crew.built) == ["a", "b", "c"]
+    assert crew.ran == {("a", LAZY): 2, ("a", EAGER): 1, ("b", LAZY): 1, ("b", EAGER): 1}
+    cells = [one.cell(w.variant, SCENARIO, w.axes, w.trials) for w in asked[:2]]
+    assert [cell.outcome.name for cell in cells] == ["fine", "fine"]
+    assert {t.origin for cell in cells for t in cell.trials} == {Origin.NOW}, "they are its own"
+    assert not alone
+    started = [e for e in events if isinstance(e, (BuildStarted, TrialStarted))]
+    done = [e for e in events if isinstance(e, (BuildDone, TrialDone))]
+    assert len(started) == 3 + 5
+    assert len(done) == 3 + 5, "each is told once"
+
+
+def test_what_is_stored_is_not_made_again(journal: Journal) -> None:
+    crew = Crew()
+    one = lab(journal, crew)
+    list(one.ahead([wanted("a", 2)]))
+    list(one.ahead([wanted("a", 3), wanted("a", 1, after=3)]))
+    assert crew.built == ["a"]
+    assert crew.ran == {("a", LAZY): 4, ("a", EAGER): 1}
+
+
+def test_cells_with_equal_binaries_share_their_trials(journal: Journal) -> None:
+    crew = Crew()
+    crew.binaries = {"a": "same", "b": "same"}
+    list(lab(journal, crew).ahead([wanted("a", 2), wanted("b", 3)]))
+    assert sum(crew.ran.values()) == 3 + 1
+
+
+def test_they_are_made_at_the_same_time(journal: Journal) -> None:
+    """The barrier lets nothing pass before two of them run."""
+    crew = Crew(at_once=2)
+    list(lab(journal, crew).ahead([wanted("a", 1, EAGER), wanted("b", 1, EAGER)]))
+    assert sorted(crew.built) == ["a", "b"]
+    assert sum(crew.ran.values()) == 2
+
+
+def test_on_one_machine_no_trial_runs_beside_a_compile(journal: Journal) -> None:
+    crew = Crew(apart=False)
+    list(lab(journal, crew).ahead([wanted("a", 1, EAGER), wanted("b", 1, EAGER)]))
+    assert sorted(crew.log[1:3]) == ["build a", "build b"]
+    assert crew.log[0] == "take compiles"
+    assert crew.log[3:5] == ["leave compiles", "take trials"]
+    assert crew.log[-1] == "leave trials"
+
+
+def test_no_lock_is_held_while_a_cell_is_handed_out(journal: Journal) -> None:
+    """`Lab.cell` takes the machine's lock itself."""
+    crew = Crew(apart=False)
+    for _ in lab(journal, crew).ahead([wanted("a", 1), wanted("b", 20), wanted("c", 1)]):
+        assert crew.log.count("take trials") == crew.log.count("leave trials")
+    assert crew.log.count("take trials") == 2, "another campaign gets its turn in between"
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_what_fails_is_said_by_the_cell(journal: Journal, apart: bool) -> None:
+    crew = Crew(apart=apart)
+    crew.failures = {
+        "a": InfraFailed("the disk is full", hint="df -h"),
+        "b": NoBuild(stage=Stage.BUILD, reason="undefined: x"),
+    }
+    one = lab(journal, crew)
+    asked = [wanted("a"), wanted("b"), wanted("c")]
+    assert sorted(one.ahead(asked), key=asked.index) == asked
+    with pytest.raises(InfraFailed, match="the disk is full"):
+        one.cell(variant("a"), SCENARIO, LAZY, 1)
+    assert one.cell(variant("b"), SCENARIO, LAZY, 1).outcome.name == ToolOutcome.NO_BUILD
+    assert one.cell(variant("c"), SCENARIO, LAZY, 1).outcome.name == "fine"
+
+
+def test_a_trial_that_the_machine_spoiled_is_run_again_by_the_cell(
+    journal: Journal, alone: Counter[Axes]
+) -> None:
+    crew = Crew()
+    crew.infra = {LAZY}
+    one = lab(journal, crew)
+    list(one.ahead([wanted("a")]))
+    assert one.cell(variant("a"), SCENARIO, LAZY, 1).outcome.name == "fine"
+    assert alone == {LAZY: 1}
+
+
+def test_one_at_a_time_nothing_is_made_ahead(journal: Journal) -> None:
+    one = lab(journal, Here(Inline(), AtOnce()))
+    asked = [wanted("a")]
+    assert list(one.ahead(asked)) == asked
+    assert not journal.campaigns("")
+
+
+def test_a_campaign_that_stops_cancels_what_waits(journal: Journal) -> None:
+    crew = Crew(apart=True)
+    made = lab(journal, crew).ahead([wanted("a"), *(wanted(n, 30) for n in "bcdefg")])
+    next(made)
+    cast(Any, made).close()
+    crew._pool.shutdown()
+    assert sum(crew.ran.values()) < 6 * 30
+
+
+def test_several_compiles_run_where_there_are_cores() -> None:
+    assert here(4, cores=2) == AtOnce(4, 1)
+    assert here(1, cores=64) == AtOnce(1, 1)
+    assert here(4, cores=2 * COMPILE_CORES) == AtOnce(4, 2)
+    assert here(4, cores=64) == AtOnce(4, 4)
+
+
+def test_one_compile_at_a_time_is_the_usual_one(journal: Journal) -> None:
+    class Usual(NothingBuilt):
+        def build(self, of: Variant, *_: object) -> Build:
+            return build(of.revision.ref)
+
+    crew = Crew(apart=False, compiles=1)
+    one = lab(journal, crew, builder=cast(Builder, Usual()))
+    list(one.ahead([wanted("a"), wanted("b")]))
+    assert not crew.built
+    assert {name for name, _ in crew.ran} == {"a", "b"}
+
+
+def test_a_build_without_its_own_lock_is_for_a_crew_that_holds_it() -> None:
+    jobs: list[Any] = []
+
+    class Pool(Inline):
+        def submit(self, fn: Any, /, *args: Any, **_: Any) -> Future[Any]:
+            jobs.append(args)
+            done: Future[Any] = Future()
+            done.set_result(None)
+            return done
+
+    builder = Builder(source=cast(Any, None))
+    Here(Pool(), AtOnce(2, 2)).build(builder, variant("a"))
+    ((given, of),) = jobs
+    assert of == variant("a")
+    assert builder.alone
+    assert not given.alone
+    assert replace(given, alone=True) == builder
