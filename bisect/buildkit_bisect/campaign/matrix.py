@@ -17,11 +17,12 @@ from buildkit_bisect.errors import BisectError
 from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.golang.toolchain import wanted
 from buildkit_bisect.lab import base_images
+from buildkit_bisect.lab.ahead import Wanted
 from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, Revision, Variant
-from buildkit_bisect.result import CampaignKind, CellInfo
+from buildkit_bisect.result import CampaignKind
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
 
@@ -171,18 +172,27 @@ class MatrixCampaign:
         plan = with_stored(first, self._setup, self._variants, work.lab)
         if plan.stored != first.stored:
             work.events.emit(plan)
-        cells: list[CellInfo] = []
-        for variant in self._variants:
-            for scenario in self._setup.scenarios:
-                done: dict[Axes, Cell] = {}
-                for axes in ordered(scenario, self._setup.cells(scenario)):
-                    done[axes] = work.lab.cell(variant, scenario, axes, self._trials)
-                    work.events.emit(cell_done(done[axes]))
-                cells += [
-                    compose.cell_info(done[a], work.folder) for a in self._setup.cells(scenario)
-                ]
+        done: dict[tuple[str, str, Axes], Cell] = {}
+        for each in work.lab.ahead(self._wanted()):
+            cell = work.lab.cell(each.variant, each.scenario, each.axes, each.trials)
+            done[each.variant.label, each.scenario.name, each.axes] = cell
+            work.events.emit(cell_done(cell))
+        cells = [
+            compose.cell_info(done[variant.label, scenario.name, axes], work.folder)
+            for variant in self._variants
+            for scenario in self._setup.scenarios
+            for axes in self._setup.cells(scenario)
+        ]
         return Findings(
             revisions=tuple({v.revision.ref: v.revision for v in self._variants}.values()),
             patches=tuple({p.name: p for v in self._variants for p in v.patches}.values()),
             cells=tuple(cells),
         )
+
+    def _wanted(self) -> list[Wanted]:
+        return [
+            Wanted(variant=variant, scenario=scenario, axes=axes, trials=self._trials)
+            for variant in self._variants
+            for scenario in self._setup.scenarios
+            for axes in ordered(scenario, self._setup.cells(scenario))
+        ]
