@@ -8,8 +8,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from buildkit_bisect.builds import Builder
-from buildkit_bisect.errors import BadInput
-from buildkit_bisect.lab import base_images
+from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.lab import base_images, machine_kind
 from buildkit_bisect.lab.ahead import AtOnce, Crew, Here
 from buildkit_bisect.lab.executors import executor
 from buildkit_bisect.lab.machine_kind import MachineKind
@@ -20,6 +20,7 @@ from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.workers import dask, parcels
+from buildkit_bisect.workers.choice import Chosen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +64,19 @@ def check(request: Campaign, scenarios: Sequence[Scenario]) -> int:
     from buildkit_bisect.workers.link import DaskLink  # noqa: PLC0415 - imports Dask
 
     with announce(f"connecting to {request.executor}"), closing(DaskLink(request.executor)) as link:
+        if request.images is Images.LOCAL and any(scenario.images for scenario in scenarios):
+            _check_images(link.chosen)
         return len(link.chosen.workers)
+
+
+def _check_images(chosen: Chosen) -> None:
+    """Raise `Missing` if workers would make other base images than this machine."""
+    if chosen.kind.busybox != machine_kind.busybox():
+        raise Missing(
+            "the busybox of the workers is another than that of this machine, and so are base"
+            " images",
+            hint=f"{words(Campaign, images='public')}, or the same busybox-static on all",
+        )
 
 
 def hands(

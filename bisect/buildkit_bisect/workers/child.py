@@ -50,6 +50,10 @@ class Child:
         self._pipe: Connection | None = None
         self._done = 0  # orders of this process
 
+    def prepare(self) -> None:
+        """Start the process, so that the first order need not wait for its imports."""
+        self._ready()
+
     async def perform(self, order: Order, cancelled: Callable[[], bool]) -> Answer:
         """Return the answer to *order*; end the process and raise `Cancelled` if *cancelled*."""
         whole = False

@@ -111,6 +111,7 @@ class _Serving:
             except (TypeError, ValueError, RuntimeError) as error:
                 await _close(hand)
                 raise dask.refused(self.where, error) from None
+            child.prepare()
             self.say(f"worker {self.facts.name} at {hand.address} waits for work of {self.where}")
             return hand
         return None

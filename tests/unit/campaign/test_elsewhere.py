@@ -9,11 +9,14 @@ import pytest
 
 import small_scenario
 from buildkit_bisect.campaign import elsewhere
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.lab import machine_kind
 from buildkit_bisect.model import RuntimeKind, Served
 from buildkit_bisect.options.choices import Images
 from buildkit_bisect.options.requests import Matrix
 from buildkit_bisect.scenario import load
+from buildkit_bisect.workers.choice import Chosen
+from workers import kind
 
 WHERE = "dask://127.0.0.1:8786"
 
@@ -56,3 +59,16 @@ def test_base_images_that_a_buildkit_builds(tmp_path: Path) -> None:
 
 def test_shipped_scenarios_can_be_sent() -> None:
     elsewhere.check(request(), [load("cross-stage-lazy"), load("warm-reexport")])
+
+
+@pytest.mark.parametrize(("theirs", "same"), [("ours", True), ("another", False)])
+def test_base_images_of_another_busybox(
+    monkeypatch: pytest.MonkeyPatch, theirs: str, same: bool
+) -> None:
+    monkeypatch.setattr(machine_kind, "busybox", lambda: "ours")
+    chosen = Chosen(kind=kind(busybox=theirs), workers={}, said="")
+    if same:
+        elsewhere._check_images(chosen)
+    else:
+        with pytest.raises(Missing, match="the busybox of the workers is another"):
+            elsewhere._check_images(chosen)
