@@ -218,17 +218,17 @@ def test_ctrl_c_and_sigkill_at_home_end_what_runs_on_workers(
 def test_workers_that_cannot_be_used(template: GolangRepo, tmp_path: Path) -> None:
     home = Home.create(tmp_path / "home", template, SCRIPT)
     run = home.words("run", "--rev", "v0.1.0")
-    began = time.monotonic()
     nowhere = f"dask://127.0.0.1:{cluster.free_port()}"
-    done = inv(*run, "--executor", nowhere, env=home.env)
-    assert time.monotonic() - began < 15
-    assert done.code == 3
-    assert done.stderr.startswith(f"error: no Dask scheduler answers at {nowhere} (try: ")
     assert inv("worker", nowhere, env=home.env).code == 3
+    began = time.monotonic()
+    done = inv(*run, "--executor", nowhere, env=home.env)
+    assert time.monotonic() - began < 10
+    assert done.code == 3
+    assert f"error: no Dask scheduler answers at {nowhere} (try: " in done.stderr
     with scheduling(tmp_path / "cluster") as made:
         done = inv(*run, *made.executor, env=home.env)
         assert done.code == 3
-        assert done.stderr.startswith(f"error: the scheduler at {made.where} has no workers (try: ")
+        assert f"error: the scheduler at {made.where} has no workers (try: " in done.stderr
         plain = cluster.Program(
             words=[sys.executable, "-m", "dask", "worker", f"127.0.0.1:{made.port}", "--no-nanny",
                    "--host", "127.0.0.1", "--no-dashboard"],
