@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
@@ -182,7 +182,7 @@ def _observed(job: TrialJob, answer: Answer) -> Observation:
     return replace(seen, infra=infra, evidence=str(kept), facts=facts)
 
 
-def common(hosts: list[Mapping[str, str]]) -> dict[str, str]:
+def common(hosts: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Return the facts that are equal on all of *hosts*, and how many they are. Pure."""
     first = hosts[0]
     same = {k: v for k, v in first.items() if all(host.get(k) == v for host in hosts)}
