@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,7 +81,7 @@ class Machine:
     cells: tuple[str, ...] = ("lazy",)
     rate: Callable[[str, int], float] = usual
     built: Counter[str] = field(default_factory=Counter)
-    rounds: list[list[str]] = field(default_factory=list)  # commits that were made at once
+    compiled_at_once: list[int] = field(default_factory=list)  # builds that were missing
     trials: Counter[tuple[str, str]] = field(default_factory=Counter)  # stored, of a cell's commit
 
     def build(self, commit: str) -> Build:
@@ -159,6 +160,16 @@ class Seen:
         return [event for event in self.events if isinstance(event, StepAsked)]
 
     @property
+    def rounds(self) -> list[list[StepAsked]]:
+        """What it asked for at once."""
+        found: list[list[StepAsked]] = []
+        for before, event in pairwise([None, *self.events]):
+            if isinstance(event, StepAsked):
+                found += [] if isinstance(before, StepAsked) else [[]]
+                found[-1].append(event)
+        return found
+
+    @property
     def said(self) -> list[str]:
         """What it reported in words."""
         return [event.text for event in self.events if isinstance(event, Said)]
@@ -175,7 +186,10 @@ class Bench:
         return self._machine.build(variant.revision.sha)
 
     def ahead(self, wanted: Sequence[Wanted]) -> Iterator[Wanted]:
-        self._machine.rounds.append([w.variant.revision.sha for w in wanted])
+        builder = self._machine.builder
+        self._machine.compiled_at_once.append(
+            sum(not builder.cached(one.variant) for one in wanted)
+        )
         yield from wanted
 
     def cell(

@@ -16,6 +16,7 @@ from buildkit_bisect.campaign.search_steps import Step, cell_done, counted, refu
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft, ran
 from buildkit_bisect.events import Planned
+from buildkit_bisect.lab.ahead import Wanted
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Verdict
@@ -73,7 +74,7 @@ class BoundaryCampaign:
         commits, self._notes = candidates.whole_line(self._line)
         self._costs = candidates.known_costs(setup.builder, self._line)
         cost = candidates.cost(self._line, self._costs, None)
-        self._left = TimeLeft(cost)
+        self._left = TimeLeft(cost, compiles=setup.at_once.compiles)
         self._search = BoundarySearch(
             commits,
             history=None if request.releases else self._line.history,
@@ -98,8 +99,9 @@ class BoundaryCampaign:
 
     def plan(self) -> Planned:
         """Return a plan with one column per tested cell and the minimum cost of the search."""
-        step = self._search.next()
-        assert isinstance(step, Ask)
+        asks = self._asks()
+        assert isinstance(asks, tuple)
+        step = asks[0]
         return search_plan.planned(
             self._setup,
             self._line,
@@ -107,6 +109,7 @@ class BoundaryCampaign:
             self._left,
             commits=len(self._line.candidates),
             distinct=self._line.distinct,
+            at_once=self._setup.at_once,
             costs=self._costs,
             kind=self.kind,
             cells=self._cells.values(),
@@ -116,8 +119,10 @@ class BoundaryCampaign:
 
     def run(self, work: Work) -> Findings:
         """Test the commits that the search asks for until every change is narrowed down."""
-        while isinstance(step := self._search.next(), Ask):
-            self._test(work, step)
+        while isinstance(step := self._asks(), tuple):
+            share = self._ahead(work, step)
+            for ask in step:
+                self._test(work, ask, share)
         patches = {p.name: p for cells in self._tested.values() for p in cells[0].variant.patches}
         return Findings(
             revisions=tuple(self._line.revisions(self._mentioned(step))),
@@ -130,7 +135,26 @@ class BoundaryCampaign:
             bisect=self._info(step),
         )
 
-    def _test(self, work: Work, ask: Ask) -> None:
+    def _asks(self) -> tuple[Ask, ...] | Boundaries:
+        at_once = self._setup.at_once
+        return self._search.next_k(at_once.cells, builds=at_once.compiles)
+
+    def _ahead(self, work: Work, asks: Sequence[Ask]) -> float:
+        """Make what several *asks* need at once; return each one's share of the seconds."""
+        if len(asks) == 1:
+            return 0.0
+        wanted = [
+            Wanted(variant=variant, scenario=scenario, axes=axes, trials=self._trials)
+            for variant in (self._line.variant(ask.commit) for ask in asks)
+            for scenario, axes in self._cells.values()
+        ]
+        began, built = time.monotonic(), work.lab.build_seconds
+        for _ in work.lab.ahead(wanted):
+            pass
+        return (time.monotonic() - began - (work.lab.build_seconds - built)) / len(asks)
+
+    def _test(self, work: Work, ask: Ask, spent: float) -> None:
+        """Run a commit in every cell; its trials have taken *spent* seconds already."""
         lab = work.lab
         variant = self._line.variant(ask.commit)
         step = Step(
@@ -148,7 +172,7 @@ class BoundaryCampaign:
             work.events.emit(cell_done(tested[key]))
             if isinstance(build, Build):
                 refuse_infra(tested[key])
-        self._left.learn(ran(tested.values()), time.monotonic() - began)
+        self._left.learn(ran(tested.values()), spent + time.monotonic() - began)
         self._tested[ask.commit] = list(tested.values())
         seconds = [t.observation.seconds for c in tested.values() for t in c.trials]
         self._search.tell(
@@ -166,6 +190,7 @@ class BoundaryCampaign:
                 outcomes,
                 reused=all(t.reused for c in tested.values() for t in c.trials),
                 position=self._line.position(ask.commit),
+                seconds=spent + time.monotonic() - step.started if spent else None,
             )
         )
 

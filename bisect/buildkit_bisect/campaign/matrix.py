@@ -18,11 +18,10 @@ from buildkit_bisect.events import Column, Planned
 from buildkit_bisect.golang.toolchain import wanted
 from buildkit_bisect.lab import base_images
 from buildkit_bisect.lab.ahead import Wanted
-from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, NoBuild, Revision, Variant
-from buildkit_bisect.result import CampaignKind
+from buildkit_bisect.result import CampaignKind, CellInfo
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import Source
 
@@ -172,13 +171,20 @@ class MatrixCampaign:
         plan = with_stored(first, self._setup, self._variants, work.lab)
         if plan.stored != first.stored:
             work.events.emit(plan)
-        done: dict[tuple[str, str, Axes], Cell] = {}
-        for each in work.lab.ahead(self._wanted()):
-            cell = work.lab.cell(each.variant, each.scenario, each.axes, each.trials)
-            done[each.variant.label, each.scenario.name, each.axes] = cell
+        wanted = [
+            Wanted(variant=variant, scenario=scenario, axes=axes, trials=self._trials)
+            for variant in self._variants
+            for scenario in self._setup.scenarios
+            for axes in ordered(scenario, self._setup.cells(scenario))
+        ]
+        done: dict[tuple[str, str, Axes], CellInfo] = {}
+        for one in work.lab.ahead(wanted):
+            cell = work.lab.cell(one.variant, one.scenario, one.axes, one.trials)
             work.events.emit(cell_done(cell))
+            info = compose.cell_info(cell, work.folder)
+            done[one.variant.label, one.scenario.name, one.axes] = info
         cells = [
-            compose.cell_info(done[variant.label, scenario.name, axes], work.folder)
+            done[variant.label, scenario.name, axes]
             for variant in self._variants
             for scenario in self._setup.scenarios
             for axes in self._setup.cells(scenario)
@@ -188,11 +194,3 @@ class MatrixCampaign:
             patches=tuple({p.name: p for v in self._variants for p in v.patches}.values()),
             cells=tuple(cells),
         )
-
-    def _wanted(self) -> list[Wanted]:
-        return [
-            Wanted(variant=variant, scenario=scenario, axes=axes, trials=self._trials)
-            for variant in self._variants
-            for scenario in self._setup.scenarios
-            for axes in ordered(scenario, self._setup.cells(scenario))
-        ]

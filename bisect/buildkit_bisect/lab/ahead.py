@@ -166,14 +166,31 @@ class Ahead:
             if self._crew.apart:
                 yield from self._settled(wanted)
                 return
-            self._builds(wanted)
-            for batch in _batches(wanted):
-                with self._crew.running(self._waiting):
-                    settled = list(self._settled(batch))
-                yield from settled
+            for group in self._groups(wanted):
+                self._builds(group)
+                for batch in _batches(group):
+                    with self._crew.running(self._waiting):
+                        settled = list(self._settled(batch))
+                    yield from settled
         finally:
             for future in self._pending():
                 future.cancel()
+
+    def _groups(self, wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+        """Yield cells whose missing builds can be made at once; then their trials are run.
+
+        So the first of many rows are complete before the last ones are built.
+        """
+        group: list[Wanted] = []
+        lacking: set[str] = set()
+        for one in wanted:
+            more = {one.variant.label} if self._means.built(one.variant) is None else set[str]()
+            if len(lacking | more) > self._crew.compiles:
+                yield group
+                group, lacking = [], set()
+            group.append(one)
+            lacking |= more
+        yield group
 
     def _builds(self, wanted: Sequence[Wanted]) -> None:
         """Make every build, before the first trial."""

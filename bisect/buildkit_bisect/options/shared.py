@@ -298,7 +298,7 @@ class WithTrials:
         parse.number(1, 64),
         default=1,
         value="N",
-        help="number of trials to run in parallel",
+        help="number of trials to run at once; searches then test several commits at once",
         example="2",
     )
     trials: int | None = option(

@@ -74,12 +74,37 @@ class BoundarySearch:
         self._cost = cost or FlatCost()
         self._labels = labels or {}
         self._next: Ask | Boundaries | None = None
+        self._asked: set[str] = set()  # while more is asked for at once
 
     def next(self) -> Ask | Boundaries:
         """The next commit to build and run in every cell, or every change that was found."""
         if self._next is None:
             self._next = self._point() or self._narrow()
         return self._next
+
+    def next_k(self, k: int, *, builds: int | None = None) -> tuple[Ask, ...] | Boundaries:
+        """Up to *k* commits to build and run at once; with 1, what `next` says.
+
+        Between two commits that differ there is one of them, since its outcomes say where to look
+        next. At most *builds* of them have to be built.
+        """
+        step = self.next()
+        if not isinstance(step, Ask):
+            return step
+        asks = [step]
+        try:
+            while len(asks) < k:
+                self._asked.add(step.commit)
+                more = self._point() or self._narrow()
+                if not isinstance(more, Ask):
+                    break
+                step = more
+                missing = sum(self._cost.build_seconds(one.commit) > 0 for one in (*asks, step))
+                if builds is None or missing <= builds or not self._cost.build_seconds(step.commit):
+                    asks.append(step)
+        finally:
+            self._asked.clear()
+        return tuple(asks)
 
     def tell(
         self,
@@ -103,7 +128,7 @@ class BoundarySearch:
         given = {line.commits[0], line.commits[-1], *self._must}
         left = sum(not self._seen.tried(c) for c in given)
         for commit in (*self._inward(line.commits), *self._inward(line.commits[::-1]), *self._must):
-            if not self._seen.tried(commit):
+            if not self._known(commit):
                 why = f"boundaries: {self._name(commit)} is an endpoint or a release"
                 return self._ask(commit, Phase.GRID, why, self._grid_left() + left)
         return self._within_resolution(line)
@@ -112,7 +137,7 @@ class BoundarySearch:
         """The middle of the widest gap, where one is wider than the resolution."""
         wide = [
             (a, b)
-            for a, b in line.gaps()
+            for a, b in line.gaps(line.places(self._asked))
             if b - a - 1 - line.skips(a, b) > self._resolution
             and line.skips(a, b) < self._max_skips
         ]
@@ -125,6 +150,10 @@ class BoundarySearch:
             f"{self._name(line.commits[b])}, more than the resolution of {self._resolution}"
         )
         return self._ask(commit, Phase.GRID, why, self._grid_left())
+
+    def _known(self, commit: str) -> bool:
+        """Whether a commit was tested, or will be."""
+        return commit in self._asked or self._seen.tried(commit)
 
     def _inward(self, commits: Sequence[str]) -> Sequence[str]:
         """From an end of the line to the first commit that can be tested."""
@@ -139,16 +168,18 @@ class BoundarySearch:
         lines = self._lines()
         for branch in lines:
             line = branch.line
-            if branch.merge and not self._seen.tried(line.commits[0]):
+            if branch.merge and not self._known(line.commits[0]):
                 why = f"boundaries: base of the branch that {self._name(branch.merge)} merged"
                 return self._ask(line.commits[0], Phase.DESCEND, why, steps + 1)
             if ask := self._within_resolution(line):
                 return ask
+            asked = line.places(self._asked)
             opened = [
                 (a, b)
                 for cell in self._seen.cells
                 for a, b in branch.turns(cell, self._seen)
                 if line.skips(a, b) < min(self._max_skips, b - a - 1)
+                and not any(a < at < b for at in asked)
             ]
             if not opened:
                 continue

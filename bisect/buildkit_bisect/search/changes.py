@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -174,10 +174,14 @@ class Line:
         """Whether no build lies between."""
         return b == a + 1
 
-    def gaps(self) -> list[tuple[int, int]]:
-        """Neighbouring places that are tested (or ends of the line)."""
+    def places(self, commits: Collection[str]) -> set[int]:
+        """Where builds of *commits* are."""
+        return {i for commit in commits for i in self._places.get(self._seen.key(commit), ())}
+
+    def gaps(self, also: Collection[int] = ()) -> list[tuple[int, int]]:
+        """Neighbouring places that are tested (or ends of the line, or *also*)."""
         shown = {i for i in self._tried() if self._seen.shows(self.commits[i])}
-        return list(pairwise(sorted({0, len(self.commits) - 1} | shown)))
+        return list(pairwise(sorted({0, len(self.commits) - 1, *also} | shown)))
 
     def untested(self) -> list[Gap]:
         """The gaps that have builds in them."""

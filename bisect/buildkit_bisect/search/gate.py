@@ -94,7 +94,10 @@ def _nearer(state: State, bases: tuple[str, ...]) -> Ask | None:
     """
     newer = state.evidence.status(state.new)
     if newer is Status.UNTESTED:
-        return _ask(state, state.new, f"gate: is {state.name(state.new)} {state.new_word}?")
+        ask = _ask(state, state.new, f"gate: is {state.name(state.new)} {state.new_word}?")
+        if state.cost.build_seconds(state.old):
+            return ask
+        return replace(ask, together=tuple(_ends_and_bases(state, bases).values()))
     if newer not in {Status.NEW, Status.MIXED}:
         return None
     if state.nearer is None:

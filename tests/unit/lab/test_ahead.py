@@ -214,6 +214,23 @@ def test_on_one_machine_no_trial_runs_beside_a_compile(journal: Journal) -> None
     assert crew.log[-1] == "leave trials"
 
 
+def test_the_first_rows_are_complete_before_the_last_ones_are_built(journal: Journal) -> None:
+    crew = Crew(apart=False, compiles=2)
+    one = lab(journal, crew)
+    list(one.ahead([wanted("b", 0)]))
+    crew.log.clear()
+    list(one.ahead([wanted(name, 1, EAGER) for name in "abcde"]))
+    done = [line for line in crew.log if not line.startswith(("take", "leave"))]
+    builds, trials = (
+        [[f"{what} {name}" for name in names] for names in ("abc", "de")]
+        for what in ("build", "trial")
+    )
+    builds[0].remove("build b")
+    assert [sorted(done[:2]), sorted(done[2:5]), sorted(done[5:7]), sorted(done[7:])] == [
+        builds[0], trials[0], builds[1], trials[1],
+    ]  # fmt: skip
+
+
 def test_no_lock_is_held_while_a_cell_is_handed_out(journal: Journal) -> None:
     """`Lab.cell` takes the machine's lock itself."""
     crew = Crew(apart=False)

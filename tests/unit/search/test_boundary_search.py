@@ -388,6 +388,36 @@ def searched(history: History, line: Sequence[str], shown: Mapping[str, Outcomes
     return found
 
 
+@given(st.integers(0, 10**6), st.integers(6, 60), st.sampled_from([0, 1, 3]), st.integers(2, 8))
+@settings(max_examples=60, deadline=None)
+def test_several_at_once_find_the_same_changes(
+    seed: int, size: int, resolution: int, k: int
+) -> None:
+    """In fewer rounds; with builds that are limited too."""
+    rng = dice(seed)
+    parents = random_history(rng, size)
+    history = History(parents)
+    line = history.first_parent_line(tip_of(parents))
+    shown = {c: {"a": rng.choice("xyz"), "b": rng.choice("xy")} for c in sorted(parents)}
+    plain, asks = drive(
+        BoundarySearch(line, history=history, resolution=resolution), lambda c: shown[c]
+    )
+    for builds in (None, 1, 2):
+        search = BoundarySearch(line, history=history, resolution=resolution)
+        rounds: list[list[str]] = []
+        while isinstance(step := search.next_k(k, builds=builds), tuple):
+            assert step[0] == search.next()
+            assert 1 <= len(step) <= (k if builds is None else min(k, builds))
+            rounds.append([ask.commit for ask in step])
+            for ask in rng.sample(step, len(step)):
+                search.tell(ask.commit, shown[ask.commit])
+        told = [commit for made in rounds for commit in made]
+        assert len(told) == len(set(told)), "a build was asked for twice"
+        if resolution == 0:
+            assert set(step.changes) == set(plain.changes)
+        assert len(rounds) <= len(asks)
+
+
 @given(st.integers(0, 10**6), st.integers(6, 60), st.sampled_from([0, 0, 1, 3, 64]))
 @settings(max_examples=200, deadline=None)
 def test_changes_in_any_history_are_real_and_with_resolution_0_complete(
