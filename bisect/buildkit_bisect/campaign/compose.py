@@ -252,6 +252,16 @@ def pulled_notes(cells: Iterable[CellInfo]) -> tuple[str, ...]:
     return (f"pulled from {where}, not compiled: {pulled} of {count}",)
 
 
+def worker_notes(cells: Iterable[CellInfo]) -> tuple[str, ...]:
+    """Return a note if workers of a scheduler ran trials of *cells*; their names are in these."""
+    trials = [trial for cell in cells for trial in cell.trials]
+    names = {trial.worker for trial in trials} - {""}
+    ran = sum(bool(trial.worker) for trial in trials)
+    if not ran:
+        return ()
+    return (f"run by {plural(len(names), 'worker')}: {ran} of {plural(len(trials), 'trial')}",)
+
+
 def result(
     setup: Setup,
     findings: Findings,
@@ -282,6 +292,6 @@ def result(
         validation=_advised(findings.validation, request),
         status=str(CampaignStatus.DONE),
         page=request.publish.replace("{id}", campaign),
-        notes=pulled_notes(findings.cells),
+        notes=(*pulled_notes(findings.cells), *worker_notes(findings.cells)),
     )
     return reproduction.added(document, setup.scenarios)

@@ -85,7 +85,7 @@ class Workers:
         return _then(self._dispatch.submit(order), lambda answer: _observed(job, answer))
 
     def host(self) -> dict[str, str]:
-        """Return the facts that all workers have that did something, and how many they are."""
+        """Return the facts that are equal on all workers that did something."""
         seen = [one.host for one in self._dispatch.seen.values() if one.host]
         return common(seen or [one.host for one in self._link.chosen.workers.values()])
 
@@ -183,10 +183,8 @@ def _observed(job: TrialJob, answer: Answer) -> Observation:
 
 
 def common(hosts: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Return the facts that are equal on all of *hosts*, and how many they are. Pure."""
-    first = hosts[0]
-    same = {k: v for k, v in first.items() if all(host.get(k) == v for host in hosts)}
-    return {**same, "workers": str(len(hosts))}
+    """Return the facts that are equal on all of *hosts*. Pure."""
+    return {k: v for k, v in hosts[0].items() if all(host.get(k) == v for host in hosts)}
 
 
 def _then(future: Future[Answer], follow: Callable[[Answer], T]) -> Future[T]:

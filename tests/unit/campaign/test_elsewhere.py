@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import results
 import small_scenario
-from buildkit_bisect.campaign import elsewhere
+from buildkit_bisect.campaign import compose, elsewhere
 from buildkit_bisect.errors import BadInput, Missing
 from buildkit_bisect.lab import machine_kind
 from buildkit_bisect.model import RuntimeKind, Served
@@ -72,3 +74,11 @@ def test_base_images_of_another_busybox(
     else:
         with pytest.raises(Missing, match="the busybox of the workers is another"):
             elsewhere._check_images(chosen)
+
+
+def test_a_note_says_how_many_workers_ran_trials() -> None:
+    (cell, *_) = results.matrix().cells
+    assert compose.worker_notes([cell]) == ()
+    one = cell.trials[0]
+    by = tuple(replace(one, worker=name) for name in ("a", "b", "a", ""))
+    assert compose.worker_notes([replace(cell, trials=by)]) == ("run by 2 workers: 3 of 4 trials",)

@@ -139,7 +139,7 @@ def test_as_many_cells_as_workers() -> None:
 
 def test_facts_that_all_machines_have() -> None:
     hosts = [{"kernel": "6.1", "cpus": "4"}, {"kernel": "6.1", "cpus": "8"}]
-    assert common(hosts) == {"kernel": "6.1", "workers": "2"}
+    assert common(hosts) == {"kernel": "6.1"}
 
 
 def test_a_cancelled_trial_cancels_its_order() -> None:
