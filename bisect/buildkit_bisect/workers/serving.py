@@ -8,11 +8,12 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildkit_bisect.errors import BisectError, InfraFailed
 from buildkit_bisect.options.command import inv
-from buildkit_bisect.system import addresses
+from buildkit_bisect.system import addresses, paths
 from buildkit_bisect.workers import dask
 from buildkit_bisect.workers.child import Child, Settings
 from buildkit_bisect.workers.facts import NAME, Facts
@@ -40,7 +41,9 @@ def serve(where: str, facts: Facts, settings: Settings, say: Callable[[str], Non
     Raises `Missing` if no scheduler answers, `InfraFailed` if it is lost for too long.
     """
     dask.quiet()
-    asyncio.run(_Serving(where=where, facts=facts, settings=settings, say=say).run())
+    with paths.scratch("dask") as home:
+        made = _Serving(where=where, facts=facts, settings=settings, say=say, home=home)
+        asyncio.run(made.run())
 
 
 @dataclass(kw_only=True)
@@ -51,6 +54,7 @@ class _Serving:
     facts: Facts
     settings: Settings
     say: Callable[[str], None]
+    home: Path  # for what Dask writes
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -96,6 +100,7 @@ class _Serving:
                 nthreads=1,
                 resources=resources(self.facts),
                 startup_information={NAME: lambda _: self.facts.plain()},
+                local_directory=str(self.home),
                 host=host if addresses.is_loopback(host) else None,
                 dashboard_address="127.0.0.1:0",
                 death_timeout=min(left, dask.CONNECT),
