@@ -14,6 +14,8 @@ from buildkit_bisect.lab import served_images
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.trial import TrialJob, disk_full, run_trial
 from buildkit_bisect.model import Build, NoBuild, Observation, Revision
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import snapshotters
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.sharing import SharedStore
@@ -111,7 +113,8 @@ class Bench:
             raise InfraFailed(
                 f"{order.variant.label} is the daemon {made.buildkitd_sha256[:12]} here, by Go"
                 f" {made.go}, and {job.build.buildkitd_sha256[:12]}, by Go {job.build.go}, where it"
-                " was built before"
+                " was built before",
+                hint="the same Go on all machines, or a store that they share; docs/usage.md",
             )
         scenario = parcels.unpacked(job.scenario, order.files, home / "scenario")
         own = replace(job, build=made, scenario=scenario, machine=None, proxies=self._proxies(job))
@@ -120,7 +123,8 @@ class Bench:
         if own.key != order.key:
             raise InfraFailed(
                 f"the trial has another key here than where it was asked for: {own.key[:12]},"
-                f" not {order.key[:12]}"
+                f" not {order.key[:12]}",
+                hint="the same commit of this tool on all machines",
             )
         with machine_lock():
             seen = run_trial(own)
@@ -138,7 +142,8 @@ class Bench:
             if ours.get(name) != digest:
                 raise InfraFailed(
                     f"base image {name} of {job.scenario.name} is {ours.get(name, 'missing')} here"
-                    f" and {digest} where the trial was asked for"
+                    f" and {digest} where the trial was asked for",
+                    hint=f"{words(Campaign, images='public')}, or the same busybox-static on all",
                 )
         refs = {name: image.ref for name, image in images.items()}
         return replace(job, registry=registry.address, images=refs, image_digests=ours)

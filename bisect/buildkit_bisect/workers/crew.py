@@ -15,6 +15,7 @@ from buildkit_bisect.lab import trial
 from buildkit_bisect.lab.machine_kind import MachineKind
 from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import Build, NoBuild, Observation, Variant
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.system import paths
 from buildkit_bisect.workers import dask, parcels
@@ -110,7 +111,8 @@ class Workers:
     def _built(self, builder: Builder, order: Order, answer: Answer) -> Build | NoBuild:
         answer = unanswered(answer)
         if answer.trouble:
-            raise InfraFailed(f"cannot {order.what}: {answer.trouble}", hint=answer.hint)
+            hint = answer.hint or inv("resume")
+            raise InfraFailed(f"cannot {order.what}: {answer.trouble}", hint=hint)
         made = answer.made
         assert made
         if isinstance(made, Build):
@@ -177,7 +179,9 @@ def _observed(job: TrialJob, answer: Answer) -> Observation:
             parcels.write(answer.evidence, home / "evidence")
             kept = trial.keep(home / "evidence", job.key)
     except OSError as error:
-        raise InfraFailed(f"cannot keep the evidence of a worker: {error}") from error
+        raise InfraFailed(
+            f"cannot keep the evidence of a worker: {error}", hint=inv("resume")
+        ) from error
     facts = {**seen.facts, "worker": answer.worker}
     return replace(seen, infra=infra, evidence=str(kept), facts=facts)
 

@@ -126,7 +126,8 @@ class Dispatch:
                 self._look()
                 self._give()
         except BaseException as error:
-            self._fail(InfraFailed(f"giving work to workers failed: {error!r}"))
+            why = f"giving work to workers failed: {error!r}"
+            self._fail(InfraFailed(why, hint=inv("resume")))
             raise
         finally:
             for task in [*self._tasks, *self._waiting]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from buildkit_bisect.errors import BadInput, InfraFailed
+from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import Scenario, ScriptFile, script_files
@@ -91,10 +92,10 @@ def write(parcels: Iterable[Parcel], folder: Path) -> None:
     for one in parcels:
         parts = PurePosixPath(one.path).parts
         if not parts or one.path.startswith("/") or ".." in parts:
-            raise InfraFailed(f"a file from another machine is called {one.path[:100]!r}")
+            raise _strange(one)
         path = folder / one.path
         if not path.parent.resolve().is_relative_to(folder.resolve()):
-            raise InfraFailed(f"a file from another machine leads out: {one.path[:100]!r}")
+            raise _strange(one)
         path.parent.mkdir(parents=True, exist_ok=True)
         if one.link:
             path.symlink_to(one.link)
@@ -104,6 +105,13 @@ def write(parcels: Iterable[Parcel], folder: Path) -> None:
         else:
             path.write_bytes(one.data)
             path.chmod(one.mode)
+
+
+def _strange(one: Parcel) -> InfraFailed:
+    return InfraFailed(
+        f"a file from another machine would be outside of its folder: {one.path[:100]!r}",
+        hint=f"look at that machine; {inv('resume')}",
+    )
 
 
 def of_scenario(scenario: Scenario) -> tuple[tuple[Parcel, ...], ...]:
@@ -178,7 +186,8 @@ def _moved(file: ScriptFile, folder: Path) -> ScriptFile:
     if found.sha256 != file.sha256:
         raise InfraFailed(
             f"{file.name} changed since the campaign began: the same command again takes it as it"
-            " is"
+            " is",
+            hint=inv("status"),
         )
     return found
 
