@@ -142,7 +142,7 @@ def table(runs: int) -> str:
 def main(argv: Sequence[str]) -> int:
     """Print the table, or put it between the marks of a document."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=200, help="of each kind of search")
+    parser.add_argument("--runs", type=int, default=100, help="of each kind of search")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args(argv)
     section.put(options.write, "rounds", table(options.runs))

@@ -43,6 +43,12 @@ def search_options(request: Bisect) -> SearchOptions:
     )
 
 
+def seen_in(cell: Cell) -> Tested:
+    """Return what a cell showed. Raises `InfraFailed` like `as_tested`."""
+    # As stored, so that the same command learns the same from a build that it finds.
+    return as_tested(cell, cell.build.seconds_here if isinstance(cell.build, Build) else 0.0)
+
+
 class CellSearch:
     """One search in one cell; *late*: see `BisectSession`.
 
@@ -196,8 +202,7 @@ class CellSearch:
     ) -> Tested:
         """End a step with the cell that its *parts* make; *seconds*: see `Step.done`."""
         cell = merge(parts)
-        # As stored, so that the same command learns the same from a build that it finds.
-        tested = as_tested(cell, cell.build.seconds_here if isinstance(cell.build, Build) else 0.0)
+        tested = seen_in(cell)
         self.cells.setdefault(step.ask.commit, []).append(cell)
         work.events.emit(cell_done(cell))
         done = step.done(

@@ -150,3 +150,14 @@ def test_a_failure_in_use_is_not_removed() -> None:
     assert [e.path for e in cache_limit.surplus(cache_limit.entries(), 0)] == [entry]
     assert store.failure(KEY)
     assert cache_limit.surplus(cache_limit.entries(), 0) == []
+
+
+def test_of_two_builds_that_compile_a_program_at_once_the_first_stays() -> None:
+    """Several compiles may run at once; whoever uses the program already must not lose it."""
+    for made in ("first", "second"):
+        with paths.scratch("build") as folder:
+            (folder / "buildctl").write_text(made)
+            store.save_program(folder / "buildctl", "a-key")
+    stored = store.program("a-key", "buildctl")
+    assert stored
+    assert stored.read_text() == "first"

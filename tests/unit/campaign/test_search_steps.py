@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from buildkit_bisect.campaign import boundaries
-from buildkit_bisect.campaign.cell_search import CellSearch
+from buildkit_bisect.campaign.cell_search import seen_in
 from buildkit_bisect.campaign.search_steps import (
     Step,
     as_tested,
@@ -256,8 +253,5 @@ def test_the_compile_of_another_machine_tells_nothing_of_this_one(
     seen = cell(FINE)
     assert isinstance(seen.build, Build)
     build = replace(seen.build, seconds=61.5, pulled_from=store)
-    lab: Any = SimpleNamespace(build=lambda _: build, cell=lambda *_, **__: seen)
-    search: Any = SimpleNamespace(scenario=None, axes=(), _used=Counter())
-    ask: Any = SimpleNamespace(until_bad=False, trials=1)
-    _, tested = CellSearch._observe(search, lab, seen.variant, ask)
+    tested = seen_in(replace(seen, build=build))
     assert tested.build_seconds == learned

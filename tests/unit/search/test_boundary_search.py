@@ -398,7 +398,9 @@ def test_several_at_once_find_the_same_changes(
     parents = random_history(rng, size)
     history = History(parents)
     line = history.first_parent_line(tip_of(parents))
-    shown = {c: {"a": rng.choice("xyz"), "b": rng.choice("xy")} for c in sorted(parents)}
+    shown: dict[str, Outcomes] = {
+        c: {"a": rng.choice("xyz"), "b": rng.choice("xy")} for c in sorted(parents)
+    }
     plain, asks = drive(
         BoundarySearch(line, history=history, resolution=resolution), lambda c: shown[c]
     )
