@@ -16,7 +16,7 @@ from buildkit_bisect.workers.facts import Facts
 _NAMES = 8
 
 #: How a worker is started that can be used.
-_STARTED = f"{inv('worker')} as root"
+_STARTED = "this tool as root"
 
 #: What must be equal here and on a worker, and how a message calls it.
 _EQUAL = {

@@ -13,7 +13,7 @@ from workers import facts, kind
 
 WHERE = "dask://127.0.0.1:8786"
 HERE = facts("home")
-NONE = f"none of the {{}} of the scheduler at {WHERE} was started by ./inv worker as root"
+NONE = f"none of the {{}} of the scheduler at {WHERE} was started by this tool as root"
 
 
 def test_all_workers_of_this_machines_kind() -> None:
@@ -45,7 +45,7 @@ def test_the_kind_with_most_workers_if_this_machine_is_of_none() -> None:
     assert set(chosen.workers) == {"tcp://2", "tcp://3"}
     assert chosen.said == (
         f"2 workers at {WHERE}: b and c; trials stay on one kind of machine, so not on a"
-        " (kernel 5.10); 1 not started by ./inv worker as root; this machine is of another kind"
+        " (kernel 5.10); 1 not started by this tool as root; this machine is of another kind"
         " (kernel 6.1)"
     )
 
