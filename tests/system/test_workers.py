@@ -21,6 +21,7 @@ import small_disk
 from buildkit_bisect import result
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import Result
+from buildkit_bisect.runtime import registry
 from buildkit_bisect.system import checkout
 from certificates import Authority
 from cluster import Cluster, Home, running, scheduling, soon
@@ -192,6 +193,21 @@ def test_a_worker_whose_disk_is_full(template: GolangRepo, tmp_path: Path) -> No
     assert "worker full gets no more work: " in done.stderr
     check_whole(home, expected)
     assert {t.worker for cell in read(home).cells for t in cell.trials} == {"able"}
+
+
+def test_builds_that_workers_share(template: GolangRepo, tmp_path: Path) -> None:
+    home = Home.create(tmp_path / "home", template, SCRIPT)
+    with registry.serve(tmp_path / "storage") as at, scheduling(tmp_path / "cluster") as made:
+        for name in NAMES:
+            made.add(name, "--store", f"oci://{at.address}/me/builds", "--store-push")
+        made.ready()
+        run = ("run", "--rev", "v0.1.0", "--trials", "12")
+        done = inv(*home.words(*run, *made.executor), env=home.env)
+        assert done.code == 0, done.stderr
+        assert made.said("trial of") == list(NAMES)
+        assert len(made.said("v0.1.0: pulled from oci://")) == len(NAMES) - 1
+    assert {t.worker for cell in read(home).cells for t in cell.trials} == set(NAMES)
+    assert len(rows(home)) == 12
 
 
 def test_ctrl_c_and_sigkill_at_home_end_what_runs_on_workers(
