@@ -53,6 +53,7 @@ NOT_RUN = {
     "merge": "it needs results of shards; test_merge.py runs it",
     "resume": "it replaces this process by the campaign's command",
     "test": "it would run this test",
+    "worker": "it works until it is ended",
 }
 
 #: Commands that need what their reader adds before, by document and text.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,7 @@ class Builder:
     say: Callable[[str], None] = lambda _: None
     shared: SharedStore | None = None
     own: bool = False
+    elsewhere: bool = False
     alone: bool = True
 
     def __post_init__(self) -> None:
@@ -98,9 +99,18 @@ class Builder:
             return self._found[request]
         key = store.answer(request)
         found = self._stored(key) if key else None
+        if found is None and self.elsewhere and not self.own:
+            found = store.elsewhere(request)
         if isinstance(found, Build):
             self._found[request] = found
         return found
+
+    def keep_elsewhere(self, variant: Variant, build: Build) -> None:
+        """Remember that another machine made *build* of *variant*: `cached` has its facts then."""
+        request = self._request(variant)
+        self._found[request] = replace(build, reused=True)
+        with contextlib.suppress(OSError):  # it only saves time later
+            store.remember_elsewhere(request, build)
 
     def build(
         self, variant: Variant, on_progress: Progress = lambda _done, _expected: None

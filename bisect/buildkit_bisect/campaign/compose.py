@@ -46,7 +46,6 @@ from buildkit_bisect.result import (
 )
 from buildkit_bisect.scenario import Scenario, cache_config
 from buildkit_bisect.source import GitSource
-from buildkit_bisect.system import machine
 
 #: Last lines of a failed step's stderr that the document contains.
 _ERROR_LINES = 6
@@ -126,6 +125,7 @@ def cell_info(cell: Cell, folder: Path) -> CellInfo:
             ended=trial.observation.ended,
             steps=tuple(step_info(s, cell.control) for s in trial.observation.steps),
             daemon_log=trial.observation.daemon_log[-2000:],
+            worker=str(trial.observation.facts.get("worker", "")),
         )
         for number, (trial, judged) in enumerate(zip(cell.trials, cell.judged, strict=True), 1)
     )
@@ -254,6 +254,16 @@ def pulled_notes(cells: Iterable[CellInfo]) -> tuple[str, ...]:
     return (f"pulled from {where}, not compiled: {pulled} of {count}",)
 
 
+def worker_notes(cells: Iterable[CellInfo]) -> tuple[str, ...]:
+    """Return a note if workers of a scheduler ran trials of *cells*; their names are in these."""
+    trials = [trial for cell in cells for trial in cell.trials]
+    names = {trial.worker for trial in trials} - {""}
+    ran = sum(bool(trial.worker) for trial in trials)
+    if not ran:
+        return ()
+    return (f"run by {plural(len(names), 'worker')}: {ran} of {plural(len(trials), 'trial')}",)
+
+
 def result(
     setup: Setup,
     findings: Findings,
@@ -263,9 +273,9 @@ def result(
     created: str,
     refs: Mapping[str, Mapping[str, ImageRef]],
     seconds: Mapping[str, float],
-    engine: Mapping[str, str],
+    host: Mapping[str, str],
 ) -> Result:
-    """Return the document of *campaign*; *engine* comes from `Lab.engine_facts`."""
+    """Return the document of *campaign*; *host* has the facts about what ran the trials."""
     request = setup.request
     document = Result(
         kind=str(kind),
@@ -273,7 +283,7 @@ def result(
         created=created,
         command=request.command,
         tool=f"buildkit-bisect {__version__}",
-        host={**machine.facts(), "runtime": ", ".join(request.runtime), **engine},
+        host={**host, "runtime": ", ".join(request.runtime)},
         source={"kind": setup.source.kind, "repo": _repo(setup), "note": setup.source.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
         revisions=tuple(revision_info(r) for r in findings.revisions),
@@ -284,7 +294,7 @@ def result(
         validation=_advised(findings.validation, request),
         status=str(CampaignStatus.DONE),
         page=request.publish.replace("{id}", campaign),
-        notes=pulled_notes(findings.cells),
+        notes=(*pulled_notes(findings.cells), *worker_notes(findings.cells)),
         shard=findings.shard,
     )
     return reproduction.added(document, setup.scenarios)

@@ -242,6 +242,11 @@ def _folders(_option: Option, _part: str, _words: list[Word]) -> Iterator[Candid
     yield Candidate(word=FOLDERS)
 
 
+def _executors(_option: Option, _part: str, _words: list[Word]) -> Iterator[Candidate]:
+    yield Candidate(word="local", text="this machine")
+    yield Candidate(word="dask://", text="the workers of a Dask scheduler")
+
+
 def _nothing(_option: Option, _part: str, _words: list[Word]) -> Iterable[Candidate]:
     return ()
 
@@ -270,11 +275,13 @@ SOURCES: Mapping[str, _Source] = {
     **dict.fromkeys(("ID", "RESULT"), _campaigns),
     "OUTCOME,OUTCOME": _outcomes,
     "NAME=SECONDS": _deadlines,
+    "local|dask://HOST:PORT": _executors,
     **dict.fromkeys(("FILE", "FILE,FILE", "FILE|URL|-"), _files),
     **dict.fromkeys(
         ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
          "oci://REGISTRY/REPOSITORY", "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT",
-         "EXPECTATION", "NAME=VALUE", "STAGE", "NAME=SOCKET[:ROOT]", "I/N"),
+         "EXPECTATION", "dask://HOST:PORT", "NAME=VALUE", "STAGE", "NAME=SOCKET[:ROOT]",
+          "I/N"),
         _nothing,
     ),
 }  # fmt: skip

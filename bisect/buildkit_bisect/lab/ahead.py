@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -17,6 +17,7 @@ from buildkit_bisect.lab.stored import Stored
 from buildkit_bisect.lab.trial import TrialJob, run_trial
 from buildkit_bisect.model import Axes, Build, NoBuild, Observation, Variant
 from buildkit_bisect.scenario import Scenario, metrics
+from buildkit_bisect.system import machine
 from buildkit_bisect.system.machine_lock import machine_lock
 
 #: Cores that one compile of BuildKit keeps busy. Its largest packages are compiled one after the
@@ -72,6 +73,10 @@ class Crew(Protocol):
         """Begin a trial. Its evidence is in this machine's cache when the future is done."""
         ...
 
+    def host(self) -> Mapping[str, str]:
+        """Return the facts about the machines that run trials, for results."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AtOnce:
@@ -111,6 +116,10 @@ class Here:
     def trial(self, job: TrialJob, /) -> Future[Observation]:
         """See `Crew`."""
         return self._executor.submit(run_trial, job)
+
+    def host(self) -> Mapping[str, str]:
+        """See `Crew`."""
+        return machine.facts()
 
 
 def _build(builder: Builder, variant: Variant) -> Build | NoBuild:

@@ -25,9 +25,10 @@ from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell, Origin, Recalled, Trial
 from buildkit_bisect.lab.coverage import Covered, covered
 from buildkit_bisect.lab.journal import Journal
+from buildkit_bisect.lab.machine_kind import MachineKind
 from buildkit_bisect.lab.runner import Runner
 from buildkit_bisect.lab.stored import Stored
-from buildkit_bisect.lab.trial import TrialJob
+from buildkit_bisect.lab.trial import TrialJob, described
 from buildkit_bisect.model import (
     Axes,
     Build,
@@ -76,6 +77,7 @@ class Lab:
         journal: Journal,
         executor: Executor,
         crew: Crew | None = None,
+        machine: MachineKind | None = None,
         events: Events,
         campaign: str,
         backends: Sequence[Backend] = (HostBackend(),),
@@ -88,8 +90,9 @@ class Lab:
         self._images = images
         self._registry = registry
         self._stored = Stored(journal, campaign, fresh=fresh, resumed=frozenset(resumed))
-        self._runner = Runner(executor, events)
         self.crew = crew or Here(executor, AtOnce())
+        self._runner = Runner(executor, events, self.crew.running)
+        self._machine = machine
         self._emit = events.emit
         self._backends = {backend.kind: backend for backend in backends}
         self._usual = backends[0].kind
@@ -115,10 +118,7 @@ class Lab:
         started = time.monotonic()
         with shown_otherwise():
             made = known or self._builder.build(
-                variant,
-                lambda done, expected: self._emit(
-                    BuildProgress(row=label, done=done, expected=expected)
-                ),
+                variant, lambda n, of: self._emit(BuildProgress(row=label, done=n, expected=of))
             )
         if known is None:
             self.build_seconds += time.monotonic() - started
@@ -305,9 +305,10 @@ class Lab:
         """Seconds that trials took so far, not counting reused ones."""
         return self._runner.seconds
 
-    def engine_facts(self) -> dict[str, str]:
-        """Return the facts about the Docker Engine for results; empty without an Engine."""
-        return {k: v for backend in self._backends.values() for k, v in backend.facts().items()}
+    def host_facts(self) -> dict[str, str]:
+        """Return the facts about the machines that run trials, and their Engine, for results."""
+        engine = {k: v for each in self._backends.values() for k, v in each.facts().items()}
+        return {**self.crew.host(), **engine}
 
     def seconds(self, started: float) -> dict[str, float]:
         """Return the durations for a result; *started* (monotonic) is the campaign's start."""
@@ -338,11 +339,8 @@ class Lab:
             of=variant,
             campaign=self._stored.campaign,
             deadlines=deadlines.of(self._limits, scenario.deadlines),
-            variant={
-                "BKBISECT_REVISION": variant.revision.sha or variant.revision.describe,
-                "BKBISECT_REF": variant.revision.ref,
-                "BKBISECT_PATCHES": ",".join(p.name for p in variant.patches),
-            },
+            machine=self._machine,
+            variant=described(variant),
         )
 
     def _trials(

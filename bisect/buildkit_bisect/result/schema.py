@@ -115,6 +115,7 @@ ADDED = (
     "RevisionInfo.author",
     "ScenarioInfo.files",
     "ScenarioInfo.labels",
+    "TrialInfo.worker",
 )
 
 #: Campaigns whose document has a search.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
+from buildkit_bisect.options.shared import WithStore
 
 if TYPE_CHECKING:
     from buildkit_bisect.sharing.store import SharedStore
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 SCHEME = "oci://"
 
 
-def open_store(request: Building, seconds: float, say: Callable[[str], None]) -> SharedStore | None:
+def open_store(
+    request: WithStore, seconds: float, say: Callable[[str], None]
+) -> SharedStore | None:
     """Return the store that *request* names; None if it names none. Nothing is asked yet.
 
     Raises `BadInput` if a key is not one, or options conflict.
@@ -38,7 +41,7 @@ def open_store(request: Building, seconds: float, say: Callable[[str], None]) ->
     )
 
 
-def _check_options(request: Building) -> None:
+def _check_options(request: WithStore) -> None:
     sign = words(Building, store_sign=True)
     if not request.store:
         given = {

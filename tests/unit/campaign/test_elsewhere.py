@@ -1,0 +1,84 @@
+"""What a campaign on workers cannot do is refused before anything is cloned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import results
+import small_scenario
+from buildkit_bisect.campaign import compose, elsewhere
+from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.lab import machine_kind
+from buildkit_bisect.model import RuntimeKind, Served
+from buildkit_bisect.options.choices import Images
+from buildkit_bisect.options.requests import Matrix
+from buildkit_bisect.scenario import load
+from buildkit_bisect.workers.choice import Chosen
+from workers import kind
+
+WHERE = "dask://127.0.0.1:8786"
+
+BUILT = """
+[images.base]
+dockerfile = "Dockerfile"
+public = "docker.io/library/busybox"
+"""
+
+
+def request(**more: Any) -> Matrix:
+    return Matrix(executor=WHERE, dry_run=True, **more)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"runtime": (RuntimeKind.DOCKER,)}, "--runtime docker"),
+        ({"runtime": (RuntimeKind.HOST, RuntimeKind.BUILDX)}, "--runtime host,buildx"),
+        ({"registry": "127.0.0.1:5000"}, "--registry"),
+        ({"snapshotter_socket": {"mine": Served(socket="/s")}}, "--snapshotter-socket"),
+        ({"jobs": 2}, "--jobs 2"),
+    ],
+)
+def test_what_is_of_one_machine(more: dict[str, Any], named: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        elsewhere.check(request(**more), [])
+    assert caught.value.message == (
+        f"{named} is of one machine and cannot be combined with --executor {WHERE}"
+    )
+
+
+def test_base_images_that_a_buildkit_builds(tmp_path: Path) -> None:
+    folder = small_scenario.written(tmp_path, BUILT, dockerfile="FROM scratch\nRUN echo 1 > /x\n")
+    one = small_scenario.loaded(folder)
+    with pytest.raises(BadInput, match="the base images of small are built by a BuildKit"):
+        elsewhere.check(request(), [one])
+    elsewhere.check(request(images=Images.PUBLIC), [one])
+
+
+def test_shipped_scenarios_can_be_sent() -> None:
+    elsewhere.check(request(), [load("cross-stage-lazy"), load("warm-reexport")])
+
+
+@pytest.mark.parametrize(("theirs", "same"), [("ours", True), ("another", False)])
+def test_base_images_of_another_busybox(
+    monkeypatch: pytest.MonkeyPatch, theirs: str, same: bool
+) -> None:
+    monkeypatch.setattr(machine_kind, "busybox", lambda: "ours")
+    chosen = Chosen(kind=kind(busybox=theirs), workers={}, said="")
+    if same:
+        elsewhere._check_images(chosen)
+    else:
+        with pytest.raises(Missing, match="the busybox of the workers is another"):
+            elsewhere._check_images(chosen)
+
+
+def test_a_note_says_how_many_workers_ran_trials() -> None:
+    (cell, *_) = results.matrix().cells
+    assert compose.worker_notes([cell]) == ()
+    one = cell.trials[0]
+    by = tuple(replace(one, worker=name) for name in ("a", "b", "a", ""))
+    assert compose.worker_notes([replace(cell, trials=by)]) == ("run by 2 workers: 3 of 4 trials",)
