@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
+from buildkit_bisect.builds import sweep
 from buildkit_bisect.lab.executors import follow
 from buildkit_bisect.sharing.store import SharedStore
-from buildkit_bisect.system import cache_limit
+from buildkit_bisect.system import cache_limit, marks
 from buildkit_bisect.workers.bench import Bench
 from buildkit_bisect.workers.orders import Answer, Order
 
@@ -114,15 +115,18 @@ class Child:
 
 
 def _serve(pipe: Connection, settings: Settings, grew: bool) -> None:
-    """Do the orders that come through *pipe* until it is closed; first trim the cache."""
+    """Do the orders that come through *pipe* until it is closed; first tidy the machine."""
     follow()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the worker decides
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    for left in marks.orphans():  # of a worker that was killed
+        marks.end(left)
     try:
+        sweep()
         cache_limit.trim(settings.cache_size, grew=grew)
     except OSError as error:
-        _say(f"cannot trim the cache: {error}")
+        _say(f"cannot tidy the cache: {error}")
     bench = Bench(settings.name, settings.shared, _say)
     try:
         while True:
