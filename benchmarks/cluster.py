@@ -11,8 +11,17 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 _INFINITE = float("inf")
+
+
+class Place(StrEnum):
+    """Which worker a trial goes to."""
+
+    ANY = "any"  # that is free
+    NEAR = "near"  # one that has its build, as long as there is a trial for it
+    BUILDER = "builder"  # the one that compiled its build; so there is one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +39,7 @@ class Cluster:
     """The machines and what connects them. By default nothing but work takes time."""
 
     workers: int
-    near: bool = True  # a worker runs trials of the builds that it has before it pulls another
+    place: Place = Place.NEAR
     warm: bool = False  # workers begin with a filled Go cache
     stored: bool = False  # the store has every build at the start
     beside: float = 0.0  # seconds of a build beside its compile
@@ -129,8 +138,8 @@ class _Simulation:
         """Give *worker* something to do."""
         if self._uncompiled:
             self._compile(worker)
-        elif self._left:
-            self._start(worker)
+        elif (number := self._choose(worker)) is not None:
+            self._start(worker, number)
         else:
             self._move(worker, None)
             self._waiting.append(worker)
@@ -176,8 +185,7 @@ class _Simulation:
 
     # --- trials ---
 
-    def _start(self, worker: _Worker) -> None:
-        number = self._choose(worker)
+    def _start(self, worker: _Worker, number: int) -> None:
         self._move(worker, number)
         seconds = self._left[number].popleft()
         if not self._left[number]:
@@ -189,14 +197,14 @@ class _Simulation:
             worker.builds[number] = None
             self._at(began, lambda: self._pull(worker, seconds))
 
-    def _choose(self, worker: _Worker) -> int:
-        """Return the build of the trial that *worker* runs next."""
-        if not self._cluster.near:
-            return next(iter(self._left))
+    def _choose(self, worker: _Worker) -> int | None:
+        """Return the build of the trial that *worker* runs next; None if there is none for it."""
+        if self._cluster.place is Place.ANY:
+            return next(iter(self._left), None)
         if worker.at in self._left:
             return worker.at
         there = next((one for one in worker.builds if one in self._left), None)
-        if there is not None:
+        if there is not None or self._cluster.place is Place.BUILDER or not self._left:
             return there
         return max(self._left, key=lambda one: len(self._left[one]) / (self._runners[one] + 1))
 
@@ -234,13 +242,7 @@ class _Simulation:
             worked=self._worked,
             bounds={
                 "workers": self._worked / cluster.workers,
-                "longest chain": max(
-                    (
-                        took + max(build.trials, default=0.0)
-                        for took, build in zip(self._took, self._builds, strict=True)
-                    ),
-                    default=0.0,
-                ),
+                "longest chain": max(map(self._chain, range(len(self._builds))), default=0.0),
                 "scheduler": self._scheduler.busy,
                 "store": self._store.busy,
                 "home's link": self._home.busy,
@@ -248,3 +250,9 @@ class _Simulation:
                 "report": cluster.report,
             },
         )
+
+    def _chain(self, number: int) -> float:
+        """Return the seconds of a build, and of the trials that nobody can run beside it."""
+        trials = self._builds[number].trials
+        alone = self._cluster.place is Place.BUILDER
+        return self._took[number] + (sum(trials) if alone else max(trials, default=0.0))

@@ -21,7 +21,7 @@ from statistics import fmean
 
 import recorded_times
 import section
-from cluster import Build, Cluster, Outcome, simulate
+from cluster import Build, Cluster, Outcome, Place, simulate
 
 from buildkit_bisect import result as results
 from buildkit_bisect.render.text import duration
@@ -40,6 +40,7 @@ _GIGABIT = 125e6  # bytes/s
 #: What results do not say; docs/scaling.md says where each number is from.
 CLUSTER = Cluster(
     workers=1,
+    place=Place.ANY,
     build_bytes=22e6,
     store=_GIGABIT,
     link=_GIGABIT,
@@ -192,15 +193,16 @@ def variations() -> Iterator[tuple[str, Cluster]]:
     """Yield what may be different, at 1,000 workers."""
     most = replace(CLUSTER, workers=WORKERS[-1])
     yield "as above", most
-    apart = replace(most, near=False)
-    yield "a trial goes to any worker", apart
-    yield "the same, with a store of 10 Gbit/s", replace(apart, store=10 * _GIGABIT)
-    yield "a store of 100 Mbit/s", replace(most, store=_GIGABIT / 10)
-    yield "every build is in the store (`./inv warm`)", replace(most, stored=True)
-    yield "workers begin with Go caches of their own", replace(most, warm=True)
-    yield "home has 100 Mbit/s", replace(most, home=_GIGABIT / 10)
-    yield "a scheduler ten times slower", replace(most, task=10 * most.task)
-    yield "a journal ten times slower", replace(most, keep=10 * most.keep)
+    yield "a store of 10 Gbit/s", replace(most, store=10 * _GIGABIT)
+    near = replace(most, place=Place.NEAR)
+    yield "trials stay where their build is (*near*)", near
+    yield "*near*, with a store of 10 Gbit/s", replace(near, store=10 * _GIGABIT)
+    yield "*near*, every build is in the store (`./inv warm`)", replace(near, stored=True)
+    yield "*near*, with filled Go caches", replace(near, warm=True)
+    yield "*near*, with 100 Mbit/s to home", replace(near, home=_GIGABIT / 10)
+    yield "*near*, with a scheduler ten times slower", replace(near, task=10 * near.task)
+    yield "*near*, with a journal ten times slower", replace(near, keep=10 * near.keep)
+    yield "no store: trials run where their build was compiled", replace(most, place=Place.BUILDER)
 
 
 def changes(work: Work) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from cluster import Build, Cluster, simulate
+from cluster import Build, Cluster, Place, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +31,7 @@ some_builds = st.lists(
 some_clusters = st.builds(
     Cluster,
     workers=st.integers(1, 8),
-    near=st.booleans(),
+    place=st.sampled_from(Place),
     warm=st.booleans(),
     stored=st.booleans(),
     beside=st.sampled_from([0.0, 3.0]),
@@ -43,7 +43,7 @@ some_clusters = st.builds(
     home=st.sampled_from([0.1, float("inf")]),
     keep=st.sampled_from([0.0, 2.0]),
     report=st.sampled_from([0.0, 9.0]),
-)
+).filter(lambda one: not (one.stored and one.place is Place.BUILDER))
 
 
 def test_one_worker_takes_the_sum() -> None:
@@ -78,9 +78,15 @@ def test_stored_builds_are_pulled_by_everyone_who_needs_them() -> None:
 def test_trials_stay_where_their_build_is() -> None:
     many = [replace(build, trials=(2.0,) * 40) for build in BUILDS]
     near = simulate(many, Cluster(workers=3, warm=True, build_bytes=1))
-    apart = simulate(many, Cluster(workers=3, warm=True, build_bytes=1, near=False))
+    apart = simulate(many, Cluster(workers=3, warm=True, build_bytes=1, place=Place.ANY))
     assert near.pulls < apart.pulls
     assert near.trials == apart.trials == 120
+
+
+def test_without_a_store_trials_run_where_their_build_was_compiled() -> None:
+    found = simulate(BUILDS, Cluster(workers=50, place=Place.BUILDER))
+    assert (found.wall, found.pulls) == (200 + 5 + 6, 0)
+    assert found.bounds["longest chain"] == found.wall
 
 
 def test_a_link_of_a_worker_that_is_slower_than_the_store() -> None:
@@ -93,7 +99,7 @@ def test_a_link_of_a_worker_that_is_slower_than_the_store() -> None:
 @pytest.mark.parametrize("part", ["store", "home", "link"])
 def test_more_bandwidth_never_takes_longer(part: str) -> None:
     even = [replace(build, trials=(3.0,) * 30) for build in BUILDS]
-    shared = Cluster(workers=5, warm=True, near=False, build_bytes=10, evidence=10)
+    shared = Cluster(workers=5, warm=True, place=Place.ANY, build_bytes=10, evidence=10)
     walls = [simulate(even, replace(shared, **{part: rate})).wall for rate in (0.5, 2, 8, 1e9)]
     assert walls == sorted(walls, reverse=True)
     assert walls[0] > walls[-1]
