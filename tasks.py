@@ -169,6 +169,14 @@ def status(request: requests.Status) -> int:
     return results.status(request)
 
 
+@task(requests.Worker)
+def worker(request: requests.Worker) -> int:
+    """Work for campaigns of a Dask scheduler, as root: ./inv worker dask://127.0.0.1:8786"""
+    from buildkit_bisect.cli import working
+
+    return working.worker(request)
+
+
 @task(requests.Clean)
 def clean(request: requests.Clean) -> int:
     """Remove what killed runs left behind; with --cache, also everything in the cache."""

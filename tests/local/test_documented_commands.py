@@ -52,6 +52,7 @@ NOT_RUN = {
     "doctor": "it installs packages",
     "resume": "it replaces this process by the campaign's command",
     "test": "it would run this test",
+    "worker": "it works until it is ended",
 }
 
 #: Commands that need what their reader adds before, by document and text.

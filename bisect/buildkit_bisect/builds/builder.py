@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ class Builder:
     """Builds variants of one source; *patches* are the ones that variants may use.
 
     With *shared*, builds are looked up there before they are compiled. With *own*, only what this
-    machine compiled is used: neither a store nor what was pulled from one.
+    machine compiled is used: neither a store nor what was pulled from one. Without *alone*, the
+    caller has locked the machine, for several compiles at once.
 
     Safe beside other builders with the same cache, in this process and in others.
     """
@@ -67,6 +68,8 @@ class Builder:
     say: Callable[[str], None] = lambda _: None
     shared: SharedStore | None = None
     own: bool = False
+    elsewhere: bool = False
+    alone: bool = True
 
     def __post_init__(self) -> None:
         self._toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
@@ -93,9 +96,18 @@ class Builder:
             return self._found[request]
         key = store.answer(request)
         found = self._stored(key) if key else None
+        if found is None and self.elsewhere and not self.own:
+            found = store.elsewhere(request)
         if isinstance(found, Build):
             self._found[request] = found
         return found
+
+    def keep_elsewhere(self, variant: Variant, build: Build) -> None:
+        """Remember that another machine made *build* of *variant*: `cached` has its facts then."""
+        request = self._request(variant)
+        self._found[request] = replace(build, reused=True)
+        with contextlib.suppress(OSError):  # it only saves time later
+            store.remember_elsewhere(request, build)
 
     def build(
         self, variant: Variant, on_progress: Progress = lambda _done, _expected: None
@@ -260,7 +272,8 @@ class Builder:
             store.sweep()
             store.forget_unproven()
             try:
-                with machine_lock(self._waiting), paths.scratch("build") as made:
+                machine = machine_lock(self._waiting) if self.alone else contextlib.nullcontext()
+                with machine, paths.scratch("build") as made:
                     done = self._compile(job, made, on_progress)
             except OSError as err:  # usually a full disk, and never the variant's fault
                 raise _disk(job.variant, err) from err

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,16 @@ def program(key: str, name: str) -> Path | None:
 def save_program(made: Path, key: str) -> None:
     """Move the binary *made*, on the cache's file system, to its entry.
 
-    Callers that compile the same program must not do so at once.
+    If another build has compiled the same program meanwhile, that one stays.
     """
     with paths.scratch("program") as folder:
         draft = folder / "entry"
         draft.mkdir()
         made.rename(draft / made.name)
         _sync(draft)
-        _replace(draft, paths.cache("programs") / key)
+        with FileLock(paths.cache("locks") / "programs.lock", thread_local=False):
+            if not program(key, made.name):
+                _replace(draft, paths.cache("programs") / key)
 
 
 def link_programs(made: Path, programs: Mapping[str, str]) -> None:
@@ -256,6 +258,27 @@ def remember(request: str, key: str) -> None:
     draft = folder / f".{request}.{os.getpid()}"
     draft.write_text(key)
     draft.replace(folder / request)
+
+
+def elsewhere(request: str) -> Build | None:
+    """Return the build of *request* that another machine made and has; None if there is none.
+
+    Its facts are all that this machine has of it.
+    """
+    try:
+        text = (_builds() / "requests" / f"{request}.elsewhere").read_text()
+        build, _ = typed.structure(json.loads(text), Build)
+    except (OSError, ValueError):
+        return None
+    return build and replace(build, directory="", reused=True)
+
+
+def remember_elsewhere(request: str, build: Build) -> None:
+    """Store that another machine made *build* for *request*; the last writer wins."""
+    folder = paths.cache("builds/requests")
+    draft = folder / f".{request}.elsewhere.{os.getpid()}"
+    draft.write_text(json.dumps(asdict(build)))
+    draft.replace(folder / f"{request}.elsewhere")
 
 
 def mark_instrumented(made: Path) -> None:

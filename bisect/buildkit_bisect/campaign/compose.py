@@ -45,7 +45,6 @@ from buildkit_bisect.result import (
 )
 from buildkit_bisect.scenario import Scenario, cache_config
 from buildkit_bisect.source import GitSource
-from buildkit_bisect.system import machine
 
 #: Last lines of a failed step's stderr that the document contains.
 _ERROR_LINES = 6
@@ -125,6 +124,7 @@ def cell_info(cell: Cell, folder: Path) -> CellInfo:
             ended=trial.observation.ended,
             steps=tuple(step_info(s, cell.control) for s in trial.observation.steps),
             daemon_log=trial.observation.daemon_log[-2000:],
+            worker=str(trial.observation.facts.get("worker", "")),
         )
         for number, (trial, judged) in enumerate(zip(cell.trials, cell.judged, strict=True), 1)
     )
@@ -261,9 +261,9 @@ def result(
     created: str,
     refs: Mapping[str, Mapping[str, ImageRef]],
     seconds: Mapping[str, float],
-    engine: Mapping[str, str],
+    host: Mapping[str, str],
 ) -> Result:
-    """Return the document of *campaign*; *engine* comes from `Lab.engine_facts`."""
+    """Return the document of *campaign*; *host* has the facts about what ran the trials."""
     request = setup.request
     document = Result(
         kind=str(kind),
@@ -271,7 +271,7 @@ def result(
         created=created,
         command=request.command,
         tool=f"buildkit-bisect {__version__}",
-        host={**machine.facts(), "runtime": ", ".join(request.runtime), **engine},
+        host={**host, "runtime": ", ".join(request.runtime)},
         source={"kind": setup.source.kind, "repo": _repo(setup), "note": setup.source.note},
         scenarios=tuple(scenario_info(s, refs.get(s.name, {})) for s in setup.scenarios),
         revisions=tuple(revision_info(r) for r in findings.revisions),

@@ -22,6 +22,7 @@ from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import again, words
 from buildkit_bisect.patch import given
 from buildkit_bisect.result import CampaignKind, CampaignStatus, Result
+from buildkit_bisect.system import machine
 from buildkit_bisect.system.announce import announce, announcing
 
 
@@ -71,6 +72,7 @@ def drive(campaign: Campaign, setup: Setup, publish: Publish) -> Result:
         setup.request.command,
         setup.resumed,
         store_key=str(setup.request.store_key or ""),
+        executor=setup.request.executor,
     )
     recorder = Recorder(folder / record.EVENTS)
     status, reason = str(CampaignStatus.FAILED), ""
@@ -113,7 +115,7 @@ def _document(campaign: Campaign, setup: Setup, name: str, folder: Path) -> Resu
     )
     if findings := campaign.settled():
         spent = {"total": time.monotonic() - started, "builds": 0.0, "trials": 0.0}
-        return document(findings, refs={}, seconds=spent, engine={})
+        return document(findings, refs={}, seconds=spent, host=machine.facts())
     for said in scripts.said(setup.scenarios):
         setup.events.emit(said)
     setup.events.emit(campaign.plan())
@@ -122,7 +124,10 @@ def _document(campaign: Campaign, setup: Setup, name: str, folder: Path) -> Resu
         with announce("collecting the results"):
             findings = known.add(findings, lab, setup.events)
         return document(
-            findings, refs=refs, seconds=lab.seconds(started), engine=lab.engine_facts()
+            findings,
+            refs=refs,
+            seconds=lab.seconds(started),
+            host=lab.host_facts(),
         )
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.campaign.estimate import LATER
-from buildkit_bisect.campaign.setup import Setup, of_modules
+from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.errors import BadInput, BisectError
 from buildkit_bisect.lab import base_images
 from buildkit_bisect.lab.base_images import COMPILING, REFERENCE, REFERENCE_GO, ImageRef
+from buildkit_bisect.lab.served_images import of_modules
 from buildkit_bisect.model import Build, Revision, Variant
 from buildkit_bisect.options.choices import Images
 from buildkit_bisect.runtime import registry

@@ -63,6 +63,7 @@ class Record:
     resumed: tuple[str, ...] = ()  # ids of the campaigns that it resumes
     cwd: str = ""  # what relative paths in the command are relative to
     store_key: str = ""  # path of the key whose signature pulled builds had to have
+    executor: str = ""  # address of the scheduler whose workers build and run trials
 
     @property
     def gone(self) -> bool | None:
@@ -89,12 +90,23 @@ def begun() -> Path | None:
 
 
 def begin(
-    folder: Path, kind: str, command: str, resumed: Sequence[str] = (), *, store_key: str = ""
+    folder: Path,
+    kind: str,
+    command: str,
+    resumed: Sequence[str] = (),
+    *,
+    store_key: str = "",
+    executor: str = "",
 ) -> None:
     """Record that the campaign in *folder* has started."""
     _begun[:] = [folder]
     facts = {"kind": kind, "command": command, "status": CampaignStatus.RUNNING, "reason": ""}
-    beside = {"resumed": list(resumed), "cwd": str(Path.cwd()), "store_key": store_key}
+    beside = {
+        "resumed": list(resumed),
+        "cwd": str(Path.cwd()),
+        "store_key": store_key,
+        "executor": executor,
+    }
     _write(folder, {**facts, **beside})
 
 
@@ -137,6 +149,7 @@ def read(folder: Path) -> Record:
         resumed=tuple(data.get("resumed", ())),
         cwd=data.get("cwd", ""),
         store_key=data.get("store_key", ""),
+        executor=data.get("executor", ""),
     )
     if found.status == CampaignStatus.RUNNING and not found.alive():
         found = replace(found, status=CampaignStatus.KILLED)
@@ -161,7 +174,7 @@ def _is_valid(data: Any) -> bool:
     if not isinstance(data, dict) or {key: type(data.get(key)) for key in _KEYS} != _KEYS:
         return False
     resumed = data.get("resumed", [])
-    others = [data.get(name, "") for name in ("cwd", "owner", "store_key")]
+    others = [data.get(name, "") for name in ("cwd", "owner", "store_key", "executor")]
     if not isinstance(resumed, list) or not 0 <= data["pid"] < _PIDS:
         return False
     return all(_is_os_text(text) for text in (data["command"], *others, *resumed)) and not (

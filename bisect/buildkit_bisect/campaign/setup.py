@@ -11,20 +11,19 @@ from pathlib import Path
 
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder, Recipe
-from buildkit_bisect.campaign import privilege, record
+from buildkit_bisect.campaign import elsewhere, privilege, record
 from buildkit_bisect.campaign.axes import SNAPSHOTTER_AXIS, extend
-from buildkit_bisect.errors import BadInput, Missing
+from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Events, sayer
 from buildkit_bisect.golang.toolchain import host_arch
-from buildkit_bisect.lab import base_images
-from buildkit_bisect.lab.base_images import ImageRef
-from buildkit_bisect.lab.executors import executor
+from buildkit_bisect.lab import base_images, served_images
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
-from buildkit_bisect.model import Axes, Build, RuntimeKind, Variant
+from buildkit_bisect.lab.served_images import Refs
+from buildkit_bisect.model import Axes, RuntimeKind
 from buildkit_bisect.nearest import did_you_mean, first
 from buildkit_bisect.options.choices import Images
-from buildkit_bisect.options.command import inv, words
+from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building, Campaign
 from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
@@ -33,7 +32,7 @@ from buildkit_bisect.runtime import all_runtimes, registry, snapshotters
 from buildkit_bisect.runtime.containers import Preparation
 from buildkit_bisect.scenario import Scenario, trust, uses_loopback
 from buildkit_bisect.sharing import open_store
-from buildkit_bisect.source import ModuleSource, Source, open_source
+from buildkit_bisect.source import Source, open_source
 from buildkit_bisect.system import cache_limit, deadlines, marks, paths
 from buildkit_bisect.system.announce import announce
 
@@ -144,12 +143,14 @@ def prepare(
         for scenario in loaded:
             base_images.public(scenario)
     privilege.check(request)
+    if request.executor:
+        elsewhere.check(request, loaded)
     workshop = open_workshop(request, events, chosen)
     return Setup(
         request=request,
         source=workshop.source,
         scenarios=loaded,
-        builder=workshop.builder,
+        builder=replace(workshop.builder, elsewhere=bool(request.executor)),
         events=events,
         patches=tuple(chosen),
         resumed=record.resumed(os.environ),
@@ -215,7 +216,7 @@ def patch_loader(request: Building, events: Events) -> Loader:
 
 
 @contextmanager
-def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[str, ImageRef]]]]:
+def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, Refs]]:
     """Provide a lab and the images of each scenario; close what they use after the block."""
     request = setup.request
     say = sayer(setup.events)
@@ -242,23 +243,26 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
             setup.builder.deadlines,
         )
         store: registry.Registry | None = None
-        refs: dict[str, dict[str, ImageRef]] = {}
+        refs: Refs = {}
         if request.images is Images.PUBLIC:
             refs = {s.name: base_images.public(s) for s in setup.scenarios}
         elif local_images:
             if request.registry:
                 store = registry.external(request.registry)
-                refs = _ensured(setup, store)
+                refs = served_images.ensured(setup.builder, setup.scenarios, store)
             else:
                 storage = paths.cache("registry")
                 cache_limit.used(storage)
-                store, refs = _served(setup, storage, stack)
+                store, refs = served_images.served(setup.builder, setup.scenarios, storage, stack)
+        hands = elsewhere.hands(setup.builder, request, setup.scenarios, say, stack)
         lab = Lab(
-            builder=setup.builder,
+            builder=hands.builder,
             images={s.name: refs.get(s.name, {}) for s in setup.scenarios},
             registry=store.address if store else "",
             journal=stack.enter_context(closing(Journal())),
-            executor=stack.enter_context(executor(request.jobs)),
+            executor=hands.executor,
+            crew=hands.crew,
+            machine=hands.machine,
             events=setup.events,
             campaign=campaign,
             backends=backends,
@@ -270,40 +274,6 @@ def open_lab(setup: Setup, campaign: str) -> Iterator[tuple[Lab, dict[str, dict[
         yield lab, refs
 
 
-def _served(
-    setup: Setup, storage: Path, stack: ExitStack
-) -> tuple[registry.Registry, dict[str, dict[str, ImageRef]]]:
-    """Return a registry over *storage* until the end of *stack*, and each scenario's images in it.
-
-    Build steps reach it, so it is read-only: a scenario must not change the base images of others.
-    One that can be written runs before it only if an image is missing, as on a machine's first run.
-    """
-    with ExitStack() as ours:
-        store = ours.enter_context(registry.serve(storage, read_only=True))
-        there = {
-            s.name: base_images.present(s, store.address, store.digest) if s.images else {}
-            for s in setup.scenarios
-        }
-        complete = {name: images for name, images in there.items() if images is not None}
-        if len(complete) == len(there):
-            stack.enter_context(ours.pop_all())
-            return store, complete
-    with registry.serve(storage) as writable:
-        _ensured(setup, writable)
-    store = stack.enter_context(registry.serve(storage, read_only=True))
-    return store, _ensured(setup, store)
-
-
-def _ensured(setup: Setup, store: registry.Registry) -> dict[str, dict[str, ImageRef]]:
-    """Return the images of each scenario in *store*; build those that are missing."""
-    return {
-        scenario.name: base_images.ensure(
-            scenario, store, lambda: reference_build(setup.builder), setup.builder.deadlines
-        )
-        for scenario in setup.scenarios
-    }
-
-
 @contextmanager
 def _closed_aloud() -> Iterator[ExitStack]:
     """Provide a stack; announce its end, which may have to wait for processes."""
@@ -313,30 +283,3 @@ def _closed_aloud() -> Iterator[ExitStack]:
     finally:
         with announce("cleaning up"):
             stack.close()
-
-
-def of_modules(builder: Builder) -> Builder:
-    """Return a builder of releases from the module proxy, for a clone without upstream's tags."""
-    modules = ModuleSource(say=builder.say, deadlines=builder.deadlines)
-    return replace(builder, source=modules, patches=())
-
-
-def reference_build(builder: Builder) -> Build:
-    """Return the BuildKit that builds base images. Raises `Missing` if it cannot be built.
-
-    It is compiled here: its images stay, and would outlive the trust in who made a pulled one.
-    """
-    builder = replace(builder, own=True)
-    try:
-        revision = builder.source.resolve(base_images.REFERENCE)
-    except BadInput:
-        builder = of_modules(builder)
-        revision = builder.source.resolve(base_images.REFERENCE)
-    with announce(base_images.COMPILING) as work:
-        build = builder.build(Variant(revision=revision), work.progress)
-    if not isinstance(build, Build):
-        raise Missing(
-            f"cannot build the reference BuildKit {base_images.REFERENCE}: {build.reason}",
-            hint=f"{inv('doctor')}, or {words(Campaign, images='public')}",
-        )
-    return build

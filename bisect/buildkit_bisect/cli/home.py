@@ -34,7 +34,7 @@ GROUPS = {
     "What does the report say?": ("scenario-new", "scenario-learn", "scenario-check"),
     "Does a patch fix it?": ("validate", "patch-new", "patch-list", "patch-check"),
     "What happened?": ("status", "report", "diff", "post", "resume"),
-    "Before and after": ("plan", "doctor", "build", "warm", "clean", "completion"),
+    "Before and after": ("plan", "doctor", "build", "warm", "worker", "clean", "completion"),
     "For this project itself": ("test", "check"),
 }
 

@@ -19,7 +19,8 @@ _PACKAGE = Path(__file__).parents[1]
 
 #: Rooms from the top floor down, as the import contract in pyproject.toml lists them.
 ROOMS = (
-    *("cli", "campaign", "lab", "runtime", "gochecks", "engine", "builds", "sharing", "patch"),
+    *("cli", "campaign", "workers", "lab", "runtime", "gochecks", "engine", "builds", "sharing"),
+    "patch",
     *("source", "golang", "live", "render", "result", "scenario", "search", "options", "system"),
 )
 

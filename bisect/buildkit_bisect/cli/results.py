@@ -162,8 +162,8 @@ def _show(folder: Path, *, watch: bool) -> None:
     print(one_line(render.finding(done)))
 
 
-_TWINS = {option.key: option.twin for option in options_of(requests.Building)}
-_STORE, _STORE_KEY = _TWINS["store"], _TWINS["store_key"]
+_TWINS = {option.key: option.twin for option in options_of(requests.Campaign)}
+_STORE, _STORE_KEY, _EXECUTOR = (_TWINS[key] for key in ("store", "store_key", "executor"))
 
 
 def resume(request: requests.Resume) -> int:
@@ -193,6 +193,8 @@ def resume(request: requests.Resume) -> int:
     if found.store_key and _STORE in os.environ:
         # The command does not name it, and a store without it is another degree of trust.
         os.environ.setdefault(_STORE_KEY, found.store_key)
+    if found.executor:  # nor this
+        os.environ.setdefault(_EXECUTOR, found.executor)
     out = str(found.folder.parent.absolute())
     if found.cwd:
         os.chdir(found.cwd)

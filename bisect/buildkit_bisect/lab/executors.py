@@ -30,11 +30,11 @@ def executor(jobs: int) -> Executor:
         return Inline()
     # spawn, because a fork would inherit our threads' locks.
     return ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_follow
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=follow
     )
 
 
-def _follow() -> None:
+def follow() -> None:
     """End this worker when the process that started it ends, even by SIGKILL.
 
     A pool's worker waits for its next call on a pipe that it holds open itself, so it would wait

@@ -6,7 +6,7 @@ Builds and trials that this machine has completed are reused.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
@@ -20,11 +20,14 @@ from buildkit_bisect.events import (
     Said,
     TrialDone,
 )
+from buildkit_bisect.lab.ahead import Ahead, Crew, Here, Means, Wanted, controls_beside
 from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.cell import Cell, Origin, Recalled, Trial
 from buildkit_bisect.lab.coverage import Covered, covered
 from buildkit_bisect.lab.journal import Journal
+from buildkit_bisect.lab.machine_kind import MachineKind
 from buildkit_bisect.lab.runner import Runner
+from buildkit_bisect.lab.stored import Stored
 from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import (
     Axes,
@@ -73,6 +76,8 @@ class Lab:
         registry: str,
         journal: Journal,
         executor: Executor,
+        crew: Crew | None = None,
+        machine: MachineKind | None = None,
         events: Events,
         campaign: str,
         backends: Sequence[Backend] = (HostBackend(),),
@@ -84,20 +89,19 @@ class Lab:
         self._builder = builder
         self._images = images
         self._registry = registry
-        self._journal = journal
-        self._runner = Runner(executor, events)
+        self._stored = Stored(journal, campaign, fresh=fresh, resumed=frozenset(resumed))
+        self.crew = crew or Here(executor, 1)
+        self._runner = Runner(executor, events, self.crew.running)
+        self._machine = machine  # that runs trials; None: this one
         self._emit = events.emit
-        self._campaign = campaign
         self._backends = {backend.kind: backend for backend in backends}
         self._usual = backends[0].kind
         self._proxies = dict(proxies or {})
         self._limits = limits or {}
-        self._fresh = fresh
-        self._resumed = frozenset(resumed)  # campaigns that this one resumes
-        self._ours: set[tuple[str, int]] = set()  # keys and numbers of trials that this lab ran
         self._controls: dict[tuple[str, str, Axes], Cell] = {}
         self._visited: dict[_Place, _Visit] = {}
         self._made: dict[str, Build | NoBuild] = {}
+        self._failed: dict[str, BaseException] = {}  # builds that were made ahead
         self._digests: dict[str, str] = {}  # of scenarios, by name
         self.build_seconds = 0.0
 
@@ -106,6 +110,8 @@ class Lab:
         label = variant.label
         if label in self._made:
             return self._made[label]
+        if label in self._failed:
+            raise self._failed.pop(label)
         known = self._builder.cached(variant)
         if known is None:
             self._emit(BuildStarted(row=label))
@@ -119,14 +125,31 @@ class Lab:
             )
         if known is None:
             self.build_seconds += time.monotonic() - started
-        if isinstance(made, Build):
-            self._emit(BuildDone(row=label, seconds=made.seconds, reused=made.reused))
-        else:
-            self._emit(
-                BuildSkipped(row=label, stage=made.stage, reason=made.reason, infra=made.infra)
-            )
-        self._made[label] = made
+        self._take(variant, made)
         return made
+
+    def _take(self, variant: Variant, made: Build | NoBuild | BaseException) -> None:
+        """Keep what a build came to, and tell it; an error for the one who asks for the build."""
+        label = variant.label
+        match made:
+            case BaseException():
+                self._failed[label] = made
+                return
+            case Build():
+                self._emit(BuildDone(row=label, seconds=made.seconds, reused=made.reused))
+            case NoBuild(stage=stage, reason=reason, infra=infra):
+                self._emit(BuildSkipped(row=label, stage=stage, reason=reason, infra=infra))
+        self._made[label] = made
+
+    def ahead(self, wanted: Sequence[Wanted]) -> Iterator[Wanted]:
+        """Make what *wanted* lacks, several at once; yield each one when `cell` will find it.
+
+        Nothing is made with a crew of one. It never raises for a cell: `cell` does.
+        """
+        if self.crew.cells == 1:
+            yield from wanted
+        else:
+            yield from Ahead(self.crew, self._means()).made(wanted)
 
     def cell(
         self,
@@ -151,9 +174,8 @@ class Lab:
         overruled: Outcome | None = None
         control_axes = scenario.control_of(axes)
         if control_axes is not None:
-            # A comparison needs as many trials of the control.
-            beside_of = after + trials if metrics.comparisons(scenario) else 1
-            beside = self._control(variant, scenario, control_axes, beside_of)
+            count = controls_beside(scenario, after + trials)
+            beside = self._control(variant, scenario, control_axes, count)
             controls = tuple(trial.observation for trial in beside.trials)
             if beside.outcome.verdict is Verdict.INFRA:
                 overruled = beside.outcome
@@ -170,10 +192,12 @@ class Lab:
         self._visited[place] = visit
         control = controls[0] if controls else None
         ran = self._trials(job, trials, after=after, control=control, of=of)
-        earlier = self._known(job.key, of, slice(after)) if metrics.comparisons(scenario) else []
+        earlier = (
+            self._stored.trials(job.key, of, slice(after)) if metrics.comparisons(scenario) else []
+        )
         together = [trial.observation for trial in (*earlier, *ran)]
         judged = outcome.judge_all(scenario, together, controls)[len(earlier) :]
-        some = after or of is not None or self._fresh or any(seen.infra for seen in together)
+        some = after or of is not None or self._stored.fresh or any(seen.infra for seen in together)
         if not some:
             self._visited[place] = replace(visit, judged=judged)
         combined, counts = outcome.combine(judged)
@@ -194,7 +218,7 @@ class Lab:
         build = self._builder.cached(variant)
         if not isinstance(build, Build):
             return 0
-        return len(self._counted(self._job(variant, build, scenario, axes).key, None))
+        return self._stored.count(self._job(variant, build, scenario, axes).key)
 
     def recalled(self, variant: Variant, scenario: Scenario, axes: Axes) -> Recalled | None:
         """Return what the stored trials of a cell show; None without any, or without its control.
@@ -207,7 +231,9 @@ class Lab:
         controls: list[Observation] | None = None
         control_axes = scenario.control_of(axes)
         if control_axes is not None:
-            beside = self._known(self._job(variant, build, scenario, control_axes).key, None)
+            beside = self._stored.trials(
+                self._job(variant, build, scenario, control_axes).key, None
+            )
             seen = [trial.observation for trial in beside]
             judged = outcome.judge_all(scenario, seen, None)
             pairs = zip(seen, judged, strict=True)
@@ -215,11 +241,11 @@ class Lab:
             if not controls:
                 return None
         key = self._job(variant, build, scenario, axes).key
-        trials = [trial.observation for trial in self._known(key, None)]
+        trials = [trial.observation for trial in self._stored.trials(key, None)]
         if not trials:
             return None
         combined, counts = outcome.combine(outcome.judge_all(scenario, trials, controls))
-        _, last = self._journal.rows(key)[-1]
+        _, last = self._stored.journal.rows(key)[-1]
         return Recalled(verdict=combined.verdict, counts=counts, campaign=last)
 
     def _control(self, variant: Variant, scenario: Scenario, axes: Axes, count: int) -> Cell:
@@ -247,15 +273,15 @@ class Lab:
         visit = self._visited.get((revision, patches, scenario, axes))
         if visit is None:
             return None
-        if visit.judged and len(visit.judged) == len(self._journal.rows(visit.key)):
+        if visit.judged and len(visit.judged) == len(self._stored.journal.rows(visit.key)):
             return list(visit.judged)  # the cell has all of them, and rows are only added
-        stored = [row.observation for row in self._journal.trials(visit.key)]
+        stored = [row.observation for row in self._stored.journal.trials(visit.key)]
         return list(outcome.judge_all(visit.scenario, stored, visit.controls))
 
     def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:
         """Return the last campaign that ran this cell of all *variants*; empty if none did."""
         ran = [
-            self._journal.campaigns(self._job(v, build, scenario, axes).key)
+            self._stored.journal.campaigns(self._job(v, build, scenario, axes).key)
             for v in variants
             if isinstance(build := self.build(v), Build)
         ]
@@ -281,9 +307,10 @@ class Lab:
         """Seconds that trials took so far, not counting reused ones."""
         return self._runner.seconds
 
-    def engine_facts(self) -> dict[str, str]:
-        """Return the facts about the Docker Engine for results; empty without an Engine."""
-        return {k: v for backend in self._backends.values() for k, v in backend.facts().items()}
+    def host_facts(self) -> dict[str, str]:
+        """Return the facts about the machines that run trials, and their Engine, for results."""
+        engine = {k: v for each in self._backends.values() for k, v in each.facts().items()}
+        return {**self.crew.host(), **engine}
 
     def seconds(self, started: float) -> dict[str, float]:
         """Return the durations for a result; *started* (monotonic) is the campaign's start."""
@@ -312,8 +339,9 @@ class Lab:
             backend=self._backends[RuntimeKind(dict(axes).get(RUNTIME_AXIS, self._usual))],
             proxies=self._proxies,
             of=variant,
-            campaign=self._campaign,
+            campaign=self._stored.campaign,
             deadlines=deadlines.of(self._limits, scenario.deadlines),
+            machine=self._machine,
             variant={
                 "BKBISECT_REVISION": variant.revision.sha or variant.revision.describe,
                 "BKBISECT_REF": variant.revision.ref,
@@ -330,43 +358,31 @@ class Lab:
         control: Observation | None,
         of: Collection[str] | None,
     ) -> list[Trial]:
-        trials = self._known(job.key, of, slice(after, after + wanted))
+        trials = self._stored.trials(job.key, of, slice(after, after + wanted))
         for number, trial in enumerate(trials, 1):
             self._emit_trial(job, trial, control, number, wanted)
         missing = range(len(trials) + 1, wanted + 1)
         for observation in self._runner.run(job, missing):
-            if not observation.infra:
-                number = self._journal.add(job.key, observation, self._campaign)
-                self._ours.add((job.key, number))
+            self._stored.add(job.key, observation)
             trials.append(Trial(observation=observation, origin=Origin.NOW))
             self._emit_trial(job, trials[-1], control, len(trials), wanted)
         return trials
 
-    def _known(
-        self, key: str, of: Collection[str] | None, part: slice = slice(None)
-    ) -> list[Trial]:
-        """Return the stored trials of a cell that count, in the order in which they ran."""
-        return [
-            Trial(observation=self._journal.observation(key, number), origin=origin)
-            for number, origin in self._counted(key, of)[part]
-        ]
+    def _means(self) -> Means:
+        return Means(
+            builder=self._builder,
+            emit=self._emit,
+            built=lambda v: self._made.get(v.label) or self._builder.cached(v),
+            build=self.build,
+            take=self._take,
+            job=self._job,
+            trials=self._stored,
+            spent=self._spent,
+        )
 
-    def _counted(self, key: str, of: Collection[str] | None) -> list[tuple[int, Origin]]:
-        """Return the numbers and origins of the stored trials of a cell that count."""
-        own = {self._campaign, *self._resumed}
-        counted = own if self._fresh else None if of is None else {*of, *own}
-        found = [
-            (number, self._origin(key, number, campaign))
-            for number, campaign in self._journal.rows(key)
-            if counted is None or campaign in counted
-        ]
-        # Ids are times: a campaign with another result folder may have the same one.
-        return [each for each in found if not (self._fresh and each[1] is Origin.STORED)]
-
-    def _origin(self, key: str, number: int, campaign: str) -> Origin:
-        if (key, number) in self._ours:
-            return Origin.NOW
-        return Origin.RESUMED if campaign in self._resumed else Origin.STORED
+    def _spent(self, builds: float, trials: float) -> None:
+        self.build_seconds += builds
+        self._runner.seconds += trials
 
     def _emit_trial(
         self, job: TrialJob, trial: Trial, control: Observation | None, number: int, of: int

@@ -6,8 +6,9 @@ Trials hold the machine lock, so none runs during a compile of this or another c
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from buildkit_bisect.errors import InfraFailed
@@ -29,8 +30,15 @@ _BATCH = 16
 class Runner:
     """Runs trials on an executor, one batch at a time."""
 
-    def __init__(self, executor: Executor, events: Events) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        events: Events,
+        running: Callable[[Callable[[], None]], AbstractContextManager[None]] = machine_lock,
+    ) -> None:
+        """*running* is held while trials run, see `Crew`."""
         self._executor = executor
+        self._running = running
         self._emit = events.emit
         self._unfit = False  # the canary failed too, so retries would only take time
         self.seconds = 0.0  # that trials took so far
@@ -43,7 +51,7 @@ class Runner:
         waiting = Said(text="waiting for another campaign on this machine")
         batch = 1 if isinstance(self._executor, Inline) else _BATCH
         for first in range(numbers.start, numbers.stop, batch):
-            with machine_lock(lambda: self._emit(waiting)):
+            with self._running(lambda: self._emit(waiting)):
                 started = time.monotonic()
                 futures = []
                 for number in numbers[first - numbers.start :][:batch]:

@@ -16,7 +16,8 @@ from time import monotonic, time_ns
 from buildkit_bisect import buildctl
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Column
-from buildkit_bisect.lab import context, image_files, serving, steps
+from buildkit_bisect.lab import context, machine_kind, serving, steps
+from buildkit_bisect.lab.machine_kind import MachineKind
 from buildkit_bisect.model import Axes, Build, Observation, RuntimeKind, StepResult, Variant
 from buildkit_bisect.runtime import DaemonFailed, Runtime, UnsupportedClient, snapshotters
 from buildkit_bisect.runtime.backend import Backend, Order
@@ -93,6 +94,7 @@ class TrialJob:
     campaign: str = ""  # labels what a killed trial leaves on an Engine
     variant: Mapping[str, str] = field(default_factory=dict)  # environment for scripts
     deadlines: Deadlines = field(default_factory=Deadlines)
+    machine: MachineKind | None = None  # that runs it; None: this one
 
     @property
     def column(self) -> Column:
@@ -101,8 +103,11 @@ class TrialJob:
         return Column(scenario=self.scenario.name, axes=self.axes, control=control)
 
     def _mounting(self) -> dict[str, str]:
-        asked = (value for _, value in self.axes)
-        return snapshotters.programs([*asked, self.scenario.daemon.snapshotter])
+        asked = [*(value for _, value in self.axes), self.scenario.daemon.snapshotter]
+        if self.machine is None:
+            return snapshotters.programs(asked)
+        name = snapshotters.FUSE_OVERLAYFS
+        return {name: self.machine.mounting} if name in asked else {}
 
     @property
     def key(self) -> str:
@@ -116,11 +121,11 @@ class TrialJob:
             "axes": tuple(a for a in self.axes if a[0] != RUNTIME_AXIS),
             "images": sorted((k, v or self.images[k]) for k, v in self.image_digests.items()),
             "runtime": self.backend.kind,
-            "machine": machine.fingerprint(),
+            "machine": self.machine.fingerprint if self.machine else machine.fingerprint(),
         }
         parts |= _formats(self.scenario)
         if self.scenario.context.busybox:
-            parts["busybox"] = hashlib.sha256(image_files.busybox().data).hexdigest()
+            parts["busybox"] = self.machine.busybox if self.machine else machine_kind.busybox()
         if found := self.backend.fingerprint():
             parts["engine"] = found
         used = [self.proxies[value] for _, value in self.axes if value in self.proxies]
@@ -240,7 +245,7 @@ def _run(job: TrialJob) -> Observation:
             log = buildctl.notable(printed.splitlines())
             (home / "evidence" / "buildkitd.log").write_text(printed)
         infra = infra or _infra(job, seen, no_daemon or unsupported, registries) or clock.jumped()
-        evidence = _keep(home / "evidence", job.key)
+        evidence = keep(home / "evidence", job.key)
     return Observation(
         steps=tuple(seen),
         seconds=monotonic() - started,
@@ -305,7 +310,7 @@ def _infra(
     return f"the base image {gone[0]} is no longer in the registry" if gone else ""
 
 
-def _keep(made: Path, key: str) -> Path:
+def keep(made: Path, key: str) -> Path:
     """Move a trial's evidence to its place in the cache, to which results refer."""
     folder = paths.cache("evidence") / key[:32]
     # Never reuse a name: the journal may refer to one whose files are gone.

@@ -13,7 +13,7 @@ from typing import TypeVar
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import RuntimeKind, Served
 from buildkit_bisect.nearest import first
-from buildkit_bisect.options.option import Option, Parser
+from buildkit_bisect.options.option import Option, Parser, Position
 from buildkit_bisect.system import addresses
 from buildkit_bisect.system import deadlines as known_deadlines
 
@@ -118,6 +118,32 @@ def store(option: Option, given: str) -> str:
             hint=f"--{option.name} {option.example}",
         )
     return given
+
+
+def scheduler(option: Option, given: str) -> str:
+    """Return the address of a Dask scheduler; plain TCP to another machine must be asked for."""
+    if not addresses.scheduler(given):
+        raise BadInput(
+            f"{_named(option)}{given[:100]!r} is not dask://HOST:PORT",
+            hint=f"{_named(option)}{option.example}",
+        )
+    if addresses.is_exposed(given):
+        rest = given.partition("://")[2]
+        raise BadInput(
+            f"{_named(option)}{given!r} is not on loopback, and what a worker is given runs as root"
+            " there: without TLS, anyone on the way can give it something",
+            hint=f"{_named(option)}dask+tls://{rest}, or dask+tcp://{rest}; docs/trust.md",
+        )
+    return given
+
+
+def _named(option: Option) -> str:
+    return "" if option.position is Position.REQUIRED else f"--{option.name} "
+
+
+def executor(option: Option, given: str) -> str:
+    """Return the address of a Dask scheduler; "" for this machine."""
+    return "" if given == "local" else scheduler(option, given)
 
 
 def loopback(option: Option, given: str) -> str:

@@ -26,6 +26,7 @@ from buildkit_bisect.options.upkeep_requests import (
     Doctor,
     Plan,
     Test,
+    Worker,
 )
 
 #: The request of every task, by the task's name on the command line.
@@ -35,7 +36,7 @@ TASKS: Mapping[str, type[Request]] = {
         *(Doctor, Build, Warm, Run, Matrix, Bisect, Boundaries, Validate),
         *(PatchNew, PatchList, PatchCheck),
         *(ScenarioNew, ScenarioLearn, ScenarioCheck),
-        *(Report, Diff, Post, Resume, Status, Clean, Completion, Test, Check, Plan),
+        *(Report, Diff, Post, Resume, Status, Worker, Clean, Completion, Test, Check, Plan),
     )
 }
 
@@ -68,4 +69,5 @@ __all__ = [
     "Test",
     "Validate",
     "Warm",
+    "Worker",
 ]

@@ -370,6 +370,21 @@ class WithStore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WithExecutor:
+    """Where builds and trials run. Commands to reproduce have none of it."""
+
+    executor: str = option(
+        parse.executor,
+        default="",
+        unset="local",
+        value="local|dask://HOST:PORT",
+        help="build and run trials on this machine, or on the workers of a Dask scheduler",
+        example="dask://127.0.0.1:8786",
+        repeats=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class WithCacheSize:
     """The limit of the cache."""
 

@@ -8,7 +8,9 @@ from buildkit_bisect.options import parse
 from buildkit_bisect.options.option import Position, option, switch
 from buildkit_bisect.options.shared import (
     Request,
+    WithCacheSize,
     WithPlan,
+    WithStore,
 )
 
 
@@ -39,6 +41,31 @@ class Clean(WithPlan, Request):
         value="SIZE",
         help="trim the cache to this size, least recently used entries first",
         example="5GB",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker(WithStore, WithCacheSize, Request):
+    """Build and run trials for campaigns with --executor, until it is ended."""
+
+    task = "worker"
+
+    scheduler: str = option(
+        parse.scheduler,
+        default="",
+        required=True,
+        value="dask://HOST:PORT",
+        help="Dask scheduler to get work from; what it sends runs as root here",
+        example="dask://127.0.0.1:8786",
+        position=Position.REQUIRED,
+    )
+    worker_name: str = option(
+        parse.short_text,
+        default="",
+        unset="this machine's name",
+        value="NAME",
+        help="what results call this machine",
+        example="node-7",
     )
 
 

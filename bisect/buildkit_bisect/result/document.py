@@ -107,6 +107,7 @@ class TrialInfo:
     ended: str = ""  # ISO 8601, UTC; "" if unknown
     steps: tuple[StepInfo, ...] = ()
     daemon_log: str = ""
+    worker: str = ""  # the worker of a scheduler that ran it, "" if this machine did
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -106,6 +106,7 @@ ADDED = (
     "RevisionInfo.author",
     "ScenarioInfo.files",
     "ScenarioInfo.labels",
+    "TrialInfo.worker",
 )
 
 #: Campaigns whose document has a search.

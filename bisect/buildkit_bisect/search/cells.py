@@ -7,6 +7,9 @@ number of candidates.
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +42,15 @@ class Cells:
         self._within[:, 0] = self._weights.within(self._ancestors, space)
         self._sizes = np.zeros(_ROOM)
         self._sizes[0] = self._weights.of(space)
+
+    def copy(self) -> Cells:
+        """The same cells, to be cut by what is not run yet."""
+        arrays = ("_inside", "_contains", "_within", "_sizes")
+        own: dict[str, Any] = {name: getattr(self, name).copy(order="K") for name in arrays}
+        own |= {"members": list(self.members), "tests": dict(self.tests)}
+        one = copy.copy(self)
+        vars(one).update(own, _contained=dict(self._contained))
+        return one
 
     @property
     def sizes(self) -> Floats:

@@ -8,10 +8,10 @@ merged is still there to be tested.
 from __future__ import annotations
 
 from buildkit_bisect.options.command import inv
-from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.phrases import listed
 from buildkit_bisect.search.answer import found, gave_up, too_many_skips
 from buildkit_bisect.search.descend import branch_ends, containing, twice
-from buildkit_bisect.search.explain import make_ask, see, split_ask, undecided
+from buildkit_bisect.search.explain import make_ask, see, split_ask, undecided, untried_ask
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.left import Left, left_by
 from buildkit_bisect.search.midpoint import choose
@@ -85,8 +85,7 @@ def _range(state: State, left: Left) -> Ask | Range | Inconclusive:
     candidates = state.history.shas(left.viable)
     untried = [c for c in candidates if state.evidence.status(c) is Status.UNTESTED]
     if untried and not gave_up(state):
-        why = f"{plural(len(candidates), 'candidate')} left; this one is untested"
-        return make_ask(state, untried[0], phase=Phase.DESCEND, why=why, left=len(candidates))
+        return untried_ask(state, untried, len(candidates))
     bounds = _bounds(state, left)
     turned = next((c for c in bounds if state.evidence.status(c) is Status.NEW), None)
     step = twice(state, turned) if turned else shown_again(state, _bounded(left, bounds))

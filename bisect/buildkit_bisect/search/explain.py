@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.options.command import inv, words
@@ -18,7 +19,8 @@ from buildkit_bisect.search.vocabulary import Ask, Phase, SkipKind
 #: Trials of a usual ask in automatic mode.
 _USUAL_TRIALS = 1.5
 
-_PLACE = {
+#: Where a commit is that splits the candidates.
+PLACE = {
     Phase.FIRST_PARENT: "first-parent",
     Phase.DESCEND: "the merge's inner",
     Phase.SEARCH: "whole-history",
@@ -80,10 +82,17 @@ def split_ask(state: State, choice: Choice, *, phase: Phase, total: int) -> Ask:
     if choice.share is not None:
         kind += f" by the prior, with {choice.share:.0%} of the weight in what it contains"
     why = (
-        f"{_PLACE[phase]} {kind}: at most {choice.worst} of {plural(total, 'candidate')} "
+        f"{PLACE[phase]} {kind}: at most {choice.worst} of {plural(total, 'candidate')} "
         f"would remain; {cost_phrase(choice.build_seconds)}"
     )
     return make_ask(state, choice.commit, phase=phase, why=why, left=total)
+
+
+def untried_ask(state: State, untried: Sequence[str], left: int) -> Ask:
+    """Ask for a candidate that no test tells from others."""
+    why = f"{plural(left, 'candidate')} left; this one is untested"
+    asks = [make_ask(state, c, phase=Phase.DESCEND, why=why, left=left) for c in untried]
+    return replace(asks[0], together=tuple(asks))
 
 
 def make_ask(

@@ -6,6 +6,8 @@ the old behaviour, or the search would be about a change that the other branch m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.phrases import listed, plural
@@ -49,7 +51,7 @@ def gate(state: State) -> Ask | Refused | None:
         step = _nearer(state, bases)
         if step or state.ready:
             return step
-    step = _ends(state)
+    step = _ends(state, bases)
     if step:
         return step
     floor: list[str] = []
@@ -173,16 +175,26 @@ def _refuse_back(state: State, how: str) -> Refused:
     )
 
 
-def _ends(state: State) -> Ask | Refused | None:
+def _ends(state: State, bases: tuple[str, ...]) -> Ask | Refused | None:
     for commit, word in ((state.bad_end, "bad"), (state.good_end, "good")):
         match state.evidence.status(commit):
             case Status.UNTESTED:
-                return _ask(state, commit, f"gate: is {state.name(commit)} {word}?")
+                together = _ends_and_bases(state, bases)
+                return replace(together[commit], together=tuple(together.values()))
             case Status.SKIPPED | Status.WEAK as shown:
                 return _refuse_end(state, commit, word, shown)
             case _:
                 pass
     return _taken_at_their_word(state) if judge.at_its_word(state) else _by_their_rates(state)
+
+
+def _ends_and_bases(state: State, bases: tuple[str, ...]) -> dict[str, Ask]:
+    """Every ask that the gate needs if the ends show what they should."""
+    ends = ((state.bad_end, "bad"), (state.good_end, "good"))
+    words = {end: f"gate: is {state.name(end)} {word}?" for end, word in ends}
+    words |= {base: _of_base(state, base) for base in bases if base not in words}
+    untested = (c for c in words if state.evidence.status(c) is Status.UNTESTED)
+    return {commit: _ask(state, commit, words[commit]) for commit in untested}
 
 
 def _taken_at_their_word(state: State) -> Refused | None:
@@ -209,7 +221,8 @@ def _by_their_rates(state: State) -> Ask | Refused | None:
         f"gate: {state.name(state.old)} shows {tallies[state.old]}, "
         f"{state.name(state.new)} shows {tallies[state.new]}; do their failure rates differ?"
     )
-    return _ask(state, seen.next, why, Phase.CALIBRATE)
+    both = {c: _ask(state, c, why, Phase.CALIBRATE) for c in (state.bad_end, state.good_end)}
+    return replace(both[seen.next], together=tuple(both.values()))
 
 
 def _ask(state: State, commit: str, why: str, phase: Phase = Phase.GATE) -> Ask:
@@ -314,16 +327,23 @@ def _refuse_skip(state: State, commit: str) -> Refused:
             )
 
 
+def _of_base(state: State, base: str, back: int = 0) -> str:
+    """Why a merge base, or a commit before it, is run."""
+    where = f"the merge base {state.name(base)}"
+    what = where if not back else f"{plural(back, 'commit')} before {where}"
+    return (
+        f"gate: {state.name(state.old)} is not an ancestor of {state.name(state.new)}; "
+        f"is {what} {state.old_word}?"
+    )
+
+
 def _merge_base(state: State, base: str) -> str | Ask | Refused:
     """The commit at or before a merge base that shows the old behaviour, or what to do."""
     where = f"the merge base {state.name(base)}"
     older: list[str] = []
     for back, commit in _ever_further(state.history, base):
         what = where if not back else f"{plural(back, 'commit')} before {where}"
-        why = (
-            f"gate: {state.name(state.old)} is not an ancestor of {state.name(state.new)}; "
-            f"is {what} {state.old_word}?"
-        )
+        why = _of_base(state, base, back)
         shown = judge.of_base(state, commit)
         if shown is Status.UNTESTED:
             return _ask(state, commit, why)

@@ -8,7 +8,7 @@ its trials resemble.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -180,11 +180,9 @@ def in_doubt(state: State, clash: Clash) -> Ask | None:
         f"{state.name(later)}, which contains it, {state.evidence.tally(later)}: "
         "noise, or two changes?"
     )
-    return make_ask(
-        state,
-        commit,
-        phase=Phase.DOUBT,
-        why=why,
-        left=state.reach,
-        trials=state.options.trials or 1,
-    )
+    trials = state.options.trials or 1
+    both = {
+        c: make_ask(state, c, phase=Phase.DOUBT, why=why, left=state.reach, trials=trials)
+        for c in pair
+    }
+    return replace(both[commit], together=tuple(both.values()))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from buildkit_bisect.phrases import percent, plural
 from buildkit_bisect.search import judge
 from buildkit_bisect.search.answer import found, gave_up, too_many_skips
-from buildkit_bisect.search.explain import cost_phrase, make_ask, see, undecided
+from buildkit_bisect.search.explain import cost_phrase, make_ask, see, undecided, untried_ask
 from buildkit_bisect.search.gate import refuse_alike
 from buildkit_bisect.search.notes import notes, turned_twice
 from buildkit_bisect.search.posterior import Belief, belief
@@ -63,14 +63,14 @@ def noisy(state: State) -> Step:
     now = belief(state)
     if now.no_change >= _NOTHING_CHANGED:
         return refuse_alike(state, now.no_change)
-    best = _best(state, now)
+    best = best_of(state, now)
     step = _prove(state, now, best)
     if _out_of_trials(state):
         return _out(state, now) if step is None or isinstance(step, Ask) else step
-    return step or (_ask(state, now, best) if best else _no_more(state, now))
+    return step or (as_ask(state, now, best) if best else _no_more(state, now))
 
 
-def _best(state: State, now: Belief) -> Weighed | None:
+def best_of(state: State, now: Belief) -> Weighed | None:
     """The best ask; with weights, until one candidate stands out."""
     if not state.weights.even and now.best <= _STANDS_OUT:
         best = weigh(state, belief(state, state.weights))
@@ -130,7 +130,8 @@ def _alone(state: State, now: Belief, commit: str) -> Ask | None:
     return rerun(state, commit, one, lacking) if lacking > 0 else None
 
 
-def _ask(state: State, now: Belief, best: Weighed) -> Ask:
+def as_ask(state: State, now: Belief, best: Weighed) -> Ask:
+    """Ask for what was weighed, and say why."""
     tally = state.evidence.tally(best.commit)
     if best.phase is Phase.CALIBRATE:
         end = best.commit in {state.named_old, state.new}
@@ -167,8 +168,7 @@ def _no_more(state: State, now: Belief) -> Ask | Range | Inconclusive:
     if untried and gave_up(state):
         return too_many_skips(state, now.credible(state.options.confidence))
     if untried:
-        why = f"{plural(members.bit_count(), 'candidate')} left; this one is untested"
-        return make_ask(state, untried[0], phase=Phase.DESCEND, why=why, left=members.bit_count())
+        return untried_ask(state, untried, members.bit_count())
     hidden = state.history.shas(members & state.shown(Status.SKIPPED, Status.WEAK))
     return Range(
         candidates=now.credible(state.options.confidence),

@@ -159,7 +159,7 @@ class Belief:
         """The confidence that is reported for a posterior probability."""
         return stated(probability, self.near)
 
-    def _results(self, batches: tuple[int, ...]) -> Results:
+    def results(self, batches: tuple[int, ...]) -> Results:
         """Where a bad trial tells more than a good one, the first ends an ask."""
         ends = not self.state.options.find_fix if self.rates.one_sided else None
         return prior_of(self.state).results(batches, ends)
@@ -171,7 +171,7 @@ class Belief:
         the probability of one of these units.
         """
         if batches not in self._outlooks:
-            given, results = self.given, self._results(batches)
+            given, results = self.given, self.results(batches)
             table = results.table
             self._outlooks[batches] = Outlook(
                 given.with_it @ table, given.without @ table, given.alike @ table, results.starts
@@ -180,7 +180,7 @@ class Belief:
 
     def runs(self, batches: tuple[int, ...], contained: Floats) -> Floats:
         """How many trials of each number are expected to be made, [row, batch]."""
-        given, until = self.given, self._results(batches).runs
+        given, until = self.given, self.results(batches).runs
         without = given.without @ until
         runs: Floats = (
             self.mass @ without

@@ -6,7 +6,7 @@ So are the commits that bound a range, and those that show that the outcome chan
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.search.explain import make_ask, see
@@ -76,32 +76,44 @@ def shown_again(state: State, claim: Claim) -> Ask | Inconclusive | None:
             candidates=(state.candidate(claim.new),),
             notes=notes(state),
         )
+    steps = sum(max(0, n) for n in missing.values())
+    at_once = (_of_claim(state, claim, c, steps, trials=n) for c, n in missing.items() if n > 0)
+    return replace(_of_claim(state, claim, one, steps), together=tuple(at_once))
+
+
+def _of_claim(state: State, claim: Claim, one: str, steps: int, *, trials: int = 1) -> Ask:
     role = claim.role_new if one == claim.new else claim.role_old
     word = state.new_word if one == claim.new else state.old_word
-    return _ask(state, one, role, word, sum(max(0, n) for n in missing.values()))
+    return _ask(state, one, role, word, steps, trials=trials)
 
 
 def run_again(state: State, commit: str) -> Ask:
     """One more re-run of a commit that is proven, or of a parent: the probability is too low."""
-    parents = state.history.parents(commit)
-    return rerun(state, commit, min((*parents, commit), key=state.evidence.attempts), 1)
+    family = (*state.history.parents(commit), commit)
+    one = min(family, key=state.evidence.attempts)
+    at_once = tuple(rerun(state, commit, each, 1) for each in family)
+    return replace(rerun(state, commit, one, 1), together=at_once)
 
 
 def rerun(state: State, commit: str, one: str, steps: int) -> Ask:
     """Ask for one of *commit* and its parents once more; *steps* are still to come."""
     role = "the candidate" if one == commit else f"parent of {state.name(commit)}"
-    return _ask(state, one, role, state.new_word if one == commit else state.old_word, steps)
+    word = state.new_word if one == commit else state.old_word
+    at_once = _ask(state, one, role, word, steps, trials=steps)
+    return replace(_ask(state, one, role, word, steps), together=(at_once,))
 
 
-def _ask(state: State, one: str, role: str, word: str, steps: int) -> Ask:
+def _ask(state: State, one: str, role: str, word: str, steps: int, *, trials: int = 1) -> Ask:
     rounds = state.evidence.attempts(one)
+    times = "again" if trials == 1 else f"again, {trials} times"
     return make_ask(
         state,
         one,
         phase=Phase.PROOF,
-        why=f"proof, round {rounds + 1}: {role} runs again from a clean state and should be {word}",
+        why=f"proof, round {rounds + 1}: {role} runs {times} from a clean state"
+        f" and should be {word}",
         left=1,
-        trials=1,
+        trials=trials,
         steps=steps,
     )
 

@@ -1,7 +1,9 @@
-"""One bisection, driven by its caller: ask with `next`, answer with `tell`.
+"""One bisection, driven by its caller: ask with `next` or `next_k`, answer with `tell`.
 
-All that a session knows is its arguments and its tells, in order. So a caller that keeps a
-journal of tells gets the same asks again after a crash.
+All that a session knows is its arguments, its asks and its tells, in order. So a caller that keeps
+a journal of tells, and asks for as many commits at once as before, gets the same asks again after a
+crash. The answers of commits that were asked for at once are taken in in the order of the asks, in
+whatever order they come: the session waits for the last of them, or for the next question.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ from buildkit_bisect.search.history import History
 from buildkit_bisect.search.judge import at_its_word, ends
 from buildkit_bisect.search.noisy import noisy
 from buildkit_bisect.search.prior import Weights
+from buildkit_bisect.search.several import several
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Evidence, Status, Tally
 from buildkit_bisect.search.vocabulary import (
+    Answer,
     Ask,
     Refused,
     SearchOptions,
@@ -78,17 +82,43 @@ class BisectSession:
         for sha in history.first_parent_line(new):
             self._state.line |= 1 << history.number(sha)
         self._next: Step | None = None
+        self._several: tuple[tuple[int, int | None], tuple[Ask, ...]] | None = None
+        self._open: dict[str, Ask] = {}  # asked for at once, and not taken in yet
+        self._held: dict[str, Tested] = {}  # what was told of these
         if weights:
             self.prefer(weights)
         self._steps: list[tuple[Ask | None, str, Tested]] = []
 
     def next(self) -> Step:
         """What to test now, or how the search ends; the same until something is told."""
+        step = self._plain()
+        self._open = {}
+        return step
+
+    def _plain(self) -> Step:
+        self._take_in()
         if self._next is None:
             self._next = self._step()
             if isinstance(self._next, Refused) and as_named(self._state):
                 self._next = self._step()
         return self._next
+
+    def next_k(self, k: int, *, builds: int | None = None) -> tuple[Ask, ...] | Answer:
+        """Up to *k* commits to test at once, or how the search ends; with 1, what `next` says.
+
+        Together they tell most for what they cost. At most *builds* of them have to be built; of
+        commits that are built, there may be more. The same until something is told.
+        """
+        step = self.next()
+        if not isinstance(step, Ask):
+            return step
+        if k == 1:
+            return (step,)
+        if self._several is None or self._several[0] != (k, builds):
+            self._several = ((k, builds), several(self._state, step, k, builds))
+        asks = self._several[1]
+        self._open = {ask.commit: ask for ask in asks}
+        return asks
 
     def _step(self) -> Step:
         search = exact if at_its_word(self._state) else noisy
@@ -101,8 +131,24 @@ class BisectSession:
         for a commit that is not in the history.
         """
         self._state.history.number(commit)
-        pending = self.next()
+        if commit in self._open and commit not in self._held:
+            self._held[commit] = tested
+            self._steps.append((self._open[commit], commit, tested))
+            if len(self._held) == len(self._open):
+                self._take_in()
+            return
+        pending = self._plain()
         ask = pending if isinstance(pending, Ask) and pending.commit == commit else None
+        self._steps.append((ask, commit, tested))
+        self._add(ask, commit, tested)
+
+    def _take_in(self) -> None:
+        """Take in what was told of commits asked for at once, in the order of the asks."""
+        held, self._held = self._held, {}
+        for commit in [c for c in self._open if c in held]:
+            self._add(self._open.pop(commit), commit, held[commit])
+
+    def _add(self, ask: Ask | None, commit: str, tested: Tested) -> None:
         evidence = self._state.evidence
         evidence.add(commit, tested, ask.phase if ask else None)
         if ask and not sum(tested.counts.values()) and not evidence.settled(commit):
@@ -110,15 +156,17 @@ class BisectSession:
             evidence.add(commit, Tested(skip=nothing))
         if not tested.skip:
             self._state.learn(commit, tested)
-        self._steps.append((ask, commit, tested))
-        self._next = None
+        self._changed()
+
+    def _changed(self) -> None:
+        self._next = self._several = None
 
     def demand(self, confidence: float) -> None:
         """Continue to another confidence with the results so far."""
         options = replace(self._state.options, confidence=confidence)
         _check(options)
         self._state.options = options
-        self._next = None
+        self._changed()
 
     def prefer(self, weights: Mapping[str, float]) -> None:
         """Choose commits as if the candidates were as likely as *weights*; 0 where left out.
@@ -127,18 +175,18 @@ class BisectSession:
         `BadInput` for a commit that is not in the history.
         """
         self._state.weights = Weights.among(self._state.candidates(), self._state.history, weights)
-        self._next = None
+        self._changed()
 
     @property
     def begun(self) -> bool:
         """Whether the search has begun: the ends, or a nearer one, show what they should."""
-        self.next()
+        self._plain()
         return self._state.ready
 
     @property
     def not_run(self) -> str:
         """The good end, if a nearer commit was run in its place; else ""."""
-        self.next()
+        self._plain()
         return self._state.not_run
 
     @property
@@ -152,6 +200,7 @@ class BisectSession:
     @property
     def certainty(self) -> float:
         """How likely the ends differ as they should, by the trials of those that are run."""
+        self._take_in()
         return ends(self._state).differ
 
     def shown(self, commit: str) -> tuple[Verdict, str]:
@@ -159,6 +208,7 @@ class BisectSession:
 
         The verdict is weak where trials disagree, and skip where there are none.
         """
+        self._take_in()
         tally = self._state.evidence.tally(commit)
         good = tally.new if self._state.options.find_fix else tally.old
         match tally.status:

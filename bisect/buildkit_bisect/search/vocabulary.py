@@ -70,6 +70,7 @@ class Ask:
     builds_left: tuple[float, ...] = ()  # expected seconds of each build still to come
     trials_left: float = 0.0  # expected trials still to come
     until_bad: bool = False  # the first bad trial may end the rest
+    together: tuple[Ask, ...] = ()  # what may be asked at once in its place; see `next_k`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,11 +5,13 @@ A commit that is built already costs only its runs, so flakiness costs trials an
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from buildkit_bisect.search.after import After
 from buildkit_bisect.search.cells import Cells
 from buildkit_bisect.search.history import Mask
 from buildkit_bisect.search.posterior import Belief
@@ -18,6 +20,9 @@ from buildkit_bisect.search.skips import testable
 from buildkit_bisect.search.state import KNOWN, State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Phase
+
+#: What is believed now, or after what is asked for.
+Believed = Belief | After
 
 #: Trials that one ask of a commit that is not built may be worth, in automatic mode.
 _BATCHES = (1, 2, 3, 4, 6, 8, 12)
@@ -65,30 +70,60 @@ class Weighed:
     by_prior: bool = False  # p and gain are those of candidates that are weighted
 
     @property
+    def seconds(self) -> float:
+        """What it costs."""
+        return self.gain / self.rate
+
+    @property
     def worthwhile(self) -> bool:
         """Whether each trial tells enough."""
         return self.gain >= WORTHWHILE * self.trials
 
 
-def weigh(state: State, now: Belief) -> Weighed | None:
+def weigh(state: State, now: Believed) -> Weighed | None:
     """The best ask; None where no trial tells anything."""
-    asks = [*_again(state, now), *_fresh(state, now)]
-    asks = [a for a in asks if a.gain > NOTHING]
-    if any(a.worthwhile for a in asks):
-        asks = [a for a in asks if a.worthwhile]
-    best = _of_ends(state, now, asks) or _most(asks)
+    asks = _telling(state, now)
+    # In turns, since the machine may change meanwhile.
+    ends = ends_in_turn(state, now, asks)
+    turn = min(ends, key=lambda a: state.evidence.tally(a.commit).decided, default=None)
+    best = turn or _most(asks)
     return _several(now, best) if best and not state.options.trials else best
 
 
-def _of_ends(state: State, now: Belief, asks: list[Weighed]) -> Weighed | None:
-    """An end, in turns, since the machine may change meanwhile.
+def _telling(state: State, now: Believed) -> list[Weighed]:
+    """Asks that tell enough; if none does, those that tell anything."""
+    asks = [*_again(state, now), *_fresh(state, now)]
+    asks = [a for a in asks if a.gain > NOTHING]
+    return [a for a in asks if a.worthwhile] or asks
 
-    None where it is not open whether anything changed.
-    """
+
+def ends_in_turn(
+    state: State, now: Believed, asks: Sequence[Weighed] | None = None
+) -> list[Weighed]:
+    """The ends, where it is open whether anything changed; else none."""
     if state.evidence.trials < _ENDS_AFTER or now.no_change < _OPEN:
-        return None
-    at_ends = (a for a in asks if a.phase is Phase.CALIBRATE)
-    return min(at_ends, key=lambda a: state.evidence.tally(a.commit).decided, default=None)
+        return []
+    asks = _telling(state, now) if asks is None else asks
+    return [a for a in asks if a.phase is Phase.CALIBRATE]
+
+
+def weigh_beside(
+    state: State, after: After, asked: Mapping[str, int], *, longest: float, may_build: bool
+) -> Weighed | None:
+    """The best ask beside the trials of *asked* commits; None where no trial tells enough.
+
+    They take *longest* seconds anyway, so an ask that takes less costs as much. Without *may_build*
+    it is of a commit that is built, or is built for them.
+    """
+
+    def may(ask: Weighed) -> bool:
+        few = ask.trials + asked.get(ask.commit, 0) <= _MOST_AT_ONCE
+        ready = may_build or ask.commit in asked or not state.cost.build_seconds(ask.commit)
+        return ask.worthwhile and ready and (few or ask.commit not in asked)
+
+    asks = [a for a in (*_again(state, after), *_fresh(state, after)) if may(a)]
+    best = _most([replace(a, rate=a.gain / max(a.seconds, longest)) for a in asks])
+    return _several(after, best) if best and not state.options.trials else best
 
 
 def _most(asks: list[Weighed]) -> Weighed | None:
@@ -100,7 +135,7 @@ def _most(asks: list[Weighed]) -> Weighed | None:
     return best
 
 
-def _several(now: Belief, ask: Weighed) -> Weighed:
+def _several(now: Believed, ask: Weighed) -> Weighed:
     """More trials at once where one tells little: what is believed hardly changes between them."""
     trials = min(_MOST_AT_ONCE, int(_LITTLE / ask.gain))
     if trials <= ask.trials or now.best > _NEARLY:
@@ -113,7 +148,7 @@ def _fresh_on_line(ask: Weighed) -> bool:
     return ask.phase is Phase.FIRST_PARENT and not ask.again
 
 
-def worth(now: Belief, commit: str, trials: int) -> float:
+def worth(now: Believed, commit: str, trials: int) -> float:
     """Bits of *trials* of a commit."""
     cells = now.cells
     column = cells.tests.get(commit)
@@ -125,7 +160,7 @@ def worth(now: Belief, commit: str, trials: int) -> float:
     return float(now.bits((trials,), contained[None, :], each)[0, 0])
 
 
-def _again(state: State, now: Belief) -> list[Weighed]:
+def _again(state: State, now: Believed) -> list[Weighed]:
     """The ends, and those of the other builds that were run whose next trials tell most."""
     commits = list(now.cells.tests)
     firsts = set(state.ran().values())
@@ -163,7 +198,7 @@ def _phase(state: State, commit: str) -> Phase:
     return Phase.FIRST_PARENT if on_line else Phase.DESCEND
 
 
-def _fresh(state: State, now: Belief) -> list[Weighed]:
+def _fresh(state: State, now: Believed) -> list[Weighed]:
     """The commits not run yet that tell most for their cost, with the best number of trials."""
     found: list[Weighed] = []
     known = state.shown(*KNOWN)
@@ -203,7 +238,7 @@ def _pools(state: State) -> tuple[tuple[Phase, Mask], ...]:
 
 
 def _of_pool(
-    state: State, now: Belief, phase: Phase, rows: NDArray[np.intp], likely: Floats
+    state: State, now: Believed, phase: Phase, rows: NDArray[np.intp], likely: Floats
 ) -> list[Weighed]:
     build, trial = (s[:, None] for s in state.seconds(now.cells, rows))
     batches: tuple[int, ...] = (state.options.trials or 1,)

@@ -18,6 +18,7 @@ import minisign
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
+from buildkit_bisect.options.shared import WithStore
 from buildkit_bisect.sharing import entry as entries
 from buildkit_bisect.sharing import files, signing
 from buildkit_bisect.sharing import manifest as manifests
@@ -322,7 +323,9 @@ class SharedStore:
         return found
 
 
-def open_store(request: Building, seconds: float, say: Callable[[str], None]) -> SharedStore | None:
+def open_store(
+    request: WithStore, seconds: float, say: Callable[[str], None]
+) -> SharedStore | None:
     """Return the store that *request* names; None if it names none. Nothing is asked yet.
 
     Raises `BadInput` if a key is not one, or options conflict.
@@ -341,7 +344,7 @@ def open_store(request: Building, seconds: float, say: Callable[[str], None]) ->
     )
 
 
-def _check_options(request: Building) -> None:
+def _check_options(request: WithStore) -> None:
     sign = words(Building, store_sign=True)
     if not request.store:
         given = {

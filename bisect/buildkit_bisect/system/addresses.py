@@ -25,6 +25,14 @@ _STORE = re.compile(
     re.ASCII,
 )
 
+#: ``dask://HOST:PORT``: plain TCP on loopback; other machines are reached by TLS, or by plain TCP
+#: that is asked for.
+_SCHEDULER = re.compile(
+    r"dask(?P<how>\+tls|\+tcp)?://(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\]):(?P<port>\d{1,5})",
+    re.ASCII,
+)
+_LOOPBACK_HOST = re.compile(rf"{_LOOPBACK}|127(?:\.\d{{1,3}}){{3}}")
+
 #: A link that is safe in any document: no character ends a link in Markdown or HTML.
 LINK = r"https://[!#$%&*+,./0-9:;=?@A-Z_a-z~-]{1,500}"
 
@@ -60,3 +68,23 @@ def is_cleartext(url: str) -> bool:
 def is_local_cleartext(url: str) -> bool:
     """Whether *url* is a cleartext URL on loopback in which every parser sees the same host."""
     return bool(_URL.fullmatch(url))
+
+
+def scheduler(text: str) -> str:
+    """Return ``tcp://HOST:PORT`` or ``tls://HOST:PORT`` of a Dask scheduler; "" if invalid."""
+    found = _SCHEDULER.fullmatch(text) if len(text) <= _LONGEST else None
+    if found is None or not 0 < int(found["port"]) <= _PORTS:
+        return ""
+    protocol = "tls" if found["how"] == "+tls" else "tcp"
+    return f"{protocol}://{found['host']}:{found['port']}"
+
+
+def is_exposed(text: str) -> bool:
+    """Whether *text*, a scheduler's address, is plain TCP to another machine, not asked for."""
+    found = _SCHEDULER.fullmatch(text)
+    return found is not None and not found["how"] and not is_loopback(found["host"])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this machine by a loopback name or address."""
+    return bool(_LOOPBACK_HOST.fullmatch(host))

@@ -13,8 +13,8 @@ from filelock import Timeout
 
 from buildkit_bisect.builds import Builder, exchange, store
 from buildkit_bisect.builds.key import Recipe
-from buildkit_bisect.campaign.setup import reference_build
 from buildkit_bisect.errors import InfraFailed
+from buildkit_bisect.lab.served_images import reference_build
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.sharing import SharedStore
 from buildkit_bisect.sharing.entry import BUILD, FAILURE

@@ -71,8 +71,8 @@ class FakeLab:
     def seconds(self, started: float) -> dict[str, float]:
         return {"total": 2.04, "builds": 1.0, "trials": 0.5}
 
-    def engine_facts(self) -> dict[str, str]:
-        return {"engine": "28.0"}
+    def host_facts(self) -> dict[str, str]:
+        return {"arch": "x86_64", "engine": "28.0"}
 
 
 class FakeCampaign:

@@ -10,7 +10,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import RuntimeKind, Served
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.option import find
-from buildkit_bisect.options.requests import Build, Campaign, Clean, Report, Request
+from buildkit_bisect.options.requests import Build, Campaign, Clean, Report, Request, Worker
 
 
 def parsed(key: str, *texts: str, kind: type[Request] = Campaign) -> Any:
@@ -131,3 +131,20 @@ def test_the_address_of_a_page() -> None:
         with pytest.raises(BadInput, match="is not an https:// address") as caught:
             parse.page(option, wrong)
         assert caught.value.hint.endswith("for a folder, the option copy of report")
+
+
+def test_an_executor_is_this_machine_or_a_scheduler() -> None:
+    assert parsed("executor", "local") == ""
+    assert parsed("executor", "dask://127.0.0.1:8786") == "dask://127.0.0.1:8786"
+    with pytest.raises(BadInput, match="is not dask://HOST:PORT"):
+        parsed("executor", "ray://127.0.0.1:1")
+    with pytest.raises(BadInput, match="runs as root there") as caught:
+        parsed("executor", "dask://node-7:8786")
+    assert caught.value.hint == (
+        "--executor dask+tls://node-7:8786, or dask+tcp://node-7:8786; docs/trust.md"
+    )
+
+
+def test_a_worker_needs_a_scheduler() -> None:
+    with pytest.raises(BadInput, match=r"^'127.0.0.1:1' is not dask://HOST:PORT"):
+        parsed("scheduler", "127.0.0.1:1", kind=Worker)

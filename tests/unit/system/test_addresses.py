@@ -84,3 +84,47 @@ def test_stores(good: str) -> None:
 )  # fmt: skip
 def test_addresses_that_are_not_a_store(bad: str) -> None:
     assert not addresses.is_store(bad)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("dask://127.0.0.1:8786", "tcp://127.0.0.1:8786"),
+        ("dask://localhost:1", "tcp://localhost:1"),
+        ("dask://[::1]:8786", "tcp://[::1]:8786"),
+        ("dask+tls://scheduler.example:8786", "tls://scheduler.example:8786"),
+        ("dask+tcp://10.0.0.7:8786", "tcp://10.0.0.7:8786"),
+        ("dask://node-7:8786", "tcp://node-7:8786"),
+    ],
+)
+def test_addresses_of_schedulers(given: str, address: str) -> None:
+    assert addresses.scheduler(given) == address
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["", "127.0.0.1:8786", "tcp://127.0.0.1:8786", "dask://127.0.0.1", "dask://127.0.0.1:0",
+     "dask://127.0.0.1:99999", "dask://:8786", "dask://u@h:1", "dask://h:1/x", "dask://h:1\n",
+     "dask+ssh://h:1", "dask:// h:1", f"dask://{'h' * 300}:1", "dask://-h:1"],
+)  # fmt: skip
+def test_addresses_that_are_no_scheduler(bad: str) -> None:
+    assert addresses.scheduler(bad) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "exposed"),
+    [
+        ("dask://127.0.0.1:1", False),
+        ("dask://127.0.1.1:1", False),
+        ("dask://localhost:1", False),
+        ("dask://[::1]:1", False),
+        ("dask+tcp://10.0.0.7:1", False),
+        ("dask+tls://10.0.0.7:1", False),
+        ("dask://10.0.0.7:1", True),
+        ("dask://127.0.0.1.example.org:1", True),
+        ("dask://localhost.example.org:1", True),
+        ("dask://[2001:db8::1]:1", True),
+    ],
+)
+def test_plain_tcp_to_another_machine_is_exposed(given: str, exposed: bool) -> None:
+    assert addresses.is_exposed(given) is exposed

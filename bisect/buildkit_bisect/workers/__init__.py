@@ -1,0 +1,1 @@
+"""Other machines, through a Dask scheduler: what they are given, and what comes home."""

@@ -1,0 +1,178 @@
+"""Several commits asked for at once: the answers of the plain search, in fewer rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buildkit_bisect.search import (
+    Answer,
+    Ask,
+    BisectSession,
+    CostModel,
+    Found,
+    History,
+    Phase,
+    Range,
+    Refused,
+    SearchOptions,
+    Tested,
+)
+from worlds import Case, World, dice, drive, hard_case, histories, linear, tip_of
+
+ONCE = SearchOptions(trials=1)
+
+#: One at a time, and what takes more than one look at a time.
+MODES = st.sampled_from([1, 3, None])
+
+Order = Callable[[Sequence[Ask]], Sequence[Ask]]
+
+
+def session(
+    world: World,
+    old: str,
+    new: str,
+    options: SearchOptions = ONCE,
+    cost: CostModel | None = None,
+) -> BisectSession:
+    return BisectSession(History(world.parents), good=old, bad=new, options=options, cost=cost)
+
+
+def rounds(
+    one: BisectSession,
+    answer: Callable[[Ask], Tested],
+    k: int,
+    *,
+    order: Order = lambda asks: asks,
+    builds: int | None = None,
+    limit: int = 200,
+) -> tuple[Answer, list[tuple[Ask, ...]]]:
+    """Answer every round, in that order; return the result and the rounds."""
+    made: list[tuple[Ask, ...]] = []
+    while isinstance(step := one.next_k(k, builds=builds), tuple):
+        made.append(step)
+        assert len(made) < limit, "the search does not end"
+        assert 1 <= len(step) <= k
+        assert len({ask.commit for ask in step}) == len(step)
+        for ask in order(step):
+            one.tell(ask.commit, answer(ask))
+    return step, made
+
+
+def said(answer: Answer) -> object:
+    """Return what an answer names, without how sure it is."""
+    match answer:
+        case Found():
+            return answer.first_bad, answer.merge, {p.commit for p in answer.parents_tested}
+        case Range():
+            return {c.commit for c in answer.candidates}
+        case Refused():
+            return answer.kind
+    return answer.reason
+
+
+@given(histories(), st.data(), MODES, st.booleans(), st.integers(1, 8))
+@settings(max_examples=150, deadline=None)
+def test_the_commit_found_is_that_of_the_plain_search(
+    parents: dict[str, list[str]], data: st.DataObject, trials: int | None, line: bool, k: int
+) -> None:
+    tip = tip_of(parents)
+    culprit = data.draw(st.sampled_from(sorted(World(parents, "m0").ancestors(tip) - {"m0"})))
+    world = World(parents, culprit)
+    options = SearchOptions(trials=trials, first_parent=line)
+    plain, _ = drive(session(world, "m0", tip, options), world.answer)
+    answer, made = rounds(session(world, "m0", tip, options), world.answer, k)
+    assert isinstance(answer, Found)
+    assert said(answer) == said(plain)
+    assert answer.confidence >= options.confidence
+    fresh = [a.commit for asks in made for a in asks if a.phase is not Phase.PROOF]
+    assert trials is None or len(fresh) == len(set(fresh)), "run twice, though one run decides"
+
+
+@given(st.integers(0, 10**6), MODES, st.integers(2, 8))
+@settings(max_examples=100, deadline=None)
+def test_so_are_refusals_and_what_commits_that_do_not_build_leave(
+    seed: int, trials: int | None, k: int
+) -> None:
+    """Where such commits hide the culprit, which newer commit ends the range depends on the order
+    of the tests: of two branches that both have it, the plain search runs one.
+    """
+    case = hard_case(seed)
+    options = SearchOptions(trials=trials, max_skips=1000)
+    plain, _ = drive(of_case(case, options), case.world.answer, limit=1000)
+    answer, _ = rounds(of_case(case, options), case.world.answer, k)
+    assert type(answer) is type(plain)
+    if isinstance(answer, Range):
+        assert case.world.culprit in {c.commit for c in answer.candidates}
+    else:
+        assert said(answer) == said(plain)
+
+
+@given(st.integers(2, 40), st.data(), MODES, st.integers(2, 8))
+@settings(max_examples=100, deadline=None)
+def test_on_a_line_ranges_are_the_same(
+    size: int, data: st.DataObject, trials: int | None, k: int
+) -> None:
+    inner = [f"c{n}" for n in range(1, size)]
+    culprit = data.draw(st.sampled_from([*inner, f"c{size}"]))
+    broken = data.draw(st.frozensets(st.sampled_from(inner), max_size=8))
+    world = World(linear(size), culprit, broken=broken)
+    options = SearchOptions(trials=trials)
+    plain, _ = drive(session(world, "c0", f"c{size}", options), world.answer)
+    answer, _ = rounds(session(world, "c0", f"c{size}", options), world.answer, k)
+    assert type(answer) is type(plain)
+    assert said(answer) == said(plain)
+
+
+def of_case(case: Case, options: SearchOptions) -> BisectSession:
+    return session(case.world, case.old, case.tip, options)
+
+
+@given(st.integers(0, 10**6), MODES, st.integers(2, 8), st.integers(0, 99))
+@settings(max_examples=100, deadline=None)
+def test_the_order_of_the_answers_changes_nothing(
+    seed: int, trials: int | None, k: int, shuffle: int
+) -> None:
+    case, rng = hard_case(seed), dice(shuffle)
+    options = SearchOptions(trials=trials)
+
+    def shuffled(asks: Sequence[Ask]) -> list[Ask]:
+        return rng.sample(asks, len(asks))
+
+    answer, made = rounds(of_case(case, options), case.world.answer, k)
+    again, others = rounds(of_case(case, options), case.world.answer, k, order=shuffled)
+    assert again == answer
+    assert others == made
+
+
+@given(histories(), st.integers(0, 10**6), MODES)
+@settings(max_examples=60, deadline=None)
+def test_one_at_once_is_the_plain_search(
+    parents: dict[str, list[str]], pick: int, trials: int | None
+) -> None:
+    tip = tip_of(parents)
+    inside = sorted(World(parents, "m0").ancestors(tip) - {"m0"})
+    world = World(parents, inside[pick % len(inside)])
+    options = SearchOptions(trials=trials)
+    answer, made = rounds(session(world, "m0", tip, options), world.answer, 1)
+    plain, asks = drive(session(world, "m0", tip, options), world.answer)
+    assert answer == plain
+    assert [ask for (ask,) in made] == asks
+
+
+@pytest.mark.parametrize("k", range(2, 9))
+def test_a_line_takes_log_k_plus_1_rounds_and_one_for_the_ends_and_one_for_the_proof(
+    k: int,
+) -> None:
+    """All rounds are counted: of the ends, of the search and of the proof."""
+    for size in range(2, 301):
+        most = next(n for n in range(12) if (k + 1) ** n >= size) + 2
+        for culprit in sorted({1, 2, size // 3 + 1, size // 2 + 1, size - 1, size}):
+            world = World(linear(size), f"c{culprit}")
+            answer, made = rounds(session(world, "c0", f"c{size}"), world.answer, k)
+            assert isinstance(answer, Found)
+            assert answer.first_bad == world.culprit
+            assert len(made) <= most, (size, culprit)
