@@ -246,7 +246,7 @@ class _Simulation:
                 "scheduler": self._scheduler.busy,
                 "store": self._store.busy,
                 "home's link": self._home.busy,
-                "home's journal": self._keeper.busy,
+                "home's process": self._keeper.busy,
                 "report": cluster.report,
             },
         )

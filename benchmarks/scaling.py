@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/scaling.py --write docs/scaling.md
 
-Reads `results/`; builds nothing and runs nothing. `benchmarks/serial_costs.py` measured the seconds
-of the scheduler and of the process at home. `--price X` adds a column: machine-hours times X.
+Reads `results/`; builds nothing and runs nothing. `benchmarks/scheduler_costs.py` and
+`benchmarks/home_costs.py` measured the seconds of the scheduler and of the process at home.
+`--price X` adds a column: machine-hours times X.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -63,6 +64,10 @@ class Work:
     def on(self, cluster: Cluster) -> Outcome:
         """Simulate it, with its report."""
         return simulate(self.builds, replace(cluster, report=self.cells * REPORT_CELL))
+
+    def outcomes(self) -> dict[int, Outcome]:
+        """Simulate it with every number of workers."""
+        return {workers: self.on(replace(CLUSTER, workers=workers)) for workers in WORKERS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +168,7 @@ def _calibrated(name: str, campaigns: Sequence[Result], beside: float) -> str:
     return f"| {name} | {compiled} | {trials:,} | {seconds} |"
 
 
-def table(work: Work, price: float | None) -> str:
+def table(work: Work, outcomes: Mapping[int, Outcome], price: float | None) -> str:
     """Return *work* with every number of workers. Machines are used until the last trial is kept.
 
     Efficiency is what one worker needs of machine-hours, divided by what these need.
@@ -177,9 +182,8 @@ def table(work: Work, price: float | None) -> str:
         " | to and from the store | bound by |" + (" cost |" if price is not None else ""),
         "|" + " ---: |" * 7 + " --- |" + (" ---: |" if price is not None else ""),
     ]
-    alone = work.on(CLUSTER)
-    for workers in WORKERS:
-        found = work.on(replace(CLUSTER, workers=workers))
+    alone = outcomes[1]
+    for workers, found in outcomes.items():
         hours = workers * (found.wall - found.bounds["report"]) / 3600
         efficiency = (alone.wall - alone.bounds["report"]) / 3600 / hours
         line = f"| {workers:,} | {took(found.wall)} | {hours:,.1f}"
@@ -201,7 +205,7 @@ def variations() -> Iterator[tuple[str, Cluster]]:
     yield "*near*, with filled Go caches", replace(near, warm=True)
     yield "*near*, with 100 Mbit/s to home", replace(near, home=_GIGABIT / 10)
     yield "*near*, with a scheduler ten times slower", replace(near, task=10 * near.task)
-    yield "*near*, with a journal ten times slower", replace(near, keep=10 * near.keep)
+    yield "*near*, with a process at home ten times slower", replace(near, keep=10 * near.keep)
     yield "no store: trials run where their build was compiled", replace(most, place=Place.BUILDER)
 
 
@@ -217,9 +221,9 @@ def changes(work: Work) -> str:
     return "\n".join(lines)
 
 
-def parts(work: Work) -> str:
+def parts(outcomes: Mapping[int, Outcome]) -> str:
     """Return the seconds that each part alone makes necessary."""
-    by = {workers: work.on(replace(CLUSTER, workers=workers)).bounds for workers in WORKERS}
+    by = {workers: found.bounds for workers, found in outcomes.items()}
     lines = [
         f"| at least, with workers | {' | '.join(f'{workers:,}' for workers in by)} |",
         "| --- |" + " ---: |" * len(by),
@@ -337,9 +341,10 @@ def main(words: Sequence[str] | None = None) -> int:
     *matrices, large = works(published, options.seed)
     put = section.put
     put(options.write, "scaling calibration", calibration(published))
-    tables = [table(work, options.price) for work in (*matrices, large)]
-    put(options.write, "scaling", "\n\n".join(tables))
-    put(options.write, "scaling parts", parts(large))
+    tables = [table(work, work.outcomes(), options.price) for work in matrices]
+    outcomes = large.outcomes()
+    put(options.write, "scaling", "\n\n".join([*tables, table(large, outcomes, options.price)]))
+    put(options.write, "scaling parts", parts(outcomes))
     put(options.write, "scaling changes", changes(large))
     put(options.write, "scaling bisection", searches(known, distinct, options.seed))
     return 0

@@ -72,12 +72,12 @@ def test_the_share_of_distinct_builds_is_recorded(published: Published) -> None:
 
 def test_the_table_says_what_bounds_a_work() -> None:
     work = Work(name="one", builds=[Build(go="1.25", warm=1, cold=9, trials=[2.0])], cells=1)
-    text = scaling.table(work, price=None)
+    text = scaling.table(work, work.outcomes(), price=None)
     assert text.startswith("**one**: 1 builds and 1 trials for 1 cells")
     rows = text.splitlines()[-len(scaling.WORKERS) :]
     assert all("longest chain" in row or "workers" in row for row in rows)
     assert "cost" not in text
-    assert scaling.table(work, price=2.0).splitlines()[2].endswith("cost |")
+    assert scaling.table(work, work.outcomes(), price=2.0).splitlines()[2].endswith("cost |")
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 10, 1000])

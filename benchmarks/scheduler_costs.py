@@ -1,11 +1,10 @@
-"""Measures what each trial takes of the parts that a cluster has once: scheduler, client, journal.
+"""Measures what a task takes of Dask's scheduler, and of the client at home.
 
-    .venv/bin/python benchmarks/serial_costs.py --write docs/scaling.md
+    .venv/bin/python benchmarks/scheduler_costs.py --write docs/scaling.md
 
 A real scheduler, a client and workers, in three processes on loopback; all workers share one, and
 their tasks do nothing. Seconds are those of the processor, so that it does not matter that the
-three share this machine's cores. The journal is a new one with copies of trials of this machine's;
-its seconds are real ones, most of them waiting for the disk.
+three share this machine's cores.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ import asyncio
 import logging
 import multiprocessing
 import os
-import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,15 +25,10 @@ from pathlib import Path
 import section
 from distributed import Client, Scheduler, Worker
 
-from buildkit_bisect.lab.journal import Journal
-from buildkit_bisect.model import Observation
-from buildkit_bisect.system import paths
-
 WORKERS = (1, 10, 100, 1000)
 TASKS = 5000
 #: Bytes that a task returns: the evidence of a trial, on average.
 RESULT = 47_000
-ROWS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,33 +115,6 @@ def measured(workers: int, tasks: int) -> Costs:
     )
 
 
-def sample(count: int) -> list[Observation]:
-    """Return up to *count* trials of this machine."""
-    with (
-        closing(Journal()) as journal,
-        closing(sqlite3.connect(paths.cache_root() / paths.JOURNAL)) as db,
-    ):
-        rows = db.execute("SELECT key, number FROM trial LIMIT ?", (count,)).fetchall()
-        return [journal.observation(key, number) for key, number in rows]
-
-
-def journal(observations: Sequence[Observation]) -> float:
-    """Return the milliseconds in which a journal keeps one of *observations*, durably."""
-    before = os.environ.get("BKBISECT_CACHE_DIR")
-    with tempfile.TemporaryDirectory(dir=paths.cache_root().parent) as folder:
-        os.environ["BKBISECT_CACHE_DIR"] = folder
-        try:
-            with closing(Journal()) as kept:
-                began = time.monotonic()
-                for number, one in enumerate(observations):
-                    kept.add(f"cell {number // 3}", one, "campaign")
-                return 1000 * (time.monotonic() - began) / len(observations)
-        finally:
-            os.environ.pop("BKBISECT_CACHE_DIR")
-            if before is not None:
-                os.environ["BKBISECT_CACHE_DIR"] = before
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Measure, and print or write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -166,10 +131,7 @@ def main(words: Sequence[str] | None = None) -> int:
         each = (found.scheduler, found.client, found.worker, found.wall)
         lines.append(f"| {count:,} | {' | '.join(f'{one:.2f} ms' for one in each)} |")
         print(lines[-1], file=sys.stderr, flush=True)
-    kept = sample(ROWS)
-    if kept:
-        lines.append(f"\nThe journal keeps a trial in {journal(kept):.1f} ms ({len(kept)} trials).")
-    section.put(options.write, "serial costs", "\n".join(lines))
+    section.put(options.write, "scheduler costs", "\n".join(lines))
     return 0
 
 
