@@ -17,25 +17,31 @@ from buildkit_bisect.result import BuildInfo, CellInfo, Result
 class Times:
     """Recorded seconds, without repetitions."""
 
-    builds: tuple[tuple[str, float], ...]  # Go minor version and seconds, of each distinct build
+    builds: tuple[tuple[str, str, float], ...]  # machine, Go minor version, seconds; distinct ones
     beside: float  # what a compile takes beside `go build`: the median of campaigns
     trials: Mapping[str, tuple[float, ...]]  # by scenario
 
     @property
+    def longest(self) -> dict[tuple[str, str], float]:
+        """The longest build of each Go on each machine: the first one there compiles everything."""
+        found: dict[tuple[str, str], float] = {}
+        for machine, go, seconds in self.builds:
+            found[machine, go] = max(seconds, found.get((machine, go), 0.0))
+        return found
+
+    @property
     def cold(self) -> dict[str, float]:
-        """The longest build of each Go: the first one compiles everything."""
+        """Of each Go, the longest build of all."""
         found: dict[str, float] = {}
-        for go, seconds in self.builds:
+        for (_, go), seconds in self.longest.items():
             found[go] = max(seconds, found.get(go, 0.0))
         return found
 
     @property
     def warm(self) -> tuple[float, ...]:
-        """All builds but the longest of each Go."""
-        left = list(self.builds)
-        for longest in self.cold.items():
-            left.remove(longest)
-        return tuple(seconds for _, seconds in left)
+        """All builds but those of `longest`."""
+        longest = self.longest
+        return tuple(s for machine, go, s in self.builds if s < longest[machine, go])
 
 
 def minor(go: str) -> str:
@@ -45,11 +51,12 @@ def minor(go: str) -> str:
 
 def times(of_builds: Sequence[Result], of_trials: Sequence[Result]) -> Times:
     """Collect the times of campaigns: builds of some, trials of others."""
-    builds: dict[str, tuple[str, float]] = {}
+    builds: dict[str, tuple[str, str, float]] = {}
     trials: dict[str, dict[tuple[str, str, float], float]] = defaultdict(dict)
     for result in of_builds:
         for build in built(result.cells).values():
-            builds.setdefault(build.key, (minor(build.go), build.seconds))
+            one = (machine(result), minor(build.go), build.seconds)
+            builds.setdefault(build.key, one)
     for result in of_trials:
         for cell in result.cells:
             for trial in cell.trials:
@@ -61,6 +68,11 @@ def times(of_builds: Sequence[Result], of_trials: Sequence[Result]) -> Times:
         beside=median([each for one in of_builds for each in _beside(one)] or [0.0]),
         trials={name: tuple(found.values()) for name, found in trials.items()},
     )
+
+
+def machine(result: Result) -> str:
+    """Return what tells the machine of a campaign from others."""
+    return result.host.get("kernel", "")
 
 
 def built(cells: Sequence[CellInfo]) -> dict[str, BuildInfo]:
@@ -84,7 +96,8 @@ def _beside(result: Result) -> Iterator[float]:
 
 def campaign(result: Result, known: Times) -> list[Build]:
     """Return the builds and trials of a campaign, as if nothing of it were stored."""
-    cold, usual = known.cold, median(known.warm)
+    cold, longest, usual = known.cold, known.longest, median(known.warm)
+    where = machine(result)
     trials: dict[str, list[float]] = defaultdict(list)
     for cell in result.cells:
         if cell.build:
@@ -93,7 +106,7 @@ def campaign(result: Result, known: Times) -> list[Build]:
         Build(
             go=minor(build.go),
             # The one that was cold when it was recorded is not always the first one here.
-            warm=usual if build.seconds >= cold[minor(build.go)] else build.seconds,
+            warm=usual if build.seconds >= longest[where, minor(build.go)] else build.seconds,
             cold=max(cold[minor(build.go)], build.seconds),
             trials=trials[key],
         )

@@ -14,7 +14,13 @@ from recorded_times import Times
 from scaling import Published, Start, Work
 
 KNOWN = Times(
-    builds=(("1.25", 100.0), ("1.25", 10.0), ("1.26", 200.0), ("1.26", 30.0)),
+    builds=(
+        ("a", "1.25", 100.0),
+        ("a", "1.25", 10.0),
+        ("b", "1.25", 70.0),
+        ("a", "1.26", 200.0),
+        ("a", "1.26", 30.0),
+    ),
     beside=2.0,
     trials={"lazy": (1.0, 2.0), "slow": (40.0,)},
 )
@@ -25,7 +31,7 @@ def published() -> Published:
     return Published.read()
 
 
-def test_the_longest_build_of_each_go_is_the_cold_one() -> None:
+def test_the_longest_build_of_each_go_on_a_machine_is_a_cold_one() -> None:
     assert KNOWN.cold == {"1.25": 100, "1.26": 200}
     assert KNOWN.warm == (10, 30)
 
@@ -90,14 +96,18 @@ def test_a_bisection_takes_no_more_rounds_than_it_may(workers: int) -> None:
 
 
 def test_one_worker_bisects_one_after_another() -> None:
-    flat = replace(KNOWN, builds=(("1.25", 100.0), ("1.25", 10.0)), trials={"one": (1.0,)})
+    flat = replace(
+        KNOWN, builds=(("a", "1.25", 100.0), ("a", "1.25", 10.0)), trials={"one": (1.0,)}
+    )
     rng = random.Random(1)  # noqa: S311
     found = scaling.search(flat, Start.EMPTY, builds=100, workers=1, rng=rng)
     assert found.wall == 101 + 11 * (found.builds - 1)
 
 
 def test_a_first_build_on_each_worker_is_cold() -> None:
-    flat = replace(KNOWN, builds=(("1.25", 100.0), ("1.25", 10.0)), trials={"one": (1.0,)})
+    flat = replace(
+        KNOWN, builds=(("a", "1.25", 100.0), ("a", "1.25", 10.0)), trials={"one": (1.0,)}
+    )
     rng = random.Random(1)  # noqa: S311
     found = scaling.search(flat, Start.EMPTY, builds=100, workers=99, rng=rng)
     assert (found.rounds, found.wall) == (2, 101 + 101)  # the second round has new workers
