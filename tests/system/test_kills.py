@@ -5,7 +5,6 @@ The tests print the figures of docs/reliability.md.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -22,6 +21,7 @@ import pytest
 from buildkit_bisect import result
 from buildkit_bisect.campaign import record
 from buildkit_bisect.system import paths
+from essence import essence, newest
 from golang_repo import GolangRepo, buildkit_like
 from sizes import size
 from tool import argv, environment, figure, inv, left_behind
@@ -37,26 +37,6 @@ MATRIX, BISECTION, REAL = size((6, 4, 2), (16, 12, 3))
 #: A task is killed at most this many seconds after its start, at first. Starting takes a part of
 #: it, more on a busy machine; while tasks get nothing done, the limit grows.
 WINDOW = 1.8
-
-#: Keys that may differ between runs: times, IDs, paths (a script's digest contains them), and the
-#: reason of a step, which depends on builds of a killed run.
-_VOLATILE = frozenset(
-    (
-        "id",
-        "created",
-        "ended",
-        "seconds",
-        "evidence",
-        "reused",
-        "command",
-        "log",
-        "source",
-        "digest",
-        "sha256",  # of the script, which writes into its own lab
-        "reproduce",
-        "why",
-    )
-)
 
 _SCRIPT = """#!/bin/sh
 sleep 0.3
@@ -144,7 +124,7 @@ def test_kills_do_not_change_the_result(
         kills = 0
         for words, expected in zip(campaigns, calmly, strict=True):
             kills += _until_done(lab, lab.words(*words), seed)
-            assert essence(_newest(lab.root / "out")) == expected
+            assert essence(newest(lab.root / "out")) == expected
         killed += kills
         assert lab.trials() == calm.trials()
         # Each kill may lose the running trial, and nothing else.
@@ -195,7 +175,7 @@ def test_kills_on_real_buildkit(tmp_path: Path, seed: random.Random) -> None:
 def _undisturbed(lab: Lab, *words: str) -> Any:
     done = inv(*lab.words(*words), env=lab.environment)
     assert done.code == 0, done.stderr
-    return essence(_newest(lab.root / "out"))
+    return essence(newest(lab.root / "out"))
 
 
 def _until_done(lab: Lab, words: Sequence[str], seed: random.Random) -> int:
@@ -254,28 +234,10 @@ def _trials(path: Path) -> int:
     return int(count)
 
 
-def _newest(out: Path) -> Path:
-    return max(p.parent for p in out.glob("*/result.json"))
-
-
 def _answers(out: Path) -> Any:
     """Return the result of every cell; trials of one cell differ in ports and digests."""
-    cells = result.read(_newest(out)).cells
+    cells = result.read(newest(out)).cells
     return [(c.axes, c.outcome, c.verdict, c.counts, c.rate) for c in cells]
-
-
-def essence(folder: Path) -> Any:
-    """Return a result without times, IDs and paths."""
-    result.read(folder)  # it is complete and has the current version
-    return _without(json.loads((folder / "result.json").read_text()))
-
-
-def _without(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without(v) for k, v in value.items() if k not in _VOLATILE}
-    if isinstance(value, list):
-        return [_without(v) for v in value]
-    return value
 
 
 def _nothing_left(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

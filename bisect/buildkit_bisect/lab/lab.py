@@ -28,7 +28,7 @@ from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.machine_kind import MachineKind
 from buildkit_bisect.lab.runner import Runner
 from buildkit_bisect.lab.stored import Stored
-from buildkit_bisect.lab.trial import TrialJob
+from buildkit_bisect.lab.trial import TrialJob, described
 from buildkit_bisect.model import (
     Axes,
     Build,
@@ -92,7 +92,7 @@ class Lab:
         self._stored = Stored(journal, campaign, fresh=fresh, resumed=frozenset(resumed))
         self.crew = crew or Here(executor, 1)
         self._runner = Runner(executor, events, self.crew.running)
-        self._machine = machine  # that runs trials; None: this one
+        self._machine = machine
         self._emit = events.emit
         self._backends = {backend.kind: backend for backend in backends}
         self._usual = backends[0].kind
@@ -118,10 +118,7 @@ class Lab:
         started = time.monotonic()
         with shown_otherwise():
             made = known or self._builder.build(
-                variant,
-                lambda done, expected: self._emit(
-                    BuildProgress(row=label, done=done, expected=expected)
-                ),
+                variant, lambda n, of: self._emit(BuildProgress(row=label, done=n, expected=of))
             )
         if known is None:
             self.build_seconds += time.monotonic() - started
@@ -342,11 +339,7 @@ class Lab:
             campaign=self._stored.campaign,
             deadlines=deadlines.of(self._limits, scenario.deadlines),
             machine=self._machine,
-            variant={
-                "BKBISECT_REVISION": variant.revision.sha or variant.revision.describe,
-                "BKBISECT_REF": variant.revision.ref,
-                "BKBISECT_PATCHES": ",".join(p.name for p in variant.patches),
-            },
+            variant=described(variant),
         )
 
     def _trials(

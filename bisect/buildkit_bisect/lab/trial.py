@@ -136,6 +136,15 @@ class TrialJob:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def described(variant: Variant) -> dict[str, str]:
+    """Return what scripts find in their environment about *variant*."""
+    return {
+        "BKBISECT_REVISION": variant.revision.sha or variant.revision.describe,
+        "BKBISECT_REF": variant.revision.ref,
+        "BKBISECT_PATCHES": ",".join(p.name for p in variant.patches),
+    }
+
+
 def _formats(scenario: Scenario) -> dict[str, int]:
     """Return the formats that apply to trials of *scenario*, by their names in a trial's key."""
     asked = [c for rule in scenario.outcomes for c, _ in rule.leaves()]

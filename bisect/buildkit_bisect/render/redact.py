@@ -1,4 +1,4 @@
-"""Prepares a result for publication: no paths of this host, no secrets, no evidence files."""
+"""Prepares a result for publication: no paths, no machine names, no secrets, no evidence files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ _COMMANDS = ("command", "reproduce", "hint")
 
 #: Keys of files beside the result, which are not published.
 _FILES = ("evidence", "log")
+
+#: Key of the name of the machine that ran a trial.
+_WHO = "worker"
 
 
 def cleaned(full: Result) -> Result:
@@ -35,7 +38,7 @@ def _walk(key: str, value: Any) -> Any:
 
 
 def _text(key: str, value: str) -> str:
-    if key in _FILES:
+    if key in _FILES or key == _WHO:
         return ""
     if key == "repo" and value.startswith("/"):
         return "PATH"

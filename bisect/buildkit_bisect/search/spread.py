@@ -62,10 +62,11 @@ def spread(
     weigh = state.weights.of
     choice = _Choice(weigh, parts([viable], cuts), most, builds)
     tests = _thinned(tests, weigh)
-    found = max(
-        (choice.even(tests, weigh(viable)), choice.greedy([], tests)), key=choice.worth, default=[]
-    )
-    return sorted(choice.improved(found, tests), key=lambda t: weigh(t.inside))
+    found = choice.even(tests, weigh(viable))
+    if not choice.best_possible(found, tests):
+        found = max((found, choice.greedy([], tests)), key=choice.worth)
+        found = choice.improved(found, tests)
+    return sorted(found, key=lambda t: weigh(t.inside))
 
 
 def _tests(state: State, pool: Mask, viable: Mask) -> list[Test]:
@@ -132,6 +133,13 @@ class _Choice:
         contained = [(test, self._weigh(test.inside)) for test in tests]
         nearest = (min(contained, key=partial(_apart, share))[0] for share in shares)
         return list(dict.fromkeys(nearest))
+
+    def best_possible(self, chosen: Sequence[Test], tests: Sequence[Test]) -> bool:
+        """Whether they cut the candidates into as many parts as can be, all equal, at one cost."""
+        alike = len({_pays(test) for test in tests}) == 1
+        cut = [self._weigh(part) for part in parts(self._given, (t.inside for t in chosen))]
+        many = len(cut) > min(self._most, len(tests))
+        return alike and many and max(cut) - min(cut) <= 1
 
     def greedy(self, chosen: Sequence[Test], tests: Sequence[Test]) -> list[Test]:
         """Add one test after the other, each the one that pays most beside the others."""

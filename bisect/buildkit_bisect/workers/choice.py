@@ -15,6 +15,9 @@ from buildkit_bisect.workers.facts import Facts
 #: Names of workers in one line.
 _NAMES = 8
 
+#: How a worker is started that can be used.
+_STARTED = f"{inv('worker')} as root"
+
 #: What must be equal here and on a worker, and how a message calls it.
 _EQUAL = {
     "tool": "this tool",
@@ -46,7 +49,7 @@ def choose(found: Mapping[str, Facts | None], ours: Facts, where: str) -> Chosen
     if not able:
         raise Missing(
             f"none of the {plural(len(found), 'worker')} of the scheduler at {where} was started"
-            " by ./inv worker as root",
+            f" by {_STARTED}",
             hint=start,
         )
     for address, facts in sorted(able.items(), key=lambda item: (item[1].name, item[0])):
@@ -85,7 +88,7 @@ def _said(
         those = listed(sorted({f"{f.name} ({unlike(f, kind)})" for f in others}), limit=_NAMES)
         parts.append(f"trials stay on one kind of machine, so not on {those}")
     if strange := len(found) - len(used) - len(others):
-        parts.append(f"{strange} not started by ./inv worker as root")
+        parts.append(f"{strange} not started by {_STARTED}")
     if kind.kind != ours.kind:
         parts.append(f"this machine is of another kind ({unlike(ours, kind)})")
     return "; ".join(parts)

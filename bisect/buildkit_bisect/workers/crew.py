@@ -15,20 +15,16 @@ from buildkit_bisect.lab import trial
 from buildkit_bisect.lab.machine_kind import MachineKind
 from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import Build, NoBuild, Observation, Variant
-from buildkit_bisect.phrases import listed
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.system import paths
-from buildkit_bisect.workers import parcels
-from buildkit_bisect.workers.dispatch import Dispatch, unanswered
+from buildkit_bisect.workers import dask, parcels
+from buildkit_bisect.workers.dispatch import Dispatch, Lost, unanswered
 from buildkit_bisect.workers.link import DaskLink
 from buildkit_bisect.workers.orders import Answer, Order
 from buildkit_bisect.workers.parcels import Parcel
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-#: Names of workers in a result.
-_NAMES = 20
 
 
 class Workers:
@@ -41,7 +37,11 @@ class Workers:
         self._link = DaskLink(where)
         self.kind: MachineKind = self._link.chosen.kind
         self.said = self._link.chosen.said
-        self._dispatch = Dispatch(self._link, where, say)
+        try:
+            self._dispatch = Dispatch(self._link, where, say)
+        except Lost:
+            self._link.close()
+            raise dask.absent(where) from None
         self._files: dict[str, tuple[tuple[Parcel, ...], ...]] = {}  # by a scenario's digest
         self.builder = RemoteBuilder.of(builder, self)
         self.executor = _Trials(self)
@@ -90,10 +90,9 @@ class Workers:
         return _then(self._dispatch.submit(order), lambda answer: _observed(job, answer))
 
     def host(self) -> dict[str, str]:
-        """Return the facts that all workers have that did something, and their names."""
-        seen = {a: (one.worker, one.host) for a, one in self._dispatch.seen.items() if one.host}
-        known = seen or {a: (f.name, f.host) for a, f in self._link.chosen.workers.items()}
-        return common(list(known.values()))
+        """Return the facts that all workers have that did something, and how many they are."""
+        seen = [one.host for one in self._dispatch.seen.values() if one.host]
+        return common(seen or [one.host for one in self._link.chosen.workers.values()])
 
     def _order(self, builder: Builder, variant: Variant) -> Order:
         wanted = {patch.digest for patch in variant.patches}
@@ -188,12 +187,11 @@ def _observed(job: TrialJob, answer: Answer) -> Observation:
     return replace(seen, infra=infra, evidence=str(kept), facts=facts)
 
 
-def common(known: list[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
-    """Return the facts that are equal on all machines, and their names as ``workers``. Pure."""
-    first = known[0][1]
-    same = {k: v for k, v in first.items() if all(host.get(k) == v for _, host in known)}
-    names = sorted(name for name, _ in known)
-    return {**same, "workers": f"{len(names)}: {listed(names, limit=_NAMES)}"}
+def common(hosts: list[Mapping[str, str]]) -> dict[str, str]:
+    """Return the facts that are equal on all of *hosts*, and how many they are. Pure."""
+    first = hosts[0]
+    same = {k: v for k, v in first.items() if all(host.get(k) == v for host in hosts)}
+    return {**same, "workers": str(len(hosts))}
 
 
 def _then(future: Future[Answer], follow: Callable[[Answer], T]) -> Future[T]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from buildkit_bisect.errors import BisectError, InfraFailed
@@ -31,6 +32,9 @@ STRIKES = 3
 
 #: Seconds between two looks at which workers there are, and without any before orders fail.
 LOOK, ALONE = 2.0, 60.0
+
+#: Seconds more between two looks for each worker: what a look transfers grows with them.
+LOOK_EACH = 0.01
 
 
 class Lost(Exception):
@@ -226,7 +230,7 @@ class Dispatch:
     def _look(self) -> None:
         """Look which workers there are; without any for a while, nothing can be done."""
         now = time.monotonic()
-        if self._error or now - self._looked < LOOK:
+        if self._error or now - self._looked < max(LOOK, len(self._workers) * LOOK_EACH):
             return
         try:
             self._workers = self._link.workers()
@@ -267,37 +271,49 @@ class Dispatch:
 
     def _give(self) -> None:
         """Submit what workers are free for."""
+        usable = self.usable
+        everyone, busy = frozenset(usable), set[frozenset[str]]()
         for task in list(self._waiting):
-            among = self._among(task)
-            if among is None or self._error:
+            if self._error or len(self._tasks) >= len(usable):
+                return
+            able = self._able(task, usable, everyone)
+            if able in busy:
                 continue
+            if able is not everyone and self._busy(able):
+                busy.add(able)
+                continue
+            # The resources of an order keep it from workers of another kind and version.
+            anywhere = able is everyone and not self._out
             try:
-                task.running = self._link.submit(task.order, among)
+                task.running = self._link.submit(task.order, () if anywhere else able)
             except Lost:
                 self._lost()
                 return
-            task.among = among or frozenset(self.usable)
+            task.among = able
             self._waiting.remove(task)
             self._tasks.add(task)
-            task.running.add_done_callback(
-                lambda future, task=task: self._events.put((task, future))  # type: ignore[misc]
-            )
+            task.running.add_done_callback(partial(self._done, task))
 
-    def _among(self, task: _Task) -> frozenset[str] | None:
-        """Return the workers that may do *task*; None if all of them are busy.
+    def _busy(self, able: frozenset[str]) -> bool:
+        return sum(other.among <= able for other in self._tasks) >= len(able)
+
+    def _done(self, task: _Task, future: Future[Answer]) -> None:
+        self._events.put((task, future))
+
+    def _able(
+        self, task: _Task, usable: Mapping[str, Facts], everyone: frozenset[str]
+    ) -> frozenset[str]:
+        """Return the workers that may do *task*.
 
         A trial is run where its build is, unless others can pull it from a store.
         """
-        usable = self.usable
-        able = frozenset(usable.keys() - task.failed) or frozenset(usable)
         job = task.order.job
         if job is not None:
-            have = self._holders.get(job.build.key, set()) & able
+            holders = self._holders.get(job.build.key, set())
+            have = frozenset(a for a in holders if a in usable and a not in task.failed)
             if have and not any(usable[address].shares for address in have):
-                able = frozenset(have)
-        busy = sum(other.among <= able for other in self._tasks)
-        whole = len(self._tasks) >= len(usable)
-        return None if not able or whole or busy >= len(able) else able
+                return have
+        return (everyone - task.failed or everyone) if task.failed else everyone
 
 
 def _build(order: Order, answer: Answer) -> str:

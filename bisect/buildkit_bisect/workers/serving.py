@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import time
 from collections.abc import Callable
@@ -40,7 +39,7 @@ def serve(where: str, facts: Facts, settings: Settings, say: Callable[[str], Non
 
     Raises `Missing` if no scheduler answers, `InfraFailed` if it is lost for too long.
     """
-    dask.quiet(logging.ERROR)
+    dask.quiet()
     asyncio.run(_Serving(where=where, facts=facts, settings=settings, say=say).run())
 
 

@@ -101,6 +101,24 @@ def test_a_signature_that_was_required_is_required_again(
 
 
 @pytest.mark.parametrize(
+    ("given", "then"),
+    [({}, "dask://127.0.0.1:1"), ({"BKBISECT_EXECUTOR": "local"}, "local")],
+)
+def test_a_campaign_goes_on_where_it_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], then: str
+) -> None:
+    (tmp_path / "a").mkdir()
+    record.begin(tmp_path / "a", "run", "./inv run --rev a", executor="dask://127.0.0.1:1")
+    record.end(tmp_path / "a", "failed", "")
+    environment = dict(given)
+    monkeypatch.setattr("os.execv", lambda *_: None)
+    monkeypatch.setattr("os.environ", environment)
+    monkeypatch.setattr("os.chdir", lambda _: None)
+    commands.resume(Resume(id="a", out=tmp_path))
+    assert environment["BKBISECT_EXECUTOR"] == then
+
+
+@pytest.mark.parametrize(
     ("command", "resumed"),
     [
         ("./inv scenario learn D --good a --bad b", True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -13,6 +14,7 @@ from buildkit_bisect.search import (
     Ask,
     BisectSession,
     CostModel,
+    FlatCost,
     Found,
     History,
     Phase,
@@ -21,6 +23,9 @@ from buildkit_bisect.search import (
     SearchOptions,
     Tested,
 )
+from buildkit_bisect.search.spread import parts, spread
+from buildkit_bisect.search.state import State
+from buildkit_bisect.search.tally import Evidence
 from worlds import Case, World, dice, drive, hard_case, histories, linear, tip_of
 
 ONCE = SearchOptions(trials=1)
@@ -75,7 +80,7 @@ def said(answer: Answer) -> object:
 
 
 @given(histories(), st.data(), MODES, st.booleans(), st.integers(1, 8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_commit_found_is_that_of_the_plain_search(
     parents: dict[str, list[str]], data: st.DataObject, trials: int | None, line: bool, k: int
 ) -> None:
@@ -83,17 +88,18 @@ def test_the_commit_found_is_that_of_the_plain_search(
     culprit = data.draw(st.sampled_from(sorted(World(parents, "m0").ancestors(tip) - {"m0"})))
     world = World(parents, culprit)
     options = SearchOptions(trials=trials, first_parent=line)
-    plain, _ = drive(session(world, "m0", tip, options), world.answer)
+    plain, alone = drive(session(world, "m0", tip, options), world.answer)
     answer, made = rounds(session(world, "m0", tip, options), world.answer, k)
     assert isinstance(answer, Found)
     assert said(answer) == said(plain)
+    assert len(made) <= len(alone)
     assert answer.confidence >= options.confidence
     fresh = [a.commit for asks in made for a in asks if a.phase is not Phase.PROOF]
     assert trials is None or len(fresh) == len(set(fresh)), "run twice, though one run decides"
 
 
 @given(st.integers(0, 10**6), MODES, st.integers(2, 8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_so_are_refusals_and_what_commits_that_do_not_build_leave(
     seed: int, trials: int | None, k: int
 ) -> None:
@@ -112,7 +118,7 @@ def test_so_are_refusals_and_what_commits_that_do_not_build_leave(
 
 
 @given(st.integers(2, 40), st.data(), MODES, st.integers(2, 8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_on_a_line_ranges_are_the_same(
     size: int, data: st.DataObject, trials: int | None, k: int
 ) -> None:
@@ -132,7 +138,7 @@ def of_case(case: Case, options: SearchOptions) -> BisectSession:
 
 
 @given(st.integers(0, 10**6), MODES, st.integers(2, 8), st.integers(0, 99))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_order_of_the_answers_changes_nothing(
     seed: int, trials: int | None, k: int, shuffle: int
 ) -> None:
@@ -163,16 +169,46 @@ def test_one_at_once_is_the_plain_search(
     assert [ask for (ask,) in made] == asks
 
 
+def rounds_allowed(size: int, k: int) -> int:
+    """Return the least r with (k + 1) ** r >= size."""
+    return next(r for r in range(12) if (k + 1) ** r >= size)
+
+
+def state_of(size: int) -> State:
+    """Return a search in a line, after its ends have shown what they should."""
+    history = History(linear(size))
+    return State(
+        history=history,
+        evidence=Evidence(options=ONCE, bad_end=f"c{size}"),
+        options=ONCE,
+        cost=FlatCost(),
+        old="c0",
+        new=f"c{size}",
+        floor=("c0",),
+    )
+
+
 @pytest.mark.parametrize("k", range(2, 9))
-def test_a_line_takes_log_k_plus_1_rounds_and_one_for_the_ends_and_one_for_the_proof(
-    k: int,
-) -> None:
-    """All rounds are counted: of the ends, of the search and of the proof."""
+def test_a_line_is_cut_into_equal_parts(k: int) -> None:
+    """For every number of candidates up to 300, which proves how many rounds are left: what remains
+    after a round is such a line again, and is one commit after `rounds_allowed`.
+    """
     for size in range(2, 301):
-        most = next(n for n in range(12) if (k + 1) ** n >= size) + 2
-        for culprit in sorted({1, 2, size // 3 + 1, size // 2 + 1, size - 1, size}):
+        state = state_of(size)
+        found = spread(state, state.reach_mask(), state.space(), k)
+        sizes = [part.bit_count() for part in parts([state.space()], (t.inside for t in found))]
+        assert len(sizes) == min(k + 1, size)
+        assert max(sizes) <= math.ceil(size / (k + 1)), size
+
+
+@pytest.mark.parametrize("k", range(2, 9))
+def test_a_line_takes_log_k_plus_1_rounds_one_for_the_ends_and_one_for_the_proof(k: int) -> None:
+    """All rounds are counted: of the ends, of the search and of the proof."""
+    powers = [(k + 1) ** r for r in range(1, 6) if (k + 1) ** r < 300]
+    for size in sorted({2, 3, 300, *powers, *(p + 1 for p in powers)}):
+        for culprit in sorted({1, size // 3 + 1, size // 2 + 1, size}):
             world = World(linear(size), f"c{culprit}")
             answer, made = rounds(session(world, "c0", f"c{size}"), world.answer, k)
             assert isinstance(answer, Found)
             assert answer.first_bad == world.culprit
-            assert len(made) <= most, (size, culprit)
+            assert len(made) <= rounds_allowed(size, k) + 2, (size, culprit)
