@@ -67,7 +67,7 @@ def _workers(address: str, count: int) -> None:
             for _ in range(count)
         ]
         await asyncio.gather(*workers)
-        await asyncio.gather(*(worker.finished() for worker in workers))
+        await asyncio.gather(*(w.finished() for w in workers))  # type: ignore[no-untyped-call]
 
     asyncio.run(work())
 
@@ -100,7 +100,10 @@ def spent(pid: int) -> float:
 
 def measured(workers: int, tasks: int) -> Costs:
     """Run *tasks* that do nothing, as the tool submits trials."""
-    with cluster(workers) as (address, *pids), Client(address) as client:
+    with (
+        cluster(workers) as (address, *pids),
+        Client(address) as client,  # type: ignore[no-untyped-call]
+    ):
         client.wait_for_workers(workers, timeout=300)
         client.submit(nothing, 0).result()
         before, began = [spent(pid) for pid in (*pids, os.getpid())], time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cluster import Build, Cluster, Place, simulate
@@ -14,7 +15,6 @@ BUILDS = (
     Build(go="1.25", warm=20, cold=100, trials=(4,)),
     Build(go="1.26", warm=30, cold=200, trials=(5, 6)),
 )
-SHARED = {"task": 0.5, "build_bytes": 10.0, "store": 5.0, "evidence": 2.0, "home": 4.0}
 
 seconds = st.integers(1, 50).map(float)
 some_builds = st.lists(
@@ -53,7 +53,8 @@ def test_one_worker_takes_the_sum() -> None:
 
 
 def test_one_worker_takes_the_sum_with_what_is_shared() -> None:
-    found = simulate(BUILDS, Cluster(workers=1, beside=7, **SHARED))
+    cluster = Cluster(workers=1, beside=7, task=0.5, build_bytes=10, store=5, evidence=2, home=4)
+    found = simulate(BUILDS, cluster)
     last_evidence = 2 / 4
     assert found.wall == 341 + 3 * 7 + 9 * 0.5 + 3 * 10 / 5 + last_evidence
 
@@ -100,7 +101,8 @@ def test_a_link_of_a_worker_that_is_slower_than_the_store() -> None:
 def test_more_bandwidth_never_takes_longer(part: str) -> None:
     even = [replace(build, trials=(3.0,) * 30) for build in BUILDS]
     shared = Cluster(workers=5, warm=True, place=Place.ANY, build_bytes=10, evidence=10)
-    walls = [simulate(even, replace(shared, **{part: rate})).wall for rate in (0.5, 2, 8, 1e9)]
+    changes: list[dict[str, Any]] = [{part: rate} for rate in (0.5, 2.0, 8.0, 1e9)]
+    walls = [simulate(even, replace(shared, **change)).wall for change in changes]
     assert walls == sorted(walls, reverse=True)
     assert walls[0] > walls[-1]
 
