@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from cluster import Build
+from many_workers import Build
 
 from buildkit_bisect.result import BuildInfo, CellInfo, Result
 

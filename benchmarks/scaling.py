@@ -22,7 +22,7 @@ from statistics import fmean
 
 import recorded_times
 import section
-from cluster import Build, Cluster, Outcome, Place, simulate
+from many_workers import Build, Cluster, Outcome, Place, simulate
 
 from buildkit_bisect import result as results
 from buildkit_bisect.render.text import duration

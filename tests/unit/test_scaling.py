@@ -9,7 +9,7 @@ from math import ceil, log
 import pytest
 import recorded_times
 import scaling
-from cluster import Build, Cluster
+from many_workers import Build, Cluster
 from recorded_times import Times
 from scaling import Published, Start, Work
 

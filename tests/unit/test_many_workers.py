@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cluster import Build, Cluster, Place, simulate
 from hypothesis import given
 from hypothesis import strategies as st
+from many_workers import Build, Cluster, Place, simulate
 
 BUILDS = (
     Build(go="1.25", warm=10, cold=100, trials=(1, 2, 3)),
