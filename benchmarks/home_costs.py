@@ -104,7 +104,7 @@ class Nowhere:
         """End what runs when nothing more is given."""
         while True:
             before = self._given
-            time.sleep(0.2)
+            time.sleep(0.02)
             if self._given == before:
                 self._end()
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import section
 from distributed import Client, Scheduler, Worker
 
-WORKERS = (1, 10, 100, 1000)
+WORKERS = (1, 10, 100)
 TASKS = 5000
 #: Bytes that a task returns: the evidence of a trial, on average.
 RESULT = 47_000
