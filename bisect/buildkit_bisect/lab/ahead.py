@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.events import BuildStarted, Event, Said, TrialStarted
+from buildkit_bisect.lab.executors import nothing_left
 from buildkit_bisect.lab.stored import Stored
 from buildkit_bisect.lab.trial import TrialJob, run_trial
 from buildkit_bisect.model import Axes, Build, NoBuild, Observation, Variant
@@ -169,7 +170,7 @@ class Ahead:
             for group in self._groups(wanted):
                 self._builds(group)
                 for batch in _batches(group):
-                    with self._crew.running(self._waiting):
+                    with self._crew.running(self._waiting), nothing_left(self._pending):
                         settled = list(self._settled(batch))
                     yield from settled
         finally:
@@ -202,7 +203,7 @@ class Ahead:
                 except (BisectError, OSError) as error:
                     self._take(variant, error)
         elif lacking:
-            with self._crew.compiling(self._waiting):
+            with self._crew.compiling(self._waiting), nothing_left(self._pending):
                 while lacking or self._building:
                     while lacking and len(self._building) < self._crew.compiles:
                         self._begin_build(lacking.pop(0))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,7 +17,7 @@ import pytest
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import BuildDone, BuildStarted, Event, TrialDone, TrialStarted
-from buildkit_bisect.lab import runner
+from buildkit_bisect.lab import ahead, runner
 from buildkit_bisect.lab.ahead import COMPILE_CORES, AtOnce, Here, Wanted, here
 from buildkit_bisect.lab.cell import Origin
 from buildkit_bisect.lab.executors import Inline
@@ -81,8 +83,10 @@ class Crew:
     @contextmanager
     def _hold(self, name: str) -> Iterator[None]:
         self.log.append(f"take {name}")
-        yield
-        self.log.append(f"leave {name}")
+        try:
+            yield
+        finally:
+            self.log.append(f"leave {name}")
 
     def compiling(self, _: Callable[[], None], /) -> AbstractContextManager[None]:
         return self._hold("compiles")
@@ -280,6 +284,59 @@ def test_a_campaign_that_stops_cancels_what_waits(journal: Journal) -> None:
     cast(Any, made).close()
     crew._pool.shutdown()
     assert sum(crew.ran.values()) < 6 * 30
+
+
+@pytest.mark.parametrize("what", ["compiles", "trials"])
+def test_the_lock_is_held_until_nothing_runs(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Whatever ends the campaign: another one would compile or run a trial beside them."""
+    crew, begun = Crew(apart=False), threading.Event()
+    crew._pool = ThreadPoolExecutor(2)
+    done = {"compiles": "build", "trials": "trial"}[what]
+    made = getattr(crew, f"_{done}")
+
+    def slow(of: Any) -> Any:
+        begun.set()
+        time.sleep(0.3)
+        return made(of)
+
+    def interrupted(futures: Any, return_when: str) -> Any:
+        if begun.is_set():
+            raise KeyboardInterrupt
+        return wait(futures, timeout=0.01, return_when=return_when)
+
+    monkeypatch.setattr(crew, f"_{done}", slow)
+    monkeypatch.setattr(ahead, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(lab(journal, crew).ahead([wanted(name, 1, EAGER) for name in "abcdefg"]))
+    log = [line for line in crew.log if "take" not in line]
+    crew._pool.shutdown()
+    assert log == [line for line in crew.log if "take" not in line], "nothing ended later"
+    assert log[-1] == f"leave {what}"
+    assert 1 <= sum(line.startswith(done) for line in log) <= 2, "the others never begin"
+
+
+def test_a_cell_holds_the_lock_until_no_trial_runs(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = Crew(apart=False)
+
+    def trial(job: TrialJob) -> Observation:
+        time.sleep(0.3 if crew.log else 0.0)
+        crew.log.append("trial")
+        return Observation(steps=(), seconds=1.0)
+
+    monkeypatch.setattr(runner, "run_trial", trial)
+    job: Any = SimpleNamespace(of=variant("a"), column=None)
+    with ThreadPoolExecutor(2) as pool:
+        trials = runner.Runner(pool, Events(), crew.running).run(job, range(1, 10))
+        next(iter(trials))
+        cast(Any, trials).close()
+        log = list(crew.log)
+    assert log == crew.log, "nothing ended later"
+    assert log[-1] == "leave trials"
+    assert log.count("trial") < 5
 
 
 def test_several_compiles_run_where_there_are_cores() -> None:
