@@ -149,8 +149,28 @@ class Builder:
                 variant=variant, toolchain=toolchain, programs=programs, tag=self._tag(parts)
             )
             key, made = job.key, self._build(job, on_progress)
+        self._remember(variant, key)
+        return made
+
+    def _remember(self, variant: Variant, key: str) -> None:
         with contextlib.suppress(OSError):  # it only saves time later
             store.remember(self._request(variant), key)
+
+    def pulled(self, variant: Variant) -> Build | NoBuild | None:
+        """Return what `build` would use without a compile; None if it compiles, or without a store.
+
+        For who has other processes compile: what is wrong with a store is then said, and said once.
+        Raises `InfraFailed` like `build`.
+        """
+        if self.shared is None or self.own or self.refused(variant):
+            return None
+        try:
+            want = self._wanted(variant.revision)
+        except Missing:  # which `build` says
+            return None
+        key, made = self._existing(variant, want, self._parts(variant))
+        if made:
+            self._remember(variant, key)
         return made
 
     def refused(self, variant: Variant) -> str:

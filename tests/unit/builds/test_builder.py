@@ -19,6 +19,7 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab.served_images import reference_build
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.sharing.entry import BUILD, FAILURE
+from buildkit_bisect.sharing.remote import Unavailable
 from buildkit_bisect.sharing.store import SharedStore
 from buildkit_bisect.system import machine_lock as machine_lock_module
 from buildkit_bisect.system import paths
@@ -91,6 +92,32 @@ def test_a_build_of_a_store_is_not_compiled(
     assert strict.cached(VARIANT) is None
     with pytest.raises(InfraFailed, match="it is compiled"):
         strict.build(VARIANT)
+
+
+def test_what_a_store_has_for_others_to_compile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    remote, said = FakeRemote(), list[str]()
+    builder = shared_with(monkeypatch, remote)
+    assert builder.shared
+    builder.shared.say = said.append
+    assert builder.pulled(VARIANT) is None
+    built()
+    assert exchange.push(SharedStore(place="x/y", seconds=5, pushes=True), asked())
+    empty_cache(monkeypatch, tmp_path / "second")
+    assert replace(builder, own=True).pulled(VARIANT) is None
+    assert replace(builder, shared=None).pulled(VARIANT) is None
+    made = builder.pulled(VARIANT)
+    assert isinstance(made, Build)
+    assert made.pulled_from == "oci://x/y"
+    assert builder.cached(VARIANT) == made
+    assert said == []
+    empty_cache(monkeypatch, tmp_path / "third")
+    remote.trouble = Unavailable("connection refused")
+    other = replace(builder)
+    assert other.pulled(VARIANT) is None is other.pulled(VARIANT)
+    (warning,) = said
+    assert "connection refused" in warning
 
 
 def test_what_is_compiled_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.events import BuildDone, BuildStarted, Event, TrialDone, TrialStarted
+from buildkit_bisect.events import BuildDone, BuildStarted, Event, Said, TrialDone, TrialStarted
 from buildkit_bisect.lab import ahead, runner
 from buildkit_bisect.lab.ahead import COMPILE_CORES, AtOnce, Here, Wanted, here
 from buildkit_bisect.lab.cell import Origin
@@ -37,6 +37,7 @@ from buildkit_bisect.model import (
     Verdict,
 )
 from buildkit_bisect.scenario import Action, Axis, Condition, Rule, Scenario, Step
+from buildkit_bisect.sharing.store import SharedStore
 
 SCENARIO = Scenario(
     name="s",
@@ -120,10 +121,26 @@ class Crew:
 
 
 class NothingBuilt:
-    """A builder whose builds are those of a crew."""
+    """A builder whose builds are those of a crew, and those of a store."""
+
+    def __init__(self, **stored: Build | Exception) -> None:
+        self.stored = stored
+        self.shared: list[str] = []
+        self.trouble: Exception | None = None
 
     def cached(self, _: Variant) -> None:
         return None
+
+    def pulled(self, of: Variant) -> Build | None:
+        found = self.stored.get(of.revision.ref)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def share(self, of: Variant, _: Build | NoBuild) -> None:
+        self.shared.append(of.revision.ref)
+        if self.trouble:
+            raise self.trouble
 
     def build(self, of: Variant, *_: object) -> Build:
         raise AssertionError(f"{of.label} was built one at a time")
@@ -358,7 +375,38 @@ def test_one_compile_at_a_time_is_the_usual_one(journal: Journal) -> None:
     assert {name for name, _ in crew.ran} == {"a", "b"}
 
 
-def test_a_build_without_its_own_lock_is_for_a_crew_that_holds_it() -> None:
+def test_the_campaign_itself_speaks_to_a_store(journal: Journal) -> None:
+    """It pulls before anything is compiled, and pushes when the machine is free again."""
+    crew, events = Crew(apart=False), Events()
+    builder = NothingBuilt(b=replace(build("b"), reused=True), c=InfraFailed("the disk is full"))
+    crew.failures = {"d": InfraFailed("no network"), "e": replace(build("e"), reused=True)}
+    builder.trouble = InfraFailed("no such commit")
+    one = lab(journal, crew, builder=cast(Builder, builder), events=events)
+    list(one.ahead([wanted(name, 0) for name in "abcde"]))
+    assert sorted(crew.built) == ["a", "d", "e"]
+    assert builder.shared == ["a"], "neither what failed nor what was there already"
+    assert sorted(e.row for e in events if isinstance(e, BuildDone)) == ["a", "b", "e"]
+    assert sorted(e.row for e in events if isinstance(e, BuildStarted)) == ["a", "b", "d", "e"]
+    assert [e.text for e in events if isinstance(e, Said)] == [
+        "warning: cannot push the build of a: no such commit"
+    ]
+    for name, error in (("c", "the disk is full"), ("d", "no network")):
+        with pytest.raises(InfraFailed, match=error):
+            one.build(variant(name))
+
+
+def test_workers_elsewhere_speak_to_their_own_store(journal: Journal) -> None:
+    builder = NothingBuilt(a=build("a"))
+    crew = Crew(apart=True)
+    list(lab(journal, crew, builder=cast(Builder, builder)).ahead([wanted("a", 0)]))
+    assert crew.built == ["a"]
+    assert builder.shared == []
+
+
+@pytest.mark.parametrize("store", [None, SharedStore(place="x/y", seconds=5)])
+def test_a_build_without_its_own_lock_is_for_a_crew_that_holds_it(
+    store: SharedStore | None,
+) -> None:
     jobs: list[Any] = []
 
     class Pool(Inline):
@@ -368,10 +416,12 @@ def test_a_build_without_its_own_lock_is_for_a_crew_that_holds_it() -> None:
             done.set_result(None)
             return done
 
-    builder = Builder(source=cast(Any, None))
+    builder = Builder(source=cast(Any, None), shared=store)
     Here(Pool(), AtOnce(2, 2)).build(builder, variant("a"))
     ((given, of),) = jobs
     assert of == variant("a")
     assert builder.alone
     assert not given.alone
-    assert replace(given, alone=True) == builder
+    assert given.shared is None, "its warnings would be lost"
+    assert given.own == bool(store), "what was pulled may need a signature, see `Builder`"
+    assert replace(given, alone=True, shared=store, own=False) == builder
