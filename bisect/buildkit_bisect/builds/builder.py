@@ -149,8 +149,28 @@ class Builder:
                 variant=variant, toolchain=toolchain, programs=programs, tag=self._tag(parts)
             )
             key, made = job.key, self._build(job, on_progress)
+        self._remember(variant, key)
+        return made
+
+    def _remember(self, variant: Variant, key: str) -> None:
         with contextlib.suppress(OSError):  # it only saves time later
             store.remember(self._request(variant), key)
+
+    def pulled(self, variant: Variant) -> Build | NoBuild | None:
+        """Return what `build` would use without a compile; None if it compiles, or without a store.
+
+        For who has other processes compile: what is wrong with a store is then said, and said once.
+        Raises `InfraFailed` like `build`.
+        """
+        if self.shared is None or self.own or self.refused(variant):
+            return None
+        try:
+            want = self._wanted(variant.revision)
+        except Missing:  # which `build` says
+            return None
+        key, made = self._existing(variant, want, self._parts(variant))
+        if made:
+            self._remember(variant, key)
         return made
 
     def refused(self, variant: Variant) -> str:
@@ -278,20 +298,29 @@ class Builder:
         return [have[p.digest] for p in variant.patches]
 
     def _build(self, job: _Job, on_progress: Progress) -> Build | NoBuild:
-        with store.lock(job.key):
+        with store.lock(job.key):  # whoever compiles it holds that, so there may be a build now
             known = self._stored(job.key)
-            if known:
-                return known
-            store.sweep()
-            store.forget_unproven()
+        if known:
+            return known
+        store.sweep()
+        store.forget_unproven()
+        with contextlib.ExitStack() as until_pushed:
             try:
-                machine = machine_lock(self._waiting) if self.alone else contextlib.nullcontext()
-                with machine, paths.scratch("build") as made:
-                    done = self._compile(job, made, on_progress)
+                with self._machine():
+                    # The machine is locked first: by the caller, if several compile at once.
+                    until_pushed.enter_context(store.lock(job.key))
+                    known = self._stored(job.key)
+                    if known:
+                        return known
+                    with paths.scratch("build") as made:
+                        done = self._compile(job, made, on_progress)
             except OSError as err:  # usually a full disk, and never the variant's fault
                 raise _disk(job.variant, err) from err
             self._push(done, job.key, job.toolchain.version, job.tag)
         return done
+
+    def _machine(self) -> contextlib.AbstractContextManager[None]:
+        return machine_lock(self._waiting) if self.alone else contextlib.nullcontext()
 
     def _stored(self, key: str) -> Build | NoBuild | None:
         if not exchange.believed(key, self.shared) or (self.own and exchange.pulled(key)):

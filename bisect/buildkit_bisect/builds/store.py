@@ -47,8 +47,11 @@ def _builds() -> Path:
 
 
 def lock(key: str, *, wait: float = -1) -> FileLock:
-    """Return the lock for the entries of *key*; *wait* seconds at most, or without end."""
-    # A few lock files, not one per key: compiles run one at a time anyway.
+    """Return the lock for the entries of *key*; *wait* seconds at most, or without end.
+
+    Whoever locks the machine too does that first.
+    """
+    # A few lock files, not one per key: few compiles run at once, so two seldom share one.
     name = f"build-{key[:2]}.lock"
     return FileLock(paths.cache("locks") / name, timeout=wait, thread_local=False)
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.errors import BisectError
 from buildkit_bisect.events import BuildStarted, Event, Said, TrialStarted
+from buildkit_bisect.lab.executors import nothing_left
 from buildkit_bisect.lab.stored import Stored
 from buildkit_bisect.lab.trial import TrialJob, run_trial
 from buildkit_bisect.model import Axes, Build, NoBuild, Observation, Variant
@@ -110,8 +111,11 @@ class Here:
         return machine_lock(on_wait)
 
     def build(self, builder: Builder, variant: Variant, /) -> Future[Build | NoBuild]:
-        """See `Crew`."""
-        return self._executor.submit(_build, replace(builder, alone=False), variant)
+        """See `Crew`. A store is for the caller: what a process says of it would be lost."""
+        # What was pulled may lack the signature that the store's key asks for.
+        own = builder.own or builder.shared is not None
+        compiles = replace(builder, alone=False, shared=None, own=own)
+        return self._executor.submit(_build, compiles, variant)
 
     def trial(self, job: TrialJob, /) -> Future[Observation]:
         """See `Crew`."""
@@ -169,7 +173,7 @@ class Ahead:
             for group in self._groups(wanted):
                 self._builds(group)
                 for batch in _batches(group):
-                    with self._crew.running(self._waiting):
+                    with self._crew.running(self._waiting), nothing_left(self._pending):
                         settled = list(self._settled(batch))
                     yield from settled
         finally:
@@ -201,12 +205,41 @@ class Ahead:
                     self._means.build(variant)
                 except (BisectError, OSError) as error:
                     self._take(variant, error)
-        elif lacking:
-            with self._crew.compiling(self._waiting):
-                while lacking or self._building:
-                    while lacking and len(self._building) < self._crew.compiles:
-                        self._begin_build(lacking.pop(0))
+        elif lacking := [variant for variant in lacking if not self._pulled(variant)]:
+            waiting = list(lacking)
+            with self._crew.compiling(self._waiting), nothing_left(self._pending):
+                while waiting or self._building:
+                    while waiting and len(self._building) < self._crew.compiles:
+                        self._begin_build(waiting.pop(0))
                     self._wait()
+            for variant in lacking:
+                self._share(variant)
+
+    def _pulled(self, variant: Variant) -> bool:
+        """Whether the build of *variant* needs no compile: a store had it, or asking it failed."""
+        started = time.monotonic()
+        try:
+            made = self._means.builder.pulled(variant)
+        except (BisectError, OSError) as error:
+            self._take(variant, error)
+            return True
+        self._means.spent(time.monotonic() - started, 0.0)
+        if made is None:
+            return False
+        self._means.emit(BuildStarted(row=variant.label))
+        self._take(variant, made)
+        return True
+
+    def _share(self, variant: Variant) -> None:
+        """Push what was compiled, if there is a store for it."""
+        made = self._means.built(variant)
+        if made is None or (isinstance(made, Build) and made.reused):
+            return
+        try:
+            self._means.builder.share(variant, made)
+        except (BisectError, OSError) as error:
+            text = f"warning: cannot push the build of {variant.label}: {error}"
+            self._means.emit(Said(text=text, warning=True))
 
     def _settled(self, wanted: Sequence[Wanted]) -> Iterator[Wanted]:
         """Run what *wanted* lacks; yield each one when nothing of it runs any more."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.events import Events, Said, TrialStarted
-from buildkit_bisect.lab.executors import Inline
+from buildkit_bisect.lab.executors import Inline, nothing_left
 from buildkit_bisect.lab.trial import TrialJob, disk_full, run_trial
 from buildkit_bisect.model import Observation
 from buildkit_bisect.options.command import inv
@@ -41,6 +41,7 @@ class Runner:
         self._running = running
         self._emit = events.emit
         self._unfit = False  # the canary failed too, so retries would only take time
+        self._begun: list[Future[Observation]] = []  # in this batch
         self.seconds = 0.0  # that trials took so far
 
     def run(self, job: TrialJob, numbers: range) -> Iterator[Observation]:
@@ -51,19 +52,23 @@ class Runner:
         waiting = Said(text="waiting for another campaign on this machine")
         batch = 1 if isinstance(self._executor, Inline) else _BATCH
         for first in range(numbers.start, numbers.stop, batch):
-            with self._running(lambda: self._emit(waiting)):
+            self._begun = []
+            with self._running(lambda: self._emit(waiting)), nothing_left(lambda: self._begun):
                 started = time.monotonic()
-                futures = []
                 for number in numbers[first - numbers.start :][:batch]:
                     self._emit(
                         TrialStarted(
                             row=job.of.label, column=job.column, number=number, of=numbers[-1]
                         )
                     )
-                    futures.append(self._executor.submit(run_trial, job))
-                for future in futures:
+                    self._begin(job)
+                for future in list(self._begun):
                     yield self._settle(job, future)
                 self.seconds += time.monotonic() - started
+
+    def _begin(self, job: TrialJob) -> Future[Observation]:
+        self._begun.append(self._executor.submit(run_trial, job))
+        return self._begun[-1]
 
     def _settle(self, job: TrialJob, future: Future[Observation]) -> Observation:
         """Return the observation, after retries if the infrastructure failed.
@@ -77,7 +82,7 @@ class Runner:
             text = f"infrastructure failed ({observation.infra}); retrying"
             self._emit(Said(text=text, warning=True))
             time.sleep(pause)
-            observation = self._executor.submit(run_trial, job).result()
+            observation = self._begin(job).result()
         if not observation.infra:
             self._unfit = False
             return observation
@@ -98,7 +103,7 @@ class Runner:
             return ""
         shown = ", ".join(f"{k}={v}" for k, v in axes)
         self._emit(Said(text=f"canary: running the control ({shown}) again", warning=True))
-        seen = self._executor.submit(run_trial, replace(job, axes=axes)).result()
+        seen = self._begin(replace(job, axes=axes)).result()
         self._unfit = bool(seen.infra)
         if seen.infra:
             return f"; the canary ({shown}) fails too: {seen.infra}"

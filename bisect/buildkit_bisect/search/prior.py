@@ -27,14 +27,15 @@ class Weights:
 
     def __init__(self, levels: Mapping[int, Mask] | None = None) -> None:
         self._levels: tuple[tuple[float, Mask], ...] = ((1.0, -1),)
-        if levels and len(levels) > 1:  # all alike is no preference
+        if levels:
             self._levels = tuple((2.0**n, mask) for n, mask in sorted(levels.items()))
 
     @classmethod
     def among(cls, space: Mask, history: History, given: Mapping[str, float]) -> Self:
         """Return the weights of the candidates *space*: half of what is *given*, half even.
 
-        Other commits do not count. Raises `BadInput` for one that is not in *history*.
+        Other commits weigh like candidates that are given nothing: a search that moves its good
+        end back comes to some. Raises `BadInput` for one that is not in *history*.
         """
         weights = {history.number(commit): weight for commit, weight in given.items()}
         total = sum(weight for number, weight in weights.items() if space >> number & 1)
@@ -45,6 +46,9 @@ class Weights:
             share = weights.get(number, 0.0) / total * space.bit_count()
             level = round(math.log2(1 + share))
             levels[level] = levels.get(level, 0) | 1 << number
+        if len(levels) == 1:  # all alike is no preference
+            return cls()
+        levels[0] = levels.get(0, 0) | ~space
         return cls(levels)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +19,11 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab.served_images import reference_build
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.sharing.entry import BUILD, FAILURE
+from buildkit_bisect.sharing.remote import Unavailable
 from buildkit_bisect.sharing.store import SharedStore
+from buildkit_bisect.system import machine_lock as machine_lock_module
 from buildkit_bisect.system import paths
+from buildkit_bisect.system.machine_lock import machine_lock
 from shared_builds import COMPLAINT, GO, LOG, FakeRemote, asked, built, empty_cache, key
 
 
@@ -89,6 +94,32 @@ def test_a_build_of_a_store_is_not_compiled(
         strict.build(VARIANT)
 
 
+def test_what_a_store_has_for_others_to_compile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    remote, said = FakeRemote(), list[str]()
+    builder = shared_with(monkeypatch, remote)
+    assert builder.shared
+    builder.shared.say = said.append
+    assert builder.pulled(VARIANT) is None
+    built()
+    assert exchange.push(SharedStore(place="x/y", seconds=5, pushes=True), asked())
+    empty_cache(monkeypatch, tmp_path / "second")
+    assert replace(builder, own=True).pulled(VARIANT) is None
+    assert replace(builder, shared=None).pulled(VARIANT) is None
+    made = builder.pulled(VARIANT)
+    assert isinstance(made, Build)
+    assert made.pulled_from == "oci://x/y"
+    assert builder.cached(VARIANT) == made
+    assert said == []
+    empty_cache(monkeypatch, tmp_path / "third")
+    remote.trouble = Unavailable("connection refused")
+    other = replace(builder)
+    assert other.pulled(VARIANT) is None is other.pulled(VARIANT)
+    (warning,) = said
+    assert "connection refused" in warning
+
+
 def test_what_is_compiled_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
     remote = FakeRemote()
     builder = shared_with(monkeypatch, remote)
@@ -100,6 +131,44 @@ def test_what_is_compiled_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Builder, "_compile", compiled)
     assert isinstance(builder.build(VARIANT), Build)
     assert key(1) in remote.manifests
+
+
+def test_of_two_who_compile_one_key_neither_waits_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One waits for the machine; the other holds it for several compiles, as `lab.ahead` does."""
+    builder = replace(shared_with(monkeypatch, FakeRemote()), shared=None)
+    compiled: list[Build] = []
+
+    def compiles(*_: object) -> Build:
+        built()
+        made = store.load(key(1))
+        assert made
+        compiled.append(replace(made, reused=False))
+        return compiled[-1]
+
+    monkeypatch.setattr(Builder, "_compile", compiles)
+    monkeypatch.setattr(machine_lock_module, "PATIENCE", 0.01)
+    waits = threading.Event()
+    alone, beside = replace(builder, say=lambda _: waits.set()), replace(builder, alone=False)
+    with ThreadPoolExecutor(2) as pool:
+        with machine_lock():
+            theirs = pool.submit(alone.build, VARIANT)
+            assert waits.wait(10)
+            ours = pool.submit(beside.build, VARIANT).result(10)
+        assert compiled == [ours]
+        assert theirs.result(10) == replace(compiled[0], reused=True)
+    assert len(compiled) == 1
+
+
+def test_a_stored_build_does_not_wait_for_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one whose Go has to be downloaded before its key is known."""
+    builder = replace(shared_with(monkeypatch, FakeRemote()), shared=None)
+    monkeypatch.setattr("buildkit_bisect.builds.builder.local", lambda _: None)
+    built()
+    with ThreadPoolExecutor(1) as pool, machine_lock():
+        made = pool.submit(builder.build, VARIANT).result(10)
+    assert made == store.load(key(1))
 
 
 def without_go(monkeypatch: pytest.MonkeyPatch, builder: Builder) -> Builder:

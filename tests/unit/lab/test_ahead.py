@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.events import BuildDone, BuildStarted, Event, TrialDone, TrialStarted
-from buildkit_bisect.lab import runner
+from buildkit_bisect.events import BuildDone, BuildStarted, Event, Said, TrialDone, TrialStarted
+from buildkit_bisect.lab import ahead, runner
 from buildkit_bisect.lab.ahead import COMPILE_CORES, AtOnce, Here, Wanted, here
 from buildkit_bisect.lab.cell import Origin
 from buildkit_bisect.lab.executors import Inline
@@ -35,6 +37,7 @@ from buildkit_bisect.model import (
     Verdict,
 )
 from buildkit_bisect.scenario import Action, Axis, Condition, Rule, Scenario, Step
+from buildkit_bisect.sharing.store import SharedStore
 
 SCENARIO = Scenario(
     name="s",
@@ -81,8 +84,10 @@ class Crew:
     @contextmanager
     def _hold(self, name: str) -> Iterator[None]:
         self.log.append(f"take {name}")
-        yield
-        self.log.append(f"leave {name}")
+        try:
+            yield
+        finally:
+            self.log.append(f"leave {name}")
 
     def compiling(self, _: Callable[[], None], /) -> AbstractContextManager[None]:
         return self._hold("compiles")
@@ -116,10 +121,26 @@ class Crew:
 
 
 class NothingBuilt:
-    """A builder whose builds are those of a crew."""
+    """A builder whose builds are those of a crew, and those of a store."""
+
+    def __init__(self, **stored: Build | Exception) -> None:
+        self.stored = stored
+        self.shared: list[str] = []
+        self.trouble: Exception | None = None
 
     def cached(self, _: Variant) -> None:
         return None
+
+    def pulled(self, of: Variant) -> Build | None:
+        found = self.stored.get(of.revision.ref)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def share(self, of: Variant, _: Build | NoBuild) -> None:
+        self.shared.append(of.revision.ref)
+        if self.trouble:
+            raise self.trouble
 
     def build(self, of: Variant, *_: object) -> Build:
         raise AssertionError(f"{of.label} was built one at a time")
@@ -282,6 +303,59 @@ def test_a_campaign_that_stops_cancels_what_waits(journal: Journal) -> None:
     assert sum(crew.ran.values()) < 6 * 30
 
 
+@pytest.mark.parametrize("what", ["compiles", "trials"])
+def test_the_lock_is_held_until_nothing_runs(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Whatever ends the campaign: another one would compile or run a trial beside them."""
+    crew, begun = Crew(apart=False), threading.Event()
+    crew._pool = ThreadPoolExecutor(2)
+    done = {"compiles": "build", "trials": "trial"}[what]
+    made = getattr(crew, f"_{done}")
+
+    def slow(of: Any) -> Any:
+        begun.set()
+        time.sleep(0.3)
+        return made(of)
+
+    def interrupted(futures: Any, return_when: str) -> Any:
+        if begun.is_set():
+            raise KeyboardInterrupt
+        return wait(futures, timeout=0.01, return_when=return_when)
+
+    monkeypatch.setattr(crew, f"_{done}", slow)
+    monkeypatch.setattr(ahead, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(lab(journal, crew).ahead([wanted(name, 1, EAGER) for name in "abcdefg"]))
+    log = [line for line in crew.log if "take" not in line]
+    crew._pool.shutdown()
+    assert log == [line for line in crew.log if "take" not in line], "nothing ended later"
+    assert log[-1] == f"leave {what}"
+    assert 1 <= sum(line.startswith(done) for line in log) <= 2, "the others never begin"
+
+
+def test_a_cell_holds_the_lock_until_no_trial_runs(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = Crew(apart=False)
+
+    def trial(job: TrialJob) -> Observation:
+        time.sleep(0.3 if crew.log else 0.0)
+        crew.log.append("trial")
+        return Observation(steps=(), seconds=1.0)
+
+    monkeypatch.setattr(runner, "run_trial", trial)
+    job: Any = SimpleNamespace(of=variant("a"), column=None)
+    with ThreadPoolExecutor(2) as pool:
+        trials = runner.Runner(pool, Events(), crew.running).run(job, range(1, 10))
+        next(iter(trials))
+        cast(Any, trials).close()
+        log = list(crew.log)
+    assert log == crew.log, "nothing ended later"
+    assert log[-1] == "leave trials"
+    assert log.count("trial") < 5
+
+
 def test_several_compiles_run_where_there_are_cores() -> None:
     assert here(4, cores=2) == AtOnce(4, 1)
     assert here(1, cores=64) == AtOnce(1, 1)
@@ -301,7 +375,38 @@ def test_one_compile_at_a_time_is_the_usual_one(journal: Journal) -> None:
     assert {name for name, _ in crew.ran} == {"a", "b"}
 
 
-def test_a_build_without_its_own_lock_is_for_a_crew_that_holds_it() -> None:
+def test_the_campaign_itself_speaks_to_a_store(journal: Journal) -> None:
+    """It pulls before anything is compiled, and pushes when the machine is free again."""
+    crew, events = Crew(apart=False), Events()
+    builder = NothingBuilt(b=replace(build("b"), reused=True), c=InfraFailed("the disk is full"))
+    crew.failures = {"d": InfraFailed("no network"), "e": replace(build("e"), reused=True)}
+    builder.trouble = InfraFailed("no such commit")
+    one = lab(journal, crew, builder=cast(Builder, builder), events=events)
+    list(one.ahead([wanted(name, 0) for name in "abcde"]))
+    assert sorted(crew.built) == ["a", "d", "e"]
+    assert builder.shared == ["a"], "neither what failed nor what was there already"
+    assert sorted(e.row for e in events if isinstance(e, BuildDone)) == ["a", "b", "e"]
+    assert sorted(e.row for e in events if isinstance(e, BuildStarted)) == ["a", "b", "d", "e"]
+    assert [e.text for e in events if isinstance(e, Said)] == [
+        "warning: cannot push the build of a: no such commit"
+    ]
+    for name, error in (("c", "the disk is full"), ("d", "no network")):
+        with pytest.raises(InfraFailed, match=error):
+            one.build(variant(name))
+
+
+def test_workers_elsewhere_speak_to_their_own_store(journal: Journal) -> None:
+    builder = NothingBuilt(a=build("a"))
+    crew = Crew(apart=True)
+    list(lab(journal, crew, builder=cast(Builder, builder)).ahead([wanted("a", 0)]))
+    assert crew.built == ["a"]
+    assert builder.shared == []
+
+
+@pytest.mark.parametrize("store", [None, SharedStore(place="x/y", seconds=5)])
+def test_a_build_without_its_own_lock_is_for_a_crew_that_holds_it(
+    store: SharedStore | None,
+) -> None:
     jobs: list[Any] = []
 
     class Pool(Inline):
@@ -311,10 +416,12 @@ def test_a_build_without_its_own_lock_is_for_a_crew_that_holds_it() -> None:
             done.set_result(None)
             return done
 
-    builder = Builder(source=cast(Any, None))
+    builder = Builder(source=cast(Any, None), shared=store)
     Here(Pool(), AtOnce(2, 2)).build(builder, variant("a"))
     ((given, of),) = jobs
     assert of == variant("a")
     assert builder.alone
     assert not given.alone
-    assert replace(given, alone=True) == builder
+    assert given.shared is None, "its warnings would be lost"
+    assert given.own == bool(store), "what was pulled may need a signature, see `Builder`"
+    assert replace(given, alone=True, shared=store, own=False) == builder

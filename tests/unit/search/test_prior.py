@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.search import (
     Answer,
     Ask,
@@ -19,6 +21,8 @@ from buildkit_bisect.search import (
     Inconclusive,
     Range,
     SearchOptions,
+    Skip,
+    SkipKind,
     Tested,
 )
 from buildkit_bisect.search.history import History
@@ -31,6 +35,10 @@ from worlds import World, dice, drive, histories, linear, searched, seen, tip_of
 WEIGHTS = st.floats(1e-9, 1e9)
 
 MODES = st.sampled_from([1, 3, None])
+
+
+def full(name: str) -> str:
+    return name.ljust(40, "0")
 
 
 def session(
@@ -267,3 +275,41 @@ def test_an_undecided_search_stays_undecided() -> None:
     answer, _ = drive(session(world, {"c50": 1e9}, options, "c0", "c64"), coin)
     assert isinstance(answer, Inconclusive)
     assert all(c.commit != "c50" for c in answer.candidates[:1])
+
+
+@pytest.mark.parametrize("mode", [1, 3, None])
+@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize("culprit", ["c07", "c00"])
+def test_a_search_comes_to_commits_outside_of_the_weights(
+    mode: int | None, k: int, culprit: str
+) -> None:
+    """The merge base cannot be built, so the good end moves back among commits without weights."""
+    line = [f"a{i}" for i in range(10)] + [f"c{i:02}" for i in range(30)]
+    parents = {full(name): [full(before)] for before, name in pairwise(line)}
+    parents |= {full("a0"): [], full("b"): [full("a9")]}
+    history = History(parents)
+    search = BisectSession(
+        history,
+        good=full("b"),
+        bad=full("c29"),
+        options=SearchOptions(trials=mode),
+        weights={full("c05"): 5.0, full("c20"): 1.0},
+    )
+    broken = {full(name) for name in ("a9", "a8", "a6")}
+    while isinstance(step := search.next_k(k), tuple):
+        for ask in step:
+            bad = history.ancestors(ask.commit) >> history.number(full(culprit)) & 1
+            tested = Tested(
+                counts={"bad" if bad else "good": ask.trials},
+                verdicts={"bad": Verdict.BAD, "good": Verdict.GOOD},
+                binary=ask.commit,
+            )
+            cannot = Tested(skip=Skip(kind=SkipKind.BUILD, reason="x"))
+            search.tell(ask.commit, cannot if ask.commit in broken else tested)
+    match step:
+        case Found():
+            assert step.first_bad == full(culprit) == full("c07")
+        case _:
+            assert isinstance(step, Range)
+            assert full(culprit) in {one.commit for one in step.candidates}
+            assert culprit == "c00", "the two before it cannot be built"
