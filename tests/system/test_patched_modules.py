@@ -86,7 +86,7 @@ def test_a_build_with_a_patch(proxy: Proxy) -> None:
     done = proxy.task("build", "v0.21.0", "--patches", fix, "--json")
     assert done.code == 0, done.stderr
     printed = subprocess.run(
-        [f"{done.document['build']['directory']}/buildkitd"],
+        [f"{done.document['directory']}/buildkitd"],
         capture_output=True,
         text=True,
         check=True,
@@ -110,7 +110,7 @@ def test_a_patch_of_a_vendored_package_is_skipped_and_says_why(proxy: Proxy) -> 
 
 def test_a_validation(proxy: Proxy) -> None:
     culprit = "051818cf383e0ec93c6df2015b554aaf542f52d8"
-    fix = proxy.patch("fix", DIFF.format("ran", "cached"), f'introduced-by = "{culprit}"\n')
+    fix = proxy.patch("fix", DIFF.format("ran", "cached again"), f'introduced-by = "{culprit}"\n')
     done = proxy.task(
         *("validate", fix, "--script", proxy.script(), "--trials", "3"),
         *("--out", str(proxy.folder / "out"), "--json"),

@@ -85,7 +85,7 @@ def test_files_and_inputs() -> None:
     assert set(inputs) == {"buildkitd", "buildctl"}
     assert inputs["buildkitd"].startswith("github.com/moby/buildkit@v0.1.0 h1:")
     assert source.inputs(revision) != source.inputs(source.resolve("v0.2.0"))
-    with source.checkout(revision) as tree:
+    with source.build_tree(revision) as tree:
         assert (tree / "cmd/buildkitd/main.go").is_file()
         assert not (tree / "go.mod").stat().st_mode & 0o222  # Go's own protection is kept
 

@@ -114,7 +114,7 @@ def with_stored(plan: Planned, setup: Setup, variants: Sequence[Variant], lab: L
 
 def _skipped(workshop: Workshop, variant: Variant) -> str:
     """Return why a row will be skipped; "" if it will run, as far as is known."""
-    if why := workshop.builder.refused(variant):
+    if variant.patches and (why := workshop.builder.refused(variant)):
         return f"{Stage.PATCH}: {why}"
     known = workshop.builder.cached(variant)
     return f"{known.stage}: {known.reason}" if isinstance(known, NoBuild) else ""

@@ -48,7 +48,8 @@ class Builder:
         return frozenset(commits) & {*self._shared}
 
     def refused(self, variant: Variant) -> str:
-        return self.refuses if variant.patches else ""
+        assert variant.patches
+        return self.refuses
 
     def cached(self, variant: Variant) -> Build | NoBuild | None:
         return self._known.get(variant.label)
