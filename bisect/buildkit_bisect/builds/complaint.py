@@ -98,7 +98,8 @@ _GOROOT = re.compile(r"/(go|toolchain@)[^/\s]*/src/")
 
 #: Our words for a patch that git refuses. Git itself may also have failed.
 _UNPATCHED = re.compile(
-    r".+ (is already applied|does not apply: .+|changes .+, which is not in the Go module .+)"
+    r".+ (is already applied|does not apply: .+|changes .+, which is not in the Go module .+"
+    r"|changes .+, and vendored packages are not in the Go module: .+)"
 )
 _GIT_FAILED = re.compile(r"can't open patch|fatal: |git apply exited")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv
-from buildkit_bisect.patch.patches import Patch, PatchFailed
+from buildkit_bisect.patch.patches import Patch, PatchFailed, present
 from buildkit_bisect.result import FitState
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.source.commits import branch_name
@@ -25,7 +25,7 @@ from buildkit_bisect.system import gitcmd, paths
 from buildkit_bisect.system.announce import announce, by_default
 
 #: Git's words for a hunk that does not apply, and for a missing file.
-_FAILED = re.compile(r"(?:patch failed: |^|; )([^\s:;]+)(?::\d+|: No such file)")
+_FAILED = re.compile(r"(?:^|[;:] )([^\s:;]+)(?::\d+|: No such file)")
 
 #: The first minor release of the table.
 SINCE = (0, 20)
@@ -118,9 +118,11 @@ def _fit(source: Source, revision: Revision, chosen: Sequence[Patch], tree: Path
 
     of_module = source.kind == "module"
     there, used = [], []
+    had: set[str] = set()
     for patch in chosen:
+        had |= present(tree, chosen)
         try:
-            name = patch.apply(tree, of_module=of_module)
+            name = patch.apply(tree, of_module=had if of_module else None)
         except PatchFailed as failed:
             if not failed.already and not _is_merged(source, revision, patch):
                 reason = failed.message

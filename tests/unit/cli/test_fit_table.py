@@ -60,6 +60,8 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         ("patch failed: solver/a.go:29; solver/a.go: patch does not apply", "solver/a.go"),
         ("solver/new.go: No such file or directory", "solver/new.go"),
         ("my.patch: patch failed: solver/b.go:1; solver/b.go: patch does not apply", "solver/b.go"),
+        ("my.patch: solver/new.go: No such file or directory", "solver/new.go"),
+        ("mine does not apply: solver/new.go: No such file or directory", "solver/new.go"),
         ("the context is ambiguous", ""),
     ],
 )
