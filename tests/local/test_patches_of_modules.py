@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from buildkit_bisect.builds import Builder, Recipe, builder
 from buildkit_bisect.builds.compile import Compiled
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.campaign import validate
+from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.patch import backports, given, patches
 from buildkit_bisect.patch.patches import Patch
@@ -214,6 +216,49 @@ def test_where_patches_apply() -> None:
     found = backports.lines(source())
     assert [r.ref for r in found] == ["v0.20.1", "v0.21.0"], "since v0.20; a module has no branch"
     assert backports.newest(source()) == "latest"
+
+
+class Lacking(ModuleSource):
+    """A module of which v0.20.1 cannot be read."""
+
+    error: BisectError = InfraFailed("cannot download it: connection refused", hint="later")
+
+    def write(self, revision: Revision, files: Iterable[str], folder: Path) -> None:
+        if revision.ref == "v0.20.1":
+            raise self.error
+        super().write(revision, files, folder)
+
+
+@pytest.mark.parametrize("kind", [BadInput, InfraFailed, Missing])
+def test_a_release_that_cannot_be_read(tmp_path: Path, kind: type[BisectError]) -> None:
+    lacking = Lacking(_versions=["v0.20.1", "v0.21.0"])
+    lacking.error = kind("no v0.20.1", hint="another")
+    one, two = patch(tmp_path, "fix", FIX), patch(tmp_path, "new", NEW.format("util/new/new.go"))
+    found = backports.tables(lacking, backports.lines(lacking), {"fix": [one], "new": [two]})
+    for unread, read in found.values():
+        assert (unread.ref, unread.state) == ("v0.20.1", FitState.UNKNOWN)
+        assert unread.detail == "cannot be read: no v0.20.1"
+        assert read.state == FitState.APPLIES
+    with pytest.raises(kind, match=r"no v0\.20\.1"):  # the base of a validation
+        backports.fit(lacking, at("v0.20.1"), [one])
+
+
+def test_the_base_is_refused_whatever_else_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The releases are only looked up for a hint."""
+    odd = patch(tmp_path, "odd", FIX.replace("ran", "walked"))
+    lacking = Lacking(_versions=["v0.20.1", "v0.21.0"])
+    base = at("v0.21.0")
+    with pytest.raises(BadInput, match=r"on v0\.21\.0, patch failed: util/words/words\.go:3"):
+        validate._check_fit(lacking, base, [odd])
+
+    def unlisted(_: object) -> NoReturn:
+        raise InfraFailed("cannot list the Go module")
+
+    monkeypatch.setattr(ModuleSource, "releases", unlisted)
+    with pytest.raises(BadInput, match=r"on v0\.21\.0, patch failed: util/words/words\.go:3"):
+        validate._check_fit(lacking, base, [odd])
 
 
 def test_what_a_module_contains_is_not_known(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch, PatchFailed, present
@@ -83,19 +84,48 @@ def table(source: Source, revisions: Sequence[Revision], chosen: Sequence[Patch]
 def tables(
     source: Source, revisions: Sequence[Revision], by_name: Mapping[str, Sequence[Patch]]
 ) -> dict[str, list[Fit]]:
-    """Return `table` of each of *by_name*; the files of a revision are read once for all."""
+    """Return `table` of each of *by_name*; the files of a revision are read once for all.
+
+    A proxy may lack one release of a module: of a release that cannot be read, nothing is known.
+    """
     found: dict[str, list[Fit]] = {name: [] for name in by_name}
     with by_default("checking where the patches apply"):
         for revision in revisions:
-            with touched(source, revision, list(chain(*by_name.values()))) as whole:
+            with ExitStack() as stack:
+                try:
+                    files = touched(source, revision, list(chain(*by_name.values())))
+                    whole = stack.enter_context(files)
+                except (BadInput, InfraFailed, Missing) as error:
+                    if isinstance(source, GitSource):
+                        raise
+                    for fits in found.values():
+                        fits.append(_unread(revision, error))
+                    continue
                 for name, chosen in by_name.items():
                     found[name].append(_fit(source, revision, chosen, _part(whole, chosen)))
     return found
 
 
+def _unread(revision: Revision, error: BisectError) -> Fit:
+    return Fit(
+        ref=revision.ref,
+        sha=revision.sha,
+        state=FitState.UNKNOWN,
+        detail=f"cannot be read: {error.message}",
+        short="cannot be read",
+    )
+
+
 def fit(source: Source, revision: Revision, chosen: Sequence[Patch]) -> Fit:
-    """Return whether *chosen* apply, in order, to *revision*; already applied ones are skipped."""
-    return table(source, [revision], chosen)[0]
+    """Return whether *chosen* apply, in order, to *revision*; already applied ones are skipped.
+
+    Raises what the source raises if the revision cannot be read.
+    """
+    with (
+        by_default("checking where the patches apply"),
+        touched(source, revision, chosen) as tree,
+    ):
+        return _fit(source, revision, chosen, tree)
 
 
 def _part(whole: Path, chosen: Sequence[Patch]) -> Path:
@@ -127,7 +157,7 @@ def _fit(source: Source, revision: Revision, chosen: Sequence[Patch], tree: Path
             if not failed.already and not _is_merged(source, revision, patch):
                 reason = failed.message
                 if failed.unknown:
-                    return made(FitState.UNKNOWN, reason)
+                    return made(FitState.UNKNOWN, reason, "needs a git source")
                 if len(chosen) == 1:
                     reason = reason.removeprefix(f"{patch.name} does not apply: ")
                 lacking, _ = _lacking(source, revision, [patch])
