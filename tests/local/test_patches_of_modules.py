@@ -274,6 +274,23 @@ def test_what_a_module_contains_is_not_known(tmp_path: Path) -> None:
     assert (other.state, other.detail, other.sha) == (FitState.APPLIES, unknown, "")
 
 
+@pytest.mark.parametrize("fixes", ["", "1" * 40])
+def test_whether_a_module_contains_the_patch_itself_is_not_known(
+    tmp_path: Path, fixes: str
+) -> None:
+    """It may be in the release, and what it changed may have changed since."""
+    limits = f'commit = "{"3" * 40}"\nintroduced-by = "{fixes}"\n'
+    fix = patch(tmp_path, "fix", FIX, metadata=limits)
+    one, other = backports.table(source(), backports.lines(source()), [fix])
+    more = f" and {fixes[:12]}, which the patch fixes," if fixes else ""
+    unknown = f"whether it contains {'3' * 12}, which is the patch itself,{more} needs a git source"
+    assert one.state == FitState.CONFLICTS
+    assert one.detail.startswith(f"{unknown}; patch failed: {WORDS}:3; ")
+    # If it was there, it would not apply.
+    assert other.state == FitState.APPLIES
+    assert "itself" not in other.detail
+
+
 def test_a_patch_that_is_already_in_the_module(tmp_path: Path) -> None:
     fix = patch(tmp_path, "fix", FIX.replace("ran", "walked").replace("fixed", "ran"))
     assert backports.fit(source(), at("v0.21.0"), [fix]).state == FitState.THERE

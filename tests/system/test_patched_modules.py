@@ -176,5 +176,6 @@ def test_where_patches_apply(proxy: Proxy) -> None:
     ]
     shown = proxy.task("patch-check", fix)
     assert shown.stdout.splitlines()[-2] == (
-        "Whether a release contains what a patch fixes or requires needs a git source."
+        "Whether a release contains what a patch fixes or requires, or the patch itself, needs a"
+        " git source."
     )

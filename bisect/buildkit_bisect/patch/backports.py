@@ -154,13 +154,15 @@ def _fit(source: Source, revision: Revision, chosen: Sequence[Patch], tree: Path
         try:
             name = patch.apply(tree, of_module=had if of_module else None)
         except PatchFailed as failed:
-            if not failed.already and not _is_merged(source, revision, patch):
+            merged = failed.already or _is_merged(source, revision, patch)
+            if not merged:
                 reason = failed.message
                 if failed.unknown:
                     return made(FitState.UNKNOWN, reason, "needs a git source")
                 if len(chosen) == 1:
                     reason = reason.removeprefix(f"{patch.name} does not apply: ")
-                lacking, _ = _lacking(source, revision, [patch])
+                itself = patch.meta.commit if merged is None else ""
+                lacking, _ = _lacking(source, revision, [patch], itself)
                 parts = [lacking, f"{reason}{_fuzz(tree, patch)}"]
                 detail = "; ".join(filter(None, parts))
                 return made(FitState.CONFLICTS, detail, _conflict(reason))
@@ -215,23 +217,30 @@ def _has(source: Source, revision: Revision, commit: str) -> bool | None:
     )
 
 
-def _is_merged(source: Source, revision: Revision, patch: Patch) -> bool:
-    """Whether *revision* is known to contain the commit that *patch* was made from."""
-    if not isinstance(source, GitSource):
-        return False
+def _is_merged(source: Source, revision: Revision, patch: Patch) -> bool | None:
+    """Whether *revision* is known to contain the commit that *patch* was made from.
+
+    None without a history, if the patch names that commit.
+    """
     commit = patch.meta.commit
-    known = bool(commit) and source.mirror.commit(commit) == commit
-    return known and source.is_ancestor(commit, revision.sha)
+    if not commit:
+        return False
+    if not isinstance(source, GitSource):
+        return None
+    return source.mirror.commit(commit) == commit and source.is_ancestor(commit, revision.sha)
 
 
-def _lacking(source: Source, revision: Revision, chosen: Sequence[Patch]) -> tuple[str, list[str]]:
+def _lacking(
+    source: Source, revision: Revision, chosen: Sequence[Patch], itself: str = ""
+) -> tuple[str, list[str]]:
     """Describe and return commits that the patches fix or require and *revision* does not have.
 
-    Those of which that is not known are only described.
+    Those of which that is not known are only described, and so is *itself*, a patch's own commit.
     """
     fixed = dict.fromkeys(p.meta.introduced_by for p in chosen if p.meta.introduced_by)
     required = dict.fromkeys(c for patch in chosen for c in patch.meta.requires)
-    missing, described, unknown = [], [], []
+    missing, described = [], []
+    unknown = [f"{itself[:12]}, which is the patch itself,"] if itself else []
     for what, commits in (("fixes", fixed), ("requires", required)):
         for commit in commits:
             has = _has(source, revision, commit)
