@@ -105,6 +105,21 @@ def test_a_missing_file_and_an_existing_new_file(tmp_path: Path, tree: Path) -> 
     assert (tree / "solver/x.go").read_text() == "new\n"
 
 
+def test_a_renamed_file_that_also_changes(tmp_path: Path, tree: Path) -> None:
+    """Its context is that of the old name: the new one does not exist yet."""
+    moved = (
+        "diff --git a/solver/x.go b/solver/y.go\nsimilarity index 60%\nrename from solver/x.go\n"
+        f"rename to solver/y.go\n--- a/solver/x.go\n+++ b/solver/y.go\n{SWAP}"
+    )
+    twice = OLD + OLD
+    (tree / "solver/x.go").write_text(f"zero\n{twice}")
+    assert "matches at 2 places in solver/x.go" in refused(patch(tmp_path, moved), tree).message
+    (tree / "solver/x.go").write_text(OLD)
+    patch(tmp_path, moved).apply(tree)
+    assert not (tree / "solver/x.go").exists()
+    assert (tree / "solver/y.go").read_text() == OLD.replace("two", "TWO")
+
+
 def test_symlinks_in_the_tree_are_not_followed(tmp_path: Path, tree: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from buildkit_bisect.builds import Builder, Recipe, builder
 from buildkit_bisect.builds.compile import Compiled
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.campaign import validate
+from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.patch import backports, given, patches
 from buildkit_bisect.patch.patches import Patch
@@ -25,6 +27,10 @@ pytestmark = pytest.mark.local
 
 WORDS = "util/words/words.go"
 FIX = f'--- a/{WORDS}\n+++ b/{WORDS}\n@@ -3 +3 @@\n-const Cached = "ran"\n+const Cached = "fixed"\n'
+MODULES = (
+    "--- a/vendor/modules.txt\n+++ b/vendor/modules.txt\n@@ -1 +1 @@\n"
+    "-# the zip of v0.13.2 has it\n+# x\n"
+)
 NEW = "--- /dev/null\n+++ b/{}\n@@ -0,0 +1 @@\n+package new\n"
 
 
@@ -113,9 +119,10 @@ def test_a_patch_that_does_not_apply(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 LEFT_OUT = (
-    "odd changes {}, which is not in the Go module (vendored packages, nested modules and symlinks"
-    " are left out): it needs a git source"
+    "odd changes {}, which is not in the Go module (nested modules and symlinks are left out): it"
+    " needs a git source"
 )
+VENDORED = "odd changes {}, and vendored packages are not in the Go module: it needs a git source"
 
 
 @pytest.mark.parametrize(
@@ -126,23 +133,27 @@ LEFT_OUT = (
         # It would apply, and change nothing.
         ([FIX, NEW.format("vendor/example.org/x/y.go")], "vendor/example.org/x/y.go"),
         ([FIX + NEW.format("vendor/modules.txt")], "vendor/modules.txt"),
+        ([MODULES], "vendor/modules.txt"),  # which the zips of some releases have
         # In the repository, the first diff might have been used.
         ([FIX.replace(WORDS, "hack/a.go"), FIX.replace("ran", "run")], "hack/a.go"),
     ],
 )
 def test_a_patch_of_files_that_no_module_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diffs: list[str], file: str
+    cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diffs: list[str], file: str
 ) -> None:
     compiler = Compiler(monkeypatch)
+    (cached / "vendor").mkdir()
+    (cached / "vendor/modules.txt").write_text("# the zip of v0.13.2 has it\n")
+    reason = (VENDORED if file.startswith("vendor/") else LEFT_OUT).format(file)
     odd = patch(tmp_path, "odd", *diffs)
     refused = build("v0.21.0", odd)
     assert isinstance(refused, NoBuild)
-    assert (refused.stage, refused.reason) == (Stage.PATCH, LEFT_OUT.format(file))
+    assert (refused.stage, refused.reason) == (Stage.PATCH, reason)
     assert not refused.infra
     assert build("v0.21.0", odd) == refused, "also if it is stored"
     assert compiler.trees == []
     fit = backports.fit(source(), at("v0.21.0"), [odd])
-    assert (fit.state, fit.detail) == (FitState.UNKNOWN, LEFT_OUT.format(file))
+    assert (fit.state, fit.detail) == (FitState.UNKNOWN, reason)
 
 
 def test_a_file_that_an_earlier_patch_adds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +162,46 @@ def test_a_file_that_an_earlier_patch_adds(tmp_path: Path, monkeypatch: pytest.M
     changes = "--- a/util/new/new.go\n+++ b/util/new/new.go\n@@ -1 +1,2 @@\n package new\n+\n"
     made = build("v0.21.0", adds, patch(tmp_path, "changes", changes))
     assert isinstance(made, Build), made
+
+
+GONE = f"--- a/{WORDS}\n+++ /dev/null\n@@ -1,3 +0,0 @@\n" + "".join(
+    f"-{line}\n" for line in words("ran").splitlines()
+)
+MOVED = (
+    f"diff --git a/{WORDS} b/util/new.go\nsimilarity index 50%\nrename from {WORDS}\n"
+    "rename to util/new.go\n" + FIX.replace(f"b/{WORDS}", "b/util/new.go")
+)
+
+
+@pytest.mark.parametrize("removal", [GONE, MOVED])
+def test_a_file_that_an_earlier_patch_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removal: str
+) -> None:
+    """The module has the file: the second patch does not apply with any source."""
+    Compiler(monkeypatch)
+    series = [patch(tmp_path, "first", removal), patch(tmp_path, "second", FIX)]
+    refused = build("v0.21.0", *series)
+    reason = f"second does not apply: {WORDS}: No such file or directory"
+    assert isinstance(refused, NoBuild)
+    assert (refused.stage, refused.reason) == (Stage.PATCH, reason)
+    fit = backports.fit(source(), at("v0.21.0"), series)
+    assert (fit.state, fit.short) == (FitState.CONFLICTS, WORDS)
+    assert fit.detail == reason
+
+
+def test_a_file_that_earlier_patches_add_and_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Compiler(monkeypatch)
+    name = "util/new/new.go"
+    series = [
+        patch(tmp_path, "adds", NEW.format(name)),
+        patch(tmp_path, "gone", f"--- a/{name}\n+++ /dev/null\n@@ -1 +0,0 @@\n-package new\n"),
+        patch(tmp_path, "late", f"--- a/{name}\n+++ b/{name}\n@@ -1 +1,2 @@\n package new\n+\n"),
+    ]
+    refused = build("v0.21.0", *series)
+    assert isinstance(refused, NoBuild)
+    assert refused.reason == f"late does not apply: {name}: No such file or directory"
 
 
 def test_a_later_diff_is_used_if_the_first_one_is_for_another_release(
@@ -167,6 +218,49 @@ def test_where_patches_apply() -> None:
     assert backports.newest(source()) == "latest"
 
 
+class Lacking(ModuleSource):
+    """A module of which v0.20.1 cannot be read."""
+
+    error: BisectError = InfraFailed("cannot download it: connection refused", hint="later")
+
+    def write(self, revision: Revision, files: Iterable[str], folder: Path) -> None:
+        if revision.ref == "v0.20.1":
+            raise self.error
+        super().write(revision, files, folder)
+
+
+@pytest.mark.parametrize("kind", [BadInput, InfraFailed, Missing])
+def test_a_release_that_cannot_be_read(tmp_path: Path, kind: type[BisectError]) -> None:
+    lacking = Lacking(_versions=["v0.20.1", "v0.21.0"])
+    lacking.error = kind("no v0.20.1", hint="another")
+    one, two = patch(tmp_path, "fix", FIX), patch(tmp_path, "new", NEW.format("util/new/new.go"))
+    found = backports.tables(lacking, backports.lines(lacking), {"fix": [one], "new": [two]})
+    for unread, read in found.values():
+        assert (unread.ref, unread.state) == ("v0.20.1", FitState.UNKNOWN)
+        assert unread.detail == "cannot be read: no v0.20.1"
+        assert read.state == FitState.APPLIES
+    with pytest.raises(kind, match=r"no v0\.20\.1"):  # the base of a validation
+        backports.fit(lacking, at("v0.20.1"), [one])
+
+
+def test_the_base_is_refused_whatever_else_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The releases are only looked up for a hint."""
+    odd = patch(tmp_path, "odd", FIX.replace("ran", "walked"))
+    lacking = Lacking(_versions=["v0.20.1", "v0.21.0"])
+    base = at("v0.21.0")
+    with pytest.raises(BadInput, match=r"on v0\.21\.0, patch failed: util/words/words\.go:3"):
+        validate._check_fit(lacking, base, [odd])
+
+    def unlisted(_: object) -> NoReturn:
+        raise InfraFailed("cannot list the Go module")
+
+    monkeypatch.setattr(ModuleSource, "releases", unlisted)
+    with pytest.raises(BadInput, match=r"on v0\.21\.0, patch failed: util/words/words\.go:3"):
+        validate._check_fit(lacking, base, [odd])
+
+
 def test_what_a_module_contains_is_not_known(tmp_path: Path) -> None:
     limits = f'introduced-by = "{"1" * 40}"\nrequires = ["{"2" * 40}"]\n'
     fix = patch(tmp_path, "fix", FIX, metadata=limits)
@@ -178,6 +272,23 @@ def test_what_a_module_contains_is_not_known(tmp_path: Path) -> None:
     assert one.state == FitState.CONFLICTS
     assert one.detail.startswith(f"{unknown}; patch failed: {WORDS}:3; ")
     assert (other.state, other.detail, other.sha) == (FitState.APPLIES, unknown, "")
+
+
+@pytest.mark.parametrize("fixes", ["", "1" * 40])
+def test_whether_a_module_contains_the_patch_itself_is_not_known(
+    tmp_path: Path, fixes: str
+) -> None:
+    """It may be in the release, and what it changed may have changed since."""
+    limits = f'commit = "{"3" * 40}"\nintroduced-by = "{fixes}"\n'
+    fix = patch(tmp_path, "fix", FIX, metadata=limits)
+    one, other = backports.table(source(), backports.lines(source()), [fix])
+    more = f" and {fixes[:12]}, which the patch fixes," if fixes else ""
+    unknown = f"whether it contains {'3' * 12}, which is the patch itself,{more} needs a git source"
+    assert one.state == FitState.CONFLICTS
+    assert one.detail.startswith(f"{unknown}; patch failed: {WORDS}:3; ")
+    # If it was there, it would not apply.
+    assert other.state == FitState.APPLIES
+    assert "itself" not in other.detail
 
 
 def test_a_patch_that_is_already_in_the_module(tmp_path: Path) -> None:

@@ -149,3 +149,22 @@ def test_a_reused_process_id_is_not_the_owner() -> None:
         for child in children.values():
             child.kill()
             child.wait()
+
+
+def test_a_python_without_descriptors_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python has `os.pidfd_open` only if the C library it was built with has it."""
+    monkeypatch.delattr(os, "pidfd_open")
+    assert process.run(["true"], timeout=10).ok
+    began = time.monotonic()
+    assert process.run(["sleep", "100"], timeout=0.2, check=False).timed_out
+    assert time.monotonic() - began < 10
+    mark = marks.new()
+    child = subprocess.Popen(
+        ["/usr/bin/env", "sleep", "1000"], env={**os.environ, marks.NAME: mark}
+    )
+    try:
+        marks.end(marks.Orphan(pid=child.pid, mark=mark, command=""))
+        assert child.poll() is None, "not even a process that has the mark"
+    finally:
+        child.kill()
+        child.wait()

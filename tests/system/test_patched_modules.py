@@ -104,7 +104,10 @@ def test_a_patch_of_a_vendored_package_is_skipped_and_says_why(proxy: Proxy) -> 
     vendored = proxy.patch("vendored", DIFF.format("a", "b").replace(WORDS, "vendor/x/y/z.go"))
     done = proxy.task("build", "v0.21.0", "--patches", vendored)
     assert done.code == 4
-    assert "vendored changes vendor/x/y/z.go, which is not in the Go module" in done.stderr
+    assert (
+        "vendored changes vendor/x/y/z.go, and vendored packages are not in the Go module"
+        in done.stderr
+    )
     assert "it needs a git source (try: --source git --repo PATH)" in done.stderr
 
 
@@ -153,7 +156,7 @@ def test_what_validate_refuses(proxy: Proxy) -> None:
     for options, names in (
         ((fix, "--culprit", "051818cf3"), "needs a git source: a module has no commits to revert"),
         ((fix, "--base", "v0.20.0"), "--base v0.21.0, where it applies"),
-        ((vendored,), "on v0.21.0, vendored changes vendor/x/y.go, which is not in the Go module"),
+        ((vendored,), "on v0.21.0, vendored changes vendor/x/y.go, and vendored packages are not"),
         (("pr/7107",), "pr/7107 as a patch needs a git source"),
     ):
         done = proxy.task("validate", *options, "--script", proxy.script())
@@ -173,5 +176,6 @@ def test_where_patches_apply(proxy: Proxy) -> None:
     ]
     shown = proxy.task("patch-check", fix)
     assert shown.stdout.splitlines()[-2] == (
-        "Whether a release contains what a patch fixes or requires needs a git source."
+        "Whether a release contains what a patch fixes or requires, or the patch itself, needs a"
+        " git source."
     )

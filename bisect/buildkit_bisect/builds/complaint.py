@@ -56,7 +56,7 @@ _LOADER = re.compile(
     r"no required module provides package .*"
     r"|cannot find module providing package \S+: import lookup disabled by -mod=.*"
     r"|cannot query module due to -mod=vendor"
-    r"|missing go\.sum entry .*"
+    r"|(\S+@\S+: )?missing go\.sum entry .*"
     r"|use of (internal|vendored) package \S+ not allowed"
     r"|import cycle not allowed"
     r"|build constraints exclude all Go files in .*"
@@ -91,13 +91,15 @@ _MODULE = re.compile(
     r"go: updates to go\.(mod|sum) needed.*"
     r"|go: (go\.mod file not found in current directory|cannot find main module).*"
     r"|go: inconsistent vendoring in .*"
+    r"|go: \S+@\S+: missing go\.sum entry for go\.mod file.*"
 )
 #: The directory of a package of Go's own, in a message.
 _GOROOT = re.compile(r"/(go|toolchain@)[^/\s]*/src/")
 
 #: Our words for a patch that git refuses. Git itself may also have failed.
 _UNPATCHED = re.compile(
-    r".+ (is already applied|does not apply: .+|changes .+, which is not in the Go module .+)"
+    r".+ (is already applied|does not apply: .+|changes .+, which is not in the Go module .+"
+    r"|changes .+, and vendored packages are not in the Go module: .+)"
 )
 _GIT_FAILED = re.compile(r"can't open patch|fatal: |git apply exited")
 

@@ -13,7 +13,7 @@ from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.validate_run import Candidate, ValidationRun
-from buildkit_bisect.errors import BadInput, BisectError, NoAnswer
+from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing, NoAnswer
 from buildkit_bisect.events import Planned
 from buildkit_bisect.model import Revision, Variant
 from buildkit_bisect.options.choices import Checks
@@ -111,7 +111,9 @@ def _check_fit(source: Source, revision: Revision, chosen: Sequence[Patch]) -> N
             f"on {revision.ref}, {fit.detail}", hint=words(Validate, source="git", repo="PATH")
         )
     if fit.state is FitState.CONFLICTS:
-        found = backports.table(source, backports.lines(source), chosen)
+        found: list[backports.Fit] = []
+        with suppress(BadInput, InfraFailed, Missing):  # only for the hint
+            found = backports.table(source, backports.lines(source), chosen)
         hint = backports.hint(found, lambda ref: f"{words(Validate, base=ref)}, where it applies")
         raise BadInput(f"on {revision.ref}, {fit.detail}", hint=hint)
 

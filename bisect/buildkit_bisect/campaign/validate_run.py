@@ -12,6 +12,7 @@ from buildkit_bisect.campaign import validate_judge as judge
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.events import sayer
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
@@ -268,8 +269,7 @@ class ValidationRun:
         candidate = self._candidate
         say = sayer(self._events)
         source = candidate.source
-        fits = backports.table(source, backports.lines(source), candidate.patches)
-        info = replace(info, backports=tuple(map(_backport, fits)))
+        info = replace(info, backports=self._where_they_apply())
         if candidate.checks is Checks.CELLS:
             return info
         builder = candidate.setup.builder
@@ -282,6 +282,17 @@ class ValidationRun:
         )
         builds = gochecks.cross(builder, candidate.base, candidate.patched)
         return replace(info, checks=(*tests, *builds))
+
+    def _where_they_apply(self) -> tuple[BackportInfo, ...]:
+        source = self._candidate.source
+        try:
+            fits = backports.table(source, backports.lines(source), self._candidate.patches)
+        except (BadInput, InfraFailed, Missing) as error:  # the cells are done: keep them
+            self._collected.notes.append(
+                f"where the patches apply could not be checked: {error.message}"
+            )
+            return ()
+        return tuple(map(_backport, fits))
 
     def _report(self, cell: Cell) -> CellInfo:
         """Emit that *cell* is done, and return it as results describe it."""

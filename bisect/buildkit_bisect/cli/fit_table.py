@@ -18,6 +18,7 @@ _JOINED = {
     FitState.CONFLICTS: "conflicts in {}",
     FitState.LACKING: "applies, but lacks {}",
     FitState.PARTLY: "already applied: {}",
+    FitState.UNKNOWN: "not known: {}",
 }
 
 

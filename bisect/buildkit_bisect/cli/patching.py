@@ -163,7 +163,10 @@ def check(request: PatchCheck) -> int:
     for line in fit_table.table(found, shutil.get_terminal_size().columns):
         print(line)
     if not isinstance(opened(), GitSource):
-        print("Whether a release contains what a patch fixes or requires needs a git source.")
+        print(
+            "Whether a release contains what a patch fixes or requires, or the patch itself, needs"
+            " a git source."
+        )
     print(f"{words(PatchCheck, verbose=True)} prints every revision with git's reason.")
     return _exit_code(errors)
 

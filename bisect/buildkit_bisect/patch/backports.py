@@ -10,14 +10,15 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing
 from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv
-from buildkit_bisect.patch.patches import Patch, PatchFailed
+from buildkit_bisect.patch.patches import Patch, PatchFailed, present
 from buildkit_bisect.result import FitState
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.source.commits import branch_name
@@ -25,7 +26,7 @@ from buildkit_bisect.system import gitcmd, paths
 from buildkit_bisect.system.announce import announce, by_default
 
 #: Git's words for a hunk that does not apply, and for a missing file.
-_FAILED = re.compile(r"(?:patch failed: |^|; )([^\s:;]+)(?::\d+|: No such file)")
+_FAILED = re.compile(r"(?:^|[;:] )([^\s:;]+)(?::\d+|: No such file)")
 
 #: The first minor release of the table.
 SINCE = (0, 20)
@@ -83,19 +84,48 @@ def table(source: Source, revisions: Sequence[Revision], chosen: Sequence[Patch]
 def tables(
     source: Source, revisions: Sequence[Revision], by_name: Mapping[str, Sequence[Patch]]
 ) -> dict[str, list[Fit]]:
-    """Return `table` of each of *by_name*; the files of a revision are read once for all."""
+    """Return `table` of each of *by_name*; the files of a revision are read once for all.
+
+    A proxy may lack one release of a module: of a release that cannot be read, nothing is known.
+    """
     found: dict[str, list[Fit]] = {name: [] for name in by_name}
     with by_default("checking where the patches apply"):
         for revision in revisions:
-            with touched(source, revision, list(chain(*by_name.values()))) as whole:
+            with ExitStack() as stack:
+                try:
+                    files = touched(source, revision, list(chain(*by_name.values())))
+                    whole = stack.enter_context(files)
+                except (BadInput, InfraFailed, Missing) as error:
+                    if isinstance(source, GitSource):
+                        raise
+                    for fits in found.values():
+                        fits.append(_unread(revision, error))
+                    continue
                 for name, chosen in by_name.items():
                     found[name].append(_fit(source, revision, chosen, _part(whole, chosen)))
     return found
 
 
+def _unread(revision: Revision, error: BisectError) -> Fit:
+    return Fit(
+        ref=revision.ref,
+        sha=revision.sha,
+        state=FitState.UNKNOWN,
+        detail=f"cannot be read: {error.message}",
+        short="cannot be read",
+    )
+
+
 def fit(source: Source, revision: Revision, chosen: Sequence[Patch]) -> Fit:
-    """Return whether *chosen* apply, in order, to *revision*; already applied ones are skipped."""
-    return table(source, [revision], chosen)[0]
+    """Return whether *chosen* apply, in order, to *revision*; already applied ones are skipped.
+
+    Raises what the source raises if the revision cannot be read.
+    """
+    with (
+        by_default("checking where the patches apply"),
+        touched(source, revision, chosen) as tree,
+    ):
+        return _fit(source, revision, chosen, tree)
 
 
 def _part(whole: Path, chosen: Sequence[Patch]) -> Path:
@@ -118,17 +148,21 @@ def _fit(source: Source, revision: Revision, chosen: Sequence[Patch], tree: Path
 
     of_module = source.kind == "module"
     there, used = [], []
+    had: set[str] = set()
     for patch in chosen:
+        had |= present(tree, chosen)
         try:
-            name = patch.apply(tree, of_module=of_module)
+            name = patch.apply(tree, of_module=had if of_module else None)
         except PatchFailed as failed:
-            if not failed.already and not _is_merged(source, revision, patch):
+            merged = failed.already or _is_merged(source, revision, patch)
+            if not merged:
                 reason = failed.message
                 if failed.unknown:
-                    return made(FitState.UNKNOWN, reason)
+                    return made(FitState.UNKNOWN, reason, "needs a git source")
                 if len(chosen) == 1:
                     reason = reason.removeprefix(f"{patch.name} does not apply: ")
-                lacking, _ = _lacking(source, revision, [patch])
+                itself = patch.meta.commit if merged is None else ""
+                lacking, _ = _lacking(source, revision, [patch], itself)
                 parts = [lacking, f"{reason}{_fuzz(tree, patch)}"]
                 detail = "; ".join(filter(None, parts))
                 return made(FitState.CONFLICTS, detail, _conflict(reason))
@@ -183,23 +217,30 @@ def _has(source: Source, revision: Revision, commit: str) -> bool | None:
     )
 
 
-def _is_merged(source: Source, revision: Revision, patch: Patch) -> bool:
-    """Whether *revision* is known to contain the commit that *patch* was made from."""
-    if not isinstance(source, GitSource):
-        return False
+def _is_merged(source: Source, revision: Revision, patch: Patch) -> bool | None:
+    """Whether *revision* is known to contain the commit that *patch* was made from.
+
+    None without a history, if the patch names that commit.
+    """
     commit = patch.meta.commit
-    known = bool(commit) and source.mirror.commit(commit) == commit
-    return known and source.is_ancestor(commit, revision.sha)
+    if not commit:
+        return False
+    if not isinstance(source, GitSource):
+        return None
+    return source.mirror.commit(commit) == commit and source.is_ancestor(commit, revision.sha)
 
 
-def _lacking(source: Source, revision: Revision, chosen: Sequence[Patch]) -> tuple[str, list[str]]:
+def _lacking(
+    source: Source, revision: Revision, chosen: Sequence[Patch], itself: str = ""
+) -> tuple[str, list[str]]:
     """Describe and return commits that the patches fix or require and *revision* does not have.
 
-    Those of which that is not known are only described.
+    Those of which that is not known are only described, and so is *itself*, a patch's own commit.
     """
     fixed = dict.fromkeys(p.meta.introduced_by for p in chosen if p.meta.introduced_by)
     required = dict.fromkeys(c for patch in chosen for c in patch.meta.requires)
-    missing, described, unknown = [], [], []
+    missing, described = [], []
+    unknown = [f"{itself[:12]}, which is the patch itself,"] if itself else []
     for what, commits in (("fixes", fixed), ("requires", required)):
         for commit in commits:
             has = _has(source, revision, commit)

@@ -80,6 +80,7 @@ def parse(name: str, data: bytes, *, where: str = "") -> Diff:
         raise BadInput(f"{where} is not a unified diff: it has no hunk", hint=_HOW)
     changes = []
     for file in patch:
+        before = file.source_file.removeprefix("a/") if file.is_rename else file.path
         for hunk in file:
             if max(hunk.source_start, hunk.target_start) > _MOST_LINES:
                 line = max(hunk.source_start, hunk.target_start)
@@ -92,9 +93,7 @@ def parse(name: str, data: bytes, *, where: str = "") -> Diff:
                     " so its position is ambiguous",
                     hint=_HOW,
                 )
-            changes.append(
-                Change(path=file.path, at=hunk.source_start, before=tuple(_before(hunk)))
-            )
+            changes.append(Change(path=before, at=hunk.source_start, before=tuple(_before(hunk))))
     return Diff(
         name=name,
         text=text,

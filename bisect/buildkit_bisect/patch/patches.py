@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -112,15 +112,23 @@ class Patch:
     def not_for_modules(self) -> str:
         """Why it cannot be applied to any Go module; "" if it may be."""
         vendored = [f for f in self.files if "vendor" in PurePosixPath(f).parts[:-1]]
-        return self._not_there(vendored[0]) if vendored else ""
+        if not vendored:
+            return ""
+        # A zip may have vendor/modules.txt, which no build of the module reads.
+        return (
+            f"{self.name} changes {vendored[0]}, and vendored packages are not in the Go module: it"
+            " needs a git source"
+        )
 
-    def apply(self, tree: Path, *, of_module: bool = False) -> str:
+    def apply(self, tree: Path, *, of_module: Collection[str] | None = None) -> str:
         """Apply the first diff that applies to *tree*; return its name.
 
-        Raises `PatchFailed` and leaves the tree unchanged if none applies, or if the change is
-        already applied; *of_module*, also if the tree lacks a file that the repository may have.
+        *of_module* has the files that were in the tree of a Go module, as `present` returns them,
+        before any patch and after those before this one. Raises `PatchFailed` and leaves the tree
+        unchanged if no diff applies, or if the change is already applied; in a module, also if a
+        file never was there, which the repository may have.
         """
-        if of_module and self.not_for_modules:
+        if of_module is not None and self.not_for_modules:
             raise PatchFailed(self.not_for_modules, unknown=True)
         reasons = []
         absent = ""
@@ -141,14 +149,14 @@ class Patch:
             reasons.append(reason if len(self.diffs) == 1 else f"{diff.name}: {reason}")
         if already:
             raise PatchFailed(f"{self.name} is already applied", already=True)
-        if of_module and absent:
+        if of_module is not None and absent and absent not in of_module:
             raise PatchFailed(self._not_there(absent), unknown=True)
         raise PatchFailed(f"{self.name} does not apply: {'; '.join(reasons)}")
 
     def _not_there(self, file: str) -> str:
         return (
-            f"{self.name} changes {file}, which is not in the Go module (vendored packages, nested"
-            " modules and symlinks are left out): it needs a git source"
+            f"{self.name} changes {file}, which is not in the Go module (nested modules and"
+            " symlinks are left out): it needs a git source"
         )
 
     def _path(self, diff: Diff) -> Path:
@@ -166,8 +174,15 @@ def _ambiguous(tree: Path, diff: Diff) -> str:
 
 def apply(tree: Path, chosen: Sequence[Patch], *, of_module: bool = False) -> None:
     """Apply *chosen* in order; raises `PatchFailed` with the one that does not apply."""
+    had: set[str] = set()
     for patch in chosen:
-        patch.apply(tree, of_module=of_module)
+        had |= present(tree, chosen)
+        patch.apply(tree, of_module=had if of_module else None)
+
+
+def present(tree: Path, chosen: Sequence[Patch]) -> set[str]:
+    """Return the paths that *chosen* touch and *tree* has now."""
+    return {f for patch in chosen for f in patch.files if (tree / f).is_file()}
 
 
 def names(root: Path | None = None) -> list[str]:

@@ -69,7 +69,7 @@ FITS = {
     FitState.THERE: "already applied",
     FitState.PARTLY: "partly applied",
     FitState.CONFLICTS: "conflicts",
-    FitState.UNKNOWN: "needs a git source",
+    FitState.UNKNOWN: "not known",
 }
 
 

@@ -89,4 +89,4 @@ class FitState(StrEnum):
     THERE = "there"  # already applied
     PARTLY = "partly"  # some are already applied
     CONFLICTS = "conflicts"
-    UNKNOWN = "unknown"  # they change a file that the source may lack though the repository has it
+    UNKNOWN = "unknown"  # the source has not all of the repository, or could not be read

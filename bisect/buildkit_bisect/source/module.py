@@ -20,7 +20,7 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.source import forms, github, names
 from buildkit_bisect.source.inputs import PROGRAMS
-from buildkit_bisect.system import paths, process
+from buildkit_bisect.system import cache_limit, paths, process
 from buildkit_bisect.system.announce import announce, by_default
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.retry import passing, retried
@@ -143,7 +143,12 @@ class ModuleSource:
 
     def _identity(self, revision: Revision) -> str:
         self._directory(revision)
-        return f"{self.module}@{revision.describe} {self._zip_sum(revision)}"
+        checksum = self._zip_sum(revision)
+        if not checksum:  # other zips of this version would have the same identity
+            raise InfraFailed(
+                f"the module cache has no checksum of {self.module}@{revision.describe}", hint=_GIT
+            )
+        return f"{self.module}@{revision.describe} {checksum}"
 
     def write(self, revision: Revision, files: Iterable[str], folder: Path) -> None:
         """Copy those of *files* that the module has to *folder*."""
@@ -173,6 +178,7 @@ class ModuleSource:
         yield self._directory(revision)
 
     def _directory(self, revision: Revision) -> Path:
+        cache_limit.used(paths.cache("gomod"))  # from here on it is not removed
         version = revision.describe
         path = paths.cache("gomod") / f"{self.module}@{_escape(version)}"
         partial = self._download_dir() / f"{_escape(version)}.partial"

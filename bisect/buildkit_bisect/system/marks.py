@@ -60,8 +60,12 @@ def orphans() -> list[Orphan]:
 
 
 def end(left: Orphan) -> None:
-    """Kill a process that `orphans` returned, unless its id now belongs to another process."""
-    with contextlib.suppress(OSError):
+    """Kill a process that `orphans` returned, unless its id now belongs to another process.
+
+    Nothing is killed if the kernel or Python has no descriptors of processes: the id might then be
+    another's by the time of the signal.
+    """
+    with contextlib.suppress(OSError, AttributeError):
         descriptor = os.pidfd_open(left.pid)
         try:
             if _mark_of(left.pid) == left.mark:

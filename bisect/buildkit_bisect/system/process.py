@@ -117,7 +117,7 @@ class Child(subprocess.Popen[bytes]):
         of a git command that takes 8 ms after 16.
         """
         if timeout is not None and self.poll() is None:
-            with contextlib.suppress(OSError):  # an old kernel
+            with contextlib.suppress(OSError, AttributeError):  # an old kernel or C library
                 # The id is still the child's: nothing else reaps it.
                 if not _ended(self.pid, timeout):
                     raise subprocess.TimeoutExpired(self.args, timeout)

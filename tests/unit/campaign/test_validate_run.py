@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import NoReturn, cast
 
 import pytest
 
@@ -16,6 +16,7 @@ from buildkit_bisect.campaign import validate_run
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.validate_run import Candidate, ValidationRun
+from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing
 from buildkit_bisect.events import Silent
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
 from buildkit_bisect.lab.lab import Lab
@@ -285,3 +286,22 @@ def test_a_culprit_is_not_reverted_without_a_history(tmp_path: Path) -> None:
         info = validate(lab, tmp_path, patch, checks=Checks.CELLS, source=ModuleSource())
         assert (info.status, info.culprit, info.reverted) == ("fixes", "", "")
         assert info.notes == notes
+
+
+@pytest.mark.parametrize("kind", [BadInput, InfraFailed, Missing])
+@pytest.mark.parametrize("of", ["lines", "table"])
+def test_a_finished_validation_is_kept_if_where_it_applies_cannot_be_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BisectError], of: str
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise kind("cannot list it: connection refused")
+
+    looked_up = {"lines": lambda _: (), "table": lambda *_: (), of: fail}
+    monkeypatch.setattr(validate_run, "backports", SimpleNamespace(**looked_up))
+    lab = FakeLab({"master": [BROKEN], "master + one": [FINE]})
+    info = validate(lab, tmp_path, ONE, checks=Checks.CELLS, source=ModuleSource())
+    assert (info.status, info.backports) == ("fixes", ())
+    (note,) = info.notes
+    assert note == (
+        "where the patches apply could not be checked: cannot list it: connection refused"
+    )

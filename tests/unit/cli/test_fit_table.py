@@ -24,7 +24,8 @@ FOUND = {
         fit("master", FitState.APPLIES),
     ],
     "a-series": [
-        fit("v0.19", FitState.UNKNOWN),
+        fit("v0.18", FitState.UNKNOWN, "cannot be read"),
+        fit("v0.19", FitState.UNKNOWN, "needs a git source"),
         fit("v0.20", FitState.PARTLY, "my-fix, another-patch-with-a-long-name"),
         fit("v0.21", FitState.THERE),
         fit("master", FitState.THERE),
@@ -42,7 +43,8 @@ def test_neighbours_with_the_same_result_are_one_row() -> None:
         "          v0.24           applies",
         "          v0.25           conflicts",
         "          master          applies",
-        "a-series  v0.19           needs a git source",
+        "a-series  v0.18           not known: cannot be read",
+        "          v0.19           not known: needs a git source",
         "          v0.20           already applied: my-fix,",
         "                          another-patch-with-a-long-name",
         "          v0.21 - master  already applied",
@@ -60,6 +62,8 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         ("patch failed: solver/a.go:29; solver/a.go: patch does not apply", "solver/a.go"),
         ("solver/new.go: No such file or directory", "solver/new.go"),
         ("my.patch: patch failed: solver/b.go:1; solver/b.go: patch does not apply", "solver/b.go"),
+        ("my.patch: solver/new.go: No such file or directory", "solver/new.go"),
+        ("mine does not apply: solver/new.go: No such file or directory", "solver/new.go"),
         ("the context is ambiguous", ""),
     ],
 )

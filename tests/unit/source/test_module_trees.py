@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,7 +13,7 @@ import pytest
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.model import Revision
 from buildkit_bisect.source.module import MODULE, ModuleSource
-from buildkit_bisect.system import paths
+from buildkit_bisect.system import cache_limit, paths
 
 FILES = {"go.mod": "module x\n", "solver/exporter.go": "package solver\n", "solver/a/b.go": "b\n"}
 REVISION = Revision(ref="v0.26.0", sha="", describe="v0.26.0")
@@ -102,3 +104,24 @@ def test_another_zip_of_the_same_version_is_another_source(cached: Path) -> None
     assert before[0] != after[0]
     assert before[1] != after[1]
     assert source.affected(REVISION, ["solver/exporter.go"]) == {"buildkitd", "buildctl"}
+
+
+def test_the_module_cache_is_kept_while_a_module_is_used(cached: Path) -> None:
+    """No go command runs for a module that is there, so nothing else says that it is in use."""
+    cache = paths.cache("gomod")
+    os.utime(cache, (time.time() - 90_000,) * 2)
+    assert ModuleSource().read(REVISION, "go.mod") == "module x\n"
+    assert cache_limit.trim(0) == []
+    assert cached.is_dir()
+
+
+def test_without_a_checksum_a_module_has_no_identity(
+    cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zips = paths.cache("gomod") / "cache" / "download" / MODULE / "@v"
+    (zips / "v0.26.0.ziphash").write_text("\n")
+    monkeypatch.setattr(ModuleSource, "_go", lambda *_, **__: {"Dir": str(cached)})
+    source = ModuleSource()
+    for ask in (source.inputs, lambda revision: source.content(revision, [])):
+        with pytest.raises(InfraFailed, match=r"no checksum of .*@v0\.26\.0"):
+            ask(REVISION)
