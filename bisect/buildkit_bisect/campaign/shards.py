@@ -182,6 +182,7 @@ def _plan(setup: Setup, rows: Sequence[Sequence[Variant]], trials: int) -> str:
         ],
         "cells": [(s.name, s.digest, setup.cells(s)) for s in setup.scenarios],
         "trials": trials,
+        "source": setup.source.kind,
         "runtime": [str(one) for one in request.runtime],
         "images": str(request.images),
     }

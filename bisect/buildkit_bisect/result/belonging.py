@@ -63,7 +63,7 @@ def check(given: Sequence[Given]) -> None:
     """Raise `BadInput` for the first thing that two of *given* disagree on."""
     for one in given:
         _check_kind(one)
-    for differs in (_scenario, _patch, _commit, _binary, _plan):
+    for differs in (_source, _scenario, _patch, _commit, _binary, _plan):
         differs(given)
 
 
@@ -103,6 +103,14 @@ def _once(
                     f"{name} is not the same: {was} in {first.name}, {shown} in {one.name}",
                     hint=hint,
                 )
+
+
+def _source(given: Sequence[Given]) -> None:
+    def kinds(result: Result) -> Iterator[tuple[object, str, object, str]]:
+        kind = result.source.get("kind", "")
+        yield "", "BuildKit's source", kind, kind or "none"
+
+    _once(given, kinds, "the same --source for all")
 
 
 def _scenario(given: Sequence[Given]) -> None:

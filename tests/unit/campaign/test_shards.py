@@ -140,8 +140,9 @@ def test_shards_of_one_matrix_know_each_other() -> None:
         plan(setup(), *two, trials=4),
         plan(setup(), *two, of=3),
         plan(setup(scenarios=(scenario,)), *two),
+        plan(setup(source=Source(kind="module")), *two),
     ]
-    assert len({plan(setup(), *two), *unlike}) == 8
+    assert len({plan(setup(), *two), *unlike}) == 9
 
 
 def test_a_shard_without_rows_is_done_before_it_begins() -> None:

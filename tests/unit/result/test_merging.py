@@ -168,6 +168,10 @@ def with_build(**changes: Any) -> Result:
     [
         (results.bisect(), "b is the result of bisect; only those of matrix and run can be merged"),
         (replace(WHOLE, status="interrupted"), "b is interrupted"),
+        (
+            elsewhere(replace(WHOLE, source={**WHOLE.source, "kind": "module"})),
+            "BuildKit's source is not the same: git in a, module in b",
+        ),
         (replace(WHOLE, scenarios=()), "b has a cell of cross-stage-lazy, and not that scenario"),
         (
             with_scenario(digest="0" * 64),
