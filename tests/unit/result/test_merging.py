@@ -325,3 +325,19 @@ def test_a_machine_that_the_document_does_not_describe_is_wrong() -> None:
     cells: tuple[CellInfo, ...] = (replace(first, machine="machine 3"), *rest)
     found = resultcheck.wrong(results.matrix(cells=cells))
     assert found == "CellInfo.machine: no 'machine 3' in the machines"
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({}, "none"),
+        ({"bases": "same"}, "bases"),
+        ({"bases": "same", "snapshotter": "overlayfs", "x": "y"}, "bases, snapshotter, x"),
+    ],
+)
+def test_a_cell_with_other_axes_than_its_scenario_is_wrong(
+    axes: dict[str, str], message: str
+) -> None:
+    assert resultcheck.wrong(changed(WHOLE, 3, axes=axes)) == (
+        f"CellInfo.axes: {message}; those of cross-stage-lazy are bases, snapshotter"
+    )
