@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, printable_line
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Matrix
 from buildkit_bisect.phrases import labelled
@@ -44,7 +44,7 @@ def key(cell: CellInfo) -> Key:
 def label(cell: CellInfo) -> str:
     """Return *cell* as messages name it."""
     axes = " ".join(f"{name}={value}" for name, value in sorted(cell.axes.items()))
-    return labelled(variant(cell), f"{cell.scenario} {axes}".strip())
+    return printable_line(labelled(variant(cell), f"{cell.scenario} {axes}".strip()))
 
 
 def variant(cell: CellInfo) -> str:
@@ -79,8 +79,9 @@ def _check_kind(one: Given) -> None:
         raise BadInput(f"{one.name} is {result.status}", hint="run its command again")
     names = [scenario.name for scenario in result.scenarios]
     if stray := [cell for cell in result.cells if cell.scenario not in names]:
+        scenario = printable_line(stray[0].scenario)
         raise BadInput(
-            f"{one.name} has a cell of {stray[0].scenario}, and not that scenario",
+            f"{one.name} has a cell of {scenario}, and not that scenario",
             hint="leave it out",
         )
 
@@ -99,8 +100,9 @@ def _once(
         for what, name, value, shown in of(one.result):
             first, other, was = known.setdefault(what, (one, value, shown))
             if other != value:
+                thing, old, new = map(printable_line, (name, was, shown))
                 raise BadInput(
-                    f"{name} is not the same: {was} in {first.name}, {shown} in {one.name}",
+                    f"{thing} is not the same: {old} in {first.name}, {new} in {one.name}",
                     hint=hint,
                 )
 

@@ -230,6 +230,37 @@ def test_what_does_not_belong_together_is_refused(other: Result, message: str) -
     assert refusal(own, other) == message
 
 
+TRIAL = WHOLE.cells[0].trials[0]
+LINES = "s\nerror: all is well"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        (
+            replace(WHOLE, scenarios=(replace(WHOLE.scenarios[0], name=LINES),), cells=()),
+            replace(
+                WHOLE,
+                scenarios=(replace(WHOLE.scenarios[0], name=LINES, digest="0" * 64),),
+                cells=(),
+            ),
+        ),
+        (WHOLE, with_scenario(outcomes=({"name": LINES, "verdict": "good", "means": "x"},))),
+        (WHOLE, elsewhere(replace(WHOLE, source={"kind": LINES}))),
+        (WHOLE, with_build(key="other", go=LINES)),
+        (WHOLE, changed(WHOLE, scenario=LINES)),
+        (
+            changed(WHOLE, ref=LINES),
+            changed(WHOLE, ref=LINES, trials=(TRIAL, replace(TRIAL, seconds=99.0))),
+        ),
+    ],
+)
+def test_a_refusal_is_one_line_whatever_the_documents_contain(others: tuple[Result, ...]) -> None:
+    others = tuple(replace(o, cells=o.cells[:6]) for o in others)
+    message = refusal(*others)
+    assert "s\\nerror: all is well" in message
+
+
 def test_other_plans_of_one_command_are_refused() -> None:
     moved = replace(part(2), shard=ShardInfo(number=2, of=5, plan="cd" * 32))
     assert refusal(part(1), moved) == (
