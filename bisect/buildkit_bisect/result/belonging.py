@@ -175,11 +175,10 @@ def _binary(given: Sequence[Given]) -> None:
 def _plan(given: Sequence[Given]) -> None:
     def plans(result: Result) -> Iterator[tuple[object, str, object, str]]:
         if shard := result.shard:
-            command = unsharded(result.command)
             shown = f"shard {shard.number} of plan {shard.plan[:_SHORT]}"
-            yield (command, shard.of), "the matrix of one command", shard.plan, shown
+            yield "", "the matrix of the shards", shard.plan, shown
 
-    _once(given, plans, "run them with the same sources, so that all find the same commits")
+    _once(given, plans, "merge the shards of one matrix; all run with the same options and commits")
 
 
 def _shown(build: BuildInfo) -> str:
