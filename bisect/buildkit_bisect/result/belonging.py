@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from buildkit_bisect.errors import BadInput, printable_line
 from buildkit_bisect.options.command import inv, words
@@ -57,6 +57,33 @@ def facts(result: Result, machine: str) -> dict[str, str] | None:
     if result.machines:
         return result.machines.get(machine)
     return result.host
+
+
+def with_commits(given: Sequence[Given]) -> list[Given]:
+    """Return *given*, each with the commits of module versions that any of them knows.
+
+    Only some proxies report the commit of a version.
+    """
+    known = {
+        (r.ref, r.describe): r.sha
+        for one in given
+        for r in one.result.revisions
+        if r.sha and r.describe
+    }
+
+    def completed(result: Result) -> Result:
+        cells = (
+            replace(c, revision=known.get((c.ref, c.revision), c.revision)) for c in result.cells
+        )
+        revisions = (
+            replace(r, sha=r.sha or known.get((r.ref, r.describe), "")) for r in result.revisions
+        )
+        found = result.reproduction
+        if found:
+            found = replace(found, revision=known.get((found.ref, found.revision), found.revision))
+        return replace(result, cells=tuple(cells), revisions=tuple(revisions), reproduction=found)
+
+    return [replace(one, result=completed(one.result)) for one in given]
 
 
 def check(given: Sequence[Given]) -> None:

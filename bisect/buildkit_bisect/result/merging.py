@@ -50,7 +50,7 @@ class _Machine:
 
 
 def joined(given: Sequence[Given], command: str) -> Joined:
-    """Return the results *given* as one; *command* made it.
+    """Return the results *given* (of `belonging.with_commits`) as one; *command* made it.
 
     Raises `BadInput` for the first thing that shows that they do not belong together.
     """

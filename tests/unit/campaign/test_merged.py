@@ -233,6 +233,26 @@ def test_the_reproduction_is_that_of_the_worst_cell_that_has_one(tmp_path: Path)
     assert document.reproduction.script == "bad"
 
 
+def test_a_version_whose_commit_only_one_machine_knows_is_one_revision(tmp_path: Path) -> None:
+    one = whole()
+    cells = tuple(replace(c, revision=c.ref, build=None) for c in one.cells)
+    revisions = tuple(replace(r, describe=r.ref) for r in one.revisions)
+    own = replace(one, revisions=revisions, cells=tuple(replace(c, build=None) for c in one.cells))
+    without = replace(
+        elsewhere(replace(own, cells=cells), kernel="6.8"),
+        revisions=tuple(replace(r, sha="") for r in revisions),
+    )
+    folders = [written(tmp_path / "one", without), written(tmp_path / "two", own)]
+    document, _ = merge(folders, tmp_path / "out")
+    assert document.revisions == revisions
+    assert {c.revision for c in document.cells} == {r.sha for r in revisions}
+    other = replace(
+        without, revisions=tuple(replace(r, describe="v9.9.9") for r in without.revisions)
+    )
+    message = refusal([folders[1], written(tmp_path / "three", other)], tmp_path / "none")
+    assert message.startswith("revision v0.24.0 is not the same: ")
+
+
 def test_notes_on_pulled_builds_count_all_of_them(tmp_path: Path) -> None:
     def pulled(number: int) -> Result:
         one = part(number)
