@@ -14,7 +14,7 @@ from buildkit_bisect.errors import BadInput, printable_line
 from buildkit_bisect.lab.carried_evidence import Carrier
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.result import ReproductionInfo, Result, merging
-from buildkit_bisect.result.belonging import Given, key
+from buildkit_bisect.result.belonging import Given, key, with_commits
 from buildkit_bisect.result.merging import Joined
 from buildkit_bisect.system.announce import announce
 
@@ -33,6 +33,7 @@ def merge(names: Sequence[str], out: Path, command: str) -> tuple[Result, Path]:
             Given(number=n, name=printable_line(name), result=result.read(folder))
             for n, (name, folder) in enumerate(zip(names, folders, strict=True))
         ]
+    given = with_commits(given)
     made = merging.joined(given, command)
     with announce("carrying the evidence"):
         carrier = Carrier(names=[one.name for one in given], folders=folders)

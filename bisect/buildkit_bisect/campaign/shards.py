@@ -66,7 +66,7 @@ def units(setup: Setup, variants: Sequence[Variant], trials: int) -> list[Unit]:
     made: dict[str, dict[tuple[str, ...], Unit]] = {}
     for variant in variants:
         revision = variant.revision
-        base = bases[_name(revision)]
+        base = bases[_name(setup, revision)]
         if base not in go:
             go[base] = _go(setup, revision)
         patches = tuple(p.digest for p in variant.patches)
@@ -82,13 +82,15 @@ def units(setup: Setup, variants: Sequence[Variant], trials: int) -> list[Unit]:
     return [unit for own in made.values() for unit in own.values()]
 
 
-def _name(revision: Revision) -> str:
-    return revision.sha or revision.describe or revision.ref
+def _name(setup: Setup, revision: Revision) -> str:
+    """Return the commit, or the version of a Go module: only some proxies report its commit."""
+    commit = revision.sha if setup.source.kind == "git" else ""
+    return commit or revision.describe or revision.ref
 
 
 def _bases(setup: Setup, variants: Sequence[Variant]) -> Mapping[str, str]:
     """Return what tells the builds of revisions apart; of Go modules, nothing but their names."""
-    names = {_name(v.revision): v.revision for v in variants}
+    names = {_name(setup, v.revision): v.revision for v in variants}
     if isinstance(setup.source, GitSource):
         return setup.source.input_keys([r.sha for r in names.values()])
     return {name: name for name in names}
@@ -100,7 +102,7 @@ def _go(setup: Setup, revision: Revision) -> str:
     A Go module says it only once it is downloaded: its own minor version stands for it.
     """
     if setup.source.kind != "git":
-        return ".".join(_name(revision).split(".")[:2])
+        return ".".join(_name(setup, revision).split(".")[:2])
     try:
         read = setup.source.read
         return str(wanted(read(revision, "Dockerfile"), read(revision, "go.mod")).minor)
@@ -177,11 +179,12 @@ def _plan(setup: Setup, rows: Sequence[Sequence[Variant]], trials: int) -> str:
     request = setup.request
     whole = {
         "rows": [
-            [(v.revision.ref, _name(v.revision), [p.digest for p in v.patches]) for v in own]
+            [(v.revision.ref, _name(setup, v.revision), [p.digest for p in v.patches]) for v in own]
             for own in rows
         ],
         "cells": [(s.name, s.digest, setup.cells(s)) for s in setup.scenarios],
         "trials": trials,
+        "source": setup.source.kind,
         "runtime": [str(one) for one in request.runtime],
         "images": str(request.images),
     }

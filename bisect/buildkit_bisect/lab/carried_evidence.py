@@ -56,16 +56,29 @@ class Carrier:
                     )
 
     def carry(self, carried: Sequence[Carried], folder: Path) -> frozenset[str]:
-        """Link or copy *carried* below *folder*; return the targets whose sources do not exist."""
-        missing = set()
-        for one in carried:
-            found = False
-            for file in self._files(one):
-                found = True
+        """Link or copy *carried* below *folder*; return the targets whose sources do not exist.
+
+        Raises `BadInput` if that fails; *folder* is removed then.
+        """
+        try:
+            return frozenset(one.target for one in carried if not self._carry(one, folder))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _carry(self, one: Carried, folder: Path) -> bool:
+        """Carry *one*; False if it does not exist."""
+        found = False
+        for file in self._files(one):
+            found = True
+            try:
                 _take(file, folder / file.target)
-            if not found:
-                missing.add(one.target)
-        return frozenset(missing)
+            except OSError as error:
+                raise BadInput(
+                    f"cannot carry {file.path}: {error.strerror}",
+                    hint="leave that result out, or --out DIR",
+                ) from None
+        return found
 
     def _files(self, one: Carried) -> Iterator[_File]:
         """Yield the plain files of *one*; none if it does not exist. Raises `BadInput`."""

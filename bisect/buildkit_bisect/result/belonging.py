@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, printable_line
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Matrix
 from buildkit_bisect.phrases import labelled
@@ -44,7 +44,7 @@ def key(cell: CellInfo) -> Key:
 def label(cell: CellInfo) -> str:
     """Return *cell* as messages name it."""
     axes = " ".join(f"{name}={value}" for name, value in sorted(cell.axes.items()))
-    return labelled(variant(cell), f"{cell.scenario} {axes}".strip())
+    return printable_line(labelled(variant(cell), f"{cell.scenario} {axes}".strip()))
 
 
 def variant(cell: CellInfo) -> str:
@@ -59,11 +59,38 @@ def facts(result: Result, machine: str) -> dict[str, str] | None:
     return result.host
 
 
+def with_commits(given: Sequence[Given]) -> list[Given]:
+    """Return *given*, each with the commits of module versions that any of them knows.
+
+    Only some proxies report the commit of a version.
+    """
+    known = {
+        (r.ref, r.describe): r.sha
+        for one in given
+        for r in one.result.revisions
+        if r.sha and r.describe
+    }
+
+    def completed(result: Result) -> Result:
+        cells = (
+            replace(c, revision=known.get((c.ref, c.revision), c.revision)) for c in result.cells
+        )
+        revisions = (
+            replace(r, sha=r.sha or known.get((r.ref, r.describe), "")) for r in result.revisions
+        )
+        found = result.reproduction
+        if found:
+            found = replace(found, revision=known.get((found.ref, found.revision), found.revision))
+        return replace(result, cells=tuple(cells), revisions=tuple(revisions), reproduction=found)
+
+    return [replace(one, result=completed(one.result)) for one in given]
+
+
 def check(given: Sequence[Given]) -> None:
     """Raise `BadInput` for the first thing that two of *given* disagree on."""
     for one in given:
         _check_kind(one)
-    for differs in (_scenario, _patch, _commit, _binary, _plan):
+    for differs in (_source, _scenario, _patch, _commit, _binary, _plan):
         differs(given)
 
 
@@ -79,8 +106,9 @@ def _check_kind(one: Given) -> None:
         raise BadInput(f"{one.name} is {result.status}", hint="run its command again")
     names = [scenario.name for scenario in result.scenarios]
     if stray := [cell for cell in result.cells if cell.scenario not in names]:
+        scenario = printable_line(stray[0].scenario)
         raise BadInput(
-            f"{one.name} has a cell of {stray[0].scenario}, and not that scenario",
+            f"{one.name} has a cell of {scenario}, and not that scenario",
             hint="leave it out",
         )
 
@@ -99,10 +127,19 @@ def _once(
         for what, name, value, shown in of(one.result):
             first, other, was = known.setdefault(what, (one, value, shown))
             if other != value:
+                thing, old, new = map(printable_line, (name, was, shown))
                 raise BadInput(
-                    f"{name} is not the same: {was} in {first.name}, {shown} in {one.name}",
+                    f"{thing} is not the same: {old} in {first.name}, {new} in {one.name}",
                     hint=hint,
                 )
+
+
+def _source(given: Sequence[Given]) -> None:
+    def kinds(result: Result) -> Iterator[tuple[object, str, object, str]]:
+        kind = result.source.get("kind", "")
+        yield "", "BuildKit's source", kind, kind or "none"
+
+    _once(given, kinds, "the same --source for all")
 
 
 def _scenario(given: Sequence[Given]) -> None:
@@ -165,11 +202,10 @@ def _binary(given: Sequence[Given]) -> None:
 def _plan(given: Sequence[Given]) -> None:
     def plans(result: Result) -> Iterator[tuple[object, str, object, str]]:
         if shard := result.shard:
-            command = unsharded(result.command)
             shown = f"shard {shard.number} of plan {shard.plan[:_SHORT]}"
-            yield (command, shard.of), "the matrix of one command", shard.plan, shown
+            yield "", "the matrix of the shards", shard.plan, shown
 
-    _once(given, plans, "run them with the same sources, so that all find the same commits")
+    _once(given, plans, "merge the shards of one matrix; all run with the same options and commits")
 
 
 def _shown(build: BuildInfo) -> str:

@@ -68,7 +68,9 @@ def wrong(part: Any) -> str:
         name, value = f"{type(part).__name__}.{each.name}", getattr(part, each.name)
         if found := _wrong_value(name, value) or wrong(value):
             return found
-    return _unknown_machine(part) if type(part).__name__ == "Result" else ""
+    if type(part).__name__ != "Result":
+        return ""
+    return _unknown_machine(part) or _other_axes(part)
 
 
 def _unknown_machine(result: Any) -> str:
@@ -78,6 +80,18 @@ def _unknown_machine(result: Any) -> str:
             return f"{type(each).__name__}.machine: no {each.machine!r} in the machines"
     if result.machines and any(cell.trials and not cell.machine for cell in result.cells):
         return "CellInfo.machine: trials of one of several machines, and not of which"
+    return ""
+
+
+def _other_axes(result: Any) -> str:
+    """A cell whose axes are not those of its scenario; "" if there is none."""
+    for scenario in result.scenarios:
+        for cell in result.cells:
+            if cell.scenario == scenario.name and cell.axes.keys() != scenario.axes.keys():
+                own, its = (
+                    ", ".join(sorted(axes)) or "none" for axes in (cell.axes, scenario.axes)
+                )
+                return f"CellInfo.axes: {own}; those of {scenario.name} are {its}"
     return ""
 
 

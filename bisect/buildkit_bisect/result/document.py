@@ -12,7 +12,7 @@ from typing import Any
 
 import cattrs
 
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, printable_line
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.result import checks as resultcheck
 from buildkit_bisect.result import jsontext
@@ -415,5 +415,5 @@ def read(folder: Path) -> Result:
     except RecursionError:
         wrong = "nested too deeply"
     if wrong:
-        raise BadInput(f"{path}: {wrong}", hint="docs/result.schema.json")
+        raise BadInput(f"{path}: {printable_line(wrong)}", hint="docs/result.schema.json")
     return found

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from itertools import chain, count
+from typing import TypeAlias, TypeVar
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.result import belonging
@@ -17,6 +18,9 @@ from buildkit_bisect.result.parts import PartInfo, of_machines
 from buildkit_bisect.result.words import CampaignKind, CampaignStatus
 
 T = TypeVar("T")
+
+#: Folders by name, and None for what is taken as a whole.
+_Tree: TypeAlias = "dict[str, _Tree | None]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +50,7 @@ class _Machine:
 
 
 def joined(given: Sequence[Given], command: str) -> Joined:
-    """Return the results *given* as one; *command* made it.
+    """Return the results *given* (of `belonging.with_commits`) as one; *command* made it.
 
     Raises `BadInput` for the first thing that shows that they do not belong together.
     """
@@ -153,11 +157,12 @@ def _place(
 
 
 class _Places:
-    """Gives evidence of different results different places."""
+    """Gives evidence of different results different places, none inside of another."""
 
     def __init__(self) -> None:
         self.carried: list[Carried] = []
-        self._taken: dict[str, tuple[int, str]] = {}
+        self._targets: dict[tuple[int, str], str] = {}
+        self._taken: _Tree = {}
 
     def moved(self, one: Given, cell: CellInfo) -> CellInfo:
         """Return *cell* of *one* with the places that its evidence and log get."""
@@ -169,14 +174,28 @@ class _Places:
     def _target(self, given: int, source: str) -> str:
         if not source:
             return ""
-        wanted = source if source.startswith("evidence/") else f"evidence/{source}"
-        target, number = wanted, 2
-        while self._taken.get(target, (given, source)) != (given, source):
-            target, number = f"{wanted}-{number}", number + 1
-        if target not in self._taken:
-            self._taken[target] = (given, source)
+        if (given, source) not in self._targets:
+            path = source.removeprefix("evidence/")
+            # A folder more, as the name may be as long as names can be.
+            numbered = (f"evidence/{number}/{path}" for number in count(given + 1))
+            target = next(filter(self._take, chain([f"evidence/{path}"], numbered)))
+            self._targets[given, source] = target
             self.carried.append(Carried(given=given, source=source, target=target))
-        return target
+        return self._targets[given, source]
+
+    def _take(self, target: str) -> bool:
+        """Take the place *target*; False if it is, is inside of or contains one that is taken."""
+        *folders, name = target.split("/")
+        inside = self._taken
+        for folder in folders:
+            found = inside.setdefault(folder, {})
+            if found is None:
+                return False
+            inside = found
+        if name in inside:
+            return False
+        inside[name] = None
+        return True
 
 
 def _parts(result: Result, called: Mapping[str, str]) -> Iterator[PartInfo]:

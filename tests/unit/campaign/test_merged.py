@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,62 @@ def test_evidence_cannot_take_the_place_of_a_report(shards: list[Path], tmp_path
     assert result.read(folder) == document
 
 
+LONG = f"evidence/{'n' * 255}"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "target"),
+    [
+        ("evidence/x", "evidence/x/y", "evidence/2/x/y"),
+        ("evidence/x/y", "evidence/x", "evidence/2/x"),
+        ("evidence/x/y/z", "evidence/x/y", "evidence/2/x/y"),
+        ("evidence/2", "evidence/2/y", "evidence/3/2/y"),
+        ("logs/x", "logs/x/y", "evidence/2/logs/x/y"),
+        (LONG, LONG, f"evidence/2/{'n' * 255}"),
+    ],
+)
+def test_no_evidence_is_inside_of_other_evidence(
+    tmp_path: Path, first: str, second: str, target: str
+) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for number, path in enumerate((first, second)):
+        one = part(number + 1)
+        cells = tuple(
+            replace(
+                c, log="" if n else path, trials=tuple(replace(t, evidence="") for t in c.trials)
+            )
+            for n, c in enumerate(one.cells)
+        )
+        folders[number].mkdir()
+        result.write(replace(one, cells=cells), folders[number])
+        (folders[number] / path).parent.mkdir(parents=True)
+        (folders[number] / path).write_text(folders[number].name)
+    document, folder = merge(folders, tmp_path / "out")
+    logs = [c.log for c in document.cells if c.log]
+    assert logs[1] == target
+    assert [(folder / log).read_text() for log in logs] == ["one", "two"]
+
+
+def test_evidence_that_cannot_be_written_leaves_no_folder(
+    shards: list[Path], tmp_path: Path
+) -> None:
+    deep = "/".join(["evidence", *["n" * 250] * 16])
+    file = shards[0] / "result.json"
+    body: dict[str, Any] = json.loads(file.read_text())
+    body["cells"][0]["log"] = deep
+    file.write_text(json.dumps(body))
+    at = os.open(shards[0], os.O_RDONLY)
+    for name in deep.split("/")[:-1]:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=at)
+        inner = os.open(name, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.close(os.open(deep.split("/")[-1], os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+    assert refusal(shards, tmp_path / "out").endswith(": File name too long")
+
+
 def test_two_machines_with_the_same_paths(tmp_path: Path) -> None:
     folders = [
         written(tmp_path / "one", whole()),
@@ -174,6 +231,26 @@ def test_the_reproduction_is_that_of_the_worst_cell_that_has_one(tmp_path: Path)
     document, _ = merge(folders, tmp_path / "out")
     assert document.reproduction
     assert document.reproduction.script == "bad"
+
+
+def test_a_version_whose_commit_only_one_machine_knows_is_one_revision(tmp_path: Path) -> None:
+    one = whole()
+    cells = tuple(replace(c, revision=c.ref, build=None) for c in one.cells)
+    revisions = tuple(replace(r, describe=r.ref) for r in one.revisions)
+    own = replace(one, revisions=revisions, cells=tuple(replace(c, build=None) for c in one.cells))
+    without = replace(
+        elsewhere(replace(own, cells=cells), kernel="6.8"),
+        revisions=tuple(replace(r, sha="") for r in revisions),
+    )
+    folders = [written(tmp_path / "one", without), written(tmp_path / "two", own)]
+    document, _ = merge(folders, tmp_path / "out")
+    assert document.revisions == revisions
+    assert {c.revision for c in document.cells} == {r.sha for r in revisions}
+    other = replace(
+        without, revisions=tuple(replace(r, describe="v9.9.9") for r in without.revisions)
+    )
+    message = refusal([folders[1], written(tmp_path / "three", other)], tmp_path / "none")
+    assert message.startswith("revision v0.24.0 is not the same: ")
 
 
 def test_notes_on_pulled_builds_count_all_of_them(tmp_path: Path) -> None:

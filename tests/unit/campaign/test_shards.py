@@ -118,8 +118,19 @@ def test_modules_are_cut_without_a_download() -> None:
     assert rows(1, 2, *three, of_setup=module) == ["v0.25.0"]
     assert rows(2, 2, *three, of_setup=module) == ["v0.26.0", "v0.26.0 + fix"]
     assert [unit.go for unit in shards.units(module, three, TRIALS)] == [
-        "sha of v0.25", "sha of v0.26", "sha of v0.26"
+        "v0.25", "v0.26", "v0.26"
     ]  # fmt: skip
+
+
+def test_modules_are_cut_in_one_way_whether_the_proxy_reports_commits_or_not() -> None:
+    module = setup(source=Source(kind="module"))
+    known = [variant(f"v0.2{n}.{p}") for n in (5, 6) for p in (0, 1)]
+    unknown = [replace(v, revision=replace(v.revision, sha="")) for v in known]
+    for number in (1, 2):
+        assert rows(number, 2, *known, of_setup=module) == rows(
+            number, 2, *unknown, of_setup=module
+        )
+    assert plan(module, *known) == plan(module, *unknown)
 
 
 def plan(of_setup: Setup, *variants: Variant, trials: int = TRIALS, of: int = 2) -> str:
@@ -140,8 +151,9 @@ def test_shards_of_one_matrix_know_each_other() -> None:
         plan(setup(), *two, trials=4),
         plan(setup(), *two, of=3),
         plan(setup(scenarios=(scenario,)), *two),
+        plan(setup(source=Source(kind="module")), *two),
     ]
-    assert len({plan(setup(), *two), *unlike}) == 8
+    assert len({plan(setup(), *two), *unlike}) == 9
 
 
 def test_a_shard_without_rows_is_done_before_it_begins() -> None:

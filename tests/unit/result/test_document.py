@@ -189,3 +189,11 @@ def test_known_trials_are_trials(tmp_path: Path, known: Any) -> None:
         counts={"cached": 3}, verdicts={"good": 3}
     )
     assert read(tmp_path, body).cells[1].known is None, "as in results of earlier versions"
+
+
+def test_other_axes_than_those_of_the_scenario_are_refused_on_one_line(tmp_path: Path) -> None:
+    body = changed("matrix", ("cells", 0, "axes"), {"a\nerror: all is well": "x"})
+    with pytest.raises(BadInput) as refused:
+        read(tmp_path, body)
+    assert "CellInfo.axes: a\\nerror: all is well; those of" in refused.value.message
+    assert "\n" not in str(refused.value)

@@ -168,6 +168,10 @@ def with_build(**changes: Any) -> Result:
     [
         (results.bisect(), "b is the result of bisect; only those of matrix and run can be merged"),
         (replace(WHOLE, status="interrupted"), "b is interrupted"),
+        (
+            elsewhere(replace(WHOLE, source={**WHOLE.source, "kind": "module"})),
+            "BuildKit's source is not the same: git in a, module in b",
+        ),
         (replace(WHOLE, scenarios=()), "b has a cell of cross-stage-lazy, and not that scenario"),
         (
             with_scenario(digest="0" * 64),
@@ -226,16 +230,51 @@ def test_what_does_not_belong_together_is_refused(other: Result, message: str) -
     assert refusal(own, other) == message
 
 
-def test_other_plans_of_one_command_are_refused() -> None:
-    moved = replace(part(2), shard=ShardInfo(number=2, of=5, plan="cd" * 32))
-    assert refusal(part(1), moved) == (
-        "the matrix of one command is not the same: shard 1 of plan abababababab in a, shard 2 of"
+TRIAL = WHOLE.cells[0].trials[0]
+LINES = "s\nerror: all is well"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        (
+            replace(WHOLE, scenarios=(replace(WHOLE.scenarios[0], name=LINES),), cells=()),
+            replace(
+                WHOLE,
+                scenarios=(replace(WHOLE.scenarios[0], name=LINES, digest="0" * 64),),
+                cells=(),
+            ),
+        ),
+        (WHOLE, with_scenario(outcomes=({"name": LINES, "verdict": "good", "means": "x"},))),
+        (WHOLE, elsewhere(replace(WHOLE, source={"kind": LINES}))),
+        (WHOLE, with_build(key="other", go=LINES)),
+        (WHOLE, changed(WHOLE, scenario=LINES)),
+        (
+            changed(WHOLE, ref=LINES),
+            changed(WHOLE, ref=LINES, trials=(TRIAL, replace(TRIAL, seconds=99.0))),
+        ),
+    ],
+)
+def test_a_refusal_is_one_line_whatever_the_documents_contain(others: tuple[Result, ...]) -> None:
+    others = tuple(replace(o, cells=o.cells[:6]) for o in others)
+    message = refusal(*others)
+    assert "s\\nerror: all is well" in message
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "./inv matrix --trials 3 --shard 2/5",
+        "./inv matrix --trials 3 --shard 2/5 --jobs 4 --out there --store oci://x/y",
+        "./inv matrix --revs v0.25.0 --shard 2/5",
+    ],
+)
+@pytest.mark.parametrize("of", [5, 6])
+def test_shards_of_two_matrices_are_refused(command: str, of: int) -> None:
+    other = replace(part(2), command=command, shard=ShardInfo(number=2, of=of, plan="cd" * 32))
+    assert refusal(part(1), other) == (
+        "the matrix of the shards is not the same: shard 1 of plan abababababab in a, shard 2 of"
         " plan cdcdcdcdcdcd in b"
-    )
-    other = replace(moved, command="./inv matrix --revs v0.25.0 --shard 2/5")
-    assert lacking(joined(part(1), other).parts) == (
-        "shards 2 to 5 of 5",
-        "shards 1 and 3 to 5 of 5",
     )
 
 
@@ -321,3 +360,19 @@ def test_a_machine_that_the_document_does_not_describe_is_wrong() -> None:
     cells: tuple[CellInfo, ...] = (replace(first, machine="machine 3"), *rest)
     found = resultcheck.wrong(results.matrix(cells=cells))
     assert found == "CellInfo.machine: no 'machine 3' in the machines"
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({}, "none"),
+        ({"bases": "same"}, "bases"),
+        ({"bases": "same", "snapshotter": "overlayfs", "x": "y"}, "bases, snapshotter, x"),
+    ],
+)
+def test_a_cell_with_other_axes_than_its_scenario_is_wrong(
+    axes: dict[str, str], message: str
+) -> None:
+    assert resultcheck.wrong(changed(WHOLE, 3, axes=axes)) == (
+        f"CellInfo.axes: {message}; those of cross-stage-lazy are bases, snapshotter"
+    )
