@@ -113,7 +113,7 @@ def cell_info(cell: Cell, folder: Path) -> CellInfo:
     """Return a cell as results describe it; its trials' evidence is linked below *folder*."""
     label = _file_name(cell.variant.label)
     where = "-".join(value for _, value in cell.axes)
-    base = f"{label}/{cell.scenario.name}/{where}"
+    base = "/".join(filter(None, (label, cell.scenario.name, where)))
     trials = tuple(
         TrialInfo(
             outcome=judged.name,

@@ -84,8 +84,14 @@ class Carrier:
         """Yield the plain files of *one*; none if it does not exist. Raises `BadInput`."""
         where, name = self.folders[one.given], self.names[one.given]
         shown = f"{name}: {printable_line(one.source)}"
-        parts = one.source.split("/")
-        if one.source.startswith("/") or {"", ".", ".."} & {*parts} or not one.source.isprintable():
+        # Results of a `--script` had an empty part in the place of axis values.
+        parts = [part for part in one.source.split("/") if part]
+        if (
+            not parts
+            or one.source.startswith("/")
+            or {".", ".."} & {*parts}
+            or not one.source.isprintable()
+        ):
             raise BadInput(f"{shown} is not a path below its folder", hint="leave that result out")
         try:
             with ExitStack() as opened:

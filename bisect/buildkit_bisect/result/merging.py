@@ -5,6 +5,7 @@ Trials of a cell that ran on several machines stay apart: each machine has a cel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
@@ -175,7 +176,7 @@ class _Places:
         if not source:
             return ""
         if (given, source) not in self._targets:
-            path = source.removeprefix("evidence/")
+            path = re.sub("/+", "/", source).removeprefix("evidence/")
             # A folder more, as the name may be as long as names can be.
             numbered = (f"evidence/{number}/{path}" for number in count(given + 1))
             target = next(filter(self._take, chain([f"evidence/{path}"], numbered)))

@@ -95,7 +95,7 @@ def test_a_symbolic_link_is_refused(shards: list[Path], tmp_path: Path, link: st
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc", "../shard-2/evidence", "evidence/../../secret", "evidence//x", ".", "a\nb"]
+    "path", ["/etc", "../shard-2/evidence", "evidence/../../secret", "//", ".", "a\nb"]
 )
 def test_a_path_outside_the_folder_is_refused(
     shards: list[Path], tmp_path: Path, path: str
@@ -106,6 +106,20 @@ def test_a_path_outside_the_folder_is_refused(
     file.write_text(json.dumps(body))
     message = refusal(shards, tmp_path / "out")
     assert message.endswith("is not a path below its folder")
+
+
+def test_results_of_scripts_had_an_empty_part_in_their_paths(
+    shards: list[Path], tmp_path: Path
+) -> None:
+    file = shards[0] / "result.json"
+    body: dict[str, Any] = json.loads(file.read_text())
+    trial = body["cells"][0]["trials"][0]
+    trial["evidence"] = trial["evidence"].replace("/", "//")
+    file.write_text(json.dumps(body))
+    document, folder = merge(shards, tmp_path / "out")
+    (moved, *_) = document.cells[0].trials
+    assert "//" not in moved.evidence
+    assert (folder / moved.evidence / LOG).read_text().split()[0] == "shard-1"
 
 
 def test_a_file_past_the_bound_is_refused(shards: list[Path], tmp_path: Path) -> None:
