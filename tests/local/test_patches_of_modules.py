@@ -243,6 +243,24 @@ def test_a_release_that_cannot_be_read(tmp_path: Path, kind: type[BisectError]) 
         backports.fit(lacking, at("v0.20.1"), [one])
 
 
+def test_a_release_that_is_listed_and_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: ModuleSource, *asked: str, **__: Any) -> dict[str, str]:
+        return {"Error": f"reading https://proxy.invalid/{asked[-1]}.info: 404 Not Found"}
+
+    monkeypatch.setattr(ModuleSource, "_go", gone)
+    lacking = ModuleSource(_versions=["v0.20.1", "v0.21.0", "v0.22.0"])
+    revisions = backports.lines(lacking)
+    found = backports.table(lacking, revisions, [patch(tmp_path, "fix", FIX)])
+    assert [(f.ref, f.state) for f in found] == [
+        ("v0.20.1", FitState.CONFLICTS),
+        ("v0.21.0", FitState.APPLIES),
+        ("v0.22.0", FitState.UNKNOWN),
+    ]
+    assert found[-1].detail.startswith("cannot be read: ")
+
+
 def test_the_base_is_refused_whatever_else_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

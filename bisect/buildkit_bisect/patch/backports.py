@@ -50,15 +50,21 @@ def lines(source: Source) -> list[Revision]:
     If the source does not have the branch of a minor release, its newest tag is used. A module has
     neither these branches nor main.
     """
-    found: dict[tuple[int, int], str] = {}
+    tags: dict[tuple[int, int], Revision] = {}
     for release in source.releases():
-        found.setdefault(_minor(release.ref), release.ref)
-    main: tuple[str, ...] = ()
-    if isinstance(source, GitSource):
-        found |= source.release_branches()
-        main = (main_line(source),)
+        tags.setdefault(_minor(release.ref), release)
+    if not isinstance(source, GitSource):
+        return [_resolved(source, tags[minor]) for minor in sorted(tags) if minor >= SINCE]
+    found = {minor: release.ref for minor, release in tags.items()} | source.release_branches()
     refs = [found[minor] for minor in sorted(found) if minor >= SINCE]
-    return source.resolve_all([*refs, *main])
+    return source.resolve_all([*refs, main_line(source)])
+
+
+def _resolved(source: Source, release: Revision) -> Revision:
+    try:
+        return source.resolve(release.ref)
+    except BadInput:  # a proxy may list a release that it does not serve
+        return release
 
 
 def main_line(source: GitSource) -> str:
