@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect.errors import BadInput, printable_line
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Merge
 from buildkit_bisect.result.merging import Carried
 from buildkit_bisect.system import cache_limit
 
@@ -76,7 +78,7 @@ class Carrier:
             except OSError as error:
                 raise BadInput(
                     f"cannot carry {file.path}: {error.strerror}",
-                    hint="leave that result out, or --out DIR",
+                    hint=f"leave that result out, or {words(Merge, out='DIR')}",
                 ) from None
         return found
 

@@ -139,7 +139,7 @@ def _source(given: Sequence[Given]) -> None:
         kind = result.source.get("kind", "")
         yield "", "BuildKit's source", kind, kind or "none"
 
-    _once(given, kinds, "the same --source for all")
+    _once(given, kinds, f"the same {words(Matrix, source=True)} for all")
 
 
 def _scenario(given: Sequence[Given]) -> None:
