@@ -36,7 +36,7 @@ def resources(facts: Facts) -> dict[str, float]:
 
 
 def serve(where: str, facts: Facts, settings: Settings, say: Callable[[str], None]) -> None:
-    """Do orders of the scheduler at *where* until this process is told to end.
+    """Do orders of the scheduler at *where* until this process gets a signal to end.
 
     Raises `Missing` if no scheduler answers, `InfraFailed` if it is lost for too long.
     """
@@ -122,7 +122,7 @@ class _Serving:
         return None
 
     async def _ended(self, hand: Hand) -> None:
-        """Wait until the scheduler is lost, or this process is told to end."""
+        """Wait until the scheduler is lost, or this process gets a signal to end."""
         closed = hand.finished()  # type: ignore[no-untyped-call]
         ends = [asyncio.ensure_future(closed), asyncio.ensure_future(self.over.wait())]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
