@@ -20,6 +20,7 @@ from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.minimize_revert import nothing_of_search, of_commit
 from buildkit_bisect.campaign.priors import Priors
 from buildkit_bisect.campaign.rounds import Asked
 from buildkit_bisect.campaign.search_steps import counted
@@ -38,6 +39,7 @@ from buildkit_bisect.result import (
     CandidateInfo,
     CellInfo,
     CellTried,
+    MinimizeInfo,
     SearchStatus,
 )
 from buildkit_bisect.search import (
@@ -112,6 +114,7 @@ class Bisection:
         self._search = next((s for s in searches if s.stored), next(iter(searches)))
         self._tried: tuple[CellTried, ...] = ()  # if there are several cells, and some was run
         self._choice = ""
+        self._revert: Patch | None = None  # of the found commit on the newer end, if git can
 
     def settled(self) -> Findings | None:
         """Return the refusal of ends that cannot be searched between; None if they can."""
@@ -170,6 +173,7 @@ class Bisection:
             patches={p.name: p for cell in cells for p in cell.variant.patches},
             cells=[compose.cell_info(cell, work.folder) for cell in cells],
             reverted=reverted,
+            minimized=self._minimized(work, step) if self._request.minimize else None,
         )
 
     def _findings(
@@ -179,12 +183,14 @@ class Bisection:
         patches: Mapping[str, PatchRef] = MappingProxyType({}),
         cells: Sequence[CellInfo] = (),
         reverted: str = "",
+        minimized: MinimizeInfo | None = None,
     ) -> Findings:
         return Findings(
             revisions=tuple(self._line.revisions(self._mentioned(answer))),
             patches=tuple(patches.values()),
             cells=tuple(cells),
             bisect=replace(self._info(answer), reverted=reverted),
+            minimized=minimized,
         )
 
     def _choose(self, work: Work) -> Chosen[Axes] | NoneDiffers[Axes]:
@@ -261,6 +267,7 @@ class Bisection:
         newer = self._line.good if self._request.find_fix else self._line.bad
         tip = self._line.variant(newer)
         revert = verify.revert(source, found.first_bad, tip.revision, work.folder)
+        self._revert = None if isinstance(revert, str) else revert
         if isinstance(revert, str):
             return f"not possible on {tip.revision.ref}: {revert}"
         # A revert is compiled, which takes longer than the search where builds are stored.
@@ -273,6 +280,24 @@ class Bisection:
         answer = "confirmed" if search.is_old(cell.outcome) else "NOT confirmed"
         observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
         return f"{answer}: {tip.revision.ref} without this commit is {observed}"
+
+    def _minimized(self, work: Work, answer: Answer) -> MinimizeInfo:
+        """Return which hunks of the found commit have to be reverted for the older outcome."""
+        if not isinstance(answer, Found):
+            return nothing_of_search("no commit was found")
+        source, request = self._setup.source, self._request
+        if request.releases or not isinstance(source, GitSource):
+            return nothing_of_search("a release is not one commit")
+        newer = self._line.variant(self._line.good if request.find_fix else self._line.bad)
+        return of_commit(
+            work,
+            source,
+            answer.first_bad,
+            on=(newer, self._line.variant(answer.first_bad)),
+            overlay=self._setup.patches,
+            revert=self._revert,
+            search=self._search,
+        )
 
     def _answer_line(self, found: Found, tip: Variant) -> str:
         revision = self._line.revision(found.first_bad)

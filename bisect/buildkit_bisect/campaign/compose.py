@@ -35,6 +35,7 @@ from buildkit_bisect.result import (
     CampaignKind,
     CampaignStatus,
     CellInfo,
+    MinimizeInfo,
     PatchInfo,
     Result,
     RevisionInfo,
@@ -224,6 +225,7 @@ class Findings:
     bisect: BisectInfo | None = None
     validation: ValidationInfo | None = None
     shard: ShardInfo | None = None
+    minimized: MinimizeInfo | None = None
 
 
 _Advice = TypeVar("_Advice", BisectInfo, ValidationInfo)
@@ -296,5 +298,6 @@ def result(
         page=request.publish.replace("{id}", campaign),
         notes=(*pulled_notes(findings.cells), *worker_notes(findings.cells)),
         shard=findings.shard,
+        minimized=findings.minimized,
     )
     return reproduction.added(document, setup.scenarios)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from buildkit_bisect import gochecks
-from buildkit_bisect.campaign import matrix
+from buildkit_bisect.campaign import matrix, minimize
 from buildkit_bisect.campaign import validate_judge as judge
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
@@ -16,10 +16,12 @@ from buildkit_bisect.campaign.validate_run import Candidate, ValidationRun
 from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing, NoAnswer
 from buildkit_bisect.events import Planned
 from buildkit_bisect.model import Revision, Variant
+from buildkit_bisect.nearest import did_you_mean
 from buildkit_bisect.options.choices import Checks
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Validate
-from buildkit_bisect.patch import backports
+from buildkit_bisect.patch import backports, hunk_files
+from buildkit_bisect.patch.hunk_files import Change
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import CampaignKind, FitState
 from buildkit_bisect.source import GitSource, Source
@@ -45,6 +47,7 @@ class Validation:
         base = Variant(revision=source.resolve(request.base or backports.newest(source)))
         _check_fit(source, base.revision, chosen)
         names = [p.name for p in chosen]
+        change = _change(source, base.revision, chosen, request)
         self._candidate = Candidate(
             setup=setup,
             source=source,
@@ -55,6 +58,8 @@ class Validation:
             trials=request.trials or matrix.TRIALS,
             checks=request.checks,
             culprit=_find_culprit(source, base.revision, chosen, request.culprit),
+            change=change,
+            kept=request.keep,
         )
 
     def settled(self) -> None:
@@ -86,11 +91,53 @@ def _also(candidate: Candidate) -> tuple[str, ...]:
         if not isinstance(candidate.source, GitSource):
             where = "the newest release of each minor since v0.20"
         lines.append(f"check where the patches apply: {where}")
+    if candidate.change:
+        count = len(candidate.change.hunks)
+        most = min(minimize.MOST, 2**count - 2)  # all but none and the whole
+        lines.append(f"find which of {count} hunks are needed: at most {most} more builds")
     if candidate.checks is Checks.ALL:
         packages = gochecks.packages(f for p in candidate.patches for f in p.files)
         lines.append(f"go test and go vet, before and after: {' '.join(packages) or 'none'}")
         lines += [f"cross build, before and after: {name}" for name in gochecks.subjects()]
     return tuple(lines)
+
+
+def _change(
+    source: Source, revision: Revision, chosen: Sequence[Patch], request: Validate
+) -> Change | None:
+    """Return the hunks that ``--minimize`` chooses from; None without it.
+
+    Raises `BadInput` if there is nothing to choose, or if ``--keep`` names another patch.
+    """
+    names = [p.name for p in chosen]
+    if not request.minimize:
+        if request.keep:
+            raise BadInput(
+                f"{words(Validate, keep=True)} needs {words(Validate, minimize=True)}",
+                hint=words(Validate, minimize=True, keep=",".join(request.keep)),
+            )
+        return None
+    if other := [name for name in request.keep if name not in names]:
+        raise BadInput(
+            f"{words(Validate, keep=','.join(other))} is not among the patches;"
+            f" {did_you_mean(other[0], names, what='the patches')}",
+            hint=words(Validate, keep=",".join(names[1:]) or True),
+        )
+    others = [name for name in names if name not in request.keep]
+    if not others:
+        raise BadInput(
+            f"{words(Validate, keep=','.join(request.keep))} leaves no patch to minimize",
+            hint="keep fewer patches",
+        )
+    change = hunk_files.of_patches(source, revision, chosen, request.keep)
+    if len(change.hunks) <= 1:
+        count = "one hunk" if change.hunks else "no hunk"
+        minimal = "it is minimal already" if change.hunks else "nothing to minimize"
+        raise BadInput(
+            f"{' + '.join(others)} has {count} outside of tests: {minimal}",
+            hint=f"leave out {words(Validate, minimize=True)}",
+        )
+    return change
 
 
 def _check_fit(source: Source, revision: Revision, chosen: Sequence[Patch]) -> None:

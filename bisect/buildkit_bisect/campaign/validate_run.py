@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from buildkit_bisect import gochecks
-from buildkit_bisect.campaign import compose, matrix, search_steps, verify
+from buildkit_bisect.campaign import compose, matrix, minimize, search_steps, verify
 from buildkit_bisect.campaign import validate_judge as judge
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.minimize import Minimization, Question
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.events import sayer
@@ -20,12 +21,15 @@ from buildkit_bisect.options.choices import Checks
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Validate
 from buildkit_bisect.patch import backports
+from buildkit_bisect.patch.hunk_files import Change
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import (
     BackportInfo,
     CellChange,
     CellEffect,
     CellInfo,
+    MinimizeInfo,
+    MinimizeStatus,
     SubsetInfo,
     ValidationInfo,
     ValidationStatus,
@@ -55,6 +59,8 @@ class Candidate:
     trials: int  # of each cell, more if they disagree
     checks: Checks
     culprit: str  # commit to revert for comparison; "" if none, as without git
+    change: Change | None = None  # with ``--minimize``: the hunks of the patches that are not kept
+    kept: tuple[str, ...] = ()  # names of the patches that stay whole then
 
     @property
     def git(self) -> GitSource:
@@ -92,6 +98,7 @@ class ValidationRun:
 
     def __init__(self, candidate: Candidate, work: Work) -> None:
         self._candidate = candidate
+        self._work = work
         self._lab = work.lab
         self._events = work.events
         self._folder = work.folder
@@ -106,12 +113,42 @@ class ValidationRun:
         revisions = [candidate.base.revision]
         if candidate.culprit:
             revisions.append(candidate.git.revision(candidate.culprit))
+        minimized = self._minimized(candidate.change, info) if candidate.change else None
         return Findings(
             revisions=tuple(revisions),
             patches=(*(p.ref for p in candidate.patches), *self._collected.reverts),
             cells=tuple(self._collected.cells),
             validation=info,
+            minimized=minimized,
         )
+
+    def _minimized(self, change: Change, info: ValidationInfo) -> MinimizeInfo:
+        """Return which hunks of the patches that are not kept are needed for what they change."""
+        candidate = self._candidate
+        of = " + ".join(p.name for p in candidate.patches if p.name not in candidate.kept)
+        question = Question(
+            of=of,
+            change=change,
+            without=candidate.with_patches(candidate.kept),
+            whole=candidate.patched,
+            places=(),
+            trials=max(candidate.trials, minimize.TRIALS),
+        )
+        because = ""
+        if info.status == ValidationStatus.REFUSED:
+            because = info.reason
+        else:
+            question = minimize.places_of(self._work, question, candidate.tested)
+            if not question.places:
+                because = f"{of} changes the verdict of no cell"
+        if because:
+            return MinimizeInfo(
+                status=MinimizeStatus.NOTHING.value,
+                of=of,
+                on=question.without.label,
+                reason=f"nothing to minimize: {because}",
+            )
+        return Minimization(self._work, question).info()
 
     def _info(self) -> ValidationInfo:
         candidate = self._candidate

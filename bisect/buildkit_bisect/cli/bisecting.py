@@ -20,6 +20,7 @@ def bisect(request: Bisect) -> int:
     request = ends.of_bisection(request)
     _check_ends(request)
     _check_prior(request)
+    _check_minimize(request)
     with Display() as events:
         given: list[Patch] = patch_loader(request, events).load(request.patches)
         script = scripted(request)
@@ -56,3 +57,16 @@ def _check_prior(request: Bisect) -> None:
                 f"{option} weighs commits, and {words(Bisect, releases=True)} searches releases",
                 hint=f"leave out {option}",
             )
+
+
+def _check_minimize(request: Bisect) -> None:
+    """Raise `BadInput` if the hunks of the commit are asked for, but nothing may be reverted."""
+    other = (request.no_verify and words(Bisect, no_verify=True)) or (
+        request.releases and words(Bisect, releases=True)
+    )
+    if request.minimize and other:
+        raise BadInput(
+            f"{words(Bisect, minimize=True)} reverts parts of the commit, and {other} reverts"
+            " nothing",
+            hint=f"leave out {other}",
+        )

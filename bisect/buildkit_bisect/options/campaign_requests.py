@@ -239,6 +239,9 @@ class Bisect(OfEnds, OfHistory, Campaign):
         example="coverage",
     )
     no_verify: bool = switch(help="do not verify the commit by reverting it on the newer endpoint")
+    minimize: bool = switch(
+        help="find which hunks of the commit have to be reverted: more builds, 100 at most"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,4 +325,16 @@ class Validate(Campaign):
         value="all|cells|none",
         help="cells: no go test, go vet or cross builds; none: only the cells before and after",
         example="cells",
+    )
+    minimize: bool = switch(
+        help="find which hunks of the patches are needed for what they fix: more builds, 100 at"
+        " most"
+    )
+    keep: tuple[str, ...] = option(
+        parse.names,
+        default=(),
+        unset="none",
+        value="NAME,NAME",
+        help="patches that stay whole with --minimize, which looks at the hunks of the others",
+        example="lazy-variants",
     )

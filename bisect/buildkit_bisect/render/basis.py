@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.phrases import plural
+from buildkit_bisect.render.hunks import summary
 from buildkit_bisect.result import BisectInfo, Result, ValidationInfo
 
 
 def basis(result: Result) -> tuple[str, ...]:
     """Return clauses that answer "how sure?" and "which commit?" where the headline does not."""
-    return tuple(_clauses(result))
+    more = (summary(result.minimized),) if result.minimized else ()
+    return (*_clauses(result), *more)
 
 
 def sentence(clauses: tuple[str, ...]) -> str:

@@ -15,7 +15,17 @@ from markupsafe import Markup
 from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import percent
-from buildkit_bisect.render import brief_html, legend, page, svg, symbols, table, text, validation
+from buildkit_bisect.render import (
+    brief_html,
+    hunks,
+    legend,
+    page,
+    svg,
+    symbols,
+    table,
+    text,
+    validation,
+)
 from buildkit_bisect.render.basis import basis, sentence
 from buildkit_bisect.render.brief import brief
 from buildkit_bisect.render.finding import finding
@@ -70,6 +80,7 @@ def _render(result: Result, folder: Path | None, lines: int, templates: Template
         result=result,
         info=result.bisect,
         **validation.values(result),
+        **hunks.values(result),
         title=finding(result),
         finding=Markup(finding(result, lambda name: Markup("<b>{}</b>").format(text.clean(name)))),  # noqa: S704 - escaped by format()
         grid=grid,

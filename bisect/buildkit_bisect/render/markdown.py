@@ -15,7 +15,7 @@ from buildkit_bisect.events import Column
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.options.command import again
 from buildkit_bisect.phrases import listed, percent, plural
-from buildkit_bisect.render import cell_evidence, legend, symbols, table, text, validation
+from buildkit_bisect.render import cell_evidence, hunks, legend, symbols, table, text, validation
 from buildkit_bisect.render.basis import basis
 from buildkit_bisect.render.brief import Brief, brief, change_name, change_ways
 from buildkit_bisect.render.changes import changes as history
@@ -101,6 +101,7 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         result=result,
         info=result.bisect,
         **validation.values(result),
+        **hunks.values(result),
         finding=Markup(finding(result, text.markdown)),  # noqa: S704 - what varies is escaped
         grid=grid,
         blocks=list(_blocks(result, grid, detail)) if detail.cells != "text" else [],

@@ -13,6 +13,7 @@ from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
     CellInfo,
+    MinimizeInfo,
     Result,
     ScenarioInfo,
     ValidationInfo,
@@ -44,6 +45,7 @@ def _spoken(result: Result) -> Result:
         cells=tuple(_cell(c, labels.get(c.scenario, {})) for c in result.cells),
         bisect=_search(result.bisect, labels) if result.bisect else None,
         validation=_validation(result.validation, labels) if result.validation else None,
+        minimized=_minimized(result.minimized, labels) if result.minimized else None,
     )
 
 
@@ -122,6 +124,20 @@ def _validation(info: ValidationInfo, labels: Mapping[str, _Labels]) -> Validati
         for own in (labels.get(c.scenario, {}),)
     )
     return replace(info, cells=tuple(cells), reverted=_said(info.reverted, every))
+
+
+def _minimized(info: MinimizeInfo, labels: Mapping[str, _Labels]) -> MinimizeInfo:
+    every = _shared(labels.values())
+    return replace(
+        info,
+        before=_said(info.before, every),
+        after=_said(info.after, every),
+        needed=_said(info.needed, every),
+        reason=_said(info.reason, every),
+        notes=tuple(_said(note, every) for note in info.notes),
+        hunks=tuple(replace(h, without=_said(h.without, every)) for h in info.hunks),
+        tried=tuple(replace(t, shown=_said(t.shown, every)) for t in info.tried),
+    )
 
 
 def _shared(some: Iterable[_Labels]) -> _Labels:

@@ -28,6 +28,13 @@ from buildkit_bisect.result.document import (
     unstructure,
     write,
 )
+from buildkit_bisect.result.hunks import (
+    HunkInfo,
+    HunkRole,
+    HunksTried,
+    MinimizeInfo,
+    MinimizeStatus,
+)
 from buildkit_bisect.result.parts import PartInfo, ShardInfo
 from buildkit_bisect.result.words import (
     ENDED,
@@ -60,7 +67,12 @@ __all__ = [
     "CheckInfo",
     "CheckKind",
     "FitState",
+    "HunkInfo",
+    "HunkRole",
+    "HunksTried",
     "KnownInfo",
+    "MinimizeInfo",
+    "MinimizeStatus",
     "PartInfo",
     "PatchInfo",
     "ReproductionInfo",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from buildkit_bisect.model import Verdict, VertexState
+from buildkit_bisect.result.hunks import HunkRole, MinimizeStatus
 from buildkit_bisect.result.parts import MOST_SHARDS, ShardInfo
 from buildkit_bisect.result.words import (
     ENDED,
@@ -55,6 +56,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "CheckInfo.change": tuple(CheckEffect),
     "BackportInfo.state": tuple(FitState),
     "ValidationInfo.status": tuple(ValidationStatus),
+    "MinimizeInfo.status": tuple(MinimizeStatus),
+    "HunkInfo.role": tuple(HunkRole),
+    "HunksTried.seen": ("changed", "unchanged", "untestable"),
 }
 
 

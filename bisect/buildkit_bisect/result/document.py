@@ -16,6 +16,7 @@ from buildkit_bisect.errors import BadInput, printable_line
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.result import checks as resultcheck
 from buildkit_bisect.result import jsontext
+from buildkit_bisect.result.hunks import MinimizeInfo
 from buildkit_bisect.result.parts import PartInfo, ShardInfo
 from buildkit_bisect.result.words import CampaignStatus
 from buildkit_bisect.system import strictjson
@@ -353,6 +354,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)  # {"total", "builds", "trials"}
     bisect: BisectInfo | None = None  # bisect and boundaries
     validation: ValidationInfo | None = None  # validate
+    minimized: MinimizeInfo | None = None  # bisect and validate, if asked for
     notes: tuple[str, ...] = ()
     page: str = ""  # https:// address of report.html, "" if it is not published
     comment: str = ""  # https:// address of the comment that `post` wrote, "" if there is none

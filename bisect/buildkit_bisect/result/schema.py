@@ -17,6 +17,7 @@ from buildkit_bisect import result
 from buildkit_bisect.result import (
     CampaignKind,
     CampaignStatus,
+    MinimizeStatus,
     SearchStatus,
     ValidationStatus,
     checks,
@@ -108,6 +109,7 @@ ADDED = (
     "PatchInfo.source",
     "Result.comment",
     "Result.machines",
+    "Result.minimized",
     "Result.page",
     "Result.parts",
     "Result.reproduction",
@@ -134,6 +136,10 @@ _RULES: dict[str, dict[str, Any]] = {
     "ValidationInfo": {
         "if": {"properties": {"status": {"enum": _UNSURE}}},
         "then": {"properties": {"reason": {"minLength": 1}}},
+    },
+    "MinimizeInfo": {
+        "if": {"properties": {"status": {"const": MinimizeStatus.MINIMAL}}},
+        "else": {"properties": {"reason": {"minLength": 1}}},
     },
     "BisectInfo": {
         "if": {"properties": {"status": {"const": SearchStatus.FOUND}}},

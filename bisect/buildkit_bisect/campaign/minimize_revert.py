@@ -1,0 +1,71 @@
+"""Finds which hunks of a found commit have to be reverted to undo its change of outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from buildkit_bisect.campaign.cell_search import CellSearch
+from buildkit_bisect.campaign.driver import Work
+from buildkit_bisect.campaign.minimize import TRIALS, Minimization, Place, Question
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.events import Said
+from buildkit_bisect.model import Variant, Verdict
+from buildkit_bisect.patch import hunk_files
+from buildkit_bisect.patch.patches import Patch, PatchFailed
+from buildkit_bisect.result import MinimizeInfo, MinimizeStatus
+from buildkit_bisect.source import GitSource
+
+
+def nothing_of_search(reason: str) -> MinimizeInfo:
+    """Return the answer where no commit can be reverted."""
+    return MinimizeInfo(
+        status=MinimizeStatus.NOTHING.value,
+        of="the revert",
+        reason=f"nothing to minimize: {reason}",
+    )
+
+
+def of_commit(
+    work: Work,
+    source: GitSource,
+    commit: str,
+    *,
+    on: Sequence[Variant],
+    overlay: Sequence[Patch],
+    revert: Patch | None,
+    search: CellSearch,
+) -> MinimizeInfo:
+    """Return the hunks that are needed on the first of *on* where reverting changes the outcome.
+
+    These are the newer end, where *revert* is the whole revert if git can make it, and the commit
+    itself. Where the whole revert conflicts, the hunks that apply are tried together.
+    """
+    notes: list[str] = []
+    info = nothing_of_search("no variant to revert it on")
+    of = f"the revert of {commit[:12]}"
+    to = Verdict.BAD if search.options.find_fix else Verdict.GOOD
+    for variant in dict.fromkeys(on):
+        used = {ref.digest for ref in variant.patches}
+        chosen = [patch for patch in overlay if patch.digest in used]
+        try:
+            change = hunk_files.of_revert(source, commit, variant.revision, chosen, revert)
+            question = Question(
+                of=of,
+                change=change,
+                without=variant,
+                whole=replace(variant, patches=(*variant.patches, revert.ref)) if revert else None,
+                places=(Place(scenario=search.scenario, axes=search.axes, to=to),),
+                trials=max(search.options.trials or 0, TRIALS),
+                old=search.is_old,
+            )
+            info = Minimization(work, question).info()
+        except (BadInput, PatchFailed) as error:  # not after the overlay, or not text
+            info = replace(nothing_of_search(error.message), of=of, on=variant.label)
+        if info.status != MinimizeStatus.NOTHING:
+            break
+        work.events.emit(Said(text=f"on {variant.label}: {info.reason}"))
+        notes.append(f"on {variant.label}: {info.reason}")
+        revert = None
+    last = info.status == MinimizeStatus.NOTHING
+    return replace(info, notes=tuple(notes[:-1] if last else notes))

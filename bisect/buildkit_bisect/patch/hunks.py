@@ -1,0 +1,182 @@
+"""The hunks of a change, each of which can be chosen without the others. Pure.
+
+A hunk is a run of changed lines without any context. Chosen hunks become a unified diff whose line
+numbers are exact for the tree that the change was taken from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+#: Lines of context in a composed diff.
+_CONTEXT = 3
+
+#: The header of a hunk that git writes with ``-U0``.
+_HEADER = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
+
+#: What a line starts with that a reader looks for: as git, and a declaration of Go before others.
+_NAMED = re.compile(r"(?:func|type|var|const|import|package)\b")
+_DECLARED = re.compile(r"(?:func|type|var|const)\b")
+
+#: Most characters of a hunk's heading.
+_LONGEST = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileChange:
+    """One file before and after a change; None if there is no such file."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hunk:
+    """Lines that replace others in a file."""
+
+    path: str
+    at: int  # lines of the file before them
+    removed: tuple[str, ...]  # with their line ends
+    added: tuple[str, ...]
+    heading: str = ""  # the function that they are in: the start of its first line
+    creates: bool = False  # the file did not exist
+    deletes: bool = False  # the file does not exist afterwards
+
+    @property
+    def lines(self) -> str:
+        """Which lines change: ``12-14 (3 removed, 1 added)``, ``after 12 (5 added)``."""
+        counts = [
+            f"{len(lines)} {how}"
+            for lines, how in ((self.removed, "removed"), (self.added, "added"))
+            if lines
+        ]
+        if self.creates or self.deletes:
+            where = "new file" if self.creates else "whole file"
+        elif not self.removed:
+            where = f"after {self.at}"
+        else:
+            last = self.at + len(self.removed)
+            where = f"{self.at + 1}" if len(self.removed) == 1 else f"{self.at + 1}-{last}"
+        return f"{where} ({', '.join(counts)})" if counts else where
+
+
+def hunks(change: FileChange, diff: str) -> tuple[Hunk, ...]:
+    """Return the hunks of *change*; *diff* is what ``git diff -U0`` prints for it."""
+    before, after = _split(change.before), _split(change.after)
+    if change.before is None or change.after is None:
+        return (
+            Hunk(
+                path=change.path,
+                at=0,
+                removed=before,
+                added=after,
+                creates=change.before is None,
+                deletes=change.after is None,
+            ),
+        )
+    found = []
+    for header in _HEADER.finditer(diff):
+        start, gone, place, new = (int(1 if n is None else n) for n in header.groups())
+        at = start - 1 if gone else start
+        first = place - 1 if new else place
+        removed, added = before[at : at + gone], after[first : first + new]
+        found.append(
+            Hunk(
+                path=change.path,
+                at=at,
+                removed=removed,
+                added=added,
+                heading=_heading(before[:at], added or removed),
+            )
+        )
+    return tuple(found)
+
+
+def composed(files: Iterable[FileChange], chosen: Collection[Hunk]) -> str:
+    """Return a unified diff of the *chosen* hunks, for the tree with *files* as they were before.
+
+    "" if none is chosen.
+    """
+    return "".join(
+        _file(change, sorted((h for h in chosen if h.path == change.path), key=lambda h: h.at))
+        for change in files
+    )
+
+
+def is_test(path: str) -> bool:
+    """Whether a file is only compiled for ``go test``, so in no program."""
+    return path.endswith("_test.go")
+
+
+def is_text(path: str) -> bool:
+    """Whether a file is documentation, so in no program."""
+    return path.endswith(".md")
+
+
+def _split(text: str | None) -> tuple[str, ...]:
+    """Return the lines of *text* with their ends; only a line feed ends one, as for git."""
+    if not text:
+        return ()
+    lines = text.split("\n")
+    return tuple(f"{line}\n" for line in lines[:-1]) + ((lines[-1],) if lines[-1] else ())
+
+
+def _heading(above: Sequence[str], own: Sequence[str]) -> str:
+    """Return the first line of the declaration that a hunk makes or is in; "" if there is none."""
+    found = next((line for line in own if _DECLARED.match(line)), "")
+    found = found or next((line for line in reversed(above) if _NAMED.match(line)), "")
+    return found.strip().removesuffix("{").removesuffix("(").strip()[:_LONGEST]
+
+
+def _file(change: FileChange, chosen: Sequence[Hunk]) -> str:
+    if not chosen:
+        return ""
+    path = change.path
+    creates, deletes = chosen[0].creates, chosen[0].deletes
+    before, after = ("/dev/null" if creates else f"a/{path}"), f"b/{path}"
+    head = f"diff --git a/{path} b/{path}\n"
+    if creates:
+        head += "new file mode 100644\n"
+    if deletes:
+        head, after = head + "deleted file mode 100644\n", "/dev/null"
+    return f"{head}--- {before}\n+++ {after}\n{''.join(_body(_split(change.before), chosen))}"
+
+
+def _body(lines: Sequence[str], chosen: Sequence[Hunk]) -> Iterator[str]:
+    moved = 0
+    for group in _groups(chosen):
+        start = max(0, group[0].at - _CONTEXT)
+        end = min(len(lines), group[-1].at + len(group[-1].removed) + _CONTEXT)
+        text, here = [], start
+        for hunk in group:
+            text += [_line(" ", line) for line in lines[here : hunk.at]]
+            text += [_line("-", line) for line in hunk.removed]
+            text += [_line("+", line) for line in hunk.added]
+            here = hunk.at + len(hunk.removed)
+        text += [_line(" ", line) for line in lines[here:end]]
+        grown = sum(len(h.added) - len(h.removed) for h in group)
+        old, new = end - start, end - start + grown
+        first, second = start + bool(old), start + moved + bool(new)
+        yield f"@@ -{first},{old} +{second},{new} @@\n"
+        yield from text
+        moved += grown
+
+
+def _groups(chosen: Sequence[Hunk]) -> list[list[Hunk]]:
+    """Return runs of hunks whose contexts touch."""
+    groups: list[list[Hunk]] = []
+    for hunk in chosen:
+        last = groups[-1][-1] if groups else None
+        if last and hunk.at - (last.at + len(last.removed)) <= 2 * _CONTEXT:
+            groups[-1].append(hunk)
+        else:
+            groups.append([hunk])
+    return groups
+
+
+def _line(mark: str, line: str) -> str:
+    ended = line.endswith("\n")
+    return f"{mark}{line}" if ended else f"{mark}{line}\n\\ No newline at end of file\n"

@@ -1,0 +1,124 @@
+"""Which hunks of a patch or a revert are needed, for reports. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from buildkit_bisect.model import Stage
+from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.render.symbols import word
+from buildkit_bisect.result import HunkInfo, HunkRole, MinimizeInfo, MinimizeStatus, Result
+
+#: Hunks that were built and run.
+_CHOSEN = (
+    HunkRole.OUTCOME,
+    HunkRole.BUILD,
+    HunkRole.OTHER,
+    HunkRole.KEPT,
+    HunkRole.NOT_NEEDED,
+)
+
+_NEEDED = (HunkRole.OUTCOME, HunkRole.BUILD, HunkRole.OTHER, HunkRole.KEPT)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One hunk, or those of one file that were not run."""
+
+    number: str  # "" if it was not run
+    file: str
+    where: str  # "12-14 (3 removed, 1 added)"
+    heading: str
+    why: str  # "needed: without it, layers dropped 3 of 3"
+
+
+def summary(info: MinimizeInfo) -> str:
+    """Return one line: ``2 of 7 hunks of my-fix are needed on v0.32.2``."""
+    chosen = [hunk for hunk in info.hunks if hunk.role in _CHOSEN]
+    needed = [hunk for hunk in chosen if hunk.role in _NEEDED]
+    of = plural(len(chosen), "hunk")
+    match info.status:
+        case MinimizeStatus.MINIMAL:
+            if len(chosen) == 1:
+                return f"{info.of} is one hunk, which is needed on {info.on}"
+            every = len(needed) == len(chosen)
+            count = f"all {len(chosen)} hunks" if every else f"{len(needed)} of {of}"
+            are = "is" if len(needed) == 1 else "are"
+            return f"{count} of {info.of} {are} needed on {info.on}"
+        case MinimizeStatus.STOPPED:
+            return f"{len(needed)} of {of} of {info.of} are enough on {info.on}, or fewer"
+        case _:
+            return f"hunks that are needed: {info.reason}"
+
+
+def rows(info: MinimizeInfo) -> list[Row]:
+    """Return the hunks that were run, in order, and then the others, a row for each file."""
+    found = [
+        Row(
+            number=str(number),
+            file=hunk.file,
+            where=hunk.lines,
+            heading=hunk.heading,
+            why=_why(hunk),
+        )
+        for number, hunk in enumerate((h for h in info.hunks if h.role in _CHOSEN), 1)
+    ]
+    rest: dict[tuple[str, str], list[HunkInfo]] = {}
+    for hunk in info.hunks:
+        if hunk.role not in _CHOSEN:
+            rest.setdefault((hunk.file, hunk.role), []).append(hunk)
+    return [*found, *(_unrun(*key, hunks) for key, hunks in rest.items())]
+
+
+def _unrun(file: str, role: str, hunks: Sequence[HunkInfo]) -> Row:
+    in_program = role == HunkRole.REFUSED
+    return Row(
+        number="",
+        file=file,
+        where=listed([h.lines for h in hunks]) if in_program else plural(len(hunks), "hunk"),
+        heading=listed(dict.fromkeys(h.heading for h in hunks if h.heading), 3)
+        if in_program
+        else "",
+        why="does not apply there" if in_program else "left out: in no program",
+    )
+
+
+def _why(hunk: HunkInfo) -> str:
+    without = _worded(hunk.without)
+    match hunk.role:
+        case HunkRole.OUTCOME:
+            return f"needed: without it, {without}"
+        case HunkRole.BUILD:
+            return f"needed to build: without it, {hunk.without}"
+        case HunkRole.OTHER:
+            return f"needed: without it neither outcome, but {without}"
+        case HunkRole.KEPT:
+            return "whether it is needed is not known"
+        case _:
+            return "not needed"
+
+
+def _worded(shown: str) -> str:
+    """Return what was shown, with outcomes as words; why there is no build stays as it is."""
+    return shown if shown.startswith(tuple(f"{stage}: " for stage in Stage)) else word(shown)
+
+
+def tried(info: MinimizeInfo) -> list[tuple[str, str, str]]:
+    """Return (hunks, changed or not, what they showed) of each set that was built, in order."""
+    says = {"changed": "as with all", "unchanged": "as without", "untestable": "neither"}
+    return [
+        (listed([str(n) for n in one.hunks], 20), says[one.seen], _worded(one.shown))
+        for one in info.tried
+    ]
+
+
+def values(result: Result) -> dict[str, object]:
+    """Return the template variables for the hunks, empty if they were not asked for."""
+    info = result.minimized
+    return {
+        "m": info,
+        "hunk_summary": summary(info) if info else "",
+        "hunk_rows": rows(info) if info else [],
+        "hunks_tried": tried(info) if info else [],
+    }

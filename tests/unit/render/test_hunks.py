@@ -1,0 +1,136 @@
+"""The section on the hunks that are needed, and its line in a comment."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import replace
+
+import jsonschema
+import pytest
+
+from buildkit_bisect import render
+from buildkit_bisect.render import hunks
+from buildkit_bisect.result import (
+    HunkInfo,
+    HunkRole,
+    HunksTried,
+    MinimizeInfo,
+    Result,
+    schema,
+    structure,
+    unstructure,
+)
+from buildkit_bisect.result import checks as resultcheck
+from validations import result
+
+
+def _hunk(role: str, **more: str) -> HunkInfo:
+    return HunkInfo(file="solver/exporter.go", lines="12 (1 removed)", role=role, **more)
+
+
+INFO = MinimizeInfo(
+    status="minimal",
+    of="my-fix",
+    on="master + lazy-variants",
+    cells=("cross-stage-lazy snapshotter stargz",),
+    before="layers-dropped 5 of 5",
+    after="cached 3 of 3",
+    needed="cached 5 of 5",
+    hunks=(
+        _hunk("outcome", heading="func (e *exporter) ExportTo()", without="layers-dropped 3 of 3"),
+        _hunk("build", without="build: a-b.go:3:1: undefined: x"),
+        _hunk("other", without="export-failed 3 of 3"),
+        _hunk("not-needed"),
+        HunkInfo(file="solver/a_test.go", lines="new file (3 added)", role="test"),
+        HunkInfo(file="b.go", lines="3 (1 added)", role="refused", heading="func A()"),
+        HunkInfo(file="b.go", lines="9 (1 added)", role="refused", heading="func A()"),
+    ),
+    tried=(
+        HunksTried(hunks=(1, 2, 3, 4), seen="changed", shown="cached 3 of 3"),
+        HunksTried(hunks=(1,), seen="untestable", shown="build: a-b.go:3:1: undefined: x"),
+    ),
+)
+
+
+def _with(info: MinimizeInfo) -> Result:
+    return replace(result(), minimized=info)
+
+
+@pytest.mark.parametrize(
+    ("info", "says"),
+    [
+        (INFO, "3 of 4 hunks of my-fix are needed on master + lazy-variants"),
+        (replace(INFO, hunks=INFO.hunks[:3]),
+         "all 3 hunks of my-fix are needed on master + lazy-variants"),
+        (replace(INFO, hunks=INFO.hunks[:1]),
+         "my-fix is one hunk, which is needed on master + lazy-variants"),
+        (replace(INFO, hunks=INFO.hunks[2:4]),
+         "1 of 2 hunks of my-fix is needed on master + lazy-variants"),
+        (replace(INFO, status="stopped", reason="stopped after 100 builds",
+                 hunks=(_hunk("kept"), _hunk("not-needed"))),
+         "1 of 2 hunks of my-fix are enough on master + lazy-variants, or fewer"),
+        (replace(INFO, status="nothing", reason="nothing to minimize: all is good"),
+         "hunks that are needed: nothing to minimize: all is good"),
+    ],
+)  # fmt: skip
+def test_the_line(info: MinimizeInfo, says: str) -> None:
+    assert hunks.summary(info) == says
+    assert says in render.markdown(_with(info)).split("<details>")[0].replace("&#45;", "-")
+    assert f"{says[:1].upper()}{says[1:]}".lower() in render.html(_with(info)).lower()
+
+
+def test_each_hunk_with_why() -> None:
+    assert [(r.number, r.why) for r in hunks.rows(INFO)] == [
+        ("1", "needed: without it, layers dropped 3 of 3"),
+        ("2", "needed to build: without it, build: a-b.go:3:1: undefined: x"),
+        ("3", "needed: without it neither outcome, but export failed 3 of 3"),
+        ("4", "not needed"),
+        ("", "left out: in no program"),
+        ("", "does not apply there"),
+    ]
+    refused = hunks.rows(INFO)[-1]
+    assert (refused.where, refused.heading) == ("3 (1 added) and 9 (1 added)", "func A()")
+
+
+def test_the_sections() -> None:
+    markdown, page = render.markdown(_with(INFO)), render.html(_with(INFO))
+    for text in (markdown, page):
+        assert "Hunks that are needed" in text
+        assert "func (e *exporter) ExportTo()" in html.unescape(text)
+    assert "Hunks that are needed" not in render.markdown(result())
+    assert "h-hunks" not in render.html(result())
+
+
+def test_names_from_outside_are_escaped() -> None:
+    odd = "<script>alert(1)</script>|`x`"
+    info = replace(INFO, of=odd, hunks=(replace(INFO.hunks[0], file=odd, heading=odd),))
+    for text in (render.markdown(_with(info)), render.html(_with(info))):
+        assert "<script>alert" not in text
+
+
+def test_the_document_keeps_its_schema() -> None:
+    plain = json.loads(json.dumps(unstructure(_with(INFO))))
+    jsonschema.validate(plain, schema.schema())
+    assert structure(plain) == _with(INFO)
+    assert resultcheck.wrong(_with(INFO)) == ""
+    del plain["minimized"]  # results of earlier versions lack it
+    jsonschema.validate(plain, schema.schema())
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        replace(INFO, status="done"),
+        replace(INFO, hunks=(_hunk("maybe"),)),
+        replace(INFO, tried=(replace(INFO.tried[0], seen="perhaps"),)),
+    ],
+)
+def test_words_that_no_campaign_writes_are_refused(info: MinimizeInfo) -> None:
+    assert "is not one of" in resultcheck.wrong(_with(info))
+
+
+def test_every_role_is_explained() -> None:
+    for role in HunkRole:
+        (row,) = hunks.rows(replace(INFO, hunks=(_hunk(role, without="cached 3 of 3"),)))
+        assert row.why
