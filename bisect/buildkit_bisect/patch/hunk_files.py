@@ -11,7 +11,7 @@ from pathlib import Path
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.model import Revision
 from buildkit_bisect.patch import diffs, patches
-from buildkit_bisect.patch.hunks import FileChange, Hunk, composed, hunks, is_test, is_text
+from buildkit_bisect.patch.hunks import FileChange, Hunk, beside, composed, hunks, is_test, is_text
 from buildkit_bisect.patch.patches import Metadata, Patch, PatchFailed
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.system import gitcmd, paths, tomltext
@@ -111,11 +111,15 @@ def _undone(source: GitSource, commit: str) -> Change:
 
 def _one_by_one(tree: Path, change: Change) -> list[Hunk]:
     """Apply to *tree* those hunks of *change* that git applies; return the others."""
-    refused = []
+    refused: list[Hunk] = []
+    taken: dict[str, list[Hunk]] = {}
+    files = {file.path: file for file in change.files}
     with paths.scratch("hunk") as folder:
         for number, hunk in enumerate(change.hunks):
             name = f"hunk-{number}"
-            text = composed(change.files, [hunk])
+            # The lines around it are those that the hunks before it have left.
+            file, there = beside(files[hunk.path], taken.setdefault(hunk.path, []), hunk)
+            text = composed([file], [there])
             diff = diffs.parse(f"{name}.patch", text.encode())
             (folder / diff.name).write_text(text)
             one = Patch(name=name, folder=str(folder), meta=Metadata(title=name), diffs=(diff,))
@@ -123,6 +127,8 @@ def _one_by_one(tree: Path, change: Change) -> list[Hunk]:
                 one.apply(tree)
             except PatchFailed:
                 refused.append(hunk)
+            else:
+                taken[hunk.path].append(hunk)
     return refused
 
 

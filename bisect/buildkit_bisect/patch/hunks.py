@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Lines of context in a composed diff.
 _CONTEXT = 3
@@ -104,6 +104,16 @@ def composed(files: Iterable[FileChange], chosen: Collection[Hunk]) -> str:
         _file(change, sorted((h for h in chosen if h.path == change.path), key=lambda h: h.at))
         for change in files
     )
+
+
+def beside(change: FileChange, chosen: Collection[Hunk], one: Hunk) -> tuple[FileChange, Hunk]:
+    """Return the file with the *chosen* hunks, and where *one* of the others is in it."""
+    lines = list(_split(change.before))
+    for hunk in sorted(chosen, key=lambda h: -h.at):
+        lines[hunk.at : hunk.at + len(hunk.removed)] = hunk.added
+    moved = sum(len(h.added) - len(h.removed) for h in chosen if h.at < one.at)
+    before = change.before if change.before is None else "".join(lines)
+    return replace(change, before=before), replace(one, at=one.at + moved)
 
 
 def is_test(path: str) -> bool:
