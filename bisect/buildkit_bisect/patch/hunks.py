@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-#: Lines of context in a composed diff.
-_CONTEXT = 3
+#: Lines of context in a composed diff: the fewest with which it does not also apply in reverse.
+_CONTEXTS = (3, 6, 12, 25, 50)
 
 #: The header of a hunk that git writes with ``-U0``.
 _HEADER = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
@@ -100,10 +100,14 @@ def composed(files: Iterable[FileChange], chosen: Collection[Hunk]) -> str:
 
     "" if none is chosen.
     """
-    return "".join(
-        _file(change, sorted((h for h in chosen if h.path == change.path), key=lambda h: h.at))
-        for change in files
-    )
+    parts = []
+    for change in files:
+        own = sorted((h for h in chosen if h.path == change.path), key=lambda h: h.at)
+        if own:
+            parts.append((change, own))
+    every = [context for context in _CONTEXTS if not _reversible(parts, context)]
+    context = every[0] if every else _CONTEXTS[-1]
+    return "".join(_file(change, own, context) for change, own in parts)
 
 
 def beside(change: FileChange, chosen: Collection[Hunk], one: Hunk) -> tuple[FileChange, Hunk]:
@@ -141,9 +145,24 @@ def _heading(above: Sequence[str], own: Sequence[str]) -> str:
     return found.strip().removesuffix("{").removesuffix("(").strip()[:_LONGEST]
 
 
-def _file(change: FileChange, chosen: Sequence[Hunk]) -> str:
-    if not chosen:
-        return ""
+def _reversible(parts: Iterable[tuple[FileChange, Sequence[Hunk]]], context: int) -> bool:
+    """Whether every place of a change has its new lines elsewhere in the file already."""
+    for change, own in parts:
+        lines = _split(change.before)
+        for group in _groups(own, context):
+            start, end = _around(lines, group, context)
+            new = [text[1:] for text in _lines(lines, group, start, end) if text[0] != "-"]
+            if change.before is None or not _occurs(new, lines):
+                return False
+    return True
+
+
+def _occurs(some: Sequence[str], lines: Sequence[str]) -> bool:
+    count = len(some)
+    return any(list(lines[n : n + count]) == list(some) for n in range(len(lines) - count + 1))
+
+
+def _file(change: FileChange, chosen: Sequence[Hunk], context: int) -> str:
     path = change.path
     creates, deletes = chosen[0].creates, chosen[0].deletes
     before, after = ("/dev/null" if creates else f"a/{path}"), f"b/{path}"
@@ -152,41 +171,50 @@ def _file(change: FileChange, chosen: Sequence[Hunk]) -> str:
         head += "new file mode 100644\n"
     if deletes:
         head, after = head + "deleted file mode 100644\n", "/dev/null"
-    return f"{head}--- {before}\n+++ {after}\n{''.join(_body(_split(change.before), chosen))}"
+    body = "".join(_body(_split(change.before), chosen, context))
+    return f"{head}--- {before}\n+++ {after}\n{body}"
 
 
-def _body(lines: Sequence[str], chosen: Sequence[Hunk]) -> Iterator[str]:
+def _body(lines: Sequence[str], chosen: Sequence[Hunk], context: int) -> Iterator[str]:
     moved = 0
-    for group in _groups(chosen):
-        start = max(0, group[0].at - _CONTEXT)
-        end = min(len(lines), group[-1].at + len(group[-1].removed) + _CONTEXT)
-        text, here = [], start
-        for hunk in group:
-            text += [_line(" ", line) for line in lines[here : hunk.at]]
-            text += [_line("-", line) for line in hunk.removed]
-            text += [_line("+", line) for line in hunk.added]
-            here = hunk.at + len(hunk.removed)
-        text += [_line(" ", line) for line in lines[here:end]]
+    for group in _groups(chosen, context):
+        start, end = _around(lines, group, context)
         grown = sum(len(h.added) - len(h.removed) for h in group)
         old, new = end - start, end - start + grown
         first, second = start + bool(old), start + moved + bool(new)
         yield f"@@ -{first},{old} +{second},{new} @@\n"
-        yield from text
+        yield from (_ended(line) for line in _lines(lines, group, start, end))
         moved += grown
 
 
-def _groups(chosen: Sequence[Hunk]) -> list[list[Hunk]]:
+def _groups(chosen: Sequence[Hunk], context: int) -> list[list[Hunk]]:
     """Return runs of hunks whose contexts touch."""
     groups: list[list[Hunk]] = []
     for hunk in chosen:
         last = groups[-1][-1] if groups else None
-        if last and hunk.at - (last.at + len(last.removed)) <= 2 * _CONTEXT:
+        if last and hunk.at - (last.at + len(last.removed)) <= 2 * context:
             groups[-1].append(hunk)
         else:
             groups.append([hunk])
     return groups
 
 
-def _line(mark: str, line: str) -> str:
-    ended = line.endswith("\n")
-    return f"{mark}{line}" if ended else f"{mark}{line}\n\\ No newline at end of file\n"
+def _around(lines: Sequence[str], group: Sequence[Hunk], context: int) -> tuple[int, int]:
+    """Return the first line of a group's context, from 0, and the one after its last."""
+    last = group[-1].at + len(group[-1].removed)
+    return max(0, group[0].at - context), min(len(lines), last + context)
+
+
+def _lines(lines: Sequence[str], group: Sequence[Hunk], start: int, end: int) -> Iterator[str]:
+    """Yield the lines of one hunk of a diff, each with its mark."""
+    here = start
+    for hunk in group:
+        yield from (f" {line}" for line in lines[here : hunk.at])
+        yield from (f"-{line}" for line in hunk.removed)
+        yield from (f"+{line}" for line in hunk.added)
+        here = hunk.at + len(hunk.removed)
+    yield from (f" {line}" for line in lines[here:end])
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

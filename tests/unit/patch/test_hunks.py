@@ -123,3 +123,15 @@ def test_files_keep_their_order_and_their_own_hunks() -> None:
     assert "b.go" not in composed([one, two], both[:1])
     assert is_test("solver/x_test.go")
     assert not is_test("solver/testing.go")
+
+
+def test_repeated_lines_get_more_context() -> None:
+    """Git would apply the diff in reverse too, where the same lines have the new word."""
+    one = "{\n1\n2\n3\nold\n4\n5\n6\n}\n"
+    before = f"a {one}b {one}c {one}".replace("old", "new", 1)
+    change, found = _change(before, before.replace("old", "new"))
+    assert "@@ -11,7 +11,7 @@" not in composed([change], found[:1])
+    assert "a {" not in composed([change], found[1:])
+    made = composed([change], found[:1])
+    assert _applied(before, made) == _replaced(before, found[:1])
+    assert " b {\n" in made
