@@ -11,6 +11,7 @@ from buildkit_bisect.campaign import (
     candidates,
     cell_choice,
     compose,
+    minimize_revert,
     recall,
     rounds,
     search_plan,
@@ -20,7 +21,6 @@ from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
-from buildkit_bisect.campaign.minimize_revert import nothing_of_search, of_commit
 from buildkit_bisect.campaign.priors import Priors
 from buildkit_bisect.campaign.rounds import Asked
 from buildkit_bisect.campaign.search_steps import counted
@@ -145,7 +145,10 @@ class Bisection:
             kind=self.kind,
             cells=[(each.scenario, axes) for axes, each in self._searches.items()],
             trials=search.options.trials or 1,
-            also=[search_plan.COVERING] if self._priors.pending else [],
+            also=[
+                *([search_plan.COVERING] if self._priors.pending else []),
+                *([minimize_revert.PLANNED] if self._request.minimize else []),
+            ],
             known=[
                 f"{called[axes]}: {line}" if others else line
                 for axes, each in self._searches.items()
@@ -284,12 +287,12 @@ class Bisection:
     def _minimized(self, work: Work, answer: Answer) -> MinimizeInfo:
         """Return which hunks of the found commit have to be reverted for the older outcome."""
         if not isinstance(answer, Found):
-            return nothing_of_search("no commit was found")
+            return minimize_revert.nothing_of_search("no commit was found")
         source, request = self._setup.source, self._request
         if request.releases or not isinstance(source, GitSource):
-            return nothing_of_search("a release is not one commit")
+            return minimize_revert.nothing_of_search("a release is not one commit")
         newer = self._line.variant(self._line.good if request.find_fix else self._line.bad)
-        return of_commit(
+        return minimize_revert.of_commit(
             work,
             source,
             answer.first_bad,

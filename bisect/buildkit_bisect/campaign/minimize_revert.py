@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.driver import Work
-from buildkit_bisect.campaign.minimize import TRIALS, Minimization, Place, Question
+from buildkit_bisect.campaign.minimize import MOST, TRIALS, Minimization, Place, Question
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.events import Said
 from buildkit_bisect.model import Variant, Verdict
@@ -15,6 +15,9 @@ from buildkit_bisect.patch import hunk_files
 from buildkit_bisect.patch.patches import Patch, PatchFailed
 from buildkit_bisect.result import MinimizeInfo, MinimizeStatus
 from buildkit_bisect.source import GitSource
+
+#: What a plan says of it.
+PLANNED = f"find which hunks of the commit have to be reverted: at most {MOST} more builds"
 
 
 def nothing_of_search(reason: str) -> MinimizeInfo:
