@@ -13,6 +13,9 @@ from buildkit_bisect.result import (
     CellInfo,
     CellTried,
     ChangeInfo,
+    HunkInfo,
+    HunksTried,
+    MinimizeInfo,
     PatchInfo,
     ReproductionInfo,
     Result,
@@ -542,6 +545,14 @@ def hostile() -> Result:
             {"name": bad, "verdict": "bad", "means": bad},)),),
         bisect=info, kind="bisect",
         reproduction=reproduction(bad),
+        minimized=MinimizeInfo(
+            status="minimal", of=bad, on=bad, cells=(bad,), before=bad, after=bad, needed=bad,
+            reason=bad, notes=(bad,), tried=(HunksTried(hunks=(1,), seen="changed", shown=bad),),
+            hunks=tuple(
+                HunkInfo(file=bad, lines=bad, role=role, heading=bad, without=bad)
+                for role in ("outcome", "build", "other", "kept", "not-needed", "test", "refused")
+            ),
+        ),
     )  # fmt: skip
 
 
@@ -562,3 +573,36 @@ def hostile_many(rows: int) -> Result:
 def only(*cells: object) -> Result:
     """The matrix with these cells alone."""
     return matrix(cells=cells)
+
+
+def hunk(role: str, **more: str) -> HunkInfo:
+    """Return a hunk of ``solver/exporter.go``."""
+    return HunkInfo(file="solver/exporter.go", lines="12 (1 removed)", role=role, **more)
+
+
+def minimized() -> MinimizeInfo:
+    """Return hunks with every reason."""
+    return MinimizeInfo(
+        status="minimal",
+        of="my-fix",
+        on="master + lazy-variants",
+        cells=("cross-stage-lazy snapshotter stargz",),
+        before="layers-dropped 5 of 5",
+        after="cached 3 of 3",
+        needed="cached 5 of 5",
+        hunks=(
+            hunk(
+                "outcome", heading="func (e *exporter) ExportTo()", without="layers-dropped 3 of 3"
+            ),
+            hunk("build", without="build: a-b.go:3:1: undefined: x"),
+            hunk("other", without="export-failed 3 of 3"),
+            hunk("not-needed"),
+            HunkInfo(file="solver/a_test.go", lines="new file (3 added)", role="test"),
+            HunkInfo(file="b.go", lines="3 (1 added)", role="refused", heading="func A()"),
+            HunkInfo(file="b.go", lines="9 (1 added)", role="refused", heading="func A()"),
+        ),
+        tried=(
+            HunksTried(hunks=(1, 2, 3, 4), seen="changed", shown="cached 3 of 3"),
+            HunksTried(hunks=(1,), seen="untestable", shown="build: a-b.go:3:1: undefined: x"),
+        ),
+    )

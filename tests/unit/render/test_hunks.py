@@ -9,12 +9,11 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
+import results
 from buildkit_bisect import render
 from buildkit_bisect.render import hunks
 from buildkit_bisect.result import (
-    HunkInfo,
     HunkRole,
-    HunksTried,
     MinimizeInfo,
     Result,
     schema,
@@ -24,33 +23,7 @@ from buildkit_bisect.result import (
 from buildkit_bisect.result import checks as resultcheck
 from validations import result
 
-
-def _hunk(role: str, **more: str) -> HunkInfo:
-    return HunkInfo(file="solver/exporter.go", lines="12 (1 removed)", role=role, **more)
-
-
-INFO = MinimizeInfo(
-    status="minimal",
-    of="my-fix",
-    on="master + lazy-variants",
-    cells=("cross-stage-lazy snapshotter stargz",),
-    before="layers-dropped 5 of 5",
-    after="cached 3 of 3",
-    needed="cached 5 of 5",
-    hunks=(
-        _hunk("outcome", heading="func (e *exporter) ExportTo()", without="layers-dropped 3 of 3"),
-        _hunk("build", without="build: a-b.go:3:1: undefined: x"),
-        _hunk("other", without="export-failed 3 of 3"),
-        _hunk("not-needed"),
-        HunkInfo(file="solver/a_test.go", lines="new file (3 added)", role="test"),
-        HunkInfo(file="b.go", lines="3 (1 added)", role="refused", heading="func A()"),
-        HunkInfo(file="b.go", lines="9 (1 added)", role="refused", heading="func A()"),
-    ),
-    tried=(
-        HunksTried(hunks=(1, 2, 3, 4), seen="changed", shown="cached 3 of 3"),
-        HunksTried(hunks=(1,), seen="untestable", shown="build: a-b.go:3:1: undefined: x"),
-    ),
-)
+INFO = results.minimized()
 
 
 def _with(info: MinimizeInfo) -> Result:
@@ -68,7 +41,7 @@ def _with(info: MinimizeInfo) -> Result:
         (replace(INFO, hunks=INFO.hunks[2:4]),
          "1 of 2 hunks of my-fix is needed on master + lazy-variants"),
         (replace(INFO, status="stopped", reason="stopped after 100 builds",
-                 hunks=(_hunk("kept"), _hunk("not-needed"))),
+                 hunks=(results.hunk("kept"), results.hunk("not-needed"))),
          "1 of 2 hunks of my-fix are enough on master + lazy-variants, or fewer"),
         (replace(INFO, status="nothing", reason="nothing to minimize: all is good"),
          "hunks that are needed: nothing to minimize: all is good"),
@@ -122,7 +95,7 @@ def test_the_document_keeps_its_schema() -> None:
     "info",
     [
         replace(INFO, status="done"),
-        replace(INFO, hunks=(_hunk("maybe"),)),
+        replace(INFO, hunks=(results.hunk("maybe"),)),
         replace(INFO, tried=(replace(INFO.tried[0], seen="perhaps"),)),
     ],
 )
@@ -132,5 +105,5 @@ def test_words_that_no_campaign_writes_are_refused(info: MinimizeInfo) -> None:
 
 def test_every_role_is_explained() -> None:
     for role in HunkRole:
-        (row,) = hunks.rows(replace(INFO, hunks=(_hunk(role, without="cached 3 of 3"),)))
+        (row,) = hunks.rows(replace(INFO, hunks=(results.hunk(role, without="cached 3 of 3"),)))
         assert row.why

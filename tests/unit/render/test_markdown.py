@@ -196,7 +196,7 @@ def test_any_template_can_be_overridden(tmp_path: Path) -> None:
         (tmp_path / shipped.name).write_text(text)
         wanted.append(mark)
     made = []
-    found = results.bisect(reproduction=results.reproduction())
+    found = results.bisect(reproduction=results.reproduction(), minimized=results.minimized())
     for n, document in enumerate((found, results.boundaries(), validated())):
         folder = tmp_path / f"made{n}"
         folder.mkdir()
