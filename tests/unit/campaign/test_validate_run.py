@@ -13,6 +13,7 @@ import pytest
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.campaign import validate_run
+from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.validate_run import Candidate, ValidationRun
@@ -34,6 +35,8 @@ from buildkit_bisect.model import (
 )
 from buildkit_bisect.options.choices import Checks
 from buildkit_bisect.options.requests import Validate
+from buildkit_bisect.patch.hunk_files import Change
+from buildkit_bisect.patch.hunks import FileChange, hunks
 from buildkit_bisect.patch.patches import Metadata, Patch
 from buildkit_bisect.result import ValidationInfo
 from buildkit_bisect.scenario import Action, Axis, Scenario, Step, outcome
@@ -66,6 +69,7 @@ class FakeLab:
     equal: bool = False  # whether all binaries are
     unbuilt: Collection[str] = ()  # rows
     infra: bool = False  # whether they are not built because of this machine
+    added: list[str] = field(default_factory=list)  # names of patches
     ran: list[tuple[str, str, int, int]] = field(default_factory=list)  # row, at, after, trials
     counted: list[Collection[str] | None] = field(default_factory=list)  # campaigns, as *of*
 
@@ -77,6 +81,9 @@ class FakeLab:
             key=variant.label, go="1.25.5", source="git", directory="/b", seconds=1.0,
             buildkitd_sha256=sha, buildctl_sha256="c",
         )  # fmt: skip
+
+    def add_patch(self, patch: Patch) -> None:
+        self.added.append(patch.name)
 
     def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:
         return {"an earlier campaign"}
@@ -124,6 +131,21 @@ def validate(
     trials: int = 3,
     source: Source | None = None,
 ) -> ValidationInfo:
+    found = findings(lab, folder, *patches, checks=checks, trials=trials, source=source).validation
+    assert found is not None
+    return found
+
+
+def findings(
+    lab: FakeLab,
+    folder: Path,
+    *patches: Patch,
+    checks: Checks = Checks.NONE,
+    trials: int = 3,
+    source: Source | None = None,
+    change: Change | None = None,
+    kept: tuple[str, ...] = (),
+) -> Findings:
     setup = Setup(
         source=source or cast(GitSource, SimpleNamespace()),
         builder=cast(Builder, SimpleNamespace()),
@@ -142,11 +164,11 @@ def validate(
         trials=trials,
         checks=checks,
         culprit="",
+        change=change,
+        kept=kept,
     )
     work = Work(lab=cast(Lab, lab), events=Silent(), folder=folder)
-    findings = ValidationRun(candidate, work).findings()
-    assert findings.validation is not None
-    return findings.validation
+    return ValidationRun(candidate, work).findings()
 
 
 @pytest.fixture(autouse=True)
@@ -305,3 +327,52 @@ def test_a_finished_validation_is_kept_if_where_it_applies_cannot_be_looked_up(
     assert note == (
         "where the patches apply could not be checked: cannot list it: connection refused"
     )
+
+
+def two_hunks() -> Change:
+    file = FileChange(path="a.go", before="a\nb\nc\n", after="x\nb\ny\n")
+    return Change(files=(file,), hunks=hunks(file, "@@ -1 +1 @@\n@@ -3 +3 @@\n"))
+
+
+def test_the_hunks_of_a_patch_that_are_needed(tmp_path: Path) -> None:
+    lab = FakeLab({
+        "master": [BROKEN], "master + one": [FINE],
+        "master + hunks-1": [BROKEN], "master + hunks-2": [FINE],
+    })  # fmt: skip
+    found = findings(lab, tmp_path, ONE, change=two_hunks()).minimized
+    assert found
+    assert (found.status, found.of, found.on) == ("minimal", "one", "master")
+    assert [h.role for h in found.hunks] == ["not-needed", "outcome"]
+    assert found.cells == ("s at lazy",)
+    assert lab.added == ["hunks-1", "hunks-2"]  # all of them are the patch, which is built
+    assert findings(lab, tmp_path / "x", ONE).minimized is None
+
+
+def test_patches_that_are_kept_are_on_both_sides(tmp_path: Path) -> None:
+    lab = FakeLab({
+        "master": [BROKEN], "master + one": [BROKEN], "master + two": [BROKEN],
+        "master + one + two": [FINE],
+        "master + two + hunks-1": [BROKEN], "master + two + hunks-2": [FINE],
+    })  # fmt: skip
+    found = findings(lab, tmp_path, ONE, TWO, change=two_hunks(), kept=("two",)).minimized
+    assert found
+    assert (found.status, found.of, found.on) == ("minimal", "one", "master + two")
+    assert [h.role for h in found.hunks] == ["not-needed", "outcome"]
+
+
+def test_without_a_change_nothing_is_minimized(tmp_path: Path) -> None:
+    lab = FakeLab({"master": [BROKEN], "master + one": [BROKEN]})
+    found = findings(lab, tmp_path, ONE, change=two_hunks()).minimized
+    assert found
+    assert (found.status, found.reason) == (
+        "nothing", "nothing to minimize: one changes the verdict of no cell",
+    )  # fmt: skip
+    assert lab.added == []
+
+
+def test_a_base_that_is_good_has_nothing_to_minimize(tmp_path: Path) -> None:
+    lab = FakeLab({"master": [FINE], "master + one": [FINE]})
+    found = findings(lab, tmp_path, ONE, change=two_hunks()).minimized
+    assert found
+    assert found.status == "nothing"
+    assert found.reason.startswith("nothing to minimize: no tested cell is bad on master")
