@@ -53,7 +53,7 @@ def tree(source: GitSource, ref: str, change: Change, folder: Path) -> Path:
 def expected(change: Change, chosen: tuple[int, ...]) -> dict[str, str | None]:
     """Return what the files are with these hunks, by counting lines alone."""
     made = {file.path: file.before for file in change.files}
-    for hunk in sorted((change.hunks[n] for n in chosen), key=lambda h: -h.at):
+    for hunk in reversed([change.hunks[n] for n in chosen]):
         lines = [f"{line}\n" for line in (made[hunk.path] or "").split("\n")[:-1]]
         lines[hunk.at : hunk.at + len(hunk.removed)] = hunk.added
         made[hunk.path] = None if hunk.deletes else "".join(lines)

@@ -1,7 +1,8 @@
 """The hunks of a change, each of which can be chosen without the others. Pure.
 
-A hunk is a run of changed lines without any context. Chosen hunks become a unified diff whose line
-numbers are exact for the tree that the change was taken from.
+A hunk is a run of changed lines without any context. Where a run replaces lines, new ones that have
+no counterpart among the old ones are a hunk of their own. Chosen hunks become a unified diff whose
+line numbers are exact for the tree that the change was taken from.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 
 #: Lines of context in a composed diff: the fewest with which it does not also apply in reverse.
 _CONTEXTS = (3, 6, 12, 25, 50)
@@ -19,6 +21,12 @@ _HEADER = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILIN
 #: What a line starts with that a reader looks for: as git, and a declaration of Go before others.
 _NAMED = re.compile(r"(?:func|type|var|const|import|package)\b")
 _DECLARED = re.compile(r"(?:func|type|var|const)\b")
+
+#: Least share of two lines that is the same if one replaces the other.
+_ALIKE = 0.6
+
+#: Most pairs of lines that are compared in one run of changes; a longer run is one hunk.
+_MOST_PAIRS = 400
 
 #: Most characters of a hunk's heading.
 _LONGEST = 100
@@ -83,16 +91,74 @@ def hunks(change: FileChange, diff: str) -> tuple[Hunk, ...]:
         at = start - 1 if gone else start
         first = place - 1 if new else place
         removed, added = before[at : at + gone], after[first : first + new]
-        found.append(
-            Hunk(
-                path=change.path,
-                at=at,
-                removed=removed,
-                added=added,
-                heading=_heading(before[:at], added or removed),
+        for old, made in _segments(removed, added):
+            here = at + old.start
+            own = added[made.start : made.stop] or removed[old.start : old.stop]
+            found.append(
+                Hunk(
+                    path=change.path,
+                    at=here,
+                    removed=removed[old.start : old.stop],
+                    added=added[made.start : made.stop],
+                    heading=_heading(before[:here], own),
+                )
             )
-        )
     return tuple(found)
+
+
+def _segments(removed: Sequence[str], added: Sequence[str]) -> list[tuple[range, range]]:
+    """Return which removed lines which added ones replace; either may be none.
+
+    Lines that are alike are counterparts: of all ways to pair lines in order, in the most alike
+    one. Between these, what has no counterpart on the other side stays together.
+    """
+    whole = [(range(len(removed)), range(len(added)))]
+    if not removed or not added or len(removed) * len(added) > _MOST_PAIRS:
+        return whole
+    pairs = _pairs(removed, added)
+    if not pairs:
+        return whole
+    found: list[tuple[range, range]] = []
+    a = b = 0
+    for i, j in [*pairs, (len(removed), len(added))]:
+        if i > a or j > b:
+            found.append((range(a, i), range(b, j)))
+        if i < len(removed):
+            joins = bool(found) and (found[-1][0].stop, found[-1][1].stop) == (i, j)
+            paired = joins and bool(found[-1][0]) and bool(found[-1][1])
+            if paired:
+                found[-1] = (range(found[-1][0].start, i + 1), range(found[-1][1].start, j + 1))
+            else:
+                found.append((range(i, i + 1), range(j, j + 1)))
+        a, b = i + 1, j + 1
+    return found
+
+
+def _pairs(removed: Sequence[str], added: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the counterparts among the lines, in order."""
+    rows, columns = len(removed), len(added)
+    alike = [[_alike(one, other) for other in added] for one in removed]
+    best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+    for i in reversed(range(rows)):
+        for j in reversed(range(columns)):
+            paired = alike[i][j] + best[i + 1][j + 1] if alike[i][j] else 0.0
+            best[i][j] = max(paired, best[i + 1][j], best[i][j + 1])
+    found, i, j = [], 0, 0
+    while i < rows and j < columns:
+        if alike[i][j] and best[i][j] == alike[i][j] + best[i + 1][j + 1]:
+            found.append((i, j))
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+    return found
+
+
+def _alike(one: str, other: str) -> float:
+    """Return how much of two lines is the same, 0 if one does not replace the other."""
+    ratio = SequenceMatcher(None, one.strip(), other.strip(), autojunk=False).ratio()
+    return ratio if ratio > _ALIKE else 0.0
 
 
 def composed(files: Iterable[FileChange], chosen: Collection[Hunk]) -> str:
@@ -102,7 +168,7 @@ def composed(files: Iterable[FileChange], chosen: Collection[Hunk]) -> str:
     """
     parts = []
     for change in files:
-        own = sorted((h for h in chosen if h.path == change.path), key=lambda h: h.at)
+        own = sorted((h for h in chosen if h.path == change.path), key=_place)
         if own:
             parts.append((change, own))
     every = [context for context in _CONTEXTS if not _reversible(parts, context)]
@@ -113,11 +179,16 @@ def composed(files: Iterable[FileChange], chosen: Collection[Hunk]) -> str:
 def beside(change: FileChange, chosen: Collection[Hunk], one: Hunk) -> tuple[FileChange, Hunk]:
     """Return the file with the *chosen* hunks, and where *one* of the others is in it."""
     lines = list(_split(change.before))
-    for hunk in sorted(chosen, key=lambda h: -h.at):
+    for hunk in sorted(chosen, key=_place, reverse=True):
         lines[hunk.at : hunk.at + len(hunk.removed)] = hunk.added
-    moved = sum(len(h.added) - len(h.removed) for h in chosen if h.at < one.at)
+    moved = sum(len(h.added) - len(h.removed) for h in chosen if _place(h) < _place(one))
     before = change.before if change.before is None else "".join(lines)
     return replace(change, before=before), replace(one, at=one.at + moved)
+
+
+def _place(hunk: Hunk) -> tuple[int, bool]:
+    """Return the order of hunks in a file: added lines come before those that are replaced."""
+    return hunk.at, bool(hunk.removed)
 
 
 def is_test(path: str) -> bool:

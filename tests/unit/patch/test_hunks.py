@@ -76,12 +76,14 @@ def test_every_choice_is_exact() -> None:
 
 def _replaced(before: str, chosen: Sequence[Hunk]) -> str:
     lines = _lines(before)
-    for hunk in sorted(chosen, key=lambda h: -h.at):
+    for hunk in sorted(chosen, key=lambda h: (h.at, bool(h.removed)), reverse=True):
         lines[hunk.at : hunk.at + len(hunk.removed)] = hunk.added
     return "".join(lines)
 
 
-_TEXT = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "}\n", "\n"]), max_size=30).map("".join)
+_TEXT = st.lists(
+    st.sampled_from(["a\n", "b\n", "call(a)\n", "call(b)\n", "}\n", "\n"]), max_size=30
+).map("".join)
 
 
 @settings(deadline=None, max_examples=100)
@@ -135,3 +137,27 @@ def test_repeated_lines_get_more_context() -> None:
     made = composed([change], found[:1])
     assert _applied(before, made) == _replaced(before, found[:1])
     assert " b {\n" in made
+
+
+def test_new_lines_beside_replaced_ones_are_hunks_of_their_own() -> None:
+    before = "func A() {\n\tif e.opts != nil {\n\t\trun()\n\t}\n}\n"
+    after = before.replace("\tif e.opts", "\tmain := ctx\n\tif getter(ctx) == nil && e.opts")
+    change, found = _change(before, after)
+    assert [h.lines for h in found] == ["after 1 (1 added)", "2 (1 removed, 1 added)"]
+    for chosen in ([found[0]], [found[1]], found):
+        assert _applied(before, composed([change], chosen)) == _replaced(before, chosen)
+    assert _applied(before, composed([change], found)) == after
+
+
+def test_lines_that_are_not_alike_stay_together() -> None:
+    _, found = _change("one thing\nanother\nend\n", "xyz\nqqq\nend\n")
+    assert [h.lines for h in found] == ["1-2 (2 removed, 2 added)"]
+    _, found = _change("call(a)\ncall(b)\n" * 15, "call(c)\ncall(d)\n" * 15)
+    assert [h.lines for h in found] == ["1-30 (30 removed, 30 added)"]
+
+
+def test_runs_of_counterparts_are_one_hunk() -> None:
+    before = "a := first(x)\nb := second(x)\nend\n"
+    after = "a := first(y)\nb := second(y)\nlog.Print()\nend\n"
+    _, found = _change(before, after)
+    assert [h.lines for h in found] == ["1-2 (2 removed, 2 added)", "after 2 (1 added)"]
