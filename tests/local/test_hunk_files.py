@@ -140,6 +140,18 @@ def test_a_merge_is_compared_with_its_first_parent(repo: GolangRepo, source: Git
     assert [(h.path, h.deletes) for h in change.hunks] == [("side.go", True)]
 
 
+def test_a_function_at_the_end_of_a_file(
+    repo: GolangRepo, source: GitSource, tmp_path: Path
+) -> None:
+    more = source.read(source.resolve("master"), FILE)
+    repo.commit("more", {FILE: f"{more}func Last() {{\n\tend()\n}}\n"})
+    again = GitSource.open(str(repo.path))
+    tip = again.resolve(repo.commits["more"])
+    change = hunk_files.of_revert(again, tip.sha, tip, ())
+    assert [(h.lines, h.heading) for h in change.hunks] == [("52-54 (3 removed)", "func Last()")]
+    check(again, tip.sha, change, tmp_path, sizes=range(1, 2))
+
+
 @pytest.mark.parametrize("text", ["package a\r\n", "package \0\n"])
 def test_what_no_diff_can_have_is_refused(repo: GolangRepo, text: str) -> None:
     repo.commit("odd", {"odd.go": text})

@@ -55,6 +55,23 @@ def test_a_patch_does_not_apply_with_fuzz(tmp_path: Path, tree: Path) -> None:
     assert not failed.already
 
 
+@pytest.mark.parametrize(
+    ("diff", "left"),
+    [
+        ("@@ -3,3 +3,1 @@\n three\n-four\n-five\n", "one\ntwo\nthree\n"),
+        ("@@ -1,3 +1,1 @@\n-one\n-two\n three\n", "three\nfour\nfive\n"),
+    ],
+)
+def test_lines_at_an_end_of_a_file_may_go(tmp_path: Path, tree: Path, diff: str, left: str) -> None:
+    """They have context on one side only, which the file has with and without them."""
+    chosen = patch(tmp_path, diff)
+    chosen.apply(tree)
+    assert (tree / "solver/x.go").read_text() == left
+    # In the middle of a file, it is not known whether they are there.
+    (tree / "solver/x.go").write_text(f"zero\n{OLD}six\n")
+    assert "forwards and in reverse" in refused(chosen, tree).message
+
+
 def test_a_patch_that_is_already_applied(tmp_path: Path, tree: Path) -> None:
     chosen = patch(tmp_path, SWAP)
     chosen.apply(tree)

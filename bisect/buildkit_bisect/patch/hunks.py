@@ -223,14 +223,19 @@ def _reversible(parts: Iterable[tuple[FileChange, Sequence[Hunk]]], context: int
         for group in _groups(own, context):
             start, end = _around(lines, group, context)
             new = [text[1:] for text in _lines(lines, group, start, end) if text[0] != "-"]
-            if change.before is None or not _occurs(new, lines):
+            at_end = end - group[-1].at - len(group[-1].removed) < context
+            if change.before is None or not _occurs(new, lines, first=start == 0, last=at_end):
                 return False
     return True
 
 
-def _occurs(some: Sequence[str], lines: Sequence[str]) -> bool:
+def _occurs(some: Sequence[str], lines: Sequence[str], *, first: bool, last: bool) -> bool:
+    """Whether *lines* have *some*; where git looks only there, *first* or *last*."""
     count = len(some)
-    return any(list(lines[n : n + count]) == list(some) for n in range(len(lines) - count + 1))
+    places: Iterable[int] = range(len(lines) - count + 1)
+    if first or last:
+        places = [n for n in ((0,) if first else (len(lines) - count,)) if n in places]
+    return any(list(lines[n : n + count]) == list(some) for n in places)
 
 
 def _file(change: FileChange, chosen: Sequence[Hunk], context: int) -> str:

@@ -135,14 +135,16 @@ class Patch:
         already = False
         for diff in self.diffs:
             path = self._path(diff)
-            forwards = gitcmd.why_not(tree, path, bare=diff.bare)
-            backwards = gitcmd.why_not(tree, path, bare=diff.bare, reverse=True)
+            # A hunk at the start or end of a file has no context there, and needs none.
+            bare = diff.bare and bool(gitcmd.why_not(tree, path, bare=False))
+            forwards = gitcmd.why_not(tree, path, bare=bare)
+            backwards = gitcmd.why_not(tree, path, bare=bare, reverse=True)
             already = already or bool(forwards and not backwards)
             if not forwards and not backwards:
                 forwards = "it applies forwards and in reverse, so its context is ambiguous"
             reason = forwards or _ambiguous(tree, diff)
             if not reason:
-                gitcmd.apply(tree, path, bare=diff.bare)
+                gitcmd.apply(tree, path, bare=bare)
                 return diff.name
             if no_file := _NO_FILE.fullmatch(reason):
                 absent = absent or no_file[1]
