@@ -21,6 +21,7 @@ from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Validate
 from buildkit_bisect.patch import backports
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import (
     BackportInfo,
     CellChange,
@@ -262,7 +263,8 @@ class ValidationRun:
         changes = self._run_where(Verdict.BAD, replace(candidate.base, patches=(revert.ref,)))
         fixed = sum(c.change == CellEffect.FIXED for c in changes)
         shown = dict.fromkeys(c.after for c in changes)
-        return f"fixes {fixed} of {len(changes)} broken cells ({'; '.join(shown)})"
+        cells = plural(len(changes), "broken cell")
+        return f"fixes {fixed} of {cells} ({'; '.join(shown)})"
 
     def _add_checks(self, info: ValidationInfo) -> ValidationInfo:
         """Add where the patches apply, and upstream's tests and cross builds unless excluded."""
