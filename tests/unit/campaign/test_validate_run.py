@@ -218,7 +218,7 @@ def test_a_pair_goes_on_while_the_difference_may_be_chance(tmp_path: Path) -> No
 class EachItsOwn:
     """A builder with another build for each row."""
 
-    def cached(self, variant: Variant) -> Build:
+    def cached(self, variant: Variant) -> Build | NoBuild:
         return FakeLab({}).build(variant)
 
 
