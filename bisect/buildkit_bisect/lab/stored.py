@@ -29,9 +29,9 @@ class Stored:
         if not observation.infra:
             self._ours.add((key, self.journal.add(key, observation, self.campaign)))
 
-    def count(self, key: str) -> int:
-        """Return how many trials of a cell count."""
-        return len(self._counted(key, None))
+    def count(self, key: str, of: Mapping[str, int] | None = None) -> int:
+        """Return how many trials of a cell count; *of* as in `trials`."""
+        return len(self._counted(key, of))
 
     def trials(
         self, key: str, of: Mapping[str, int] | None, part: slice = slice(None)

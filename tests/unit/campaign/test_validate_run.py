@@ -20,6 +20,7 @@ from buildkit_bisect.campaign.validate_run import Candidate, ValidationRun
 from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing
 from buildkit_bisect.events import Silent
 from buildkit_bisect.lab import runner
+from buildkit_bisect.lab.ahead import AtOnce, Wanted
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
 from buildkit_bisect.lab.executors import Inline
 from buildkit_bisect.lab.journal import Journal
@@ -74,6 +75,17 @@ class FakeLab:
     infra: bool = False  # whether they are not built because of this machine
     ran: list[tuple[str, str, int, int]] = field(default_factory=list)  # row, at, after, trials
     counted: list[Mapping[str, int] | None] = field(default_factory=list)  # as *of*
+    at_once: int = 1
+    asked: list[list[tuple[str, str, int]]] = field(default_factory=list)  # row, at, trials
+
+    @property
+    def crew(self) -> AtOnce:
+        return AtOnce(cells=self.at_once)
+
+    def ahead(self, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
+        """Those of several workers end in another order than they began."""
+        self.asked.append([(w.variant.label, dict(w.axes)["at"], w.trials) for w in wanted])
+        return wanted if self.at_once == 1 else sorted(wanted, key=lambda w: w.variant.label)
 
     def build(self, variant: Variant) -> Build | NoBuild:
         if variant.label in self.unbuilt:
@@ -213,6 +225,26 @@ def test_a_pair_goes_on_while_the_difference_may_be_chance(tmp_path: Path) -> No
     assert lab.trials() == {"master": 7 + 1, "master + one": 7}  # and one of the gate
     assert lab.trials("eager") == {"master": 3, "master + one": 3}
     assert info.cells[1].before == "broken 4 of 7, fine 3 of 7"
+
+
+def test_several_workers_are_asked_for_all_cells_at_once(tmp_path: Path) -> None:
+    both = "master + one + two"
+    lab = FakeLab(
+        {"master": [BROKEN, FINE] * 6, both: [FINE], "master + one": [FINE],
+         "master + two": [BROKEN]},
+        at_once=8,
+    )  # fmt: skip
+    info = validate(lab, tmp_path, ONE, TWO, checks=Checks.CELLS)
+    gate, builds, usual, *further, parts = lab.asked
+    assert gate == [("master", "lazy", 1)]
+    assert builds == [(row, "lazy", 0) for row in (both, "master + one", "master + two")]
+    pair = [("master", 1), (both, 1)]
+    assert usual == [(row, at, n) for at in ("eager", "lazy") for _ in range(3) for row, n in pair]
+    assert further == [[(row, "lazy", n) for row, n in pair]] * 4, "until it is not chance"
+    assert parts == [("master + one", "lazy", 7), ("master + two", "lazy", 7)]
+    # What is found is the same as of one worker.
+    lab.at_once = 1
+    assert info == validate(lab, tmp_path, ONE, TWO, checks=Checks.CELLS)
 
 
 class EachItsOwn:
