@@ -21,7 +21,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +29,7 @@ import section
 from buildkit_bisect import scenario as scenarios
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.builds.key import Recipe
+from buildkit_bisect.campaign.matrix import ordered
 from buildkit_bisect.events import Event
 from buildkit_bisect.lab.ahead import Wanted
 from buildkit_bisect.lab.journal import Journal, count
@@ -65,6 +65,7 @@ class Nowhere:
         self._seen = seen
         self._running: deque[tuple[str, Future[Answer]]] = deque()
         self._given = 0
+        self._over = False
         self._lock = threading.Lock()
         threading.Thread(target=self._rest, daemon=True).start()
 
@@ -89,6 +90,7 @@ class Nowhere:
 
     def close(self) -> None:
         """See `link.DaskLink`."""
+        self._over = True
 
     def _end(self) -> None:
         with self._lock:
@@ -102,7 +104,7 @@ class Nowhere:
 
     def _rest(self) -> None:
         """End what runs when nothing more is given."""
-        while True:
+        while not self._over:
             before = self._given
             time.sleep(0.02)
             if self._given == before:
@@ -171,9 +173,8 @@ def empty_cache() -> Iterator[None]:
 
 
 def asked(scenario: Scenario, cells: int) -> list[Wanted]:
-    """Return *cells* of a matrix, row by row."""
-    values = product(*(axis.values for axis in scenario.axes.values()))
-    columns = [tuple(zip(scenario.axes, each, strict=True)) for each in values]
+    """Return *cells* of a matrix as it asks for them: row by row, controls first."""
+    columns = ordered(scenario, scenario.cells())
     rows = [
         Variant(revision=Revision(ref=f"v{row}", sha=f"{row:040x}", describe=f"v{row}"))
         for row in range(1 + cells // len(columns))
@@ -186,7 +187,10 @@ def asked(scenario: Scenario, cells: int) -> list[Wanted]:
 
 
 def measured(workers: int, cells: int, seen: Sequence[Observation]) -> tuple[int, float]:
-    """Return how many trials were kept, and the processor's milliseconds of each."""
+    """Return how many trials were kept, and the processor's milliseconds of each.
+
+    Raises `SystemExit` if there are others than those that were asked for.
+    """
     scenario = scenarios.load("cross-stage-lazy")
     wanted = asked(scenario, cells)
     with empty_cache(), closing(Journal()) as journal:
@@ -207,6 +211,8 @@ def measured(workers: int, cells: int, seen: Sequence[Observation]) -> tuple[int
         spent = time.process_time() - began
         crew.close()
         done = count(paths.cache_root() / paths.JOURNAL)
+    if done != len(wanted) * TRIALS:
+        raise SystemExit(f"{done} trials were kept of {len(wanted)} cells with {TRIALS} each")
     return done, 1000 * spent / max(1, done)
 
 

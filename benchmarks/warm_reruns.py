@@ -114,12 +114,11 @@ def changing_rows(root: Path, out: Path) -> list[Row]:
         *("--repo", str(repo), "--scenario", SCENARIO, "--axis", "compression=gzip"),
         *("--trials", str(TRIALS), "--out", str(out)),
     )
-    # The base is not an end of the search: a validation compares trials that one campaign ran.
-    last, base = tags[_SEARCHED], tags[_SEARCHED + 1]
+    last = tags[_SEARCHED]  # also the base: the search ran it, and its revert is the fix
     return [
         Row(name="bisect with the revert", words=("bisect", "--good", tags[0], "--bad", last,
                                                   *asked)),
-        Row(name="validate", words=("validate", "--patches", str(fix), "--base", base,
+        Row(name="validate", words=("validate", "--patches", str(fix), "--base", last,
                                     "--checks", "cells", *asked)),
     ]  # fmt: skip
 

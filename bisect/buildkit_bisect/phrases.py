@@ -42,6 +42,18 @@ def plural(n: int, word: str) -> str:
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
+def share(n: int, of: int, word: str) -> str:
+    """``the cell`` of one, ``all 2 cells`` of two, ``1 of 3 cells``."""
+    if n == of:
+        return f"the {word}" if of == 1 else f"all {of} {word}s"
+    return f"{n} of {plural(of, word)}"
+
+
+def are(n: int) -> str:
+    """``is`` after one, ``are`` after several."""
+    return "is" if n == 1 else "are"
+
+
 def cut(text: str, most: int) -> str:
     """Return *text*, or its first characters and an ellipsis if it has more than *most*."""
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

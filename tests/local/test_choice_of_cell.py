@@ -160,6 +160,19 @@ def test_find_good_looks_in_every_cell(repo: GolangRepo) -> None:
     assert "find-good: v0.1.0 is good with at=lazy; searching from there" in seen.said
 
 
+def test_find_good_looks_at_several_releases_at_once(repo: GolangRepo) -> None:
+    """Those that the first search built, and the next one, which is not."""
+    here = machine(repo, 0, cells=CELLS, rate=rate)
+    alone, _ = here.search(good="", bad="master", find_good=True)
+    found, seen = here.search(good="", bad="master", find_good=True, jobs=4)
+    assert (found.good, found.axes, found.first_bad) == (
+        alone.good, alone.axes, alone.first_bad,
+    )  # fmt: skip
+    rows = [step.row for step in seen.rounds[0]]
+    assert list(dict.fromkeys(rows)) == ["master", "v0.3.0", "v0.1.0", "v0.0.0"]
+    assert len(rows) == 4 * len(CELLS)
+
+
 def test_find_good_without_a_good_release_says_what_each_cell_showed(repo: GolangRepo) -> None:
     here = machine(repo, 0, cells=("broken", "fine"), rate=rate)
     with pytest.raises(NoAnswer) as refused:

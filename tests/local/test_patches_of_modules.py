@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ from buildkit_bisect.result import FitState
 from buildkit_bisect.source import ModuleSource
 from buildkit_bisect.source.module import MODULE
 from buildkit_bisect.system import paths
+from buildkit_bisect.system.deadlines import Deadlines
 from golang_repo import base_files, words
 
 pytestmark = pytest.mark.local
@@ -259,6 +261,30 @@ def test_a_release_that_is_listed_and_not_served(
         ("v0.22.0", FitState.UNKNOWN),
     ]
     assert found[-1].detail.startswith("cannot be read: ")
+
+
+def test_a_proxy_that_hangs_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the module cache has is read all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        monkeypatch.setenv("GOPROXY", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("GONOSUMDB", MODULE)
+        said: list[str] = []
+        hanging = ModuleSource(deadlines=Deadlines(module=3.0), say=said.append)
+        versions = ("v0.19.0", "v0.20.1", "v0.20.2", "v0.20.3", "v0.21.0")
+        asked = [Revision(ref=v, sha="", describe=v) for v in versions]
+        found = backports.table(hanging, asked, [patch(tmp_path, "fix", FIX)])
+        first, cached, second, third, last = found
+        assert "timed out after 3 s" in first.detail
+        assert cached.state == FitState.CONFLICTS
+        assert last.state == FitState.APPLIES
+        for late in (second, third):
+            assert late.state == FitState.UNKNOWN
+            assert late.detail.startswith("cannot be read: the module proxy was not asked, as it")
+        (once,) = [text for text in said if "is not asked again" in text]
+        assert once.endswith("; releases that are not in the module cache are left out")
+        # Another question of the same source is asked.
+        with pytest.raises(InfraFailed, match="timed out after 3 s"):
+            hanging.read(asked[0], "go.mod")
 
 
 def test_the_base_is_refused_whatever_else_cannot_be_read(

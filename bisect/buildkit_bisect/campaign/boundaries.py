@@ -23,7 +23,7 @@ from buildkit_bisect.model import Axes, Build, NoBuild, ToolOutcome, Variant, Ve
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.phrases import labelled
+from buildkit_bisect.phrases import labelled, plural
 from buildkit_bisect.result import (
     BisectInfo,
     BisectStep,
@@ -223,7 +223,7 @@ class BoundaryCampaign:
             if len(cell.counts) > 1
         )
         return [
-            f"{where} is flaky at {times} of {len(self._tested)} commits;"
+            f"{where} is flaky at {times} of {plural(len(self._tested), 'commit')};"
             " the outcome of two thirds of the trials counts there"
             for where, times in flaky.items()
         ]
@@ -234,8 +234,8 @@ class BoundaryCampaign:
             self._asked(SearchStatus.RANGE if open_ends else SearchStatus.FOUND),
             steps=tuple(self._steps),
             changes=tuple(self._change_info(c) for c in found.changes),
-            reason=f"{len(open_ends)} of {len(found.changes)} changes could not be narrowed to one"
-            " commit"
+            reason=f"{len(open_ends)} of {plural(len(found.changes), 'change')} could not be"
+            " narrowed to one commit"
             if open_ends
             else "",
             tested=len(found.tested),

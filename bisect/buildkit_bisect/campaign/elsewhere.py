@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from buildkit_bisect.builds import Builder
@@ -100,3 +100,19 @@ def hands(
         crew=workers,
         machine=workers.kind,
     )
+
+
+@contextmanager
+def builders(where: str, builder: Builder, say: Callable[[str], None]) -> Iterator[Crew]:
+    """Provide the workers of the scheduler at *where*, for builds alone; cancel them at the end.
+
+    Raises `Missing` without a scheduler or workers.
+    """
+    dask.needed()
+    from buildkit_bisect.workers.crew import Workers  # noqa: PLC0415 - imports Dask
+
+    with announce(f"connecting to {where}"):
+        workers = Workers(where, builder, say)
+    with closing(workers):
+        say(workers.said)
+        yield workers

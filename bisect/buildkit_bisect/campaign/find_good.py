@@ -19,6 +19,7 @@ from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.time_left import TimeLeft
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.events import Column, Planned, Said, Search
+from buildkit_bisect.lab.ahead import Wanted
 from buildkit_bisect.model import Axes, Build, Revision, Variant
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.patch.patches import Patch
@@ -122,25 +123,37 @@ class GoodEndBisection:
         called = names(list(self._cells))
         left = TimeLeft(cost)
         number = 0
-        while isinstance(found := search.next(), Try):
-            number += 1
-            axes, ask = found.cell, found.ask
-            variant = Variant(
-                revision=known[ask.commit],
-                patches=patches_at.at(ask.commit) if patches_at else (),
-            )
-            step = Step(
-                number=number,
-                ask=ask,
-                variant=variant,
-                events=work.events,
-                left=left,
-                where=called[axes],
-            )
-            cell = work.lab.cell(variant, self._cells[axes], axes, ask.trials)
-            tested = as_tested(cell)
-            search.tell(axes, ask.commit, tested)
-            step.done(verdict_of(cell, tested), shown(tested))
+        at_once = self._setup.at_once
+        while isinstance(found := search.next_k(at_once.cells, builds=at_once.compiles), tuple):
+            begun: list[tuple[Axes, Step]] = []
+            for axes, ask in ((one.cell, one.ask) for one in found):
+                number += 1
+                step = Step(
+                    number=number,
+                    ask=ask,
+                    variant=Variant(
+                        revision=known[ask.commit],
+                        patches=patches_at.at(ask.commit) if patches_at else (),
+                    ),
+                    events=work.events,
+                    left=left,
+                    where=called[axes],
+                )
+                begun.append((axes, step))
+            wanted = [
+                Wanted(
+                    variant=step.variant, scenario=self._cells[axes], axes=axes,
+                    trials=step.ask.trials,
+                )
+                for axes, step in begun
+            ]  # fmt: skip
+            for _ in work.lab.ahead(wanted):
+                pass  # all of them: which ends first has no part in the answer
+            for axes, step in begun:
+                cell = work.lab.cell(step.variant, self._cells[axes], axes, step.ask.trials)
+                tested = as_tested(cell)
+                search.tell(axes, step.ask.commit, tested)
+                step.done(verdict_of(cell, tested), shown(tested))
         if isinstance(found, GoodEndOfCell):
             good = known[found.ends.good].ref
             where = f" with {called[found.cell]}" if called[found.cell] else ""

@@ -15,6 +15,7 @@ from buildkit_bisect.lab.coverage import Covered
 from buildkit_bisect.options.choices import Prior
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.prior import combined
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.source.changes import Changes
@@ -113,8 +114,8 @@ class Priors:
         some = [sha for sha, weight in found.items() if weight]
         how = "stored earlier" if covered.reused else f"took {covered.seconds:.0f} s"
         self._note(
-            f"prior: the reproducer runs {len(covered.functions)} functions of BuildKit; some of "
-            f"them are changed by {self._of(some)} (instrumented build and run: {how})"
+            f"prior: the reproducer runs {plural(len(covered.functions), 'function')} of BuildKit;"
+            f" some are changed by {self._of(some)} (instrumented build and run: {how})"
         )
         return combined(self._changes, [*self._free, found])
 

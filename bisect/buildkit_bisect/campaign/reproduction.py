@@ -8,6 +8,7 @@ from dataclasses import replace
 from buildkit_bisect.campaign.axes import without_runtimes
 from buildkit_bisect.lab.base_images import REFERENCE, needs_buildkit
 from buildkit_bisect.model import Verdict
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import CellInfo, ReproductionInfo, Result
 from buildkit_bisect.result.words import CampaignKind
 from buildkit_bisect.scenario import RUNTIME_AXIS, Scenario, reproduction
@@ -85,7 +86,7 @@ def _seen(result: Result, cell: CellInfo) -> list[str]:
     with_ = f" with the patches {', '.join(cell.patches)}" if cell.patches else ""
     name = cell.ref if cell.ref == cell.revision else f"{cell.ref} ({cell.revision})"
     count, of = cell.rate
-    trials = f" in {count} of {of} trials" if of else ""
+    trials = f" in {count} of {plural(of, 'trial')}" if of else ""
     lines = [f"Measured at {name}{with_}: {cell.verdict}, {cell.outcome}{trials}."]
     lines += ["That version, in a clone of https://github.com/moby/buildkit:"]
     lines += [f"  git checkout {cell.revision}"]

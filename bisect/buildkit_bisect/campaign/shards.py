@@ -17,6 +17,7 @@ from buildkit_bisect.errors import BisectError
 from buildkit_bisect.golang.toolchain import wanted
 from buildkit_bisect.model import Revision, Variant
 from buildkit_bisect.options.shards import Shard
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import ShardInfo
 from buildkit_bisect.search.cost import COLD
 from buildkit_bisect.source import GitSource
@@ -34,7 +35,7 @@ class Part:
     def __str__(self) -> str:
         """Return ``2 of 5, with 3 of 14 rows``."""
         own = len(self.variants) or "none"
-        return f"{self.info.number} of {self.info.of}, with {own} of {self.rows} rows"
+        return f"{self.info.number} of {self.info.of}, with {own} of {plural(self.rows, 'row')}"
 
 
 @dataclass(kw_only=True, slots=True)

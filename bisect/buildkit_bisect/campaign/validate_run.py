@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildkit_bisect import gochecks
@@ -13,8 +13,10 @@ from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.minimize import Minimization, Question
 from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.campaign.validate_pairs import Pair, run
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.events import sayer
+from buildkit_bisect.lab.ahead import Wanted
 from buildkit_bisect.lab.cell import Cell, merge
 from buildkit_bisect.model import Axes, Build, NoBuild, PatchRef, Variant, Verdict
 from buildkit_bisect.options.choices import Checks
@@ -23,6 +25,7 @@ from buildkit_bisect.options.requests import Validate
 from buildkit_bisect.patch import backports
 from buildkit_bisect.patch.hunk_files import Change
 from buildkit_bisect.patch.patches import Patch
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import (
     BackportInfo,
     CellChange,
@@ -34,13 +37,9 @@ from buildkit_bisect.result import (
     ValidationInfo,
     ValidationStatus,
 )
-from buildkit_bisect.result.chance import may_be_chance
 from buildkit_bisect.result.sentence import verdict
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import GitSource, Source
-
-#: A cell gets at most this many times the usual trials, until chance is excluded.
-_MAX_FACTOR = 4
 
 #: Number of cells that a refusal lists.
 _NAMED = 6
@@ -167,10 +166,9 @@ class ValidationRun:
                 reason=refused,
                 hint=f"{words(Validate, base='R')}, {words(Validate, scenario=True)}",
             )
+        self._build()
         self._note_equal_binaries()
-        for scenario in candidate.setup.scenarios:
-            for axes in matrix.ordered(scenario, candidate.setup.cells(scenario)):
-                self._pair(scenario, axes)
+        self._pairs()
         info = replace(
             info,
             cells=tuple(self._collected.changes),
@@ -190,6 +188,7 @@ class ValidationRun:
         cells: list[Cell] = []
         for trials in sorted({1, self._candidate.trials}):
             cells = []
+            self._make((base, cell, trials) for cell in self._candidate.tested)
             for scenario, axes in self._candidate.tested:
                 cell = self._lab.cell(base, scenario, axes, trials)
                 if judge.side(compose.cell_info(cell, self._folder)) is Verdict.BAD:
@@ -211,19 +210,43 @@ class ValidationRun:
         if len(sums) == 1 and not any(isinstance(b, NoBuild) for b in builds):
             self._collected.notes.append("the binaries with and without the patches are identical")
 
-    def _pair(self, scenario: Scenario, axes: Axes) -> None:
-        """Run one cell without and with the patches, in alternating trials."""
+    def _build(self) -> None:
+        """Build what is compared with the base, at once where there are several workers."""
+        candidate = self._candidate
+        tried = candidate.subsets if candidate.checks is not Checks.NONE else ()
+        cell = candidate.tested[0]
+        variants = [candidate.patched, *map(candidate.with_patches, tried)]
+        self._make((variant, cell, 0) for variant in variants)
+
+    def _make(self, asked: Iterable[tuple[Variant, tuple[Scenario, Axes], int]]) -> None:
+        """Make so many trials of cells, at once where there are several workers."""
+        wanted = [
+            Wanted(variant=variant, scenario=scenario, axes=axes, trials=trials)
+            for variant, (scenario, axes), trials in asked
+        ]
+        for _ in self._lab.ahead(wanted):
+            pass
+
+    def _pairs(self) -> None:
+        """Compare each cell without and with the patches.
+
+        Several workers get all cells at once, and one the cells one after the other.
+        """
         sides = (self._candidate.base, self._candidate.patched)
-        usual = self._candidate.trials
-        of = self._lab.together(sides, scenario, axes)
-        parts: tuple[list[Cell], list[Cell]] = ([], [])
-        for number in range(usual * _MAX_FACTOR):
-            if number >= usual and not may_be_chance(*map(_verdicts, parts)):
-                break
-            for variant, done in zip(sides, parts, strict=True):
-                if not done or isinstance(done[0].build, Build):
-                    done.append(self._lab.cell(variant, scenario, axes, 1, after=number, of=of))
-        merged = [merge(done) for done in parts]
+        pairs = [
+            Pair(scenario=s, axes=axes, sides=sides, of=self._lab.together(sides, s, axes))
+            for s in self._candidate.setup.scenarios
+            for axes in matrix.ordered(s, self._candidate.setup.cells(s))
+        ]
+        for group in [[pair] for pair in pairs] if self._lab.crew.cells == 1 else [pairs]:
+            run(self._lab, group, self._candidate.trials)
+            for pair in group:
+                self._compare(pair)
+
+    def _compare(self, pair: Pair) -> None:
+        """Report both sides of a pair, and keep how the patches change it."""
+        scenario, axes = pair.scenario, pair.axes
+        merged = [merge(done) for done in pair.parts]
         for cell in merged:
             self._collected.trials += len(cell.trials)
             self._collected.resumed += sum(t.resumed for t in cell.trials)
@@ -237,7 +260,13 @@ class ValidationRun:
 
     def _add_explanation(self, info: ValidationInfo) -> ValidationInfo:
         """Add which parts of a series are needed, and what reverting the culprit shows."""
-        tried = [self._try_subset(names) for names in self._candidate.subsets]
+        candidate = self._candidate
+        revert = self._reverted() if candidate.culprit else ""
+        parts = [candidate.with_patches(names) for names in candidate.subsets]
+        sides = [(side, v) for v in parts for side in (Verdict.BAD, Verdict.GOOD)]
+        sides += [(Verdict.BAD, revert)] if isinstance(revert, Variant) else []
+        self._make((v, cell, trials) for side, v in sides for cell, trials in self._where(side))
+        tried = [self._try_subset(names) for names in candidate.subsets]
         fixed = judge.count(info.cells)[CellEffect.FIXED]
         if few := judge.enough(fixed, tried):
             self._collected.notes.append(
@@ -254,7 +283,7 @@ class ValidationRun:
             subsets=tuple(tried),
             needed=judge.needed(info.patches, fixed, tried),
             culprit=self._candidate.culprit,
-            reverted=self._revert() if self._candidate.culprit else "",
+            reverted=revert if isinstance(revert, str) else self._try_revert(revert),
         )
 
     def _try_subset(self, names: tuple[str, ...]) -> SubsetInfo:
@@ -276,19 +305,22 @@ class ValidationRun:
     def _run_where(self, side: Verdict, variant: Variant) -> list[CellChange]:
         """Run *variant* in the tested cells that are *side* without patches."""
         changes = []
-        for scenario, axes in self._candidate.tested:
-            before = self._collected.before[scenario.name, axes]
-            if judge.side(before) is not side:
-                continue
-            # As many as the base needed: fewer would not decide.
-            trials = max(self._candidate.trials, len(before.trials))
+        for (scenario, axes), trials in self._where(side):
             after = self._report(self._lab.cell(variant, scenario, axes, trials))
             self._collected.cells.append(after)
-            changes.append(judge.classify(before, after))
+            changes.append(judge.classify(self._collected.before[scenario.name, axes], after))
         return changes
 
-    def _revert(self) -> str:
-        """Return what the base shows with the culprit reverted, as a sentence."""
+    def _where(self, side: Verdict) -> Iterator[tuple[tuple[Scenario, Axes], int]]:
+        """Yield the tested cells that are *side* without patches, and how many trials to run."""
+        for scenario, axes in self._candidate.tested:
+            before = self._collected.before[scenario.name, axes]
+            if judge.side(before) is side:
+                # As many as the base needed: fewer would not decide.
+                yield (scenario, axes), max(self._candidate.trials, len(before.trials))
+
+    def _reverted(self) -> Variant | str:
+        """Return the base with the culprit reverted, or why that is not possible."""
         candidate = self._candidate
         tip = candidate.base.revision
         revert = verify.revert(candidate.git, candidate.culprit, tip, self._folder)
@@ -296,10 +328,15 @@ class ValidationRun:
             return f"not possible on {tip.ref}: {revert}"
         self._lab.add_patch(revert)
         self._collected.reverts.append(revert.ref)
-        changes = self._run_where(Verdict.BAD, replace(candidate.base, patches=(revert.ref,)))
+        return replace(candidate.base, patches=(revert.ref,))
+
+    def _try_revert(self, reverted: Variant) -> str:
+        """Return what the base shows with the culprit reverted, as a sentence."""
+        changes = self._run_where(Verdict.BAD, reverted)
         fixed = sum(c.change == CellEffect.FIXED for c in changes)
         shown = dict.fromkeys(c.after for c in changes)
-        return f"fixes {fixed} of {len(changes)} broken cells ({'; '.join(shown)})"
+        cells = plural(len(changes), "broken cell")
+        return f"fixes {fixed} of {cells} ({'; '.join(shown)})"
 
     def _add_checks(self, info: ValidationInfo) -> ValidationInfo:
         """Add where the patches apply, and upstream's tests and cross builds unless excluded."""
@@ -339,10 +376,6 @@ class ValidationRun:
 
 def _backport(fit: backports.Fit) -> BackportInfo:
     return BackportInfo(ref=fit.ref, sha=fit.sha, state=str(fit.state), detail=fit.detail)
-
-
-def _verdicts(parts: Sequence[Cell]) -> list[str]:
-    return [str(outcome.verdict) for cell in parts for outcome in cell.judged]
 
 
 def _where(cell: CellInfo) -> str:

@@ -77,7 +77,7 @@ def _changed(wanted: Sequence[Tier]) -> list[tuple[Tier, list[str]]]:
     for tier in wanted:
         chosen = [c for c in choices if c.path.startswith(f"tests/{tier.name}/")]
         count = sum(1 for _ in (checkout.PROJECT / "tests" / tier.name).rglob("test_*.py"))
-        _say(f"{tier.name}: {len(chosen)} of {count} test files can be affected")
+        _say(f"{tier.name}: {len(chosen)} of {plural(count, 'test file')} can be affected")
         for choice in chosen:
             _say(f"  {choice}")
         if chosen:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from buildkit_bisect.builds import history
-from buildkit_bisect.campaign import candidates, matrix
+from buildkit_bisect.campaign import candidates, elsewhere, matrix
 from buildkit_bisect.campaign.candidates import Line
 from buildkit_bisect.campaign.setup import Workshop, open_workshop, patch_loader
 from buildkit_bisect.cli import doctor
@@ -25,12 +26,13 @@ from buildkit_bisect.events import (
     sayer,
 )
 from buildkit_bisect.live import Display
-from buildkit_bisect.model import Build, NoBuild, Variant
+from buildkit_bisect.model import Build, NoBuild, Stage, Variant
 from buildkit_bisect.options import requests
-from buildkit_bisect.options.command import inv
+from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.system import cache_limit
 from buildkit_bisect.system.announce import shown_otherwise
+from buildkit_bisect.workers import dask
 
 #: Bytes of a build, if the cache has none to tell.
 _USUAL = 70_000_000
@@ -47,11 +49,14 @@ def warm(request: requests.Warm) -> int:
     """
     if not (request.start and request.end):
         raise BadInput("no range given", hint=inv("warm", from_="v0.26.0", to="master"))
+    if request.executor:
+        _check_workers(request)
     with Display() as events:
         if not request.dry_run:
             doctor.ensure(sayer(events), trials=False)
         given = patch_loader(request, events).load(request.patches)
         workshop = open_workshop(request, events, given)
+        workshop.builder.elsewhere = bool(request.executor)
         line = candidates.load(
             workshop.source, request.start, request.end, given, releases=request.releases
         )
@@ -60,7 +65,10 @@ def warm(request: requests.Warm) -> int:
         if request.dry_run:
             return _show(request, line, needs)
         workshop.say(_summary(line, needs))
-        counts = Counter(_made(workshop, variant) for variant in variants)
+        if request.executor:
+            counts = Counter(_made_by_workers(request.executor, workshop, variants))
+        else:
+            counts = Counter(_made(workshop, variant) for variant in variants)
         trim(events, request.cache_size, grew=counts["already built"] < len(variants))
     if request.json:
         print(json.dumps({"builds": len(variants), **{how: counts[how] for how in _HOW}}, indent=1))
@@ -79,6 +87,18 @@ def warm(request: requests.Warm) -> int:
             f"not all builds were pushed to {shared.address}", hint="the same command again"
         )
     return DONE
+
+
+def _check_workers(request: requests.Warm) -> None:
+    """Raise `BadInput` for what the workers of ``--executor`` do themselves, or `Missing`."""
+    dask.needed()
+    if request.store_push:
+        store = request.store or "oci://REGISTRY/REPOSITORY"
+        raise BadInput(
+            f"{words(requests.Warm, store_push=True)} is for what this machine builds, and with"
+            f" {words(requests.Warm, executor=request.executor)} the workers build",
+            hint=inv("worker", request.executor, store=store, store_push=True),
+        )
 
 
 def different(line: Line, *, first_parent: bool = False) -> list[Variant]:
@@ -117,6 +137,12 @@ def _made(workshop: Workshop, variant: Variant) -> str:
         # What was compiled now was pushed. The cache may have it for another commit, too.
         if known or (isinstance(made, Build) and made.reused):
             builder.share(variant, made)
+    return _told(workshop, variant, made, known=known is not None)
+
+
+def _told(workshop: Workshop, variant: Variant, made: Build | NoBuild, *, known: bool) -> str:
+    """Emit what came of a build; return which of `_HOW` it was."""
+    row = variant.label
     if isinstance(made, NoBuild):
         workshop.events.emit(
             BuildSkipped(row=row, stage=made.stage, reason=made.reason, infra=made.infra)
@@ -126,6 +152,28 @@ def _made(workshop: Workshop, variant: Variant) -> str:
     if known or not made.reused:
         return "already built" if known else "compiled"
     return "pulled" if made.pulled_from else "already built"
+
+
+def _made_by_workers(where: str, workshop: Workshop, variants: Sequence[Variant]) -> Iterator[str]:
+    """Have workers build *variants*, all at once; yield which of `_HOW` each was.
+
+    What a worker made before, as far as this machine knows, is not made again.
+    """
+    builder = workshop.builder
+    with elsewhere.builders(where, builder, workshop.say) as crew:
+        waiting: dict[Future[Build | NoBuild], Variant] = {}
+        for variant in variants:
+            if known := builder.cached(variant):
+                yield _told(workshop, variant, known, known=True)
+            else:
+                workshop.events.emit(BuildStarted(row=variant.label))
+                waiting[crew.build(builder, variant)] = variant
+        for future in as_completed(waiting):
+            try:
+                made = future.result()
+            except InfraFailed as error:
+                made = NoBuild(stage=Stage.BUILD, reason=error.message, infra=True, hint=error.hint)
+            yield _told(workshop, waiting[future], made, known=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +218,7 @@ def _show(request: requests.Warm, line: Line, needs: _Needs) -> int:
         print(json.dumps(facts, indent=1))
         return DONE
     print(_summary(line, needs))
-    if needs.bytes > request.cache_size:
+    if needs.bytes > request.cache_size and not request.executor:
         limit = cache_limit.shown(request.cache_size)
         print(f"the cache is trimmed to {limit} afterwards, and does not hold all of them")
     return DONE

@@ -38,6 +38,7 @@ class Wanted:
     axes: Axes
     trials: int  # 0: only the build
     after: int = 0
+    of: Mapping[str, int] | None = None
 
 
 class Crew(Protocol):
@@ -261,24 +262,27 @@ class Ahead:
         build = self._means.built(wanted.variant)
         if not isinstance(build, Build):
             return False
-        cells = [self._begun(job, count) for job, count in self._jobs(wanted, build)]
+        cells = [self._begun(*each) for each in self._jobs(wanted, build)]
         return any(future in self._trials for cell in cells for future in cell.begun)
 
-    def _jobs(self, wanted: Wanted, build: Build) -> Iterator[tuple[TrialJob, int]]:
-        """Yield the control and the cell, with how many trials each needs in all."""
+    def _jobs(
+        self, wanted: Wanted, build: Build
+    ) -> Iterator[tuple[TrialJob, int, Mapping[str, int] | None]]:
+        """Yield the control and the cell, with how many trials each needs, and which count."""
         scenario, count = wanted.scenario, wanted.after + wanted.trials
         if not wanted.trials:
             return
         control = scenario.control_of(wanted.axes)
         if control is not None:
             beside = controls_beside(scenario, count)
-            yield self._means.job(wanted.variant, build, scenario, control), beside
-        yield self._means.job(wanted.variant, build, scenario, wanted.axes), count
+            yield self._means.job(wanted.variant, build, scenario, control), beside, None
+        yield self._means.job(wanted.variant, build, scenario, wanted.axes), count, wanted.of
 
-    def _begun(self, job: TrialJob, count: int) -> _Cell:
+    def _begun(self, job: TrialJob, count: int, of: Mapping[str, int] | None) -> _Cell:
         cell = self._cells.get(job.key)
         if cell is None:
-            cell = self._cells[job.key] = _Cell(job=job, stored=self._means.trials.count(job.key))
+            stored = self._means.trials.count(job.key, of)
+            cell = self._cells[job.key] = _Cell(job=job, stored=stored)
         for number in range(cell.stored + len(cell.begun) + 1, count + 1):
             self._means.emit(
                 TrialStarted(row=job.of.label, column=job.column, number=number, of=count)

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -149,9 +150,9 @@ class Journal:
                 "SELECT number, campaign FROM trial WHERE key = ? ORDER BY number", (key,)
             ).fetchall()
 
-    def campaigns(self, key: str) -> set[str]:
-        """Return the campaigns that ran trials of the cell *key*."""
-        return {campaign for _, campaign in self.rows(key)}
+    def campaigns(self, key: str) -> Counter[str]:
+        """Return how many trials of the cell *key* each campaign ran."""
+        return Counter(campaign for _, campaign in self.rows(key))
 
     def observation(self, key: str, number: int) -> Observation:
         """Return a stored trial, as it was when this journal first read it: no row changes."""

@@ -9,6 +9,8 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import and_
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.events import (
@@ -156,11 +158,11 @@ class Lab:
         trials: int,
         *,
         after: int = 0,
-        of: Collection[str] | None = None,
+        of: Mapping[str, int] | None = None,
     ) -> Cell:
         """Return a cell with its trials *after* + 1 to *after* + *trials*; its control runs first.
 
-        With *of*, only stored trials of those campaigns and of this one count.
+        With *of*, so many stored trials of each of those campaigns count, and all of this one.
         """
         build = self.build(variant)
         if isinstance(build, NoBuild):
@@ -276,14 +278,20 @@ class Lab:
         stored = [row.observation for row in self._stored.journal.trials(visit.key)]
         return list(outcome.judge_all(visit.scenario, stored, visit.controls))
 
-    def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:
-        """Return the last campaign that ran this cell of all *variants*; empty if none did."""
+    def together(
+        self, variants: Sequence[Variant], scenario: Scenario, axes: Axes
+    ) -> Mapping[str, int]:
+        """Return how many trials of this cell each campaign ran of every one of *variants*.
+
+        It is the smallest number of each campaign, so that all variants count as many. A campaign
+        that did not run one of them is not in it.
+        """
         ran = [
             self._stored.journal.campaigns(self._job(v, build, scenario, axes).key)
             for v in variants
             if isinstance(build := self.build(v), Build)
         ]
-        return {max(both)} if ran and (both := set.intersection(*ran)) else set()
+        return reduce(and_, ran) if ran else {}
 
     def covered(self, variant: Variant, scenario: Scenario, axes: Axes) -> Covered:
         """Return which functions one trial of an instrumented build runs, on the host.
@@ -350,7 +358,7 @@ class Lab:
         *,
         after: int,
         control: Observation | None,
-        of: Collection[str] | None,
+        of: Mapping[str, int] | None,
     ) -> tuple[list[Trial], tuple[Outcome, ...]]:
         """Return trials of a cell, and the outcome of each alone."""
         trials = self._stored.trials(job.key, of, slice(after, after + wanted))

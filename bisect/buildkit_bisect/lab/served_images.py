@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from buildkit_bisect.runtime import registry
 from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.source import ModuleSource
+from buildkit_bisect.system import cache_limit
 from buildkit_bisect.system.announce import announce
 
 #: The images of each scenario, by its name.
@@ -46,6 +47,62 @@ def served(
         ensured(builder, scenarios, writable)
     store = stack.enter_context(registry.serve(storage, read_only=True))
     return store, ensured(builder, scenarios, store)
+
+
+class Kept:
+    """A registry over *storage* that stays from one scenario to the next, until it is closed.
+
+    It is read-only, and made anew only if it does not respond. What it knows of scenarios is of the
+    last ones.
+    """
+
+    #: Scenarios whose images are known without asking the registry.
+    MOST = 100
+
+    def __init__(self, storage: Path) -> None:
+        self._storage = storage
+        self._stack = ExitStack()
+        self._registry: Registry | None = None
+        self._known: Refs = {}
+
+    def close(self) -> None:
+        """End the registry."""
+        self._registry = None
+        self._known.clear()
+        self._stack.close()
+
+    def images(
+        self, builder: Builder, scenario: Scenario, digests: Mapping[str, str]
+    ) -> tuple[Registry, dict[str, ImageRef]]:
+        """Return the registry and the images of *scenario* in it; make those that are missing.
+
+        Images that are known are taken as they are if they have these *digests*.
+        """
+        store = self._running()
+        known = self._known.pop(scenario.name, None)
+        if known is None or {name: image.digest for name, image in known.items()} != dict(digests):
+            known = self._found(builder, scenario, store)
+        self._known[scenario.name] = known
+        if len(self._known) > self.MOST:
+            self._known.pop(next(iter(self._known)))
+        return store, known
+
+    def _running(self) -> Registry:
+        if self._registry is None or not self._registry.alive():
+            self.close()
+            cache_limit.used(self._storage)
+            self._registry = self._stack.enter_context(
+                registry.serve(self._storage, read_only=True)
+            )
+        return self._registry
+
+    def _found(self, builder: Builder, scenario: Scenario, store: Registry) -> dict[str, ImageRef]:
+        there = base_images.present(scenario, store.address, store.digest)
+        if there is not None:
+            return there
+        with registry.serve(self._storage) as writable:  # another process over the same files
+            ensured(builder, [scenario], writable)
+        return ensured(builder, [scenario], store)[scenario.name]
 
 
 def ensured(builder: Builder, scenarios: Sequence[Scenario], store: Registry) -> Refs:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from buildkit_bisect.lab.cell import Origin, Trial
@@ -28,31 +29,31 @@ class Stored:
         if not observation.infra:
             self._ours.add((key, self.journal.add(key, observation, self.campaign)))
 
-    def count(self, key: str) -> int:
-        """Return how many trials of a cell count."""
-        return len(self._counted(key, None))
+    def count(self, key: str, of: Mapping[str, int] | None = None) -> int:
+        """Return how many trials of a cell count; *of* as in `trials`."""
+        return len(self._counted(key, of))
 
     def trials(
-        self, key: str, of: Collection[str] | None, part: slice = slice(None)
+        self, key: str, of: Mapping[str, int] | None, part: slice = slice(None)
     ) -> list[Trial]:
         """Return the trials of a cell that count, in the order in which they ran.
 
-        With *of*, only those of these campaigns and of this one.
+        With *of*, the first ones of these campaigns, so many of each, and all of this one.
         """
         return [
             Trial(observation=self.journal.observation(key, number), origin=origin)
             for number, origin in self._counted(key, of)[part]
         ]
 
-    def _counted(self, key: str, of: Collection[str] | None) -> list[tuple[int, Origin]]:
+    def _counted(self, key: str, of: Mapping[str, int] | None) -> list[tuple[int, Origin]]:
         """Return the numbers and origins of the trials of a cell that count."""
         own = {self.campaign, *self.resumed}
-        counted = own if self.fresh else None if of is None else {*of, *own}
-        found = [
-            (number, self._origin(key, number, campaign))
-            for number, campaign in self.journal.rows(key)
-            if counted is None or campaign in counted
-        ]
+        left = Counter({} if self.fresh or of is None else of)
+        found = []
+        for number, campaign in self.journal.rows(key):
+            if campaign in own or left[campaign] > 0 or (of is None and not self.fresh):
+                found.append((number, self._origin(key, number, campaign)))
+            left[campaign] -= 1
         # Ids are times: a campaign with another result folder may have the same one.
         return [each for each in found if not (self.fresh and each[1] is Origin.STORED)]
 

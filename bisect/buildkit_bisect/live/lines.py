@@ -34,7 +34,9 @@ class Lines:
             case ev.Planned():
                 return plan_line(event)
             case ev.BuildStarted():
-                count = f": {event.expected} packages to compile" if event.expected else ""
+                count = (
+                    f": {plural(event.expected, 'package')} to compile" if event.expected else ""
+                )
                 return f"build {event.row}{count}"
             case ev.BuildProgress():
                 row = f"build {event.row}"
@@ -97,7 +99,7 @@ class Lines:
         if not quarter or self._quarters.get(what) == quarter:
             return ""
         self._quarters[what] = quarter
-        return f"{done} of {expected} packages"
+        return f"{done} of {plural(expected, 'package')}"
 
 
 def cell(event: ev.CellDone) -> str:

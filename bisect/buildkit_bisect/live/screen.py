@@ -158,8 +158,8 @@ def _named(column: Column, columns: list[Column]) -> str:
 def _packages(build: BuildState | WorkState) -> str:
     # What is expected is the most that a build here has had, or 0: not known.
     if not build.expected or build.done > build.expected:
-        return f"{build.done} packages" if build.done else ""
-    return f"{build.done} of {build.expected} packages"
+        return plural(build.done, "package") if build.done else ""
+    return f"{build.done} of {plural(build.expected, 'package')}"
 
 
 def _bar(line: Text, state: BuildState | WorkState, now: float) -> Text:

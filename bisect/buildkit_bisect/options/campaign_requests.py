@@ -109,7 +109,7 @@ class Build(OfRevision, WithPlan, Building):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warm(WithPlan, Building):
+class Warm(WithExecutor, WithPlan, Building):
     """Make every different build of a range, so that campaigns find them."""
 
     task = "warm"

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,7 @@ from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch, PatchFailed, present
 from buildkit_bisect.result import FitState
-from buildkit_bisect.source import GitSource, Source
+from buildkit_bisect.source import GitSource, ModuleSource, Source
 from buildkit_bisect.source.commits import branch_name
 from buildkit_bisect.system import gitcmd, paths
 from buildkit_bisect.system.announce import announce, by_default
@@ -93,9 +93,11 @@ def tables(
     """Return `table` of each of *by_name*; the files of a revision are read once for all.
 
     A proxy may lack one release of a module: of a release that cannot be read, nothing is known.
+    One that does not answer in time is not asked again.
     """
     found: dict[str, list[Fit]] = {name: [] for name in by_name}
-    with by_default("checking where the patches apply"):
+    asking = source.until_late() if isinstance(source, ModuleSource) else nullcontext()
+    with asking, by_default("checking where the patches apply"):
         for revision in revisions:
             with ExitStack() as stack:
                 try:

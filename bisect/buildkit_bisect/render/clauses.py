@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from buildkit_bisect.events import Column
 from buildkit_bisect.headline import Mark
 from buildkit_bisect.model import ToolOutcome, Verdict
-from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.phrases import are, listed, plural, share
 from buildkit_bisect.render import patched, symbols, table
 from buildkit_bisect.render.text import shorten
 from buildkit_bisect.result import (
@@ -124,7 +124,7 @@ def whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
     if unsure:
         return f"no tested cell is bad, but some cells of {listed(unsure)} are inconclusive"
     count = sum(len(cells) for cells in own.values())
-    return f"nothing is broken: all {plural(count, 'tested cell')} are good"
+    return f"nothing is broken: {share(count, count, 'tested cell')} {are(count)} good"
 
 
 def only_in(
@@ -186,10 +186,13 @@ def controls(grid: table.Matrix, mark: Mark) -> list[str]:
         return []
     failed = failed_controls(grid)
     if not failed:
-        return [f"all {len(ran)} control cells are good"]
-    rows = listed([mark(r.label) for r in dict.fromkeys(failed)])
-    count = f"{len(failed)} of {len(ran)}"
-    return [f"{count} control cells are not good, so their rows prove nothing ({rows})"]
+        return [f"{share(len(ran), len(ran), 'control cell')} {are(len(ran))} good"]
+    rows = dict.fromkeys(failed)
+    cells = share(len(failed), len(ran), "control cell")
+    its = "its" if len(failed) == 1 else "their"
+    nothing = f"{its} {'row proves' if len(rows) == 1 else 'rows prove'} nothing"
+    names = listed([mark(row.label) for row in rows])
+    return [f"{cells} {are(len(failed))} not good, so {nothing} ({names})"]
 
 
 def failed_controls(grid: table.Matrix) -> list[table.Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import Result
 from buildkit_bisect.result.parts import lacking
 
@@ -62,7 +63,7 @@ def parts(result: Result) -> tuple[str, ...]:
                     part.id,
                     f"shard {part.shard.number} of {part.shard.of}" if part.shard else "",
                     part.machine,
-                    f"{part.cells} cells" if part.cells != 1 else "1 cell",
+                    plural(part.cells, "cell"),
                     part.tool if part.tool != result.tool else "",
                 ),
             )

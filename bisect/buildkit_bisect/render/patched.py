@@ -13,7 +13,7 @@ from enum import IntEnum
 from buildkit_bisect.events import Column
 from buildkit_bisect.headline import Mark
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.phrases import listed, plural
+from buildkit_bisect.phrases import are, listed, plural, share
 from buildkit_bisect.render import symbols, table
 from buildkit_bisect.result import CellInfo, chance
 
@@ -139,11 +139,11 @@ def _all_good(own: Cells) -> bool:
 
 def _of(bad: Sequence[CellInfo], own: Cells, mark: Mark) -> str:
     if bad:
-        share = f"all {len(own)}" if len(bad) == len(own) else f"{len(bad)} of {len(own)}"
-        return f"{share} tested cells are bad ({_ways(bad, mark)})"
-    return (
-        f"all {len(own)} tested cells are good" if _all_good(own) else "the result is inconclusive"
-    )
+        cells = share(len(bad), len(own), "tested cell")
+        return f"{cells} {are(len(bad))} bad ({_ways(bad, mark)})"
+    if _all_good(own):
+        return f"{share(len(own), len(own), 'tested cell')} {are(len(own))} good"
+    return "the result is inconclusive"
 
 
 def _of_broken(broken: Sequence[_Pair], mark: Mark) -> str:
@@ -162,17 +162,13 @@ def _of_broken(broken: Sequence[_Pair], mark: Mark) -> str:
     for some in (sure, unsure_good):
         if some:
             of = "" if parts else f" of {len(broken)} broken cells"
-            parts.append(f"{len(some)}{of} {_are(some)} good{_may_be_chance(some)}")
+            parts.append(f"{len(some)}{of} {are(len(some))} good{_may_be_chance(some)}")
     of = "" if good else f" of {len(broken)} broken cells"
     if bad:
-        parts.append(f"{len(bad)}{of} {_are(bad)} still bad ({_ways(bad, mark)})")
+        parts.append(f"{len(bad)}{of} {are(len(bad))} still bad ({_ways(bad, mark)})")
     if unsure:
         parts.append(f"{unsure}{'' if parts else of} inconclusive")
     return listed(parts)
-
-
-def _are(cells: Sequence[object]) -> str:
-    return "is" if len(cells) == 1 else "are"
 
 
 def _ways(cells: Iterable[CellInfo], mark: Mark) -> str:

@@ -201,9 +201,10 @@ def _binary(given: Sequence[Given]) -> None:
 
 def _plan(given: Sequence[Given]) -> None:
     def plans(result: Result) -> Iterator[tuple[object, str, object, str]]:
-        if shard := result.shard:
-            shown = f"shard {shard.number} of plan {shard.plan[:_SHORT]}"
-            yield "", "the matrix of the shards", shard.plan, shown
+        for shard in (result.shard, *(part.shard for part in result.parts)):
+            if shard:
+                shown = f"shard {shard.number} of plan {shard.plan[:_SHORT]}"
+                yield "", "the matrix of the shards", shard.plan, shown
 
     _once(given, plans, "merge the shards of one matrix; all run with the same options and commits")
 

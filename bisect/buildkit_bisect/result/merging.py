@@ -176,7 +176,7 @@ class _Places:
         if not source:
             return ""
         if (given, source) not in self._targets:
-            path = re.sub("/+", "/", source).removeprefix("evidence/")
+            path = re.sub("/+", "/", source).rstrip("/").removeprefix("evidence/")
             # A folder more, as the name may be as long as names can be.
             numbered = (f"evidence/{number}/{path}" for number in count(given + 1))
             target = next(filter(self._take, chain([f"evidence/{path}"], numbered)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from buildkit_bisect.headline import Mark, Said, Words, headline
-from buildkit_bisect.phrases import labelled, listed, plural
+from buildkit_bisect.phrases import are, labelled, listed, plural
 from buildkit_bisect.result.document import CellChange, CheckInfo, ValidationInfo
 from buildkit_bisect.result.words import CellEffect, CheckEffect, CheckKind, ValidationStatus
 
@@ -41,7 +41,9 @@ def say_verdict(info: ValidationInfo, words: Words) -> Said:
         return Said(first=labelled(unknown, words.long(info.reason)))
     if info.status == ValidationStatus.INCONCLUSIVE:
         cells = plural(broken, "broken cell")
-        first = f"Inconclusive on {where}: with {who}, {len(fixed)} of {cells} {_is(fixed)} good"
+        first = (
+            f"Inconclusive on {where}: with {who}, {len(fixed)} of {cells} {are(len(fixed))} good"
+        )
     else:
         first = f"{who} {_fixes(fixed, bad)} on {where}"
     moved = sum(c.moved for c in bad)
@@ -73,7 +75,9 @@ def _moved(moved: int, bad: int) -> str:
         return ""
     if bad == 1:
         return "it fails in another way"
-    return f"{'all' if moved == bad else moved} of the {bad} that are still bad fail in another way"
+    some = "all" if moved == bad else str(moved)
+    fail = "fails" if moved == 1 else "fail"
+    return f"{some} of the {bad} that are still bad {fail} in another way"
 
 
 def _having(cells: Iterable[CellChange], effect: CellEffect) -> list[CellChange]:
@@ -82,10 +86,6 @@ def _having(cells: Iterable[CellChange], effect: CellEffect) -> list[CellChange]
 
 def _breaks(broke: Sequence[CellChange]) -> str:
     return f"it breaks {plural(len(broke), 'cell')} that {_was(broke)} good" if broke else ""
-
-
-def _is(cells: Sequence[CellChange]) -> str:
-    return "is" if len(cells) == 1 else "are"
 
 
 def _was(cells: Sequence[CellChange]) -> str:

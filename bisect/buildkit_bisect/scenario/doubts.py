@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import combinations
 
 from buildkit_bisect.model import Observation, ToolOutcome, Verdict
-from buildkit_bisect.phrases import listed
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.scenario import daemon_log
 from buildkit_bisect.scenario import dockerfile as dockerfiles
 from buildkit_bisect.scenario.definition import Action, Scenario, Step
@@ -49,7 +49,9 @@ class Finding:
 
 def static(scenario: Scenario) -> Iterator[Finding]:
     """Yield what the scenario's file shows. That every rule can match, loading has checked."""
-    yield Finding(level=Level.OK, text=f"each of the {len(scenario.outcomes)} rules can match")
+    count = len(scenario.outcomes)
+    rules = "the rule" if count == 1 else f"each of the {count} rules"
+    yield Finding(level=Level.OK, text=f"{rules} can match")
     yield from _verdicts(scenario)
     yield from _overlaps(scenario)
     yield from _controls(scenario)
@@ -217,7 +219,7 @@ def observed(
     for held, count in both.items():
         text = (
             f"{where}: {listed([f'{n!r} ({verdicts[n]})' for n in held])} hold together in {count}"
-            f" of {len(usable)} trials: only their order decides"
+            f" of {plural(len(usable), 'trial')}: only their order decides"
         )
         yield Finding(level=Level.WRONG, text=text)
     for step in scenario.steps:

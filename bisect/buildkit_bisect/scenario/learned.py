@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from buildkit_bisect.errors import NoAnswer
 from buildkit_bisect.model import Axes, Observation, StepResult, Verdict, Vertex
-from buildkit_bisect.phrases import listed
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.scenario import learned_outputs, normal, rule_text, wording
 from buildkit_bisect.scenario.daemon_log import is_crash
 from buildkit_bisect.scenario.definition import (
@@ -337,7 +337,7 @@ class _Cell:
         def records(trial: Observation) -> str | None:
             found = [r.export for r in self._results(step, trial) if r.export]
             counts = [(len(e.records), sum(bool(r.layers) for r in e.records)) for e in found]
-            shown = (f"{n} records, {kept} of them with layers" for n, kept in counts)
+            shown = (f"{plural(n, 'record')}, {kept} of them with layers" for n, kept in counts)
             return f"{step.id} exports {listed(shown)}" if counts else None
 
         def layers(trial: Observation) -> str | None:

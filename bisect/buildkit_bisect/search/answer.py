@@ -37,7 +37,7 @@ def too_many_skips(state: State, candidates: tuple[Candidate, ...]) -> Inconclus
     untried = sum(shown is Status.UNTESTED for shown in status.values())
     return Inconclusive(
         reason=(
-            f"{state.evidence.skips.total()} commits in a row could not be tested, so "
+            f"{plural(state.evidence.skips.total(), 'commit')} in a row could not be tested, so "
             f"{untried} of the {plural(len(candidates), 'candidate')} "
             f"{'was' if untried == 1 else 'were'} not tried"
         ),

@@ -6,7 +6,7 @@ in one cell, and the trials that prove them are the first trials of the search i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -116,24 +116,49 @@ class GoodEndOfCells(Generic[K]):
 
     def next(self) -> Try[K] | GoodEndOfCell[K] | Mapping[K, Refused]:
         """The next release to test, or how it ended: every cell's refusal if none is good."""
-        steps = {cell: search.next() for cell, search in self._searches.items()}
-        found: dict[K, tuple[int, EndsFound]] = {}
-        asked: dict[K, tuple[int, Ask]] = {}
-        for cell, step in steps.items():
-            match step:
-                case Ask():
-                    asked[cell] = (self._searches[cell].back(step.commit), step)
-                case EndsFound():
-                    found[cell] = (self._searches[cell].back(step.good), step)
-                case Refused():
-                    pass
-        newest = min(found, key=lambda c: found[c][0], default=None)
-        next_ = min(asked, key=lambda c: asked[c][0], default=None)
-        if next_ is not None and (newest is None or asked[next_][0] < found[newest][0]):
-            return Try(cell=next_, ask=asked[next_][1])
+        step = self.next_k(1)
+        return step[0] if isinstance(step, tuple) else step
+
+    def next_k(
+        self, k: int, *, builds: int | None = None
+    ) -> tuple[Try[K], ...] | GoodEndOfCell[K] | Mapping[K, Refused]:
+        """At most *k* releases to test at once, in every cell that asks for them; or how it ended.
+
+        At most *builds* of them, but one in any case, need a build. With a *k* of 1 it is one cell.
+        """
+        steps = {cell: search.next_k(k) for cell, search in self._searches.items()}
+        found = {cell: step for cell, step in steps.items() if isinstance(step, EndsFound)}
+        newest = min(found, key=lambda c: self._back(c, found[c].good), default=None)
+        end = None if newest is None else self._back(newest, found[newest].good)
+        tries = [
+            Try(cell=cell, ask=ask)
+            for cell, step in steps.items()
+            if isinstance(step, tuple)
+            for ask in step
+            if end is None or self._back(cell, ask.commit) < end
+        ]
+        if tries:
+            tries.sort(key=lambda one: self._back(one.cell, one.ask.commit))
+            return tuple(self._within(tries, k, builds)) if k > 1 else (tries[0],)
         if newest is not None:
-            return GoodEndOfCell(cell=newest, ends=found[newest][1])
+            return GoodEndOfCell(cell=newest, ends=found[newest])
         return {c: s for c, s in steps.items() if isinstance(s, Refused)}
+
+    def _within(self, tries: Sequence[Try[K]], k: int, builds: int | None) -> Iterator[Try[K]]:
+        """Yield those of *tries* that are about the first releases that may be tested at once."""
+        taken: dict[str, bool] = {}  # whether it needs a build
+        for one in tries:
+            commit = one.ask.commit
+            if commit not in taken:
+                needs = self._searches[one.cell].needs_build(commit)
+                many = needs and builds is not None and sum(taken.values()) >= builds
+                if len(taken) == k or (taken and many):
+                    continue
+                taken[commit] = needs
+            yield one
+
+    def _back(self, cell: K, commit: str) -> int:
+        return self._searches[cell].back(commit)
 
     def tell(self, cell: K, commit: str, tested: Tested) -> None:
         """Take in what was seen at a release in a cell."""

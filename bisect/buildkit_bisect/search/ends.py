@@ -65,24 +65,34 @@ class GoodEndSearch:
 
     def next(self) -> Ask | EndsFound | Refused:
         """The next release to test, or how it ended."""
+        step = self.next_k(1)
+        return step[0] if isinstance(step, tuple) else step
+
+    def next_k(self, k: int) -> tuple[Ask, ...] | EndsFound | Refused:
+        """At most *k* releases to test at once: the next one, and those after it if it is bad."""
         last = len(self._back) - 1
         at = bad_at = 0
         step = 1
+        asked: list[Ask] = []
         while True:
             commit = self._back[at]
             further = 1  # past what cannot be tested, or shows something else
             match self._evidence.status(commit):
                 case Status.UNTESTED:
-                    return self._ask(at, bad_at)
+                    asked.append(self._ask(at, bad_at, others=len(asked)))
+                    if len(asked) == k:
+                        return tuple(asked)
+                    further, step = step, step * 2
                 case Status.OLD if at:
-                    return EndsFound(good=commit, bad=self._back[bad_at], tested=self._tested())
+                    found = EndsFound(good=commit, bad=self._back[bad_at], tested=self._tested())
+                    return tuple(asked) or found
                 case Status.NEW | Status.MIXED:
                     bad_at = at
                     further, step = step, step * 2
                 case _ if not at:
                     return self._bad_end_refused()
             if at == last:
-                return self._none()
+                return tuple(asked) or self._none()
             at = min(at + further, last)
 
     def back(self, commit: str) -> int:
@@ -97,14 +107,20 @@ class GoodEndSearch:
                 commit, build_seconds=tested.build_seconds, trial_seconds=tested.trial_seconds
             )
 
-    def _ask(self, at: int, bad_at: int) -> Ask:
+    def needs_build(self, commit: str) -> bool:
+        """Whether a release is not built yet, as far as is known."""
+        return self._cost.build_seconds(commit) > 0
+
+    def _ask(self, at: int, bad_at: int, *, others: int) -> Ask:
+        """Ask for a release beside *others*, which are newer."""
         commit = self._back[at]
         trials = self._options.trials or self._options.calibration
         left = len(self._back) - 1 - bad_at
         if at:
+            since = f"since {self._name(self._back[bad_at])} is bad"
             why = (
                 f"find-good: {plural(at, 'release')} before {self._name(self._back[0])}, "
-                f"since {self._name(self._back[bad_at])} is bad"
+                f"{'at once with newer ones' if others else since}"
             )
         else:
             why = f"find-good: is {self._name(commit)} bad?"

@@ -84,7 +84,7 @@ def _out(state: State, now: Belief) -> Refused | Inconclusive:
     """No trial is left."""
     if now.no_change >= _LIKELY_NOTHING:
         return refuse_alike(state, now.no_change)
-    return _undecided(state, now, f"undecided after {state.evidence.trials} trials")
+    return _undecided(state, now, f"undecided after {plural(state.evidence.trials, 'trial')}")
 
 
 def _out_of_trials(state: State) -> bool:

@@ -50,12 +50,26 @@ class ModuleSource:
     deadlines: Deadlines = field(default_factory=Deadlines)
     note: str = ""  # why it replaces a git source
     _versions: list[str] = field(default_factory=list)
+    _once: bool = False  # the proxy is asked until it does not answer in time once
+    _late: bool = False  # it did not
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "say"} | {"_versions": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, say=lambda _: None)
+
+    @contextmanager
+    def until_late(self) -> Iterator[None]:
+        """In the block, ask the proxy nothing more after it did not answer in time once.
+
+        For several releases of which each can be left out: each would take the whole deadline.
+        """
+        self._once, self._late = True, False
+        try:
+            yield
+        finally:
+            self._once = self._late = False
 
     def resolve(self, ref: str) -> Revision:
         """Return the revision of a tag, commit id, ``latest``, ``0.26.0`` or ``v0.26.x``.
@@ -228,6 +242,10 @@ class ModuleSource:
 
     def _go(self, *args: str, want: GoWanted | None = None) -> dict[str, Any]:
         """Run a go command and return its JSON output; with the key ``Error`` if it failed."""
+        if self._late:
+            raise InfraFailed(
+                "the module proxy was not asked, as it did not answer in time before", hint=_LATER
+            )
         toolchains = Toolchains(say=self.say, deadlines=self.deadlines)
         toolchain = toolchains.find(want) if want else toolchains.any()
         env = fetch_env(**network_settings(toolchain), GOROOT=toolchain.goroot)
@@ -242,6 +260,12 @@ class ModuleSource:
                 check=False,
             )
             if done.timed_out:
+                if self._once:
+                    self._late = True
+                    self.say(
+                        "the module proxy did not answer in time and is not asked again; releases"
+                        " that are not in the module cache are left out"
+                    )
                 raise InfraFailed(
                     f"go {args[0]} {args[-1]} timed out after {done.seconds:.0f} s", hint=_LATER
                 )

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.errors import BadInput, BisectError, InfraFailed
 from buildkit_bisect.lab import served_images
-from buildkit_bisect.lab.base_images import ImageRef
 from buildkit_bisect.lab.trial import TrialJob, disk_full, run_trial
 from buildkit_bisect.model import Build, NoBuild, Observation, Revision
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Campaign
 from buildkit_bisect.runtime import snapshotters
-from buildkit_bisect.runtime.registry import Registry
 from buildkit_bisect.sharing.store import SharedStore
 from buildkit_bisect.source import Source, open_source
-from buildkit_bisect.system import cache_limit, machine, paths
+from buildkit_bisect.system import machine, paths
 from buildkit_bisect.system.deadlines import Deadlines
 from buildkit_bisect.system.machine_lock import machine_lock
 from buildkit_bisect.workers import parcels
@@ -41,13 +38,12 @@ class Bench:
         self._shared = shared
         self._say = say
         self._sources: dict[tuple[str, str], Source] = {}
-        self._served: tuple[ExitStack, Registry, served_images.Refs] | None = None
+        self._served: served_images.Kept | None = None
 
     def close(self) -> None:
         """End the registry."""
         if self._served:
-            self._served[0].close()
-            self._served = None
+            self._served.close()
 
     def perform(self, order: Order) -> Answer:
         """Return what *order* asks for, or why this machine cannot do it. Raises nothing else."""
@@ -136,7 +132,8 @@ class Bench:
 
     def _with_images(self, job: TrialJob, builder: Builder) -> TrialJob:
         """Return *job* with the images of this machine. Raises `InfraFailed` if they are others."""
-        registry, images = self._images(job, builder)
+        self._served = self._served or served_images.Kept(paths.cache("registry"))
+        registry, images = self._served.images(builder, job.scenario, job.image_digests)
         ours = {name: image.digest for name, image in images.items()}
         for name, digest in job.image_digests.items():
             if ours.get(name) != digest:
@@ -147,24 +144,6 @@ class Bench:
                 )
         refs = {name: image.ref for name, image in images.items()}
         return replace(job, registry=registry.address, images=refs, image_digests=ours)
-
-    def _images(self, job: TrialJob, builder: Builder) -> tuple[Registry, dict[str, ImageRef]]:
-        name = job.scenario.name
-        if self._served and name in self._served[2] and self._served[1].alive():
-            known = self._served[2][name]
-            if {n: i.digest for n, i in known.items()} == dict(job.image_digests):
-                return self._served[1], known
-        self.close()
-        storage = paths.cache("registry")
-        cache_limit.used(storage)
-        stack = ExitStack()
-        try:
-            registry, refs = served_images.served(builder, [job.scenario], storage, stack)
-        except BaseException:
-            stack.close()
-            raise
-        self._served = (stack, registry, refs)
-        return registry, refs[name]
 
     def _packed(self, seen: Observation) -> Answer:
         """Return *seen* with its evidence, which does not stay here."""

@@ -48,9 +48,7 @@ def choose(found: Mapping[str, Facts | None], ours: Facts, where: str) -> Chosen
     able = {address: facts for address, facts in found.items() if facts and facts.root}
     if not able:
         raise Missing(
-            f"none of the {plural(len(found), 'worker')} of the scheduler at {where} was started"
-            f" by {_STARTED}",
-            hint=start,
+            f"no worker of the scheduler at {where} was started by {_STARTED}", hint=start
         )
     for address, facts in sorted(able.items(), key=lambda item: (item[1].name, item[0])):
         if other := differs(facts, ours):

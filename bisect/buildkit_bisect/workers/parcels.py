@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.options.command import inv
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.phrases import listed
+from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.scenario import Scenario, ScriptFile, script_files
 from buildkit_bisect.system import pipes
 from buildkit_bisect.system.cache_limit import shown
@@ -61,7 +61,9 @@ def evidence(folder: Path) -> tuple[Parcel, ...]:
         room -= len(data)
         found.append(Parcel(path=name, data=data))
     if without:
-        more = [f"and {len(without) - _NAMED} more files"] if len(without) > _NAMED else []
+        more = (
+            [f"and {plural(len(without) - _NAMED, 'more file')}"] if len(without) > _NAMED else []
+        )
         head = f"The evidence of a trial on a worker comes home up to {shown(LARGEST_EVIDENCE)}:"
         note = "\n".join([f"{head} left out are", *without[:_NAMED], *more, ""])
         found.append(Parcel(path=LEFT_OUT, data=note.encode()))

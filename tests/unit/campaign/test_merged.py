@@ -170,6 +170,8 @@ LONG = f"evidence/{'n' * 255}"
         ("evidence/x/y/z", "evidence/x/y", "evidence/2/x/y"),
         ("evidence/2", "evidence/2/y", "evidence/3/2/y"),
         ("logs/x", "logs/x/y", "evidence/2/logs/x/y"),
+        ("evidence/x/", "evidence/x/y", "evidence/2/x/y"),
+        ("evidence/x/y", "evidence/x/y//", "evidence/2/x/y"),
         (LONG, LONG, f"evidence/2/{'n' * 255}"),
     ],
 )

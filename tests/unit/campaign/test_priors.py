@@ -114,7 +114,7 @@ def test_functions_that_ran(line: Line) -> None:
     assert weights == {"c1": pytest.approx(1 / 3), "c2": 0, "c3": pytest.approx(2 / 3), "c4": 1}
     assert not found.pending
     (text,) = texts(found)
-    assert "runs 6 functions of BuildKit; some of them are changed by 2 of 4 commits" in text
+    assert "runs 6 functions of BuildKit; some are changed by 2 of 4 commits" in text
     assert "took 95 s" in text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +20,13 @@ from buildkit_bisect.campaign.setup import Setup
 from buildkit_bisect.campaign.validate_run import Candidate, ValidationRun
 from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing
 from buildkit_bisect.events import Silent
+from buildkit_bisect.lab import runner
+from buildkit_bisect.lab.ahead import AtOnce, Wanted
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
+from buildkit_bisect.lab.executors import Inline
+from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
+from buildkit_bisect.lab.trial import TrialJob
 from buildkit_bisect.model import (
     Axes,
     Build,
@@ -29,6 +35,7 @@ from buildkit_bisect.model import (
     Outcome,
     Revision,
     Stage,
+    StepResult,
     ToolOutcome,
     Variant,
     Verdict,
@@ -39,7 +46,7 @@ from buildkit_bisect.patch.hunk_files import Change
 from buildkit_bisect.patch.hunks import FileChange, hunks
 from buildkit_bisect.patch.patches import Metadata, Patch
 from buildkit_bisect.result import ValidationInfo
-from buildkit_bisect.scenario import Action, Axis, Scenario, Step, outcome
+from buildkit_bisect.scenario import Action, Axis, Condition, Rule, Scenario, Step, outcome
 from buildkit_bisect.source import GitSource, ModuleSource, Source
 
 EAGER: Axes = (("at", "eager"),)
@@ -71,7 +78,18 @@ class FakeLab:
     infra: bool = False  # whether they are not built because of this machine
     added: list[str] = field(default_factory=list)  # names of patches
     ran: list[tuple[str, str, int, int]] = field(default_factory=list)  # row, at, after, trials
-    counted: list[Collection[str] | None] = field(default_factory=list)  # campaigns, as *of*
+    counted: list[Mapping[str, int] | None] = field(default_factory=list)  # as *of*
+    at_once: int = 1
+    asked: list[list[tuple[str, str, int]]] = field(default_factory=list)  # row, at, trials
+
+    @property
+    def crew(self) -> AtOnce:
+        return AtOnce(cells=self.at_once)
+
+    def ahead(self, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
+        """Those of several workers end in another order than they began."""
+        self.asked.append([(w.variant.label, dict(w.axes)["at"], w.trials) for w in wanted])
+        return wanted if self.at_once == 1 else sorted(wanted, key=lambda w: w.variant.label)
 
     def build(self, variant: Variant) -> Build | NoBuild:
         if variant.label in self.unbuilt:
@@ -85,8 +103,10 @@ class FakeLab:
     def add_patch(self, patch: Patch) -> None:
         self.added.append(patch.name)
 
-    def together(self, variants: Sequence[Variant], scenario: Scenario, axes: Axes) -> set[str]:
-        return {"an earlier campaign"}
+    def together(
+        self, variants: Sequence[Variant], scenario: Scenario, axes: Axes
+    ) -> Mapping[str, int]:
+        return {"an earlier campaign": 3}
 
     def cell(
         self,
@@ -96,7 +116,7 @@ class FakeLab:
         trials: int,
         *,
         after: int = 0,
-        of: Collection[str] | None = None,
+        of: Mapping[str, int] | None = None,
     ) -> Cell:
         row, at = variant.label, dict(axes)["at"]
         self.ran.append((row, at, after, trials))
@@ -124,25 +144,29 @@ class FakeLab:
 
 
 def validate(
-    lab: FakeLab,
+    lab: FakeLab | Lab,
     folder: Path,
     *patches: Patch,
     checks: Checks = Checks.NONE,
     trials: int = 3,
     source: Source | None = None,
+    scenario: Scenario = SCENARIO,
 ) -> ValidationInfo:
-    found = findings(lab, folder, *patches, checks=checks, trials=trials, source=source).validation
+    found = findings(
+        lab, folder, *patches, checks=checks, trials=trials, source=source, scenario=scenario
+    ).validation
     assert found is not None
     return found
 
 
 def findings(
-    lab: FakeLab,
+    lab: FakeLab | Lab,
     folder: Path,
     *patches: Patch,
     checks: Checks = Checks.NONE,
     trials: int = 3,
     source: Source | None = None,
+    scenario: Scenario = SCENARIO,
     change: Change | None = None,
     kept: tuple[str, ...] = (),
 ) -> Findings:
@@ -151,7 +175,7 @@ def findings(
         builder=cast(Builder, SimpleNamespace()),
         events=Silent(),
         request=Validate(out=folder),
-        scenarios=(SCENARIO,),
+        scenarios=(scenario,),
     )
     names = [p.name for p in patches]
     candidate = Candidate(
@@ -213,7 +237,7 @@ def test_a_pair_alternates_its_sides_after_the_control(tmp_path: Path) -> None:
         for row in ("master", "master + one")
     ]
     # Both sides are from the same earlier campaign, or from this one.
-    assert lab.counted == [None, *[{"an earlier campaign"}] * 12]
+    assert lab.counted == [None, *[{"an earlier campaign": 3}] * 12]
     assert info.trials == 12
     assert [(c.control, c.change) for c in info.cells] == [(True, "still-good"), (False, "fixed")]
 
@@ -226,6 +250,86 @@ def test_a_pair_goes_on_while_the_difference_may_be_chance(tmp_path: Path) -> No
     assert lab.trials() == {"master": 7 + 1, "master + one": 7}  # and one of the gate
     assert lab.trials("eager") == {"master": 3, "master + one": 3}
     assert info.cells[1].before == "broken 4 of 7, fine 3 of 7"
+
+
+def test_several_workers_are_asked_for_all_cells_at_once(tmp_path: Path) -> None:
+    both = "master + one + two"
+    lab = FakeLab(
+        {"master": [BROKEN, FINE] * 6, both: [FINE], "master + one": [FINE],
+         "master + two": [BROKEN]},
+        at_once=8,
+    )  # fmt: skip
+    info = validate(lab, tmp_path, ONE, TWO, checks=Checks.CELLS)
+    gate, builds, usual, *further, parts = lab.asked
+    assert gate == [("master", "lazy", 1)]
+    assert builds == [(row, "lazy", 0) for row in (both, "master + one", "master + two")]
+    pair = [("master", 1), (both, 1)]
+    assert usual == [(row, at, n) for at in ("eager", "lazy") for _ in range(3) for row, n in pair]
+    assert further == [[(row, "lazy", n) for row, n in pair]] * 4, "until it is not chance"
+    assert parts == [("master + one", "lazy", 7), ("master + two", "lazy", 7)]
+    # What is found is the same as of one worker.
+    lab.at_once = 1
+    assert info == validate(lab, tmp_path, ONE, TWO, checks=Checks.CELLS)
+
+
+class EachItsOwn:
+    """A builder with another build for each row."""
+
+    def cached(self, variant: Variant) -> Build | NoBuild:
+        return FakeLab({}).build(variant)
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        pytest.param({"bisect": (3, 1)}, id="of a search with more without the patch"),
+        pytest.param({"bisect": (1, 3)}, id="of a search with more with the patch"),
+        pytest.param({"bisect": (3, 0)}, id="of a search without the patch"),
+        pytest.param({"one": (2, 1), "two": (1, 1)}, id="of interrupted validations"),
+    ],
+)
+def test_an_equal_validation_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: Mapping[str, tuple[int, int]]
+) -> None:
+    ran: list[str] = []
+
+    def trial(job: TrialJob) -> Observation:
+        bad = job.axes == LAZY and not job.of.patches
+        ran.append(job.of.label)
+        return Observation(steps=(StepResult(id="go", exit=int(bad), seconds=1.0),), seconds=1.0)
+
+    monkeypatch.setattr(runner, "run_trial", trial)
+    scenario = replace(
+        SCENARIO,
+        outcomes=(
+            Rule(name="fine", verdict=Verdict.GOOD, means="m",
+                 all=(Condition(step="go", exit="ok"),)),
+            Rule(name="broken", verdict=Verdict.BAD, means="m",
+                 all=(Condition(step="go", exit="1"),)),
+        ),
+        run_digest="r",
+    )  # fmt: skip
+    patched = replace(BASE, patches=(ONE.ref,))
+
+    def lab(journal: Journal, campaign: str) -> Lab:
+        return Lab(
+            builder=cast(Builder, EachItsOwn()), images={"s": {}}, registry="", journal=journal,
+            executor=Inline(), events=Silent(), campaign=campaign,
+        )  # fmt: skip
+
+    with closing(Journal()) as journal:
+        for campaign, counts in earlier.items():
+            here = lab(journal, campaign)
+            for variant, trials in zip((BASE, patched), counts, strict=True):
+                if trials:
+                    here.cell(variant, scenario, LAZY, trials, of={})
+        first = validate(lab(journal, "validate-1"), tmp_path / "1", ONE, scenario=scenario)
+        ran.clear()
+        again = validate(lab(journal, "validate-2"), tmp_path / "2", ONE, scenario=scenario)
+    assert ran == []
+    assert (first.status, again.status) == ("fixes", "fixes")
+    assert (again.trials, again.reused) == (12, 12)
+    assert [(c.before, c.after) for c in again.cells] == [(c.before, c.after) for c in first.cells]
 
 
 def test_a_pair_ends_at_four_times_the_usual_trials(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
@@ -59,6 +60,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.elsewhere = False
         self.shared = SimpleNamespace(trouble=False, address="oci://x/y")
 
     def cached(self, variant: Variant) -> Build | None:
@@ -133,6 +135,59 @@ def test_what_another_commit_built_is_no_pull(
     assert warming.warm(requests.Warm(start="a", end="e")) == 0
     assert capsys.readouterr().out == "5 builds: 5 already built\n"
     assert builder.sent == list(COMMITS)
+
+
+WHERE = "dask://127.0.0.1:8786"
+
+
+class Crew:
+    """Begins every build before the first one ends; no worker can build e."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self.begun: dict[str, Future[Build | NoBuild]] = {}
+
+    def build(self, _: object, variant: Variant) -> Future[Build | NoBuild]:
+        future = self.begun[variant.label] = Future[Build | NoBuild]()
+        if len(self.begun) == len(COMMITS) - 1:
+            for label, begun in self.begun.items():
+                made = self._builder.build(Variant(revision=Revision(ref=label, sha=label)), None)
+                if label == "e":
+                    begun.set_exception(InfraFailed("cannot build e: no worker is left", hint="x"))
+                else:
+                    begun.set_result(made)
+        return future
+
+
+def test_workers_build_all_at_once(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crew = Crew(builder)
+    monkeypatch.setattr(
+        warming, "elsewhere", SimpleNamespace(builders=lambda *_: nullcontext(crew))
+    )
+    monkeypatch.setattr(warming, "dask", SimpleNamespace(needed=lambda: None))
+    with pytest.raises(InfraFailed, match="1 of 5 builds failed, and not because of the source"):
+        warming.warm(requests.Warm(start="a", end="e", executor=WHERE))
+    assert list(crew.begun) == ["b", "c", "d", "e"]
+    assert builder.elsewhere
+    assert builder.sent == [], "workers push what they build"
+    assert capsys.readouterr().out == (
+        "5 builds: 1 already built, 1 pulled, 1 compiled, 1 not buildable, 1 failed\n"
+    )
+
+
+def test_workers_push_by_their_own_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warming, "dask", SimpleNamespace(needed=lambda: None))
+    request = requests.Warm(
+        start="a", end="e", executor=WHERE, store="oci://x/y", store_push=True, dry_run=True
+    )
+    with pytest.raises(BadInput) as caught:
+        warming.warm(request)
+    assert str(caught.value) == (
+        f"--store-push is for what this machine builds, and with --executor {WHERE} the workers"
+        f" build (try: ./inv worker {WHERE} --store oci://x/y --store-push)"
+    )
 
 
 @pytest.mark.usefixtures("builder")

@@ -171,10 +171,10 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Counter[Axes]:
 
 
 def lab(journal: Journal, crew: Any, **more: Any) -> Lab:
-    usual = {"builder": cast(Builder, NothingBuilt()), "events": Events(), **more}
+    usual = {"builder": cast(Builder, NothingBuilt()), "events": Events(), "campaign": "ours"}
     return Lab(
-        images={"s": {}}, registry="", journal=journal, executor=Inline(), campaign="ours",
-        crew=crew, **usual,
+        images={"s": {}}, registry="", journal=journal, executor=Inline(), crew=crew,
+        **{**usual, **more},
     )  # fmt: skip
 
 
@@ -209,6 +209,17 @@ def test_what_is_stored_is_not_made_again(journal: Journal) -> None:
     list(one.ahead([wanted("a", 3), wanted("a", 1, after=3)]))
     assert crew.built == ["a"]
     assert crew.ran == {("a", LAZY): 4, ("a", EAGER): 1}
+
+
+def test_only_those_that_count_are_not_made_again(journal: Journal, alone: Counter[Axes]) -> None:
+    list(lab(journal, Crew(), campaign="other").ahead([wanted("a", 3)]))
+    crew = Crew()
+    one = lab(journal, crew)
+    list(one.ahead([replace(wanted("a", 3), of={"other": 1})]))
+    assert crew.ran == {("a", LAZY): 2}
+    cell = one.cell(variant("a"), SCENARIO, LAZY, 3, of={"other": 1})
+    assert [t.origin for t in cell.trials] == [Origin.STORED, Origin.NOW, Origin.NOW]
+    assert not alone
 
 
 def test_cells_with_equal_binaries_share_their_trials(journal: Journal) -> None:

@@ -23,6 +23,7 @@ from buildkit_bisect.model import (
     Build,
     NoBuild,
     Observation,
+    PatchRef,
     Revision,
     Stage,
     StepResult,
@@ -126,7 +127,7 @@ def test_a_lab_does_not_count_its_own_trials_as_reused(machine: Machine, journal
 
 def test_equal_observations_keep_their_origins(machine: Machine, journal: Journal) -> None:
     for campaign in ("another", "killed"):
-        origins(lab(journal, campaign), 1, of=[])
+        origins(lab(journal, campaign), 1, of={})
     one = lab(journal, resumed=["killed"])
     assert origins(one, 3) == [Origin.STORED, Origin.RESUMED, Origin.NOW]
     found = one.cell(VARIANT, SCENARIO, EAGER, 3).trials
@@ -148,7 +149,7 @@ def test_fresh_counts_only_its_own_trials_and_those_of_the_resumed_campaign(
     machine: Machine, journal: Journal
 ) -> None:
     for campaign in ("another", "killed", "ours"):
-        origins(lab(journal, campaign), 1, of=[])
+        origins(lab(journal, campaign), 1, of={})
     one = lab(journal, fresh=True, resumed=["killed"])
     assert origins(one, 2) == [Origin.RESUMED, Origin.NOW]
     assert origins(one, 3) == [Origin.RESUMED, Origin.NOW, Origin.NOW]
@@ -157,12 +158,49 @@ def test_fresh_counts_only_its_own_trials_and_those_of_the_resumed_campaign(
 
 def test_stored_trials_can_be_limited_to_some_campaigns(machine: Machine, journal: Journal) -> None:
     for campaign in ("one", "two", "killed"):
-        origins(lab(journal, campaign), 1, of=[])
+        origins(lab(journal, campaign), 1, of={})
     here = lab(journal, resumed=["killed"])
-    assert origins(here, 2, of=["two"]) == [Origin.STORED, Origin.RESUMED]
-    assert origins(here, 2, of=[]) == [Origin.RESUMED, Origin.NOW]
+    assert origins(here, 2, of={"two": 5}) == [Origin.STORED, Origin.RESUMED]
+    assert origins(here, 2, of={}) == [Origin.RESUMED, Origin.NOW]
     assert origins(here, 4) == [Origin.STORED, Origin.STORED, Origin.RESUMED, Origin.NOW]
-    assert here.together([VARIANT], SCENARIO, EAGER) == {"two"}
+
+
+def test_stored_trials_can_be_limited_to_so_many_of_a_campaign(
+    machine: Machine, journal: Journal
+) -> None:
+    for campaign, trials in (("one", 2), ("two", 3)):
+        origins(lab(journal, campaign), trials, of={})
+    one = lab(journal)
+    assert origins(one, 4, of={"one": 1, "two": 2}) == [Origin.STORED] * 3 + [Origin.NOW]
+    # Also where they are asked for one at a time.
+    assert [origins(one, 1, after=n, of={"two": 1}) for n in (0, 1)] == [
+        [Origin.STORED], [Origin.NOW],
+    ]  # fmt: skip
+    assert len(machine.ran) == 6
+
+
+class EachItsOwn(FakeBuilder):
+    """Returns another build for every variant."""
+
+    def cached(self, variant: Variant) -> Build:
+        return replace(BUILD, key=variant.label, buildkitd_sha256=variant.label)
+
+
+def test_trials_together_are_as_many_as_a_campaign_ran_of_each(
+    machine: Machine, journal: Journal
+) -> None:
+    builder = cast(Builder, EachItsOwn())
+    patched = replace(VARIANT, patches=(PatchRef(name="fix", digest="d", title="t"),))
+    sides = (VARIANT, patched)
+    for campaign, counts in (("one", (3, 1)), ("two", (2, 0)), ("three", (1, 2))):
+        one = lab(journal, campaign, builder=builder)
+        for side, trials in zip(sides, counts, strict=True):
+            if trials:
+                one.cell(side, SCENARIO, EAGER, trials, of={})
+    here = lab(journal, builder=builder)
+    assert here.together(sides, SCENARIO, EAGER) == {"one": 1, "three": 1}
+    assert here.together([VARIANT], SCENARIO, EAGER) == {"one": 3, "two": 2, "three": 1}
+    assert here.together(sides, SCENARIO, LAZY) == {}
 
 
 def test_all_stored_trials_of_a_cell_are_known_also_those_that_do_not_count(

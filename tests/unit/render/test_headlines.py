@@ -48,7 +48,34 @@ from comments import GFM, first_screen, rows
                 *results.row("v1", 1, "layers-dropped", "cached"),
                 results.cell("v1", 1, "unclassified", control=True, bases="x", snapshotter="n"),
             ),
-            ". 1 of 5 control cells are not good, so their rows prove nothing (v1).",
+            ". 1 of 5 control cells is not good, so its row proves nothing (v1).",
+        ),
+        (
+            results.only(
+                *results.row("v1", 1, "layers-dropped", "cached")[2:4],
+                results.cell("v1", 1, "cached", bases="same", snapshotter="stargz"),
+            ),
+            ": layers dropped. The control cell is good.",
+        ),
+        (
+            results.only(
+                results.cell("v1", 1, "unclassified", control=True, bases="x", snapshotter="n"),
+                results.cell("v1", 1, "cached", bases="x", snapshotter="stargz"),
+            ),
+            "The control cell is not good, so its row proves nothing (v1).",
+        ),
+        (
+            results.only(
+                *(
+                    results.cell(r, 1, "cached", control=True, bases="x", snapshotter="n")
+                    for r in ("v1", "v2", "v3")
+                ),
+                *(
+                    results.cell(r, 1, "unclassified", control=True, bases="y", snapshotter="n")
+                    for r in ("v1", "v2")
+                ),
+            ),
+            "2 of 5 control cells are not good, so their rows prove nothing (v1 and v2).",
         ),
         (
             results.bisect(),
@@ -161,8 +188,7 @@ def test_finding_has_one_clause_for_patches_of_the_same_effect_and_breakage_firs
         (None, ("cached", "cached"),
          "all 2 tested cells are good, and the unpatched revision was not run"),
         (None, (RAN, "cached"),
-         ("1 of 2 tested cells are bad (ran despite layers), and the unpatched revision was not"
-          " run")),
+         "1 of 2 tested cells is bad (ran despite layers), and the unpatched revision was not run"),
     ],
 )  # fmt: skip
 def test_a_patched_row_is_compared_with_the_same_revision(

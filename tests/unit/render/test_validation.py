@@ -29,7 +29,7 @@ GFM = MarkdownIt("gfm-like", {"html": True})
     ("cells", "part"),
     [
         (CELLS, "record-ctx-opts fixes 1 of 3 broken cells on master (000000000000). 1 of the 2"),
-        (CELLS, ". 1 of the 2 that are still bad fail in another way; 1 good cell, 1 control and"),
+        (CELLS, ". 1 of the 2 that are still bad fails in another way; 1 good cell, 1 control and"),
         (CELLS, " 1 control and upstream's tests, vet and cross builds are no worse."),
         (CELLS[1:2], ". No control was selected; upstream's"),
         (CELLS[1:2], "record-ctx-opts fixes the one broken cell on master (000000000000)."),

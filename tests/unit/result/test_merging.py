@@ -278,6 +278,18 @@ def test_shards_of_two_matrices_are_refused(command: str, of: int) -> None:
     )
 
 
+def test_merged_shards_of_two_matrices_are_refused() -> None:
+    plan = ShardInfo(number=3, of=5, plan="cd" * 32)
+    others = joined(replace(part(3), shard=plan), replace(part(4), shard=replace(plan, number=4)))
+    for first in (joined(part(1), part(2)), part(1)):
+        assert refusal(first, others) == (
+            "the matrix of the shards is not the same: shard 1 of plan abababababab in a, shard 3"
+            " of plan cdcdcdcdcdcd in b"
+        )
+    # A matrix that was run as a whole belongs to any, as that of another machine.
+    assert len(joined(others, elsewhere(WHOLE, kernel="6.8")).parts) == 3
+
+
 def test_binaries_of_another_architecture_may_differ() -> None:
     first = replace(WHOLE, cells=WHOLE.cells[:6])
     cells = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from buildkit_bisect.search import (
-    Ask,
     Phase,
     RefusalKind,
     Refused,
@@ -22,6 +21,7 @@ from buildkit_bisect.search.choice import (
     NoneDiffers,
     Try,
 )
+from buildkit_bisect.search.cost import FlatCost
 from buildkit_bisect.search.ends import EndsFound, GoodEndSearch
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.session import BisectSession
@@ -186,16 +186,50 @@ RELEASES = [f"v{n}" for n in range(8)]  # v8 is the bad end
 
 def good_end(bad_from: dict[str, int]) -> tuple[object, list[tuple[str, str]]]:
     """Return how the search for a good end went; cells are bad from a release on."""
-    searches = {cell: GoodEndSearch(RELEASES, bad="v8") for cell in bad_from}
+    found, rounds = good_end_at_once(bad_from, 1)
+    return found, [asked for (asked,) in rounds]
+
+
+def good_end_at_once(
+    bad_from: dict[str, int], k: int, *, built: tuple[str, ...] = (), builds: int | None = None
+) -> tuple[object, list[list[tuple[str, str]]]]:
+    """Like `good_end`, with up to *k* releases at once; return what each round asked for."""
+    cost = FlatCost(build=60.0, trial=1.0)
+    for commit in built:
+        cost.learn(commit, build_seconds=None, trial_seconds=None)
+    searches = {cell: GoodEndSearch(RELEASES, bad="v8", cost=cost) for cell in bad_from}
     search = GoodEndOfCells(searches)
-    asked = []
-    while isinstance(step := search.next(), Try):
-        assert isinstance(step.ask, Ask)
-        asked.append((step.cell, step.ask.commit))
-        is_bad = int(step.ask.commit[1:]) >= bad_from[step.cell]
-        outcome = "dropped" if is_bad else "cached"
-        search.tell(step.cell, step.ask.commit, seen(**{outcome: step.ask.trials}))
-    return step, asked
+    rounds = []
+    while isinstance(step := search.next_k(k, builds=builds), tuple):
+        rounds.append([(one.cell, one.ask.commit) for one in step])
+        for one in step:
+            is_bad = int(one.ask.commit[1:]) >= bad_from[one.cell]
+            outcome = "dropped" if is_bad else "cached"
+            search.tell(one.cell, one.ask.commit, seen(**{outcome: one.ask.trials}))
+    return step, rounds
+
+
+def test_several_releases_at_once_have_the_same_good_end() -> None:
+    for each in ({"always": 0, "late": 7, "early": 3}, {"fine": 99, "late": 8}, {"one": 2}):
+        alone, one_by_one = good_end(each)
+        assert isinstance(alone, GoodEndOfCell)
+        for k in (2, 3, 9):
+            found, rounds = good_end_at_once(each, k)
+            assert isinstance(found, GoodEndOfCell)
+            assert (found.cell, found.ends.good, found.ends.bad) == (
+                alone.cell, alone.ends.good, alone.ends.bad,
+            )  # fmt: skip
+            assert len(rounds) < len(one_by_one)
+    _, rounds = good_end_at_once({"always": 0, "late": 7}, 3)
+    first = [(cell, commit) for commit in ("v8", "v7", "v5") for cell in ("always", "late")]
+    assert rounds == [first]
+
+
+def test_releases_at_once_need_few_builds() -> None:
+    _, rounds = good_end_at_once({"one": 2}, 4, built=("v7", "v1"), builds=1)
+    assert [commit for _, commit in rounds[0]] == ["v8", "v7", "v1"]
+    _, rounds = good_end_at_once({"one": 2}, 4, builds=1)
+    assert [len(each) for each in rounds[:2]] == [1, 1]
 
 
 def test_the_newest_good_release_of_any_cell_is_the_good_end() -> None:

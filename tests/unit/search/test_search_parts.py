@@ -212,6 +212,32 @@ def test_find_good_says_when_all_are_bad() -> None:
     assert asked[-1] == "v0"
 
 
+@pytest.mark.parametrize("k", [2, 3, 5])
+@pytest.mark.parametrize("broken", [frozenset[str](), frozenset({"v5", "v17"}), frozenset({"v0"})])
+def test_find_good_at_once_finds_the_same(k: int, broken: frozenset[str]) -> None:
+    for bad_from in range(-1, 21):
+        alone, _ = find(bad_from, broken=broken)
+        options = SearchOptions(trials=1)
+        search = GoodEndSearch([f"v{i}" for i in range(20)], bad="master", options=options)
+        rounds: list[list[str]] = []
+        while isinstance(step := search.next_k(k), tuple):
+            rounds.append([ask.commit for ask in step])
+            for commit in rounds[-1]:
+                at = 20 if commit == "master" else int(commit[1:])
+                shows = seen(dropped=1) if at >= bad_from else seen(cached=1)
+                search.tell(commit, BROKEN if commit in broken else shows)
+        asked = [commit for each in rounds for commit in each]
+        assert len(asked) == len(set(asked))
+        assert max(map(len, rounds)) <= k
+        assert rounds[0] == ["master", "v19", "v17", "v13", "v5"][:k]
+        if isinstance(alone, EndsFound):
+            assert isinstance(step, EndsFound)
+            assert (step.good, step.bad) == (alone.good, alone.bad)
+        else:
+            assert isinstance(step, Refused)
+            assert step.kind is alone.kind
+
+
 def test_find_good_starts_from_a_bad_end() -> None:
     search = GoodEndSearch(["v0"], bad="master", options=SearchOptions(trials=2))
     step = search.next()
