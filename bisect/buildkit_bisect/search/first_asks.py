@@ -16,6 +16,7 @@ from buildkit_bisect.search.explain import make_ask
 from buildkit_bisect.search.history import Mask, bits
 from buildkit_bisect.search.left import left_by
 from buildkit_bisect.search.midpoint import choose
+from buildkit_bisect.search.nearer import usual_build
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Ask, Phase
@@ -31,8 +32,9 @@ _LIKELY = 0.75
 
 
 def worthwhile(state: State) -> bool:
-    """Whether it pays to run other commits before the bad end: its build is missing."""
-    return state.cost.build_seconds(state.new) > 0
+    """Whether the build of the bad end is missing, and takes no less than a usual one."""
+    seconds = state.cost.build_seconds(state.new)
+    return seconds > 0 and seconds >= usual_build(state, state.candidates().bit_count())
 
 
 def first_ask(state: State, bases: tuple[str, ...]) -> Ask | None:
@@ -55,11 +57,11 @@ def first_ask(state: State, bases: tuple[str, ...]) -> Ask | None:
 
 def _step(state: State, bases: tuple[str, ...]) -> Ask | None:
     evidence, at_new = state.evidence, state.evidence.status(state.new)
-    if evidence.settled(state.old) or (at_new is Status.UNTESTED and not worthwhile(state)):
-        return None
     pool = _pool(state, bases)
     new, old, other = _shown(state, pool)
-    if other or at_new not in {Status.UNTESTED, Status.NEW}:
+    if evidence.settled(state.old) or other or at_new not in {Status.UNTESTED, Status.NEW}:
+        return None
+    if at_new is Status.UNTESTED and not (new or old or worthwhile(state)):
         return None
     if at_new is Status.NEW or (new and old):
         if old:
