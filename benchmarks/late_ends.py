@@ -1,4 +1,4 @@
-"""Seconds of searches whose good end is built last, or not at all, beside those that begin with it.
+"""Seconds of searches whose ends are built last, or not at all, beside those that begin with them.
 
     benchmarks/late_ends.py --repo ~/src/buildkit --write docs/performance.md
 
@@ -8,7 +8,7 @@ as the search predicts it: the first one of a minor version of Go compiles every
 
     benchmarks/late_ends.py --rates --write docs/search.md
 
-shows how often either search is right where trials err, and its trials, on a line of which the
+shows how often each search is right where trials err, and its trials, on a line of which the
 older third has another version of Go.
 """
 
@@ -31,6 +31,13 @@ from buildkit_bisect.search import Ask, Found, NearestBuilt, Tested
 from buildkit_bisect.search.session import BisectSession
 from buildkit_bisect.source import GitSource
 
+#: Which ends are run first: *late* and *neither* of a session.
+WAYS = {
+    "the good end first": (False, False),
+    "a nearer end first": (True, False),
+    "neither end first": (True, True),
+}
+
 RANGES = ("v0.28.0..v0.32.0", "v0.26.0..v0.32.2", "v0.24.0..v0.26.0", "v0.13.0..v0.32.0")
 
 
@@ -45,10 +52,10 @@ class Cost:
     builds: int
     seconds: float
     trials: int
-    named: bool  # the good end was run
+    ends: tuple[str, ...]  # those that were run
 
 
-def search(line: Line, culprit: str, *, late: bool) -> Cost:
+def search(line: Line, culprit: str, way: str) -> Cost:
     """Run a search whose trials show the truth."""
     cost = candidates.model(line, candidates.NOTHING_KNOWN)
     session = BisectSession(
@@ -58,7 +65,8 @@ def search(line: Line, culprit: str, *, late: bool) -> Cost:
         cost=cost,
         same_build=line.same_build,
         labels=line.labels,
-        late=late,
+        late=WAYS[way][0],
+        neither=WAYS[way][1],
     )
     built: set[str] = set()
     seconds, trials, asked = 0.0, 0, set()
@@ -76,7 +84,8 @@ def search(line: Line, culprit: str, *, late: bool) -> Cost:
         )
     assert isinstance(step, Found), step
     assert step.first_bad == culprit, step
-    return Cost(builds=len(built), seconds=seconds, trials=trials, named=line.good in asked)
+    ends = tuple(end for end in (line.good, line.bad) if end in asked)
+    return Cost(builds=len(built), seconds=seconds, trials=trials, ends=ends)
 
 
 def culprits(line: Line, count: int) -> list[str]:
@@ -95,29 +104,28 @@ def culprits(line: Line, count: int) -> list[str]:
 def table(source: GitSource, ranges: Sequence[str], count: int) -> str:
     """Return the means of each range as a table."""
     lines = [
-        "| range | searches | the good end first | a nearer end first | saved | good end run |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        f"| range | searches | {' | '.join(WAYS)} | saved | good end run | bad end run |",
+        f"| --- | ---: |{' ---: |' * (len(WAYS) + 3)}",
     ]
     for between in ranges:
         good, bad = between.split("..")
         line = candidates.load(source, good, bad, (), releases=False)
         found = culprits(line, count)
-        costs = {late: [search(line, sha, late=late) for sha in found] for late in (False, True)}
-        seconds = {late: mean(c.seconds for c in of) for late, of in costs.items()}
-        texts = [
-            f"{mean(c.builds for c in of):.1f} builds, {seconds[late]:.0f} s"
-            for late, of in costs.items()
-        ]
-        run = sum(c.named for c in costs[True])
+        costs = {way: [search(line, sha, way) for sha in found] for way in WAYS}
+        seconds = [mean(c.seconds for c in of) for of in costs.values()]
+        builds = [mean(c.builds for c in of) for of in costs.values()]
+        texts = [f"{n:.1f} builds, {s:.0f} s" for n, s in zip(builds, seconds, strict=True)]
+        last = [*costs.values()][-1]
+        run = [sum(end in c.ends for c in last) for end in (line.good, line.bad)]
         lines.append(
             f"| {between} | {len(found)} | {' | '.join(texts)} |"
-            f" {1 - seconds[True] / seconds[False]:.0%} | {run} |"
+            f" {1 - seconds[-1] / seconds[0]:.0%} | {run[0]} | {run[1]} |"
         )
         sys.stderr.write(f"{lines[-1]}\n")
     return "\n".join(lines)
 
 
-def noisy(with_it: float, without: float, run: int, *, late: bool) -> tuple[bool | None, int]:
+def noisy(with_it: float, without: float, run: int, way: str) -> tuple[bool | None, int]:
     """Return whether a search named the right commit, None if it named none, and its trials."""
     shape = simulated.line(127)
     rng = random.Random(f"{with_it}/{without}/{run}")  # noqa: S311 - no secret
@@ -137,7 +145,8 @@ def noisy(with_it: float, without: float, run: int, *, late: bool) -> tuple[bool
         good=shape.old,
         bad=shape.new,
         cost=NearestBuilt(line, go=go),
-        late=late,
+        late=WAYS[way][0],
+        neither=WAYS[way][1],
     )
     while isinstance(step := session.next(), Ask):
         session.tell(step.commit, answers.answer(step))
@@ -145,15 +154,15 @@ def noisy(with_it: float, without: float, run: int, *, late: bool) -> tuple[bool
 
 
 def rates(runs: int) -> str:
-    """Return how often both kinds of searches are right where trials err, as a table."""
+    """Return how often each kind of search is right where trials err, as a table."""
     lines = [
-        "| rates with / without the change | the good end first | a nearer end first |",
-        "| --- | ---: | ---: |",
+        f"| rates with / without the change | {' | '.join(WAYS)} |",
+        f"| --- |{' ---: |' * len(WAYS)}",
     ]
     for with_it, without in RATES:
         texts = []
-        for late in (False, True):
-            found = [noisy(with_it, without, run, late=late) for run in range(runs)]
+        for way in WAYS:
+            found = [noisy(with_it, without, run, way) for run in range(runs)]
             wrong = sum(right is False for right, _ in found)
             none = sum(right is None for right, _ in found)
             trials = mean(trials for _, trials in found)

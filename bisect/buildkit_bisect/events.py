@@ -40,7 +40,7 @@ class Search:
     what: str  # "12 candidates between v0.24.0 and v0.26.0, with 5 different build inputs"
     steps: int
     builds: int  # among them the ends
-    spared: str = ""  # the good end, if a nearer commit may be run in its place
+    spared: tuple[str, ...] = ()  # ends, if commits between them may be run in their place
     at_once: int = 1  # commits that it may ask for at once
     compiles: int = 1  # how many of these may need a compile
 

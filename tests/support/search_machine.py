@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -27,8 +27,10 @@ from buildkit_bisect.lab.cell import Cell, Origin, Trial
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import Axes, Build, Observation, Outcome, Variant, Verdict
 from buildkit_bisect.options.requests import Bisect
+from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import BisectInfo
 from buildkit_bisect.scenario import Axis, Scenario, outcome
+from buildkit_bisect.scenario.definition import Rule
 from buildkit_bisect.source import GitSource
 from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, words
@@ -80,6 +82,8 @@ class Machine:
     seed: int
     cells: tuple[str, ...] = ("lazy",)
     rate: Callable[[str, int], float] = usual
+    outcomes: tuple[Rule, ...] = ()  # of the scenario; trials do not judge by them
+    folder: Path = Path("/nowhere")
     built: Counter[str] = field(default_factory=Counter)
     compiled_at_once: list[int] = field(default_factory=list)  # builds that were missing
     trials: Counter[tuple[str, str]] = field(default_factory=Counter)  # stored, of a cell's commit
@@ -120,10 +124,10 @@ class Machine:
         return found.bisect if found else None
 
     def search(self, **options: Any) -> tuple[BisectInfo, Seen]:
-        """Run a bisection, as the task does, without a revert at the end."""
+        """Run a bisection, as the task does; without a revert at the end by default."""
         setup, request = self._asked(options)
         seen = Seen()
-        work = Work(lab=cast("Lab", Bench(self)), events=seen, folder=Path("/nowhere"))
+        work = Work(lab=cast("Lab", Bench(self)), events=seen, folder=self.folder)
         searched = Bisection if request.good else GoodEndBisection
         campaign: Campaign = searched(setup, request, ())
         found = campaign.run(work)
@@ -139,7 +143,7 @@ class Machine:
             source=self.source,
             builder=self.builder,
             request=request,
-            scenarios=(scenario(*self.cells),),
+            scenarios=(replace(scenario(*self.cells), outcomes=self.outcomes),),
         )
         return setup, request
 
@@ -176,7 +180,10 @@ class Seen:
 
 
 class Bench:
-    """Stands for a lab: builds are cache entries, trials are drawn and stored."""
+    """Stands for a lab: builds are cache entries, trials are drawn and stored.
+
+    A commit with a patch is good: the only patch is a revert.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -184,6 +191,9 @@ class Bench:
 
     def build(self, variant: Variant) -> Build:
         return self._machine.build(variant.revision.sha)
+
+    def add_patch(self, patch: Patch) -> None:
+        """Nothing is built from it."""
 
     def ahead(self, wanted: Sequence[Wanted]) -> Iterator[Wanted]:
         builder = self._machine.builder
@@ -197,7 +207,9 @@ class Bench:
     ) -> Cell:
         commit, at = variant.revision.sha, dict(axes)["at"]
         numbers = range(after, after + trials)
-        judged = tuple(self._machine.trial(at, commit, n) for n in numbers)
+        judged = tuple(
+            CACHED if variant.patches else self._machine.trial(at, commit, n) for n in numbers
+        )
         known = self._machine.trials[at, commit]
         self._machine.trials[at, commit] = max(known, after + trials)
         combined, counts = outcome.combine(judged)

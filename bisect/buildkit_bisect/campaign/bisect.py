@@ -71,7 +71,7 @@ class Bisection:
     def __init__(
         self, setup: Setup, request: Bisect, overlay: Sequence[Patch], *, late: bool = True
     ) -> None:
-        """*late*: with one cell, the good end is run only if no nearer commit shows the same."""
+        """*late*: with one cell, an end is run only if no commit between them shows the same."""
         self._setup = setup
         self._request = request
         self._line: Line = candidates.load(
@@ -99,6 +99,8 @@ class Bisection:
                 costs=costs,
                 weights=weights,
                 late=late,
+                # Weights by coverage compile the newer end anyway.
+                neither=late and not self._priors.pending,
                 at_once=setup.at_once,
             )
             for scenario, axes in setup.tested_cells()
@@ -115,6 +117,7 @@ class Bisection:
         self._tried: tuple[CellTried, ...] = ()  # if there are several cells, and some was run
         self._choice = ""
         self._revert: Patch | None = None  # of the found commit on the newer end, if git can
+        self._end_ran = False  # the bad end, after the search that had not run it
 
     def settled(self) -> Findings | None:
         """Return the refusal of ends that cannot be searched between; None if they can."""
@@ -140,7 +143,7 @@ class Bisection:
             commits=step.candidates_left,
             distinct=self._line.distinct_inside,
             at_once=self._setup.at_once,
-            spared=self._ends.good if search.session.spares else "",
+            spared=tuple(self._line.labels[end] for end in search.session.spares),
             costs=self._costs,
             kind=self.kind,
             cells=[(each.scenario, axes) for axes, each in self._searches.items()],
@@ -261,8 +264,12 @@ class Bisection:
             events.emit(note)
 
     def _verify(self, work: Work, found: Found) -> str:
-        """Return what the newer end shows with the found commit reverted, as a sentence."""
-        source, search = self._setup.source, self._search
+        """Return what the newer end shows with the found commit reverted, as a sentence.
+
+        The bad end itself is run before, if the search did not run it: without that, a good
+        outcome of the revert would confirm nothing.
+        """
+        source, search, itself = self._setup.source, self._search, ""
         if self._request.no_verify:
             return f"not tried ({words(Bisect, no_verify=True)})"
         if self._request.releases or not isinstance(source, GitSource):
@@ -275,6 +282,13 @@ class Bisection:
             return f"not possible on {tip.revision.ref}: {revert}"
         # A revert is compiled, which takes longer than the search where builds are stored.
         work.events.emit(Said(text=self._answer_line(found, tip)))
+        if search.session.bad_not_run:
+            end = search.visit(work, tip)
+            self._end_ran = bool(end.trials)
+            shown = counted(end.counts) or f"{end.outcome.name}: {end.outcome.reason}"
+            if not search.is_bad(end.outcome):
+                return f"not tried: {tip.revision.ref} itself is {shown}"
+            itself = f"{tip.revision.ref} is {shown}, and "
         work.lab.add_patch(revert)
         variant = replace(tip, patches=(*tip.patches, revert.ref))
         cell = search.visit(work, variant)
@@ -282,7 +296,8 @@ class Bisection:
             return f"not tried: {cell.outcome.reason}"
         answer = "confirmed" if search.is_old(cell.outcome) else "NOT confirmed"
         observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
-        return f"{answer}: {tip.revision.ref} without this commit is {observed}"
+        name = "it" if itself else tip.revision.ref
+        return f"{answer}: {itself}{name} without this commit is {observed}"
 
     def _minimized(self, work: Work, answer: Answer) -> MinimizeInfo:
         """Return which hunks of the found commit have to be reverted for the older outcome."""
@@ -350,6 +365,9 @@ class Bisection:
             good=self._ends.good,
             bad=self._ends.bad,
             not_run=self._line.labels.get(self._search.session.not_run, ""),
+            bad_not_run=""
+            if self._end_ran
+            else self._line.labels.get(self._search.session.bad_not_run, ""),
             scenario=self._search.scenario.name,
             axes=dict(self._search.axes) if self._searchable else {},
             tried=self._tried,

@@ -50,8 +50,16 @@ def seen_in(cell: Cell) -> Tested:
     return as_tested(cell, cell.build.seconds_here if isinstance(cell.build, Build) else 0.0)
 
 
+def _one_failure(scenario: Scenario, request: Bisect) -> bool:
+    """Whether there is one way to be bad, or *request* names those that count."""
+    bad = [rule for rule in scenario.outcomes if rule.verdict is Verdict.BAD]
+    return bool(request.bad_when) or len(bad) <= 1
+
+
 class CellSearch:
-    """One search in one cell; *late*: see `BisectSession`.
+    """One search in one cell; *late* and *neither*: see `BisectSession`.
+
+    *neither* only counts if it is clear which outcome is bad, whichever commit shows it.
 
     Nothing is shared with the searches in other cells but the history and the builds: a search in
     a cell that was chosen is the one that ``--axis`` asks for.
@@ -67,6 +75,7 @@ class CellSearch:
         costs: SearchCosts,
         weights: Mapping[str, float],
         late: bool = False,
+        neither: bool = False,
         at_once: AtOnce | None = None,
     ) -> None:
         self.scenario, self.axes = scenario, axes
@@ -75,6 +84,7 @@ class CellSearch:
         self._costs = costs
         self._fresh = request.fresh
         self._at_once = at_once = at_once or AtOnce()
+        neither = neither and late and _one_failure(scenario, request)
         several = at_once.cells > 1
         self._name = search_costs.name(
             self.options,
@@ -83,12 +93,14 @@ class CellSearch:
             [f"{axis}={value}" for axis, value in axes],
             [p.digest for p in line.overlay_names],
             [request.prior, *request.suspect],
-            *(["late"] if late else []),
+            *(["neither end" if neither else "late"] if late else []),
             *([f"{at_once.cells} at once, {at_once.compiles} compiles"] if several else []),
         )
         first = None if request.fresh else search_costs.load(self._name)
         cost = candidates.cost(line, costs, first)
         verifies = not request.no_verify and not request.releases
+        # The newer end without the commit, and that end itself if the search does not run it.
+        after = (1 + neither) if verifies else 0
         #: Whether this search has had its answer before, from builds that are there.
         self.stored = (
             first is not None
@@ -97,8 +109,8 @@ class CellSearch:
         )
         self.left = TimeLeft(
             cost,
-            builds=(estimate.PATCHED,) if verifies else (),
-            trials=(self.options.trials or _VISIT) if verifies else 0,
+            builds=(estimate.PATCHED,) * after,
+            trials=(self.options.trials or _VISIT) * after,
             stored=self.stored,
             compiles=at_once.compiles,
         )
@@ -114,6 +126,7 @@ class CellSearch:
             weights=weights,
             back=line.is_back(*ends),
             late=late,
+            neither=neither,
         )
         self.cells: dict[str, list[Cell]] = {}  # by commit; of a revert by its label
         self.steps: list[BisectStep] = []
@@ -219,12 +232,17 @@ class CellSearch:
         return tested
 
     def visit(self, work: Work, variant: Variant) -> Cell:
-        """Run a variant that is no part of the search: the newer end with a commit reverted."""
+        """Run a variant that is no part of the search: the newer end, or with a commit reverted."""
         trials = self.options.trials or _VISIT
         cell = work.lab.cell(variant, self.scenario, self.axes, trials)
         self.cells[variant.label] = [cell]
         work.events.emit(cell_done(cell))
         return cell
+
+    def is_bad(self, outcome: Outcome) -> bool:
+        """Whether *outcome* is bad in this search."""
+        named = self.options.bad_when
+        return outcome.verdict is Verdict.BAD and (not named or outcome.name in named)
 
     def is_old(self, outcome: Outcome) -> bool:
         """Whether *outcome* is that of the older end: good, or bad with ``find_fix``."""

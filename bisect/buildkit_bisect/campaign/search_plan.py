@@ -37,7 +37,7 @@ def planned(
     commits: int,
     distinct: int,
     at_once: AtOnce | None = None,
-    spared: str = "",
+    spared: Sequence[str] = (),
     costs: SearchCosts,
     kind: str,
     cells: Collection[tuple[Scenario, Axes]],
@@ -49,8 +49,8 @@ def planned(
 ) -> Planned:
     """Return the plan of a search on *line* whose first step is *step*.
 
-    Its *commits* are *distinct* different builds. *spared* is an end that may not be run, as a
-    nearer commit may. *beside* is the number of trials in cells that
+    Its *commits* are *distinct* different builds. *spared* are the ends that may not be run, as
+    commits between them may. *beside* is the number of trials in cells that
     are only *tried_at* the ends.
     """
     pace = math.exp(costs.pace)
@@ -79,7 +79,7 @@ def planned(
         search=Search(
             what=f"{plural(commits, 'candidate')} between {ends}"
             f" ({plural(distinct, 'different build')})",
-            spared=spared,
+            spared=tuple(spared),
             steps=step.expected_steps,
             builds=len(left.builds(step)),
             at_once=at_once.cells if at_once else 1,

@@ -86,7 +86,8 @@ def _lines(planned: Planned) -> Iterator[str]:
 
 def _needed(search: Search) -> Iterator[str]:
     if search.spared:
-        yield f"maybe  {search.spared}, if no nearer commit is run in its place"
+        its = "its" if len(search.spared) == 1 else "their"
+        yield f"maybe  {listed(search.spared)}, if no commit between the ends is run in {its} place"
     yield f"needs  about {plural(search.steps, 'step')}, {plural(search.builds, 'build')}"
     if search.at_once > 1:
         few = f", of which {search.compiles} may need a compile"

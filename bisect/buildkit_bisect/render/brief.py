@@ -276,8 +276,9 @@ def _of_search(result: Result, info: BisectInfo) -> Brief:
     by_ref = {r.ref: r.sha for r in result.revisions}
     given = "{} end" if info.first_bad else "given as {}"
     oldest = "{} end, not run" if info.not_run == older else given
+    newest = "{} end, not run" if info.bad_not_run == newer else given
     first = _Commit(what=oldest.format(old), sha=by_ref.get(older, ""), ref=older)
-    last = _Commit(what=given.format(new), sha=by_ref.get(newer, ""), ref=newer)
+    last = _Commit(what=newest.format(new), sha=by_ref.get(newer, ""), ref=newer)
     middle = [
         *(_Commit(what=f"last {old}", sha=sha) for sha in info.parents[:1] if info.first_bad),
         *([_Commit(what=f"**first {new}**", sha=info.first_bad)] if info.first_bad else []),

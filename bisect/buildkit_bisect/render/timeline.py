@@ -106,6 +106,7 @@ def timeline(
         which=Verdict.GOOD if info.find_fix else Verdict.BAD,
         caption=lines,
         total=info.total,
+        before=text.clean(info.bad_not_run)[:16],
         frame=frame,
         top=top,
         bottom=bottom,

@@ -214,6 +214,7 @@ class BisectInfo:
     good: str  # refs; the tag that `latest` was
     bad: str
     not_run: str = ""  # the good end, if a nearer commit was run in its place
+    bad_not_run: str = ""  # the bad end, if another commit was run in its place
     scenario: str
     axes: dict[str, str]  # of the one cell that was searched with; empty if none was
     tried: tuple[CellTried, ...] = ()  # the cells that were open to it, if there were several

@@ -97,6 +97,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
 
 #: Fields that results of earlier versions lack.
 ADDED = (
+    "BisectInfo.bad_not_run",
     "BisectInfo.choice",
     "BisectInfo.not_run",
     "BisectInfo.tried",

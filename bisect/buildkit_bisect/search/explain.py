@@ -131,9 +131,9 @@ def _ends_left(state: State, commit: str) -> list[str]:
     """The ends, and the merge bases between them, that were not tested yet, without *commit*."""
     if state.given:  # this ask is for a nearer end
         return []
-    ends = [state.old, state.new, *state.history.merge_bases(state.old, state.new)]
+    ends = [state.old, state.ran_new, *state.history.merge_bases(state.old, state.new)]
     if state.late and state.nearer is None:
-        ends = [state.new, *(nearer_ends(state)[:1] or ends)]
+        ends = [state.ran_new, *(nearer_ends(state)[:1] or ends)]
     return [
         c
         for c in dict.fromkeys(ends)

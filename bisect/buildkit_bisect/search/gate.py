@@ -12,7 +12,9 @@ from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.phrases import listed, plural
 from buildkit_bisect.search import judge
+from buildkit_bisect.search.as_named import as_named, in_vain
 from buildkit_bisect.search.explain import another_way, make_ask, see
+from buildkit_bisect.search.first_asks import first_ask
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.nearer import nearer_ends
 from buildkit_bisect.search.state import State
@@ -39,7 +41,7 @@ def gate(state: State) -> Ask | Refused | None:
     On success ``state.floor`` is set: the ancestors of the newer end that bound the search. They
     show the old behaviour; behind a nearer end they are the merge bases, which may not have run.
     """
-    if state.ready and not _floor_fails(state):
+    if state.ready and not in_vain(state):
         return None
     if state.ready:
         as_named(state)
@@ -47,10 +49,20 @@ def gate(state: State) -> Ask | Refused | None:
     if step:
         return step
     bases = state.history.merge_bases(state.old, state.new)
-    if state.late:
-        step = _nearer(state, bases)
+    for other in (first_ask, _nearer):  # they may do without the ends
+        step = other(state, bases)
         if step or state.ready:
             return step
+    return _named(state, bases)
+
+
+def _named(state: State, bases: tuple[str, ...]) -> Ask | Refused | None:
+    """Ask for the older end and the merge bases, and the newer one unless another is in its place.
+
+    Sets ``state.floor`` and ``state.ready`` if they show what they should.
+    """
+    if state.shows_new and state.evidence.status(state.old) not in {Status.UNTESTED, Status.OLD}:
+        as_named(state)
     step = _ends(state, bases)
     if step:
         return step
@@ -65,41 +77,20 @@ def gate(state: State) -> Ask | Refused | None:
     return None
 
 
-def as_named(state: State) -> bool:
-    """Go back from a nearer end to the one that was named; False if that is the end already.
-
-    A refusal is about the ends as they were named, so they have to be run for it.
-    """
-    if not state.given:
-        return False
-    state.old, state.given = state.given, ""
-    state.late = state.ready = False
-    state.floor = ()
-    return True
-
-
-def _floor_fails(state: State) -> bool:
-    """Whether a merge base behind a nearer end was run after all, and may not bound the search."""
-    return bool(state.given) and any(
-        judge.of_base(state, base) in {Status.NEW, Status.SKIPPED, Status.WEAK}
-        for base in state.floor
-    )
-
-
 def _nearer(state: State, bases: tuple[str, ...]) -> Ask | None:
     """Ask for the newer end, then for nearer ends; ``state.ready`` if one will do.
 
     The search then begins with the merge bases as its floor, though they were not run: the nearer
     end contains them, and what is between stays in question like any other candidate.
     """
-    newer = state.evidence.status(state.new)
+    newer = state.evidence.status(state.ran_new)
+    if not state.late or newer not in {Status.UNTESTED, Status.NEW, Status.MIXED}:
+        return None
     if newer is Status.UNTESTED:
         ask = _ask(state, state.new, f"gate: is {state.name(state.new)} {state.new_word}?")
         if state.cost.build_seconds(state.old):
             return ask
         return replace(ask, together=tuple(_ends_and_bases(state, bases).values()))
-    if newer not in {Status.NEW, Status.MIXED}:
-        return None
     if state.nearer is None:
         state.nearer = nearer_ends(state)
     named = state.old
@@ -201,11 +192,12 @@ def _ends_and_bases(state: State, bases: tuple[str, ...]) -> dict[str, Ask]:
 
 
 def _taken_at_their_word(state: State) -> Refused | None:
-    shown = {c: state.evidence.status(c) for c in (state.new, state.old)}
-    if shown[state.new] is Status.OLD and shown[state.old] is Status.NEW:
+    newer = state.ran_new
+    shown = {c: state.evidence.status(c) for c in (newer, state.old)}
+    if shown[newer] is Status.OLD and shown[state.old] is Status.NEW:
         return _refuse_swapped(state)
     for commit, word in ((state.bad_end, "bad"), (state.good_end, "good")):
-        wanted = Status.NEW if commit == state.new else Status.OLD
+        wanted = Status.NEW if commit == newer else Status.OLD
         if shown[commit] is not wanted:
             return _refuse_end(state, commit, word, shown[commit])
     return None
@@ -217,12 +209,13 @@ def _by_their_rates(state: State) -> Ask | Refused | None:
         return None
     if seen.swapped >= _SWAPPED:
         return _refuse_swapped(state)
-    tallies = {c: state.evidence.tally(c) for c in (state.old, state.new)}
+    tallies = {c: state.evidence.tally(c) for c in (state.old, state.ran_new)}
     if seen.alike >= _ALIKE or sum(t.runs for t in tallies.values()) >= _MOST:
         return refuse_alike(state, seen.alike)
     why = (
         f"gate: {state.name(state.old)} shows {tallies[state.old]}, "
-        f"{state.name(state.new)} shows {tallies[state.new]}; do their failure rates differ?"
+        f"{state.name(state.ran_new)} shows {tallies[state.ran_new]}; "
+        "do their failure rates differ?"
     )
     both = {c: _ask(state, c, why, Phase.CALIBRATE) for c in (state.bad_end, state.good_end)}
     return replace(both[seen.next], together=tuple(both.values()))
@@ -252,7 +245,7 @@ def refuse_alike(state: State, probability: float) -> Refused:
         reason=(
             f"the outcome does not change between the endpoints{sure}: "
             f"{state.name(state.old)} shows {state.evidence.tally(state.old)}, "
-            f"{state.name(state.new)} shows {state.evidence.tally(state.new)}"
+            f"{state.name(state.ran_new)} shows {state.evidence.tally(state.ran_new)}"
         ),
         hint=hint,
     )

@@ -61,7 +61,7 @@ class Ends:
 def ends(state: State) -> Ends:
     """What the trials of both ends say of their rates, by the prior of the search."""
     prior = prior_of(state)
-    new, old = (state.evidence.tally(c) for c in (state.new, state.old))
+    new, old = (state.evidence.tally(c) for c in (state.ran_new, state.old))
     at_new, at_old = (
         prior.scaled(as_floats([t.new]), as_floats([t.old]))[0][0] for t in (new, old)
     )
@@ -76,7 +76,7 @@ def ends(state: State) -> Ends:
     shares = each / each.sum()
     worth = {
         commit: _bits(shares, rates)
-        for commit, rates in ((state.new, rates_new), (state.old, rates_old))
+        for commit, rates in ((state.ran_new, rates_new), (state.old, rates_old))
     }
     return Ends(
         differ=float(shares[0]),
@@ -111,7 +111,7 @@ def log_odds(state: State, tallies: list[Tally]) -> Floats:
     """Log odds of each tally: from the new side against from the old one."""
     prior = prior_of(state)
     each, _ = prior.scaled(as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies]))
-    new, old = (state.evidence.tally(c) for c in (state.new, state.old))
+    new, old = (state.evidence.tally(c) for c in (state.ran_new, state.old))
     at_new, at_old = (
         prior.scaled(as_floats([t.new]), as_floats([t.old]))[0][0] for t in (new, old)
     )

@@ -30,6 +30,12 @@ def nearer_ends(state: State) -> tuple[str, ...]:
     return (*([nearer] if nearer else []), *base)
 
 
+def usual_build(state: State, among: int) -> float:
+    """Seconds of a build, on average, in a search among so many candidates."""
+    each = state.cost.usual_builds(max(1, math.ceil(math.log2(max(1, among)))), among)
+    return sum(each) / len(each)
+
+
 def _on_the_line(state: State, beyond: float) -> str | None:
     """The commit to run first, if what would be run without it costs *beyond*; None: none pays.
 
@@ -42,8 +48,7 @@ def _on_the_line(state: State, beyond: float) -> str | None:
     total = candidates.bit_count()
     if not total:
         return None
-    each = state.cost.usual_builds(max(1, math.ceil(math.log2(total))), total)
-    usual = sum(each) / len(each) + state.runs * state.cost.trial_seconds(state.new)
+    usual = usual_build(state, total) + state.runs * state.cost.trial_seconds(state.new)
     best, least = None, beyond - usual
     for number in bits(state.line & candidates):
         commit = history.sha(number)

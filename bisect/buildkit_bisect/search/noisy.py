@@ -136,7 +136,8 @@ def as_ask(state: State, now: Belief, best: Weighed) -> Ask:
     tally = state.evidence.tally(best.commit)
     if best.phase is Phase.CALIBRATE:
         end = best.commit in {state.named_old, state.new}
-        what = f"{'an endpoint' if end else 'the older side'}, to estimate its failure rate"
+        side = "the newer side" if best.commit == state.shows_new else "the older side"
+        what = f"{'an endpoint' if end else side}, to estimate its failure rate"
     else:
         by = " by the prior" if best.by_prior else ""
         what = f"{_PLACE[best.phase]}: {best.p:.0%} likely to have it{by}"

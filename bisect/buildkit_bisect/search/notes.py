@@ -10,7 +10,12 @@ from buildkit_bisect.search.vocabulary import MORE_THAN_ONCE, Inconclusive
 
 def notes(state: State, *, found: str = "") -> tuple[str, ...]:
     """What makes the history less simple than one change between two ends; *found*: the answer."""
-    return (*_not_run(state, found), *_other_outcomes(state), *_turns_back(state))
+    return (
+        *_not_run(state, found),
+        *_new_not_run(state, found),
+        *_other_outcomes(state),
+        *_turns_back(state),
+    )
 
 
 def turned_twice(state: State, base: str, later: str) -> Inconclusive:
@@ -43,9 +48,24 @@ def _not_run(state: State, found: str) -> list[str]:
     return [f"{state.name(given)} was not run in this search, but {listed(shown)}"]
 
 
+def _new_not_run(state: State, found: str) -> list[str]:
+    """What was run in place of the bad end, unless that was run after all.
+
+    That is the commit that was found, if the other one only looked bad once.
+    """
+    given, ran = state.new_not_run, state.shows_new
+    if not given:
+        return []
+    if found and not state.history.contains(ran, found):
+        ran = found
+    shown = _shown(state, ran, f"which {state.name(given)} contains")
+    return [f"{state.name(given)} was not run in this search, but {shown}"]
+
+
 def _shown(state: State, commit: str, what: str) -> str:
     """``m20 (its merge base with v2): good, cached (1 of 1)``; no word where trials disagree."""
-    word = f"{state.old_word}, " if state.evidence.status(commit) is Status.OLD else ""
+    words = {Status.OLD: f"{state.old_word}, ", Status.NEW: f"{state.new_word}, "}
+    word = words.get(state.evidence.status(commit), "")
     return f"{state.name(commit)} ({what}): {word}{state.evidence.tally(commit)}"
 
 

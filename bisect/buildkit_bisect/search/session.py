@@ -16,9 +16,11 @@ from buildkit_bisect.model import Verdict
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Bisect
 from buildkit_bisect.search.answer import stalled
+from buildkit_bisect.search.as_named import as_named
 from buildkit_bisect.search.cost import CostModel, FlatCost
 from buildkit_bisect.search.exact import exact
-from buildkit_bisect.search.gate import as_named, gate
+from buildkit_bisect.search.first_asks import worthwhile
+from buildkit_bisect.search.gate import gate
 from buildkit_bisect.search.history import History
 from buildkit_bisect.search.judge import at_its_word, ends
 from buildkit_bisect.search.noisy import noisy
@@ -46,6 +48,8 @@ class BisectSession:
     *labels* are names for commits in messages. *weights*: see `prefer`. *back*: the end that should
     be the newer one is an older release, on another branch. *late*: the good end is run only if no
     nearer commit shows the same (not with ``find_fix``, whose older end says what is looked for).
+    *neither*: nor is the bad end, if a commit between them is bad; then the first bad outcome that
+    is seen says what is looked for. Only with *late*.
     Raises `BadInput` for an unknown commit or an option that makes no sense.
     """
 
@@ -62,6 +66,7 @@ class BisectSession:
         weights: Mapping[str, float] | None = None,
         back: bool = False,
         late: bool = False,
+        neither: bool = False,
     ) -> None:
         options = options or SearchOptions()
         _check(options)
@@ -78,6 +83,7 @@ class BisectSession:
             labels=labels or {},
             back=back,
             late=late and not options.find_fix,
+            neither=neither and late and not options.find_fix,
         )
         for sha in history.first_parent_line(new):
             self._state.line |= 1 << history.number(sha)
@@ -190,12 +196,21 @@ class BisectSession:
         return self._state.not_run
 
     @property
-    def spares(self) -> bool:
-        """Whether a nearer commit may be run before the good end, and that then not at all.
+    def bad_not_run(self) -> str:
+        """The bad end, if another commit was run in its place; else ""."""
+        self._plain()
+        return self._state.new_not_run
 
-        Which one pays is known only once the bad end is built.
+    @property
+    def spares(self) -> tuple[str, ...]:
+        """The ends that may not be run at all, if commits between them are run in their place.
+
+        Which commits pay is known only once something is built.
         """
-        return self._state.late and self._state.cost.build_seconds(self._state.old) > 0
+        state = self._state
+        good = state.late and state.cost.build_seconds(state.old) > 0
+        bad = state.neither and worthwhile(state)
+        return (*([state.old] if good else []), *([state.new] if bad else []))
 
     @property
     def certainty(self) -> float:

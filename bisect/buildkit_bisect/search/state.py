@@ -39,6 +39,8 @@ class State:
     labels: Mapping[str, str] = field(default_factory=dict)
     back: bool = False  # *new* is an older release than *old*, on another branch
     late: bool = False  # the good end is run only if no nearer commit shows the same
+    neither: bool = False  # commits between the ends are run before either of them
+    shows_new: str = ""  # a commit that was run in place of *new*, and showed the new behaviour
     given: str = ""  # the good end as it was named, if *old* is a nearer commit in its place
     nearer: tuple[str, ...] | None = None  # such commits, once they were looked for
     weights: Weights = field(default_factory=Weights)  # they choose what is asked, nothing else
@@ -76,13 +78,18 @@ class State:
 
     @property
     def bad_end(self) -> str:
-        """The end that defines what is looked for."""
-        return self.old if self.options.find_fix else self.new
+        """The end that defines what is looked for, or what was run in its place."""
+        return self.old if self.options.find_fix else self.ran_new
 
     @property
     def good_end(self) -> str:
         """The other end."""
         return self.new if self.options.find_fix else self.old
+
+    @property
+    def ran_new(self) -> str:
+        """The commit whose trials are those of the newer end."""
+        return self.shows_new or self.new
 
     @property
     def named_old(self) -> str:
@@ -93,6 +100,11 @@ class State:
     def not_run(self) -> str:
         """The good end as the user named it, if a nearer commit was run in its place; else ""."""
         return "" if self.given in self.evidence.told() else self.given
+
+    @property
+    def new_not_run(self) -> str:
+        """The bad end, if another commit was run in its place; else ""."""
+        return self.new if self.shows_new and self.new not in self.evidence.told() else ""
 
     def command(self, *, old: str, new: str, find_fix: bool) -> str:
         """The command line for a bisection between other ends."""

@@ -147,6 +147,12 @@ class Evidence:
             self._tallies.clear()
             self.changes += 1
 
+    def define_by(self, commit: str) -> None:
+        """Let the bad outcomes of *commit* be what bad means."""
+        if commit != self._bad_end:
+            self._bad_end = commit
+            self._learn_verdicts({})
+
     @property
     def all_distinct(self) -> bool:
         """Whether no two commits are known to be one build."""

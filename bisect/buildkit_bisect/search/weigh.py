@@ -196,7 +196,7 @@ def _largest(worth: Floats) -> NDArray[np.intp]:
 
 
 def _phase(state: State, commit: str) -> Phase:
-    if commit in {state.old, state.new, *state.floor}:
+    if commit in {state.old, state.new, state.ran_new, *state.floor}:
         return Phase.CALIBRATE
     if not state.options.first_parent:
         return Phase.SEARCH

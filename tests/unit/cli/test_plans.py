@@ -15,13 +15,20 @@ def test_a_plan_counts_trials(trials: int, shown: str, capsys: pytest.CaptureFix
     assert line in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("spared", ["v1", ""])
+@pytest.mark.parametrize(
+    ("spared", "line"),
+    [
+        ((), []),
+        (("v1",), ["maybe  v1, if no commit between the ends is run in its place"]),
+        (("v1", "v2"), ["maybe  v1 and v2, if no commit between the ends is run in their place"]),
+    ],
+)
 def test_a_plan_names_an_end_that_may_not_run(
-    spared: str, capsys: pytest.CaptureFixture[str]
+    spared: tuple[str, ...], line: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     search = Search(what="3 candidates", steps=4, builds=2, spared=spared)
     column = Column(scenario="s", axes=())
     plan = Planned(kind="bisect", rows=(), columns=(column,), trials=1, search=search)
     show_plan(Bisect(), plan)
     shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("maybe")]
-    assert shown == (["maybe  v1, if no nearer commit is run in its place"] if spared else [])
+    assert shown == line

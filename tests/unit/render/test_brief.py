@@ -226,3 +226,15 @@ def test_an_end_that_was_not_run_is_one_that_was_given() -> None:
         in shown
     )
     assert "given as good <code>v0.24.0</code> (not run), bad" in render.html(late)
+
+
+def test_neither_end_may_have_been_run() -> None:
+    found = results.bisect()
+    assert found.bisect
+    neither = replace(found.bisect, not_run="v0.24.0", bad_not_run="v0.25.0")
+    late = replace(found, bisect=neither)
+    shown = render.markdown(late)
+    assert "| bad end | v0.25.0 |" in render.markdown(found)
+    assert "| bad end, not run | v0.25.0 |" in shown
+    assert "(not run), given as bad <code>v0.25.0</code> (not run), in" in shown
+    assert "(not run), given as bad <code>v0.25.0</code> (not run), " in render.html(late)

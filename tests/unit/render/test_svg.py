@@ -247,6 +247,15 @@ def test_a_history_begins_after_the_end_that_was_named_if_that_was_not_run() -> 
     assert texts(made).count(before) == 1
 
 
+def test_a_history_ends_before_the_bad_end_if_that_was_not_run() -> None:
+    found = read(PROJECT / "results/issue-6893/bisect-same-bases")
+    assert found.bisect
+    assert any(f"{found.bisect.total} candidates" in one for one in texts(svg.timeline(found)))
+    nearer = replace(found.bisect, bad_not_run=found.bisect.bad)
+    made = texts(svg.timeline(replace(found, bisect=nearer)))
+    assert made.count(f"newer, before {found.bisect.bad}") == 1
+
+
 def test_a_search_for_a_fix_calls_its_commit_good() -> None:
     info = results.bisect().bisect
     assert info
