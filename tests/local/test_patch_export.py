@@ -301,6 +301,20 @@ def test_branches_that_are_no_series(desk: Desk) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_a_branch_that_is_not_checked_out_and_one_without_a_base(desk: Desk) -> None:
+    assert desk.export().code == 0
+    desk.git("checkout", "--quiet", "--detach")
+    done = applies(desk, f"branch:{desk.to}")
+    assert done.code == 2
+    assert f"no branch is checked out in {desk.to} (try: --patches branch:" in done.stderr
+    desk.git("switch", "--quiet", "--orphan", "lonely")
+    desk.git("commit", "--quiet", "--allow-empty", "-m", "x")
+    done = applies(desk, f"branch:{desk.to}:lonely")
+    assert done.code == 2
+    assert "lonely has no base: " in done.stderr
+    assert "(try: git tag base/lonely COMMIT)" in done.stderr
+
+
 def test_a_branch_and_patches_cannot_be_combined(desk: Desk) -> None:
     done = desk.task("validate", "say-cached", "--from-branch", "x", "--repo", str(desk.repo.path))
     assert done.code == 2

@@ -73,7 +73,12 @@ def _located(value: str) -> tuple[Path | None, str]:
     whole = Path(value).expanduser()
     if _is_repository(whole):
         done = git(whole, "symbolic-ref", "--quiet", "--short", "HEAD", check=False)
-        return whole, done.stdout.strip() or "HEAD"
+        if not done.ok:
+            raise BadInput(
+                f"no branch is checked out in {value}",
+                hint=words(Building, patches=f"{PREFIX}{value}:BRANCH"),
+            )
+        return whole, done.stdout.strip()
     folder, _, name = value.rpartition(":")
     if folder:
         return Path(folder).expanduser(), name
@@ -100,9 +105,11 @@ def _base(source: GitSource, name: str, tip: str) -> Revision:
         found.append(source.revision(tagged, ref=tag))
     try:
         found.append(fork(source, tip))
-    except BadInput:
+    except BadInput as error:
         if not found:
-            raise
+            raise BadInput(
+                f"{name} has no base: {error.message}", hint=f"git tag {tag} COMMIT"
+            ) from None
     return min(found, key=lambda base: _count(source, base.sha, tip))
 
 
