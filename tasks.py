@@ -105,6 +105,14 @@ def patch_check(request: requests.PatchCheck) -> int:
     return patching.check(request)
 
 
+@task(requests.PatchExport)
+def patch_export(request: requests.PatchExport) -> int:
+    """Write a series as commits for upstream: ./inv patch export lazy-export-series --to DIR"""
+    from buildkit_bisect.cli import exporting
+
+    return exporting.export(request)
+
+
 @task(requests.ScenarioLearn)
 def scenario_learn(request: requests.ScenarioLearn) -> int:
     """Find what tells two ends apart: ./inv scenario learn DIR --good R --bad R --pick 1"""

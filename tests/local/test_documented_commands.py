@@ -134,6 +134,8 @@ class World:
         line = documented.filled(command, self.home, CAMPAIGN)
         if command.task == "patch-new":
             self.monkeypatch.setenv("BKBISECT_INTO", str(self.into))
+        if command.task == "patch-export":
+            self.monkeypatch.delenv("BKBISECT_INTO", raising=False)
         if command.task == "scenario-new" and "--help" not in line:
             new = next(n for n, word in enumerate(line) if word == "my-issue")
             line[new] = str(self.into.parent / "scenarios" / "my-issue")
@@ -204,6 +206,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if entry.name not in ("results", "inv") and not entry.name.startswith("."):
             (root / entry.name).symlink_to(entry)
     (root / "fix.diff").write_text(own.git("diff"))
+    (root / ".gitconfig").write_text("[user]\nname = A. Reader\nemail = reader@example.org\n")
     script = root / "my-test.sh"
     script.write_text("#!/bin/sh\nexit 0\n")
     script.chmod(0o755)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,3 +180,51 @@ def test_where_patches_apply(proxy: Proxy) -> None:
         "Whether a release contains what a patch fixes or requires, or the patch itself, needs a"
         " git source."
     )
+
+
+def test_a_branch_that_was_exported_is_validated_as_the_patches_are(proxy: Proxy) -> None:
+    home = proxy.folder / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[user]\nname = Ada L\nemail = ada@example.org\n")
+    proxy.env["HOME"] = str(home)
+    more = "util/words/more.go"
+    patches = [
+        proxy.patch("fix", DIFF.format("ran", "cached again")),
+        proxy.patch("more", f"--- /dev/null\n+++ b/{more}\n@@ -0,0 +1 @@\n+package words\n"),
+    ]
+    tree = proxy.folder / "out-of-it"
+    done = proxy.task(
+        *("patch-export", ",".join(patches), "--to", str(tree), "--branch", "both", "--signoff"),
+    )
+    assert done.code == 0, done.stderr
+    toolchain = Toolchains().find(GoWanted(minor=(1, int(GO.split(".")[1]))))
+    commands = f"{toolchain.go} build -o {tree}/../ ./cmd/... && {toolchain.go} test ./util/..."
+    git = ["/usr/bin/env", "git", "-C", str(tree)]
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(home), "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+    built = subprocess.run(
+        [*git, "rebase", "--exec", commands, "base/both"],
+        env=env | {"GOCACHE": str(paths.cache("gocache"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.count("ok  ") == len(patches), "the tests ran at each commit"
+
+    def validated(*what: str) -> dict[str, Any]:
+        asked = proxy.task(
+            *("validate", *what, "--base", "v0.21.0", "--script", proxy.script()),
+            *("--trials", "3", "--out", str(proxy.folder / "out"), "--json"),
+        )
+        assert asked.code == 0, asked.stderr
+        found: dict[str, Any] = asked.document["validation"]
+        return found
+
+    of_patches, of_branch = validated(",".join(patches)), validated("--from-branch", str(tree))
+    assert of_branch["status"] == "fixes"
+    assert (
+        of_branch["verdict"].replace("both-1", "fix").replace("both-2", "more")
+        == (of_patches["verdict"])
+    )
+    assert of_branch["checks"] == of_patches["checks"]
+    assert left_behind() == []

@@ -268,7 +268,7 @@ _Source = Callable[[Option, str, list[Word]], Iterable[Candidate]]
 #: By what stands for the value in help: who knows the values. Alternatives (``a|b``) need none.
 SOURCES: Mapping[str, _Source] = {
     **dict.fromkeys(("REV", "REV,REV", "REF", "COMMIT", "OLDER..NEWER"), _revisions),
-    **dict.fromkeys(("DIR", "URL_OR_PATH"), _folders),
+    **dict.fromkeys(("DIR", "DIR:BRANCH", "URL_OR_PATH"), _folders),
     "NAME_OR_DIR": _scenarios,
     "KEY=VALUE": _axes,
     **dict.fromkeys(("NAME,NAME", "NAME|FILE|URL|pr/N,..."), _patches),
@@ -280,7 +280,7 @@ SOURCES: Mapping[str, _Source] = {
     **dict.fromkeys(
         ("N", "P", "NAME", "TEXT", "URL", "SIZE", "SECONDS", "IMAGE", "REGISTRY", "HOST:PORT",
          "oci://REGISTRY/REPOSITORY", "OWNER/NAME", "PATH,PATH", "CODE,CODE", "CODE=NAME:VERDICT",
-         "EXPECTATION", "dask://HOST:PORT", "NAME=VALUE", "STAGE", "NAME=SOCKET[:ROOT]",
+         "EXPECTATION", "BRANCH", "dask://HOST:PORT", "NAME=VALUE", "STAGE", "NAME=SOCKET[:ROOT]",
           "I/N"),
         _nothing,
     ),

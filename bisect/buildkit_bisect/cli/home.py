@@ -32,7 +32,7 @@ GROUPS = {
     "Where is it broken?": ("matrix", "run"),
     "Which commit broke or fixed it?": ("bisect", "boundaries"),
     "What does the report say?": ("scenario-new", "scenario-learn", "scenario-check"),
-    "Does a patch fix it?": ("validate", "patch-new", "patch-list", "patch-check"),
+    "Does a patch fix it?": ("validate", "patch-new", "patch-list", "patch-check", "patch-export"),
     "What happened?": ("status", "report", "diff", "merge", "post", "resume"),
     "Before and after": ("plan", "doctor", "build", "warm", "worker", "clean", "completion"),
     "For this project itself": ("test", "check"),

@@ -303,6 +303,16 @@ class Validate(Campaign):
         example="record-ctx-opts",
         position=Position.OPTIONAL,
     )
+    from_branch: str = option(
+        parse.text,
+        default="",
+        unset="--patches",
+        variable="series_branch",
+        value="DIR:BRANCH",
+        help="instead of patches: a branch, of which each commit is a part of a series; DIR is the"
+        " branch that is checked out there, BRANCH one of --repo",
+        example="my-fix",
+    )
     base: str = option(
         parse.text,
         default="",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from buildkit_bisect.model import DEFAULT_REPO
 from buildkit_bisect.options import parse
@@ -116,3 +117,49 @@ class PatchCheck(OfSource, OfFolder, WithJson, Request):
         example="v0.26.0,master",
     )
     verbose: bool = switch(help="print a line for every revision, with its commit and git's reason")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchExport(OfSource, OfFolder, WithJson, Request):
+    """Write a patch or series as a branch of commits, and as mails for git am."""
+
+    task = "patch-export"
+
+    name: str = option(
+        parse.text,
+        default="",
+        required=True,
+        value="NAME",
+        help=f"one patch or series, or a comma-separated list: {PATCH_KINDS}",
+        example="lazy-export-series",
+        position=Position.REQUIRED,
+    )
+    to: Path | None = option(
+        parse.path,
+        default=None,
+        unset="required",
+        required=True,
+        variable="export_to",
+        value="DIR",
+        help="new directory of the repository; the mails are in DIR.mails beside it",
+        example="~/src/lazy-export-series",
+    )
+    onto: str = option(
+        parse.text,
+        default="",
+        unset="the main branch; of modules, the newest release",
+        value="REV",
+        help="revision that the branch is based on",
+        example="v0.34.2",
+    )
+    branch: str = option(
+        parse.text,
+        default="",
+        unset="NAME",
+        value="BRANCH",
+        help="name of the branch",
+        example="lazy-cache-export",
+    )
+    signoff: bool = switch(
+        help="add Signed-off-by with the name and address of your git configuration to each commit"
+    )

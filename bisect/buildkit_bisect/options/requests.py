@@ -15,7 +15,7 @@ from buildkit_bisect.options.campaign_requests import (
     Validate,
     Warm,
 )
-from buildkit_bisect.options.patch_requests import PatchCheck, PatchList, PatchNew
+from buildkit_bisect.options.patch_requests import PatchCheck, PatchExport, PatchList, PatchNew
 from buildkit_bisect.options.result_requests import Diff, Merge, Post, Report, Resume, Status
 from buildkit_bisect.options.scenario_requests import ScenarioCheck, ScenarioLearn, ScenarioNew
 from buildkit_bisect.options.shared import Request
@@ -34,7 +34,7 @@ TASKS: Mapping[str, type[Request]] = {
     kind.task: kind
     for kind in (
         *(Doctor, Build, Warm, Run, Matrix, Bisect, Boundaries, Validate),
-        *(PatchNew, PatchList, PatchCheck),
+        *(PatchNew, PatchList, PatchCheck, PatchExport),
         *(ScenarioNew, ScenarioLearn, ScenarioCheck),
         *(Report, Diff, Merge, Post, Resume, Status, Worker, Clean, Completion, Test, Check, Plan),
     )
@@ -55,6 +55,7 @@ __all__ = [
     "Matrix",
     "Merge",
     "PatchCheck",
+    "PatchExport",
     "PatchList",
     "PatchNew",
     "Plan",

@@ -22,7 +22,10 @@ DEFAULT_CACHE_SIZE = 20 * 10**9
 
 #: What an option for patches takes.
 PATCH_VALUE = "NAME|FILE|URL|pr/N,..."
-PATCH_KINDS = "names or folders, .patch or .diff files, URLs of those, pull requests (pr/7107)"
+PATCH_KINDS = (
+    "names or folders, .patch or .diff files, URLs of those, pull requests (pr/7107), commits of a"
+    " branch (branch:NAME)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Patches that are given as a file, a URL, a pull request or a commit instead of a folder.
+"""Patches that are given as a file, a URL, a pull request, a commit or a branch, not as a folder.
 
 Each becomes a folder in the cache, whose name depends on its content.
 """
@@ -20,7 +20,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.nearest import nearest
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
-from buildkit_bisect.patch import contribution, diffs, patches, patchmaker
+from buildkit_bisect.patch import branches, contribution, diffs, patches, patchmaker
 from buildkit_bisect.patch.contribution import Work
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.patch.patchmaker import MOST_BYTES
@@ -69,6 +69,8 @@ class Loader:
         return self._made[text]
 
     def _new(self, text: str) -> list[Patch]:
+        if text.startswith(branches.PREFIX):
+            return self._of_branch(text)
         if address := github.address(text):
             return [self._of_commits(text, address)]
         if "://" in text:
@@ -128,17 +130,22 @@ class Loader:
         name, work = _work(source, text, address)
         if doubt := contribution.doubt(work):
             self.say(f"{name}: {doubt}")
-        with paths.scratch("given") as tmp:
-            folder = tmp / name
-            folder.mkdir()
-            try:
-                patchmaker.draft(folder, work, source)
-            except BadInput as error:
-                hint = inv("patch-new", "NAME", from_branch=text, base="R")
-                raise BadInput(f"{text}: {error.message}", hint=hint) from None
-            made = _store(folder)
+        hint = inv("patch-new", "NAME", from_branch=text, base="R")
+        made = _drafted(name, work, source, text, hint)
         if not address.commit:
             self.say(f"{name} is {work.commit[:12]} since {work.base.ref}")
+        return made
+
+    def _of_branch(self, text: str) -> list[Patch]:
+        """Return one patch for each commit of a branch, numbered if there are several."""
+        found = branches.find(text.removeprefix(branches.PREFIX), self.open_source, self.say)
+        made = []
+        for number, commit in enumerate(found.commits, 1):
+            name = _slug(found.name)
+            name = f"{name}-{number}" if len(found.commits) > 1 else name
+            work = contribution.of_commits(found.source, commit, base=f"{commit}~1")
+            hint = f"git rebase -i {found.base.sha[:12]} {found.name}"
+            made.append(_drafted(name, work, found.source, f"{text}: {commit[:12]}", hint))
         return made
 
 
@@ -167,6 +174,18 @@ def _work(source: GitSource, text: str, address: Address) -> tuple[str, Work]:
     raise BadInput(
         f"{text[:100]!r} is a repository, not a patch", hint=words(Building, patches="pr/N")
     )
+
+
+def _drafted(name: str, work: Work, source: GitSource, what: str, hint: str) -> Patch:
+    """Return the patch of *work*; errors name *what* it was made from, with *hint*."""
+    with paths.scratch("given") as tmp:
+        folder = tmp / name
+        folder.mkdir()
+        try:
+            patchmaker.draft(folder, work, source)
+        except BadInput as error:
+            raise BadInput(f"{what}: {error.message}", hint=hint) from None
+        return _store(folder)
 
 
 def _of_text(data: bytes, name: str, *, where: str, source: str) -> list[Patch]:
@@ -234,7 +253,7 @@ def keep(chosen: Iterable[Patch], folder: Path) -> None:
     for patch in chosen:
         home = folder / patch.name
         home.mkdir(parents=True, exist_ok=True)
-        for name in ("patch.toml", *(diff.name for diff in patch.diffs)):
+        for name in ("patch.toml", *(diff.name for diff in (*patch.diffs, *patch.tests))):
             (home / name).write_bytes((Path(patch.folder) / name).read_bytes())
         if patch.given and patch.name not in given.setdefault(patch.given, []):
             given[patch.given].append(patch.name)

@@ -71,6 +71,8 @@ class Metadata:
     diffs: tuple[str, ...] = ()  # files in the folder; empty: every *.patch, by name
     files: tuple[str, ...] = ()  # if set, exactly the files that the diffs touch
     series: tuple[str, ...] = ()  # names of patches, in order of application
+    message: str = ""  # why, as the body of a commit; empty: the claim
+    tests: tuple[str, ...] = ()  # files in the folder: diffs with tests, for an export only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +84,7 @@ class Patch:
     meta: Metadata
     diffs: tuple[Diff, ...]
     given: str = ""  # pr/7107, a file or a URL that it was made from; "" for a folder
+    tests: tuple[Diff, ...] = ()  # with tests for upstream's harness; only an export applies them
 
     @property
     def digest(self) -> str:
@@ -293,25 +296,36 @@ def metadata(folder: Path) -> Metadata:
         raise BadInput(f"{where}: {'; '.join(problems[:4])}", hint=_HELP)
     if not meta.title.strip():
         raise BadInput(f"{where}: title is empty", hint=_HELP)
-    if meta.series and (meta.diffs or meta.files):
+    if meta.series and (meta.diffs or meta.files or meta.tests):
         raise BadInput(f"{where}: a series cannot have its own diffs", hint=_HELP)
     return meta
 
 
 def _patch(folder: Path, meta: Metadata) -> Patch:
-    listed = meta.diffs or tuple(sorted(p.name for p in folder.glob("*.patch")))
+    there = sorted(p.name for p in folder.glob("*.patch") if p.name not in meta.tests)
+    listed = meta.diffs or tuple(there)
     if not listed:
         raise BadInput(f"patch {folder.name} has no diff", hint=f"put one in {folder}")
-    found = []
-    for name in listed:
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise BadInput(f"{folder.name}/{_FILE}: no diff {name!r} in that folder", hint=_HELP)
-        found.append(diffs.parse(name, path.read_bytes(), where=str(path)))
-    patch = Patch(name=folder.name, folder=str(folder), meta=meta, diffs=tuple(found))
+    patch = Patch(
+        name=folder.name,
+        folder=str(folder),
+        meta=meta,
+        diffs=_parsed(folder, listed),
+        tests=_parsed(folder, meta.tests),
+    )
     if meta.files and set(meta.files) != set(patch.files):
         touched = ", ".join(patch.files)
         raise BadInput(
             f"{folder.name}/{_FILE}: files must list what the diffs touch: {touched}", hint=_HELP
         )
     return patch
+
+
+def _parsed(folder: Path, listed: Sequence[str]) -> tuple[Diff, ...]:
+    found = []
+    for name in listed:
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise BadInput(f"{folder.name}/{_FILE}: no diff {name!r} in that folder", hint=_HELP)
+        found.append(diffs.parse(name, path.read_bytes(), where=str(path)))
+    return tuple(found)

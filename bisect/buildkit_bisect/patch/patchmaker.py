@@ -26,6 +26,9 @@ CONTEXTS = (1, 2, 3, 5, 10, 25)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
+#: How a commit's message names its issue.
+_ISSUE = re.compile(r"(?:fix(?:es)?|close[sd]?|resolve[sd]?|relate[sd] to)\s+#(\d+)", re.IGNORECASE)
+
 #: Bytes of the largest diff; the diff between two BuildKit releases is smaller.
 MOST_BYTES = 16 * 10**6
 
@@ -211,5 +214,5 @@ def _metadata(work: Work, title: str) -> str:
     known = {"title": title, "claim": work.body, "author": work.author, "source": work.origin}
     known["commit"] = work.commit
     lines = [f"{key} = {tomltext.string(value)}\n" for key, value in known.items() if value]
-    issue = re.search(r"(?:fix(?:es)?|close[sd]?|resolve[sd]?)\s+#(\d+)", work.body, re.IGNORECASE)
+    issue = _ISSUE.search(work.body)
     return "".join(lines) + (f"issue = {issue[1]}\n" if issue else "")

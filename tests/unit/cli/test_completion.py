@@ -43,7 +43,7 @@ def offered(*words: str) -> list[str]:
         (("sce",), ["scenario"]),
         (("scenario", ""), ["check", "learn", "new"]),
         (("scenario", "learn", "x", "--goo"), ["--good"]),
-        (("patch", ""), ["check", "list", "new"]),
+        (("patch", ""), ["check", "export", "list", "new"]),
         (("patch", "check", "--re"), ["--revs", "--repo"]),
         (("help", "bi"), ["bisect"]),
         (("help", "help"), []),

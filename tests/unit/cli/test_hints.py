@@ -37,7 +37,8 @@ MAKERS = ("options/command.py", "cli/error_table.py")
 FOREIGN = frozenset({
     "--add", "--addr", "--address", "--all", "--allow-insecure-entitlement", "--arg", "--argjson",
     "--bare", "--batch", "--batch-check", "--cacheinfo", "--config", "--exec-path", "--fork",
-    "--full-time", "--git", "--git-dir", "--grep", "--install", "--kill-child", "--mount",
+    "--full-time", "--git", "--git-dir", "--global", "--grep", "--install", "--kill-child",
+    "--mount",
     "--mount-proc", "--no-install-recommends", "--no-recursion", "--numstat",
     "--oci-worker-proxy-snapshotter-path", "--oci-worker-snapshotter", "--parents", "--pid",
     "--privileged", "--progress", "--propagation",
@@ -49,7 +50,8 @@ READERS = "scenario/paste_"
 
 #: Options of ours that git, buildx and buildctl have too, each an argument of its own there.
 SHARED = frozenset({
-    "--before", "--build-arg", "--builder", "--context", "--first-parent", "--format", "--local",
+    "--base", "--before", "--build-arg", "--builder", "--context", "--first-parent",
+    "--format", "--local",
     "--name", "--target",
 })  # fmt: skip
 
