@@ -104,6 +104,7 @@ ADDED = (
     "CellInfo.machine",
     "ChangeInfo.release",
     "PatchInfo.commit",
+    "PatchInfo.credit",
     "PatchInfo.sha256",
     "PatchInfo.source",
     "Result.comment",
