@@ -355,6 +355,9 @@ def test_a_list_with_an_invalid_patch(desk: Desk) -> None:
     }.items():
         (desk.root / name).mkdir()
         (desk.root / name / "patch.toml").write_text(toml)
+    meta = desk.root / "my-fix" / "patch.toml"
+    meta.write_text(f'credit = "B. Fore"\n{meta.read_text()}')
+    assert "\n    based on the work of B. Fore\n" in desk.task("patch-list").stdout
     done = desk.task("patch-list", "--json")
     assert done.code == 2
     assert [one["name"] for one in json.loads(done.stdout)] == ["my-fix"]

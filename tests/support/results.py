@@ -540,7 +540,8 @@ def hostile() -> Result:
         id=bad, created=bad, command=bad, tool=bad, host={"system": bad}, notes=(bad,),
         source={"kind": bad, "repo": bad},
         revisions=(RevisionInfo(ref=bad, sha=sha(999), subject=bad),),
-        patches=(PatchInfo(name=bad, digest="e" * 64, title=bad, diffs={bad: bad}),), cells=cells,
+        patches=(PatchInfo(name=bad, digest="e" * 64, title=bad, credit=bad, diffs={bad: bad}),),
+        cells=cells,
         scenarios=(scenario(title=bad, summary=bad, outcomes=(
             {"name": bad, "verdict": "bad", "means": bad},)),),
         bisect=info, kind="bisect",

@@ -105,6 +105,7 @@ def patch_info(patch: PatchRef, requested: Iterable[Patch]) -> PatchInfo:
         title=patch.title,
         diffs={d.name: d.text for d in whole.diffs} if whole else {},
         source=whole.meta.source if whole else "",
+        credit=whole.meta.credit if whole else "",
         commit=whole.meta.commit if whole else "",
         sha256=whole.meta.sha256 if whole else "",
     )

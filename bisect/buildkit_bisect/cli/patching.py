@@ -89,6 +89,8 @@ def list_(request: PatchList) -> int:
             what = f"series: {', '.join(one['series'])}" if one["series"] else (
                 f"touches {', '.join(one['files'])}")  # fmt: skip
             print(f"    {what}")
+            if one["credit"]:
+                print(f"    based on the work of {one['credit']}")
         if not known and not errors:
             print(f"no patches in {root}")
     return _exit_code(errors)
@@ -122,6 +124,7 @@ def _listed(name: str, root: Path) -> dict[str, Any]:
         "title": meta.title,
         "claim": meta.claim.strip(),
         "source": meta.source,
+        "credit": meta.credit,
         "series": list(meta.series),
         "files": sorted({f for part in parts for f in part.files}),
         "digests": [part.digest for part in parts],

@@ -61,6 +61,7 @@ class Metadata:
     claim: str = ""  # what it does, according to its author
     author: str = ""
     source: str = ""  # URL
+    credit: str = ""  # whose work it is based on, if not the author's
     commit: str = ""  # the commit that it was made from
     sha256: str = ""  # of the file that it was made from
     issue: int = 0

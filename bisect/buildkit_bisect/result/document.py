@@ -65,6 +65,7 @@ class PatchInfo:
     title: str
     diffs: dict[str, str] = field(default_factory=dict)  # file name -> text; empty for a revert
     source: str = ""  # URL of the pull request, commit or file
+    credit: str = ""  # whose work it is based on
     commit: str = ""  # full id of the commit that it was made from
     sha256: str = ""  # of the file that it was made from, as given or downloaded
 

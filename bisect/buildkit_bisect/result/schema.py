@@ -106,6 +106,7 @@ ADDED = (
     "CellInfo.machine",
     "ChangeInfo.release",
     "PatchInfo.commit",
+    "PatchInfo.credit",
     "PatchInfo.sha256",
     "PatchInfo.source",
     "Result.comment",

@@ -1,11 +1,12 @@
-"""How a step is described in a result document."""
+"""How a step and a patch are described in a result document."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from buildkit_bisect.campaign.compose import step_info
+from buildkit_bisect.campaign.compose import patch_info, step_info
 from buildkit_bisect.model import StepResult, Vertex
+from buildkit_bisect.patch.patches import Metadata, Patch
 
 FAILED = Vertex(name="RUN b", digest="2", started=True, error="exit 1", log="mkdir: failed\n")
 STEP = StepResult(
@@ -31,3 +32,11 @@ def test_a_long_line_is_cut_at_its_beginning() -> None:
     (shown,) = step_info(replace(STEP, vertices=(long,)), None).vertices
     assert len(shown["log"]) == 2000
     assert shown["log"].endswith(" end")
+
+
+def test_a_patch_credits_those_whose_work_it_is_based_on() -> None:
+    meta = Metadata(title="t", source="https://example.org/1", credit="A. Nother, in #1")
+    patch = Patch(name="p", folder="", meta=meta, diffs=())
+    info = patch_info(patch.ref, [patch])
+    assert (info.source, info.credit) == (meta.source, meta.credit)
+    assert patch_info(patch.ref, []).credit == ""

@@ -45,6 +45,7 @@ title = "solver: root it"
 claim = "fixes"
 author = "A. Nother"
 source = "https://example.org/1"
+credit = "B. Fore, in #1"
 issue = 6893
 introduced-by = "051818cf3"
 fixed-by = "abc"
@@ -60,7 +61,7 @@ diffs = ["it.patch"]
     assert (patch.meta.issue, patch.meta.introduced_by, patch.meta.fixed_by) == (
         *(6893, "051818cf3", "abc"),
     )
-    assert patch.ref.title == "solver: root it"
+    assert (patch.ref.title, patch.meta.credit) == ("solver: root it", "B. Fore, in #1")
     assert patches.load(str(tmp_path / "p")) == patch == copied(patch)
 
 

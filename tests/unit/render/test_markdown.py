@@ -82,6 +82,15 @@ def test_logs_are_cut_before_the_words_of_cells() -> None:
     assert "report.html" in made
 
 
+def test_a_report_credits_those_whose_work_a_patch_is_based_on() -> None:
+    result = results.matrix()
+    assert "based on the work of" not in render.markdown(result)
+    patch = replace(result.patches[0], credit="A. Nother & B. Fore")
+    result = replace(result, patches=(patch,))
+    for made in (render.markdown(result), render.html(result)):
+        assert "based on the work of A. Nother & B. Fore)" in html.unescape(made)
+
+
 def test_hostile_text_stays_text() -> None:
     made = render.markdown(results.hostile())
     page = GFM.render(made)
