@@ -139,7 +139,7 @@ def test_a_bad_end_that_the_search_did_not_run_is_run_before_the_revert(tmp_path
     found, seen = here.search(bad="master", no_verify=False)
     assert found.first_bad == repo.commits[f"c{EARLY}"]
     assert found.reverted == (
-        "confirmed: master is dropped 3 of 3, and it without this commit is cached 3 of 3"
+        "confirmed: master without this commit is cached 3 of 3; master itself is dropped 3 of 3"
     )
     assert not found.bad_not_run
     tip = repo.commits[f"c{SIZE}"]

@@ -278,7 +278,7 @@ class Bisection:
             shown = counted(end.counts) or f"{end.outcome.name}: {end.outcome.reason}"
             if not search.is_bad(end.outcome):
                 return f"not tried: {tip.revision.ref} itself is {shown}"
-            itself = f"{tip.revision.ref} is {shown}, and "
+            itself = f"; {tip.revision.ref} itself is {shown}"
         work.lab.add_patch(revert)
         variant = replace(tip, patches=(*tip.patches, revert.ref))
         cell = search.visit(work, variant)
@@ -286,8 +286,7 @@ class Bisection:
             return f"not tried: {cell.outcome.reason}"
         answer = "confirmed" if search.is_old(cell.outcome) else "NOT confirmed"
         observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
-        name = "it" if itself else tip.revision.ref
-        return f"{answer}: {itself}{name} without this commit is {observed}"
+        return f"{answer}: {tip.revision.ref} without this commit is {observed}{itself}"
 
     def _answer_line(self, found: Found, tip: Variant) -> str:
         revision = self._line.revision(found.first_bad)

@@ -242,7 +242,7 @@ class CellSearch:
     def is_bad(self, outcome: Outcome) -> bool:
         """Whether *outcome* is bad in this search."""
         named = self.options.bad_when
-        return outcome.verdict is Verdict.BAD and (not named or outcome.name in named)
+        return outcome.name in named if named else outcome.verdict is Verdict.BAD
 
     def is_old(self, outcome: Outcome) -> bool:
         """Whether *outcome* is that of the older end: good, or bad with ``find_fix``."""
