@@ -41,8 +41,9 @@ WAYS = {
 RANGES = ("v0.28.0..v0.32.0", "v0.26.0..v0.32.2", "v0.24.0..v0.26.0", "v0.13.0..v0.32.0")
 
 
-#: Rates at which what the change brings shows with and without it.
-RATES = ((1.0, 0.0), (0.9, 0.1), (0.5, 0.0), (0.6, 0.1))
+#: Rates at which what the change brings shows with and without it; if they are the same, nothing
+#: changes, and a search should name no commit.
+RATES = ((1.0, 0.0), (0.9, 0.1), (0.5, 0.0), (0.6, 0.1), (0.3, 0.3), (0.5, 0.5))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

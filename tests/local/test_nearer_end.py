@@ -139,12 +139,25 @@ def test_a_bad_end_that_the_search_did_not_run_is_run_before_the_revert(tmp_path
     found, seen = here.search(bad="master", no_verify=False)
     assert found.first_bad == repo.commits[f"c{EARLY}"]
     assert found.reverted == (
-        "confirmed: master is dropped 3 of 3, and it without this commit is cached 3 of 3"
+        "confirmed: master without this commit is cached 3 of 3; master itself is dropped 3 of 3"
     )
     assert not found.bad_not_run
     tip = repo.commits[f"c{SIZE}"]
     assert [trials for _, commit, trials in seen.cells if commit == tip] == [3, 3]
     assert tip not in [step.sha for step in found.steps]
+
+
+def test_the_end_is_judged_by_the_outcomes_that_are_named(tmp_path: Path) -> None:
+    """Here what the scenario calls good is looked for; a commit with the revert shows it too."""
+    repo = reverting(tmp_path)
+    here = machine(repo, 0, rate=lambda _, at: float(at < EARLY))
+    here.folder = tmp_path
+    named = {"bad_when": frozenset({"cached"}), "good_when": frozenset({"dropped"})}
+    found, _ = here.search(bad="master", no_verify=False, **named)
+    assert found.first_bad == repo.commits[f"c{EARLY}"]
+    assert found.reverted == (
+        "NOT confirmed: master without this commit is cached 3 of 3; master itself is cached 3 of 3"
+    )
 
 
 def test_a_bad_end_that_is_good_confirms_nothing(tmp_path: Path) -> None:

@@ -288,7 +288,7 @@ class Bisection:
             shown = counted(end.counts) or f"{end.outcome.name}: {end.outcome.reason}"
             if not search.is_bad(end.outcome):
                 return f"not tried: {tip.revision.ref} itself is {shown}"
-            itself = f"{tip.revision.ref} is {shown}, and "
+            itself = f"; {tip.revision.ref} itself is {shown}"
         work.lab.add_patch(revert)
         variant = replace(tip, patches=(*tip.patches, revert.ref))
         cell = search.visit(work, variant)
@@ -296,8 +296,7 @@ class Bisection:
             return f"not tried: {cell.outcome.reason}"
         answer = "confirmed" if search.is_old(cell.outcome) else "NOT confirmed"
         observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
-        name = "it" if itself else tip.revision.ref
-        return f"{answer}: {itself}{name} without this commit is {observed}"
+        return f"{answer}: {tip.revision.ref} without this commit is {observed}{itself}"
 
     def _minimized(self, work: Work, answer: Answer) -> MinimizeInfo:
         """Return which hunks of the found commit have to be reverted for the older outcome."""

@@ -100,7 +100,7 @@ class CellSearch:
         cost = candidates.cost(line, costs, first)
         verifies = not request.no_verify and not request.releases
         # The newer end without the commit, and that end itself if the search does not run it.
-        after = (1 + neither) if verifies else 0
+        after = [*([estimate.LATER] if neither else []), estimate.PATCHED] if verifies else []
         #: Whether this search has had its answer before, from builds that are there.
         self.stored = (
             first is not None
@@ -109,8 +109,8 @@ class CellSearch:
         )
         self.left = TimeLeft(
             cost,
-            builds=(estimate.PATCHED,) * after,
-            trials=(self.options.trials or _VISIT) * after,
+            builds=after,
+            trials=(self.options.trials or _VISIT) * len(after),
             stored=self.stored,
             compiles=at_once.compiles,
         )
@@ -242,7 +242,7 @@ class CellSearch:
     def is_bad(self, outcome: Outcome) -> bool:
         """Whether *outcome* is bad in this search."""
         named = self.options.bad_when
-        return outcome.verdict is Verdict.BAD and (not named or outcome.name in named)
+        return outcome.name in named if named else outcome.verdict is Verdict.BAD
 
     def is_old(self, outcome: Outcome) -> bool:
         """Whether *outcome* is that of the older end: good, or bad with ``find_fix``."""

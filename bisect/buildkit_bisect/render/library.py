@@ -150,6 +150,7 @@ def _answer(entry: Entry) -> Markup:
 def _bad_in(entry: Entry, matrix: Result | None) -> str:
     """Return the releases at which a tested cell of the scenario is bad, in spans."""
     info = entry.search
+    given = f"given as bad, not run: {info.bad}" if info.bad_not_run else info.bad
     bad = {info.bad}
     rows = [info.bad, info.good] if info.find_fix else [info.good, info.bad]
     if matrix:
@@ -158,7 +159,9 @@ def _bad_in(entry: Entry, matrix: Result | None) -> str:
         cells = [c for c in grid.cells.values() if c.scenario == info.scenario and not c.control]
         bad = {cell.ref for cell in cells if cell.verdict == Verdict.BAD}
         if not cells:
-            return info.bad
+            return given
+    elif info.bad_not_run:
+        return given
     return listed(_spans(rows, bad)) or "none of the tested"
 
 

@@ -91,6 +91,11 @@ def test_a_search_without_an_answer_says_why() -> None:
     assert row(Entry(upstream=OURS, result=result))[3].startswith("range: two commits do not build")
 
 
+def test_a_bad_end_that_was_not_run_is_not_called_bad() -> None:
+    result = searched(bad_not_run="v0.25.0", contained=())
+    assert row(Entry(upstream=OURS, result=result))[5] == "given as bad, not run: v0.25.0"
+
+
 def test_a_fix_is_called_one() -> None:
     assert row(Entry(upstream=OURS, result=searched(find_fix=True)))[3].startswith("fixed by [")
 

@@ -249,7 +249,7 @@ class Dear(FlatCost):
 
 
 @given(st.data())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_the_answer_is_that_of_a_search_with_the_ends_first(data: st.DataObject) -> None:
     """Also where the good end is anywhere in the history; a bad one is refused."""
     parents = data.draw(histories())
@@ -285,7 +285,7 @@ def test_the_answer_is_that_of_a_search_with_the_ends_first(data: st.DataObject)
     if isinstance(answer, Refused):
         assert isinstance(first, Refused)
         assert answer.kind is first.kind
-        assert builds(asked[1]) <= builds(asked[0]) + ALIKE + 1  # one may be a nearer end
+        assert builds(asked[1]) <= builds(asked[0]) + ALIKE
     else:
         assert isinstance(answer, Found)
         assert answer.first_bad == culprit
