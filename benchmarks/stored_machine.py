@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from buildkit_bisect.builds import builder, store
+from buildkit_bisect.builds import job as builds_job
 from buildkit_bisect.builds import key as keys
+from buildkit_bisect.builds import store
 from buildkit_bisect.builds.compile import Compiled
 from buildkit_bisect.campaign import groundwork
 from buildkit_bisect.campaign.setup import Setup, prepare
@@ -217,7 +218,7 @@ def made_once(words: Sequence[str], observed: Callable[[TrialJob, str], Observat
 
     said = io.StringIO()
     with (
-        mock.patch.object(builder, "compile_tree", compiled),
+        mock.patch.object(builds_job, "compile_tree", compiled),
         mock.patch.object(runner, "run_trial", ran),
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(said),

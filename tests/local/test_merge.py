@@ -168,7 +168,13 @@ def test_plans_of_all_shards_have_each_row_once(tmp_path: Path) -> None:
 
 def test_the_last_job_of_the_workflow_merges_what_the_others_kept(tmp_path: Path) -> None:
     workflow = workflows.load(workflows.WORKFLOWS / "matrix.yml")
-    inputs = workflows.inputs(workflow, revs="a,b", shards=3)
+    repo = GolangRepo.create(tmp_path / "upstream")
+    repo.commit("first", {"util/words/words.go": words("cached")})
+    repo.tag("v0.1.0")
+    repo.commit("second", {"util/words/words.go": words("ran")})
+    inputs = workflows.inputs(
+        workflow, revs="v0.1.0,master,master~1", repo=str(repo.path), source="git", shards=3
+    )
     kept = tmp_path / "artifacts"
     for number in (1, 3):
         written(kept / f"matrix-shard-{number}" / f"{number}-matrix", part(number, 3))
@@ -183,7 +189,14 @@ def test_the_last_job_of_the_workflow_merges_what_the_others_kept(tmp_path: Path
         )
         for name in ("plan", "merge")
     }
-    assert jobs["plan"].run(workflow["jobs"]["plan"]) == {"shards": "[1,2,3]"}
+    outputs = jobs["plan"].run(workflow["jobs"]["plan"])
+    assert jobs["plan"].codes == [0, 0], jobs["plan"].shown
+    commits = [repo.commits["second"], repo.commits["first"]]
+    assert outputs == {"shards": "[1,2,3]", "revs": ",".join(["v0.1.0", *commits])}
+    shard = next(
+        step for step in workflow["jobs"]["shard"]["steps"] if "matrix" in step.get("run", "")
+    )
+    assert shard["env"]["BKBISECT_REVS"] == "${{ needs.plan.outputs.revs }}"
     jobs["merge"].run(workflow["jobs"]["merge"])
     assert jobs["merge"].codes == [0], jobs["merge"].shown
     why = "Shard 2 of 3 is not among the merged results"

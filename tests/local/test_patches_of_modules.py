@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from buildkit_bisect.builds import Builder, Recipe, builder
+from buildkit_bisect.builds import Builder, Recipe, builder, job
 from buildkit_bisect.builds.compile import Compiled
 from buildkit_bisect.campaign import validate
 from buildkit_bisect.errors import BadInput, BisectError, InfraFailed, Missing
@@ -79,7 +79,7 @@ class Compiler:
         here = SimpleNamespace(version="1.25.5")
         monkeypatch.setattr(builder, "local", lambda _: here)
         monkeypatch.setattr(builder, "Toolchains", lambda **_: SimpleNamespace(find=lambda _: here))
-        monkeypatch.setattr(builder, "compile_tree", self.compile)
+        monkeypatch.setattr(job, "compile_tree", self.compile)
 
     def compile(
         self, tree: Path, out: Path, *, recipe: Recipe, vendored: bool, log: Path, **_: Any

@@ -142,7 +142,7 @@ def test_a_real_build_is_pulled_instead_of_compiled(
         def refuse(*_: object, **__: object) -> NoReturn:
             raise AssertionError("it is compiled")
 
-        monkeypatch.setattr("buildkit_bisect.builds.builder.compile_tree", refuse)
+        monkeypatch.setattr("buildkit_bisect.builds.job.compile_tree", refuse)
         pulled = Builder(source=source, say=said.append, shared=one).build(asked_for)
         assert isinstance(pulled, Build)
         assert pulled.buildkitd_sha256 == made.buildkitd_sha256

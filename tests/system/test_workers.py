@@ -142,6 +142,30 @@ def test_a_matrix_and_a_bisection_are_those_of_this_machine(
     )
 
 
+FIX = """--- a/util/words/words.go
++++ b/util/words/words.go
+@@ -3 +3 @@
+-const Cached = "ran"
++const Cached = "cached"
+"""
+
+
+def test_a_validation_is_that_of_this_machine(
+    template: GolangRepo, tmp_path: Path, three: Cluster
+) -> None:
+    fix = tmp_path / "fix.diff"
+    fix.write_text(FIX)
+    validate = ("validate", "--patches", str(fix), "--base", "master", "--checks", "cells")
+    expected = calm(Home.create(tmp_path / "here", template, SCRIPT), *validate)
+    there = Home.create(tmp_path / "there", template, SCRIPT)
+    done = inv(*there.words(*validate, *three.executor), env=there.env)
+    assert done.code == 0, done.stderr
+    check_whole(there, expected)
+    info = read(there).validation
+    assert info
+    assert (info.status, info.trials, info.reused) == ("fixes", 2 * TRIALS, 0)
+
+
 def test_a_worker_that_is_killed(template: GolangRepo, tmp_path: Path, three: Cluster) -> None:
     matrix = matrix_of(template)
     expected = calm(Home.create(tmp_path / "here", template, SCRIPT), *matrix)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from buildkit_bisect.builds import complaint, exchange, store
+from buildkit_bisect.builds import exchange, store
 from buildkit_bisect.builds import key as keys
-from buildkit_bisect.builds.compile import Compiled, compile_tree
+from buildkit_bisect.builds.job import AGAIN, Job, Progress
 from buildkit_bisect.errors import BadInput, InfraFailed, Missing
 from buildkit_bisect.golang.provision import Toolchains
-from buildkit_bisect.golang.toolchain import GoWanted, Toolchain, host_arch, local, wanted
+from buildkit_bisect.golang.toolchain import GoWanted, host_arch, local, wanted
 from buildkit_bisect.model import Build, NoBuild, Revision, Stage, Variant
 from buildkit_bisect.options.command import inv, words
 from buildkit_bisect.options.requests import Building
-from buildkit_bisect.patch.patches import Patch, PatchFailed, apply
+from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.sharing.entry import BUILD, FAILURE
 from buildkit_bisect.source import GitSource, Source
 from buildkit_bisect.system import paths
@@ -28,29 +26,10 @@ from buildkit_bisect.system.machine_lock import machine_lock
 if TYPE_CHECKING:
     from buildkit_bisect.sharing.store import SharedStore
 
-_AGAIN = "the same command again"
 _GIT = words(Building, source="git", repo="PATH")
-
-#: ``(packages compiled so far, packages expected or 0)``; the go command skips cached ones.
-Progress = Callable[[int, int], None]
-
 
 #: The digest of a program's inputs, and those of the patches that change it.
 _Inputs = tuple[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Job:
-    """A variant to compile: with what, and the key of each program."""
-
-    variant: Variant
-    toolchain: Toolchain
-    programs: Mapping[str, str]
-    tag: str  # of a shared store
-
-    @property
-    def key(self) -> str:
-        return keys.build_key(self.programs)
 
 
 @dataclass(kw_only=True)
@@ -145,8 +124,16 @@ class Builder:
             except Missing as err:
                 return _no_go(err)
             programs = self._programs(parts, toolchain.version)
-            job = _Job(
-                variant=variant, toolchain=toolchain, programs=programs, tag=self._tag(parts)
+            job = Job(
+                variant=variant,
+                source=self.source,
+                patches=self._patches(variant),
+                recipe=self.recipe,
+                toolchain=toolchain,
+                programs=programs,
+                tag=self._tag(parts),
+                seconds=self.deadlines.compile,
+                say=self.say,
             )
             key, made = job.key, self._build(job, on_progress)
         self._remember(variant, key)
@@ -297,7 +284,7 @@ class Builder:
             raise BadInput(f"the builder does not have patch {missing[0]}", hint=inv("patch-list"))
         return [have[p.digest] for p in variant.patches]
 
-    def _build(self, job: _Job, on_progress: Progress) -> Build | NoBuild:
+    def _build(self, job: Job, on_progress: Progress) -> Build | NoBuild:
         with store.lock(job.key):  # whoever compiles it holds that, so there may be a build now
             known = self._stored(job.key)
         if known:
@@ -313,7 +300,7 @@ class Builder:
                     if known:
                         return known
                     with paths.scratch("build") as made:
-                        done = self._compile(job, made, on_progress)
+                        done = job.compile(made, on_progress)
             except OSError as err:  # usually a full disk, and never the variant's fault
                 raise _disk(job.variant, err) from err
             self._push(done, job.key, job.toolchain.version, job.tag)
@@ -340,84 +327,6 @@ class Builder:
     def _waiting(self) -> None:
         self.say("waiting for another build or trial to end")
 
-    def _compile(self, job: _Job, made: Path, on_progress: Progress) -> Build | NoBuild:
-        """Compile the programs of *job* that are not stored yet, in the folder *made*."""
-        entry, out = made / "entry", made / "out"
-        entry.mkdir()
-        out.mkdir()
-        log = entry / "build.log"
-        binary = self.recipe.binary
-        missing = [p for p, key in job.programs.items() if not store.program(key, binary(p))]
-        result = Compiled(seconds=0.0, packages=0)
-        if missing:
-            chosen, of_module = self._patches(job.variant), self.source.kind == "module"
-            copied = of_module and chosen  # the module cache is shared, and read-only
-            provide = self.source.checkout if copied else self.source.build_tree
-            with provide(job.variant.revision) as tree:
-                try:
-                    apply(tree, chosen, of_module=of_module)
-                except PatchFailed as err:
-                    if not complaint.of_patch(err.message):
-                        raise InfraFailed(err.message, hint=_AGAIN) from err
-                    return store.save_failure(entry, job.key, Stage.PATCH, err.message)
-                result = self._compiled(job, missing, tree, made, on_progress)
-        if result.late:  # it may build with a longer deadline
-            return NoBuild(
-                stage=Stage.BUILD,
-                reason=result.error,
-                log=str(store.keep_log(log, job.key) or ""),
-                infra=True,
-                hint=f"{words(Building, deadline='compile=SECONDS')}, or {_AGAIN}",
-            )
-        if result.error:
-            return store.save_failure(entry, job.key, Stage.BUILD, result.error)
-        for program in missing:
-            store.save_program(out / binary(program), job.programs[program])
-        if self.recipe.cover:
-            store.mark_instrumented(entry)
-        store.link_programs(entry, {binary(p): key for p, key in job.programs.items()})
-        return store.save(entry, self._meta(job, result))
-
-    def _compiled(
-        self, job: _Job, programs: Sequence[str], tree: Path, made: Path, on_progress: Progress
-    ) -> Compiled:
-        """Compile *programs* into ``made/out``. Raises `InfraFailed`, and keeps the log then."""
-        log = made / "entry" / "build.log"
-        expected = store.expected_packages()
-        try:
-            return compile_tree(
-                tree,
-                made / "out",
-                toolchain=job.toolchain,
-                recipe=self.recipe.only(programs),
-                # A module's zip may contain vendor/modules.txt, but never the rest of vendor/.
-                vendored=self.source.kind == "git" and (tree / "vendor/modules.txt").is_file(),
-                log=log,
-                timeout=self.deadlines.compile,
-                on_package=lambda done: on_progress(done, expected),
-                say=self.say,
-            )
-        except InfraFailed as err:
-            kept = store.keep_log(log, job.key)
-            hint = f"less {kept}, then {err.hint}" if kept else err.hint
-            raise InfraFailed(err.message, hint=hint) from err
-
-    def _meta(self, job: _Job, result: Compiled) -> dict[str, Any]:
-        binaries = {p: store.program(k, self.recipe.binary(p)) for p, k in job.programs.items()}
-        sums = {
-            f"{p}_sha256": store.file_sha256(binary) if (binary := binaries.get(p)) else ""
-            for p in ("buildkitd", "buildctl")
-        }
-        return {
-            "key": job.key,
-            "go": job.toolchain.version,
-            "source": self.source.kind,
-            "seconds": round(result.seconds, 2),
-            "packages": result.packages,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            **sums,
-        }
-
 
 def _disk(variant: Variant, err: OSError) -> InfraFailed:
     return InfraFailed(
@@ -434,5 +343,5 @@ def _no_go(err: Missing) -> NoBuild:
         stage=Stage.TOOLCHAIN,
         reason=err.message,
         infra=True,
-        hint=f"{err.hint}, then {_AGAIN}",
+        hint=f"{err.hint}, then {AGAIN}",
     )

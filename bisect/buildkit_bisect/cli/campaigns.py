@@ -17,7 +17,7 @@ from buildkit_bisect.cli import doctor, one_line
 from buildkit_bisect.cli.cache import trim
 from buildkit_bisect.cli.guard import DONE, INFRA, NO_ANSWER
 from buildkit_bisect.cli.plans import show_plan
-from buildkit_bisect.cli.variants import asked_for
+from buildkit_bisect.cli.variants import asked_for, fixed
 from buildkit_bisect.errors import BadInput, NoAnswer
 from buildkit_bisect.events import Events, sayer
 from buildkit_bisect.live import Display
@@ -82,9 +82,10 @@ def _matrix(
             ]
         if not asked:
             asked = [(ref, "") for ref in matrices.default_revisions(setup.source)]
+        asked += [(asked[-1][0], text) for text in shipped]
+        named = list(asked)
         if request.patches:
             asked += [(ref, request.patches) for ref, _ in asked]
-        asked += [(asked[-1][0], text) for text in shipped]
         refs = list(dict.fromkeys(ref for ref, _ in asked))
         resolved = dict(zip(refs, setup.source.resolve_all(refs), strict=True))
         variants = [
@@ -98,7 +99,9 @@ def _matrix(
             )
             return DONE
         shard = request.shard if isinstance(request, requests.Matrix) else None
-        return conduct(MatrixCampaign(setup, variants, CampaignKind(request.task), shard), setup)
+        campaign = MatrixCampaign(setup, variants, CampaignKind(request.task), shard)
+        same = (fixed(ref, resolved[ref], text, setup.source) for ref, text in named)
+        return conduct(campaign, setup, revs=list(dict.fromkeys(same)))
 
 
 def scripted(request: Campaign) -> Scenario | None:
@@ -127,8 +130,11 @@ def scripted(request: Campaign) -> Scenario | None:
         )
 
 
-def conduct(campaign: driver.Campaign, setup: Setup) -> int:
-    """Run *campaign*, or only print its plan if that is what the request asks for."""
+def conduct(campaign: driver.Campaign, setup: Setup, *, revs: Sequence[str] = ()) -> int:
+    """Run *campaign*, or only print its plan if that is what the request asks for.
+
+    *revs* are the revisions of a matrix, as any machine resolves them to the same commits.
+    """
     request, events = setup.request, setup.events
     settled = campaign.settled()
     if request.dry_run:
@@ -137,7 +143,7 @@ def conduct(campaign: driver.Campaign, setup: Setup) -> int:
         for warning in scripts.warnings(setup.scenarios):
             events.emit(warning)
         names = [file.name for scenario in setup.scenarios for file in scenario.files]
-        return show_plan(request, campaign.plan(), script=names)
+        return show_plan(request, campaign.plan(), script=names, revs=revs)
     if not settled:
         doctor.ensure(sayer(events), trials=True, without=_unneeded(request))
     document = driver.drive(campaign, setup, partial(_publish, request))

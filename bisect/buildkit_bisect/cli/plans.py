@@ -14,14 +14,16 @@ from buildkit_bisect.options.requests import Building
 from buildkit_bisect.phrases import hashed, listed, plural
 
 
-def show_plan(request: Building, planned: Planned, script: Sequence[str] = ()) -> int:
+def show_plan(
+    request: Building, planned: Planned, script: Sequence[str] = (), revs: Sequence[str] = ()
+) -> int:
     """Print *planned*, as JSON if *request* asks for it.
 
-    *script*: the names of a test script and of the files that it declares.
+    *script*: the names of a test script and of the files that it declares. *revs*: see `conduct`.
     """
     if request.json:
-        hashed_ = {"hashed": list(script)} if script else {}
-        print(json.dumps({**_facts(planned), **hashed_}, indent=1))
+        more = {"hashed": list(script), "revs": list(revs)}
+        print(json.dumps({**_facts(planned), **{k: v for k, v in more.items() if v}}, indent=1))
     else:
         first = [f"hashed {hashed(script)}"] if script else []
         first += [f"shard  {planned.shard}"] if planned.shard else []

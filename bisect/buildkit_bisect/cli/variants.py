@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from buildkit_bisect.errors import BadInput
+from buildkit_bisect.model import Revision
 from buildkit_bisect.options import requests
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
+from buildkit_bisect.source import GitSource, Source, github, names
 
 
 def asked_for(item: str, request: Building) -> tuple[str, str]:
@@ -29,3 +31,14 @@ def asked_for(item: str, request: Building) -> tuple[str, str]:
             " it or the part after +",
         )
     return ref, ",".join(with_)
+
+
+def fixed(ref: str, revision: Revision, text: str, source: Source) -> str:
+    """Return ``REV+PATCH`` that is the same commit wherever and whenever it is read.
+
+    That is for *ref*, which is *revision* here, with the patches *text*. Releases stay as they are,
+    and so do addresses and pull requests: without them their commits are not found.
+    """
+    if not (names.is_release(ref) or github.address(ref)):
+        ref = revision.sha if isinstance(source, GitSource) else revision.describe
+    return "+".join([ref, *filter(None, text.split(","))])

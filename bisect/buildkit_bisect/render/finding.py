@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from buildkit_bisect.headline import Mark, Said, Words, cut, headline
 from buildkit_bisect.model import ToolOutcome, Verdict
-from buildkit_bisect.phrases import labelled, percent, plural
+from buildkit_bisect.phrases import labelled, percent, plural, share
 from buildkit_bisect.render import changes, clauses, patched, symbols, table
 from buildkit_bisect.render.patched import Rank
 from buildkit_bisect.render.spoken import spoken
@@ -112,12 +112,12 @@ def _broken(grid: table.Matrix, words: Words) -> str:
     outcomes = {c.outcome for c in tested.values() if c.verdict == Verdict.BAD}
     how = f": {words.name(symbols.word(outcomes.pop()))}" if len(outcomes) == 1 else ""
     if len(rows) == 1:
-        count = f" in {len(columns)} of {plural(len(tested), 'tested cell')}"
+        count = f" in {share(len(columns), len(tested), 'tested cell')}"
         return f"{words.name(bad[0].label)} is broken{where or count}{how}"
     spans = ", ".join(clauses.spans(rows, bad, words.name)[: words.few])
     without = "unpatched " if any(row.patches for row in grid.rows) else ""
-    share = f"all {len(rows)}" if len(bad) == len(rows) else f"{len(bad)} of {len(rows)}"
-    return f"Broken in {share} {without}{table.noun(rows)}s ({spans}){where}{how}"
+    count = f"all {len(rows)}" if len(bad) == len(rows) else f"{len(bad)} of {len(rows)}"
+    return f"Broken in {count} {without}{table.noun(rows)}s ({spans}){where}{how}"
 
 
 def _least(grid: table.Matrix) -> list[str]:
@@ -294,8 +294,8 @@ def _bad_at_the_end(result: Result, info: BisectInfo) -> tuple[str, ...]:
     if not bad or len(newest) == 1:
         return ()
     every = "both" if bad == 2 else f"all {bad}"  # noqa: PLR2004
-    share = every if bad == len(newest) else f"{bad} of {len(newest)}"
-    return (f"{share} cells {'is' if bad == 1 else 'are'} bad at the newest",)
+    count = every if bad == len(newest) else f"{bad} of {len(newest)}"
+    return (f"{count} cells {'is' if bad == 1 else 'are'} bad at the newest",)
 
 
 def _unsure(result: Result) -> bool:

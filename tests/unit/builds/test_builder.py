@@ -14,6 +14,7 @@ import pytest
 from filelock import Timeout
 
 from buildkit_bisect.builds import Builder, exchange, store
+from buildkit_bisect.builds.job import Job
 from buildkit_bisect.builds.key import Recipe
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab.served_images import reference_build
@@ -128,7 +129,7 @@ def test_what_is_compiled_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
         built()
         return store.load(key(1))
 
-    monkeypatch.setattr(Builder, "_compile", compiled)
+    monkeypatch.setattr(Job, "compile", compiled)
     assert isinstance(builder.build(VARIANT), Build)
     assert key(1) in remote.manifests
 
@@ -147,7 +148,7 @@ def test_of_two_who_compile_one_key_neither_waits_for_ever(
         compiled.append(replace(made, reused=False))
         return compiled[-1]
 
-    monkeypatch.setattr(Builder, "_compile", compiles)
+    monkeypatch.setattr(Job, "compile", compiles)
     monkeypatch.setattr(machine_lock_module, "PATIENCE", 0.01)
     waits = threading.Event()
     alone, beside = replace(builder, say=lambda _: waits.set()), replace(builder, alone=False)
@@ -249,12 +250,12 @@ def test_a_failure_here_is_pushed_and_not_the_build_that_was_pulled(
         place="x/y", seconds=5, pushes=True, key=pair.public_key, secret=pair.secret_key
     )
 
-    def compiled(_: Builder, job: Any, made: Path, __: object) -> NoBuild:
+    def compiled(job: Job, made: Path, _: object) -> NoBuild:
         (made / "entry").mkdir()
         (made / "entry" / "build.log").write_text(LOG)
         return store.save_failure(made / "entry", job.key, Stage.BUILD, COMPLAINT)
 
-    monkeypatch.setattr(Builder, "_compile", compiled)
+    monkeypatch.setattr(Job, "compile", compiled)
     strict = replace(builder, shared=signed)
     made = strict.build(VARIANT)
     assert isinstance(made, NoBuild)
@@ -279,7 +280,7 @@ def test_what_is_pushed_cannot_change_meanwhile(monkeypatch: pytest.MonkeyPatch)
         return store.load(key(1))
 
     monkeypatch.setattr(exchange, "push", push)
-    monkeypatch.setattr(Builder, "_compile", compiled)
+    monkeypatch.setattr(Job, "compile", compiled)
     made = builder.build(VARIANT)
     builder.share(VARIANT, made)
     assert pushes == [BUILD, BUILD]
@@ -316,5 +317,5 @@ def test_what_was_pulled_does_not_build_base_images(
         built()
         return store.load(key(1))
 
-    monkeypatch.setattr(Builder, "_compile", compiled)
+    monkeypatch.setattr(Job, "compile", compiled)
     assert not reference_build(builder).pulled_from

@@ -12,6 +12,7 @@ from typing import NoReturn, cast
 
 import pytest
 
+import labs
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.campaign import validate_run
 from buildkit_bisect.campaign.compose import Findings
@@ -23,7 +24,6 @@ from buildkit_bisect.events import Silent
 from buildkit_bisect.lab import runner
 from buildkit_bisect.lab.ahead import AtOnce, Wanted
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
-from buildkit_bisect.lab.executors import Inline
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.lab.trial import TrialJob
@@ -35,7 +35,6 @@ from buildkit_bisect.model import (
     Outcome,
     Revision,
     Stage,
-    StepResult,
     ToolOutcome,
     Variant,
     Verdict,
@@ -46,7 +45,7 @@ from buildkit_bisect.patch.hunk_files import Change
 from buildkit_bisect.patch.hunks import FileChange, hunks
 from buildkit_bisect.patch.patches import Metadata, Patch
 from buildkit_bisect.result import ValidationInfo
-from buildkit_bisect.scenario import Action, Axis, Condition, Rule, Scenario, Step, outcome
+from buildkit_bisect.scenario import Action, Axis, Scenario, Step, outcome
 from buildkit_bisect.source import GitSource, ModuleSource, Source
 
 EAGER: Axes = (("at", "eager"),)
@@ -294,28 +293,14 @@ def test_an_equal_validation_runs_nothing(
     ran: list[str] = []
 
     def trial(job: TrialJob) -> Observation:
-        bad = job.axes == LAZY and not job.of.patches
         ran.append(job.of.label)
-        return Observation(steps=(StepResult(id="go", exit=int(bad), seconds=1.0),), seconds=1.0)
+        return labs.seen(int(job.axes == LAZY and not job.of.patches))
 
     monkeypatch.setattr(runner, "run_trial", trial)
-    scenario = replace(
-        SCENARIO,
-        outcomes=(
-            Rule(name="fine", verdict=Verdict.GOOD, means="m",
-                 all=(Condition(step="go", exit="ok"),)),
-            Rule(name="broken", verdict=Verdict.BAD, means="m",
-                 all=(Condition(step="go", exit="1"),)),
-        ),
-        run_digest="r",
-    )  # fmt: skip
-    patched = replace(BASE, patches=(ONE.ref,))
+    scenario, patched = labs.SCENARIO, replace(BASE, patches=(ONE.ref,))
 
     def lab(journal: Journal, campaign: str) -> Lab:
-        return Lab(
-            builder=cast(Builder, EachItsOwn()), images={"s": {}}, registry="", journal=journal,
-            executor=Inline(), events=Silent(), campaign=campaign,
-        )  # fmt: skip
+        return labs.lab(journal, EachItsOwn(), campaign=campaign)
 
     with closing(Journal()) as journal:
         for campaign, counts in earlier.items():

@@ -7,16 +7,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+import labs
 from buildkit_bisect.builds import Builder
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.events import BuildDone, BuildStarted, Event, Said, TrialDone, TrialStarted
+from buildkit_bisect.events import BuildDone, BuildStarted, Said, TrialDone, TrialStarted
 from buildkit_bisect.lab import ahead, runner
 from buildkit_bisect.lab.ahead import COMPILE_CORES, AtOnce, Here, Wanted, here
 from buildkit_bisect.lab.cell import Origin
@@ -31,39 +32,15 @@ from buildkit_bisect.model import (
     Observation,
     Revision,
     Stage,
-    StepResult,
     ToolOutcome,
     Variant,
-    Verdict,
 )
-from buildkit_bisect.scenario import Action, Axis, Condition, Rule, Scenario, Step
 from buildkit_bisect.sharing.store import SharedStore
-
-SCENARIO = Scenario(
-    name="s",
-    title="t",
-    issue="https://example.org/1",
-    steps=(Step(id="go", action=Action.PRUNE),),
-    outcomes=(
-        Rule(name="fine", verdict=Verdict.GOOD, means="m", all=(Condition(step="go", exit="ok"),)),
-        Rule(name="broken", verdict=Verdict.BAD, means="m", all=(Condition(step="go", exit="1"),)),
-    ),
-    axes={"at": Axis(values=("eager", "lazy"), controls=("eager",))},
-    run_digest="r",
-)
-EAGER: Axes = (("at", "eager"),)
-LAZY: Axes = (("at", "lazy"),)
+from labs import EAGER, LAZY, SCENARIO, Kept, build, seen
 
 
 def variant(name: str) -> Variant:
     return Variant(revision=Revision(ref=name, sha=name * 40))
-
-
-def build(name: str, binary: str = "") -> Build:
-    return Build(
-        key=name, go="1.25.5", source="git", directory="/b", seconds=1.0,
-        buildkitd_sha256=binary or name, buildctl_sha256="c",
-    )  # fmt: skip
 
 
 class Crew:
@@ -115,9 +92,7 @@ class Crew:
         self._together.wait(20)
         self.ran[job.of.label, job.axes] += 1
         self.log.append(f"trial {job.of.label}")
-        infra = "the registry is down" if job.axes in self.infra else ""
-        step = StepResult(id="go", exit=0, seconds=1.0)
-        return Observation(steps=() if infra else (step,), seconds=1.0, infra=infra)
+        return seen(infra="the registry is down" if job.axes in self.infra else "")
 
 
 class NothingBuilt:
@@ -146,17 +121,6 @@ class NothingBuilt:
         raise AssertionError(f"{of.label} was built one at a time")
 
 
-class Events(list[Event]):
-    def emit(self, event: Event, /) -> None:
-        self.append(event)
-
-
-@pytest.fixture
-def journal() -> Iterator[Journal]:
-    with closing(Journal()) as opened:
-        yield opened
-
-
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> Counter[Axes]:
     """Return the trials that are run one at a time, by `Lab.cell`."""
@@ -164,18 +128,14 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Counter[Axes]:
 
     def trial(job: TrialJob) -> Observation:
         ran[job.axes] += 1
-        return Observation(steps=(StepResult(id="go", exit=0, seconds=1.0),), seconds=1.0)
+        return seen()
 
     monkeypatch.setattr(runner, "run_trial", trial)
     return ran
 
 
 def lab(journal: Journal, crew: Any, **more: Any) -> Lab:
-    usual = {"builder": cast(Builder, NothingBuilt()), "events": Events(), "campaign": "ours"}
-    return Lab(
-        images={"s": {}}, registry="", journal=journal, executor=Inline(), crew=crew,
-        **{**usual, **more},
-    )  # fmt: skip
+    return labs.lab(journal, **{"builder": NothingBuilt(), "crew": crew, **more})
 
 
 def wanted(name: str, trials: int = 1, axes: Axes = LAZY, after: int = 0) -> Wanted:
@@ -186,7 +146,7 @@ def wanted(name: str, trials: int = 1, axes: Axes = LAZY, after: int = 0) -> Wan
 def test_a_cell_finds_what_was_made_ahead(
     journal: Journal, alone: Counter[Axes], apart: bool
 ) -> None:
-    crew, events = Crew(apart=apart), Events()
+    crew, events = Crew(apart=apart), Kept()
     one = lab(journal, crew, events=events)
     asked = [wanted("a", 2), wanted("b", 1), wanted("c", 0)]
     assert sorted(one.ahead(asked), key=asked.index) == asked
@@ -358,7 +318,7 @@ def test_a_cell_holds_the_lock_until_no_trial_runs(
     monkeypatch.setattr(runner, "run_trial", trial)
     job: Any = SimpleNamespace(of=variant("a"), column=None)
     with ThreadPoolExecutor(2) as pool:
-        trials = runner.Runner(pool, Events(), crew.running).run(job, range(1, 10))
+        trials = runner.Runner(pool, Kept(), crew.running).run(job, range(1, 10))
         next(iter(trials))
         cast(Any, trials).close()
         log = list(crew.log)
@@ -380,7 +340,7 @@ def test_one_compile_at_a_time_is_the_usual_one(journal: Journal) -> None:
             return build(of.revision.ref)
 
     crew = Crew(apart=False, compiles=1)
-    one = lab(journal, crew, builder=cast(Builder, Usual()))
+    one = lab(journal, crew, builder=Usual())
     list(one.ahead([wanted("a"), wanted("b")]))
     assert not crew.built
     assert {name for name, _ in crew.ran} == {"a", "b"}
@@ -388,11 +348,11 @@ def test_one_compile_at_a_time_is_the_usual_one(journal: Journal) -> None:
 
 def test_the_campaign_itself_speaks_to_a_store(journal: Journal) -> None:
     """It pulls before anything is compiled, and pushes when the machine is free again."""
-    crew, events = Crew(apart=False), Events()
+    crew, events = Crew(apart=False), Kept()
     builder = NothingBuilt(b=replace(build("b"), reused=True), c=InfraFailed("the disk is full"))
     crew.failures = {"d": InfraFailed("no network"), "e": replace(build("e"), reused=True)}
     builder.trouble = InfraFailed("no such commit")
-    one = lab(journal, crew, builder=cast(Builder, builder), events=events)
+    one = lab(journal, crew, builder=builder, events=events)
     list(one.ahead([wanted(name, 0) for name in "abcde"]))
     assert sorted(crew.built) == ["a", "d", "e"]
     assert builder.shared == ["a"], "neither what failed nor what was there already"
@@ -409,7 +369,7 @@ def test_the_campaign_itself_speaks_to_a_store(journal: Journal) -> None:
 def test_workers_elsewhere_speak_to_their_own_store(journal: Journal) -> None:
     builder = NothingBuilt(a=build("a"))
     crew = Crew(apart=True)
-    list(lab(journal, crew, builder=cast(Builder, builder)).ahead([wanted("a", 0)]))
+    list(lab(journal, crew, builder=builder).ahead([wanted("a", 0)]))
     assert crew.built == ["a"]
     assert builder.shared == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from buildkit_bisect.builds import Builder, store
 from buildkit_bisect.builds import history as build_history
-from buildkit_bisect.builds.builder import Progress
+from buildkit_bisect.builds.job import Progress
 from buildkit_bisect.builds.key import Recipe
 from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.lab import coverage

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from buildkit_bisect.builds import Builder
+import labs
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.events import Event, Said, TrialDone
+from buildkit_bisect.events import Said, TrialDone
 from buildkit_bisect.lab import runner
 from buildkit_bisect.lab.cell import Origin, merge
-from buildkit_bisect.lab.executors import Inline
 from buildkit_bisect.lab.journal import Journal
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.lab.trial import TrialJob
@@ -26,39 +24,15 @@ from buildkit_bisect.model import (
     PatchRef,
     Revision,
     Stage,
-    StepResult,
     ToolOutcome,
     Variant,
     Verdict,
 )
-from buildkit_bisect.scenario import Action, Axis, Condition, Rule, Scenario, Step
+from buildkit_bisect.scenario import Condition, Rule
+from labs import EAGER, LAZY, SCENARIO, Kept, build, seen
 
 VARIANT = Variant(revision=Revision(ref="master", sha="a" * 40))
-BUILD = Build(
-    key="k", go="1.25.5", source="git", directory="/b", seconds=1.0,
-    buildkitd_sha256="d", buildctl_sha256="c",
-)  # fmt: skip
-SCENARIO = Scenario(
-    name="s",
-    title="t",
-    issue="https://example.org/1",
-    steps=(Step(id="go", action=Action.PRUNE),),
-    outcomes=(
-        Rule(name="fine", verdict=Verdict.GOOD, means="m", all=(Condition(step="go", exit="ok"),)),
-        Rule(name="broken", verdict=Verdict.BAD, means="m", all=(Condition(step="go", exit="1"),)),
-    ),
-    axes={"at": Axis(values=("eager", "lazy"), controls=("eager",))},
-    run_digest="r",
-)
-EAGER: Axes = (("at", "eager"),)
-LAZY: Axes = (("at", "lazy"),)
-
-
-class Events(list[Event]):
-    """Keeps every event."""
-
-    def emit(self, event: Event, /) -> None:
-        self.append(event)
+BUILD = build("k", "d")
 
 
 class FakeBuilder:
@@ -85,8 +59,7 @@ class Machine:
         self.ran.append(job)
         infra = self.infra.pop(0) if self.infra else ""
         code = self.next_exits.pop(0) if self.next_exits else self.exits.get(job.axes, 0)
-        step = StepResult(id="go", exit=code, seconds=self.seconds.get(job.axes, 1.0))
-        return Observation(steps=() if infra else (step,), seconds=1.0, infra=infra)
+        return seen(code, seconds=self.seconds.get(job.axes, 1.0), infra=infra)
 
 
 @pytest.fixture
@@ -98,18 +71,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return made
 
 
-@pytest.fixture
-def journal() -> Iterator[Journal]:
-    with closing(Journal()) as opened:
-        yield opened
-
-
 def lab(journal: Journal, campaign: str = "ours", **more: Any) -> Lab:
-    usual = {"events": Events(), "builder": cast(Builder, FakeBuilder()), **more}
-    return Lab(
-        images={"s": {}}, registry="", journal=journal, executor=Inline(), campaign=campaign,
-        **usual,
-    )  # fmt: skip
+    usual = {"builder": FakeBuilder(), "campaign": campaign}
+    return labs.lab(journal, **{**usual, **more})
 
 
 def origins(lab: Lab, trials: int = 1, **more: Any) -> list[Origin]:
@@ -189,7 +153,7 @@ class EachItsOwn(FakeBuilder):
 def test_trials_together_are_as_many_as_a_campaign_ran_of_each(
     machine: Machine, journal: Journal
 ) -> None:
-    builder = cast(Builder, EachItsOwn())
+    builder = EachItsOwn()
     patched = replace(VARIANT, patches=(PatchRef(name="fix", digest="d", title="t"),))
     sides = (VARIANT, patched)
     for campaign, counts in (("one", (3, 1)), ("two", (2, 0)), ("three", (1, 2))):
@@ -224,14 +188,14 @@ def test_all_stored_trials_of_a_cell_are_known_also_those_that_do_not_count(
 def test_another_binary_or_runtime_is_another_cell(machine: Machine, journal: Journal) -> None:
     lab(journal).cell(VARIANT, SCENARIO, EAGER, 2)
     rebuilt = FakeBuilder(replace(BUILD, buildkitd_sha256="other"))
-    one = lab(journal, "later", builder=cast(Builder, rebuilt))
+    one = lab(journal, "later", builder=rebuilt)
     one.cell(VARIANT, SCENARIO, EAGER, 1)
     assert len(one.known(VARIANT.revision.sha, (), "s", EAGER) or ()) == 1
 
 
 def test_each_trial_emits_an_event_with_its_number(machine: Machine, journal: Journal) -> None:
     origins(lab(journal, "another"))
-    events = Events()
+    events = Kept()
     origins(lab(journal, events=events), 2)
     done = [e for e in events if isinstance(e, TrialDone)]
     assert [(e.row, e.number, e.of, e.reused) for e in done] == [
@@ -258,7 +222,7 @@ def test_infrastructure_failures_are_retried_and_not_stored(
 def test_a_canary_shows_whether_the_machine_or_the_cell_is_at_fault(
     machine: Machine, journal: Journal
 ) -> None:
-    events = Events()
+    events = Kept()
     here = lab(journal, events=events)
     here.cell(VARIANT, SCENARIO, EAGER, 1)
     machine.infra = ["engine"] * 3
@@ -337,7 +301,7 @@ def test_a_comparison_runs_as_many_trials_of_the_control(
 
 def test_a_variant_that_does_not_build_runs_no_trial(machine: Machine, journal: Journal) -> None:
     failed = NoBuild(stage=Stage.PATCH, reason="p does not apply")
-    cell = lab(journal, builder=cast(Builder, FakeBuilder(failed))).cell(VARIANT, SCENARIO, LAZY, 1)
+    cell = lab(journal, builder=FakeBuilder(failed)).cell(VARIANT, SCENARIO, LAZY, 1)
     assert cell.outcome == ToolOutcome.NO_BUILD.because("patch: p does not apply")
     assert (cell.outcome.verdict, machine.ran) == (Verdict.SKIP, [])
 
@@ -346,7 +310,7 @@ def test_a_variant_that_this_machine_cannot_build_is_not_skipped(
     machine: Machine, journal: Journal
 ) -> None:
     missing = NoBuild(stage=Stage.TOOLCHAIN, reason="cannot find Go 1.99", infra=True)
-    one = lab(journal, builder=cast(Builder, FakeBuilder(missing)))
+    one = lab(journal, builder=FakeBuilder(missing))
     cell = one.cell(VARIANT, SCENARIO, LAZY, 1)
     assert cell.outcome == ToolOutcome.INFRA.because("toolchain: cannot find Go 1.99")
     assert (cell.outcome.verdict, machine.ran) == (Verdict.INFRA, [])
@@ -365,7 +329,7 @@ def test_what_is_known_of_a_cell_is_recalled_without_a_run(
     assert str(known) == "bad (broken 3 of 3, known from 20260821-101500-matrix)"
     assert len(machine.ran) == ran
     assert lab(journal, fresh=True).recalled(VARIANT, SCENARIO, LAZY) is None
-    missing = cast(Builder, FakeBuilder(NoBuild(stage=Stage.BUILD, reason="no")))
+    missing = FakeBuilder(NoBuild(stage=Stage.BUILD, reason="no"))
     assert lab(journal, builder=missing).recalled(VARIANT, SCENARIO, LAZY) is None
 
 

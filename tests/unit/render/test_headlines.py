@@ -58,6 +58,10 @@ from comments import GFM, first_screen, rows
             ": layers dropped. The control cell is good.",
         ),
         (
+            results.only(*results.row("v1", 1, "layers-dropped", "cached")[2:4]),
+            "v1 is broken in the tested cell: layers dropped. The control cell is good.",
+        ),
+        (
             results.only(
                 results.cell("v1", 1, "unclassified", control=True, bases="x", snapshotter="n"),
                 results.cell("v1", 1, "cached", bases="x", snapshotter="stargz"),
