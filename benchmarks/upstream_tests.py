@@ -6,6 +6,8 @@ Compiles the tree's buildkitd and buildctl with the `go` in PATH, and runs `go t
 upstream's own harness, with its OCI worker and the one with the stargz snapshotter (`--worker`
 chooses by name, such as oci-snapshotter-stargz). It needs root, runc, busybox and docker-registry.
 
+With `--programs BASE` the programs are those of another tree, such as the base of the branch.
+
 The harness copies its images from Docker Hub to a mirror, but not those that the mirror has. So a
 mirror is made that has each of them: this machine's busybox. Tests for which the image must be
 another one, such as Alpine, are not for this script.
@@ -41,6 +43,9 @@ DOCKERFILE = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY rootfs/ /\n"
 #: Seconds for the registry to take an image, and for all tests.
 PUSH, TESTS = 60.0, 1800
 
+#: Ends what the tests leave: the stargz snapshotter's mounts outlive its daemon.
+ALONE = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+
 #: Programs that the harness finds in PATH under its own names.
 LINKS = {"registry": "docker-registry", "buildkit-runc": "runc"}
 
@@ -74,13 +79,13 @@ def program(name: str) -> str:
     return shutil.which(name) or sys.exit(f"{name} is not installed")
 
 
-def run(tree: Path, pattern: str, worker: str, home: Path) -> int:
-    """Run the tests; return the exit code."""
+def run(tree: Path, pattern: str, worker: str, source: Path, home: Path) -> int:
+    """Run the tests of *tree* with the programs of *source*; return the exit code."""
     bins, images = home / "bin", home / "mirror"
     bins.mkdir()
     images.mkdir()
     mirror(images)
-    programs(tree, bins)
+    programs(source, bins)
     env = os.environ | {
         "PATH": f"{bins}:{os.environ['PATH']}",
         "TMPDIR": str(home),
@@ -90,6 +95,7 @@ def run(tree: Path, pattern: str, worker: str, home: Path) -> int:
     }
     done = subprocess.run(
         [
+            *(program("unshare"), *ALONE),
             *(program("go"), "test", "-v", "-count=1", f"-timeout={TESTS}s", "./client"),
             *("-run", f"{pattern}/worker={worker}$"),
         ],
@@ -114,10 +120,12 @@ def main() -> int:
     parser.add_argument("tree", type=Path)
     parser.add_argument("pattern")
     parser.add_argument("--worker", default="oci(-snapshotter-stargz)?")
+    parser.add_argument("--programs", type=Path, help="a tree without the patch: the tests fail")
     given = parser.parse_args()
     # Short: the harness puts sockets in it, whose paths have at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="bkt-", dir="/tmp") as home:
-        return run(given.tree.resolve(), given.pattern, given.worker, Path(home))
+        source = (given.programs or given.tree).resolve()
+        return run(given.tree.resolve(), given.pattern, given.worker, source, Path(home))
 
 
 if __name__ == "__main__":
