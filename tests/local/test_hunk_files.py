@@ -140,15 +140,19 @@ def test_a_merge_is_compared_with_its_first_parent(repo: GolangRepo, source: Git
     assert [(h.path, h.deletes) for h in change.hunks] == [("side.go", True)]
 
 
+@pytest.mark.parametrize("end", ["func Last() {\n\tend()\n}\n", "\nfunc Last() {\n\tend()\n}\n"])
 def test_a_function_at_the_end_of_a_file(
-    repo: GolangRepo, source: GitSource, tmp_path: Path
+    repo: GolangRepo, source: GitSource, tmp_path: Path, end: str
 ) -> None:
-    more = source.read(source.resolve("master"), FILE)
-    repo.commit("more", {FILE: f"{more}func Last() {{\n\tend()\n}}\n"})
+    """Its closing brace is that of the function before it: git applies this in reverse too."""
+    old = (source.read(source.resolve("master"), FILE) or "").rstrip("\n") + "\n"
+    repo.commit("stripped", {FILE: old})
+    repo.commit("more", {FILE: f"{old}{end}"})
     again = GitSource.open(str(repo.path))
     tip = again.resolve(repo.commits["more"])
     change = hunk_files.of_revert(again, tip.sha, tip, ())
-    assert [(h.lines, h.heading) for h in change.hunks] == [("52-54 (3 removed)", "func Last()")]
+    assert [h.heading for h in change.hunks] == ["func Last()"]
+    assert change.refused == ()
     check(again, tip.sha, change, tmp_path, sizes=range(1, 2))
 
 

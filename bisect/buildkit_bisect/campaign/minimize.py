@@ -89,6 +89,7 @@ class Minimization:
         self._variants: dict[Subset, Variant] = {}
         self._shown: dict[Subset, _Shown] = {}
         self._count = len(question.change.hunks)
+        self._home = work.folder / "hunks" / question.without.revision.short
 
     def info(self) -> MinimizeInfo:
         """Build and run sets of hunks until none of the remaining ones can be left out.
@@ -123,6 +124,9 @@ class Minimization:
             if again.seen is not Seen.CHANGED:
                 status = MinimizeStatus.STOPPED
                 reason = f"not confirmed: run again, the needed hunks show {again.text}"
+        if len(step.parts) < self._count:
+            home = self._home / self._variants[step.parts].patches[-1].name
+            self._say(f"{numbered(step.parts)} of {self._count} alone, as a patch: {home}")
         return replace(
             info,
             status=status.value,
@@ -182,7 +186,7 @@ class Minimization:
                 name = f"hunks-{len(some)}-of-{self._count}-try-{len(self._variants) + 1}"
             patch = question.change.patch(
                 some,
-                self._work.folder / "hunks" / question.without.revision.short,
+                self._home,
                 name=name,
                 title=f"{numbered(some)} of {self._count} of {question.of}",
             )
@@ -197,10 +201,11 @@ class Minimization:
         if some not in self._shown:
             self._shown[some] = shown = self._compared(some)
             what = numbered(some) if len(some) < self._count else "all hunks"
-            self._work.events.emit(
-                Said(text=f"{what} of {self._count}: {shown.seen} ({shown.text})")
-            )
+            self._say(f"{what} of {self._count}: {shown.seen} ({shown.text})")
         return self._shown[some]
+
+    def _say(self, text: str) -> None:
+        self._work.events.emit(Said(text=text))
 
     def _again(self, some: Subset) -> _Shown:
         """Run both sides more often, in turns; return what all trials show."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildkit_bisect.errors import BadInput
@@ -36,7 +36,7 @@ class Change:
         text = composed(self.files, [self.hunks[n] for n in chosen])
         (home / f"{name}.patch").write_text(text)
         (home / "patch.toml").write_text(f"title = {tomltext.string(title)}\n")
-        return patches.load(str(home))
+        return replace(patches.load(str(home)), placed=True)
 
 
 @announce("splitting the patches into hunks")
@@ -122,7 +122,9 @@ def _one_by_one(tree: Path, change: Change) -> list[Hunk]:
             text = composed([file], [there])
             diff = diffs.parse(f"{name}.patch", text.encode())
             (folder / diff.name).write_text(text)
-            one = Patch(name=name, folder=str(folder), meta=Metadata(title=name), diffs=(diff,))
+            one = Patch(
+                name=name, folder=str(folder), meta=Metadata(title=name), diffs=(diff,), placed=True
+            )
             try:
                 one.apply(tree)
             except PatchFailed:

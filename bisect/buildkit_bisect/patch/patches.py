@@ -86,6 +86,7 @@ class Patch:
     diffs: tuple[Diff, ...]
     given: str = ""  # pr/7107, a file or a URL that it was made from; "" for a folder
     tests: tuple[Diff, ...] = ()  # with tests for upstream's harness; only an export applies them
+    placed: bool = False  # made for a tree: where its lines are those of the tree, they decide
 
     @property
     def digest(self) -> str:
@@ -144,6 +145,8 @@ class Patch:
             forwards = gitcmd.why_not(tree, path, bare=bare)
             backwards = gitcmd.why_not(tree, path, bare=bare, reverse=True)
             already = already or bool(forwards and not backwards)
+            if self.placed and not forwards and _in_place(tree, diff):
+                backwards = "its line numbers say where its hunks are"
             if not forwards and not backwards:
                 forwards = "it applies forwards and in reverse, so its context is ambiguous"
             reason = forwards or _ambiguous(tree, diff)
@@ -167,6 +170,14 @@ class Patch:
 
     def _path(self, diff: Diff) -> Path:
         return Path(self.folder) / diff.name
+
+
+def _in_place(tree: Path, diff: Diff) -> bool:
+    """Whether every hunk finds its lines at the line that it names."""
+    return all(
+        change.at in diffs.places(change, (tree / change.path).read_text(errors="replace"))
+        for change in diff.changes
+    )
 
 
 def _ambiguous(tree: Path, diff: Diff) -> str:

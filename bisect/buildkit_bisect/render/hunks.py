@@ -90,7 +90,7 @@ def _why(hunk: HunkInfo) -> str:
         case HunkRole.OUTCOME:
             return f"needed: without it, {without}"
         case HunkRole.BUILD:
-            return f"needed to build: without it, {hunk.without}"
+            return f"needed to build: without it, {hunk.without.removeprefix('build: ')}"
         case HunkRole.OTHER:
             return f"needed: without it neither outcome, but {without}"
         case HunkRole.KEPT:

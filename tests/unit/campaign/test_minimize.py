@@ -14,7 +14,7 @@ from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.minimize import Minimization, Place, Question
 from buildkit_bisect.campaign.minimize_judge import judged, numbered, sides
 from buildkit_bisect.errors import InfraFailed
-from buildkit_bisect.events import Silent
+from buildkit_bisect.events import Event, Said, Silent
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
 from buildkit_bisect.lab.lab import Lab
 from buildkit_bisect.model import (
@@ -100,6 +100,15 @@ class FakeLab:
         )  # fmt: skip
 
 
+@dataclass
+class Hearing:
+    said: list[str] | None
+
+    def emit(self, event: Event, /) -> None:
+        if self.said is not None and isinstance(event, Said):
+            self.said.append(event.text)
+
+
 def a_change(count: int) -> Change:
     before = "".join(f"old {n}\nsame\n" for n in range(1, count + 1))
     file = FileChange(path="a.go", before=before, after=before.replace("old", "new"))
@@ -115,6 +124,7 @@ def run(
     count: int = 4,
     to: Verdict = Verdict.GOOD,
     old: Callable[[Outcome], bool] | None = None,
+    said: list[str] | None = None,
 ) -> tuple[MinimizeInfo, FakeLab]:
     lab = FakeLab(shows)
     question = Question(
@@ -126,7 +136,7 @@ def run(
         trials=3,
         old=old,
     )
-    work = Work(lab=cast(Lab, lab), events=Silent(), folder=folder)
+    work = Work(lab=cast(Lab, lab), events=Hearing(said), folder=folder)
     return Minimization(work, question).info(), lab
 
 
@@ -277,8 +287,12 @@ def test_the_same_answers_lead_to_the_same_sets(tmp_path: Path) -> None:
     assert one == two
 
 
-def test_the_patch_of_the_needed_hunks_is_kept(tmp_path: Path) -> None:
-    run(needing(2), tmp_path)
+def test_the_patch_of_the_needed_hunks_is_kept_and_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    run(needing(2), tmp_path, said=said)
+    assert said[0] == "all hunks of 4: changed (fine 3 of 3)"
+    assert said[1] == "hunks 1 and 2 of 4: changed (fine 3 of 3)"
+    assert said[-1] == f"hunk 2 of 4 alone, as a patch: {tmp_path}/hunks/aaaaaaaaaaaa/hunks-2"
     made = patches.load(str(tmp_path / "hunks" / "aaaaaaaaaaaa" / "hunks-2"))
     assert made.meta.title == "hunk 2 of 4 of my-fix"
     assert "+new 2" in made.diffs[0].text

@@ -56,7 +56,7 @@ def test_the_line(info: MinimizeInfo, says: str) -> None:
 def test_each_hunk_with_why() -> None:
     assert [(r.number, r.why) for r in hunks.rows(INFO)] == [
         ("1", "needed: without it, layers dropped 3 of 3"),
-        ("2", "needed to build: without it, build: a-b.go:3:1: undefined: x"),
+        ("2", "needed to build: without it, a-b.go:3:1: undefined: x"),
         ("3", "needed: without it neither outcome, but export failed 3 of 3"),
         ("4", "not needed"),
         ("", "left out: in no program"),
