@@ -199,7 +199,7 @@ def test_a_patch_that_fixes_the_failure(bench: Bench, repo: GolangRepo) -> None:
     )
     assert bench.asked()[:4] == ["none", "fix"] * 2, "a trial each in turn"
     assert (found["trials"], found["reused"]) == (6, 0)
-    assert found["reverted"].startswith("fixes 1 of 1 broken cells")
+    assert found["reverted"].startswith("fixes 1 of 1 broken cell (")
     assert {b["ref"]: b["state"] for b in found["backports"]} == {
         "v0.25": "conflicts",
         "master": "applies",
