@@ -19,7 +19,7 @@ REVISIONS = ("v0.25.0", "v0.26.3")
 
 #: It fixes every broken cell, without a git source too.
 SERIES = "lazy-export-series"
-PARTS = ["cross-stage-ancestors", "lazy-variants", "loaded-cache-opts"]
+PARTS = ["cross-stage-ancestors", "lazy-variants", "result-cache-opts"]
 
 
 @pytest.fixture(scope="module")
