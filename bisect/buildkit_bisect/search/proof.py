@@ -26,19 +26,28 @@ def proof(state: State, commit: str) -> Ask | Range | Inconclusive | None:
     until then. A merge is only to blame where all that it merges is fine. With a fixed number
     of trials only re-runs count; otherwise every trial does, since the posterior counts them too.
     """
-    if state.evidence.status(commit) is Status.UNTESTED:
-        steps = 2 * state.options.proof_runs
-        return _ask(state, commit, "the candidate", state.new_word, steps)
-    hidden = _hidden(state, commit)
-    if hidden:
-        return hidden
     claim = Claim(
         new=commit,
         old=state.history.parents(commit),
         role_new="the candidate",
         role_old=f"parent of {state.name(commit)}",
     )
-    return shown_again(state, claim)
+    hidden = _hidden(state, commit)
+    if state.evidence.status(commit) is Status.UNTESTED:
+        return _first_run(state, claim, whole=not hidden)
+    return hidden or shown_again(state, claim)
+
+
+def _first_run(state: State, claim: Claim, *, whole: bool) -> Ask:
+    """Ask for a candidate that was never run; at once with the rest of its proof, if *whole*."""
+    steps = 2 * state.options.proof_runs
+    first = _of_claim(state, claim, claim.new, steps)
+    if not whole:
+        return replace(first, together=(first,))
+    missing = _missing(state, claim)
+    runs = {claim.new: missing.pop(claim.new), **missing}  # the candidate, if not all fit in
+    at_once = (_of_claim(state, claim, c, steps, trials=n) for c, n in runs.items())
+    return replace(first, together=tuple(at_once))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,17 +62,13 @@ class Claim:
 
 def shown_again(state: State, claim: Claim) -> Ask | Inconclusive | None:
     """The next run of the commits of *claim*, in turns; None once all were shown again."""
-    evidence = state.evidence
-    seen = evidence.tally if state.options.trials is None else evidence.reruns
-    missing = {c: state.options.proof_runs - seen(c).old for c in claim.old}
-    missing[claim.new] = state.options.proof_runs - seen(claim.new).new
-    if max(missing.values()) <= 0:
+    evidence, missing = state.evidence, _missing(state, claim)
+    if not missing:
         return None
     if state.options.trials is None:
-        lacking = [c for c in missing if missing[c] > 0]
-        one = min(lacking, key=lambda c: evidence.tally(c).decided)
+        one = min(missing, key=lambda c: evidence.tally(c).decided)
     else:
-        one = min(missing, key=evidence.attempts)
+        one = min((*claim.old, claim.new), key=evidence.attempts)
     rounds = evidence.attempts(one)
     if rounds >= state.options.proof_runs + _PATIENCE:
         return Inconclusive(
@@ -76,9 +81,17 @@ def shown_again(state: State, claim: Claim) -> Ask | Inconclusive | None:
             candidates=(state.candidate(claim.new),),
             notes=notes(state),
         )
-    steps = sum(max(0, n) for n in missing.values())
-    at_once = (_of_claim(state, claim, c, steps, trials=n) for c, n in missing.items() if n > 0)
+    steps = sum(missing.values())
+    at_once = (_of_claim(state, claim, c, steps, trials=n) for c, n in missing.items())
     return replace(_of_claim(state, claim, one, steps), together=tuple(at_once))
+
+
+def _missing(state: State, claim: Claim) -> dict[str, int]:
+    """Return the runs that are still to show what each commit of *claim* should show; above 0."""
+    seen = state.evidence.tally if state.options.trials is None else state.evidence.reruns
+    missing = {c: state.options.proof_runs - seen(c).old for c in claim.old}
+    missing[claim.new] = state.options.proof_runs - seen(claim.new).new
+    return {commit: runs for commit, runs in missing.items() if runs > 0}
 
 
 def _of_claim(state: State, claim: Claim, one: str, steps: int, *, trials: int = 1) -> Ask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -96,6 +97,52 @@ def test_the_commit_found_is_that_of_the_plain_search(
     assert answer.confidence >= options.confidence
     fresh = [a.commit for asks in made for a in asks if a.phase is not Phase.PROOF]
     assert trials is None or len(fresh) == len(set(fresh)), "run twice, though one run decides"
+
+
+#: Found by Hypothesis: all but certain of m1 without a run of it, a search of two at once ran other
+#: commits again, and took 10 rounds where one at a time takes 9.
+#: Each commit with its parents.
+NEVER_RUN = (
+    "m0; b1 m0; m1 m0 b1; b2 m0; b3 b2 m0; b4 m0; b5 m0; m2 m1 b3 b4 b5; b6 m1; m3 m2 b6; m4 m3;"
+    "b7 m3; b8 b7; b9 b8; b10 b9; b11 b10; b12 b11; b13 m2; b14 m1; m5 m4 b12 b13 b14"
+)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_a_candidate_that_was_never_run_is_proven_at_once(k: int) -> None:
+    rows = (row.split() for row in NEVER_RUN.split(";"))
+    world = World({commit: above for commit, *above in rows}, "m1")
+    options = SearchOptions(first_parent=False)
+    _, alone = drive(session(world, "m0", "m5", options), world.answer)
+    answer, made = rounds(session(world, "m0", "m5", options), world.answer, k)
+    assert isinstance(answer, Found)
+    assert answer.first_bad == "m1"
+    assert len(made) <= len(alone)
+    again = {a.commit for asks in made for a in asks if a.why.startswith("again")}
+    assert again <= {"m0", "m5"}, "run again, though the proof tells more"
+
+
+@pytest.mark.parametrize("untestable", [False, True])
+def test_a_first_run_of_a_candidate_has_the_rest_of_its_proof_beside_it(untestable: bool) -> None:
+    """Unless a parent cannot be tested: then there is no proof."""
+    parents = {"m0": [], "p": ["m0"], "c": ["p"], "a": ["c"], "b": ["c"], "good": ["p"]}
+    parents["m1"] = ["a", "b", "good"]
+    world = World(parents, "c", broken=frozenset({"p"} if untestable else ()))
+    one = session(world, "m0", "m1", SearchOptions(first_parent=False))
+    while isinstance(ask := one.next(), Ask) and ask.phase is Phase.GATE:
+        one.tell(ask.commit, world.answer(ask))
+    assert isinstance(ask, Ask)
+    for commit in ("a", "b", "good", *(["p"] if untestable else [])):
+        one.tell(commit, world.answer(replace(ask, commit=commit, trials=4)))
+    plain, asks = one.next(), one.next_k(2)
+    assert isinstance(plain, Ask)
+    assert isinstance(asks, tuple)
+    assert (plain.phase, plain.commit, plain.trials) == (Phase.PROOF, "c", 1)
+    runs = {a.commit: a.trials for a in asks}
+    assert runs["c"] == (1 if untestable else 2)
+    assert runs.get("p") == (None if untestable else 2)
+    answer, _ = rounds(one, world.answer, 2)
+    assert isinstance(answer, Range if untestable else Found)
 
 
 @given(st.integers(0, 10**6), MODES, st.integers(2, 8))
