@@ -139,15 +139,32 @@ def _least(grid: table.Matrix) -> list[str]:
 
 
 def _patches(grid: table.Matrix, words: Words) -> str:
-    """Return which sets of patches make every broken cell good, and which break a good one."""
+    """Return which sets of patches make every broken cell good, and which break a good one.
+
+    If none can be compared with its unpatched revision, it is what they show.
+    """
     effects = {p: r for p, r in patched.ranks(grid).items() if r != {Rank.UNTESTED}}
     if not effects:
-        return ""
+        return _alone(grid, words)
     # Measured without marks, so that both texts of a headline say the same.
     plain = patched.clauses(grid, lambda name: cut(one_line(name), words.width))
     if len(plain) == 1 and len(plain[0]) <= words.reach + _CLAUSE:
         return patched.clauses(grid, words.name)[0]
     return _several_sets(grid, effects, words)
+
+
+def _alone(grid: table.Matrix, words: Words) -> str:
+    """Return what patched cells show if none can be compared; "" if there is none."""
+    rows = [row for row in grid.rows if row.patches and patched.tested(grid, row)]
+    if not rows:
+        return ""
+    cells = [cell for row in rows for cell in patched.tested(grid, row).values()]
+    said = f"with {_on(grid, list(dict.fromkeys(row.patches for row in rows)), words)}, "
+    said += patched.seen(cells, words.name)
+    if any(patched.base_of(grid, row) for row in rows):
+        return said
+    one = len({(row.sha, row.machine) for row in rows}) == 1
+    return f"{said}, and the unpatched {'revision was' if one else 'revisions were'} not run"
 
 
 def _several_sets(

@@ -19,6 +19,9 @@ from buildkit_bisect.result import CellInfo, chance
 
 Cells = Mapping[Column, CellInfo]
 
+#: Verdicts of cells that say nothing.
+_UNTESTED = (Verdict.SKIP, Verdict.INFRA)
+
 
 class Rank(IntEnum):
     """What patches do to the cells of one revision, beyond chance; breakage first."""
@@ -37,7 +40,7 @@ def clauses(grid: table.Matrix, mark: Mark) -> list[str]:
     """Return a clause per set of patches, one for all with the same effect, breakage first."""
     effects: dict[tuple[str, tuple[Rank, str]], list[str]] = {}
     for row in grid.rows:
-        own = _tested(grid, row)
+        own = tested(grid, row)
         if row.patches and own:
             patches = mark(" + ".join(row.patches))
             effect = compare(base_of(grid, row), own, mark)
@@ -55,7 +58,7 @@ def ranks(grid: table.Matrix) -> dict[tuple[str, ...], set[Rank]]:
     """Return what each set of patches does, over all revisions that it was applied to."""
     found: dict[tuple[str, ...], set[Rank]] = {}
     for row in grid.rows:
-        own = _tested(grid, row)
+        own = tested(grid, row)
         if row.patches and own:
             effect, _ = compare(base_of(grid, row), own, str)
             found.setdefault(row.patches, set()).add(effect)
@@ -66,10 +69,11 @@ def base_of(grid: table.Matrix, row: table.Row) -> Cells:
     """Return the tested cells of the unpatched revision of *row*, {} if it was not run."""
     same = (r for r in grid.rows if (r.sha, r.machine) == (row.sha, row.machine))
     plain = next((r for r in same if not r.patches), None)
-    return _tested(grid, plain) if plain else {}
+    return tested(grid, plain) if plain else {}
 
 
-def _tested(grid: table.Matrix, row: table.Row) -> Cells:
+def tested(grid: table.Matrix, row: table.Row) -> Cells:
+    """Return the cells of *row* that are not controls."""
     cells = {c: grid.cell(row, c) for g in grid.groups for c in g.columns if not c.control}
     return {column: cell for column, cell in cells.items() if cell}
 
@@ -80,11 +84,11 @@ def _each(names: Sequence[str]) -> str:
 
 def compare(base: Cells, own: Cells, mark: Mark) -> tuple[Rank, str]:
     """Return (rank, clause): the *own* cells compared with those of *base*, which may be empty."""
-    if all(c.verdict == Verdict.SKIP for c in own.values()):
-        return Rank.UNTESTED, "nothing could be tested"
+    shown = seen(list(own.values()), mark)
+    if all(c.verdict in _UNTESTED for c in own.values()):
+        return Rank.UNTESTED, shown
     if not base:
-        bad = [c for c in own.values() if c.verdict == Verdict.BAD]
-        return Rank.UNTESTED, f"{_of(bad, own, mark)}, and the unpatched revision was not run"
+        return Rank.UNTESTED, f"{shown}, and the unpatched revision was not run"
     pairs = [_Pair(cell, own[column]) for column, cell in base.items() if column in own]
     broken = [p for p in pairs if p.before.verdict == Verdict.BAD]
     broke = [p for p in pairs if (p.before.verdict, p.verdict) == (Verdict.GOOD, Verdict.BAD)]
@@ -93,8 +97,7 @@ def compare(base: Cells, own: Cells, mark: Mark) -> tuple[Rank, str]:
     if broken:
         parts.append(_of_broken(broken, mark))
     elif not broke:
-        good = f"{_of([], own, mark)}, as without it"
-        parts.append(good if _all_good(own) else "the result is inconclusive")
+        parts.append(f"{shown}, as without it" if _all_good(own) else "the result is inconclusive")
     every = bool(broken) and all(p.verdict == Verdict.GOOD and p.sure for p in broken)
     rank = Rank.BREAKS if sure else Rank.FIXES if every else Rank.OTHER
     return rank, " and ".join(parts)
@@ -137,12 +140,19 @@ def _all_good(own: Cells) -> bool:
     return all(c.verdict == Verdict.GOOD for c in own.values())
 
 
-def _of(bad: Sequence[CellInfo], own: Cells, mark: Mark) -> str:
+def seen(own: Sequence[CellInfo], mark: Mark) -> str:
+    """Return what cells show, compared with nothing: ``all 9 tested cells are good``."""
+    tested = [c for c in own if c.verdict not in _UNTESTED]
+    bad = [c for c in tested if c.verdict == Verdict.BAD]
+    if not tested:
+        return "nothing could be tested"
+    left = len(own) - len(tested)
+    more = f", {left} could not be tested" if left else ""
+    cells = share(len(bad) or len(tested), len(tested), "tested cell")
     if bad:
-        cells = share(len(bad), len(own), "tested cell")
-        return f"{cells} {are(len(bad))} bad ({_ways(bad, mark)})"
-    if _all_good(own):
-        return f"{share(len(own), len(own), 'tested cell')} {are(len(own))} good"
+        return f"{cells} {are(len(bad))} bad ({_ways(bad, mark)}){more}"
+    if all(c.verdict == Verdict.GOOD for c in tested):
+        return f"{cells} {are(len(tested))} good{more}"
     return "the result is inconclusive"
 
 
