@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from buildkit_bisect.headline import Mark, Said, Words, cut, headline
 from buildkit_bisect.model import ToolOutcome, Verdict
@@ -97,9 +97,10 @@ def _matrix(grid: table.Matrix, words: Words) -> Said:
 
 def _broken(grid: table.Matrix, words: Words) -> str:
     """Return which unpatched revisions are broken, and what their bad cells share."""
-    tested = {k: c for k, c in clauses.tested_cells(grid).items() if not k[0].patches}
+    plain = {k: c for k, c in clauses.own_cells(grid).items() if not k[0].patches}
+    tested = {key: cell for key, cell in plain.items() if patched.was_tested(cell)}
     own: dict[table.Row, list[CellInfo]] = {}
-    for (row, _), cell in tested.items():
+    for (row, _), cell in plain.items():
         own.setdefault(row, []).append(cell)
     rows = [row for row in grid.rows if row in own]
     bad = [r for r in rows if any(c.verdict == Verdict.BAD for c in own[r])]
@@ -122,11 +123,12 @@ def _broken(grid: table.Matrix, words: Words) -> str:
 
 def _least(grid: table.Matrix) -> list[str]:
     """Return how many cells of each broken unpatched revision are bad, if that says more."""
-    tested = {k: c for k, c in clauses.tested_cells(grid).items() if not k[0].patches}
+    tested = {k: c for k, c in clauses.own_cells(grid).items() if not k[0].patches}
     bad = [key for key, cell in tested.items() if cell.verdict == Verdict.BAD]
     counts = Counter(row for row, _ in bad)
     every = len({column for _, column in tested})
-    if any(cell.verdict in {Verdict.SKIP, Verdict.INFRA} for cell in tested.values()):
+    whole = len({row for row, _ in tested}) * every == len(tested)
+    if not whole or not all(map(patched.was_tested, tested.values())):
         return []
     if len(counts) < 2 or set(counts.values()) == {every}:  # noqa: PLR2004
         return []
@@ -145,12 +147,16 @@ def _patches(grid: table.Matrix, words: Words) -> str:
     """
     effects = {p: r for p, r in patched.ranks(grid).items() if r != {Rank.UNTESTED}}
     if not effects:
-        return _alone(grid, words)
+        return _one_clause(grid, words) or _alone(grid, words)
+    return _one_clause(grid, words) or _several_sets(grid, effects, words)
+
+
+def _one_clause(grid: table.Matrix, words: Words) -> str:
+    """Return the clause on all sets of patches if there is only one and room for it, or ""."""
     # Measured without marks, so that both texts of a headline say the same.
     plain = patched.clauses(grid, lambda name: cut(one_line(name), words.width))
-    if len(plain) == 1 and len(plain[0]) <= words.reach + _CLAUSE:
-        return patched.clauses(grid, words.name)[0]
-    return _several_sets(grid, effects, words)
+    room = len(plain) == 1 and len(plain[0]) <= words.reach + _CLAUSE
+    return patched.clauses(grid, words.name)[0] if room else ""
 
 
 def _alone(grid: table.Matrix, words: Words) -> str:
@@ -161,7 +167,10 @@ def _alone(grid: table.Matrix, words: Words) -> str:
     cells = [cell for row in rows for cell in patched.tested(grid, row).values()]
     said = f"with {_on(grid, list(dict.fromkeys(row.patches for row in rows)), words)}, "
     said += patched.seen(cells, words.name)
-    if any(patched.base_of(grid, row) for row in rows):
+    bases = [patched.base_of(grid, row) for row in rows]
+    if any(cell.verdict == Verdict.BAD for base in bases for cell in base.values()):
+        return f"{said}, and no broken cell was tested"
+    if any(bases):
         return said
     one = len({(row.sha, row.machine) for row in rows}) == 1
     return f"{said}, and the unpatched {'revision was' if one else 'revisions were'} not run"
@@ -172,19 +181,37 @@ def _several_sets(
 ) -> str:
     fix = [p for p, ranks in effects.items() if ranks == {Rank.FIXES}]
     broke = [p for p, ranks in effects.items() if Rank.BREAKS in ranks]
+    partly = [p for p, r in effects.items() if Rank.PARTLY in r and r <= {Rank.FIXES, Rank.PARTLY}]
     rest = [p for p in effects if p not in fix]
     if fix:
         said = f"with {_on(grid, fix, words)}, every broken cell is good"
         others = f"{len(rest)} other {'set' if len(rest) == 1 else 'sets'} of patches"
         if broke:
             return f"{said}; {len(broke)} of {others} {_break(broke)} a good cell"
-        return f"{said}; not so with {others}" if rest else said
+        return f"{said}{_others(effects, rest)}"
     if len(broke) == len(effects):
         cells = "a cell that was good is" if len(broke) == 1 else "cells that were good are"
         return f"with {_on(grid, broke, words)}, {cells} bad"
     if broke:
         return f"{len(broke)} of {plural(len(rest), 'set')} of patches {_break(broke)} a good cell"
+    if partly:
+        said = "every broken cell that was tested is good, but some were not tested"
+        others = _others(effects, [p for p in rest if p not in partly])
+        return f"with {_on(grid, partly, words)}, {said}{others}"
     return f"with {_on(grid, rest, words)}, {_without_effect(grid)}"
+
+
+def _others(effects: Mapping[tuple[str, ...], set[Rank]], others: Sequence[tuple[str, ...]]) -> str:
+    """Return of how many *others* it is not so that every broken cell is good, or not known."""
+    if not others:
+        return ""
+    bad = sum(Rank.STILL_BAD in effects[patches] for patches in others)
+    sets = f"{len(others)} other {'set' if len(others) == 1 else 'sets'} of patches"
+    if bad == len(others):
+        return f"; not so with {sets}"
+    if not bad:
+        return f"; not known for {sets}"
+    return f"; not so with {bad} of {sets}, not known for {len(others) - bad}"
 
 
 def _break(sets: list[tuple[str, ...]]) -> str:
@@ -193,11 +220,12 @@ def _break(sets: list[tuple[str, ...]]) -> str:
 
 def _without_effect(grid: table.Matrix) -> str:
     """Return what patched cells show if none is fixed or broken beyond chance."""
-    cells = clauses.tested_cells(grid)
+    cells = clauses.own_cells(grid)
     bad = [bool(row.patches) for (row, _), c in cells.items() if c.verdict == Verdict.BAD]
     if any(bad):
         return "some cells are bad"
-    return "no cell is bad, which may be chance" if bad else "no cell is bad either"
+    chance = "no tested cell is bad, which may be chance"
+    return chance if bad else "no tested cell is bad either"
 
 
 def _sets(sets: list[tuple[str, ...]], words: Words) -> str:

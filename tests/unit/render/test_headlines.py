@@ -334,9 +334,9 @@ ONE = ("cached",)  # a single trial proves nothing
         (RAN, {("p",): (RAN, "cached"), ("q",): ("export-failed", "cached")},
          "With each of p and q on a, some cells are bad"),
         ((RAN,), {("p",): (ONE, "cached"), ("q",): (ONE * 2, "cached")},
-         "With each of p and q on a, no cell is bad, which may be chance"),
+         "With each of p and q on a, no tested cell is bad, which may be chance"),
         ("cached", {("p",): ("cached", "cached"), ("q",): ("cached", ("cached", "unclassified"))},
-         "With each of p and q on a, no cell is bad either"),
+         "With each of p and q on a, no tested cell is bad either"),
     ],
 )  # fmt: skip
 def test_the_headline_on_several_sets_of_patches(
@@ -363,7 +363,7 @@ LONG = tuple(f"a-patch-with-a-name-{n}" for n in range(3))
          ("With each of p and q on a and b, 1 of 4 tested cells is bad (ran despite layers), and"
           " the unpatched revisions were not run.")),
         ([("a", ("p",), "cached", "cached"), ("a", ("q",), "cached", "cached")],
-         "With each of p and q on a, all 4 tested cells are good, and the unpatched revision was"),
+         "With each of p and q on a, all 2 tested cells are good, and the unpatched revision was"),
         ([("a", ("p",), "skip (build)", "skip (build)")], "With p on a, nothing could be tested"),
         ([("a", ("p",), "infra", "infra")], "With p on a, nothing could be tested"),
         ([("a", ("p",), "cached", "infra")], "With p on a, the tested cell is good, 1 could not"),
