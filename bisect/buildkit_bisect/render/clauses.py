@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.headline import Mark
@@ -75,10 +75,10 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     if len(rows) == 1:
         head = f"broken in {mark(rows[0].label)}"
     elif len(bad) == len(rows):
-        head = f"broken in all {len(rows)} {table.noun(rows)}s"
+        head = f"broken in all {len(rows)} {ran(grid, rows)}{table.noun(rows)}s"
     else:
-        head = f"broken in {len(bad)} of {len(rows)} {table.noun(rows)}s"
-    common = only_in(grid, tested, bad_columns, mark)
+        head = f"broken in {len(bad)} of {len(rows)} {ran(grid, rows)}{table.noun(rows)}s"
+    common = only_in(grid, tested, mark)
     columns, failing = {column for _, column in tested}, set(bad_columns)
     parts = []
     for outcome in sorted(ways, key=lambda o: (-len(places[o]), o)):
@@ -99,6 +99,11 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
         doubt if flaky else "",
         missing if untested else "",
     ]
+
+
+def ran(grid: table.Matrix, rows: Sequence[table.Row]) -> str:
+    """Return ``tested `` if only controls of some unpatched row ran, which is not in *rows*."""
+    return "tested " if len(rows) < sum(not row.patches for row in grid.rows) else ""
 
 
 def _cells(grid: table.Matrix, some: list[Column], tested: set[Column], mark: Mark) -> list[str]:
@@ -134,14 +139,18 @@ def whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
 
 
 def only_in(
-    grid: table.Matrix,
-    tested: Iterable[tuple[table.Row, Column]],
-    bad: Sequence[Column],
-    mark: Mark,
+    grid: table.Matrix, tested: Mapping[tuple[table.Row, Column], CellInfo], mark: Mark
 ) -> str:
-    """Return the axis values that all bad cells have, but not all tested cells."""
-    common = []
+    """Return the axis values that all bad cells have, but not all of *tested*, the tested cells.
+
+    "" also if a row with bad cells lacks others: they may be bad too.
+    """
     columns = {column for _, column in tested}
+    found = [key for key, cell in tested.items() if cell.verdict == Verdict.BAD]
+    if any((row, column) not in tested for row, _ in found for column in columns):
+        return ""
+    bad = [column for _, column in found]
+    common = []
     scenarios = {group.scenario.name: group.scenario for group in grid.groups}
     if len({c.scenario for c in bad}) == 1 and len({c.scenario for c in columns}) > 1:
         common.append(f"scenario {mark(bad[0].scenario)}")

@@ -109,7 +109,7 @@ def _broken(grid: table.Matrix, words: Words) -> str:
     if not bad:
         return _capital(clauses.whole(own, words.name))
     columns = [column for (_, column), c in tested.items() if c.verdict == Verdict.BAD]
-    where = clauses.only_in(grid, tested, columns, words.name)
+    where = clauses.only_in(grid, tested, words.name)
     outcomes = {c.outcome for c in tested.values() if c.verdict == Verdict.BAD}
     how = f": {words.name(symbols.word(outcomes.pop()))}" if len(outcomes) == 1 else ""
     if len(rows) == 1:
@@ -117,6 +117,7 @@ def _broken(grid: table.Matrix, words: Words) -> str:
         return f"{words.name(bad[0].label)} is broken{where or count}{how}"
     spans = ", ".join(clauses.spans(rows, bad, words.name)[: words.few])
     without = "unpatched " if any(row.patches for row in grid.rows) else ""
+    without = clauses.ran(grid, rows) + without
     count = f"all {len(rows)}" if len(bad) == len(rows) else f"{len(bad)} of {len(rows)}"
     return f"Broken in {count} {without}{table.noun(rows)}s ({spans}){where}{how}"
 
@@ -132,7 +133,7 @@ def _least(grid: table.Matrix) -> list[str]:
         return []
     if len(counts) < 2 or set(counts.values()) == {every}:  # noqa: PLR2004
         return []
-    if clauses.only_in(grid, tested, [column for _, column in bad], str):
+    if clauses.only_in(grid, tested, str):
         return []
     few, many = min(counts.values()), max(counts.values())
     joined = "or" if many == few + 1 else "to"
@@ -334,12 +335,12 @@ def _bad_at_the_end(result: Result, info: BisectInfo) -> tuple[str, ...]:
     places = {step.sha: step.position for step in info.steps if step.position is not None}
     seen = [c for c in result.cells if c.revision in places and not c.control]
     last = max((places[c.revision] for c in seen), default=0)
-    newest = [c for c in seen if places[c.revision] == last]
-    bad = sum(c.verdict == Verdict.BAD for c in newest)
-    if not bad or len(newest) == 1:
+    bad = sum(c.verdict == Verdict.BAD for c in seen if places[c.revision] == last)
+    cells = len({table.column_of(c) for c in seen})  # some may lack the newest commit
+    if not bad or cells == 1:
         return ()
     every = "both" if bad == 2 else f"all {bad}"  # noqa: PLR2004
-    count = every if bad == len(newest) else f"{bad} of {len(newest)}"
+    count = every if bad == cells else f"{bad} of {cells}"
     return (f"{count} cells {'is' if bad == 1 else 'are'} bad at the newest",)
 
 

@@ -202,3 +202,35 @@ def test_the_table_counts_what_was_not_run() -> None:
     assert [re.sub("<.*?>", "", cells[1]) for cells in shown[1:]] == [
         "❌ layers dropped: 6", "✅ cached: 4 · ▫️ not run: 2",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("letters", "only"),
+    [(("bg", "bg"), True), (("bgs", "bg"), True), (("b.", ".g"), False), (("bg", "b."), False),
+     (("bs", "gg"), False), (("bg", ".g"), True)],
+)  # fmt: skip
+def test_only_with_a_value_needs_every_other_value_in_each_broken_row(
+    letters: tuple[str, str], only: bool
+) -> None:
+    first, second = letters
+    found = matrix(row(first), row(second, ref="b"))
+    for said in (render.finding(found), *clauses(found)[:1]):
+        assert (", only with" in said) == only
+
+
+def test_a_revision_of_which_only_controls_ran_is_no_broken_one() -> None:
+    found = matrix(row("bb"), row("bb", ref="b"), row("", ref="c", control="g"))
+    assert render.finding(found).startswith("Broken in all 2 tested revisions (a, b)")
+    assert clauses(found)[0].startswith("Broken in all 2 tested revisions: ")
+
+
+def test_all_cells_are_bad_at_the_newest_only_if_all_ran_there() -> None:
+    found = results.boundaries()
+    info = found.bisect
+    assert info
+    found = replace(found, bisect=replace(info, good="a", bad="b", changes=info.changes[:1]))
+    assert render.finding(found).endswith("; both cells are bad at the newest.")
+    last = max(info.steps, key=lambda step: step.position or 0).sha
+    newest = [c for c in found.cells if c.revision == last and not c.control]
+    fewer = replace(found, cells=tuple(c for c in found.cells if c is not newest[0]))
+    assert render.finding(fewer).endswith("; 1 of 2 cells is bad at the newest.")
