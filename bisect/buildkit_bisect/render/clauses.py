@@ -129,13 +129,19 @@ def whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
         return "nothing could be tested"
     unsure = [r for r, some in own.items() if any(c.verdict != Verdict.GOOD for c in some)]
     if unsure:
-        weak = any(patched.was_tested(c) and c.verdict != Verdict.GOOD for c in cells)
-        missing = not all(map(patched.was_tested, cells))
-        why = " or ".join([*["are inconclusive"] * weak, *["could not be tested"] * missing])
         names = listed([mark(row.label) for row in unsure])
-        return f"no tested cell is bad, but some cells of {names} {why}"
+        return f"no tested cell is bad, but some cells of {names} {doubt(cells)}"
     count = len(cells)
     return f"nothing is broken: {share(count, count, 'tested cell')} {are(count)} good"
+
+
+def doubt(cells: Sequence[CellInfo]) -> str:
+    """Return why some of *cells* are neither good nor bad: ``are inconclusive``; or ""."""
+    weak = any(
+        c.verdict not in (Verdict.GOOD, Verdict.BAD) and patched.was_tested(c) for c in cells
+    )
+    missing = not all(map(patched.was_tested, cells))
+    return " or ".join([*["are inconclusive"] * weak, *["could not be tested"] * missing])
 
 
 def only_in(

@@ -199,7 +199,7 @@ def _several_sets(
         said = "every broken cell that was tested is good, but some were not tested"
         others = _others(effects, [p for p in rest if p not in partly])
         return f"with {_on(grid, partly, words)}, {said}{others}"
-    return f"with {_on(grid, rest, words)}, {_without_effect(grid)}"
+    return f"with {_on(grid, rest, words)}, {_without_effect(grid, effects)}"
 
 
 def _others(effects: Mapping[tuple[str, ...], set[Rank]], others: Sequence[tuple[str, ...]]) -> str:
@@ -219,14 +219,20 @@ def _break(sets: list[tuple[str, ...]]) -> str:
     return "breaks" if len(sets) == 1 else "break"
 
 
-def _without_effect(grid: table.Matrix) -> str:
-    """Return what patched cells show if none is fixed or broken beyond chance."""
-    cells = clauses.own_cells(grid)
-    bad = [bool(row.patches) for (row, _), c in cells.items() if c.verdict == Verdict.BAD]
-    if any(bad):
+def _without_effect(grid: table.Matrix, effects: Mapping[tuple[str, ...], set[Rank]]) -> str:
+    """Return what the cells of sets of patches show if none is fixed or broken beyond chance."""
+    rows = [row for row in grid.rows if row.patches in effects]
+    cells = [cell for row in rows for cell in patched.tested(grid, row).values()]
+    bases = [cell for row in rows for cell in patched.base_of(grid, row).values()]
+    if any(cell.verdict == Verdict.BAD for cell in cells):
         return "some cells are bad"
-    chance = "no tested cell is bad, which may be chance"
-    return chance if bad else "no tested cell is bad either"
+    if doubt := clauses.doubt(cells):
+        return f"no tested cell is bad, but some {doubt}"
+    if any(Rank.UNTESTED in ranks for ranks in effects.values()):
+        return "no tested cell is bad, but not all can be compared"
+    if any(cell.verdict == Verdict.BAD for cell in bases):
+        return "no tested cell is bad, which may be chance"
+    return "no tested cell is bad either"
 
 
 def _sets(sets: list[tuple[str, ...]], words: Words) -> str:

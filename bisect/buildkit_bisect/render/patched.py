@@ -214,6 +214,8 @@ def _of_broken(broken: Sequence[_Pair], count: int, mark: Mark) -> str:
     if len(bad) == len(tested):
         return f"{every} still bad ({_ways(bad, mark)})"
     unsure = len(tested) - len(good) - len(bad)
+    if unsure == len(tested):
+        return f"{every} inconclusive"
     parts: list[str] = []
     for some in (sure, unsure_good):
         if some:
@@ -224,11 +226,16 @@ def _of_broken(broken: Sequence[_Pair], count: int, mark: Mark) -> str:
         parts.append(f"{len(bad)}{of} {are(len(bad))} still bad ({_ways(bad, mark)})")
     if unsure:
         parts.append(f"{unsure}{'' if parts else of} inconclusive")
-    if len(tested) < len(broken):
-        parts.append(f"{len(broken) - len(tested)} could not be tested")
-    if missing := count - len(broken):
-        parts.append(f"{missing} {'was' if missing == 1 else 'were'} not run")
-    return listed(parts)
+    return listed([*parts, *_untested(len(tested), len(broken), count)])
+
+
+def _untested(tested: int, run: int, count: int) -> list[str]:
+    """Return parts of a list: how many of *count* broken cells were not tested, and why."""
+    missing = count - run
+    return [
+        *([f"{run - tested} could not be tested"] if tested < run else []),
+        *([f"{missing} {'was' if missing == 1 else 'were'} not run"] if missing else []),
+    ]
 
 
 def _every(tested: int, run: int, count: int) -> str:

@@ -336,7 +336,7 @@ ONE = ("cached",)  # a single trial proves nothing
         ((RAN,), {("p",): (ONE, "cached"), ("q",): (ONE * 2, "cached")},
          "With each of p and q on a, no tested cell is bad, which may be chance"),
         ("cached", {("p",): ("cached", "cached"), ("q",): ("cached", ("cached", "unclassified"))},
-         "With each of p and q on a, no tested cell is bad either"),
+         "With each of p and q on a, no tested cell is bad, but some are inconclusive"),
     ],
 )  # fmt: skip
 def test_the_headline_on_several_sets_of_patches(

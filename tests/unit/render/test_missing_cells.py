@@ -75,6 +75,8 @@ def says(found: Result) -> str:
         ("bg", "sg", "the one broken cell could not be tested"),
         ("bbg", "s.g", "none of 2 broken cells was tested"),
         ("bb", "gg", "all 2 broken cells are good"),
+        ("b", "w", "the one broken cell is inconclusive"),
+        ("bb", "w.", "the one of 2 broken cells that was run is inconclusive"),
         # What is bad with the patches, and not known without them, is not left out.
         ("b.", "gb", ("the one broken cell is good and 1 cell is bad (layers dropped) that is not"
                       " known without it")),
@@ -132,6 +134,29 @@ def test_a_set_of_patches_is_not_good_everywhere_for_one_of_two_revisions() -> N
         row("bb"), row("bb", ref="b"), row("gg", "p"), row("g.", "p", ref="b"),
     ))  # fmt: skip
     assert "every broken cell that was tested is good, but some were not tested" in found
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        # Not those of other rows: q is not known to be bad.
+        ([row("b"), row("w", "q"), row("b", "p", ref="b")],
+         "With q on a, no tested cell is bad, but some are inconclusive"),
+        ([row("bb"), row("ww", "p"), row("ws", "q")],
+         ("With each of p and q on a, no tested cell is bad, but some are inconclusive or could"
+          " not be tested")),
+        ([row("bb"), row("ww", "q"), row("bb", "q", ref="c"), row("gw", "r", "s")],
+         "With each of q and r + s on a and c, some cells are bad"),
+        ([row("bb"), row("ww", "q"), row("gw", "r"), row("b", "p", ref="b")],
+         "With each of q and r on a, no tested cell is bad, but some are inconclusive"),
+        ([row("b"), row("g"), row("g", "p"), row("g", "p", ref="c")],
+         "With p on a and c, no tested cell is bad, but not all can be compared"),
+        ([row("gg"), row("gg", "p"), row("g.", "q")],
+         "With each of p and q on a, no tested cell is bad either"),
+    ],
+)  # fmt: skip
+def test_what_patches_show_is_of_their_own_rows(cells: list[list[CellInfo]], said: str) -> None:
+    assert f". {said}." in render.finding(matrix(*cells))
 
 
 @pytest.mark.parametrize(
