@@ -174,6 +174,9 @@ class Ahead:
             for group in self._groups(wanted):
                 self._builds(group)
                 for batch in _batches(group):
+                    if not any(map(self._lacks, batch)):
+                        yield from batch  # without a wait for another campaign's trial
+                        continue
                     with self._crew.running(self._waiting), nothing_left(self._pending):
                         settled = list(self._settled(batch))
                     yield from settled
@@ -255,6 +258,13 @@ class Ahead:
             if left:
                 self._wait()
 
+    def _lacks(self, wanted: Wanted) -> bool:
+        """Whether something of a cell is to be run."""
+        build = self._means.built(wanted.variant)
+        if not isinstance(build, Build):
+            return build is None and wanted.variant.label not in self._failed
+        return any(self._left(*each) for each in self._jobs(wanted, build))
+
     def _running(self, wanted: Wanted) -> bool:
         """Whether something of a cell runs, after its trials were begun if there is a build."""
         if wanted.variant in self._building.values():
@@ -279,11 +289,9 @@ class Ahead:
         yield self._means.job(wanted.variant, build, scenario, wanted.axes), count, wanted.of
 
     def _begun(self, job: TrialJob, count: int, of: Mapping[str, int] | None) -> _Cell:
-        cell = self._cells.get(job.key)
-        if cell is None:
-            stored = self._means.trials.count(job.key, of)
-            cell = self._cells[job.key] = _Cell(job=job, stored=stored)
-        for number in range(cell.stored + len(cell.begun) + 1, count + 1):
+        left = self._left(job, count, of)
+        cell = self._cells[job.key]
+        for number in left:
             self._means.emit(
                 TrialStarted(row=job.of.label, column=job.column, number=number, of=count)
             )
@@ -291,6 +299,14 @@ class Ahead:
             cell.begun.append(future)
             self._trials[future] = cell
         return cell
+
+    def _left(self, job: TrialJob, count: int, of: Mapping[str, int] | None) -> range:
+        """Return the numbers of the trials that are neither stored nor begun."""
+        cell = self._cells.get(job.key)
+        if cell is None:
+            stored = self._means.trials.count(job.key, of)
+            cell = self._cells[job.key] = _Cell(job=job, stored=stored)
+        return range(cell.stored + len(cell.begun) + 1, count + 1)
 
     def _begin_build(self, variant: Variant) -> None:
         self._means.emit(BuildStarted(row=variant.label))

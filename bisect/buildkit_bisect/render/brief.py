@@ -13,6 +13,7 @@ from buildkit_bisect.headline import cut
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import listed, plural, several
 from buildkit_bisect.render import changes, patched, symbols, table
+from buildkit_bisect.render.clauses import controls_ran
 from buildkit_bisect.render.links import commit, link
 from buildkit_bisect.render.text import markdown, spaced_markup
 from buildkit_bisect.render.validation import effects
@@ -152,7 +153,8 @@ def _controls(grid: table.Matrix) -> Iterator[str]:
     ran = [c for c in controls if c.verdict != Verdict.SKIP or c.trials]
     good = sum(c.verdict == Verdict.GOOD for c in ran)
     if ran:
-        share = f"all {good}" if good == len(ran) else f"{good} of {len(ran)}"
+        every = f"all {good}" if controls_ran(grid) else f"all {good} tested ones"
+        share = every if good == len(ran) else f"{good} of {len(ran)}"
         yield f"controls, which the bug cannot affect: {share} good"
 
 
@@ -209,7 +211,7 @@ def _important(grid: table.Matrix, shown: list[_Rows]) -> list[_Rows]:
             newest = len(plain) - 1 - plain.index(one)
             return (0 if newest == 0 else 3 + newest, 0)
         worst = min(ranks.get(patches, {patched.Rank.OTHER}))
-        order = (patched.Rank.FIXES, patched.Rank.BREAKS)
+        order = (patched.Rank.FIXES, patched.Rank.BREAKS, patched.Rank.PARTLY)
         return (1 + order.index(worst) if worst in order else 4, 1)
 
     kept = sorted(shown, key=rank)[: ROWS - 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from buildkit_bisect.events import Column
 from buildkit_bisect.headline import Mark
@@ -45,16 +45,17 @@ def clauses(result: Result, mark: Mark = str) -> list[str]:
     return [part[:1].upper() + part[1:] for part in found if part]
 
 
-def tested_cells(grid: table.Matrix) -> dict[tuple[table.Row, Column], CellInfo]:
+def own_cells(grid: table.Matrix) -> dict[tuple[table.Row, Column], CellInfo]:
     """Return the cells that are not controls."""
     return {key: cell for key, cell in grid.cells.items() if not key[1].control}
 
 
 def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     """Return clauses on which unpatched variants are broken, where and how."""
-    tested = {k: c for k, c in tested_cells(grid).items() if not k[0].patches}
+    plain = {k: c for k, c in own_cells(grid).items() if not k[0].patches}
+    tested = {key: cell for key, cell in plain.items() if patched.was_tested(cell)}
     own: dict[table.Row, list[CellInfo]] = defaultdict(list)
-    for (row, _), cell in tested.items():
+    for (row, _), cell in plain.items():
         own[row].append(cell)
     rows = [r for r in grid.rows if r in own]
     if not rows:
@@ -74,10 +75,10 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
     if len(rows) == 1:
         head = f"broken in {mark(rows[0].label)}"
     elif len(bad) == len(rows):
-        head = f"broken in all {len(rows)} {table.noun(rows)}s"
+        head = f"broken in all {len(rows)} {ran(grid, rows)}{table.noun(rows)}s"
     else:
-        head = f"broken in {len(bad)} of {len(rows)} {table.noun(rows)}s"
-    common = only_in(grid, tested, bad_columns, mark)
+        head = f"broken in {len(bad)} of {len(rows)} {ran(grid, rows)}{table.noun(rows)}s"
+    common = only_in(grid, tested, mark)
     columns, failing = {column for _, column in tested}, set(bad_columns)
     parts = []
     for outcome in sorted(ways, key=lambda o: (-len(places[o]), o)):
@@ -88,7 +89,7 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
         parts.append(
             f"{mark(symbols.word(outcome))}{with_}" + (f" ({_few(where)})" if where else "")
         )
-    untested = [r for r in rows if all(c.verdict in {Verdict.SKIP, Verdict.INFRA} for c in own[r])]
+    untested = [r for r in rows if not any(map(patched.was_tested, own[r]))]
     missing = f"{listed([mark(r.label) for r in untested])} could not be tested"
     flaky = [k[0] for k, c in tested.items() if c.outcome == ToolOutcome.FLAKY]
     names = listed([mark(r.label) for r in dict.fromkeys(flaky)])
@@ -98,6 +99,11 @@ def _broken(grid: table.Matrix, mark: Mark) -> list[str]:
         doubt if flaky else "",
         missing if untested else "",
     ]
+
+
+def ran(grid: table.Matrix, rows: Sequence[table.Row]) -> str:
+    """Return ``tested `` if only controls of some unpatched row ran, which is not in *rows*."""
+    return "tested " if len(rows) < sum(not row.patches for row in grid.rows) else ""
 
 
 def _cells(grid: table.Matrix, some: list[Column], tested: set[Column], mark: Mark) -> list[str]:
@@ -118,24 +124,39 @@ def _few(names: list[str], limit: int = 6) -> str:
 
 def whole(own: Mapping[table.Row, list[CellInfo]], mark: Mark) -> str:
     """Return the clause for a matrix without a bad cell."""
-    unsure = [
-        mark(r.label) for r, cells in own.items() if any(c.verdict != Verdict.GOOD for c in cells)
-    ]
+    cells = [cell for some in own.values() for cell in some]
+    if not any(map(patched.was_tested, cells)):
+        return "nothing could be tested"
+    unsure = [r for r, some in own.items() if any(c.verdict != Verdict.GOOD for c in some)]
     if unsure:
-        return f"no tested cell is bad, but some cells of {listed(unsure)} are inconclusive"
-    count = sum(len(cells) for cells in own.values())
+        names = listed([mark(row.label) for row in unsure])
+        return f"no tested cell is bad, but some cells of {names} {doubt(cells)}"
+    count = len(cells)
     return f"nothing is broken: {share(count, count, 'tested cell')} {are(count)} good"
 
 
+def doubt(cells: Sequence[CellInfo]) -> str:
+    """Return why some of *cells* are neither good nor bad: ``are inconclusive``; or ""."""
+    weak = any(
+        c.verdict not in (Verdict.GOOD, Verdict.BAD) and patched.was_tested(c) for c in cells
+    )
+    missing = not all(map(patched.was_tested, cells))
+    return " or ".join([*["are inconclusive"] * weak, *["could not be tested"] * missing])
+
+
 def only_in(
-    grid: table.Matrix,
-    tested: Iterable[tuple[table.Row, Column]],
-    bad: Sequence[Column],
-    mark: Mark,
+    grid: table.Matrix, tested: Mapping[tuple[table.Row, Column], CellInfo], mark: Mark
 ) -> str:
-    """Return the axis values that all bad cells have, but not all tested cells."""
-    common = []
+    """Return the axis values that all bad cells have, but not all of *tested*, the tested cells.
+
+    "" also if a row with bad cells lacks others: they may be bad too.
+    """
     columns = {column for _, column in tested}
+    found = [key for key, cell in tested.items() if cell.verdict == Verdict.BAD]
+    if any((row, column) not in tested for row, _ in found for column in columns):
+        return ""
+    bad = [column for _, column in found]
+    common = []
     scenarios = {group.scenario.name: group.scenario for group in grid.groups}
     if len({c.scenario for c in bad}) == 1 and len({c.scenario for c in columns}) > 1:
         common.append(f"scenario {mark(bad[0].scenario)}")
@@ -186,7 +207,8 @@ def controls(grid: table.Matrix, mark: Mark) -> list[str]:
         return []
     failed = failed_controls(grid)
     if not failed:
-        return [f"{share(len(ran), len(ran), 'control cell')} {are(len(ran))} good"]
+        cell = "control cell" if controls_ran(grid) else "tested control cell"
+        return [f"{share(len(ran), len(ran), cell)} {are(len(ran))} good"]
     rows = dict.fromkeys(failed)
     cells = share(len(failed), len(ran), "control cell")
     its = "its" if len(failed) == 1 else "their"
@@ -198,6 +220,12 @@ def controls(grid: table.Matrix, mark: Mark) -> list[str]:
 def failed_controls(grid: table.Matrix) -> list[table.Row]:
     """Return the row of each control that ran and is not good."""
     return [row for row, cell in _ran(grid) if cell.verdict != Verdict.GOOD]
+
+
+def controls_ran(grid: table.Matrix) -> bool:
+    """Whether every control ran in every row."""
+    columns = [c for group in grid.groups for c in group.columns if c.control]
+    return len(_ran(grid)) == len(columns) * len(grid.rows)
 
 
 def _ran(grid: table.Matrix) -> list[tuple[table.Row, CellInfo]]:

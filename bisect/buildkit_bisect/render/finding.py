@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from buildkit_bisect.headline import Mark, Said, Words, cut, headline
 from buildkit_bisect.model import ToolOutcome, Verdict
@@ -97,9 +97,10 @@ def _matrix(grid: table.Matrix, words: Words) -> Said:
 
 def _broken(grid: table.Matrix, words: Words) -> str:
     """Return which unpatched revisions are broken, and what their bad cells share."""
-    tested = {k: c for k, c in clauses.tested_cells(grid).items() if not k[0].patches}
+    plain = {k: c for k, c in clauses.own_cells(grid).items() if not k[0].patches}
+    tested = {key: cell for key, cell in plain.items() if patched.was_tested(cell)}
     own: dict[table.Row, list[CellInfo]] = {}
-    for (row, _), cell in tested.items():
+    for (row, _), cell in plain.items():
         own.setdefault(row, []).append(cell)
     rows = [row for row in grid.rows if row in own]
     bad = [r for r in rows if any(c.verdict == Verdict.BAD for c in own[r])]
@@ -108,7 +109,7 @@ def _broken(grid: table.Matrix, words: Words) -> str:
     if not bad:
         return _capital(clauses.whole(own, words.name))
     columns = [column for (_, column), c in tested.items() if c.verdict == Verdict.BAD]
-    where = clauses.only_in(grid, tested, columns, words.name)
+    where = clauses.only_in(grid, tested, words.name)
     outcomes = {c.outcome for c in tested.values() if c.verdict == Verdict.BAD}
     how = f": {words.name(symbols.word(outcomes.pop()))}" if len(outcomes) == 1 else ""
     if len(rows) == 1:
@@ -116,21 +117,23 @@ def _broken(grid: table.Matrix, words: Words) -> str:
         return f"{words.name(bad[0].label)} is broken{where or count}{how}"
     spans = ", ".join(clauses.spans(rows, bad, words.name)[: words.few])
     without = "unpatched " if any(row.patches for row in grid.rows) else ""
+    without = clauses.ran(grid, rows) + without
     count = f"all {len(rows)}" if len(bad) == len(rows) else f"{len(bad)} of {len(rows)}"
     return f"Broken in {count} {without}{table.noun(rows)}s ({spans}){where}{how}"
 
 
 def _least(grid: table.Matrix) -> list[str]:
     """Return how many cells of each broken unpatched revision are bad, if that says more."""
-    tested = {k: c for k, c in clauses.tested_cells(grid).items() if not k[0].patches}
+    tested = {k: c for k, c in clauses.own_cells(grid).items() if not k[0].patches}
     bad = [key for key, cell in tested.items() if cell.verdict == Verdict.BAD]
     counts = Counter(row for row, _ in bad)
     every = len({column for _, column in tested})
-    if any(cell.verdict in {Verdict.SKIP, Verdict.INFRA} for cell in tested.values()):
+    whole = len({row for row, _ in tested}) * every == len(tested)
+    if not whole or not all(map(patched.was_tested, tested.values())):
         return []
     if len(counts) < 2 or set(counts.values()) == {every}:  # noqa: PLR2004
         return []
-    if clauses.only_in(grid, tested, [column for _, column in bad], str):
+    if clauses.only_in(grid, tested, str):
         return []
     few, many = min(counts.values()), max(counts.values())
     joined = "or" if many == few + 1 else "to"
@@ -139,15 +142,39 @@ def _least(grid: table.Matrix) -> list[str]:
 
 
 def _patches(grid: table.Matrix, words: Words) -> str:
-    """Return which sets of patches make every broken cell good, and which break a good one."""
+    """Return which sets of patches make every broken cell good, and which break a good one.
+
+    If none can be compared with its unpatched revision, it is what they show.
+    """
     effects = {p: r for p, r in patched.ranks(grid).items() if r != {Rank.UNTESTED}}
     if not effects:
-        return ""
+        return _one_clause(grid, words) or _alone(grid, words)
+    return _one_clause(grid, words) or _several_sets(grid, effects, words)
+
+
+def _one_clause(grid: table.Matrix, words: Words) -> str:
+    """Return the clause on all sets of patches if there is only one and room for it, or ""."""
     # Measured without marks, so that both texts of a headline say the same.
     plain = patched.clauses(grid, lambda name: cut(one_line(name), words.width))
-    if len(plain) == 1 and len(plain[0]) <= words.reach + _CLAUSE:
-        return patched.clauses(grid, words.name)[0]
-    return _several_sets(grid, effects, words)
+    room = len(plain) == 1 and len(plain[0]) <= words.reach + _CLAUSE
+    return patched.clauses(grid, words.name)[0] if room else ""
+
+
+def _alone(grid: table.Matrix, words: Words) -> str:
+    """Return what patched cells show if none can be compared; "" if there is none."""
+    rows = [row for row in grid.rows if row.patches and patched.tested(grid, row)]
+    if not rows:
+        return ""
+    cells = [cell for row in rows for cell in patched.tested(grid, row).values()]
+    said = f"with {_on(grid, list(dict.fromkeys(row.patches for row in rows)), words)}, "
+    said += patched.seen(cells, words.name)
+    bases = [patched.base_of(grid, row) for row in rows]
+    if any(cell.verdict == Verdict.BAD for base in bases for cell in base.values()):
+        return f"{said}, and no broken cell was tested"
+    if any(bases):
+        return said
+    one = len({(row.sha, row.machine) for row in rows}) == 1
+    return f"{said}, and the unpatched {'revision was' if one else 'revisions were'} not run"
 
 
 def _several_sets(
@@ -155,32 +182,57 @@ def _several_sets(
 ) -> str:
     fix = [p for p, ranks in effects.items() if ranks == {Rank.FIXES}]
     broke = [p for p, ranks in effects.items() if Rank.BREAKS in ranks]
+    partly = [p for p, r in effects.items() if Rank.PARTLY in r and r <= {Rank.FIXES, Rank.PARTLY}]
     rest = [p for p in effects if p not in fix]
     if fix:
         said = f"with {_on(grid, fix, words)}, every broken cell is good"
         others = f"{len(rest)} other {'set' if len(rest) == 1 else 'sets'} of patches"
         if broke:
             return f"{said}; {len(broke)} of {others} {_break(broke)} a good cell"
-        return f"{said}; not so with {others}" if rest else said
+        return f"{said}{_others(effects, rest)}"
     if len(broke) == len(effects):
         cells = "a cell that was good is" if len(broke) == 1 else "cells that were good are"
         return f"with {_on(grid, broke, words)}, {cells} bad"
     if broke:
         return f"{len(broke)} of {plural(len(rest), 'set')} of patches {_break(broke)} a good cell"
-    return f"with {_on(grid, rest, words)}, {_without_effect(grid)}"
+    if partly:
+        said = "every broken cell that was tested is good, but some were not tested"
+        others = _others(effects, [p for p in rest if p not in partly])
+        return f"with {_on(grid, partly, words)}, {said}{others}"
+    return f"with {_on(grid, rest, words)}, {_without_effect(grid, effects)}"
+
+
+def _others(effects: Mapping[tuple[str, ...], set[Rank]], others: Sequence[tuple[str, ...]]) -> str:
+    """Return of how many *others* it is not so that every broken cell is good, or not known."""
+    if not others:
+        return ""
+    bad = sum(Rank.STILL_BAD in effects[patches] for patches in others)
+    sets = f"{len(others)} other {'set' if len(others) == 1 else 'sets'} of patches"
+    if bad == len(others):
+        return f"; not so with {sets}"
+    if not bad:
+        return f"; not known for {sets}"
+    return f"; not so with {bad} of {sets}, not known for {len(others) - bad}"
 
 
 def _break(sets: list[tuple[str, ...]]) -> str:
     return "breaks" if len(sets) == 1 else "break"
 
 
-def _without_effect(grid: table.Matrix) -> str:
-    """Return what patched cells show if none is fixed or broken beyond chance."""
-    cells = clauses.tested_cells(grid)
-    bad = [bool(row.patches) for (row, _), c in cells.items() if c.verdict == Verdict.BAD]
-    if any(bad):
+def _without_effect(grid: table.Matrix, effects: Mapping[tuple[str, ...], set[Rank]]) -> str:
+    """Return what the cells of sets of patches show if none is fixed or broken beyond chance."""
+    rows = [row for row in grid.rows if row.patches in effects]
+    cells = [cell for row in rows for cell in patched.tested(grid, row).values()]
+    bases = [cell for row in rows for cell in patched.base_of(grid, row).values()]
+    if any(cell.verdict == Verdict.BAD for cell in cells):
         return "some cells are bad"
-    return "no cell is bad, which may be chance" if bad else "no cell is bad either"
+    if doubt := clauses.doubt(cells):
+        return f"no tested cell is bad, but some {doubt}"
+    if any(Rank.UNTESTED in ranks for ranks in effects.values()):
+        return "no tested cell is bad, but not all can be compared"
+    if any(cell.verdict == Verdict.BAD for cell in bases):
+        return "no tested cell is bad, which may be chance"
+    return "no tested cell is bad either"
 
 
 def _sets(sets: list[tuple[str, ...]], words: Words) -> str:
@@ -289,12 +341,12 @@ def _bad_at_the_end(result: Result, info: BisectInfo) -> tuple[str, ...]:
     places = {step.sha: step.position for step in info.steps if step.position is not None}
     seen = [c for c in result.cells if c.revision in places and not c.control]
     last = max((places[c.revision] for c in seen), default=0)
-    newest = [c for c in seen if places[c.revision] == last]
-    bad = sum(c.verdict == Verdict.BAD for c in newest)
-    if not bad or len(newest) == 1:
+    bad = sum(c.verdict == Verdict.BAD for c in seen if places[c.revision] == last)
+    cells = len({table.column_of(c) for c in seen})  # some may lack the newest commit
+    if not bad or cells == 1:
         return ()
     every = "both" if bad == 2 else f"all {bad}"  # noqa: PLR2004
-    count = every if bad == len(newest) else f"{bad} of {len(newest)}"
+    count = every if bad == cells else f"{bad} of {cells}"
     return (f"{count} cells {'is' if bad == 1 else 'are'} bad at the newest",)
 
 

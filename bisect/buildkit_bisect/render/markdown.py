@@ -184,17 +184,22 @@ def _fits(info: ValidationInfo) -> str:
 
 
 def _size(grid: table.Matrix) -> str:
-    """Return ``15 revisions, 16 patched; 3 cells and 5 controls each``."""
+    """Return ``15 revisions and 16 with patches; 3 cells and up to 5 controls each``."""
     unpatched = [row for row in grid.rows if not row.patches]
     plain = len(unpatched)
-    columns = [c for g in grid.groups for c in g.columns]
-    controls = sum(c.control for c in columns)
     more = len(grid.rows) - plain
+    columns = [c for g in grid.groups for c in g.columns]
+    each: list[str] = []
+    for control, noun in ((False, "cell"), (True, "control")):
+        some = [c for c in columns if c.control == control]
+        gaps = any(grid.cell(row, column) is None for row in grid.rows for column in some)
+        if some or not control:
+            said = any(part.startswith("up to") for part in each)  # once is enough
+            each.append(f"{'up to ' if gaps and not said else ''}{plural(len(some), noun)}")
     return "; ".join([
         listed(filter(None, [plural(plain, table.noun(unpatched)) if plain else "",
                              f"{more} with patches" if more else ""])),
-        listed(filter(None, [plural(len(columns) - controls, "cell"),
-                             plural(controls, "control") if controls else ""])) + " each",
+        listed(each) + " each",
     ])  # fmt: skip
 
 

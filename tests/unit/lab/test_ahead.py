@@ -231,6 +231,20 @@ def test_no_lock_is_held_while_a_cell_is_handed_out(journal: Journal) -> None:
     assert crew.log.count("take trials") == 2, "another campaign gets its turn in between"
 
 
+def test_no_lock_is_taken_if_nothing_is_to_be_run(journal: Journal) -> None:
+    """Another campaign may hold it for as long as a compile takes."""
+    crew = Crew(apart=False)
+    crew.failures = {"b": NoBuild(stage=Stage.BUILD, reason="undefined: x")}
+    one = lab(journal, crew)
+    asked = [wanted("a", 20), wanted("b", 3), wanted("c", 2, EAGER), wanted("c", 0)]
+    assert sorted(one.ahead(asked), key=asked.index) == asked
+    crew.log.clear()
+    assert list(one.ahead(asked)) == asked
+    assert crew.log == []
+    list(one.ahead([*asked, wanted("c", 3, EAGER)]))
+    assert crew.log == ["take trials", "trial c", "leave trials"]
+
+
 @pytest.mark.parametrize("apart", [True, False])
 def test_what_fails_is_said_by_the_cell(journal: Journal, apart: bool) -> None:
     crew = Crew(apart=apart)

@@ -334,9 +334,9 @@ ONE = ("cached",)  # a single trial proves nothing
         (RAN, {("p",): (RAN, "cached"), ("q",): ("export-failed", "cached")},
          "With each of p and q on a, some cells are bad"),
         ((RAN,), {("p",): (ONE, "cached"), ("q",): (ONE * 2, "cached")},
-         "With each of p and q on a, no cell is bad, which may be chance"),
+         "With each of p and q on a, no tested cell is bad, which may be chance"),
         ("cached", {("p",): ("cached", "cached"), ("q",): ("cached", ("cached", "unclassified"))},
-         "With each of p and q on a, no cell is bad either"),
+         "With each of p and q on a, no tested cell is bad, but some are inconclusive"),
     ],
 )  # fmt: skip
 def test_the_headline_on_several_sets_of_patches(
@@ -347,6 +347,38 @@ def test_the_headline_on_several_sets_of_patches(
         results.only(*results.row("a", 1, base, "cached"), *itertools.chain(*rows))
     )
     assert f". {said}" in found
+
+
+LONG = tuple(f"a-patch-with-a-name-{n}" for n in range(3))
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([("a", LONG, "cached", "cached")],
+         "With {} on a, all 2 tested cells are good, and the unpatched revision was not run. All"),
+        ([("a", LONG, "cached", RAN)],
+         "With {} on a, 1 of 2 tested cells is bad (ran despite layers), and the unpatched "),
+        ([("a", ("p",), "cached", "cached"), ("b", ("q",), "cached", RAN)],
+         ("With each of p and q on a and b, 1 of 4 tested cells is bad (ran despite layers), and"
+          " the unpatched revisions were not run.")),
+        ([("a", ("p",), "cached", "cached"), ("a", ("q",), "cached", "cached")],
+         "With each of p and q on a, all 2 tested cells are good, and the unpatched revision was"),
+        ([("a", ("p",), "skip (build)", "skip (build)")], "With p on a, nothing could be tested"),
+        ([("a", ("p",), "infra", "infra")], "With p on a, nothing could be tested"),
+        ([("a", ("p",), "cached", "infra")], "With p on a, the tested cell is good, 1 could not"),
+        ([("b", (), RAN, RAN), ("a", ("p",), "cached", "cached")],
+         ("b is broken in all 2 tested cells: ran despite layers. With p on a, all 2 tested cells"
+          " are good, and the unpatched revision was not run;")),
+    ],
+)  # fmt: skip
+def test_patched_rows_without_their_unpatched_revision_are_no_controls(
+    rows: list[tuple[str, tuple[str, ...], str, str]], said: str
+) -> None:
+    cells = [results.row(ref, ord(ref), *ways, patches=patches) for ref, patches, *ways in rows]
+    found = render.finding(results.only(*itertools.chain(*cells)))
+    assert said.format(" + ".join(LONG)) in found
+    assert "Only controls" not in found
 
 
 def test_marks_do_not_change_what_a_headline_says() -> None:
