@@ -54,11 +54,13 @@ def between(span: str, among: list[str]) -> list[str]:
 def claims(label: str, text: str, among: list[str]) -> Iterator[tuple[str, tuple[str, ...], str]]:
     """Each revision and patches of a row with the outcome that one cell of it states.
 
-    A row is ``FIRST to LAST`` or ``REV + PATCH``. A cell is an outcome, or several:
+    A row is ``FIRST to LAST`` or ``REV + PATCH + PATCH``. A cell is an outcome, or several:
     ``✅ step cached to v0.22.0, then ⚠️ flaky``.
     """
-    first, _, patch = label.partition(" + ")
-    names = tuple(patches.metadata(PATCHES / patch).series) if patch else ()
+    first, *overlay = label.split(" + ")
+    names = tuple(
+        part for name in overlay for part in patches.metadata(PATCHES / name).series or (name,)
+    )
     revisions = between(first, among)
     for part in text.split(", then "):
         outcome, _, last = part.partition(" to ")
@@ -142,6 +144,15 @@ def test_the_sentences_below_it(matrix: result.Result) -> None:
     fixed = [cell for cell in judged.cells if cell.change == "fixed"]
     scenarios = {cell.scenario for cell in judged.cells}
     assert f"all {len(fixed)} broken cells of {len(scenarios)} scenarios" in PROSE
+
+
+def test_a_series_that_was_not_measured_is_not_named_as_if_it_was() -> None:
+    """Of the published validation's parts and those of the series, README names what differs."""
+    judged = result.read(PUBLISHED / "validate-series").validation
+    assert judged
+    now = patches.metadata(PATCHES / "lazy-export-series").series
+    for part in set(judged.patches) ^ set(now):
+        assert f"[{part}](patches/{part})" in PROSE
 
 
 @pytest.mark.parametrize(("name", "before"), [("matrix", 2), ("bisect-same-bases", 3)])
