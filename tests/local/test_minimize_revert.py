@@ -138,6 +138,7 @@ def revert(
     search = SimpleNamespace(
         options=SearchOptions(find_fix=find_fix),
         is_old=lambda o: o.verdict is older,
+        is_new=lambda o: o.verdict is not older,
         scenario=SCENARIO,
         axes=(),
     )

@@ -60,7 +60,7 @@ class Place:
 class Question:
     """A change to one variant, and where its effect is looked for.
 
-    *old* says which outcomes are those of the other side of a search; without it, verdicts do.
+    *old* and *new* say which outcomes are those of the sides of a search; without, verdicts do.
     """
 
     of: str  # what the change is called
@@ -70,6 +70,7 @@ class Question:
     places: tuple[Place, ...]
     trials: int
     old: Callable[[Outcome], bool] | None = None
+    new: Callable[[Outcome], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -249,11 +250,10 @@ class Minimization:
 
     def _verdicts(self, cell: Cell, place: Place) -> list[Verdict]:
         """Return how each trial counts."""
-        old = self._question.old
-        if old is None:
+        old, new = self._question.old, self._question.new
+        if old is None or new is None:
             return [o.verdict for o in cell.judged]
-        new = {o.name for o in self._merged(self._question.without, place).judged if not old(o)}
-        return [sides(o, old=old(o), new=o.name in new, to=place.to) for o in cell.judged]
+        return [sides(old=old(o), new=new(o), to=place.to) for o in cell.judged]
 
     def _ran(self, variant: Variant, place: Place) -> bool:
         return (variant.label, place.name) in self._cells

@@ -124,6 +124,7 @@ def run(
     count: int = 4,
     to: Verdict = Verdict.GOOD,
     old: Callable[[Outcome], bool] | None = None,
+    new: Callable[[Outcome], bool] | None = None,
     said: list[str] | None = None,
 ) -> tuple[MinimizeInfo, FakeLab]:
     lab = FakeLab(shows)
@@ -135,6 +136,7 @@ def run(
         places=(Place(scenario=SCENARIO, axes=(), to=to),),
         trials=3,
         old=old,
+        new=new,
     )
     work = Work(lab=cast(Lab, lab), events=Hearing(said), folder=folder)
     return Minimization(work, question).info(), lab
@@ -266,18 +268,26 @@ def test_a_revert_brings_the_older_outcome_back(tmp_path: Path) -> None:
             return [BROKEN]
         return [FINE] if 4 in some else [OTHER]
 
-    info, _ = run(shows, tmp_path, old=lambda o: o.verdict is Verdict.GOOD)
+    old, new = (lambda o: o.verdict is Verdict.GOOD), (lambda o: o.name == "broken")
+    info, _ = run(shows, tmp_path, old=old, new=new)
     assert roles(info)[:4] == ["not-needed", "outcome", "not-needed", "other"]
     by_verdict, _ = run(shows, tmp_path / "x")
     assert roles(by_verdict)[:4] == ["not-needed", "outcome", "not-needed", "outcome"]
+
+
+def test_where_neither_side_of_the_search_is_seen_no_hunk_is_needed(tmp_path: Path) -> None:
+    old, new = (lambda o: o.verdict is Verdict.GOOD), (lambda o: o.name == "broken")
+    for odd in (ODD, OTHER):
+        info, _ = run(lambda some, odd=odd: [FINE] if some else [odd], tmp_path, old=old, new=new)
+        assert (info.status, info.tried) == ("nothing", ())
 
 
 def test_the_revert_of_a_fix_breaks(tmp_path: Path) -> None:
     def shows(some: frozenset[int]) -> Sequence[Outcome]:
         return [BROKEN] if {1, 2} <= some else [FINE]
 
-    old = lambda o: o.verdict is Verdict.BAD  # noqa: E731
-    info, _ = run(shows, tmp_path, to=Verdict.BAD, old=old)
+    old, new = (lambda o: o.verdict is Verdict.BAD), (lambda o: o.verdict is Verdict.GOOD)
+    info, _ = run(shows, tmp_path, to=Verdict.BAD, old=old, new=new)
     assert roles(info)[:4] == ["outcome", "outcome", "not-needed", "not-needed"]
     assert (info.before, info.needed) == ("fine 5 of 5", "broken 5 of 5")
 
@@ -329,9 +339,9 @@ def test_sides_of_trials() -> None:
     assert judged([BAD] * 3, [], GOOD) is Seen.UNTESTABLE
     assert judged([GOOD] * 3, [GOOD] * 3, GOOD) is Seen.UNTESTABLE
     assert judged([GOOD] * 3, [BAD] * 3, BAD) is Seen.CHANGED
-    assert sides(FINE, old=True, new=False, to=GOOD) is GOOD
-    assert sides(OTHER, old=False, new=False, to=GOOD) is WEAK
-    assert sides(BROKEN, old=False, new=True, to=GOOD) is BAD
-    assert sides(FINE, old=False, new=False, to=BAD) is GOOD
-    assert sides(ODD, old=False, new=False, to=BAD) is WEAK
+    assert sides(old=True, new=False, to=GOOD) is GOOD
+    assert sides(old=False, new=True, to=GOOD) is BAD
+    assert sides(old=True, new=False, to=BAD) is BAD
+    assert sides(old=False, new=True, to=BAD) is GOOD
+    assert sides(old=False, new=False, to=BAD) is sides(old=False, new=False, to=GOOD) is WEAK
     assert [numbered((0,)), numbered((0, 2, 3))] == ["hunk 1", "hunks 1, 3 and 4"]
