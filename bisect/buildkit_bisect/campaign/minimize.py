@@ -123,18 +123,21 @@ class Minimization:
             again = self._again(step.parts)
             needed = again.text
             if again.seen is not Seen.CHANGED:
-                status = MinimizeStatus.STOPPED
-                reason = f"not confirmed: run again, the needed hunks show {again.text}"
-        if len(step.parts) < self._count:
+                status, who = MinimizeStatus.UNCONFIRMED, numbered(step.parts)
+                shows = "shows" if len(step.parts) == 1 else "show"
+                reason = f"not confirmed: run again, {who} {shows} {again.text}"
+        if len(step.parts) < self._count and status is not MinimizeStatus.UNCONFIRMED:
             home = self._home / self._variants[step.parts].patches[-1].name
             self._say(f"{numbered(step.parts)} of {self._count} alone, as a patch: {home}")
+        # What was dropped by trials that turned out to be chance may be needed.
+        kept = everything if status is MinimizeStatus.UNCONFIRMED else step.parts
         return replace(
             info,
             status=status.value,
             reason=reason,
             before=self._text(question.without),
             needed=needed,
-            hunks=self._hunks(step.parts, self._roles(step.parts, status)),
+            hunks=self._hunks(kept, self._roles(kept, status)),
             tried=tuple(
                 HunksTried(hunks=tuple(n + 1 for n in some), seen=str(shown.seen), shown=shown.text)
                 for some, shown in self._shown.items()
