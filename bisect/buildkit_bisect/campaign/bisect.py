@@ -364,6 +364,7 @@ class Bisection:
             bad_not_run=""
             if self._newer and self._newer.ran
             else self._line.labels.get(self._search.session.bad_not_run, ""),
+            bad_shown=self._newer.not_bad if self._newer else "",
             scenario=self._search.scenario.name,
             axes=dict(self._search.axes) if self._searchable else {},
             tried=self._tried,

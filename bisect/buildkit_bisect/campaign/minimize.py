@@ -254,9 +254,10 @@ class Minimization:
     def _verdicts(self, cell: Cell, place: Place) -> list[Verdict]:
         """Return how each trial counts."""
         old, new = self._question.old, self._question.new
+        judged = [o for o in cell.judged if o.verdict is not Verdict.INFRA]  # no evidence
         if old is None or new is None:
-            return [o.verdict for o in cell.judged]
-        return [sides(old=old(o), new=new(o), to=place.to) for o in cell.judged]
+            return [o.verdict for o in judged]
+        return [sides(old=old(o), new=new(o), to=place.to) for o in judged]
 
     def _ran(self, variant: Variant, place: Place) -> bool:
         return (variant.label, place.name) in self._cells

@@ -8,7 +8,7 @@ from dataclasses import replace
 from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.minimize import MOST, TRIALS, Minimization, Place, Question
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.events import Said
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.patch import hunk_files
@@ -68,6 +68,15 @@ def of_commit(
             if revert:
                 work.lab.add_patch(revert)
             info = Minimization(work, question).info()
+        except InfraFailed as error:  # the commit is found whatever becomes of its hunks
+            return replace(
+                nothing_of_search(""),
+                of=of,
+                on=variant.label,
+                reason=f"not finished, as this machine failed: {error.message};"
+                " the same command goes on from there",
+                notes=(*notes, *said),
+            )
         except (BadInput, PatchFailed) as error:  # not after the overlay, or not text
             info = replace(nothing_of_search(error.message), of=of, on=variant.label)
         if info.status != MinimizeStatus.NOTHING:

@@ -36,6 +36,14 @@ class NewerEnd:
         """Whether it was run after the search, which had not run it."""
         return self._itself is not None and bool(self._itself.trials)
 
+    @property
+    def not_bad(self) -> str:
+        """What it showed if it was run after the search, and no trial was of the newer side."""
+        itself = self._itself
+        if itself is None or not self.ran or any(map(self._search.is_new, _judged(itself))):
+            return ""
+        return shown(itself)
+
     def not_new(self) -> str:
         """Return what the end itself shows if that is not the newer side; "" if it is.
 

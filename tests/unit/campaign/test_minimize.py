@@ -262,6 +262,13 @@ def test_a_machine_that_fails_is_not_the_hunks_fault(tmp_path: Path) -> None:
         run(lambda some: failed if some == {1, 2} else needing(3)(some), tmp_path)
 
 
+def test_a_trial_that_the_machine_failed_is_no_evidence(tmp_path: Path) -> None:
+    failed = ToolOutcome.INFRA.because("disk full")
+    info, _ = run(lambda some: [failed, FINE] if 2 in some else [BROKEN], tmp_path, count=2)
+    assert (info.status, roles(info)[:2]) == ("minimal", ["not-needed", "outcome"])
+    assert info.after == "fine 5 of 5"
+
+
 def test_a_revert_brings_the_older_outcome_back(tmp_path: Path) -> None:
     # Without hunk 4, it fails in another way: neither side of the search.
     def shows(some: frozenset[int]) -> Sequence[Outcome]:

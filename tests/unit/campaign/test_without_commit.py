@@ -155,9 +155,9 @@ def test_an_end_that_does_not_show_what_was_looked_for(shown: Sequence[Outcome],
     lab = TwoVariants(cell(TIP, shown), [CACHED])
     work = Work(lab=cast(Lab, lab), events=Silent(), folder=Path("/nowhere"))
     newer = NewerEnd(work, search(bad_not_run="v1"), TIP)
-    assert not newer.ran
+    assert (newer.ran, newer.not_bad) == (False, "")
     assert newer.not_new() == newer.not_new() == text
-    assert newer.ran
+    assert (newer.ran, newer.not_bad) == (True, text.removeprefix("v1 itself is "))
     assert lab.asked == [3]  # once
 
 
