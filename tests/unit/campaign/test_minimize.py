@@ -285,8 +285,12 @@ def test_a_revert_brings_the_older_outcome_back(tmp_path: Path) -> None:
 
 def test_where_neither_side_of_the_search_is_seen_no_hunk_is_needed(tmp_path: Path) -> None:
     old, new = (lambda o: o.verdict is Verdict.GOOD), (lambda o: o.name == "broken")
-    for odd in (ODD, OTHER):
-        info, _ = run(lambda some, odd=odd: [FINE] if some else [odd], tmp_path, old=old, new=new)
+    for odd in ([ODD], [OTHER]):
+
+        def shows(some: frozenset[int], odd: Sequence[Outcome] = odd) -> Sequence[Outcome]:
+            return [FINE] if some else odd
+
+        info, _ = run(shows, tmp_path, old=old, new=new)
         assert (info.status, info.tried) == ("nothing", ())
 
 
@@ -298,6 +302,32 @@ def test_the_revert_of_a_fix_breaks(tmp_path: Path) -> None:
     info, _ = run(shows, tmp_path, to=Verdict.BAD, old=old, new=new)
     assert roles(info)[:4] == ["outcome", "outcome", "not-needed", "not-needed"]
     assert (info.before, info.needed) == ("fine 5 of 5", "broken 5 of 5")
+
+
+def in_turn(*numbers: int, of: int = 40) -> list[Outcome]:
+    """Return trials of which those with these numbers, repeated every ten, are bad."""
+    return [BROKEN if n % 10 in numbers else FINE for n in range(of)]
+
+
+def test_good_trials_of_a_revert_that_breaks_at_times_show_no_need(tmp_path: Path) -> None:
+    # Reverting hunk 1 alone breaks as often as all, but not in its first trials.
+    def shows(some: frozenset[int]) -> Sequence[Outcome]:
+        if 1 not in some:
+            return [FINE]
+        return in_turn(3, 4, 6, 8, 9) if some == {1} else in_turn(0, 2, 3, 5, 7, 8)
+
+    old, new = (lambda o: o.verdict is Verdict.BAD), (lambda o: o.verdict is Verdict.GOOD)
+    info, _ = run(shows, tmp_path, count=2, to=Verdict.BAD, old=old, new=new)
+    assert info.status == "minimal"
+    assert roles(info)[:2] == ["outcome", "not-needed"]
+
+
+def test_a_difference_that_may_be_chance_is_called_that(tmp_path: Path) -> None:
+    info, _ = run(lambda some: [FINE] if some else in_turn(0), tmp_path, count=2)
+    assert (info.status, info.reason) == (
+        "nothing",
+        "this may be chance: broken 2 of 12, fine 10 of 12 without my-fix, fine 12 of 12 with it",
+    )
 
 
 def test_the_same_answers_lead_to_the_same_sets(tmp_path: Path) -> None:
