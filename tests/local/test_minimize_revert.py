@@ -14,7 +14,7 @@ from buildkit_bisect.campaign import validate, verify
 from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.minimize_revert import nothing_of_search, of_commit
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.events import Silent
 from buildkit_bisect.lab.cell import Cell, Origin, Trial
 from buildkit_bisect.lab.lab import Lab
@@ -138,6 +138,7 @@ def revert(
     search = SimpleNamespace(
         options=SearchOptions(find_fix=find_fix),
         is_old=lambda o: o.verdict is older,
+        is_new=lambda o: o.verdict is not older,
         scenario=SCENARIO,
         axes=(),
     )
@@ -192,6 +193,20 @@ def test_where_these_change_nothing_the_commit_itself_is_tried(
         "on master: the revert of it does not change the outcome: broken 3 of 3"
     ]
     assert [role for _, role in roles(info)] == ["not-needed", "outcome", "not-needed"]
+
+
+def test_a_machine_that_fails_does_not_lose_the_commit(
+    repo: GolangRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Build:
+        raise InfraFailed("disk full", hint="df")
+
+    monkeypatch.setattr(ReadingLab, "build", full)
+    info = revert(repo, tmp_path / "work", second)
+    assert (info.status, info.on) == ("nothing", "master")
+    assert info.reason == (
+        "not finished, as this machine failed: disk full; the same command goes on from there"
+    )
 
 
 def test_where_nothing_changes_both_reasons_are_given(repo: GolangRepo, tmp_path: Path) -> None:

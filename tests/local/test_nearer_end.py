@@ -167,3 +167,4 @@ def test_a_bad_end_that_is_good_confirms_nothing(tmp_path: Path) -> None:
     found, _ = here.search(bad="master", no_verify=False)
     assert found.first_bad == repo.commits[f"c{EARLY}"]
     assert found.reverted == "not tried: master itself is cached 3 of 3"
+    assert (found.bad_not_run, found.bad_shown) == ("", "cached 3 of 3")

@@ -23,8 +23,8 @@ from buildkit_bisect.campaign.compose import Findings
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.priors import Priors
 from buildkit_bisect.campaign.rounds import Asked
-from buildkit_bisect.campaign.search_steps import counted
 from buildkit_bisect.campaign.setup import Setup
+from buildkit_bisect.campaign.without_commit import NewerEnd
 from buildkit_bisect.events import Events, Planned, Said
 from buildkit_bisect.lab.cell import merge
 from buildkit_bisect.model import Axes, PatchRef, Variant, Verdict
@@ -117,7 +117,7 @@ class Bisection:
         self._tried: tuple[CellTried, ...] = ()  # if there are several cells, and some was run
         self._choice = ""
         self._revert: Patch | None = None  # of the found commit on the newer end, if git can
-        self._end_ran = False  # the bad end, after the search that had not run it
+        self._newer: NewerEnd | None = None  # once a commit was found
 
     def settled(self) -> Findings | None:
         """Return the refusal of ends that cannot be searched between; None if they can."""
@@ -264,39 +264,34 @@ class Bisection:
             events.emit(note)
 
     def _verify(self, work: Work, found: Found) -> str:
-        """Return what the newer end shows with the found commit reverted, as a sentence.
-
-        The bad end itself is run before, if the search did not run it: without that, a good
-        outcome of the revert would confirm nothing.
-        """
-        source, search, itself = self._setup.source, self._search, ""
+        """Return what the newer end shows with the found commit reverted, as a sentence."""
+        source = self._setup.source
         if self._request.no_verify:
             return f"not tried ({words(Bisect, no_verify=True)})"
         if self._request.releases or not isinstance(source, GitSource):
             return "not tried: a release is not one commit"
-        newer = self._line.good if self._request.find_fix else self._line.bad
-        tip = self._line.variant(newer)
+        tip = self._tip
         revert = verify.revert(source, found.first_bad, tip.revision, work.folder)
         self._revert = None if isinstance(revert, str) else revert
         if isinstance(revert, str):
             return f"not possible on {tip.revision.ref}: {revert}"
         # A revert is compiled, which takes longer than the search where builds are stored.
         work.events.emit(Said(text=self._answer_line(found, tip)))
-        if search.session.bad_not_run:
-            end = search.visit(work, tip)
-            self._end_ran = bool(end.trials)
-            shown = counted(end.counts) or f"{end.outcome.name}: {end.outcome.reason}"
-            if not search.is_bad(end.outcome):
-                return f"not tried: {tip.revision.ref} itself is {shown}"
-            itself = f"; {tip.revision.ref} itself is {shown}"
-        work.lab.add_patch(revert)
-        variant = replace(tip, patches=(*tip.patches, revert.ref))
-        cell = search.visit(work, variant)
-        if cell.outcome.verdict is Verdict.INFRA:
-            return f"not tried: {cell.outcome.reason}"
-        answer = "confirmed" if search.is_old(cell.outcome) else "NOT confirmed"
-        observed = counted(cell.counts) or f"{cell.outcome.name}: {cell.outcome.reason}"
-        return f"{answer}: {tip.revision.ref} without this commit is {observed}{itself}"
+        newer = self._newer_end(work)
+        if not_new := newer.not_new():
+            return f"not tried: {not_new}"
+        return newer.without(revert)
+
+    def _newer_end(self, work: Work) -> NewerEnd:
+        if self._newer is None:
+            self._newer = NewerEnd(work, self._search, self._tip)
+        return self._newer
+
+    @property
+    def _tip(self) -> Variant:
+        """The newer end."""
+        newer = self._line.good if self._request.find_fix else self._line.bad
+        return self._line.variant(newer)
 
     def _minimized(self, work: Work, answer: Answer) -> MinimizeInfo:
         """Return which hunks of the found commit have to be reverted for the older outcome."""
@@ -305,15 +300,17 @@ class Bisection:
         source, request = self._setup.source, self._request
         if request.releases or not isinstance(source, GitSource):
             return minimize_revert.nothing_of_search("a release is not one commit")
-        newer = self._line.variant(self._line.good if request.find_fix else self._line.bad)
+        tip, itself = self._tip, self._line.variant(answer.first_bad)
+        not_new = self._newer_end(work).not_new() if tip != itself else ""
         return minimize_revert.of_commit(
             work,
             source,
             answer.first_bad,
-            on=(newer, self._line.variant(answer.first_bad)),
+            on=(itself,) if not_new else (tip, itself),
             overlay=self._setup.patches,
-            revert=self._revert,
+            revert=None if not_new else self._revert,
             search=self._search,
+            notes=(f"not on {tip.label}: {not_new}",) if not_new else (),
         )
 
     def _answer_line(self, found: Found, tip: Variant) -> str:
@@ -365,8 +362,9 @@ class Bisection:
             bad=self._ends.bad,
             not_run=self._line.labels.get(self._search.session.not_run, ""),
             bad_not_run=""
-            if self._end_ran
+            if self._newer and self._newer.ran
             else self._line.labels.get(self._search.session.bad_not_run, ""),
+            bad_shown=self._newer.not_bad if self._newer else "",
             scenario=self._search.scenario.name,
             axes=dict(self._search.axes) if self._searchable else {},
             tried=self._tried,

@@ -23,6 +23,7 @@ from buildkit_bisect.patch.hunk_files import Change
 from buildkit_bisect.patch.hunks import Hunk
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import HunkInfo, HunkRole, HunksTried, MinimizeInfo, MinimizeStatus
+from buildkit_bisect.result.chance import may_be_chance
 from buildkit_bisect.scenario import Scenario
 from buildkit_bisect.search.minimize import Minimal, Minimizer, Seen, Subset
 
@@ -60,7 +61,7 @@ class Place:
 class Question:
     """A change to one variant, and where its effect is looked for.
 
-    *old* says which outcomes are those of the other side of a search; without it, verdicts do.
+    *old* and *new* say which outcomes are those of the sides of a search; without, verdicts do.
     """
 
     of: str  # what the change is called
@@ -70,6 +71,7 @@ class Question:
     places: tuple[Place, ...]
     trials: int
     old: Callable[[Outcome], bool] | None = None
+    new: Callable[[Outcome], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +79,7 @@ class _Shown:
     seen: Seen
     text: str
     unbuilt: bool = False
+    unsure: bool = False  # the trials do not exclude chance
 
 
 class Minimization:
@@ -108,6 +111,9 @@ class Minimization:
             return replace(info, reason=f"no hunk of {question.of} is in a program")
         whole = self._ask(everything)
         info = replace(info, before=self._text(question.without), after=whole.text)
+        if whole.unsure:
+            both = f"{info.before} without {question.of}, {whole.text} with it"
+            return replace(info, reason=f"this may be chance: {both}")
         if whole.seen is not Seen.CHANGED:
             return replace(info, reason=f"{question.of} does not change the outcome: {whole.text}")
         minimizer = Minimizer(self._count, most=MOST)
@@ -122,18 +128,24 @@ class Minimization:
             again = self._again(step.parts)
             needed = again.text
             if again.seen is not Seen.CHANGED:
+                status, who = MinimizeStatus.UNCONFIRMED, numbered(step.parts)
+                shows = "shows" if len(step.parts) == 1 else "show"
+                reason = f"not confirmed: run again, {who} {shows} {again.text}"
+            elif any(self._shown[rest].unsure for rest in self._rests(step.parts)):
                 status = MinimizeStatus.STOPPED
-                reason = f"not confirmed: run again, the needed hunks show {again.text}"
-        if len(step.parts) < self._count:
+                reason = "the trials do not exclude chance: fewer hunks may be enough"
+        if len(step.parts) < self._count and status is not MinimizeStatus.UNCONFIRMED:
             home = self._home / self._variants[step.parts].patches[-1].name
             self._say(f"{numbered(step.parts)} of {self._count} alone, as a patch: {home}")
+        # What was dropped by trials that turned out to be chance may be needed.
+        kept = everything if status is MinimizeStatus.UNCONFIRMED else step.parts
         return replace(
             info,
             status=status.value,
             reason=reason,
             before=self._text(question.without),
             needed=needed,
-            hunks=self._hunks(step.parts, self._roles(step.parts, status)),
+            hunks=self._hunks(kept, self._roles(kept, status)),
             tried=tuple(
                 HunksTried(hunks=tuple(n + 1 for n in some), seen=str(shown.seen), shown=shown.text)
                 for some, shown in self._shown.items()
@@ -159,6 +171,11 @@ class Minimization:
                 role = HunkRole.OUTCOME if shown.seen is Seen.UNCHANGED else role
                 found[number] = (role, shown.text)
         return found
+
+    def _rests(self, parts: Subset) -> list[Subset]:
+        """Return what is left of *parts* without each of them, where that is something."""
+        rests = (tuple(p for p in parts if p != number) for number in parts)
+        return [rest for rest in rests if rest]
 
     def _hunks(self, parts: Subset, roles: dict[int, tuple[HunkRole, str]]) -> tuple[HunkInfo, ...]:
         change = self._question.change
@@ -223,16 +240,23 @@ class Minimization:
         if isinstance(build, NoBuild):
             refuse_machine(build)
             return _Shown(seen=Seen.UNTESTABLE, text=f"{build.stage}: {build.reason}", unbuilt=True)
-        seen = Seen.CHANGED
+        each: set[Seen | None] = set()
         for place in self._question.places:
-            here = self._in_cell(variant, place)
-            if here is Seen.UNCHANGED:
-                return _Shown(seen=here, text=self._text(variant))
-            seen = here if here is Seen.UNTESTABLE else seen
-        return _Shown(seen=seen, text=self._text(variant))
+            each.add(self._in_cell(variant, place))
+            if Seen.UNCHANGED in each:
+                break
+        text = self._text(variant)
+        for seen in (Seen.UNCHANGED, Seen.UNTESTABLE):
+            if seen in each:
+                return _Shown(seen=seen, text=text)
+        unsure = None in each
+        return _Shown(seen=Seen.UNTESTABLE if unsure else Seen.CHANGED, text=text, unsure=unsure)
 
-    def _in_cell(self, variant: Variant, place: Place) -> Seen:
-        """Compare *variant* with the one without the change, by enough trials of both."""
+    def _in_cell(self, variant: Variant, place: Place) -> Seen | None:
+        """Compare *variant* with the one without the change, by enough trials of both.
+
+        None if these are too few to exclude chance.
+        """
         both = (self._question.without, variant)
         for factor in range(1, _MAX_FACTOR + 1):
             for side in both:
@@ -242,18 +266,28 @@ class Minimization:
             before, after = (self._merged(side, place) for side in both)
             if ToolOutcome.CONTROL_FAILED in (before.outcome.name, after.outcome.name):
                 return Seen.UNTESTABLE
-            found = judged(self._verdicts(before, place), self._verdicts(after, place), place.to)
+            seen = self._verdicts(after, place)
+            found = judged(self._verdicts(before, place), seen, place.to)
+            if found is Seen.UNCHANGED and self._may_break(variant, place, seen):
+                continue
             if found is not None:
                 return found
-        return Seen.UNTESTABLE
+        return None
+
+    def _may_break(self, variant: Variant, place: Place, seen: Sequence[Verdict]) -> bool:
+        """Whether good trials may be chance, since all of the change breaks a cell at times."""
+        whole = self._variant(tuple(range(self._count)))
+        if place.to is not Verdict.BAD or variant == whole:
+            return False
+        return may_be_chance(self._verdicts(self._merged(whole, place), place), seen)
 
     def _verdicts(self, cell: Cell, place: Place) -> list[Verdict]:
         """Return how each trial counts."""
-        old = self._question.old
-        if old is None:
-            return [o.verdict for o in cell.judged]
-        new = {o.name for o in self._merged(self._question.without, place).judged if not old(o)}
-        return [sides(o, old=old(o), new=o.name in new, to=place.to) for o in cell.judged]
+        old, new = self._question.old, self._question.new
+        judged = [o for o in cell.judged if o.verdict is not Verdict.INFRA]  # no evidence
+        if old is None or new is None:
+            return [o.verdict for o in judged]
+        return [sides(old=old(o), new=new(o), to=place.to) for o in judged]
 
     def _ran(self, variant: Variant, place: Place) -> bool:
         return (variant.label, place.name) in self._cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from buildkit_bisect.model import Outcome, Verdict
+from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import listed
 from buildkit_bisect.result.chance import may_be_chance
 from buildkit_bisect.search.minimize import Seen, Subset
@@ -30,17 +30,16 @@ def judged(before: Sequence[Verdict], after: Sequence[Verdict], to: Verdict) -> 
     return None if may_be_chance(before, after) else Seen.CHANGED
 
 
-def sides(outcome: Outcome, *, old: bool, new: bool, to: Verdict) -> Verdict:
-    """Return how an outcome counts in a search, where bad is what the newer end shows.
+def sides(*, old: bool, new: bool, to: Verdict) -> Verdict:
+    """Return how an outcome counts in a search, where reverting a commit turns new *to* old.
 
-    *old*: it is one of the older side. *new*: the newer side showed it too. Another failure than
-    that one is evidence for neither side.
+    What is neither is evidence for neither side.
     """
     if old:
         return to
-    if to is Verdict.BAD:
-        return Verdict.GOOD if new or outcome.verdict is Verdict.GOOD else Verdict.WEAK
-    return Verdict.BAD if new else Verdict.WEAK
+    if new:
+        return Verdict.BAD if to is Verdict.GOOD else Verdict.GOOD
+    return Verdict.WEAK
 
 
 def numbered(some: Subset) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.minimize import MOST, TRIALS, Minimization, Place, Question
-from buildkit_bisect.errors import BadInput
+from buildkit_bisect.errors import BadInput, InfraFailed
 from buildkit_bisect.events import Said
 from buildkit_bisect.model import Variant, Verdict
 from buildkit_bisect.patch import hunk_files
@@ -38,13 +38,15 @@ def of_commit(
     overlay: Sequence[Patch],
     revert: Patch | None,
     search: CellSearch,
+    notes: Sequence[str] = (),
 ) -> MinimizeInfo:
     """Return the hunks that are needed on the first of *on* where reverting changes the outcome.
 
     These are the newer end, where *revert* is the whole revert if git can make it, and the commit
-    itself. Where the whole revert conflicts, the hunks that apply are tried together.
+    itself. Where the whole revert conflicts, the hunks that apply are tried together. *notes* say
+    where it was not tried.
     """
-    notes: list[str] = []
+    said: list[str] = []
     info = nothing_of_search("no variant to revert it on")
     of = f"the revert of {commit[:12]}"
     to = Verdict.BAD if search.options.find_fix else Verdict.GOOD
@@ -61,14 +63,26 @@ def of_commit(
                 places=(Place(scenario=search.scenario, axes=search.axes, to=to),),
                 trials=max(search.options.trials or 0, TRIALS),
                 old=search.is_old,
+                new=search.is_new,
             )
+            if revert:
+                work.lab.add_patch(revert)
             info = Minimization(work, question).info()
+        except InfraFailed as error:  # the commit is found whatever becomes of its hunks
+            return replace(
+                nothing_of_search(""),
+                of=of,
+                on=variant.label,
+                reason=f"not finished, as this machine failed: {error.message};"
+                " the same command goes on from there",
+                notes=(*notes, *said),
+            )
         except (BadInput, PatchFailed) as error:  # not after the overlay, or not text
             info = replace(nothing_of_search(error.message), of=of, on=variant.label)
         if info.status != MinimizeStatus.NOTHING:
             break
         work.events.emit(Said(text=f"on {variant.label}: {info.reason}"))
-        notes.append(f"on {variant.label}: {info.reason}")
+        said.append(f"on {variant.label}: {info.reason}")
         revert = None
     last = info.status == MinimizeStatus.NOTHING
-    return replace(info, notes=tuple(notes[:-1] if last else notes))
+    return replace(info, notes=(*notes, *(said[:-1] if last else said)))

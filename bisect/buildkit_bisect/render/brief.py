@@ -279,6 +279,8 @@ def _of_search(result: Result, info: BisectInfo) -> Brief:
     given = "{} end" if info.first_bad else "given as {}"
     oldest = "{} end, not run" if info.not_run == older else given
     newest = "{} end, not run" if info.bad_not_run == newer else given
+    if info.bad_shown:
+        newest = f"given as {{}}, is {symbols.word(info.bad_shown)}"
     first = _Commit(what=oldest.format(old), sha=by_ref.get(older, ""), ref=older)
     last = _Commit(what=newest.format(new), sha=by_ref.get(newer, ""), ref=newer)
     middle = [

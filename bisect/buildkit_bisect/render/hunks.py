@@ -35,6 +35,14 @@ class Row:
 
 def summary(info: MinimizeInfo) -> str:
     """Return one line: ``2 of 7 hunks of my-fix are needed on v0.32.2``."""
+    line = _summary(info)
+    refused = sum(hunk.role == HunkRole.REFUSED for hunk in info.hunks)
+    if not refused or info.status not in (MinimizeStatus.MINIMAL, MinimizeStatus.STOPPED):
+        return line
+    return f"{line}; {refused} more {'does' if refused == 1 else 'do'} not apply there"
+
+
+def _summary(info: MinimizeInfo) -> str:
     chosen = [hunk for hunk in info.hunks if hunk.role in _CHOSEN]
     needed = [hunk for hunk in chosen if hunk.role in _NEEDED]
     of = plural(len(chosen), "hunk")

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from buildkit_bisect.model import Verdict
 from buildkit_bisect.phrases import listed, percent, plural
-from buildkit_bisect.render import changes, table
+from buildkit_bisect.render import changes, symbols, table
 from buildkit_bisect.render.links import commit, link
 from buildkit_bisect.render.text import markdown
 from buildkit_bisect.result import BisectInfo, Result, ScenarioInfo, SearchStatus
@@ -151,6 +151,8 @@ def _bad_in(entry: Entry, matrix: Result | None) -> str:
     """Return the releases at which a tested cell of the scenario is bad, in spans."""
     info = entry.search
     given = f"given as bad, not run: {info.bad}" if info.bad_not_run else info.bad
+    if info.bad_shown:
+        given = f"given as bad: {info.bad}, which is {symbols.word(info.bad_shown)}"
     bad = {info.bad}
     rows = [info.bad, info.good] if info.find_fix else [info.good, info.bad]
     if matrix:
@@ -160,7 +162,7 @@ def _bad_in(entry: Entry, matrix: Result | None) -> str:
         bad = {cell.ref for cell in cells if cell.verdict == Verdict.BAD}
         if not cells:
             return given
-    elif info.bad_not_run:
+    elif info.bad_not_run or info.bad_shown:
         return given
     return listed(_spans(rows, bad)) or "none of the tested"
 

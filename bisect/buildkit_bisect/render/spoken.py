@@ -112,6 +112,7 @@ def _search(info: BisectInfo, labels: Mapping[str, _Labels]) -> BisectInfo:
         reason=_said(info.reason, own),
         choice=_said(info.choice, own),
         reverted=_said(info.reverted, own),
+        bad_shown=_said(info.bad_shown, own),
         notes=tuple(_said(note, own) for note in info.notes),
     )
 

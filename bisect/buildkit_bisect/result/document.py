@@ -216,6 +216,7 @@ class BisectInfo:
     bad: str
     not_run: str = ""  # the good end, if a nearer commit was run in its place
     bad_not_run: str = ""  # the bad end, if another commit was run in its place
+    bad_shown: str = ""  # what it shows, if it was run after the search and is not bad
     scenario: str
     axes: dict[str, str]  # of the one cell that was searched with; empty if none was
     tried: tuple[CellTried, ...] = ()  # the cells that were open to it, if there were several

@@ -11,6 +11,7 @@ class MinimizeStatus(StrEnum):
 
     MINIMAL = "minimal"  # without any one of them, the change of outcome was not seen
     STOPPED = "stopped"  # at the limit of builds: fewer hunks may be enough
+    UNCONFIRMED = "unconfirmed"  # run again, those that were left did not change the outcome
     NOTHING = "nothing"  # there is no change of outcome, or no hunk
 
 
@@ -50,7 +51,7 @@ class HunksTried:
 class MinimizeInfo:
     """Which hunks of a change are needed for its change of outcome."""
 
-    status: str  # minimal, stopped, nothing
+    status: str  # minimal, stopped, unconfirmed, nothing
     of: str  # "record-ctx-opts", "the revert of 051818cf383e"
     on: str = ""  # what it was applied to: a revision, with the patches that stay
     cells: tuple[str, ...] = ()  # whose outcome has to change

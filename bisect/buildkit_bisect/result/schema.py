@@ -98,6 +98,7 @@ _TIGHTER: dict[str, dict[str, Any]] = {
 #: Fields that results of earlier versions lack.
 ADDED = (
     "BisectInfo.bad_not_run",
+    "BisectInfo.bad_shown",
     "BisectInfo.choice",
     "BisectInfo.not_run",
     "BisectInfo.tried",

@@ -202,6 +202,12 @@ class BisectSession:
         return self._state.new_not_run
 
     @property
+    def looked_for(self) -> frozenset[str] | None:
+        """The outcomes that are bad in this search; None, for every failure, until one is seen."""
+        self._take_in()
+        return self._state.evidence.bad
+
+    @property
     def spares(self) -> tuple[str, ...]:
         """The ends that may not be run at all, if commits between them are run in their place.
 

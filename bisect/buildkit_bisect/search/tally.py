@@ -154,6 +154,11 @@ class Evidence:
             self._learn_verdicts({})
 
     @property
+    def bad(self) -> frozenset[str] | None:
+        """The outcomes that mean bad; None: every failure."""
+        return self._bad
+
+    @property
     def all_distinct(self) -> bool:
         """Whether no two commits are known to be one build."""
         return not self._key and not self._binary

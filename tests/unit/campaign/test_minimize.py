@@ -124,6 +124,7 @@ def run(
     count: int = 4,
     to: Verdict = Verdict.GOOD,
     old: Callable[[Outcome], bool] | None = None,
+    new: Callable[[Outcome], bool] | None = None,
     said: list[str] | None = None,
 ) -> tuple[MinimizeInfo, FakeLab]:
     lab = FakeLab(shows)
@@ -135,6 +136,7 @@ def run(
         places=(Place(scenario=SCENARIO, axes=(), to=to),),
         trials=3,
         old=old,
+        new=new,
     )
     work = Work(lab=cast(Lab, lab), events=Hearing(said), folder=folder)
     return Minimization(work, question).info(), lab
@@ -202,9 +204,10 @@ def test_what_turns_out_flaky_is_not_confirmed(tmp_path: Path) -> None:
         return [FINE] if 1 in some else [BROKEN]
 
     info, _ = run(shows, tmp_path, count=2)
-    assert info.status == "stopped"
-    assert info.reason.startswith("not confirmed: run again, the needed hunks show")
-    assert roles(info)[:2] == ["kept", "not-needed"]
+    assert (info.status, info.reason) == (
+        "unconfirmed", "not confirmed: run again, hunk 1 shows fine 3 of 5, broken 2 of 5",
+    )  # fmt: skip
+    assert roles(info)[:2] == ["kept", "kept"]
 
 
 def test_it_runs_until_chance_is_excluded(tmp_path: Path) -> None:
@@ -259,6 +262,13 @@ def test_a_machine_that_fails_is_not_the_hunks_fault(tmp_path: Path) -> None:
         run(lambda some: failed if some == {1, 2} else needing(3)(some), tmp_path)
 
 
+def test_a_trial_that_the_machine_failed_is_no_evidence(tmp_path: Path) -> None:
+    failed = ToolOutcome.INFRA.because("disk full")
+    info, _ = run(lambda some: [failed, FINE] if 2 in some else [BROKEN], tmp_path, count=2)
+    assert (info.status, roles(info)[:2]) == ("minimal", ["not-needed", "outcome"])
+    assert info.after == "fine 5 of 5"
+
+
 def test_a_revert_brings_the_older_outcome_back(tmp_path: Path) -> None:
     # Without hunk 4, it fails in another way: neither side of the search.
     def shows(some: frozenset[int]) -> Sequence[Outcome]:
@@ -266,20 +276,58 @@ def test_a_revert_brings_the_older_outcome_back(tmp_path: Path) -> None:
             return [BROKEN]
         return [FINE] if 4 in some else [OTHER]
 
-    info, _ = run(shows, tmp_path, old=lambda o: o.verdict is Verdict.GOOD)
+    old, new = (lambda o: o.verdict is Verdict.GOOD), (lambda o: o.name == "broken")
+    info, _ = run(shows, tmp_path, old=old, new=new)
     assert roles(info)[:4] == ["not-needed", "outcome", "not-needed", "other"]
     by_verdict, _ = run(shows, tmp_path / "x")
     assert roles(by_verdict)[:4] == ["not-needed", "outcome", "not-needed", "outcome"]
+
+
+def test_where_neither_side_of_the_search_is_seen_no_hunk_is_needed(tmp_path: Path) -> None:
+    old, new = (lambda o: o.verdict is Verdict.GOOD), (lambda o: o.name == "broken")
+    for odd in ([ODD], [OTHER]):
+
+        def shows(some: frozenset[int], odd: Sequence[Outcome] = odd) -> Sequence[Outcome]:
+            return [FINE] if some else odd
+
+        info, _ = run(shows, tmp_path, old=old, new=new)
+        assert (info.status, info.tried) == ("nothing", ())
 
 
 def test_the_revert_of_a_fix_breaks(tmp_path: Path) -> None:
     def shows(some: frozenset[int]) -> Sequence[Outcome]:
         return [BROKEN] if {1, 2} <= some else [FINE]
 
-    old = lambda o: o.verdict is Verdict.BAD  # noqa: E731
-    info, _ = run(shows, tmp_path, to=Verdict.BAD, old=old)
+    old, new = (lambda o: o.verdict is Verdict.BAD), (lambda o: o.verdict is Verdict.GOOD)
+    info, _ = run(shows, tmp_path, to=Verdict.BAD, old=old, new=new)
     assert roles(info)[:4] == ["outcome", "outcome", "not-needed", "not-needed"]
     assert (info.before, info.needed) == ("fine 5 of 5", "broken 5 of 5")
+
+
+def in_turn(*numbers: int, of: int = 40) -> list[Outcome]:
+    """Return trials of which those with these numbers, repeated every ten, are bad."""
+    return [BROKEN if n % 10 in numbers else FINE for n in range(of)]
+
+
+def test_good_trials_of_a_revert_that_breaks_at_times_show_no_need(tmp_path: Path) -> None:
+    # Reverting hunk 1 alone breaks as often as all, but not in its first trials.
+    def shows(some: frozenset[int]) -> Sequence[Outcome]:
+        if 1 not in some:
+            return [FINE]
+        return in_turn(3, 4, 6, 8, 9) if some == {1} else in_turn(0, 2, 3, 5, 7, 8)
+
+    old, new = (lambda o: o.verdict is Verdict.BAD), (lambda o: o.verdict is Verdict.GOOD)
+    info, _ = run(shows, tmp_path, count=2, to=Verdict.BAD, old=old, new=new)
+    assert info.status == "minimal"
+    assert roles(info)[:2] == ["outcome", "not-needed"]
+
+
+def test_a_difference_that_may_be_chance_is_called_that(tmp_path: Path) -> None:
+    info, _ = run(lambda some: [FINE] if some else in_turn(0), tmp_path, count=2)
+    assert (info.status, info.reason) == (
+        "nothing",
+        "this may be chance: broken 2 of 12, fine 10 of 12 without my-fix, fine 12 of 12 with it",
+    )
 
 
 def test_the_same_answers_lead_to_the_same_sets(tmp_path: Path) -> None:
@@ -329,9 +377,9 @@ def test_sides_of_trials() -> None:
     assert judged([BAD] * 3, [], GOOD) is Seen.UNTESTABLE
     assert judged([GOOD] * 3, [GOOD] * 3, GOOD) is Seen.UNTESTABLE
     assert judged([GOOD] * 3, [BAD] * 3, BAD) is Seen.CHANGED
-    assert sides(FINE, old=True, new=False, to=GOOD) is GOOD
-    assert sides(OTHER, old=False, new=False, to=GOOD) is WEAK
-    assert sides(BROKEN, old=False, new=True, to=GOOD) is BAD
-    assert sides(FINE, old=False, new=False, to=BAD) is GOOD
-    assert sides(ODD, old=False, new=False, to=BAD) is WEAK
+    assert sides(old=True, new=False, to=GOOD) is GOOD
+    assert sides(old=False, new=True, to=GOOD) is BAD
+    assert sides(old=True, new=False, to=BAD) is BAD
+    assert sides(old=False, new=True, to=BAD) is GOOD
+    assert sides(old=False, new=False, to=BAD) is sides(old=False, new=False, to=GOOD) is WEAK
     assert [numbered((0,)), numbered((0, 2, 3))] == ["hunk 1", "hunks 1, 3 and 4"]

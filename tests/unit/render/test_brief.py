@@ -228,6 +228,16 @@ def test_an_end_that_was_not_run_is_one_that_was_given() -> None:
     assert "given as good <code>v0.24.0</code> (not run), bad" in render.html(late)
 
 
+def test_a_bad_end_that_is_good_is_only_given_as_bad() -> None:
+    found = results.bisect()
+    assert found.bisect
+    good = replace(found, bisect=replace(found.bisect, bad_shown="cached 3 of 3"))
+    shown = render.markdown(good)
+    assert "given as bad <code>v0.25.0</code> (which is cached 3 of 3), in" in shown
+    assert "given as bad <code>v0.25.0</code> (which is cached 3 of 3), " in render.html(good)
+    assert "| given as bad, is cached 3 of 3 | v0.25.0 |" in shown
+
+
 def test_neither_end_may_have_been_run() -> None:
     found = results.bisect()
     assert found.bisect

@@ -33,7 +33,10 @@ def _with(info: MinimizeInfo) -> Result:
 @pytest.mark.parametrize(
     ("info", "says"),
     [
-        (INFO, "3 of 4 hunks of my-fix are needed on master + lazy-variants"),
+        (INFO,
+         "3 of 4 hunks of my-fix are needed on master + lazy-variants; 2 more do not apply there"),
+        (replace(INFO, status="unconfirmed", reason="not confirmed: run again, hunk 1 show"),
+         "hunks that are needed: not confirmed: run again, hunk 1 show"),
         (replace(INFO, hunks=INFO.hunks[:3]),
          "all 3 hunks of my-fix are needed on master + lazy-variants"),
         (replace(INFO, hunks=INFO.hunks[:1]),

@@ -96,6 +96,13 @@ def test_a_bad_end_that_was_not_run_is_not_called_bad() -> None:
     assert row(Entry(upstream=OURS, result=result))[5] == "given as bad, not run: v0.25.0"
 
 
+def test_a_bad_end_that_is_good_is_not_called_bad() -> None:
+    result = searched(bad_shown="cached 3 of 3", contained=())
+    assert row(Entry(upstream=OURS, result=result))[5] == (
+        "given as bad: v0.25.0, which is cached 3 of 3"
+    )
+
+
 def test_a_fix_is_called_one() -> None:
     assert row(Entry(upstream=OURS, result=searched(find_fix=True)))[3].startswith("fixed by [")
 
