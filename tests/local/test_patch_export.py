@@ -329,6 +329,7 @@ def test_branches_that_are_no_series(desk: Desk) -> None:
         (f"{desk.folder}:x", "is not a git repository"),
         ("twice", "makes the change of an earlier commit again (try: git rebase -i "),
         ("", "no branch is named (try: --patches branch:BRANCH)"),
+        (f"{desk.repo.path}:", "no branch is named (try: --patches branch:BRANCH)"),
         ("~no-such-user:x", "no such directory"),
         ("~no-such-user", "~no-such-user"),
     ):

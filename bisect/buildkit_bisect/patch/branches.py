@@ -73,10 +73,8 @@ def find(value: str, opened: Callable[[], Source], say: Callable[[str], None]) -
 
 def _located(value: str) -> tuple[Path | None, str]:
     """Return the repository and the branch that *value* names; None for the repository in use."""
-    if not value:
-        raise BadInput("no branch is named", hint=words(Building, patches=f"{PREFIX}BRANCH"))
     whole = paths.expanded(value)
-    if _is_repository(whole):
+    if value and _is_repository(whole):
         done = git(whole, "symbolic-ref", "--quiet", "--short", "HEAD", check=False)
         if not done.ok:
             raise BadInput(
@@ -85,6 +83,8 @@ def _located(value: str) -> tuple[Path | None, str]:
             )
         return whole, done.stdout.strip()
     folder, _, name = value.rpartition(":")
+    if not name:
+        raise BadInput("no branch is named", hint=words(Building, patches=f"{PREFIX}BRANCH"))
     if folder:
         return paths.expanded(folder), name
     return None, name
