@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.patch import exporting, patches
+from buildkit_bisect.patch.message import Person
+from buildkit_bisect.source import GitSource
 from golang_repo import GolangRepo, base_files, buildkit_like, file_proxy, words
 from tool import TaskOutput, inv, left_behind
 
@@ -373,3 +377,28 @@ def test_what_git_makes_of_the_repository(desk: Desk) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert not (desk.to / ".git/objects/info/alternates").exists()
+
+
+def test_a_directory_that_appears_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mails are left then: the next export would refuse to write its own."""
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", desk.env["BKBISECT_CACHE_DIR"])
+    rename = Path.rename
+
+    def raced(self: Path, target: Path) -> Path:
+        if self.name == "tree":
+            desk.to.mkdir()
+            (desk.to / "theirs").touch()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", raced)
+    source = GitSource.open(str(desk.repo.path), say=lambda _: None)
+    with pytest.raises(BadInput, match=r"cannot write to .*/out: Directory not empty"):
+        exporting.export(
+            source,
+            source.resolve("v0.2.0"),
+            patches.load_many("say-cached", desk.root),
+            folder=desk.to,
+            branch="x",
+            author=Person(name="Ada L", email="ada@example.org"),
+        )
+    assert {p.name for p in desk.folder.iterdir()} == {"home", "patches", "upstream", "out"}
