@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from buildkit_bisect.errors import BadInput
+from buildkit_bisect.patch import exporting, patches
+from buildkit_bisect.patch.message import Person
+from buildkit_bisect.source import GitSource
 from golang_repo import GolangRepo, base_files, buildkit_like, file_proxy, words
 from tool import TaskOutput, inv, left_behind
 
@@ -147,6 +152,29 @@ def test_the_command_that_signs_off_later(desk: Desk) -> None:
     assert desk.git("log", "--format=%B", "base/both..both").count("Signed-off-by: ") == 2
 
 
+def test_names_for_a_shell_are_quoted(desk: Desk) -> None:
+    done = desk.export("both", "--branch", "it's;$x")
+    assert done.code == 0, done.stderr
+    command = shlex.split(done.stderr.rpartition("git -C ")[2])
+    assert command[1:] == ["rebase", "--signoff", "base/it's;$x"]
+
+
+def test_the_tag_of_an_earlier_export_is_replaced(desk: Desk) -> None:
+    desk.repo.git("tag", "base/both", "v0.1.0")
+    done = desk.export("both", "--onto", "v0.2.0")
+    assert done.code == 0, done.stderr
+    assert desk.git("rev-parse", "base/both") == desk.repo.git("rev-parse", "v0.2.0^{commit}")
+
+
+def test_only_the_files_of_the_diff_that_applies(desk: Desk) -> None:
+    gone = "--- a/old/gone.go\n+++ b/old/gone.go\n@@ -1 +1 @@\n-package old\n+package gone\n"
+    desk.patch("of-two", gone, 'title = "of two"\ndiffs = ["of-two.patch", "b.patch"]\n')
+    (desk.root / "of-two/b.patch").write_text(SAY.format("cached"))
+    done = desk.export("of-two", "--json")
+    assert done.code == 0, done.stderr
+    assert done.document["commits"][0]["files"] == [WORDS]
+
+
 def test_a_clone_may_set_its_own_name(desk: Desk) -> None:
     desk.repo.git("config", "user.name", "Ada of the clone")
     assert desk.export().code == 0
@@ -166,6 +194,7 @@ def test_what_is_refused_leaves_nothing(desk: Desk) -> None:
         (("both", "--branch", "a..b"), 2, "'a..b' is not the name of a branch"),
         (("both", "--branch=-x"), 2, "'-x' is not the name of a branch"),
         (("say-cached,add-file",), 2, "--branch BRANCH"),
+        (("pr/7107",), 2, "pr/7107 is not the name of a branch (try: --branch BRANCH)"),
     )
     for options, code, text in cases:
         done = desk.export(*options)
@@ -175,6 +204,11 @@ def test_what_is_refused_leaves_nothing(desk: Desk) -> None:
         names = {path.name for path in desk.folder.iterdir()}
         assert names == {"home", "patches", "upstream", "there"}, options
     assert desk.task("patch-export", "both").code == 2, "no directory"
+    for to in ("/", f"{desk.folder}/new/.."):
+        unnamed = desk.task("patch-export", "both", "--to", to)
+        assert unnamed.code == 2
+        assert f"error: {to} is not the name of a new directory (try: --to DIR)" in unnamed.stderr
+    assert not (desk.folder / "new").exists()
     onto_it = desk.task("patch-export", "both", "--to", str(there))
     assert f"{there} already exists (try: --to ANOTHER_DIR)" in onto_it.stderr
     assert desk.export().code == 0
@@ -288,12 +322,20 @@ def test_branches_that_are_no_series(desk: Desk) -> None:
     desk.repo.branch("long", "master")
     for number in range(31):
         desk.repo.commit(f"commit {number}", {"z": str(number)})
+    desk.repo.branch("twice", "v0.2.0")
+    for said in ("cached", "ran", "cached"):
+        desk.repo.commit(f"say {said}", {WORDS: words(said)})
     for name, text in (
         ("merged", "merged contains the merge "),
         ("empty", "empty has no commits since master"),
         ("long", "long has 31 commits since master"),
         ("absent", "absent"),
         (f"{desk.folder}:x", "is not a git repository"),
+        ("twice", "makes the change of an earlier commit again (try: git rebase -i "),
+        ("", "no branch is named (try: --patches branch:BRANCH)"),
+        (f"{desk.repo.path}:", "no branch is named (try: --patches branch:BRANCH)"),
+        ("~no-such-user:x", "no such directory"),
+        ("~no-such-user", "~no-such-user"),
     ):
         done = applies(desk, f"branch:{name}")
         assert done.code == 2, (name, done.stderr)
@@ -335,3 +377,28 @@ def test_what_git_makes_of_the_repository(desk: Desk) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert not (desk.to / ".git/objects/info/alternates").exists()
+
+
+def test_a_directory_that_appears_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mails are left then: the next export would refuse to write its own."""
+    monkeypatch.setenv("BKBISECT_CACHE_DIR", desk.env["BKBISECT_CACHE_DIR"])
+    rename = Path.rename
+
+    def raced(self: Path, target: Path) -> Path:
+        if self.name == "tree":
+            desk.to.mkdir()
+            (desk.to / "theirs").touch()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", raced)
+    source = GitSource.open(str(desk.repo.path), say=lambda _: None)
+    with pytest.raises(BadInput, match=r"cannot write to .*/out: Directory not empty"):
+        exporting.export(
+            source,
+            source.resolve("v0.2.0"),
+            patches.load_many("say-cached", desk.root),
+            folder=desk.to,
+            branch="x",
+            author=Person(name="Ada L", email="ada@example.org"),
+        )
+    assert {p.name for p in desk.folder.iterdir()} == {"home", "patches", "upstream", "out"}

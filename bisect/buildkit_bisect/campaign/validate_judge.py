@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 
 from buildkit_bisect.model import Verdict
+from buildkit_bisect.options.command import words
+from buildkit_bisect.options.requests import Worker
+from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import (
     CellChange,
     CellEffect,
@@ -110,6 +113,25 @@ def why_undecided(changes: Sequence[CellChange]) -> str:
     if controls:
         found.append(f"controls that are bad without the patches: {len(controls)}")
     return "; ".join(found) or "no broken cell could be tested"
+
+
+def on_other_workers(cells: Sequence[CellInfo]) -> list[str]:
+    """Return a note if the sides of a cell have no worker in common, as then machines differ too.
+
+    *cells* are pairs, without and with the patches. A trial runs where its build is, so without a
+    store each side may have a worker of its own.
+    """
+    workers = [{trial.worker for trial in cell.trials} - {""} for cell in cells]
+    pairs = list(zip(workers[::2], workers[1::2], strict=True))
+    apart = sum(bool(old and new) and old.isdisjoint(new) for old, new in pairs)
+    if not apart:
+        return []
+    note = (
+        f"no worker ran trials both without and with the patches in {apart} of"
+        f" {plural(len(pairs), 'cell')}, so a difference may be one between machines; with a store"
+        f" that the workers push to ({words(Worker, store_push=True)}), any of them can run both"
+    )
+    return [note]
 
 
 def subsets(parts: Sequence[str]) -> list[tuple[str, ...]]:

@@ -169,6 +169,7 @@ class ValidationRun:
         self._build()
         self._note_equal_binaries()
         self._pairs()
+        self._collected.notes += judge.on_other_workers(self._collected.cells)
         info = replace(
             info,
             cells=tuple(self._collected.changes),

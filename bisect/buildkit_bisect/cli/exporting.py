@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from buildkit_bisect.patch.given import Loader
 from buildkit_bisect.patch.patches import Patch
 from buildkit_bisect.result import FitState
 from buildkit_bisect.source import GitSource, Source, open_source
+from buildkit_bisect.system import paths
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 
@@ -34,7 +36,7 @@ def export(request: PatchExport) -> int:
         )
     branch = request.branch or _branch_of(request.name)
     exporting.check(request.to, branch)
-    local = Path(request.repo).expanduser()
+    local = paths.expanded(request.repo)
     author = identity.of_git(local if local.is_dir() else None)
     source: list[Source] = []  # opened once
 
@@ -69,7 +71,7 @@ def export(request: PatchExport) -> int:
 def _branch_of(name: str) -> str:
     """Return the branch for what was asked for; a list, a file or an address needs ``--branch``."""
     folder = Path(name).name
-    if "," in name or "://" in name or ":" in name or "#" in name or not folder:
+    if re.search(r"[,:#]|^(pr|pull)/\d", name) or not folder:
         raise BadInput(
             f"{name} is not the name of a branch", hint=words(PatchExport, branch="BRANCH")
         )
@@ -126,10 +128,11 @@ def _remarks(made: Exported, *, signoff: bool) -> Iterator[str]:
             yield f"warning: the tests of {commit.subject!r} are left out: {commit.left_out}"
     if not signoff:
         tree, own = shlex.quote(str(made.folder)), words(PatchExport, signoff=True)
+        base = shlex.quote(f"{BASE}/{made.branch}")
         yield (
             "No commit has a Signed-off-by, and upstream takes none without its author's"
             f" (developercertificate.org). To add yours: {own}, or"
-            f" git -C {tree} rebase {own} {BASE}/{made.branch}"
+            f" git -C {tree} rebase {own} {base}"
         )
 
 

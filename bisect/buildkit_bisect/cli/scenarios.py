@@ -22,7 +22,7 @@ from buildkit_bisect.scenario import paste_draft, paste_writer
 from buildkit_bisect.scenario.load import NAME
 from buildkit_bisect.scenario.paste_draft import Draft
 from buildkit_bisect.source import github
-from buildkit_bisect.system import strictjson, web
+from buildkit_bisect.system import paths, strictjson, web
 from buildkit_bisect.system.announce import announce
 from buildkit_bisect.system.deadlines import Deadlines
 
@@ -61,7 +61,7 @@ def new(request: ScenarioNew) -> int:
 
 def _place(text: str) -> tuple[str, Path]:
     """Return the name of a new scenario and its folder. Raises `BadInput`."""
-    folder = Path(text).expanduser() if "/" in text else Path(FOLDER) / text
+    folder = paths.expanded(text) if "/" in text else Path(FOLDER) / text
     name = folder.name if "/" in text else text
     if not NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise BadInput(
@@ -99,7 +99,7 @@ def _read(text: str) -> _Text:
                 hint="the address of an issue on GitHub, or save the text in a file",
             )
         return _Text(text=_decoded(data, where), where=where)
-    return _Text(text=_decoded(_file(Path(text).expanduser(), text), text), where=text)
+    return _Text(text=_decoded(_file(paths.expanded(text), text), text), where=text)
 
 
 def _file(path: Path, text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import Building
 from buildkit_bisect.patch.forkpoint import fork
 from buildkit_bisect.source import GitSource, Source
+from buildkit_bisect.system import paths
 from buildkit_bisect.system.gitcmd import git, lines
 
 #: Before a branch in a list of patches: ``branch:my-fix``, ``branch:DIR``, ``branch:DIR:my-fix``.
@@ -52,17 +54,18 @@ def find(value: str, opened: Callable[[], Source], say: Callable[[str], None]) -
     base = _base(source, name, tip)
     out = git(source.mirror.path, "rev-list", "--reverse", "--parents", f"{base.sha}..{tip}").stdout
     rows = [line.split(" ") for line in lines(out)]
+    branch, tag = shlex.quote(name), shlex.quote(f"{BASE}/{name}")
     commits = "1 commit" if len(rows) == 1 else f"{len(rows) or 'no'} commits"
     if not 0 < len(rows) <= MOST:
         raise BadInput(
             f"{name} has {commits} since {base.ref}; a series has 1 to {MOST}",
-            hint=f"git tag {BASE}/{name} FIRST_COMMIT~1",
+            hint=f"git tag {tag} FIRST_COMMIT~1",
         )
     merges = [commit for commit, *parents in rows if len(parents) > 1]
     if merges:
         raise BadInput(
             f"{name} contains the merge {merges[0][:12]}; a series has none",
-            hint=f"git rebase {base.sha[:12]} {name}",
+            hint=f"git rebase {base.sha[:12]} {branch}",
         )
     say(f"{name} has {commits} since {base.ref}")
     return Series(source=source, name=name, base=base, commits=tuple(row[0] for row in rows))
@@ -70,8 +73,8 @@ def find(value: str, opened: Callable[[], Source], say: Callable[[str], None]) -
 
 def _located(value: str) -> tuple[Path | None, str]:
     """Return the repository and the branch that *value* names; None for the repository in use."""
-    whole = Path(value).expanduser()
-    if _is_repository(whole):
+    whole = paths.expanded(value)
+    if value and _is_repository(whole):
         done = git(whole, "symbolic-ref", "--quiet", "--short", "HEAD", check=False)
         if not done.ok:
             raise BadInput(
@@ -80,8 +83,10 @@ def _located(value: str) -> tuple[Path | None, str]:
             )
         return whole, done.stdout.strip()
     folder, _, name = value.rpartition(":")
+    if not name:
+        raise BadInput("no branch is named", hint=words(Building, patches=f"{PREFIX}BRANCH"))
     if folder:
-        return Path(folder).expanduser(), name
+        return paths.expanded(folder), name
     return None, name
 
 
@@ -107,8 +112,9 @@ def _base(source: GitSource, name: str, tip: str) -> Revision:
         found.append(fork(source, tip))
     except BadInput as error:
         if not found:
+            quoted = shlex.quote(tag)
             raise BadInput(
-                f"{name} has no base: {error.message}", hint=f"git tag {tag} COMMIT"
+                f"{name} has no base: {error.message}", hint=f"git tag {quoted} COMMIT"
             ) from None
     return min(found, key=lambda base: _count(source, base.sha, tip))
 

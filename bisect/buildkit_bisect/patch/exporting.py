@@ -14,6 +14,7 @@ from buildkit_bisect.model import Revision
 from buildkit_bisect.options.command import words
 from buildkit_bisect.options.requests import PatchExport
 from buildkit_bisect.patch.branches import BASE
+from buildkit_bisect.patch.diffs import Diff
 from buildkit_bisect.patch.message import Person, message
 from buildkit_bisect.patch.patches import Patch, PatchFailed, present
 from buildkit_bisect.source import GitSource, Source
@@ -56,6 +57,10 @@ def mails_of(folder: Path) -> Path:
 
 def check(folder: Path, branch: str) -> None:
     """Raise `BadInput` if there is something at *folder* or at its mails', or for *branch*."""
+    if folder.name in ("", ".."):  # the root, or a directory that is about to be created
+        raise BadInput(
+            f"{folder} is not the name of a new directory", hint=words(PatchExport, to="DIR")
+        )
     for path in (folder, mails_of(folder)):
         if os.path.lexists(path):
             raise BadInput(f"{path} already exists", hint=words(PatchExport, to="ANOTHER_DIR"))
@@ -95,11 +100,16 @@ def export(
                     writer.start(files, branch, onto)
             base = writer.head()
             commits = _commits(writer, chosen, of_module=source.kind == "module", signoff=signoff)
-            writer.git("tag", f"{BASE}/{branch}", base)
+            # Forced: the clone has the source's tags, and maybe one of an earlier export.
+            writer.git("tag", "--force", f"{BASE}/{branch}", base)
             known = [f"--base={base}"] if isinstance(source, GitSource) else []
             writer.git("format-patch", "--quiet", *known, f"--output-directory={mails}", base)
             mails.rename(mails_of(folder))
-            tree.rename(folder)
+            try:
+                tree.rename(folder)
+            except OSError:  # somebody else has just created it
+                shutil.rmtree(mails_of(folder))
+                raise
     except ProcessError as error:
         raise InfraFailed(f"cannot export to {folder}: {error.message}", hint="df -h") from error
     except OSError as error:
@@ -186,16 +196,15 @@ def _commits(
     titles = {patch.name: " ".join(patch.meta.title.split()) for patch in chosen}
     for patch in chosen:
         had |= present(writer.tree, chosen)
-        patch.apply(writer.tree, of_module=had if of_module else None)
-        files, tests, left_out = set(patch.files), "", ""
+        used = patch.apply(writer.tree, of_module=had if of_module else None)
+        files, tests, left_out = _files(patch.diffs, used), "", ""
         if patch.tests:
-            harness = replace(patch, diffs=patch.tests)
             try:
-                tests = harness.apply(writer.tree)
+                tests = replace(patch, diffs=patch.tests).apply(writer.tree)
             except PatchFailed as failed:
                 left_out = failed.message
             else:
-                files |= set(harness.files)
+                files |= _files(patch.tests, tests)
         writer.git("add", "--all", "--force", "--", *sorted(files))
         others = {name: title for name, title in titles.items() if name != patch.name}
         text = message(patch.meta, author=writer.author, titles=others, signoff=signoff)
@@ -211,3 +220,8 @@ def _commits(
             )
         )
     return tuple(made)
+
+
+def _files(diffs: Sequence[Diff], used: str) -> set[str]:
+    """Return what the diff called *used* touches: the others may name files that are not there."""
+    return {file for diff in diffs if diff.name == used for file in diff.files}

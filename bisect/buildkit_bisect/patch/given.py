@@ -9,6 +9,7 @@ import email.policy
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from email.parser import BytesHeaderParser
@@ -80,7 +81,7 @@ class Loader:
         return []
 
     def _of_file(self, text: str) -> list[Patch]:
-        path = Path(text).expanduser()
+        path = paths.expanded(text)
         try:
             if path.exists() and not path.is_file():  # a FIFO is never read to its end
                 raise BadInput(
@@ -144,8 +145,13 @@ class Loader:
             name = _slug(found.name)
             name = f"{name}-{number}" if len(found.commits) > 1 else name
             work = contribution.of_commits(found.source, commit, base=f"{commit}~1")
-            hint = f"git rebase -i {found.base.sha[:12]} {found.name}"
+            hint = f"git rebase -i {found.base.sha[:12]} {shlex.quote(found.name)}"
             made.append(_drafted(name, work, found.source, f"{text}: {commit[:12]}", hint))
+            # A patch that is named twice is used once: the branch would be another one.
+            if made[-1].digest in {patch.digest for patch in made[:-1]}:
+                raise BadInput(
+                    f"{text}: {commit[:12]} makes the change of an earlier commit again", hint=hint
+                )
         return made
 
 

@@ -15,6 +15,12 @@ WIDTH = 72
 #: The beginning of a line that stays a line: of a list, or indented.
 _KEPT = re.compile(r"[-*+>] |\d+[.)] |\s")
 
+#: A line such as ``Fixes: #42``, in a paragraph of such lines.
+_TRAILER = re.compile(r"[A-Za-z][\w-]*: \S")
+
+#: A line at which ``git am`` takes the message of a mail to be over.
+_ENDS = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Person:
@@ -52,30 +58,33 @@ def message(
 def _named(body: str, titles: Mapping[str, str]) -> str:
     """Return *body* with the quoted subject of each commit instead of its patch's name.
 
-    A name without a dash may be a word of the text.
+    A name without a dash may be a word of the text. Names in a subject stay.
     """
-    for name, title in titles.items():
-        if "-" not in name:
-            continue
-        alone = rf"(?<![\w./-]){re.escape(name)}(?![\w/-]|\.\w)"
-        quoted = f'"{title}"'.replace("\\", r"\\")  # as a template of re.sub
-        body = re.sub(alone, quoted, body)
-    return body
+    named = [re.escape(name) for name in titles if "-" in name]
+    if not named:
+        return body
+    alone = rf"(?<![\w./-])({'|'.join(named)})(?![\w/-]|\.\w)"
+    return re.sub(alone, lambda found: f'"{titles[found[1]]}"', body)
 
 
 def _filled(paragraph: str) -> str:
-    if any(_KEPT.match(line) for line in paragraph.splitlines()):
-        return paragraph.rstrip()
-    return textwrap.fill(
-        " ".join(paragraph.split()), WIDTH, break_long_words=False, break_on_hyphens=False
-    )
+    lines = paragraph.splitlines()
+    if any(map(_KEPT.match, lines)) or all(map(_TRAILER.match, filter(None, lines))):
+        filled = paragraph.strip("\n").rstrip()
+    else:
+        filled = textwrap.fill(
+            " ".join(paragraph.split()), WIDTH, break_long_words=False, break_on_hyphens=False
+        )
+    return _ENDS.sub(" ", filled)
 
 
 def _references(meta: Metadata, body: str, author: Person) -> list[str]:
-    """Return the issue and the credit, unless *body* has them, or *author* is who is credited."""
+    """Return the issue and who is credited; not what *body* has, nor *author*."""
     found = []
     if meta.issue and not re.search(rf"#{meta.issue}\b", body):
         found.append(f"Relates to #{meta.issue}")
     if meta.author and meta.author != author.name:
         found.append(f"Originally by {meta.author}{f': {meta.source}' if meta.source else ''}")
+    if meta.credit and meta.credit not in body:
+        found.append(_filled(f"Based on the work of {meta.credit}"))
     return found

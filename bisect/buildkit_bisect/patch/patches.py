@@ -316,6 +316,12 @@ def metadata(folder: Path) -> Metadata:
 def _patch(folder: Path, meta: Metadata) -> Patch:
     there = sorted(p.name for p in folder.glob("*.patch") if p.name not in meta.tests)
     listed = meta.diffs or tuple(there)
+    if both := sorted({*listed} & {*meta.tests}):
+        raise BadInput(
+            f"{folder.name}/{_FILE}: {both[0]} is in diffs, which builds apply, and in tests, which"
+            " only an export applies",
+            hint=_HELP,
+        )
     if not listed:
         raise BadInput(f"patch {folder.name} has no diff", hint=f"put one in {folder}")
     patch = Patch(

@@ -159,7 +159,7 @@ def _not_found(path: str) -> BadInput:
                 " scripts get no arguments",
                 hint=f"{words(Campaign, script=word)}, or a script that runs the command",
             )
-    home = Path(path).expanduser()
+    home = Path(os.path.expanduser(path))  # noqa: PTH111 - Path fails for an unknown user
     if str(home) != path and home.is_file():
         return BadInput(
             f"{words(Campaign, script=True)} {path!r} does not exist: quotes keep ~ as it is",

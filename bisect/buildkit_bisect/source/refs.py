@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from buildkit_bisect.model import DEFAULT_REPO
 from buildkit_bisect.source.mirror import mirror_of
-from buildkit_bisect.system import gitcmd
+from buildkit_bisect.system import gitcmd, paths
 from buildkit_bisect.system.process import ProcessError
 
 #: Seconds; a person waits.
@@ -22,7 +21,7 @@ def newest(repo: str = "") -> list[str]:
     The default is upstream, or without a mirror of it the repository used last. Empty if there is
     no mirror yet, or git cannot read it.
     """
-    place = Path(repo).expanduser()
+    place = paths.expanded(repo)
     if not repo or not place.is_dir():
         place = mirror_of(repo or DEFAULT_REPO)
     if not repo and not place.is_dir():

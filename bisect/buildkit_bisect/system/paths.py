@@ -71,6 +71,15 @@ def cache(name: str) -> Path:
     return path
 
 
+def expanded(text: str) -> Path:
+    """Return the path *text* with the home directory for ``~``; as it is if it has none."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no user is called that
+        return path
+
+
 def is_cached(entry: Path) -> bool:
     """Whether *entry* of the cache directory has a name that this tool creates there."""
     return entry.name in DIRECTORIES or FILES.fullmatch(entry.name) is not None

@@ -80,6 +80,7 @@ class FakeLab:
     counted: list[Mapping[str, int] | None] = field(default_factory=list)  # as *of*
     at_once: int = 1
     asked: list[list[tuple[str, str, int]]] = field(default_factory=list)  # row, at, trials
+    workers: Mapping[str, str] = field(default_factory=dict)  # who runs the trials of a row
 
     @property
     def crew(self) -> AtOnce:
@@ -129,7 +130,9 @@ class FakeLab:
         known = self.shows[row] if at == "lazy" else [FINE]
         judged = tuple(known[min(n, len(known) - 1)] for n in range(after, after + trials))
         combined, counts = outcome.combine(judged)
-        trial = Trial(observation=Observation(steps=(), seconds=1.0), origin=Origin.NOW)
+        facts = {"worker": self.workers[row]} if row in self.workers else {}
+        seen = Observation(steps=(), seconds=1.0, facts=facts)
+        trial = Trial(observation=seen, origin=Origin.NOW)
         return replace(
             empty, outcome=combined, counts=counts, judged=judged, trials=(trial,) * trials
         )
@@ -269,6 +272,18 @@ def test_several_workers_are_asked_for_all_cells_at_once(tmp_path: Path) -> None
     # What is found is the same as of one worker.
     lab.at_once = 1
     assert info == validate(lab, tmp_path, ONE, TWO, checks=Checks.CELLS)
+
+
+def test_sides_that_ran_on_different_machines_are_noted(tmp_path: Path) -> None:
+    shows = {"master": [BROKEN], "master + one": [FINE]}
+    apart = FakeLab(shows, workers={"master": "a", "master + one": "b"}, at_once=2)
+    (note,) = validate(apart, tmp_path, ONE).notes
+    assert note.startswith(
+        "no worker ran trials both without and with the patches in 2 of 2 cells, so a difference"
+        " may be one between machines; with a store that the workers push to (--store-push)"
+    )
+    for same in ({"master": "a", "master + one": "a"}, {"master": "a"}, {}):
+        assert validate(FakeLab(shows, workers=same), tmp_path, ONE).notes == ()
 
 
 class EachItsOwn:

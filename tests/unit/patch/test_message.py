@@ -54,6 +54,34 @@ def test_another_author_is_credited() -> None:
     assert lines(Metadata(title="t", author="Ada L.")) == ["t", ""]
 
 
+def test_whose_work_it_is_based_on_is_in_the_message() -> None:
+    meta = Metadata(title="t", claim="why", credit="A. Nother (@a), in moby/buildkit#1")
+    assert lines(meta, signoff=True)[2:-1] == [
+        *("why", "", "Based on the work of A. Nother (@a), in moby/buildkit#1", ""),
+        "Signed-off-by: Ada L. <ada@example.org>",
+    ]
+
+
+def test_trailers_keep_their_lines() -> None:
+    claim = "Why it\nis needed.\n\nFixes: #5\nLink: https://example.org/1"
+    assert lines(Metadata(title="t", claim=claim))[2:-1] == [
+        *("Why it is needed.", "", "Fixes: #5", "Link: https://example.org/1"),
+    ]
+
+
+@pytest.mark.parametrize("line", ["---", "--- a/x", "diff --git a/x b/x", "Index: x"])
+def test_no_line_ends_the_message_of_a_mail(line: str) -> None:
+    found = lines(Metadata(title="t", claim=f"before\n\n{line}\n\nafter"))
+    assert found[2:-1] == ["before", "", f" {line}", "", "after"]
+
+
+def test_a_name_in_the_subject_of_another_part_stays() -> None:
+    titles = {"one-part": "replace two-parts", "two-parts": "x"}
+    assert lines(Metadata(title="t", claim="needs one-part"), titles=titles)[2] == (
+        'needs "replace two-parts"'
+    )
+
+
 def test_a_sign_off_is_the_last_line_and_only_if_it_is_asked_for() -> None:
     meta = Metadata(title="t", claim="why", issue=1)
     assert lines(meta, signoff=True)[-4:] == [

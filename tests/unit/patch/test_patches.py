@@ -258,6 +258,13 @@ def test_series_and_conflicts(tmp_path: Path) -> None:
     assert caught.value.message.startswith("no patch 'x'; known patches: a, b, both, c, lost")
 
 
+def test_a_diff_is_for_builds_or_with_tests(tmp_path: Path) -> None:
+    toml = 'title = "t"\ndiffs = ["it.patch"]\ntests = ["it.patch"]\n'
+    folder(tmp_path, "a", toml=toml)
+    with pytest.raises(BadInput, match=r"a/patch\.toml: it\.patch is in diffs, which builds app"):
+        patches.load("a", tmp_path)
+
+
 def test_the_shipped_patches_load() -> None:
     names = patches.names()
     assert "record-ctx-opts" in names

@@ -36,6 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("none/such", "does not exist", "the path of an executable file; "),
         ("./tset.sh", "does not exist", "--script test.sh"),
         ("~/test.sh", "does not exist: quotes keep ~ as it is", "--script /"),
+        ("~no-such-user/test.sh", "does not exist", "the path of an executable file; "),
         ("./test.sh --verbose", "a command, not a file: scripts get", "--script ./test.sh, or a "),
         ("sh test.sh", "a command, not a file", "--script test.sh, or a script that runs the c"),
         ("folder", "is a folder", "a file in it: --script folder/test.sh"),

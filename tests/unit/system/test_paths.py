@@ -82,3 +82,12 @@ def test_scratch_is_removed_however_deep_it_is() -> None:
             deep /= "d"
             deep.mkdir()
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("~/src", "/home/ada/src"), ("~no-such-user/src", "~no-such-user/src"), ("a/b", "a/b")],
+)
+def test_a_path_in_a_home(monkeypatch: pytest.MonkeyPatch, text: str, path: str) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert paths.expanded(text) == Path(path)
