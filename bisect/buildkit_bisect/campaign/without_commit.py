@@ -70,7 +70,9 @@ class NewerEnd:
         cell = search.visit(self._work, variant, least=least)
         without = f"{ref} without this commit is {shown(cell)}{also}"
         judged = _judged(cell)
-        if cell.outcome.verdict in (Verdict.INFRA, Verdict.SKIP) or not judged:
+        if cell.outcome.verdict is Verdict.INFRA:
+            return f"not tried: {cell.outcome.reason}"
+        if not judged:
             return f"not tested: {without}"
         old = [search.is_old(o) for o in judged]
         if search.options.find_fix:  # bad at times is bad

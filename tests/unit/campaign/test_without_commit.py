@@ -114,7 +114,7 @@ def said(lab: TwoVariants, of: CellSearch) -> tuple[str, str]:
         (cell(TIP, [ToolOutcome.NO_DAEMON.because("exit 1")] * 3),
          "not tested: v1 without this commit is no-daemon: exit 1"),
         (cell(TIP, [ToolOutcome.INFRA.because("disk full")] * 3),
-         "not tested: v1 without this commit is infra: disk full"),
+         "not tried: disk full"),
     ],
 )  # fmt: skip
 def test_what_was_not_tested_is_neither_confirmed_nor_refuted(
