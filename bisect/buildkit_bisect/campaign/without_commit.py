@@ -75,13 +75,13 @@ class NewerEnd:
         if not judged:
             return f"not tested: {without}"
         old = [search.is_old(o) for o in judged]
-        if search.options.find_fix:  # bad at times is bad
-            return f"{'confirmed' if any(old) else 'NOT confirmed'}: {without}"
-        if not all(old):
+        if all(old) or (any(old) and search.options.find_fix):  # bad at times is bad
+            if flaky and fisher((0, len(old)), (new, total)) > SIGNIFICANCE:
+                return f"not decided, as this may be chance: {without}"
+            return f"confirmed: {without}"
+        if any(search.is_new(o) for o in judged):
             return f"NOT confirmed: {without}"
-        if flaky and fisher((0, len(old)), (new, total)) > SIGNIFICANCE:
-            return f"not decided, as this may be chance: {without}"
-        return f"confirmed: {without}"
+        return f"not decided, as this is another outcome: {without}"
 
     def _run(self) -> Cell | None:
         if self._itself is None and self._search.session.bad_not_run:

@@ -107,6 +107,8 @@ def said(lab: TwoVariants, of: CellSearch) -> tuple[str, str]:
         ([DROPPED], "NOT confirmed: v1 without this commit is dropped 3 of 3"),
         ([CACHED, CACHED, DROPPED],
          "NOT confirmed: v1 without this commit is cached 2 of 3, dropped 1 of 3"),
+        ([CRASH],
+         "not decided, as this is another outcome: v1 without this commit is crash 3 of 3"),
         (cell(TIP, instead=ToolOutcome.NO_BUILD.because("build: undefined: x")),
          "not tested: v1 without this commit is no-build: build: undefined: x"),
         (cell(TIP, [CACHED] * 3, instead=ToolOutcome.CONTROL_FAILED.because("the control is bad")),
@@ -170,7 +172,8 @@ FIX = SearchOptions(find_fix=True)
         ([DROPPED], "confirmed"),
         ([CACHED, DROPPED, CACHED], "confirmed"),  # what was fixed showed at times
         ([CACHED], "NOT confirmed"),
-        ([CRASH], "NOT confirmed"),  # another failure is not what the fix has fixed
+        # Another failure is not what the fix has fixed.
+        ([CRASH], "not decided, as this is another outcome"),
     ],
 )
 def test_without_a_fix_the_old_failure_is_back(shown: Sequence[Outcome], answer: str) -> None:
