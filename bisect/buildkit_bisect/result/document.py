@@ -230,9 +230,7 @@ class BisectInfo:
     confidence: float = 0.0
     picks: dict[str, str] = field(default_factory=dict)  # release branch -> the same change there
     contained: tuple[str, ...] = ()  # release tags that contain it, oldest first
-    reverted: str = (
-        ""  # what the newer end shows without it: "confirmed: ...", "NOT ...", "not ..."
-    )
+    reverted: str = ""  # what the newer end shows without it: "confirmed: ...", "NOT ..."
     reason: str = ""  # always set if status is not found
     hint: str = ""
     gate: tuple[BisectStep, ...] = ()
