@@ -156,10 +156,20 @@ def test_a_function_at_the_end_of_a_file(
     check(again, tip.sha, change, tmp_path, sizes=range(1, 2))
 
 
-@pytest.mark.parametrize("text", ["package a\r\n", "package \0\n"])
+@pytest.mark.parametrize(
+    "text", ["package a\r\n", "package \0\n", "package a\n// \x0c\n", "package a\n// \u2028\n"]
+)
 def test_what_no_diff_can_have_is_refused(repo: GolangRepo, text: str) -> None:
     repo.commit("odd", {"odd.go": text})
     source = GitSource.open(str(repo.path))
     odd = source.resolve(repo.commits["odd"])
-    with pytest.raises(BadInput, match=r"odd\.go (has CRLF|is not text)"):
+    with pytest.raises(BadInput, match=r"odd\.go (has CRLF|is not text|has a line sep)"):
         hunk_files.of_revert(source, odd.sha, odd, ())
+
+
+def test_what_is_in_no_program_may_have_any_line_separator(repo: GolangRepo) -> None:
+    repo.commit("odd", {"odd.md": "a\x0cb\n", "plain.go": "package a\n"})
+    source = GitSource.open(str(repo.path))
+    odd = source.resolve(repo.commits["odd"])
+    change = hunk_files.of_revert(source, odd.sha, odd, ())
+    assert [h.path for h in change.hunks] == ["plain.go"]

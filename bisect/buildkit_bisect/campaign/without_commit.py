@@ -70,16 +70,18 @@ class NewerEnd:
         cell = search.visit(self._work, variant, least=least)
         without = f"{ref} without this commit is {shown(cell)}{also}"
         judged = _judged(cell)
-        if cell.outcome.verdict in (Verdict.INFRA, Verdict.SKIP) or not judged:
+        if cell.outcome.verdict is Verdict.INFRA:
+            return f"not tried: {cell.outcome.reason}"
+        if not judged:
             return f"not tested: {without}"
         old = [search.is_old(o) for o in judged]
-        if search.options.find_fix:  # bad at times is bad
-            return f"{'confirmed' if any(old) else 'NOT confirmed'}: {without}"
-        if not all(old):
+        if all(old) or (any(old) and search.options.find_fix):  # bad at times is bad
+            if flaky and fisher((0, len(old)), (new, total)) > SIGNIFICANCE:
+                return f"not decided, as this may be chance: {without}"
+            return f"confirmed: {without}"
+        if any(search.is_new(o) for o in judged):
             return f"NOT confirmed: {without}"
-        if flaky and fisher((0, len(old)), (new, total)) > SIGNIFICANCE:
-            return f"not decided, as this may be chance: {without}"
-        return f"confirmed: {without}"
+        return f"not decided, as this is another outcome: {without}"
 
     def _run(self) -> Cell | None:
         if self._itself is None and self._search.session.bad_not_run:

@@ -163,7 +163,16 @@ def _change(before: Path, after: Path, names: Iterable[str]) -> Change:
         found = hunks(file, diff)
         files.append(file)
         empty = not (file.before or file.after)  # no diff has a hunk of an empty file
-        (left_out if is_test(name) or is_text(name) or empty else chosen).extend(found)
+        if is_test(name) or is_text(name) or empty:
+            left_out.extend(found)
+            continue
+        if _separated(file.before) or _separated(file.after):
+            raise BadInput(
+                f"{name} has a line separator other than a line feed, so its hunks cannot be"
+                " chosen",
+                hint="a text file",
+            )
+        chosen.extend(found)
     return Change(files=tuple(files), hunks=tuple(chosen), left_out=tuple(left_out))
 
 
@@ -178,3 +187,10 @@ def _text(path: Path) -> str | None:
         why = "has CRLF line endings" if "\r\n" in text else "is not text"
         raise BadInput(f"{path.name} {why}, so its hunks cannot be chosen", hint="a text file")
     return text
+
+
+def _separated(text: str | None) -> bool:
+    """Whether a form feed or the like ends lines for what reads diffs, as it does not for git."""
+    if not text:
+        return False
+    return len(text.splitlines()) != len(text.removesuffix("\n").split("\n"))

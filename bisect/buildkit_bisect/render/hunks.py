@@ -36,10 +36,14 @@ class Row:
 def summary(info: MinimizeInfo) -> str:
     """Return one line: ``2 of 7 hunks of my-fix are needed on v0.32.2``."""
     line = _summary(info)
-    refused = sum(hunk.role == HunkRole.REFUSED for hunk in info.hunks)
+    refused = _refused(info)
     if not refused or info.status not in (MinimizeStatus.MINIMAL, MinimizeStatus.STOPPED):
         return line
     return f"{line}; {refused} more {'does' if refused == 1 else 'do'} not apply there"
+
+
+def _refused(info: MinimizeInfo) -> int:
+    return sum(hunk.role == HunkRole.REFUSED for hunk in info.hunks)
 
 
 def _summary(info: MinimizeInfo) -> str:
@@ -48,6 +52,8 @@ def _summary(info: MinimizeInfo) -> str:
     of = plural(len(chosen), "hunk")
     match info.status:
         case MinimizeStatus.MINIMAL:
+            if len(chosen) == 1 and _refused(info):
+                return f"1 hunk of {info.of} is needed on {info.on}"
             if len(chosen) == 1:
                 return f"{info.of} is one hunk, which is needed on {info.on}"
             every = len(needed) == len(chosen)

@@ -107,6 +107,8 @@ def said(lab: TwoVariants, of: CellSearch) -> tuple[str, str]:
         ([DROPPED], "NOT confirmed: v1 without this commit is dropped 3 of 3"),
         ([CACHED, CACHED, DROPPED],
          "NOT confirmed: v1 without this commit is cached 2 of 3, dropped 1 of 3"),
+        ([CRASH],
+         "not decided, as this is another outcome: v1 without this commit is crash 3 of 3"),
         (cell(TIP, instead=ToolOutcome.NO_BUILD.because("build: undefined: x")),
          "not tested: v1 without this commit is no-build: build: undefined: x"),
         (cell(TIP, [CACHED] * 3, instead=ToolOutcome.CONTROL_FAILED.because("the control is bad")),
@@ -114,7 +116,7 @@ def said(lab: TwoVariants, of: CellSearch) -> tuple[str, str]:
         (cell(TIP, [ToolOutcome.NO_DAEMON.because("exit 1")] * 3),
          "not tested: v1 without this commit is no-daemon: exit 1"),
         (cell(TIP, [ToolOutcome.INFRA.because("disk full")] * 3),
-         "not tested: v1 without this commit is infra: disk full"),
+         "not tried: disk full"),
     ],
 )  # fmt: skip
 def test_what_was_not_tested_is_neither_confirmed_nor_refuted(
@@ -170,7 +172,8 @@ FIX = SearchOptions(find_fix=True)
         ([DROPPED], "confirmed"),
         ([CACHED, DROPPED, CACHED], "confirmed"),  # what was fixed showed at times
         ([CACHED], "NOT confirmed"),
-        ([CRASH], "NOT confirmed"),  # another failure is not what the fix has fixed
+        # Another failure is not what the fix has fixed.
+        ([CRASH], "not decided, as this is another outcome"),
     ],
 )
 def test_without_a_fix_the_old_failure_is_back(shown: Sequence[Outcome], answer: str) -> None:

@@ -35,6 +35,8 @@ def _with(info: MinimizeInfo) -> Result:
     [
         (INFO,
          "3 of 4 hunks of my-fix are needed on master + lazy-variants; 2 more do not apply there"),
+        (replace(INFO, hunks=(INFO.hunks[0], INFO.hunks[-1])),
+         "1 hunk of my-fix is needed on master + lazy-variants; 1 more does not apply there"),
         (replace(INFO, status="unconfirmed", reason="not confirmed: run again, hunk 1 show"),
          "hunks that are needed: not confirmed: run again, hunk 1 show"),
         (replace(INFO, hunks=INFO.hunks[:3]),
