@@ -108,7 +108,8 @@ class Minimization:
             hunks=self._hunks((), {}),
         )
         if not everything:
-            return replace(info, reason=f"no hunk of {question.of} is in a program")
+            is_so = "applies" if question.change.refused else "is in a program"
+            return replace(info, reason=f"no hunk of {question.of} {is_so}")
         whole = self._ask(everything)
         info = replace(info, before=self._text(question.without), after=whole.text)
         if whole.unsure:

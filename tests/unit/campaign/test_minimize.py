@@ -126,11 +126,13 @@ def run(
     old: Callable[[Outcome], bool] | None = None,
     new: Callable[[Outcome], bool] | None = None,
     said: list[str] | None = None,
+    refused: int = 0,
 ) -> tuple[MinimizeInfo, FakeLab]:
     lab = FakeLab(shows)
+    change = a_change(count)
     question = Question(
         of="my-fix",
-        change=a_change(count),
+        change=replace(change, refused=a_change(refused).hunks),
         without=BASE,
         whole=None,
         places=(Place(scenario=SCENARIO, axes=(), to=to),),
@@ -244,6 +246,12 @@ def test_one_hunk_is_minimal_already(tmp_path: Path) -> None:
 def test_no_hunk_in_a_program(tmp_path: Path) -> None:
     info, lab = run(needing(), tmp_path, count=0)
     assert (info.status, info.reason) == ("nothing", "no hunk of my-fix is in a program")
+    assert lab.built == []
+
+
+def test_no_hunk_applies(tmp_path: Path) -> None:
+    info, lab = run(needing(), tmp_path, count=0, refused=2)
+    assert (info.status, info.reason) == ("nothing", "no hunk of my-fix applies")
     assert lab.built == []
 
 
