@@ -115,6 +115,13 @@ def test_the_sentences_are_what_was_measured(validated: Result, matrix: Result) 
     on_master = result.read(PUBLISHED / "validate-record-ctx-opts").cells
     assert {c.rate for c in on_master if c.patches == ("record-ctx-opts",)} == {(3, 3)}
     assert [c.scenario for c in alone.cells if c.change == "regressed"] == ["lazy-registry-import"]
+    over = result.read(PUBLISHED / "over-fixing-v0.34")
+    lazily = ("lazy-registry-import", {"snapshotter": "stargz", "stages": "one"})
+    without = the_cell(over, "v0.34.2", (), *lazily)
+    broken_by_it = the_cell(over, "v0.34.2", ("record-ctx-opts",), *lazily)
+    assert (without.verdict, without.rate) == (Verdict.GOOD, (5, 5))
+    assert (broken_by_it.verdict, broken_by_it.rate) == (Verdict.BAD, (5, 5))
+    assert "(there, and on v0.34.2, 5 trials)" in PROSE
 
 
 def test_the_oldest_release_without_a_good_cell_is_the_first_one_tested() -> None:
