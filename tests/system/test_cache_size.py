@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_bisect.system import paths
-from golang_repo import GolangRepo, buildkit_like
+from golang_repo import GolangRepo, buildkit_like, words
 from tool import TaskOutput, argv, environment, inv
 
 pytestmark = [pytest.mark.system, pytest.mark.alone]
@@ -68,14 +68,18 @@ def test_a_removed_build_is_built_again(repo: GolangRepo, cache: Path) -> None:
 def test_entries_of_a_running_campaign_are_kept(
     repo: GolangRepo, cache: Path, tmp_path: Path
 ) -> None:
-    others = Path(build(repo, cache, "v0.2.0-rc1").document["directory"])
+    # Not a commit of the range: a search prefers builds that are there, and this one would be used.
+    repo.branch("aside", repo.commits["tip"])
+    aside = repo.commit("aside", {"util/words/words.go": words("aside")})
+    repo.switch("master")
+    others = Path(build(repo, cache, aside).document["directory"])
     script = tmp_path / "script"
     script.write_text(f"#!/bin/sh\ntouch {tmp_path}/began\nsleep 60\n")
     script.chmod(0o755)
-    words = ("bisect", "--repo", str(repo.path), "--good", "v0.1.0", "--bad", "v0.2.0",
+    asked = ("bisect", "--repo", str(repo.path), "--good", "v0.1.0", "--bad", "v0.2.0",
              "--trials", "1", "--script", str(script), "--out", str(tmp_path / "out"))  # fmt: skip
     with subprocess.Popen(
-        argv(*words), env=environment({"BKBISECT_CACHE_DIR": str(cache)}),
+        argv(*asked), env=environment({"BKBISECT_CACHE_DIR": str(cache)}),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     ) as running:  # fmt: skip
         try:
