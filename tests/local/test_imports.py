@@ -17,6 +17,8 @@ LATE = (
     "requests",
     "minisign",
     "git",
+    "tenacity",
+    "buildkit_bisect.golang.pypi",
     "buildkit_bisect.engine.client",
     "buildkit_bisect.sharing.store",
     "buildkit_bisect.search.posterior",

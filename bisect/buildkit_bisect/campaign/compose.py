@@ -116,6 +116,7 @@ def cell_info(cell: Cell, folder: Path) -> CellInfo:
     label = _file_name(cell.variant.label)
     where = "-".join(value for _, value in cell.axes)
     base = "/".join(filter(None, (label, cell.scenario.name, where)))
+    evidence = keep_evidence([trial.observation for trial in cell.trials], folder, base)
     trials = tuple(
         TrialInfo(
             outcome=judged.name,
@@ -123,13 +124,13 @@ def cell_info(cell: Cell, folder: Path) -> CellInfo:
             reason=judged.reason,
             seconds=round(trial.observation.seconds, 3),
             reused=trial.reused,
-            evidence=keep_evidence(trial.observation, folder, f"{base}/{number}"),
+            evidence=kept,
             ended=trial.observation.ended,
             steps=tuple(step_info(s, cell.control) for s in trial.observation.steps),
             daemon_log=trial.observation.daemon_log[-2000:],
             worker=str(trial.observation.facts.get("worker", "")),
         )
-        for number, (trial, judged) in enumerate(zip(cell.trials, cell.judged, strict=True), 1)
+        for trial, judged, kept in zip(cell.trials, cell.judged, evidence, strict=True)
     )
     commonest = max(cell.counts.values(), default=0)
     return CellInfo(

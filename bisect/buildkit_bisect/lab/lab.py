@@ -187,13 +187,14 @@ class Lab:
         job = self._job(variant, build, scenario, axes)
         revision = variant.revision.sha or variant.revision.describe
         place = (revision, tuple(p.name for p in variant.patches), scenario.name, axes)
-        visit = _Visit(key=job.key, scenario=scenario, controls=controls)
+        key = job.key
+        visit = _Visit(key=key, scenario=scenario, controls=controls)
         self._visited[place] = visit
         control = controls[0] if controls else None
-        ran, judged = self._trials(job, trials, after=after, control=control, of=of)
+        ran, judged = self._trials(job, key, trials, after=after, control=control, of=of)
         together = [trial.observation for trial in ran]
         if metrics.comparisons(scenario):  # all trials together may show more than each alone
-            stored = self._stored.trials(job.key, of, slice(after))
+            stored = self._stored.trials(key, of, slice(after))
             earlier = [trial.observation for trial in stored]
             together = [*earlier, *together]
             judged = outcome.judge_all(scenario, together, controls)[len(earlier) :]
@@ -354,21 +355,22 @@ class Lab:
     def _trials(
         self,
         job: TrialJob,
+        key: str,
         wanted: int,
         *,
         after: int,
         control: Observation | None,
         of: Mapping[str, int] | None,
     ) -> tuple[list[Trial], tuple[Outcome, ...]]:
-        """Return trials of a cell, and the outcome of each alone."""
-        trials = self._stored.trials(job.key, of, slice(after, after + wanted))
+        """Return trials of a cell, and the outcome of each alone; *key* is that of *job*."""
+        trials = self._stored.trials(key, of, slice(after, after + wanted))
         judged = [
             self._emit_trial(job, trial, control, number, wanted)
             for number, trial in enumerate(trials, 1)
         ]
         missing = range(len(trials) + 1, wanted + 1)
         for observation in self._runner.run(job, missing):
-            self._stored.add(job.key, observation)
+            self._stored.add(key, observation)
             trials.append(Trial(observation=observation, origin=Origin.NOW))
             judged.append(self._emit_trial(job, trials[-1], control, len(trials), wanted))
         return trials, tuple(judged)

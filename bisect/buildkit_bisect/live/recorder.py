@@ -54,12 +54,15 @@ class Recorder:
 def line(event: Event, now: float) -> str:
     """*event* as a line of the file."""
     body = {"t": round(now, 3), "event": type(event).__name__, **_fields(event)}
-    return json.dumps(body, ensure_ascii=False, default=_fields) + "\n"
+    return f"{_encoded(body)}\n"
 
 
 def _fields(value: Any) -> dict[str, Any]:
     # `dataclasses.asdict` copies all that is below, which takes longer than to write it.
     return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+
+
+_encoded = json.JSONEncoder(ensure_ascii=False, default=_fields).encode
 
 
 def parse(text: str) -> tuple[Event, float] | None:

@@ -104,13 +104,15 @@ def boring(result: Result) -> frozenset[str]:
 
 def places(grid: table.Matrix) -> Iterator[Place]:
     """Yield every cell that was run, row by row."""
+    columns = [
+        (column, grid.name(column), " ".join(group.header(column)))
+        for group in grid.groups
+        for column in group.columns
+    ]
     for row in grid.rows:
-        for group in grid.groups:
-            for column in group.columns:
-                cell = grid.cell(row, column)
-                if cell:
-                    header, values = grid.name(column), " ".join(group.header(column))
-                    yield Place(row=row, column=column, header=header, values=values, cell=cell)
+        for column, header, values in columns:
+            if cell := grid.cell(row, column):
+                yield Place(row=row, column=column, header=header, values=values, cell=cell)
 
 
 def lines(cell: CellInfo, folder: Path | None, limit: int, dull: frozenset[str]) -> Iterator[str]:

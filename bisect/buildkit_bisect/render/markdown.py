@@ -6,8 +6,9 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -83,62 +84,66 @@ def markdown(
     *folder* contains the result's evidence; without it the report has no compiler output.
     """
     result, templates = spoken(result), templates or Templates()
+    values = _values(result)
+    folds = cache(partial(cell_evidence.folds, result, folder))
+    blocks = cache(partial(_blocks, result))
     for detail in _DETAILS[_SKIP if len(result.cells) > _MANY else 0 :]:
-        made = _render(result, folder, detail, templates)
+        every = folds(detail.log) if detail.folds else []
+        shown = [f for f in every if detail.good or f.verdict != Verdict.GOOD][: detail.folds]
+        detailed = {
+            "detail": detail,
+            "blocks": blocks(detail.cells) if detail.cells != "text" else [],
+            "lines": list(_lines(values["grid"])) if detail.cells == "text" else [],
+            "folds": shown,
+            "dropped": len(every) - len(shown) if every else len(values["grid"].cells),
+            "cut": detail is not _DETAILS[0],
+            "history": values["history"][: detail.more],
+            "changes": values["changes"][: detail.more],
+        }
+        made = templates.render("report.md.j2", **(values | detailed))
         if len(made) < limit:
             return made
     return _cut(made, limit)
 
 
-def _render(result: Result, folder: Path | None, detail: _Detail, templates: Templates) -> str:
+def _values(result: Result) -> dict[str, Any]:
+    """Return what the template shows of *result*, whatever the detail: all rows of all lists."""
     grid = table.matrix(result)
-    folds = cell_evidence.folds(result, folder, detail.log) if detail.folds else []
-    shown = [f for f in folds if detail.good or f.verdict != Verdict.GOOD][: detail.folds]
     used = {grid.symbol(r, c) for r in grid.rows for g in grid.groups for c in g.columns}
     v = result.validation
-    return templates.render(
-        "report.md.j2",
-        result=result,
-        info=result.bisect,
+    return {
+        "result": result,
+        "info": result.bisect,
         **validation.values(result),
         **hunks.values(result),
-        finding=Markup(finding(result, text.markdown)),  # noqa: S704 - what varies is escaped
-        grid=grid,
-        blocks=list(_blocks(result, grid, detail)) if detail.cells != "text" else [],
-        lines=list(_lines(grid)) if detail.cells == "text" else [],
-        brief=_table(brief(result), basis(result)),
-        clauses=[Markup(c) for c in clauses(result, text.markdown)],  # noqa: S704 - as above
-        history=[
-            (change_name(result, c), change_ways(result, c), c)
-            for c in history(result)[: detail.more]
-        ],
-        steps_of=collapsed,
-        words_of=partial(words_of, result),
-        issues=issues(result),
-        short_command=short_command(result),
-        hint=next_command(result),
-        check_counts=Counter(symbols.of_check(c) for c in v.checks).items() if v else (),
-        fits=_fits(v) if v else "",
-        size=_size(grid),
-        detail=detail,
-        folds=shown,
-        dropped=len(folds) - len(shown) if folds else len(grid.cells),
-        cut=detail is not _DETAILS[0],
-        known=any(symbols.more(c) for c in result.cells),
-        legend=[s for s in symbols.ALL if s in used],
-        symbol=symbols.of,
-        means=means(result),
-        changes=_changes(result, grid)[: detail.more],
-        command=text.command(result.command),
-        incomplete=incomplete(result),
-        machines=machines(result),
-        parts=parts(result),
-        commit=lambda sha, label="": commit(result, sha, label),
-        subject={r.sha: r.subject for r in result.revisions},
-        names=table.names(result),
-        percent=percent,
-        tally=symbols.tally,
-    )
+        "finding": Markup(finding(result, text.markdown)),  # noqa: S704 - what varies is escaped
+        "grid": grid,
+        "brief": _table(brief(result), basis(result)),
+        "clauses": [Markup(c) for c in clauses(result, text.markdown)],  # noqa: S704 - as above
+        "history": [(change_name(result, c), change_ways(result, c), c) for c in history(result)],
+        "steps_of": collapsed,
+        "words_of": partial(words_of, result),
+        "issues": issues(result),
+        "short_command": short_command(result),
+        "hint": next_command(result),
+        "check_counts": Counter(symbols.of_check(c) for c in v.checks).items() if v else (),
+        "fits": _fits(v) if v else "",
+        "size": _size(grid),
+        "known": any(symbols.more(c) for c in result.cells),
+        "legend": [s for s in symbols.ALL if s in used],
+        "symbol": symbols.of,
+        "means": means(result),
+        "changes": _changes(result, grid),
+        "command": text.command(result.command),
+        "incomplete": incomplete(result),
+        "machines": machines(result),
+        "parts": parts(result),
+        "commit": lambda sha, label="": commit(result, sha, label),
+        "subject": {r.sha: r.subject for r in result.revisions},
+        "names": table.names(result),
+        "percent": percent,
+        "tally": symbols.tally,
+    }
 
 
 def _table(made: Brief | None, rests_on: tuple[str, ...]) -> tuple[list[Markup], tuple[str, ...]]:
@@ -212,7 +217,9 @@ class _Block:
     rows: tuple[tuple[Markup, ...], ...]
 
 
-def _blocks(result: Result, grid: table.Matrix, detail: _Detail) -> Iterator[_Block]:
+def _blocks(result: Result, how: str) -> list[_Block]:
+    """Return the matrix with its cells as `_Detail.cells` says."""
+    grid, made = table.matrix(result), []
     for group in grid.groups:
         head = tuple(
             Markup("<br>").join(
@@ -224,18 +231,19 @@ def _blocks(result: Result, grid: table.Matrix, detail: _Detail) -> Iterator[_Bl
         rows: list[tuple[Markup, ...]] = []
         spans: list[tuple[table.Row, table.Row, tuple[Markup, ...]]] = []
         for row in grid.rows:
-            cells = tuple(_cell(grid, row, c, detail) for c in group.columns)
-            if detail.cells == "spans" and spans and spans[-1][2] == cells:
+            cells = tuple(_cell(grid, row, c, how) for c in group.columns)
+            if how == "spans" and spans and spans[-1][2] == cells:
                 spans[-1] = (spans[-1][0], row, cells)
             else:
                 spans.append((row, row, cells))
         for first, last, cells in spans:
-            linked = detail.cells == "words"
+            linked = how == "words"
             name = commit(result, first.sha, first.label) if linked else text.code(first.label)
             if last is not first:
                 name += Markup(" to ") + text.code(last.label)
             rows.append((name, *cells))
-        yield _Block(group=group, head=head, rows=tuple(rows))
+        made.append(_Block(group=group, head=head, rows=tuple(rows)))
+    return made
 
 
 def _lines(grid: table.Matrix) -> Iterator[str]:
@@ -255,10 +263,10 @@ def _lines(grid: table.Matrix) -> Iterator[str]:
         yield f"{' '.join(cells)} {text.fit(row.label, room, 1)}"
 
 
-def _cell(grid: table.Matrix, row: table.Row, column: Column, detail: _Detail) -> Markup:
+def _cell(grid: table.Matrix, row: table.Row, column: Column, how: str) -> Markup:
     cell = grid.cell(row, column)
     symbol = Markup(grid.symbol(row, column).emoji)  # noqa: S704 - one of ours
-    if cell is None or detail.cells != "words":
+    if cell is None or how != "words":
         return symbol
     tally = text.markdown(symbols.tally(cell))
     counted = Markup("<br><sub>{}</sub>").format(tally) if tally else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,8 @@ from buildkit_bisect.result import CellInfo, Result, StepInfo, TrialInfo
 _NAME = 150  # maximum length of the name of a variant or an outcome
 _DIGEST = 12  # digits of a digest
 
+_encoded = json.JSONEncoder(sort_keys=True).encode
+
 
 class Pool:
     """Numbered values, equal ones stored once, as many cells have the same evidence."""
@@ -27,7 +30,7 @@ class Pool:
 
     def number(self, value: Any) -> int:
         """Return the index of *value* in `values`."""
-        key = json.dumps(value, sort_keys=True)
+        key = _encoded(value)
         if key not in self._numbers:
             self._numbers[key] = len(self.values)
             self.values.append(value)
@@ -39,6 +42,7 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
     grid = table.matrix(result)
     pool = Pool()
     dull = cell_evidence.boring(result)
+    names = {column: grid.name(column) for group in grid.groups for column in group.columns}
     cells = []
     for row in grid.rows:
         for group in grid.groups:
@@ -49,7 +53,7 @@ def data(result: Result, folder: Path | None, limit: int) -> dict[str, Any]:
                 at = control(grid, row, column)
                 other = grid.cell(row, at) if at else None
                 cells.append({
-                    "title": _short(f"{row.label}: {grid.name(column)}"),
+                    "title": _short(f"{row.label}: {names[column]}"),
                     "outcome": _short(symbols.word(cell.outcome)),
                     "css": symbols.of_cell(cell).css,
                     "verdict": cell.verdict,
@@ -155,9 +159,11 @@ def _trial(
 def _files(trial: TrialInfo, folder: Path | None) -> list[list[str]]:
     """Return (name, link) of the trial's evidence files beside the page."""
     link = href(trial.evidence)
-    kept = folder / trial.evidence if folder and link else None
+    if not folder or not link:
+        return []
     try:
-        names = sorted(path.name for path in kept.iterdir() if path.is_file()) if kept else []
+        with os.scandir(folder / trial.evidence) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file())
     except OSError:  # it does not exist, or a document contains an invalid path
         return []
     return [[text.clean(name), f"{link}/{quote(name)}"] for name in names]

@@ -72,8 +72,9 @@ def clean(text: str) -> str:
     text = _CONTROL.sub("", text.replace("\t", "    "))
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
-    for pattern, name in _PATHS:
-        text = _named(pattern, name, text)
+    if "/" in text:
+        for pattern, name in _PATHS:
+            text = _named(pattern, name, text)
     return text
 
 

@@ -124,7 +124,9 @@ def holds(
     """
     facts = [
         _exited(step, condition.exit) if condition.exit else True,
-        _searched(condition.stderr, kept_text.of_messages(step.stderr)),
+        _searched(condition.stderr, kept_text.of_messages(step.stderr))
+        if condition.stderr
+        else True,
         _vertex(step, condition.vertex, condition.is_) if condition.is_ else True,
         _logged(step, condition) if condition.log else True,
         _took(step, condition) if condition.took else True,

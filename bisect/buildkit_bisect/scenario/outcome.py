@@ -70,12 +70,13 @@ def judge(
         return now is None and then is not None
 
     for rule in scenario.outcomes:
-        if holds(rule):
+        matches = holds(rule)
+        if matches:
             reason = _because(rule, steps, seen, control, compared or {})
             reason += _cause(rule, steps, seen)
             return Outcome(name=rule.name, verdict=rule.verdict, reason=reason)
         # A later rule must not match because this one lacks trials, or what was not recorded.
-        if holds(rule, hoped=True):
+        if matches is None and holds(rule, hoped=True):
             leaf = next(c for c, negated in rule.leaves() if is_open(rule, c, negated))
             text = _open(leaf, (compared or {}).get(leaf))
             return ToolOutcome.UNCLASSIFIED.because(f"{rule.name} is not decided: {text}")

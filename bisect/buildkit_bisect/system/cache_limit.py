@@ -58,12 +58,13 @@ def shown(size: int) -> str:
 
 
 @contextmanager
-def using(path: Path) -> Iterator[None]:
-    """Keep *path* in the cache during the block and for the rest of this process."""
+def using(*places: Path) -> Iterator[None]:
+    """Keep *places* in the cache during the block and for the rest of this process."""
     _register()
     with _gate(fcntl.LOCK_SH):
-        with contextlib.suppress(OSError):
-            os.utime(path)
+        for place in places:
+            with contextlib.suppress(OSError):
+                os.utime(place)
         yield
 
 

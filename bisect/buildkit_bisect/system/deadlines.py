@@ -7,7 +7,7 @@ An option sets one for a campaign. A scenario may set those that depend on its s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 
 #: The longest deadline: a day.
 LONGEST = 86_400.0
@@ -40,7 +40,7 @@ NAMES = tuple(f.name for f in fields(Deadlines))
 
 def of(given: Mapping[str, float], scenario: Mapping[str, float] | None = None) -> Deadlines:
     """Return the defaults, overridden by *scenario*, overridden by options (*given*)."""
-    return replace(Deadlines(), **{**(scenario or {}), **given})
+    return Deadlines(**{**(scenario or {}), **given})
 
 
 def table() -> Mapping[str, float]:

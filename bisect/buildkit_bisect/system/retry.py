@@ -5,16 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_result,
-    stop_after_attempt,
-    stop_before_delay,
-    wait_exponential,
-)
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 
@@ -63,6 +57,15 @@ def retried(
     *call* gets the remaining seconds of *within*. *say* gets a warning before each further try.
     Exceptions are not retried; the last result is returned even if it is trouble.
     """
+    # Imported late: it takes long, and a command that finds everything stored calls nothing.
+    from tenacity import (  # noqa: PLC0415
+        Retrying,
+        retry_if_result,
+        stop_after_attempt,
+        stop_before_delay,
+        wait_exponential,
+    )
+
     end = time.monotonic() + within
 
     def warn(state: RetryCallState) -> None:
