@@ -33,7 +33,7 @@ _REVISIONS = (
     ("`v0.26.x`", "the newest release of v0.26; `v0.26` too if there is no such branch"),
     ("`latest`", "the newest release"),
     ("`main`, `origin/master`", "`master`, if the repository has no such ref"),
-    ("`2025-09-11`", "the last commit of the main branch on that day (UTC)"),
+    ("`2025-09-11`", "the last commit of the main branch up to the end of that day (UTC)"),
     (
         "`pr/7107`, `pull/7107/head`, `'#7107'`, `moby/buildkit#7107`",
         "the newest commit of a pull request ([where it is fetched from](patches.md))",
