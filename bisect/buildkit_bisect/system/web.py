@@ -20,8 +20,8 @@ from buildkit_bisect.errors import InfraFailed
 from buildkit_bisect.system import addresses
 from buildkit_bisect.system.announce import by_default
 
-#: Statuses of transient errors, as are those from 500.
-_PASSING = (408, 425, 429)
+#: Statuses of transient errors.
+_PASSING = (408, 425, 429, *range(500, 600))
 
 #: Largest accepted page or file, in bytes; a Go toolchain is 80 MB.
 LARGEST = 1 << 30
@@ -126,7 +126,7 @@ def open_url(
                 request, timeout=timeout
             )
     except HTTPError as error:
-        kind = NotServedNow if error.code in _PASSING or error.code >= 500 else NotServed
+        kind = NotServedNow if error.code in _PASSING else NotServed
         error.close()
         failed = kind(f"{shown(url)}: HTTP {error.code} {error.reason}")
     except ValueError as error:  # a host or path that cannot be sent, also in a redirect
