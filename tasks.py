@@ -147,7 +147,7 @@ def report(request: requests.Report) -> int:
 
 @task(requests.Diff)
 def diff(request: requests.Diff) -> int:
-    """Show what changed between two campaigns; exit 1 if any cell got worse."""
+    """Show what changed between two campaigns; exit 1 if a cell got worse beyond chance."""
     from buildkit_bisect.cli import results
 
     return results.diff(request)

@@ -245,6 +245,23 @@ def test_a_command_in_a_document(command: Command, world: World) -> None:
     world.check(command)
 
 
+@pytest.mark.parametrize(
+    "page", documented.PAGES, ids=lambda page: page.relative_to(checkout.PROJECT).as_posix()
+)
+def test_a_benchmark_in_a_document(page: Path) -> None:
+    folder = checkout.PROJECT / "benchmarks"
+    shared = (folder / "section.py").read_text()
+    for name, flags in documented.benchmarks(page.read_text()):
+        code = (folder / name).read_text()
+        missing = [flag for flag in flags if f'"{flag}"' not in f"{code}{shared}"]
+        assert not missing, f"benchmarks/{name} has no {missing}"
+
+
+def test_a_benchmark_is_found_in_text() -> None:
+    text = "Run `.venv/bin/python benchmarks/rounds.py --write docs/x.md`, or benchmarks/a.sh."
+    assert list(documented.benchmarks(text)) == [("rounds.py", ["--write"]), ("a.sh", [])]
+
+
 def test_the_commands_of_readers_are_still_there() -> None:
     unused = [
         key

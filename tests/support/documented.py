@@ -96,6 +96,12 @@ def in_line(line: str, where: str, *, span: bool = False) -> Iterator[Command]:
             yield replace(made, mention=span and not env and _bare(made))
 
 
+def benchmarks(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each file in benchmarks/ in *text*, with the options that follow it."""
+    for found in re.finditer(r"\bbenchmarks/([\w.]+\w)([^`\n|&;]*)", text):
+        yield found[1], re.findall(r"(?<=\s)--[a-z-]+", found[2])
+
+
 def _bare(command: Command) -> bool:
     """Whether *command* is a task's name and nothing else."""
     return set(command.words) <= {"plan", command.task, *spoken(command.task).split()}

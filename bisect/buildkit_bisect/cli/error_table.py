@@ -45,8 +45,9 @@ _FILES = f"{_SCENARIO}, or docs/patches.md for patch.toml"
 _HEAD = """# Errors
 
 Every error is one line on stderr, `error: MESSAGE (try: REMEDY)`, and an exit code. The message
-states the cause. Words in capitals are placeholders. Exit code 1 is a bug in this tool (it prints
-a report to send) or, from `diff`, a cell that got worse; 130 is Ctrl-C. Generated from the code by
+states the cause. Words in capitals and `...` stand for what varies; `HINT` is a remedy that depends
+on the cause. Exit code 1 is a bug in this tool (it prints a report to send) or, from `diff`, a cell
+that got worse; 130 is Ctrl-C. Generated from the code by
 `python -m buildkit_bisect.cli.error_table`.
 """
 

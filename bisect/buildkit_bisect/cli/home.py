@@ -79,7 +79,7 @@ def _state() -> Iterator[str]:
             done = f"{plural(built, 'build')} and {plural(ran, 'trial')}"
             yield f"Cached in {where}: {done}, to be reused."
         else:
-            yield f"Nothing is cached yet in {where}."
+            yield f"No build or trial is cached yet in {where}."
     yield _newest()
 
 

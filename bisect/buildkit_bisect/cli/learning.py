@@ -20,7 +20,6 @@ from buildkit_bisect.errors import BadInput, NoAnswer, printable, printable_line
 from buildkit_bisect.live import Display
 from buildkit_bisect.model import ToolOutcome, Variant
 from buildkit_bisect.options.command import inv, words
-from buildkit_bisect.options.groups import spoken
 from buildkit_bisect.options.option import find
 from buildkit_bisect.options.requests import Campaign, ScenarioCheck, ScenarioLearn
 from buildkit_bisect.options.scenario_requests import picks
@@ -39,7 +38,6 @@ _SHOWN = 20
 
 def learn(request: ScenarioLearn) -> int:
     """Run both ends, print the facts that tell them apart, and make rules of those picked."""
-    _check(request)
     if not (request.good and request.bad):
         raise BadInput(
             "scenario learn needs both endpoints",
@@ -79,21 +77,6 @@ def learn(request: ScenarioLearn) -> int:
         return DONE
     _write(scenario, setup.scenarios[0], picked, seen, f"{good.label} (good) and {bad.label} (bad)")
     return DONE
-
-
-def _check(request: ScenarioLearn | ScenarioCheck) -> None:
-    """Raise `BadInput` for an option that names another reproducer."""
-    for given, option in (
-        (request.scenario, words(Campaign, scenario=True)),
-        (request.script, words(Campaign, script=True)),
-        (request.dockerfile, words(Campaign, dockerfile=True)),
-        (request.expect, words(Campaign, expect=True)),
-    ):
-        if given:
-            raise BadInput(
-                f"{spoken(request.task)} is about {request.folder!r}, and {option} names another",
-                hint=f"leave out {option}",
-            )
 
 
 def _prepared(
@@ -243,7 +226,6 @@ def _write(
 
 def check(request: ScenarioCheck) -> int:
     """Print what is wrong with a scenario and may make it flaky; run it at a given revision."""
-    _check(request)
     scenario = scenarios.load(request.folder)
     found = list(doubts.static(scenario))
     if request.rev:

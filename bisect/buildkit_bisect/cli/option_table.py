@@ -33,7 +33,7 @@ _REVISIONS = (
     ("`v0.26.x`", "the newest release of v0.26; `v0.26` too if there is no such branch"),
     ("`latest`", "the newest release"),
     ("`main`, `origin/master`", "`master`, if the repository has no such ref"),
-    ("`2025-09-11`", "the last commit of the main branch on that day (UTC)"),
+    ("`2025-09-11`", "the last commit of the main branch up to the end of that day (UTC)"),
     (
         "`pr/7107`, `pull/7107/head`, `'#7107'`, `moby/buildkit#7107`",
         "the newest commit of a pull request ([where it is fetched from](patches.md))",
@@ -75,7 +75,12 @@ def text() -> str:
     shared = options_of(Campaign)
     campaigns = [task for task, kind in TASKS.items() if issubclass(kind, Campaign)]
     parts = [_HEAD, "\n## Tasks\n\n", _table(("task", "options"), _tasks())]
-    parts += ["\n## Every campaign\n\n", f"The options of {_listed(campaigns)}.\n\n"]
+    parts += [
+        "\n## Every campaign\n\n",
+        f"The options of {_listed(campaigns)}.\n",
+        _lacking(),
+        "\n",
+    ]
     parts.append(_table(_COLUMNS, map(_row, shared)))
     parts += ["\n## Revisions\n\n", _WITHOUT_NAME, "\n"]
     parts.append(_table(("value", "revision"), iter(_REVISIONS)))
@@ -84,6 +89,20 @@ def text() -> str:
         if own:
             parts += [f"\n## {spoken(task)}\n\n", _table(_COLUMNS, map(_row, own))]
     return "".join(parts)
+
+
+def _lacking() -> str:
+    """Return a sentence about the options of every campaign that some campaigns do not have."""
+    tasks: dict[frozenset[str], list[str]] = {}
+    for task, kind in TASKS.items():
+        if issubclass(kind, Campaign) and kind.lacks:
+            tasks.setdefault(kind.lacks, []).append(task)
+    flags = {o.attribute: f"`{o.flag}`" for o in options_of(Campaign)}
+    return "".join(
+        f"But {_listed(names)} have none of these:"
+        f" {', '.join(flag for name, flag in flags.items() if name in lacks)}.\n"
+        for lacks, names in tasks.items()
+    )
 
 
 def _tasks() -> Iterator[tuple[str, ...]]:

@@ -113,6 +113,7 @@ class Warm(WithExecutor, WithPlan, Building):
     """Make every different build of a range, so that campaigns find them."""
 
     task = "warm"
+    lacks = frozenset({"base_image"})  # it makes no images
     unset: ClassVar[Mapping[str, str]] = {"patches": "none"}
 
     start: str = option(
@@ -158,7 +159,7 @@ class Matrix(WithFormat, Campaign):
     task = "matrix"
     unset: ClassVar[Mapping[str, str]] = {
         "scenario": "cross-stage-lazy and cross-stage-dedup",
-        "patches": "none",
+        "patches": "none; without revisions all in patches/, one by one, on the newest release",
         "trials": "3",
     }
 
@@ -189,9 +190,10 @@ class Bisect(OfEnds, OfHistory, Campaign):
 
     task = "bisect"
     unset: ClassVar[Mapping[str, str]] = {
-        "scenario": "cross-stage-lazy",
+        "scenario": "cross-stage-lazy; only one can be given",
         "axis": "the cell in which the ends differ",
-        "good": "required unless --find-good is given",
+        "good": "required, unless a range or --find-good is given",
+        "bad": "required, unless a range is given",
         "patches": "none",
         "trials": "as many as it needs",
     }
@@ -253,6 +255,8 @@ class Boundaries(OfHistory, Campaign):
         "scenario": "cross-stage-lazy and cross-stage-dedup",
         "patches": "none",
         "trials": "3",
+        "start": "required, unless a range is given",
+        "end": "required, unless a range is given",
     }
 
     start: str = option(
@@ -291,6 +295,7 @@ class Validate(Campaign):
     task = "validate"
     unset: ClassVar[Mapping[str, str]] = {
         "scenario": "all outside of the library",
+        "patches": "required, unless --from-branch is given",
         "trials": "3",
     }
 

@@ -292,7 +292,8 @@ def options_of(kind: type[Any]) -> tuple[Option, ...]:
     """Return the options of a class: positional ones, required ones, its own, inherited ones.
 
     Within each of these they are in the order of declaration. ``kind.unset`` has the defaults of
-    inherited options that differ in this task, by attribute.
+    inherited options that differ in this task, by attribute; ``kind.lacks`` has the attributes of
+    those that it does not have: they keep their defaults.
     """
     if kind not in _found:
         _found[kind] = _options_of(kind)
@@ -302,6 +303,7 @@ def options_of(kind: type[Any]) -> tuple[Option, ...]:
 def _options_of(kind: type[Any]) -> tuple[Option, ...]:
     own = inspect.get_annotations(kind)
     unset: Mapping[str, str] = getattr(kind, "unset", {})
+    lacks: frozenset[str] = getattr(kind, "lacks", frozenset())
     found = [
         replace(
             declared,
@@ -310,7 +312,7 @@ def _options_of(kind: type[Any]) -> tuple[Option, ...]:
             unset=unset.get(one.name, declared.unset),
         )
         for one in fields(kind)
-        if (declared := one.metadata.get(_KEY))
+        if (declared := one.metadata.get(_KEY)) and one.name not in lacks
     ]
 
     def place(one: Option) -> tuple[bool, bool, bool, int]:

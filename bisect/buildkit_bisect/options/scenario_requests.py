@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from buildkit_bisect.errors import BadInput
 from buildkit_bisect.options import parse
 from buildkit_bisect.options.campaign_requests import Campaign
 from buildkit_bisect.options.ends import OfEnds
+from buildkit_bisect.options.one_line import OneLine
 from buildkit_bisect.options.option import Option, Position, option, repeated
-from buildkit_bisect.options.shared import Request, WithJson
+from buildkit_bisect.options.shared import Request, Scripted, WithJson
+
+#: Options that name a reproducer, which is DIR here.
+_REPRODUCER = frozenset(
+    {"scenario", *(f.name for kind in (Scripted, OneLine) for f in fields(kind))}
+)
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 
@@ -55,8 +61,8 @@ class ScenarioLearn(OfScenario, OfEnds, Campaign):
     """Find the facts that tell two revisions apart, and make rules of them."""
 
     task = "scenario-learn"
+    lacks = _REPRODUCER
     unset: ClassVar[Mapping[str, str]] = {
-        "scenario": "DIR",
         "axis": "every cell that is not a control",
         "patches": "none",
         "trials": "3, at least 2",
@@ -78,8 +84,8 @@ class ScenarioCheck(OfScenario, Campaign):
     """Check that a scenario's rules exclude each other, and what may make it flaky."""
 
     task = "scenario-check"
+    lacks = _REPRODUCER
     unset: ClassVar[Mapping[str, str]] = {
-        "scenario": "DIR",
         "patches": "none",
         "trials": "5",
     }

@@ -34,6 +34,7 @@ class Request:
 
     task: ClassVar[str]
     unset: ClassVar[Mapping[str, str]] = {}  # attribute -> what holds without the option
+    lacks: ClassVar[frozenset[str]] = frozenset()  # attributes whose options the task has not
 
     command: str = ""  # makes the same request, environment variables written as options
 
@@ -286,7 +287,7 @@ class WithTrials:
         parse.one_of(Images),
         default=Images.LOCAL,
         value="local|public",
-        help="base images for scenarios: built locally, or the public ones of the issue",
+        help="base images of scenarios: made on this machine, or the public ones that they name",
         example="public",
     )
     registry: str = option(

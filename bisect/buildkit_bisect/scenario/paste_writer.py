@@ -81,15 +81,15 @@ def rules_said(draft: Draft) -> list[str]:
     out = []
     if said.cached:
         how = (
-            "it follows from the arguments and files that differ between the builds"
+            ". Which one follows from the arguments and files that differ between the builds."
             if said.inferred
-            else "the text names it"
+            else ", and names it."
         )
-        out.append(f"Line {said.cached_line} says that a step must be cached; which one: {how}.")
+        out.append(f"Line {said.cached_line} says that a step must be cached{how}")
     if said.error:
         out.append(f"Line {said.error_line} shows the error of a build, which is the bad outcome.")
         if not said.cached:
-            out.append("That builds without an error are good is assumed.")
+            out.append("It is assumed that a build without an error is good.")
     if not out:
         out = [
             "The text shows no error and does not say which step must be cached: what is good and",

@@ -19,7 +19,8 @@ PAUSE = 1.0
 #: Transient errors, as git, go, the Docker Engine and Python report them.
 _PASSING = re.compile(
     r"connection (?:was |has been )?(?:refused|reset|aborted|closed|timed out)"
-    r"|(?:returned error:|HTTP|status code|HTTP error) 5\d\d|\b50[0234] [A-Z]|too many requests"
+    r"|(?:returned error:|HTTP|status code|HTTP error) (?:408|425|429|5\d\d)"
+    r"|\b50[0234] [A-Z]|too many requests"
     r"|timed? ?out|broken pipe|early EOF|unexpected (?:EOF|disconnect)|empty reply from server"
     r"|operation too slow|RPC failed|remote end closed|recv failure|handshake timeout"
     r"|temporary failure|connection broken|incomplete ?read",

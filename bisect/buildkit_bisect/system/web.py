@@ -21,7 +21,7 @@ from buildkit_bisect.system import addresses
 from buildkit_bisect.system.announce import by_default
 
 #: Statuses of transient errors.
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_PASSING = (408, 425, 429, *range(500, 600))
 
 #: Largest accepted page or file, in bytes; a Go toolchain is 80 MB.
 LARGEST = 1 << 30

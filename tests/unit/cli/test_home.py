@@ -42,7 +42,7 @@ def test_nothing_is_cached_and_nothing_is_created(tmp_path: Path) -> None:
     shown = screen()
     for question, command in home.QUESTIONS:
         assert f"{question} {command}" in shown
-    assert f"Nothing is cached yet in {tmp_path / 'cache'}. No campaign yet." in shown
+    assert f"No build or trial is cached yet in {tmp_path / 'cache'}. No campaign yet." in shown
     assert list(tmp_path.iterdir()) == []
 
 

@@ -124,6 +124,8 @@ def test_help_has_the_defaults_of_the_task_alone() -> None:
         others = [f"{other}:" for other in TASKS if other != task]
         for one in options_of(kind):
             assert not any(o in one.default_text for o in others), (task, one.name)
-    assert find(requests.Validate, "patches").default_text == "required"
+    assert find(requests.Validate, "patches").default_text.startswith(
+        "required, unless --from-branch"
+    )
     assert find(requests.Status, "id").default_text == "a list of all, and the latest in full"
     assert find(requests.Bisect, "trials").default_text == "as many as it needs"

@@ -11,6 +11,7 @@ from buildkit_bisect.system.retry import passing, retried
     [
         "fatal: unable to access 'https://x/': Failed to connect: Connection refused",
         "fatal: unable to access 'https://x/': The requested URL returned error: 503",
+        "fatal: unable to access 'https://x/': The requested URL returned error: 429",
         "error: RPC failed; curl 56 Recv failure: Connection reset by peer",
         "fatal: early EOF",
         'go: x@v1: Get "https://proxy/": dial tcp 127.0.0.1:9: connect: connection refused',
