@@ -280,7 +280,7 @@ class Bisection:
         newer = self._newer_end(work)
         if not_new := newer.not_new():
             return f"not tried: {not_new}"
-        return newer.without(revert)
+        return newer.without(revert, found)
 
     def _newer_end(self, work: Work) -> NewerEnd:
         if self._newer is None:
