@@ -168,3 +168,22 @@ def test_a_bad_end_that_is_good_confirms_nothing(tmp_path: Path) -> None:
     assert found.first_bad == repo.commits[f"c{EARLY}"]
     assert found.reverted == "not tried: master itself is cached 3 of 3"
     assert (found.bad_not_run, found.bad_shown) == ("", "cached 3 of 3")
+
+
+def test_sides_that_no_worker_ran_both_of_are_a_note(tmp_path: Path) -> None:
+    repo = reverting(tmp_path)
+    here = machine(repo, 0, rate=early)
+    here.folder = tmp_path
+    here.worker = lambda variant: variant.revision.sha if not variant.patches else "reverting"
+    found, _ = here.search(bad="master", no_verify=False)
+    first = repo.commits[f"c{EARLY}"][:12]
+    apart = [
+        note.partition(", so a difference may be one between machines")[0] for note in found.notes
+    ]
+    assert apart[-2:] == [
+        f"no worker ran trials of both {first} and its parents",
+        f"no worker ran trials of master both with and without {first}",
+    ]
+    here.worker, here.folder = lambda _: "one", tmp_path / "again"
+    again, _ = here.search(bad="master", no_verify=False)
+    assert again.notes == found.notes[:-2]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from buildkit_bisect.errors import BadInput
 from buildkit_bisect.patch import exporting, patches
 from buildkit_bisect.patch.message import Person
 from buildkit_bisect.source import GitSource
+from buildkit_bisect.system import paths
 from golang_repo import GolangRepo, base_files, buildkit_like, file_proxy, words
 from tool import TaskOutput, inv, left_behind
 
@@ -402,3 +406,28 @@ def test_a_directory_that_appears_meanwhile(desk: Desk, monkeypatch: pytest.Monk
             author=Person(name="Ada L", email="ada@example.org"),
         )
     assert {p.name for p in desk.folder.iterdir()} == {"home", "patches", "upstream", "out"}
+
+
+def test_what_a_killed_export_has_left_is_removed_by_the_next_one(desk: Desk) -> None:
+    wrapper = desk.folder / "bin" / "git"
+    wrapper.parent.mkdir()
+    real = shutil.which("git")
+    wrapper.write_text(
+        '#!/bin/sh\nfor word; do\n    [ "$word" = format-patch ] && kill -9 $PPID && exit 1\n'
+        f'done\nexec {real} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    path = f"{wrapper.parent}:{os.environ['PATH']}"
+    where = ("--to", str(desk.to), "--repo", str(desk.repo.path))
+    killed = inv("patch-export", "both", *where, env=desk.env | {"PATH": path}, cold=True)
+    assert killed.code == -signal.SIGKILL
+    (left,) = desk.folder.glob(".out-*")
+    assert (left / "tree/.git").is_dir()
+    foreign, others, running = (desk.folder / f".out-{x}" for x in ("foreign1", "x", "running1"))
+    for folder in (foreign, running):
+        folder.mkdir()
+    others.symlink_to(left)
+    paths.claim(running)
+    assert desk.export().code == 0
+    assert not left.exists()
+    assert {p.name for p in desk.folder.glob(".out-*")} == {foreign.name, others.name, running.name}

@@ -84,6 +84,7 @@ class Machine:
     rate: Callable[[str, int], float] = usual
     outcomes: tuple[Rule, ...] = ()  # of the scenario; trials do not judge by them
     folder: Path = Path("/nowhere")
+    worker: Callable[[Variant], str] = lambda _: ""  # that runs the trials of a variant
     built: Counter[str] = field(default_factory=Counter)
     compiled_at_once: list[int] = field(default_factory=list)  # builds that were missing
     trials: Counter[tuple[str, str]] = field(default_factory=Counter)  # stored, of a cell's commit
@@ -223,7 +224,11 @@ class Bench:
             judged=judged,
             trials=tuple(
                 Trial(
-                    observation=Observation(steps=(), seconds=2.0 + n % 3),
+                    observation=Observation(
+                        steps=(),
+                        seconds=2.0 + n % 3,
+                        facts={"worker": self._machine.worker(variant)},
+                    ),
                     origin=Origin.STORED if n < known else Origin.NOW,
                 )
                 for n in numbers

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from buildkit_bisect.campaign import (
+    apart,
     candidates,
     cell_choice,
     compose,
@@ -191,13 +192,33 @@ class Bisection:
         reverted: str = "",
         minimized: MinimizeInfo | None = None,
     ) -> Findings:
+        info = self._info(answer)
+        notes = (*info.notes, *self._apart(info, cells))
         return Findings(
             revisions=tuple(self._line.revisions(self._mentioned(answer))),
             patches=tuple(patches.values()),
             cells=tuple(cells),
-            bisect=replace(self._info(answer), reverted=reverted),
+            bisect=replace(info, reverted=reverted, notes=notes),
             minimized=minimized,
         )
+
+    def _apart(self, info: BisectInfo, cells: Sequence[CellInfo]) -> list[str]:
+        """Return notes on what an answer rests on and no worker has run both sides of."""
+        if not info.first_bad:
+            return []
+        found, tip = info.first_bad, self._tip.revision
+        here = [c for c in cells if c.scenario == info.scenario and c.axes == info.axes]
+        plain = [c for c in here if c.patches == info.patches]
+        itself = [c for c in plain if c.revision == found]
+        before = [[c for c in plain if c.revision == parent] for parent in info.parents]
+        notes = []
+        if any(apart.ran_apart(itself, parent) for parent in before):
+            notes.append(apart.note(f"of both {found[:12]} and its parents"))
+        newer = [c for c in here if c.revision == tip.sha]
+        reverted = [c for c in newer if c not in plain]
+        if apart.ran_apart([c for c in newer if c in plain], reverted):
+            notes.append(apart.note(f"of {tip.ref} both with and without {found[:12]}"))
+        return notes
 
     def _choose(self, work: Work) -> Chosen[Axes] | NoneDiffers[Axes]:
         """Try the ends in every cell, and report what they showed if there are several."""
@@ -280,7 +301,7 @@ class Bisection:
         newer = self._newer_end(work)
         if not_new := newer.not_new():
             return f"not tried: {not_new}"
-        return newer.without(revert)
+        return newer.without(revert, found)
 
     def _newer_end(self, work: Work) -> NewerEnd:
         if self._newer is None:

@@ -231,34 +231,36 @@ class CellSearch:
         self.steps.append(done)
         return tested
 
-    def visit(self, work: Work, variant: Variant, *, least: int = 0) -> Cell:
+    def visit(self, work: Work, variant: Variant) -> Cell:
         """Run a variant that is no part of the search: the newer end, or with a commit reverted.
 
-        At *least* so many trials, unless the request gives a number.
+        Again, it runs more trials of it. Returns all of them.
         """
-        trials = self.options.trials or max(_VISIT, least)
-        cell = work.lab.cell(variant, self.scenario, self.axes, trials)
-        self.cells[variant.label] = [cell]
+        parts = self.cells.setdefault(variant.label, [])
+        trials, after = self.options.trials or _VISIT, sum(len(part.trials) for part in parts)
+        parts.append(work.lab.cell(variant, self.scenario, self.axes, trials, after=after))
+        cell = merge(parts)
         work.events.emit(cell_done(cell))
         return cell
 
     def is_new(self, outcome: Outcome) -> bool:
         """Whether *outcome* is that of the newer side: bad, or good with ``find_fix``."""
-        return self._is_good(outcome) if self.options.find_fix else self._is_bad(outcome)
+        return self.is_good(outcome) if self.options.find_fix else self.is_bad(outcome)
 
     def is_old(self, outcome: Outcome) -> bool:
         """Whether *outcome* is that of the older side: good, or bad with ``find_fix``."""
-        return self._is_bad(outcome) if self.options.find_fix else self._is_good(outcome)
+        return self.is_bad(outcome) if self.options.find_fix else self.is_good(outcome)
 
-    def _is_bad(self, outcome: Outcome) -> bool:
-        """Whether it is what was looked for: another failure is not."""
+    def is_bad(self, outcome: Outcome) -> bool:
+        """Whether *outcome* is what was looked for: another failure is not."""
         looked_for = self.session.looked_for
         if looked_for is None:
             return outcome.verdict is Verdict.BAD
         return outcome.name in looked_for
 
-    def _is_good(self, outcome: Outcome) -> bool:
+    def is_good(self, outcome: Outcome) -> bool:
+        """Whether *outcome* is good in this search."""
         named = self.options.good_when
-        if self._is_bad(outcome):  # --bad-when may name what the scenario calls good
+        if self.is_bad(outcome):  # --bad-when may name what the scenario calls good
             return False
         return outcome.name in named if named else outcome.verdict is Verdict.GOOD

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 
+from buildkit_bisect.campaign import apart
 from buildkit_bisect.model import Verdict
-from buildkit_bisect.options.command import words
-from buildkit_bisect.options.requests import Worker
 from buildkit_bisect.phrases import plural
 from buildkit_bisect.result import (
     CellChange,
@@ -121,17 +120,12 @@ def on_other_workers(cells: Sequence[CellInfo]) -> list[str]:
     *cells* are pairs, without and with the patches. A trial runs where its build is, so without a
     store each side may have a worker of its own.
     """
-    workers = [{trial.worker for trial in cell.trials} - {""} for cell in cells]
-    pairs = list(zip(workers[::2], workers[1::2], strict=True))
-    apart = sum(bool(old and new) and old.isdisjoint(new) for old, new in pairs)
-    if not apart:
+    pairs = list(zip(cells[::2], cells[1::2], strict=True))
+    count = sum(apart.ran_apart([old], [new]) for old, new in pairs)
+    if not count:
         return []
-    note = (
-        f"no worker ran trials both without and with the patches in {apart} of"
-        f" {plural(len(pairs), 'cell')}, so a difference may be one between machines; with a store"
-        f" that the workers push to ({words(Worker, store_push=True)}), any of them can run both"
-    )
-    return [note]
+    what = f"both without and with the patches in {count} of {plural(len(pairs), 'cell')}"
+    return [apart.note(what)]
 
 
 def subsets(parts: Sequence[str]) -> list[tuple[str, ...]]:

@@ -7,13 +7,15 @@ from dataclasses import replace
 from buildkit_bisect.campaign.cell_search import CellSearch
 from buildkit_bisect.campaign.driver import Work
 from buildkit_bisect.campaign.search_steps import counted
-from buildkit_bisect.lab.cell import Cell, merge
+from buildkit_bisect.lab.cell import Cell
 from buildkit_bisect.model import Outcome, Variant, Verdict
 from buildkit_bisect.patch.patches import Patch
-from buildkit_bisect.result.chance import SIGNIFICANCE, fisher
+from buildkit_bisect.result.chance import fisher
+from buildkit_bisect.search import Found
+from buildkit_bisect.search.judge import like_before
 
-#: Most trials of the revert, unless the request gives a number.
-_MOST = 30
+#: How often more trials of the revert may run, unless the request gives a number.
+_VISITS = 10
 
 
 def shown(cell: Cell) -> str:
@@ -55,50 +57,59 @@ class NewerEnd:
             return ""
         return f"{self._tip.revision.ref} itself is {shown(itself)}"
 
-    def without(self, revert: Patch) -> str:
+    def without(self, revert: Patch, found: Found) -> str:
         """Return what the end shows without the commit, as a sentence.
 
-        "confirmed" needs trials that chance does not explain, where the end itself is flaky.
+        More trials run until they decide at the search's confidence, as in a flaky bug.
         """
         ref, search, itself = self._tip.revision.ref, self._search, self._run()
-        new, total = self._as_new()
-        also = f"; {ref} itself is {shown(itself)}" if itself else ""
+        options, found = search.options, self._with_own(found)
+        rarely = found.bad_with if options.find_fix else found.bad_without
         self._work.lab.add_patch(revert)
         variant = replace(self._tip, patches=(*self._tip.patches, revert.ref))
-        flaky = 0 < new < total and not search.options.find_fix
-        least = _enough(new, total) if flaky else 0
-        cell = search.visit(self._work, variant, least=least)
+        for _ in range(_VISITS):
+            cell = search.visit(self._work, variant)
+            judged = _judged(cell)
+            bad, good = sum(map(search.is_bad, judged)), sum(map(search.is_good, judged))
+            undone = like_before(options, found, bad, good)
+            if not rarely[0] and fisher(rarely, (bad, bad + good)) <= 1 - options.confidence:
+                undone = float(options.find_fix)  # bad at times is bad
+            known = max(undone, 1 - undone) >= options.confidence
+            if known or options.trials or not 0 < len(judged) == bad + good:
+                break
+        also = f"; {ref} itself is {shown(itself)}" if itself else ""
+        also += _flaky(found) if _mixed(found) or (bad and good) else ""
         without = f"{ref} without this commit is {shown(cell)}{also}"
-        judged = _judged(cell)
         if cell.outcome.verdict is Verdict.INFRA:
             return f"not tried: {cell.outcome.reason}"
         if not judged:
             return f"not tested: {without}"
-        old = [search.is_old(o) for o in judged]
-        if all(old) or (any(old) and search.options.find_fix):  # bad at times is bad
-            if flaky and fisher((0, len(old)), (new, total)) > SIGNIFICANCE:
-                return f"not decided, as this may be chance: {without}"
-            return f"confirmed: {without}"
-        if any(search.is_new(o) for o in judged):
-            return f"NOT confirmed: {without}"
-        return f"not decided, as this is another outcome: {without}"
+        if not bad and good < len(judged):
+            return f"not decided, as this is another outcome: {without}"
+        if not known:
+            return f"not decided, as this may be chance: {without}"
+        return f"{'confirmed' if undone > 1 / 2 else 'NOT confirmed'}: {without}"
+
+    def _with_own(self, found: Found) -> Found:
+        """Add the trials of the end itself that the search has not run."""
+        own = _judged(self._itself) if self._itself else []
+        bad, good = (sum(map(is_, own)) for is_ in (self._search.is_bad, self._search.is_good))
+        known, total = found.bad_with
+        return replace(found, bad_with=(known + bad, total + bad + good))
 
     def _run(self) -> Cell | None:
         if self._itself is None and self._search.session.bad_not_run:
             self._itself = self._search.visit(self._work, self._tip)
         return self._itself
 
-    def _as_new(self) -> tuple[int, int]:
-        """Return how many trials of the end itself are of the newer side, and how many it has."""
-        parts = [self._itself] if self._itself else self._search.cells.get(self._tip.revision.sha)
-        judged = _judged(merge(parts)) if parts else []
-        return sum(map(self._search.is_new, judged)), len(judged)
+
+def _mixed(found: Found) -> bool:
+    return any(0 < bad < total for bad, total in (found.bad_with, found.bad_without))
 
 
-def _enough(new: int, total: int) -> int:
-    """Return how many good trials exclude chance beside *new* bad ones of *total*."""
-    several = range(1, _MOST + 1)
-    return next((n for n in several if fisher((0, n), (new, total)) <= SIGNIFICANCE), _MOST)
+def _flaky(found: Found) -> str:
+    (bad, total), (before, of) = found.bad_with, found.bad_without
+    return f"; {bad} of {total} trials with it are bad, and {before} of {of} before it"
 
 
 def _judged(cell: Cell) -> list[Outcome]:

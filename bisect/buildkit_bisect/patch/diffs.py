@@ -70,6 +70,11 @@ def parse(name: str, data: bytes, *, where: str = "") -> Diff:
     text = _text(where, data)
     if any(_ENDLESS.match(line) for line in text.splitlines()):
         raise BadInput(f"{where}: a number in a hunk header is too large", hint=_HOW)
+    # Git ends headers with a line feed alone, also those of a file with CRLF line endings.
+    if any(line.endswith("\r") for line in _header_lines(text)):
+        raise BadInput(
+            f"{where} has CRLF line endings", hint=f"sed -i 's/\\r$//' {shlex.quote(where)}"
+        )
     files = sorted(set(_paths(where, text)))
     _check_modes(where, text)
     try:
@@ -113,10 +118,6 @@ def _text(where: str, data: bytes) -> str:
         raise BadInput(f"{where} is empty", hint=_HOW)
     if b"\0" in data or _BINARY.search(data):
         raise BadInput(f"{where} contains a binary diff; only text is supported", hint=_HOW)
-    if b"\r\n" in data:
-        raise BadInput(
-            f"{where} has CRLF line endings", hint=f"sed -i 's/\\r$//' {shlex.quote(where)}"
-        )
     try:
         text = data.decode()
     except UnicodeDecodeError as err:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from buildkit_bisect.patch.diffs import Diff
 from buildkit_bisect.patch.message import Person, message
 from buildkit_bisect.patch.patches import Patch, PatchFailed, present
 from buildkit_bisect.source import GitSource, Source
+from buildkit_bisect.system import paths
 from buildkit_bisect.system.gitcmd import git
 from buildkit_bisect.system.process import ProcessError
+from buildkit_bisect.system.removal import remove
 
 #: Upstream's symlinks stay symlinks in an export; elsewhere this tool writes them as files.
 _SYMLINKS = ("-c", "core.symlinks=true")
@@ -90,7 +93,7 @@ def export(
     check(folder, branch)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+        with _draft(folder) as made:
             tree, mails = Path(made, "tree"), Path(made, "mails")
             writer = _Writer(tree=tree, author=author, note=Path(made, "message"))
             if isinstance(source, GitSource):
@@ -124,6 +127,25 @@ def export(
         commits=commits,
         mails=tuple(sorted(mails_of(folder).iterdir())),
     )
+
+
+@contextmanager
+def _draft(folder: Path) -> Iterator[Path]:
+    """Create a directory beside *folder*, and remove it after the block.
+
+    Those of earlier exports to *folder* whose process was killed are removed too.
+    """
+    begin = f".{folder.name}-"
+    for entry in folder.parent.iterdir():
+        own = entry.name.startswith(begin) and paths.is_claimed(entry)
+        if own and not paths.owner_alive(entry):
+            remove(entry, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=begin))
+    try:
+        paths.claim(made)
+        yield made
+    finally:
+        remove(made, ignore_errors=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

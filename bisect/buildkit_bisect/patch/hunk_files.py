@@ -19,6 +19,9 @@ from buildkit_bisect.system.announce import announce
 
 _DIFF = ("diff", "--no-index", "--no-color", "--no-ext-diff", "--no-renames", "-U0")
 
+#: Stands for a file that is not text.
+_NOT_TEXT = "\0"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
@@ -27,7 +30,8 @@ class Change:
     files: tuple[FileChange, ...]
     hunks: tuple[Hunk, ...]
     left_out: tuple[Hunk, ...] = ()  # in no program: tests and documentation
-    refused: tuple[Hunk, ...] = ()  # that do not apply to the tree; lines are those of the commit
+    # That do not apply to the tree, with the lines of the commit; and files that are not text.
+    refused: tuple[Hunk, ...] = ()
 
     def patch(self, chosen: Sequence[int], folder: Path, *, name: str, title: str) -> Patch:
         """Return a patch of the hunks with these numbers from 0, stored below *folder*."""
@@ -81,7 +85,7 @@ def of_revert(
         if revert:
             revert.apply(after)
         else:
-            refused = _one_by_one(after, undone)
+            refused = [*_one_by_one(after, undone), *undone.refused]
         files = {f.path for f in undone.files} | {f for p in touched for f in p.files}
         change = _change(before, after, files)
     return Change(
@@ -152,10 +156,18 @@ def _change(before: Path, after: Path, names: Iterable[str]) -> Change:
     files: list[FileChange] = []
     chosen: list[Hunk] = []
     left_out: list[Hunk] = []
+    refused: list[Hunk] = []
     for name in sorted(names):
-        file = FileChange(path=name, before=_text(before / name), after=_text(after / name))
-        if file.before == file.after:
+        sides = [_bytes(tree / name) for tree in (before, after)]
+        if sides[0] == sides[1]:
             continue
+        texts = [None if side is None else _text(side) for side in sides]
+        in_program = not is_test(name) and not is_text(name)
+        if _NOT_TEXT in texts:  # no patch can have it
+            whole = Hunk(path=name, at=0, removed=(), added=(), heading="not text")
+            (refused if in_program else left_out).append(whole)
+            continue
+        file = FileChange(path=name, before=texts[0], after=texts[1])
         diff = ""
         if file.before is not None and file.after is not None:
             both = (f"{side.name}/{name}" for side in (before, after))
@@ -163,7 +175,7 @@ def _change(before: Path, after: Path, names: Iterable[str]) -> Change:
         found = hunks(file, diff)
         files.append(file)
         empty = not (file.before or file.after)  # no diff has a hunk of an empty file
-        if is_test(name) or is_text(name) or empty:
+        if empty or not in_program:
             left_out.extend(found)
             continue
         if _separated(file.before) or _separated(file.after):
@@ -173,20 +185,24 @@ def _change(before: Path, after: Path, names: Iterable[str]) -> Change:
                 hint="a text file",
             )
         chosen.extend(found)
-    return Change(files=tuple(files), hunks=tuple(chosen), left_out=tuple(left_out))
+    return Change(
+        files=tuple(files),
+        hunks=tuple(chosen),
+        left_out=tuple(left_out),
+        refused=tuple(refused),
+    )
 
 
-def _text(path: Path) -> str | None:
-    if not path.is_file():
-        return None
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _text(content: bytes) -> str:
+    """Return *content* with its line endings as they are; `_NOT_TEXT` if it is not UTF-8."""
     try:
-        text = path.read_bytes().decode()
+        return _NOT_TEXT if b"\0" in content else content.decode()
     except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text or "\r\n" in text:
-        why = "has CRLF line endings" if "\r\n" in text else "is not text"
-        raise BadInput(f"{path.name} {why}, so its hunks cannot be chosen", hint="a text file")
-    return text
+        return _NOT_TEXT
 
 
 def _separated(text: str | None) -> bool:

@@ -63,6 +63,8 @@ class Hunk:
         ]
         if self.creates or self.deletes:
             where = "new file" if self.creates else "whole file"
+        elif not counts:
+            where = "whole file"
         elif not self.removed:
             where = f"after {self.at}"
         else:

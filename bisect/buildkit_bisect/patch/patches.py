@@ -175,15 +175,18 @@ class Patch:
 def _in_place(tree: Path, diff: Diff) -> bool:
     """Whether every hunk finds its lines at the line that it names."""
     return all(
-        change.at in diffs.places(change, (tree / change.path).read_text(errors="replace"))
-        for change in diff.changes
+        change.at in diffs.places(change, _read(tree / change.path)) for change in diff.changes
     )
+
+
+def _read(path: Path) -> str:
+    return path.read_bytes().decode(errors="replace")  # with its line endings as they are
 
 
 def _ambiguous(tree: Path, diff: Diff) -> str:
     """Return why git might apply a hunk in the wrong place (it uses the nearest match); else ""."""
     for change in diff.changes:
-        found = diffs.places(change, (tree / change.path).read_text(errors="replace"))
+        found = diffs.places(change, _read(tree / change.path))
         if len(found) > 1 and change.at not in found:
             return f"its context matches at {len(found)} places in {change.path}"
     return ""

@@ -185,21 +185,31 @@ def _several_sets(
     partly = [p for p, r in effects.items() if Rank.PARTLY in r and r <= {Rank.FIXES, Rank.PARTLY}]
     rest = [p for p in effects if p not in fix]
     if fix:
-        said = f"with {_on(grid, fix, words)}, every broken cell is good"
         others = f"{len(rest)} other {'set' if len(rest) == 1 else 'sets'} of patches"
-        if broke:
-            return f"{said}; {len(broke)} of {others} {_break(broke)} a good cell"
-        return f"{said}{_others(effects, rest)}"
+        breaks = f"; {len(broke)} of {others} {_break(broke)} a good cell" if broke else ""
+        said = f"with {_on(grid, fix, words)}, every broken cell is good"
+        return f"{said}{breaks or _others(effects, rest)}"
     if len(broke) == len(effects):
         cells = "a cell that was good is" if len(broke) == 1 else "cells that were good are"
         return f"with {_on(grid, broke, words)}, {cells} bad"
     if broke:
         return f"{len(broke)} of {plural(len(rest), 'set')} of patches {_break(broke)} a good cell"
+    if some := [p for p, r in effects.items() if Rank.FIXES in r and p not in partly]:
+        return _on_some(grid, some, words) + _others(effects, [p for p in rest if p not in some])
     if partly:
         said = "every broken cell that was tested is good, but some were not tested"
         others = _others(effects, [p for p in rest if p not in partly])
         return f"with {_on(grid, partly, words)}, {said}{others}"
     return f"with {_on(grid, rest, words)}, {_without_effect(grid, effects)}"
+
+
+def _on_some(grid: table.Matrix, sets: list[tuple[str, ...]], words: Words) -> str:
+    """Return where *sets* of patches make every broken cell good, if each does on some revision."""
+    said = f"with {_on(grid, sets, words, rank=Rank.FIXES)}, every broken cell is good"
+    bad = _refs(grid, sets, Rank.STILL_BAD)
+    if not bad:
+        return f"{said}; not known on other revisions"
+    return f"{said}; not so on {words.list(bad) if len(sets) == 1 else 'other revisions'}"
 
 
 def _others(effects: Mapping[tuple[str, ...], set[Rank]], others: Sequence[tuple[str, ...]]) -> str:
@@ -243,10 +253,26 @@ def _sets(sets: list[tuple[str, ...]], words: Words) -> str:
         f"each of {words.list(names)}")  # fmt: skip
 
 
-def _on(grid: table.Matrix, sets: list[tuple[str, ...]], words: Words) -> str:
-    """Return the revisions that *sets* of patches were applied to."""
-    refs = dict.fromkeys(row.named(row.ref) for row in grid.rows if row.patches in sets)
-    return f"{_sets(sets, words)} on {words.list(refs)}"
+def _on(
+    grid: table.Matrix, sets: list[tuple[str, ...]], words: Words, *, rank: Rank | None = None
+) -> str:
+    """Return *sets* of patches with the revisions that each was applied to; *rank*: only there."""
+    on: dict[tuple[str, ...], list[tuple[str, ...]]] = {}  # sets by their revisions
+    for patches in sets:
+        on.setdefault(_refs(grid, [patches], rank), []).append(patches)
+    if len(on) > words.few:
+        return f"{_sets(sets, words)}, where it was tried"
+    parts = [f"{_sets(some, words)} on {words.list(refs)}" for refs, some in on.items()]
+    return ", and ".join(parts)
+
+
+def _refs(
+    grid: table.Matrix, sets: Sequence[tuple[str, ...]], rank: Rank | None
+) -> tuple[str, ...]:
+    """Return the revisions that *sets* of patches were applied to; *rank*: only those."""
+    rows = [row for row in grid.rows if row.patches in sets and patched.tested(grid, row)]
+    some = [row for row in rows if rank is None or patched.rank_of(grid, row) is rank]
+    return tuple(dict.fromkeys(row.named(row.ref) for row in some))
 
 
 def _capital(clause: str) -> str:

@@ -57,11 +57,14 @@ def ranks(grid: table.Matrix) -> dict[tuple[str, ...], set[Rank]]:
     """Return what each set of patches does, over all revisions that it was applied to."""
     found: dict[tuple[str, ...], set[Rank]] = {}
     for row in grid.rows:
-        own = tested(grid, row)
-        if row.patches and own:
-            effect, _ = compare(base_of(grid, row), own, str)
-            found.setdefault(row.patches, set()).add(effect)
+        if row.patches and tested(grid, row):
+            found.setdefault(row.patches, set()).add(rank_of(grid, row))
     return found
+
+
+def rank_of(grid: table.Matrix, row: table.Row) -> Rank:
+    """Return what the patches of *row* do to its revision."""
+    return compare(base_of(grid, row), tested(grid, row), str)[0]
 
 
 def base_of(grid: table.Matrix, row: table.Row) -> Cells:

@@ -7,7 +7,7 @@ from buildkit_bisect.phrases import plural
 from buildkit_bisect.search.explain import see
 from buildkit_bisect.search.notes import notes
 from buildkit_bisect.search.posterior import Belief, belief
-from buildkit_bisect.search.proof import parents_tested
+from buildkit_bisect.search.proof import bad_trials, parents_tested
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status
 from buildkit_bisect.search.vocabulary import Candidate, Found, Inconclusive
@@ -21,6 +21,8 @@ def found(state: State, commit: str, now: Belief) -> Found:
         parents_tested=parents_tested(state, commit),
         confidence=now.stated(now.of(commit)),
         credible_set=now.credible(state.options.confidence),
+        bad_without=bad_trials(state, commit, inside=False),
+        bad_with=bad_trials(state, commit, inside=True),
         notes=notes(state, found=commit),
     )
 

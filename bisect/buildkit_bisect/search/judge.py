@@ -18,7 +18,7 @@ from buildkit_bisect.search.posterior import prior_of
 from buildkit_bisect.search.rates import Floats, as_floats, bits_of
 from buildkit_bisect.search.state import State
 from buildkit_bisect.search.tally import Status, Tally
-from buildkit_bisect.search.vocabulary import Ask, Phase
+from buildkit_bisect.search.vocabulary import Ask, Found, Phase, SearchOptions
 
 #: Odds at which a commit is said to resemble one end and not the other.
 _SURE = math.log(20)
@@ -60,7 +60,7 @@ class Ends:
 
 def ends(state: State) -> Ends:
     """What the trials of both ends say of their rates, by the prior of the search."""
-    prior = prior_of(state)
+    prior = prior_of(state.options)
     new, old = (state.evidence.tally(c) for c in (state.ran_new, state.old))
     at_new, at_old = (
         prior.scaled(as_floats([t.new]), as_floats([t.old]))[0][0] for t in (new, old)
@@ -109,7 +109,7 @@ def may_ask_again(state: State, commit: str) -> bool:
 
 def log_odds(state: State, tallies: list[Tally]) -> Floats:
     """Log odds of each tally: from the new side against from the old one."""
-    prior = prior_of(state)
+    prior = prior_of(state.options)
     each, _ = prior.scaled(as_floats([t.new for t in tallies]), as_floats([t.old for t in tallies]))
     new, old = (state.evidence.tally(c) for c in (state.ran_new, state.old))
     at_new, at_old = (
@@ -123,9 +123,25 @@ def log_odds(state: State, tallies: list[Tally]) -> Floats:
     return found
 
 
+def like_before(options: SearchOptions, found: Found, bad: int, good: int) -> float:
+    """How likely trials of another build are those of a commit before the one *found*.
+
+    The other possibility, as likely without these trials, is that it is like the commits with it.
+    """
+    prior = prior_of(options)
+    without, with_it = found.bad_without, found.bad_with
+    tallies = [with_it, without, (bad, bad + good)]
+    bad_, good_ = as_floats([k for k, _ in tallies]), as_floats([n - k for k, n in tallies])
+    new, old = (good_, bad_) if options.find_fix else (bad_, good_)
+    at_new, at_old, each = prior.scaled(new, old)[0]
+    both = at_new[:, None] * at_old[None, :] * prior.pairs
+    like_new, like_old = float(both.sum(axis=1) @ each), float(both.sum(axis=0) @ each)
+    return like_old / max(like_new + like_old, _TINY)
+
+
 def odds_to_differ(state: State, new: Floats, old: Floats) -> Floats:
     """How much likelier the first of two is new and the other old than both alike, [new, old]."""
-    prior = prior_of(state)
+    prior = prior_of(state.options)
     each, _ = prior.scaled(new, old)
     alike = (each * prior.alike) @ each.T
     odds: Floats = each @ prior.pairs @ each.T / np.maximum(alike, _TINY)

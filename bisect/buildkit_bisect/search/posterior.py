@@ -29,7 +29,7 @@ from buildkit_bisect.search.rates import (
     Results,
 )
 from buildkit_bisect.search.state import State
-from buildkit_bisect.search.vocabulary import Candidate
+from buildkit_bisect.search.vocabulary import Candidate, SearchOptions
 
 _TINY = 1e-300
 
@@ -51,11 +51,11 @@ _SMALL = 0.05
 _GROWS = 0.57
 
 
-def prior_of(state: State) -> RatePrior:
+def prior_of(options: SearchOptions) -> RatePrior:
     """What the search takes for granted: with ``find_fix``, *new* is good."""
-    if state.options.trials is None:
-        return FIX if state.options.find_fix else REGRESSION
-    return FIXED_FIX if state.options.find_fix else FIXED_REGRESSION
+    if options.trials is None:
+        return FIX if options.find_fix else REGRESSION
+    return FIXED_FIX if options.find_fix else FIXED_REGRESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Belief:
     @cached_property
     def rates(self) -> Rates:
         """Expected rates of bad trials on both sides."""
-        grid = prior_of(self.state).rates
+        grid = prior_of(self.state.options).rates
         changed = max(float(self.mass.sum()), _TINY)
         with_it = float(self.mass @ (self.given.with_it @ grid)) / changed
         without = float(self.mass @ (self.given.without @ grid)) / changed
@@ -162,7 +162,7 @@ class Belief:
     def results(self, batches: tuple[int, ...]) -> Results:
         """Where a bad trial tells more than a good one, the first ends an ask."""
         ends = not self.state.options.find_fix if self.rates.one_sided else None
-        return prior_of(self.state).results(batches, ends)
+        return prior_of(self.state.options).results(batches, ends)
 
     def bits(self, batches: tuple[int, ...], contained: Floats, each: Floats) -> Floats:
         """Expected bits of numbers of trials, [row, batch].
@@ -218,7 +218,7 @@ def belief(state: State, weights: Weights | None = None) -> Belief:
     # The trials of a build count once, on the side of the first of its commits that was run.
     once = np.array([first == commit for commit, first in ran.items()])
     new, old = new * once, old * once
-    given = likelihoods(prior_of(state), cells.inside.astype(np.float64), new, old)
+    given = likelihoods(prior_of(state.options), cells.inside.astype(np.float64), new, old)
     if not once.all():
         # A change between two commits that are the same build changed nothing.
         firsts = [cells.tests[first] for first in ran.values()]

@@ -140,6 +140,20 @@ def parents_tested(state: State, commit: str) -> tuple[ParentTested, ...]:
     )
 
 
+def bad_trials(state: State, commit: str, *, inside: bool) -> tuple[int, int]:
+    """(k, n): k of n trials are bad, of the commits that contain *commit*, or that do not.
+
+    The trials of a build count once, on the side of the first of its commits that was run.
+    """
+    tallies = [
+        state.evidence.tally(c)
+        for c, first in state.ran().items()
+        if c == first and state.history.contains(c, commit) is inside
+    ]
+    bad = sum(t.old if state.options.find_fix else t.new for t in tallies)
+    return bad, sum(t.decided for t in tallies)
+
+
 def _hidden(state: State, commit: str) -> Range | None:
     """A range where the commit or a parent cannot be tested: the change may be in either."""
     family = (commit, *state.history.parents(commit))

@@ -106,6 +106,8 @@ class Found:
     parents_tested: tuple[ParentTested, ...]
     confidence: float
     credible_set: tuple[Candidate, ...]  # likeliest first, together at least that confidence
+    bad_without: tuple[int, int]  # (k, n): k of n trials of commits that do not contain it are bad
+    bad_with: tuple[int, int]  # the same of the commits that contain it
     notes: tuple[str, ...] = ()
 
 

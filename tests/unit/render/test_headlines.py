@@ -349,6 +349,31 @@ def test_the_headline_on_several_sets_of_patches(
     assert f". {said}" in found
 
 
+def test_the_headline_on_sets_of_patches_on_different_revisions() -> None:
+    """Each set is named with its own revisions; what is so on some is not said of all."""
+
+    def said(*patched: tuple[str, str, str]) -> str:
+        rows = [results.row(ref, n, RAN, "cached") for n, ref in enumerate("abcdefgh")]
+        rows += [
+            results.row(ref, "abcdefgh".index(ref), way, "cached", patches=tuple(name.split("+")))
+            for name, ref, way in patched
+        ]
+        cells = [cell for row in rows for cell in row if not cell.control]
+        return render.finding(results.only(*cells))
+
+    good = "every broken cell is good"
+    assert f"With p on a, and q on b, {good}." in said(("p", "a", "cached"), ("q", "b", "cached"))
+    many = [(name, ref, "cached") for name, ref in zip("pqrstu", "abcdef", strict=True)]
+    assert f"With each of 6 sets of patches, where it was tried, {good}." in said(*many)
+    once = (("p", "a", "cached"), ("p", "b", RAN))
+    assert f"With p on a, {good}; not so on b." in said(*once)
+    assert "; not so on b; not so with 1 other set of patches." in said(*once, ("q", "b", RAN))
+    both = said(*once, ("q", "b", "cached"), ("q", "a", RAN))
+    assert f"With p on a, and q on b, {good}; not so on other revisions." in both
+    unknown = said(("p", "a", "cached"), ("p", "b", "skip (build)"))
+    assert f"With p on a, {good}; not known on other revisions." in unknown
+
+
 LONG = tuple(f"a-patch-with-a-name-{n}" for n in range(3))
 
 
@@ -360,7 +385,7 @@ LONG = tuple(f"a-patch-with-a-name-{n}" for n in range(3))
         ([("a", LONG, "cached", RAN)],
          "With {} on a, 1 of 2 tested cells is bad (ran despite layers), and the unpatched "),
         ([("a", ("p",), "cached", "cached"), ("b", ("q",), "cached", RAN)],
-         ("With each of p and q on a and b, 1 of 4 tested cells is bad (ran despite layers), and"
+         ("With p on a, and q on b, 1 of 4 tested cells is bad (ran despite layers), and"
           " the unpatched revisions were not run.")),
         ([("a", ("p",), "cached", "cached"), ("a", ("q",), "cached", "cached")],
          "With each of p and q on a, all 2 tested cells are good, and the unpatched revision was"),

@@ -146,7 +146,7 @@ def test_a_set_of_patches_is_not_good_everywhere_for_one_of_two_revisions() -> N
          ("With each of p and q on a, no tested cell is bad, but some are inconclusive or could"
           " not be tested")),
         ([row("bb"), row("ww", "q"), row("bb", "q", ref="c"), row("gw", "r", "s")],
-         "With each of q and r + s on a and c, some cells are bad"),
+         "With q on a and c, and r + s on a, some cells are bad"),
         ([row("bb"), row("ww", "q"), row("gw", "r"), row("b", "p", ref="b")],
          "With each of q and r on a, no tested cell is bad, but some are inconclusive"),
         ([row("b"), row("g"), row("g", "p"), row("g", "p", ref="c")],
