@@ -124,7 +124,10 @@ def _render(result: Result, folder: Path | None, detail: _Detail, templates: Tem
         folds=shown,
         dropped=len(folds) - len(shown) if folds else len(grid.cells),
         cut=detail is not _DETAILS[0],
-        known=any(symbols.more(c) for c in result.cells),
+        counted=any(c.counts for c in result.cells) and detail.cells == "words",
+        known=any(symbols.more(c) for c in result.cells) and detail.cells == "words",
+        controls=any(c.control for g in grid.groups for c in g.columns),
+        search_notes=search_notes(result),
         legend=[s for s in symbols.ALL if s in used],
         symbol=symbols.of,
         means=means(result),
@@ -156,6 +159,11 @@ def next_command(result: Result) -> str:
     """
     hint = next((part.hint for part in (result.bisect, result.validation) if part), "")
     return again(hint, result.command)
+
+
+def search_notes(result: Result) -> list[str]:
+    """Return the notes of a search; a command in one has the campaign's own options, as above."""
+    return [again(note, result.command) for note in (result.bisect.notes if result.bisect else ())]
 
 
 def short_command(result: Result) -> str:
